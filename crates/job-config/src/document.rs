@@ -1,0 +1,321 @@
+//! Parsing and checking a job document.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The version of the document format that this crate reads and writes.
+pub const FORMAT: u32 = 1;
+
+/// The media type of a document on the wire.
+pub const MEDIA_TYPE: &str = "application/toml";
+
+/// Flink's own upper bound of key groups (`KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM`).
+const MAX_PARALLELISM_LIMIT: u32 = 32_768;
+
+/// Why a text is not a job document.
+#[derive(Debug, Error)]
+pub enum DocumentError {
+    /// Not TOML, a key that does not exist, or a value of the wrong type.
+    #[error("not a job document")]
+    Syntax(#[source] Box<toml::de::Error>),
+    /// The format version is not the one this crate understands.
+    #[error("format: version {found} is not understood; this program reads version {FORMAT}")]
+    Format {
+        /// The version that the document states.
+        found: u32,
+    },
+    /// One value is out of its range.
+    #[error("{key}: {problem}")]
+    Value {
+        /// The dotted key.
+        key: String,
+        /// What is wrong with the value and what would be right.
+        problem: String,
+    },
+}
+
+impl DocumentError {
+    pub(crate) fn value(key: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Value { key: key.into(), problem: problem.into() }
+    }
+}
+
+/// The name of a job: its name in Flink, at the drop and in journals.
+///
+/// Lower-case letters, digits, `.`, `_` and `-`, at most 63 characters, beginning with a letter or digit, so that it can
+/// stand in a URL path and as a file name without quoting.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct JobName(String);
+
+impl JobName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for JobName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for JobName {
+    type Err = DocumentError;
+
+    fn from_str(text: &str) -> Result<Self, DocumentError> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+        let starts_well = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+        if starts_well && text.len() <= 63 && text.chars().all(allowed) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(DocumentError::value(
+            "job",
+            format!(
+                "{text:?} is not a job name; use lower-case letters, digits, '.', '_' and '-', at most 63 characters, \
+                 beginning with a letter or digit"
+            ),
+        ))
+    }
+}
+
+impl TryFrom<String> for JobName {
+    type Error = DocumentError;
+
+    fn try_from(text: String) -> Result<Self, DocumentError> {
+        text.parse()
+    }
+}
+
+impl From<JobName> for String {
+    fn from(name: JobName) -> Self {
+        name.0
+    }
+}
+
+/// How a change of parallelism is brought about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartMode {
+    /// Stop with a savepoint, then submit again from it: works with every scheduler.
+    SavepointRestart,
+}
+
+/// The parallelism of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parallelism {
+    /// Of every operator that has no entry of its own.
+    pub default: u32,
+    /// The number of key groups, and so the largest parallelism of any operator.
+    pub max: u32,
+    /// Per operator, by uid.
+    #[serde(default)]
+    pub operators: BTreeMap<String, u32>,
+}
+
+impl Parallelism {
+    /// The parallelism of the operator with this uid.
+    pub fn of(&self, uid: &str) -> u32 {
+        self.operators.get(uid).copied().unwrap_or(self.default)
+    }
+
+    fn check(&self) -> Result<(), DocumentError> {
+        if self.max == 0 || self.max > MAX_PARALLELISM_LIMIT {
+            return Err(DocumentError::value(
+                "parallelism.max",
+                format!("{} is outside 1..={MAX_PARALLELISM_LIMIT}", self.max),
+            ));
+        }
+        let named = self.operators.iter().map(|(uid, p)| (format!("parallelism.operators.{uid}"), *p));
+        for (key, p) in named.chain([("parallelism.default".to_owned(), self.default)]) {
+            if p == 0 {
+                return Err(DocumentError::value(
+                    key,
+                    "0 is no parallelism; use at least 1, or remove the key",
+                ));
+            }
+            if p > self.max {
+                return Err(DocumentError::value(
+                    key,
+                    format!(
+                        "{p} is above parallelism.max = {}; lower it, or raise the maximum (a savepoint cannot be restored under another maximum)",
+                        self.max
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The document as written. Sections that only the job understands are carried, not read.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    format: u32,
+    job: JobName,
+    generation: u64,
+    issued_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    #[serde(default)]
+    reason: String,
+    restart_mode: RestartMode,
+    parallelism: Parallelism,
+    #[serde(rename = "benchmark")]
+    _benchmark: Option<String>,
+    #[serde(rename = "queries")]
+    _queries: Option<toml::Table>,
+    #[serde(rename = "work")]
+    _work: Option<toml::Table>,
+    #[serde(rename = "source")]
+    _source: Option<toml::Table>,
+    #[serde(rename = "metrics")]
+    _metrics: Option<toml::Table>,
+    #[serde(rename = "checkpoint")]
+    _checkpoint: Option<toml::Table>,
+    #[serde(rename = "kafka")]
+    _kafka: Option<toml::Table>,
+    #[serde(rename = "sink")]
+    _sink: Option<toml::Table>,
+}
+
+/// A checked job document together with the exact text it was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobDocument {
+    text: String,
+    job: JobName,
+    generation: u64,
+    issued_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    reason: String,
+    restart_mode: RestartMode,
+    parallelism: Parallelism,
+}
+
+impl JobDocument {
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// Unknown keys, wrong types, an unknown format version, a generation of 0, an expiry that is not after the issue,
+    /// a parallelism of 0 or above the maximum.
+    pub fn parse(text: &str) -> Result<Self, DocumentError> {
+        let raw: Raw = toml::from_str(text).map_err(|e| DocumentError::Syntax(Box::new(e)))?;
+        if raw.format != FORMAT {
+            return Err(DocumentError::Format { found: raw.format });
+        }
+        if raw.generation == 0 || raw.generation > i64::MAX as u64 {
+            return Err(DocumentError::value("generation", "the first generation is 1"));
+        }
+        if raw.expires_at.is_some_and(|expires_at| expires_at <= raw.issued_at) {
+            return Err(DocumentError::value("expires_at", "must be later than issued_at"));
+        }
+        raw.parallelism.check()?;
+        Ok(Self {
+            text: text.to_owned(),
+            job: raw.job,
+            generation: raw.generation,
+            issued_at: raw.issued_at,
+            expires_at: raw.expires_at,
+            reason: raw.reason,
+            restart_mode: raw.restart_mode,
+            parallelism: raw.parallelism,
+        })
+    }
+
+    /// The exact text, byte for byte as it was parsed.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The job that the document is about.
+    pub fn job(&self) -> &JobName {
+        &self.job
+    }
+
+    /// The generation: 1 for the first document of a job, and one more for each successor.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// When the document was issued, by its writer's clock.
+    pub fn issued_at(&self) -> Timestamp {
+        self.issued_at
+    }
+
+    /// After this moment nobody may start to apply the document.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
+    }
+
+    /// Whether the document may no longer be applied at this moment.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|expires_at| expires_at <= now)
+    }
+
+    /// Why this generation exists, in the writer's words.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// How the change is to be brought about.
+    pub fn restart_mode(&self) -> RestartMode {
+        self.restart_mode
+    }
+
+    /// The parallelism of the job's operators.
+    pub fn parallelism(&self) -> &Parallelism {
+        &self.parallelism
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../configs/jobs/nexmark.toml");
+
+    /// Goal: the commented example is a valid document and reads as it says.
+    #[test]
+    fn the_example_is_valid() {
+        let document = JobDocument::parse(EXAMPLE).unwrap();
+        assert_eq!(document.job().as_str(), "nexmark");
+        assert_eq!(document.generation(), 1);
+        assert_eq!(document.parallelism().of("q7-bid-item"), 1);
+        assert_eq!(document.parallelism().max, 128);
+        assert_eq!(document.text(), EXAMPLE);
+    }
+
+    /// Goal: every kind of mistake is refused with a message that names the key.
+    #[test]
+    fn mistakes_are_named() {
+        let cases = [
+            ("format = 1", "format = 2", "format: version 2"),
+            ("job = \"nexmark\"", "job = \"Nex/mark\"", "job"),
+            ("generation = 1", "generation = 0", "generation"),
+            ("generation = 1", "generation = -1", "generation"),
+            ("q7-bid-item = 1\n", "q7-bid-item = 129\n", "parallelism.operators.q7-bid-item: 129 is above"),
+            ("q7-bid-item = 1\n", "q7-bid-item = 0\n", "parallelism.operators.q7-bid-item: 0 is no"),
+            ("default = 1", "default = 300", "parallelism.default"),
+            ("max = 128", "max = 40000", "parallelism.max"),
+            ("generation = 1", "generation = 1\nexpires_at = \"2025-01-01T00:00:00Z\"", "expires_at"),
+            ("generation = 1", "generation = 1\nspeed = 3", "speed"),
+            ("restart_mode = \"savepoint-restart\"", "restart_mode = \"hope\"", "restart_mode"),
+        ];
+        for (right, wrong, expected) in cases {
+            assert!(EXAMPLE.contains(right), "the example no longer contains {right:?}");
+            let error = JobDocument::parse(&EXAMPLE.replacen(right, wrong, 1)).unwrap_err();
+            let message = match std::error::Error::source(&error) {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            };
+            assert!(message.contains(expected), "{wrong:?} gave {message:?}");
+        }
+    }
+}
