@@ -1,0 +1,217 @@
+//! From bytes to event: strict, borrowing, and never reading what is not there.
+//!
+//! Fields are read in their order and the first problem is the one reported: a bad string in an early field hides a
+//! record that also ends too soon. The Java decoder reports the same problem at the same offset.
+
+use thiserror::Error;
+
+use crate::{Auction, Bid, Click, Event, FORMAT_VERSION, Impression, Item, Kind, Person, Search};
+
+/// Why bytes are not an event, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    /// There is not even a first byte.
+    #[error("an empty record")]
+    Empty,
+    /// The first byte names another version of the format.
+    #[error("format version {version}, only version {FORMAT_VERSION} is known (offset 0)")]
+    UnknownVersion {
+        /// The version found.
+        version: u8,
+    },
+    /// The first byte names no kind of event.
+    #[error("event kind {number}, which does not exist (offset 0)")]
+    UnknownKind {
+        /// The number found.
+        number: u8,
+    },
+    /// The record ends within a field.
+    #[error("field {field} at offset {offset} needs {needed} bytes, {present} are left")]
+    Truncated {
+        /// The field that could not be read.
+        field: &'static str,
+        /// Where the field begins, in bytes from the start of the record; for a string that is its length.
+        offset: usize,
+        /// Length of the field, bytes; a string's length is included as far as it is known.
+        needed: u64,
+        /// Bytes there are from `offset` to the end of the record.
+        present: usize,
+    },
+    /// A string is not UTF-8.
+    #[error("field {field} is not UTF-8 from offset {offset} on")]
+    BadUtf8 {
+        /// The field.
+        field: &'static str,
+        /// Where the first sequence begins that is not UTF-8, in bytes from the start of the record.
+        offset: usize,
+    },
+    /// The event is complete, but the record goes on.
+    #[error("{count} bytes too many from offset {offset} on")]
+    TrailingBytes {
+        /// Where the surplus begins, in bytes from the start of the record.
+        offset: usize,
+        /// How long it is, bytes.
+        count: usize,
+    },
+}
+
+impl DecodeError {
+    /// Name of the problem, the same in Rust, Java and the test data.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            DecodeError::Empty => "empty",
+            DecodeError::UnknownVersion { .. } => "unknown-version",
+            DecodeError::UnknownKind { .. } => "unknown-kind",
+            DecodeError::Truncated { .. } => "truncated",
+            DecodeError::BadUtf8 { .. } => "bad-utf8",
+            DecodeError::TrailingBytes { .. } => "trailing-bytes",
+        }
+    }
+
+    /// Where the problem is, in bytes from the start of the record.
+    pub const fn offset(&self) -> usize {
+        match *self {
+            DecodeError::Empty | DecodeError::UnknownVersion { .. } | DecodeError::UnknownKind { .. } => 0,
+            DecodeError::Truncated { offset, .. }
+            | DecodeError::BadUtf8 { offset, .. }
+            | DecodeError::TrailingBytes { offset, .. } => offset,
+        }
+    }
+}
+
+/// A position in a record.
+struct Reader<'a> {
+    record: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn rest(&self) -> &'a [u8] {
+        &self.record[self.offset..]
+    }
+
+    #[inline]
+    fn truncated(&self, field: &'static str, needed: u64) -> DecodeError {
+        DecodeError::Truncated { field, offset: self.offset, needed, present: self.rest().len() }
+    }
+
+    #[inline]
+    fn integer(&mut self, field: &'static str) -> Result<i64, DecodeError> {
+        let bytes = *self.rest().first_chunk::<8>().ok_or_else(|| self.truncated(field, 8))?;
+        self.offset += 8;
+        Ok(i64::from_le_bytes(bytes))
+    }
+
+    #[inline]
+    fn string(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
+        let (prefix, rest) = self.rest().split_first_chunk::<4>().ok_or_else(|| self.truncated(field, 4))?;
+        let length = u32::from_le_bytes(*prefix);
+        let bytes =
+            rest.get(..length as usize).ok_or_else(|| self.truncated(field, 4 + u64::from(length)))?;
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| DecodeError::BadUtf8 { field, offset: self.offset + 4 + error.valid_up_to() })?;
+        self.offset += 4 + bytes.len();
+        Ok(text)
+    }
+
+    fn finish(&self) -> Result<(), DecodeError> {
+        match self.rest().len() {
+            0 => Ok(()),
+            count => Err(DecodeError::TrailingBytes { offset: self.offset, count }),
+        }
+    }
+}
+
+/// Reads the named fields, in this order, into the struct of that name.
+macro_rules! read {
+    ($reader:ident, $event:ident { $($field:ident: $type:ident),+ $(,)? }) => {
+        $event { $($field: $reader.$type(stringify!($field))?),+ }
+    };
+}
+
+impl<'a> Event<'a> {
+    /// Reads one record, which must be exactly one event.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with the record, and its offset.
+    pub fn decode(record: &'a [u8]) -> Result<Event<'a>, DecodeError> {
+        let kind = kind_of(record)?;
+        let mut reader = Reader { record, offset: 1 };
+        let event = read_event(kind, &mut reader)?;
+        reader.finish()?;
+        Ok(event)
+    }
+}
+
+/// The kind that a record's first byte names.
+fn kind_of(record: &[u8]) -> Result<Kind, DecodeError> {
+    let first = *record.first().ok_or(DecodeError::Empty)?;
+    let (version, number) = (first >> 4, first & 0x0f);
+    if version != FORMAT_VERSION {
+        return Err(DecodeError::UnknownVersion { version });
+    }
+    Kind::from_number(number).ok_or(DecodeError::UnknownKind { number })
+}
+
+#[inline]
+fn read_event<'a>(kind: Kind, reader: &mut Reader<'a>) -> Result<Event<'a>, DecodeError> {
+    Ok(match kind {
+        Kind::Person => Event::Person(read!(
+            reader,
+            Person {
+                timestamp: integer,
+                person_id: integer,
+                name: string,
+                email: string,
+                credit_card: string,
+                city: string,
+                state: string,
+            }
+        )),
+        Kind::Item => Event::Item(read!(
+            reader,
+            Item {
+                timestamp: integer,
+                item_id: integer,
+                category_id: integer,
+                name: string,
+                description: string,
+            }
+        )),
+        Kind::Auction => Event::Auction(read!(
+            reader,
+            Auction {
+                timestamp: integer,
+                auction_id: integer,
+                item_id: integer,
+                seller_id: integer,
+                initial_price: integer,
+                reserve: integer,
+                start: integer,
+                end: integer,
+            }
+        )),
+        Kind::Bid => Event::Bid(read!(
+            reader,
+            Bid {
+                timestamp: integer,
+                bid_id: integer,
+                auction_id: integer,
+                bidder_id: integer,
+                price: integer,
+            }
+        )),
+        Kind::Click => Event::Click(read!(
+            reader,
+            Click { timestamp: integer, product: integer, category: integer, owner: integer, price: integer }
+        )),
+        Kind::Impression => Event::Impression(read!(
+            reader,
+            Impression { timestamp: integer, product: integer, category: integer }
+        )),
+        Kind::Search => Event::Search(read!(
+            reader,
+            Search { timestamp: integer, product: integer, category: integer, rank: integer }
+        )),
+    })
+}
