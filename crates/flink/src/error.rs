@@ -1,0 +1,78 @@
+//! What can go wrong with one call.
+
+use thiserror::Error;
+
+/// Why a call gave no answer that can be used.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The base address is not an HTTP URL.
+    #[error("{url:?} is not the address of a Flink REST endpoint; write it as http://host:port")]
+    Address {
+        /// The address as given.
+        url: String,
+    },
+    /// The HTTP client could not be made.
+    #[error("could not set up the HTTP client")]
+    Setup(#[source] reqwest::Error),
+    /// No answer: refused, reset, name unknown, or not within the timeout.
+    #[error("no answer from {url}")]
+    NoAnswer {
+        /// The address that was asked.
+        url: String,
+        /// The transport's own reason.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// An answer with an error status.
+    #[error("{url} answered {status}: {message}")]
+    Status {
+        /// The address that was asked.
+        url: String,
+        /// The HTTP status code.
+        status: u16,
+        /// Flink's own message, shortened.
+        message: String,
+    },
+    /// The answer is larger than allowed.
+    #[error("{url} answered more than {limit_bytes} bytes")]
+    TooLarge {
+        /// The address that was asked.
+        url: String,
+        /// The bound that was exceeded.
+        limit_bytes: usize,
+    },
+    /// The answer is not what Flink answers to this call.
+    #[error("{url} answered something that is not Flink's answer to this call")]
+    Unreadable {
+        /// The address that was asked.
+        url: String,
+        /// Where the JSON stops making sense.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The local file to upload cannot be read.
+    #[error("cannot read {path}")]
+    File {
+        /// The path as given.
+        path: String,
+        /// The operating system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Whether Flink answered that the thing asked for does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Status { status: 404, .. })
+    }
+
+    /// Whether the same call may succeed later: no answer, or a server-side error.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::NoAnswer { .. } => true,
+            Self::Status { status, .. } => *status >= 500 || *status == 429,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Jars on the JobManager, and submitting a job from one.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use reqwest::multipart::{Form, Part};
+use serde::{Deserialize, Serialize};
+
+use crate::{Client, Error, JobId};
+
+/// A jar that was uploaded (`/jars`).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Jar {
+    /// Flink's id of it: a random prefix and the name.
+    pub id: String,
+    /// The file name at upload.
+    pub name: String,
+}
+
+/// What to run (`/jars/:jarid/run`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunRequest {
+    /// The class with `main`; `None`: the one that the jar's manifest names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry_class: Option<String>,
+    /// The arguments of `main`.
+    pub program_args_list: Vec<String>,
+    /// The id that the job shall have. Flink refuses a second submission under one id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<JobId>,
+    /// The savepoint to begin from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub savepoint_path: Option<String>,
+    /// Whether state of operators that are gone may be dropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_non_restored_state: Option<bool>,
+    /// Flink settings of this job alone.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub flink_configuration: BTreeMap<String, String>,
+}
+
+impl Client {
+    /// The jars that lie on the JobManager.
+    ///
+    /// # Errors
+    /// Any [`Error`] of the transport; `/jars` is absent where `web.submit.enable` is off.
+    pub async fn jars(&self) -> Result<Vec<Jar>, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            files: Vec<Jar>,
+        }
+        Ok(self.get::<Answer>("jars", &[]).await?.files)
+    }
+
+    /// Uploads a jar under the given name and returns its id.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the file cannot be read, else any [`Error`] of the transport.
+    pub async fn upload_jar(&self, path: &Path, name: &str) -> Result<String, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            filename: String,
+        }
+        let bytes = tokio::fs::read(path)
+            .await
+            .map_err(|source| Error::File { path: path.display().to_string(), source })?;
+        let part = Part::bytes(bytes)
+            .file_name(name.to_owned())
+            .mime_str("application/x-java-archive")
+            .map_err(Error::Setup)?;
+        let form = Form::new().part("jarfile", part);
+        let answer: Answer = self.submit("jars/upload", |request| request.multipart(form)).await?;
+        let id = answer.filename.rsplit('/').next().unwrap_or_default();
+        Ok(id.to_owned())
+    }
+
+    /// Submits a job; the answer comes when the JobManager has accepted it, long before it runs.
+    ///
+    /// # Errors
+    /// [`Error::Status`] with the program's own message if its `main` fails, else any [`Error`] of the transport.
+    pub async fn run_jar(&self, jar_id: &str, run: &RunRequest) -> Result<JobId, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            jobid: JobId,
+        }
+        let path = format!("jars/{jar_id}/run");
+        Ok(self.submit::<Answer>(&path, |request| request.json(run)).await?.jobid)
+    }
+}

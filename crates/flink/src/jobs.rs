@@ -1,0 +1,276 @@
+//! Jobs: their state, their graph, their failures.
+
+use std::collections::BTreeMap;
+
+use reqwest::Method;
+use serde::Deserialize;
+
+use crate::{Client, Error, JobId, VertexId};
+
+/// Where a job is in its life (`org.apache.flink.api.common.JobStatus`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum JobState {
+    /// Waiting for the JobManager to take it up.
+    Initializing,
+    /// Accepted; with the adaptive scheduler also: waiting for slots.
+    Created,
+    /// Its tasks are deployed or run.
+    Running,
+    /// A task failed; the job is being torn down.
+    Failing,
+    /// Failed for good.
+    Failed,
+    /// Being cancelled.
+    Cancelling,
+    /// Cancelled.
+    Canceled,
+    /// Ended by itself, or stopped with a savepoint.
+    Finished,
+    /// Between two attempts.
+    Restarting,
+    /// Stopped, to be taken up by another JobManager.
+    Suspended,
+    /// Being compared with what a recovered JobManager finds.
+    Reconciling,
+    /// A state that this client does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl JobState {
+    /// Whether the job will never run again.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Failed | Self::Canceled | Self::Finished)
+    }
+}
+
+/// A line of `/jobs/overview`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct JobOverview {
+    /// The job's id.
+    #[serde(rename = "jid")]
+    pub id: JobId,
+    /// The job's name.
+    pub name: String,
+    /// Where it is in its life.
+    pub state: JobState,
+    /// When it was accepted, in milliseconds since the Unix epoch.
+    #[serde(rename = "start-time")]
+    pub start_time_ms: i64,
+}
+
+/// One vertex: a chain of operators that run in one task.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Vertex {
+    /// The same over runs and rescales.
+    pub id: VertexId,
+    /// The names of its operators, joined by ` -> `.
+    pub name: String,
+    /// The number of subtasks now.
+    pub parallelism: u32,
+    /// The largest parallelism; 1 for operators that are not parallel by nature.
+    #[serde(rename = "maxParallelism")]
+    pub max_parallelism: u32,
+    /// The state of its tasks, for example `RUNNING`.
+    pub status: String,
+}
+
+impl Vertex {
+    /// The name of the vertex' first operator, without the prefix that Flink gives to sources.
+    ///
+    /// ```
+    /// # let v = |name: &str| flink::Vertex { id: "0".repeat(32).parse().unwrap(), name: name.to_owned(),
+    /// #     parallelism: 1, max_parallelism: 1, status: String::new() };
+    /// assert_eq!(v("Source: source-bid -> decode-bid").head_operator(), "source-bid");
+    /// assert_eq!(v("q7-bid-item").head_operator(), "q7-bid-item");
+    /// ```
+    pub fn head_operator(&self) -> &str {
+        let head = self.name.split(" -> ").next().unwrap_or_default().trim();
+        let head = head.strip_prefix("Source:").unwrap_or(head).trim();
+        let head = head.split(": Writer").next().unwrap_or(head);
+        head.strip_suffix(": Committer").unwrap_or(head)
+    }
+}
+
+/// An edge into a vertex of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Edge {
+    /// The vertex that it comes from.
+    pub id: VertexId,
+    /// How records are distributed: `HASH`, `FORWARD`, `REBALANCE`, `BROADCAST` …
+    #[serde(default)]
+    pub ship_strategy: String,
+}
+
+/// A vertex of the plan with its inputs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PlanNode {
+    /// The vertex.
+    pub id: VertexId,
+    /// Its inputs; none for a source.
+    #[serde(default)]
+    pub inputs: Vec<Edge>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+struct Plan {
+    #[serde(default)]
+    nodes: Vec<PlanNode>,
+}
+
+/// A job in detail (`/jobs/:jobid`). The JobManager caches this picture for `web.refresh-interval`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct JobDetails {
+    /// The job's id.
+    #[serde(rename = "jid")]
+    pub id: JobId,
+    /// The job's name.
+    pub name: String,
+    /// Where it is in its life.
+    pub state: JobState,
+    /// When it entered each state, in milliseconds since the Unix epoch; 0: never.
+    #[serde(default)]
+    pub timestamps: BTreeMap<String, i64>,
+    /// The JobManager's clock at this answer, in milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub now: i64,
+    /// Its vertices. The order changes between states: go by id.
+    pub vertices: Vec<Vertex>,
+    #[serde(default)]
+    plan: Plan,
+}
+
+impl JobDetails {
+    /// Whether the job and every one of its tasks run.
+    pub fn is_fully_running(&self) -> bool {
+        self.state == JobState::Running
+            && !self.vertices.is_empty()
+            && self.vertices.iter().all(|vertex| vertex.status == "RUNNING")
+    }
+
+    /// When the job last entered `RUNNING`, in milliseconds since the Unix epoch.
+    pub fn running_since_ms(&self) -> Option<i64> {
+        self.timestamps.get("RUNNING").copied().filter(|at| *at > 0)
+    }
+
+    /// The edges between vertices.
+    pub fn plan(&self) -> &[PlanNode] {
+        &self.plan.nodes
+    }
+}
+
+/// What is known of a job's checkpoints (`/jobs/:jobid/checkpoints`).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Checkpoints {
+    /// Checkpoints completed since the job started.
+    pub completed: u64,
+    /// Checkpoints failed since the job started.
+    pub failed: u64,
+    /// The full size of the newest completed checkpoint, in bytes.
+    pub state_size_bytes: Option<u64>,
+    /// How long the newest completed checkpoint took, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// Where the newest savepoint lies.
+    pub latest_savepoint: Option<String>,
+}
+
+impl Client {
+    /// All jobs that the JobManager remembers, ended ones included.
+    ///
+    /// # Errors
+    /// Any [`Error`] of the transport.
+    pub async fn jobs(&self) -> Result<Vec<JobOverview>, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            jobs: Vec<JobOverview>,
+        }
+        Ok(self.get::<Answer>("jobs/overview", &[]).await?.jobs)
+    }
+
+    /// One job in detail.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] if the JobManager does not know the job, else any [`Error`] of the transport.
+    pub async fn job(&self, job: &JobId) -> Result<JobDetails, Error> {
+        self.get(&format!("jobs/{job}"), &[]).await
+    }
+
+    /// The newest failure of a job, as Flink's stack trace; `None` if there was none.
+    ///
+    /// # Errors
+    /// Any [`Error`] of the transport.
+    pub async fn newest_exception(&self, job: &JobId) -> Result<Option<String>, Error> {
+        #[derive(Deserialize)]
+        struct Entry {
+            stacktrace: String,
+        }
+        #[derive(Deserialize, Default)]
+        struct History {
+            entries: Vec<Entry>,
+        }
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(rename = "exceptionHistory", default)]
+            history: History,
+        }
+        let answer: Answer = self.get(&format!("jobs/{job}/exceptions"), &[("maxExceptions", "1")]).await?;
+        Ok(answer.history.entries.into_iter().next().map(|entry| entry.stacktrace))
+    }
+
+    /// What is known of the job's checkpoints and savepoints.
+    ///
+    /// # Errors
+    /// Any [`Error`] of the transport.
+    pub async fn checkpoints(&self, job: &JobId) -> Result<Checkpoints, Error> {
+        let answer: CheckpointsAnswer = self.get(&format!("jobs/{job}/checkpoints"), &[]).await?;
+        let completed = answer.latest.completed;
+        Ok(Checkpoints {
+            completed: answer.counts.completed,
+            failed: answer.counts.failed,
+            state_size_bytes: completed.as_ref().map(|c| c.state_size),
+            duration_ms: completed.as_ref().map(|c| c.end_to_end_duration),
+            latest_savepoint: answer.latest.savepoint.and_then(|s| s.external_path),
+        })
+    }
+
+    /// Cancels a job without a savepoint.
+    ///
+    /// # Errors
+    /// Any [`Error`] of the transport.
+    pub async fn cancel(&self, job: &JobId) -> Result<(), Error> {
+        let path = format!("jobs/{job}?mode=cancel");
+        self.send::<serde_json::Value>(Method::PATCH, &path, &serde_json::json!({})).await.map(drop)
+    }
+}
+
+#[derive(Deserialize)]
+struct CheckpointsAnswer {
+    #[serde(default)]
+    counts: Counts,
+    #[serde(default)]
+    latest: Latest,
+}
+
+#[derive(Deserialize, Default)]
+struct Counts {
+    #[serde(default)]
+    completed: u64,
+    #[serde(default)]
+    failed: u64,
+}
+
+#[derive(Deserialize, Default)]
+struct Latest {
+    completed: Option<Completed>,
+    savepoint: Option<Completed>,
+}
+
+#[derive(Deserialize)]
+struct Completed {
+    #[serde(default)]
+    state_size: u64,
+    #[serde(default)]
+    end_to_end_duration: u64,
+    external_path: Option<String>,
+}

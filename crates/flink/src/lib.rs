@@ -1,0 +1,23 @@
+//! A typed client of Flink's REST API (2.x): the calls that an auto-scaler and its agent need, and nothing about policies.
+//!
+//! Every call has a timeout and a bound on the size of the answer. Names follow the REST documentation:
+//! <https://nightlies.apache.org/flink/flink-docs-release-2.3/docs/ops/rest_api/>. Answers are read leniently (fields that
+//! we do not know are ignored: a patch release may add some), requests are written exactly.
+
+mod client;
+mod cluster;
+mod error;
+mod ids;
+mod jars;
+mod jobs;
+mod metrics;
+mod savepoints;
+
+pub use client::{Client, Settings};
+pub use cluster::{Overview, TaskManager};
+pub use error::Error;
+pub use ids::{InvalidId, JobId, TriggerId, VertexId};
+pub use jars::{Jar, RunRequest};
+pub use jobs::{Checkpoints, Edge, JobDetails, JobOverview, JobState, PlanNode, Vertex};
+pub use metrics::Metric;
+pub use savepoints::{SavepointStatus, StopRequest};

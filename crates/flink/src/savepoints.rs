@@ -1,0 +1,90 @@
+//! Stopping a job with a savepoint.
+
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+
+use crate::{Client, Error, JobId, TriggerId};
+
+/// How to stop (`/jobs/:jobid/stop`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StopRequest {
+    /// Chosen by the caller: the same request sent again is the same operation.
+    pub trigger_id: TriggerId,
+    /// Where to write; `None`: the cluster's `execution.checkpointing.savepoint-dir`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_directory: Option<String>,
+    /// Whether to emit the largest watermark first, so that all windows fire. Only for a job that shall not go on.
+    pub drain: bool,
+}
+
+/// How an asynchronous savepoint stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SavepointStatus {
+    /// Not finished.
+    InProgress,
+    /// Finished; the state lies there.
+    Completed {
+        /// The savepoint's path.
+        location: String,
+    },
+    /// Finished without a savepoint.
+    Failed {
+        /// The first lines of Flink's reason.
+        cause: String,
+    },
+}
+
+impl Client {
+    /// Asks for a stop with savepoint. Asking again with the same trigger id starts no second operation.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] if the job is unknown, else any [`Error`] of the transport.
+    pub async fn stop_with_savepoint(&self, job: &JobId, stop: &StopRequest) -> Result<(), Error> {
+        let path = format!("jobs/{job}/stop");
+        self.send::<serde_json::Value>(Method::POST, &path, stop).await.map(drop)
+    }
+
+    /// How the operation with this trigger id stands. Flink forgets a finished one after
+    /// `rest.async.store-duration` (5 minutes).
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] if the operation is unknown or forgotten, else any [`Error`] of the transport.
+    pub async fn savepoint_status(&self, job: &JobId, trigger: &TriggerId) -> Result<SavepointStatus, Error> {
+        let answer: Answer = self.get(&format!("jobs/{job}/savepoints/{trigger}"), &[]).await?;
+        if answer.status.id != "COMPLETED" {
+            return Ok(SavepointStatus::InProgress);
+        }
+        let operation = answer.operation.unwrap_or_default();
+        if let Some(location) = operation.location {
+            return Ok(SavepointStatus::Completed { location });
+        }
+        let trace = operation.failure_cause.and_then(|cause| cause.stack_trace).unwrap_or_default();
+        let cause: Vec<&str> = trace.lines().take(3).map(str::trim).collect();
+        Ok(SavepointStatus::Failed { cause: cause.join(" ") })
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    status: Status,
+    operation: Option<Operation>,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    id: String,
+}
+
+#[derive(Deserialize, Default)]
+struct Operation {
+    location: Option<String>,
+    #[serde(rename = "failure-cause")]
+    failure_cause: Option<Cause>,
+}
+
+#[derive(Deserialize)]
+struct Cause {
+    #[serde(rename = "stack-trace")]
+    stack_trace: Option<String>,
+}
