@@ -1,0 +1,104 @@
+//! What a policy answers: a plan or the reason why not, with every figure behind it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Kind;
+
+/// What shall be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Publish the new parallelism.
+    Rescale,
+    /// Change nothing.
+    None,
+}
+
+/// How one operator was looked at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OperatorReport {
+    /// The uid.
+    pub name: String,
+    /// How it can be scaled.
+    pub kind: Kind,
+    /// Its latency over the epoch, in milliseconds.
+    pub latency_ms: Option<f64>,
+    /// Today's parallelism.
+    pub parallelism: u32,
+    /// The parallelism that the formula gives; [`None`] where it was not chosen or a figure is unknown.
+    pub new_parallelism: Option<u32>,
+    /// The formula with its figures, or why the operator was left alone.
+    pub because: String,
+}
+
+/// The cluster's figures, where they are known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClusterReport {
+    /// Mean over task managers of (CPU + memory) / 2, 0 to 1.
+    pub cluster_load: Option<f64>,
+    /// Mean over task managers of used heap as a share of what may be used, 0 to 1.
+    pub memory_usage: Option<f64>,
+    /// How long the state takes to be written and read over the network, in seconds.
+    pub downtime_estimate_s: Option<f64>,
+    /// Whether the cluster should grow.
+    pub scale_out: Option<bool>,
+}
+
+/// The answer of a policy for one epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The policy's name.
+    pub policy: String,
+    /// What shall be done.
+    pub action: Action,
+    /// New parallelism by operator, only where it differs from today's.
+    pub parallelism: BTreeMap<String, u32>,
+    /// New parallelism of operators without one of their own, if it changes.
+    pub default_parallelism: Option<u32>,
+    /// The cluster's figures.
+    #[serde(flatten)]
+    pub cluster: ClusterReport,
+    /// Why, in sentences; the first one is the headline.
+    pub reasons: Vec<String>,
+    /// Every operator that was looked at.
+    pub operators: Vec<OperatorReport>,
+}
+
+impl Decision {
+    /// Change nothing, for this reason.
+    pub fn nothing(policy: &str, reason: impl Into<String>) -> Self {
+        Self {
+            policy: policy.to_owned(),
+            action: Action::None,
+            parallelism: BTreeMap::new(),
+            default_parallelism: None,
+            cluster: ClusterReport::default(),
+            reasons: vec![reason.into()],
+            operators: Vec::new(),
+        }
+    }
+
+    /// Today's and the new parallelism of one operator of the plan, as `1 → 3`.
+    fn step(&self, name: &str, new: u32) -> String {
+        match self.operators.iter().find(|operator| operator.name == name) {
+            Some(operator) => format!("{name} {} → {new}", operator.parallelism),
+            None => format!("{name} → {new}"),
+        }
+    }
+}
+
+impl fmt::Display for Decision {
+    /// One line: the plan if there is one, and the headline of the reasons.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.action == Action::Rescale {
+            let mut steps: Vec<String> =
+                self.parallelism.iter().map(|(name, new)| self.step(name, *new)).collect();
+            steps.extend(self.default_parallelism.map(|new| format!("default → {new}")));
+            write!(f, "rescale {}: ", steps.join(", "))?;
+        }
+        f.write_str(self.reasons.first().map_or("no reason was given", String::as_str))
+    }
+}

@@ -1,0 +1,329 @@
+//! Policy `latency`: act when a query has been slow for some epochs, and widen the slowest operators.
+//!
+//! The policy has two halves. The *trigger* counts epochs in which a query's latency reached the bound ([`State`]); the
+//! *plan* ([`plan`]) picks the slowest operators and computes their new parallelism from one snapshot alone:
+//!
+//! ```text
+//! continuous            ceil(input rate ÷ (throughput ÷ p));  throughput 0: p + 2
+//! window, join, cogroup p + 2  (join and co-group also raise the job's default parallelism)
+//! all-window            1
+//! ```
+//!
+//! and whether the cluster should grow: with ram = used heap ÷ (largest heap × heap fraction) per task manager,
+//!
+//! ```text
+//! load      = mean of (cpu + ram) ÷ 2          memory = mean of ram
+//! downtime  = state size ÷ network bandwidth × 2
+//! scale out = downtime < its maximum and (memory ≥ 0.7 or load > 0.5), or load ≥ 0.7
+//! ```
+//!
+//! Left out on purpose: scaling down, and any model of windows better than + 2. This policy is the baseline that others are
+//! compared with, and is kept as it was first published.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Action, ClusterReport, Decision, Kind, Operator, OperatorReport, Snapshot, TaskManager};
+
+/// The policy's name in configuration and records.
+pub const NAME: &str = "latency";
+
+/// How much a window, a join, a co-group or a stuck operator is widened.
+const STEP: u32 = 2;
+/// From this mean memory usage on the cluster should grow, if the downtime allows.
+const MEMORY_HIGH: f64 = 0.7;
+/// Above this load the cluster should grow, if the downtime allows.
+const LOAD_RAISED: f64 = 0.5;
+/// From this load on the cluster should grow whatever it costs.
+const LOAD_HIGH: f64 = 0.7;
+
+/// The options of the policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// A query at or above this mean latency violates the bound, in milliseconds.
+    pub latency_max_ms: f64,
+    /// The count of a query that makes the policy act.
+    pub violations_needed: u32,
+    /// How many operators are looked at, slowest first.
+    pub operators_to_scale: usize,
+    /// No operator gets more than this.
+    pub parallelism_max: u32,
+    /// Epochs without a decision after an action.
+    pub wait_epochs: u32,
+    /// Bandwidth at which state travels, in bytes per second.
+    pub network_bytes_per_s: f64,
+    /// The longest estimated downtime that a moderate load justifies, in seconds.
+    pub downtime_max_s: f64,
+    /// The share of the largest heap that may be filled.
+    pub heap_fraction: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            latency_max_ms: 1000.0,
+            violations_needed: 3,
+            operators_to_scale: 3,
+            parallelism_max: 128,
+            wait_epochs: 6,
+            network_bytes_per_s: 125_000_000.0,
+            downtime_max_s: 180.0,
+            heap_fraction: 0.766,
+        }
+    }
+}
+
+impl Options {
+    /// Every option that is out of its range, as `(option, what would be right)`.
+    pub fn problems(&self) -> Vec<(&'static str, &'static str)> {
+        let positive = |value: f64| value.is_finite() && value > 0.0;
+        [
+            (positive(self.latency_max_ms), "latency_max_ms", "must be above 0"),
+            (self.violations_needed >= 1, "violations_needed", "must be at least 1"),
+            (self.operators_to_scale >= 1, "operators_to_scale", "must be at least 1"),
+            ((1..=32_768).contains(&self.parallelism_max), "parallelism_max", "must be within 1..=32768"),
+            (positive(self.network_bytes_per_s), "network_bytes_per_s", "must be above 0"),
+            (positive(self.downtime_max_s), "downtime_max_s", "must be above 0"),
+            (
+                positive(self.heap_fraction) && self.heap_fraction <= 1.0,
+                "heap_fraction",
+                "must be above 0 and at most 1",
+            ),
+        ]
+        .into_iter()
+        .filter(|(right, ..)| !right)
+        .map(|(_, option, remedy)| (option, remedy))
+        .collect()
+    }
+}
+
+/// The count of one query.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Count {
+    violations: u32,
+    latency_ms: f64,
+}
+
+/// What the policy remembers from epoch to epoch.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    counts: BTreeMap<String, Count>,
+    wait_epochs_left: u32,
+}
+
+impl State {
+    /// The state after a plan of this policy was published: counts are cleared and the wait begins.
+    pub fn after_action(options: &Options) -> Self {
+        Self { counts: BTreeMap::new(), wait_epochs_left: options.wait_epochs }
+    }
+
+    /// Counts one epoch's violations. A query whose latency is unknown keeps its count: unknown is neither good nor bad.
+    fn count(&mut self, options: &Options, snapshot: &Snapshot) {
+        for query in &snapshot.queries {
+            let Some(latency_ms) = query.overall_latency_ms else { continue };
+            let violates = latency_ms >= options.latency_max_ms;
+            let violations = match self.counts.get(&query.name) {
+                None => u32::from(violates),
+                Some(count) if violates && latency_ms > count.latency_ms => count.violations + 1,
+                Some(count) => count.violations.saturating_sub(1),
+            };
+            if violations == 0 {
+                self.counts.remove(&query.name);
+            } else {
+                self.counts.insert(query.name.clone(), Count { violations, latency_ms });
+            }
+        }
+    }
+
+    fn describe(&self, options: &Options) -> String {
+        if self.counts.is_empty() {
+            return format!("no query is at or above {} ms", options.latency_max_ms);
+        }
+        let counts: Vec<String> = self
+            .counts
+            .iter()
+            .map(|(query, count)| {
+                format!(
+                    "{query} at {:.0} ms counts {} of {}",
+                    count.latency_ms, count.violations, options.violations_needed
+                )
+            })
+            .collect();
+        counts.join(", ")
+    }
+}
+
+/// One epoch: the state for the next epoch, and the decision.
+///
+/// The state returned with [`Action::Rescale`] assumes that the plan was published. A caller that did not publish (a dry
+/// run, a refused document) keeps its own state.
+pub fn decide(options: &Options, state: &State, snapshot: &Snapshot) -> (State, Decision) {
+    if let Some(first) = snapshot.missing.first() {
+        let more = snapshot.missing.len() - 1;
+        let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+        return (
+            state.clone(),
+            Decision::nothing(NAME, format!("the metrics are incomplete: {first}{more}")),
+        );
+    }
+    if state.wait_epochs_left > 0 {
+        let next = State { wait_epochs_left: state.wait_epochs_left - 1, ..state.clone() };
+        let reason = format!("waiting after an action: {} epochs left", state.wait_epochs_left);
+        return (next, Decision::nothing(NAME, reason));
+    }
+    let mut next = state.clone();
+    next.count(options, snapshot);
+    if next.counts.values().all(|count| count.violations < options.violations_needed) {
+        let reason = next.describe(options);
+        return (next, Decision::nothing(NAME, reason));
+    }
+    let mut decision = plan(options, snapshot);
+    decision.reasons.insert(0, next.describe(options));
+    let next = match decision.action {
+        Action::Rescale => State::after_action(options),
+        Action::None => State::default(),
+    };
+    (next, decision)
+}
+
+/// The plan for a snapshot whose trigger has been met.
+pub fn plan(options: &Options, snapshot: &Snapshot) -> Decision {
+    let mut decision = Decision::nothing(NAME, "the slowest operators are as wide as the formulae want them");
+    for (rank, operator) in by_latency(snapshot).into_iter().enumerate() {
+        let chosen = rank < options.operators_to_scale;
+        let (new, because) = if chosen {
+            new_parallelism(options, &snapshot.job, operator)
+        } else {
+            (None, format!("not among the {} slowest", options.operators_to_scale))
+        };
+        if let Some(new) = new.filter(|new| *new != operator.parallelism) {
+            decision.parallelism.insert(operator.name.clone(), new);
+            if matches!(operator.kind, Kind::Join | Kind::CoGroup) {
+                decision.default_parallelism = decision.default_parallelism.max(Some(new));
+            }
+        }
+        decision.operators.push(report(operator, new, because));
+    }
+    for operator in snapshot.operators.iter().filter(|operator| !is_candidate(operator)) {
+        let because = if operator.kind == Kind::AllWindow {
+            "an all-window operator always runs at 1".to_owned()
+        } else {
+            "its latency is unknown".to_owned()
+        };
+        decision.operators.push(report(operator, None, because));
+    }
+    if !decision.parallelism.is_empty() {
+        decision.action = Action::Rescale;
+        decision.reasons = decision
+            .operators
+            .iter()
+            .filter(|operator| decision.parallelism.contains_key(&operator.name))
+            .map(|operator| format!("{}: {}", operator.name, operator.because))
+            .collect();
+    }
+    decision.cluster = cluster(options, snapshot);
+    decision
+}
+
+fn is_candidate(operator: &Operator) -> bool {
+    operator.kind != Kind::AllWindow && operator.latency_ms.is_some()
+}
+
+/// The operators whose latency is known, slowest first; equal ones by name, so that the order never depends on the input's.
+fn by_latency(snapshot: &Snapshot) -> Vec<&Operator> {
+    let mut candidates: Vec<&Operator> =
+        snapshot.operators.iter().filter(|operator| is_candidate(operator)).collect();
+    candidates.sort_by(|a, b| {
+        let (slower, faster) = (b.latency_ms.unwrap_or(0.0), a.latency_ms.unwrap_or(0.0));
+        slower.total_cmp(&faster).then_with(|| a.name.cmp(&b.name))
+    });
+    candidates
+}
+
+fn report(operator: &Operator, new_parallelism: Option<u32>, because: String) -> OperatorReport {
+    OperatorReport {
+        name: operator.name.clone(),
+        kind: operator.kind,
+        latency_ms: operator.latency_ms,
+        parallelism: operator.parallelism,
+        new_parallelism,
+        because,
+    }
+}
+
+/// The new parallelism of one chosen operator, and the formula with its figures.
+fn new_parallelism(options: &Options, job: &crate::Job, operator: &Operator) -> (Option<u32>, String) {
+    let max =
+        options.parallelism_max.min(job.max_parallelism).min(operator.max_parallelism.unwrap_or(u32::MAX));
+    let p = operator.parallelism;
+    let (wanted, formula) = match operator.kind {
+        Kind::AllWindow => (1, "an all-window operator always runs at 1".to_owned()),
+        Kind::Window | Kind::Join | Kind::CoGroup => (p.saturating_add(STEP), format!("{p} + {STEP}")),
+        Kind::Continuous | Kind::Source | Kind::Sink => match continuous(operator) {
+            Some(result) => result,
+            None => return (None, "its throughput or its input rate is unknown".to_owned()),
+        },
+    };
+    let new = wanted.clamp(1, max);
+    let bound = if new == wanted { String::new() } else { format!(", bounded to {new}") };
+    (Some(new), format!("{formula} = {wanted}{bound}"))
+}
+
+fn continuous(operator: &Operator) -> Option<(u32, String)> {
+    let p = operator.parallelism;
+    let throughput = operator.throughput_per_s?;
+    if throughput <= 0.0 {
+        return Some((p.saturating_add(STEP), format!("throughput 0: {p} + {STEP}")));
+    }
+    let input = operator.input_rate_per_s?;
+    let wanted = (input / (throughput / f64::from(p))).ceil();
+    let formula = format!("ceil({input:.1}/s ÷ ({throughput:.1}/s ÷ {p}))");
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to the range of u32 first"
+    )]
+    Some((wanted.clamp(0.0, f64::from(u32::MAX)) as u32, formula))
+}
+
+/// The cluster's figures. Each is unknown as soon as one figure that it needs is.
+fn cluster(options: &Options, snapshot: &Snapshot) -> ClusterReport {
+    let ram: Option<Vec<f64>> = snapshot.task_managers.iter().map(|tm| memory_usage(options, tm)).collect();
+    let cpu: Option<Vec<f64>> = snapshot.task_managers.iter().map(|tm| tm.cpu_load).collect();
+    let memory = ram.as_deref().and_then(mean);
+    let load = ram.zip(cpu).and_then(|(ram, cpu)| {
+        mean(&ram.iter().zip(&cpu).map(|(ram, cpu)| (cpu + ram) / 2.0).collect::<Vec<f64>>())
+    });
+    let downtime = snapshot.state_size_bytes.map(|bytes| bytes / options.network_bytes_per_s * 2.0);
+    ClusterReport {
+        cluster_load: load,
+        memory_usage: memory,
+        downtime_estimate_s: downtime,
+        scale_out: scale_out(options, memory, load, downtime),
+    }
+}
+
+fn memory_usage(options: &Options, tm: &TaskManager) -> Option<f64> {
+    let usable_bytes = tm.heap_max_bytes.filter(|bytes| *bytes > 0.0)? * options.heap_fraction;
+    Some(tm.heap_used_bytes? / usable_bytes)
+}
+
+fn scale_out(
+    options: &Options,
+    memory: Option<f64>,
+    load: Option<f64>,
+    downtime: Option<f64>,
+) -> Option<bool> {
+    let (memory, load) = (memory?, load?);
+    if load >= LOAD_HIGH {
+        return Some(true);
+    }
+    Some(downtime? < options.downtime_max_s && (memory >= MEMORY_HIGH || load > LOAD_RAISED))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a cluster has far fewer than 2^52 task managers")]
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
