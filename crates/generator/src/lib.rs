@@ -1,0 +1,37 @@
+//! The benchmarks' events and the times at which they are due: the pure half of the event producer.
+//!
+//! An event is a function of the seed, its number and the event time that a load profile gives to numbers. There is no
+//! state between events and no clock, so the stream is the same for any number of threads, from any starting point, in
+//! the producer, in the reference queries and in a test that wants to know what was written to Kafka.
+//!
+//! * [`nexmark`]: persons, items, auctions and bids of an auction site.
+//! * [`profile`]: which event is due when.
+//! * [`Workload`]: both together with a start time, as the producer runs them.
+//!
+//! Left out on purpose: Kafka, files, waiting, reporting. They are effects and live in `event-producer`.
+
+pub mod nexmark;
+pub mod profile;
+mod random;
+mod text;
+mod workload;
+
+pub use random::EventRandom;
+pub use text::Scratch;
+pub use workload::{Recording, Workload};
+
+/// A setting that cannot be used, by its key in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {problem}")]
+pub struct ConfigError {
+    /// Dotted path of the key.
+    pub key: String,
+    /// What is wrong with the value and what would be right.
+    pub problem: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(key: &str, problem: impl Into<String>) -> Self {
+        ConfigError { key: key.to_owned(), problem: problem.into() }
+    }
+}

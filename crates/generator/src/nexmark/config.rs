@@ -1,0 +1,213 @@
+//! The section `[nexmark]` as it is written, and the settings it becomes after all ranges have been checked.
+
+use serde::{Deserialize, Serialize};
+
+use super::mix::Mix;
+use crate::ConfigError;
+
+/// The largest value of any count: far beyond use, and small enough that no arithmetic on ids overflows.
+const MOST: u64 = 1 << 32;
+/// The longest string, bytes; Kafka's default limit of a record is 1 MiB, and a person has three strings of this size.
+const LONGEST_STRING_BYTES: usize = 256 * 1024;
+
+/// Where settings come from that are not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// The NexMark standard: 1 person, 3 items and auctions, 46 bids; hot keys; auction lengths by the horizon.
+    #[default]
+    Standard,
+    /// 1 person, 1 item and auction, 10 bids; uniform keys; auctions of 10 to 20 s.
+    Thesis,
+}
+
+/// `[nexmark]` as written. Whatever is absent comes from the preset.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NexmarkConfig {
+    /// Where absent settings come from.
+    pub preset: Preset,
+    /// Persons in an epoch, at least 1.
+    pub persons: Option<u64>,
+    /// Auctions, and as many items, in an epoch; at least 1.
+    pub auctions: Option<u64>,
+    /// Bids in an epoch.
+    pub bids: Option<u64>,
+    /// One bid in so many is for any auction in flight, the others for the hot one; 1: no hot auction.
+    pub hot_auction_ratio: Option<u64>,
+    /// One auction in so many is by any active person, the others by the hot seller; 1: no hot seller.
+    pub hot_seller_ratio: Option<u64>,
+    /// One bid in so many is by any active person, the others by the hot bidder; 1: no hot bidder.
+    pub hot_bidder_ratio: Option<u64>,
+    /// The newest so many persons sell and bid.
+    pub active_persons: Option<u64>,
+    /// The newest so many auctions receive bids, and about so many are open at a time.
+    pub in_flight_auctions: Option<u64>,
+    /// A reference may point to a person so many ids ahead.
+    pub person_lead: Option<u64>,
+    /// A bid may be for an auction so many ids ahead.
+    pub auction_lead: Option<u64>,
+    /// Number of categories.
+    pub categories: Option<u64>,
+    /// Shortest and longest auction, ms. Absent: by the preset.
+    pub auction_length_ms: Option<[i64; 2]>,
+    /// Names of persons are filled up to this length, bytes.
+    pub person_name_bytes: Option<usize>,
+    /// Mail addresses are filled up to this length, bytes.
+    pub email_bytes: Option<usize>,
+    /// Cities are filled up to this length, bytes.
+    pub city_bytes: Option<usize>,
+    /// Names of items are filled up to this length, bytes.
+    pub item_name_bytes: Option<usize>,
+    /// Descriptions of items have this length, bytes.
+    pub description_bytes: Option<usize>,
+}
+
+/// How long an auction is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuctionLength {
+    /// So that about `in_flight_auctions` are open at a time, at any rate.
+    ByHorizon,
+    /// Evenly distributed between two lengths, both included.
+    Between {
+        /// The shortest, ms; at least 1.
+        from_ms: i64,
+        /// The longest, ms.
+        to_ms: i64,
+    },
+}
+
+/// Checked settings; see [`NexmarkConfig`] for the meaning of the fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    pub(super) mix: Mix,
+    pub(super) hot_auction_ratio: u64,
+    pub(super) hot_seller_ratio: u64,
+    pub(super) hot_bidder_ratio: u64,
+    pub(super) active_persons: u64,
+    pub(super) in_flight_auctions: u64,
+    pub(super) person_lead: u64,
+    pub(super) auction_lead: u64,
+    pub(super) categories: u64,
+    pub(super) auction_length: AuctionLength,
+    pub(super) person_name_bytes: usize,
+    pub(super) email_bytes: usize,
+    pub(super) city_bytes: usize,
+    pub(super) item_name_bytes: usize,
+    pub(super) description_bytes: usize,
+}
+
+/// What differs between the presets.
+struct Defaults {
+    mix: [u64; 3],
+    hot_ratios: [u64; 3],
+    auction_length: AuctionLength,
+}
+
+impl Preset {
+    const fn defaults(self) -> Defaults {
+        match self {
+            Preset::Standard => {
+                Defaults { mix: [1, 3, 46], hot_ratios: [2, 4, 4], auction_length: AuctionLength::ByHorizon }
+            }
+            Preset::Thesis => Defaults {
+                mix: [1, 1, 10],
+                hot_ratios: [1, 1, 1],
+                auction_length: AuctionLength::Between { from_ms: 10_000, to_ms: 20_000 },
+            },
+        }
+    }
+}
+
+impl NexmarkConfig {
+    /// Checks all ranges and fills in the preset.
+    ///
+    /// # Errors
+    /// The first key whose value cannot be used.
+    pub fn check(&self) -> Result<Settings, ConfigError> {
+        let preset = self.preset.defaults();
+        let count = |key: &str, written: Option<u64>, preset: u64, least: u64| {
+            let value = written.unwrap_or(preset);
+            if (least..=MOST).contains(&value) {
+                return Ok(value);
+            }
+            Err(ConfigError::new(
+                &format!("nexmark.{key}"),
+                format!("{value} is not between {least} and {MOST}"),
+            ))
+        };
+        let bytes = |key: &str, written: Option<usize>, preset: usize| match written.unwrap_or(preset) {
+            value if value <= LONGEST_STRING_BYTES => Ok(value),
+            value => Err(ConfigError::new(
+                &format!("nexmark.{key}"),
+                format!("{value} bytes are more than {LONGEST_STRING_BYTES}"),
+            )),
+        };
+        let persons = count("persons", self.persons, preset.mix[0], 1)?;
+        let auctions = count("auctions", self.auctions, preset.mix[1], 1)?;
+        let bids = count("bids", self.bids, preset.mix[2], 0)?;
+        Ok(Settings {
+            mix: Mix::new(persons, auctions, bids)
+                .ok_or_else(|| ConfigError::new("nexmark.persons", "must be at least 1"))?,
+            hot_auction_ratio: count("hot_auction_ratio", self.hot_auction_ratio, preset.hot_ratios[0], 1)?,
+            hot_seller_ratio: count("hot_seller_ratio", self.hot_seller_ratio, preset.hot_ratios[1], 1)?,
+            hot_bidder_ratio: count("hot_bidder_ratio", self.hot_bidder_ratio, preset.hot_ratios[2], 1)?,
+            active_persons: count("active_persons", self.active_persons, 1_000, 1)?,
+            in_flight_auctions: count("in_flight_auctions", self.in_flight_auctions, 100, 1)?,
+            person_lead: count("person_lead", self.person_lead, 10, 0)?,
+            auction_lead: count("auction_lead", self.auction_lead, 10, 0)?,
+            categories: count("categories", self.categories, 10, 1)?,
+            auction_length: self.auction_length(preset.auction_length)?,
+            person_name_bytes: bytes("person_name_bytes", self.person_name_bytes, 0)?,
+            email_bytes: bytes("email_bytes", self.email_bytes, 0)?,
+            city_bytes: bytes("city_bytes", self.city_bytes, 0)?,
+            item_name_bytes: bytes("item_name_bytes", self.item_name_bytes, 20)?,
+            description_bytes: bytes("description_bytes", self.description_bytes, 100)?,
+        })
+    }
+
+    fn auction_length(&self, preset: AuctionLength) -> Result<AuctionLength, ConfigError> {
+        const LONGEST_MS: i64 = 365 * 24 * 3_600_000;
+        match self.auction_length_ms {
+            None => Ok(preset),
+            Some([from_ms, to_ms]) if (1..=to_ms).contains(&from_ms) && to_ms <= LONGEST_MS => {
+                Ok(AuctionLength::Between { from_ms, to_ms })
+            }
+            Some([from_ms, to_ms]) => Err(ConfigError::new(
+                "nexmark.auction_length_ms",
+                format!(
+                    "[{from_ms}, {to_ms}] is not [shortest, longest] with 1 ≤ shortest ≤ longest ≤ {LONGEST_MS}"
+                ),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_out_of_range_are_refused_by_key() {
+        let check = |text: &str, key: &str| {
+            let config: NexmarkConfig = toml::from_str(text).unwrap();
+            assert_eq!(config.check().unwrap_err().key, key, "{text}");
+        };
+        check("persons = 0", "nexmark.persons");
+        check("auctions = 0", "nexmark.auctions");
+        check("hot_auction_ratio = 0", "nexmark.hot_auction_ratio");
+        check("active_persons = 99999999999", "nexmark.active_persons");
+        check("auction_length_ms = [0, 5]", "nexmark.auction_length_ms");
+        check("auction_length_ms = [6, 5]", "nexmark.auction_length_ms");
+        check("description_bytes = 999999999", "nexmark.description_bytes");
+    }
+
+    #[test]
+    fn written_values_override_the_preset() {
+        let settings =
+            toml::from_str::<NexmarkConfig>("preset = \"thesis\"\nbids = 4").unwrap().check().unwrap();
+        assert_eq!(settings.mix, Mix::new(1, 1, 4).unwrap());
+        assert_eq!(settings.auction_length, AuctionLength::Between { from_ms: 10_000, to_ms: 20_000 });
+        assert_eq!(settings.hot_auction_ratio, 1);
+    }
+}

@@ -1,0 +1,223 @@
+//! The auction site of the NexMark benchmark: persons register, items are put up, auctions are opened, bids are placed.
+//!
+//! The numbers are divided into epochs of equal composition. One epoch of the standard mix is 1 person, then 3 times an
+//! item and its auction, then 46 bids: 53 events, each of them one Kafka record. Ids count the events of a kind, so the
+//! newest id of every kind follows from the number alone, and every reference is drawn from the ids around it.
+//!
+//! Hot keys, active persons, leads, price range and auction lengths follow the NexMark generator of Apache Beam (Pete
+//! Tucker, Kristin Tufte, Vassilis Papadimos, David Maier: "NEXMark – a benchmark for queries over data streams");
+//! the fields are those of this project's wire format.
+
+mod config;
+mod mix;
+mod names;
+mod price;
+
+use events::{Auction, Bid, Event, Item, Kind, Person};
+
+pub use config::{AuctionLength, NexmarkConfig, Preset, Settings};
+pub use mix::{Counts, Mix};
+
+use crate::random::EventRandom;
+use crate::text::Scratch;
+use price::PriceScale;
+
+/// Ids of persons begin here. The kinds begin at different ids, so that an id in the wrong place is noticed.
+pub const FIRST_PERSON_ID: i64 = 1_000;
+/// Ids of items begin here.
+pub const FIRST_ITEM_ID: i64 = 2_000;
+/// Ids of auctions begin here.
+pub const FIRST_AUCTION_ID: i64 = 3_000;
+/// Ids of bids begin here.
+pub const FIRST_BID_ID: i64 = 4_000;
+
+/// A hot key is held by the first of this many neighbouring ids until the next such batch begins (NexMark: 100).
+pub const HOT_KEY_BATCH: u64 = 100;
+
+/// What the lanes of an event's random numbers are used for. Strings take lanes from [`lane::TEXT`] on, a block each.
+mod lane {
+    pub(super) const HOT: u64 = 0;
+    pub(super) const AUCTION: u64 = 1;
+    pub(super) const HOT_PERSON: u64 = 2;
+    pub(super) const PERSON: u64 = 3;
+    pub(super) const PRICE: u64 = 4;
+    pub(super) const RESERVE: u64 = 5;
+    pub(super) const LENGTH: u64 = 6;
+    pub(super) const CATEGORY: u64 = 7;
+    pub(super) const TEXT: u64 = 1 << 32;
+    pub(super) const TEXT_BLOCK: u64 = 1 << 32;
+}
+
+/// The generator: settings and seed, nothing that changes.
+#[derive(Debug, Clone)]
+pub struct Nexmark {
+    settings: Settings,
+    seed: u64,
+    prices: PriceScale,
+    horizon_events: u64,
+}
+
+impl Nexmark {
+    /// A generator of checked settings.
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        let mix = settings.mix;
+        let horizon_events = settings.in_flight_auctions.saturating_mul(mix.epoch()) / mix.auctions();
+        Nexmark { settings, seed: EventRandom::spread_seed(seed), prices: PriceScale::new(), horizon_events }
+    }
+
+    /// The composition of the stream.
+    pub const fn mix(&self) -> &Mix {
+        &self.settings.mix
+    }
+
+    /// Event `number`, with its strings in `scratch`.
+    ///
+    /// `time_ms` gives the event time of a number in ms since the epoch; it must not decrease, and it is also asked for
+    /// numbers ahead, because the length of an auction depends on how soon others follow.
+    #[inline]
+    pub fn event<'s>(
+        &self,
+        number: u64,
+        time_ms: impl Fn(u64) -> i64,
+        scratch: &'s mut Scratch,
+    ) -> Event<'s> {
+        let (kind, counts) = self.settings.mix.locate(number);
+        let random = EventRandom::new(self.seed, number);
+        let timestamp = time_ms(number);
+        match kind {
+            Kind::Bid => Event::Bid(self.bid(timestamp, counts, random)),
+            Kind::Auction => {
+                let length = self.auction_length_ms(number, timestamp, time_ms, random);
+                Event::Auction(self.auction(timestamp, length, counts, random))
+            }
+            Kind::Item => Event::Item(self.item(timestamp, counts, random, scratch)),
+            _ => Event::Person(self.person(timestamp, counts, random, scratch)),
+        }
+    }
+
+    #[inline]
+    fn bid(&self, timestamp: i64, counts: Counts, random: EventRandom) -> Bid {
+        let settings = &self.settings;
+        let newest = counts.auctions.saturating_sub(1);
+        let auction = if random.below(lane::HOT, settings.hot_auction_ratio) > 0 {
+            newest / HOT_KEY_BATCH * HOT_KEY_BATCH
+        } else {
+            let oldest = newest.saturating_sub(settings.in_flight_auctions);
+            oldest + random.below(lane::AUCTION, newest - oldest + 1 + settings.auction_lead)
+        };
+        // The second of the batch, so that the hot bidder is not the hot seller too.
+        let bidder = self.person_reference(counts, settings.hot_bidder_ratio, 1, random);
+        Bid {
+            timestamp,
+            bid_id: FIRST_BID_ID + counts.bids as i64,
+            auction_id: FIRST_AUCTION_ID + auction as i64,
+            bidder_id: bidder,
+            price: self.prices.price_cents(random.lane(lane::PRICE)),
+        }
+    }
+
+    fn auction(&self, timestamp: i64, length_ms: i64, counts: Counts, random: EventRandom) -> Auction {
+        let initial_price = self.prices.price_cents(random.lane(lane::PRICE));
+        Auction {
+            timestamp,
+            auction_id: FIRST_AUCTION_ID + counts.auctions as i64,
+            item_id: FIRST_ITEM_ID + counts.auctions as i64,
+            seller_id: self.person_reference(counts, self.settings.hot_seller_ratio, 0, random),
+            initial_price,
+            reserve: initial_price + self.prices.price_cents(random.lane(lane::RESERVE)),
+            start: timestamp,
+            end: timestamp.saturating_add(length_ms),
+        }
+    }
+
+    /// A hot person (the batch's first id plus `hot_offset`) or one of the active persons, up to the lead ahead.
+    #[inline]
+    fn person_reference(&self, counts: Counts, hot_ratio: u64, hot_offset: u64, random: EventRandom) -> i64 {
+        let lead = self.settings.person_lead;
+        let person = if random.below(lane::HOT_PERSON, hot_ratio) > 0 {
+            let newest = counts.persons.saturating_sub(1);
+            (newest / HOT_KEY_BATCH * HOT_KEY_BATCH + hot_offset).min(newest + lead)
+        } else {
+            let active = counts.persons.min(self.settings.active_persons);
+            counts.persons - active + random.below(lane::PERSON, active + lead)
+        };
+        FIRST_PERSON_ID + person as i64
+    }
+
+    /// By the horizon: evenly from 1 ms to twice the event time in which as many auctions follow as shall be open at a
+    /// time. Their mean lifetime is then that time, so their number stays the same at any rate.
+    fn auction_length_ms(
+        &self,
+        number: u64,
+        now: i64,
+        time_ms: impl Fn(u64) -> i64,
+        random: EventRandom,
+    ) -> i64 {
+        match self.settings.auction_length {
+            AuctionLength::Between { from_ms, to_ms } => {
+                from_ms + random.below(lane::LENGTH, (to_ms - from_ms) as u64 + 1) as i64
+            }
+            AuctionLength::ByHorizon => {
+                let horizon = time_ms(number.saturating_add(self.horizon_events)).saturating_sub(now).max(0);
+                1 + random.below(lane::LENGTH, (horizon as u64).saturating_mul(2).max(1)) as i64
+            }
+        }
+    }
+
+    fn item<'s>(
+        &self,
+        timestamp: i64,
+        counts: Counts,
+        random: EventRandom,
+        scratch: &'s mut Scratch,
+    ) -> Item<'s> {
+        let mut text = scratch.writer();
+        text.push(names::pick(names::ITEMS, random.lane(lane::TEXT)));
+        text.push(" ");
+        text.fill_to(self.settings.item_name_bytes, random, lane::TEXT + lane::TEXT_BLOCK);
+        text.end();
+        text.fill_to(self.settings.description_bytes, random, lane::TEXT + 2 * lane::TEXT_BLOCK);
+        text.end();
+        let [name, description, ..] = text.finish();
+        Item {
+            timestamp,
+            item_id: FIRST_ITEM_ID + counts.items as i64,
+            category_id: random.below(lane::CATEGORY, self.settings.categories) as i64,
+            name,
+            description,
+        }
+    }
+
+    fn person<'s>(
+        &self,
+        timestamp: i64,
+        counts: Counts,
+        random: EventRandom,
+        scratch: &'s mut Scratch,
+    ) -> Person<'s> {
+        let settings = &self.settings;
+        let pick = |table: &[&'static str], which: u64| names::pick(table, random.lane(lane::TEXT + which));
+        let (first, last) = (pick(names::FIRST, 0), pick(names::LAST, 1));
+        let mut text = scratch.writer();
+        for part in [first, " ", last] {
+            text.push(part);
+        }
+        text.fill_to(settings.person_name_bytes, random, lane::TEXT + lane::TEXT_BLOCK);
+        text.end();
+        text.push(last);
+        text.push_digits(counts.persons, 1);
+        text.push("@example.org");
+        text.fill_to(settings.email_bytes, random, lane::TEXT + 2 * lane::TEXT_BLOCK);
+        text.end();
+        text.push_digits(random.below(lane::TEXT + 2, 10_000_000_000_000_000), 16);
+        text.end();
+        text.push(pick(names::CITIES, 3));
+        text.fill_to(settings.city_bytes, random, lane::TEXT + 3 * lane::TEXT_BLOCK);
+        text.end();
+        text.push(pick(names::STATES, 4));
+        text.end();
+        let [name, email, credit_card, city, state] = text.finish();
+        let person_id = FIRST_PERSON_ID + counts.persons as i64;
+        Person { timestamp, person_id, name, email, credit_card, city, state }
+    }
+}

@@ -1,0 +1,267 @@
+//! The schedule: pieces of linear rate, their integral and its inverse.
+//!
+//! Arithmetic is in seconds and events as `f64`, with the four basic operations and square roots only, so that a
+//! schedule is the same on every machine. Due times are rounded down to nanoseconds: at 10^6 s the rounding error of
+//! `f64` is 10^-10 s, a hundredth of the distance between events at the highest rate allowed.
+
+use std::cell::Cell;
+
+/// Counts this close to a whole number are taken for it, so that 1000/s for 10 s are 10 000 events and not one more.
+const WHOLE_WITHIN: f64 = 1e-6;
+
+const NANOSECONDS: f64 = 1e9;
+
+/// One piece of a profile: the rate goes evenly from one value to another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Piece {
+    pub(super) from_rate: f64,
+    pub(super) to_rate: f64,
+    pub(super) duration_s: f64,
+}
+
+/// What follows the last piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// Nothing: the run ends.
+    End,
+    /// The last rate goes on.
+    Hold,
+    /// The pieces begin anew.
+    Repeat,
+}
+
+/// A piece with its place in the schedule, or the open end behind the last one.
+#[derive(Debug, Clone, Copy)]
+struct Segment {
+    start_s: f64,
+    start_count: f64,
+    rate: f64,
+    /// Change of the rate, events/s².
+    slope: f64,
+}
+
+/// Which event is due when; immutable and cheap to ask.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    /// At least one. Without `cycle` the last one is open-ended.
+    segments: Vec<Segment>,
+    /// Length and event count of all segments together, if they repeat.
+    cycle: Option<Cycle>,
+    events: Option<u64>,
+    duration_s: Option<f64>,
+    peak_rate: f64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Cycle {
+    duration_s: f64,
+    count: f64,
+}
+
+/// A segment of a certain repetition, with the events that belong to it.
+#[derive(Debug, Clone, Copy)]
+struct Located {
+    first_count: f64,
+    next_count: f64,
+    start_s: f64,
+    end_s: f64,
+    rate: f64,
+    slope: f64,
+}
+
+impl Located {
+    #[inline]
+    fn holds(&self, number: f64) -> bool {
+        self.first_count <= number && number < self.next_count
+    }
+
+    /// Solves `rate·x + slope·x²/2 = number − first_count` for x, in the form that does not cancel.
+    #[inline]
+    fn due_ns(&self, number: f64) -> u64 {
+        let events = number - self.first_count;
+        let into_s = if self.slope == 0.0 {
+            events / self.rate
+        } else {
+            let square = (self.rate * self.rate + 2.0 * self.slope * events).max(0.0);
+            2.0 * events / (self.rate + square.sqrt())
+        };
+        // 0/0 where a rising rate begins at 0: the first event is due at once.
+        let into_s = if into_s.is_nan() { 0.0 } else { into_s };
+        ((self.start_s + into_s).min(self.end_s) * NANOSECONDS) as u64
+    }
+}
+
+fn whole_if_close(count: f64) -> f64 {
+    if (count - count.round()).abs() < WHOLE_WITHIN { count.round() } else { count }
+}
+
+impl Schedule {
+    /// Lays out pieces; `limit_s` ends the schedule early. `None` if no event would ever be due.
+    pub(super) fn new(pieces: &[Piece], after: After, limit_s: Option<f64>) -> Option<Schedule> {
+        let (mut start_s, mut start_count) = (0.0, 0.0);
+        let mut segments = Vec::with_capacity(pieces.len() + 1);
+        for piece in pieces {
+            let slope = (piece.to_rate - piece.from_rate) / piece.duration_s;
+            segments.push(Segment { start_s, start_count, rate: piece.from_rate, slope });
+            start_s += piece.duration_s;
+            start_count =
+                whole_if_close(start_count + (piece.from_rate + piece.to_rate) / 2.0 * piece.duration_s);
+        }
+        let last_rate = pieces.last()?.to_rate;
+        let ends = after == After::End || (after == After::Hold && last_rate == 0.0);
+        let cycle = (after == After::Repeat).then_some(Cycle { duration_s: start_s, count: start_count });
+        if cycle.is_none() {
+            // Behind the end nothing is emitted, but auctions still ask for times there: one event a second at least.
+            segments.push(Segment { start_s, start_count, rate: last_rate.max(1.0), slope: 0.0 });
+        }
+        let peak_rate = pieces.iter().map(|piece| piece.from_rate.max(piece.to_rate)).fold(0.0, f64::max);
+        let mut schedule = Schedule { segments, cycle, events: None, duration_s: None, peak_rate };
+        schedule.duration_s = match (limit_s, ends) {
+            (Some(limit_s), true) => Some(limit_s.min(start_s)),
+            (Some(limit_s), false) => Some(limit_s),
+            (None, true) => Some(start_s),
+            (None, false) => None,
+        };
+        // Events at exactly the end no longer belong to it: [0, duration).
+        schedule.events =
+            schedule.duration_s.map(|end_s| whole_if_close(schedule.count_at(end_s)).ceil() as u64);
+        let never =
+            peak_rate == 0.0 || schedule.events == Some(0) || cycle.is_some_and(|cycle| cycle.count == 0.0);
+        (!never).then_some(schedule)
+    }
+
+    /// How many events the schedule has; `None` if it goes on for ever.
+    pub const fn events(&self) -> Option<u64> {
+        self.events
+    }
+
+    /// Length in seconds; `None` if it goes on for ever.
+    pub const fn duration_s(&self) -> Option<f64> {
+        self.duration_s
+    }
+
+    /// The highest rate, events per second.
+    pub const fn peak_rate(&self) -> f64 {
+        self.peak_rate
+    }
+
+    /// The rate `at_s` seconds after the start, events per second; 0 after the end.
+    pub fn rate_at(&self, at_s: f64) -> f64 {
+        if self.duration_s.is_some_and(|end_s| at_s >= end_s) {
+            return 0.0;
+        }
+        let (segment, into_s, _) = self.segment_at(at_s);
+        (segment.rate + segment.slope * into_s).max(0.0)
+    }
+
+    /// When event `number` is due, ns after the start. Never decreases; numbers beyond the last event continue at the
+    /// last rate.
+    pub fn due_ns(&self, number: u64) -> u64 {
+        self.locate(number as f64).due_ns(number as f64)
+    }
+
+    /// How many events are due by `elapsed_ns` after the start: the smallest n such that event n is due later.
+    pub fn due_count(&self, elapsed_ns: u64) -> u64 {
+        let mut count = self.count_at(elapsed_ns as f64 / NANOSECONDS).max(0.0) as u64;
+        while count > 0 && self.due_ns(count - 1) > elapsed_ns {
+            count -= 1;
+        }
+        while self.due_ns(count) <= elapsed_ns {
+            count += 1;
+        }
+        self.events.map_or(count, |events| count.min(events))
+    }
+
+    /// Answers [`Schedule::due_ns`] quickly for numbers near each other.
+    pub fn cursor(&self) -> Cursor<'_> {
+        Cursor { schedule: self, located: Cell::new(self.locate(0.0)) }
+    }
+
+    /// The segment at a time, how far into it that is in seconds, and the count before this repetition.
+    fn segment_at(&self, at_s: f64) -> (&Segment, f64, f64) {
+        let (mut into_s, mut count) = (at_s, 0.0);
+        if let Some(cycle) = self.cycle {
+            let repetition = (at_s / cycle.duration_s).floor();
+            into_s = at_s - repetition * cycle.duration_s;
+            count = repetition * cycle.count;
+        }
+        let index = self.segments.partition_point(|segment| segment.start_s <= into_s).saturating_sub(1);
+        let segment = &self.segments[index];
+        (segment, into_s - segment.start_s, count)
+    }
+
+    /// The integral of the rate.
+    fn count_at(&self, at_s: f64) -> f64 {
+        let (segment, into_s, before) = self.segment_at(at_s);
+        before + segment.start_count + (segment.rate + segment.slope * into_s / 2.0) * into_s
+    }
+
+    /// The segment that a number belongs to. Segments without events hold none, so a number at the edge of a pause
+    /// belongs to what follows the pause.
+    fn locate(&self, number: f64) -> Located {
+        let mut repetition = self.cycle.map_or(0.0, |cycle| (number / cycle.count).floor());
+        let before = self.cycle.map_or(0.0, |cycle| repetition * cycle.count);
+        let mut index =
+            self.segments.partition_point(|segment| segment.start_count + before <= number).saturating_sub(1);
+        // Rounding may have put the guess next to the right place; the bounds themselves decide.
+        loop {
+            let located = self.located(repetition, index);
+            if located.holds(number) {
+                return located;
+            }
+            let forward = number >= located.next_count;
+            (repetition, index) = self.neighbour(repetition, index, forward);
+        }
+    }
+
+    fn neighbour(&self, repetition: f64, index: usize, forward: bool) -> (f64, usize) {
+        match (forward, index) {
+            (true, index) if index + 1 < self.segments.len() => (repetition, index + 1),
+            (true, _) => (repetition + 1.0, 0),
+            (false, 0) => (repetition - 1.0, self.segments.len() - 1),
+            (false, index) => (repetition, index - 1),
+        }
+    }
+
+    fn located(&self, repetition: f64, index: usize) -> Located {
+        let (cycle_s, cycle_count) = self.cycle.map_or((0.0, 0.0), |cycle| (cycle.duration_s, cycle.count));
+        let segment = self.segments[index];
+        let (next_count, end_s) = match (self.segments.get(index + 1), self.cycle) {
+            (Some(next), _) => {
+                (repetition * cycle_count + next.start_count, repetition * cycle_s + next.start_s)
+            }
+            (None, Some(_)) => ((repetition + 1.0) * cycle_count, (repetition + 1.0) * cycle_s),
+            (None, None) => (f64::INFINITY, f64::INFINITY),
+        };
+        Located {
+            first_count: repetition * cycle_count + segment.start_count,
+            next_count,
+            start_s: repetition * cycle_s + segment.start_s,
+            end_s,
+            rate: segment.rate,
+            slope: segment.slope,
+        }
+    }
+}
+
+/// A schedule that remembers where it was asked last. The answers are those of the schedule.
+#[derive(Debug, Clone)]
+pub struct Cursor<'a> {
+    schedule: &'a Schedule,
+    located: Cell<Located>,
+}
+
+impl Cursor<'_> {
+    /// See [`Schedule::due_ns`].
+    #[inline]
+    pub fn due_ns(&self, number: u64) -> u64 {
+        let position = number as f64;
+        let located = self.located.get();
+        if located.holds(position) {
+            return located.due_ns(position);
+        }
+        let located = self.schedule.locate(position);
+        self.located.set(located);
+        located.due_ns(position)
+    }
+}

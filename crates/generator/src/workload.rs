@@ -1,0 +1,121 @@
+//! A run of the producer as data: generator, schedule, start time and bound. What it says is written is written.
+
+use events::{DecodeError, Event, Kind};
+
+use crate::nexmark::Nexmark;
+use crate::profile::{Cursor, Schedule};
+use crate::text::Scratch;
+
+const NS_PER_MS: u64 = 1_000_000;
+
+/// Everything that determines the stream.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    generator: Nexmark,
+    schedule: Schedule,
+    start_ms: i64,
+    events: Option<u64>,
+}
+
+impl Workload {
+    /// A workload whose event 0 is due at `start_ms` (ms since the epoch); it ends with the schedule, or after `events`
+    /// events if that is earlier.
+    pub fn new(generator: Nexmark, schedule: Schedule, start_ms: i64, events: Option<u64>) -> Self {
+        let events = match (schedule.events(), events) {
+            (Some(scheduled), Some(wanted)) => Some(scheduled.min(wanted)),
+            (scheduled, wanted) => scheduled.or(wanted),
+        };
+        Workload { generator, schedule, start_ms, events }
+    }
+
+    /// How many events there are; `None` if the workload goes on for ever.
+    pub const fn events(&self) -> Option<u64> {
+        self.events
+    }
+
+    /// Which event is due when.
+    pub const fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// When event 0 is due, ms since the epoch.
+    pub const fn start_ms(&self) -> i64 {
+        self.start_ms
+    }
+
+    /// The kind of event `number`.
+    #[inline]
+    pub const fn kind(&self, number: u64) -> Kind {
+        self.generator.mix().locate(number).0
+    }
+
+    /// How many of the events below `number` are of this kind.
+    pub const fn count_before(&self, kind: Kind, number: u64) -> u64 {
+        self.generator.mix().counts_before(number).of(kind)
+    }
+
+    /// The kinds that occur, in the order of their numbers on the wire.
+    pub const fn kinds(&self) -> &'static [Kind] {
+        &[Kind::Person, Kind::Item, Kind::Auction, Kind::Bid]
+    }
+
+    /// How many events are due by `elapsed_ns` after the start.
+    pub fn due_count(&self, elapsed_ns: u64) -> u64 {
+        let due = self.schedule.due_count(elapsed_ns);
+        self.events.map_or(due, |events| due.min(events))
+    }
+
+    /// A reader of the stream; each thread has its own.
+    pub fn source(&self) -> Source<'_> {
+        Source { workload: self, cursor: self.schedule.cursor(), scratch: Scratch::default() }
+    }
+
+    /// The events of a range of numbers, kept in memory as they are on the wire.
+    pub fn record(&self, numbers: std::ops::Range<u64>) -> Recording {
+        let mut source = self.source();
+        let mut recording = Recording::default();
+        for number in numbers {
+            source.event(number).encode(&mut recording.bytes);
+            recording.ends.push(recording.bytes.len());
+        }
+        recording
+    }
+}
+
+/// Makes events of a workload, in any order, reusing its buffers.
+#[derive(Debug, Clone)]
+pub struct Source<'w> {
+    workload: &'w Workload,
+    cursor: Cursor<'w>,
+    scratch: Scratch,
+}
+
+impl Source<'_> {
+    /// Event `number`; it borrows its strings until the next call.
+    #[inline]
+    pub fn event(&mut self, number: u64) -> Event<'_> {
+        let Source { workload, cursor, scratch } = self;
+        let time_ms = |number| workload.start_ms + (cursor.due_ns(number) / NS_PER_MS) as i64;
+        workload.generator.event(number, time_ms, scratch)
+    }
+}
+
+/// Records of the wire format, one after another in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Recording {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Recording {
+    /// The records, in the order of their numbers.
+    pub fn records(&self) -> impl Iterator<Item = &[u8]> {
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        begins.zip(&self.ends).map(|(begin, end)| &self.bytes[begin..*end])
+    }
+
+    /// The events, in the order of their numbers.
+    pub fn events(&self) -> impl Iterator<Item = Result<Event<'_>, DecodeError>> {
+        self.records().map(Event::decode)
+    }
+}
