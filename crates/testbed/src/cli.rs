@@ -1,0 +1,320 @@
+//! The command line of `testbed`: what each command reads, calls and prints.
+
+use std::io::{self, Write};
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand, ValueEnum};
+use tokio::time::sleep;
+
+use crate::config::{Config, Settings};
+use crate::control::{self, Down, Status};
+use crate::folder::WorkFolder;
+use crate::logs::Follower;
+use crate::state::State;
+use crate::{logs, supervisor, testbed, topics};
+
+/// Time between two looks at log files that are followed.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Real Kafka and Flink on this machine, as plain processes in a work folder.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Arguments {
+    /// Configuration file (TOML); flags win over it.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Work folder; the default is ./run/testbed.
+    #[arg(long, global = true, value_name = "DIR")]
+    work: Option<PathBuf>,
+    /// Check the configuration and do nothing else.
+    #[arg(long, global = true)]
+    check_config: bool,
+    #[command(subcommand)]
+    command: Option<Action>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Start all services; end them at Ctrl-C, or leave them to a supervisor in the background with --detach.
+    Up(Up),
+    /// End all services.
+    Down,
+    /// Show what runs. Exit code 0 only if all is ready.
+    Status {
+        /// The form of the answer.
+        #[arg(long, value_enum, default_value = "text")]
+        output: Output,
+    },
+    /// Print the logs of all services, or of one.
+    Logs {
+        /// kafka, jobmanager, tm-1, supervisor …
+        service: Option<String>,
+        /// Go on printing as lines come.
+        #[arg(long, short)]
+        follow: bool,
+        /// Only the last lines of each log.
+        #[arg(long, value_name = "LINES")]
+        tail: Option<usize>,
+    },
+    /// Download the jars and do nothing else.
+    Fetch,
+    /// Create and delete topics of the testbed that is up.
+    #[command(subcommand)]
+    Topic(Topic),
+}
+
+#[derive(Debug, clap::Args)]
+struct Up {
+    /// Task managers to start with.
+    #[arg(long, value_name = "N")]
+    task_managers: Option<u32>,
+    /// Slots of each task manager.
+    #[arg(long, value_name = "N")]
+    task_slots: Option<u32>,
+    /// Port of the Kafka broker; 0 takes a free one.
+    #[arg(long, value_name = "PORT")]
+    kafka_port: Option<u16>,
+    /// Port of Flink's REST interface and web page; 0 takes a free one.
+    #[arg(long, value_name = "PORT")]
+    flink_port: Option<u16>,
+    /// Forget topics and checkpoints of an earlier run in the same work folder.
+    #[arg(long)]
+    fresh: bool,
+    /// Return as soon as all is ready; `testbed down` ends it.
+    #[arg(long)]
+    detach: bool,
+    /// Used by --detach for the supervisor that it starts.
+    #[arg(long, hide = true)]
+    new_session: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Topic {
+    /// Create a topic.
+    Create {
+        /// Its name.
+        name: String,
+        /// Its partitions.
+        #[arg(long, default_value = "4")]
+        partitions: NonZeroU16,
+    },
+    /// Delete a topic with its records.
+    Delete {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+impl Arguments {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// The chain of reasons; with a [`crate::ConfigError`] in it the configuration is at fault.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let config = self.config()?;
+        if self.check_config {
+            return Ok(ExitCode::SUCCESS);
+        }
+        match self.command {
+            None => {
+                anyhow::bail!("say what to do: up, down, status, logs, fetch or topic (--help explains them)")
+            }
+            Some(Action::Up(up)) => up.run(config).await?,
+            Some(Action::Down) => down(&config).await?,
+            Some(Action::Status { output }) => return status(&config, output),
+            Some(Action::Logs { service, follow, tail }) => {
+                print_logs(&config, service, follow, tail).await?
+            }
+            Some(Action::Fetch) => testbed::fetch(&config, &log_progress).await?,
+            Some(Action::Topic(topic)) => topic.run(&config).await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn config(&self) -> Result<Config, crate::ConfigError> {
+        let mut settings = self.config.as_deref().map_or_else(|| Ok(Settings::default()), Settings::load)?;
+        let replace = |target: &mut PathBuf, flag: &Option<PathBuf>| {
+            if let Some(path) = flag {
+                target.clone_from(path);
+            }
+        };
+        replace(&mut settings.work_dir, &self.work);
+        if let Some(Action::Up(up)) = &self.command {
+            up.apply(&mut settings);
+        }
+        settings.check()
+    }
+}
+
+impl Up {
+    fn apply(&self, settings: &mut Settings) {
+        let flink = &mut settings.flink;
+        flink.task_managers = self.task_managers.unwrap_or(flink.task_managers);
+        flink.task_slots = self.task_slots.unwrap_or(flink.task_slots);
+        flink.port = self.flink_port.unwrap_or(flink.port);
+        settings.kafka.port = self.kafka_port.unwrap_or(settings.kafka.port);
+        settings.fresh |= self.fresh;
+    }
+
+    async fn run(self, config: Config) -> anyhow::Result<()> {
+        if self.detach {
+            let executable = std::env::current_exe().context("cannot find the testbed's own program file")?;
+            // The lines are the supervisor's own log lines already.
+            let copy = |line: &str| drop(writeln!(io::stderr(), "{line}"));
+            let state = supervisor::detach(&config, &executable, &copy).await?;
+            let (kafka, flink) =
+                (state.kafka_bootstrap.unwrap_or_default(), state.flink_url.unwrap_or_default());
+            return Ok(print_addresses(&kafka, &flink, &config)?);
+        }
+        if self.new_session {
+            supervisor::new_session().context("cannot make a new session")?;
+        }
+        tracing::info!(settings = ?config.settings(), "effective configuration");
+        let for_addresses = config.clone();
+        supervisor::run(config, &log_progress, |testbed| {
+            // Who closed standard output does not want the addresses.
+            drop(print_addresses(testbed.kafka_bootstrap(), &testbed.flink_url(), &for_addresses));
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+fn log_progress(line: &str) {
+    tracing::info!("{line}");
+}
+
+fn print_addresses(kafka: &str, flink: &str, config: &Config) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "kafka  {kafka}\nflink  {flink}\nwork   {}", config.work_dir.display())
+}
+
+async fn down(config: &Config) -> anyhow::Result<()> {
+    // Task managers, JobManager and Kafka end one after the other, each within its deadline.
+    let outcome = control::down(&config.work_dir, config.stop_deadline * 3 + Duration::from_secs(5)).await?;
+    let mut out = io::stdout().lock();
+    match outcome {
+        Down::NotUp => writeln!(out, "not up: no testbed runs in {}", config.work_dir.display())?,
+        Down::Stopped => writeln!(out, "down")?,
+        Down::Killed(names) => writeln!(out, "down; had to be killed: {}", names.join(", "))?,
+    }
+    Ok(())
+}
+
+fn status(config: &Config, output: Output) -> anyhow::Result<ExitCode> {
+    let status = control::status(&config.work_dir)?;
+    let mut out = io::stdout().lock();
+    match output {
+        Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&status)?)?,
+        Output::Text => print_status(&mut out, &status, config)?,
+    }
+    Ok(if status.healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print_status(out: &mut impl Write, status: &Status, config: &Config) -> io::Result<()> {
+    let Some(state) = &status.state else {
+        return writeln!(out, "not up: no testbed runs in {}", config.work_dir.display());
+    };
+    let address = |address: &Option<String>| address.clone().unwrap_or_else(|| "not yet".to_owned());
+    writeln!(out, "phase  {}", state.phase)?;
+    writeln!(out, "kafka  {}", address(&state.kafka_bootstrap))?;
+    writeln!(out, "flink  {}", address(&state.flink_url))?;
+    writeln!(out, "work   {}", config.work_dir.display())?;
+    writeln!(out, "{:<12} {:>8}  running", "supervisor", state.supervisor.pid)?;
+    for service in &state.services {
+        let is = if status.ended.contains(&service.name) { "ended" } else { "running" };
+        writeln!(out, "{:<12} {:>8}  {is}", service.name, service.process.pid)?;
+    }
+    Ok(())
+}
+
+impl Topic {
+    async fn run(self, config: &Config) -> anyhow::Result<()> {
+        let state = control::status(&config.work_dir)?.state.filter(State::is_ready);
+        let bootstrap = state.and_then(|state| state.kafka_bootstrap);
+        let bootstrap =
+            bootstrap.with_context(|| format!("no testbed is up in {}", config.work_dir.display()))?;
+        match self {
+            Self::Create { name, partitions } => {
+                topics::create_topic(&bootstrap, &name, partitions.get()).await?
+            }
+            Self::Delete { name } => topics::delete_topic(&bootstrap, &name).await?,
+        }
+        Ok(())
+    }
+}
+
+async fn print_logs(
+    config: &Config,
+    service: Option<String>,
+    follow: bool,
+    tail: Option<usize>,
+) -> anyhow::Result<()> {
+    let folder = WorkFolder::new(config.work_dir.clone());
+    let names = service.map_or_else(|| log_names(&folder), |name| Ok(vec![name]))?;
+    let only = names.len() == 1;
+    let mut followers = Vec::new();
+    for name in names {
+        let path = folder.log_of(&name);
+        anyhow::ensure!(
+            path.exists(),
+            "{} does not exist: `testbed status` shows the services",
+            path.display()
+        );
+        let prefix = if only { String::new() } else { format!("{name:<12} | ") };
+        let follower = if let Some(lines) = tail {
+            let follower = Follower::from_end(path.clone());
+            print_lines(&prefix, logs::tail(&path, lines).lines())?;
+            follower
+        } else {
+            Follower::from_start(path)
+        };
+        followers.push((prefix, follower));
+    }
+    loop {
+        let mut idle = true;
+        for (prefix, follower) in &mut followers {
+            let lines = follower.new_lines()?;
+            idle &= lines.is_empty();
+            print_lines(prefix, lines.iter().map(String::as_str))?;
+        }
+        match (idle, follow) {
+            (true, false) => return Ok(()),
+            (true, true) => sleep(FOLLOW_INTERVAL).await,
+            (false, _) => {}
+        }
+    }
+}
+
+fn print_lines<'a>(prefix: &str, lines: impl Iterator<Item = &'a str>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for line in lines {
+        writeln!(out, "{prefix}{line}")?;
+    }
+    Ok(())
+}
+
+/// The services with a log, by name.
+fn log_names(folder: &WorkFolder) -> anyhow::Result<Vec<String>> {
+    let logs = folder.logs();
+    let entries = std::fs::read_dir(&logs).with_context(|| format!("no logs in {}", logs.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+        }
+    }
+    names.sort();
+    Ok(names)
+}

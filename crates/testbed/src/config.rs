@@ -1,0 +1,326 @@
+//! Settings as a person writes them ([`Settings`], TOML), and the checked form the testbed works with ([`Config`]).
+//!
+//! All ranges are checked together, and every complaint names the key and the remedy. `configs/testbed.toml` documents each
+//! key; that file and the defaults here are held equal by a test.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The testbed's settings as written; absent keys have defaults that suit a machine with 2 cores and 4 GiB.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where everything of one testbed lies; created when missing. Relative to the current folder.
+    pub work_dir: PathBuf,
+    /// Where downloaded jars are kept. Absent: `$RESCALER_CACHE_DIR`, `$XDG_CACHE_HOME/rescaler` or `~/.cache/rescaler`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_dir: Option<PathBuf>,
+    /// Whether to forget the topics and checkpoints of an earlier run in the same work folder.
+    pub fresh: bool,
+    /// How long all downloads together may take, seconds.
+    pub fetch_deadline_s: u64,
+    /// How long services may take to become ready, seconds.
+    pub start_deadline_s: u64,
+    /// How long each service may take to end when asked to, seconds; then it is killed.
+    pub stop_deadline_s: u64,
+    /// The Kafka broker.
+    pub kafka: KafkaSettings,
+    /// The Flink cluster.
+    pub flink: FlinkSettings,
+}
+
+/// Settings of the Kafka broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KafkaSettings {
+    /// Port of the broker on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// Largest heap of the broker, MiB.
+    pub heap_mib: u32,
+    /// Further broker settings; they win over the testbed's own.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// Settings of the Flink cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlinkSettings {
+    /// Port of the REST interface and web page on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// Task managers to start with.
+    pub task_managers: u32,
+    /// Slots of each task manager.
+    pub task_slots: u32,
+    /// Largest heap of the JobManager, MiB.
+    pub jobmanager_heap_mib: u32,
+    /// Heap of each task manager for tasks, MiB (the framework's share comes on top).
+    pub task_heap_mib: u32,
+    /// Managed memory of each task manager, MiB; RocksDB lives in it.
+    pub managed_memory_mib: u32,
+    /// Network buffers of each task manager, MiB.
+    pub network_memory_mib: u32,
+    /// Time between two checkpoints of a job that does not say otherwise, milliseconds.
+    pub checkpoint_interval_ms: u64,
+    /// Further Flink settings; they win over the testbed's own.
+    pub settings: BTreeMap<String, String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            work_dir: PathBuf::from("run/testbed"),
+            cache_dir: None,
+            fresh: false,
+            fetch_deadline_s: 900,
+            start_deadline_s: 120,
+            stop_deadline_s: 20,
+            kafka: KafkaSettings::default(),
+            flink: FlinkSettings::default(),
+        }
+    }
+}
+
+impl Default for KafkaSettings {
+    fn default() -> Self {
+        Self { port: 0, heap_mib: 512, settings: BTreeMap::new() }
+    }
+}
+
+impl Default for FlinkSettings {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            task_managers: 1,
+            task_slots: 4,
+            jobmanager_heap_mib: 384,
+            task_heap_mib: 256,
+            managed_memory_mib: 128,
+            network_memory_mib: 64,
+            checkpoint_interval_ms: 5_000,
+            settings: BTreeMap::new(),
+        }
+    }
+}
+
+/// The settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not TOML, or has an unknown key, or a value of the wrong type.
+    #[error("{} is not a testbed configuration", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line, key and what was expected.
+        #[source]
+        source: toml::de::Error,
+    },
+    /// Values out of range; one line each.
+    #[error("the testbed's settings cannot be used:{0}")]
+    Invalid(String),
+    /// The current folder is needed to make a path absolute, and is not to be had.
+    #[error("cannot make {} an absolute path", path.display())]
+    Absolute {
+        /// The path as given.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Checked settings. Made by [`Settings::check`] only.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where everything of this testbed lies; absolute.
+    pub(crate) work_dir: PathBuf,
+    /// Where downloaded jars are kept; absolute.
+    pub(crate) cache_dir: PathBuf,
+    pub(crate) fresh: bool,
+    pub(crate) fetch_deadline: Duration,
+    pub(crate) start_deadline: Duration,
+    pub(crate) stop_deadline: Duration,
+    pub(crate) kafka: KafkaSettings,
+    pub(crate) flink: FlinkSettings,
+}
+
+/// Settings that the testbed derives itself; setting them by hand would cut it off from its own services.
+const OWNED_KAFKA_KEYS: [&str; 6] =
+    ["advertised.listeners", "controller.quorum.voters", "listeners", "log.dirs", "node.id", "process.roles"];
+const OWNED_FLINK_KEYS: [&str; 6] = [
+    "jobmanager.rpc.address",
+    "jobmanager.rpc.port",
+    "rest.address",
+    "rest.port",
+    "rest.bind-port",
+    "taskmanager.resource-id",
+];
+
+impl Settings {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`] and [`ConfigError::Parse`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        toml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source })
+    }
+
+    /// Checks all values and makes the paths absolute.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with every complaint at once, or [`ConfigError::Absolute`].
+    pub fn check(self) -> Result<Config, ConfigError> {
+        let cache_dir = self.cache_dir.clone().or_else(default_cache_dir);
+        let mut complaints = self.complaints();
+        let cache_dir = cache_dir.unwrap_or_else(|| {
+            complaints
+                .push("cache_dir: set it, or one of $RESCALER_CACHE_DIR, $XDG_CACHE_HOME, $HOME".to_owned());
+            PathBuf::new()
+        });
+        if !complaints.is_empty() {
+            let mut lines = String::new();
+            for complaint in complaints {
+                let _infallible = write!(lines, "\n  {complaint}");
+            }
+            return Err(ConfigError::Invalid(lines));
+        }
+        Ok(Config {
+            work_dir: absolute(&self.work_dir)?,
+            cache_dir: absolute(&cache_dir)?,
+            fresh: self.fresh,
+            fetch_deadline: Duration::from_secs(self.fetch_deadline_s),
+            start_deadline: Duration::from_secs(self.start_deadline_s),
+            stop_deadline: Duration::from_secs(self.stop_deadline_s),
+            kafka: self.kafka,
+            flink: self.flink,
+        })
+    }
+
+    fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        let mut range = |key: &str, value: u64, least: u64, most: u64| {
+            if value < least || value > most {
+                complaints.push(format!("{key} = {value}: give a number from {least} to {most}"));
+            }
+        };
+        range("fetch_deadline_s", self.fetch_deadline_s, 1, 86_400);
+        range("start_deadline_s", self.start_deadline_s, 1, 3_600);
+        range("stop_deadline_s", self.stop_deadline_s, 1, 600);
+        range("kafka.heap_mib", self.kafka.heap_mib.into(), 192, 32_768);
+        range("flink.task_managers", self.flink.task_managers.into(), 0, 64);
+        range("flink.task_slots", self.flink.task_slots.into(), 1, 128);
+        range("flink.jobmanager_heap_mib", self.flink.jobmanager_heap_mib.into(), 192, 32_768);
+        range("flink.task_heap_mib", self.flink.task_heap_mib.into(), 64, 32_768);
+        range("flink.managed_memory_mib", self.flink.managed_memory_mib.into(), 0, 32_768);
+        range("flink.network_memory_mib", self.flink.network_memory_mib.into(), 16, 4_096);
+        range("flink.checkpoint_interval_ms", self.flink.checkpoint_interval_ms, 100, 3_600_000);
+        if self.kafka.port != 0 && self.kafka.port == self.flink.port {
+            complaints.push("kafka.port and flink.port are the same: change one, or let 0 choose".to_owned());
+        }
+        // Kafka separates storage folders by commas, Java separates jars by colons.
+        if self.work_dir.to_string_lossy().contains([',', '\n']) || self.work_dir.as_os_str().is_empty() {
+            complaints.push("work_dir: give a path without a comma or line break".to_owned());
+        }
+        if self.cache_dir.as_ref().is_some_and(|path| path.to_string_lossy().contains(':')) {
+            complaints.push("cache_dir: give a path without a colon".to_owned());
+        }
+        owned(&mut complaints, "kafka", &self.kafka.settings, &OWNED_KAFKA_KEYS);
+        owned(&mut complaints, "flink", &self.flink.settings, &OWNED_FLINK_KEYS);
+        complaints
+    }
+}
+
+fn owned(complaints: &mut Vec<String>, table: &str, settings: &BTreeMap<String, String>, owned: &[&str]) {
+    for key in settings.keys().filter(|key| owned.contains(&key.as_str())) {
+        complaints.push(format!("{table}.settings.\"{key}\": the testbed sets this itself, remove it"));
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
+    std::path::absolute(path).map_err(|source| ConfigError::Absolute { path: path.to_owned(), source })
+}
+
+fn default_cache_dir() -> Option<PathBuf> {
+    let set = |key| env::var_os(key).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("RESCALER_CACHE_DIR")
+        .or_else(|| set("XDG_CACHE_HOME").map(|path| path.join("rescaler")))
+        .or_else(|| set("HOME").map(|path| path.join(".cache/rescaler")))
+}
+
+impl Config {
+    /// These settings as they would be written in a file, with absolute paths.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings {
+            work_dir: self.work_dir.clone(),
+            cache_dir: Some(self.cache_dir.clone()),
+            fresh: self.fresh,
+            fetch_deadline_s: self.fetch_deadline.as_secs(),
+            start_deadline_s: self.start_deadline.as_secs(),
+            stop_deadline_s: self.stop_deadline.as_secs(),
+            kafka: self.kafka.clone(),
+            flink: self.flink.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_file_holds_exactly_the_defaults() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/testbed.toml");
+        let settings = Settings::load(&path).unwrap();
+        assert_eq!(settings, Settings::default());
+        settings.check().unwrap();
+    }
+
+    #[test]
+    fn all_bad_values_are_named_at_once() {
+        let mut settings = Settings { start_deadline_s: 0, ..Settings::default() };
+        settings.flink.task_slots = 1000;
+        settings.flink.settings.insert("rest.port".to_owned(), "1".to_owned());
+        settings.kafka.port = 9092;
+        settings.flink.port = 9092;
+        let message = settings.check().unwrap_err().to_string();
+        for part in
+            ["start_deadline_s = 0", "flink.task_slots = 1000", "\"rest.port\"", "kafka.port and flink.port"]
+        {
+            assert!(message.contains(part), "{part} is missing in: {message}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_their_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("testbed.toml");
+        std::fs::write(&path, "[kafka]\nprot = 9092\n").unwrap();
+        let error = Settings::load(&path).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("prot") && source.contains("line 2"), "{source}");
+    }
+
+    #[test]
+    fn settings_survive_a_file() {
+        let config = Settings::default().check().unwrap();
+        let text = toml::to_string(&config.settings()).unwrap();
+        assert_eq!(toml::from_str::<Settings>(&text).unwrap(), config.settings());
+    }
+}

@@ -1,0 +1,288 @@
+//! Flink: a session cluster of one JobManager and any number of task managers, each a process, with the adaptive scheduler.
+//!
+//! Started by their main classes directly. Flink's own start scripts would compute memory sizes; here every size is written
+//! into `config.yaml`. Rescaling is made quick and visible (history, short cool-down, fresh metrics), because that is what this
+//! testbed is for. The JobManager keeps nothing over its own end: jobs are lost with it, checkpoints are not.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use flink::Client;
+
+use crate::config::FlinkSettings;
+use crate::folder::WorkFolder;
+use crate::jars::JarSet;
+use crate::java;
+use crate::process::{LaunchError, Launcher, Process, Program};
+use crate::service::{ServiceError, await_ready};
+
+/// The jars of all Flink processes.
+pub(crate) const JARS: JarSet = JarSet { name: "flink", pom: include_str!("../assets/flink/pom.xml") };
+/// The JobManager's name as a service.
+pub(crate) const JOBMANAGER: &str = "jobmanager";
+
+/// Heap of the task managers' framework, MiB: enough for its RPC and the metrics of some hundred subtasks.
+const FRAMEWORK_HEAP_MIB: u32 = 96;
+/// Direct memory of the task managers' framework, MiB.
+const FRAMEWORK_OFF_HEAP_MIB: u32 = 64;
+/// Classes of Flink, the Kafka client and a job take about 70 MiB; jobs come and go in one JVM, and old classes linger.
+const METASPACE_MIB: u32 = 192;
+/// What Flink reserves for threads, code cache and native code, MiB. Accounting only.
+const JVM_OVERHEAD_MIB: u32 = 128;
+/// How long Flink's REST interface may take to answer while the cluster starts; it is asked again.
+const PROBE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Packages of the JDK that Flink and its serializers reach into.
+const OPENED_PACKAGES: [&str; 11] = [
+    "java.lang",
+    "java.lang.reflect",
+    "java.io",
+    "java.net",
+    "java.nio",
+    "java.text",
+    "java.time",
+    "java.util",
+    "java.util.concurrent",
+    "java.util.concurrent.atomic",
+    "java.util.concurrent.locks",
+];
+
+/// What it takes to start processes of the cluster; kept to add task managers later.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) settings: FlinkSettings,
+    pub(crate) folder: WorkFolder,
+    pub(crate) launcher: Launcher,
+    pub(crate) java: std::path::PathBuf,
+    pub(crate) lib: std::path::PathBuf,
+    /// Port of the REST interface.
+    pub(crate) rest_port: u16,
+    /// Port that task managers register at.
+    pub(crate) rpc_port: u16,
+    pub(crate) deadline: Duration,
+}
+
+/// A cluster whose first task managers have registered.
+#[derive(Debug)]
+pub(crate) struct Flink {
+    pub(crate) setup: Setup,
+    pub(crate) client: Client,
+    pub(crate) jobmanager: Process,
+    pub(crate) task_managers: Vec<Process>,
+}
+
+impl Setup {
+    /// Starts the JobManager and the first task managers together, and waits until all have registered.
+    pub(crate) async fn start(self) -> Result<Flink, ServiceError> {
+        let configure_error = |source| ServiceError::Configure { service: "flink", source };
+        fs::write(self.folder.conf().join("config.yaml"), self.render()).map_err(configure_error)?;
+        let client = self.client()?;
+        let jobmanager = self.launch_jobmanager()?;
+        let count = self.settings.task_managers;
+        let task_managers = (1..=count)
+            .map(|number| self.launch_task_manager(&format!("tm-{number}")))
+            .collect::<Result<Vec<_>, _>>()?;
+        let all: Vec<&Process> = std::iter::once(&jobmanager).chain(&task_managers).collect();
+        await_ready(&all, &jobmanager, self.deadline, async || {
+            client.overview().await.is_ok_and(|overview| overview.taskmanagers >= count)
+        })
+        .await?;
+        Ok(Flink { setup: self, client, jobmanager, task_managers })
+    }
+
+    fn client(&self) -> Result<Client, ServiceError> {
+        let settings = flink::Settings { timeout: PROBE_DEADLINE, ..flink::Settings::default() };
+        Client::new(&self.url(), settings)
+            .map_err(|error| ServiceError::Client { service: "flink", source: error.into() })
+    }
+
+    /// Address of the REST interface.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.rest_port)
+    }
+
+    fn launch_jobmanager(&self) -> Result<Process, LaunchError> {
+        let options =
+            [format!("-Xmx{}m", self.settings.jobmanager_heap_mib), "-XX:MaxMetaspaceSize=384m".to_owned()];
+        let main = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint";
+        self.launcher.launch(&self.java_service(JOBMANAGER, &options).arg(main).args(self.config_dir()))
+    }
+
+    fn launch_task_manager(&self, id: &str) -> Result<Process, ServiceError> {
+        let scratch = self.folder.tmp().join(id);
+        fs::create_dir_all(&scratch)
+            .map_err(|source| ServiceError::Configure { service: "task manager", source })?;
+        let heap = FRAMEWORK_HEAP_MIB + self.settings.task_heap_mib;
+        let direct = FRAMEWORK_OFF_HEAP_MIB + self.settings.network_memory_mib;
+        let options = [
+            format!("-Xms{heap}m"),
+            format!("-Xmx{heap}m"),
+            format!("-XX:MaxDirectMemorySize={direct}m"),
+            format!("-XX:MaxMetaspaceSize={METASPACE_MIB}m"),
+        ];
+        let program = self
+            .java_service(id, &options)
+            .arg("org.apache.flink.runtime.taskexecutor.TaskManagerRunner")
+            .args(self.config_dir())
+            .args(["-D".to_owned(), format!("taskmanager.resource-id={id}")])
+            .args(["-D".to_owned(), format!("io.tmp.dirs={}", scratch.display())]);
+        Ok(self.launcher.launch(&program)?)
+    }
+
+    fn config_dir(&self) -> [std::ffi::OsString; 2] {
+        ["--configDir".into(), self.folder.conf().into()]
+    }
+
+    fn java_service(&self, name: &str, options: &[String]) -> Program {
+        let mut all = options.to_vec();
+        all.extend(
+            OPENED_PACKAGES.iter().map(|package| format!("--add-opens=java.base/{package}=ALL-UNNAMED")),
+        );
+        all.push("--add-opens=java.base/sun.nio.ch=ALL-UNNAMED".to_owned());
+        all.push("--add-exports=java.rmi/sun.rmi.registry=ALL-UNNAMED".to_owned());
+        all.push("--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED".to_owned());
+        java::service(name, &self.java, &self.folder, &self.lib, &all)
+    }
+
+    /// `config.yaml`: the testbed's settings, then the user's. Values are quoted, so that any path and text can be one.
+    fn render(&self) -> String {
+        let mut all = addresses(self);
+        all.extend(scheduling());
+        all.extend(memory(&self.settings));
+        all.extend(storage(&self.settings, &self.folder));
+        let mut all: BTreeMap<&str, String> = all.into_iter().collect();
+        all.extend(self.settings.settings.iter().map(|(key, value)| (key.as_str(), value.clone())));
+        // A JSON string is a YAML string.
+        all.iter()
+            .map(|(key, value)| format!("{key}: {}\n", serde_json::Value::from(value.as_str())))
+            .collect()
+    }
+}
+
+type Entry = (&'static str, String);
+
+fn addresses(setup: &Setup) -> Vec<Entry> {
+    let loopback = || "127.0.0.1".to_owned();
+    vec![
+        ("jobmanager.rpc.address", loopback()),
+        ("jobmanager.rpc.port", setup.rpc_port.to_string()),
+        ("jobmanager.bind-host", loopback()),
+        ("rest.address", loopback()),
+        ("rest.bind-address", loopback()),
+        ("rest.port", setup.rest_port.to_string()),
+        ("taskmanager.host", loopback()),
+        ("taskmanager.bind-host", loopback()),
+    ]
+}
+
+fn scheduling() -> Vec<Entry> {
+    let fixed = [
+        ("jobmanager.scheduler", "adaptive"),
+        ("cluster.evenly-spread-out-slots", "true"),
+        ("web.adaptive-scheduler.rescale-history.size", "50"),
+        // A submitted job takes what is there after this time, instead of waiting for all it wants.
+        ("jobmanager.adaptive-scheduler.submission.resource-stabilization-timeout", "2s"),
+        // By default 30 s and 60 s.
+        ("jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling", "1s"),
+        ("jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout", "1s"),
+        // How old metrics (10 s) and the picture of a job (3 s) may be by default is too old to see a rescale.
+        ("metrics.fetcher.update-interval", "1000"),
+        ("web.refresh-interval", "200"),
+        // A killed task manager is noticed in seconds, not in a minute.
+        ("heartbeat.interval", "2000"),
+        ("heartbeat.timeout", "10000"),
+        ("restart-strategy.type", "fixed-delay"),
+        ("restart-strategy.fixed-delay.attempts", "1000"),
+        ("restart-strategy.fixed-delay.delay", "1s"),
+    ];
+    fixed.into_iter().map(|(key, value)| (key, value.to_owned())).collect()
+}
+
+fn memory(settings: &FlinkSettings) -> Vec<Entry> {
+    let mib = |size: u32| format!("{size}m");
+    vec![
+        ("taskmanager.numberOfTaskSlots", settings.task_slots.to_string()),
+        ("taskmanager.cpu.cores", "1.0".to_owned()),
+        ("taskmanager.memory.framework.heap.size", mib(FRAMEWORK_HEAP_MIB)),
+        ("taskmanager.memory.framework.off-heap.size", mib(FRAMEWORK_OFF_HEAP_MIB)),
+        ("taskmanager.memory.task.heap.size", mib(settings.task_heap_mib)),
+        ("taskmanager.memory.task.off-heap.size", "0b".to_owned()),
+        ("taskmanager.memory.managed.size", mib(settings.managed_memory_mib)),
+        ("taskmanager.memory.network.min", mib(settings.network_memory_mib)),
+        ("taskmanager.memory.network.max", mib(settings.network_memory_mib)),
+        ("taskmanager.memory.jvm-metaspace.size", mib(METASPACE_MIB)),
+        ("taskmanager.memory.jvm-overhead.min", mib(JVM_OVERHEAD_MIB)),
+        ("taskmanager.memory.jvm-overhead.max", mib(JVM_OVERHEAD_MIB)),
+    ]
+}
+
+fn storage(settings: &FlinkSettings, folder: &WorkFolder) -> Vec<Entry> {
+    let url = |path: &Path| format!("file://{}", path.display());
+    vec![
+        ("state.backend.type", "rocksdb".to_owned()),
+        ("execution.checkpointing.incremental", "true".to_owned()),
+        ("execution.checkpointing.interval", format!("{}ms", settings.checkpoint_interval_ms)),
+        ("execution.checkpointing.dir", url(&folder.checkpoints())),
+        ("execution.checkpointing.savepoint-dir", url(&folder.savepoints())),
+        ("io.tmp.dirs", folder.tmp().display().to_string()),
+    ]
+}
+
+impl Flink {
+    /// Starts one more task manager and waits until it has registered.
+    pub(crate) async fn add_task_manager(&self, id: &str) -> Result<Process, ServiceError> {
+        let process = self.setup.launch_task_manager(id)?;
+        await_ready(&[&process, &self.jobmanager], &process, self.setup.deadline, async || {
+            let registered = self.client.task_managers().await.unwrap_or_default();
+            registered.iter().any(|task_manager| task_manager.id == id)
+        })
+        .await?;
+        Ok(process)
+    }
+
+    /// Removes what an ended task manager has left in its scratch folder.
+    pub(crate) fn clear_scratch(&self, id: &str) -> io::Result<()> {
+        crate::folder::remove_tree(&self.setup.folder.tmp().join(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setup(settings: FlinkSettings) -> Setup {
+        Setup {
+            settings,
+            folder: WorkFolder::new("/w \"q\"".into()),
+            launcher: Launcher::new().unwrap(),
+            java: "java".into(),
+            lib: "lib".into(),
+            rest_port: 8081,
+            rpc_port: 6123,
+            deadline: Duration::from_secs(1),
+        }
+    }
+
+    #[test]
+    fn config_has_ports_sizes_paths_and_the_users_wishes() {
+        let mut settings = FlinkSettings { managed_memory_mib: 77, ..FlinkSettings::default() };
+        settings.settings.insert("web.refresh-interval".to_owned(), "500".to_owned());
+        settings.settings.insert("metrics.reporters".to_owned(), "prom".to_owned());
+        let text = setup(settings).render();
+        for line in [
+            "rest.port: \"8081\"",
+            "jobmanager.rpc.port: \"6123\"",
+            "jobmanager.scheduler: \"adaptive\"",
+            "taskmanager.memory.managed.size: \"77m\"",
+            "execution.checkpointing.dir: \"file:///w \\\"q\\\"/checkpoints\"",
+            "web.refresh-interval: \"500\"",
+            "metrics.reporters: \"prom\"",
+        ] {
+            assert!(text.lines().any(|candidate| candidate == line), "{line} is missing in\n{text}");
+        }
+        assert_eq!(text.matches("web.refresh-interval").count(), 1);
+    }
+}

@@ -1,0 +1,141 @@
+//! The work folder: where each file of a testbed lies, and the lock that lets only one testbed be up in it.
+//!
+//! The lock belongs to the process that runs the testbed and vanishes with it, however it ends.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The paths inside one work folder.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkFolder {
+    root: PathBuf,
+}
+
+/// Holds the work folder until dropped.
+#[derive(Debug)]
+pub(crate) struct FolderLock {
+    _file: File,
+}
+
+impl WorkFolder {
+    pub(crate) fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn state_file(&self) -> PathBuf {
+        self.root.join("state.json")
+    }
+
+    pub(crate) fn lock_file(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    pub(crate) fn settings_file(&self) -> PathBuf {
+        self.root.join("settings.toml")
+    }
+
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    pub(crate) fn log_of(&self, service: &str) -> PathBuf {
+        self.logs().join(format!("{service}.log"))
+    }
+
+    pub(crate) fn conf(&self) -> PathBuf {
+        self.root.join("conf")
+    }
+
+    pub(crate) fn kafka_data(&self) -> PathBuf {
+        self.root.join("kafka-data")
+    }
+
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.root.join("checkpoints")
+    }
+
+    pub(crate) fn savepoints(&self) -> PathBuf {
+        self.root.join("savepoints")
+    }
+
+    /// Scratch space; emptied at every start.
+    pub(crate) fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// Takes the lock, making the folder if need be; `None` if another process holds it.
+    pub(crate) fn try_lock(&self) -> io::Result<Option<FolderLock>> {
+        fs::create_dir_all(&self.root)?;
+        let file = File::options().create(true).append(true).open(self.lock_file())?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(FolderLock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Makes all folders; empties the scratch space and the logs of services, and with `fresh` forgets all data.
+    pub(crate) fn prepare(&self, fresh: bool) -> io::Result<()> {
+        if fresh {
+            for data in [self.kafka_data(), self.checkpoints(), self.savepoints()] {
+                remove_tree(&data)?;
+            }
+        }
+        remove_tree(&self.tmp())?;
+        for folder in [self.logs(), self.conf(), self.checkpoints(), self.savepoints(), self.tmp()] {
+            fs::create_dir_all(folder)?;
+        }
+        for entry in fs::read_dir(self.logs())? {
+            let path = entry?.path();
+            // The supervisor's own log is being written already.
+            if path != self.log_of("supervisor") {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Removes a folder with all it holds; an absent one is fine.
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_holds_the_lock() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = WorkFolder::new(temp.path().join("work"));
+        let lock = folder.try_lock().unwrap().unwrap();
+        assert!(folder.try_lock().unwrap().is_none());
+        drop(lock);
+        assert!(folder.try_lock().unwrap().is_some());
+    }
+
+    #[test]
+    fn only_a_fresh_start_forgets_data() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = WorkFolder::new(temp.path().to_owned());
+        folder.prepare(false).unwrap();
+        let (data, scratch, log) =
+            (folder.checkpoints().join("a"), folder.tmp().join("b"), folder.log_of("kafka"));
+        for file in [&data, &scratch, &log] {
+            fs::write(file, "x").unwrap();
+        }
+        folder.prepare(false).unwrap();
+        assert!(data.exists() && !scratch.exists() && !log.exists());
+        folder.prepare(true).unwrap();
+        assert!(!data.exists());
+    }
+}

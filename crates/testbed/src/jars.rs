@@ -1,0 +1,297 @@
+//! Jars from Maven Central, downloaded once by `mvn` itself and kept outside the tree.
+//!
+//! Layout of the cache: `jars/NAME-DIGEST/*.jar`, where the digest is that of the pom file in this crate: a changed pom
+//! gets a new folder, and an existing folder is complete, because it appears by rename. A start that finds its folder
+//! calls no `mvn` at all. Old folders are never removed.
+//!
+//! `mvn` checks the checksums (`--strict-checksums`) and keeps its own local repository; nothing here knows an address.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::folder::remove_tree;
+use crate::java::{MissingProgram, find_java, find_maven};
+use crate::logs::{self, Follower};
+use crate::process::{LaunchError, Launcher, Process, Program};
+use crate::progress::Progress;
+
+/// Time between two lines of progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(3);
+/// Time between two tries for the lock while another process downloads.
+const LOCK_INTERVAL: Duration = Duration::from_millis(500);
+/// Lines of Maven's output that an error message carries.
+const ERROR_LINES: usize = 12;
+
+/// Jars that belong together: a name and the pom file that lists them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct JarSet {
+    pub(crate) name: &'static str,
+    pub(crate) pom: &'static str,
+}
+
+impl JarSet {
+    fn folder_name(&self) -> String {
+        let digest = Sha256::digest(self.pom.as_bytes());
+        let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        format!("{}-{hex}", self.name)
+    }
+}
+
+/// Jars are neither in the cache nor could they be brought there.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// `java` or `mvn` is missing.
+    #[error(transparent)]
+    Missing(#[from] MissingProgram),
+    /// The cache cannot be written.
+    #[error("cannot use the cache folder {}", path.display())]
+    Cache {
+        /// The cache folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// `mvn` is there and cannot be started.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// `mvn` ran and failed.
+    #[error("mvn could not download the jars of {set} ({status}); it said:\n{tail}")]
+    Maven {
+        /// Which jars.
+        set: &'static str,
+        /// How `mvn` ended.
+        status: ExitStatus,
+        /// Its last or its error lines.
+        tail: String,
+    },
+    /// `mvn`, or another process that downloads into the same cache, took too long.
+    #[error(
+        "the jars of {set} were not downloaded after {deadline:?}; a slow network needs a larger fetch_deadline_s"
+    )]
+    Late {
+        /// Which jars.
+        set: &'static str,
+        /// The time that was given.
+        deadline: Duration,
+    },
+}
+
+/// Where one fetch happens, and how long it may take.
+pub(crate) struct Fetch<'a> {
+    pub(crate) cache_dir: &'a Path,
+    pub(crate) launcher: &'a Launcher,
+    pub(crate) deadline: Duration,
+    pub(crate) progress: &'a Progress<'a>,
+}
+
+impl Fetch<'_> {
+    /// The folder that holds exactly the jars of a set; downloads them if it is not there yet.
+    pub(crate) async fn provide(&self, set: JarSet) -> Result<PathBuf, FetchError> {
+        let jars = self.cache_dir.join("jars");
+        let folder = jars.join(set.folder_name());
+        if folder.is_dir() {
+            return Ok(folder);
+        }
+        let (mvn, _java) = (find_maven()?, find_java()?);
+        let cache_error = |source| FetchError::Cache { path: jars.clone(), source };
+        let end = Instant::now() + self.deadline;
+        fs::create_dir_all(&jars).map_err(cache_error)?;
+        // One lock for the whole cache: Maven's local repository does not like two writers either.
+        let _lock = self.lock(&jars.join("lock"), set, end).await?;
+        if folder.is_dir() {
+            return Ok(folder); // Another process has downloaded it meanwhile.
+        }
+        let half_done = jars.join(format!(".{}", set.folder_name()));
+        // A killed predecessor may have left one behind; the lock says that nobody works in it.
+        remove_tree(&half_done).and_then(|()| fs::create_dir_all(&half_done)).map_err(cache_error)?;
+        fs::write(half_done.join("pom.xml"), set.pom).map_err(cache_error)?;
+        self.run_maven(&mvn, set, &half_done, end).await?;
+        fs::rename(half_done.join("lib"), &folder).map_err(cache_error)?;
+        remove_tree(&half_done).map_err(cache_error)?;
+        Ok(folder)
+    }
+
+    async fn lock(&self, path: &Path, set: JarSet, end: Instant) -> Result<File, FetchError> {
+        let cache_error = |source| FetchError::Cache { path: path.to_owned(), source };
+        let file = File::options().create(true).append(true).open(path).map_err(cache_error)?;
+        let mut told = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(error)) => return Err(cache_error(error)),
+                Err(TryLockError::WouldBlock) if Instant::now() >= end => return Err(self.late(set)),
+                Err(TryLockError::WouldBlock) => {
+                    if !told {
+                        (self.progress)("another process downloads jars, waiting for it");
+                        told = true;
+                    }
+                    sleep(LOCK_INTERVAL).await;
+                }
+            }
+        }
+    }
+
+    async fn run_maven(
+        &self,
+        mvn: &Path,
+        set: JarSet,
+        folder: &Path,
+        end: Instant,
+    ) -> Result<(), FetchError> {
+        (self.progress)(&format!("{}: asking mvn for the jars (once)", set.name));
+        let program = Program::new("mvn", mvn, folder.join("mvn.log"))
+            .args([
+                "--batch-mode",
+                "--strict-checksums",
+                "dependency:copy-dependencies",
+                "-DincludeScope=runtime",
+            ])
+            .arg(format!("-DoutputDirectory={}", folder.join("lib").display()))
+            .current_dir(folder);
+        let process = self.launcher.launch(&program)?;
+        let status = self.watch(&process, set, end).await?;
+        if !status.success() {
+            let tail = maven_complaint(&folder.join("mvn.log"));
+            return Err(FetchError::Maven { set: set.name, status, tail });
+        }
+        let (jars, bytes) = size_of(&folder.join("lib"));
+        (self.progress)(&format!("{}: {jars} jars, {} MB", set.name, bytes / 1_000_000));
+        Ok(())
+    }
+
+    /// Waits for `mvn` and tells every few seconds how far it is. Dropping the process at the deadline kills it.
+    async fn watch(&self, process: &Process, set: JarSet, end: Instant) -> Result<ExitStatus, FetchError> {
+        let mut log = Follower::from_start(process.log_file().to_owned());
+        let mut downloaded = Downloaded::default();
+        loop {
+            if let Ok(status) = timeout(PROGRESS_INTERVAL, process.wait()).await {
+                return Ok(status);
+            }
+            if Instant::now() >= end {
+                return Err(self.late(set));
+            }
+            for line in log.new_lines().unwrap_or_default() {
+                downloaded.count(&line);
+            }
+            (self.progress)(&format!(
+                "{}: downloaded {} jars, {:.0} MB so far",
+                set.name, downloaded.jars, downloaded.megabytes
+            ));
+        }
+    }
+
+    fn late(&self, set: JarSet) -> FetchError {
+        FetchError::Late { set: set.name, deadline: self.deadline }
+    }
+}
+
+/// Jars counted from Maven's own lines.
+#[derive(Debug, Default, PartialEq)]
+struct Downloaded {
+    jars: u32,
+    megabytes: f64,
+}
+
+impl Downloaded {
+    /// A line such as `[INFO] Downloaded from central: https://host/a.jar (6.7 MB at 4.3 MB/s)`; others do not count.
+    fn count(&mut self, line: &str) {
+        let Some((_, rest)) = line.split_once("Downloaded from ") else { return };
+        let Some((address, size)) = rest.split_once(" (") else { return };
+        if !address.ends_with(".jar") {
+            return;
+        }
+        self.jars += 1;
+        let mut words = size.split(' ');
+        let number = words.next().and_then(|word| word.parse::<f64>().ok()).unwrap_or(0.0);
+        let unit = match words.next() {
+            Some("GB") => 1e3,
+            Some("MB") => 1.0,
+            Some("kB") => 1e-3,
+            _ => 1e-6,
+        };
+        self.megabytes += number * unit;
+    }
+}
+
+/// What Maven says about its failure: its lines marked as errors, or else its last lines.
+fn maven_complaint(log: &Path) -> String {
+    let text = logs::end_of(log).unwrap_or_default();
+    let errors: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("[ERROR]")).take(ERROR_LINES).collect();
+    if errors.is_empty() { logs::tail(log, ERROR_LINES) } else { errors.join("\n") }
+}
+
+fn size_of(folder: &Path) -> (usize, u64) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.fold((0, 0), |(count, bytes), entry| {
+        (count + 1, bytes + entry.metadata().map_or(0, |metadata| metadata.len()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_finished_jars_are_counted() {
+        let mut downloaded = Downloaded::default();
+        for line in [
+            "[INFO] Downloading from central: https://host/a.jar",
+            "[INFO] Downloaded from central: https://host/a.pom (20 kB at 300 kB/s)",
+            "[INFO] Downloaded from central: https://host/a.jar (6.5 MB at 4.3 MB/s)",
+            "[INFO] Downloaded from central: https://host/b.jar (500 kB at 4.3 MB/s)",
+        ] {
+            downloaded.count(line);
+        }
+        assert_eq!(downloaded, Downloaded { jars: 2, megabytes: 7.0 });
+    }
+
+    #[test]
+    fn another_pom_is_another_folder() {
+        let (one, two) = (JarSet { name: "kafka", pom: "a" }, JarSet { name: "kafka", pom: "b" });
+        assert_ne!(one.folder_name(), two.folder_name());
+        assert_eq!(one.folder_name().len(), "kafka-".len() + 16);
+    }
+
+    /// Nothing is called when the folder is there: neither `mvn` (the launcher would fail) nor a lock is needed.
+    #[tokio::test]
+    async fn a_complete_folder_is_used_as_it_is() {
+        let cache = tempfile::tempdir().unwrap();
+        let set = JarSet { name: "kafka", pom: "a" };
+        let folder = cache.path().join("jars").join(set.folder_name());
+        fs::create_dir_all(&folder).unwrap();
+        let launcher = Launcher::new().unwrap();
+        let fetch = Fetch {
+            cache_dir: cache.path(),
+            launcher: &launcher,
+            deadline: Duration::ZERO,
+            progress: &|line| panic!("{line}"),
+        };
+        assert_eq!(fetch.provide(set).await.unwrap(), folder);
+        assert_eq!(fs::read_dir(cache.path().join("jars")).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failed_maven_leaves_no_folder_and_tells_why() {
+        let cache = tempfile::tempdir().unwrap();
+        let set = JarSet { name: "broken", pom: "<project>" };
+        let launcher = Launcher::new().unwrap();
+        let fetch = Fetch {
+            cache_dir: cache.path(),
+            launcher: &launcher,
+            deadline: Duration::from_secs(60),
+            progress: &|_| {},
+        };
+        let error = fetch.provide(set).await.unwrap_err();
+        assert!(matches!(error, FetchError::Maven { .. }), "{error}");
+        assert!(error.to_string().contains("[ERROR]"), "{error}");
+        assert!(!cache.path().join("jars").join(set.folder_name()).exists());
+    }
+}

@@ -1,0 +1,78 @@
+//! Finding `java` and `mvn`, and the command line of a Java service.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use crate::folder::WorkFolder;
+use crate::process::Program;
+
+/// A program of the system is missing; the message says which package brings it.
+#[derive(Debug, thiserror::Error)]
+pub enum MissingProgram {
+    /// No Java.
+    #[error(
+        "java is neither in $JAVA_HOME/bin nor in $PATH: install a JDK 17 (Debian package openjdk-17-jdk-headless)"
+    )]
+    Java,
+    /// No Maven.
+    #[error(
+        "mvn is not in $PATH, and jars are still to be downloaded: install Maven 3.8 or newer (Debian package maven)"
+    )]
+    Maven,
+}
+
+/// The `java` of `$JAVA_HOME`, else of `$PATH`.
+pub(crate) fn find_java() -> Result<PathBuf, MissingProgram> {
+    let home = env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin"));
+    find("java", home.into_iter().chain(search_path())).ok_or(MissingProgram::Java)
+}
+
+/// The `mvn` of `$PATH`.
+pub(crate) fn find_maven() -> Result<PathBuf, MissingProgram> {
+    find("mvn", search_path()).ok_or(MissingProgram::Maven)
+}
+
+fn search_path() -> impl Iterator<Item = PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).collect::<Vec<_>>().into_iter()
+}
+
+fn find(name: &str, mut folders: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
+    folders.find_map(|folder| Some(folder.join(name)).filter(|path| path.is_file()))
+}
+
+/// The `java` command of a service up to and including the class path: logging set up, a JVM out of memory ends instead
+/// of limping on. Main class and arguments are still to be added.
+pub(crate) fn service(
+    name: &str,
+    java: &Path,
+    folder: &WorkFolder,
+    lib: &Path,
+    options: &[String],
+) -> Program {
+    let log_file = folder.log_of(name);
+    let logging = folder.conf().join("log4j.properties");
+    Program::new(name, java, &log_file)
+        .args(options)
+        .arg("-XX:+ExitOnOutOfMemoryError")
+        .arg(format!("-Dlog4j2.configurationFile={}", logging.display()))
+        .arg(format!("-Dlog.file={}", log_file.display()))
+        .arg("-cp")
+        .arg(lib.join("*"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_folder_with_the_program_wins() {
+        let temp = tempfile::tempdir().unwrap();
+        let (empty, full) = (temp.path().join("empty"), temp.path().join("full"));
+        std::fs::create_dir_all(&empty).unwrap();
+        std::fs::create_dir_all(&full).unwrap();
+        std::fs::write(full.join("java"), "").unwrap();
+        assert_eq!(find("java", [empty.clone(), full.clone()].into_iter()), Some(full.join("java")));
+        assert_eq!(find("java", [empty].into_iter()), None);
+    }
+}

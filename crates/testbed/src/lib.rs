@@ -1,0 +1,78 @@
+//! A local testbed without containers: real Kafka (KRaft, one node) and real Flink (JobManager, task managers, adaptive
+//! scheduler) as plain child processes, in one work folder, on free loopback ports.
+//!
+//! As a command:
+//!
+//! ```text
+//! testbed up --detach --task-managers 2     # prints the addresses when all is ready; without --detach: until Ctrl-C
+//! testbed status --output json              # kafka_bootstrap, flink_url, pids
+//! testbed topic create bidEvents --partitions 4
+//! testbed logs tm-1 --follow
+//! testbed down
+//! ```
+//!
+//! As a library, for tests and demos (everything ends with the value, and with the process):
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use testbed::{Settings, Testbed};
+//! let settings = Settings { work_dir: "run/example".into(), ..Settings::default() };
+//! let testbed = Testbed::start(settings.check()?, &|line| println!("{line}")).await?;
+//! testbed.create_topic("bidEvents", 4).await?;
+//! println!("{} {}", testbed.kafka_bootstrap(), testbed.flink_url());
+//! let id = testbed.start_task_manager().await?;
+//! testbed.kill_task_manager(&id).await?;
+//! testbed.stop().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Our own programs are run beside it with [`process::Launcher`], which [`Testbed::launcher`] lends.
+//!
+//! # The work folder
+//!
+//! | path | what |
+//! |---|---|
+//! | `state.json` | phase, addresses, pids with start times ([`state`]); there only while a testbed is up, or after a crash |
+//! | `lock` | held by the process that runs the testbed |
+//! | `settings.toml` | effective settings of a detached supervisor |
+//! | `conf/` | the services' configuration as rendered at the last start |
+//! | `logs/NAME.log` | `supervisor`, `kafka-format`, `kafka`, `jobmanager`, `tm-1` …; begun anew at each start |
+//! | `kafka-data/` | topics; kept from run to run unless `fresh` |
+//! | `checkpoints/`, `savepoints/` | Flink's state; kept likewise |
+//! | `tmp/` | scratch space, emptied at each start |
+//!
+//! # How things end
+//!
+//! Politely in order: task managers, JobManager, Kafka. When the value is dropped, or its process dies in whatever way,
+//! the kernel kills all children ([`process`]). `testbed down` trusts a recorded pid only together with its start time.
+//!
+//! A further service is a file like `kafka.rs` (its jars or packages, its configuration, its readiness) and a line in
+//! `testbed.rs`. There is no framework for services, and nothing restarts what has ended.
+
+pub mod cli;
+mod config;
+pub mod control;
+mod flink;
+mod folder;
+pub mod identity;
+mod jars;
+mod java;
+mod kafka;
+pub mod logs;
+mod ports;
+pub mod process;
+mod progress;
+mod service;
+pub mod state;
+pub mod supervisor;
+mod testbed;
+mod topics;
+
+pub use config::{Config, ConfigError, FlinkSettings, KafkaSettings, Settings};
+pub use jars::FetchError;
+pub use java::MissingProgram;
+pub use progress::Progress;
+pub use service::ServiceError;
+pub use testbed::{StartError, Testbed, TestbedError, fetch};
+pub use topics::{TopicError, create_topic, delete_topic};

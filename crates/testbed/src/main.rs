@@ -1,0 +1,28 @@
+//! `testbed`: real Kafka and Flink on this machine. Everything is in the library.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use testbed::ConfigError;
+use testbed::cli::Arguments;
+use tracing_subscriber::EnvFilter;
+
+/// Exit code for bad usage or configuration.
+const BAD_CONFIGURATION: u8 = 2;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+    Arguments::parse().run().await.unwrap_or_else(|error| {
+        // Nothing is left to be done if even standard error is closed.
+        drop(writeln!(io::stderr(), "testbed: {error:#}"));
+        ExitCode::from(if error.is::<ConfigError>() { BAD_CONFIGURATION } else { 1 })
+    })
+}

@@ -1,0 +1,200 @@
+//! The state file: what runs, under which pids, at which addresses. Written by the process that runs a testbed; read by
+//! `testbed status`, `logs` and `down`, and by anyone who wants the addresses of a testbed that was started elsewhere.
+//!
+//! Replaced as a whole by rename, so a reader never sees half of it.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::identity::ProcessIdentity;
+
+/// Version of the file's format.
+const FORMAT: u32 = 1;
+
+/// How far the testbed is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Downloads and starts are under way; addresses and services are not known yet.
+    Starting,
+    /// All services answered.
+    Ready,
+    /// Services are being ended.
+    Stopping,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Stopping => "stopping",
+        })
+    }
+}
+
+/// One service process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// `kafka`, `jobmanager` or the id of a task manager, `tm-1`.
+    pub name: String,
+    /// Its process.
+    pub process: ProcessIdentity,
+    /// Its log file.
+    pub log: PathBuf,
+}
+
+/// What the state file says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    format: u32,
+    /// How far the testbed is.
+    pub phase: Phase,
+    /// The process that runs the testbed; all services are its children.
+    pub supervisor: ProcessIdentity,
+    /// `host:port` of the broker, once ready.
+    pub kafka_bootstrap: Option<String>,
+    /// Address of Flink's REST interface, once ready.
+    pub flink_url: Option<String>,
+    /// Where Flink keeps checkpoints.
+    pub checkpoint_dir: PathBuf,
+    /// Where Flink keeps savepoints.
+    pub savepoint_dir: PathBuf,
+    /// The services, in the order of their start.
+    pub services: Vec<Service>,
+}
+
+/// The state file cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Reading failed, for another reason than that there is no such file.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is there, and is not a state file of this version.
+    #[error("{} is not a state file of this version of the testbed: end its processes and remove it", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Writing failed.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl State {
+    /// A testbed that has just begun to start.
+    pub(crate) fn starting(
+        supervisor: ProcessIdentity,
+        checkpoint_dir: PathBuf,
+        savepoint_dir: PathBuf,
+    ) -> Self {
+        Self {
+            format: FORMAT,
+            phase: Phase::Starting,
+            supervisor,
+            kafka_bootstrap: None,
+            flink_url: None,
+            checkpoint_dir,
+            savepoint_dir,
+            services: Vec::new(),
+        }
+    }
+
+    /// Reads a state file; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StateError::Read`] and [`StateError::Parse`].
+    pub fn read(path: &Path) -> Result<Option<Self>, StateError> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(StateError::Read { path: path.to_owned(), source }),
+        };
+        let parse_error = |source| StateError::Parse { path: path.to_owned(), source };
+        let state: Self = serde_json::from_str(&text).map_err(parse_error)?;
+        if state.format == FORMAT {
+            Ok(Some(state))
+        } else {
+            let message = format!("format is {}, not {FORMAT}", state.format);
+            Err(parse_error(serde::de::Error::custom(message)))
+        }
+    }
+
+    /// Whether all services have answered and none was asked to end.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.phase == Phase::Ready
+    }
+
+    /// Replaces the state file.
+    pub(crate) fn write(&self, path: &Path) -> Result<(), StateError> {
+        let replace = || -> io::Result<()> {
+            let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+            serde_json::to_writer_pretty(&mut file, self)?;
+            file.write_all(b"\n")?;
+            file.persist(path)?;
+            Ok(())
+        };
+        replace().map_err(|source| StateError::Write { path: path.to_owned(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> State {
+        let process = ProcessIdentity { pid: 12, start_ticks: 3_456 };
+        let mut state =
+            State::starting(process, PathBuf::from("/w/checkpoints"), PathBuf::from("/w/savepoints"));
+        state.phase = Phase::Ready;
+        state.kafka_bootstrap = Some("127.0.0.1:9092".to_owned());
+        state.services.push(Service {
+            name: "tm-1".to_owned(),
+            process,
+            log: PathBuf::from("/w/logs/tm-1.log"),
+        });
+        state
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        assert_eq!(State::read(&path).unwrap(), None);
+        example().write(&path).unwrap();
+        assert_eq!(State::read(&path).unwrap(), Some(example()));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn another_format_and_half_a_file_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        State { format: 2, ..example() }.write(&path).unwrap();
+        assert!(matches!(State::read(&path), Err(StateError::Parse { .. })));
+        fs::write(&path, "{\"format\": 1,").unwrap();
+        assert!(matches!(State::read(&path), Err(StateError::Parse { .. })));
+    }
+}

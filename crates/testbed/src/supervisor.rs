@@ -1,0 +1,233 @@
+//! The process that runs a testbed for `testbed up`: in the foreground, or detached in a session of its own.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep};
+
+use crate::config::Config;
+use crate::control;
+use crate::folder::WorkFolder;
+use crate::identity::ProcessIdentity;
+use crate::logs::{self, Follower};
+use crate::progress::Progress;
+use crate::state::{State, StateError};
+use crate::testbed::{StartError, Testbed};
+
+/// Time between two looks at the services, and at a detached supervisor that is starting.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// Lines of the supervisor's log that an error message carries.
+const TAIL_LINES: usize = 30;
+
+/// `testbed up` failed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpError {
+    /// The start failed.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The state file.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Signals cannot be caught.
+    #[error("cannot wait for signals")]
+    Signals(#[source] io::Error),
+    /// The detached supervisor cannot be started.
+    #[error("cannot start a supervisor in {}", work_dir.display())]
+    Detach {
+        /// The work folder.
+        work_dir: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The detached supervisor ended before all was ready.
+    #[error("the testbed did not start ({status}); the end of {}:\n{tail}", log.display())]
+    Ended {
+        /// How the supervisor ended.
+        status: ExitStatus,
+        /// Its log file.
+        log: PathBuf,
+        /// The log's last lines.
+        tail: String,
+    },
+    /// The detached supervisor took too long, or the wait was interrupted.
+    #[error("{why}; the supervisor has been ended, its log is {}", log.display())]
+    GaveUp {
+        /// Why.
+        why: &'static str,
+        /// The supervisor's log file.
+        log: PathBuf,
+    },
+}
+
+/// Resolves at the first SIGINT, SIGTERM or SIGHUP.
+struct EndSignals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl EndSignals {
+    fn new() -> Result<Self, UpError> {
+        let listen = |kind| signal(kind).map_err(UpError::Signals);
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}
+
+/// Starts a testbed, calls `ready`, watches the services, and ends everything at SIGINT, SIGTERM or SIGHUP.
+///
+/// A service that ends is reported and not restarted: what a scaler does about it is what people come here to see.
+///
+/// # Errors
+/// [`UpError`].
+pub async fn run(
+    config: Config,
+    progress: &Progress<'_>,
+    ready: impl FnOnce(&Testbed),
+) -> Result<(), UpError> {
+    let mut signals = EndSignals::new()?;
+    let testbed = tokio::select! {
+        testbed = Testbed::start(config, progress) => testbed?,
+        () = signals.any() => {
+            progress("interrupted while starting");
+            return Ok(());
+        }
+    };
+    ready(&testbed);
+    tokio::select! {
+        () = report_ends(&testbed) => {}
+        () = signals.any() => {}
+    }
+    progress("ending all services");
+    testbed.stop().await?;
+    progress("all services have ended");
+    Ok(())
+}
+
+/// Tells of every service that ends; never returns.
+async fn report_ends(testbed: &Testbed) {
+    let mut told = Vec::new();
+    loop {
+        for ended in testbed.ended_services().await {
+            if !told.contains(&ended) {
+                tracing::error!("{ended} has ended; the others go on");
+                told.push(ended);
+            }
+        }
+        sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// Makes this process the leader of a new session, so that no terminal's end or Ctrl-C reaches it.
+///
+/// # Errors
+/// This process leads a process group already.
+pub fn new_session() -> io::Result<()> {
+    nix::unistd::setsid()?;
+    Ok(())
+}
+
+/// Starts `executable up` as a supervisor in a session of its own and waits until the testbed is ready. The supervisor's
+/// log goes to `line` as it comes.
+///
+/// # Errors
+/// [`UpError`]; nothing runs then.
+pub async fn detach(config: &Config, executable: &Path, line: &Progress<'_>) -> Result<State, UpError> {
+    let folder = WorkFolder::new(config.work_dir.clone());
+    if control::status(folder.root())?.up {
+        return Err(StartError::AlreadyUp { work_dir: config.work_dir.clone() }.into());
+    }
+    let mut signals = EndSignals::new()?;
+    let child = spawn(config, executable, &folder)
+        .map_err(|source| UpError::Detach { work_dir: config.work_dir.clone(), source })?;
+    let mut starting = Starting { child, log: Follower::from_start(folder.log_of("supervisor")), folder };
+    let deadline = config.fetch_deadline * 2 + config.start_deadline * 3;
+    let why = tokio::select! {
+        result = starting.ready(line) => return result,
+        () = sleep(deadline) => "the testbed took too long to start",
+        () = signals.any() => "interrupted while starting",
+    };
+    starting.end(config.stop_deadline).await;
+    Err(UpError::GaveUp { why, log: starting.folder.log_of("supervisor") })
+}
+
+fn spawn(config: &Config, executable: &Path, folder: &WorkFolder) -> io::Result<Child> {
+    fs::create_dir_all(folder.logs())?;
+    let settings = toml::to_string(&config.settings()).map_err(io::Error::other)?;
+    fs::write(folder.settings_file(), settings)?;
+    let log = File::create(folder.log_of("supervisor"))?;
+    Command::new(executable)
+        .arg("--config")
+        .arg(folder.settings_file())
+        .args(["up", "--new-session"])
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+}
+
+/// A detached supervisor that is not ready yet.
+struct Starting {
+    child: Child,
+    log: Follower,
+    folder: WorkFolder,
+}
+
+impl Starting {
+    async fn ready(&mut self, line: &Progress<'_>) -> Result<State, UpError> {
+        let log = self.folder.log_of("supervisor");
+        loop {
+            for text in self.log.new_lines().unwrap_or_default() {
+                line(&text);
+            }
+            let status = self
+                .child
+                .try_wait()
+                .map_err(|source| UpError::Detach { work_dir: self.folder.root().to_owned(), source })?;
+            if let Some(status) = status {
+                return Err(UpError::Ended { status, tail: logs::tail(&log, TAIL_LINES), log });
+            }
+            // A state file of an earlier supervisor may still lie there.
+            let state = State::read(&self.folder.state_file())?;
+            let own = |state: &State| Some(state.supervisor) == self.identity() && state.is_ready();
+            if let Some(state) = state.filter(own) {
+                return Ok(state);
+            }
+            sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    fn identity(&self) -> Option<ProcessIdentity> {
+        i32::try_from(self.child.id()).ok().and_then(ProcessIdentity::of)
+    }
+
+    /// Ends the supervisor, and with it all its children.
+    async fn end(&mut self, deadline: Duration) {
+        let Some(identity) = self.identity() else { return };
+        let _ended = identity.signal(Signal::SIGTERM);
+        let end = Instant::now() + deadline;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() >= end {
+                let _ended = self.child.kill();
+            }
+            sleep(LOOK_INTERVAL).await;
+        }
+    }
+}
