@@ -157,8 +157,8 @@ impl State {
 
 /// One epoch: the state for the next epoch, and the decision.
 ///
-/// The state returned with [`Action::Rescale`] assumes that the plan was published. A caller that did not publish (a dry
-/// run, a refused document) keeps its own state.
+/// The state returned with [`Action::Rescale`] assumes that the plan was published. A caller whose document was refused
+/// keeps its own state.
 pub fn decide(options: &Options, state: &State, snapshot: &Snapshot) -> (State, Decision) {
     if let Some(first) = snapshot.missing.first() {
         let more = snapshot.missing.len() - 1;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use scaling::Kind;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::sample::Vertex;
 
@@ -19,7 +19,7 @@ const PRESET: [(&str, Kind); 7] = [
 ];
 
 /// The kind of each operator by name; what is not named is told by its place in the graph.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Kinds(BTreeMap<String, Kind>);
 

@@ -1,0 +1,255 @@
+//! The configuration: as written in TOML, then checked as a whole.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use job_config::JobName;
+use scaling::latency;
+use serde::{Deserialize, Serialize};
+use telemetry::{Kinds, LatencyMetric};
+use thiserror::Error;
+
+/// Why a configuration cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: cannot be read; name another file with --config", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong type.
+    #[error("{}: not a configuration of the rescaler", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// Values out of their range, all of them at once.
+    #[error("{}: {}", path.display(), problems.join("; "))]
+    Values {
+        /// The file.
+        path: PathBuf,
+        /// `key: what would be right`, one per bad value.
+        problems: Vec<String>,
+    },
+}
+
+/// The configuration. Fields are as in `configs/rescaler.toml`, which is their documentation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The job's name in Flink and at the drop.
+    pub job: JobName,
+    /// Where Flink is.
+    #[serde(default)]
+    pub flink: Flink,
+    /// Where documents are published.
+    #[serde(default)]
+    pub drop: Drop,
+    /// How often is decided, on what.
+    #[serde(default)]
+    pub epoch: Epoch,
+    /// Who decides.
+    #[serde(default)]
+    pub policy: Policy,
+    /// Where decisions are recorded.
+    #[serde(default)]
+    pub journal: JournalFile,
+    /// Kinds of operators that cannot be told otherwise.
+    #[serde(default)]
+    pub operators: Kinds,
+}
+
+/// `[flink]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Flink {
+    /// The REST endpoint.
+    pub url: String,
+    /// Of one call, in milliseconds.
+    pub timeout_ms: u64,
+    /// Of one answer, in bytes.
+    pub max_body_bytes: usize,
+}
+
+impl Default for Flink {
+    fn default() -> Self {
+        Self { url: "http://127.0.0.1:8081".to_owned(), timeout_ms: 10_000, max_body_bytes: 16 << 20 }
+    }
+}
+
+/// `[drop]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Drop {
+    /// The drop's address.
+    pub url: String,
+    /// Of one call, in milliseconds.
+    pub timeout_ms: u64,
+    /// How long a published document may wait for its agent, in seconds.
+    pub document_ttl_s: u64,
+}
+
+impl Default for Drop {
+    fn default() -> Self {
+        Self { url: "http://127.0.0.1:8460".to_owned(), timeout_ms: 10_000, document_ttl_s: 600 }
+    }
+}
+
+/// `[epoch]`
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Epoch {
+    /// One decision per epoch, in milliseconds.
+    pub length_ms: u64,
+    /// How often metrics are read, in milliseconds.
+    pub sample_interval_ms: u64,
+    /// Readings of tasks younger than this are not used, in milliseconds.
+    pub warm_up_ms: u64,
+}
+
+impl Default for Epoch {
+    fn default() -> Self {
+        Self { length_ms: 120_000, sample_interval_ms: 2_000, warm_up_ms: 10_000 }
+    }
+}
+
+/// `[policy]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// Which one.
+    pub name: Name,
+    /// The latency that violates the bound.
+    pub latency_metric: LatencyMetric,
+    /// `[policy.latency]`
+    pub latency: latency::Options,
+}
+
+/// The policies that can be configured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Name {
+    /// See [`scaling::latency`].
+    #[default]
+    Latency,
+}
+
+/// `[journal]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JournalFile {
+    /// The file.
+    pub path: PathBuf,
+    /// The size at which a new file begins, in bytes.
+    pub max_bytes: u64,
+}
+
+impl Default for JournalFile {
+    fn default() -> Self {
+        Self { path: PathBuf::from("run/rescaler/decisions.jsonl"), max_bytes: 64 << 20 }
+    }
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
+        let config: Self = toml::from_str(&text)
+            .map_err(|source| ConfigError::Syntax { path: path.to_owned(), source: Box::new(source) })?;
+        let problems = config.problems();
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError::Values { path: path.to_owned(), problems })
+        }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let is_http = |url: &str| url.starts_with("http://") || url.starts_with("https://");
+        let checks = [
+            (is_http(&self.flink.url), "flink.url: write it as http://host:port"),
+            (self.flink.timeout_ms > 0, "flink.timeout_ms: must be above 0"),
+            (self.flink.max_body_bytes > 0, "flink.max_body_bytes: must be above 0"),
+            (is_http(&self.drop.url), "drop.url: write it as http://host:port"),
+            (self.drop.timeout_ms > 0, "drop.timeout_ms: must be above 0"),
+            (self.drop.document_ttl_s > 0, "drop.document_ttl_s: must be above 0"),
+            (self.epoch.sample_interval_ms >= 100, "epoch.sample_interval_ms: must be at least 100"),
+            (
+                self.epoch.length_ms >= self.epoch.sample_interval_ms.saturating_mul(2),
+                "epoch.length_ms: must be at least twice epoch.sample_interval_ms, so that rates can be told",
+            ),
+            (
+                self.epoch.length_ms / self.epoch.sample_interval_ms.max(1) <= 10_000,
+                "epoch.sample_interval_ms: at most 10000 samples are kept in an epoch; raise it",
+            ),
+            (self.journal.max_bytes >= 1 << 20, "journal.max_bytes: must be at least 1048576"),
+        ];
+        let mut problems: Vec<String> =
+            checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned()).collect();
+        let options = self.policy.latency.problems();
+        problems.extend(options.iter().map(|(option, remedy)| format!("policy.latency.{option}: {remedy}")));
+        problems
+    }
+
+    pub(crate) fn epoch_length(&self) -> Duration {
+        Duration::from_millis(self.epoch.length_ms)
+    }
+
+    pub(crate) fn sample_interval(&self) -> Duration {
+        Duration::from_millis(self.epoch.sample_interval_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../configs/rescaler.toml");
+
+    fn load(text: &str) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rescaler.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::load(&path)
+    }
+
+    /// Goal: the commented example holds exactly the defaults.
+    #[test]
+    fn the_example_states_the_defaults() {
+        let example = serde_json::to_value(load(EXAMPLE).unwrap()).unwrap();
+        let defaults = serde_json::to_value(load("job = \"nexmark\"").unwrap()).unwrap();
+        assert_eq!(example, defaults);
+    }
+
+    /// Goal: every bad value is named with its key and what would be right, all at once.
+    #[test]
+    fn bad_values_are_named_together() {
+        let bad = EXAMPLE
+            .replace("length_ms = 120000", "length_ms = 100")
+            .replace("heap_fraction = 0.766", "heap_fraction = 1.5")
+            .replace("url = \"http://127.0.0.1:8081\"", "url = \"localhost\"");
+        let message = load(&bad).unwrap_err().to_string();
+        for key in ["epoch.length_ms", "policy.latency.heap_fraction", "flink.url", "rescaler.toml"] {
+            assert!(message.contains(key), "{message}");
+        }
+    }
+
+    /// Goal: a misspelt key is refused and named.
+    #[test]
+    fn unknown_keys_are_refused() {
+        let error = load(&EXAMPLE.replace("violations_needed", "violation_needed")).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("violation_needed"), "{source}");
+    }
+}

@@ -1,0 +1,17 @@
+//! The rescaler: observe, decide, realize, once an epoch.
+//!
+//! This crate is effects around [`scaling`], which decides, and [`telemetry`], which sees: it reads the clock, keeps the
+//! journal and publishes the next job document at the config drop. It never talks to Flink's tasks and never moves state;
+//! that is the config agent's work.
+
+mod cli;
+mod config;
+mod cycle;
+mod journal;
+mod observe;
+mod offline;
+mod publish;
+
+pub use cli::{Arguments, main_with};
+pub use config::{Config, ConfigError};
+pub use journal::{Effect, Journal, JournalError, Record};

@@ -1,0 +1,138 @@
+//! Deciding on a recorded snapshot, with the very code that decides live.
+
+use std::io::Read;
+use std::path::Path;
+
+use scaling::latency::{self, Options, State};
+use scaling::{Decision, SCHEMA, Snapshot};
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::cli::PolicyName;
+
+/// The largest snapshot that is read: a job of 1,000 operators takes less than 1 MiB.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// Why a snapshot cannot be used.
+#[derive(Debug, Error)]
+pub(crate) enum InputError {
+    /// The file cannot be read.
+    #[error("{file}: cannot be read")]
+    File {
+        /// The file.
+        file: String,
+        /// The operating system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is larger than any snapshot.
+    #[error("{file}: larger than {MAX_BYTES} bytes, which no snapshot is")]
+    TooLarge {
+        /// The file.
+        file: String,
+    },
+    /// The file holds something else.
+    #[error("{file}: not a snapshot")]
+    Json {
+        /// The file.
+        file: String,
+        /// Where and what.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The snapshot has another form.
+    #[error("{file}: schema {found} is not understood; this program reads schema {SCHEMA}")]
+    Schema {
+        /// The file.
+        file: String,
+        /// The version that it states.
+        found: u32,
+    },
+    /// An option of the policy is out of its range.
+    #[error("{file}: policy.{option}: {remedy}")]
+    Option {
+        /// The file.
+        file: String,
+        /// The option.
+        option: &'static str,
+        /// What would be right.
+        remedy: &'static str,
+    },
+}
+
+/// A snapshot with what it was recorded under; other members are for people.
+#[derive(Deserialize)]
+struct Recorded {
+    #[serde(default)]
+    policy: Options,
+    snapshot: Snapshot,
+}
+
+/// Decides on the snapshot in a file.
+///
+/// # Errors
+/// See [`InputError`].
+pub(crate) fn decide(
+    path: &Path,
+    policy: PolicyName,
+    assume_violation: bool,
+) -> Result<Decision, InputError> {
+    let PolicyName::Latency = policy;
+    let file = path.display().to_string();
+    let recorded = read(path, &file)?;
+    if recorded.snapshot.schema != SCHEMA {
+        return Err(InputError::Schema { file, found: recorded.snapshot.schema });
+    }
+    if let Some((option, remedy)) = recorded.policy.problems().into_iter().next() {
+        return Err(InputError::Option { file, option, remedy });
+    }
+    if assume_violation {
+        return Ok(latency::plan(&recorded.policy, &recorded.snapshot));
+    }
+    Ok(latency::decide(&recorded.policy, &State::default(), &recorded.snapshot).1)
+}
+
+fn read(path: &Path, file: &str) -> Result<Recorded, InputError> {
+    let failed = |source| InputError::File { file: file.to_owned(), source };
+    let mut text = String::new();
+    if path == Path::new("-") {
+        std::io::stdin().take(MAX_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
+    } else {
+        let opened = std::fs::File::open(path).map_err(failed)?;
+        opened.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
+    }
+    if text.len() as u64 > MAX_BYTES {
+        return Err(InputError::TooLarge { file: file.to_owned() });
+    }
+    let unreadable = |source| InputError::Json { file: file.to_owned(), source };
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(unreadable)?;
+    if value.get("snapshot").is_some() {
+        return serde_json::from_value(value).map_err(unreadable);
+    }
+    let snapshot = serde_json::from_value(value).map_err(unreadable)?;
+    Ok(Recorded { policy: Options::default(), snapshot })
+}
+
+/// The decision in sentences: the headline, then every operator with its formula, then the cluster.
+pub(crate) fn in_words(decision: &Decision) -> String {
+    let mut lines = vec![decision.to_string()];
+    lines.extend(decision.reasons.iter().skip(1).map(|reason| format!("  {reason}")));
+    for operator in &decision.operators {
+        let latency = operator.latency_ms.map_or("unknown".to_owned(), |ms| format!("{ms:.0} ms"));
+        lines.push(format!("  {} (latency {latency}): {}", operator.name, operator.because));
+    }
+    let figure = |value: Option<f64>| value.map_or("unknown".to_owned(), |value| format!("{value:.3}"));
+    let cluster = &decision.cluster;
+    lines.push(format!(
+        "  cluster: load {}, memory {}, downtime estimate {} s, scale out: {}",
+        figure(cluster.cluster_load),
+        figure(cluster.memory_usage),
+        figure(cluster.downtime_estimate_s),
+        cluster.scale_out.map_or("unknown".to_owned(), |yes| if yes {
+            "yes".to_owned()
+        } else {
+            "no".to_owned()
+        }),
+    ));
+    lines.join("\n")
+}

@@ -1,0 +1,180 @@
+//! Realizing a decision: the next generation of the job document, at the drop.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use drop_client::{Current, DropClient, Fetched, Precondition, Published};
+use jiff::{SignedDuration, Timestamp};
+use job_config::{Change, JobDocument, State};
+use scaling::Decision;
+use thiserror::Error;
+
+/// A document that is refused before anything is sent.
+#[derive(Debug, Error)]
+pub(crate) enum BadDocument {
+    /// The file cannot be read.
+    #[error("{file}: cannot be read")]
+    File {
+        /// The file.
+        file: String,
+        /// The operating system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not a job document.
+    #[error("{file}")]
+    Document {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        #[source]
+        source: job_config::DocumentError,
+    },
+    /// The drop's address cannot be used.
+    #[error("--drop")]
+    Address(#[source] drop_client::Error),
+}
+
+/// The successor of the current document that carries out a decision.
+pub(crate) fn successor(
+    current: &JobDocument,
+    decision: &Decision,
+    now: Timestamp,
+    ttl: Duration,
+) -> Result<JobDocument, job_config::DocumentError> {
+    let lifetime = SignedDuration::try_from(ttl).unwrap_or(SignedDuration::MAX);
+    // A join or co-group without a parallelism of its own follows the default, which is what the policy raises.
+    let follows_default = |name: &str| {
+        decision.default_parallelism.is_some()
+            && !current.parallelism().operators.contains_key(name)
+            && decision.operators.iter().any(|operator| {
+                operator.name == name && matches!(operator.kind, scaling::Kind::Join | scaling::Kind::CoGroup)
+            })
+    };
+    let change = Change {
+        parallelism: decision
+            .parallelism
+            .iter()
+            .filter(|(name, _)| !follows_default(name))
+            .map(|(name, p)| (name.clone(), *p))
+            .collect(),
+        default_parallelism: decision.default_parallelism,
+        reason: decision.to_string(),
+        issued_at: now,
+        expires_at: now.checked_add(lifetime).ok(),
+    };
+    current.successor(&change)
+}
+
+/// Why the current document cannot be succeeded now, if it cannot: its own change is still under way.
+pub(crate) async fn change_under_way(
+    drop: &DropClient,
+    current: &JobDocument,
+) -> anyhow::Result<Option<String>> {
+    let generation = current.generation();
+    let reports = drop.reports().await.context("the drop's reports cannot be read")?;
+    let newest = reports.iter().rev().find(|report| report.generation == generation);
+    Ok(match newest {
+        Some(report) if report.state.is_final() => None,
+        Some(report) => Some(format!("generation {generation} is being applied ({})", name(report.state))),
+        None => Some(format!("generation {generation} has not been taken up by a config agent yet")),
+    })
+}
+
+fn name(state: State) -> String {
+    format!("{state:?}").to_lowercase()
+}
+
+/// The current document at the drop.
+pub(crate) async fn current(drop: &DropClient) -> anyhow::Result<Current> {
+    match drop.get(None, None).await.context("the drop cannot be read")? {
+        Fetched::Document(current) => Ok(*current),
+        Fetched::Absent | Fetched::NotModified => anyhow::bail!(
+            "the drop has no document of job {}; publish the first one with `rescaler publish --document FILE`",
+            drop.job()
+        ),
+    }
+}
+
+/// `rescaler publish`: puts a file into the drop, as the first document or as the successor of the current one.
+pub(crate) async fn from_file(path: &Path, url: &str, dry_run: bool) -> anyhow::Result<String> {
+    let file = path.display().to_string();
+    let text =
+        std::fs::read_to_string(path).map_err(|source| BadDocument::File { file: file.clone(), source })?;
+    let document = JobDocument::parse(&text).map_err(|source| BadDocument::Document { file, source })?;
+    let drop = DropClient::new(url, document.job().clone(), drop_client::Settings::default())
+        .map_err(BadDocument::Address)?;
+    let (job, generation) = (document.job(), document.generation());
+    let expected = match drop.get(None, None).await.context("the drop cannot be read")? {
+        Fetched::Document(current) if current.document.text() == document.text() => {
+            return Ok(format!("generation {generation} of job {job} is already the current document"));
+        }
+        Fetched::Document(current) => {
+            let next = current.document.generation() + 1;
+            anyhow::ensure!(
+                generation == next,
+                "generation {generation} cannot follow generation {}; set generation = {next} in the file",
+                next - 1
+            );
+            Precondition::Replaces(current.entity_tag)
+        }
+        Fetched::Absent | Fetched::NotModified => Precondition::Nothing,
+    };
+    if dry_run {
+        return Ok(format!("would publish generation {generation} of job {job} at {url}"));
+    }
+    match drop.put(&document, &expected).await.context("the drop refused the document")? {
+        Published::Stored(_) => Ok(format!("published generation {generation} of job {job} at {url}")),
+        Published::Superseded => {
+            anyhow::bail!("another document was published in the meantime; look at it and try again")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scaling::{Action, Kind, OperatorReport};
+
+    const EXAMPLE: &str = include_str!("../../../configs/jobs/nexmark.toml");
+
+    fn decision(name: &str, kind: Kind, new: u32, default: Option<u32>) -> Decision {
+        let mut decision = Decision::nothing("latency", "q7 is slow");
+        decision.action = Action::Rescale;
+        decision.parallelism.insert(name.to_owned(), new);
+        decision.default_parallelism = default;
+        decision.operators.push(OperatorReport {
+            name: name.to_owned(),
+            kind,
+            latency_ms: None,
+            parallelism: 1,
+            new_parallelism: Some(new),
+            because: String::new(),
+        });
+        decision
+    }
+
+    /// Goal: a plan becomes the next generation, with its reason and an end to its validity.
+    #[test]
+    fn a_plan_becomes_the_next_generation() {
+        let current = JobDocument::parse(EXAMPLE).unwrap();
+        let now: Timestamp = "2026-02-03T04:05:06Z".parse().unwrap();
+        let plan = decision("q7-bid-item", Kind::Continuous, 3, None);
+        let next = successor(&current, &plan, now, Duration::from_secs(60)).unwrap();
+        assert_eq!((next.generation(), next.parallelism().of("q7-bid-item")), (2, 3));
+        assert_eq!(next.reason(), "rescale q7-bid-item 1 → 3: q7 is slow");
+        assert_eq!(next.expires_at(), Some("2026-02-03T04:06:06Z".parse().unwrap()));
+    }
+
+    /// Goal: a join without a parallelism of its own is raised with the default, not given an entry.
+    #[test]
+    fn joins_follow_the_default() {
+        let current = JobDocument::parse(EXAMPLE).unwrap();
+        let plan = decision("q8-new-sellers", Kind::Join, 3, Some(3));
+        let next = successor(&current, &plan, Timestamp::UNIX_EPOCH, Duration::from_secs(60));
+        let parallelism = next.unwrap().parallelism().clone();
+        assert_eq!(parallelism.default, 3);
+        assert!(!parallelism.operators.contains_key("q8-new-sellers"));
+    }
+}
