@@ -9,8 +9,10 @@
 
 mod document;
 mod edit;
+mod identity;
 mod report;
 
 pub use document::{DocumentError, FORMAT, JobDocument, JobName, MEDIA_TYPE, Parallelism, RestartMode};
 pub use edit::Change;
+pub use identity::{EntityTag, EntityTagError};
 pub use report::{Report, ReportError, State};

@@ -1,0 +1,54 @@
+//! The command line, and what the command does.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+
+/// Carries job documents from the rescaler to the agent, over HTTP.
+#[derive(Debug, clap::Parser)]
+#[command(version)]
+pub struct Args {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The address to listen on, instead of the configuration's.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// The folder of documents and reports, instead of the configuration's.
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Check the configuration and exit.
+    #[arg(long)]
+    check_config: bool,
+}
+
+/// Runs the command until SIGINT or SIGTERM.
+///
+/// # Errors
+/// A [`crate::ConfigError`] for a bad configuration; otherwise the address is taken, or the folder cannot be used.
+pub async fn start(args: Args) -> anyhow::Result<()> {
+    let config = Config::load(args.config.as_deref(), args.listen, args.data)?;
+    if args.check_config {
+        tracing::info!(?config, "the configuration is valid");
+        return Ok(());
+    }
+    tracing::info!(?config, "effective configuration");
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let shutdown = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; is another process there?", config.listen))?;
+    crate::run(listener, config, shutdown).await?;
+    Ok(())
+}

@@ -1,0 +1,402 @@
+//! The documents and reports of all jobs: who may replace what, and who waits for it.
+//!
+//! A job has one lock for its writers, held from the check of the precondition to the moment the new document is on the
+//! disk and shown to readers: of two writers one wins, the other sees that it lost. The work of a writer runs in a task of
+//! its own, so that a client that hangs up half-way cannot leave disk and memory different. Readers never wait for writers;
+//! they are woken by the change itself.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use job_config::{EntityTag, JobDocument, JobName, Report};
+use journal::{JournalError, JsonLines};
+use thiserror::Error;
+use tokio::sync::{Mutex, Semaphore, TryAcquireError, watch};
+
+use crate::conditions::Expected;
+use crate::config::Limits;
+use crate::store::{Found, Store, StoreError};
+
+/// A log of reports is rewritten when it has this many times the reports that are kept, so that rewriting stays rare.
+const LOG_SLACK: usize = 2;
+
+/// A document with the tag it is served under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The document.
+    pub document: JobDocument,
+    /// Its tag.
+    pub entity_tag: EntityTag,
+}
+
+impl Stored {
+    fn new(document: JobDocument) -> Arc<Self> {
+        let entity_tag = document.entity_tag();
+        Arc::new(Self { document, entity_tag })
+    }
+}
+
+/// Why a document was not published.
+#[derive(Debug, Error)]
+pub enum PublishError {
+    /// The precondition does not hold.
+    #[error("the current document is another one ({}); get it and decide anew", current.as_ref().map_or("none", EntityTag::as_str))]
+    NotCurrent {
+        /// What is current.
+        current: Option<EntityTag>,
+    },
+    /// The precondition holds, but the generation leaves a gap or goes back.
+    #[error("generation {found} is not the successor of {current}; publish {}", current + 1)]
+    NotTheSuccessor {
+        /// The generation that is current.
+        current: u64,
+        /// The generation of the document.
+        found: u64,
+    },
+    /// One job more than the configuration allows.
+    #[error("there are {limit} jobs already; raise limits.jobs, or remove one from the data folder")]
+    TooManyJobs {
+        /// The bound.
+        limit: usize,
+    },
+    /// The disk refused. What is current is what the disk has.
+    #[error("the document could not be stored; nothing has changed, or ask what is current")]
+    Store(#[source] StoreError),
+    /// The process is ending.
+    #[error("the server is shutting down")]
+    Interrupted,
+}
+
+/// Why a report was not taken.
+#[derive(Debug, Error)]
+pub enum ReportError {
+    /// There is no document of that job.
+    #[error("there is no document of this job, so there is nothing to report about")]
+    UnknownJob,
+    /// Another report has this generation and sequence number.
+    #[error("another report has this generation and sequence number")]
+    Contradiction,
+    /// The generation's last report was a final one.
+    #[error("report {sequence} of this generation was a final one")]
+    AfterTheEnd {
+        /// The sequence number of the final report.
+        sequence: u32,
+    },
+    /// The disk refused.
+    #[error("the report could not be stored; send it again later")]
+    Store(#[source] JournalError),
+    /// The process is ending.
+    #[error("the server is shutting down")]
+    Interrupted,
+}
+
+/// Too many readers wait already.
+#[derive(Debug)]
+pub(crate) struct TooManyReaders;
+
+struct Reports {
+    log: JsonLines,
+    lines: usize,
+    kept: VecDeque<Report>,
+}
+
+struct Job {
+    current: watch::Sender<Arc<Stored>>,
+    writer: Arc<Mutex<()>>,
+    reports: Arc<Mutex<Reports>>,
+}
+
+struct Inner {
+    store: Store,
+    limits: Limits,
+    jobs: RwLock<BTreeMap<JobName, Arc<Job>>>,
+    /// Held while the first document of any job is written.
+    creation: Arc<Mutex<()>>,
+    /// Wakes those who wait for the first document of a job.
+    created: watch::Sender<()>,
+    readers: Semaphore,
+    closing: watch::Sender<bool>,
+}
+
+/// The documents and reports of all jobs. Cheap to clone: all clones are one board.
+#[derive(Clone)]
+pub struct Board {
+    inner: Arc<Inner>,
+}
+
+impl Board {
+    /// Takes possession of the data folder and reads what is there.
+    ///
+    /// # Errors
+    /// The folder is in use, cannot be read, or holds something that is not a document.
+    pub fn open(data: &std::path::Path, limits: &Limits) -> Result<Self, StoreError> {
+        // JSON escapes make a report at most six times as long as its text; one line more than the slack may be there.
+        let log_bytes = 6 * limits.report_bytes * (LOG_SLACK * limits.reports_kept + 1);
+        let store = Store::open(data, log_bytes as u64)?;
+        let jobs = store.load()?;
+        let jobs = jobs
+            .into_iter()
+            .map(|found| Ok((found.document.job().clone(), Arc::new(Job::from_disk(found, limits)?))))
+            .collect::<Result<_, JournalError>>()?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                store,
+                limits: limits.clone(),
+                jobs: RwLock::new(jobs),
+                creation: Arc::default(),
+                created: watch::Sender::new(()),
+                readers: Semaphore::new(limits.waiting_readers),
+                closing: watch::Sender::new(false),
+            }),
+        })
+    }
+
+    /// The bounds that this board was opened with.
+    pub fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    /// The current document of a job.
+    pub fn current(&self, job: &JobName) -> Option<Arc<Stored>> {
+        self.inner.job(job).map(|job| job.current.borrow().clone())
+    }
+
+    /// All jobs with the generation of their document.
+    pub fn generations(&self) -> Vec<(JobName, u64)> {
+        let jobs = self.inner.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        jobs.iter().map(|(name, job)| (name.clone(), job.current.borrow().document.generation())).collect()
+    }
+
+    /// How many readers wait for a change now.
+    pub fn waiting_readers(&self) -> usize {
+        self.inner.limits.waiting_readers - self.inner.readers.available_permits()
+    }
+
+    /// Ends all waiting, now and from now on.
+    pub fn close(&self) {
+        self.inner.closing.send_replace(true);
+    }
+
+    /// The document of a job as soon as there is one whose tag is not among `known`; what is current after `wait`, or at
+    /// the shutdown.
+    pub(crate) async fn await_other(
+        &self,
+        job: &JobName,
+        known: &[EntityTag],
+        wait: Duration,
+    ) -> Result<Option<Arc<Stored>>, TooManyReaders> {
+        let _place = match self.inner.readers.try_acquire() {
+            Ok(place) => place,
+            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => return Err(TooManyReaders),
+        };
+        let mut closing = self.inner.closing.subscribe();
+        tokio::select! {
+            () = self.inner.other_than(job, known) => {}
+            () = tokio::time::sleep(wait.min(self.inner.limits.wait)) => {}
+            _ = closing.wait_for(|closing| *closing) => {}
+        }
+        Ok(self.current(job))
+    }
+
+    /// Makes `document` the current one of its job, if what is current is what the writer expects. The answer says whether
+    /// it is the job's first. A document that is current already is taken again, whatever was expected, because its writer
+    /// may have missed the first answer.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub async fn publish(&self, document: JobDocument, expected: Expected) -> Result<bool, PublishError> {
+        let inner = Arc::clone(&self.inner);
+        let task = async move {
+            match inner.job(document.job()) {
+                Some(job) => inner.replace(&job, document, &expected).await.map(|()| false),
+                None => inner.create(document, &expected).await,
+            }
+        };
+        tokio::spawn(task).await.unwrap_or(Err(PublishError::Interrupted))
+    }
+
+    /// Keeps a report. One that is here already changes nothing.
+    ///
+    /// # Errors
+    /// See [`ReportError`].
+    pub async fn report(&self, job: &JobName, report: Report) -> Result<(), ReportError> {
+        let job = self.inner.job(job).ok_or(ReportError::UnknownJob)?;
+        let mut reports = Arc::clone(&job.reports).lock_owned().await;
+        let kept = self.inner.limits.reports_kept;
+        let task = tokio::task::spawn_blocking(move || reports.add(report, kept));
+        task.await.unwrap_or(Err(ReportError::Interrupted))
+    }
+
+    /// The newest reports of a job, oldest first; `None` if there is no such job.
+    pub async fn reports(&self, job: &JobName) -> Option<Vec<Report>> {
+        let job = self.inner.job(job)?;
+        let reports = job.reports.lock().await;
+        Some(reports.kept.iter().cloned().collect())
+    }
+}
+
+impl Inner {
+    fn job(&self, name: &JobName) -> Option<Arc<Job>> {
+        self.jobs.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Returns as soon as the job has a document whose tag is not among `known`.
+    async fn other_than(&self, name: &JobName, known: &[EntityTag]) {
+        loop {
+            // Subscribed before looking, so that a job which appears in between is not missed.
+            let mut created = self.created.subscribe();
+            let outcome = match self.job(name) {
+                Some(job) => {
+                    let other = |stored: &Arc<Stored>| !known.contains(&stored.entity_tag);
+                    job.current.subscribe().wait_for(other).await.map(drop)
+                }
+                None => match created.changed().await {
+                    Ok(()) => continue,
+                    Err(closed) => Err(closed),
+                },
+            };
+            // The senders live as long as the board: there is no other outcome than a change.
+            if outcome.is_ok() {
+                return;
+            }
+        }
+    }
+
+    async fn replace(
+        self: &Arc<Self>,
+        job: &Job,
+        document: JobDocument,
+        expected: &Expected,
+    ) -> Result<(), PublishError> {
+        let _writer = job.writer.lock().await;
+        let current = job.current.borrow().clone();
+        if is_current(&current, &document) {
+            return Ok(());
+        }
+        admit(Some(&current), &document, expected)?;
+        let written = self.write(document.clone()).await;
+        let shown = match &written {
+            Ok(()) => Some(document),
+            // The disk may have the new document all the same: readers shall see what a restart would show them.
+            Err(_) => self.store.document(document.job()).ok().flatten(),
+        };
+        if let Some(shown) = shown.filter(|shown| !is_current(&current, shown)) {
+            job.current.send_replace(Stored::new(shown));
+        }
+        written
+    }
+
+    async fn create(
+        self: &Arc<Self>,
+        document: JobDocument,
+        expected: &Expected,
+    ) -> Result<bool, PublishError> {
+        let creation = self.creation.lock().await;
+        if let Some(job) = self.job(document.job()) {
+            drop(creation);
+            return self.replace(&job, document, expected).await.map(|()| false);
+        }
+        admit(None, &document, expected)?;
+        let limit = self.limits.jobs;
+        if self.jobs.read().unwrap_or_else(PoisonError::into_inner).len() >= limit {
+            return Err(PublishError::TooManyJobs { limit });
+        }
+        let name = document.job().clone();
+        let (log, reports) = self.store.reports(&name).map_err(PublishError::Store)?;
+        let written = self.write(document.clone()).await;
+        let shown = match &written {
+            Ok(()) => Some(document),
+            Err(_) => self.store.document(&name).ok().flatten(),
+        };
+        if let Some(document) = shown {
+            let job = Job::from_disk(Found { document, reports, log }, &self.limits)
+                .map_err(|e| PublishError::Store(e.into()))?;
+            self.jobs.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(job));
+            self.created.send_replace(());
+        }
+        written.map(|()| true)
+    }
+
+    async fn write(self: &Arc<Self>, document: JobDocument) -> Result<(), PublishError> {
+        let inner = Arc::clone(self);
+        let written = tokio::task::spawn_blocking(move || inner.store.write(&document)).await;
+        written.map_err(|_| PublishError::Interrupted)?.map_err(PublishError::Store)
+    }
+}
+
+fn is_current(current: &Stored, document: &JobDocument) -> bool {
+    current.document.text() == document.text()
+}
+
+/// Whether the document may follow the current one.
+fn admit(current: Option<&Stored>, document: &JobDocument, expected: &Expected) -> Result<(), PublishError> {
+    let holds = match (current, expected) {
+        (None, Expected::Nothing) => true,
+        (Some(current), Expected::Document(tag)) => current.entity_tag == *tag,
+        (None, Expected::Document(_)) | (Some(_), Expected::Nothing) => false,
+    };
+    if !holds {
+        return Err(PublishError::NotCurrent { current: current.map(|current| current.entity_tag.clone()) });
+    }
+    match current.map(|current| current.document.generation()) {
+        Some(current) if document.generation() != current + 1 => {
+            Err(PublishError::NotTheSuccessor { current, found: document.generation() })
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Job {
+    fn from_disk(found: Found, limits: &Limits) -> Result<Self, JournalError> {
+        let mut reports = Reports { lines: found.reports.len(), log: found.log, kept: found.reports.into() };
+        reports.shorten(limits.reports_kept)?;
+        Ok(Self {
+            current: watch::Sender::new(Stored::new(found.document)),
+            writer: Arc::default(),
+            reports: Arc::new(Mutex::new(reports)),
+        })
+    }
+}
+
+impl Reports {
+    fn add(&mut self, report: Report, most: usize) -> Result<(), ReportError> {
+        let key = |report: &Report| (report.generation, report.sequence);
+        if let Some(same) = self.kept.iter().find(|kept| key(kept) == key(&report)) {
+            return if *same == report { Ok(()) } else { Err(ReportError::Contradiction) };
+        }
+        if let Some(last) = self.final_report_of(report.generation)
+            && last.sequence < report.sequence
+        {
+            return Err(ReportError::AfterTheEnd { sequence: last.sequence });
+        }
+        // A report from before the oldest that is kept was here once, and has been let go.
+        let is_old = self.kept.front().is_some_and(|oldest| key(&report) < key(oldest));
+        if is_old && self.kept.len() >= most {
+            return Ok(());
+        }
+        self.log.append(&report).map_err(ReportError::Store)?;
+        self.lines += 1;
+        self.kept.push_back(report);
+        // The report is stored. A log that could not be shortened is shortened at the next report, or the next start.
+        if let Err(error) = self.shorten(most) {
+            tracing::warn!(%error, "the log of reports could not be shortened");
+        }
+        Ok(())
+    }
+
+    fn final_report_of(&self, generation: u64) -> Option<&Report> {
+        self.kept.iter().find(|kept| kept.generation == generation && kept.state.is_final())
+    }
+
+    fn shorten(&mut self, most: usize) -> Result<(), JournalError> {
+        while self.kept.len() > most {
+            self.kept.pop_front();
+        }
+        if self.lines > LOG_SLACK * most {
+            self.log.rewrite(&self.kept)?;
+            self.lines = self.kept.len();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,220 @@
+//! The protocol's paths, as thin as possible around the [`Board`].
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{MatchedPath, Path, Query, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use futures_util::StreamExt as _;
+use job_config::{JobDocument, JobName, MEDIA_TYPE, Report};
+use serde::Deserialize;
+
+use crate::board::{Board, Stored, TooManyReaders};
+use crate::conditions;
+use crate::metrics::Metrics;
+use crate::refusal::Refusal;
+
+const JSON: &str = "application/json";
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4";
+
+#[derive(Clone)]
+struct Service {
+    board: Board,
+    metrics: Metrics,
+}
+
+/// The protocol over this board, with `/healthz` and `/metrics`.
+pub fn router(board: Board) -> Router {
+    let service = Service { board, metrics: Metrics::default() };
+    Router::new()
+        .route("/v1/jobs/{job}/document", get(get_document).put(put_document))
+        .route("/v1/jobs/{job}/reports", get(get_reports).post(post_report))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/metrics", get(metrics))
+        .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "no such path; see docs/protocol.md") })
+        .method_not_allowed_fallback(|| async {
+            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "no such method here; see docs/protocol.md")
+        })
+        .layer(middleware::from_fn_with_state(service.metrics.clone(), count))
+        .with_state(service)
+}
+
+#[derive(Deserialize)]
+struct GetDocument {
+    wait: Option<String>,
+}
+
+async fn get_document(
+    State(service): State<Service>,
+    Path(job): Path<String>,
+    query: Result<Query<GetDocument>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let job = job_name(&job)?;
+    let Query(query) = query.map_err(|e| Refusal::bad_request(e.body_text()))?;
+    let known = conditions::known(&headers)?;
+    let found = match query.wait.as_deref().map(duration).transpose()? {
+        None => service.board.current(&job),
+        Some(wait) => service
+            .board
+            .await_other(&job, &known, wait)
+            .await
+            .map_err(|TooManyReaders| Refusal::too_many_readers())?,
+    };
+    let stored = found.ok_or_else(Refusal::no_document)?;
+    let tag = [(header::ETAG, stored.entity_tag.to_string())];
+    if known.contains(&stored.entity_tag) {
+        return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
+    }
+    Ok((tag, [(header::CONTENT_TYPE, MEDIA_TYPE)], text_of(&stored)).into_response())
+}
+
+fn text_of(stored: &Stored) -> String {
+    stored.document.text().to_owned()
+}
+
+async fn put_document(
+    State(service): State<Service>,
+    Path(job): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let job = job_name(&job)?;
+    require_type(&headers, MEDIA_TYPE)?;
+    let expected = conditions::expected(&headers)?;
+    let limits = service.board.limits();
+    let body = read(body, limits.document_bytes, limits.request_timeout).await?;
+    let text =
+        std::str::from_utf8(&body).map_err(|e| Refusal::bad_request(format!("not a job document: {e}")))?;
+    let document = JobDocument::parse(text).map_err(|e| Refusal::bad_request(chain(&e)))?;
+    if document.job() != &job {
+        let message = format!("the document is about job {}, the path about {job}", document.job());
+        return Err(Refusal::new(StatusCode::CONFLICT, message));
+    }
+    let (generation, reason) = (document.generation(), document.reason().to_owned());
+    let tag = document.entity_tag();
+    let is_first = service.board.publish(document, expected).await?;
+    tracing::info!(%job, generation, %reason, "published");
+    let status = if is_first { StatusCode::CREATED } else { StatusCode::NO_CONTENT };
+    Ok((status, [(header::ETAG, tag.to_string())]).into_response())
+}
+
+async fn get_reports(
+    State(service): State<Service>,
+    Path(job): Path<String>,
+) -> Result<Json<Vec<Report>>, Refusal> {
+    let job = job_name(&job)?;
+    service.board.reports(&job).await.map(Json).ok_or_else(Refusal::no_document)
+}
+
+async fn post_report(
+    State(service): State<Service>,
+    Path(job): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Refusal> {
+    let job = job_name(&job)?;
+    require_type(&headers, JSON)?;
+    let limits = service.board.limits();
+    let body = read(body, limits.report_bytes, limits.request_timeout).await?;
+    let report: Report =
+        serde_json::from_slice(&body).map_err(|e| Refusal::bad_request(format!("not a report: {e}")))?;
+    report.check().map_err(|e| Refusal::bad_request(format!("not a report: {e}")))?;
+    let (generation, state, message) = (report.generation, report.state, report.message.clone());
+    service.board.report(&job, report).await?;
+    tracing::info!(%job, generation, ?state, message, "reported");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn metrics(State(service): State<Service>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], service.metrics.page(&service.board))
+}
+
+async fn count(
+    State(metrics): State<Metrics>,
+    method: Method,
+    route: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let response = next.run(request).await;
+    // Only known methods and routes become labels: a stranger must not be able to make up new series.
+    let method = match method {
+        Method::GET | Method::HEAD | Method::PUT | Method::POST => method.to_string(),
+        _ => "other".to_owned(),
+    };
+    let route = route.map_or_else(|| "other".to_owned(), |route| route.as_str().to_owned());
+    metrics.count((method, route, response.status().as_u16()));
+    response
+}
+
+fn job_name(text: &str) -> Result<JobName, Refusal> {
+    text.parse().map_err(|e: job_config::DocumentError| Refusal::bad_request(e.to_string()))
+}
+
+/// `30s` or `500ms`.
+fn duration(text: &str) -> Result<Duration, Refusal> {
+    let parsed = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(number), _) => number.parse().ok().map(Duration::from_millis),
+        (None, Some(number)) => number.parse().ok().map(Duration::from_secs),
+        (None, None) => None,
+    };
+    parsed.ok_or_else(|| Refusal::bad_request("wait: write it as 30s or 500ms"))
+}
+
+fn require_type(headers: &HeaderMap, expected: &str) -> Result<(), Refusal> {
+    let found = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = found.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case(expected) {
+        return Ok(());
+    }
+    Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the content type must be {expected}")))
+}
+
+/// The whole body, of bounded size, within a bounded time.
+async fn read(body: Body, limit_bytes: usize, timeout: Duration) -> Result<Vec<u8>, Refusal> {
+    tokio::time::timeout(timeout, read_bounded(body, limit_bytes)).await.unwrap_or_else(|_| {
+        Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, format!("the body took longer than {timeout:?}")))
+    })
+}
+
+async fn read_bounded(body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refusal> {
+    let mut whole = Vec::new();
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Refusal::bad_request("the body was cut short"))?;
+        if whole.len() + chunk.len() > limit_bytes {
+            let message = format!("the body is larger than {limit_bytes} bytes");
+            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole)
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", source.to_string().trim()),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: a waiting time is read in both units, and nothing else passes for one.
+    #[test]
+    fn waiting_times_are_read() {
+        assert_eq!(duration("30s").unwrap(), Duration::from_secs(30));
+        assert_eq!(duration("500ms").unwrap(), Duration::from_millis(500));
+        for wrong in ["", "s", "ms", "30", "-1s", "1m", "1.5s", "99999999999999999999s"] {
+            assert_eq!(duration(wrong).unwrap_err().status(), 400, "{wrong:?}");
+        }
+    }
+}

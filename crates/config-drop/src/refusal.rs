@@ -1,0 +1,94 @@
+//! Errors as the protocol shows them: a status, and a JSON body that says what was wrong and what to do.
+
+use axum::Json;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::board::{PublishError, ReportError};
+
+/// After how many seconds a reader that found no free place may try again.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// An answer other than what was asked for.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    message: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    pub(crate) fn precondition_required() -> Self {
+        let message = "say what the document replaces: If-Match with the entity tag of the current one, or If-None-Match: * for the first";
+        Self::new(StatusCode::PRECONDITION_REQUIRED, message)
+    }
+
+    pub(crate) fn no_document() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "there is no document of this job yet")
+    }
+
+    pub(crate) fn too_many_readers() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many readers wait already; try again, or without wait",
+        )
+    }
+
+    #[cfg(test)]
+    pub(crate) fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(json!({ "error": self.message }))).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            let value = header::HeaderValue::from_static(RETRY_AFTER_SECONDS);
+            response.headers_mut().insert(header::RETRY_AFTER, value);
+        }
+        response
+    }
+}
+
+impl From<PublishError> for Refusal {
+    fn from(error: PublishError) -> Self {
+        let status = match &error {
+            PublishError::NotCurrent { .. } => StatusCode::PRECONDITION_FAILED,
+            PublishError::NotTheSuccessor { .. } => StatusCode::CONFLICT,
+            PublishError::TooManyJobs { .. } => StatusCode::INSUFFICIENT_STORAGE,
+            PublishError::Store(_) | PublishError::Interrupted => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        log_if_ours(status, &error);
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<ReportError> for Refusal {
+    fn from(error: ReportError) -> Self {
+        let status = match &error {
+            ReportError::UnknownJob => StatusCode::NOT_FOUND,
+            ReportError::Contradiction | ReportError::AfterTheEnd { .. } => StatusCode::CONFLICT,
+            ReportError::Store(_) | ReportError::Interrupted => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        log_if_ours(status, &error);
+        Self::new(status, error.to_string())
+    }
+}
+
+/// The caller learns that the disk is in trouble; why, only our own log says.
+fn log_if_ours(status: StatusCode, error: &(dyn std::error::Error + 'static)) {
+    if status == StatusCode::INTERNAL_SERVER_ERROR {
+        let chain: Vec<String> =
+            std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+        tracing::error!("{}", chain.join(": "));
+    }
+}

@@ -1,0 +1,15 @@
+//! A typed client of the config drop (docs/protocol.md): whatever it hands out as a document is one.
+//!
+//! A drop is reached over networks that its users do not control: captive portals answer log-in pages with status 200,
+//! proxies cut bodies short, a wrong address belongs to somebody else's server. So an answer counts as a document only if
+//! status, content type, entity tag, content and job name are all right, and everything else is an error that says which
+//! of them was not. Redirects are not followed. Every call has a deadline, every body a bound.
+//!
+//! The client holds no state between calls and never retries: when to ask again is the caller's decision.
+
+mod client;
+mod error;
+mod transport;
+
+pub use client::{Current, DropClient, Fetched, Precondition, Published, Reported, Settings};
+pub use error::{Defect, Error};

@@ -1,0 +1,93 @@
+//! Replacing a file as a whole.
+//!
+//! Temp file in the same folder, fsync, rename over the old one, fsync of the folder. Whoever reads the path, before,
+//! after or during a crash, sees the old bytes or the new ones. One writer per path is assumed (see [`crate::FolderLock`]), which is
+//! why the temp file has a fixed name: what a crash leaves behind is overwritten by the next write, so nothing piles up.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::JournalError;
+
+/// Writes `bytes` to `path`, whole and durable, or leaves the old file.
+///
+/// # Errors
+/// The file could not be written. If only the last step failed, the fsync of the folder, the new bytes may already be
+/// visible: read the file again rather than assume either.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), JournalError> {
+    let temporary = temporary_path(path);
+    let io = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| JournalError::io(action, &path, source)
+    };
+    let mut file = File::create(&temporary).map_err(io("create", &temporary))?;
+    file.write_all(bytes).map_err(io("write", &temporary))?;
+    file.sync_all().map_err(io("flush", &temporary))?;
+    drop(file);
+    std::fs::rename(&temporary, path).map_err(io("rename to", path))?;
+    sync_folder_of(path)
+}
+
+/// Creates a folder, and its parents, so that it is still there after a loss of power.
+///
+/// # Errors
+/// The folder could not be created.
+pub fn create_folder(path: &Path) -> Result<(), JournalError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(path).map_err(|e| JournalError::io("create the folder", path, e))?;
+    sync_folder_of(path)
+}
+
+/// Makes a new name in the folder of `path` durable.
+pub(crate) fn sync_folder_of(path: &Path) -> Result<(), JournalError> {
+    let folder = folder_of(path);
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|source| JournalError::io("flush the folder", folder, source))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn temporary_path(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".tmp");
+    folder_of(path).join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: a replaced file has the new bytes, and what an interrupted write left behind is in nobody's way.
+    #[test]
+    fn a_file_is_replaced_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("document.toml");
+        write_atomically(&path, b"old, and longer").unwrap();
+        std::fs::write(temporary_path(&path), b"left behind by a crash, longer than the new bytes").unwrap();
+        write_atomically(&path, b"new").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// Goal: a write that cannot be made leaves the old file and names the path.
+    #[test]
+    fn a_failed_write_leaves_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("document.toml");
+        write_atomically(&path, b"old").unwrap();
+        std::fs::create_dir(temporary_path(&path)).unwrap();
+        let error = write_atomically(&path, b"new").unwrap_err();
+        assert!(error.to_string().contains("document.toml"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+    }
+}

@@ -1,0 +1,64 @@
+//! One process per folder: two writers of one journal would each be right and together wrong.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::{JournalError, create_folder};
+
+/// The name of the lock file inside the folder.
+const NAME: &str = ".lock";
+
+/// Why a folder could not be locked.
+#[derive(Debug, Error)]
+pub enum LockError {
+    /// Another process holds it.
+    #[error("{} is in use by another process; end that one, or choose another folder", folder.display())]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder or its lock file cannot be opened.
+    #[error(transparent)]
+    Io(#[from] JournalError),
+}
+
+/// A folder that belongs to this process until the value is dropped or the process ends, however it ends.
+#[derive(Debug)]
+pub struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    /// Creates the folder if it is missing and locks it.
+    ///
+    /// # Errors
+    /// See [`LockError`].
+    pub fn acquire(folder: &Path) -> Result<Self, LockError> {
+        create_folder(folder)?;
+        let path = folder.join(NAME);
+        let file = File::create(&path).map_err(|e| JournalError::io("create", &path, e))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(LockError::InUse { folder: folder.to_owned() }),
+            Err(TryLockError::Error(e)) => Err(JournalError::io("lock", &path, e).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: the second taker is refused while the first one lives, and not after.
+    #[test]
+    fn one_holder_at_a_time() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("a/b");
+        let first = FolderLock::acquire(&folder).unwrap();
+        assert!(matches!(FolderLock::acquire(&folder), Err(LockError::InUse { .. })));
+        drop(first);
+        FolderLock::acquire(&folder).unwrap();
+    }
+}
