@@ -1,0 +1,19 @@
+package rescaler.jobs.config;
+
+import java.util.List;
+
+/** Everything that is wrong with a job document; each problem names the key, what is wrong with it and the remedy. */
+public final class JobDocumentException extends Exception {
+    private static final long serialVersionUID = 1L;
+
+    private final List<String> problems;
+
+    JobDocumentException(List<String> problems) {
+        super("the job document was refused: " + String.join(" | ", problems));
+        this.problems = List.copyOf(problems);
+    }
+
+    public List<String> problems() {
+        return problems;
+    }
+}

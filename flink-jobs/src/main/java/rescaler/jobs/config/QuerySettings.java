@@ -1,0 +1,14 @@
+package rescaler.jobs.config;
+
+import java.util.Map;
+
+/** The options of one query that is switched on, all of them present. */
+public record QuerySettings(Map<QueryOption, Long> options) {
+    public long get(QueryOption option) {
+        Long value = options.get(option);
+        if (value == null) {
+            throw new IllegalArgumentException("the query takes no option " + option.key());
+        }
+        return value;
+    }
+}

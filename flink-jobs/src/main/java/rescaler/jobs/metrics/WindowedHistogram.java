@@ -1,0 +1,107 @@
+package rescaler.jobs.metrics;
+
+import java.util.function.LongSupplier;
+import org.apache.flink.metrics.Histogram;
+import org.apache.flink.metrics.HistogramStatistics;
+
+/**
+ * A histogram of the recent past: statistics over the last one to two windows, count since the start.
+ *
+ * <p>Two HdrHistograms take turns. The task's thread writes and the metric reporters read, under the histogram's lock:
+ * it is all but never contended, and the writer takes it only for values that were measured (see {@link
+ * OperatorProbe}). A decaying reservoir would be the usual choice, but it forgets by number of records, so that after a
+ * rescale it would describe the time before for minutes.
+ *
+ * <p>The count comes from outside, because it counts every record while values may be sampled.
+ */
+public final class WindowedHistogram implements Histogram {
+    /** Two decimal digits: quantiles are within 1 %. */
+    private static final int SIGNIFICANT_DIGITS = 2;
+
+    private final LongSupplier count;
+    private final double unit;
+    private final long windowNanos;
+    private WindowContent current = new WindowContent();
+    private WindowContent previous = new WindowContent();
+    private long currentStartNanos = System.nanoTime();
+
+    /**
+     * @param count how many values there have been since the start, sampled or not
+     * @param unit recorded values are divided by this: 1000 if nanoseconds go in and microseconds shall come out
+     * @param windowMs length of a window, ms
+     */
+    public WindowedHistogram(LongSupplier count, double unit, long windowMs) {
+        this.count = count;
+        this.unit = unit;
+        this.windowNanos = windowMs * 1_000_000;
+    }
+
+    @Override
+    public void update(long value) {
+        update(value, System.nanoTime());
+    }
+
+    /** Records a value (negative ones count as 0), {@code nowNanos} being the current {@link System#nanoTime}. */
+    public synchronized void update(long value, long nowNanos) {
+        rotate(nowNanos);
+        current.add(Math.max(0, value));
+    }
+
+    @Override
+    public long getCount() {
+        return count.getAsLong();
+    }
+
+    @Override
+    public HistogramStatistics getStatistics() {
+        return statistics(System.nanoTime());
+    }
+
+    synchronized HistogramStatistics statistics(long nowNanos) {
+        rotate(nowNanos);
+        WindowContent both = new WindowContent();
+        both.add(previous);
+        both.add(current);
+        return new WindowStatistics(both.values, both.mean(), unit);
+    }
+
+    private void rotate(long nowNanos) {
+        long age = nowNanos - currentStartNanos;
+        if (age < windowNanos) {
+            return;
+        }
+        WindowContent oldest = previous;
+        previous = current;
+        current = oldest;
+        current.clear();
+        if (age >= 2 * windowNanos) {
+            previous.clear();
+        }
+        currentStartNanos = nowNanos - age % windowNanos;
+    }
+
+    /** One window's values, and their exact sum, which the buckets would round. */
+    private static final class WindowContent {
+        private final org.HdrHistogram.Histogram values = new org.HdrHistogram.Histogram(SIGNIFICANT_DIGITS);
+        private double sum;
+
+        void add(long value) {
+            values.recordValue(value);
+            sum += value;
+        }
+
+        void add(WindowContent other) {
+            values.add(other.values);
+            sum += other.sum;
+        }
+
+        double mean() {
+            return values.getTotalCount() == 0 ? 0 : sum / values.getTotalCount();
+        }
+
+        void clear() {
+            values.reset();
+            sum = 0;
+        }
+    }
+}

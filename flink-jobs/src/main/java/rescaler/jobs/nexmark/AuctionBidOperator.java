@@ -1,0 +1,190 @@
+package rescaler.jobs.nexmark;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.flink.api.common.state.ListState;
+import org.apache.flink.api.common.state.ListStateDescriptor;
+import org.apache.flink.api.common.state.ValueState;
+import org.apache.flink.api.common.state.ValueStateDescriptor;
+import org.apache.flink.metrics.Counter;
+import org.apache.flink.runtime.state.StateInitializationContext;
+import org.apache.flink.runtime.state.StateSnapshotContext;
+import org.apache.flink.runtime.state.VoidNamespace;
+import org.apache.flink.runtime.state.VoidNamespaceSerializer;
+import org.apache.flink.streaming.api.operators.InternalTimer;
+import org.apache.flink.streaming.api.operators.InternalTimerService;
+import org.apache.flink.streaming.api.operators.Triggerable;
+import org.apache.flink.streaming.api.operators.TwoInputStreamOperator;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+import rescaler.jobs.config.OperatorSettings;
+import rescaler.jobs.events.Bid;
+import rescaler.jobs.operators.MeasuredOperator;
+import rescaler.jobs.state.CachedState;
+
+/**
+ * Brings bids together with their auction; keyed by auction on both inputs.
+ *
+ * <p>Results do not depend on the order in which the two inputs happen to be read. A bid that comes first waits. It
+ * counts if its auction is at most the horizon younger than itself, whichever came first, and if the bid is before the
+ * auction's end. What a bid and its auction produce has the later of their two timestamps, as in Flink's own interval
+ * join, and therefore is never late downstream: the later of the two was not late here.
+ *
+ * <p>All state ends: the auction's when the watermark reaches its end, a waiting bid's when the watermark reaches its
+ * timestamp plus the horizon. A bid that comes even later finds no auction, waits for its horizon and is then counted
+ * as expired and not as late: the auction that would tell is gone.
+ *
+ * @param <A> input 1, what is known of an auction
+ */
+abstract class AuctionBidOperator<A, OUT> extends MeasuredOperator<OUT>
+        implements TwoInputStreamOperator<A, Bid, OUT> {
+    private static final long serialVersionUID = 1L;
+
+    /** Auctions kept as objects; some 150 bytes each. More are open at a time only at very high rates. */
+    private static final int CACHED_AUCTIONS = 16_384;
+
+    private final long waitingBidHorizonMs;
+
+    private transient CachedState<OpenAuction> auctions;
+    private transient ListState<Bid> waitingBids;
+    private transient InternalTimerService<VoidNamespace> auctionEnds;
+    private transient InternalTimerService<VoidNamespace> bidHorizons;
+    private transient Counter expiredBids;
+    private transient Counter lateBids;
+
+    AuctionBidOperator(OperatorSettings settings, long waitingBidHorizonMs) {
+        super(settings, 2);
+        this.waitingBidHorizonMs = waitingBidHorizonMs;
+    }
+
+    /** What is to be remembered of an auction. */
+    protected abstract OpenAuction remember(A auction);
+
+    /** The auction's ingestion time, ms since the epoch. */
+    protected abstract long ingestionTime(A auction);
+
+    /**
+     * A bid that is neither late nor expired.
+     *
+     * @return what is to be remembered of the auction from now on; the auction itself if nothing changed
+     */
+    protected abstract OpenAuction bid(OpenAuction auction, Bid bid);
+
+    /** The auction's end has come and nothing more can count. */
+    protected abstract void ended(OpenAuction auction);
+
+    @Override
+    public void initializeState(StateInitializationContext context) throws Exception {
+        super.initializeState(context);
+        ValueState<OpenAuction> state = context.getKeyedStateStore()
+                .getState(new ValueStateDescriptor<>("auction", OpenAuction.TYPE.serializer()));
+        auctions = new CachedState<>(this, state, CACHED_AUCTIONS);
+        waitingBids = context.getKeyedStateStore()
+                .getListState(new ListStateDescriptor<>("waiting-bids", Bid.TYPE.serializer()));
+    }
+
+    @Override
+    public void open() throws Exception {
+        super.open();
+        auctionEnds = getInternalTimerService(
+                "auction-ends", VoidNamespaceSerializer.INSTANCE, (EventTimer<Long>) timer -> endAuction());
+        bidHorizons = getInternalTimerService(
+                "bid-horizons", VoidNamespaceSerializer.INSTANCE, (EventTimer<Long>) this::expireBids);
+        expiredBids = probe.counter("expiredBids");
+        lateBids = probe.counter("lateBids");
+    }
+
+    @Override
+    public void processElement1(StreamRecord<A> element) throws Exception {
+        A auction = element.getValue();
+        long begun = probe.begin(0, ingestionTime(auction));
+        work.spend();
+        if (auctions.get() == null) {
+            OpenAuction opened = remember(auction);
+            auctionEnds.registerEventTimeTimer(VoidNamespace.INSTANCE, opened.end() - 1);
+            auctions.put(takeWaitingBids(opened));
+        }
+        probe.end(0, begun);
+    }
+
+    @Override
+    public void processElement2(StreamRecord<Bid> element) throws Exception {
+        Bid bid = element.getValue();
+        long begun = probe.begin(1, bid.ingestionTime());
+        work.spend();
+        OpenAuction auction = auctions.get();
+        if (auction == null) {
+            waitingBids.add(bid);
+            bidHorizons.registerEventTimeTimer(VoidNamespace.INSTANCE, bid.timestamp() + waitingBidHorizonMs);
+        } else {
+            OpenAuction changed = admit(auction, bid);
+            if (changed != auction) {
+                auctions.put(changed);
+            }
+        }
+        probe.end(1, begun);
+    }
+
+    private OpenAuction takeWaitingBids(OpenAuction opened) throws Exception {
+        Iterable<Bid> waiting = waitingBids.get();
+        OpenAuction auction = opened;
+        boolean any = false;
+        for (Bid bid : waiting == null ? List.<Bid>of() : waiting) {
+            auction = admit(auction, bid);
+            any = true;
+        }
+        if (any) {
+            waitingBids.clear();
+        }
+        return auction;
+    }
+
+    private OpenAuction admit(OpenAuction auction, Bid bid) {
+        if (bid.timestamp() >= auction.end()) {
+            lateBids.inc();
+            return auction;
+        }
+        if (bid.timestamp() + waitingBidHorizonMs < auction.timestamp()) {
+            expiredBids.inc();
+            return auction;
+        }
+        return bid(auction, bid);
+    }
+
+    private void endAuction() throws Exception {
+        OpenAuction auction = auctions.get();
+        if (auction != null) {
+            long begun = probe.beginFiring();
+            ended(auction);
+            auctions.remove();
+            probe.endFiring(begun);
+        }
+    }
+
+    private void expireBids(InternalTimer<Long, VoidNamespace> timer) throws Exception {
+        Iterable<Bid> waiting = waitingBids.get();
+        List<Bid> kept = new ArrayList<>();
+        for (Bid bid : waiting == null ? List.<Bid>of() : waiting) {
+            if (bid.timestamp() + waitingBidHorizonMs <= timer.getTimestamp()) {
+                expiredBids.inc();
+            } else {
+                kept.add(bid);
+            }
+        }
+        waitingBids.update(kept);
+    }
+
+    @Override
+    public void snapshotState(StateSnapshotContext context) throws Exception {
+        auctions.flush();
+        super.snapshotState(context);
+    }
+
+    /** Timers in event time only. */
+    @FunctionalInterface
+    private interface EventTimer<K> extends Triggerable<K, VoidNamespace> {
+        @Override
+        default void onProcessingTime(InternalTimer<K, VoidNamespace> timer) {
+            throw new IllegalStateException("no timer in processing time is ever registered");
+        }
+    }
+}

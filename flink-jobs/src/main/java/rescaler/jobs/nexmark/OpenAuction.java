@@ -1,0 +1,80 @@
+package rescaler.jobs.nexmark;
+
+import java.io.IOException;
+import org.apache.flink.core.memory.DataInputView;
+import org.apache.flink.core.memory.DataOutputView;
+import rescaler.jobs.events.Auction;
+import rescaler.jobs.state.RecordFormat;
+import rescaler.jobs.state.RecordType;
+
+/**
+ * What an operator keyed by auction remembers of an auction until its end.
+ *
+ * @param timestamp the auction's event time, ms since the epoch
+ * @param subject what the query asks about: the item, its category or the seller
+ * @param start bids count from this moment on, ms since the epoch
+ * @param end bids at or after this moment count nowhere, ms since the epoch
+ * @param price highest price so far, or the initial price while nobody has bid, cents
+ * @param hasBid whether somebody has bid
+ * @param newestTimestamp of the auction and the bids that counted, ms since the epoch
+ * @param newestIngestionTime of the auction and the bids that counted, ms since the epoch
+ */
+record OpenAuction(
+        long timestamp,
+        long subject,
+        long start,
+        long end,
+        long price,
+        boolean hasBid,
+        long newestTimestamp,
+        long newestIngestionTime) {
+    static final RecordType<OpenAuction> TYPE = RecordType.of(OpenAuction.class, new Format());
+
+    /** An auction without bids. */
+    static OpenAuction of(Auction auction, long subject) {
+        return new OpenAuction(
+                auction.timestamp(),
+                subject,
+                auction.start(),
+                auction.end(),
+                auction.initialPrice(),
+                false,
+                auction.timestamp(),
+                auction.ingestionTime());
+    }
+
+    /** The fields in their order. */
+    public static final class Format implements RecordFormat<OpenAuction> {
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        public int version() {
+            return 1;
+        }
+
+        @Override
+        public void write(OpenAuction auction, DataOutputView out) throws IOException {
+            out.writeLong(auction.timestamp);
+            out.writeLong(auction.subject);
+            out.writeLong(auction.start);
+            out.writeLong(auction.end);
+            out.writeLong(auction.price);
+            out.writeBoolean(auction.hasBid);
+            out.writeLong(auction.newestTimestamp);
+            out.writeLong(auction.newestIngestionTime);
+        }
+
+        @Override
+        public OpenAuction read(int version, DataInputView in) throws IOException {
+            return new OpenAuction(
+                    in.readLong(),
+                    in.readLong(),
+                    in.readLong(),
+                    in.readLong(),
+                    in.readLong(),
+                    in.readBoolean(),
+                    in.readLong(),
+                    in.readLong());
+        }
+    }
+}
