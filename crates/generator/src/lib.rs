@@ -18,7 +18,7 @@ mod workload;
 
 pub use random::EventRandom;
 pub use text::Scratch;
-pub use workload::{Recording, Workload};
+pub use workload::{Recording, Source, Workload};
 
 /// A setting that cannot be used, by its key in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

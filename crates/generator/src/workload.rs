@@ -91,6 +91,12 @@ pub struct Source<'w> {
 }
 
 impl Source<'_> {
+    /// When event `number` is due, ns after the start.
+    #[inline]
+    pub fn due_ns(&self, number: u64) -> u64 {
+        self.cursor.due_ns(number)
+    }
+
     /// Event `number`; it borrows its strings until the next call.
     #[inline]
     pub fn event(&mut self, number: u64) -> Event<'_> {

@@ -1,0 +1,239 @@
+//! The emitting thread: hands to the Kafka client what is due, when it is due, in the order of the numbers.
+//!
+//! The schedule alone decides what is due. After a stall everything overdue goes out at once; nothing is skipped, and
+//! the timestamps are those of the schedule. A full queue is waited for, not dropped, and the wait ends as soon as
+//! acknowledgements make room.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use generator::{Source, Workload};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseRecord, Producer};
+
+use crate::deliveries::{Deliveries, Durations, Origin};
+use crate::gate::Gate;
+use crate::kafka::{KafkaProducer, Target};
+
+/// Events that are due within this time go out together: fewer wake-ups, and a fifth of the delay that is allowed.
+const TICK: Duration = Duration::from_millis(1);
+/// So many numbers share one look at the clock and one update of the counters.
+const BATCH: u64 = 256;
+/// Longest wait for room before looking again; acknowledgements end it earlier.
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// What has been emitted so far.
+#[derive(Debug, Clone)]
+pub(crate) struct Emitted {
+    /// The next number; all smaller ones were emitted or belong to streams that are not written.
+    pub(crate) next_number: u64,
+    /// Records handed to the client.
+    pub(crate) records: u64,
+    /// Their bytes, without Kafka's own.
+    pub(crate) bytes: u64,
+    /// Times that a full queue was waited for.
+    pub(crate) queue_waits: u64,
+    /// Emission minus due time, since the last report.
+    pub(crate) delays: Durations,
+}
+
+/// Read by the report while the thread works.
+#[derive(Debug)]
+pub(crate) struct Progress(Mutex<Emitted>);
+
+impl Progress {
+    pub(crate) fn new(first_number: u64) -> Self {
+        let delays = Durations::new();
+        Progress(Mutex::new(Emitted {
+            next_number: first_number,
+            records: 0,
+            bytes: 0,
+            queue_waits: 0,
+            delays,
+        }))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Emitted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Everything the thread needs.
+pub(crate) struct Emitter {
+    pub(crate) workload: Workload,
+    pub(crate) producer: KafkaProducer,
+    pub(crate) deliveries: Arc<Deliveries>,
+    pub(crate) progress: Progress,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) origin: Origin,
+    /// Indexed by the kind's number; streams that are not written are `None`.
+    pub(crate) targets: [Option<Target>; 8],
+    pub(crate) max_in_flight: u64,
+    pub(crate) as_fast_as_possible: bool,
+}
+
+/// The targets by the number of their kind.
+pub(crate) fn by_kind(targets: &[Target]) -> [Option<Target>; 8] {
+    let mut table = [None; 8];
+    for target in targets {
+        table[usize::from(target.kind.number())] = Some(*target);
+    }
+    table
+}
+
+/// A record ready to be handed over.
+struct Outgoing<'a> {
+    target: Target,
+    partition: i32,
+    timestamp_ms: i64,
+    payload: &'a [u8],
+}
+
+/// What the thread changes while it works.
+struct State<'w> {
+    source: Source<'w>,
+    buffer: Vec<u8>,
+    next: u64,
+    records: u64,
+    bytes: u64,
+    queue_waits: u64,
+}
+
+impl Emitter {
+    /// Emits until the workload ends or the end is asked for.
+    ///
+    /// # Errors
+    /// When the client has failed for good, so that nothing can be delivered any more.
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        let mut state = State {
+            source: self.workload.source(),
+            buffer: Vec::with_capacity(1024),
+            next: self.progress.lock().next_number,
+            records: 0,
+            bytes: 0,
+            queue_waits: 0,
+        };
+        let end = self.workload.events().unwrap_or(u64::MAX);
+        while state.next < end && self.gate.stops() == 0 {
+            let due = if self.as_fast_as_possible {
+                end
+            } else {
+                self.workload.due_count(self.origin.elapsed_ns())
+            };
+            if due <= state.next {
+                let due_at = self.origin.instant + Duration::from_nanos(state.source.due_ns(state.next));
+                self.gate.wait_until(due_at.max(Instant::now() + TICK), 0);
+                continue;
+            }
+            let room = self.wait_for_room(&mut state);
+            let batch_end = due.min(state.next + room.min(BATCH));
+            self.emit_batch(&mut state, batch_end)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every record is acknowledged or has failed; for `limit` at most, and not if asked to stop again.
+    pub(crate) fn settle(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let (records, stops) = (self.progress.lock().records, self.gate.stops());
+        let settled = || self.deliveries.settled() >= records;
+        while !settled() && self.gate.stops() == stops && Instant::now() < deadline {
+            // Flushing sends what would still linger; its result is what the counts show.
+            let _ = self.producer.flush(Duration::ZERO);
+            self.gate.wait_for(LONGEST_WAIT, stops, settled);
+        }
+    }
+
+    /// Whether event `number` belongs to a stream that is written.
+    pub(crate) fn writes(&self, number: u64) -> bool {
+        self.target(number).is_some()
+    }
+
+    fn target(&self, number: u64) -> Option<Target> {
+        self.targets[usize::from(self.workload.kind(number).number())]
+    }
+
+    /// How many more records may be in flight; waits until it is at least one or the end is asked for.
+    fn wait_for_room(&self, state: &mut State<'_>) -> u64 {
+        let room = || self.max_in_flight.saturating_sub(state.records - self.deliveries.settled());
+        if room() == 0 {
+            state.queue_waits += 1;
+            while !self.gate.wait_for(LONGEST_WAIT, 0, || room() > 0) && self.gate.stops() == 0 {}
+        }
+        room()
+    }
+
+    /// Emits the numbers up to before `end`, or fewer if the end is asked for meanwhile.
+    fn emit_batch(&self, state: &mut State<'_>, end: u64) -> anyhow::Result<()> {
+        let now_ns = self.origin.elapsed_ns();
+        let first = state.next;
+        while state.next < end {
+            if let Some(target) = self.target(state.next) {
+                let mut payload = std::mem::take(&mut state.buffer);
+                payload.clear();
+                let event = state.source.event(state.next);
+                event.encode(&mut payload);
+                let (timestamp_ms, partition) = (event.timestamp(), (state.next % target.partitions) as i32);
+                let outgoing = Outgoing { target, partition, timestamp_ms, payload: &payload };
+                let sent = self.send(outgoing, now_ns / 1_000, state)?;
+                state.buffer = payload;
+                if !sent {
+                    break;
+                }
+            }
+            state.next += 1;
+        }
+        self.account(state, first, now_ns);
+        Ok(())
+    }
+
+    fn account(&self, state: &State<'_>, first: u64, now_ns: u64) {
+        let mut emitted = self.progress.lock();
+        emitted.next_number = state.next;
+        emitted.records = state.records;
+        emitted.bytes = state.bytes;
+        emitted.queue_waits = state.queue_waits;
+        if !self.as_fast_as_possible {
+            for number in first..state.next {
+                emitted.delays.record_us(now_ns.saturating_sub(state.source.due_ns(number)) / 1_000);
+            }
+        }
+    }
+
+    /// Hands one record to the client; waits if its queue is full. `false` if the end was asked for meanwhile.
+    fn send(&self, outgoing: Outgoing<'_>, now_us: u64, state: &mut State<'_>) -> anyhow::Result<bool> {
+        let mut record =
+            BaseRecord::<(), [u8], usize>::with_opaque_to(outgoing.target.kind.topic(), now_us as usize)
+                .partition(outgoing.partition)
+                .timestamp(outgoing.timestamp_ms)
+                .payload(outgoing.payload);
+        loop {
+            let (error, refused) = match self.producer.send(record) {
+                Ok(()) => break,
+                Err(refusal) => refusal,
+            };
+            match error {
+                KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
+                    record = refused;
+                    state.queue_waits += 1;
+                    let settled = self.deliveries.settled();
+                    self.gate.wait_for(LONGEST_WAIT, 0, || self.deliveries.settled() > settled);
+                    if self.gate.stops() > 0 {
+                        return Ok(false);
+                    }
+                }
+                KafkaError::MessageProduction(RDKafkaErrorCode::Fatal) => {
+                    return Err(anyhow!("the Kafka client has failed for good"));
+                }
+                error => {
+                    self.deliveries.fail(&error);
+                    break;
+                }
+            }
+        }
+        state.records += 1;
+        state.bytes += outgoing.payload.len() as u64;
+        Ok(true)
+    }
+}

@@ -1,0 +1,109 @@
+//! The Kafka client: its settings, reaching a broker, and what the topics look like.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use events::Kind;
+use rdkafka::ClientConfig;
+use rdkafka::metadata::Metadata;
+use rdkafka::producer::{Producer, ThreadedProducer};
+use tracing::warn;
+
+use crate::config::KafkaSection;
+use crate::deliveries::{Callbacks, Deliveries};
+
+/// How long one attempt to learn about the cluster may take; the deadline of all attempts is configured.
+const ATTEMPT: Duration = Duration::from_secs(2);
+
+pub(crate) type KafkaProducer = ThreadedProducer<Callbacks>;
+
+/// A topic to write to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) kind: Kind,
+    pub(crate) partitions: u64,
+}
+
+/// A client that has not yet talked to anybody.
+pub(crate) fn producer(
+    settings: &KafkaSection,
+    deliveries: Arc<Deliveries>,
+) -> anyhow::Result<KafkaProducer> {
+    let mut config = ClientConfig::new();
+    let own = [
+        ("bootstrap.servers", settings.bootstrap_servers.clone()),
+        ("client.id", "event-producer".to_owned()),
+        ("acks", settings.acks.clone()),
+        ("compression.type", settings.compression.clone()),
+        ("linger.ms", settings.linger_ms.to_string()),
+        ("enable.idempotence", settings.idempotence.to_string()),
+        // The bound that counts is max_in_flight; librdkafka's own must not be hit before it.
+        ("queue.buffering.max.messages", settings.max_in_flight.saturating_add(1_000).to_string()),
+        ("queue.buffering.max.kbytes", settings.queue_kib.to_string()),
+        ("message.timeout.ms", settings.delivery_timeout_ms.to_string()),
+    ];
+    for (key, value) in &own {
+        config.set(*key, value);
+    }
+    for (key, value) in &settings.properties {
+        config.set(key, value);
+    }
+    config.create_with_context(Callbacks(deliveries)).context("the Kafka client refused its configuration")
+}
+
+/// Waits for a broker and asks it for the partitions of the topics, in the order of `kinds`.
+///
+/// # Errors
+/// If no broker answers within the configured time (with address and cause), or a topic is missing (with its name and
+/// the command that creates it).
+pub(crate) fn targets(
+    producer: &KafkaProducer,
+    deliveries: &Deliveries,
+    settings: &KafkaSection,
+    kinds: &[Kind],
+) -> anyhow::Result<Vec<Target>> {
+    let metadata = metadata(producer, deliveries, settings)?;
+    let partitions = |kind: Kind| {
+        let topic =
+            metadata.topics().iter().find(|topic| topic.name() == kind.topic() && topic.error().is_none())?;
+        (!topic.partitions().is_empty()).then_some(topic.partitions().len() as u64)
+    };
+    let missing: Vec<&str> =
+        kinds.iter().filter(|kind| partitions(**kind).is_none()).map(|kind| kind.topic()).collect();
+    if missing.is_empty() {
+        return Ok(kinds
+            .iter()
+            .filter_map(|kind| Some(Target { kind: *kind, partitions: partitions(*kind)? }))
+            .collect());
+    }
+    let servers = &settings.bootstrap_servers;
+    let them = if missing.len() == 1 { "topic" } else { "topics" };
+    Err(anyhow!(
+        "{them} {} missing on {servers}; create with: event-producer topics create --bootstrap-servers {servers}",
+        missing.join(", ")
+    ))
+}
+
+fn metadata(
+    producer: &KafkaProducer,
+    deliveries: &Deliveries,
+    settings: &KafkaSection,
+) -> anyhow::Result<Metadata> {
+    let servers = &settings.bootstrap_servers;
+    let deadline = Instant::now() + Duration::from_millis(settings.connect_timeout_ms);
+    loop {
+        let attempt = deadline.saturating_duration_since(Instant::now()).min(ATTEMPT);
+        // All topics: asking for one by name would create it where the broker is set up so.
+        let error = match producer.client().fetch_metadata(None, attempt.max(Duration::from_millis(1))) {
+            Ok(metadata) => return Ok(metadata),
+            Err(error) => error,
+        };
+        let cause = deliveries.connection_problem().unwrap_or_else(|| error.to_string());
+        if Instant::now() >= deadline || deliveries.stop_requested() {
+            let waited = settings.connect_timeout_ms;
+            return Err(anyhow!("no Kafka broker at {servers} within {waited} ms: {cause}"));
+        }
+        warn!(servers, cause, "no Kafka broker yet; trying again");
+    }
+}

@@ -1,0 +1,156 @@
+//! One run: reach Kafka, emit, report every interval, take signals, wait for the acknowledgements, print the totals.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, anyhow};
+use generator::Workload;
+use rdkafka::producer::Producer;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+use crate::arguments::Output;
+use crate::config::{Config, StartTime};
+use crate::deliveries::{Deliveries, Origin};
+use crate::emit::{Emitter, Progress, by_kind};
+use crate::failure::Failure;
+use crate::gate::Gate;
+use crate::report::{Figures, Reporter};
+use crate::{kafka, metrics};
+
+/// Runs until the workload ends or a signal comes; succeeds if every event was acknowledged.
+pub(crate) async fn run(config: &Config, output: Output) -> Result<ExitCode, Failure> {
+    info!(config = config.effective, "effective configuration");
+    let gate = Arc::new(Gate::default());
+    stop_on_signals(&gate)?;
+    let shown = metrics::Shown::default();
+    if let Some(address) = config.listen {
+        metrics::serve(address, Arc::clone(&shown)).await?;
+    }
+    let emitter = Arc::new(prepare(config, gate).await?);
+    let mut reporter = Reporter::new(Arc::clone(&emitter));
+    let flush_timeout = Duration::from_millis(config.kafka.flush_timeout_ms);
+    let mut work = spawn_blocking({
+        let emitter = Arc::clone(&emitter);
+        move || emitter.run().map(|()| emitter.settle(flush_timeout))
+    });
+    let result = report_until_done(&mut work, &mut reporter, &emitter, &shown, config.report_interval).await;
+    let totals = reporter.totals();
+    print_totals(&totals, output)?;
+    result?;
+    if let Some(first) = &totals.first_failure {
+        return Err(
+            anyhow!("{} of {} events failed, the first: {first}", totals.failed, totals.emitted).into()
+        );
+    }
+    if !totals.complete() {
+        return Err(anyhow!("{} events were not acknowledged in time", totals.in_flight).into());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The first signal ends the run in order, the second does not wait for acknowledgements either.
+fn stop_on_signals(gate: &Arc<Gate>) -> Result<(), Failure> {
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let mut signals = signal(kind).context("could not listen for signals")?;
+        let gate = Arc::clone(gate);
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                info!("asked to stop; a second signal does not wait for acknowledgements");
+                gate.stop();
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Reaches Kafka and lays out the run, with time 0 as late as possible.
+async fn prepare(config: &Config, gate: Arc<Gate>) -> anyhow::Result<Emitter> {
+    let deliveries = Arc::new(Deliveries::new(Arc::clone(&gate)));
+    let producer = kafka::producer(&config.kafka, Arc::clone(&deliveries))?;
+    let (settings, streams) = (config.kafka.clone(), config.streams.clone());
+    let (producer, targets) = spawn_blocking({
+        let deliveries = Arc::clone(&deliveries);
+        move || {
+            let targets = kafka::targets(&producer, &deliveries, &settings, &streams);
+            targets.map(|targets| (producer, targets))
+        }
+    })
+    .await
+    .context("the thread that reaches Kafka ended")??;
+    let origin = origin(config)?;
+    deliveries.begin(origin);
+    let workload =
+        Workload::new(config.generator.clone(), config.schedule.clone(), origin.timestamp_ms, config.events);
+    info!(start_time_ms = origin.timestamp_ms, events = workload.events(), ?targets, "emitting");
+    Ok(Emitter {
+        workload,
+        producer,
+        deliveries,
+        progress: Progress::new(config.from_event),
+        gate,
+        origin,
+        targets: by_kind(&targets),
+        max_in_flight: config.kafka.max_in_flight,
+        as_fast_as_possible: config.as_fast_as_possible,
+    })
+}
+
+/// Where time 0 lies. `now`: so that the first event is due now. In the future: then. In the past: the timestamps begin
+/// there, and the first event is due now.
+fn origin(config: &Config) -> anyhow::Result<Origin> {
+    let before_first = Duration::from_nanos(config.schedule.due_ns(config.from_event));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock shows a time before 1970")?;
+    let instant = Instant::now();
+    let first_now =
+        instant.checked_sub(before_first).context("from_event: is due too long after the start")?;
+    let now_ms = |since: Duration| i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    Ok(match config.start_time {
+        StartTime::Now => {
+            Origin { instant: first_now, timestamp_ms: now_ms(now.saturating_sub(before_first)) }
+        }
+        StartTime::At(timestamp_ms) => {
+            let ahead = Duration::from_millis(timestamp_ms.max(0) as u64).saturating_sub(now);
+            Origin { instant: if ahead.is_zero() { first_now } else { instant + ahead }, timestamp_ms }
+        }
+    })
+}
+
+async fn report_until_done(
+    work: &mut JoinHandle<anyhow::Result<()>>,
+    reporter: &mut Reporter,
+    emitter: &Emitter,
+    shown: &metrics::Shown,
+    every: Duration,
+) -> anyhow::Result<()> {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    loop {
+        tokio::select! {
+            ended = &mut *work => return ended.context("the emitting thread ended")?,
+            _ = ticks.tick() => {}
+        }
+        let figures = reporter.interval();
+        figures.log();
+        *shown.lock().unwrap_or_else(PoisonError::into_inner) = figures;
+        if let Some((code, reason)) = emitter.producer.client().fatal_error() {
+            warn!(%code, reason, "the Kafka client has failed for good");
+            emitter.gate.stop();
+            emitter.gate.stop();
+            return Err(anyhow!("the Kafka client has failed for good: {reason}"));
+        }
+    }
+}
+
+fn print_totals(totals: &Figures, output: Output) -> anyhow::Result<()> {
+    let text = match output {
+        Output::Text => totals.summary(),
+        Output::Json => serde_json::to_string(totals)?,
+    };
+    writeln!(std::io::stdout(), "{text}").context("could not write the totals")
+}
