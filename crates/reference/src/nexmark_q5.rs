@@ -1,0 +1,63 @@
+//! NexMark Q5: the item with the most bids in each sliding window, and every item of a tie.
+
+use std::collections::BTreeMap;
+
+use events::Event;
+use serde::{Deserialize, Serialize};
+
+use crate::auctions::accepted_bids;
+
+/// What Q5 depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Q5Settings {
+    /// Length of a window, ms, above 0.
+    pub window_size_ms: i64,
+    /// Distance from one window's start to the next, ms, above 0. Windows begin at whole multiples of it.
+    pub window_slide_ms: i64,
+    /// How long a bid waits for its auction, ms.
+    pub waiting_horizon_ms: i64,
+}
+
+/// One result; its JSON is the record that the job writes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Q5Row {
+    /// Always `q5`.
+    pub query: String,
+    /// End of the window, ms; it does not belong to the window any more.
+    pub window_end: i64,
+    /// The item.
+    pub item_id: i64,
+    /// Its bids in the window.
+    pub bids: i64,
+}
+
+/// The hottest items of every window that a bid falls into, by window and then by item.
+pub fn q5<'a>(events: impl IntoIterator<Item = Event<'a>>, settings: Q5Settings) -> Vec<Q5Row> {
+    let mut windows: BTreeMap<i64, BTreeMap<i64, i64>> = BTreeMap::new();
+    for bid in accepted_bids(events, settings.waiting_horizon_ms) {
+        for window_end in window_ends(bid.time, settings) {
+            *windows.entry(window_end).or_default().entry(bid.item_id).or_default() += 1;
+        }
+    }
+    let mut rows = Vec::new();
+    for (window_end, items) in windows {
+        let most = items.values().copied().max().unwrap_or_default();
+        for (item_id, bids) in items {
+            if bids == most {
+                rows.push(Q5Row { query: "q5".to_owned(), window_end, item_id, bids });
+            }
+        }
+    }
+    rows
+}
+
+/// The ends of all windows that contain a time: those that begin at a multiple of the slide, at or before the time, and
+/// less than a window's length before it.
+fn window_ends(time: i64, settings: Q5Settings) -> impl Iterator<Item = i64> {
+    let Q5Settings { window_size_ms, window_slide_ms, .. } = settings;
+    let last_start = time.div_euclid(window_slide_ms) * window_slide_ms;
+    std::iter::successors(Some(last_start), move |start| Some(start - window_slide_ms))
+        .take_while(move |start| start + window_size_ms > time)
+        .map(move |start| start + window_size_ms)
+}
