@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
+use crate::failure::first_and_root_cause;
 
 /// How many characters of Flink's own error message are kept: its stack traces run to tens of kilobytes.
 const MESSAGE_CHARS: usize = 2_000;
@@ -138,7 +139,9 @@ fn flink_message(body: &[u8]) -> String {
         errors: Vec<String>,
     }
     let text = match serde_json::from_slice::<Errors>(body) {
-        Ok(answer) => answer.errors.join(" "),
+        Ok(answer) => {
+            answer.errors.iter().map(|error| first_and_root_cause(error)).collect::<Vec<_>>().join(" ")
+        }
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     };
     text.trim().chars().take(MESSAGE_CHARS).collect()

@@ -75,6 +75,29 @@ impl Client {
         Ok(id.to_owned())
     }
 
+    /// Runs the program's `main` up to the point where it would submit a job, and no further: whether the program takes its
+    /// arguments is known before anything is stopped for it.
+    ///
+    /// # Errors
+    /// [`Error::Status`] with the program's own message if its `main` fails, else any [`Error`] of the transport.
+    pub async fn plan_jar(
+        &self,
+        jar_id: &str,
+        entry_class: Option<&str>,
+        program_args: &[String],
+    ) -> Result<(), Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Plan<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            entry_class: Option<&'a str>,
+            program_args_list: &'a [String],
+        }
+        let path = format!("jars/{jar_id}/plan");
+        let plan = Plan { entry_class, program_args_list: program_args };
+        self.submit::<serde_json::Value>(&path, |request| request.json(&plan)).await.map(drop)
+    }
+
     /// Submits a job; the answer comes when the JobManager has accepted it, long before it runs.
     ///
     /// # Errors

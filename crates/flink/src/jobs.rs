@@ -173,6 +173,8 @@ pub struct Checkpoints {
     pub duration_ms: Option<u64>,
     /// Where the newest savepoint lies.
     pub latest_savepoint: Option<String>,
+    /// Where the newest complete state lies, checkpoint or savepoint; `None` also if Flink has deleted it since.
+    pub newest_state: Option<String>,
 }
 
 impl Client {
@@ -198,6 +200,9 @@ impl Client {
 
     /// The newest failure of a job, as Flink's stack trace; `None` if there was none.
     ///
+    /// A job that failed before its tasks were deployed (for example because its savepoint is unreadable) has no failures of its
+    /// own; from Flink 2.3 on the application around it, which has the id that was asked for at submission, has them.
+    ///
     /// # Errors
     /// Any [`Error`] of the transport.
     pub async fn newest_exception(&self, job: &JobId) -> Result<Option<String>, Error> {
@@ -214,8 +219,16 @@ impl Client {
             #[serde(rename = "exceptionHistory", default)]
             history: History,
         }
-        let answer: Answer = self.get(&format!("jobs/{job}/exceptions"), &[("maxExceptions", "1")]).await?;
-        Ok(answer.history.entries.into_iter().next().map(|entry| entry.stacktrace))
+        let of_job = format!("jobs/{job}/exceptions");
+        let answer: Answer = self.get(&of_job, &[("maxExceptions", "1")]).await?;
+        if let Some(entry) = answer.history.entries.into_iter().next() {
+            return Ok(Some(entry.stacktrace));
+        }
+        match self.get::<Answer>(&format!("applications/{job}/exceptions"), &[]).await {
+            Ok(answer) => Ok(answer.history.entries.into_iter().next().map(|entry| entry.stacktrace)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What is known of the job's checkpoints and savepoints.
@@ -224,6 +237,7 @@ impl Client {
     /// Any [`Error`] of the transport.
     pub async fn checkpoints(&self, job: &JobId) -> Result<Checkpoints, Error> {
         let answer: CheckpointsAnswer = self.get(&format!("jobs/{job}/checkpoints"), &[]).await?;
+        let newest_state = answer.latest.newest_state();
         let completed = answer.latest.completed;
         Ok(Checkpoints {
             completed: answer.counts.completed,
@@ -231,6 +245,7 @@ impl Client {
             state_size_bytes: completed.as_ref().map(|c| c.state_size),
             duration_ms: completed.as_ref().map(|c| c.end_to_end_duration),
             latest_savepoint: answer.latest.savepoint.and_then(|s| s.external_path),
+            newest_state,
         })
     }
 
@@ -266,8 +281,20 @@ struct Latest {
     savepoint: Option<Completed>,
 }
 
+impl Latest {
+    fn newest_state(&self) -> Option<String> {
+        let both = [&self.completed, &self.savepoint];
+        let newest = both.into_iter().flatten().max_by_key(|completed| completed.id)?;
+        newest.external_path.clone().filter(|_| !newest.discarded)
+    }
+}
+
 #[derive(Deserialize)]
 struct Completed {
+    #[serde(default)]
+    id: u64,
+    #[serde(default)]
+    discarded: bool,
     #[serde(default)]
     state_size: u64,
     #[serde(default)]

@@ -7,6 +7,7 @@
 mod client;
 mod cluster;
 mod error;
+mod failure;
 mod ids;
 mod jars;
 mod jobs;
@@ -16,6 +17,7 @@ mod savepoints;
 pub use client::{Client, Settings};
 pub use cluster::{Overview, TaskManager};
 pub use error::Error;
+pub use failure::first_and_root_cause;
 pub use ids::{InvalidId, JobId, TriggerId, VertexId};
 pub use jars::{Jar, RunRequest};
 pub use jobs::{Checkpoints, Edge, JobDetails, JobOverview, JobState, PlanNode, Vertex};

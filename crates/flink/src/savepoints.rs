@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
+use crate::failure::first_and_root_cause;
 use crate::{Client, Error, JobId, TriggerId};
 
 /// How to stop (`/jobs/:jobid/stop`).
@@ -30,7 +31,7 @@ pub enum SavepointStatus {
     },
     /// Finished without a savepoint.
     Failed {
-        /// The first lines of Flink's reason.
+        /// Flink's reason and its root cause, in one line.
         cause: String,
     },
 }
@@ -60,8 +61,7 @@ impl Client {
             return Ok(SavepointStatus::Completed { location });
         }
         let trace = operation.failure_cause.and_then(|cause| cause.stack_trace).unwrap_or_default();
-        let cause: Vec<&str> = trace.lines().take(3).map(str::trim).collect();
-        Ok(SavepointStatus::Failed { cause: cause.join(" ") })
+        Ok(SavepointStatus::Failed { cause: first_and_root_cause(&trace) })
     }
 }
 
