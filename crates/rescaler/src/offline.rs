@@ -113,10 +113,9 @@ fn read(path: &Path, file: &str) -> Result<Recorded, InputError> {
     Ok(Recorded { policy: Options::default(), snapshot })
 }
 
-/// The decision in sentences: the headline, then every operator with its formula, then the cluster.
+/// The decision in sentences: the plan and its reasons, then every operator with its formula, then the cluster.
 pub(crate) fn in_words(decision: &Decision) -> String {
     let mut lines = vec![decision.to_string()];
-    lines.extend(decision.reasons.iter().skip(1).map(|reason| format!("  {reason}")));
     for operator in &decision.operators {
         let latency = operator.latency_ms.map_or("unknown".to_owned(), |ms| format!("{ms:.0} ms"));
         lines.push(format!("  {} (latency {latency}): {}", operator.name, operator.because));

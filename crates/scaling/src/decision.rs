@@ -91,7 +91,7 @@ impl Decision {
 }
 
 impl fmt::Display for Decision {
-    /// One line: the plan if there is one, and the headline of the reasons.
+    /// One line: the plan if there is one, and the reasons.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.action == Action::Rescale {
             let mut steps: Vec<String> =
@@ -99,6 +99,6 @@ impl fmt::Display for Decision {
             steps.extend(self.default_parallelism.map(|new| format!("default → {new}")));
             write!(f, "rescale {}: ", steps.join(", "))?;
         }
-        f.write_str(self.reasons.first().map_or("no reason was given", String::as_str))
+        f.write_str(&self.reasons.join("; "))
     }
 }

@@ -1,7 +1,7 @@
 //! Which of a vertex' metrics are read, and what they are called.
 //!
-//! Flink lists `<subtask>.<metric>` for the task and `<subtask>.<operator>.<metric>` for its operators; a histogram `h`
-//! appears as `h_count`, `h_mean`, `h_p99` and so on.
+//! Flink lists `<subtask>.<metric>` for the task and `<subtask>.<operator>.<metric>` for its operators. Of a histogram `h` it
+//! shows only statistics of the newest values (`h_mean`, `h_p99` …); this project's jobs count beside it: `hCount`, `hSum`.
 
 use crate::sample::{Histogram, Subtask};
 
@@ -41,10 +41,19 @@ fn split(name: &str) -> Option<Parts<'_>> {
     })
 }
 
-fn histogram_of(metric: &str) -> Option<(&'static str, &str)> {
-    let (name, statistic) = metric.rsplit_once('_')?;
-    let known = HISTOGRAMS.iter().find(|known| **known == name)?;
-    matches!(statistic, "count" | "mean").then_some((*known, statistic))
+/// The two counters beside a histogram.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Statistic {
+    Count,
+    Sum,
+}
+
+fn histogram_of(metric: &str) -> Option<(&'static str, Statistic)> {
+    let known =
+        |suffix: &str| HISTOGRAMS.iter().copied().find(|known| metric.strip_suffix(suffix) == Some(*known));
+    known("Count")
+        .map(|name| (name, Statistic::Count))
+        .or_else(|| known("Sum").map(|name| (name, Statistic::Sum)))
 }
 
 /// Whether this listed name is one that [`read`] understands.
@@ -70,8 +79,8 @@ pub(crate) fn read(subtasks: &mut [Subtask], name: &str, value: f64) {
                 let entry = subtask
                     .histograms
                     .entry(histogram.to_owned())
-                    .or_insert(Histogram { count: f64::NAN, mean: f64::NAN });
-                *(if statistic == "count" { &mut entry.count } else { &mut entry.mean }) = value;
+                    .or_insert(Histogram { count: f64::NAN, sum: f64::NAN });
+                *(if statistic == Statistic::Count { &mut entry.count } else { &mut entry.sum }) = value;
             }
         }
         (None, _) => {}
@@ -81,7 +90,7 @@ pub(crate) fn read(subtasks: &mut [Subtask], name: &str, value: f64) {
 /// Drops histograms of which only one half was answered.
 pub(crate) fn finish(subtasks: &mut [Subtask]) {
     for subtask in subtasks {
-        subtask.histograms.retain(|_, histogram| !histogram.count.is_nan() && !histogram.mean.is_nan());
+        subtask.histograms.retain(|_, histogram| !histogram.count.is_nan() && !histogram.sum.is_nan());
     }
 }
 
@@ -94,9 +103,9 @@ mod tests {
     fn only_known_names_are_wanted() {
         let wanted = [
             "0.numRecordsIn",
-            "12.q7-bid-item.latencyInput2_mean",
+            "12.q7-bid-item.latencyInput2Sum",
             "0.Source__source-bid.pendingRecords",
-            "0.q7-highest-bid.eventLatency_count",
+            "0.q7-highest-bid.eventLatencyCount",
         ];
         let unwanted = [
             "0.q7-bid-item.numRecordsIn",
@@ -115,16 +124,16 @@ mod tests {
         let mut subtasks = vec![Subtask::default(), Subtask::default()];
         for (name, value) in [
             ("1.numRecordsIn", 7.0),
-            ("1.op.latency_count", 3.0),
-            ("1.op.latency_mean", 0.5),
-            ("0.op.latency_mean", 0.5),
+            ("1.op.latencyCount", 3.0),
+            ("1.op.latencySum", 0.5),
+            ("0.op.latencySum", 0.5),
             ("9.numRecordsIn", 1.0),
         ] {
             read(&mut subtasks, name, value);
         }
         finish(&mut subtasks);
         assert_eq!(subtasks[1].records_in, Some(7.0));
-        assert_eq!(subtasks[1].histograms["latency"], Histogram { count: 3.0, mean: 0.5 });
+        assert_eq!(subtasks[1].histograms["latency"], Histogram { count: 3.0, sum: 0.5 });
         assert_eq!(subtasks[0], Subtask::default());
     }
 }

@@ -13,13 +13,13 @@ pub struct Incarnation {
     pub running_since_ms: i64,
 }
 
-/// A histogram as Flink's REST interface shows it.
+/// What a histogram has counted since the task started.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Histogram {
-    /// All values since the task started.
+    /// The number of values.
     pub count: f64,
-    /// The mean of the newest values.
-    pub mean: f64,
+    /// Their sum, in the histogram's unit.
+    pub sum: f64,
 }
 
 /// The readings of one subtask. Absent is unknown.

@@ -219,20 +219,11 @@ fn histogram_mean(vertex: &Vertex, samples: &[&Sample], histogram: &str) -> Opti
     mean(&means)
 }
 
-/// The mean of the values that came between the first and the last sample: each sample's mean of the newest values,
-/// weighted by how many values had come since the sample before.
+/// The mean of the values that came between the first and the last sample; unknown if none came.
 fn epoch_mean<'a>(readings: impl Iterator<Item = Option<&'a Subtask>>, histogram: &str) -> Option<f64> {
-    let mut before: Option<f64> = None;
-    let (mut sum, mut weight) = (0.0, 0.0);
-    for reading in readings {
-        let Some(now) = reading.and_then(|subtask| subtask.histograms.get(histogram)) else { continue };
-        if let Some(count) = before.filter(|count| now.count > *count) {
-            sum += (now.count - count) * now.mean;
-            weight += now.count - count;
-        }
-        before = Some(now.count);
-    }
-    (weight > 0.0).then(|| sum / weight)
+    let known: Vec<_> = readings.filter_map(|reading| reading?.histograms.get(histogram)).collect();
+    let (first, last) = (known.first()?, known.last()?);
+    (last.count > first.count).then(|| (last.sum - first.sum) / (last.count - first.count))
 }
 
 /// The latency of every query: the last operator of a query is the one that has the metric, and its name begins with the

@@ -18,7 +18,7 @@ import rescaler.jobs.config.OperatorSettings;
  * <p>Names: {@code latency} (µs), {@code waitingTime} (ms), {@code throughput} (records/s over one histogram window) and
  * {@code throughputCount}, {@code windowSize} (records), {@code parallelism}, {@code overallLatency} and {@code
  * eventLatency} (ms). Operators with two inputs also have {@code latencyInput1}, {@code waitingTimeInput1} and so on;
- * there, {@code latency} is over both inputs.
+ * there, {@code latency} is over both inputs. Every histogram {@code h} has the counters {@code hCount} and {@code hSum}.
  */
 public final class OperatorProbe {
     /** What {@link #begin} answers for a record that is not timed. */
@@ -59,16 +59,26 @@ public final class OperatorProbe {
     }
 
     private void register(int parallelism) {
-        group.histogram("latency", latency);
-        group.histogram("waitingTime", waitingTime);
+        register("latency", latency);
+        register("waitingTime", waitingTime);
         RecordCounter records = new RecordCounter(this::records);
         group.counter("throughputCount", records);
         group.meter("throughput", new MeterView(records, (int) Math.max(5, windowMs / 1000)));
         group.gauge("parallelism", (Gauge<Integer>) () -> parallelism);
         for (int index = 0; index < inputs.length && inputs.length > 1; index++) {
-            group.histogram("latencyInput" + (index + 1), inputs[index].latency);
-            group.histogram("waitingTimeInput" + (index + 1), inputs[index].waitingTime);
+            register("latencyInput" + (index + 1), inputs[index].latency);
+            register("waitingTimeInput" + (index + 1), inputs[index].waitingTime);
         }
+    }
+
+    /**
+     * A histogram, and beside it the number and the sum of its values since the start. Differences of these two give the
+     * exact mean of any span of time, and tell "no value came" from "the values were 0", which the histogram cannot.
+     */
+    private void register(String name, WindowedHistogram histogram) {
+        group.histogram(name, histogram);
+        group.counter(name + "Count", new RecordCounter(histogram::valueCount));
+        group.counter(name + "Sum", new RecordCounter(histogram::valueSum));
     }
 
     /** A counter of this operator, such as of dropped records. Registered even where metrics are off. */
@@ -151,7 +161,7 @@ public final class OperatorProbe {
 
         private ValueProbe(String name) {
             if (enabled) {
-                group.histogram(name, values);
+                register(name, values);
             }
         }
 

@@ -24,6 +24,8 @@ public final class WindowedHistogram implements Histogram {
     private WindowContent current = new WindowContent();
     private WindowContent previous = new WindowContent();
     private long currentStartNanos = System.nanoTime();
+    private long valueCount;
+    private double valueSum;
 
     /**
      * @param count how many values there have been since the start, sampled or not
@@ -45,6 +47,18 @@ public final class WindowedHistogram implements Histogram {
     public synchronized void update(long value, long nowNanos) {
         rotate(nowNanos);
         current.add(Math.max(0, value));
+        valueCount++;
+        valueSum += Math.max(0, value);
+    }
+
+    /** How many values were recorded since the start. */
+    synchronized long valueCount() {
+        return valueCount;
+    }
+
+    /** The sum of all values recorded since the start, in the unit of the statistics. */
+    synchronized long valueSum() {
+        return Math.round(valueSum / unit);
     }
 
     @Override
