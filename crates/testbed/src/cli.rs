@@ -15,7 +15,7 @@ use crate::control::{self, Down, Status};
 use crate::folder::WorkFolder;
 use crate::logs::Follower;
 use crate::state::State;
-use crate::{logs, supervisor, testbed, topics};
+use crate::{logs, start, supervisor, topics};
 
 /// Time between two looks at log files that are followed.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
@@ -135,7 +135,7 @@ impl Arguments {
             Some(Action::Logs { service, follow, tail }) => {
                 print_logs(&config, service, follow, tail).await?
             }
-            Some(Action::Fetch) => testbed::fetch(&config, &log_progress).await?,
+            Some(Action::Fetch) => start::fetch(&config, &log_progress).await?,
             Some(Action::Topic(topic)) => topic.run(&config).await?,
         }
         Ok(ExitCode::SUCCESS)

@@ -43,6 +43,8 @@ pub struct KafkaSettings {
     pub port: u16,
     /// Largest heap of the broker, MiB.
     pub heap_mib: u32,
+    /// Further options of its JVM.
+    pub jvm_options: Vec<String>,
     /// Further broker settings; they win over the testbed's own.
     pub settings: BTreeMap<String, String>,
 }
@@ -67,6 +69,10 @@ pub struct FlinkSettings {
     pub network_memory_mib: u32,
     /// Time between two checkpoints of a job that does not say otherwise, milliseconds.
     pub checkpoint_interval_ms: u64,
+    /// Further options of the JobManager's JVM.
+    pub jobmanager_jvm_options: Vec<String>,
+    /// Further options of the task managers' JVMs.
+    pub taskmanager_jvm_options: Vec<String>,
     /// Further Flink settings; they win over the testbed's own.
     pub settings: BTreeMap<String, String>,
 }
@@ -88,7 +94,7 @@ impl Default for Settings {
 
 impl Default for KafkaSettings {
     fn default() -> Self {
-        Self { port: 0, heap_mib: 512, settings: BTreeMap::new() }
+        Self { port: 0, heap_mib: 512, jvm_options: light_jvm(), settings: BTreeMap::new() }
     }
 }
 
@@ -103,9 +109,19 @@ impl Default for FlinkSettings {
             managed_memory_mib: 128,
             network_memory_mib: 64,
             checkpoint_interval_ms: 5_000,
+            jobmanager_jvm_options: light_jvm(),
+            taskmanager_jvm_options: vec![COMPILE_LIGHTLY.to_owned()],
             settings: BTreeMap::new(),
         }
     }
+}
+
+/// Compile bytecode once, lightly. Halves the CPU time of a start (seen: 8.4 → 4.7 s for Kafka, 11.9 → 6.2 s for the
+/// JobManager, 10.0 → 4.8 s for a task manager), at the price of peak throughput.
+const COMPILE_LIGHTLY: &str = "-XX:TieredStopAtLevel=1";
+
+fn light_jvm() -> Vec<String> {
+    [COMPILE_LIGHTLY, "-XX:+UseSerialGC"].map(str::to_owned).into()
 }
 
 /// The settings cannot be used.

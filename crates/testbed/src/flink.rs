@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flink::Client;
@@ -30,6 +30,8 @@ const FRAMEWORK_HEAP_MIB: u32 = 96;
 const FRAMEWORK_OFF_HEAP_MIB: u32 = 64;
 /// Classes of Flink, the Kafka client and a job take about 70 MiB; jobs come and go in one JVM, and old classes linger.
 const METASPACE_MIB: u32 = 192;
+/// The JobManager holds the classes of every job that was ever uploaded, MiB.
+const JOBMANAGER_METASPACE_MIB: u32 = 384;
 /// What Flink reserves for threads, code cache and native code, MiB. Accounting only.
 const JVM_OVERHEAD_MIB: u32 = 128;
 /// How long Flink's REST interface may take to answer while the cluster starts; it is asked again.
@@ -56,8 +58,8 @@ pub(crate) struct Setup {
     pub(crate) settings: FlinkSettings,
     pub(crate) folder: WorkFolder,
     pub(crate) launcher: Launcher,
-    pub(crate) java: std::path::PathBuf,
-    pub(crate) lib: std::path::PathBuf,
+    pub(crate) java: PathBuf,
+    pub(crate) lib: PathBuf,
     /// Port of the REST interface.
     pub(crate) rest_port: u16,
     /// Port that task managers register at.
@@ -86,8 +88,11 @@ impl Setup {
             .map(|number| self.launch_task_manager(&format!("tm-{number}")))
             .collect::<Result<Vec<_>, _>>()?;
         let all: Vec<&Process> = std::iter::once(&jobmanager).chain(&task_managers).collect();
+        // A task manager registers first and offers its slots a moment later.
+        let slots = count * self.settings.task_slots;
         await_ready(&all, &jobmanager, self.deadline, async || {
-            client.overview().await.is_ok_and(|overview| overview.taskmanagers >= count)
+            let overview = client.overview().await;
+            overview.is_ok_and(|overview| overview.taskmanagers >= count && overview.slots_total >= slots)
         })
         .await?;
         Ok(Flink { setup: self, client, jobmanager, task_managers })
@@ -105,10 +110,11 @@ impl Setup {
     }
 
     fn launch_jobmanager(&self) -> Result<Process, LaunchError> {
-        let options =
-            [format!("-Xmx{}m", self.settings.jobmanager_heap_mib), "-XX:MaxMetaspaceSize=384m".to_owned()];
+        let heap = format!("-Xmx{}m", self.settings.jobmanager_heap_mib);
+        let mut options = vec![heap, format!("-XX:MaxMetaspaceSize={JOBMANAGER_METASPACE_MIB}m")];
+        options.extend(self.settings.jobmanager_jvm_options.iter().cloned());
         let main = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint";
-        self.launcher.launch(&self.java_service(JOBMANAGER, &options).arg(main).args(self.config_dir()))
+        self.launcher.launch(&self.java_service(JOBMANAGER, options).arg(main).args(self.config_dir()))
     }
 
     fn launch_task_manager(&self, id: &str) -> Result<Process, ServiceError> {
@@ -117,14 +123,15 @@ impl Setup {
             .map_err(|source| ServiceError::Configure { service: "task manager", source })?;
         let heap = FRAMEWORK_HEAP_MIB + self.settings.task_heap_mib;
         let direct = FRAMEWORK_OFF_HEAP_MIB + self.settings.network_memory_mib;
-        let options = [
+        let mut options = vec![
             format!("-Xms{heap}m"),
             format!("-Xmx{heap}m"),
             format!("-XX:MaxDirectMemorySize={direct}m"),
             format!("-XX:MaxMetaspaceSize={METASPACE_MIB}m"),
         ];
+        options.extend(self.settings.taskmanager_jvm_options.iter().cloned());
         let program = self
-            .java_service(id, &options)
+            .java_service(id, options)
             .arg("org.apache.flink.runtime.taskexecutor.TaskManagerRunner")
             .args(self.config_dir())
             .args(["-D".to_owned(), format!("taskmanager.resource-id={id}")])
@@ -136,8 +143,7 @@ impl Setup {
         ["--configDir".into(), self.folder.conf().into()]
     }
 
-    fn java_service(&self, name: &str, options: &[String]) -> Program {
-        let mut all = options.to_vec();
+    fn java_service(&self, name: &str, mut all: Vec<String>) -> Program {
         all.extend(
             OPENED_PACKAGES.iter().map(|package| format!("--add-opens=java.base/{package}=ALL-UNNAMED")),
         );
@@ -232,12 +238,13 @@ fn storage(settings: &FlinkSettings, folder: &WorkFolder) -> Vec<Entry> {
 }
 
 impl Flink {
-    /// Starts one more task manager and waits until it has registered.
+    /// Starts one more task manager and waits until it has registered and offers its slots.
     pub(crate) async fn add_task_manager(&self, id: &str) -> Result<Process, ServiceError> {
         let process = self.setup.launch_task_manager(id)?;
         await_ready(&[&process, &self.jobmanager], &process, self.setup.deadline, async || {
             let registered = self.client.task_managers().await.unwrap_or_default();
-            registered.iter().any(|task_manager| task_manager.id == id)
+            let slots = self.setup.settings.task_slots;
+            registered.iter().any(|task_manager| task_manager.id == id && task_manager.slots >= slots)
         })
         .await?;
         Ok(process)

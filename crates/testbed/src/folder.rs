@@ -12,10 +12,18 @@ pub(crate) struct WorkFolder {
     root: PathBuf,
 }
 
-/// Holds the work folder until dropped.
+/// Holds the work folder until dropped; takes the state file along, so that only a crash leaves one behind.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
+    state_file: PathBuf,
     _file: File,
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Absent when the start failed early. A file that stays is read with care: nobody believes its pids blindly.
+        drop(fs::remove_file(&self.state_file));
+    }
 }
 
 impl WorkFolder {
@@ -73,7 +81,7 @@ impl WorkFolder {
         fs::create_dir_all(&self.root)?;
         let file = File::options().create(true).append(true).open(self.lock_file())?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(FolderLock { _file: file })),
+            Ok(()) => Ok(Some(FolderLock { state_file: self.state_file(), _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }

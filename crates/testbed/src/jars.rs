@@ -87,7 +87,9 @@ pub enum FetchError {
 pub(crate) struct Fetch<'a> {
     pub(crate) cache_dir: &'a Path,
     pub(crate) launcher: &'a Launcher,
+    /// The time all downloads have, from `begin` on.
     pub(crate) deadline: Duration,
+    pub(crate) begin: Instant,
     pub(crate) progress: &'a Progress<'a>,
 }
 
@@ -101,7 +103,7 @@ impl Fetch<'_> {
         }
         let (mvn, _java) = (find_maven()?, find_java()?);
         let cache_error = |source| FetchError::Cache { path: jars.clone(), source };
-        let end = Instant::now() + self.deadline;
+        let end = self.begin + self.deadline;
         fs::create_dir_all(&jars).map_err(cache_error)?;
         // One lock for the whole cache: Maven's local repository does not like two writers either.
         let _lock = self.lock(&jars.join("lock"), set, end).await?;
@@ -181,7 +183,7 @@ impl Fetch<'_> {
                 downloaded.count(&line);
             }
             (self.progress)(&format!(
-                "{}: downloaded {} jars, {:.0} MB so far",
+                "{}: mvn is at work, {} jars ({:.0} MB) downloaded so far",
                 set.name, downloaded.jars, downloaded.megabytes
             ));
         }
@@ -272,6 +274,7 @@ mod tests {
             cache_dir: cache.path(),
             launcher: &launcher,
             deadline: Duration::ZERO,
+            begin: Instant::now(),
             progress: &|line| panic!("{line}"),
         };
         assert_eq!(fetch.provide(set).await.unwrap(), folder);
@@ -287,6 +290,7 @@ mod tests {
             cache_dir: cache.path(),
             launcher: &launcher,
             deadline: Duration::from_secs(60),
+            begin: Instant::now(),
             progress: &|_| {},
         };
         let error = fetch.provide(set).await.unwrap_err();

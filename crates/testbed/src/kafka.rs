@@ -60,8 +60,9 @@ impl Start<'_> {
             self.format(&properties, cluster_id().map_err(configure_error)?).await?;
             fs::write(&formatted, "").map_err(configure_error)?;
         }
-        let heap = [format!("-Xmx{}m", self.settings.heap_mib), "-Xms192m".to_owned()];
-        let program = self.java_service(NAME, &heap).arg("kafka.Kafka").arg(&properties);
+        let mut options = vec![format!("-Xmx{}m", self.settings.heap_mib), "-Xms192m".to_owned()];
+        options.extend(self.settings.jvm_options.iter().cloned());
+        let program = self.java_service(NAME, &options).arg("kafka.Kafka").arg(&properties);
         let process = self.launcher.launch(&program)?;
         let bootstrap = format!("127.0.0.1:{}", self.port);
         let probe = BrokerProbe::new(&bootstrap)

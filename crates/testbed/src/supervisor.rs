@@ -16,8 +16,9 @@ use crate::folder::WorkFolder;
 use crate::identity::ProcessIdentity;
 use crate::logs::{self, Follower};
 use crate::progress::Progress;
+use crate::start::StartError;
 use crate::state::{State, StateError};
-use crate::testbed::{StartError, Testbed};
+use crate::testbed::Testbed;
 
 /// Time between two looks at the services, and at a detached supervisor that is starting.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -158,7 +159,7 @@ pub async fn detach(config: &Config, executable: &Path, line: &Progress<'_>) -> 
     let child = spawn(config, executable, &folder)
         .map_err(|source| UpError::Detach { work_dir: config.work_dir.clone(), source })?;
     let mut starting = Starting { child, log: Follower::from_start(folder.log_of("supervisor")), folder };
-    let deadline = config.fetch_deadline * 2 + config.start_deadline * 3;
+    let deadline = config.fetch_deadline + config.start_deadline * 3;
     let why = tokio::select! {
         result = starting.ready(line) => return result,
         () = sleep(deadline) => "the testbed took too long to start",

@@ -1,4 +1,4 @@
-//! One running testbed: the order of starts and stops, and the handles in between.
+//! One running testbed: its addresses, its task managers, and its orderly end. How it starts is in `start.rs`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,69 +7,16 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use crate::config::Config;
-use crate::flink::{Flink, JOBMANAGER, Setup};
+use crate::flink::Flink;
 use crate::folder::{FolderLock, WorkFolder};
 use crate::identity::ProcessIdentity;
-use crate::jars::{Fetch, FetchError};
-use crate::java::{MissingProgram, find_java};
-use crate::kafka::{self, Kafka};
-use crate::ports;
+use crate::kafka::Kafka;
 use crate::process::{Launcher, Process};
 use crate::progress::Progress;
 use crate::service::ServiceError;
+use crate::start::{self, StartError, Starter};
 use crate::state::{Phase, Service, State, StateError};
 use crate::topics::{self, TopicError};
-
-/// How often a start is tried when a free port was taken by someone else before its service got it.
-const START_ATTEMPTS: u32 = 3;
-
-/// The testbed could not be started; nothing of it runs.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Another process runs a testbed in this work folder.
-    #[error("a testbed is already up in {}: end it with `testbed down`, or choose another work folder", work_dir.display())]
-    AlreadyUp {
-        /// The work folder.
-        work_dir: PathBuf,
-    },
-    /// The work folder cannot be used.
-    #[error("cannot use the work folder {}", work_dir.display())]
-    WorkDir {
-        /// The work folder.
-        work_dir: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A program of the system is missing.
-    #[error(transparent)]
-    Missing(#[from] MissingProgram),
-    /// The jars are not to be had.
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
-    /// A port that the settings ask for is taken.
-    #[error(
-        "port {port} is in use, and {key} asks for it: end what listens there, or set {key} to 0 for a free one"
-    )]
-    PortInUse {
-        /// The port.
-        port: u16,
-        /// The setting.
-        key: &'static str,
-    },
-    /// A port cannot be tried, or none is free.
-    #[error("cannot find or try ports")]
-    Ports(#[source] io::Error),
-    /// The system has no thread, or no process entry, for the testbed.
-    #[error("cannot set up process control")]
-    Control(#[source] io::Error),
-    /// A service did not become ready.
-    #[error(transparent)]
-    Service(#[from] ServiceError),
-    /// The state file cannot be written.
-    #[error(transparent)]
-    State(#[from] StateError),
-}
 
 /// Something was asked of a running testbed that it could not do.
 #[derive(Debug, thiserror::Error)]
@@ -124,31 +71,30 @@ impl Testbed {
     /// [`StartError`]; whatever had been started is gone then. The same holds if the future is dropped.
     pub async fn start(config: Config, progress: &Progress<'_>) -> Result<Self, StartError> {
         let folder = WorkFolder::new(config.work_dir.clone());
-        let work_dir_error = |source| StartError::WorkDir { work_dir: config.work_dir.clone(), source };
-        let lock = folder.try_lock().map_err(work_dir_error)?;
-        let lock = lock.ok_or_else(|| StartError::AlreadyUp { work_dir: config.work_dir.clone() })?;
-        folder.prepare(config.fresh).map_err(work_dir_error)?;
+        let lock = start::claim(&folder, config.fresh)?;
         let own =
             ProcessIdentity::own().ok_or_else(|| StartError::Control(io::ErrorKind::NotFound.into()))?;
         let mut state = State::starting(own, folder.checkpoints(), folder.savepoints());
         state.write(&folder.state_file())?;
 
         let launcher = Launcher::new().map_err(StartError::Control)?;
-        let (kafka, mut flink) =
-            Starter { config: &config, folder: &folder, launcher: &launcher, progress }.run().await?;
-        let task_managers = std::mem::take(&mut flink.task_managers);
+        let starter = Starter { config: &config, folder: &folder, launcher: &launcher, progress };
+        let (kafka, mut flink) = starter.run().await?;
+        let running = std::mem::take(&mut flink.task_managers);
         state.phase = Phase::Ready;
         state.kafka_bootstrap = Some(kafka.bootstrap.clone());
         state.flink_url = Some(flink.setup.url());
-        let task_managers =
-            TaskManagers { running: task_managers, last_number: config.flink.task_managers, state };
         let testbed = Self {
-            folder,
             stop_deadline: config.stop_deadline,
+            folder,
             launcher,
             kafka,
             flink,
-            task_managers: Mutex::new(task_managers),
+            task_managers: Mutex::new(TaskManagers {
+                running,
+                last_number: config.flink.task_managers,
+                state,
+            }),
             _lock: lock,
         };
         testbed.write_state(&mut *testbed.task_managers.lock().await)?;
@@ -292,12 +238,10 @@ impl Testbed {
         }
         self.flink.jobmanager.stop(self.stop_deadline).await;
         self.kafka.process.stop(self.stop_deadline).await;
-        let removed = std::fs::remove_file(self.folder.state_file());
-        written.and(removed.map_err(|source| StateError::Write { path: self.folder.state_file(), source }))
+        written
     }
 
     fn fixed_services(&self) -> [&Process; 2] {
-        debug_assert_eq!(self.flink.jobmanager.name(), JOBMANAGER);
         [&self.kafka.process, &self.flink.jobmanager]
     }
 
@@ -331,101 +275,5 @@ impl Testbed {
         };
         task_managers.state.services = all.map(service).collect();
         task_managers.state.write(&self.folder.state_file())
-    }
-}
-
-/// Downloads only: afterwards a start needs no network.
-///
-/// # Errors
-/// [`StartError::Fetch`] and [`StartError::Control`].
-pub async fn fetch(config: &Config, progress: &Progress<'_>) -> Result<(), StartError> {
-    let launcher = Launcher::new().map_err(StartError::Control)?;
-    provide_jars(config, &launcher, progress).await?;
-    Ok(())
-}
-
-/// The folders of Kafka's and Flink's jars.
-async fn provide_jars(
-    config: &Config,
-    launcher: &Launcher,
-    progress: &Progress<'_>,
-) -> Result<(PathBuf, PathBuf), FetchError> {
-    let fetch = Fetch { cache_dir: &config.cache_dir, launcher, deadline: config.fetch_deadline, progress };
-    Ok((fetch.provide(kafka::JARS).await?, fetch.provide(crate::flink::JARS).await?))
-}
-
-struct Starter<'a> {
-    config: &'a Config,
-    folder: &'a WorkFolder,
-    launcher: &'a Launcher,
-    progress: &'a Progress<'a>,
-}
-
-impl Starter<'_> {
-    async fn run(&self) -> Result<(Kafka, Flink), StartError> {
-        let java = find_java()?;
-        for (port, key) in [(self.config.kafka.port, "kafka.port"), (self.config.flink.port, "flink.port")] {
-            if port != 0 && !ports::is_free(port).map_err(StartError::Ports)? {
-                return Err(StartError::PortInUse { port, key });
-            }
-        }
-        let (kafka_lib, flink_lib) = provide_jars(self.config, self.launcher, self.progress).await?;
-        let logging = include_str!("../assets/log4j.properties");
-        std::fs::write(self.folder.conf().join("log4j.properties"), logging)
-            .map_err(|source| ServiceError::Configure { service: "logging", source })?;
-        let mut attempt = 1;
-        loop {
-            match self.start_services(&java, &kafka_lib, &flink_lib).await {
-                Err(StartError::Service(error)) if error.is_port_taken() && attempt < START_ATTEMPTS => {
-                    (self.progress)("a port was taken by another process, starting over with others");
-                    attempt += 1;
-                }
-                result => return result,
-            }
-        }
-    }
-
-    /// Kafka and Flink start side by side; if one fails, the other is dropped and thereby killed.
-    async fn start_services(
-        &self,
-        java: &Path,
-        kafka_lib: &Path,
-        flink_lib: &Path,
-    ) -> Result<(Kafka, Flink), StartError> {
-        let [kafka_port, controller_port, rest_port, rpc_port] = ports::free().map_err(StartError::Ports)?;
-        let chosen = |wanted: u16, free: u16| if wanted == 0 { free } else { wanted };
-        let kafka = kafka::Start {
-            settings: &self.config.kafka,
-            folder: self.folder,
-            launcher: self.launcher,
-            java,
-            lib: kafka_lib,
-            port: chosen(self.config.kafka.port, kafka_port),
-            controller_port,
-            deadline: self.config.start_deadline,
-        };
-        let flink = Setup {
-            settings: self.config.flink.clone(),
-            folder: self.folder.clone(),
-            launcher: self.launcher.clone(),
-            java: java.to_owned(),
-            lib: flink_lib.to_owned(),
-            rest_port: chosen(self.config.flink.port, rest_port),
-            rpc_port,
-            deadline: self.config.start_deadline,
-        };
-        (self.progress)("starting Kafka and Flink");
-        let kafka = async {
-            let kafka = kafka.run().await?;
-            (self.progress)(&format!("Kafka answers on {}", kafka.bootstrap));
-            Ok::<_, StartError>(kafka)
-        };
-        let flink = async {
-            let flink = flink.start().await?;
-            let count = flink.task_managers.len();
-            (self.progress)(&format!("Flink answers on {} with {count} task managers", flink.setup.url()));
-            Ok::<_, StartError>(flink)
-        };
-        tokio::try_join!(kafka, flink)
     }
 }

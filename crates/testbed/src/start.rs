@@ -1,0 +1,185 @@
+//! From nothing to services that answer: claim the work folder, download, choose ports, start side by side.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::time::Instant;
+
+use crate::config::Config;
+use crate::flink::{self, Flink, Setup};
+use crate::folder::{FolderLock, WorkFolder};
+use crate::jars::{Fetch, FetchError};
+use crate::java::{MissingProgram, find_java};
+use crate::kafka::{self, Kafka};
+use crate::ports;
+use crate::process::Launcher;
+use crate::progress::Progress;
+use crate::service::ServiceError;
+use crate::state::StateError;
+
+/// How often a start is tried when a free port was taken by someone else before its service got it.
+const START_ATTEMPTS: u32 = 3;
+
+/// The testbed could not be started; nothing of it runs.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another process runs a testbed in this work folder.
+    #[error("a testbed is already up in {}: end it with `testbed down`, or choose another work folder", work_dir.display())]
+    AlreadyUp {
+        /// The work folder.
+        work_dir: PathBuf,
+    },
+    /// The work folder cannot be used.
+    #[error("cannot use the work folder {}", work_dir.display())]
+    WorkDir {
+        /// The work folder.
+        work_dir: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A program of the system is missing.
+    #[error(transparent)]
+    Missing(#[from] MissingProgram),
+    /// The jars are not to be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A port that the settings ask for is taken.
+    #[error(
+        "port {port} is in use, and {key} asks for it: end what listens there, or set {key} to 0 for a free one"
+    )]
+    PortInUse {
+        /// The port.
+        port: u16,
+        /// The setting.
+        key: &'static str,
+    },
+    /// A port cannot be tried, or none is free.
+    #[error("cannot find or try ports")]
+    Ports(#[source] io::Error),
+    /// The system has no thread, or no process entry, for the testbed.
+    #[error("cannot set up process control")]
+    Control(#[source] io::Error),
+    /// A service did not become ready.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// The state file cannot be written.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// Takes the work folder for this process and makes its folders.
+pub(crate) fn claim(folder: &WorkFolder, fresh: bool) -> Result<FolderLock, StartError> {
+    let work_dir = || folder.root().to_owned();
+    let work_dir_error = |source| StartError::WorkDir { work_dir: work_dir(), source };
+    let lock = folder.try_lock().map_err(work_dir_error)?;
+    let lock = lock.ok_or_else(|| StartError::AlreadyUp { work_dir: work_dir() })?;
+    folder.prepare(fresh).map_err(work_dir_error)?;
+    Ok(lock)
+}
+
+/// Downloads only: afterwards a start needs no network.
+///
+/// # Errors
+/// [`StartError::Fetch`] and [`StartError::Control`].
+pub async fn fetch(config: &Config, progress: &Progress<'_>) -> Result<(), StartError> {
+    let launcher = Launcher::new().map_err(StartError::Control)?;
+    provide_jars(config, &launcher, progress).await?;
+    Ok(())
+}
+
+/// The folders of Kafka's and Flink's jars.
+async fn provide_jars(
+    config: &Config,
+    launcher: &Launcher,
+    progress: &Progress<'_>,
+) -> Result<(PathBuf, PathBuf), FetchError> {
+    let (deadline, begin) = (config.fetch_deadline, Instant::now());
+    let fetch = Fetch { cache_dir: &config.cache_dir, launcher, deadline, begin, progress };
+    Ok((fetch.provide(kafka::JARS).await?, fetch.provide(flink::JARS).await?))
+}
+
+/// What a start works with.
+pub(crate) struct Starter<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) folder: &'a WorkFolder,
+    pub(crate) launcher: &'a Launcher,
+    pub(crate) progress: &'a Progress<'a>,
+}
+
+impl Starter<'_> {
+    /// Starts Kafka and Flink; with other ports again if one was taken in between.
+    pub(crate) async fn run(&self) -> Result<(Kafka, Flink), StartError> {
+        let java = find_java()?;
+        self.check_ports()?; // Before a long download.
+        let (kafka_lib, flink_lib) = provide_jars(self.config, self.launcher, self.progress).await?;
+        let logging = include_str!("../assets/log4j.properties");
+        std::fs::write(self.folder.conf().join("log4j.properties"), logging)
+            .map_err(|source| ServiceError::Configure { service: "logging", source })?;
+        let mut attempt = 1;
+        loop {
+            self.check_ports()?;
+            match self.start_services(&java, &kafka_lib, &flink_lib).await {
+                Err(StartError::Service(error)) if error.is_port_taken() && attempt < START_ATTEMPTS => {
+                    (self.progress)("a port was taken by another process, starting over with others");
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Whether the ports that the settings ask for are free.
+    fn check_ports(&self) -> Result<(), StartError> {
+        for (port, key) in [(self.config.kafka.port, "kafka.port"), (self.config.flink.port, "flink.port")] {
+            if port != 0 && !ports::is_free(port).map_err(StartError::Ports)? {
+                return Err(StartError::PortInUse { port, key });
+            }
+        }
+        Ok(())
+    }
+
+    /// Kafka and Flink start side by side; if one fails, the other is dropped and thereby killed.
+    async fn start_services(
+        &self,
+        java: &Path,
+        kafka_lib: &Path,
+        flink_lib: &Path,
+    ) -> Result<(Kafka, Flink), StartError> {
+        let [kafka_port, controller_port, rest_port, rpc_port] = ports::free().map_err(StartError::Ports)?;
+        let chosen = |wanted: u16, free: u16| if wanted == 0 { free } else { wanted };
+        let kafka = kafka::Start {
+            settings: &self.config.kafka,
+            folder: self.folder,
+            launcher: self.launcher,
+            java,
+            lib: kafka_lib,
+            port: chosen(self.config.kafka.port, kafka_port),
+            controller_port,
+            deadline: self.config.start_deadline,
+        };
+        let flink = Setup {
+            settings: self.config.flink.clone(),
+            folder: self.folder.clone(),
+            launcher: self.launcher.clone(),
+            java: java.to_owned(),
+            lib: flink_lib.to_owned(),
+            rest_port: chosen(self.config.flink.port, rest_port),
+            rpc_port,
+            deadline: self.config.start_deadline,
+        };
+        (self.progress)("starting Kafka and Flink");
+        let kafka = async {
+            let kafka = kafka.run().await?;
+            (self.progress)(&format!("Kafka answers on {}", kafka.bootstrap));
+            Ok::<_, StartError>(kafka)
+        };
+        let flink = async {
+            let flink = flink.start().await?;
+            let count = flink.task_managers.len();
+            (self.progress)(&format!("Flink answers on {} with {count} task managers", flink.setup.url()));
+            Ok::<_, StartError>(flink)
+        };
+        tokio::try_join!(kafka, flink)
+    }
+}
