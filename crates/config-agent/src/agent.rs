@@ -1,0 +1,349 @@
+//! The loop: wait for a document, carry out its change, report.
+
+use std::time::{Duration, Instant};
+
+use drop_client::{Current, DropClient, Fetched};
+use jiff::Timestamp;
+use job_config::EntityTag;
+use thiserror::Error;
+
+use crate::backoff::Backoff;
+use crate::book::{Book, BookError};
+use crate::cluster::{Cluster, EffectError};
+use crate::condition::{Condition, chain};
+use crate::config::Config;
+use crate::ledger::{Change, Entry, Ledger, Phase};
+use crate::machine::{Attempt, Effect, Next, Observation, next, question};
+use crate::reports;
+
+/// A drop that held the answer back for this long let us wait: it may be asked again at once.
+const REAL_WAIT: Duration = Duration::from_secs(1);
+
+/// Why the agent cannot go on.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    /// The journal cannot be used; without it nothing is done.
+    #[error("the journal cannot be used")]
+    Book(#[from] BookError),
+    /// The drop's address is no address.
+    #[error("drop.url cannot be used")]
+    Drop(#[source] drop_client::Error),
+    /// The drop could not be asked, in a run that asks only once.
+    #[error("the config drop gave no document")]
+    NoDocument(#[source] drop_client::Error),
+    /// Flink's address is no address.
+    #[error("flink.url cannot be used")]
+    Flink(#[source] flink::Error),
+    /// Flink could not be asked, in a run that asks only once.
+    #[error("Flink cannot be asked")]
+    NoAnswer(#[source] flink::Error),
+}
+
+/// How a run that ends by itself has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The newest document runs.
+    Good,
+    /// It does not, or there is none.
+    Bad,
+}
+
+/// The agent of one job.
+pub struct Agent {
+    config: Config,
+    book: Book,
+    drop: DropClient,
+    cluster: Cluster,
+    /// Whether documents can be fetched.
+    drop_condition: Condition,
+    /// Whether reports can be delivered.
+    reports_condition: Condition,
+    /// Whether Flink answers.
+    flink_condition: Condition,
+}
+
+impl Agent {
+    /// Takes possession of the journal. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// The journal is in use or damaged, or an address is no address.
+    pub fn new(config: Config) -> Result<Self, AgentError> {
+        let book = Book::open(&config.data, config.reports_kept)?;
+        let drop = DropClient::new(&config.drop_url, config.job.clone(), config.drop_settings)
+            .map_err(AgentError::Drop)?;
+        let client =
+            flink::Client::new(&config.flink_url, config.flink_settings).map_err(AgentError::Flink)?;
+        let cluster = Cluster::new(client, config.program.clone());
+        Ok(Self {
+            config,
+            book,
+            drop,
+            cluster,
+            drop_condition: Condition::new("the config drop"),
+            reports_condition: Condition::new("the delivery of reports"),
+            flink_condition: Condition::new("Flink"),
+        })
+    }
+
+    /// The journal.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    pub(crate) fn conditions(&self) -> [&Condition; 3] {
+        [&self.drop_condition, &self.reports_condition, &self.flink_condition]
+    }
+
+    /// Applies documents until the future is dropped, which may happen at any moment.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub async fn run(&self) -> Result<(), AgentError> {
+        tokio::try_join!(self.change_for_ever(), self.deliver())?;
+        Ok(())
+    }
+
+    /// Finishes what was begun, applies the document that is at the drop now, and tells how it went.
+    ///
+    /// # Errors
+    /// The drop could not be asked, or the journal cannot be written.
+    pub async fn once(&self) -> Result<Outcome, AgentError> {
+        let change = async {
+            self.finish().await?;
+            let known = self.book.ledger().change().map(|change| change.entity_tag.clone());
+            match self.drop.get(known.as_ref(), None).await.map_err(AgentError::NoDocument)? {
+                Fetched::Document(current) => drop(self.consider(&current).await?),
+                Fetched::NotModified => {}
+                Fetched::Absent => tracing::warn!(job = %self.config.job, "there is no document at the drop"),
+            }
+            self.finish().await?;
+            self.delivered().await;
+            Ok::<_, AgentError>(())
+        };
+        tokio::select! {
+            changed = change => changed?,
+            delivered = self.deliver() => delivered?,
+        }
+        let ledger = self.book.ledger();
+        let runs = ledger.change().is_some_and(|change| matches!(change.phase, Phase::Running { .. }));
+        Ok(if runs { Outcome::Good } else { Outcome::Bad })
+    }
+
+    /// Says what [`Agent::once`] would do first, and does nothing.
+    ///
+    /// # Errors
+    /// The drop or Flink could not be asked.
+    pub async fn dry_run(&self) -> Result<Outcome, AgentError> {
+        let mut ledger = (*self.book.ledger()).clone();
+        if ledger.change().is_none_or(|change| change.phase.is_final()) {
+            match self.drop.get(None, None).await.map_err(AgentError::NoDocument)? {
+                Fetched::Document(current) if is_newer(&ledger, &current) => {
+                    drop(ledger.apply(&accepted(&current)));
+                }
+                _ => {
+                    tracing::info!("nothing to do: there is no newer document at the drop");
+                    return Ok(Outcome::Good);
+                }
+            }
+        }
+        let Some(change) = ledger.change() else { return Ok(Outcome::Good) };
+        let asked = question(change, ledger.lineage());
+        let seen = self.cluster.observe(&change.document, &asked).await.map_err(AgentError::NoAnswer)?;
+        let attempt = Attempt { now: Timestamp::now(), checked: true, ..Attempt::default() };
+        let step = next(change, ledger.lineage(), &seen, &attempt, &self.config.rules);
+        tracing::info!(generation = change.document.generation(), phase = ?change.phase, ?step, "would do");
+        Ok(Outcome::Good)
+    }
+
+    async fn change_for_ever(&self) -> Result<(), AgentError> {
+        loop {
+            self.finish().await?;
+            self.next_document().await?;
+        }
+    }
+
+    async fn deliver(&self) -> Result<(), AgentError> {
+        Ok(reports::deliver(&self.book, &self.drop, self.backoff(), &self.reports_condition).await?)
+    }
+
+    /// Returns when all reports are delivered, or it takes too long.
+    async fn delivered(&self) {
+        let mut ledgers = self.book.subscribe();
+        let all = ledgers.wait_for(|ledger| ledger.undelivered() == 0);
+        if tokio::time::timeout(self.config.drop_settings.timeout, all).await.is_err() {
+            tracing::warn!("some reports are not delivered yet; the next start delivers them");
+        }
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::new(self.config.retry_first, self.config.retry_longest)
+    }
+
+    /// Waits at the drop until a newer document is accepted.
+    async fn next_document(&self) -> Result<(), AgentError> {
+        let mut known = self.book.ledger().change().map(|change| change.entity_tag.clone());
+        let mut backoff = self.backoff();
+        loop {
+            let asked = Instant::now();
+            match self.drop.get(known.as_ref(), Some(self.config.drop_wait)).await {
+                Ok(fetched) => {
+                    self.drop_condition.good();
+                    if let Fetched::Document(current) = fetched {
+                        if self.consider(&current).await? {
+                            return Ok(());
+                        }
+                        known = Some(current.entity_tag);
+                    }
+                    if asked.elapsed() >= REAL_WAIT.min(self.config.drop_wait) {
+                        backoff.reset();
+                        continue;
+                    }
+                }
+                Err(error) => self.drop_condition.bad(&error),
+            }
+            // A drop that does not let us wait, or that answers the same thing again and again, is not asked in a hurry.
+            tokio::time::sleep(backoff.wait()).await;
+        }
+    }
+
+    /// Accepts the document if it is newer than the last accepted one.
+    async fn consider(&self, current: &Current) -> Result<bool, AgentError> {
+        let ledger = self.book.ledger();
+        if !is_newer(&ledger, current) {
+            self.tell_about_old(&ledger, current);
+            return Ok(false);
+        }
+        let document = &current.document;
+        tracing::info!(
+            job = %document.job(), generation = document.generation(), reason = document.reason(), "accepted"
+        );
+        self.book.write(accepted(current)).await?;
+        Ok(true)
+    }
+
+    fn tell_about_old(&self, ledger: &Ledger, current: &Current) {
+        let last = ledger.change().map(|change| (change.document.generation(), change.document.text()));
+        let found = (current.document.generation(), current.document.text());
+        if last != Some(found) {
+            let last = last.map(|(generation, _)| generation);
+            tracing::warn!(found = found.0, last, "the drop offers a document that is not newer: ignored");
+        }
+    }
+
+    /// Carries the accepted change to its end.
+    async fn finish(&self) -> Result<(), AgentError> {
+        let mut round = Round::new(self.backoff());
+        loop {
+            let ledger = self.book.ledger();
+            let Some(change) = ledger.change().filter(|change| !change.phase.is_final()) else {
+                return Ok(());
+            };
+            let asked = question(change, ledger.lineage());
+            let pause = match self.cluster.observe(&change.document, &asked).await {
+                Ok(seen) => {
+                    self.flink_condition.good();
+                    round.saw_flink();
+                    self.step(&ledger, change, &seen, &mut round).await?
+                }
+                Err(error) => {
+                    self.flink_condition.bad(&error);
+                    round.missed_flink()
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// One step; the answer is the time to wait before the next look.
+    async fn step(
+        &self,
+        ledger: &Ledger,
+        change: &Change,
+        seen: &Observation,
+        round: &mut Round,
+    ) -> Result<Duration, AgentError> {
+        match next(change, ledger.lineage(), seen, &round.attempt, &self.config.rules) {
+            Next::Enter(phase) => {
+                tell(change, &phase);
+                self.book.write(Entry::Entered { at: Timestamp::now(), phase }).await?;
+                *round = Round::new(self.backoff());
+                Ok(Duration::ZERO)
+            }
+            Next::Act(effect) => {
+                tracing::info!(generation = change.document.generation(), ?effect, "asking Flink");
+                let result = self.cluster.act(&change.document, &effect).await;
+                Ok(round.note(&effect, result, self.config.poll))
+            }
+            Next::Wait => Ok(self.config.poll),
+        }
+    }
+}
+
+/// What this run of the agent remembers of the present phase.
+struct Round {
+    attempt: Attempt,
+    last_seen: Option<Instant>,
+    backoff: Backoff,
+}
+
+impl Round {
+    fn new(backoff: Backoff) -> Self {
+        let attempt = Attempt { now: Timestamp::now(), ..Attempt::default() };
+        Self { attempt, last_seen: None, backoff }
+    }
+
+    /// The time between two looks counts if Flink answered both times: its absence is not the job's fault.
+    fn saw_flink(&mut self) {
+        if let Some(last) = self.last_seen.replace(Instant::now()) {
+            self.attempt.waited += last.elapsed();
+        }
+        self.attempt.now = Timestamp::now();
+    }
+
+    fn missed_flink(&mut self) -> Duration {
+        self.last_seen = None;
+        self.backoff.wait()
+    }
+
+    fn note(&mut self, effect: &Effect, result: Result<(), EffectError>, poll: Duration) -> Duration {
+        match result {
+            Ok(()) => {
+                self.backoff.reset();
+                let is_check = *effect == Effect::Check;
+                self.attempt.checked |= is_check;
+                if is_check { Duration::ZERO } else { poll }
+            }
+            Err(EffectError::Refused { reason }) => {
+                tracing::warn!(%reason, "Flink refused");
+                self.attempt.refused = Some(reason);
+                Duration::ZERO
+            }
+            Err(error @ EffectError::Unavailable(_)) => {
+                let trouble = chain(&error);
+                if self.attempt.trouble.as_ref() != Some(&trouble) {
+                    tracing::warn!("{trouble}; trying again");
+                }
+                self.attempt.trouble = Some(trouble);
+                self.backoff.wait()
+            }
+        }
+    }
+}
+
+fn tell(change: &Change, phase: &Phase) {
+    let generation = change.document.generation();
+    match phase {
+        Phase::Failed { .. } => tracing::error!(generation, ?phase, "the change failed"),
+        _ => tracing::info!(generation, ?phase, "next phase"),
+    }
+}
+
+fn accepted(current: &Current) -> Entry {
+    let entity_tag: EntityTag = current.entity_tag.clone();
+    Entry::Accepted { at: Timestamp::now(), document: current.document.text().to_owned(), entity_tag }
+}
+
+fn is_newer(ledger: &Ledger, current: &Current) -> bool {
+    let found = current.document.generation();
+    ledger.change().is_none_or(|change| found > change.document.generation())
+}

@@ -1,0 +1,110 @@
+//! The command line, and what the command does.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::agent::{Agent, Outcome};
+use crate::config::{Config, Overrides};
+use crate::health;
+
+/// Applies job documents from the config drop to a Flink cluster.
+#[derive(Debug, clap::Parser)]
+#[command(version)]
+pub struct Args {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The job, instead of the configuration's.
+    #[arg(long, value_name = "NAME")]
+    job: Option<String>,
+    /// The folder of the journal, instead of the configuration's.
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// The config drop's address, instead of the configuration's.
+    #[arg(long, value_name = "URL")]
+    drop: Option<String>,
+    /// Flink's address, instead of the configuration's.
+    #[arg(long, value_name = "URL")]
+    flink: Option<String>,
+    /// The jar with the job, instead of the configuration's.
+    #[arg(long, value_name = "FILE")]
+    jar: Option<PathBuf>,
+    /// Where to serve /healthz and /metrics, instead of the configuration's.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<std::net::SocketAddr>,
+    /// Apply what is at the drop now, then exit: 0 if it runs, 1 if not.
+    #[arg(long)]
+    once: bool,
+    /// Say what would be done, and do nothing.
+    #[arg(long, conflicts_with = "once")]
+    dry_run: bool,
+    /// Check the configuration and exit.
+    #[arg(long)]
+    check_config: bool,
+}
+
+/// Runs the command until SIGINT or SIGTERM, or until it is done.
+///
+/// # Errors
+/// A [`crate::ConfigError`] for a bad configuration; otherwise what keeps the agent from going on.
+pub async fn start(args: Args) -> anyhow::Result<Outcome> {
+    let Args { once, dry_run, check_config, .. } = args;
+    let path = args.config.clone();
+    let config = Config::load(path.as_deref(), args.into())?;
+    if check_config {
+        tracing::info!(?config, "the configuration is valid");
+        return Ok(Outcome::Good);
+    }
+    tracing::info!(?config, "effective configuration");
+    let listen = config.listen;
+    let agent = Arc::new(Agent::new(config)?);
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let work = async {
+        match (once, dry_run) {
+            (true, _) => agent.once().await,
+            (_, true) => agent.dry_run().await,
+            _ => agent.run().await.map(|()| Outcome::Good),
+        }
+    };
+    tokio::select! {
+        outcome = work => Ok(outcome?),
+        served = serve(listen, &agent) => served.map(|()| Outcome::Good),
+        _ = interrupt.recv() => stopped(&agent),
+        _ = terminate.recv() => stopped(&agent),
+    }
+}
+
+/// Serves the pages, if they are wanted; never returns otherwise.
+async fn serve(listen: Option<std::net::SocketAddr>, agent: &Arc<Agent>) -> anyhow::Result<()> {
+    let Some(address) = listen else { return std::future::pending().await };
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; is another process there?"))?;
+    tracing::info!(address = %listener.local_addr()?, "serving /healthz and /metrics");
+    Ok(axum::serve(listener, health::router(Arc::clone(agent))).await?)
+}
+
+/// Nothing needs to be finished: the next start goes on from the journal.
+fn stopped(agent: &Agent) -> anyhow::Result<Outcome> {
+    let ledger = agent.book().ledger();
+    match ledger.change().filter(|change| !change.phase.is_final()) {
+        Some(change) => {
+            let generation = change.document.generation();
+            tracing::warn!(generation, phase = ?change.phase, "stopped within a change; the next start goes on with it");
+        }
+        None => tracing::info!("stopped"),
+    }
+    Ok(Outcome::Good)
+}
+
+impl From<Args> for Overrides {
+    fn from(args: Args) -> Self {
+        let Args { job, data, drop, flink, jar, listen, .. } = args;
+        Self { job, data, drop, flink, jar, listen }
+    }
+}

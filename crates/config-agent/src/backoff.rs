@@ -1,0 +1,47 @@
+//! How long to wait before trying again: longer each time up to a bound, and never all at the same moment.
+
+use std::time::Duration;
+
+/// Waiting times that double up to a bound, each shortened by a random part of up to a half.
+#[derive(Debug, Clone)]
+pub(crate) struct Backoff {
+    first: Duration,
+    longest: Duration,
+    next: Duration,
+}
+
+impl Backoff {
+    pub(crate) fn new(first: Duration, longest: Duration) -> Self {
+        Self { first, longest, next: first }
+    }
+
+    /// The time to wait now; the next one is longer.
+    pub(crate) fn wait(&mut self) -> Duration {
+        let wait = self.next;
+        self.next = (self.next * 2).min(self.longest);
+        wait.mul_f64(rand::random_range(0.5..=1.0))
+    }
+
+    /// It worked: begin again with the shortest time.
+    pub(crate) fn reset(&mut self) {
+        self.next = self.first;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: waits grow, stay between half of the bound and the bound, and begin anew after a success.
+    #[test]
+    fn waits_grow_up_to_a_bound() {
+        let ms = Duration::from_millis;
+        let mut backoff = Backoff::new(ms(100), ms(1_000));
+        for expected in [100, 200, 400, 800, 1_000, 1_000] {
+            let wait = backoff.wait();
+            assert!((ms(expected / 2)..=ms(expected)).contains(&wait), "{wait:?} instead of {expected} ms");
+        }
+        backoff.reset();
+        assert!(backoff.wait() <= ms(100));
+    }
+}

@@ -1,0 +1,125 @@
+//! The journal on the disk, and what it adds up to in memory, always together.
+//!
+//! An entry is in memory only after it is on the disk. The change and the delivery of reports write to one journal; a lock
+//! keeps them apart, and a write that has begun is finished even if whoever asked for it is gone.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use journal::{FolderLock, JournalError, JsonLines, LockError};
+use thiserror::Error;
+use tokio::sync::{Mutex, watch};
+
+use crate::ledger::{Contradiction, Entry, Ledger};
+
+const JOURNAL: &str = "journal.jsonl";
+
+/// The largest journal that is read. A compacted one has the last document, and the reports that are not delivered.
+const LIMIT_BYTES: u64 = 64 << 20;
+
+/// A journal of this size is compacted while it is in use, too.
+const COMPACT_ABOVE_BYTES: u64 = 4 << 20;
+
+/// Why the journal cannot be used. Nothing is done without it.
+#[derive(Debug, Error)]
+pub enum BookError {
+    /// The folder belongs to another process, or cannot be opened.
+    #[error("cannot use the journal's folder")]
+    Lock(#[from] LockError),
+    /// The file could not be written or read.
+    #[error("cannot keep the journal")]
+    Journal(#[from] JournalError),
+    /// The entries do not fit together.
+    #[error("cannot use {}", path.display())]
+    Contradiction {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        #[source]
+        source: Contradiction,
+    },
+    /// The process is ending.
+    #[error("the agent is shutting down")]
+    Interrupted,
+}
+
+struct Pages {
+    log: JsonLines,
+    path: PathBuf,
+    outbox_most: usize,
+    _lock: FolderLock,
+}
+
+/// The journal. Cheap to clone: all clones are one book.
+#[derive(Clone)]
+pub struct Book {
+    pages: Arc<Mutex<Pages>>,
+    ledger: watch::Sender<Arc<Ledger>>,
+}
+
+impl Book {
+    /// Takes possession of the folder, reads the journal and compacts it.
+    ///
+    /// # Errors
+    /// See [`BookError`].
+    pub fn open(folder: &Path, outbox_most: usize) -> Result<Self, BookError> {
+        let lock = FolderLock::acquire(folder)?;
+        let path = folder.join(JOURNAL);
+        let (log, entries) = JsonLines::open::<Entry>(&path, LIMIT_BYTES)?;
+        let mut ledger = Ledger::default();
+        for entry in &entries {
+            ledger.apply(entry).map_err(|source| BookError::Contradiction { path: path.clone(), source })?;
+        }
+        let mut pages = Pages { log, path, outbox_most, _lock: lock };
+        if entries.len() > 1 {
+            ledger.shorten_outbox(outbox_most);
+            pages.compact(&ledger)?;
+        }
+        Ok(Self { pages: Arc::new(Mutex::new(pages)), ledger: watch::Sender::new(Arc::new(ledger)) })
+    }
+
+    /// What all entries add up to now.
+    pub fn ledger(&self) -> Arc<Ledger> {
+        self.ledger.borrow().clone()
+    }
+
+    /// Tells of every new entry.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Ledger>> {
+        self.ledger.subscribe()
+    }
+
+    /// Writes an entry down. It is on the disk when this returns.
+    ///
+    /// # Errors
+    /// The entry could not be written; it then has not happened.
+    pub async fn write(&self, entry: Entry) -> Result<(), BookError> {
+        let mut pages = Arc::clone(&self.pages).lock_owned().await;
+        let ledger = self.ledger.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let mut next = (**ledger.borrow()).clone();
+            pages.write(&entry, &mut next)?;
+            ledger.send_replace(Arc::new(next));
+            Ok(())
+        });
+        task.await.unwrap_or(Err(BookError::Interrupted))
+    }
+}
+
+impl Pages {
+    fn write(&mut self, entry: &Entry, ledger: &mut Ledger) -> Result<(), BookError> {
+        ledger.apply(entry).map_err(|source| BookError::Contradiction { path: self.path.clone(), source })?;
+        self.log.append(entry)?;
+        let lost = ledger.shorten_outbox(self.outbox_most);
+        if lost > 0 {
+            tracing::warn!(lost, "the drop has been away for too long: the oldest reports were given up");
+        }
+        if self.log.bytes() > COMPACT_ABOVE_BYTES {
+            self.compact(ledger)?;
+        }
+        Ok(())
+    }
+
+    fn compact(&mut self, ledger: &Ledger) -> Result<(), JournalError> {
+        self.log.rewrite([&Entry::Snapshot(Box::new(ledger.clone()))])
+    }
+}

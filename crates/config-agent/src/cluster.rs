@@ -1,0 +1,213 @@
+//! The questions and effects of the machine, put to a real Flink.
+
+use std::path::PathBuf;
+
+use flink::{Client, JobId, JobState, RunRequest, StopRequest, TriggerId};
+use job_config::JobDocument;
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+use crate::condition::chain;
+use crate::machine::{Effect, Ended, Observation, Question, Submission};
+
+/// How jobs are submitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// The jar with the job.
+    pub jar: PathBuf,
+    /// The class with `main`; `None`: the one that the jar's manifest names.
+    pub entry_class: Option<String>,
+    /// Arguments of `main` behind the document.
+    pub extra_arguments: Vec<String>,
+    /// Where savepoints go; `None`: where the cluster's configuration says.
+    pub savepoint_directory: Option<String>,
+    /// Whether Flink builds the job's graph on trial before anything is stopped.
+    pub check_before_stop: bool,
+}
+
+/// A Flink cluster, and the program to run on it.
+#[derive(Debug, Clone)]
+pub(crate) struct Cluster {
+    client: Client,
+    program: Program,
+}
+
+/// Why an effect did not happen.
+#[derive(Debug, Error)]
+pub(crate) enum EffectError {
+    /// It will not happen, however often it is asked for.
+    #[error("{reason}")]
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// It may happen if it is asked for again.
+    #[error("Flink could not be asked")]
+    Unavailable(#[source] flink::Error),
+}
+
+impl Cluster {
+    /// The cluster that this client reaches, running this program.
+    pub(crate) fn new(client: Client, program: Program) -> Self {
+        Self { client, program }
+    }
+
+    /// Asks a question about the job of this document.
+    ///
+    /// # Errors
+    /// Any [`flink::Error`].
+    pub(crate) async fn observe(
+        &self,
+        document: &JobDocument,
+        question: &Question,
+    ) -> Result<Observation, flink::Error> {
+        match question {
+            Question::Nothing => Ok(Observation::Nothing),
+            Question::Jobs { last } => self.jobs(document.job().as_str(), last.as_ref()).await,
+            Question::Stop { job, trigger } => self.stop(job, trigger).await,
+            Question::Submission { job } => self.submission(job).await.map(Observation::Submission),
+        }
+    }
+
+    async fn jobs(&self, name: &str, last: Option<&JobId>) -> Result<Observation, flink::Error> {
+        let jobs = self.client.jobs().await?;
+        let state_of = |id: &JobId| jobs.iter().find(|job| job.id == *id).map(|job| job.state);
+        let last = match last.map(|id| (id, state_of(id))) {
+            None => None,
+            Some((_, None)) => Some(Ended::Forgotten),
+            Some((_, Some(state))) if !state.is_terminal() => None,
+            Some((id, Some(state))) => {
+                let newest_state = self.client.checkpoints(id).await?.newest_state;
+                Some(Ended::In { state, newest_state })
+            }
+        };
+        let alive = jobs.into_iter().filter(|job| job.name == name && !job.state.is_terminal());
+        Ok(Observation::Jobs { alive: alive.map(|job| (job.id, job.state)).collect(), last })
+    }
+
+    async fn stop(&self, job: &JobId, trigger: &TriggerId) -> Result<Observation, flink::Error> {
+        // The operation first: a job that ends in between has then ended at the second look.
+        let operation = known(self.client.savepoint_status(job, trigger).await)?;
+        let state = self.state(job).await?;
+        let savepoint = match state {
+            Some(state) if state.is_terminal() => known(self.client.checkpoints(job).await)?,
+            _ => None,
+        };
+        let savepoint = savepoint.and_then(|checkpoints| checkpoints.latest_savepoint);
+        Ok(Observation::Stop { operation, job: state, savepoint })
+    }
+
+    /// From the overview, because the details of a job are cached for a while.
+    async fn state(&self, job: &JobId) -> Result<Option<JobState>, flink::Error> {
+        let jobs = self.client.jobs().await?;
+        Ok(jobs.into_iter().find(|other| other.id == *job).map(|job| job.state))
+    }
+
+    async fn submission(&self, job: &JobId) -> Result<Submission, flink::Error> {
+        let Some(details) = known(self.client.job(job).await)? else {
+            return Ok(Submission::Unknown);
+        };
+        if details.is_fully_running() {
+            return Ok(Submission::Running);
+        }
+        let failure = self.client.newest_exception(job).await?;
+        let failure = failure.map(|trace| flink::first_and_root_cause(&trace));
+        let state = details.state;
+        Ok(match state.is_terminal() {
+            true => Submission::Ended { state, failure },
+            false => Submission::Starting { state, failure },
+        })
+    }
+
+    /// Asks an effect of Flink, for this document.
+    ///
+    /// # Errors
+    /// See [`EffectError`].
+    pub(crate) async fn act(&self, document: &JobDocument, effect: &Effect) -> Result<(), EffectError> {
+        match effect {
+            Effect::Check => self.check(document).await,
+            Effect::Stop { job, trigger } => {
+                let target_directory = self.program.savepoint_directory.clone();
+                let stop = StopRequest { trigger_id: trigger.clone(), target_directory, drain: false };
+                self.client.stop_with_savepoint(job, &stop).await.map_err(classify)
+            }
+            Effect::Submit { job, savepoint } => self.submit(document, job, savepoint.clone()).await,
+        }
+    }
+
+    async fn check(&self, document: &JobDocument) -> Result<(), EffectError> {
+        let jar = self.jar().await?;
+        if !self.program.check_before_stop {
+            return Ok(());
+        }
+        let entry_class = self.program.entry_class.as_deref();
+        self.client.plan_jar(&jar, entry_class, &self.arguments(document)).await.map_err(classify)
+    }
+
+    async fn submit(
+        &self,
+        document: &JobDocument,
+        job: &JobId,
+        savepoint_path: Option<String>,
+    ) -> Result<(), EffectError> {
+        let jar = self.jar().await?;
+        let run = RunRequest {
+            entry_class: self.program.entry_class.clone(),
+            program_args_list: self.arguments(document),
+            job_id: Some(job.clone()),
+            savepoint_path,
+            ..RunRequest::default()
+        };
+        self.client.run_jar(&jar, &run).await.map(drop).map_err(classify)
+    }
+
+    fn arguments(&self, document: &JobDocument) -> Vec<String> {
+        let document = ["--document-text".to_owned(), document.text().to_owned()];
+        document.into_iter().chain(self.program.extra_arguments.iter().cloned()).collect()
+    }
+
+    /// The id of the jar on the JobManager, uploaded if it is not there. Its name there has its digest in it.
+    async fn jar(&self) -> Result<String, EffectError> {
+        let path = &self.program.jar;
+        let bytes = tokio::fs::read(path).await.map_err(|source| {
+            let error = flink::Error::File { path: path.display().to_string(), source };
+            EffectError::Refused { reason: chain(&error) }
+        })?;
+        let digest = Sha256::digest(&bytes);
+        let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let name = format!("{stem}-{digest}.jar");
+        let jars = self.client.jars().await.map_err(classify)?;
+        if let Some(jar) = jars.into_iter().find(|jar| jar.name == name) {
+            return Ok(jar.id);
+        }
+        tracing::info!(%name, bytes = bytes.len(), "uploading the jar");
+        self.client.upload_jar(path, &name).await.map_err(classify)
+    }
+}
+
+/// What Flink does not know is an answer, too.
+fn known<T>(answer: Result<T, flink::Error>) -> Result<Option<T>, flink::Error> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether asking again may help. Flink answers 500 also where the program is to blame, 400 also where a second submission
+/// found the first one (which shows at the next look), and something in front of Flink may answer 404 for all of it.
+fn classify(error: flink::Error) -> EffectError {
+    match &error {
+        flink::Error::Status { status, message, .. } => {
+            let program_failed = message.contains("ProgramInvocationException");
+            let jar_is_gone = message.contains("Jar file") && message.contains("does not exist");
+            let is_final = (400..500).contains(status) && !matches!(status, 404 | 408 | 429);
+            match program_failed || (is_final && !jar_is_gone) {
+                true => EffectError::Refused { reason: message.clone() },
+                false => EffectError::Unavailable(error),
+            }
+        }
+        _ => EffectError::Unavailable(error),
+    }
+}

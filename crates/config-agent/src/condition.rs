@@ -1,0 +1,44 @@
+//! Whether something can be reached, told once per change instead of once per try.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A party that the agent depends on.
+#[derive(Debug, Clone)]
+pub(crate) struct Condition {
+    name: &'static str,
+    good: Arc<AtomicBool>,
+}
+
+impl Condition {
+    /// Assumed to be good until told otherwise.
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self { name, good: Arc::new(AtomicBool::new(true)) }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) fn is_good(&self) -> bool {
+        self.good.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn good(&self) {
+        if !self.good.swap(true, Ordering::Relaxed) {
+            tracing::info!("{} is back", self.name);
+        }
+    }
+
+    pub(crate) fn bad(&self, error: &(dyn std::error::Error + 'static)) {
+        if self.good.swap(false, Ordering::Relaxed) {
+            tracing::warn!("{} is in trouble, trying again until it is not: {}", self.name, chain(error));
+        }
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(|error| error.to_string().trim().to_owned()).collect::<Vec<_>>().join(": ")
+}

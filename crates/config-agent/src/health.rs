@@ -1,0 +1,71 @@
+//! `/healthz` and `/metrics`, for people and Prometheus.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+use crate::agent::Agent;
+
+/// The pages of this agent.
+pub(crate) fn router(agent: Arc<Agent>) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/metrics", get(metrics))
+        .with_state(agent)
+}
+
+async fn metrics(State(agent): State<Arc<Agent>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], page(&agent))
+}
+
+fn page(agent: &Agent) -> String {
+    let ledger = agent.book().ledger();
+    let mut page = String::new();
+    let mut gauge = |name: &str, help: &str, lines: &[(String, u64)]| {
+        let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} gauge");
+        for (labels, value) in lines {
+            let _ = writeln!(page, "{name}{labels} {value}");
+        }
+    };
+    if let Some(change) = ledger.change() {
+        let job = change.document.job();
+        let generation = change.document.generation();
+        gauge(
+            "config_agent_generation",
+            "Generation accepted last.",
+            &[(format!("{{job=\"{job}\"}}"), generation)],
+        );
+        let state = serde_name(change.phase.state());
+        gauge(
+            "config_agent_state",
+            "How far that generation has come.",
+            &[(format!("{{job=\"{job}\",state=\"{state}\"}}"), 1)],
+        );
+        let since = u64::try_from(change.since.as_second()).unwrap_or_default();
+        gauge(
+            "config_agent_state_since_seconds",
+            "When, in seconds since the Unix epoch.",
+            &[(String::new(), since)],
+        );
+    }
+    let undelivered = ledger.undelivered() as u64;
+    gauge(
+        "config_agent_undelivered_reports",
+        "Reports that the drop does not have yet.",
+        &[(String::new(), undelivered)],
+    );
+    let conditions = agent
+        .conditions()
+        .map(|condition| (format!("{{party=\"{}\"}}", condition.name()), u64::from(condition.is_good())));
+    gauge("config_agent_party_up", "Whether the last call was answered.", &conditions);
+    page
+}
+
+fn serde_name(state: job_config::State) -> String {
+    format!("{state:?}").to_lowercase()
+}

@@ -1,0 +1,47 @@
+//! The ids that the agent chooses for what it asks of Flink.
+//!
+//! They are derived from the change itself. Flink treats two requests with one id as one, so an agent that was killed between
+//! asking and hearing the answer asks again under the same id, and nothing happens twice; even an agent that lost its
+//! journal recognises the job that an earlier run submitted for the same document.
+
+use flink::{JobId, TriggerId};
+use job_config::JobDocument;
+use sha2::{Digest as _, Sha256};
+
+/// The id of the job that runs this document.
+pub fn submission_id(document: &JobDocument) -> JobId {
+    JobId::from_bytes(derive("submit", document))
+}
+
+/// The id of the stop that makes way for this document.
+pub fn stop_id(document: &JobDocument) -> TriggerId {
+    TriggerId::from_bytes(derive("stop", document))
+}
+
+fn derive(purpose: &str, document: &JobDocument) -> [u8; 16] {
+    let mut digest = Sha256::new();
+    // The digest of the document covers its job and its generation.
+    for part in [purpose, "\0", &document.digest()] {
+        digest.update(part.as_bytes());
+    }
+    let mut id = [0; 16];
+    id.iter_mut().zip(digest.finalize()).for_each(|(to, from)| *to = from);
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../configs/jobs/nexmark.toml");
+
+    /// Goal: ids are the same in every run, and different for every document and purpose.
+    #[test]
+    fn ids_follow_from_the_document() {
+        let first = JobDocument::parse(EXAMPLE).unwrap();
+        let second = JobDocument::parse(&EXAMPLE.replacen("generation = 1", "generation = 2", 1)).unwrap();
+        assert_eq!(submission_id(&first), submission_id(&first.clone()));
+        assert_ne!(submission_id(&first), submission_id(&second));
+        assert_ne!(submission_id(&first).as_str(), stop_id(&first).as_str());
+    }
+}

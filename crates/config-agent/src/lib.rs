@@ -1,0 +1,36 @@
+//! The config agent: applies job documents to a Flink cluster, each generation at most once, whatever happens in between.
+//!
+//! It waits at the config drop for a document with a newer generation than the last one it accepted, and carries out the change:
+//!
+//! ```text
+//! received -> stopping (trigger id) -> stopped (savepoint) -> submitting (job id) -> running | failed
+//! ```
+//!
+//! * What to do next is decided by a pure function of the journal and of what Flink shows (`machine`).
+//! * Every step is in the journal (`ledger`, `book`) before its effect, under ids that the agent chooses (`ids`): killed at any
+//!   instruction and started again, it goes on where it was and asks nothing of Flink that has an effect twice.
+//! * The drop hears of every step (`reports`), sooner or later, without the change waiting for it.
+//!
+//! It never decides a parallelism, and trusts nothing that is not a valid document of its job (crate `drop-client`).
+
+mod agent;
+mod args;
+mod backoff;
+mod book;
+mod cluster;
+mod condition;
+mod config;
+mod health;
+mod ids;
+mod ledger;
+mod machine;
+mod reports;
+
+pub use agent::{Agent, AgentError, Outcome};
+pub use args::{Args, start};
+pub use book::{Book, BookError};
+pub use cluster::Program;
+pub use config::{Config, ConfigError, Overrides};
+pub use ids::{stop_id, submission_id};
+pub use ledger::{Change, Contradiction, Entry, Ledger, Lineage, Phase};
+pub use machine::{Attempt, Effect, Ended, Next, Observation, Question, Rules, Submission, next, question};

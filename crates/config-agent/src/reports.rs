@@ -1,0 +1,59 @@
+//! Delivery of reports: in order, at least once, for as long as it takes, beside the change and never in its way.
+
+use drop_client::{DropClient, Error, Reported};
+use job_config::Report;
+
+use crate::backoff::Backoff;
+use crate::book::{Book, BookError};
+use crate::condition::{Condition, chain};
+use crate::ledger::Entry;
+
+/// Delivers reports until the future is dropped.
+pub(crate) async fn deliver(
+    book: &Book,
+    drop: &DropClient,
+    mut backoff: Backoff,
+    condition: &Condition,
+) -> Result<(), BookError> {
+    let mut ledgers = book.subscribe();
+    loop {
+        let oldest = ledgers.borrow_and_update().next_report().cloned();
+        let Some(report) = oldest else {
+            if ledgers.changed().await.is_err() {
+                return Err(BookError::Interrupted);
+            }
+            continue;
+        };
+        match drop.report(&report).await {
+            Ok(outcome) => {
+                condition.good();
+                if outcome == Reported::Contradicted {
+                    given_up(&report, "the drop has another report in its place");
+                }
+            }
+            Err(error) if is_hopeless(&error) => given_up(&report, &chain(&error)),
+            Err(error) => {
+                condition.bad(&error);
+                tokio::time::sleep(backoff.wait()).await;
+                continue;
+            }
+        }
+        backoff.reset();
+        let Report { generation, sequence, .. } = report;
+        book.write(Entry::Delivered { generation, sequence }).await?;
+    }
+}
+
+/// Whether the drop finds fault with the report itself. A missing document or right may be put right.
+fn is_hopeless(error: &Error) -> bool {
+    matches!(error, Error::Status { status: 400 | 413 | 415 | 422, .. })
+}
+
+fn given_up(report: &Report, reason: &str) {
+    tracing::warn!(
+        generation = report.generation,
+        sequence = report.sequence,
+        reason,
+        "a report was given up"
+    );
+}
