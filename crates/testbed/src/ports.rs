@@ -1,36 +1,51 @@
-//! Free ports, and whether a chosen one is free.
+//! Ports on the loopback address, claimed for this testbed.
 //!
-//! A port found here is only known to have been free a moment ago. Who uses one must be ready to find it taken and start
-//! over; [`crate::Testbed::start`] does.
+//! A service binds its port seconds after it was chosen. Two testbeds that start at the same time must not choose the same
+//! one: the loser would take the winner's answers for its own. So each chosen port is also claimed among testbeds, by a
+//! name that the kernel gives to one process only and takes back when that process ends.
+//!
+//! A program that is no testbed may still take the port in between. Its service then ends, and the start begins anew with
+//! other ports ([`crate::Testbed::start`]).
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 
-/// `N` different free ports on the loopback address.
-///
-/// # Errors
-/// The system has no free port, or no file descriptor, left.
-pub(crate) fn free<const N: usize>() -> io::Result<[u16; N]> {
-    // All listeners stay open until all ports are known, otherwise the same port could come twice.
-    let mut listeners = Vec::with_capacity(N);
-    let mut ports = [0; N];
-    for port in &mut ports {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        *port = listener.local_addr()?.port();
-        listeners.push(listener);
-    }
-    Ok(ports)
+/// How many free ports are tried for one that no other testbed has claimed. There are 28 000 of them on Linux.
+const ATTEMPTS: usize = 100;
+
+/// A port that no other testbed chooses as long as this value lives.
+#[derive(Debug)]
+pub(crate) struct Port {
+    number: u16,
+    _claim: UnixListener,
 }
 
-/// Whether nobody listens on this port of the loopback address.
-///
-/// # Errors
-/// The port cannot be tried at all, for instance because it is reserved.
-pub(crate) fn is_free(port: u16) -> io::Result<bool> {
-    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-        Ok(_listener) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Ok(false),
-        Err(error) => Err(error),
+impl Port {
+    pub(crate) fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// Claims this port, or for 0 a free one. An error of kind [`ErrorKind::AddrInUse`] says that someone has it.
+    pub(crate) fn claim(wanted: u16) -> io::Result<Self> {
+        if wanted != 0 {
+            return Self::try_claim(wanted);
+        }
+        for _ in 0..ATTEMPTS {
+            match Self::try_claim(0) {
+                Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+                result => return result,
+            }
+        }
+        Err(ErrorKind::AddrInUse.into())
+    }
+
+    fn try_claim(wanted: u16) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted))?;
+        let number = listener.local_addr()?.port();
+        let name = SocketAddr::from_abstract_name(format!("rescaler-testbed-port-{number}"))?;
+        Ok(Self { number, _claim: UnixListener::bind_addr(&name)? })
     }
 }
 
@@ -39,14 +54,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn free_ports_differ_and_a_used_one_is_not_free() {
-        let ports = free::<8>().unwrap();
-        let mut unique = ports.to_vec();
-        unique.sort_unstable();
-        unique.dedup();
-        assert_eq!(unique.len(), 8);
+    fn a_claimed_port_is_not_claimed_again_until_it_is_given_back() {
+        let port = Port::claim(0).unwrap();
+        let number = port.number();
+        assert_eq!(Port::claim(number).unwrap_err().kind(), ErrorKind::AddrInUse);
+        drop(port);
+        assert_eq!(Port::claim(number).unwrap().number(), number);
+    }
 
+    #[test]
+    fn a_port_that_someone_listens_on_is_in_use() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        assert!(!is_free(listener.local_addr().unwrap().port()).unwrap());
+        let number = listener.local_addr().unwrap().port();
+        assert_eq!(Port::claim(number).unwrap_err().kind(), ErrorKind::AddrInUse);
     }
 }

@@ -11,7 +11,7 @@ use crate::folder::{FolderLock, WorkFolder};
 use crate::jars::{Fetch, FetchError};
 use crate::java::{MissingProgram, find_java};
 use crate::kafka::{self, Kafka};
-use crate::ports;
+use crate::ports::Port;
 use crate::process::Launcher;
 use crate::progress::Progress;
 use crate::service::ServiceError;
@@ -88,15 +88,20 @@ pub async fn fetch(config: &Config, progress: &Progress<'_>) -> Result<(), Start
     Ok(())
 }
 
-/// The folders of Kafka's and Flink's jars.
+/// The folders of jars.
+struct Libs {
+    kafka: PathBuf,
+    flink: PathBuf,
+}
+
 async fn provide_jars(
     config: &Config,
     launcher: &Launcher,
     progress: &Progress<'_>,
-) -> Result<(PathBuf, PathBuf), FetchError> {
+) -> Result<Libs, FetchError> {
     let (deadline, begin) = (config.fetch_deadline, Instant::now());
     let fetch = Fetch { cache_dir: &config.cache_dir, launcher, deadline, begin, progress };
-    Ok((fetch.provide(kafka::JARS).await?, fetch.provide(flink::JARS).await?))
+    Ok(Libs { kafka: fetch.provide(kafka::JARS).await?, flink: fetch.provide(flink::JARS).await? })
 }
 
 /// What a start works with.
@@ -107,55 +112,77 @@ pub(crate) struct Starter<'a> {
     pub(crate) progress: &'a Progress<'a>,
 }
 
+/// Services that answer, and the claims on their ports.
+pub(crate) struct Started {
+    pub(crate) kafka: Kafka,
+    pub(crate) flink: Flink,
+    pub(crate) ports: Ports,
+}
+
+/// The ports of one testbed, claimed.
+#[derive(Debug)]
+pub(crate) struct Ports {
+    kafka: Port,
+    kafka_controller: Port,
+    flink: Port,
+    flink_rpc: Port,
+}
+
+impl Ports {
+    fn claim(config: &Config) -> Result<Self, StartError> {
+        let claim = |key, wanted| {
+            Port::claim(wanted).map_err(|error| match error.kind() {
+                io::ErrorKind::AddrInUse if wanted != 0 => StartError::PortInUse { port: wanted, key },
+                _ => StartError::Ports(error),
+            })
+        };
+        Ok(Self {
+            kafka: claim("kafka.port", config.kafka.port)?,
+            kafka_controller: claim("", 0)?,
+            flink: claim("flink.port", config.flink.port)?,
+            flink_rpc: claim("", 0)?,
+        })
+    }
+}
+
 impl Starter<'_> {
     /// Starts Kafka and Flink; with other ports again if one was taken in between.
-    pub(crate) async fn run(&self) -> Result<(Kafka, Flink), StartError> {
+    pub(crate) async fn run(&self) -> Result<Started, StartError> {
         let java = find_java()?;
-        self.check_ports()?; // Before a long download.
-        let (kafka_lib, flink_lib) = provide_jars(self.config, self.launcher, self.progress).await?;
+        // Already here, because nobody likes to hear of a port after a long download.
+        let mut ports = Ports::claim(self.config)?;
+        let libs = provide_jars(self.config, self.launcher, self.progress).await?;
         let logging = include_str!("../assets/log4j.properties");
         std::fs::write(self.folder.conf().join("log4j.properties"), logging)
             .map_err(|source| ServiceError::Configure { service: "logging", source })?;
-        let mut attempt = 1;
-        loop {
-            self.check_ports()?;
-            match self.start_services(&java, &kafka_lib, &flink_lib).await {
-                Err(StartError::Service(error)) if error.is_port_taken() && attempt < START_ATTEMPTS => {
+        for _ in 1..START_ATTEMPTS {
+            match self.start_services(&java, &libs, &ports).await {
+                Err(StartError::Service(error)) if error.is_port_taken() => {
                     (self.progress)("a port was taken by another process, starting over with others");
-                    attempt += 1;
+                    ports = Ports::claim(self.config)?;
                 }
-                result => return result,
+                result => return result.map(|(kafka, flink)| Started { kafka, flink, ports }),
             }
         }
-    }
-
-    /// Whether the ports that the settings ask for are free.
-    fn check_ports(&self) -> Result<(), StartError> {
-        for (port, key) in [(self.config.kafka.port, "kafka.port"), (self.config.flink.port, "flink.port")] {
-            if port != 0 && !ports::is_free(port).map_err(StartError::Ports)? {
-                return Err(StartError::PortInUse { port, key });
-            }
-        }
-        Ok(())
+        let (kafka, flink) = self.start_services(&java, &libs, &ports).await?;
+        Ok(Started { kafka, flink, ports })
     }
 
     /// Kafka and Flink start side by side; if one fails, the other is dropped and thereby killed.
     async fn start_services(
         &self,
         java: &Path,
-        kafka_lib: &Path,
-        flink_lib: &Path,
+        libs: &Libs,
+        ports: &Ports,
     ) -> Result<(Kafka, Flink), StartError> {
-        let [kafka_port, controller_port, rest_port, rpc_port] = ports::free().map_err(StartError::Ports)?;
-        let chosen = |wanted: u16, free: u16| if wanted == 0 { free } else { wanted };
         let kafka = kafka::Start {
             settings: &self.config.kafka,
             folder: self.folder,
             launcher: self.launcher,
             java,
-            lib: kafka_lib,
-            port: chosen(self.config.kafka.port, kafka_port),
-            controller_port,
+            lib: &libs.kafka,
+            port: ports.kafka.number(),
+            controller_port: ports.kafka_controller.number(),
             deadline: self.config.start_deadline,
         };
         let flink = Setup {
@@ -163,9 +190,9 @@ impl Starter<'_> {
             folder: self.folder.clone(),
             launcher: self.launcher.clone(),
             java: java.to_owned(),
-            lib: flink_lib.to_owned(),
-            rest_port: chosen(self.config.flink.port, rest_port),
-            rpc_port,
+            lib: libs.flink.clone(),
+            rest_port: ports.flink.number(),
+            rpc_port: ports.flink_rpc.number(),
             deadline: self.config.start_deadline,
         };
         (self.progress)("starting Kafka and Flink");

@@ -14,7 +14,7 @@ use crate::kafka::Kafka;
 use crate::process::{Launcher, Process};
 use crate::progress::Progress;
 use crate::service::ServiceError;
-use crate::start::{self, StartError, Starter};
+use crate::start::{self, Ports, StartError, Started, Starter};
 use crate::state::{Phase, Service, State, StateError};
 use crate::topics::{self, TopicError};
 
@@ -53,6 +53,7 @@ pub struct Testbed {
     kafka: Kafka,
     flink: Flink,
     task_managers: Mutex<TaskManagers>,
+    _ports: Ports,
     _lock: FolderLock,
 }
 
@@ -79,7 +80,7 @@ impl Testbed {
 
         let launcher = Launcher::new().map_err(StartError::Control)?;
         let starter = Starter { config: &config, folder: &folder, launcher: &launcher, progress };
-        let (kafka, mut flink) = starter.run().await?;
+        let Started { kafka, mut flink, ports } = starter.run().await?;
         let running = std::mem::take(&mut flink.task_managers);
         state.phase = Phase::Ready;
         state.kafka_bootstrap = Some(kafka.bootstrap.clone());
@@ -95,6 +96,7 @@ impl Testbed {
                 last_number: config.flink.task_managers,
                 state,
             }),
+            _ports: ports,
             _lock: lock,
         };
         testbed.write_state(&mut *testbed.task_managers.lock().await)?;
