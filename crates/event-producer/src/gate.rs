@@ -60,6 +60,17 @@ impl Gate {
     }
 }
 
+/// Asks for the end when it goes out of scope, by whatever path, so that no thread is left emitting.
+#[derive(Debug)]
+pub(crate) struct StopOnDrop(pub(crate) std::sync::Arc<Gate>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+        self.0.stop();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

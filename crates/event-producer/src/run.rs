@@ -18,7 +18,7 @@ use crate::config::{Config, StartTime};
 use crate::deliveries::{Deliveries, Origin};
 use crate::emit::{Emitter, Progress, by_kind};
 use crate::failure::Failure;
-use crate::gate::Gate;
+use crate::gate::{Gate, StopOnDrop};
 use crate::report::{Figures, Reporter};
 use crate::{kafka, metrics};
 
@@ -26,6 +26,7 @@ use crate::{kafka, metrics};
 pub(crate) async fn run(config: &Config, output: Output) -> Result<ExitCode, Failure> {
     info!(config = config.effective, "effective configuration");
     let gate = Arc::new(Gate::default());
+    let _stop = StopOnDrop(Arc::clone(&gate));
     stop_on_signals(&gate)?;
     let shown = metrics::Shown::default();
     if let Some(address) = config.listen {
@@ -140,8 +141,6 @@ async fn report_until_done(
         *shown.lock().unwrap_or_else(PoisonError::into_inner) = figures;
         if let Some((code, reason)) = emitter.producer.client().fatal_error() {
             warn!(%code, reason, "the Kafka client has failed for good");
-            emitter.gate.stop();
-            emitter.gate.stop();
             return Err(anyhow!("the Kafka client has failed for good: {reason}"));
         }
     }
