@@ -158,7 +158,10 @@ impl Cluster {
             savepoint_path,
             ..RunRequest::default()
         };
-        self.client.run_jar(&jar, &run).await.map(drop).map_err(classify)
+        match self.client.run_jar(&jar, &run).await {
+            Err(error) if is_there_already(&error) => Ok(()),
+            result => result.map(drop).map_err(classify),
+        }
     }
 
     fn arguments(&self, document: &JobDocument) -> Vec<String> {
@@ -195,8 +198,16 @@ fn known<T>(answer: Result<T, flink::Error>) -> Result<Option<T>, flink::Error> 
     }
 }
 
-/// Whether asking again may help. Flink answers 500 also where the program is to blame, 400 also where a second submission
-/// found the first one (which shows at the next look), and something in front of Flink may answer 404 for all of it.
+/// Whether an earlier request for the same submission arrived. Its job may take a moment to show.
+fn is_there_already(error: &flink::Error) -> bool {
+    let flink::Error::Status { message, .. } = error else { return false };
+    ["DuplicateJobSubmissionException", "DuplicateApplicationSubmissionException"]
+        .iter()
+        .any(|name| message.contains(name))
+}
+
+/// Whether asking again may help. Flink answers 500 also where the program is to blame, and something in front of Flink may
+/// answer 404 for all of it.
 fn classify(error: flink::Error) -> EffectError {
     match &error {
         flink::Error::Status { status, message, .. } => {

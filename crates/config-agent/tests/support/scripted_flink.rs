@@ -1,0 +1,305 @@
+//! A Flink that is played by a script: as much of its REST interface as the agent uses, with the habits that matter.
+//!
+//! It behaves as Flink 2.3 was seen to: operations and submissions are recognised by the id that the client chose, stops and
+//! starts take a few looks, a savepoint operation can be forgotten, a job that has ended remembers its savepoint. It keeps
+//! count of what really happened, and notices when two jobs of one name run.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use super::JOB;
+
+/// What shall happen to the next request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It gets lost: nothing happens, no answer.
+    LostRequest,
+    /// It has its effect, the answer gets lost.
+    LostAnswer,
+    /// Error 500, nothing happens.
+    Error500,
+}
+
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub state: &'static str,
+    pub document: String,
+    pub from_savepoint: Option<String>,
+    pub savepoint: Option<String>,
+    /// Looks until a starting job runs.
+    starting: u32,
+}
+
+#[derive(Debug, Clone)]
+struct Operation {
+    job: String,
+    /// Looks until it ends.
+    left: u32,
+    failure: Option<String>,
+}
+
+/// Everything that the script knows and counts.
+#[derive(Debug, Default)]
+pub struct World {
+    pub jobs: BTreeMap<String, Job>,
+    pub order: Vec<String>,
+    operations: HashMap<String, Operation>,
+    pub jars: Vec<String>,
+    /// Stops that really began.
+    pub stops: u32,
+    /// Jobs that really were submitted.
+    pub submissions: u32,
+    pub uploads: u32,
+    pub requests: u32,
+    /// The request (counted from 1) that a fault befalls.
+    pub fault: Option<(u32, Fault)>,
+    /// The reason for which the next stop fails.
+    pub stop_fails: Option<String>,
+    /// The reason for which documents are refused on trial.
+    pub plan_fails: Option<String>,
+    /// The reason for which submitted jobs fail.
+    pub jobs_fail: Option<String>,
+    /// Submitted jobs never run.
+    pub jobs_hang: bool,
+    /// Finished operations are forgotten at once.
+    pub forgets_operations: bool,
+    /// Set once two jobs of one name were alive at a time.
+    pub two_at_a_time: bool,
+}
+
+/// A scripted Flink on a free port.
+#[derive(Clone)]
+pub struct ScriptedFlink {
+    pub url: String,
+    pub world: Arc<Mutex<World>>,
+}
+
+#[derive(Clone)]
+struct Service {
+    world: Arc<Mutex<World>>,
+    faults: mpsc::UnboundedSender<Fault>,
+}
+
+impl ScriptedFlink {
+    /// Starts it; the receiver tells when a fault has befallen a request.
+    pub async fn start() -> (Self, mpsc::UnboundedReceiver<Fault>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let world = Arc::new(Mutex::new(World::default()));
+        let (faults, befallen) = mpsc::unbounded_channel();
+        let service = Service { world: Arc::clone(&world), faults };
+        let router = Router::new().fallback(answer).with_state(service);
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        (Self { url, world }, befallen)
+    }
+
+    pub fn with<T>(&self, use_world: impl FnOnce(&mut World) -> T) -> T {
+        use_world(&mut self.world.lock().unwrap())
+    }
+
+    /// A running job that nobody submitted through the agent.
+    pub fn add_job(&self, id: &str, state: &'static str) {
+        self.with(|world| {
+            let job =
+                Job { state, document: String::new(), from_savepoint: None, savepoint: None, starting: 0 };
+            world.jobs.insert(id.to_owned(), job);
+            world.order.push(id.to_owned());
+        });
+    }
+
+    /// The documents of the jobs that run, oldest first.
+    pub fn running(&self) -> Vec<Job> {
+        self.with(|world| world.jobs.values().filter(|job| job.state == "RUNNING").cloned().collect())
+    }
+}
+
+async fn answer(State(service): State<Service>, method: Method, uri: Uri, body: Bytes) -> Response {
+    let fault = {
+        let mut world = service.world.lock().unwrap();
+        world.requests += 1;
+        let number = world.requests;
+        world.fault.take_if(|(at, _)| *at == number).map(|(_, fault)| fault)
+    };
+    let respond = || {
+        let mut world = service.world.lock().unwrap();
+        let (status, answer) = world.respond(&method, uri.path(), &body);
+        (StatusCode::from_u16(status).unwrap(), Json(answer)).into_response()
+    };
+    match fault {
+        None => respond(),
+        Some(Fault::Error500) => {
+            service.faults.send(Fault::Error500).ok();
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+        Some(fault) => {
+            if fault == Fault::LostAnswer {
+                respond();
+            }
+            service.faults.send(fault).ok();
+            std::future::pending().await
+        }
+    }
+}
+
+fn errors(status: u16, message: &str) -> (u16, Value) {
+    (status, json!({ "errors": [message] }))
+}
+
+impl World {
+    fn respond(&mut self, method: &Method, path: &str, body: &[u8]) -> (u16, Value) {
+        let raw = body;
+        let body: Value = serde_json::from_slice(raw).unwrap_or_default();
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let answer = match (method.as_str(), parts.as_slice()) {
+            ("GET", ["jobs", "overview"]) => (200, self.overview()),
+            ("GET", ["jobs", id]) => self.details(id),
+            ("GET", ["jobs", id, "checkpoints"]) => self.checkpoints(id),
+            ("GET", ["jobs" | "applications", _, "exceptions"]) => (200, self.exceptions()),
+            ("POST", ["jobs", id, "stop"]) => self.stop(id, &body),
+            ("GET", ["jobs", id, "savepoints", trigger]) => self.operation(id, trigger),
+            ("GET", ["jars"]) => (200, self.list_jars()),
+            ("POST", ["jars", "upload"]) => self.upload(raw),
+            ("POST", ["jars", jar, "plan"]) => self.plan(jar),
+            ("POST", ["jars", jar, "run"]) => self.run(jar, &body),
+            _ => errors(404, &format!("Not found: {path}")),
+        };
+        let alive = self.jobs.values().filter(|job| !is_terminal(job.state)).count();
+        self.two_at_a_time |= alive > 1;
+        answer
+    }
+
+    fn overview(&self) -> Value {
+        let jobs = self
+            .order
+            .iter()
+            .map(|id| json!({ "jid": id, "name": JOB, "state": self.jobs[id].state, "start-time": 0 }));
+        json!({ "jobs": jobs.collect::<Vec<_>>() })
+    }
+
+    fn details(&mut self, id: &str) -> (u16, Value) {
+        let (fail, hang) = (self.jobs_fail.is_some(), self.jobs_hang);
+        let Some(job) = self.jobs.get_mut(id) else { return errors(404, "job not found") };
+        if job.state == "CREATED" && !hang {
+            job.starting = job.starting.saturating_sub(1);
+            if job.starting == 0 {
+                job.state = if fail { "FAILED" } else { "RUNNING" };
+            }
+        }
+        let vertex = json!({ "id": "0".repeat(32), "name": "v", "parallelism": 1, "maxParallelism": 128, "status": job.state });
+        (200, json!({ "jid": id, "name": JOB, "state": job.state, "vertices": [vertex] }))
+    }
+
+    fn checkpoints(&self, id: &str) -> (u16, Value) {
+        let Some(job) = self.jobs.get(id) else { return errors(404, "job not found") };
+        let savepoint =
+            job.savepoint.as_ref().map(|path| json!({ "id": 1, "external_path": path, "discarded": false }));
+        (200, json!({ "counts": {}, "latest": { "completed": null, "savepoint": savepoint } }))
+    }
+
+    fn exceptions(&self) -> Value {
+        let entries: Vec<_> = self.jobs_fail.iter().map(|trace| json!({ "stacktrace": trace })).collect();
+        json!({ "exceptionHistory": { "entries": entries } })
+    }
+
+    fn stop(&mut self, id: &str, body: &Value) -> (u16, Value) {
+        let trigger = body["triggerId"].as_str().unwrap().to_owned();
+        let answer = (202, json!({ "request-id": trigger }));
+        if self.operations.contains_key(&trigger) {
+            return answer;
+        }
+        let runs = self.jobs.get(id).is_some_and(|job| job.state == "RUNNING");
+        let failure = if runs { self.stop_fails.take() } else { Some("a.B: job not found".to_owned()) };
+        self.stops += u32::from(runs);
+        self.operations.insert(trigger, Operation { job: id.to_owned(), left: 2, failure });
+        answer
+    }
+
+    fn operation(&mut self, id: &str, trigger: &str) -> (u16, Value) {
+        let Some(operation) = self.operations.get_mut(trigger) else {
+            return errors(404, "no such operation");
+        };
+        assert_eq!(operation.job, id);
+        operation.left = operation.left.saturating_sub(1);
+        if operation.left > 0 {
+            return (200, json!({ "status": { "id": "IN_PROGRESS" }, "operation": null }));
+        }
+        let result = match &operation.failure {
+            Some(failure) => json!({ "failure-cause": { "stack-trace": failure } }),
+            None => {
+                let location = format!("file:///savepoints/{id}");
+                if let Some(job) = self.jobs.get_mut(id) {
+                    job.state = "FINISHED";
+                    job.savepoint = Some(location.clone());
+                }
+                json!({ "location": location })
+            }
+        };
+        if self.forgets_operations {
+            self.operations.remove(trigger);
+            return errors(404, "no such operation");
+        }
+        (200, json!({ "status": { "id": "COMPLETED" }, "operation": result }))
+    }
+
+    fn list_jars(&self) -> Value {
+        let files: Vec<_> =
+            self.jars.iter().map(|name| json!({ "id": format!("x_{name}"), "name": name })).collect();
+        json!({ "files": files })
+    }
+
+    fn upload(&mut self, multipart: &[u8]) -> (u16, Value) {
+        let multipart = String::from_utf8_lossy(multipart);
+        let name = multipart.split("filename=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        self.uploads += 1;
+        self.jars.push(name.to_owned());
+        (200, json!({ "filename": format!("/tmp/x_{name}"), "status": "success" }))
+    }
+
+    fn plan(&self, jar: &str) -> (u16, Value) {
+        match &self.plan_fails {
+            _ if !self.has(jar) => errors(500, "Jar file /tmp/x does not exist"),
+            Some(reason) => errors(500, &format!("org.x.ProgramInvocationException: {reason}")),
+            None => (200, json!({ "plan": {} })),
+        }
+    }
+
+    fn run(&mut self, jar: &str, body: &Value) -> (u16, Value) {
+        if !self.has(jar) {
+            return errors(500, "Jar file /tmp/x does not exist");
+        }
+        let id = body["jobId"].as_str().unwrap().to_owned();
+        if self.jobs.contains_key(&id) {
+            return errors(400, "org.x.DuplicateJobSubmissionException: Job has already been submitted.");
+        }
+        let arguments = body["programArgsList"].as_array().unwrap();
+        assert_eq!((&arguments[0], &arguments[2]), (&json!("--document-text"), &json!("--bounded")));
+        let job = Job {
+            state: "CREATED",
+            document: arguments[1].as_str().unwrap().to_owned(),
+            from_savepoint: body["savepointPath"].as_str().map(str::to_owned),
+            savepoint: None,
+            starting: 2,
+        };
+        self.submissions += 1;
+        self.jobs.insert(id.clone(), job);
+        self.order.push(id.clone());
+        (200, json!({ "jobid": id }))
+    }
+
+    fn has(&self, jar: &str) -> bool {
+        self.jars.iter().any(|name| jar == format!("x_{name}"))
+    }
+}
+
+fn is_terminal(state: &str) -> bool {
+    matches!(state, "FAILED" | "FINISHED" | "CANCELED")
+}
