@@ -5,6 +5,7 @@
 //! the producer, in the reference queries and in a test that wants to know what was written to Kafka.
 //!
 //! * [`nexmark`]: persons, items, auctions and bids of an auction site.
+//! * [`psm`]: clicks, impressions and searches of a price-comparison site.
 //! * [`profile`]: which event is due when.
 //! * [`Workload`]: both together with a start time, as the producer runs them.
 //!
@@ -12,13 +13,14 @@
 
 pub mod nexmark;
 pub mod profile;
+pub mod psm;
 mod random;
 mod text;
 mod workload;
 
 pub use random::EventRandom;
 pub use text::Scratch;
-pub use workload::{Recording, Source, Workload};
+pub use workload::{Generator, Recording, Source, Workload};
 
 /// A setting that cannot be used, by its key in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,14 +4,69 @@ use events::{DecodeError, Event, Kind};
 
 use crate::nexmark::Nexmark;
 use crate::profile::{Cursor, Schedule};
+use crate::psm::Psm;
 use crate::text::Scratch;
 
 const NS_PER_MS: u64 = 1_000_000;
 
+/// One of the two benchmarks.
+#[derive(Debug, Clone)]
+pub enum Generator {
+    /// The auction site.
+    Nexmark(Nexmark),
+    /// The price-comparison site.
+    Psm(Psm),
+}
+
+impl Generator {
+    /// The kinds that occur, in the order of their numbers on the wire.
+    pub const fn kinds(&self) -> &'static [Kind] {
+        match self {
+            Generator::Nexmark(_) => &[Kind::Person, Kind::Item, Kind::Auction, Kind::Bid],
+            Generator::Psm(_) => &[Kind::Click, Kind::Impression, Kind::Search],
+        }
+    }
+
+    /// The kind of event `number`.
+    #[inline]
+    pub const fn kind(&self, number: u64) -> Kind {
+        match self {
+            Generator::Nexmark(generator) => generator.mix().locate(number).0,
+            Generator::Psm(generator) => generator.kind(number),
+        }
+    }
+
+    /// Event `number`, with its strings in `scratch`; `time_ms` gives the event time of a number.
+    #[inline]
+    pub fn event<'s>(
+        &self,
+        number: u64,
+        time_ms: impl Fn(u64) -> i64,
+        scratch: &'s mut Scratch,
+    ) -> Event<'s> {
+        match self {
+            Generator::Nexmark(generator) => generator.event(number, time_ms, scratch),
+            Generator::Psm(generator) => generator.event(number, time_ms),
+        }
+    }
+}
+
+impl From<Nexmark> for Generator {
+    fn from(generator: Nexmark) -> Self {
+        Generator::Nexmark(generator)
+    }
+}
+
+impl From<Psm> for Generator {
+    fn from(generator: Psm) -> Self {
+        Generator::Psm(generator)
+    }
+}
+
 /// Everything that determines the stream.
 #[derive(Debug, Clone)]
 pub struct Workload {
-    generator: Nexmark,
+    generator: Generator,
     schedule: Schedule,
     start_ms: i64,
     events: Option<u64>,
@@ -20,12 +75,17 @@ pub struct Workload {
 impl Workload {
     /// A workload whose event 0 is due at `start_ms` (ms since the epoch); it ends with the schedule, or after `events`
     /// events if that is earlier.
-    pub fn new(generator: Nexmark, schedule: Schedule, start_ms: i64, events: Option<u64>) -> Self {
+    pub fn new(
+        generator: impl Into<Generator>,
+        schedule: Schedule,
+        start_ms: i64,
+        events: Option<u64>,
+    ) -> Self {
         let events = match (schedule.events(), events) {
             (Some(scheduled), Some(wanted)) => Some(scheduled.min(wanted)),
             (scheduled, wanted) => scheduled.or(wanted),
         };
-        Workload { generator, schedule, start_ms, events }
+        Workload { generator: generator.into(), schedule, start_ms, events }
     }
 
     /// How many events there are; `None` if the workload goes on for ever.
@@ -46,17 +106,12 @@ impl Workload {
     /// The kind of event `number`.
     #[inline]
     pub const fn kind(&self, number: u64) -> Kind {
-        self.generator.mix().locate(number).0
-    }
-
-    /// How many of the events below `number` are of this kind.
-    pub const fn count_before(&self, kind: Kind, number: u64) -> u64 {
-        self.generator.mix().counts_before(number).of(kind)
+        self.generator.kind(number)
     }
 
     /// The kinds that occur, in the order of their numbers on the wire.
     pub const fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Person, Kind::Item, Kind::Auction, Kind::Bid]
+        self.generator.kinds()
     }
 
     /// How many events are due by `elapsed_ns` after the start.

@@ -23,19 +23,6 @@ pub struct Counts {
     pub bids: u64,
 }
 
-impl Counts {
-    /// The count of one kind; 0 for kinds of the other benchmark.
-    pub const fn of(&self, kind: Kind) -> u64 {
-        match kind {
-            Kind::Person => self.persons,
-            Kind::Item => self.items,
-            Kind::Auction => self.auctions,
-            Kind::Bid => self.bids,
-            Kind::Click | Kind::Impression | Kind::Search => 0,
-        }
-    }
-}
-
 impl Mix {
     /// A mix with at least one person and one auction, so that every reference can resolve.
     pub(super) const fn new(persons: u64, auctions: u64, bids: u64) -> Option<Self> {
@@ -74,11 +61,6 @@ impl Mix {
         let (items, auctions) = (before.items + pairs.div_ceil(2), before.auctions + pairs / 2);
         let kind = if pairs.is_multiple_of(2) { Kind::Item } else { Kind::Auction };
         (kind, Counts { persons, items, auctions, bids: before.bids })
-    }
-
-    /// How many events of each kind have a number below `number`.
-    pub const fn counts_before(&self, number: u64) -> Counts {
-        self.locate(number).1
     }
 }
 

@@ -1,0 +1,84 @@
+//! The section `[psm]` as it is written, and the settings it becomes after all ranges have been checked.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::catalogue::{Catalogue, MOST_PRODUCTS};
+use crate::ConfigError;
+
+/// `[psm]` as written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PsmConfig {
+    /// Of the clicks and impressions, the share of clicks, 0 to 1.
+    pub click_probability: f64,
+    /// Exponent of Zipf's law for the choice of products; 0: all products alike.
+    pub zipf_exponent: f64,
+    /// CSV file of the catalogue; absent: made from the seed.
+    pub catalogue: Option<PathBuf>,
+    /// Products of a made catalogue.
+    pub products: usize,
+    /// Categories of a made catalogue.
+    pub categories: u64,
+    /// Owners of a made catalogue.
+    pub owners: u64,
+}
+
+impl Default for PsmConfig {
+    fn default() -> Self {
+        PsmConfig {
+            click_probability: 0.5,
+            zipf_exponent: 0.0,
+            catalogue: None,
+            products: 10_000,
+            categories: 100,
+            owners: 500,
+        }
+    }
+}
+
+/// Checked settings; see [`PsmConfig`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PsmSettings {
+    /// The probability times 2^64.
+    pub(super) click_threshold: u128,
+    pub(super) zipf_exponent: f64,
+}
+
+impl PsmConfig {
+    /// Checks all ranges.
+    ///
+    /// # Errors
+    /// The first key whose value cannot be used.
+    pub fn check(&self) -> Result<PsmSettings, ConfigError> {
+        let within = |key: &str, value: f64, to: f64| {
+            if (0.0..=to).contains(&value) {
+                return Ok(value);
+            }
+            Err(ConfigError::new(&format!("psm.{key}"), format!("{value} is not between 0 and {to}")))
+        };
+        let count = |key: &str, value: u64| {
+            if (1..=MOST_PRODUCTS as u64).contains(&value) {
+                return Ok(());
+            }
+            Err(ConfigError::new(
+                &format!("psm.{key}"),
+                format!("{value} is not between 1 and {MOST_PRODUCTS}"),
+            ))
+        };
+        count("products", self.products as u64)?;
+        count("categories", self.categories)?;
+        count("owners", self.owners)?;
+        let probability = within("click_probability", self.click_probability, 1.0)?;
+        Ok(PsmSettings {
+            click_threshold: (probability * 2.0_f64.powi(64)) as u128,
+            zipf_exponent: within("zipf_exponent", self.zipf_exponent, 10.0)?,
+        })
+    }
+
+    /// The catalogue that belongs to a seed if no file is given.
+    pub fn made_catalogue(&self, seed: u64) -> Catalogue {
+        Catalogue::made(self.products, self.categories, self.owners, seed)
+    }
+}

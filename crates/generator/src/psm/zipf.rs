@@ -1,0 +1,74 @@
+//! Zipf's law in constant time: place i (from 1) is chosen with a weight of 1/i^s.
+//!
+//! By the alias method (Alastair J. Walker 1977, in the construction of Michael D. Vose 1991): each place keeps itself up
+//! to a threshold and gives the rest to one other place, so that a choice is an even draw and one comparison. Weights
+//! are rounded to whole numbers and the table is built in whole numbers.
+
+/// Weight of the first place. Together with the most places of a catalogue it keeps all sums within 64 bits.
+const FIRST_WEIGHT: f64 = (1_u64 << 39) as f64;
+
+/// The table.
+#[derive(Debug, Clone)]
+pub(super) struct Zipf {
+    /// Per place: up to this draw it is the place itself, otherwise its alias.
+    places: Vec<(u64, u32)>,
+}
+
+impl Zipf {
+    /// A table for `count` places, 1 to 2^24.
+    pub(super) fn new(count: usize, exponent: f64) -> Self {
+        let weight =
+            |place: usize| ((FIRST_WEIGHT / (place as f64 + 1.0).powf(exponent)).round() as u128).max(1);
+        let weights: Vec<u128> = (0..count).map(weight).collect();
+        let total: u128 = weights.iter().sum();
+        let mut shares: Vec<u128> = weights.iter().map(|weight| weight * count as u128).collect();
+        let mut places: Vec<(u64, u32)> = (0..count).map(|place| (u64::MAX, place as u32)).collect();
+        let (mut small, mut large): (Vec<usize>, Vec<usize>) =
+            (0..count).partition(|place| shares[*place] < total);
+        while let (Some(&poor), Some(&rich)) = (small.last(), large.last()) {
+            small.pop();
+            places[poor] = (((shares[poor] << 64) / total) as u64, rich as u32);
+            shares[rich] -= total - shares[poor];
+            if shares[rich] < total {
+                large.pop();
+                small.push(rich);
+            }
+        }
+        Zipf { places }
+    }
+
+    /// The place for an even draw of a place and a random number.
+    #[inline]
+    pub(super) fn choose(&self, place: usize, random: u64) -> usize {
+        let (threshold, alias) = self.places[place];
+        if random <= threshold { place } else { alias as usize }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EventRandom;
+
+    #[test]
+    fn places_are_chosen_by_their_weight() {
+        for (count, exponent) in [(1, 1.0), (2, 0.5), (100, 1.0), (1000, 1.2)] {
+            let zipf = Zipf::new(count, exponent);
+            let mut chosen = vec![0_u32; count];
+            let draws = 400_000;
+            for number in 0..draws {
+                let random = EventRandom::new(3, number);
+                chosen[zipf.choose(random.below(0, count as u64) as usize, random.lane(1))] += 1;
+            }
+            let total: f64 = (1..=count).map(|place| (place as f64).powf(-exponent)).sum();
+            for (place, chosen) in chosen.iter().enumerate().take(10) {
+                let expected = draws as f64 * (place as f64 + 1.0).powf(-exponent) / total;
+                let deviation = (f64::from(*chosen) - expected).abs();
+                assert!(
+                    deviation < 5.0 * expected.sqrt() + 1.0,
+                    "place {place} of {count}: {chosen}, not {expected}"
+                );
+            }
+        }
+    }
+}
