@@ -1,0 +1,87 @@
+//! What is shown: one line a second, a marked line per event, a table at the end. Plain text, so that it reads the same in
+//! a terminal, in a file and in a bug report.
+
+use std::io::Write;
+use std::time::Instant;
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{CellAlignment, Table};
+
+use crate::watch::Moment;
+
+/// One figure of a moment, as text.
+type Figure = fn(&Moment) -> String;
+
+/// The terminal, and the time since the beginning.
+pub(crate) struct Screen {
+    began: Instant,
+}
+
+impl Screen {
+    pub(crate) fn new() -> Self {
+        Self { began: Instant::now() }
+    }
+
+    /// A line with the time in front.
+    pub(crate) fn say(&self, text: &str) {
+        let seconds = self.began.elapsed().as_secs();
+        // A closed terminal must not end the demo before its children are ended in order.
+        drop(writeln!(std::io::stdout(), "{:>3}:{:02}  {text}", seconds / 60, seconds % 60));
+    }
+
+    /// A line that stands out.
+    pub(crate) fn announce(&self, what: &str, text: &str) {
+        self.say(&format!("▶ {what:<9} {text}"));
+    }
+
+    /// The heads of the columns of [`Screen::show`].
+    pub(crate) fn heads(&self) {
+        self.say("  input/s  processed/s   backlog  event latency  parallelism");
+    }
+
+    pub(crate) fn show(&self, moment: &Moment) {
+        if let Some(problem) = &moment.problem {
+            return self
+                .say(&format!("        –            –         –              –            –  {problem}"));
+        }
+        self.say(&format!(
+            "{:>9}  {:>11}  {:>8}  {:>13}  {:>11}",
+            number(moment.input_per_s),
+            number(moment.processed_per_s),
+            number(moment.backlog_records),
+            latency(moment.event_latency_ms),
+            moment.parallelism.map_or("–".to_owned(), |p| p.to_string()),
+        ));
+    }
+
+    /// The figures of several moments side by side.
+    pub(crate) fn table(&self, columns: &[(&str, &Moment)]) {
+        let mut table = Table::new();
+        table.load_style(UTF8_FULL_CONDENSED);
+        table.set_header(std::iter::once("").chain(columns.iter().map(|(head, _)| *head)));
+        let rows: [(&str, Figure); 5] = [
+            ("input (records/s)", |m| number(m.input_per_s)),
+            ("processed (records/s)", |m| number(m.processed_per_s)),
+            ("backlog (records)", |m| number(m.backlog_records)),
+            ("event latency", |m| latency(m.event_latency_ms)),
+            ("parallelism", |m| m.parallelism.map_or("–".to_owned(), |p| p.to_string())),
+        ];
+        for (name, figure) in rows {
+            table.add_row(
+                std::iter::once(name.to_owned()).chain(columns.iter().map(|(_, moment)| figure(moment))),
+            );
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        drop(writeln!(std::io::stdout(), "\n{table}\n"));
+    }
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or("–".to_owned(), |value| format!("{value:.0}"))
+}
+
+fn latency(ms: Option<f64>) -> String {
+    ms.map_or("–".to_owned(), |ms| format!("{ms:.0} ms"))
+}

@@ -1,0 +1,220 @@
+//! What the demo plays: calm, load above capacity, a decision, a rescale, recovery.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use drop_client::DropClient;
+use job_config::State;
+use testbed::process::Process;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+
+use crate::screen::Screen;
+use crate::stage::Stage;
+use crate::watch::{Moment, Watch};
+
+/// The operator that the load is too much for, which the job document slows down on purpose.
+const OPERATOR: &str = "q7-bid-item";
+/// Events per second over all streams before and after the load is raised. One subtask manages some 1,200.
+const CALM_PER_S: u32 = 800;
+const LOAD_PER_S: u32 = 2_700;
+/// The policy's bound, and the one that recovery is measured by.
+const LATENCY_MAX_MS: f64 = 1_000.0;
+/// So many moments in a row under the bound count as recovered.
+const CALM_MOMENTS: usize = 3;
+
+const JOB_DEADLINE: Duration = Duration::from_secs(90);
+const RECOVERY_DEADLINE: Duration = Duration::from_secs(240);
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long the demo watches calm before the load is raised.
+const CALM: Duration = Duration::from_secs(20);
+
+/// The programs of the play, in the order in which they end.
+struct Cast(Vec<Process>);
+
+impl Cast {
+    /// The first program that has ended though it should not have.
+    fn check(&self) -> anyhow::Result<()> {
+        for process in &self.0 {
+            if let Some(status) = process.status() {
+                let tail = testbed::logs::tail(process.log_file(), 15);
+                bail!(
+                    "{} has ended ({status}); its log {} ends with:\n{tail}",
+                    process.name(),
+                    process.log_file().display()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn stop(self) {
+        for process in self.0 {
+            process.stop(STOP_DEADLINE).await;
+        }
+    }
+}
+
+/// Plays the whole story on a stage that is set. `Ok` only if the latency came back under its bound.
+pub(crate) async fn play(stage: &Stage, screen: &Screen, keep: bool) -> anyhow::Result<()> {
+    let mut cast = Cast(Vec::new());
+    let outcome = acts(stage, screen, &mut cast).await;
+    if outcome.is_ok() && keep {
+        addresses(stage, screen);
+        tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
+    }
+    cast.stop().await;
+    outcome
+}
+
+async fn acts(stage: &Stage, screen: &Screen, cast: &mut Cast) -> anyhow::Result<()> {
+    let mut watch = open(stage, screen, cast).await?;
+    let mut ticks = interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    wait_for_job(screen, cast, &mut watch, &mut ticks).await?;
+
+    let producer = stage
+        .write_config("event-producer.toml", include_str!("../../../configs/demo/event-producer.toml"))?;
+    let rescaler =
+        stage.write_config("rescaler.toml", include_str!("../../../configs/demo/rescaler.toml"))?;
+    let steps = format!("{CALM_PER_S}:{},{LOAD_PER_S}:3600", CALM.as_secs());
+    let program = stage.program("event-producer")?.arg("--config").arg(producer).arg("--steps").arg(steps);
+    cast.0.insert(0, stage.launch(&program)?);
+    cast.0.push(stage.launch(&stage.program("rescaler")?.args(["run", "--config"]).arg(rescaler))?);
+    screen.announce("LOAD", &format!("{CALM_PER_S} events/s, which parallelism 1 can bear"));
+    screen.heads();
+    let columns = watch_until_recovered(screen, cast, &mut watch, &mut ticks).await?;
+    screen.table(&[
+        ("calm", &columns.calm),
+        ("overloaded", &columns.overloaded),
+        ("recovered", &columns.recovered),
+    ]);
+    screen.say(&format!("recovered: event latency is back under {LATENCY_MAX_MS:.0} ms at the higher load"));
+    Ok(())
+}
+
+/// Starts drop and agent, publishes the first document.
+async fn open(stage: &Stage, screen: &Screen, cast: &mut Cast) -> anyhow::Result<Watch> {
+    let configs = [
+        ("config-drop", include_str!("../../../configs/demo/config-drop.toml")),
+        ("config-agent", include_str!("../../../configs/demo/config-agent.toml")),
+    ];
+    for (name, text) in configs {
+        let config = stage.write_config(&format!("{name}.toml"), text)?;
+        cast.0.push(stage.launch(&stage.program(name)?.arg("--config").arg(config))?);
+    }
+    let text = stage.localise(include_str!("../../../configs/demo/nexmark.toml"));
+    let document = job_config::JobDocument::parse(&text)?;
+    let drop = DropClient::new(stage.drop_url(), document.job().clone(), drop_client::Settings::default())?;
+    let deadline = Instant::now() + JOB_DEADLINE;
+    while let Err(error) = drop.put(&document, &drop_client::Precondition::Nothing).await {
+        cast.check()?;
+        ensure!(
+            Instant::now() < deadline,
+            "the config drop takes no document: {:#}",
+            anyhow::Error::from(error)
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    screen.announce("DOCUMENT", &format!("generation 1: {OPERATOR} at parallelism 1"));
+    let flink = flink::Client::new(&stage.testbed().flink_url(), flink::Settings::default())?;
+    Ok(Watch::new(flink, drop, OPERATOR))
+}
+
+async fn wait_for_job(
+    screen: &Screen,
+    cast: &Cast,
+    watch: &mut Watch,
+    ticks: &mut Interval,
+) -> anyhow::Result<()> {
+    let deadline = Instant::now() + JOB_DEADLINE;
+    watch.new_document().await;
+    while Instant::now() < deadline {
+        ticks.tick().await;
+        cast.check()?;
+        if tell_reports(screen, watch).await?.contains(&State::Running) {
+            return Ok(());
+        }
+    }
+    bail!("the job did not run within {} s; see logs/config-agent.log", JOB_DEADLINE.as_secs())
+}
+
+/// Shows new reports and returns their states; a failed change ends the demo.
+async fn tell_reports(screen: &Screen, watch: &mut Watch) -> anyhow::Result<Vec<State>> {
+    let mut states = Vec::new();
+    for report in watch.new_reports().await {
+        let text = format!("{:?}", report.state).to_lowercase();
+        let detail =
+            report.message.or(report.savepoint).map_or(String::new(), |detail| format!(": {detail}"));
+        screen.announce("AGENT", &format!("generation {}: {text}{detail}", report.generation));
+        ensure!(
+            report.state != State::Failed,
+            "the change to generation {} failed{detail}",
+            report.generation
+        );
+        states.push(report.state);
+    }
+    Ok(states)
+}
+
+struct Columns {
+    calm: Moment,
+    overloaded: Moment,
+    recovered: Moment,
+}
+
+async fn watch_until_recovered(
+    screen: &Screen,
+    cast: &Cast,
+    watch: &mut Watch,
+    ticks: &mut Interval,
+) -> anyhow::Result<Columns> {
+    let (deadline, raised_at) = (Instant::now() + RECOVERY_DEADLINE, Instant::now() + CALM);
+    let (mut calm, mut overloaded, mut is_raised) = (Moment::default(), None, false);
+    let (mut newest, mut rescaled, mut under_bound) = (Moment::default(), false, 0);
+    while Instant::now() < deadline {
+        ticks.tick().await;
+        cast.check()?;
+        if !is_raised && Instant::now() >= raised_at {
+            screen.announce(
+                "LOAD",
+                &format!("raised to {LOAD_PER_S} events/s, about twice what parallelism 1 can bear"),
+            );
+            is_raised = true;
+        }
+        if let Some(document) = watch.new_document().await {
+            screen.announce(
+                "DECISION",
+                &format!("generation {}: {}", document.generation(), document.reason()),
+            );
+            overloaded.get_or_insert(newest.clone());
+        }
+        let states = tell_reports(screen, watch).await?;
+        rescaled |= overloaded.is_some() && states.contains(&State::Running);
+        let moment = watch.moment().await;
+        screen.show(&moment);
+        let is_under = moment.event_latency_ms.is_some_and(|ms| ms < LATENCY_MAX_MS);
+        if !is_raised && moment.event_latency_ms.is_some() {
+            calm = moment.clone();
+        }
+        under_bound = if rescaled && is_under { under_bound + 1 } else { 0 };
+        if let (Some(overloaded), true) = (&overloaded, under_bound >= CALM_MOMENTS) {
+            return Ok(Columns { calm, overloaded: overloaded.clone(), recovered: moment });
+        }
+        newest = moment;
+    }
+    let what = match (overloaded.is_some(), rescaled) {
+        (false, _) => "the rescaler did not act; see logs/rescaler.log",
+        (true, false) => "the change was not carried out; see logs/config-agent.log",
+        (true, true) => "the latency did not come back under its bound",
+    };
+    bail!("not recovered within {} s: {what}", RECOVERY_DEADLINE.as_secs())
+}
+
+fn addresses(stage: &Stage, screen: &Screen) {
+    screen.say("everything keeps running until Ctrl-C:");
+    screen.say(&format!("  Flink   {}", stage.testbed().flink_url()));
+    screen.say(&format!("  Kafka   {}", stage.testbed().kafka_bootstrap()));
+    screen.say(&format!("  drop    {}/v1/jobs/nexmark/document", stage.drop_url()));
+    screen.say(&format!("  logs    {}", stage.work_dir().join("logs").display()));
+}

@@ -1,0 +1,115 @@
+//! Watching the loop from outside: the job through Flink's REST interface, changes through the drop.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use drop_client::{DropClient, Fetched};
+use job_config::{EntityTag, JobDocument, Report};
+use scaling::{Kind, Snapshot};
+use telemetry::{FlinkRest, Kinds, LatencyMetric, Sample, SampleError, Settings, summarise};
+
+/// Rates are differences over this many samples.
+const SAMPLES: usize = 4;
+
+/// What a person wants to know of one moment. Unknown figures are [`None`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Moment {
+    /// Records per second that come into being at the sources.
+    pub input_per_s: Option<f64>,
+    /// Records per second that the watched operator manages.
+    pub processed_per_s: Option<f64>,
+    /// Records that wait in Kafka.
+    pub backlog_records: Option<f64>,
+    /// Event latency of the query, in milliseconds.
+    pub event_latency_ms: Option<f64>,
+    /// Parallelism of the watched operator.
+    pub parallelism: Option<u32>,
+    /// Why there are no figures, if there are none.
+    pub problem: Option<String>,
+}
+
+/// An observer of one job that changes nothing.
+#[derive(Debug)]
+pub struct Watch {
+    source: FlinkRest,
+    settings: Settings,
+    samples: VecDeque<Sample>,
+    drop: DropClient,
+    operator: String,
+    known: Option<EntityTag>,
+    reports_seen: usize,
+}
+
+impl Watch {
+    /// Watches a job, one of its operators in particular.
+    pub fn new(flink: flink::Client, drop: DropClient, operator: &str) -> Self {
+        Self {
+            source: FlinkRest::new(flink, drop.job().as_str()),
+            settings: Settings {
+                warm_up: Duration::ZERO,
+                latency_metric: LatencyMetric::EventLatency,
+                kinds: Kinds::default(),
+            },
+            samples: VecDeque::new(),
+            drop,
+            operator: operator.to_owned(),
+            known: None,
+            reports_seen: 0,
+        }
+    }
+
+    /// The figures of now.
+    pub async fn moment(&mut self) -> Moment {
+        match self.source.sample().await {
+            Ok(sample) => self.samples.push_back(sample),
+            Err(error) => {
+                self.samples.clear();
+                let problem = match error {
+                    SampleError::Flink(error) => error.to_string(),
+                    SampleError::NoJob { .. } => "no job runs".to_owned(),
+                    other => other.to_string(),
+                };
+                return Moment { problem: Some(problem), ..Moment::default() };
+            }
+        }
+        while self.samples.len() > SAMPLES {
+            self.samples.pop_front();
+        }
+        match summarise(self.samples.make_contiguous(), 1, 1, &self.settings) {
+            Ok(snapshot) => self.figures(&snapshot),
+            Err(_) => Moment::default(),
+        }
+    }
+
+    fn figures(&self, snapshot: &Snapshot) -> Moment {
+        let sources = || snapshot.operators.iter().filter(|operator| operator.kind == Kind::Source);
+        let watched = snapshot.operator(&self.operator);
+        Moment {
+            input_per_s: sources().map(|source| source.arrival_rate_per_s).sum(),
+            processed_per_s: watched.and_then(|operator| operator.throughput_per_s),
+            backlog_records: sources().map(|source| source.backlog_records).sum(),
+            event_latency_ms: snapshot.queries.first().and_then(|query| query.overall_latency_ms),
+            parallelism: watched.map(|operator| operator.parallelism),
+            problem: None,
+        }
+    }
+
+    /// A document that was published since the last call.
+    pub async fn new_document(&mut self) -> Option<JobDocument> {
+        match self.drop.get(self.known.as_ref(), None).await {
+            Ok(Fetched::Document(current)) => {
+                self.known = Some(current.entity_tag.clone());
+                Some(current.document)
+            }
+            _ => None,
+        }
+    }
+
+    /// The reports that came since the last call.
+    pub async fn new_reports(&mut self) -> Vec<Report> {
+        let reports = self.drop.reports().await.unwrap_or_default();
+        let new = reports.get(self.reports_seen..).unwrap_or_default().to_vec();
+        self.reports_seen = self.reports_seen.max(reports.len());
+        new
+    }
+}

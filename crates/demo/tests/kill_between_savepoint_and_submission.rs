@@ -1,0 +1,77 @@
+//! Killing our programs in the middle of a rescale, on real Kafka and Flink, and starting them again.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Load, Loop, assert_same_rows};
+use drop_client::{Fetched, Precondition, Published};
+use jiff::Timestamp;
+use job_config::{Change, State};
+use tokio::time::{Instant, sleep};
+
+/// Goal: the agent and the drop are killed (`kill -9`) after the stop was asked for. The old job ends with its savepoint,
+/// nobody submits the new one. Started again, they finish the change: one submission per generation, the new parallelism,
+/// and every row once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_agent_finishes_what_it_began() -> anyhow::Result<()> {
+    let cluster = Loop::set().await?;
+    let config_drop = cluster.start("config-drop", &[])?;
+    let agent = cluster.start("config-agent", &[])?;
+    let replacements = [("idleness_ms = 10000", "idleness_ms = 0"), ("wait_us = 800", "wait_us = 20")];
+    cluster.publish_first(&replacements).await?;
+    cluster.await_report(1, State::Running, Duration::from_secs(90)).await?;
+
+    let load = Load::soon(&[(4000.0, 40.0)]);
+    let arguments = load.arguments();
+    let producer =
+        cluster.start("event-producer", &arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
+    sleep(Duration::from_secs(8)).await;
+    let old_job = cluster.running_job().await?.id;
+    publish_wider(&cluster).await?;
+    cluster.await_report(2, State::Stopping, Duration::from_secs(30)).await?;
+    agent.kill().await;
+    config_drop.kill().await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while cluster.flink.job(&old_job).await?.state != flink::JobState::Finished {
+        assert!(Instant::now() < deadline, "the old job did not end");
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(submissions(&cluster).await?, 1, "somebody submitted while nobody was there");
+
+    let _config_drop = cluster.start("config-drop", &[])?;
+    let agent = cluster.start("config-agent", &[])?;
+    cluster.await_report(2, State::Running, Duration::from_secs(90)).await?;
+    assert_eq!(submissions(&cluster).await?, 2);
+    assert_eq!(cluster.parallelism_of("q7-bid-item").await?, 3);
+
+    assert!(producer.wait().await.success(), "the producer's log: {}", producer.log_file().display());
+    cluster.await_all_consumed(&["auctionEvents", "bidEvents"], Duration::from_secs(120)).await?;
+    agent.stop(Duration::from_secs(5)).await;
+    cluster.drain(Duration::from_secs(60)).await?;
+    assert_same_rows(&cluster.committed("nexmark_results")?, &load.q7(1000, 60_000)?)?;
+    cluster.stage.strike().await;
+    Ok(())
+}
+
+/// How many jobs were ever submitted.
+async fn submissions(cluster: &Loop) -> anyhow::Result<usize> {
+    Ok(cluster.flink.jobs().await?.len())
+}
+
+async fn publish_wider(cluster: &Loop) -> anyhow::Result<()> {
+    let Fetched::Document(current) = cluster.drop.get(None, None).await? else {
+        anyhow::bail!("the drop has no document");
+    };
+    let change = Change {
+        parallelism: [("q7-bid-item".to_owned(), 3)].into(),
+        default_parallelism: None,
+        reason: "the test widens the join".to_owned(),
+        issued_at: Timestamp::now(),
+        expires_at: None,
+    };
+    let next = current.document.successor(&change)?;
+    let published = cluster.drop.put(&next, &Precondition::Replaces(current.entity_tag)).await?;
+    assert!(matches!(published, Published::Stored(_)));
+    Ok(())
+}

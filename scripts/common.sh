@@ -1,0 +1,41 @@
+# Sourced by the other scripts: where the tree is, what the machine must have, how the parts are built.
+# Shell, because it runs before anything of ours is built. Not meant to be run by itself.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# need PROGRAM REMEDY: ends with the remedy if the program is not there.
+need() {
+    command -v "$1" >/dev/null || { echo "$0: $1 is missing; $2" >&2; exit 1; }
+}
+
+check_machine() {
+    need cargo "install Rust 1.90 or newer from your distribution or with rustup"
+    need cc "install a C compiler and make (Debian: apt-get install build-essential)"
+    need make "install make (Debian: apt-get install build-essential)"
+    need java "install a JDK 17 (Debian: apt-get install openjdk-17-jdk-headless)"
+    need mvn "install Maven (Debian: apt-get install maven)"
+    local version
+    version=$(java -XshowSettings:properties -version 2>&1 | sed -n 's/.*java.specification.version = //p')
+    [ "${version%%.*}" -ge 17 ] 2>/dev/null || { echo "$0: Java $version is too old; a JDK 17 or newer is needed" >&2; exit 1; }
+}
+
+step() {
+    echo
+    echo "==> $*"
+}
+
+# The job's jar, unless it is newer than everything it is made of.
+build_job() {
+    local jar=flink-jobs/target/flink-jobs.jar
+    if [ -f "$jar" ] && [ -z "$(find flink-jobs/pom.xml flink-jobs/src/main -newer "$jar" -print -quit)" ]; then
+        return
+    fi
+    step "building the Flink job (Maven; the first time it downloads Flink's API)"
+    mvn --batch-mode --no-transfer-progress --file flink-jobs/pom.xml -DskipTests package
+}
+
+build_programs() {
+    step "building our programs (Cargo; the first time a few minutes)"
+    cargo build --locked --workspace --bins
+}

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# The one gate: formatting, lints, documentation, the tests of both languages, and the loop end to end on real Kafka and
+# Flink. The same command on a laptop and in continuous integration. Everything it downloads is cached outside the tree.
+#   --fast   leave out what starts Kafka and Flink
+
+source "$(dirname "$0")/common.sh"
+fast=
+case "${1:-}" in
+    "") ;;
+    --fast) fast=yes ;;
+    *) echo "usage: $0 [--fast]" >&2; exit 2 ;;
+esac
+check_machine
+
+step "formatting"
+cargo fmt --all -- --check
+
+step "the Flink jobs: build and tests (Surefire)"
+mvn --batch-mode --no-transfer-progress --file flink-jobs/pom.xml verify
+
+build_programs
+
+step "tests (cargo test)"
+if [ -n "$fast" ]; then
+    cargo test --locked --workspace --exclude demo --exclude testbed
+else
+    cargo test --locked --workspace
+fi
+
+step "lints (clippy)"
+cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
+
+step "documentation (rustdoc)"
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+
+step "all tests passed"
