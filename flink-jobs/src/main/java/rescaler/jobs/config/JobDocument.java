@@ -33,7 +33,7 @@ public record JobDocument(
 
     /** Metrics and artificial cost of one operator. */
     public OperatorSettings operatorSettings(String uid) {
-        return new OperatorSettings(metrics, work.getOrDefault(uid, WorkSettings.NONE));
+        return new OperatorSettings(metrics, work.getOrDefault(uid, WorkSettings.NONE), checkpoint.cachedKeys());
     }
 
     /**
@@ -56,9 +56,17 @@ public record JobDocument(
      */
     public record Source(long outOfOrdernessMs, long idlenessMs, long waitingBidHorizonMs) {}
 
-    /** @param directory a URI; absent: the cluster's own setting */
+    /**
+     * @param cachedKeys number of keys whose values each subtask of a keyed operator keeps as objects between checkpoints
+     * @param directory a URI; absent: the cluster's own setting
+     */
     public record Checkpoint(
-            long intervalMs, long minPauseMs, long timeoutMs, boolean incremental, Optional<String> directory) {}
+            long intervalMs,
+            long minPauseMs,
+            long timeoutMs,
+            boolean incremental,
+            int cachedKeys,
+            Optional<String> directory) {}
 
     public record Kafka(String bootstrapServers, String groupId, String resultTopic, String deadLetterTopic) {}
 

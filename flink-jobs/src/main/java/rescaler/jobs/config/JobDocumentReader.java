@@ -23,12 +23,14 @@ import java.util.regex.Pattern;
  */
 public final class JobDocumentReader {
     private static final long FORMAT = 1;
-    /** Longest duration a document may name: ten years. Keeps every sum of timestamps far from overflow. */
-    private static final long LONGEST_MS = 10L * 365 * 24 * 3600 * 1000;
+    private static final long LONGEST_MS = QueryOption.LONGEST_MS;
     /** Flink's own upper bound on key groups. */
     private static final int MOST_KEY_GROUPS = 1 << 15;
     /** A single record may cost at most a second. */
     private static final long MOST_WORK_MICROS = 1_000_000;
+
+    /** At some 300 bytes a key already far more than a task manager's heap. */
+    private static final int MOST_CACHED_KEYS = 100_000_000;
 
     private static final Pattern JOB_NAME = Pattern.compile("[a-z0-9][a-z0-9._-]{0,62}");
 
@@ -63,7 +65,7 @@ public final class JobDocumentReader {
                         root.requiredInteger("generation", 1, Long.MAX_VALUE),
                         instant(root, "issued_at", root.requiredText("issued_at")),
                         root.optionalText("expires_at").map(text -> instant(root, "expires_at", text)),
-                        root.requiredText("reason"),
+                        root.optionalText("reason").orElse(""),
                         benchmark,
                         parallelism(root.table("parallelism"), operators),
                         queries(root.table("queries"), benchmark),
@@ -169,20 +171,24 @@ public final class JobDocumentReader {
 
     private static QuerySettings querySettings(Query query, TomlTable entry) {
         Map<QueryOption, Long> options = new EnumMap<>(query.options());
-        options.replaceAll((option, fallback) -> entry.integer(option.key(), 1, LONGEST_MS, fallback));
+        options.replaceAll((option, fallback) -> entry.integer(option.key(), 1, option.highest(), fallback));
         entry.refuseUnknownKeys();
         checkSlide(entry, options, QueryOption.WINDOW_SLIDE_MS, QueryOption.WINDOW_SIZE_MS);
         checkSlide(entry, options, QueryOption.WINDOW_SLIDE_RECORDS, QueryOption.WINDOW_SIZE_RECORDS);
         return new QuerySettings(options);
     }
 
+    /** Also keeps a window's number of panes small: they are as long as the slide. */
     private static void checkSlide(
             TomlTable entry, Map<QueryOption, Long> options, QueryOption slide, QueryOption size) {
-        if (options.containsKey(slide) && options.get(slide) > options.get(size)) {
-            entry.problem(
-                    slide.key(),
-                    "is " + options.get(slide) + ", larger than `" + size.key() + "` = " + options.get(size)
-                            + ", so that records would fall between two windows; use at most the size");
+        if (!options.containsKey(slide)) {
+            return;
+        }
+        String values = "is " + options.get(slide) + " where `" + size.key() + "` = " + options.get(size);
+        if (options.get(slide) > options.get(size)) {
+            entry.problem(slide.key(), values + ", so that records would fall between two windows; use at most the size");
+        } else if (options.get(size) % options.get(slide) != 0) {
+            entry.problem(slide.key(), values + ", which is no multiple of it; use a slide that divides the size");
         }
     }
 
@@ -232,6 +238,7 @@ public final class JobDocumentReader {
                         table.integer("min_pause_ms", 0, LONGEST_MS, 1_000),
                         table.integer("timeout_ms", 10, LONGEST_MS, 120_000),
                         table.flag("incremental", true),
+                        (int) table.integer("cached_keys", 1, MOST_CACHED_KEYS, 16_384),
                         table.optionalText("directory"));
         table.refuseUnknownKeys();
         return checkpoint;

@@ -2,9 +2,13 @@ package rescaler.jobs.config;
 
 import java.io.Serializable;
 
-/** What every query operator is told, whatever it computes. */
-public record OperatorSettings(MetricSettings metrics, WorkSettings work) implements Serializable {
+/**
+ * What every query operator is told, whatever it computes.
+ *
+ * @param cachedKeys number of keys whose values each subtask keeps as objects
+ */
+public record OperatorSettings(MetricSettings metrics, WorkSettings work, int cachedKeys) implements Serializable {
     /** Neither metrics nor artificial cost. */
     public static final OperatorSettings PLAIN =
-            new OperatorSettings(new MetricSettings(false, 10_000), WorkSettings.NONE);
+            new OperatorSettings(new MetricSettings(false, 10_000), WorkSettings.NONE, 1_000);
 }

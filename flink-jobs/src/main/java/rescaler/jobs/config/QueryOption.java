@@ -2,20 +2,32 @@ package rescaler.jobs.config;
 
 /** What a document may set in a query's table. */
 public enum QueryOption {
-    WINDOW_SIZE_MS("window_size_ms"),
-    WINDOW_SLIDE_MS("window_slide_ms"),
-    WINDOW_SIZE_RECORDS("window_size_records"),
-    WINDOW_SLIDE_RECORDS("window_slide_records"),
+    WINDOW_SIZE_MS("window_size_ms", QueryOption.LONGEST_MS),
+    WINDOW_SLIDE_MS("window_slide_ms", QueryOption.LONGEST_MS),
+    WINDOW_SIZE_RECORDS("window_size_records", QueryOption.MOST_RECORDS),
+    WINDOW_SLIDE_RECORDS("window_slide_records", QueryOption.MOST_RECORDS),
     /** How long (event time) a key without news keeps its state, where no window ends it. */
-    STATE_TTL_MS("state_ttl_ms");
+    STATE_TTL_MS("state_ttl_ms", QueryOption.LONGEST_MS);
+
+    /** Longest duration a document may name: ten years. Keeps every sum of timestamps far from overflow. */
+    static final long LONGEST_MS = 10L * 365 * 24 * 3600 * 1000;
+    /** Largest window by number: its values must fit into one key's state. */
+    private static final long MOST_RECORDS = 1_000_000;
 
     private final String key;
+    private final long highest;
 
-    QueryOption(String key) {
+    QueryOption(String key, long highest) {
         this.key = key;
+        this.highest = highest;
     }
 
     public String key() {
         return key;
+    }
+
+    /** The largest value a document may give; the smallest is always 1. */
+    long highest() {
+        return highest;
     }
 }

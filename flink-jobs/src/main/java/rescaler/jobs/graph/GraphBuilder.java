@@ -2,6 +2,7 @@ package rescaler.jobs.graph;
 
 import java.util.EnumMap;
 import java.util.Map;
+import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.streaming.api.datastream.ConnectedStreams;
 import org.apache.flink.streaming.api.datastream.DataStream;
@@ -28,6 +29,9 @@ import rescaler.jobs.state.RecordType;
  * default, which depends on the parallelism at submission and could not be rescaled in place.
  */
 public final class GraphBuilder {
+    /** A result: a JSON object in UTF-8. */
+    public static final TypeInformation<byte[]> ROW = PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO;
+
     private final JobDocument document;
     private final Sources sources;
     private final Sinks sinks;
@@ -39,8 +43,11 @@ public final class GraphBuilder {
         this.sinks = new Sinks(document);
     }
 
-    public boolean isEnabled(Query query) {
-        return document.queries().containsKey(query);
+    /** Builds a query if the document switches it on. */
+    public void ifEnabled(Query query, Runnable build) {
+        if (document.queries().containsKey(query)) {
+            build.run();
+        }
     }
 
     public long option(Query query, QueryOption option) {

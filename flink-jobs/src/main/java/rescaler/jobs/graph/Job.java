@@ -11,6 +11,7 @@ import org.apache.flink.core.execution.CheckpointingMode;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import rescaler.jobs.config.JobDocument;
 import rescaler.jobs.nexmark.NexmarkGraph;
+import rescaler.jobs.psm.PsmGraph;
 
 /**
  * A job document as a Flink job: settings, then the graph of its queries.
@@ -28,7 +29,7 @@ public final class Job {
         GraphBuilder graph = new GraphBuilder(environment, document, bounded);
         switch (document.benchmark()) {
             case NEXMARK -> new NexmarkGraph(graph).build();
-            case PSM -> throw new IllegalStateException("no query of this benchmark exists");
+            case PSM -> new PsmGraph(graph).build();
         }
         graph.writeDeadLetters();
     }

@@ -12,8 +12,10 @@ import rescaler.jobs.config.OperatorSettings;
  * The metrics every query operator has, in the operator's own group and under the same names everywhere.
  *
  * <p>Counts are exact. Times are taken for one record in sixteen on average, at random distances, because two readings of
- * the clock for each would cost several per cent of a fast operator's throughput. With an artificial cost every record
- * is timed: such an operator sleeps in naps that pay for many records at once, which a sample would see or miss.
+ * the clock for each would cost several per cent of a fast operator's throughput. A timed record counts as often as there
+ * were records since the one before, so that records and window firings have their true shares in a mean. With an
+ * artificial cost every record is timed: such an operator sleeps in naps that pay for many records at once, which a
+ * sample would see or miss.
  *
  * <p>Names: {@code latency} (µs), {@code waitingTime} (ms), {@code throughput} (records/s over one histogram window) and
  * {@code throughputCount}, {@code windowSize} (records), {@code parallelism}, {@code overallLatency} and {@code
@@ -35,6 +37,8 @@ public final class OperatorProbe {
     private final WindowedHistogram latency;
     private final WindowedHistogram waitingTime;
     private long firings;
+    private long timedWeight = 1;
+    private long nextWeight = 1;
     private long recordsUntilTimed = 1;
 
     /**
@@ -108,11 +112,13 @@ public final class OperatorProbe {
         if (!enabled || --recordsUntilTimed > 0) {
             return NOT_TIMED;
         }
-        recordsUntilTimed = timeEverything ? 1 : ThreadLocalRandom.current().nextInt(1, 2 * SAMPLE_DISTANCE);
+        timedWeight = nextWeight;
+        nextWeight = timeEverything ? 1 : ThreadLocalRandom.current().nextInt(1, 2 * SAMPLE_DISTANCE);
+        recordsUntilTimed = nextWeight;
         long now = System.nanoTime();
         long waitedMs = System.currentTimeMillis() - ingestionTime;
-        waitingTime.update(waitedMs, now);
-        inputs[input].waitingTime.update(waitedMs, now);
+        waitingTime.update(waitedMs, timedWeight, now);
+        inputs[input].waitingTime.update(waitedMs, timedWeight, now);
         return now == NOT_TIMED ? 1 : now;
     }
 
@@ -120,8 +126,8 @@ public final class OperatorProbe {
     public void end(int input, long begun) {
         if (begun != NOT_TIMED) {
             long now = System.nanoTime();
-            latency.update(now - begun, now);
-            inputs[input].latency.update(now - begun, now);
+            latency.update(now - begun, timedWeight, now);
+            inputs[input].latency.update(now - begun, timedWeight, now);
         }
     }
 
@@ -135,7 +141,7 @@ public final class OperatorProbe {
         if (enabled) {
             firings++;
             long now = System.nanoTime();
-            latency.update(now - begun, now);
+            latency.update(now - begun, 1, now);
         }
     }
 

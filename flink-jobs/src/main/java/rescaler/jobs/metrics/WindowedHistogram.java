@@ -40,15 +40,21 @@ public final class WindowedHistogram implements Histogram {
 
     @Override
     public void update(long value) {
-        update(value, System.nanoTime());
+        update(value, 1, System.nanoTime());
     }
 
-    /** Records a value (negative ones count as 0), {@code nowNanos} being the current {@link System#nanoTime}. */
-    public synchronized void update(long value, long nowNanos) {
+    /**
+     * Records a value that stands for several.
+     *
+     * @param value negative ones count as 0
+     * @param weight how many values this one stands for, at least 1
+     * @param nowNanos the current {@link System#nanoTime}
+     */
+    public synchronized void update(long value, long weight, long nowNanos) {
         rotate(nowNanos);
-        current.add(Math.max(0, value));
-        valueCount++;
-        valueSum += Math.max(0, value);
+        current.add(Math.max(0, value), weight);
+        valueCount += weight;
+        valueSum += (double) Math.max(0, value) * weight;
     }
 
     /** How many values were recorded since the start. */
@@ -99,9 +105,9 @@ public final class WindowedHistogram implements Histogram {
         private final org.HdrHistogram.Histogram values = new org.HdrHistogram.Histogram(SIGNIFICANT_DIGITS);
         private double sum;
 
-        void add(long value) {
-            values.recordValue(value);
-            sum += value;
+        void add(long value, long weight) {
+            values.recordValueWithCount(value, weight);
+            sum += (double) value * weight;
         }
 
         void add(WindowContent other) {

@@ -13,11 +13,11 @@ import org.apache.flink.runtime.state.VoidNamespace;
 import org.apache.flink.runtime.state.VoidNamespaceSerializer;
 import org.apache.flink.streaming.api.operators.InternalTimer;
 import org.apache.flink.streaming.api.operators.InternalTimerService;
-import org.apache.flink.streaming.api.operators.Triggerable;
 import org.apache.flink.streaming.api.operators.TwoInputStreamOperator;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import rescaler.jobs.config.OperatorSettings;
 import rescaler.jobs.events.Bid;
+import rescaler.jobs.operators.EventTimer;
 import rescaler.jobs.operators.MeasuredOperator;
 import rescaler.jobs.state.CachedState;
 
@@ -38,9 +38,6 @@ import rescaler.jobs.state.CachedState;
 abstract class AuctionBidOperator<A, OUT> extends MeasuredOperator<OUT>
         implements TwoInputStreamOperator<A, Bid, OUT> {
     private static final long serialVersionUID = 1L;
-
-    /** Auctions kept as objects; some 150 bytes each. More are open at a time only at very high rates. */
-    private static final int CACHED_AUCTIONS = 16_384;
 
     private final long waitingBidHorizonMs;
 
@@ -70,14 +67,14 @@ abstract class AuctionBidOperator<A, OUT> extends MeasuredOperator<OUT>
     protected abstract OpenAuction bid(OpenAuction auction, Bid bid);
 
     /** The auction's end has come and nothing more can count. */
-    protected abstract void ended(OpenAuction auction);
+    protected abstract void ended(long auctionId, OpenAuction auction);
 
     @Override
     public void initializeState(StateInitializationContext context) throws Exception {
         super.initializeState(context);
         ValueState<OpenAuction> state = context.getKeyedStateStore()
                 .getState(new ValueStateDescriptor<>("auction", OpenAuction.TYPE.serializer()));
-        auctions = new CachedState<>(this, state, CACHED_AUCTIONS);
+        auctions = new CachedState<>(this, state, settings().cachedKeys());
         waitingBids = context.getKeyedStateStore()
                 .getListState(new ListStateDescriptor<>("waiting-bids", Bid.TYPE.serializer()));
     }
@@ -86,7 +83,7 @@ abstract class AuctionBidOperator<A, OUT> extends MeasuredOperator<OUT>
     public void open() throws Exception {
         super.open();
         auctionEnds = getInternalTimerService(
-                "auction-ends", VoidNamespaceSerializer.INSTANCE, (EventTimer<Long>) timer -> endAuction());
+                "auction-ends", VoidNamespaceSerializer.INSTANCE, (EventTimer<Long>) this::endAuction);
         bidHorizons = getInternalTimerService(
                 "bid-horizons", VoidNamespaceSerializer.INSTANCE, (EventTimer<Long>) this::expireBids);
         expiredBids = probe.counter("expiredBids");
@@ -150,11 +147,11 @@ abstract class AuctionBidOperator<A, OUT> extends MeasuredOperator<OUT>
         return bid(auction, bid);
     }
 
-    private void endAuction() throws Exception {
+    private void endAuction(InternalTimer<Long, VoidNamespace> timer) throws Exception {
         OpenAuction auction = auctions.get();
         if (auction != null) {
             long begun = probe.beginFiring();
-            ended(auction);
+            ended(timer.getKey(), auction);
             auctions.remove();
             probe.endFiring(begun);
         }
@@ -177,14 +174,5 @@ abstract class AuctionBidOperator<A, OUT> extends MeasuredOperator<OUT>
     public void snapshotState(StateSnapshotContext context) throws Exception {
         auctions.flush();
         super.snapshotState(context);
-    }
-
-    /** Timers in event time only. */
-    @FunctionalInterface
-    private interface EventTimer<K> extends Triggerable<K, VoidNamespace> {
-        @Override
-        default void onProcessingTime(InternalTimer<K, VoidNamespace> timer) {
-            throw new IllegalStateException("no timer in processing time is ever registered");
-        }
     }
 }

@@ -32,7 +32,7 @@ final class BidItemOperator extends AuctionBidOperator<Auction, ItemBid> {
     }
 
     @Override
-    protected void ended(OpenAuction auction) {
+    protected void ended(long auctionId, OpenAuction auction) {
         // Every bid was passed on when it came.
     }
 }

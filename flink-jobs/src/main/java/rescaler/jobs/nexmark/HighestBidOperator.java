@@ -5,6 +5,7 @@ import org.apache.flink.core.memory.DataInputView;
 import org.apache.flink.core.memory.DataOutputView;
 import rescaler.jobs.config.OperatorSettings;
 import rescaler.jobs.operators.AllWindowOperator;
+import rescaler.jobs.operators.Fired;
 import rescaler.jobs.operators.JsonRow;
 import rescaler.jobs.operators.StoredPane;
 import rescaler.jobs.operators.Windows;

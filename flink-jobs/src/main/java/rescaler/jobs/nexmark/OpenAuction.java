@@ -4,6 +4,7 @@ import java.io.IOException;
 import org.apache.flink.core.memory.DataInputView;
 import org.apache.flink.core.memory.DataOutputView;
 import rescaler.jobs.events.Auction;
+import rescaler.jobs.events.Bid;
 import rescaler.jobs.state.RecordFormat;
 import rescaler.jobs.state.RecordType;
 
@@ -16,8 +17,7 @@ import rescaler.jobs.state.RecordType;
  * @param end bids at or after this moment count nowhere, ms since the epoch
  * @param price highest price so far, or the initial price while nobody has bid, cents
  * @param hasBid whether somebody has bid
- * @param newestTimestamp of the auction and the bids that counted, ms since the epoch
- * @param newestIngestionTime of the auction and the bids that counted, ms since the epoch
+ * @param newestIngestionTime of the auction and the highest bid, ms since the epoch
  */
 record OpenAuction(
         long timestamp,
@@ -26,7 +26,6 @@ record OpenAuction(
         long end,
         long price,
         boolean hasBid,
-        long newestTimestamp,
         long newestIngestionTime) {
     static final RecordType<OpenAuction> TYPE = RecordType.of(OpenAuction.class, new Format());
 
@@ -39,8 +38,19 @@ record OpenAuction(
                 auction.end(),
                 auction.initialPrice(),
                 false,
-                auction.timestamp(),
                 auction.ingestionTime());
+    }
+
+    /** The same auction with a new highest bid. */
+    OpenAuction withBid(Bid bid) {
+        return new OpenAuction(
+                timestamp,
+                subject,
+                start,
+                end,
+                bid.price(),
+                true,
+                Math.max(newestIngestionTime, bid.ingestionTime()));
     }
 
     /** The fields in their order. */
@@ -60,7 +70,6 @@ record OpenAuction(
             out.writeLong(auction.end);
             out.writeLong(auction.price);
             out.writeBoolean(auction.hasBid);
-            out.writeLong(auction.newestTimestamp);
             out.writeLong(auction.newestIngestionTime);
         }
 
@@ -73,7 +82,6 @@ record OpenAuction(
                     in.readLong(),
                     in.readLong(),
                     in.readBoolean(),
-                    in.readLong(),
                     in.readLong());
         }
     }

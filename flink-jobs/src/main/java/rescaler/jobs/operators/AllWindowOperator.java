@@ -70,9 +70,6 @@ public abstract class AllWindowOperator<IN, P> extends MeasuredOperator<byte[]>
      */
     protected abstract Fired fire(long windowEnd, Iterable<P> contents);
 
-    /** What a fired window held. */
-    public record Fired(long records, long newestIngestionTime) {}
-
     @Override
     public void initializeState(StateInitializationContext context) throws Exception {
         super.initializeState(context);

@@ -25,6 +25,10 @@ public abstract class MeasuredOperator<OUT> extends AbstractStreamOperator<OUT> 
         this.inputCount = inputCount;
     }
 
+    protected final OperatorSettings settings() {
+        return settings;
+    }
+
     @Override
     public void open() throws Exception {
         super.open();

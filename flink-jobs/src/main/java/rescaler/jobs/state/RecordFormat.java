@@ -2,7 +2,10 @@ package rescaler.jobs.state;
 
 import java.io.IOException;
 import java.io.Serializable;
+import java.io.UncheckedIOException;
+import org.apache.flink.core.memory.DataInputDeserializer;
 import org.apache.flink.core.memory.DataInputView;
+import org.apache.flink.core.memory.DataOutputSerializer;
 import org.apache.flink.core.memory.DataOutputView;
 
 /**
@@ -24,5 +27,16 @@ public interface RecordFormat<T> extends Serializable {
     /** A copy that shares nothing changeable with the value; the value itself where nothing can change. */
     default T copy(T value) {
         return value;
+    }
+
+    /** A copy by way of the bytes, for {@link #copy} of values that change. RocksDB never asks for one. */
+    default T copyThroughBytes(T value) {
+        try {
+            DataOutputSerializer out = new DataOutputSerializer(128);
+            write(value, out);
+            return read(version(), new DataInputDeserializer(out.getCopyOfBuffer()));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 }

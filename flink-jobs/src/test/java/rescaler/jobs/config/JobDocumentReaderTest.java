@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
@@ -28,6 +29,24 @@ class JobDocumentReaderTest {
         assertEquals(10_000, document.queries().get(Query.NEXMARK_Q7).get(QueryOption.WINDOW_SIZE_MS));
         assertEquals(JobDocument.Delivery.EXACTLY_ONCE, document.sink().delivery());
         assertEquals(WorkSettings.NONE, document.operatorSettings("q7-bid-item").work());
+    }
+
+    @Test
+    void theOtherExampleIsAcceptedWithEveryQuery() throws Exception {
+        JobDocument document =
+                JobDocumentReader.read(Files.readString(Path.of("..", "configs", "jobs", "psm.toml")));
+        assertEquals(Query.of(Benchmark.PSM), List.copyOf(document.queries().keySet()));
+    }
+
+    /** The examples show each option with the value it has where the document is silent. */
+    @Test
+    void theExamplesShowTheDefaults() throws Exception {
+        for (String name : List.of("nexmark", "psm")) {
+            String text = Files.readString(Path.of("..", "configs", "jobs", name + ".toml"));
+            JobDocument document = JobDocumentReader.read(text.replace("enabled = false", "enabled = true"));
+            document.queries().forEach((query, settings) -> assertEquals(query.options(), settings.options()));
+            assertEquals(16_384, document.checkpoint().cachedKeys());
+        }
     }
 
     @Test
@@ -60,9 +79,13 @@ class JobDocumentReaderTest {
         refused("q7-bid-item = 1", "q7-bid-items = 1", "`parallelism.operators.q7-bid-items`", "use one of source-");
         refused("q7-bid-item = 1", "q7-highest-bid = 2", "`parallelism.operators.q7-highest-bid`", "remove the key");
         refused("enabled = true\nwindow", "enabled = false\nwindow", "`queries.*`", "[queries.q7]");
-        refused("window_size_ms = 10000", "window_size_ms = 0", "`queries.q7.window_size_ms`", "from 1");
-        refused("window_size_ms = 10000", "window_slide_ms = 1", "`queries.q7.window_slide_ms`", "window_size_ms");
+        refused("window_size_ms = 60000", "window_size_ms = 0", "`queries.q8.window_size_ms`", "from 1");
+        refused("window_size_ms = 60000", "window_slide_ms = 1", "`queries.q8.window_slide_ms`", "window_size_ms");
+        refused("window_slide_ms = 1000 ", "window_slide_ms = 20000 ", "`queries.q5.window_slide_ms`", "at most the size");
+        refused("window_slide_ms = 1000 ", "window_slide_ms = 3000 ", "`queries.q5.window_slide_ms`", "divides the size");
+        refused("window_slide_records = 1 ", "window_slide_records = 11 ", "`queries.q6.window_slide_records`", "at most");
         refused("[queries.q7]", "[queries.q77]", "`queries.q77`", "q7");
+        refused("cached_keys = 16384", "cached_keys = 0", "`checkpoint.cached_keys`", "from 1");
         refused("idleness_ms = 10000", "idleness_ms = -5", "`source.idleness_ms`", "from 0");
         refused("idleness_ms = 10000", "idle_ms = 5", "`source.idle_ms`", "idleness_ms");
         refused("incremental = true", "incremental = 1", "`checkpoint.incremental`", "true or false");

@@ -16,7 +16,7 @@ class WindowedHistogramTest {
     @Test
     void valuesAreShownInTheirUnit() {
         for (int value = 1; value <= 100; value++) {
-            histogram.update(value * 1000, start);
+            histogram.update(value * 1000, 1, start);
         }
         HistogramStatistics statistics = histogram.statistics(start);
         assertEquals(50.5, statistics.getMean(), 1e-9);
@@ -28,7 +28,7 @@ class WindowedHistogramTest {
 
     @Test
     void aValueIsForgottenAfterTwoWindows() {
-        histogram.update(5000, start);
+        histogram.update(5000, 1, start);
         assertEquals(1, histogram.statistics(start + 3 * WINDOW_NANOS / 2).size());
         assertEquals(0, histogram.statistics(start + 5 * WINDOW_NANOS / 2).size());
         assertEquals(0, histogram.statistics(start + 5 * WINDOW_NANOS / 2).getMean());
@@ -36,11 +36,19 @@ class WindowedHistogramTest {
 
     @Test
     void aLongSilenceForgetsBothWindowsAtOnce() {
-        histogram.update(5000, start);
-        histogram.update(9000, start + 10 * WINDOW_NANOS);
+        histogram.update(5000, 1, start);
+        histogram.update(9000, 1, start + 10 * WINDOW_NANOS);
         HistogramStatistics statistics = histogram.statistics(start + 10 * WINDOW_NANOS);
         assertEquals(1, statistics.size());
         assertEquals(9, statistics.getMean());
+    }
+
+    @Test
+    void aValueCanStandForSeveral() {
+        histogram.update(1000, 9, start);
+        histogram.update(11_000, 1, start);
+        assertEquals(2, histogram.statistics(start).getMean());
+        assertEquals(1, histogram.statistics(start).getQuantile(0.9), 0.1);
     }
 
     @Test
@@ -55,8 +63,8 @@ class WindowedHistogramTest {
 
     @Test
     void negativeAndHugeValuesDoNoHarm() {
-        histogram.update(-5, start);
-        histogram.update(Long.MAX_VALUE / 4, start);
+        histogram.update(-5, 1, start);
+        histogram.update(Long.MAX_VALUE / 4, 1, start);
         assertEquals(0, histogram.statistics(start).getMin());
         assertEquals(2, histogram.statistics(start).size());
     }

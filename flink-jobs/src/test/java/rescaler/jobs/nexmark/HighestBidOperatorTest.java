@@ -14,7 +14,7 @@ import rescaler.jobs.config.WorkSettings;
 /** Goal: one row for each window with a bid in it, the highest bid's, also across a restart. */
 class HighestBidOperatorTest {
     private static final OperatorSettings MEASURED =
-            new OperatorSettings(new MetricSettings(true, 1000), WorkSettings.NONE);
+            new OperatorSettings(new MetricSettings(true, 1000), WorkSettings.NONE, 1_000);
 
     @Test
     void theHighestBidWins() throws Exception {

@@ -1,0 +1,122 @@
+package rescaler.jobs.nexmark;
+
+import java.io.IOException;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.Deque;
+import java.util.Iterator;
+import java.util.List;
+import org.apache.flink.core.memory.DataInputView;
+import org.apache.flink.core.memory.DataOutputView;
+import rescaler.jobs.state.RecordFormat;
+import rescaler.jobs.state.RecordType;
+
+/** A seller's last closing prices, and closed auctions whose turn has not come yet. */
+final class SellerHistory {
+    static final RecordType<SellerHistory> TYPE = RecordType.of(SellerHistory.class, new Format());
+
+    private static final Comparator<ClosedAuction> BY_END =
+            Comparator.comparingLong(ClosedAuction::end).thenComparingLong(ClosedAuction::auctionId);
+
+    private final List<ClosedAuction> pending = new ArrayList<>(1);
+    private final Deque<Long> prices = new ArrayDeque<>(4);
+    private long sinceFiring;
+    private long newestEnd = Long.MIN_VALUE;
+
+    /** End of the newest auction, ms since the epoch. */
+    long newestEnd() {
+        return newestEnd;
+    }
+
+    void add(ClosedAuction closed) {
+        pending.add(closed);
+        newestEnd = Math.max(newestEnd, closed.end());
+    }
+
+    /** Takes the auctions that ended by then, in the order of their ends and, of the same end, of their ids. */
+    List<ClosedAuction> takeEndedBy(long time) {
+        List<ClosedAuction> ended = new ArrayList<>(pending.size());
+        for (Iterator<ClosedAuction> left = pending.iterator(); left.hasNext(); ) {
+            ClosedAuction closed = left.next();
+            if (closed.end() <= time) {
+                ended.add(closed);
+                left.remove();
+            }
+        }
+        ended.sort(BY_END);
+        return ended;
+    }
+
+    /** Moves the window on by one price. Whether it fires: it does once for each {@code slide} prices. */
+    boolean slide(long price, long size, long slide) {
+        prices.addLast(price);
+        if (prices.size() > size) {
+            prices.removeFirst();
+        }
+        sinceFiring++;
+        if (sinceFiring < slide) {
+            return false;
+        }
+        sinceFiring = 0;
+        return true;
+    }
+
+    /** Prices in the window. */
+    int size() {
+        return prices.size();
+    }
+
+    double average() {
+        long sum = 0;
+        for (long price : prices) {
+            sum += price;
+        }
+        return (double) sum / prices.size();
+    }
+
+    /** A seller in state. */
+    public static final class Format implements RecordFormat<SellerHistory> {
+        private static final long serialVersionUID = 1L;
+        private static final ClosedAuction.Format CLOSED = new ClosedAuction.Format();
+
+        @Override
+        public int version() {
+            return 1;
+        }
+
+        @Override
+        public void write(SellerHistory history, DataOutputView out) throws IOException {
+            out.writeLong(history.sinceFiring);
+            out.writeLong(history.newestEnd);
+            out.writeInt(history.prices.size());
+            for (long price : history.prices) {
+                out.writeLong(price);
+            }
+            out.writeInt(history.pending.size());
+            for (ClosedAuction closed : history.pending) {
+                CLOSED.write(closed, out);
+            }
+        }
+
+        @Override
+        public SellerHistory read(int version, DataInputView in) throws IOException {
+            SellerHistory history = new SellerHistory();
+            history.sinceFiring = in.readLong();
+            history.newestEnd = in.readLong();
+            for (int left = in.readInt(); left > 0; left--) {
+                history.prices.addLast(in.readLong());
+            }
+            for (int left = in.readInt(); left > 0; left--) {
+                history.pending.add(CLOSED.read(1, in));
+            }
+            return history;
+        }
+
+        /** Histories change, so a copy goes through their bytes. */
+        @Override
+        public SellerHistory copy(SellerHistory history) {
+            return copyThroughBytes(history);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+package rescaler.jobs.operators;
+
+import org.apache.flink.runtime.state.VoidNamespace;
+import org.apache.flink.streaming.api.operators.InternalTimer;
+import org.apache.flink.streaming.api.operators.Triggerable;
+
+/** What an operator does when event time reaches a timer; the jobs have no timers in processing time. */
+@FunctionalInterface
+public interface EventTimer<K> extends Triggerable<K, VoidNamespace> {
+    @Override
+    default void onProcessingTime(InternalTimer<K, VoidNamespace> timer) {
+        throw new IllegalStateException("no timer in processing time is ever registered");
+    }
+}
