@@ -183,8 +183,8 @@ impl Fetch<'_> {
                 downloaded.count(&line);
             }
             (self.progress)(&format!(
-                "{}: mvn is at work, {} jars ({:.0} MB) downloaded so far",
-                set.name, downloaded.jars, downloaded.megabytes
+                "{}: mvn is at work, {} files ({:.0} MB) downloaded so far",
+                set.name, downloaded.files, downloaded.megabytes
             ));
         }
     }
@@ -194,10 +194,10 @@ impl Fetch<'_> {
     }
 }
 
-/// Jars counted from Maven's own lines.
-#[derive(Debug, Default, PartialEq)]
+/// Files counted from Maven's own lines: the jars, the poms that lead to them, and Maven's plugins.
+#[derive(Debug, Default)]
 struct Downloaded {
-    jars: u32,
+    files: u32,
     megabytes: f64,
 }
 
@@ -205,11 +205,8 @@ impl Downloaded {
     /// A line such as `[INFO] Downloaded from central: https://host/a.jar (6.7 MB at 4.3 MB/s)`; others do not count.
     fn count(&mut self, line: &str) {
         let Some((_, rest)) = line.split_once("Downloaded from ") else { return };
-        let Some((address, size)) = rest.split_once(" (") else { return };
-        if !address.ends_with(".jar") {
-            return;
-        }
-        self.jars += 1;
+        let Some((_address, size)) = rest.split_once(" (") else { return };
+        self.files += 1;
         let mut words = size.split(' ');
         let number = words.next().and_then(|word| word.parse::<f64>().ok()).unwrap_or(0.0);
         let unit = match words.next() {
@@ -242,17 +239,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_finished_jars_are_counted() {
+    fn only_finished_downloads_are_counted() {
         let mut downloaded = Downloaded::default();
         for line in [
             "[INFO] Downloading from central: https://host/a.jar",
-            "[INFO] Downloaded from central: https://host/a.pom (20 kB at 300 kB/s)",
+            "[INFO] Downloaded from central: https://host/a.pom (750 B at 30 kB/s)",
             "[INFO] Downloaded from central: https://host/a.jar (6.5 MB at 4.3 MB/s)",
             "[INFO] Downloaded from central: https://host/b.jar (500 kB at 4.3 MB/s)",
         ] {
             downloaded.count(line);
         }
-        assert_eq!(downloaded, Downloaded { jars: 2, megabytes: 7.0 });
+        assert_eq!((downloaded.files, downloaded.megabytes.round()), (3, 7.0));
     }
 
     #[test]

@@ -98,14 +98,16 @@ async fn a_testbed_serves_grows_shrinks_and_ends() {
     assert_eq!(control::down(&work_dir, SOON).await.unwrap(), Down::NotUp);
 }
 
-/// Ends a detached testbed even if the test fails.
-struct Detached(PathBuf);
+/// Ends whatever the state file names, even if the test fails.
+struct Leftovers(PathBuf);
 
-impl Drop for Detached {
+impl Drop for Leftovers {
     fn drop(&mut self) {
         if let Ok(Some(state)) = State::read(&self.0.join("state.json")) {
-            // Its children die with it.
-            let _gone = state.supervisor.signal(Signal::SIGKILL);
+            let services = state.services.iter().map(|service| service.process);
+            for process in std::iter::once(state.supervisor).chain(services) {
+                let _gone = process.signal(Signal::SIGKILL);
+            }
         }
     }
 }
@@ -125,6 +127,7 @@ fn said(output: &Output) -> String {
 async fn nothing_outlives_a_killed_supervisor() {
     let folder = tempfile::tempdir().unwrap();
     let work_dir = folder.path().join("work");
+    let _leftovers = Leftovers(work_dir.clone());
     let up = Program::new("up", env!("CARGO_BIN_EXE_testbed"), folder.path().join("up.log"));
     let up = up.arg("--work").arg(&work_dir).args(["up", "--task-managers", "1"]);
     let supervisor = Launcher::new().unwrap().launch(&up).unwrap();
@@ -146,7 +149,6 @@ async fn nothing_outlives_a_killed_supervisor() {
     let status = command(&work_dir, &["status"]);
     assert!(status.status.code() == Some(1) && said(&status).starts_with("not up"), "{}", said(&status));
 
-    let detached = Detached(work_dir.clone());
     let up = command(&work_dir, &["up", "--detach", "--task-managers", "1"]);
     assert!(up.status.success(), "{}", said(&up));
     let state = control::status(&work_dir).unwrap().state.unwrap();
@@ -156,5 +158,4 @@ async fn nothing_outlives_a_killed_supervisor() {
         assert!(down.status.success() && said(&down).starts_with(expected), "{}", said(&down));
     }
     assert!(state.services.iter().all(|service| !service.process.is_alive()));
-    drop(detached);
 }

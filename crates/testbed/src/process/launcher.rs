@@ -83,7 +83,7 @@ impl Program {
     }
 }
 
-/// A program could not be started at all. That it ended badly is not this error, but its [`ExitStatus`].
+/// A program could not be started at all. That it ended badly is not this error, but its [`ExitStatus`](std::process::ExitStatus).
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
     /// The log file, the executable or the process itself was refused by the system.

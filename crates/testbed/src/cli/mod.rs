@@ -1,5 +1,7 @@
 //! The command line of `testbed`: what each command reads, calls and prints.
 
+mod logs;
+
 use std::io::{self, Write};
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -8,17 +10,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
-use tokio::time::sleep;
 
 use crate::config::{Config, Settings};
 use crate::control::{self, Down, Status};
-use crate::folder::WorkFolder;
-use crate::logs::Follower;
 use crate::state::State;
-use crate::{logs, start, supervisor, topics};
-
-/// Time between two looks at log files that are followed.
-const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
+use crate::{start, supervisor, topics};
 
 /// Real Kafka and Flink on this machine, as plain processes in a work folder.
 #[derive(Debug, Parser)]
@@ -133,7 +129,7 @@ impl Arguments {
             Some(Action::Down) => down(&config).await?,
             Some(Action::Status { output }) => return status(&config, output),
             Some(Action::Logs { service, follow, tail }) => {
-                print_logs(&config, service, follow, tail).await?
+                logs::print(&config, service, follow, tail).await?
             }
             Some(Action::Fetch) => start::fetch(&config, &log_progress).await?,
             Some(Action::Topic(topic)) => topic.run(&config).await?,
@@ -252,69 +248,4 @@ impl Topic {
         }
         Ok(())
     }
-}
-
-async fn print_logs(
-    config: &Config,
-    service: Option<String>,
-    follow: bool,
-    tail: Option<usize>,
-) -> anyhow::Result<()> {
-    let folder = WorkFolder::new(config.work_dir.clone());
-    let names = service.map_or_else(|| log_names(&folder), |name| Ok(vec![name]))?;
-    let only = names.len() == 1;
-    let mut followers = Vec::new();
-    for name in names {
-        let path = folder.log_of(&name);
-        anyhow::ensure!(
-            path.exists(),
-            "{} does not exist: `testbed status` shows the services",
-            path.display()
-        );
-        let prefix = if only { String::new() } else { format!("{name:<12} | ") };
-        let follower = if let Some(lines) = tail {
-            let follower = Follower::from_end(path.clone());
-            print_lines(&prefix, logs::tail(&path, lines).lines())?;
-            follower
-        } else {
-            Follower::from_start(path)
-        };
-        followers.push((prefix, follower));
-    }
-    loop {
-        let mut idle = true;
-        for (prefix, follower) in &mut followers {
-            let lines = follower.new_lines()?;
-            idle &= lines.is_empty();
-            print_lines(prefix, lines.iter().map(String::as_str))?;
-        }
-        match (idle, follow) {
-            (true, false) => return Ok(()),
-            (true, true) => sleep(FOLLOW_INTERVAL).await,
-            (false, _) => {}
-        }
-    }
-}
-
-fn print_lines<'a>(prefix: &str, lines: impl Iterator<Item = &'a str>) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    for line in lines {
-        writeln!(out, "{prefix}{line}")?;
-    }
-    Ok(())
-}
-
-/// The services with a log, by name.
-fn log_names(folder: &WorkFolder) -> anyhow::Result<Vec<String>> {
-    let logs = folder.logs();
-    let entries = std::fs::read_dir(&logs).with_context(|| format!("no logs in {}", logs.display()))?;
-    let mut names = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "log") {
-            names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
-        }
-    }
-    names.sort();
-    Ok(names)
 }

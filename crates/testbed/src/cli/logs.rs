@@ -1,0 +1,81 @@
+//! `testbed logs`: the logs of one service, or of all, each line with the service's name before it.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::time::sleep;
+
+use crate::config::Config;
+use crate::folder::WorkFolder;
+use crate::logs::{Follower, tail as last_lines};
+
+/// Time between two looks at log files that are followed.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Prints logs: all lines or only the last ones, and with `follow` for ever.
+pub(super) async fn print(
+    config: &Config,
+    service: Option<String>,
+    follow: bool,
+    tail: Option<usize>,
+) -> anyhow::Result<()> {
+    let folder = WorkFolder::new(config.work_dir.clone());
+    let names = service.map_or_else(|| log_names(&folder), |name| Ok(vec![name]))?;
+    let only = names.len() == 1;
+    let mut followers = Vec::new();
+    for name in names {
+        let path = folder.log_of(&name);
+        anyhow::ensure!(
+            path.exists(),
+            "{} does not exist: `testbed status` shows the services",
+            path.display()
+        );
+        let prefix = if only { String::new() } else { format!("{name:<12} | ") };
+        let follower = if let Some(lines) = tail {
+            // First the place to go on from: a line that comes in between is better printed twice than not at all.
+            let follower = Follower::from_end(path.clone());
+            print_lines(&prefix, last_lines(&path, lines).lines())?;
+            follower
+        } else {
+            Follower::from_start(path)
+        };
+        followers.push((prefix, follower));
+    }
+    loop {
+        let mut idle = true;
+        for (prefix, follower) in &mut followers {
+            let lines = follower.new_lines()?;
+            idle &= lines.is_empty();
+            print_lines(prefix, lines.iter().map(String::as_str))?;
+        }
+        match (idle, follow) {
+            (true, false) => return Ok(()),
+            (true, true) => sleep(FOLLOW_INTERVAL).await,
+            (false, _) => {}
+        }
+    }
+}
+
+fn print_lines<'a>(prefix: &str, lines: impl Iterator<Item = &'a str>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for line in lines {
+        writeln!(out, "{prefix}{line}")?;
+    }
+    Ok(())
+}
+
+/// The services with a log, by name.
+fn log_names(folder: &WorkFolder) -> anyhow::Result<Vec<String>> {
+    let logs = folder.logs();
+    let entries = std::fs::read_dir(&logs).with_context(|| format!("no logs in {}", logs.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
