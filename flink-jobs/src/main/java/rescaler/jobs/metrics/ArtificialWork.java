@@ -14,6 +14,9 @@ public final class ArtificialWork {
     /** Long enough that its inaccuracy is small, short enough that nobody waits for it. */
     private static final long NAP_NANOS = 2_000_000;
 
+    /** What a nap took too long counts up to this: a pause of the whole machine is not followed by a rush. */
+    private static final long MOST_CREDIT_NANOS = 100_000_000;
+
     private final long spinNanos;
     private final long waitNanos;
     private long owedNanos;
@@ -51,6 +54,6 @@ public final class ArtificialWork {
             LockSupport.parkNanos(owedNanos - slept);
             slept = System.nanoTime() - start;
         }
-        owedNanos -= slept;
+        owedNanos = Math.max(owedNanos - slept, -MOST_CREDIT_NANOS);
     }
 }

@@ -9,14 +9,18 @@ import rescaler.jobs.config.WorkSettings;
 class ArtificialWorkTest {
     @Test
     void waitingAddsUp() {
-        long tookMs = timeMs(new ArtificialWork(new WorkSettings(0, 100)), 4000);
-        assertTrue(tookMs >= 390 && tookMs < 800, "4000 records of 100 µs took " + tookMs + " ms");
+        long tookMs = timeMs(new ArtificialWork(new WorkSettings(0, 100)), 10_000);
+        assertTrue(tookMs >= 890 && tookMs < 3000, "10,000 records of 100 µs took " + tookMs + " ms");
     }
 
     @Test
     void spinningAddsUp() {
-        long tookMs = timeMs(new ArtificialWork(new WorkSettings(50, 0)), 4000);
-        assertTrue(tookMs >= 200 && tookMs < 800, "4000 records of 50 µs took " + tookMs + " ms");
+        ArtificialWork work = new ArtificialWork(new WorkSettings(100, 0));
+        long shortestMs = Long.MAX_VALUE; // the best of several, because others use the cores as well
+        for (int round = 0; round < 20; round++) {
+            shortestMs = Math.min(shortestMs, timeMs(work, 100));
+        }
+        assertTrue(shortestMs >= 10 && shortestMs < 20, "100 records of 100 µs took " + shortestMs + " ms at best");
     }
 
     @Test

@@ -9,7 +9,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.function.Supplier;
-import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.runtime.state.StateBackend;
 import org.apache.flink.runtime.state.hashmap.HashMapStateBackend;
 import org.apache.flink.state.rocksdb.EmbeddedRocksDBStateBackend;
@@ -150,22 +149,19 @@ class BidItemOperatorTest {
         return rows;
     }
 
-    private static TestingSubtasks<Long, Auction, Bid, ItemBid> start(int parallelism) throws Exception {
+    private static TestingSubtasks<Auction, Bid, ItemBid> start(int parallelism) throws Exception {
         return start(parallelism, HashMapStateBackend::new);
     }
 
-    private static TestingSubtasks<Long, Auction, Bid, ItemBid> start(int parallelism, Supplier<StateBackend> backend)
+    private static TestingSubtasks<Auction, Bid, ItemBid> start(int parallelism, Supplier<StateBackend> backend)
             throws Exception {
-        return new TestingSubtasks<>(
-                () -> new BidItemOperator(OperatorSettings.PLAIN, HORIZON_MS),
-                Auction::auctionId,
-                Bid::auctionId,
-                Types.LONG,
-                parallelism,
-                backend);
+        return TestingSubtasks.twoInputs(
+                        () -> new BidItemOperator(OperatorSettings.PLAIN, HORIZON_MS), Auction::auctionId, Bid::auctionId)
+                .on(backend)
+                .restore(parallelism);
     }
 
-    private static List<String> output(TestingSubtasks<Long, Auction, Bid, ItemBid> subtasks) {
+    private static List<String> output(TestingSubtasks<Auction, Bid, ItemBid> subtasks) {
         return subtasks.output(joined -> "item " + joined.itemId() + " bid " + joined.bidId());
     }
 

@@ -4,138 +4,189 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
 import java.util.function.Supplier;
-import org.apache.flink.api.common.typeinfo.TypeInformation;
+import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.api.java.functions.KeySelector;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.runtime.state.KeyGroupRangeAssignment;
 import org.apache.flink.runtime.state.StateBackend;
 import org.apache.flink.runtime.state.hashmap.HashMapStateBackend;
+import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
 import org.apache.flink.streaming.api.operators.TwoInputStreamOperator;
 import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
+import org.apache.flink.streaming.util.KeyedOneInputStreamOperatorTestHarness;
 import org.apache.flink.streaming.util.KeyedTwoInputStreamOperatorTestHarness;
 
 /**
- * All subtasks of a keyed operator with two inputs, fed by key as a cluster would, and restorable at any parallelism.
+ * All subtasks of an operator keyed by a number, fed by key as a cluster would, and restorable at any parallelism.
  *
- * <p>Built on Flink's own harnesses. Output is collected over restores, as (timestamp, value) in order of emission.
+ * <p>Built on Flink's own harnesses. Output is collected over restores, in order of emission. An operator with one input
+ * has the left one only.
  */
-public final class TestingSubtasks<K, L, R, O> implements AutoCloseable {
+public final class TestingSubtasks<L, R, O> implements AutoCloseable {
     public static final int MAX_PARALLELISM = 128;
 
-    private final Supplier<TwoInputStreamOperator<L, R, O>> operator;
-    private final KeySelector<L, K> leftKey;
-    private final KeySelector<R, K> rightKey;
-    private final TypeInformation<K> keyType;
-    private final Supplier<StateBackend> backend;
-    private final List<StreamRecord<O>> output = new ArrayList<>();
-    private List<KeyedTwoInputStreamOperatorTestHarness<K, L, R, O>> subtasks = List.of();
+    private final Starter<L, R, O> starter;
+    private final KeySelector<L, Long> leftKey;
+    private final KeySelector<R, Long> rightKey;
+    private Supplier<StateBackend> backend = HashMapStateBackend::new;
+    private final List<StreamRecord<? extends O>> output = new ArrayList<>();
+    private List<Subtask<L, R, O>> subtasks = List.of();
 
-    public TestingSubtasks(
-            Supplier<TwoInputStreamOperator<L, R, O>> operator,
-            KeySelector<L, K> leftKey,
-            KeySelector<R, K> rightKey,
-            TypeInformation<K> keyType,
-            int parallelism)
-            throws Exception {
-        this(operator, leftKey, rightKey, keyType, parallelism, HashMapStateBackend::new);
-    }
-
-    public TestingSubtasks(
-            Supplier<TwoInputStreamOperator<L, R, O>> operator,
-            KeySelector<L, K> leftKey,
-            KeySelector<R, K> rightKey,
-            TypeInformation<K> keyType,
-            int parallelism,
-            Supplier<StateBackend> backend)
-            throws Exception {
-        this.operator = operator;
+    private TestingSubtasks(
+            Starter<L, R, O> starter, KeySelector<L, Long> leftKey, KeySelector<R, Long> rightKey) {
+        this.starter = starter;
         this.leftKey = leftKey;
         this.rightKey = rightKey;
-        this.keyType = keyType;
-        this.backend = backend;
+    }
+
+    /** An operator with one input, with one subtask on the heap. */
+    public static <I, O> TestingSubtasks<I, Void, O> oneInput(
+            Supplier<OneInputStreamOperator<I, O>> operator, KeySelector<I, Long> key) throws Exception {
+        Starter<I, Void, O> starter = (parallelism, index) -> {
+            var harness = new KeyedOneInputStreamOperatorTestHarness<>(
+                    operator.get(), key, Types.LONG, MAX_PARALLELISM, parallelism, index);
+            return new Subtask<I, Void, O>(
+                    harness,
+                    harness::processElement,
+                    (nothing, timestamp) -> {
+                        throw new UnsupportedOperationException();
+                    },
+                    harness::processWatermark,
+                    harness::numKeyedStateEntries);
+        };
+        return new TestingSubtasks<I, Void, O>(starter, key, nothing -> 0L).started(1);
+    }
+
+    /** An operator with two inputs, with one subtask on the heap. */
+    public static <L, R, O> TestingSubtasks<L, R, O> twoInputs(
+            Supplier<TwoInputStreamOperator<L, R, O>> operator,
+            KeySelector<L, Long> leftKey,
+            KeySelector<R, Long> rightKey)
+            throws Exception {
+        Starter<L, R, O> starter = (parallelism, index) -> {
+            var harness = new KeyedTwoInputStreamOperatorTestHarness<>(
+                    operator.get(), leftKey, rightKey, Types.LONG, MAX_PARALLELISM, parallelism, index);
+            return new Subtask<L, R, O>(
+                    harness,
+                    harness::processElement1,
+                    harness::processElement2,
+                    harness::processBothWatermarks,
+                    harness::numKeyedStateEntries);
+        };
+        return new TestingSubtasks<>(starter, leftKey, rightKey).started(1);
+    }
+
+    /** The same from the beginning, without state, on another state backend. */
+    public TestingSubtasks<L, R, O> on(Supplier<StateBackend> other) throws Exception {
+        close();
+        backend = other;
+        return started(subtasks.size());
+    }
+
+    private TestingSubtasks<L, R, O> started(int parallelism) throws Exception {
         start(parallelism, null);
+        return this;
     }
 
     private void start(int parallelism, OperatorSubtaskState state) throws Exception {
-        List<KeyedTwoInputStreamOperatorTestHarness<K, L, R, O>> started = new ArrayList<>();
-        for (int subtask = 0; subtask < parallelism; subtask++) {
-            KeyedTwoInputStreamOperatorTestHarness<K, L, R, O> harness =
-                    new KeyedTwoInputStreamOperatorTestHarness<>(
-                            operator.get(), leftKey, rightKey, keyType, MAX_PARALLELISM, parallelism, subtask);
-            harness.setStateBackend(backend.get());
-            harness.setup();
+        List<Subtask<L, R, O>> started = new ArrayList<>();
+        for (int index = 0; index < parallelism; index++) {
+            Subtask<L, R, O> subtask = starter.start(parallelism, index);
+            subtask.harness.setStateBackend(backend.get());
+            subtask.harness.setup();
             if (state != null) {
-                harness.initializeState(
-                        AbstractStreamOperatorTestHarness.repartitionOperatorState(
-                                state, MAX_PARALLELISM, subtasks.size(), parallelism, subtask));
+                subtask.harness.initializeState(AbstractStreamOperatorTestHarness.repartitionOperatorState(
+                        state, MAX_PARALLELISM, subtasks.size(), parallelism, index));
             }
-            harness.open();
-            started.add(harness);
+            subtask.harness.open();
+            started.add(subtask);
         }
         subtasks = started;
     }
 
     public void left(L value, long timestamp) throws Exception {
-        subtaskOf(leftKey.getKey(value)).processElement1(value, timestamp);
+        subtaskOf(leftKey.getKey(value)).left.process(value, timestamp);
     }
 
     public void right(R value, long timestamp) throws Exception {
-        subtaskOf(rightKey.getKey(value)).processElement2(value, timestamp);
+        subtaskOf(rightKey.getKey(value)).right.process(value, timestamp);
     }
 
     public void watermark(long timestamp) throws Exception {
-        for (KeyedTwoInputStreamOperatorTestHarness<K, L, R, O> subtask : subtasks) {
-            subtask.processBothWatermarks(new Watermark(timestamp));
+        for (Subtask<L, R, O> subtask : subtasks) {
+            subtask.watermark.process(new Watermark(timestamp));
         }
     }
 
     /** Takes a checkpoint and goes on from it with another number of subtasks. */
-    public void restore(int parallelism) throws Exception {
+    public TestingSubtasks<L, R, O> restore(int parallelism) throws Exception {
         OperatorSubtaskState[] states = new OperatorSubtaskState[subtasks.size()];
-        for (int subtask = 0; subtask < states.length; subtask++) {
-            states[subtask] = subtasks.get(subtask).snapshot(1, 1);
+        for (int index = 0; index < states.length; index++) {
+            states[index] = subtasks.get(index).harness.snapshot(1, 1);
         }
         drain();
-        for (KeyedTwoInputStreamOperatorTestHarness<K, L, R, O> subtask : subtasks) {
-            subtask.close();
-        }
+        close();
         start(parallelism, AbstractStreamOperatorTestHarness.repackageState(states));
+        return this;
     }
 
     /** Number of values and timers in state, after caches were written to it; for the heap backend only. */
     public int stateEntries() throws Exception {
         int entries = 0;
-        for (KeyedTwoInputStreamOperatorTestHarness<K, L, R, O> subtask : subtasks) {
-            subtask.snapshot(2, 2);
-            entries += subtask.numKeyedStateEntries() + subtask.numEventTimeTimers();
+        for (Subtask<L, R, O> subtask : subtasks) {
+            subtask.harness.snapshot(2, 2);
+            entries += subtask.stateEntries.get() + subtask.harness.numEventTimeTimers();
         }
         return entries;
     }
 
-    /** What was emitted since the beginning, as text. */
+    /** What was emitted since the beginning: the timestamp, a space, and the value as text. */
     public List<String> output(Function<O, String> text) {
         drain();
-        return output.stream().map(record -> record.getTimestamp() + " " + text.apply(record.getValue())).toList();
+        List<String> rows = new ArrayList<>();
+        for (StreamRecord<? extends O> record : output) {
+            rows.add(record.getTimestamp() + " " + text.apply(record.getValue()));
+        }
+        return rows;
     }
 
     private void drain() {
-        for (KeyedTwoInputStreamOperatorTestHarness<K, L, R, O> subtask : subtasks) {
-            output.addAll(subtask.getRecordOutput());
-            subtask.getOutput().clear();
+        for (Subtask<L, R, O> subtask : subtasks) {
+            output.addAll(subtask.harness.extractOutputStreamRecords());
+            subtask.harness.getOutput().clear();
         }
     }
 
-    private KeyedTwoInputStreamOperatorTestHarness<K, L, R, O> subtaskOf(K key) {
+    private Subtask<L, R, O> subtaskOf(Long key) {
         return subtasks.get(
                 KeyGroupRangeAssignment.assignKeyToParallelOperator(key, MAX_PARALLELISM, subtasks.size()));
     }
 
     @Override
     public void close() throws Exception {
-        for (KeyedTwoInputStreamOperatorTestHarness<K, L, R, O> subtask : subtasks) {
-            subtask.close();
+        for (Subtask<L, R, O> subtask : subtasks) {
+            subtask.harness.close();
         }
     }
+
+    private interface Starter<L, R, O> {
+        Subtask<L, R, O> start(int parallelism, int index) throws Exception;
+    }
+
+    private interface Input<T> {
+        void process(T value, long timestamp) throws Exception;
+    }
+
+    private interface Watermarks {
+        void process(Watermark watermark) throws Exception;
+    }
+
+    private record Subtask<L, R, O>(
+            AbstractStreamOperatorTestHarness<O> harness,
+            Input<L> left,
+            Input<R> right,
+            Watermarks watermark,
+            Supplier<Integer> stateEntries) {}
 }
