@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use generator::profile::{ProfileConfig, Step};
 
-use crate::config::{Config, ConfigFile, StartTime};
+use crate::config::{Benchmark, Config, ConfigFile, Shard, StartTime};
 use crate::failure::Failure;
+use crate::generate::Format;
 
-/// Events of the NexMark benchmark into Kafka, at the times a load profile says.
+/// Events of the NexMark and the price-comparison benchmark into Kafka, at the times a load profile says.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub struct Arguments {
@@ -22,14 +23,20 @@ pub struct Arguments {
 impl Arguments {
     /// The command; `run` if none is named.
     pub(crate) fn command(self) -> Command {
-        self.command.unwrap_or(Command::Run(self.run))
+        self.command.unwrap_or(Command::Run(Box::new(self.run)))
     }
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Write events to Kafka (also what happens without a command)
-    Run(RunOptions),
+    Run(Box<RunOptions>),
+    /// Write events to standard output; the same bytes for any number of threads and any division into ranges
+    Generate(GenerateOptions),
+    /// Print the totals of a load profile and draw its rate, before anything is produced
+    Profile(ProfileOptions),
+    /// Create, delete or describe the topics of the benchmarks
+    Topics(TopicsOptions),
 }
 
 /// How the totals are printed to standard output.
@@ -42,50 +49,140 @@ pub(crate) enum Output {
     Json,
 }
 
+/// What determines the stream.
 #[derive(Debug, Args)]
-pub(crate) struct RunOptions {
+pub(crate) struct StreamOptions {
     /// Configuration file (TOML); absent: the defaults
     #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    config: Option<PathBuf>,
+    /// Which site's events
+    #[arg(long, value_enum)]
+    benchmark: Option<Benchmark>,
+    /// Seed of the stream
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Instead of the configured profile: this rate, events per second
+    #[arg(long, value_name = "RATE", conflicts_with = "steps")]
+    rate: Option<f64>,
+    /// Instead of the configured profile: steps, as RATE:SECONDS with commas between
+    #[arg(long, value_name = "RATE:SECONDS", value_delimiter = ',', value_parser = parse_step)]
+    steps: Option<Vec<Step>>,
+    /// End the profile of --rate after so many seconds
+    #[arg(long, value_name = "SECONDS", requires = "rate")]
+    duration: Option<f64>,
+}
+
+/// Which events of the stream.
+#[derive(Debug, Args)]
+pub(crate) struct RangeOptions {
+    /// So many event numbers, then the end
+    #[arg(long, value_name = "N")]
+    events: Option<u64>,
+    /// Begin with event number N, to continue an earlier run
+    #[arg(long, value_name = "N")]
+    from: Option<u64>,
+    /// Event time of event 0: "now" or milliseconds since the epoch
+    #[arg(long, value_name = "now|MS")]
+    start_time: Option<StartTime>,
+    /// Only these streams; numbers and times stay the same
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    streams: Option<Vec<String>>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunOptions {
+    #[command(flatten)]
+    stream: StreamOptions,
+    #[command(flatten)]
+    range: RangeOptions,
     /// Check the configuration and end
     #[arg(long)]
     pub(crate) check_config: bool,
     /// Kafka brokers to connect to first, host:port, with commas between
     #[arg(long, value_name = "LIST")]
-    pub(crate) bootstrap_servers: Option<String>,
-    /// End after event number N - 1
-    #[arg(long, value_name = "N")]
-    pub(crate) events: Option<u64>,
-    /// Begin with event number N, to continue an earlier run
-    #[arg(long, value_name = "N")]
-    pub(crate) from: Option<u64>,
-    /// Seed of the stream
-    #[arg(long)]
-    pub(crate) seed: Option<u64>,
-    /// Event time of event 0: "now" or milliseconds since the epoch
-    #[arg(long, value_name = "now|MS")]
-    pub(crate) start_time: Option<StartTime>,
-    /// Write only these streams; numbers and times stay the same
-    #[arg(long, value_name = "KIND", value_delimiter = ',')]
-    pub(crate) streams: Option<Vec<String>>,
-    /// Instead of the configured profile: this rate, events per second
-    #[arg(long, value_name = "RATE", conflicts_with = "steps")]
-    pub(crate) rate: Option<f64>,
-    /// Instead of the configured profile: steps, as RATE:SECONDS with commas between
-    #[arg(long, value_name = "RATE:SECONDS", value_delimiter = ',', value_parser = parse_step)]
-    pub(crate) steps: Option<Vec<Step>>,
-    /// End the profile after so many seconds
-    #[arg(long, value_name = "SECONDS", requires = "rate")]
-    pub(crate) duration: Option<f64>,
+    bootstrap_servers: Option<String>,
+    /// Write only the partitions of this part of the run, from 0/COUNT to COUNT-1/COUNT
+    #[arg(long, value_name = "INDEX/COUNT")]
+    shard: Option<Shard>,
     /// Do not wait for the schedule: as fast as possible, with the schedule's timestamps
     #[arg(long)]
-    pub(crate) max: bool,
+    max: bool,
     /// Serve /metrics and /healthz here, host:port
     #[arg(long, value_name = "ADDRESS")]
-    pub(crate) listen: Option<String>,
+    listen: Option<String>,
     /// How the totals are printed at the end
     #[arg(long, value_enum, default_value_t)]
     pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateOptions {
+    #[command(flatten)]
+    stream: StreamOptions,
+    #[command(flatten)]
+    range: RangeOptions,
+    /// json: an object a line; wire: each record after its length (u32, little-endian); count: a summary with a hash
+    #[arg(long, value_enum, default_value = "json")]
+    pub(crate) format: Format,
+    /// Threads that make events
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) threads: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProfileOptions {
+    #[command(flatten)]
+    stream: StreamOptions,
+    /// Draw the offered rate into this SVG file
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) plot: Option<PathBuf>,
+    /// How much of an endless profile to show, s; absent: as much as shows its shape
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) until: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopicsOptions {
+    #[command(subcommand)]
+    pub(crate) action: TopicsAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TopicsAction {
+    /// Create what is missing
+    Create {
+        #[command(flatten)]
+        which: TopicsSelection,
+        /// Partitions of each topic
+        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=100_000))]
+        partitions: i32,
+        /// Replicas of each partition
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=100))]
+        replication: i32,
+    },
+    /// Delete them with their records
+    Delete {
+        #[command(flatten)]
+        which: TopicsSelection,
+    },
+    /// Partitions, replicas and records of each
+    Describe {
+        #[command(flatten)]
+        which: TopicsSelection,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopicsSelection {
+    /// Kafka brokers to connect to first, host:port, with commas between
+    #[arg(long, value_name = "LIST", default_value = "127.0.0.1:9092")]
+    pub(crate) bootstrap_servers: String,
+    /// Topics of this benchmark only
+    #[arg(long, value_enum)]
+    pub(crate) benchmark: Option<Benchmark>,
+    /// How long to try, s
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) timeout: u64,
 }
 
 fn parse_step(text: &str) -> Result<Step, String> {
@@ -95,24 +192,37 @@ fn parse_step(text: &str) -> Result<Step, String> {
     parsed.ok_or_else(|| format!("{text:?} is not RATE:SECONDS, for example 1000:30"))
 }
 
-impl RunOptions {
-    /// The file, overridden by the flags, and checked.
-    pub(crate) fn config(&self) -> Result<Config, Failure> {
-        let name =
-            self.config.as_deref().map_or("the command line".into(), |path| path.display().to_string());
+fn set<T: Clone>(value: &mut T, flag: &Option<T>) {
+    if let Some(flag) = flag {
+        value.clone_from(flag);
+    }
+}
+
+impl StreamOptions {
+    /// The file, or the defaults, with these flags.
+    fn file(&self) -> Result<ConfigFile, Failure> {
         let mut file = self.config.as_deref().map_or_else(|| Ok(ConfigFile::default()), ConfigFile::load)?;
-        self.override_file(&mut file);
-        file.check().with_context(|| format!("configuration from {name}")).map_err(Failure::Config)
+        set(&mut file.benchmark, &self.benchmark);
+        set(&mut file.seed, &self.seed);
+        if let Some(rate) = self.rate {
+            file.profile = ProfileConfig::Constant { rate, duration_s: self.duration };
+        }
+        if let Some(steps) = &self.steps {
+            file.profile = ProfileConfig::Steps { steps: steps.clone(), repeat: false, duration_s: None };
+        }
+        Ok(file)
     }
 
-    fn override_file(&self, file: &mut ConfigFile) {
-        fn set<T: Clone>(value: &mut T, flag: &Option<T>) {
-            if let Some(flag) = flag {
-                value.clone_from(flag);
-            }
-        }
-        set(&mut file.kafka.bootstrap_servers, &self.bootstrap_servers);
-        set(&mut file.seed, &self.seed);
+    /// Adds to an error where the configuration comes from.
+    fn named<T>(&self, result: anyhow::Result<T>) -> Result<T, Failure> {
+        let name =
+            self.config.as_deref().map_or("the command line".into(), |path| path.display().to_string());
+        result.with_context(|| format!("configuration from {name}")).map_err(Failure::Config)
+    }
+}
+
+impl RangeOptions {
+    fn apply(&self, file: &mut ConfigFile) {
         set(&mut file.from_event, &self.from);
         set(&mut file.start_time, &self.start_time);
         if self.events.is_some() {
@@ -121,15 +231,43 @@ impl RunOptions {
         if self.streams.is_some() {
             file.streams.clone_from(&self.streams);
         }
+    }
+}
+
+impl RunOptions {
+    /// The file, overridden by the flags, and checked.
+    pub(crate) fn config(&self) -> Result<Config, Failure> {
+        let mut file = self.stream.file()?;
+        self.range.apply(&mut file);
+        set(&mut file.kafka.bootstrap_servers, &self.bootstrap_servers);
+        set(&mut file.shard, &self.shard);
         if self.listen.is_some() {
             file.report.listen.clone_from(&self.listen);
         }
-        if let Some(rate) = self.rate {
-            file.profile = ProfileConfig::Constant { rate, duration_s: self.duration };
-        }
-        if let Some(steps) = &self.steps {
-            file.profile = ProfileConfig::Steps { steps: steps.clone(), repeat: false, duration_s: None };
-        }
         file.as_fast_as_possible |= self.max;
+        self.stream.named(file.check())
+    }
+}
+
+impl GenerateOptions {
+    /// The file, overridden by the flags, and checked.
+    pub(crate) fn config(&self) -> Result<Config, Failure> {
+        let mut file = self.stream.file()?;
+        self.range.apply(&mut file);
+        self.stream.named(file.check())
+    }
+}
+
+impl ProfileOptions {
+    /// The file, overridden by the flags, and checked.
+    pub(crate) fn config(&self) -> Result<Config, Failure> {
+        let file = self.stream.file()?;
+        let shown = match self.until {
+            Some(until) if !(until > 0.0 && until.is_finite()) => {
+                Err(anyhow!("--until: {until} is not above 0"))
+            }
+            _ => Ok(()),
+        };
+        self.stream.named(shown.and_then(|()| file.check()))
     }
 }

@@ -7,9 +7,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use clap::ValueEnum;
 use events::Kind;
+use generator::Generator;
 use generator::nexmark::{Nexmark, NexmarkConfig};
 use generator::profile::{ProfileConfig, Schedule};
+use generator::psm::{Catalogue, Psm, PsmConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -18,26 +21,43 @@ use crate::failure::Failure;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConfigFile {
+    /// Which site's events.
+    pub benchmark: Benchmark,
     /// Seed of the stream.
     pub seed: u64,
     /// Event time of event 0.
     pub start_time: StartTime,
     /// First event number to write.
     pub from_event: u64,
-    /// End after event number `events` − 1; absent: the profile's end.
+    /// So many event numbers from there, then the end; absent: the profile's end.
     pub events: Option<u64>,
     /// Kinds to write; absent: all of the benchmark.
     pub streams: Option<Vec<String>>,
+    /// Which part of the partitions to write, where several producers share a run.
+    pub shard: Shard,
     /// Do not wait for the schedule.
     pub as_fast_as_possible: bool,
     /// The auction site.
     pub nexmark: NexmarkConfig,
+    /// The price-comparison site.
+    pub psm: PsmConfig,
     /// Which event is due when.
     pub profile: ProfileConfig,
     /// The Kafka client.
     pub kafka: KafkaSection,
     /// The line a second and the metrics page.
     pub report: ReportSection,
+}
+
+/// Which site's events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Benchmark {
+    /// The auction site.
+    #[default]
+    Nexmark,
+    /// The price-comparison site (product search).
+    Psm,
 }
 
 /// `[kafka]` as written.
@@ -76,6 +96,50 @@ pub struct ReportSection {
     pub interval_ms: u64,
     /// Address of the metrics page; absent: none.
     pub listen: Option<String>,
+}
+
+/// One of several producers that share a run: it writes the partitions whose number modulo `of` is `index`, so that the
+/// order within a partition stays that of one producer. Written `index/of`, from `0/of` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Shard {
+    /// Which one, from 0.
+    pub index: u64,
+    /// Of how many.
+    pub of: u64,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        Shard { index: 0, of: 1 }
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed =
+            text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
+        match parsed {
+            Some((index, of)) if index < of => Ok(Shard { index, of }),
+            _ => Err(format!("{text:?} is not INDEX/COUNT with INDEX below COUNT, for example 0/2")),
+        }
+    }
+}
+
+impl TryFrom<String> for Shard {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Shard> for String {
+    fn from(shard: Shard) -> Self {
+        format!("{}/{}", shard.index, shard.of)
+    }
 }
 
 /// Event time of event 0.
@@ -145,13 +209,16 @@ impl From<StartTime> for StartTimeText {
 impl Default for ConfigFile {
     fn default() -> Self {
         ConfigFile {
+            benchmark: Benchmark::Nexmark,
             seed: 1,
             start_time: StartTime::Now,
             from_event: 0,
             events: None,
             streams: None,
+            shard: Shard::default(),
             as_fast_as_possible: false,
             nexmark: NexmarkConfig::default(),
+            psm: PsmConfig::default(),
             profile: ProfileConfig::Constant { rate: 1_000.0, duration_s: None },
             kafka: KafkaSection::default(),
             report: ReportSection::default(),
@@ -186,12 +253,13 @@ impl Default for ReportSection {
 /// The checked configuration of a run.
 #[derive(Debug, Clone)]
 pub struct Config {
-    pub(crate) generator: Nexmark,
+    pub(crate) generator: Generator,
     pub(crate) schedule: Schedule,
     pub(crate) start_time: StartTime,
     pub(crate) from_event: u64,
     pub(crate) events: Option<u64>,
     pub(crate) streams: Vec<Kind>,
+    pub(crate) shard: Shard,
     pub(crate) as_fast_as_possible: bool,
     pub(crate) kafka: KafkaSection,
     pub(crate) report_interval: Duration,
@@ -219,15 +287,12 @@ impl ConfigFile {
     /// # Errors
     /// The first key whose value cannot be used, and what would be right.
     pub fn check(&self) -> anyhow::Result<Config> {
-        let streams = self.checked_streams()?;
+        let generator = self.generator()?;
+        let streams = self.checked_streams(generator.kinds())?;
         self.kafka.check()?;
-        if let Some(events) = self.events {
-            ensure!(
-                events > self.from_event,
-                "events: {events} is not above from_event, {}",
-                self.from_event
-            );
-        }
+        ensure!(self.events != Some(0), "events: 0 events are nothing to do; leave the key out for no bound");
+        let end = self.from_event.saturating_add(self.events.unwrap_or(0));
+        ensure!(end < 1 << 53, "from_event: {} and events go beyond event number 2^53", self.from_event);
         ensure!(
             (10..=3_600_000).contains(&self.report.interval_ms),
             "report.interval_ms: {} is not between 10 and 3600000",
@@ -239,12 +304,13 @@ impl ConfigFile {
             })
         };
         Ok(Config {
-            generator: Nexmark::new(self.nexmark.check()?, self.seed),
-            schedule: self.profile.check()?,
+            generator,
+            schedule: self.schedule()?,
             start_time: self.start_time,
             from_event: self.from_event,
-            events: self.events,
+            events: self.events.map(|_| end),
             streams,
+            shard: self.shard,
             as_fast_as_possible: self.as_fast_as_possible,
             kafka: self.kafka.clone(),
             report_interval: Duration::from_millis(self.report.interval_ms),
@@ -253,13 +319,46 @@ impl ConfigFile {
         })
     }
 
-    fn checked_streams(&self) -> anyhow::Result<Vec<Kind>> {
-        const KINDS: [Kind; 4] = [Kind::Person, Kind::Item, Kind::Auction, Kind::Bid];
-        let Some(names) = &self.streams else { return Ok(KINDS.to_vec()) };
+    /// The generator, with its catalogue read or made.
+    ///
+    /// # Errors
+    /// The first key, or line of the catalogue, that cannot be used.
+    pub(crate) fn generator(&self) -> anyhow::Result<Generator> {
+        match self.benchmark {
+            Benchmark::Nexmark => Ok(Nexmark::new(self.nexmark.check()?, self.seed).into()),
+            Benchmark::Psm => {
+                let settings = self.psm.check()?;
+                let catalogue = match &self.psm.catalogue {
+                    None => self.psm.made_catalogue(self.seed),
+                    Some(path) => {
+                        let text = read_text("psm.catalogue", path)?;
+                        Catalogue::parse(&text)
+                            .with_context(|| format!("psm.catalogue: {}", path.display()))?
+                    }
+                };
+                Ok(Psm::new(settings, self.seed, catalogue).into())
+            }
+        }
+    }
+
+    /// The schedule, with its trace read.
+    ///
+    /// # Errors
+    /// The first key, or line of the trace, that cannot be used.
+    pub(crate) fn schedule(&self) -> anyhow::Result<Schedule> {
+        let Some(path) = self.profile.trace_file() else { return Ok(self.profile.check()?) };
+        let text = read_text("profile.file", path)?;
+        let steps = self.profile.clone().with_trace(&text);
+        Ok(steps.with_context(|| format!("profile.file: {}", path.display()))?.check()?)
+    }
+
+    pub(crate) fn checked_streams(&self, known: &[Kind]) -> anyhow::Result<Vec<Kind>> {
+        let Some(names) = &self.streams else { return Ok(known.to_vec()) };
         let mut kinds = Vec::new();
         for name in names {
-            let Some(kind) = KINDS.into_iter().find(|kind| kind.name() == name) else {
-                bail!("streams: {name:?} is not one of {}", KINDS.map(Kind::name).join(", "));
+            let Some(kind) = known.iter().copied().find(|kind| kind.name() == name) else {
+                let known: Vec<&str> = known.iter().map(|kind| kind.name()).collect();
+                bail!("streams: {name:?} is not one of {}", known.join(", "));
             };
             ensure!(!kinds.contains(&kind), "streams: {name:?} is named twice");
             kinds.push(kind);
@@ -278,6 +377,15 @@ impl ConfigFile {
         }
         serde_json::to_string(&shown).unwrap_or_else(|error| format!("not printable: {error}"))
     }
+}
+
+/// Reads a text file that a key names. Bounded, because all of it is kept in memory.
+fn read_text(key: &str, path: &Path) -> anyhow::Result<String> {
+    const LARGEST_BYTES: u64 = 1 << 30;
+    let name = path.display();
+    let size = std::fs::metadata(path).with_context(|| format!("{key}: could not read {name}"))?.len();
+    ensure!(size <= LARGEST_BYTES, "{key}: {name} has {size} bytes, more than {LARGEST_BYTES}");
+    std::fs::read_to_string(path).with_context(|| format!("{key}: could not read {name}"))
 }
 
 impl KafkaSection {

@@ -12,6 +12,7 @@ use generator::{Source, Workload};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, Producer};
 
+use crate::config::Shard;
 use crate::deliveries::{Deliveries, Durations, Origin};
 use crate::gate::Gate;
 use crate::kafka::{KafkaProducer, Target};
@@ -69,6 +70,7 @@ pub(crate) struct Emitter {
     pub(crate) origin: Origin,
     /// Indexed by the kind's number; streams that are not written are `None`.
     pub(crate) targets: [Option<Target>; 8],
+    pub(crate) shard: Shard,
     pub(crate) max_in_flight: u64,
     pub(crate) as_fast_as_possible: bool,
 }
@@ -145,13 +147,17 @@ impl Emitter {
         }
     }
 
-    /// Whether event `number` belongs to a stream that is written.
+    /// Whether event `number` is written, by its stream and by its partition.
     pub(crate) fn writes(&self, number: u64) -> bool {
-        self.target(number).is_some()
+        self.place(number).is_some()
     }
 
-    fn target(&self, number: u64) -> Option<Target> {
-        self.targets[usize::from(self.workload.kind(number).number())]
+    /// Topic and partition of event `number`, if this producer writes it.
+    #[inline]
+    fn place(&self, number: u64) -> Option<(Target, u64)> {
+        let target = self.targets[usize::from(self.workload.kind(number).number())]?;
+        let partition = number % target.partitions;
+        (partition % self.shard.of == self.shard.index).then_some((target, partition))
     }
 
     /// How many more records may be in flight; waits until it is at least one or the end is asked for.
@@ -169,13 +175,14 @@ impl Emitter {
         let now_ns = self.origin.elapsed_ns();
         let first = state.next;
         while state.next < end {
-            if let Some(target) = self.target(state.next) {
+            if let Some((target, partition)) = self.place(state.next) {
                 let mut payload = std::mem::take(&mut state.buffer);
                 payload.clear();
                 let event = state.source.event(state.next);
                 event.encode(&mut payload);
-                let (timestamp_ms, partition) = (event.timestamp(), (state.next % target.partitions) as i32);
-                let outgoing = Outgoing { target, partition, timestamp_ms, payload: &payload };
+                let timestamp_ms = event.timestamp();
+                let outgoing =
+                    Outgoing { target, partition: partition as i32, timestamp_ms, payload: &payload };
                 let sent = self.send(outgoing, now_ns / 1_000, state)?;
                 state.buffer = payload;
                 if !sent {

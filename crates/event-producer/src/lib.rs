@@ -13,18 +13,25 @@ mod deliveries;
 mod emit;
 mod failure;
 mod gate;
+mod generate;
 mod kafka;
 mod metrics;
+mod plot;
 mod report;
 mod run;
+mod summary;
+mod topics;
 
+use std::io::{BufWriter, Write, stdout};
 use std::process::ExitCode;
+
+use anyhow::Context;
 
 pub use arguments::Arguments;
 pub use config::{Config, ConfigFile};
 pub use failure::Failure;
 
-use arguments::Command;
+use arguments::{Command, ProfileOptions};
 
 /// Does what the command line asks for.
 ///
@@ -37,7 +44,26 @@ pub async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
             if options.check_config {
                 return Ok(ExitCode::SUCCESS);
             }
-            run::run(&config, options.output).await
+            return run::run(&config, options.output).await;
         }
+        Command::Generate(options) => {
+            let config = options.config()?;
+            let out = BufWriter::new(stdout().lock());
+            generate::generate(&config, options.format, options.threads, out)?;
+        }
+        Command::Profile(options) => profile(&options)?,
+        Command::Topics(options) => topics::topics(&options.action, &mut stdout()).await?,
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn profile(options: &ProfileOptions) -> Result<(), Failure> {
+    let schedule = options.config()?.schedule;
+    stdout()
+        .write_all(plot::totals(&schedule, options.until).as_bytes())
+        .context("could not write to standard output")?;
+    if let Some(path) = &options.plot {
+        plot::draw(&schedule, options.until, path)?;
+    }
+    Ok(())
 }

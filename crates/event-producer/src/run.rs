@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use crate::arguments::Output;
-use crate::config::{Config, StartTime};
+use crate::config::{Config, Shard, StartTime};
 use crate::deliveries::{Deliveries, Origin};
 use crate::emit::{Emitter, Progress, by_kind};
 use crate::failure::Failure;
@@ -83,6 +83,11 @@ async fn prepare(config: &Config, gate: Arc<Gate>) -> anyhow::Result<Emitter> {
     })
     .await
     .context("the thread that reaches Kafka ended")??;
+    let Shard { of, .. } = config.shard;
+    if let Some(narrow) = targets.iter().find(|target| target.partitions < of) {
+        let (topic, partitions) = (narrow.kind.topic(), narrow.partitions);
+        return Err(anyhow!("shard: {of} producers cannot share the {partitions} partitions of {topic}"));
+    }
     let origin = origin(config)?;
     deliveries.begin(origin);
     let workload =
@@ -96,6 +101,7 @@ async fn prepare(config: &Config, gate: Arc<Gate>) -> anyhow::Result<Emitter> {
         gate,
         origin,
         targets: by_kind(&targets),
+        shard: config.shard,
         max_in_flight: config.kafka.max_in_flight,
         as_fast_as_possible: config.as_fast_as_possible,
     })

@@ -1,4 +1,5 @@
 //! Goal: the commented default file is the defaults, and a value that cannot be used is refused by its key.
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly, also in its helpers")]
 
 use std::path::PathBuf;
 
@@ -49,7 +50,18 @@ fn unusable_values_are_refused_by_key() {
     check("seed = -1", "seed");
     check("start_time = \"later\"", "\"later\" is neither");
     check("start_time = -5", "-5 ms is not between");
-    check("events = 5\nfrom_event = 5", "events: 5 is not above from_event");
+    check("events = 0", "events: 0 events");
+    check("from_event = 9007199254740992", "from_event: 9007199254740992");
+    check("shard = \"2/2\"", "\"2/2\" is not INDEX/COUNT");
+    check("benchmark = \"ysb\"", "unknown variant `ysb`");
+    check("benchmark = \"psm\"\n[psm]\nclick_probability = 1.5", "psm.click_probability: 1.5");
+    check("benchmark = \"psm\"\n[psm]\nproducts = 0", "psm.products: 0");
+    check("benchmark = \"psm\"\n[psm]\ncatalogue = \"none.csv\"", "psm.catalogue: could not read none.csv");
+    check(
+        "benchmark = \"psm\"\nstreams = [\"bid\"]",
+        "streams: \"bid\" is not one of click, impression, search",
+    );
+    check("[profile]\nkind = \"trace\"\nfile = \"none.csv\"", "profile.file: could not read none.csv");
     check("streams = []", "streams:");
     check("streams = [\"bid\", \"bid\"]", "streams: \"bid\" is named twice");
     check("streams = [\"click\"]", "streams: \"click\" is not one of");

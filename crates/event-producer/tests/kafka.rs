@@ -1,7 +1,11 @@
 //! Goal: what stands in Kafka after a run is exactly the stream that the generator makes of the same seed and start time:
 //! every record in its topic and partition, in the order of the numbers, with its timestamp. Against the broker that
 //! librdkafka simulates, which speaks the protocol over real sockets.
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly, also in its helpers")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing loudly, also in its helpers"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
@@ -46,13 +50,14 @@ fn totals(output: &Output) -> Value {
         .unwrap_or_else(|error| panic!("{error}; standard error:\n{errors}"))
 }
 
+fn consumer(broker: &Broker) -> BaseConsumer {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", broker.bootstrap_servers()).set("group.id", "test").create().unwrap()
+}
+
 /// Payload and timestamp of the first `count` records of a partition.
 fn partition(broker: &Broker, kind: Kind, partition: i32, count: usize) -> Vec<(Vec<u8>, i64)> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", broker.bootstrap_servers())
-        .set("group.id", "test")
-        .create()
-        .unwrap();
+    let consumer = consumer(broker);
     let mut from = TopicPartitionList::new();
     from.add_partition_offset(kind.topic(), partition, Offset::Beginning).unwrap();
     consumer.assign(&from).unwrap();
@@ -121,7 +126,7 @@ fn a_run_writes_exactly_the_stream() {
 fn selected_streams_keep_their_numbers_and_a_run_can_be_continued() {
     let broker = broker(&[(Kind::Bid, 1)]);
     let fixed = ["--streams", "bid", "--max", "--start-time", "5"];
-    for bounds in [["--from", "0", "--events", "1000"], ["--from", "1000", "--events", "2120"]] {
+    for bounds in [["--from", "0", "--events", "1000"], ["--from", "1000", "--events", "1120"]] {
         let output = producer(&broker, &fixed).args(bounds).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", totals(&output));
     }
@@ -132,6 +137,26 @@ fn selected_streams_keep_their_numbers_and_a_run_can_be_continued() {
     let expected: Vec<Vec<u8>> = bids.map(<[u8]>::to_vec).collect();
     let found = partition(&broker, Kind::Bid, 0, 40 * 46);
     assert!(found.iter().map(|(payload, _)| payload).eq(&expected));
+}
+
+#[test]
+fn two_shards_write_together_what_one_producer_writes() {
+    let run = |shards: &[&str]| {
+        let broker = broker(&[(Kind::Click, 3), (Kind::Impression, 2), (Kind::Search, 4)]);
+        let fixed = ["--benchmark", "psm", "--max", "--start-time", "5", "--events", "3000"];
+        let mut emitted = 0;
+        for shard in shards {
+            let output = producer(&broker, &fixed).args(["--shard", shard]).output().unwrap();
+            let totals = totals(&output);
+            assert_eq!(output.status.code(), Some(0), "{totals}");
+            emitted += totals["emitted"].as_u64().unwrap();
+        }
+        assert_eq!(emitted, 3_000);
+        let (_, all) = consumer(&broker).fetch_watermarks(Kind::Search.topic(), 3, DEADLINE).unwrap();
+        assert!(all > 300, "{all} of about 375 searches");
+        partition(&broker, Kind::Search, 3, all as usize)
+    };
+    assert_eq!(run(&["0/1"]), run(&["1/2", "0/2"]));
 }
 
 /// Reads standard error until a line contains the text.

@@ -7,6 +7,11 @@ pub const NEXMARK_RESULTS_TOPIC: &str = "nexmark_results";
 /// Topic to which the product-search queries write their results, one JSON object a record.
 pub const PSM_RESULTS_TOPIC: &str = "psm_results";
 
+/// Topic for records that the NexMark jobs could not read.
+pub const NEXMARK_DEAD_LETTERS_TOPIC: &str = "nexmark_dead_letters";
+/// Topic for records that the product-search jobs could not read.
+pub const PSM_DEAD_LETTERS_TOPIC: &str = "psm_dead_letters";
+
 /// What an event is; the lower four bits of a record's first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]

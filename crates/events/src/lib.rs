@@ -17,7 +17,9 @@ mod kind;
 
 pub use decode::DecodeError;
 pub use event::{Auction, Bid, Click, Event, Impression, Item, Person, Search};
-pub use kind::{Kind, NEXMARK_RESULTS_TOPIC, PSM_RESULTS_TOPIC};
+pub use kind::{
+    Kind, NEXMARK_DEAD_LETTERS_TOPIC, NEXMARK_RESULTS_TOPIC, PSM_DEAD_LETTERS_TOPIC, PSM_RESULTS_TOPIC,
+};
 
 /// Version of the wire format, the upper four bits of a record's first byte.
 pub const FORMAT_VERSION: u8 = 1;

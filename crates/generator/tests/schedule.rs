@@ -59,6 +59,34 @@ fn thesis_rises_by_a_twentieth_of_the_maximum() {
 }
 
 #[test]
+fn square_sine_and_spike_are_the_integral_of_their_rate() {
+    let square =
+        schedule("kind = 'square'\nlow = 10\nhigh = 100\nperiod_s = 10\nhigh_share = 0.2\nduration_s = 100");
+    assert_eq!(square.events(), Some(10 * (8 * 10 + 2 * 100)));
+    assert_eq!((square.rate_at(17.9), square.rate_at(18.1), square.rate_at(20.1)), (10.0, 100.0, 10.0));
+    let sine = schedule("kind = 'sine'\nmean = 1000\namplitude = 1000\nperiod_s = 60\nduration_s = 600");
+    assert_eq!(sine.events(), Some(600_000));
+    assert!((sine.rate_at(15.0) - 2000.0).abs() < 1e-6 && sine.rate_at(45.0) < 1e-6);
+    let half_wave = sine.due_count(30 * SECOND) as f64;
+    let expected = 30_000.0 + 1000.0 * 60.0 / std::f64::consts::PI;
+    assert!((half_wave - expected).abs() < 1000.0 * 60.0 * 0.0003, "{half_wave} instead of {expected}");
+    let spike =
+        schedule("kind = 'spike'\nbase = 10\npeak = 500\nbefore_s = 20\nspike_s = 2\nduration_s = 100");
+    assert_eq!(spike.events(), Some(98 * 10 + 2 * 500));
+    let spikes = schedule("kind = 'spike'\nbase = 10\npeak = 500\nbefore_s = 20\nspike_s = 2\nrepeat = true");
+    assert_eq!(spikes.due_count(220 * SECOND), 10 * (200 + 1000) + 1);
+}
+
+#[test]
+fn a_trace_becomes_steps() {
+    let trace = toml::from_str::<ProfileConfig>("kind = 'trace'\nfile = 'load.csv'").unwrap();
+    assert_eq!(trace.check().unwrap_err().key, "profile.file");
+    assert_eq!(trace.trace_file().unwrap().to_str(), Some("load.csv"));
+    let schedule = trace.with_trace("second,rate\n0,100\n10,200\n20,0\n").unwrap().check().unwrap();
+    assert_eq!((schedule.events(), schedule.duration_s()), (Some(3_000), Some(30.0)));
+}
+
+#[test]
 fn a_duration_ends_any_profile() {
     let constant = schedule("kind = 'constant'\nrate = 333.3\nduration_s = 3");
     assert_eq!(constant.events(), Some(1000), "999.9 events: the last one begins before the end");
@@ -81,6 +109,9 @@ fn unusable_profiles_are_refused_by_key() {
         "profile.steps[1].rate",
     );
     check("kind = 'steps'\nsteps = [{rate = 1, duration_s = inf}]", "profile.steps[0].duration_s");
+    check("kind = 'square'\nlow = 1\nhigh = 2\nperiod_s = 1\nhigh_share = 1", "profile.high_share");
+    check("kind = 'sine'\nmean = 1\namplitude = 2\nperiod_s = 1", "profile.amplitude");
+    check("kind = 'spike'\nbase = 1\npeak = 2\nbefore_s = 0\nspike_s = 1", "profile.before_s");
     check("kind = 'thesis'\nlow = 2\nmaximum = 1\nchange_interval_s = 1", "profile.low");
 }
 
@@ -88,11 +119,14 @@ fn any_profile() -> impl Strategy<Value = String> {
     let rate = prop_oneof![1 => Just(0.0), 4 => 0.1..50.0, 2 => 50.0..1e6];
     let step =
         (rate.clone(), 0.001..100.0).prop_map(|(rate, s)| format!("{{rate = {rate:?}, duration_s = {s:?}}}"));
+    let sine = (0.1..1e6, 0.0..=1.0, 0.01..1000.0).prop_map(|(mean, share, s): (f64, f64, f64)| {
+        format!("kind='sine'\nmean={mean:?}\namplitude={:?}\nperiod_s={s:?}", mean * share)
+    });
     let ramp = (rate.clone(), rate, 0.01..100.0)
         .prop_map(|(from, to, over)| format!("kind='ramp'\nfrom={from:?}\nto={to:?}\nover_s={over:?}"));
     let steps = (prop::collection::vec(step, 1..8), any::<bool>())
         .prop_map(|(steps, repeat)| format!("kind='steps'\nrepeat={repeat}\nsteps=[{}]", steps.join(",")));
-    prop_oneof![ramp, steps]
+    prop_oneof![ramp, steps, sine]
 }
 
 proptest! {

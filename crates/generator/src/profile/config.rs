@@ -1,8 +1,12 @@
 //! The section `[profile]` as it is written, and the pieces of rate it stands for.
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 
+use super::pieces::{flat, sine, thesis};
 use super::schedule::{After, Piece, Schedule};
+use super::trace::{TraceError, parse_trace};
 use crate::ConfigError;
 
 /// The highest rate, events per second: a hundred times what one producer can emit.
@@ -10,9 +14,7 @@ const HIGHEST_RATE: f64 = 1e8;
 /// The longest time, s: ten years.
 const LONGEST_S: f64 = 10.0 * 365.25 * 86_400.0;
 /// The most steps in a list, or lines in a trace: a year in minutes.
-const MOST_STEPS: usize = 527_040;
-/// Steps of the profile `thesis` from 0 to its maximum: each adds 5 %.
-const THESIS_STEPS: f64 = 20.0;
+pub(super) const MOST_STEPS: usize = 527_040;
 
 /// One step: a rate and how long it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -54,6 +56,57 @@ pub enum ProfileConfig {
         /// How long it takes, s.
         over_s: f64,
         /// End of the run, s; absent: until stopped.
+        duration_s: Option<f64>,
+    },
+    /// Low, high, low, high … until stopped; it begins low.
+    Square {
+        /// The lower rate.
+        low: f64,
+        /// The higher rate.
+        high: f64,
+        /// Low and high together, s.
+        period_s: f64,
+        /// Share of the period that is high, above 0 and below 1.
+        #[serde(default = "half")]
+        high_share: f64,
+        /// End of the run, s; absent: until stopped.
+        duration_s: Option<f64>,
+    },
+    /// Around a mean, until stopped; it begins rising from the mean.
+    Sine {
+        /// The mean rate.
+        mean: f64,
+        /// Largest distance from the mean, at most the mean.
+        amplitude: f64,
+        /// Length of a wave, s.
+        period_s: f64,
+        /// End of the run, s; absent: until stopped.
+        duration_s: Option<f64>,
+    },
+    /// A base rate with a spike, then the base rate until stopped.
+    Spike {
+        /// Rate before and after.
+        base: f64,
+        /// Rate of the spike.
+        peak: f64,
+        /// Time before the spike, s.
+        before_s: f64,
+        /// Length of the spike, s.
+        spike_s: f64,
+        /// Begin anew after each spike.
+        #[serde(default)]
+        repeat: bool,
+        /// End of the run, s; absent: until stopped.
+        duration_s: Option<f64>,
+    },
+    /// Rates from a CSV file, then the end. See [`ProfileConfig::with_trace`].
+    Trace {
+        /// The file: `second,rate`, that header first.
+        file: PathBuf,
+        /// Begin anew after the last line.
+        #[serde(default)]
+        repeat: bool,
+        /// End of the run, s; absent: the end of the trace.
         duration_s: Option<f64>,
     },
     /// Five percent of the maximum more every change interval, then the maximum until stopped.
@@ -106,6 +159,10 @@ impl ProfileConfig {
             ProfileConfig::Constant { duration_s, .. }
             | ProfileConfig::Steps { duration_s, .. }
             | ProfileConfig::Ramp { duration_s, .. }
+            | ProfileConfig::Square { duration_s, .. }
+            | ProfileConfig::Sine { duration_s, .. }
+            | ProfileConfig::Spike { duration_s, .. }
+            | ProfileConfig::Trace { duration_s, .. }
             | ProfileConfig::Thesis { duration_s, .. } => *duration_s,
         }
     }
@@ -122,15 +179,78 @@ impl ProfileConfig {
                 let (from_rate, to_rate) = (rate("from", *from)?, rate("to", *to)?);
                 Ok((vec![Piece { from_rate, to_rate, duration_s: time("over_s", *over_s)? }], After::Hold))
             }
-            ProfileConfig::Thesis { low, maximum, change_interval_s, .. } => {
-                thesis_pieces(*low, *maximum, *change_interval_s).map(|pieces| (pieces, After::Hold))
+            ProfileConfig::Square { low, high, period_s, high_share, .. } => {
+                let (low, high, period_s) =
+                    (rate("low", *low)?, rate("high", *high)?, time("period_s", *period_s)?);
+                let high_s = period_s * between("high_share", *high_share, 0.0, 1.0)?;
+                Ok((vec![flat(low, period_s - high_s), flat(high, high_s)], After::Repeat))
             }
+            ProfileConfig::Sine { mean, amplitude, period_s, .. } => {
+                let mean = rate("mean", *mean)?;
+                if !(0.0..=mean).contains(amplitude) || mean + amplitude > HIGHEST_RATE {
+                    let problem = format!("{amplitude} is not between 0 and the mean, {mean}");
+                    return Err(ConfigError::new("profile.amplitude", problem));
+                }
+                Ok((sine(mean, *amplitude, time("period_s", *period_s)?), After::Repeat))
+            }
+            ProfileConfig::Spike { base, peak, before_s, spike_s, repeat, .. } => {
+                let (base, peak) = (rate("base", *base)?, rate("peak", *peak)?);
+                let mut pieces =
+                    vec![flat(base, time("before_s", *before_s)?), flat(peak, time("spike_s", *spike_s)?)];
+                if *repeat {
+                    return Ok((pieces, After::Repeat));
+                }
+                pieces.push(flat(base, 1.0));
+                Ok((pieces, After::Hold))
+            }
+            ProfileConfig::Trace { file, .. } => {
+                Err(ConfigError::new("profile.file", format!("{} has not been read", file.display())))
+            }
+            ProfileConfig::Thesis { low, maximum, change_interval_s, .. } => {
+                let (low, maximum) = (rate("low", *low)?, rate("maximum", *maximum)?);
+                if low > maximum {
+                    return Err(ConfigError::new(
+                        "profile.low",
+                        format!("{low} is above the maximum, {maximum}"),
+                    ));
+                }
+                Ok((thesis(low, maximum, time("change_interval_s", *change_interval_s)?), After::Hold))
+            }
+        }
+    }
+
+    /// The file that must be read before the profile can be used, if it is a trace.
+    pub fn trace_file(&self) -> Option<&Path> {
+        if let ProfileConfig::Trace { file, .. } = self { Some(file) } else { None }
+    }
+
+    /// A trace with the text of its file becomes steps: each rate holds until the second of the next line, the last one as
+    /// long as the one before it (one second if it is the only one). Other profiles stay as they are.
+    ///
+    /// # Errors
+    /// Which line of the text cannot be used, and why.
+    pub fn with_trace(self, text: &str) -> Result<ProfileConfig, TraceError> {
+        match self {
+            ProfileConfig::Trace { repeat, duration_s, .. } => {
+                Ok(ProfileConfig::Steps { steps: parse_trace(text)?, repeat, duration_s })
+            }
+            other => Ok(other),
         }
     }
 }
 
-const fn flat(rate: f64, duration_s: f64) -> Piece {
-    Piece { from_rate: rate, to_rate: rate, duration_s }
+const fn half() -> f64 {
+    0.5
+}
+
+fn between(key: &str, value: f64, above: f64, below: f64) -> Result<f64, ConfigError> {
+    if value > above && value < below {
+        return Ok(value);
+    }
+    Err(ConfigError::new(
+        &format!("profile.{key}"),
+        format!("{value} is not above {above} and below {below}"),
+    ))
 }
 
 fn step_pieces(steps: &[Step]) -> Result<Vec<Piece>, ConfigError> {
@@ -143,20 +263,4 @@ fn step_pieces(steps: &[Step]) -> Result<Vec<Piece>, ConfigError> {
         Ok(flat(rate(&key("rate"), step.rate)?, time(&key("duration_s"), step.duration_s)?))
     };
     steps.iter().enumerate().map(piece).collect()
-}
-
-fn thesis_pieces(low: f64, maximum: f64, change_interval_s: f64) -> Result<Vec<Piece>, ConfigError> {
-    let (low, maximum) = (rate("low", low)?, rate("maximum", maximum)?);
-    let interval_s = time("change_interval_s", change_interval_s)?;
-    if low > maximum {
-        return Err(ConfigError::new("profile.low", format!("{low} is above the maximum, {maximum}")));
-    }
-    let mut pieces = Vec::new();
-    let mut current = low;
-    while current < maximum {
-        pieces.push(flat(current, interval_s));
-        current = low + pieces.len() as f64 * (maximum / THESIS_STEPS);
-    }
-    pieces.push(flat(maximum, interval_s));
-    Ok(pieces)
 }

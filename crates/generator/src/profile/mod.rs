@@ -6,7 +6,10 @@
 //! timestamp. Neither knows the clock.
 
 mod config;
+mod pieces;
 mod schedule;
+mod trace;
 
 pub use config::{ProfileConfig, Step};
 pub use schedule::{Cursor, Schedule};
+pub use trace::TraceError;

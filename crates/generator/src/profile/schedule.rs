@@ -140,6 +140,13 @@ impl Schedule {
         self.duration_s
     }
 
+    /// How long it takes until everything that is different has been seen, s: one repetition, or the time until the rate
+    /// stays the same.
+    pub fn shape_s(&self) -> f64 {
+        self.cycle
+            .map_or_else(|| self.segments.last().map_or(0.0, |last| last.start_s), |cycle| cycle.duration_s)
+    }
+
     /// The highest rate, events per second.
     pub const fn peak_rate(&self) -> f64 {
         self.peak_rate

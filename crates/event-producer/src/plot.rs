@@ -1,0 +1,64 @@
+//! A load profile before anything is produced: its totals as text, its rate over time as SVG.
+
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use generator::profile::Schedule;
+use plotters::prelude::*;
+
+/// Points of the curve; the picture is 1200 wide.
+const POINTS: usize = 2_400;
+const SIZE: (u32, u32) = (1_200, 500);
+
+/// The part of a profile that shows its shape, s: all of it if it ends.
+pub(crate) fn shown_s(schedule: &Schedule, until_s: Option<f64>) -> f64 {
+    match (schedule.duration_s(), until_s) {
+        (Some(duration_s), Some(until_s)) => duration_s.min(until_s),
+        (shown, until) => shown.or(until).unwrap_or_else(|| (schedule.shape_s() * 1.5).max(10.0)),
+    }
+}
+
+/// The totals, a line each.
+pub(crate) fn totals(schedule: &Schedule, until_s: Option<f64>) -> String {
+    let shown_s = shown_s(schedule, until_s);
+    let events = schedule.due_count((shown_s * 1e9) as u64);
+    let events = schedule.events().map_or(events, |all| all.min(events));
+    let end = match (schedule.duration_s(), schedule.events()) {
+        (Some(duration_s), Some(events)) => format!("ends after {duration_s} s with {events} events"),
+        _ => "goes on until stopped".to_owned(),
+    };
+    format!(
+        "profile: {end}\nshown: {shown_s} s, {events} events, {:.1} events/s on average, {:.1} events/s at the peak\n",
+        events as f64 / shown_s,
+        schedule.peak_rate(),
+    )
+}
+
+/// Draws the rate over time.
+///
+/// # Errors
+/// If the file cannot be written.
+pub(crate) fn draw(schedule: &Schedule, until_s: Option<f64>, path: &Path) -> anyhow::Result<()> {
+    let shown_s = shown_s(schedule, until_s);
+    let mut text = String::new();
+    draw_into(schedule, shown_s, &mut text)
+        .map_err(|error| anyhow!("could not draw the profile: {error}"))?;
+    std::fs::write(path, text).with_context(|| format!("could not write {}", path.display()))
+}
+
+fn draw_into(schedule: &Schedule, shown_s: f64, text: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+    let root = SVGBackend::with_string(text, SIZE).into_drawing_area();
+    root.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&root)
+        .caption("offered load", ("sans-serif", 20))
+        .margin(15)
+        .x_label_area_size(40)
+        .y_label_area_size(90)
+        .build_cartesian_2d(0.0..shown_s, 0.0..schedule.peak_rate() * 1.05)?;
+    chart.configure_mesh().x_desc("seconds since the start").y_desc("events per second").draw()?;
+    let at = |point: usize| shown_s * point as f64 / POINTS as f64;
+    let curve = (0..POINTS).map(|point| (at(point), schedule.rate_at(at(point))));
+    chart.draw_series(LineSeries::new(curve, BLUE.stroke_width(2)))?;
+    root.present()?;
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! The topics of the benchmarks: their events, their results, and the records that the jobs could not read.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use events::{
+    Kind, NEXMARK_DEAD_LETTERS_TOPIC, NEXMARK_RESULTS_TOPIC, PSM_DEAD_LETTERS_TOPIC, PSM_RESULTS_TOPIC,
+};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::metadata::MetadataTopic;
+
+use crate::arguments::{TopicsAction, TopicsSelection};
+use crate::config::Benchmark;
+use crate::deliveries::{Callbacks, Deliveries};
+use crate::gate::Gate;
+
+type Admin = AdminClient<Callbacks>;
+
+impl Benchmark {
+    /// All topics of the benchmark.
+    pub(crate) fn topics(self) -> Vec<&'static str> {
+        match self {
+            Benchmark::Nexmark => vec![
+                Kind::Person.topic(),
+                Kind::Item.topic(),
+                Kind::Auction.topic(),
+                Kind::Bid.topic(),
+                NEXMARK_RESULTS_TOPIC,
+                NEXMARK_DEAD_LETTERS_TOPIC,
+            ],
+            Benchmark::Psm => vec![
+                Kind::Click.topic(),
+                Kind::Impression.topic(),
+                Kind::Search.topic(),
+                PSM_RESULTS_TOPIC,
+                PSM_DEAD_LETTERS_TOPIC,
+            ],
+        }
+    }
+}
+
+impl TopicsSelection {
+    fn topics(&self) -> Vec<&'static str> {
+        let benchmarks = self.benchmark.map_or(vec![Benchmark::Nexmark, Benchmark::Psm], |one| vec![one]);
+        benchmarks.into_iter().flat_map(Benchmark::topics).collect()
+    }
+
+    const fn limit(&self) -> Duration {
+        Duration::from_secs(self.timeout)
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.bootstrap_servers).set("client.id", "event-producer");
+        config
+    }
+
+    fn admin(&self) -> anyhow::Result<Admin> {
+        let callbacks = Callbacks(Arc::new(Deliveries::new(Arc::new(Gate::default()))));
+        self.client().create_with_context(callbacks).context("the Kafka client refused its configuration")
+    }
+
+    fn options(&self) -> AdminOptions {
+        AdminOptions::new().request_timeout(Some(self.limit())).operation_timeout(Some(self.limit()))
+    }
+
+    fn unreachable(&self) -> String {
+        format!("could not reach Kafka at {} within {} s", self.bootstrap_servers, self.timeout)
+    }
+}
+
+/// Does what is asked and prints a line for each topic.
+///
+/// # Errors
+/// If Kafka cannot be reached, or refuses the change of a topic; a topic that exists already, or is gone already, is fine
+/// unless it has another number of partitions than wanted.
+pub(crate) async fn topics(action: &TopicsAction, out: &mut impl Write) -> anyhow::Result<()> {
+    match action {
+        TopicsAction::Create { which, partitions, replication } => {
+            create(which, *partitions, *replication, out).await
+        }
+        TopicsAction::Delete { which } => delete(which, out).await,
+        TopicsAction::Describe { which } => tokio::task::block_in_place(|| describe(which, out)),
+    }
+}
+
+async fn create(
+    which: &TopicsSelection,
+    partitions: i32,
+    replication: i32,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let names = which.topics();
+    let new = |name: &&'static str| NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
+    let topics: Vec<NewTopic<'_>> = names.iter().map(new).collect();
+    let results =
+        which.admin()?.create_topics(&topics, &which.options()).await.with_context(|| which.unreachable())?;
+    let mut existing = Vec::new();
+    for result in results {
+        match result {
+            Ok(name) => writeln!(out, "{name}: created with {partitions} partitions")?,
+            Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => existing.push(name),
+            Err((name, code)) => bail!("{name}: not created: {code}"),
+        }
+    }
+    let known = if existing.is_empty() { Vec::new() } else { tokio::task::block_in_place(|| known(which))? };
+    for (name, found, _) in known.into_iter().filter(|(name, ..)| existing.contains(name)) {
+        if found != partitions as usize {
+            bail!("{name}: exists with {found} partitions instead of {partitions}; delete it first");
+        }
+        writeln!(out, "{name}: exists already with {found} partitions")?;
+    }
+    Ok(())
+}
+
+async fn delete(which: &TopicsSelection, out: &mut impl Write) -> anyhow::Result<()> {
+    let results = which
+        .admin()?
+        .delete_topics(&which.topics(), &which.options())
+        .await
+        .with_context(|| which.unreachable())?;
+    for result in results {
+        match result {
+            Ok(name) => writeln!(out, "{name}: deleted")?,
+            Err((name, RDKafkaErrorCode::UnknownTopicOrPartition)) => {
+                writeln!(out, "{name}: does not exist")?
+            }
+            Err((name, code)) => bail!("{name}: not deleted: {code}"),
+        }
+    }
+    Ok(())
+}
+
+fn consumer(which: &TopicsSelection) -> anyhow::Result<BaseConsumer> {
+    which.client().create().context("the Kafka client refused its configuration")
+}
+
+/// Name, partitions and replicas of the topics that exist.
+fn known(which: &TopicsSelection) -> anyhow::Result<Vec<(String, usize, usize)>> {
+    let metadata =
+        consumer(which)?.fetch_metadata(None, which.limit()).with_context(|| which.unreachable())?;
+    let shape = |topic: &MetadataTopic| {
+        let replicas = topic.partitions().first().map_or(0, |partition| partition.replicas().len());
+        (topic.name().to_owned(), topic.partitions().len(), replicas)
+    };
+    Ok(metadata.topics().iter().map(shape).collect())
+}
+
+fn describe(which: &TopicsSelection, out: &mut impl Write) -> anyhow::Result<()> {
+    let (known, consumer) = (known(which)?, consumer(which)?);
+    let mut missing = Vec::new();
+    for name in which.topics() {
+        let Some((_, partitions, replicas)) = known.iter().find(|(known, ..)| known == name) else {
+            writeln!(out, "{name}: does not exist")?;
+            missing.push(name);
+            continue;
+        };
+        let mut records = 0;
+        for partition in 0..*partitions {
+            let (low, high) = consumer
+                .fetch_watermarks(name, partition as i32, which.limit())
+                .with_context(|| format!("could not read the offsets of {name} {partition}"))?;
+            records += high - low;
+        }
+        writeln!(out, "{name}: {partitions} partitions, {replicas} replicas, {records} records")?;
+    }
+    if missing.is_empty() { Ok(()) } else { Err(anyhow!("missing: {}", missing.join(", "))) }
+}

@@ -1,0 +1,99 @@
+//! A recorded load: CSV of second and rate, as text.
+
+use super::config::{MOST_STEPS, Step};
+
+/// The header row of a trace.
+const HEADER: &str = "second,rate";
+
+/// Why text is not a trace, and in which line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {problem}")]
+pub struct TraceError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// The steps that the lines stand for. Before the first second nothing is due.
+pub(super) fn parse_trace(text: &str) -> Result<Vec<Step>, TraceError> {
+    let refuse = |line: usize, problem: String| Err(TraceError { line, problem });
+    let mut lines = (1..).zip(text.lines());
+    match lines.next() {
+        Some((_, header)) if header.trim_start_matches('\u{feff}').trim() == HEADER => {}
+        found => {
+            let found = found.map_or("", |(_, text)| text);
+            return refuse(1, format!("{found:?} is not the header {HEADER:?}"));
+        }
+    }
+    let mut points: Vec<(f64, f64)> = Vec::new();
+    for (line, text) in lines {
+        let point = text.split_once(',').and_then(|(second, rate)| {
+            Some((second.trim().parse::<f64>().ok()?, rate.trim().parse::<f64>().ok()?))
+        });
+        match (point, points.last()) {
+            (None, _) => return refuse(line, format!("{text:?} is not {HEADER}")),
+            (Some((second, _)), _) if second.is_nan() || second < 0.0 => {
+                return refuse(line, format!("second {second} is not 0 or more"));
+            }
+            (Some((second, _)), Some((last, _))) if second <= *last => {
+                return refuse(
+                    line,
+                    format!("second {second} does not follow {last}; a trace is sorted by time"),
+                );
+            }
+            (Some((_, rate)), _) if rate.is_nan() || rate < 0.0 => {
+                return refuse(line, format!("rate {rate} is not 0 or more"));
+            }
+            (Some(point), _) => points.push(point),
+        }
+        if points.len() > MOST_STEPS {
+            return refuse(line, format!("more than {MOST_STEPS} lines"));
+        }
+    }
+    if points.is_empty() {
+        return refuse(1, "there is no rate below the header".to_owned());
+    }
+    Ok(steps(&points))
+}
+
+fn steps(points: &[(f64, f64)]) -> Vec<Step> {
+    let mut steps = Vec::with_capacity(points.len() + 1);
+    if points[0].0 > 0.0 {
+        steps.push(Step { rate: 0.0, duration_s: points[0].0 });
+    }
+    for pair in points.windows(2) {
+        steps.push(Step { rate: pair[0].1, duration_s: pair[1].0 - pair[0].0 });
+    }
+    let last = points[points.len() - 1];
+    let duration_s = if points.len() > 1 { last.0 - points[points.len() - 2].0 } else { 1.0 };
+    steps.push(Step { rate: last.1, duration_s });
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rate_holds_until_the_next_line() {
+        let steps = parse_trace("second,rate\n2,10\n5, 20.5\n6,0\n").unwrap();
+        let found: Vec<(f64, f64)> = steps.iter().map(|step| (step.rate, step.duration_s)).collect();
+        assert_eq!(found, [(0.0, 2.0), (10.0, 3.0), (20.5, 1.0), (0.0, 1.0)]);
+    }
+
+    #[test]
+    fn unusable_lines_are_named() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(parse_trace(text).unwrap_err().to_string(), expected, "{text:?}");
+        };
+        check("", "line 1: \"\" is not the header \"second,rate\"");
+        check("0,1\n", "line 1: \"0,1\" is not the header \"second,rate\"");
+        check("second,rate\n", "line 1: there is no rate below the header");
+        check("second,rate\n0,1\nx,1", "line 3: \"x,1\" is not second,rate");
+        check("second,rate\n5,1\n4,1", "line 3: second 4 does not follow 5; a trace is sorted by time");
+        check("second,rate\n5,1\n5,1", "line 3: second 5 does not follow 5; a trace is sorted by time");
+        check("second,rate\n0,-1", "line 2: rate -1 is not 0 or more");
+        check("second,rate\n0,nan", "line 2: rate NaN is not 0 or more");
+    }
+}
