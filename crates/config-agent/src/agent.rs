@@ -13,7 +13,7 @@ use crate::cluster::{Cluster, EffectError};
 use crate::condition::{Condition, chain};
 use crate::config::Config;
 use crate::ledger::{Change, Entry, Ledger, Phase};
-use crate::machine::{Attempt, Effect, Next, Observation, next, question};
+use crate::machine::{Attempt, Effect, Next, Observation, next, question, to_run};
 use crate::reports;
 
 /// A drop that held the answer back for this long let us wait: it may be asked again at once.
@@ -88,6 +88,14 @@ impl Agent {
     /// The journal.
     pub fn book(&self) -> &Book {
         &self.book
+    }
+
+    /// Closes the circuit breaker: changes may be begun again.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub async fn forgive_failures(&self) -> Result<(), AgentError> {
+        Ok(self.book.write(Entry::FailuresForgiven).await?)
     }
 
     pub(crate) fn conditions(&self) -> [&Condition; 3] {
@@ -271,7 +279,8 @@ impl Agent {
             }
             Next::Act(effect) => {
                 tracing::info!(generation = change.document.generation(), ?effect, "asking Flink");
-                let result = self.cluster.act(&change.document, &effect).await;
+                let document = to_run(change, ledger.lineage());
+                let result = self.cluster.act(document, &effect).await;
                 Ok(round.note(&effect, result, self.config.poll))
             }
             Next::Wait => Ok(self.config.poll),
@@ -333,7 +342,9 @@ impl Round {
 fn tell(change: &Change, phase: &Phase) {
     let generation = change.document.generation();
     match phase {
-        Phase::Failed { .. } => tracing::error!(generation, ?phase, "the change failed"),
+        Phase::Failed { .. } | Phase::RolledBack { .. } => {
+            tracing::error!(generation, ?phase, "the change failed")
+        }
         _ => tracing::info!(generation, ?phase, "next phase"),
     }
 }

@@ -42,6 +42,9 @@ pub struct Args {
     /// Say what would be done, and do nothing.
     #[arg(long, conflicts_with = "once")]
     dry_run: bool,
+    /// Close the circuit breaker that failed changes have opened.
+    #[arg(long)]
+    forgive_failures: bool,
     /// Check the configuration and exit.
     #[arg(long)]
     check_config: bool,
@@ -52,7 +55,7 @@ pub struct Args {
 /// # Errors
 /// A [`crate::ConfigError`] for a bad configuration; otherwise what keeps the agent from going on.
 pub async fn start(args: Args) -> anyhow::Result<Outcome> {
-    let Args { once, dry_run, check_config, .. } = args;
+    let Args { once, dry_run, check_config, forgive_failures, .. } = args;
     let path = args.config.clone();
     let config = Config::load(path.as_deref(), args.into())?;
     if check_config {
@@ -62,6 +65,9 @@ pub async fn start(args: Args) -> anyhow::Result<Outcome> {
     tracing::info!(?config, "effective configuration");
     let listen = config.listen;
     let agent = Arc::new(Agent::new(config)?);
+    if forgive_failures {
+        agent.forgive_failures().await?;
+    }
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let work = async {

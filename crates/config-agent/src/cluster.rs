@@ -66,6 +66,7 @@ impl Cluster {
             Question::Jobs { last } => self.jobs(document.job().as_str(), last.as_ref()).await,
             Question::Stop { job, trigger } => self.stop(job, trigger).await,
             Question::Submission { job } => self.submission(job).await.map(Observation::Submission),
+            Question::Remains { job } => self.remains(job).await,
         }
     }
 
@@ -119,6 +120,16 @@ impl Cluster {
         })
     }
 
+    async fn remains(&self, job: &JobId) -> Result<Observation, flink::Error> {
+        let state = self.state(job).await?;
+        let checkpoints = match state {
+            Some(_) => known(self.client.checkpoints(job).await)?.unwrap_or_default(),
+            None => flink::Checkpoints::default(),
+        };
+        let flink::Checkpoints { completed, newest_state, .. } = checkpoints;
+        Ok(Observation::Remains { job: state, checkpoints: completed, newest_state })
+    }
+
     /// Asks an effect of Flink, for this document.
     ///
     /// # Errors
@@ -131,6 +142,7 @@ impl Cluster {
                 let stop = StopRequest { trigger_id: trigger.clone(), target_directory, drain: false };
                 self.client.stop_with_savepoint(job, &stop).await.map_err(classify)
             }
+            Effect::Cancel { job } => self.client.cancel(job).await.map_err(classify),
             Effect::Submit { job, savepoint } => self.submit(document, job, savepoint.clone()).await,
         }
     }

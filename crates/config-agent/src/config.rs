@@ -68,6 +68,8 @@ struct Written {
     deadlines: WrittenDeadlines,
     #[serde(default)]
     retry: WrittenRetry,
+    #[serde(default)]
+    safety: WrittenSafety,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -110,6 +112,15 @@ struct WrittenDeadlines {
 struct WrittenRetry {
     first_ms: Option<u64>,
     longest_ms: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenSafety {
+    roll_back: Option<bool>,
+    grace_ms: Option<u64>,
+    breaker_failures: Option<u64>,
+    breaker_pause_ms: Option<u64>,
 }
 
 /// The checked configuration.
@@ -182,6 +193,7 @@ fn read(path: &Path) -> Result<Written, ConfigError> {
 
 impl Written {
     fn check(self, checker: &mut Checker) -> Option<Config> {
+        let rules = rules(&self.deadlines, &self.safety, &self.flink, checker);
         let job = checker.required("job", "the job's name, also --job", self.job);
         let job = job.and_then(|name| checker.name(&name));
         let data = checker.required("data", "a folder for the journal, also --data", self.data);
@@ -206,12 +218,6 @@ impl Written {
             submit_timeout: checker.ms("flink.submit_timeout_ms", self.flink.submit_timeout_ms, 60_000),
             ..flink::Settings::default()
         };
-        let rules = Rules {
-            stoppable_within: checker.ms("deadlines.stoppable_ms", self.deadlines.stoppable_ms, 60_000),
-            stopped_within: checker.ms("deadlines.stopped_ms", self.deadlines.stopped_ms, 900_000),
-            running_within: checker.ms("deadlines.running_ms", self.deadlines.running_ms, 120_000),
-            start_fresh_if_lost: self.flink.start_fresh_if_lost.unwrap_or(false),
-        };
         let kept = checker.number("drop.undelivered_reports", self.drop.undelivered_reports, 1_000, 100_000);
         Some(Config {
             listen: self.listen,
@@ -235,6 +241,28 @@ impl Written {
             drop_url: drop_url?,
             flink_url: flink_url?,
         })
+    }
+}
+
+fn rules(
+    deadlines: &WrittenDeadlines,
+    safety: &WrittenSafety,
+    flink: &WrittenFlink,
+    checker: &mut Checker,
+) -> Rules {
+    let failures = checker.number("safety.breaker_failures", safety.breaker_failures, 3, 1_000);
+    Rules {
+        stoppable_within: checker.ms("deadlines.stoppable_ms", deadlines.stoppable_ms, 60_000),
+        stopped_within: checker.ms("deadlines.stopped_ms", deadlines.stopped_ms, 900_000),
+        running_within: checker.ms("deadlines.running_ms", deadlines.running_ms, 120_000),
+        grace: match safety.grace_ms {
+            Some(0) => Duration::ZERO,
+            other => checker.ms("safety.grace_ms", other, 3_000),
+        },
+        roll_back: safety.roll_back.unwrap_or(true),
+        breaker_failures: u32::try_from(failures).unwrap_or(u32::MAX),
+        breaker_pause: checker.ms("safety.breaker_pause_ms", safety.breaker_pause_ms, 600_000),
+        start_fresh_if_lost: flink.start_fresh_if_lost.unwrap_or(false),
     }
 }
 

@@ -13,6 +13,11 @@ pub fn submission_id(document: &JobDocument) -> JobId {
     JobId::from_bytes(derive("submit", document))
 }
 
+/// The id of the job that runs the document before this one, after this one failed.
+pub fn restoration_id(failed: &JobDocument) -> JobId {
+    JobId::from_bytes(derive("restore", failed))
+}
+
 /// The id of the stop that makes way for this document.
 pub fn stop_id(document: &JobDocument) -> TriggerId {
     TriggerId::from_bytes(derive("stop", document))
@@ -43,5 +48,6 @@ mod tests {
         assert_eq!(submission_id(&first), submission_id(&first.clone()));
         assert_ne!(submission_id(&first), submission_id(&second));
         assert_ne!(submission_id(&first).as_str(), stop_id(&first).as_str());
+        assert_ne!(submission_id(&first), restoration_id(&first));
     }
 }

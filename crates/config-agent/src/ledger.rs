@@ -33,6 +33,8 @@ pub enum Entry {
         /// The phase.
         phase: Phase,
     },
+    /// A person has looked at the failures: changes may be begun again.
+    FailuresForgiven,
     /// The drop has this report, and all before it.
     Delivered {
         /// Of the report.
@@ -75,6 +77,35 @@ pub enum Phase {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         savepoint: Option<String>,
     },
+    /// All tasks of the new job run; whether they go on doing so is watched for a while.
+    Settling {
+        /// The new job.
+        job: JobId,
+    },
+    /// The new job failed and may have been asked to end.
+    RollingBack {
+        /// The new job.
+        failed: JobId,
+        /// Why it failed.
+        message: String,
+    },
+    /// The job of the document before this one may have been submitted under this id.
+    Restoring {
+        /// The id of that job.
+        job: JobId,
+        /// The state to begin from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        savepoint: Option<String>,
+        /// Why the new job failed.
+        message: String,
+    },
+    /// All tasks of the job of the document before this one run. Final.
+    RolledBack {
+        /// That job.
+        job: JobId,
+        /// Why the new job failed.
+        message: String,
+    },
     /// All tasks of the new job run, or ran to their end. Final.
     Running {
         /// The new job.
@@ -105,7 +136,9 @@ impl Phase {
             Self::Received => State::Received,
             Self::Stopping { .. } => State::Stopping,
             Self::Stopped { .. } => State::Stopped,
-            Self::Submitting { .. } => State::Submitting,
+            Self::Submitting { .. } | Self::Settling { .. } => State::Submitting,
+            Self::RollingBack { .. } | Self::Restoring { .. } => State::RollingBack,
+            Self::RolledBack { .. } => State::RolledBack,
             Self::Running { .. } => State::Running,
             Self::Failed { .. } => State::Failed,
         }
@@ -115,16 +148,24 @@ impl Phase {
         match self {
             Self::Received => None,
             Self::Stopped { job, .. } | Self::Failed { job, .. } => job.as_ref(),
-            Self::Stopping { job, .. } | Self::Submitting { job, .. } | Self::Running { job, .. } => {
-                Some(job)
-            }
+            Self::Stopping { job, .. }
+            | Self::Submitting { job, .. }
+            | Self::Settling { job }
+            | Self::RollingBack { failed: job, .. }
+            | Self::Restoring { job, .. }
+            | Self::RolledBack { job, .. }
+            | Self::Running { job, .. } => Some(job),
         }
     }
 
     fn message(&self) -> Option<&str> {
         match self {
             Self::Stopped { message, .. } | Self::Running { message, .. } => message.as_deref(),
-            Self::Failed { message, .. } => Some(message),
+            Self::Failed { message, .. }
+            | Self::RollingBack { message, .. }
+            | Self::Restoring { message, .. }
+            | Self::RolledBack { message, .. } => Some(message),
+            Self::Settling { .. } => Some("all tasks run; watching whether they go on"),
             Self::Received | Self::Stopping { .. } | Self::Submitting { .. } => None,
         }
     }
@@ -142,15 +183,27 @@ pub struct Change {
     pub phase: Phase,
     /// When it entered that phase.
     pub since: Timestamp,
-    /// Where the state of the stopped job lies.
-    savepoint: Option<String>,
+    /// Where the state lies that the new job, or the restored one, begins from.
+    pub savepoint: Option<String>,
+    /// Whether anything was asked of Flink that a running job notices.
+    #[serde(default)]
+    disturbed: bool,
     /// The sequence number of its last report.
     sequence: u32,
 }
 
-/// Where the job's state is, over all changes.
+/// What outlives a change: where the job's state is, what ran last, how often it went wrong.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lineage {
+    /// The document of the job that ran last.
+    #[serde(default, with = "document_text::optional")]
+    pub document: Option<JobDocument>,
+    /// Changes in a row that disturbed a job and failed.
+    #[serde(default)]
+    pub failures: u32,
+    /// When the last of them did.
+    #[serde(default)]
+    pub failed_at: Option<Timestamp>,
     /// The job that was stopped or submitted last.
     pub job: Option<JobId>,
     /// The savepoint of a job that was stopped, until a job that began from it runs.
@@ -216,17 +269,26 @@ impl Ledger {
                     JobDocument::parse(document).map_err(|e| Contradiction::Document(e.to_string()))?;
                 let entity_tag = entity_tag.clone();
                 let phase = Phase::Received;
-                self.change =
-                    Some(Change { document, entity_tag, phase, since: *at, savepoint: None, sequence: 0 });
+                self.change = Some(Change {
+                    document,
+                    entity_tag,
+                    phase,
+                    since: *at,
+                    savepoint: None,
+                    disturbed: false,
+                    sequence: 0,
+                });
                 self.report(*at);
             }
             Entry::Entered { at, phase } => {
                 let change = self.change.as_mut().ok_or(Contradiction::NoChange)?;
                 change.phase = phase.clone();
                 change.since = *at;
-                self.lineage.follow(phase);
+                change.disturbed |= matches!(phase, Phase::Stopping { .. } | Phase::Submitting { .. });
+                self.lineage.follow(change);
                 self.report(*at);
             }
+            Entry::FailuresForgiven => self.lineage.failures = 0,
             Entry::Delivered { generation, sequence } => {
                 let delivered = (*generation, *sequence);
                 self.outbox.retain(|report| (report.generation, report.sequence) > delivered);
@@ -238,7 +300,7 @@ impl Ledger {
     fn report(&mut self, at: Timestamp) {
         let Some(change) = &mut self.change else { return };
         change.sequence += 1;
-        if let Phase::Stopped { savepoint, .. } = &change.phase {
+        if let Phase::Stopped { savepoint, .. } | Phase::Restoring { savepoint, .. } = &change.phase {
             change.savepoint.clone_from(savepoint);
         }
         self.outbox.push_back(Report {
@@ -254,12 +316,30 @@ impl Ledger {
 }
 
 impl Lineage {
-    fn follow(&mut self, phase: &Phase) {
-        match phase {
+    fn follow(&mut self, change: &Change) {
+        match &change.phase {
             Phase::Stopped { savepoint, .. } => self.savepoint.clone_from(savepoint),
-            Phase::Stopping { job, .. } | Phase::Submitting { job, .. } => self.job = Some(job.clone()),
-            Phase::Running { .. } => self.savepoint = None,
-            Phase::Received | Phase::Failed { .. } => {}
+            Phase::Stopping { job, .. } | Phase::Submitting { job, .. } | Phase::Restoring { job, .. } => {
+                self.job = Some(job.clone());
+            }
+            Phase::Running { .. } => {
+                self.document = Some(change.document.clone());
+                self.savepoint = None;
+                self.failures = 0;
+            }
+            Phase::RolledBack { .. } => {
+                self.savepoint = None;
+                self.count_failure(change);
+            }
+            Phase::Failed { .. } => self.count_failure(change),
+            Phase::Received | Phase::Settling { .. } | Phase::RollingBack { .. } => {}
+        }
+    }
+
+    fn count_failure(&mut self, change: &Change) {
+        if change.disturbed {
+            self.failures = self.failures.saturating_add(1);
+            self.failed_at = Some(change.since);
         }
     }
 }
@@ -276,5 +356,28 @@ mod document_text {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<JobDocument, D::Error> {
         let text = String::deserialize(from)?;
         JobDocument::parse(&text).map_err(D::Error::custom)
+    }
+
+    pub(super) mod optional {
+        use job_config::JobDocument;
+        use serde::de::Error as _;
+        use serde::{Deserialize as _, Deserializer, Serializer};
+
+        pub(in super::super) fn serialize<S: Serializer>(
+            document: &Option<JobDocument>,
+            to: S,
+        ) -> Result<S::Ok, S::Error> {
+            match document {
+                Some(document) => to.serialize_some(document.text()),
+                None => to.serialize_none(),
+            }
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            from: D,
+        ) -> Result<Option<JobDocument>, D::Error> {
+            let text = Option::<String>::deserialize(from)?;
+            text.map(|text| JobDocument::parse(&text)).transpose().map_err(D::Error::custom)
+        }
     }
 }

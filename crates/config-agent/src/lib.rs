@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! received -> stopping (trigger id) -> stopped (savepoint) -> submitting (job id) -> running | failed
+//!                                                                           \-> rolling back -> rolled back | failed
 //! ```
 //!
 //! * What to do next is decided by a pure function of the journal and of what Flink shows (`machine`).
@@ -31,6 +32,8 @@ pub use args::{Args, start};
 pub use book::{Book, BookError};
 pub use cluster::Program;
 pub use config::{Config, ConfigError, Overrides};
-pub use ids::{stop_id, submission_id};
+pub use ids::{restoration_id, stop_id, submission_id};
 pub use ledger::{Change, Contradiction, Entry, Ledger, Lineage, Phase};
-pub use machine::{Attempt, Effect, Ended, Next, Observation, Question, Rules, Submission, next, question};
+pub use machine::{
+    Attempt, Effect, Ended, Next, Observation, Question, Rules, Submission, next, question, to_run,
+};

@@ -6,12 +6,22 @@
 //!
 //! No IO and no clock: the time that a phase has lasted is an argument.
 
+mod begin;
+mod restore;
+mod start;
+mod stop;
+
 use std::time::Duration;
 
 use flink::{JobId, JobState, SavepointStatus, TriggerId};
 use jiff::Timestamp;
+use job_config::JobDocument;
 
-use crate::ids::{stop_id, submission_id};
+use self::begin::begin;
+use self::restore::{cancel_failed, restore};
+use self::start::{settle, start};
+use self::stop::Stop;
+use crate::ids::submission_id;
 use crate::ledger::{Change, Lineage, Phase};
 
 /// What must be known of Flink before the next step.
@@ -33,6 +43,11 @@ pub enum Question {
     },
     /// How a submitted job stands.
     Submission {
+        /// The job.
+        job: JobId,
+    },
+    /// What a failed job left behind.
+    Remains {
         /// The job.
         job: JobId,
     },
@@ -61,6 +76,15 @@ pub enum Observation {
     },
     /// To [`Question::Submission`].
     Submission(Submission),
+    /// To [`Question::Remains`].
+    Remains {
+        /// The job; `None` if Flink does not know it.
+        job: Option<JobState>,
+        /// Checkpoints that it completed.
+        checkpoints: u64,
+        /// Where its newest state lies, if it was kept.
+        newest_state: Option<String>,
+    },
 }
 
 /// A job that we know and that runs no more.
@@ -124,6 +148,14 @@ pub struct Rules {
     pub stopped_within: Duration,
     /// For all tasks of a submitted job to run.
     pub running_within: Duration,
+    /// How long all tasks of a new job must go on running for the change to count as good; zero: not at all.
+    pub grace: Duration,
+    /// Whether a new job that fails gives way to the document before it.
+    pub roll_back: bool,
+    /// So many failed changes in a row open the circuit breaker.
+    pub breaker_failures: u32,
+    /// For so long no change is begun after the last of them.
+    pub breaker_pause: Duration,
     /// Whether to begin without state if the job that we know is gone, and its state with it.
     pub start_fresh_if_lost: bool,
 }
@@ -140,7 +172,12 @@ pub enum Effect {
         /// The id of the stop.
         trigger: TriggerId,
     },
-    /// Submit the document's job.
+    /// End the job without a savepoint.
+    Cancel {
+        /// The job to end.
+        job: JobId,
+    },
+    /// Submit the job of the document that [`to_run`] names.
     Submit {
         /// The id of the new job.
         job: JobId,
@@ -165,8 +202,21 @@ pub fn question(change: &Change, lineage: &Lineage) -> Question {
     match &change.phase {
         Phase::Received => Question::Jobs { last: lineage.job.clone() },
         Phase::Stopping { job, trigger } => Question::Stop { job: job.clone(), trigger: trigger.clone() },
-        Phase::Submitting { job, .. } => Question::Submission { job: job.clone() },
-        Phase::Stopped { .. } | Phase::Running { .. } | Phase::Failed { .. } => Question::Nothing,
+        Phase::Submitting { job, .. } | Phase::Settling { job } | Phase::Restoring { job, .. } => {
+            Question::Submission { job: job.clone() }
+        }
+        Phase::RollingBack { failed, .. } => Question::Remains { job: failed.clone() },
+        Phase::Stopped { .. } | Phase::Running { .. } | Phase::RolledBack { .. } | Phase::Failed { .. } => {
+            Question::Nothing
+        }
+    }
+}
+
+/// The document whose job is to be checked or submitted in this phase.
+pub fn to_run<'a>(change: &'a Change, lineage: &'a Lineage) -> &'a JobDocument {
+    match (&change.phase, &lineage.document) {
+        (Phase::Restoring { .. }, Some(before)) => before,
+        _ => &change.document,
     }
 }
 
@@ -191,7 +241,20 @@ pub fn next(
             savepoint: savepoint.clone(),
         }),
         (Phase::Submitting { job, savepoint }, Observation::Submission(seen)) => {
-            start(job, savepoint.as_ref(), seen, attempt, rules)
+            start(change, lineage, (job, savepoint.as_ref()), seen, attempt, rules)
+        }
+        (Phase::Settling { job }, Observation::Submission(seen)) => {
+            settle(change, lineage, job, seen, attempt, rules)
+        }
+        (
+            Phase::RollingBack { failed, message },
+            Observation::Remains { job: state, checkpoints, newest_state },
+        ) => {
+            let remains = restore::Remains { state: *state, checkpoints: *checkpoints, newest_state };
+            cancel_failed(change, (failed, message), &remains, attempt, rules)
+        }
+        (Phase::Restoring { job, savepoint, message }, Observation::Submission(seen)) => {
+            restore((job, savepoint.as_ref()), message, seen, attempt, rules)
         }
         // The answer to another question: ask the right one.
         _ => Next::Wait,
@@ -200,188 +263,4 @@ pub fn next(
 
 fn fail(job: Option<&JobId>, message: String) -> Next {
     Next::Enter(Phase::Failed { job: job.cloned(), message })
-}
-
-fn begin(
-    change: &Change,
-    lineage: &Lineage,
-    alive: &[(JobId, JobState)],
-    last: Option<&Ended>,
-    attempt: &Attempt,
-    rules: &Rules,
-) -> Next {
-    let ours = submission_id(&change.document);
-    let is_ours = matches!(alive, [(job, _)] if *job == ours);
-    if let Some(expires_at) = change.document.expires_at()
-        && change.document.is_expired(attempt.now)
-        && !is_ours
-    {
-        return fail(None, format!("the document expired at {expires_at}, before anything was done for it"));
-    }
-    let [(job, state), others @ ..] = alive else {
-        return begin_without_job(lineage, last, attempt, rules);
-    };
-    if !others.is_empty() {
-        let ids: Vec<&str> = alive.iter().map(|(id, _)| id.as_str()).collect();
-        let message = format!("several jobs of this name run ({}); stop all but one", ids.join(", "));
-        return fail(None, message);
-    }
-    if is_ours {
-        // Submitted by a run of the agent whose journal is gone.
-        return Next::Enter(Phase::Submitting { job: ours, savepoint: None });
-    }
-    if let Some(refused) = &attempt.refused {
-        return fail(
-            Some(job),
-            format!("Flink does not take the document: {refused}; job {job} goes on as it was"),
-        );
-    }
-    if !attempt.checked {
-        return Next::Act(Effect::Check);
-    }
-    if *state == JobState::Running {
-        return Next::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) });
-    }
-    if attempt.waited < rules.stoppable_within {
-        return Next::Wait;
-    }
-    let within = rules.stoppable_within;
-    fail(Some(job), format!("job {job} is {state:?} and did not run within {within:?}; it was not stopped"))
-}
-
-fn begin_without_job(lineage: &Lineage, last: Option<&Ended>, attempt: &Attempt, rules: &Rules) -> Next {
-    if let Some(refused) = &attempt.refused {
-        return fail(None, format!("Flink does not take the document: {refused}; no job of this name runs"));
-    }
-    if !attempt.checked {
-        return Next::Act(Effect::Check);
-    }
-    let stopped = |savepoint: Option<String>, message: Option<String>| {
-        Next::Enter(Phase::Stopped { job: lineage.job.clone(), savepoint, message })
-    };
-    let Some(job) = &lineage.job else {
-        return stopped(None, None);
-    };
-    let (how, newest_state) = match last {
-        None | Some(Ended::Forgotten) => ("is unknown to Flink".to_owned(), None),
-        Some(Ended::In { state, newest_state }) => (format!("is {state:?}"), newest_state.clone()),
-    };
-    if let Some(state) = newest_state.or_else(|| lineage.savepoint.clone()) {
-        let message = format!("no job of this name runs; job {job} {how}; going on from its newest state");
-        return stopped(Some(state), Some(message));
-    }
-    if rules.start_fresh_if_lost {
-        return stopped(
-            None,
-            Some(format!("job {job} {how}, and its state is lost; beginning without state")),
-        );
-    }
-    let message = format!(
-        "job {job} {how}, and no state of it is known; to begin without state set flink.start_fresh_if_lost, then publish the next generation"
-    );
-    fail(Some(job), message)
-}
-
-/// A stop that was journalled, and what Flink shows of its job.
-struct Stop<'a> {
-    job: &'a JobId,
-    trigger: &'a TriggerId,
-    state: Option<JobState>,
-    savepoint: Option<&'a String>,
-}
-
-impl Stop<'_> {
-    fn next(&self, operation: Option<&SavepointStatus>, attempt: &Attempt, rules: &Rules) -> Next {
-        let has_ended = self.state.is_none_or(JobState::is_terminal);
-        match operation {
-            Some(SavepointStatus::Completed { location }) if has_ended => self.stopped(location.clone()),
-            Some(SavepointStatus::Failed { cause }) if !has_ended => {
-                let job = self.job;
-                fail(Some(job), format!("job {job} could not be stopped and goes on as it was: {cause}"))
-            }
-            Some(SavepointStatus::Failed { .. }) | None if has_ended => self.after_the_end(),
-            None => self.ask(attempt),
-            Some(_) if attempt.waited < rules.stopped_within => Next::Wait,
-            Some(_) => {
-                let (job, within) = (self.job, rules.stopped_within);
-                fail(Some(job), format!("job {job} has not stopped within {within:?}; it may still do so"))
-            }
-        }
-    }
-
-    fn stopped(&self, savepoint: String) -> Next {
-        Next::Enter(Phase::Stopped { job: Some(self.job.clone()), savepoint: Some(savepoint), message: None })
-    }
-
-    /// The operation is gone, or failed because the job was: the job itself may remember its savepoint.
-    fn after_the_end(&self) -> Next {
-        let job = self.job;
-        match (self.state, self.savepoint) {
-            (Some(JobState::Finished), Some(savepoint)) => self.stopped(savepoint.clone()),
-            (Some(state), _) => fail(
-                Some(job),
-                format!("job {job} is {state:?} and left no savepoint; nothing was submitted"),
-            ),
-            (None, _) => fail(
-                Some(job),
-                format!(
-                    "job {job} was to be stopped, but Flink does not know it any more; nothing was submitted"
-                ),
-            ),
-        }
-    }
-
-    fn ask(&self, attempt: &Attempt) -> Next {
-        match &attempt.refused {
-            Some(refused) => {
-                let job = self.job;
-                fail(
-                    Some(job),
-                    format!("Flink refused to stop job {job}, which goes on as it was: {refused}"),
-                )
-            }
-            None => Next::Act(Effect::Stop { job: self.job.clone(), trigger: self.trigger.clone() }),
-        }
-    }
-}
-
-fn start(
-    job: &JobId,
-    savepoint: Option<&String>,
-    seen: &Submission,
-    attempt: &Attempt,
-    rules: &Rules,
-) -> Next {
-    let in_time = attempt.waited < rules.running_within;
-    let within = rules.running_within;
-    let because =
-        |failure: &Option<String>| failure.clone().unwrap_or_else(|| "Flink gives no reason".to_owned());
-    match (seen, &attempt.refused) {
-        (Submission::Running, _) => Next::Enter(Phase::Running { job: job.clone(), message: None }),
-        (Submission::Ended { state: JobState::Finished, .. }, _) => {
-            let message = Some("the job has already reached the end of its input".to_owned());
-            Next::Enter(Phase::Running { job: job.clone(), message })
-        }
-        (Submission::Ended { state, failure }, _) => {
-            fail(Some(job), format!("job {job} is {state:?}: {}", because(failure)))
-        }
-        (Submission::Starting { .. }, _) if in_time => Next::Wait,
-        (Submission::Starting { state, failure }, _) => {
-            let because = because(failure);
-            fail(
-                Some(job),
-                format!("job {job} is {state:?}, not all of its tasks ran within {within:?}: {because}"),
-            )
-        }
-        (Submission::Unknown, Some(refused)) => {
-            fail(None, format!("Flink refused the submission: {refused}"))
-        }
-        (Submission::Unknown, None) if in_time => {
-            Next::Act(Effect::Submit { job: job.clone(), savepoint: savepoint.cloned() })
-        }
-        (Submission::Unknown, None) => {
-            let trouble = because(&attempt.trouble);
-            fail(None, format!("the job could not be submitted within {within:?}: {trouble}"))
-        }
-    }
 }

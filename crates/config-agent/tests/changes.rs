@@ -3,55 +3,10 @@
 
 mod support;
 
-use config_agent::{Agent, Config, Outcome, Phase, submission_id};
-use job_config::{JobDocument, State};
-use support::drop_server::Drop;
-use support::scripted_flink::ScriptedFlink;
-use support::{PATIENCE, agent, config, document, document_of, ended};
-
-struct Setup {
-    flink: ScriptedFlink,
-    drop: Drop,
-    config: Config,
-    folder: tempfile::TempDir,
-}
-
-impl Setup {
-    async fn new() -> Self {
-        let (flink, _) = ScriptedFlink::start().await;
-        let drop = Drop::start().await;
-        let folder = tempfile::tempdir().unwrap();
-        let config = config(folder.path(), &drop.url, &flink.url);
-        Self { flink, drop, config, folder }
-    }
-
-    /// Publishes the document and lets an agent apply it.
-    async fn apply(&self, document: &JobDocument) -> Phase {
-        self.drop.publish(document).await;
-        let agent = agent(&self.config).await;
-        run_until_ended(&agent, document.generation()).await
-    }
-
-    async fn states(&self, generation: u64) -> Vec<State> {
-        let reports = self.drop.reports().await;
-        let of_generation = reports.iter().filter(|report| report.generation == generation);
-        let (sequences, states): (Vec<_>, Vec<_>) =
-            of_generation.map(|report| (report.sequence, report.state)).unzip();
-        assert_eq!(sequences, (1..=u32::try_from(states.len()).unwrap()).collect::<Vec<_>>());
-        states
-    }
-
-    fn counts(&self) -> (u32, u32) {
-        self.flink.with(|world| (world.stops, world.submissions))
-    }
-}
-
-async fn run_until_ended(agent: &Agent, generation: u64) -> Phase {
-    tokio::select! {
-        result = agent.run() => panic!("{result:?}"),
-        phase = ended(agent.book(), generation) => phase,
-    }
-}
+use config_agent::{Outcome, Phase, submission_id};
+use job_config::State;
+use support::setup::{Setup, run_until_ended};
+use support::{PATIENCE, agent, document, document_of, ended};
 
 fn message_of(phase: &Phase) -> &str {
     match phase {
@@ -168,7 +123,8 @@ async fn a_failed_savepoint_leaves_the_job_running() {
 /// savepoint that the failed one was to begin from.
 #[tokio::test]
 async fn a_failed_job_does_not_lose_the_state() {
-    let setup = Setup::new().await;
+    let mut setup = Setup::new().await;
+    setup.config.rules.roll_back = false;
     setup.apply(&document(1)).await;
     let savepoint = format!("file:///savepoints/{}", submission_id(&document(1)));
     let trace = "a.B: cannot start\n\tat c.D(E.java:1)\nCaused by: f.G: no such state".to_owned();
@@ -255,7 +211,8 @@ async fn an_expired_document_is_not_applied() {
 /// Goal: `--once` tells by its outcome whether the newest document runs; `--dry-run` changes nothing anywhere.
 #[tokio::test]
 async fn single_runs_tell_how_it_went() {
-    let setup = Setup::new().await;
+    let mut setup = Setup::new().await;
+    setup.config.rules.roll_back = false;
     let once = async || agent(&setup.config).await.once().await.unwrap();
     assert_eq!(once().await, Outcome::Bad);
     setup.drop.publish(&document(1)).await;

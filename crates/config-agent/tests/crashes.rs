@@ -141,7 +141,7 @@ async fn an_error_at_any_request_is_a_delay() {
 fn program(config: &Config, folder: &Path) -> Child {
     let file = folder.join("agent.toml");
     let text = format!(
-        "job = {:?}\ndata = {:?}\n[drop]\nurl = {:?}\n[flink]\nurl = {:?}\njar = {:?}\nextra_arguments = [\"--bounded\"]\npoll_ms = 1\n[retry]\nfirst_ms = 1\nlongest_ms = 20\n",
+        "job = {:?}\ndata = {:?}\n[drop]\nurl = {:?}\n[flink]\nurl = {:?}\njar = {:?}\nextra_arguments = [\"--bounded\"]\npoll_ms = 1\n[retry]\nfirst_ms = 1\nlongest_ms = 20\n[safety]\ngrace_ms = 0\n",
         config.job.as_str(),
         config.data,
         config.drop_url,

@@ -18,6 +18,10 @@ pub enum State {
     Submitting,
     /// All tasks of the new job run. Final.
     Running,
+    /// The new job failed; the document before this one is being restored, from the same state.
+    RollingBack,
+    /// All tasks of a job with the document before this one run. Final.
+    RolledBack,
     /// The change could not be carried out. Final.
     Failed,
 }
@@ -25,7 +29,7 @@ pub enum State {
 impl State {
     /// Whether no report of the same generation follows.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Running | Self::Failed)
+        matches!(self, Self::Running | Self::RolledBack | Self::Failed)
     }
 }
 
@@ -47,7 +51,7 @@ pub struct Report {
     /// Where the state of the old job lies, from [`State::Stopped`] on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub savepoint: Option<String>,
-    /// For people; always present with [`State::Failed`].
+    /// For people; always present with [`State::Failed`] and [`State::RolledBack`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
@@ -78,7 +82,9 @@ impl Report {
         if self.sequence == 0 {
             return Err(ReportError::Zero { field: "sequence" });
         }
-        if self.state == State::Failed && self.message.as_deref().is_none_or(str::is_empty) {
+        if matches!(self.state, State::Failed | State::RolledBack)
+            && self.message.as_deref().is_none_or(str::is_empty)
+        {
             return Err(ReportError::FailureWithoutMessage);
         }
         Ok(())

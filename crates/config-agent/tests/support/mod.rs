@@ -3,6 +3,7 @@
 
 pub mod drop_server;
 pub mod scripted_flink;
+pub mod setup;
 
 use std::path::Path;
 use std::time::Duration;
@@ -58,6 +59,10 @@ pub fn config(folder: &Path, drop_url: &str, flink_url: &str) -> Config {
             stoppable_within: ms(300),
             stopped_within: ms(2_000),
             running_within: ms(2_000),
+            grace: Duration::ZERO,
+            roll_back: true,
+            breaker_failures: 100,
+            breaker_pause: Duration::from_secs(600),
             start_fresh_if_lost: false,
         },
         retry_first: ms(1),

@@ -35,8 +35,10 @@ pub struct Job {
     pub document: String,
     pub from_savepoint: Option<String>,
     pub savepoint: Option<String>,
-    /// Looks until a starting job runs.
-    starting: u32,
+    /// Where its own newest checkpoint lies, once it has run.
+    pub checkpoint: Option<String>,
+    /// Looks until a starting job runs, and until a bad one that runs fails.
+    looks: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -66,10 +68,16 @@ pub struct World {
     pub stop_fails: Option<String>,
     /// The reason for which documents are refused on trial.
     pub plan_fails: Option<String>,
-    /// The reason for which submitted jobs fail.
+    /// The reason for which bad jobs fail.
     pub jobs_fail: Option<String>,
-    /// Submitted jobs never run.
+    /// Bad jobs fail only after they have run and completed a checkpoint.
+    pub fail_late: bool,
+    /// Bad jobs never run.
     pub jobs_hang: bool,
+    /// The generations whose jobs are bad; none named: all.
+    pub bad: Vec<u64>,
+    /// Cancelled jobs keep no checkpoints.
+    pub deletes_checkpoints: bool,
     /// Finished operations are forgotten at once.
     pub forgets_operations: bool,
     /// Set once two jobs of one name were alive at a time.
@@ -109,8 +117,14 @@ impl ScriptedFlink {
     /// A running job that nobody submitted through the agent.
     pub fn add_job(&self, id: &str, state: &'static str) {
         self.with(|world| {
-            let job =
-                Job { state, document: String::new(), from_savepoint: None, savepoint: None, starting: 0 };
+            let job = Job {
+                state,
+                document: String::new(),
+                from_savepoint: None,
+                savepoint: None,
+                checkpoint: None,
+                looks: 0,
+            };
             world.jobs.insert(id.to_owned(), job);
             world.order.push(id.to_owned());
         });
@@ -162,6 +176,7 @@ impl World {
         let answer = match (method.as_str(), parts.as_slice()) {
             ("GET", ["jobs", "overview"]) => (200, self.overview()),
             ("GET", ["jobs", id]) => self.details(id),
+            ("PATCH", ["jobs", id]) => self.cancel(id),
             ("GET", ["jobs", id, "checkpoints"]) => self.checkpoints(id),
             ("GET", ["jobs" | "applications", _, "exceptions"]) => (200, self.exceptions()),
             ("POST", ["jobs", id, "stop"]) => self.stop(id, &body),
@@ -186,13 +201,22 @@ impl World {
     }
 
     fn details(&mut self, id: &str) -> (u16, Value) {
-        let (fail, hang) = (self.jobs_fail.is_some(), self.jobs_hang);
+        let (fails, late, hangs) = (self.jobs_fail.is_some(), self.fail_late, self.jobs_hang);
+        let bad = self.bad.clone();
         let Some(job) = self.jobs.get_mut(id) else { return errors(404, "job not found") };
-        if job.state == "CREATED" && !hang {
-            job.starting = job.starting.saturating_sub(1);
-            if job.starting == 0 {
-                job.state = if fail { "FAILED" } else { "RUNNING" };
+        let is_bad = bad.is_empty()
+            || bad.iter().any(|generation| job.document.contains(&format!("generation = {generation}\n")));
+        job.looks = job.looks.saturating_sub(1);
+        match job.state {
+            "CREATED" if job.looks == 0 && !(hangs && is_bad) => {
+                job.state = if fails && is_bad && !late { "FAILED" } else { "RUNNING" };
+                job.looks = 3;
             }
+            "RUNNING" if job.looks == 0 && fails && is_bad && late => {
+                job.state = "FAILED";
+                job.checkpoint = Some(format!("file:///checkpoints/{id}"));
+            }
+            _ => {}
         }
         let vertex = json!({ "id": "0".repeat(32), "name": "v", "parallelism": 1, "maxParallelism": 128, "status": job.state });
         (200, json!({ "jid": id, "name": JOB, "state": job.state, "vertices": [vertex] }))
@@ -200,9 +224,19 @@ impl World {
 
     fn checkpoints(&self, id: &str) -> (u16, Value) {
         let Some(job) = self.jobs.get(id) else { return errors(404, "job not found") };
-        let savepoint =
-            job.savepoint.as_ref().map(|path| json!({ "id": 1, "external_path": path, "discarded": false }));
-        (200, json!({ "counts": {}, "latest": { "completed": null, "savepoint": savepoint } }))
+        let completed = |path: &String, number: u64, discarded: bool| json!({ "id": number, "external_path": path, "discarded": discarded });
+        let savepoint = job.savepoint.as_ref().map(|path| completed(path, 2, false));
+        let checkpoint = job.checkpoint.as_ref().map(|path| completed(path, 1, self.deletes_checkpoints));
+        let counts = json!({ "completed": u32::from(checkpoint.is_some()) + u32::from(savepoint.is_some()) });
+        (200, json!({ "counts": counts, "latest": { "completed": checkpoint, "savepoint": savepoint } }))
+    }
+
+    fn cancel(&mut self, id: &str) -> (u16, Value) {
+        let Some(job) = self.jobs.get_mut(id) else { return errors(404, "job not found") };
+        if !is_terminal(job.state) {
+            job.state = "CANCELED";
+        }
+        (202, json!({}))
     }
 
     fn exceptions(&self) -> Value {
@@ -287,7 +321,8 @@ impl World {
             document: arguments[1].as_str().unwrap().to_owned(),
             from_savepoint: body["savepointPath"].as_str().map(str::to_owned),
             savepoint: None,
-            starting: 2,
+            checkpoint: None,
+            looks: 2,
         };
         self.submissions += 1;
         self.jobs.insert(id.clone(), job);

@@ -1,0 +1,105 @@
+//! From an accepted document to a job that is being stopped, or to the finding that there is none.
+
+use flink::{JobId, JobState};
+
+use super::{Attempt, Effect, Ended, Next, Rules, fail};
+use crate::ids::{stop_id, submission_id};
+use crate::ledger::{Change, Lineage, Phase};
+
+pub(super) fn begin(
+    change: &Change,
+    lineage: &Lineage,
+    alive: &[(JobId, JobState)],
+    last: Option<&Ended>,
+    attempt: &Attempt,
+    rules: &Rules,
+) -> Next {
+    let ours = submission_id(&change.document);
+    let is_ours = matches!(alive, [(job, _)] if *job == ours);
+    if let Some(expires_at) = change.document.expires_at()
+        && change.document.is_expired(attempt.now)
+        && !is_ours
+    {
+        return fail(None, format!("the document expired at {expires_at}, before anything was done for it"));
+    }
+    if let Some(message) = breaker(lineage, attempt, rules)
+        && !is_ours
+    {
+        return fail(None, message);
+    }
+    let [(job, state), others @ ..] = alive else {
+        return begin_without_job(lineage, last, attempt, rules);
+    };
+    if !others.is_empty() {
+        let ids: Vec<&str> = alive.iter().map(|(id, _)| id.as_str()).collect();
+        let message = format!("several jobs of this name run ({}); stop all but one", ids.join(", "));
+        return fail(None, message);
+    }
+    if is_ours {
+        // Submitted by a run of the agent whose journal is gone.
+        return Next::Enter(Phase::Submitting { job: ours, savepoint: None });
+    }
+    if let Some(refused) = &attempt.refused {
+        return fail(
+            Some(job),
+            format!("Flink does not take the document: {refused}; job {job} goes on as it was"),
+        );
+    }
+    if !attempt.checked {
+        return Next::Act(Effect::Check);
+    }
+    if *state == JobState::Running {
+        return Next::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) });
+    }
+    if attempt.waited < rules.stoppable_within {
+        return Next::Wait;
+    }
+    let within = rules.stoppable_within;
+    fail(Some(job), format!("job {job} is {state:?} and did not run within {within:?}; it was not stopped"))
+}
+
+fn begin_without_job(lineage: &Lineage, last: Option<&Ended>, attempt: &Attempt, rules: &Rules) -> Next {
+    if let Some(refused) = &attempt.refused {
+        return fail(None, format!("Flink does not take the document: {refused}; no job of this name runs"));
+    }
+    if !attempt.checked {
+        return Next::Act(Effect::Check);
+    }
+    let stopped = |savepoint: Option<String>, message: Option<String>| {
+        Next::Enter(Phase::Stopped { job: lineage.job.clone(), savepoint, message })
+    };
+    let Some(job) = &lineage.job else {
+        return stopped(None, None);
+    };
+    let (how, newest_state) = match last {
+        None | Some(Ended::Forgotten) => ("is unknown to Flink".to_owned(), None),
+        Some(Ended::In { state, newest_state }) => (format!("is {state:?}"), newest_state.clone()),
+    };
+    if let Some(state) = newest_state.or_else(|| lineage.savepoint.clone()) {
+        let message = format!("no job of this name runs; job {job} {how}; going on from its newest state");
+        return stopped(Some(state), Some(message));
+    }
+    if rules.start_fresh_if_lost {
+        return stopped(
+            None,
+            Some(format!("job {job} {how}, and its state is lost; beginning without state")),
+        );
+    }
+    let message = format!(
+        "job {job} {how}, and no state of it is known; to begin without state set flink.start_fresh_if_lost, then publish the next generation"
+    );
+    fail(Some(job), message)
+}
+
+/// Why no change may be begun now, if too many have failed.
+fn breaker(lineage: &Lineage, attempt: &Attempt, rules: &Rules) -> Option<String> {
+    let failed_at = lineage.failed_at.filter(|_| lineage.failures >= rules.breaker_failures)?;
+    let closes_at = failed_at + rules.breaker_pause;
+    (attempt.now < closes_at).then(|| {
+        format!(
+            "{} changes in a row have failed, the last one at {failed_at}; nothing is begun before {closes_at}, or before \
+             the agent is started with --forgive-failures",
+            lineage.failures
+        )
+    })
+}

@@ -1,0 +1,76 @@
+//! Back to the document that ran before, from the state that the failed job was to go on from.
+//!
+//! If the failed job has completed checkpoints of its own, its output up to the newest one may be committed already: then that
+//! checkpoint is where the restored job begins, or output would be repeated.
+
+use flink::{JobId, JobState};
+
+use super::start::{Verdict, judge};
+use super::{Attempt, Effect, Next, Rules, Submission, fail};
+use crate::ids::restoration_id;
+use crate::ledger::{Change, Phase};
+
+/// What a failed job left behind.
+pub(super) struct Remains<'a> {
+    pub(super) state: Option<JobState>,
+    pub(super) checkpoints: u64,
+    pub(super) newest_state: &'a Option<String>,
+}
+
+/// Sees to it that the failed job has ended, then decides where to go back to.
+pub(super) fn cancel_failed(
+    change: &Change,
+    (failed, message): (&JobId, &str),
+    remains: &Remains<'_>,
+    attempt: &Attempt,
+    rules: &Rules,
+) -> Next {
+    match remains.state {
+        Some(state) if !state.is_terminal() => {
+            if attempt.waited >= rules.stopped_within {
+                let within = rules.stopped_within;
+                return fail(Some(failed), format!("{message}; job {failed} did not end within {within:?}"));
+            }
+            match state {
+                JobState::Cancelling => Next::Wait,
+                _ => Next::Act(Effect::Cancel { job: failed.clone() }),
+            }
+        }
+        Some(_) | None => {
+            let (savepoint, message) = state_to_restore(change, message, remains);
+            Next::Enter(Phase::Restoring { job: restoration_id(&change.document), savepoint, message })
+        }
+    }
+}
+
+fn state_to_restore(change: &Change, message: &str, remains: &Remains<'_>) -> (Option<String>, String) {
+    match (remains.checkpoints, remains.newest_state) {
+        (0, _) => (change.savepoint.clone(), message.to_owned()),
+        (_, Some(newest)) => (Some(newest.clone()), message.to_owned()),
+        (_, None) => (
+            change.savepoint.clone(),
+            format!(
+                "{message}; its checkpoints are gone: what it wrote since the savepoint may be written again"
+            ),
+        ),
+    }
+}
+
+/// The submission of the document that ran before.
+pub(super) fn restore(
+    (job, savepoint): (&JobId, Option<&String>),
+    message: &str,
+    seen: &Submission,
+    attempt: &Attempt,
+    rules: &Rules,
+) -> Next {
+    match judge((job, savepoint), seen, attempt, rules) {
+        Verdict::Open(next) => next,
+        Verdict::Runs | Verdict::Finished => {
+            Next::Enter(Phase::RolledBack { job: job.clone(), message: message.to_owned() })
+        }
+        Verdict::Fails(reason) => {
+            fail(Some(job), format!("{message}; going back to the document before failed too: {reason}"))
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! A stop with savepoint that may have been asked for: asking, waiting, and finding its result wherever it is.
+
+use flink::{JobId, JobState, SavepointStatus, TriggerId};
+
+use super::{Attempt, Effect, Next, Rules, fail};
+use crate::ledger::Phase;
+
+/// A stop that was journalled, and what Flink shows of its job.
+pub(super) struct Stop<'a> {
+    pub(super) job: &'a JobId,
+    pub(super) trigger: &'a TriggerId,
+    pub(super) state: Option<JobState>,
+    pub(super) savepoint: Option<&'a String>,
+}
+
+impl Stop<'_> {
+    pub(super) fn next(&self, operation: Option<&SavepointStatus>, attempt: &Attempt, rules: &Rules) -> Next {
+        let has_ended = self.state.is_none_or(JobState::is_terminal);
+        match operation {
+            Some(SavepointStatus::Completed { location }) if has_ended => self.stopped(location.clone()),
+            Some(SavepointStatus::Failed { cause }) if !has_ended => {
+                let job = self.job;
+                fail(Some(job), format!("job {job} could not be stopped and goes on as it was: {cause}"))
+            }
+            Some(SavepointStatus::Failed { .. }) | None if has_ended => self.after_the_end(),
+            None => self.ask(attempt),
+            Some(_) if attempt.waited < rules.stopped_within => Next::Wait,
+            Some(_) => {
+                let (job, within) = (self.job, rules.stopped_within);
+                fail(Some(job), format!("job {job} has not stopped within {within:?}; it may still do so"))
+            }
+        }
+    }
+
+    fn stopped(&self, savepoint: String) -> Next {
+        Next::Enter(Phase::Stopped { job: Some(self.job.clone()), savepoint: Some(savepoint), message: None })
+    }
+
+    /// The operation is gone, or failed because the job was: the job itself may remember its savepoint.
+    fn after_the_end(&self) -> Next {
+        let job = self.job;
+        match (self.state, self.savepoint) {
+            (Some(JobState::Finished), Some(savepoint)) => self.stopped(savepoint.clone()),
+            (Some(state), _) => fail(
+                Some(job),
+                format!("job {job} is {state:?} and left no savepoint; nothing was submitted"),
+            ),
+            (None, _) => fail(
+                Some(job),
+                format!(
+                    "job {job} was to be stopped, but Flink does not know it any more; nothing was submitted"
+                ),
+            ),
+        }
+    }
+
+    fn ask(&self, attempt: &Attempt) -> Next {
+        match &attempt.refused {
+            Some(refused) => {
+                let job = self.job;
+                fail(
+                    Some(job),
+                    format!("Flink refused to stop job {job}, which goes on as it was: {refused}"),
+                )
+            }
+            None => Next::Act(Effect::Stop { job: self.job.clone(), trigger: self.trigger.clone() }),
+        }
+    }
+}
