@@ -52,7 +52,17 @@ impl Loop {
 
     /// Starts one of our programs with its configuration from `configs/demo`.
     pub(crate) fn start(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Process> {
-        let text = std::fs::read_to_string(root().join(format!("configs/demo/{name}.toml")))?;
+        self.start_with(name, arguments, &[])
+    }
+
+    /// The same with these texts of the configuration replaced.
+    pub(crate) fn start_with(
+        &self,
+        name: &str,
+        arguments: &[&str],
+        replacements: &[(&str, &str)],
+    ) -> anyhow::Result<Process> {
+        let text = demo_config(name, replacements)?;
         let config = self.stage.write_config(&format!("{name}.toml"), &text)?;
         let program = self.stage.program(name)?.args(arguments).arg("--config").arg(config);
         Ok(self.stage.launch(&program)?)
@@ -60,11 +70,7 @@ impl Loop {
 
     /// The demo's job document with these lines replaced, published as the first one.
     pub(crate) async fn publish_first(&self, replacements: &[(&str, &str)]) -> anyhow::Result<JobDocument> {
-        let mut text = std::fs::read_to_string(root().join("configs/demo/nexmark.toml"))?;
-        for (old, new) in replacements {
-            ensure!(text.contains(old), "the demo's document no longer contains {old:?}");
-            text = text.replace(old, new);
-        }
+        let text = demo_config("nexmark", replacements)?;
         let document = JobDocument::parse(&self.stage.localise(&text))?;
         let deadline = Instant::now() + Duration::from_secs(10);
         while let Err(error) = self.drop.put(&document, &Precondition::Nothing).await {
@@ -243,6 +249,16 @@ pub(crate) fn assert_same_rows(found: &[String], expected: &[Q7Row]) -> anyhow::
     );
     println!("{} rows, all equal to the reference", rows.len());
     Ok(())
+}
+
+/// A file of `configs/demo` with these texts replaced.
+fn demo_config(name: &str, replacements: &[(&str, &str)]) -> anyhow::Result<String> {
+    let mut text = std::fs::read_to_string(root().join(format!("configs/demo/{name}.toml")))?;
+    for (old, new) in replacements {
+        ensure!(text.contains(old), "configs/demo/{name}.toml no longer contains {old:?}");
+        text = text.replace(old, new);
+    }
+    Ok(text)
 }
 
 fn root() -> PathBuf {
