@@ -77,6 +77,8 @@ pub(crate) struct Origin {
     pub(crate) instant: Instant,
     /// The timestamp of event 0, ms since the epoch.
     pub(crate) timestamp_ms: i64,
+    /// Whether events are held back until they are due. If not, being early or late has no meaning.
+    pub(crate) scheduled: bool,
 }
 
 impl Origin {
@@ -135,9 +137,9 @@ impl Deliveries {
         self.acked() + self.failed()
     }
 
-    /// Whether the end of the run has been asked for.
-    pub(crate) fn stop_requested(&self) -> bool {
-        self.gate.stops() > 0
+    /// Where the emitting thread waits.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Why the first record failed, if one did.

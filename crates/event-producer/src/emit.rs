@@ -4,25 +4,21 @@
 //! the timestamps are those of the schedule. A full queue is waited for, not dropped, and the wait ends as soon as
 //! acknowledgements make room.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::anyhow;
 use generator::{Source, Workload};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseRecord, Producer};
+use rdkafka::producer::Producer;
 
 use crate::config::Shard;
-use crate::deliveries::{Deliveries, Durations, Origin};
-use crate::gate::Gate;
-use crate::kafka::{KafkaProducer, Target};
+use crate::deliveries::{Durations, Origin};
+use crate::kafka::Target;
+use crate::sink::{LONGEST_WAIT, Outgoing, Sink};
 
 /// Events that are due within this time go out together: fewer wake-ups, and a fifth of the delay that is allowed.
 const TICK: Duration = Duration::from_millis(1);
 /// So many numbers share one look at the clock and one update of the counters.
 const BATCH: u64 = 256;
-/// Longest wait for room before looking again; acknowledgements end it earlier.
-const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
 /// What has been emitted so far.
 #[derive(Debug, Clone)]
@@ -35,6 +31,8 @@ pub(crate) struct Emitted {
     pub(crate) bytes: u64,
     /// Times that a full queue was waited for.
     pub(crate) queue_waits: u64,
+    /// Most events that were due and not emitted at any moment.
+    pub(crate) most_behind: u64,
     /// Emission minus due time, since the last report.
     pub(crate) delays: Durations,
 }
@@ -51,6 +49,7 @@ impl Progress {
             records: 0,
             bytes: 0,
             queue_waits: 0,
+            most_behind: 0,
             delays,
         }))
     }
@@ -63,16 +62,13 @@ impl Progress {
 /// Everything the thread needs.
 pub(crate) struct Emitter {
     pub(crate) workload: Workload,
-    pub(crate) producer: KafkaProducer,
-    pub(crate) deliveries: Arc<Deliveries>,
+    pub(crate) sink: Sink,
     pub(crate) progress: Progress,
-    pub(crate) gate: Arc<Gate>,
     pub(crate) origin: Origin,
     /// Indexed by the kind's number; streams that are not written are `None`.
     pub(crate) targets: [Option<Target>; 8],
     pub(crate) shard: Shard,
     pub(crate) max_in_flight: u64,
-    pub(crate) as_fast_as_possible: bool,
 }
 
 /// The targets by the number of their kind.
@@ -84,14 +80,6 @@ pub(crate) fn by_kind(targets: &[Target]) -> [Option<Target>; 8] {
     table
 }
 
-/// A record ready to be handed over.
-struct Outgoing<'a> {
-    target: Target,
-    partition: i32,
-    timestamp_ms: i64,
-    payload: &'a [u8],
-}
-
 /// What the thread changes while it works.
 struct State<'w> {
     source: Source<'w>,
@@ -100,6 +88,7 @@ struct State<'w> {
     records: u64,
     bytes: u64,
     queue_waits: u64,
+    most_behind: u64,
 }
 
 impl Emitter {
@@ -115,18 +104,19 @@ impl Emitter {
             records: 0,
             bytes: 0,
             queue_waits: 0,
+            most_behind: 0,
         };
         let end = self.workload.events().unwrap_or(u64::MAX);
-        while state.next < end && self.gate.stops() == 0 {
-            let due = if self.as_fast_as_possible {
-                end
-            } else {
-                self.workload.due_count(self.origin.elapsed_ns())
-            };
+        while state.next < end && self.sink.gate().stops() == 0 {
+            let due =
+                if self.origin.scheduled { self.workload.due_count(self.origin.elapsed_ns()) } else { end };
             if due <= state.next {
                 let due_at = self.origin.instant + Duration::from_nanos(state.source.due_ns(state.next));
-                self.gate.wait_until(due_at.max(Instant::now() + TICK), 0);
+                self.sink.gate().wait_until(due_at.max(Instant::now() + TICK), 0);
                 continue;
+            }
+            if self.origin.scheduled {
+                state.most_behind = state.most_behind.max(due - state.next);
             }
             let room = self.wait_for_room(&mut state);
             let batch_end = due.min(state.next + room.min(BATCH));
@@ -138,12 +128,12 @@ impl Emitter {
     /// Waits until every record is acknowledged or has failed; for `limit` at most, and not if asked to stop again.
     pub(crate) fn settle(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
-        let (records, stops) = (self.progress.lock().records, self.gate.stops());
-        let settled = || self.deliveries.settled() >= records;
-        while !settled() && self.gate.stops() == stops && Instant::now() < deadline {
+        let (records, stops) = (self.progress.lock().records, self.sink.gate().stops());
+        let settled = || self.sink.deliveries().settled() >= records;
+        while !settled() && self.sink.gate().stops() == stops && Instant::now() < deadline {
             // Flushing sends what would still linger; its result is what the counts show.
-            let _ = self.producer.flush(Duration::ZERO);
-            self.gate.wait_for(LONGEST_WAIT, stops, settled);
+            let _ = self.sink.producer().flush(Duration::ZERO);
+            self.sink.gate().wait_for(LONGEST_WAIT, stops, settled);
         }
     }
 
@@ -162,10 +152,12 @@ impl Emitter {
 
     /// How many more records may be in flight; waits until it is at least one or the end is asked for.
     fn wait_for_room(&self, state: &mut State<'_>) -> u64 {
-        let room = || self.max_in_flight.saturating_sub(state.records - self.deliveries.settled());
+        let room = || self.max_in_flight.saturating_sub(state.records - self.sink.deliveries().settled());
         if room() == 0 {
             state.queue_waits += 1;
-            while !self.gate.wait_for(LONGEST_WAIT, 0, || room() > 0) && self.gate.stops() == 0 {}
+            while !self.sink.gate().wait_for(LONGEST_WAIT, 0, || room() > 0) && self.sink.gate().stops() == 0
+            {
+            }
         }
         room()
     }
@@ -180,10 +172,15 @@ impl Emitter {
                 payload.clear();
                 let event = state.source.event(state.next);
                 event.encode(&mut payload);
-                let timestamp_ms = event.timestamp();
-                let outgoing =
-                    Outgoing { target, partition: partition as i32, timestamp_ms, payload: &payload };
-                let sent = self.send(outgoing, now_ns / 1_000, state)?;
+                let outgoing = Outgoing {
+                    topic: target.kind.topic(),
+                    partition: partition as i32,
+                    timestamp_ms: event.timestamp(),
+                    payload: &payload,
+                };
+                let sent = self.sink.send(outgoing, now_ns / 1_000)?;
+                state.records += u64::from(sent);
+                state.bytes += if sent { payload.len() as u64 } else { 0 };
                 state.buffer = payload;
                 if !sent {
                     break;
@@ -201,46 +198,11 @@ impl Emitter {
         emitted.records = state.records;
         emitted.bytes = state.bytes;
         emitted.queue_waits = state.queue_waits;
-        if !self.as_fast_as_possible {
+        emitted.most_behind = state.most_behind;
+        if self.origin.scheduled {
             for number in first..state.next {
                 emitted.delays.record_us(now_ns.saturating_sub(state.source.due_ns(number)) / 1_000);
             }
         }
-    }
-
-    /// Hands one record to the client; waits if its queue is full. `false` if the end was asked for meanwhile.
-    fn send(&self, outgoing: Outgoing<'_>, now_us: u64, state: &mut State<'_>) -> anyhow::Result<bool> {
-        let mut record =
-            BaseRecord::<(), [u8], usize>::with_opaque_to(outgoing.target.kind.topic(), now_us as usize)
-                .partition(outgoing.partition)
-                .timestamp(outgoing.timestamp_ms)
-                .payload(outgoing.payload);
-        loop {
-            let (error, refused) = match self.producer.send(record) {
-                Ok(()) => break,
-                Err(refusal) => refusal,
-            };
-            match error {
-                KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
-                    record = refused;
-                    state.queue_waits += 1;
-                    let settled = self.deliveries.settled();
-                    self.gate.wait_for(LONGEST_WAIT, 0, || self.deliveries.settled() > settled);
-                    if self.gate.stops() > 0 {
-                        return Ok(false);
-                    }
-                }
-                KafkaError::MessageProduction(RDKafkaErrorCode::Fatal) => {
-                    return Err(anyhow!("the Kafka client has failed for good"));
-                }
-                error => {
-                    self.deliveries.fail(&error);
-                    break;
-                }
-            }
-        }
-        state.records += 1;
-        state.bytes += outgoing.payload.len() as u64;
-        Ok(true)
     }
 }

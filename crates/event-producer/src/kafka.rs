@@ -100,7 +100,7 @@ fn metadata(
             Err(error) => error,
         };
         let cause = deliveries.connection_problem().unwrap_or_else(|| error.to_string());
-        if Instant::now() >= deadline || deliveries.stop_requested() {
+        if Instant::now() >= deadline || deliveries.gate().stops() > 0 {
             let waited = settings.connect_timeout_ms;
             return Err(anyhow!("no Kafka broker at {servers} within {waited} ms: {cause}"));
         }

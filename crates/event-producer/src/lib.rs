@@ -15,10 +15,12 @@ mod failure;
 mod gate;
 mod generate;
 mod kafka;
+mod measure;
 mod metrics;
 mod plot;
 mod report;
 mod run;
+mod sink;
 mod summary;
 mod topics;
 
@@ -30,6 +32,7 @@ use anyhow::Context;
 pub use arguments::Arguments;
 pub use config::{Config, ConfigFile};
 pub use failure::Failure;
+pub use measure::ProducePath;
 
 use arguments::{Command, ProfileOptions};
 

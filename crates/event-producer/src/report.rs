@@ -43,6 +43,8 @@ pub(crate) struct Figures {
     pub(crate) in_flight: u64,
     /// Times that a full queue was waited for.
     pub(crate) queue_waits: u64,
+    /// Most events that were due and not emitted at any moment.
+    pub(crate) largest_deviation_events: u64,
     /// The next event number; an interrupted run continues with it.
     pub(crate) next_event: u64,
     /// Event time of event 0, ms since the epoch.
@@ -86,7 +88,7 @@ impl Reporter {
     /// The counts so far and the distributions since the last call.
     pub(crate) fn interval(&mut self) -> Figures {
         let mut figures = self.counts();
-        self.emitter.deliveries.take_latencies(&mut self.latencies);
+        self.emitter.sink.deliveries().take_latencies(&mut self.latencies);
         self.all_delays.add(&self.delays);
         self.all_latencies.from_intended.add(&self.latencies.from_intended);
         self.all_latencies.from_send.add(&self.latencies.from_send);
@@ -102,13 +104,14 @@ impl Reporter {
     }
 
     fn counts(&mut self) -> Figures {
-        let Emitter { deliveries, progress, origin, .. } = &*self.emitter;
+        let Emitter { sink, progress, origin, .. } = &*self.emitter;
+        let deliveries = sink.deliveries();
         let settled = (deliveries.acked(), deliveries.failed());
         self.delays.clear();
         let mut emitted = progress.lock();
         std::mem::swap(&mut emitted.delays, &mut self.delays);
         let (next_event, records, bytes) = (emitted.next_number, emitted.records, emitted.bytes);
-        let queue_waits = emitted.queue_waits;
+        let (queue_waits, most_behind) = (emitted.queue_waits, emitted.most_behind);
         drop(emitted);
         Figures {
             due: records + self.overdue(next_event),
@@ -118,6 +121,7 @@ impl Reporter {
             bytes,
             in_flight: records.saturating_sub(settled.0 + settled.1),
             queue_waits,
+            largest_deviation_events: most_behind,
             next_event,
             start_time_ms: origin.timestamp_ms,
             elapsed_s: origin.elapsed_ns() as f64 / 1e9,
@@ -129,7 +133,7 @@ impl Reporter {
     /// Records that are due and not emitted.
     fn overdue(&self, next_number: u64) -> u64 {
         let emitter = &*self.emitter;
-        if emitter.as_fast_as_possible {
+        if !emitter.origin.scheduled {
             return 0;
         }
         let numbers = emitter.workload.due_count(emitter.origin.elapsed_ns()).saturating_sub(next_number);

@@ -20,6 +20,7 @@ use crate::emit::{Emitter, Progress, by_kind};
 use crate::failure::Failure;
 use crate::gate::{Gate, StopOnDrop};
 use crate::report::{Figures, Reporter};
+use crate::sink::Sink;
 use crate::{kafka, metrics};
 
 /// Runs until the workload ends or a signal comes; succeeds if every event was acknowledged.
@@ -71,7 +72,7 @@ fn stop_on_signals(gate: &Arc<Gate>) -> Result<(), Failure> {
 
 /// Reaches Kafka and lays out the run, with time 0 as late as possible.
 async fn prepare(config: &Config, gate: Arc<Gate>) -> anyhow::Result<Emitter> {
-    let deliveries = Arc::new(Deliveries::new(Arc::clone(&gate)));
+    let deliveries = Arc::new(Deliveries::new(gate));
     let producer = kafka::producer(&config.kafka, Arc::clone(&deliveries))?;
     let (settings, streams) = (config.kafka.clone(), config.streams.clone());
     let (producer, targets) = spawn_blocking({
@@ -95,15 +96,12 @@ async fn prepare(config: &Config, gate: Arc<Gate>) -> anyhow::Result<Emitter> {
     info!(start_time_ms = origin.timestamp_ms, events = workload.events(), ?targets, "emitting");
     Ok(Emitter {
         workload,
-        producer,
-        deliveries,
+        sink: Sink::new(producer, deliveries),
         progress: Progress::new(config.from_event),
-        gate,
         origin,
         targets: by_kind(&targets),
         shard: config.shard,
         max_in_flight: config.kafka.max_in_flight,
-        as_fast_as_possible: config.as_fast_as_possible,
     })
 }
 
@@ -116,15 +114,14 @@ fn origin(config: &Config) -> anyhow::Result<Origin> {
     let first_now =
         instant.checked_sub(before_first).context("from_event: is due too long after the start")?;
     let now_ms = |since: Duration| i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-    Ok(match config.start_time {
-        StartTime::Now => {
-            Origin { instant: first_now, timestamp_ms: now_ms(now.saturating_sub(before_first)) }
+    let (instant, timestamp_ms) = match config.start_time {
+        StartTime::Now => (first_now, now_ms(now.saturating_sub(before_first))),
+        StartTime::At(ms) => {
+            let ahead = Duration::from_millis(ms.max(0) as u64).saturating_sub(now);
+            (if ahead.is_zero() { first_now } else { instant + ahead }, ms)
         }
-        StartTime::At(timestamp_ms) => {
-            let ahead = Duration::from_millis(timestamp_ms.max(0) as u64).saturating_sub(now);
-            Origin { instant: if ahead.is_zero() { first_now } else { instant + ahead }, timestamp_ms }
-        }
-    })
+    };
+    Ok(Origin { instant, timestamp_ms, scheduled: !config.as_fast_as_possible })
 }
 
 async fn report_until_done(
@@ -145,7 +142,7 @@ async fn report_until_done(
         let figures = reporter.interval();
         figures.log();
         *shown.lock().unwrap_or_else(PoisonError::into_inner) = figures;
-        if let Some((code, reason)) = emitter.producer.client().fatal_error() {
+        if let Some((code, reason)) = emitter.sink.producer().client().fatal_error() {
             warn!(%code, reason, "the Kafka client has failed for good");
             return Err(anyhow!("the Kafka client has failed for good: {reason}"));
         }

@@ -1,0 +1,195 @@
+//! What the generator, the codec and the way into Kafka cost: CPU time, not elapsed time, because the machine may be busy
+//! with other things. The compared variants alternate within one process, and medians of the rounds are told.
+//!
+//! `cargo bench -p event-producer --bench producer` (or `scripts/benchmark-producer.sh`); `--rounds N` for other than 11.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark prints its table and fails loudly"
+)]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use event_producer::ProducePath;
+use events::{Bid, Event};
+use generator::Workload;
+use generator::nexmark::{Nexmark, NexmarkConfig};
+use generator::profile::ProfileConfig;
+use nix::time::{ClockId, clock_gettime};
+use rdkafka::ClientConfig;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+
+const ROUNDS: usize = 11;
+const LIMIT: Duration = Duration::from_secs(120);
+/// Bytes of a record on the way into Kafka.
+const PAYLOAD: [u8; 100] = [b'x'; 100];
+const TOPIC: &str = "benchmark";
+const PARTITIONS: i32 = 4;
+
+/// CPU time of all threads of this process, ns.
+fn cpu_ns() -> f64 {
+    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap();
+    time.tv_sec() as f64 * 1e9 + time.tv_nsec() as f64
+}
+
+/// CPU time that `count` repetitions took, ns each.
+fn per_item(count: u64, work: impl FnOnce()) -> f64 {
+    let before = cpu_ns();
+    work();
+    (cpu_ns() - before) / count as f64
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Alternates the variants and gives the median of each.
+fn alternate<const N: usize>(rounds: usize, mut variants: [Box<dyn FnMut() -> f64 + '_>; N]) -> [f64; N] {
+    let mut seen: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
+    for variant in &mut variants {
+        variant();
+    }
+    for _ in 0..rounds {
+        for (seen, variant) in seen.iter_mut().zip(&mut variants) {
+            seen.push(variant());
+        }
+    }
+    seen.map(median)
+}
+
+fn workload() -> Workload {
+    let generator = Nexmark::new(NexmarkConfig::default().check().unwrap(), 1);
+    let schedule = ProfileConfig::Constant { rate: 1e6, duration_s: None }.check().unwrap();
+    Workload::new(generator, schedule, 1_700_000_000_000, None)
+}
+
+fn generators(rounds: usize) {
+    const THEIRS: u64 = 200_000;
+    const OURS: u64 = 2_000_000;
+    let workload = workload();
+    let (mut their_from, mut our_from) = (0, 0);
+    let theirs = || {
+        let generator = nexmark::EventGenerator::default().with_offset(their_from);
+        their_from += THEIRS;
+        per_item(THEIRS, || generator.take(THEIRS as usize).for_each(|event| drop(black_box(event))))
+    };
+    let ours = || {
+        let (mut source, mut buffer) = (workload.source(), Vec::with_capacity(1024));
+        our_from += OURS;
+        per_item(OURS, || {
+            for number in our_from - OURS..our_from {
+                buffer.clear();
+                source.event(number).encode(&mut buffer);
+                black_box(&buffer);
+            }
+        })
+    };
+    let [theirs, ours] = alternate(rounds, [Box::new(theirs), Box::new(ours)]);
+    println!("crate nexmark 0.2, generate only      {theirs:9.1} ns/event");
+    println!(
+        "ours, generate and encode             {ours:9.1} ns/event   {:6.1} times faster",
+        theirs / ours
+    );
+}
+
+fn encoding(rounds: usize) {
+    const EVENTS: u64 = 53_000;
+    const TIMES: u64 = 40;
+    let recording = workload().record(0..EVENTS);
+    let events: Vec<Event<'_>> = recording.events().map(Result::unwrap).collect();
+    let bid = |event: &Event<'_>| if let Event::Bid(bid) = event { Some(*bid) } else { None };
+    let bids: Vec<Bid> = events.iter().filter_map(bid).collect();
+    let mut buffer = Vec::with_capacity(16 * 1024 * 1024);
+    let encode_bids = || {
+        per_item(bids.len() as u64 * TIMES, || {
+            for _ in 0..TIMES {
+                buffer.clear();
+                bids.iter().for_each(|bid| bid.encode(&mut buffer));
+                black_box(&buffer);
+            }
+        })
+    };
+    let mut mix_buffer = Vec::with_capacity(16 * 1024 * 1024);
+    let encode_mix = || {
+        per_item(EVENTS * TIMES, || {
+            for _ in 0..TIMES {
+                mix_buffer.clear();
+                events.iter().for_each(|event| event.encode(&mut mix_buffer));
+                black_box(&mix_buffer);
+            }
+        })
+    };
+    let decode_mix = || {
+        per_item(EVENTS * TIMES, || {
+            for _ in 0..TIMES {
+                recording.records().for_each(|record| {
+                    let _ = black_box(Event::decode(record));
+                });
+            }
+        })
+    };
+    let [bid, mix, decode] =
+        alternate(rounds, [Box::new(encode_bids), Box::new(encode_mix), Box::new(decode_mix)]);
+    println!("encode a bid                          {bid:9.2} ns/event");
+    println!("encode, mean over the NexMark mix     {mix:9.2} ns/event");
+    println!("decode, mean over the NexMark mix     {decode:9.2} ns/event");
+}
+
+fn produce(rounds: usize) {
+    const RECORDS: u64 = 200_000;
+    const AWAITED: usize = 1_000;
+    let broker = MockCluster::new(1).unwrap();
+    broker.create_topic(TOPIC, PARTITIONS, 1).unwrap();
+    let servers = broker.bootstrap_servers();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut settings = ClientConfig::new();
+    let same =
+        [("acks", "all"), ("compression.type", "lz4"), ("linger.ms", "5"), ("enable.idempotence", "true")];
+    for (key, value) in same {
+        settings.set(key, value);
+    }
+    let futures: FutureProducer = settings.set("bootstrap.servers", &servers).create().unwrap();
+    let mut path = ProducePath::new(&servers).unwrap();
+    let awaited = || {
+        per_item(RECORDS, || {
+            runtime.block_on(async {
+                for batch in 0..RECORDS as usize / AWAITED {
+                    let record = |number: usize| {
+                        let partition = ((batch * AWAITED + number) % PARTITIONS as usize) as i32;
+                        FutureRecord::<(), [u8]>::to(TOPIC)
+                            .payload(&PAYLOAD)
+                            .partition(partition)
+                            .timestamp(1)
+                    };
+                    let sent: Vec<_> =
+                        (0..AWAITED).map(|number| futures.send_result(record(number)).unwrap()).collect();
+                    for delivery in sent {
+                        delivery.await.unwrap().unwrap();
+                    }
+                }
+            });
+        })
+    };
+    let ours = || per_item(RECORDS, || path.produce(TOPIC, PARTITIONS, &PAYLOAD, RECORDS, LIMIT).unwrap());
+    let [awaited, ours] = alternate(rounds, [Box::new(awaited), Box::new(ours)]);
+    println!("FutureProducer, {AWAITED} awaited at a time {awaited:9.1} ns/record");
+    println!(
+        "our path into Kafka                   {ours:9.1} ns/record  {:6.1} times less CPU",
+        awaited / ours
+    );
+    futures.flush(LIMIT).unwrap();
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let after =
+        |name: &str| arguments.iter().position(|word| word == name).and_then(|at| arguments.get(at + 1));
+    let rounds = after("--rounds").map_or(ROUNDS, |number| number.parse().unwrap());
+    println!("CPU time, medians of {rounds} alternating rounds");
+    generators(rounds);
+    encoding(rounds);
+    produce(rounds);
+}
