@@ -320,6 +320,7 @@ impl Round {
                 self.backoff.reset();
                 let is_check = *effect == Effect::Check;
                 self.attempt.checked |= is_check;
+                self.attempt.asked |= !is_check;
                 if is_check { Duration::ZERO } else { poll }
             }
             Err(EffectError::Refused { reason }) => {

@@ -1,8 +1,9 @@
 //! The questions and effects of the machine, put to a real Flink.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use flink::{Client, JobId, JobState, RunRequest, StopRequest, TriggerId};
+use flink::{Client, JobDetails, JobId, JobState, RunRequest, StopRequest, TriggerId, VertexId};
 use job_config::JobDocument;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
@@ -66,6 +67,7 @@ impl Cluster {
             Question::Jobs { last } => self.jobs(document.job().as_str(), last.as_ref()).await,
             Question::Stop { job, trigger } => self.stop(job, trigger).await,
             Question::Submission { job } => self.submission(job).await.map(Observation::Submission),
+            Question::Vertices { job } => self.vertices(job).await,
             Question::Remains { job } => self.remains(job).await,
         }
     }
@@ -105,9 +107,21 @@ impl Cluster {
     }
 
     async fn submission(&self, job: &JobId) -> Result<Submission, flink::Error> {
+        match known(self.client.job(job).await)? {
+            Some(details) => self.judge(job, &details).await,
+            None => Ok(Submission::Unknown),
+        }
+    }
+
+    async fn vertices(&self, job: &JobId) -> Result<Observation, flink::Error> {
         let Some(details) = known(self.client.job(job).await)? else {
-            return Ok(Submission::Unknown);
+            return Ok(Observation::Vertices { submission: Submission::Unknown, vertices: Vec::new() });
         };
+        let submission = self.judge(job, &details).await?;
+        Ok(Observation::Vertices { submission, vertices: details.vertices })
+    }
+
+    async fn judge(&self, job: &JobId, details: &JobDetails) -> Result<Submission, flink::Error> {
         if details.is_fully_running() {
             return Ok(Submission::Running);
         }
@@ -142,9 +156,19 @@ impl Cluster {
                 let stop = StopRequest { trigger_id: trigger.clone(), target_directory, drain: false };
                 self.client.stop_with_savepoint(job, &stop).await.map_err(classify)
             }
+            Effect::Rescale { job, parallelism } => self.rescale(job, parallelism).await,
             Effect::Cancel { job } => self.client.cancel(job).await.map_err(classify),
             Effect::Submit { job, savepoint } => self.submit(document, job, savepoint.clone()).await,
         }
+    }
+
+    async fn rescale(&self, job: &JobId, parallelism: &BTreeMap<VertexId, u32>) -> Result<(), EffectError> {
+        self.client.rescale(job, parallelism).await.map_err(classify)?;
+        // The rescale waits for a checkpoint. Without this one it waits for the next one that is due.
+        if let Err(error) = self.client.trigger_checkpoint(job).await {
+            tracing::debug!(error = chain(&error), "no checkpoint out of turn");
+        }
+        Ok(())
     }
 
     async fn check(&self, document: &JobDocument) -> Result<(), EffectError> {

@@ -57,6 +57,11 @@ pub enum Phase {
         /// The id of the stop.
         trigger: TriggerId,
     },
+    /// The running job may have been asked to take another parallelism.
+    Rescaling {
+        /// The job.
+        job: JobId,
+    },
     /// Nothing runs, or nothing ran to begin with.
     Stopped {
         /// The job that has ended.
@@ -135,6 +140,7 @@ impl Phase {
         match self {
             Self::Received => State::Received,
             Self::Stopping { .. } => State::Stopping,
+            Self::Rescaling { .. } => State::Rescaling,
             Self::Stopped { .. } => State::Stopped,
             Self::Submitting { .. } | Self::Settling { .. } => State::Submitting,
             Self::RollingBack { .. } | Self::Restoring { .. } => State::RollingBack,
@@ -149,6 +155,7 @@ impl Phase {
             Self::Received => None,
             Self::Stopped { job, .. } | Self::Failed { job, .. } => job.as_ref(),
             Self::Stopping { job, .. }
+            | Self::Rescaling { job }
             | Self::Submitting { job, .. }
             | Self::Settling { job }
             | Self::RollingBack { failed: job, .. }
@@ -166,7 +173,7 @@ impl Phase {
             | Self::Restoring { message, .. }
             | Self::RolledBack { message, .. } => Some(message),
             Self::Settling { .. } => Some("all tasks run; watching whether they go on"),
-            Self::Received | Self::Stopping { .. } | Self::Submitting { .. } => None,
+            Self::Received | Self::Rescaling { .. } | Self::Stopping { .. } | Self::Submitting { .. } => None,
         }
     }
 }
@@ -332,7 +339,10 @@ impl Lineage {
                 self.count_failure(change);
             }
             Phase::Failed { .. } => self.count_failure(change),
-            Phase::Received | Phase::Settling { .. } | Phase::RollingBack { .. } => {}
+            Phase::Received
+            | Phase::Rescaling { .. }
+            | Phase::Settling { .. }
+            | Phase::RollingBack { .. } => {}
         }
     }
 

@@ -7,17 +7,20 @@
 //! No IO and no clock: the time that a phase has lasted is an argument.
 
 mod begin;
+mod in_place;
 mod restore;
 mod start;
 mod stop;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use flink::{JobId, JobState, SavepointStatus, TriggerId};
+use flink::{JobId, JobState, SavepointStatus, TriggerId, Vertex, VertexId};
 use jiff::Timestamp;
 use job_config::JobDocument;
 
 use self::begin::begin;
+use self::in_place::rescale;
 use self::restore::{cancel_failed, restore};
 use self::start::{settle, start};
 use self::stop::Stop;
@@ -40,6 +43,11 @@ pub enum Question {
         job: JobId,
         /// The id of the stop.
         trigger: TriggerId,
+    },
+    /// With which parallelism a job runs.
+    Vertices {
+        /// The job.
+        job: JobId,
     },
     /// How a submitted job stands.
     Submission {
@@ -73,6 +81,13 @@ pub enum Observation {
         job: Option<JobState>,
         /// Where the job's newest savepoint lies, once the job has ended.
         savepoint: Option<String>,
+    },
+    /// To [`Question::Vertices`].
+    Vertices {
+        /// How the job stands.
+        submission: Submission,
+        /// Its vertices.
+        vertices: Vec<Vertex>,
     },
     /// To [`Question::Submission`].
     Submission(Submission),
@@ -131,6 +146,8 @@ pub struct Attempt {
     pub now: Timestamp,
     /// For how long Flink has answered in this phase.
     pub waited: Duration,
+    /// Whether the present phase's request was answered well.
+    pub asked: bool,
     /// Whether Flink has taken the document and the jar on trial.
     pub checked: bool,
     /// What Flink refused to do, and why: to ask again would be of no use.
@@ -172,6 +189,13 @@ pub enum Effect {
         /// The id of the stop.
         trigger: TriggerId,
     },
+    /// Have the running job take this parallelism.
+    Rescale {
+        /// The job.
+        job: JobId,
+        /// Of every vertex.
+        parallelism: BTreeMap<VertexId, u32>,
+    },
     /// End the job without a savepoint.
     Cancel {
         /// The job to end.
@@ -205,6 +229,7 @@ pub fn question(change: &Change, lineage: &Lineage) -> Question {
         Phase::Submitting { job, .. } | Phase::Settling { job } | Phase::Restoring { job, .. } => {
             Question::Submission { job: job.clone() }
         }
+        Phase::Rescaling { job } => Question::Vertices { job: job.clone() },
         Phase::RollingBack { failed, .. } => Question::Remains { job: failed.clone() },
         Phase::Stopped { .. } | Phase::Running { .. } | Phase::RolledBack { .. } | Phase::Failed { .. } => {
             Question::Nothing
@@ -242,6 +267,9 @@ pub fn next(
         }),
         (Phase::Submitting { job, savepoint }, Observation::Submission(seen)) => {
             start(change, lineage, (job, savepoint.as_ref()), seen, attempt, rules)
+        }
+        (Phase::Rescaling { job }, Observation::Vertices { submission, vertices }) => {
+            rescale(change, lineage, job, (submission, vertices), attempt, rules)
         }
         (Phase::Settling { job }, Observation::Submission(seen)) => {
             settle(change, lineage, job, seen, attempt, rules)

@@ -10,69 +10,35 @@ mod support;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use config_agent::{Agent, Config, Phase};
-use support::drop_server::Drop;
-use support::scripted_flink::{Fault, ScriptedFlink};
-use support::{PATIENCE, agent, config, document, ended};
-use tokio::sync::mpsc::UnboundedReceiver;
+use config_agent::{Config, Phase};
+use support::scripted_flink::Fault;
+use support::setup::Setup;
+use support::{PATIENCE, agent, document};
 
-struct Setup {
-    flink: ScriptedFlink,
-    faults: UnboundedReceiver<Fault>,
-    drop: Drop,
-    config: Config,
-    _folder: tempfile::TempDir,
+/// A cluster on which generation 1 runs, and generation 2 at the drop.
+async fn with_second_published() -> Setup {
+    let setup = Setup::new().await;
+    setup.apply(&document(1)).await;
+    setup.drop.publish(&document(2)).await;
+    setup.flink.with(|world| world.requests = 0);
+    setup
 }
 
-impl Setup {
-    /// A cluster on which generation 1 runs, and generation 2 at the drop.
-    async fn new() -> Self {
-        let (flink, faults) = ScriptedFlink::start().await;
-        let drop = Drop::start().await;
-        let folder = tempfile::tempdir().unwrap();
-        let config = config(folder.path(), &drop.url, &flink.url);
-        let setup = Self { flink, faults, drop, config, _folder: folder };
-        setup.drop.publish(&document(1)).await;
-        setup.finish(1).await;
-        setup.drop.publish(&document(2)).await;
-        setup.flink.with(|world| world.requests = 0);
-        setup
-    }
-
-    async fn finish(&self, generation: u64) -> Phase {
-        let agent = agent(&self.config).await;
-        tokio::select! {
-            result = agent.run() => panic!("{result:?}"),
-            phase = ended(agent.book(), generation) => phase,
-        }
-    }
-
-    /// Lets an agent run until the fault befalls its request with this number, or its change is over. Says whether it befell.
-    async fn crash_at(&mut self, request: u32, fault: Fault) -> bool {
-        self.flink.with(|world| world.fault = Some((request, fault)));
-        let agent: Agent = agent(&self.config).await;
-        tokio::select! {
-            result = agent.run() => panic!("{result:?}"),
-            _ = ended(agent.book(), 2) => false,
-            befallen = self.faults.recv() => befallen.is_some(),
-        }
-    }
-
-    async fn check(&self, what: &str) {
-        self.flink.with(|world| world.fault = None);
-        let phase = tokio::time::timeout(PATIENCE, self.finish(2)).await.unwrap();
-        assert!(matches!(phase, Phase::Running { .. }), "{what}: {phase:?}");
-        let running = self.flink.running();
-        assert_eq!(running.len(), 1, "{what}");
-        assert_eq!(running[0].document, document(2).text(), "{what}");
-        assert!(running[0].from_savepoint.is_some(), "{what}");
-        let counts = self.flink.with(|world| (world.stops, world.submissions, world.two_at_a_time));
-        assert_eq!(counts, (1, 2, false), "{what}");
-        let reports = self.drop.reports().await;
-        let of_second: Vec<u32> =
-            reports.iter().filter(|report| report.generation == 2).map(|report| report.sequence).collect();
-        assert_eq!(of_second, [1, 2, 3, 4, 5], "{what}");
-    }
+/// The end state that every crash must lead to.
+async fn check(setup: &Setup, what: &str) {
+    setup.flink.with(|world| world.fault = None);
+    let phase = tokio::time::timeout(PATIENCE, setup.finish(2)).await.unwrap();
+    assert!(matches!(phase, Phase::Running { .. }), "{what}: {phase:?}");
+    let running = setup.flink.running();
+    assert_eq!(running.len(), 1, "{what}");
+    assert_eq!(running[0].document, document(2).text(), "{what}");
+    assert!(running[0].from_savepoint.is_some(), "{what}");
+    let counts = setup.flink.with(|world| (world.stops, world.submissions, world.two_at_a_time));
+    assert_eq!(counts, (1, 2, false), "{what}");
+    let reports = setup.drop.reports().await;
+    let of_second: Vec<u32> =
+        reports.iter().filter(|report| report.generation == 2).map(|report| report.sequence).collect();
+    assert_eq!(of_second, [1, 2, 3, 4, 5], "{what}");
 }
 
 /// Goal: a crash at any request, before or after its effect, leads to the same end state with one stop and one submission.
@@ -80,9 +46,9 @@ impl Setup {
 async fn a_crash_at_any_request_changes_nothing_in_the_end() {
     for fault in [Fault::LostRequest, Fault::LostAnswer] {
         for request in 1.. {
-            let mut setup = Setup::new().await;
-            let befallen = setup.crash_at(request, fault).await;
-            setup.check(&format!("{fault:?} at request {request}")).await;
+            let mut setup = with_second_published().await;
+            let befallen = setup.crash_at(request, fault, 2).await;
+            check(&setup, &format!("{fault:?} at request {request}")).await;
             if !befallen {
                 assert!(request > 8, "the change took only {request} requests");
                 break;
@@ -95,8 +61,8 @@ async fn a_crash_at_any_request_changes_nothing_in_the_end() {
 #[tokio::test]
 async fn a_torn_journal_changes_nothing_in_the_end() {
     for request in 1.. {
-        let mut setup = Setup::new().await;
-        if !setup.crash_at(request, Fault::LostRequest).await {
+        let mut setup = with_second_published().await;
+        if !setup.crash_at(request, Fault::LostRequest, 2).await {
             break;
         }
         let path = setup.config.data.join("journal.jsonl");
@@ -107,7 +73,7 @@ async fn a_torn_journal_changes_nothing_in_the_end() {
         if !is_compacted {
             std::fs::write(&path, &journal[..journal.len() - 7]).unwrap();
         }
-        setup.check(&format!("torn at request {request}")).await;
+        check(&setup, &format!("torn at request {request}")).await;
     }
 }
 
@@ -115,15 +81,15 @@ async fn a_torn_journal_changes_nothing_in_the_end() {
 #[tokio::test]
 async fn crashes_in_a_row_change_nothing_in_the_end() {
     for fault in [Fault::LostRequest, Fault::LostAnswer] {
-        let mut setup = Setup::new().await;
+        let mut setup = with_second_published().await;
         for step in 1.. {
             let request = setup.flink.with(|world| world.requests) + 1 + step % 7;
-            if !setup.crash_at(request, fault).await {
+            if !setup.crash_at(request, fault, 2).await {
                 break;
             }
             assert!(step < 200, "no progress");
         }
-        setup.check(&format!("{fault:?} in a row")).await;
+        check(&setup, &format!("{fault:?} in a row")).await;
     }
 }
 
@@ -131,9 +97,9 @@ async fn crashes_in_a_row_change_nothing_in_the_end() {
 #[tokio::test]
 async fn an_error_at_any_request_is_a_delay() {
     for request in 1..=20 {
-        let mut setup = Setup::new().await;
-        setup.crash_at(request, Fault::Error500).await;
-        setup.check(&format!("error 500 at request {request}")).await;
+        let mut setup = with_second_published().await;
+        setup.crash_at(request, Fault::Error500, 2).await;
+        check(&setup, &format!("error 500 at request {request}")).await;
     }
 }
 
@@ -169,7 +135,7 @@ async fn the_killed_program_goes_on() {
         (12, Fault::LostAnswer),
         (13, Fault::LostRequest),
     ] {
-        let mut setup = Setup::new().await;
+        let mut setup = with_second_published().await;
         let folder = tempfile::tempdir().unwrap();
         setup.flink.with(|world| world.fault = Some((request, fault)));
         let mut first = program(&setup.config, folder.path());
@@ -180,6 +146,6 @@ async fn the_killed_program_goes_on() {
         let mut second = program(&setup.config, folder.path());
         let status = tokio::task::spawn_blocking(move || second.wait().unwrap()).await.unwrap();
         assert_eq!(status.code(), Some(0), "{fault:?} at request {request}");
-        setup.check(&format!("kill, {fault:?} at request {request}")).await;
+        check(&setup, &format!("kill, {fault:?} at request {request}")).await;
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use reqwest::Method;
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::{Client, Error, JobId, VertexId};
 
@@ -249,13 +250,37 @@ impl Client {
         })
     }
 
+    /// Asks for another parallelism of a running job (adaptive scheduler only). Every vertex must be named; Flink then runs each with
+    /// as many subtasks as it has slots for, at most the number given. Asking again for the same changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Status`] with 400 if a vertex is missing, unknown or given more than its maximum, else any [`Error`] of the
+    /// transport.
+    pub async fn rescale(&self, job: &JobId, parallelism: &BTreeMap<VertexId, u32>) -> Result<(), Error> {
+        let requirement = |upper: &u32| json!({ "parallelism": { "lowerBound": 1, "upperBound": upper } });
+        let body: BTreeMap<&str, serde_json::Value> =
+            parallelism.iter().map(|(id, upper)| (id.as_str(), requirement(upper))).collect();
+        let path = format!("jobs/{job}/resource-requirements");
+        self.send::<serde_json::Value>(Method::PUT, &path, &body).await.map(drop)
+    }
+
+    /// Asks for a checkpoint now. A rescale waits for one, so that nothing is computed twice.
+    ///
+    /// # Errors
+    /// Any [`Error`] of the transport.
+    pub async fn trigger_checkpoint(&self, job: &JobId) -> Result<(), Error> {
+        let path = format!("jobs/{job}/checkpoints");
+        let body = json!({ "checkpointType": "CONFIGURED" });
+        self.send::<serde_json::Value>(Method::POST, &path, &body).await.map(drop)
+    }
+
     /// Cancels a job without a savepoint.
     ///
     /// # Errors
     /// Any [`Error`] of the transport.
     pub async fn cancel(&self, job: &JobId) -> Result<(), Error> {
         let path = format!("jobs/{job}?mode=cancel");
-        self.send::<serde_json::Value>(Method::PATCH, &path, &serde_json::json!({})).await.map(drop)
+        self.send::<serde_json::Value>(Method::PATCH, &path, &json!({})).await.map(drop)
     }
 }
 

@@ -105,6 +105,9 @@ impl From<JobName> for String {
 pub enum RestartMode {
     /// Stop with a savepoint, then submit again from it: works with every scheduler.
     SavepointRestart,
+    /// Change the parallelism of the running job: a fraction of the outage, but only with the adaptive scheduler, and only if
+    /// nothing but the operators' parallelism changes. Otherwise the change is made by a restart.
+    InPlace,
 }
 
 /// The parallelism of a job.
@@ -269,6 +272,21 @@ impl JobDocument {
         self.restart_mode
     }
 
+    /// Whether a job that runs `before` becomes one that runs this document by nothing but another parallelism of operators
+    /// that have an entry of their own.
+    pub fn differs_only_in_parallelism(&self, before: &Self) -> bool {
+        let named = |uid: &String| self.parallelism.operators.contains_key(uid);
+        let rest = |document: &Self| {
+            let mut table: toml::Table = toml::from_str(&document.text).ok()?;
+            for key in ["generation", "issued_at", "expires_at", "reason", "restart_mode"] {
+                table.remove(key);
+            }
+            table.get_mut("parallelism").and_then(toml::Value::as_table_mut)?.remove("operators");
+            Some(table)
+        };
+        before.parallelism.operators.keys().all(named) && rest(self).is_some() && rest(self) == rest(before)
+    }
+
     /// The parallelism of the job's operators.
     pub fn parallelism(&self) -> &Parallelism {
         &self.parallelism
@@ -290,6 +308,35 @@ mod tests {
         assert_eq!(document.parallelism().of("q7-bid-item"), 1);
         assert_eq!(document.parallelism().max, 128);
         assert_eq!(document.text(), EXAMPLE);
+    }
+
+    /// Goal: only another parallelism of the same operators can be brought about in a running job.
+    #[test]
+    fn other_changes_are_told_from_parallelism() {
+        let before = JobDocument::parse(EXAMPLE).unwrap();
+        let differs_only = |replacements: &[(&str, &str)]| {
+            let text = replacements.iter().fold(EXAMPLE.to_owned(), |text, (from, to)| {
+                assert!(text.contains(from), "{from:?}");
+                text.replacen(from, to, 1)
+            });
+            JobDocument::parse(&text).unwrap().differs_only_in_parallelism(&before)
+        };
+        let next = ("generation = 1", "generation = 2");
+        assert!(differs_only(&[
+            next,
+            ("q7-bid-item = 1\n", "q7-bid-item = 3\n"),
+            ("by hand", "by a scaler")
+        ]));
+        assert!(differs_only(&[next, ("q7-bid-item = 1\n", "q7-bid-item = 1\nq7-item = 2\n")]));
+        assert!(differs_only(&[next, ("\"savepoint-restart\"", "\"in-place\"")]));
+        for other in [
+            ("default = 1", "default = 2"),
+            ("max = 128", "max = 64"),
+            ("q7-bid-item = 1\n", ""),
+            ("window_size_ms = 10000", "window_size_ms = 20000"),
+        ] {
+            assert!(!differs_only(&[next, other]), "{other:?}");
+        }
     }
 
     /// Goal: every kind of mistake is refused with a message that names the key.

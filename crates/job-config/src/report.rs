@@ -18,6 +18,8 @@ pub enum State {
     Submitting,
     /// All tasks of the new job run. Final.
     Running,
+    /// The running job is being given another parallelism.
+    Rescaling,
     /// The new job failed; the document before this one is being restored, from the same state.
     RollingBack,
     /// All tasks of a job with the document before this one run. Final.

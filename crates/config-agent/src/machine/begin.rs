@@ -2,7 +2,7 @@
 
 use flink::{JobId, JobState};
 
-use super::{Attempt, Effect, Ended, Next, Rules, fail};
+use super::{Attempt, Effect, Ended, Next, Rules, fail, in_place};
 use crate::ids::{stop_id, submission_id};
 use crate::ledger::{Change, Lineage, Phase};
 
@@ -47,6 +47,9 @@ pub(super) fn begin(
     }
     if !attempt.checked {
         return Next::Act(Effect::Check);
+    }
+    if *state == JobState::Running && in_place::is_possible(change, lineage, job) {
+        return Next::Enter(Phase::Rescaling { job: job.clone() });
     }
     if *state == JobState::Running {
         return Next::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) });

@@ -104,7 +104,14 @@ fn finished(job: &JobId) -> Next {
     Next::Enter(Phase::Running { job: job.clone(), message })
 }
 
-fn roll_back_or_fail(change: &Change, lineage: &Lineage, job: &JobId, reason: String, rules: &Rules) -> Next {
+/// Back to the document before, if there is one.
+pub(super) fn roll_back_or_fail(
+    change: &Change,
+    lineage: &Lineage,
+    job: &JobId,
+    reason: String,
+    rules: &Rules,
+) -> Next {
     let has_before = lineage.document.as_ref().is_some_and(|before| *before != change.document);
     match rules.roll_back && has_before {
         true => Next::Enter(Phase::RollingBack { failed: job.clone(), message: reason }),

@@ -12,11 +12,15 @@ use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use job_config::JobDocument;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::JOB;
+
+/// The operator of the scripted jobs whose parallelism changes.
+pub const VERTEX: &str = "q7-bid-item";
 
 /// What shall happen to the next request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +41,9 @@ pub struct Job {
     pub savepoint: Option<String>,
     /// Where its own newest checkpoint lies, once it has run.
     pub checkpoint: Option<String>,
+    /// The parallelism of its one vertex that is not fixed, and what was asked for last.
+    pub width: u32,
+    wanted: u32,
     /// Looks until a starting job runs, and until a bad one that runs fails.
     looks: u32,
 }
@@ -61,6 +68,10 @@ pub struct World {
     /// Jobs that really were submitted.
     pub submissions: u32,
     pub uploads: u32,
+    /// Wishes for another parallelism.
+    pub rescales: u32,
+    /// The widest that a vertex can get; none: as wide as it likes.
+    pub slots: Option<u32>,
     pub requests: u32,
     /// The request (counted from 1) that a fault befalls.
     pub fault: Option<(u32, Fault)>,
@@ -123,6 +134,8 @@ impl ScriptedFlink {
                 from_savepoint: None,
                 savepoint: None,
                 checkpoint: None,
+                width: 1,
+                wanted: 1,
                 looks: 0,
             };
             world.jobs.insert(id.to_owned(), job);
@@ -177,6 +190,8 @@ impl World {
             ("GET", ["jobs", "overview"]) => (200, self.overview()),
             ("GET", ["jobs", id]) => self.details(id),
             ("PATCH", ["jobs", id]) => self.cancel(id),
+            ("PUT", ["jobs", id, "resource-requirements"]) => self.rescale(id, &body),
+            ("POST", ["jobs", _, "checkpoints"]) => (202, json!({ "request-id": "0" })),
             ("GET", ["jobs", id, "checkpoints"]) => self.checkpoints(id),
             ("GET", ["jobs" | "applications", _, "exceptions"]) => (200, self.exceptions()),
             ("POST", ["jobs", id, "stop"]) => self.stop(id, &body),
@@ -218,8 +233,27 @@ impl World {
             }
             _ => {}
         }
-        let vertex = json!({ "id": "0".repeat(32), "name": "v", "parallelism": 1, "maxParallelism": 128, "status": job.state });
-        (200, json!({ "jid": id, "name": JOB, "state": job.state, "vertices": [vertex] }))
+        if job.looks == 0 {
+            job.width = job.wanted.min(self.slots.unwrap_or(u32::MAX));
+        }
+        let vertices = [("0", "Source: source-bid -> decode-bid", 1), ("1", VERTEX, job.width)];
+        let vertices = vertices.map(|(digit, name, parallelism)| {
+            json!({ "id": digit.repeat(32), "name": name, "parallelism": parallelism, "maxParallelism": 1000, "status": job.state })
+        });
+        (200, json!({ "jid": id, "name": JOB, "state": job.state, "vertices": vertices }))
+    }
+
+    fn rescale(&mut self, id: &str, body: &Value) -> (u16, Value) {
+        let upper = |digit: &str| body[digit.repeat(32)]["parallelism"]["upperBound"].as_u64();
+        let (Some(1), Some(wanted)) = (upper("0"), upper("1")) else {
+            return errors(400, "every vertex must be named");
+        };
+        let Some(job) = self.jobs.get_mut(id) else { return errors(404, "job not found") };
+        let wanted = u32::try_from(wanted).unwrap();
+        self.rescales += u32::from(job.wanted != wanted);
+        job.wanted = wanted;
+        job.looks = 3;
+        (200, json!({}))
     }
 
     fn checkpoints(&self, id: &str) -> (u16, Value) {
@@ -316,12 +350,16 @@ impl World {
         }
         let arguments = body["programArgsList"].as_array().unwrap();
         assert_eq!((&arguments[0], &arguments[2]), (&json!("--document-text"), &json!("--bounded")));
+        let document = arguments[1].as_str().unwrap().to_owned();
+        let width = JobDocument::parse(&document).unwrap().parallelism().of(VERTEX);
         let job = Job {
             state: "CREATED",
-            document: arguments[1].as_str().unwrap().to_owned(),
+            document,
             from_savepoint: body["savepointPath"].as_str().map(str::to_owned),
             savepoint: None,
             checkpoint: None,
+            width,
+            wanted: width,
             looks: 2,
         };
         self.submissions += 1;

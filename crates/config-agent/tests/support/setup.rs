@@ -3,8 +3,10 @@
 use config_agent::{Agent, Config, Phase};
 use job_config::{JobDocument, State};
 
+use tokio::sync::mpsc::UnboundedReceiver;
+
 use super::drop_server::Drop;
-use super::scripted_flink::ScriptedFlink;
+use super::scripted_flink::{Fault, ScriptedFlink};
 use super::{agent, config, ended};
 
 /// A scripted Flink, the real drop, and a configuration that joins them.
@@ -13,22 +15,39 @@ pub struct Setup {
     pub drop: Drop,
     pub config: Config,
     pub folder: tempfile::TempDir,
+    pub faults: UnboundedReceiver<Fault>,
 }
 
 impl Setup {
     pub async fn new() -> Self {
-        let (flink, _) = ScriptedFlink::start().await;
+        let (flink, faults) = ScriptedFlink::start().await;
         let drop = Drop::start().await;
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path(), &drop.url, &flink.url);
-        Self { flink, drop, config, folder }
+        Self { flink, drop, config, folder, faults }
     }
 
     /// Publishes the document and lets an agent apply it.
     pub async fn apply(&self, document: &JobDocument) -> Phase {
         self.drop.publish(document).await;
+        self.finish(document.generation()).await
+    }
+
+    /// Lets an agent run until the change of this generation is over.
+    pub async fn finish(&self, generation: u64) -> Phase {
+        run_until_ended(&agent(&self.config).await, generation).await
+    }
+
+    /// Lets an agent run until the fault befalls its request to Flink with this number, or the change of this generation is
+    /// over. Says whether the fault befell.
+    pub async fn crash_at(&mut self, request: u32, fault: Fault, generation: u64) -> bool {
+        self.flink.with(|world| world.fault = Some((request, fault)));
         let agent = agent(&self.config).await;
-        run_until_ended(&agent, document.generation()).await
+        tokio::select! {
+            result = agent.run() => panic!("{result:?}"),
+            _ = ended(agent.book(), generation) => false,
+            befallen = self.faults.recv() => befallen.is_some(),
+        }
     }
 
     /// The states that were reported of this generation.
