@@ -1,6 +1,5 @@
 //! Goal: what is encoded comes back, and nothing else is ever taken for an event: any truncation, surplus or corruption of
 //! a length or of the first byte is an error or another well-formed event, never a panic.
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly, also in its helpers")]
 
 use events::{Auction, Bid, Click, DecodeError, Event, Impression, Item, Kind, Person, Search};
 use proptest::prelude::*;
