@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
 use demo::{Stage, StageOptions};
-use drop_client::{DropClient, Precondition};
+use drop_client::{Current, DropClient, Fetched, Precondition};
 use generator::Workload;
 use generator::nexmark::{Nexmark, NexmarkConfig};
 use generator::profile::{ProfileConfig, Step};
@@ -16,7 +16,7 @@ use job_config::{JobDocument, State};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
-use reference::{Q7Row, Q7Settings};
+use reference::nexmark::{Q7Row, Q7Settings};
 use testbed::process::Process;
 use tokio::time::{Instant, sleep};
 
@@ -110,6 +110,14 @@ impl Loop {
         let alive: Vec<_> = jobs.into_iter().filter(|job| !job.state.is_terminal()).collect();
         ensure!(alive.len() == 1, "there is not exactly one job: {alive:?}");
         Ok(self.flink.job(&alive[0].id).await?)
+    }
+
+    /// The current document and its tag.
+    pub(crate) async fn current(&self) -> anyhow::Result<Current> {
+        match self.drop.get(None, None).await? {
+            Fetched::Document(current) => Ok(*current),
+            other => anyhow::bail!("the drop has no document: {other:?}"),
+        }
     }
 
     /// The parallelism of an operator of the running job.
@@ -225,7 +233,7 @@ impl Load {
         let workload = Workload::new(generator, profile.check()?, self.start_ms, None);
         let recording = workload.record(0..workload.events().context("the stream is not bounded")?);
         let events: Result<Vec<_>, _> = recording.events().collect();
-        Ok(reference::q7(events?, Q7Settings { window_size_ms, waiting_horizon_ms }))
+        Ok(reference::nexmark::q7(events?, Q7Settings { window_size_ms, waiting_horizon_ms }))
     }
 }
 

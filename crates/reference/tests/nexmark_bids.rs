@@ -1,7 +1,7 @@
 //! Goal: the reference queries say what their specification says, on streams small enough to work out by hand.
 
 use events::{Auction, Bid, Event};
-use reference::{Q5Settings, Q7Settings, q5, q7};
+use reference::nexmark::{Q5Settings, Q7Settings, q5, q7};
 
 /// An auction of item `100 + id`.
 fn auction(timestamp: i64, id: i64, end: i64) -> Event<'static> {

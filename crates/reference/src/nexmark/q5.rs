@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use events::Event;
 use serde::{Deserialize, Serialize};
 
-use crate::auctions::accepted_bids;
+use super::auctions::accepted_bids;
+use crate::windows::sliding_ends;
 
 /// What Q5 depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub struct Q5Row {
 pub fn q5<'a>(events: impl IntoIterator<Item = Event<'a>>, settings: Q5Settings) -> Vec<Q5Row> {
     let mut windows: BTreeMap<i64, BTreeMap<i64, i64>> = BTreeMap::new();
     for bid in accepted_bids(events, settings.waiting_horizon_ms) {
-        for window_end in window_ends(bid.time, settings) {
+        for window_end in sliding_ends(bid.time, settings.window_size_ms, settings.window_slide_ms) {
             *windows.entry(window_end).or_default().entry(bid.item_id).or_default() += 1;
         }
     }
@@ -50,14 +51,4 @@ pub fn q5<'a>(events: impl IntoIterator<Item = Event<'a>>, settings: Q5Settings)
         }
     }
     rows
-}
-
-/// The ends of all windows that contain a time: those that begin at a multiple of the slide, at or before the time, and
-/// less than a window's length before it.
-fn window_ends(time: i64, settings: Q5Settings) -> impl Iterator<Item = i64> {
-    let Q5Settings { window_size_ms, window_slide_ms, .. } = settings;
-    let last_start = time.div_euclid(window_slide_ms) * window_slide_ms;
-    std::iter::successors(Some(last_start), move |start| Some(start - window_slide_ms))
-        .take_while(move |start| start + window_size_ms > time)
-        .map(move |start| start + window_size_ms)
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use events::Event;
 use serde::{Deserialize, Serialize};
 
-use crate::auctions::{AcceptedBid, accepted_bids};
+use super::auctions::{AcceptedBid, accepted_bids};
+use crate::windows::tumbling_end;
 
 /// What Q7 depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub struct Q7Row {
 pub fn q7<'a>(events: impl IntoIterator<Item = Event<'a>>, settings: Q7Settings) -> Vec<Q7Row> {
     let mut highest: BTreeMap<i64, AcceptedBid> = BTreeMap::new();
     for bid in accepted_bids(events, settings.waiting_horizon_ms) {
-        let window_end = (bid.time.div_euclid(settings.window_size_ms) + 1) * settings.window_size_ms;
+        let window_end = tumbling_end(bid.time, settings.window_size_ms);
         let best = highest.entry(window_end).or_insert(bid);
         let better = bid.price > best.price || (bid.price == best.price && bid.bid_id < best.bid_id);
         if better {
