@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Load, Loop, assert_same_rows};
-use drop_client::{Fetched, Precondition, Published};
+use drop_client::{Precondition, Published};
 use jiff::Timestamp;
 use job_config::{Change, State};
 use tokio::time::{Instant, sleep};
@@ -59,9 +59,7 @@ async fn submissions(cluster: &Loop) -> anyhow::Result<usize> {
 }
 
 async fn publish_wider(cluster: &Loop) -> anyhow::Result<()> {
-    let Fetched::Document(current) = cluster.drop.get(None, None).await? else {
-        anyhow::bail!("the drop has no document");
-    };
+    let current = cluster.current().await?;
     let change = Change {
         parallelism: [("q7-bid-item".to_owned(), 3)].into(),
         default_parallelism: None,

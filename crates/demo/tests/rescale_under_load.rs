@@ -8,8 +8,9 @@ use std::time::Duration;
 use common::{Load, Loop, assert_same_rows};
 use job_config::State;
 
-/// Goal: while events flow, the rescaler sees the latency rise and widens the join; the committed results of the whole
-/// bounded stream are those of the reference, row for row.
+/// Goal: while events flow, the rescaler sees the latency rise and widens the join; killed (`kill -9`) while its change is
+/// being applied and started again, it neither forgets nor repeats it; the committed results of the whole bounded stream
+/// are those of the reference, row for row.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rescale_under_load_loses_nothing() -> anyhow::Result<()> {
     let cluster = Loop::set().await?;
@@ -24,12 +25,17 @@ async fn a_rescale_under_load_loses_nothing() -> anyhow::Result<()> {
     let producer =
         cluster.start("event-producer", &arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
     let rescaler = cluster.start("rescaler", &["run"])?;
-    cluster.await_report(2, State::Running, Duration::from_secs(120)).await?;
+    cluster.await_report(2, State::Received, Duration::from_secs(120)).await?;
+    rescaler.kill().await;
+    let rescaler = cluster.start("rescaler", &["run"])?;
+    cluster.await_report(2, State::Running, Duration::from_secs(90)).await?;
     assert!(cluster.parallelism_of("q7-bid-item").await? > document.parallelism().of("q7-bid-item"));
-    rescaler.stop(Duration::from_secs(5)).await;
 
     assert!(producer.wait().await.success(), "the producer's log: {}", producer.log_file().display());
     cluster.await_all_consumed(&["auctionEvents", "bidEvents"], Duration::from_secs(120)).await?;
+    let generation = cluster.current().await?.document.generation();
+    assert_eq!(generation, 2, "the rescaler acted again while it should have waited");
+    rescaler.stop(Duration::from_secs(5)).await;
     agent.stop(Duration::from_secs(5)).await;
     cluster.drain(Duration::from_secs(60)).await?;
     assert_eq!(cluster.committed("nexmark_dead_letters")?, [] as [String; 0]);
