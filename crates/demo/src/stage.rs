@@ -15,6 +15,20 @@ const DEFAULT_KAFKA: &str = "127.0.0.1:9092";
 const DEFAULT_FLINK: &str = "http://127.0.0.1:8081";
 const DEFAULT_DROP: &str = "http://127.0.0.1:8460";
 
+/// What the event producer writes.
+const INPUT_TOPICS: [&str; 7] = [
+    "personEvents",
+    "itemEvents",
+    "auctionEvents",
+    "bidEvents",
+    "PSM_CLICKS",
+    "PSM_IMPRESSIONS",
+    "PSM_SEARCH",
+];
+/// What the jobs write.
+const OUTPUT_TOPICS: [&str; 4] =
+    ["nexmark_results", "nexmark_dead_letters", "psm_results", "psm_dead_letters"];
+
 /// Flink keeps only as many records between two tasks as they handle in this time. By default it keeps a fixed number of
 /// bytes, which an artificially slow operator needs several seconds for: every latency and every savepoint would show that
 /// queue instead of the load.
@@ -84,7 +98,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts Kafka and Flink and makes the topics of NexMark.
+    /// Starts Kafka and Flink and makes the topics of both benchmarks.
     ///
     /// # Errors
     /// See [`StageError`].
@@ -104,10 +118,10 @@ impl Stage {
             .settings
             .extend(BUFFER_DEBLOATING.map(|(key, value)| (key.to_owned(), value.to_owned())));
         let testbed = Testbed::start(settings.check()?, progress).await?;
-        for topic in ["personEvents", "itemEvents", "auctionEvents", "bidEvents"] {
+        for topic in INPUT_TOPICS {
             testbed.create_topic(topic, options.partitions).await?;
         }
-        for topic in ["nexmark_results", "nexmark_dead_letters"] {
+        for topic in OUTPUT_TOPICS {
             testbed.create_topic(topic, 1).await?;
         }
         let port = free_port().map_err(StageError::Port)?;

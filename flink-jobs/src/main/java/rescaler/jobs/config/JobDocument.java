@@ -68,7 +68,12 @@ public record JobDocument(
             int cachedKeys,
             Optional<String> directory) {}
 
-    public record Kafka(String bootstrapServers, String groupId, String resultTopic, String deadLetterTopic) {}
+    public record Kafka(
+            String bootstrapServers,
+            String groupId,
+            String resultTopic,
+            String deadLetterTopic,
+            int partitionFetchBytes) {}
 
     /** @param transactionTimeoutMs at most the broker's transaction.max.timeout.ms */
     public record Sink(Delivery delivery, int transactionTimeoutMs) {}

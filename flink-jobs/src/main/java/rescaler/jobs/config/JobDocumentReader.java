@@ -250,7 +250,8 @@ public final class JobDocumentReader {
                         table.requiredText("bootstrap_servers"),
                         table.requiredText("group_id"),
                         table.requiredText("result_topic"),
-                        table.requiredText("dead_letter_topic"));
+                        table.requiredText("dead_letter_topic"),
+                        (int) table.integer("partition_fetch_bytes", 1024, 1 << 30, 65_536));
         table.refuseUnknownKeys();
         return kafka;
     }

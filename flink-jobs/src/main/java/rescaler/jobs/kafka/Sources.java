@@ -26,13 +26,6 @@ public final class Sources {
     /** New partitions of a topic are found this often. */
     private static final Duration PARTITION_DISCOVERY = Duration.ofSeconds(10);
 
-    /**
-     * How much of one partition is fetched before the next has its turn, bytes. With Kafka's default of 1 MiB a job that
-     * is behind reads one partition for tens of seconds while the others stand still: their watermarks hold back all
-     * time, they count as idle, and {@code pendingRecords} is as old as the last fetch.
-     */
-    private static final int PARTITION_FETCH_BYTES = 64 * 1024;
-
     private final StreamExecutionEnvironment environment;
     private final JobDocument document;
     private final boolean bounded;
@@ -74,7 +67,7 @@ public final class Sources {
                 .setTopics(stream.topic())
                 .setStartingOffsets(OffsetsInitializer.earliest())
                 .setProperty("partition.discovery.interval.ms", Long.toString(PARTITION_DISCOVERY.toMillis()))
-                .setProperty("max.partition.fetch.bytes", Integer.toString(PARTITION_FETCH_BYTES))
+                .setProperty("max.partition.fetch.bytes", Integer.toString(kafka.partitionFetchBytes()))
                 .setDeserializer(new RawRecordSchema());
         if (bounded) {
             builder.setBounded(OffsetsInitializer.latest());

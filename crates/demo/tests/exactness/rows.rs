@@ -1,0 +1,116 @@
+//! Committed rows against those of the reference. A difference shows the first rows that differ, not thousands of equal
+//! ones.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use anyhow::{Context, ensure};
+use serde::de::DeserializeOwned;
+
+/// Whether the order in which records were read can change the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// One partition and parallelism 1: the order of the stream.
+    Known,
+    /// Several partitions or subtasks.
+    Open,
+}
+
+/// The committed records of one job, all queries together.
+pub(crate) struct Committed {
+    records: Vec<String>,
+    compared: usize,
+}
+
+impl Committed {
+    pub(crate) fn new(records: Vec<String>) -> Self {
+        Self { records, compared: 0 }
+    }
+
+    /// The rows of a query in the order of the topic; each query is to be taken once.
+    pub(crate) fn take<R: DeserializeOwned>(&mut self, query: &str) -> anyhow::Result<Vec<R>> {
+        let beginning = format!("{{\"query\":\"{query}\",");
+        let records = self.records.iter().filter(|record| record.starts_with(&beginning));
+        let rows: Vec<R> = records
+            .map(|record| serde_json::from_str(record).with_context(|| record.clone()))
+            .collect::<Result<_, _>>()?;
+        self.compared += rows.len();
+        Ok(rows)
+    }
+
+    /// Fails if there are records that no query has taken.
+    pub(crate) fn assert_all_taken(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.compared == self.records.len(),
+            "{} records belong to no query",
+            self.records.len() - self.compared
+        );
+        Ok(())
+    }
+}
+
+/// Row for row, in any order.
+pub(crate) fn assert_same<R: Ord + Debug>(
+    query: &str,
+    mut found: Vec<R>,
+    mut expected: Vec<R>,
+) -> anyhow::Result<()> {
+    found.sort();
+    expected.sort();
+    let lost: Vec<_> = expected.iter().filter(|row| found.binary_search(row).is_err()).take(3).collect();
+    let wrong: Vec<_> = found.iter().filter(|row| expected.binary_search(row).is_err()).take(3).collect();
+    let twice = |rows: &[R]| rows.windows(2).filter(|pair| pair[0] == pair[1]).count();
+    ensure!(
+        found == expected,
+        "{query}: {} rows found, {} expected; equal neighbours: {} found, {} expected; lost, for example: {lost:?}; \
+         wrong, for example: {wrong:?}",
+        found.len(),
+        expected.len(),
+        twice(&found),
+        twice(&expected)
+    );
+    ensure!(!expected.is_empty(), "{query}: there was nothing to compare");
+    println!("{query}: {} rows, all equal to the reference", found.len());
+    Ok(())
+}
+
+/// Row for row, and those of each key in their order.
+pub(crate) fn assert_same_in_order<R: PartialEq + Debug>(
+    query: &str,
+    mut found: Vec<R>,
+    expected: &[R],
+    key: impl Fn(&R) -> i64,
+) -> anyhow::Result<()> {
+    found.sort_by_key(key); // stable: the order within a key stays
+    let different = found.iter().zip(expected).find(|(found, expected)| found != expected);
+    ensure!(
+        found == expected,
+        "{query}: {} rows found, {} expected; the first pair that differs: {different:?}",
+        found.len(),
+        expected.len()
+    );
+    ensure!(!expected.is_empty(), "{query}: there was nothing to compare");
+    println!("{query}: {} rows, all equal to the reference, in order", found.len());
+    Ok(())
+}
+
+/// Splits rows that count 1, 2, 3 … for each key into the final ones; fails if a count is missing or there twice.
+pub(crate) fn final_rows<R: Debug>(
+    query: &str,
+    rows: Vec<R>,
+    key: impl Fn(&R) -> i64,
+    count: impl Fn(&R) -> i64,
+) -> anyhow::Result<Vec<R>> {
+    let mut by_key: BTreeMap<i64, Vec<R>> = BTreeMap::new();
+    for row in rows {
+        by_key.entry(key(&row)).or_default().push(row);
+    }
+    let mut last = Vec::new();
+    for (key, mut rows) in by_key {
+        rows.sort_by_key(&count);
+        let gap = rows.iter().zip(1..).find(|(row, number)| count(row) != *number);
+        ensure!(gap.is_none(), "{query}: key {key} does not count without a gap: {gap:?}");
+        last.extend(rows.pop());
+    }
+    Ok(last)
+}
