@@ -22,6 +22,20 @@ public final class EventDecoder {
     private static final VarHandle INTS = MethodHandles.byteArrayViewVarHandle(int[].class, ByteOrder.LITTLE_ENDIAN);
     private static final byte[] NOTHING = new byte[0];
 
+    /** The upper four bits of every record's first byte. */
+    private static final int HEADER = FORMAT_VERSION << 4;
+    private static final int INTEGERS_BEGIN = 1;
+    // The integers of each kind, which come before its strings.
+    private static final String[] PERSON = {"timestamp", "person_id"};
+    private static final String[] ITEM = {"timestamp", "item_id", "category_id"};
+    private static final String[] AUCTION = {
+        "timestamp", "auction_id", "item_id", "seller_id", "initial_price", "reserve", "start", "end"
+    };
+    private static final String[] BID = {"timestamp", "bid_id", "auction_id", "bidder_id", "price"};
+    private static final String[] CLICK = {"timestamp", "product", "category", "owner", "price"};
+    private static final String[] IMPRESSION = {"timestamp", "product", "category"};
+    private static final String[] SEARCH = {"timestamp", "product", "category", "rank"};
+
     private byte[] bytes = NOTHING;
     private int offset;
 
@@ -32,23 +46,20 @@ public final class EventDecoder {
      * @param ingestionTime what the event shall carry as its ingestion time, ms since the epoch
      */
     public Event decode(byte[] record, long ingestionTime) throws MalformedEventException {
-        Kind kind = kindOf(record);
-        bytes = record;
-        offset = 1;
-        Event event =
-                switch (kind) {
-                    case PERSON -> person(ingestionTime);
-                    case ITEM -> item(ingestionTime);
-                    case AUCTION -> auction(ingestionTime);
-                    case BID -> bid(ingestionTime);
-                    case CLICK -> click(ingestionTime);
-                    case IMPRESSION -> impression(ingestionTime);
-                    case SEARCH -> search(ingestionTime);
-                };
-        if (offset != bytes.length) {
-            throw MalformedEventException.trailingBytes(offset, bytes.length - offset);
+        if (record == null || record.length == 0) {
+            throw MalformedEventException.empty();
         }
-        return event;
+        // The numbers are those of Kind. A switch over the byte itself is one jump; over an enum it is two look-ups more.
+        return switch (record[0]) {
+            case HEADER | 1 -> person(record, ingestionTime);
+            case HEADER | 2 -> item(record, ingestionTime);
+            case HEADER | 3 -> auction(record, ingestionTime);
+            case HEADER | 4 -> bid(record, ingestionTime);
+            case HEADER | 5 -> click(record, ingestionTime);
+            case HEADER | 6 -> impression(record, ingestionTime);
+            case HEADER | 7 -> search(record, ingestionTime);
+            default -> throw unknown(record);
+        };
     }
 
     /** The kind that a record's first byte names. */
@@ -57,88 +68,121 @@ public final class EventDecoder {
             throw MalformedEventException.empty();
         }
         int version = (record[0] & 0xff) >> 4;
-        if (version != FORMAT_VERSION) {
-            throw MalformedEventException.unknownVersion(version);
-        }
-        int number = record[0] & 0x0f;
-        Kind kind = Kind.ofNumber(number);
-        if (kind == null) {
-            throw MalformedEventException.unknownKind(number);
+        Kind kind = Kind.ofNumber(record[0] & 0x0f);
+        if (version != FORMAT_VERSION || kind == null) {
+            throw unknown(record);
         }
         return kind;
     }
 
-    private Person person(long ingestionTime) throws MalformedEventException {
-        return new Person(
-                integer("timestamp"),
-                integer("person_id"),
+    /** Says what is wrong with a first byte that names no event. */
+    private static MalformedEventException unknown(byte[] record) {
+        int version = (record[0] & 0xff) >> 4;
+        return version == FORMAT_VERSION
+                ? MalformedEventException.unknownKind(record[0] & 0x0f)
+                : MalformedEventException.unknownVersion(version);
+    }
+
+    private Person person(byte[] record, long ingestionTime) throws MalformedEventException {
+        beginStrings(record, PERSON);
+        Person event = new Person(
+                integer(record, 0),
+                integer(record, 1),
                 string("name"),
                 string("email"),
                 string("credit_card"),
                 string("city"),
                 string("state"),
                 ingestionTime);
+        checkEnd(record, offset);
+        return event;
     }
 
-    private Item item(long ingestionTime) throws MalformedEventException {
-        return new Item(
-                integer("timestamp"),
-                integer("item_id"),
-                integer("category_id"),
+    private Item item(byte[] record, long ingestionTime) throws MalformedEventException {
+        beginStrings(record, ITEM);
+        Item event = new Item(
+                integer(record, 0),
+                integer(record, 1),
+                integer(record, 2),
                 string("name"),
                 string("description"),
                 ingestionTime);
+        checkEnd(record, offset);
+        return event;
     }
 
-    private Auction auction(long ingestionTime) throws MalformedEventException {
+    private static Auction auction(byte[] record, long ingestionTime) throws MalformedEventException {
+        checkEnd(record, checkIntegers(record, AUCTION));
         return new Auction(
-                integer("timestamp"),
-                integer("auction_id"),
-                integer("item_id"),
-                integer("seller_id"),
-                integer("initial_price"),
-                integer("reserve"),
-                integer("start"),
-                integer("end"),
+                integer(record, 0),
+                integer(record, 1),
+                integer(record, 2),
+                integer(record, 3),
+                integer(record, 4),
+                integer(record, 5),
+                integer(record, 6),
+                integer(record, 7),
                 ingestionTime);
     }
 
-    private Bid bid(long ingestionTime) throws MalformedEventException {
+    private static Bid bid(byte[] record, long ingestionTime) throws MalformedEventException {
+        checkEnd(record, checkIntegers(record, BID));
         return new Bid(
-                integer("timestamp"),
-                integer("bid_id"),
-                integer("auction_id"),
-                integer("bidder_id"),
-                integer("price"),
+                integer(record, 0),
+                integer(record, 1),
+                integer(record, 2),
+                integer(record, 3),
+                integer(record, 4),
                 ingestionTime);
     }
 
-    private Click click(long ingestionTime) throws MalformedEventException {
+    private static Click click(byte[] record, long ingestionTime) throws MalformedEventException {
+        checkEnd(record, checkIntegers(record, CLICK));
         return new Click(
-                integer("timestamp"),
-                integer("product"),
-                integer("category"),
-                integer("owner"),
-                integer("price"),
+                integer(record, 0),
+                integer(record, 1),
+                integer(record, 2),
+                integer(record, 3),
+                integer(record, 4),
                 ingestionTime);
     }
 
-    private Impression impression(long ingestionTime) throws MalformedEventException {
-        return new Impression(integer("timestamp"), integer("product"), integer("category"), ingestionTime);
+    private static Impression impression(byte[] record, long ingestionTime) throws MalformedEventException {
+        checkEnd(record, checkIntegers(record, IMPRESSION));
+        return new Impression(integer(record, 0), integer(record, 1), integer(record, 2), ingestionTime);
     }
 
-    private Search search(long ingestionTime) throws MalformedEventException {
+    private static Search search(byte[] record, long ingestionTime) throws MalformedEventException {
+        checkEnd(record, checkIntegers(record, SEARCH));
         return new Search(
-                integer("timestamp"), integer("product"), integer("category"), integer("rank"), ingestionTime);
+                integer(record, 0), integer(record, 1), integer(record, 2), integer(record, 3), ingestionTime);
     }
 
-    private long integer(String field) throws MalformedEventException {
-        int at = offset;
-        if (bytes.length - at < Long.BYTES) {
-            throw MalformedEventException.truncated(field, at, Long.BYTES, bytes.length - at);
+    /** Checks all integers of a record at once, before any is read; returns where they end. */
+    private static int checkIntegers(byte[] record, String[] fields) throws MalformedEventException {
+        int end = INTEGERS_BEGIN + fields.length * Long.BYTES;
+        if (record.length < end) {
+            int missing = (record.length - INTEGERS_BEGIN) / Long.BYTES;
+            int at = INTEGERS_BEGIN + missing * Long.BYTES;
+            throw MalformedEventException.truncated(fields[missing], at, Long.BYTES, record.length - at);
         }
-        offset = at + Long.BYTES;
-        return (long) LONGS.get(bytes, at);
+        return end;
+    }
+
+    private static void checkEnd(byte[] record, int end) throws MalformedEventException {
+        if (record.length != end) {
+            throw MalformedEventException.trailingBytes(end, record.length - end);
+        }
+    }
+
+    private static long integer(byte[] record, int index) {
+        return (long) LONGS.get(record, INTEGERS_BEGIN + index * Long.BYTES);
+    }
+
+    /** Checks the integers and begins to read behind them. */
+    private void beginStrings(byte[] record, String[] integers) throws MalformedEventException {
+        offset = checkIntegers(record, integers);
+        bytes = record;
     }
 
     private String string(String field) throws MalformedEventException {
@@ -152,11 +196,15 @@ public final class EventDecoder {
         }
         int from = offset + Integer.BYTES;
         int to = from + (int) length;
+        offset = to;
+        if (Utf8.isAscii(bytes, from, to)) {
+            // Copied as it is; as UTF-8 it would be searched for other characters once more.
+            return new String(bytes, from, to - from, StandardCharsets.ISO_8859_1);
+        }
         int bad = Utf8.firstBad(bytes, from, to);
         if (bad < to) {
             throw MalformedEventException.badUtf8(field, bad);
         }
-        offset = to;
         return new String(bytes, from, to - from, StandardCharsets.UTF_8);
     }
 }

@@ -18,6 +18,28 @@ final class Utf8 {
 
     private Utf8() {}
 
+    /**
+     * Whether all bytes within [from, to) are surely below 128. False says nothing; see {@link #firstBad}.
+     */
+    static boolean isAscii(byte[] bytes, int from, int to) {
+        int at = from;
+        while (to - at >= Long.BYTES) {
+            if (((long) LONGS.get(bytes, at) & HIGH_BITS) != 0) {
+                return false;
+            }
+            at += Long.BYTES;
+        }
+        if (at == to) {
+            return true;
+        }
+        if (to < Long.BYTES) {
+            return false; // Too near the array's begin for reading eight bytes; the slower check decides.
+        }
+        // The rest are the last bytes of the eight before the end; what stands in front of them is shifted out.
+        long last = (long) LONGS.get(bytes, to - Long.BYTES);
+        return (last & (HIGH_BITS << (Long.SIZE - (to - at) * Byte.SIZE))) == 0;
+    }
+
     /** Offset of the first byte of the first bad sequence within [from, to), or {@code to} if there is none. */
     static int firstBad(byte[] bytes, int from, int to) {
         int at = from;

@@ -4,6 +4,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.connector.source.Source;
 import org.apache.flink.connector.kafka.source.KafkaSource;
 import org.apache.flink.connector.kafka.source.KafkaSourceBuilder;
 import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
@@ -58,7 +59,7 @@ public final class Sources {
         return deadLetters;
     }
 
-    private KafkaSource<RawRecord> kafkaSource(Stream stream) {
+    private Source<RawRecord, ?, ?> kafkaSource(Stream stream) {
         JobDocument.Kafka kafka = document.kafka();
         KafkaSourceBuilder<RawRecord> builder = KafkaSource.<RawRecord>builder()
                 .setBootstrapServers(kafka.bootstrapServers())
@@ -70,7 +71,7 @@ public final class Sources {
                 .setProperty("max.partition.fetch.bytes", Integer.toString(kafka.partitionFetchBytes()))
                 .setDeserializer(new RawRecordSchema());
         if (bounded) {
-            builder.setBounded(OffsetsInitializer.latest());
+            return new EndingSource(builder.setBounded(OffsetsInitializer.latest()).build());
         }
         return builder.build();
     }

@@ -86,16 +86,19 @@ final class SellerAverageOperator extends MeasuredOperator<byte[]>
 
     private void auctionsEnded(InternalTimer<Long, VoidNamespace> timer) throws Exception {
         SellerHistory history = histories.get();
-        if (history == null) {
-            return;
+        if (history != null) {
+            slideOver(history, timer.getTimestamp());
+            histories.put(history);
         }
+    }
+
+    private void slideOver(SellerHistory history, long now) {
         long begun = probe.beginFiring();
-        for (ClosedAuction closed : history.takeEndedBy(timer.getTimestamp() + 1)) {
+        for (ClosedAuction closed : history.takeEndedBy(now + 1)) {
             if (history.slide(closed.price(), windowSize, windowSlide)) {
                 emit(closed, history);
             }
         }
-        histories.put(history);
         probe.endFiring(begun);
     }
 
@@ -111,8 +114,15 @@ final class SellerAverageOperator extends MeasuredOperator<byte[]>
 
     private void forgetIfSilent(InternalTimer<Long, VoidNamespace> timer) throws Exception {
         SellerHistory history = histories.get();
-        if (history != null && timeToLive.isOver(timer.getTimestamp(), history.newestEnd())) {
+        if (history == null) {
+            return;
+        }
+        // When time leaps, as at the end of a bounded stream, this timer may come before that of an auction's end.
+        slideOver(history, timer.getTimestamp());
+        if (timeToLive.isOver(timer.getTimestamp(), history.newestEnd())) {
             histories.remove();
+        } else {
+            histories.put(history);
         }
     }
 

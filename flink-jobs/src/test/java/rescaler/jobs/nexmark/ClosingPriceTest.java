@@ -124,6 +124,19 @@ class ClosingPriceTest {
         }
     }
 
+    /** At the end of a bounded stream all timers are due at once, and the one that forgets a seller came first. */
+    @Test
+    void theEndOfTheStreamForgetsNoAuction() throws Exception {
+        try (var subtasks = sellerAverages(3, 1)) {
+            for (int seller = 0; seller < 20; seller++) {
+                subtasks.left(new ClosedAuction(seller, seller, 100, 1100, 0), 1099);
+            }
+            subtasks.watermark(Long.MAX_VALUE);
+            assertEquals(20, Rows.of(subtasks).size());
+            assertEquals(0, subtasks.stateEntries());
+        }
+    }
+
     @Test
     void aSlideOfTwoAuctionsGivesEverySecondRow() throws Exception {
         try (var subtasks = sellerAverages(4, 2)) {
