@@ -144,14 +144,11 @@ async fn tell_reports(screen: &Screen, watch: &mut Watch) -> anyhow::Result<Vec<
     let mut states = Vec::new();
     for report in watch.new_reports().await {
         let text = format!("{:?}", report.state).to_lowercase();
-        let detail =
-            report.message.or(report.savepoint).map_or(String::new(), |detail| format!(": {detail}"));
+        let savepoint = report.savepoint.filter(|_| report.state == State::Stopped);
+        let detail = report.message.or(savepoint).map_or(String::new(), |detail| format!(": {detail}"));
         screen.announce("AGENT", &format!("generation {}: {text}{detail}", report.generation));
-        ensure!(
-            report.state != State::Failed,
-            "the change to generation {} failed{detail}",
-            report.generation
-        );
+        let undone = matches!(report.state, State::Failed | State::RolledBack);
+        ensure!(!undone, "generation {} was not carried out{detail}", report.generation);
         states.push(report.state);
     }
     Ok(states)

@@ -114,8 +114,10 @@ impl Loop {
             if of_generation().any(|report| report.state == state) {
                 return Ok(());
             }
-            let failed = of_generation().find(|report| report.state == State::Failed);
-            ensure!(failed.is_none(), "generation {generation} failed: {failed:?}");
+            let undone =
+                |report: &&job_config::Report| matches!(report.state, State::Failed | State::RolledBack);
+            let failed = of_generation().find(undone);
+            ensure!(failed.is_none(), "generation {generation} was not carried out: {failed:?}");
             ensure!(
                 Instant::now() < end,
                 "generation {generation} was not reported as {state:?}: {reports:?}"
@@ -147,7 +149,12 @@ impl Loop {
         Ok(vertex.context("no such operator")?.parallelism)
     }
 
-    /// Waits until a checkpoint covers every record of the input topics: the job commits its offsets with each.
+    /// Records of the input topics that no checkpoint covers yet: the job commits its offsets with each.
+    pub(crate) fn unread(&self, topics: &[&str]) -> anyhow::Result<i64> {
+        left_records(&self.consumer()?, topics, self.options.partitions)
+    }
+
+    /// Waits until a checkpoint covers every record of the input topics.
     pub(crate) async fn await_all_consumed(&self, topics: &[&str], deadline: Duration) -> anyhow::Result<()> {
         let end = Instant::now() + deadline;
         let consumer = self.consumer()?;

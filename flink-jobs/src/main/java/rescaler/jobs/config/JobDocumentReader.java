@@ -58,7 +58,7 @@ public final class JobDocumentReader {
         root.requiredInteger("format", FORMAT, FORMAT);
         Benchmark benchmark = benchmark(root);
         Map<String, Operator> operators = benchmark.operators();
-        oneOf(root, "restart_mode", "savepoint-restart", List.of("savepoint-restart"));
+        oneOf(root, "restart_mode", "savepoint-restart", List.of("savepoint-restart", "in-place"));
         JobDocument document =
                 new JobDocument(
                         jobName(root),
