@@ -1,0 +1,32 @@
+//! Random events to standard output, in the forms of `event-producer generate`, for the check of the decoders against each
+//! other (`scripts/check-wire.sh`).
+
+mod random;
+
+use std::io::{self, BufWriter};
+
+use clap::{Parser, ValueEnum};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// An object a line
+    Json,
+    /// Each record after its length (u32, little-endian)
+    Wire,
+}
+
+/// Random events of all kinds: any integer, any Unicode string. The same ones each time.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// How many
+    #[arg(long)]
+    events: u64,
+    /// How they are written
+    #[arg(long, value_enum)]
+    format: Format,
+}
+
+fn main() -> io::Result<()> {
+    let arguments = Arguments::parse();
+    random::write(arguments.events, arguments.format == Format::Json, BufWriter::new(io::stdout().lock()))
+}
