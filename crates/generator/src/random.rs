@@ -48,6 +48,14 @@ impl EventRandom {
     }
 }
 
+/// Two numbers from the halves of a lane: in `0..first` and in `0..second`, each bound at most 2^33. The deviation from even
+/// is below `bound / 2^32`, which is enough for choices among thousands and saves half of the mixing.
+#[inline]
+pub(crate) const fn two_below(lane: u64, first: u64, second: u64) -> (u64, u64) {
+    let (high, low) = ((lane >> 32) as u128, (lane & 0xffff_ffff) as u128);
+    (((high * first as u128) >> 32) as u64, ((low * second as u128) >> 32) as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,12 +9,12 @@ const MOST_STRINGS: usize = 5;
 /// The buffer that the strings of one event at a time live in.
 #[derive(Debug, Default, Clone)]
 pub struct Scratch {
-    text: String,
+    text: Vec<u8>,
 }
 
 /// Writes the strings of one event.
 pub(crate) struct Writer<'s> {
-    text: &'s mut String,
+    text: &'s mut Vec<u8>,
     ends: [usize; MOST_STRINGS],
     count: usize,
     begin: usize,
@@ -30,7 +30,7 @@ impl Scratch {
 
 impl<'s> Writer<'s> {
     pub(crate) fn push(&mut self, part: &str) {
-        self.text.push_str(part);
+        self.text.extend_from_slice(part.as_bytes());
     }
 
     /// Appends the decimal digits of a number, with leading zeros up to `width` (at most 20).
@@ -42,22 +42,20 @@ impl<'s> Writer<'s> {
             digits[at] = b'0' + (number % 10) as u8;
             number /= 10;
         }
-        self.push(std::str::from_utf8(&digits[at..]).unwrap_or_default());
+        self.text.extend_from_slice(&digits[at..]);
     }
 
     /// Appends lower-case letters until the current string has `length` bytes; a longer one stays as it is.
     pub(crate) fn fill_to(&mut self, length: usize, random: EventRandom, first_lane: u64) {
-        let present = self.text.len() - self.begin;
-        let mut missing = length.saturating_sub(present);
-        self.text.reserve(missing);
+        let end = self.text.len().max(self.begin + length);
         let mut lane = first_lane;
-        while missing > 0 {
-            let letters = letters(random.lane(lane));
-            let take = missing.min(letters.len());
-            self.push(std::str::from_utf8(&letters[..take]).unwrap_or_default());
-            missing -= take;
+        self.text.reserve(end + 8 - self.text.len());
+        // Eight letters at a time, and the surplus of the last eight is cut off.
+        while self.text.len() < end {
+            self.text.extend_from_slice(&letters(random.lane(lane)));
             lane += 1;
         }
+        self.text.truncate(end);
     }
 
     /// Ends the current string.
@@ -69,11 +67,12 @@ impl<'s> Writer<'s> {
 
     /// The strings, in the order they were written; those that were not written are empty.
     pub(crate) fn finish(self) -> [&'s str; MOST_STRINGS] {
-        let text: &'s str = self.text;
+        let text: &'s [u8] = self.text;
         let mut begin = 0;
         let mut strings = [""; MOST_STRINGS];
         for (string, end) in strings.iter_mut().zip(&self.ends[..self.count]) {
-            *string = text.get(begin..*end).unwrap_or_default();
+            // Whole strings, digits and letters were written, so that this never falls back.
+            *string = std::str::from_utf8(&text[begin..*end]).unwrap_or_default();
             begin = *end;
         }
         strings

@@ -8,6 +8,8 @@ pub struct Mix {
     persons: u64,
     auctions: u64,
     bids: u64,
+    /// 2^64 divided by the events in an epoch, rounded down.
+    reciprocal: u64,
 }
 
 /// How many events of each kind have a smaller number.
@@ -26,7 +28,12 @@ pub struct Counts {
 impl Mix {
     /// A mix with at least one person and one auction, so that every reference can resolve.
     pub(super) const fn new(persons: u64, auctions: u64, bids: u64) -> Option<Self> {
-        if persons == 0 || auctions == 0 { None } else { Some(Mix { persons, auctions, bids }) }
+        if persons == 0 || auctions == 0 {
+            return None;
+        }
+        // At least 3, because there is a person, an item and an auction.
+        let epoch = persons + 2 * auctions + bids;
+        Some(Mix { persons, auctions, bids, reciprocal: ((1_u128 << 64) / epoch as u128) as u64 })
     }
 
     /// Events in an epoch.
@@ -38,10 +45,18 @@ impl Mix {
         self.auctions
     }
 
+    /// Epoch of a number and place in it: a division by way of the reciprocal, which is at most one too small.
+    #[inline]
+    const fn divide(&self, number: u64) -> (u64, u64) {
+        let epoch = ((number as u128 * self.reciprocal as u128) >> 64) as u64;
+        let place = number - epoch * self.epoch();
+        if place >= self.epoch() { (epoch + 1, place - self.epoch()) } else { (epoch, place) }
+    }
+
     /// The kind of event `number`, and how many of each kind came before it.
     #[inline]
     pub const fn locate(&self, number: u64) -> (Kind, Counts) {
-        let (epoch, place) = (number / self.epoch(), number % self.epoch());
+        let (epoch, place) = self.divide(number);
         let first_bid = self.persons + 2 * self.auctions;
         let before = Counts {
             persons: epoch * self.persons,
@@ -77,6 +92,22 @@ mod tests {
         expected.extend([Kind::Item, Kind::Auction].repeat(3));
         expected.extend([Kind::Bid; 46]);
         assert_eq!(kinds, expected);
+    }
+
+    #[test]
+    fn division_by_the_reciprocal_is_division() {
+        for mix in
+            [Mix::new(1, 3, 46), Mix::new(1, 1, 0), Mix::new(1 << 32, 1 << 32, 1 << 32), Mix::new(3, 7, 15)]
+        {
+            let mix = mix.unwrap();
+            let epoch = mix.epoch();
+            let near = |number: u64| number.saturating_sub(2)..=number.saturating_add(2);
+            let numbers =
+                [0, epoch, 7 * epoch, u64::MAX / epoch * epoch, u64::MAX, 1 << 53, (1 << 53) / epoch * epoch];
+            for number in numbers.into_iter().flat_map(near) {
+                assert_eq!(mix.divide(number), (number / epoch, number % epoch), "{number} by {epoch}");
+            }
+        }
     }
 
     #[test]

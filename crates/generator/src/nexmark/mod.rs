@@ -18,7 +18,7 @@ use events::{Auction, Bid, Event, Item, Kind, Person};
 pub use config::{AuctionLength, NexmarkConfig, Preset, Settings};
 pub use mix::{Counts, Mix};
 
-use crate::random::EventRandom;
+use crate::random::{EventRandom, two_below};
 use crate::text::Scratch;
 use price::PriceScale;
 
@@ -37,13 +37,11 @@ pub const HOT_KEY_BATCH: u64 = 100;
 /// What the lanes of an event's random numbers are used for. Strings take lanes from [`lane::TEXT`] on, a block each.
 mod lane {
     pub(super) const HOT: u64 = 0;
-    pub(super) const AUCTION: u64 = 1;
-    pub(super) const HOT_PERSON: u64 = 2;
-    pub(super) const PERSON: u64 = 3;
-    pub(super) const PRICE: u64 = 4;
-    pub(super) const RESERVE: u64 = 5;
-    pub(super) const LENGTH: u64 = 6;
-    pub(super) const CATEGORY: u64 = 7;
+    pub(super) const KEYS: u64 = 1;
+    pub(super) const PRICE: u64 = 2;
+    pub(super) const RESERVE: u64 = 3;
+    pub(super) const LENGTH: u64 = 4;
+    pub(super) const CATEGORY: u64 = 5;
     pub(super) const TEXT: u64 = 1 << 32;
     pub(super) const TEXT_BLOCK: u64 = 1 << 32;
 }
@@ -55,6 +53,17 @@ pub struct Nexmark {
     seed: u64,
     prices: PriceScale,
     horizon_events: u64,
+}
+
+/// Persons by their count, from 0.
+#[derive(Debug, Clone, Copy)]
+struct Persons {
+    newest: u64,
+    /// The first of the newest batch.
+    hot: u64,
+    /// The oldest of those active.
+    oldest: u64,
+    active: u64,
 }
 
 impl Nexmark {
@@ -95,34 +104,45 @@ impl Nexmark {
         }
     }
 
+    /// Both the hot and the other key are worked out and one is taken: which one cannot be predicted, and a wrong
+    /// prediction would cost the processor more than the sums.
     #[inline]
     fn bid(&self, timestamp: i64, counts: Counts, random: EventRandom) -> Bid {
         let settings = &self.settings;
         let newest = counts.auctions.saturating_sub(1);
-        let auction = if random.below(lane::HOT, settings.hot_auction_ratio) > 0 {
-            newest / HOT_KEY_BATCH * HOT_KEY_BATCH
-        } else {
-            let oldest = newest.saturating_sub(settings.in_flight_auctions);
-            oldest + random.below(lane::AUCTION, newest - oldest + 1 + settings.auction_lead)
-        };
+        let oldest = newest.saturating_sub(settings.in_flight_auctions);
+        let persons = self.persons(counts);
+        let (auction, person) = two_below(
+            random.lane(lane::KEYS),
+            newest - oldest + 1 + settings.auction_lead,
+            persons.active + settings.person_lead,
+        );
+        let (hot_auction, hot_person) =
+            two_below(random.lane(lane::HOT), settings.hot_auction_ratio, settings.hot_bidder_ratio);
+        let auction = if hot_auction > 0 { newest / HOT_KEY_BATCH * HOT_KEY_BATCH } else { oldest + auction };
         // The second of the batch, so that the hot bidder is not the hot seller too.
-        let bidder = self.person_reference(counts, settings.hot_bidder_ratio, 1, random);
+        let hot_bidder = (persons.hot + 1).min(persons.newest + settings.person_lead);
+        let bidder = if hot_person > 0 { hot_bidder } else { persons.oldest + person };
         Bid {
             timestamp,
             bid_id: FIRST_BID_ID + counts.bids as i64,
             auction_id: FIRST_AUCTION_ID + auction as i64,
-            bidder_id: bidder,
+            bidder_id: FIRST_PERSON_ID + bidder as i64,
             price: self.prices.price_cents(random.lane(lane::PRICE)),
         }
     }
 
     fn auction(&self, timestamp: i64, length_ms: i64, counts: Counts, random: EventRandom) -> Auction {
         let initial_price = self.prices.price_cents(random.lane(lane::PRICE));
+        let persons = self.persons(counts);
+        let (_, person) = two_below(random.lane(lane::KEYS), 0, persons.active + self.settings.person_lead);
+        let is_hot = random.below(lane::HOT, self.settings.hot_seller_ratio) > 0;
+        let seller = if is_hot { persons.hot } else { persons.oldest + person };
         Auction {
             timestamp,
             auction_id: FIRST_AUCTION_ID + counts.auctions as i64,
             item_id: FIRST_ITEM_ID + counts.auctions as i64,
-            seller_id: self.person_reference(counts, self.settings.hot_seller_ratio, 0, random),
+            seller_id: FIRST_PERSON_ID + seller as i64,
             initial_price,
             reserve: initial_price + self.prices.price_cents(random.lane(lane::RESERVE)),
             start: timestamp,
@@ -130,18 +150,17 @@ impl Nexmark {
         }
     }
 
-    /// A hot person (the batch's first id plus `hot_offset`) or one of the active persons, up to the lead ahead.
+    /// The persons that can be referred to.
     #[inline]
-    fn person_reference(&self, counts: Counts, hot_ratio: u64, hot_offset: u64, random: EventRandom) -> i64 {
-        let lead = self.settings.person_lead;
-        let person = if random.below(lane::HOT_PERSON, hot_ratio) > 0 {
-            let newest = counts.persons.saturating_sub(1);
-            (newest / HOT_KEY_BATCH * HOT_KEY_BATCH + hot_offset).min(newest + lead)
-        } else {
-            let active = counts.persons.min(self.settings.active_persons);
-            counts.persons - active + random.below(lane::PERSON, active + lead)
-        };
-        FIRST_PERSON_ID + person as i64
+    fn persons(&self, counts: Counts) -> Persons {
+        let active = counts.persons.min(self.settings.active_persons);
+        let newest = counts.persons.saturating_sub(1);
+        Persons {
+            newest,
+            hot: newest / HOT_KEY_BATCH * HOT_KEY_BATCH,
+            oldest: counts.persons - active,
+            active,
+        }
     }
 
     /// By the horizon: evenly from 1 ms to twice the event time in which as many auctions follow as shall be open at a
