@@ -2,13 +2,15 @@
 # The one gate: formatting, lints, documentation, the tests of both languages, and the loop end to end on real Kafka and
 # Flink. The same command on a laptop and in continuous integration. Everything it downloads is cached outside the tree.
 #   --fast   leave out what starts Kafka and Flink
+#   --full   every situation of the exactness tests in a run of its own (some twenty minutes more)
 
 source "$(dirname "$0")/common.sh"
 fast=
 case "${1:-}" in
     "") ;;
     --fast) fast=yes ;;
-    *) echo "usage: $0 [--fast]" >&2; exit 2 ;;
+    --full) export RESCALER_TESTS=full ;;
+    *) echo "usage: $0 [--fast | --full]" >&2; exit 2 ;;
 esac
 check_machine
 

@@ -102,7 +102,7 @@ async fn run(site: Site, situation: Situation) -> anyhow::Result<()> {
 
     let load = Load::soon(situation.steps);
     let producer = start_producer(&cluster, site, &load)?;
-    disturb(&cluster, situation, &producer).await?;
+    disturb(&cluster, site, situation).await?;
     assert!(producer.wait().await.success(), "the producer's log: {}", producer.log_file().display());
     cluster.await_all_consumed(site.topics(), Duration::from_secs(300)).await?;
     agent.stop(Duration::from_secs(5)).await;
@@ -127,12 +127,12 @@ fn start_producer(cluster: &Loop, site: Site, load: &Load) -> anyhow::Result<Pro
     cluster.start_with("event-producer", &arguments, &[streams])
 }
 
-/// What is to happen in mid-run: after a third of the stream, and before its end.
-async fn disturb(cluster: &Loop, situation: Situation, producer: &Process) -> anyhow::Result<()> {
+/// What is to happen in mid-run: when a part of the stream has been read, and while there is more to read.
+async fn disturb(cluster: &Loop, site: Site, situation: Situation) -> anyhow::Result<()> {
     if situation.restart_at.is_none() && !situation.kill {
         return Ok(());
     }
-    sleep(Duration::from_secs_f64(situation.steps[0].1 / 4.0)).await;
+    sleep(Duration::from_secs(10)).await;
     if let Some(parallelism) = situation.restart_at {
         publish_parallelism(cluster, parallelism).await?;
         cluster.await_report(2, State::Running, Duration::from_secs(120)).await?;
@@ -144,7 +144,7 @@ async fn disturb(cluster: &Loop, situation: Situation, producer: &Process) -> an
     if situation.kill {
         kill_task_manager(cluster).await?;
     }
-    ensure!(producer.status().is_none(), "the stream was over before the disturbances were");
+    ensure!(cluster.unread(site.topics())? > 0, "the stream had been read before the disturbances were over");
     Ok(())
 }
 
