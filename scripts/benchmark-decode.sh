@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the jobs' decoder costs, beside Kryo with serializers of its own: builds flink-jobs/benchmarks and runs it on the
-# sample of the NexMark mix that the event producer wrote. About a minute and a half with the usual ten rounds.
+# sample of the NexMark mix that the event producer wrote. About two minutes with the usual ten rounds.
 # Usage: scripts/benchmark-decode.sh [ROUNDS]
 
 source "$(dirname "$0")/common.sh"
