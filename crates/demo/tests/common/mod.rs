@@ -150,8 +150,8 @@ impl Loop {
     }
 
     /// Records of the input topics that no checkpoint covers yet: the job commits its offsets with each.
-    pub(crate) fn unread(&self, topics: &[&str]) -> anyhow::Result<i64> {
-        left_records(&self.consumer()?, topics, self.options.partitions)
+    pub(crate) fn unread(&self, consumer: &BaseConsumer, topics: &[&str]) -> anyhow::Result<i64> {
+        left_records(consumer, topics, self.options.partitions)
     }
 
     /// Waits until a checkpoint covers every record of the input topics.
@@ -159,7 +159,7 @@ impl Loop {
         let end = Instant::now() + deadline;
         let consumer = self.consumer()?;
         loop {
-            let left = left_records(&consumer, topics, self.options.partitions)?;
+            let left = self.unread(&consumer, topics)?;
             if left == 0 {
                 return Ok(());
             }
@@ -206,7 +206,8 @@ impl Loop {
         }
     }
 
-    fn consumer(&self) -> anyhow::Result<BaseConsumer> {
+    /// A reader of what is committed, as a member of the job's consumer group.
+    pub(crate) fn consumer(&self) -> anyhow::Result<BaseConsumer> {
         Ok(ClientConfig::new()
             .set("bootstrap.servers", self.stage.testbed().kafka_bootstrap())
             .set("group.id", self.options.job)

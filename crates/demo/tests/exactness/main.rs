@@ -4,6 +4,8 @@
 //! By default one run per benchmark suffers both in the middle of its stream, and a small one shows the two queries that
 //! depend on order. With `RESCALER_TESTS=full` (as `scripts/test.sh --full` sets it) every situation has a run of its own.
 
+#![expect(clippy::print_stdout, reason = "a test that takes minutes tells how far it is")]
+
 #[allow(dead_code, reason = "what the tests share; this one does not need all of it")]
 #[path = "../common/mod.rs"]
 mod common;
@@ -144,7 +146,8 @@ async fn disturb(cluster: &Loop, site: Site, situation: Situation) -> anyhow::Re
     if situation.kill {
         kill_task_manager(cluster).await?;
     }
-    ensure!(cluster.unread(site.topics())? > 0, "the stream had been read before the disturbances were over");
+    let unread = cluster.unread(&cluster.consumer()?, site.topics())?;
+    ensure!(unread > 0, "the stream had been read before the disturbances were over");
     Ok(())
 }
 

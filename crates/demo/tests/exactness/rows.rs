@@ -114,3 +114,27 @@ pub(crate) fn final_rows<R: Debug>(
     }
     Ok(last)
 }
+
+/// Goal: each comparison fails on what it is there to find.
+#[test]
+fn lost_doubled_changed_and_disordered_rows_are_found() {
+    let same = |found: &[i64]| assert_same("q", found.to_vec(), vec![1, 2, 3]).is_ok();
+    assert!(same(&[3, 1, 2]));
+    assert!(!same(&[1, 2]) && !same(&[1, 2, 2, 3]) && !same(&[1, 2, 4]) && !same(&[]));
+
+    let in_order = |found: &[(i64, i64)]| {
+        assert_same_in_order("q", found.to_vec(), &[(1, 5), (1, 4), (2, 0)], |row| row.0).is_ok()
+    };
+    assert!(in_order(&[(2, 0), (1, 5), (1, 4)]));
+    assert!(!in_order(&[(2, 0), (1, 4), (1, 5)]) && !in_order(&[(1, 5), (1, 4)]));
+
+    let last = |rows: &[(i64, i64)]| final_rows("q", rows.to_vec(), |row| row.0, |row| row.1).ok();
+    assert_eq!(last(&[(7, 2), (8, 1), (7, 1)]), Some(vec![(7, 2), (8, 1)]));
+    assert_eq!(last(&[(7, 2), (7, 3)]), None);
+    assert_eq!(last(&[(7, 1), (7, 2), (7, 2)]), None);
+
+    let mut committed =
+        Committed::new(vec![r#"{"query":"q1","n":1}"#.into(), r#"{"query":"q10","n":1}"#.into()]);
+    assert_eq!(committed.take::<serde_json::Value>("q1").unwrap().len(), 1);
+    assert!(committed.assert_all_taken().is_err());
+}

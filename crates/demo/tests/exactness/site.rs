@@ -11,7 +11,7 @@ use crate::common::SEED;
 use crate::rows::{Committed, Order, assert_same, assert_same_in_order, final_rows};
 
 /// Fewer than by default, so that a product is clicked often enough for Q2.
-const PRODUCTS: usize = 1000;
+const PRODUCTS: usize = 200;
 const WAITING_HORIZON_MS: i64 = 60_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +112,7 @@ fn assert_psm(committed: &mut Committed, events: &[Event<'_>], order: Order) -> 
     let settings = psm::Q1Settings { window_size_ms: 5000 };
     assert_same("q1", committed.take("q1")?, psm::q1(stream(), settings))?;
 
-    let settings = psm::Q2Settings { window_size: 40, window_slide: 10 };
+    let settings = psm::Q2Settings { window_size: 20, window_slide: 5 };
     let (q2, expected) = (committed.take("q2")?, psm::q2(stream(), settings));
     match order {
         Order::Known => assert_same_in_order("q2", q2, &expected, |row| row.product)?,
