@@ -20,7 +20,9 @@ cargo fmt --all -- --check
 step "the Flink jobs: build and tests (Surefire)"
 mvn --batch-mode --no-transfer-progress --file flink-jobs/pom.xml verify
 
-build_programs
+# Programs and tests in one build: the tests' dependencies switch on features that would otherwise make a second one.
+step "building programs and tests (Cargo; the first time some minutes)"
+cargo build --locked --workspace --bins --examples --tests
 
 step "tests (cargo test)"
 if [ -n "$fast" ]; then
