@@ -6,14 +6,13 @@
 use crate::sample::{Histogram, Subtask};
 
 /// The histograms of this project's jobs that are read, by the name in the operator's metric group.
-const HISTOGRAMS: [&str; 9] = [
+const HISTOGRAMS: [&str; 8] = [
     "latency",
     "latencyInput1",
     "latencyInput2",
     "waitingTime",
     "waitingTimeInput1",
     "waitingTimeInput2",
-    "windowSize",
     "overallLatency",
     "eventLatency",
 ];
