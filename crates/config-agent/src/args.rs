@@ -13,7 +13,7 @@ use crate::health;
 
 /// Applies job documents from the config drop to a Flink cluster.
 #[derive(Debug, clap::Parser)]
-#[command(version)]
+#[command(version = version::VERSION)]
 pub struct Args {
     /// The configuration file.
     #[arg(long, value_name = "FILE")]

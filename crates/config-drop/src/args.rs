@@ -11,7 +11,7 @@ use crate::config::Config;
 
 /// Carries job documents from the rescaler to the agent, over HTTP.
 #[derive(Debug, clap::Parser)]
-#[command(version)]
+#[command(version = version::VERSION)]
 pub struct Args {
     /// The configuration file.
     #[arg(long, value_name = "FILE")]

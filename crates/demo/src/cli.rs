@@ -17,7 +17,7 @@ use crate::story;
 ///
 /// Ends with exit code 0 only if the event latency came back under its bound.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version = version::VERSION)]
 pub struct Arguments {
     /// Where everything of the demo lies: configurations, logs, state.
     #[arg(long, value_name = "DIR", default_value = "run/demo")]

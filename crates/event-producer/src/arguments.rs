@@ -12,7 +12,7 @@ use crate::generate::Format;
 
 /// Events of the NexMark and the price-comparison benchmark into Kafka, at the times a load profile says.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version = version::VERSION, args_conflicts_with_subcommands = true)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,

@@ -14,7 +14,7 @@ use crate::{cycle, offline, publish};
 
 /// Keeps a Flink job's latency bound: observes, decides once an epoch, publishes the next job document.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version = version::VERSION, about)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,

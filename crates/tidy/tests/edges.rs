@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Every crate with the crates of ours that its library or program may use.
-const EDGES: [(&str, &[&str]); 16] = [
+const EDGES: [(&str, &[&str]); 18] = [
     // Bytes, text and decisions: no effects of any kind.
     ("events", &[]),
     ("job-config", &[]),
@@ -19,14 +19,17 @@ const EDGES: [(&str, &[&str]); 16] = [
     ("drop-client", &["job-config"]),
     ("telemetry", &["flink", "scaling"]),
     ("journal", &[]),
+    ("version", &[]),
     // Programs. None uses another's crate …
-    ("event-producer", &["events", "generator"]),
-    ("config-drop", &["job-config", "journal"]),
-    ("config-agent", &["drop-client", "flink", "job-config", "journal"]),
-    ("rescaler", &["drop-client", "flink", "job-config", "scaling", "telemetry"]),
+    ("event-producer", &["events", "generator", "version"]),
+    ("config-drop", &["job-config", "journal", "version"]),
+    ("config-agent", &["drop-client", "flink", "job-config", "journal", "version"]),
+    ("rescaler", &["drop-client", "flink", "job-config", "scaling", "telemetry", "version"]),
     // … but the testbed is also a library, on which the demo and the end-to-end tests stand.
-    ("testbed", &["flink"]),
-    ("demo", &["drop-client", "flink", "job-config", "scaling", "telemetry", "testbed"]),
+    ("testbed", &["flink", "version"]),
+    ("demo", &["drop-client", "flink", "job-config", "scaling", "telemetry", "testbed", "version"]),
+    // The pages are made from the command lines of all programs.
+    ("manual", &["config-agent", "config-drop", "event-producer", "rescaler", "testbed", "version"]),
     ("tidy", &[]),
 ];
 

@@ -18,7 +18,7 @@ use crate::{start, supervisor, topics};
 
 /// Real Kafka and Flink on this machine, as plain processes in a work folder.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version = version::VERSION)]
 pub struct Arguments {
     /// Configuration file (TOML); flags win over it.
     #[arg(long, global = true, value_name = "FILE")]

@@ -1,0 +1,23 @@
+//! The command `manual`; everything it does is in the library.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Writes the man pages and shell completions of all programs.
+#[derive(Debug, Parser)]
+#[command(version = version::VERSION)]
+struct Arguments {
+    /// Where to: DIR/man/man1 and DIR/completions/{bash,zsh,fish}
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+fn main() -> anyhow::Result<()> {
+    let written = manual::write(&Arguments::parse().folder)?;
+    #[expect(clippy::print_stdout, reason = "what a person who ran it wants to know")]
+    {
+        println!("{} files", written.len());
+    }
+    Ok(())
+}
