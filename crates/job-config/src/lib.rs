@@ -7,12 +7,16 @@
 //!
 //! No IO and no clock: the text comes in as `&str`, times are arguments.
 
+mod admission;
 mod document;
 mod edit;
 mod identity;
 mod report;
+mod signature;
 
+pub use admission::{Admission, Admitted, Last, Refusal};
 pub use document::{DocumentError, FORMAT, JobDocument, JobName, MEDIA_TYPE, Parallelism, RestartMode};
 pub use edit::Change;
 pub use identity::{EntityTag, EntityTagError};
 pub use report::{Report, ReportError, State};
+pub use signature::{KeyError, PrivateKey, PublicKey, SIGNATURE_HEADER, SIGNATURE_SUFFIX, Signature, verify};
