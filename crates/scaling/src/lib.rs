@@ -15,4 +15,7 @@ mod snapshot;
 
 pub use decision::{Action, ClusterReport, Decision, OperatorReport};
 pub use offered::offered_rates;
-pub use snapshot::{Job, Kind, Operator, Query, SCHEMA, Snapshot, TaskManager};
+pub use snapshot::{
+    Checkpoints, Distribution, Edge, Job, Kind, Operator, Partitioning, Quality, Query, Reading, Rescale,
+    SCHEMA, Snapshot, Subtask, TaskManager,
+};

@@ -72,16 +72,11 @@ mod tests {
         Operator {
             name: name.to_owned(),
             kind,
-            latency_ms: None,
             throughput_per_s: Some(input),
-            input_rate_per_s: None,
             output_rate_per_s: Some(output),
-            arrival_rate_per_s: None,
-            backlog_records: None,
-            busy_ratio: None,
             parallelism: 1,
-            max_parallelism: None,
             inputs: inputs.iter().map(|name| (*name).to_owned()).collect(),
+            ..Operator::default()
         }
     }
 

@@ -45,26 +45,18 @@ fn operator(name: &str, kind: Kind, latency_ms: f64, parallelism: u32) -> Operat
         latency_ms: Some(latency_ms),
         throughput_per_s: Some(1000.0),
         input_rate_per_s: Some(2000.0),
-        output_rate_per_s: None,
-        arrival_rate_per_s: None,
-        backlog_records: None,
-        busy_ratio: None,
         parallelism,
-        max_parallelism: None,
-        inputs: Vec::new(),
+        ..Operator::default()
     }
 }
 
 fn snapshot(q7_latency_ms: Option<f64>, operators: Vec<Operator>) -> Snapshot {
     Snapshot {
         schema: SCHEMA,
-        at_ms: None,
-        job: Job { name: "nexmark".to_owned(), parallelism: 1, max_parallelism: 128 },
+        job: Job { name: "nexmark".to_owned(), parallelism: 1, max_parallelism: 128, ..Job::default() },
         queries: vec![Query { name: "q7".to_owned(), overall_latency_ms: q7_latency_ms }],
         operators,
-        task_managers: Vec::new(),
-        state_size_bytes: None,
-        missing: Vec::new(),
+        ..Snapshot::default()
     }
 }
 
@@ -198,7 +190,7 @@ prop_compose! {
             operator.name = format!("operator-{index}");
             operator.parallelism = operator.parallelism.min(max_parallelism);
         }
-        let tm = TaskManager { id: "tm".to_owned(), cpu_load, heap_used_bytes: Some(1.0), heap_max_bytes: Some(2.0) };
+        let tm = TaskManager { id: "tm".to_owned(), cpu_load, heap_used_bytes: Some(1.0), heap_max_bytes: Some(2.0), ..TaskManager::default() };
         let mut snapshot = snapshot(latency_ms, operators);
         snapshot.job.max_parallelism = max_parallelism;
         snapshot.task_managers.push(tm);

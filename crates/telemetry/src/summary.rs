@@ -85,12 +85,20 @@ pub fn summarise(
     Ok(Snapshot {
         schema: SCHEMA,
         at_ms: Some(last.at_ms),
-        job: Job { name: last.job.clone(), parallelism: default_parallelism, max_parallelism },
+        job: Job {
+            name: last.job.clone(),
+            parallelism: default_parallelism,
+            max_parallelism,
+            ..Job::default()
+        },
         queries: queries(&usable, settings),
         operators,
         task_managers: last.task_managers.iter().map(|tm| task_manager(tm, &usable)).collect(),
+        interval_ms: Some(last.at_ms - first.at_ms),
+        source: Some("flink-rest".to_owned()),
         state_size_bytes: last.state_size_bytes,
         missing,
+        ..Snapshot::default()
     })
 }
 
@@ -153,7 +161,27 @@ fn operator(
         parallelism: vertex.parallelism,
         max_parallelism: Some(vertex.max_parallelism),
         inputs: vertex.inputs.clone(),
+        subtasks: subtasks(vertex, samples),
+        ..Operator::default()
     }
+}
+
+/// What is known of each subtask by itself.
+fn subtasks(vertex: &Vertex, samples: &[&Sample]) -> Vec<scaling::Subtask> {
+    let interval_s = seconds(samples);
+    let of = |(index, last): (usize, &Subtask)| {
+        let counted = |figure| rate(&vertex.name, index, samples, figure).map(|per_s| per_s * interval_s);
+        let busy = mean_of(readings(&vertex.name, index, samples), |subtask| subtask.busy_ms_per_s);
+        scaling::Subtask {
+            records_in: counted(|subtask| subtask.records_in),
+            records_out: counted(|subtask| subtask.records_out),
+            interval_ms: samples.last().zip(samples.first()).map(|(last, first)| last.at_ms - first.at_ms),
+            busy_ratio: busy.map(|ms| ms / 1000.0),
+            pending_records: last.pending_records,
+            ..scaling::Subtask::default()
+        }
+    };
+    vertex.subtasks.iter().enumerate().map(of).collect()
 }
 
 fn per_subtask(vertex: &Vertex, figure: impl Fn(usize) -> Option<f64>) -> Option<Vec<f64>> {
@@ -251,6 +279,7 @@ fn task_manager(tm: &TaskManager, samples: &[&Sample]) -> scaling::TaskManager {
         cpu_load: average(|tm| tm.cpu_load),
         heap_used_bytes: average(|tm| tm.heap_used_bytes),
         heap_max_bytes: tm.heap_max_bytes,
+        ..scaling::TaskManager::default()
     }
 }
 

@@ -1,0 +1,75 @@
+//! What is known of a job and its cluster over one epoch.
+//!
+//! The JSON form is the interface to recorded decisions and to programs in other languages: field names carry their unit,
+//! a figure that is not known is `null` or absent, never 0. `docs/snapshot.md` describes it field by field. All fields
+//! beyond the few that the first recorded decision has are optional, so that a source of metrics fills in what it can see.
+
+mod cluster;
+mod figures;
+mod job;
+mod operator;
+
+use serde::{Deserialize, Serialize};
+
+pub use cluster::TaskManager;
+pub use figures::{Distribution, Quality, Reading};
+pub use job::{Checkpoints, Job, Query, Rescale};
+pub use operator::{Edge, Kind, Operator, Partitioning, Subtask};
+
+/// The version of the snapshot's JSON form.
+pub const SCHEMA: u32 = 1;
+
+/// One epoch.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The end of the epoch, in milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<i64>,
+    /// The time between the first and the last reading that count, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval_ms: Option<i64>,
+    /// Where the figures come from, for example `flink-rest`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The age of the newest reading when the snapshot was made, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_age_ms: Option<i64>,
+    /// The job as a whole.
+    pub job: Job,
+    /// Its queries.
+    pub queries: Vec<Query>,
+    /// Its operators.
+    pub operators: Vec<Operator>,
+    /// The cluster's task managers.
+    pub task_managers: Vec<TaskManager>,
+    /// The size of the job's state, in bytes.
+    pub state_size_bytes: Option<f64>,
+    /// What a complete snapshot would hold and this one does not, for people. Nothing is decided while this is not empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+}
+
+impl Snapshot {
+    /// The operator of that name.
+    pub fn operator(&self, name: &str) -> Option<&Operator> {
+        self.operators.iter().find(|operator| operator.name == name)
+    }
+
+    /// The slots of all task managers; unknown as soon as those of one are.
+    pub fn slots_present(&self) -> Option<u32> {
+        if self.task_managers.is_empty() {
+            return None;
+        }
+        self.task_managers.iter().map(|tm| tm.slots).sum()
+    }
+
+    /// The slots of one task manager: the commonest number, of equally common ones the smallest.
+    pub fn slots_per_task_manager(&self) -> Option<u32> {
+        let known = || self.task_managers.iter().filter_map(|tm| tm.slots).filter(|slots| *slots > 0);
+        let times = |slots: u32| known().filter(|other| *other == slots).count();
+        known().max_by_key(|slots| (times(*slots), std::cmp::Reverse(*slots)))
+    }
+}
