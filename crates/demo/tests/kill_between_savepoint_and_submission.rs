@@ -63,6 +63,7 @@ async fn publish_wider(cluster: &Loop) -> anyhow::Result<()> {
     let change = Change {
         parallelism: [("q7-bid-item".to_owned(), 3)].into(),
         default_parallelism: None,
+        task_managers: None,
         reason: "the test widens the join".to_owned(),
         issued_at: Timestamp::now(),
         expires_at: None,

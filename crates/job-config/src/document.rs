@@ -17,6 +17,9 @@ pub const MEDIA_TYPE: &str = "application/toml";
 /// Flink's own upper bound of key groups (`KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM`).
 const MAX_PARALLELISM_LIMIT: u32 = 32_768;
 
+/// More task managers than any cluster has: a larger number is a slip of the pen.
+const TASK_MANAGERS_LIMIT: u32 = 10_000;
+
 /// Why a text is not a job document.
 #[derive(Debug, Error)]
 pub enum DocumentError {
@@ -170,6 +173,7 @@ struct Raw {
     #[serde(default)]
     reason: String,
     restart_mode: RestartMode,
+    task_managers: Option<u32>,
     parallelism: Parallelism,
     #[serde(rename = "benchmark")]
     _benchmark: Option<String>,
@@ -199,6 +203,7 @@ pub struct JobDocument {
     expires_at: Option<Timestamp>,
     reason: String,
     restart_mode: RestartMode,
+    task_managers: Option<u32>,
     parallelism: Parallelism,
 }
 
@@ -207,7 +212,7 @@ impl JobDocument {
     ///
     /// # Errors
     /// Unknown keys, wrong types, an unknown format version, a generation of 0, an expiry that is not after the issue,
-    /// a parallelism of 0 or above the maximum.
+    /// no or too many task managers, a parallelism of 0 or above the maximum.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         let raw: Raw = toml::from_str(text).map_err(|e| DocumentError::Syntax(Box::new(e)))?;
         if raw.format != FORMAT {
@@ -219,6 +224,12 @@ impl JobDocument {
         if raw.expires_at.is_some_and(|expires_at| expires_at <= raw.issued_at) {
             return Err(DocumentError::value("expires_at", "must be later than issued_at"));
         }
+        if raw.task_managers.is_some_and(|wanted| !(1..=TASK_MANAGERS_LIMIT).contains(&wanted)) {
+            return Err(DocumentError::value(
+                "task_managers",
+                format!("must be within 1..={TASK_MANAGERS_LIMIT}, or absent"),
+            ));
+        }
         raw.parallelism.check()?;
         Ok(Self {
             text: text.to_owned(),
@@ -228,6 +239,7 @@ impl JobDocument {
             expires_at: raw.expires_at,
             reason: raw.reason,
             restart_mode: raw.restart_mode,
+            task_managers: raw.task_managers,
             parallelism: raw.parallelism,
         })
     }
@@ -272,13 +284,18 @@ impl JobDocument {
         self.restart_mode
     }
 
+    /// The wanted number of task managers; [`None`]: as many as there are.
+    pub fn task_managers(&self) -> Option<u32> {
+        self.task_managers
+    }
+
     /// Whether a job that runs `before` becomes one that runs this document by nothing but another parallelism of operators
-    /// that have an entry of their own.
+    /// that have an entry of their own. How many task managers there are does not matter to the job.
     pub fn differs_only_in_parallelism(&self, before: &Self) -> bool {
         let named = |uid: &String| self.parallelism.operators.contains_key(uid);
         let rest = |document: &Self| {
             let mut table: toml::Table = toml::from_str(&document.text).ok()?;
-            for key in ["generation", "issued_at", "expires_at", "reason", "restart_mode"] {
+            for key in ["generation", "issued_at", "expires_at", "reason", "restart_mode", "task_managers"] {
                 table.remove(key);
             }
             table.get_mut("parallelism").and_then(toml::Value::as_table_mut)?.remove("operators");
@@ -329,6 +346,7 @@ mod tests {
         ]));
         assert!(differs_only(&[next, ("q7-bid-item = 1\n", "q7-bid-item = 1\nq7-item = 2\n")]));
         assert!(differs_only(&[next, ("\"savepoint-restart\"", "\"in-place\"")]));
+        assert!(differs_only(&[next, ("# task_managers = 1", "task_managers = 4")]));
         for other in [
             ("default = 1", "default = 2"),
             ("max = 128", "max = 64"),
@@ -354,6 +372,7 @@ mod tests {
             ("generation = 1", "generation = 1\nexpires_at = \"2025-01-01T00:00:00Z\"", "expires_at"),
             ("generation = 1", "generation = 1\nspeed = 3", "speed"),
             ("restart_mode = \"savepoint-restart\"", "restart_mode = \"hope\"", "restart_mode"),
+            ("# task_managers = 1", "task_managers = 0", "task_managers: must be within"),
         ];
         for (right, wrong, expected) in cases {
             assert!(EXAMPLE.contains(right), "the example no longer contains {right:?}");

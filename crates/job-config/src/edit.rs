@@ -16,6 +16,8 @@ pub struct Change {
     pub parallelism: BTreeMap<String, u32>,
     /// New parallelism of operators without an entry of their own, if it changes.
     pub default_parallelism: Option<u32>,
+    /// New wanted number of task managers, if it changes.
+    pub task_managers: Option<u32>,
     /// Why, for people.
     pub reason: String,
     /// The moment of writing.
@@ -43,6 +45,9 @@ impl JobDocument {
             None => drop(text.remove("expires_at")),
         }
         replace(text.as_table_mut(), "reason", value(&change.reason));
+        if let Some(wanted) = change.task_managers {
+            replace(text.as_table_mut(), "task_managers", value(i64::from(wanted)));
+        }
         let parallelism = table(text.as_table_mut(), "parallelism");
         if let Some(default) = change.default_parallelism {
             replace(parallelism, "default", value(i64::from(default)));
@@ -93,6 +98,7 @@ mod tests {
         Change {
             parallelism: parallelism.iter().map(|(uid, p)| ((*uid).to_owned(), *p)).collect(),
             default_parallelism: None,
+            task_managers: None,
             reason: "latency".to_owned(),
             issued_at: "2026-02-03T04:05:06Z".parse().unwrap(),
             expires_at: None,
@@ -126,12 +132,14 @@ mod tests {
         let first = JobDocument::parse(inline).unwrap();
         let mut both = change(&[("a", 2)]);
         both.default_parallelism = Some(3);
+        both.task_managers = Some(4);
         both.expires_at = Some("2026-02-03T05:05:06Z".parse().unwrap());
         let second = first.successor(&both).unwrap();
         assert_eq!(
             (second.generation(), second.parallelism().of("a"), second.parallelism().of("b")),
             (5, 2, 3)
         );
+        assert_eq!((first.task_managers(), second.task_managers()), (None, Some(4)));
         assert!(second.is_expired("2026-02-03T05:05:06Z".parse().unwrap()));
         assert!(!second.is_expired("2026-02-03T05:05:05Z".parse().unwrap()));
     }

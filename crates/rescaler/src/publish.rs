@@ -60,6 +60,7 @@ pub(crate) fn successor(
             .map(|(name, p)| (name.clone(), *p))
             .collect(),
         default_parallelism: decision.default_parallelism,
+        task_managers: None,
         reason: decision.to_string(),
         issued_at: now,
         expires_at: now.checked_add(lifetime).ok(),

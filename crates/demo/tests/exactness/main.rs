@@ -156,6 +156,7 @@ async fn publish_parallelism(cluster: &Loop, parallelism: u32) -> anyhow::Result
     let change = Change {
         parallelism: [].into(),
         default_parallelism: Some(parallelism),
+        task_managers: None,
         reason: "the test wants another parallelism".to_owned(),
         issued_at: Timestamp::now(),
         expires_at: None,

@@ -26,6 +26,7 @@ public final class JobDocumentReader {
     private static final long LONGEST_MS = QueryOption.LONGEST_MS;
     /** Flink's own upper bound on key groups. */
     private static final int MOST_KEY_GROUPS = 1 << 15;
+    private static final long MOST_TASK_MANAGERS = 10_000;
     /** A single record may cost at most a second. */
     private static final long MOST_WORK_MICROS = 1_000_000;
 
@@ -59,6 +60,7 @@ public final class JobDocumentReader {
         Benchmark benchmark = benchmark(root);
         Map<String, Operator> operators = benchmark.operators();
         oneOf(root, "restart_mode", "savepoint-restart", List.of("savepoint-restart", "in-place"));
+        root.integer("task_managers", 1, MOST_TASK_MANAGERS, 1);
         JobDocument document =
                 new JobDocument(
                         jobName(root),

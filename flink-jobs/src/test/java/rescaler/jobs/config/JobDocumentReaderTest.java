@@ -72,6 +72,7 @@ class JobDocumentReaderTest {
         refused("issued_at = \"2026-01-01T00:00:00Z\"", "issued_at = \"yesterday\"", "`issued_at`", "RFC 3339");
         refused("benchmark = \"nexmark\"", "benchmark = \"nexmarks\"", "`benchmark`", "nexmark, psm");
         refused("restart_mode = \"savepoint-restart\"", "restart_mode = \"hope\"", "`restart_mode`", "savepoint-restart");
+        refused("# task_managers = 1 ", "task_managers = 0 ", "`task_managers`", "from 1");
         refused("default = 1 ", "default = 129 ", "`parallelism.default`", "at most 128");
         refused("max = 128 ", "max = 0 ", "`parallelism.max`", "from 1 to 32768");
         refused("q7-bid-item = 1", "q7-bid-item = 129", "`parallelism.operators.q7-bid-item`", "use at most 128");
