@@ -318,6 +318,9 @@ impl Ledger {
             flink_job_id: change.phase.job().map(ToString::to_string),
             savepoint: change.savepoint.clone(),
             message: change.phase.message().map(str::to_owned),
+            previous_state_ms: None,
+            running_generation: None,
+            observed: None,
         });
     }
 }

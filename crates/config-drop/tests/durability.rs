@@ -70,6 +70,9 @@ fn report(generation: u64) -> Report {
         flink_job_id: None,
         savepoint: None,
         message: None,
+        previous_state_ms: None,
+        running_generation: None,
+        observed: None,
     }
 }
 

@@ -79,6 +79,9 @@ fn report(generation: u64, sequence: u32, state: State) -> Report {
         flink_job_id: None,
         savepoint: None,
         message: (state == State::Failed).then(|| "no slots".to_owned()),
+        previous_state_ms: None,
+        running_generation: None,
+        observed: None,
     }
 }
 

@@ -191,6 +191,9 @@ async fn answers_to_writers_are_told_apart() {
         flink_job_id: None,
         savepoint: None,
         message: None,
+        previous_state_ms: None,
+        running_generation: None,
+        observed: None,
     };
     let post = async |status: &str| client_of(answer(status, &nothing, "")).await.report(&report).await;
     assert_eq!(

@@ -12,6 +12,7 @@ mod ids;
 mod jars;
 mod jobs;
 mod metrics;
+mod rescales;
 mod savepoints;
 
 pub use client::{Client, Settings};
@@ -22,4 +23,5 @@ pub use ids::{InvalidId, JobId, TriggerId, VertexId};
 pub use jars::{Jar, RunRequest};
 pub use jobs::{Checkpoints, Edge, JobDetails, JobOverview, JobState, PlanNode, Vertex};
 pub use metrics::Metric;
-pub use savepoints::{SavepointStatus, StopRequest};
+pub use rescales::{Rescale, RescaledVertex};
+pub use savepoints::{Disposal, SavepointStatus, StopRequest};

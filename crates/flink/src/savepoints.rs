@@ -1,4 +1,4 @@
-//! Stopping a job with a savepoint.
+//! Stopping a job with a savepoint, and letting go of savepoints.
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,55 @@ pub enum SavepointStatus {
     },
 }
 
+/// How the disposal of a savepoint stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disposal {
+    /// Not finished.
+    InProgress,
+    /// The savepoint is gone.
+    Done,
+    /// It could not be disposed of, or is not there (any more).
+    Failed {
+        /// Flink's reason and its root cause, in one line.
+        cause: String,
+    },
+}
+
 impl Client {
+    /// Asks Flink to dispose of a savepoint; the answer is the id to ask [`Client::disposal`] about. Flink itself knows which
+    /// files belong to a savepoint, wherever they lie.
+    ///
+    /// # Errors
+    /// Any [`Error`] of the transport.
+    pub async fn dispose_savepoint(&self, path: &str) -> Result<TriggerId, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(rename = "request-id")]
+            trigger: TriggerId,
+        }
+        let body = serde_json::json!({ "savepoint-path": path });
+        Ok(self.send::<Answer>(Method::POST, "savepoint-disposal", &body).await?.trigger)
+    }
+
+    /// How a disposal stands. Flink forgets a finished one after `rest.async.store-duration` (5 minutes).
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] if the operation is unknown or forgotten, else any [`Error`] of the transport.
+    pub async fn disposal(&self, trigger: &TriggerId) -> Result<Disposal, Error> {
+        let answer: Answer = self.get(&format!("savepoint-disposal/{trigger}"), &[]).await?;
+        if answer.status.id != "COMPLETED" {
+            return Ok(Disposal::InProgress);
+        }
+        let failure = answer.operation.and_then(|operation| operation.failure_cause);
+        Ok(match failure {
+            None => Disposal::Done,
+            Some(cause) => {
+                let trace = cause.stack_trace.unwrap_or_default();
+                Disposal::Failed { cause: first_and_root_cause(&trace) }
+            }
+        })
+    }
+
     /// Asks for a stop with savepoint. Asking again with the same trigger id starts no second operation.
     ///
     /// # Errors

@@ -18,5 +18,5 @@ pub use admission::{Admission, Admitted, Last, Refusal};
 pub use document::{DocumentError, FORMAT, JobDocument, JobName, MEDIA_TYPE, Parallelism, RestartMode};
 pub use edit::Change;
 pub use identity::{EntityTag, EntityTagError};
-pub use report::{Report, ReportError, State};
+pub use report::{Observed, ObservedRescale, Report, ReportError, State};
 pub use signature::{KeyError, PrivateKey, PublicKey, SIGNATURE_HEADER, SIGNATURE_SUFFIX, Signature, verify};

@@ -1,5 +1,7 @@
 //! What an agent tells about the document that it applies.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -10,6 +12,8 @@ use thiserror::Error;
 pub enum State {
     /// The document was accepted and written to the agent's journal.
     Received,
+    /// Task managers that the document wants are being started.
+    StartingNodes,
     /// A stop with savepoint was asked for.
     Stopping,
     /// The old job has ended, its savepoint is complete.
@@ -20,11 +24,13 @@ pub enum State {
     Running,
     /// The running job is being given another parallelism.
     Rescaling,
-    /// The new job failed; the document before this one is being restored, from the same state.
+    /// The change failed; what ran before it is being restored, from the same state.
     RollingBack,
-    /// All tasks of a job with the document before this one run. Final.
+    /// Task managers that are not needed any more are being stopped.
+    StoppingNodes,
+    /// The change was not carried out, and what ran before it runs: restored, or never touched. Final.
     RolledBack,
-    /// The change could not be carried out. Final.
+    /// The change was not carried out, and nothing runs, or what runs is not known. A person must look. Final.
     Failed,
 }
 
@@ -56,6 +62,51 @@ pub struct Report {
     /// For people; always present with [`State::Failed`] and [`State::RolledBack`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// How long the state before this one lasted, in milliseconds; absent in the first report of a generation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_state_ms: Option<u64>,
+    /// With a final state: the generation of the document that runs now, where it is known. The next document must be made from
+    /// that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_generation: Option<u64>,
+    /// With a final state: what was seen of the job that runs now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<Observed>,
+}
+
+/// What an agent saw of the job at the end of a change.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Observed {
+    /// The parallelism of each vertex, by the name of its first operator (by vertex id where two have one name).
+    #[serde(default)]
+    pub parallelism: BTreeMap<String, u32>,
+    /// Registered task managers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_managers: Option<u32>,
+    /// Flink's own record of the rescales since the change was accepted, newest first; empty where Flink keeps none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rescales: Vec<ObservedRescale>,
+}
+
+/// One rescale as Flink recorded it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObservedRescale {
+    /// When it began, by Flink's clock.
+    pub at: Timestamp,
+    /// How long it took, in milliseconds; absent if it has not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// How it ended, in Flink's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// What set it off, in Flink's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Per vertex, named as in [`Observed::parallelism`]: before, desired, reached.
+    #[serde(default)]
+    pub vertices: BTreeMap<String, [Option<u32>; 3]>,
 }
 
 /// Why a report is not acceptable.
@@ -106,6 +157,14 @@ mod tests {
         assert_eq!(report.check(), Ok(()));
         assert_eq!(serde_json::to_string(&report).unwrap(), text);
         assert!(serde_json::from_str::<Report>(&text.replace("savepoint", "save")).is_err());
+    }
+
+    /// Goal: what an agent saw travels with the final report.
+    #[test]
+    fn what_was_seen_is_read_again() {
+        let text = r#"{"generation":7,"sequence":3,"at":"2026-01-01T00:00:00Z","state":"running","previous_state_ms":812,"running_generation":7,"observed":{"parallelism":{"q7":3},"task_managers":2,"rescales":[{"at":"2026-01-01T00:00:00Z","duration_ms":640,"outcome":"COMPLETED","cause":"UPDATE_REQUIREMENT","vertices":{"q7":[1,3,3]}}]}}"#;
+        let report: Report = parse(text);
+        assert_eq!(serde_json::to_string(&report).unwrap(), text);
     }
 
     /// Goal: a failure without a reason, and zero numbers, are refused.
