@@ -46,7 +46,7 @@ impl JarSet {
 /// Jars are neither in the cache nor could they be brought there.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// `java` or `mvn` is missing.
+    /// `java`, `mvn` or `python3` is missing.
     #[error(transparent)]
     Missing(#[from] MissingProgram),
     /// The cache cannot be written.
@@ -71,12 +71,24 @@ pub enum FetchError {
         /// Its last or its error lines.
         tail: String,
     },
-    /// `mvn`, or another process that downloads into the same cache, took too long.
+    /// Python ran and made no environment, or pip did not fill it.
+    #[error("the Python packages of {set} could not be installed ({step}: {status}); it said:\n{tail}")]
+    Python {
+        /// Which packages.
+        set: &'static str,
+        /// `venv` or `pip`.
+        step: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// Its last lines.
+        tail: String,
+    },
+    /// `mvn` or `pip`, or another process that downloads into the same cache, took too long.
     #[error(
-        "the jars of {set} were not downloaded after {deadline:?}; a slow network needs a larger fetch_deadline_s"
+        "the packages of {set} were not downloaded after {deadline:?}; a slow network needs a larger fetch_deadline_s"
     )]
     Late {
-        /// Which jars.
+        /// Which packages.
         set: &'static str,
         /// The time that was given.
         deadline: Duration,
@@ -106,7 +118,7 @@ impl Fetch<'_> {
         let end = self.begin + self.deadline;
         fs::create_dir_all(&jars).map_err(cache_error)?;
         // One lock for the whole cache: Maven's local repository does not like two writers either.
-        let _lock = self.lock(&jars.join("lock"), set, end).await?;
+        let _lock = self.lock(&jars.join("lock"), set.name).await?;
         if folder.is_dir() {
             return Ok(folder); // Another process has downloaded it meanwhile.
         }
@@ -120,7 +132,9 @@ impl Fetch<'_> {
         Ok(folder)
     }
 
-    async fn lock(&self, path: &Path, set: JarSet, end: Instant) -> Result<File, FetchError> {
+    /// Waits until no other process downloads into this part of the cache.
+    pub(crate) async fn lock(&self, path: &Path, set: &'static str) -> Result<File, FetchError> {
+        let end = self.begin + self.deadline;
         let cache_error = |source| FetchError::Cache { path: path.to_owned(), source };
         let file = File::options().create(true).append(true).open(path).map_err(cache_error)?;
         let mut told = false;
@@ -131,7 +145,7 @@ impl Fetch<'_> {
                 Err(TryLockError::WouldBlock) if Instant::now() >= end => return Err(self.late(set)),
                 Err(TryLockError::WouldBlock) => {
                     if !told {
-                        (self.progress)("another process downloads jars, waiting for it");
+                        (self.progress)("another process downloads, waiting for it");
                         told = true;
                     }
                     sleep(LOCK_INTERVAL).await;
@@ -177,7 +191,7 @@ impl Fetch<'_> {
                 return Ok(status);
             }
             if Instant::now() >= end {
-                return Err(self.late(set));
+                return Err(self.late(set.name));
             }
             for line in log.new_lines().unwrap_or_default() {
                 downloaded.count(&line);
@@ -189,8 +203,8 @@ impl Fetch<'_> {
         }
     }
 
-    fn late(&self, set: JarSet) -> FetchError {
-        FetchError::Late { set: set.name, deadline: self.deadline }
+    pub(crate) fn late(&self, set: &'static str) -> FetchError {
+        FetchError::Late { set, deadline: self.deadline }
     }
 }
 

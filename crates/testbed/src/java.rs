@@ -1,4 +1,4 @@
-//! Finding `java` and `mvn`, and the command line of a Java service.
+//! Finding `java`, `mvn` and `python3`, and the command line of a Java service.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,11 @@ pub enum MissingProgram {
         "mvn is not in $PATH, and jars are still to be downloaded: install Maven 3.8 or newer (Debian package maven)"
     )]
     Maven,
+    /// No Python.
+    #[error(
+        "python3 is not in $PATH: install Python 3.9 or newer with venv (Debian packages python3 and python3-venv)"
+    )]
+    Python,
 }
 
 /// The `java` of `$JAVA_HOME`, else of `$PATH`.
@@ -30,6 +35,11 @@ pub(crate) fn find_java() -> Result<PathBuf, MissingProgram> {
 /// The `mvn` of `$PATH`.
 pub(crate) fn find_maven() -> Result<PathBuf, MissingProgram> {
     find("mvn", search_path()).ok_or(MissingProgram::Maven)
+}
+
+/// The `python3` of `$PATH`.
+pub(crate) fn find_python() -> Result<PathBuf, MissingProgram> {
+    find("python3", search_path()).ok_or(MissingProgram::Python)
 }
 
 fn search_path() -> impl Iterator<Item = PathBuf> {
