@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Every crate with the crates of ours that its library or program may use.
-const EDGES: [(&str, &[&str]); 18] = [
+const EDGES: [(&str, &[&str]); 19] = [
     // Bytes, text and decisions: no effects of any kind.
     ("events", &[]),
     ("job-config", &[]),
@@ -20,6 +20,7 @@ const EDGES: [(&str, &[&str]); 18] = [
     ("telemetry", &["flink", "scaling"]),
     ("journal", &[]),
     ("version", &[]),
+    ("whisper", &[]),
     // Programs. None uses another's crate …
     ("event-producer", &["events", "generator", "version"]),
     ("config-drop", &["job-config", "journal", "version"]),
