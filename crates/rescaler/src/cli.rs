@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigError};
-use crate::{cycle, offline, publish};
+use crate::{cycle, offline, publish, whisper_file};
 
 /// Keeps a Flink job's latency bound: observes, decides once an epoch, publishes the next job document.
 #[derive(Debug, Parser)]
@@ -28,6 +28,9 @@ enum Command {
     Decide(Decide),
     /// Put a job document into the drop: the first one of a job, or the successor of the current one.
     Publish(Publish),
+    /// Read a Whisper file.
+    #[command(subcommand)]
+    Whisper(whisper_file::Command),
 }
 
 #[derive(Debug, Args)]
@@ -99,7 +102,8 @@ pub fn main_with(arguments: Arguments) -> ExitCode {
             drop(writeln!(std::io::stderr(), "rescaler: {error:#}"));
             let is_usage = error.is::<ConfigError>()
                 || error.is::<offline::InputError>()
-                || error.is::<publish::BadDocument>();
+                || error.is::<publish::BadDocument>()
+                || error.downcast_ref().is_some_and(whisper_file::is_usage);
             if is_usage { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
@@ -122,6 +126,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
                 Output::Text => print(&offline::in_words(&decision)),
             }
         }
+        Command::Whisper(command) => print(&whisper_file::run(&command)?),
         Command::Publish(publish) => {
             let outcome =
                 block_on(publish::from_file(Path::new(&publish.document), &publish.drop, publish.dry_run))?;

@@ -11,6 +11,7 @@ mod journal;
 mod observe;
 mod offline;
 mod publish;
+mod whisper_file;
 
 pub use cli::{Arguments, main_with};
 pub use config::{Config, ConfigError};

@@ -25,7 +25,7 @@ const EDGES: [(&str, &[&str]); 19] = [
     ("event-producer", &["events", "generator", "version"]),
     ("config-drop", &["job-config", "journal", "version"]),
     ("config-agent", &["drop-client", "flink", "job-config", "journal", "version"]),
-    ("rescaler", &["drop-client", "flink", "job-config", "scaling", "telemetry", "version"]),
+    ("rescaler", &["drop-client", "flink", "job-config", "scaling", "telemetry", "version", "whisper"]),
     // … but the testbed is also a library, on which the demo and the end-to-end tests stand.
     ("testbed", &["flink", "version"]),
     ("demo", &["drop-client", "flink", "job-config", "scaling", "telemetry", "testbed", "version"]),

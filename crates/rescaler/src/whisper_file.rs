@@ -1,0 +1,72 @@
+//! Reading one Whisper file on demand: the same reader that the source `whisper` uses, for people and for comparisons.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use whisper::{FetchError, Range, Series};
+
+use crate::cli::Output;
+
+/// What can be asked of a Whisper file.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print one series over a range of time, as Python's whisper.fetch gives it.
+    Fetch(Fetch),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Fetch {
+    /// The .wsp file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The beginning of the range, in seconds since the Unix epoch; the first value is later by up to one step.
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    from: i64,
+    /// The end of the range, in seconds since the Unix epoch; by default now.
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    until: Option<i64>,
+    /// The present, from which the file's retention is counted back; by default the clock's.
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    now: Option<i64>,
+    /// The form of the answer: a line per value, or one JSON object (null if the file keeps nothing of the range).
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// Runs the command; the answer is for standard output.
+///
+/// # Errors
+/// A [`FetchError`], as it is.
+pub(crate) fn run(command: &Command) -> anyhow::Result<String> {
+    let Command::Fetch(fetch) = command;
+    let now = fetch.now.unwrap_or_else(|| Timestamp::now().as_second());
+    let range = Range { from: fetch.from, until: fetch.until.unwrap_or(now), now };
+    let series = whisper::fetch(&fetch.file, range)?;
+    match fetch.output {
+        Output::Json => serde_json::to_string(&series).context("cannot write the series as JSON"),
+        Output::Text => Ok(series.map_or_else(
+            || "nothing: the range lies in the future, or before what the file keeps".to_owned(),
+            |series| lines(&series),
+        )),
+    }
+}
+
+fn lines(series: &Series) -> String {
+    let mut text = String::new();
+    let mut time = series.from;
+    for value in &series.values {
+        let value = value.map_or_else(|| "unknown".to_owned(), |value| value.to_string());
+        let _infallible = writeln!(text, "{time} {value}");
+        time = time.saturating_add(series.step);
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// Whether the caller can mend it by another command line.
+pub(crate) fn is_usage(error: &FetchError) -> bool {
+    matches!(error, FetchError::Open { .. } | FetchError::Range { .. } | FetchError::TooLong { .. })
+}
