@@ -47,15 +47,14 @@ impl<'s> Writer<'s> {
 
     /// Appends lower-case letters until the current string has `length` bytes; a longer one stays as it is.
     pub(crate) fn fill_to(&mut self, length: usize, random: EventRandom, first_lane: u64) {
-        let end = self.text.len().max(self.begin + length);
-        let mut lane = first_lane;
-        self.text.reserve(end + 8 - self.text.len());
+        let begin = self.text.len();
+        let missing = (self.begin + length).saturating_sub(begin);
         // Eight letters at a time, and the surplus of the last eight is cut off.
-        while self.text.len() < end {
-            self.text.extend_from_slice(&letters(random.lane(lane)));
-            lane += 1;
+        self.text.resize(begin + missing.next_multiple_of(8), 0);
+        for (place, lane) in self.text[begin..].chunks_exact_mut(8).zip(first_lane..) {
+            place.copy_from_slice(&letters(random.lane(lane)));
         }
-        self.text.truncate(end);
+        self.text.truncate(begin + missing);
     }
 
     /// Ends the current string.
@@ -67,12 +66,12 @@ impl<'s> Writer<'s> {
 
     /// The strings, in the order they were written; those that were not written are empty.
     pub(crate) fn finish(self) -> [&'s str; MOST_STRINGS] {
-        let text: &'s [u8] = self.text;
+        // Whole strings, digits and letters were written, so that neither of these ever falls back.
+        let text: &'s str = std::str::from_utf8(self.text).unwrap_or_default();
         let mut begin = 0;
         let mut strings = [""; MOST_STRINGS];
         for (string, end) in strings.iter_mut().zip(&self.ends[..self.count]) {
-            // Whole strings, digits and letters were written, so that this never falls back.
-            *string = std::str::from_utf8(&text[begin..*end]).unwrap_or_default();
+            *string = text.get(begin..*end).unwrap_or_default();
             begin = *end;
         }
         strings

@@ -2,7 +2,7 @@
 
 use events::{DecodeError, Event, Kind};
 
-use crate::nexmark::Nexmark;
+use crate::nexmark::{Bidding, Nexmark};
 use crate::profile::{Cursor, Schedule};
 use crate::psm::Psm;
 use crate::text::Scratch;
@@ -122,7 +122,8 @@ impl Workload {
 
     /// A reader of the stream; each thread has its own.
     pub fn source(&self) -> Source<'_> {
-        Source { workload: self, cursor: self.schedule.cursor(), scratch: Scratch::default() }
+        let (scratch, bidding) = (Scratch::default(), Bidding::default());
+        Source { workload: self, cursor: self.schedule.cursor(), scratch, bidding }
     }
 
     /// The events of a range of numbers, kept in memory as they are on the wire.
@@ -130,7 +131,7 @@ impl Workload {
         let mut source = self.source();
         let mut recording = Recording::default();
         for number in numbers {
-            source.event(number).encode(&mut recording.bytes);
+            source.encode(number, &mut recording.bytes);
             recording.ends.push(recording.bytes.len());
         }
         recording
@@ -143,6 +144,8 @@ pub struct Source<'w> {
     workload: &'w Workload,
     cursor: Cursor<'w>,
     scratch: Scratch,
+    /// What was true of the last bid that was encoded.
+    bidding: Bidding,
 }
 
 impl Source<'_> {
@@ -155,9 +158,25 @@ impl Source<'_> {
     /// Event `number`; it borrows its strings until the next call.
     #[inline]
     pub fn event(&mut self, number: u64) -> Event<'_> {
-        let Source { workload, cursor, scratch } = self;
+        let Source { workload, cursor, scratch, .. } = self;
         let time_ms = |number| workload.start_ms + (cursor.due_ns(number) / NS_PER_MS) as i64;
         workload.generator.event(number, time_ms, scratch)
+    }
+
+    /// Appends the record of event `number` to `out` and returns its timestamp. The bytes are those of [`Source::event`],
+    /// made faster.
+    #[inline]
+    pub fn encode(&mut self, number: u64, out: &mut Vec<u8>) -> i64 {
+        let Source { workload, cursor, scratch, bidding } = self;
+        let time_ms = |number| workload.start_ms + (cursor.due_ns(number) / NS_PER_MS) as i64;
+        match &workload.generator {
+            Generator::Nexmark(generator) => generator.encode(number, time_ms, scratch, bidding, out),
+            Generator::Psm(generator) => {
+                let event = generator.event(number, time_ms);
+                event.encode(out);
+                event.timestamp()
+            }
+        }
     }
 }
 

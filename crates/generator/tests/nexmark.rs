@@ -52,6 +52,25 @@ fn every_auction_introduces_the_item_right_before_it() {
     assert_eq!(found, 3_000);
 }
 
+/// The fast way remembers things from event to event; whatever was asked before must not show.
+#[test]
+fn encoding_gives_the_bytes_of_the_event_in_any_order_of_numbers() {
+    for config in ["", "preset = \"thesis\"", "persons = 2\nauctions = 3\nbids = 1", "bids = 0"] {
+        let workload = workload(config, 1e5, 5);
+        let (mut fast, mut plain, mut record, mut expected) =
+            (workload.source(), workload.source(), Vec::new(), Vec::new());
+        let forward = (0..500).chain(1_000_000..1_000_200);
+        for number in forward.clone().chain(forward.rev()).chain((0..900).step_by(7)) {
+            record.clear();
+            expected.clear();
+            let timestamp = fast.encode(number, &mut record);
+            let event = plain.event(number);
+            event.encode(&mut expected);
+            assert_eq!((timestamp, &record), (event.timestamp(), &expected), "event {number} of {config:?}");
+        }
+    }
+}
+
 #[test]
 fn ids_count_up_and_references_are_at_most_the_lead_ahead() {
     let mut next = [FIRST_PERSON_ID, FIRST_ITEM_ID, FIRST_AUCTION_ID, FIRST_BID_ID];

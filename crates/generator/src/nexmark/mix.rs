@@ -1,5 +1,7 @@
 //! The composition of the stream, and what a number alone tells: its kind and how many of each kind came before.
 
+use std::ops::Range;
+
 use events::Kind;
 
 /// Persons, auctions (each with its item before it) and bids in an epoch.
@@ -51,6 +53,15 @@ impl Mix {
         let epoch = ((number as u128 * self.reciprocal as u128) >> 64) as u64;
         let place = number - epoch * self.epoch();
         if place >= self.epoch() { (epoch + 1, place - self.epoch()) } else { (epoch, place) }
+    }
+
+    /// The numbers of the bids in the epoch of `number`, and how many of each kind came before the first of them.
+    pub(super) const fn bids_around(&self, number: u64) -> (Range<u64>, Counts) {
+        let (epoch, _) = self.divide(number);
+        let first = epoch * self.epoch() + self.persons + 2 * self.auctions;
+        let auctions = (epoch + 1) * self.auctions;
+        let persons = (epoch + 1) * self.persons;
+        (first..first + self.bids, Counts { persons, items: auctions, auctions, bids: epoch * self.bids })
     }
 
     /// The kind of event `number`, and how many of each kind came before it.
@@ -118,6 +129,12 @@ mod tests {
             for number in 0..400 {
                 let (kind, counts) = mix.locate(number);
                 assert_eq!(counts, counted, "event {number}");
+                let (bids, before) = mix.bids_around(number);
+                assert_eq!(bids.contains(&number), kind == Kind::Bid, "event {number}");
+                if kind == Kind::Bid {
+                    let earlier = number - bids.start;
+                    assert_eq!(Counts { bids: before.bids + earlier, ..before }, counted, "event {number}");
+                }
                 match kind {
                     Kind::Person => counted.persons += 1,
                     Kind::Item => counted.items += 1,

@@ -8,13 +8,15 @@
 //! Tucker, Kristin Tufte, Vassilis Papadimos, David Maier: "NEXMark – a benchmark for queries over data streams");
 //! the fields are those of this project's wire format.
 
+mod bidding;
 mod config;
 mod mix;
 mod names;
 mod price;
 
-use events::{Auction, Bid, Event, Item, Kind, Person};
+use events::{Auction, Event, Item, Kind, Person};
 
+pub(crate) use bidding::Bidding;
 pub use config::{AuctionLength, NexmarkConfig, Preset, Settings};
 pub use mix::{Counts, Mix};
 
@@ -91,10 +93,54 @@ impl Nexmark {
         scratch: &'s mut Scratch,
     ) -> Event<'s> {
         let (kind, counts) = self.settings.mix.locate(number);
-        let random = EventRandom::new(self.seed, number);
-        let timestamp = time_ms(number);
         match kind {
-            Kind::Bid => Event::Bid(self.bid(timestamp, counts, random)),
+            Kind::Bid => Event::Bid(self.bidding(number).bid(self, number, time_ms(number))),
+            _ => self.other(kind, counts, number, time_ms, scratch),
+        }
+    }
+
+    /// Appends the record of event `number` to `out` and returns its timestamp: [`Nexmark::event`] and [`Event::encode`] in
+    /// one. Nine of ten events are bids: these go from the processor's registers into the record, and what the bids of
+    /// an epoch have in common is remembered in `bidding`, which must be of this generator.
+    #[inline]
+    pub(crate) fn encode(
+        &self,
+        number: u64,
+        time_ms: impl Fn(u64) -> i64,
+        scratch: &mut Scratch,
+        bidding: &mut Bidding,
+        out: &mut Vec<u8>,
+    ) -> i64 {
+        if !bidding.includes(number) {
+            let (kind, counts) = self.settings.mix.locate(number);
+            if kind != Kind::Bid {
+                let event = self.other(kind, counts, number, time_ms, scratch);
+                event.encode(out);
+                return event.timestamp();
+            }
+            *bidding = self.bidding(number);
+        }
+        let timestamp = time_ms(number);
+        bidding.bid(self, number, timestamp).encode(out);
+        timestamp
+    }
+
+    #[inline]
+    const fn random(&self, number: u64) -> EventRandom {
+        EventRandom::new(self.seed, number)
+    }
+
+    /// Event `number` if it is not a bid.
+    fn other<'s>(
+        &self,
+        kind: Kind,
+        counts: Counts,
+        number: u64,
+        time_ms: impl Fn(u64) -> i64,
+        scratch: &'s mut Scratch,
+    ) -> Event<'s> {
+        let (timestamp, random) = (time_ms(number), self.random(number));
+        match kind {
             Kind::Auction => {
                 let length = self.auction_length_ms(number, timestamp, time_ms, random);
                 Event::Auction(self.auction(timestamp, length, counts, random))
@@ -104,31 +150,24 @@ impl Nexmark {
         }
     }
 
-    /// Both the hot and the other key are worked out and one is taken: which one cannot be predicted, and a wrong
-    /// prediction would cost the processor more than the sums.
-    #[inline]
-    fn bid(&self, timestamp: i64, counts: Counts, random: EventRandom) -> Bid {
+    /// What the bids in the epoch of `number` have in common.
+    fn bidding(&self, number: u64) -> Bidding {
         let settings = &self.settings;
+        let (numbers, counts) = settings.mix.bids_around(number);
         let newest = counts.auctions.saturating_sub(1);
         let oldest = newest.saturating_sub(settings.in_flight_auctions);
         let persons = self.persons(counts);
-        let (auction, person) = two_below(
-            random.lane(lane::KEYS),
-            newest - oldest + 1 + settings.auction_lead,
-            persons.active + settings.person_lead,
-        );
-        let (hot_auction, hot_person) =
-            two_below(random.lane(lane::HOT), settings.hot_auction_ratio, settings.hot_bidder_ratio);
-        let auction = if hot_auction > 0 { newest / HOT_KEY_BATCH * HOT_KEY_BATCH } else { oldest + auction };
         // The second of the batch, so that the hot bidder is not the hot seller too.
         let hot_bidder = (persons.hot + 1).min(persons.newest + settings.person_lead);
-        let bidder = if hot_person > 0 { hot_bidder } else { persons.oldest + person };
-        Bid {
-            timestamp,
-            bid_id: FIRST_BID_ID + counts.bids as i64,
-            auction_id: FIRST_AUCTION_ID + auction as i64,
-            bidder_id: FIRST_PERSON_ID + bidder as i64,
-            price: self.prices.price_cents(random.lane(lane::PRICE)),
+        Bidding {
+            numbers,
+            first_bid_id: FIRST_BID_ID + counts.bids as i64,
+            hot_auction: FIRST_AUCTION_ID + (newest / HOT_KEY_BATCH * HOT_KEY_BATCH) as i64,
+            oldest_auction: FIRST_AUCTION_ID + oldest as i64,
+            auctions: newest - oldest + 1 + settings.auction_lead,
+            hot_bidder: FIRST_PERSON_ID + hot_bidder as i64,
+            oldest_bidder: FIRST_PERSON_ID + persons.oldest as i64,
+            bidders: persons.active + settings.person_lead,
         }
     }
 

@@ -79,16 +79,24 @@ impl Located {
     #[inline]
     fn due_ns(&self, number: f64) -> u64 {
         let events = number - self.first_count;
-        let into_s = if self.slope == 0.0 {
-            events / self.rate
-        } else {
-            let square = (self.rate * self.rate + 2.0 * self.slope * events).max(0.0);
-            2.0 * events / (self.rate + square.sqrt())
-        };
-        // 0/0 where a rising rate begins at 0: the first event is due at once.
-        let into_s = if into_s.is_nan() { 0.0 } else { into_s };
-        ((self.start_s + into_s).min(self.end_s) * NANOSECONDS) as u64
+        let into_s = if self.slope == 0.0 { events / self.rate } else { self.on_slope_s(events) };
+        let due_s = self.start_s + into_s;
+        // By way of i64, which is one instruction: 292 years fit.
+        ((if due_s < self.end_s { due_s } else { self.end_s }) * NANOSECONDS) as i64 as u64
     }
+
+    fn on_slope_s(&self, events: f64) -> f64 {
+        let square = (self.rate * self.rate + 2.0 * self.slope * events).max(0.0);
+        let into_s = 2.0 * events / (self.rate + square.sqrt());
+        // 0/0 where a rising rate begins at 0: the first event is due at once.
+        if into_s.is_nan() { 0.0 } else { into_s }
+    }
+}
+
+/// An event number for calculating. By way of i64, which is one instruction; beyond 2^53 it is rounded in any case.
+#[inline]
+fn position(number: u64) -> f64 {
+    number.min(i64::MAX as u64) as i64 as f64
 }
 
 fn whole_if_close(count: f64) -> f64 {
@@ -164,7 +172,8 @@ impl Schedule {
     /// When event `number` is due, ns after the start. Never decreases; numbers beyond the last event continue at the
     /// last rate.
     pub fn due_ns(&self, number: u64) -> u64 {
-        self.locate(number as f64).due_ns(number as f64)
+        let position = position(number);
+        self.locate(position).due_ns(position)
     }
 
     /// How many events are due by `elapsed_ns` after the start: the smallest n such that event n is due later.
@@ -262,7 +271,7 @@ impl Cursor<'_> {
     /// See [`Schedule::due_ns`].
     #[inline]
     pub fn due_ns(&self, number: u64) -> u64 {
-        let position = number as f64;
+        let position = position(number);
         let located = self.located.get();
         if located.holds(position) {
             return located.due_ns(position);
