@@ -1,59 +1,18 @@
-//! What became of the records: counts and latencies, filled by the thread that takes librdkafka's delivery reports.
+//! What became of the records: counts and latencies, filled by the emitting thread between two batches.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use hdrhistogram::Histogram;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 use tracing::{debug, warn};
 
-use crate::gate::Gate;
-
-/// The longest duration told apart, µs: one hour. Longer ones count as this.
-const LONGEST_US: u64 = 3_600_000_000;
-
-/// Durations in µs, with three significant digits.
-#[derive(Debug, Clone)]
-pub(crate) struct Durations(Histogram<u64>);
-
-impl Durations {
-    #[expect(
-        clippy::expect_used,
-        reason = "the bounds and the number of digits are constants that are allowed"
-    )]
-    pub(crate) fn new() -> Self {
-        Durations(Histogram::new_with_bounds(1, LONGEST_US, 3).expect("valid bounds"))
-    }
-
-    pub(crate) fn record_us(&mut self, us: u64) {
-        self.0.saturating_record(us);
-    }
-
-    pub(crate) fn add(&mut self, other: &Durations) {
-        // Both have the same bounds, so that every value of the one fits the other.
-        let added = self.0.add(&other.0);
-        debug_assert!(added.is_ok());
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.0.reset();
-    }
-
-    /// The value that this share of the durations does not exceed, µs; 0 if there are none.
-    pub(crate) fn quantile_us(&self, share: f64) -> u64 {
-        self.0.value_at_quantile(share)
-    }
-
-    /// The longest, µs.
-    pub(crate) fn max_us(&self) -> u64 {
-        self.0.max()
-    }
-}
+use crate::durations::{Durations, Run};
+use crate::native::Report;
 
 /// Time until the acknowledgement.
 #[derive(Debug, Clone)]
@@ -64,8 +23,8 @@ pub(crate) struct Latencies {
     pub(crate) from_send: Durations,
 }
 
-impl Latencies {
-    pub(crate) fn new() -> Self {
+impl Default for Latencies {
+    fn default() -> Self {
         Latencies { from_intended: Durations::new(), from_send: Durations::new() }
     }
 }
@@ -88,10 +47,9 @@ impl Origin {
     }
 }
 
-/// Shared by the emitting thread, the polling thread and the report.
-#[derive(Debug)]
+/// Shared by the emitting thread and the report.
+#[derive(Debug, Default)]
 pub(crate) struct Deliveries {
-    gate: Arc<Gate>,
     origin: OnceLock<Origin>,
     acked: AtomicU64,
     failed: AtomicU64,
@@ -105,18 +63,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Deliveries {
-    pub(crate) fn new(gate: Arc<Gate>) -> Self {
-        Deliveries {
-            gate,
-            origin: OnceLock::new(),
-            acked: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            latencies: Mutex::new(Latencies::new()),
-            first_failure: OnceLock::new(),
-            connection_problem: Mutex::new(None),
-        }
-    }
-
     /// Tells where time 0 is, once, before the first record is emitted.
     pub(crate) fn begin(&self, origin: Origin) {
         let _ = self.origin.set(origin);
@@ -135,11 +81,6 @@ impl Deliveries {
     /// Acknowledged or failed.
     pub(crate) fn settled(&self) -> u64 {
         self.acked() + self.failed()
-    }
-
-    /// Where the emitting thread waits.
-    pub(crate) fn gate(&self) -> &Gate {
-        &self.gate
     }
 
     /// Why the first record failed, if one did.
@@ -161,23 +102,62 @@ impl Deliveries {
     }
 
     /// Counts a record that will never be acknowledged.
-    pub(crate) fn fail(&self, reason: &KafkaError) {
+    pub(crate) fn fail(&self, reason: RDKafkaErrorCode) {
         self.failed.fetch_add(1, Ordering::SeqCst);
         if self.first_failure.get().is_none() {
             warn!(%reason, "a record could not be delivered; further ones are only counted");
-            let _ = self.first_failure.set(reason.to_string());
+            let _ = self.first_failure.set(format!("{reason} ({reason:?})"));
         }
     }
 
-    fn acknowledge(&self, timestamp_ms: Option<i64>, sent_us: u64) {
-        self.acked.fetch_add(1, Ordering::SeqCst);
-        let Some(origin) = self.origin.get() else { return };
-        let now_us = origin.elapsed_ns() / 1_000;
-        let due_us =
-            timestamp_ms.map_or(0, |ms| ms.saturating_sub(origin.timestamp_ms).max(0) as u64 * 1_000);
-        let mut latencies = locked(&self.latencies);
-        latencies.from_intended.record_us(now_us.saturating_sub(due_us));
-        latencies.from_send.record_us(now_us.saturating_sub(sent_us));
+    /// Begins to count reports that arrived together.
+    pub(crate) fn arrived(&self) -> Arrived<'_> {
+        let origin = self.origin.get().copied();
+        Arrived {
+            deliveries: self,
+            start_ms: origin.map_or(0, |origin| origin.timestamp_ms),
+            now_us: origin.map_or(0, |origin| origin.elapsed_ns() / 1_000),
+            latencies: locked(&self.latencies),
+            from_intended: Run::default(),
+            from_send: Run::default(),
+            acked: 0,
+        }
+    }
+}
+
+/// Reports that arrived together: one look at the clock, one lock and one count for all of them.
+pub(crate) struct Arrived<'d> {
+    deliveries: &'d Deliveries,
+    start_ms: i64,
+    now_us: u64,
+    latencies: MutexGuard<'d, Latencies>,
+    from_intended: Run,
+    from_send: Run,
+    acked: u64,
+}
+
+impl Arrived<'_> {
+    /// Counts one. Its opaque is when it was handed over, µs after time 0.
+    #[inline]
+    pub(crate) fn count(&mut self, report: Report) {
+        if let Err(reason) = report.outcome {
+            self.deliveries.fail(reason);
+            return;
+        }
+        self.acked += 1;
+        let due_us = report.timestamp_ms.saturating_sub(self.start_ms).max(0) as u64 * 1_000;
+        let Latencies { from_intended, from_send } = &mut *self.latencies;
+        self.from_intended.record_us(self.now_us.saturating_sub(due_us), from_intended);
+        self.from_send.record_us(self.now_us.saturating_sub(report.opaque as u64), from_send);
+    }
+}
+
+impl Drop for Arrived<'_> {
+    fn drop(&mut self) {
+        let Latencies { from_intended, from_send } = &mut *self.latencies;
+        self.from_intended.end(from_intended);
+        self.from_send.end(from_send);
+        self.deliveries.acked.fetch_add(self.acked, Ordering::SeqCst);
     }
 }
 
@@ -201,14 +181,13 @@ impl ClientContext for Callbacks {
 }
 
 impl ProducerContext for Callbacks {
-    /// When the record was handed over, µs after time 0; a number in place of a pointer, so that nothing is allocated.
+    /// A number in place of a pointer, so that nothing is allocated; see [`Arrived::count`].
     type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, sent_us: usize) {
-        match result {
-            Ok(message) => self.0.acknowledge(message.timestamp().to_millis(), sent_us as u64),
-            Err((reason, _)) => self.0.fail(reason),
+    /// Only called for what is thrown away when a run is broken off; otherwise [`Deliveries::arrived`] sees the reports.
+    fn delivery(&self, result: &DeliveryResult<'_>, _: usize) {
+        if let Err((error, _)) = result {
+            debug!(%error, "a record was given up");
         }
-        self.0.gate.progressed();
     }
 }

@@ -8,17 +8,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use generator::{Source, Workload};
-use rdkafka::producer::Producer;
 
 use crate::config::Shard;
-use crate::deliveries::{Durations, Origin};
+use crate::deliveries::Origin;
+use crate::durations::Durations;
 use crate::kafka::Target;
-use crate::sink::{LONGEST_WAIT, Outgoing, Sink};
+use crate::native::Outgoing;
+use crate::sink::Sink;
 
 /// Events that are due within this time go out together: fewer wake-ups, and a fifth of the delay that is allowed.
 const TICK: Duration = Duration::from_millis(1);
 /// So many numbers share one look at the clock and one update of the counters.
-const BATCH: u64 = 256;
+pub(crate) const BATCH: u64 = 256;
 
 /// What has been emitted so far.
 #[derive(Debug, Clone)]
@@ -68,7 +69,6 @@ pub(crate) struct Emitter {
     /// Indexed by the kind's number; streams that are not written are `None`.
     pub(crate) targets: [Option<Target>; 8],
     pub(crate) shard: Shard,
-    pub(crate) max_in_flight: u64,
 }
 
 /// The targets by the number of their kind.
@@ -107,12 +107,12 @@ impl Emitter {
             most_behind: 0,
         };
         let end = self.workload.events().unwrap_or(u64::MAX);
-        while state.next < end && self.sink.gate().stops() == 0 {
+        while state.next < end && !self.sink.stop().asked() {
             let due =
                 if self.origin.scheduled { self.workload.due_count(self.origin.elapsed_ns()) } else { end };
             if due <= state.next {
                 let due_at = self.origin.instant + Duration::from_nanos(state.source.due_ns(state.next));
-                self.sink.gate().wait_until(due_at.max(Instant::now() + TICK), 0);
+                self.sink.wait_until(due_at.max(Instant::now() + TICK));
                 continue;
             }
             if self.origin.scheduled {
@@ -127,14 +127,8 @@ impl Emitter {
 
     /// Waits until every record is acknowledged or has failed; for `limit` at most, and not if asked to stop again.
     pub(crate) fn settle(&self, limit: Duration) {
-        let deadline = Instant::now() + limit;
-        let (records, stops) = (self.progress.lock().records, self.sink.gate().stops());
-        let settled = || self.sink.deliveries().settled() >= records;
-        while !settled() && self.sink.gate().stops() == stops && Instant::now() < deadline {
-            // Flushing sends what would still linger; its result is what the counts show.
-            let _ = self.sink.producer().flush(Duration::ZERO);
-            self.sink.gate().wait_for(LONGEST_WAIT, stops, settled);
-        }
+        let records = self.progress.lock().records;
+        self.sink.settle(records, limit);
     }
 
     /// Whether event `number` is written, by its stream and by its partition.
@@ -152,14 +146,11 @@ impl Emitter {
 
     /// How many more records may be in flight; waits until it is at least one or the end is asked for.
     fn wait_for_room(&self, state: &mut State<'_>) -> u64 {
-        let room = || self.max_in_flight.saturating_sub(state.records - self.sink.deliveries().settled());
-        if room() == 0 {
+        if self.sink.room(state.records) == 0 {
             state.queue_waits += 1;
-            while !self.sink.gate().wait_for(LONGEST_WAIT, 0, || room() > 0) && self.sink.gate().stops() == 0
-            {
-            }
+            self.sink.wait_for_room(state.records);
         }
-        room()
+        self.sink.room(state.records)
     }
 
     /// Emits the numbers up to before `end`, or fewer if the end is asked for meanwhile.
@@ -170,15 +161,15 @@ impl Emitter {
             if let Some((target, partition)) = self.place(state.next) {
                 let mut payload = std::mem::take(&mut state.buffer);
                 payload.clear();
-                let event = state.source.event(state.next);
-                event.encode(&mut payload);
+                let timestamp_ms = state.source.encode(state.next, &mut payload);
                 let outgoing = Outgoing {
-                    topic: target.kind.topic(),
+                    topic: target.topic,
                     partition: partition as i32,
-                    timestamp_ms: event.timestamp(),
+                    timestamp_ms,
                     payload: &payload,
+                    opaque: (now_ns / 1_000) as usize,
                 };
-                let sent = self.sink.send(outgoing, now_ns / 1_000)?;
+                let sent = self.sink.send(outgoing)?;
                 state.records += u64::from(sent);
                 state.bytes += if sent { payload.len() as u64 } else { 0 };
                 state.buffer = payload;
@@ -189,6 +180,7 @@ impl Emitter {
             state.next += 1;
         }
         self.account(state, first, now_ns);
+        self.sink.take_reports(Duration::ZERO);
         Ok(())
     }
 
@@ -201,7 +193,7 @@ impl Emitter {
         emitted.most_behind = state.most_behind;
         if self.origin.scheduled {
             for number in first..state.next {
-                emitted.delays.record_us(now_ns.saturating_sub(state.source.due_ns(number)) / 1_000);
+                emitted.delays.record_us(now_ns.saturating_sub(state.source.due_ns(number)) / 1_000, 1);
             }
         }
     }

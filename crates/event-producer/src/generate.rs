@@ -15,7 +15,7 @@ use std::thread;
 
 use anyhow::{Context, anyhow};
 use clap::ValueEnum;
-use events::{Event, Kind};
+use events::Kind;
 use generator::{Source, Workload};
 
 use crate::config::{Config, StartTime};
@@ -112,15 +112,14 @@ impl Job<'_> {
     fn bytes(&self, source: &mut Source<'_>, numbers: Range<u64>) -> anyhow::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         for number in numbers {
-            let event = source.event(number);
-            if !self.streams.contains(&event.kind()) {
+            if !self.streams.contains(&self.workload.kind(number)) {
                 continue;
             }
             if self.format == Format::Json {
-                serde_json::to_writer(&mut bytes, &event)?;
+                serde_json::to_writer(&mut bytes, &source.event(number))?;
                 bytes.push(b'\n');
             } else {
-                put_framed(&mut bytes, &event);
+                put_framed(&mut bytes, source, number);
             }
         }
         Ok(bytes)
@@ -154,11 +153,11 @@ impl Job<'_> {
     }
 }
 
-/// Appends the record after its length.
-fn put_framed(bytes: &mut Vec<u8>, event: &Event<'_>) {
+/// Appends the record of an event after its length.
+fn put_framed(bytes: &mut Vec<u8>, source: &mut Source<'_>, number: u64) {
     let begin = bytes.len();
     bytes.extend([0; 4]);
-    event.encode(bytes);
+    source.encode(number, bytes);
     let length = (bytes.len() - begin - 4) as u32;
     bytes[begin..begin + 4].copy_from_slice(&length.to_le_bytes());
 }

@@ -7,29 +7,30 @@ use anyhow::{Context, anyhow};
 use events::Kind;
 use rdkafka::ClientConfig;
 use rdkafka::metadata::Metadata;
-use rdkafka::producer::{Producer, ThreadedProducer};
+use rdkafka::producer::Producer;
 use tracing::warn;
 
 use crate::config::KafkaSection;
 use crate::deliveries::{Callbacks, Deliveries};
+use crate::native::{NativeProducer, Topic};
+use crate::stop::Stop;
 
 /// How long one attempt to learn about the cluster may take; the deadline of all attempts is configured.
 const ATTEMPT: Duration = Duration::from_secs(2);
-
-pub(crate) type KafkaProducer = ThreadedProducer<Callbacks>;
 
 /// A topic to write to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) kind: Kind,
     pub(crate) partitions: u64,
+    pub(crate) topic: Topic,
 }
 
 /// A client that has not yet talked to anybody.
 pub(crate) fn producer(
     settings: &KafkaSection,
     deliveries: Arc<Deliveries>,
-) -> anyhow::Result<KafkaProducer> {
+) -> anyhow::Result<NativeProducer> {
     let mut config = ClientConfig::new();
     let own = [
         ("bootstrap.servers", settings.bootstrap_servers.clone()),
@@ -49,7 +50,8 @@ pub(crate) fn producer(
     for (key, value) in &settings.properties {
         config.set(key, value);
     }
-    config.create_with_context(Callbacks(deliveries)).context("the Kafka client refused its configuration")
+    let producer = config.create_with_context(Callbacks(deliveries));
+    NativeProducer::new(producer.context("the Kafka client refused its configuration")?)
 }
 
 /// Waits for a broker and asks it for the partitions of the topics, in the order of `kinds`.
@@ -58,12 +60,13 @@ pub(crate) fn producer(
 /// If no broker answers within the configured time (with address and cause), or a topic is missing (with its name and
 /// the command that creates it).
 pub(crate) fn targets(
-    producer: &KafkaProducer,
+    producer: &mut NativeProducer,
     deliveries: &Deliveries,
     settings: &KafkaSection,
     kinds: &[Kind],
+    stop: &Stop,
 ) -> anyhow::Result<Vec<Target>> {
-    let metadata = metadata(producer, deliveries, settings)?;
+    let metadata = metadata(producer, deliveries, settings, stop)?;
     let partitions = |kind: Kind| {
         let topic =
             metadata.topics().iter().find(|topic| topic.name() == kind.topic() && topic.error().is_none())?;
@@ -72,10 +75,11 @@ pub(crate) fn targets(
     let missing: Vec<&str> =
         kinds.iter().filter(|kind| partitions(**kind).is_none()).map(|kind| kind.topic()).collect();
     if missing.is_empty() {
-        return Ok(kinds
-            .iter()
-            .filter_map(|kind| Some(Target { kind: *kind, partitions: partitions(*kind)? }))
-            .collect());
+        let mut target = |(kind, partitions): (Kind, u64)| {
+            Ok(Target { kind, partitions, topic: producer.topic(kind.topic())? })
+        };
+        let known = kinds.iter().filter_map(|kind| Some((*kind, partitions(*kind)?)));
+        return known.map(&mut target).collect();
     }
     let servers = &settings.bootstrap_servers;
     let them = if missing.len() == 1 { "topic" } else { "topics" };
@@ -85,22 +89,30 @@ pub(crate) fn targets(
     ))
 }
 
-fn metadata(
-    producer: &KafkaProducer,
+/// Waits for a broker and asks it for all topics.
+///
+/// # Errors
+/// If none answers within the configured time, with address and cause; or if the end is asked for meanwhile.
+pub(crate) fn metadata(
+    producer: &NativeProducer,
     deliveries: &Deliveries,
     settings: &KafkaSection,
+    stop: &Stop,
 ) -> anyhow::Result<Metadata> {
     let servers = &settings.bootstrap_servers;
     let deadline = Instant::now() + Duration::from_millis(settings.connect_timeout_ms);
     loop {
         let attempt = deadline.saturating_duration_since(Instant::now()).min(ATTEMPT);
         // All topics: asking for one by name would create it where the broker is set up so.
-        let error = match producer.client().fetch_metadata(None, attempt.max(Duration::from_millis(1))) {
-            Ok(metadata) => return Ok(metadata),
-            Err(error) => error,
-        };
+        let error =
+            match producer.producer().client().fetch_metadata(None, attempt.max(Duration::from_millis(1))) {
+                Ok(metadata) => return Ok(metadata),
+                Err(error) => error,
+            };
+        // Why there is no connection is told by one of the events.
+        while producer.poll(Duration::ZERO, |_| {}) {}
         let cause = deliveries.connection_problem().unwrap_or_else(|| error.to_string());
-        if Instant::now() >= deadline || deliveries.gate().stops() > 0 {
+        if Instant::now() >= deadline || stop.asked() {
             let waited = settings.connect_timeout_ms;
             return Err(anyhow!("no Kafka broker at {servers} within {waited} ms: {cause}"));
         }

@@ -4,23 +4,25 @@
 //! the line a second and the metrics page. The load is open-loop: the schedule decides what is due, a slow broker does not
 //! slow it down but shows as delay, and what could not be emitted in time is caught up.
 //!
-//! One thread emits ([`emit`]), librdkafka's threads send, one thread takes the acknowledgements ([`deliveries`]), and
-//! the asynchronous runtime reports ([`report`], [`metrics`]) and waits for signals ([`run`]).
+//! One thread emits and takes the acknowledgements ([`emit`], [`deliveries`]), librdkafka's threads send ([`native`]), and the
+//! asynchronous runtime reports ([`report`], [`metrics`]) and waits for signals ([`run`]).
 
 mod arguments;
 mod config;
 mod deliveries;
+mod durations;
 mod emit;
 mod failure;
-mod gate;
 mod generate;
 mod kafka;
 mod measure;
 mod metrics;
+mod native;
 mod plot;
 mod report;
 mod run;
 mod sink;
+mod stop;
 mod summary;
 mod topics;
 
@@ -30,7 +32,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 pub use arguments::Arguments;
-pub use config::{Config, ConfigFile};
+pub use config::{Config, ConfigFile, KafkaSection};
 pub use failure::Failure;
 pub use measure::ProducePath;
 

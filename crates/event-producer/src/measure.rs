@@ -7,30 +7,33 @@ use anyhow::ensure;
 
 use crate::config::KafkaSection;
 use crate::deliveries::{Deliveries, Origin};
-use crate::gate::Gate;
+use crate::emit::BATCH;
 use crate::kafka;
-use crate::sink::{LONGEST_WAIT, Outgoing, Sink};
+use crate::native::{Outgoing, Topic};
+use crate::sink::Sink;
+use crate::stop::Stop;
 
 /// The producer's own path from bytes to acknowledgement.
 pub struct ProducePath {
     sink: Sink,
+    topic: Topic,
     origin: Origin,
     sent: u64,
 }
 
 impl ProducePath {
-    /// A path with the default settings to these brokers.
+    /// A path to a topic.
     ///
     /// # Errors
-    /// If the client refuses the address.
-    pub fn new(bootstrap_servers: &str) -> anyhow::Result<Self> {
-        let settings =
-            KafkaSection { bootstrap_servers: bootstrap_servers.to_owned(), ..KafkaSection::default() };
-        let deliveries = Arc::new(Deliveries::new(Arc::new(Gate::default())));
-        let producer = kafka::producer(&settings, Arc::clone(&deliveries))?;
+    /// If the client refuses the settings or the topic.
+    pub fn new(settings: &KafkaSection, topic: &str) -> anyhow::Result<Self> {
+        let deliveries = Arc::new(Deliveries::default());
+        let mut producer = kafka::producer(settings, Arc::clone(&deliveries))?;
+        let topic = producer.topic(topic)?;
         let origin = Origin { instant: Instant::now(), timestamp_ms: 1, scheduled: true };
         deliveries.begin(origin);
-        Ok(ProducePath { sink: Sink::new(producer, deliveries), origin, sent: 0 })
+        let sink = Sink::new(producer, deliveries, settings.max_in_flight, Stop::default());
+        Ok(ProducePath { sink, topic, origin, sent: 0 })
     }
 
     /// Hands `count` records over, in turn to `partitions` partitions, and waits for their acknowledgements.
@@ -39,21 +42,30 @@ impl ProducePath {
     /// If not all are acknowledged within the limit.
     pub fn produce(
         &mut self,
-        topic: &str,
         partitions: i32,
         payload: &[u8],
         count: u64,
         limit: Duration,
     ) -> anyhow::Result<()> {
-        for number in 0..count {
-            let partition = (number % partitions as u64) as i32;
-            let outgoing = Outgoing { topic, partition, timestamp_ms: 1, payload };
-            self.sink.send(outgoing, self.origin.elapsed_ns() / 1_000)?;
+        let end = self.sent + count;
+        while self.sent < end {
+            self.sink.wait_for_room(self.sent);
+            let opaque = (self.origin.elapsed_ns() / 1_000) as usize;
+            let batch_end = end.min(self.sent + self.sink.room(self.sent).min(BATCH));
+            while self.sent < batch_end {
+                let partition = (self.sent % partitions as u64) as i32;
+                self.sink.send(Outgoing {
+                    topic: self.topic,
+                    partition,
+                    timestamp_ms: 1,
+                    payload,
+                    opaque,
+                })?;
+                self.sent += 1;
+            }
+            self.sink.take_reports(Duration::ZERO);
         }
-        self.sent += count;
-        let deadline = Instant::now() + limit;
-        let settled = || self.sink.deliveries().settled() >= self.sent;
-        while Instant::now() < deadline && !self.sink.gate().wait_for(LONGEST_WAIT, 0, settled) {}
+        self.sink.settle(self.sent, limit);
         ensure!(self.sink.deliveries().acked() == self.sent, "not all records were acknowledged");
         Ok(())
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use tracing::info;
 
-use crate::deliveries::{Durations, Latencies};
+use crate::deliveries::Latencies;
+use crate::durations::Durations;
 use crate::emit::Emitter;
 
 /// Three points of a distribution, µs.
@@ -79,9 +80,9 @@ impl Reporter {
         Reporter {
             emitter,
             delays: Durations::new(),
-            latencies: Latencies::new(),
+            latencies: Latencies::default(),
             all_delays: Durations::new(),
-            all_latencies: Latencies::new(),
+            all_latencies: Latencies::default(),
         }
     }
 

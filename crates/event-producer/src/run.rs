@@ -7,33 +7,32 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
 use generator::Workload;
-use rdkafka::producer::Producer;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::arguments::Output;
 use crate::config::{Config, Shard, StartTime};
 use crate::deliveries::{Deliveries, Origin};
 use crate::emit::{Emitter, Progress, by_kind};
 use crate::failure::Failure;
-use crate::gate::{Gate, StopOnDrop};
 use crate::report::{Figures, Reporter};
 use crate::sink::Sink;
+use crate::stop::{Stop, StopOnDrop};
 use crate::{kafka, metrics};
 
 /// Runs until the workload ends or a signal comes; succeeds if every event was acknowledged.
 pub(crate) async fn run(config: &Config, output: Output) -> Result<ExitCode, Failure> {
     info!(config = config.effective, "effective configuration");
-    let gate = Arc::new(Gate::default());
-    let _stop = StopOnDrop(Arc::clone(&gate));
-    stop_on_signals(&gate)?;
+    let stop = Stop::default();
+    let _stop = StopOnDrop(stop.clone());
+    stop_on_signals(&stop)?;
     let shown = metrics::Shown::default();
     if let Some(address) = config.listen {
         metrics::serve(address, Arc::clone(&shown)).await?;
     }
-    let emitter = Arc::new(prepare(config, gate).await?);
+    let emitter = Arc::new(prepare(config, stop).await?);
     let mut reporter = Reporter::new(Arc::clone(&emitter));
     let flush_timeout = Duration::from_millis(config.kafka.flush_timeout_ms);
     let mut work = spawn_blocking({
@@ -56,14 +55,14 @@ pub(crate) async fn run(config: &Config, output: Output) -> Result<ExitCode, Fai
 }
 
 /// The first signal ends the run in order, the second does not wait for acknowledgements either.
-fn stop_on_signals(gate: &Arc<Gate>) -> Result<(), Failure> {
+fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {
     for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
         let mut signals = signal(kind).context("could not listen for signals")?;
-        let gate = Arc::clone(gate);
+        let stop = stop.clone();
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
                 info!("asked to stop; a second signal does not wait for acknowledgements");
-                gate.stop();
+                stop.ask();
             }
         });
     }
@@ -71,14 +70,14 @@ fn stop_on_signals(gate: &Arc<Gate>) -> Result<(), Failure> {
 }
 
 /// Reaches Kafka and lays out the run, with time 0 as late as possible.
-async fn prepare(config: &Config, gate: Arc<Gate>) -> anyhow::Result<Emitter> {
-    let deliveries = Arc::new(Deliveries::new(gate));
-    let producer = kafka::producer(&config.kafka, Arc::clone(&deliveries))?;
+async fn prepare(config: &Config, stop: Stop) -> anyhow::Result<Emitter> {
+    let deliveries = Arc::new(Deliveries::default());
+    let mut producer = kafka::producer(&config.kafka, Arc::clone(&deliveries))?;
     let (settings, streams) = (config.kafka.clone(), config.streams.clone());
     let (producer, targets) = spawn_blocking({
-        let deliveries = Arc::clone(&deliveries);
+        let (deliveries, stop) = (Arc::clone(&deliveries), stop.clone());
         move || {
-            let targets = kafka::targets(&producer, &deliveries, &settings, &streams);
+            let targets = kafka::targets(&mut producer, &deliveries, &settings, &streams, &stop);
             targets.map(|targets| (producer, targets))
         }
     })
@@ -96,12 +95,11 @@ async fn prepare(config: &Config, gate: Arc<Gate>) -> anyhow::Result<Emitter> {
     info!(start_time_ms = origin.timestamp_ms, events = workload.events(), ?targets, "emitting");
     Ok(Emitter {
         workload,
-        sink: Sink::new(producer, deliveries),
+        sink: Sink::new(producer, deliveries, config.kafka.max_in_flight, stop),
         progress: Progress::new(config.from_event),
         origin,
         targets: by_kind(&targets),
         shard: config.shard,
-        max_in_flight: config.kafka.max_in_flight,
     })
 }
 
@@ -142,8 +140,7 @@ async fn report_until_done(
         let figures = reporter.interval();
         figures.log();
         *shown.lock().unwrap_or_else(PoisonError::into_inner) = figures;
-        if let Some((code, reason)) = emitter.sink.producer().client().fatal_error() {
-            warn!(%code, reason, "the Kafka client has failed for good");
+        if let Some(reason) = emitter.sink.fatal_error() {
             return Err(anyhow!("the Kafka client has failed for good: {reason}"));
         }
     }

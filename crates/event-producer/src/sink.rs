@@ -1,51 +1,51 @@
-//! Where records go: librdkafka's queue, with back-pressure when it is full.
+//! Where records go: librdkafka's queue, with a bound on what is in flight and back-pressure where it is full.
 //!
-//! A record is handed over with a number in place of a pointer (the time, µs), so that neither sending nor taking its
-//! acknowledgement allocates.
+//! The thread that hands records over also takes their reports, whenever it would wait anyway and between batches. A wait
+//! for room is a wait for the next report, so that it ends as soon as there is some.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::BaseRecord;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::Producer;
 
 use crate::deliveries::Deliveries;
-use crate::gate::Gate;
-use crate::kafka::KafkaProducer;
+use crate::native::{NativeProducer, Outgoing};
+use crate::stop::Stop;
 
-/// Longest wait for room before looking again; acknowledgements end it earlier.
-pub(crate) const LONGEST_WAIT: Duration = Duration::from_millis(100);
+/// Longest wait before looking whether the end was asked for.
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
-/// A record ready to be handed over.
-pub(crate) struct Outgoing<'a> {
-    pub(crate) topic: &'a str,
-    pub(crate) partition: i32,
-    pub(crate) timestamp_ms: i64,
-    pub(crate) payload: &'a [u8],
-}
-
-/// A client with what becomes of its records.
+/// A client with what becomes of its records. Used by one thread at a time.
 pub(crate) struct Sink {
-    producer: KafkaProducer,
+    producer: NativeProducer,
     deliveries: Arc<Deliveries>,
+    max_in_flight: u64,
+    stop: Stop,
 }
 
 impl Sink {
-    pub(crate) const fn new(producer: KafkaProducer, deliveries: Arc<Deliveries>) -> Self {
-        Sink { producer, deliveries }
-    }
-
-    pub(crate) const fn producer(&self) -> &KafkaProducer {
-        &self.producer
+    pub(crate) const fn new(
+        producer: NativeProducer,
+        deliveries: Arc<Deliveries>,
+        max_in_flight: u64,
+        stop: Stop,
+    ) -> Self {
+        Sink { producer, deliveries, max_in_flight, stop }
     }
 
     pub(crate) fn deliveries(&self) -> &Deliveries {
         &self.deliveries
     }
 
-    pub(crate) fn gate(&self) -> &Gate {
-        self.deliveries.gate()
+    pub(crate) const fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// Why the client can never deliver anything again, if that is so.
+    pub(crate) fn fatal_error(&self) -> Option<String> {
+        self.producer.producer().client().fatal_error().map(|(code, reason)| format!("{reason} ({code:?})"))
     }
 
     /// Hands one record over; waits if the queue is full. `false` if the end was asked for meanwhile.
@@ -53,33 +53,72 @@ impl Sink {
     /// # Errors
     /// When the client has failed for good, so that nothing can be delivered any more. A record that is refused counts as
     /// failed and is no error.
-    pub(crate) fn send(&self, outgoing: Outgoing<'_>, now_us: u64) -> anyhow::Result<bool> {
-        let mut record = BaseRecord::<(), [u8], usize>::with_opaque_to(outgoing.topic, now_us as usize)
-            .partition(outgoing.partition)
-            .timestamp(outgoing.timestamp_ms)
-            .payload(outgoing.payload);
+    #[inline]
+    pub(crate) fn send(&self, record: Outgoing<'_>) -> anyhow::Result<bool> {
         loop {
-            let (error, refused) = match self.producer.send(record) {
+            match self.producer.produce(record) {
                 Ok(()) => return Ok(true),
-                Err(refusal) => refusal,
-            };
-            match error {
-                KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
-                    record = refused;
-                    let settled = self.deliveries.settled();
-                    self.gate().wait_for(LONGEST_WAIT, 0, || self.deliveries.settled() > settled);
-                    if self.gate().stops() > 0 {
-                        return Ok(false);
-                    }
+                Err(RDKafkaErrorCode::QueueFull) if self.stop.asked() => return Ok(false),
+                Err(RDKafkaErrorCode::QueueFull) => self.take_reports(LONGEST_WAIT),
+                Err(RDKafkaErrorCode::Fatal) => {
+                    let reason = self.fatal_error().unwrap_or_default();
+                    return Err(anyhow!("the Kafka client has failed for good: {reason}"));
                 }
-                KafkaError::MessageProduction(RDKafkaErrorCode::Fatal) => {
-                    return Err(anyhow!("the Kafka client has failed for good"));
-                }
-                error => {
-                    self.deliveries.fail(&error);
+                Err(reason) => {
+                    self.deliveries.fail(reason);
                     return Ok(true);
                 }
             }
+        }
+    }
+
+    /// How many more records may be in flight, if so many were sent.
+    pub(crate) fn room(&self, sent: u64) -> u64 {
+        self.max_in_flight.saturating_sub(sent - self.deliveries.settled())
+    }
+
+    /// Waits until one more record may be in flight, if so many were sent, or the end is asked for.
+    pub(crate) fn wait_for_room(&self, sent: u64) {
+        while self.room(sent) == 0 && !self.stop.asked() {
+            self.take_reports(LONGEST_WAIT);
+        }
+    }
+
+    /// Takes reports until `deadline`, to half a millisecond, or until the end is asked for.
+    pub(crate) fn wait_until(&self, deadline: Instant) {
+        while !self.stop.asked() {
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            // librdkafka waits for whole milliseconds.
+            let rounded = Duration::from_millis((remaining.as_micros() as u64 + 500) / 1_000);
+            if rounded.is_zero() {
+                return;
+            }
+            self.take_reports(rounded.min(LONGEST_WAIT));
+        }
+    }
+
+    /// Takes all reports there are; waits up to `limit` for the first.
+    pub(crate) fn take_reports(&self, limit: Duration) {
+        let mut limit = limit;
+        loop {
+            let mut arrived = None;
+            let any = self.producer.poll(limit, |report| {
+                arrived.get_or_insert_with(|| self.deliveries.arrived()).count(report);
+            });
+            if !any {
+                return;
+            }
+            limit = Duration::ZERO;
+        }
+    }
+
+    /// Waits until so many records are acknowledged or have failed; for `limit` at most, and not if asked to stop again.
+    pub(crate) fn settle(&self, sent: u64, limit: Duration) {
+        let (deadline, stops) = (Instant::now() + limit, self.stop.times());
+        while self.deliveries.settled() < sent && self.stop.times() == stops && Instant::now() < deadline {
+            // Flushing sends what would still linger; its result is what the counts show.
+            let _ = self.producer.producer().flush(Duration::ZERO);
+            self.take_reports(LONGEST_WAIT);
         }
     }
 }

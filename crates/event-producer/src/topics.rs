@@ -12,12 +12,13 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::metadata::MetadataTopic;
+use rdkafka::metadata::{Metadata, MetadataTopic};
 
 use crate::arguments::{TopicsAction, TopicsSelection};
-use crate::config::Benchmark;
-use crate::deliveries::{Callbacks, Deliveries};
-use crate::gate::Gate;
+use crate::config::{Benchmark, KafkaSection};
+use crate::deliveries::Callbacks;
+use crate::kafka;
+use crate::stop::Stop;
 
 type Admin = AdminClient<Callbacks>;
 
@@ -61,7 +62,7 @@ impl TopicsSelection {
     }
 
     fn admin(&self) -> anyhow::Result<Admin> {
-        let callbacks = Callbacks(Arc::new(Deliveries::new(Arc::new(Gate::default()))));
+        let callbacks = Callbacks(Arc::default());
         self.client().create_with_context(callbacks).context("the Kafka client refused its configuration")
     }
 
@@ -69,8 +70,20 @@ impl TopicsSelection {
         AdminOptions::new().request_timeout(Some(self.limit())).operation_timeout(Some(self.limit()))
     }
 
-    fn unreachable(&self) -> String {
-        format!("could not reach Kafka at {} within {} s", self.bootstrap_servers, self.timeout)
+    /// Waits for a broker. Also before a change, because the admin client does not say why it reached nobody.
+    fn reach(&self) -> anyhow::Result<Metadata> {
+        let settings = KafkaSection {
+            bootstrap_servers: self.bootstrap_servers.clone(),
+            connect_timeout_ms: self.timeout * 1_000,
+            ..KafkaSection::default()
+        };
+        let deliveries = Arc::default();
+        let producer = kafka::producer(&settings, Arc::clone(&deliveries))?;
+        kafka::metadata(&producer, &deliveries, &settings, &Stop::default())
+    }
+
+    fn failed(&self) -> String {
+        format!("the request to Kafka at {} failed", self.bootstrap_servers)
     }
 }
 
@@ -98,8 +111,9 @@ async fn create(
     let names = which.topics();
     let new = |name: &&'static str| NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
     let topics: Vec<NewTopic<'_>> = names.iter().map(new).collect();
+    tokio::task::block_in_place(|| which.reach())?;
     let results =
-        which.admin()?.create_topics(&topics, &which.options()).await.with_context(|| which.unreachable())?;
+        which.admin()?.create_topics(&topics, &which.options()).await.with_context(|| which.failed())?;
     let mut existing = Vec::new();
     for result in results {
         match result {
@@ -119,11 +133,12 @@ async fn create(
 }
 
 async fn delete(which: &TopicsSelection, out: &mut impl Write) -> anyhow::Result<()> {
+    tokio::task::block_in_place(|| which.reach())?;
     let results = which
         .admin()?
         .delete_topics(&which.topics(), &which.options())
         .await
-        .with_context(|| which.unreachable())?;
+        .with_context(|| which.failed())?;
     for result in results {
         match result {
             Ok(name) => writeln!(out, "{name}: deleted")?,
@@ -142,8 +157,7 @@ fn consumer(which: &TopicsSelection) -> anyhow::Result<BaseConsumer> {
 
 /// Name, partitions and replicas of the topics that exist.
 fn known(which: &TopicsSelection) -> anyhow::Result<Vec<(String, usize, usize)>> {
-    let metadata =
-        consumer(which)?.fetch_metadata(None, which.limit()).with_context(|| which.unreachable())?;
+    let metadata = which.reach()?;
     let shape = |topic: &MetadataTopic| {
         let replicas = topic.partitions().first().map_or(0, |partition| partition.replicas().len());
         (topic.name().to_owned(), topic.partitions().len(), replicas)

@@ -159,22 +159,47 @@ fn two_shards_write_together_what_one_producer_writes() {
     assert_eq!(run(&["0/1"]), run(&["1/2", "0/2"]));
 }
 
-/// Reads standard error until a line contains the text.
-fn await_line(child: &mut Child, text: &str) -> String {
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let line = lines.map(Result::unwrap).find(|line| line.contains(text));
-    line.unwrap_or_else(|| panic!("no line with {text:?}"))
+/// A producer at work, which is ended with the test, also with one that fails.
+struct Running(Option<Child>);
+
+impl Running {
+    fn start(command: &mut Command) -> Running {
+        Running(Some(command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()))
+    }
+
+    /// Reads standard error until a line contains the text.
+    fn await_line(&mut self, text: &str) -> String {
+        let lines = BufReader::new(self.0.as_mut().unwrap().stderr.take().unwrap()).lines();
+        let line = lines.map(Result::unwrap).find(|line| line.contains(text));
+        line.unwrap_or_else(|| panic!("no line with {text:?}"))
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.0.as_ref().unwrap().id() as i32), signal).unwrap();
+    }
+
+    fn output(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 #[test]
 fn a_signal_ends_the_run_with_everything_acknowledged() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let broker = broker(&KINDS.map(|kind| (kind, 2)));
-        let mut command = producer(&broker, &["--rate", "5000"]);
-        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        await_line(&mut child, " emitting ");
-        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
-        let output = child.wait_with_output().unwrap();
+        let mut running = Running::start(&mut producer(&broker, &["--rate", "5000"]));
+        running.await_line(" emitting ");
+        running.signal(signal);
+        let output = running.output();
         let totals = totals(&output);
         assert_eq!(output.status.code(), Some(0), "{totals}");
         assert_eq!((&totals["acked"], &totals["in_flight"]), (&totals["emitted"], &Value::from(0)));
@@ -206,6 +231,20 @@ fn an_unreachable_broker_is_named_with_the_cause() {
     assert_eq!(output.status.code(), Some(1), "{message}");
     let expected = "event-producer: no Kafka broker at 127.0.0.1:1 within 300 ms: ";
     assert!(message.contains(expected) && message.contains("Connection refused"), "{message}");
+    assert!(!message.contains('\u{1b}'), "colours only for people: {message}");
+}
+
+#[test]
+fn topics_of_an_unreachable_broker_are_refused_with_the_cause() {
+    for action in ["create", "delete", "describe"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_event-producer"));
+        let arguments = ["topics", action, "--bootstrap-servers", "127.0.0.1:1", "--timeout", "1"];
+        let output = command.args(arguments).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        let expected = "event-producer: no Kafka broker at 127.0.0.1:1 within 1000 ms: ";
+        assert!(message.contains(expected) && message.contains("Connection refused"), "{message}");
+    }
 }
 
 #[test]

@@ -1,44 +1,33 @@
 //! What the generator, the codec and the way into Kafka cost: CPU time, not elapsed time, because the machine may be busy
 //! with other things. The compared variants alternate within one process, and medians of the rounds are told.
 //!
-//! `cargo bench -p event-producer --bench producer` (or `scripts/benchmark-producer.sh`); `--rounds N` for other than 11.
+//! `cargo bench -p event-producer --bench producer` (or `scripts/benchmark-producer.sh`); `--rounds N` for other than 11,
+//! `--only generators|encoding|produce` for one part.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a benchmark prints its table and fails loudly"
 )]
 
-use std::hint::black_box;
-use std::time::Duration;
+mod cpu;
+mod produce;
 
-use event_producer::ProducePath;
+use std::hint::black_box;
+
 use events::{Bid, Event};
 use generator::Workload;
 use generator::nexmark::{Nexmark, NexmarkConfig};
 use generator::profile::ProfileConfig;
-use nix::time::{ClockId, clock_gettime};
-use rdkafka::ClientConfig;
-use rdkafka::mocking::MockCluster;
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+
+use cpu::process_ns;
 
 const ROUNDS: usize = 11;
-const LIMIT: Duration = Duration::from_secs(120);
-/// Bytes of a record on the way into Kafka.
-const PAYLOAD: [u8; 100] = [b'x'; 100];
-const TOPIC: &str = "benchmark";
-const PARTITIONS: i32 = 4;
-
-/// CPU time of all threads of this process, ns.
-fn cpu_ns() -> f64 {
-    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap();
-    time.tv_sec() as f64 * 1e9 + time.tv_nsec() as f64
-}
 
 /// CPU time that `count` repetitions took, ns each.
 fn per_item(count: u64, work: impl FnOnce()) -> f64 {
-    let before = cpu_ns();
+    let before = process_ns();
     work();
-    (cpu_ns() - before) / count as f64
+    (process_ns() - before) / count as f64
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -82,7 +71,7 @@ fn generators(rounds: usize) {
         per_item(OURS, || {
             for number in our_from - OURS..our_from {
                 buffer.clear();
-                source.event(number).encode(&mut buffer);
+                black_box(source.encode(number, &mut buffer));
                 black_box(&buffer);
             }
         })
@@ -138,58 +127,15 @@ fn encoding(rounds: usize) {
     println!("decode, mean over the NexMark mix     {decode:9.2} ns/event");
 }
 
-fn produce(rounds: usize) {
-    const RECORDS: u64 = 200_000;
-    const AWAITED: usize = 1_000;
-    let broker = MockCluster::new(1).unwrap();
-    broker.create_topic(TOPIC, PARTITIONS, 1).unwrap();
-    let servers = broker.bootstrap_servers();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut settings = ClientConfig::new();
-    let same =
-        [("acks", "all"), ("compression.type", "lz4"), ("linger.ms", "5"), ("enable.idempotence", "true")];
-    for (key, value) in same {
-        settings.set(key, value);
-    }
-    let futures: FutureProducer = settings.set("bootstrap.servers", &servers).create().unwrap();
-    let mut path = ProducePath::new(&servers).unwrap();
-    let awaited = || {
-        per_item(RECORDS, || {
-            runtime.block_on(async {
-                for batch in 0..RECORDS as usize / AWAITED {
-                    let record = |number: usize| {
-                        let partition = ((batch * AWAITED + number) % PARTITIONS as usize) as i32;
-                        FutureRecord::<(), [u8]>::to(TOPIC)
-                            .payload(&PAYLOAD)
-                            .partition(partition)
-                            .timestamp(1)
-                    };
-                    let sent: Vec<_> =
-                        (0..AWAITED).map(|number| futures.send_result(record(number)).unwrap()).collect();
-                    for delivery in sent {
-                        delivery.await.unwrap().unwrap();
-                    }
-                }
-            });
-        })
-    };
-    let ours = || per_item(RECORDS, || path.produce(TOPIC, PARTITIONS, &PAYLOAD, RECORDS, LIMIT).unwrap());
-    let [awaited, ours] = alternate(rounds, [Box::new(awaited), Box::new(ours)]);
-    println!("FutureProducer, {AWAITED} awaited at a time {awaited:9.1} ns/record");
-    println!(
-        "our path into Kafka                   {ours:9.1} ns/record  {:6.1} times less CPU",
-        awaited / ours
-    );
-    futures.flush(LIMIT).unwrap();
-}
-
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let after =
         |name: &str| arguments.iter().position(|word| word == name).and_then(|at| arguments.get(at + 1));
     let rounds = after("--rounds").map_or(ROUNDS, |number| number.parse().unwrap());
+    let parts: [(&str, fn(usize)); 3] =
+        [("generators", generators), ("encoding", encoding), ("produce", produce::produce)];
     println!("CPU time, medians of {rounds} alternating rounds");
-    generators(rounds);
-    encoding(rounds);
-    produce(rounds);
+    for (_, part) in parts.iter().filter(|(name, _)| after("--only").is_none_or(|only| only == name)) {
+        part(rounds);
+    }
 }

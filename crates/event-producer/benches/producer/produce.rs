@@ -1,0 +1,107 @@
+//! What a record of 100 bytes costs on its way into Kafka: our path against rust-rdkafka's `FutureProducer`, whose
+//! deliveries are awaited a batch at a time. Both have the same settings and write to the same topic of a broker that
+//! librdkafka plays in this process.
+//!
+//! The broker has a thread of its own (`rdk:mock`). It is not the client, so that its time is taken off, for both alike; the
+//! time with it is told too.
+
+use std::time::Duration;
+
+use event_producer::{ConfigFile, KafkaSection, ProducePath};
+use rdkafka::ClientConfig;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::cpu::{process_ns, threads_ns};
+use crate::median;
+
+const LIMIT: Duration = Duration::from_secs(120);
+const PAYLOAD: [u8; 100] = [b'x'; 100];
+const TOPIC: &str = "benchmark";
+const PARTITIONS: i32 = 4;
+const RECORDS: u64 = 200_000;
+/// Deliveries awaited together.
+const AWAITED: u64 = 1_000;
+/// The settings of the event producer's default configuration.
+const SETTINGS: [(&str, &str); 4] =
+    [("acks", "all"), ("compression.type", "lz4"), ("linger.ms", "5"), ("enable.idempotence", "true")];
+
+/// CPU time per record, ns.
+#[derive(Default)]
+struct Costs {
+    client: Vec<f64>,
+    with_broker: Vec<f64>,
+}
+
+impl Costs {
+    fn measure(&mut self, work: impl FnOnce()) {
+        let (all, broker) = (process_ns(), threads_ns("rdk:mock"));
+        work();
+        let (all, broker) = (process_ns() - all, threads_ns("rdk:mock") - broker);
+        self.client.push((all - broker) / RECORDS as f64);
+        self.with_broker.push(all / RECORDS as f64);
+    }
+
+    fn medians(self) -> [f64; 2] {
+        [median(self.client), median(self.with_broker)]
+    }
+}
+
+fn send_and_await(runtime: &Runtime, producer: &FutureProducer) {
+    runtime.block_on(async {
+        for first in (0..RECORDS).step_by(AWAITED as usize) {
+            let send = |number: u64| {
+                let partition = (number % PARTITIONS as u64) as i32;
+                let record = FutureRecord::<(), [u8]>::to(TOPIC).payload(&PAYLOAD).partition(partition);
+                producer.send_result(record.timestamp(1)).unwrap()
+            };
+            let sent: Vec<_> = (first..first + AWAITED).map(send).collect();
+            for delivery in sent {
+                delivery.await.unwrap().unwrap();
+            }
+        }
+    });
+}
+
+/// The defaults, which are [`SETTINGS`] and bounds of our own.
+fn our_settings(servers: String) -> KafkaSection {
+    let mut settings = ConfigFile::default().kafka;
+    settings.bootstrap_servers = servers;
+    settings
+}
+
+/// Measures both and prints the result.
+pub(crate) fn produce(rounds: usize) {
+    let broker = MockCluster::new(1).unwrap();
+    broker.create_topic(TOPIC, PARTITIONS, 1).unwrap();
+    let servers = broker.bootstrap_servers();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let mut settings = ClientConfig::new();
+    settings.set("bootstrap.servers", &servers);
+    for (key, value) in SETTINGS {
+        settings.set(key, value);
+    }
+    let futures: FutureProducer = settings.create().unwrap();
+    let mut path = ProducePath::new(&our_settings(servers), TOPIC).unwrap();
+    let (mut theirs, mut ours) = (Costs::default(), Costs::default());
+    for round in 0..=rounds {
+        if round == 1 {
+            // The first was for warming up.
+            (theirs, ours) = Default::default();
+        }
+        theirs.measure(|| send_and_await(&runtime, &futures));
+        ours.measure(|| path.produce(PARTITIONS, &PAYLOAD, RECORDS, LIMIT).unwrap());
+    }
+    let ([theirs, theirs_all], [ours, ours_all]) = (theirs.medians(), ours.medians());
+    println!(
+        "FutureProducer, {AWAITED} awaited at a time {theirs:9.1} ns/record   {theirs_all:.1} with the broker's thread"
+    );
+    println!(
+        "our path into Kafka                   {ours:9.1} ns/record   {ours_all:.1} with the broker's thread   {:.2} \
+         times less CPU ({:.2} with the broker's)",
+        theirs / ours,
+        theirs_all / ours_all
+    );
+    futures.flush(LIMIT).unwrap();
+}

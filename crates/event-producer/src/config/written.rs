@@ -1,0 +1,154 @@
+//! The configuration file as it is written, with its defaults.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use generator::nexmark::NexmarkConfig;
+use generator::profile::ProfileConfig;
+use generator::psm::PsmConfig;
+use serde::{Deserialize, Serialize};
+
+use super::values::{Shard, StartTime};
+use crate::failure::Failure;
+
+/// The file. Every key has a default; unknown keys are refused.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigFile {
+    /// Which site's events.
+    pub benchmark: Benchmark,
+    /// Seed of the stream.
+    pub seed: u64,
+    /// Event time of event 0.
+    pub start_time: StartTime,
+    /// First event number to write.
+    pub from_event: u64,
+    /// So many event numbers from there, then the end; absent: the profile's end.
+    pub events: Option<u64>,
+    /// Kinds to write; absent: all of the benchmark.
+    pub streams: Option<Vec<String>>,
+    /// Which part of the partitions to write, where several producers share a run.
+    pub shard: Shard,
+    /// Do not wait for the schedule.
+    pub as_fast_as_possible: bool,
+    /// The auction site.
+    pub nexmark: NexmarkConfig,
+    /// The price-comparison site.
+    pub psm: PsmConfig,
+    /// Which event is due when.
+    pub profile: ProfileConfig,
+    /// The Kafka client.
+    pub kafka: KafkaSection,
+    /// The line a second and the metrics page.
+    pub report: ReportSection,
+}
+
+/// Which site's events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Benchmark {
+    /// The auction site.
+    #[default]
+    Nexmark,
+    /// The price-comparison site (product search).
+    Psm,
+}
+
+/// `[kafka]` as written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KafkaSection {
+    /// Brokers to connect to first.
+    pub bootstrap_servers: String,
+    /// Who must have a record before it counts as acknowledged: `all`, `1` or `0`.
+    pub acks: String,
+    /// `none`, `lz4`, `gzip` or `snappy`.
+    pub compression: String,
+    /// How long a batch may wait for more records, ms.
+    pub linger_ms: u64,
+    /// No duplicates and no change of order by retries.
+    pub idempotence: bool,
+    /// Most records emitted and not yet acknowledged.
+    pub max_in_flight: u64,
+    /// Most bytes emitted and not yet sent, KiB.
+    pub queue_kib: u64,
+    /// A record that is not acknowledged by then has failed, ms.
+    pub delivery_timeout_ms: u64,
+    /// How long to try to reach a broker at the start, ms.
+    pub connect_timeout_ms: u64,
+    /// How long to wait for acknowledgements at the end, ms.
+    pub flush_timeout_ms: u64,
+    /// Further settings of librdkafka, by their own names.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// `[report]` as written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReportSection {
+    /// Time between two lines, ms.
+    pub interval_ms: u64,
+    /// Address of the metrics page; absent: none.
+    pub listen: Option<String>,
+}
+
+impl Default for ConfigFile {
+    fn default() -> Self {
+        ConfigFile {
+            benchmark: Benchmark::Nexmark,
+            seed: 1,
+            start_time: StartTime::Now,
+            from_event: 0,
+            events: None,
+            streams: None,
+            shard: Shard::default(),
+            as_fast_as_possible: false,
+            nexmark: NexmarkConfig::default(),
+            psm: PsmConfig::default(),
+            profile: ProfileConfig::Constant { rate: 1_000.0, duration_s: None },
+            kafka: KafkaSection::default(),
+            report: ReportSection::default(),
+        }
+    }
+}
+
+impl Default for KafkaSection {
+    fn default() -> Self {
+        KafkaSection {
+            bootstrap_servers: "127.0.0.1:9092".to_owned(),
+            acks: "all".to_owned(),
+            compression: "lz4".to_owned(),
+            linger_ms: 5,
+            idempotence: true,
+            max_in_flight: 500_000,
+            queue_kib: 256 * 1024,
+            delivery_timeout_ms: 120_000,
+            connect_timeout_ms: 15_000,
+            flush_timeout_ms: 30_000,
+            properties: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for ReportSection {
+    fn default() -> Self {
+        ReportSection { interval_ms: 1_000, listen: None }
+    }
+}
+
+impl ConfigFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, is not TOML, or has unknown keys or values of the wrong type.
+    pub fn load(path: &Path) -> Result<ConfigFile, Failure> {
+        let read = || {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("could not read {}", path.display()))?;
+            toml::from_str(&text).with_context(|| format!("could not use {}", path.display()))
+        };
+        read().map_err(Failure::Config)
+    }
+}
