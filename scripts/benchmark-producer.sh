@@ -37,7 +37,7 @@ broker_pid=$(awk '$1 == "kafka" && $2 !~ /:/ { print $2 }' <<<"$status")
 producer=$target/release/event-producer
 "$producer" topics create --bootstrap-servers "$broker" --partitions 4 >/dev/null
 
-# run NAME ARGUMENTS…: the totals of a run, as JSON, in $work/NAME.json; CPU seconds in $work/NAME.cpu.
+# run NAME ARGUMENTS…: the totals of a run, as JSON, in $work/NAME.json; its CPU seconds (user, system) in $work/NAME.cpu.
 run() {
     local name=$1
     shift
@@ -48,28 +48,39 @@ run() {
     ) || { cat "$work/$name.log" >&2; return 1; }
 }
 
-# tell NAME EXPRESSION: evaluates a Python expression over the totals `t` and the CPU seconds `cpu`.
+# tell NAME CODE: runs Python code with the totals `t`, the `cpu` seconds, and `require(condition, what)`.
 tell() {
     python3 - "$work/$1" "$2" <<'PY'
-import json, sys
-t = json.load(open(sys.argv[1] + ".json"))
+import json, sys, types
+t = json.load(open(sys.argv[1] + ".json"), object_hook=lambda figures: types.SimpleNamespace(**figures))
 cpu = sum(map(float, open(sys.argv[1] + ".cpu").read().split()))
-print(eval(sys.argv[2]))
+def require(condition, what):
+    if not condition:
+        sys.exit(f"not reached: {what}: {t}")
+exec(sys.argv[2])
 PY
 }
 
 step "as fast as possible, 3 000 000 events, 4 partitions"
 run max --max --events 3000000
-capacity=$(tell max 'int(t["acked"] / t["elapsed_s"])')
-tell max 'f"{t["acked"] / t["elapsed_s"]:,.0f} events/s; {cpu / t["acked"] * 1e6:.2f} CPU seconds per million events"'
+capacity=$(tell max 'print(int(t.acked / t.elapsed_s))')
+tell max 'print(f"{t.acked / t.elapsed_s:,.0f} events/s; "
+    f"{cpu / t.acked * 1e6:.2f} CPU seconds of the producer per million events")'
 
-peak=${rate:-$((capacity / 2))}
-step "fidelity: every profile with a peak of $peak events/s; allowed deviation $((peak * 5 / 1000)) events (5 ms)"
+# A multiple of 20, so that every count below is a whole number.
+peak=$((${rate:-$((capacity / 2))} / 20 * 20))
+allowed=$((peak * 5 / 1000))
+step "fidelity: every profile with a peak of $peak events/s; at most $allowed events (5 ms) from the schedule"
+# profile NAME EVENTS TOML
+missed=no
 profile() {
-    local name=$1 expected=$2
-    printf '[profile]\n%s\n' "$3" >"$work/$name.toml"
-    run "$name" --config "$work/$name.toml"
-    tell "$name" "f'$name: {t[\"emitted\"]} of $expected events, largest deviation {t[\"largest_deviation_events\"]} events, delay µs {t[\"schedule_delay_us\"]}'"
+    printf '[profile]\n%s\n' "$3" >"$work/$1.toml"
+    run "$1" --config "$work/$1.toml"
+    tell "$1" "name, expected, allowed = '$1', $2, $allowed"'
+print(f"{name:9} {t.emitted} events, all acknowledged; at most {t.largest_deviation_events} from the schedule; "
+    f"delay {vars(t.schedule_delay_us)} µs")
+require(t.emitted == t.acked == expected, f"{expected} events")
+require(t.largest_deviation_events <= allowed, f"at most {allowed} events from the schedule")' || missed=yes
 }
 half=$((peak / 2))
 profile constant $((peak * 10)) "kind='constant'
@@ -101,15 +112,17 @@ duration_s=10.0"
 printf 'second,rate\n0,%d\n5,%d\n' "$half" "$peak" >"$work/trace.csv"
 profile trace $((half * 5 + peak * 5)) "kind='trace'
 file='$work/trace.csv'"
-profile thesis "the steps'" "kind='thesis'
+# From half of the maximum, 5 % of it more every second: ten steps, then 2 s at the maximum.
+profile thesis $((half * 10 + peak / 20 * 45 + peak * 2)) "kind='thesis'
 low=$half.0
 maximum=$peak.0
 change_interval_s=1.0
 duration_s=12.0"
 
-# In flight at most 0.1 s of load: what is emitted late because of the stall then waits for its due time's sake only, which
-# a measurement from the emission on does not see. This is why latency is told from the due time.
-step "the broker stands still for 500 ms, at $half events/s"
+# In flight at most 0.1 s of load. Only these see the stall from their emission on: 0.5 % of the run. All others that are
+# due during the stall are emitted after it, and measured from the emission they look fast. This is why latency is told
+# from the due time.
+step "the broker stands still for 500 ms, at $half events/s, at most $((half / 10)) in flight"
 printf '[kafka]\nmax_in_flight = %d\n[profile]\nkind = "constant"\nrate = %d.0\nduration_s = 20.0\n' \
     $((half / 10)) "$half" >"$work/stall.toml"
 run stall --config "$work/stall.toml" &
@@ -118,4 +131,22 @@ kill -STOP "$broker_pid"
 sleep 0.5
 kill -CONT "$broker_pid"
 wait $!
-tell stall 'f"{t["acked"]} of {t["emitted"]} acknowledged, {t["failed"]} failed; p99 µs from due time {t["ack_latency_from_intended_us"]["p99"]}, from emission {t["ack_latency_from_send_us"]["p99"]}; schedule delay {t["schedule_delay_us"]}"'
+tell stall "expected = $((half * 20))"'
+due, sent = t.ack_latency_from_intended_us, t.ack_latency_from_send_us
+print(f"{t.acked} of {expected} events acknowledged after {t.elapsed_s:.2f} s, {t.failed} failed; µs from the "
+    f"due time {vars(due)}, from the emission {vars(sent)}; schedule delay {vars(t.schedule_delay_us)}")
+require(t.acked == t.emitted == expected, f"{expected} events")
+require(t.elapsed_s < 20.5, "caught up by the end")
+require(due.p99 > 200_000 > sent.p99, "the stall in the p99 from the due time, and not in that from the emission")' ||
+    missed=yes
+
+step "what stands in Kafka"
+"$producer" topics describe --bootstrap-servers "$broker" --benchmark nexmark >"$work/topics" || true
+python3 - "$work" <<'PY'
+import glob, json, re, sys
+acked = sum(json.load(open(name))["acked"] for name in glob.glob(sys.argv[1] + "/*.json"))
+records = sum(map(int, re.findall(r"Events: .* (\d+) records", open(sys.argv[1] + "/topics").read())))
+print(f"{records} records, {acked} acknowledged")
+sys.exit(records != acked)
+PY
+[ $missed = no ]
