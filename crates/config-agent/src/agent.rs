@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use drop_client::{Current, DropClient, Fetched};
+use drop_client::{Current, DropClient};
 use jiff::Timestamp;
 use job_config::EntityTag;
 use thiserror::Error;
@@ -12,12 +12,10 @@ use crate::book::{Book, BookError};
 use crate::cluster::{Cluster, EffectError};
 use crate::condition::{Condition, chain};
 use crate::config::Config;
+use crate::intake::{Intake, Refused, Seen};
 use crate::ledger::{Change, Entry, Ledger, Phase};
 use crate::machine::{Attempt, Effect, Next, Observation, next, question, to_run};
 use crate::reports;
-
-/// A drop that held the answer back for this long let us wait: it may be asked again at once.
-const REAL_WAIT: Duration = Duration::from_secs(1);
 
 /// Why the agent cannot go on.
 #[derive(Debug, Error)]
@@ -52,10 +50,11 @@ pub enum Outcome {
 pub struct Agent {
     config: Config,
     book: Book,
-    drop: DropClient,
+    /// Where documents come from.
+    intake: Intake,
+    /// Who is told how it went; nobody, where documents come from a plain web server or a folder.
+    drop: Option<DropClient>,
     cluster: Cluster,
-    /// Whether documents can be fetched.
-    drop_condition: Condition,
     /// Whether reports can be delivered.
     reports_condition: Condition,
     /// Whether Flink answers.
@@ -69,17 +68,21 @@ impl Agent {
     /// The journal is in use or damaged, or an address is no address.
     pub fn new(config: Config) -> Result<Self, AgentError> {
         let book = Book::open(&config.data, config.reports_kept)?;
-        let drop = DropClient::new(&config.drop_url, config.job.clone(), config.drop_settings)
-            .map_err(AgentError::Drop)?;
+        let access = config.intake.access.clone();
+        let connect =
+            |url: &String| DropClient::with_access(url, config.job.clone(), config.drop_settings, access);
+        let drop = Some(&config.drop_url).filter(|url| !url.is_empty()).map(connect);
+        let drop = drop.transpose().map_err(AgentError::Drop)?;
+        let intake = Intake::new(&config, drop.clone()).map_err(AgentError::Drop)?;
         let client =
             flink::Client::new(&config.flink_url, config.flink_settings).map_err(AgentError::Flink)?;
         let cluster = Cluster::new(client, config.program.clone());
         Ok(Self {
             config,
             book,
+            intake,
             drop,
             cluster,
-            drop_condition: Condition::new("the config drop"),
             reports_condition: Condition::new("the delivery of reports"),
             flink_condition: Condition::new("Flink"),
         })
@@ -99,7 +102,12 @@ impl Agent {
     }
 
     pub(crate) fn conditions(&self) -> [&Condition; 3] {
-        [&self.drop_condition, &self.reports_condition, &self.flink_condition]
+        [self.intake.condition(), &self.reports_condition, &self.flink_condition]
+    }
+
+    /// Which documents were refused.
+    pub fn refused(&self) -> Refused {
+        self.intake.refused()
     }
 
     /// Applies documents until the future is dropped, which may happen at any moment.
@@ -118,11 +126,15 @@ impl Agent {
     pub async fn once(&self) -> Result<Outcome, AgentError> {
         let change = async {
             self.finish().await?;
-            let known = self.book.ledger().change().map(|change| change.entity_tag.clone());
-            match self.drop.get(known.as_ref(), None).await.map_err(AgentError::NoDocument)? {
-                Fetched::Document(current) => drop(self.consider(&current).await?),
-                Fetched::NotModified => {}
-                Fetched::Absent => tracing::warn!(job = %self.config.job, "there is no document at the drop"),
+            let ledger = self.book.ledger();
+            let known = ledger.change().map(|change| change.entity_tag.clone());
+            let seen = self.intake.look(&ledger, known.as_ref(), None).await;
+            match seen.map_err(AgentError::NoDocument)? {
+                Seen::New(current) => self.accept(&current).await?,
+                Seen::Nothing if known.is_none() => {
+                    tracing::warn!(job = %self.config.job, "there is no document")
+                }
+                _ => {}
             }
             self.finish().await?;
             self.delivered().await;
@@ -144,15 +156,12 @@ impl Agent {
     pub async fn dry_run(&self) -> Result<Outcome, AgentError> {
         let mut ledger = (*self.book.ledger()).clone();
         if ledger.change().is_none_or(|change| change.phase.is_final()) {
-            match self.drop.get(None, None).await.map_err(AgentError::NoDocument)? {
-                Fetched::Document(current) if is_newer(&ledger, &current) => {
-                    drop(ledger.apply(&accepted(&current)));
-                }
-                _ => {
-                    tracing::info!("nothing to do: there is no newer document at the drop");
-                    return Ok(Outcome::Good);
-                }
-            }
+            let seen = self.intake.look(&ledger, None, None).await.map_err(AgentError::NoDocument)?;
+            let Seen::New(current) = seen else {
+                tracing::info!("nothing to do: there is no newer document that may be applied");
+                return Ok(Outcome::Good);
+            };
+            drop(ledger.apply(&accepted(&current)));
         }
         let Some(change) = ledger.change() else { return Ok(Outcome::Good) };
         let asked = question(change, ledger.lineage());
@@ -166,12 +175,18 @@ impl Agent {
     async fn change_for_ever(&self) -> Result<(), AgentError> {
         loop {
             self.finish().await?;
-            self.next_document().await?;
+            let current = self.intake.next(&self.book.ledger(), self.backoff()).await;
+            self.accept(&current).await?;
         }
     }
 
     async fn deliver(&self) -> Result<(), AgentError> {
-        Ok(reports::deliver(&self.book, &self.drop, self.backoff(), &self.reports_condition).await?)
+        match &self.drop {
+            Some(drop) => {
+                Ok(reports::deliver(&self.book, drop, self.backoff(), &self.reports_condition).await?)
+            }
+            None => Ok(reports::log(&self.book).await?),
+        }
     }
 
     /// Returns when all reports are delivered, or it takes too long.
@@ -187,55 +202,13 @@ impl Agent {
         Backoff::new(self.config.retry_first, self.config.retry_longest)
     }
 
-    /// Waits at the drop until a newer document is accepted.
-    async fn next_document(&self) -> Result<(), AgentError> {
-        let mut known = self.book.ledger().change().map(|change| change.entity_tag.clone());
-        let mut backoff = self.backoff();
-        loop {
-            let asked = Instant::now();
-            match self.drop.get(known.as_ref(), Some(self.config.drop_wait)).await {
-                Ok(fetched) => {
-                    self.drop_condition.good();
-                    if let Fetched::Document(current) = fetched {
-                        if self.consider(&current).await? {
-                            return Ok(());
-                        }
-                        known = Some(current.entity_tag);
-                    }
-                    if asked.elapsed() >= REAL_WAIT.min(self.config.drop_wait) {
-                        backoff.reset();
-                        continue;
-                    }
-                }
-                Err(error) => self.drop_condition.bad(&error),
-            }
-            // A drop that does not let us wait, or that answers the same thing again and again, is not asked in a hurry.
-            tokio::time::sleep(backoff.wait()).await;
-        }
-    }
-
-    /// Accepts the document if it is newer than the last accepted one.
-    async fn consider(&self, current: &Current) -> Result<bool, AgentError> {
-        let ledger = self.book.ledger();
-        if !is_newer(&ledger, current) {
-            self.tell_about_old(&ledger, current);
-            return Ok(false);
-        }
+    /// From now on this generation is used up.
+    async fn accept(&self, current: &Current) -> Result<(), AgentError> {
         let document = &current.document;
         tracing::info!(
             job = %document.job(), generation = document.generation(), reason = document.reason(), "accepted"
         );
-        self.book.write(accepted(current)).await?;
-        Ok(true)
-    }
-
-    fn tell_about_old(&self, ledger: &Ledger, current: &Current) {
-        let last = ledger.change().map(|change| (change.document.generation(), change.document.text()));
-        let found = (current.document.generation(), current.document.text());
-        if last != Some(found) {
-            let last = last.map(|(generation, _)| generation);
-            tracing::warn!(found = found.0, last, "the drop offers a document that is not newer: ignored");
-        }
+        Ok(self.book.write(accepted(current)).await?)
     }
 
     /// Carries the accepted change to its end.
@@ -353,9 +326,4 @@ fn tell(change: &Change, phase: &Phase) {
 fn accepted(current: &Current) -> Entry {
     let entity_tag: EntityTag = current.entity_tag.clone();
     Entry::Accepted { at: Timestamp::now(), document: current.document.text().to_owned(), entity_tag }
-}
-
-fn is_newer(ledger: &Ledger, current: &Current) -> bool {
-    let found = current.document.generation();
-    ledger.change().is_none_or(|change| found > change.document.generation())
 }

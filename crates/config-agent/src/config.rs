@@ -4,11 +4,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use job_config::JobName;
+use drop_client::{Access, AccessError};
+use jiff::SignedDuration;
+use job_config::{Admission, JobName, KeyError, PublicKey};
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::cluster::Program;
+use crate::condition::chain;
+use crate::intake::IntakeSettings;
 use crate::machine::Rules;
 
 /// Why the configuration cannot be used. The message names file, key and remedy.
@@ -81,6 +85,14 @@ struct WrittenDrop {
     connect_timeout_ms: Option<u64>,
     document_bytes: Option<u64>,
     undelivered_reports: Option<u64>,
+    document_url: Option<String>,
+    poll_ms: Option<u64>,
+    token_file: Option<PathBuf>,
+    authorities_file: Option<PathBuf>,
+    #[serde(default)]
+    public_keys: Vec<String>,
+    clock_skew_ms: Option<u64>,
+    expiry_required: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -132,8 +144,10 @@ pub struct Config {
     pub data: PathBuf,
     /// Where to serve `/healthz` and `/metrics`, if at all.
     pub listen: Option<SocketAddr>,
-    /// The config drop's address.
+    /// The config drop's address; empty: documents come from elsewhere, and nobody is told how it went.
     pub drop_url: String,
+    /// How documents are fetched and what is demanded of them.
+    pub intake: IntakeSettings,
     /// How long to wait at the drop for a change before asking again.
     pub drop_wait: Duration,
     /// The bounds of calls to the drop.
@@ -197,10 +211,17 @@ impl Written {
         let job = checker.required("job", "the job's name, also --job", self.job);
         let job = job.and_then(|name| checker.name(&name));
         let data = checker.required("data", "a folder for the journal, also --data", self.data);
-        let drop_url = checker.required("drop.url", "the config drop's address, also --drop", self.drop.url);
+        let drop_url = match (self.drop.url.clone(), &self.drop.document_url) {
+            (None, Some(_)) => Some(String::new()),
+            (url, _) => {
+                let url = checker.required("drop.url", "the config drop's address, also --drop", url);
+                checker.url("drop.url", url.as_deref());
+                url
+            }
+        };
+        let intake = self.drop.intake(checker);
         let flink_url = checker.required("flink.url", "Flink's address, also --flink", self.flink.url);
         let jar = checker.required("flink.jar", "the jar with the job, also --jar", self.flink.jar);
-        checker.url("drop.url", drop_url.as_deref());
         checker.url("flink.url", flink_url.as_deref());
         let drop_settings = drop_client::Settings {
             connect_timeout: checker.ms("drop.connect_timeout_ms", self.drop.connect_timeout_ms, 2_000),
@@ -221,6 +242,7 @@ impl Written {
         let kept = checker.number("drop.undelivered_reports", self.drop.undelivered_reports, 1_000, 100_000);
         Some(Config {
             listen: self.listen,
+            intake,
             drop_wait: checker.ms("drop.wait_ms", self.drop.wait_ms, 45_000),
             poll: checker.ms("flink.poll_ms", self.flink.poll_ms, 200),
             retry_first: checker.ms("retry.first_ms", self.retry.first_ms, 200),
@@ -241,6 +263,41 @@ impl Written {
             drop_url: drop_url?,
             flink_url: flink_url?,
         })
+    }
+}
+
+impl WrittenDrop {
+    fn intake(&self, checker: &mut Checker) -> IntakeSettings {
+        let keys: Vec<PublicKey> = self.public_keys.iter().filter_map(|text| checker.key(text)).collect();
+        // A document that somebody can hold back for ever is half the worth of a signature.
+        let expiry_required = self.expiry_required.unwrap_or(!keys.is_empty());
+        let skew = match self.clock_skew_ms {
+            Some(0) => Duration::ZERO,
+            other => checker.ms("drop.clock_skew_ms", other, 60_000),
+        };
+        let mut access = Access::default().with_public_keys(keys);
+        if let Some(path) = &self.token_file {
+            access = checker.accept("drop.token_file", access.clone().with_token_file(path), access);
+        }
+        if let Some(path) = &self.authorities_file {
+            let with = access.clone().with_authorities_file(path);
+            access = checker.accept("drop.authorities_file", with, access);
+        }
+        if let Some(url) = &self.document_url
+            && !["http://", "https://", "file:///"].iter().any(|scheme| url.starts_with(scheme))
+        {
+            let remedy = "write it as https://host/nexmark.toml or file:///folder/nexmark.toml";
+            checker.problems.push(format!("drop.document_url: {url:?} is not an address; {remedy}"));
+        }
+        IntakeSettings {
+            document_url: self.document_url.clone(),
+            poll: checker.ms("drop.poll_ms", self.poll_ms, 30_000),
+            access,
+            admission: Admission {
+                clock_skew: SignedDuration::try_from(skew).unwrap_or(SignedDuration::MAX),
+                expiry_required,
+            },
+        }
     }
 }
 
@@ -285,6 +342,18 @@ impl Checker {
 
     fn name(&mut self, text: &str) -> Option<JobName> {
         text.parse().map_err(|e: job_config::DocumentError| self.problems.push(e.to_string())).ok()
+    }
+
+    fn key(&mut self, text: &str) -> Option<PublicKey> {
+        text.parse().map_err(|e: KeyError| self.problems.push(format!("drop.public_keys: {e}"))).ok()
+    }
+
+    /// The value, or `otherwise` and a problem.
+    fn accept<T>(&mut self, key: &str, value: Result<T, AccessError>, otherwise: T) -> T {
+        value.unwrap_or_else(|e| {
+            self.problems.push(format!("{key}: {}", chain(&e)));
+            otherwise
+        })
     }
 
     fn url(&mut self, key: &str, value: Option<&str>) {

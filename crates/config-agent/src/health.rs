@@ -13,10 +13,24 @@ use crate::agent::Agent;
 
 /// The pages of this agent.
 pub(crate) fn router(agent: Arc<Agent>) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/metrics", get(metrics))
-        .with_state(agent)
+    Router::new().route("/healthz", get(healthz)).route("/metrics", get(metrics)).with_state(agent)
+}
+
+/// "ok", and below it what the source of documents offers now if that is refused.
+async fn healthz(State(agent): State<Arc<Agent>>) -> String {
+    health(&agent)
+}
+
+/// What `/healthz` and `/metrics` show of this agent.
+pub fn pages(agent: &Agent) -> (String, String) {
+    (health(agent), page(agent))
+}
+
+fn health(agent: &Agent) -> String {
+    match agent.refused().now {
+        Some((reason, sentence)) => format!("ok\nrefused ({reason}): {sentence}\n"),
+        None => "ok\n".to_owned(),
+    }
 }
 
 async fn metrics(State(agent): State<Arc<Agent>>) -> impl IntoResponse {
@@ -63,6 +77,11 @@ fn page(agent: &Agent) -> String {
         .conditions()
         .map(|condition| (format!("{{party=\"{}\"}}", condition.name()), u64::from(condition.is_good())));
     gauge("config_agent_party_up", "Whether the last call was answered.", &conditions);
+    page.push_str("# HELP config_agent_refused_answers_total Documents that were refused, each time they were offered.\n");
+    page.push_str("# TYPE config_agent_refused_answers_total counter\n");
+    for (reason, count) in agent.refused().counts {
+        let _ = writeln!(page, "config_agent_refused_answers_total{{reason=\"{reason}\"}} {count}");
+    }
     page
 }
 

@@ -12,7 +12,7 @@
 //!   instruction and started again, it goes on where it was and asks nothing of Flink that has an effect twice.
 //! * The drop hears of every step (`reports`), sooner or later, without the change waiting for it.
 //!
-//! It never decides a parallelism, and trusts nothing that is not a valid document of its job (crate `drop-client`).
+//! It never decides a parallelism, and takes nothing but a valid document of its job, signed if a key is pinned, newer and in time (`intake`).
 
 mod agent;
 mod args;
@@ -23,6 +23,7 @@ mod condition;
 mod config;
 mod health;
 mod ids;
+mod intake;
 mod ledger;
 mod machine;
 mod reports;
@@ -32,7 +33,9 @@ pub use args::{Args, start};
 pub use book::{Book, BookError};
 pub use cluster::Program;
 pub use config::{Config, ConfigError, Overrides};
+pub use health::pages;
 pub use ids::{restoration_id, stop_id, submission_id};
+pub use intake::{IntakeSettings, Refused};
 pub use ledger::{Change, Contradiction, Entry, Ledger, Lineage, Phase};
 pub use machine::{
     Attempt, Effect, Ended, Next, Observation, Question, Rules, Submission, next, question, to_run,

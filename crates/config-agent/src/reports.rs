@@ -44,6 +44,22 @@ pub(crate) async fn deliver(
     }
 }
 
+/// Tells the log instead, where there is no drop, until the future is dropped.
+pub(crate) async fn log(book: &Book) -> Result<(), BookError> {
+    let mut ledgers = book.subscribe();
+    loop {
+        let oldest = ledgers.borrow_and_update().next_report().cloned();
+        match oldest {
+            Some(Report { generation, sequence, state, message, .. }) => {
+                tracing::info!(generation, ?state, message, "reported to the log: there is no drop");
+                book.write(Entry::Delivered { generation, sequence }).await?;
+            }
+            None if ledgers.changed().await.is_err() => return Err(BookError::Interrupted),
+            None => {}
+        }
+    }
+}
+
 /// Whether the drop finds fault with the report itself. A missing document or right may be put right.
 fn is_hopeless(error: &Error) -> bool {
     matches!(error, Error::Status { status: 400 | 413 | 415 | 422, .. })

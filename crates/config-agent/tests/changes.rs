@@ -197,15 +197,30 @@ async fn a_restarting_job_is_given_time() {
     assert_eq!(setup.counts(), (0, 0));
 }
 
-/// Goal: an expired document is reported as failed, and nothing is done for it.
+/// Goal: an expired document is reported as failed, is never accepted, and nothing is done for it; its successor is.
 #[tokio::test]
 async fn an_expired_document_is_not_applied() {
     let setup = Setup::new().await;
-    let expired = document_of(support::JOB, 1, "expires_at = \"2026-01-02T00:00:00Z\"");
-    let phase = setup.apply(&expired).await;
-    assert!(message_of(&phase).contains("expired at 2026-01-02"), "{phase:?}");
-    assert_eq!(setup.states(1).await, [State::Received, State::Failed]);
-    assert_eq!(setup.counts(), (0, 0));
+    setup.drop.publish(&document_of(support::JOB, 1, "expires_at = \"2026-01-02T00:00:00Z\"")).await;
+    let agent = agent(&setup.config).await;
+    let reported = async {
+        loop {
+            let reports = setup.drop.reports().await;
+            if !reports.is_empty() {
+                return reports;
+            }
+        }
+    };
+    let reports = tokio::select! {
+        result = agent.run() => panic!("{result:?}"),
+        reports = tokio::time::timeout(support::PATIENCE, reported) => reports.unwrap(),
+    };
+    let message = reports[0].message.as_deref().unwrap();
+    assert!(message.contains("refused (expired): it expired at 2026-01-02"), "{message}");
+    assert_eq!((reports.len(), reports[0].state), (1, State::Failed));
+    assert_eq!((agent.book().ledger().change(), setup.counts()), (None, (0, 0)));
+    std::mem::drop(agent);
+    assert!(matches!(setup.apply(&document(2)).await, Phase::Running { .. }));
 }
 
 /// Goal: `--once` tells by its outcome whether the newest document runs; `--dry-run` changes nothing anywhere.

@@ -9,14 +9,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use job_config::{EntityTag, JobDocument, JobName, Report};
+use job_config::{EntityTag, JobDocument, JobName, Report, Signature};
 use journal::{JournalError, JsonLines};
 use thiserror::Error;
 use tokio::sync::{Mutex, Semaphore, TryAcquireError, watch};
 
 use crate::conditions::Expected;
 use crate::config::Limits;
-use crate::store::{Found, Store, StoreError};
+use crate::history::{Edition, History};
+use crate::store::{Found, Signed, Store, StoreError};
 
 /// A log of reports is rewritten when it has this many times the reports that are kept, so that rewriting stays rare.
 const LOG_SLACK: usize = 2;
@@ -28,12 +29,14 @@ pub struct Stored {
     pub document: JobDocument,
     /// Its tag.
     pub entity_tag: EntityTag,
+    /// The signature that it came with.
+    pub signature: Option<Signature>,
 }
 
 impl Stored {
-    fn new(document: JobDocument) -> Arc<Self> {
-        let entity_tag = document.entity_tag();
-        Arc::new(Self { document, entity_tag })
+    pub(crate) fn new(signed: Signed) -> Self {
+        let Signed { document, signature } = signed;
+        Self { entity_tag: document.entity_tag(), document, signature }
     }
 }
 
@@ -103,6 +106,7 @@ struct Reports {
 
 struct Job {
     current: watch::Sender<Arc<Stored>>,
+    history: std::sync::Mutex<History>,
     writer: Arc<Mutex<()>>,
     reports: Arc<Mutex<Reports>>,
 }
@@ -137,7 +141,12 @@ impl Board {
         let jobs = store.load()?;
         let jobs = jobs
             .into_iter()
-            .map(|found| Ok((found.document.job().clone(), Arc::new(Job::from_disk(found, limits)?))))
+            .map(|found| {
+                let name = found.current.document.job().clone();
+                let (job, forgotten) = Job::from_disk(found, limits)?;
+                store.forget(&name, &forgotten);
+                Ok((name, Arc::new(job)))
+            })
             .collect::<Result<_, JournalError>>()?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -206,14 +215,57 @@ impl Board {
     /// # Errors
     /// See [`PublishError`].
     pub async fn publish(&self, document: JobDocument, expected: Expected) -> Result<bool, PublishError> {
+        self.publish_signed(document, None, expected).await
+    }
+
+    /// The same with a signature, which is kept and handed out with the document. Published again with exactly the current
+    /// document, it becomes the signature of that.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub async fn publish_signed(
+        &self,
+        document: JobDocument,
+        signature: Option<Signature>,
+        expected: Expected,
+    ) -> Result<bool, PublishError> {
         let inner = Arc::clone(&self.inner);
+        let signed = Signed { document, signature };
         let task = async move {
-            match inner.job(document.job()) {
-                Some(job) => inner.replace(&job, document, &expected).await.map(|()| false),
-                None => inner.create(document, &expected).await,
+            match inner.job(signed.document.job()) {
+                Some(job) => inner.replace(&job, signed, &expected).await.map(|()| false),
+                None => inner.create(signed, &expected).await,
             }
         };
         tokio::spawn(task).await.unwrap_or(Err(PublishError::Interrupted))
+    }
+
+    /// The newest documents of a job, oldest first; `None` if there is no such job.
+    pub fn history(&self, job: &JobName) -> Option<Vec<Edition>> {
+        let job = self.inner.job(job)?;
+        Some(job.history.lock().unwrap_or_else(PoisonError::into_inner).list())
+    }
+
+    /// A document of a job, if it is current or still kept.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub(crate) async fn edition(
+        &self,
+        job: &JobName,
+        generation: u64,
+    ) -> Result<Option<Stored>, PublishError> {
+        match self.current(job) {
+            None => return Ok(None),
+            Some(current) if current.document.generation() == generation => {
+                return Ok(Some((*current).clone()));
+            }
+            Some(_) => {}
+        }
+        let (inner, job) = (Arc::clone(&self.inner), job.clone());
+        let read = tokio::task::spawn_blocking(move || inner.store.edition(&job, generation)).await;
+        let signed = read.map_err(|_| PublishError::Interrupted)?.map_err(PublishError::Store)?;
+        Ok(signed.map(Stored::new))
     }
 
     /// Keeps a report. One that is here already changes nothing.
@@ -266,61 +318,73 @@ impl Inner {
     async fn replace(
         self: &Arc<Self>,
         job: &Job,
-        document: JobDocument,
+        mut signed: Signed,
         expected: &Expected,
     ) -> Result<(), PublishError> {
         let _writer = job.writer.lock().await;
         let current = job.current.borrow().clone();
-        if is_current(&current, &document) {
-            return Ok(());
-        }
-        admit(Some(&current), &document, expected)?;
-        let written = self.write(document.clone()).await;
-        let shown = match &written {
-            Ok(()) => Some(document),
-            // The disk may have the new document all the same: readers shall see what a restart would show them.
-            Err(_) => self.store.document(document.job()).ok().flatten(),
+        let before = if is_current(&current, &signed.document) {
+            signed.signature = signed.signature.or(current.signature);
+            if signed.signature == current.signature {
+                return Ok(());
+            }
+            None
+        } else {
+            admit(Some(&current), &signed.document, expected)?;
+            Some(current.document.generation())
         };
-        if let Some(shown) = shown.filter(|shown| !is_current(&current, shown)) {
-            job.current.send_replace(Stored::new(shown));
+        let written = self.write(signed.clone(), before).await;
+        let shown = match &written {
+            Ok(()) => Some(signed),
+            // The disk may have the new document all the same: readers shall see what a restart would show them.
+            Err(_) => self.store.document(signed.document.job()).ok().flatten(),
+        };
+        if let Some(shown) = shown.map(Stored::new).filter(|shown| *shown != *current) {
+            self.show(job, shown);
         }
         written
     }
 
-    async fn create(
-        self: &Arc<Self>,
-        document: JobDocument,
-        expected: &Expected,
-    ) -> Result<bool, PublishError> {
+    /// Lets readers see the new document, and lets go of the oldest one.
+    fn show(&self, job: &Job, stored: Stored) {
+        let name = stored.document.job().clone();
+        let mut history = job.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let forgotten = history.add(Edition::of(&stored), self.limits.history);
+        drop(history);
+        job.current.send_replace(Arc::new(stored));
+        self.store.forget(&name, &forgotten);
+    }
+
+    async fn create(self: &Arc<Self>, signed: Signed, expected: &Expected) -> Result<bool, PublishError> {
         let creation = self.creation.lock().await;
-        if let Some(job) = self.job(document.job()) {
+        if let Some(job) = self.job(signed.document.job()) {
             drop(creation);
-            return self.replace(&job, document, expected).await.map(|()| false);
+            return self.replace(&job, signed, expected).await.map(|()| false);
         }
-        admit(None, &document, expected)?;
+        admit(None, &signed.document, expected)?;
         let limit = self.limits.jobs;
         if self.jobs.read().unwrap_or_else(PoisonError::into_inner).len() >= limit {
             return Err(PublishError::TooManyJobs { limit });
         }
-        let name = document.job().clone();
+        let name = signed.document.job().clone();
         let (log, reports) = self.store.reports(&name).map_err(PublishError::Store)?;
-        let written = self.write(document.clone()).await;
+        let written = self.write(signed.clone(), None).await;
         let shown = match &written {
-            Ok(()) => Some(document),
+            Ok(()) => Some(signed),
             Err(_) => self.store.document(&name).ok().flatten(),
         };
-        if let Some(document) = shown {
-            let job = Job::from_disk(Found { document, reports, log }, &self.limits)
-                .map_err(|e| PublishError::Store(e.into()))?;
+        if let Some(current) = shown {
+            let found = Found { current, older: Vec::new(), reports, log };
+            let (job, _) = Job::from_disk(found, &self.limits).map_err(|e| PublishError::Store(e.into()))?;
             self.jobs.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(job));
             self.created.send_replace(());
         }
         written.map(|()| true)
     }
 
-    async fn write(self: &Arc<Self>, document: JobDocument) -> Result<(), PublishError> {
+    async fn write(self: &Arc<Self>, signed: Signed, before: Option<u64>) -> Result<(), PublishError> {
         let inner = Arc::clone(self);
-        let written = tokio::task::spawn_blocking(move || inner.store.write(&document)).await;
+        let written = tokio::task::spawn_blocking(move || inner.store.write(&signed, before)).await;
         written.map_err(|_| PublishError::Interrupted)?.map_err(PublishError::Store)
     }
 }
@@ -348,14 +412,22 @@ fn admit(current: Option<&Stored>, document: &JobDocument, expected: &Expected) 
 }
 
 impl Job {
-    fn from_disk(found: Found, limits: &Limits) -> Result<Self, JournalError> {
-        let mut reports = Reports { lines: found.reports.len(), log: found.log, kept: found.reports.into() };
+    /// The job, and the generations that are beyond the bound of its history.
+    fn from_disk(found: Found, limits: &Limits) -> Result<(Self, Vec<u64>), JournalError> {
+        let Found { current, older, reports, log } = found;
+        let mut reports = Reports { lines: reports.len(), log, kept: reports.into() };
         reports.shorten(limits.reports_kept)?;
-        Ok(Self {
-            current: watch::Sender::new(Stored::new(found.document)),
+        let older = older.into_iter().map(|signed| Edition::of(&Stored::new(signed))).collect();
+        let mut history = History::new(older);
+        let current = Stored::new(current);
+        let forgotten = history.add(Edition::of(&current), limits.history);
+        let job = Self {
+            current: watch::Sender::new(Arc::new(current)),
+            history: std::sync::Mutex::new(history),
             writer: Arc::default(),
             reports: Arc::new(Mutex::new(reports)),
-        })
+        };
+        Ok((job, forgotten))
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::protection::{Protection, WrittenAccess, WrittenTls};
+
 /// Why the configuration cannot be used. The message names file, key and remedy.
 #[derive(Debug, Error)]
 pub enum ConfigError {
@@ -46,6 +48,10 @@ struct Written {
     data: Option<PathBuf>,
     #[serde(default)]
     limits: WrittenLimits,
+    #[serde(default)]
+    access: WrittenAccess,
+    #[serde(default)]
+    tls: WrittenTls,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -55,6 +61,7 @@ struct WrittenLimits {
     document_bytes: Option<u64>,
     report_bytes: Option<u64>,
     reports_kept: Option<u64>,
+    history: Option<u64>,
     waiting_readers: Option<u64>,
     connections: Option<u64>,
     wait_ms: Option<u64>,
@@ -63,7 +70,7 @@ struct WrittenLimits {
 }
 
 /// The checked configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
@@ -71,6 +78,8 @@ pub struct Config {
     pub data: PathBuf,
     /// What a stranger can make grow, and how far.
     pub limits: Limits,
+    /// What stands between the drop and strangers.
+    pub protection: Protection,
 }
 
 /// What a stranger can make grow, and how far.
@@ -84,6 +93,8 @@ pub struct Limits {
     pub report_bytes: usize,
     /// Reports kept per job, the newest ones.
     pub reports_kept: usize,
+    /// Documents kept per job, the newest ones, the current one among them.
+    pub history: usize,
     /// Readers that wait for a change, over all jobs.
     pub waiting_readers: usize,
     /// Open connections.
@@ -103,6 +114,7 @@ impl Default for Limits {
             document_bytes: 256 << 10,
             report_bytes: 16 << 10,
             reports_kept: 200,
+            history: 20,
             waiting_readers: 256,
             connections: 512,
             wait: Duration::from_secs(60),
@@ -134,10 +146,10 @@ impl Config {
                 .push("data: no folder for documents and reports; set it, or use --data FOLDER".to_owned());
         }
         let limits = check(&written.limits, &mut problems);
+        let listen = listen.or(written.listen).unwrap_or_else(default_address);
+        let protection = Protection::check(&written.access, &written.tls, listen, &mut problems);
         match data {
-            Some(data) if problems.is_empty() => {
-                Ok(Self { listen: listen.or(written.listen).unwrap_or_else(default_address), data, limits })
-            }
+            Some(data) if problems.is_empty() => Ok(Self { listen, data, limits, protection }),
             _ => Err(ConfigError::Values { origin, problems }),
         }
     }
@@ -170,6 +182,7 @@ fn check(written: &WrittenLimits, problems: &mut Vec<String>) -> Limits {
         document_bytes: number("document_bytes", written.document_bytes, default.document_bytes, 16 << 20),
         report_bytes: number("report_bytes", written.report_bytes, default.report_bytes, 1 << 20),
         reports_kept: number("reports_kept", written.reports_kept, default.reports_kept, 10_000),
+        history: number("history", written.history, default.history, 1_000),
         waiting_readers: number("waiting_readers", written.waiting_readers, default.waiting_readers, 50_000),
         connections: number("connections", written.connections, default.connections, 100_000),
         wait: millis(number("wait_ms", written.wait_ms, ms(default.wait), 600_000)),
@@ -218,7 +231,7 @@ mod tests {
     fn mistakes_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("drop.toml");
-        let cases: [(&str, &[&str]); 5] = [
+        let cases: [(&str, &[&str]); 9] = [
             ("listen = \"127.0.0.1:0\"", &["data", "--data"]),
             ("data = \"d\"\nspeed = 3", &["speed"]),
             ("data = \"d\"\nlisten = \"somewhere\"", &["listen"]),
@@ -227,6 +240,13 @@ mod tests {
                 &["limits.jobs: 0 is outside", "limits.wait_ms"],
             ),
             ("data = \"d\"\n[limits]\nconnections = 10", &["limits.connections", "limits.waiting_readers"]),
+            ("data = \"d\"\nlisten = \"0.0.0.0:8460\"", &["listen", "no tokens", "access.unprotected"]),
+            (
+                "data = \"d\"\n[access]\nagent_tokens = \"/nonexistent\"",
+                &["access.agent_tokens", "/nonexistent"],
+            ),
+            ("data = \"d\"\n[access]\npublic_keys = [\"abc\"]", &["access.public_keys", "ed25519:"]),
+            ("data = \"d\"\n[tls]\nkey_file = \"k\"", &["tls", "certificate_file"]),
         ];
         for (text, expected) in cases {
             std::fs::write(&path, text).unwrap();

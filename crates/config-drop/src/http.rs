@@ -5,33 +5,45 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{MatchedPath, Path, Query, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures_util::StreamExt as _;
-use job_config::{JobDocument, JobName, MEDIA_TYPE, Report};
+use job_config::{
+    JobDocument, JobName, KeyError, MEDIA_TYPE, PublicKey, Report, SIGNATURE_HEADER, Signature, verify,
+};
 use serde::Deserialize;
 
 use crate::board::{Board, Stored, TooManyReaders};
-use crate::conditions;
 use crate::metrics::Metrics;
+use crate::protection::Protection;
 use crate::refusal::Refusal;
+use crate::{conditions, history, tokens};
 
 const JSON: &str = "application/json";
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4";
 
 #[derive(Clone)]
-struct Service {
-    board: Board,
+pub(crate) struct Service {
+    pub(crate) board: Board,
     metrics: Metrics,
+    public_keys: Vec<PublicKey>,
 }
 
-/// The protocol over this board, with `/healthz` and `/metrics`.
+/// The protocol over this board, with `/healthz` and `/metrics`, for everybody who can connect.
 pub fn router(board: Board) -> Router {
-    let service = Service { board, metrics: Metrics::default() };
+    protected_router(board, &Protection::default())
+}
+
+/// The same for those who show a token, and for documents with the right signature. (TLS is a matter of the connection.)
+pub fn protected_router(board: Board, protection: &Protection) -> Router {
+    let public_keys = protection.public_keys.clone();
+    let service = Service { board, metrics: Metrics::default(), public_keys };
     Router::new()
+        .route("/v1/jobs/{job}/history", get(history::list))
+        .route("/v1/jobs/{job}/history/{generation}", get(history::document))
         .route("/v1/jobs/{job}/document", get(get_document).put(put_document))
         .route("/v1/jobs/{job}/reports", get(get_reports).post(post_report))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -40,6 +52,7 @@ pub fn router(board: Board) -> Router {
         .method_not_allowed_fallback(|| async {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "no such method here; see docs/protocol.md")
         })
+        .layer(middleware::from_fn_with_state(protection.tokens.clone(), tokens::authorize))
         .layer(middleware::from_fn_with_state(service.metrics.clone(), count))
         .with_state(service)
 }
@@ -71,11 +84,20 @@ async fn get_document(
     if known.contains(&stored.entity_tag) {
         return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
     }
-    Ok((tag, [(header::CONTENT_TYPE, MEDIA_TYPE)], text_of(&stored)).into_response())
+    Ok(answer_with(&stored))
 }
 
-fn text_of(stored: &Stored) -> String {
-    stored.document.text().to_owned()
+/// A document as an answer: its bytes, its tag and, if it has one, its signature.
+pub(crate) fn answer_with(stored: &Stored) -> Response {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    let tag = HeaderValue::from_str(stored.entity_tag.as_str());
+    let signature = stored.signature.map(|signature| HeaderValue::from_str(&signature.to_string()));
+    // Tags and signatures are printable ASCII: neither can fail.
+    headers.extend(tag.ok().map(|tag| (header::ETAG, tag)));
+    let signature = signature.and_then(Result::ok);
+    headers.extend(signature.map(|value| (HeaderName::from_static(SIGNATURE_HEADER), value)));
+    (headers, stored.document.text().to_owned()).into_response()
 }
 
 async fn put_document(
@@ -89,6 +111,7 @@ async fn put_document(
     let expected = conditions::expected(&headers)?;
     let limits = service.board.limits();
     let body = read(body, limits.document_bytes, limits.request_timeout).await?;
+    let signature = signature(&headers, &body, &service.public_keys)?;
     let text =
         std::str::from_utf8(&body).map_err(|e| Refusal::bad_request(format!("not a job document: {e}")))?;
     let document = JobDocument::parse(text).map_err(|e| Refusal::bad_request(chain(&e)))?;
@@ -98,10 +121,21 @@ async fn put_document(
     }
     let (generation, reason) = (document.generation(), document.reason().to_owned());
     let tag = document.entity_tag();
-    let is_first = service.board.publish(document, expected).await?;
-    tracing::info!(%job, generation, %reason, "published");
+    let is_first = service.board.publish_signed(document, signature, expected).await?;
+    tracing::info!(%job, generation, %reason, signed = signature.is_some(), "published");
     let status = if is_first { StatusCode::CREATED } else { StatusCode::NO_CONTENT };
     Ok((status, [(header::ETAG, tag.to_string())]).into_response())
+}
+
+/// The signature of a body, which must be right if there are keys to tell.
+fn signature(headers: &HeaderMap, body: &[u8], keys: &[PublicKey]) -> Result<Option<Signature>, Refusal> {
+    let text = headers.get(SIGNATURE_HEADER).map(|value| value.to_str().unwrap_or_default());
+    if !keys.is_empty() {
+        verify(keys, body, text)
+            .map_err(|e| Refusal::forbidden(format!("the document is refused ({}): {e}", e.name())))?;
+    }
+    let malformed = |e: KeyError| Refusal::bad_request(format!("{SIGNATURE_HEADER}: {e}"));
+    text.map(|text| text.trim().parse()).transpose().map_err(malformed)
 }
 
 async fn get_reports(
@@ -153,7 +187,7 @@ async fn count(
     response
 }
 
-fn job_name(text: &str) -> Result<JobName, Refusal> {
+pub(crate) fn job_name(text: &str) -> Result<JobName, Refusal> {
     text.parse().map_err(|e: job_config::DocumentError| Refusal::bad_request(e.to_string()))
 }
 

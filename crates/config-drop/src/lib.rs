@@ -5,6 +5,7 @@
 //!
 //! * A document's generation is the successor of the one before, and of two writers one wins ([`Board`]).
 //! * What was confirmed is on the disk, whole, at whatever instruction the process is killed (`store`).
+//! * Where others can connect, each shows a token of its role, and connections are encrypted (`tokens`, [`Protection`]).
 //! * Everything that a stranger could make grow has a bound from the configuration ([`Limits`]).
 //!
 //! It knows nothing of Flink, and reads of a document only what a change is about. The same [`router`] can be carried by
@@ -14,16 +15,22 @@ mod args;
 mod board;
 mod conditions;
 mod config;
+mod history;
 mod http;
 mod metrics;
+mod protection;
 mod refusal;
 mod server;
 mod store;
+mod tokens;
 
 pub use args::{Args, start};
 pub use board::{Board, PublishError, ReportError, Stored};
 pub use conditions::Expected;
 pub use config::{Config, ConfigError, Limits};
-pub use http::router;
+pub use history::Edition;
+pub use http::{protected_router, router};
+pub use protection::Protection;
 pub use server::run;
 pub use store::StoreError;
+pub use tokens::{Role, TokenError, Tokens};

@@ -35,6 +35,15 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "there is no document of this job yet")
     }
 
+    pub(crate) fn unauthorized() -> Self {
+        let message = "show a token of this drop: Authorization: Bearer <token>";
+        Self::new(StatusCode::UNAUTHORIZED, message)
+    }
+
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, message)
+    }
+
     pub(crate) fn too_many_readers() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -54,6 +63,10 @@ impl IntoResponse for Refusal {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             let value = header::HeaderValue::from_static(RETRY_AFTER_SECONDS);
             response.headers_mut().insert(header::RETRY_AFTER, value);
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            let value = header::HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
         }
         response
     }

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use drop_client::{DropClient, Fetched, Precondition, Published, Reported, Settings};
-use job_config::{JobDocument, Report, State};
+use drop_client::{Access, DropClient, Fetched, Precondition, Published, Reported, Settings};
+use job_config::{JobDocument, PrivateKey, Report, Signature, State};
 
 /// A running `config-drop`, killed (SIGKILL) when dropped.
 struct Program {
@@ -37,8 +37,17 @@ impl Program {
     }
 
     fn client(&self) -> DropClient {
-        DropClient::new(&self.url, "nexmark".parse().unwrap(), Settings::default()).unwrap()
+        let access = Access::default().with_public_keys(vec![key().public_key()]);
+        DropClient::with_access(&self.url, "nexmark".parse().unwrap(), Settings::default(), access).unwrap()
     }
+}
+
+fn key() -> PrivateKey {
+    PrivateKey::from_seed([1; 32]).unwrap()
+}
+
+fn signature(document: &JobDocument) -> Signature {
+    key().sign(document.text().as_bytes())
 }
 
 impl Drop for Program {
@@ -90,7 +99,8 @@ async fn write_until_killed(client: DropClient, mut confirmed: Confirmed) -> Con
             0 => Precondition::Nothing,
             current => Precondition::Replaces(document(current).entity_tag()),
         };
-        match client.put(&document(confirmed.generation + 1), &expected).await {
+        let next = document(confirmed.generation + 1);
+        match client.put_signed(&next, Some(&signature(&next)), &expected).await {
             Ok(Published::Stored(_)) => confirmed.generation += 1,
             Ok(Published::Superseded) => panic!("there is no other writer"),
             Err(_) => return confirmed,
@@ -104,8 +114,8 @@ async fn write_until_killed(client: DropClient, mut confirmed: Confirmed) -> Con
     }
 }
 
-/// Goal: whenever the program is killed, the next start shows the last confirmed document or its successor, whole, and
-/// every confirmed report.
+/// Goal: whenever the program is killed, the next start shows the last confirmed document or its successor, whole and with its
+/// signature (the client checks it), the ones before it, and every confirmed report.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_drop_has_what_it_confirmed() {
     let folder = tempfile::tempdir().unwrap();
@@ -121,6 +131,12 @@ async fn a_killed_drop_has_what_it_confirmed() {
             confirmed.generation = found.generation();
         }
         if confirmed.generation > 0 {
+            let history = format!("{}/v1/jobs/nexmark/history", program.url);
+            let list: serde_json::Value = reqwest::get(&history).await.unwrap().json().await.unwrap();
+            let kept: Vec<u64> =
+                list.as_array().unwrap().iter().map(|one| one["generation"].as_u64().unwrap()).collect();
+            let newest = confirmed.generation;
+            assert_eq!(kept, (newest.saturating_sub(19).max(1)..=newest).collect::<Vec<_>>());
             let reports = client.reports().await.unwrap();
             let missing = confirmed.reports.iter().rev().take(100).find(|report| !reports.contains(report));
             assert_eq!(missing, None);

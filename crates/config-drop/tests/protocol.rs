@@ -34,6 +34,7 @@ impl Server {
             listen: listener.local_addr().unwrap(),
             data: folder.path().to_owned(),
             limits: limits.clone(),
+            protection: config_drop::Protection::default(),
         };
         let task = tokio::spawn(async move {
             let shutdown = async { drop(stopped.await) };

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
-use job_config::{EntityTag, JobDocument, JobName, MEDIA_TYPE, Report};
-use reqwest::{Method, RequestBuilder, StatusCode, Url, header};
+use bytes::Bytes;
+use hyper::{Method, Request, StatusCode, header};
+use job_config::{
+    EntityTag, JobDocument, JobName, MEDIA_TYPE, PublicKey, Refusal, Report, SIGNATURE_HEADER, Signature,
+    verify,
+};
 
+use crate::Access;
 use crate::error::{Defect, Error};
-use crate::transport::{Answer, send};
+use crate::transport::{Answer, Draft, Transport};
 
 /// The bounds of every call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,16 +38,14 @@ impl Default for Settings {
     }
 }
 
-/// How long an unused connection is kept. Shorter than any server's own patience, so that a request hardly ever meets a
-/// connection that the server is just closing.
-const IDLE_CONNECTION: Duration = Duration::from_secs(5);
-
 /// A client of one job at one drop. Cheap to clone: the connections are shared.
 #[derive(Debug, Clone)]
 pub struct DropClient {
-    base: Url,
+    /// Ends with a slash.
+    base: String,
     job: JobName,
-    http: reqwest::Client,
+    transport: Transport,
+    keys: Vec<PublicKey>,
     settings: Settings,
 }
 
@@ -53,6 +56,8 @@ pub struct Current {
     pub document: JobDocument,
     /// The tag that the drop serves it under.
     pub entity_tag: EntityTag,
+    /// Its signature, if it came with one. It was checked if the client has public keys.
+    pub signature: Option<Signature>,
 }
 
 /// What a [`DropClient::get`] found.
@@ -99,21 +104,23 @@ impl DropClient {
     /// # Errors
     /// [`Error::Address`] if the address is no HTTP URL.
     pub fn new(base_url: &str, job: JobName, settings: Settings) -> Result<Self, Error> {
-        let address = || Error::Address { url: base_url.to_owned() };
-        let mut base: Url = base_url.parse().map_err(|_| address())?;
-        if !matches!(base.scheme(), "http" | "https") {
-            return Err(address());
-        }
-        if !base.path().ends_with('/') {
-            base.set_path(&format!("{}/", base.path()));
-        }
-        let http = reqwest::Client::builder()
-            .connect_timeout(settings.connect_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_idle_timeout(IDLE_CONNECTION)
-            .build()
-            .map_err(Error::Setup)?;
-        Ok(Self { base, job, http, settings })
+        Self::with_access(base_url, job, settings, Access::default())
+    }
+
+    /// The same for a drop that asks for a token, speaks TLS under an authority of its own, or carries signed documents.
+    ///
+    /// # Errors
+    /// [`Error::Address`] if the address is no HTTP URL; [`Error::Setup`] if TLS cannot be set up.
+    pub fn with_access(
+        base_url: &str,
+        job: JobName,
+        settings: Settings,
+        access: Access,
+    ) -> Result<Self, Error> {
+        let base = format!("{}/", base_url.trim_end_matches('/'));
+        let keys = access.public_keys().to_vec();
+        let transport = Transport::new(&base, &settings, access)?;
+        Ok(Self { base, job, transport, keys, settings })
     }
 
     /// The job that this client is about.
@@ -128,18 +135,16 @@ impl DropClient {
     /// # Errors
     /// Everything that is not a document, "still the same" or "none": see [`Error`].
     pub async fn get(&self, known: Option<&EntityTag>, wait: Option<Duration>) -> Result<Fetched, Error> {
-        let mut request = self.request(Method::GET, "document")?;
+        let query = wait.map(|wait| format!("?wait={}ms", wait.as_millis())).unwrap_or_default();
+        let mut draft = self.draft(Method::GET, &format!("document{query}"));
         if let Some(tag) = known {
-            request = request.header(header::IF_NONE_MATCH, tag.as_str());
+            draft = draft.header(header::IF_NONE_MATCH, tag.as_str());
         }
-        if let Some(wait) = wait {
-            request = request
-                .query(&[("wait", format!("{}ms", wait.as_millis()))])
-                .timeout(self.settings.timeout + wait);
-        }
-        let answer = send(request, self.settings.max_document_bytes).await?;
+        let timeout = self.settings.timeout + wait.unwrap_or_default();
+        let limit_bytes = self.settings.max_document_bytes;
+        let answer = self.transport.send(draft, Bytes::new(), timeout, limit_bytes).await?;
         match answer.status {
-            StatusCode::OK => self.document(answer).map(|current| Fetched::Document(Box::new(current))),
+            StatusCode::OK => self.document(&answer).map(|current| Fetched::Document(Box::new(current))),
             StatusCode::NOT_MODIFIED if known.is_some() => Ok(Fetched::NotModified),
             StatusCode::NOT_FOUND => Ok(Fetched::Absent),
             _ => Err(answer.unexpected()),
@@ -153,15 +158,28 @@ impl DropClient {
     /// # Errors
     /// [`Error::Status`] if the drop refuses the document (400, 409, 413, …), else any [`Error`] of the transport.
     pub async fn put(&self, document: &JobDocument, expected: &Precondition) -> Result<Published, Error> {
-        let request = self
-            .request(Method::PUT, "document")?
-            .header(header::CONTENT_TYPE, MEDIA_TYPE)
-            .body(document.text().to_owned());
-        let request = match expected {
-            Precondition::Nothing => request.header(header::IF_NONE_MATCH, "*"),
-            Precondition::Replaces(tag) => request.header(header::IF_MATCH, tag.as_str()),
+        self.put_signed(document, None, expected).await
+    }
+
+    /// Publishes a document with its signature. Repeated with exactly the current document it adds the signature to that.
+    ///
+    /// # Errors
+    /// As [`DropClient::put`]; 403 if the drop checks signatures and this one is not right.
+    pub async fn put_signed(
+        &self,
+        document: &JobDocument,
+        signature: Option<&Signature>,
+        expected: &Precondition,
+    ) -> Result<Published, Error> {
+        let mut draft = self.draft(Method::PUT, "document").header(header::CONTENT_TYPE, MEDIA_TYPE);
+        draft = match expected {
+            Precondition::Nothing => draft.header(header::IF_NONE_MATCH, "*"),
+            Precondition::Replaces(tag) => draft.header(header::IF_MATCH, tag.as_str()),
         };
-        let answer = send(request, self.settings.max_document_bytes).await?;
+        if let Some(signature) = signature {
+            draft = draft.header(SIGNATURE_HEADER, signature.to_string());
+        }
+        let answer = self.send(draft, document.text().to_owned()).await?;
         match answer.status {
             StatusCode::CREATED | StatusCode::NO_CONTENT => match entity_tag(&answer) {
                 Some(tag) => Ok(Published::Stored(tag)),
@@ -177,8 +195,9 @@ impl DropClient {
     /// # Errors
     /// [`Error::Status`] if the drop refuses it (400, 404, 413, …), else any [`Error`] of the transport.
     pub async fn report(&self, report: &Report) -> Result<Reported, Error> {
-        let request = self.request(Method::POST, "reports")?.json(report);
-        let answer = send(request, self.settings.max_document_bytes).await?;
+        let body = serde_json::to_vec(report).map_err(Error::Encode)?;
+        let draft = self.draft(Method::POST, "reports").header(header::CONTENT_TYPE, "application/json");
+        let answer = self.send(draft, body).await?;
         match answer.status {
             StatusCode::NO_CONTENT => Ok(Reported::Stored),
             StatusCode::CONFLICT => Ok(Reported::Contradicted),
@@ -191,8 +210,9 @@ impl DropClient {
     /// # Errors
     /// Any [`Error`] of the transport, or [`Error::NotReports`].
     pub async fn reports(&self) -> Result<Vec<Report>, Error> {
-        let request = self.request(Method::GET, "reports")?;
-        let answer = send(request, self.settings.max_reports_bytes).await?;
+        let draft = self.draft(Method::GET, "reports");
+        let Settings { timeout, max_reports_bytes, .. } = self.settings;
+        let answer = self.transport.send(draft, Bytes::new(), timeout, max_reports_bytes).await?;
         match answer.status {
             StatusCode::OK => serde_json::from_slice(&answer.body)
                 .map_err(|source| Error::NotReports { url: answer.url, source }),
@@ -201,33 +221,52 @@ impl DropClient {
         }
     }
 
-    fn request(&self, method: Method, what: &str) -> Result<RequestBuilder, Error> {
-        let path = format!("v1/jobs/{}/{what}", self.job);
-        let url =
-            self.base.join(&path).map_err(|_| Error::Address { url: format!("{}{path}", self.base) })?;
-        Ok(self.http.request(method, url).timeout(self.settings.timeout))
+    fn draft(&self, method: Method, what: &str) -> Draft {
+        Request::builder().method(method).uri(format!("{}v1/jobs/{}/{what}", self.base, self.job))
     }
 
-    fn document(&self, answer: Answer) -> Result<Current, Error> {
-        let Answer { url, content_type, body, .. } = &answer;
-        let defect = |defect| Error::NotADocument { url: url.clone(), defect };
-        let media_type = content_type.split(';').next().unwrap_or_default().trim();
-        if !media_type.eq_ignore_ascii_case(MEDIA_TYPE) {
-            return Err(defect(Defect::ContentType { found: content_type.clone() }));
+    /// Whatever the answer is, it is not longer than a document.
+    async fn send(&self, draft: Draft, body: impl Into<Bytes>) -> Result<Answer, Error> {
+        let Settings { timeout, max_document_bytes, .. } = self.settings;
+        self.transport.send(draft, body, timeout, max_document_bytes).await
+    }
+
+    fn document(&self, answer: &Answer) -> Result<Current, Error> {
+        let defect = |defect| Error::NotADocument { url: answer.url.clone(), defect };
+        let media_type = answer.media_type();
+        if media_type != MEDIA_TYPE {
+            return Err(defect(Defect::ContentType { found: media_type }));
         }
-        let entity_tag = entity_tag(&answer).ok_or_else(|| defect(Defect::EntityTag))?;
-        let text = String::from_utf8(body.clone()).map_err(|e| defect(Defect::Encoding(e)))?;
-        let document = JobDocument::parse(&text).map_err(|e| defect(Defect::Content(e)))?;
-        if document.job() != &self.job {
-            return Err(defect(Defect::OtherJob { found: document.job().to_string() }));
-        }
-        if entity_tag.is_of_a_drop() && entity_tag != document.entity_tag() {
+        let entity_tag = entity_tag(answer).ok_or_else(|| defect(Defect::EntityTag))?;
+        let current = read(&answer.body, answer.signature(), &self.keys, &self.job).map_err(defect)?;
+        if entity_tag.is_of_a_drop() && entity_tag != current.entity_tag {
             return Err(defect(Defect::Digest { found: entity_tag }));
         }
-        Ok(Current { document, entity_tag })
+        Ok(Current { entity_tag, ..current })
     }
 }
 
+/// The document in these bytes, if they are signed as required and are one of this job, under the tag of its content.
+///
+/// The signature comes first: nothing is parsed that nobody trustworthy has written.
+pub(crate) fn read(
+    bytes: &[u8],
+    signature: Option<&str>,
+    keys: &[PublicKey],
+    job: &JobName,
+) -> Result<Current, Defect> {
+    if !keys.is_empty() {
+        verify(keys, bytes, signature).map_err(Defect::Refused)?;
+    }
+    let text = String::from_utf8(bytes.to_vec()).map_err(Defect::Encoding)?;
+    let document = JobDocument::parse(&text).map_err(Defect::Content)?;
+    if document.job() != job {
+        return Err(Defect::Refused(Refusal::WrongJob { found: document.job().clone() }));
+    }
+    let signature = signature.and_then(|text| text.trim().parse().ok());
+    Ok(Current { entity_tag: document.entity_tag(), document, signature })
+}
+
 fn entity_tag(answer: &Answer) -> Option<EntityTag> {
-    answer.entity_tag.as_deref().and_then(|tag| EntityTag::parse(tag).ok())
+    answer.text(header::ETAG).and_then(|tag| EntityTag::parse(tag).ok())
 }

@@ -1,7 +1,9 @@
 //! What can go wrong with one call.
 
-use job_config::{DocumentError, EntityTag};
+use job_config::{DocumentError, EntityTag, Refusal};
 use thiserror::Error;
+
+use crate::Failure;
 
 /// Why a call gave no answer that can be used.
 #[derive(Debug, Error)]
@@ -12,9 +14,12 @@ pub enum Error {
         /// The address as given.
         url: String,
     },
-    /// The HTTP client could not be made.
-    #[error("could not set up the HTTP client")]
-    Setup(#[source] reqwest::Error),
+    /// TLS could not be set up.
+    #[error("could not set up TLS")]
+    Setup(#[source] rustls::Error),
+    /// A report cannot be written as JSON.
+    #[error("the report cannot be written as JSON")]
+    Encode(#[source] serde_json::Error),
     /// No answer: refused, reset, name unknown, cut short, or not within the timeout.
     #[error("no whole answer from {url}")]
     NoAnswer {
@@ -22,7 +27,7 @@ pub enum Error {
         url: String,
         /// The transport's own reason.
         #[source]
-        source: reqwest::Error,
+        source: Failure,
     },
     /// The body is larger than allowed. At most the bound was read.
     #[error("{url} answered more than {limit_bytes} bytes")]
@@ -92,12 +97,9 @@ pub enum Defect {
     /// The body is not a valid job document.
     #[error("the body is not a valid job document")]
     Content(#[source] DocumentError),
-    /// A document, but of another job.
-    #[error("it is the document of job {found:?}")]
-    OtherJob {
-        /// The job that the document names.
-        found: String,
-    },
+    /// Not signed as required, or of another job.
+    #[error("the document is refused ({})", .0.name())]
+    Refused(#[source] Refusal),
 }
 
 impl Error {
@@ -107,6 +109,33 @@ impl Error {
             Self::NoAnswer { .. } => true,
             Self::Status { status, .. } => *status >= 500 || matches!(status, 408 | 429),
             _ => false,
+        }
+    }
+
+    /// A name for what is wrong, for logs, metrics and reports. Those of [`Refusal`] are among them.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Address { .. } | Self::Setup(_) | Self::Encode(_) => "setup",
+            Self::NoAnswer { .. } => "no-answer",
+            Self::TooLarge { .. } => "too-large",
+            Self::Status { .. } => "status",
+            Self::NotReports { .. } => "not-reports",
+            Self::NoEntityTag { .. } => "entity-tag",
+            Self::NotADocument { defect, .. } => match defect {
+                Defect::ContentType { .. } => "content-type",
+                Defect::EntityTag => "entity-tag",
+                Defect::Digest { .. } => "digest",
+                Defect::Encoding(_) | Defect::Content(_) => "not-a-document",
+                Defect::Refused(refusal) => refusal.name(),
+            },
+        }
+    }
+
+    /// The refusal behind this error, if it is one.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::NotADocument { defect: Defect::Refused(refusal), .. } => Some(refusal),
+            _ => None,
         }
     }
 }

@@ -1,19 +1,51 @@
-//! One request, one bounded answer.
+//! One request, one bounded answer, encrypted where the address says so.
+//!
+//! Redirects are not followed and no proxy is asked: whoever answers is who was addressed.
 
-use futures_util::StreamExt as _;
-use reqwest::{RequestBuilder, StatusCode, header};
+use std::time::Duration;
 
-use crate::Error;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::header::{self, HeaderMap, HeaderName};
+use hyper::{Request, StatusCode, Uri};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use job_config::SIGNATURE_HEADER;
+use thiserror::Error;
+
+use crate::{Access, Error, Settings};
 
 /// How many characters of an error body are kept: enough for a sentence, too few to fill a log with a web page.
 const MESSAGE_CHARS: usize = 300;
+
+/// How long an unused connection is kept. Shorter than any server's own patience, so that a request hardly ever meets a
+/// connection that the server is just closing.
+const IDLE_CONNECTION: Duration = Duration::from_secs(5);
+
+/// Why there was no whole answer.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// It took too long.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// Refused, reset, name unknown, certificate not trusted.
+    #[error("the request failed: {}", causes(.0))]
+    Request(hyper_util::client::legacy::Error),
+    /// The body was cut short.
+    #[error("the answer broke off: {0}")]
+    Body(hyper::Error),
+    /// A file could not be read.
+    #[error(transparent)]
+    File(#[from] std::io::Error),
+}
 
 /// An answer whose body was read within its bound.
 pub(crate) struct Answer {
     pub(crate) url: String,
     pub(crate) status: StatusCode,
-    pub(crate) content_type: String,
-    pub(crate) entity_tag: Option<String>,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
 }
 
@@ -22,33 +54,109 @@ impl Answer {
     pub(crate) fn unexpected(&self) -> Error {
         Error::Status { url: self.url.clone(), status: self.status.as_u16(), message: message(&self.body) }
     }
+
+    /// A header, if it is there and is text.
+    pub(crate) fn text(&self, name: HeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The media type without its parameters, in lower case; empty if there is none.
+    pub(crate) fn media_type(&self) -> String {
+        let value = self.text(header::CONTENT_TYPE).unwrap_or_default();
+        value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    pub(crate) fn signature(&self) -> Option<&str> {
+        self.text(HeaderName::from_static(SIGNATURE_HEADER))
+    }
 }
 
-/// Sends the request and reads the answer, at most `limit_bytes` of it.
-pub(crate) async fn send(request: RequestBuilder, limit_bytes: usize) -> Result<Answer, Error> {
-    let no_answer = |source: reqwest::Error| Error::NoAnswer {
-        url: source.url().map(ToString::to_string).unwrap_or_default(),
-        source: source.without_url(),
-    };
-    let response = request.send().await.map_err(no_answer)?;
-    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let mut answer = Answer {
-        url: response.url().to_string(),
-        status: response.status(),
-        content_type: text(header::CONTENT_TYPE).unwrap_or_default(),
-        entity_tag: text(header::ETAG),
-        body: Vec::new(),
-    };
-    let mut chunks = response.bytes_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk
-            .map_err(|source| Error::NoAnswer { url: answer.url.clone(), source: source.without_url() })?;
-        if answer.body.len() + chunk.len() > limit_bytes {
-            return Err(Error::TooLarge { url: answer.url, limit_bytes });
+/// A request before its address is known to be one.
+pub(crate) type Draft = hyper::http::request::Builder;
+
+/// Connections to one server.
+#[derive(Debug, Clone)]
+pub(crate) struct Transport {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    access: Access,
+}
+
+impl Transport {
+    /// For a server with this address.
+    ///
+    /// # Errors
+    /// The address is not an HTTP URL with a host, or no encryption can be set up.
+    pub(crate) fn new(url: &str, settings: &Settings, access: Access) -> Result<Self, Error> {
+        let address = || Error::Address { url: url.to_owned() };
+        let uri: Uri = url.parse().map_err(|_| address())?;
+        let scheme = uri.scheme_str().unwrap_or_default();
+        // A name and a password in an address would be shown wherever the address is.
+        let is_plain_host = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+        if !matches!(scheme, "http" | "https") || !is_plain_host || uri.query().is_some() {
+            return Err(address());
         }
-        answer.body.extend_from_slice(&chunk);
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(settings.connect_timeout));
+        let tls = access.tls(scheme == "https").map_err(Error::Setup)?;
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE_CONNECTION)
+            .pool_timer(TokioTimer::new())
+            .build(connector);
+        Ok(Self { client, access })
     }
-    Ok(answer)
+
+    /// Sends the request and reads the answer, at most `limit_bytes` of it, within `timeout` all in all.
+    pub(crate) async fn send(
+        &self,
+        draft: Draft,
+        body: impl Into<Bytes>,
+        timeout: Duration,
+        limit_bytes: usize,
+    ) -> Result<Answer, Error> {
+        let url = draft.uri_ref().map(ToString::to_string).unwrap_or_default();
+        let mut request: Request<Full<Bytes>> =
+            draft.body(Full::new(body.into())).map_err(|_| Error::Address { url: url.clone() })?;
+        if let Some(token) = self.access.token() {
+            request.headers_mut().insert(header::AUTHORIZATION, token.clone());
+        }
+        let exchange = self.exchange(request, url.clone(), limit_bytes);
+        let late = || Err(Error::NoAnswer { url, source: Failure::Timeout(timeout) });
+        tokio::time::timeout(timeout, exchange).await.unwrap_or_else(|_| late())
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        url: String,
+        limit_bytes: usize,
+    ) -> Result<Answer, Error> {
+        let no_answer = |source| Error::NoAnswer { url: url.clone(), source };
+        let response = self.client.request(request).await.map_err(|e| no_answer(Failure::Request(e)))?;
+        let (head, mut incoming) = response.into_parts();
+        let mut body = Vec::new();
+        while let Some(frame) = incoming.frame().await {
+            let frame = frame.map_err(|e| no_answer(Failure::Body(e)))?;
+            let Ok(chunk) = frame.into_data() else { continue };
+            if body.len() + chunk.len() > limit_bytes {
+                return Err(Error::TooLarge { url, limit_bytes });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { url, status: head.status, headers: head.headers, body })
+    }
+}
+
+/// An error of the HTTP library says "client error (Connect)" and no more: what is behind it is what helps.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let all = std::iter::successors(Some(error), |error| error.source());
+    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The text of the drop's `{"error": …}`, or the beginning of whatever else was answered.
@@ -75,5 +183,26 @@ mod tests {
         assert_eq!(message(br#"{"error": "the generation is 3"}"#), "the generation is 3");
         assert_eq!(message(b"<html>\n  <body>\xff"), "<html> <body>\u{fffd}");
         assert_eq!(message(&[b'x'; 5_000]).len(), MESSAGE_CHARS);
+    }
+
+    /// Goal: only the address of a web server is one.
+    #[test]
+    fn other_addresses_are_refused() {
+        let settings = Settings::default();
+        for right in ["http://127.0.0.1:8460", "https://drop.example/behind/a/proxy/"] {
+            Transport::new(right, &settings, Access::default()).unwrap();
+        }
+        for wrong in [
+            "",
+            "127.0.0.1:8460",
+            "ftp://host",
+            "http://",
+            "http://me:secret@host",
+            "http://h/?a=b",
+            "file:///x",
+        ] {
+            let refused = Transport::new(wrong, &settings, Access::default());
+            assert!(matches!(refused, Err(Error::Address { .. })), "{wrong:?}");
+        }
     }
 }

@@ -101,7 +101,7 @@ async fn a_defect_is_named() {
     let other = document("another");
     let found =
         defect(get("200 OK", &good_headers(other.entity_tag().as_str(), &length), other.text()).await);
-    assert!(matches!(&found, Defect::OtherJob { found } if found == "another"), "{found}");
+    assert!(matches!(&found, Defect::Refused(refusal) if refusal.name() == "wrong-job"), "{found}");
     let found = defect(get("200 OK", &with("etag", "\"4-0123456789abcdef\""), text).await);
     assert!(matches!(found, Defect::Digest { .. }), "{found}");
 }

@@ -60,6 +60,23 @@ impl JobDocument {
         }
         Self::parse(&text.to_string())
     }
+
+    /// The same document with other times, and nothing else changed.
+    ///
+    /// # Errors
+    /// The expiry is not after the issue.
+    pub fn dated(&self, issued_at: Timestamp, expires_at: Option<Timestamp>) -> Result<Self, DocumentError> {
+        let mut text: DocumentMut = self
+            .text()
+            .parse()
+            .map_err(|e: toml_edit::TomlError| DocumentError::value("document", e.to_string()))?;
+        replace(text.as_table_mut(), "issued_at", value(issued_at.to_string()));
+        match expires_at {
+            Some(expires_at) => replace(text.as_table_mut(), "expires_at", value(expires_at.to_string())),
+            None => drop(text.remove("expires_at")),
+        }
+        Self::parse(&text.to_string())
+    }
 }
 
 /// Sets a key and keeps the blanks and the comment around the old value.

@@ -3,13 +3,16 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{self, Config, ConfigError};
+use crate::keygen::{self, KeyFileError};
+use crate::outlet::OutletError;
 use crate::{cycle, offline, publish, whisper_file};
 
 /// Keeps a Flink job's latency bound: observes, decides once an epoch, publishes the next job document.
@@ -31,6 +34,8 @@ enum Command {
     /// Read a Whisper file.
     #[command(subcommand)]
     Whisper(whisper_file::Command),
+    /// Make the key pair that documents are signed and checked with.
+    Keygen(Keygen),
 }
 
 #[derive(Debug, Args)]
@@ -70,9 +75,44 @@ struct Publish {
     /// The drop.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8460")]
     drop: String,
+    /// A folder to publish into instead of a drop; a plain web server may show it to the agent.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "drop")]
+    folder: Option<PathBuf>,
+    /// The private key to sign the document with.
+    #[arg(long, value_name = "FILE")]
+    signing_key_file: Option<PathBuf>,
+    /// The token to show the drop.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Certificates (PEM) to trust instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    authorities_file: Option<PathBuf>,
+    /// Publish it as issued now, to be begun within this time (the file itself stays as it is).
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    expires_in_s: Option<u64>,
     /// Check the document and tell what would be done.
     #[arg(long)]
     dry_run: bool,
+}
+
+impl Publish {
+    fn place(&self) -> config::Drop {
+        config::Drop {
+            url: self.drop.clone(),
+            folder: self.folder.clone(),
+            token_file: self.token_file.clone(),
+            authorities_file: self.authorities_file.clone(),
+            signing_key_file: self.signing_key_file.clone(),
+            ..config::Drop::default()
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+struct Keygen {
+    /// Where to write the private key; the public key is written beside it, with `.pub` at the end. Nothing is overwritten.
+    #[arg(long, value_name = "FILE", default_value = "rescaler.key")]
+    key: PathBuf,
 }
 
 /// The policies that can be named.
@@ -103,7 +143,9 @@ pub fn main_with(arguments: Arguments) -> ExitCode {
             let is_usage = error.is::<ConfigError>()
                 || error.is::<offline::InputError>()
                 || error.is::<publish::BadDocument>()
-                || error.downcast_ref().is_some_and(whisper_file::is_usage);
+                || error.downcast_ref().is_some_and(whisper_file::is_usage)
+                || error.is::<OutletError>()
+                || error.is::<KeyFileError>();
             if is_usage { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
@@ -128,10 +170,11 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Whisper(command) => print(&whisper_file::run(&command)?),
         Command::Publish(publish) => {
-            let outcome =
-                block_on(publish::from_file(Path::new(&publish.document), &publish.drop, publish.dry_run))?;
-            print(&outcome)
+            let expires_in = publish.expires_in_s.map(Duration::from_secs);
+            let (document, place) = (Path::new(&publish.document), publish.place());
+            print(&block_on(publish::from_file(document, &place, expires_in, publish.dry_run))?)
         }
+        Command::Keygen(keygen) => print(&keygen::generate(&keygen.key)?),
     }
 }
 

@@ -90,6 +90,16 @@ impl Default for Flink {
 pub struct Drop {
     /// The drop's address.
     pub url: String,
+    /// A folder to publish into instead; a plain web server may show it to the agent.
+    pub folder: Option<PathBuf>,
+    /// The drop that takes the reports about documents in a folder; none: there are no reports.
+    pub reports_url: Option<String>,
+    /// The token to show the drop, in a file that only its owner may read.
+    pub token_file: Option<PathBuf>,
+    /// Certificates (PEM) to trust instead of the system's.
+    pub authorities_file: Option<PathBuf>,
+    /// The private key that signs documents; none: they are not signed.
+    pub signing_key_file: Option<PathBuf>,
     /// Of one call, in milliseconds.
     pub timeout_ms: u64,
     /// How long a published document may wait for its agent, in seconds.
@@ -98,7 +108,16 @@ pub struct Drop {
 
 impl Default for Drop {
     fn default() -> Self {
-        Self { url: "http://127.0.0.1:8460".to_owned(), timeout_ms: 10_000, document_ttl_s: 600 }
+        Self {
+            url: "http://127.0.0.1:8460".to_owned(),
+            folder: None,
+            reports_url: None,
+            token_file: None,
+            authorities_file: None,
+            signing_key_file: None,
+            timeout_ms: 10_000,
+            document_ttl_s: 600,
+        }
     }
 }
 
@@ -182,6 +201,10 @@ impl Config {
             (self.flink.timeout_ms > 0, "flink.timeout_ms: must be above 0"),
             (self.flink.max_body_bytes > 0, "flink.max_body_bytes: must be above 0"),
             (is_http(&self.drop.url), "drop.url: write it as http://host:port"),
+            (
+                self.drop.reports_url.is_none() || self.drop.folder.is_some(),
+                "drop.reports_url: only with drop.folder; the drop at drop.url takes reports itself",
+            ),
             (self.drop.timeout_ms > 0, "drop.timeout_ms: must be above 0"),
             (self.drop.document_ttl_s > 0, "drop.document_ttl_s: must be above 0"),
             (self.epoch.sample_interval_ms >= 100, "epoch.sample_interval_ms: must be at least 100"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use drop_client::{Current, DropClient, Precondition, Published};
+use drop_client::{Current, Precondition, Published};
 use jiff::Timestamp;
 use scaling::latency::{self, State};
 use scaling::{Action, Decision, Snapshot};
@@ -12,6 +12,7 @@ use tracing::{error, info};
 use crate::config::Config;
 use crate::journal::{Effect, Journal, Record};
 use crate::observe::Observer;
+use crate::outlet::Outlet;
 use crate::publish;
 
 /// Runs until `shutdown` ends.
@@ -39,7 +40,7 @@ pub(crate) async fn run(
 struct Rescaler {
     config: Config,
     dry_run: bool,
-    drop: DropClient,
+    drop: Outlet,
     observer: Observer,
     journal: Journal,
     epoch: u64,
@@ -53,13 +54,8 @@ impl Rescaler {
             max_body_bytes: config.flink.max_body_bytes,
             ..flink::Settings::default()
         };
-        let drop_settings = drop_client::Settings {
-            timeout: Duration::from_millis(config.drop.timeout_ms),
-            ..drop_client::Settings::default()
-        };
         let flink = flink::Client::new(&config.flink.url, flink_settings).context("flink.url")?;
-        let drop =
-            DropClient::new(&config.drop.url, config.job.clone(), drop_settings).context("drop.url")?;
+        let drop = Outlet::new(&config.drop, config.job.clone())?;
         let (journal, last) = Journal::open(&config.journal.path, config.journal.max_bytes)?;
         let (epoch, state) = last.map_or_else(Default::default, |record| (record.epoch, record.state));
         info!(config = serde_json::to_string(&config)?, dry_run, epoch, "starting");

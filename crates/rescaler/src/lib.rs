@@ -8,8 +8,10 @@ mod cli;
 mod config;
 mod cycle;
 mod journal;
+mod keygen;
 mod observe;
 mod offline;
+mod outlet;
 mod publish;
 mod whisper_file;
 

@@ -4,11 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use drop_client::{Current, DropClient, Fetched, Precondition, Published};
+use drop_client::{Current, Precondition, Published};
 use jiff::{SignedDuration, Timestamp};
 use job_config::{Change, JobDocument, State};
 use scaling::Decision;
 use thiserror::Error;
+
+use crate::config;
+use crate::outlet::{Outlet, OutletError};
 
 /// A document that is refused before anything is sent.
 #[derive(Debug, Error)]
@@ -31,9 +34,9 @@ pub(crate) enum BadDocument {
         #[source]
         source: job_config::DocumentError,
     },
-    /// The drop's address cannot be used.
-    #[error("--drop")]
-    Address(#[source] drop_client::Error),
+    /// Nothing can be published there.
+    #[error("the place to publish at")]
+    Outlet(#[from] OutletError),
 }
 
 /// The successor of the current document that carries out a decision.
@@ -68,18 +71,37 @@ pub(crate) fn successor(
     current.successor(&change)
 }
 
+/// For so long after its expiry a document may just have been begun by an agent whose clock is behind, and the report be on its way.
+const EXPIRY_MARGIN: SignedDuration = SignedDuration::from_secs(60);
+
 /// Why the current document cannot be succeeded now, if it cannot: its own change is still under way.
-pub(crate) async fn change_under_way(
-    drop: &DropClient,
-    current: &JobDocument,
-) -> anyhow::Result<Option<String>> {
+pub(crate) async fn change_under_way(drop: &Outlet, current: &JobDocument) -> anyhow::Result<Option<String>> {
     let generation = current.generation();
     let reports = drop.reports().await.context("the drop's reports cannot be read")?;
+    let Some(reports) = reports else {
+        return Ok(without_reports(current, Timestamp::now()));
+    };
     let newest = reports.iter().rev().find(|report| report.generation == generation);
     Ok(match newest {
         Some(report) if report.state.is_final() => None,
         Some(report) => Some(format!("generation {generation} is being applied ({})", name(report.state))),
+        None if is_over(current, Timestamp::now()) => None,
         None => Some(format!("generation {generation} has not been taken up by a config agent yet")),
+    })
+}
+
+/// Nobody may begin to apply the document any more, and whoever did has had time to say so.
+fn is_over(document: &JobDocument, now: Timestamp) -> bool {
+    now.checked_sub(EXPIRY_MARGIN).is_ok_and(|earlier| document.is_expired(earlier))
+}
+
+/// Where nobody reports, a change is under way for as long as it could have been begun; a document without expiry was written by
+/// hand, before there was anything to wait for.
+fn without_reports(document: &JobDocument, now: Timestamp) -> Option<String> {
+    let expires_at = document.expires_at()?;
+    (!is_over(document, now)).then(|| {
+        let generation = document.generation();
+        format!("nobody reports; generation {generation} may be begun until it expires at {expires_at}")
     })
 }
 
@@ -88,10 +110,10 @@ fn name(state: State) -> String {
 }
 
 /// The current document at the drop.
-pub(crate) async fn current(drop: &DropClient) -> anyhow::Result<Current> {
-    match drop.get(None, None).await.context("the drop cannot be read")? {
-        Fetched::Document(current) => Ok(*current),
-        Fetched::Absent | Fetched::NotModified => anyhow::bail!(
+pub(crate) async fn current(drop: &Outlet) -> anyhow::Result<Current> {
+    match drop.current().await.context("the drop cannot be read")? {
+        Some(current) => Ok(current),
+        None => anyhow::bail!(
             "the drop has no document of job {}; publish the first one with `rescaler publish --document FILE`",
             drop.job()
         ),
@@ -99,19 +121,32 @@ pub(crate) async fn current(drop: &DropClient) -> anyhow::Result<Current> {
 }
 
 /// `rescaler publish`: puts a file into the drop, as the first document or as the successor of the current one.
-pub(crate) async fn from_file(path: &Path, url: &str, dry_run: bool) -> anyhow::Result<String> {
+pub(crate) async fn from_file(
+    path: &Path,
+    settings: &config::Drop,
+    expires_in: Option<Duration>,
+    dry_run: bool,
+) -> anyhow::Result<String> {
     let file = path.display().to_string();
     let text =
         std::fs::read_to_string(path).map_err(|source| BadDocument::File { file: file.clone(), source })?;
-    let document = JobDocument::parse(&text).map_err(|source| BadDocument::Document { file, source })?;
-    let drop = DropClient::new(url, document.job().clone(), drop_client::Settings::default())
-        .map_err(BadDocument::Address)?;
-    let (job, generation) = (document.job(), document.generation());
-    let expected = match drop.get(None, None).await.context("the drop cannot be read")? {
-        Fetched::Document(current) if current.document.text() == document.text() => {
-            return Ok(format!("generation {generation} of job {job} is already the current document"));
+    let bad = |source| BadDocument::Document { file: file.clone(), source };
+    let mut document = JobDocument::parse(&text).map_err(bad)?;
+    if let Some(lifetime) = expires_in {
+        let now = Timestamp::now();
+        let lifetime = SignedDuration::try_from(lifetime).unwrap_or(SignedDuration::MAX);
+        document = document.dated(now, now.checked_add(lifetime).ok()).map_err(bad)?;
+    }
+    let drop = Outlet::new(settings, document.job().clone()).map_err(BadDocument::Outlet)?;
+    let (job, generation, place) = (document.job(), document.generation(), drop.name());
+    let expected = match drop.current().await.context("the drop cannot be read")? {
+        Some(current) if current.document.text() == document.text() => {
+            if drop.signature(&document).is_none_or(|signature| current.signature == Some(signature)) {
+                return Ok(format!("generation {generation} of job {job} is already the current document"));
+            }
+            Precondition::Replaces(current.entity_tag)
         }
-        Fetched::Document(current) => {
+        Some(current) => {
             let next = current.document.generation() + 1;
             anyhow::ensure!(
                 generation == next,
@@ -120,13 +155,13 @@ pub(crate) async fn from_file(path: &Path, url: &str, dry_run: bool) -> anyhow::
             );
             Precondition::Replaces(current.entity_tag)
         }
-        Fetched::Absent | Fetched::NotModified => Precondition::Nothing,
+        None => Precondition::Nothing,
     };
     if dry_run {
-        return Ok(format!("would publish generation {generation} of job {job} at {url}"));
+        return Ok(format!("would publish generation {generation} of job {job} at {place}"));
     }
     match drop.put(&document, &expected).await.context("the drop refused the document")? {
-        Published::Stored(_) => Ok(format!("published generation {generation} of job {job} at {url}")),
+        Published::Stored(_) => Ok(format!("published generation {generation} of job {job} at {place}")),
         Published::Superseded => {
             anyhow::bail!("another document was published in the meantime; look at it and try again")
         }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Every crate with the crates of ours that its library or program may use.
-const EDGES: [(&str, &[&str]); 19] = [
+const EDGES: [(&str, &[&str]); 20] = [
     // Bytes, text and decisions: no effects of any kind.
     ("events", &[]),
     ("job-config", &[]),
@@ -16,16 +16,30 @@ const EDGES: [(&str, &[&str]); 19] = [
     ("reference", &["events"]),
     // Clients, readers, files.
     ("flink", &[]),
-    ("drop-client", &["job-config"]),
+    ("secrets", &[]),
+    ("drop-client", &["job-config", "secrets"]),
     ("telemetry", &["flink", "scaling"]),
     ("journal", &[]),
     ("version", &[]),
     ("whisper", &[]),
     // Programs. None uses another's crate …
     ("event-producer", &["events", "generator", "version"]),
-    ("config-drop", &["job-config", "journal", "version"]),
+    ("config-drop", &["job-config", "journal", "secrets", "version"]),
     ("config-agent", &["drop-client", "flink", "job-config", "journal", "version"]),
-    ("rescaler", &["drop-client", "flink", "job-config", "scaling", "telemetry", "version", "whisper"]),
+    (
+        "rescaler",
+        &[
+            "drop-client",
+            "flink",
+            "job-config",
+            "journal",
+            "scaling",
+            "secrets",
+            "telemetry",
+            "version",
+            "whisper",
+        ],
+    ),
     // … but the testbed is also a library, on which the demo and the end-to-end tests stand.
     ("testbed", &["flink", "version"]),
     ("demo", &["drop-client", "flink", "job-config", "scaling", "telemetry", "testbed", "version"]),

@@ -25,7 +25,8 @@ impl Drop {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listen = listener.local_addr().unwrap();
         let data = folder.path().to_owned();
-        let config = config_drop::Config { listen, data, limits: Limits::default() };
+        let protection = config_drop::Protection::default();
+        let config = config_drop::Config { listen, data, limits: Limits::default(), protection };
         let task = tokio::spawn(async move {
             config_drop::run(listener, config, std::future::pending()).await.unwrap();
         });
@@ -43,6 +44,25 @@ impl Drop {
         };
         let published = self.client().put(document, &expected).await.unwrap();
         assert!(matches!(published, Published::Stored(_)));
+    }
+
+    /// Returns when this many readers wait.
+    pub async fn waiting(&self, readers: u64) {
+        let all = async { while self.metric("config_drop_waiting_readers").await != readers {} };
+        tokio::time::timeout(super::PATIENCE, all).await.unwrap();
+    }
+
+    /// How often the agent has asked for anything, or told anything.
+    pub async fn requests(&self) -> u64 {
+        self.metric("config_drop_requests_total{method=\"GET\",route=\"/v1/jobs/{job}/document\"").await
+            + self.metric("config_drop_requests_total{method=\"POST\"").await
+    }
+
+    /// The sum of all lines of the metrics that begin so.
+    async fn metric(&self, beginning: &str) -> u64 {
+        let page = reqwest::get(format!("{}/metrics", self.url)).await.unwrap().text().await.unwrap();
+        let lines = page.lines().filter(|line| line.starts_with(beginning));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
     }
 
     pub async fn reports(&self) -> Vec<Report> {

@@ -38,6 +38,7 @@ pub fn config(folder: &Path, drop_url: &str, flink_url: &str) -> Config {
         data: folder.join("journal"),
         listen: None,
         drop_url: drop_url.to_owned(),
+        intake: config_agent::IntakeSettings::default(),
         drop_wait: Duration::from_secs(20),
         drop_settings: drop_client::Settings { timeout: ms(2_000), ..drop_client::Settings::default() },
         reports_kept: 1_000,

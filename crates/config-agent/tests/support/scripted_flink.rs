@@ -73,6 +73,8 @@ pub struct World {
     /// The widest that a vertex can get; none: as wide as it likes.
     pub slots: Option<u32>,
     pub requests: u32,
+    /// When the first request arrived since this was cleared.
+    pub first_request: Option<std::time::Instant>,
     /// The request (counted from 1) that a fault befalls.
     pub fault: Option<(u32, Fault)>,
     /// The reason for which the next stop fails.
@@ -153,6 +155,7 @@ async fn answer(State(service): State<Service>, method: Method, uri: Uri, body: 
     let fault = {
         let mut world = service.world.lock().unwrap();
         world.requests += 1;
+        world.first_request.get_or_insert_with(std::time::Instant::now);
         let number = world.requests;
         world.fault.take_if(|(at, _)| *at == number).map(|(_, fault)| fault)
     };

@@ -1,0 +1,81 @@
+//! How long a change takes from its publication to the first request to Flink, and what an idle agent asks of a drop.
+//!
+//! The drop and the agent are the real ones, Flink is scripted. `RESCALER_TESTS=full` measures a thousand changes and prints
+//! the distribution; by default a hundred.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing loudly")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::drop_server::Drop;
+use support::scripted_flink::ScriptedFlink;
+use support::{PATIENCE, agent, config, document_of, ended};
+
+/// From the publication to the start of the action, 99 of 100 changes.
+const BOUND: Duration = Duration::from_millis(50);
+
+/// Goal: 99 of 100 changes are begun within the bound.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_begun_at_once() {
+    let is_full = std::env::var("RESCALER_TESTS").is_ok_and(|tests| tests == "full");
+    let changes: u64 = if is_full { 1_000 } else { 100 };
+    let (flink, _) = ScriptedFlink::start().await;
+    let drop = Drop::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let agent = agent(&config(folder.path(), &drop.url, &flink.url)).await;
+    let measure = async {
+        let mut latencies = Vec::new();
+        for generation in 1..=changes {
+            drop.waiting(1).await;
+            flink.with(|world| world.first_request = None);
+            let published = Instant::now();
+            drop.publish(&document_of(support::JOB, generation, "reason = \"measured\"")).await;
+            ended(agent.book(), generation).await;
+            let begun = flink.with(|world| world.first_request).unwrap();
+            latencies.push(begun.duration_since(published));
+        }
+        latencies
+    };
+    let mut latencies = tokio::select! {
+        result = agent.run() => panic!("{result:?}"),
+        latencies = measure => latencies,
+    };
+    latencies.sort_unstable();
+    let quantile = |q: f64| latencies[((latencies.len() - 1) as f64 * q).round() as usize];
+    println!(
+        "change to start of action, {changes} changes: p50 {:?}, p90 {:?}, p99 {:?}, max {:?}",
+        quantile(0.5),
+        quantile(0.9),
+        quantile(0.99),
+        quantile(1.0)
+    );
+    assert!(quantile(0.99) < BOUND, "{latencies:?}");
+}
+
+/// Goal: an agent with nothing to do asks the drop no more than twice a minute. The minute is shortened a hundredfold, and the
+/// waiting time with it: 45 s become 450 ms.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_agent_asks_twice_a_minute() {
+    let (flink, _) = ScriptedFlink::start().await;
+    let drop = Drop::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let default = config(folder.path(), &drop.url, &flink.url);
+    let agent = agent(&config_agent::Config { drop_wait: Duration::from_millis(450), ..default }).await;
+    drop.publish(&document_of(support::JOB, 1, "")).await;
+    let minutes = 10;
+    let asked = async {
+        ended(agent.book(), 1).await;
+        drop.waiting(1).await;
+        let before = drop.requests().await;
+        tokio::time::sleep(Duration::from_millis(600) * minutes).await;
+        drop.requests().await - before
+    };
+    let asked = tokio::select! {
+        result = agent.run() => panic!("{result:?}"),
+        asked = tokio::time::timeout(PATIENCE, asked) => asked.unwrap(),
+    };
+    println!("{asked} requests in {minutes} shortened minutes");
+    assert!((1..=2 * u64::from(minutes)).contains(&asked), "{asked} requests in {minutes} minutes");
+}

@@ -1,0 +1,120 @@
+//! The last documents of a job, for people: what ran when, and with which bytes.
+//!
+//! An old document is the file that was current before, under another name; nothing is written for it. Of each the
+//! memory holds one line. Nothing leads back from here: a document becomes current again only as a new generation.
+
+use std::collections::VecDeque;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use jiff::Timestamp;
+use job_config::EntityTag;
+use serde::Serialize;
+
+use crate::board::Stored;
+use crate::http::{Service, answer_with, job_name};
+use crate::refusal::Refusal;
+
+/// How many characters of a reason are listed: enough for a sentence.
+const REASON_CHARS: usize = 300;
+
+/// One document in the list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Edition {
+    /// Its generation.
+    pub generation: u64,
+    /// Its tag.
+    pub entity_tag: EntityTag,
+    /// When it was issued, by its publisher's clock.
+    pub issued_at: Timestamp,
+    /// Why, in its publisher's words, at most 300 characters of them.
+    pub reason: String,
+    /// Whether it came with a signature.
+    pub signed: bool,
+}
+
+impl Edition {
+    pub(crate) fn of(stored: &Stored) -> Self {
+        let document = &stored.document;
+        Self {
+            generation: document.generation(),
+            entity_tag: stored.entity_tag.clone(),
+            issued_at: document.issued_at(),
+            reason: document.reason().chars().take(REASON_CHARS).collect(),
+            signed: stored.signature.is_some(),
+        }
+    }
+}
+
+/// The newest documents of a job, oldest first, the current one at the end.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct History {
+    editions: VecDeque<Edition>,
+}
+
+impl History {
+    pub(crate) fn new(editions: Vec<Edition>) -> Self {
+        Self { editions: editions.into() }
+    }
+
+    /// Adds the new current document, or puts it in the place of its own generation. The answer is the generations to let
+    /// go of, so that `most` are left.
+    pub(crate) fn add(&mut self, edition: Edition, most: usize) -> Vec<u64> {
+        self.editions.retain(|kept| kept.generation < edition.generation);
+        self.editions.push_back(edition);
+        let excess = self.editions.len().saturating_sub(most);
+        self.editions.drain(..excess).map(|gone| gone.generation).collect()
+    }
+
+    pub(crate) fn list(&self) -> Vec<Edition> {
+        self.editions.iter().cloned().collect()
+    }
+}
+
+/// `GET /history`: the newest documents, oldest first.
+pub(crate) async fn list(
+    State(service): State<Service>,
+    Path(job): Path<String>,
+) -> Result<Json<Vec<Edition>>, Refusal> {
+    let job = job_name(&job)?;
+    service.board.history(&job).map(Json).ok_or_else(Refusal::no_document)
+}
+
+/// `GET /history/{generation}`: one of them, with its bytes and its signature.
+pub(crate) async fn document(
+    State(service): State<Service>,
+    Path((job, generation)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    let job = job_name(&job)?;
+    let generation = generation.parse().map_err(|_| Refusal::bad_request("the generation is a number"))?;
+    let found = service.board.edition(&job, generation).await?;
+    found.map(|stored| answer_with(&stored)).ok_or_else(Refusal::no_document)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edition(generation: u64, reason: &str) -> Edition {
+        Edition {
+            generation,
+            entity_tag: EntityTag::parse("\"a\"").unwrap(),
+            issued_at: Timestamp::UNIX_EPOCH,
+            reason: reason.to_owned(),
+            signed: false,
+        }
+    }
+
+    /// Goal: the newest are kept, in order, each generation once.
+    #[test]
+    fn the_newest_are_kept() {
+        let mut history = History::new(vec![edition(1, ""), edition(2, "")]);
+        assert!(history.add(edition(2, "signed later"), 3).is_empty());
+        assert!(history.add(edition(3, ""), 3).is_empty());
+        assert_eq!(history.add(edition(4, ""), 3), [1]);
+        assert_eq!(history.add(edition(5, ""), 1), [2, 3, 4]);
+        let generations: Vec<u64> = history.list().iter().map(|edition| edition.generation).collect();
+        assert_eq!(generations, [5]);
+    }
+}

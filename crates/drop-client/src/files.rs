@@ -1,0 +1,241 @@
+//! A plain web server, or a folder, in the place of a config drop: one document, and its signature beside it.
+//!
+//! Such a server does not let anybody wait and takes no reports; it is asked at intervals, and says with a validator (`ETag`, or
+//! `Last-Modified`) whether anything has changed. Its tags and its content types mean nothing for certain, so a
+//! document is known by its content here. A `file://` address is read directly.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use hyper::header::{self, HeaderName};
+use hyper::{Request, StatusCode};
+use jiff::{SignedDuration, Timestamp};
+use job_config::{EntityTag, JobName, MEDIA_TYPE, PublicKey, SIGNATURE_SUFFIX};
+use tokio::io::AsyncReadExt as _;
+
+use crate::client::read;
+use crate::error::{Defect, Error};
+use crate::transport::{Answer, Failure, Transport};
+use crate::{Access, Fetched, Settings};
+
+/// What static servers call a TOML file. A page of HTML is none of them.
+const MEDIA_TYPES: [&str; 5] = [MEDIA_TYPE, "text/toml", "text/plain", "application/octet-stream", ""];
+
+/// The largest signature file that is read, in bytes.
+const MAX_SIGNATURE_BYTES: usize = 1_024;
+
+/// `Last-Modified` counts in seconds: of a file changed this shortly before the answer it does not tell two versions apart
+/// (RFC 9110, section 8.8.2.2).
+const SETTLED: SignedDuration = SignedDuration::from_secs(2);
+
+/// Headers that ask for a document only if it is another one.
+type Validators = Vec<(HeaderName, String)>;
+
+#[derive(Debug)]
+enum Place {
+    Server(Transport),
+    File(PathBuf),
+}
+
+/// A client of one document at a static web server, or in a folder.
+#[derive(Debug)]
+pub struct StaticClient {
+    address: String,
+    place: Place,
+    job: JobName,
+    keys: Vec<PublicKey>,
+    settings: Settings,
+    /// The last good document, and what the server said about it.
+    seen: Mutex<Option<Good>>,
+}
+
+#[derive(Debug)]
+struct Good {
+    entity_tag: EntityTag,
+    bytes: Vec<u8>,
+    validators: Validators,
+}
+
+impl StaticClient {
+    /// A client of the document with this address: `http://…`, `https://…` or `file:///…`.
+    ///
+    /// # Errors
+    /// [`Error::Address`] if the address is none of these.
+    pub fn new(address: &str, job: JobName, settings: Settings, access: Access) -> Result<Self, Error> {
+        let keys = access.public_keys().to_vec();
+        let place = match address.strip_prefix("file://") {
+            Some(path) if path.starts_with('/') => Place::File(PathBuf::from(path)),
+            Some(_) => return Err(Error::Address { url: address.to_owned() }),
+            None => Place::Server(Transport::new(address, &settings, access)?),
+        };
+        Ok(Self { address: address.to_owned(), place, job, keys, settings, seen: Mutex::default() })
+    }
+
+    /// The document, unless it is the one with the content tag `known`.
+    ///
+    /// # Errors
+    /// Everything that is not a document of the job, signed if that is required, "still the same" or "none": see [`Error`].
+    pub async fn get(&self, known: Option<&EntityTag>) -> Result<Fetched, Error> {
+        let found = match &self.place {
+            Place::Server(server) => self.fetch(server, known).await?,
+            Place::File(path) => self
+                .read_file(path.clone(), self.settings.max_document_bytes)
+                .await?
+                .map_or(Found::Absent, |bytes| Found::Bytes(bytes, Validators::new())),
+        };
+        let (bytes, validators) = match found {
+            Found::Bytes(bytes, validators) => (bytes, validators),
+            Found::Unchanged => return Ok(Fetched::NotModified),
+            Found::Absent => return Ok(Fetched::Absent),
+        };
+        if self.is_known(&bytes, known) {
+            return Ok(Fetched::NotModified);
+        }
+        let signature = self.signature().await?;
+        let defect = |defect| Error::NotADocument { url: self.address.clone(), defect };
+        let current = read(&bytes, signature.as_deref(), &self.keys, &self.job).map_err(defect)?;
+        let entity_tag = current.entity_tag.clone();
+        let is_known = known == Some(&entity_tag);
+        let good = Good { entity_tag, bytes, validators };
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(good);
+        Ok(if is_known { Fetched::NotModified } else { Fetched::Document(Box::new(current)) })
+    }
+
+    /// Whether these are the bytes that the caller has: their signature has been looked at, and that of the next document may lie
+    /// there already.
+    fn is_known(&self, bytes: &[u8], known: Option<&EntityTag>) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.as_ref().is_some_and(|good| known == Some(&good.entity_tag) && good.bytes == bytes)
+    }
+
+    async fn fetch(&self, server: &Transport, known: Option<&EntityTag>) -> Result<Found, Error> {
+        let validators = match (&*self.seen.lock().unwrap_or_else(PoisonError::into_inner), known) {
+            (Some(good), Some(known)) if good.entity_tag == *known => good.validators.clone(),
+            _ => Validators::new(),
+        };
+        let answer = self.ask(server, &self.address, &validators, self.settings.max_document_bytes).await?;
+        match answer.status {
+            StatusCode::OK if MEDIA_TYPES.contains(&answer.media_type().as_str()) => {
+                let validators = self::validators(&answer);
+                Ok(Found::Bytes(answer.body, validators))
+            }
+            StatusCode::OK => {
+                let defect = Defect::ContentType { found: answer.media_type() };
+                Err(Error::NotADocument { url: answer.url, defect })
+            }
+            StatusCode::NOT_MODIFIED if !validators.is_empty() => Ok(Found::Unchanged),
+            StatusCode::NOT_FOUND => Ok(Found::Absent),
+            _ => Err(answer.unexpected()),
+        }
+    }
+
+    /// The text of the signature file, if there is one and signatures are looked at.
+    async fn signature(&self) -> Result<Option<String>, Error> {
+        if self.keys.is_empty() {
+            return Ok(None);
+        }
+        let bytes = match &self.place {
+            Place::Server(server) => {
+                let address = format!("{}{SIGNATURE_SUFFIX}", self.address);
+                let answer = self.ask(server, &address, &Validators::new(), MAX_SIGNATURE_BYTES).await?;
+                match answer.status {
+                    StatusCode::OK => Some(answer.body),
+                    StatusCode::NOT_FOUND => None,
+                    _ => return Err(answer.unexpected()),
+                }
+            }
+            Place::File(path) => {
+                let mut name = path.clone().into_os_string();
+                name.push(SIGNATURE_SUFFIX);
+                self.read_file(PathBuf::from(name), MAX_SIGNATURE_BYTES).await?
+            }
+        };
+        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    async fn ask(
+        &self,
+        server: &Transport,
+        address: &str,
+        validators: &Validators,
+        limit_bytes: usize,
+    ) -> Result<Answer, Error> {
+        let draft = Request::builder().uri(address);
+        let draft = validators.iter().fold(draft, |draft, (name, value)| draft.header(name, value));
+        server.send(draft, Bytes::new(), self.settings.timeout, limit_bytes).await
+    }
+
+    /// A file's bytes, within the same bounds as an answer; `None` if there is no such file.
+    async fn read_file(&self, path: PathBuf, limit_bytes: usize) -> Result<Option<Vec<u8>>, Error> {
+        let url = format!("file://{}", path.display());
+        let reading = async {
+            let mut bytes = Vec::new();
+            let file = tokio::fs::File::open(&path).await?;
+            file.take(limit_bytes as u64 + 1).read_to_end(&mut bytes).await?;
+            Ok::<_, std::io::Error>(bytes)
+        };
+        let timeout = self.settings.timeout;
+        let read = tokio::time::timeout(timeout, reading).await;
+        let read =
+            read.map_err(|_| Error::NoAnswer { url: url.clone(), source: Failure::Timeout(timeout) })?;
+        match read {
+            Ok(bytes) if bytes.len() > limit_bytes => Err(Error::TooLarge { url, limit_bytes }),
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::NoAnswer { url, source: source.into() }),
+        }
+    }
+}
+
+enum Found {
+    Bytes(Vec<u8>, Validators),
+    Unchanged,
+    Absent,
+}
+
+/// What to send along the next time. A `Last-Modified` that may be shared by two versions is left out.
+fn validators(answer: &Answer) -> Validators {
+    let mut validators = Validators::new();
+    if let Some(tag) = answer.text(header::ETAG) {
+        validators.push((header::IF_NONE_MATCH, tag.to_owned()));
+    }
+    if let (Some(modified), Some(now)) = (answer.text(header::LAST_MODIFIED), answer.text(header::DATE))
+        && let (Some(modified_at), Some(now)) = (http_date(modified), http_date(now))
+        && now.duration_since(modified_at) >= SETTLED
+    {
+        validators.push((header::IF_MODIFIED_SINCE, modified.to_owned()));
+    }
+    validators
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`
+fn http_date(text: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(headers: &[(HeaderName, &str)]) -> Answer {
+        let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        Answer { url: String::new(), status: StatusCode::OK, headers, body: Vec::new() }
+    }
+
+    /// Goal: a file that changed twice within one second is not mistaken for unchanged.
+    #[test]
+    fn a_date_counts_only_when_it_has_settled() {
+        let date = (header::DATE, "Sun, 06 Nov 1994 08:49:39 GMT");
+        let settled = (header::LAST_MODIFIED, "Sun, 06 Nov 1994 08:49:37 GMT");
+        let fresh = (header::LAST_MODIFIED, "Sun, 06 Nov 1994 08:49:38 GMT");
+        let tag = (header::ETAG, "\"5f-61\"");
+        let names = |headers: &[(HeaderName, &str)]| -> Vec<HeaderName> {
+            validators(&answer(headers)).into_iter().map(|(name, _)| name).collect()
+        };
+        assert_eq!(names(&[date.clone(), settled.clone()]), [header::IF_MODIFIED_SINCE]);
+        assert!(names(&[date.clone(), fresh.clone()]).is_empty());
+        assert!(names(&[settled]).is_empty());
+        assert_eq!(names(&[date, fresh, tag]), [header::IF_NONE_MATCH]);
+    }
+}

@@ -1,0 +1,236 @@
+//! Where documents are published: a config drop, or a folder that a plain web server shows. Signed if there is a key.
+
+use std::path::Path;
+use std::time::Duration;
+
+use drop_client::{Access, Current, DropClient, Fetched, Precondition, Published, Settings, StaticClient};
+use job_config::{JobDocument, JobName, PrivateKey, Report, SIGNATURE_SUFFIX, Signature};
+use journal::{FolderLock, JournalError, LockError, write_atomically};
+use thiserror::Error;
+
+use crate::config::Drop;
+use crate::keygen::{self, KeyFileError};
+
+/// Why nothing can be published with this configuration. The message begins with the key.
+#[derive(Debug, Error)]
+pub(crate) enum OutletError {
+    /// The address is none.
+    #[error("drop.url, drop.folder or drop.reports_url")]
+    Address(#[source] drop_client::Error),
+    /// The token or the authorities cannot be used.
+    #[error("drop.token_file or drop.authorities_file")]
+    Access(#[source] drop_client::AccessError),
+    /// The key cannot be used.
+    #[error("drop.signing_key_file")]
+    Key(#[source] KeyFileError),
+}
+
+/// Why a document was not published.
+#[derive(Debug, Error)]
+pub(crate) enum PutError {
+    /// The drop refuses it, or does not answer.
+    #[error(transparent)]
+    Drop(#[from] drop_client::Error),
+    /// Somebody else publishes into the folder at this moment.
+    #[error("the folder is not ours")]
+    Lock(#[from] LockError),
+    /// The folder cannot be written.
+    #[error("the folder cannot be written")]
+    Folder(#[from] JournalError),
+    /// What was current is not followed by this.
+    #[error("generation {found} cannot follow generation {current}")]
+    NotTheSuccessor {
+        /// The generation that is current.
+        current: u64,
+        /// The generation of the document.
+        found: u64,
+    },
+}
+
+enum Place {
+    Drop(DropClient),
+    Folder { client: StaticClient, reports: Option<DropClient> },
+}
+
+/// Where the documents of one job are published.
+pub(crate) struct Outlet {
+    job: JobName,
+    place: Place,
+    key: Option<PrivateKey>,
+    name: String,
+    folder: Option<std::path::PathBuf>,
+}
+
+impl Outlet {
+    /// Connects to nothing yet.
+    pub(crate) fn new(settings: &Drop, job: JobName) -> Result<Self, OutletError> {
+        let mut access = Access::default();
+        if let Some(path) = &settings.token_file {
+            access = access.with_token_file(path).map_err(OutletError::Access)?;
+        }
+        if let Some(path) = &settings.authorities_file {
+            access = access.with_authorities_file(path).map_err(OutletError::Access)?;
+        }
+        let key = settings.signing_key_file.as_deref().map(keygen::read);
+        let key = key.transpose().map_err(OutletError::Key)?;
+        let bounds = Settings { timeout: Duration::from_millis(settings.timeout_ms), ..Settings::default() };
+        let connect = |url: &str, access: Access| DropClient::with_access(url, job.clone(), bounds, access);
+        let (place, name) = match &settings.folder {
+            None => {
+                let drop = connect(&settings.url, access).map_err(OutletError::Address)?;
+                (Place::Drop(drop), settings.url.clone())
+            }
+            Some(folder) => {
+                let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+                let address = format!("file://{}", file(&absolute, &job).display());
+                let reports = settings.reports_url.as_deref().map(|url| connect(url, access));
+                let client = StaticClient::new(&address, job.clone(), bounds, Access::default());
+                let client = client.map_err(OutletError::Address)?;
+                let reports = reports.transpose().map_err(OutletError::Address)?;
+                (Place::Folder { client, reports }, folder.display().to_string())
+            }
+        };
+        Ok(Self { job, place, key, name, folder: settings.folder.clone() })
+    }
+
+    pub(crate) fn job(&self) -> &JobName {
+        &self.job
+    }
+
+    /// Where it is, for people.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The document that is current, if there is one.
+    pub(crate) async fn current(&self) -> Result<Option<Current>, drop_client::Error> {
+        let fetched = match &self.place {
+            Place::Drop(drop) => drop.get(None, None).await?,
+            Place::Folder { client, .. } => client.get(None).await?,
+        };
+        Ok(match fetched {
+            Fetched::Document(current) => Some(*current),
+            Fetched::Absent | Fetched::NotModified => None,
+        })
+    }
+
+    /// The newest reports; `None` if nobody reports about what is in this place.
+    pub(crate) async fn reports(&self) -> Result<Option<Vec<Report>>, drop_client::Error> {
+        match &self.place {
+            Place::Drop(drop) | Place::Folder { reports: Some(drop), .. } => drop.reports().await.map(Some),
+            Place::Folder { reports: None, .. } => Ok(None),
+        }
+    }
+
+    /// The signature that a document gets here, if there is a key.
+    pub(crate) fn signature(&self, document: &JobDocument) -> Option<Signature> {
+        self.key.as_ref().map(|key| key.sign(document.text().as_bytes()))
+    }
+
+    /// Publishes a document with its signature, if what is current is what the caller believes it to be.
+    pub(crate) async fn put(
+        &self,
+        document: &JobDocument,
+        expected: &Precondition,
+    ) -> Result<Published, PutError> {
+        let signature = self.signature(document);
+        match (&self.place, &self.folder) {
+            (Place::Drop(drop), _) => Ok(drop.put_signed(document, signature.as_ref(), expected).await?),
+            (Place::Folder { client, .. }, folder) => {
+                let folder = folder.as_deref().unwrap_or(Path::new("."));
+                into_folder(folder, client, document, signature, expected).await
+            }
+        }
+    }
+}
+
+/// The name of a job's document in a folder.
+fn file(folder: &Path, job: &JobName) -> std::path::PathBuf {
+    folder.join(format!("{job}.toml"))
+}
+
+/// The rules are the drop's: the successor of what is current, and the same again is no error. The signature comes first, so that no
+/// reader sees a new document without it; each file is renamed into its place, whole.
+async fn into_folder(
+    folder: &Path,
+    client: &StaticClient,
+    document: &JobDocument,
+    signature: Option<Signature>,
+    expected: &Precondition,
+) -> Result<Published, PutError> {
+    let _lock = FolderLock::acquire(folder)?;
+    let current = match client.get(None).await? {
+        Fetched::Document(current) => Some(current),
+        Fetched::Absent | Fetched::NotModified => None,
+    };
+    let tag = document.entity_tag();
+    if current.as_ref().is_none_or(|current| current.entity_tag != tag) {
+        let is_expected = match (&current, expected) {
+            (None, Precondition::Nothing) => true,
+            (Some(current), Precondition::Replaces(tag)) => current.entity_tag == *tag,
+            _ => false,
+        };
+        if !is_expected {
+            return Ok(Published::Superseded);
+        }
+        if let Some(current) = current.map(|current| current.document.generation())
+            && document.generation() != current + 1
+        {
+            return Err(PutError::NotTheSuccessor { current, found: document.generation() });
+        }
+    }
+    let path = file(folder, document.job());
+    let mut beside = path.clone().into_os_string();
+    beside.push(SIGNATURE_SUFFIX);
+    if let Some(signature) = signature {
+        write_atomically(Path::new(&beside), format!("{signature}\n").as_bytes())?;
+    }
+    write_atomically(&path, document.text().as_bytes())?;
+    Ok(Published::Stored(tag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use job_config::verify;
+
+    fn document(generation: u64, reason: &str) -> JobDocument {
+        JobDocument::parse(&format!(
+            "format = 1\njob = \"nexmark\"\ngeneration = {generation}\nissued_at = \"2026-01-01T00:00:00Z\"\n\
+             reason = \"{reason}\"\nrestart_mode = \"in-place\"\nparallelism = {{ default = 1, max = 8 }}\n"
+        ))
+        .unwrap()
+    }
+
+    /// Goal: a folder keeps the rules of a drop, and what is in it is signed.
+    #[tokio::test]
+    async fn a_folder_keeps_the_rules_of_a_drop() {
+        let folder = tempfile::tempdir().unwrap();
+        let key_path = folder.path().join("key");
+        keygen::generate(&key_path).unwrap();
+        let shown = folder.path().join("shown");
+        let settings =
+            Drop { folder: Some(shown.clone()), signing_key_file: Some(key_path.clone()), ..Drop::default() };
+        let outlet = Outlet::new(&settings, "nexmark".parse().unwrap()).unwrap();
+        assert_eq!(outlet.current().await.unwrap(), None);
+        let first = document(1, "first");
+        let nothing = Precondition::Nothing;
+        let stored = |document: &JobDocument| Published::Stored(document.entity_tag());
+        assert_eq!(outlet.put(&first, &nothing).await.unwrap(), stored(&first));
+        assert_eq!(outlet.put(&first, &nothing).await.unwrap(), stored(&first));
+        let replaces = Precondition::Replaces(first.entity_tag());
+        assert_eq!(outlet.put(&document(2, "other"), &nothing).await.unwrap(), Published::Superseded);
+        for generation in [1, 3] {
+            let refused = outlet.put(&document(generation, "gap"), &replaces).await;
+            assert!(matches!(refused, Err(PutError::NotTheSuccessor { current: 1, .. })), "{refused:?}");
+        }
+        let second = document(2, "second");
+        assert_eq!(outlet.put(&second, &replaces).await.unwrap(), stored(&second));
+        let bytes = std::fs::read(shown.join("nexmark.toml")).unwrap();
+        assert_eq!(bytes, second.text().as_bytes());
+        let signature = std::fs::read_to_string(shown.join("nexmark.toml.sig")).unwrap();
+        let keys = [keygen::read(&key_path).unwrap().public_key()];
+        assert_eq!(verify(&keys, &bytes, Some(&signature)), Ok(()));
+        assert_eq!(outlet.reports().await.unwrap(), None);
+    }
+}

@@ -1,0 +1,157 @@
+//! Secrets in files: read only if nobody else could have, written so that nobody else can.
+//!
+//! Tokens, signing keys and TLS keys are each one small file. A file that its group or everybody may read has been given
+//! away already, so it is refused instead of used. What a secret is good for, its callers know; here it is a text that does not
+//! show itself in logs. Nothing is encrypted, and nothing is asked of a key store.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// The largest file of secrets that is read: a chain of certificates with its key takes a few KiB.
+const MAX_BYTES: u64 = 256 << 10;
+
+/// The bits of a mode that let anybody but the owner do anything.
+const OTHERS: u32 = 0o077;
+
+/// Why a secret cannot be used. The secret itself is never part of the message.
+#[derive(Debug, Error)]
+pub enum SecretError {
+    /// The file cannot be read or written.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// Others may read or write the file.
+    #[error("{} has mode {mode:03o}, so others than its owner can use it; change the secret, then chmod 600 the file", path.display())]
+    Mode {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// It is a folder, too large, or not text.
+    #[error("{} is not a file of text with at most {MAX_BYTES} bytes", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is a file of that name already.
+    #[error("{} exists and is not overwritten; move it away, or choose another name", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// A text that does not show itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text, for those who need it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// Reads a file that nobody but its owner may read.
+///
+/// # Errors
+/// The file cannot be read, others may use it, or it is not a small text.
+pub fn read(path: &Path) -> Result<Secret, SecretError> {
+    let io = |source| SecretError::Io { action: "read", path: path.to_owned(), source };
+    let content = || SecretError::Content { path: path.to_owned() };
+    let file = File::open(path).map_err(io)?;
+    // Of the open file, not of the name: nobody can put another one in between.
+    let metadata = file.metadata().map_err(io)?;
+    if !metadata.is_file() || metadata.len() > MAX_BYTES {
+        return Err(content());
+    }
+    if metadata.mode() & OTHERS != 0 {
+        return Err(SecretError::Mode { path: path.to_owned(), mode: metadata.mode() & 0o777 });
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(content());
+    }
+    String::from_utf8(bytes).map(Secret).map_err(|_| content())
+}
+
+/// Writes a new file that nobody but its owner may read (mode 600), and has it on the disk when it returns.
+///
+/// # Errors
+/// There is a file of that name, or it cannot be written; what was begun is then removed.
+pub fn write_new(path: &Path, text: &str) -> Result<(), SecretError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let io = |source| SecretError::Io { action: "write", path: path.to_owned(), source };
+    let mut file = options.open(path).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => SecretError::Exists { path: path.to_owned() },
+        _ => io(source),
+    })?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    written.map_err(|source| {
+        // Half a key is worse than none.
+        drop(std::fs::remove_file(path));
+        io(source)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// Goal: what was written is read again by its owner, has tight modes whatever the umask, and is never overwritten.
+    #[test]
+    fn a_secret_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write_new(&path, "hidden").unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        let secret = read(&path).unwrap();
+        assert_eq!(secret.reveal(), "hidden");
+        assert!(!format!("{secret:?}").contains("hidden"));
+        assert!(matches!(write_new(&path, "other"), Err(SecretError::Exists { .. })));
+        assert_eq!(read(&path).unwrap().reveal(), "hidden");
+    }
+
+    /// Goal: a file that anybody else may use is refused with its name, its mode and the remedy.
+    #[test]
+    fn what_others_can_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write_new(&path, "hidden").unwrap();
+        for mode in [0o640, 0o604, 0o620, 0o601, 0o777] {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let message = read(&path).unwrap_err().to_string();
+            for part in ["key", &format!("{mode:o}"), "chmod 600"] {
+                assert!(message.contains(part), "{message}");
+            }
+        }
+        std::fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
+        read(&path).unwrap();
+        assert!(matches!(read(folder.path()), Err(SecretError::Content { .. })));
+        assert!(matches!(read(&folder.path().join("none")), Err(SecretError::Io { .. })));
+    }
+}
