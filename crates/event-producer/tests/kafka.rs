@@ -7,7 +7,8 @@
     reason = "a test says what it expects by failing loudly, also in its helpers"
 )]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ use rdkafka::message::{Message, Timestamp};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::Value;
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -204,6 +206,75 @@ fn a_signal_ends_the_run_with_everything_acknowledged() {
         assert_eq!(output.status.code(), Some(0), "{totals}");
         assert_eq!((&totals["acked"], &totals["in_flight"]), (&totals["emitted"], &Value::from(0)));
     }
+}
+
+/// The body of a page, of a server that closes the connection.
+fn page(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+#[test]
+fn the_metrics_page_follows_the_run() {
+    let broker = broker(&KINDS.map(|kind| (kind, 2)));
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("producer.toml");
+    std::fs::write(&config, "[report]\ninterval_ms = 20\nlisten = \"127.0.0.1:0\"\n").unwrap();
+    let arguments = ["--rate", "5000", "--config", config.to_str().unwrap()];
+    let mut running = Running::start(&mut producer(&broker, &arguments));
+    let line = running.await_line("metrics page");
+    let address = line.rsplit('=').next().unwrap().to_owned();
+    assert_eq!(page(&address, "/healthz"), "ok\n");
+    let start = Instant::now();
+    let acked = |metrics: &str| {
+        let line = metrics.lines().find(|line| line.starts_with("event_producer_acked_total "));
+        line.unwrap().rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    let mut metrics = page(&address, "/metrics");
+    while acked(&metrics) < 500 {
+        assert!(start.elapsed() < DEADLINE, "{metrics}");
+        metrics = page(&address, "/metrics");
+    }
+    for name in ["due_total", "emitted_total", "failed_total 0", "bytes_total", "in_flight"] {
+        assert!(metrics.contains(&format!("\nevent_producer_{name}")), "{name} in {metrics}");
+    }
+    assert!(metrics.contains("event_producer_schedule_delay_seconds{quantile=\"0.99\"}"), "{metrics}");
+    running.signal(Signal::SIGTERM);
+    assert_eq!(running.output().status.code(), Some(0));
+}
+
+#[test]
+fn a_full_queue_is_waited_for_and_nothing_is_lost() {
+    for (bound, waits) in [
+        ("[kafka]\nmax_in_flight = 50\n", true),
+        ("[kafka.properties]\n\"queue.buffering.max.messages\" = \"50\"\n", false),
+    ] {
+        let broker = broker(&KINDS.map(|kind| (kind, 2)));
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("producer.toml");
+        std::fs::write(&config, bound).unwrap();
+        let arguments = ["--events", "2000", "--max", "--config", config.to_str().unwrap()];
+        let output = producer(&broker, &arguments).output().unwrap();
+        let totals = totals(&output);
+        assert_eq!(output.status.code(), Some(0), "{totals}");
+        assert_eq!((&totals["emitted"], &totals["acked"]), (&2_000.into(), &2_000.into()), "{bound}");
+        assert_eq!(totals["queue_waits"].as_u64().unwrap() > 0, waits, "{bound}: {totals}");
+    }
+}
+
+#[test]
+fn a_client_that_has_failed_for_good_ends_the_run() {
+    let broker = broker(&KINDS.map(|kind| (kind, 1)));
+    let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED; 100];
+    broker.request_errors(RDKafkaApiKey::InitProducerId, &refused);
+    let output = producer(&broker, &["--rate", "1000"]).output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("event-producer: the Kafka client has failed for good: "), "{message}");
 }
 
 #[test]
