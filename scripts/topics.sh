@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# The topics of both benchmarks: `scripts/topics.sh create|delete|describe [--bootstrap-servers LIST] [--benchmark nexmark|psm]`;
+# create also takes --partitions N and --replication N, and --help tells the rest. Builds the event producer first if need be.
+
+source "$(dirname "$0")/common.sh"
+need cargo "install Rust 1.90 or newer from your distribution or with rustup"
+cargo build --quiet --locked --package event-producer --bin event-producer
+exec "${CARGO_TARGET_DIR:-target}/debug/event-producer" topics "$@"
