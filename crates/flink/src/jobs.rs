@@ -170,6 +170,10 @@ pub struct Checkpoints {
     pub failed: u64,
     /// The full size of the newest completed checkpoint, in bytes.
     pub state_size_bytes: Option<u64>,
+    /// What the newest completed checkpoint has written itself, in bytes: less than its full size if it is incremental.
+    pub checkpointed_size_bytes: Option<u64>,
+    /// The number of the newest completed checkpoint.
+    pub newest_id: Option<u64>,
     /// How long the newest completed checkpoint took, in milliseconds.
     pub duration_ms: Option<u64>,
     /// Where the newest savepoint lies.
@@ -244,6 +248,8 @@ impl Client {
             completed: answer.counts.completed,
             failed: answer.counts.failed,
             state_size_bytes: completed.as_ref().map(|c| c.state_size),
+            checkpointed_size_bytes: completed.as_ref().and_then(|c| c.checkpointed_size),
+            newest_id: completed.as_ref().map(|c| c.id),
             duration_ms: completed.as_ref().map(|c| c.end_to_end_duration),
             latest_savepoint: answer.latest.savepoint.and_then(|s| s.external_path),
             newest_state,
@@ -322,6 +328,7 @@ struct Completed {
     discarded: bool,
     #[serde(default)]
     state_size: u64,
+    checkpointed_size: Option<u64>,
     #[serde(default)]
     end_to_end_duration: u64,
     external_path: Option<String>,
