@@ -19,6 +19,7 @@ pub fn programs() -> Vec<Command> {
         ("config-drop", config_drop::Args::command()),
         ("event-producer", event_producer::Arguments::command()),
         ("rescaler", rescaler::Arguments::command()),
+        ("state-probe", state_probe::Arguments::command()),
         ("testbed", testbed::cli::Arguments::command()),
     ];
     commands.into_iter().map(|(name, command)| command.name(name).bin_name(name)).collect()

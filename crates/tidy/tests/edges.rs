@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Every crate with the crates of ours that its library or program may use.
-const EDGES: [(&str, &[&str]); 20] = [
+const EDGES: [(&str, &[&str]); 21] = [
     // Bytes, text and decisions: no effects of any kind.
     ("events", &[]),
     ("job-config", &[]),
@@ -40,11 +40,15 @@ const EDGES: [(&str, &[&str]); 20] = [
             "whisper",
         ],
     ),
+    ("state-probe", &["flink", "version"]),
     // … but the testbed is also a library, on which the demo and the end-to-end tests stand.
     ("testbed", &["flink", "version"]),
     ("demo", &["drop-client", "flink", "job-config", "scaling", "telemetry", "testbed", "version"]),
     // The pages are made from the command lines of all programs.
-    ("manual", &["config-agent", "config-drop", "event-producer", "rescaler", "testbed", "version"]),
+    (
+        "manual",
+        &["config-agent", "config-drop", "event-producer", "rescaler", "state-probe", "testbed", "version"],
+    ),
     ("tidy", &[]),
 ];
 

@@ -1,0 +1,145 @@
+//! What is known now: the newest look at each source, and counts. Read by the pages.
+//!
+//! A source whose newest look failed has no figures here, however good the one before was.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::config::SourceConfig;
+use crate::host::HostFigures;
+use crate::sample::{Kind, Sample};
+
+/// One source as it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) job: String,
+    /// The newest look; `None` before the first has ended.
+    pub(crate) newest: Option<(Instant, Result<Sample, String>)>,
+    /// Looks that gave figures.
+    pub(crate) samples: u64,
+    /// Looks that failed.
+    pub(crate) failures: u64,
+}
+
+/// Lines for carbon.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct GraphiteCounts {
+    pub(crate) is_connected: bool,
+    pub(crate) buffered: usize,
+    pub(crate) sent: u64,
+    /// Given up because the buffer was full.
+    pub(crate) dropped: u64,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    standings: Vec<Standing>,
+    host: Option<HostFigures>,
+    graphite: Option<GraphiteCounts>,
+    lines_dropped: u64,
+}
+
+/// Shared by everything that runs.
+#[derive(Debug)]
+pub(crate) struct Board {
+    inner: Mutex<Inner>,
+}
+
+/// A source on the page `/samples`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Shown {
+    name: String,
+    source: Kind,
+    job: String,
+    /// How long ago the newest look ended, in milliseconds; `null` before the first.
+    age_ms: Option<u64>,
+    /// Its figures; `null` if it failed.
+    sample: Option<Sample>,
+    /// Why it failed.
+    error: Option<String>,
+}
+
+impl Board {
+    pub(crate) fn new(sources: &[SourceConfig]) -> Self {
+        let standing = |source: &SourceConfig| Standing {
+            name: source.name.clone(),
+            kind: source.what.kind(),
+            job: source.job.clone(),
+            newest: None,
+            samples: 0,
+            failures: 0,
+        };
+        let standings = sources.iter().map(standing).collect();
+        Self { inner: Mutex::new(Inner { standings, ..Inner::default() }) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a look; gives how the one before it went.
+    pub(crate) fn note(&self, name: &str, look: Result<Sample, String>) -> Option<Result<Sample, String>> {
+        let mut inner = self.lock();
+        let standing = inner.standings.iter_mut().find(|standing| standing.name == name)?;
+        *(if look.is_ok() { &mut standing.samples } else { &mut standing.failures }) += 1;
+        standing.newest.replace((Instant::now(), look)).map(|(_, before)| before)
+    }
+
+    pub(crate) fn note_host(&self, figures: HostFigures) {
+        self.lock().host = Some(figures);
+    }
+
+    pub(crate) fn note_graphite(&self, counts: GraphiteCounts) {
+        self.lock().graphite = Some(counts);
+    }
+
+    /// Counts a line of JSON that nobody took in time; gives how many there were before.
+    pub(crate) fn note_dropped_line(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.lines_dropped += 1;
+        inner.lines_dropped - 1
+    }
+
+    pub(crate) fn standings(&self) -> Vec<Standing> {
+        self.lock().standings.clone()
+    }
+
+    pub(crate) fn host(&self) -> Option<HostFigures> {
+        self.lock().host.clone()
+    }
+
+    pub(crate) fn graphite(&self) -> Option<GraphiteCounts> {
+        self.lock().graphite
+    }
+
+    pub(crate) fn lines_dropped(&self) -> u64 {
+        self.lock().lines_dropped
+    }
+
+    pub(crate) fn shown(&self) -> Vec<Shown> {
+        self.standings().into_iter().map(Shown::from).collect()
+    }
+}
+
+impl From<Standing> for Shown {
+    fn from(standing: Standing) -> Self {
+        let age = standing.newest.as_ref().map(|(at, _)| at.elapsed());
+        let (sample, error) = match standing.newest {
+            Some((_, Ok(sample))) => (Some(sample), None),
+            Some((_, Err(reason))) => (None, Some(reason)),
+            None => (None, None),
+        };
+        Self {
+            name: standing.name,
+            source: standing.kind,
+            job: standing.job,
+            age_ms: age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+            sample,
+            error,
+        }
+    }
+}

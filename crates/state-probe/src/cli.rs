@@ -1,0 +1,207 @@
+//! The command line: flags over the configuration file, and how failures are told.
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, ConfigError, OneOrMore, Written, WrittenSource};
+use crate::once::{self, Form};
+use crate::sample::Kind;
+
+/// How long threads that hang in the system (a dead network folder, a closed terminal) may hold up the end.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Tells what a job's state weighs: by a command, by WebHDFS, from Flink, in a folder.
+#[derive(Debug, Parser)]
+#[command(version = version::VERSION)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Look once, print, and end: exit code 0 with figures, 1 without.
+    Once(Once),
+    /// Look again and again; samples go to standard output, Graphite and the page /metrics.
+    Run(Run),
+}
+
+#[derive(Debug, Args)]
+struct Once {
+    #[command(flatten)]
+    what: Sources,
+    /// The form of the answer.
+    #[arg(long, value_enum, default_value = "text")]
+    output: Form,
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    #[command(flatten)]
+    what: Sources,
+    /// Time from one look to the next, in milliseconds.
+    #[arg(long, value_name = "MS")]
+    interval_ms: Option<u64>,
+    /// Where the pages are; the default is 127.0.0.1:8480.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Carbon to send to, in Graphite's plaintext protocol.
+    #[arg(long, value_name = "HOST:PORT")]
+    graphite: Option<String>,
+}
+
+/// Where to look: the sources of a file, or one from flags.
+#[derive(Debug, Args)]
+struct Sources {
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Check the configuration and do nothing else.
+    #[arg(long)]
+    check_config: bool,
+    /// Look at this source instead of those of the file; the flags below describe it.
+    #[arg(long, value_enum, value_name = "KIND")]
+    source: Option<Kind>,
+    /// command: what to run, split like a shell would [default: hdfs dfs -du -s PATH]
+    #[arg(long, value_name = "LINE", requires = "source")]
+    command: Option<String>,
+    /// command, webhdfs, local: the path.
+    #[arg(long, value_name = "PATH", requires = "source")]
+    path: Option<String>,
+    /// webhdfs: a NameNode, may be repeated [default: http://127.0.0.1:9870]; flink: the JobManager [default:
+    /// http://127.0.0.1:8081]
+    #[arg(long, value_name = "URL", requires = "source")]
+    url: Vec<String>,
+    /// webhdfs: the user to be.
+    #[arg(long, value_name = "NAME", requires = "source")]
+    user: Option<String>,
+    /// webhdfs: certificates (PEM) to trust instead of the system's.
+    #[arg(long, value_name = "FILE", requires = "source")]
+    ca_file: Option<PathBuf>,
+    /// The job whose state it is; flink: the job to look for, by name or id [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    job: Option<String>,
+    /// How long a look may take, in milliseconds.
+    #[arg(long, value_name = "MS", requires = "source")]
+    timeout_ms: Option<u64>,
+}
+
+impl Sources {
+    fn written(&self) -> Result<Written, ConfigError> {
+        let mut written = self.config.as_deref().map_or_else(|| Ok(Written::default()), Written::load)?;
+        written.job = self.job.clone().unwrap_or(written.job);
+        if let Some(kind) = self.source {
+            let one_or_more = match self.url.as_slice() {
+                [] => None,
+                [url] => Some(OneOrMore::One(url.clone())),
+                urls => Some(OneOrMore::More(urls.to_vec())),
+            };
+            written.source = vec![WrittenSource {
+                kind: Some(kind),
+                job: self.job.clone(),
+                timeout_ms: self.timeout_ms,
+                command: self.command.clone().map(OneOrMore::One),
+                path: self.path.clone(),
+                url: one_or_more,
+                user: self.user.clone(),
+                ca_file: self.ca_file.clone(),
+                ..WrittenSource::default()
+            }];
+        }
+        Ok(written)
+    }
+
+    fn check(&self, written: Written) -> Result<Config, ConfigError> {
+        let origin = self
+            .config
+            .as_ref()
+            .map_or_else(|| "the command line".to_owned(), |path| path.display().to_string());
+        written.check(&origin)
+    }
+}
+
+impl Run {
+    fn config(&self) -> Result<Config, ConfigError> {
+        let mut written = self.what.written()?;
+        written.interval_ms = self.interval_ms.unwrap_or(written.interval_ms);
+        written.http.listen = self.listen.unwrap_or(written.http.listen);
+        if let Some(address) = &self.graphite {
+            written.graphite.enabled = true;
+            written.graphite.address.clone_from(address);
+        }
+        self.what.check(written)
+    }
+}
+
+/// Does what was asked and tells failures: exit code 2 for bad usage or configuration, 1 otherwise.
+pub fn main_with(arguments: Arguments) -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let is_terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(is_terminal)
+        .init();
+    match start(arguments.action) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            // Nothing is left to be done if even standard error is closed.
+            drop(writeln!(std::io::stderr(), "state-probe: {error:#}"));
+            ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
+        }
+    }
+}
+
+fn start(action: Action) -> anyhow::Result<bool> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")?;
+    let result = runtime.block_on(async {
+        match action {
+            Action::Once(once) => {
+                let config = once.what.check(once.what.written()?)?;
+                if once.what.check_config { Ok(true) } else { once::once(config, once.output).await }
+            }
+            Action::Run(run) => {
+                let config = run.config()?;
+                if run.what.check_config { Ok(true) } else { run_until_asked(config).await.map(|()| true) }
+            }
+        }
+    });
+    runtime.shutdown_timeout(FAREWELL);
+    result
+}
+
+async fn run_until_asked(config: Config) -> anyhow::Result<()> {
+    tracing::info!(?config, "effective configuration");
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let listener = if config.http.enabled {
+        let address = config.http.listen;
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen on {address}; is another process there? (http.listen)")
+        })?;
+        tracing::info!(address = %listener.local_addr()?, "listening");
+        Some(listener)
+    } else {
+        None
+    };
+    crate::run(config, listener, shutdown).await
+}

@@ -1,0 +1,370 @@
+//! The configuration: as written in TOML ([`Written`]), then checked as a whole ([`Config`]).
+//!
+//! All problems are told at once, each with its key and what would be right. `configs/state-probe.toml` documents the keys.
+
+mod source;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::series::{Template, TemplateError};
+
+pub use source::{OneOrMore, SourceConfig, What, WrittenSource};
+
+/// Sources of one probe. Each has a task and some series of its own.
+const SOURCES_MAX: usize = 64;
+
+/// Why a configuration cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: cannot be read; name another file with --config", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong type.
+    #[error("{}: not a configuration of the state probe", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// Values that cannot be used, all of them at once.
+    #[error("{origin}: {}", problems.join("; "))]
+    Values {
+        /// The file, or the command line.
+        origin: String,
+        /// `key: what would be right`, one per problem.
+        problems: Vec<String>,
+    },
+}
+
+/// The configuration as written. Fields are as in `configs/state-probe.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Written {
+    /// The job whose state is looked at.
+    pub job: String,
+    /// Time from one look to the next, in milliseconds.
+    pub interval_ms: u64,
+    /// What is looked at.
+    pub source: Vec<WrittenSource>,
+    /// Whether each sample is a line of JSON on standard output.
+    pub json_lines: bool,
+    /// `[http]`
+    pub http: Http,
+    /// `[graphite]`
+    pub graphite: Graphite,
+    /// `[series]`
+    pub series: Series,
+    /// `[host]`
+    pub host: Host,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self {
+            job: "nexmark".to_owned(),
+            interval_ms: 60_000,
+            source: Vec::new(),
+            json_lines: true,
+            http: Http::default(),
+            graphite: Graphite::default(),
+            series: Series::default(),
+            host: Host::default(),
+        }
+    }
+}
+
+/// `[http]`: the pages `/metrics`, `/samples` and `/healthz`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Whether there are any.
+    pub enabled: bool,
+    /// Where.
+    pub listen: SocketAddr,
+    /// Connections at a time.
+    pub connections_max: usize,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { enabled: true, listen: SocketAddr::from(([127, 0, 0, 1], 8480)), connections_max: 64 }
+    }
+}
+
+/// `[graphite]`: the plaintext protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Graphite {
+    /// Whether samples are sent.
+    pub enabled: bool,
+    /// `host:port` of carbon.
+    pub address: String,
+    /// Lines kept while carbon cannot be reached; then the oldest go.
+    pub buffer_lines: usize,
+    /// Of one connection attempt, and of one write, in milliseconds.
+    pub timeout_ms: u64,
+    /// The first pause after a failure, in milliseconds; each further one is twice as long.
+    pub backoff_ms: u64,
+    /// The longest pause, in milliseconds.
+    pub backoff_max_ms: u64,
+}
+
+impl Default for Graphite {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            address: "127.0.0.1:2003".to_owned(),
+            buffer_lines: 10_000,
+            timeout_ms: 5_000,
+            backoff_ms: 500,
+            backoff_max_ms: 30_000,
+        }
+    }
+}
+
+/// `[series]`: what the series are called.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Series {
+    /// Graphite name of a figure of a source.
+    pub state: String,
+    /// Graphite name of a figure of the host.
+    pub host: String,
+    /// How every Prometheus series begins.
+    pub prometheus_prefix: String,
+}
+
+impl Default for Series {
+    fn default() -> Self {
+        Self {
+            state: "rescaler.{job}.state.{name}.{figure}".to_owned(),
+            host: "rescaler.hosts.{host}.{figure}".to_owned(),
+            prometheus_prefix: "state_probe".to_owned(),
+        }
+    }
+}
+
+/// `[host]`: figures of the machine itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Host {
+    /// Whether they are taken.
+    pub enabled: bool,
+    /// Its name in series; empty: the system's.
+    pub name: String,
+    /// Time from one look to the next, in milliseconds.
+    pub interval_ms: u64,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self { enabled: false, name: String::new(), interval_ms: 10_000 }
+    }
+}
+
+/// A checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What is looked at; at least one.
+    pub sources: Vec<SourceConfig>,
+    /// Whether each sample is a line of JSON on standard output.
+    pub json_lines: bool,
+    /// The pages.
+    pub http: Http,
+    /// Carbon.
+    pub graphite: Graphite,
+    /// Graphite name of a figure of a source.
+    pub state_series: Template,
+    /// Graphite name of a figure of the host.
+    pub host_series: Template,
+    /// How every Prometheus series begins.
+    pub prometheus_prefix: String,
+    /// The machine itself; `None`: not looked at.
+    pub host: Option<Host>,
+}
+
+impl Written {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`] and [`ConfigError::Syntax`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        toml::from_str(&text)
+            .map_err(|source| ConfigError::Syntax { path: path.to_owned(), source: Box::new(source) })
+    }
+
+    /// Checks everything; `origin` is the file, or what stands for it in messages.
+    ///
+    /// # Errors
+    /// [`ConfigError::Values`] with every problem.
+    pub fn check(self, origin: &str) -> Result<Config, ConfigError> {
+        let mut problems = self.problems();
+        let sources = self.sources(&mut problems);
+        let state = Template::parse(&self.series.state, &["job", "name", "source", "figure"]);
+        let host = Template::parse(&self.series.host, &["host", "figure"]);
+        let mut template = |key: &str, template: Result<Template, TemplateError>| {
+            template.map_err(|error| problems.push(format!("series.{key}: {error}"))).ok()
+        };
+        let (state, host) = (template("state", state), template("host", host));
+        if let Some(state) = &state {
+            problems.extend(collision(state, &sources));
+        }
+        match (state, host) {
+            (Some(state_series), Some(host_series)) if problems.is_empty() => Ok(Config {
+                sources,
+                json_lines: self.json_lines,
+                http: self.http,
+                graphite: self.graphite,
+                state_series,
+                host_series,
+                prometheus_prefix: self.series.prometheus_prefix,
+                host: Some(self.host).filter(|host| host.enabled),
+            }),
+            _ => Err(ConfigError::Values { origin: origin.to_owned(), problems }),
+        }
+    }
+
+    fn sources(&self, problems: &mut Vec<String>) -> Vec<SourceConfig> {
+        let mut sources: Vec<SourceConfig> = Vec::new();
+        for (index, written) in self.source.iter().enumerate() {
+            match written.check(&self.job, self.interval_ms) {
+                Ok(source) if sources.iter().any(|other| other.name == source.name) => problems.push(
+                    format!("source {}: a second one named {:?}; give it a name", index + 1, source.name),
+                ),
+                Ok(source) => sources.push(source),
+                Err(of_source) => {
+                    let place = |problem| format!("source {}: {problem}", index + 1);
+                    problems.extend(of_source.into_iter().map(place));
+                }
+            }
+        }
+        sources
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let range = |value: u64, least: u64, most: u64| (least..=most).contains(&value);
+        let prefix = &self.series.prometheus_prefix;
+        let is_prefix = prefix.starts_with(|c: char| c.is_ascii_alphabetic())
+            && prefix.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let address = self.graphite.address.rsplit_once(':');
+        let is_address = address.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        let graphite = &self.graphite;
+        let checks = [
+            (!self.source.is_empty(), "source: nothing to look at; add a [[source]], or use --source"),
+            (self.source.len() <= SOURCES_MAX, "source: at most 64"),
+            (!self.job.is_empty(), "job: must not be empty"),
+            (range(self.interval_ms, 100, 86_400_000), "interval_ms: give a number from 100 to 86400000"),
+            (
+                range(self.host.interval_ms, 100, 86_400_000),
+                "host.interval_ms: give a number from 100 to 86400000",
+            ),
+            (
+                range(self.http.connections_max as u64, 1, 10_000),
+                "http.connections_max: give a number from 1 to 10000",
+            ),
+            (is_address, "graphite.address: write it as host:port"),
+            (
+                range(graphite.buffer_lines as u64, 1, 10_000_000),
+                "graphite.buffer_lines: give a number from 1 to 10000000",
+            ),
+            (range(graphite.timeout_ms, 1, 600_000), "graphite.timeout_ms: give a number from 1 to 600000"),
+            (range(graphite.backoff_ms, 1, 600_000), "graphite.backoff_ms: give a number from 1 to 600000"),
+            (
+                range(graphite.backoff_max_ms, graphite.backoff_ms, 3_600_000),
+                "graphite.backoff_max_ms: give a number from graphite.backoff_ms to 3600000",
+            ),
+            (is_prefix, "series.prometheus_prefix: letters, digits and _, beginning with a letter"),
+        ];
+        checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned()).collect()
+    }
+}
+
+/// Two sources whose figures would be one series.
+fn collision(state: &Template, sources: &[SourceConfig]) -> Option<String> {
+    let mut names: Vec<String> = sources.iter().map(|source| source.series(state, "size_bytes")).collect();
+    names.sort();
+    let twice = names.windows(2).find(|pair| pair[0] == pair[1])?;
+    Some(format!("series.state: two sources would both be {:?}; use {{name}} in it", twice[0]))
+}
+
+impl Config {
+    /// Pause between a failed connection to carbon and the next.
+    pub(crate) fn backoff(&self) -> (Duration, Duration) {
+        (Duration::from_millis(self.graphite.backoff_ms), Duration::from_millis(self.graphite.backoff_max_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../../configs/state-probe.toml");
+
+    fn check(text: &str) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("probe.toml");
+        std::fs::write(&path, text).unwrap();
+        Written::load(&path)?.check("probe.toml")
+    }
+
+    /// Goal: the commented file is valid and states the defaults, and each source that it shows in comments is valid too.
+    #[test]
+    fn the_commented_file_states_the_defaults() {
+        let example: Written = toml::from_str(EXAMPLE).unwrap();
+        let default = Written::default();
+        assert_eq!(
+            (example.job, example.interval_ms, example.json_lines, example.http),
+            (default.job, default.interval_ms, default.json_lines, default.http)
+        );
+        assert_eq!(
+            (example.graphite, example.series, example.host),
+            (default.graphite, default.series, default.host)
+        );
+        let uncommented: String =
+            EXAMPLE.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
+        assert_eq!(check(&uncommented).unwrap().sources.len(), 4, "{uncommented}");
+        assert_eq!(check(EXAMPLE).unwrap().sources.len(), 1);
+    }
+
+    /// Goal: every mistake is refused with file, key and remedy, all of them at once.
+    #[test]
+    fn mistakes_are_named_together() {
+        let source = "[[source]]\nkind = \"local\"\npath = \"/x\"\n";
+        let cases: [(&str, &[&str]); 9] = [
+            ("speed = 3", &["probe.toml", "speed"]),
+            ("", &["source: nothing to look at", "--source"]),
+            (
+                "interval_ms = 1\n[host]\ninterval_ms = 0",
+                &["interval_ms: give", "host.interval_ms: give", "source:"],
+            ),
+            ("[[source]]\nkind = \"nfs\"", &["nfs", "webhdfs"]),
+            (&format!("{source}{source}"), &["source 2", "a second one named \"local\""]),
+            (&format!("{source}[graphite]\naddress = \"carbon\""), &["graphite.address", "host:port"]),
+            (&format!("{source}[series]\nstate = \"a.{{jop}}\""), &["series.state", "{jop}", "{job}"]),
+            (
+                &format!("{source}{source}name = \"b\"\n[series]\nstate = \"{{job}}.{{figure}}\""),
+                &["series.state", "\"nexmark.size_bytes\"", "{name}"],
+            ),
+            (&format!("{source}[series]\nprometheus_prefix = \"1\""), &["series.prometheus_prefix"]),
+        ];
+        for (text, expected) in cases {
+            let message = format!("{:#}", anyhow::Error::from(check(text).unwrap_err()));
+            expected.iter().for_each(|part| assert!(message.contains(part), "{text:?} gave {message:?}"));
+        }
+    }
+}

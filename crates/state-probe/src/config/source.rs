@@ -1,0 +1,291 @@
+//! One source: as written in a `[[source]]` table or in flags, then checked. Keys of other kinds are refused.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use url::Url;
+
+use crate::sample::Kind;
+use crate::series::Template;
+use crate::source::webhdfs::WebhdfsConfig;
+
+/// How long a look may take by default. `hdfs dfs` starts a JVM, and a NameNode that collects garbage may be silent for long.
+const COMMAND_TIMEOUT_MS: u64 = 60_000;
+const OTHER_TIMEOUT_MS: u64 = 10_000;
+/// What a walk of a local folder counts at the most by default.
+const ENTRIES_MAX: u64 = 1_000_000;
+
+/// A single value, or a list of them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMore {
+    /// One text.
+    One(String),
+    /// Several.
+    More(Vec<String>),
+}
+
+/// A source as written; which keys it may have depends on its kind.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WrittenSource {
+    /// What kind of source it is.
+    pub kind: Option<Kind>,
+    /// Its name in samples and series; by default its kind.
+    pub name: Option<String>,
+    /// The job whose state it is; by default the probe's. Kind `flink`: the job to look for.
+    pub job: Option<String>,
+    /// Time from one look to the next, in milliseconds; by default the probe's.
+    pub interval_ms: Option<u64>,
+    /// How long one look may take (`webhdfs`: with each NameNode), in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// `command`: the command, one text that is split like a shell would, or a list of arguments.
+    pub command: Option<OneOrMore>,
+    /// `command`, `webhdfs`, `local`: the path.
+    pub path: Option<String>,
+    /// `webhdfs`: addresses of the NameNodes. `flink`: that of the REST interface.
+    pub url: Option<OneOrMore>,
+    /// `webhdfs`: the user to be.
+    pub user: Option<String>,
+    /// `webhdfs`: certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// `local`: files and folders that a walk counts at the most.
+    pub entries_max: Option<u64>,
+}
+
+/// A checked source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceConfig {
+    /// Its name in samples and series.
+    pub name: String,
+    /// The job whose state it is.
+    pub job: String,
+    /// Time from one look to the next.
+    pub interval: Duration,
+    /// How long one look (or its conversation with one NameNode) may take.
+    pub timeout: Duration,
+    /// What is looked at.
+    pub what: What,
+}
+
+/// What a source looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// A command that prints what `du` prints.
+    Command {
+        /// Program and arguments.
+        argv: Vec<String>,
+    },
+    /// The HTTP interface of HDFS.
+    Webhdfs(WebhdfsConfig),
+    /// Flink's checkpoint statistics.
+    Flink {
+        /// The REST interface.
+        url: String,
+        /// Name or id of the job; `None`: the only one.
+        job: Option<String>,
+    },
+    /// A local folder.
+    Local {
+        /// The folder.
+        path: PathBuf,
+        /// What a walk counts at the most.
+        entries_max: u64,
+    },
+}
+
+impl What {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Command { .. } => Kind::Command,
+            Self::Webhdfs(_) => Kind::Webhdfs,
+            Self::Flink { .. } => Kind::Flink,
+            Self::Local { .. } => Kind::Local,
+        }
+    }
+}
+
+impl SourceConfig {
+    /// The Graphite series of one figure of this source.
+    pub fn series(&self, template: &Template, figure: &str) -> String {
+        let source = self.what.kind().as_str();
+        template.fill(&[("job", &self.job), ("name", &self.name), ("source", source), ("figure", figure)])
+    }
+}
+
+impl WrittenSource {
+    /// Checks a source; job and interval are what it has if it does not say otherwise.
+    ///
+    /// # Errors
+    /// Every problem, as `key: what would be right`.
+    pub fn check(&self, job: &str, interval_ms: u64) -> Result<SourceConfig, Vec<String>> {
+        let Some(kind) = self.kind else {
+            return Err(vec!["kind: say command, webhdfs, flink or local".to_owned()]);
+        };
+        let mut problems = self.foreign_keys(kind);
+        let what = match kind {
+            Kind::Command => self.command(),
+            Kind::Webhdfs => self.webhdfs(),
+            Kind::Flink => self.flink(),
+            Kind::Local => self.local(),
+        };
+        let what = what.map_err(|problem| problems.push(problem)).ok();
+        let timeout_ms = if kind == Kind::Command { COMMAND_TIMEOUT_MS } else { OTHER_TIMEOUT_MS };
+        let mut milliseconds = |key: &str, value: u64, least: u64| {
+            if !(least..=86_400_000).contains(&value) {
+                problems.push(format!("{key}: give a number from {least} to 86400000"));
+            }
+            Duration::from_millis(value)
+        };
+        let timeout = milliseconds("timeout_ms", self.timeout_ms.unwrap_or(timeout_ms), 1);
+        let interval = milliseconds("interval_ms", self.interval_ms.unwrap_or(interval_ms), 100);
+        let name = self.name.clone().unwrap_or_else(|| kind.to_string());
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if name.is_empty() || !name.chars().all(is_name) {
+            problems.push("name: letters, digits, - and _ only".to_owned());
+        }
+        match what {
+            Some(what) if problems.is_empty() => {
+                let job = self.job.clone().unwrap_or_else(|| job.to_owned());
+                Ok(SourceConfig { name, job, interval, timeout, what })
+            }
+            _ => Err(problems),
+        }
+    }
+
+    fn foreign_keys(&self, kind: Kind) -> Vec<String> {
+        let keys: [(&str, bool, &[Kind]); 6] = [
+            ("command", self.command.is_some(), &[Kind::Command]),
+            ("path", self.path.is_some(), &[Kind::Command, Kind::Webhdfs, Kind::Local]),
+            ("url", self.url.is_some(), &[Kind::Webhdfs, Kind::Flink]),
+            ("user", self.user.is_some(), &[Kind::Webhdfs]),
+            ("ca_file", self.ca_file.is_some(), &[Kind::Webhdfs]),
+            ("entries_max", self.entries_max.is_some(), &[Kind::Local]),
+        ];
+        let foreign = keys.iter().filter(|(_, is_set, kinds)| *is_set && !kinds.contains(&kind));
+        foreign
+            .map(|(key, ..)| format!("{key}: a source of kind {kind} has no such key, remove it"))
+            .collect()
+    }
+
+    fn command(&self) -> Result<What, String> {
+        let argv = match (&self.command, &self.path) {
+            (Some(_), Some(_)) => return Err("path: belongs into the command, remove it".to_owned()),
+            (Some(OneOrMore::More(words)), None) => words.clone(),
+            (Some(OneOrMore::One(line)), None) => {
+                shlex::split(line).ok_or("command: a quote is not closed, or a \\ ends it")?
+            }
+            (None, Some(path)) if path.starts_with('/') || path.contains("://") => {
+                ["hdfs", "dfs", "-du", "-s", path].map(str::to_owned).into()
+            }
+            (None, Some(_)) => return Err("path: must begin with / or hdfs://".to_owned()),
+            (None, None) => return Err("command: give one, or a path for hdfs dfs -du -s".to_owned()),
+        };
+        if argv.first().is_none_or(String::is_empty) {
+            return Err("command: is empty; the first word is the program".to_owned());
+        }
+        Ok(What::Command { argv })
+    }
+
+    fn webhdfs(&self) -> Result<What, String> {
+        let path = self.path.clone().ok_or("path: say which path of HDFS, for example /flink/checkpoints")?;
+        if !path.starts_with('/') || path.split('/').any(|part| matches!(part, "." | "..")) {
+            return Err("path: must begin with / and have no . or .. in it".to_owned());
+        }
+        let urls = match self.url.clone().unwrap_or(OneOrMore::One("http://127.0.0.1:9870".to_owned())) {
+            OneOrMore::One(url) => vec![url],
+            OneOrMore::More(urls) => urls,
+        };
+        let urls: Option<Vec<Url>> = urls.iter().map(|url| http_url(url)).collect();
+        let urls = urls.filter(|urls| !urls.is_empty() && urls.len() <= 16);
+        let urls = urls.ok_or("url: write each as http://namenode:9870; up to 16")?;
+        Ok(What::Webhdfs(WebhdfsConfig {
+            urls,
+            path,
+            user: self.user.clone(),
+            ca_file: self.ca_file.clone(),
+        }))
+    }
+
+    fn flink(&self) -> Result<What, String> {
+        let url = match self.url.clone() {
+            None => "http://127.0.0.1:8081".to_owned(),
+            Some(OneOrMore::One(url)) => url,
+            Some(OneOrMore::More(_)) => return Err("url: one address only for kind flink".to_owned()),
+        };
+        http_url(&url).ok_or("url: write it as http://jobmanager:8081")?;
+        Ok(What::Flink { url, job: self.job.clone() })
+    }
+
+    fn local(&self) -> Result<What, String> {
+        let path = self.path.clone().filter(|path| !path.is_empty()).ok_or("path: say which folder")?;
+        let entries_max = self.entries_max.unwrap_or(ENTRIES_MAX);
+        if entries_max == 0 {
+            return Err("entries_max: must be above 0".to_owned());
+        }
+        Ok(What::Local { path: PathBuf::from(path), entries_max })
+    }
+}
+
+fn http_url(text: &str) -> Option<Url> {
+    let url: Url = text.parse().ok()?;
+    (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<SourceConfig, Vec<String>> {
+        toml::from_str::<WrittenSource>(text).unwrap().check("nexmark", 60_000)
+    }
+
+    fn argv(text: &str) -> Vec<String> {
+        match parse(text).unwrap().what {
+            What::Command { argv } => argv,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Goal: a command is split like a shell would split it, and the default one is made of the path alone.
+    #[test]
+    fn commands_are_split_without_a_shell() {
+        let default = argv("kind = \"command\"\npath = \"/flink/my job\"");
+        assert_eq!(default, ["hdfs", "dfs", "-du", "-s", "/flink/my job"]);
+        let line = argv(
+            r#"kind = "command"
+            command = "sh -c 'echo 10 30 /x' \"a b\" c\\ d $HOME""#,
+        );
+        assert_eq!(line, ["sh", "-c", "echo 10 30 /x", "a b", "c d", "$HOME"]);
+        assert_eq!(argv("kind = \"command\"\ncommand = [\"du\", \"-sb\", \"/a b\"]"), ["du", "-sb", "/a b"]);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, expected) in [
+            ("", "kind: say"),
+            ("kind = \"command\"", "command: give one"),
+            ("kind = \"command\"\ncommand = \"sh -c 'echo\"", "quote"),
+            ("kind = \"command\"\ncommand = \"\"", "is empty"),
+            ("kind = \"command\"\ncommand = []", "is empty"),
+            ("kind = \"command\"\ncommand = \"x\"\npath = \"/x\"", "path: belongs"),
+            ("kind = \"command\"\npath = \"x\"", "must begin with /"),
+            ("kind = \"webhdfs\"", "path: say which"),
+            ("kind = \"webhdfs\"\npath = \"/a/../b\"", ".."),
+            ("kind = \"webhdfs\"\npath = \"/x\"\nurl = \"nn:9870\"", "url: write"),
+            ("kind = \"webhdfs\"\npath = \"/x\"\nurl = []", "url: write"),
+            ("kind = \"flink\"\npath = \"/x\"", "path: a source of kind flink has no such key"),
+            ("kind = \"flink\"\nurl = \"localhost\"", "url: write"),
+            ("kind = \"local\"", "path: say which folder"),
+            ("kind = \"local\"\npath = \"/x\"\nname = \"a.b\"", "name: letters"),
+            ("kind = \"local\"\npath = \"/x\"\ntimeout_ms = 0", "timeout_ms: give"),
+            ("kind = \"local\"\npath = \"/x\"\ninterval_ms = 5", "interval_ms: give"),
+            ("kind = \"local\"\npath = \"/x\"\nentries_max = 0", "entries_max"),
+        ] {
+            let problems = parse(text).unwrap_err().join("; ");
+            assert!(problems.contains(expected), "{text:?} gave {problems:?}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Figures of the machine itself, for hosts without another agent. Off by default.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use sysinfo::{Networks, System};
+
+/// The machine at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct HostFigures {
+    /// Its name.
+    pub(crate) host: String,
+    /// When, in milliseconds since the Unix epoch.
+    pub(crate) at_ms: u64,
+    /// Share of all cores that was busy since the look before, 0 to 1; `None` at the first look.
+    pub(crate) cpu_ratio: Option<f32>,
+    /// Memory that is not available to programs, in bytes.
+    pub(crate) memory_used_bytes: u64,
+    /// All memory, in bytes.
+    pub(crate) memory_total_bytes: u64,
+    /// Received since the start of the machine, without loopback, in bytes.
+    pub(crate) network_received_bytes: u64,
+    /// Sent likewise.
+    pub(crate) network_sent_bytes: u64,
+}
+
+impl HostFigures {
+    /// Every figure that is known, by name with the unit last.
+    pub(crate) fn known(&self) -> Vec<(&'static str, String)> {
+        let whole = [
+            ("memory_used_bytes", self.memory_used_bytes),
+            ("memory_total_bytes", self.memory_total_bytes),
+            ("network_received_bytes", self.network_received_bytes),
+            ("network_sent_bytes", self.network_sent_bytes),
+        ];
+        let cpu = self.cpu_ratio.map(|ratio| ("cpu_ratio", format!("{ratio:.4}")));
+        cpu.into_iter().chain(whole.map(|(name, value)| (name, value.to_string()))).collect()
+    }
+}
+
+/// Looks at the machine.
+pub(crate) struct HostReader {
+    name: String,
+    system: System,
+    networks: Networks,
+    has_looked: bool,
+}
+
+impl HostReader {
+    /// Under this name; an empty one stands for the system's own.
+    ///
+    /// # Errors
+    /// The system cannot be asked.
+    pub(crate) fn new(name: &str) -> Result<Self, sysinfo::Error> {
+        let name = if name.is_empty() { System::host_name()? } else { name.to_owned() };
+        Ok(Self { name, system: System::new()?, networks: Networks::new()?, has_looked: false })
+    }
+
+    pub(crate) fn look(&mut self) -> HostFigures {
+        self.system.refresh_cpu_usage();
+        self.system.refresh_memory();
+        self.networks.refresh(true);
+        let outside = || self.networks.iter().filter(|(name, _)| *name != "lo");
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let total = self.system.total_memory();
+        HostFigures {
+            host: self.name.clone(),
+            at_ms: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
+            cpu_ratio: std::mem::replace(&mut self.has_looked, true)
+                .then(|| self.system.global_cpu_usage() / 100.0),
+            memory_used_bytes: total.saturating_sub(self.system.available_memory()),
+            memory_total_bytes: total,
+            network_received_bytes: outside().map(|(_, network)| network.total_received()).sum(),
+            network_sent_bytes: outside().map(|(_, network)| network.total_transmitted()).sum(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_has_memory_and_cpu_is_known_from_the_second_look_on() {
+        let mut reader = HostReader::new("").unwrap();
+        let first = reader.look();
+        assert!(!first.host.is_empty() && first.cpu_ratio.is_none());
+        assert!(0 < first.memory_used_bytes && first.memory_used_bytes < first.memory_total_bytes);
+        let second = reader.look();
+        assert!(second.cpu_ratio.is_some_and(|ratio| (0.0..=1.0).contains(&ratio)), "{second:?}");
+        assert_eq!(second.known().len(), 5);
+        assert_eq!(HostReader::new("tm1").unwrap().look().host, "tm1");
+    }
+}

@@ -1,0 +1,49 @@
+//! `state-probe once`: one look at each source, one object or sentence each.
+
+use std::io::{self, Write};
+
+use crate::config::Config;
+use crate::sample::Sample;
+use crate::source::Source;
+
+/// The form of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Form {
+    /// A sentence.
+    Text,
+    /// One JSON object on one line.
+    Json,
+}
+
+/// Looks at every source in turn. What fails is told on standard error; `false` if anything did.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub(crate) async fn once(config: Config, form: Form) -> anyhow::Result<bool> {
+    let mut all_well = true;
+    for source in config.sources {
+        let name = source.name.clone();
+        let look = async { Source::new(source)?.look().await };
+        match look.await {
+            Ok(sample) => print(&sample, form)?,
+            Err(error) => {
+                all_well = false;
+                // Nothing is left to be done if even standard error is closed.
+                drop(writeln!(io::stderr(), "state-probe: {name}: {:#}", anyhow::Error::from(error)));
+            }
+        }
+    }
+    Ok(all_well)
+}
+
+fn print(sample: &Sample, form: Form) -> anyhow::Result<()> {
+    let line = match form {
+        Form::Json => serde_json::to_string(sample)?,
+        Form::Text => {
+            let figures: Vec<String> =
+                sample.known().map(|(figure, value)| format!("{figure} {value}")).collect();
+            format!("{}: {}", sample.name, figures.join(", "))
+        }
+    };
+    Ok(writeln!(io::stdout(), "{line}")?)
+}

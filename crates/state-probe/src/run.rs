@@ -1,0 +1,175 @@
+//! `state-probe run`: every source at its own interval, every sample to all outputs, until asked to end.
+//!
+//! Sources do not wait for each other, nor for an output: Graphite has its buffer, standard output a queue, and both give up
+//! old or new lines before they hold up a look.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::{debug, info, warn};
+
+use crate::board::Board;
+use crate::config::{Config, Host};
+use crate::graphite::Lines;
+use crate::host::{HostFigures, HostReader};
+use crate::sample::Sample;
+use crate::series::Template;
+use crate::source::{LookError, Source};
+
+/// Lines of JSON that may wait for a slow reader of standard output.
+const LINES_WAITING: usize = 1024;
+/// How long lines may still go out after the probe was asked to end.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Where samples go.
+struct Outputs {
+    board: Arc<Board>,
+    graphite: Option<Lines>,
+    json: Option<mpsc::Sender<String>>,
+    state_series: Template,
+    host_series: Template,
+}
+
+/// Runs until `shutdown` ends. The listener is for the pages, if there shall be any.
+///
+/// # Errors
+/// A source whose client cannot be made, or a system that tells nothing of itself.
+pub async fn run(
+    config: Config,
+    listener: Option<TcpListener>,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let sources: Result<Vec<Source>, _> = config.sources.iter().cloned().map(Source::new).collect();
+    let sources = sources?;
+    let board = Arc::new(Board::new(&config.sources));
+    let mut services = JoinSet::new();
+    let graphite = config.graphite.enabled.then(|| {
+        let lines = Lines::new(config.graphite.buffer_lines, Arc::clone(&board));
+        services.spawn(lines.clone().send(config.graphite.clone(), config.backoff()));
+        lines
+    });
+    let json = config.json_lines.then(|| {
+        let (json, lines) = mpsc::channel(LINES_WAITING);
+        services.spawn(print(lines));
+        json
+    });
+    if let Some(listener) = listener {
+        let (prefix, board, places) =
+            (config.prometheus_prefix.clone(), Arc::clone(&board), config.http.connections_max);
+        services.spawn(async move { crate::http::serve(listener, places, &prefix, board).await });
+    }
+    let (state_series, host_series) = (config.state_series, config.host_series);
+    let outputs = Arc::new(Outputs { board, graphite: graphite.clone(), json, state_series, host_series });
+    let mut looks = JoinSet::new();
+    for source in sources {
+        looks.spawn(watch(source, Arc::clone(&outputs)));
+    }
+    if let Some(host) = config.host {
+        let reader = HostReader::new(&host.name).context("cannot ask the system about itself (host)")?;
+        looks.spawn(watch_host(reader, host, Arc::clone(&outputs)));
+    }
+    shutdown.await;
+    info!("asked to end");
+    // Looks that are under way are given up; their commands are killed with them.
+    looks.shutdown().await;
+    if let Some(lines) = graphite {
+        let _late = timeout(FAREWELL, lines.emptied()).await;
+    }
+    services.shutdown().await;
+    Ok(())
+}
+
+async fn watch(mut source: Source, outputs: Arc<Outputs>) {
+    let mut ticks = interval(source.config().interval);
+    // After a look that took longer than the interval the next begins at once, and none is made up for.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        ticks.tick().await;
+        let look = source.look().await;
+        outputs.take(&source, look);
+    }
+}
+
+async fn watch_host(mut reader: HostReader, host: Host, outputs: Arc<Outputs>) {
+    let mut ticks = interval(Duration::from_millis(host.interval_ms));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        ticks.tick().await;
+        outputs.take_host(reader.look());
+    }
+}
+
+impl Outputs {
+    /// One line when a source fails, another when it fails for another reason, and one when it is back.
+    fn take(&self, source: &Source, look: Result<Sample, LookError>) {
+        let name = source.config().name.as_str();
+        let look = look.map_err(|error| format!("{:#}", anyhow::Error::from(error)));
+        if let Ok(sample) = &look {
+            self.publish(source, sample);
+        }
+        let before = self.board.note(name, look.clone());
+        match (look, before) {
+            (Err(reason), Some(Err(same))) if reason == same => debug!(name, "no figures: {reason}"),
+            (Err(reason), _) => warn!(name, "no figures: {reason}"),
+            (Ok(sample), Some(Err(_))) => {
+                info!(name, size_bytes = sample.figures.size_bytes, "figures again")
+            }
+            (Ok(sample), None) => info!(name, size_bytes = sample.figures.size_bytes, "first figures"),
+            (Ok(sample), Some(Ok(_))) => debug!(name, ?sample, "figures"),
+        }
+    }
+
+    fn publish(&self, source: &Source, sample: &Sample) {
+        if let Some(graphite) = &self.graphite {
+            for (figure, value) in sample.known() {
+                graphite.put(&source.config().series(&self.state_series, figure), value, sample.at_ms);
+            }
+        }
+        self.print(serde_json::to_string(sample));
+    }
+
+    fn take_host(&self, figures: HostFigures) {
+        if let Some(graphite) = &self.graphite {
+            for (figure, value) in figures.known() {
+                let series = self.host_series.fill(&[("host", &figures.host), ("figure", figure)]);
+                graphite.put(&series, value, figures.at_ms);
+            }
+        }
+        let line = serde_json::to_value(&figures).map(|mut line| {
+            line["source"] = "host".into();
+            line.to_string()
+        });
+        self.print(line);
+        self.board.note_host(figures);
+    }
+
+    fn print(&self, line: serde_json::Result<String>) {
+        let (Some(json), Ok(line)) = (&self.json, line) else { return };
+        if let Err(mpsc::error::TrySendError::Full(_)) = json.try_send(line)
+            && self.board.note_dropped_line() == 0
+        {
+            warn!("nobody reads standard output; lines are given up (counted in json_dropped_lines_total)");
+        }
+    }
+}
+
+/// Prints lines until standard output is closed; the probe goes on without it.
+async fn print(mut lines: mpsc::Receiver<String>) {
+    while let Some(line) = lines.recv().await {
+        // On a thread of its own: a reader that stands still must hold up nothing but these lines.
+        let written = tokio::task::spawn_blocking(move || {
+            let mut stdout = std::io::stdout().lock();
+            writeln!(stdout, "{line}").and_then(|()| stdout.flush())
+        });
+        if let Ok(Err(error)) = written.await {
+            warn!("standard output cannot be written any more: {error}");
+            return;
+        }
+    }
+}

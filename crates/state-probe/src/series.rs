@@ -1,0 +1,123 @@
+//! Names of Graphite series, from a pattern with places such as `{job}`.
+//!
+//! What is filled in is cleaned the way Flink's own Graphite reporter does it (dots and white space become `-`, quotes go),
+//! so that a job has the same name in both.
+
+use thiserror::Error;
+
+/// A pattern whose places are all known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Place(String),
+}
+
+/// Why a text is no pattern.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TemplateError {
+    /// A place that nothing is known for.
+    #[error("{{{place}}} is unknown; there are {known}")]
+    Unknown {
+        /// The place.
+        place: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// An opening brace without a closing one, or the other way round.
+    #[error("a brace has no partner")]
+    Brace,
+    /// Something that a series name cannot hold.
+    #[error("only printable characters without white space can be in it")]
+    Character,
+    /// All figures would be one series.
+    #[error("{{figure}} must be in it, or all figures would be one series")]
+    NoFigure,
+}
+
+impl Template {
+    /// Reads a pattern; `known` are the places that it may have.
+    ///
+    /// # Errors
+    /// See [`TemplateError`].
+    pub fn parse(pattern: &str, known: &[&str]) -> Result<Self, TemplateError> {
+        if !pattern.chars().all(|c| c.is_ascii_graphic()) {
+            return Err(TemplateError::Character);
+        }
+        let mut parts = Vec::new();
+        let mut rest = pattern;
+        while let Some((text, after)) = rest.split_once('{') {
+            let (place, after) = after.split_once('}').ok_or(TemplateError::Brace)?;
+            if !known.contains(&place) {
+                let known = known.iter().map(|place| format!("{{{place}}}")).collect::<Vec<_>>().join(", ");
+                return Err(TemplateError::Unknown { place: place.to_owned(), known });
+            }
+            parts.extend([Part::Text(text.to_owned()), Part::Place(place.to_owned())]);
+            rest = after;
+        }
+        parts.push(Part::Text(rest.to_owned()));
+        let texts =
+            parts.iter().filter_map(|part| if let Part::Text(text) = part { Some(text) } else { None });
+        if texts.into_iter().any(|text| text.contains('}')) {
+            return Err(TemplateError::Brace);
+        }
+        if !parts.contains(&Part::Place("figure".to_owned())) {
+            return Err(TemplateError::NoFigure);
+        }
+        Ok(Self { parts })
+    }
+
+    /// The name with these values in its places.
+    pub fn fill(&self, values: &[(&str, &str)]) -> String {
+        let value =
+            |place: &str| values.iter().find(|(name, _)| *name == place).map_or("", |(_, value)| *value);
+        let text = |part: &Part| match part {
+            Part::Text(text) => text.clone(),
+            Part::Place(place) => clean(value(place)),
+        };
+        self.parts.iter().map(text).collect()
+    }
+}
+
+/// A value as one component of a name.
+fn clean(value: &str) -> String {
+    let kept: String = value.chars().filter(|c| !matches!(c, '"' | '\'') && !c.is_control()).collect();
+    let words: Vec<&str> = kept.split_whitespace().collect();
+    words.join("-").replace('.', "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: [&str; 3] = ["job", "name", "figure"];
+
+    #[test]
+    fn places_are_filled_with_clean_values() {
+        let template = Template::parse("rescaler.{job}.state.{name}.{figure}", &KNOWN).unwrap();
+        let filled =
+            template.fill(&[("job", "my job v1.2 \"x\""), ("name", "hdfs"), ("figure", "size_bytes")]);
+        assert_eq!(filled, "rescaler.my-job-v1-2-x.state.hdfs.size_bytes");
+    }
+
+    #[test]
+    fn wrong_patterns_are_refused() {
+        use TemplateError::{Brace, Character, NoFigure};
+        for (pattern, expected) in [
+            ("a.{figure", Brace),
+            ("a}.{figure}", Brace),
+            ("a b.{figure}", Character),
+            ("ä.{figure}", Character),
+            ("a.{job}", NoFigure),
+            ("", NoFigure),
+        ] {
+            assert_eq!(Template::parse(pattern, &KNOWN), Err(expected), "{pattern}");
+        }
+        let unknown = Template::parse("{jop}.{figure}", &KNOWN).unwrap_err();
+        assert_eq!(unknown.to_string(), "{jop} is unknown; there are {job}, {name}, {figure}");
+    }
+}

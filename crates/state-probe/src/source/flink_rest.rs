@@ -1,0 +1,86 @@
+//! Flink's own figures of the newest completed checkpoint: its full size, which a restore has to read, and what it wrote.
+
+use std::time::Duration;
+
+use flink::{Client, JobId, JobOverview};
+use thiserror::Error;
+
+use crate::sample::Figures;
+
+/// Why Flink gave no figures.
+#[derive(Debug, Error)]
+pub enum FlinkError {
+    /// No such job runs.
+    #[error("no job{} runs on {url}", named(job.as_deref()))]
+    NoJob {
+        /// The name that was looked for; `None`: any.
+        job: Option<String>,
+        /// The cluster.
+        url: String,
+    },
+    /// Several do; which one is meant cannot be known.
+    #[error("{count} jobs{} run on {url}; name the one that is meant (job)", named(job.as_deref()))]
+    Ambiguous {
+        /// The name that was looked for; `None`: any.
+        job: Option<String>,
+        /// How many there are.
+        count: usize,
+        /// The cluster.
+        url: String,
+    },
+    /// The job runs, and none of its checkpoints has completed since it was started.
+    #[error("job {job:?} has not completed a checkpoint yet")]
+    NoCheckpoint {
+        /// The job's name.
+        job: String,
+    },
+    /// Flink did not answer, or not as expected.
+    #[error("Flink's REST interface could not be read")]
+    Rest(#[from] flink::Error),
+}
+
+fn named(job: Option<&str>) -> String {
+    job.map(|job| format!(" {job:?}")).unwrap_or_default()
+}
+
+/// A reader of one job of one cluster.
+#[derive(Debug)]
+pub(crate) struct FlinkRest {
+    client: Client,
+    /// Its name or its id; `None`: the only one.
+    job: Option<String>,
+}
+
+impl FlinkRest {
+    pub(crate) fn new(url: &str, job: Option<String>, timeout: Duration) -> Result<Self, FlinkError> {
+        let client = Client::new(url, flink::Settings { timeout, ..flink::Settings::default() })?;
+        Ok(Self { client, job })
+    }
+
+    pub(crate) async fn look(&self) -> Result<Figures, FlinkError> {
+        let (id, name) = self.find().await?;
+        let checkpoints = self.client.checkpoints(&id).await?;
+        let size_bytes = checkpoints.state_size_bytes.ok_or(FlinkError::NoCheckpoint { job: name })?;
+        Ok(Figures {
+            size_bytes,
+            checkpointed_bytes: checkpoints.checkpointed_size_bytes,
+            checkpoint_id: checkpoints.newest_id,
+            ..Figures::default()
+        })
+    }
+
+    async fn find(&self) -> Result<(JobId, String), FlinkError> {
+        let is_meant = |job: &JobOverview| {
+            let wanted = self.job.as_deref();
+            wanted.is_none_or(|wanted| job.name == wanted || job.id.to_string() == wanted)
+        };
+        let jobs = self.client.jobs().await?.into_iter();
+        let mut alive: Vec<_> = jobs.filter(|job| !job.state.is_terminal() && is_meant(job)).collect();
+        let (job, url) = (self.job.clone(), self.client.base_url().to_owned());
+        match alive.len() {
+            1 => Ok(alive.remove(0)).map(|job| (job.id, job.name)),
+            0 => Err(FlinkError::NoJob { job, url }),
+            count => Err(FlinkError::Ambiguous { job, count, url }),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! A folder of this machine, walked.
+//!
+//! Counts what `du --apparent-size` counts: the lengths of regular files, a file with several names once. Symbolic links are
+//! not followed. A file that vanishes during the walk was part of a checkpoint that was given up, and is left out; any other
+//! trouble (no permission, above all) makes the look fail, because a part of the size would be a false size.
+
+use std::collections::HashSet;
+use std::fs::{self, Metadata};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use crate::sample::Figures;
+
+/// Why a folder gave no figures.
+#[derive(Debug, Error)]
+pub enum LocalError {
+    /// The folder itself, or something in it, cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// What cannot be read.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The walk took too long.
+    #[error("{}: the walk had not ended after {deadline:?}", path.display())]
+    Late {
+        /// The folder.
+        path: PathBuf,
+        /// The deadline.
+        deadline: Duration,
+    },
+    /// There is more in it than a walk shall bear.
+    #[error("{}: holds more than {entries_max} files and folders (entries_max)", path.display())]
+    TooMany {
+        /// The folder.
+        path: PathBuf,
+        /// The bound.
+        entries_max: u64,
+    },
+    /// The thread of the walk is gone.
+    #[error("the walk was cut off")]
+    CutOff,
+}
+
+/// A folder with the bounds of a walk.
+#[derive(Debug, Clone)]
+pub(crate) struct Local {
+    pub(crate) path: PathBuf,
+    pub(crate) timeout: Duration,
+    pub(crate) entries_max: u64,
+}
+
+impl Local {
+    pub(crate) async fn look(&self) -> Result<Figures, LocalError> {
+        let walk = Walk {
+            local: self.clone(),
+            end: Instant::now() + self.timeout,
+            seen: HashSet::new(),
+            figures: (0, 0, 0),
+        };
+        // A file system that hangs in the kernel holds its thread for ever, but not the probe.
+        let walk = tokio::task::spawn_blocking(move || walk.run());
+        match tokio::time::timeout(self.timeout, walk).await {
+            Ok(result) => result.map_err(|_| LocalError::CutOff)?,
+            Err(_late) => Err(self.late()),
+        }
+    }
+
+    fn late(&self) -> LocalError {
+        LocalError::Late { path: self.path.clone(), deadline: self.timeout }
+    }
+}
+
+struct Walk {
+    local: Local,
+    end: Instant,
+    /// Files with several names, by device and inode.
+    seen: HashSet<(u64, u64)>,
+    /// Bytes, files, folders.
+    figures: (u64, u64, u64),
+}
+
+impl Walk {
+    fn run(mut self) -> Result<Figures, LocalError> {
+        let root = self.local.path.clone();
+        let read_error = |source| LocalError::Read { path: root.clone(), source };
+        // The root may be a link to the folder that is meant.
+        let metadata = fs::metadata(&root).map_err(read_error)?;
+        let mut folders = Vec::new();
+        self.count(&root, &metadata, &mut folders)?;
+        while let Some(folder) = folders.pop() {
+            let entries = fs::read_dir(&folder);
+            // The root itself must stay: an empty look would say 0.
+            let entries = if folder == root {
+                entries.map(Some).map_err(read_error)?
+            } else {
+                unless_gone(&folder, entries)?
+            };
+            let Some(entries) = entries else { continue };
+            for entry in entries {
+                let Some(entry) = unless_gone(&folder, entry)? else { continue };
+                let path = entry.path();
+                if let Some(metadata) = unless_gone(&path, entry.metadata())? {
+                    self.count(&path, &metadata, &mut folders)?;
+                }
+            }
+        }
+        let (size_bytes, files, folders) = self.figures;
+        Ok(Figures { size_bytes, files: Some(files), folders: Some(folders), ..Figures::default() })
+    }
+
+    fn count(
+        &mut self,
+        path: &Path,
+        metadata: &Metadata,
+        folders: &mut Vec<PathBuf>,
+    ) -> Result<(), LocalError> {
+        if Instant::now() >= self.end {
+            return Err(self.local.late());
+        }
+        if metadata.is_dir() {
+            self.figures.2 += 1;
+            folders.push(path.to_owned());
+        } else if metadata.is_file()
+            && (metadata.nlink() < 2 || self.seen.insert((metadata.dev(), metadata.ino())))
+        {
+            self.figures.0 = self.figures.0.saturating_add(metadata.len());
+            self.figures.1 += 1;
+        }
+        if self.figures.1 + self.figures.2 > self.local.entries_max {
+            let entries_max = self.local.entries_max;
+            return Err(LocalError::TooMany { path: self.local.path.clone(), entries_max });
+        }
+        Ok(())
+    }
+}
+
+fn unless_gone<T>(path: &Path, result: io::Result<T>) -> Result<Option<T>, LocalError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(LocalError::Read { path: path.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local(path: &Path) -> Local {
+        Local { path: path.to_owned(), timeout: Duration::from_secs(60), entries_max: 1000 }
+    }
+
+    /// Goal: each byte counts once, links lead nowhere, and folders are counted as HDFS counts them.
+    #[tokio::test]
+    async fn files_are_counted_once() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("checkpoints");
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        fs::write(root.join("one"), [0; 100]).unwrap();
+        fs::write(root.join("a/b/two"), [0; 23]).unwrap();
+        fs::hard_link(root.join("one"), root.join("a/one-again")).unwrap();
+        std::os::unix::fs::symlink("/", root.join("everything")).unwrap();
+        let figures = local(&root).look().await.unwrap();
+        assert_eq!((figures.size_bytes, figures.files, figures.folders), (123, Some(2), Some(3)));
+        std::os::unix::fs::symlink(&root, temp.path().join("link")).unwrap();
+        assert_eq!(local(&temp.path().join("link")).look().await.unwrap().size_bytes, 123);
+        let few = Local { entries_max: 4, ..local(&root) };
+        assert!(matches!(few.look().await, Err(LocalError::TooMany { .. })));
+        let soon = Local { timeout: Duration::ZERO, ..local(&root) };
+        assert!(matches!(soon.look().await, Err(LocalError::Late { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_missing_folder_is_no_empty_one() {
+        let error = local(Path::new("/nonexistent/checkpoints")).look().await.unwrap_err();
+        assert_eq!(error.to_string(), "cannot read /nonexistent/checkpoints");
+    }
+}

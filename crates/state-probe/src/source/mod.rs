@@ -1,0 +1,104 @@
+//! The four sources. Each takes one look, within its own deadline, and answers with figures or one line of reason.
+
+pub mod command;
+mod flink_rest;
+mod local;
+mod transport;
+pub mod webhdfs;
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use thiserror::Error;
+
+use crate::config::{SourceConfig, What};
+use crate::sample::{Figures, Sample};
+
+pub use flink_rest::FlinkError;
+pub use local::LocalError;
+pub use transport::SetupError;
+
+/// Why a look gave no figures. With its sources it is one line for a person.
+#[derive(Debug, Error)]
+pub enum LookError {
+    /// The command.
+    #[error(transparent)]
+    Command(#[from] command::CommandError),
+    /// The NameNodes.
+    #[error(transparent)]
+    Webhdfs(#[from] webhdfs::WebhdfsError),
+    /// Flink.
+    #[error(transparent)]
+    Flink(#[from] FlinkError),
+    /// The folder.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+}
+
+/// A source that is ready to be looked at, again and again.
+#[derive(Debug)]
+pub struct Source {
+    config: SourceConfig,
+    reader: Reader,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Command(command::Command),
+    Webhdfs(webhdfs::Webhdfs),
+    Flink(flink_rest::FlinkRest),
+    Local(local::Local),
+}
+
+impl Source {
+    /// Makes clients; connects to nothing.
+    ///
+    /// # Errors
+    /// An HTTP client that cannot be made: no address, or certificates that cannot be read.
+    pub fn new(config: SourceConfig) -> Result<Self, LookError> {
+        let timeout = config.timeout;
+        let reader = match &config.what {
+            What::Command { argv } => Reader::Command(command::Command::new(argv.clone(), timeout)),
+            What::Webhdfs(webhdfs) => Reader::Webhdfs(webhdfs::Webhdfs::new(webhdfs, timeout)?),
+            What::Flink { url, job } => Reader::Flink(flink_rest::FlinkRest::new(url, job.clone(), timeout)?),
+            What::Local { path, entries_max } => {
+                Reader::Local(local::Local { path: path.clone(), timeout, entries_max: *entries_max })
+            }
+        };
+        Ok(Self { config, reader })
+    }
+
+    /// What it was made of.
+    pub fn config(&self) -> &SourceConfig {
+        &self.config
+    }
+
+    /// Takes one look.
+    ///
+    /// # Errors
+    /// See [`LookError`]; a look that is not whole gives no figures.
+    pub async fn look(&mut self) -> Result<Sample, LookError> {
+        let (at, begin) = (SystemTime::now(), Instant::now());
+        let figures = self.figures().await?;
+        Ok(Sample {
+            name: self.config.name.clone(),
+            source: self.config.what.kind(),
+            job: self.config.job.clone(),
+            figures,
+            at_ms: milliseconds(at.duration_since(UNIX_EPOCH).unwrap_or_default()),
+            duration_ms: milliseconds(begin.elapsed() + Duration::from_nanos(999_999)),
+        })
+    }
+
+    async fn figures(&mut self) -> Result<Figures, LookError> {
+        Ok(match &mut self.reader {
+            Reader::Command(command) => command.look().await?,
+            Reader::Webhdfs(webhdfs) => webhdfs.look().await?,
+            Reader::Flink(flink) => flink.look().await?,
+            Reader::Local(local) => local.look().await?,
+        })
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

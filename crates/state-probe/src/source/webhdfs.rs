@@ -1,0 +1,290 @@
+//! WebHDFS: one GETCONTENTSUMMARY to the NameNode, which answers from memory what `hdfs dfs -du -s` starts a JVM for.
+//!
+//! Several NameNodes are tried in order, the one that answered last first. A NameNode in standby says so in an error of its
+//! own, and the next one is asked; what an active one answers (no such path, permission denied) is final. HttpFS speaks the
+//! same protocol. Left out: Kerberos, for which the command is the source to use.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use serde::Deserialize;
+use thiserror::Error;
+use url::Url;
+
+use super::transport::{GetError, SetupError, Transport};
+use crate::sample::Figures;
+
+/// A content summary has some 300 bytes, an error with a Java stack in its message some thousand.
+const BODY_BYTES: usize = 64 << 10;
+/// Characters of a NameNode's message that are shown: the rest is a stack.
+const MESSAGE_CHARS: usize = 300;
+
+/// Whom to ask for what, as whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhdfsConfig {
+    /// Addresses of the NameNodes, for example `http://nn1:9870`.
+    pub urls: Vec<Url>,
+    /// The path in HDFS, absolute.
+    pub path: String,
+    /// The user to be (`user.name`); `None`: whom HDFS takes for nobody, `dr.who`.
+    pub user: Option<String>,
+    /// Certificates (PEM) to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Why NameNodes gave no figures.
+#[derive(Debug, Error)]
+pub enum WebhdfsError {
+    /// The HTTP client cannot be made.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// An active NameNode has refused.
+    #[error("{namenode} refuses {path:?}: {refusal}")]
+    Refused {
+        /// The NameNode.
+        namenode: String,
+        /// The path that was asked for.
+        path: String,
+        /// What it said.
+        refusal: Refusal,
+    },
+    /// None could be asked; each with its reason.
+    #[error("no NameNode answers: {}", reasons.join("; "))]
+    NoneAnswers {
+        /// `address: reason`.
+        reasons: Vec<String>,
+    },
+}
+
+/// An answer in which HDFS says no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The class of the exception, for example `FileNotFoundException`.
+    pub exception: String,
+    /// Its message, shortened to its first line.
+    pub message: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.exception.as_str() {
+            "FileNotFoundException" => write!(formatter, "path missing: {}", self.message),
+            // Its message says so itself.
+            "AccessControlException" => formatter.write_str(&self.message),
+            other => write!(formatter, "{other}: {}", self.message),
+        }
+    }
+}
+
+/// Why one NameNode was passed over.
+#[derive(Debug, Error)]
+enum Passed {
+    #[error("is in standby")]
+    Standby,
+    #[error("{0}")]
+    Busy(Refusal),
+    #[error("answers {0}, and not as WebHDFS does{1}")]
+    Foreign(StatusCode, &'static str),
+    #[error(transparent)]
+    NoAnswer(#[from] GetError),
+}
+
+/// How a conversation with one NameNode ended without figures.
+enum Failure {
+    Passed(Passed),
+    Final(Refusal),
+}
+
+/// A client of one file system.
+#[derive(Debug)]
+pub(crate) struct Webhdfs {
+    transport: Transport,
+    path: String,
+    /// Address for people, and what is asked for.
+    namenodes: Vec<(String, Url)>,
+    /// The one that answered last.
+    preferred: usize,
+}
+
+impl Webhdfs {
+    pub(crate) fn new(config: &WebhdfsConfig, timeout: Duration) -> Result<Self, WebhdfsError> {
+        let wants_tls = config.urls.iter().any(|url| url.scheme() == "https");
+        let transport = Transport::new(config.ca_file.as_deref(), wants_tls, timeout, BODY_BYTES)?;
+        let namenodes = config.urls.iter().map(|url| (url.to_string(), question(url, config))).collect();
+        Ok(Self { transport, path: config.path.clone(), namenodes, preferred: 0 })
+    }
+
+    pub(crate) async fn look(&mut self) -> Result<Figures, WebhdfsError> {
+        let count = self.namenodes.len();
+        let mut reasons = Vec::with_capacity(count);
+        for index in (self.preferred..self.preferred + count).map(|index| index % count) {
+            let (namenode, url) = &self.namenodes[index];
+            let namenode = namenode.trim_end_matches('/').to_owned();
+            match self.ask(url).await {
+                Ok(summary) => {
+                    self.preferred = index;
+                    return Ok(summary.into());
+                }
+                Err(Failure::Passed(reason)) => reasons.push(format!("{namenode} {reason}")),
+                Err(Failure::Final(refusal)) => {
+                    return Err(WebhdfsError::Refused { namenode, path: self.path.clone(), refusal });
+                }
+            }
+        }
+        Err(WebhdfsError::NoneAnswers { reasons })
+    }
+
+    async fn ask(&self, url: &Url) -> Result<ContentSummary, Failure> {
+        let answer = self.transport.get(url).await;
+        let (status, body) = answer.map_err(|error| Failure::Passed(error.into()))?;
+        understand(status, &body)
+    }
+}
+
+/// `BASE/webhdfs/v1/PATH?op=GETCONTENTSUMMARY`, every part of it encoded.
+fn question(base: &Url, config: &WebhdfsConfig) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(["webhdfs", "v1"]);
+        segments.extend(config.path.split('/').filter(|part| !part.is_empty()));
+    }
+    if !url.path().contains("/v1/") {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    url.query_pairs_mut().clear().append_pair("op", "GETCONTENTSUMMARY");
+    if let Some(user) = &config.user {
+        url.query_pairs_mut().append_pair("user.name", user);
+    }
+    url
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ContentSummary {
+    length: u64,
+    space_consumed: Option<u64>,
+    file_count: Option<u64>,
+    directory_count: Option<u64>,
+}
+
+impl From<ContentSummary> for Figures {
+    fn from(summary: ContentSummary) -> Self {
+        Self {
+            size_bytes: summary.length,
+            size_with_replicas_bytes: summary.space_consumed,
+            files: summary.file_count,
+            folders: summary.directory_count,
+            ..Self::default()
+        }
+    }
+}
+
+/// The JSON object that every answer is, by the name of its only member.
+#[derive(Debug, Deserialize)]
+enum Answer {
+    ContentSummary(ContentSummary),
+    RemoteException(RemoteException),
+}
+
+#[derive(Debug, Deserialize)]
+struct RemoteException {
+    exception: String,
+    #[serde(default)]
+    message: String,
+    #[serde(flatten)]
+    _rest: BTreeMap<String, serde_json::Value>,
+}
+
+/// What an answer means. Pure.
+fn understand(status: StatusCode, body: &[u8]) -> Result<ContentSummary, Failure> {
+    match serde_json::from_slice(body) {
+        Ok(Answer::ContentSummary(summary)) if status == StatusCode::OK => Ok(summary),
+        Ok(Answer::RemoteException(remote)) if !status.is_success() => {
+            let message =
+                remote.message.lines().next().unwrap_or_default().chars().take(MESSAGE_CHARS).collect();
+            let refusal = Refusal { exception: remote.exception, message };
+            Err(match refusal.exception.as_str() {
+                "StandbyException" | "ObserverRetryOnActiveException" => Failure::Passed(Passed::Standby),
+                // It has just started, or is overloaded: another one may do better.
+                "RetriableException" | "ServerNotActiveException" => Failure::Passed(Passed::Busy(refusal)),
+                _ => Failure::Final(refusal),
+            })
+        }
+        _ => Err(Failure::Passed(Passed::Foreign(status, remedy(status)))),
+    }
+}
+
+fn remedy(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => " (it wants Kerberos: use source command)",
+        400 | 404 => " (is it a NameNode's HTTP address? 9870 is usual, not the 8020 of hdfs://)",
+        300..400 => " (it redirects)",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(url: &str, path: &str, user: Option<&str>) -> WebhdfsConfig {
+        let user = user.map(str::to_owned);
+        WebhdfsConfig { urls: vec![url.parse().unwrap()], path: path.to_owned(), user, ca_file: None }
+    }
+
+    fn asked(url: &str, path: &str, user: Option<&str>) -> String {
+        let config = config(url, path, user);
+        question(&config.urls[0], &config).to_string()
+    }
+
+    #[test]
+    fn paths_and_users_are_encoded() {
+        let op = "op=GETCONTENTSUMMARY";
+        assert_eq!(asked("http://nn:9870", "/flink", None), format!("http://nn:9870/webhdfs/v1/flink?{op}"));
+        assert_eq!(asked("http://nn:9870/", "/", None), format!("http://nn:9870/webhdfs/v1/?{op}"));
+        assert_eq!(
+            asked("https://knox/gateway/x", "/a b/ü?#%2F", Some("me&you")),
+            format!("https://knox/gateway/x/webhdfs/v1/a%20b/%C3%BC%3F%23%252F?{op}&user.name=me%26you")
+        );
+    }
+
+    /// Goal: each kind of answer is told apart; only a whole content summary with status 200 is figures.
+    #[test]
+    fn answers_are_figures_refusals_or_passed_over() {
+        let exception = |name: &str| {
+            format!(
+                r#"{{"RemoteException":{{"exception":"{name}","javaClassName":"x.{name}","message":"why\n\tat x"}}}}"#
+            )
+        };
+        let summary = r#"{"ContentSummary":{"directoryCount":2,"ecPolicy":"","fileCount":1,"length":24930,"quota":-1,"spaceConsumed":74790,"spaceQuota":-1}}"#;
+        let cases = [
+            (200, summary.to_owned(), "figures 24930"),
+            (500, summary.to_owned(), "passed"),
+            (200, r#"{"ContentSummary":{"length":-1}}"#.to_owned(), "passed"),
+            (200, r#"{"ContentSummary":{}}"#.to_owned(), "passed"),
+            (200, r#"{"FileStatuses":{}}"#.to_owned(), "passed"),
+            (200, "<html>login</html>".to_owned(), "passed"),
+            (200, String::new(), "passed"),
+            (403, exception("StandbyException"), "passed"),
+            (403, exception("RetriableException"), "passed"),
+            (404, exception("FileNotFoundException"), "final path missing: why"),
+            (403, exception("AccessControlException"), "final why"),
+            (400, exception("IllegalArgumentException"), "final IllegalArgumentException: why"),
+            (200, exception("FileNotFoundException"), "passed"),
+            (500, "<html>NullPointerException</html>".to_owned(), "passed"),
+            (401, "<html>Authentication required</html>".to_owned(), "passed"),
+            (307, String::new(), "passed"),
+        ];
+        for (status, body, expected) in cases {
+            let found = match understand(StatusCode::from_u16(status).unwrap(), body.as_bytes()) {
+                Ok(summary) => format!("figures {}", summary.length),
+                Err(Failure::Passed(_)) => "passed".to_owned(),
+                Err(Failure::Final(refusal)) => format!("final {refusal}"),
+            };
+            assert_eq!(found, expected, "{status} {body}");
+        }
+    }
+}
