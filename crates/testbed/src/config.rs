@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hdfs::{HdfsSettings, OWNED_KEYS as OWNED_HDFS_KEYS};
+
 /// The testbed's settings as written; absent keys have defaults that suit a machine with 2 cores and 4 GiB.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -33,6 +35,8 @@ pub struct Settings {
     pub kafka: KafkaSettings,
     /// The Flink cluster.
     pub flink: FlinkSettings,
+    /// HDFS for the cluster's state.
+    pub hdfs: HdfsSettings,
 }
 
 /// Settings of the Kafka broker.
@@ -88,6 +92,7 @@ impl Default for Settings {
             stop_deadline_s: 20,
             kafka: KafkaSettings::default(),
             flink: FlinkSettings::default(),
+            hdfs: HdfsSettings::default(),
         }
     }
 }
@@ -172,6 +177,7 @@ pub struct Config {
     pub(crate) stop_deadline: Duration,
     pub(crate) kafka: KafkaSettings,
     pub(crate) flink: FlinkSettings,
+    pub(crate) hdfs: HdfsSettings,
 }
 
 /// Settings that the testbed derives itself; setting them by hand would cut it off from its own services.
@@ -225,6 +231,7 @@ impl Settings {
             stop_deadline: Duration::from_secs(self.stop_deadline_s),
             kafka: self.kafka,
             flink: self.flink,
+            hdfs: self.hdfs,
         })
     }
 
@@ -246,8 +253,10 @@ impl Settings {
         range("flink.managed_memory_mib", self.flink.managed_memory_mib.into(), 0, 32_768);
         range("flink.network_memory_mib", self.flink.network_memory_mib.into(), 16, 4_096);
         range("flink.checkpoint_interval_ms", self.flink.checkpoint_interval_ms, 100, 3_600_000);
-        if self.kafka.port != 0 && self.kafka.port == self.flink.port {
-            complaints.push("kafka.port and flink.port are the same: change one, or let 0 choose".to_owned());
+        range("hdfs.heap_mib", self.hdfs.heap_mib.into(), 128, 32_768);
+        complaints.extend(self.port_twice());
+        if self.hdfs.enabled && self.work_dir.to_string_lossy().contains(':') {
+            complaints.push("work_dir: give a path without a colon, which HDFS cannot use".to_owned());
         }
         // Kafka separates storage folders by commas, Java separates jars by colons.
         if self.work_dir.to_string_lossy().contains([',', '\n']) || self.work_dir.as_os_str().is_empty() {
@@ -258,7 +267,23 @@ impl Settings {
         }
         owned(&mut complaints, "kafka", &self.kafka.settings, &OWNED_KAFKA_KEYS);
         owned(&mut complaints, "flink", &self.flink.settings, &OWNED_FLINK_KEYS);
+        owned(&mut complaints, "hdfs", &self.hdfs.settings, &OWNED_HDFS_KEYS);
         complaints
+    }
+
+    fn port_twice(&self) -> Option<String> {
+        let ports = [
+            ("kafka.port", self.kafka.port),
+            ("flink.port", self.flink.port),
+            ("hdfs.port", self.hdfs.port),
+            ("hdfs.http_port", self.hdfs.http_port),
+        ];
+        let later = |index| ports.iter().skip(index + 1);
+        let same = |(index, one): (usize, &(&str, u16))| {
+            let other = later(index).find(|other| other.1 == one.1 && one.1 != 0)?;
+            Some(format!("{} and {} are the same: change one, or let 0 choose", one.0, other.0))
+        };
+        ports.iter().enumerate().find_map(same)
     }
 }
 
@@ -292,6 +317,7 @@ impl Config {
             stop_deadline_s: self.stop_deadline.as_secs(),
             kafka: self.kafka.clone(),
             flink: self.flink.clone(),
+            hdfs: self.hdfs.clone(),
         }
     }
 }

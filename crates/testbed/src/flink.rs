@@ -14,6 +14,7 @@ use flink::Client;
 
 use crate::config::FlinkSettings;
 use crate::folder::WorkFolder;
+use crate::hdfs::{self, ForFlink};
 use crate::jars::JarSet;
 use crate::java;
 use crate::process::{LaunchError, Launcher, Process, Program};
@@ -60,6 +61,8 @@ pub(crate) struct Setup {
     pub(crate) launcher: Launcher,
     pub(crate) java: PathBuf,
     pub(crate) lib: PathBuf,
+    /// Where checkpoints go, if not into the work folder.
+    pub(crate) hdfs: Option<ForFlink>,
     /// Port of the REST interface.
     pub(crate) rest_port: u16,
     /// Port that task managers register at.
@@ -150,7 +153,13 @@ impl Setup {
         all.push("--add-opens=java.base/sun.nio.ch=ALL-UNNAMED".to_owned());
         all.push("--add-exports=java.rmi/sun.rmi.registry=ALL-UNNAMED".to_owned());
         all.push("--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED".to_owned());
-        java::service(name, &self.java, &self.folder, &self.lib, &all)
+        let mut lib = vec![self.lib.as_path()];
+        lib.extend(self.hdfs.iter().map(|hdfs| hdfs.lib.as_path()));
+        let program = java::service(name, &self.java, &self.folder, java::jars_of(&lib), &all);
+        match &self.hdfs {
+            Some(hdfs) => program.env("HADOOP_CONF_DIR", &hdfs.conf),
+            None => program,
+        }
     }
 
     /// `config.yaml`: the testbed's settings, then the user's. Values are quoted, so that any path and text can be one.
@@ -158,7 +167,7 @@ impl Setup {
         let mut all = addresses(self);
         all.extend(scheduling());
         all.extend(memory(&self.settings));
-        all.extend(storage(&self.settings, &self.folder));
+        all.extend(storage(self));
         let mut all: BTreeMap<&str, String> = all.into_iter().collect();
         all.extend(self.settings.settings.iter().map(|(key, value)| (key.as_str(), value.clone())));
         // A JSON string is a YAML string.
@@ -225,14 +234,31 @@ fn memory(settings: &FlinkSettings) -> Vec<Entry> {
     ]
 }
 
-fn storage(settings: &FlinkSettings, folder: &WorkFolder) -> Vec<Entry> {
-    let url = |path: &Path| format!("file://{}", path.display());
+impl Setup {
+    /// Where checkpoints go unless a setting says otherwise.
+    pub(crate) fn checkpoints_url(&self) -> String {
+        self.state_url("checkpoints", &self.folder.checkpoints())
+    }
+
+    /// Where savepoints go likewise.
+    pub(crate) fn savepoints_url(&self) -> String {
+        self.state_url("savepoints", &self.folder.savepoints())
+    }
+
+    fn state_url(&self, name: &str, local: &Path) -> String {
+        let in_hdfs = self.hdfs.as_ref().map(|hdfs| hdfs::flink_folder(&hdfs.url, name));
+        in_hdfs.unwrap_or_else(|| format!("file://{}", local.display()))
+    }
+}
+
+fn storage(setup: &Setup) -> Vec<Entry> {
+    let (settings, folder) = (&setup.settings, &setup.folder);
     vec![
         ("state.backend.type", "rocksdb".to_owned()),
         ("execution.checkpointing.incremental", "true".to_owned()),
         ("execution.checkpointing.interval", format!("{}ms", settings.checkpoint_interval_ms)),
-        ("execution.checkpointing.dir", url(&folder.checkpoints())),
-        ("execution.checkpointing.savepoint-dir", url(&folder.savepoints())),
+        ("execution.checkpointing.dir", setup.checkpoints_url()),
+        ("execution.checkpointing.savepoint-dir", setup.savepoints_url()),
         ("io.tmp.dirs", folder.tmp().display().to_string()),
     ]
 }
@@ -267,10 +293,24 @@ mod tests {
             launcher: Launcher::new().unwrap(),
             java: "java".into(),
             lib: "lib".into(),
+            hdfs: None,
             rest_port: 8081,
             rpc_port: 6123,
             deadline: Duration::from_secs(1),
         }
+    }
+
+    /// Goal: with HDFS, state goes there, and Flink's processes find the client and its configuration.
+    #[test]
+    fn state_goes_into_hdfs() {
+        let url = "hdfs://127.0.0.1:8020".to_owned();
+        let hdfs = ForFlink { lib: "hadoop".into(), conf: "/conf/hadoop".into(), url };
+        let setup = Setup { hdfs: Some(hdfs), ..setup(FlinkSettings::default()) };
+        let text = setup.render();
+        let line = "execution.checkpointing.dir: \"hdfs://127.0.0.1:8020/flink/checkpoints\"";
+        assert!(text.lines().any(|candidate| candidate == line), "{text}");
+        let program = format!("{:?}", setup.java_service("tm-1", Vec::new()));
+        assert!(program.contains("lib/*:hadoop/*") && program.contains("HADOOP_CONF_DIR"), "{program}");
     }
 
     #[test]

@@ -63,6 +63,15 @@ impl WorkFolder {
         self.root.join("kafka-data")
     }
 
+    /// Hadoop's configuration; also the value of `HADOOP_CONF_DIR` for its clients.
+    pub(crate) fn hadoop_conf(&self) -> PathBuf {
+        self.conf().join("hadoop")
+    }
+
+    pub(crate) fn hdfs_data(&self) -> PathBuf {
+        self.root.join("hdfs-data")
+    }
+
     pub(crate) fn checkpoints(&self) -> PathBuf {
         self.root.join("checkpoints")
     }
@@ -90,7 +99,7 @@ impl WorkFolder {
     /// Makes all folders; empties the scratch space and the logs of services, and with `fresh` forgets all data.
     pub(crate) fn prepare(&self, fresh: bool) -> io::Result<()> {
         if fresh {
-            for data in [self.kafka_data(), self.checkpoints(), self.savepoints()] {
+            for data in [self.kafka_data(), self.hdfs_data(), self.checkpoints(), self.savepoints()] {
                 remove_tree(&data)?;
             }
         }

@@ -1,6 +1,7 @@
 //! Finding `java`, `mvn` and `python3`, and the command line of a Java service.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::folder::WorkFolder;
@@ -57,7 +58,7 @@ pub(crate) fn service(
     name: &str,
     java: &Path,
     folder: &WorkFolder,
-    lib: &Path,
+    class_path: OsString,
     options: &[String],
 ) -> Program {
     let log_file = folder.log_of(name);
@@ -68,7 +69,13 @@ pub(crate) fn service(
         .arg(format!("-Dlog4j2.configurationFile={}", logging.display()))
         .arg(format!("-Dlog.file={}", log_file.display()))
         .arg("-cp")
-        .arg(lib.join("*"))
+        .arg(class_path)
+}
+
+/// The class path of all jars in these folders.
+pub(crate) fn jars_of(folders: &[&Path]) -> OsString {
+    let all: Vec<OsString> = folders.iter().map(|folder| folder.join("*").into_os_string()).collect();
+    all.join(std::ffi::OsStr::new(":"))
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ impl Start<'_> {
     }
 
     fn java_service(&self, name: &str, options: &[String]) -> Program {
-        java::service(name, self.java, self.folder, self.lib, options)
+        java::service(name, self.java, self.folder, java::jars_of(&[self.lib]), options)
     }
 }
 

@@ -37,14 +37,15 @@
 //! | `lock` | held by the process that runs the testbed |
 //! | `settings.toml` | effective settings of a detached supervisor |
 //! | `conf/` | the services' configuration as rendered at the last start |
-//! | `logs/NAME.log` | `supervisor`, `kafka-format`, `kafka`, `jobmanager`, `tm-1` …; begun anew at each start |
+//! | `logs/NAME.log` | `supervisor`, `kafka-format`, `kafka`, `namenode`, `jobmanager`, `tm-1` …; begun anew at each start |
 //! | `kafka-data/` | topics; kept from run to run unless `fresh` |
-//! | `checkpoints/`, `savepoints/` | Flink's state; kept likewise |
+//! | `hdfs-data/`, `bin/hdfs` | with HDFS: its files, kept likewise, and a command to look at them |
+//! | `checkpoints/`, `savepoints/` | without HDFS: Flink's state; kept likewise |
 //! | `tmp/` | scratch space, emptied at each start |
 //!
 //! # How things end
 //!
-//! Politely in order: task managers, JobManager, Kafka. When the value is dropped, or its process dies in whatever way,
+//! Politely in order: task managers, JobManager, Kafka, HDFS. When the value is dropped, or its process dies in whatever way,
 //! the kernel kills all children ([`process`]). `testbed down` trusts a recorded pid only together with its start time.
 //!
 //! A further service is a file like `kafka.rs` (its jars or packages, its configuration, its readiness) and a line in
@@ -55,6 +56,7 @@ mod config;
 pub mod control;
 mod flink;
 mod folder;
+mod hdfs;
 pub mod identity;
 mod jars;
 mod java;
@@ -72,6 +74,7 @@ mod testbed;
 mod topics;
 
 pub use config::{Config, ConfigError, FlinkSettings, KafkaSettings, Settings};
+pub use hdfs::HdfsSettings;
 pub use jars::FetchError;
 pub use java::MissingProgram;
 pub use progress::Progress;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::config::Config;
 use crate::flink::{self, Flink, Setup};
 use crate::folder::{FolderLock, WorkFolder};
+use crate::hdfs::{self, ForFlink, Hdfs};
 use crate::jars::{Fetch, FetchError};
 use crate::java::{MissingProgram, find_java};
 use crate::kafka::{self, Kafka};
@@ -92,6 +93,8 @@ pub async fn fetch(config: &Config, progress: &Progress<'_>) -> Result<(), Start
 struct Libs {
     kafka: PathBuf,
     flink: PathBuf,
+    /// With HDFS: its own, and what Flink needs besides.
+    hdfs: Option<(PathBuf, PathBuf)>,
 }
 
 async fn provide_jars(
@@ -101,7 +104,11 @@ async fn provide_jars(
 ) -> Result<Libs, FetchError> {
     let (deadline, begin) = (config.fetch_deadline, Instant::now());
     let fetch = Fetch { cache_dir: &config.cache_dir, launcher, deadline, begin, progress };
-    Ok(Libs { kafka: fetch.provide(kafka::JARS).await?, flink: fetch.provide(flink::JARS).await? })
+    let hdfs = match config.hdfs.enabled {
+        true => Some((fetch.provide(hdfs::JARS).await?, fetch.provide(hdfs::FLINK_JARS).await?)),
+        false => None,
+    };
+    Ok(Libs { kafka: fetch.provide(kafka::JARS).await?, flink: fetch.provide(flink::JARS).await?, hdfs })
 }
 
 /// What a start works with.
@@ -116,6 +123,7 @@ pub(crate) struct Starter<'a> {
 pub(crate) struct Started {
     pub(crate) kafka: Kafka,
     pub(crate) flink: Flink,
+    pub(crate) hdfs: Option<Hdfs>,
     pub(crate) ports: Ports,
 }
 
@@ -126,6 +134,7 @@ pub(crate) struct Ports {
     kafka_controller: Port,
     flink: Port,
     flink_rpc: Port,
+    hdfs: Option<(Port, Port)>,
 }
 
 impl Ports {
@@ -141,6 +150,12 @@ impl Ports {
             kafka_controller: claim("", 0)?,
             flink: claim("flink.port", config.flink.port)?,
             flink_rpc: claim("", 0)?,
+            hdfs: match &config.hdfs {
+                hdfs if hdfs.enabled => {
+                    Some((claim("hdfs.port", hdfs.port)?, claim("hdfs.http_port", hdfs.http_port)?))
+                }
+                _ => None,
+            },
         })
     }
 }
@@ -161,20 +176,20 @@ impl Starter<'_> {
                     (self.progress)("a port was taken by another process, starting over with others");
                     ports = Ports::claim(self.config)?;
                 }
-                result => return result.map(|(kafka, flink)| Started { kafka, flink, ports }),
+                result => return result.map(|(kafka, flink, hdfs)| Started { kafka, flink, hdfs, ports }),
             }
         }
-        let (kafka, flink) = self.start_services(&java, &libs, &ports).await?;
-        Ok(Started { kafka, flink, ports })
+        let (kafka, flink, hdfs) = self.start_services(&java, &libs, &ports).await?;
+        Ok(Started { kafka, flink, hdfs, ports })
     }
 
-    /// Kafka and Flink start side by side; if one fails, the other is dropped and thereby killed.
+    /// All services start side by side; if one fails, the others are dropped and thereby killed.
     async fn start_services(
         &self,
         java: &Path,
         libs: &Libs,
         ports: &Ports,
-    ) -> Result<(Kafka, Flink), StartError> {
+    ) -> Result<(Kafka, Flink, Option<Hdfs>), StartError> {
         let kafka = kafka::Start {
             settings: &self.config.kafka,
             folder: self.folder,
@@ -185,17 +200,24 @@ impl Starter<'_> {
             controller_port: ports.kafka_controller.number(),
             deadline: self.config.start_deadline,
         };
+        let hdfs = self.hdfs_setup(java, libs, ports);
         let flink = Setup {
             settings: self.config.flink.clone(),
             folder: self.folder.clone(),
             launcher: self.launcher.clone(),
             java: java.to_owned(),
             lib: libs.flink.clone(),
+            hdfs: hdfs.as_ref().zip(libs.hdfs.as_ref()).map(|(hdfs, (_, lib))| ForFlink {
+                lib: lib.clone(),
+                conf: self.folder.hadoop_conf(),
+                url: hdfs.url(),
+            }),
             rest_port: ports.flink.number(),
             rpc_port: ports.flink_rpc.number(),
             deadline: self.config.start_deadline,
         };
-        (self.progress)("starting Kafka and Flink");
+        let also = if hdfs.is_some() { ", and HDFS" } else { "" };
+        (self.progress)(&format!("starting Kafka and Flink{also}"));
         let kafka = async {
             let kafka = kafka.run().await?;
             (self.progress)(&format!("Kafka answers on {}", kafka.bootstrap));
@@ -207,6 +229,30 @@ impl Starter<'_> {
             (self.progress)(&format!("Flink answers on {} with {count} task managers", flink.setup.url()));
             Ok::<_, StartError>(flink)
         };
-        tokio::try_join!(kafka, flink)
+        let hdfs = async {
+            let Some(setup) = hdfs else { return Ok(None) };
+            let hdfs = setup.start().await?;
+            (self.progress)(&format!(
+                "HDFS answers on {} and {}",
+                hdfs.setup.url(),
+                hdfs.setup.webhdfs_url()
+            ));
+            Ok::<_, StartError>(Some(hdfs))
+        };
+        tokio::try_join!(kafka, flink, hdfs)
+    }
+
+    fn hdfs_setup(&self, java: &Path, libs: &Libs, ports: &Ports) -> Option<hdfs::Setup> {
+        let ((port, http_port), (lib, _)) = ports.hdfs.as_ref().zip(libs.hdfs.as_ref())?;
+        Some(hdfs::Setup {
+            settings: self.config.hdfs.clone(),
+            folder: self.folder.clone(),
+            launcher: self.launcher.clone(),
+            java: java.to_owned(),
+            lib: lib.clone(),
+            port: port.number(),
+            http_port: http_port.number(),
+            deadline: self.config.start_deadline,
+        })
     }
 }

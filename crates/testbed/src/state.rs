@@ -41,7 +41,7 @@ impl fmt::Display for Phase {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
-    /// `kafka`, `jobmanager` or the id of a task manager, `tm-1`.
+    /// `kafka`, `namenode`, `datanode`, `jobmanager` or the id of a task manager, `tm-1`.
     pub name: String,
     /// Its process.
     pub process: ProcessIdentity,
@@ -62,9 +62,15 @@ pub struct State {
     pub kafka_bootstrap: Option<String>,
     /// Address of Flink's REST interface, once ready.
     pub flink_url: Option<String>,
-    /// Where Flink keeps checkpoints.
+    /// Address of HDFS, `hdfs://127.0.0.1:PORT`, once ready and if there is one.
+    #[serde(default)]
+    pub hdfs_url: Option<String>,
+    /// Address of its NameNode for WebHDFS likewise.
+    #[serde(default)]
+    pub webhdfs_url: Option<String>,
+    /// Where Flink keeps checkpoints; with HDFS, `hdfs_url` and `/flink/checkpoints` instead.
     pub checkpoint_dir: PathBuf,
-    /// Where Flink keeps savepoints.
+    /// Where Flink keeps savepoints; with HDFS likewise.
     pub savepoint_dir: PathBuf,
     /// The services, in the order of their start.
     pub services: Vec<Service>,
@@ -115,6 +121,8 @@ impl State {
             supervisor,
             kafka_bootstrap: None,
             flink_url: None,
+            hdfs_url: None,
+            webhdfs_url: None,
             checkpoint_dir,
             savepoint_dir,
             services: Vec::new(),

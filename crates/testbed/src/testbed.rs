@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use crate::config::Config;
 use crate::flink::Flink;
 use crate::folder::{FolderLock, WorkFolder};
+use crate::hdfs::{self, Hdfs};
 use crate::identity::ProcessIdentity;
 use crate::kafka::Kafka;
 use crate::process::{Launcher, Process};
@@ -52,6 +53,7 @@ pub struct Testbed {
     launcher: Launcher,
     kafka: Kafka,
     flink: Flink,
+    hdfs: Option<hdfs::Setup>,
     task_managers: Mutex<TaskManagers>,
     _ports: Ports,
     _lock: FolderLock,
@@ -62,6 +64,8 @@ struct TaskManagers {
     /// In the order of their start; ended ones stay until they are stopped or killed by name, so that their end is seen.
     running: Vec<Process>,
     last_number: u32,
+    /// NameNode and DataNode, if there is an HDFS.
+    hdfs: Vec<Process>,
     state: State,
 }
 
@@ -80,20 +84,25 @@ impl Testbed {
 
         let launcher = Launcher::new().map_err(StartError::Control)?;
         let starter = Starter { config: &config, folder: &folder, launcher: &launcher, progress };
-        let Started { kafka, mut flink, ports } = starter.run().await?;
+        let Started { kafka, mut flink, hdfs, ports } = starter.run().await?;
         let running = std::mem::take(&mut flink.task_managers);
         state.phase = Phase::Ready;
         state.kafka_bootstrap = Some(kafka.bootstrap.clone());
         state.flink_url = Some(flink.setup.url());
+        let (hdfs, hdfs_processes) = hdfs.map(|Hdfs { setup, processes }| (setup, processes)).unzip();
+        state.hdfs_url = hdfs.as_ref().map(hdfs::Setup::url);
+        state.webhdfs_url = hdfs.as_ref().map(hdfs::Setup::webhdfs_url);
         let testbed = Self {
             stop_deadline: config.stop_deadline,
             folder,
             launcher,
             kafka,
             flink,
+            hdfs,
             task_managers: Mutex::new(TaskManagers {
                 running,
                 last_number: config.flink.task_managers,
+                hdfs: hdfs_processes.unwrap_or_default(),
                 state,
             }),
             _ports: ports,
@@ -121,16 +130,34 @@ impl Testbed {
         self.folder.root()
     }
 
-    /// Where Flink keeps checkpoints.
+    /// `hdfs://127.0.0.1:PORT`, if there is an HDFS.
     #[must_use]
-    pub fn checkpoint_dir(&self) -> PathBuf {
-        self.folder.checkpoints()
+    pub fn hdfs_url(&self) -> Option<String> {
+        self.hdfs.as_ref().map(hdfs::Setup::url)
     }
 
-    /// Where Flink keeps savepoints.
+    /// Address of its NameNode for WebHDFS, `http://127.0.0.1:PORT`.
     #[must_use]
-    pub fn savepoint_dir(&self) -> PathBuf {
-        self.folder.savepoints()
+    pub fn webhdfs_url(&self) -> Option<String> {
+        self.hdfs.as_ref().map(hdfs::Setup::webhdfs_url)
+    }
+
+    /// The command `hdfs`, which is there with HDFS only.
+    #[must_use]
+    pub fn hdfs_command(&self) -> PathBuf {
+        hdfs::command_of(self.folder.root())
+    }
+
+    /// Where Flink keeps checkpoints, `file://…` or `hdfs://…`.
+    #[must_use]
+    pub fn checkpoints_url(&self) -> String {
+        self.flink.setup.checkpoints_url()
+    }
+
+    /// Where Flink keeps savepoints likewise.
+    #[must_use]
+    pub fn savepoints_url(&self) -> String {
+        self.flink.setup.savepoints_url()
     }
 
     /// The log file of a service (`kafka`, `jobmanager`, `tm-1`), or of any name of a program of one's own.
@@ -198,6 +225,31 @@ impl Testbed {
         self.forget_task_manager(id).await
     }
 
+    /// Ends the NameNode politely; HDFS answers nobody until [`Testbed::start_namenode`].
+    ///
+    /// # Errors
+    /// [`TestbedError::UnknownService`] if there is none.
+    pub async fn stop_namenode(&self) -> Result<(), TestbedError> {
+        let unknown = || TestbedError::UnknownService(hdfs::NAMENODE.to_owned());
+        let mut task_managers = self.task_managers.lock().await;
+        let position = task_managers.hdfs.iter().position(|process| process.name() == hdfs::NAMENODE);
+        let namenode = task_managers.hdfs.remove(position.ok_or_else(unknown)?);
+        namenode.stop(self.stop_deadline).await;
+        Ok(self.write_state(&mut task_managers)?)
+    }
+
+    /// Starts the NameNode again and waits until files can be written.
+    ///
+    /// # Errors
+    /// [`TestbedError`]; above all [`TestbedError::UnknownService`] if there is no HDFS.
+    pub async fn start_namenode(&self) -> Result<(), TestbedError> {
+        let unknown = || TestbedError::UnknownService(hdfs::NAMENODE.to_owned());
+        let namenode = self.hdfs.as_ref().ok_or_else(unknown)?.start_namenode().await?;
+        let mut task_managers = self.task_managers.lock().await;
+        task_managers.hdfs.insert(0, namenode);
+        Ok(self.write_state(&mut task_managers)?)
+    }
+
     /// Stops the world for a service (SIGSTOP) until [`Testbed::resume`].
     ///
     /// # Errors
@@ -217,12 +269,12 @@ impl Testbed {
     /// The services that have ended without having been asked to.
     pub async fn ended_services(&self) -> Vec<String> {
         let task_managers = self.task_managers.lock().await;
-        let all = self.fixed_services().into_iter().chain(&task_managers.running);
+        let all = self.fixed_services().into_iter().chain(&task_managers.hdfs).chain(&task_managers.running);
         let ended = all.filter_map(|process| Some((process.name(), process.status()?)));
         ended.map(|(name, status)| format!("{name} ({status})")).collect()
     }
 
-    /// Ends everything politely: task managers, then the JobManager, then Kafka; each is killed at its deadline.
+    /// Ends everything politely: task managers, then the JobManager, then Kafka, then HDFS; each is killed at its deadline.
     ///
     /// # Errors
     /// [`StateError`] when the state file cannot be written; everything has ended all the same.
@@ -240,6 +292,10 @@ impl Testbed {
         }
         self.flink.jobmanager.stop(self.stop_deadline).await;
         self.kafka.process.stop(self.stop_deadline).await;
+        // The DataNode first: it would wait for its NameNode.
+        for process in task_managers.hdfs.iter().rev() {
+            process.stop(self.stop_deadline).await;
+        }
         written
     }
 
@@ -249,7 +305,8 @@ impl Testbed {
 
     async fn with_service(&self, name: &str, act: impl Fn(&Process) -> bool) -> Result<(), TestbedError> {
         let task_managers = self.task_managers.lock().await;
-        let mut all = self.fixed_services().into_iter().chain(&task_managers.running);
+        let mut all =
+            self.fixed_services().into_iter().chain(&task_managers.hdfs).chain(&task_managers.running);
         let process = all.find(|process| process.name() == name);
         let process = process.ok_or_else(|| TestbedError::UnknownService(name.to_owned()))?;
         if act(process) { Ok(()) } else { Err(TestbedError::Ended(name.to_owned())) }
@@ -269,7 +326,7 @@ impl Testbed {
     }
 
     fn write_state(&self, task_managers: &mut TaskManagers) -> Result<(), StateError> {
-        let all = self.fixed_services().into_iter().chain(&task_managers.running);
+        let all = self.fixed_services().into_iter().chain(&task_managers.hdfs).chain(&task_managers.running);
         let service = |process: &Process| Service {
             name: process.name().to_owned(),
             process: process.identity(),

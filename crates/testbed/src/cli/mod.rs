@@ -77,6 +77,9 @@ struct Up {
     /// Port of Flink's REST interface and web page; 0 takes a free one.
     #[arg(long, value_name = "PORT")]
     flink_port: Option<u16>,
+    /// Run HDFS as well, and let Flink keep its state there.
+    #[arg(long)]
+    hdfs: bool,
     /// Forget topics and checkpoints of an earlier run in the same work folder.
     #[arg(long)]
     fresh: bool,
@@ -160,6 +163,7 @@ impl Up {
         flink.port = self.flink_port.unwrap_or(flink.port);
         settings.kafka.port = self.kafka_port.unwrap_or(settings.kafka.port);
         settings.fresh |= self.fresh;
+        settings.hdfs.enabled |= self.hdfs;
     }
 
     async fn run(self, config: Config) -> anyhow::Result<()> {
@@ -168,9 +172,8 @@ impl Up {
             // The lines are the supervisor's own log lines already.
             let copy = |line: &str| drop(writeln!(io::stderr(), "{line}"));
             let state = supervisor::detach(&config, &executable, &copy).await?;
-            let (kafka, flink) =
-                (state.kafka_bootstrap.unwrap_or_default(), state.flink_url.unwrap_or_default());
-            return Ok(print_addresses(&kafka, &flink, &config)?);
+            let all = [state.kafka_bootstrap, state.flink_url, state.hdfs_url, state.webhdfs_url];
+            return Ok(print_addresses(all, &config)?);
         }
         if self.new_session {
             supervisor::new_session().context("cannot make a new session")?;
@@ -179,7 +182,9 @@ impl Up {
         let for_addresses = config.clone();
         supervisor::run(config, &log_progress, |testbed| {
             // Who closed standard output does not want the addresses.
-            drop(print_addresses(testbed.kafka_bootstrap(), &testbed.flink_url(), &for_addresses));
+            let (kafka, flink) = (Some(testbed.kafka_bootstrap().to_owned()), Some(testbed.flink_url()));
+            let all = [kafka, flink, testbed.hdfs_url(), testbed.webhdfs_url()];
+            drop(print_addresses(all, &for_addresses));
         })
         .await?;
         Ok(())
@@ -190,14 +195,25 @@ fn log_progress(line: &str) {
     tracing::info!("{line}");
 }
 
-fn print_addresses(kafka: &str, flink: &str, config: &Config) -> io::Result<()> {
+/// Addresses of Kafka, Flink, HDFS and WebHDFS, as far as they are there.
+fn print_addresses(addresses: [Option<String>; 4], config: &Config) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "kafka  {kafka}\nflink  {flink}\nwork   {}", config.work_dir.display())
+    let names = ["kafka", "flink", "hdfs", "webhdfs"];
+    for (name, address) in names.iter().zip(&addresses) {
+        if let Some(address) = address {
+            writeln!(out, "{name:<6} {address}")?;
+        }
+    }
+    let work = &config.work_dir;
+    if config.hdfs.enabled {
+        writeln!(out, "command {}", crate::hdfs::command_of(work).display())?;
+    }
+    writeln!(out, "work   {}", work.display())
 }
 
 async fn down(config: &Config) -> anyhow::Result<()> {
-    // Task managers, JobManager and Kafka end one after the other, each within its deadline.
-    let outcome = control::down(&config.work_dir, config.stop_deadline * 3 + Duration::from_secs(5)).await?;
+    // Task managers, JobManager, Kafka, DataNode and NameNode end one after the other, each within its deadline.
+    let outcome = control::down(&config.work_dir, config.stop_deadline * 5 + Duration::from_secs(5)).await?;
     let mut out = io::stdout().lock();
     match outcome {
         Down::NotUp => writeln!(out, "not up: no testbed runs in {}", config.work_dir.display())?,
@@ -225,6 +241,11 @@ fn print_status(out: &mut impl Write, status: &Status, config: &Config) -> io::R
     writeln!(out, "phase  {}", state.phase)?;
     writeln!(out, "kafka  {}", address(&state.kafka_bootstrap))?;
     writeln!(out, "flink  {}", address(&state.flink_url))?;
+    for (name, address) in [("hdfs", &state.hdfs_url), ("webhdfs", &state.webhdfs_url)] {
+        if let Some(address) = address {
+            writeln!(out, "{name:<6} {address}")?;
+        }
+    }
     writeln!(out, "work   {}", config.work_dir.display())?;
     writeln!(out, "{:<12} {:>8}  running", "supervisor", state.supervisor.pid)?;
     for service in &state.services {

@@ -1,0 +1,201 @@
+//! HDFS, if it is wanted: one NameNode and one DataNode on loopback ports, with their data in the work folder, and a command
+//! `hdfs` that speaks to them.
+//!
+//! Started by their main classes directly. Before the first start the NameNode formats its folder, which takes a JVM of its
+//! own (three seconds). Ready means: not in safe mode, and a DataNode is there to write to. There are no web pages, because
+//! Hadoop publishes them in no jar of its own; WebHDFS does not need them.
+
+mod files;
+mod settings;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use crate::folder::{WorkFolder, remove_tree};
+use crate::jars::JarSet;
+use crate::java;
+use crate::process::{LaunchError, Launcher, Process, Program};
+use crate::service::{ServiceError, await_ready};
+
+pub use settings::HdfsSettings;
+pub(crate) use settings::OWNED_KEYS;
+
+/// The jars of NameNode, DataNode and command.
+pub(crate) const JARS: JarSet = JarSet { name: "hdfs", pom: include_str!("../../assets/hdfs/pom.xml") };
+/// What Flink's processes need besides.
+pub(crate) const FLINK_JARS: JarSet =
+    JarSet { name: "flink-hdfs", pom: include_str!("../../assets/flink-hdfs/pom.xml") };
+/// The services' names, and their log files'.
+pub(crate) const NAMENODE: &str = "namenode";
+const DATANODE: &str = "datanode";
+
+/// How long the NameNode may take to answer while it starts; it is asked again.
+const PROBE_DEADLINE: Duration = Duration::from_secs(2);
+/// What it is asked: the state of the file system.
+const STATE_QUERY: &str = "jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState";
+
+/// What it takes to start the services; kept to start a NameNode again.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) settings: HdfsSettings,
+    pub(crate) folder: WorkFolder,
+    pub(crate) launcher: Launcher,
+    pub(crate) java: PathBuf,
+    pub(crate) lib: PathBuf,
+    /// Port of the NameNode for `hdfs://`.
+    pub(crate) port: u16,
+    /// Port of the NameNode for WebHDFS.
+    pub(crate) http_port: u16,
+    pub(crate) deadline: Duration,
+}
+
+/// A file system that can be written to.
+#[derive(Debug)]
+pub(crate) struct Hdfs {
+    pub(crate) setup: Setup,
+    /// NameNode and DataNode.
+    pub(crate) processes: Vec<Process>,
+}
+
+/// What Flink needs to know of the file system.
+#[derive(Debug, Clone)]
+pub(crate) struct ForFlink {
+    /// The folder of [`FLINK_JARS`].
+    pub(crate) lib: PathBuf,
+    /// Hadoop's configuration, with the replication that holds for Flink's own client.
+    pub(crate) conf: PathBuf,
+    /// Under which Flink keeps its state.
+    pub(crate) url: String,
+}
+
+impl Setup {
+    /// `hdfs://127.0.0.1:PORT`.
+    pub(crate) fn url(&self) -> String {
+        format!("hdfs://127.0.0.1:{}", self.port)
+    }
+
+    /// `http://127.0.0.1:PORT`, under which `/webhdfs/v1/` lies.
+    pub(crate) fn webhdfs_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.http_port)
+    }
+
+    /// Formats if need be, starts both services and waits until files can be written.
+    pub(crate) async fn start(self) -> Result<Hdfs, ServiceError> {
+        self.configure().map_err(|source| ServiceError::Configure { service: "HDFS", source })?;
+        self.format_once().await?;
+        let processes = vec![self.launch(NAMENODE)?, self.launch(DATANODE)?];
+        let hdfs = Hdfs { setup: self, processes };
+        hdfs.setup.await_writable(&hdfs.processes.iter().collect::<Vec<_>>()).await?;
+        Ok(hdfs)
+    }
+
+    /// Starts a NameNode again after it was stopped; the DataNode comes back to it by itself.
+    pub(crate) async fn start_namenode(&self) -> Result<Process, ServiceError> {
+        let namenode = self.launch(NAMENODE)?;
+        self.await_writable(&[&namenode]).await?;
+        Ok(namenode)
+    }
+
+    fn configure(&self) -> io::Result<()> {
+        let conf = self.folder.hadoop_conf();
+        // The servers want to see a folder for the pages of each; it may be empty.
+        for pages in ["hdfs", "datanode", "static"] {
+            fs::create_dir_all(conf.join("webapps").join(pages))?;
+        }
+        fs::write(conf.join("core-site.xml"), files::core_site(self))?;
+        fs::write(conf.join("hdfs-site.xml"), files::hdfs_site(self))?;
+        fs::write(conf.join("log4j.properties"), include_str!("../../assets/hdfs/log4j.properties"))?;
+        files::write_command(self)
+    }
+
+    async fn format_once(&self) -> Result<(), ServiceError> {
+        let configure_error = |source| ServiceError::Configure { service: NAMENODE, source };
+        // Written last, so that an interrupted format is done again from nothing.
+        let formatted = self.folder.hdfs_data().join("formatted");
+        if formatted.exists() {
+            return Ok(());
+        }
+        remove_tree(&self.folder.hdfs_data()).map_err(configure_error)?;
+        fs::create_dir_all(self.folder.hdfs_data()).map_err(configure_error)?;
+        let program = self.program("namenode-format", NAMENODE).args(["-format", "-nonInteractive"]);
+        let process = self.launcher.launch(&program)?;
+        let status = timeout(self.deadline, process.wait())
+            .await
+            .map_err(|_late| ServiceError::not_ready(&process, self.deadline))?;
+        if !status.success() {
+            return Err(ServiceError::ended(&process, status));
+        }
+        fs::write(&formatted, "").map_err(configure_error)
+    }
+
+    fn launch(&self, service: &'static str) -> Result<Process, LaunchError> {
+        self.launcher.launch(&self.program(service, service))
+    }
+
+    /// The `java` command of a service under a name for its log.
+    fn program(&self, name: &str, service: &str) -> Program {
+        let main = match service {
+            NAMENODE => "org.apache.hadoop.hdfs.server.namenode.NameNode",
+            _ => "org.apache.hadoop.hdfs.server.datanode.DataNode",
+        };
+        let mut options = vec![
+            format!("-Xmx{}m", self.settings.heap_mib),
+            // Without it every WebHDFS call is answered with an error: its JSON library reaches into the JDK.
+            "--add-opens=java.base/java.lang=ALL-UNNAMED".to_owned(),
+        ];
+        options.extend(self.settings.jvm_options.iter().cloned());
+        java::service(name, &self.java, &self.folder, self.class_path(), &options).arg(main)
+    }
+
+    /// Configuration and pages first, then the jars.
+    fn class_path(&self) -> std::ffi::OsString {
+        let mut path = self.folder.hadoop_conf().into_os_string();
+        path.push(":");
+        path.push(java::jars_of(&[&self.lib]));
+        path
+    }
+
+    async fn await_writable(&self, processes: &[&Process]) -> Result<(), ServiceError> {
+        let http = reqwest::Client::builder()
+            .timeout(PROBE_DEADLINE)
+            .build()
+            .map_err(|error| ServiceError::Client { service: NAMENODE, source: error.into() })?;
+        let url = format!("{}/{STATE_QUERY}", self.webhdfs_url());
+        let Some(namenode) = processes.first() else { return Ok(()) };
+        await_ready(processes, namenode, self.deadline, async || is_writable(&http, &url).await).await
+    }
+}
+
+#[derive(Deserialize)]
+struct Beans {
+    beans: Vec<FileSystemState>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct FileSystemState {
+    num_live_data_nodes: u32,
+    #[serde(rename = "FSState")]
+    state: String,
+}
+
+async fn is_writable(http: &reqwest::Client, url: &str) -> bool {
+    let answer = async { http.get(url).send().await?.json::<Beans>().await };
+    let beans = answer.await.map_or_else(|_| Vec::new(), |answer| answer.beans);
+    beans.iter().any(|state| state.num_live_data_nodes > 0 && state.state == "Operational")
+}
+
+/// Where Flink keeps checkpoints or savepoints in this file system.
+pub(crate) fn flink_folder(url: &str, name: &str) -> String {
+    format!("{url}/flink/{name}")
+}
+
+/// The command `hdfs` of a work folder.
+pub(crate) fn command_of(folder: &Path) -> PathBuf {
+    folder.join("bin/hdfs")
+}
