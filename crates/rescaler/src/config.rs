@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use telemetry::{Kinds, LatencyMetric};
 use thiserror::Error;
 
+use crate::state::StateProbe;
+
 /// Why a configuration cannot be used.
 #[derive(Debug, Error)]
 pub enum ConfigError {
@@ -61,6 +63,9 @@ pub struct Config {
     /// Where decisions are recorded.
     #[serde(default)]
     pub journal: JournalFile,
+    /// What the job's state weighs.
+    #[serde(default)]
+    pub state: StateProbe,
     /// Kinds of operators that cannot be told otherwise.
     #[serde(default)]
     pub operators: Kinds,
@@ -220,6 +225,7 @@ impl Config {
         ];
         let mut problems: Vec<String> =
             checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned()).collect();
+        problems.extend(self.state.problems());
         let options = self.policy.latency.problems();
         problems.extend(options.iter().map(|(option, remedy)| format!("policy.latency.{option}: {remedy}")));
         problems

@@ -14,6 +14,7 @@ use crate::journal::{Effect, Journal, Record};
 use crate::observe::Observer;
 use crate::outlet::Outlet;
 use crate::publish;
+use crate::state::StateReader;
 
 /// Runs until `shutdown` ends.
 pub(crate) async fn run(
@@ -42,6 +43,7 @@ struct Rescaler {
     dry_run: bool,
     drop: Outlet,
     observer: Observer,
+    weight: StateReader,
     journal: Journal,
     epoch: u64,
     state: State,
@@ -60,7 +62,8 @@ impl Rescaler {
         let (epoch, state) = last.map_or_else(Default::default, |record| (record.epoch, record.state));
         info!(config = serde_json::to_string(&config)?, dry_run, epoch, "starting");
         let observer = Observer::new(&config, flink);
-        Ok(Self { config, dry_run, drop, observer, journal, epoch, state })
+        let weight = StateReader::new(&config.state, &config.job).context("state.probe_url")?;
+        Ok(Self { config, dry_run, drop, observer, weight, journal, epoch, state })
     }
 
     async fn decide_and_realize(&mut self) -> anyhow::Result<()> {
@@ -86,12 +89,15 @@ impl Rescaler {
     }
 
     /// The current document and what was seen in the epoch, or why there is nothing to decide on.
-    async fn look(&self) -> (Result<Current, String>, Result<Snapshot, String>) {
+    async fn look(&mut self) -> (Result<Current, String>, Result<Snapshot, String>) {
         let current = match publish::current(&self.drop).await {
             Ok(current) => current,
             Err(error) => return (Err(format!("{error:#}")), Err(String::new())),
         };
-        let snapshot = self.observer.snapshot(&current.document);
+        let mut snapshot = self.observer.snapshot(&current.document);
+        if let Ok(snapshot) = &mut snapshot {
+            self.weight.complete(snapshot).await;
+        }
         match publish::change_under_way(&self.drop, &current.document).await {
             Ok(None) => (Ok(current), snapshot),
             Ok(Some(reason)) => (Err(reason), snapshot),

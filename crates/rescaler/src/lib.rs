@@ -13,8 +13,10 @@ mod observe;
 mod offline;
 mod outlet;
 mod publish;
+mod state;
 mod whisper_file;
 
 pub use cli::{Arguments, main_with};
 pub use config::{Config, ConfigError};
 pub use journal::{Effect, Journal, JournalError, Record};
+pub use state::StateProbe;

@@ -45,8 +45,12 @@ pub struct Snapshot {
     pub operators: Vec<Operator>,
     /// The cluster's task managers.
     pub task_managers: Vec<TaskManager>,
-    /// The size of the job's state, in bytes.
+    /// The size of the job's state, in bytes: what a restore reads.
     pub state_size_bytes: Option<f64>,
+    /// What lies where its checkpoints are kept, in bytes: the state, and older, shared and orphaned files besides. Nothing is
+    /// decided on it; what grows while the state does not is a leak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_size_bytes: Option<f64>,
     /// What a complete snapshot would hold and this one does not, for people. Nothing is decided while this is not empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,

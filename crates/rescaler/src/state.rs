@@ -1,0 +1,190 @@
+//! What the job's state weighs, as a state probe tells it.
+//!
+//! The probe's figure from Flink is what a restore reads, and goes into the downtime estimate; what it finds in the folder of
+//! checkpoints (by WebHDFS, a command, a walk) goes beside it, so that a leak can be seen. Without a probe, or while it has no
+//! fresh figure, the snapshot keeps what the source of metrics says itself.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use job_config::JobName;
+use scaling::Snapshot;
+use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
+
+/// The largest page that is read: some hundred sources.
+const BODY_BYTES: usize = 256 << 10;
+
+/// `[state]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StateProbe {
+    /// The probe's address; empty: there is none.
+    pub probe_url: String,
+    /// Of one call, in milliseconds.
+    pub timeout_ms: u64,
+    /// Figures older than this are not used, in milliseconds.
+    pub age_max_ms: u64,
+}
+
+impl Default for StateProbe {
+    fn default() -> Self {
+        Self { probe_url: String::new(), timeout_ms: 5_000, age_max_ms: 180_000 }
+    }
+}
+
+impl StateProbe {
+    /// What cannot be used, as `key: what would be right`.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let url = self.probe_url.as_str();
+        // TLS is not built in: the probe runs beside the rescaler.
+        let checks = [
+            (url.is_empty() || url.starts_with("http://"), "state.probe_url: write it as http://host:port"),
+            (self.timeout_ms > 0, "state.timeout_ms: must be above 0"),
+            (self.age_max_ms > 0, "state.age_max_ms: must be above 0"),
+        ];
+        checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned()).collect()
+    }
+}
+
+/// One source of the probe's page `/samples`.
+#[derive(Debug, Deserialize)]
+struct Source {
+    source: String,
+    job: String,
+    age_ms: Option<u64>,
+    sample: Option<Sample>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Sample {
+    size_bytes: u64,
+}
+
+/// The two figures, as far as they are known and fresh.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Sizes {
+    state_bytes: Option<f64>,
+    stored_bytes: Option<f64>,
+}
+
+/// Asks a probe once an epoch.
+#[derive(Debug)]
+pub(crate) struct StateReader {
+    config: StateProbe,
+    job: JobName,
+    http: reqwest::Client,
+    problem: Option<String>,
+}
+
+impl StateReader {
+    pub(crate) fn new(config: &StateProbe, job: &JobName) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder().timeout(Duration::from_millis(config.timeout_ms)).build()?;
+        Ok(Self { config: config.clone(), job: job.clone(), http, problem: None })
+    }
+
+    /// Puts the probe's figures into a snapshot; what it does not know stays as it is.
+    pub(crate) async fn complete(&mut self, snapshot: &mut Snapshot) {
+        if self.config.probe_url.is_empty() {
+            return;
+        }
+        let problem = match self.ask().await {
+            Ok(sizes) => {
+                snapshot.state_size_bytes = sizes.state_bytes.or(snapshot.state_size_bytes);
+                snapshot.stored_size_bytes = sizes.stored_bytes.or(snapshot.stored_size_bytes);
+                let known = sizes.state_bytes.or(sizes.stored_bytes).is_some();
+                (!known).then(|| format!("it has no fresh figure of job {}", self.job))
+            }
+            Err(problem) => Some(problem),
+        };
+        match (&problem, &self.problem) {
+            (Some(problem), before) if before.as_ref() != Some(problem) => {
+                warn!(url = self.config.probe_url, "the state probe: {problem}; Flink's own figure is used");
+            }
+            (None, Some(_)) => info!(url = self.config.probe_url, "the state probe has figures again"),
+            _ => {}
+        }
+        self.problem = problem;
+    }
+
+    async fn ask(&self) -> Result<Sizes, String> {
+        let url = format!("{}/samples", self.config.probe_url.trim_end_matches('/'));
+        let in_words = |error: reqwest::Error| format!("{:#}", anyhow::Error::from(error.without_url()));
+        let answer = self.http.get(url).send().await.and_then(reqwest::Response::error_for_status);
+        let mut chunks = answer.map_err(in_words)?.bytes_stream();
+        let mut body = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            body.extend_from_slice(&chunk.map_err(in_words)?);
+            if body.len() > BODY_BYTES {
+                return Err(format!("it answers more than {BODY_BYTES} bytes"));
+            }
+        }
+        let sources: Vec<Source> = serde_json::from_slice(&body)
+            .map_err(|error| format!("its page /samples cannot be read: {error}"))?;
+        Ok(sizes(&sources, self.job.as_str(), self.config.age_max_ms))
+    }
+}
+
+/// Which of the probe's figures are the job's two sizes: the first fresh one of each, the cheaper sources first.
+fn sizes(sources: &[Source], job: &str, age_max_ms: u64) -> Sizes {
+    let of = |kind: &str| {
+        let fresh = |source: &&Source| {
+            source.job == job && source.source == kind && source.age_ms.is_some_and(|age| age <= age_max_ms)
+        };
+        let sample = sources.iter().filter(fresh).find_map(|source| source.sample.as_ref())?;
+        #[expect(clippy::cast_precision_loss, reason = "a state of 2^53 bytes is 8 PiB")]
+        Some(sample.size_bytes as f64)
+    };
+    Sizes { state_bytes: of("flink"), stored_bytes: ["webhdfs", "command", "local"].into_iter().find_map(of) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = r#"[
+        {"name":"du","source":"command","job":"nexmark","age_ms":10,"sample":{"name":"du","size_bytes":9000},"error":null},
+        {"name":"a","source":"flink","job":"nexmark","age_ms":10,"sample":{"name":"a","size_bytes":5000},"error":null},
+        {"name":"b","source":"webhdfs","job":"nexmark","age_ms":10,"sample":null,"error":"no NameNode answers"},
+        {"name":"c","source":"flink","job":"psm","age_ms":99999,"sample":{"name":"c","size_bytes":1},"error":null},
+        {"name":"d","source":"local","job":"psm","age_ms":null,"sample":null,"error":null}]"#;
+
+    /// Goal: each figure has its own use, failed and old ones have none, and other jobs' are not taken.
+    #[test]
+    fn the_right_figures_are_taken() {
+        let sources: Vec<Source> = serde_json::from_str(PAGE).unwrap();
+        let found = |job| sizes(&sources, job, 60_000);
+        assert_eq!(found("nexmark"), Sizes { state_bytes: Some(5000.0), stored_bytes: Some(9000.0) });
+        assert_eq!(found("psm"), Sizes::default());
+        assert_eq!(found("other"), Sizes::default());
+    }
+
+    /// Goal: the estimate of the downtime is made of the probe's figure, and of Flink's own while the probe is away.
+    #[tokio::test]
+    async fn the_downtime_estimate_is_made_of_the_probes_figure() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let probe_url = format!("http://{}", listener.local_addr().unwrap());
+        let answer = async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _request = stream.read(&mut [0; 1024]).await.unwrap();
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", PAGE.len());
+            stream.write_all(format!("{head}{PAGE}").as_bytes()).await.unwrap();
+        };
+        let config = StateProbe { probe_url, ..StateProbe::default() };
+        let mut reader = StateReader::new(&config, &"nexmark".parse().unwrap()).unwrap();
+        let mut snapshot = Snapshot { state_size_bytes: Some(1.0), ..Snapshot::default() };
+        tokio::join!(answer, reader.complete(&mut snapshot));
+        assert_eq!((snapshot.state_size_bytes, snapshot.stored_size_bytes), (Some(5000.0), Some(9000.0)));
+        let options = scaling::latency::Options { network_bytes_per_s: 1000.0, ..Default::default() };
+        let plan = scaling::latency::plan(&options, &snapshot);
+        assert_eq!(plan.cluster.downtime_estimate_s, Some(10.0));
+
+        // Nobody listens there any more.
+        let mut snapshot = Snapshot { state_size_bytes: Some(1.0), ..Snapshot::default() };
+        reader.complete(&mut snapshot).await;
+        assert_eq!((snapshot.state_size_bytes, snapshot.stored_size_bytes), (Some(1.0), None));
+        assert!(reader.problem.is_some());
+    }
+}
