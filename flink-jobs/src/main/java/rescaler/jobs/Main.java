@@ -3,7 +3,9 @@ package rescaler.jobs;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import rescaler.jobs.config.JobDocument;
 import rescaler.jobs.config.JobDocumentReader;
+import rescaler.jobs.config.PartitionRule;
 import rescaler.jobs.graph.Job;
+import rescaler.jobs.kafka.Topics;
 
 /**
  * Entry class of the jar: runs the job that a job document describes.
@@ -18,6 +20,9 @@ public final class Main {
     public static void main(String[] args) throws Exception {
         Arguments arguments = Arguments.parse(args);
         JobDocument document = JobDocumentReader.read(arguments.document());
+        if (PartitionRule.appliesTo(document)) {
+            PartitionRule.check(document, Topics.partitions(document, PartitionRule.streams(document)));
+        }
         StreamExecutionEnvironment environment = StreamExecutionEnvironment.getExecutionEnvironment();
         Job.build(environment, document, arguments.bounded());
         environment.execute(document.job());

@@ -15,6 +15,11 @@ import rescaler.jobs.state.RecordType;
 record CategoryTotal(long auctions, long priceSum, long newestEnd) {
     static final RecordType<CategoryTotal> TYPE = RecordType.of(CategoryTotal.class, new Format());
 
+    /** This total and one more auction. */
+    CategoryTotal with(ClosedAuction closed) {
+        return new CategoryTotal(auctions + 1, priceSum + closed.price(), Math.max(newestEnd, closed.end()));
+    }
+
     /** The fields in their order. */
     public static final class Format implements RecordFormat<CategoryTotal> {
         private static final long serialVersionUID = 1L;

@@ -22,6 +22,7 @@ final class SellerHistory {
     private final List<ClosedAuction> pending = new ArrayList<>(1);
     private final Deque<Long> prices = new ArrayDeque<>(4);
     private long sinceFiring;
+    private long lastEnd = Long.MIN_VALUE;
     private long newestEnd = Long.MIN_VALUE;
 
     /** End of the newest auction, ms since the epoch. */
@@ -48,9 +49,25 @@ final class SellerHistory {
         return ended;
     }
 
+    boolean hasPrices() {
+        return !prices.isEmpty();
+    }
+
+    /** End of the auction whose price is the window's newest, ms since the epoch. */
+    long lastEnd() {
+        return lastEnd;
+    }
+
+    /** Begins the window anew; auctions whose turn has not come stay. */
+    void forgetPrices() {
+        prices.clear();
+        sinceFiring = 0;
+    }
+
     /** Moves the window on by one price. Whether it fires: it does once for each {@code slide} prices. */
-    boolean slide(long price, long size, long slide) {
-        prices.addLast(price);
+    boolean slide(ClosedAuction closed, long size, long slide) {
+        lastEnd = closed.end();
+        prices.addLast(closed.price());
         if (prices.size() > size) {
             prices.removeFirst();
         }
@@ -88,6 +105,7 @@ final class SellerHistory {
         @Override
         public void write(SellerHistory history, DataOutputView out) throws IOException {
             out.writeLong(history.sinceFiring);
+            out.writeLong(history.lastEnd);
             out.writeLong(history.newestEnd);
             out.writeInt(history.prices.size());
             for (long price : history.prices) {
@@ -103,6 +121,7 @@ final class SellerHistory {
         public SellerHistory read(int version, DataInputView in) throws IOException {
             SellerHistory history = new SellerHistory();
             history.sinceFiring = in.readLong();
+            history.lastEnd = in.readLong();
             history.newestEnd = in.readLong();
             for (int left = in.readInt(); left > 0; left--) {
                 history.prices.addLast(in.readLong());

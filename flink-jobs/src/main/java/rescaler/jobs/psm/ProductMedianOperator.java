@@ -4,20 +4,12 @@ import java.util.List;
 import org.apache.flink.api.common.state.ValueState;
 import org.apache.flink.api.common.state.ValueStateDescriptor;
 import org.apache.flink.runtime.state.StateInitializationContext;
-import org.apache.flink.runtime.state.StateSnapshotContext;
-import org.apache.flink.runtime.state.VoidNamespace;
-import org.apache.flink.runtime.state.VoidNamespaceSerializer;
-import org.apache.flink.streaming.api.operators.InternalTimer;
-import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import rescaler.jobs.config.OperatorSettings;
 import rescaler.jobs.events.Click;
 import rescaler.jobs.metrics.OperatorProbe;
-import rescaler.jobs.operators.EventTimer;
+import rescaler.jobs.operators.ExpiringOperator;
 import rescaler.jobs.operators.JsonRow;
-import rescaler.jobs.operators.MeasuredOperator;
-import rescaler.jobs.operators.TimeToLive;
-import rescaler.jobs.state.CachedState;
 import rescaler.jobs.state.LongCounts;
 
 /**
@@ -28,35 +20,40 @@ import rescaler.jobs.state.LongCounts;
  * more, and there are few different prices. A click touches the newest pane only; the others, which are most of the
  * state, are read when the window fires. A product is forgotten when it had no click for the time to live.
  */
-final class ProductMedianOperator extends MeasuredOperator<byte[]> implements OneInputStreamOperator<Click, byte[]> {
+final class ProductMedianOperator extends ExpiringOperator<Click, ProductPrices> {
     private static final long serialVersionUID = 1L;
 
     private final int panesOfWindow;
     private final long paneSize;
-    private final long stateTtlMs;
 
-    private transient CachedState<ProductPrices> newest;
     private transient ValueState<ProductPrices.History> earlier;
-    private transient TimeToLive timeToLive;
     private transient OperatorProbe.ValueProbe windowSizes;
-    private transient OperatorProbe.ResultProbe results;
 
     /** @param windowSlide divides the window's size */
     ProductMedianOperator(OperatorSettings settings, long windowSize, long windowSlide, long stateTtlMs) {
-        super(settings, 1);
+        super(settings, "newest-pane", ProductPrices.TYPE, stateTtlMs);
         this.panesOfWindow = Math.toIntExact(windowSize / windowSlide);
         this.paneSize = windowSlide;
-        this.stateTtlMs = stateTtlMs;
+    }
+
+    @Override
+    protected long ingestionTime(Click click) {
+        return click.ingestionTime();
+    }
+
+    @Override
+    protected long eventTime(Click click) {
+        return click.timestamp();
+    }
+
+    @Override
+    protected long newest(ProductPrices pane) {
+        return pane.newestTimestamp();
     }
 
     @Override
     public void initializeState(StateInitializationContext context) throws Exception {
         super.initializeState(context);
-        newest = new CachedState<>(
-                this,
-                context.getKeyedStateStore()
-                        .getState(new ValueStateDescriptor<>("newest-pane", ProductPrices.TYPE.serializer())),
-                settings().cachedKeys());
         earlier = context.getKeyedStateStore()
                 .getState(new ValueStateDescriptor<>("earlier-panes", ProductPrices.HISTORY.serializer()));
     }
@@ -64,31 +61,31 @@ final class ProductMedianOperator extends MeasuredOperator<byte[]> implements On
     @Override
     public void open() throws Exception {
         super.open();
-        timeToLive = new TimeToLive(
-                getInternalTimerService(
-                        "time-to-live", VoidNamespaceSerializer.INSTANCE, (EventTimer<Long>) this::forgetIfSilent),
-                stateTtlMs);
         windowSizes = probe.windowSize();
-        results = probe.results();
     }
 
     @Override
-    public void processElement(StreamRecord<Click> element) throws Exception {
+    protected ProductPrices add(ProductPrices known, StreamRecord<Click> element) throws Exception {
         Click click = element.getValue();
-        long begun = probe.begin(0, click.ingestionTime());
-        work.spend();
-        ProductPrices pane = newest.get();
+        ProductPrices pane = known;
+        if (pane != null && wasSilent(pane.newestTimestamp(), click.timestamp())) {
+            forgotten();
+            pane = null;
+        }
         if (pane == null) {
             pane = new ProductPrices(click.timestamp());
-            timeToLive.begin(click.timestamp());
         }
         pane.add(click.price(), click.timestamp());
-        if (pane.prices().total() == paneSize) {
-            fire(click, pane);
-            pane = new ProductPrices(pane.newestTimestamp());
+        if (pane.prices().total() < paneSize) {
+            return pane;
         }
-        newest.put(pane);
-        probe.end(0, begun);
+        fire(click, pane);
+        return new ProductPrices(pane.newestTimestamp());
+    }
+
+    @Override
+    protected void forgotten() {
+        earlier.clear();
     }
 
     private void fire(Click click, ProductPrices full) throws Exception {
@@ -105,19 +102,5 @@ final class ProductMedianOperator extends MeasuredOperator<byte[]> implements On
         earlier.update(history);
         windowSizes.record(window.total());
         results.emitted(click.ingestionTime(), full.newestTimestamp());
-    }
-
-    private void forgetIfSilent(InternalTimer<Long, VoidNamespace> timer) throws Exception {
-        ProductPrices pane = newest.get();
-        if (pane != null && timeToLive.isOver(timer.getTimestamp(), pane.newestTimestamp())) {
-            newest.remove();
-            earlier.clear();
-        }
-    }
-
-    @Override
-    public void snapshotState(StateSnapshotContext context) throws Exception {
-        newest.flush();
-        super.snapshotState(context);
     }
 }

@@ -148,6 +148,52 @@ class ClosingPriceTest {
         }
     }
 
+    /**
+     * Watermarks come in steps: what comes after a silence may be here before the timer that ends the key. It used to
+     * depend on that whether a category went on or began anew.
+     */
+    @Test
+    void aCategoryBeginsAnewAfterASilenceWhetherItsTimerHasComeOrNot() throws Exception {
+        for (boolean timerFirst : new boolean[] {false, true}) {
+            try (var subtasks = TestingSubtasks.oneInput(
+                    () -> new CategoryAverageOperator(OperatorSettings.PLAIN, TTL_MS), ClosedAuction::subject)) {
+                subtasks.left(new ClosedAuction(1, 5, 100, 2000, 0), 1999);
+                long end = 2000 + TTL_MS;
+                if (timerFirst) {
+                    subtasks.watermark(end);
+                }
+                subtasks.left(new ClosedAuction(2, 5, 300, end, 0), end);
+                subtasks.left(new ClosedAuction(3, 5, 400, end + TTL_MS - 1, 0), end + TTL_MS - 1);
+                assertEquals(
+                        List.of("1999: q4 5 1 100.0", "12000: q4 5 1 300.0", "21999: q4 5 2 350.0"), Rows.of(subtasks));
+                subtasks.watermark(end + 2 * TTL_MS);
+                assertEquals(0, subtasks.stateEntries());
+            }
+        }
+    }
+
+    /** The same for a seller; here an auction that has not had its turn must survive. */
+    @Test
+    void aSellerBeginsAnewAfterASilenceWhetherTheTimerHasComeOrNot() throws Exception {
+        for (boolean timerFirst : new boolean[] {false, true}) {
+            try (var subtasks = sellerAverages(3, 1)) {
+                subtasks.left(new ClosedAuction(1, 7, 100, 1100, 0), 1099);
+                subtasks.left(new ClosedAuction(2, 7, 200, 1200, 0), 1199);
+                long end = 1200 + TTL_MS;
+                if (timerFirst) {
+                    subtasks.watermark(end);
+                }
+                subtasks.left(new ClosedAuction(3, 7, 400, end, 0), end);
+                subtasks.restore(2);
+                subtasks.watermark(end);
+                assertEquals(
+                        List.of("1099: q6 7 1 100.0", "1199: q6 7 2 150.0", "11199: q6 7 1 400.0"), Rows.of(subtasks));
+                subtasks.watermark(end + TTL_MS);
+                assertEquals(0, subtasks.stateEntries());
+            }
+        }
+    }
+
     private static TestingSubtasks<ClosedAuction, Void, byte[]> sellerAverages(long size, long slide) throws Exception {
         return TestingSubtasks.oneInput(
                 () -> new SellerAverageOperator(OperatorSettings.PLAIN, size, slide, TTL_MS), ClosedAuction::subject);

@@ -101,6 +101,27 @@ class PsmOperatorsTest {
         }
     }
 
+    /** Whether the timer that forgets the product comes before the click or, with a late watermark, after it. */
+    @Test
+    void aProductBeginsAnewAfterASilenceWhetherItsTimerHasComeOrNot() throws Exception {
+        for (boolean timerFirst : new boolean[] {false, true}) {
+            try (var subtasks =
+                    TestingSubtasks.oneInput(() -> new ProductMedianOperator(TIGHT, 4, 2, 1000), Click::product)) {
+                for (long time = 1; time <= 3; time++) {
+                    subtasks.left(click(1, 7, 20, time), time);
+                }
+                if (timerFirst) {
+                    subtasks.watermark(1003);
+                }
+                subtasks.left(click(1, 7, 30, 1003), 1003);
+                subtasks.left(click(1, 7, 40, 1004), 1004);
+                assertEquals(List.of("2: q2 1 2 20.0", "1004: q2 1 2 35.0"), Rows.of(subtasks));
+                subtasks.watermark(2004);
+                assertEquals(0, subtasks.stateEntries());
+            }
+        }
+    }
+
     @Test
     void productsWithoutAClickHaveNoRatio() throws Exception {
         try (var subtasks = perClick(OperatorSettings.PLAIN)) {

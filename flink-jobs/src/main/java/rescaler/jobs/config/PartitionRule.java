@@ -1,0 +1,57 @@
+package rescaler.jobs.config;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+
+/**
+ * The one thing that a document cannot be checked for by itself: whether every subtask of a source gets a partition.
+ *
+ * <p>A subtask without one never sees a timestamp. Where partitions are never idle ({@code source.idleness_ms} = 0) it
+ * would hold back time for good, and no window would ever fire.
+ */
+public final class PartitionRule {
+    private PartitionRule() {}
+
+    /** Whether partitions have to be counted. */
+    public static boolean appliesTo(JobDocument document) {
+        return document.source().idlenessMs() == 0;
+    }
+
+    /** The streams that the document's queries read. */
+    public static Set<Stream> streams(JobDocument document) {
+        Set<Stream> streams = new TreeSet<>();
+        document.queries().keySet().forEach(query -> streams.addAll(query.streams()));
+        return streams;
+    }
+
+    /**
+     * Refuses a document whose sources are wider than their topics.
+     *
+     * @param partitions of each stream's topic
+     */
+    public static void check(JobDocument document, Map<Stream, Integer> partitions) throws JobDocumentException {
+        List<String> problems = new ArrayList<>();
+        for (Stream stream : streams(document)) {
+            int parallelism = document.parallelism().of(stream.uid());
+            int most = partitions.get(stream);
+            if (parallelism > most) {
+                problems.add("`" + key(document, stream) + "`: `" + stream.uid() + "` runs at " + parallelism
+                        + ", but topic " + stream.topic() + " has no more partitions than " + most
+                        + ", and with `source.idleness_ms` = 0 a subtask without one holds back time for good; use"
+                        + " at most " + most + ", or give `source.idleness_ms` a value above 0");
+            }
+        }
+        if (!problems.isEmpty()) {
+            throw new JobDocumentException(problems);
+        }
+    }
+
+    private static String key(JobDocument document, Stream stream) {
+        return document.parallelism().operators().containsKey(stream.uid())
+                ? "parallelism.operators." + stream.uid()
+                : "parallelism.default";
+    }
+}
