@@ -2,7 +2,7 @@
 # The one gate: formatting, lints, documentation, the tests of both languages, and the loop end to end on real Kafka and
 # Flink. The same command on a laptop and in continuous integration. Everything it downloads is cached outside the tree.
 #   --fast   leave out what starts Kafka and Flink
-#   --full   every situation of the exactness tests in a run of its own (some twenty minutes more)
+#   --full   every situation of the exactness tests in a run of its own (some forty minutes more)
 
 source "$(dirname "$0")/common.sh"
 fast=

@@ -156,14 +156,25 @@ impl Loop {
 
     /// Waits until a checkpoint covers every record of the input topics.
     pub(crate) async fn await_all_consumed(&self, topics: &[&str], deadline: Duration) -> anyhow::Result<()> {
+        self.await_consumed_by(self.options.job, topics, deadline).await
+    }
+
+    /// The same for a job with a consumer group of its own.
+    pub(crate) async fn await_consumed_by(
+        &self,
+        group: &str,
+        topics: &[&str],
+        deadline: Duration,
+    ) -> anyhow::Result<()> {
         let end = Instant::now() + deadline;
-        let consumer = self.consumer()?;
+        let consumer = self.member_of(group)?;
         loop {
-            let left = self.unread(&consumer, topics)?;
-            if left == 0 {
+            // A group's first commit makes the broker look for a coordinator; until it has one, the question is refused.
+            let left = self.unread(&consumer, topics);
+            if matches!(left, Ok(0)) {
                 return Ok(());
             }
-            ensure!(Instant::now() < end, "{left} records have not been consumed");
+            ensure!(Instant::now() < end, "not everything has been consumed; records left: {left:?}");
             sleep(POLL).await;
         }
     }
@@ -208,9 +219,13 @@ impl Loop {
 
     /// A reader of what is committed, as a member of the job's consumer group.
     pub(crate) fn consumer(&self) -> anyhow::Result<BaseConsumer> {
+        self.member_of(self.options.job)
+    }
+
+    fn member_of(&self, group: &str) -> anyhow::Result<BaseConsumer> {
         Ok(ClientConfig::new()
             .set("bootstrap.servers", self.stage.testbed().kafka_bootstrap())
-            .set("group.id", self.options.job)
+            .set("group.id", group)
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
             .set("isolation.level", "read_committed")

@@ -1,15 +1,18 @@
 //! All queries of both benchmarks on real Kafka and Flink against the reference, row for row: undisturbed, across a savepoint
-//! restart at another parallelism, and across the death of a task manager.
+//! restart at another parallelism, across the death of a task manager, and from one savepoint at several parallelisms.
 //!
-//! By default one run per benchmark suffers both in the middle of its stream, and a small one shows the two queries that
-//! depend on order. With `RESCALER_TESTS=full` (as `scripts/test.sh --full` sets it) every situation has a run of its own.
+//! By default one run per benchmark suffers restart and death in the middle of its stream, and one savepoint is gone on from at
+//! the largest parallelism. With `RESCALER_TESTS=full` (as `scripts/test.sh --full` sets it) every situation has a run of its
+//! own as well, for both benchmarks.
 
 #![expect(clippy::print_stdout, reason = "a test that takes minutes tells how far it is")]
 
 #[allow(dead_code, reason = "what the tests share; this one does not need all of it")]
 #[path = "../common/mod.rs"]
 mod common;
+mod refusals;
 mod rows;
+mod savepoints;
 mod site;
 
 use std::time::Duration;
@@ -47,17 +50,35 @@ struct Situation {
 const UNDISTURBED: Situation =
     Situation { steps: &LONG, partitions: 4, parallelism: 1, restart_at: None, kill: false };
 
-/// Goal: the committed rows of a stream of 200,000 events are those of the reference although the job was restarted wider
-/// and its task manager killed while the events flowed.
+/// Restart and death in one run, which is shorter than a run for each.
+const RESTARTED_AND_KILLED: Situation =
+    Situation { parallelism: 2, restart_at: Some(3), kill: true, ..UNDISTURBED };
+
+/// Each by itself.
+const EVERY_SITUATION: [Situation; 5] = [
+    UNDISTURBED,
+    Situation { parallelism: 3, ..UNDISTURBED },
+    Situation { parallelism: 2, restart_at: Some(1), ..UNDISTURBED },
+    Situation { parallelism: 2, restart_at: Some(4), ..UNDISTURBED },
+    Situation { parallelism: 2, kill: true, ..UNDISTURBED },
+];
+
+/// Whether the long tests are asked for.
+fn full() -> bool {
+    std::env::var("RESCALER_TESTS").as_deref() == Ok("full")
+}
+
+/// Goal: the committed rows of a stream of 200,000 events are those of the reference, although the job was restarted at another
+/// parallelism and its task manager killed while the events flowed.
 #[tokio::test(flavor = "multi_thread")]
-async fn nexmark_is_exact_across_a_restart_and_a_killed_task_manager() -> anyhow::Result<()> {
-    run(Site::Nexmark, Situation { parallelism: 2, restart_at: Some(3), kill: true, ..UNDISTURBED }).await
+async fn nexmark_is_exact_in_every_situation() -> anyhow::Result<()> {
+    run_every_situation(Site::Nexmark).await
 }
 
 /// Goal: the same for the other benchmark.
 #[tokio::test(flavor = "multi_thread")]
-async fn psm_is_exact_across_a_restart_and_a_killed_task_manager() -> anyhow::Result<()> {
-    run(Site::Psm, Situation { parallelism: 2, restart_at: Some(3), kill: true, ..UNDISTURBED }).await
+async fn psm_is_exact_in_every_situation() -> anyhow::Result<()> {
+    run_every_situation(Site::Psm).await
 }
 
 /// Goal: where the order of records is that of the stream, the queries that depend on it have the rows of the reference, in
@@ -69,24 +90,29 @@ async fn queries_that_depend_on_order_are_exact_on_one_partition() -> anyhow::Re
     run(Site::Psm, ordered).await
 }
 
-/// Goal: each situation by itself, for both benchmarks. Takes a quarter of an hour, hence only on request.
+/// Goal: a savepoint taken at parallelism 2 restores at 1, 3 and 8, and the final rows are those of the reference each time.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_situation_is_exact() -> anyhow::Result<()> {
-    if std::env::var("RESCALER_TESTS").as_deref() != Ok("full") {
-        println!("left out; RESCALER_TESTS=full runs it");
-        return Ok(());
+async fn a_savepoint_goes_on_at_any_parallelism() -> anyhow::Result<()> {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let (sites, parallelisms): (&[Site], &[u32]) =
+        if full() { (&[Site::Nexmark, Site::Psm], &[1, 3, 8]) } else { (&[Site::Nexmark], &[8]) };
+    for site in sites {
+        savepoints::go_on(*site, parallelisms).await.with_context(|| format!("{site:?}"))?;
     }
-    let situations = [
-        UNDISTURBED,
-        Situation { parallelism: 3, ..UNDISTURBED },
-        Situation { parallelism: 2, restart_at: Some(1), ..UNDISTURBED },
-        Situation { parallelism: 2, restart_at: Some(4), ..UNDISTURBED },
-        Situation { parallelism: 2, kill: true, ..UNDISTURBED },
-    ];
-    for site in [Site::Nexmark, Site::Psm] {
-        for situation in situations {
-            run(site, situation).await.with_context(|| format!("{site:?}, {situation:?}"))?;
-        }
+    Ok(())
+}
+
+/// Goal: Flink refuses to start a job with a bad document, and the message names the key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_document_starts_no_job() -> anyhow::Result<()> {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    refusals::all().await
+}
+
+async fn run_every_situation(site: Site) -> anyhow::Result<()> {
+    let alone: &[Situation] = if full() { &EVERY_SITUATION } else { &[] };
+    for situation in alone.iter().chain([&RESTARTED_AND_KILLED]) {
+        run(site, *situation).await.with_context(|| format!("{site:?}, {situation:?}"))?;
     }
     Ok(())
 }
@@ -98,8 +124,7 @@ async fn run(site: Site, situation: Situation) -> anyhow::Result<()> {
     let _drop = cluster.start("config-drop", &[])?;
     let job = format!("job = \"{}\"", site.name());
     let agent = cluster.start_with("config-agent", &[], &[("job = \"nexmark\"", &job)])?;
-    let parallelism = format!("default = {}", situation.parallelism);
-    cluster.publish_text(&site.document().replace("default = 1", &parallelism)).await?;
+    cluster.publish_text(&site.document_at(situation.parallelism)).await?;
     cluster.await_report(1, State::Running, Duration::from_secs(120)).await?;
 
     let load = Load::soon(situation.steps);
@@ -111,9 +136,8 @@ async fn run(site: Site, situation: Situation) -> anyhow::Result<()> {
     cluster.drain(Duration::from_secs(120)).await?;
 
     assert_eq!(cluster.committed(&format!("{}_dead_letters", site.name()))?, [] as [String; 0]);
-    let found = cluster.committed(&format!("{}_results", site.name()))?;
-    let workload = load.workload(site.generator()?)?;
-    let recording = workload.record(0..workload.events().context("the stream is not bounded")?);
+    let found = cluster.committed(&site.result_topic())?;
+    let recording = site.record(&load)?;
     let events = recording.events().collect::<Result<Vec<_>, _>>()?;
     println!("{}: {} events, {situation:?}", site.name(), events.len());
     let one_by_one = situation.partitions == 1 && situation.parallelism == 1;
@@ -122,9 +146,14 @@ async fn run(site: Site, situation: Situation) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Starts to write the stream at its rate.
 fn start_producer(cluster: &Loop, site: Site, load: &Load) -> anyhow::Result<Process> {
+    start_producer_with(cluster, site, load, &[])
+}
+
+fn start_producer_with(cluster: &Loop, site: Site, load: &Load, more: &[&str]) -> anyhow::Result<Process> {
     let arguments = load.arguments();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
     let streams = ("streams = [\"auction\", \"bid\"]", &*site.producer_settings());
     cluster.start_with("event-producer", &arguments, &[streams])
 }

@@ -2,12 +2,12 @@
 
 use anyhow::Context;
 use events::Event;
-use generator::Generator;
 use generator::nexmark::{Nexmark, NexmarkConfig};
 use generator::psm::{Psm, PsmConfig};
+use generator::{Generator, Recording};
 use reference::{nexmark, psm};
 
-use crate::common::SEED;
+use crate::common::{Load, SEED};
 use crate::rows::{Committed, Order, assert_same, assert_same_in_order, final_rows};
 
 /// Fewer than by default, so that a product is clicked often enough for Q2.
@@ -36,6 +36,16 @@ impl Site {
         }
     }
 
+    /// The same at another parallelism.
+    pub(crate) fn document_at(self, parallelism: u32) -> String {
+        self.document().replace("default = 1", &format!("default = {parallelism}"))
+    }
+
+    /// Where the document's results go.
+    pub(crate) fn result_topic(self) -> String {
+        format!("{}_results", self.name())
+    }
+
     /// What the job reads.
     pub(crate) const fn topics(self) -> &'static [&'static str] {
         match self {
@@ -60,6 +70,12 @@ impl Site {
                 Ok(Psm::new(config.check()?, SEED, config.made_catalogue(SEED)).into())
             }
         }
+    }
+
+    /// The stream as data.
+    pub(crate) fn record(self, load: &Load) -> anyhow::Result<Recording> {
+        let workload = load.workload(self.generator()?)?;
+        Ok(workload.record(0..workload.events().context("the stream is not bounded")?))
     }
 
     /// Fails unless the committed records are those of the reference.
