@@ -213,13 +213,13 @@ async fn an_expired_document_is_not_applied() {
     };
     let reports = tokio::select! {
         result = agent.run() => panic!("{result:?}"),
-        reports = tokio::time::timeout(support::PATIENCE, reported) => reports.unwrap(),
+        reports = tokio::time::timeout(PATIENCE, reported) => reports.unwrap(),
     };
     let message = reports[0].message.as_deref().unwrap();
     assert!(message.contains("refused (expired): it expired at 2026-01-02"), "{message}");
     assert_eq!((reports.len(), reports[0].state), (1, State::Failed));
     assert_eq!((agent.book().ledger().change(), setup.counts()), (None, (0, 0)));
-    std::mem::drop(agent);
+    drop(agent);
     assert!(matches!(setup.apply(&document(2)).await, Phase::Running { .. }));
 }
 

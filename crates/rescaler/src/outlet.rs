@@ -49,7 +49,7 @@ pub(crate) enum PutError {
 
 enum Place {
     Drop(DropClient),
-    Folder { client: StaticClient, reports: Option<DropClient> },
+    Folder { client: Box<StaticClient>, reports: Option<Box<DropClient>> },
 }
 
 /// Where the documents of one job are published.
@@ -87,7 +87,8 @@ impl Outlet {
                 let client = StaticClient::new(&address, job.clone(), bounds, Access::default());
                 let client = client.map_err(OutletError::Address)?;
                 let reports = reports.transpose().map_err(OutletError::Address)?;
-                (Place::Folder { client, reports }, folder.display().to_string())
+                let place = Place::Folder { client: Box::new(client), reports: reports.map(Box::new) };
+                (place, folder.display().to_string())
             }
         };
         Ok(Self { job, place, key, name, folder: settings.folder.clone() })
@@ -117,7 +118,8 @@ impl Outlet {
     /// The newest reports; `None` if nobody reports about what is in this place.
     pub(crate) async fn reports(&self) -> Result<Option<Vec<Report>>, drop_client::Error> {
         match &self.place {
-            Place::Drop(drop) | Place::Folder { reports: Some(drop), .. } => drop.reports().await.map(Some),
+            Place::Drop(drop) => drop.reports().await.map(Some),
+            Place::Folder { reports: Some(drop), .. } => drop.reports().await.map(Some),
             Place::Folder { reports: None, .. } => Ok(None),
         }
     }
