@@ -48,7 +48,7 @@ pub(crate) enum PutError {
 }
 
 enum Place {
-    Drop(DropClient),
+    Drop(Box<DropClient>),
     Folder { client: Box<StaticClient>, reports: Option<Box<DropClient>> },
 }
 
@@ -78,7 +78,7 @@ impl Outlet {
         let (place, name) = match &settings.folder {
             None => {
                 let drop = connect(&settings.url, access).map_err(OutletError::Address)?;
-                (Place::Drop(drop), settings.url.clone())
+                (Place::Drop(Box::new(drop)), settings.url.clone())
             }
             Some(folder) => {
                 let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
@@ -118,8 +118,7 @@ impl Outlet {
     /// The newest reports; `None` if nobody reports about what is in this place.
     pub(crate) async fn reports(&self) -> Result<Option<Vec<Report>>, drop_client::Error> {
         match &self.place {
-            Place::Drop(drop) => drop.reports().await.map(Some),
-            Place::Folder { reports: Some(drop), .. } => drop.reports().await.map(Some),
+            Place::Drop(drop) | Place::Folder { reports: Some(drop), .. } => drop.reports().await.map(Some),
             Place::Folder { reports: None, .. } => Ok(None),
         }
     }
