@@ -63,7 +63,14 @@ impl JsonLines {
     /// # Errors
     /// The entry could not be written. It is then not in the log, now or after the next start.
     pub fn append<T: Serialize>(&mut self, entry: &T) -> Result<(), JournalError> {
-        let line = line_of(&self.path, entry)?;
+        let mut line = line_of(&self.path, entry)?;
+        line.pop();
+        self.append_line(line)
+    }
+
+    /// Adds an entry that is JSON already, without its line end.
+    pub(crate) fn append_line(&mut self, mut line: Vec<u8>) -> Result<(), JournalError> {
+        line.push(b'\n');
         let Some(file) = &mut self.file else {
             return Err(JournalError::Closed { path: self.path.clone() });
         };

@@ -8,10 +8,12 @@
 mod atomic;
 mod json_lines;
 mod lock;
+mod rotated;
 
 pub use atomic::{create_folder, write_atomically};
 pub use json_lines::JsonLines;
 pub use lock::{FolderLock, LockError};
+pub use rotated::{Bounds, Rotated, read_lines};
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -32,6 +32,20 @@ pub struct OperatorReport {
     pub new_parallelism: Option<u32>,
     /// The formula with its figures, or why the operator was left alone.
     pub because: String,
+    /// The inputs and results of the formula that were known, by name with unit.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub figures: BTreeMap<String, f64>,
+}
+
+/// A parallelism that was considered and not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// Of which operator.
+    pub operator: String,
+    /// What was considered.
+    pub parallelism: u32,
+    /// Why it was not taken.
+    pub because: String,
 }
 
 /// The cluster's figures, where they are known.
@@ -45,6 +59,21 @@ pub struct ClusterReport {
     pub downtime_estimate_s: Option<f64>,
     /// Whether the cluster should grow.
     pub scale_out: Option<bool>,
+    /// Whether the cluster should shrink.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_in: Option<bool>,
+    /// The slots that the job needs with the new parallelism.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots_needed: Option<u32>,
+    /// The slots of all task managers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots_present: Option<u32>,
+    /// The slots that this job can have without another task manager: its own and the free ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots_available: Option<u32>,
+    /// The wanted number of task managers, if it changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_managers: Option<u32>,
 }
 
 /// The answer of a policy for one epoch.
@@ -65,6 +94,9 @@ pub struct Decision {
     pub reasons: Vec<String>,
     /// Every operator that was looked at.
     pub operators: Vec<OperatorReport>,
+    /// What was considered and not done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<Rejected>,
 }
 
 impl Decision {
@@ -78,7 +110,27 @@ impl Decision {
             cluster: ClusterReport::default(),
             reasons: vec![reason.into()],
             operators: Vec::new(),
+            rejected: Vec::new(),
         }
+    }
+
+    /// Whether anything would change.
+    pub fn has_change(&self) -> bool {
+        !self.parallelism.is_empty()
+            || self.default_parallelism.is_some()
+            || self.cluster.task_managers.is_some()
+    }
+
+    /// Takes the plan back, for this reason; what was planned is kept as rejected.
+    pub fn withdraw(&mut self, reason: impl Into<String>) {
+        let reason = reason.into();
+        for (operator, parallelism) in std::mem::take(&mut self.parallelism) {
+            self.rejected.push(Rejected { operator, parallelism, because: reason.clone() });
+        }
+        self.default_parallelism = None;
+        self.cluster.task_managers = None;
+        self.action = Action::None;
+        self.reasons.insert(0, reason);
     }
 
     /// Today's and the new parallelism of one operator of the plan, as `1 → 3`.
@@ -97,6 +149,7 @@ impl fmt::Display for Decision {
             let mut steps: Vec<String> =
                 self.parallelism.iter().map(|(name, new)| self.step(name, *new)).collect();
             steps.extend(self.default_parallelism.map(|new| format!("default → {new}")));
+            steps.extend(self.cluster.task_managers.map(|wanted| format!("task managers → {wanted}")));
             write!(f, "rescale {}: ", steps.join(", "))?;
         }
         f.write_str(&self.reasons.join("; "))

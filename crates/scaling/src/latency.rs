@@ -9,13 +9,7 @@
 //! all-window            1
 //! ```
 //!
-//! and whether the cluster should grow: with ram = used heap ÷ (largest heap × heap fraction) per task manager,
-//!
-//! ```text
-//! load      = mean of (cpu + ram) ÷ 2          memory = mean of ram
-//! downtime  = state size ÷ network bandwidth × 2
-//! scale out = downtime < its maximum and (memory ≥ 0.7 or load > 0.5), or load ≥ 0.7
-//! ```
+//! and whether the cluster should grow, see [`crate::cluster`].
 //!
 //! Left out on purpose: scaling down, and any model of windows better than + 2. This policy is the baseline that others are
 //! compared with, and is kept as it was first published.
@@ -24,19 +18,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Action, ClusterReport, Decision, Kind, Operator, OperatorReport, Snapshot, TaskManager};
+use crate::{Action, Decision, Kind, Operator, OperatorReport, Snapshot, cluster};
 
 /// The policy's name in configuration and records.
 pub const NAME: &str = "latency";
 
 /// How much a window, a join, a co-group or a stuck operator is widened.
 const STEP: u32 = 2;
-/// From this mean memory usage on the cluster should grow, if the downtime allows.
-const MEMORY_HIGH: f64 = 0.7;
-/// Above this load the cluster should grow, if the downtime allows.
-const LOAD_RAISED: f64 = 0.5;
-/// From this load on the cluster should grow whatever it costs.
-const LOAD_HIGH: f64 = 0.7;
 
 /// The options of the policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,6 +64,11 @@ impl Default for Options {
 }
 
 impl Options {
+    fn cluster(&self) -> cluster::Thresholds {
+        let Self { network_bytes_per_s, downtime_max_s, heap_fraction, .. } = *self;
+        cluster::Thresholds { network_bytes_per_s, downtime_max_s, heap_fraction }
+    }
+
     /// Every option that is out of its range, as `(option, what would be right)`.
     pub fn problems(&self) -> Vec<(&'static str, &'static str)> {
         let positive = |value: f64| value.is_finite() && value > 0.0;
@@ -160,13 +153,8 @@ impl State {
 /// The state returned with [`Action::Rescale`] assumes that the plan was published. A caller whose document was refused
 /// keeps its own state.
 pub fn decide(options: &Options, state: &State, snapshot: &Snapshot) -> (State, Decision) {
-    if let Some(first) = snapshot.missing.first() {
-        let more = snapshot.missing.len() - 1;
-        let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
-        return (
-            state.clone(),
-            Decision::nothing(NAME, format!("the metrics are incomplete: {first}{more}")),
-        );
+    if let Some(reason) = crate::incomplete(snapshot) {
+        return (state.clone(), Decision::nothing(NAME, reason));
     }
     if state.wait_epochs_left > 0 {
         let next = State { wait_epochs_left: state.wait_epochs_left - 1, ..state.clone() };
@@ -223,7 +211,7 @@ pub fn plan(options: &Options, snapshot: &Snapshot) -> Decision {
             .map(|operator| format!("{}: {}", operator.name, operator.because))
             .collect();
     }
-    decision.cluster = cluster(options, snapshot);
+    decision.cluster = cluster::report(&options.cluster(), snapshot);
     decision
 }
 
@@ -250,7 +238,18 @@ fn report(operator: &Operator, new_parallelism: Option<u32>, because: String) ->
         parallelism: operator.parallelism,
         new_parallelism,
         because,
+        figures: figures(operator),
     }
+}
+
+/// What the formula of a chosen operator rests on.
+fn figures(operator: &Operator) -> BTreeMap<String, f64> {
+    let known = [
+        ("latency_ms", operator.latency_ms),
+        ("throughput_per_s", operator.throughput_per_s),
+        ("input_rate_per_s", operator.input_rate_per_s),
+    ];
+    known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
 /// The new parallelism of one chosen operator, and the formula with its figures.
@@ -286,44 +285,4 @@ fn continuous(operator: &Operator) -> Option<(u32, String)> {
         reason = "clamped to the range of u32 first"
     )]
     Some((wanted.clamp(0.0, f64::from(u32::MAX)) as u32, formula))
-}
-
-/// The cluster's figures. Each is unknown as soon as one figure that it needs is.
-fn cluster(options: &Options, snapshot: &Snapshot) -> ClusterReport {
-    let ram: Option<Vec<f64>> = snapshot.task_managers.iter().map(|tm| memory_usage(options, tm)).collect();
-    let cpu: Option<Vec<f64>> = snapshot.task_managers.iter().map(|tm| tm.cpu_load).collect();
-    let memory = ram.as_deref().and_then(mean);
-    let load = ram.zip(cpu).and_then(|(ram, cpu)| {
-        mean(&ram.iter().zip(&cpu).map(|(ram, cpu)| (cpu + ram) / 2.0).collect::<Vec<f64>>())
-    });
-    let downtime = snapshot.state_size_bytes.map(|bytes| bytes / options.network_bytes_per_s * 2.0);
-    ClusterReport {
-        cluster_load: load,
-        memory_usage: memory,
-        downtime_estimate_s: downtime,
-        scale_out: scale_out(options, memory, load, downtime),
-    }
-}
-
-fn memory_usage(options: &Options, tm: &TaskManager) -> Option<f64> {
-    let usable_bytes = tm.heap_max_bytes.filter(|bytes| *bytes > 0.0)? * options.heap_fraction;
-    Some(tm.heap_used_bytes? / usable_bytes)
-}
-
-fn scale_out(
-    options: &Options,
-    memory: Option<f64>,
-    load: Option<f64>,
-    downtime: Option<f64>,
-) -> Option<bool> {
-    let (memory, load) = (memory?, load?);
-    if load >= LOAD_HIGH {
-        return Some(true);
-    }
-    Some(downtime? < options.downtime_max_s && (memory >= MEMORY_HIGH || load > LOAD_RAISED))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a cluster has far fewer than 2^52 task managers")]
-fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }

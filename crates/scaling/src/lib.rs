@@ -8,14 +8,36 @@
 //! figure it rests on. There is no IO here, no clock and no randomness: the same input gives the same decision, live,
 //! offline on a recorded snapshot, and in a replay. An unknown figure is [`None`], never 0, and never causes scaling.
 
+pub mod cluster;
 mod decision;
+pub mod ds2;
+pub mod external;
+mod graph;
+pub mod key_groups;
 pub mod latency;
+pub mod limits;
 mod offered;
+mod period;
+mod policy;
 mod snapshot;
+pub mod windows;
 
-pub use decision::{Action, ClusterReport, Decision, OperatorReport};
+pub use decision::{Action, ClusterReport, Decision, OperatorReport, Rejected};
+pub use graph::{Target, targets};
 pub use offered::offered_rates;
+pub use period::{Moment, Period, PeriodError};
+pub use policy::{Frame, Policy, State, Step, decide, plan};
 pub use snapshot::{
     Checkpoints, Distribution, Edge, Job, Kind, Operator, Partitioning, Quality, Query, Reading, Rescale,
     SCHEMA, Snapshot, Subtask, TaskManager,
 };
+
+/// Why nothing may be decided on this snapshot, if it is not complete.
+fn incomplete(snapshot: &Snapshot) -> Option<String> {
+    let first = snapshot.missing.first()?;
+    let more = match snapshot.missing.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    Some(format!("the metrics are incomplete: {first}{more}"))
+}

@@ -15,6 +15,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::graph::{downstream_order, index};
 use crate::{Kind, Operator};
 
 /// The offered input rate of every operator that has one, in records per second.
@@ -29,12 +30,10 @@ pub fn offered_rates(operators: &[Operator]) -> BTreeMap<String, f64> {
             factors.insert(&operator.name, arrival / output);
         }
     }
-    // A job graph has no cycles: each round settles at least one more level.
-    for _ in operators {
-        for operator in operators.iter().filter(|operator| !operator.inputs.is_empty()) {
-            if let Some(factor) = weighted_factor(operator, operators, &factors) {
-                factors.insert(&operator.name, factor);
-            }
+    let index = index(operators);
+    for at in downstream_order(operators, &index) {
+        if let Some(factor) = weighted_factor(&operators[at], operators, &index, &factors) {
+            factors.insert(&operators[at].name, factor);
         }
     }
     operators
@@ -50,10 +49,15 @@ fn offered(operator: &Operator, factors: &BTreeMap<&str, f64>) -> Option<f64> {
     Some(operator.throughput_per_s? * factors.get(operator.name.as_str())?)
 }
 
-fn weighted_factor(operator: &Operator, all: &[Operator], factors: &BTreeMap<&str, f64>) -> Option<f64> {
+fn weighted_factor(
+    operator: &Operator,
+    all: &[Operator],
+    index: &BTreeMap<&str, usize>,
+    factors: &BTreeMap<&str, f64>,
+) -> Option<f64> {
     let (mut weighted, mut total) = (0.0, 0.0);
     for input in &operator.inputs {
-        let upstream = all.iter().find(|candidate| &candidate.name == input)?;
+        let upstream = &all[*index.get(input.as_str())?];
         let output = upstream.output_rate_per_s?;
         // A silent input has no factor and needs none.
         if output > 0.0 {

@@ -22,7 +22,7 @@ fn full() -> Value {
         },
         "queries": [{"name": "q", "overall_latency_ms": null}],
         "operators": [{
-            "name": "a", "kind": "window", "uid": "a", "vertex_id": "0", "parallelism": 1, "max_parallelism": 64,
+            "name": "a", "kind": "window", "uid": "a", "vertex_id": "0", "parallelism": 1, "max_parallelism": 64, "slot_sharing_group": "g",
             "latency_ms": 1.0, "throughput_per_s": 2.0, "input_rate_per_s": 3.0, "output_rate_per_s": 4.0,
             "arrival_rate_per_s": 5.0, "backlog_records": 6.0, "source_partitions": 7, "busy_ratio": 0.5,
             "idle_ratio": 0.25, "backpressured_ratio": 0.25, "watermark_lag_ms": 8.0, "state_size_bytes": 9.0,

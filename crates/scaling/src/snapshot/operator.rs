@@ -131,6 +131,9 @@ pub struct Operator {
     /// Its own maximum, where lower than the job's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_parallelism: Option<u32>,
+    /// Operators of the same group share slots, one subtask of each; absent: all share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot_sharing_group: Option<String>,
     /// The names of the operators that feed it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<String>,

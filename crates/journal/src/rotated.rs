@@ -1,0 +1,190 @@
+//! A log of JSON lines of bounded size: when it is full, it is compressed and put aside, and the oldest one put aside is deleted.
+//!
+//! `log.jsonl` is written, `log.jsonl.1.gz` is the newest that was put aside, `.2.gz` the one before. A crash while a log is
+//! put aside can leave its entries in both, never in none: readers go by what an entry says, not by how often it is there.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write as _};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{JournalError, JsonLines, write_atomically};
+
+/// No log that this crate wrote is longer, whatever its bounds were then.
+const OPEN_LIMIT_BYTES: u64 = 4 << 30;
+/// The first bytes of a gzip stream.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// A log that would grow beyond this is put aside first, in bytes. One entry may be longer.
+    pub max_bytes: u64,
+    /// How many logs put aside are kept.
+    pub keep: u32,
+}
+
+/// An open log. The caller sees to it that no other process has it open (see [`crate::FolderLock`]).
+#[derive(Debug)]
+pub struct Rotated {
+    log: JsonLines,
+    path: PathBuf,
+    bounds: Bounds,
+}
+
+impl Rotated {
+    /// Opens the log, creating it if it is missing, and reads its entries, oldest first; if it is empty, those of the newest one put
+    /// aside.
+    ///
+    /// # Errors
+    /// As [`JsonLines::open`].
+    pub fn open<T: DeserializeOwned>(path: &Path, bounds: Bounds) -> Result<(Self, Vec<T>), JournalError> {
+        let (log, mut entries) = JsonLines::open::<T>(path, OPEN_LIMIT_BYTES)?;
+        let aside = aside(path, 1);
+        if entries.is_empty() && aside.exists() {
+            let mut keep = |line: &[u8]| entries.extend(serde_json::from_slice(line).ok());
+            read_lines(&aside, OPEN_LIMIT_BYTES, &mut keep)?;
+        }
+        Ok((Self { log, path: path.to_owned(), bounds }, entries))
+    }
+
+    /// Adds an entry. It is on the disk when this returns.
+    ///
+    /// # Errors
+    /// The entry could not be written, or the full log not put aside; the entry is then not in the log.
+    pub fn append<T: Serialize>(&mut self, entry: &T) -> Result<(), JournalError> {
+        let line = serde_json::to_vec(entry)
+            .map_err(|source| JournalError::Encode { path: self.path.clone(), source })?;
+        let bytes = self.log.bytes();
+        if bytes > 0 && bytes + line.len() as u64 + 1 > self.bounds.max_bytes {
+            self.put_aside()?;
+        }
+        self.log.append_line(line)
+    }
+
+    /// The files of this log, oldest first.
+    pub fn files(path: &Path, keep: u32) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = (1..=keep).rev().map(|number| aside(path, number)).collect();
+        files.push(path.to_owned());
+        files.retain(|file| file.exists());
+        files
+    }
+
+    fn put_aside(&mut self) -> Result<(), JournalError> {
+        if self.bounds.keep > 0 {
+            let compressed = compress(&self.path)?;
+            for number in (1..self.bounds.keep).rev() {
+                let (from, to) = (aside(&self.path, number), aside(&self.path, number + 1));
+                if from.exists() {
+                    std::fs::rename(&from, &to).map_err(|e| JournalError::io("rename to", &to, e))?;
+                }
+            }
+            write_atomically(&aside(&self.path, 1), &compressed)?;
+        }
+        self.log.rewrite::<()>([])
+    }
+}
+
+fn aside(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}.gz"));
+    PathBuf::from(name)
+}
+
+fn compress(path: &Path) -> Result<Vec<u8>, JournalError> {
+    let failed = |source| JournalError::io("compress", path, source);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    let mut reader = BufReader::new(File::open(path).map_err(failed)?);
+    std::io::copy(&mut reader, &mut encoder).map_err(failed)?;
+    encoder.flush().map_err(failed)?;
+    encoder.finish().map_err(failed)
+}
+
+/// Gives each whole line of a file to `each`, compressed or not; at most `limit_bytes` of text are read. A torn end is passed over.
+///
+/// # Errors
+/// The file cannot be read, or holds more.
+pub fn read_lines(path: &Path, limit_bytes: u64, each: &mut impl FnMut(&[u8])) -> Result<(), JournalError> {
+    let failed = |source| JournalError::io("read", path, source);
+    let mut file = BufReader::new(File::open(path).map_err(failed)?);
+    let is_compressed = file.fill_buf().map_err(failed)?.starts_with(&GZIP);
+    let content: Box<dyn Read> = if is_compressed { Box::new(GzDecoder::new(file)) } else { Box::new(file) };
+    let mut reader = BufReader::new(content.take(limit_bytes + 1));
+    let (mut line, mut found) = (Vec::new(), 0);
+    loop {
+        line.clear();
+        let read = reader.read_until(b'\n', &mut line).map_err(failed)?;
+        found += read as u64;
+        if found > limit_bytes {
+            return Err(JournalError::TooLarge { path: path.to_owned(), found, limit: limit_bytes });
+        }
+        match line.strip_suffix(b"\n") {
+            Some(whole) if !whole.is_empty() => each(whole),
+            Some(_) => {}
+            None => return Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { max_bytes: 100, keep: 3 };
+
+    fn numbers(path: &Path) -> Vec<u64> {
+        let mut found = Vec::new();
+        for file in Rotated::files(path, BOUNDS.keep) {
+            read_lines(&file, 1 << 20, &mut |line| found.push(serde_json::from_slice(line).unwrap()))
+                .unwrap();
+        }
+        found
+    }
+
+    /// Goal: the newest entries are there in order, across all files, and no more than the bounds allow.
+    #[test]
+    fn full_logs_are_put_aside_compressed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        let (mut log, _) = Rotated::open::<u64>(&path, BOUNDS).unwrap();
+        (1000..1200_u64).for_each(|number| log.append(&number).unwrap());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4);
+        assert!(std::fs::read(folder.path().join("log.jsonl.2.gz")).unwrap().starts_with(&GZIP));
+        let found = numbers(&path);
+        assert_eq!(found.last(), Some(&1199));
+        assert!(found.len() >= 60 && found.windows(2).all(|pair| pair[1] == pair[0] + 1), "{found:?}");
+        drop(log);
+        let (_, entries) = Rotated::open::<u64>(&path, BOUNDS).unwrap();
+        assert_eq!(entries.last(), Some(&1199));
+    }
+
+    /// Goal: after a crash between putting aside and writing on, the newest entries are still found.
+    #[test]
+    fn an_empty_log_shows_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        let (mut log, _) = Rotated::open::<u64>(&path, BOUNDS).unwrap();
+        (0..30_u64).for_each(|number| log.append(&number).unwrap());
+        log.put_aside().unwrap();
+        drop(log);
+        let (_, entries) = Rotated::open::<u64>(&path, BOUNDS).unwrap();
+        assert_eq!(entries.last(), Some(&29));
+    }
+
+    /// Goal: a text that unpacks to more than is allowed is an error, not a full memory.
+    #[test]
+    fn reading_is_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bomb.gz");
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(&vec![b'0'; 1 << 20]).unwrap();
+        std::fs::write(&path, encoder.finish().unwrap()).unwrap();
+        let error = read_lines(&path, 1000, &mut |_| {}).unwrap_err();
+        assert!(matches!(error, JournalError::TooLarge { limit: 1000, .. }), "{error}");
+    }
+}

@@ -1,0 +1,143 @@
+//! Policy `ds2`: give every operator the subtasks that its true processing rate asks for.
+//!
+//! An operator's *true processing rate* is the records that it processes per second of busy time, however long it was idle or
+//! held back by others. From it, and from what the sources are asked to deliver ([`crate::targets`]), one look at the whole graph
+//! tells every operator's parallelism at once (Kalavri et al., "Three steps is all you need", OSDI 2018). Per operator, with
+//! λ what arrives, D what the backlog adds, u the target utilisation, R the restart time and T the catch-up time:
+//!
+//! ```text
+//! c        = records ÷ (subtasks · busy seconds)                    true rate of one subtask
+//! carry(p) = c · effective(p) ÷ skew                                effective(p): see key_groups
+//! p′       = smallest p with carry(p) ≥ λ ÷ u + D + λ·R ÷ T         aligned to key groups or partitions
+//! up       if carry(p) < λ ÷ u_max + D                              the dead band lies between the two
+//! down     if carry(p) > λ ÷ u_min + D, for long enough
+//! ```
+//!
+//! Windowed operators must also satisfy the burst condition ([`crate::windows`]). Options have the names and meanings that
+//! people know from Apache Flink's own autoscaler (FLIP-271); `docs/policies.md` lists them side by side.
+//!
+//! Left out on purpose: learning from past rescales whether they helped, and memory tuning.
+
+mod assess;
+mod options;
+mod state;
+
+use serde::{Deserialize, Serialize};
+
+use assess::{Assessment, Direction};
+pub use options::{BusyTime, Options};
+pub use state::State;
+
+use crate::{Action, Decision, Kind, OperatorReport, Snapshot, Step};
+
+/// The policy's name in configuration and records.
+pub const NAME: &str = "ds2";
+
+/// One epoch at this moment, in milliseconds since the Unix epoch.
+pub fn decide(options: &Options, state: &State, snapshot: &Snapshot, now_ms: i64) -> Step<State> {
+    let nothing = |reason: String| Step::nothing(Decision::nothing(NAME, reason), state.clone());
+    if let Some(reason) = crate::incomplete(snapshot) {
+        return nothing(reason);
+    }
+    let assessments = assess::all(options, snapshot);
+    let mut held = state.clone();
+    held.observe(&assessments, now_ms);
+    if let Some(reason) = state.stabilizing(options, snapshot, now_ms) {
+        let mut decision = Decision::nothing(NAME, reason);
+        decision.operators = reports(&assessments, &[]);
+        return Step::nothing(decision, held);
+    }
+    let ripe = held.ripe(options, &assessments, now_ms);
+    let waits = held.waits(options, &ripe, now_ms);
+    let decision = decision(&assessments, &ripe, waits);
+    Step { after: State::after_action(now_ms), held, decision }
+}
+
+/// The plan as if every wait were over.
+pub fn plan(options: &Options, snapshot: &Snapshot) -> Decision {
+    if let Some(reason) = crate::incomplete(snapshot) {
+        return Decision::nothing(NAME, reason);
+    }
+    let assessments = assess::all(options, snapshot);
+    let ripe: Vec<Ripe> = assessments
+        .iter()
+        .filter(|assessment| assessment.direction == Direction::Down)
+        .map(|assessment| Ripe { name: assessment.name.clone(), parallelism: assessment.wanted })
+        .collect();
+    decision(&assessments, &ripe, Vec::new())
+}
+
+/// An operator that may be narrowed now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Ripe {
+    name: String,
+    parallelism: u32,
+}
+
+fn decision(assessments: &[Assessment], ripe: &[Ripe], waits: Vec<String>) -> Decision {
+    let mut decision = Decision::nothing(NAME, headline(assessments));
+    decision.operators = reports(assessments, ripe);
+    for assessment in assessments {
+        let Some(new) = taken(assessment, ripe).filter(|new| *new != assessment.parallelism) else {
+            continue;
+        };
+        decision.parallelism.insert(assessment.name.clone(), new);
+        decision.rejected.extend(assessment.rejected.iter().cloned());
+    }
+    if !decision.parallelism.is_empty() {
+        decision.action = Action::Rescale;
+        decision.reasons = assessments
+            .iter()
+            .filter(|assessment| decision.parallelism.contains_key(&assessment.name))
+            .map(|assessment| format!("{}: {}", assessment.name, assessment.because))
+            .collect();
+    }
+    decision.reasons.extend(waits);
+    decision.reasons.extend(assessments.iter().filter_map(|assessment| assessment.warning.clone()));
+    decision
+}
+
+/// The parallelism that the decision gives the operator, if it gives one.
+fn taken(assessment: &Assessment, ripe: &[Ripe]) -> Option<u32> {
+    match assessment.direction {
+        Direction::Up => Some(assessment.wanted),
+        Direction::Down => ripe.iter().find(|ripe| ripe.name == assessment.name).map(|ripe| ripe.parallelism),
+        Direction::Stay | Direction::Unknown => None,
+    }
+}
+
+fn headline(assessments: &[Assessment]) -> String {
+    let count = |wanted: Direction| assessments.iter().filter(|a| a.direction == wanted).count();
+    let (unknown, all) = (count(Direction::Unknown), assessments.len());
+    let known = format!("{} of {all} operators are wide enough and not too wide", count(Direction::Stay));
+    match assessments.iter().find(|assessment| assessment.direction == Direction::Unknown) {
+        Some(first) => format!("{known}; {unknown} cannot be judged ({}: {})", first.name, first.because),
+        None => known,
+    }
+}
+
+fn reports(assessments: &[Assessment], ripe: &[Ripe]) -> Vec<OperatorReport> {
+    let report = |assessment: &Assessment| OperatorReport {
+        name: assessment.name.clone(),
+        kind: assessment.kind,
+        latency_ms: assessment.latency_ms,
+        parallelism: assessment.parallelism,
+        new_parallelism: taken(assessment, ripe),
+        because: assessment.because.clone(),
+        figures: assessment.figures.clone(),
+    };
+    assessments.iter().map(report).collect()
+}
+
+/// Whether the backlog is so long, at the rate at which the sources are read, that the job is still catching up, so that nothing may be narrowed.
+fn is_catching_up(options: &Options, snapshot: &Snapshot) -> bool {
+    let sources = snapshot.operators.iter().filter(|operator| operator.kind == Kind::Source);
+    let (mut backlog, mut processed) = (0.0, 0.0);
+    for source in sources {
+        backlog += source.backlog_records.unwrap_or(0.0);
+        processed += source.throughput_per_s.unwrap_or(0.0);
+    }
+    options.backlog_processing_lag_threshold_s > 0.0
+        && backlog > processed * options.backlog_processing_lag_threshold_s
+        && backlog > 0.0
+}

@@ -1,0 +1,100 @@
+//! Policy `external`: another program decides; here its answer is checked.
+//!
+//! The program gets the snapshot as JSON and answers with a plan ([`Answer`]). Running it is an effect and not done here. An answer
+//! is taken as a whole or not at all: a plan with one impossible entry was made by a program that misunderstood something.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Action, Decision, Kind, Operator, OperatorReport, Snapshot};
+
+/// The policy's name in configuration and records.
+pub const NAME: &str = "external";
+
+/// At most so many reasons of a program are kept …
+const REASONS_MAX: usize = 20;
+/// … and of each so many characters.
+const REASON_CHARS_MAX: usize = 500;
+
+/// A program's answer. Members that are not named here are ignored.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// New parallelism by operator; operators that are not named keep theirs.
+    pub parallelism: BTreeMap<String, u32>,
+    /// New parallelism of operators without one of their own.
+    #[serde(default)]
+    pub default_parallelism: Option<u32>,
+    /// Why, in sentences.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+}
+
+/// The decision that an answer amounts to; a failure of the program, told in a sentence, is a reason to change nothing.
+pub fn decide(answer: &Result<Answer, String>, snapshot: &Snapshot) -> Decision {
+    if let Some(reason) = crate::incomplete(snapshot) {
+        return Decision::nothing(NAME, reason);
+    }
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(failure) => return Decision::nothing(NAME, format!("the program gave no plan: {failure}")),
+    };
+    if let Some(problem) = problem(answer, snapshot) {
+        return Decision::nothing(NAME, format!("the program's plan is refused: {problem}"));
+    }
+    let mut decision = Decision::nothing(NAME, "the program changes nothing");
+    let changes = |(name, new): (&String, &u32)| {
+        let operator = snapshot.operator(name)?;
+        (operator.parallelism != *new).then(|| (name.clone(), *new))
+    };
+    decision.parallelism = answer.parallelism.iter().filter_map(changes).collect();
+    decision.default_parallelism = answer.default_parallelism.filter(|new| *new != snapshot.job.parallelism);
+    decision.operators = snapshot.operators.iter().map(|operator| report(operator, &decision)).collect();
+    if decision.has_change() {
+        (decision.action, decision.reasons) = (Action::Rescale, vec!["the program wants it so".to_owned()]);
+    }
+    let told = answer.reasons.iter().take(REASONS_MAX);
+    let told: Vec<String> = told.map(|reason| reason.chars().take(REASON_CHARS_MAX).collect()).collect();
+    if !told.is_empty() {
+        decision.reasons = told;
+    }
+    decision
+}
+
+fn report(operator: &Operator, decision: &Decision) -> OperatorReport {
+    let new = decision.parallelism.get(&operator.name).copied();
+    OperatorReport {
+        name: operator.name.clone(),
+        kind: operator.kind,
+        latency_ms: operator.latency_ms,
+        parallelism: operator.parallelism,
+        new_parallelism: new,
+        because: if new.is_some() { "the program's choice" } else { "left as it is" }.to_owned(),
+        figures: BTreeMap::new(),
+    }
+}
+
+/// The first thing that is wrong with a plan.
+fn problem(answer: &Answer, snapshot: &Snapshot) -> Option<String> {
+    let job_max = snapshot.job.max_parallelism;
+    if let Some(default) = answer.default_parallelism.filter(|default| !(1..=job_max).contains(default)) {
+        return Some(format!("default_parallelism {default} is outside 1..={job_max}"));
+    }
+    answer.parallelism.iter().find_map(|(name, new)| {
+        let Some(operator) = snapshot.operator(name) else {
+            return Some(format!("there is no operator {name:?}"));
+        };
+        let max = operator.max_parallelism.unwrap_or(job_max).min(job_max);
+        if !(1..=max).contains(new) {
+            return Some(format!("parallelism {new} of {name} is outside 1..={max}"));
+        }
+        if operator.kind == Kind::AllWindow && *new != 1 {
+            return Some(format!("{name} is an all-window operator and always runs at 1"));
+        }
+        let known =
+            [operator.latency_ms, operator.throughput_per_s, operator.input_rate_per_s, operator.busy_ratio];
+        let is_unknown = known.iter().all(Option::is_none);
+        (is_unknown && *new != operator.parallelism)
+            .then(|| format!("nothing is known of {name}, so it is not changed"))
+    })
+}

@@ -1,0 +1,254 @@
+//! What bounds every policy's plan: operators that are not to be touched, bounds of parallelism, times, slots.
+//!
+//! Limits come after the policy. They only ever take away from a plan or trim it, and say so in the decision.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::Size;
+use crate::{Decision, Kind, Moment, Operator, Partitioning, Period, Rejected, Snapshot};
+
+/// The limits of one job.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Operators that keep their parallelism, by name or vertex id.
+    pub exclude: Vec<String>,
+    /// Times of the week in which nothing is changed.
+    pub excluded_periods: Vec<Period>,
+    /// The job may need at most so many slots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota_slots: Option<u32>,
+    /// Bounds by operator, by name or vertex id.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub operators: BTreeMap<String, Bounds>,
+}
+
+/// Bounds of one operator's parallelism.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bounds {
+    /// A plan gives it at least so much.
+    pub min: u32,
+    /// A plan gives it at most so much.
+    pub max: u32,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { min: 1, max: 32_768 }
+    }
+}
+
+impl Limits {
+    /// Every limit that makes no sense, as `key: what would be right`.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.quota_slots == Some(0) {
+            problems.push("quota_slots: must be at least 1, or absent".to_owned());
+        }
+        for (name, bounds) in &self.operators {
+            if bounds.min == 0 || bounds.max < bounds.min {
+                problems.push(format!("operators.{name}: min must be at least 1, and max not below min"));
+            }
+        }
+        problems
+    }
+
+    /// The excluded period that the moment lies in.
+    pub fn excluded_period(&self, moment: Moment) -> Option<&Period> {
+        self.excluded_periods.iter().find(|period| period.contains(moment))
+    }
+
+    /// Trims a plan to bounds, exclusions and slots. `keeps_forward`: operators behind a forward edge follow each other.
+    pub(crate) fn trim(
+        &self,
+        size: &Size,
+        snapshot: &Snapshot,
+        decision: &mut Decision,
+        keeps_forward: bool,
+    ) {
+        self.bound(snapshot, decision);
+        if keeps_forward {
+            self.equalise(snapshot, decision);
+        }
+        self.fit_slots(size, snapshot, decision);
+        let unchanged =
+            |name: &String, new: &u32| snapshot.operator(name).is_some_and(|o| o.parallelism == *new);
+        decision.parallelism.retain(|name, new| !unchanged(name, new));
+        for operator in &mut decision.operators {
+            let trimmed = decision.parallelism.get(&operator.name).copied();
+            operator.new_parallelism = trimmed.or(operator.new_parallelism.map(|_| operator.parallelism));
+        }
+        if decision.parallelism.is_empty() {
+            decision.default_parallelism = None;
+        }
+    }
+
+    fn bounds_of(&self, operator: &Operator) -> Option<Bounds> {
+        let by_id = operator.vertex_id.as_ref().and_then(|id| self.operators.get(id));
+        self.operators.get(&operator.name).or(by_id).copied()
+    }
+
+    fn excludes(&self, operator: &Operator) -> bool {
+        self.exclude.iter().any(|name| *name == operator.name || Some(name) == operator.vertex_id.as_ref())
+    }
+
+    fn bound(&self, snapshot: &Snapshot, decision: &mut Decision) {
+        let planned = std::mem::take(&mut decision.parallelism);
+        for (name, wanted) in planned {
+            let Some(operator) = snapshot.operator(&name) else { continue };
+            if self.excludes(operator) {
+                reject(decision, &name, wanted, "the operator is excluded");
+                continue;
+            }
+            let bounds = self.bounds_of(operator).unwrap_or_default();
+            let within = wanted.clamp(bounds.min, bounds.max).min(most(snapshot, operator));
+            // A bound trims a step, it does not turn it round.
+            let today = operator.parallelism;
+            let new = if wanted > today { within.max(today) } else { within.min(today) };
+            if new != wanted {
+                let because = format!("its parallelism is bounded to {}..={}", bounds.min, bounds.max);
+                reject(decision, &name, wanted, &because);
+            }
+            decision.parallelism.insert(name, new);
+        }
+    }
+
+    /// Operators that hand records on one to one have the same parallelism: the largest that any of them is to have.
+    fn equalise(&self, snapshot: &Snapshot, decision: &mut Decision) {
+        for group in forward_groups(&snapshot.operators) {
+            if !group.iter().any(|operator| decision.parallelism.contains_key(&operator.name)) {
+                continue;
+            }
+            let wanted = |operator: &&Operator| {
+                decision.parallelism.get(&operator.name).copied().unwrap_or(operator.parallelism)
+            };
+            let widest = group.iter().map(wanted).max().unwrap_or(1);
+            let held =
+                group.iter().find(|operator| self.excludes(operator) || widest > most(snapshot, operator));
+            let because =
+                held.map(|held| format!("{} hands on or takes records one to one and stays", held.name));
+            for operator in &group {
+                match &because {
+                    Some(because) => {
+                        if let Some(wanted) = decision.parallelism.remove(&operator.name) {
+                            reject(decision, &operator.name, wanted, because);
+                        }
+                    }
+                    None => drop(decision.parallelism.insert(operator.name.clone(), widest)),
+                }
+            }
+        }
+    }
+
+    /// How many slots the job may need at most, and why; [`None`]: no bound is known.
+    fn slots(&self, size: &Size, snapshot: &Snapshot) -> Option<(u32, String)> {
+        let present = available(snapshot).filter(|_| !size.slots_on_demand);
+        let grown = present.map(|present| {
+            let room = size.task_managers_max.map_or(0, |max| {
+                let more = max.saturating_sub(count(snapshot.task_managers.len()));
+                more.saturating_mul(snapshot.slots_per_task_manager().unwrap_or(0))
+            });
+            let slots = present.saturating_add(room);
+            (slots, format!("there are slots for {slots}; add task managers"))
+        });
+        let quota = self.quota_slots.map(|quota| (quota, format!("the quota is {quota} slots")));
+        [grown, quota].into_iter().flatten().min_by_key(|(slots, _)| *slots)
+    }
+
+    /// Caps the operators of each slot sharing group, so that the job fits. With several groups each may grow by an equal
+    /// part of what is free today: how much one group gets does not depend on how much another one wants.
+    fn fit_slots(&self, size: &Size, snapshot: &Snapshot, decision: &mut Decision) {
+        let Some((bound, because)) = self.slots(size, snapshot) else { return };
+        let today = groups(snapshot, &BTreeMap::new());
+        let free = bound.saturating_sub(today.values().sum()) / count(today.len()).max(1);
+        let cap = |operator: &Operator| match today.len() {
+            1 => bound.max(1),
+            _ => today.get(group_of(operator)).copied().unwrap_or(0).saturating_add(free).max(1),
+        };
+        let mut trimmed = Vec::new();
+        for (name, new) in &mut decision.parallelism {
+            let Some(operator) = snapshot.operator(name) else { continue };
+            // What is wider than the bound already is not made narrower by it: that is the policy's business.
+            let cap = cap(operator).max(operator.parallelism);
+            if *new > cap {
+                trimmed.push((name.clone(), *new));
+                *new = cap;
+            }
+        }
+        for (name, wanted) in trimmed {
+            reject(decision, &name, wanted, &because);
+        }
+    }
+}
+
+fn reject(decision: &mut Decision, name: &str, parallelism: u32, because: &str) {
+    decision.rejected.push(Rejected { operator: name.to_owned(), parallelism, because: because.to_owned() });
+    let current = decision.operators.iter_mut().find(|operator| operator.name == name);
+    if let Some(report) = current {
+        report.because = format!("{}; not {parallelism}: {because}", report.because);
+    }
+    decision.reasons.push(format!("{name} does not get {parallelism}: {because}"));
+}
+
+fn most(snapshot: &Snapshot, operator: &Operator) -> u32 {
+    if operator.kind == Kind::AllWindow {
+        return 1;
+    }
+    snapshot.job.max_parallelism.min(operator.max_parallelism.unwrap_or(u32::MAX)).max(1)
+}
+
+fn group_of(operator: &Operator) -> &str {
+    operator.slot_sharing_group.as_deref().unwrap_or_default()
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// The widest operator of each slot sharing group, with `plan` applied: the slots that the group needs.
+fn groups<'a>(snapshot: &'a Snapshot, plan: &BTreeMap<String, u32>) -> BTreeMap<&'a str, u32> {
+    let mut groups = BTreeMap::new();
+    for operator in &snapshot.operators {
+        let width = plan.get(&operator.name).copied().unwrap_or(operator.parallelism);
+        let widest = groups.entry(group_of(operator)).or_insert(0);
+        *widest = width.max(*widest);
+    }
+    groups
+}
+
+/// The slots that the job needs with this plan: of each slot sharing group as many as its widest operator has subtasks.
+pub fn slots_needed(snapshot: &Snapshot, plan: &BTreeMap<String, u32>) -> u32 {
+    groups(snapshot, plan).values().fold(0, |sum: u32, group| sum.saturating_add(*group))
+}
+
+/// The slots that this job can have without another task manager: its own and the free ones.
+pub(crate) fn available(snapshot: &Snapshot) -> Option<u32> {
+    let present = snapshot.slots_present()?;
+    let free: Option<u32> = snapshot.task_managers.iter().map(|tm| tm.slots_free).sum();
+    let own = slots_needed(snapshot, &BTreeMap::new());
+    Some(free.map_or(present, |free| free.saturating_add(own).min(present)))
+}
+
+/// The sets of operators that hand records on one to one, of two operators or more.
+fn forward_groups(operators: &[Operator]) -> Vec<Vec<&Operator>> {
+    let edges = operators.iter().flat_map(|operator| {
+        let forward = operator.edges.iter().filter(|edge| edge.partitioning == Partitioning::Forward);
+        forward.map(|edge| (edge.from.as_str(), operator.name.as_str()))
+    });
+    let mut sets: Vec<BTreeSet<&str>> = Vec::new();
+    for (from, to) in edges {
+        let (touched, mut rest): (Vec<_>, Vec<_>) =
+            sets.into_iter().partition(|set| set.contains(from) || set.contains(to));
+        let mut merged: BTreeSet<&str> = touched.into_iter().flatten().collect();
+        merged.extend([from, to]);
+        rest.push(merged);
+        sets = rest;
+    }
+    let named = |set: BTreeSet<&str>| {
+        operators.iter().filter(|operator| set.contains(operator.name.as_str())).collect()
+    };
+    sets.into_iter().map(named).collect()
+}
