@@ -13,7 +13,8 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{self, Config, ConfigError};
 use crate::keygen::{self, KeyFileError};
 use crate::outlet::OutletError;
-use crate::{cycle, offline, publish, whisper_file};
+use crate::policies::Name;
+use crate::{cycle, explain, journal, offline, publish, replay, whisper_file};
 
 /// Keeps a Flink job's latency bound: observes, decides once an epoch, publishes the next job document.
 #[derive(Debug, Parser)]
@@ -29,6 +30,10 @@ enum Command {
     Run(Run),
     /// Decide once on a recorded snapshot, without any cluster.
     Decide(Decide),
+    /// Run policies over a recorded journal and show their decisions side by side.
+    Replay(Replay),
+    /// Tell one decision in plain words.
+    Explain(Explain),
     /// Put a job document into the drop: the first one of a job, or the successor of the current one.
     Publish(Publish),
     /// Read a Whisper file.
@@ -54,8 +59,10 @@ struct Run {
 #[derive(Debug, Args)]
 struct Decide {
     /// The policy that decides.
-    #[arg(long, value_enum, default_value_t = PolicyName::Latency)]
-    policy: PolicyName,
+    #[arg(long, value_enum, default_value_t = Name::Latency)]
+    policy: Name,
+    #[command(flatten)]
+    settings: Settings,
     /// The snapshot, as JSON; a file with a `snapshot` (and a `policy`) member is understood too. `-`: standard input.
     #[arg(long, value_name = "FILE")]
     snapshot: PathBuf,
@@ -65,6 +72,51 @@ struct Decide {
     /// The form of the answer.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
+}
+
+#[derive(Debug, Args)]
+struct Settings {
+    /// Take the policies' options and limits from this configuration; otherwise they are the defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The program of policy `external`; given again: its arguments.
+    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
+    program: Vec<String>,
+}
+
+impl Settings {
+    fn load(self) -> Result<offline::Settings, ConfigError> {
+        let config = self.config.as_deref().map(Config::load).transpose()?;
+        Ok(offline::Settings { config, program: self.program, latency: None })
+    }
+}
+
+#[derive(Debug, Args)]
+struct Replay {
+    /// The journal: JSON lines, compressed or not.
+    #[arg(long, value_name = "FILE")]
+    journal: PathBuf,
+    /// A policy to run; may be given several times.
+    #[arg(long, value_enum, required = true)]
+    policy: Vec<Name>,
+    #[command(flatten)]
+    settings: Settings,
+    /// The form of the answer.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct Explain {
+    /// The epoch; by default the newest.
+    #[arg(long, value_name = "N")]
+    epoch: Option<u64>,
+    /// The journal; by default that of the configuration.
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = "configs/rescaler.toml")]
+    config: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -115,13 +167,6 @@ struct Keygen {
     key: PathBuf,
 }
 
-/// The policies that can be named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PolicyName {
-    /// Waits for rising latency, widens the slowest operators.
-    Latency,
-}
-
 /// For people or for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
@@ -162,12 +207,16 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             block_on(cycle::run(config, run.dry_run, terminated()))
         }
         Command::Decide(decide) => {
-            let decision = offline::decide(&decide.snapshot, decide.policy, decide.assume_violation)?;
+            let settings = decide.settings.load()?;
+            let task = offline::decide(&decide.snapshot, decide.policy, &settings, decide.assume_violation);
+            let decision = block_on(task)?;
             match decide.output {
                 Output::Json => print(&serde_json::to_string_pretty(&decision)?),
                 Output::Text => print(&offline::in_words(&decision)),
             }
         }
+        Command::Replay(replay) => print(&block_on(replayed(replay))?),
+        Command::Explain(explain) => print(&explained(explain)?),
         Command::Whisper(command) => print(&whisper_file::run(&command)?),
         Command::Publish(publish) => {
             let expires_in = publish.expires_in_s.map(Duration::from_secs);
@@ -176,6 +225,38 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Keygen(keygen) => print(&keygen::generate(&keygen.key)?),
     }
+}
+
+async fn replayed(arguments: Replay) -> anyhow::Result<String> {
+    let settings = arguments.settings.load()?;
+    let deciders: Vec<_> =
+        arguments.policy.iter().map(|name| settings.decider(*name)).collect::<anyhow::Result<_>>()?;
+    let epochs = replay::run(&arguments.journal, &deciders).await?;
+    match arguments.output {
+        Output::Json => Ok(serde_json::to_string_pretty(&epochs)?),
+        Output::Text => Ok(replay::table(&epochs, &deciders)),
+    }
+}
+
+fn explained(arguments: Explain) -> anyhow::Result<String> {
+    let (path, keep) = match arguments.journal {
+        Some(path) => (path, journal::KEEP_MAX),
+        None => {
+            let config = Config::load(&arguments.config)?;
+            (config.journal.path.clone(), config.journal.keep_files)
+        }
+    };
+    let records = journal::read_with_older(&path, keep)?;
+    let record = match arguments.epoch {
+        Some(epoch) => records.iter().rev().find(|record| record.epoch == epoch),
+        None => records.last(),
+    };
+    let range = || match (records.first(), records.last()) {
+        (Some(first), Some(last)) => format!("it holds epochs {} to {}", first.epoch, last.epoch),
+        _ => "it holds none yet".to_owned(),
+    };
+    let record = record.with_context(|| format!("{} has no such epoch; {}", path.display(), range()))?;
+    Ok(explain::in_words(record))
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

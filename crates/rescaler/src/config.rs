@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use job_config::JobName;
-use scaling::latency;
+use scaling::cluster::Size;
+use scaling::limits::Limits;
 use serde::{Deserialize, Serialize};
-use telemetry::{Kinds, LatencyMetric};
+use telemetry::Kinds;
 use thiserror::Error;
 
+use crate::policies::Policies;
 use crate::state::StateProbe;
 
 /// Why a configuration cannot be used.
@@ -59,7 +61,13 @@ pub struct Config {
     pub epoch: Epoch,
     /// Who decides.
     #[serde(default)]
-    pub policy: Policy,
+    pub policy: Policies,
+    /// What bounds every plan.
+    #[serde(default)]
+    pub limits: Limits,
+    /// How many task managers there may be.
+    #[serde(default)]
+    pub cluster: Size,
     /// Where decisions are recorded.
     #[serde(default)]
     pub journal: JournalFile,
@@ -144,40 +152,21 @@ impl Default for Epoch {
     }
 }
 
-/// `[policy]`
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Policy {
-    /// Which one.
-    pub name: Name,
-    /// The latency that violates the bound.
-    pub latency_metric: LatencyMetric,
-    /// `[policy.latency]`
-    pub latency: latency::Options,
-}
-
-/// The policies that can be configured.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Name {
-    /// See [`scaling::latency`].
-    #[default]
-    Latency,
-}
-
 /// `[journal]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JournalFile {
     /// The file.
     pub path: PathBuf,
-    /// The size at which a new file begins, in bytes.
+    /// The size at which the file is compressed and put aside, in bytes.
     pub max_bytes: u64,
+    /// How many files put aside are kept.
+    pub keep_files: u32,
 }
 
 impl Default for JournalFile {
     fn default() -> Self {
-        Self { path: PathBuf::from("run/rescaler/decisions.jsonl"), max_bytes: 64 << 20 }
+        Self { path: PathBuf::from("run/rescaler/decisions.jsonl"), max_bytes: 64 << 20, keep_files: 8 }
     }
 }
 
@@ -222,13 +211,21 @@ impl Config {
                 "epoch.sample_interval_ms: at most 10000 samples are kept in an epoch; raise it",
             ),
             (self.journal.max_bytes >= 1 << 20, "journal.max_bytes: must be at least 1048576"),
+            (self.journal.keep_files <= crate::journal::KEEP_MAX, "journal.keep_files: must be at most 1000"),
         ];
         let mut problems: Vec<String> =
             checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned()).collect();
         problems.extend(self.state.problems());
-        let options = self.policy.latency.problems();
-        problems.extend(options.iter().map(|(option, remedy)| format!("policy.latency.{option}: {remedy}")));
+        problems.extend(self.policy.problems());
+        problems.extend(self.limits.problems().iter().map(|problem| format!("limits.{problem}")));
+        let cluster = self.cluster.problems();
+        problems.extend(cluster.iter().map(|(option, remedy)| format!("cluster.{option}: {remedy}")));
         problems
+    }
+
+    /// What the journal is bounded by.
+    pub(crate) fn journal_bounds(&self) -> journal::Bounds {
+        journal::Bounds { max_bytes: self.journal.max_bytes, keep: self.journal.keep_files }
     }
 
     pub(crate) fn epoch_length(&self) -> Duration {
@@ -267,9 +264,20 @@ mod tests {
         let bad = EXAMPLE
             .replace("length_ms = 120000", "length_ms = 100")
             .replace("heap_fraction = 0.766", "heap_fraction = 1.5")
+            .replace("utilization_target = 0.7", "utilization_target = 7.0")
+            .replace("time_zone = \"UTC\"", "time_zone = \"Mars\"")
+            .replace("# quota_slots = 16", "quota_slots = 0")
             .replace("url = \"http://127.0.0.1:8081\"", "url = \"localhost\"");
         let message = load(&bad).unwrap_err().to_string();
-        for key in ["epoch.length_ms", "policy.latency.heap_fraction", "flink.url", "rescaler.toml"] {
+        for key in [
+            "epoch.length_ms",
+            "policy.latency.heap_fraction",
+            "policy.ds2.utilization_target",
+            "policy.time_zone",
+            "limits.quota_slots",
+            "flink.url",
+            "rescaler.toml",
+        ] {
             assert!(message.contains(key), "{message}");
         }
     }

@@ -5,16 +5,16 @@ use std::time::Duration;
 use anyhow::Context;
 use drop_client::{Current, Precondition, Published};
 use jiff::Timestamp;
-use scaling::latency::{self, State};
-use scaling::{Action, Decision, Snapshot};
+use scaling::{Action, Decision, Snapshot, State, Step};
 use tracing::{error, info};
 
 use crate::config::Config;
-use crate::journal::{Effect, Journal, Record};
+use crate::journal::{Effect, FollowUp, Journal, Record};
 use crate::observe::Observer;
 use crate::outlet::Outlet;
-use crate::publish;
+use crate::policies::Decider;
 use crate::state::StateReader;
+use crate::{outcome, publish};
 
 /// Runs until `shutdown` ends.
 pub(crate) async fn run(
@@ -45,8 +45,11 @@ struct Rescaler {
     observer: Observer,
     weight: StateReader,
     journal: Journal,
+    decider: Decider,
     epoch: u64,
     state: State,
+    /// The newest plan whose outcome is not known: its epoch and generation.
+    pending: Option<(u64, u64)>,
 }
 
 impl Rescaler {
@@ -58,34 +61,46 @@ impl Rescaler {
         };
         let flink = flink::Client::new(&config.flink.url, flink_settings).context("flink.url")?;
         let drop = Outlet::new(&config.drop, config.job.clone())?;
-        let (journal, last) = Journal::open(&config.journal.path, config.journal.max_bytes)?;
-        let (epoch, state) = last.map_or_else(Default::default, |record| (record.epoch, record.state));
+        let decider = Decider::new(config.policy.name, &config.policy, &config.limits, &config.cluster)?;
+        let (journal, legacy) = Journal::open(&config.journal.path, config.journal_bounds())?;
+        let epoch = legacy.epoch;
         info!(config = serde_json::to_string(&config)?, dry_run, epoch, "starting");
         let observer = Observer::new(&config, flink);
         let weight = StateReader::new(&config.state, &config.job).context("state.probe_url")?;
-        Ok(Self { config, dry_run, drop, observer, weight, journal, epoch, state })
+        let (state, pending) = (legacy.state, legacy.pending);
+        Ok(Self { config, dry_run, drop, observer, weight, journal, decider, epoch, state, pending })
     }
 
     async fn decide_and_realize(&mut self) -> anyhow::Result<()> {
+        self.note_outcome().await?;
         self.epoch += 1;
         let (document, snapshot) = self.look().await;
-        let (next, decision) = match (&document, &snapshot) {
-            (Ok(_), Ok(snapshot)) => latency::decide(&self.config.policy.latency, &self.state, snapshot),
+        let step = match (&document, &snapshot) {
+            (Ok(_), Ok(snapshot)) => self.decider.decide(&self.state, snapshot, Timestamp::now()).await,
             (Err(reason), _) | (_, Err(reason)) => {
-                (self.state.clone(), Decision::nothing(latency::NAME, reason.clone()))
+                Step::nothing(Decision::nothing(self.decider.name(), reason.clone()), self.state.clone())
             }
         };
-        info!(epoch = self.epoch, "{decision}");
+        info!(epoch = self.epoch, "{}", step.decision);
         let snapshot = snapshot.ok();
-        match (decision.action, document) {
-            (Action::Rescale, Ok(current)) if !self.dry_run => {
-                self.realize(&current, decision, snapshot, next).await
-            }
-            (action, _) => {
-                let effect = if action == Action::Rescale { Effect::DryRun } else { Effect::Nothing };
-                self.record(effect, decision, snapshot, next)
-            }
+        match (step.decision.action, document) {
+            (Action::Rescale, Ok(current)) if !self.dry_run => self.realize(&current, step, snapshot).await,
+            // What would have been published is remembered as if it had been: a dry run shows the same waits.
+            (Action::Rescale, _) => self.record(Effect::DryRun, step.decision, snapshot, step.after),
+            (Action::None, _) => self.record(Effect::Nothing, step.decision, snapshot, step.after),
         }
+    }
+
+    /// Asks what became of the newest plan, and records it once it is over.
+    async fn note_outcome(&mut self) -> anyhow::Result<()> {
+        let Some((of_epoch, generation)) = self.pending else { return Ok(()) };
+        // A drop that cannot be reached is told when the document is read; the reports stay where they are.
+        let Ok(Some(reports)) = self.drop.reports().await else { return Ok(()) };
+        let Some(outcome) = outcome::of(&reports, generation) else { return Ok(()) };
+        info!(epoch = of_epoch, generation, "{outcome}");
+        self.pending = None;
+        let (at, outcome) = (Timestamp::now(), Some(outcome));
+        Ok(self.journal.follow_up(&FollowUp { of_epoch, at, then: None, state: None, outcome })?)
     }
 
     /// The current document and what was seen in the epoch, or why there is nothing to decide on.
@@ -108,40 +123,42 @@ impl Rescaler {
     async fn realize(
         &mut self,
         current: &Current,
-        decision: Decision,
+        step: Step<State>,
         snapshot: Option<Snapshot>,
-        next: State,
     ) -> anyhow::Result<()> {
         let ttl = Duration::from_secs(self.config.drop.document_ttl_s);
-        let before = self.state.clone();
-        let document = match publish::successor(&current.document, &decision, Timestamp::now(), ttl) {
+        let document = match publish::successor(&current.document, &step.decision, Timestamp::now(), ttl) {
             Ok(document) => document,
             Err(error) => {
                 let message = format!("{:#}", anyhow::Error::from(error));
-                return self.record(Effect::NotPublished { message }, decision, snapshot, before);
+                return self.record(Effect::NotPublished { message }, step.decision, snapshot, step.held);
             }
         };
         let generation = document.generation();
-        self.record(Effect::Publishing { generation }, decision.clone(), snapshot.clone(), next.clone())?;
+        self.record(Effect::Publishing { generation }, step.decision, snapshot, step.after)?;
+        self.pending = Some((self.epoch, generation));
         let precondition = Precondition::Replaces(current.entity_tag.clone());
-        let (effect, state) = match self.drop.put(&document, &precondition).await {
-            Ok(Published::Stored(_)) => (Effect::Published { generation }, next),
+        let (then, state) = match self.drop.put(&document, &precondition).await {
+            Ok(Published::Stored(_)) => (Effect::Published { generation }, None),
             Ok(Published::Superseded) => {
                 let message = "another document was published in the meantime".to_owned();
-                (Effect::NotPublished { message }, before)
+                (Effect::NotPublished { message }, Some(step.held))
             }
             // The answer may have been lost behind a success: the wait after an action is kept, to be safe.
             Err(error) => {
-                (Effect::NotPublished { message: format!("{:#}", anyhow::Error::from(error)) }, next)
+                (Effect::NotPublished { message: format!("{:#}", anyhow::Error::from(error)) }, None)
             }
         };
-        match &effect {
+        match &then {
             Effect::NotPublished { message } => {
-                error!(epoch = self.epoch, generation, "not published: {message}")
+                self.pending = None;
+                error!(epoch = self.epoch, generation, "not published: {message}");
             }
             _ => info!(epoch = self.epoch, generation, "published"),
         }
-        self.record(effect, decision, snapshot, state)
+        self.state = state.clone().unwrap_or(self.state.clone());
+        let (of_epoch, at) = (self.epoch, Timestamp::now());
+        Ok(self.journal.follow_up(&FollowUp { of_epoch, at, then: Some(then), state, outcome: None })?)
     }
 
     fn record(
@@ -153,6 +170,15 @@ impl Rescaler {
     ) -> anyhow::Result<()> {
         self.state = state.clone();
         let (epoch, at, job) = (self.epoch, Timestamp::now(), self.config.job.to_string());
-        Ok(self.journal.append(&Record { epoch, at, job, effect, decision, snapshot, state })?)
+        Ok(self.journal.append(&Record {
+            epoch,
+            at,
+            job,
+            effect,
+            decision,
+            snapshot,
+            state,
+            outcome: None,
+        })?)
     }
 }

@@ -7,16 +7,24 @@
 mod cli;
 mod config;
 mod cycle;
+mod explain;
 mod journal;
 mod keygen;
 mod observe;
 mod offline;
+mod outcome;
 mod outlet;
+mod policies;
+mod program;
 mod publish;
+mod replay;
 mod state;
 mod whisper_file;
 
 pub use cli::{Arguments, main_with};
 pub use config::{Config, ConfigError};
-pub use journal::{Effect, Journal, JournalError, Record};
+pub use journal::{Effect, FollowUp, Journal, JournalError, Legacy, Record, read, read_with_older};
+pub use outcome::{Outcome, Step};
+pub use policies::{Name, Policies};
+pub use program::Program;
 pub use state::StateProbe;

@@ -3,12 +3,14 @@
 use std::io::Read;
 use std::path::Path;
 
-use scaling::latency::{self, Options, State};
-use scaling::{Decision, SCHEMA, Snapshot};
+use jiff::Timestamp;
+use scaling::latency::Options;
+use scaling::{Decision, SCHEMA, Snapshot, State};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::cli::PolicyName;
+use crate::config::Config;
+use crate::policies::{Decider, Name, Policies};
 
 /// The largest snapshot that is read: a job of 1,000 operators takes less than 1 MiB.
 const MAX_BYTES: u64 = 64 << 20;
@@ -64,32 +66,69 @@ pub(crate) enum InputError {
 #[derive(Deserialize)]
 struct Recorded {
     #[serde(default)]
-    policy: Options,
+    policy: Option<Options>,
     snapshot: Snapshot,
 }
 
-/// Decides on the snapshot in a file.
+/// Who decides offline: the policies of a configuration, or the defaults.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    /// The configuration, where there is one.
+    pub(crate) config: Option<Config>,
+    /// The program of policy `external`, if not the configured one.
+    pub(crate) program: Vec<String>,
+    /// Options of policy `latency`, if not the configured ones.
+    pub(crate) latency: Option<Options>,
+}
+
+impl Settings {
+    /// A decider by the policy of this name.
+    pub(crate) fn decider(&self, name: Name) -> anyhow::Result<Decider> {
+        let mut policies =
+            self.config.as_ref().map_or_else(Policies::default, |config| config.policy.clone());
+        if !self.program.is_empty() {
+            policies.external.command.clone_from(&self.program);
+        }
+        if let Some(options) = &self.latency {
+            policies.latency = options.clone();
+        }
+        let (limits, size) = self
+            .config
+            .as_ref()
+            .map_or_else(Default::default, |config| (config.limits.clone(), config.cluster.clone()));
+        Decider::new(name, &policies, &limits, &size)
+    }
+}
+
+/// Decides on the snapshot in a file. Options of policy `latency` that stand beside it count more than the configuration.
 ///
 /// # Errors
 /// See [`InputError`].
-pub(crate) fn decide(
+pub(crate) async fn decide(
     path: &Path,
-    policy: PolicyName,
+    name: Name,
+    settings: &Settings,
     assume_violation: bool,
-) -> Result<Decision, InputError> {
-    let PolicyName::Latency = policy;
+) -> anyhow::Result<Decision> {
     let file = path.display().to_string();
     let recorded = read(path, &file)?;
     if recorded.snapshot.schema != SCHEMA {
-        return Err(InputError::Schema { file, found: recorded.snapshot.schema });
+        return Err(InputError::Schema { file, found: recorded.snapshot.schema }.into());
     }
-    if let Some((option, remedy)) = recorded.policy.problems().into_iter().next() {
-        return Err(InputError::Option { file, option, remedy });
+    let mut settings = settings.clone();
+    if let Some(options) = recorded.policy {
+        if let Some((option, remedy)) = options.problems().into_iter().next() {
+            return Err(InputError::Option { file, option, remedy }.into());
+        }
+        settings.latency = Some(options);
     }
+    let decider = settings.decider(name)?;
     if assume_violation {
-        return Ok(latency::plan(&recorded.policy, &recorded.snapshot));
+        return Ok(decider.plan(&recorded.snapshot).await);
     }
-    Ok(latency::decide(&recorded.policy, &State::default(), &recorded.snapshot).1)
+    let at = recorded.snapshot.at_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let at = at.unwrap_or(Timestamp::UNIX_EPOCH);
+    Ok(decider.decide(&State::default(), &recorded.snapshot, at).await.decision)
 }
 
 fn read(path: &Path, file: &str) -> Result<Recorded, InputError> {
@@ -110,7 +149,7 @@ fn read(path: &Path, file: &str) -> Result<Recorded, InputError> {
         return serde_json::from_value(value).map_err(unreadable);
     }
     let snapshot = serde_json::from_value(value).map_err(unreadable)?;
-    Ok(Recorded { policy: Options::default(), snapshot })
+    Ok(Recorded { policy: None, snapshot })
 }
 
 /// The decision in sentences: the plan and its reasons, then every operator with its formula, then the cluster.

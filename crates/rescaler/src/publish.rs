@@ -63,7 +63,7 @@ pub(crate) fn successor(
             .map(|(name, p)| (name.clone(), *p))
             .collect(),
         default_parallelism: decision.default_parallelism,
-        task_managers: None,
+        task_managers: decision.cluster.task_managers,
         reason: decision.to_string(),
         issued_at: now,
         expires_at: now.checked_add(lifetime).ok(),
@@ -187,6 +187,7 @@ mod tests {
             parallelism: 1,
             new_parallelism: Some(new),
             because: String::new(),
+            figures: std::collections::BTreeMap::new(),
         });
         decision
     }

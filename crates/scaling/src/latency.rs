@@ -64,7 +64,8 @@ impl Default for Options {
 }
 
 impl Options {
-    fn cluster(&self) -> cluster::Thresholds {
+    /// What the cluster's figures are measured against.
+    pub fn thresholds(&self) -> cluster::Thresholds {
         let Self { network_bytes_per_s, downtime_max_s, heap_fraction, .. } = *self;
         cluster::Thresholds { network_bytes_per_s, downtime_max_s, heap_fraction }
     }
@@ -211,7 +212,7 @@ pub fn plan(options: &Options, snapshot: &Snapshot) -> Decision {
             .map(|operator| format!("{}: {}", operator.name, operator.because))
             .collect();
     }
-    decision.cluster = cluster::report(&options.cluster(), snapshot);
+    decision.cluster = cluster::report(&options.thresholds(), snapshot);
     decision
 }
 

@@ -1,0 +1,67 @@
+//! One decision in plain words, from the journal.
+
+use std::fmt::Write as _;
+
+use crate::journal::{Effect, Record};
+use crate::offline;
+
+/// Tells what was decided in an epoch, on what, why, and what became of it.
+pub(crate) fn in_words(record: &Record) -> String {
+    let mut text =
+        format!("Epoch {} of job {}, {}", record.epoch, record.job, record.at.strftime("%F %T UTC"));
+    let _infallible = write!(text, "\n{}\n\n", seen(record));
+    let _infallible =
+        writeln!(text, "Policy {} decided: {}", record.decision.policy, offline::in_words(&record.decision));
+    for rejected in &record.decision.rejected {
+        let _infallible =
+            writeln!(text, "  not {} → {}: {}", rejected.operator, rejected.parallelism, rejected.because);
+    }
+    let _infallible = write!(text, "\n{}", done(record));
+    text
+}
+
+fn seen(record: &Record) -> String {
+    let Some(snapshot) = &record.snapshot else { return "Nothing could be seen of the job.".to_owned() };
+    let total = |figure: fn(&scaling::Operator) -> Option<f64>| -> Option<f64> {
+        let sources = snapshot.operators.iter().filter(|operator| operator.kind == scaling::Kind::Source);
+        sources.map(figure).sum()
+    };
+    let figure = |value: Option<f64>| value.map_or("unknown".to_owned(), |value| format!("{value:.1}"));
+    let queries: Vec<String> = snapshot
+        .queries
+        .iter()
+        .map(|query| format!("{} {} ms", query.name, figure(query.overall_latency_ms)))
+        .collect();
+    let mut text = format!(
+        "Seen: {} operators, {} task managers; {} records a second arrived, {} waited",
+        snapshot.operators.len(),
+        snapshot.task_managers.len(),
+        figure(total(|operator| operator.arrival_rate_per_s)),
+        figure(total(|operator| operator.backlog_records)),
+    );
+    if !queries.is_empty() {
+        let _infallible = write!(text, "; latency: {}", queries.join(", "));
+    }
+    for missing in &snapshot.missing {
+        let _infallible = write!(text, "\nMissing: {missing}");
+    }
+    text.push('.');
+    text
+}
+
+fn done(record: &Record) -> String {
+    let effect = match &record.effect {
+        Effect::Nothing => "Nothing was done.".to_owned(),
+        Effect::DryRun => "Nothing was published: it was a dry run.".to_owned(),
+        Effect::Publishing { generation } => {
+            format!("Generation {generation} was about to be published; whether it was is not recorded.")
+        }
+        Effect::Published { generation } => format!("Generation {generation} was published."),
+        Effect::NotPublished { message } => format!("The plan was not published: {message}."),
+    };
+    match (&record.outcome, &record.effect) {
+        (Some(outcome), _) => format!("{effect}\nThen {outcome}."),
+        (None, Effect::Published { .. }) => format!("{effect}\nHow it ended has not been reported."),
+        (None, _) => effect,
+    }
+}

@@ -1,0 +1,125 @@
+//! What became of a published plan, from the reports of whoever applied it.
+
+use jiff::Timestamp;
+use job_config::{Report, State};
+use serde::{Deserialize, Serialize};
+
+/// One step of a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The step.
+    pub state: State,
+    /// When it began, by the reporter's clock.
+    pub at: Timestamp,
+    /// How long it lasted, in milliseconds; absent for the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+}
+
+/// What became of a generation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The generation.
+    pub generation: u64,
+    /// How it ended.
+    pub state: State,
+    /// From the first report to the last, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// What was reported in words, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The steps in order.
+    pub steps: Vec<Step>,
+    /// What was seen of the job at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<job_config::Observed>,
+}
+
+/// The outcome of a generation, once its final report is there.
+pub(crate) fn of(reports: &[Report], generation: u64) -> Option<Outcome> {
+    let mut own: Vec<&Report> = reports.iter().filter(|report| report.generation == generation).collect();
+    own.sort_by_key(|report| report.sequence);
+    let (first, last) = (own.first()?, own.last().filter(|report| report.state.is_final())?);
+    let between = |from: Timestamp, until: Timestamp| {
+        u64::try_from(until.as_millisecond() - from.as_millisecond()).ok()
+    };
+    let duration = |index: usize, report: &Report| {
+        let next = own.get(index + 1)?;
+        next.previous_state_ms.or_else(|| between(report.at, next.at))
+    };
+    let steps = own
+        .iter()
+        .enumerate()
+        .map(|(index, report)| Step {
+            state: report.state,
+            at: report.at,
+            duration_ms: duration(index, report),
+        })
+        .collect();
+    Some(Outcome {
+        generation,
+        state: last.state,
+        duration_ms: between(first.at, last.at),
+        message: last.message.clone(),
+        steps,
+        observed: last.observed.clone(),
+    })
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = |ms: u64| format!("{}.{} s", ms / 1000, ms % 1000 / 100);
+        write!(f, "generation {} ended as {}", self.generation, word(self.state))?;
+        if let Some(ms) = self.duration_ms {
+            write!(f, " after {}", seconds(ms))?;
+        }
+        let steps: Vec<String> = self
+            .steps
+            .iter()
+            .filter_map(|step| Some(format!("{} {}", word(step.state), seconds(step.duration_ms?))))
+            .collect();
+        if !steps.is_empty() {
+            write!(f, " ({})", steps.join(", "))?;
+        }
+        match &self.message {
+            Some(message) => write!(f, ": {message}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The state as it is written in documents and logs.
+pub(crate) fn word(state: State) -> String {
+    serde_json::to_value(state).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reports() -> Vec<Report> {
+        serde_json::from_str(
+            r#"[{"generation":6,"sequence":1,"at":"2026-01-01T00:00:00Z","state":"received"},
+                {"generation":7,"sequence":1,"at":"2026-01-01T00:01:00Z","state":"received"},
+                {"generation":7,"sequence":2,"at":"2026-01-01T00:01:00.5Z","state":"rescaling","previous_state_ms":490},
+                {"generation":7,"sequence":3,"at":"2026-01-01T00:01:02.5Z","state":"running"}]"#,
+        )
+        .unwrap()
+    }
+
+    /// Goal: a finished generation tells how it ended and how long each step took; an unfinished one tells nothing yet.
+    #[test]
+    fn reports_become_an_outcome() {
+        assert_eq!(of(&reports(), 6), None);
+        assert_eq!(of(&reports()[..3], 7), None);
+        let outcome = of(&reports(), 7).unwrap();
+        assert_eq!((outcome.state, outcome.duration_ms), (State::Running, Some(2500)));
+        let durations: Vec<_> = outcome.steps.iter().map(|step| step.duration_ms).collect();
+        assert_eq!(durations, [Some(490), Some(2000), None]);
+        assert_eq!(
+            outcome.to_string(),
+            "generation 7 ended as running after 2.5 s (received 0.4 s, rescaling 2.0 s)"
+        );
+    }
+}

@@ -1,0 +1,185 @@
+//! Running the program of policy `external`: the snapshot goes to its standard input, its plan is read from its standard output.
+//!
+//! Everything about it is bounded: its time, its answer, and what of its complaints is kept. A program that fails in any way has
+//! given no plan; what was wrong is told in one sentence.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use scaling::Snapshot;
+use scaling::external::Answer;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+
+/// Of a program's standard error so much is kept for the message.
+const COMPLAINT_MAX_BYTES: u64 = 4096;
+
+/// `[policy.external]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Program {
+    /// The program and its arguments; no shell is involved.
+    pub command: Vec<String>,
+    /// How long it may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// The longest answer, in bytes.
+    pub max_answer_bytes: u64,
+}
+
+impl Default for Program {
+    fn default() -> Self {
+        Self { command: Vec::new(), timeout_ms: 10_000, max_answer_bytes: 1 << 20 }
+    }
+}
+
+impl Program {
+    /// Every value that is out of its range, as `key: what would be right`.
+    pub(crate) fn problems(&self, is_used: bool) -> Vec<String> {
+        let checks = [
+            (
+                !is_used || !self.command.is_empty(),
+                "command: name the program that decides, for example [\"python3\", \"plan.py\"]",
+            ),
+            (self.timeout_ms > 0, "timeout_ms: must be above 0"),
+            (self.max_answer_bytes > 0, "max_answer_bytes: must be above 0"),
+        ];
+        checks
+            .iter()
+            .filter(|(right, _)| !right)
+            .map(|(_, problem)| format!("policy.external.{problem}"))
+            .collect()
+    }
+
+    /// Asks the program for a plan.
+    ///
+    /// # Errors
+    /// A sentence: it cannot be started, took too long, ended with a failure, or answered something that is no plan.
+    pub(crate) async fn ask(&self, snapshot: &Snapshot) -> Result<Answer, String> {
+        let input =
+            serde_json::to_vec(snapshot).map_err(|e| format!("the snapshot cannot be written: {e}"))?;
+        let limit = Duration::from_millis(self.timeout_ms);
+        match tokio::time::timeout(limit, self.run(input)).await {
+            Ok(answer) => answer,
+            // Dropping the run has killed the program.
+            Err(_) => Err(format!("it did not answer within {} ms", self.timeout_ms)),
+        }
+    }
+
+    async fn run(&self, input: Vec<u8>) -> Result<Answer, String> {
+        let Some((program, arguments)) = self.command.split_first() else {
+            return Err("policy.external.command is empty".to_owned());
+        };
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|e| format!("{program} cannot be started: {e}"))?;
+        let (Some(mut stdin), Some(stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(format!("{program} has no pipes"));
+        };
+        let write = async move {
+            // A program that reads only a part, or nothing, may still answer.
+            let _unread = stdin.write_all(&input).await;
+        };
+        let read = read(stdout, self.max_answer_bytes + 1);
+        let complaint = read_complaint(stderr);
+        let ((), answer, complaint) = tokio::join!(write, read, complaint);
+        let answer = answer.map_err(|e| format!("its answer cannot be read: {e}"))?;
+        if answer.len() as u64 > self.max_answer_bytes {
+            return Err(format!("its answer is longer than {} bytes", self.max_answer_bytes));
+        }
+        let status = child.wait().await.map_err(|e| format!("it cannot be waited for: {e}"))?;
+        if !status.success() {
+            return Err(format!("it ended with {status}{complaint}"));
+        }
+        serde_json::from_slice(&answer).map_err(|e| format!("its answer is no plan: {e}"))
+    }
+}
+
+async fn read(pipe: impl tokio::io::AsyncRead + Unpin, limit: u64) -> std::io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    pipe.take(limit).read_to_end(&mut content).await?;
+    Ok(content)
+}
+
+/// The beginning of what it complained about, for the end of a sentence; the rest is read and dropped, so that it never waits.
+async fn read_complaint(mut pipe: tokio::process::ChildStderr) -> String {
+    let beginning = read(&mut pipe, COMPLAINT_MAX_BYTES).await.unwrap_or_default();
+    let _bytes_or_error = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
+    let text = String::from_utf8_lossy(&beginning);
+    match text.lines().rev().find(|line| !line.trim().is_empty()) {
+        Some(line) => format!(" and said: {}", line.trim()),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scaling::{Job, Kind, Operator, SCHEMA};
+
+    const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/policies/double.py");
+
+    fn snapshot() -> Snapshot {
+        let operator = Operator {
+            name: "map".to_owned(),
+            kind: Kind::Continuous,
+            parallelism: 2,
+            busy_ratio: Some(0.95),
+            throughput_per_s: Some(100.0),
+            ..Operator::default()
+        };
+        Snapshot {
+            schema: SCHEMA,
+            job: Job { name: "job".to_owned(), parallelism: 1, max_parallelism: 128, ..Job::default() },
+            operators: vec![operator],
+            ..Snapshot::default()
+        }
+    }
+
+    async fn ask(command: &[&str]) -> Result<Answer, String> {
+        let command = command.iter().map(|part| (*part).to_owned()).collect();
+        let program = Program { command, timeout_ms: 20_000, max_answer_bytes: 1000 };
+        program.ask(&snapshot()).await
+    }
+
+    /// Goal: the example program widens the busy operator, and its reasons arrive.
+    #[tokio::test]
+    async fn the_example_answers() {
+        let answer = ask(&["python3", EXAMPLE]).await.unwrap();
+        assert_eq!(answer.parallelism["map"], 4);
+        assert_eq!(answer.reasons, ["map is busy 95 % of its time"]);
+        let decision = scaling::external::decide(&Ok(answer), &snapshot());
+        assert_eq!(decision.parallelism["map"], 4);
+    }
+
+    /// Goal: every way to fail is one sentence that says what was wrong.
+    #[tokio::test]
+    async fn failures_are_sentences() {
+        for (command, expected) in [
+            (&["./no-such-program"][..], "cannot be started"),
+            (&["sh", "-c", "echo first >&2; echo no data >&2; exit 3"], "exit status: 3 and said: no data"),
+            (&["echo", "hello"], "no plan"),
+            (&["echo", "{\"plan\": {}}"], "missing field `parallelism`"),
+            (&["sh", "-c", "yes '{}' | head -n 10000"], "longer than 1000 bytes"),
+        ] {
+            let failure = ask(command).await.unwrap_err();
+            assert!(failure.contains(expected), "{command:?}: {failure}");
+        }
+    }
+
+    /// Goal: a program that never answers is ended.
+    #[tokio::test]
+    async fn silence_is_ended() {
+        let command = vec!["sleep".to_owned(), "1000".to_owned()];
+        let program = Program { command, timeout_ms: 50, max_answer_bytes: 1000 };
+        let failure = program.ask(&snapshot()).await.unwrap_err();
+        assert!(failure.contains("within 50 ms"), "{failure}");
+    }
+}

@@ -1,0 +1,72 @@
+//! Running policies over recorded snapshots, side by side: the very same code as live, with the record's time.
+
+use std::path::Path;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use jiff::Timestamp;
+use scaling::{Action, Decision, State};
+use serde::Serialize;
+
+use crate::journal::{Record, read};
+use crate::policies::Decider;
+
+/// What the policies decided in one epoch.
+#[derive(Debug, Serialize)]
+pub(crate) struct Epoch {
+    epoch: u64,
+    at: Timestamp,
+    job: String,
+    /// As it was recorded.
+    recorded: Decision,
+    /// By policy, in the order that was asked for.
+    decisions: Vec<Decision>,
+}
+
+/// Runs each policy over the journal. A record without a snapshot tells nothing and is left out.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) async fn run(journal: &Path, deciders: &[Decider]) -> anyhow::Result<Vec<Epoch>> {
+    let mut states: Vec<State> = vec![State::default(); deciders.len()];
+    let mut epochs = Vec::new();
+    for Record { epoch, at, job, decision, snapshot, .. } in read(journal)? {
+        let Some(snapshot) = snapshot else { continue };
+        let mut decisions = Vec::with_capacity(deciders.len());
+        for (decider, state) in deciders.iter().zip(&mut states) {
+            // What was recorded goes on as it did, whatever is decided here: the plan counts as published.
+            let step = decider.decide(state, &snapshot, at).await;
+            *state = step.after;
+            decisions.push(step.decision);
+        }
+        epochs.push(Epoch { epoch, at, job, recorded: decision, decisions });
+    }
+    Ok(epochs)
+}
+
+/// A row per epoch, a column per policy.
+pub(crate) fn table(epochs: &[Epoch], deciders: &[Decider]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    let mut header = vec!["epoch".to_owned(), "at".to_owned(), "recorded".to_owned()];
+    header.extend(deciders.iter().map(|decider| decider.name().to_owned()));
+    table.set_header(header);
+    for epoch in epochs {
+        let mut row =
+            vec![epoch.epoch.to_string(), epoch.at.strftime("%F %T").to_string(), brief(&epoch.recorded)];
+        row.extend(epoch.decisions.iter().map(brief));
+        table.add_row(row);
+    }
+    table.to_string()
+}
+
+/// The plan alone, or the first reason why there is none.
+fn brief(decision: &Decision) -> String {
+    if decision.action == Action::None {
+        return format!("– {}", decision.reasons.first().map_or("", String::as_str));
+    }
+    let mut steps: Vec<String> =
+        decision.parallelism.iter().map(|(name, new)| format!("{name} → {new}")).collect();
+    steps.extend(decision.cluster.task_managers.map(|wanted| format!("task managers → {wanted}")));
+    steps.join(", ")
+}
