@@ -48,7 +48,9 @@ impl Watch {
             settings: Settings {
                 warm_up: Duration::ZERO,
                 latency_metric: LatencyMetric::EventLatency,
+                newest_age_max: Duration::from_secs(10),
                 kinds: Kinds::default(),
+                source: "flink-rest".to_owned(),
             },
             samples: VecDeque::new(),
             drop,

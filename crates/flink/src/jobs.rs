@@ -176,6 +176,10 @@ pub struct Checkpoints {
     pub newest_id: Option<u64>,
     /// How long the newest completed checkpoint took, in milliseconds.
     pub duration_ms: Option<u64>,
+    /// When the newest completed checkpoint was acknowledged by the last task, in milliseconds since the Unix epoch.
+    pub completed_at_ms: Option<i64>,
+    /// How often the job went back to a checkpoint or savepoint.
+    pub restored: u64,
     /// Where the newest savepoint lies.
     pub latest_savepoint: Option<String>,
     /// Where the newest complete state lies, checkpoint or savepoint; `None` also if Flink has deleted it since.
@@ -251,6 +255,8 @@ impl Client {
             checkpointed_size_bytes: completed.as_ref().and_then(|c| c.checkpointed_size),
             newest_id: completed.as_ref().map(|c| c.id),
             duration_ms: completed.as_ref().map(|c| c.end_to_end_duration),
+            completed_at_ms: completed.as_ref().and_then(|c| c.latest_ack_timestamp),
+            restored: answer.counts.restored,
             latest_savepoint: answer.latest.savepoint.and_then(|s| s.external_path),
             newest_state,
         })
@@ -304,6 +310,8 @@ struct Counts {
     completed: u64,
     #[serde(default)]
     failed: u64,
+    #[serde(default)]
+    restored: u64,
 }
 
 #[derive(Deserialize, Default)]
@@ -331,5 +339,6 @@ struct Completed {
     checkpointed_size: Option<u64>,
     #[serde(default)]
     end_to_end_duration: u64,
+    latest_ack_timestamp: Option<i64>,
     external_path: Option<String>,
 }

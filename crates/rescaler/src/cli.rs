@@ -14,7 +14,7 @@ use crate::config::{self, Config, ConfigError};
 use crate::keygen::{self, KeyFileError};
 use crate::outlet::OutletError;
 use crate::policies::Name;
-use crate::{cycle, explain, journal, offline, publish, replay, whisper_file};
+use crate::{cycle, explain, inspect, journal, offline, publish, replay, whisper_file};
 
 /// Keeps a Flink job's latency bound: observes, decides once an epoch, publishes the next job document.
 #[derive(Debug, Parser)]
@@ -36,6 +36,8 @@ enum Command {
     Explain(Explain),
     /// Put a job document into the drop: the first one of a job, or the successor of the current one.
     Publish(Publish),
+    /// Print what is seen of the job, per operator, and what is missing.
+    Inspect(inspect::Inspect),
     /// Read a Whisper file.
     #[command(subcommand)]
     Whisper(whisper_file::Command),
@@ -217,6 +219,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Replay(replay) => print(&block_on(replayed(replay))?),
         Command::Explain(explain) => print(&explained(explain)?),
+        Command::Inspect(inspect) => print(&block_on(inspect::run(&inspect))?),
         Command::Whisper(command) => print(&whisper_file::run(&command)?),
         Command::Publish(publish) => {
             let expires_in = publish.expires_in_s.map(Duration::from_secs);

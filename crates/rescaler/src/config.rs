@@ -7,10 +7,11 @@ use job_config::JobName;
 use scaling::cluster::Size;
 use scaling::limits::Limits;
 use serde::{Deserialize, Serialize};
-use telemetry::Kinds;
+use telemetry::{Kinds, MappingSettings};
 use thiserror::Error;
 
 use crate::policies::Policies;
+use crate::source::SourceSection;
 use crate::state::StateProbe;
 
 /// Why a configuration cannot be used.
@@ -53,6 +54,12 @@ pub struct Config {
     /// Where Flink is.
     #[serde(default)]
     pub flink: Flink,
+    /// Where metrics come from.
+    #[serde(default)]
+    pub source: SourceSection,
+    /// What the series of a metric store are called.
+    #[serde(default)]
+    pub metrics: MappingSettings,
     /// Where documents are published.
     #[serde(default)]
     pub drop: Drop,
@@ -85,6 +92,8 @@ pub struct Config {
 pub struct Flink {
     /// The REST endpoint.
     pub url: String,
+    /// The job's name in Flink; empty: as at the drop.
+    pub job: String,
     /// Of one call, in milliseconds.
     pub timeout_ms: u64,
     /// Of one answer, in bytes.
@@ -93,7 +102,12 @@ pub struct Flink {
 
 impl Default for Flink {
     fn default() -> Self {
-        Self { url: "http://127.0.0.1:8081".to_owned(), timeout_ms: 10_000, max_body_bytes: 16 << 20 }
+        Self {
+            url: "http://127.0.0.1:8081".to_owned(),
+            job: String::new(),
+            timeout_ms: 10_000,
+            max_body_bytes: 16 << 20,
+        }
     }
 }
 
@@ -180,9 +194,14 @@ impl Config {
             .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
         let config: Self = toml::from_str(&text)
             .map_err(|source| ConfigError::Syntax { path: path.to_owned(), source: Box::new(source) })?;
-        let problems = config.problems();
+        config.check(path)
+    }
+
+    /// The configuration, if all its values are in their ranges; `path` is for the message.
+    pub(crate) fn check(self, path: &Path) -> Result<Self, ConfigError> {
+        let problems = self.problems();
         if problems.is_empty() {
-            Ok(config)
+            Ok(self)
         } else {
             Err(ConfigError::Values { path: path.to_owned(), problems })
         }
@@ -220,12 +239,18 @@ impl Config {
         problems.extend(self.limits.problems().iter().map(|problem| format!("limits.{problem}")));
         let cluster = self.cluster.problems();
         problems.extend(cluster.iter().map(|(option, remedy)| format!("cluster.{option}: {remedy}")));
+        problems.extend(self.source.problems(&self.metrics));
         problems
     }
 
     /// What the journal is bounded by.
     pub(crate) fn journal_bounds(&self) -> journal::Bounds {
         journal::Bounds { max_bytes: self.journal.max_bytes, keep: self.journal.keep_files }
+    }
+
+    /// The job's name in Flink, which may be any text.
+    pub(crate) fn flink_job(&self) -> &str {
+        if self.flink.job.is_empty() { self.job.as_str() } else { &self.flink.job }
     }
 
     pub(crate) fn epoch_length(&self) -> Duration {

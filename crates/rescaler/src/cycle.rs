@@ -65,7 +65,7 @@ impl Rescaler {
         let (journal, legacy) = Journal::open(&config.journal.path, config.journal_bounds())?;
         let epoch = legacy.epoch;
         info!(config = serde_json::to_string(&config)?, dry_run, epoch, "starting");
-        let observer = Observer::new(&config, flink);
+        let observer = Observer::new(&config, flink)?;
         let weight = StateReader::new(&config.state, &config.job).context("state.probe_url")?;
         let (state, pending) = (legacy.state, legacy.pending);
         Ok(Self { config, dry_run, drop, observer, weight, journal, decider, epoch, state, pending })

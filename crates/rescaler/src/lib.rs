@@ -8,6 +8,7 @@ mod cli;
 mod config;
 mod cycle;
 mod explain;
+mod inspect;
 mod journal;
 mod keygen;
 mod observe;
@@ -18,6 +19,7 @@ mod policies;
 mod program;
 mod publish;
 mod replay;
+mod source;
 mod state;
 mod whisper_file;
 

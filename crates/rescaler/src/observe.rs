@@ -4,15 +4,15 @@ use std::time::{Duration, Instant};
 
 use job_config::JobDocument;
 use scaling::Snapshot;
-use telemetry::{FlinkRest, Sample, Settings, summarise};
+use telemetry::{Sample, Settings, Source, summarise};
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{debug, warn};
+use tracing::{info, warn};
 
 use crate::config::Config;
 
 /// Takes samples and remembers those of the current epoch.
 pub(crate) struct Observer {
-    source: FlinkRest,
+    source: Source,
     settings: Settings,
     sample_interval: Duration,
     epoch_length: Duration,
@@ -22,20 +22,21 @@ pub(crate) struct Observer {
 }
 
 impl Observer {
-    pub(crate) fn new(config: &Config, client: flink::Client) -> Self {
-        Self {
-            source: FlinkRest::new(client, config.job.as_str()),
-            settings: Settings {
-                warm_up: Duration::from_millis(config.epoch.warm_up_ms),
-                latency_metric: config.policy.latency_metric,
-                kinds: config.operators.clone(),
-            },
+    /// An observer of the configured job.
+    ///
+    /// # Errors
+    /// The source's settings cannot be used.
+    pub(crate) fn new(config: &Config, client: flink::Client) -> anyhow::Result<Self> {
+        let source = config.source.open(config, client)?;
+        Ok(Self {
+            settings: settings(config, &source),
+            source,
             sample_interval: config.sample_interval(),
             epoch_length: config.epoch_length(),
             samples: Vec::new(),
             newest_at: None,
             problem: None,
-        }
+        })
     }
 
     /// Samples until the epoch is over. The last sample of an epoch is also the first of the next, so that no record falls
@@ -57,7 +58,7 @@ impl Observer {
         match self.source.sample().await {
             Ok(sample) => {
                 if let Some(problem) = self.problem.take() {
-                    debug!(problem, "metrics can be read again");
+                    info!(problem, "metrics can be read again");
                 }
                 self.newest_at = Some(Instant::now());
                 self.samples.push(sample);
@@ -87,5 +88,16 @@ impl Observer {
         let parallelism = document.parallelism();
         summarise(&self.samples, parallelism.max, parallelism.default, &self.settings)
             .map_err(|e| e.to_string())
+    }
+}
+
+/// How samples of this source are judged.
+pub(crate) fn settings(config: &Config, source: &Source) -> Settings {
+    Settings {
+        warm_up: Duration::from_millis(config.epoch.warm_up_ms),
+        latency_metric: config.policy.latency_metric,
+        newest_age_max: config.source.newest_age_max(config.sample_interval()),
+        kinds: config.operators.clone(),
+        source: source.name().to_owned(),
     }
 }

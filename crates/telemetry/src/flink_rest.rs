@@ -2,63 +2,35 @@
 //!
 //! The JobManager renews its picture of the metrics only when asked, and answers with the previous one: read it steadily.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
-use flink::{Client, JobDetails, JobId, JobState, VertexId};
-use thiserror::Error;
+use flink::{Checkpoints, Client, JobDetails, JobId, VertexId};
 
+use crate::clock::Clock;
+use crate::error::SampleError;
 use crate::names;
-use crate::sample::{Incarnation, Sample, Subtask, TaskManager, Vertex};
+use crate::sample::{Incarnation, Input, Sample, Subtask, TaskManager, Vertex};
 
 /// Metrics appear some time after a task has started: the lists of names are read anew this often.
 const NAMES_MAX_AGE: Duration = Duration::from_secs(5);
 
-const CPU_LOAD: &str = "Status.JVM.CPU.Load";
-const HEAP_USED: &str = "Status.JVM.Memory.Heap.Used";
-const HEAP_MAX: &str = "Status.JVM.Memory.Heap.Max";
-
-/// Why no sample could be taken.
-#[derive(Debug, Error)]
-pub enum SampleError {
-    /// No job of that name runs.
-    #[error("no job named {job:?} runs on {url}")]
-    NoJob {
-        /// The name that was looked for.
-        job: String,
-        /// The cluster.
-        url: String,
-    },
-    /// Several jobs of that name run; which one is meant cannot be known.
-    #[error("{count} jobs named {job:?} run on {url}; end all but one")]
-    Ambiguous {
-        /// The name that was looked for.
-        job: String,
-        /// How many there are.
-        count: usize,
-        /// The cluster.
-        url: String,
-    },
-    /// The job is there, but not all of its tasks run.
-    #[error("job {job:?} is {state:?} and not all of its tasks run")]
-    NotRunning {
-        /// The name that was looked for.
-        job: String,
-        /// Its state.
-        state: JobState,
-    },
-    /// Flink did not answer, or not as expected.
-    #[error("Flink's REST interface could not be read")]
-    Flink(#[from] flink::Error),
-}
+/// What is read of a task manager.
+const TASK_MANAGER_METRICS: [&str; 6] = [
+    "Status.JVM.CPU.Load",
+    "Status.JVM.Memory.Heap.Used",
+    "Status.JVM.Memory.Heap.Max",
+    "Status.Flink.Memory.Managed.Used",
+    "Status.Flink.Memory.Managed.Total",
+    "Status.JVM.GarbageCollector.All.Time",
+];
 
 /// Reads one job of one cluster.
 #[derive(Debug)]
 pub struct FlinkRest {
     client: Client,
     job: String,
-    started: Instant,
-    started_at_ms: i64,
+    clock: Clock,
     known: Option<KnownNames>,
 }
 
@@ -73,14 +45,7 @@ struct KnownNames {
 impl FlinkRest {
     /// A source for the job of that name.
     pub fn new(client: Client, job: &str) -> Self {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self {
-            client,
-            job: job.to_owned(),
-            started: Instant::now(),
-            started_at_ms: i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX),
-            known: None,
-        }
+        Self { client, job: job.to_owned(), clock: Clock::new(), known: None }
     }
 
     /// Reads everything once.
@@ -94,20 +59,34 @@ impl FlinkRest {
         let Some(running_since_ms) = running_since_ms else {
             return Err(SampleError::NotRunning { job: self.job.clone(), state: details.state });
         };
-        let incarnation = Incarnation { job_id: id.clone(), running_since_ms };
+        let incarnation = Incarnation { job_id: id.to_string(), running_since_ms };
         self.list_names(&incarnation, &details).await?;
-        let vertices = self.vertices(&details).await?;
-        let elapsed_ms = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let at_ms = self.clock.now_ms();
+        let vertices = self.vertices(&details, at_ms).await?;
+        let checkpoints = self.client.checkpoints(&id).await?;
+        #[expect(clippy::cast_precision_loss, reason = "a state of 2^53 bytes is 8 PiB")]
+        let state_size_bytes = checkpoints.state_size_bytes.map(|bytes| bytes as f64);
         Ok(Sample {
-            at_ms: self.started_at_ms.saturating_add(elapsed_ms),
+            at_ms,
+            newest_ms: at_ms,
             running_ms: details.now - running_since_ms,
             incarnation,
-            job: details.name.clone(),
+            job: job(&details, running_since_ms, &checkpoints),
             vertices,
             task_managers: self.task_managers().await?,
-            #[expect(clippy::cast_precision_loss, reason = "a state of 2^53 bytes is 8 PiB")]
-            state_size_bytes: self.client.checkpoints(&id).await?.state_size_bytes.map(|bytes| bytes as f64),
+            state_size_bytes,
         })
+    }
+
+    /// The graph alone: the vertices with their edges and without any reading.
+    ///
+    /// # Errors
+    /// See [`SampleError`].
+    pub(crate) async fn structure(&self) -> Result<(JobDetails, Vec<Vertex>), SampleError> {
+        let id = self.find_job().await?;
+        let details = self.client.job(&id).await?;
+        let vertices = details.vertices.iter().map(|vertex| bare(&details, vertex)).collect();
+        Ok((details, vertices))
     }
 
     async fn find_job(&self) -> Result<JobId, SampleError> {
@@ -144,7 +123,7 @@ impl FlinkRest {
         Ok(())
     }
 
-    async fn vertices(&self, details: &JobDetails) -> Result<Vec<Vertex>, SampleError> {
+    async fn vertices(&self, details: &JobDetails, at_ms: i64) -> Result<Vec<Vertex>, SampleError> {
         let mut vertices = Vec::with_capacity(details.vertices.len());
         for vertex in &details.vertices {
             let names = self.known.as_ref().and_then(|known| known.by_vertex.get(&vertex.id));
@@ -153,33 +132,38 @@ impl FlinkRest {
                 self.client.vertex_metrics(&details.id, &vertex.id, names.map_or(&[], Vec::as_slice)).await?
             {
                 if let Some(value) = metric.value {
-                    names::read(&mut subtasks, &metric.id, value);
+                    names::read(&mut subtasks, &metric.id, value, at_ms);
                 }
             }
             names::finish(&mut subtasks);
-            vertices.push(Vertex {
-                name: vertex.head_operator().to_owned(),
-                parallelism: vertex.parallelism,
-                max_parallelism: vertex.max_parallelism,
-                inputs: inputs(details, &vertex.id),
-                subtasks,
-            });
+            vertices.push(Vertex { subtasks, ..bare(details, vertex) });
         }
         vertices.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(vertices)
     }
 
     async fn task_managers(&self) -> Result<Vec<TaskManager>, SampleError> {
-        let names = [CPU_LOAD, HEAP_USED, HEAP_MAX].map(str::to_owned);
+        let names = TASK_MANAGER_METRICS.map(str::to_owned);
         let mut task_managers = Vec::new();
         for tm in self.client.task_managers().await? {
-            let metrics = self.client.task_manager_metrics(&tm.id, &names).await?;
+            let metrics = match self.client.task_manager_metrics(&tm.id, &names).await {
+                // It has gone between the two questions.
+                Err(error) if error.is_not_found() => continue,
+                metrics => metrics?,
+            };
             let value =
                 |name: &str| metrics.iter().find(|metric| metric.id == name).and_then(|metric| metric.value);
+            let [cpu_load, heap_used_bytes, heap_max_bytes, managed_used_bytes, managed_max_bytes, gc_ms] =
+                TASK_MANAGER_METRICS.map(value);
             task_managers.push(TaskManager {
-                cpu_load: value(CPU_LOAD),
-                heap_used_bytes: value(HEAP_USED),
-                heap_max_bytes: value(HEAP_MAX),
+                cpu_load,
+                heap_used_bytes,
+                heap_max_bytes,
+                managed_used_bytes,
+                managed_max_bytes,
+                gc_ms,
+                slots: Some(tm.slots),
+                slots_free: Some(tm.free_slots),
                 id: tm.id,
             });
         }
@@ -187,10 +171,59 @@ impl FlinkRest {
     }
 }
 
-/// The names of the vertices that feed this one.
-fn inputs(details: &JobDetails, vertex: &VertexId) -> Vec<String> {
+/// A vertex without readings.
+fn bare(details: &JobDetails, vertex: &flink::Vertex) -> Vertex {
+    Vertex {
+        name: name(details, vertex),
+        id: Some(vertex.id.to_string()),
+        parallelism: vertex.parallelism,
+        max_parallelism: vertex.max_parallelism,
+        inputs: inputs(details, &vertex.id),
+        role: None,
+        subtasks: Vec::new(),
+    }
+}
+
+/// The name of its first operator; of several vertices with the same one, each has the beginning of its id behind it.
+fn name(details: &JobDetails, vertex: &flink::Vertex) -> String {
+    let head = vertex.head_operator();
+    if details.vertices.iter().filter(|other| other.head_operator() == head).count() == 1 {
+        return head.to_owned();
+    }
+    let id: String = vertex.id.to_string().chars().take(8).collect();
+    format!("{head} {id}")
+}
+
+/// What is known of the job beside its metrics.
+fn job(details: &JobDetails, running_since_ms: i64, checkpoints: &Checkpoints) -> scaling::Job {
+    scaling::Job {
+        name: details.name.clone(),
+        id: Some(details.id.to_string()),
+        state: Some("RUNNING".to_owned()),
+        running_since_ms: Some(running_since_ms),
+        restarts: Some(checkpoints.restored),
+        checkpoints: Some(scaling::Checkpoints {
+            interval_ms: None,
+            completed: Some(checkpoints.completed),
+            failed: Some(checkpoints.failed),
+            last_at_ms: checkpoints.completed_at_ms,
+            last_duration_ms: checkpoints.duration_ms,
+            full_size_bytes: checkpoints.state_size_bytes,
+            written_bytes: checkpoints.checkpointed_size_bytes,
+        }),
+        ..scaling::Job::default()
+    }
+}
+
+/// The vertices that feed this one, each once: two edges from the same vertex carry the same records.
+fn inputs(details: &JobDetails, vertex: &VertexId) -> Vec<Input> {
     let node = details.plan().iter().find(|node| node.id == *vertex);
-    let name_of = |id: &VertexId| details.vertices.iter().find(|vertex| vertex.id == *id);
+    let by_id = |id: &VertexId| details.vertices.iter().find(|vertex| vertex.id == *id);
     let edges = node.map_or(&[][..], |node| node.inputs.as_slice());
-    edges.iter().filter_map(|edge| Some(name_of(&edge.id)?.head_operator().to_owned())).collect()
+    let mut seen = BTreeSet::new();
+    let named = edges.iter().filter_map(|edge| {
+        let from = name(details, by_id(&edge.id)?);
+        Some(Input { from, ship_strategy: edge.ship_strategy.clone() })
+    });
+    named.filter(|input| seen.insert(input.from.clone())).collect()
 }

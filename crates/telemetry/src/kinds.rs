@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use scaling::Kind;
 use serde::{Deserialize, Serialize};
 
-use crate::sample::Vertex;
+use crate::sample::{Role, Vertex};
 
 /// The operators of this project's jobs that are neither continuous, nor a source, a sink or an all-window operator.
 const PRESET: [(&str, Kind); 7] = [
@@ -31,7 +31,10 @@ impl Kinds {
         if let Some(kind) = self.0.get(&vertex.name) {
             return *kind;
         }
-        if vertex.inputs.is_empty() {
+        // Without edges, what the name says has to do.
+        let has_edges = all.iter().any(|other| !other.inputs.is_empty());
+        let role = vertex.role.filter(|_| !has_edges);
+        if role == Some(Role::Source) || (role.is_none() && vertex.inputs.is_empty()) {
             return Kind::Source;
         }
         if vertex.max_parallelism == 1 && all.iter().any(|other| other.max_parallelism > 1) {
@@ -40,7 +43,10 @@ impl Kinds {
         if let Some((_, kind)) = PRESET.iter().find(|(name, _)| *name == vertex.name) {
             return *kind;
         }
-        let is_read = all.iter().any(|other| other.inputs.contains(&vertex.name));
+        if let Some(role) = role {
+            return if role == Role::Sink { Kind::Sink } else { Kind::Continuous };
+        }
+        let is_read = all.iter().flat_map(|other| &other.inputs).any(|input| input.from == vertex.name);
         if is_read { Kind::Continuous } else { Kind::Sink }
     }
 }
@@ -48,14 +54,18 @@ impl Kinds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::Input;
 
     fn vertex(name: &str, inputs: &[&str], max_parallelism: u32) -> Vertex {
         Vertex {
             name: name.to_owned(),
             parallelism: 1,
             max_parallelism,
-            inputs: inputs.iter().map(|name| (*name).to_owned()).collect(),
-            subtasks: Vec::new(),
+            inputs: inputs
+                .iter()
+                .map(|name| Input { from: (*name).to_owned(), ..Input::default() })
+                .collect(),
+            ..Vertex::default()
         }
     }
 

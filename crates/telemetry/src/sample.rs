@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use flink::JobId;
-
 /// One life of a job's tasks: a restart or a rescale begins another one, and counters begin at 0 again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incarnation {
-    /// The submission.
-    pub job_id: JobId,
-    /// When the job last entered RUNNING, in milliseconds since the Unix epoch.
+    /// The submission: Flink's id of the job, or its name where a source does not tell the id.
+    pub job_id: String,
+    /// When the job last entered RUNNING, in milliseconds since the Unix epoch; or when a source that does not tell this
+    /// first saw these tasks.
     pub running_since_ms: i64,
 }
 
@@ -25,35 +24,81 @@ pub struct Histogram {
 /// The readings of one subtask. Absent is unknown.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Subtask {
+    /// When it was read, in milliseconds since the Unix epoch, where that is another time than the sample's.
+    pub at_ms: Option<i64>,
     /// Records received since the task started.
     pub records_in: Option<f64>,
     /// Records emitted since the task started.
     pub records_out: Option<f64>,
+    /// Records received per second: a smoothed figure, where the counter is not to be had.
+    pub records_in_per_s: Option<f64>,
+    /// Records emitted per second: a smoothed figure, where the counter is not to be had.
+    pub records_out_per_s: Option<f64>,
     /// Time busy per second, in milliseconds (Flink's own smoothed figure).
     pub busy_ms_per_s: Option<f64>,
+    /// Time without anything to do per second, in milliseconds (smoothed).
+    pub idle_ms_per_s: Option<f64>,
+    /// Time spent waiting for the tasks behind it per second, in milliseconds (smoothed).
+    pub backpressured_ms_per_s: Option<f64>,
+    /// Time busy since the task started, in milliseconds.
+    pub busy_ms: Option<f64>,
+    /// Time without anything to do since the task started, in milliseconds.
+    pub idle_ms: Option<f64>,
+    /// Time spent waiting for the tasks behind it since the task started, in milliseconds.
+    pub backpressured_ms: Option<f64>,
+    /// How far its watermark is behind the wall clock, in milliseconds.
+    pub watermark_lag_ms: Option<f64>,
     /// Sources: records that wait at the origin.
     pub pending_records: Option<f64>,
     /// Histograms by the name of the metric, for example `waitingTime`.
     pub histograms: BTreeMap<String, Histogram>,
+    /// Means of the newest values by the name of the histogram, where count and sum are not to be had.
+    pub means: BTreeMap<String, f64>,
+    /// The largest of the newest values, by the name of the histogram.
+    pub maxima: BTreeMap<String, f64>,
+}
+
+/// An edge into a vertex.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Input {
+    /// The name of the vertex that it comes from.
+    pub from: String,
+    /// How records are distributed, in Flink's word: `HASH`, `FORWARD`, `REBALANCE` …
+    pub ship_strategy: String,
 }
 
 /// The readings of one vertex.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Vertex {
     /// The name of its first operator, which is its uid in this project's jobs.
     pub name: String,
+    /// Flink's id of the vertex.
+    pub id: Option<String>,
     /// The number of subtasks.
     pub parallelism: u32,
-    /// The largest possible number of subtasks.
+    /// The largest possible number of subtasks; 0 where it is not known.
     pub max_parallelism: u32,
-    /// The names of the vertices that feed it.
-    pub inputs: Vec<String>,
+    /// The edges that feed it, one per vertex that it comes from.
+    pub inputs: Vec<Input>,
+    /// Whether it reads from outside and feeds others, where the source of metrics tells no edges.
+    pub role: Option<Role>,
     /// One entry per subtask.
     pub subtasks: Vec<Subtask>,
 }
 
+/// What the name of a vertex tells about its place in the graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Reads from outside.
+    Source,
+    /// Neither of the others.
+    Inner,
+    /// Writes to the outside.
+    Sink,
+}
+
 /// The readings of one task manager.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TaskManager {
     /// Its resource id.
     pub id: String,
@@ -63,6 +108,16 @@ pub struct TaskManager {
     pub heap_used_bytes: Option<f64>,
     /// Largest heap, in bytes.
     pub heap_max_bytes: Option<f64>,
+    /// Used managed memory, in bytes.
+    pub managed_used_bytes: Option<f64>,
+    /// Managed memory, in bytes.
+    pub managed_max_bytes: Option<f64>,
+    /// Time spent collecting garbage since it started, in milliseconds.
+    pub gc_ms: Option<f64>,
+    /// Slots, taken or not.
+    pub slots: Option<u32>,
+    /// Slots that no task uses.
+    pub slots_free: Option<u32>,
 }
 
 /// All readings of one moment.
@@ -70,12 +125,14 @@ pub struct TaskManager {
 pub struct Sample {
     /// When it was taken, in milliseconds since the Unix epoch; never goes back within one source.
     pub at_ms: i64,
-    /// How long the job had been running by the JobManager's clock, in milliseconds.
+    /// When the newest reading in it was made, in milliseconds since the Unix epoch.
+    pub newest_ms: i64,
+    /// How long the job had been running, in milliseconds.
     pub running_ms: i64,
     /// Which life of the job.
     pub incarnation: Incarnation,
-    /// The job's name.
-    pub job: String,
+    /// What is known of the job beside its metrics.
+    pub job: scaling::Job,
     /// Its vertices, ordered by name.
     pub vertices: Vec<Vertex>,
     /// The cluster's task managers.

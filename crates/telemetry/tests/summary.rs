@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use scaling::{Kind, Snapshot};
 use telemetry::{
-    Histogram, Incarnation, Kinds, LatencyMetric, NotReady, Sample, Settings, Subtask, TaskManager, Vertex,
-    summarise,
+    Histogram, Incarnation, Input, Kinds, LatencyMetric, NotReady, Sample, Settings, Subtask, TaskManager,
+    Vertex, summarise,
 };
 
 fn settings() -> Settings {
     Settings {
         warm_up: Duration::from_secs(10),
         latency_metric: LatencyMetric::EventLatency,
+        newest_age_max: Duration::from_secs(4),
         kinds: Kinds::default(),
+        source: "flink-rest".to_owned(),
     }
 }
 
@@ -28,8 +30,9 @@ fn vertex(name: &str, inputs: &[&str], max_parallelism: u32, subtasks: Vec<Subta
         name: name.to_owned(),
         parallelism: u32::try_from(subtasks.len()).unwrap(),
         max_parallelism,
-        inputs: inputs.iter().map(|name| (*name).to_owned()).collect(),
+        inputs: inputs.iter().map(|name| Input { from: (*name).to_owned(), ..Input::default() }).collect(),
         subtasks,
+        ..Vertex::default()
     }
 }
 
@@ -57,7 +60,8 @@ fn sample(second: i64) -> Sample {
         at_ms: 1_000_000 + second * 1000,
         running_ms: 20_000 + second * 1000,
         incarnation: Incarnation { job_id: "0".repeat(32).parse().unwrap(), running_since_ms: 980_000 },
-        job: "nexmark".to_owned(),
+        newest_ms: 1_000_000 + second * 1000,
+        job: scaling::Job { name: "nexmark".to_owned(), ..scaling::Job::default() },
         vertices: vec![
             vertex("q7-bid-item", &["source-bid"], 128, join.to_vec()),
             vertex("q7-highest-bid", &["q7-bid-item"], 1, vec![top]),
@@ -69,6 +73,7 @@ fn sample(second: i64) -> Sample {
             cpu_load: Some(0.25),
             heap_used_bytes: Some(100.0 + elapsed),
             heap_max_bytes: Some(400.0),
+            ..TaskManager::default()
         }],
         state_size_bytes: Some(1e6),
     }
@@ -150,4 +155,31 @@ fn no_result_means_no_latency() {
     let mut samples = [sample(1), sample(3)];
     samples[1].vertices[1] = samples[0].vertices[1].clone();
     assert_eq!(snapshot(&samples).queries[0].overall_latency_ms, None);
+}
+
+/// Goal: a sample of old readings makes no snapshot, however new the sample itself is.
+#[test]
+fn old_readings_are_refused() {
+    let mut samples = [sample(1), sample(3)];
+    samples[1].newest_ms -= 5_000;
+    let result = summarise(&samples, 128, 1, &settings());
+    assert_eq!(result, Err(NotReady::Stale { age_s: 5, max_s: 4 }));
+    samples[1].newest_ms += 1_000;
+    assert_eq!(snapshot(&samples).newest_age_ms, Some(4_000));
+}
+
+/// Goal: rates go by the time of the readings, where a store tells it, and shares of time by what the tasks have counted.
+#[test]
+fn readings_with_a_time_of_their_own_are_believed() {
+    let mut samples = [sample(0), sample(4)];
+    for (sample, at_ms, busy_ms) in [(0, 999_000, 1_000.0), (1, 1_001_000, 2_500.0)] {
+        let subtask = &mut samples[sample].vertices[3].subtasks[0];
+        subtask.at_ms = Some(at_ms);
+        subtask.busy_ms = Some(busy_ms);
+        subtask.busy_ms_per_s = Some(10.0);
+    }
+    let snapshot = snapshot(&samples);
+    let source = snapshot.operator("source-bid").unwrap();
+    assert!(close(source.output_rate_per_s, 4000.0), "{source:?}");
+    assert!(close(source.busy_ratio, 0.75), "{source:?}");
 }

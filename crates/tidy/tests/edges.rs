@@ -18,7 +18,7 @@ const EDGES: [(&str, &[&str]); 21] = [
     ("flink", &[]),
     ("secrets", &[]),
     ("drop-client", &["job-config", "secrets"]),
-    ("telemetry", &["flink", "scaling"]),
+    ("telemetry", &["flink", "scaling", "whisper"]),
     ("journal", &[]),
     ("version", &[]),
     ("whisper", &[]),

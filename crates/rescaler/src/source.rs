@@ -1,0 +1,200 @@
+//! `[source]` and `[metrics]`: where metrics come from, as configured, and opening it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use telemetry::{Bounds, MappingSettings, Source, StoreKind, StoreSettings};
+
+use crate::config::Config;
+
+/// What is asked of Graphite unless configured: what the presets know, below any one component for the host.
+const TARGETS: [&str; 7] = [
+    "*.taskmanager.*.*.*.*.{numRecordsIn,numRecordsOut,*Count,*Sum}.count",
+    "*.taskmanager.*.*.*.*.{accumulate*TimeMs,busyTimeMsPerSecond,pendingRecords,watermarkLag,currentInputWatermark}",
+    "*.taskmanager.*.*.*.*.latency.max",
+    "*.taskmanager.*.Status.JVM.{CPU.Load,Memory.Heap.Used,Memory.Heap.Max,GarbageCollector.All.Time}",
+    "*.taskmanager.*.Status.Flink.Memory.Managed.{Used,Total}",
+    "*.taskmanager.*.*.*.*.numRecords{In,Out}PerSecond.m1_rate",
+    "*.jobmanager.*.lastCheckpointFullSize",
+];
+
+/// What is asked of Prometheus unless configured: what the presets know.
+const SELECTOR: &str = concat!(
+    r#"{__name__=~"flink_taskmanager_job_task_(numRecords(In|Out)|accumulate(Busy|Idle|BackPressured)TimeMs"#,
+    r"|busyTimeMsPerSecond|currentInputWatermark|operator_(pendingRecords|watermarkLag",
+    r"|((latency|waitingTime)(Input[12])?|overallLatency|eventLatency|windowSize)(Count|Sum)))",
+    r"|flink_taskmanager_Status_(JVM_(CPU_Load|Memory_Heap_(Used|Max)|GarbageCollector_All_Time)",
+    r#"|Flink_Memory_Managed_(Used|Total))|flink_jobmanager_job_lastCheckpointFullSize"}"#
+);
+
+/// The kinds of sources.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceKind {
+    /// Flink's REST interface.
+    #[default]
+    FlinkRest,
+    /// A folder of Whisper files.
+    Whisper,
+    /// Graphite's render interface.
+    Graphite,
+    /// Prometheus' query interface.
+    Prometheus,
+}
+
+/// Where the job's graph comes from if the metrics come from a store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Graph {
+    /// Flink's REST interface.
+    #[default]
+    FlinkRest,
+    /// The names of the series, which tell no edges.
+    Names,
+}
+
+/// `[source]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourceSection {
+    /// Which one.
+    pub kind: SourceKind,
+    /// Where a store listens.
+    pub url: String,
+    /// Where Whisper files lie.
+    pub folder: PathBuf,
+    /// Where the job's graph comes from.
+    pub graph: Graph,
+    /// How often a series of a store gets a new value, in milliseconds.
+    pub interval_ms: u64,
+    /// How far back is looked for subtasks that have fallen silent, in milliseconds.
+    pub lookback_ms: u64,
+    /// Of one question, in milliseconds.
+    pub timeout_ms: u64,
+    /// Of one answer, in bytes.
+    pub max_body_bytes: usize,
+    /// Series in one answer, or files.
+    pub max_series: usize,
+    /// What is asked of Graphite.
+    pub targets: Vec<String>,
+    /// What is asked of Prometheus.
+    pub selector: String,
+}
+
+impl Default for SourceSection {
+    fn default() -> Self {
+        Self {
+            kind: SourceKind::FlinkRest,
+            url: String::new(),
+            folder: PathBuf::new(),
+            graph: Graph::FlinkRest,
+            interval_ms: 10_000,
+            lookback_ms: 60_000,
+            timeout_ms: 10_000,
+            max_body_bytes: 64 << 20,
+            max_series: 100_000,
+            targets: Vec::new(),
+            selector: String::new(),
+        }
+    }
+}
+
+impl SourceSection {
+    /// Everything that is out of its range, as `key: what would be right`.
+    pub(crate) fn problems(&self, metrics: &MappingSettings) -> Vec<String> {
+        let is_store = self.kind != SourceKind::FlinkRest;
+        let needs_folder = self.kind == SourceKind::Whisper;
+        let checks = [
+            (
+                !needs_folder || !self.folder.as_os_str().is_empty(),
+                "source.folder: name the folder of Whisper files",
+            ),
+            (self.interval_ms > 0, "source.interval_ms: must be above 0"),
+            (
+                self.lookback_ms >= self.interval_ms.saturating_mul(2) && self.lookback_ms <= 86_400_000,
+                "source.lookback_ms: must be at least twice source.interval_ms, and at most a day",
+            ),
+            (self.timeout_ms > 0, "source.timeout_ms: must be above 0"),
+            (self.max_body_bytes > 0, "source.max_body_bytes: must be above 0"),
+            (self.max_series > 0, "source.max_series: must be above 0"),
+        ];
+        let wrong = checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned());
+        let mut problems: Vec<String> = wrong.collect();
+        problems.extend(
+            self.store(metrics).filter(|_| is_store).map(|store| store.problems()).unwrap_or_default(),
+        );
+        problems
+    }
+
+    /// Older readings are unknown: two intervals of whatever is slower, the store or the sampling.
+    pub(crate) fn newest_age_max(&self, sample_interval: Duration) -> Duration {
+        let of_store = match self.kind {
+            SourceKind::FlinkRest => Duration::ZERO,
+            _ => Duration::from_millis(self.interval_ms),
+        };
+        2 * of_store.max(sample_interval)
+    }
+
+    /// Opens the source; nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// Its settings cannot be used, which [`SourceSection::problems`] has said before.
+    pub(crate) fn open(&self, config: &Config, client: flink::Client) -> anyhow::Result<Source> {
+        let job = config.flink_job();
+        let Some(store) = self.store(&config.metrics) else { return Ok(Source::flink_rest(client, job)) };
+        let graph = (self.graph == Graph::FlinkRest).then_some(client);
+        Source::store(store, job, graph).context("source")
+    }
+
+    fn store(&self, metrics: &MappingSettings) -> Option<StoreSettings> {
+        let url = self.url.clone();
+        let kind = match self.kind {
+            SourceKind::FlinkRest => return None,
+            SourceKind::Whisper => StoreKind::Whisper { folder: self.folder.clone() },
+            SourceKind::Graphite if self.targets.is_empty() => {
+                StoreKind::Graphite { url, targets: TARGETS.map(str::to_owned).into() }
+            }
+            SourceKind::Graphite => StoreKind::Graphite { url, targets: self.targets.clone() },
+            SourceKind::Prometheus if self.selector.is_empty() => {
+                StoreKind::Prometheus { url, selector: SELECTOR.to_owned() }
+            }
+            SourceKind::Prometheus => StoreKind::Prometheus { url, selector: self.selector.clone() },
+        };
+        Some(StoreSettings {
+            kind,
+            interval: Duration::from_millis(self.interval_ms),
+            lookback: Duration::from_millis(self.lookback_ms),
+            bounds: Bounds {
+                timeout: Duration::from_millis(self.timeout_ms),
+                max_body_bytes: self.max_body_bytes,
+                max_series: self.max_series,
+            },
+            mapping: metrics.clone(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: each kind is refused without what it needs, with the key, and a bad pattern with the pattern.
+    #[test]
+    fn each_kind_says_what_it_needs() {
+        let problems = |section: SourceSection, patterns: &[&str]| {
+            let patterns = patterns.iter().map(|text| (*text).to_owned()).collect();
+            section.problems(&MappingSettings { patterns, ..MappingSettings::default() }).join("; ")
+        };
+        let of = |kind| SourceSection { kind, ..SourceSection::default() };
+        assert_eq!(problems(of(SourceKind::FlinkRest), &[]), "");
+        assert!(problems(of(SourceKind::Whisper), &[]).contains("source.folder"));
+        assert!(problems(of(SourceKind::Graphite), &[]).contains("source.url"));
+        assert!(problems(of(SourceKind::Prometheus), &[]).contains("source.url"));
+        let whisper = SourceSection { folder: "/whisper".into(), ..of(SourceKind::Whisper) };
+        assert_eq!(problems(whisper.clone(), &[]), "");
+        assert!(problems(whisper, &["(?<metric>x"]).contains("metrics.patterns"));
+    }
+}

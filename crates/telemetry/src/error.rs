@@ -1,0 +1,115 @@
+//! Why no sample could be taken.
+
+use std::path::PathBuf;
+
+use flink::JobState;
+use thiserror::Error;
+
+/// Why no sample could be taken.
+#[derive(Debug, Error)]
+pub enum SampleError {
+    /// No job of that name runs.
+    #[error("no job named {job:?} runs on {url}")]
+    NoJob {
+        /// The name that was looked for.
+        job: String,
+        /// The cluster.
+        url: String,
+    },
+    /// Several jobs of that name run; which one is meant cannot be known.
+    #[error("{count} jobs named {job:?} run on {url}; end all but one")]
+    Ambiguous {
+        /// The name that was looked for.
+        job: String,
+        /// How many there are.
+        count: usize,
+        /// The cluster.
+        url: String,
+    },
+    /// The job is there, but not all of its tasks run.
+    #[error("job {job:?} is {state:?} and not all of its tasks run")]
+    NotRunning {
+        /// The name that was looked for.
+        job: String,
+        /// Its state.
+        state: JobState,
+    },
+    /// Flink did not answer, or not as expected.
+    #[error("Flink's REST interface could not be read")]
+    Flink(#[from] flink::Error),
+    /// The store of metrics did not answer, or not as expected.
+    #[error("the metrics could not be read from {store}")]
+    Store {
+        /// Where they were looked for.
+        store: String,
+        /// What went wrong.
+        #[source]
+        source: StoreError,
+    },
+    /// The store answers, and has nothing recent of the job.
+    #[error(
+        "{store} has no metrics of job {job:?} from the last {lookback_s} s ({series} series matched a pattern)"
+    )]
+    NoMetrics {
+        /// Where they were looked for.
+        store: String,
+        /// The name that was looked for.
+        job: String,
+        /// How far back was looked, in seconds.
+        lookback_s: u64,
+        /// How many series matched a pattern, of whatever job.
+        series: usize,
+    },
+}
+
+/// Why a store could not be read.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The HTTP client could not be made.
+    #[error("could not set up the HTTP client")]
+    Setup(#[source] reqwest::Error),
+    /// No answer: refused, reset, name unknown, or not within the timeout.
+    #[error("no answer")]
+    NoAnswer(#[source] reqwest::Error),
+    /// An answer with an error status.
+    #[error("it answered {status}: {message}")]
+    Status {
+        /// The HTTP status code.
+        status: u16,
+        /// The beginning of the answer.
+        message: String,
+    },
+    /// The answer is larger than allowed.
+    #[error("it answered more than {limit_bytes} bytes; ask for less, or raise max_body_bytes")]
+    TooLarge {
+        /// The bound that was exceeded.
+        limit_bytes: usize,
+    },
+    /// The answer is not what such a store answers.
+    #[error("it answered something else than such a store does")]
+    Unreadable(#[source] serde_json::Error),
+    /// The store understood the question and refused it.
+    #[error("it refused the question: {0}")]
+    Refused(String),
+    /// There are more series than may be read.
+    #[error("there are more than {limit} series; narrow the patterns, or raise max_series")]
+    TooMany {
+        /// The bound that was exceeded.
+        limit: usize,
+    },
+    /// A folder cannot be listed.
+    #[error("{}: cannot be listed", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file cannot be read, or only in part.
+    #[error("a series cannot be read")]
+    File(#[source] whisper::FetchError),
+    /// The thread that reads files is gone.
+    #[error("the reading of files was interrupted")]
+    Interrupted,
+}

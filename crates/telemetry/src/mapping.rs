@@ -1,0 +1,275 @@
+//! From the name of a series to what it is: (job, operator, subtask, metric), by patterns.
+//!
+//! A pattern is a regular expression with named groups over the series' dotted name: `job`, `operator`, `subtask`, `metric`, and
+//! `tm` for the task manager. With `operator` and `subtask` it is a reading of a subtask; with `tm` and neither, one of a task
+//! manager; with `job` alone, one of the job. Patterns are tried in order and the first that matches counts, so that no series
+//! counts twice.
+//!
+//! Graphite and Whisper have dotted names by nature. A series of Prometheus gets one from its labels, see
+//! [`crate::store::prometheus`], so that the same patterns serve.
+
+use regex::{Regex, RegexBuilder};
+use serde::{Deserialize, Serialize};
+
+use crate::names::Figure;
+
+/// The largest compiled pattern, in bytes: patterns come from configuration, and this bounds what they cost.
+const PATTERN_BYTES: usize = 1 << 20;
+
+/// Patterns that are known by a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// What every Flink job has: records, busy time, backlog, watermark; and the task managers.
+    Flink,
+    /// The histograms of this project's jobs, beside what every job has.
+    Rescaler,
+    /// The names under which the original experiments recorded: rates and means instead of counters.
+    Thesis,
+}
+
+/// `<anything>.taskmanager.<tm>.<job>.<operator>.<subtask>.`, Flink's default scopes of tasks and operators.
+const SUBTASK: &str =
+    r"^(?:.*\.)?taskmanager\.(?<tm>[^.]+)\.(?<job>[^.]+)\.(?<operator>[^.]+)\.(?<subtask>\d{1,6})\.";
+/// `<anything>.taskmanager.<tm>.`, the scope of a task manager's JVM.
+const TASK_MANAGER: &str = r"^(?:.*\.)?taskmanager\.(?<tm>[^.]+)\.";
+/// `<anything>.jobmanager.<job>.`, the scope of a job at the JobManager.
+const JOB: &str = r"^(?:.*\.)?jobmanager\.(?<job>[^.]+)\.";
+
+impl Preset {
+    fn patterns(self) -> Vec<String> {
+        let flink = [
+            format!(
+                r"{SUBTASK}(?<metric>numRecords(?:In|Out)|accumulate(?:Busy|Idle|BackPressured)TimeMs|(?:busy|idle|backPressured)TimeMsPerSecond|pendingRecords|watermarkLag|currentInputWatermark)(?:\.count)?$"
+            ),
+            format!(
+                r"{TASK_MANAGER}(?<metric>Status[._](?:JVM[._](?:CPU[._]Load|Memory[._]Heap[._](?:Used|Max)|GarbageCollector[._]All[._]Time)|Flink[._]Memory[._]Managed[._](?:Used|Total)))$"
+            ),
+            format!(r"{JOB}(?<metric>lastCheckpointFullSize)$"),
+        ];
+        let histogram = r"(?:latency|waitingTime)(?:Input[12])?|overallLatency|eventLatency|windowSize";
+        match self {
+            Self::Flink => flink.into(),
+            Self::Rescaler => {
+                let counted =
+                    format!(r"{SUBTASK}(?<metric>(?:{histogram})(?:Count|Sum)|latency[._]max)(?:\.count)?$");
+                flink.into_iter().chain([counted]).collect()
+            }
+            Self::Thesis => {
+                let rates = format!(r"{SUBTASK}(?<metric>numRecords(?:In|Out)PerSecond)(?:\.m1_rate)?$");
+                let means = format!(r"{SUBTASK}(?<metric>(?:{histogram})[._]mean)$");
+                flink.into_iter().chain([rates, means]).collect()
+            }
+        }
+    }
+}
+
+/// The patterns as configured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MappingSettings {
+    /// Patterns by name, after the written ones.
+    pub presets: Vec<Preset>,
+    /// Patterns as written, tried first.
+    pub patterns: Vec<String>,
+}
+
+impl Default for MappingSettings {
+    fn default() -> Self {
+        Self { presets: vec![Preset::Rescaler], patterns: Vec::new() }
+    }
+}
+
+/// What of a task manager or of the job a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wide {
+    CpuLoad,
+    HeapUsed,
+    HeapMax,
+    ManagedUsed,
+    ManagedMax,
+    GcMs,
+    StateSize,
+}
+
+impl Wide {
+    fn of(metric: &str) -> Option<Self> {
+        Some(match metric.replace('_', ".").as_str() {
+            "Status.JVM.CPU.Load" => Self::CpuLoad,
+            "Status.JVM.Memory.Heap.Used" => Self::HeapUsed,
+            "Status.JVM.Memory.Heap.Max" => Self::HeapMax,
+            "Status.Flink.Memory.Managed.Used" => Self::ManagedUsed,
+            "Status.Flink.Memory.Managed.Total" => Self::ManagedMax,
+            "Status.JVM.GarbageCollector.All.Time" => Self::GcMs,
+            "lastCheckpointFullSize" => Self::StateSize,
+            _ => return None,
+        })
+    }
+}
+
+/// What a series is a series of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Subject {
+    /// Of one subtask of an operator or vertex of a job.
+    Subtask { job: String, operator: String, subtask: u32, figure: Figure },
+    /// Of a task manager.
+    TaskManager { id: String, figure: Wide },
+    /// Of a job.
+    Job { job: String, figure: Wide },
+}
+
+/// Patterns, compiled.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    patterns: Vec<Regex>,
+}
+
+impl Mapping {
+    /// Compiles the patterns.
+    ///
+    /// # Errors
+    /// Each pattern that cannot be used, with what is wrong with it.
+    pub(crate) fn new(settings: &MappingSettings) -> Result<Self, Vec<String>> {
+        let presets = settings.presets.iter().flat_map(|preset| preset.patterns());
+        let mut problems = Vec::new();
+        let mut patterns = Vec::new();
+        for text in settings.patterns.iter().cloned().chain(presets) {
+            match compile(&text) {
+                Ok(pattern) => patterns.push(pattern),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if problems.is_empty() { Ok(Self { patterns }) } else { Err(problems) }
+    }
+
+    /// What the series of this name is, if any pattern knows it.
+    pub(crate) fn subject(&self, name: &str) -> Option<Subject> {
+        let captures = self.patterns.iter().find_map(|pattern| pattern.captures(name))?;
+        let group = |name: &str| captures.name(name).map(|found| found.as_str());
+        subject(group)
+    }
+}
+
+fn subject<'c>(group: impl Fn(&str) -> Option<&'c str>) -> Option<Subject> {
+    let metric = group("metric")?;
+    if let (Some(operator), Some(subtask)) = (group("operator"), group("subtask")) {
+        let figure = Figure::of(metric)?;
+        let job = group("job").unwrap_or_default().to_owned();
+        return Some(Subject::Subtask {
+            job,
+            operator: operator.to_owned(),
+            subtask: subtask.parse().ok()?,
+            figure,
+        });
+    }
+    let figure = Wide::of(metric)?;
+    if let Some(id) = group("tm") {
+        return Some(Subject::TaskManager { id: id.to_owned(), figure });
+    }
+    Some(Subject::Job { job: group("job")?.to_owned(), figure })
+}
+
+fn compile(text: &str) -> Result<Regex, String> {
+    let pattern = RegexBuilder::new(text)
+        .size_limit(PATTERN_BYTES)
+        .build()
+        .map_err(|error| format!("{text:?} is no regular expression ({error})"))?;
+    let has = |name: &str| pattern.capture_names().flatten().any(|group| group == name);
+    let is_known = |name: &&str| ["job", "operator", "subtask", "metric", "tm"].contains(name);
+    if let Some(unknown) = pattern.capture_names().flatten().find(|name| !is_known(name)) {
+        return Err(format!(
+            "{text:?} has a group named {unknown:?}; job, operator, subtask, metric and tm are known"
+        ));
+    }
+    if !has("metric") || has("operator") != has("subtask") || !(has("operator") || has("tm") || has("job")) {
+        return Err(format!(
+            "{text:?} needs the group metric, and with it operator and subtask, or tm, or job"
+        ));
+    }
+    Ok(pattern)
+}
+
+/// A name as Flink's Graphite reporter writes it into a path: dots and runs of white space become dashes, quotes go.
+pub(crate) fn as_component(name: &str) -> String {
+    let mut component = String::with_capacity(name.len());
+    let mut was_space = false;
+    for character in name.chars() {
+        let is_space = character.is_whitespace();
+        match character {
+            '.' => component.push('-'),
+            '"' => {}
+            _ if is_space && was_space => {}
+            _ if is_space => component.push('-'),
+            other => component.push(other),
+        }
+        was_space = is_space;
+    }
+    component
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping(presets: &[Preset], patterns: &[&str]) -> Mapping {
+        let patterns = patterns.iter().map(|text| (*text).to_owned()).collect();
+        Mapping::new(&MappingSettings { presets: presets.into(), patterns }).unwrap()
+    }
+
+    fn subtask(job: &str, operator: &str, subtask: u32, figure: Figure) -> Option<Subject> {
+        Some(Subject::Subtask { job: job.to_owned(), operator: operator.to_owned(), subtask, figure })
+    }
+
+    /// Goal: names as Flink's reporters write them are understood, and the many others are not.
+    #[test]
+    fn presets_know_the_names_of_the_reporters() {
+        let flink = mapping(&[Preset::Flink], &[]);
+        let check =
+            |name: &str, expected: Option<Subject>| assert_eq!(flink.subject(name), expected, "{name}");
+        let scope = "my-host.taskmanager.tm-1.My-Job";
+        check(
+            &format!("{scope}.Source:-SEARCH-->-Map.12.numRecordsIn.count"),
+            subtask("My-Job", "Source:-SEARCH-->-Map", 12, Figure::RecordsIn),
+        );
+        check(&format!("a.b.{scope}.q7.0.accumulateBusyTimeMs"), subtask("My-Job", "q7", 0, Figure::BusyMs));
+        check(&format!("{scope}.q7.0.numRecordsInPerSecond.count"), None);
+        check(&format!("{scope}.q7.x.numRecordsIn.count"), None);
+        check(&format!("{scope}.q7.0.latencySum.count"), None);
+        let id = "tm-1".to_owned();
+        for name in ["Status.JVM.CPU.Load", "Status_JVM_CPU_Load"] {
+            let subject = Subject::TaskManager { id: id.clone(), figure: Wide::CpuLoad };
+            check(&format!("h.taskmanager.tm-1.{name}"), Some(subject));
+        }
+        let ours = mapping(&[Preset::Rescaler], &[]);
+        let name = format!("{scope}.q7-bid-item.3.latencyInput2Sum.count");
+        assert_eq!(
+            ours.subject(&name),
+            subtask("My-Job", "q7-bid-item", 3, Figure::HistogramSum("latencyInput2"))
+        );
+        let thesis = mapping(&[Preset::Thesis], &[]);
+        let name = "host.taskmanager.tm1.My-Job.Source:-SEARCH-->-Map.0.numRecordsInPerSecond";
+        let expected = subtask("My-Job", "Source:-SEARCH-->-Map", 0, Figure::RecordsInPerS);
+        assert_eq!(thesis.subject(name), expected);
+        assert_eq!(thesis.subject(&format!("{name}.m1_rate")), expected);
+    }
+
+    /// Goal: a written pattern goes before the presets, and one that cannot work is refused with what it needs.
+    #[test]
+    fn written_patterns_are_checked_and_come_first() {
+        let own = r"^(?<job>\w+)/(?<operator>\w+)/(?<subtask>\d+)/(?<metric>\w+)$";
+        let mapping = mapping(&[Preset::Flink], &[own]);
+        assert_eq!(mapping.subject("j/op/1/numRecordsOut"), subtask("j", "op", 1, Figure::RecordsOut));
+        for wrong in ["(", "(?<metric>x)", "(?<metric>x)(?<operator>y)", "(?<metric>x)(?<jbo>y)", "(?<job>x)"]
+        {
+            let settings = MappingSettings { presets: Vec::new(), patterns: vec![wrong.to_owned()] };
+            let problems = Mapping::new(&settings).unwrap_err();
+            assert!(problems.len() == 1 && problems[0].contains(wrong), "{problems:?}");
+        }
+    }
+
+    /// Goal: a job is found under the name that the reporter gives it.
+    #[test]
+    fn names_become_components_as_in_the_reporter() {
+        assert_eq!(as_component("My  Job 1.2 \"x\""), "My-Job-1-2-x");
+    }
+}

@@ -1,0 +1,332 @@
+//! From series of a store to a sample, as if it had been read from the job itself.
+//!
+//! A store knows neither the job's graph nor its life. What runs is told by what is written: the subtasks of an operator are
+//! those that wrote something in the time that is looked back, and one that has fallen silent is still expected during that
+//! time, so that a lost task manager makes its operators unknown and not smaller. That a life has ended is told by a counter that
+//! fell, or by another number of subtasks. Where Flink's REST interface can be asked for the graph, it is believed instead.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flink::JobDetails;
+
+use crate::mapping::{Subject, Wide, as_component};
+use crate::names::{self, Figure};
+use crate::sample::{Incarnation, Sample, Subtask, TaskManager, Vertex};
+
+/// A value and when it was made, in milliseconds since the Unix epoch.
+pub(crate) type Point = (i64, f64);
+
+/// A series that a pattern knows, with its newest points in the order of time.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) subject: Subject,
+    pub(crate) points: Vec<Point>,
+}
+
+/// How series are read.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    /// The job's name.
+    pub(crate) job: String,
+    /// How often the store gets a new value of each series, in milliseconds. Older than two of these is unknown.
+    pub(crate) interval_ms: i64,
+}
+
+/// The graph as Flink's REST interface tells it.
+pub(crate) struct Structure {
+    pub(crate) details: JobDetails,
+    pub(crate) vertices: Vec<Vertex>,
+}
+
+/// Makes samples of series, and remembers what it needs to notice the end of a life.
+#[derive(Debug)]
+pub(crate) struct Assembler {
+    rules: Rules,
+    life: Option<Life>,
+}
+
+/// What was last seen of the job.
+#[derive(Debug, PartialEq)]
+struct Life {
+    since_ms: i64,
+    parallelism: BTreeMap<String, u32>,
+    counters: BTreeMap<(String, u32, Figure), f64>,
+}
+
+/// The series of the subtasks of one vertex, by subtask and figure.
+type Readings<'a> = BTreeMap<(u32, Figure), &'a [Point]>;
+
+impl Assembler {
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self { rules, life: None }
+    }
+
+    /// The sample at this time; [`None`] if no series is one of a subtask of the job.
+    pub(crate) fn assemble(
+        &mut self,
+        found: &[Found],
+        now_ms: i64,
+        structure: Option<Structure>,
+    ) -> Option<Sample> {
+        let newest = once_each(found);
+        let tasks = self.tasks(&newest);
+        let (details, bare) = match structure {
+            Some(Structure { details, vertices }) => (Some(details), vertices),
+            None => (None, self.guessed(&tasks)),
+        };
+        let by_operator = self.by_vertex(&newest, &tasks, &bare);
+        let mut newest_ms = i64::MIN;
+        let mut vertices = Vec::with_capacity(bare.len());
+        for vertex in bare {
+            let readings = by_operator.get(&vertex.name);
+            let subtasks = (0..vertex.parallelism)
+                .map(|index| readings.map_or_else(Subtask::default, |all| self.subtask(all, index, now_ms)))
+                .collect::<Vec<_>>();
+            newest_ms = subtasks.iter().filter_map(|subtask| subtask.at_ms).fold(newest_ms, i64::max);
+            vertices.push(Vertex { subtasks, ..vertex });
+        }
+        if by_operator.is_empty() {
+            return None;
+        }
+        vertices.sort_by(|a, b| a.name.cmp(&b.name));
+        if newest_ms == i64::MIN {
+            newest_ms = by_operator
+                .values()
+                .flat_map(BTreeMap::values)
+                .filter_map(|points| newest_time(points))
+                .max()?;
+        }
+        let (incarnation, job) = match &details {
+            Some(details) => told(details),
+            None => self.guessed_life(&vertices, &by_operator, now_ms),
+        };
+        Some(Sample {
+            at_ms: now_ms,
+            newest_ms,
+            running_ms: details.map_or(now_ms, |details| details.now) - incarnation.running_since_ms,
+            incarnation,
+            job,
+            vertices,
+            task_managers: self.task_managers(&newest, now_ms),
+            state_size_bytes: self.state_size_bytes(&newest, now_ms),
+        })
+    }
+
+    fn is_job(&self, name: &str) -> bool {
+        let wanted = &self.rules.job;
+        // Prometheus's reporter may replace everything but letters, digits and colons by underscores.
+        let underscored = |name: &str| -> String {
+            name.chars().map(|c| if c.is_ascii_alphanumeric() || c == ':' { c } else { '_' }).collect()
+        };
+        name == wanted || as_component(name) == as_component(wanted) || name == underscored(wanted)
+    }
+
+    /// The subtasks' readings of this job.
+    fn of_job<'a, 'b: 'a>(
+        &'a self,
+        newest: &'a BTreeMap<&'b Subject, &'b [Point]>,
+    ) -> impl Iterator<Item = (&'b str, u32, Figure, &'b [Point])> + 'a {
+        newest.iter().filter_map(|(subject, points)| match subject {
+            Subject::Subtask { job, operator, subtask, figure } if self.is_job(job) => {
+                Some((operator.as_str(), *subtask, *figure, *points))
+            }
+            _ => None,
+        })
+    }
+
+    /// The names that are those of tasks, with their number of subtasks. Operators chained in a task have series as well, but
+    /// only tasks are busy; where nothing says how busy it is, each operator is taken for a task.
+    fn tasks<'b>(&self, newest: &BTreeMap<&'b Subject, &'b [Point]>) -> BTreeMap<&'b str, u32> {
+        let mut tasks = BTreeMap::new();
+        let has_busy = self.of_job(newest).any(|(_, _, figure, _)| figure.tells_task());
+        for (operator, subtask, figure, _) in self.of_job(newest) {
+            if figure.tells_task() || (!has_busy && figure.is_of_task()) {
+                let parallelism = tasks.entry(operator).or_insert(0);
+                *parallelism = (*parallelism).max(subtask + 1);
+            }
+        }
+        tasks
+    }
+
+    /// The vertices as the names tell them: no edges.
+    fn guessed(&self, tasks: &BTreeMap<&str, u32>) -> Vec<Vertex> {
+        let vertex = |(name, parallelism): (&&str, &u32)| {
+            let (chain, role) = names::chain(name);
+            Some(Vertex {
+                name: chain.into_iter().next()?,
+                parallelism: *parallelism,
+                role: Some(role),
+                ..Vertex::default()
+            })
+        };
+        let mut seen = BTreeSet::new();
+        tasks.iter().filter_map(vertex).filter(|vertex| seen.insert(vertex.name.clone())).collect()
+    }
+
+    /// The series of each vertex: those of its task under the task's name, and those of its operators under theirs.
+    fn by_vertex<'b>(
+        &self,
+        newest: &BTreeMap<&'b Subject, &'b [Point]>,
+        tasks: &BTreeMap<&str, u32>,
+        vertices: &[Vertex],
+    ) -> BTreeMap<String, Readings<'b>> {
+        let known: BTreeMap<String, &str> =
+            vertices.iter().map(|vertex| (as_component(&vertex.name), vertex.name.as_str())).collect();
+        let mut vertex_of: BTreeMap<String, &str> = BTreeMap::new();
+        for task in tasks.keys() {
+            let (chain, _) = names::chain(task);
+            let Some(vertex) = chain.first().and_then(|head| known.get(&as_component(head))) else {
+                continue;
+            };
+            for operator in &chain {
+                vertex_of.entry(as_component(operator)).or_insert(vertex);
+            }
+        }
+        let mut by_vertex: BTreeMap<String, Readings<'b>> = BTreeMap::new();
+        for (operator, subtask, figure, points) in self.of_job(newest) {
+            if figure.is_of_task() && !tasks.contains_key(operator) {
+                continue;
+            }
+            let head = names::chain(operator).0.into_iter().next().unwrap_or_default();
+            if let Some(vertex) = vertex_of.get(&as_component(&head)) {
+                by_vertex.entry((*vertex).to_owned()).or_default().insert((subtask, figure), points);
+            }
+        }
+        by_vertex
+    }
+
+    fn is_fresh(&self, time_ms: i64, now_ms: i64) -> bool {
+        now_ms - time_ms <= 2 * self.rules.interval_ms
+    }
+
+    /// The readings of one subtask at the newest time for which all its counters are known; nothing if that is too long ago.
+    fn subtask(&self, readings: &Readings<'_>, index: u32, now_ms: i64) -> Subtask {
+        let of_subtask =
+            || readings.range((index, Figure::RecordsIn)..).take_while(|((other, _), _)| *other == index);
+        let counters = of_subtask().filter(|((_, figure), _)| figure.is_counter());
+        let any = of_subtask().filter_map(|(_, points)| newest_time(points)).max();
+        let Some(at_ms) = counters.filter_map(|(_, points)| newest_time(points)).min().or(any) else {
+            return Subtask::default();
+        };
+        if !self.is_fresh(at_ms, now_ms) {
+            return Subtask::default();
+        }
+        let mut subtask = Subtask { at_ms: Some(at_ms), ..Subtask::default() };
+        for ((_, figure), points) in of_subtask() {
+            let until_then = points.iter().rev().find(|(time_ms, _)| *time_ms <= at_ms);
+            if let Some((time_ms, value)) = until_then.filter(|(time_ms, _)| self.is_fresh(*time_ms, now_ms))
+            {
+                figure.put(&mut subtask, *value, *time_ms);
+            }
+        }
+        names::finish(std::slice::from_mut(&mut subtask));
+        subtask
+    }
+
+    /// Which life this is, told by the counters; and the little that is known of the job.
+    fn guessed_life(
+        &mut self,
+        vertices: &[Vertex],
+        readings: &BTreeMap<String, Readings<'_>>,
+        now_ms: i64,
+    ) -> (Incarnation, scaling::Job) {
+        let parallelism = vertices.iter().map(|vertex| (vertex.name.clone(), vertex.parallelism)).collect();
+        let mut counters = BTreeMap::new();
+        let mut oldest_ms = now_ms;
+        for (name, readings) in readings {
+            for ((subtask, figure), points) in readings.iter().filter(|((_, figure), _)| figure.is_counter())
+            {
+                if let (Some((first_ms, _)), Some((_, value))) = (points.first(), points.last()) {
+                    oldest_ms = oldest_ms.min(*first_ms);
+                    counters.insert((name.clone(), *subtask, *figure), *value);
+                }
+            }
+        }
+        let fell_before = readings.values().flat_map(BTreeMap::iter).any(|((_, figure), points)| {
+            figure.is_counter() && !points.iter().map(|(_, value)| value).is_sorted()
+        });
+        let since_ms = match &self.life {
+            Some(life) if life.parallelism == parallelism && !has_fallen(&life.counters, &counters) => {
+                life.since_ms
+            }
+            None if !fell_before => oldest_ms,
+            _ => now_ms,
+        };
+        self.life = Some(Life { since_ms, parallelism, counters });
+        let incarnation = Incarnation { job_id: self.rules.job.clone(), running_since_ms: since_ms };
+        (incarnation, scaling::Job { name: self.rules.job.clone(), ..scaling::Job::default() })
+    }
+
+    fn task_managers(&self, newest: &BTreeMap<&Subject, &[Point]>, now_ms: i64) -> Vec<TaskManager> {
+        let mut by_id: BTreeMap<&str, TaskManager> = BTreeMap::new();
+        for (subject, points) in newest {
+            let Subject::TaskManager { id, figure } = subject else { continue };
+            let Some(value) = self.fresh_value(points, now_ms) else { continue };
+            let entry =
+                by_id.entry(id).or_insert_with(|| TaskManager { id: id.clone(), ..TaskManager::default() });
+            let field = match figure {
+                Wide::CpuLoad => &mut entry.cpu_load,
+                Wide::HeapUsed => &mut entry.heap_used_bytes,
+                Wide::HeapMax => &mut entry.heap_max_bytes,
+                Wide::ManagedUsed => &mut entry.managed_used_bytes,
+                Wide::ManagedMax => &mut entry.managed_max_bytes,
+                Wide::GcMs => &mut entry.gc_ms,
+                Wide::StateSize => continue,
+            };
+            *field = Some(value);
+        }
+        by_id.into_values().collect()
+    }
+
+    /// The job's own figure, once, however many series hold it; Flink writes −1 before the first checkpoint.
+    fn state_size_bytes(&self, newest: &BTreeMap<&Subject, &[Point]>, now_ms: i64) -> Option<f64> {
+        newest.iter().find_map(|(subject, points)| match subject {
+            Subject::Job { job, figure: Wide::StateSize } if self.is_job(job) => {
+                self.fresh_value(points, now_ms).filter(|bytes| *bytes >= 0.0)
+            }
+            _ => None,
+        })
+    }
+
+    fn fresh_value(&self, points: &[Point], now_ms: i64) -> Option<f64> {
+        points.last().filter(|(time_ms, _)| self.is_fresh(*time_ms, now_ms)).map(|(_, value)| *value)
+    }
+}
+
+/// One series of each subject: the one with the newest point. A restarted task manager has a new name and writes new series
+/// beside the old ones; two patterns or two task managers with the same series do not make it count twice.
+fn once_each(found: &[Found]) -> BTreeMap<&Subject, &[Point]> {
+    let mut once: BTreeMap<&Subject, &[Point]> = BTreeMap::new();
+    for Found { subject, points } in found.iter().filter(|found| !found.points.is_empty()) {
+        let held = once.entry(subject).or_insert(points);
+        if newest_time(held) < newest_time(points) {
+            *held = points;
+        }
+    }
+    once
+}
+
+fn newest_time(points: &[Point]) -> Option<i64> {
+    points.last().map(|(time_ms, _)| *time_ms)
+}
+
+fn has_fallen<K: Ord>(before: &BTreeMap<K, f64>, after: &BTreeMap<K, f64>) -> bool {
+    after.iter().any(|(key, value)| before.get(key).is_some_and(|before| value < before))
+}
+
+/// The life of the job as Flink tells it.
+fn told(details: &JobDetails) -> (Incarnation, scaling::Job) {
+    let running_since_ms = details.running_since_ms().unwrap_or(details.now);
+    let job = scaling::Job {
+        name: details.name.clone(),
+        id: Some(details.id.to_string()),
+        state: Some("RUNNING".to_owned()),
+        running_since_ms: Some(running_since_ms),
+        ..scaling::Job::default()
+    };
+    (Incarnation { job_id: details.id.to_string(), running_since_ms }, job)
+}
+
+#[cfg(test)]
+#[path = "series_tests.rs"]
+mod tests;

@@ -1,0 +1,125 @@
+//! Series become a sample: each once, only fresh ones, whole or not at all.
+
+use super::*;
+use crate::sample::Role;
+
+const NOW_MS: i64 = 1_000_000;
+const INTERVAL_MS: i64 = 10_000;
+
+/// A series with a value every ten seconds up to some time before now; the last one is `value`.
+fn series(operator: &str, subtask: u32, figure: Figure, age_ms: i64, value: f64) -> Found {
+    let subject =
+        Subject::Subtask { job: "my-job".to_owned(), operator: operator.to_owned(), subtask, figure };
+    let point = |ago: i64| (NOW_MS - age_ms - ago * INTERVAL_MS, value - 10.0 * ago as f64);
+    Found { subject, points: (0..4).rev().map(point).collect() }
+}
+
+fn task(operator: &str, subtask: u32, age_ms: i64) -> Vec<Found> {
+    [(Figure::RecordsIn, 500.0), (Figure::RecordsOut, 400.0), (Figure::BusyMs, 300.0)]
+        .map(|(figure, value)| series(operator, subtask, figure, age_ms, value))
+        .into()
+}
+
+fn assembler() -> Assembler {
+    Assembler::new(Rules { job: "my job".to_owned(), interval_ms: INTERVAL_MS })
+}
+
+fn assemble(found: &[Found]) -> Option<Sample> {
+    assembler().assemble(found, NOW_MS, None)
+}
+
+/// Goal: tasks become vertices with as many subtasks as write; chained operators do not, but their readings are the task's.
+#[test]
+fn tasks_become_vertices() {
+    let mut found =
+        [task("Source:-a-->-decode", 0, 5_000), task("Source:-a-->-decode", 1, 4_000), task("b", 0, 5_000)]
+            .concat();
+    found.push(series("Source:-a", 0, Figure::PendingRecords, 5_000, 77.0));
+    found.push(series("decode", 0, Figure::RecordsIn, 5_000, 1.0));
+    let sample = assemble(&found).unwrap();
+    let names: Vec<_> = sample.vertices.iter().map(|v| (v.name.as_str(), v.parallelism, v.role)).collect();
+    assert_eq!(names, [("a", 2, Some(Role::Source)), ("b", 1, Some(Role::Inner))]);
+    let first = &sample.vertices[0].subtasks[0];
+    assert_eq!((first.records_in, first.records_out, first.busy_ms), (Some(500.0), Some(400.0), Some(300.0)));
+    assert_eq!((first.pending_records, first.at_ms), (Some(77.0), Some(NOW_MS - 5_000)));
+    assert_eq!(sample.newest_ms, NOW_MS - 4_000);
+}
+
+/// Goal: a series that comes twice, under two patterns or from two task managers, counts once, and the fresher one counts.
+#[test]
+fn each_series_counts_once() {
+    let mut found = task("b", 0, 5_000);
+    found.extend(task("b", 0, 5_000));
+    let mut old = series("b", 0, Figure::RecordsIn, 25_000, 9_000.0);
+    found.insert(0, old.clone());
+    old.points.clear();
+    found.push(old);
+    let job = |job: &str, value| Found {
+        subject: Subject::Job { job: job.to_owned(), figure: Wide::StateSize },
+        points: vec![(NOW_MS - 5_000, value)],
+    };
+    found.extend([job("my-job", 100.0), job("my-job", 100.0), job("other", 7.0)]);
+    let sample = assemble(&found).unwrap();
+    assert_eq!(sample.vertices.len(), 1);
+    assert_eq!(sample.vertices[0].subtasks[0].records_in, Some(500.0));
+    assert_eq!(sample.state_size_bytes, Some(100.0));
+}
+
+/// Goal: a subtask that has fallen silent is unknown, not gone; another job's series are nobody's.
+#[test]
+fn silence_is_unknown() {
+    let found = [task("b", 0, 5_000), task("b", 1, 21_000)].concat();
+    let sample = assemble(&found).unwrap();
+    assert_eq!(sample.vertices[0].parallelism, 2);
+    assert_eq!(sample.vertices[0].subtasks[1], Subtask::default());
+    // Exactly two intervals old still counts.
+    let sample = assemble(&task("b", 0, 20_000)).unwrap();
+    assert_eq!(sample.vertices[0].subtasks[0].records_in, Some(500.0));
+    // A gap in the numbers is a subtask that was not seen.
+    let sample = assemble(&task("b", 2, 5_000)).unwrap();
+    assert_eq!((sample.vertices[0].parallelism, sample.vertices[0].subtasks[0].records_in), (3, None));
+    let mut other = task("b", 0, 5_000);
+    for Found { subject, .. } in &mut other {
+        if let Subject::Subtask { job, .. } = subject {
+            *job = "another".to_owned();
+        }
+    }
+    assert_eq!(assemble(&other), None);
+}
+
+/// Goal: when all is silent the sample is as old as its last reading.
+#[test]
+fn a_silent_store_shows_its_age() {
+    let sample = assemble(&task("b", 0, 31_000)).unwrap();
+    assert_eq!(NOW_MS - sample.newest_ms, 31_000);
+}
+
+/// Goal: a counter that falls, or another number of subtasks, begins another life; else the life goes on.
+#[test]
+fn lives_are_told_by_the_counters() {
+    let mut assembler = assembler();
+    let mut life = |found: &[Found], now_ms| {
+        assembler.assemble(found, now_ms, None).unwrap().incarnation.running_since_ms
+    };
+    let first = life(&task("b", 0, 5_000), NOW_MS);
+    assert_eq!(first, NOW_MS - 35_000, "the oldest reading that was seen");
+    assert_eq!(life(&task("b", 0, 5_000), NOW_MS + 1), first);
+    let wider = [task("b", 0, 5_000), task("b", 1, 5_000)].concat();
+    assert_eq!(life(&wider, NOW_MS + 2), NOW_MS + 2);
+    assert_eq!(life(&wider, NOW_MS + 3), NOW_MS + 2);
+    let mut fallen = wider.clone();
+    if let Some(last) = fallen[0].points.last_mut() {
+        last.1 = 3.0;
+    }
+    assert_eq!(life(&fallen, NOW_MS + 4), NOW_MS + 4);
+}
+
+/// Goal: counters of one subtask are taken at the same time, even if a report is caught half-written.
+#[test]
+fn counters_are_taken_together() {
+    let mut found = task("b", 0, 5_000);
+    found[1].points.pop();
+    let subtask = assemble(&found).unwrap().vertices[0].subtasks[0].clone();
+    assert_eq!(subtask.at_ms, Some(NOW_MS - 15_000));
+    assert_eq!((subtask.records_in, subtask.records_out), (Some(490.0), Some(390.0)));
+}

@@ -1,0 +1,201 @@
+//! Stores of metrics, to which Flink's reporters write: a folder of Whisper files, Graphite, Prometheus.
+//!
+//! Each is asked for the newest points of all series that a pattern knows, and [`crate::series`] makes a sample of them.
+
+pub(crate) mod graphite;
+pub(crate) mod prometheus;
+pub(crate) mod whisper_folder;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+
+use crate::clock::Clock;
+use crate::error::{SampleError, StoreError};
+use crate::flink_rest::FlinkRest;
+use crate::http::{Bounds, Http};
+use crate::mapping::{Mapping, MappingSettings};
+use crate::sample::Sample;
+use crate::series::{Assembler, Found, Rules, Structure};
+
+use graphite::Graphite;
+use prometheus::Prometheus;
+use whisper_folder::WhisperFolder;
+
+/// Which store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreKind {
+    /// A folder of Whisper files, as carbon writes them.
+    Whisper {
+        /// The folder, `…/whisper`.
+        folder: PathBuf,
+    },
+    /// Graphite's render interface.
+    Graphite {
+        /// Where graphite-web listens.
+        url: String,
+        /// What is asked for, in Graphite's language of paths and functions.
+        targets: Vec<String>,
+    },
+    /// Prometheus' query interface.
+    Prometheus {
+        /// Where Prometheus listens.
+        url: String,
+        /// What is asked for, as a selector: `{__name__=~"flink_.+"}`.
+        selector: String,
+    },
+}
+
+/// How a store is read.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// Which one.
+    pub kind: StoreKind,
+    /// How often it gets a new value of each series. Values older than two of these are unknown.
+    pub interval: Duration,
+    /// How far back is looked for subtasks that have fallen silent.
+    pub lookback: Duration,
+    /// The bounds of every question.
+    pub bounds: Bounds,
+    /// What the series are called.
+    pub mapping: MappingSettings,
+}
+
+/// A store, and what it takes to make samples of it.
+#[derive(Debug)]
+pub(crate) struct Store {
+    reader: Reader,
+    mapping: Mapping,
+    assembler: Assembler,
+    graph: Option<FlinkRest>,
+    clock: Clock,
+    job: String,
+    lookback: Duration,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Whisper(WhisperFolder),
+    Graphite(Graphite),
+    Prometheus(Prometheus),
+}
+
+impl StoreSettings {
+    /// Everything that is wrong with them, as `key: what would be right`.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems: Vec<String> = match Mapping::new(&self.mapping) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().map(|problem| format!("metrics.patterns: {problem}")).collect(),
+        };
+        if let StoreKind::Graphite { url, .. } | StoreKind::Prometheus { url, .. } = &self.kind
+            && base_url(url).is_none()
+        {
+            problems.push("source.url: write it as http://host:port".to_owned());
+        }
+        problems
+    }
+}
+
+/// An address below which paths are joined.
+fn base_url(text: &str) -> Option<Url> {
+    let mut url: Url = text.parse().ok()?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return None;
+    }
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Some(url)
+}
+
+impl Store {
+    /// A store for the job of that name, with Flink's REST interface for the graph if there is one to ask.
+    pub(crate) fn new(
+        settings: StoreSettings,
+        job: &str,
+        graph: Option<FlinkRest>,
+    ) -> Result<Self, StoreError> {
+        let mapping =
+            Mapping::new(&settings.mapping).map_err(|problems| StoreError::Refused(problems.join("; ")))?;
+        let reader = match settings.kind {
+            StoreKind::Whisper { folder } => Reader::Whisper(WhisperFolder::new(folder, settings.bounds)),
+            StoreKind::Graphite { url, targets } => {
+                let base =
+                    base_url(&url).ok_or_else(|| StoreError::Refused(format!("{url} is no address")))?;
+                Reader::Graphite(Graphite {
+                    http: Http::new(settings.bounds)?,
+                    base,
+                    targets,
+                    bounds: settings.bounds,
+                })
+            }
+            StoreKind::Prometheus { url, selector } => {
+                let base =
+                    base_url(&url).ok_or_else(|| StoreError::Refused(format!("{url} is no address")))?;
+                let http = Http::new(settings.bounds)?;
+                Reader::Prometheus(Prometheus { http, base, selector, bounds: settings.bounds })
+            }
+        };
+        let interval_ms = i64::try_from(settings.interval.as_millis()).unwrap_or(i64::MAX / 4);
+        let rules = Rules { job: job.to_owned(), interval_ms };
+        Ok(Self {
+            reader,
+            mapping,
+            assembler: Assembler::new(rules),
+            graph,
+            clock: Clock::new(),
+            job: job.to_owned(),
+            lookback: settings.lookback,
+        })
+    }
+
+    /// The name of the kind of store.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.reader {
+            Reader::Whisper(_) => "whisper",
+            Reader::Graphite(_) => "graphite",
+            Reader::Prometheus(_) => "prometheus",
+        }
+    }
+
+    /// Reads everything once.
+    pub(crate) async fn sample(&mut self) -> Result<Sample, SampleError> {
+        let structure = match &self.graph {
+            Some(graph) => Some(running(graph.structure().await?)?),
+            None => None,
+        };
+        let now_ms = self.clock.now_ms();
+        let store = self.place();
+        let found: Vec<Found> = match &mut self.reader {
+            Reader::Whisper(folder) => folder.read(&self.mapping, now_ms, self.lookback).await,
+            Reader::Graphite(graphite) => graphite.read(&self.mapping, self.lookback).await,
+            Reader::Prometheus(prometheus) => prometheus.read(&self.mapping, self.lookback).await,
+        }
+        .map_err(|source| SampleError::Store { store: store.clone(), source })?;
+        self.assembler.assemble(&found, now_ms, structure).ok_or_else(|| SampleError::NoMetrics {
+            store,
+            job: self.job.clone(),
+            lookback_s: self.lookback.as_secs(),
+            series: found.len(),
+        })
+    }
+
+    fn place(&self) -> String {
+        match &self.reader {
+            Reader::Whisper(folder) => folder.folder().display().to_string(),
+            Reader::Graphite(graphite) => graphite.base.to_string(),
+            Reader::Prometheus(prometheus) => prometheus.base.to_string(),
+        }
+    }
+}
+
+/// A graph whose tasks all run.
+fn running(
+    (details, vertices): (flink::JobDetails, Vec<crate::sample::Vertex>),
+) -> Result<Structure, SampleError> {
+    if !details.is_fully_running() {
+        return Err(SampleError::NotRunning { job: details.name.clone(), state: details.state });
+    }
+    Ok(Structure { details, vertices })
+}

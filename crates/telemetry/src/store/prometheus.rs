@@ -1,0 +1,134 @@
+//! Prometheus' query interface: one instant query with a range selector, which answers the scraped values with their own
+//! times.
+//!
+//! A series gets the dotted name that Flink's Graphite reporter would give it, from its labels, so that the same patterns serve:
+//! `<host>.taskmanager.<tm_id>.<job_name>.<operator or task>.<subtask_index>.<metric>`. Metrics of operators carry the
+//! operator's name as well as the task's; the operator's counts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use reqwest::Url;
+use serde::Deserialize;
+
+use crate::error::StoreError;
+use crate::http::{Bounds, Http, successful};
+use crate::mapping::{Mapping, as_component};
+use crate::series::{Found, Point};
+
+#[derive(Debug)]
+pub(crate) struct Prometheus {
+    pub(crate) http: Http,
+    pub(crate) base: Url,
+    pub(crate) selector: String,
+    pub(crate) bounds: Bounds,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "status", rename_all = "lowercase")]
+enum Answer {
+    Success { data: Data },
+    Error { error: String },
+}
+
+#[derive(Deserialize)]
+struct Data {
+    result: Vec<Series>,
+}
+
+#[derive(Deserialize)]
+struct Series {
+    metric: BTreeMap<String, String>,
+    #[serde(default)]
+    values: Vec<(f64, String)>,
+}
+
+impl Prometheus {
+    pub(crate) async fn read(&self, mapping: &Mapping, lookback: Duration) -> Result<Vec<Found>, StoreError> {
+        let query = format!("{}[{}s]", self.selector, lookback.as_secs().max(1));
+        let url = self.base.join("api/v1/query").map_err(|_| StoreError::Refused(self.base.to_string()))?;
+        let answer = self.http.answer(self.http.get(url).query(&[("query", query)])).await?;
+        // A refused question comes with an error status and its reason as JSON.
+        if let (400..500, body) = &answer
+            && let Ok(Answer::Error { error }) = serde_json::from_slice(body)
+        {
+            return Err(StoreError::Refused(error));
+        }
+        parse(&successful(answer)?, mapping, self.bounds.max_series)
+    }
+}
+
+/// The series that a pattern knows.
+pub(crate) fn parse(body: &[u8], mapping: &Mapping, max_series: usize) -> Result<Vec<Found>, StoreError> {
+    let result = match serde_json::from_slice(body).map_err(StoreError::Unreadable)? {
+        Answer::Success { data } => data.result,
+        Answer::Error { error } => return Err(StoreError::Refused(error)),
+    };
+    if result.len() > max_series {
+        return Err(StoreError::TooMany { limit: max_series });
+    }
+    let found = result.into_iter().filter_map(|series| {
+        let points = series.values.iter().filter_map(point).collect();
+        Some(Found { subject: mapping.subject(&dotted(&series.metric)?)?, points })
+    });
+    Ok(found.collect())
+}
+
+fn point((time_s, value): &(f64, String)) -> Option<Point> {
+    #[expect(clippy::cast_possible_truncation, reason = "milliseconds since the Unix epoch")]
+    let time_ms = (time_s * 1000.0).round() as i64;
+    Some((time_ms, value.parse().ok().filter(|value: &f64| value.is_finite())?))
+}
+
+/// The scopes of Flink's reporter by the beginning of the metric's name, the longest first.
+const SCOPES: [&str; 4] =
+    ["taskmanager_job_task_operator_", "taskmanager_job_task_", "taskmanager_", "jobmanager_job_"];
+
+/// The dotted name of a series; [`None`] if it is none of Flink's scopes.
+fn dotted(labels: &BTreeMap<String, String>) -> Option<String> {
+    let label = |name: &str| labels.get(name).map(|value| as_component(value));
+    let name = labels.get("__name__")?.strip_prefix("flink_")?;
+    let scope = SCOPES.iter().find(|scope| name.starts_with(**scope))?;
+    let metric = name.strip_prefix(scope)?;
+    let host = label("host").unwrap_or_default();
+    Some(match *scope {
+        "jobmanager_job_" => format!("{host}.jobmanager.{}.{metric}", label("job_name")?),
+        "taskmanager_" => format!("{host}.taskmanager.{}.{metric}", label("tm_id")?),
+        _ => {
+            let operator = label("operator_name").or_else(|| label("task_name"))?;
+            let (tm, job, subtask) = (label("tm_id")?, label("job_name")?, label("subtask_index")?);
+            format!("{host}.taskmanager.{tm}.{job}.{operator}.{subtask}.{metric}")
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mapping::{MappingSettings, Subject};
+    use crate::names::Figure;
+
+    /// Goal: what Prometheus answers becomes points under the names that the patterns know; a refusal is told as such.
+    #[test]
+    fn answers_are_read() {
+        let mapping = Mapping::new(&MappingSettings::default()).unwrap();
+        let body = br#"{"status":"success","data":{"resultType":"matrix","result":[
+            {"metric":{"__name__":"flink_taskmanager_job_task_operator_pendingRecords","host":"10.0.0.1","tm_id":"tm.1",
+              "job_name":"my job","task_name":"Source: a -> b","operator_name":"Source: a","subtask_index":"2"},
+             "values":[[10.25,"5"],[11.25,"NaN"],[12.25,"7"]]},
+            {"metric":{"__name__":"up"},"values":[[10,"1"]]}]}}"#;
+        let found = parse(body, &mapping, 10).unwrap();
+        assert_eq!(found.len(), 1);
+        let subject = Subject::Subtask {
+            job: "my-job".to_owned(),
+            operator: "Source:-a".to_owned(),
+            subtask: 2,
+            figure: Figure::PendingRecords,
+        };
+        assert_eq!(found[0].subject, subject);
+        assert_eq!(found[0].points, [(10_250, 5.0), (12_250, 7.0)]);
+        let refused = parse(br#"{"status":"error","errorType":"bad_data","error":"why"}"#, &mapping, 10);
+        assert!(matches!(refused, Err(StoreError::Refused(why)) if why == "why"));
+        assert!(matches!(parse(b"{}", &mapping, 10), Err(StoreError::Unreadable(_))));
+    }
+}

@@ -1,0 +1,191 @@
+//! One snapshot of the samples of an epoch: which readings may be trusted, and what they say.
+
+mod operators;
+mod readings;
+
+use std::time::Duration;
+
+use scaling::{Job, Operator, Quality, Query, Reading, SCHEMA, Snapshot};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::kinds::Kinds;
+use crate::sample::{Sample, TaskManager, Vertex};
+use readings::{Epoch, mean};
+
+/// Which of a query's latencies the policy watches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LatencyMetric {
+    /// From the newest contributing record's arrival in the job to the result: the time spent inside Flink.
+    #[default]
+    OverallLatency,
+    /// From the newest contributing event's own time (windows: from their end) to the result: what a user feels, with the
+    /// time that the event waited in Kafka.
+    EventLatency,
+}
+
+impl LatencyMetric {
+    fn metric(self) -> &'static str {
+        match self {
+            Self::OverallLatency => "overallLatency",
+            Self::EventLatency => "eventLatency",
+        }
+    }
+}
+
+/// How samples are judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Samples of a job that has been running for less than this are not used: counters have just begun, busy times read
+    /// 100 %, aggregates are incomplete.
+    pub warm_up: Duration,
+    /// The latency that violates the bound.
+    pub latency_metric: LatencyMetric,
+    /// Readings older than this at the time of their sample are unknown.
+    pub newest_age_max: Duration,
+    /// The kinds of operators that the graph does not tell.
+    pub kinds: Kinds,
+    /// Where the samples come from, for the record.
+    pub source: String,
+}
+
+/// Why the samples make no snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NotReady {
+    /// No two samples of the same life of the job, both past the warm-up.
+    #[error("only {usable} usable samples in this epoch; 2 are needed (the job warms up for {warm_up_s} s)")]
+    TooFewSamples {
+        /// How many there are.
+        usable: usize,
+        /// The length of the warm-up, in seconds.
+        warm_up_s: u64,
+    },
+    /// The newest reading of the newest sample is too old.
+    #[error("the newest metrics are {age_s} s old; more than {max_s} s is too old")]
+    Stale {
+        /// How old, in seconds.
+        age_s: u64,
+        /// How old they may be, in seconds.
+        max_s: u64,
+    },
+}
+
+/// The snapshot of these samples, which are in the order they were taken.
+///
+/// Only samples of the newest incarnation and past the warm-up count. Figures that some subtask did not report are
+/// unknown, and named in [`Snapshot::missing`] where a decision needs them.
+///
+/// # Errors
+/// [`NotReady`] if fewer than two samples can be used, or the newest one is of old readings.
+pub fn summarise(
+    samples: &[Sample],
+    max_parallelism: u32,
+    default_parallelism: u32,
+    settings: &Settings,
+) -> Result<Snapshot, NotReady> {
+    let usable = usable(samples, settings);
+    let (Some(first), Some(last)) = (usable.first(), usable.last()) else {
+        return Err(too_few(usable.len(), settings));
+    };
+    if usable.len() < 2 || last.at_ms <= first.at_ms {
+        return Err(too_few(usable.len(), settings));
+    }
+    let age = Duration::from_millis((last.at_ms - last.newest_ms).max(0).unsigned_abs());
+    if age > settings.newest_age_max {
+        return Err(NotReady::Stale { age_s: age.as_secs(), max_s: settings.newest_age_max.as_secs() });
+    }
+    let epoch = Epoch { samples: &usable };
+    let mut missing = Vec::new();
+    let mut operators: Vec<Operator> = last
+        .vertices
+        .iter()
+        .map(|vertex| operators::operator(vertex, epoch, settings, &mut missing))
+        .collect();
+    let offered = scaling::offered_rates(&operators);
+    for operator in &mut operators {
+        operator.input_rate_per_s = offered.get(&operator.name).copied();
+    }
+    let job = Job { parallelism: default_parallelism, max_parallelism, ..last.job.clone() };
+    Ok(Snapshot {
+        schema: SCHEMA,
+        at_ms: Some(last.at_ms),
+        interval_ms: Some(epoch.interval_ms()),
+        source: Some(settings.source.clone()),
+        newest_age_ms: Some(last.at_ms - last.newest_ms),
+        job,
+        queries: queries(epoch, settings),
+        operators,
+        task_managers: last.task_managers.iter().map(|tm| task_manager(tm, epoch)).collect(),
+        state_size_bytes: last.state_size_bytes,
+        missing,
+        ..Snapshot::default()
+    })
+}
+
+fn too_few(usable: usize, settings: &Settings) -> NotReady {
+    NotReady::TooFewSamples { usable, warm_up_s: settings.warm_up.as_secs() }
+}
+
+fn usable<'a>(samples: &'a [Sample], settings: &Settings) -> Vec<&'a Sample> {
+    let Some(last) = samples.last() else { return Vec::new() };
+    let warm_up_ms = i64::try_from(settings.warm_up.as_millis()).unwrap_or(i64::MAX);
+    let same_life =
+        |sample: &&Sample| sample.incarnation == last.incarnation && sample.running_ms >= warm_up_ms;
+    samples.iter().filter(same_life).collect()
+}
+
+/// The latency of every query: the last operator of a query is the one that has the metric, and its name begins with the
+/// query's (`q7-highest-bid` → `q7`).
+fn queries(epoch: Epoch<'_>, settings: &Settings) -> Vec<Query> {
+    let metric = settings.latency_metric.metric();
+    let vertices = epoch.last().map_or(&[][..], |sample| sample.vertices.as_slice());
+    let has_metric = |vertex: &&Vertex| {
+        let mut all = vertex.subtasks.iter();
+        all.any(|subtask| subtask.histograms.contains_key(metric) || subtask.means.contains_key(metric))
+    };
+    let query = |vertex: &Vertex| Query {
+        name: vertex.name.split('-').next().unwrap_or_default().to_owned(),
+        overall_latency_ms: operators::histogram_mean(&epoch.tracks(vertex), metric),
+    };
+    vertices.iter().filter(has_metric).map(query).collect()
+}
+
+fn task_manager(tm: &TaskManager, epoch: Epoch<'_>) -> scaling::TaskManager {
+    let same = |sample: &&Sample| {
+        let found = sample.task_managers.iter().find(|other| other.id == tm.id)?;
+        Some((sample.at_ms, found.clone()))
+    };
+    let readings: Vec<(i64, TaskManager)> = epoch.samples.iter().filter_map(same).collect();
+    let average = |figure: fn(&TaskManager) -> Option<f64>| {
+        mean(&readings.iter().filter_map(|(_, tm)| figure(tm)).collect::<Vec<f64>>())
+    };
+    let reading = readings.first().zip(readings.last()).map(|(first, last)| Reading {
+        from_ms: Some(first.0),
+        at_ms: Some(last.0),
+        quality: Quality::Measured,
+        ..Reading::default()
+    });
+    scaling::TaskManager {
+        id: tm.id.clone(),
+        cpu_load: average(|tm| tm.cpu_load),
+        heap_used_bytes: average(|tm| tm.heap_used_bytes),
+        heap_max_bytes: tm.heap_max_bytes,
+        slots: tm.slots,
+        slots_free: tm.slots_free,
+        managed_used_bytes: average(|tm| tm.managed_used_bytes),
+        managed_max_bytes: tm.managed_max_bytes,
+        gc_ms_per_s: gc_ms_per_s(&readings),
+        reading,
+        ..scaling::TaskManager::default()
+    }
+}
+
+/// What the time spent collecting garbage has grown by; unknown if it fell.
+fn gc_ms_per_s(readings: &[(i64, TaskManager)]) -> Option<f64> {
+    let (first, last) = (readings.first()?, readings.last()?);
+    let grown_ms = last.1.gc_ms? - first.1.gc_ms?;
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of an epoch")]
+    let seconds = (last.0 - first.0) as f64 / 1000.0;
+    (grown_ms >= 0.0 && seconds > 0.0).then(|| grown_ms / seconds)
+}

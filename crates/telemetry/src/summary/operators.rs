@@ -1,0 +1,229 @@
+//! One operator over an epoch, from the readings of its subtasks.
+
+use std::collections::BTreeMap;
+
+use scaling::{Distribution, Edge, Kind, Operator, Partitioning, Quality, Reading};
+
+use super::Settings;
+use super::readings::{Epoch, Track, mean};
+use crate::sample::{Sample, Subtask, Vertex};
+
+/// The operator, and what of it is not known although a decision needs it.
+pub(super) fn operator(
+    vertex: &Vertex,
+    epoch: Epoch<'_>,
+    settings: &Settings,
+    missing: &mut Vec<String>,
+) -> Operator {
+    let all = epoch.last().map_or(&[][..], |sample| sample.vertices.as_slice());
+    let kind = settings.kinds.of(vertex, all);
+    let tracks = epoch.tracks(vertex);
+    let input = all_rates(vertex, &tracks, "numRecordsIn", input_rate, missing);
+    let output = all_rates(vertex, &tracks, "numRecordsOut", output_rate, missing);
+    let backlog = if kind == Kind::Source { backlog(vertex, epoch) } else { None };
+    let share = |share: fn(&Track<'_>) -> Option<f64>| every(&tracks, share).and_then(|all| mean(&all));
+    let lag = every(&tracks, |track| track.last()?.watermark_lag_ms);
+    let window_records = distribution(&tracks, "windowSize", 1.0);
+    let processing = distribution(&tracks, "latency", MS_PER_US);
+    Operator {
+        name: vertex.name.clone(),
+        kind,
+        vertex_id: vertex.id.clone(),
+        latency_ms: latency_ms(&tracks),
+        throughput_per_s: if kind == Kind::Source { output } else { input },
+        output_rate_per_s: output,
+        arrival_rate_per_s: backlog
+            .zip(output)
+            .map(|(backlog, output)| (output + backlog.growth_per_s).max(0.0)),
+        backlog_records: backlog.map(|backlog| backlog.records),
+        busy_ratio: share(busy),
+        idle_ratio: share(idle),
+        backpressured_ratio: share(backpressured),
+        watermark_lag_ms: lag.and_then(|all| all.into_iter().reduce(f64::max)),
+        processing_ms: if kind.is_windowed() { None } else { processing },
+        waiting_ms: distribution(&tracks, "waitingTime", 1.0),
+        firing_ms: if kind.is_windowed() { firing(processing, &tracks) } else { None },
+        window_records,
+        parallelism: vertex.parallelism,
+        max_parallelism: (vertex.max_parallelism > 0).then_some(vertex.max_parallelism),
+        inputs: vertex.inputs.iter().map(|input| input.from.clone()).collect(),
+        edges: vertex.inputs.iter().map(edge).collect(),
+        subtasks: tracks.iter().map(|track| subtask(track, kind)).collect(),
+        reading: reading(&tracks),
+        ..Operator::default()
+    }
+}
+
+/// Histograms of processing are in microseconds.
+const MS_PER_US: f64 = 0.001;
+
+fn input_rate(track: &Track<'_>) -> Option<f64> {
+    track.rate_or(|subtask| subtask.records_in, |subtask| subtask.records_in_per_s)
+}
+
+fn output_rate(track: &Track<'_>) -> Option<f64> {
+    track.rate_or(|subtask| subtask.records_out, |subtask| subtask.records_out_per_s)
+}
+
+fn busy(track: &Track<'_>) -> Option<f64> {
+    track.share(|subtask| subtask.busy_ms, |subtask| subtask.busy_ms_per_s)
+}
+
+fn idle(track: &Track<'_>) -> Option<f64> {
+    track.share(|subtask| subtask.idle_ms, |subtask| subtask.idle_ms_per_s)
+}
+
+fn backpressured(track: &Track<'_>) -> Option<f64> {
+    track.share(|subtask| subtask.backpressured_ms, |subtask| subtask.backpressured_ms_per_s)
+}
+
+/// A figure of every subtask; unknown as soon as one is.
+fn every<'a>(tracks: &[Track<'a>], figure: impl Fn(&Track<'a>) -> Option<f64>) -> Option<Vec<f64>> {
+    tracks.iter().map(figure).collect()
+}
+
+/// The sum of a rate over all subtasks; what is missing is named.
+fn all_rates(
+    vertex: &Vertex,
+    tracks: &[Track<'_>],
+    metric: &str,
+    rate: impl Fn(&Track<'_>) -> Option<f64>,
+    missing: &mut Vec<String>,
+) -> Option<f64> {
+    let rates: Vec<Option<f64>> = tracks.iter().map(rate).collect();
+    let silent: Vec<String> =
+        (0_usize..).zip(&rates).filter(|(_, rate)| rate.is_none()).map(|(i, _)| i.to_string()).collect();
+    if !silent.is_empty() || rates.is_empty() {
+        let (name, parallelism) = (&vertex.name, vertex.parallelism);
+        missing.push(format!(
+            "{metric} of {name} is not known for all of its {parallelism} subtasks (not for {})",
+            silent.join(", ")
+        ));
+        return None;
+    }
+    rates.into_iter().sum()
+}
+
+#[derive(Clone, Copy)]
+struct Backlog {
+    records: f64,
+    growth_per_s: f64,
+}
+
+/// The backlog of a source. A subtask that has emitted nothing and reports no backlog has no partition to read.
+fn backlog(vertex: &Vertex, epoch: Epoch<'_>) -> Option<Backlog> {
+    let at = |sample: &Sample| -> Option<f64> {
+        let vertex = sample.vertices.iter().find(|v| v.name == vertex.name)?;
+        let records = vertex.subtasks.iter().map(|subtask| match subtask.pending_records {
+            None if subtask.records_out == Some(0.0) => Some(0.0),
+            pending => pending,
+        });
+        records.sum()
+    };
+    let (first, last) = (at(epoch.samples.first()?)?, at(epoch.samples.last()?)?);
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of an epoch")]
+    let seconds = epoch.interval_ms() as f64 / 1000.0;
+    Some(Backlog { records: last, growth_per_s: (last - first) / seconds })
+}
+
+/// Mean processing time plus mean waiting time; with two inputs the mean of both. In milliseconds.
+fn latency_ms(tracks: &[Track<'_>]) -> Option<f64> {
+    let of = |input: &str| -> Option<f64> {
+        let processing_us = histogram_mean(tracks, &format!("latency{input}"))?;
+        let waiting_ms = histogram_mean(tracks, &format!("waitingTime{input}"))?;
+        Some(processing_us * MS_PER_US + waiting_ms)
+    };
+    let inputs: Vec<f64> = ["Input1", "Input2"].into_iter().filter_map(of).collect();
+    mean(&inputs).or_else(|| of(""))
+}
+
+/// The mean over subtasks of a histogram's mean over the epoch. Subtasks without a value in the epoch have no say.
+pub(super) fn histogram_mean(tracks: &[Track<'_>], histogram: &str) -> Option<f64> {
+    mean(&tracks.iter().filter_map(|track| track.histogram_mean(histogram)).collect::<Vec<f64>>())
+}
+
+/// What a histogram has counted over all subtasks; unknown if nothing was.
+fn distribution(tracks: &[Track<'_>], histogram: &str, unit: f64) -> Option<Distribution> {
+    let counted: Vec<(f64, f64)> = tracks.iter().filter_map(|track| track.histogram(histogram)).collect();
+    if counted.is_empty() {
+        let mean = histogram_mean(tracks, histogram)? * unit;
+        return Some(Distribution { mean: Some(mean), ..Distribution::default() });
+    }
+    let count: f64 = counted.iter().map(|(count, _)| count).sum();
+    let sum: f64 = counted.iter().map(|(_, sum)| sum * unit).sum();
+    Some(Distribution {
+        count: Some(count),
+        sum: Some(sum),
+        mean: Some(sum / count),
+        ..Distribution::default()
+    })
+}
+
+/// How long a firing window keeps its input waiting: the longest single call among the newest ones.
+fn firing(processing: Option<Distribution>, tracks: &[Track<'_>]) -> Option<Distribution> {
+    let longest = tracks.iter().flat_map(Track::known).filter_map(|subtask| subtask.maxima.get("latency"));
+    let max = longest.copied().reduce(f64::max).map(|us| us * MS_PER_US);
+    if max.is_none() && processing.is_none() {
+        return None;
+    }
+    Some(Distribution { max, ..processing.unwrap_or_default() })
+}
+
+fn subtask(track: &Track<'_>, kind: Kind) -> scaling::Subtask {
+    let last = track.last();
+    let one = std::slice::from_ref(track);
+    let processing = distribution(one, "latency", MS_PER_US);
+    scaling::Subtask {
+        records_in: track.growth(|subtask| subtask.records_in),
+        records_out: track.growth(|subtask| subtask.records_out),
+        interval_ms: track.times().map(|(first, last)| last - first),
+        busy_ratio: busy(track),
+        idle_ratio: idle(track),
+        backpressured_ratio: backpressured(track),
+        watermark_lag_ms: last.and_then(|subtask| subtask.watermark_lag_ms),
+        pending_records: last.and_then(|subtask| subtask.pending_records),
+        processing_ms: if kind.is_windowed() { None } else { processing },
+        waiting_ms: distribution(one, "waitingTime", 1.0),
+        firing_ms: if kind.is_windowed() { firing(processing, one) } else { None },
+        window_records: distribution(one, "windowSize", 1.0),
+        ..scaling::Subtask::default()
+    }
+}
+
+/// When the operator was read, and which of its figures are of another quality than differences of counters.
+fn reading(tracks: &[Track<'_>]) -> Option<Reading> {
+    let times: Vec<(i64, i64)> = tracks.iter().filter_map(Track::times).collect();
+    let (from_ms, at_ms) = (times.iter().map(|t| t.0).max()?, times.iter().map(|t| t.1).min()?);
+    let has = |figure: fn(&Subtask) -> Option<f64>| {
+        tracks.iter().flat_map(Track::known).any(|s| figure(s).is_some())
+    };
+    let smoothed = [
+        ("busy_ratio", !has(|s| s.busy_ms) && has(|s| s.busy_ms_per_s)),
+        ("idle_ratio", !has(|s| s.idle_ms) && has(|s| s.idle_ms_per_s)),
+        ("backpressured_ratio", !has(|s| s.backpressured_ms) && has(|s| s.backpressured_ms_per_s)),
+        ("throughput_per_s", !has(|s| s.records_in) && has(|s| s.records_in_per_s)),
+        ("output_rate_per_s", !has(|s| s.records_out) && has(|s| s.records_out_per_s)),
+    ];
+    let mut except: BTreeMap<String, Quality> = smoothed
+        .into_iter()
+        .filter(|(_, is_smoothed)| *is_smoothed)
+        .map(|(field, _)| (field.to_owned(), Quality::Smoothed))
+        .collect();
+    except.insert("input_rate_per_s".to_owned(), Quality::Derived);
+    let is_whole = times.len() == tracks.len();
+    let quality = if is_whole { Quality::Measured } else { Quality::Partial };
+    Some(Reading { from_ms: Some(from_ms), at_ms: Some(at_ms), quality, except })
+}
+
+fn edge(input: &crate::sample::Input) -> Edge {
+    let partitioning = match input.ship_strategy.to_ascii_uppercase().as_str() {
+        "HASH" => Partitioning::Hash,
+        "FORWARD" => Partitioning::Forward,
+        "REBALANCE" => Partitioning::Rebalance,
+        "RESCALE" => Partitioning::Rescale,
+        "BROADCAST" => Partitioning::Broadcast,
+        "GLOBAL" => Partitioning::Global,
+        _ => Partitioning::Other,
+    };
+    Edge { from: input.from.clone(), partitioning }
+}

@@ -1,0 +1,135 @@
+//! One subtask through the samples of an epoch: rates, shares of time and means, each unknown as soon as a reading that it
+//! needs is.
+
+use crate::sample::{Sample, Subtask, Vertex};
+
+/// The samples that count, all of one life of the job, in the order they were taken; at least two.
+#[derive(Clone, Copy)]
+pub(super) struct Epoch<'a> {
+    pub(super) samples: &'a [&'a Sample],
+}
+
+/// One subtask and its time in each sample; [`None`] where a sample does not have it.
+pub(super) struct Track<'a> {
+    readings: Vec<Option<(i64, &'a Subtask)>>,
+}
+
+impl<'a> Epoch<'a> {
+    pub(super) fn last(&self) -> Option<&'a Sample> {
+        self.samples.last().copied()
+    }
+
+    /// From the first to the last sample, in milliseconds.
+    pub(super) fn interval_ms(&self) -> i64 {
+        self.samples.last().map_or(0, |s| s.at_ms) - self.samples.first().map_or(0, |s| s.at_ms)
+    }
+
+    /// The subtasks of a vertex, each through all samples.
+    pub(super) fn tracks(&self, vertex: &Vertex) -> Vec<Track<'a>> {
+        let per_sample: Vec<(i64, Option<&'a Vertex>)> = self
+            .samples
+            .iter()
+            .map(|sample| {
+                let found = sample.vertices.binary_search_by(|other| other.name.cmp(&vertex.name));
+                let same = found.ok().map(|at| &sample.vertices[at]);
+                (sample.at_ms, same.or_else(|| sample.vertices.iter().find(|v| v.name == vertex.name)))
+            })
+            .collect();
+        let track = |index: usize| {
+            let reading = |(at_ms, vertex): &(i64, Option<&'a Vertex>)| {
+                let subtask = (*vertex)?.subtasks.get(index)?;
+                Some((subtask.at_ms.unwrap_or(*at_ms), subtask))
+            };
+            Track { readings: per_sample.iter().map(reading).collect() }
+        };
+        (0..vertex.subtasks.len()).map(track).collect()
+    }
+}
+
+impl<'a> Track<'a> {
+    /// The newest reading.
+    pub(super) fn last(&self) -> Option<&'a Subtask> {
+        self.readings.last().copied().flatten().map(|(_, subtask)| subtask)
+    }
+
+    /// When it was first and last read, in milliseconds since the Unix epoch.
+    pub(super) fn times(&self) -> Option<(i64, i64)> {
+        let (first, last) = (self.readings.first()?.as_ref()?, self.readings.last()?.as_ref()?);
+        (last.0 > first.0).then_some((first.0, last.0))
+    }
+
+    /// The readings that are there.
+    pub(super) fn known(&self) -> impl Iterator<Item = &'a Subtask> {
+        self.readings.iter().flatten().map(|(_, subtask)| *subtask)
+    }
+
+    /// What a counter has grown by between the first and the last reading; unknown if one is missing in between or it fell.
+    pub(super) fn growth(&self, figure: impl Fn(&Subtask) -> Option<f64>) -> Option<f64> {
+        let values: Option<Vec<f64>> =
+            self.readings.iter().map(|reading| figure(reading.as_ref()?.1)).collect();
+        let values = values?;
+        values.is_sorted().then(|| values.last().zip(values.first()).map(|(last, first)| last - first))?
+    }
+
+    /// The growth of a counter per second.
+    pub(super) fn rate(&self, figure: impl Fn(&Subtask) -> Option<f64>) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of an epoch")]
+        let seconds = self.times().map(|(first, last)| (last - first) as f64 / 1000.0)?;
+        Some(self.growth(figure)? / seconds)
+    }
+
+    /// The rate of a counter, else the mean of the smoothed rates in all readings.
+    pub(super) fn rate_or(
+        &self,
+        counter: fn(&Subtask) -> Option<f64>,
+        smoothed: fn(&Subtask) -> Option<f64>,
+    ) -> Option<f64> {
+        self.rate(counter).or_else(|| {
+            let has_counter = self.known().any(|subtask| counter(subtask).is_some());
+            if has_counter { None } else { self.mean_of_all(smoothed) }
+        })
+    }
+
+    /// A share of the time, 0 to 1: from the time that the task has counted itself, else from Flink's smoothed figure.
+    pub(super) fn share(
+        &self,
+        counted_ms: fn(&Subtask) -> Option<f64>,
+        smoothed_ms_per_s: fn(&Subtask) -> Option<f64>,
+    ) -> Option<f64> {
+        let share = self.rate(counted_ms).or_else(|| self.mean_of(smoothed_ms_per_s));
+        share.map(|ms_per_s| (ms_per_s / 1000.0).clamp(0.0, 1.0))
+    }
+
+    /// The mean of the readings that are known.
+    pub(super) fn mean_of(&self, figure: fn(&Subtask) -> Option<f64>) -> Option<f64> {
+        mean(&self.known().filter_map(figure).collect::<Vec<f64>>())
+    }
+
+    fn mean_of_all(&self, figure: fn(&Subtask) -> Option<f64>) -> Option<f64> {
+        let values: Option<Vec<f64>> =
+            self.readings.iter().map(|reading| figure(reading.as_ref()?.1)).collect();
+        mean(&values?)
+    }
+
+    /// How many values a histogram has got between its first and its last reading, and their sum.
+    pub(super) fn histogram(&self, name: &str) -> Option<(f64, f64)> {
+        let known: Vec<_> = self.known().filter_map(|subtask| subtask.histograms.get(name)).collect();
+        let (first, last) = (known.first()?, known.last()?);
+        (last.count > first.count).then_some((last.count - first.count, last.sum - first.sum))
+    }
+
+    /// The mean of the values that came in the epoch; unknown if none came. Where they are not counted: the mean of the means.
+    pub(super) fn histogram_mean(&self, name: &str) -> Option<f64> {
+        if let Some((count, sum)) = self.histogram(name) {
+            return Some(sum / count);
+        }
+        let is_counted = self.known().any(|subtask| subtask.histograms.contains_key(name));
+        let means = || self.known().filter_map(|subtask| subtask.means.get(name).copied());
+        if is_counted { None } else { mean(&means().collect::<Vec<f64>>()) }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of samples and subtasks")]
+pub(super) fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
