@@ -61,6 +61,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             .context("build the job first: mvn --file flink-jobs/pom.xml package")?,
         task_managers: 2,
         partitions: 4,
+        stores: testbed::StoreSettings::default(),
     };
     forget(&options.work_dir)?;
     let whole = async {

@@ -87,6 +87,8 @@ pub struct StageOptions {
     pub task_managers: u32,
     /// Partitions of each input topic.
     pub partitions: u16,
+    /// Stores of metrics beside the cluster.
+    pub stores: testbed::StoreSettings,
 }
 
 /// A running testbed with room for our programs. Everything ends with it.
@@ -113,6 +115,7 @@ impl Stage {
         let mut settings =
             Settings { work_dir: options.work_dir.join("testbed"), fresh: true, ..Settings::default() };
         settings.flink.task_managers = options.task_managers;
+        settings.stores = options.stores.clone();
         settings
             .flink
             .settings

@@ -37,6 +37,26 @@ pub struct Settings {
     pub flink: FlinkSettings,
     /// HDFS for the cluster's state.
     pub hdfs: HdfsSettings,
+    /// Stores of metrics beside it.
+    pub stores: StoreSettings,
+}
+
+/// Stores of metrics that Flink's reporters write to, beside the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSettings {
+    /// Whether carbon and graphite-web run, and Flink reports to them.
+    pub graphite: bool,
+    /// Whether Prometheus runs, and scrapes Flink.
+    pub prometheus: bool,
+    /// How often Flink reports to carbon, milliseconds. Prometheus scrapes once a second.
+    pub report_interval_ms: u64,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self { graphite: false, prometheus: false, report_interval_ms: 1_000 }
+    }
 }
 
 /// Settings of the Kafka broker.
@@ -93,6 +113,7 @@ impl Default for Settings {
             kafka: KafkaSettings::default(),
             flink: FlinkSettings::default(),
             hdfs: HdfsSettings::default(),
+            stores: StoreSettings::default(),
         }
     }
 }
@@ -178,6 +199,7 @@ pub struct Config {
     pub(crate) kafka: KafkaSettings,
     pub(crate) flink: FlinkSettings,
     pub(crate) hdfs: HdfsSettings,
+    pub(crate) stores: StoreSettings,
 }
 
 /// Settings that the testbed derives itself; setting them by hand would cut it off from its own services.
@@ -232,6 +254,7 @@ impl Settings {
             kafka: self.kafka,
             flink: self.flink,
             hdfs: self.hdfs,
+            stores: self.stores,
         })
     }
 
@@ -252,6 +275,7 @@ impl Settings {
         range("flink.task_heap_mib", self.flink.task_heap_mib.into(), 64, 32_768);
         range("flink.managed_memory_mib", self.flink.managed_memory_mib.into(), 0, 32_768);
         range("flink.network_memory_mib", self.flink.network_memory_mib.into(), 16, 4_096);
+        range("stores.report_interval_ms", self.stores.report_interval_ms, 100, 3_600_000);
         range("flink.checkpoint_interval_ms", self.flink.checkpoint_interval_ms, 100, 3_600_000);
         range("hdfs.heap_mib", self.hdfs.heap_mib.into(), 128, 32_768);
         complaints.extend(self.port_twice());
@@ -318,6 +342,7 @@ impl Config {
             kafka: self.kafka.clone(),
             flink: self.flink.clone(),
             hdfs: self.hdfs.clone(),
+            stores: self.stores.clone(),
         }
     }
 }

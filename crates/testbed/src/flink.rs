@@ -67,6 +67,10 @@ pub(crate) struct Setup {
     pub(crate) rest_port: u16,
     /// Port that task managers register at.
     pub(crate) rpc_port: u16,
+    /// Where Flink's processes serve their metrics for Prometheus, the JobManager's first; none: nowhere.
+    pub(crate) reporter_ports: Vec<u16>,
+    /// Where Flink sends its metrics for Graphite, and how often, milliseconds.
+    pub(crate) carbon: Option<(u16, u64)>,
     pub(crate) deadline: Duration,
 }
 
@@ -117,7 +121,8 @@ impl Setup {
         let mut options = vec![heap, format!("-XX:MaxMetaspaceSize={JOBMANAGER_METASPACE_MIB}m")];
         options.extend(self.settings.jobmanager_jvm_options.iter().cloned());
         let main = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint";
-        self.launcher.launch(&self.java_service(JOBMANAGER, options).arg(main).args(self.config_dir()))
+        let program = self.java_service(JOBMANAGER, options).arg(main).args(self.config_dir());
+        self.launcher.launch(&program.args(self.reporter_port(0)))
     }
 
     fn launch_task_manager(&self, id: &str) -> Result<Process, ServiceError> {
@@ -133,13 +138,26 @@ impl Setup {
             format!("-XX:MaxMetaspaceSize={METASPACE_MIB}m"),
         ];
         options.extend(self.settings.taskmanager_jvm_options.iter().cloned());
-        let program = self
-            .java_service(id, options)
-            .arg("org.apache.flink.runtime.taskexecutor.TaskManagerRunner")
-            .args(self.config_dir())
-            .args(["-D".to_owned(), format!("taskmanager.resource-id={id}")])
-            .args(["-D".to_owned(), format!("io.tmp.dirs={}", scratch.display())]);
+        let program =
+            self.java_service(id, options)
+                .arg("org.apache.flink.runtime.taskexecutor.TaskManagerRunner")
+                .args(self.config_dir())
+                .args(["-D".to_owned(), format!("taskmanager.resource-id={id}")])
+                .args(["-D".to_owned(), format!("io.tmp.dirs={}", scratch.display())])
+                .args(self.reporter_port(
+                    id.strip_prefix("tm-").and_then(|number| number.parse().ok()).unwrap_or(1),
+                ));
         Ok(self.launcher.launch(&program)?)
+    }
+
+    /// The argument that gives a process its own port for Prometheus: 0 is the JobManager, then come the task managers.
+    fn reporter_port(&self, number: usize) -> Vec<String> {
+        let Some((first, others)) = self.reporter_ports.split_first() else { return Vec::new() };
+        let port = match number.checked_sub(1) {
+            Some(index) if !others.is_empty() => others[index % others.len()],
+            _ => *first,
+        };
+        vec!["-D".to_owned(), format!("metrics.reporter.prometheus.port={port}")]
     }
 
     fn config_dir(&self) -> [std::ffi::OsString; 2] {
@@ -168,6 +186,7 @@ impl Setup {
         all.extend(scheduling());
         all.extend(memory(&self.settings));
         all.extend(storage(self));
+        all.extend(reporters(self));
         let mut all: BTreeMap<&str, String> = all.into_iter().collect();
         all.extend(self.settings.settings.iter().map(|(key, value)| (key.as_str(), value.clone())));
         // A JSON string is a YAML string.
@@ -234,6 +253,30 @@ fn memory(settings: &FlinkSettings) -> Vec<Entry> {
     ]
 }
 
+/// The reporters' jars lie in the cluster's lib folder.
+fn reporters(setup: &Setup) -> Vec<Entry> {
+    let mut all = Vec::new();
+    if let Some((port, interval_ms)) = setup.carbon {
+        let factory = "org.apache.flink.metrics.graphite.GraphiteReporterFactory";
+        all.extend([
+            ("metrics.reporter.graphite.factory.class", factory.to_owned()),
+            ("metrics.reporter.graphite.host", "127.0.0.1".to_owned()),
+            ("metrics.reporter.graphite.port", port.to_string()),
+            ("metrics.reporter.graphite.protocol", "TCP".to_owned()),
+            ("metrics.reporter.graphite.interval", format!("{interval_ms} ms")),
+        ]);
+    }
+    if !setup.reporter_ports.is_empty() {
+        let factory = "org.apache.flink.metrics.prometheus.PrometheusReporterFactory";
+        all.extend([
+            ("metrics.reporter.prometheus.factory.class", factory.to_owned()),
+            // Names as they are, instead of underscores for everything but letters and digits.
+            ("metrics.reporter.prometheus.filterLabelValueCharacters", "false".to_owned()),
+        ]);
+    }
+    all
+}
+
 impl Setup {
     /// Where checkpoints go unless a setting says otherwise.
     pub(crate) fn checkpoints_url(&self) -> String {
@@ -296,6 +339,8 @@ mod tests {
             hdfs: None,
             rest_port: 8081,
             rpc_port: 6123,
+            reporter_ports: vec![9250, 9251, 9252],
+            carbon: Some((2003, 1000)),
             deadline: Duration::from_secs(1),
         }
     }
@@ -327,9 +372,20 @@ mod tests {
             "execution.checkpointing.dir: \"file:///w \\\"q\\\"/checkpoints\"",
             "web.refresh-interval: \"500\"",
             "metrics.reporters: \"prom\"",
+            "metrics.reporter.graphite.port: \"2003\"",
+            "metrics.reporter.prometheus.filterLabelValueCharacters: \"false\"",
         ] {
             assert!(text.lines().any(|candidate| candidate == line), "{line} is missing in\n{text}");
         }
         assert_eq!(text.matches("web.refresh-interval").count(), 1);
+    }
+
+    /// The JobManager and each of the first task managers have a port of their own; later ones take freed ones.
+    #[test]
+    fn reporter_ports_are_shared_out() {
+        let setup = setup(FlinkSettings::default());
+        let port = |number| setup.reporter_port(number)[1].rsplit('=').next().map(str::to_owned);
+        let ports = [0, 1, 2, 3].map(|number| port(number).unwrap());
+        assert_eq!(ports, ["9250", "9251", "9252", "9251"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Finding `java`, `mvn` and `python3`, and the command line of a Java service.
+//! Finding `java`, `mvn`, `python3` and `prometheus`, and the command line of a Java service.
 
 use std::env;
 use std::ffi::OsString;
@@ -25,6 +25,12 @@ pub enum MissingProgram {
         "python3 is not in $PATH: install Python 3.9 or newer with venv (Debian packages python3 and python3-venv)"
     )]
     Python,
+    /// No Prometheus.
+    #[error(
+        "prometheus is not in $PATH, and stores.prometheus asks for it: install it (Debian package prometheus), or set \
+         stores.prometheus to false"
+    )]
+    Prometheus,
 }
 
 /// The `java` of `$JAVA_HOME`, else of `$PATH`.
@@ -36,6 +42,11 @@ pub(crate) fn find_java() -> Result<PathBuf, MissingProgram> {
 /// The `mvn` of `$PATH`.
 pub(crate) fn find_maven() -> Result<PathBuf, MissingProgram> {
     find("mvn", search_path()).ok_or(MissingProgram::Maven)
+}
+
+/// The `prometheus` of `$PATH`.
+pub(crate) fn find_prometheus() -> Result<PathBuf, MissingProgram> {
+    find("prometheus", search_path()).ok_or(MissingProgram::Prometheus)
 }
 
 /// The `python3` of `$PATH`.

@@ -8,13 +8,15 @@ use tokio::time::Instant;
 use crate::config::Config;
 use crate::flink::{self, Flink, Setup};
 use crate::folder::{FolderLock, WorkFolder};
+use crate::graphite::{self, Graphite};
 use crate::hdfs::{self, ForFlink, Hdfs};
 use crate::jars::{Fetch, FetchError};
-use crate::java::{MissingProgram, find_java};
+use crate::java::{MissingProgram, find_java, find_prometheus};
 use crate::kafka::{self, Kafka};
 use crate::ports::Port;
 use crate::process::Launcher;
 use crate::progress::Progress;
+use crate::prometheus::{self, Prometheus, REPORTER_PORTS};
 use crate::service::ServiceError;
 use crate::state::StateError;
 
@@ -85,30 +87,32 @@ pub(crate) fn claim(folder: &WorkFolder, fresh: bool) -> Result<FolderLock, Star
 /// [`StartError::Fetch`] and [`StartError::Control`].
 pub async fn fetch(config: &Config, progress: &Progress<'_>) -> Result<(), StartError> {
     let launcher = Launcher::new().map_err(StartError::Control)?;
-    provide_jars(config, &launcher, progress).await?;
+    provide(config, &launcher, progress).await?;
     Ok(())
 }
 
-/// The folders of jars.
+/// The folders of jars, and the `python` that has Graphite.
 struct Libs {
     kafka: PathBuf,
     flink: PathBuf,
     /// With HDFS: its own, and what Flink needs besides.
     hdfs: Option<(PathBuf, PathBuf)>,
+    graphite: Option<PathBuf>,
 }
 
-async fn provide_jars(
-    config: &Config,
-    launcher: &Launcher,
-    progress: &Progress<'_>,
-) -> Result<Libs, FetchError> {
+async fn provide(config: &Config, launcher: &Launcher, progress: &Progress<'_>) -> Result<Libs, FetchError> {
     let (deadline, begin) = (config.fetch_deadline, Instant::now());
     let fetch = Fetch { cache_dir: &config.cache_dir, launcher, deadline, begin, progress };
     let hdfs = match config.hdfs.enabled {
         true => Some((fetch.provide(hdfs::JARS).await?, fetch.provide(hdfs::FLINK_JARS).await?)),
         false => None,
     };
-    Ok(Libs { kafka: fetch.provide(kafka::JARS).await?, flink: fetch.provide(flink::JARS).await?, hdfs })
+    let (kafka, flink) = (fetch.provide(kafka::JARS).await?, fetch.provide(flink::JARS).await?);
+    let graphite = match config.stores.graphite {
+        true => Some(fetch.provide_python(graphite::PACKAGES).await?),
+        false => None,
+    };
+    Ok(Libs { kafka, flink, hdfs, graphite })
 }
 
 /// What a start works with.
@@ -124,7 +128,15 @@ pub(crate) struct Started {
     pub(crate) kafka: Kafka,
     pub(crate) flink: Flink,
     pub(crate) hdfs: Option<Hdfs>,
+    pub(crate) stores: Stores,
     pub(crate) ports: Ports,
+}
+
+/// The stores of metrics that were asked for.
+#[derive(Debug)]
+pub(crate) struct Stores {
+    pub(crate) graphite: Option<Graphite>,
+    pub(crate) prometheus: Option<Prometheus>,
 }
 
 /// The ports of one testbed, claimed.
@@ -135,6 +147,10 @@ pub(crate) struct Ports {
     flink: Port,
     flink_rpc: Port,
     hdfs: Option<(Port, Port)>,
+    /// Of carbon for lines, of its two inner interfaces, and of graphite-web.
+    graphite: Vec<Port>,
+    prometheus: Vec<Port>,
+    reporters: Vec<Port>,
 }
 
 impl Ports {
@@ -145,6 +161,7 @@ impl Ports {
                 _ => StartError::Ports(error),
             })
         };
+        let several = |count| (0..count).map(|_| claim("", 0)).collect::<Result<Vec<_>, _>>();
         Ok(Self {
             kafka: claim("kafka.port", config.kafka.port)?,
             kafka_controller: claim("", 0)?,
@@ -156,8 +173,18 @@ impl Ports {
                 }
                 _ => None,
             },
+            graphite: several(if config.stores.graphite { 4 } else { 0 })?,
+            prometheus: several(usize::from(config.stores.prometheus))?,
+            reporters: several(if config.stores.prometheus { REPORTER_PORTS } else { 0 })?,
         })
     }
+}
+
+/// Kafka, Flink and, if it was asked for, HDFS.
+type Engines = (Kafka, Flink, Option<Hdfs>);
+
+fn started((kafka, flink, hdfs): Engines, stores: Stores, ports: Ports) -> Started {
+    Started { kafka, flink, hdfs, stores, ports }
 }
 
 impl Starter<'_> {
@@ -166,7 +193,7 @@ impl Starter<'_> {
         let java = find_java()?;
         // Already here, because nobody likes to hear of a port after a long download.
         let mut ports = Ports::claim(self.config)?;
-        let libs = provide_jars(self.config, self.launcher, self.progress).await?;
+        let libs = provide(self.config, self.launcher, self.progress).await?;
         let logging = include_str!("../assets/log4j.properties");
         std::fs::write(self.folder.conf().join("log4j.properties"), logging)
             .map_err(|source| ServiceError::Configure { service: "logging", source })?;
@@ -176,20 +203,54 @@ impl Starter<'_> {
                     (self.progress)("a port was taken by another process, starting over with others");
                     ports = Ports::claim(self.config)?;
                 }
-                result => return result.map(|(kafka, flink, hdfs)| Started { kafka, flink, hdfs, ports }),
+                result => {
+                    return result.map(|(engines, stores)| started(engines, stores, ports));
+                }
             }
         }
-        let (kafka, flink, hdfs) = self.start_services(&java, &libs, &ports).await?;
-        Ok(Started { kafka, flink, hdfs, ports })
+        let (engines, stores) = self.start_services(&java, &libs, &ports).await?;
+        Ok(started(engines, stores, ports))
     }
 
-    /// All services start side by side; if one fails, the others are dropped and thereby killed.
+    /// Stores start first, because Flink's reporter connects when Flink starts.
     async fn start_services(
         &self,
         java: &Path,
         libs: &Libs,
         ports: &Ports,
-    ) -> Result<(Kafka, Flink, Option<Hdfs>), StartError> {
+    ) -> Result<(Engines, Stores), StartError> {
+        let stores = self.start_stores(libs, ports).await?;
+        Ok((self.start_engines(java, libs, ports).await?, stores))
+    }
+
+    async fn start_stores(&self, libs: &Libs, ports: &Ports) -> Result<Stores, StartError> {
+        let (folder, launcher, deadline) = (self.folder, self.launcher, self.config.start_deadline);
+        let numbers = |ports: &[Port]| ports.iter().map(Port::number).collect::<Vec<u16>>();
+        let mut stores = Stores { graphite: None, prometheus: None };
+        if let (Some(python), [line_port, pickle, query, http_port]) =
+            (&libs.graphite, numbers(&ports.graphite).as_slice())
+        {
+            let (line_port, inner_ports, http_port) = (*line_port, [*pickle, *query], *http_port);
+            let start =
+                graphite::Start { folder, launcher, python, line_port, inner_ports, http_port, deadline };
+            let graphite = start.run().await?;
+            (self.progress)(&format!("Graphite answers on {}", graphite.url));
+            stores.graphite = Some(graphite);
+        }
+        if let [port] = numbers(&ports.prometheus).as_slice() {
+            let (program, reporter_ports) = (find_prometheus()?, numbers(&ports.reporters));
+            let (program, reporter_ports) = (program.as_path(), reporter_ports.as_slice());
+            let start =
+                prometheus::Start { folder, launcher, program, port: *port, reporter_ports, deadline };
+            let prometheus = start.run().await?;
+            (self.progress)(&format!("Prometheus answers on {}", prometheus.url));
+            stores.prometheus = Some(prometheus);
+        }
+        Ok(stores)
+    }
+
+    /// The engines start side by side; if one fails, the others are dropped and thereby killed.
+    async fn start_engines(&self, java: &Path, libs: &Libs, ports: &Ports) -> Result<Engines, StartError> {
         let kafka = kafka::Start {
             settings: &self.config.kafka,
             folder: self.folder,
@@ -214,6 +275,8 @@ impl Starter<'_> {
             }),
             rest_port: ports.flink.number(),
             rpc_port: ports.flink_rpc.number(),
+            reporter_ports: ports.reporters.iter().map(Port::number).collect(),
+            carbon: ports.graphite.first().map(|port| (port.number(), self.config.stores.report_interval_ms)),
             deadline: self.config.start_deadline,
         };
         let also = if hdfs.is_some() { ", and HDFS" } else { "" };

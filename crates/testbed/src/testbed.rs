@@ -15,7 +15,7 @@ use crate::kafka::Kafka;
 use crate::process::{Launcher, Process};
 use crate::progress::Progress;
 use crate::service::ServiceError;
-use crate::start::{self, Ports, StartError, Started, Starter};
+use crate::start::{self, Ports, StartError, Started, Starter, Stores};
 use crate::state::{Phase, Service, State, StateError};
 use crate::topics::{self, TopicError};
 
@@ -54,6 +54,7 @@ pub struct Testbed {
     kafka: Kafka,
     flink: Flink,
     hdfs: Option<hdfs::Setup>,
+    stores: Stores,
     task_managers: Mutex<TaskManagers>,
     _ports: Ports,
     _lock: FolderLock,
@@ -84,7 +85,7 @@ impl Testbed {
 
         let launcher = Launcher::new().map_err(StartError::Control)?;
         let starter = Starter { config: &config, folder: &folder, launcher: &launcher, progress };
-        let Started { kafka, mut flink, hdfs, ports } = starter.run().await?;
+        let Started { kafka, mut flink, hdfs, stores, ports } = starter.run().await?;
         let running = std::mem::take(&mut flink.task_managers);
         state.phase = Phase::Ready;
         state.kafka_bootstrap = Some(kafka.bootstrap.clone());
@@ -99,6 +100,7 @@ impl Testbed {
             kafka,
             flink,
             hdfs,
+            stores,
             task_managers: Mutex::new(TaskManagers {
                 running,
                 last_number: config.flink.task_managers,
@@ -122,6 +124,24 @@ impl Testbed {
     #[must_use]
     pub fn flink_url(&self) -> String {
         self.flink.setup.url()
+    }
+
+    /// Address of graphite-web, if it was asked for.
+    #[must_use]
+    pub fn graphite_url(&self) -> Option<&str> {
+        self.stores.graphite.as_ref().map(|graphite| graphite.url.as_str())
+    }
+
+    /// Where carbon keeps its Whisper files, if it was asked for.
+    #[must_use]
+    pub fn whisper_dir(&self) -> Option<&Path> {
+        self.stores.graphite.as_ref().map(|graphite| graphite.whisper_dir.as_path())
+    }
+
+    /// Address of Prometheus, if it was asked for.
+    #[must_use]
+    pub fn prometheus_url(&self) -> Option<&str> {
+        self.stores.prometheus.as_ref().map(|prometheus| prometheus.url.as_str())
     }
 
     /// The work folder; see the crate's documentation for its layout.
@@ -292,6 +312,9 @@ impl Testbed {
         }
         self.flink.jobmanager.stop(self.stop_deadline).await;
         self.kafka.process.stop(self.stop_deadline).await;
+        for store in self.fixed_services().into_iter().skip(2) {
+            store.stop(self.stop_deadline).await;
+        }
         // The DataNode first: it would wait for its NameNode.
         for process in task_managers.hdfs.iter().rev() {
             process.stop(self.stop_deadline).await;
@@ -299,8 +322,11 @@ impl Testbed {
         written
     }
 
-    fn fixed_services(&self) -> [&Process; 2] {
-        [&self.kafka.process, &self.flink.jobmanager]
+    fn fixed_services(&self) -> Vec<&Process> {
+        let mut all = vec![&self.kafka.process, &self.flink.jobmanager];
+        all.extend(self.stores.graphite.iter().flat_map(|graphite| [&graphite.carbon, &graphite.web]));
+        all.extend(self.stores.prometheus.as_ref().map(|prometheus| &prometheus.process));
+        all
     }
 
     async fn with_service(&self, name: &str, act: impl Fn(&Process) -> bool) -> Result<(), TestbedError> {

@@ -52,6 +52,11 @@ impl Loop {
 
     /// The same for any job.
     pub(crate) async fn set_for(options: LoopOptions) -> anyhow::Result<Self> {
+        Self::set_on(options, testbed::StoreSettings::default()).await
+    }
+
+    /// The same with stores of metrics beside it.
+    pub(crate) async fn set_on(options: LoopOptions, stores: testbed::StoreSettings) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let stage_options = StageOptions {
             work_dir: folder.path().canonicalize()?,
@@ -59,6 +64,7 @@ impl Loop {
             jar: root().join("flink-jobs/target/flink-jobs.jar"),
             task_managers: options.task_managers,
             partitions: options.partitions,
+            stores,
         };
         let stage = Stage::set(stage_options, &|line| println!("{line}")).await?;
         let drop = DropClient::new(stage.drop_url(), options.job.parse()?, drop_client::Settings::default())?;
