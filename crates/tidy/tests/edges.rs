@@ -20,17 +20,19 @@ const EDGES: [(&str, &[&str]); 21] = [
     ("drop-client", &["job-config", "secrets"]),
     ("telemetry", &["flink", "scaling", "whisper"]),
     ("journal", &[]),
+    ("http-server", &[]),
     ("version", &[]),
     ("whisper", &[]),
     // Programs. None uses another's crate …
     ("event-producer", &["events", "generator", "version"]),
-    ("config-drop", &["job-config", "journal", "secrets", "version"]),
+    ("config-drop", &["http-server", "job-config", "journal", "secrets", "version"]),
     ("config-agent", &["drop-client", "flink", "job-config", "journal", "version"]),
     (
         "rescaler",
         &[
             "drop-client",
             "flink",
+            "http-server",
             "job-config",
             "journal",
             "scaling",
