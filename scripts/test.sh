@@ -24,6 +24,18 @@ mvn --batch-mode --no-transfer-progress --file flink-jobs/pom.xml verify
 step "building programs and tests (Cargo; the first time some minutes)"
 cargo build --locked --workspace --bins --examples --tests
 
+# The tests of the rescaler's page drive a real browser. Where it cannot be installed they say that they were left out.
+if ! command -v chromedriver >/dev/null && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    step "a browser for the tests of the page (Debian's Chromium)"
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        chromium chromium-driver fonts-dejavu-core >/dev/null; } || echo "$0: no Chromium could be installed" >&2
+fi
+if command -v chromedriver >/dev/null; then
+    export RESCALER_BROWSER=needed
+else
+    echo "$0: no Chromium here; the tests of the page are left out (Debian: apt-get install chromium chromium-driver)" >&2
+fi
+
 step "tests (cargo test)"
 if [ -n "$fast" ]; then
     cargo test --locked --workspace --exclude demo --exclude testbed

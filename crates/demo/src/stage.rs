@@ -14,6 +14,7 @@ use thiserror::Error;
 const DEFAULT_KAFKA: &str = "127.0.0.1:9092";
 const DEFAULT_FLINK: &str = "http://127.0.0.1:8081";
 const DEFAULT_DROP: &str = "http://127.0.0.1:8460";
+const DEFAULT_PAGE: &str = "127.0.0.1:8462";
 
 /// What the event producer writes.
 const INPUT_TOPICS: [&str; 7] = [
@@ -97,6 +98,7 @@ pub struct Stage {
     testbed: Testbed,
     options: StageOptions,
     drop_url: String,
+    page: String,
 }
 
 impl Stage {
@@ -127,8 +129,9 @@ impl Stage {
         for topic in OUTPUT_TOPICS {
             testbed.create_topic(topic, 1).await?;
         }
-        let port = free_port().map_err(StageError::Port)?;
-        Ok(Self { testbed, options, drop_url: format!("http://127.0.0.1:{port}") })
+        let port = || free_port().map_err(StageError::Port);
+        let (drop_url, page) = (format!("http://127.0.0.1:{}", port()?), format!("127.0.0.1:{}", port()?));
+        Ok(Self { testbed, options, drop_url, page })
     }
 
     /// The running Kafka and Flink.
@@ -139,6 +142,11 @@ impl Stage {
     /// Where the config drop listens, or will.
     pub fn drop_url(&self) -> &str {
         &self.drop_url
+    }
+
+    /// Where the rescaler's page is, or will be.
+    pub fn page_url(&self) -> String {
+        format!("http://{}/", self.page)
     }
 
     /// Where everything lies.
@@ -157,6 +165,7 @@ impl Stage {
             .replace(DEFAULT_FLINK, &self.testbed.flink_url())
             .replace(DEFAULT_DROP, &self.drop_url)
             .replace(DEFAULT_DROP.trim_start_matches("http://"), self.drop_url.trim_start_matches("http://"))
+            .replace(DEFAULT_PAGE, &self.page)
             .replace("\"run/", &format!("\"{}/", self.options.work_dir.display()))
             .replace("\"flink-jobs/target/flink-jobs.jar\"", &format!("\"{}\"", self.options.jar.display()))
     }

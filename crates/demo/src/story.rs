@@ -84,6 +84,7 @@ async fn acts(stage: &Stage, screen: &Screen, cast: &mut Cast) -> anyhow::Result
     let program = stage.program("event-producer")?.arg("--config").arg(producer).arg("--steps").arg(steps);
     cast.0.insert(0, stage.launch(&program)?);
     cast.0.push(stage.launch(&stage.program("rescaler")?.args(["run", "--config"]).arg(rescaler))?);
+    screen.announce("PAGE", &stage.page_url());
     screen.announce("LOAD", &format!("{CALM_PER_S} events/s, which parallelism 1 can bear"));
     screen.heads();
     let columns = watch_until_recovered(screen, cast, &mut watch, &mut ticks).await?;
@@ -213,6 +214,7 @@ async fn watch_until_recovered(
 
 fn addresses(stage: &Stage, screen: &Screen) {
     screen.say("everything keeps running until Ctrl-C:");
+    screen.say(&format!("  page    {}", stage.page_url()));
     screen.say(&format!("  Flink   {}", stage.testbed().flink_url()));
     screen.say(&format!("  Kafka   {}", stage.testbed().kafka_bootstrap()));
     screen.say(&format!("  drop    {}/v1/jobs/nexmark/document", stage.drop_url()));

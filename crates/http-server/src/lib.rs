@@ -135,9 +135,10 @@ mod tests {
         });
         let (stop, stopped) = oneshot::channel::<()>();
         let router = Router::new().route("/", slow);
-        let server = tokio::spawn(serve(listener, router, None, bounds(4, Duration::from_secs(5)), async move {
-            stopped.await.unwrap();
-        }));
+        let server =
+            tokio::spawn(serve(listener, router, None, bounds(4, Duration::from_secs(5)), async move {
+                stopped.await.unwrap();
+            }));
         let answer = tokio::spawn(reqwest::get(format!("http://{address}/")));
         let mut seen = seen;
         seen.recv().await.unwrap();

@@ -11,10 +11,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, ConfigError};
+use crate::http::Listen;
 use crate::keygen::{self, KeyFileError};
 use crate::outlet::OutletError;
 use crate::policies::Name;
-use crate::{cycle, explain, inspect, journal, offline, publish, replay, whisper_file};
+use crate::site::Site;
+use crate::{explain, inspect, journal, offline, publish, replay, watch, whisper_file};
 
 /// Keeps a Flink job's latency bound: observes, decides once an epoch, publishes the next job document.
 #[derive(Debug, Parser)]
@@ -53,6 +55,9 @@ struct Run {
     /// Decide and record, but publish nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Where the page and the metrics are, instead of the configuration's `http.listen`; `off`: nowhere.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<Listen>,
     /// Check the configuration, print it as it takes effect, and exit.
     #[arg(long)]
     check_config: bool,
@@ -192,7 +197,9 @@ pub fn main_with(arguments: Arguments) -> ExitCode {
                 || error.is::<publish::BadDocument>()
                 || error.downcast_ref().is_some_and(whisper_file::is_usage)
                 || error.is::<OutletError>()
-                || error.is::<KeyFileError>();
+                || error.is::<KeyFileError>()
+                || error.is::<secrets::SecretError>()
+                || error.is::<watch::EmptyToken>();
             if is_usage { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
@@ -200,13 +207,15 @@ pub fn main_with(arguments: Arguments) -> ExitCode {
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
-        Command::Run(run) if run.check_config => {
-            let config = Config::load(&run.config)?;
-            print(&serde_json::to_string_pretty(&config)?)
-        }
         Command::Run(run) => {
-            let config = Config::load(&run.config)?;
-            block_on(cycle::run(config, run.dry_run, terminated()))
+            let mut site = Site::load(&run.config)?;
+            if let Some(listen) = run.listen {
+                site.http_mut().listen = listen;
+            }
+            if run.check_config {
+                return print(&serde_json::to_string_pretty(&site)?);
+            }
+            block_on(watch::run(site, run.dry_run, terminated()))
         }
         Command::Decide(decide) => {
             let settings = decide.settings.load()?;
@@ -267,7 +276,8 @@ fn print(text: &str) -> anyhow::Result<()> {
 }
 
 fn block_on<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")?;

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use telemetry::{Kinds, MappingSettings};
 use thiserror::Error;
 
-use crate::policies::Policies;
+use crate::http::Http;
+use crate::policies::{Name, Policies};
 use crate::source::SourceSection;
 use crate::state::StateProbe;
 
@@ -84,6 +85,9 @@ pub struct Config {
     /// Kinds of operators that cannot be told otherwise.
     #[serde(default)]
     pub operators: Kinds,
+    /// The page and the metrics; of the whole program, also where there are several jobs.
+    #[serde(default)]
+    pub http: Http,
 }
 
 /// `[flink]`
@@ -207,7 +211,7 @@ impl Config {
         }
     }
 
-    fn problems(&self) -> Vec<String> {
+    pub(crate) fn problems(&self) -> Vec<String> {
         let is_http = |url: &str| url.starts_with("http://") || url.starts_with("https://");
         let checks = [
             (is_http(&self.flink.url), "flink.url: write it as http://host:port"),
@@ -235,6 +239,7 @@ impl Config {
         let mut problems: Vec<String> =
             checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned()).collect();
         problems.extend(self.state.problems());
+        problems.extend(self.http.problems());
         problems.extend(self.policy.problems());
         problems.extend(self.limits.problems().iter().map(|problem| format!("limits.{problem}")));
         let cluster = self.cluster.problems();
@@ -251,6 +256,11 @@ impl Config {
     /// The job's name in Flink, which may be any text.
     pub(crate) fn flink_job(&self) -> &str {
         if self.flink.job.is_empty() { self.job.as_str() } else { &self.flink.job }
+    }
+
+    /// The latency that the policy keeps, if it keeps one, in milliseconds.
+    pub(crate) fn latency_max_ms(&self) -> Option<f64> {
+        (self.policy.name == Name::Latency).then_some(self.policy.latency.latency_max_ms)
     }
 
     pub(crate) fn epoch_length(&self) -> Duration {

@@ -1,5 +1,6 @@
-//! The cycle: observe, decide, realize, once an epoch, until asked to stop.
+//! The cycle of one job: observe, decide, realize, once an epoch.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,33 +15,25 @@ use crate::observe::Observer;
 use crate::outlet::Outlet;
 use crate::policies::Decider;
 use crate::state::StateReader;
+use crate::status::JobStatus;
 use crate::{outcome, publish};
 
-/// Runs until `shutdown` ends.
-pub(crate) async fn run(
-    config: Config,
-    dry_run: bool,
-    shutdown: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
-    let mut rescaler = Rescaler::new(config, dry_run)?;
-    let cycle = async {
-        loop {
-            rescaler.observer.epoch().await;
-            rescaler.decide_and_realize().await?;
-        }
-    };
-    tokio::select! {
-        ended = cycle => ended,
-        () = shutdown => {
-            info!("asked to stop");
-            Ok(())
-        }
+/// Runs for ever.
+///
+/// # Errors
+/// The journal cannot be used, or an address is no address.
+pub(crate) async fn run(config: Config, status: Arc<JobStatus>) -> anyhow::Result<()> {
+    let mut rescaler = Rescaler::new(config, Arc::clone(&status))?;
+    status.watched();
+    loop {
+        rescaler.observer.epoch().await;
+        rescaler.decide_and_realize().await?;
     }
 }
 
 struct Rescaler {
     config: Config,
-    dry_run: bool,
+    status: Arc<JobStatus>,
     drop: Outlet,
     observer: Observer,
     weight: StateReader,
@@ -53,7 +46,7 @@ struct Rescaler {
 }
 
 impl Rescaler {
-    fn new(config: Config, dry_run: bool) -> anyhow::Result<Self> {
+    fn new(config: Config, status: Arc<JobStatus>) -> anyhow::Result<Self> {
         let flink_settings = flink::Settings {
             timeout: Duration::from_millis(config.flink.timeout_ms),
             max_body_bytes: config.flink.max_body_bytes,
@@ -63,28 +56,35 @@ impl Rescaler {
         let drop = Outlet::new(&config.drop, config.job.clone())?;
         let decider = Decider::new(config.policy.name, &config.policy, &config.limits, &config.cluster)?;
         let (journal, legacy) = Journal::open(&config.journal.path, config.journal_bounds())?;
-        let epoch = legacy.epoch;
-        info!(config = serde_json::to_string(&config)?, dry_run, epoch, "starting");
-        let observer = Observer::new(&config, flink)?;
+        let (epoch, switches) = (legacy.epoch, status.switches.now());
+        info!(config = serde_json::to_string(&config)?, ?switches, epoch, "starting");
+        let observer = Observer::new(&config, flink, Arc::clone(&status))?;
         let weight = StateReader::new(&config.state, &config.job).context("state.probe_url")?;
         let (state, pending) = (legacy.state, legacy.pending);
-        Ok(Self { config, dry_run, drop, observer, weight, journal, decider, epoch, state, pending })
+        Ok(Self { config, status, drop, observer, weight, journal, decider, epoch, state, pending })
     }
 
     async fn decide_and_realize(&mut self) -> anyhow::Result<()> {
         self.note_outcome().await?;
         self.epoch += 1;
         let (document, snapshot) = self.look().await;
+        let switches = self.status.switches.now();
         let step = match (&document, &snapshot) {
+            _ if switches.paused => {
+                let reason = "paused: nothing is decided until somebody resumes";
+                Step::nothing(Decision::nothing(self.decider.name(), reason), self.state.clone())
+            }
             (Ok(_), Ok(snapshot)) => self.decider.decide(&self.state, snapshot, Timestamp::now()).await,
             (Err(reason), _) | (_, Err(reason)) => {
                 Step::nothing(Decision::nothing(self.decider.name(), reason.clone()), self.state.clone())
             }
         };
-        info!(epoch = self.epoch, "{}", step.decision);
+        info!(job = %self.config.job, epoch = self.epoch, "{}", step.decision);
         let snapshot = snapshot.ok();
         match (step.decision.action, document) {
-            (Action::Rescale, Ok(current)) if !self.dry_run => self.realize(&current, step, snapshot).await,
+            (Action::Rescale, Ok(current)) if !switches.dry_run => {
+                self.realize(&current, step, snapshot).await
+            }
             // What would have been published is remembered as if it had been: a dry run shows the same waits.
             (Action::Rescale, _) => self.record(Effect::DryRun, step.decision, snapshot, step.after),
             (Action::None, _) => self.record(Effect::Nothing, step.decision, snapshot, step.after),
@@ -100,7 +100,7 @@ impl Rescaler {
         info!(epoch = of_epoch, generation, "{outcome}");
         self.pending = None;
         let (at, outcome) = (Timestamp::now(), Some(outcome));
-        Ok(self.journal.follow_up(&FollowUp { of_epoch, at, then: None, state: None, outcome })?)
+        self.follow_up(&FollowUp { of_epoch, at, then: None, state: None, outcome })
     }
 
     /// The current document and what was seen in the epoch, or why there is nothing to decide on.
@@ -109,6 +109,7 @@ impl Rescaler {
             Ok(current) => current,
             Err(error) => return (Err(format!("{error:#}")), Err(String::new())),
         };
+        self.observer.know(&current.document);
         let mut snapshot = self.observer.snapshot(&current.document);
         if let Ok(snapshot) = &mut snapshot {
             self.weight.complete(snapshot).await;
@@ -158,7 +159,7 @@ impl Rescaler {
         }
         self.state = state.clone().unwrap_or(self.state.clone());
         let (of_epoch, at) = (self.epoch, Timestamp::now());
-        Ok(self.journal.follow_up(&FollowUp { of_epoch, at, then: Some(then), state, outcome: None })?)
+        self.follow_up(&FollowUp { of_epoch, at, then: Some(then), state, outcome: None })
     }
 
     fn record(
@@ -170,15 +171,15 @@ impl Rescaler {
     ) -> anyhow::Result<()> {
         self.state = state.clone();
         let (epoch, at, job) = (self.epoch, Timestamp::now(), self.config.job.to_string());
-        Ok(self.journal.append(&Record {
-            epoch,
-            at,
-            job,
-            effect,
-            decision,
-            snapshot,
-            state,
-            outcome: None,
-        })?)
+        let record = Record { epoch, at, job, effect, decision, snapshot, state, outcome: None };
+        self.journal.append(&record)?;
+        self.status.decided(&record);
+        Ok(())
+    }
+
+    fn follow_up(&mut self, follow_up: &FollowUp) -> anyhow::Result<()> {
+        self.journal.follow_up(follow_up)?;
+        self.status.followed_up(follow_up);
+        Ok(())
     }
 }

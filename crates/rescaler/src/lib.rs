@@ -1,13 +1,14 @@
 //! The rescaler: observe, decide, realize, once an epoch.
 //!
 //! This crate is effects around [`scaling`], which decides, and [`telemetry`], which sees: it reads the clock, keeps the
-//! journal and publishes the next job document at the config drop. It never talks to Flink's tasks and never moves state;
-//! that is the config agent's work.
+//! journal, publishes the next job document at the config drop, and shows what it does on a page. It never talks to Flink's
+//! tasks and never moves state; that is the config agent's work.
 
 mod cli;
 mod config;
 mod cycle;
 mod explain;
+pub mod http;
 mod inspect;
 mod journal;
 mod keygen;
@@ -19,8 +20,11 @@ mod policies;
 mod program;
 mod publish;
 mod replay;
+mod site;
 mod source;
 mod state;
+pub mod status;
+mod watch;
 mod whisper_file;
 
 pub use cli::{Arguments, main_with};
@@ -29,4 +33,6 @@ pub use journal::{Effect, FollowUp, Journal, JournalError, Legacy, Record, read,
 pub use outcome::{Outcome, Step};
 pub use policies::{Name, Policies};
 pub use program::Program;
+pub use site::Site;
 pub use state::StateProbe;
+pub use watch::run;

@@ -1,7 +1,9 @@
 //! Observing: samples through one epoch, then one snapshot.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use job_config::JobDocument;
 use scaling::Snapshot;
 use telemetry::{Sample, Settings, Source, summarise};
@@ -9,6 +11,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use crate::config::Config;
+use crate::status::JobStatus;
+
+/// What is shown between two decisions is made of so many samples: enough for rates, few enough to be of now.
+const CURRENT_SAMPLES: usize = 8;
 
 /// Takes samples and remembers those of the current epoch.
 pub(crate) struct Observer {
@@ -16,7 +22,12 @@ pub(crate) struct Observer {
     settings: Settings,
     sample_interval: Duration,
     epoch_length: Duration,
+    /// Those of the epoch, behind a few older ones.
     samples: Vec<Sample>,
+    epoch_from: usize,
+    /// Largest and default parallelism of the document.
+    parallelism: Option<(u32, u32)>,
+    status: Arc<JobStatus>,
     newest_at: Option<Instant>,
     problem: Option<String>,
 }
@@ -26,7 +37,11 @@ impl Observer {
     ///
     /// # Errors
     /// The source's settings cannot be used.
-    pub(crate) fn new(config: &Config, client: flink::Client) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        config: &Config,
+        client: flink::Client,
+        status: Arc<JobStatus>,
+    ) -> anyhow::Result<Self> {
         let source = config.source.open(config, client)?;
         Ok(Self {
             settings: settings(config, &source),
@@ -34,6 +49,9 @@ impl Observer {
             sample_interval: config.sample_interval(),
             epoch_length: config.epoch_length(),
             samples: Vec::new(),
+            epoch_from: 0,
+            parallelism: None,
+            status,
             newest_at: None,
             problem: None,
         })
@@ -42,8 +60,9 @@ impl Observer {
     /// Samples until the epoch is over. The last sample of an epoch is also the first of the next, so that no record falls
     /// between two epochs.
     pub(crate) async fn epoch(&mut self) {
-        let keep_from = self.samples.len().saturating_sub(1);
+        let keep_from = self.samples.len().saturating_sub(CURRENT_SAMPLES);
         self.samples.drain(..keep_from);
+        self.epoch_from = self.samples.len().saturating_sub(1);
         let end = Instant::now() + self.epoch_length;
         let mut ticks = interval(self.sample_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -51,6 +70,26 @@ impl Observer {
         while Instant::now() + self.sample_interval / 2 < end {
             ticks.tick().await;
             self.sample().await;
+            self.show();
+        }
+    }
+
+    /// Remembers what a snapshot needs of the document.
+    pub(crate) fn know(&mut self, document: &JobDocument) {
+        let parallelism = document.parallelism();
+        self.parallelism = Some((parallelism.max, parallelism.default));
+    }
+
+    /// Makes a snapshot of the newest samples, if somebody looks.
+    fn show(&self) {
+        let now = Timestamp::now();
+        self.status.sampled(self.problem.clone().map_or(Ok(()), Err), now);
+        if let (None, Some((max, default)), true) =
+            (&self.problem, self.parallelism, self.status.is_looked_at(now))
+        {
+            let newest = &self.samples[self.samples.len().saturating_sub(CURRENT_SAMPLES)..];
+            let snapshot = summarise(newest, max, default, &self.settings);
+            self.status.current(snapshot.map_err(|e| e.to_string()), now);
         }
     }
 
@@ -86,7 +125,7 @@ impl Observer {
             return Err(format!("the newest metrics are {} s old", age.as_secs()));
         }
         let parallelism = document.parallelism();
-        summarise(&self.samples, parallelism.max, parallelism.default, &self.settings)
+        summarise(&self.samples[self.epoch_from..], parallelism.max, parallelism.default, &self.settings)
             .map_err(|e| e.to_string())
     }
 }

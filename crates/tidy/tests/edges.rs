@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Every crate with the crates of ours that its library or program may use.
-const EDGES: [(&str, &[&str]); 21] = [
+const EDGES: [(&str, &[&str]); 22] = [
     // Bytes, text and decisions: no effects of any kind.
     ("events", &[]),
     ("job-config", &[]),

@@ -1,0 +1,136 @@
+//! `[http]`: where the page is, who may press its buttons, and the bounds of the server.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// `[http]`. Fields are as in `configs/rescaler.toml`, which is their documentation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Where to listen.
+    pub listen: Listen,
+    /// Names by which the page may be asked for, beside addresses and `localhost`.
+    pub hosts: Vec<String>,
+    /// The file with the token for the buttons.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+    /// Epochs kept for the time line.
+    pub history_points: usize,
+    /// Decisions kept with their reasons.
+    pub decisions_kept: usize,
+    /// Without an end of an epoch for so many epochs the job is not healthy.
+    pub unhealthy_after_epochs: u32,
+    /// Open connections.
+    pub connections: usize,
+    /// Of one request, from its head to the end of its body, in milliseconds.
+    pub request_timeout_ms: u64,
+    /// How long a connection may be open without a whole request head arriving, in milliseconds.
+    pub idle_timeout_ms: u64,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: Listen::default(),
+            hosts: Vec::new(),
+            token_file: None,
+            history_points: 1440,
+            decisions_kept: 200,
+            unhealthy_after_epochs: 3,
+            connections: 64,
+            request_timeout_ms: 10_000,
+            idle_timeout_ms: 30_000,
+        }
+    }
+}
+
+impl Http {
+    /// Every value that is out of its range: `key: what would be right`.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let within = |key: &str, value: u64, most: u64| {
+            (value == 0 || value > most).then(|| format!("http.{key}: must be within 1..={most}"))
+        };
+        let long = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
+        let mut problems: Vec<String> = [
+            within("history_points", long(self.history_points), 100_000),
+            within("decisions_kept", long(self.decisions_kept), 10_000),
+            within("unhealthy_after_epochs", self.unhealthy_after_epochs.into(), 1_000),
+            within("connections", long(self.connections), 10_000),
+            within("request_timeout_ms", self.request_timeout_ms, 600_000),
+            within("idle_timeout_ms", self.idle_timeout_ms, 3_600_000),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if self.hosts.iter().any(|host| host.is_empty() || host.contains([':', '/', ' '])) {
+            problems.push("http.hosts: write names only, without http:// and port".to_owned());
+        }
+        problems
+    }
+}
+
+/// Where to listen, if at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Listen {
+    /// On this address.
+    On(SocketAddr),
+    /// Nowhere.
+    Off,
+}
+
+impl Listen {
+    /// The address.
+    pub fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::On(address) => Some(address),
+            Self::Off => None,
+        }
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self::On(SocketAddr::from(([127, 0, 0, 1], 8462)))
+    }
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "off" => Ok(Self::Off),
+            _ => text.parse().map(Self::On).map_err(|_| {
+                format!("{text:?} is neither an address with a port, like 127.0.0.1:8462, nor \"off\"")
+            }),
+        }
+    }
+}
+
+impl TryFrom<String> for Listen {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Listen> for String {
+    fn from(listen: Listen) -> Self {
+        listen.to_string()
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::On(address) => address.fmt(f),
+            Self::Off => f.write_str("off"),
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The forms of the answers: what docs/api.md describes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use scaling::Snapshot;
+use serde::Serialize;
+
+use super::Guard;
+use crate::status::{JobStatus, Mark, Moment, Point, Status, Told, Totals};
+
+/// How a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    /// Figures are there, and plans are published.
+    Running,
+    /// Observed and recorded only.
+    Paused,
+    /// Decided and recorded only.
+    DryRun,
+    /// There are no figures to decide on.
+    NoData,
+    /// It is not being watched.
+    Failed,
+}
+
+fn state(job: &JobStatus, moment: &Moment) -> State {
+    let switches = job.switches.now();
+    match () {
+        () if moment.failure.is_some() => State::Failed,
+        () if switches.paused => State::Paused,
+        () if moment.problem.is_some() || moment.snapshot.is_none() => State::NoData,
+        () if switches.dry_run => State::DryRun,
+        () => State::Running,
+    }
+}
+
+fn age_ms(of: Option<Timestamp>, now: Timestamp) -> Option<i64> {
+    of.map(|at| (now.as_millisecond() - at.as_millisecond()).max(0))
+}
+
+/// `GET /api/v1/jobs`
+#[derive(Debug, Serialize)]
+pub(super) struct Jobs {
+    version: &'static str,
+    now_ms: i64,
+    jobs: Vec<Line>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    job: String,
+    state: State,
+    problem: Option<String>,
+    data_age_ms: Option<i64>,
+    epoch: Option<u64>,
+    totals: Option<Totals>,
+}
+
+pub(super) fn jobs(status: &Status, now: Timestamp) -> Jobs {
+    let line = |job: &Arc<JobStatus>| {
+        let moment = job.moment(now, false);
+        Line {
+            job: job.about.job.clone(),
+            state: state(job, &moment),
+            data_age_ms: age_ms(moment.sampled_at, now),
+            epoch: moment.newest.as_ref().map(|told| told.epoch),
+            totals: moment.snapshot.as_ref().map(|(_, snapshot)| Totals::of(snapshot)),
+            problem: moment.failure.or(moment.problem),
+        }
+    };
+    Jobs {
+        version: version::VERSION,
+        now_ms: now.as_millisecond(),
+        jobs: status.jobs().iter().map(line).collect(),
+    }
+}
+
+/// `GET /api/v1/jobs/{job}`
+#[derive(Debug, Serialize)]
+pub(super) struct Job {
+    job: String,
+    now_ms: i64,
+    state: State,
+    problem: Option<String>,
+    flink_url: String,
+    policy: String,
+    latency_max_ms: Option<f64>,
+    epoch_length_ms: u128,
+    sample_interval_ms: u128,
+    switches: SwitchesForm,
+    data_age_ms: Option<i64>,
+    epoch: Option<u64>,
+    epoch_age_ms: Option<i64>,
+    totals: Option<Totals>,
+    snapshot_at_ms: Option<i64>,
+    snapshot: Option<Arc<Snapshot>>,
+}
+
+#[derive(Debug, Serialize)]
+struct SwitchesForm {
+    paused: bool,
+    dry_run: bool,
+    /// The command line asks for it; no button ends it.
+    dry_run_forced: bool,
+    /// Whether anybody can change them.
+    can_change: bool,
+    /// Whether a change needs the token.
+    needs_token: bool,
+}
+
+pub(super) fn job(job: &JobStatus, guard: &Guard, now: Timestamp) -> Job {
+    let moment = job.moment(now, true);
+    let switches = job.switches.now();
+    let (snapshot_at, snapshot) = moment.snapshot.clone().unzip();
+    Job {
+        job: job.about.job.clone(),
+        now_ms: now.as_millisecond(),
+        state: state(job, &moment),
+        flink_url: job.about.flink_url.clone(),
+        policy: job.about.policy.clone(),
+        latency_max_ms: job.about.latency_max_ms,
+        epoch_length_ms: job.about.epoch_length.as_millis(),
+        sample_interval_ms: job.about.sample_interval.as_millis(),
+        switches: SwitchesForm {
+            paused: switches.paused,
+            dry_run: switches.dry_run,
+            dry_run_forced: job.switches.is_dry_run_forced(),
+            can_change: guard.has_switches(),
+            needs_token: guard.needs_token(),
+        },
+        data_age_ms: age_ms(moment.sampled_at, now),
+        epoch: moment.newest.as_ref().map(|told| told.epoch),
+        epoch_age_ms: age_ms(moment.epoch_ended_at, now),
+        totals: snapshot.as_deref().map(Totals::of),
+        snapshot_at_ms: snapshot_at.map(Timestamp::as_millisecond),
+        snapshot,
+        problem: moment.failure.or(moment.problem),
+    }
+}
+
+/// `GET /api/v1/jobs/{job}/history`: columns of equal length, one entry per epoch, oldest first.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct History {
+    epoch: Vec<u64>,
+    at_ms: Vec<i64>,
+    latency_ms: BTreeMap<String, Vec<Option<f64>>>,
+    input_rate_per_s: Vec<Option<f64>>,
+    backlog_records: Vec<Option<f64>>,
+    state_size_bytes: Vec<Option<f64>>,
+    task_managers: Vec<Option<usize>>,
+    parallelism: BTreeMap<String, Vec<Option<u32>>>,
+    marks: Vec<Mark>,
+}
+
+impl History {
+    pub(super) fn of(points: &[Arc<Point>]) -> Self {
+        let total = |figure: fn(&Totals) -> Option<f64>| {
+            points.iter().map(|point| point.totals.as_ref().and_then(figure)).collect()
+        };
+        Self {
+            epoch: points.iter().map(|point| point.epoch).collect(),
+            at_ms: points.iter().map(|point| point.at_ms).collect(),
+            latency_ms: columns(points, |point| &point.latency_ms),
+            input_rate_per_s: total(|totals| totals.input_rate_per_s),
+            backlog_records: total(|totals| totals.backlog_records),
+            state_size_bytes: total(|totals| totals.state_size_bytes),
+            task_managers: points
+                .iter()
+                .map(|point| point.totals.map(|totals| totals.task_managers))
+                .collect(),
+            parallelism: columns(points, |point| &point.parallelism),
+            marks: points.iter().filter_map(|point| point.mark.clone()).collect(),
+        }
+    }
+}
+
+fn columns<T: Copy>(
+    points: &[Arc<Point>],
+    of: fn(&Point) -> &BTreeMap<String, T>,
+) -> BTreeMap<String, Vec<Option<T>>> {
+    let names: BTreeSet<&String> = points.iter().flat_map(|point| of(point).keys()).collect();
+    let column = |name: &String| points.iter().map(|point| of(point).get(name).copied()).collect();
+    names.into_iter().map(|name| (name.clone(), column(name))).collect()
+}
+
+/// `GET /api/v1/jobs/{job}/decisions`: newest first.
+#[derive(Debug, Serialize)]
+pub(super) struct Decisions {
+    pub(super) decisions: Vec<Arc<Told>>,
+}
+
+/// Everything that is not well, one line each.
+pub(super) fn health(status: &Status, epochs: u32, now: Timestamp) -> Vec<String> {
+    let problem = |job: &Arc<JobStatus>| {
+        let moment = job.moment(now, false);
+        if let Some(failure) = moment.failure {
+            return Some(format!("{}: not being watched: {failure}", job.about.job));
+        }
+        let since = moment.epoch_ended_at.unwrap_or(job.about.started_at);
+        let silent_ms = age_ms(Some(since), now).unwrap_or_default();
+        let most_ms = job.about.epoch_length.as_millis().saturating_mul(u128::from(epochs));
+        let is_late = u128::try_from(silent_ms).unwrap_or_default() > most_ms;
+        is_late.then(|| {
+            let seconds = silent_ms / 1000;
+            format!(
+                "{}: no epoch has ended for {seconds} s, which is more than {epochs} epochs",
+                job.about.job
+            )
+        })
+    };
+    status.jobs().iter().filter_map(problem).collect()
+}

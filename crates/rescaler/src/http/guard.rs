@@ -1,0 +1,196 @@
+//! Who may look, and who may press a button.
+//!
+//! Three attacks are met here. *DNS rebinding*: a page of somebody else makes its own name point at this machine; so the
+//! `Host` of every request must be an address, `localhost`, or a configured name. *Forged requests*: a page of somebody else
+//! sends one here with the visitor's browser; so a change needs a header that only our own page and programs can send without
+//! the browser asking first (which is never granted), and an `Origin` that is this very host. *Strangers*: whoever reaches
+//! the address may look, but where that is more than this machine, or where a token is configured, a change needs the token.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use sha2::{Digest as _, Sha256};
+
+use super::Site;
+use super::refusal::Refusal;
+
+/// The header that a change needs; its value does not matter.
+const OWN_HEADER: &str = "x-rescaler";
+
+/// What is asked of a request. A token is kept as its digest, so that comparing takes the same time whatever is sent.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    hosts: Vec<String>,
+    is_loopback: bool,
+    token: Option<[u8; 32]>,
+}
+
+impl Guard {
+    /// The guard of a server on this address; `token` is what a change needs.
+    pub fn new(address: SocketAddr, hosts: &[String], token: Option<&str>) -> Self {
+        Self {
+            hosts: hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+            is_loopback: address.ip().is_loopback(),
+            token: token.map(|token| Sha256::digest(token.trim()).into()),
+        }
+    }
+
+    /// Whether a change needs a token: on this machine only if one is configured.
+    pub(crate) fn needs_token(&self) -> bool {
+        self.token.is_some() || !self.is_loopback
+    }
+
+    /// Whether anybody can press a button at all.
+    pub(crate) fn has_switches(&self) -> bool {
+        self.token.is_some() || self.is_loopback
+    }
+
+    fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+        let host = host_of(uri, headers).map(without_port).unwrap_or_default().to_ascii_lowercase();
+        let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        if is_address || host == "localhost" || self.hosts.contains(&host) {
+            return Ok(());
+        }
+        let message = "this name is not one of ours; ask by address, or add the name to http.hosts";
+        Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, message))
+    }
+
+    fn check_change(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+        let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+        let forbidden = |message: &str| Err(Refusal::new(StatusCode::FORBIDDEN, message));
+        if text(OWN_HEADER).is_none() {
+            return forbidden("send the header x-rescaler: 1, which no page of somebody else can send");
+        }
+        let is_own = |origin: &str| origin.split_once("://").map(|(_, host)| host) == host_of(uri, headers);
+        if !text("origin").is_none_or(is_own) {
+            return forbidden("this request comes from a page of somebody else");
+        }
+        if !text("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none")) {
+            return forbidden("this request comes from a page of somebody else");
+        }
+        if !self.has_switches() {
+            return forbidden(
+                "nothing can be changed over a network without a token; set http.token_file, or listen on 127.0.0.1",
+            );
+        }
+        let sent = text("authorization").and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
+        let sent: Option<[u8; 32]> = sent.map(|token| Sha256::digest(token).into());
+        if self.needs_token() && sent != self.token {
+            return Err(Refusal::new(
+                StatusCode::UNAUTHORIZED,
+                "send the token as Authorization: Bearer TOKEN",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The host that the request is for, with its port.
+fn host_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    let named = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    uri.authority().map(|authority| authority.as_str()).or(named)
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+/// Refuses what is not asked of us.
+pub(super) async fn hosts(
+    State(site): State<Site>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    site.guard.check_host(request.uri(), request.headers())?;
+    Ok(next.run(request).await)
+}
+
+/// Refuses a change that does not come from our page or from a program, or that lacks the token.
+pub(super) async fn switches(
+    State(site): State<Site>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    site.guard.check_change(request.uri(), request.headers())?;
+    Ok(next.run(request).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOPBACK: &str = "127.0.0.1:8462";
+    const EVERYWHERE: &str = "0.0.0.0:8462";
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    fn guard(address: &str, token: Option<&str>) -> Guard {
+        Guard::new(address.parse().unwrap(), &["Rescaler.example".to_owned()], token)
+    }
+
+    /// Goal: a name that somebody else may let point here is refused, whatever its port; addresses and our names are not.
+    #[test]
+    fn only_our_names_are_answered() {
+        let allowed = |host: &str| {
+            guard(LOOPBACK, None).check_host(&Uri::from_static("/"), &headers(&[("host", host)])).is_ok()
+        };
+        for host in
+            ["127.0.0.1:8462", "localhost", "LOCALHOST:1", "[::1]:8462", "10.0.0.7", "rescaler.example:80"]
+        {
+            assert!(allowed(host), "{host}");
+        }
+        for host in
+            ["", "evil.example", "evil.example:8462", "127.0.0.1.evil.example", "localhost.evil.example"]
+        {
+            assert!(!allowed(host), "{host}");
+        }
+        assert!(guard(LOOPBACK, None).check_host(&Uri::from_static("/"), &HeaderMap::new()).is_err());
+    }
+
+    /// Goal: on this machine our page and programs may change, pages of others may not.
+    #[test]
+    fn pages_of_others_change_nothing() {
+        let check = |pairs: &[(&'static str, &str)]| {
+            let status = guard(LOOPBACK, None).check_change(&Uri::from_static("/"), &headers(pairs));
+            status.err().map(|refusal| refusal.status())
+        };
+        let (host, own) = (("host", "127.0.0.1:8462"), ("x-rescaler", "1"));
+        assert_eq!(check(&[host, own]), None);
+        assert_eq!(
+            check(&[host, own, ("origin", "http://127.0.0.1:8462"), ("sec-fetch-site", "same-origin")]),
+            None
+        );
+        assert_eq!(check(&[host]), Some(403));
+        for origin in ["http://evil.example", "http://127.0.0.1:9999", "null", "http://localhost:8462"] {
+            assert_eq!(check(&[host, own, ("origin", origin)]), Some(403), "{origin}");
+        }
+        assert_eq!(check(&[host, own, ("sec-fetch-site", "cross-site")]), Some(403));
+    }
+
+    /// Goal: over a network a change needs the right token, and without a configured one there are no changes at all.
+    #[test]
+    fn strangers_need_the_token() {
+        let check = |guard: &Guard, token: Option<&str>| {
+            let mut sent = headers(&[("host", "10.0.0.7:8462"), ("x-rescaler", "1")]);
+            if let Some(token) = token {
+                sent.insert("authorization", token.parse().unwrap());
+            }
+            guard.check_change(&Uri::from_static("/"), &sent).err().map(|refusal| refusal.status())
+        };
+        let with = guard(EVERYWHERE, Some("secret\n"));
+        assert_eq!(check(&with, Some("Bearer secret")), None);
+        for wrong in [None, Some("Bearer other"), Some("secret"), Some("Bearer ")] {
+            assert_eq!(check(&with, wrong), Some(401), "{wrong:?}");
+        }
+        assert_eq!(check(&guard(EVERYWHERE, None), Some("Bearer ")), Some(403));
+        assert_eq!(check(&guard(LOOPBACK, Some("secret")), None), Some(401));
+    }
+}

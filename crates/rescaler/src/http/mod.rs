@@ -1,0 +1,114 @@
+//! The page, the programming interface and the metrics, over HTTP.
+//!
+//! Everybody who reaches the address may look; only the two switches of a job can be changed, and only by a page of ours or
+//! a program (`guard`). What is shown comes from [`Status`]; nothing here touches Flink, the drop or the journal. All assets
+//! are part of the program: it works without internet and without a folder of files.
+//!
+//! The paths and their JSON are described in docs/api.md, the metrics in docs/metrics.md, the page in docs/page.md.
+
+mod api;
+mod assets;
+mod config;
+mod forms;
+mod guard;
+mod metrics;
+mod refusal;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use http_server::Bounds;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+
+pub use config::{Http, Listen};
+pub use guard::Guard;
+
+use crate::status::Status;
+use metrics::Requests;
+
+/// How long after an address that was taken the next attempt is made.
+const LISTEN_AGAIN: Duration = Duration::from_secs(10);
+
+/// What the handlers share.
+#[derive(Debug, Clone)]
+struct Site {
+    status: Arc<Status>,
+    guard: Arc<Guard>,
+    settings: Http,
+    requests: Requests,
+}
+
+/// All paths over this status.
+pub fn router(status: Arc<Status>, settings: Http, guard: Guard) -> Router {
+    let site = Site { status, guard: Arc::new(guard), settings, requests: Requests::default() };
+    let switches = Router::new()
+        .route("/api/v1/jobs/{job}/pause", post(api::pause))
+        .route("/api/v1/jobs/{job}/resume", post(api::resume))
+        .route("/api/v1/jobs/{job}/dry-run", post(api::dry_run))
+        .route_layer(middleware::from_fn_with_state(site.clone(), guard::switches));
+    Router::new()
+        .merge(assets::router())
+        .route("/api/v1/jobs", get(api::jobs))
+        .route("/api/v1/jobs/{job}", get(api::job))
+        .route("/api/v1/jobs/{job}/history", get(api::history))
+        .route("/api/v1/jobs/{job}/decisions", get(api::decisions))
+        .route("/api/v1/jobs/{job}/decisions/{epoch}", get(api::decision))
+        .route("/healthz", get(api::healthz))
+        .route("/metrics", get(metrics::page))
+        .merge(switches)
+        .fallback(refusal::no_such_path)
+        .method_not_allowed_fallback(refusal::no_such_method)
+        .layer(middleware::from_fn_with_state(site.clone(), guard::hosts))
+        .layer(middleware::from_fn_with_state(site.requests.clone(), metrics::count))
+        .with_state(site)
+}
+
+/// Serves until `shutdown` ends.
+pub async fn serve(
+    listener: TcpListener,
+    status: Arc<Status>,
+    settings: Http,
+    guard: Guard,
+    shutdown: impl Future<Output = ()>,
+) {
+    let bounds = Bounds {
+        connections: settings.connections,
+        idle_timeout: Duration::from_millis(settings.idle_timeout_ms),
+        drain_timeout: Duration::from_millis(settings.request_timeout_ms),
+    };
+    http_server::serve(listener, router(status, settings, guard), None, bounds, shutdown).await;
+}
+
+/// Serves for ever. While the address is taken it tries again: a page that cannot be shown must not stop the scaling.
+pub(crate) async fn run(status: Arc<Status>, settings: Http, guard: Guard) {
+    let Some(address) = settings.listen.address() else { return };
+    let listener = listen(address).await;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(page = format!("http://{address}/"), "listening");
+    }
+    serve(listener, status, settings, guard, std::future::pending()).await;
+}
+
+async fn listen(address: SocketAddr) -> TcpListener {
+    let mut is_told = false;
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(error) if !is_told => tracing::error!(
+                %address,
+                "no page and no metrics: {error}; end the other process, or set http.listen or --listen; trying again"
+            ),
+            Err(_) => {}
+        }
+        is_told = true;
+        tokio::time::sleep(LISTEN_AGAIN).await;
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::now()
+}

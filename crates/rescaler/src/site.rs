@@ -1,0 +1,218 @@
+//! The whole configuration file: the page, and one job or several.
+//!
+//! The short form names one job (`job = "nexmark"`) and its tables stand at the top. The long form has a `[[job]]` table per
+//! job; what stands at the top (`[drop]`, `[epoch]`, `[policy]` …) then holds for all jobs, and a job's own tables
+//! (`[job.flink]`, `[job.epoch]` …) are put over it, key by key. Each job has its own journal, by default in a folder of its name.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::Serialize;
+use toml::{Table, Value};
+
+use crate::config::{Config, ConfigError};
+use crate::http::Http;
+
+/// The page and the jobs.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Site {
+    /// The short form.
+    One(Box<Config>),
+    /// The long form.
+    Several {
+        /// `[http]`
+        http: Http,
+        /// Each with everything that holds for it.
+        job: Vec<Config>,
+    },
+}
+
+impl Site {
+    /// Reads and checks a file of either form.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
+        let syntax = |source| ConfigError::Syntax { path: path.to_owned(), source: Box::new(source) };
+        let table: Table = text.parse().map_err(syntax)?;
+        match table.get("job") {
+            Some(Value::Array(_)) => several(path, table),
+            // Read once more, from the text, because its errors then name the line.
+            _ => Config::load(path).map(|config| Self::One(Box::new(config))),
+        }
+    }
+
+    /// The jobs.
+    pub fn jobs(&self) -> &[Config] {
+        match self {
+            Self::One(config) => std::slice::from_ref(&**config),
+            Self::Several { job, .. } => job,
+        }
+    }
+
+    /// `[http]`
+    pub fn http(&self) -> &Http {
+        match self {
+            Self::One(config) => &config.http,
+            Self::Several { http, .. } => http,
+        }
+    }
+
+    /// `[http]`, for the command line to put its values over it.
+    pub(crate) fn http_mut(&mut self) -> &mut Http {
+        match self {
+            Self::One(config) => &mut config.http,
+            Self::Several { http, .. } => http,
+        }
+    }
+}
+
+fn several(path: &Path, mut shared: Table) -> Result<Site, ConfigError> {
+    let values = |problems| ConfigError::Values { path: path.to_owned(), problems };
+    let http = match shared.remove("http") {
+        Some(http) => http.try_into().map_err(|e| values(vec![format!("http: {}", one_line(&e))]))?,
+        None => Http::default(),
+    };
+    let Some(Value::Array(tables)) = shared.remove("job") else { return Err(values(Vec::new())) };
+    let mut problems = http.problems();
+    if tables.is_empty() {
+        problems.push("job: at least one [[job]] is needed".to_owned());
+    }
+    let mut jobs = Vec::new();
+    for (index, table) in tables.into_iter().enumerate() {
+        match job(&shared, table) {
+            Ok(config) => jobs.push(config),
+            Err(found) => problems.extend(found.into_iter().map(|problem| format!("job[{index}].{problem}"))),
+        }
+    }
+    problems.extend(shared_things(&jobs));
+    if problems.is_empty() { Ok(Site::Several { http, job: jobs }) } else { Err(values(problems)) }
+}
+
+/// One job: what is shared, and over it what is its own.
+fn job(shared: &Table, own: Value) -> Result<Config, Vec<String>> {
+    let Value::Table(mut own) = own else {
+        return Err(vec!["name: write each job as a [[job]] table".to_owned()]);
+    };
+    let Some(name) = own.remove("name") else {
+        return Err(vec!["name: the job's name in Flink is needed".to_owned()]);
+    };
+    for key in ["job", "http"] {
+        if own.contains_key(key) {
+            return Err(vec![format!("{key}: does not belong into a [[job]]")]);
+        }
+    }
+    let mut table = shared.clone();
+    // A journal's path that is shared would be written by all of them.
+    if let Some(Value::Table(journal)) = table.get_mut("journal") {
+        journal.remove("path");
+    }
+    put_over(&mut table, own);
+    let journal = table.entry("journal").or_insert_with(|| Value::Table(Table::new()));
+    if let (Value::Table(journal), Some(name)) = (journal, name.as_str()) {
+        let default = || Value::String(format!("run/rescaler/{name}/decisions.jsonl"));
+        journal.entry("path").or_insert_with(default);
+    }
+    table.insert("job".to_owned(), name);
+    let config: Config = Value::Table(table).try_into().map_err(|e| vec![one_line(&e)])?;
+    let problems = config.problems();
+    if problems.is_empty() { Ok(config) } else { Err(problems) }
+}
+
+fn put_over(below: &mut Table, above: Table) {
+    for (key, value) in above {
+        match (below.get_mut(&key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => put_over(below, above),
+            (_, value) => {
+                below.insert(key, value);
+            }
+        }
+    }
+}
+
+/// What two jobs must not have in common.
+fn shared_things(jobs: &[Config]) -> Vec<String> {
+    let (mut names, mut journals, mut problems) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    for (index, config) in jobs.iter().enumerate() {
+        if !names.insert(config.job.to_string()) {
+            problems.push(format!("job[{index}].name: {} stands there twice", config.job));
+        }
+        if !journals.insert(&config.journal.path) {
+            let path = config.journal.path.display();
+            problems.push(format!("job[{index}].journal.path: {path} is another job's; each needs its own"));
+        }
+    }
+    problems
+}
+
+fn one_line(error: &toml::de::Error) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Site, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rescaler.toml");
+        std::fs::write(&path, text).unwrap();
+        Site::load(&path)
+    }
+
+    /// Goal: the short form is one job, with the page's defaults.
+    #[test]
+    fn one_job_in_the_short_form() {
+        let site = load("job = \"nexmark\"\n[http]\nlisten = \"off\"").unwrap();
+        assert_eq!(site.jobs().len(), 1);
+        assert_eq!(site.http().listen.address(), None);
+    }
+
+    /// Goal: what stands at the top holds for all jobs, a job's own keys win one by one, and journals are apart.
+    #[test]
+    fn jobs_share_what_stands_at_the_top() {
+        let text = r#"
+            [epoch]
+            length_ms = 60000
+            sample_interval_ms = 1000
+            [[job]]
+            name = "nexmark"
+            flink.url = "http://10.0.0.1:8081"
+            [[job]]
+            name = "psm"
+            flink.url = "http://10.0.0.2:8081"
+            [job.epoch]
+            length_ms = 30000
+        "#;
+        let site = load(text).unwrap();
+        let [nexmark, psm] = site.jobs() else { panic!("{site:?}") };
+        assert_eq!((nexmark.epoch.length_ms, nexmark.epoch.sample_interval_ms), (60_000, 1_000));
+        assert_eq!((psm.epoch.length_ms, psm.epoch.sample_interval_ms), (30_000, 1_000));
+        assert_eq!(psm.flink.url, "http://10.0.0.2:8081");
+        assert_eq!(nexmark.journal.path, Path::new("run/rescaler/nexmark/decisions.jsonl"));
+        assert_eq!(psm.journal.path, Path::new("run/rescaler/psm/decisions.jsonl"));
+    }
+
+    /// Goal: every mistake is named with the job it is in.
+    #[test]
+    fn mistakes_name_their_job() {
+        let two = |second: &str| format!("[[job]]\nname = \"a\"\n[[job]]\n{second}");
+        let cases = [
+            (two("name = \"a\""), "job[1].name: a stands there twice"),
+            (two("flink.url = \"http://x\""), "job[1].name: the job's name"),
+            (two("name = \"b\"\nepoch.length = 1"), "unknown field `length`"),
+            (two("name = \"b\"\nepoch.length_ms = 1"), "job[1].epoch.length_ms"),
+            (two("name = \"b\"\njournal.path = \"run/rescaler/a/decisions.jsonl\""), "job[1].journal.path"),
+            (two("name = \"b\"\nhttp.listen = \"off\""), "job[1].http"),
+            ("job = []".to_owned(), "at least one"),
+            (format!("[http]\nlisten = \"here\"\n{}", two("name = \"b\"")), "http"),
+        ];
+        for (text, expected) in cases {
+            let message = load(&text).unwrap_err().to_string();
+            assert!(message.contains(expected) && message.contains("rescaler.toml"), "{text}: {message}");
+        }
+    }
+}

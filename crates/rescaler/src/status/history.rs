@@ -1,0 +1,151 @@
+//! The time line: the few figures of each epoch that are worth a chart.
+
+use std::collections::BTreeMap;
+
+use scaling::{Action, Kind, Operator, Snapshot};
+use serde::Serialize;
+
+use super::Outcome;
+use crate::journal::Record;
+
+/// The figures of the job as a whole. Each is unknown as soon as one part of it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Totals {
+    /// The largest latency of all queries, in milliseconds.
+    pub latency_ms: Option<f64>,
+    /// Records per second that come into being at the sources.
+    pub input_rate_per_s: Option<f64>,
+    /// Records that wait at the sources.
+    pub backlog_records: Option<f64>,
+    /// The size of the state, in bytes.
+    pub state_size_bytes: Option<f64>,
+    /// The sum of the parallelism of all operators.
+    pub subtasks: u32,
+    /// The number of task managers.
+    pub task_managers: usize,
+    /// Their slots.
+    pub slots: Option<u32>,
+}
+
+impl Totals {
+    /// The totals of a snapshot.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let sources = || snapshot.operators.iter().filter(|operator| operator.kind == Kind::Source);
+        let sum = |figure: fn(&Operator) -> Option<f64>| {
+            sources().map(figure).sum::<Option<f64>>().filter(|_| sources().next().is_some())
+        };
+        let latencies = snapshot.queries.iter().filter_map(|query| query.overall_latency_ms);
+        Self {
+            latency_ms: latencies.reduce(f64::max),
+            input_rate_per_s: sum(|source| source.arrival_rate_per_s.or(source.input_rate_per_s)),
+            backlog_records: sum(|source| source.backlog_records),
+            state_size_bytes: snapshot.state_size_bytes,
+            subtasks: snapshot.operators.iter().map(|operator| operator.parallelism).sum(),
+            task_managers: snapshot.task_managers.len(),
+            slots: snapshot.slots_present(),
+        }
+    }
+}
+
+/// One epoch on the time line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    /// Its number.
+    pub epoch: u64,
+    /// Its end, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// The job as a whole; [`None`] if nothing could be seen.
+    pub totals: Option<Totals>,
+    /// Latency by query, in milliseconds.
+    pub latency_ms: BTreeMap<String, f64>,
+    /// Parallelism by operator.
+    pub parallelism: BTreeMap<String, u32>,
+    /// The plan of this epoch, if there was one.
+    pub mark: Option<Mark>,
+}
+
+/// A plan on the time line.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Mark {
+    /// The epoch's number.
+    pub epoch: u64,
+    /// The epoch's end, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The plan and its reasons in one line.
+    pub headline: String,
+}
+
+impl Point {
+    /// The point of a record.
+    pub fn of(record: &Record) -> Self {
+        let snapshot = record.snapshot.as_ref();
+        let (epoch, at_ms) = (record.epoch, record.at.as_millisecond());
+        let is_plan = record.decision.action == Action::Rescale;
+        Self {
+            epoch,
+            at_ms,
+            totals: snapshot.map(Totals::of),
+            latency_ms: snapshot.map(latencies).unwrap_or_default(),
+            parallelism: snapshot.map(widths).unwrap_or_default(),
+            mark: is_plan.then(|| Mark {
+                epoch,
+                at_ms,
+                outcome: Outcome::of(&record.effect),
+                headline: record.decision.to_string(),
+            }),
+        }
+    }
+}
+
+impl Point {
+    /// What became of the plan of this epoch.
+    pub(super) fn became(&mut self, outcome: Outcome) {
+        if let Some(mark) = &mut self.mark {
+            mark.outcome = outcome;
+        }
+    }
+}
+
+fn latencies(snapshot: &Snapshot) -> BTreeMap<String, f64> {
+    let known =
+        snapshot.queries.iter().filter_map(|query| Some((query.name.clone(), query.overall_latency_ms?)));
+    known.collect()
+}
+
+fn widths(snapshot: &Snapshot) -> BTreeMap<String, u32> {
+    snapshot.operators.iter().map(|operator| (operator.name.clone(), operator.parallelism)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scaling::Query;
+
+    fn source(arrival_rate_per_s: Option<f64>) -> Operator {
+        Operator { kind: Kind::Source, parallelism: 2, arrival_rate_per_s, ..Operator::default() }
+    }
+
+    /// Goal: a sum with an unknown part is unknown, and a job without sources has no input rate rather than 0.
+    #[test]
+    fn unknown_parts_make_unknown_sums() {
+        let mut snapshot =
+            Snapshot { operators: vec![source(Some(10.0)), source(Some(5.0))], ..Snapshot::default() };
+        assert_eq!(Totals::of(&snapshot).input_rate_per_s, Some(15.0));
+        snapshot.operators[1].arrival_rate_per_s = None;
+        assert_eq!(Totals::of(&snapshot).input_rate_per_s, None);
+        snapshot.operators.clear();
+        assert_eq!(Totals::of(&snapshot).input_rate_per_s, None);
+    }
+
+    /// Goal: the job's latency is that of its slowest query.
+    #[test]
+    fn the_slowest_query_counts() {
+        let query = |name: &str, overall_latency_ms| Query { name: name.to_owned(), overall_latency_ms };
+        let queries = vec![query("q1", Some(3.0)), query("q2", None), query("q3", Some(7.0))];
+        let snapshot = Snapshot { queries, ..Snapshot::default() };
+        assert_eq!(Totals::of(&snapshot).latency_ms, Some(7.0));
+        assert_eq!(latencies(&snapshot).len(), 2);
+    }
+}

@@ -1,0 +1,274 @@
+//! What the cycles tell of their jobs, for whoever looks from outside: the page, the programming interface, the metrics.
+//!
+//! Everything here is bounded and in memory; the journal is what lasts. A cycle writes, readers copy what they need under
+//! a short lock, and the two [`Switches`] of a job are the only thing that a reader may change.
+
+mod history;
+mod switches;
+mod told;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use scaling::Snapshot;
+
+pub use history::{Mark, Point, Totals};
+pub use switches::{Switch, SwitchError, Switches, SwitchesNow};
+pub use told::{Outcome, Told};
+
+use crate::journal::{FollowUp, Record};
+
+/// A current snapshot is made with every sample for so long after somebody has looked.
+const LOOKED_AT_FOR: Duration = Duration::from_secs(30);
+
+/// All jobs of this rescaler, in the order of the configuration.
+#[derive(Debug, Default)]
+pub struct Status {
+    jobs: Vec<Arc<JobStatus>>,
+}
+
+impl Status {
+    /// The status of these jobs.
+    pub fn new(jobs: Vec<Arc<JobStatus>>) -> Self {
+        Self { jobs }
+    }
+
+    /// All jobs.
+    pub fn jobs(&self) -> &[Arc<JobStatus>] {
+        &self.jobs
+    }
+
+    /// The job of that name.
+    pub fn job(&self, name: &str) -> Option<&Arc<JobStatus>> {
+        self.jobs.iter().find(|job| job.about.job == name)
+    }
+}
+
+/// What does not change about a job while the rescaler runs.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// Its name.
+    pub job: String,
+    /// Flink's address, without any password.
+    pub flink_url: String,
+    /// The policy.
+    pub policy: String,
+    /// The latency that the policy keeps, if it keeps one, in milliseconds.
+    pub latency_max_ms: Option<f64>,
+    /// The time between two decisions.
+    pub epoch_length: Duration,
+    /// The time between two samples.
+    pub sample_interval: Duration,
+    /// When watching began.
+    pub started_at: Timestamp,
+}
+
+/// How much is kept per job.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept {
+    /// Points of the time line.
+    pub points: usize,
+    /// Decisions.
+    pub decisions: usize,
+}
+
+/// One job, as its cycle tells of it.
+#[derive(Debug)]
+pub struct JobStatus {
+    /// What does not change.
+    pub about: About,
+    /// Pause and dry run.
+    pub switches: Switches,
+    kept: Kept,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    looked_at: Option<Timestamp>,
+    sampled_at: Option<Timestamp>,
+    samples: u64,
+    failed_samples: u64,
+    problem: Option<String>,
+    snapshot: Option<(Timestamp, Arc<Snapshot>)>,
+    points: VecDeque<Arc<Point>>,
+    decisions: VecDeque<Arc<Told>>,
+    epochs: u64,
+    epoch_ended_at: Option<Timestamp>,
+    outcomes: BTreeMap<Outcome, u64>,
+    failure: Option<String>,
+}
+
+/// What is known of a job at one moment.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    /// When the newest sample was taken.
+    pub sampled_at: Option<Timestamp>,
+    /// Samples taken since the start.
+    pub samples: u64,
+    /// Attempts to take one that failed.
+    pub failed_samples: u64,
+    /// Why there are no figures, if there are none.
+    pub problem: Option<String>,
+    /// The newest snapshot, with the time it was made.
+    pub snapshot: Option<(Timestamp, Arc<Snapshot>)>,
+    /// Epochs ended since the start.
+    pub epochs: u64,
+    /// When the last one ended.
+    pub epoch_ended_at: Option<Timestamp>,
+    /// What became of the decisions since the start.
+    pub outcomes: BTreeMap<Outcome, u64>,
+    /// Why the job is not being watched, if it is not.
+    pub failure: Option<String>,
+    /// The newest decision.
+    pub newest: Option<Arc<Told>>,
+}
+
+impl JobStatus {
+    /// A job of which nothing is known yet.
+    pub fn new(about: About, switches: Switches, kept: Kept) -> Self {
+        Self { about, switches, kept, seen: Mutex::default() }
+    }
+
+    /// Fills time line and decisions from records of earlier runs, oldest first.
+    pub fn remember<'a>(&self, records: impl IntoIterator<Item = &'a Record>) {
+        let mut seen = self.lock();
+        for record in records {
+            self.keep(&mut seen, record);
+        }
+    }
+
+    /// A sample was taken, or could not be.
+    pub fn sampled(&self, result: Result<(), String>, now: Timestamp) {
+        let mut seen = self.lock();
+        match result {
+            Ok(()) => {
+                seen.samples += 1;
+                seen.sampled_at = Some(now);
+            }
+            Err(problem) => {
+                seen.failed_samples += 1;
+                seen.problem = Some(problem);
+            }
+        }
+    }
+
+    /// Whether somebody has looked lately, so that a current snapshot is worth its making.
+    pub fn is_looked_at(&self, now: Timestamp) -> bool {
+        self.lock().looked_at.is_some_and(|at| now.duration_since(at).unsigned_abs() < LOOKED_AT_FOR)
+    }
+
+    /// What can be seen right now, or why nothing can.
+    pub fn current(&self, snapshot: Result<Snapshot, String>, now: Timestamp) {
+        let mut seen = self.lock();
+        match snapshot {
+            Ok(snapshot) => {
+                seen.snapshot = Some((now, Arc::new(snapshot)));
+                seen.problem = None;
+            }
+            Err(problem) => seen.problem = Some(problem),
+        }
+    }
+
+    /// An epoch ended with this record. A record of the same epoch as the one before takes its place.
+    pub fn decided(&self, record: &Record) {
+        let mut seen = self.lock();
+        if let Some(snapshot) = &record.snapshot {
+            seen.snapshot = Some((record.at, Arc::new(snapshot.clone())));
+            seen.problem = None;
+        } else if let Some(reason) = record.decision.reasons.first() {
+            seen.problem = Some(reason.clone());
+        }
+        let outcome = Outcome::of(&record.effect);
+        if outcome != Outcome::Publishing {
+            seen.epochs += 1;
+            seen.epoch_ended_at = Some(record.at);
+            *seen.outcomes.entry(outcome).or_default() += 1;
+        }
+        self.keep(&mut seen, record);
+    }
+
+    /// It has turned out what became of an earlier decision.
+    pub fn followed_up(&self, follow_up: &FollowUp) {
+        let mut seen = self.lock();
+        if let Some(effect) = &follow_up.then {
+            seen.epochs += 1;
+            seen.epoch_ended_at = Some(follow_up.at);
+            *seen.outcomes.entry(Outcome::of(effect)).or_default() += 1;
+        }
+        let of_epoch = follow_up.of_epoch;
+        if let Some(told) = seen.decisions.iter_mut().rev().find(|told| told.epoch == of_epoch) {
+            Arc::make_mut(told).follow(follow_up);
+        }
+        let point = seen.points.iter_mut().rev().find(|point| point.epoch == of_epoch);
+        if let (Some(point), Some(effect)) = (point, &follow_up.then) {
+            Arc::make_mut(point).became(Outcome::of(effect));
+        }
+    }
+
+    /// The job is being watched, again after a failure.
+    pub fn watched(&self) {
+        self.lock().failure = None;
+    }
+
+    /// The job is not being watched any more, or not yet.
+    pub fn failed(&self, reason: String) {
+        self.lock().failure = Some(reason);
+    }
+
+    /// What is known now. Counts as a look if `is_look`, see [`JobStatus::is_looked_at`].
+    pub fn moment(&self, now: Timestamp, is_look: bool) -> Moment {
+        let mut seen = self.lock();
+        if is_look {
+            seen.looked_at = Some(now);
+        }
+        Moment {
+            sampled_at: seen.sampled_at,
+            samples: seen.samples,
+            failed_samples: seen.failed_samples,
+            problem: seen.problem.clone(),
+            snapshot: seen.snapshot.clone(),
+            epochs: seen.epochs,
+            epoch_ended_at: seen.epoch_ended_at,
+            outcomes: seen.outcomes.clone(),
+            failure: seen.failure.clone(),
+            newest: seen.decisions.back().cloned(),
+        }
+    }
+
+    /// The newest points of the time line, oldest first.
+    pub fn points(&self, limit: usize) -> Vec<Arc<Point>> {
+        let seen = self.lock();
+        let skipped = seen.points.len().saturating_sub(limit);
+        seen.points.iter().skip(skipped).cloned().collect()
+    }
+
+    /// The newest decisions, newest first.
+    pub fn decisions(&self, limit: usize) -> Vec<Arc<Told>> {
+        self.lock().decisions.iter().rev().take(limit).cloned().collect()
+    }
+
+    fn keep(&self, seen: &mut Seen, record: &Record) {
+        let told = Arc::new(Told::of(record));
+        push(&mut seen.points, Arc::new(Point::of(record)), self.kept.points, |point| point.epoch);
+        push(&mut seen.decisions, told, self.kept.decisions, |told| told.epoch);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        // A reader that panicked has changed nothing half-way.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Adds to a bounded ring; an entry of the same epoch as the last one takes its place.
+fn push<T>(ring: &mut VecDeque<T>, entry: T, most: usize, epoch: impl Fn(&T) -> u64) {
+    if ring.back().is_some_and(|last| epoch(last) == epoch(&entry)) {
+        ring.pop_back();
+    }
+    while ring.len() >= most.max(1) {
+        ring.pop_front();
+    }
+    ring.push_back(entry);
+}
