@@ -1,21 +1,24 @@
 //! The loop: wait for a document, carry out its change, report.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use drop_client::{Current, DropClient};
 use jiff::Timestamp;
-use job_config::EntityTag;
+use job_config::{EntityTag, Observed};
 use thiserror::Error;
 
 use crate::backoff::Backoff;
 use crate::book::{Book, BookError};
-use crate::cluster::{Cluster, EffectError};
+use crate::cluster::Cluster;
 use crate::condition::{Condition, chain};
 use crate::config::Config;
+use crate::idle;
 use crate::intake::{Intake, Refused, Seen};
-use crate::ledger::{Change, Entry, Ledger, Phase};
-use crate::machine::{Attempt, Effect, Next, Observation, next, question, to_run};
+use crate::ledger::{Change, Entry, Ledger};
+use crate::machine::{Attempt, Next, Observation, next, question, to_run};
+use crate::phase::Phase;
 use crate::reports;
+use crate::round::Round;
 
 /// Why the agent cannot go on.
 #[derive(Debug, Error)]
@@ -76,7 +79,8 @@ impl Agent {
         let intake = Intake::new(&config, drop.clone()).map_err(AgentError::Drop)?;
         let client =
             flink::Client::new(&config.flink_url, config.flink_settings).map_err(AgentError::Flink)?;
-        let cluster = Cluster::new(client, config.program.clone());
+        let cluster =
+            Cluster::new(client, config.flink_job.clone(), config.program.clone(), config.pool.clone());
         Ok(Self {
             config,
             book,
@@ -137,6 +141,7 @@ impl Agent {
                 _ => {}
             }
             self.finish().await?;
+            idle::dispose(&self.book, &self.cluster, &self.config).await?;
             self.delivered().await;
             Ok::<_, AgentError>(())
         };
@@ -164,8 +169,8 @@ impl Agent {
             drop(ledger.apply(&accepted(&current)));
         }
         let Some(change) = ledger.change() else { return Ok(Outcome::Good) };
-        let asked = question(change, ledger.lineage());
-        let seen = self.cluster.observe(&change.document, &asked).await.map_err(AgentError::NoAnswer)?;
+        let asked = question(change, ledger.lineage(), &self.config.rules);
+        let seen = self.cluster.observe(&asked).await.map_err(AgentError::NoAnswer)?;
         let attempt = Attempt { now: Timestamp::now(), checked: true, ..Attempt::default() };
         let step = next(change, ledger.lineage(), &seen, &attempt, &self.config.rules);
         tracing::info!(generation = change.document.generation(), phase = ?change.phase, ?step, "would do");
@@ -175,7 +180,11 @@ impl Agent {
     async fn change_for_ever(&self) -> Result<(), AgentError> {
         loop {
             self.finish().await?;
-            let current = self.intake.next(&self.book.ledger(), self.backoff()).await;
+            let ledger = self.book.ledger();
+            let current = tokio::select! {
+                current = self.intake.next(&ledger, self.backoff()) => current,
+                kept = idle::tidy(&self.book, &self.cluster, &self.config) => return Ok(kept?),
+            };
             self.accept(&current).await?;
         }
     }
@@ -219,8 +228,8 @@ impl Agent {
             let Some(change) = ledger.change().filter(|change| !change.phase.is_final()) else {
                 return Ok(());
             };
-            let asked = question(change, ledger.lineage());
-            let pause = match self.cluster.observe(&change.document, &asked).await {
+            let asked = question(change, ledger.lineage(), &self.config.rules);
+            let pause = match self.cluster.observe(&asked).await {
                 Ok(seen) => {
                     self.flink_condition.good();
                     round.saw_flink();
@@ -246,7 +255,8 @@ impl Agent {
         match next(change, ledger.lineage(), seen, &round.attempt, &self.config.rules) {
             Next::Enter(phase) => {
                 tell(change, &phase);
-                self.book.write(Entry::Entered { at: Timestamp::now(), phase }).await?;
+                let observed = self.observed(change, &phase).await;
+                self.book.write(Entry::Entered { at: Timestamp::now(), phase, observed }).await?;
                 *round = Round::new(self.backoff());
                 Ok(Duration::ZERO)
             }
@@ -259,56 +269,18 @@ impl Agent {
             Next::Wait => Ok(self.config.poll),
         }
     }
-}
 
-/// What this run of the agent remembers of the present phase.
-struct Round {
-    attempt: Attempt,
-    last_seen: Option<Instant>,
-    backoff: Backoff,
-}
-
-impl Round {
-    fn new(backoff: Backoff) -> Self {
-        let attempt = Attempt { now: Timestamp::now(), ..Attempt::default() };
-        Self { attempt, last_seen: None, backoff }
-    }
-
-    /// The time between two looks counts if Flink answered both times: its absence is not the job's fault.
-    fn saw_flink(&mut self) {
-        if let Some(last) = self.last_seen.replace(Instant::now()) {
-            self.attempt.waited += last.elapsed();
-        }
-        self.attempt.now = Timestamp::now();
-    }
-
-    fn missed_flink(&mut self) -> Duration {
-        self.last_seen = None;
-        self.backoff.wait()
-    }
-
-    fn note(&mut self, effect: &Effect, result: Result<(), EffectError>, poll: Duration) -> Duration {
-        match result {
-            Ok(()) => {
-                self.backoff.reset();
-                let is_check = *effect == Effect::Check;
-                self.attempt.checked |= is_check;
-                self.attempt.asked |= !is_check;
-                if is_check { Duration::ZERO } else { poll }
+    /// What the last report of a change tells of the job. A change does not wait long for it.
+    async fn observed(&self, change: &Change, phase: &Phase) -> Option<Observed> {
+        let job = phase.job().filter(|_| phase.is_final())?;
+        let seen = self.cluster.observed(job, change.accepted_at);
+        match tokio::time::timeout(self.config.flink_settings.timeout, seen).await {
+            Ok(Ok(observed)) => Some(observed),
+            Ok(Err(error)) => {
+                tracing::debug!(error = chain(&error), "the job could not be looked at once more");
+                None
             }
-            Err(EffectError::Refused { reason }) => {
-                tracing::warn!(%reason, "Flink refused");
-                self.attempt.refused = Some(reason);
-                Duration::ZERO
-            }
-            Err(error @ EffectError::Unavailable(_)) => {
-                let trouble = chain(&error);
-                if self.attempt.trouble.as_ref() != Some(&trouble) {
-                    tracing::warn!("{trouble}; trying again");
-                }
-                self.attempt.trouble = Some(trouble);
-                self.backoff.wait()
-            }
+            Err(_late) => None,
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::agent::{Agent, Outcome};
-use crate::config::{Config, Overrides};
+use crate::config::{Config, Direct, Overrides};
 use crate::health;
 
 /// Applies job documents from the config drop to a Flink cluster.
@@ -63,7 +63,7 @@ pub async fn start(args: Args) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Good);
     }
     tracing::info!(?config, "effective configuration");
-    let listen = config.listen;
+    let (listen, direct) = (config.listen, config.direct.clone());
     let agent = Arc::new(Agent::new(config)?);
     if forgive_failures {
         agent.forgive_failures().await?;
@@ -80,6 +80,7 @@ pub async fn start(args: Args) -> anyhow::Result<Outcome> {
     tokio::select! {
         outcome = work => Ok(outcome?),
         served = serve(listen, &agent) => served.map(|()| Outcome::Good),
+        served = be_the_drop(direct) => served.map(|()| Outcome::Good),
         _ = interrupt.recv() => stopped(&agent),
         _ = terminate.recv() => stopped(&agent),
     }
@@ -93,6 +94,17 @@ async fn serve(listen: Option<std::net::SocketAddr>, agent: &Arc<Agent>) -> anyh
         .with_context(|| format!("cannot listen on {address}; is another process there?"))?;
     tracing::info!(address = %listener.local_addr()?, "serving /healthz and /metrics");
     Ok(axum::serve(listener, health::router(Arc::clone(agent))).await?)
+}
+
+/// Serves the drop's interface, if the agent is its own drop; never returns otherwise.
+async fn be_the_drop(direct: Option<Direct>) -> anyhow::Result<()> {
+    let Some(Direct { listen, data }) = direct else { return std::future::pending().await };
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}; is another process there?"))?;
+    let (limits, protection) = (config_drop::Limits::default(), config_drop::Protection::default());
+    let config = config_drop::Config { listen, data, limits, protection };
+    Ok(config_drop::run(listener, config, std::future::pending()).await?)
 }
 
 /// Nothing needs to be finished: the next start goes on from the journal.

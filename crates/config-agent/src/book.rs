@@ -4,11 +4,12 @@
 //! keeps them apart, and a write that has begun is finished even if whoever asked for it is gone.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use journal::{FolderLock, JournalError, JsonLines, LockError};
 use thiserror::Error;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 use crate::ledger::{Contradiction, Entry, Ledger};
 
@@ -43,6 +44,15 @@ pub enum BookError {
     Interrupted,
 }
 
+/// Where a book stands still, so that tests can end a run exactly there, as a crash would.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Halt {
+    /// Before this entry (counted from 1, since the book was opened) is on the disk.
+    Before(u32),
+    /// When it is on the disk, before anybody hears of it.
+    After(u32),
+}
+
 struct Pages {
     log: JsonLines,
     path: PathBuf,
@@ -55,6 +65,15 @@ struct Pages {
 pub struct Book {
     pages: Arc<Mutex<Pages>>,
     ledger: watch::Sender<Arc<Ledger>>,
+    halt: Arc<Standstill>,
+}
+
+/// See [`Halt`].
+#[derive(Default)]
+struct Standstill {
+    at: std::sync::Mutex<Option<Halt>>,
+    entries: AtomicU32,
+    reached: Notify,
 }
 
 impl Book {
@@ -75,7 +94,18 @@ impl Book {
             ledger.shorten_outbox(outbox_most);
             pages.compact(&ledger)?;
         }
-        Ok(Self { pages: Arc::new(Mutex::new(pages)), ledger: watch::Sender::new(Arc::new(ledger)) })
+        let (pages, ledger) = (Arc::new(Mutex::new(pages)), watch::Sender::new(Arc::new(ledger)));
+        Ok(Self { pages, ledger, halt: Arc::default() })
+    }
+
+    /// Has the book stand still at an entry: whoever writes it waits for ever. Only tests want this.
+    pub fn halt(&self, at: Halt) {
+        *self.halt.at.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+    }
+
+    /// Waits until the book stands still.
+    pub async fn halted(&self) {
+        self.halt.reached.notified().await;
     }
 
     /// What all entries add up to now.
@@ -94,6 +124,8 @@ impl Book {
     /// The entry could not be written; it then has not happened.
     pub async fn write(&self, entry: Entry) -> Result<(), BookError> {
         let mut pages = Arc::clone(&self.pages).lock_owned().await;
+        let number = self.halt.entries.fetch_add(1, Ordering::Relaxed) + 1;
+        self.halt.at(Halt::Before(number)).await;
         let ledger = self.ledger.clone();
         let task = tokio::task::spawn_blocking(move || {
             let mut next = (**ledger.borrow()).clone();
@@ -101,7 +133,19 @@ impl Book {
             ledger.send_replace(Arc::new(next));
             Ok(())
         });
-        task.await.unwrap_or(Err(BookError::Interrupted))
+        let written = task.await.unwrap_or(Err(BookError::Interrupted));
+        self.halt.at(Halt::After(number)).await;
+        written
+    }
+}
+
+impl Standstill {
+    /// Returns, unless the book is to stand still here.
+    async fn at(&self, here: Halt) {
+        if *self.at.lock().unwrap_or_else(PoisonError::into_inner) == Some(here) {
+            self.reached.notify_one();
+            std::future::pending().await
+        }
     }
 }
 

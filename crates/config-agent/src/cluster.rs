@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use flink::{Client, JobDetails, JobId, JobState, RunRequest, StopRequest, TriggerId, VertexId};
-use job_config::JobDocument;
+use jiff::Timestamp;
+use job_config::{JobDocument, Observed};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::condition::chain;
 use crate::machine::{Effect, Ended, Observation, Question, Submission};
+use crate::observed;
+use crate::pool::{CommandError, Pool};
 
 /// How jobs are submitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,11 +29,22 @@ pub struct Program {
     pub check_before_stop: bool,
 }
 
-/// A Flink cluster, and the program to run on it.
+impl Program {
+    fn arguments(&self, document: &JobDocument) -> Vec<String> {
+        let document = ["--document-text".to_owned(), document.text().to_owned()];
+        document.into_iter().chain(self.extra_arguments.iter().cloned()).collect()
+    }
+}
+
+/// A Flink cluster, its nodes, and the program to run on it.
 #[derive(Debug, Clone)]
 pub(crate) struct Cluster {
     client: Client,
-    program: Program,
+    /// The job's name in Flink.
+    job_name: String,
+    /// Without one, nothing can be submitted.
+    program: Option<Program>,
+    pool: Pool,
 }
 
 /// Why an effect did not happen.
@@ -45,34 +59,74 @@ pub(crate) enum EffectError {
     /// It may happen if it is asked for again.
     #[error("Flink could not be asked")]
     Unavailable(#[source] flink::Error),
+    /// The command of a node failed.
+    #[error("a node could not be asked")]
+    Node {
+        /// The node.
+        node: String,
+        /// What its command said.
+        #[source]
+        source: CommandError,
+    },
 }
 
 impl Cluster {
-    /// The cluster that this client reaches, running this program.
-    pub(crate) fn new(client: Client, program: Program) -> Self {
-        Self { client, program }
+    /// The cluster that this client reaches.
+    pub(crate) fn new(client: Client, job_name: String, program: Option<Program>, pool: Pool) -> Self {
+        Self { client, job_name, program, pool }
     }
 
-    /// Asks a question about the job of this document.
+    /// The client.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The jobs of the name that have not ended.
+    pub(crate) async fn alive(&self) -> Result<Vec<JobId>, flink::Error> {
+        let jobs = self.client.jobs().await?;
+        let alive = jobs.into_iter().filter(|job| job.name == self.job_name && !job.state.is_terminal());
+        Ok(alive.map(|job| job.id).collect())
+    }
+
+    /// What can be seen of this job, for the last report of a change that was accepted then.
+    pub(crate) async fn observed(&self, job: &JobId, since: Timestamp) -> Result<Observed, flink::Error> {
+        let details = self.client.job(job).await?;
+        let task_managers = self.client.overview().await?.taskmanagers;
+        let rescales = self.client.rescales(job).await?;
+        Ok(observed::of(&details, task_managers, rescales, since))
+    }
+
+    /// Asks a question about the job.
     ///
     /// # Errors
     /// Any [`flink::Error`].
-    pub(crate) async fn observe(
-        &self,
-        document: &JobDocument,
-        question: &Question,
-    ) -> Result<Observation, flink::Error> {
+    pub(crate) async fn observe(&self, question: &Question) -> Result<Observation, flink::Error> {
         match question {
             Question::Nothing => Ok(Observation::Nothing),
-            Question::Jobs { last } => self.jobs(document.job().as_str(), last.as_ref()).await,
+            Question::Jobs { last, with_nodes } => self.jobs(last.as_ref(), *with_nodes).await,
+            Question::Nodes { job } => {
+                let registered = self.client.task_managers().await?;
+                let submission = match job {
+                    Some(job) => Some(self.submission(job).await?),
+                    None => None,
+                };
+                Ok(Observation::Nodes { registered, submission })
+            }
             Question::Stop { job, trigger } => self.stop(job, trigger).await,
-            Question::Submission { job } => self.submission(job).await.map(Observation::Submission),
+            Question::Submission { job, rival } => {
+                let submission = self.submission(job).await?;
+                let rival_lives = match rival {
+                    Some(rival) => self.state(rival).await?.is_some_and(|state| !state.is_terminal()),
+                    None => false,
+                };
+                Ok(Observation::Submission { submission, rival_lives })
+            }
             Question::Vertices { job } => self.vertices(job).await,
             Question::Remains { job } => self.remains(job).await,
         }
     }
 
-    async fn jobs(&self, name: &str, last: Option<&JobId>) -> Result<Observation, flink::Error> {
+    async fn jobs(&self, last: Option<&JobId>, with_nodes: bool) -> Result<Observation, flink::Error> {
         let jobs = self.client.jobs().await?;
         let state_of = |id: &JobId| jobs.iter().find(|job| job.id == *id).map(|job| job.state);
         let last = match last.map(|id| (id, state_of(id))) {
@@ -84,8 +138,10 @@ impl Cluster {
                 Some(Ended::In { state, newest_state })
             }
         };
-        let alive = jobs.into_iter().filter(|job| job.name == name && !job.state.is_terminal());
-        Ok(Observation::Jobs { alive: alive.map(|job| (job.id, job.state)).collect(), last })
+        let alive = jobs.into_iter().filter(|job| job.name == self.job_name && !job.state.is_terminal());
+        let alive = alive.map(|job| (job.id, job.state)).collect();
+        let registered = if with_nodes { self.client.task_managers().await? } else { Vec::new() };
+        Ok(Observation::Jobs { alive, last, registered })
     }
 
     async fn stop(&self, job: &JobId, trigger: &TriggerId) -> Result<Observation, flink::Error> {
@@ -152,14 +208,26 @@ impl Cluster {
         match effect {
             Effect::Check => self.check(document).await,
             Effect::Stop { job, trigger } => {
-                let target_directory = self.program.savepoint_directory.clone();
+                let target_directory = self.program()?.savepoint_directory.clone();
                 let stop = StopRequest { trigger_id: trigger.clone(), target_directory, drain: false };
                 self.client.stop_with_savepoint(job, &stop).await.map_err(classify)
             }
             Effect::Rescale { job, parallelism } => self.rescale(job, parallelism).await,
             Effect::Cancel { job } => self.client.cancel(job).await.map_err(classify),
             Effect::Submit { job, savepoint } => self.submit(document, job, savepoint.clone()).await,
+            Effect::StartNode { node } => {
+                self.pool.start(node).await.map_err(|source| EffectError::Node { node: node.clone(), source })
+            }
+            Effect::StopNode { node } => {
+                self.pool.stop(node).await.map_err(|source| EffectError::Node { node: node.clone(), source })
+            }
         }
+    }
+
+    /// The machine submits and stops nothing where there is no program; this is a second look.
+    fn program(&self) -> Result<&Program, EffectError> {
+        let refused = || EffectError::Refused { reason: "there is no jar to submit".to_owned() };
+        self.program.as_ref().ok_or_else(refused)
     }
 
     async fn rescale(&self, job: &JobId, parallelism: &BTreeMap<VertexId, u32>) -> Result<(), EffectError> {
@@ -172,12 +240,13 @@ impl Cluster {
     }
 
     async fn check(&self, document: &JobDocument) -> Result<(), EffectError> {
-        let jar = self.jar().await?;
-        if !self.program.check_before_stop {
+        let program = self.program()?;
+        let jar = self.jar(program).await?;
+        if !program.check_before_stop {
             return Ok(());
         }
-        let entry_class = self.program.entry_class.as_deref();
-        self.client.plan_jar(&jar, entry_class, &self.arguments(document)).await.map_err(classify)
+        let entry_class = program.entry_class.as_deref();
+        self.client.plan_jar(&jar, entry_class, &program.arguments(document)).await.map_err(classify)
     }
 
     async fn submit(
@@ -186,10 +255,11 @@ impl Cluster {
         job: &JobId,
         savepoint_path: Option<String>,
     ) -> Result<(), EffectError> {
-        let jar = self.jar().await?;
+        let program = self.program()?;
+        let jar = self.jar(program).await?;
         let run = RunRequest {
-            entry_class: self.program.entry_class.clone(),
-            program_args_list: self.arguments(document),
+            entry_class: program.entry_class.clone(),
+            program_args_list: program.arguments(document),
             job_id: Some(job.clone()),
             savepoint_path,
             ..RunRequest::default()
@@ -200,14 +270,9 @@ impl Cluster {
         }
     }
 
-    fn arguments(&self, document: &JobDocument) -> Vec<String> {
-        let document = ["--document-text".to_owned(), document.text().to_owned()];
-        document.into_iter().chain(self.program.extra_arguments.iter().cloned()).collect()
-    }
-
     /// The id of the jar on the JobManager, uploaded if it is not there. Its name there has its digest in it.
-    async fn jar(&self) -> Result<String, EffectError> {
-        let path = &self.program.jar;
+    async fn jar(&self, program: &Program) -> Result<String, EffectError> {
+        let path = &program.jar;
         let bytes = tokio::fs::read(path).await.map_err(|source| {
             let error = flink::Error::File { path: path.display().to_string(), source };
             EffectError::Refused { reason: chain(&error) }

@@ -4,16 +4,21 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use drop_client::{Access, AccessError};
+use drop_client::Access;
 use jiff::SignedDuration;
-use job_config::{Admission, JobName, KeyError, PublicKey};
+use job_config::{Admission, JobName, PublicKey};
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::cluster::Program;
-use crate::condition::chain;
 use crate::intake::IntakeSettings;
 use crate::machine::Rules;
+use crate::pool::Pool;
+
+mod checker;
+mod nodes;
+
+use self::checker::Checker;
 
 /// Why the configuration cannot be used. The message names file, key and remedy.
 #[derive(Debug, Error)]
@@ -57,6 +62,21 @@ pub struct Overrides {
     pub(crate) listen: Option<SocketAddr>,
 }
 
+/// What a process that carries the agent says about it.
+#[derive(Debug, Clone)]
+pub struct Carrier {
+    /// The job.
+    pub job: JobName,
+    /// Its name in Flink.
+    pub flink_job: String,
+    /// The folder of the journal.
+    pub data: PathBuf,
+    /// Where the drop of that process listens.
+    pub drop_url: String,
+    /// Flink's address.
+    pub flink_url: String,
+}
+
 /// The configuration as written in the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,6 +84,7 @@ struct Written {
     job: Option<String>,
     data: Option<PathBuf>,
     listen: Option<SocketAddr>,
+    direct: Option<WrittenDirect>,
     #[serde(default)]
     drop: WrittenDrop,
     #[serde(default)]
@@ -74,6 +95,10 @@ struct Written {
     retry: WrittenRetry,
     #[serde(default)]
     safety: WrittenSafety,
+    #[serde(default)]
+    nodes: nodes::Written,
+    #[serde(default)]
+    node: Vec<nodes::WrittenNode>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -97,13 +122,32 @@ struct WrittenDrop {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct WrittenDirect {
+    listen: Option<SocketAddr>,
+    data: Option<PathBuf>,
+}
+
+/// Where the agent serves the drop's interface itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Direct {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The folder of documents and reports.
+    pub data: PathBuf,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct WrittenFlink {
     url: Option<String>,
+    job_name: Option<String>,
     jar: Option<PathBuf>,
+    in_place_only: Option<bool>,
     entry_class: Option<String>,
     #[serde(default)]
     extra_arguments: Vec<String>,
     savepoint_directory: Option<String>,
+    savepoints_kept: Option<u64>,
     check_before_stop: Option<bool>,
     start_fresh_if_lost: Option<bool>,
     timeout_ms: Option<u64>,
@@ -117,6 +161,8 @@ struct WrittenDeadlines {
     stoppable_ms: Option<u64>,
     stopped_ms: Option<u64>,
     running_ms: Option<u64>,
+    nodes_ms: Option<u64>,
+    late_submissions_ms: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -144,6 +190,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where to serve `/healthz` and `/metrics`, if at all.
     pub listen: Option<SocketAddr>,
+    /// Whether the agent serves the drop's interface itself, and where.
+    pub direct: Option<Direct>,
     /// The config drop's address; empty: documents come from elsewhere, and nobody is told how it went.
     pub drop_url: String,
     /// How documents are fetched and what is demanded of them.
@@ -158,8 +206,16 @@ pub struct Config {
     pub flink_url: String,
     /// The bounds of calls to Flink.
     pub flink_settings: flink::Settings,
-    /// What to submit.
-    pub program: Program,
+    /// The job's name in Flink.
+    pub flink_job: String,
+    /// What to submit; [`None`]: nothing, the job that runs is only rescaled in place.
+    pub program: Option<Program>,
+    /// The nodes that can be started and stopped.
+    pub pool: Pool,
+    /// How many savepoints are kept; 0: all.
+    pub savepoints_kept: usize,
+    /// How long a submission that was given up may still be on its way.
+    pub late_submissions_within: Duration,
     /// Time between two looks at Flink during a change.
     pub poll: Duration,
     /// How long to wait for what.
@@ -171,6 +227,28 @@ pub struct Config {
 }
 
 impl Config {
+    /// The configuration of an agent that another process carries: from a file, if there is one, with the carrier's word on what
+    /// concerns both; without a file an agent that only rescales in place.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn carried(file: Option<&Path>, carrier: Carrier) -> Result<Self, ConfigError> {
+        let mut written = match file {
+            Some(path) => read(path)?,
+            None => Written {
+                flink: WrittenFlink { in_place_only: Some(true), ..WrittenFlink::default() },
+                ..Written::default()
+            },
+        };
+        written.job = Some(carrier.job.to_string());
+        written.data = Some(carrier.data);
+        written.direct = None;
+        written.drop.url = Some(carrier.drop_url);
+        written.flink.url = Some(carrier.flink_url);
+        written.flink.job_name = Some(carrier.flink_job);
+        written.checked(file)
+    }
+
     /// Reads the file, if there is one, and puts the values of the command line over it.
     ///
     /// # Errors
@@ -186,15 +264,7 @@ impl Config {
         written.drop.url = overrides.drop.or(written.drop.url);
         written.flink.url = overrides.flink.or(written.flink.url);
         written.flink.jar = overrides.jar.or(written.flink.jar);
-        let mut checker = Checker::default();
-        let config = written.check(&mut checker);
-        match config {
-            Some(config) if checker.problems.is_empty() => Ok(config),
-            _ => {
-                let origin = file.map_or_else(|| "the command line".to_owned(), |p| p.display().to_string());
-                Err(ConfigError::Values { origin, problems: checker.problems })
-            }
-        }
+        written.checked(file)
     }
 }
 
@@ -206,12 +276,33 @@ fn read(path: &Path) -> Result<Written, ConfigError> {
 }
 
 impl Written {
-    fn check(self, checker: &mut Checker) -> Option<Config> {
-        let rules = rules(&self.deadlines, &self.safety, &self.flink, checker);
+    fn checked(self, file: Option<&Path>) -> Result<Config, ConfigError> {
+        let mut checker = Checker::default();
+        let config = self.check(&mut checker);
+        match config {
+            Some(config) if checker.problems.is_empty() => Ok(config),
+            _ => {
+                let origin = file.map_or_else(|| "the command line".to_owned(), |p| p.display().to_string());
+                Err(ConfigError::Values { origin, problems: checker.problems })
+            }
+        }
+    }
+
+    fn check(mut self, checker: &mut Checker) -> Option<Config> {
+        let pool = self.nodes.check(self.node, checker);
+        let mut rules = rules(&self.deadlines, &self.safety, &self.flink, checker);
+        rules.pool = pool.nodes.iter().map(|node| node.node.clone()).collect();
+        rules.can_submit = !self.flink.in_place_only.unwrap_or(false);
         let job = checker.required("job", "the job's name, also --job", self.job);
         let job = job.and_then(|name| checker.name(&name));
         let data = checker.required("data", "a folder for the journal, also --data", self.data);
-        let drop_url = match (self.drop.url.clone(), &self.drop.document_url) {
+        let direct = self.direct.and_then(|direct| direct.check(checker));
+        let own = direct.as_ref().map(|direct| format!("http://{}", direct.listen));
+        if own.is_some() && (self.drop.url.is_some() || self.drop.document_url.is_some()) {
+            checker
+                .problem("direct: the agent is the drop then; remove drop.url, drop.document_url and --drop");
+        }
+        let drop_url = match (own.or(self.drop.url.take()), &self.drop.document_url) {
             (None, Some(_)) => Some(String::new()),
             (url, _) => {
                 let url = checker.required("drop.url", "the config drop's address, also --drop", url);
@@ -220,20 +311,10 @@ impl Written {
             }
         };
         let intake = self.drop.intake(checker);
-        let flink_url = checker.required("flink.url", "Flink's address, also --flink", self.flink.url);
-        let jar = checker.required("flink.jar", "the jar with the job, also --jar", self.flink.jar);
+        let url = checker.required("flink.url", "Flink's address, also --flink", self.flink.url.take());
+        let (flink_url, program) = (url, self.flink.program(rules.can_submit, checker));
         checker.url("flink.url", flink_url.as_deref());
-        let drop_settings = drop_client::Settings {
-            connect_timeout: checker.ms("drop.connect_timeout_ms", self.drop.connect_timeout_ms, 2_000),
-            timeout: checker.ms("drop.timeout_ms", self.drop.timeout_ms, 10_000),
-            max_document_bytes: checker.number(
-                "drop.document_bytes",
-                self.drop.document_bytes,
-                262_144,
-                16 << 20,
-            ),
-            ..drop_client::Settings::default()
-        };
+        let drop_settings = self.drop.settings(checker);
         let flink_settings = flink::Settings {
             timeout: checker.ms("flink.timeout_ms", self.flink.timeout_ms, 10_000),
             submit_timeout: checker.ms("flink.submit_timeout_ms", self.flink.submit_timeout_ms, 60_000),
@@ -243,6 +324,7 @@ impl Written {
         Some(Config {
             listen: self.listen,
             intake,
+            direct,
             drop_wait: checker.ms("drop.wait_ms", self.drop.wait_ms, 45_000),
             poll: checker.ms("flink.poll_ms", self.flink.poll_ms, 200),
             retry_first: checker.ms("retry.first_ms", self.retry.first_ms, 200),
@@ -251,13 +333,21 @@ impl Written {
             drop_settings,
             flink_settings,
             rules,
-            program: Program {
-                jar: jar?,
-                entry_class: self.flink.entry_class,
-                extra_arguments: self.flink.extra_arguments,
-                savepoint_directory: self.flink.savepoint_directory,
-                check_before_stop: self.flink.check_before_stop.unwrap_or(true),
+            program,
+            pool,
+            savepoints_kept: match self.flink.savepoints_kept {
+                Some(0) => 0,
+                other => checker.number("flink.savepoints_kept", other, 5, 1_000),
             },
+            late_submissions_within: checker.ms(
+                "deadlines.late_submissions_ms",
+                self.deadlines.late_submissions_ms,
+                600_000,
+            ),
+            flink_job: self
+                .flink
+                .job_name
+                .unwrap_or_else(|| job.as_ref().map_or("", JobName::as_str).to_owned()),
             job: job?,
             data: data?,
             drop_url: drop_url?,
@@ -299,6 +389,43 @@ impl WrittenDrop {
             },
         }
     }
+
+    fn settings(&self, checker: &mut Checker) -> drop_client::Settings {
+        drop_client::Settings {
+            connect_timeout: checker.ms("drop.connect_timeout_ms", self.connect_timeout_ms, 2_000),
+            timeout: checker.ms("drop.timeout_ms", self.timeout_ms, 10_000),
+            max_document_bytes: checker.number("drop.document_bytes", self.document_bytes, 262_144, 16 << 20),
+            ..drop_client::Settings::default()
+        }
+    }
+}
+
+impl WrittenFlink {
+    /// What is submitted, unless nothing is.
+    fn program(&mut self, can_submit: bool, checker: &mut Checker) -> Option<Program> {
+        if !can_submit {
+            if self.jar.is_some() {
+                checker.problem("flink.in_place_only: there is nothing to submit then; remove flink.jar");
+            }
+            return None;
+        }
+        let remedy = "the jar with the job, also --jar, or set flink.in_place_only";
+        let jar = checker.required("flink.jar", remedy, self.jar.take())?;
+        Some(Program {
+            jar,
+            entry_class: self.entry_class.take(),
+            extra_arguments: std::mem::take(&mut self.extra_arguments),
+            savepoint_directory: self.savepoint_directory.take(),
+            check_before_stop: self.check_before_stop.unwrap_or(true),
+        })
+    }
+}
+
+impl WrittenDirect {
+    fn check(self, checker: &mut Checker) -> Option<Direct> {
+        let data = checker.required("direct.data", "a folder for documents and reports", self.data)?;
+        Some(Direct { listen: self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8460))), data })
+    }
 }
 
 fn rules(
@@ -320,116 +447,11 @@ fn rules(
         breaker_failures: u32::try_from(failures).unwrap_or(u32::MAX),
         breaker_pause: checker.ms("safety.breaker_pause_ms", safety.breaker_pause_ms, 600_000),
         start_fresh_if_lost: flink.start_fresh_if_lost.unwrap_or(false),
-    }
-}
-
-/// Collects what is wrong, so that one look at the message is enough.
-#[derive(Default)]
-struct Checker {
-    problems: Vec<String>,
-}
-
-/// No waiting time is longer than a day: what looks like one is a mistake of units.
-const LONGEST_MS: u64 = 86_400_000;
-
-impl Checker {
-    fn required<T>(&mut self, key: &str, what: &str, value: Option<T>) -> Option<T> {
-        if value.is_none() {
-            self.problems.push(format!("{key} is missing; set it to {what}"));
-        }
-        value
-    }
-
-    fn name(&mut self, text: &str) -> Option<JobName> {
-        text.parse().map_err(|e: job_config::DocumentError| self.problems.push(e.to_string())).ok()
-    }
-
-    fn key(&mut self, text: &str) -> Option<PublicKey> {
-        text.parse().map_err(|e: KeyError| self.problems.push(format!("drop.public_keys: {e}"))).ok()
-    }
-
-    /// The value, or `otherwise` and a problem.
-    fn accept<T>(&mut self, key: &str, value: Result<T, AccessError>, otherwise: T) -> T {
-        value.unwrap_or_else(|e| {
-            self.problems.push(format!("{key}: {}", chain(&e)));
-            otherwise
-        })
-    }
-
-    fn url(&mut self, key: &str, value: Option<&str>) {
-        if let Some(url) = value
-            && !(url.starts_with("http://") || url.starts_with("https://"))
-        {
-            self.problems.push(format!("{key}: {url:?} is not an address; write it as http://host:port"));
-        }
-    }
-
-    fn number(&mut self, key: &str, value: Option<u64>, default: usize, most: u64) -> usize {
-        match value {
-            Some(value) if value == 0 || value > most => {
-                self.problems.push(format!("{key}: {value} is outside 1..={most}"));
-                default
-            }
-            Some(value) => usize::try_from(value).unwrap_or(default),
-            None => default,
-        }
-    }
-
-    fn ms(&mut self, key: &str, value: Option<u64>, default: u64) -> Duration {
-        let value = value.unwrap_or(default);
-        if value == 0 || value > LONGEST_MS {
-            self.problems.push(format!("{key}: {value} is outside 1..={LONGEST_MS}"));
-        }
-        Duration::from_millis(value)
+        can_submit: true,
+        pool: Vec::new(),
+        nodes_within: checker.ms("deadlines.nodes_ms", deadlines.nodes_ms, 120_000),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DEFAULT_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/config-agent.toml");
-
-    /// Goal: the commented file is valid, and the values it shows are those that hold without them.
-    #[test]
-    fn the_commented_file_has_the_defaults() {
-        let shown = Config::load(Some(Path::new(DEFAULT_FILE)), Overrides::default()).unwrap();
-        let text = std::fs::read_to_string(DEFAULT_FILE).unwrap();
-        let required = ["job =", "data =", "url =", "jar ="];
-        let kept = text
-            .lines()
-            .filter(|line| line.starts_with('[') || required.iter().any(|key| line.starts_with(key)));
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("agent.toml");
-        std::fs::write(&path, kept.collect::<Vec<_>>().join("\n")).unwrap();
-        let default = Config::load(Some(&path), Overrides::default()).unwrap();
-        assert_eq!(format!("{shown:?}"), format!("{default:?}"));
-    }
-
-    /// Goal: every mistake is refused with the file, the key and the remedy, all of them at once.
-    #[test]
-    fn mistakes_are_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("agent.toml");
-        let cases: [(&str, &[&str]); 5] = [
-            ("", &["job is missing", "--data", "drop.url", "flink.url", "flink.jar"]),
-            ("speed = 3", &["speed"]),
-            ("[flink]\nspeed = 3", &["speed"]),
-            (
-                "job = \"No Name\"\n[drop]\nurl = \"localhost\"",
-                &["not a job name", "drop.url", "http://host:port"],
-            ),
-            (
-                "[deadlines]\nrunning_ms = 0\n[flink]\npoll_ms = 99999999",
-                &["deadlines.running_ms", "flink.poll_ms"],
-            ),
-        ];
-        for (text, expected) in cases {
-            std::fs::write(&path, text).unwrap();
-            let error = Config::load(Some(&path), Overrides::default()).unwrap_err();
-            let message = format!("{:#}", anyhow::Error::from(error));
-            assert!(message.contains("agent.toml"), "{message}");
-            expected.iter().for_each(|part| assert!(message.contains(part), "{text:?} gave {message:?}"));
-        }
-    }
-}
+mod tests;

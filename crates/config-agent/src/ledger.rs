@@ -6,10 +6,18 @@
 
 use std::collections::VecDeque;
 
-use flink::{JobId, TriggerId};
+use flink::JobId;
 use jiff::Timestamp;
-use job_config::{EntityTag, JobDocument, Report, State};
+use job_config::{EntityTag, JobDocument, Observed, Report};
 use serde::{Deserialize, Serialize};
+
+use crate::phase::Phase;
+
+/// Jobs that were given up are remembered, so that one that comes to life late is recognised; so many of them.
+const ABANDONED_MOST: usize = 8;
+
+/// Savepoints are remembered until they are disposed of; so many of them, in case disposal never succeeds.
+const SAVEPOINTS_MOST: usize = 1_000;
 
 /// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +40,17 @@ pub enum Entry {
         at: Timestamp,
         /// The phase.
         phase: Phase,
+        /// With a final phase: what was seen of the job then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        observed: Option<Observed>,
+    },
+    /// A savepoint that is not needed any more was disposed of, or cannot be.
+    SavepointGone {
+        /// Where it lay.
+        path: String,
+        /// Why it could not be disposed of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
     },
     /// A person has looked at the failures: changes may be begun again.
     FailuresForgiven,
@@ -42,140 +61,6 @@ pub enum Entry {
         /// Of the report.
         sequence: u32,
     },
-}
-
-/// How far a change has come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "phase", rename_all = "kebab-case")]
-pub enum Phase {
-    /// Accepted, nothing asked of Flink yet.
-    Received,
-    /// The stop of this job may have been asked for, under this id.
-    Stopping {
-        /// The job to stop.
-        job: JobId,
-        /// The id of the stop.
-        trigger: TriggerId,
-    },
-    /// The running job may have been asked to take another parallelism.
-    Rescaling {
-        /// The job.
-        job: JobId,
-    },
-    /// Nothing runs, or nothing ran to begin with.
-    Stopped {
-        /// The job that has ended.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        job: Option<JobId>,
-        /// Where its state lies.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        savepoint: Option<String>,
-        /// What is unusual about it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        message: Option<String>,
-    },
-    /// The submission may have been asked for, under this id.
-    Submitting {
-        /// The id of the new job.
-        job: JobId,
-        /// The state to begin from.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        savepoint: Option<String>,
-    },
-    /// All tasks of the new job run; whether they go on doing so is watched for a while.
-    Settling {
-        /// The new job.
-        job: JobId,
-    },
-    /// The new job failed and may have been asked to end.
-    RollingBack {
-        /// The new job.
-        failed: JobId,
-        /// Why it failed.
-        message: String,
-    },
-    /// The job of the document before this one may have been submitted under this id.
-    Restoring {
-        /// The id of that job.
-        job: JobId,
-        /// The state to begin from.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        savepoint: Option<String>,
-        /// Why the new job failed.
-        message: String,
-    },
-    /// All tasks of the job of the document before this one run. Final.
-    RolledBack {
-        /// That job.
-        job: JobId,
-        /// Why the new job failed.
-        message: String,
-    },
-    /// All tasks of the new job run, or ran to their end. Final.
-    Running {
-        /// The new job.
-        job: JobId,
-        /// What is unusual about it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        message: Option<String>,
-    },
-    /// The change was given up. Final.
-    Failed {
-        /// The job that it was about, where there was one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        job: Option<JobId>,
-        /// Why, and what is the case now.
-        message: String,
-    },
-}
-
-impl Phase {
-    /// Whether the change is over.
-    pub fn is_final(&self) -> bool {
-        self.state().is_final()
-    }
-
-    /// The phase as the protocol names it.
-    pub fn state(&self) -> State {
-        match self {
-            Self::Received => State::Received,
-            Self::Stopping { .. } => State::Stopping,
-            Self::Rescaling { .. } => State::Rescaling,
-            Self::Stopped { .. } => State::Stopped,
-            Self::Submitting { .. } | Self::Settling { .. } => State::Submitting,
-            Self::RollingBack { .. } | Self::Restoring { .. } => State::RollingBack,
-            Self::RolledBack { .. } => State::RolledBack,
-            Self::Running { .. } => State::Running,
-            Self::Failed { .. } => State::Failed,
-        }
-    }
-
-    fn job(&self) -> Option<&JobId> {
-        match self {
-            Self::Received => None,
-            Self::Stopped { job, .. } | Self::Failed { job, .. } => job.as_ref(),
-            Self::Stopping { job, .. }
-            | Self::Rescaling { job }
-            | Self::Submitting { job, .. }
-            | Self::Settling { job }
-            | Self::RollingBack { failed: job, .. }
-            | Self::Restoring { job, .. }
-            | Self::RolledBack { job, .. }
-            | Self::Running { job, .. } => Some(job),
-        }
-    }
-
-    fn message(&self) -> Option<&str> {
-        match self {
-            Self::Stopped { message, .. } | Self::Running { message, .. } => message.as_deref(),
-            Self::Failed { message, .. }
-            | Self::RollingBack { message, .. }
-            | Self::Restoring { message, .. }
-            | Self::RolledBack { message, .. } => Some(message),
-            Self::Settling { .. } => Some("all tasks run; watching whether they go on"),
-            Self::Received | Self::Rescaling { .. } | Self::Stopping { .. } | Self::Submitting { .. } => None,
-        }
-    }
 }
 
 /// The last accepted document and how far it has come.
@@ -190,6 +75,12 @@ pub struct Change {
     pub phase: Phase,
     /// When it entered that phase.
     pub since: Timestamp,
+    /// When its document was accepted.
+    #[serde(default)]
+    pub accepted_at: Timestamp,
+    /// How many task managers there were before nodes were started for it; [`None`]: none were started.
+    #[serde(default)]
+    pub nodes_before: Option<u32>,
     /// Where the state lies that the new job, or the restored one, begins from.
     pub savepoint: Option<String>,
     /// Whether anything was asked of Flink that a running job notices.
@@ -215,6 +106,18 @@ pub struct Lineage {
     pub job: Option<JobId>,
     /// The savepoint of a job that was stopped, until a job that began from it runs.
     pub savepoint: Option<String>,
+    /// The state that the job that runs now began from.
+    #[serde(default)]
+    pub began_from: Option<String>,
+    /// Jobs that were submitted, or may have been, and were given up; newest last.
+    #[serde(default)]
+    pub abandoned: VecDeque<JobId>,
+    /// The savepoints that were taken here and not disposed of yet, oldest first.
+    #[serde(default)]
+    pub savepoints: VecDeque<String>,
+    /// Savepoints that could not be disposed of and were not told of yet, with the reason.
+    #[serde(default)]
+    pub not_disposed: Vec<String>,
 }
 
 /// What all entries add up to.
@@ -275,26 +178,31 @@ impl Ledger {
                 let document =
                     JobDocument::parse(document).map_err(|e| Contradiction::Document(e.to_string()))?;
                 let entity_tag = entity_tag.clone();
-                let phase = Phase::Received;
-                self.change = Some(Change {
-                    document,
-                    entity_tag,
-                    phase,
-                    since: *at,
-                    savepoint: None,
-                    disturbed: false,
-                    sequence: 0,
-                });
-                self.report(*at);
+                self.change = Some(Change::new(document, entity_tag, *at));
+                self.report(*at, None, None);
             }
-            Entry::Entered { at, phase } => {
+            Entry::Entered { at, phase, observed } => {
                 let change = self.change.as_mut().ok_or(Contradiction::NoChange)?;
-                change.phase = phase.clone();
-                change.since = *at;
-                change.disturbed |= matches!(phase, Phase::Stopping { .. } | Phase::Submitting { .. });
+                let before = std::mem::replace(&mut change.phase, phase.clone());
+                let lasted = at.duration_since(std::mem::replace(&mut change.since, *at));
+                change.disturbed |= matches!(
+                    phase,
+                    Phase::Stopping { .. } | Phase::Submitting { .. } | Phase::RescalingBack { .. }
+                );
+                if let Phase::StartingNodes { before, .. } = phase {
+                    change.nodes_before = Some(*before);
+                }
+                self.lineage.remember(&before, phase);
+                if let Phase::Stopped { savepoint, .. }
+                | Phase::Submitting { savepoint, .. }
+                | Phase::Restoring { savepoint, .. } = phase
+                {
+                    change.savepoint.clone_from(savepoint);
+                }
                 self.lineage.follow(change);
-                self.report(*at);
+                self.report(*at, u64::try_from(lasted.as_millis()).ok(), observed.clone());
             }
+            Entry::SavepointGone { path, problem } => self.lineage.forget_savepoint(path, problem.as_deref()),
             Entry::FailuresForgiven => self.lineage.failures = 0,
             Entry::Delivered { generation, sequence } => {
                 let delivered = (*generation, *sequence);
@@ -304,24 +212,46 @@ impl Ledger {
         Ok(())
     }
 
-    fn report(&mut self, at: Timestamp) {
+    fn report(&mut self, at: Timestamp, previous_state_ms: Option<u64>, observed: Option<Observed>) {
         let Some(change) = &mut self.change else { return };
         change.sequence += 1;
-        if let Phase::Stopped { savepoint, .. } | Phase::Restoring { savepoint, .. } = &change.phase {
-            change.savepoint.clone_from(savepoint);
+        let generation = change.document.generation();
+        let mut message = change.phase.message().map(std::borrow::Cow::into_owned);
+        if change.sequence == 1 && !self.lineage.not_disposed.is_empty() {
+            message = Some(std::mem::take(&mut self.lineage.not_disposed).join("; "));
         }
         self.outbox.push_back(Report {
-            generation: change.document.generation(),
+            generation,
             sequence: change.sequence,
             at,
             state: change.phase.state(),
             flink_job_id: change.phase.job().map(ToString::to_string),
             savepoint: change.savepoint.clone(),
-            message: change.phase.message().map(str::to_owned),
-            previous_state_ms: None,
-            running_generation: None,
-            observed: None,
+            message,
+            previous_state_ms,
+            running_generation: match &change.phase {
+                Phase::Running { .. } => Some(generation),
+                Phase::RolledBack { .. } => self.lineage.document.as_ref().map(JobDocument::generation),
+                _ => None,
+            },
+            observed,
         });
+    }
+}
+
+impl Change {
+    fn new(document: JobDocument, entity_tag: EntityTag, at: Timestamp) -> Self {
+        Self {
+            document,
+            entity_tag,
+            phase: Phase::Received,
+            since: at,
+            accepted_at: at,
+            nodes_before: None,
+            savepoint: None,
+            disturbed: false,
+            sequence: 0,
+        }
     }
 }
 
@@ -332,20 +262,62 @@ impl Lineage {
             Phase::Stopping { job, .. } | Phase::Submitting { job, .. } | Phase::Restoring { job, .. } => {
                 self.job = Some(job.clone());
             }
-            Phase::Running { .. } => {
+            Phase::Running { job, .. } => {
                 self.document = Some(change.document.clone());
-                self.savepoint = None;
+                self.job = Some(job.clone());
+                self.starts_from(change);
                 self.failures = 0;
             }
             Phase::RolledBack { .. } => {
-                self.savepoint = None;
+                self.starts_from(change);
                 self.count_failure(change);
             }
             Phase::Failed { .. } => self.count_failure(change),
             Phase::Received
+            | Phase::StartingNodes { .. }
+            | Phase::NodesStarted { .. }
+            | Phase::StoppingNodes { .. }
             | Phase::Rescaling { .. }
+            | Phase::RescalingBack { .. }
             | Phase::Settling { .. }
             | Phase::RollingBack { .. } => {}
+        }
+    }
+
+    /// A job runs: its state is its own from now on. A change that did not touch the job has no state to begin from.
+    fn starts_from(&mut self, change: &Change) {
+        self.savepoint = None;
+        if change.savepoint.is_some() {
+            self.began_from.clone_from(&change.savepoint);
+        }
+    }
+
+    /// What a step from one phase to another says beyond the phase itself.
+    fn remember(&mut self, from: &Phase, to: &Phase) {
+        if let (Phase::Stopping { .. }, Phase::Stopped { savepoint: Some(savepoint), .. }) = (from, to) {
+            self.savepoints.push_back(savepoint.clone());
+            let surplus = self.savepoints.len().saturating_sub(SAVEPOINTS_MOST);
+            self.savepoints.drain(..surplus);
+        }
+        let given_up = match (from, to) {
+            (_, Phase::RollingBack { failed, .. }) => Some(failed),
+            (
+                Phase::Submitting { job, .. } | Phase::Settling { job } | Phase::Restoring { job, .. },
+                Phase::Failed { .. },
+            ) => Some(job),
+            _ => None,
+        };
+        if let Some(job) = given_up.filter(|job| !self.abandoned.contains(job)) {
+            self.abandoned.push_back(job.clone());
+            let surplus = self.abandoned.len().saturating_sub(ABANDONED_MOST);
+            self.abandoned.drain(..surplus);
+        }
+    }
+
+    fn forget_savepoint(&mut self, path: &str, problem: Option<&str>) {
+        self.savepoints.retain(|kept| kept != path);
+        if let Some(problem) = problem {
+            self.not_disposed.push(format!("savepoint {path} could not be disposed of: {problem}"));
         }
     }
 

@@ -3,8 +3,9 @@
 //! It waits at the config drop for a document with a newer generation than the last one it accepted, and carries out the change:
 //!
 //! ```text
-//! received -> stopping (trigger id) -> stopped (savepoint) -> submitting (job id) -> running | failed
-//!                                                                           \-> rolling back -> rolled back | failed
+//! received -> [starting nodes] -> stopping (trigger id) -> stopped (savepoint) -> submitting (job id) -> [stopping nodes] -> running
+//!                              \-> rescaling (in place) -> [stopping nodes] -> running
+//! where a change fails: rolling back (or rescaling back) -> [stopping nodes] -> rolled back | failed
 //! ```
 //!
 //! * What to do next is decided by a pure function of the journal and of what Flink shows (`machine`).
@@ -22,21 +23,28 @@ mod cluster;
 mod condition;
 mod config;
 mod health;
+mod idle;
 mod ids;
 mod intake;
 mod ledger;
 mod machine;
+mod observed;
+mod phase;
+mod pool;
 mod reports;
+mod round;
 
 pub use agent::{Agent, AgentError, Outcome};
 pub use args::{Args, start};
-pub use book::{Book, BookError};
+pub use book::{Book, BookError, Halt};
 pub use cluster::Program;
-pub use config::{Config, ConfigError, Overrides};
+pub use config::{Carrier, Config, ConfigError, Direct, Overrides};
 pub use health::pages;
 pub use ids::{restoration_id, stop_id, submission_id};
 pub use intake::{IntakeSettings, Refused};
-pub use ledger::{Change, Contradiction, Entry, Ledger, Lineage, Phase};
+pub use ledger::{Change, Contradiction, Entry, Ledger, Lineage};
 pub use machine::{
-    Attempt, Effect, Ended, Next, Observation, Question, Rules, Submission, next, question, to_run,
+    Attempt, Effect, Ended, Next, Observation, PoolNode, Question, Rules, Submission, next, question, to_run,
 };
+pub use phase::{NodeFailure, Phase};
+pub use pool::{Node, Pool};

@@ -8,6 +8,7 @@
 
 mod begin;
 mod in_place;
+mod nodes;
 mod restore;
 mod start;
 mod stop;
@@ -15,17 +16,19 @@ mod stop;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use flink::{JobId, JobState, SavepointStatus, TriggerId, Vertex, VertexId};
+use flink::{JobId, JobState, SavepointStatus, TaskManager, TriggerId, Vertex, VertexId};
 use jiff::Timestamp;
 use job_config::JobDocument;
 
 use self::begin::begin;
-use self::in_place::rescale;
+use self::in_place::{rescale, rescale_back};
+pub use self::nodes::PoolNode;
 use self::restore::{cancel_failed, restore};
 use self::start::{settle, start};
 use self::stop::Stop;
 use crate::ids::submission_id;
-use crate::ledger::{Change, Lineage, Phase};
+use crate::ledger::{Change, Lineage};
+use crate::phase::Phase;
 
 /// What must be known of Flink before the next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +39,13 @@ pub enum Question {
     Jobs {
         /// The job that was stopped or submitted last.
         last: Option<JobId>,
+        /// Whether it matters which task managers there are.
+        with_nodes: bool,
+    },
+    /// Which task managers there are.
+    Nodes {
+        /// And how this job stands.
+        job: Option<JobId>,
     },
     /// How a stop stands.
     Stop {
@@ -53,6 +63,8 @@ pub enum Question {
     Submission {
         /// The job.
         job: JobId,
+        /// A job that was given up for it, and may come to life all the same.
+        rival: Option<JobId>,
     },
     /// What a failed job left behind.
     Remains {
@@ -72,6 +84,15 @@ pub enum Observation {
         alive: Vec<(JobId, JobState)>,
         /// What became of the last job, if one is known and has ended.
         last: Option<Ended>,
+        /// The registered task managers, if they matter.
+        registered: Vec<TaskManager>,
+    },
+    /// To [`Question::Nodes`].
+    Nodes {
+        /// The registered task managers.
+        registered: Vec<TaskManager>,
+        /// How the job stands.
+        submission: Option<Submission>,
     },
     /// To [`Question::Stop`].
     Stop {
@@ -90,7 +111,12 @@ pub enum Observation {
         vertices: Vec<Vertex>,
     },
     /// To [`Question::Submission`].
-    Submission(Submission),
+    Submission {
+        /// How the job stands.
+        submission: Submission,
+        /// Whether the rival is alive.
+        rival_lives: bool,
+    },
     /// To [`Question::Remains`].
     Remains {
         /// The job; `None` if Flink does not know it.
@@ -154,6 +180,10 @@ pub struct Attempt {
     pub refused: Option<String>,
     /// The last reason why something could not be asked at all.
     pub trouble: Option<String>,
+    /// The nodes that were asked to start, with the reason if their command failed.
+    pub started: BTreeMap<String, Option<String>>,
+    /// The nodes that were asked to stop, with the reason if their command failed.
+    pub stopped: BTreeMap<String, Option<String>>,
 }
 
 /// How long to wait, and what to do where the journal and Flink leave a choice.
@@ -175,6 +205,12 @@ pub struct Rules {
     pub breaker_pause: Duration,
     /// Whether to begin without state if the job that we know is gone, and its state with it.
     pub start_fresh_if_lost: bool,
+    /// Whether there is a program to submit. Without one a running job can only be rescaled in place.
+    pub can_submit: bool,
+    /// The nodes that can be started and stopped, in the order in which they are started.
+    pub pool: Vec<PoolNode>,
+    /// For started nodes to register with their slots, and for stopped ones to go.
+    pub nodes_within: Duration,
 }
 
 /// What the agent asks of Flink. To ask twice is to ask once.
@@ -208,6 +244,16 @@ pub enum Effect {
         /// The state to begin from.
         savepoint: Option<String>,
     },
+    /// Have a node of the pool start its task manager.
+    StartNode {
+        /// The node.
+        node: String,
+    },
+    /// Have a node of the pool stop its task manager.
+    StopNode {
+        /// The node.
+        node: String,
+    },
 }
 
 /// The next step.
@@ -222,14 +268,24 @@ pub enum Next {
 }
 
 /// What must be known before the next step of this change.
-pub fn question(change: &Change, lineage: &Lineage) -> Question {
+pub fn question(change: &Change, lineage: &Lineage, rules: &Rules) -> Question {
     match &change.phase {
-        Phase::Received => Question::Jobs { last: lineage.job.clone() },
+        Phase::Received | Phase::NodesStarted { .. } => Question::Jobs {
+            last: lineage.job.clone(),
+            with_nodes: change.document.task_managers().is_some() && !rules.pool.is_empty(),
+        },
+        Phase::StartingNodes { .. } => Question::Nodes { job: None },
+        Phase::StoppingNodes { end, .. } => Question::Nodes { job: end.job().cloned() },
         Phase::Stopping { job, trigger } => Question::Stop { job: job.clone(), trigger: trigger.clone() },
-        Phase::Submitting { job, .. } | Phase::Settling { job } | Phase::Restoring { job, .. } => {
-            Question::Submission { job: job.clone() }
+        Phase::Submitting { job, .. } | Phase::Settling { job } => {
+            Question::Submission { job: job.clone(), rival: None }
         }
-        Phase::Rescaling { job } => Question::Vertices { job: job.clone() },
+        Phase::Restoring { job, .. } => {
+            Question::Submission { job: job.clone(), rival: lineage.abandoned.back().cloned() }
+        }
+        Phase::Rescaling { job } | Phase::RescalingBack { job, .. } => {
+            Question::Vertices { job: job.clone() }
+        }
         Phase::RollingBack { failed, .. } => Question::Remains { job: failed.clone() },
         Phase::Stopped { .. } | Phase::Running { .. } | Phase::RolledBack { .. } | Phase::Failed { .. } => {
             Question::Nothing
@@ -253,42 +309,84 @@ pub fn next(
     attempt: &Attempt,
     rules: &Rules,
 ) -> Next {
-    match (&change.phase, seen) {
-        (Phase::Received, Observation::Jobs { alive, last }) => {
-            begin(change, lineage, alive, last.as_ref(), attempt, rules)
-        }
-        (Phase::Stopping { job, trigger }, Observation::Stop { operation, job: state, savepoint }) => {
-            let stop = Stop { job, trigger, state: *state, savepoint: savepoint.as_ref() };
-            stop.next(operation.as_ref(), attempt, rules)
-        }
-        (Phase::Stopped { savepoint, .. }, _) => Next::Enter(Phase::Submitting {
-            job: submission_id(&change.document),
-            savepoint: savepoint.clone(),
-        }),
-        (Phase::Submitting { job, savepoint }, Observation::Submission(seen)) => {
-            start(change, lineage, (job, savepoint.as_ref()), seen, attempt, rules)
-        }
-        (Phase::Rescaling { job }, Observation::Vertices { submission, vertices }) => {
-            rescale(change, lineage, job, (submission, vertices), attempt, rules)
-        }
-        (Phase::Settling { job }, Observation::Submission(seen)) => {
-            settle(change, lineage, job, seen, attempt, rules)
-        }
-        (
-            Phase::RollingBack { failed, message },
-            Observation::Remains { job: state, checkpoints, newest_state },
-        ) => {
-            let remains = restore::Remains { state: *state, checkpoints: *checkpoints, newest_state };
-            cancel_failed(change, (failed, message), &remains, attempt, rules)
-        }
-        (Phase::Restoring { job, savepoint, message }, Observation::Submission(seen)) => {
-            restore((job, savepoint.as_ref()), message, seen, attempt, rules)
-        }
-        // The answer to another question: ask the right one.
-        _ => Next::Wait,
+    let now = Now { change, lineage, attempt, rules };
+    match now.step(seen) {
+        Next::Enter(end) if end.is_final() => nodes::conclude(now, end),
+        step => step,
     }
 }
 
+/// Everything that a step may depend on, beside what Flink shows.
+#[derive(Clone, Copy)]
+struct Now<'a> {
+    change: &'a Change,
+    lineage: &'a Lineage,
+    attempt: &'a Attempt,
+    rules: &'a Rules,
+}
+
+impl Now<'_> {
+    fn step(self, seen: &Observation) -> Next {
+        let Self { change, lineage, attempt, rules } = self;
+        match (&change.phase, seen) {
+            (Phase::Received | Phase::NodesStarted { .. }, Observation::Jobs { alive, last, registered }) => {
+                nodes::before(self, registered, alive, begin(self, alive, last.as_ref()))
+            }
+            (Phase::StartingNodes { job, nodes, failed, before }, Observation::Nodes { registered, .. }) => {
+                nodes::starting(self, job.as_ref(), nodes, failed, *before, registered)
+            }
+            (Phase::StoppingNodes { wanted, nodes, end }, Observation::Nodes { registered, submission }) => {
+                nodes::stopping(self, *wanted, nodes.as_deref(), end, registered, submission.as_ref())
+            }
+            (Phase::Stopping { job, trigger }, Observation::Stop { operation, job: state, savepoint }) => {
+                let stop = Stop { job, trigger, state: *state, savepoint: savepoint.as_ref() };
+                stop.next(operation.as_ref(), attempt, rules)
+            }
+            (Phase::Stopped { savepoint, .. }, _) => Next::Enter(Phase::Submitting {
+                job: submission_id(&change.document),
+                savepoint: savepoint.clone(),
+            }),
+            (Phase::Submitting { job, savepoint }, Observation::Submission { submission, .. }) => {
+                start(change, lineage, (job, savepoint.as_ref()), submission, attempt, rules)
+            }
+            (Phase::Rescaling { job }, Observation::Vertices { submission, vertices }) => {
+                rescale(self, job, submission, vertices)
+            }
+            (Phase::RescalingBack { job, message }, Observation::Vertices { submission, vertices }) => {
+                rescale_back(self, job, message, submission, vertices)
+            }
+            (Phase::Settling { job }, Observation::Submission { submission, .. }) => {
+                settle(change, lineage, job, submission, attempt, rules)
+            }
+            (
+                Phase::RollingBack { failed, message },
+                Observation::Remains { job: state, checkpoints, newest_state },
+            ) => {
+                let remains = restore::Remains { state: *state, checkpoints: *checkpoints, newest_state };
+                cancel_failed(change, (failed, message), &remains, attempt, rules)
+            }
+            (
+                Phase::Restoring { job, savepoint, message },
+                Observation::Submission { submission, rival_lives },
+            ) => {
+                let rival = lineage.abandoned.back().filter(|_| *rival_lives);
+                restore((job, savepoint.as_ref()), message, (submission, rival), attempt, rules)
+            }
+            // The answer to another question: ask the right one.
+            _ => Next::Wait,
+        }
+    }
+}
+
+/// The change ends, and nothing runs, or what runs is not known.
 fn fail(job: Option<&JobId>, message: String) -> Next {
     Next::Enter(Phase::Failed { job: job.cloned(), message })
+}
+
+/// The change ends before anything was done to the job, which goes on as it was, if there is one.
+fn leave(job: Option<&JobId>, message: String) -> Next {
+    match job {
+        Some(job) => Next::Enter(Phase::RolledBack { job: job.clone(), message }),
+        None => fail(None, message),
+    }
 }

@@ -10,7 +10,7 @@ use support::{PATIENCE, agent, document, document_of, ended};
 
 fn message_of(phase: &Phase) -> &str {
     match phase {
-        Phase::Failed { message, .. } => message,
+        Phase::Failed { message, .. } | Phase::RolledBack { message, .. } => message,
         other => panic!("{other:?}"),
     }
 }
@@ -23,7 +23,7 @@ async fn a_job_is_brought_up_and_changed() {
     let first = document(1);
     let phase = setup.apply(&first).await;
     assert_eq!(phase, Phase::Running { job: submission_id(&first), message: None });
-    let expected = [State::Received, State::Stopped, State::Submitting, State::Running];
+    let expected = [State::Received, State::Submitting, State::Running];
     assert_eq!(setup.states(1).await, expected);
 
     let second = document(2);
@@ -35,7 +35,7 @@ async fn a_job_is_brought_up_and_changed() {
     assert_eq!(running[0].document, second.text());
     let savepoint = format!("file:///savepoints/{}", submission_id(&first));
     assert_eq!(running[0].from_savepoint.as_ref(), Some(&savepoint));
-    assert!(setup.drop.reports().await.iter().skip(6).all(|r| r.savepoint.as_ref() == Some(&savepoint)));
+    assert!(setup.drop.reports().await.iter().skip(5).all(|r| r.savepoint.as_ref() == Some(&savepoint)));
     assert_eq!(setup.counts(), (1, 2));
     assert_eq!(setup.flink.with(|world| world.uploads), 1);
 }
@@ -98,7 +98,7 @@ async fn an_unfit_document_leaves_the_job_alone() {
     assert!(message.contains("unknown operator") && message.contains("goes on as it was"), "{message}");
     setup.flink.with(|world| world.plan_fails = None);
     let mut missing = setup.config.clone();
-    missing.program.jar = setup.folder.path().join("missing.jar");
+    missing.program.as_mut().unwrap().jar = setup.folder.path().join("missing.jar");
     setup.drop.publish(&document(3)).await;
     let phase = run_until_ended(&agent(&missing).await, 3).await;
     assert!(message_of(&phase).contains("missing.jar"), "{phase:?}");

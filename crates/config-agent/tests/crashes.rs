@@ -112,7 +112,7 @@ fn program(config: &Config, folder: &Path) -> Child {
         config.data,
         config.drop_url,
         config.flink_url,
-        config.program.jar,
+        config.program.as_ref().unwrap().jar,
     );
     std::fs::write(&file, text).unwrap();
     Command::new(env!("CARGO_BIN_EXE_config-agent"))

@@ -65,14 +65,15 @@ async fn everything_else_is_a_restart() {
     assert_eq!(setup.flink.with(|world| world.rescales), 0);
 }
 
-/// Goal: missing slots are told with numbers, the job goes on, and the next generation is applied.
+/// Goal: missing slots are told with numbers, the job goes back to what it had, and the next generation is applied.
 #[tokio::test]
 async fn missing_slots_are_told() {
     let setup = with_first().await;
     setup.flink.with(|world| world.slots = Some(3));
     let phase = setup.apply(&document(2, &[(VERTEX, 5)], 1)).await;
-    let Phase::Failed { message, .. } = &phase else { panic!("{phase:?}") };
+    let Phase::RolledBack { message, .. } = &phase else { panic!("{phase:?}") };
     assert!(message.contains("q7-bid-item: 3 of 5"), "{message}");
+    assert_eq!(widths(&setup), [2]);
     assert!(matches!(setup.apply(&document(3, &[(VERTEX, 3)], 1)).await, Phase::Running { .. }));
     assert_eq!((widths(&setup), setup.counts()), (vec![3], (0, 1)));
 }

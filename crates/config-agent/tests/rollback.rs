@@ -118,7 +118,7 @@ async fn the_circuit_breaker_opens() {
     assert!(matches!(setup.apply(&document(3)).await, Phase::RolledBack { .. }));
     let stops = setup.flink.with(|world| world.stops);
     let phase = setup.apply(&document(4)).await;
-    let Phase::Failed { message, .. } = &phase else { panic!("{phase:?}") };
+    let Phase::RolledBack { message, .. } = &phase else { panic!("{phase:?}") };
     assert!(message.contains("2 changes in a row have failed"), "{message}");
     assert_eq!(setup.flink.with(|world| world.stops), stops);
 

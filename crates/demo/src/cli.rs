@@ -43,7 +43,7 @@ pub fn main_with(arguments: &Arguments) -> ExitCode {
         Err(error) => {
             // Nothing can be done if standard error is closed.
             drop(writeln!(std::io::stderr(), "demo: {error:#}"));
-            ExitCode::FAILURE
+            if error.is::<NotOurs>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -51,9 +51,7 @@ pub fn main_with(arguments: &Arguments) -> ExitCode {
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let screen = Screen::new();
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    std::fs::create_dir_all(&arguments.work).with_context(|| {
-        format!("cannot create {}; choose another folder with --work", arguments.work.display())
-    })?;
+    take(&arguments.work)?;
     let options = StageOptions {
         work_dir: absolute(&arguments.work)?,
         programs_dir: programs_dir()?,
@@ -77,6 +75,28 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
 }
 
+/// In every folder that a demo has made; only such a one is cleared by the next.
+const MARKER: &str = ".rescaler-demo";
+
+/// A folder that is new, empty, or of an earlier demo. Nothing in any other folder is touched.
+fn take(work: &Path) -> anyhow::Result<()> {
+    let cannot = || format!("cannot create {}; choose another folder with --work", work.display());
+    let marker = work.join(MARKER);
+    if !marker.is_file() {
+        std::fs::create_dir_all(work).with_context(cannot)?;
+        let is_empty = work.read_dir().with_context(cannot)?.next().is_none();
+        if !is_empty {
+            return Err(NotOurs(work.to_owned()).into());
+        }
+    }
+    std::fs::write(&marker, "The demo may remove what lies here.\n").with_context(cannot)
+}
+
+/// The work folder has something in it that no demo has put there.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is not empty and not a demo's (there is no {MARKER} in it); name an empty or new folder with --work", .0.display())]
+struct NotOurs(PathBuf);
+
 /// What an earlier demo in the same folder left: its documents and journals are of another Kafka and another Flink.
 fn forget(work_dir: &Path) -> anyhow::Result<()> {
     for folder in ["conf", "logs", "config-drop", "config-agent", "rescaler"].map(|name| work_dir.join(name))
@@ -97,4 +117,25 @@ fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
 fn programs_dir() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("cannot tell where this program lies")?;
     own.parent().map(Path::to_path_buf).context("this program lies in no folder")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: a folder with somebody's files is refused and left as it is; a new one, an empty one and a demo's own are taken.
+    #[test]
+    fn only_a_demos_folder_is_taken() {
+        let parent = tempfile::tempdir().unwrap();
+        let work = parent.path().join("new/work");
+        take(&work).unwrap();
+        std::fs::create_dir(work.join("logs")).unwrap();
+        take(&work).unwrap();
+        forget(&work).unwrap();
+        assert!(!work.join("logs").exists());
+        let precious = parent.path().join("precious");
+        std::fs::create_dir_all(precious.join("conf")).unwrap();
+        assert!(take(&precious).unwrap_err().is::<NotOurs>());
+        assert!(precious.join("conf").exists() && !precious.join(MARKER).exists());
+    }
 }

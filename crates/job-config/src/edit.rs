@@ -27,15 +27,28 @@ pub struct Change {
 }
 
 impl JobDocument {
+    /// The same document under another generation, so that it can have a successor that follows the newest one.
+    ///
+    /// # Errors
+    /// There is no such generation.
+    pub fn renumbered(&self, generation: u64) -> Result<Self, DocumentError> {
+        let mut text = self.editable()?;
+        let number = i64::try_from(generation)
+            .map_err(|_| DocumentError::value("generation", "no larger generation exists"))?;
+        replace(text.as_table_mut(), "generation", value(number));
+        Self::parse(&text.to_string())
+    }
+
+    fn editable(&self) -> Result<DocumentMut, DocumentError> {
+        self.text().parse().map_err(|e: toml_edit::TomlError| DocumentError::value("document", e.to_string()))
+    }
+
     /// The next generation of this document.
     ///
     /// # Errors
     /// The change would make an invalid document (for example a parallelism above the maximum).
     pub fn successor(&self, change: &Change) -> Result<Self, DocumentError> {
-        let mut text: DocumentMut = self
-            .text()
-            .parse()
-            .map_err(|e: toml_edit::TomlError| DocumentError::value("document", e.to_string()))?;
+        let mut text = self.editable()?;
         let generation = i64::try_from(self.generation() + 1)
             .map_err(|_| DocumentError::value("generation", "no larger generation exists"))?;
         replace(text.as_table_mut(), "generation", value(generation));
@@ -159,6 +172,15 @@ mod tests {
         assert_eq!((first.task_managers(), second.task_managers()), (None, Some(4)));
         assert!(second.is_expired("2026-02-03T05:05:06Z".parse().unwrap()));
         assert!(!second.is_expired("2026-02-03T05:05:05Z".parse().unwrap()));
+    }
+
+    /// Goal: another generation of the same document differs in nothing else.
+    #[test]
+    fn only_the_generation_is_renumbered() {
+        let first = JobDocument::parse(EXAMPLE).unwrap();
+        let seventh = first.renumbered(7).unwrap();
+        assert_eq!(seventh.text(), EXAMPLE.replacen("generation = 1 ", "generation = 7 ", 1));
+        assert_eq!(seventh.generation(), 7);
     }
 
     /// Goal: a change that would break the document is an error, not a broken document.

@@ -8,6 +8,7 @@
 //! testbed status --output json              # kafka_bootstrap, flink_url, pids
 //! testbed topic create bidEvents --partitions 4
 //! testbed logs tm-1 --follow
+//! testbed add-task-manager tm-3             # and stop-task-manager; asked twice is asked once
 //! testbed down
 //! ```
 //!
@@ -68,6 +69,7 @@ pub mod process;
 mod progress;
 mod prometheus;
 mod python;
+pub mod requests;
 mod service;
 mod start;
 pub mod state;

@@ -114,12 +114,21 @@ pub async fn run(
     ready(&testbed);
     tokio::select! {
         () = report_ends(&testbed) => {}
+        () = serve_requests(&testbed) => {}
         () = signals.any() => {}
     }
     progress("ending all services");
     testbed.stop().await?;
     progress("all services have ended");
     Ok(())
+}
+
+/// Takes requests of other processes; never returns.
+async fn serve_requests(testbed: &Testbed) {
+    if let Err(error) = testbed.serve_requests().await {
+        tracing::error!(%error, "no task managers can be added or stopped by command");
+    }
+    std::future::pending().await
 }
 
 /// Tells of every service that ends; never returns.

@@ -1,10 +1,12 @@
 //! One running testbed: its addresses, its task managers, and its orderly end. How it starts is in `start.rs`.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::time::sleep;
 
 use crate::config::Config;
 use crate::flink::Flink;
@@ -14,10 +16,14 @@ use crate::identity::ProcessIdentity;
 use crate::kafka::Kafka;
 use crate::process::{Launcher, Process};
 use crate::progress::Progress;
+use crate::requests;
 use crate::service::ServiceError;
 use crate::start::{self, Ports, StartError, Started, Starter, Stores};
 use crate::state::{Phase, Service, State, StateError};
 use crate::topics::{self, TopicError};
+
+/// Time between two looks at a task manager that another request is starting.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Something was asked of a running testbed that it could not do.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +34,11 @@ pub enum TestbedError {
     /// The service has ended.
     #[error("{0} has ended")]
     Ended(String),
+    /// A task manager cannot have this id.
+    #[error(
+        "{0:?} is no id for a task manager; use lower-case letters, digits and '-', at most 32, and no other service's name"
+    )]
+    BadId(String),
     /// A new task manager did not become ready.
     #[error(transparent)]
     Service(#[from] ServiceError),
@@ -62,6 +73,8 @@ pub struct Testbed {
 
 #[derive(Debug)]
 struct TaskManagers {
+    /// Ids that are being started by name.
+    starting: BTreeSet<String>,
     /// In the order of their start; ended ones stay until they are stopped or killed by name, so that their end is seen.
     running: Vec<Process>,
     last_number: u32,
@@ -102,6 +115,7 @@ impl Testbed {
             hdfs,
             stores,
             task_managers: Mutex::new(TaskManagers {
+                starting: BTreeSet::new(),
                 running,
                 last_number: config.flink.task_managers,
                 hdfs: hdfs_processes.unwrap_or_default(),
@@ -223,6 +237,70 @@ impl Testbed {
         task_managers.running.push(process);
         self.write_state(&mut task_managers)?;
         Ok(id)
+    }
+
+    /// Sees to it that the task manager with this id runs and has registered. Says whether it had to be started: asked twice,
+    /// also at the same time, it is one task manager.
+    ///
+    /// # Errors
+    /// [`TestbedError::BadId`], [`TestbedError::Service`] or [`TestbedError::State`].
+    pub async fn ensure_task_manager(&self, id: &str) -> Result<bool, TestbedError> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let is_taken = self.fixed_services().iter().any(|process| process.name() == id);
+        if id.is_empty() || id.len() > 32 || !id.chars().all(allowed) || is_taken {
+            return Err(TestbedError::BadId(id.to_owned()));
+        }
+        while !self.claim_start(id).await {
+            if self.task_managers().await.iter().any(|running| running == id) {
+                return Ok(false);
+            }
+            // Another request is starting it.
+            sleep(LOOK_INTERVAL).await;
+        }
+        let added = self.flink.add_task_manager(id).await;
+        let mut task_managers = self.task_managers.lock().await;
+        task_managers.starting.remove(id);
+        task_managers.running.push(added?);
+        self.write_state(&mut task_managers)?;
+        Ok(true)
+    }
+
+    /// Whether it is the caller's turn to start it: it neither runs nor is being started.
+    async fn claim_start(&self, id: &str) -> bool {
+        let mut task_managers = self.task_managers.lock().await;
+        let runs = |process: &Process| process.name() == id && process.status().is_none();
+        if task_managers.running.iter().any(runs) || !task_managers.starting.insert(id.to_owned()) {
+            return false;
+        }
+        // One that has ended gives way.
+        task_managers.running.retain(|process| process.name() != id);
+        let number = id.strip_prefix("tm-").and_then(|number| number.parse().ok()).unwrap_or(0);
+        task_managers.last_number = task_managers.last_number.max(number);
+        true
+    }
+
+    /// Sees to it that the task manager with this id does not run. Says whether it had to be stopped.
+    ///
+    /// # Errors
+    /// [`TestbedError::Scratch`] or [`TestbedError::State`].
+    pub async fn retire_task_manager(&self, id: &str) -> Result<bool, TestbedError> {
+        while self.task_managers.lock().await.starting.contains(id) {
+            sleep(LOOK_INTERVAL).await;
+        }
+        match self.stop_task_manager(id).await {
+            Ok(()) => Ok(true),
+            Err(TestbedError::UnknownService(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes requests of other processes (`testbed add-task-manager` and `testbed stop-task-manager`) until the future is dropped;
+    /// see [`crate::requests`]. A testbed that was started by `testbed up` does so by itself.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub async fn serve_requests(&self) -> io::Result<()> {
+        requests::serve(self).await
     }
 
     /// Ends a task manager politely and waits until it is gone.

@@ -17,6 +17,7 @@ use serde_json::Value;
 use testbed::control::{self, Down};
 use testbed::identity::ProcessIdentity;
 use testbed::process::{Launcher, Program};
+use testbed::requests::{Answer, Request, ask};
 use testbed::state::State;
 use testbed::{Settings, Testbed, TestbedError, TopicError};
 use tokio::time::{sleep, timeout};
@@ -83,6 +84,7 @@ async fn a_testbed_serves_grows_shrinks_and_ends() {
     testbed.kill_task_manager("tm-1").await.unwrap();
     assert_eq!(testbed.task_managers().await, ["tm-2"]);
     assert!(matches!(testbed.kill_task_manager("tm-1").await, Err(TestbedError::UnknownService(_))));
+    come_and_go_by_name(&testbed).await;
 
     testbed.pause("jobmanager").await.unwrap();
     assert!(get(&url, "/overview").is_err(), "a paused JobManager does not answer");
@@ -96,6 +98,28 @@ async fn a_testbed_serves_grows_shrinks_and_ends() {
     testbed.stop().await.unwrap();
     assert!(pids.iter().all(|pid| !pid.is_alive()));
     assert_eq!(control::down(&work_dir, SOON).await.unwrap(), Down::NotUp);
+}
+
+/// A name given twice at once, from outside, is one task manager; stopped twice it is gone.
+async fn come_and_go_by_name(testbed: &Testbed) {
+    let add = Request::AddTaskManager { id: Some("tm-7".to_owned()), wait: true };
+    let stop = Request::StopTaskManager { id: "tm-7".to_owned() };
+    let asked = async {
+        let ask = async |request: &Request| ask(testbed.work_dir(), request, START).await.unwrap();
+        let (first, second) = tokio::join!(ask(&add), ask(&add));
+        let id = "tm-7".to_owned();
+        let both = [Answer::Started(id.clone()), Answer::Runs(id.clone())];
+        assert!(both.contains(&first) && both.contains(&second) && first != second);
+        assert_eq!(testbed.task_managers().await, ["tm-2", "tm-7"]);
+        assert_eq!(ask(&stop).await, Answer::Stopped(id.clone()));
+        assert_eq!(ask(&stop).await, Answer::StoppedAlready(id));
+        let bad = Request::AddTaskManager { id: Some("../tm".to_owned()), wait: true };
+        assert!(matches!(ask(&bad).await, Answer::Failed(_)));
+    };
+    tokio::select! {
+        served = testbed.serve_requests() => panic!("{served:?}"),
+        () = asked => {}
+    }
 }
 
 /// Ends whatever the state file names, even if the test fails.

@@ -26,10 +26,14 @@ const EDGES: [(&str, &[&str]); 22] = [
     // Programs. None uses another's crate …
     ("event-producer", &["events", "generator", "version"]),
     ("config-drop", &["http-server", "job-config", "journal", "secrets", "version"]),
-    ("config-agent", &["drop-client", "flink", "job-config", "journal", "version"]),
+    // … but where a placement has one process carry another's work, by the library that the other's thin `main` calls too:
+    // the agent may be its own drop (`direct`), the rescaler may carry both (`in-process`). They still speak the protocol.
+    ("config-agent", &["config-drop", "drop-client", "flink", "job-config", "journal", "version"]),
     (
         "rescaler",
         &[
+            "config-agent",
+            "config-drop",
             "drop-client",
             "flink",
             "http-server",
@@ -43,7 +47,7 @@ const EDGES: [(&str, &[&str]); 22] = [
         ],
     ),
     ("state-probe", &["flink", "version"]),
-    // … but the testbed is also a library, on which the demo and the end-to-end tests stand.
+    // … and the testbed is also a library, on which the demo and the end-to-end tests stand.
     ("testbed", &["flink", "version"]),
     ("demo", &["drop-client", "flink", "job-config", "scaling", "telemetry", "testbed", "version"]),
     // The pages are made from the command lines of all programs.

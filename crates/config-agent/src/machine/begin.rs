@@ -2,33 +2,29 @@
 
 use flink::{JobId, JobState};
 
-use super::{Attempt, Effect, Ended, Next, Rules, fail, in_place};
+use super::{Attempt, Effect, Ended, Next, Now, Rules, fail, in_place, leave};
 use crate::ids::{stop_id, submission_id};
-use crate::ledger::{Change, Lineage, Phase};
+use crate::ledger::Lineage;
+use crate::phase::Phase;
 
-pub(super) fn begin(
-    change: &Change,
-    lineage: &Lineage,
-    alive: &[(JobId, JobState)],
-    last: Option<&Ended>,
-    attempt: &Attempt,
-    rules: &Rules,
-) -> Next {
+pub(super) fn begin(now: Now<'_>, alive: &[(JobId, JobState)], last: Option<&Ended>) -> Next {
+    let Now { change, lineage, attempt, rules } = now;
+    let is_abandoned = |(job, _): &&(JobId, JobState)| lineage.abandoned.contains(job);
     let ours = submission_id(&change.document);
-    let is_ours = matches!(alive, [(job, _)] if *job == ours);
-    if let Some(expires_at) = change.document.expires_at()
-        && change.document.is_expired(attempt.now)
-        && !is_ours
-    {
-        return fail(None, format!("the document expired at {expires_at}, before anything was done for it"));
+    let (rivals, known): (Vec<_>, Vec<_>) = alive.iter().partition(is_abandoned);
+    if let (Some((rival, _)), Some(_)) = (rivals.first(), known.first()) {
+        // It was submitted, given up, and came to life when the job before it ran again.
+        return Next::Act(Effect::Cancel { job: rival.clone() });
     }
-    if let Some(message) = breaker(lineage, attempt, rules)
+    let is_ours = matches!(alive, [(job, _)] if *job == ours);
+    let running = alive.first().map(|(job, _)| job);
+    if let Some(message) = expiry(now).or_else(|| breaker(lineage, attempt, rules))
         && !is_ours
     {
-        return fail(None, message);
+        return leave(running, message);
     }
     let [(job, state), others @ ..] = alive else {
-        return begin_without_job(lineage, last, attempt, rules);
+        return begin_without_job(lineage, last, attempt, rules, ours);
     };
     if !others.is_empty() {
         let ids: Vec<&str> = alive.iter().map(|(id, _)| id.as_str()).collect();
@@ -39,29 +35,56 @@ pub(super) fn begin(
         // Submitted by a run of the agent whose journal is gone.
         return Next::Enter(Phase::Submitting { job: ours, savepoint: None });
     }
+    begin_with_job(now, job, *state)
+}
+
+fn begin_with_job(now: Now<'_>, job: &JobId, state: JobState) -> Next {
+    let Now { change, attempt, rules, .. } = now;
     if let Some(refused) = &attempt.refused {
-        return fail(
-            Some(job),
-            format!("Flink does not take the document: {refused}; job {job} goes on as it was"),
-        );
+        let message = format!("Flink does not take the document: {refused}; job {job} goes on as it was");
+        return leave(Some(job), message);
     }
-    if !attempt.checked {
+    let in_place = in_place::is_possible(now, job);
+    if !rules.can_submit && !in_place {
+        let message = "the job can only be rescaled in place: there is no jar to submit (flink.jar), and the document \
+                       does not have restart_mode = \"in-place\"";
+        return leave(Some(job), format!("{message}; job {job} goes on as it was"));
+    }
+    if rules.can_submit && !attempt.checked {
         return Next::Act(Effect::Check);
     }
-    if *state == JobState::Running && in_place::is_possible(change, lineage, job) {
+    if state == JobState::Running && in_place {
         return Next::Enter(Phase::Rescaling { job: job.clone() });
     }
-    if *state == JobState::Running {
+    if state == JobState::Running {
         return Next::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) });
     }
     if attempt.waited < rules.stoppable_within {
         return Next::Wait;
     }
     let within = rules.stoppable_within;
-    fail(Some(job), format!("job {job} is {state:?} and did not run within {within:?}; it was not stopped"))
+    leave(Some(job), format!("job {job} is {state:?} and did not run within {within:?}; it was not touched"))
 }
 
-fn begin_without_job(lineage: &Lineage, last: Option<&Ended>, attempt: &Attempt, rules: &Rules) -> Next {
+/// Why nobody may begin to apply the document any more.
+fn expiry(now: Now<'_>) -> Option<String> {
+    // Nodes may have been started for it: then it was begun in time.
+    let is_begun = !matches!(now.change.phase, Phase::Received);
+    let expires_at = now.change.document.expires_at()?;
+    let expired = now.change.document.is_expired(now.attempt.now) && !is_begun;
+    expired.then(|| format!("the document expired at {expires_at}, before anything was done for it"))
+}
+
+fn begin_without_job(
+    lineage: &Lineage,
+    last: Option<&Ended>,
+    attempt: &Attempt,
+    rules: &Rules,
+    ours: JobId,
+) -> Next {
+    if !rules.can_submit {
+        return fail(None, "no job of this name runs, and there is no jar to submit (flink.jar)".to_owned());
+    }
     if let Some(refused) = &attempt.refused {
         return fail(None, format!("Flink does not take the document: {refused}; no job of this name runs"));
     }
@@ -72,7 +95,7 @@ fn begin_without_job(lineage: &Lineage, last: Option<&Ended>, attempt: &Attempt,
         Next::Enter(Phase::Stopped { job: lineage.job.clone(), savepoint, message })
     };
     let Some(job) = &lineage.job else {
-        return stopped(None, None);
+        return Next::Enter(Phase::Submitting { job: ours, savepoint: None });
     };
     let (how, newest_state) = match last {
         None | Some(Ended::Forgotten) => ("is unknown to Flink".to_owned(), None),

@@ -9,45 +9,44 @@ use flink::{JobId, Vertex, VertexId};
 use job_config::{JobDocument, RestartMode};
 
 use super::start::roll_back_or_fail;
-use super::{Attempt, Effect, Next, Rules, Submission, fail};
+use super::{Effect, Next, Now, Submission, leave};
 use crate::ids::stop_id;
-use crate::ledger::{Change, Lineage, Phase};
+use crate::phase::Phase;
 
-/// Whether the change can be brought about in the job that runs: it is the one we know, and nothing else changes.
-pub(super) fn is_possible(change: &Change, lineage: &Lineage, running: &JobId) -> bool {
+/// Whether the change can be brought about in the job that runs: it is the one we know, and nothing else changes. Where
+/// there is nothing to submit, any job will do whose operators the document names.
+pub(super) fn is_possible(now: Now<'_>, running: &JobId) -> bool {
+    let Now { change, lineage, rules, .. } = now;
     let differs_only = |before: &JobDocument| change.document.differs_only_in_parallelism(before);
-    change.document.restart_mode() == RestartMode::InPlace
-        && lineage.job.as_ref() == Some(running)
-        && lineage.document.as_ref().is_some_and(differs_only)
+    let is_known =
+        lineage.job.as_ref() == Some(running) && lineage.document.as_ref().is_some_and(differs_only);
+    change.document.restart_mode() == RestartMode::InPlace && (is_known || !rules.can_submit)
 }
 
 /// The next step towards the new parallelism.
-pub(super) fn rescale(
-    change: &Change,
-    lineage: &Lineage,
-    job: &JobId,
-    (submission, vertices): (&Submission, &[Vertex]),
-    attempt: &Attempt,
-    rules: &Rules,
-) -> Next {
-    let wanted = wanted(&change.document, vertices);
-    match submission {
-        Submission::Unknown | Submission::Ended { .. } => {
-            let reason = format!("job {job} did not survive its rescale: {submission:?}");
-            return roll_back_or_fail(change, lineage, job, reason, rules);
-        }
-        Submission::Starting { .. } | Submission::Running => {}
+pub(super) fn rescale(now: Now<'_>, job: &JobId, submission: &Submission, vertices: &[Vertex]) -> Next {
+    let Now { change, lineage, attempt, rules } = now;
+    if let Submission::Unknown | Submission::Ended { .. } = submission {
+        let reason = format!("job {job} did not survive its rescale: {submission:?}");
+        return roll_back_or_fail(change, lineage, job, reason, rules);
     }
-    if is_inside_a_vertex(change, lineage, vertices) {
+    if let Some(operator) = without_vertex(now, vertices) {
         // Operators that run in one task are as wide as its first one. Only a new graph can take them apart.
-        return Next::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) });
+        return match rules.can_submit {
+            true => Next::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) }),
+            false => leave(
+                Some(job),
+                format!("job {job} has no vertex that begins with operator {operator}; it goes on as it was"),
+            ),
+        };
     }
     if let Some(refused) = &attempt.refused {
-        return fail(
+        return leave(
             Some(job),
             format!("Flink refused to rescale job {job}, which goes on as it was: {refused}"),
         );
     }
+    let wanted = wanted(&change.document, vertices);
     if !attempt.asked && !wanted.is_empty() {
         return Next::Act(Effect::Rescale { job: job.clone(), parallelism: wanted });
     }
@@ -60,29 +59,63 @@ pub(super) fn rescale(
     }
     let within = rules.running_within;
     let what = if missing.is_empty() { "not all tasks run".to_owned() } else { missing.join(", ") };
-    let message = format!(
-        "job {job} was not rescaled within {within:?} ({what}); slots may be missing; it goes on with what it has, and \
-         Flink widens it when slots come"
-    );
-    fail(Some(job), message)
+    let message = format!("job {job} was not rescaled within {within:?} ({what}); slots may be missing");
+    Next::Enter(Phase::RescalingBack { job: job.clone(), message })
+}
+
+/// The next step back to the parallelism before. What it was is in the document before; for vertices that have no
+/// entry there nothing was changed.
+pub(super) fn rescale_back(
+    now: Now<'_>,
+    job: &JobId,
+    message: &str,
+    submission: &Submission,
+    vertices: &[Vertex],
+) -> Next {
+    let Now { change, lineage, attempt, rules } = now;
+    let back = |more: &str| leave(Some(job), format!("{message}; {more}"));
+    if let Submission::Unknown | Submission::Ended { .. } = submission {
+        return roll_back_or_fail(change, lineage, job, format!("{message}; then it ended"), rules);
+    }
+    let Some(before) = &lineage.document else {
+        return back("it goes on with what it has, because the parallelism before is not known");
+    };
+    let wanted = wanted(before, vertices);
+    if attempt.refused.is_none() && !attempt.asked && !wanted.is_empty() {
+        return Next::Act(Effect::Rescale { job: job.clone(), parallelism: wanted });
+    }
+    let missing = missing(vertices, &wanted);
+    if *submission == Submission::Running && missing.is_empty() {
+        return back("it has the parallelism before");
+    }
+    if attempt.refused.is_none() && attempt.waited < rules.running_within {
+        return Next::Wait;
+    }
+    back(&format!("the parallelism before is asked for, but not reached yet ({})", missing.join(", ")))
 }
 
 /// The parallelism of every vertex, as the document says and the vertex allows.
 fn wanted(document: &JobDocument, vertices: &[Vertex]) -> BTreeMap<VertexId, u32> {
     let of = |vertex: &Vertex| {
         // A vertex without an entry keeps what it has: what the document's default means for it, its program decided.
-        let own = document.parallelism().operators.get(vertex.head_operator());
+        // Operators without a uid of their own are named by the id of their vertex.
+        let operators = &document.parallelism().operators;
+        let own = operators.get(vertex.id.as_str()).or_else(|| operators.get(vertex.head_operator()));
         own.copied().unwrap_or(vertex.parallelism).min(vertex.max_parallelism).max(1)
     };
     vertices.iter().map(|vertex| (vertex.id.clone(), of(vertex))).collect()
 }
 
-/// Whether an operator whose parallelism changes is not the first one of its vertex.
-fn is_inside_a_vertex(change: &Change, lineage: &Lineage, vertices: &[Vertex]) -> bool {
-    let Some(before) = &lineage.document else { return false };
-    let after = change.document.parallelism();
-    let mut changed = after.operators.iter().filter(|(uid, p)| before.parallelism().of(uid) != **p);
-    changed.any(|(uid, _)| !vertices.iter().any(|vertex| vertex.head_operator() == uid))
+/// An operator whose parallelism changes and that is not the first one of any vertex.
+fn without_vertex<'a>(now: Now<'a>, vertices: &[Vertex]) -> Option<&'a String> {
+    let after = &now.change.document.parallelism().operators;
+    let changes = |uid: &String, p: u32| {
+        now.lineage.document.as_ref().is_none_or(|before| before.parallelism().of(uid) != p)
+    };
+    let has_vertex = |uid: &String| {
+        vertices.iter().any(|vertex| vertex.head_operator() == uid || vertex.id.as_str() == uid)
+    };
+    after.iter().find(|(uid, p)| changes(uid, **p) && !has_vertex(uid)).map(|(uid, _)| uid)
 }
 
 /// The vertices that are not as wide as they should be, for people.

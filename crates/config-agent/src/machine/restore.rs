@@ -8,7 +8,8 @@ use flink::{JobId, JobState};
 use super::start::{Verdict, judge};
 use super::{Attempt, Effect, Next, Rules, Submission, fail};
 use crate::ids::restoration_id;
-use crate::ledger::{Change, Phase};
+use crate::ledger::Change;
+use crate::phase::Phase;
 
 /// What a failed job left behind.
 pub(super) struct Remains<'a> {
@@ -57,13 +58,23 @@ fn state_to_restore(change: &Change, message: &str, remains: &Remains<'_>) -> (O
 }
 
 /// The submission of the document that ran before.
+///
+/// The failed job may come to life only now: a submission that was not answered in time is not one that never happens.
 pub(super) fn restore(
     (job, savepoint): (&JobId, Option<&String>),
     message: &str,
-    seen: &Submission,
+    (seen, rival): (&Submission, Option<&JobId>),
     attempt: &Attempt,
     rules: &Rules,
 ) -> Next {
+    match (seen, rival) {
+        // It may have written since: what is to be restored is decided anew, once it has ended.
+        (Submission::Unknown, Some(rival)) => {
+            return Next::Enter(Phase::RollingBack { failed: rival.clone(), message: message.to_owned() });
+        }
+        (_, Some(rival)) => return Next::Act(Effect::Cancel { job: rival.clone() }),
+        (_, None) => {}
+    }
     match judge((job, savepoint), seen, attempt, rules) {
         Verdict::Open(next) => next,
         Verdict::Runs | Verdict::Finished => {

@@ -3,7 +3,8 @@
 use flink::{JobId, JobState};
 
 use super::{Attempt, Effect, Next, Rules, Submission, fail};
-use crate::ledger::{Change, Lineage, Phase};
+use crate::ledger::{Change, Lineage};
+use crate::phase::Phase;
 
 /// What a submitted job comes to.
 pub(super) enum Verdict {
@@ -113,7 +114,7 @@ pub(super) fn roll_back_or_fail(
     rules: &Rules,
 ) -> Next {
     let has_before = lineage.document.as_ref().is_some_and(|before| *before != change.document);
-    match rules.roll_back && has_before {
+    match rules.roll_back && has_before && rules.can_submit {
         true => Next::Enter(Phase::RollingBack { failed: job.clone(), message: reason }),
         false => fail(Some(job), reason),
     }

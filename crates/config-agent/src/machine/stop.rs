@@ -2,8 +2,8 @@
 
 use flink::{JobId, JobState, SavepointStatus, TriggerId};
 
-use super::{Attempt, Effect, Next, Rules, fail};
-use crate::ledger::Phase;
+use super::{Attempt, Effect, Next, Rules, fail, leave};
+use crate::phase::Phase;
 
 /// A stop that was journalled, and what Flink shows of its job.
 pub(super) struct Stop<'a> {
@@ -20,7 +20,7 @@ impl Stop<'_> {
             Some(SavepointStatus::Completed { location }) if has_ended => self.stopped(location.clone()),
             Some(SavepointStatus::Failed { cause }) if !has_ended => {
                 let job = self.job;
-                fail(Some(job), format!("job {job} could not be stopped and goes on as it was: {cause}"))
+                leave(Some(job), format!("job {job} could not be stopped and goes on as it was: {cause}"))
             }
             Some(SavepointStatus::Failed { .. }) | None if has_ended => self.after_the_end(),
             None => self.ask(attempt),
@@ -58,7 +58,7 @@ impl Stop<'_> {
         match &attempt.refused {
             Some(refused) => {
                 let job = self.job;
-                fail(
+                leave(
                     Some(job),
                     format!("Flink refused to stop job {job}, which goes on as it was: {refused}"),
                 )

@@ -8,7 +8,7 @@ pub mod setup;
 use std::path::Path;
 use std::time::Duration;
 
-use config_agent::{Agent, Book, Config, Program, Rules};
+use config_agent::{Agent, Book, Config, Pool, Program, Rules};
 use job_config::JobDocument;
 
 pub const JOB: &str = "nexmark";
@@ -37,6 +37,7 @@ pub fn config(folder: &Path, drop_url: &str, flink_url: &str) -> Config {
         job: JOB.parse().unwrap(),
         data: folder.join("journal"),
         listen: None,
+        direct: None,
         drop_url: drop_url.to_owned(),
         intake: config_agent::IntakeSettings::default(),
         drop_wait: Duration::from_secs(20),
@@ -48,13 +49,17 @@ pub fn config(folder: &Path, drop_url: &str, flink_url: &str) -> Config {
             submit_timeout: ms(2_000),
             ..flink::Settings::default()
         },
-        program: Program {
+        flink_job: JOB.to_owned(),
+        program: Some(Program {
             jar,
             entry_class: None,
             extra_arguments: vec!["--bounded".to_owned()],
             savepoint_directory: None,
             check_before_stop: true,
-        },
+        }),
+        pool: Pool::default(),
+        savepoints_kept: 0,
+        late_submissions_within: Duration::from_secs(30),
         poll: ms(1),
         rules: Rules {
             stoppable_within: ms(300),
@@ -65,6 +70,9 @@ pub fn config(folder: &Path, drop_url: &str, flink_url: &str) -> Config {
             breaker_failures: 100,
             breaker_pause: Duration::from_secs(600),
             start_fresh_if_lost: false,
+            can_submit: true,
+            pool: Vec::new(),
+            nodes_within: ms(2_000),
         },
         retry_first: ms(1),
         retry_longest: ms(20),

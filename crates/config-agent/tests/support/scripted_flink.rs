@@ -6,12 +6,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use futures_util::StreamExt as _;
 use job_config::JobDocument;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -31,6 +33,31 @@ pub enum Fault {
     LostAnswer,
     /// Error 500, nothing happens.
     Error500,
+    /// It has its effect, half of the answer arrives.
+    Truncated,
+    /// It has its effect, the answer is a web page with status 200.
+    Html,
+    /// It has its effect, the answer is larger than anybody reads.
+    Oversized,
+    /// It has its effect, the answer comes so slowly that nobody waits for its end.
+    SlowDrip,
+}
+
+impl Fault {
+    pub const ALL: [Self; 7] = [
+        Self::LostRequest,
+        Self::LostAnswer,
+        Self::Error500,
+        Self::Truncated,
+        Self::Html,
+        Self::Oversized,
+        Self::SlowDrip,
+    ];
+
+    /// Whether the request has its effect.
+    fn has_effect(self) -> bool {
+        !matches!(self, Self::LostRequest | Self::Error500)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -77,6 +104,17 @@ pub struct World {
     pub first_request: Option<std::time::Instant>,
     /// The request (counted from 1) that a fault befalls.
     pub fault: Option<(u32, Fault)>,
+    /// More of them.
+    pub faults: Vec<(u32, Fault)>,
+    /// Submissions are taken only when the test says so, and not answered: the generations whose are.
+    pub holds_submissions_of: Option<u64>,
+    held: Vec<(String, Value)>,
+    /// A file in it is a task manager with 4 slots.
+    pub nodes: Option<std::path::PathBuf>,
+    /// Savepoints that were disposed of.
+    pub disposed: Vec<String>,
+    /// The reason for which disposal fails.
+    pub disposal_fails: Option<String>,
     /// The reason for which the next stop fails.
     pub stop_fails: Option<String>,
     /// The reason for which documents are refused on trial.
@@ -157,25 +195,58 @@ async fn answer(State(service): State<Service>, method: Method, uri: Uri, body: 
         world.requests += 1;
         world.first_request.get_or_insert_with(std::time::Instant::now);
         let number = world.requests;
-        world.fault.take_if(|(at, _)| *at == number).map(|(_, fault)| fault)
+        let planned = world.faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
+        world.fault.take_if(|(at, _)| *at == number).map(|(_, fault)| fault).or(planned)
     };
     let respond = || {
         let mut world = service.world.lock().unwrap();
         let (status, answer) = world.respond(&method, uri.path(), &body);
         (StatusCode::from_u16(status).unwrap(), Json(answer)).into_response()
     };
+    let held = {
+        let mut world = service.world.lock().unwrap();
+        world.holds(&method, uri.path(), &body)
+    };
+    if held {
+        return std::future::pending().await;
+    }
+    let Some(fault) = fault else { return respond() };
+    let answer = fault.has_effect().then(respond);
+    service.faults.send(fault).ok();
+    spoil(fault, answer).await
+}
+
+/// What arrives of an answer.
+async fn spoil(fault: Fault, answer: Option<Response>) -> Response {
+    let chunks = |chunks: Vec<Result<Bytes, std::io::Error>>, pause: Duration| {
+        let chunks = futures_util::stream::iter(chunks).then(move |chunk| async move {
+            tokio::time::sleep(pause).await;
+            chunk
+        });
+        Response::builder()
+            .header("content-type", "application/json")
+            .body(Body::from_stream(chunks))
+            .unwrap()
+    };
+    let whole = match answer {
+        Some(answer) => axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap(),
+        None => Bytes::new(),
+    };
     match fault {
-        None => respond(),
-        Some(Fault::Error500) => {
-            service.faults.send(Fault::Error500).ok();
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        Fault::LostRequest | Fault::LostAnswer => std::future::pending().await,
+        Fault::Error500 => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Fault::Html => ([("content-type", "text/html")], "<html>Please log in</html>").into_response(),
+        Fault::Truncated => {
+            let half = whole.slice(..whole.len() / 2);
+            chunks(vec![Ok(half), Err(std::io::ErrorKind::ConnectionReset.into())], Duration::ZERO)
         }
-        Some(fault) => {
-            if fault == Fault::LostAnswer {
-                respond();
-            }
-            service.faults.send(fault).ok();
-            std::future::pending().await
+        Fault::Oversized => {
+            let block = Bytes::from(vec![b' '; 64 << 10]);
+            chunks((0..40).map(|_| Ok(block.clone())).collect(), Duration::ZERO)
+        }
+        Fault::SlowDrip => {
+            let bytes = whole.iter().map(|byte| Ok(Bytes::from(vec![*byte])));
+            chunks(bytes.collect(), Duration::from_millis(100))
         }
     }
 }
@@ -199,6 +270,13 @@ impl World {
             ("GET", ["jobs" | "applications", _, "exceptions"]) => (200, self.exceptions()),
             ("POST", ["jobs", id, "stop"]) => self.stop(id, &body),
             ("GET", ["jobs", id, "savepoints", trigger]) => self.operation(id, trigger),
+            ("GET", ["taskmanagers"]) => (200, json!({ "taskmanagers": self.task_managers() })),
+            ("GET", ["overview"]) => {
+                let count = self.task_managers().len();
+                (200, json!({ "taskmanagers": count, "slots-total": count * 4, "slots-available": 0 }))
+            }
+            ("POST", ["savepoint-disposal"]) => self.dispose(&body),
+            ("GET", ["savepoint-disposal", _]) => self.disposal(),
             ("GET", ["jars"]) => (200, self.list_jars()),
             ("POST", ["jars", "upload"]) => self.upload(raw),
             ("POST", ["jars", jar, "plan"]) => self.plan(jar),
@@ -208,6 +286,47 @@ impl World {
         let alive = self.jobs.values().filter(|job| !is_terminal(job.state)).count();
         self.two_at_a_time |= alive > 1;
         answer
+    }
+
+    /// Keeps a submission back, if it is one of those.
+    fn holds(&mut self, method: &Method, path: &str, body: &[u8]) -> bool {
+        let Some(generation) = self.holds_submissions_of else { return false };
+        let text = String::from_utf8_lossy(body);
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let ["jars", jar, "run"] = parts.as_slice() else { return false };
+        let is_it = method == Method::POST && text.contains(&format!("generation = {generation}\\n"));
+        if is_it {
+            self.held.push(((*jar).to_owned(), serde_json::from_slice(body).unwrap()));
+        }
+        is_it
+    }
+
+    /// Takes the submissions that were kept back.
+    pub fn release(&mut self) {
+        self.holds_submissions_of = None;
+        for (jar, body) in std::mem::take(&mut self.held) {
+            self.run(&jar, &body);
+        }
+    }
+
+    fn task_managers(&self) -> Vec<Value> {
+        let Some(nodes) = &self.nodes else { return Vec::new() };
+        let files = std::fs::read_dir(nodes).unwrap().map(|file| file.unwrap().file_name());
+        files.map(|name| json!({ "id": name.to_str().unwrap(), "slotsNumber": 4, "freeSlots": 0 })).collect()
+    }
+
+    fn dispose(&mut self, body: &Value) -> (u16, Value) {
+        let path = body["savepoint-path"].as_str().unwrap().to_owned();
+        if self.disposal_fails.is_none() {
+            self.disposed.push(path);
+        }
+        (202, json!({ "request-id": "d".repeat(32) }))
+    }
+
+    fn disposal(&self) -> (u16, Value) {
+        let failure = self.disposal_fails.as_ref().map(|why| json!({ "stack-trace": why }));
+        let operation = failure.map_or(json!({}), |failure| json!({ "failure-cause": failure }));
+        (200, json!({ "status": { "id": "COMPLETED" }, "operation": operation }))
     }
 
     fn overview(&self) -> Value {

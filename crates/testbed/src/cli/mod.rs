@@ -13,8 +13,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{Config, Settings};
 use crate::control::{self, Down, Status};
+use crate::requests::{Answer, Request};
 use crate::state::State;
-use crate::{start, supervisor, topics};
+use crate::{requests, start, supervisor, topics};
 
 /// Real Kafka and Flink on this machine, as plain processes in a work folder.
 #[derive(Debug, Parser)]
@@ -55,6 +56,19 @@ enum Action {
         /// Only the last lines of each log.
         #[arg(long, value_name = "LINES")]
         tail: Option<usize>,
+    },
+    /// Start a task manager of the testbed that is up. One that runs already stays as it is.
+    AddTaskManager {
+        /// Its id, for example tm-3; the default is the next number.
+        id: Option<String>,
+        /// Return before it has registered.
+        #[arg(long, requires = "id")]
+        no_wait: bool,
+    },
+    /// Stop a task manager of the testbed that is up. One that does not run is no error.
+    StopTaskManager {
+        /// Its id, for example tm-3.
+        id: String,
     },
     /// Download the jars and do nothing else.
     Fetch,
@@ -126,13 +140,22 @@ impl Arguments {
         }
         match self.command {
             None => {
-                anyhow::bail!("say what to do: up, down, status, logs, fetch or topic (--help explains them)")
+                anyhow::bail!("say what to do: up, down, status, logs, fetch, topic … (--help explains them)")
             }
             Some(Action::Up(up)) => up.run(config).await?,
             Some(Action::Down) => down(&config).await?,
             Some(Action::Status { output }) => return status(&config, output),
             Some(Action::Logs { service, follow, tail }) => {
                 logs::print(&config, service, follow, tail).await?
+            }
+            Some(Action::AddTaskManager { id, no_wait }) => {
+                let deadline = config.start_deadline + Duration::from_secs(5);
+                ask(&config, &Request::AddTaskManager { id, wait: !no_wait }, deadline).await?;
+            }
+            Some(Action::StopTaskManager { id }) => {
+                // It may be on its way up.
+                let deadline = config.start_deadline + config.stop_deadline + Duration::from_secs(5);
+                ask(&config, &Request::StopTaskManager { id }, deadline).await?;
             }
             Some(Action::Fetch) => start::fetch(&config, &log_progress).await?,
             Some(Action::Topic(topic)) => topic.run(&config).await?,
@@ -209,6 +232,19 @@ fn print_addresses(addresses: [Option<String>; 4], config: &Config) -> io::Resul
         writeln!(out, "command {}", crate::hdfs::command_of(work).display())?;
     }
     writeln!(out, "work   {}", work.display())
+}
+
+async fn ask(config: &Config, request: &Request, deadline: Duration) -> anyhow::Result<()> {
+    let answer = requests::ask(&config.work_dir, request, deadline).await?;
+    let mut out = io::stdout().lock();
+    match answer {
+        Answer::Started(id) => writeln!(out, "{id} started")?,
+        Answer::Runs(id) => writeln!(out, "{id} runs already")?,
+        Answer::Stopped(id) => writeln!(out, "{id} stopped")?,
+        Answer::StoppedAlready(id) => writeln!(out, "{id} does not run")?,
+        Answer::Failed(problem) => anyhow::bail!(problem),
+    }
+    Ok(())
 }
 
 async fn down(config: &Config) -> anyhow::Result<()> {

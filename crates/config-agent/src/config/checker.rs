@@ -1,0 +1,73 @@
+//! Checks of single values, and what was found wrong with them.
+
+use std::time::Duration;
+
+use drop_client::AccessError;
+use job_config::{JobName, KeyError, PublicKey};
+
+use crate::condition::chain;
+
+/// Collects what is wrong, so that one look at the message is enough.
+#[derive(Default)]
+pub(super) struct Checker {
+    pub(super) problems: Vec<String>,
+}
+
+/// No waiting time is longer than a day: what looks like one is a mistake of units.
+const LONGEST_MS: u64 = 86_400_000;
+
+impl Checker {
+    pub(super) fn problem(&mut self, problem: impl Into<String>) {
+        self.problems.push(problem.into());
+    }
+
+    pub(super) fn required<T>(&mut self, key: &str, what: &str, value: Option<T>) -> Option<T> {
+        if value.is_none() {
+            self.problems.push(format!("{key} is missing; set it to {what}"));
+        }
+        value
+    }
+
+    pub(super) fn name(&mut self, text: &str) -> Option<JobName> {
+        text.parse().map_err(|e: job_config::DocumentError| self.problems.push(e.to_string())).ok()
+    }
+
+    pub(super) fn key(&mut self, text: &str) -> Option<PublicKey> {
+        text.parse().map_err(|e: KeyError| self.problems.push(format!("drop.public_keys: {e}"))).ok()
+    }
+
+    /// The value, or `otherwise` and a problem.
+    pub(super) fn accept<T>(&mut self, key: &str, value: Result<T, AccessError>, otherwise: T) -> T {
+        value.unwrap_or_else(|e| {
+            self.problems.push(format!("{key}: {}", chain(&e)));
+            otherwise
+        })
+    }
+
+    pub(super) fn url(&mut self, key: &str, value: Option<&str>) {
+        if let Some(url) = value
+            && !(url.starts_with("http://") || url.starts_with("https://"))
+        {
+            self.problems.push(format!("{key}: {url:?} is not an address; write it as http://host:port"));
+        }
+    }
+
+    pub(super) fn number(&mut self, key: &str, value: Option<u64>, default: usize, most: u64) -> usize {
+        match value {
+            Some(value) if value == 0 || value > most => {
+                self.problems.push(format!("{key}: {value} is outside 1..={most}"));
+                default
+            }
+            Some(value) => usize::try_from(value).unwrap_or(default),
+            None => default,
+        }
+    }
+
+    pub(super) fn ms(&mut self, key: &str, value: Option<u64>, default: u64) -> Duration {
+        let value = value.unwrap_or(default);
+        if value == 0 || value > LONGEST_MS {
+            self.problems.push(format!("{key}: {value} is outside 1..={LONGEST_MS}"));
+        }
+        Duration::from_millis(value)
+    }
+}

@@ -1,0 +1,47 @@
+//! The commented file, and what is refused.
+
+use super::*;
+
+const DEFAULT_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/config-agent.toml");
+
+/// Goal: the commented file is valid, and the values it shows are those that hold without them.
+#[test]
+fn the_commented_file_has_the_defaults() {
+    let shown = Config::load(Some(Path::new(DEFAULT_FILE)), Overrides::default()).unwrap();
+    let text = std::fs::read_to_string(DEFAULT_FILE).unwrap();
+    let required = ["job =", "data =", "url =", "jar ="];
+    let kept =
+        text.lines().filter(|line| line.starts_with('[') || required.iter().any(|key| line.starts_with(key)));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.toml");
+    std::fs::write(&path, kept.collect::<Vec<_>>().join("\n")).unwrap();
+    let default = Config::load(Some(&path), Overrides::default()).unwrap();
+    assert_eq!(format!("{shown:?}"), format!("{default:?}"));
+}
+
+/// Goal: every mistake is refused with the file, the key and the remedy, all of them at once.
+#[test]
+fn mistakes_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.toml");
+    let cases: [(&str, &[&str]); 5] = [
+        ("", &["job is missing", "--data", "drop.url", "flink.url", "flink.jar"]),
+        ("speed = 3", &["speed"]),
+        ("[flink]\nspeed = 3", &["speed"]),
+        (
+            "job = \"No Name\"\n[drop]\nurl = \"localhost\"",
+            &["not a job name", "drop.url", "http://host:port"],
+        ),
+        (
+            "[deadlines]\nrunning_ms = 0\n[flink]\npoll_ms = 99999999",
+            &["deadlines.running_ms", "flink.poll_ms"],
+        ),
+    ];
+    for (text, expected) in cases {
+        std::fs::write(&path, text).unwrap();
+        let error = Config::load(Some(&path), Overrides::default()).unwrap_err();
+        let message = format!("{:#}", anyhow::Error::from(error));
+        assert!(message.contains("agent.toml"), "{message}");
+        expected.iter().for_each(|part| assert!(message.contains(part), "{text:?} gave {message:?}"));
+    }
+}

@@ -1,0 +1,57 @@
+//! What is told of a job at the end of a change: how wide it is, and how Flink itself saw the rescale.
+
+use std::collections::BTreeMap;
+
+use flink::{JobDetails, Rescale, Vertex};
+use jiff::Timestamp;
+use job_config::{Observed, ObservedRescale};
+
+/// The newest rescales that a report carries; the drop bounds its size.
+const RESCALES_MOST: usize = 8;
+
+/// Puts together what was seen. Of the rescales only those count that began after `since`.
+pub(crate) fn of(
+    details: &JobDetails,
+    task_managers: u32,
+    rescales: Vec<Rescale>,
+    since: Timestamp,
+) -> Observed {
+    let name = |vertex: &Vertex| name_of(vertex, &details.vertices);
+    let parallelism = details.vertices.iter().map(|vertex| (name(vertex), vertex.parallelism)).collect();
+    let mut recent: Vec<ObservedRescale> =
+        rescales.into_iter().filter_map(|rescale| one(rescale, &details.vertices)).collect();
+    recent.retain(|rescale| rescale.at >= since);
+    recent.sort_by_key(|rescale| std::cmp::Reverse(rescale.at));
+    recent.truncate(RESCALES_MOST);
+    Observed { parallelism, task_managers: Some(task_managers), rescales: recent }
+}
+
+fn one(rescale: Rescale, vertices: &[Vertex]) -> Option<ObservedRescale> {
+    let at = Timestamp::from_millisecond(rescale.started_ms?).ok()?;
+    let duration = rescale.ended_ms.zip(rescale.started_ms).map(|(end, start)| end - start);
+    let named: BTreeMap<String, [Option<u32>; 3]> = rescale
+        .vertices
+        .into_iter()
+        .map(|(id, vertex)| {
+            let known = vertices.iter().find(|known| known.id.as_str() == id);
+            let name = known.map_or(id, |known| name_of(known, vertices));
+            (name, [vertex.before, vertex.desired, vertex.after])
+        })
+        .collect();
+    Some(ObservedRescale {
+        at,
+        duration_ms: duration.and_then(|ms| u64::try_from(ms).ok()),
+        outcome: rescale.outcome,
+        cause: rescale.cause,
+        vertices: named,
+    })
+}
+
+/// The first operator's name; the vertex id where two vertices begin with operators of one name.
+fn name_of(vertex: &Vertex, all: &[Vertex]) -> String {
+    let twins = all.iter().filter(|other| other.head_operator() == vertex.head_operator()).count();
+    match twins {
+        0 | 1 => vertex.head_operator().to_owned(),
+        _ => vertex.id.to_string(),
+    }
+}

@@ -1,0 +1,188 @@
+//! The commands that start and stop task managers.
+//!
+//! A command is a list of arguments, run without a shell, with a deadline, and with as much of its output kept as helps to
+//! understand a failure. What a command does is its author's business, with one demand: done twice is done once. Whether
+//! a task manager came is not told by the command but by Flink.
+
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::Command;
+
+use crate::machine::PoolNode;
+
+/// How long a command's output is read after its end: what it left running may hold it open for ever.
+const OUTPUT_GRACE: Duration = Duration::from_millis(200);
+
+/// A node with its commands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its name, and how Flink names its task manager.
+    pub node: PoolNode,
+    /// Program and arguments that start its task manager.
+    pub start: Vec<String>,
+    /// Program and arguments that stop it.
+    pub stop: Vec<String>,
+}
+
+/// The nodes that can be started and stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// In the order in which they are started.
+    pub nodes: Vec<Node>,
+    /// For each command.
+    pub command_timeout: Duration,
+    /// How much of a command's output is kept, in bytes.
+    pub output_bytes: usize,
+}
+
+/// Why a command did not do what it should.
+#[derive(Debug, Error)]
+pub(crate) enum CommandError {
+    /// There is no such node in the configuration (any more).
+    #[error("the pool has no node {0}")]
+    Unknown(String),
+    /// It could not be run at all.
+    #[error("{program} could not be run")]
+    Start {
+        /// The program.
+        program: String,
+        /// The operating system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It ran, and said that it failed.
+    #[error("{program} failed ({status}): {output}")]
+    Failed {
+        /// The program.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it printed.
+        output: String,
+    },
+    /// It ran for too long and was killed.
+    #[error("{program} did not end within {within:?} and was killed: {output}")]
+    Late {
+        /// The program.
+        program: String,
+        /// Its deadline.
+        within: Duration,
+        /// What it printed.
+        output: String,
+    },
+}
+
+impl Default for Pool {
+    /// No nodes.
+    fn default() -> Self {
+        Self { nodes: Vec::new(), command_timeout: Duration::from_secs(60), output_bytes: 4_096 }
+    }
+}
+
+impl Pool {
+    pub(crate) async fn start(&self, node: &str) -> Result<(), CommandError> {
+        self.run(&self.node(node)?.start).await
+    }
+
+    pub(crate) async fn stop(&self, node: &str) -> Result<(), CommandError> {
+        self.run(&self.node(node)?.stop).await
+    }
+
+    fn node(&self, name: &str) -> Result<&Node, CommandError> {
+        let node = self.nodes.iter().find(|node| node.node.name == name);
+        node.ok_or_else(|| CommandError::Unknown(name.to_owned()))
+    }
+
+    async fn run(&self, command: &[String]) -> Result<(), CommandError> {
+        let (program, arguments) = command.split_first().map_or(("", &[][..]), |(p, a)| (p.as_str(), a));
+        let cannot = |source| CommandError::Start { program: program.to_owned(), source };
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(cannot)?;
+        let output = Mutex::new(Vec::new());
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let reading = async { tokio::join!(self.keep(out, &output), self.keep(err, &output)) };
+        let mut reading = std::pin::pin!(reading);
+        let deadline = tokio::time::sleep(self.command_timeout);
+        let mut deadline = std::pin::pin!(deadline);
+        let mut is_read = false;
+        let status = loop {
+            tokio::select! {
+                status = child.wait() => break Some(status.map_err(cannot)?),
+                _ = &mut reading, if !is_read => is_read = true,
+                () = &mut deadline => break None,
+            }
+        };
+        if !is_read {
+            // Nothing is lost but output that came late.
+            let _late = tokio::time::timeout(OUTPUT_GRACE, reading).await;
+        }
+        let output = output.lock().unwrap_or_else(PoisonError::into_inner);
+        let (program, output) = (program.to_owned(), one_line(&output));
+        match status {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => Err(CommandError::Failed { program, status, output }),
+            None => Err(CommandError::Late { program, within: self.command_timeout, output }),
+        }
+    }
+
+    /// Reads to the end, and keeps the beginning.
+    async fn keep(&self, stream: Option<impl AsyncRead + Unpin>, output: &Mutex<Vec<u8>>) {
+        let Some(mut stream) = stream else { return };
+        let mut buffer = [0; 1_024];
+        while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+            let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = self.output_bytes.saturating_sub(output.len()).min(read);
+            output.extend_from_slice(&buffer[..room]);
+        }
+    }
+}
+
+fn one_line(output: &[u8]) -> String {
+    let text = String::from_utf8_lossy(output);
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.is_empty() { "it printed nothing".to_owned() } else { line }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(command: &[&str]) -> Pool {
+        let command: Vec<String> = command.iter().map(|part| (*part).to_owned()).collect();
+        let node = PoolNode { name: "a".to_owned(), task_manager: "a".to_owned() };
+        let nodes = vec![Node { node, start: command.clone(), stop: command }];
+        Pool { nodes, command_timeout: Duration::from_millis(300), output_bytes: 20 }
+    }
+
+    /// Goal: each way in which a command can fail is told apart, with the beginning of what it printed.
+    #[tokio::test]
+    async fn failures_are_told_apart() {
+        assert!(pool(&["true"]).start("a").await.is_ok());
+        assert!(matches!(pool(&["true"]).start("b").await, Err(CommandError::Unknown(_))));
+        assert!(matches!(pool(&["/no/such/program"]).stop("a").await, Err(CommandError::Start { .. })));
+        let error = pool(&["ls", "/no/such/folder/anywhere"]).start("a").await.unwrap_err().to_string();
+        assert!(error.starts_with("ls failed (exit status: 2): ls: "), "{error}");
+        assert!(error.len() < 60, "{error}");
+        assert!(matches!(pool(&["sleep", "60"]).start("a").await, Err(CommandError::Late { .. })));
+    }
+
+    /// Goal: a command that leaves something running that holds its output open has ended all the same, and one that prints
+    /// without end does not fill the memory.
+    #[tokio::test]
+    async fn output_is_bounded() {
+        assert!(pool(&["sh", "-c", "sleep 5 & exit 0"]).start("a").await.is_ok());
+        let error = pool(&["sh", "-c", "yes; exit 1"]).start("a").await.unwrap_err();
+        assert!(matches!(&error, CommandError::Late { output, .. } if output.len() <= 20), "{error}");
+    }
+}

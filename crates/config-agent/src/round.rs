@@ -1,0 +1,84 @@
+//! What one run of the agent remembers of the phase that a change is in. All of it may be lost.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::backoff::Backoff;
+use crate::cluster::EffectError;
+use crate::condition::chain;
+use crate::machine::{Attempt, Effect};
+
+/// What this run of the agent remembers of the present phase.
+pub(crate) struct Round {
+    pub(crate) attempt: Attempt,
+    last_seen: Option<Instant>,
+    backoff: Backoff,
+}
+
+impl Round {
+    pub(crate) fn new(backoff: Backoff) -> Self {
+        let attempt = Attempt { now: Timestamp::now(), ..Attempt::default() };
+        Self { attempt, last_seen: None, backoff }
+    }
+
+    /// The time between two looks counts if Flink answered both times: its absence is not the job's fault.
+    pub(crate) fn saw_flink(&mut self) {
+        if let Some(last) = self.last_seen.replace(Instant::now()) {
+            self.attempt.waited += last.elapsed();
+        }
+        self.attempt.now = Timestamp::now();
+    }
+
+    pub(crate) fn missed_flink(&mut self) -> Duration {
+        self.last_seen = None;
+        self.backoff.wait()
+    }
+
+    pub(crate) fn note(
+        &mut self,
+        effect: &Effect,
+        result: Result<(), EffectError>,
+        poll: Duration,
+    ) -> Duration {
+        if let Effect::StartNode { node } | Effect::StopNode { node } = effect {
+            return self.note_node(effect, node, result.err().as_ref());
+        }
+        match result {
+            Ok(()) => {
+                self.backoff.reset();
+                let is_check = *effect == Effect::Check;
+                self.attempt.checked |= is_check;
+                self.attempt.asked |= !is_check;
+                if is_check { Duration::ZERO } else { poll }
+            }
+            Err(EffectError::Refused { reason }) => {
+                tracing::warn!(%reason, "Flink refused");
+                self.attempt.refused = Some(reason);
+                Duration::ZERO
+            }
+            Err(error @ (EffectError::Unavailable(_) | EffectError::Node { .. })) => {
+                let trouble = chain(&error);
+                if self.attempt.trouble.as_ref() != Some(&trouble) {
+                    tracing::warn!("{trouble}; trying again");
+                }
+                self.attempt.trouble = Some(trouble);
+                self.backoff.wait()
+            }
+        }
+    }
+
+    /// A node's command is run once; whether it did its work is seen at Flink.
+    fn note_node(&mut self, effect: &Effect, node: &str, error: Option<&EffectError>) -> Duration {
+        let problem = error.map(|error| std::error::Error::source(error).map_or_else(|| chain(error), chain));
+        if let Some(problem) = &problem {
+            tracing::warn!(node, "{problem}");
+        }
+        let asked = match effect {
+            Effect::StopNode { .. } => &mut self.attempt.stopped,
+            _ => &mut self.attempt.started,
+        };
+        asked.insert(node.to_owned(), problem);
+        Duration::ZERO
+    }
+}
