@@ -1,6 +1,11 @@
 //! A plain web server or a folder in the place of the drop: signed documents arrive, and idle polling costs next to nothing.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing loudly"
+)]
 
 mod support;
 

@@ -1,7 +1,5 @@
 //! Every program has a page and completions, and what they tell is complete.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly")]
-
 use std::fs;
 
 /// Goal: each program, and each of its commands, has a man page that names it and its options.
