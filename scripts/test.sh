@@ -36,11 +36,15 @@ else
     echo "$0: no Chromium here; the tests of the page are left out (Debian: apt-get install chromium chromium-driver)" >&2
 fi
 
+# A test that hangs where nobody watches is ended, with its name as the last line.
+bounded=()
+[ -z "${CI:-}" ] || bounded=(timeout --kill-after=30 "${RESCALER_TESTS_LIMIT_S:-4000}")
+
 step "tests (cargo test)"
 if [ -n "$fast" ]; then
-    cargo test --locked --workspace --exclude demo --exclude testbed
+    "${bounded[@]}" cargo test --locked --workspace --exclude demo --exclude testbed
 else
-    cargo test --locked --workspace
+    "${bounded[@]}" cargo test --locked --workspace
 fi
 
 step "lints (clippy)"
