@@ -60,6 +60,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         task_managers: 2,
         partitions: 4,
         stores: testbed::StoreSettings::default(),
+        hdfs: false,
     };
     forget(&options.work_dir)?;
     let whole = async {

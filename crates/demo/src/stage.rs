@@ -90,6 +90,8 @@ pub struct StageOptions {
     pub partitions: u16,
     /// Stores of metrics beside the cluster.
     pub stores: testbed::StoreSettings,
+    /// Whether Flink keeps its state in an HDFS.
+    pub hdfs: bool,
 }
 
 /// A running testbed with room for our programs. Everything ends with it.
@@ -102,7 +104,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts Kafka and Flink and makes the topics of both benchmarks.
+    /// Starts Kafka and Flink (and HDFS) and makes the topics of both benchmarks.
     ///
     /// # Errors
     /// See [`StageError`].
@@ -116,6 +118,7 @@ impl Stage {
         }
         let mut settings =
             Settings { work_dir: options.work_dir.join("testbed"), fresh: true, ..Settings::default() };
+        settings.hdfs.enabled = options.hdfs;
         settings.flink.task_managers = options.task_managers;
         settings.stores = options.stores.clone();
         settings

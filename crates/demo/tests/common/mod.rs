@@ -33,6 +33,8 @@ pub(crate) struct LoopOptions {
     pub(crate) partitions: u16,
     /// Task managers, with four slots each.
     pub(crate) task_managers: u32,
+    /// Whether Flink keeps its state in an HDFS.
+    pub(crate) hdfs: bool,
 }
 
 /// The loop's programs on a stage.
@@ -47,7 +49,7 @@ pub(crate) struct Loop {
 impl Loop {
     /// Kafka, Flink and an address for the drop, for the demo's job.
     pub(crate) async fn set() -> anyhow::Result<Self> {
-        Self::set_for(LoopOptions { job: "nexmark", partitions: 4, task_managers: 2 }).await
+        Self::set_for(LoopOptions { job: "nexmark", partitions: 4, task_managers: 2, hdfs: false }).await
     }
 
     /// The same for any job.
@@ -65,6 +67,7 @@ impl Loop {
             task_managers: options.task_managers,
             partitions: options.partitions,
             stores,
+            hdfs: options.hdfs,
         };
         let stage = Stage::set(stage_options, &|line| println!("{line}")).await?;
         let drop = DropClient::new(stage.drop_url(), options.job.parse()?, drop_client::Settings::default())?;

@@ -1,0 +1,237 @@
+//! The state of a running NexMark job in a real HDFS, weighed from all sides by the real state probe.
+
+#![expect(clippy::print_stdout, reason = "a test that takes minutes tells how far it is")]
+
+#[expect(dead_code, reason = "what the tests share; this one does not need all of it")]
+mod common;
+
+use std::path::PathBuf;
+use std::process::Output;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use common::{Load, Loop, LoopOptions};
+use job_config::State;
+use serde_json::Value;
+use testbed::process::Process;
+use tokio::time::{Instant, sleep};
+
+const POLL: Duration = Duration::from_millis(100);
+const SOON: Duration = Duration::from_secs(60);
+/// The sources of the probe that runs, in the order of its configuration.
+const RUNNING: [&str; 3] = ["hdfs", "hdfs-command", "job"];
+
+/// A job whose checkpoints are in HDFS, and are taken only when this test asks for one, so that what lies there stands still.
+struct Site {
+    cluster: Loop,
+    _programs: Vec<Process>,
+}
+
+impl Site {
+    async fn set() -> anyhow::Result<Self> {
+        let options = LoopOptions { job: "nexmark", partitions: 2, task_managers: 1, hdfs: true };
+        let cluster = Loop::set_for(options).await?;
+        let programs = vec![cluster.start("config-drop", &[])?, cluster.start("config-agent", &[])?];
+        cluster.publish_first(&[("interval_ms = 5000", "interval_ms = 500000")]).await?;
+        cluster.await_report(1, State::Running, Duration::from_secs(90)).await?;
+        let load = Load::soon(&[(600.0, 5.0)]).arguments();
+        let load: Vec<&str> = load.iter().map(String::as_str).collect();
+        let producer = cluster.start("event-producer", &load)?;
+        ensure!(producer.wait().await.success(), "the producer's log: {}", producer.log_file().display());
+        let site = Self { cluster, _programs: programs };
+        site.checkpoint(1).await?;
+        site.checkpoint(2).await?;
+        Ok(site)
+    }
+
+    async fn checkpoint(&self, number: u64) -> anyhow::Result<()> {
+        let job = self.cluster.running_job().await?.id;
+        self.cluster.flink.trigger_checkpoint(&job).await?;
+        let end = Instant::now() + SOON;
+        while self.cluster.flink.checkpoints(&job).await?.completed < number {
+            ensure!(Instant::now() < end, "checkpoint {number} does not complete");
+            sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    fn webhdfs(&self) -> anyhow::Result<String> {
+        self.cluster.stage.testbed().webhdfs_url().context("no HDFS")
+    }
+
+    /// The probe's `once`, with the testbed's `hdfs` first in the path; all there is to say goes into the arguments.
+    async fn look(&self, arguments: &[&str], user: &str) -> anyhow::Result<Output> {
+        let hdfs = self.cluster.stage.testbed().hdfs_command();
+        let bin = hdfs.parent().context("no folder of commands")?.to_owned();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&path)))?;
+        let mut command = tokio::process::Command::new(programs()?.join("state-probe"));
+        command.args(["once", "--output", "json"]).args(arguments).env("PATH", path);
+        Ok(command.env("HADOOP_USER_NAME", user).kill_on_drop(true).output().await?)
+    }
+
+    async fn figures(&self, arguments: &[&str]) -> anyhow::Result<Value> {
+        let output = self.look(arguments, "root").await?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{arguments:?}: {said}");
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Expects a failure without figures, whose only line has this part.
+    async fn refused(&self, arguments: &[&str], user: &str, part: &str) -> anyhow::Result<()> {
+        let output = self.look(arguments, user).await?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.code() == Some(1) && output.stdout.is_empty(), "{arguments:?}: {output:?}");
+        ensure!(said.lines().count() == 1 && said.contains(part), "{part:?} is missing in {said}");
+        println!("{}", said.trim_end());
+        Ok(())
+    }
+
+    /// The command `hdfs dfs`.
+    async fn hdfs(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let hdfs = self.cluster.stage.testbed().hdfs_command();
+        let output = tokio::process::Command::new(hdfs).arg("dfs").args(arguments).output().await?;
+        ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Number and summed size of the files that a listing names.
+    async fn listed(&self) -> anyhow::Result<(u64, u64)> {
+        let listing = self.hdfs(&["-ls", "-R", "/flink/checkpoints"]).await?;
+        let mut sum = (0, 0);
+        for line in listing.lines().filter(|line| line.starts_with('-')) {
+            let size: u64 = line.split_ascii_whitespace().nth(4).context(line.to_owned())?.parse()?;
+            sum = (sum.0 + 1, sum.1 + size);
+        }
+        Ok(sum)
+    }
+}
+
+fn programs() -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    Ok(test.parent().and_then(std::path::Path::parent).context("no target folder")?.to_owned())
+}
+
+fn number(figures: &Value, key: &str) -> anyhow::Result<u64> {
+    figures[key].as_u64().with_context(|| format!("no {key} in {figures}"))
+}
+
+/// Goal: on a real HDFS with real checkpoints, command, WebHDFS and listing agree to the byte, Flink's own figure is within
+/// them, a file that Flink does not know shows in one and not in the other; and in every kind of trouble there is one
+/// line, no figure, and figures again when it is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_sources_weigh_the_same_state() -> anyhow::Result<()> {
+    let site = Site::set().await?;
+    side_by_side(&site).await?;
+    trouble_by_once(&site).await?;
+    trouble_while_running(&site).await?;
+    site.cluster.stage.strike().await;
+    Ok(())
+}
+
+async fn side_by_side(site: &Site) -> anyhow::Result<()> {
+    let command = ["--source", "command", "--command", "hdfs dfs -du -s /flink/checkpoints"];
+    let url = site.webhdfs()?;
+    let webhdfs = ["--source", "webhdfs", "--url", &url, "--path", "/flink/checkpoints", "--user", "root"];
+    let flink_url = site.cluster.stage.testbed().flink_url();
+    let flink = ["--source", "flink", "--url", &flink_url];
+    let (files, listed) = site.listed().await?;
+    let by_command = site.figures(&command).await?;
+    let by_webhdfs = site.figures(&webhdfs).await?;
+    let by_flink = site.figures(&flink).await?;
+    println!("{files} files listed, {listed} bytes\n{by_command}\n{by_webhdfs}\n{by_flink}");
+    ensure!(files > 1 && number(&by_command, "size_bytes")? == listed, "du is not the sum of what is listed");
+    ensure!(number(&by_webhdfs, "size_bytes")? == listed && number(&by_webhdfs, "files")? == files);
+    // One copy of each block: the testbed's configuration has reached Flink's own client.
+    ensure!(number(&by_command, "size_with_replicas_bytes")? == listed);
+    ensure!(number(&by_webhdfs, "size_with_replicas_bytes")? == listed);
+    let state = number(&by_flink, "size_bytes")?;
+    ensure!(0 < state && state <= listed, "Flink's state is more than what lies there");
+    ensure!(number(&by_flink, "checkpoint_id")? == 2 && number(&by_flink, "checkpointed_bytes")? <= state);
+
+    // An orphan: du grows by it, the state does not.
+    let orphan = site.cluster.stage.work_dir().join("orphan");
+    std::fs::write(&orphan, vec![7; 123_456])?;
+    site.hdfs(&["-put", &orphan.display().to_string(), "/flink/checkpoints/orphan of nobody"]).await?;
+    ensure!(number(&site.figures(&webhdfs).await?, "size_bytes")? == listed + 123_456);
+    ensure!(number(&site.figures(&flink).await?, "size_bytes")? == state);
+    Ok(())
+}
+
+async fn trouble_by_once(site: &Site) -> anyhow::Result<()> {
+    let url = site.webhdfs()?;
+    let command = |path: &'static str| ["--source", "command", "--path", path, "--timeout-ms", "30000"];
+    let webhdfs =
+        |path: &'static str| ["--source", "webhdfs", "--url", &url, "--path", path, "--user", "eve"];
+    site.refused(&command("/nowhere"), "root", "`/nowhere': No such file or directory").await?;
+    site.refused(&webhdfs("/nowhere"), "root", "path missing: File does not exist: /nowhere").await?;
+    site.hdfs(&["-chmod", "700", "/flink"]).await?;
+    site.refused(&command("/flink/checkpoints"), "eve", "Permission denied: user=eve").await?;
+    site.refused(&webhdfs("/flink/checkpoints"), "root", "Permission denied: user=eve").await?;
+    Ok(())
+}
+
+/// The page `/samples` of a running probe.
+async fn samples(address: &str) -> anyhow::Result<Vec<Value>> {
+    Ok(reqwest::get(format!("http://{address}/samples")).await?.json().await?)
+}
+
+/// Waits until exactly these sources have figures, and the others a reason with this part.
+async fn until_known(address: &str, known: &[&str], reason: &str) -> anyhow::Result<()> {
+    let end = Instant::now() + SOON;
+    loop {
+        let all = samples(address).await.unwrap_or_default();
+        let is_right = |source: &Value| {
+            let name = source["name"].as_str().unwrap_or_default();
+            let failed = source["error"].as_str().is_some_and(|error| error.contains(reason));
+            if known.contains(&name) { source["sample"]["size_bytes"].is_u64() } else { failed }
+        };
+        if all.len() == RUNNING.len() && all.iter().all(is_right) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < end, "not in time: {known:?} known, the others {reason:?}: {all:?}");
+        sleep(POLL).await;
+    }
+}
+
+async fn trouble_while_running(site: &Site) -> anyhow::Result<()> {
+    let testbed = site.cluster.stage.testbed();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let address = format!("127.0.0.1:{port}");
+    let config = format!(
+        "interval_ms = 500\n[http]\nlisten = \"{address}\"\n\
+         [[source]]\nname = \"hdfs\"\nkind = \"webhdfs\"\nurl = \"{}\"\npath = \"/flink/checkpoints\"\nuser = \"root\"\n\
+         timeout_ms = 4000\n\
+         [[source]]\nname = \"hdfs-command\"\nkind = \"command\"\n\
+         command = [\"{}\", \"dfs\", \"-du\", \"-s\", \"/flink/checkpoints\"]\ntimeout_ms = 8000\n\
+         [[source]]\nname = \"job\"\nkind = \"flink\"\nurl = \"{}\"\n",
+        site.webhdfs()?,
+        testbed.hdfs_command().display(),
+        testbed.flink_url(),
+    );
+    let config = site.cluster.stage.write_config("state-probe.toml", &config)?;
+    let program = site.cluster.stage.program("state-probe")?.arg("run").arg("--config").arg(config);
+    let probe = site.cluster.stage.launch(&program)?;
+    until_known(&address, &RUNNING, "").await?;
+
+    testbed.stop_namenode().await?;
+    until_known(&address, &["job"], "onnect").await?;
+    testbed.start_namenode().await?;
+    until_known(&address, &RUNNING, "").await?;
+
+    testbed.pause("namenode").await?;
+    until_known(&address, &["job"], "s").await?;
+    let frozen = samples(&address).await?;
+    ensure!(frozen[0]["error"].as_str().is_some_and(|error| error.contains("does not answer within 4s")));
+    ensure!(frozen[1]["error"].as_str().is_some_and(|error| error.contains("had not ended after 8s")));
+    testbed.resume("namenode").await?;
+    until_known(&address, &RUNNING, "").await?;
+
+    probe.stop(Duration::from_secs(5)).await;
+    let log = std::fs::read_to_string(probe.log_file())?;
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("igures")).collect();
+    println!("{}", told.join("\n"));
+    let failures = told.iter().filter(|line| line.contains("no figures")).count();
+    ensure!((4..=8).contains(&failures), "not one line for each trouble of each source: {told:#?}");
+    Ok(())
+}
