@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::screen::Screen;
-use crate::stage::{Stage, StageOptions};
+use crate::stage::{Beside, Stage, StageOptions};
 use crate::story;
 
 /// Shows the loop live: real Kafka, real Flink, load above capacity, a decision, a rescale, recovery.
@@ -59,8 +59,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             .context("build the job first: mvn --file flink-jobs/pom.xml package")?,
         task_managers: 2,
         partitions: 4,
-        stores: testbed::StoreSettings::default(),
-        hdfs: false,
+        beside: Beside::default(),
     };
     forget(&options.work_dir)?;
     let whole = async {

@@ -10,5 +10,5 @@ mod story;
 mod watch;
 
 pub use cli::{Arguments, main_with};
-pub use stage::{Stage, StageError, StageOptions};
+pub use stage::{Beside, Stage, StageError, StageOptions};
 pub use watch::{Moment, Watch};

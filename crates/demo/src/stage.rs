@@ -88,7 +88,14 @@ pub struct StageOptions {
     pub task_managers: u32,
     /// Partitions of each input topic.
     pub partitions: u16,
-    /// Stores of metrics beside the cluster.
+    /// What else is set up.
+    pub beside: Beside,
+}
+
+/// What the loop can do without; by default nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Beside {
+    /// Stores of metrics.
     pub stores: testbed::StoreSettings,
     /// Whether Flink keeps its state in an HDFS.
     pub hdfs: bool,
@@ -118,9 +125,9 @@ impl Stage {
         }
         let mut settings =
             Settings { work_dir: options.work_dir.join("testbed"), fresh: true, ..Settings::default() };
-        settings.hdfs.enabled = options.hdfs;
+        settings.hdfs.enabled = options.beside.hdfs;
         settings.flink.task_managers = options.task_managers;
-        settings.stores = options.stores.clone();
+        settings.stores = options.beside.stores.clone();
         settings
             .flink
             .settings

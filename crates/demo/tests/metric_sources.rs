@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use common::{Load, Loop, LoopOptions};
+use demo::Beside;
 use job_config::State;
 use scaling::Snapshot;
 use testbed::StoreSettings;
@@ -170,7 +171,7 @@ async fn all_sources_see_the_same_job() -> anyhow::Result<()> {
     }
     let stores = StoreSettings { graphite: true, prometheus, ..StoreSettings::default() };
     let options = LoopOptions { job: "nexmark", partitions: 4, task_managers: 2 };
-    let cluster = Loop::set_on(options, stores).await?;
+    let cluster = Loop::set_beside(options, Beside { stores, ..Beside::default() }).await?;
     let _drop = cluster.start("config-drop", &[])?;
     let _agent = cluster.start("config-agent", &[])?;
     cluster.publish_first(&[]).await?;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use common::{Load, Loop, LoopOptions};
+use demo::Beside;
 use job_config::State;
 use serde_json::Value;
 use testbed::process::Process;
@@ -29,8 +30,9 @@ struct Site {
 
 impl Site {
     async fn set() -> anyhow::Result<Self> {
-        let options = LoopOptions { job: "nexmark", partitions: 2, task_managers: 1, hdfs: true };
-        let cluster = Loop::set_for(options).await?;
+        let options = LoopOptions { job: "nexmark", partitions: 2, task_managers: 1 };
+        let beside = Beside { hdfs: true, ..Beside::default() };
+        let cluster = Loop::set_beside(options, beside).await?;
         let programs = vec![cluster.start("config-drop", &[])?, cluster.start("config-agent", &[])?];
         cluster.publish_first(&[("interval_ms = 5000", "interval_ms = 500000")]).await?;
         cluster.await_report(1, State::Running, Duration::from_secs(90)).await?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
-use demo::{Stage, StageOptions};
+use demo::{Beside, Stage, StageOptions};
 use drop_client::{Current, DropClient, Fetched, Precondition};
 use generator::nexmark::{Nexmark, NexmarkConfig};
 use generator::profile::{ProfileConfig, Step};
@@ -33,8 +33,6 @@ pub(crate) struct LoopOptions {
     pub(crate) partitions: u16,
     /// Task managers, with four slots each.
     pub(crate) task_managers: u32,
-    /// Whether Flink keeps its state in an HDFS.
-    pub(crate) hdfs: bool,
 }
 
 /// The loop's programs on a stage.
@@ -49,16 +47,16 @@ pub(crate) struct Loop {
 impl Loop {
     /// Kafka, Flink and an address for the drop, for the demo's job.
     pub(crate) async fn set() -> anyhow::Result<Self> {
-        Self::set_for(LoopOptions { job: "nexmark", partitions: 4, task_managers: 2, hdfs: false }).await
+        Self::set_for(LoopOptions { job: "nexmark", partitions: 4, task_managers: 2 }).await
     }
 
     /// The same for any job.
     pub(crate) async fn set_for(options: LoopOptions) -> anyhow::Result<Self> {
-        Self::set_on(options, testbed::StoreSettings::default()).await
+        Self::set_beside(options, Beside::default()).await
     }
 
-    /// The same with stores of metrics beside it.
-    pub(crate) async fn set_on(options: LoopOptions, stores: testbed::StoreSettings) -> anyhow::Result<Self> {
+    /// The same with more beside it.
+    pub(crate) async fn set_beside(options: LoopOptions, beside: Beside) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let stage_options = StageOptions {
             work_dir: folder.path().canonicalize()?,
@@ -66,8 +64,7 @@ impl Loop {
             jar: root().join("flink-jobs/target/flink-jobs.jar"),
             task_managers: options.task_managers,
             partitions: options.partitions,
-            stores,
-            hdfs: options.hdfs,
+            beside,
         };
         let stage = Stage::set(stage_options, &|line| println!("{line}")).await?;
         let drop = DropClient::new(stage.drop_url(), options.job.parse()?, drop_client::Settings::default())?;

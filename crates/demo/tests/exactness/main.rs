@@ -119,8 +119,7 @@ async fn run_every_situation(site: Site) -> anyhow::Result<()> {
 
 async fn run(site: Site, situation: Situation) -> anyhow::Result<()> {
     let _turn = ONE_AT_A_TIME.lock().await;
-    let options =
-        LoopOptions { job: site.name(), partitions: situation.partitions, task_managers: 1, hdfs: false };
+    let options = LoopOptions { job: site.name(), partitions: situation.partitions, task_managers: 1 };
     let cluster = Loop::set_for(options).await?;
     let _drop = cluster.start("config-drop", &[])?;
     let job = format!("job = \"{}\"", site.name());
