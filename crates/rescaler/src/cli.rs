@@ -16,7 +16,10 @@ use crate::keygen::{self, KeyFileError};
 use crate::outlet::OutletError;
 use crate::policies::Name;
 use crate::site::Site;
-use crate::{explain, inspect, journal, offline, publish, replay, watch, whisper_file};
+use crate::{explain, inspect, journal, offline, placement, publish, replay, watch, whisper_file};
+
+/// Read when nothing else is said.
+const DEFAULT_CONFIG: &str = "configs/rescaler.toml";
 
 /// Keeps a Flink job's latency bound: observes, decides once an epoch, publishes the next job document.
 #[derive(Debug, Parser)]
@@ -49,9 +52,19 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Run {
-    /// The configuration file.
-    #[arg(long, value_name = "FILE", default_value = "configs/rescaler.toml")]
-    config: PathBuf,
+    /// The configuration file; the default is configs/rescaler.toml, or none with --flink.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Flink's address, instead of a configuration: the job that runs there is rescaled in place, by policy ds2 and by this process
+    /// alone.
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    flink: Option<String>,
+    /// With --flink alone: the job, by name or id, if several run.
+    #[arg(long, value_name = "NAME|ID", requires = "flink")]
+    job: Option<String>,
+    /// With --flink alone: the folder for documents, journals and reports.
+    #[arg(long, value_name = "FOLDER", default_value = "run/rescaler", requires = "flink")]
+    data: PathBuf,
     /// Decide and record, but publish nothing.
     #[arg(long)]
     dry_run: bool,
@@ -193,6 +206,7 @@ pub fn main_with(arguments: Arguments) -> ExitCode {
             // Nothing can be done if standard error is closed.
             drop(writeln!(std::io::stderr(), "rescaler: {error:#}"));
             let is_usage = error.is::<ConfigError>()
+                || error.is::<config_agent::ConfigError>()
                 || error.is::<offline::InputError>()
                 || error.is::<publish::BadDocument>()
                 || error.downcast_ref().is_some_and(whisper_file::is_usage)
@@ -208,14 +222,19 @@ pub fn main_with(arguments: Arguments) -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Run(run) => {
-            let mut site = Site::load(&run.config)?;
+            let mut site = run.site()?;
             if let Some(listen) = run.listen {
                 site.http_mut().listen = listen;
             }
             if run.check_config {
                 return print(&serde_json::to_string_pretty(&site)?);
             }
-            block_on(watch::run(site, run.dry_run, terminated()))
+            block_on(async {
+                if let (Some(_), Site::One(config)) = (&run.flink, &mut site) {
+                    placement::embed(config, &run.data, run.job.as_deref()).await?;
+                }
+                watch::run(site, run.dry_run, terminated()).await
+            })
         }
         Command::Decide(decide) => {
             let settings = decide.settings.load()?;
@@ -269,6 +288,15 @@ fn explained(arguments: Explain) -> anyhow::Result<String> {
     };
     let record = record.with_context(|| format!("{} has no such epoch; {}", path.display(), range()))?;
     Ok(explain::in_words(record))
+}
+
+impl Run {
+    fn site(&self) -> Result<Site, ConfigError> {
+        match &self.flink {
+            Some(url) => Ok(Site::One(Box::new(Config::embedded(url)))),
+            None => Site::load(self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))),
+        }
+    }
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

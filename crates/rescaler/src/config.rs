@@ -11,6 +11,7 @@ use telemetry::{Kinds, MappingSettings};
 use thiserror::Error;
 
 use crate::http::Http;
+use crate::placement::{Mode, Placement};
 use crate::policies::{Name, Policies};
 use crate::source::SourceSection;
 use crate::state::StateProbe;
@@ -35,6 +36,12 @@ pub enum ConfigError {
         /// Where and what.
         #[source]
         source: Box<toml::de::Error>,
+    },
+    /// The job that is meant cannot be told.
+    #[error("{problem}")]
+    Job {
+        /// What is not clear, and what makes it clear.
+        problem: String,
     },
     /// Values out of their range, all of them at once.
     #[error("{}: {}", path.display(), problems.join("; "))]
@@ -64,6 +71,9 @@ pub struct Config {
     /// Where documents are published.
     #[serde(default)]
     pub drop: Drop,
+    /// Where drop and agent are.
+    #[serde(default)]
+    pub placement: Placement,
     /// How often is decided, on what.
     #[serde(default)]
     pub epoch: Epoch,
@@ -211,6 +221,17 @@ impl Config {
         }
     }
 
+    /// For a cluster about which nothing else is said. The job is named later; it may be any job, so the policy is one that needs no
+    /// metrics of ours.
+    pub(crate) fn embedded(flink_url: &str) -> Self {
+        let Ok(mut config) = toml::from_str::<Self>("job = \"job\"") else {
+            unreachable!("all but the job has a default")
+        };
+        config.flink.url = flink_url.to_owned();
+        config.policy.name = Name::Ds2;
+        config
+    }
+
     pub(crate) fn problems(&self) -> Vec<String> {
         let is_http = |url: &str| url.starts_with("http://") || url.starts_with("https://");
         let checks = [
@@ -221,6 +242,10 @@ impl Config {
             (
                 self.drop.reports_url.is_none() || self.drop.folder.is_some(),
                 "drop.reports_url: only with drop.folder; the drop at drop.url takes reports itself",
+            ),
+            (
+                self.placement.mode != Mode::InProcess || self.placement.data.is_some(),
+                "placement.data: name a folder for what drop and agent of this process keep",
             ),
             (self.drop.timeout_ms > 0, "drop.timeout_ms: must be above 0"),
             (self.drop.document_ttl_s > 0, "drop.document_ttl_s: must be above 0"),

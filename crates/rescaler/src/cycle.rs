@@ -9,10 +9,12 @@ use jiff::Timestamp;
 use scaling::{Action, Decision, Snapshot, State, Step};
 use tracing::{error, info};
 
+use crate::base::{self, Standing};
 use crate::config::Config;
 use crate::journal::{Effect, FollowUp, Journal, Record};
 use crate::observe::Observer;
 use crate::outlet::Outlet;
+use crate::placement::{self, Names};
 use crate::policies::Decider;
 use crate::state::StateReader;
 use crate::status::JobStatus;
@@ -21,13 +23,24 @@ use crate::{outcome, publish};
 /// Runs for ever.
 ///
 /// # Errors
-/// The journal cannot be used, or an address is no address.
-pub(crate) async fn run(config: Config, status: Arc<JobStatus>) -> anyhow::Result<()> {
+/// The journal cannot be used, an address is no address, or what this process carries has ended.
+pub(crate) async fn run(mut config: Config, status: Arc<JobStatus>) -> anyhow::Result<()> {
+    let flink = flink_client(&config)?;
+    let mut carried = placement::start(&mut config, &flink).await?;
     let mut rescaler = Rescaler::new(config, Arc::clone(&status))?;
+    rescaler.names = carried.names();
     status.watched();
-    loop {
-        rescaler.observer.epoch().await;
-        rescaler.decide_and_realize().await?;
+    let cycle = async {
+        loop {
+            rescaler.observer.epoch().await;
+            if let Err(error) = rescaler.decide_and_realize().await {
+                return error;
+            }
+        }
+    };
+    tokio::select! {
+        error = cycle => Err(error),
+        error = carried.ended() => Err(error),
     }
 }
 
@@ -43,16 +56,22 @@ struct Rescaler {
     state: State,
     /// The newest plan whose outcome is not known: its epoch and generation.
     pending: Option<(u64, u64)>,
+    names: Names,
+}
+
+/// A client with the configured bounds.
+pub(crate) fn flink_client(config: &Config) -> anyhow::Result<flink::Client> {
+    let settings = flink::Settings {
+        timeout: Duration::from_millis(config.flink.timeout_ms),
+        max_body_bytes: config.flink.max_body_bytes,
+        ..flink::Settings::default()
+    };
+    flink::Client::new(&config.flink.url, settings).context("flink.url")
 }
 
 impl Rescaler {
     fn new(config: Config, status: Arc<JobStatus>) -> anyhow::Result<Self> {
-        let flink_settings = flink::Settings {
-            timeout: Duration::from_millis(config.flink.timeout_ms),
-            max_body_bytes: config.flink.max_body_bytes,
-            ..flink::Settings::default()
-        };
-        let flink = flink::Client::new(&config.flink.url, flink_settings).context("flink.url")?;
+        let flink = flink_client(&config)?;
         let drop = Outlet::new(&config.drop, config.job.clone())?;
         let decider = Decider::new(config.policy.name, &config.policy, &config.limits, &config.cluster)?;
         let (journal, legacy) = Journal::open(&config.journal.path, config.journal_bounds())?;
@@ -61,7 +80,8 @@ impl Rescaler {
         let observer = Observer::new(&config, flink, Arc::clone(&status))?;
         let weight = StateReader::new(&config.state, &config.job).context("state.probe_url")?;
         let (state, pending) = (legacy.state, legacy.pending);
-        Ok(Self { config, status, drop, observer, weight, journal, decider, epoch, state, pending })
+        let names = Names::default();
+        Ok(Self { config, status, drop, observer, weight, journal, decider, epoch, state, pending, names })
     }
 
     async fn decide_and_realize(&mut self) -> anyhow::Result<()> {
@@ -114,10 +134,27 @@ impl Rescaler {
         if let Ok(snapshot) = &mut snapshot {
             self.weight.complete(snapshot).await;
         }
-        match publish::change_under_way(&self.drop, &current.document).await {
-            Ok(None) => (Ok(current), snapshot),
-            Ok(Some(reason)) => (Err(reason), snapshot),
-            Err(error) => (Err(format!("{error:#}")), snapshot),
+        (self.base(current).await.map_err(|error| format!("{error:#}")), snapshot)
+    }
+
+    /// What the next document is to be made from, under the tag of the current one; or why there cannot be a next one now.
+    async fn base(&self, current: Current) -> anyhow::Result<Current> {
+        let reports = self.drop.reports().await.context("the drop's reports cannot be read")?;
+        let now = Timestamp::now();
+        let Some(reports) = reports else {
+            return match publish::without_reports(&current.document, now) {
+                Some(reason) => Err(anyhow::anyhow!(reason)),
+                None => Ok(current),
+            };
+        };
+        match base::standing(&current.document, &reports, now) {
+            Standing::Runs => Ok(current),
+            Standing::Open(reason) => Err(anyhow::anyhow!(reason)),
+            Standing::Other { observed, .. } => {
+                let document =
+                    base::base(&current.document, None, observed.as_ref()).map_err(anyhow::Error::msg)?;
+                Ok(Current { document, ..current })
+            }
         }
     }
 
@@ -128,7 +165,8 @@ impl Rescaler {
         snapshot: Option<Snapshot>,
     ) -> anyhow::Result<()> {
         let ttl = Duration::from_secs(self.config.drop.document_ttl_s);
-        let document = match publish::successor(&current.document, &step.decision, Timestamp::now(), ttl) {
+        let plan = self.names.of_the_document(&step.decision);
+        let document = match publish::successor(&current.document, &plan, Timestamp::now(), ttl) {
             Ok(document) => document,
             Err(error) => {
                 let message = format!("{:#}", anyhow::Error::from(error));

@@ -4,6 +4,7 @@
 //! journal, publishes the next job document at the config drop, and shows what it does on a page. It never talks to Flink's
 //! tasks and never moves state; that is the config agent's work.
 
+mod base;
 mod cli;
 mod config;
 mod cycle;
@@ -16,6 +17,7 @@ mod observe;
 mod offline;
 mod outcome;
 mod outlet;
+mod placement;
 mod policies;
 mod program;
 mod publish;
@@ -31,6 +33,7 @@ pub use cli::{Arguments, main_with};
 pub use config::{Config, ConfigError};
 pub use journal::{Effect, FollowUp, Journal, JournalError, Legacy, Record, read, read_with_older};
 pub use outcome::{Outcome, Step};
+pub use placement::{Mode, Placement};
 pub use policies::{Name, Policies};
 pub use program::Program;
 pub use site::Site;

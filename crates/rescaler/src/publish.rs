@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use drop_client::{Current, Precondition, Published};
 use jiff::{SignedDuration, Timestamp};
-use job_config::{Change, JobDocument, State};
+use job_config::{Change, JobDocument};
 use scaling::Decision;
 use thiserror::Error;
 
@@ -74,39 +74,19 @@ pub(crate) fn successor(
 /// For so long after its expiry a document may just have been begun by an agent whose clock is behind, and the report be on its way.
 const EXPIRY_MARGIN: SignedDuration = SignedDuration::from_secs(60);
 
-/// Why the current document cannot be succeeded now, if it cannot: its own change is still under way.
-pub(crate) async fn change_under_way(drop: &Outlet, current: &JobDocument) -> anyhow::Result<Option<String>> {
-    let generation = current.generation();
-    let reports = drop.reports().await.context("the drop's reports cannot be read")?;
-    let Some(reports) = reports else {
-        return Ok(without_reports(current, Timestamp::now()));
-    };
-    let newest = reports.iter().rev().find(|report| report.generation == generation);
-    Ok(match newest {
-        Some(report) if report.state.is_final() => None,
-        Some(report) => Some(format!("generation {generation} is being applied ({})", name(report.state))),
-        None if is_over(current, Timestamp::now()) => None,
-        None => Some(format!("generation {generation} has not been taken up by a config agent yet")),
-    })
-}
-
 /// Nobody may begin to apply the document any more, and whoever did has had time to say so.
-fn is_over(document: &JobDocument, now: Timestamp) -> bool {
+pub(crate) fn is_over(document: &JobDocument, now: Timestamp) -> bool {
     now.checked_sub(EXPIRY_MARGIN).is_ok_and(|earlier| document.is_expired(earlier))
 }
 
 /// Where nobody reports, a change is under way for as long as it could have been begun; a document without expiry was written by
 /// hand, before there was anything to wait for.
-fn without_reports(document: &JobDocument, now: Timestamp) -> Option<String> {
+pub(crate) fn without_reports(document: &JobDocument, now: Timestamp) -> Option<String> {
     let expires_at = document.expires_at()?;
     (!is_over(document, now)).then(|| {
         let generation = document.generation();
         format!("nobody reports; generation {generation} may be begun until it expires at {expires_at}")
     })
-}
-
-fn name(state: State) -> String {
-    format!("{state:?}").to_lowercase()
 }
 
 /// The current document at the drop.

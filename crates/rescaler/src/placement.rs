@@ -1,0 +1,322 @@
+//! Where drop and agent are: elsewhere, or in this process.
+//!
+//! The protocol is the same in all three placements, and so is its code. `drop`: a config drop and an agent run somewhere, and
+//! only the drop's address matters here. `direct`: the agent serves the drop's interface itself, and its address is given
+//! instead; for the rescaler there is no difference. `in-process`: this process carries both. They listen on a free port of the
+//! loopback interface and are used through it, so that nothing is special about them but their address.
+//!
+//! Without an agent's configuration there is nothing to submit: the job that runs is only rescaled in place, and need not be one
+//! of ours. Its document is made here from what runs, with the vertex ids for names.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use drop_client::{Current, DropClient, Fetched, Precondition};
+use flink::JobDetails;
+use jiff::Timestamp;
+use job_config::{JobDocument, JobName};
+use scaling::Decision;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tracing::info;
+
+use crate::base::{Standing, standing};
+use crate::config::{Config, ConfigError};
+use crate::cycle::flink_client;
+
+/// Time between two looks at a drop of this process that is starting.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// For a drop of this process to answer.
+const START_DEADLINE: Duration = Duration::from_secs(10);
+/// Flink's own bound of key groups.
+const MAX_PARALLELISM_LIMIT: u32 = 32_768;
+
+/// `[placement]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Placement {
+    /// Where drop and agent are.
+    pub mode: Mode,
+    /// In-process: the folder of documents, reports and the agent's journal.
+    pub data: Option<PathBuf>,
+    /// In-process: where the drop of this process listens; [`None`]: on a free port of the loopback interface.
+    pub listen: Option<SocketAddr>,
+    /// In-process: the agent's configuration; [`None`]: the job that runs is rescaled in place, and never stopped.
+    pub agent_config: Option<PathBuf>,
+}
+
+/// Where drop and agent are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// A config drop, at `drop.url`.
+    #[default]
+    Drop,
+    /// An agent that serves the drop's interface, at `drop.url`.
+    Direct,
+    /// In this process.
+    InProcess,
+}
+
+/// What runs beside the cycle in this process.
+#[derive(Default)]
+pub(crate) struct Carried {
+    tasks: JoinSet<anyhow::Result<()>>,
+    names: Names,
+}
+
+/// How operators are named in the document, where they have no uid of their own: by operator name.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names(BTreeMap<String, String>);
+
+impl Names {
+    /// The same decision in the document's own names. Where operators are named by their vertices, none follows a default.
+    pub(crate) fn of_the_document(&self, decision: &Decision) -> Decision {
+        let mut decision = decision.clone();
+        if !self.0.is_empty() {
+            decision.default_parallelism = None;
+            let named = decision.parallelism.iter();
+            decision.parallelism =
+                named.map(|(name, p)| (self.0.get(name).unwrap_or(name).clone(), *p)).collect();
+        }
+        decision
+    }
+}
+
+impl Carried {
+    /// Waits until something ends that should not, and says why.
+    pub(crate) async fn ended(&mut self) -> anyhow::Error {
+        match self.tasks.join_next().await {
+            None => std::future::pending().await,
+            Some(Ok(Ok(()))) => anyhow::anyhow!("a part of this process has ended"),
+            Some(Ok(Err(error))) => error,
+            Some(Err(error)) => error.into(),
+        }
+    }
+
+    pub(crate) fn names(&self) -> Names {
+        self.names.clone()
+    }
+}
+
+/// Starts what this process carries, and puts its address into the configuration.
+///
+/// # Errors
+/// The agent's configuration is wrong, a folder is in use, or there is no job to rescale.
+pub(crate) async fn start(config: &mut Config, flink: &flink::Client) -> anyhow::Result<Carried> {
+    let mut carried = Carried::default();
+    if config.placement.mode != Mode::InProcess {
+        return Ok(carried);
+    }
+    let data = config.placement.data.clone().context("placement.data is missing")?;
+    let listen = config.placement.listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("placement.listen: cannot listen on {listen}"))?;
+    let listen = listener.local_addr().context("no address")?;
+    config.drop.url = format!("http://{listen}");
+    let served = config_drop::Config {
+        listen,
+        data: data.join("drop"),
+        limits: config_drop::Limits::default(),
+        protection: config_drop::Protection::default(),
+    };
+    carried.tasks.spawn(async move {
+        config_drop::run(listener, served, std::future::pending()).await.context("the drop of this process")
+    });
+    let agent = config_agent::Agent::new(agent_config(config, data.join("agent"))?)?;
+    if config.placement.agent_config.is_none() {
+        let details = running_job(flink, config.flink_job()).await?;
+        carried.names = names(&details)?;
+        adopt(config, &details).await?;
+    }
+    carried.tasks.spawn(async move { agent.run().await.context("the agent of this process") });
+    info!(drop = config.drop.url, data = %data.display(), "drop and agent run in this process");
+    Ok(carried)
+}
+
+fn agent_config(config: &Config, data: PathBuf) -> Result<config_agent::Config, config_agent::ConfigError> {
+    let carrier = config_agent::Carrier {
+        job: config.job.clone(),
+        flink_job: config.flink_job().to_owned(),
+        data,
+        drop_url: config.drop.url.clone(),
+        flink_url: config.flink.url.clone(),
+    };
+    config_agent::Config::carried(config.placement.agent_config.as_deref(), carrier)
+}
+
+/// Completes the configuration of a rescaler that is given nothing but a cluster, and perhaps a job: the only one that runs there,
+/// or the one of this name or id.
+///
+/// # Errors
+/// Flink cannot be asked, or it is not clear which job is meant.
+pub(crate) async fn embed(config: &mut Config, data: &Path, job: Option<&str>) -> anyhow::Result<()> {
+    let flink = flink_client(config)?;
+    let jobs = flink.jobs().await.context("Flink cannot be asked for its jobs")?;
+    let alive: Vec<_> = jobs.iter().filter(|other| !other.state.is_terminal()).collect();
+    let meant =
+        |other: &&&flink::JobOverview| job.is_none_or(|job| other.name == job || other.id.as_str() == job);
+    let found: Vec<_> = alive.iter().filter(meant).collect();
+    let names =
+        || alive.iter().map(|job| format!("{} ({})", job.name, job.id)).collect::<Vec<_>>().join(", ");
+    let [found] = found.as_slice() else {
+        let which = job.map_or_else(|| "the job".to_owned(), |job| format!("job {job:?}"));
+        anyhow::bail!(ConfigError::Job {
+            problem: format!(
+                "it is not clear which is {which}; name one with --job NAME or --job ID; running: {}",
+                match alive.len() {
+                    0 => "none".to_owned(),
+                    _ => names(),
+                }
+            )
+        });
+    };
+    let twins = alive.iter().filter(|other| other.name == found.name).count();
+    ensure!(twins == 1, "{twins} jobs named {:?} run; stop all but one", found.name);
+    config.job = job_name(&found.name);
+    config.flink.job.clone_from(&found.name);
+    let data = data.join(config.job.as_str());
+    config.journal.path = data.join("decisions.jsonl");
+    config.placement = Placement { mode: Mode::InProcess, data: Some(data), ..Placement::default() };
+    Ok(())
+}
+
+/// A name for documents and folders: what a job is called in Flink may be any text.
+fn job_name(in_flink: &str) -> JobName {
+    let lower = in_flink.to_lowercase();
+    let allowed =
+        |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '_' { c } else { '-' };
+    let name: String = lower.chars().map(allowed).collect();
+    let name: String = name.trim_matches(|c| "-._".contains(c)).chars().take(63).collect();
+    // It has only letters that a name may have, unless none is left.
+    name.parse().unwrap_or_else(|_| Config::embedded("").job)
+}
+
+async fn running_job(flink: &flink::Client, name: &str) -> anyhow::Result<JobDetails> {
+    let jobs = flink.jobs().await.context("Flink cannot be asked for its jobs")?;
+    let mut alive = jobs.into_iter().filter(|job| job.name == name && !job.state.is_terminal());
+    let job = alive.next().with_context(|| format!("no job named {name:?} runs on {}", flink.base_url()))?;
+    Ok(flink.job(&job.id).await?)
+}
+
+/// How each operator that can be scaled is named in the document: by the id of the vertex that it begins.
+fn names(details: &JobDetails) -> anyhow::Result<Names> {
+    let mut names = BTreeMap::new();
+    for vertex in &details.vertices {
+        let twin = names.insert(vertex.head_operator().to_owned(), vertex.id.to_string());
+        ensure!(
+            twin.is_none(),
+            "two vertices of the job begin with an operator named {:?}; give each operator a name of its own",
+            vertex.head_operator()
+        );
+    }
+    Ok(Names(names))
+}
+
+/// Sees to it that the drop's document is what runs.
+async fn adopt(config: &Config, details: &JobDetails) -> anyhow::Result<()> {
+    let settings = drop_client::Settings::default();
+    let drop = DropClient::new(&config.drop.url, config.job.clone(), settings)
+        .context("the drop of this process")?;
+    let deadline = Instant::now() + START_DEADLINE;
+    let fetched = loop {
+        match drop.get(None, None).await {
+            Ok(fetched) => break fetched,
+            Err(error) if Instant::now() >= deadline => {
+                return Err(error).context("the drop of this process");
+            }
+            Err(_) => sleep(LOOK_INTERVAL).await,
+        }
+    };
+    let (document, expected) = match fetched {
+        Fetched::Document(current) => match next(&drop, &current, details, &config.job).await? {
+            Some(document) => (document, Precondition::Replaces(current.entity_tag)),
+            None => return Ok(()),
+        },
+        Fetched::Absent | Fetched::NotModified => (derive(&config.job, 1, details)?, Precondition::Nothing),
+    };
+    info!(job = %config.job, generation = document.generation(), "the job goes on as it was found");
+    drop.put(&document, &expected).await.context("the drop of this process")?;
+    Ok(())
+}
+
+/// The document of what runs, if the one at the drop is another and its change is not under way.
+async fn next(
+    drop: &DropClient,
+    current: &Current,
+    details: &JobDetails,
+    job: &JobName,
+) -> anyhow::Result<Option<JobDocument>> {
+    let reports = drop.reports().await.context("the drop of this process")?;
+    let failed = reports.last().is_some_and(|report| report.state.is_final());
+    if matches!(standing(&current.document, &reports, Timestamp::now()), Standing::Open(_)) && !failed {
+        return Ok(None);
+    }
+    let found = derive(job, current.document.generation() + 1, details)?;
+    let is_same = found.parallelism().operators == current.document.parallelism().operators;
+    Ok((!is_same).then_some(found))
+}
+
+/// A document of a job that has none: what runs, by vertex.
+fn derive(job: &JobName, generation: u64, details: &JobDetails) -> anyhow::Result<JobDocument> {
+    let largest = details.vertices.iter().map(|vertex| vertex.max_parallelism).max().unwrap_or(1);
+    let mut text = format!(
+        "# Made from the job that runs; operators are named by the ids of their vertices.\nformat = 1\njob = \"{job}\"\n\
+         generation = {generation}\nissued_at = \"{}\"\nreason = \"as it was found\"\nrestart_mode = \"in-place\"\n\n\
+         [parallelism]\ndefault = 1\nmax = {}\n\n[parallelism.operators]\n",
+        Timestamp::now(),
+        largest.clamp(1, MAX_PARALLELISM_LIMIT)
+    );
+    for vertex in &details.vertices {
+        let name = vertex.head_operator().replace(char::is_control, " ");
+        text.push_str(&format!("{} = {} # {name}\n", vertex.id, vertex.parallelism.max(1)));
+    }
+    JobDocument::parse(&text).context("no document can be made of this job")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn details() -> JobDetails {
+        let vertex = |digit: &str, name: &str, parallelism: u32, max: u32| {
+            serde_json::json!({ "id": digit.repeat(32), "name": name, "parallelism": parallelism,
+                "maxParallelism": max, "status": "RUNNING" })
+        };
+        let vertices = [vertex("a", "Source: in -> map", 2, 128), vertex("1", "window", 3, 1)];
+        serde_json::from_value(
+            serde_json::json!({ "jid": "0".repeat(32), "name": "My Job (v2)", "state": "RUNNING",
+            "vertices": vertices }),
+        )
+        .unwrap()
+    }
+
+    /// Goal: any job has a name that documents may have.
+    #[test]
+    fn any_name_becomes_a_job_name() {
+        for (in_flink, expected) in
+            [("My Job (v2)", "my-job--v2"), ("nexmark", "nexmark"), ("Ω!", "job"), ("-.x", "x"), ("", "job")]
+        {
+            assert_eq!(job_name(in_flink).as_str(), expected);
+        }
+        assert_eq!(job_name(&"x".repeat(100)).as_str().len(), 63);
+    }
+
+    /// Goal: the document of a foreign job says what runs, by vertex id, and a plan finds its way there.
+    #[test]
+    fn a_foreign_job_has_a_document() {
+        let document = derive(&"my-job".parse().unwrap(), 4, &details()).unwrap();
+        assert_eq!((document.generation(), document.parallelism().max), (4, 128));
+        assert_eq!(document.parallelism().of(&"a".repeat(32)), 2);
+        let mut decision = Decision::nothing("latency", "it is slow");
+        decision.parallelism = BTreeMap::from([("in".to_owned(), 5)]);
+        let named = names(&details()).unwrap().of_the_document(&decision);
+        assert_eq!(named.parallelism, BTreeMap::from([("a".repeat(32), 5)]));
+    }
+}
