@@ -92,8 +92,13 @@ impl Cluster {
     pub(crate) async fn observed(&self, job: &JobId, since: Timestamp) -> Result<Observed, flink::Error> {
         let details = self.client.job(job).await?;
         let task_managers = self.client.overview().await?.taskmanagers;
-        let rescales = self.client.rescales(job).await?;
-        Ok(observed::of(&details, task_managers, rescales, since))
+        let mut rescales = observed::newest(self.client.rescales(job).await?, since);
+        for rescale in &mut rescales {
+            if let Some(detailed) = self.client.rescale_details(job, &rescale.id).await? {
+                *rescale = detailed;
+            }
+        }
+        Ok(observed::of(&details, task_managers, rescales))
     }
 
     /// Asks a question about the job.

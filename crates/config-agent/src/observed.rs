@@ -9,21 +9,20 @@ use job_config::{Observed, ObservedRescale};
 /// The newest rescales that a report carries; the drop bounds its size.
 const RESCALES_MOST: usize = 8;
 
-/// Puts together what was seen. Of the rescales only those count that began after `since`.
-pub(crate) fn of(
-    details: &JobDetails,
-    task_managers: u32,
-    rescales: Vec<Rescale>,
-    since: Timestamp,
-) -> Observed {
+/// The newest rescales that began after `since`, newest first.
+pub(crate) fn newest(mut rescales: Vec<Rescale>, since: Timestamp) -> Vec<Rescale> {
+    rescales.retain(|rescale| rescale.started_ms.is_some_and(|started| started >= since.as_millisecond()));
+    rescales.sort_by_key(|rescale| std::cmp::Reverse(rescale.started_ms));
+    rescales.truncate(RESCALES_MOST);
+    rescales
+}
+
+/// Puts together what was seen.
+pub(crate) fn of(details: &JobDetails, task_managers: u32, rescales: Vec<Rescale>) -> Observed {
     let name = |vertex: &Vertex| name_of(vertex, &details.vertices);
     let parallelism = details.vertices.iter().map(|vertex| (name(vertex), vertex.parallelism)).collect();
-    let mut recent: Vec<ObservedRescale> =
-        rescales.into_iter().filter_map(|rescale| one(rescale, &details.vertices)).collect();
-    recent.retain(|rescale| rescale.at >= since);
-    recent.sort_by_key(|rescale| std::cmp::Reverse(rescale.at));
-    recent.truncate(RESCALES_MOST);
-    Observed { parallelism, task_managers: Some(task_managers), rescales: recent }
+    let rescales = rescales.into_iter().filter_map(|rescale| one(rescale, &details.vertices)).collect();
+    Observed { parallelism, task_managers: Some(task_managers), rescales }
 }
 
 fn one(rescale: Rescale, vertices: &[Vertex]) -> Option<ObservedRescale> {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::{Client, Error, JobId};
 
-/// One rescale as the scheduler saw it (`/jobs/:jobid/rescales/history`).
+/// One rescale as the scheduler saw it (`/jobs/:jobid/rescales/history`, `/jobs/:jobid/rescales/details/:rescaleuuid`).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Rescale {
     /// Its id.
@@ -25,7 +25,7 @@ pub struct Rescale {
     /// What set it off, for example `UPDATE_REQUIREMENT`, `NEW_RESOURCE_AVAILABLE`, `RECOVERABLE_FAILOVER`.
     #[serde(rename = "triggerCause", default)]
     pub cause: Option<String>,
-    /// Per vertex id.
+    /// Per vertex id. The history leaves them out; only [`Client::rescale_details`] tells them.
     #[serde(default)]
     pub vertices: BTreeMap<String, RescaledVertex>,
 }
@@ -48,7 +48,7 @@ pub struct RescaledVertex {
 }
 
 impl Client {
-    /// The newest rescales of a job, as many as Flink keeps; none where Flink keeps no history.
+    /// The newest rescales of a job, as many as Flink keeps, without their vertices; none where Flink keeps no history.
     ///
     /// # Errors
     /// Any [`Error`] of the transport but "not found": an older Flink has no history.
@@ -58,23 +58,49 @@ impl Client {
             result => result,
         }
     }
+
+    /// One of these rescales, with its vertices; [`None`] where Flink has forgotten it.
+    ///
+    /// # Errors
+    /// Any [`Error`] of the transport but "not found".
+    pub async fn rescale_details(&self, job: &JobId, id: &str) -> Result<Option<Rescale>, Error> {
+        // It comes from an answer and goes into an address.
+        if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+            return Ok(None);
+        }
+        match self.get(&format!("jobs/{job}/rescales/details/{id}"), &[]).await {
+            Err(error) if error.is_not_found() => Ok(None),
+            result => result.map(Some),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Goal: a history as Flink 2.3 answers it is read, also of a rescale that is under way.
+    /// Goal: a history as Flink 2.3 answers it is read, which has no vertices.
     #[test]
     fn a_history_is_read() {
-        let text = r#"[{"rescaleUuid":"u","resourceRequirementsUuid":"r","rescaleAttemptId":1,"vertices":{"aa":{
+        let text = r#"[{"rescaleUuid":"u","resourceRequirementsUuid":"r","rescaleAttemptId":1,"vertices":{},"slots":{},
+            "schedulerStates":[],"startTimestampInMillis":5,"endTimestampInMillis":9,
+            "terminalState":"COMPLETED","triggerCause":"INITIAL_SCHEDULE","terminatedReason":"SUCCEEDED"}]"#;
+        let history: Vec<Rescale> = serde_json::from_str(text).unwrap();
+        assert_eq!((history[0].started_ms, history[0].ended_ms), (Some(5), Some(9)));
+        assert!(history[0].vertices.is_empty());
+    }
+
+    /// Goal: the details of a rescale are read, also of one that is under way.
+    #[test]
+    fn details_are_read() {
+        let text = r#"{"rescaleUuid":"u","resourceRequirementsUuid":"r","rescaleAttemptId":1,"vertices":{"aa":{
             "jobVertexId":"aa","jobVertexName":"Source: a -> b","slotSharingGroupId":"s","slotSharingGroupName":"default",
             "desiredParallelism":3,"sufficientParallelism":1,"preRescaleParallelism":2,"postRescaleParallelism":null}},
             "slots":{},"schedulerStates":null,"startTimestampInMillis":5,"endTimestampInMillis":null,
-            "terminalState":null,"triggerCause":"UPDATE_REQUIREMENT","terminatedReason":null}]"#;
-        let history: Vec<Rescale> = serde_json::from_str(text).unwrap();
-        assert_eq!((history[0].started_ms, history[0].ended_ms), (Some(5), None));
-        let vertex = &history[0].vertices["aa"];
+            "terminalState":null,"triggerCause":"UPDATE_REQUIREMENT","terminatedReason":null}"#;
+        let rescale: Rescale = serde_json::from_str(text).unwrap();
+        assert_eq!((rescale.started_ms, rescale.ended_ms), (Some(5), None));
+        let vertex = &rescale.vertices["aa"];
         assert_eq!((vertex.before, vertex.desired, vertex.after), (Some(2), Some(3), None));
     }
 }
