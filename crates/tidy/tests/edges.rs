@@ -27,11 +27,13 @@ const EDGES: [(&str, &[&str]); 22] = [
     ("event-producer", &["events", "generator", "version"]),
     ("config-drop", &["http-server", "job-config", "journal", "secrets", "version"]),
     // … but where a placement has one process carry another's work, by the library that the other's thin `main` calls too:
-    // the agent may be its own drop (`direct`). They still speak the protocol.
+    // the agent may be its own drop (`direct`), the rescaler may carry both (`in-process`). They still speak the protocol.
     ("config-agent", &["config-drop", "drop-client", "flink", "job-config", "journal", "version"]),
     (
         "rescaler",
         &[
+            "config-agent",
+            "config-drop",
             "drop-client",
             "flink",
             "http-server",
