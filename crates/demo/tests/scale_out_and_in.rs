@@ -52,9 +52,13 @@ async fn play(cluster: &Loop) -> anyhow::Result<()> {
     ensure!(out.parallelism.get("q7-bid-item") == Some(&9) && out.task_managers == Some(3), "{out:?}");
     let is_this = |rescale: &&job_config::ObservedRescale| {
         let vertex = rescale.vertices.get("q7-bid-item");
-        rescale.outcome.as_deref() == Some("COMPLETED") && vertex.is_some_and(|[_, _, after]| *after == Some(9))
+        rescale.outcome.as_deref() == Some("COMPLETED")
+            && vertex.is_some_and(|[_, _, after]| *after == Some(9))
     };
-    ensure!(out.rescales.iter().any(|rescale| is_this(&rescale)), "Flink's own record has no such rescale: {out:?}");
+    ensure!(
+        out.rescales.iter().any(|rescale| is_this(&rescale)),
+        "Flink's own record has no such rescale: {out:?}"
+    );
 
     let back = change(cluster, 3, 2, 2).await?;
     ensure!(cluster.stage.testbed().task_managers().await.len() == 2);

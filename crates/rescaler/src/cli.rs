@@ -99,6 +99,9 @@ struct Settings {
     /// Take the policies' options and limits from this configuration; otherwise they are the defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Which job of a configuration that has several.
+    #[arg(long, value_name = "NAME", requires = "config")]
+    job: Option<String>,
     /// The program of policy `external`; given again: its arguments.
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     program: Vec<String>,
@@ -106,7 +109,8 @@ struct Settings {
 
 impl Settings {
     fn load(self) -> Result<offline::Settings, ConfigError> {
-        let config = self.config.as_deref().map(Config::load).transpose()?;
+        let job = self.job.as_deref();
+        let config = self.config.as_deref().map(|path| Site::load_job(path, job)).transpose()?;
         Ok(offline::Settings { config, program: self.program, latency: None })
     }
 }
@@ -135,8 +139,11 @@ struct Explain {
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
     /// The configuration file.
-    #[arg(long, value_name = "FILE", default_value = "configs/rescaler.toml")]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
+    /// Which job of a configuration that has several.
+    #[arg(long, value_name = "NAME")]
+    job: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -273,7 +280,7 @@ fn explained(arguments: Explain) -> anyhow::Result<String> {
     let (path, keep) = match arguments.journal {
         Some(path) => (path, journal::KEEP_MAX),
         None => {
-            let config = Config::load(&arguments.config)?;
+            let config = Site::load_job(&arguments.config, arguments.job.as_deref())?;
             (config.journal.path.clone(), config.journal.keep_files)
         }
     };

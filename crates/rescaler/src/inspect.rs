@@ -11,8 +11,9 @@ use telemetry::{Sample, Settings, Source, summarise};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::cli::Output;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Flink};
 use crate::observe;
+use crate::site::Site;
 use crate::source::SourceKind;
 
 /// The most samples that are taken, whatever the times asked for.
@@ -23,7 +24,7 @@ pub(crate) struct Inspect {
     /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = "configs/rescaler.toml")]
     config: PathBuf,
-    /// The job's name in Flink, instead of the configured one.
+    /// The job: of a configuration with several, which one; else its name in Flink, instead of the configured one.
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
     /// Where Flink is, instead of the configured address.
@@ -48,8 +49,13 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     fn config(&self) -> Result<Config, ConfigError> {
-        let mut config = Config::load(&self.config)?;
-        config.flink.job = self.job.clone().unwrap_or(config.flink.job);
+        let mut config = match Site::load(&self.config)? {
+            Site::One(config) => {
+                let job = self.job.clone().unwrap_or_else(|| config.flink.job.clone());
+                Config { flink: Flink { job, ..config.flink.clone() }, ..*config }
+            }
+            Site::Several { .. } => Site::load_job(&self.config, self.job.as_deref())?,
+        };
         config.flink.url = self.flink_url.clone().unwrap_or(config.flink.url);
         config.source.kind = self.source.unwrap_or(config.source.kind);
         config.source.url = self.source_url.clone().unwrap_or(config.source.url);

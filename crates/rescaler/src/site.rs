@@ -45,6 +45,28 @@ impl Site {
         }
     }
 
+    /// Reads and checks a file of either form, and picks one job: the one of this name, or the only one.
+    ///
+    /// # Errors
+    /// See [`ConfigError`]; [`ConfigError::Job`] if there is no such job, or several and none was named.
+    pub(crate) fn load_job(path: &Path, name: Option<&str>) -> Result<Config, ConfigError> {
+        let site = Self::load(path)?;
+        let jobs = site.jobs();
+        let found = match (name, jobs) {
+            (None, [only]) => Some(only),
+            (None, _) => None,
+            (Some(name), jobs) => jobs.iter().find(|config| config.job.as_str() == name),
+        };
+        found.cloned().ok_or_else(|| {
+            let known = jobs.iter().map(|config| config.job.as_str()).collect::<Vec<_>>().join(", ");
+            let problem = name.map_or_else(
+                || format!("{} has several jobs; name one with --job: {known}", path.display()),
+                |name| format!("{} has no job {name:?}, but {known}", path.display()),
+            );
+            ConfigError::Job { problem }
+        })
+    }
+
     /// The jobs.
     pub fn jobs(&self) -> &[Config] {
         match self {
@@ -194,6 +216,21 @@ mod tests {
         assert_eq!(psm.flink.url, "http://10.0.0.2:8081");
         assert_eq!(nexmark.journal.path, Path::new("run/rescaler/nexmark/decisions.jsonl"));
         assert_eq!(psm.journal.path, Path::new("run/rescaler/psm/decisions.jsonl"));
+    }
+
+    /// Goal: of several jobs one is picked by name, and a wrong or missing name is told with the right ones.
+    #[test]
+    fn one_of_several_jobs_is_picked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rescaler.toml");
+        std::fs::write(&path, "[[job]]\nname = \"a\"\n[[job]]\nname = \"b\"").unwrap();
+        assert_eq!(Site::load_job(&path, Some("b")).unwrap().job.as_str(), "b");
+        for (name, expected) in [(None, "name one with --job: a, b"), (Some("c"), "no job \"c\", but a, b")] {
+            let message = Site::load_job(&path, name).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+        std::fs::write(&path, "job = \"a\"").unwrap();
+        assert_eq!(Site::load_job(&path, None).unwrap().job.as_str(), "a");
     }
 
     /// Goal: every mistake is named with the job it is in.

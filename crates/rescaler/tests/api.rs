@@ -76,9 +76,15 @@ async fn the_history_is_columns_of_equal_length() {
     let (_job, server) = recorded_server("nexmark").await;
     let history = get(&server, "/api/v1/jobs/nexmark/history").await;
     let length = |column: &Value| column.as_array().unwrap().len() as u64;
-    for column in
-        ["epoch", "at_ms", "input_rate_per_s", "backlog_records", "state_size_bytes", "task_managers"]
-    {
+    for column in [
+        "epoch",
+        "at_ms",
+        "input_rate_per_s",
+        "backlog_records",
+        "state_size_bytes",
+        "stored_size_bytes",
+        "task_managers",
+    ] {
         assert_eq!(length(&history[column]), EPOCHS, "{column}");
     }
     assert_eq!(length(&history["latency_ms"]["q7"]), EPOCHS);
@@ -102,6 +108,11 @@ async fn decisions_are_told_with_their_reasons() {
     let plan = get(&server, &format!("/api/v1/jobs/nexmark/decisions/{PLAN}")).await;
     assert_eq!((&plan["outcome"], &plan["generation"]), (&json!("published"), &json!(2)));
     assert_eq!(plan["decision"]["parallelism"], json!({ "q7-bid-item": 3 }));
+    assert_eq!(
+        (&plan["result"]["state"], &plan["result"]["duration_ms"]),
+        (&json!("running"), &json!(5_400))
+    );
+    assert_eq!(plan["result"]["steps"][0]["state"], "stopping");
     for epoch in ["0", "61", "x"] {
         let path = format!("/api/v1/jobs/nexmark/decisions/{epoch}");
         assert_eq!(ask(&server, Method::GET, &path, &[], "").await.0, 404, "{epoch}");
@@ -197,6 +208,7 @@ async fn metrics_are_as_documented() {
         "rescaler_input_records_per_second{job=\"nexmark\"} 2225",
         "rescaler_operator_parallelism{job=\"nexmark\",operator=\"q7-bid-item\"} 3",
         "rescaler_state_size_bytes{job=\"nexmark\"} 5500000",
+        "rescaler_stored_size_bytes{job=\"nexmark\"} 7340032",
         "rescaler_generation{job=\"nexmark\"} 2",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

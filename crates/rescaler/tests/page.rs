@@ -69,6 +69,15 @@ async fn the_page_shows_what_the_interface_says() {
     assert_eq!(browser.run("return document.querySelectorAll('#graph path.edge').length").await, json!(4));
     assert_eq!(browser.run("return document.querySelectorAll('#timeline figure').length").await, json!(4));
     browser.until("document.querySelectorAll('#timeline g.mark.published').length", &json!(4)).await;
+    let plan = format!("document.querySelector('#decisions [data-epoch=\"{PLAN}\"] details')");
+    browser.run(&format!("{plan}.open = true")).await;
+    browser
+        .until(
+            &format!("{plan}.querySelector('.result')?.textContent"),
+            &json!("running after 5.4 s · stopping 2.1 s, submitting 3.3 s"),
+        )
+        .await;
+    browser.run(&format!("{plan}.open = false")).await;
     keep_picture(&browser, "light.png").await;
     names_are_text(&browser).await;
     nothing_went_wrong(&browser, &server.url).await;

@@ -28,28 +28,11 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(500);
 /// Lines of Maven's output that an error message carries.
 const ERROR_LINES: usize = 12;
 
-/// Jars that belong together.
+/// Jars that belong together: a name and the pom file that lists them.
 #[derive(Clone, Copy, Debug)]
-pub struct JarSet {
-    /// A name for the folder and for messages.
-    pub name: &'static str,
-    /// The text of the pom file that lists them.
-    pub pom: &'static str,
-}
-
-/// The folder that holds exactly these jars; downloads them if that was never done.
-///
-/// # Errors
-/// [`FetchError`]: no Maven, no network, or a cache that cannot be written.
-pub async fn provide_jars(
-    config: &crate::Config,
-    set: JarSet,
-    launcher: &Launcher,
-    progress: &Progress<'_>,
-) -> Result<PathBuf, FetchError> {
-    let (cache_dir, deadline) = (config.cache_dir.as_path(), config.fetch_deadline);
-    let fetch = Fetch { cache_dir, launcher, deadline, begin: Instant::now(), progress };
-    fetch.provide(set).await
+pub(crate) struct JarSet {
+    pub(crate) name: &'static str,
+    pub(crate) pom: &'static str,
 }
 
 impl JarSet {

@@ -79,7 +79,7 @@ mod topics;
 
 pub use config::{Config, ConfigError, FlinkSettings, KafkaSettings, Settings, StoreSettings};
 pub use hdfs::HdfsSettings;
-pub use jars::{FetchError, JarSet, provide_jars};
+pub use jars::FetchError;
 pub use java::MissingProgram;
 pub use progress::Progress;
 pub use python::{PythonSet, provide_python};

@@ -150,6 +150,7 @@ pub(super) struct History {
     input_rate_per_s: Vec<Option<f64>>,
     backlog_records: Vec<Option<f64>>,
     state_size_bytes: Vec<Option<f64>>,
+    stored_size_bytes: Vec<Option<f64>>,
     task_managers: Vec<Option<usize>>,
     parallelism: BTreeMap<String, Vec<Option<u32>>>,
     marks: Vec<Mark>,
@@ -167,6 +168,7 @@ impl History {
             input_rate_per_s: total(|totals| totals.input_rate_per_s),
             backlog_records: total(|totals| totals.backlog_records),
             state_size_bytes: total(|totals| totals.state_size_bytes),
+            stored_size_bytes: total(|totals| totals.stored_size_bytes),
             task_managers: points
                 .iter()
                 .map(|point| point.totals.map(|totals| totals.task_managers))

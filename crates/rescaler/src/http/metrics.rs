@@ -143,12 +143,15 @@ fn whole_jobs(page: &mut Page, seen: &[Seen], now: Timestamp) {
 type Total = (&'static str, &'static str, fn(&Totals) -> Option<f64>);
 
 #[expect(clippy::cast_precision_loss, reason = "a cluster has far fewer than 2^52 task managers")]
-const TOTALS: [Total; 6] = [
+const TOTALS: [Total; 7] = [
     ("rescaler_input_records_per_second", "Records that come into being at the sources.", |totals| {
         totals.input_rate_per_s
     }),
     ("rescaler_backlog_records", "Records that wait at the sources.", |totals| totals.backlog_records),
     ("rescaler_state_size_bytes", "Size of the job's state.", |totals| totals.state_size_bytes),
+    ("rescaler_stored_size_bytes", "What lies where its checkpoints are kept.", |totals| {
+        totals.stored_size_bytes
+    }),
     ("rescaler_subtasks", "Sum of the parallelism of all operators.", |totals| Some(totals.subtasks.into())),
     ("rescaler_task_managers", "Task managers of the cluster.", |totals| Some(totals.task_managers as f64)),
     ("rescaler_slots", "Slots of the cluster.", |totals| totals.slots.map(f64::from)),

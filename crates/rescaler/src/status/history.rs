@@ -19,6 +19,8 @@ pub struct Totals {
     pub backlog_records: Option<f64>,
     /// The size of the state, in bytes.
     pub state_size_bytes: Option<f64>,
+    /// What lies where the checkpoints are kept, in bytes.
+    pub stored_size_bytes: Option<f64>,
     /// The sum of the parallelism of all operators.
     pub subtasks: u32,
     /// The number of task managers.
@@ -40,6 +42,7 @@ impl Totals {
             input_rate_per_s: sum(|source| source.arrival_rate_per_s.or(source.input_rate_per_s)),
             backlog_records: sum(|source| source.backlog_records),
             state_size_bytes: snapshot.state_size_bytes,
+            stored_size_bytes: snapshot.stored_size_bytes,
             subtasks: snapshot.operators.iter().map(|operator| operator.parallelism).sum(),
             task_managers: snapshot.task_managers.len(),
             slots: snapshot.slots_present(),

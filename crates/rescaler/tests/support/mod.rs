@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use rescaler::http::{Guard, Http, serve};
 use rescaler::status::{About, JobStatus, Kept, Status, Switches};
-use rescaler::{Effect, Record};
+use rescaler::{Effect, Outcome, Record, Step};
 use scaling::{
     Action, Decision, Distribution, Edge, Kind, Operator, OperatorReport, Partitioning, Query, SCHEMA,
     Snapshot, Subtask, TaskManager,
@@ -92,6 +92,7 @@ pub(crate) fn snapshot(job: &str, epoch: u64, at: Timestamp) -> Snapshot {
         ],
         task_managers: vec![TaskManager { id: "tm-0".to_owned(), slots: Some(4), ..TaskManager::default() }],
         state_size_bytes: Some(5_500_000.0),
+        stored_size_bytes: Some(7_340_032.0),
         ..Snapshot::default()
     }
 }
@@ -114,7 +115,25 @@ fn record(job: &str, epoch: u64, now: Timestamp) -> Record {
         _ => (Effect::Nothing, Decision::nothing("latency", "no query is at or above 1000 ms")),
     };
     let (job, snapshot) = (job.to_owned(), Some(snapshot(job, epoch, at)));
-    Record { epoch, at, job, effect, decision, snapshot, state: scaling::State::default(), outcome: None }
+    let outcome = (epoch == PLAN).then(|| outcome(at));
+    Record { epoch, at, job, effect, decision, snapshot, state: scaling::State::default(), outcome }
+}
+
+/// How the published plan went.
+fn outcome(at: Timestamp) -> Outcome {
+    let step = |state, duration_ms| Step { state, at, duration_ms };
+    Outcome {
+        generation: 2,
+        state: job_config::State::Running,
+        duration_ms: Some(5_400),
+        message: None,
+        steps: vec![
+            step(job_config::State::Stopping, Some(2_100)),
+            step(job_config::State::Submitting, Some(3_300)),
+            step(job_config::State::Running, None),
+        ],
+        observed: None,
+    }
 }
 
 /// A plan whose words try to be markup.

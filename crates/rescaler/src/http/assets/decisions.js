@@ -68,10 +68,20 @@ function inside(told, epochs) {
   if (typeof decision.scale_out === "boolean") facts.push(["scale out", decision.scale_out ? "yes" : "no"]);
   const reasons = decision.reasons.map((reason) => el("li", {}, reason));
   if (told.message) reasons.push(el("li", {}, `not published: ${told.message}`));
-  return el("div", { class: "inside" }, el("ul", {}, ...reasons),
+  return el("div", { class: "inside" }, el("ul", {}, ...reasons), told.result ? result(told.result) : undefined,
     el("dl", { class: "facts" }, ...facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
     decision.operators.length > 0 ? operators(decision.operators) : undefined);
 }
+
+/** How the change went, as whoever applied it has reported. */
+function result(result) {
+  const took = typeof result.duration_ms === "number" ? ` after ${time(result.duration_ms)}` : "";
+  const steps = result.steps.filter((step) => typeof step.duration_ms === "number").map((step) => `${words(step.state)} ${time(step.duration_ms)}`);
+  const lines = [`${words(result.state)}${took}`, steps.join(", "), result.message ?? ""];
+  return el("p", { class: "result", "data-result": result.state }, lines.filter(Boolean).join(" · "));
+}
+
+const words = (state) => state.replaceAll("-", " ");
 
 function operators(list) {
   const row = (operator) => {

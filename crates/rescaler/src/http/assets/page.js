@@ -94,11 +94,14 @@ function tiles(job) {
   const bound = typeof job.latency_max_ms === "number" ? `bound ${time(job.latency_max_ms)}` : "";
   const isOver = typeof totals.latency_ms === "number" && totals.latency_ms >= (job.latency_max_ms ?? Infinity);
   const managers = typeof totals.task_managers === "number" ? `${totals.task_managers} task manager${totals.task_managers === 1 ? "" : "s"}` : "";
+  // Old, shared and orphaned files lie there too; what grows while the state does not is a leak.
+  const stored = typeof totals.stored_size_bytes === "number" ? `; ${bytes(totals.stored_size_bytes)} stored` : "";
+  const state = el("span", { "data-figure": "stored_size_bytes", "data-value": totals.stored_size_bytes }, `newest checkpoint${stored}`);
   const all = [
     ["Latency", "latency_ms", totals.latency_ms, time, [slowest?.name, bound].filter(Boolean).join(", "), isOver],
     ["Input", "input_rate_per_s", totals.input_rate_per_s, rate, "records at the sources"],
     ["Backlog", "backlog_records", totals.backlog_records, count, "records that wait"],
-    ["State", "state_size_bytes", totals.state_size_bytes, bytes, "newest checkpoint"],
+    ["State", "state_size_bytes", totals.state_size_bytes, bytes, state],
     ["Subtasks", "subtasks", totals.subtasks, count, [typeof totals.slots === "number" ? `${totals.slots} slots` : "", managers].filter(Boolean).join(", ")],
   ];
   id("tiles").replaceChildren(...all.map(([name, field, value, form, note, over]) => el("div", {},

@@ -1,0 +1,205 @@
+//! The loop with every protection on — TLS, tokens, signed documents — on real Kafka and Flink, and an enemy at the drop.
+
+#[expect(dead_code, reason = "what the tests share; this one does not need all of it")]
+mod common;
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use common::{Load, Loop, assert_same_rows};
+use drop_client::{Access, DropClient};
+use job_config::{Report, State};
+use testbed::process::Process;
+use tokio::time::{Instant, sleep};
+
+const POLL: Duration = Duration::from_millis(20);
+
+/// Everything that only some may read, and what the programs are told of it.
+struct Guarded {
+    cluster: Loop,
+    folder: PathBuf,
+    url: String,
+    client: DropClient,
+    public_key: String,
+    agent_address: String,
+}
+
+impl Guarded {
+    async fn set() -> anyhow::Result<Self> {
+        let cluster = Loop::set().await?;
+        let folder = cluster.stage.work_dir().join("secrets");
+        std::fs::create_dir(&folder)?;
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+        std::fs::write(folder.join("drop.crt"), pair.cert.pem())?;
+        secret(&folder, "drop.key", &pair.signing_key.serialize_pem())?;
+        for role in ["publisher", "agent", "reader"] {
+            secret(&folder, role, &format!("{role}-0123456789abcdef"))?;
+        }
+        let port = cluster.stage.drop_url().rsplit(':').next().context("no port")?;
+        let url = format!("https://localhost:{port}");
+        let access = Access::default()
+            .with_authorities_file(&folder.join("drop.crt"))?
+            .with_token_file(&folder.join("reader"))?;
+        let settings = drop_client::Settings::default();
+        let client = DropClient::with_access(&url, "nexmark".parse()?, settings, access)?;
+        let agent_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let agent_address = format!("127.0.0.1:{agent_port}");
+        let mut guarded = Self { cluster, folder, url, client, public_key: String::new(), agent_address };
+        for key in ["true.key", "false.key"] {
+            guarded.rescaler(&["keygen", "--key", &guarded.path(key)]).await?;
+        }
+        std::fs::read_to_string(guarded.path("true.key.pub"))?.trim().clone_into(&mut guarded.public_key);
+        Ok(guarded)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
+    async fn rescaler(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        let program = self.cluster.stage.program("rescaler")?.args(arguments);
+        let process = self.cluster.stage.launch(&program)?;
+        ensure!(
+            process.wait().await.success(),
+            "{arguments:?}: {}",
+            std::fs::read_to_string(process.log_file())?
+        );
+        Ok(())
+    }
+
+    fn start_drop(&self) -> anyhow::Result<Process> {
+        let config = format!(
+            "\n[access]\npublisher_tokens = {:?}\nagent_tokens = {:?}\nreader_tokens = {:?}\n\
+             [tls]\ncertificate_file = {:?}\nkey_file = {:?}\n",
+            self.path("publisher"),
+            self.path("agent"),
+            self.path("reader"),
+            self.path("drop.crt"),
+            self.path("drop.key"),
+        );
+        let data = "data = \"run/config-drop\"\n";
+        self.cluster.start_with("config-drop", &[], &[(data, &format!("{data}{config}"))])
+    }
+
+    fn start_agent(&self) -> anyhow::Result<Process> {
+        let plain = "url = \"http://127.0.0.1:8460\"\n";
+        let guarded = format!(
+            "url = {:?}\ntoken_file = {:?}\nauthorities_file = {:?}\npublic_keys = [{:?}]\n",
+            self.url,
+            self.path("agent"),
+            self.path("drop.crt"),
+            self.public_key,
+        );
+        self.cluster.start_with("config-agent", &["--listen", &self.agent_address], &[(plain, &guarded)])
+    }
+
+    /// Publishes the demo's document under this generation and with these texts replaced, signed with this key.
+    async fn publish(&self, generation: u64, replacements: &[(&str, &str)], key: &str) -> anyhow::Result<()> {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut text = std::fs::read_to_string(repository.join("configs/demo/nexmark.toml"))?;
+        let numbered = format!("generation = {generation}\n");
+        for (old, new) in [("generation = 1\n", numbered.as_str())].iter().chain(replacements) {
+            ensure!(text.contains(old), "the demo's document no longer contains {old:?}");
+            text = text.replace(old, new);
+        }
+        let document = self.cluster.stage.write_config(&format!("document-{generation}.toml"), &text)?;
+        let document = document.display().to_string();
+        let (key, token, authorities) = (self.path(key), self.path("publisher"), self.path("drop.crt"));
+        let mut arguments =
+            vec!["publish", "--document", &document, "--drop", &self.url, "--expires-in-s", "300"];
+        arguments.extend([
+            "--signing-key-file",
+            &key,
+            "--token-file",
+            &token,
+            "--authorities-file",
+            &authorities,
+        ]);
+        self.rescaler(&arguments).await
+    }
+
+    /// Waits until the reports are as wanted.
+    async fn until(&self, what: &str, wanted: impl Fn(&[Report]) -> bool) -> anyhow::Result<()> {
+        let end = Instant::now() + Duration::from_secs(90);
+        loop {
+            let reports = self.client.reports().await.unwrap_or_default();
+            if wanted(&reports) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "not in time: {what}; {reports:?}");
+            sleep(POLL).await;
+        }
+    }
+
+    async fn refused(&self, reason: &str) -> anyhow::Result<()> {
+        let end = Instant::now() + Duration::from_secs(30);
+        let counter = format!("config_agent_refused_answers_total{{reason=\"{reason}\"}} ");
+        loop {
+            let page = reqwest::get(format!("http://{}/metrics", self.agent_address)).await?.text().await?;
+            let count = page.lines().find_map(|line| line.strip_prefix(&counter));
+            if count.context("no such reason")? != "0" {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "nothing was refused for {reason}");
+            sleep(POLL).await;
+        }
+    }
+}
+
+fn secret(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
+    std::fs::write(folder.join(name), text)?;
+    Ok(std::fs::set_permissions(folder.join(name), Permissions::from_mode(0o600))?)
+}
+
+fn is(generation: u64, state: State) -> impl Fn(&[Report]) -> bool {
+    move |reports| reports.iter().any(|report| report.generation == generation && report.state == state)
+}
+
+/// Goal: with TLS, tokens and keys the loop works as without them; a document of somebody who has stolen the publisher's token, but
+/// not its key, touches nothing; an agent that is killed while it stops the job for the next true document finishes that
+/// change once, and no row is lost or doubled.
+#[tokio::test(flavor = "multi_thread")]
+async fn signed_documents_pass_and_forged_ones_do_not() -> anyhow::Result<()> {
+    let guarded = Guarded::set().await?;
+    let cluster = &guarded.cluster;
+    let _drop = guarded.start_drop()?;
+    let agent = guarded.start_agent()?;
+    let ready = Instant::now() + Duration::from_secs(10);
+    while guarded.client.get(None, None).await.is_err() {
+        ensure!(Instant::now() < ready, "the drop does not answer");
+        sleep(POLL).await;
+    }
+    let exact = ("idleness_ms = 10000", "idleness_ms = 0");
+    guarded.publish(1, &[exact], "true.key").await?;
+    guarded.until("the first document runs", is(1, State::Running)).await?;
+    let job = cluster.running_job().await?.id;
+
+    let load = Load::soon(&[(1500.0, 30.0)]);
+    let arguments = load.arguments();
+    let producer =
+        cluster.start("event-producer", &arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
+    guarded.publish(2, &[exact, ("q7-bid-item = 1", "q7-bid-item = 4")], "false.key").await?;
+    guarded.refused("wrong-key").await?;
+    sleep(Duration::from_secs(5)).await;
+    ensure!(cluster.running_job().await?.id == job, "a forged document was applied");
+    ensure!(cluster.parallelism_of("q7-bid-item").await? == 1, "a forged document was applied");
+
+    guarded.publish(3, &[exact, ("q7-bid-item = 1", "q7-bid-item = 3")], "true.key").await?;
+    guarded.until("the job is being stopped", is(3, State::Stopping)).await?;
+    agent.kill().await;
+    let agent = guarded.start_agent()?;
+    guarded.until("the third document runs", is(3, State::Running)).await?;
+    ensure!(cluster.parallelism_of("q7-bid-item").await? == 3, "the third document was not applied");
+    ensure!(cluster.flink.jobs().await?.len() == 2, "not one submission for each true document");
+
+    ensure!(producer.wait().await.success(), "the producer's log: {}", producer.log_file().display());
+    cluster.await_all_consumed(&["auctionEvents", "bidEvents"], Duration::from_secs(120)).await?;
+    agent.stop(Duration::from_secs(5)).await;
+    cluster.drain(Duration::from_secs(60)).await?;
+    assert_same_rows(&cluster.committed("nexmark_results")?, &load.q7(1000, 60_000)?)?;
+    guarded.cluster.stage.strike().await;
+    Ok(())
+}
