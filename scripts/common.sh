@@ -39,3 +39,15 @@ build_programs() {
     step "building our programs (Cargo; the first time a few minutes)"
     cargo build --locked --workspace --bins
 }
+
+# Unpacks a package of Debian into a folder, without installing anything.
+unpack_debian() {
+    local package=$1 folder=$2 work
+    work=$(mktemp -d)
+    # The lists of packages may be missing or old; only root can renew them.
+    (cd "$work" && { apt-get download -qq "$package" || { [ "$(id -u)" -eq 0 ] && apt-get update -qq && apt-get download -qq "$package"; }; }) &&
+        mkdir -p "$(dirname "$folder")" && dpkg-deb --extract "$work"/*.deb "$work/unpacked" && mv "$work/unpacked" "$folder"
+    local result=$?
+    rm -rf "$work"
+    return "$result"
+}

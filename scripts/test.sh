@@ -36,6 +36,14 @@ else
     echo "$0: no Chromium here; the tests of the page are left out (Debian: apt-get install chromium chromium-driver)" >&2
 fi
 
+# The metric sources are also compared with a real Prometheus. Debian's program is unpacked, not installed: no service begins.
+if ! command -v prometheus >/dev/null && command -v apt-get >/dev/null; then
+    prometheus=${RESCALER_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/rescaler}/debian/prometheus
+    [ -x "$prometheus/usr/bin/prometheus" ] || { step "Prometheus (Debian's)" && unpack_debian prometheus "$prometheus"; } ||
+        echo "$0: no Prometheus could be had; the metric sources are compared without it" >&2
+    PATH=$PATH:$prometheus/usr/bin
+fi
+
 # A test that hangs where nobody watches is ended, with its name as the last line.
 bounded=()
 [ -z "${CI:-}" ] || bounded=(timeout --kill-after=30 "${RESCALER_TESTS_LIMIT_S:-4000}")

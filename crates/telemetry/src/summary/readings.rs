@@ -72,10 +72,30 @@ impl<'a> Track<'a> {
     }
 
     /// The growth of a counter per second.
+    ///
+    /// Flink renews its figures at an interval of its own (`metrics.fetcher.update-interval`), so that a reading may be older
+    /// than it looks; one that differs from the one before it is as fresh as they get. The growth is therefore taken between the first
+    /// and the last such reading, as long as they span at least half of the time: the two ends are then off by about the
+    /// same, where first and last reading of all would be off by anything up to that interval.
     pub(super) fn rate(&self, figure: impl Fn(&Subtask) -> Option<f64>) -> Option<f64> {
+        self.times()?;
+        let read = |reading: &Option<(i64, &Subtask)>| {
+            let (at_ms, subtask) = (*reading)?;
+            Some((at_ms, figure(subtask)?))
+        };
+        let points: Vec<(i64, f64)> = self.readings.iter().map(read).collect::<Option<_>>()?;
+        if !points.is_sorted_by(|a, b| a.1 <= b.1) {
+            return None;
+        }
+        let whole = (*points.first()?, *points.last()?);
+        #[expect(clippy::float_cmp, reason = "the very same reading again")]
+        let mut fresh = points.windows(2).filter(|pair| pair[0].1 != pair[1].1).map(|pair| pair[1]);
+        let renewed = fresh.next().and_then(|first| Some((first, fresh.next_back()?)));
+        let ms = |(first, last): ((i64, f64), (i64, f64))| last.0 - first.0;
+        let ends = renewed.filter(|renewed| ms(*renewed) * 2 >= ms(whole)).unwrap_or(whole);
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of an epoch")]
-        let seconds = self.times().map(|(first, last)| (last - first) as f64 / 1000.0)?;
-        Some(self.growth(figure)? / seconds)
+        let seconds = ms(ends) as f64 / 1000.0;
+        Some((ends.1.1 - ends.0.1) / seconds)
     }
 
     /// The rate of a counter, else the mean of the smoothed rates in all readings.
@@ -132,4 +152,50 @@ impl<'a> Track<'a> {
 #[expect(clippy::cast_precision_loss, reason = "counts of samples and subtasks")]
 pub(super) fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rate of a counter that grows by 100 a second, is renewed every `renewed_ms` and read every second for 15 s.
+    fn rate(renewed_ms: i64, phase_ms: i64) -> f64 {
+        let subtasks: Vec<(i64, Subtask)> = (0..=15)
+            .map(|second| {
+                let at_ms = 20_000 + second * 1000;
+                let fetched_ms = (at_ms - phase_ms) / renewed_ms * renewed_ms + phase_ms;
+                #[expect(clippy::cast_precision_loss, reason = "small")]
+                let records_out = Some(fetched_ms as f64 / 10.0);
+                (at_ms, Subtask { records_out, ..Subtask::default() })
+            })
+            .collect();
+        let track =
+            Track { readings: subtasks.iter().map(|(at_ms, subtask)| Some((*at_ms, subtask))).collect() };
+        track.rate(|subtask| subtask.records_out).unwrap()
+    }
+
+    /// Goal: a rate does not depend on when Flink happens to renew its figures.
+    #[test]
+    fn stale_readings_do_not_bend_rates() {
+        for renewed_ms in [1000, 2000, 2700, 5000] {
+            for phase_ms in (0..renewed_ms).step_by(100) {
+                let rate = rate(renewed_ms, phase_ms);
+                assert!((rate / 100.0 - 1.0).abs() < 0.1, "every {renewed_ms} ms from {phase_ms}: {rate}");
+            }
+        }
+    }
+
+    /// Goal: a counter that rarely grows has the rate of the whole time, and one that does not grow has none.
+    #[test]
+    fn rare_growth_is_spread_over_the_whole_time() {
+        let of = |values: [f64; 5]| {
+            let subtasks =
+                values.map(|records_out| Subtask { records_out: Some(records_out), ..Subtask::default() });
+            let readings = subtasks.iter().zip(0..).map(|(subtask, n)| Some((n * 1000, subtask))).collect();
+            Track { readings }.rate(|subtask| subtask.records_out)
+        };
+        assert_eq!(of([0.0, 0.0, 8.0, 8.0, 8.0]), Some(2.0));
+        assert_eq!(of([8.0; 5]), Some(0.0));
+        assert_eq!(of([8.0, 8.0, 8.0, 8.0, 7.0]), None);
+    }
 }
