@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use scaling::{Distribution, Edge, Kind, Operator, Partitioning, Quality, Reading};
 
 use super::Settings;
-use super::readings::{Epoch, Track, mean};
+use super::readings::{Epoch, Track, mean, slope_per_s};
 use crate::sample::{Sample, Subtask, Vertex};
 
 /// The operator, and what of it is not known although a decision needs it.
@@ -120,10 +120,15 @@ fn backlog(vertex: &Vertex, epoch: Epoch<'_>) -> Option<Backlog> {
         });
         records.sum()
     };
-    let (first, last) = (at(epoch.samples.first()?)?, at(epoch.samples.last()?)?);
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds of an epoch")]
-    let seconds = epoch.interval_ms() as f64 / 1000.0;
-    Some(Backlog { records: last, growth_per_s: (last - first) / seconds })
+    let known = epoch.samples.iter().filter_map(|sample| Some((sample.at_ms, at(sample)?)));
+    let points: Vec<(i64, f64)> = known.collect();
+    let is_whole = |point: Option<&(i64, f64)>, sample: Option<&&Sample>| {
+        point.zip(sample).is_some_and(|(point, sample)| point.0 == sample.at_ms)
+    };
+    if !is_whole(points.first(), epoch.samples.first()) || !is_whole(points.last(), epoch.samples.last()) {
+        return None;
+    }
+    Some(Backlog { records: points.last()?.1, growth_per_s: slope_per_s(&points)? })
 }
 
 /// Mean processing time plus mean waiting time; with two inputs the mean of both. In milliseconds.

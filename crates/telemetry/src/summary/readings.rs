@@ -71,12 +71,7 @@ impl<'a> Track<'a> {
         values.is_sorted().then(|| values.last().zip(values.first()).map(|(last, first)| last - first))?
     }
 
-    /// The growth of a counter per second.
-    ///
-    /// Flink renews its figures at an interval of its own (`metrics.fetcher.update-interval`), so that a reading may be older
-    /// than it looks; one that differs from the one before it is as fresh as they get. The growth is therefore taken between the first
-    /// and the last such reading, as long as they span at least half of the time: the two ends are then off by about the
-    /// same, where first and last reading of all would be off by anything up to that interval.
+    /// The growth of a counter per second; unknown if it fell.
     pub(super) fn rate(&self, figure: impl Fn(&Subtask) -> Option<f64>) -> Option<f64> {
         self.times()?;
         let read = |reading: &Option<(i64, &Subtask)>| {
@@ -84,18 +79,7 @@ impl<'a> Track<'a> {
             Some((at_ms, figure(subtask)?))
         };
         let points: Vec<(i64, f64)> = self.readings.iter().map(read).collect::<Option<_>>()?;
-        if !points.is_sorted_by(|a, b| a.1 <= b.1) {
-            return None;
-        }
-        let whole = (*points.first()?, *points.last()?);
-        #[expect(clippy::float_cmp, reason = "the very same reading again")]
-        let mut fresh = points.windows(2).filter(|pair| pair[0].1 != pair[1].1).map(|pair| pair[1]);
-        let renewed = fresh.next().and_then(|first| Some((first, fresh.next_back()?)));
-        let ms = |(first, last): ((i64, f64), (i64, f64))| last.0 - first.0;
-        let ends = renewed.filter(|renewed| ms(*renewed) * 2 >= ms(whole)).unwrap_or(whole);
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds of an epoch")]
-        let seconds = ms(ends) as f64 / 1000.0;
-        Some((ends.1.1 - ends.0.1) / seconds)
+        if points.is_sorted_by(|a, b| a.1 <= b.1) { slope_per_s(&points) } else { None }
     }
 
     /// The rate of a counter, else the mean of the smoothed rates in all readings.
@@ -147,6 +131,24 @@ impl<'a> Track<'a> {
         let means = || self.known().filter_map(|subtask| subtask.means.get(name).copied());
         if is_counted { None } else { mean(&means().collect::<Vec<f64>>()) }
     }
+}
+
+/// What a figure changes by per second, from its readings (milliseconds, figure) in the order of time.
+///
+/// Flink renews its figures at an interval of its own (`metrics.fetcher.update-interval`), so that a reading may be older than it
+/// looks; one that differs from the one before it is as fresh as they get. The change is therefore taken between the first
+/// and the last such reading, as long as they span at least half of the time: the two ends are then off by about the
+/// same, where first and last reading of all would be off by anything up to that interval.
+pub(super) fn slope_per_s(points: &[(i64, f64)]) -> Option<f64> {
+    let whole = (*points.first()?, *points.last()?);
+    #[expect(clippy::float_cmp, reason = "the very same reading again")]
+    let mut fresh = points.windows(2).filter(|pair| pair[0].1 != pair[1].1).map(|pair| pair[1]);
+    let renewed = fresh.next().and_then(|first| Some((first, fresh.next_back()?)));
+    let ms = |(first, last): ((i64, f64), (i64, f64))| last.0 - first.0;
+    let ends = renewed.filter(|renewed| ms(*renewed) * 2 >= ms(whole)).unwrap_or(whole);
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of an epoch")]
+    let seconds = ms(ends) as f64 / 1000.0;
+    (seconds > 0.0).then(|| (ends.1.1 - ends.0.1) / seconds)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of samples and subtasks")]
