@@ -91,6 +91,7 @@ fn sample(number: u32) -> Sample {
         vertices: (0..OPERATORS).map(vertex).collect(),
         task_managers: (0..8).map(task_manager).collect(),
         state_size_bytes: Some(1e10),
+        stored_size_bytes: None,
     }
 }
 

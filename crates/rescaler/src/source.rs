@@ -11,7 +11,7 @@ use telemetry::{Bounds, MappingSettings, Source, StoreKind, StoreSettings};
 use crate::config::Config;
 
 /// What is asked of Graphite unless configured: what the presets know, below any one component for the host.
-const TARGETS: [&str; 7] = [
+const TARGETS: [&str; 8] = [
     "*.taskmanager.*.*.*.*.{numRecordsIn,numRecordsOut,*Count,*Sum}.count",
     "*.taskmanager.*.*.*.*.{accumulate*TimeMs,busyTimeMsPerSecond,pendingRecords,watermarkLag,currentInputWatermark}",
     "*.taskmanager.*.*.*.*.latency.max",
@@ -19,6 +19,7 @@ const TARGETS: [&str; 7] = [
     "*.taskmanager.*.Status.Flink.Memory.Managed.{Used,Total}",
     "*.taskmanager.*.*.*.*.numRecords{In,Out}PerSecond.m1_rate",
     "*.jobmanager.*.lastCheckpointFullSize",
+    "rescaler.*.state.{command,webhdfs,hdfs,local}.size_bytes",
 ];
 
 /// What is asked of Prometheus unless configured: what the presets know.

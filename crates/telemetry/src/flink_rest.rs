@@ -75,6 +75,7 @@ impl FlinkRest {
             vertices,
             task_managers: self.task_managers().await?,
             state_size_bytes,
+            stored_size_bytes: None,
         })
     }
 

@@ -35,6 +35,8 @@ const SUBTASK: &str =
 const TASK_MANAGER: &str = r"^(?:.*\.)?taskmanager\.(?<tm>[^.]+)\.";
 /// `<anything>.jobmanager.<job>.`, the scope of a job at the JobManager.
 const JOB: &str = r"^(?:.*\.)?jobmanager\.(?<job>[^.]+)\.";
+/// `rescaler.<job>.state.<name>.`, what a state probe calls a source that weighs files by default.
+const PROBE: &str = r"^rescaler\.(?<job>[^.]+)\.state\.(?:command|webhdfs|hdfs|local)\.";
 
 impl Preset {
     fn patterns(self) -> Vec<String> {
@@ -53,7 +55,8 @@ impl Preset {
             Self::Rescaler => {
                 let counted =
                     format!(r"{SUBTASK}(?<metric>(?:{histogram})(?:Count|Sum)|latency[._]max)(?:\.count)?$");
-                flink.into_iter().chain([counted]).collect()
+                let stored = format!("{PROBE}(?<metric>size_bytes)$");
+                flink.into_iter().chain([counted, stored]).collect()
             }
             Self::Thesis => {
                 let rates = format!(r"{SUBTASK}(?<metric>numRecords(?:In|Out)PerSecond)(?:\.m1_rate)?$");
@@ -90,6 +93,7 @@ pub(crate) enum Wide {
     ManagedMax,
     GcMs,
     StateSize,
+    StoredSize,
 }
 
 impl Wide {
@@ -102,6 +106,7 @@ impl Wide {
             "Status.Flink.Memory.Managed.Total" => Self::ManagedMax,
             "Status.JVM.GarbageCollector.All.Time" => Self::GcMs,
             "lastCheckpointFullSize" => Self::StateSize,
+            "size.bytes" => Self::StoredSize,
             _ => return None,
         })
     }
@@ -246,6 +251,10 @@ mod tests {
             ours.subject(&name),
             subtask("My-Job", "q7-bid-item", 3, Figure::HistogramSum("latencyInput2"))
         );
+        let stored = Subject::Job { job: "nexmark".to_owned(), figure: Wide::StoredSize };
+        assert_eq!(ours.subject("rescaler.nexmark.state.webhdfs.size_bytes"), Some(stored));
+        assert_eq!(ours.subject("rescaler.nexmark.state.flink.size_bytes"), None);
+        assert_eq!(ours.subject("rescaler.nexmark.state.webhdfs.duration_ms"), None);
         let thesis = mapping(&[Preset::Thesis], &[]);
         let name = "host.taskmanager.tm1.My-Job.Source:-SEARCH-->-Map.0.numRecordsInPerSecond";
         let expected = subtask("My-Job", "Source:-SEARCH-->-Map", 0, Figure::RecordsInPerS);

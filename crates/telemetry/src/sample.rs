@@ -139,4 +139,6 @@ pub struct Sample {
     pub task_managers: Vec<TaskManager>,
     /// The full size of the newest checkpoint, in bytes.
     pub state_size_bytes: Option<f64>,
+    /// What lies where the checkpoints are kept, in bytes, where a state probe tells.
+    pub stored_size_bytes: Option<f64>,
 }

@@ -109,6 +109,7 @@ impl Assembler {
             vertices,
             task_managers: self.task_managers(&newest, now_ms),
             state_size_bytes: self.state_size_bytes(&newest, now_ms),
+            stored_size_bytes: self.stored_size_bytes(&newest),
         })
     }
 
@@ -271,7 +272,7 @@ impl Assembler {
                 Wide::ManagedUsed => &mut entry.managed_used_bytes,
                 Wide::ManagedMax => &mut entry.managed_max_bytes,
                 Wide::GcMs => &mut entry.gc_ms,
-                Wide::StateSize => continue,
+                Wide::StateSize | Wide::StoredSize => continue,
             };
             *field = Some(value);
         }
@@ -283,6 +284,16 @@ impl Assembler {
         newest.iter().find_map(|(subject, points)| match subject {
             Subject::Job { job, figure: Wide::StateSize } if self.is_job(job) => {
                 self.fresh_value(points, now_ms).filter(|bytes| *bytes >= 0.0)
+            }
+            _ => None,
+        })
+    }
+
+    /// What a state probe has written. It looks more rarely than metrics are reported, so anything within the lookback counts.
+    fn stored_size_bytes(&self, newest: &BTreeMap<&Subject, &[Point]>) -> Option<f64> {
+        newest.iter().find_map(|(subject, points)| match subject {
+            Subject::Job { job, figure: Wide::StoredSize } if self.is_job(job) => {
+                points.last().map(|(_, bytes)| *bytes)
             }
             _ => None,
         })

@@ -59,10 +59,14 @@ fn each_series_counts_once() {
         points: vec![(NOW_MS - 5_000, value)],
     };
     found.extend([job("my-job", 100.0), job("my-job", 100.0), job("other", 7.0)]);
+    found.push(Found {
+        subject: Subject::Job { job: "my-job".to_owned(), figure: Wide::StoredSize },
+        points: vec![(NOW_MS - 50_000, 300.0)],
+    });
     let sample = assemble(&found).unwrap();
     assert_eq!(sample.vertices.len(), 1);
     assert_eq!(sample.vertices[0].subtasks[0].records_in, Some(500.0));
-    assert_eq!(sample.state_size_bytes, Some(100.0));
+    assert_eq!((sample.state_size_bytes, sample.stored_size_bytes), (Some(100.0), Some(300.0)));
 }
 
 /// Goal: a subtask that has fallen silent is unknown, not gone; another job's series are nobody's.

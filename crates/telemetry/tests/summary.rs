@@ -76,6 +76,7 @@ fn sample(second: i64) -> Sample {
             ..TaskManager::default()
         }],
         state_size_bytes: Some(1e6),
+        stored_size_bytes: None,
     }
 }
 

@@ -118,8 +118,8 @@ pub fn summarise(
         operators,
         task_managers: last.task_managers.iter().map(|tm| task_manager(tm, epoch)).collect(),
         state_size_bytes: last.state_size_bytes,
+        stored_size_bytes: last.stored_size_bytes,
         missing,
-        ..Snapshot::default()
     })
 }
 
