@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::agent::{Agent, Outcome};
-use crate::config::{Config, Direct, Overrides};
+use crate::config::{Config, Overrides};
 use crate::health;
 
 /// Applies job documents from the config drop to a Flink cluster.
@@ -97,13 +97,12 @@ async fn serve(listen: Option<std::net::SocketAddr>, agent: &Arc<Agent>) -> anyh
 }
 
 /// Serves the drop's interface, if the agent is its own drop; never returns otherwise.
-async fn be_the_drop(direct: Option<Direct>) -> anyhow::Result<()> {
-    let Some(Direct { listen, data }) = direct else { return std::future::pending().await };
+async fn be_the_drop(direct: Option<config_drop::Config>) -> anyhow::Result<()> {
+    let Some(config) = direct else { return std::future::pending().await };
+    let listen = config.listen;
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}; is another process there?"))?;
-    let (limits, protection) = (config_drop::Limits::default(), config_drop::Protection::default());
-    let config = config_drop::Config { listen, data, limits, protection };
     Ok(config_drop::run(listener, config, std::future::pending()).await?)
 }
 

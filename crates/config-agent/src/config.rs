@@ -123,17 +123,9 @@ struct WrittenDrop {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenDirect {
+    config: Option<PathBuf>,
     listen: Option<SocketAddr>,
     data: Option<PathBuf>,
-}
-
-/// Where the agent serves the drop's interface itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Direct {
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// The folder of documents and reports.
-    pub data: PathBuf,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -191,7 +183,7 @@ pub struct Config {
     /// Where to serve `/healthz` and `/metrics`, if at all.
     pub listen: Option<SocketAddr>,
     /// Whether the agent serves the drop's interface itself, and where.
-    pub direct: Option<Direct>,
+    pub direct: Option<config_drop::Config>,
     /// The config drop's address; empty: documents come from elsewhere, and nobody is told how it went.
     pub drop_url: String,
     /// How documents are fetched and what is demanded of them.
@@ -297,11 +289,7 @@ impl Written {
         let job = job.and_then(|name| checker.name(&name));
         let data = checker.required("data", "a folder for the journal, also --data", self.data);
         let direct = self.direct.and_then(|direct| direct.check(checker));
-        let own = direct.as_ref().map(|direct| format!("http://{}", direct.listen));
-        if own.is_some() && (self.drop.url.is_some() || self.drop.document_url.is_some()) {
-            checker
-                .problem("direct: the agent is the drop then; remove drop.url, drop.document_url and --drop");
-        }
+        let own = direct.as_ref().and_then(|drop| self.drop.own_url(drop, checker));
         let drop_url = match (own.or(self.drop.url.take()), &self.drop.document_url) {
             (None, Some(_)) => Some(String::new()),
             (url, _) => {
@@ -421,10 +409,61 @@ impl WrittenFlink {
     }
 }
 
+impl WrittenDrop {
+    /// How the agent reaches the drop that it carries itself.
+    fn own_url(&mut self, drop: &config_drop::Config, checker: &mut Checker) -> Option<String> {
+        if self.document_url.is_some() {
+            checker.problem("direct: the agent is the drop then; remove drop.document_url");
+        }
+        match (self.url.take(), drop.protection.tls.is_some()) {
+            (Some(url), true) => Some(url),
+            (Some(_), false) => {
+                checker.problem("direct: the agent is the drop then; remove drop.url and --drop");
+                None
+            }
+            (None, true) => {
+                checker.problem("drop.url: the drop of this agent speaks TLS; write its address with the name in its certificate");
+                None
+            }
+            (None, false) => {
+                let port = drop.listen.port();
+                let local = if drop.listen.ip().is_unspecified() {
+                    SocketAddr::from(([127, 0, 0, 1], port))
+                } else {
+                    drop.listen
+                };
+                Some(format!("http://{local}"))
+            }
+        }
+    }
+}
+
 impl WrittenDirect {
-    fn check(self, checker: &mut Checker) -> Option<Direct> {
+    fn check(self, checker: &mut Checker) -> Option<config_drop::Config> {
+        if let Some(path) = self.config {
+            if self.listen.is_some() || self.data.is_some() {
+                checker.problem(
+                    "direct.config: that file has listen and data; remove direct.listen and direct.data",
+                );
+            }
+            return match config_drop::Config::load(Some(&path), None, None) {
+                Ok(config) => Some(config),
+                Err(error) => {
+                    checker.problem(format!("direct.config: {}", crate::condition::chain(&error)));
+                    None
+                }
+            };
+        }
         let data = checker.required("direct.data", "a folder for documents and reports", self.data)?;
-        Some(Direct { listen: self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8460))), data })
+        let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8460)));
+        if !listen.ip().is_loopback() {
+            checker.problem(format!(
+                "direct.listen: other machines reach {listen}; name a file like configs/config-drop.toml with tokens in \
+                 direct.config instead"
+            ));
+        }
+        let (limits, protection) = (config_drop::Limits::default(), config_drop::Protection::default());
+        Some(config_drop::Config { listen, data, limits, protection })
     }
 }
 

@@ -38,7 +38,7 @@ pub use agent::{Agent, AgentError, Outcome};
 pub use args::{Args, start};
 pub use book::{Book, BookError, Halt};
 pub use cluster::Program;
-pub use config::{Carrier, Config, ConfigError, Direct, Overrides};
+pub use config::{Carrier, Config, ConfigError, Overrides};
 pub use health::pages;
 pub use ids::{restoration_id, stop_id, submission_id};
 pub use intake::{IntakeSettings, Refused};

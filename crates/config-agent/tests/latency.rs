@@ -1,7 +1,8 @@
 //! How long a change takes from its publication to the first request to Flink, and what an idle agent asks of a drop.
 //!
 //! The drop and the agent are the real ones, Flink is scripted. `RESCALER_TESTS=full` measures a thousand changes and prints
-//! the distribution; by default a hundred.
+//! the distribution (docs/benchmarks.md); by default a hundred. No test depends on how fast the machine is: what is asserted is that
+//! a change wakes the reader that waits for it, and that nobody asks at intervals.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing loudly")]
 
@@ -13,10 +14,7 @@ use support::drop_server::Drop;
 use support::scripted_flink::ScriptedFlink;
 use support::{PATIENCE, agent, config, document_of, ended};
 
-/// From the publication to the start of the action, 99 of 100 changes.
-const BOUND: Duration = Duration::from_millis(50);
-
-/// Goal: 99 of 100 changes are begun within the bound.
+/// Goal: each change is begun by the answer to a question that was already waiting: there are as many questions as changes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_is_begun_at_once() {
     let is_full = std::env::var("RESCALER_TESTS").is_ok_and(|tests| tests == "full");
@@ -27,6 +25,8 @@ async fn a_change_is_begun_at_once() {
     let agent = agent(&config(folder.path(), &drop.url, &flink.url)).await;
     let measure = async {
         let mut latencies = Vec::new();
+        drop.waiting(1).await;
+        let before = drop.questions().await;
         for generation in 1..=changes {
             drop.waiting(1).await;
             flink.with(|world| world.first_request = None);
@@ -36,11 +36,12 @@ async fn a_change_is_begun_at_once() {
             let begun = flink.with(|world| world.first_request).unwrap();
             latencies.push(begun.duration_since(published));
         }
-        latencies
+        drop.waiting(1).await;
+        (latencies, drop.questions().await - before)
     };
-    let mut latencies = tokio::select! {
+    let (mut latencies, questions) = tokio::select! {
         result = agent.run() => panic!("{result:?}"),
-        latencies = measure => latencies,
+        measured = measure => measured,
     };
     latencies.sort_unstable();
     let quantile = |q: f64| latencies[((latencies.len() - 1) as f64 * q).round() as usize];
@@ -51,7 +52,11 @@ async fn a_change_is_begun_at_once() {
         quantile(0.99),
         quantile(1.0)
     );
-    assert!(quantile(0.99) < BOUND, "{latencies:?}");
+    // The publisher asks once, too. The question that waits now may have been counted or not.
+    assert!(
+        (2 * changes..=2 * changes + 1).contains(&questions),
+        "{questions} questions for {changes} changes"
+    );
 }
 
 /// Goal: an agent with nothing to do asks the drop no more than twice a minute. The minute is shortened a hundredfold, and the

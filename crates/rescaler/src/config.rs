@@ -247,6 +247,10 @@ impl Config {
                 self.placement.mode != Mode::InProcess || self.placement.data.is_some(),
                 "placement.data: name a folder for what drop and agent of this process keep",
             ),
+            (
+                self.placement.listen.is_none_or(|listen| listen.ip().is_loopback()),
+                "placement.listen: only this machine may reach the drop of this process; for others run a config-drop with tokens",
+            ),
             (self.drop.timeout_ms > 0, "drop.timeout_ms: must be above 0"),
             (self.drop.document_ttl_s > 0, "drop.document_ttl_s: must be above 0"),
             (self.epoch.sample_interval_ms >= 100, "epoch.sample_interval_ms: must be at least 100"),

@@ -24,7 +24,13 @@ fn the_commented_file_has_the_defaults() {
 fn mistakes_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("agent.toml");
-    let cases: [(&str, &[&str]); 5] = [
+    let cases: [(&str, &[&str]); 8] = [
+        ("[direct]\nlisten = \"0.0.0.0:8460\"\ndata = \"d\"", &["direct.listen", "tokens", "direct.config"]),
+        ("[direct]\ndata = \"d\"\n[drop]\nurl = \"http://x\"", &["remove drop.url"]),
+        (
+            "[direct]\nconfig = \"/nonexistent.toml\"\ndata = \"d\"",
+            &["direct.config", "/nonexistent.toml", "direct.data"],
+        ),
         ("", &["job is missing", "--data", "drop.url", "flink.url", "flink.jar"]),
         ("speed = 3", &["speed"]),
         ("[flink]\nspeed = 3", &["speed"]),

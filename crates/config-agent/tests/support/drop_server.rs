@@ -52,10 +52,14 @@ impl Drop {
         tokio::time::timeout(super::PATIENCE, all).await.unwrap();
     }
 
+    /// How often anybody has asked for the document.
+    pub async fn questions(&self) -> u64 {
+        self.metric("config_drop_requests_total{method=\"GET\",route=\"/v1/jobs/{job}/document\"").await
+    }
+
     /// How often the agent has asked for anything, or told anything.
     pub async fn requests(&self) -> u64 {
-        self.metric("config_drop_requests_total{method=\"GET\",route=\"/v1/jobs/{job}/document\"").await
-            + self.metric("config_drop_requests_total{method=\"POST\"").await
+        self.questions().await + self.metric("config_drop_requests_total{method=\"POST\"").await
     }
 
     /// The sum of all lines of the metrics that begin so.
