@@ -117,15 +117,34 @@ impl<'a> Track<'a> {
 
     /// How many values a histogram has got between its first and its last reading, and their sum.
     pub(super) fn histogram(&self, name: &str) -> Option<(f64, f64)> {
-        let known: Vec<_> = self.known().filter_map(|subtask| subtask.histograms.get(name)).collect();
-        let (first, last) = (known.first()?, known.last()?);
+        if self.never_has(name) {
+            return None;
+        }
+        let of = |reading: &Option<(i64, &'a Subtask)>| (*reading)?.1.histograms.get(name);
+        let (first, last) = (self.readings.iter().find_map(of)?, self.readings.iter().rev().find_map(of)?);
         (last.count > first.count).then_some((last.count - first.count, last.sum - first.sum))
+    }
+
+    /// Whether neither the first nor the last reading knows this histogram: a task has its metrics from its start to its end, so
+    /// that nobody has to look at those in between. (In a large job that would be most of the work of an epoch.)
+    fn never_has(&self, name: &str) -> bool {
+        let ends = [self.readings.first(), self.readings.last()];
+        ends.iter().all(|end| {
+            end.is_some_and(|reading| {
+                reading.is_some_and(|(_, subtask)| {
+                    !subtask.histograms.contains_key(name) && !subtask.means.contains_key(name)
+                })
+            })
+        })
     }
 
     /// The mean of the values that came in the epoch; unknown if none came. Where they are not counted: the mean of the means.
     pub(super) fn histogram_mean(&self, name: &str) -> Option<f64> {
         if let Some((count, sum)) = self.histogram(name) {
             return Some(sum / count);
+        }
+        if self.never_has(name) {
+            return None;
         }
         let is_counted = self.known().any(|subtask| subtask.histograms.contains_key(name));
         let means = || self.known().filter_map(|subtask| subtask.means.get(name).copied());
