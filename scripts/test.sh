@@ -48,11 +48,12 @@ fi
 bounded=()
 [ -z "${CI:-}" ] || bounded=(timeout --kill-after=30 "${RESCALER_TESTS_LIMIT_S:-4000}")
 
+# Every failure is seen in one run.
 step "tests (cargo test)"
 if [ -n "$fast" ]; then
-    "${bounded[@]}" cargo test --locked --workspace --exclude demo --exclude testbed
+    "${bounded[@]}" cargo test --locked --workspace --no-fail-fast --exclude demo --exclude testbed
 else
-    "${bounded[@]}" cargo test --locked --workspace
+    "${bounded[@]}" cargo test --locked --workspace --no-fail-fast
 fi
 
 step "lints (clippy)"

@@ -129,11 +129,14 @@ impl Book {
         let ledger = self.ledger.clone();
         let task = tokio::task::spawn_blocking(move || {
             let mut next = (**ledger.borrow()).clone();
-            pages.write(&entry, &mut next)?;
-            ledger.send_replace(Arc::new(next));
-            Ok(())
+            let written = pages.write(&entry, &mut next);
+            if written.is_ok() {
+                ledger.send_replace(Arc::new(next));
+            }
+            (written, pages)
         });
-        let written = task.await.unwrap_or(Err(BookError::Interrupted));
+        // Nobody writes while the book stands still after an entry: the pages are let go of only then.
+        let (written, _pages) = task.await.map_err(|_panicked| BookError::Interrupted)?;
         self.halt.at(Halt::After(number)).await;
         written
     }
