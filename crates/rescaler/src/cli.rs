@@ -16,7 +16,7 @@ use crate::keygen::{self, KeyFileError};
 use crate::outlet::OutletError;
 use crate::policies::Name;
 use crate::site::Site;
-use crate::{explain, inspect, journal, offline, placement, publish, replay, watch, whisper_file};
+use crate::{explain, import, inspect, journal, offline, placement, publish, replay, watch, whisper_file};
 
 /// Read when nothing else is said.
 const DEFAULT_CONFIG: &str = "configs/rescaler.toml";
@@ -48,6 +48,8 @@ enum Command {
     Whisper(whisper_file::Command),
     /// Make the key pair that documents are signed and checked with.
     Keygen(Keygen),
+    /// Convert the configuration of the research prototype that this project follows.
+    ImportConfig(import::Import),
 }
 
 #[derive(Debug, Args)]
@@ -223,6 +225,7 @@ pub fn main_with(arguments: Arguments) -> ExitCode {
                 || error.is::<publish::BadDocument>()
                 || error.downcast_ref().is_some_and(whisper_file::is_usage)
                 || error.is::<OutletError>()
+                || error.is::<import::ImportError>()
                 || error.is::<KeyFileError>()
                 || error.is::<secrets::SecretError>()
                 || error.is::<watch::EmptyToken>();
@@ -267,6 +270,11 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             print(&block_on(publish::from_file(document, &place, expires_in, publish.dry_run))?)
         }
         Command::Keygen(keygen) => print(&keygen::generate(&keygen.key)?),
+        Command::ImportConfig(import) => {
+            let (files, remarks) = import::run(&import)?;
+            writeln!(std::io::stderr(), "{remarks}").context("cannot write to standard error")?;
+            print(&files)
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod config;
 mod cycle;
 mod explain;
 pub mod http;
+mod import;
 mod inspect;
 mod journal;
 mod keygen;

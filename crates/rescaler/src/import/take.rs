@@ -1,0 +1,239 @@
+//! Old keys, one after the other, become values of ours, and for each is told what became of it.
+
+use std::collections::BTreeMap;
+
+use toml_edit::Value as Toml;
+
+use super::keys::{Benchmark, File, Form, Meaning, is_of_producer, meaning};
+use super::load::Load;
+use super::yaml::{Entry, Value};
+
+/// What old files say, in our words.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub benchmark: Option<Benchmark>,
+    pub job: Option<String>,
+    /// Dotted keys of the rescaler's configuration.
+    pub rescaler: BTreeMap<&'static str, Toml>,
+    /// Dotted keys of the job document.
+    pub document: BTreeMap<&'static str, Toml>,
+    /// Dotted keys of the producer's configuration.
+    pub producer: BTreeMap<&'static str, Toml>,
+    pub operators: BTreeMap<String, i64>,
+    pub queries: BTreeMap<u32, bool>,
+    pub flink_host: Option<String>,
+    pub flink_port: Option<String>,
+    /// What the producer's file says of the load, if there is one.
+    pub load: Option<Load>,
+    /// Whether there is a job's or rescaler's file.
+    pub has_job: bool,
+    /// One line per key.
+    pub remarks: Vec<String>,
+    /// Keys that are not known.
+    pub unknown: usize,
+    /// Values that cannot be used.
+    pub problems: Vec<String>,
+}
+
+/// Reads the keys of several files.
+pub(super) fn take(files: &[Vec<Entry>]) -> Taken {
+    let mut taken = Taken::default();
+    let is_producer = |file: &[Entry]| file.iter().any(|entry| is_of_producer(&entry.plain_key()));
+    for entry in files.iter().flatten().filter(|entry| entry.plain_key() == "benchmark") {
+        taken.benchmark(entry);
+    }
+    let mut seen = BTreeMap::new();
+    for file in files {
+        let producer = is_producer(file);
+        if producer {
+            taken.load.get_or_insert_default();
+        } else {
+            taken.has_job = true;
+        }
+        for entry in file {
+            let earlier = *seen.entry((producer, entry.plain_key())).or_insert(entry);
+            if earlier.value == entry.value {
+                taken.entry(entry, producer);
+            } else {
+                taken.problem(entry, &format!("another value than in {}:{}", earlier.file, earlier.line));
+            }
+        }
+    }
+    taken
+}
+
+impl Taken {
+    fn benchmark(&mut self, entry: &Entry) {
+        let found = match text(entry) {
+            Some("nexmark") => Benchmark::Nexmark,
+            Some("psm") => Benchmark::Psm,
+            _ => return self.problem(entry, "write nexmark or psm"),
+        };
+        match self.benchmark {
+            Some(known) if known != found => self.problem(entry, "the files are of different benchmarks"),
+            _ => self.benchmark = Some(found),
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry, producer: bool) {
+        let Some(meaning) = meaning(&entry.plain_key(), producer) else {
+            self.unknown += 1;
+            return self.remark(entry, "NOT TAKEN OVER: no such key is known");
+        };
+        match meaning {
+            Meaning::NotNeeded(why) => self.remark(entry, &format!("not needed: {why}")),
+            Meaning::Elsewhere(place) => {
+                self.unknown += 1;
+                self.remark(entry, &format!("NOT TAKEN OVER: it is now {place}, which you write yourself"));
+            }
+            Meaning::Benchmark => self.remark(entry, "`benchmark`"),
+            Meaning::JobName => self.job_name(entry),
+            Meaning::Becomes(places, form) => self.becomes(entry, places, form),
+            Meaning::Operator(benchmark, uid) => self.operator(entry, Some(benchmark), uid.to_owned()),
+            Meaning::Sink(number) => {
+                let first = if self.benchmark == Some(Benchmark::Psm) { 0 } else { 3 };
+                self.operator(entry, None, format!("sink-q{}", number + first));
+            }
+            Meaning::Query(number) => self.query(entry, number),
+            Meaning::FlinkHost => self.flink_host = self.word(entry, "`flink.url`"),
+            Meaning::FlinkPort => {
+                self.flink_port = self.word(entry, "`flink.url`");
+                if self.flink_port.as_ref().is_some_and(|port| port.parse::<u16>().is_err()) {
+                    self.problem(entry, "not a port");
+                }
+            }
+            Meaning::Threads
+            | Meaning::Low
+            | Meaning::Maximum
+            | Meaning::PauseMs
+            | Meaning::ChangeIntervalMs => self.load(entry, meaning),
+        }
+    }
+
+    fn load(&mut self, entry: &Entry, meaning: Meaning) {
+        let Some(number) = self.integer(entry, 1) else { return };
+        let load = self.load.get_or_insert_default();
+        let place = match meaning {
+            Meaning::Threads => &mut load.threads,
+            Meaning::Low => &mut load.low,
+            Meaning::Maximum => &mut load.maximum,
+            Meaning::PauseMs => &mut load.pause_ms,
+            _ => &mut load.change_interval_ms,
+        };
+        *place = Some(number);
+        self.remark(entry, "`profile`");
+    }
+
+    /// A job name of ours is made from any text.
+    fn job_name(&mut self, entry: &Entry) {
+        let Some(old) = self.word(entry, "`job`") else { return };
+        let allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
+        let mut name: String = old.chars().map(|letter| letter.to_ascii_lowercase()).collect();
+        name = name.replace(|letter: char| !allowed(letter) && !"._-".contains(letter), "-");
+        let name: String = name.trim_start_matches(|letter| !allowed(letter)).chars().take(63).collect();
+        match &self.job {
+            Some(known) if *known != name => {
+                self.problem(entry, &format!("the job is called {known} already"))
+            }
+            _ if name.is_empty() => self.problem(entry, "no letter and no digit in it"),
+            _ => self.job = Some(name),
+        }
+    }
+
+    fn becomes(&mut self, entry: &Entry, places: &[(File, &'static str)], form: Form) {
+        let value = match form {
+            Form::Text => self.text(entry).map(Toml::from),
+            Form::Count(factor) => self.integer(entry, 1).map(|number| Toml::from(number * factor)),
+            Form::Size => self.integer(entry, 0).map(Toml::from),
+            Form::Number => self.number(entry).map(Toml::from),
+            Form::Is(word) => self.text(entry).map(|text| Toml::from(text == word)),
+        };
+        let Some(value) = value else { return };
+        for (file, key) in places {
+            let values = match file {
+                File::Rescaler => &mut self.rescaler,
+                File::Document => &mut self.document,
+                File::Producer => &mut self.producer,
+            };
+            values.insert(key, value.clone());
+        }
+        let keys: Vec<_> = places.iter().map(|(_, key)| format!("`{key}`")).collect();
+        self.remark(entry, &keys.join(" and "));
+    }
+
+    fn operator(&mut self, entry: &Entry, benchmark: Option<Benchmark>, uid: String) {
+        let Some(width) = self.integer(entry, 0) else { return };
+        if benchmark.is_some() && benchmark != self.benchmark {
+            return self.remark(entry, "not needed: of the other benchmark");
+        }
+        if width == 0 {
+            return self.remark(entry, "0: the default, as it was");
+        }
+        self.remark(entry, &format!("`parallelism.operators.{uid}`"));
+        if self.operators.insert(uid.clone(), width).is_some_and(|earlier| earlier != width) {
+            self.problem(entry, &format!("another key gives {uid} another width"));
+        }
+    }
+
+    fn query(&mut self, entry: &Entry, number: u32) {
+        let active = match text(entry).map(str::to_ascii_lowercase).as_deref() {
+            Some("true") => true,
+            Some("false") => false,
+            _ => return self.problem(entry, "write true or false"),
+        };
+        if !self.benchmark.is_some_and(|benchmark| benchmark.queries().contains(&number)) {
+            return self.remark(entry, "not needed: of the other benchmark");
+        }
+        self.queries.insert(number, active);
+        self.remark(entry, &format!("`queries.q{number}.enabled`"));
+    }
+
+    fn word(&mut self, entry: &Entry, becomes: &str) -> Option<String> {
+        let word = self.text(entry)?;
+        self.remark(entry, becomes);
+        Some(word)
+    }
+
+    fn text(&mut self, entry: &Entry) -> Option<String> {
+        let found = text(entry).map(ToOwned::to_owned);
+        if found.is_none() {
+            self.problem(entry, "not a text");
+        }
+        found
+    }
+
+    fn integer(&mut self, entry: &Entry, least: i64) -> Option<i64> {
+        // Large enough for all that is counted here, and small enough to be multiplied.
+        const MOST: i64 = 1 << 40;
+        let number =
+            text(entry).and_then(|text| text.parse().ok()).filter(|number| (least..=MOST).contains(number));
+        if number.is_none() {
+            self.problem(entry, &format!("not a whole number from {least} on"));
+        }
+        number
+    }
+
+    fn number(&mut self, entry: &Entry) -> Option<f64> {
+        let number = text(entry).and_then(|text| text.parse::<f64>().ok());
+        let number = number.filter(|number| number.is_finite() && *number > 0.0);
+        if number.is_none() {
+            self.problem(entry, "not a number above 0; write the result of a formula");
+        }
+        number
+    }
+
+    fn remark(&mut self, entry: &Entry, what: &str) {
+        self.remarks.push(format!("{}: {what}", entry.place()));
+    }
+
+    fn problem(&mut self, entry: &Entry, what: &str) {
+        self.problems.push(format!("{}: {what}", entry.place()));
+    }
+}
+
+fn text(entry: &Entry) -> Option<&str> {
+    match &entry.value {
+        Value::Scalar(text) if !["", "~", "null"].contains(&text.trim()) => Some(text.trim()),
+        _ => None,
+    }
+}
