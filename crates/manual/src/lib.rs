@@ -1,6 +1,8 @@
-//! Man pages and shell completions, made from the very command lines that the programs parse, so that they cannot drift.
+//! Man pages, shell completions and `docs/options.md`, made from the very command lines that the programs parse, so that they cannot drift.
 //!
 //! A program of its own, run once at installation: the others stay free of code that only a packager needs.
+
+mod options;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,6 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
+
+pub use options::page as options;
 
 /// The shells for which completions are written.
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
@@ -25,7 +29,7 @@ pub fn programs() -> Vec<Command> {
     commands.into_iter().map(|(name, command)| command.name(name).bin_name(name)).collect()
 }
 
-/// Writes `man/man1/*.1` and `completions/{bash,zsh,fish}/*` into `folder` and returns what was written.
+/// Writes `man/man1/*.1`, `completions/{bash,zsh,fish}/*` and `options.md` into `folder` and returns what was written.
 ///
 /// # Errors
 ///
@@ -36,6 +40,9 @@ pub fn write(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         written.extend(write_pages(&program, &folder.join("man/man1"))?);
         written.extend(write_completions(&program, &folder.join("completions"))?);
     }
+    let file = folder.join("options.md");
+    fs::write(&file, options(&programs())).with_context(|| format!("could not write {}", file.display()))?;
+    written.push(file);
     Ok(written)
 }
 

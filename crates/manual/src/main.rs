@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-/// Writes the man pages and shell completions of all programs.
+/// Writes the man pages, shell completions and the list of options of all programs.
 #[derive(Debug, Parser)]
 #[command(version = version::VERSION)]
 struct Arguments {
-    /// Where to: DIR/man/man1 and DIR/completions/{bash,zsh,fish}
+    /// Where to: DIR/man/man1, DIR/completions/{bash,zsh,fish} and DIR/options.md
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }

@@ -52,22 +52,3 @@ fn nothing_is_left_over() {
         }
     }
 }
-
-/// Goal: every path that a document names in backquotes, and that looks like one of ours, exists.
-#[test]
-fn documents_name_files_that_exist() {
-    let ours = ["configs/", "crates/", "docs/", "flink-jobs/", "scripts/", "testdata/"];
-    let mut checked = 0;
-    for (name, text) in files(".md") {
-        for quoted in text.split('`').skip(1).step_by(2) {
-            let path = quoted.split_whitespace().next().unwrap_or_default().trim_start_matches("./");
-            let is_ours = ours.iter().any(|folder| path.starts_with(folder));
-            if !is_ours || path.contains(['*', '{', '<']) || path.contains("/target/") {
-                continue;
-            }
-            assert!(root().join(path).exists(), "{name} names {path}, which does not exist");
-            checked += 1;
-        }
-    }
-    assert!(checked > 10, "only {checked} paths were found in the documents");
-}
