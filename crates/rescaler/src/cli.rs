@@ -171,12 +171,27 @@ struct Publish {
     /// Publish it as issued now, to be begun within this time (the file itself stays as it is).
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     expires_in_s: Option<u64>,
+    /// Only if the job has no document yet; otherwise nothing is published, which counts as done.
+    #[arg(long)]
+    first: bool,
+    /// Wait until the agent has carried the document out; exit code 1 if it has not within this time, or could not.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    wait_s: Option<u64>,
     /// Check the document and tell what would be done.
     #[arg(long)]
     dry_run: bool,
 }
 
 impl Publish {
+    fn manner(&self) -> publish::Manner {
+        publish::Manner {
+            expires_in: self.expires_in_s.map(Duration::from_secs),
+            only_first: self.first,
+            wait: self.wait_s.map(Duration::from_secs),
+            dry_run: self.dry_run,
+        }
+    }
+
     fn place(&self) -> config::Drop {
         config::Drop {
             url: self.drop.clone(),
@@ -265,9 +280,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Inspect(inspect) => print(&block_on(inspect::run(&inspect))?),
         Command::Whisper(command) => print(&whisper_file::run(&command)?),
         Command::Publish(publish) => {
-            let expires_in = publish.expires_in_s.map(Duration::from_secs);
-            let (document, place) = (Path::new(&publish.document), publish.place());
-            print(&block_on(publish::from_file(document, &place, expires_in, publish.dry_run))?)
+            let (place, manner) = (publish.place(), publish.manner());
+            print(&block_on(publish::from_file(&publish.document, &place, manner))?)
         }
         Command::Keygen(keygen) => print(&keygen::generate(&keygen.key)?),
         Command::ImportConfig(import) => {

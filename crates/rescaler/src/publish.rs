@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use drop_client::{Current, Precondition, Published};
 use jiff::{SignedDuration, Timestamp};
-use job_config::{Change, JobDocument};
+use job_config::{Change, JobDocument, State};
 use scaling::Decision;
 use thiserror::Error;
 
@@ -100,28 +100,65 @@ pub(crate) async fn current(drop: &Outlet) -> anyhow::Result<Current> {
     }
 }
 
+/// How `rescaler publish` goes about it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Manner {
+    /// Issue the document anew, to be begun within this time.
+    pub(crate) expires_in: Option<Duration>,
+    /// Leave a job alone that has a document, whichever.
+    pub(crate) only_first: bool,
+    /// Wait for so long until the agent has carried it out.
+    pub(crate) wait: Option<Duration>,
+    /// Publish nothing.
+    pub(crate) dry_run: bool,
+}
+
+/// Time between two looks at the reports.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
 /// `rescaler publish`: puts a file into the drop, as the first document or as the successor of the current one.
 pub(crate) async fn from_file(
     path: &Path,
     settings: &config::Drop,
-    expires_in: Option<Duration>,
-    dry_run: bool,
+    manner: Manner,
 ) -> anyhow::Result<String> {
     let file = path.display().to_string();
     let text =
         std::fs::read_to_string(path).map_err(|source| BadDocument::File { file: file.clone(), source })?;
     let bad = |source| BadDocument::Document { file: file.clone(), source };
     let mut document = JobDocument::parse(&text).map_err(bad)?;
-    if let Some(lifetime) = expires_in {
+    if let Some(lifetime) = manner.expires_in {
         let now = Timestamp::now();
         let lifetime = SignedDuration::try_from(lifetime).unwrap_or(SignedDuration::MAX);
         document = document.dated(now, now.checked_add(lifetime).ok()).map_err(bad)?;
     }
     let drop = Outlet::new(settings, document.job().clone()).map_err(BadDocument::Outlet)?;
+    let current = drop.current().await.context("the drop cannot be read")?;
+    let (generation, told) = match current {
+        Some(current) if manner.only_first => {
+            let generation = current.document.generation();
+            (generation, format!("job {} has a document already, of generation {generation}", drop.job()))
+        }
+        current => (document.generation(), put(&drop, &document, current, manner.dry_run).await?),
+    };
+    match manner.wait {
+        Some(limit) if !manner.dry_run => {
+            Ok(format!("{told}; {}", carried_out(&drop, generation, limit).await?))
+        }
+        _ => Ok(told),
+    }
+}
+
+async fn put(
+    drop: &Outlet,
+    document: &JobDocument,
+    current: Option<Current>,
+    dry_run: bool,
+) -> anyhow::Result<String> {
     let (job, generation, place) = (document.job(), document.generation(), drop.name());
-    let expected = match drop.current().await.context("the drop cannot be read")? {
+    let expected = match current {
         Some(current) if current.document.text() == document.text() => {
-            if drop.signature(&document).is_none_or(|signature| current.signature == Some(signature)) {
+            if drop.signature(document).is_none_or(|signature| current.signature == Some(signature)) {
                 return Ok(format!("generation {generation} of job {job} is already the current document"));
             }
             Precondition::Replaces(current.entity_tag)
@@ -140,11 +177,40 @@ pub(crate) async fn from_file(
     if dry_run {
         return Ok(format!("would publish generation {generation} of job {job} at {place}"));
     }
-    match drop.put(&document, &expected).await.context("the drop refused the document")? {
+    match drop.put(document, &expected).await.context("the drop refused the document")? {
         Published::Stored(_) => Ok(format!("published generation {generation} of job {job} at {place}")),
         Published::Superseded => {
             anyhow::bail!("another document was published in the meantime; look at it and try again")
         }
+    }
+}
+
+/// Waits for the final report of a generation; a drop that does not answer for a while is asked again.
+async fn carried_out(drop: &Outlet, generation: u64, limit: Duration) -> anyhow::Result<String> {
+    let deadline = tokio::time::Instant::now() + limit;
+    loop {
+        let reports = match drop.reports().await {
+            Ok(Some(reports)) => reports,
+            Ok(None) => anyhow::bail!("nobody reports at {}, so there is nothing to wait for", drop.name()),
+            Err(error) if error.is_transient() => Vec::new(),
+            Err(error) => return Err(error).context("the reports cannot be read"),
+        };
+        let last = reports.iter().rfind(|report| report.generation == generation);
+        match last {
+            Some(report) if report.state == State::Running => return Ok("it runs".to_owned()),
+            Some(report) if report.state.is_final() => {
+                let why = report.message.as_deref().unwrap_or("the agent does not say why");
+                anyhow::bail!("generation {generation} was not carried out: {why}")
+            }
+            _ => {}
+        }
+        anyhow::ensure!(
+            tokio::time::Instant::now() < deadline,
+            "the agent has not carried out generation {generation} within {} s; it said last: {}",
+            limit.as_secs(),
+            last.map_or("nothing".to_owned(), |report| format!("{:?}", report.state).to_lowercase())
+        );
+        tokio::time::sleep(LOOK_INTERVAL).await;
     }
 }
 
