@@ -10,5 +10,5 @@ case "$command" in
     dfsadmin) class=org.apache.hadoop.hdfs.tools.DFSAdmin heap=128m ;;
     *) echo "hdfs: unknown command $command" >&2; exit 1 ;;
 esac
-exec java --add-opens=java.base/java.lang=ALL-UNNAMED "-Xmx$heap" -XX:+UseSerialGC -Dhadoop.root.logger=INFO,console \
+exec java --add-opens=java.base/java.lang=ALL-UNNAMED "-Xmx$heap" -XX:+UseSerialGC \
     -cp '/opt/hadoop/etc/hadoop:/opt/hadoop/pages:/opt/hadoop/lib/*' "$class" "$@"
