@@ -2,7 +2,7 @@
 //!
 //! What needs one is seen by `scripts/test-compose.sh`: that the images build, the services become healthy, and the loop closes.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing loudly")]
 
 mod configurations;
 mod dashboard;
