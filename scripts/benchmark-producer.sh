@@ -37,20 +37,21 @@ broker_pid=$(awk '$1 == "kafka" && $2 !~ /:/ { print $2 }' <<<"$status")
 producer=$target/release/event-producer
 "$producer" topics create --bootstrap-servers "$broker" --partitions 4 >/dev/null
 
-# run NAME ARGUMENTS…: the totals of a run, as JSON, in $work/NAME.json; its CPU seconds (user, system) in $work/NAME.cpu.
+# run NAME ARGUMENTS…: the totals of a run, as JSON, in $work/runs/NAME.json; its CPU seconds (user, system) in NAME.cpu beside it.
+mkdir "$work/runs"
 run() {
     local name=$1
     shift
     (
         TIMEFORMAT='%U %S'
         { time RUST_LOG=warn "$producer" --bootstrap-servers "$broker" --output json "$@" \
-            >"$work/$name.json" 2>"$work/$name.log"; } 2>"$work/$name.cpu"
-    ) || { cat "$work/$name.log" >&2; return 1; }
+            >"$work/runs/$name.json" 2>"$work/runs/$name.log"; } 2>"$work/runs/$name.cpu"
+    ) || { cat "$work/runs/$name.log" >&2; return 1; }
 }
 
 # tell NAME CODE: runs Python code with the totals `t`, the `cpu` seconds, and `require(condition, what)`.
 tell() {
-    python3 - "$work/$1" "$2" <<'PY'
+    python3 - "$work/runs/$1" "$2" <<'PY'
 import json, sys, types
 t = json.load(open(sys.argv[1] + ".json"), object_hook=lambda figures: types.SimpleNamespace(**figures))
 cpu = sum(map(float, open(sys.argv[1] + ".cpu").read().split()))
@@ -144,7 +145,7 @@ step "what stands in Kafka"
 "$producer" topics describe --bootstrap-servers "$broker" --benchmark nexmark >"$work/topics" || true
 python3 - "$work" <<'PY'
 import glob, json, re, sys
-acked = sum(json.load(open(name))["acked"] for name in glob.glob(sys.argv[1] + "/*.json"))
+acked = sum(json.load(open(name))["acked"] for name in glob.glob(sys.argv[1] + "/runs/*.json"))
 records = sum(map(int, re.findall(r"Events: .* (\d+) records", open(sys.argv[1] + "/topics").read())))
 print(f"{records} records, {acked} acknowledged")
 sys.exit(records != acked)
