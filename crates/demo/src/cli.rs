@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use stage::{Beside, Stage, StageOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::screen::Screen;
-use crate::stage::{Beside, Stage, StageOptions};
 use crate::story;
 
 /// Shows the loop live: real Kafka, real Flink, load above capacity, a decision, a rescale, recovery.
@@ -63,6 +63,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         jar: absolute(&arguments.jar)
             .context("build the job first: mvn --file flink-jobs/pom.xml package")?,
         task_managers: 2,
+        task_slots: 4,
         partitions: 4,
         beside: Beside::default(),
     };

@@ -5,11 +5,10 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use drop_client::DropClient;
 use job_config::State;
-use testbed::process::Process;
+use stage::{Cast, Stage};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::screen::Screen;
-use crate::stage::Stage;
 use crate::watch::{Moment, Watch};
 
 /// The operator that the load is too much for, which the job document slows down on purpose.
@@ -27,40 +26,13 @@ const CALM_MOMENTS: usize = 3;
 
 const JOB_DEADLINE: Duration = Duration::from_secs(90);
 const RECOVERY_DEADLINE: Duration = Duration::from_secs(240);
-const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long the demo watches calm before the load is raised.
 const CALM: Duration = Duration::from_secs(20);
 
-/// The programs of the play, in the order in which they end.
-struct Cast(Vec<Process>);
-
-impl Cast {
-    /// The first program that has ended though it should not have.
-    fn check(&self) -> anyhow::Result<()> {
-        for process in &self.0 {
-            if let Some(status) = process.status() {
-                let tail = testbed::logs::tail(process.log_file(), 15);
-                bail!(
-                    "{} has ended ({status}); its log {} ends with:\n{tail}",
-                    process.name(),
-                    process.log_file().display()
-                );
-            }
-        }
-        Ok(())
-    }
-
-    async fn stop(self) {
-        for process in self.0 {
-            process.stop(STOP_DEADLINE).await;
-        }
-    }
-}
-
 /// Plays the whole story on a stage that is set. `Ok` only if the latency came back under its bound.
 pub(crate) async fn play(stage: &Stage, screen: &Screen, keep: bool) -> anyhow::Result<()> {
-    let mut cast = Cast(Vec::new());
+    let mut cast = Cast::default();
     let outcome = acts(stage, screen, &mut cast).await;
     if outcome.is_ok() && keep {
         addresses(stage, screen);
@@ -82,8 +54,8 @@ async fn acts(stage: &Stage, screen: &Screen, cast: &mut Cast) -> anyhow::Result
         stage.write_config("rescaler.toml", include_str!("../../../configs/demo/rescaler.toml"))?;
     let steps = format!("{CALM_PER_S}:{},{LOAD_PER_S}:3600", CALM.as_secs());
     let program = stage.program("event-producer")?.arg("--config").arg(producer).arg("--steps").arg(steps);
-    cast.0.insert(0, stage.launch(&program)?);
-    cast.0.push(stage.launch(&stage.program("rescaler")?.args(["run", "--config"]).arg(rescaler))?);
+    cast.insert_first(stage.launch(&program)?);
+    cast.push(stage.launch(&stage.program("rescaler")?.args(["run", "--config"]).arg(rescaler))?);
     screen.announce("PAGE", &stage.page_url());
     screen.announce("LOAD", &format!("{CALM_PER_S} events/s, which parallelism 1 can bear"));
     screen.heads();
@@ -105,7 +77,7 @@ async fn open(stage: &Stage, screen: &Screen, cast: &mut Cast) -> anyhow::Result
     ];
     for (name, text) in configs {
         let config = stage.write_config(&format!("{name}.toml"), text)?;
-        cast.0.push(stage.launch(&stage.program(name)?.arg("--config").arg(config))?);
+        cast.push(stage.launch(&stage.program(name)?.arg("--config").arg(config))?);
     }
     let text = stage.localise(include_str!("../../../configs/demo/nexmark.toml"));
     let document = job_config::JobDocument::parse(&text)?;

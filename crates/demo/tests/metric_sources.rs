@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use common::{Load, Loop, LoopOptions};
-use demo::Beside;
 use job_config::State;
 use scaling::Snapshot;
+use stage::Beside;
 use testbed::StoreSettings;
 use testbed::process::Process;
 use tokio::time::{Instant, sleep};

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use common::{Load, Loop, LoopOptions};
-use demo::Beside;
 use job_config::State;
 use serde_json::Value;
+use stage::Beside;
 use testbed::process::Process;
 use tokio::time::{Instant, sleep};
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Every crate with the crates of ours that its library or program may use.
-const EDGES: [(&str, &[&str]); 22] = [
+const EDGES: [(&str, &[&str]); 23] = [
     // Bytes, text and decisions: no effects of any kind.
     ("events", &[]),
     ("job-config", &[]),
@@ -47,9 +47,10 @@ const EDGES: [(&str, &[&str]); 22] = [
         ],
     ),
     ("state-probe", &["flink", "version"]),
-    // … and the testbed is also a library, on which the demo and the end-to-end tests stand.
+    // … and the testbed is also a library, on which stage, demo and the end-to-end tests stand.
     ("testbed", &["flink", "version"]),
-    ("demo", &["drop-client", "flink", "job-config", "scaling", "telemetry", "testbed", "version"]),
+    ("stage", &["testbed"]),
+    ("demo", &["drop-client", "flink", "job-config", "scaling", "stage", "telemetry", "testbed", "version"]),
     // The pages are made from the command lines of all programs.
     (
         "manual",

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
-use demo::{Beside, Stage, StageOptions};
 use drop_client::{Current, DropClient, Fetched, Precondition};
 use generator::nexmark::{Nexmark, NexmarkConfig};
 use generator::profile::{ProfileConfig, Step};
@@ -17,6 +16,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use reference::nexmark::{Q7Row, Q7Settings};
+use stage::{Beside, Stage, StageOptions};
 use testbed::process::Process;
 use tokio::time::{Instant, sleep};
 
@@ -63,6 +63,7 @@ impl Loop {
             programs_dir: programs_dir()?,
             jar: root().join("flink-jobs/target/flink-jobs.jar"),
             task_managers: options.task_managers,
+            task_slots: 4,
             partitions: options.partitions,
             beside,
         };

@@ -84,8 +84,10 @@ pub struct StageOptions {
     pub programs_dir: PathBuf,
     /// The Flink job.
     pub jar: PathBuf,
-    /// Task managers of the cluster, with four slots each.
+    /// Task managers of the cluster.
     pub task_managers: u32,
+    /// Slots of each task manager.
+    pub task_slots: u32,
     /// Partitions of each input topic.
     pub partitions: u16,
     /// What else is set up.
@@ -127,6 +129,7 @@ impl Stage {
             Settings { work_dir: options.work_dir.join("testbed"), fresh: true, ..Settings::default() };
         settings.hdfs.enabled = options.beside.hdfs;
         settings.flink.task_managers = options.task_managers;
+        settings.flink.task_slots = options.task_slots;
         settings.stores = options.beside.stores.clone();
         settings
             .flink
@@ -219,6 +222,10 @@ impl Stage {
     }
 }
 
-fn free_port() -> io::Result<u16> {
+/// A port of this machine that nobody listens on now.
+///
+/// # Errors
+/// The system has none.
+pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
