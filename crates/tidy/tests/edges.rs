@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Every crate with the crates of ours that its library or program may use.
-const EDGES: [(&str, &[&str]); 23] = [
+const EDGES: [(&str, &[&str]); 24] = [
     // Bytes, text and decisions: no effects of any kind.
     ("events", &[]),
     ("job-config", &[]),
@@ -51,6 +51,22 @@ const EDGES: [(&str, &[&str]); 23] = [
     ("testbed", &["flink", "version"]),
     ("stage", &["testbed"]),
     ("demo", &["drop-client", "flink", "job-config", "scaling", "stage", "telemetry", "testbed", "version"]),
+    // It reads the rescaler's journal, by the rescaler's own reader.
+    (
+        "experiment",
+        &[
+            "drop-client",
+            "flink",
+            "generator",
+            "job-config",
+            "rescaler",
+            "scaling",
+            "stage",
+            "telemetry",
+            "testbed",
+            "version",
+        ],
+    ),
     // The pages are made from the command lines of all programs.
     (
         "manual",

@@ -1,0 +1,274 @@
+//! One chart over the time of a run, as SVG: lines that break where a figure is unknown, a bound, marks and shaded times.
+
+use anyhow::anyhow;
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+use plotters::style::RGBColor;
+
+const SIZE: (u32, u32) = (1_100, 420);
+/// Distinct in print and for most kinds of colour blindness (the palette of Okabe and Ito, darkest first).
+const COLOURS: [RGBColor; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(90, 90, 90),
+];
+const BOUND: RGBColor = RGBColor(200, 0, 0);
+const MARK: RGBColor = RGBColor(110, 110, 110);
+
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+type Canvas<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// A figure over time.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    pub(crate) name: String,
+    /// Seconds and values; an unknown value breaks the line.
+    pub(crate) points: Vec<(f64, Option<f64>)>,
+    /// Whether a value holds until the next one.
+    pub(crate) is_stepped: bool,
+}
+
+/// A chart over the time of a run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Chart {
+    pub(crate) title: String,
+    pub(crate) y_label: &'static str,
+    /// Whether the axis of values is logarithmic; a value of 0 or below is then at its lower end.
+    pub(crate) is_log: bool,
+    pub(crate) until_s: f64,
+    pub(crate) lines: Vec<Line>,
+    /// A horizontal line with its name.
+    pub(crate) bound: Option<(String, f64)>,
+    /// Vertical lines, for example decisions, and what they are.
+    pub(crate) marks: Vec<f64>,
+    pub(crate) marks_name: &'static str,
+    /// Times that are shaded: the first until when the run warms up, the others while the job was down.
+    pub(crate) warm_up_s: f64,
+    pub(crate) down: Vec<(f64, f64)>,
+}
+
+/// The axis of values: lowest, highest, number of labels.
+struct Axis {
+    low: f64,
+    high: f64,
+    labels: usize,
+    is_log: bool,
+}
+
+impl Axis {
+    fn of(chart: &Chart) -> Self {
+        let values = chart.lines.iter().flat_map(|line| &line.points).filter_map(|(_, value)| *value);
+        let values = values.chain(chart.bound.iter().map(|(_, bound)| *bound));
+        let above_0 = values.clone().filter(|value| *value > 0.0);
+        let high = values.fold(0.0, f64::max);
+        if !chart.is_log {
+            let high = if high > 0.0 { high * 1.08 } else { 1.0 };
+            return Self { low: 0.0, high, labels: 8, is_log: false };
+        }
+        let low = above_0.reduce(f64::min).unwrap_or(1.0).log10().floor();
+        let high = high.max(10.0).log10().ceil().max(low + 1.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few decades")]
+        let labels = (high - low) as usize + 1;
+        Self { low, high, labels, is_log: true }
+    }
+
+    fn place(&self, value: f64) -> f64 {
+        if self.is_log { value.max(1e-9).log10().max(self.low) } else { value }
+    }
+
+    fn label(&self, place: f64) -> String {
+        let value = if self.is_log { 10_f64.powf(place) } else { place };
+        if self.is_log && (place - place.round()).abs() > 1e-6 { String::new() } else { thousands(value) }
+    }
+}
+
+/// A number as people read it: `12,000`, `0.5`.
+fn thousands(value: f64) -> String {
+    if value.fract().abs() > 1e-6 && value < 100.0 {
+        return format!("{value:.1}");
+    }
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+impl Chart {
+    /// The chart as SVG.
+    ///
+    /// # Errors
+    /// It cannot be drawn.
+    pub(crate) fn svg(&self) -> anyhow::Result<String> {
+        let mut text = String::new();
+        self.draw(&mut text).map_err(|error| anyhow!("cannot draw {}: {error}", self.title))?;
+        Ok(text)
+    }
+
+    fn draw(&self, text: &mut String) -> Drawn {
+        let axis = Axis::of(self);
+        let until_s = self.until_s.max(1.0);
+        let root = SVGBackend::with_string(text, SIZE).into_drawing_area();
+        root.fill(&WHITE)?;
+        let mut chart = ChartBuilder::on(&root)
+            .caption(&self.title, ("sans-serif", 18))
+            .margin(14)
+            .x_label_area_size(40)
+            .y_label_area_size(80)
+            .build_cartesian_2d(0.0..until_s, axis.low..axis.high)?;
+        self.draw_shades(&mut chart, &axis)?;
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(BLACK.mix(0.12))
+            .x_desc("seconds since the load began")
+            .y_desc(self.y_label)
+            .y_labels(axis.labels)
+            .y_label_formatter(&|place| axis.label(*place))
+            .x_label_formatter(&|seconds| format!("{seconds:.0}"))
+            .draw()?;
+        self.draw_marks(&mut chart, &axis)?;
+        self.draw_lines(&mut chart, &axis)?;
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperRight)
+            .background_style(WHITE.mix(0.85))
+            .border_style(BLACK.mix(0.25))
+            .label_font(("sans-serif", 13))
+            .draw()?;
+        root.present()?;
+        Ok(())
+    }
+
+    /// The warm-up and the times in which the job was down, behind everything else.
+    fn draw_shades<'a, 'b: 'a>(&self, chart: &mut Canvas<'a, 'b>, axis: &Axis) -> Drawn {
+        let until_s = self.until_s;
+        let shade = |from: f64, until: f64, colour: RGBAColor| {
+            Rectangle::new([(from.max(0.0), axis.low), (until.min(until_s), axis.high)], colour.filled())
+        };
+        if self.warm_up_s > 0.0 {
+            chart
+                .draw_series([shade(0.0, self.warm_up_s, BLACK.mix(0.06))])?
+                .label("warm-up")
+                .legend(|(x, y)| Rectangle::new([(x, y - 5), (x + 16, y + 5)], BLACK.mix(0.12).filled()));
+        }
+        if !self.down.is_empty() {
+            chart
+                .draw_series(self.down.iter().map(|(from, until)| shade(*from, *until, RED.mix(0.14))))?
+                .label("job down")
+                .legend(|(x, y)| Rectangle::new([(x, y - 5), (x + 16, y + 5)], RED.mix(0.25).filled()));
+        }
+        Ok(())
+    }
+
+    /// The vertical lines, and the bound.
+    fn draw_marks<'a, 'b: 'a>(&self, chart: &mut Canvas<'a, 'b>, axis: &Axis) -> Drawn {
+        if !self.marks.is_empty() {
+            let mark = |at: &f64| PathElement::new([(*at, axis.low), (*at, axis.high)], MARK.stroke_width(1));
+            chart
+                .draw_series(self.marks.iter().map(mark))?
+                .label(self.marks_name)
+                .legend(|(x, y)| PathElement::new([(x + 8, y - 7), (x + 8, y + 7)], MARK.stroke_width(1)));
+        }
+        if let Some((name, bound)) = &self.bound {
+            let place = axis.place(*bound);
+            let line = PathElement::new([(0.0, place), (self.until_s, place)], BOUND.stroke_width(1));
+            chart
+                .draw_series([line])?
+                .label(name)
+                .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], BOUND.stroke_width(1)));
+        }
+        Ok(())
+    }
+
+    fn draw_lines<'a, 'b: 'a>(&self, chart: &mut Canvas<'a, 'b>, axis: &Axis) -> Drawn {
+        for (line, colour) in self.lines.iter().zip(COLOURS.iter().cycle()) {
+            let style = colour.stroke_width(2);
+            let drawn = pieces(&line.points, line.is_stepped, self.until_s).into_iter().map(|piece| {
+                let places: Vec<(f64, f64)> =
+                    piece.into_iter().map(|(s, value)| (s, axis.place(value))).collect();
+                PathElement::new(places, style)
+            });
+            chart
+                .draw_series(drawn)?
+                .label(&line.name)
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], style));
+        }
+        Ok(())
+    }
+}
+
+/// A line in pieces without unknown values. A single known value becomes a short dash, so that it is seen.
+fn pieces(points: &[(f64, Option<f64>)], is_stepped: bool, until_s: f64) -> Vec<Vec<(f64, f64)>> {
+    let mut pieces: Vec<Vec<(f64, f64)>> = Vec::new();
+    let mut is_open = false;
+    for (index, (at_s, value)) in points.iter().enumerate() {
+        let Some(value) = value else {
+            is_open = false;
+            continue;
+        };
+        if !is_open {
+            pieces.push(Vec::new());
+        }
+        is_open = true;
+        let Some(piece) = pieces.last_mut() else { continue };
+        piece.push((*at_s, *value));
+        let next_s = points.get(index + 1).map_or(at_s + 1.0, |next| next.0).min(until_s);
+        let is_single = piece.len() == 1 && points.get(index + 1).is_none_or(|next| next.1.is_none());
+        if is_stepped || is_single {
+            piece.push((next_s, *value));
+        }
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: a line breaks where a figure is unknown, and nothing is drawn through the gap.
+    #[test]
+    fn gaps_break_lines() {
+        let points = [(0.0, Some(1.0)), (1.0, Some(2.0)), (2.0, None), (3.0, Some(3.0)), (4.0, None)];
+        assert_eq!(pieces(&points, false, 9.0), [vec![(0.0, 1.0), (1.0, 2.0)], vec![(3.0, 3.0), (4.0, 3.0)]]);
+        assert_eq!(pieces(&points, true, 9.0)[0], [(0.0, 1.0), (1.0, 1.0), (1.0, 2.0), (2.0, 2.0)]);
+        assert!(pieces(&[(0.0, None)], false, 9.0).is_empty());
+    }
+
+    /// Goal: a chart of nothing and a chart of everything can be drawn; names of others do not break the file.
+    #[test]
+    fn charts_are_drawn() {
+        let empty = Chart { title: "empty".to_owned(), ..Chart::default() };
+        assert!(empty.svg().unwrap().starts_with("<svg"));
+        let line = |name: &str| Line {
+            name: name.to_owned(),
+            points: vec![(0.0, Some(0.0)), (5.0, Some(20_000.0)), (6.0, None)],
+            is_stepped: false,
+        };
+        let full = Chart {
+            title: "a < b & c".to_owned(),
+            y_label: "ms",
+            is_log: true,
+            until_s: 10.0,
+            lines: vec![line("one"), line("two")],
+            bound: Some(("bound".to_owned(), 1000.0)),
+            marks: vec![3.0],
+            marks_name: "published",
+            warm_up_s: 2.0,
+            down: vec![(3.0, 4.0)],
+        };
+        let svg = full.svg().unwrap();
+        assert!(
+            svg.contains("a &lt; b &amp; c") && svg.contains("10,000") && svg.contains("published"),
+            "{svg}"
+        );
+    }
+}

@@ -1,0 +1,238 @@
+//! Runs side by side: a table for people, a table for programs, plots over each other.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::csv;
+use crate::folder::{Kept, RunFolder, runs_in, write};
+use crate::plots;
+use crate::summary::Summary;
+
+/// Runs of the same experiment and variant, which are told as one.
+struct Group<'a> {
+    name: String,
+    runs: Vec<&'a Summary>,
+}
+
+/// A line of the table: its name, the figure, how it is written.
+type Line = (&'static str, fn(&Summary) -> Option<f64>, fn(f64) -> String);
+
+/// What is compared. docs/experiments.md tells how each figure is computed.
+const LINES: [Line; 19] = [
+    ("time over the latency bound", |s| s.over_bound_share, percent),
+    ("… or without a running job", |s| s.over_bound_or_down_share, percent),
+    ("event latency p50", |s| s.event_latency_p50_ms, ms),
+    ("event latency p95", |s| s.event_latency_p95_ms, ms),
+    ("event latency p99", |s| s.event_latency_p99_ms, ms),
+    ("latency inside Flink p50", |s| s.overall_latency_p50_ms, ms),
+    ("latency inside Flink p95", |s| s.overall_latency_p95_ms, ms),
+    ("latency inside Flink p99", |s| s.overall_latency_p99_ms, ms),
+    ("rescales", |s| Some(s.rescales.into()), count),
+    ("rescales not done", |s| Some(s.rescales_not_done.into()), count),
+    ("downtime", |s| (s.observed_s > 0.0).then_some(s.downtime_s), seconds),
+    ("slot-seconds", |s| s.slot_seconds, count),
+    ("mean of all parallelism", |s| s.subtasks_mean, decimal),
+    ("largest backlog", |s| s.backlog_max_records, count),
+    ("backlog at the end", |s| s.backlog_end_records, count),
+    ("events due", |s| s.due_records, count),
+    ("events in Kafka", |s| s.acked_records, count),
+    ("events read", |s| s.read_records, count),
+    ("results", |s| s.result_records, count),
+];
+
+/// Tables and plots of all runs in these folders, written to `out`. Returns the table for people.
+///
+/// # Errors
+/// A folder has no run, or something cannot be read or written.
+pub(crate) fn compare(folders: &[PathBuf], out: &Path) -> anyhow::Result<String> {
+    let mut runs = Vec::new();
+    for folder in runs_in(folders)? {
+        runs.push(RunFolder::read(&folder)?);
+    }
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let names = names(&runs);
+    let groups = groups(&runs, &names);
+    let table = table(&groups);
+    let problems = problems(&runs, &names);
+    write(&out.join("comparison.csv"), &long_table(&runs))?;
+    write(&out.join("comparison.txt"), &format!("{table}\n{problems}"))?;
+    let repeated = |name: &String| names.iter().filter(|other| *other == name).count() > 1;
+    let labelled: Vec<(String, Kept)> = names
+        .iter()
+        .zip(runs)
+        .map(|(name, run)| {
+            let label =
+                if repeated(name) { format!("{name} #{}", run.summary.repetition) } else { name.clone() };
+            (label, run)
+        })
+        .collect();
+    plots::of_comparison(&labelled, out)?;
+    Ok(format!("{table}\n{problems}"))
+}
+
+/// What tells the runs apart: the variant, the experiment, or both.
+fn names(runs: &[Kept]) -> Vec<String> {
+    let different =
+        |of: fn(&Summary) -> &String| runs.iter().map(|run| of(&run.summary)).collect::<BTreeSet<_>>().len();
+    let (experiments, variants) = (different(|s| &s.experiment), different(|s| &s.variant));
+    let name = |s: &Summary| match (experiments, variants) {
+        (1, _) => s.variant.clone(),
+        (_, 1) => s.experiment.clone(),
+        _ => s.label(),
+    };
+    runs.iter().map(|run| name(&run.summary)).collect()
+}
+
+fn groups<'a>(runs: &'a [Kept], names: &[String]) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for (run, name) in runs.iter().zip(names) {
+        match groups.iter_mut().find(|group| group.name == *name) {
+            Some(group) => group.runs.push(&run.summary),
+            None => groups.push(Group { name: name.clone(), runs: vec![&run.summary] }),
+        }
+    }
+    groups
+}
+
+fn table(groups: &[Group<'_>]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    let head = |group: &Group<'_>| {
+        let invalid = group.runs.iter().filter(|run| !run.is_valid).count();
+        let mark = if invalid > 0 {
+            format!("\n{invalid} of {} not valid", group.runs.len())
+        } else {
+            String::new()
+        };
+        format!("{}{mark}", group.name)
+    };
+    table.set_header(std::iter::once(String::new()).chain(groups.iter().map(head)));
+    for (name, figure, written) in LINES {
+        let cell = |group: &Group<'_>| cell(&group.runs, figure, written);
+        table.add_row(std::iter::once(name.to_owned()).chain(groups.iter().map(cell)));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.to_string()
+}
+
+/// One run: its figure. Several: the median, and the lowest and the highest behind it. Unknown is a dash.
+fn cell(runs: &[&Summary], figure: fn(&Summary) -> Option<f64>, written: fn(f64) -> String) -> String {
+    let mut values: Vec<f64> = runs.iter().filter_map(|run| figure(run)).collect();
+    values.sort_by(f64::total_cmp);
+    let (Some(low), Some(high)) = (values.first(), values.last()) else { return "–".to_owned() };
+    let middle = values.len() / 2;
+    let median = if values.len().is_multiple_of(2) {
+        (values[middle - 1] + values[middle]) / 2.0
+    } else {
+        values[middle]
+    };
+    if runs.len() == 1 {
+        return written(median);
+    }
+    let unknown = if values.len() < runs.len() {
+        format!(", {} unknown", runs.len() - values.len())
+    } else {
+        String::new()
+    };
+    format!("{} ({} to {}{unknown})", written(median), written(*low), written(*high))
+}
+
+fn problems(runs: &[Kept], names: &[String]) -> String {
+    let told = runs.iter().zip(names).filter(|(run, _)| !run.summary.problems.is_empty());
+    told.map(|(run, name)| {
+        format!("not valid: {name} #{}: {}\n", run.summary.repetition, run.summary.problems.join("; "))
+    })
+    .collect()
+}
+
+/// A line a run, a column for each figure of its summary, for programs.
+fn long_table(runs: &[Kept]) -> String {
+    let objects: Vec<serde_json::Map<String, serde_json::Value>> = runs
+        .iter()
+        .filter_map(|run| serde_json::to_value(&run.summary).ok())
+        .filter_map(|value| value.as_object().cloned())
+        .collect();
+    let Some(first) = objects.first() else { return String::new() };
+    let field = |value: &serde_json::Value| match value {
+        serde_json::Value::Null => String::new(),
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Number(number) => csv::number(number.as_f64()),
+        serde_json::Value::Array(items) => {
+            items.iter().filter_map(|item| item.as_str()).collect::<Vec<_>>().join("; ")
+        }
+        other => other.to_string(),
+    };
+    let rows = objects.iter().map(|object| csv::line(object.values().map(field)));
+    std::iter::once(csv::line(first.keys())).chain(rows).map(|line| line + "\n").collect()
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+fn ms(ms: f64) -> String {
+    format!("{ms:.0} ms")
+}
+
+fn seconds(seconds: f64) -> String {
+    format!("{seconds:.1} s")
+}
+
+fn count(count: f64) -> String {
+    format!("{count:.0}")
+}
+
+fn decimal(number: f64) -> String {
+    format!("{number:.1}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(variant: &str, repetition: u32, slots: Option<f64>, is_valid: bool) -> Kept {
+        let problems = if is_valid { Vec::new() } else { vec!["the producer fell behind".to_owned()] };
+        let summary = Summary {
+            experiment: "nexmark-policies".to_owned(),
+            variant: variant.to_owned(),
+            repetition,
+            slot_seconds: slots,
+            is_valid,
+            problems,
+            ..Summary::default()
+        };
+        Kept { summary, rows: Vec::new(), decisions: Vec::new() }
+    }
+
+    /// Goal: repetitions are told as median and span, unknown figures as unknown, runs that do not count as such.
+    #[test]
+    fn repetitions_are_told_together() {
+        let runs = [
+            run("none", 1, Some(100.0), true),
+            run("none", 2, Some(300.0), true),
+            run("ds2", 1, None, false),
+        ];
+        let names = names(&runs);
+        assert_eq!(names, ["none", "none", "ds2"]);
+        let groups = groups(&runs, &names);
+        let text = table(&groups);
+        assert!(text.contains("200 (100 to 300)"), "{text}");
+        assert!(text.contains("1 of 1 not valid"), "{text}");
+        assert_eq!(cell(&groups[1].runs, |s| s.slot_seconds, count), "–");
+        assert_eq!(problems(&runs, &names), "not valid: ds2 #1: the producer fell behind\n");
+    }
+
+    /// Goal: the table for programs has a line a run, and leaves unknown figures empty.
+    #[test]
+    fn every_run_has_a_line() {
+        let text = long_table(&[run("none", 1, None, true), run("ds2", 2, Some(7.0), true)]);
+        let lines: Vec<Vec<String>> = text.lines().map(csv::fields).collect();
+        let column = lines[0].iter().position(|name| name == "slot_seconds").unwrap();
+        assert_eq!((lines.len(), &*lines[1][column], &*lines[2][column]), (3, "", "7"));
+    }
+}

@@ -1,0 +1,309 @@
+//! An experiment, checked: every file that it names is there and fits to the others.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use generator::profile::{ProfileConfig, Schedule};
+use jiff::Timestamp;
+use job_config::{Change, JobDocument};
+use thiserror::Error;
+use toml_edit::DocumentMut;
+
+use crate::written::{Cluster, Written, WrittenVariant};
+
+/// A day. Longer runs are possible by hand, but hardly meant.
+const DURATION_MAX_S: u64 = 86_400;
+const REPETITIONS_MAX: u32 = 100;
+const SLOTS_MAX: u32 = 1_000;
+/// The rescaler that is none.
+const NONE: &str = "none";
+
+/// Why an experiment cannot be run. The message names file, key and remedy.
+#[derive(Debug, Error)]
+pub enum ExperimentError {
+    /// A file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file is not TOML, or has a key that does not exist, or a value of the wrong type.
+    #[error("cannot use {}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Values that do not fit, all of them.
+    #[error("{}: {}", path.display(), problems.join("; "))]
+    Values {
+        /// The experiment's file.
+        path: PathBuf,
+        /// One sentence each.
+        problems: Vec<String>,
+    },
+}
+
+/// What the command line says instead of the file.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Overrides {
+    /// How long the load lasts.
+    pub duration: Option<Duration>,
+    /// How often everything is run.
+    pub repetitions: Option<u32>,
+}
+
+/// One load on one job, with one or several ways to scale it.
+#[derive(Debug, Clone)]
+pub struct Experiment {
+    /// The name of its file without the ending.
+    pub name: String,
+    /// What is to be seen.
+    pub description: String,
+    /// Its own text, for the record.
+    pub text: String,
+    /// The event producer's configuration.
+    pub producer: String,
+    /// The load over time.
+    pub schedule: Schedule,
+    /// How long the load lasts, the warm-up included.
+    pub duration: Duration,
+    /// The beginning of it that counts for nothing.
+    pub warm_up: Duration,
+    /// How often everything is run.
+    pub repetitions: u32,
+    /// The bound that the latency is held against, in milliseconds.
+    pub latency_max_ms: f64,
+    /// The largest 99th percentile of the producer's delay with which a run counts, in milliseconds.
+    pub schedule_delay_max_ms: f64,
+    /// What the job runs on.
+    pub cluster: Cluster,
+    /// The ways to scale it; at least one.
+    pub variants: Vec<Variant>,
+}
+
+/// One way to scale the job.
+#[derive(Debug, Clone)]
+pub struct Variant {
+    /// Its name: as written, else the policy's.
+    pub name: String,
+    /// The policy, or `none`.
+    pub policy: String,
+    /// The rescaler's configuration, for this job; [`None`]: no rescaler runs.
+    pub rescaler: Option<String>,
+    /// What runs at the beginning.
+    pub document: JobDocument,
+}
+
+impl Experiment {
+    /// Reads an experiment and all files that it names.
+    ///
+    /// # Errors
+    /// See [`ExperimentError`].
+    pub fn load(path: &Path, overrides: Overrides) -> Result<Self, ExperimentError> {
+        let text = read(path)?;
+        let mut written: Written = parse(path, &text)?;
+        if let Some(duration) = overrides.duration {
+            written.duration_s = duration.as_secs();
+        }
+        written.repetitions = overrides.repetitions.unwrap_or(written.repetitions);
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let (document_path, producer_path) = (folder.join(&written.document), folder.join(&written.producer));
+        let document_text = read(&document_path)?;
+        let document = JobDocument::parse(&document_text).map_err(|error| syntax(&document_path, error))?;
+        let producer = read(&producer_path)?;
+        let load: Load = parse(&producer_path, &producer)?;
+        let schedule = load.profile.check().map_err(|error| syntax(&producer_path, error))?;
+
+        let mut problems = written.problems();
+        problems.extend(load.problems(&written, &benchmark(&document_text), &schedule));
+        let mut variants = Vec::new();
+        for variant in written.ways() {
+            match checked_variant(folder, &document, &written, &variant)? {
+                Ok(variant) => variants.push(variant),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(ExperimentError::Values { path: path.to_owned(), problems });
+        }
+        Ok(Self {
+            name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            description: written.description,
+            text,
+            producer,
+            schedule,
+            duration: Duration::from_secs(written.duration_s),
+            warm_up: Duration::from_secs(written.warm_up_s),
+            repetitions: written.repetitions,
+            latency_max_ms: written.latency_max_ms,
+            schedule_delay_max_ms: written.schedule_delay_max_ms,
+            cluster: written.cluster,
+            variants,
+        })
+    }
+
+    /// How long all runs take, without the time to start and end them.
+    pub fn total_duration(&self) -> Duration {
+        let runs = u32::try_from(self.variants.len()).unwrap_or(u32::MAX).saturating_mul(self.repetitions);
+        self.duration.saturating_mul(runs)
+    }
+}
+
+/// What of the producer's configuration has to fit to the rest. The producer itself checks all of it.
+#[derive(Debug, serde::Deserialize)]
+struct Load {
+    #[serde(default = "nexmark")]
+    benchmark: String,
+    profile: ProfileConfig,
+    events: Option<u64>,
+}
+
+fn nexmark() -> String {
+    "nexmark".to_owned()
+}
+
+impl Load {
+    fn problems(&self, written: &Written, benchmark: &str, schedule: &Schedule) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.benchmark != benchmark {
+            problems.push(format!(
+                "producer: makes events of {}, but the job document is of {benchmark}",
+                self.benchmark
+            ));
+        }
+        if self.events.is_some() {
+            problems.push("producer: takes no `events`; duration_s ends the load".to_owned());
+        }
+        #[expect(clippy::cast_precision_loss, reason = "seconds of at most a day")]
+        let wanted_s = written.duration_s as f64;
+        if let Some(duration_s) = schedule.duration_s().filter(|duration_s| *duration_s < wanted_s) {
+            problems.push(format!(
+                "producer: its profile ends after {duration_s} s, the experiment after {wanted_s} s; \
+                 make the profile longer (repeat = true) or the experiment shorter"
+            ));
+        }
+        problems
+    }
+}
+
+impl Written {
+    fn problems(&self) -> Vec<String> {
+        let Cluster { task_managers, task_slots, partitions } = self.cluster;
+        let is_name = |variant: &WrittenVariant| {
+            let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            !variant.name.is_empty() && variant.name.len() <= 40 && variant.name.chars().all(allowed)
+        };
+        let is_repeated =
+            |index: usize| self.variants[..index].iter().any(|other| other.name == self.variants[index].name);
+        let checks = [
+            (self.duration_s <= DURATION_MAX_S, "duration_s: at most 86400 (a day)"),
+            (self.duration_s > self.warm_up_s, "duration_s: must be longer than warm_up_s"),
+            ((1..=REPETITIONS_MAX).contains(&self.repetitions), "repetitions: from 1 to 100"),
+            (self.latency_max_ms > 0.0 && self.latency_max_ms.is_finite(), "latency_max_ms: must be above 0"),
+            (self.schedule_delay_max_ms > 0.0, "schedule_delay_max_ms: must be above 0"),
+            ((1..=SLOTS_MAX).contains(&task_managers), "cluster.task_managers: from 1 to 1000"),
+            ((1..=SLOTS_MAX).contains(&task_slots), "cluster.task_slots: from 1 to 1000"),
+            (partitions > 0, "cluster.partitions: must be above 0"),
+            (
+                self.variants.iter().all(is_name),
+                "variant.name: lower-case letters, digits and '-', at most 40",
+            ),
+            (!(0..self.variants.len()).any(is_repeated), "variant.name: each once"),
+            (
+                self.rescaler.is_some() == self.variants.is_empty(),
+                "rescaler: name a configuration or \"none\", either here or in each [[variant]]",
+            ),
+        ];
+        checks.into_iter().filter(|(holds, _)| !holds).map(|(_, problem)| problem.to_owned()).collect()
+    }
+
+    /// The variants; without any, the one that the file itself describes. Its name is its policy's.
+    fn ways(&self) -> Vec<WrittenVariant> {
+        let only = self.rescaler.iter().filter(|_| self.variants.is_empty());
+        let only = only.map(|rescaler| WrittenVariant {
+            name: String::new(),
+            rescaler: rescaler.clone(),
+            parallelism: BTreeMap::new(),
+        });
+        only.chain(self.variants.iter().cloned()).collect()
+    }
+}
+
+fn checked_variant(
+    folder: &Path,
+    document: &JobDocument,
+    written: &Written,
+    variant: &WrittenVariant,
+) -> Result<Result<Variant, String>, ExperimentError> {
+    let rescaler = match variant.rescaler.as_str() {
+        NONE => None,
+        file => Some(rescaler_for(&folder.join(file), document.job().as_str())?),
+    };
+    let policy = rescaler.as_ref().map_or(NONE.to_owned(), |(_, policy)| policy.clone());
+    let name = if variant.name.is_empty() { policy.clone() } else { variant.name.clone() };
+    let parallelism: BTreeMap<String, u32> =
+        written.parallelism.iter().chain(&variant.parallelism).map(|(uid, p)| (uid.clone(), *p)).collect();
+    let begins = begin_with(document, parallelism, &name);
+    Ok(begins.map_err(|error| format!("parallelism: {error}")).map(|document| Variant {
+        name,
+        policy,
+        rescaler: rescaler.map(|(text, _)| text),
+        document,
+    }))
+}
+
+/// The document with another parallelism, as generation 1.
+fn begin_with(
+    document: &JobDocument,
+    mut parallelism: BTreeMap<String, u32>,
+    name: &str,
+) -> Result<JobDocument, job_config::DocumentError> {
+    let default_parallelism = parallelism.remove("default");
+    let change = Change {
+        parallelism,
+        default_parallelism,
+        task_managers: None,
+        reason: format!("the experiment begins: {name}"),
+        issued_at: Timestamp::UNIX_EPOCH,
+        expires_at: None,
+    };
+    document.successor(&change)?.renumbered(1)
+}
+
+/// A rescaler's configuration for this job, and the name of its policy. The rescaler itself checks all of it.
+fn rescaler_for(path: &Path, job: &str) -> Result<(String, String), ExperimentError> {
+    let mut text: DocumentMut =
+        read(path)?.parse().map_err(|error| syntax::<toml_edit::TomlError>(path, error))?;
+    text["job"] = toml_edit::value(job);
+    let policy = text.get("policy").and_then(|policy| policy.get("name")).and_then(toml_edit::Item::as_str);
+    let policy = policy.unwrap_or("latency").to_owned();
+    Ok((text.to_string(), policy))
+}
+
+/// Which benchmark a job document is of, or nothing if it does not say.
+fn benchmark(document: &str) -> String {
+    #[derive(serde::Deserialize)]
+    struct Gist {
+        benchmark: String,
+    }
+    toml::from_str::<Gist>(document).map(|gist| gist.benchmark).unwrap_or_default()
+}
+
+fn read(path: &Path) -> Result<String, ExperimentError> {
+    std::fs::read_to_string(path).map_err(|source| ExperimentError::Read { path: path.to_owned(), source })
+}
+
+fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, ExperimentError> {
+    toml::from_str(text).map_err(|error| syntax(path, error))
+}
+
+fn syntax<E: std::error::Error + Send + Sync + 'static>(path: &Path, error: E) -> ExperimentError {
+    ExperimentError::Syntax { path: path.to_owned(), source: Box::new(error) }
+}

@@ -1,0 +1,142 @@
+//! The folder of a run: what it keeps, and what of the stage goes.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use serde::Serialize;
+
+use crate::decisions::{self, DecisionLine};
+use crate::row::{Row, read_series};
+use crate::summary::Summary;
+
+/// The files of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct RunFolder(PathBuf);
+
+/// A run, read back.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) summary: Summary,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) decisions: Vec<DecisionLine>,
+}
+
+impl RunFolder {
+    /// A new folder.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(crate) fn make(path: &Path) -> anyhow::Result<Self> {
+        fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+        // The programs of a run have folders of their own, so that the paths in their configurations must be whole.
+        let path = path.canonicalize().with_context(|| format!("cannot reach {}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn series(&self) -> PathBuf {
+        self.0.join("series.csv")
+    }
+
+    pub(crate) fn decisions(&self) -> PathBuf {
+        self.0.join("decisions.csv")
+    }
+
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.0.join("journal/decisions.jsonl")
+    }
+
+    /// Where Kafka, Flink and our programs work while the run goes on.
+    pub(crate) fn stage(&self) -> PathBuf {
+        self.0.join("stage")
+    }
+
+    /// Keeps a copy of a journal that lies elsewhere.
+    pub(crate) fn copy_journal(&self, from: &Path) -> anyhow::Result<()> {
+        let to = self.journal();
+        let copied = fs::create_dir_all(self.0.join("journal")).and_then(|()| fs::copy(from, &to));
+        copied.map(drop).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        write(&self.0.join(name), text)
+    }
+
+    /// A further line of the series, on the disk at once, so that a sudden end leaves what was measured until then.
+    pub(crate) fn append_to_series(&self, line: &str) -> anyhow::Result<()> {
+        let path = self.series();
+        let file = fs::OpenOptions::new().append(true).open(&path);
+        file.and_then(|mut file| writeln!(file, "{line}"))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    pub(crate) fn write_json<T: Serialize>(&self, name: &str, value: &T) -> anyhow::Result<()> {
+        self.write(name, &(serde_json::to_string_pretty(value)? + "\n"))
+    }
+
+    /// Keeps configurations, logs and the journal of the stage, and removes the rest: Kafka's topics, Flink's checkpoints.
+    ///
+    /// # Errors
+    /// Something cannot be moved or removed.
+    pub(crate) fn collect(&self) -> anyhow::Result<()> {
+        let stage = self.stage();
+        let kept =
+            [("conf", "conf"), ("logs", "logs"), ("testbed/logs", "logs/testbed"), ("rescaler", "journal")];
+        for (from, to) in kept.map(|(from, to)| (stage.join(from), self.0.join(to))) {
+            if from.is_dir() {
+                fs::rename(&from, &to).with_context(|| format!("cannot keep {}", from.display()))?;
+            }
+        }
+        fs::remove_dir_all(&stage).with_context(|| format!("cannot remove {}", stage.display()))
+    }
+
+    /// Reads a run back.
+    ///
+    /// # Errors
+    /// The folder is not one of a run, or one of its files cannot be read.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Kept> {
+        let folder = Self(path.to_owned());
+        let file = path.join("summary.json");
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let summary =
+            serde_json::from_str(&text).with_context(|| format!("cannot use {}", file.display()))?;
+        let decisions = folder.decisions();
+        let decisions = if decisions.is_file() { decisions::read(&decisions)? } else { Vec::new() };
+        Ok(Kept { summary, rows: read_series(&folder.series())?, decisions })
+    }
+}
+
+/// The runs in these folders: each is one of a run, or has such folders in it.
+///
+/// # Errors
+/// A folder has no run.
+pub(crate) fn runs_in(folders: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let is_run = |folder: &Path| folder.join("summary.json").is_file();
+    let mut runs = Vec::new();
+    for folder in folders {
+        if is_run(folder) {
+            runs.push(folder.clone());
+            continue;
+        }
+        let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        let mut inside: Vec<PathBuf> =
+            entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| is_run(path)).collect();
+        ensure!(!inside.is_empty(), "{} has no run in it: no summary.json is there", folder.display());
+        inside.sort();
+        runs.append(&mut inside);
+    }
+    Ok(runs)
+}
+
+/// Writes a file.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}

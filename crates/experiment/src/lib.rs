@@ -1,0 +1,37 @@
+//! Experiments: one job under one load, scaled by a policy or by nobody, measured from outside once a second.
+//!
+//! For those who compare scaling policies. A file in `configs/experiments` says what runs ([`Experiment`]); each run has a
+//! Kafka and a Flink of its own ([`stage`]), and leaves a folder with the series, the decisions, the configuration as it was
+//! run, a summary and plots; folders are compared side by side. `docs/experiments.md` tells how each figure is computed.
+//!
+//! What is computed is computed by pure functions over rows ([`summarise`]); what is observed is observed by `observe`, which
+//! changes nothing and is the same whether somebody scales or not. Nothing here decides anything.
+
+mod about;
+mod chart;
+mod cli;
+mod compare;
+mod csv;
+mod decisions;
+mod experiment;
+mod folder;
+mod list;
+mod observe;
+mod page;
+mod plots;
+mod record;
+mod row;
+mod run;
+mod screen;
+mod stop;
+mod summary;
+mod time;
+mod totals;
+mod written;
+
+pub use cli::{Arguments, main_with};
+pub use decisions::DecisionLine;
+pub use experiment::{Experiment, ExperimentError, Overrides, Variant};
+pub use row::{Figure, JobState, Row, read_series};
+pub use summary::{ProducerTotals, Quantiles, Settings, Summary, summarise};
+pub use written::Cluster;

@@ -1,0 +1,49 @@
+//! The experiments of a folder, a line each.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use comfy_table::{ContentArrangement, Table, presets};
+
+use crate::experiment::{Experiment, Overrides};
+use crate::time::in_words;
+
+/// The files of the experiments in a folder, by name. What lies in folders below is theirs, and no experiment.
+///
+/// # Errors
+/// The folder cannot be read.
+pub(crate) fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let is_toml = |path: &PathBuf| path.is_file() && path.extension().is_some_and(|ending| ending == "toml");
+    let mut files: Vec<PathBuf> =
+        entries.filter_map(Result::ok).map(|entry| entry.path()).filter(is_toml).collect();
+    files.sort();
+    Ok(files)
+}
+
+/// The experiments as a table; one that cannot be used is listed with the reason.
+///
+/// # Errors
+/// The folder cannot be read.
+pub(crate) fn table(folder: &Path) -> anyhow::Result<String> {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["experiment", "what is to be seen", "policies", "time"]);
+    for file in files(folder)? {
+        let row = match Experiment::load(&file, Overrides::default()) {
+            Ok(experiment) => {
+                let policies: Vec<&str> =
+                    experiment.variants.iter().map(|variant| variant.policy.as_str()).collect();
+                let time = in_words(experiment.total_duration());
+                [experiment.name, experiment.description, policies.join(", "), time]
+            }
+            Err(error) => {
+                let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                [name, format!("{:#}", anyhow::Error::from(error)), String::new(), String::new()]
+            }
+        };
+        table.add_row(row);
+    }
+    Ok(table.to_string())
+}

@@ -1,0 +1,268 @@
+//! Watching a job and a producer from outside, one row a second. Changes nothing, and does the same whether somebody scales
+//! or not, so that what it costs is in every run alike.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use anyhow::bail;
+use flink::{Client, JobId, VertexId};
+use scaling::{Kind, Operator, Snapshot};
+use telemetry::{FlinkRest, Incarnation, Kinds, LatencyMetric, Sample, SampleError, Settings, summarise};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use crate::page::ProducerPage;
+use crate::row::{Figure, JobState, Row};
+use crate::stop::Stop;
+use crate::totals::Total;
+
+/// Rates and means are over this many samples: three seconds.
+const SAMPLES: usize = 4;
+/// Metrics appear some time after a task has started: their names are listed anew this often.
+const NAMES_MAX_AGE: Duration = Duration::from_secs(5);
+/// Between two looks at a job that does not run yet.
+const POLL: Duration = Duration::from_millis(200);
+
+/// The percentiles of a second: Flink's name of the statistic, and where it goes.
+const PERCENTILES: [(&str, Figure); 6] = [
+    ("eventLatency_p50", Figure::EventLatencyP50Ms),
+    ("eventLatency_p95", Figure::EventLatencyP95Ms),
+    ("eventLatency_p99", Figure::EventLatencyP99Ms),
+    ("overallLatency_p50", Figure::OverallLatencyP50Ms),
+    ("overallLatency_p95", Figure::OverallLatencyP95Ms),
+    ("overallLatency_p99", Figure::OverallLatencyP99Ms),
+];
+
+/// An observer of one job.
+#[derive(Debug)]
+pub(crate) struct Observer {
+    client: Client,
+    source: FlinkRest,
+    samples: VecDeque<Sample>,
+    producer: Option<ProducerPage>,
+    names: Option<Names>,
+    read: Total<Incarnation>,
+    results: Total<Incarnation>,
+}
+
+/// The names of the percentiles of a life of the job.
+#[derive(Debug)]
+struct Names {
+    incarnation: Incarnation,
+    listed_at: Instant,
+    by_vertex: Vec<(VertexId, Vec<String>)>,
+}
+
+impl Observer {
+    /// An observer of the job of that name.
+    pub(crate) fn new(client: Client, job: &str, producer: Option<ProducerPage>) -> Self {
+        Self {
+            source: FlinkRest::new(client.clone(), job),
+            client,
+            samples: VecDeque::new(),
+            producer,
+            names: None,
+            read: Total::default(),
+            results: Total::default(),
+        }
+    }
+
+    /// Waits until the job can be observed, and returns the names of its operators, which no rescale changes.
+    ///
+    /// # Errors
+    /// The job does not run in time, or the end was asked for.
+    pub(crate) async fn await_job(&mut self, deadline: Duration, stop: &Stop) -> anyhow::Result<Vec<String>> {
+        let end = Instant::now() + deadline;
+        let mut problem = "interrupted before the load began".to_owned();
+        while Instant::now() < end && !stop.is_asked() {
+            let row = self.row(0.0, true).await;
+            if row.job == JobState::Running {
+                return Ok(row.parallelism.into_keys().collect());
+            }
+            problem = format!("the job cannot be observed: {}", row.problem);
+            sleep(POLL).await;
+        }
+        bail!(problem)
+    }
+
+    /// The figures of now.
+    pub(crate) async fn row(&mut self, at_s: f64, is_warm_up: bool) -> Row {
+        let mut row = Row { at_s, is_warm_up, ..Row::default() };
+        if let Some(producer) = &mut self.producer {
+            producer.note(&mut row).await;
+        }
+        if let Ok(overview) = self.client.overview().await {
+            row.set(Figure::TaskManagers, Some(overview.taskmanagers.into()));
+            row.set(Figure::Slots, Some(overview.slots_total.into()));
+            let used = overview.slots_total.checked_sub(overview.slots_available);
+            row.set(Figure::SlotsUsed, used.map(f64::from));
+        }
+        match self.source.sample().await {
+            Ok(sample) => self.note(sample, &mut row).await,
+            Err(error) => {
+                self.samples.clear();
+                row.job = match error {
+                    SampleError::NoJob { .. } | SampleError::NotRunning { .. } => JobState::Down,
+                    _ => JobState::Unknown,
+                };
+                row.problem = match error {
+                    SampleError::Flink(error) => error.to_string(),
+                    SampleError::NoJob { .. } => "no job runs".to_owned(),
+                    other => other.to_string(),
+                };
+            }
+        }
+        row
+    }
+
+    async fn note(&mut self, sample: Sample, row: &mut Row) {
+        row.job = JobState::Running;
+        row.set(Figure::StateSizeBytes, sample.state_size_bytes);
+        row.parallelism =
+            sample.vertices.iter().map(|vertex| (vertex.name.clone(), vertex.parallelism)).collect();
+        row.set(Figure::Subtasks, Some(row.parallelism.values().sum::<u32>().into()));
+        if self.samples.back().is_some_and(|before| before.incarnation != sample.incarnation) {
+            self.samples.clear();
+        }
+        self.samples.push_back(sample);
+        while self.samples.len() > SAMPLES {
+            self.samples.pop_front();
+        }
+        self.note_means(row);
+        self.note_totals(row);
+        // Without a new result the histograms still show the old ones, or zeros.
+        if row.get(Figure::EventLatencyMeanMs).is_some()
+            && let Err(error) = self.note_percentiles(row).await
+        {
+            row.problem = error.to_string();
+        }
+    }
+
+    fn note_means(&mut self, row: &mut Row) {
+        let samples: &[Sample] = self.samples.make_contiguous();
+        let snapshot = |metric| summarise(samples, 1, 1, &settings(metric));
+        let by_event = match snapshot(LatencyMetric::EventLatency) {
+            Ok(snapshot) => snapshot,
+            Err(error) => return row.problem = error.to_string(),
+        };
+        row.set(Figure::EventLatencyMeanMs, slowest(&by_event));
+        let overall = snapshot(LatencyMetric::OverallLatency).ok();
+        row.set(Figure::OverallLatencyMeanMs, overall.as_ref().and_then(slowest));
+        row.set(Figure::InputPerS, total(&by_event, Kind::Source, |source| source.arrival_rate_per_s));
+        row.set(Figure::ProcessedPerS, total(&by_event, Kind::Source, |source| source.output_rate_per_s));
+        row.set(Figure::BacklogRecords, total(&by_event, Kind::Source, |source| source.backlog_records));
+        row.set(Figure::ResultsPerS, total(&by_event, Kind::Sink, |sink| sink.throughput_per_s));
+    }
+
+    fn note_totals(&mut self, row: &mut Row) {
+        let Some(sample) = self.samples.back() else { return };
+        let is_fed = |vertex: &&telemetry::Vertex| !vertex.inputs.is_empty();
+        let is_read = |vertex: &&telemetry::Vertex| {
+            sample.vertices.iter().flat_map(|other| &other.inputs).any(|input| input.from == vertex.name)
+        };
+        let sources = sample.vertices.iter().filter(|vertex| !is_fed(vertex));
+        let read = sources.flat_map(|source| &source.subtasks).map(|subtask| subtask.records_out).sum();
+        let sinks = sample.vertices.iter().filter(|vertex| !is_read(vertex));
+        let results = sinks.flat_map(|sink| &sink.subtasks).map(|subtask| subtask.records_in).sum();
+        row.set(Figure::ReadTotal, self.read.note(&sample.incarnation, read));
+        row.set(Figure::ResultsTotal, self.results.note(&sample.incarnation, results));
+    }
+
+    /// The percentiles of the slowest subtask of the slowest query.
+    async fn note_percentiles(&mut self, row: &mut Row) -> Result<(), flink::Error> {
+        let Some(sample) = self.samples.back() else { return Ok(()) };
+        let Ok(job) = sample.incarnation.job_id.parse::<JobId>() else { return Ok(()) };
+        let is_fresh = |names: &Names| {
+            names.incarnation == sample.incarnation && names.listed_at.elapsed() < NAMES_MAX_AGE
+        };
+        if !self.names.as_ref().is_some_and(is_fresh) {
+            self.names = Some(list_names(&self.client, &job, sample).await?);
+        }
+        for (vertex, names) in self.names.iter().flat_map(|names| &names.by_vertex) {
+            for metric in self.client.vertex_metrics(&job, vertex, names).await? {
+                let to = PERCENTILES.iter().find(|(statistic, _)| metric.id.ends_with(statistic));
+                let Some((_, figure)) = to else { continue };
+                // A subtask without a result in its newest window shows 0.
+                let value = metric.value.filter(|value| *value > 0.0);
+                row.set(*figure, larger(row.get(*figure), value));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// When the load begins, and what of it counts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Time {
+    pub(crate) began: Instant,
+    pub(crate) duration: Duration,
+    pub(crate) warm_up: Duration,
+}
+
+impl Time {
+    /// A row a second from the beginning of the load to its end. A row that is late is not made up for.
+    ///
+    /// # Errors
+    /// What the one who takes the rows says.
+    pub(crate) async fn observe(
+        self,
+        observer: &mut Observer,
+        take: &mut impl FnMut(&Row) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut ticks = interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            ticks.tick().await;
+            let Some(since) = Instant::now().checked_duration_since(self.began) else {
+                // Before the load begins, so that its first second has rates.
+                observer.row(0.0, true).await;
+                continue;
+            };
+            if since >= self.duration {
+                return Ok(());
+            }
+            let row = observer.row(since.as_secs_f64(), since < self.warm_up).await;
+            take(&row)?;
+        }
+    }
+}
+
+async fn list_names(client: &Client, job: &JobId, sample: &Sample) -> Result<Names, flink::Error> {
+    let mut by_vertex = Vec::new();
+    for vertex in &sample.vertices {
+        let has_results =
+            vertex.subtasks.iter().any(|subtask| subtask.histograms.contains_key("eventLatency"));
+        let id = vertex.id.as_ref().and_then(|id| id.parse::<VertexId>().ok());
+        let Some(id) = id.filter(|_| has_results) else { continue };
+        let mut names = client.vertex_metric_names(job, &id).await?;
+        names.retain(|name| PERCENTILES.iter().any(|(statistic, _)| name.ends_with(statistic)));
+        by_vertex.push((id, names));
+    }
+    Ok(Names { incarnation: sample.incarnation.clone(), listed_at: Instant::now(), by_vertex })
+}
+
+/// The larger of two figures, of which either may be unknown.
+fn larger(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    [one, other].into_iter().flatten().reduce(f64::max)
+}
+
+fn settings(latency_metric: LatencyMetric) -> Settings {
+    Settings {
+        warm_up: Duration::ZERO,
+        latency_metric,
+        newest_age_max: Duration::from_secs(10),
+        kinds: Kinds::default(),
+        source: "flink-rest".to_owned(),
+    }
+}
+
+/// The mean latency of the slowest query.
+fn slowest(snapshot: &Snapshot) -> Option<f64> {
+    snapshot.queries.iter().filter_map(|query| query.overall_latency_ms).reduce(f64::max)
+}
+
+/// A sum over the operators of a kind; unknown if one is, or if there is none.
+fn total(snapshot: &Snapshot, kind: Kind, figure: fn(&Operator) -> Option<f64>) -> Option<f64> {
+    let mut of_kind = snapshot.operators.iter().filter(|operator| operator.kind == kind).peekable();
+    of_kind.peek()?;
+    of_kind.map(figure).sum()
+}

@@ -1,0 +1,126 @@
+//! The event producer's metrics page, read once a second.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::row::{Figure, Row};
+
+/// A page that takes longer is a second without these figures.
+const TIMEOUT: Duration = Duration::from_millis(800);
+/// The page has some thirty lines.
+const BODY_MAX_BYTES: usize = 1 << 16;
+
+/// A reader of the page that turns counters into rates.
+#[derive(Debug)]
+pub(crate) struct ProducerPage {
+    client: reqwest::Client,
+    url: String,
+    before: Option<Reading>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    at_s: f64,
+    due: f64,
+    emitted: f64,
+}
+
+impl ProducerPage {
+    /// A reader of the page at this address, `host:port`.
+    ///
+    /// # Errors
+    /// No HTTP client can be made.
+    pub(crate) fn new(address: &str) -> anyhow::Result<Self> {
+        let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build();
+        let client = client.context("cannot make an HTTP client")?;
+        Ok(Self { client, url: format!("http://{address}/metrics"), before: None })
+    }
+
+    /// Notes what the producer says now. A producer that says nothing leaves its figures unknown.
+    pub(crate) async fn note(&mut self, row: &mut Row) {
+        let Some(text) = self.read().await else { return };
+        note(&figures(&text), &mut self.before, row);
+    }
+
+    async fn read(&self) -> Option<String> {
+        let mut response = self.client.get(&self.url).send().await.ok()?.error_for_status().ok()?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.ok()? {
+            if body.len() + chunk.len() > BODY_MAX_BYTES {
+                return None;
+            }
+            body.extend_from_slice(&chunk);
+        }
+        String::from_utf8(body).ok()
+    }
+}
+
+/// The values of a page in the Prometheus text format, by name with labels.
+fn figures(text: &str) -> BTreeMap<&str, f64> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .filter_map(|line| line.rsplit_once(' '))
+        .filter_map(|(name, value)| Some((name, value.parse().ok()?)))
+        .collect()
+}
+
+fn note(page: &BTreeMap<&str, f64>, before: &mut Option<Reading>, row: &mut Row) {
+    let of = |name: &str| page.get(name).copied();
+    let (Some(due), Some(emitted)) = (of("event_producer_due_total"), of("event_producer_emitted_total"))
+    else {
+        return;
+    };
+    // The page is renewed once a second. Read between two renewals it is the same as before, and no rate follows from it.
+    let is_new = before.is_none_or(|before| due > before.due);
+    if let Some(before) = before.filter(|before| is_new && row.at_s > before.at_s) {
+        let seconds = row.at_s - before.at_s;
+        row.set(Figure::OfferedPerS, Some((due - before.due) / seconds));
+        row.set(Figure::EmittedPerS, Some((emitted - before.emitted) / seconds));
+    }
+    if is_new {
+        *before = Some(Reading { at_s: row.at_s, due, emitted });
+    }
+    row.set(Figure::DueTotal, Some(due));
+    row.set(Figure::EmittedTotal, Some(emitted));
+    row.set(Figure::AckedTotal, of("event_producer_acked_total"));
+    let ms =
+        |name: &str| of(&format!("event_producer_{name}_seconds{{quantile=\"0.99\"}}")).map(|s| s * 1000.0);
+    row.set(Figure::ScheduleDelayP99Ms, ms("schedule_delay"));
+    row.set(Figure::AckFromIntendedP99Ms, ms("ack_latency_from_intended"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(due: u32, emitted: u32) -> String {
+        format!(
+            "# HELP event_producer_due_total Records due.\nevent_producer_due_total {due}\nevent_producer_emitted_total {emitted}\n\
+             event_producer_acked_total 7\nevent_producer_schedule_delay_seconds{{quantile=\"0.99\"}} 0.0025\n"
+        )
+    }
+
+    /// Goal: rates are differences between two renewals of the page; a page that says nothing leaves everything unknown.
+    #[test]
+    fn counters_become_rates() {
+        let mut before = None;
+        let mut read = |at_s: f64, text: &str| {
+            let mut row = Row { at_s, ..Row::default() };
+            note(&figures(text), &mut before, &mut row);
+            row
+        };
+        let first = read(1.0, &page(100, 90));
+        assert_eq!((first.get(Figure::OfferedPerS), first.get(Figure::DueTotal)), (None, Some(100.0)));
+        assert_eq!(first.get(Figure::ScheduleDelayP99Ms), Some(2.5));
+        assert_eq!(read(2.0, &page(100, 90)).get(Figure::OfferedPerS), None);
+        let third = read(3.0, &page(500, 290));
+        assert_eq!(
+            (third.get(Figure::OfferedPerS), third.get(Figure::EmittedPerS)),
+            (Some(200.0), Some(100.0))
+        );
+        assert_eq!(third.get(Figure::AckFromIntendedP99Ms), None);
+        assert_eq!(read(4.0, "nonsense").get(Figure::DueTotal), None);
+    }
+}

@@ -1,0 +1,162 @@
+//! The plots of a run, and those of several runs over each other.
+
+use std::path::Path;
+
+use crate::chart::{Chart, Line};
+use crate::folder::{Kept, write};
+use crate::row::{Figure, JobState, Row};
+
+/// Latency, rates, parallelism and backlog of one run.
+///
+/// # Errors
+/// A plot cannot be drawn or written.
+pub(crate) fn of_run(run: &Kept, folder: &Path) -> anyhow::Result<()> {
+    let summary = &run.summary;
+    let base = Chart {
+        until_s: summary.duration_s,
+        warm_up_s: summary.warm_up_s,
+        down: down(&run.rows),
+        marks: run
+            .decisions
+            .iter()
+            .filter(|decision| decision.is_published())
+            .map(|decision| decision.at_s)
+            .collect(),
+        marks_name: "change published",
+        ..Chart::default()
+    };
+    let title = |what: &str| format!("{what}: {}", summary.label());
+    let figures = |wanted: &[(&str, Figure)]| -> Vec<Line> {
+        wanted.iter().map(|(name, figure)| line(name, &run.rows, *figure)).collect()
+    };
+    let charts = [
+        (
+            "latency.svg",
+            Chart {
+                title: title("latency"),
+                y_label: "milliseconds",
+                is_log: true,
+                bound: Some(("bound".to_owned(), summary.latency_max_ms)),
+                lines: figures(&[
+                    ("event latency, mean", Figure::EventLatencyMeanMs),
+                    ("event latency, p99", Figure::EventLatencyP99Ms),
+                    ("inside Flink, mean", Figure::OverallLatencyMeanMs),
+                ]),
+                ..base.clone()
+            },
+        ),
+        (
+            "rates.svg",
+            Chart {
+                title: title("rates"),
+                y_label: "records per second",
+                lines: figures(&[("offered", Figure::OfferedPerS), ("processed", Figure::ProcessedPerS)]),
+                ..base.clone()
+            },
+        ),
+        (
+            "parallelism.svg",
+            Chart {
+                title: title("parallelism"),
+                y_label: "subtasks",
+                lines: parallelism(&run.rows),
+                ..base.clone()
+            },
+        ),
+        (
+            "backlog.svg",
+            Chart {
+                title: title("backlog"),
+                y_label: "records waiting in Kafka",
+                lines: figures(&[("backlog", Figure::BacklogRecords)]),
+                ..base
+            },
+        ),
+    ];
+    charts.iter().try_for_each(|(name, chart)| write(&folder.join(name), &chart.svg()?))
+}
+
+/// The same figures of several runs over each other; each with its name.
+///
+/// # Errors
+/// A plot cannot be drawn or written.
+pub(crate) fn of_comparison(runs: &[(String, Kept)], folder: &Path) -> anyhow::Result<()> {
+    let longest = |figure: fn(&Kept) -> f64| runs.iter().map(|(_, run)| figure(run)).fold(0.0, f64::max);
+    let base = Chart {
+        until_s: longest(|run| run.summary.duration_s),
+        warm_up_s: longest(|run| run.summary.warm_up_s),
+        ..Chart::default()
+    };
+    let first = runs.first().map(|(_, run)| &run.summary);
+    let bound = first.map(|summary| summary.latency_max_ms);
+    let is_same_bound = bound.is_some_and(|bound| longest(|run| run.summary.latency_max_ms) <= bound);
+    let lines = |figure: Figure, is_stepped: bool| -> Vec<Line> {
+        let named = runs.iter().map(|(name, run)| Line { is_stepped, ..line(name, &run.rows, figure) });
+        named.collect()
+    };
+    let charts = [
+        ("latency.svg", "event latency, mean", "milliseconds", Figure::EventLatencyMeanMs, true, false),
+        ("rates.svg", "processed", "records per second", Figure::ProcessedPerS, false, false),
+        ("slots.svg", "slots used", "slots", Figure::SlotsUsed, false, true),
+        ("backlog.svg", "backlog", "records waiting in Kafka", Figure::BacklogRecords, false, false),
+    ];
+    charts.iter().try_for_each(|(name, title, y_label, figure, is_log, is_stepped)| {
+        let mut lines = lines(*figure, *is_stepped);
+        if *figure == Figure::ProcessedPerS
+            && let Some((_, run)) = runs.first()
+        {
+            lines.push(line("offered (first run)", &run.rows, Figure::OfferedPerS));
+        }
+        let bound = bound.filter(|_| *is_log && is_same_bound).map(|bound| ("bound".to_owned(), bound));
+        let chart =
+            Chart { title: (*title).to_owned(), y_label, is_log: *is_log, lines, bound, ..base.clone() };
+        write(&folder.join(name), &chart.svg()?)
+    })
+}
+
+fn line(name: &str, rows: &[Row], figure: Figure) -> Line {
+    let points = rows.iter().map(|row| (row.at_s, row.get(figure))).collect();
+    Line { name: name.to_owned(), points, is_stepped: false }
+}
+
+/// A line for each operator whose parallelism changes, and one for all others that differ from none of them: what never changes
+/// is told by its value.
+fn parallelism(rows: &[Row]) -> Vec<Line> {
+    let Some(first) = rows.iter().find(|row| !row.parallelism.is_empty()) else { return Vec::new() };
+    let of = |row: &Row, name: &str| row.parallelism.get(name).copied();
+    let changes =
+        |name: &str| rows.iter().filter_map(|row| of(row, name)).any(|p| Some(p) != of(first, name));
+    let (changing, steady): (Vec<&String>, Vec<&String>) =
+        first.parallelism.keys().partition(|name| changes(name));
+    let line = |name: String, of: &str| Line {
+        name,
+        points: rows.iter().map(|row| (row.at_s, row.parallelism.get(of).map(|p| f64::from(*p)))).collect(),
+        is_stepped: true,
+    };
+    let mut lines: Vec<Line> = changing.into_iter().map(|name| line(name.clone(), name)).collect();
+    let mut widths: Vec<u32> = steady.iter().filter_map(|name| of(first, name)).collect();
+    widths.sort_unstable();
+    widths.dedup();
+    for width in widths {
+        let same: Vec<&str> =
+            steady.iter().filter(|name| of(first, name) == Some(width)).map(|name| name.as_str()).collect();
+        let names = if same.len() > 3 { format!("{} others", same.len()) } else { same.join(", ") };
+        lines.push(line(format!("{names} (unchanged)"), same.first().copied().unwrap_or_default()));
+    }
+    lines
+}
+
+/// The times in which the job was down.
+fn down(rows: &[Row]) -> Vec<(f64, f64)> {
+    let mut times: Vec<(f64, f64)> = Vec::new();
+    for (row, next) in rows.iter().zip(rows.iter().skip(1)) {
+        if row.job != JobState::Down {
+            continue;
+        }
+        match times.last_mut().filter(|time| time.1 >= row.at_s) {
+            Some(time) => time.1 = next.at_s,
+            None => times.push((row.at_s, next.at_s)),
+        }
+    }
+    times
+}

@@ -1,0 +1,130 @@
+//! Watching a job that somebody else runs: the same rows, summary and plots as of a run of one's own, on any cluster.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::time::Instant;
+
+use crate::about::About;
+use crate::decisions;
+use crate::folder::{Kept, RunFolder};
+use crate::observe::{Observer, Time};
+use crate::page::ProducerPage;
+use crate::plots;
+use crate::row::{Row, header, read_series};
+use crate::screen::Screen;
+use crate::stop::Stop;
+use crate::summary::{Settings, Summary, summarise};
+use crate::time::{now_ms, parse_duration};
+
+/// The job has to run already, or nearly so.
+const JOB_DEADLINE: Duration = Duration::from_secs(10);
+/// A cluster may be far away.
+const FLINK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is watched, and what it is called.
+#[derive(Debug, Args)]
+pub(crate) struct RecordOptions {
+    /// Flink's address.
+    #[arg(long, value_name = "URL")]
+    flink: String,
+    /// The job's name in Flink.
+    #[arg(long, value_name = "NAME")]
+    job: String,
+    /// Where the event producer shows its metrics (its `--listen`); without it the load is not known and the run is not valid.
+    #[arg(long, value_name = "HOST:PORT")]
+    producer: Option<String>,
+    /// The rescaler's journal, a copy of which is kept; without it there are no decisions.
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+    /// How long to watch, the warm-up included: 90s, 5m, 1h.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    duration: Duration,
+    /// The beginning that counts for nothing.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "30s")]
+    warm_up: Duration,
+    /// The latency bound, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 1000.0)]
+    latency_max_ms: f64,
+    /// A run whose producer was later than this (99th percentile, milliseconds) is not valid.
+    #[arg(long, value_name = "MS", default_value_t = 250.0)]
+    schedule_delay_max_ms: f64,
+    /// What it is called in tables and plots, for example the policy.
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// Where everything is kept; new or empty.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+/// Watches until the time is over or somebody asks for the end; what was seen until then is kept.
+///
+/// # Errors
+/// The job cannot be observed, or something cannot be written.
+pub(crate) async fn record(
+    options: &RecordOptions,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> anyhow::Result<Summary> {
+    let settings = flink::Settings { timeout: FLINK_TIMEOUT, ..flink::Settings::default() };
+    let flink = flink::Client::new(&options.flink, settings)?;
+    let folder = RunFolder::make(&options.out)?;
+    let about = About::here(flink.overview().await.ok().map(|overview| overview.flink_version)).await;
+    folder.write_json("about.json", &about)?;
+    let producer = options.producer.as_deref().map(ProducerPage::new).transpose()?;
+    let mut observer = Observer::new(flink, &options.job, producer);
+    let operators = observer.await_job(JOB_DEADLINE, stop).await?;
+    folder.write("series.csv", &(header(&operators) + "\n"))?;
+    screen.begin_rows();
+    let began_ms = now_ms();
+    let mut take = |row: &Row| {
+        screen.show(row);
+        folder.append_to_series(&row.line(&operators))
+    };
+    let time = Time { began: Instant::now(), duration: options.duration, warm_up: options.warm_up };
+    let is_complete = tokio::select! {
+        observed = time.observe(&mut observer, &mut take) => observed.map(|()| true)?,
+        () = stop.asked() => false,
+    };
+    keep(options, &folder, began_ms, is_complete)
+}
+
+fn keep(
+    options: &RecordOptions,
+    folder: &RunFolder,
+    began_ms: i64,
+    is_complete: bool,
+) -> anyhow::Result<Summary> {
+    if let Some(journal) = &options.journal {
+        folder.copy_journal(journal)?;
+    }
+    let decisions: Vec<_> = decisions::of_journal(&folder.journal(), began_ms)?
+        .into_iter()
+        .filter(|decision| decision.at_s >= 0.0)
+        .collect();
+    folder.write("decisions.csv", &decisions::text(&decisions))?;
+    let rows = read_series(&folder.series())?;
+    let settings = Settings {
+        duration_s: options.duration.as_secs_f64(),
+        warm_up_s: options.warm_up.as_secs_f64(),
+        latency_max_ms: options.latency_max_ms,
+        schedule_delay_max_ms: options.schedule_delay_max_ms,
+    };
+    let mut summary = Summary {
+        experiment: options.job.clone(),
+        variant: options.name.clone(),
+        repetition: 1,
+        began_at: jiff::Timestamp::from_millisecond(began_ms).unwrap_or_default().to_string(),
+        version: version::VERSION.to_owned(),
+        is_complete,
+        ..summarise(&rows, &decisions, None, &settings)
+    };
+    if !is_complete {
+        summary.add_problem("ended early: interrupted".to_owned());
+    }
+    folder.write_json("summary.json", &summary)?;
+    let kept = Kept { summary, rows, decisions };
+    plots::of_run(&kept, folder.path())?;
+    Ok(kept.summary)
+}

@@ -1,0 +1,223 @@
+//! One second of a run, and the series of them as CSV: one row a second, an unknown figure is an empty field.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+
+use crate::csv;
+
+/// Columns of the parallelism of an operator begin so.
+const PARALLELISM: &str = "parallelism.";
+
+macro_rules! figures {
+    ($($(#[$doc:meta])* $name:ident = $column:literal,)*) => {
+        /// What is measured once a second. The name of a column ends in its unit.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Figure {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Figure {
+            /// All of them, in the order of the columns.
+            pub const ALL: &[Figure] = &[$(Figure::$name),*];
+
+            /// The name of the column.
+            pub const fn column(self) -> &'static str {
+                match self {
+                    $(Figure::$name => $column,)*
+                }
+            }
+        }
+    };
+}
+
+figures! {
+    /// Records that the schedule asked for, per second.
+    OfferedPerS = "offered_per_s",
+    /// Records that the producer handed to Kafka's client, per second.
+    EmittedPerS = "emitted_per_s",
+    /// Emission minus due time, 99th percentile of the last second.
+    ScheduleDelayP99Ms = "schedule_delay_p99_ms",
+    /// Acknowledgement by Kafka minus due time, 99th percentile of the last second.
+    AckFromIntendedP99Ms = "ack_from_intended_p99_ms",
+    /// Records that come into being at the job's sources, per second: read, and growth of the backlog.
+    InputPerS = "input_per_s",
+    /// Records that the sources hand on, per second.
+    ProcessedPerS = "processed_per_s",
+    /// Records that reach the sinks, per second.
+    ResultsPerS = "results_per_s",
+    /// Records that wait in Kafka.
+    BacklogRecords = "backlog_records",
+    /// From the intended time of an event to the result: mean of the slowest query.
+    EventLatencyMeanMs = "event_latency_mean_ms",
+    /// Likewise, median.
+    EventLatencyP50Ms = "event_latency_p50_ms",
+    /// Likewise, 95th percentile.
+    EventLatencyP95Ms = "event_latency_p95_ms",
+    /// Likewise, 99th percentile.
+    EventLatencyP99Ms = "event_latency_p99_ms",
+    /// From the arrival of a record in the job to the result: mean of the slowest query.
+    OverallLatencyMeanMs = "overall_latency_mean_ms",
+    /// Likewise, median.
+    OverallLatencyP50Ms = "overall_latency_p50_ms",
+    /// Likewise, 95th percentile.
+    OverallLatencyP95Ms = "overall_latency_p95_ms",
+    /// Likewise, 99th percentile.
+    OverallLatencyP99Ms = "overall_latency_p99_ms",
+    /// Task managers of the cluster.
+    TaskManagers = "task_managers",
+    /// Their slots.
+    Slots = "slots",
+    /// Slots that a job holds.
+    SlotsUsed = "slots_used",
+    /// Sum of the parallelism of all operators.
+    Subtasks = "subtasks",
+    /// The full size of the newest checkpoint.
+    StateSizeBytes = "state_size_bytes",
+    /// Records due since the start.
+    DueTotal = "due_total",
+    /// Records emitted since the start.
+    EmittedTotal = "emitted_total",
+    /// Records acknowledged since the start.
+    AckedTotal = "acked_total",
+    /// Records that the sources have handed on since the start, over all lives of the job.
+    ReadTotal = "read_total",
+    /// Records that have reached the sinks since the start, likewise.
+    ResultsTotal = "results_total",
+}
+
+/// What the job did in a second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum JobState {
+    /// All of its tasks ran.
+    Running,
+    /// There was no job, or not all of its tasks ran.
+    Down,
+    /// Nobody could tell: Flink did not answer.
+    #[default]
+    Unknown,
+}
+
+impl JobState {
+    const ALL: [(Self, &'static str); 3] =
+        [(Self::Running, "running"), (Self::Down, "down"), (Self::Unknown, "unknown")];
+
+    fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(state, _)| *state == self).map_or("unknown", |(_, word)| word)
+    }
+}
+
+/// One second of a run. Unknown figures are [`None`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Row {
+    /// Seconds since the load began.
+    pub at_s: f64,
+    /// Whether it belongs to the warm-up, which counts for nothing.
+    pub is_warm_up: bool,
+    /// What the job did.
+    pub job: JobState,
+    /// Parallelism by operator.
+    pub parallelism: BTreeMap<String, u32>,
+    /// Why figures are missing, in words.
+    pub problem: String,
+    /// The figures by their number; [`Row::get`] and [`Row::set`] are plainer.
+    pub figures: [Option<f64>; Figure::ALL.len()],
+}
+
+impl Row {
+    /// A figure, if it is known.
+    pub fn get(&self, figure: Figure) -> Option<f64> {
+        self.figures[figure as usize]
+    }
+
+    /// Notes a figure; not a number is unknown.
+    pub fn set(&mut self, figure: Figure, value: Option<f64>) {
+        self.figures[figure as usize] = value.filter(|value| value.is_finite());
+    }
+
+    /// The same row with a figure, for rows that are written by hand.
+    #[must_use]
+    pub fn with(mut self, figure: Figure, value: f64) -> Self {
+        self.set(figure, Some(value));
+        self
+    }
+
+    /// The row as a line of the series with these operators.
+    pub(crate) fn line(&self, operators: &[String]) -> String {
+        let phase = if self.is_warm_up { "warm-up" } else { "measured" };
+        let head = [format!("{:.3}", self.at_s), phase.to_owned(), self.job.word().to_owned()];
+        let figures = self.figures.iter().map(|value| csv::number(*value));
+        let widths = operators.iter().map(|operator| self.parallelism.get(operator).map(u32::to_string));
+        let widths = widths.map(Option::unwrap_or_default);
+        csv::line(head.into_iter().chain(figures).chain(widths).chain([self.problem.clone()]))
+    }
+}
+
+/// The first line of a series.
+pub(crate) fn header(operators: &[String]) -> String {
+    let head = ["time_s", "phase", "job"].map(str::to_owned).into_iter();
+    let figures = Figure::ALL.iter().map(|figure| figure.column().to_owned());
+    let operators = operators.iter().map(|operator| format!("{PARALLELISM}{operator}"));
+    csv::line(head.chain(figures).chain(operators).chain(["problem".to_owned()]))
+}
+
+/// Reads a series. A line that was torn by a sudden end is left out.
+///
+/// # Errors
+/// The file cannot be read, or is no series.
+pub fn read_series(path: &Path) -> anyhow::Result<Vec<Row>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut lines = text.lines();
+    let header = csv::fields(lines.next().unwrap_or_default());
+    ensure!(header.first().is_some_and(|name| name == "time_s"), "{} is no series of a run", path.display());
+    Ok(lines
+        .map(csv::fields)
+        .filter(|line| line.len() == header.len())
+        .filter_map(|line| row(&header, &line))
+        .collect())
+}
+
+fn row(header: &[String], fields: &[String]) -> Option<Row> {
+    let mut row = Row::default();
+    for (name, field) in header.iter().zip(fields) {
+        match name.as_str() {
+            "time_s" => row.at_s = field.parse().ok()?,
+            "phase" => row.is_warm_up = field == "warm-up",
+            "job" => row.job = JobState::ALL.iter().find(|(_, word)| word == field)?.0,
+            "problem" => row.problem.clone_from(field),
+            name => {
+                if let Some(operator) = name.strip_prefix(PARALLELISM) {
+                    row.parallelism.extend(field.parse().ok().map(|p| (operator.to_owned(), p)));
+                } else if let Some(figure) = Figure::ALL.iter().find(|figure| figure.column() == name) {
+                    row.set(*figure, field.parse().ok());
+                }
+            }
+        }
+    }
+    Some(row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: what is written is what is read; what is not known stays unknown; a torn last line is left out.
+    #[test]
+    fn series_survive() {
+        let known = Row { at_s: 1.5, job: JobState::Running, is_warm_up: true, ..Row::default() };
+        let mut known = known.with(Figure::BacklogRecords, 0.0).with(Figure::EventLatencyMeanMs, 351.25);
+        known.parallelism.insert("q7-bid-item".to_owned(), 3);
+        let down =
+            Row { at_s: 2.5, job: JobState::Down, problem: "no job, so far".to_owned(), ..Row::default() };
+        let operators = ["q7-bid-item".to_owned(), "sink-q7".to_owned()];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("series.csv");
+        let text = [header(&operators), known.line(&operators), down.line(&operators), "3.5,meas".to_owned()];
+        std::fs::write(&path, text.join("\n")).unwrap();
+        assert_eq!(read_series(&path).unwrap(), [known, down]);
+        std::fs::write(&path, "a,b\n1,2\n").unwrap();
+        assert!(read_series(&path).is_err());
+    }
+}

@@ -1,0 +1,84 @@
+//! What is shown while a run goes on: a line every few seconds, and one for each change. Plain text.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::time::Instant;
+
+use crate::row::{Figure, JobState, Row};
+
+/// Of the lines, one a second, so many are left out for each that is shown.
+const EVERY: u32 = 5;
+
+/// The terminal, and the time since the beginning.
+#[derive(Debug)]
+pub(crate) struct Screen {
+    began: Instant,
+    rows: u32,
+    widths: BTreeMap<String, u32>,
+    job: JobState,
+}
+
+impl Screen {
+    pub(crate) fn new() -> Self {
+        Self { began: Instant::now(), rows: 0, widths: BTreeMap::new(), job: JobState::Unknown }
+    }
+
+    /// A line with the time in front.
+    pub(crate) fn say(&self, text: &str) {
+        let seconds = self.began.elapsed().as_secs();
+        print(&format!("{:>3}:{:02}  {text}", seconds / 60, seconds % 60));
+    }
+
+    /// The heads of the columns of [`Screen::show`], and no memory of an earlier run.
+    pub(crate) fn begin_rows(&mut self) {
+        (self.rows, self.widths, self.job) = (0, BTreeMap::new(), JobState::Unknown);
+        self.say("   at s  offered/s  processed/s   backlog  event latency  slots used");
+    }
+
+    /// Shows what has changed, and every few seconds the figures.
+    pub(crate) fn show(&mut self, row: &Row) {
+        if row.job == JobState::Running && !self.widths.is_empty() && row.parallelism != self.widths {
+            self.say(&format!("▶ parallelism {}", changes(&self.widths, &row.parallelism)));
+        }
+        if row.job != self.job {
+            match row.job {
+                JobState::Running if self.rows > 0 => self.say("▶ the job runs"),
+                JobState::Running => {}
+                JobState::Down | JobState::Unknown => self.say(&format!("▶ {}", row.problem)),
+            }
+        }
+        if row.job == JobState::Running {
+            self.widths.clone_from(&row.parallelism);
+        }
+        self.job = row.job;
+        if self.rows.is_multiple_of(EVERY) {
+            self.say(&format!(
+                "{:>7.0}  {:>9}  {:>11}  {:>8}  {:>13}  {:>10}",
+                row.at_s,
+                number(row.get(Figure::OfferedPerS)),
+                number(row.get(Figure::ProcessedPerS)),
+                number(row.get(Figure::BacklogRecords)),
+                row.get(Figure::EventLatencyMeanMs).map_or("–".to_owned(), |ms| format!("{ms:.0} ms")),
+                number(row.get(Figure::SlotsUsed)),
+            ));
+        }
+        self.rows += 1;
+    }
+}
+
+/// A line on standard output.
+pub(crate) fn print(text: &str) {
+    // A closed terminal must not end a run before its children are ended in order.
+    drop(writeln!(std::io::stdout(), "{text}"));
+}
+
+fn changes(before: &BTreeMap<String, u32>, after: &BTreeMap<String, u32>) -> String {
+    let changed = after.iter().filter(|(name, p)| before.get(*name).is_some_and(|before| before != *p));
+    let words =
+        changed.map(|(name, p)| format!("{name} {} → {p}", before.get(name).copied().unwrap_or_default()));
+    words.collect::<Vec<_>>().join(", ")
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or("–".to_owned(), |value| format!("{value:.0}"))
+}

@@ -1,0 +1,316 @@
+//! What a run comes to: pure functions over its rows and decisions.
+//!
+//! Every row stands for the time until the next one, at most [`SPAN_MAX_S`]; what lies beyond was not observed and counts for
+//! nothing. The warm-up counts for nothing either. A figure that was never known is absent, never 0.
+
+use serde::{Deserialize, Serialize};
+
+use crate::decisions::DecisionLine;
+use crate::row::{Figure, JobState, Row};
+
+/// A row stands for at most so many seconds. Rows come once a second; a row that took longer stands for what it took, but what
+/// happened in a longer gap nobody knows.
+const SPAN_MAX_S: f64 = 3.0;
+/// A run that was observed for a smaller share of its measured time does not count.
+const OBSERVED_SHARE_MIN: f64 = 0.9;
+
+/// What a run is held against.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// How long the load was to last, in seconds, the warm-up included.
+    pub duration_s: f64,
+    /// The beginning of it that counts for nothing, in seconds.
+    pub warm_up_s: f64,
+    /// The latency bound, in milliseconds.
+    pub latency_max_ms: f64,
+    /// The largest 99th percentile of the producer's delay with which a run counts, in milliseconds.
+    pub schedule_delay_max_ms: f64,
+}
+
+/// What the event producer says at its end.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct ProducerTotals {
+    /// Records due.
+    pub due: u64,
+    /// Records emitted.
+    pub emitted: u64,
+    /// Records acknowledged.
+    pub acked: u64,
+    /// Records that failed.
+    pub failed: u64,
+    /// Emission minus due time, of all records.
+    pub schedule_delay_us: Quantiles,
+    /// Acknowledgement minus due time, of all records.
+    pub ack_latency_from_intended_us: Quantiles,
+}
+
+/// Three points of a distribution, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub struct Quantiles {
+    /// The median.
+    pub p50: f64,
+    /// The 99th percentile.
+    pub p99: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+/// What a run came to. Absent is unknown.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Summary {
+    /// The experiment.
+    pub experiment: String,
+    /// Which of its ways to scale.
+    pub variant: String,
+    /// The policy, or `none`.
+    pub policy: String,
+    /// Which repetition, from 1.
+    pub repetition: u32,
+    /// When the load began.
+    pub began_at: String,
+    /// The version of the program that ran it.
+    pub version: String,
+    /// Whether the run came to its end.
+    pub is_complete: bool,
+    /// Whether its figures may be compared with those of other runs.
+    pub is_valid: bool,
+    /// Why not.
+    pub problems: Vec<String>,
+    /// How long the load was to last, in seconds, the warm-up included.
+    pub duration_s: f64,
+    /// The beginning of it that counts for nothing, in seconds.
+    pub warm_up_s: f64,
+    /// The time that everything below describes, in seconds: what of the load is past the warm-up and was observed.
+    pub observed_s: f64,
+    /// What of the load is past the warm-up and was not observed, in seconds.
+    pub unobserved_s: f64,
+    /// The latency bound, in milliseconds.
+    pub latency_max_ms: f64,
+    /// For how long the event latency was known, in seconds.
+    pub latency_known_s: f64,
+    /// The share of that time in which its mean was over the bound.
+    pub over_bound_share: Option<f64>,
+    /// The share of the observed time in which it was over the bound or, without a latency, the job was down.
+    pub over_bound_or_down_share: Option<f64>,
+    /// From the intended time of an event to the result: in half of the time the median was at most this.
+    pub event_latency_p50_ms: Option<f64>,
+    /// In 95 % of the time the 95th percentile was at most this.
+    pub event_latency_p95_ms: Option<f64>,
+    /// In 99 % of the time the 99th percentile was at most this.
+    pub event_latency_p99_ms: Option<f64>,
+    /// From the arrival of a record in the job to the result, likewise.
+    pub overall_latency_p50_ms: Option<f64>,
+    /// Likewise.
+    pub overall_latency_p95_ms: Option<f64>,
+    /// Likewise.
+    pub overall_latency_p99_ms: Option<f64>,
+    /// Changes that were published and ended running, warm-up included.
+    pub rescales: u32,
+    /// Changes that were published and ended otherwise, or whose end is not known.
+    pub rescales_not_done: u32,
+    /// The time in which the job was down, in seconds.
+    pub downtime_s: f64,
+    /// Slots that the job held, times the time for which it held them.
+    pub slot_seconds: Option<f64>,
+    /// Task managers times time.
+    pub task_manager_seconds: Option<f64>,
+    /// The mean of the sum of all parallelism.
+    pub subtasks_mean: Option<f64>,
+    /// The largest number of records that waited in Kafka.
+    pub backlog_max_records: Option<f64>,
+    /// The number at the end.
+    pub backlog_end_records: Option<f64>,
+    /// The largest size of the state.
+    pub state_size_max_bytes: Option<f64>,
+    /// Records that the schedule asked for, warm-up included.
+    pub due_records: Option<f64>,
+    /// Records that Kafka acknowledged, warm-up included.
+    pub acked_records: Option<f64>,
+    /// Records that the job's sources handed on, warm-up included.
+    pub read_records: Option<f64>,
+    /// Records that reached the sinks, warm-up included.
+    pub result_records: Option<f64>,
+    /// How far emissions were behind the schedule: median.
+    pub schedule_delay_p50_ms: Option<f64>,
+    /// 99th percentile.
+    pub schedule_delay_p99_ms: Option<f64>,
+    /// The largest.
+    pub schedule_delay_max_ms: Option<f64>,
+    /// From the due time to Kafka's acknowledgement: 99th percentile.
+    pub ack_from_intended_p99_ms: Option<f64>,
+}
+
+/// Computes everything that follows from rows, decisions and the producer's totals. Who ran what when is for the caller to fill in.
+pub fn summarise(
+    rows: &[Row],
+    decisions: &[DecisionLine],
+    producer: Option<&ProducerTotals>,
+    settings: &Settings,
+) -> Summary {
+    let spans = spans(rows, settings);
+    let observed_s: f64 = spans.iter().map(|span| span.length_s).sum();
+    let mut summary = Summary {
+        duration_s: settings.duration_s,
+        warm_up_s: settings.warm_up_s,
+        observed_s,
+        unobserved_s: (settings.duration_s - settings.warm_up_s - observed_s).max(0.0),
+        latency_max_ms: settings.latency_max_ms,
+        downtime_s: length(&spans, |row| row.job == JobState::Down),
+        slot_seconds: integral(&spans, Figure::SlotsUsed),
+        task_manager_seconds: integral(&spans, Figure::TaskManagers),
+        subtasks_mean: mean(&spans, Figure::Subtasks),
+        backlog_max_records: largest(&spans, Figure::BacklogRecords),
+        backlog_end_records: last(rows, Figure::BacklogRecords),
+        state_size_max_bytes: largest(&spans, Figure::StateSizeBytes),
+        due_records: last(rows, Figure::DueTotal),
+        acked_records: last(rows, Figure::AckedTotal),
+        read_records: last(rows, Figure::ReadTotal),
+        result_records: last(rows, Figure::ResultsTotal),
+        ..Summary::default()
+    };
+    summary.describe_latency(&spans, settings);
+    summary.count(decisions);
+    summary.describe_producer(&spans, producer);
+    summary.judge(producer, settings);
+    summary
+}
+
+/// A row and the time that it stands for.
+struct Span<'a> {
+    row: &'a Row,
+    length_s: f64,
+}
+
+/// The rows past the warm-up, each with its time. What of a row's time lies behind the end of the load is left out.
+fn spans<'a>(rows: &'a [Row], settings: &Settings) -> Vec<Span<'a>> {
+    let end_of = |index: usize| rows.get(index + 1).map_or(settings.duration_s, |next| next.at_s);
+    let span = |(index, row): (usize, &'a Row)| {
+        let end_s = end_of(index).min(settings.duration_s).min(row.at_s + SPAN_MAX_S);
+        Span { row, length_s: end_s - row.at_s }
+    };
+    rows.iter()
+        .enumerate()
+        .filter(|(_, row)| row.at_s >= settings.warm_up_s)
+        .map(span)
+        .filter(|span| span.length_s > 0.0)
+        .collect()
+}
+
+fn length(spans: &[Span<'_>], is_so: impl Fn(&Row) -> bool) -> f64 {
+    spans.iter().filter(|span| is_so(span.row)).map(|span| span.length_s).sum()
+}
+
+fn known(spans: &[Span<'_>], figure: Figure) -> Vec<(f64, f64)> {
+    spans.iter().filter_map(|span| Some((span.row.get(figure)?, span.length_s))).collect()
+}
+
+/// The figure times time; where it is unknown for a while, that while counts with the mean of the rest.
+fn integral(spans: &[Span<'_>], figure: Figure) -> Option<f64> {
+    Some(mean(spans, figure)? * spans.iter().map(|span| span.length_s).sum::<f64>())
+}
+
+fn mean(spans: &[Span<'_>], figure: Figure) -> Option<f64> {
+    let known = known(spans, figure);
+    let length_s: f64 = known.iter().map(|(_, length_s)| length_s).sum();
+    (length_s > 0.0).then(|| known.iter().map(|(value, length_s)| value * length_s).sum::<f64>() / length_s)
+}
+
+fn largest(spans: &[Span<'_>], figure: Figure) -> Option<f64> {
+    known(spans, figure).into_iter().map(|(value, _)| value).reduce(f64::max)
+}
+
+fn last(rows: &[Row], figure: Figure) -> Option<f64> {
+    rows.iter().rev().find_map(|row| row.get(figure))
+}
+
+/// The smallest value that the figure did not exceed in this share of the time in which it is known.
+fn quantile(spans: &[Span<'_>], figure: Figure, share: f64) -> Option<f64> {
+    let mut known = known(spans, figure);
+    known.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let wanted_s = share * known.iter().map(|(_, length_s)| length_s).sum::<f64>();
+    let mut passed_s = 0.0;
+    let reaches = known.iter().find(|(_, length_s)| {
+        passed_s += length_s;
+        passed_s >= wanted_s - 1e-9
+    });
+    reaches.map(|(value, _)| *value)
+}
+
+impl Summary {
+    fn describe_latency(&mut self, spans: &[Span<'_>], settings: &Settings) {
+        let latency = |row: &Row| row.get(Figure::EventLatencyMeanMs);
+        let is_over = |row: &Row| latency(row).is_some_and(|ms| ms > settings.latency_max_ms);
+        let is_dark = |row: &Row| latency(row).is_none() && row.job == JobState::Down;
+        let over_s = length(spans, is_over);
+        self.latency_known_s = length(spans, |row| latency(row).is_some());
+        self.over_bound_share = (self.latency_known_s > 0.0).then(|| over_s / self.latency_known_s);
+        self.over_bound_or_down_share =
+            (self.observed_s > 0.0).then(|| (over_s + length(spans, is_dark)) / self.observed_s);
+        self.event_latency_p50_ms = quantile(spans, Figure::EventLatencyP50Ms, 0.50);
+        self.event_latency_p95_ms = quantile(spans, Figure::EventLatencyP95Ms, 0.95);
+        self.event_latency_p99_ms = quantile(spans, Figure::EventLatencyP99Ms, 0.99);
+        self.overall_latency_p50_ms = quantile(spans, Figure::OverallLatencyP50Ms, 0.50);
+        self.overall_latency_p95_ms = quantile(spans, Figure::OverallLatencyP95Ms, 0.95);
+        self.overall_latency_p99_ms = quantile(spans, Figure::OverallLatencyP99Ms, 0.99);
+    }
+
+    fn count(&mut self, decisions: &[DecisionLine]) {
+        for decision in decisions.iter().filter(|decision| decision.is_published()) {
+            let counter =
+                if decision.result == "running" { &mut self.rescales } else { &mut self.rescales_not_done };
+            *counter += 1;
+        }
+    }
+
+    /// From the producer's own totals, else from the worst second that was seen.
+    fn describe_producer(&mut self, spans: &[Span<'_>], producer: Option<&ProducerTotals>) {
+        const MS_PER_US: f64 = 0.001;
+        let Some(producer) = producer else {
+            self.schedule_delay_p99_ms = largest(spans, Figure::ScheduleDelayP99Ms);
+            self.ack_from_intended_p99_ms = largest(spans, Figure::AckFromIntendedP99Ms);
+            return;
+        };
+        #[expect(clippy::cast_precision_loss, reason = "records of a run")]
+        let (due, acked) = (producer.due as f64, producer.acked as f64);
+        (self.due_records, self.acked_records) = (Some(due), Some(acked));
+        self.schedule_delay_p50_ms = Some(producer.schedule_delay_us.p50 * MS_PER_US);
+        self.schedule_delay_p99_ms = Some(producer.schedule_delay_us.p99 * MS_PER_US);
+        self.schedule_delay_max_ms = Some(producer.schedule_delay_us.max * MS_PER_US);
+        self.ack_from_intended_p99_ms = Some(producer.ack_latency_from_intended_us.p99 * MS_PER_US);
+    }
+
+    /// Whether the load was the one that was asked for, and whether enough of it was observed.
+    fn judge(&mut self, producer: Option<&ProducerTotals>, settings: &Settings) {
+        let most_ms = settings.schedule_delay_max_ms;
+        match self.schedule_delay_p99_ms {
+            None => self.problems.push("whether the producer kept its schedule is not known".to_owned()),
+            Some(delay_ms) if delay_ms > most_ms => self.problems.push(format!(
+                "the producer fell behind its schedule: {delay_ms:.0} ms (99th percentile), {most_ms:.0} ms are allowed"
+            )),
+            Some(_) => {}
+        }
+        if let Some(failed) = producer.map(|producer| producer.failed).filter(|failed| *failed > 0) {
+            self.problems.push(format!("{failed} events did not reach Kafka"));
+        }
+        let measured_s = settings.duration_s - settings.warm_up_s;
+        if self.observed_s < OBSERVED_SHARE_MIN * measured_s {
+            self.problems.push(format!("only {:.0} s of {measured_s:.0} s were observed", self.observed_s));
+        }
+        if self.latency_known_s <= 0.0 {
+            self.problems.push("no event latency was ever seen".to_owned());
+        }
+        self.is_valid = self.problems.is_empty();
+    }
+
+    /// Notes why the run did not come to its end.
+    pub(crate) fn add_problem(&mut self, problem: String) {
+        self.problems.push(problem);
+        self.is_valid = false;
+    }
+
+    /// What tells this run from others.
+    pub fn label(&self) -> String {
+        format!("{} {}", self.experiment, self.variant)
+    }
+}

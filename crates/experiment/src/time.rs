@@ -1,0 +1,57 @@
+//! Durations as people write them, and the clock.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// `90s`, `5m`, `1h`, or seconds alone.
+///
+/// # Errors
+/// What is wrong with the text.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let seconds_of_unit = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        _ => return Err(format!("{text:?} has no unit that is known; write for example 90s, 5m or 1h")),
+    };
+    let count: u64 =
+        digits.parse().map_err(|_| format!("{text:?} is no duration; write for example 90s, 5m or 1h"))?;
+    count.checked_mul(seconds_of_unit).map(Duration::from_secs).ok_or_else(|| format!("{text:?} is too long"))
+}
+
+/// `5 min`, `90 s`, `1 h 5 min`.
+pub(crate) fn in_words(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, 0) => format!("{m} min"),
+        (0, m, s) => format!("{m} min {s} s"),
+        (h, m, _) => format!("{h} h {m} min"),
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: what people write is understood, what they mistype is refused with an example.
+    #[test]
+    fn durations_are_read_and_told() {
+        for (text, seconds) in [("90", 90), ("90s", 90), ("5m", 300), ("2min", 120), ("1h", 3600)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "m", "5 x", "-5s", "1.5m", "99999999999999999999h"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+        assert_eq!(in_words(Duration::from_secs(300)), "5 min");
+        assert_eq!(in_words(Duration::from_secs(3900)), "1 h 5 min");
+        assert_eq!(in_words(Duration::from_secs(90)), "1 min 30 s");
+    }
+}

@@ -1,0 +1,42 @@
+//! Totals of counters over several lives of a job: each life begins at 0 again.
+
+/// A total that goes on from life to life. What was counted between the last reading of a life and its end is not in it.
+#[derive(Debug)]
+pub(crate) struct Total<L> {
+    life: Option<L>,
+    of_earlier_lives: f64,
+    of_this_life: Option<f64>,
+}
+
+impl<L> Default for Total<L> {
+    fn default() -> Self {
+        Self { life: None, of_earlier_lives: 0.0, of_this_life: None }
+    }
+}
+
+impl<L: PartialEq + Clone> Total<L> {
+    /// Notes a reading of this life and returns the total so far; unknown if it was never known.
+    pub(crate) fn note(&mut self, life: &L, reading: Option<f64>) -> Option<f64> {
+        if self.life.as_ref() != Some(life) {
+            self.of_earlier_lives += self.of_this_life.take().unwrap_or(0.0);
+            self.life = Some(life.clone());
+        }
+        self.of_this_life = reading.or(self.of_this_life);
+        let is_known = self.of_this_life.is_some() || self.of_earlier_lives > 0.0;
+        is_known.then(|| self.of_earlier_lives + self.of_this_life.unwrap_or(0.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: a total never falls when a job begins anew, and is unknown until something was read.
+    #[test]
+    fn totals_go_on_over_restarts() {
+        let mut total = Total::default();
+        let readings = [(1, None), (1, Some(5.0)), (1, Some(9.0)), (2, None), (2, Some(3.0)), (2, None)];
+        let totals: Vec<_> = readings.iter().map(|(life, reading)| total.note(life, *reading)).collect();
+        assert_eq!(totals, [None, Some(5.0), Some(9.0), Some(9.0), Some(12.0), Some(12.0)]);
+    }
+}

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Experiments: one job under one load, scaled by a policy or by nobody, measured and compared (docs/experiments.md).
+# Builds what is missing first. Usage:
+#   scripts/experiment.sh list
+#   scripts/experiment.sh run configs/experiments/nexmark-low-scaled.toml [--duration 5m] [--repetitions N] [--out DIR]
+#   scripts/experiment.sh compare DIR DIR…
+
+source "$(dirname "$0")/common.sh"
+check_machine
+build_job
+build_programs
+exec "${CARGO_TARGET_DIR:-target}/debug/experiment" "$@"
