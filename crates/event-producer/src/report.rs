@@ -214,6 +214,11 @@ impl Figures {
              # TYPE event_producer_in_flight gauge\nevent_producer_in_flight {}\n",
             self.in_flight
         );
+        page += &format!(
+            "# HELP event_producer_elapsed_seconds Time since the first event was due, when these figures were taken.\n\
+             # TYPE event_producer_elapsed_seconds gauge\nevent_producer_elapsed_seconds {}\n",
+            self.elapsed_s
+        );
         let distributions = [
             ("schedule_delay", "Emission minus due time", self.schedule_delay_us),
             (

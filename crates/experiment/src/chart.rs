@@ -5,7 +5,14 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::RGBColor;
 
-const SIZE: (u32, u32) = (1_100, 420);
+const SIZE: (u32, u32) = (1_200, 400);
+const MARGIN: i32 = 14;
+/// For the numbers and the name of the axis of values.
+const LEFT: i32 = 80;
+/// For the legend, which stands beside the lines and hides none.
+const RIGHT: i32 = 235;
+/// What is left for the lines.
+const WIDTH: i32 = SIZE.0.cast_signed() - MARGIN - LEFT - RIGHT;
 /// Distinct in print and for most kinds of colour blindness (the palette of Okabe and Ito, darkest first).
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
@@ -16,6 +23,8 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(86, 180, 233),
     RGBColor(90, 90, 90),
 ];
+/// Of the axis of values, about.
+const LABELS: usize = 8;
 const BOUND: RGBColor = RGBColor(200, 0, 0);
 const MARK: RGBColor = RGBColor(110, 110, 110);
 
@@ -39,6 +48,8 @@ pub(crate) struct Chart {
     pub(crate) y_label: &'static str,
     /// Whether the axis of values is logarithmic; a value of 0 or below is then at its lower end.
     pub(crate) is_log: bool,
+    /// Whether there is nothing between two whole values.
+    pub(crate) is_whole: bool,
     pub(crate) until_s: f64,
     pub(crate) lines: Vec<Line>,
     /// A horizontal line with its name.
@@ -67,7 +78,9 @@ impl Axis {
         let high = values.fold(0.0, f64::max);
         if !chart.is_log {
             let high = if high > 0.0 { high * 1.08 } else { 1.0 };
-            return Self { low: 0.0, high, labels: 8, is_log: false };
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few labels")]
+            let labels = if chart.is_whole { (high as usize + 1).min(LABELS) } else { LABELS };
+            return Self { low: 0.0, high, labels, is_log: false };
         }
         let low = above_0.reduce(f64::min).unwrap_or(1.0).log10().floor();
         let high = high.max(10.0).log10().ceil().max(low + 1.0);
@@ -120,9 +133,10 @@ impl Chart {
         root.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&root)
             .caption(&self.title, ("sans-serif", 18))
-            .margin(14)
+            .margin(MARGIN)
+            .margin_right(RIGHT)
             .x_label_area_size(40)
-            .y_label_area_size(80)
+            .y_label_area_size(LEFT)
             .build_cartesian_2d(0.0..until_s, axis.low..axis.high)?;
         self.draw_shades(&mut chart, &axis)?;
         chart
@@ -139,9 +153,7 @@ impl Chart {
         self.draw_lines(&mut chart, &axis)?;
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .background_style(WHITE.mix(0.85))
-            .border_style(BLACK.mix(0.25))
+            .position(SeriesLabelPosition::Coordinate(WIDTH + 8, 0))
             .label_font(("sans-serif", 13))
             .draw()?;
         root.present()?;
@@ -257,6 +269,7 @@ mod tests {
             title: "a < b & c".to_owned(),
             y_label: "ms",
             is_log: true,
+            is_whole: false,
             until_s: 10.0,
             lines: vec![line("one"), line("two")],
             bound: Some(("bound".to_owned(), 1000.0)),

@@ -43,14 +43,19 @@ const LINES: [Line; 19] = [
     ("results", |s| s.result_records, count),
 ];
 
-/// Tables and plots of all runs in these folders, written to `out`. Returns the table for people.
+/// Tables and plots of all runs in these folders, in the order of the folders and then of time, written to `out`. Returns the table
+/// for people.
 ///
 /// # Errors
 /// A folder has no run, or something cannot be read or written.
 pub(crate) fn compare(folders: &[PathBuf], out: &Path) -> anyhow::Result<String> {
     let mut runs = Vec::new();
-    for folder in runs_in(folders)? {
-        runs.push(RunFolder::read(&folder)?);
+    for folder in folders {
+        let of_folder: anyhow::Result<Vec<Kept>> =
+            runs_in(folder)?.iter().map(|folder| RunFolder::read(folder)).collect();
+        let mut of_folder = of_folder?;
+        of_folder.sort_by(|a, b| a.summary.began_at.cmp(&b.summary.began_at));
+        runs.append(&mut of_folder);
     }
     std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     let names = names(&runs);
@@ -99,7 +104,7 @@ fn groups<'a>(runs: &'a [Kept], names: &[String]) -> Vec<Group<'a>> {
 
 fn table(groups: &[Group<'_>]) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     let head = |group: &Group<'_>| {
         let invalid = group.runs.iter().filter(|run| !run.is_valid).count();
         let mark = if invalid > 0 {

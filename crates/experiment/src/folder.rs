@@ -111,25 +111,19 @@ impl RunFolder {
     }
 }
 
-/// The runs in these folders: each is one of a run, or has such folders in it.
+/// The runs in this folder: itself, or all folders in it that are of runs.
 ///
 /// # Errors
-/// A folder has no run.
-pub(crate) fn runs_in(folders: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+/// There is none.
+pub(crate) fn runs_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let is_run = |folder: &Path| folder.join("summary.json").is_file();
-    let mut runs = Vec::new();
-    for folder in folders {
-        if is_run(folder) {
-            runs.push(folder.clone());
-            continue;
-        }
-        let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-        let mut inside: Vec<PathBuf> =
-            entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| is_run(path)).collect();
-        ensure!(!inside.is_empty(), "{} has no run in it: no summary.json is there", folder.display());
-        inside.sort();
-        runs.append(&mut inside);
+    if is_run(folder) {
+        return Ok(vec![folder.to_owned()]);
     }
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let inside = entries.filter_map(Result::ok).map(|entry| entry.path());
+    let runs: Vec<PathBuf> = inside.filter(|path| is_run(path)).collect();
+    ensure!(!runs.is_empty(), "{} has no run in it: no summary.json is there", folder.display());
     Ok(runs)
 }
 

@@ -22,7 +22,8 @@ pub(crate) struct ProducerPage {
 
 #[derive(Debug, Clone, Copy)]
 struct Reading {
-    at_s: f64,
+    /// When the page was renewed, in seconds since the load began, by the producer's own clock.
+    elapsed_s: f64,
     due: f64,
     emitted: f64,
 }
@@ -68,59 +69,58 @@ fn figures(text: &str) -> BTreeMap<&str, f64> {
 
 fn note(page: &BTreeMap<&str, f64>, before: &mut Option<Reading>, row: &mut Row) {
     let of = |name: &str| page.get(name).copied();
-    let (Some(due), Some(emitted)) = (of("event_producer_due_total"), of("event_producer_emitted_total"))
-    else {
-        return;
-    };
-    // The page is renewed once a second. Read between two renewals it is the same as before, and no rate follows from it.
-    let is_new = before.is_none_or(|before| due > before.due);
-    if let Some(before) = before.filter(|before| is_new && row.at_s > before.at_s) {
-        let seconds = row.at_s - before.at_s;
+    let counters =
+        ["due_total", "emitted_total", "elapsed_seconds"].map(|name| of(&format!("event_producer_{name}")));
+    let [Some(due), Some(emitted), Some(elapsed_s)] = counters else { return };
+    // The page is renewed once a second. Read between two renewals it is the same as before, and nothing new follows from it.
+    let is_new = before.is_none_or(|before| elapsed_s > before.elapsed_s);
+    let emitted_before = before.map_or(0.0, |before| before.emitted);
+    if let Some(before) = before.filter(|_| is_new) {
+        let seconds = elapsed_s - before.elapsed_s;
         row.set(Figure::OfferedPerS, Some((due - before.due) / seconds));
         row.set(Figure::EmittedPerS, Some((emitted - before.emitted) / seconds));
     }
     if is_new {
-        *before = Some(Reading { at_s: row.at_s, due, emitted });
+        *before = Some(Reading { elapsed_s, due, emitted });
     }
     row.set(Figure::DueTotal, Some(due));
     row.set(Figure::EmittedTotal, Some(emitted));
     row.set(Figure::AckedTotal, of("event_producer_acked_total"));
-    let ms =
-        |name: &str| of(&format!("event_producer_{name}_seconds{{quantile=\"0.99\"}}")).map(|s| s * 1000.0);
-    row.set(Figure::ScheduleDelayP99Ms, ms("schedule_delay"));
-    row.set(Figure::AckFromIntendedP99Ms, ms("ack_latency_from_intended"));
+    // Of an interval without an event the page shows zeros, which nobody measured.
+    if is_new && emitted > emitted_before {
+        let p99 = |name: &str| of(&format!("event_producer_{name}_seconds{{quantile=\"0.99\"}}"));
+        row.set(Figure::ScheduleDelayP99Ms, p99("schedule_delay").map(|s| s * 1000.0));
+        row.set(Figure::AckFromIntendedP99Ms, p99("ack_latency_from_intended").map(|s| s * 1000.0));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn page(due: u32, emitted: u32) -> String {
+    fn page(elapsed_s: u32, due: u32, emitted: u32) -> String {
         format!(
-            "# HELP event_producer_due_total Records due.\nevent_producer_due_total {due}\nevent_producer_emitted_total {emitted}\n\
+            "# HELP event_producer_due_total Records due.\nevent_producer_due_total {due}\n\
+             event_producer_emitted_total {emitted}\nevent_producer_elapsed_seconds {elapsed_s}\n\
              event_producer_acked_total 7\nevent_producer_schedule_delay_seconds{{quantile=\"0.99\"}} 0.0025\n"
         )
     }
 
-    /// Goal: rates are differences between two renewals of the page; a page that says nothing leaves everything unknown.
+    /// Goal: rates are differences between two renewals of the page, by its own clock; what was not renewed, or is about no event,
+    /// is unknown; a page that says nothing leaves everything unknown.
     #[test]
     fn counters_become_rates() {
         let mut before = None;
-        let mut read = |at_s: f64, text: &str| {
-            let mut row = Row { at_s, ..Row::default() };
+        let mut read = |text: &str| {
+            let mut row = Row::default();
             note(&figures(text), &mut before, &mut row);
-            row
+            [Figure::DueTotal, Figure::OfferedPerS, Figure::EmittedPerS, Figure::ScheduleDelayP99Ms]
+                .map(|figure| row.get(figure))
         };
-        let first = read(1.0, &page(100, 90));
-        assert_eq!((first.get(Figure::OfferedPerS), first.get(Figure::DueTotal)), (None, Some(100.0)));
-        assert_eq!(first.get(Figure::ScheduleDelayP99Ms), Some(2.5));
-        assert_eq!(read(2.0, &page(100, 90)).get(Figure::OfferedPerS), None);
-        let third = read(3.0, &page(500, 290));
-        assert_eq!(
-            (third.get(Figure::OfferedPerS), third.get(Figure::EmittedPerS)),
-            (Some(200.0), Some(100.0))
-        );
-        assert_eq!(third.get(Figure::AckFromIntendedP99Ms), None);
-        assert_eq!(read(4.0, "nonsense").get(Figure::DueTotal), None);
+        assert_eq!(read(&page(1, 100, 90)), [Some(100.0), None, None, Some(2.5)]);
+        assert_eq!(read(&page(1, 100, 90)), [Some(100.0), None, None, None]);
+        assert_eq!(read(&page(3, 500, 290)), [Some(500.0), Some(200.0), Some(100.0), Some(2.5)]);
+        assert_eq!(read("nonsense"), [None; 4]);
+        assert_eq!(read(&page(4, 600, 290)), [Some(600.0), Some(100.0), Some(0.0), None]);
     }
 }

@@ -59,6 +59,7 @@ pub(crate) fn of_run(run: &Kept, folder: &Path) -> anyhow::Result<()> {
             Chart {
                 title: title("parallelism"),
                 y_label: "subtasks",
+                is_whole: true,
                 lines: parallelism(&run.rows),
                 ..base.clone()
             },
@@ -108,8 +109,8 @@ pub(crate) fn of_comparison(runs: &[(String, Kept)], folder: &Path) -> anyhow::R
             lines.push(line("offered (first run)", &run.rows, Figure::OfferedPerS));
         }
         let bound = bound.filter(|_| *is_log && is_same_bound).map(|bound| ("bound".to_owned(), bound));
-        let chart =
-            Chart { title: (*title).to_owned(), y_label, is_log: *is_log, lines, bound, ..base.clone() };
+        let (title, is_log, is_whole) = ((*title).to_owned(), *is_log, *is_stepped);
+        let chart = Chart { title, y_label, is_log, is_whole, lines, bound, ..base.clone() };
         write(&folder.join(name), &chart.svg()?)
     })
 }
@@ -133,16 +134,18 @@ fn parallelism(rows: &[Row]) -> Vec<Line> {
         points: rows.iter().map(|row| (row.at_s, row.parallelism.get(of).map(|p| f64::from(*p)))).collect(),
         is_stepped: true,
     };
-    let mut lines: Vec<Line> = changing.into_iter().map(|name| line(name.clone(), name)).collect();
+    // What changes is drawn over what does not.
+    let mut lines: Vec<Line> = Vec::new();
     let mut widths: Vec<u32> = steady.iter().filter_map(|name| of(first, name)).collect();
     widths.sort_unstable();
     widths.dedup();
     for width in widths {
         let same: Vec<&str> =
             steady.iter().filter(|name| of(first, name) == Some(width)).map(|name| name.as_str()).collect();
-        let names = if same.len() > 3 { format!("{} others", same.len()) } else { same.join(", ") };
+        let names = if same.len() > 3 { format!("{} operators", same.len()) } else { same.join(", ") };
         lines.push(line(format!("{names} (unchanged)"), same.first().copied().unwrap_or_default()));
     }
+    lines.extend(changing.into_iter().map(|name| line(name.clone(), name)));
     lines
 }
 

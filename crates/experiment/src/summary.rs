@@ -91,7 +91,7 @@ pub struct Summary {
     pub latency_known_s: f64,
     /// The share of that time in which its mean was over the bound.
     pub over_bound_share: Option<f64>,
-    /// The share of the observed time in which it was over the bound or, without a latency, the job was down.
+    /// The same with the time in which there was no latency because the job was down, counted as over the bound.
     pub over_bound_or_down_share: Option<f64>,
     /// From the intended time of an event to the result: in half of the time the median was at most this.
     pub event_latency_p50_ms: Option<f64>,
@@ -198,7 +198,8 @@ fn spans<'a>(rows: &'a [Row], settings: &Settings) -> Vec<Span<'a>> {
 }
 
 fn length(spans: &[Span<'_>], is_so: impl Fn(&Row) -> bool) -> f64 {
-    spans.iter().filter(|span| is_so(span.row)).map(|span| span.length_s).sum()
+    // Not `sum`, which makes -0 of nothing.
+    spans.iter().filter(|span| is_so(span.row)).fold(0.0, |sum, span| sum + span.length_s)
 }
 
 fn known(spans: &[Span<'_>], figure: Figure) -> Vec<(f64, f64)> {
@@ -242,11 +243,11 @@ impl Summary {
         let latency = |row: &Row| row.get(Figure::EventLatencyMeanMs);
         let is_over = |row: &Row| latency(row).is_some_and(|ms| ms > settings.latency_max_ms);
         let is_dark = |row: &Row| latency(row).is_none() && row.job == JobState::Down;
-        let over_s = length(spans, is_over);
+        let (over_s, dark_s) = (length(spans, is_over), length(spans, is_dark));
         self.latency_known_s = length(spans, |row| latency(row).is_some());
-        self.over_bound_share = (self.latency_known_s > 0.0).then(|| over_s / self.latency_known_s);
-        self.over_bound_or_down_share =
-            (self.observed_s > 0.0).then(|| (over_s + length(spans, is_dark)) / self.observed_s);
+        let share = |of_s: f64, all_s: f64| (all_s > 0.0).then(|| of_s / all_s);
+        self.over_bound_share = share(over_s, self.latency_known_s);
+        self.over_bound_or_down_share = share(over_s + dark_s, self.latency_known_s + dark_s);
         self.event_latency_p50_ms = quantile(spans, Figure::EventLatencyP50Ms, 0.50);
         self.event_latency_p95_ms = quantile(spans, Figure::EventLatencyP95Ms, 0.95);
         self.event_latency_p99_ms = quantile(spans, Figure::EventLatencyP99Ms, 0.99);

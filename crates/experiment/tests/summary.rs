@@ -81,7 +81,8 @@ fn a_restart_is_downtime() {
     let summary = summary(&rows);
     assert_eq!((summary.downtime_s, summary.latency_known_s), (3.0, 6.0));
     assert_eq!(summary.over_bound_share, Some(1.0 / 6.0));
-    assert_eq!(summary.over_bound_or_down_share, Some(0.4));
+    // 1 s over the bound and 3 s down, of 6 s with a latency and those 3 s.
+    assert_eq!(summary.over_bound_or_down_share, Some(4.0 / 9.0));
     assert_eq!(summary.slot_seconds, Some(21.0));
 }
 
