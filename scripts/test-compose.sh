@@ -5,7 +5,7 @@
 #   --stand-ins       first make the upstream images that are missing from packages (docker/stand-ins; needs root)
 #   --engine DIR      start a container engine for the test, with its data in DIR, and stop it again (needs root)
 #   --observability   with Prometheus and Graphite, and every query of the dashboard asked; without Grafana
-#   --psm             with the second job
+#   --psm             with the second job; wants four cores
 #   --keep            leave everything up, and say how to end it
 # CARGO_PROFILE=dev builds our programs in a fraction of the time.
 
@@ -199,17 +199,16 @@ watch_the_dashboard() {
 # ---- the test ----------------------------------------------------------------------------------------------------------
 
 trap end EXIT
-trap 'exit 130' INT TERM
+trap 'say "asked to end"; exit 130' INT TERM
 [ -z "$engine" ] || start_engine
 docker compose version >/dev/null || fail "there is no Compose: docker compose version"
 [ -z "$stand_ins" ] || docker/stand-ins/make.sh
 say "building our images"
 "${compose[@]}" build --quiet
 say "bringing the testbed up"
-# A Grafana server is never part of the test, so that it runs on stand-ins too.
-up=(up --detach)
-[ -z "$observability" ] || up+=(--scale grafana=0)
-"${compose[@]}" "${up[@]}" 2>&1 | tail -n 3
+# Every service but Grafana, so that the test runs on stand-ins too.
+mapfile -t services < <("${compose[@]}" config --services | grep -v '^grafana$')
+"${compose[@]}" up --detach "${services[@]}" 2>&1 | tail -n 3
 wait_until_well
 watch_the_loop
 watch_the_door
