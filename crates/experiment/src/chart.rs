@@ -1,6 +1,7 @@
 //! One chart over the time of a run, as SVG: lines that break where a figure is unknown, a bound, marks and shaded times.
 
 use anyhow::anyhow;
+use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::RGBColor;
@@ -11,8 +12,8 @@ const MARGIN: i32 = 14;
 const LEFT: i32 = 80;
 /// For the legend, which stands beside the lines and hides none.
 const RIGHT: i32 = 235;
-/// What is left for the lines.
-const WIDTH: i32 = SIZE.0.cast_signed() - MARGIN - LEFT - RIGHT;
+/// Between two lines of it.
+const LEGEND_STEP: i32 = 19;
 /// Distinct in print and for most kinds of colour blindness (the palette of Okabe and Ito, darkest first).
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
@@ -151,57 +152,61 @@ impl Chart {
             .draw()?;
         self.draw_marks(&mut chart, &axis)?;
         self.draw_lines(&mut chart, &axis)?;
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::Coordinate(WIDTH + 8, 0))
-            .label_font(("sans-serif", 13))
-            .draw()?;
+        self.draw_legend(&root)?;
         root.present()?;
         Ok(())
     }
 
+    /// What each line and each shade is, beside them.
+    fn draw_legend(&self, root: &DrawingArea<SVGBackend<'_>, Shift>) -> Drawn {
+        let left = SIZE.0.cast_signed() - RIGHT + 4;
+        let named = |name: &str, style: ShapeStyle| (name.to_owned(), style);
+        let shades = [
+            (self.warm_up_s > 0.0).then(|| named("warm-up", BLACK.mix(0.12).filled())),
+            (!self.down.is_empty()).then(|| named("job down", RED.mix(0.25).filled())),
+            (!self.marks.is_empty()).then(|| named(self.marks_name, MARK.filled())),
+            self.bound.as_ref().map(|(name, _)| named(name, BOUND.filled())),
+        ];
+        let lines = self.lines.iter().zip(COLOURS.iter().cycle());
+        let lines = lines.map(|(line, colour)| named(&line.name, colour.filled()));
+        let tops = (0..).map(|index| MARGIN + 2 * LEGEND_STEP + index * LEGEND_STEP);
+        for (top, (name, style)) in tops.zip(lines.chain(shades.into_iter().flatten())) {
+            root.draw(&Rectangle::new([(left, top - 4), (left + 16, top + 4)], style))?;
+            root.draw(&Text::new(name, (left + 24, top - 6), ("sans-serif", 13)))?;
+        }
+        Ok(())
+    }
+
     /// The warm-up and the times in which the job was down, behind everything else.
-    fn draw_shades<'a, 'b: 'a>(&self, chart: &mut Canvas<'a, 'b>, axis: &Axis) -> Drawn {
+    fn draw_shades(&self, chart: &mut Canvas<'_, '_>, axis: &Axis) -> Drawn {
         let until_s = self.until_s;
         let shade = |from: f64, until: f64, colour: RGBAColor| {
             Rectangle::new([(from.max(0.0), axis.low), (until.min(until_s), axis.high)], colour.filled())
         };
         if self.warm_up_s > 0.0 {
-            chart
-                .draw_series([shade(0.0, self.warm_up_s, BLACK.mix(0.06))])?
-                .label("warm-up")
-                .legend(|(x, y)| Rectangle::new([(x, y - 5), (x + 16, y + 5)], BLACK.mix(0.12).filled()));
+            chart.draw_series([shade(0.0, self.warm_up_s, BLACK.mix(0.06))])?;
         }
         if !self.down.is_empty() {
-            chart
-                .draw_series(self.down.iter().map(|(from, until)| shade(*from, *until, RED.mix(0.14))))?
-                .label("job down")
-                .legend(|(x, y)| Rectangle::new([(x, y - 5), (x + 16, y + 5)], RED.mix(0.25).filled()));
+            chart.draw_series(self.down.iter().map(|(from, until)| shade(*from, *until, RED.mix(0.14))))?;
         }
         Ok(())
     }
 
     /// The vertical lines, and the bound.
-    fn draw_marks<'a, 'b: 'a>(&self, chart: &mut Canvas<'a, 'b>, axis: &Axis) -> Drawn {
+    fn draw_marks(&self, chart: &mut Canvas<'_, '_>, axis: &Axis) -> Drawn {
         if !self.marks.is_empty() {
             let mark = |at: &f64| PathElement::new([(*at, axis.low), (*at, axis.high)], MARK.stroke_width(1));
-            chart
-                .draw_series(self.marks.iter().map(mark))?
-                .label(self.marks_name)
-                .legend(|(x, y)| PathElement::new([(x + 8, y - 7), (x + 8, y + 7)], MARK.stroke_width(1)));
+            chart.draw_series(self.marks.iter().map(mark))?;
         }
-        if let Some((name, bound)) = &self.bound {
+        if let Some((_, bound)) = &self.bound {
             let place = axis.place(*bound);
             let line = PathElement::new([(0.0, place), (self.until_s, place)], BOUND.stroke_width(1));
-            chart
-                .draw_series([line])?
-                .label(name)
-                .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], BOUND.stroke_width(1)));
+            chart.draw_series([line])?;
         }
         Ok(())
     }
 
-    fn draw_lines<'a, 'b: 'a>(&self, chart: &mut Canvas<'a, 'b>, axis: &Axis) -> Drawn {
+    fn draw_lines(&self, chart: &mut Canvas<'_, '_>, axis: &Axis) -> Drawn {
         for (line, colour) in self.lines.iter().zip(COLOURS.iter().cycle()) {
             let style = colour.stroke_width(2);
             let drawn = pieces(&line.points, line.is_stepped, self.until_s).into_iter().map(|piece| {
@@ -209,10 +214,7 @@ impl Chart {
                     piece.into_iter().map(|(s, value)| (s, axis.place(value))).collect();
                 PathElement::new(places, style)
             });
-            chart
-                .draw_series(drawn)?
-                .label(&line.name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], style));
+            chart.draw_series(drawn)?;
         }
         Ok(())
     }
