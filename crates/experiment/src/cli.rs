@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 use crate::compare::compare;
 use crate::experiment::{Experiment, ExperimentError, Overrides};
@@ -93,8 +92,7 @@ enum Usage {
 
 /// Does what the command line asks for: 0 if everything came to its end, 2 for bad usage or configuration, 1 otherwise.
 pub fn main_with(arguments: &Arguments) -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    logging::begin("warn");
     let outcome = match &arguments.command {
         Command::Run(options) => in_runtime(run_all(options)),
         Command::Record(options) => in_runtime(record_one(options)),

@@ -1,6 +1,6 @@
 //! The command line: what can be asked, and how failures are told.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, ConfigError};
 use crate::http::Listen;
@@ -222,13 +221,7 @@ pub(crate) enum Output {
 
 /// Runs a command and turns its failure into a message and an exit code: 2 for bad usage or configuration, 1 otherwise.
 pub fn main_with(arguments: Arguments) -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let is_terminal = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(is_terminal)
-        .init();
+    logging::begin("info");
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Every crate with the crates of ours that its library or program may use.
-const EDGES: [(&str, &[&str]); 24] = [
+const EDGES: [(&str, &[&str]); 25] = [
     // Bytes, text and decisions: no effects of any kind.
     ("events", &[]),
     ("job-config", &[]),
@@ -21,14 +21,15 @@ const EDGES: [(&str, &[&str]); 24] = [
     ("telemetry", &["flink", "scaling", "whisper"]),
     ("journal", &[]),
     ("http-server", &[]),
+    ("logging", &[]),
     ("version", &[]),
     ("whisper", &[]),
     // Programs. None uses another's crate …
     ("event-producer", &["events", "generator", "version"]),
-    ("config-drop", &["http-server", "job-config", "journal", "secrets", "version"]),
+    ("config-drop", &["http-server", "job-config", "journal", "logging", "secrets", "version"]),
     // … but where a placement has one process carry another's work, by the library that the other's thin `main` calls too:
     // the agent may be its own drop (`direct`), the rescaler may carry both (`in-process`). They still speak the protocol.
-    ("config-agent", &["config-drop", "drop-client", "flink", "job-config", "journal", "version"]),
+    ("config-agent", &["config-drop", "drop-client", "flink", "job-config", "journal", "logging", "version"]),
     (
         "rescaler",
         &[
@@ -39,6 +40,7 @@ const EDGES: [(&str, &[&str]); 24] = [
             "http-server",
             "job-config",
             "journal",
+            "logging",
             "scaling",
             "secrets",
             "telemetry",
@@ -46,11 +48,24 @@ const EDGES: [(&str, &[&str]); 24] = [
             "whisper",
         ],
     ),
-    ("state-probe", &["flink", "version"]),
+    ("state-probe", &["flink", "logging", "version"]),
     // … and the testbed is also a library, on which stage, demo and the end-to-end tests stand.
     ("testbed", &["flink", "version"]),
     ("stage", &["testbed"]),
-    ("demo", &["drop-client", "flink", "job-config", "scaling", "stage", "telemetry", "testbed", "version"]),
+    (
+        "demo",
+        &[
+            "drop-client",
+            "flink",
+            "job-config",
+            "logging",
+            "scaling",
+            "stage",
+            "telemetry",
+            "testbed",
+            "version",
+        ],
+    ),
     // It reads the rescaler's journal, by the rescaler's own reader.
     (
         "experiment",
@@ -59,6 +74,7 @@ const EDGES: [(&str, &[&str]); 24] = [
             "flink",
             "generator",
             "job-config",
+            "logging",
             "rescaler",
             "scaling",
             "stage",
