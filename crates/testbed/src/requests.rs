@@ -125,10 +125,15 @@ async fn read_line(stream: &mut UnixStream) -> io::Result<String> {
     if line.ends_with('\n') { Ok(line) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
-/// Answers requests until the future is dropped.
-pub(crate) async fn serve(testbed: &Testbed) -> io::Result<()> {
-    let listener = StdListener::bind_addr(&address(testbed.work_dir())?)?;
+/// Takes the address of a work folder: from here on requests wait in the kernel's queue.
+pub(crate) fn listen(work_dir: &Path) -> io::Result<StdListener> {
+    let listener = StdListener::bind_addr(&address(work_dir)?)?;
     listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Answers requests until the future is dropped.
+pub(crate) async fn serve(testbed: &Testbed, listener: StdListener) -> io::Result<()> {
     let listener = UnixListener::from_std(listener)?;
     let mut served = FuturesUnordered::new();
     loop {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -67,6 +68,8 @@ pub struct Testbed {
     hdfs: Option<hdfs::Setup>,
     stores: Stores,
     task_managers: Mutex<TaskManagers>,
+    /// Listens from before the state file tells of a testbed that is ready: whoever asks waits to be served, and is never refused.
+    requests: UnixListener,
     _ports: Ports,
     _lock: FolderLock,
 }
@@ -91,6 +94,7 @@ impl Testbed {
     pub async fn start(config: Config, progress: &Progress<'_>) -> Result<Self, StartError> {
         let folder = WorkFolder::new(config.work_dir.clone());
         let lock = start::claim(&folder, config.fresh)?;
+        let requests = requests::listen(folder.root()).map_err(StartError::Control)?;
         let own =
             ProcessIdentity::own().ok_or_else(|| StartError::Control(io::ErrorKind::NotFound.into()))?;
         let mut state = State::starting(own, folder.checkpoints(), folder.savepoints());
@@ -121,6 +125,7 @@ impl Testbed {
                 hdfs: hdfs_processes.unwrap_or_default(),
                 state,
             }),
+            requests,
             _ports: ports,
             _lock: lock,
         };
@@ -295,12 +300,12 @@ impl Testbed {
     }
 
     /// Takes requests of other processes (`testbed add-task-manager` and `testbed stop-task-manager`) until the future is dropped;
-    /// see [`crate::requests`]. A testbed that was started by `testbed up` does so by itself.
+    /// those that came since the start are waiting; see [`crate::requests`]. A testbed that was started by `testbed up` does so by itself.
     ///
     /// # Errors
-    /// The address cannot be listened on.
+    /// The system has no descriptor left.
     pub async fn serve_requests(&self) -> io::Result<()> {
-        requests::serve(self).await
+        requests::serve(self, self.requests.try_clone()?).await
     }
 
     /// Ends a task manager politely and waits until it is gone.

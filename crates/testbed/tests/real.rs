@@ -117,8 +117,9 @@ async fn come_and_go_by_name(testbed: &Testbed) {
         assert!(matches!(ask(&bad).await, Answer::Failed(_)));
     };
     tokio::select! {
-        served = testbed.serve_requests() => panic!("{served:?}"),
+        biased; // The requests come first, and wait to be served.
         () = asked => {}
+        served = testbed.serve_requests() => panic!("{served:?}"),
     }
 }
 
