@@ -72,16 +72,28 @@ tell max 'print(f"{t.acked / t.elapsed_s:,.0f} events/s; "
 peak=$((${rate:-$((capacity / 2))} / 20 * 20))
 allowed=$((peak * 5 / 1000))
 step "fidelity: every profile with a peak of $peak events/s; at most $allowed events (5 ms) from the schedule"
-# profile NAME EVENTS TOML
+# stolen: ms of processor time that the host has withheld from this machine since it started, over all processors.
+stolen() { awk -v ticks="$(getconf CLK_TCK)" '$1 == "cpu" { print int($9 * 1000 / ticks) }' /proc/stat; }
+# profile NAME EVENTS TOML. A run that misses while the host withholds processors says nothing about the producer: it is told
+# and repeated, at most four times.
 missed=no
 profile() {
     printf '[profile]\n%s\n' "$3" >"$work/$1.toml"
-    run "$1" --config "$work/$1.toml"
-    tell "$1" "name, expected, allowed = '$1', $2, $allowed"'
+    local attempt before withheld
+    for attempt in 1 2 3 4 5; do
+        before=$(stolen)
+        run "$1" --config "$work/$1.toml"
+        mv "$work/runs/$1.json" "$work/runs/$1-$attempt.json"
+        mv "$work/runs/$1.cpu" "$work/runs/$1-$attempt.cpu"
+        withheld=$(($(stolen) - before))
+        tell "$1-$attempt" "name, expected, allowed, withheld = '$1', $2, $allowed, $withheld"'
 print(f"{name:9} {t.emitted} events, all acknowledged; at most {t.largest_deviation_events} from the schedule; "
-    f"delay {vars(t.schedule_delay_us)} µs")
+    f"delay {vars(t.schedule_delay_us)} µs; the host withheld {withheld} ms")
 require(t.emitted == t.acked == expected, f"{expected} events")
-require(t.largest_deviation_events <= allowed, f"at most {allowed} events from the schedule")' || missed=yes
+require(t.largest_deviation_events <= allowed, f"at most {allowed} events from the schedule")' && return
+        [ "$withheld" -ge 20 ] || break
+    done
+    missed=yes
 }
 half=$((peak / 2))
 profile constant $((peak * 10)) "kind='constant'

@@ -95,10 +95,10 @@ impl Deliveries {
 
     /// The latencies since the last call.
     pub(crate) fn take_latencies(&self, into: &mut Latencies) {
-        let mut latencies = locked(&self.latencies);
-        std::mem::swap(&mut *latencies, into);
-        latencies.from_intended.clear();
-        latencies.from_send.clear();
+        // Before the lock: the thread that emits must not wait for it.
+        into.from_intended.clear();
+        into.from_send.clear();
+        std::mem::swap(&mut *locked(&self.latencies), into);
     }
 
     /// Counts a record that will never be acknowledged.

@@ -19,6 +19,7 @@ mod measure;
 mod metrics;
 mod native;
 mod plot;
+mod real_time;
 mod report;
 mod run;
 mod sink;
@@ -35,6 +36,7 @@ pub use arguments::Arguments;
 pub use config::{Config, ConfigFile, KafkaSection};
 pub use failure::Failure;
 pub use measure::ProducePath;
+pub use real_time::RealTime;
 
 use arguments::{Command, ProfileOptions};
 

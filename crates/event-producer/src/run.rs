@@ -1,6 +1,7 @@
 //! One run: reach Kafka, emit, report every interval, take signals, wait for the acknowledgements, print the totals.
 
 use std::io::Write;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -8,7 +9,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, anyhow};
 use generator::Workload;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::info;
 
@@ -17,6 +17,7 @@ use crate::config::{Config, Shard, StartTime};
 use crate::deliveries::{Deliveries, Origin};
 use crate::emit::{Emitter, Progress, by_kind};
 use crate::failure::Failure;
+use crate::real_time::Level;
 use crate::report::{Figures, Reporter};
 use crate::sink::Sink;
 use crate::stop::{Stop, StopOnDrop};
@@ -35,11 +36,14 @@ pub(crate) async fn run(config: &Config, output: Output) -> Result<ExitCode, Fai
     let emitter = Arc::new(prepare(config, stop).await?);
     let mut reporter = Reporter::new(Arc::clone(&emitter));
     let flush_timeout = Duration::from_millis(config.kafka.flush_timeout_ms);
-    let mut work = spawn_blocking({
+    let work = config.real_time.run(Level::Emitter, {
         let emitter = Arc::clone(&emitter);
-        move || emitter.run().map(|()| emitter.settle(flush_timeout))
+        move |real_time| {
+            info!(real_time, "emitting");
+            emitter.run().map(|()| emitter.settle(flush_timeout))
+        }
     });
-    let result = report_until_done(&mut work, &mut reporter, &emitter, &shown, config.report_interval).await;
+    let result = report_until_done(work, &mut reporter, &emitter, &shown, config.report_interval).await;
     let totals = reporter.totals();
     print_totals(&totals, output)?;
     result?;
@@ -72,17 +76,17 @@ fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {
 /// Reaches Kafka and lays out the run, with time 0 as late as possible.
 async fn prepare(config: &Config, stop: Stop) -> anyhow::Result<Emitter> {
     let deliveries = Arc::new(Deliveries::default());
-    let mut producer = kafka::producer(&config.kafka, Arc::clone(&deliveries))?;
     let (settings, streams) = (config.kafka.clone(), config.streams.clone());
-    let (producer, targets) = spawn_blocking({
+    // The client's threads are begun by this one, and have its priority.
+    let reach = config.real_time.run(Level::Client, {
         let (deliveries, stop) = (Arc::clone(&deliveries), stop.clone());
-        move || {
-            let targets = kafka::targets(&mut producer, &deliveries, &settings, &streams, &stop);
-            targets.map(|targets| (producer, targets))
+        move |_| {
+            let mut producer = kafka::producer(&settings, Arc::clone(&deliveries))?;
+            let targets = kafka::targets(&mut producer, &deliveries, &settings, &streams, &stop)?;
+            Ok::<_, anyhow::Error>((producer, targets))
         }
-    })
-    .await
-    .context("the thread that reaches Kafka ended")??;
+    });
+    let (producer, targets) = reach.await??;
     let Shard { of, .. } = config.shard;
     if let Some(narrow) = targets.iter().find(|target| target.partitions < of) {
         let (topic, partitions) = (narrow.kind.topic(), narrow.partitions);
@@ -92,7 +96,7 @@ async fn prepare(config: &Config, stop: Stop) -> anyhow::Result<Emitter> {
     deliveries.begin(origin);
     let workload =
         Workload::new(config.generator.clone(), config.schedule.clone(), origin.timestamp_ms, config.events);
-    info!(start_time_ms = origin.timestamp_ms, events = workload.events(), ?targets, "emitting");
+    info!(start_time_ms = origin.timestamp_ms, events = workload.events(), ?targets, "ready");
     Ok(Emitter {
         workload,
         sink: Sink::new(producer, deliveries, config.kafka.max_in_flight, stop),
@@ -123,18 +127,19 @@ fn origin(config: &Config) -> anyhow::Result<Origin> {
 }
 
 async fn report_until_done(
-    work: &mut JoinHandle<anyhow::Result<()>>,
+    work: impl Future<Output = anyhow::Result<anyhow::Result<()>>>,
     reporter: &mut Reporter,
     emitter: &Emitter,
     shown: &metrics::Shown,
     every: Duration,
 ) -> anyhow::Result<()> {
+    let mut work = pin!(work);
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
     loop {
         tokio::select! {
-            ended = &mut *work => return ended.context("the emitting thread ended")?,
+            ended = &mut work => return ended?,
             _ = ticks.tick() => {}
         }
         let figures = reporter.interval();

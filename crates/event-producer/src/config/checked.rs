@@ -11,6 +11,8 @@ use generator::nexmark::Nexmark;
 use generator::profile::Schedule;
 use generator::psm::{Catalogue, Psm};
 
+use crate::real_time::RealTime;
+
 use super::values::{Shard, StartTime};
 use super::written::{Benchmark, ConfigFile, KafkaSection};
 
@@ -25,6 +27,8 @@ pub struct Config {
     pub(crate) streams: Vec<Kind>,
     pub(crate) shard: Shard,
     pub(crate) as_fast_as_possible: bool,
+    /// Off if as fast as possible: there is no schedule to keep, and a thread that never sleeps would keep the others waiting.
+    pub(crate) real_time: RealTime,
     pub(crate) kafka: KafkaSection,
     pub(crate) report_interval: Duration,
     pub(crate) listen: Option<SocketAddr>,
@@ -63,6 +67,7 @@ impl ConfigFile {
             streams,
             shard: self.shard,
             as_fast_as_possible: self.as_fast_as_possible,
+            real_time: if self.as_fast_as_possible { RealTime::Off } else { self.real_time },
             kafka: self.kafka.clone(),
             report_interval: Duration::from_millis(self.report.interval_ms),
             listen: self.report.listen.as_ref().map(address).transpose()?,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::values::{Shard, StartTime};
 use crate::failure::Failure;
+use crate::real_time::RealTime;
 
 /// The file. Every key has a default; unknown keys are refused.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,6 +34,8 @@ pub struct ConfigFile {
     pub shard: Shard,
     /// Do not wait for the schedule.
     pub as_fast_as_possible: bool,
+    /// Whether the threads that emit run before all others; never with `as_fast_as_possible`.
+    pub real_time: RealTime,
     /// The auction site.
     pub nexmark: NexmarkConfig,
     /// The price-comparison site.
@@ -105,6 +108,7 @@ impl Default for ConfigFile {
             streams: None,
             shard: Shard::default(),
             as_fast_as_possible: false,
+            real_time: RealTime::Auto,
             nexmark: NexmarkConfig::default(),
             psm: PsmConfig::default(),
             profile: ProfileConfig::Constant { rate: 1_000.0, duration_s: None },
