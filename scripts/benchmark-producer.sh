@@ -57,7 +57,7 @@ t = json.load(open(sys.argv[1] + ".json"), object_hook=lambda figures: types.Sim
 cpu = sum(map(float, open(sys.argv[1] + ".cpu").read().split()))
 def require(condition, what):
     if not condition:
-        sys.exit(f"not reached: {what}: {t}")
+        sys.exit(f"not reached: {what}")
 exec(sys.argv[2])
 PY
 }
