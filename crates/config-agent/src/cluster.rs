@@ -235,7 +235,12 @@ impl Cluster {
         self.program.as_ref().ok_or_else(refused)
     }
 
+    /// A job that is wanted like this already is not touched: one that was adopted as it was found, under a dry run, goes on
+    /// as if nobody watched.
     async fn rescale(&self, job: &JobId, parallelism: &BTreeMap<VertexId, u32>) -> Result<(), EffectError> {
+        if self.client.parallelism_wanted(job).await.is_ok_and(|wanted| wanted == *parallelism) {
+            return Ok(());
+        }
         self.client.rescale(job, parallelism).await.map_err(classify)?;
         // The rescale waits for a checkpoint. Without this one it waits for the next one that is due.
         if let Err(error) = self.client.trigger_checkpoint(job).await {

@@ -29,7 +29,8 @@ fn widths(setup: &Setup) -> Vec<u32> {
     setup.flink.running().iter().map(|job| job.width).collect()
 }
 
-/// Goal: another parallelism reaches the running job, which is neither stopped nor submitted again; the next change too.
+/// Goal: another parallelism reaches the running job, which is neither stopped nor submitted again; the next change too. One
+/// that the job has already asks nothing of Flink.
 #[tokio::test]
 async fn the_running_job_is_rescaled() {
     let setup = with_first().await;
@@ -41,7 +42,7 @@ async fn the_running_job_is_rescaled() {
         assert_eq!(setup.states(generation).await, [State::Received, State::Rescaling, State::Running]);
     }
     assert_eq!(setup.counts(), (0, 1));
-    assert_eq!(setup.flink.with(|world| world.rescales), 2);
+    assert_eq!(setup.flink.with(|world| (world.rescales, world.wishes)), (2, 2));
 }
 
 /// Goal: what a running job cannot take is brought about by a restart: another default, an operator inside a vertex, a job that

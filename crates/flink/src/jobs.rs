@@ -262,6 +262,25 @@ impl Client {
         })
     }
 
+    /// How wide each vertex is wanted at most: what was asked for last, or what the job began with (adaptive scheduler only).
+    ///
+    /// # Errors
+    /// Any [`Error`] of the transport.
+    pub async fn parallelism_wanted(&self, job: &JobId) -> Result<BTreeMap<VertexId, u32>, Error> {
+        #[derive(Deserialize)]
+        struct Requirement {
+            parallelism: Bounds,
+        }
+        #[derive(Deserialize)]
+        struct Bounds {
+            #[serde(rename = "upperBound")]
+            upper: u32,
+        }
+        let path = format!("jobs/{job}/resource-requirements");
+        let answer: BTreeMap<VertexId, Requirement> = self.get(&path, &[]).await?;
+        Ok(answer.into_iter().map(|(id, requirement)| (id, requirement.parallelism.upper)).collect())
+    }
+
     /// Asks for another parallelism of a running job (adaptive scheduler only). Every vertex must be named; Flink then runs each with
     /// as many subtasks as it has slots for, at most the number given. Asking again for the same changes nothing.
     ///

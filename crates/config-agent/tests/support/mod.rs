@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part of the world")]
 
 pub mod drop_server;
+pub mod fault;
 pub mod scripted_flink;
 pub mod setup;
 

@@ -6,59 +6,22 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
-use futures_util::StreamExt as _;
 use job_config::JobDocument;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::JOB;
+pub use super::fault::Fault;
 
 /// The operator of the scripted jobs whose parallelism changes.
 pub const VERTEX: &str = "q7-bid-item";
-
-/// What shall happen to the next request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// It gets lost: nothing happens, no answer.
-    LostRequest,
-    /// It has its effect, the answer gets lost.
-    LostAnswer,
-    /// Error 500, nothing happens.
-    Error500,
-    /// It has its effect, half of the answer arrives.
-    Truncated,
-    /// It has its effect, the answer is a web page with status 200.
-    Html,
-    /// It has its effect, the answer is larger than anybody reads.
-    Oversized,
-    /// It has its effect, the answer comes so slowly that nobody waits for its end.
-    SlowDrip,
-}
-
-impl Fault {
-    pub const ALL: [Self; 7] = [
-        Self::LostRequest,
-        Self::LostAnswer,
-        Self::Error500,
-        Self::Truncated,
-        Self::Html,
-        Self::Oversized,
-        Self::SlowDrip,
-    ];
-
-    /// Whether the request has its effect.
-    fn has_effect(self) -> bool {
-        !matches!(self, Self::LostRequest | Self::Error500)
-    }
-}
 
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -97,6 +60,8 @@ pub struct World {
     pub uploads: u32,
     /// Wishes for another parallelism.
     pub rescales: u32,
+    /// All wishes, those for the same parallelism, too.
+    pub wishes: u32,
     /// The widest that a vertex can get; none: as wide as it likes.
     pub slots: Option<u32>,
     pub requests: u32,
@@ -213,42 +178,7 @@ async fn answer(State(service): State<Service>, method: Method, uri: Uri, body: 
     let Some(fault) = fault else { return respond() };
     let answer = fault.has_effect().then(respond);
     service.faults.send(fault).ok();
-    spoil(fault, answer).await
-}
-
-/// What arrives of an answer.
-async fn spoil(fault: Fault, answer: Option<Response>) -> Response {
-    let chunks = |chunks: Vec<Result<Bytes, std::io::Error>>, pause: Duration| {
-        let chunks = futures_util::stream::iter(chunks).then(move |chunk| async move {
-            tokio::time::sleep(pause).await;
-            chunk
-        });
-        Response::builder()
-            .header("content-type", "application/json")
-            .body(Body::from_stream(chunks))
-            .unwrap()
-    };
-    let whole = match answer {
-        Some(answer) => axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap(),
-        None => Bytes::new(),
-    };
-    match fault {
-        Fault::LostRequest | Fault::LostAnswer => std::future::pending().await,
-        Fault::Error500 => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        Fault::Html => ([("content-type", "text/html")], "<html>Please log in</html>").into_response(),
-        Fault::Truncated => {
-            let half = whole.slice(..whole.len() / 2);
-            chunks(vec![Ok(half), Err(std::io::ErrorKind::ConnectionReset.into())], Duration::ZERO)
-        }
-        Fault::Oversized => {
-            let block = Bytes::from(vec![b' '; 64 << 10]);
-            chunks((0..40).map(|_| Ok(block.clone())).collect(), Duration::ZERO)
-        }
-        Fault::SlowDrip => {
-            let bytes = whole.iter().map(|byte| Ok(Bytes::from(vec![*byte])));
-            chunks(bytes.collect(), Duration::from_millis(100))
-        }
-    }
+    fault.spoil(answer).await
 }
 
 fn errors(status: u16, message: &str) -> (u16, Value) {
@@ -264,6 +194,7 @@ impl World {
             ("GET", ["jobs", "overview"]) => (200, self.overview()),
             ("GET", ["jobs", id]) => self.details(id),
             ("PATCH", ["jobs", id]) => self.cancel(id),
+            ("GET", ["jobs", id, "resource-requirements"]) => self.requirements(id),
             ("PUT", ["jobs", id, "resource-requirements"]) => self.rescale(id, &body),
             ("POST", ["jobs", _, "checkpoints"]) => (202, json!({ "request-id": "0" })),
             ("GET", ["jobs", id, "checkpoints"]) => self.checkpoints(id),
@@ -365,6 +296,12 @@ impl World {
         (200, json!({ "jid": id, "name": JOB, "state": job.state, "vertices": vertices }))
     }
 
+    fn requirements(&self, id: &str) -> (u16, Value) {
+        let Some(job) = self.jobs.get(id) else { return errors(404, "job not found") };
+        let bounds = |upper: u32| json!({ "parallelism": { "lowerBound": 1, "upperBound": upper } });
+        (200, json!({ "0".repeat(32): bounds(1), "1".repeat(32): bounds(job.wanted) }))
+    }
+
     fn rescale(&mut self, id: &str, body: &Value) -> (u16, Value) {
         let upper = |digit: &str| body[digit.repeat(32)]["parallelism"]["upperBound"].as_u64();
         let (Some(1), Some(wanted)) = (upper("0"), upper("1")) else {
@@ -373,6 +310,7 @@ impl World {
         let Some(job) = self.jobs.get_mut(id) else { return errors(404, "job not found") };
         let wanted = u32::try_from(wanted).unwrap();
         self.rescales += u32::from(job.wanted != wanted);
+        self.wishes += 1;
         job.wanted = wanted;
         job.looks = 3;
         (200, json!({}))
