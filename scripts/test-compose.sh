@@ -88,7 +88,8 @@ standings() {
 # What is not well: neither healthy, nor a task that has ended with 0.
 unwell() { standings | awk '!($4 == "healthy" || ($2 == "exited" && $3 == 0))'; }
 
-inside() { "${compose[@]}" exec -T rescaler "$@"; }
+# Not from our standard input, which may be the list that a loop reads.
+inside() { "${compose[@]}" exec -T rescaler "$@" </dev/null; }
 page() { inside curl -fsS --max-time 5 http://localhost:8462/metrics; }
 
 # figure NAME-WITH-LABELS <page
@@ -184,14 +185,14 @@ watch_the_dashboard() {
         asked=$((asked + 1))
         case "$expression" in *"> 0") expression=${expression%> 0} ;; esac
         inside curl -fsS --max-time 10 --get --data-urlencode "query=$expression" http://prometheus:9090/api/v1/query |
-            grep -q '"result":\[{' || fail "Prometheus has no answer to $expression"
+            grep '"result":\[{' >/dev/null || fail "Prometheus has no answer to $expression"
     done < <(sed -n 's/^ *"expr": "\(.*\)",\{0,1\}$/\1/p' configs/compose/grafana/dashboards/rescaler.json)
     while read -r target; do
         asked=$((asked + 1))
         inside curl -fsS --max-time 10 --get --data-urlencode "target=${target//\$job/nexmark}" --data from=-5min \
-            --data format=json http://graphite:80/render | grep -q '"datapoints"' || fail "Graphite has no answer to $target"
+            --data format=json http://graphite:80/render | grep '"datapoints"' >/dev/null || fail "Graphite has no answer to $target"
     done < <(sed -n 's/^ *"target": "\(.*\)",\{0,1\}$/\1/p' configs/compose/grafana/dashboards/rescaler.json)
-    inside curl -fsS 'http://graphite:80/metrics/find?query=*.taskmanager.*' | grep -q taskmanager ||
+    inside curl -fsS 'http://graphite:80/metrics/find?query=*.taskmanager.*' | grep taskmanager >/dev/null ||
         fail "Flink's reporter has written nothing to Graphite"
     say "$asked queries of the dashboard have an answer"
 }
