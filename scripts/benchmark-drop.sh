@@ -16,10 +16,10 @@ step "building"
 cargo build --locked --release --package config-drop --package config-agent --bins --tests
 
 step "latency of a change, and traffic of an idle agent"
-cargo test --locked --release --package config-agent --test latency -- --nocapture --test-threads 1
+cargo test --locked --release --package config-agent --test it latency -- --nocapture --test-threads 1
 
 step "100000 generations"
-cargo test --locked --release --package config-drop --test soak -- --nocapture
+cargo test --locked --release --package config-drop --test it soak -- --nocapture
 
 if [ -n "${idle:-}" ]; then
     step "an idle agent with default settings, 180 s"

@@ -1,1 +1,1 @@
-//! Rules of the repository that no compiler knows, as tests: see `tests/`. There is nothing to call here.
+//! Rules of the repository that no compiler knows, as tests: see `tests/it`. There is nothing to call here.

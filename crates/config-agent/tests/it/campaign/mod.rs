@@ -1,0 +1,147 @@
+//! The fault campaign: the real agent over a scripted Flink and a drop that misbehaves, killed before and after every step of its
+//! journal, in seeded combinations.
+//!
+//! In every case: nothing is applied that should not be, nothing twice, and the accepted generation ends as running or
+//! rolled back. First every single step of every kind of change, exhaustively; then random combinations. By default some
+//! hundred of them, with `RESCALER_TESTS=full` 2,500; `CAMPAIGN_SEED=n` runs one again.
+//!
+//! A kill is played by a journal that stands still before or after an entry is on the disk, and by dropping the agent then. That
+//! this is what SIGKILL does to the real program, `crashes.rs` shows.
+
+#![expect(clippy::print_stdout, reason = "a failing seed is told, and how many cases there were")]
+
+mod case;
+mod evil_drop;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use crate::support::scripted_flink::Fault;
+use case::{Kind, Outcome, Trouble, document_with, play, wanted};
+use config_agent::Halt;
+use evil_drop::Answer;
+use futures_util::{FutureExt as _, StreamExt as _};
+use job_config::JobDocument;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+
+/// Cases at a time: most of them wait.
+const AT_ONCE: usize = 12;
+const DEFAULT_CASES: u64 = 300;
+const FULL_CASES: u64 = 2_500;
+
+/// Steps of the journal beyond which no change goes.
+const STEPS_MOST: u32 = 40;
+
+/// Goal: a crash before, and after, each single entry of the journal, for every kind of change.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_step_of_every_change_survives_a_crash() {
+    let all = Kind::ALL.into_iter().flat_map(|kind| [(kind, true), (kind, false)]);
+    let counts: Vec<u32> = futures_util::stream::iter(all)
+        .map(|(kind, before)| async move {
+            for step in 1..STEPS_MOST {
+                let halt = if before { Halt::Before(step) } else { Halt::After(step) };
+                let trouble = Trouble { crashes: vec![halt], ..Trouble::default() };
+                let outcome = named(&format!("{kind:?}, {halt:?}"), play(kind, trouble)).await;
+                if outcome.crashes == 0 {
+                    assert!(step > 5, "{kind:?} took only {step} steps");
+                    return step;
+                }
+            }
+            panic!("{kind:?} does not end");
+        })
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    println!("{} cases: one crash, before or after every entry of the journal", counts.iter().sum::<u32>());
+}
+
+/// Goal: random combinations of crashes, lost and spoilt answers of Flink, bad answers of the drop and reports that are not taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn seeded_combinations_of_faults_end_well() {
+    let is_full = std::env::var("RESCALER_TESTS").as_deref() == Ok("full");
+    let seeds = match std::env::var("CAMPAIGN_SEED").ok().map(|seed| seed.parse::<u64>().unwrap()) {
+        Some(seed) => seed..seed + 1,
+        None => 0..if is_full { FULL_CASES } else { DEFAULT_CASES },
+    };
+    let began = Instant::now();
+    let outcomes: Vec<(Kind, Outcome)> = futures_util::stream::iter(seeds)
+        .map(|seed| async move {
+            let (kind, trouble) = draw(seed);
+            let told = format!("CAMPAIGN_SEED={seed}: {kind:?}, {trouble:?}");
+            (kind, named(&told, play(kind, trouble)).await)
+        })
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let mut by_end = BTreeMap::new();
+    for (kind, outcome) in &outcomes {
+        *by_end.entry(format!("{kind:?} {:?}", outcome.state)).or_insert(0) += 1;
+    }
+    let crashes: usize = outcomes.iter().map(|(_, outcome)| outcome.crashes).sum();
+    println!(
+        "{} cases, {crashes} crashes, {:.0} s: {by_end:?}",
+        outcomes.len(),
+        began.elapsed().as_secs_f64()
+    );
+}
+
+/// Names the case if it fails.
+async fn named<T>(case: &str, play: impl Future<Output = T>) -> T {
+    match AssertUnwindSafe(play).catch_unwind().await {
+        Ok(outcome) => outcome,
+        Err(panic) => {
+            println!("failed: {case}");
+            std::panic::resume_unwind(panic)
+        }
+    }
+}
+
+/// The case of this seed.
+fn draw(seed: u64) -> (Kind, Trouble) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let kind = *Kind::ALL.choose(&mut random).unwrap();
+    let mut trouble = Trouble::default();
+    for _ in 0..random.random_range(0..4) {
+        let step = random.random_range(1..12);
+        trouble.crashes.push(if random.random() { Halt::Before(step) } else { Halt::After(step) });
+    }
+    for _ in 0..random.random_range(0..4) {
+        trouble.flink.push((random.random_range(1..60), *Fault::ALL.choose(&mut random).unwrap()));
+    }
+    for _ in 0..random.random_range(0..4) {
+        trouble.answers.push(bad_answer(&mut random, kind));
+    }
+    for _ in 0..random.random_range(0..3) {
+        trouble.reports.push(random.random_range(1..10));
+    }
+    (kind, trouble)
+}
+
+/// An answer that must not lead to anything.
+fn bad_answer(random: &mut StdRng, kind: Kind) -> Answer {
+    let good = wanted(kind);
+    match random.random_range(0..16) {
+        0 => Answer::Status(*[500, 502, 404, 203, 206, 403].choose(random).unwrap()),
+        1 => Answer::Html,
+        2 => Answer::HtmlAsDocument(good),
+        3 => Answer::Truncated(good),
+        4 => Answer::Half(good),
+        5 => Answer::OtherTag(good),
+        6 => Answer::Oversized(good),
+        7 => Answer::SlowDrip(good),
+        8 => Answer::Cut,
+        9 => Answer::Bad(crate::support::document_of("other", 9, "")),
+        11 => Answer::WrongKey(good),
+        12 => Answer::Unsigned(good),
+        13 => Answer::Bad(document_with(9, 9, false, None, "expires_at = \"2026-01-02T00:00:00Z\"\n")),
+        14 => {
+            let text = document_with(9, 9, false, None, "").text().replace("2026-01-01", "2199-01-01");
+            Answer::Bad(JobDocument::parse(&text).unwrap())
+        }
+        // The generation that runs, with other content; where nothing runs yet there is none that is old.
+        10 if kind != Kind::First => Answer::Bad(document_with(1, 9, false, None, "reason = \"replayed\"\n")),
+        _ => Answer::Cut,
+    }
+}

@@ -1,0 +1,102 @@
+//! Another parallelism without a restart: where it is possible, and what happens where it is not.
+
+use crate::support::JOB;
+use crate::support::scripted_flink::{Fault, VERTEX};
+use crate::support::setup::Setup;
+use config_agent::{Phase, submission_id};
+use job_config::{JobDocument, State};
+
+fn document(generation: u64, operators: &[(&str, u32)], default: u32) -> JobDocument {
+    let operators: String = operators.iter().map(|(uid, p)| format!("{uid} = {p}\n")).collect();
+    JobDocument::parse(&format!(
+        "format = 1\njob = \"{JOB}\"\ngeneration = {generation}\nissued_at = \"2026-01-01T00:00:00Z\"\n\
+         restart_mode = \"in-place\"\n[parallelism]\ndefault = {default}\nmax = 128\n[parallelism.operators]\n{operators}"
+    ))
+    .unwrap()
+}
+
+/// A cluster on which generation 1 runs, two wide.
+async fn with_first() -> Setup {
+    let setup = Setup::new().await;
+    assert!(matches!(setup.apply(&document(1, &[(VERTEX, 2)], 1)).await, Phase::Running { .. }));
+    setup
+}
+
+fn widths(setup: &Setup) -> Vec<u32> {
+    setup.flink.running().iter().map(|job| job.width).collect()
+}
+
+/// Goal: another parallelism reaches the running job, which is neither stopped nor submitted again; the next change too. One
+/// that the job has already asks nothing of Flink.
+#[tokio::test]
+async fn the_running_job_is_rescaled() {
+    let setup = with_first().await;
+    let first = submission_id(&document(1, &[(VERTEX, 2)], 1));
+    for (generation, width) in [(2, 5), (3, 1), (4, 1)] {
+        let phase = setup.apply(&document(generation, &[(VERTEX, width)], 1)).await;
+        assert_eq!(phase, Phase::Running { job: first.clone(), message: None });
+        assert_eq!(widths(&setup), [width]);
+        assert_eq!(setup.states(generation).await, [State::Received, State::Rescaling, State::Running]);
+    }
+    assert_eq!(setup.counts(), (0, 1));
+    assert_eq!(setup.flink.with(|world| (world.rescales, world.wishes)), (2, 2));
+}
+
+/// Goal: what a running job cannot take is brought about by a restart: another default, an operator inside a vertex, a job that
+/// is not the one we know.
+#[tokio::test]
+async fn everything_else_is_a_restart() {
+    let setup = with_first().await;
+    for (restarts, next) in
+        [(1, document(2, &[(VERTEX, 2)], 2)), (2, document(3, &[(VERTEX, 2), ("decode-bid", 3)], 2))]
+    {
+        assert!(matches!(setup.apply(&next).await, Phase::Running { .. }));
+        assert_eq!(setup.counts(), (restarts, restarts + 1));
+        assert_eq!(setup.flink.running()[0].document, next.text());
+    }
+    std::fs::remove_dir_all(&setup.config.data).unwrap();
+    assert!(matches!(
+        setup.apply(&document(4, &[(VERTEX, 3), ("decode-bid", 3)], 2)).await,
+        Phase::Running { .. }
+    ));
+    assert_eq!(setup.counts(), (3, 4));
+    assert_eq!(setup.flink.with(|world| world.rescales), 0);
+}
+
+/// Goal: missing slots are told with numbers, the job goes back to what it had, and the next generation is applied.
+#[tokio::test]
+async fn missing_slots_are_told() {
+    let setup = with_first().await;
+    setup.flink.with(|world| world.slots = Some(3));
+    let phase = setup.apply(&document(2, &[(VERTEX, 5)], 1)).await;
+    let Phase::RolledBack { message, .. } = &phase else { panic!("{phase:?}") };
+    assert!(message.contains("q7-bid-item: 3 of 5"), "{message}");
+    assert_eq!(widths(&setup), [2]);
+    assert!(matches!(setup.apply(&document(3, &[(VERTEX, 3)], 1)).await, Phase::Running { .. }));
+    assert_eq!((widths(&setup), setup.counts()), (vec![3], (0, 1)));
+}
+
+/// Goal: a crash at any request leads to the same end state, with one wish and no restart.
+#[tokio::test]
+async fn a_crash_changes_nothing_in_the_end() {
+    for fault in [Fault::LostRequest, Fault::LostAnswer] {
+        for request in 1.. {
+            let mut setup = with_first().await;
+            setup.drop.publish(&document(2, &[(VERTEX, 5)], 1)).await;
+            setup.flink.with(|world| world.requests = 0);
+            let befallen = setup.crash_at(request, fault, 2).await;
+            setup.flink.with(|world| world.fault = None);
+            assert!(matches!(setup.finish(2).await, Phase::Running { .. }));
+            let rescales = setup.flink.with(|world| world.rescales);
+            assert_eq!(
+                (widths(&setup), setup.counts(), rescales),
+                (vec![5], (0, 1), 1),
+                "{fault:?} at {request}"
+            );
+            if !befallen {
+                assert!(request > 5, "the change took only {request} requests");
+                break;
+            }
+        }
+    }
+}

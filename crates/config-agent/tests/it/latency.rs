@@ -1,0 +1,82 @@
+//! How long a change takes from its publication to the first request to Flink, and what an idle agent asks of a drop.
+//!
+//! The drop and the agent are the real ones, Flink is scripted. `RESCALER_TESTS=full` measures a thousand changes and prints
+//! the distribution (docs/benchmarks.md); by default a hundred. No test depends on how fast the machine is: what is asserted is that
+//! a change wakes the reader that waits for it, and that nobody asks at intervals.
+
+use std::time::{Duration, Instant};
+
+use crate::support::drop_server::Drop;
+use crate::support::scripted_flink::ScriptedFlink;
+use crate::support::{JOB, PATIENCE, agent, config, document_of, ended};
+
+/// Goal: each change is begun by the answer to a question that was already waiting: there are as many questions as changes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_begun_at_once() {
+    let is_full = std::env::var("RESCALER_TESTS").is_ok_and(|tests| tests == "full");
+    let changes: u64 = if is_full { 1_000 } else { 100 };
+    let (flink, _) = ScriptedFlink::start().await;
+    let drop = Drop::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let agent = agent(&config(folder.path(), &drop.url, &flink.url)).await;
+    let measure = async {
+        let mut latencies = Vec::new();
+        drop.waiting(1).await;
+        let before = drop.questions().await;
+        for generation in 1..=changes {
+            drop.waiting(1).await;
+            flink.with(|world| world.first_request = None);
+            let published = Instant::now();
+            drop.publish(&document_of(JOB, generation, "reason = \"measured\"")).await;
+            ended(agent.book(), generation).await;
+            let begun = flink.with(|world| world.first_request).unwrap();
+            latencies.push(begun.duration_since(published));
+        }
+        drop.waiting(1).await;
+        (latencies, drop.questions().await - before)
+    };
+    let (mut latencies, questions) = tokio::select! {
+        result = agent.run() => panic!("{result:?}"),
+        measured = measure => measured,
+    };
+    latencies.sort_unstable();
+    let quantile = |q: f64| latencies[((latencies.len() - 1) as f64 * q).round() as usize];
+    println!(
+        "change to start of action, {changes} changes: p50 {:?}, p90 {:?}, p99 {:?}, max {:?}",
+        quantile(0.5),
+        quantile(0.9),
+        quantile(0.99),
+        quantile(1.0)
+    );
+    // The publisher asks once, too. The question that waits now may have been counted or not.
+    assert!(
+        (2 * changes..=2 * changes + 1).contains(&questions),
+        "{questions} questions for {changes} changes"
+    );
+}
+
+/// Goal: an agent with nothing to do asks the drop no more than twice a minute. The minute is shortened a hundredfold, and the
+/// waiting time with it: 45 s become 450 ms.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_agent_asks_twice_a_minute() {
+    let (flink, _) = ScriptedFlink::start().await;
+    let drop = Drop::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let default = config(folder.path(), &drop.url, &flink.url);
+    let agent = agent(&config_agent::Config { drop_wait: Duration::from_millis(450), ..default }).await;
+    drop.publish(&document_of(JOB, 1, "")).await;
+    let minutes = 10;
+    let asked = async {
+        ended(agent.book(), 1).await;
+        drop.waiting(1).await;
+        let before = drop.requests().await;
+        tokio::time::sleep(Duration::from_millis(600) * minutes).await;
+        drop.requests().await - before
+    };
+    let asked = tokio::select! {
+        result = agent.run() => panic!("{result:?}"),
+        asked = tokio::time::timeout(PATIENCE, asked) => asked.unwrap(),
+    };
+    println!("{asked} requests in {minutes} shortened minutes");
+    assert!((1..=2 * u64::from(minutes)).contains(&asked), "{asked} requests in {minutes} minutes");
+}

@@ -1,0 +1,21 @@
+//! Integration tests of the agent, in one program: the real agent and the real config drop over a scripted Flink.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a test says what it expects by failing loudly"
+)]
+
+mod answers;
+mod campaign;
+mod changes;
+mod crashes;
+mod direct;
+mod in_place;
+mod latency;
+mod rollback;
+mod savepoints;
+mod static_places;
+mod support;
+mod trust;

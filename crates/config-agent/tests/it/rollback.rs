@@ -1,0 +1,134 @@
+//! New jobs that fail: the document before comes back, from the right state, and after too many failures nothing is begun.
+
+use std::time::Duration;
+
+use crate::support::setup::Setup;
+use crate::support::{agent, document};
+use config_agent::{Phase, restoration_id, submission_id};
+use job_config::State;
+
+fn savepoint_of_first() -> String {
+    format!("file:///savepoints/{}", submission_id(&document(1)))
+}
+
+/// A cluster on which generation 1 runs and the job of generation 2 will fail.
+async fn with_bad_second() -> Setup {
+    let setup = Setup::new().await;
+    setup.apply(&document(1)).await;
+    setup.flink.with(|world| {
+        world.jobs_fail = Some("a.B: cannot start".to_owned());
+        world.bad = vec![2];
+    });
+    setup
+}
+
+/// What runs now, and from which state it began.
+fn running(setup: &Setup) -> (String, Option<String>) {
+    let running = setup.flink.running();
+    assert_eq!(running.len(), 1);
+    assert!(!setup.flink.with(|world| world.two_at_a_time));
+    (running[0].document.clone(), running[0].from_savepoint.clone())
+}
+
+/// Goal: a new job that fails gives way to the document before it, from the same savepoint; the next generation goes on from
+/// there.
+#[tokio::test]
+async fn a_failed_job_gives_way_to_the_one_before() {
+    let setup = with_bad_second().await;
+    let phase = setup.apply(&document(2)).await;
+    let Phase::RolledBack { job, message } = &phase else { panic!("{phase:?}") };
+    assert_eq!(*job, restoration_id(&document(2)));
+    assert!(message.contains("cannot start"), "{message}");
+    assert_eq!(running(&setup), (document(1).text().to_owned(), Some(savepoint_of_first())));
+    let expected = [
+        State::Received,
+        State::Stopping,
+        State::Stopped,
+        State::Submitting,
+        State::RollingBack,
+        State::RollingBack,
+        State::RolledBack,
+    ];
+    assert_eq!(setup.states(2).await, expected);
+
+    assert!(matches!(setup.apply(&document(3)).await, Phase::Running { .. }));
+    let savepoint = format!("file:///savepoints/{}", restoration_id(&document(2)));
+    assert_eq!(running(&setup), (document(3).text().to_owned(), Some(savepoint)));
+}
+
+/// Goal: a job that never runs is ended before the old one comes back: never two at a time.
+#[tokio::test]
+async fn a_hanging_job_is_ended_first() {
+    let setup = with_bad_second().await;
+    setup.flink.with(|world| (world.jobs_fail, world.jobs_hang) = (None, true));
+    assert!(matches!(setup.apply(&document(2)).await, Phase::RolledBack { .. }));
+    assert_eq!(running(&setup), (document(1).text().to_owned(), Some(savepoint_of_first())));
+}
+
+/// Goal: a job that fails within the grace time is a failed change; what it had completed is not repeated, and if that is
+/// impossible the report says so.
+#[tokio::test]
+async fn a_job_that_fails_late_goes_back_from_its_checkpoint() {
+    for deletes_checkpoints in [false, true] {
+        let mut setup = with_bad_second().await;
+        setup.config.rules.grace = Duration::from_millis(50);
+        setup.flink.with(|world| {
+            world.fail_late = true;
+            world.deletes_checkpoints = deletes_checkpoints;
+        });
+        let phase = setup.apply(&document(2)).await;
+        let Phase::RolledBack { message, .. } = &phase else { panic!("{phase:?}") };
+        assert_eq!(message.contains("may be written again"), deletes_checkpoints, "{message}");
+        let checkpoint = format!("file:///checkpoints/{}", submission_id(&document(2)));
+        let expected = if deletes_checkpoints { savepoint_of_first() } else { checkpoint };
+        assert_eq!(running(&setup), (document(1).text().to_owned(), Some(expected)));
+    }
+}
+
+/// Goal: a job that goes on running through the grace time is a good change.
+#[tokio::test]
+async fn a_good_job_outlasts_the_grace_time() {
+    let mut setup = Setup::new().await;
+    setup.config.rules.grace = Duration::from_millis(50);
+    assert!(matches!(setup.apply(&document(1)).await, Phase::Running { .. }));
+    assert!(matches!(setup.apply(&document(2)).await, Phase::Running { .. }));
+    assert_eq!(running(&setup), (document(2).text().to_owned(), Some(savepoint_of_first())));
+}
+
+/// Goal: if the document before fails too, the change has failed, and both reasons are told.
+#[tokio::test]
+async fn a_failed_restoration_is_told() {
+    let setup = with_bad_second().await;
+    setup.flink.with(|world| world.bad.clear());
+    let phase = setup.apply(&document(2)).await;
+    let Phase::Failed { message, .. } = &phase else { panic!("{phase:?}") };
+    assert!(message.contains("going back") && message.matches("cannot start").count() == 2, "{message}");
+}
+
+/// Goal: after too many failures in a row nothing is begun, until the pause is over or a person says so.
+#[tokio::test]
+async fn the_circuit_breaker_opens() {
+    let mut setup = with_bad_second().await;
+    setup.config.rules.breaker_failures = 2;
+    setup.flink.with(|world| world.bad = vec![2, 3, 4, 5]);
+    assert!(matches!(setup.apply(&document(2)).await, Phase::RolledBack { .. }));
+    assert!(matches!(setup.apply(&document(3)).await, Phase::RolledBack { .. }));
+    let stops = setup.flink.with(|world| world.stops);
+    let phase = setup.apply(&document(4)).await;
+    let Phase::RolledBack { message, .. } = &phase else { panic!("{phase:?}") };
+    assert!(message.contains("2 changes in a row have failed"), "{message}");
+    assert_eq!(setup.flink.with(|world| world.stops), stops);
+
+    agent(&setup.config).await.forgive_failures().await.unwrap();
+    assert!(matches!(setup.apply(&document(5)).await, Phase::RolledBack { .. }));
+    assert!(matches!(setup.apply(&document(6)).await, Phase::Running { .. }));
+    setup.config.rules.breaker_failures = 1;
+    assert!(
+        matches!(setup.apply(&document(7)).await, Phase::Running { .. }),
+        "a good change forgives the ones before"
+    );
+    setup.config.rules.breaker_pause = Duration::ZERO;
+    setup.flink.with(|world| world.bad = vec![8]);
+    assert!(matches!(setup.apply(&document(8)).await, Phase::RolledBack { .. }));
+    assert!(matches!(setup.apply(&document(9)).await, Phase::Running { .. }), "the pause is over");
+}

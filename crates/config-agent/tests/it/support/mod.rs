@@ -1,0 +1,103 @@
+//! A world around the agent for tests: a Flink that is played by a script, the real config drop, and documents.
+
+pub(crate) mod drop_server;
+pub(crate) mod fault;
+pub(crate) mod scripted_flink;
+pub(crate) mod setup;
+
+use std::path::Path;
+use std::time::Duration;
+
+use config_agent::{Agent, Book, Config, Pool, Program, Rules};
+use job_config::JobDocument;
+
+pub(crate) const JOB: &str = "nexmark";
+
+/// How long a test waits for something that must happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) fn document(generation: u64) -> JobDocument {
+    document_of(JOB, generation, "")
+}
+
+pub(crate) fn document_of(job: &str, generation: u64, more: &str) -> JobDocument {
+    JobDocument::parse(&format!(
+        "format = 1\njob = \"{job}\"\ngeneration = {generation}\nissued_at = \"2026-01-01T00:00:00Z\"\n{more}\n\
+         restart_mode = \"savepoint-restart\"\nparallelism = {{ default = {generation}, max = 1000 }}\n"
+    ))
+    .unwrap()
+}
+
+/// A configuration with waits that are as short as they can be.
+pub(crate) fn config(folder: &Path, drop_url: &str, flink_url: &str) -> Config {
+    let ms = Duration::from_millis;
+    let jar = folder.join("job.jar");
+    std::fs::write(&jar, "a jar").unwrap();
+    Config {
+        job: JOB.parse().unwrap(),
+        data: folder.join("journal"),
+        listen: None,
+        direct: None,
+        drop_url: drop_url.to_owned(),
+        intake: config_agent::IntakeSettings::default(),
+        drop_wait: Duration::from_secs(20),
+        drop_settings: drop_client::Settings { timeout: ms(2_000), ..drop_client::Settings::default() },
+        reports_kept: 1_000,
+        flink_url: flink_url.to_owned(),
+        flink_settings: flink::Settings {
+            timeout: ms(2_000),
+            submit_timeout: ms(2_000),
+            ..flink::Settings::default()
+        },
+        flink_job: JOB.to_owned(),
+        program: Some(Program {
+            jar,
+            entry_class: None,
+            extra_arguments: vec!["--bounded".to_owned()],
+            savepoint_directory: None,
+            check_before_stop: true,
+        }),
+        pool: Pool::default(),
+        savepoints_kept: 0,
+        late_submissions_within: Duration::from_secs(30),
+        poll: ms(1),
+        rules: Rules {
+            stoppable_within: ms(300),
+            stopped_within: ms(2_000),
+            running_within: ms(2_000),
+            grace: Duration::ZERO,
+            roll_back: true,
+            breaker_failures: 100,
+            breaker_pause: Duration::from_secs(600),
+            start_fresh_if_lost: false,
+            can_submit: true,
+            pool: Vec::new(),
+            nodes_within: ms(2_000),
+        },
+        retry_first: ms(1),
+        retry_longest: ms(20),
+    }
+}
+
+/// An agent over this configuration. The one before it may take a moment to let go of the journal.
+pub(crate) async fn agent(config: &Config) -> Agent {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match Agent::new(config.clone()) {
+            Ok(agent) => return agent,
+            Err(error) if tokio::time::Instant::now() > deadline => panic!("{error:?}"),
+            Err(_) => tokio::task::yield_now().await,
+        }
+    }
+}
+
+/// Waits until the change of this generation is over, and says how it ended.
+pub(crate) async fn ended(book: &Book, generation: u64) -> config_agent::Phase {
+    let mut ledgers = book.subscribe();
+    let over = ledgers.wait_for(|ledger| {
+        ledger.change().is_some_and(|c| c.document.generation() >= generation && c.phase.is_final())
+            && ledger.undelivered() == 0
+    });
+    let ledger = tokio::time::timeout(PATIENCE, over).await.unwrap().unwrap();
+    ledger.change().unwrap().phase.clone()
+}

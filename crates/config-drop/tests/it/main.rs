@@ -1,0 +1,8 @@
+//! Integration tests of the config drop, in one program.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing loudly")]
+
+mod durability;
+mod protection;
+mod protocol;
+mod soak;

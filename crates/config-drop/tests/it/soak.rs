@@ -1,0 +1,137 @@
+//! A day and more of changes in compressed time: the program neither grows nor becomes slow to start.
+//!
+//! By default some thousand generations; with `RESCALER_TESTS=full` a hundred thousand, which is one change every second for a
+//! day and a quarter.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use drop_client::{DropClient, Fetched, Precondition, Published, Reported, Settings};
+use job_config::{JobDocument, Report, State};
+
+/// The bound is a second; an idle machine takes some milliseconds.
+const RESTART: Duration = Duration::from_secs(1);
+
+struct Program {
+    child: Child,
+    url: String,
+    started_in: Duration,
+}
+
+impl Program {
+    fn start(data: &Path) -> Self {
+        let began = Instant::now();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_config-drop"))
+            .args(["--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .env("NO_COLOR", "1")
+            .env("RUST_LOG", "config_drop::server=info")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let line = lines.find(|line| line.contains("listening")).unwrap();
+        let started_in = began.elapsed();
+        let address = line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+        std::thread::spawn(move || lines.count());
+        Self { child, url: format!("http://{address}"), started_in }
+    }
+
+    /// What the process holds in memory, in KiB.
+    fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn document(generation: u64) -> JobDocument {
+    JobDocument::parse(&format!(
+        "format = 1\njob = \"nexmark\"\ngeneration = {generation}\nissued_at = \"2026-01-01T00:00:00Z\"\n\
+         restart_mode = \"savepoint-restart\"\nparallelism = {{ default = 1, max = 8 }}\n# {}\n",
+        "as long as a real document ".repeat(60)
+    ))
+    .unwrap()
+}
+
+fn report(generation: u64, sequence: u32) -> Report {
+    Report {
+        generation,
+        sequence,
+        at: "2026-01-01T00:00:00Z".parse().unwrap(),
+        state: if sequence == 1 { State::Received } else { State::Running },
+        flink_job_id: None,
+        savepoint: None,
+        message: None,
+        previous_state_ms: None,
+        running_generation: None,
+        observed: None,
+    }
+}
+
+/// One change as the drop sees it: a publication, its reader, two reports.
+async fn change(client: &DropClient, generation: u64) {
+    let next = document(generation);
+    let before = (generation > 1).then(|| document(generation - 1).entity_tag());
+    let expected = before.clone().map_or(Precondition::Nothing, Precondition::Replaces);
+    assert!(matches!(client.put(&next, &expected).await.unwrap(), Published::Stored(_)));
+    let fetched = client.get(before.as_ref(), None).await.unwrap();
+    assert!(matches!(fetched, Fetched::Document(current) if current.document == next));
+    for sequence in [1, 2] {
+        assert_eq!(client.report(&report(generation, sequence)).await.unwrap(), Reported::Stored);
+    }
+}
+
+/// Goal: after so many generations the process holds no more memory than after the first tenth of them, its folder does not
+/// grow, and it starts again within a second with the last one.
+#[tokio::test]
+async fn a_long_life_leaves_no_traces() {
+    let is_full = std::env::var("RESCALER_TESTS").is_ok_and(|tests| tests == "full");
+    let generations: u64 = if is_full { 100_000 } else { 3_000 };
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(folder.path());
+    let client = DropClient::new(&program.url, "nexmark".parse().unwrap(), Settings::default()).unwrap();
+    let began = Instant::now();
+    let mut resident = Vec::new();
+    for generation in 1..=generations {
+        change(&client, generation).await;
+        if generation % (generations / 10) == 0 {
+            resident.push(program.resident_kib());
+        }
+    }
+    let each = began.elapsed() / u32::try_from(generations).unwrap();
+    drop(program);
+    let again = Program::start(folder.path());
+    let client = DropClient::new(&again.url, "nexmark".parse().unwrap(), Settings::default()).unwrap();
+    let Fetched::Document(current) = client.get(None, None).await.unwrap() else { panic!("no document") };
+    let bytes: u64 = files(folder.path());
+    println!(
+        "{generations} generations, {each:?} each; resident after each tenth (KiB): {resident:?}; \
+         started again in {:?}; {bytes} bytes on the disk",
+        again.started_in
+    );
+    assert_eq!(current.document, document(generations));
+    let (first, last) = (resident[0], resident[9]);
+    assert!(last <= first + first / 10 + 1_024, "resident memory grew: {resident:?} KiB");
+    assert!(again.started_in < RESTART, "started in {:?}", again.started_in);
+    assert!(bytes < 1 << 20, "{bytes} bytes on the disk");
+}
+
+fn files(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    entries
+        .map(|entry| match entry.file_type().unwrap().is_dir() {
+            true => files(&entry.path()),
+            false => entry.metadata().unwrap().len(),
+        })
+        .sum()
+}

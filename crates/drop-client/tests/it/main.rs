@@ -1,0 +1,5 @@
+//! Integration tests of the client of the config drop, in one program.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing loudly")]
+
+mod answers;

@@ -1,0 +1,148 @@
+//! The experiments that come with the project: each can be run as it is, and shows what it says it shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use event_producer::ConfigFile;
+use experiment::{Experiment, ExperimentError, Overrides};
+
+/// What one subtask of the slowed operator is good for, in records per second.
+const ONE_SUBTASK_PER_S: f64 = 1_200.0;
+
+fn tree() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn folder() -> PathBuf {
+    tree().join("configs/experiments")
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|ending| ending == "toml")).collect();
+    files.sort();
+    files
+}
+
+fn all() -> BTreeMap<String, Experiment> {
+    let load = |path: &PathBuf| {
+        let experiment = Experiment::load(path, Overrides::default());
+        let experiment = experiment.unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
+        (experiment.name.clone(), experiment)
+    };
+    files(&folder()).iter().map(load).collect()
+}
+
+/// Goal: both benchmarks, narrow and wide, with and without scaling, and a comparison of all policies, are there.
+#[test]
+fn every_situation_has_an_experiment() {
+    let all = all();
+    for benchmark in ["nexmark", "psm"] {
+        for (width, policy) in [("low", "fixed"), ("low", "scaled"), ("high", "fixed"), ("high", "scaled")] {
+            let name = format!("{benchmark}-{width}-{policy}");
+            let variant = &all.get(&name).unwrap_or_else(|| panic!("there is no {name}")).variants[0];
+            assert_eq!(variant.policy == "none", policy == "fixed", "{name}");
+            assert_eq!(variant.document.job().as_str(), benchmark, "{name}");
+            let widest = variant.document.parallelism().operators.values().max();
+            assert_eq!(widest.is_some_and(|p| *p > 1), width == "high", "{name}");
+        }
+        let variants = &all[&format!("{benchmark}-policies")].variants;
+        let policies: BTreeSet<&str> = variants.iter().map(|variant| variant.policy.as_str()).collect();
+        assert_eq!(policies, BTreeSet::from(["none", "latency", "ds2", "external"]));
+    }
+}
+
+/// Goal: each load first is what one subtask can bear, then more, within the time of the experiment; and what is there at most
+/// is enough for it.
+#[test]
+fn loads_ask_for_scaling() {
+    for (name, experiment) in all() {
+        let (schedule, duration_s) = (&experiment.schedule, experiment.duration.as_secs_f64());
+        let (calm, peak) = (schedule.rate_at(0.0), schedule.peak_rate());
+        assert!(
+            calm < ONE_SUBTASK_PER_S && peak > 1.5 * ONE_SUBTASK_PER_S,
+            "{name}: {calm} to {peak} events/s"
+        );
+        assert!(schedule.shape_s() <= duration_s, "{name}: ends before its load has shown its shape");
+        assert!(experiment.warm_up < experiment.duration / 3, "{name}: most of it is warm-up");
+        let slots = experiment.cluster.task_managers * experiment.cluster.task_slots;
+        assert!(f64::from(slots) * ONE_SUBTASK_PER_S > 1.5 * peak, "{name}: {slots} slots are not enough");
+        for variant in &experiment.variants {
+            let widest = variant.document.parallelism().operators.values().max();
+            assert!(widest.is_some_and(|widest| *widest <= slots), "{name}: begins wider than its slots");
+        }
+        assert!(experiment.total_duration() <= Duration::from_secs(1800), "{name}: longer than half an hour");
+    }
+}
+
+/// Goal: the programs themselves accept the configurations, and a policy with a bound has the experiment's.
+#[test]
+fn the_programs_accept_their_configurations() {
+    for file in files(&folder().join("loads")) {
+        ConfigFile::load(&file)
+            .unwrap()
+            .check()
+            .unwrap_or_else(|error| panic!("{}: {error:#}", file.display()));
+    }
+    let temporary = tempfile::tempdir().unwrap();
+    for (name, experiment) in all() {
+        for variant in &experiment.variants {
+            let Some(text) = &variant.rescaler else { continue };
+            let file = temporary.path().join(format!("{name}-{}.toml", variant.name));
+            std::fs::write(&file, text).unwrap();
+            rescaler::Config::load(&file).unwrap_or_else(|error| panic!("{error:?}"));
+            let value: toml::Value = toml::from_str(text).unwrap();
+            assert_eq!(value["job"].as_str(), Some(variant.document.job().as_str()), "{name}");
+            let bound =
+                value["policy"].get("latency").and_then(|latency| latency["latency_max_ms"].as_float());
+            assert!(bound.is_none_or(|bound| bound == experiment.latency_max_ms), "{name}: another bound");
+            let command = value["policy"].get("external").and_then(|external| external["command"].as_array());
+            for path in command.into_iter().flatten().filter_map(toml::Value::as_str) {
+                assert!(!path.contains('/') || tree().join(path).is_file(), "{name}: there is no {path}");
+            }
+        }
+    }
+}
+
+/// Goal: the command line's duration and repetitions are held to the same rules; a load that ends too early, a file that is not
+/// there and a key that does not exist are named.
+#[test]
+fn what_does_not_fit_is_named() {
+    let file = folder().join("nexmark-low-fixed.toml");
+    let load = |overrides| Experiment::load(&file, overrides);
+    let longer = Overrides { duration: Some(Duration::from_secs(900)), repetitions: Some(3) };
+    let experiment = load(longer).unwrap();
+    assert_eq!((experiment.duration.as_secs(), experiment.repetitions), (900, 3));
+    let short = Overrides { duration: Some(Duration::from_secs(20)), repetitions: Some(0) };
+    let error = load(short).unwrap_err().to_string();
+    assert!(error.contains("duration_s") && error.contains("repetitions"), "{error}");
+
+    let temporary = tempfile::tempdir().unwrap();
+    let written = |name: &str, text: &str| {
+        let path = temporary.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let shipped = std::fs::read_to_string(&file).unwrap();
+    let whole = |part: &str| folder().join(part).display().to_string();
+    let shipped = shipped
+        .replace("documents/nexmark.toml", &whole("documents/nexmark.toml"))
+        .replace("loads/nexmark.toml", &whole("loads/nexmark.toml"));
+    let problem = |text: String| {
+        let error = Experiment::load(&written("own.toml", &text), Overrides::default()).unwrap_err();
+        (matches!(error, ExperimentError::Values { .. }), format!("{error:?}"))
+    };
+    written("short.toml", "[profile]\nkind = \"constant\"\nrate = 100.0\nduration_s = 60.0\n");
+    let (is_value, told) = problem(shipped.replace(&whole("loads/nexmark.toml"), "short.toml"));
+    assert!(is_value && told.contains("ends after 60 s"), "{told}");
+    let (is_value, told) = problem(shipped.replace(&whole("loads/nexmark.toml"), &whole("loads/psm.toml")));
+    assert!(is_value && told.contains("events of psm"), "{told}");
+    let (_, told) = problem(shipped.replace("rescaler = \"none\"", "rescaler = \"gone.toml\""));
+    assert!(told.contains("gone.toml"), "{told}");
+    let (_, told) = problem(shipped.replace("warm_up_s", "warmup_s"));
+    assert!(told.contains("warmup_s"), "{told}");
+    let (is_value, told) = problem(shipped.replace("rescaler = \"none\"", ""));
+    assert!(is_value && told.contains("[[variant]]"), "{told}");
+}

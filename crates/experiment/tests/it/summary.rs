@@ -1,0 +1,155 @@
+//! The summary of series that are written by hand.
+
+use experiment::{DecisionLine, Figure, JobState, ProducerTotals, Row, Settings, Summary, summarise};
+
+const SETTINGS: Settings =
+    Settings { duration_s: 14.0, warm_up_s: 4.0, latency_max_ms: 1000.0, schedule_delay_max_ms: 250.0 };
+
+fn row(at_s: u32) -> Row {
+    Row { at_s: f64::from(at_s), job: JobState::Running, ..Row::default() }
+}
+
+/// A row a second, all alike, with this latency.
+fn steady(latency_ms: f64) -> Vec<Row> {
+    let row = |at_s| {
+        row(at_s)
+            .with(Figure::EventLatencyMeanMs, latency_ms)
+            .with(Figure::EventLatencyP50Ms, latency_ms)
+            .with(Figure::EventLatencyP99Ms, 2.0 * latency_ms)
+            .with(Figure::SlotsUsed, 3.0)
+            .with(Figure::BacklogRecords, f64::from(at_s))
+            .with(Figure::ScheduleDelayP99Ms, 2.0)
+    };
+    (0..14).map(row).collect()
+}
+
+fn totals(delay_p99_us: u64, failed: u64) -> ProducerTotals {
+    serde_json::from_value(serde_json::json!({
+        "due": 1000, "emitted": 1000, "acked": 1000 - failed, "failed": failed, "bytes": 1,
+        "schedule_delay_us": {"p50": 100, "p99": delay_p99_us, "max": 900_000},
+        "ack_latency_from_intended_us": {"p50": 5_000, "p99": 9_000, "max": 950_000},
+    }))
+    .unwrap()
+}
+
+fn summary(rows: &[Row]) -> Summary {
+    summarise(rows, &[], Some(&totals(2_000, 0)), &SETTINGS)
+}
+
+/// Goal: a quiet run counts from the end of its warm-up to the end of its load, and is valid.
+#[test]
+fn a_quiet_run_counts_from_its_warm_up_on() {
+    let mut rows = steady(350.0);
+    rows[2].set(Figure::EventLatencyMeanMs, Some(9_999.0));
+    let summary = summary(&rows);
+    assert_eq!((summary.observed_s, summary.unobserved_s, summary.latency_known_s), (10.0, 0.0, 10.0));
+    assert_eq!((summary.over_bound_share, summary.over_bound_or_down_share), (Some(0.0), Some(0.0)));
+    assert_eq!((summary.event_latency_p50_ms, summary.event_latency_p99_ms), (Some(350.0), Some(700.0)));
+    assert_eq!((summary.slot_seconds, summary.backlog_max_records), (Some(30.0), Some(13.0)));
+    assert_eq!((summary.rescales, summary.downtime_s), (0, 0.0));
+    assert_eq!((summary.due_records, summary.schedule_delay_p99_ms), (Some(1000.0), Some(2.0)));
+    assert!(summary.is_valid, "{:?}", summary.problems);
+}
+
+/// Goal: what was never known is absent, not 0, and a run without a latency is not valid.
+#[test]
+fn unknown_stays_unknown() {
+    let rows: Vec<Row> = (0..14).map(row).collect();
+    let summary = summarise(&rows, &[], None, &SETTINGS);
+    assert_eq!((summary.over_bound_share, summary.event_latency_p50_ms), (None, None));
+    assert_eq!((summary.slot_seconds, summary.backlog_max_records, summary.due_records), (None, None, None));
+    assert!(!summary.is_valid && summary.problems.len() == 2, "{:?}", summary.problems);
+    let json = serde_json::to_value(&summary).unwrap();
+    assert!(json["slot_seconds"].is_null(), "{json}");
+}
+
+/// Goal: a restart is downtime; seconds without a latency count as over the bound only if the job was down; slots that
+/// nobody held cost nothing.
+#[test]
+fn a_restart_is_downtime() {
+    let mut rows = steady(350.0);
+    for (index, row) in rows.iter_mut().enumerate().skip(6).take(3) {
+        *row = Row { at_s: row.at_s, job: JobState::Down, ..Row::default() }.with(Figure::SlotsUsed, 0.0);
+        assert!(index < 9);
+    }
+    // Back again, and late.
+    rows[9].set(Figure::EventLatencyMeanMs, Some(4_000.0));
+    // Running, but no result in this second.
+    rows[11].set(Figure::EventLatencyMeanMs, None);
+    let summary = summary(&rows);
+    assert_eq!((summary.downtime_s, summary.latency_known_s), (3.0, 6.0));
+    assert_eq!(summary.over_bound_share, Some(1.0 / 6.0));
+    // 1 s over the bound and 3 s down, of 6 s with a latency and those 3 s.
+    assert_eq!(summary.over_bound_or_down_share, Some(4.0 / 9.0));
+    assert_eq!(summary.slot_seconds, Some(21.0));
+}
+
+/// Goal: a row stands for at most three seconds; a longer gap is told as unobserved, is charged nothing, and spoils the run.
+#[test]
+fn gaps_are_not_made_up() {
+    let mut rows = steady(350.0);
+    rows.drain(6..12);
+    let summary = summary(&rows);
+    // Rows at 4, 5 (which stands for 5 to 8), 12 and 13.
+    assert_eq!((summary.observed_s, summary.unobserved_s), (6.0, 4.0));
+    assert!(summary.problems.iter().any(|problem| problem.contains("only 6 s of 10 s")), "{summary:?}");
+    assert!(!summary.is_valid);
+}
+
+/// Goal: a run that was cut short tells how much is missing; nothing at all is no failure of the computation.
+#[test]
+fn partial_runs_are_told() {
+    let cut = summary(&steady(350.0)[..8]);
+    assert_eq!((cut.observed_s, cut.unobserved_s), (6.0, 4.0));
+    let empty = summary(&[]);
+    assert_eq!((empty.observed_s, empty.over_bound_or_down_share), (0.0, None));
+    assert!(!empty.is_valid);
+}
+
+/// Goal: percentiles are of time, not of rows: a row that stands for longer weighs more.
+#[test]
+fn percentiles_are_of_time() {
+    let at = |at_s, ms| row(at_s).with(Figure::EventLatencyP50Ms, ms).with(Figure::EventLatencyP99Ms, ms);
+    // 1 s at 10, 3 s at 20, 1 s at 30, 1 s at 40, and so on to 14 s.
+    let rows: Vec<Row> =
+        [(4, 10.0), (5, 20.0), (8, 30.0), (9, 40.0), (10, 50.0), (11, 60.0), (12, 70.0), (13, 80.0)]
+            .map(|(at_s, ms)| at(at_s, ms))
+            .to_vec();
+    let summary = summary(&rows);
+    assert_eq!((summary.event_latency_p50_ms, summary.event_latency_p99_ms), (Some(30.0), Some(80.0)));
+}
+
+/// Goal: only published changes are rescales; one without a known end is told apart.
+#[test]
+fn decisions_are_counted() {
+    let decision = |effect: &str, result: &str| DecisionLine {
+        effect: effect.to_owned(),
+        result: result.to_owned(),
+        ..DecisionLine::default()
+    };
+    let decisions = [
+        decision("nothing", ""),
+        decision("published", "running"),
+        decision("published", "rolled-back"),
+        decision("published", ""),
+        decision("not-published", ""),
+        decision("dry-run", ""),
+    ];
+    let summary = summarise(&steady(350.0), &decisions, None, &SETTINGS);
+    assert_eq!((summary.rescales, summary.rescales_not_done), (1, 2));
+}
+
+/// Goal: a run whose producer fell behind, or lost events, is flagged, with its own totals or without them.
+#[test]
+fn a_late_producer_spoils_the_run() {
+    let late = summarise(&steady(350.0), &[], Some(&totals(251_000, 0)), &SETTINGS);
+    assert!(!late.is_valid && late.problems[0].contains("fell behind"), "{:?}", late.problems);
+    let lossy = summarise(&steady(350.0), &[], Some(&totals(1_000, 3)), &SETTINGS);
+    assert!(!lossy.is_valid && lossy.problems[0].contains("3 events"), "{:?}", lossy.problems);
+    let mut rows = steady(350.0);
+    rows[9].set(Figure::ScheduleDelayP99Ms, Some(400.0));
+    assert!(
+        !summarise(&rows, &[], None, &SETTINGS).is_valid,
+        "the worst second counts where there are no totals"
+    );
+}

@@ -1,0 +1,10 @@
+//! Integration tests of the rescaler, in one program.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly")]
+
+mod api;
+mod own_policy;
+mod page;
+mod publish;
+mod several_jobs;
+mod support;

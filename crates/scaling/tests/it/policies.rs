@@ -1,0 +1,292 @@
+//! What must hold for every policy, on jobs whose true rates are known.
+
+use std::collections::BTreeMap;
+
+use crate::world::{Hidden, KEY_GROUPS, World, arbitrary_world, task_manager, truth};
+use proptest::prelude::*;
+use scaling::cluster::Size;
+use scaling::external::Answer;
+use scaling::limits::{Bounds, Limits};
+use scaling::{Action, Frame, Kind, Moment, Policy, Snapshot, State, ds2, latency};
+
+/// The policies, one by one.
+#[derive(Debug, Clone, Copy)]
+enum Who {
+    Latency,
+    Ds2,
+    External,
+}
+
+const ALL: [Who; 3] = [Who::Latency, Who::Ds2, Who::External];
+
+/// Without any wait, be it for time to pass or for a backlog to be worked off.
+fn options() -> ds2::Options {
+    ds2::Options {
+        scale_down_interval_s: 0,
+        stabilization_interval_s: 0,
+        backlog_processing_lag_threshold_s: 0.0,
+        ..ds2::Options::default()
+    }
+}
+
+/// A program as a researcher would write it: twice what arrives, by what a subtask does now.
+fn program(snapshot: &Snapshot) -> Result<Answer, String> {
+    let wide = |operator: &scaling::Operator| {
+        let (input, rate, busy) =
+            (operator.input_rate_per_s?, operator.throughput_per_s?, operator.busy_ratio?);
+        let wanted = (2.0 * input / (rate / (f64::from(operator.parallelism) * busy.max(1e-3)))).ceil();
+        let parallelism = (1..=KEY_GROUPS).find(|p| f64::from(*p) >= wanted).unwrap_or(KEY_GROUPS);
+        (operator.kind != Kind::AllWindow && rate > 0.0).then(|| (operator.name.clone(), parallelism))
+    };
+    let parallelism = snapshot.operators.iter().filter_map(wide).collect();
+    Ok(Answer { parallelism, ..Answer::default() })
+}
+
+fn with_policy<T>(who: Who, snapshot: &Snapshot, run: impl FnOnce(Policy<'_>) -> T) -> T {
+    match who {
+        Who::Latency => run(Policy::Latency(&latency::Options::default())),
+        Who::Ds2 => run(Policy::Ds2(&options())),
+        Who::External => run(Policy::External(&program(snapshot))),
+    }
+}
+
+fn planned(who: Who, frame: &Frame, snapshot: &Snapshot) -> BTreeMap<String, u32> {
+    with_policy(who, snapshot, |policy| scaling::plan(policy, frame, snapshot)).parallelism
+}
+
+fn width(plan: &BTreeMap<String, u32>, snapshot: &Snapshot, name: &str) -> u32 {
+    plan.get(name).copied().unwrap_or_else(|| snapshot.operator(name).unwrap().parallelism)
+}
+
+proptest! {
+    /// Goal: parallelism lies within [1, max], all-window operators stay at 1, and what is unknown is not changed.
+    #[test]
+    fn plans_stay_within_bounds(world in arbitrary_world()) {
+        let snapshot = world.snapshot();
+        for who in ALL {
+            for (name, new) in planned(who, &Frame::default(), &snapshot) {
+                let index: usize = name.trim_start_matches("operator-").parse().unwrap();
+                let operator = &world.operators[index];
+                prop_assert!((1..=KEY_GROUPS).contains(&new), "{who:?} {name} {new}");
+                prop_assert_ne!(operator.kind, Kind::AllWindow);
+                prop_assert_ne!(new, operator.parallelism);
+                match who {
+                    // + 2 for a window rests on its latency alone.
+                    Who::Latency => prop_assert_ne!(operator.hidden, Hidden::Busy),
+                    Who::Ds2 | Who::External => prop_assert_eq!(operator.hidden, Hidden::Nothing),
+                }
+            }
+        }
+    }
+
+    /// Goal: an incomplete snapshot brings no plan.
+    #[test]
+    fn incomplete_metrics_plan_nothing(world in arbitrary_world()) {
+        let mut snapshot = world.snapshot();
+        snapshot.missing.push("backlog of operator-0".to_owned());
+        for who in ALL {
+            prop_assert!(planned(who, &Frame::default(), &snapshot).is_empty());
+        }
+    }
+
+    /// Goal: the same input gives the same plan, in whatever order the operators are listed.
+    #[test]
+    fn planning_twice_gives_the_same(world in arbitrary_world()) {
+        let snapshot = world.snapshot();
+        let mut reversed = snapshot.clone();
+        reversed.operators.reverse();
+        for who in ALL {
+            let first = with_policy(who, &snapshot, |p| scaling::plan(p, &Frame::default(), &snapshot));
+            let second = with_policy(who, &snapshot, |p| scaling::plan(p, &Frame::default(), &snapshot));
+            prop_assert_eq!(&first, &second);
+            prop_assert_eq!(&first.parallelism, &planned(who, &Frame::default(), &reversed));
+        }
+    }
+
+    /// Goal: once a plan has taken effect there is no further one. For `ds2` even with all waits over, as what a bottleneck
+    /// hid is judged with it; `latency` has its wait.
+    #[test]
+    fn an_applied_plan_is_the_last(world in arbitrary_world()) {
+        let frame = Frame::default();
+        let hardly_busy = |operator: &scaling::Operator| operator.busy_ratio.is_some_and(|busy| busy < 0.001);
+        prop_assume!(!world.snapshot().operators.iter().any(hardly_busy));
+        let plan = planned(Who::Ds2, &frame, &world.snapshot());
+        let applied = world.with(&plan);
+        let again = planned(Who::Ds2, &frame, &applied.snapshot());
+        prop_assert!(again.is_empty(), "{plan:?} then {again:?}");
+        for who in ALL {
+            let snapshot = world.snapshot();
+            let (moment, mut state) = (Moment::utc(0), State::default());
+            state.latency = latency::State::after_action(&latency::Options::default());
+            let applied = world.with(&planned(who, &frame, &snapshot)).snapshot();
+            let program = program(&snapshot);
+            let step = match who {
+                Who::External => scaling::decide(Policy::External(&program), &frame, &state, &applied, moment),
+                _ => with_policy(who, &applied, |p| scaling::decide(p, &frame, &state, &applied, moment)),
+            };
+            prop_assert_eq!(step.decision.action, Action::None, "{:?}: {}", who, step.decision);
+        }
+    }
+
+    /// Goal: more input never means less parallelism, for the same measured rates.
+    #[test]
+    fn more_input_never_narrows(world in arbitrary_world(), factor in 1.0..10.0_f64) {
+        let snapshot = world.snapshot();
+        let mut busier = snapshot.clone();
+        for operator in &mut busier.operators {
+            operator.arrival_rate_per_s = operator.arrival_rate_per_s.map(|rate| rate * factor);
+            operator.backlog_records = operator.backlog_records.map(|records| records * factor);
+            operator.input_rate_per_s = operator.input_rate_per_s.map(|rate| rate * factor);
+        }
+        for who in ALL {
+            let (calm, busy) = (planned(who, &Frame::default(), &snapshot), planned(who, &Frame::default(), &busier));
+            for operator in &snapshot.operators {
+                let (calm, busy) = (width(&calm, &snapshot, &operator.name), width(&busy, &busier, &operator.name));
+                prop_assert!(busy >= calm, "{who:?} {}: {busy} < {calm}", operator.name);
+            }
+        }
+    }
+
+    /// Goal: bounds, exclusions and the quota of slots hold whatever a policy wants, and never narrow for more input.
+    #[test]
+    fn limits_hold(world in arbitrary_world(), quota in 1_u32..200, factor in 1.0..10.0_f64) {
+        let snapshot = world.snapshot();
+        let mut frame = Frame::default();
+        frame.limits.quota_slots = Some(quota);
+        frame.limits.exclude.push(World::name(1));
+        frame.limits.operators.insert(World::name(2), Bounds { min: 3, max: 7 });
+        let mut busier = snapshot.clone();
+        for operator in &mut busier.operators {
+            operator.arrival_rate_per_s = operator.arrival_rate_per_s.map(|rate| rate * factor);
+            operator.input_rate_per_s = operator.input_rate_per_s.map(|rate| rate * factor);
+        }
+        for who in ALL {
+            let (plan, more) = (planned(who, &frame, &snapshot), planned(who, &frame, &busier));
+            prop_assert!(!plan.contains_key(&World::name(1)));
+            for (name, new) in &plan {
+                let today = snapshot.operator(name).unwrap().parallelism;
+                prop_assert!(*new <= quota.max(today), "{who:?} {name} {new}");
+            }
+            if let Some(new) = plan.get(&World::name(2)) {
+                prop_assert!((3..=7).contains(new) || *new == quota, "{new}");
+            }
+            for operator in &snapshot.operators {
+                prop_assert!(width(&more, &busier, &operator.name) >= width(&plan, &snapshot, &operator.name));
+            }
+        }
+    }
+}
+
+fn chain(arrival_per_s: f64) -> World {
+    let operators = vec![truth(Kind::Source, 1e6, 1), truth(Kind::Continuous, 1000.0, 1)];
+    World { operators, arrival_per_s, backlog: 0.0 }
+}
+
+fn with_cluster(mut snapshot: Snapshot, task_managers: u32, load: f64) -> Snapshot {
+    let taken = snapshot.operators.iter().map(|operator| operator.parallelism).max().unwrap_or(0);
+    let mut left = taken;
+    snapshot.task_managers = (0..task_managers)
+        .map(|number| {
+            let used = left.min(2);
+            left -= used;
+            task_manager(&format!("tm-{number}"), 2, 2 - used, load)
+        })
+        .collect();
+    snapshot
+}
+
+fn ds2_plan(frame: &Frame, snapshot: &Snapshot) -> scaling::Decision {
+    scaling::plan(Policy::Ds2(&options()), frame, snapshot)
+}
+
+/// Goal: without a say over task managers a plan fits into the slots that are there, and the reason says so; with one, it asks for
+/// as many as the plan needs.
+#[test]
+fn plans_and_slots_fit_together() {
+    let snapshot = with_cluster(chain(4000.0).snapshot(), 1, 0.1);
+    let decision = ds2_plan(&Frame::default(), &snapshot);
+    assert_eq!(decision.parallelism["operator-1"], 2);
+    assert_eq!((decision.cluster.slots_needed, decision.cluster.slots_present), (Some(2), Some(2)));
+    assert!(decision.to_string().contains("slots for 2"), "{decision}");
+    let mut frame =
+        Frame { size: Size { task_managers_max: Some(3), ..Size::default() }, ..Frame::default() };
+    let decision = ds2_plan(&frame, &snapshot);
+    assert_eq!((decision.parallelism["operator-1"], decision.cluster.task_managers), (6, Some(3)));
+    frame.size.task_managers_max = Some(9);
+    let decision = ds2_plan(&frame, &snapshot);
+    assert_eq!((decision.parallelism["operator-1"], decision.cluster.task_managers), (7, Some(4)));
+    assert_eq!(decision.cluster.slots_needed, Some(7));
+    frame.size = Size { slots_on_demand: true, ..Size::default() };
+    let decision = ds2_plan(&frame, &snapshot);
+    assert_eq!((decision.parallelism["operator-1"], decision.cluster.task_managers), (7, None));
+}
+
+/// Goal: a cluster that is too large is made smaller, but only after a while, not below what slots and load need, and not in an
+/// excluded period.
+#[test]
+fn the_cluster_shrinks_after_a_while() {
+    let snapshot = with_cluster(chain(500.0).snapshot(), 4, 0.2);
+    let size = Size { task_managers_max: Some(4), scale_in_delay_s: 60, ..Size::default() };
+    let mut frame = Frame { size, ..Frame::default() };
+    let at = |frame: &Frame, state: &State, snapshot: &Snapshot, second: i64| {
+        scaling::decide(Policy::Ds2(&options()), frame, state, snapshot, Moment::utc(second * 1000))
+    };
+    let first = at(&frame, &State::default(), &snapshot, 0);
+    assert_eq!((first.decision.action, first.decision.cluster.scale_in), (Action::None, Some(true)));
+    let second = at(&frame, &first.after, &snapshot, 60);
+    assert_eq!((second.decision.action, second.decision.cluster.task_managers), (Action::Rescale, Some(2)));
+    frame.size.task_managers_min = Some(3);
+    assert_eq!(at(&frame, &first.after, &snapshot, 60).decision.cluster.task_managers, Some(3));
+    let busy = with_cluster(chain(500.0).snapshot(), 4, 0.48);
+    assert_eq!(at(&frame, &first.after, &busy, 60).decision.cluster.task_managers, None);
+    frame.limits.excluded_periods.push("Thu 00:00-00:02".parse().unwrap());
+    let during = at(&frame, &first.after, &snapshot, 60);
+    assert_eq!((during.decision.action, during.decision.cluster.task_managers), (Action::None, None));
+    assert_eq!(during.after, during.held);
+    assert_eq!(at(&frame, &first.after, &snapshot, 120).decision.action, Action::Rescale);
+}
+
+/// Goal: in an excluded period a plan is withdrawn, told as rejected, and made as soon as the period is over.
+#[test]
+fn excluded_periods_withhold_plans() {
+    let snapshot = chain(4000.0).snapshot();
+    let limits = Limits { excluded_periods: vec!["00:00-01:00".parse().unwrap()], ..Limits::default() };
+    let frame = Frame { limits, ..Frame::default() };
+    let policy = options();
+    let held = scaling::decide(Policy::Ds2(&policy), &frame, &State::default(), &snapshot, Moment::utc(0));
+    assert_eq!(held.decision.action, Action::None);
+    assert!(
+        held.decision.rejected.iter().any(|rejected| rejected.parallelism == 7),
+        "{:?}",
+        held.decision.rejected
+    );
+    let later = scaling::decide(Policy::Ds2(&policy), &frame, &held.after, &snapshot, Moment::utc(3_600_000));
+    assert_eq!(later.decision.parallelism["operator-1"], 7);
+}
+
+/// Goal: an answer with one impossible entry is refused as a whole, with the entry named.
+#[test]
+fn impossible_answers_are_refused() {
+    let mut world = chain(4000.0);
+    world.operators.push(truth(Kind::AllWindow, 1e6, 1));
+    let snapshot = world.snapshot();
+    let decide = |name: &str, parallelism: u32| {
+        let plan = BTreeMap::from([("operator-1".to_owned(), 4), (name.to_owned(), parallelism)]);
+        let answer = Ok(Answer { parallelism: plan, ..Answer::default() });
+        scaling::plan(Policy::External(&answer), &Frame::default(), &snapshot)
+    };
+    for (name, parallelism, expected) in [
+        ("operator-9", 1, "no operator"),
+        ("operator-0", 0, "outside 1..=128"),
+        ("operator-0", 129, "outside 1..=128"),
+        ("operator-2", 2, "all-window"),
+    ] {
+        let decision = decide(name, parallelism);
+        assert_eq!(decision.action, Action::None);
+        assert!(decision.to_string().contains(expected), "{decision}");
+    }
+    assert_eq!(decide("operator-0", 3).parallelism.len(), 2);
+    let failed = Err("it ended with exit code 3".to_owned());
+    let decision = scaling::plan(Policy::External(&failed), &Frame::default(), &snapshot);
+    assert!(decision.to_string().contains("exit code 3"), "{decision}");
+}

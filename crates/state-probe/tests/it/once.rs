@@ -1,0 +1,176 @@
+//! `state-probe once`, by its exact commands: each source, and what each says when there are no figures.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::support::{SUMMARY, exception, figures, probe, refused, serve};
+
+#[test]
+fn a_command_gives_an_object() {
+    let found = figures(&["--source", "command", "--command", "sh -c 'echo 10 30 /x'"]);
+    assert_eq!((&found["source"], &found["size_bytes"]), (&"command".into(), &10.into()));
+    assert_eq!(found["size_with_replicas_bytes"], 30);
+    assert!(found["duration_ms"].as_u64().unwrap() > 0);
+    assert!(found["files"].is_null(), "what is not known is not 0");
+}
+
+/// Goal: without a command of one's own, `hdfs dfs -du -s PATH` is run, whatever `hdfs` is in `$PATH`.
+#[test]
+fn the_default_command_is_hdfs() {
+    let folder = tempfile::tempdir().unwrap();
+    let hdfs = folder.path().join("hdfs");
+    std::fs::write(&hdfs, "#!/bin/sh\n[ \"$1 $2 $3\" = \"dfs -du -s\" ] && echo \"7  21  $4\"\n").unwrap();
+    std::fs::set_permissions(&hdfs, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    for what in [["--path", "/flink/checkpoints"], ["--command", "hdfs dfs -du -s /flink/checkpoints"]] {
+        let mut command = probe(&["once", "--source", "command", "--output", "json"]);
+        let output = command.args(what).env("PATH", folder.path()).output();
+        // The script's own interpreter is named by its full path, so that no other folder is needed.
+        let output = output.unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("\"size_bytes\":7"), "{text} {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn a_failed_command_is_one_line() {
+    let command = |line| ["--source", "command", "--command", line];
+    let missing = "sh -c 'echo WARN >&2; echo \"du: /x: No such file or directory\" >&2; exit 1'";
+    refused(1, &command(missing), &["command", "No such file or directory", "exit status: 1"]);
+    refused(1, &command("sh -c 'echo Keine Zeile'"), &["line 1", "Keine Zeile"]);
+    refused(1, &command("true"), &["no row"]);
+    refused(1, &command("/nonexistent/hdfs"), &["cannot start", "/nonexistent/hdfs", "No such file"]);
+    let hanging = [&command("sleep 1000")[..], &["--timeout-ms", "200"]].concat();
+    refused(1, &hanging, &["sleep", "had not ended after 200ms"]);
+}
+
+#[test]
+fn bad_usage_is_exit_code_2() {
+    let check = |arguments: &[&str], parts: &[&str]| {
+        let output = probe(arguments).output().unwrap();
+        let reason = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{reason}");
+        parts.iter().for_each(|part| assert!(reason.contains(part), "{part:?} is missing in {reason:?}"));
+    };
+    check(&["once"], &["nothing to look at", "--source"]);
+    check(&["once", "--source", "command"], &["command: give one"]);
+    check(&["once", "--source", "command", "--command", "sh -c 'echo"], &["quote"]);
+    check(&["once", "--source", "nfs"], &["webhdfs", "local"]);
+    check(&["once", "--source", "local", "--path", "/x", "--user", "me"], &["user", "no such key"]);
+    check(&["once", "--path", "/x"], &["--source"]);
+    check(&["run", "--config", "/nonexistent/probe.toml"], &["/nonexistent/probe.toml", "--config"]);
+    let checked = probe(&["run", "--check-config", "--source", "local", "--path", "/x"]).output().unwrap();
+    assert!(checked.status.success() && checked.stdout.is_empty());
+}
+
+#[test]
+fn a_folder_gives_an_object() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("a")).unwrap();
+    std::fs::write(folder.path().join("a/b c"), [0; 321]).unwrap();
+    let path = folder.path().to_str().unwrap();
+    let found = figures(&["--source", "local", "--path", path]);
+    assert_eq!(
+        (&found["size_bytes"], &found["files"], &found["folders"]),
+        (&321.into(), &1.into(), &2.into())
+    );
+    refused(1, &["--source", "local", "--path", "/nonexistent"], &["local", "/nonexistent", "No such file"]);
+}
+
+/// Goal: the NameNodes are tried in order; one that is down, one in standby, and one that is something else are passed over.
+#[test]
+fn webhdfs_finds_the_active_namenode() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let standby = "Operation category READ is not supported in state standby. Visit https://x";
+    let standby = serve(move |_| (403, exception("StandbyException", standby)));
+    let foreign = serve(|_| (200, "<html>It works</html>".to_owned()));
+    let active = serve(|target| match target {
+        "/webhdfs/v1/flink/my%20job?op=GETCONTENTSUMMARY&user.name=flink" => (200, SUMMARY.to_owned()),
+        other => (404, exception("FileNotFoundException", &format!("File does not exist: {other}"))),
+    });
+    let unexpected = serve(|_| panic!("the active one has answered"));
+    let urls: Vec<String> = [nobody, standby, foreign, active, unexpected]
+        .iter()
+        .map(|address| format!("http://{address}"))
+        .collect();
+    let with = |urls: &[String], path: &'static str| -> Vec<String> {
+        let all = urls.iter().flat_map(|url| ["--url".to_owned(), url.clone()]);
+        ["--source", "webhdfs", "--user", "flink", "--path", path]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(all)
+            .collect()
+    };
+    let arguments = with(&urls, "/flink/my job");
+    let found = figures(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!((&found["source"], &found["size_bytes"]), (&"webhdfs".into(), &1000.into()));
+    assert_eq!((&found["size_with_replicas_bytes"], &found["files"]), (&3000.into(), &7.into()));
+
+    let arguments = with(&urls, "/elsewhere");
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    refused(1, &arguments, &["webhdfs", "path missing", "File does not exist"]);
+    let arguments = with(&urls[..3], "/flink");
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    refused(1, &arguments, &["no NameNode answers", "refused", "is in standby", "not as WebHDFS does"]);
+}
+
+#[test]
+fn permission_denied_is_final() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let denied = "Permission denied: user=eve, access=READ_EXECUTE, inode=\"/flink\":flink:flink:drwx------";
+    let one = serve(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        (403, exception("AccessControlException", denied))
+    });
+    let url = format!("http://{one}");
+    let arguments = ["--source", "webhdfs", "--path", "/flink", "--url", &url, "--url", &url];
+    refused(1, &arguments, &["Permission denied: user=eve", &url]);
+    assert_eq!(asked.load(Ordering::Relaxed), 1, "an active NameNode has spoken");
+}
+
+/// Goal: full and written size are told apart, and without a completed checkpoint there are no figures.
+#[test]
+fn flink_tells_full_and_written_size() {
+    const JOB: &str = "0123456789abcdef0123456789abcdef";
+    let jobs = |names: &[&str]| {
+        let job =
+            |name: &&str| serde_json::json!({"jid": JOB, "name": name, "state": "RUNNING", "start-time": 1});
+        serde_json::json!({ "jobs": names.iter().map(job).collect::<Vec<_>>() }).to_string()
+    };
+    let completed = serde_json::json!({"counts": {"completed": 5}, "latest": {"completed":
+        {"id": 5, "state_size": 5000, "checkpointed_size": 700, "end_to_end_duration": 3}}});
+    let none = serde_json::json!({"counts": {"completed": 0}, "latest": {"completed": null}});
+    let cluster = |names: &'static [&'static str], checkpoints: serde_json::Value| {
+        let address = serve(move |target| match target {
+            "/jobs/overview" => (200, jobs(names)),
+            _ => (200, checkpoints.to_string()),
+        });
+        format!("http://{address}")
+    };
+    let good = cluster(&["nexmark"], completed.clone());
+    let found = figures(&["--source", "flink", "--url", &good]);
+    assert_eq!((&found["size_bytes"], &found["checkpointed_bytes"]), (&5000.into(), &700.into()));
+    assert_eq!((&found["source"], &found["checkpoint_id"]), (&"flink".into(), &5.into()));
+    refused(1, &["--source", "flink", "--url", &good, "--job", "psm"], &["no job \"psm\" runs"]);
+    let two = cluster(&["nexmark", "psm"], completed);
+    refused(1, &["--source", "flink", "--url", &two], &["2 jobs run", "name the one"]);
+    assert_eq!(figures(&["--source", "flink", "--url", &two, "--job", "psm"])["size_bytes"], 5000);
+    let young = cluster(&["nexmark"], none);
+    refused(1, &["--source", "flink", "--url", &young], &["has not completed a checkpoint"]);
+    refused(1, &["--source", "flink", "--url", "http://127.0.0.1:1"], &["no answer", "refused"]);
+}
+
+/// Goal: the sources of a file are looked at in turn; one that fails does not hide the others.
+#[test]
+fn a_file_names_several_sources() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("probe.toml");
+    let text = "[[source]]\nkind = \"command\"\ncommand = [\"false\"]\n\
+                [[source]]\nkind = \"command\"\nname = \"two\"\ncommand = [\"echo\", \"5\", \"/x\"]\n";
+    std::fs::write(&config, text).unwrap();
+    let output = probe(&["once", "--config"]).arg(&config).args(["--output", "json"]).output().unwrap();
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &found["name"]), (Some(1), &"two".into()));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("\"false\" failed"));
+}

@@ -1,0 +1,198 @@
+//! A source that is dead, slow or talks nonsense: no sample, the reason in words, and samples again when it is well. The stores
+//! and the cluster are scripted here, because the real ones cannot be made to answer nonsense; that the real ones are understood
+//! is shown in the demo's tests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use telemetry::{Bounds, MappingSettings, Source, StoreKind, StoreSettings};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What the server does with every question.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Mood {
+    Well,
+    Failing,
+    Garbage,
+    Huge,
+    Silent,
+}
+
+const MOODS: [Mood; 5] = [Mood::Well, Mood::Failing, Mood::Garbage, Mood::Huge, Mood::Silent];
+
+struct Server {
+    url: String,
+    mood: Arc<AtomicUsize>,
+}
+
+impl Server {
+    async fn start(well: fn(&str) -> String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let mood = Arc::new(AtomicUsize::new(0));
+        let shared = Arc::clone(&mood);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, Arc::clone(&shared), well));
+            }
+        });
+        Self { url, mood }
+    }
+
+    fn set(&self, mood: Mood) {
+        let index = MOODS.iter().position(|other| *other == mood).unwrap();
+        self.mood.store(index, Ordering::SeqCst);
+    }
+}
+
+async fn serve(mut stream: TcpStream, mood: Arc<AtomicUsize>, well: fn(&str) -> String) {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let Ok(byte) = stream.read_u8().await else { return };
+        request.push(byte);
+    }
+    let request = String::from_utf8(request).unwrap();
+    let path = request.split_whitespace().nth(1).unwrap_or_default();
+    let (status, body) = match MOODS[mood.load(Ordering::SeqCst)] {
+        Mood::Well => ("200 OK", well(path)),
+        Mood::Failing => ("500 Internal Server Error", "out of order".to_owned()),
+        Mood::Garbage => ("200 OK", "<html>a proxy's own page</html>".to_owned()),
+        Mood::Huge => ("200 OK", " ".repeat(3 << 20)),
+        Mood::Silent => return std::future::pending().await,
+    };
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let _gone = stream.write_all(head.as_bytes()).await;
+    let _gone = stream.write_all(body.as_bytes()).await;
+}
+
+/// A job of one vertex as Flink tells it.
+fn flink(path: &str) -> String {
+    let (job, vertex) = ("a".repeat(32), "b".repeat(32));
+    if path == "/jobs/overview" {
+        return format!(r#"{{"jobs":[{{"jid":"{job}","name":"My Job","state":"RUNNING","start-time":1}}]}}"#);
+    }
+    if path == format!("/jobs/{job}") {
+        return format!(
+            r#"{{"jid":"{job}","name":"My Job","state":"RUNNING","timestamps":{{"RUNNING":1000}},"now":90000,
+            "vertices":[{{"id":"{vertex}","name":"Source: a -> b","parallelism":1,"maxParallelism":128,"status":"RUNNING"}}],
+            "plan":{{"nodes":[{{"id":"{vertex}"}}]}}}}"#
+        );
+    }
+    if path.contains("/vertices/") && path.contains("get=") {
+        return r#"[{"id":"0.numRecordsOut","value":"7"},{"id":"0.numRecordsIn","value":"0"}]"#.to_owned();
+    }
+    if path.contains("/vertices/") {
+        return r#"[{"id":"0.numRecordsOut"},{"id":"0.numRecordsIn"},{"id":"0.another"}]"#.to_owned();
+    }
+    let empty = if path.starts_with("/taskmanagers") { r#"{"taskmanagers":[]}"# } else { "{}" };
+    empty.to_owned()
+}
+
+fn seconds_now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn graphite(_path: &str) -> String {
+    let series = |metric: &str, value: u32| {
+        let target = format!("h.taskmanager.tm-1.My-Job.Source:-a-->-b.0.{metric}");
+        format!(r#"{{"target":"{target}","datapoints":[[{value}.0,{}]]}}"#, seconds_now())
+    };
+    let all = [("numRecordsIn.count", 0), ("numRecordsOut.count", 7), ("accumulateBusyTimeMs", 5)];
+    format!("[{}]", all.map(|(metric, value)| series(metric, value)).join(","))
+}
+
+fn prometheus(_path: &str) -> String {
+    let series = |metric: &str, value: u32| {
+        format!(
+            r#"{{"metric":{{"__name__":"flink_taskmanager_job_task_{metric}","tm_id":"tm-1","job_name":"My Job",
+            "task_name":"Source: a -> b","subtask_index":"0"}},"values":[[{},"{value}"]]}}"#,
+            seconds_now()
+        )
+    };
+    let all = [("numRecordsIn", 0), ("numRecordsOut", 7), ("accumulateBusyTimeMs", 5)];
+    let result = all.map(|(metric, value)| series(metric, value)).join(",");
+    format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{result}]}}}}"#)
+}
+
+const TIMEOUT: Duration = Duration::from_millis(500);
+
+fn store(kind: StoreKind) -> Source {
+    let settings = StoreSettings {
+        kind,
+        interval: Duration::from_secs(10),
+        lookback: Duration::from_secs(60),
+        bounds: Bounds { timeout: TIMEOUT, max_body_bytes: 1 << 20, max_series: 100 },
+        mapping: MappingSettings::default(),
+    };
+    assert_eq!(settings.problems(), [] as [String; 0]);
+    Source::store(settings, "My Job", None).unwrap()
+}
+
+async fn source(kind: &str) -> (Server, Source) {
+    match kind {
+        "flink-rest" => {
+            let server = Server::start(flink).await;
+            let settings =
+                flink::Settings { timeout: TIMEOUT, max_body_bytes: 1 << 20, ..flink::Settings::default() };
+            let client = flink::Client::new(&server.url, settings).unwrap();
+            (server, Source::flink_rest(client, "My Job"))
+        }
+        "graphite" => {
+            let server = Server::start(graphite).await;
+            let url = server.url.clone();
+            (server, store(StoreKind::Graphite { url, targets: vec!["*".to_owned()] }))
+        }
+        _ => {
+            let server = Server::start(prometheus).await;
+            let url = server.url.clone();
+            (server, store(StoreKind::Prometheus { url, selector: "{}".to_owned() }))
+        }
+    }
+}
+
+/// The error with all its causes.
+fn in_words(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// Goal: each way to be ill gives no sample, within the timeout, with a reason of its own; and once it is over, samples again.
+#[tokio::test]
+async fn illness_is_told_and_over_when_it_is_over() {
+    for kind in ["flink-rest", "graphite", "prometheus"] {
+        let (server, mut source) = source(kind).await;
+        assert_eq!(source.name(), kind);
+        let ills = [
+            (Mood::Failing, "500"),
+            (Mood::Garbage, "answered something"),
+            (Mood::Huge, "more than 1048576 bytes"),
+            (Mood::Silent, "no answer"),
+        ];
+        for (mood, reason) in ills {
+            server.set(Mood::Well);
+            let sample = source.sample().await.unwrap();
+            let vertex = &sample.vertices[0];
+            assert_eq!((vertex.name.as_str(), vertex.parallelism), ("a", 1), "{kind}");
+            assert_eq!(vertex.subtasks[0].records_out, Some(7.0), "{kind}");
+            server.set(mood);
+            let failed = tokio::time::timeout(TIMEOUT * 10, source.sample()).await.unwrap();
+            let words = in_words(&failed.unwrap_err());
+            assert!(words.contains(reason), "{kind}, {mood:?}: {words}");
+        }
+    }
+}
+
+/// Goal: a store that is well and has nothing of the job says so, and does not make an empty job of it.
+#[tokio::test]
+async fn nothing_of_the_job_is_told() {
+    let server = Server::start(|_| "[]".to_owned()).await;
+    let mut source = store(StoreKind::Graphite { url: server.url.clone(), targets: vec!["*".to_owned()] });
+    let words = source.sample().await.unwrap_err().to_string();
+    assert!(words.contains("no metrics of job \"My Job\" from the last 60 s"), "{words}");
+    let folder = tempfile::tempdir().unwrap();
+    let mut source = store(StoreKind::Whisper { folder: folder.path().join("none") });
+    let words = in_words(&source.sample().await.unwrap_err());
+    assert!(words.contains("cannot be listed"), "{words}");
+}

@@ -1,0 +1,130 @@
+//! Who may depend on whom. A new edge is a decision: it is made here, in the same commit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+/// Every crate with the crates of ours that its library or program may use.
+const EDGES: [(&str, &[&str]); 25] = [
+    // Bytes, text and decisions: no effects of any kind.
+    ("events", &[]),
+    ("job-config", &[]),
+    ("scaling", &[]),
+    ("generator", &["events"]),
+    ("reference", &["events"]),
+    // Clients, readers, files.
+    ("flink", &[]),
+    ("secrets", &[]),
+    ("drop-client", &["job-config", "secrets"]),
+    ("telemetry", &["flink", "scaling", "whisper"]),
+    ("journal", &[]),
+    ("http-server", &[]),
+    ("logging", &[]),
+    ("version", &[]),
+    ("whisper", &[]),
+    // Programs. None uses another's crate …
+    ("event-producer", &["events", "generator", "version"]),
+    ("config-drop", &["http-server", "job-config", "journal", "logging", "secrets", "version"]),
+    // … but where a placement has one process carry another's work, by the library that the other's thin `main` calls too:
+    // the agent may be its own drop (`direct`), the rescaler may carry both (`in-process`). They still speak the protocol.
+    ("config-agent", &["config-drop", "drop-client", "flink", "job-config", "journal", "logging", "version"]),
+    (
+        "rescaler",
+        &[
+            "config-agent",
+            "config-drop",
+            "drop-client",
+            "flink",
+            "http-server",
+            "job-config",
+            "journal",
+            "logging",
+            "scaling",
+            "secrets",
+            "telemetry",
+            "version",
+            "whisper",
+        ],
+    ),
+    ("state-probe", &["flink", "logging", "version"]),
+    // … and the testbed is also a library, on which stage, demo and the end-to-end tests stand.
+    ("testbed", &["flink", "version"]),
+    ("stage", &["testbed"]),
+    (
+        "demo",
+        &[
+            "drop-client",
+            "flink",
+            "job-config",
+            "logging",
+            "scaling",
+            "stage",
+            "telemetry",
+            "testbed",
+            "version",
+        ],
+    ),
+    // It reads the rescaler's journal, by the rescaler's own reader.
+    (
+        "experiment",
+        &[
+            "drop-client",
+            "flink",
+            "generator",
+            "job-config",
+            "logging",
+            "rescaler",
+            "scaling",
+            "stage",
+            "telemetry",
+            "testbed",
+            "version",
+        ],
+    ),
+    // The pages are made from the command lines of all programs.
+    (
+        "manual",
+        &["config-agent", "config-drop", "event-producer", "rescaler", "state-probe", "testbed", "version"],
+    ),
+    ("tidy", &[]),
+];
+
+/// Crates without IO, and what would let it in.
+const PURE: [&str; 5] = ["events", "job-config", "scaling", "generator", "reference"];
+const EFFECTS: [&str; 8] = ["axum", "hyper", "mio", "nix", "rdkafka", "reqwest", "tempfile", "tokio"];
+
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = MetadataCommand::new().no_deps().exec().unwrap();
+    let normal = |package: &cargo_metadata::Package| -> BTreeSet<String> {
+        let kept = package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal);
+        kept.map(|dependency| dependency.name.clone()).collect()
+    };
+    metadata.packages.iter().map(|package| (package.name.to_string(), normal(package))).collect()
+}
+
+/// Goal: the crates depend on each other as designed, and no crate is outside the design.
+#[test]
+fn only_the_designed_edges_exist() {
+    let dependencies = dependencies();
+    let crates: BTreeSet<&str> = dependencies.keys().map(String::as_str).collect();
+    let designed: BTreeMap<&str, BTreeSet<&str>> =
+        EDGES.iter().map(|(name, edges)| (*name, edges.iter().copied().collect())).collect();
+    assert_eq!(crates, designed.keys().copied().collect());
+    for (name, uses) in &dependencies {
+        let ours: BTreeSet<&str> =
+            uses.iter().map(String::as_str).filter(|used| crates.contains(used)).collect();
+        let allowed = &designed[name.as_str()];
+        let surplus: Vec<_> = ours.difference(allowed).collect();
+        assert!(surplus.is_empty(), "{name} uses {surplus:?}, which the design does not allow");
+    }
+}
+
+/// Goal: what decides and encodes cannot reach a network, a process or an asynchronous runtime.
+#[test]
+fn pure_crates_have_no_effects() {
+    let dependencies = dependencies();
+    for name in PURE {
+        let effects: Vec<_> = EFFECTS.iter().filter(|effect| dependencies[name].contains(**effect)).collect();
+        assert!(effects.is_empty(), "{name} is pure and must not use {effects:?}");
+    }
+}

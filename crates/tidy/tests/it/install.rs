@@ -1,0 +1,156 @@
+//! The installer does what it says, twice as well as once, and takes away what it brought.
+//!
+//! The programs are stand-ins: what is installed is the business of other tests, where it goes is the business of this one.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const PROGRAMS: [&str; 6] =
+    ["config-agent", "config-drop", "event-producer", "rescaler", "state-probe", "testbed"];
+const UNITS: [&str; 5] = ["config-agent", "config-drop", "event-producer", "rescaler", "state-probe"];
+
+fn tree() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// A folder with stand-ins of all programs, and an empty root to install into.
+struct Setup {
+    folder: tempfile::TempDir,
+}
+
+impl Setup {
+    fn new() -> Setup {
+        let setup = Setup { folder: tempfile::tempdir().unwrap() };
+        fs::create_dir(setup.binaries()).unwrap();
+        for program in PROGRAMS {
+            setup.write_program(program, "true");
+        }
+        setup.write_program(
+            "manual",
+            "mkdir -p $1/man/man1 $1/completions/bash; echo page >$1/man/man1/rescaler.1",
+        );
+        setup
+    }
+
+    fn binaries(&self) -> PathBuf {
+        self.folder.path().join("binaries")
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    fn write_program(&self, name: &str, script: &str) {
+        let file = self.binaries().join(name);
+        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn install(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(tree().join("scripts/install.sh"));
+        command.args(arguments).arg("--binaries").arg(self.binaries()).env("DESTDIR", self.root());
+        command.output().unwrap()
+    }
+
+    fn files(&self) -> BTreeSet<String> {
+        let root = self.root();
+        let mut files = BTreeSet::new();
+        let mut folders = vec![root.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    files.insert(path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned());
+                }
+            }
+        }
+        files
+    }
+}
+
+fn succeed(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Goal: programs, pages, configurations and units are in place; a second run has nothing to do; what a person edited
+/// stays; uninstalling leaves the configuration, purging leaves nothing.
+#[test]
+fn installs_once_keeps_edits_and_goes_without_residue() {
+    let setup = Setup::new();
+    succeed(&setup.install(&[]));
+    let files = setup.files();
+    for program in PROGRAMS {
+        assert!(files.contains(&format!("usr/local/bin/{program}")), "{program}: {files:?}");
+        assert!(files.contains(&format!("etc/rescaler/{program}.toml")), "{program}: {files:?}");
+    }
+    for unit in UNITS {
+        assert!(files.contains(&format!("etc/systemd/system/{unit}.service")), "{unit}: {files:?}");
+    }
+    assert!(files.contains("usr/local/share/man/man1/rescaler.1"));
+
+    assert_eq!(succeed(&setup.install(&[])), "", "a second run changes nothing");
+
+    let edited = setup.root().join("etc/rescaler/rescaler.toml");
+    fs::write(&edited, "job = \"mine\"\n").unwrap();
+    succeed(&setup.install(&[]));
+    assert_eq!(fs::read_to_string(&edited).unwrap(), "job = \"mine\"\n");
+    assert!(setup.files().contains("etc/rescaler/rescaler.toml.new"), "the newer default is beside it");
+
+    succeed(&setup.install(&["--uninstall"]));
+    let left = setup.files();
+    assert!(left.contains("etc/rescaler/rescaler.toml"));
+    assert!(left.iter().all(|file| file.starts_with("etc/rescaler/")), "{left:?}");
+    succeed(&setup.install(&["--uninstall", "--purge"]));
+    assert_eq!(setup.files(), BTreeSet::new());
+}
+
+/// Goal: a dry run touches nothing; bad usage ends with 2; a missing program is named.
+#[test]
+fn says_what_is_wrong() {
+    let setup = Setup::new();
+    assert!(succeed(&setup.install(&["--dry-run"])).contains("usr/local/bin/rescaler"));
+    assert_eq!(setup.files(), BTreeSet::new());
+    assert_eq!(setup.install(&["--purge"]).status.code(), Some(2));
+    assert_eq!(setup.install(&["--wrong"]).status.code(), Some(2));
+    fs::remove_file(setup.binaries().join("rescaler")).unwrap();
+    let output = setup.install(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("rescaler"));
+}
+
+/// Goal: another prefix reaches the units too.
+#[test]
+fn units_name_the_program_where_it_is() {
+    let setup = Setup::new();
+    succeed(&setup.install(&["--prefix", "/opt/rescaler"]));
+    for unit in UNITS {
+        let text =
+            fs::read_to_string(setup.root().join(format!("etc/systemd/system/{unit}.service"))).unwrap();
+        assert!(text.contains(&format!("ExecStart=/opt/rescaler/bin/{unit} ")), "{text}");
+    }
+}
+
+/// Goal: systemd understands the units, where there is a systemd to ask.
+#[test]
+fn systemd_accepts_the_units() {
+    let units = UNITS.map(|unit| tree().join(format!("scripts/systemd/{unit}.service")));
+    for unit in &units {
+        let text = fs::read_to_string(unit).unwrap();
+        for wanted in
+            ["ProtectSystem=strict", "NoNewPrivileges=yes", "RestartPreventExitStatus=2", "User=rescaler"]
+        {
+            assert!(text.contains(wanted), "{}: no {wanted}", unit.display());
+        }
+    }
+    let Ok(output) = Command::new("systemd-analyze").arg("verify").args(&units).output() else { return };
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    // The programs and their pages are not installed on the machine that tests.
+    let ours = complaints.lines().filter(|line| line.contains("Unknown") || line.contains("Invalid"));
+    assert_eq!(ours.collect::<Vec<_>>(), Vec::<&str>::new());
+}

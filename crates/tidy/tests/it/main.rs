@@ -1,0 +1,10 @@
+//! Rules of the repository, checked in one program.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing loudly")]
+
+mod compose;
+mod documents;
+mod edges;
+mod install;
+mod sources;
+mod tree;

@@ -1,0 +1,34 @@
+//! What every source file of ours has in common.
+
+use crate::tree::files;
+
+/// Files are to be read in one sitting. Most are far shorter.
+const LINES_MAX: usize = 500;
+
+/// Goal: each Rust file opens with what it is, and none has grown beyond a sitting.
+#[test]
+fn files_are_introduced_and_short() {
+    let rust = files(".rs");
+    assert!(rust.len() > 50, "only {} Rust files were found", rust.len());
+    for (name, text) in &rust {
+        let opening = text.lines().find(|line| !line.is_empty()).unwrap_or_default();
+        assert!(opening.starts_with("//!"), "{name} does not open with what it is");
+    }
+    for (name, text) in rust.iter().chain(&files(".java")) {
+        let lines = text.lines().count();
+        assert!(lines <= LINES_MAX, "{name} has {lines} lines; {LINES_MAX} are enough");
+    }
+}
+
+/// Goal: nothing half-finished and no switched-off test is in the tree.
+#[test]
+fn nothing_is_left_over() {
+    // Written in two parts, so that this file does not find itself.
+    let leftovers =
+        [["FIX", "ME"], ["XX", "X:"], ["#[ign", "ore"], ["@Dis", "abled"]].map(|parts| parts.concat());
+    for (name, text) in files(".rs").into_iter().chain(files(".java")).chain(files(".sh")) {
+        for leftover in &leftovers {
+            assert!(!text.contains(leftover.as_str()), "{name} contains {leftover}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Integration tests of the Whisper reader, in one program.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::panic,
+    reason = "a test says what it expects by failing loudly"
+)]
+
+mod python;
+mod semantics;
+mod support;

@@ -1,0 +1,120 @@
+//! The same as the reference implementation, on files that the reference itself wrote.
+//!
+//! Installs PyPI's `whisper` once into the testbed's cache. Without Python or a network this test says so and compares
+//! nothing, unless everything was asked for (`RESCALER_TESTS=full`): then that is a failure.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+use testbed::process::Launcher;
+use testbed::{PythonSet, Settings, provide_python};
+use whisper::{FetchError, Range, Series, fetch};
+
+const REFERENCE: PythonSet = PythonSet { name: "whisper", requirements: "whisper==1.1.10\n" };
+
+/// Files, with six ranges each.
+const FILES: u32 = 400;
+const FILES_FULL: u32 = 10_000;
+/// Files per run of the script, so that they never fill a disk.
+const BATCH: u32 = 500;
+
+fn is_full() -> bool {
+    std::env::var("RESCALER_TESTS").is_ok_and(|which| which == "full")
+}
+
+async fn python() -> Option<PathBuf> {
+    let config = Settings::default().check().unwrap();
+    match provide_python(&config, REFERENCE, &Launcher::new().unwrap(), &|line| println!("{line}")).await {
+        Ok(python) => Some(python),
+        Err(error) if is_full() => panic!("{error}"),
+        Err(error) => {
+            println!("not compared with Python: {error}");
+            None
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Case(u32, i64, i64, i64, serde_json::Value);
+
+fn cases(python: &Path, folder: &Path, first: u32, count: u32) -> Vec<Case> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/reference.py");
+    let run = Command::new(python)
+        .arg(script)
+        .arg(folder)
+        .args([first, count].map(|number| number.to_string()))
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let text = String::from_utf8(run.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// What Python's answer looks like in our form. The bits of a NaN are not told by its text: any is as good as another.
+fn in_pythons_words(found: Result<Option<Series>, FetchError>) -> serde_json::Value {
+    let text = |value: f64| hexadecimal(value);
+    match found {
+        Ok(None) => serde_json::Value::Null,
+        Ok(Some(series)) => {
+            let values: Vec<Option<String>> = series.values.iter().map(|value| value.map(text)).collect();
+            serde_json::json!([series.from, series.until, series.step, values])
+        }
+        Err(FetchError::Range { .. }) => "invalid".into(),
+        Err(error) => format!("{error}: {:?}", std::error::Error::source(&error)).into(),
+    }
+}
+
+/// As Python's `float.hex` writes it: exact to the last bit.
+fn hexadecimal(value: f64) -> String {
+    if value.is_nan() {
+        return "nan".to_owned();
+    }
+    let sign = if value.is_sign_negative() { "-" } else { "" };
+    if value.is_infinite() {
+        return format!("{sign}inf");
+    }
+    let (exponent, fraction) = ((value.to_bits() >> 52) & 0x7ff, value.to_bits() & ((1 << 52) - 1));
+    match (exponent, fraction) {
+        (0, 0) => format!("{sign}0x0.0p+0"),
+        (0, _) => format!("{sign}0x0.{fraction:013x}p-1022"),
+        _ => format!("{sign}0x1.{fraction:013x}p{:+}", exponent.cast_signed() - 1023),
+    }
+}
+
+/// Goal: for random files (several archives, wrap-around, gaps, all aggregations and xFilesFactors, empty) and random ranges
+/// (edges of retention, the future, backwards), the very answer of Python's `whisper.fetch`.
+#[tokio::test]
+async fn random_files_read_as_python_reads_them() {
+    let Some(python) = python().await else { return };
+    let files = if is_full() { FILES_FULL } else { FILES };
+    let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
+    for first in (0..files).step_by(BATCH as usize) {
+        let folder = tempfile::tempdir().unwrap();
+        for Case(file, from, until, now, expected) in
+            cases(&python, folder.path(), first, BATCH.min(files - first))
+        {
+            let path = folder.path().join(format!("{file}.wsp"));
+            let found = in_pythons_words(fetch(&path, Range { from, until, now }));
+            assert_eq!(found, expected, "file {file}, from {from} until {until}, now {now}");
+            *seen.entry(class_of(&expected)).or_default() += 1;
+        }
+    }
+    println!("{files} files: {seen:?}");
+    // The draw would be no test if it missed one of these.
+    for class in ["invalid", "nothing", "unknown", "some values"] {
+        assert!(seen.get(class).is_some_and(|count| *count > files / 20), "{class} is rare: {seen:?}");
+    }
+}
+
+fn class_of(answer: &serde_json::Value) -> &'static str {
+    match answer {
+        serde_json::Value::Null => "nothing",
+        serde_json::Value::String(_) => "invalid",
+        _ if answer[3].as_array().is_some_and(|values| values.iter().any(|value| !value.is_null())) => {
+            "some values"
+        }
+        _ => "unknown",
+    }
+}
