@@ -151,6 +151,21 @@ impl DropClient {
         }
     }
 
+    /// Returns the document of an earlier or the current generation from the drop's history, if it is still there.
+    ///
+    /// # Errors
+    /// Everything that is not a document or "none": see [`Error`].
+    pub async fn generation(&self, generation: u64) -> Result<Option<Current>, Error> {
+        let draft = self.draft(Method::GET, &format!("history/{generation}"));
+        let Settings { timeout, max_document_bytes, .. } = self.settings;
+        let answer = self.transport.send(draft, Bytes::new(), timeout, max_document_bytes).await?;
+        match answer.status {
+            StatusCode::OK => self.document(&answer).map(Some),
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(answer.unexpected()),
+        }
+    }
+
     /// Publishes a document, if what is current is what the caller believes it to be.
     ///
     /// Safe to repeat after a lost answer: a drop that already has exactly this document answers as if it had just stored it.

@@ -112,6 +112,15 @@ impl Error {
         }
     }
 
+    /// Whether a call that changes something has certainly changed nothing: it was never sent, or refused for its content.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Address { .. } | Self::Setup(_) | Self::Encode(_) => true,
+            Self::Status { status, .. } => (400..500).contains(status) && *status != 408,
+            _ => false,
+        }
+    }
+
     /// A name for what is wrong, for logs, metrics and reports. Those of [`Refusal`] are among them.
     pub fn name(&self) -> &'static str {
         match self {

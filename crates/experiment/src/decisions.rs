@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use rescaler::{Effect, Record};
+use control::{Effect, Record};
 use scaling::Action;
 
 use crate::csv;

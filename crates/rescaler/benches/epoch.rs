@@ -13,9 +13,11 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Duration;
 
+use control::{Effect, Record};
 use nix::time::{ClockId, clock_gettime};
-use rescaler::{Effect, Record};
-use scaling::{Frame, Job, Moment, Policy, State, ds2, latency};
+use scaling::ds2::Ds2;
+use scaling::latency::Latency;
+use scaling::{Constraints, Job, Memory, Moment};
 use telemetry::{
     Histogram, Incarnation, Input, Kinds, LatencyMetric, Sample, Settings, Subtask, TaskManager, Vertex,
     summarise,
@@ -108,8 +110,8 @@ fn main() {
         kinds: Kinds::default(),
         source: "flink-rest".to_owned(),
     };
-    let (of_latency, of_ds2) = (latency::Options::default(), ds2::Options::default());
-    let (frame, state) = (Frame::default(), State::default());
+    let (latency, ds2) = (Latency::default(), Ds2::default());
+    let (constraints, mut memory) = (Constraints::default(), Memory::default());
     let now = Moment::utc(1_700_000_120_000);
 
     let names = ["snapshot of the samples", "decision by latency", "decision by ds2", "line of the journal"];
@@ -124,9 +126,9 @@ fn main() {
         };
         let snapshot = summarise(black_box(&samples), 128, 1, &settings).unwrap();
         next();
-        black_box(scaling::decide(Policy::Latency(&of_latency), &frame, &state, &snapshot, now));
+        black_box(scaling::decide(&latency, &constraints, &mut memory, &snapshot, now));
         next();
-        let step = scaling::decide(Policy::Ds2(&of_ds2), &frame, &state, &snapshot, now);
+        let decision = scaling::decide(&ds2, &constraints, &mut memory, &snapshot, now);
         next();
         assert!(snapshot.missing.is_empty(), "{:?}", snapshot.missing);
         let record = Record {
@@ -134,9 +136,9 @@ fn main() {
             at: jiff::Timestamp::UNIX_EPOCH,
             job: "large".to_owned(),
             effect: Effect::Nothing,
-            decision: step.decision,
+            decision,
             snapshot: Some(snapshot),
-            state: step.after,
+            state: memory.clone(),
             outcome: None,
         };
         line_bytes = serde_json::to_vec(&record).unwrap().len();

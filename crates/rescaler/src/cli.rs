@@ -287,12 +287,12 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 async fn replayed(arguments: Replay) -> anyhow::Result<String> {
     let settings = arguments.settings.load()?;
-    let deciders: Vec<_> =
-        arguments.policy.iter().map(|name| settings.decider(*name)).collect::<anyhow::Result<_>>()?;
-    let epochs = replay::run(&arguments.journal, &deciders).await?;
+    let runners: Vec<_> =
+        arguments.policy.iter().map(|name| settings.runner(*name)).collect::<anyhow::Result<_>>()?;
+    let epochs = replay::run(&arguments.journal, &runners).await?;
     match arguments.output {
         Output::Json => Ok(serde_json::to_string_pretty(&epochs)?),
-        Output::Text => Ok(replay::table(&epochs, &deciders)),
+        Output::Text => Ok(replay::table(&epochs, &runners)),
     }
 }
 

@@ -1,34 +1,35 @@
-//! The cycle of one job: observe, decide, realize, once an epoch.
+//! The cycle of one job: observe, decide, realize, once an epoch. The effects around [`control::ControlLoop`], which decides.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use drop_client::{Current, Precondition, Published};
+use control::{
+    ControlLoop, Current, Deciding, DocumentStatus, FollowUp, LoopOptions, OperatorNames, PutEnd, Record,
+    RunningDocument, Step, Switches,
+};
+use drop_client::{Precondition, Published};
 use jiff::Timestamp;
-use scaling::{Action, Decision, Snapshot, State, Step};
-use tracing::{error, info};
+use job_config::{EntityTag, JobDocument, Report};
+use tracing::{error, info, warn};
 
-use crate::base::{self, Standing};
 use crate::config::Config;
-use crate::journal::{Effect, FollowUp, Journal, Record};
+use crate::journal::Journal;
 use crate::observe::Observer;
 use crate::outlet::Outlet;
-use crate::placement::{self, Names};
-use crate::policies::Decider;
+use crate::policies::PolicyRunner;
 use crate::state::StateReader;
 use crate::status::JobStatus;
-use crate::{outcome, publish};
+use crate::{placement, publish};
 
-/// Runs for ever.
+/// Runs until it fails.
 ///
 /// # Errors
 /// The journal cannot be used, an address is no address, or what this process carries has ended.
 pub(crate) async fn run(mut config: Config, status: Arc<JobStatus>) -> anyhow::Result<()> {
     let flink = flink_client(&config)?;
     let mut carried = placement::start(&mut config, &flink).await?;
-    let mut rescaler = Rescaler::new(config, Arc::clone(&status))?;
-    rescaler.names = carried.names();
+    let mut rescaler = Rescaler::new(config, Arc::clone(&status), carried.names())?;
     status.watched();
     let cycle = async {
         loop {
@@ -51,12 +52,8 @@ struct Rescaler {
     observer: Observer,
     weight: StateReader,
     journal: Journal,
-    decider: Decider,
-    epoch: u64,
-    state: State,
-    /// The newest plan whose outcome is not known: its epoch and generation.
-    pending: Option<(u64, u64)>,
-    names: Names,
+    runner: PolicyRunner,
+    control: ControlLoop,
 }
 
 /// A client with the configured bounds.
@@ -70,154 +67,137 @@ pub(crate) fn flink_client(config: &Config) -> anyhow::Result<flink::Client> {
 }
 
 impl Rescaler {
-    fn new(config: Config, status: Arc<JobStatus>) -> anyhow::Result<Self> {
+    fn new(config: Config, status: Arc<JobStatus>, names: OperatorNames) -> anyhow::Result<Self> {
         let flink = flink_client(&config)?;
         let drop = Outlet::new(&config.drop, config.job.clone())?;
-        let decider = Decider::new(config.policy.name, &config.policy, &config.limits, &config.cluster)?;
-        let (journal, legacy) = Journal::open(&config.journal.path, config.journal_bounds())?;
-        let (epoch, switches) = (legacy.epoch, status.switches.now());
+        let runner = PolicyRunner::new(config.policy.name, &config.policy, &config.limits, &config.cluster)?;
+        let (journal, resumed) = Journal::open(&config.journal.path, config.journal_bounds())?;
+        let (epoch, switches) = (resumed.epoch, status.switches.now());
         info!(config = serde_json::to_string(&config)?, ?switches, epoch, "starting");
         let observer = Observer::new(&config, flink, Arc::clone(&status))?;
         let weight = StateReader::new(&config.state, &config.job).context("state.probe_url")?;
-        let (state, pending) = (legacy.state, legacy.pending);
-        let names = Names::default();
-        Ok(Self { config, status, drop, observer, weight, journal, decider, epoch, state, pending, names })
+        let options = LoopOptions {
+            job: config.job.to_string(),
+            constraints: runner.constraints().clone(),
+            document_ttl: Duration::from_secs(config.drop.document_ttl_s),
+            time_zone: runner.time_zone().clone(),
+        };
+        let control = ControlLoop::new(options, names, resumed);
+        Ok(Self { config, status, drop, observer, weight, journal, runner, control })
     }
 
     async fn decide_and_realize(&mut self) -> anyhow::Result<()> {
-        self.note_outcome().await?;
-        self.epoch += 1;
-        let (document, snapshot) = self.look().await;
+        let deciding = self.look().await?;
         let switches = self.status.switches.now();
-        let step = match (&document, &snapshot) {
-            _ if switches.paused => {
-                let reason = "paused: nothing is decided until somebody resumes";
-                Step::nothing(Decision::nothing(self.decider.name(), reason), self.state.clone())
-            }
-            (Ok(_), Ok(snapshot)) => self.decider.decide(&self.state, snapshot, Timestamp::now()).await,
-            (Err(reason), _) | (_, Err(reason)) => {
-                Step::nothing(Decision::nothing(self.decider.name(), reason.clone()), self.state.clone())
-            }
+        let switches = Switches { paused: switches.paused, dry_run: switches.dry_run };
+        let ready = match &deciding {
+            Deciding::Ready { snapshot, .. } if !switches.paused => Some(snapshot),
+            _ => None,
         };
-        info!(job = %self.config.job, epoch = self.epoch, "{}", step.decision);
-        let snapshot = snapshot.ok();
-        match (step.decision.action, document) {
-            (Action::Rescale, Ok(current)) if !switches.dry_run => {
-                self.realize(&current, step, snapshot).await
+        let policy = self.runner.policy(ready).await;
+        match self.control.epoch(&*policy, deciding, switches, Timestamp::now()) {
+            Step::Record(record) => self.append(&record),
+            Step::Publish { record, document, replaces } => {
+                self.append(&record)?;
+                let end = self.put(&document, replaces).await;
+                match &end {
+                    PutEnd::Stored => info!(generation = document.generation(), "published"),
+                    PutEnd::Refused(reason) => {
+                        error!(generation = document.generation(), "not published: {reason}");
+                    }
+                    PutEnd::Unknown(reason) => {
+                        warn!(generation = document.generation(), "perhaps not published: {reason}");
+                    }
+                }
+                let follow_up = self.control.put_ended(&*policy, end, Timestamp::now());
+                self.follow_up(follow_up.as_ref())
             }
-            // What would have been published is remembered as if it had been: a dry run shows the same waits.
-            (Action::Rescale, _) => self.record(Effect::DryRun, step.decision, snapshot, step.after),
-            (Action::None, _) => self.record(Effect::Nothing, step.decision, snapshot, step.after),
         }
     }
 
-    /// Asks what became of the newest plan, and records it once it is over.
-    async fn note_outcome(&mut self) -> anyhow::Result<()> {
-        let Some((of_epoch, generation)) = self.pending else { return Ok(()) };
-        // A drop that cannot be reached is told when the document is read; the reports stay where they are.
-        let Ok(Some(reports)) = self.drop.reports().await else { return Ok(()) };
-        let Some(outcome) = outcome::of(&reports, generation) else { return Ok(()) };
-        info!(epoch = of_epoch, generation, "{outcome}");
-        self.pending = None;
-        let (at, outcome) = (Timestamp::now(), Some(outcome));
-        self.follow_up(&FollowUp { of_epoch, at, then: None, state: None, outcome })
-    }
-
-    /// The current document and what was seen in the epoch, or why there is nothing to decide on.
-    async fn look(&mut self) -> (Result<Current, String>, Result<Snapshot, String>) {
+    /// Reads the newest document, its reports and the metrics, and records what became of earlier plans.
+    async fn look(&mut self) -> anyhow::Result<Deciding> {
+        let not_yet =
+            |reason: anyhow::Error| Deciding::NotYet { reason: format!("{reason:#}"), snapshot: None };
         let current = match publish::current(&self.drop).await {
-            Ok(current) => current,
-            Err(error) => return (Err(format!("{error:#}")), Err(String::new())),
+            Ok(current) => Current { document: current.document, entity_tag: current.entity_tag },
+            Err(reason) => return Ok(not_yet(reason)),
         };
+        let policy = self.runner.policy(None).await;
+        let (generation, now) = (current.document.generation(), Timestamp::now());
+        let confirmed = self.control.confirm(&*policy, generation, &current.entity_tag, now);
+        self.follow_up(confirmed.as_ref())?;
         self.observer.know(&current.document);
         let mut snapshot = self.observer.snapshot(&current.document);
         if let Ok(snapshot) = &mut snapshot {
             self.weight.complete(snapshot).await;
         }
-        (self.base(current).await.map_err(|error| format!("{error:#}")), snapshot)
+        let reports = self.drop.reports().await.context("the drop's reports cannot be read");
+        let reports = match reports {
+            Ok(reports) => reports,
+            Err(reason) => {
+                return Ok(Deciding::NotYet { reason: format!("{reason:#}"), snapshot: snapshot.ok() });
+            }
+        };
+        let ended = self.control.note_reports(&*policy, reports.as_deref().unwrap_or_default(), now);
+        if let Some(outcome) = ended.as_ref().and_then(|ended| ended.outcome.as_ref()) {
+            info!(generation = outcome.generation, "{outcome}");
+        }
+        self.follow_up(ended.as_ref())?;
+        let running = self.running(current, reports.as_deref(), now).await;
+        Ok(match (running, snapshot) {
+            (Ok(running), Ok(snapshot)) => Deciding::Ready { running, snapshot },
+            (Err(reason), snapshot) => Deciding::NotYet { reason, snapshot: snapshot.ok() },
+            (Ok(_), Err(reason)) => Deciding::NotYet { reason, snapshot: None },
+        })
     }
 
-    /// What the next document is to be made from, under the tag of the current one; or why there cannot be a next one now.
-    async fn base(&self, current: Current) -> anyhow::Result<Current> {
-        let reports = self.drop.reports().await.context("the drop's reports cannot be read")?;
-        let now = Timestamp::now();
-        let Some(reports) = reports else {
-            return match publish::without_reports(&current.document, now) {
-                Some(reason) => Err(anyhow::anyhow!(reason)),
-                None => Ok(current),
-            };
-        };
-        match base::standing(&current.document, &reports, now) {
-            Standing::Runs => Ok(current),
-            Standing::Open(reason) => Err(anyhow::anyhow!(reason)),
-            Standing::Other { observed, .. } => {
-                let document =
-                    base::base(&current.document, None, observed.as_ref()).map_err(anyhow::Error::msg)?;
-                Ok(Current { document, ..current })
-            }
+    /// The document that runs, or why there cannot be a successor now.
+    async fn running(
+        &self,
+        current: Current,
+        reports: Option<&[Report]>,
+        now: Timestamp,
+    ) -> Result<RunningDocument, String> {
+        match control::status(current, reports, now) {
+            DocumentStatus::Runs(running) => Ok(running),
+            DocumentStatus::NotYet(reason) => Err(reason),
+            DocumentStatus::Earlier(earlier) => match self.drop.generation(earlier.generation()).await {
+                Ok(document) => earlier.found(document),
+                Err(error) => Err(format!(
+                    "the drop's history cannot be read for the document that runs: {:#}",
+                    anyhow::Error::from(error)
+                )),
+            },
         }
     }
 
-    async fn realize(
-        &mut self,
-        current: &Current,
-        step: Step<State>,
-        snapshot: Option<Snapshot>,
-    ) -> anyhow::Result<()> {
-        let ttl = Duration::from_secs(self.config.drop.document_ttl_s);
-        let plan = self.names.of_the_document(&step.decision);
-        let document = match publish::successor(&current.document, &plan, Timestamp::now(), ttl) {
-            Ok(document) => document,
-            Err(error) => {
-                let message = format!("{:#}", anyhow::Error::from(error));
-                return self.record(Effect::NotPublished { message }, step.decision, snapshot, step.held);
-            }
-        };
-        let generation = document.generation();
-        self.record(Effect::Publishing { generation }, step.decision, snapshot, step.after)?;
-        self.pending = Some((self.epoch, generation));
-        let precondition = Precondition::Replaces(current.entity_tag.clone());
-        let (then, state) = match self.drop.put(&document, &precondition).await {
-            Ok(Published::Stored(_)) => (Effect::Published { generation }, None),
+    async fn put(&self, document: &JobDocument, replaces: EntityTag) -> PutEnd {
+        match self.drop.put(document, &Precondition::Replaces(replaces)).await {
+            Ok(Published::Stored(_)) => PutEnd::Stored,
             Ok(Published::Superseded) => {
-                let message = "another document was published in the meantime".to_owned();
-                (Effect::NotPublished { message }, Some(step.held))
+                PutEnd::Refused("another document was published in the meantime".to_owned())
             }
-            // The answer may have been lost behind a success: the wait after an action is kept, to be safe.
             Err(error) => {
-                (Effect::NotPublished { message: format!("{:#}", anyhow::Error::from(error)) }, None)
+                let is_refused = error.is_refusal();
+                let reason = format!("{:#}", anyhow::Error::from(error));
+                if is_refused { PutEnd::Refused(reason) } else { PutEnd::Unknown(reason) }
             }
-        };
-        match &then {
-            Effect::NotPublished { message } => {
-                self.pending = None;
-                error!(epoch = self.epoch, generation, "not published: {message}");
-            }
-            _ => info!(epoch = self.epoch, generation, "published"),
         }
-        self.state = state.clone().unwrap_or(self.state.clone());
-        let (of_epoch, at) = (self.epoch, Timestamp::now());
-        self.follow_up(&FollowUp { of_epoch, at, then: Some(then), state, outcome: None })
     }
 
-    fn record(
-        &mut self,
-        effect: Effect,
-        decision: Decision,
-        snapshot: Option<Snapshot>,
-        state: State,
-    ) -> anyhow::Result<()> {
-        self.state = state.clone();
-        let (epoch, at, job) = (self.epoch, Timestamp::now(), self.config.job.to_string());
-        let record = Record { epoch, at, job, effect, decision, snapshot, state, outcome: None };
-        self.journal.append(&record)?;
-        self.status.decided(&record);
+    fn append(&mut self, record: &Record) -> anyhow::Result<()> {
+        info!(job = %self.config.job, epoch = record.epoch, "{}", record.decision);
+        self.journal.append(record)?;
+        self.status.decided(record);
         Ok(())
     }
 
-    fn follow_up(&mut self, follow_up: &FollowUp) -> anyhow::Result<()> {
-        self.journal.follow_up(follow_up)?;
-        self.status.followed_up(follow_up);
+    fn follow_up(&mut self, follow_up: Option<&FollowUp>) -> anyhow::Result<()> {
+        if let Some(follow_up) = follow_up {
+            self.journal.follow_up(follow_up)?;
+            self.status.followed_up(follow_up);
+        }
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::journal::{Effect, Record};
 use crate::offline;
+use control::{Effect, Record};
 
 /// Tells what was decided in an epoch, on what, why, and what became of it.
 pub(crate) fn in_words(record: &Record) -> String {

@@ -7,13 +7,12 @@
 
 use std::path::{Path, PathBuf};
 
+use control::{Effect, FollowUp, Pending, Record, Resumed, Unconfirmed};
 use jiff::Timestamp;
 use journal::{Bounds, Rotated, read_lines};
-use scaling::{Decision, Snapshot, State};
-use serde::{Deserialize, Serialize};
+use scaling::{Decision, Memory};
+use serde::Deserialize;
 use thiserror::Error;
-
-use crate::outcome::Outcome;
 
 /// A journal that is read as a whole is at most so long, unpacked.
 const READ_LIMIT_BYTES: u64 = 4 << 30;
@@ -26,73 +25,6 @@ pub(crate) const KEEP_MAX: u32 = 1000;
 #[error("the journal cannot be used; see journal.path in the configuration")]
 pub struct JournalError(#[from] journal::JournalError);
 
-/// What was done about a decision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "effect", rename_all = "kebab-case")]
-pub enum Effect {
-    /// Nothing was to be done.
-    Nothing,
-    /// Something was to be done, but this is a dry run.
-    DryRun,
-    /// The document is about to be published.
-    Publishing {
-        /// Its generation.
-        generation: u64,
-    },
-    /// The document was published.
-    Published {
-        /// Its generation.
-        generation: u64,
-    },
-    /// The document could not be published; the plan is dropped, and the next epoch decides anew.
-    NotPublished {
-        /// Why.
-        message: String,
-    },
-}
-
-/// One decision and what was done about it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    /// Counts the epochs of this journal, from 1.
-    pub epoch: u64,
-    /// When the record was written.
-    pub at: Timestamp,
-    /// The job.
-    pub job: String,
-    /// What was done.
-    #[serde(flatten)]
-    pub effect: Effect,
-    /// What was decided.
-    pub decision: Decision,
-    /// On what; [`None`] if nothing could be seen.
-    pub snapshot: Option<Snapshot>,
-    /// What the policies remember for the next epoch.
-    #[serde(default)]
-    pub state: State,
-    /// What became of it, once it is known. Not written with the record, but read with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<Outcome>,
-}
-
-/// What came after a record was written.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FollowUp {
-    /// The epoch of the record.
-    pub of_epoch: u64,
-    /// When this was written.
-    pub at: Timestamp,
-    /// Whether the document was published.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub then: Option<Effect>,
-    /// What the policies remember from here on, if it is something else than the record says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<State>,
-    /// What became of the document.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<Outcome>,
-}
-
 /// A line of the journal, read leniently: a line of another version is skipped, not fatal.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -103,58 +35,58 @@ enum Line<R> {
     Other(serde::de::IgnoredAny),
 }
 
-/// What of a record the next epoch needs.
+/// The part of a record that the next epoch needs.
 #[derive(Deserialize)]
 struct Gist {
     epoch: u64,
+    at: Timestamp,
     #[serde(flatten)]
     effect: Effect,
+    decision: Option<Decision>,
     #[serde(default)]
-    state: State,
+    state: Memory,
 }
 
-/// What an earlier run left to the next.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Legacy {
-    /// The newest epoch; 0 if there was none.
-    pub epoch: u64,
-    /// What the policies remember.
-    pub state: State,
-    /// The newest plan whose outcome is not known: its epoch and generation.
-    pub pending: Option<(u64, u64)>,
-}
-
-impl Legacy {
-    fn of(lines: impl IntoIterator<Item = Line<Gist>>) -> Self {
-        let mut legacy = Self::default();
-        for line in lines {
-            match line {
-                Line::Record(gist) => {
-                    (legacy.epoch, legacy.state) = (gist.epoch, gist.state);
-                    if let Some(generation) = generation(&gist.effect) {
-                        legacy.pending = Some((gist.epoch, generation));
-                    }
-                }
-                Line::FollowUp(follow_up) => {
-                    legacy.state = follow_up.state.unwrap_or(legacy.state);
-                    let is_over = follow_up.outcome.is_some()
-                        || matches!(follow_up.then, Some(Effect::NotPublished { .. }));
-                    legacy.pending =
-                        legacy.pending.filter(|(epoch, _)| !is_over || *epoch != follow_up.of_epoch);
-                }
-                Line::Other(_) => {}
+impl Gist {
+    /// The plan of this record whose outcome is not known, if it has one.
+    fn pending(self) -> Option<Pending> {
+        let (epoch, at) = (self.epoch, self.at);
+        let unconfirmed = |decision| Unconfirmed { decision, at, entity_tag: None };
+        match self.effect {
+            Effect::Publishing { generation } => {
+                Some(Pending { epoch, generation, unconfirmed: self.decision.map(unconfirmed) })
             }
+            Effect::Published { generation } => Some(Pending { epoch, generation, unconfirmed: None }),
+            Effect::Nothing | Effect::DryRun | Effect::NotPublished { .. } => None,
         }
-        legacy
     }
 }
 
-/// The generation that an effect speaks of.
-pub(crate) fn generation(effect: &Effect) -> Option<u64> {
-    match effect {
-        Effect::Publishing { generation } | Effect::Published { generation } => Some(*generation),
-        Effect::Nothing | Effect::DryRun | Effect::NotPublished { .. } => None,
+/// What the lines of a journal leave to the next run.
+fn resume(lines: impl IntoIterator<Item = Line<Gist>>) -> Resumed {
+    let mut resumed = Resumed::default();
+    for line in lines {
+        match line {
+            Line::Record(gist) => {
+                (resumed.epoch, resumed.memory) = (gist.epoch, gist.state.clone());
+                resumed.pending = gist.pending().or(resumed.pending);
+            }
+            Line::FollowUp(follow_up) => {
+                resumed.memory = follow_up.state.unwrap_or(resumed.memory);
+                let is_over = follow_up.outcome.is_some()
+                    || matches!(follow_up.then, Some(Effect::NotPublished { .. }));
+                let is_about = |pending: &Pending| pending.epoch == follow_up.of_epoch;
+                resumed.pending = resumed.pending.filter(|pending| !(is_over && is_about(pending)));
+                if let Some(pending) = resumed.pending.as_mut().filter(|pending| is_about(pending))
+                    && matches!(follow_up.then, Some(Effect::Published { .. }))
+                {
+                    pending.unconfirmed = None;
+                }
+            }
+            Line::Other(_) => {}
+        }
     }
+    resumed
 }
 
 /// An open journal.
@@ -168,12 +100,12 @@ impl Journal {
     ///
     /// # Errors
     /// The file or its folder cannot be made, read or written.
-    pub fn open(path: &Path, bounds: Bounds) -> Result<(Self, Legacy), JournalError> {
+    pub fn open(path: &Path, bounds: Bounds) -> Result<(Self, Resumed), JournalError> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             journal::create_folder(folder)?;
         }
         let (log, lines) = Rotated::open::<Line<Gist>>(path, bounds)?;
-        Ok((Self { log }, Legacy::of(lines)))
+        Ok((Self { log }, resume(lines)))
     }
 
     /// Appends a record and waits until it is on disk.
@@ -247,6 +179,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use control::Outcome;
     use job_config::State as Applied;
 
     const BOUNDS: Bounds = Bounds { max_bytes: 1 << 20, keep: 3 };
@@ -259,7 +192,7 @@ mod tests {
             effect: Effect::Publishing { generation: epoch + 5 },
             decision: Decision::nothing("latency", "no query is slow"),
             snapshot: None,
-            state: State { fewer_since_ms: Some(i64::try_from(epoch).unwrap()), ..State::default() },
+            state: Memory { fewer_since_ms: Some(i64::try_from(epoch).unwrap()), ..Memory::default() },
             outcome: None,
         }
     }
@@ -285,14 +218,17 @@ mod tests {
     fn the_last_whole_record_survives_a_torn_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/decisions.jsonl");
-        let (mut journal, legacy) = Journal::open(&path, BOUNDS).unwrap();
-        assert_eq!(legacy, Legacy::default());
+        let (mut journal, resumed) = Journal::open(&path, BOUNDS).unwrap();
+        assert_eq!(resumed, Resumed::default());
         journal.append(&record(1)).unwrap();
         journal.append(&record(2)).unwrap();
         drop(journal);
         OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"epoch\":3,\"at").unwrap();
-        let (mut journal, legacy) = Journal::open(&path, BOUNDS).unwrap();
-        assert_eq!((legacy.epoch, &legacy.state, legacy.pending), (2, &record(2).state, Some((2, 7))));
+        let (mut journal, resumed) = Journal::open(&path, BOUNDS).unwrap();
+        assert_eq!((resumed.epoch, &resumed.memory), (2, &record(2).state));
+        let pending = resumed.pending.unwrap();
+        assert_eq!((pending.epoch, pending.generation), (2, 7));
+        assert_eq!(pending.unconfirmed.unwrap().decision, record(2).decision);
         journal.append(&record(3)).unwrap();
         assert_eq!(read(&path).unwrap(), [record(1), record(2), record(3)]);
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 3);
@@ -308,14 +244,15 @@ mod tests {
         journal
             .follow_up(&FollowUp { then: Some(Effect::Published { generation: 6 }), ..follow_up(1) })
             .unwrap();
-        assert_eq!(Journal::open(&path, BOUNDS).unwrap().1.pending, Some((1, 6)));
+        let published = Pending { epoch: 1, generation: 6, unconfirmed: None };
+        assert_eq!(Journal::open(&path, BOUNDS).unwrap().1.pending, Some(published));
         journal.follow_up(&FollowUp { outcome: outcome(6), ..follow_up(1) }).unwrap();
         assert_eq!(Journal::open(&path, BOUNDS).unwrap().1.pending, None);
         journal.append(&record(2)).unwrap();
         let then = Some(Effect::NotPublished { message: "refused".to_owned() });
         journal.follow_up(&FollowUp { then, state: Some(record(1).state), ..follow_up(2) }).unwrap();
-        let legacy = Journal::open(&path, BOUNDS).unwrap().1;
-        assert_eq!((legacy.epoch, legacy.state, legacy.pending), (2, record(1).state, None));
+        let resumed = Journal::open(&path, BOUNDS).unwrap().1;
+        assert_eq!((resumed.epoch, resumed.memory, resumed.pending), (2, record(1).state, None));
         let records = read(&path).unwrap();
         assert_eq!(
             (&records[0].effect, &records[0].outcome),
@@ -329,9 +266,11 @@ mod tests {
     fn older_journals_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("decisions.jsonl");
-        std::fs::write(&path, "{\"epoch\":9,\"effect\":\"nothing\",\"state\":{\"counts\":{},\"wait_epochs_left\":3}}\n{\"x\":1}\n").unwrap();
-        let (mut journal, legacy) = Journal::open(&path, Bounds { max_bytes: 1000, keep: 50 }).unwrap();
-        assert_eq!((legacy.epoch, legacy.state), (9, State::default()));
+        std::fs::write(&path, "{\"epoch\":9,\"at\":\"2026-01-01T00:00:00Z\",\"effect\":\"nothing\",\"state\":{\"counts\":{},\"wait_epochs_left\":3}}\n{\"x\":1}\n").unwrap();
+        let (mut journal, resumed) = Journal::open(&path, Bounds { max_bytes: 1000, keep: 50 }).unwrap();
+        let latency = Memory::default().latency;
+        assert_eq!(resumed.epoch, 9);
+        assert_ne!(resumed.memory.latency, latency);
         (10..40).for_each(|epoch| journal.append(&record(epoch)).unwrap());
         let epochs: Vec<u64> =
             read_with_older(&path, 50).unwrap().iter().map(|record| record.epoch).collect();

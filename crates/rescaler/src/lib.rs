@@ -4,7 +4,6 @@
 //! journal, publishes the next job document at the config drop, and shows what it does on a page. It never talks to Flink's
 //! tasks and never moves state; that is the config agent's work.
 
-mod base;
 mod cli;
 mod config;
 mod cycle;
@@ -16,7 +15,6 @@ mod journal;
 mod keygen;
 mod observe;
 mod offline;
-mod outcome;
 mod outlet;
 mod placement;
 mod policies;
@@ -32,8 +30,7 @@ mod whisper_file;
 
 pub use cli::{Arguments, main_with};
 pub use config::{Config, ConfigError};
-pub use journal::{Effect, FollowUp, Journal, JournalError, Legacy, Record, read, read_with_older};
-pub use outcome::{Outcome, Step};
+pub use journal::{Journal, JournalError, read, read_with_older};
 pub use placement::{Mode, Placement};
 pub use policies::{Name, Policies};
 pub use program::Program;

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use scaling::latency::Options;
-use scaling::{Decision, SCHEMA, Snapshot, State};
+use scaling::{Decision, Memory, SCHEMA, Snapshot};
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::policies::{Decider, Name, Policies};
+use crate::policies::{Name, Policies, PolicyRunner};
 
 /// The largest snapshot that is read: a job of 1,000 operators takes less than 1 MiB.
 const MAX_BYTES: u64 = 64 << 20;
@@ -82,8 +82,8 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// A decider by the policy of this name.
-    pub(crate) fn decider(&self, name: Name) -> anyhow::Result<Decider> {
+    /// A runner of the policy of this name.
+    pub(crate) fn runner(&self, name: Name) -> anyhow::Result<PolicyRunner> {
         let mut policies =
             self.config.as_ref().map_or_else(Policies::default, |config| config.policy.clone());
         if !self.program.is_empty() {
@@ -96,7 +96,7 @@ impl Settings {
             .config
             .as_ref()
             .map_or_else(Default::default, |config| (config.limits.clone(), config.cluster.clone()));
-        Decider::new(name, &policies, &limits, &size)
+        PolicyRunner::new(name, &policies, &limits, &size)
     }
 }
 
@@ -122,13 +122,13 @@ pub(crate) async fn decide(
         }
         settings.latency = Some(options);
     }
-    let decider = settings.decider(name)?;
+    let runner = settings.runner(name)?;
     if assume_violation {
-        return Ok(decider.plan(&recorded.snapshot).await);
+        return Ok(runner.plan(&recorded.snapshot).await);
     }
     let at = recorded.snapshot.at_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let at = at.unwrap_or(Timestamp::UNIX_EPOCH);
-    Ok(decider.decide(&State::default(), &recorded.snapshot, at).await.decision)
+    Ok(runner.replay(&mut Memory::default(), &recorded.snapshot, at).await)
 }
 
 fn read(path: &Path, file: &str) -> Result<Recorded, InputError> {

@@ -47,6 +47,31 @@ pub(crate) enum PutError {
     },
 }
 
+impl PutError {
+    /// Whether the document was certainly not stored.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Drop(error) => error.is_refusal(),
+            Self::Lock(_) | Self::NotTheSuccessor { .. } => true,
+            Self::Folder(_) => false,
+        }
+    }
+}
+
+/// Why an earlier document cannot be had.
+#[derive(Debug, Error)]
+pub(crate) enum GenerationError {
+    /// The drop does not answer as it should.
+    #[error(transparent)]
+    Drop(#[from] drop_client::Error),
+    /// The file cannot be read.
+    #[error("the folder of earlier documents cannot be read")]
+    Folder(#[source] std::io::Error),
+    /// The file is no job document.
+    #[error("the earlier document is not a job document")]
+    Document(#[from] job_config::DocumentError),
+}
+
 enum Place {
     Drop(Box<DropClient>),
     Folder { client: Box<StaticClient>, reports: Option<Box<DropClient>> },
@@ -115,6 +140,21 @@ impl Outlet {
         })
     }
 
+    /// The document of a generation from the history of this place, if it is still there.
+    pub(crate) async fn generation(&self, generation: u64) -> Result<Option<JobDocument>, GenerationError> {
+        match (&self.place, &self.folder) {
+            (Place::Drop(drop), _) => Ok(drop.generation(generation).await?.map(|current| current.document)),
+            (Place::Folder { .. }, folder) => {
+                let path = earlier_file(folder.as_deref().unwrap_or(Path::new(".")), &self.job, generation);
+                match std::fs::read_to_string(&path) {
+                    Ok(text) => Ok(Some(JobDocument::parse(&text)?)),
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                    Err(source) => Err(GenerationError::Folder(source)),
+                }
+            }
+        }
+    }
+
     /// The newest reports; `None` if nobody reports about what is in this place.
     pub(crate) async fn reports(&self) -> Result<Option<Vec<Report>>, drop_client::Error> {
         match &self.place {
@@ -150,6 +190,29 @@ fn file(folder: &Path, job: &JobName) -> std::path::PathBuf {
     folder.join(format!("{job}.toml"))
 }
 
+/// An earlier document of the job, kept because its content may be needed when its successors are rolled back.
+fn earlier_file(folder: &Path, job: &JobName, generation: u64) -> std::path::PathBuf {
+    folder.join("history").join(job.as_str()).join(format!("{generation}.toml"))
+}
+
+/// How many earlier documents are kept, as many as a drop keeps by default.
+const EARLIER_MAX: u64 = 20;
+
+/// Keeps the document that is about to be replaced, and forgets the oldest one.
+fn keep_earlier(folder: &Path, document: &JobDocument) -> Result<(), JournalError> {
+    let (job, generation) = (document.job(), document.generation());
+    let path = earlier_file(folder, job, generation);
+    if let Some(parent) = path.parent() {
+        journal::create_folder(parent)?;
+    }
+    write_atomically(&path, document.text().as_bytes())?;
+    if let Some(oldest) = generation.checked_sub(EARLIER_MAX) {
+        // It is gone already, mostly.
+        let _ = std::fs::remove_file(earlier_file(folder, job, oldest));
+    }
+    Ok(())
+}
+
 /// The rules are the drop's: the successor of what is current, and the same again is no error. The signature comes first, so that no
 /// reader sees a new document without it; each file is renamed into its place, whole.
 async fn into_folder(
@@ -174,10 +237,12 @@ async fn into_folder(
         if !is_expected {
             return Ok(Published::Superseded);
         }
-        if let Some(current) = current.map(|current| current.document.generation())
-            && document.generation() != current + 1
-        {
-            return Err(PutError::NotTheSuccessor { current, found: document.generation() });
+        if let Some(current) = current.map(|current| current.document) {
+            if document.generation() != current.generation() + 1 {
+                let current = current.generation();
+                return Err(PutError::NotTheSuccessor { current, found: document.generation() });
+            }
+            keep_earlier(folder, &current)?;
         }
     }
     let path = file(folder, document.job());
@@ -227,6 +292,8 @@ mod tests {
         }
         let second = document(2, "second");
         assert_eq!(outlet.put(&second, &replaces).await.unwrap(), stored(&second));
+        assert_eq!(outlet.generation(1).await.unwrap(), Some(first));
+        assert_eq!(outlet.generation(7).await.unwrap(), None);
         let bytes = std::fs::read(shown.join("nexmark.toml")).unwrap();
         assert_eq!(bytes, second.text().as_bytes());
         let signature = std::fs::read_to_string(shown.join("nexmark.toml.sig")).unwrap();

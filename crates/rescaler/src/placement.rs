@@ -14,18 +14,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use control::{DocumentStatus, OperatorNames};
 use drop_client::{Current, DropClient, Fetched, Precondition};
 use flink::JobDetails;
 use jiff::Timestamp;
 use job_config::{JobDocument, JobName};
-use scaling::Decision;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::info;
 
-use crate::base::{Standing, standing};
 use crate::config::{Config, ConfigError};
 use crate::cycle::flink_client;
 
@@ -67,25 +66,7 @@ pub enum Mode {
 #[derive(Default)]
 pub(crate) struct Carried {
     tasks: JoinSet<anyhow::Result<()>>,
-    names: Names,
-}
-
-/// How operators are named in the document, where they have no uid of their own: by operator name.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Names(BTreeMap<String, String>);
-
-impl Names {
-    /// The same decision in the document's own names. Where operators are named by their vertices, none follows a default.
-    pub(crate) fn of_the_document(&self, decision: &Decision) -> Decision {
-        let mut decision = decision.clone();
-        if !self.0.is_empty() {
-            decision.default_parallelism = None;
-            let named = decision.parallelism.iter();
-            decision.parallelism =
-                named.map(|(name, p)| (self.0.get(name).unwrap_or(name).clone(), *p)).collect();
-        }
-        decision
-    }
+    names: OperatorNames,
 }
 
 impl Carried {
@@ -99,7 +80,7 @@ impl Carried {
         }
     }
 
-    pub(crate) fn names(&self) -> Names {
+    pub(crate) fn names(&self) -> OperatorNames {
         self.names.clone()
     }
 }
@@ -206,7 +187,7 @@ async fn running_job(flink: &flink::Client, name: &str) -> anyhow::Result<JobDet
 }
 
 /// How each operator that can be scaled is named in the document: by the id of the vertex that it begins.
-fn names(details: &JobDetails) -> anyhow::Result<Names> {
+fn names(details: &JobDetails) -> anyhow::Result<OperatorNames> {
     let mut names = BTreeMap::new();
     for vertex in &details.vertices {
         let twin = names.insert(vertex.head_operator().to_owned(), vertex.id.to_string());
@@ -216,7 +197,7 @@ fn names(details: &JobDetails) -> anyhow::Result<Names> {
             vertex.head_operator()
         );
     }
-    Ok(Names(names))
+    Ok(OperatorNames::new(names))
 }
 
 /// Sees to it that the drop's document is what runs.
@@ -255,7 +236,10 @@ async fn next(
 ) -> anyhow::Result<Option<JobDocument>> {
     let reports = drop.reports().await.context("the drop of this process")?;
     let failed = reports.last().is_some_and(|report| report.state.is_final());
-    if matches!(standing(&current.document, &reports, Timestamp::now()), Standing::Open(_)) && !failed {
+    let newest =
+        control::Current { document: current.document.clone(), entity_tag: current.entity_tag.clone() };
+    let status = control::status(newest, Some(&reports), Timestamp::now());
+    if matches!(status, DocumentStatus::NotYet(_)) && !failed {
         return Ok(None);
     }
     let found = derive(job, current.document.generation() + 1, details)?;
@@ -283,6 +267,7 @@ fn derive(job: &JobName, generation: u64, details: &JobDetails) -> anyhow::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+    use scaling::Decision;
 
     fn details() -> JobDetails {
         let vertex = |digit: &str, name: &str, parallelism: u32, max: u32| {
@@ -316,7 +301,7 @@ mod tests {
         assert_eq!(document.parallelism().of(&"a".repeat(32)), 2);
         let mut decision = Decision::nothing("latency", "it is slow");
         decision.parallelism = BTreeMap::from([("in".to_owned(), 5)]);
-        let named = names(&details()).unwrap().of_the_document(&decision);
+        let named = names(&details()).unwrap().in_document(&decision);
         assert_eq!(named.parallelism, BTreeMap::from([("a".repeat(32), 5)]));
     }
 }

@@ -1,11 +1,14 @@
-//! Who decides, and within which limits: the configured policies, asked in one way, live and on recorded snapshots.
+//! Policy selection and limits, shared by the live loop and offline replay.
 
 use anyhow::Context;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use scaling::cluster::Size;
+use scaling::ds2::{self, Ds2};
+use scaling::external::{self, External};
+use scaling::latency::{self, Latency};
 use scaling::limits::Limits;
-use scaling::{Decision, Frame, Moment, Policy, Snapshot, State, Step, ds2, external, latency};
+use scaling::{Action, Constraints, Decision, Memory, Moment, Policy, Snapshot};
 use serde::{Deserialize, Serialize};
 use telemetry::LatencyMetric;
 
@@ -82,57 +85,65 @@ impl Policies {
     }
 }
 
-/// Decides for one job.
+/// The configured policy of one job, with its constraints.
 #[derive(Debug, Clone)]
-pub(crate) struct Decider {
+pub(crate) struct PolicyRunner {
     name: Name,
     policies: Policies,
-    frame: Frame,
+    constraints: Constraints,
     time_zone: TimeZone,
 }
 
-impl Decider {
-    /// A decider by the policy of this name.
+impl PolicyRunner {
+    /// A runner of the policy of this name.
     ///
     /// # Errors
     /// The time zone does not exist.
     pub(crate) fn new(name: Name, policies: &Policies, limits: &Limits, size: &Size) -> anyhow::Result<Self> {
         let time_zone = TimeZone::get(&policies.time_zone).context("policy.time_zone")?;
-        let frame =
-            Frame { limits: limits.clone(), size: size.clone(), thresholds: policies.latency.thresholds() };
-        Ok(Self { name, policies: policies.clone(), frame, time_zone })
+        let thresholds = policies.latency.thresholds();
+        let constraints = Constraints { limits: limits.clone(), size: size.clone(), thresholds };
+        Ok(Self { name, policies: policies.clone(), constraints, time_zone })
     }
 
     pub(crate) fn name(&self) -> &'static str {
         self.name.as_str()
     }
 
-    /// One epoch that ends at this moment.
-    pub(crate) async fn decide(&self, state: &State, snapshot: &Snapshot, at: Timestamp) -> Step<State> {
-        let answer = self.ask(snapshot).await;
-        scaling::decide(self.policy(&answer), &self.frame, state, snapshot, self.moment(at))
+    pub(crate) fn constraints(&self) -> &Constraints {
+        &self.constraints
+    }
+
+    pub(crate) fn time_zone(&self) -> &TimeZone {
+        &self.time_zone
+    }
+
+    /// The policy of one epoch. An external one has its program's answer to this snapshot; on an incomplete or missing snapshot the
+    /// program is not asked.
+    pub(crate) async fn policy(&self, snapshot: Option<&Snapshot>) -> Box<dyn Policy> {
+        match self.name {
+            Name::Latency => Box::new(Latency(self.policies.latency.clone())),
+            Name::Ds2 => Box::new(Ds2(self.policies.ds2.clone())),
+            Name::External => Box::new(External(match snapshot.filter(|s| s.missing.is_empty()) {
+                Some(snapshot) => self.policies.external.ask(snapshot).await,
+                None => Ok(external::Answer::default()),
+            })),
+        }
+    }
+
+    /// One epoch of a recording, at the time of the record. The plan counts as published: the recording goes on as it did.
+    pub(crate) async fn replay(&self, memory: &mut Memory, snapshot: &Snapshot, at: Timestamp) -> Decision {
+        let (policy, now) = (self.policy(Some(snapshot)).await, self.moment(at));
+        let decision = scaling::decide(&*policy, &self.constraints, memory, snapshot, now);
+        if decision.action == Action::Rescale {
+            memory.published(&*policy, &decision, now);
+        }
+        decision
     }
 
     /// The plan as if the policy's trigger had been met and every wait were over.
     pub(crate) async fn plan(&self, snapshot: &Snapshot) -> Decision {
-        let answer = self.ask(snapshot).await;
-        scaling::plan(self.policy(&answer), &self.frame, snapshot)
-    }
-
-    fn policy<'a>(&'a self, answer: &'a Result<external::Answer, String>) -> Policy<'a> {
-        match self.name {
-            Name::Latency => Policy::Latency(&self.policies.latency),
-            Name::Ds2 => Policy::Ds2(&self.policies.ds2),
-            Name::External => Policy::External(answer),
-        }
-    }
-
-    /// The program's answer, where a program decides. On an incomplete snapshot nobody is asked.
-    async fn ask(&self, snapshot: &Snapshot) -> Result<external::Answer, String> {
-        if self.name != Name::External || !snapshot.missing.is_empty() {
-            return Ok(external::Answer::default());
-        }
-        self.policies.external.ask(snapshot).await
+        scaling::plan(&*self.policy(Some(snapshot)).await, &self.constraints, snapshot)
     }
 
     fn moment(&self, at: Timestamp) -> Moment {

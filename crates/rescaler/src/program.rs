@@ -122,6 +122,8 @@ async fn read_complaint(mut pipe: tokio::process::ChildStderr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use scaling::Policy as _;
+    use scaling::external::External;
     use scaling::{Job, Kind, Operator, SCHEMA};
 
     const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/policies/double.py");
@@ -155,7 +157,7 @@ mod tests {
         let answer = ask(&["python3", EXAMPLE]).await.unwrap();
         assert_eq!(answer.parallelism["map"], 4);
         assert_eq!(answer.reasons, ["map is busy 95 % of its time"]);
-        let decision = scaling::external::decide(&Ok(answer), &snapshot());
+        let decision = External(Ok(answer)).plan(&snapshot());
         assert_eq!(decision.parallelism["map"], 4);
     }
 

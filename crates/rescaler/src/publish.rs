@@ -1,4 +1,4 @@
-//! Realizing a decision: the next generation of the job document, at the drop.
+//! Publishing documents at the drop, and reading the newest one.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,8 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use drop_client::{Current, Precondition, Published};
 use jiff::{SignedDuration, Timestamp};
-use job_config::{Change, JobDocument, State};
-use scaling::Decision;
+use job_config::{JobDocument, State};
 use thiserror::Error;
 
 use crate::config;
@@ -37,56 +36,6 @@ pub(crate) enum BadDocument {
     /// Nothing can be published there.
     #[error("the place to publish at")]
     Outlet(#[from] OutletError),
-}
-
-/// The successor of the current document that carries out a decision.
-pub(crate) fn successor(
-    current: &JobDocument,
-    decision: &Decision,
-    now: Timestamp,
-    ttl: Duration,
-) -> Result<JobDocument, job_config::DocumentError> {
-    let lifetime = SignedDuration::try_from(ttl).unwrap_or(SignedDuration::MAX);
-    // A join or co-group without a parallelism of its own follows the default, which is what the policy raises.
-    let follows_default = |name: &str| {
-        decision.default_parallelism.is_some()
-            && !current.parallelism().operators.contains_key(name)
-            && decision.operators.iter().any(|operator| {
-                operator.name == name && matches!(operator.kind, scaling::Kind::Join | scaling::Kind::CoGroup)
-            })
-    };
-    let change = Change {
-        parallelism: decision
-            .parallelism
-            .iter()
-            .filter(|(name, _)| !follows_default(name))
-            .map(|(name, p)| (name.clone(), *p))
-            .collect(),
-        default_parallelism: decision.default_parallelism,
-        task_managers: decision.cluster.task_managers,
-        reason: decision.to_string(),
-        issued_at: now,
-        expires_at: now.checked_add(lifetime).ok(),
-    };
-    current.successor(&change)
-}
-
-/// For so long after its expiry a document may just have been begun by an agent whose clock is behind, and the report be on its way.
-const EXPIRY_MARGIN: SignedDuration = SignedDuration::from_secs(60);
-
-/// Nobody may begin to apply the document any more, and whoever did has had time to say so.
-pub(crate) fn is_over(document: &JobDocument, now: Timestamp) -> bool {
-    now.checked_sub(EXPIRY_MARGIN).is_ok_and(|earlier| document.is_expired(earlier))
-}
-
-/// Where nobody reports, a change is under way for as long as it could have been begun; a document without expiry was written by
-/// hand, before there was anything to wait for.
-pub(crate) fn without_reports(document: &JobDocument, now: Timestamp) -> Option<String> {
-    let expires_at = document.expires_at()?;
-    (!is_over(document, now)).then(|| {
-        let generation = document.generation();
-        format!("nobody reports; generation {generation} may be begun until it expires at {expires_at}")
-    })
 }
 
 /// The current document at the drop.
@@ -211,53 +160,5 @@ async fn carried_out(drop: &Outlet, generation: u64, limit: Duration) -> anyhow:
             last.map_or("nothing".to_owned(), |report| format!("{:?}", report.state).to_lowercase())
         );
         tokio::time::sleep(LOOK_INTERVAL).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use scaling::{Action, Kind, OperatorReport};
-
-    const EXAMPLE: &str = include_str!("../../../configs/jobs/nexmark.toml");
-
-    fn decision(name: &str, kind: Kind, new: u32, default: Option<u32>) -> Decision {
-        let mut decision = Decision::nothing("latency", "q7 is slow");
-        decision.action = Action::Rescale;
-        decision.parallelism.insert(name.to_owned(), new);
-        decision.default_parallelism = default;
-        decision.operators.push(OperatorReport {
-            name: name.to_owned(),
-            kind,
-            latency_ms: None,
-            parallelism: 1,
-            new_parallelism: Some(new),
-            because: String::new(),
-            figures: std::collections::BTreeMap::new(),
-        });
-        decision
-    }
-
-    /// Goal: a plan becomes the next generation, with its reason and an end to its validity.
-    #[test]
-    fn a_plan_becomes_the_next_generation() {
-        let current = JobDocument::parse(EXAMPLE).unwrap();
-        let now: Timestamp = "2026-02-03T04:05:06Z".parse().unwrap();
-        let plan = decision("q7-bid-item", Kind::Continuous, 3, None);
-        let next = successor(&current, &plan, now, Duration::from_secs(60)).unwrap();
-        assert_eq!((next.generation(), next.parallelism().of("q7-bid-item")), (2, 3));
-        assert_eq!(next.reason(), "rescale q7-bid-item 1 → 3: q7 is slow");
-        assert_eq!(next.expires_at(), Some("2026-02-03T04:06:06Z".parse().unwrap()));
-    }
-
-    /// Goal: a join without a parallelism of its own is raised with the default, not given an entry.
-    #[test]
-    fn joins_follow_the_default() {
-        let current = JobDocument::parse(EXAMPLE).unwrap();
-        let plan = decision("q8-new-sellers", Kind::Join, 3, Some(3));
-        let next = successor(&current, &plan, Timestamp::UNIX_EPOCH, Duration::from_secs(60));
-        let parallelism = next.unwrap().parallelism().clone();
-        assert_eq!(parallelism.default, 3);
-        assert!(!parallelism.operators.contains_key("q8-new-sellers"));
     }
 }

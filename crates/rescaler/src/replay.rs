@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use comfy_table::{ContentArrangement, Table, presets};
+use control::Record;
 use jiff::Timestamp;
-use scaling::{Action, Decision, State};
+use scaling::{Action, Decision, Memory};
 use serde::Serialize;
 
-use crate::journal::{Record, read};
-use crate::policies::Decider;
+use crate::journal::read;
+use crate::policies::PolicyRunner;
 
 /// What the policies decided in one epoch.
 #[derive(Debug, Serialize)]
@@ -26,17 +27,14 @@ pub(crate) struct Epoch {
 ///
 /// # Errors
 /// The file cannot be read.
-pub(crate) async fn run(journal: &Path, deciders: &[Decider]) -> anyhow::Result<Vec<Epoch>> {
-    let mut states: Vec<State> = vec![State::default(); deciders.len()];
+pub(crate) async fn run(journal: &Path, runners: &[PolicyRunner]) -> anyhow::Result<Vec<Epoch>> {
+    let mut memories: Vec<Memory> = vec![Memory::default(); runners.len()];
     let mut epochs = Vec::new();
     for Record { epoch, at, job, decision, snapshot, .. } in read(journal)? {
         let Some(snapshot) = snapshot else { continue };
-        let mut decisions = Vec::with_capacity(deciders.len());
-        for (decider, state) in deciders.iter().zip(&mut states) {
-            // What was recorded goes on as it did, whatever is decided here: the plan counts as published.
-            let step = decider.decide(state, &snapshot, at).await;
-            *state = step.after;
-            decisions.push(step.decision);
+        let mut decisions = Vec::with_capacity(runners.len());
+        for (runner, memory) in runners.iter().zip(&mut memories) {
+            decisions.push(runner.replay(memory, &snapshot, at).await);
         }
         epochs.push(Epoch { epoch, at, job, recorded: decision, decisions });
     }
@@ -44,12 +42,12 @@ pub(crate) async fn run(journal: &Path, deciders: &[Decider]) -> anyhow::Result<
 }
 
 /// A row per epoch, a column per policy.
-pub(crate) fn table(epochs: &[Epoch], deciders: &[Decider]) -> String {
+pub(crate) fn table(epochs: &[Epoch], runners: &[PolicyRunner]) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     let mut header = vec!["epoch".to_owned(), "at".to_owned(), "recorded".to_owned()];
-    header.extend(deciders.iter().map(|decider| decider.name().to_owned()));
+    header.extend(runners.iter().map(|runner| runner.name().to_owned()));
     table.set_header(header);
     for epoch in epochs {
         let mut row =

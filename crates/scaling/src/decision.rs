@@ -116,9 +116,12 @@ impl Decision {
 
     /// Whether anything would change.
     pub fn has_change(&self) -> bool {
-        !self.parallelism.is_empty()
-            || self.default_parallelism.is_some()
-            || self.cluster.task_managers.is_some()
+        self.changes_parallelism() || self.cluster.task_managers.is_some()
+    }
+
+    /// Whether the parallelism of any operator would change.
+    pub fn changes_parallelism(&self) -> bool {
+        !self.parallelism.is_empty() || self.default_parallelism.is_some()
     }
 
     /// Takes the plan back, for this reason; what was planned is kept as rejected.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Action, Decision, Kind, Operator, OperatorReport, Snapshot};
+use crate::{Action, Decision, Kind, Memory, Operator, OperatorReport, Policy, Snapshot, Traits};
 
 /// The policy's name in configuration and records.
 pub const NAME: &str = "external";
@@ -30,11 +30,30 @@ pub struct Answer {
     pub reasons: Vec<String>,
 }
 
-/// The decision that an answer amounts to; a failure of the program, told in a sentence, is a reason to change nothing.
-pub fn decide(answer: &Result<Answer, String>, snapshot: &Snapshot) -> Decision {
-    if let Some(reason) = crate::incomplete(snapshot) {
-        return Decision::nothing(NAME, reason);
+/// The policy with the program's answer to this epoch's snapshot, or why there is none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct External(pub Result<Answer, String>);
+
+impl Policy for External {
+    fn name(&self) -> &'static str {
+        NAME
     }
+
+    fn traits(&self) -> Traits {
+        Traits { may_narrow: true, keeps_forward: true, reports_cluster: false }
+    }
+
+    fn decide(&self, _memory: &Memory, snapshot: &Snapshot, _now_ms: i64) -> Decision {
+        self.plan(snapshot)
+    }
+
+    fn plan(&self, snapshot: &Snapshot) -> Decision {
+        decide(&self.0, snapshot)
+    }
+}
+
+/// The decision that an answer amounts to; a failure of the program, told in a sentence, is a reason to change nothing.
+fn decide(answer: &Result<Answer, String>, snapshot: &Snapshot) -> Decision {
     let answer = match answer {
         Ok(answer) => answer,
         Err(failure) => return Decision::nothing(NAME, format!("the program gave no plan: {failure}")),

@@ -1,23 +1,25 @@
-//! The whole-graph solve: what each operator must be able to take when the sources deliver what is asked of them.
+//! How the rates of the sources travel through the job graph: what reaches each operator if nothing holds it back.
 //!
-//! The sources' targets are known: the arrival rate, and the rate at which the backlog shall drain. They travel down the graph
-//! through the measured selectivities. With a(v) = target ÷ measured rate of operator v,
+//! A job that cannot keep up slows its own sources down (back-pressure), so the rate that an operator shows is what it manages,
+//! not what is asked of it. The sources' targets are known: the arrival rate (what was read plus the growth of the backlog), and
+//! the rate at which the backlog must drain. They travel down the graph through the measured selectivities. With
+//! a(v) = target ÷ measured rate of operator v,
 //!
 //! ```text
-//! a(source) = target ÷ processed
+//! a(source) = target ÷ records read
 //! a(v)      = Σ output(u)·a(u) ÷ Σ output(u)      over the operators u that feed v
 //! target(v) = measured input(v) · a(v)
 //! ```
 //!
 //! which is the propagation of DS2 (Kalavri et al., "Three steps is all you need", OSDI 2018, section 4.2), written so that it needs no
-//! selectivity per edge: an operator with several outputs tells only how much it emits in all. One unknown figure upstream makes
+//! selectivity per edge: an operator with several outputs shows only how much it emits in all. One unknown figure upstream makes
 //! everything behind it unknown.
 
 use std::collections::BTreeMap;
 
 use crate::{Kind, Operator, Snapshot};
 
-/// What an operator shall be able to do, in its own records per second.
+/// What an operator must be able to do, in its own records per second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Target {
     /// What arrives, steadily.
@@ -31,99 +33,136 @@ pub struct Target {
 /// A source that is back-pressured more than this tells nothing about what it could deliver.
 const LEAST_FREE_SHARE: f64 = 0.1;
 
-/// The targets of all operators for which they are known, the backlog being worked off within `catch_up_s` (0: whenever).
+/// Returns the targets of all operators for which they are known, the backlog being worked off within `catch_up_s` seconds
+/// (0: the backlog asks for nothing).
+///
+/// An operator that takes nothing of what arrives has no target: its selectivities are not known.
 pub fn targets(snapshot: &Snapshot, catch_up_s: f64) -> BTreeMap<&str, Target> {
-    let operators = &snapshot.operators;
+    let flows = propagate(&snapshot.operators, |source| source_flow(source, catch_up_s));
+    let target = |(operator, flow): (&Operator, Flow)| -> Option<Target> {
+        let measured = operator.throughput_per_s?;
+        let is_stuck = measured <= 0.0 && flow.rate + flow.drain > 0.0 && operator.kind != Kind::Source;
+        (!is_stuck).then(|| flow.target(operator, measured))
+    };
+    let known = snapshot.operators.iter().zip(flows);
+    known.filter_map(|(operator, flow)| Some((operator.name.as_str(), target((operator, flow?))?))).collect()
+}
+
+/// Returns the input rate that is offered to every operator, in records per second: what would reach it if nothing were held back.
+///
+/// An operator has none if its own rate, or any figure upstream of it, is unknown, or if all its inputs are silent. The arrival rates
+/// of sources must have been measured.
+pub fn offered_rates(operators: &[Operator]) -> BTreeMap<String, f64> {
+    let measured = |source: &Operator| {
+        source.arrival_rate_per_s?;
+        source_flow(source, 0.0)
+    };
+    let offered = |operator: &Operator, flow: Option<Flow>| match operator.kind {
+        Kind::Source => operator.arrival_rate_per_s,
+        _ => Some(operator.throughput_per_s? * flow.filter(|flow| !flow.is_silent)?.rate),
+    };
+    let flows = propagate(operators, measured);
+    let known = operators.iter().zip(flows);
+    known.filter_map(|(operator, flow)| Some((operator.name.clone(), offered(operator, flow)?))).collect()
+}
+
+/// What reaches an operator, as multiples of what was measured there; for sources the rates themselves are kept, too.
+#[derive(Debug, Clone, Copy)]
+struct Flow {
+    /// Multiple of the measured rate that arrives.
+    rate: f64,
+    /// Multiple of the measured rate that drains the backlog.
+    drain: f64,
+    /// Sources: what arrives and what drains the backlog, in records per second.
+    of_source: Option<(f64, f64)>,
+    /// Whether the arrival rate of some source is an estimate from its back-pressure.
+    is_estimated: bool,
+    /// Whether nothing was measured upstream that a multiple could refer to.
+    is_silent: bool,
+}
+
+impl Flow {
+    fn target(self, operator: &Operator, measured_per_s: f64) -> Target {
+        let (rate_per_s, drain_per_s) = match self.of_source {
+            Some(rates) if operator.kind == Kind::Source => rates,
+            _ => (measured_per_s * self.rate, measured_per_s * self.drain),
+        };
+        Target { rate_per_s, drain_per_s, is_estimated: self.is_estimated }
+    }
+}
+
+/// The flow of every operator, in the order of the list, from that of the sources.
+fn propagate(operators: &[Operator], source: impl Fn(&Operator) -> Option<Flow>) -> Vec<Option<Flow>> {
     let index = index(operators);
-    let mut factors: Vec<Option<Factors>> =
-        operators.iter().map(|operator| of_source(operator, catch_up_s)).collect();
+    let is_source = |operator: &&Operator| operator.kind == Kind::Source;
+    let mut flows: Vec<Option<Flow>> =
+        operators.iter().map(|operator| Some(operator).filter(is_source).and_then(&source)).collect();
     for at in downstream_order(operators, &index) {
         if operators[at].kind != Kind::Source {
-            factors[at] = of_inputs(&operators[at], operators, &index, &factors);
+            flows[at] = merged(&operators[at], operators, &index, &flows);
         }
     }
-    let target = |(operator, factors): (&'_ Operator, &Option<Factors>)| -> Option<Target> {
-        let (rate, factors) = (operator.throughput_per_s?, (*factors)?);
-        let is_stuck =
-            rate <= 0.0 && factors.of_rate + factors.of_drain > 0.0 && operator.kind != Kind::Source;
-        (!is_stuck).then_some(Target {
-            rate_per_s: if operator.kind == Kind::Source { factors.rate } else { rate * factors.of_rate },
-            drain_per_s: if operator.kind == Kind::Source { factors.drain } else { rate * factors.of_drain },
-            is_estimated: factors.is_estimated,
-        })
-    };
-    let known = operators.iter().zip(&factors);
-    known.filter_map(|pair| Some((pair.0.name.as_str(), target(pair)?))).collect()
+    flows
 }
 
-/// How many times as much as measured is asked for; sources also have the rates themselves.
-#[derive(Debug, Clone, Copy)]
-struct Factors {
-    of_rate: f64,
-    of_drain: f64,
-    rate: f64,
-    drain: f64,
-    is_estimated: bool,
-}
-
-fn of_source(operator: &Operator, catch_up_s: f64) -> Option<Factors> {
-    if operator.kind != Kind::Source {
-        return None;
-    }
-    let processed = operator.throughput_per_s?;
-    let (rate, is_estimated) = match operator.arrival_rate_per_s {
+fn source_flow(source: &Operator, catch_up_s: f64) -> Option<Flow> {
+    let processed = source.throughput_per_s?;
+    let (rate, is_estimated) = match source.arrival_rate_per_s {
         Some(arrival) => (arrival, false),
-        // Nobody counts what waits at the origin. A source that is held back for a share of its time would deliver the
+        // What waits at the origin is not counted. A source that is held back for a share of its time would deliver the
         // rest in that share.
         None => {
-            let free = 1.0 - operator.backpressured_ratio?.clamp(0.0, 1.0);
+            let free = 1.0 - source.backpressured_ratio?.clamp(0.0, 1.0);
             (processed / free.max(LEAST_FREE_SHARE), true)
         }
     };
-    let backlog = operator.backlog_records.unwrap_or(0.0);
+    let backlog = source.backlog_records.unwrap_or(0.0);
     let drain = if catch_up_s > 0.0 { backlog / catch_up_s } else { 0.0 };
-    let times =
+    let multiple =
         |target: f64| if processed > 0.0 { Some(target / processed) } else { (target <= 0.0).then_some(0.0) };
-    Some(Factors { of_rate: times(rate)?, of_drain: times(drain)?, rate, drain, is_estimated })
-}
-
-fn of_inputs(
-    operator: &Operator,
-    all: &[Operator],
-    index: &BTreeMap<&str, usize>,
-    factors: &[Option<Factors>],
-) -> Option<Factors> {
-    let (mut of_rate, mut of_drain, mut total, mut is_estimated) = (0.0, 0.0, 0.0, false);
-    for input in &operator.inputs {
-        let upstream = *index.get(input.as_str())?;
-        let output = all[upstream].output_rate_per_s?;
-        // A silent input has no say, and whether its factor is known does not matter.
-        if output > 0.0 {
-            let factors = factors[upstream]?;
-            of_rate += output * factors.of_rate;
-            of_drain += output * factors.of_drain;
-            is_estimated |= factors.is_estimated;
-            total += output;
-        }
-    }
-    let share = |sum: f64| if total > 0.0 { sum / total } else { 0.0 };
-    let is_connected = !operator.inputs.is_empty();
-    is_connected.then(|| Factors {
-        of_rate: share(of_rate),
-        of_drain: share(of_drain),
-        rate: 0.0,
-        drain: 0.0,
+    Some(Flow {
+        rate: multiple(rate)?,
+        drain: multiple(drain)?,
+        of_source: Some((rate, drain)),
         is_estimated,
+        is_silent: false,
     })
 }
 
+/// The mean of the inputs' flows, each counting by what it emits.
+fn merged(
+    operator: &Operator,
+    all: &[Operator],
+    index: &BTreeMap<&str, usize>,
+    flows: &[Option<Flow>],
+) -> Option<Flow> {
+    let mut sum = Flow { rate: 0.0, drain: 0.0, of_source: None, is_estimated: false, is_silent: true };
+    let mut total = 0.0;
+    for input in &operator.inputs {
+        let upstream = *index.get(input.as_str())?;
+        let output = all[upstream].output_rate_per_s?;
+        // The flow of a silent input counts nothing, and need not be known.
+        if output > 0.0 {
+            let flow = flows[upstream]?;
+            sum.rate += output * flow.rate;
+            sum.drain += output * flow.drain;
+            sum.is_estimated |= flow.is_estimated;
+            total += output;
+        }
+    }
+    if total > 0.0 {
+        sum = Flow { rate: sum.rate / total, drain: sum.drain / total, is_silent: false, ..sum };
+    }
+    (!operator.inputs.is_empty()).then_some(sum)
+}
+
 /// Where each operator stands in the list.
-pub(crate) fn index(operators: &[Operator]) -> BTreeMap<&str, usize> {
+fn index(operators: &[Operator]) -> BTreeMap<&str, usize> {
     operators.iter().enumerate().map(|(at, operator)| (operator.name.as_str(), at)).collect()
 }
 
 /// The operators so that each comes after all that feed it. Operators on a cycle, which a job graph does not have, are left out.
-pub(crate) fn downstream_order(operators: &[Operator], index: &BTreeMap<&str, usize>) -> Vec<usize> {
+fn downstream_order(operators: &[Operator], index: &BTreeMap<&str, usize>) -> Vec<usize> {
     let mut readers: Vec<Vec<usize>> = vec![Vec::new(); operators.len()];
     let mut waits_for: Vec<usize> = vec![0; operators.len()];
     for (at, operator) in operators.iter().enumerate() {
@@ -221,5 +260,55 @@ mod tests {
             60.0,
         )["map"];
         assert!(close(found.rate_per_s, 0.0) && close(found.drain_per_s, 0.0));
+    }
+
+    /// Goal: a join that manages 2,000 of 5,000 records a second is asked for 5,000, and what follows it in proportion.
+    #[test]
+    fn back_pressure_is_seen_through() {
+        let operators = [
+            source("auctions", Some(300.0), 0.0, 120.0),
+            source("bids", Some(4700.0), 0.0, 1880.0),
+            operator("join", &["auctions", "bids"], 2000.0, 1000.0),
+            operator("top", &["join"], 1000.0, 1.0),
+        ];
+        let offered = offered_rates(&operators);
+        assert!((offered["join"] - 5000.0).abs() < 1e-6);
+        assert!((offered["top"] - 2500.0).abs() < 1e-6);
+        assert!((offered["bids"] - 4700.0).abs() < 1e-6);
+    }
+
+    /// Goal: one unknown figure upstream makes everything behind it unknown, and nothing else.
+    #[test]
+    fn unknown_stays_unknown() {
+        let operators = [
+            source("auctions", None, 0.0, 120.0),
+            source("bids", Some(4700.0), 0.0, 1880.0),
+            operator("join", &["auctions", "bids"], 2000.0, 1000.0),
+            operator("filter", &["bids"], 1880.0, 10.0),
+        ];
+        let offered = offered_rates(&operators);
+        assert!(!offered.contains_key("join") && !offered.contains_key("auctions"));
+        assert!((offered["filter"] - 4700.0).abs() < 1e-6);
+    }
+
+    /// Goal: a filter in the source's own vertex changes what it emits, not what is asked of it: it reads 2,000/s, hands on 20/s, and
+    /// twice as much arrives.
+    #[test]
+    fn a_filter_in_the_source_is_a_selectivity() {
+        let mut filtering = source("bids", Some(4000.0), 0.0, 2000.0);
+        filtering.output_rate_per_s = Some(20.0);
+        let operators = vec![filtering, operator("map", &["bids"], 20.0, 20.0)];
+        assert!(close(offered_rates(&operators)["map"], 40.0));
+        let snapshot = job(operators.clone());
+        let found = targets(&snapshot, 60.0);
+        assert!(close(found["bids"].rate_per_s, 4000.0) && close(found["map"].rate_per_s, 40.0));
+    }
+
+    /// Goal: an operator behind silent inputs is offered an unknown rate, not none.
+    #[test]
+    fn silent_inputs_offer_nothing_known() {
+        let mut silent = source("bids", Some(10.0), 0.0, 10.0);
+        silent.output_rate_per_s = Some(0.0);
+        assert!(!offered_rates(&[silent, operator("map", &["bids"], 5.0, 5.0)]).contains_key("map"));
     }
 }

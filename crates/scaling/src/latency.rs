@@ -1,6 +1,6 @@
 //! Policy `latency`: act when a query has been slow for some epochs, and widen the slowest operators.
 //!
-//! The policy has two halves. The *trigger* counts epochs in which a query's latency reached the bound ([`State`]); the
+//! The policy has two halves. The *trigger* counts epochs in which a query's latency reached the bound ([`Memory`]); the
 //! *plan* ([`plan`]) picks the slowest operators and computes their new parallelism from one snapshot alone:
 //!
 //! ```text
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Action, Decision, Kind, Operator, OperatorReport, Snapshot, cluster};
+use crate::{Action, Decision, Kind, Operator, OperatorReport, Policy, Snapshot, Traits, cluster};
 
 /// The policy's name in configuration and records.
 pub const NAME: &str = "latency";
@@ -102,21 +102,49 @@ struct Count {
 
 /// What the policy remembers from epoch to epoch.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct State {
+#[serde(default)]
+pub struct Memory {
     counts: BTreeMap<String, Count>,
+    /// Epochs that are still to be waited after an action.
     wait_epochs_left: u32,
+    /// The newest epoch was such a wait.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    waited: bool,
+    /// The trigger was met in the newest epoch and the plan changes nothing: the counts end with it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_spent: bool,
+    /// The slowest query of the newest epoch, for the sentence about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worst: Option<Worst>,
 }
 
-impl State {
-    /// The state after a plan of this policy was published: counts are cleared and the wait begins.
-    pub fn after_action(options: &Options) -> Self {
-        Self { counts: BTreeMap::new(), wait_epochs_left: options.wait_epochs }
+/// The slowest query of the newest epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Worst {
+    query: String,
+    latency_ms: f64,
+}
+
+impl Memory {
+    /// Ends counts whose plan changed nothing. A plan that was not published is triggered again by one more violation.
+    fn begin_epoch(&mut self, options: &Options) {
+        if std::mem::take(&mut self.is_spent) {
+            self.counts.clear();
+        }
+        for count in self.counts.values_mut() {
+            count.violations = count.violations.min(options.violations_needed.saturating_sub(1));
+        }
+        self.counts.retain(|_, count| count.violations > 0);
     }
 
     /// Counts one epoch's violations. A query whose latency is unknown keeps its count: unknown is neither good nor bad.
     fn count(&mut self, options: &Options, snapshot: &Snapshot) {
+        self.worst = None;
         for query in &snapshot.queries {
             let Some(latency_ms) = query.overall_latency_ms else { continue };
+            if self.worst.as_ref().is_none_or(|worst| worst.latency_ms < latency_ms) {
+                self.worst = Some(Worst { query: query.name.clone(), latency_ms });
+            }
             let violates = latency_ms >= options.latency_max_ms;
             let violations = match self.counts.get(&query.name) {
                 None => u32::from(violates),
@@ -131,10 +159,11 @@ impl State {
         }
     }
 
+    fn is_triggered(&self, options: &Options) -> bool {
+        self.counts.values().any(|count| count.violations >= options.violations_needed)
+    }
+
     fn describe(&self, options: &Options) -> String {
-        if self.counts.is_empty() {
-            return format!("no query is at or above {} ms", options.latency_max_ms);
-        }
         let counts: Vec<String> = self
             .counts
             .iter()
@@ -145,36 +174,64 @@ impl State {
                 )
             })
             .collect();
-        counts.join(", ")
+        match &self.worst {
+            _ if !counts.is_empty() => counts.join(", "),
+            Some(worst) if worst.latency_ms >= options.latency_max_ms => format!(
+                "{} is at {:.0} ms, above {} ms, but not rising, and only rising latency counts",
+                worst.query, worst.latency_ms, options.latency_max_ms
+            ),
+            Some(_) => format!("no query is at or above {} ms", options.latency_max_ms),
+            None => "the latency of no query is known".to_owned(),
+        }
     }
 }
 
-/// One epoch: the state for the next epoch, and the decision.
-///
-/// The state returned with [`Action::Rescale`] assumes that the plan was published. A caller whose document was refused
-/// keeps its own state.
-pub fn decide(options: &Options, state: &State, snapshot: &Snapshot) -> (State, Decision) {
-    if let Some(reason) = crate::incomplete(snapshot) {
-        return (state.clone(), Decision::nothing(NAME, reason));
+/// The policy with its options.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Latency(pub Options);
+
+impl Policy for Latency {
+    fn name(&self) -> &'static str {
+        NAME
     }
-    if state.wait_epochs_left > 0 {
-        let next = State { wait_epochs_left: state.wait_epochs_left - 1, ..state.clone() };
-        let reason = format!("waiting after an action: {} epochs left", state.wait_epochs_left);
-        return (next, Decision::nothing(NAME, reason));
+
+    fn traits(&self) -> Traits {
+        Traits { may_narrow: false, keeps_forward: false, reports_cluster: true }
     }
-    let mut next = state.clone();
-    next.count(options, snapshot);
-    if next.counts.values().all(|count| count.violations < options.violations_needed) {
-        let reason = next.describe(options);
-        return (next, Decision::nothing(NAME, reason));
+
+    fn observe(&self, memory: &mut crate::Memory, snapshot: &Snapshot, _now_ms: i64) {
+        let memory = &mut memory.latency;
+        memory.begin_epoch(&self.0);
+        memory.waited = memory.wait_epochs_left > 0;
+        if memory.waited {
+            memory.wait_epochs_left -= 1;
+            return;
+        }
+        memory.count(&self.0, snapshot);
+        memory.is_spent = memory.is_triggered(&self.0) && plan(&self.0, snapshot).action == Action::None;
     }
-    let mut decision = plan(options, snapshot);
-    decision.reasons.insert(0, next.describe(options));
-    let next = match decision.action {
-        Action::Rescale => State::after_action(options),
-        Action::None => State::default(),
-    };
-    (next, decision)
+
+    fn decide(&self, memory: &crate::Memory, snapshot: &Snapshot, _now_ms: i64) -> Decision {
+        let memory = &memory.latency;
+        if memory.waited {
+            let left = memory.wait_epochs_left + 1;
+            return Decision::nothing(NAME, format!("waiting after an action: {left} epochs left"));
+        }
+        if !memory.is_triggered(&self.0) {
+            return Decision::nothing(NAME, memory.describe(&self.0));
+        }
+        let mut decision = plan(&self.0, snapshot);
+        decision.reasons.insert(0, memory.describe(&self.0));
+        decision
+    }
+
+    fn plan(&self, snapshot: &Snapshot) -> Decision {
+        plan(&self.0, snapshot)
+    }
+
+    fn published(&self, memory: &mut crate::Memory, _decision: &Decision, _now_ms: i64) {
+        memory.latency = Memory { wait_epochs_left: self.0.wait_epochs, ..Memory::default() };
+    }
 }
 
 /// The plan for a snapshot whose trigger has been met.

@@ -1,7 +1,7 @@
 //! Every decision of the scaler, and nothing else.
 //!
 //! ```text
-//! snapshot ──> policy(options, previous state) ──> decision: a plan, or the reason why not
+//! snapshot ──> policy(options, memory) ──> decision: a plan, or the reason why not
 //! ```
 //!
 //! What a cluster looked like comes in as a [`Snapshot`]; what shall change goes out as a [`Decision`] that carries every
@@ -16,17 +16,15 @@ mod graph;
 pub mod key_groups;
 pub mod latency;
 pub mod limits;
-mod offered;
 mod period;
 mod policy;
 mod snapshot;
 pub mod windows;
 
 pub use decision::{Action, ClusterReport, Decision, OperatorReport, Rejected};
-pub use graph::{Target, targets};
-pub use offered::offered_rates;
+pub use graph::{Target, offered_rates, targets};
 pub use period::{Moment, Period, PeriodError};
-pub use policy::{Frame, Policy, State, Step, decide, plan};
+pub use policy::{ChangeEnd, Constraints, Memory, Policy, Traits, decide, plan};
 pub use snapshot::{
     Checkpoints, Distribution, Edge, Job, Kind, Operator, Partitioning, Quality, Query, Reading, Rescale,
     SCHEMA, Snapshot, Subtask, TaskManager,

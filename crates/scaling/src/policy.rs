@@ -1,43 +1,73 @@
-//! One epoch, whatever the policy: the policy plans, the limits trim, the cluster's size follows.
+//! One epoch under any policy: the policy observes and plans, the constraints trim the plan, the cluster's size follows.
+//!
+//! What is remembered changes by events only: an epoch was observed ([`decide`]), its plan was published
+//! ([`Memory::published`]), the published change ended ([`Memory::change_ended`]). A caller reports what happened and never
+//! chooses between two memories, so a plan that was not published cannot be remembered as an action.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{self, Size, Thresholds};
 use crate::limits::{self, Limits};
-use crate::{Action, Decision, Moment, Snapshot, ds2, external, latency};
+use crate::{Action, Decision, Moment, Snapshot, ds2, latency};
 
-/// What one epoch comes to.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Step<S> {
-    /// What the policy remembers if the decision's plan is published, or if there is none.
-    pub after: S,
-    /// What the policy remembers if the plan is not published.
-    pub held: S,
-    /// The decision.
-    pub decision: Decision,
-}
+/// A scaling policy. It does no IO and reads no clock: times are arguments, in milliseconds since the Unix epoch.
+///
+/// Incomplete snapshots never reach a policy.
+pub trait Policy: fmt::Debug + Send + Sync {
+    /// The name in configuration and records.
+    fn name(&self) -> &'static str;
 
-impl<S: Clone> Step<S> {
-    /// No plan: what is remembered does not depend on anybody.
-    pub fn nothing(decision: Decision, state: S) -> Self {
-        Self { after: state.clone(), held: state, decision }
+    /// How its plans are completed.
+    fn traits(&self) -> Traits;
+
+    /// Remembers what this epoch's snapshot shows.
+    fn observe(&self, memory: &mut Memory, snapshot: &Snapshot, now_ms: i64) {
+        let _ = (memory, snapshot, now_ms);
+    }
+
+    /// Returns the plan for this epoch, or why there is none. `memory` contains the observation of `snapshot` already.
+    fn decide(&self, memory: &Memory, snapshot: &Snapshot, now_ms: i64) -> Decision;
+
+    /// Returns the plan as if the policy's trigger had been met and every wait were over.
+    fn plan(&self, snapshot: &Snapshot) -> Decision;
+
+    /// Remembers that a plan of this policy, which changes the parallelism of operators, was published.
+    fn published(&self, memory: &mut Memory, decision: &Decision, now_ms: i64) {
+        let _ = (memory, decision, now_ms);
+    }
+
+    /// Remembers how a published change ended.
+    fn change_ended(&self, memory: &mut Memory, change: ChangeEnd, now_ms: i64) {
+        let _ = (memory, change, now_ms);
     }
 }
 
-/// Who decides.
-#[derive(Debug, Clone, Copy)]
-pub enum Policy<'a> {
-    /// See [`latency`].
-    Latency(&'a latency::Options),
-    /// See [`ds2`].
-    Ds2(&'a ds2::Options),
-    /// See [`external`]; the program's answer to this snapshot, or why there is none.
-    External(&'a Result<external::Answer, String>),
+/// What distinguishes policies outside their own formulas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Traits {
+    /// Whether it narrows operators, so that task managers may be given up when they are not needed.
+    pub may_narrow: bool,
+    /// Whether operators that hand records on one to one get the same parallelism.
+    pub keeps_forward: bool,
+    /// Whether it reports the cluster's load itself.
+    pub reports_cluster: bool,
+}
+
+/// How a published change ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChangeEnd {
+    /// The job runs as planned.
+    Succeeded,
+    /// The change was rolled back, refused or failed.
+    Failed,
 }
 
 /// What holds for a job under every policy.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Frame {
+pub struct Constraints {
     /// What bounds its plans.
     pub limits: Limits,
     /// How many task managers there may be.
@@ -49,150 +79,154 @@ pub struct Frame {
 /// What is remembered from epoch to epoch. Each policy has its own part, so that another one can take over and hand back.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct State {
-    /// Of policy `latency`.
-    pub latency: latency::State,
-    /// Of policy `ds2`.
-    pub ds2: ds2::State,
+pub struct Memory {
+    /// The part of policy `latency`.
+    pub latency: latency::Memory,
+    /// The part of policy `ds2`.
+    pub ds2: ds2::Memory,
     /// Since when fewer task managers would be enough, in milliseconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fewer_since_ms: Option<i64>,
 }
 
-/// One epoch, ending at `now`.
+impl Memory {
+    /// Remembers that this decision's plan was published.
+    pub fn published(&mut self, policy: &dyn Policy, decision: &Decision, now: Moment) {
+        if decision.cluster.task_managers.is_some() {
+            self.fewer_since_ms = None;
+        }
+        if decision.changes_parallelism() {
+            policy.published(self, decision, now.at_ms);
+        }
+    }
+
+    /// Remembers how the change that was published last ended.
+    pub fn change_ended(&mut self, policy: &dyn Policy, change: ChangeEnd, now: Moment) {
+        policy.change_ended(self, change, now.at_ms);
+    }
+}
+
+/// One epoch that ends at `now`: remembers what the snapshot shows and returns the decision.
+///
+/// An incomplete snapshot changes nothing and brings no plan.
 pub fn decide(
-    policy: Policy<'_>,
-    frame: &Frame,
-    state: &State,
+    policy: &dyn Policy,
+    constraints: &Constraints,
+    memory: &mut Memory,
     snapshot: &Snapshot,
     now: Moment,
-) -> Step<State> {
-    let (mut after, mut held) = (state.clone(), state.clone());
-    let decision = match policy {
-        Policy::Latency(options) => {
-            let (next, decision) = latency::decide(options, &state.latency, snapshot);
-            held.latency =
-                if decision.action == Action::Rescale { state.latency.clone() } else { next.clone() };
-            after.latency = next;
-            decision
-        }
-        Policy::Ds2(options) => {
-            let step = ds2::decide(options, &state.ds2, snapshot, now.at_ms);
-            (after.ds2, held.ds2) = (step.after, step.held);
-            step.decision
-        }
-        Policy::External(answer) => external::decide(answer, snapshot),
-    };
-    let mut step = Step { after, held, decision };
-    frame_in(policy, frame, snapshot, &mut step, Some(now));
-    step
-}
-
-/// The plan for this snapshot as if the policy's trigger had been met and every wait were over.
-pub fn plan(policy: Policy<'_>, frame: &Frame, snapshot: &Snapshot) -> Decision {
-    let decision = match policy {
-        Policy::Latency(_) if !snapshot.missing.is_empty() => {
-            Decision::nothing(latency::NAME, crate::incomplete(snapshot).unwrap_or_default())
-        }
-        Policy::Latency(options) => latency::plan(options, snapshot),
-        Policy::Ds2(options) => ds2::plan(options, snapshot),
-        Policy::External(answer) => external::decide(answer, snapshot),
-    };
-    let mut step = Step::nothing(decision, State::default());
-    frame_in(policy, frame, snapshot, &mut step, None);
-    step.decision
-}
-
-/// Trims the plan, and sees to slots and task managers.
-fn frame_in(
-    policy: Policy<'_>,
-    frame: &Frame,
-    snapshot: &Snapshot,
-    step: &mut Step<State>,
-    now: Option<Moment>,
-) {
-    let Step { after, held, decision } = step;
-    if crate::incomplete(snapshot).is_some() {
-        return;
+) -> Decision {
+    if let Some(reason) = crate::incomplete(snapshot) {
+        return Decision::nothing(policy.name(), reason);
     }
+    policy.observe(memory, snapshot, now.at_ms);
+    let mut decision = policy.decide(memory, snapshot, now.at_ms);
+    let wait = ScaleInWait { since_ms: &mut memory.fewer_since_ms, now_ms: Some(now.at_ms) };
+    constrain(policy.traits(), constraints, snapshot, &mut decision, wait);
+    if let Some(period) = constraints.limits.excluded_period(now)
+        && decision.has_change()
+    {
+        decision.withdraw(format!("nothing is changed during {period}"));
+    }
+    decision
+}
+
+/// Returns the plan for this snapshot as if the policy's trigger had been met and every wait were over.
+pub fn plan(policy: &dyn Policy, constraints: &Constraints, snapshot: &Snapshot) -> Decision {
+    if let Some(reason) = crate::incomplete(snapshot) {
+        return Decision::nothing(policy.name(), reason);
+    }
+    let mut decision = policy.plan(snapshot);
+    let wait = ScaleInWait { since_ms: &mut None, now_ms: None };
+    constrain(policy.traits(), constraints, snapshot, &mut decision, wait);
+    decision
+}
+
+/// How long fewer task managers have been enough.
+struct ScaleInWait<'a> {
+    since_ms: &'a mut Option<i64>,
+    /// The end of the epoch; [`None`]: every wait is over.
+    now_ms: Option<i64>,
+}
+
+/// Trims the plan, and completes it with slots and task managers.
+fn constrain(
+    traits: Traits,
+    constraints: &Constraints,
+    snapshot: &Snapshot,
+    decision: &mut Decision,
+    wait: ScaleInWait<'_>,
+) {
     let had_plan = decision.action == Action::Rescale;
     if had_plan {
-        let keeps_forward = !matches!(policy, Policy::Latency(_));
-        frame.limits.trim(&frame.size, snapshot, decision, keeps_forward);
+        constraints.limits.trim(&constraints.size, snapshot, decision, traits.keeps_forward);
     }
-    size_cluster(policy, frame, snapshot, decision, held, now);
-    after.fewer_since_ms = held.fewer_since_ms;
-    if let Some(period) = now.and_then(|now| frame.limits.excluded_period(now)) {
-        if decision.has_change() {
-            decision.withdraw(format!("nothing is changed during {period}"));
-            *after = held.clone();
-        }
-        return;
-    }
+    size_cluster(traits, constraints, snapshot, decision, wait);
     if decision.has_change() {
         decision.action = Action::Rescale;
-        if !had_plan {
-            // Only the number of task managers changes: the policy itself has not acted.
-            let fewer_since_ms = None;
-            *after = State { fewer_since_ms, ..held.clone() };
-        }
     } else if had_plan {
         decision.action = Action::None;
         decision.reasons.insert(0, "the limits leave nothing of the plan".to_owned());
-        *after = held.clone();
     }
 }
 
 /// Fills in slots and the wanted number of task managers.
 fn size_cluster(
-    policy: Policy<'_>,
-    frame: &Frame,
+    traits: Traits,
+    constraints: &Constraints,
     snapshot: &Snapshot,
     decision: &mut Decision,
-    held: &mut State,
-    now: Option<Moment>,
+    wait: ScaleInWait<'_>,
 ) {
-    if !matches!(policy, Policy::Latency(_)) {
-        decision.cluster = cluster::report(&frame.thresholds, snapshot);
+    if !traits.reports_cluster {
+        decision.cluster = cluster::report(&constraints.thresholds, snapshot);
     }
     let needed = limits::slots_needed(snapshot, &decision.parallelism);
     decision.cluster.slots_needed = (!snapshot.operators.is_empty()).then_some(needed);
     decision.cluster.slots_present = snapshot.slots_present();
     decision.cluster.slots_available = limits::available(snapshot);
-    let may_shrink = !matches!(policy, Policy::Latency(_));
-    let Some(wanted) = wanted(frame, snapshot, decision, may_shrink) else {
-        held.fewer_since_ms = None;
-        return;
-    };
     let present = u32::try_from(snapshot.task_managers.len()).unwrap_or(u32::MAX);
-    if may_shrink {
+    let wanted = wanted(constraints, snapshot, decision, traits.may_narrow);
+    if traits.may_narrow
+        && let Some(wanted) = wanted
+    {
         decision.cluster.scale_in = Some(wanted < present);
     }
-    if wanted > present {
-        held.fewer_since_ms = None;
-        decision.cluster.task_managers = Some(wanted);
-        decision.reasons.push(format!("{wanted} task managers instead of {present}"));
-    } else if wanted < present {
-        let since_ms = held.fewer_since_ms.or(now.map(|now| now.at_ms));
-        held.fewer_since_ms = since_ms;
-        let delay_ms = i64::try_from(frame.size.scale_in_delay_s).unwrap_or(i64::MAX).saturating_mul(1000);
-        let waited_ms = now.zip(since_ms).map_or(i64::MAX, |(now, since)| now.at_ms.saturating_sub(since));
-        if waited_ms >= delay_ms {
+    *wait.since_ms = match wanted {
+        Some(wanted) if wanted < present => wait.since_ms.or(wait.now_ms),
+        _ => None,
+    };
+    match wanted {
+        Some(wanted) if wanted > present => {
             decision.cluster.task_managers = Some(wanted);
-            decision.reasons.push(format!("{wanted} task managers are enough instead of {present}"));
-        } else {
-            decision
-                .reasons
-                .push(format!("{wanted} of {present} task managers would do, given up if so for longer"));
+            decision.reasons.push(format!("{wanted} task managers instead of {present}"));
         }
-    } else {
-        held.fewer_since_ms = None;
+        Some(wanted) if wanted < present => {
+            let delay_ms =
+                i64::try_from(constraints.size.scale_in_delay_s).unwrap_or(i64::MAX).saturating_mul(1000);
+            let waited_ms =
+                wait.now_ms.zip(*wait.since_ms).map_or(i64::MAX, |(now, since)| now.saturating_sub(since));
+            if waited_ms >= delay_ms {
+                decision.cluster.task_managers = Some(wanted);
+                decision.reasons.push(format!("{wanted} task managers are enough instead of {present}"));
+            } else {
+                decision
+                    .reasons
+                    .push(format!("{wanted} of {present} task managers would do, given up if so for longer"));
+            }
+        }
+        _ => {}
     }
 }
 
 /// How many task managers the plan wants; [`None`] if that is not ours to say, or not known.
-fn wanted(frame: &Frame, snapshot: &Snapshot, decision: &Decision, may_shrink: bool) -> Option<u32> {
-    let max = frame.size.task_managers_max?;
+fn wanted(
+    constraints: &Constraints,
+    snapshot: &Snapshot,
+    decision: &Decision,
+    may_narrow: bool,
+) -> Option<u32> {
+    let max = constraints.size.task_managers_max?;
     let (present, slots) =
         (u32::try_from(snapshot.task_managers.len()).ok()?, snapshot.slots_per_task_manager()?);
     let (needed, available) = (decision.cluster.slots_needed?, decision.cluster.slots_available?);
@@ -205,12 +239,12 @@ fn wanted(frame: &Frame, snapshot: &Snapshot, decision: &Decision, may_shrink: b
     let grows = decision.action == Action::Rescale && decision.cluster.scale_out == Some(true);
     let for_load = if grows {
         present.saturating_add(1)
-    } else if may_shrink {
+    } else if may_narrow {
         cluster::fewest(&decision.cluster, present).unwrap_or(present)
     } else {
         present
     };
-    let least = frame.size.task_managers_min.unwrap_or(1).max(1);
+    let least = constraints.size.task_managers_min.unwrap_or(1).max(1);
     let wanted = for_slots.max(for_load).max(least.min(max)).min(max);
     // A maximum below what is there is no order to stop any: that is only done for want of work.
     Some(if wanted < present && for_slots.max(for_load) >= present { present } else { wanted })

@@ -6,7 +6,7 @@ use scaling::{Action, Kind, Operator, Snapshot};
 use serde::Serialize;
 
 use super::Outcome;
-use crate::journal::Record;
+use control::Record;
 
 /// The figures of the job as a whole. Each is unknown as soon as one part of it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]

@@ -18,7 +18,7 @@ pub use history::{Mark, Point, Totals};
 pub use switches::{Switch, SwitchError, Switches, SwitchesNow};
 pub use told::{Outcome, Told};
 
-use crate::journal::{FollowUp, Record};
+use control::{FollowUp, Record};
 
 /// A current snapshot is made with every sample for so long after somebody has looked.
 const LOOKED_AT_FOR: Duration = Duration::from_secs(30);

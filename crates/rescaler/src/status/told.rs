@@ -4,8 +4,7 @@ use jiff::Timestamp;
 use scaling::{Action, Decision};
 use serde::Serialize;
 
-use crate::journal::{Effect, FollowUp, Record};
-use crate::outcome;
+use control::{Effect, FollowUp, Record};
 
 /// What became of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -71,7 +70,7 @@ pub struct Told {
     pub decision: Decision,
     /// How the published change went, once it is over.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub result: Option<outcome::Outcome>,
+    pub result: Option<control::Outcome>,
 }
 
 impl Told {

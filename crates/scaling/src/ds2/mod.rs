@@ -19,52 +19,63 @@
 //! Left out on purpose: learning from past rescales whether they helped, and memory tuning.
 
 mod assess;
+mod memory;
 mod options;
-mod state;
 
 use serde::{Deserialize, Serialize};
 
 use assess::{Assessment, Direction};
+pub use memory::Memory;
 pub use options::{BusyTime, Options};
-pub use state::State;
 
-use crate::{Action, Decision, Kind, OperatorReport, Snapshot, Step};
+use crate::{Action, Decision, Kind, OperatorReport, Policy, Snapshot, Traits};
 
 /// The policy's name in configuration and records.
 pub const NAME: &str = "ds2";
 
-/// One epoch at this moment, in milliseconds since the Unix epoch.
-pub fn decide(options: &Options, state: &State, snapshot: &Snapshot, now_ms: i64) -> Step<State> {
-    let nothing = |reason: String| Step::nothing(Decision::nothing(NAME, reason), state.clone());
-    if let Some(reason) = crate::incomplete(snapshot) {
-        return nothing(reason);
-    }
-    let assessments = assess::all(options, snapshot);
-    let mut held = state.clone();
-    held.observe(&assessments, now_ms);
-    if let Some(reason) = state.stabilizing(options, snapshot, now_ms) {
-        let mut decision = Decision::nothing(NAME, reason);
-        decision.operators = reports(&assessments, &[]);
-        return Step::nothing(decision, held);
-    }
-    let ripe = held.ripe(options, &assessments, now_ms);
-    let waits = held.waits(options, &ripe, now_ms);
-    let decision = decision(&assessments, &ripe, waits);
-    Step { after: State::after_action(now_ms), held, decision }
-}
+/// The policy with its options.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ds2(pub Options);
 
-/// The plan as if every wait were over.
-pub fn plan(options: &Options, snapshot: &Snapshot) -> Decision {
-    if let Some(reason) = crate::incomplete(snapshot) {
-        return Decision::nothing(NAME, reason);
+impl Policy for Ds2 {
+    fn name(&self) -> &'static str {
+        NAME
     }
-    let assessments = assess::all(options, snapshot);
-    let ripe: Vec<Ripe> = assessments
-        .iter()
-        .filter(|assessment| assessment.direction == Direction::Down)
-        .map(|assessment| Ripe { name: assessment.name.clone(), parallelism: assessment.wanted })
-        .collect();
-    decision(&assessments, &ripe, Vec::new())
+
+    fn traits(&self) -> Traits {
+        Traits { may_narrow: true, keeps_forward: true, reports_cluster: false }
+    }
+
+    fn observe(&self, memory: &mut crate::Memory, snapshot: &Snapshot, now_ms: i64) {
+        memory.ds2.observe(&assess::all(&self.0, snapshot), now_ms);
+    }
+
+    fn decide(&self, memory: &crate::Memory, snapshot: &Snapshot, now_ms: i64) -> Decision {
+        let (options, memory) = (&self.0, &memory.ds2);
+        let assessments = assess::all(options, snapshot);
+        if let Some(reason) = memory.stabilizing(options, snapshot, now_ms) {
+            let mut decision = Decision::nothing(NAME, reason);
+            decision.operators = reports(&assessments, &[]);
+            return decision;
+        }
+        let ripe = memory.ripe(options, &assessments, now_ms);
+        let waits = memory.waits(options, &ripe, now_ms);
+        decision(&assessments, &ripe, waits)
+    }
+
+    fn plan(&self, snapshot: &Snapshot) -> Decision {
+        let assessments = assess::all(&self.0, snapshot);
+        let ripe: Vec<Ripe> = assessments
+            .iter()
+            .filter(|assessment| assessment.direction == Direction::Down)
+            .map(|assessment| Ripe { name: assessment.name.clone(), parallelism: assessment.wanted })
+            .collect();
+        decision(&assessments, &ripe, Vec::new())
+    }
+
+    fn published(&self, memory: &mut crate::Memory, _decision: &Decision, now_ms: i64) {
+        memory.ds2.published(now_ms);
+    }
 }
 
 /// An operator that may be narrowed now.

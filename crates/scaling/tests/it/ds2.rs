@@ -1,8 +1,8 @@
 //! Policy `ds2`: what it gives, when, and within which bounds.
 
 use crate::world::{World, truth};
-use scaling::ds2::{self, Options, State};
-use scaling::{Action, Distribution, Kind, Rescale, Snapshot, Subtask};
+use scaling::ds2::{self, Ds2, Options};
+use scaling::{Action, Constraints, Distribution, Kind, Memory, Moment, Policy, Rescale, Snapshot, Subtask};
 
 /// A source, a map that does 1,000 records a second per subtask, a keyed window that does 500.
 fn chain(arrival_per_s: f64, map: u32, window: u32) -> World {
@@ -19,7 +19,7 @@ fn options() -> Options {
 }
 
 fn planned(options: &Options, snapshot: &Snapshot) -> [u32; 2] {
-    let plan = ds2::plan(options, snapshot).parallelism;
+    let plan = Ds2(options.clone()).plan(snapshot).parallelism;
     [1, 2].map(|index| {
         let operator = &snapshot.operators[index];
         plan.get(&operator.name).copied().unwrap_or(operator.parallelism)
@@ -70,7 +70,7 @@ fn windows_are_sized_by_their_burst() {
     assert_eq!(planned(&options(), &snapshot)[1], 8);
     snapshot.operators[2].firing_ms = Some(Distribution { p99: Some(60_000.0), ..Distribution::default() });
     assert_eq!(planned(&options(), &snapshot)[1], 128);
-    let told = ds2::plan(&options(), &snapshot).to_string();
+    let told = Ds2(options()).plan(&snapshot).to_string();
     assert!(told.contains("aggregate before the window"), "{told}");
     // A firing that is short enough leaves the steady condition: 500/s at 70 % of 500 are 1.4 subtasks.
     snapshot.operators[2].firing_ms = Some(Distribution { p99: Some(100.0), ..Distribution::default() });
@@ -97,7 +97,7 @@ fn steps_are_limited() {
     let run = |arrival, from| {
         let (mut world, mut widths) = (chain(arrival, from, 128), Vec::new());
         loop {
-            let plan = ds2::plan(&limited, &world.snapshot());
+            let plan = Ds2(limited.clone()).plan(&world.snapshot());
             let Some(new) = plan.parallelism.get("operator-1") else { return widths };
             widths.push(*new);
             world = world.with(&plan.parallelism);
@@ -113,32 +113,47 @@ fn steps_are_limited() {
 
 const MINUTE_MS: i64 = 60_000;
 
+/// One epoch through the crate's own entry, without constraints.
+fn epoch(memory: &mut Memory, snapshot: &Snapshot, minute: i64) -> scaling::Decision {
+    let now = Moment::utc(minute * MINUTE_MS);
+    scaling::decide(&Ds2(options()), &Constraints::default(), memory, snapshot, now)
+}
+
 /// Goal: after an action and after a start nothing is changed for the stabilisation interval.
 #[test]
 fn changes_are_given_time_to_settle() {
     let mut snapshot = chain(7000.0, 1, 128).snapshot();
-    let step = ds2::decide(&options(), &State::default(), &snapshot, 0);
-    assert_eq!(step.decision.action, Action::Rescale);
-    let at = |minutes: i64, snapshot: &Snapshot| {
-        ds2::decide(&options(), &step.after, snapshot, minutes * MINUTE_MS)
-    };
-    assert_eq!(at(4, &snapshot).decision.action, Action::None);
-    assert!(at(4, &snapshot).decision.to_string().contains("60 s left"));
-    assert_eq!(at(5, &snapshot).decision.action, Action::Rescale);
+    let mut memory = Memory::default();
+    let first = epoch(&mut memory, &snapshot, 0);
+    assert_eq!(first.action, Action::Rescale);
+    memory.published(&Ds2(options()), &first, Moment::utc(0));
+    let at = |minutes: i64, snapshot: &Snapshot| epoch(&mut memory.clone(), snapshot, minutes);
+    assert_eq!(at(4, &snapshot).action, Action::None);
+    assert!(at(4, &snapshot).to_string().contains("60 s left"));
+    assert_eq!(at(5, &snapshot).action, Action::Rescale);
     snapshot.job.running_since_ms = Some(MINUTE_MS);
-    assert_eq!(at(5, &snapshot).decision.action, Action::None);
+    assert_eq!(at(5, &snapshot).action, Action::None);
 }
 
-/// Goal: an operator is narrowed only when it has been too wide all the time, and then to the widest that was wanted.
+/// Goal: a plan that was not published is no action: the next epoch makes it again.
+#[test]
+fn a_plan_that_was_not_published_is_no_action() {
+    let snapshot = chain(7000.0, 1, 128).snapshot();
+    let mut memory = Memory::default();
+    for minute in 0..3 {
+        assert_eq!(epoch(&mut memory, &snapshot, minute).action, Action::Rescale);
+    }
+}
+
+/// Goal: an operator is narrowed only when it has been too wide all the time, and then to the widest that was wanted. An epoch
+/// without a plan is no action, so the wait goes on however often the policy is asked.
 #[test]
 fn narrowing_waits() {
     let run = |arrivals: &[f64]| {
-        let (mut state, mut last) = (State::default(), None);
+        let (mut memory, mut last) = (Memory::default(), None);
         for (minute, arrival) in (0..).step_by(20).zip(arrivals) {
-            let step =
-                ds2::decide(&options(), &state, &chain(*arrival, 10, 128).snapshot(), minute * MINUTE_MS);
-            state = step.held;
-            last = step.decision.parallelism.get("operator-1").copied();
+            let decision = epoch(&mut memory, &chain(*arrival, 10, 128).snapshot(), minute);
+            last = decision.parallelism.get("operator-1").copied();
         }
         last
     };

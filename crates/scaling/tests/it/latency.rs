@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use scaling::latency::{self, Options, State};
-use scaling::{Action, Decision, Job, Kind, Operator, Query, SCHEMA, Snapshot, TaskManager};
+use scaling::latency::{self, Latency, Options};
+use scaling::{
+    Action, Constraints, Decision, Job, Kind, Memory, Moment, Operator, Policy, Query, SCHEMA, Snapshot,
+    TaskManager,
+};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -62,16 +65,46 @@ fn snapshot(q7_latency_ms: Option<f64>, operators: Vec<Operator>) -> Snapshot {
 
 /// Runs the policy over one latency per epoch and tells in which epochs (from 1) it acted.
 fn acting_epochs(latencies_ms: &[Option<f64>]) -> Vec<usize> {
-    let (options, mut state, mut acted) = (Options::default(), State::default(), Vec::new());
+    let (mut memory, mut acted) = (Memory::default(), Vec::new());
     for (index, latency_ms) in latencies_ms.iter().enumerate() {
-        let epoch = snapshot(*latency_ms, vec![operator("join", Kind::Continuous, 500.0, 1)]);
-        let (next, decision) = latency::decide(&options, &state, &epoch);
+        let snapshot = snapshot(*latency_ms, vec![operator("join", Kind::Continuous, 500.0, 1)]);
+        let decision = epoch(&mut memory, &snapshot);
         if decision.action == Action::Rescale {
+            memory.published(&Latency::default(), &decision, Moment::utc(0));
             acted.push(index + 1);
         }
-        state = next;
     }
     acted
+}
+
+fn epoch(memory: &mut Memory, snapshot: &Snapshot) -> Decision {
+    scaling::decide(&Latency::default(), &Constraints::default(), memory, snapshot, Moment::utc(0))
+}
+
+/// Goal: a plan that was not published does not begin the wait, and one more violation makes it again; a plan that changes nothing
+/// ends the counts.
+#[test]
+fn only_published_plans_are_actions() {
+    let slow = |latency_ms| snapshot(Some(latency_ms), vec![operator("join", Kind::Continuous, 500.0, 1)]);
+    let mut memory = Memory::default();
+    let acted = (0..5).map(|n| epoch(&mut memory, &slow(1000.0 + f64::from(n))).action == Action::Rescale);
+    assert_eq!(acted.collect::<Vec<bool>>(), [false, false, true, true, true]);
+    let mut memory = Memory::default();
+    let single = |latency_ms| snapshot(Some(latency_ms), vec![operator("top", Kind::AllWindow, 500.0, 1)]);
+    let counted: Vec<bool> = (0..5)
+        .map(|n| epoch(&mut memory, &single(1000.0 + f64::from(n))).to_string().contains("counts 3 of 3"))
+        .collect();
+    assert_eq!(counted, [false, false, true, false, false]);
+}
+
+/// Goal: a latency that is high and does not rise is reported as high.
+#[test]
+fn flat_high_latency_is_reported() {
+    let slow = || snapshot(Some(16_000.0), vec![operator("join", Kind::Continuous, 500.0, 1)]);
+    let mut memory = Memory::default();
+    epoch(&mut memory, &slow());
+    let decision = epoch(&mut memory, &slow());
+    assert!(decision.to_string().contains("q7 is at 16000 ms"), "{decision}");
 }
 
 fn known(latencies_ms: &[f64]) -> Vec<Option<f64>> {
@@ -113,8 +146,9 @@ fn unknown_latency_changes_no_count() {
 fn incomplete_metrics_decide_nothing() {
     let mut epoch = snapshot(Some(9000.0), vec![operator("join", Kind::Continuous, 500.0, 1)]);
     epoch.missing.push("subtask 1 of join has not reported".to_owned());
-    let (state, decision) = latency::decide(&Options::default(), &State::default(), &epoch);
-    assert_eq!(state, State::default());
+    let mut memory = Memory::default();
+    let decision = self::epoch(&mut memory, &epoch);
+    assert_eq!(memory, Memory::default());
     assert_eq!(decision.action, Action::None);
     assert!(decision.to_string().contains("subtask 1 of join"), "{decision}");
 }
@@ -220,8 +254,9 @@ proptest! {
     /// Goal: the same input gives the same answer, in whatever order the operators are listed.
     #[test]
     fn decisions_are_functions_of_their_input(snapshot in arbitrary_snapshot()) {
-        let first = latency::decide(&Options::default(), &State::default(), &snapshot);
-        prop_assert_eq!(&first, &latency::decide(&Options::default(), &State::default(), &snapshot));
+        let (mut first, mut second) = (Memory::default(), Memory::default());
+        prop_assert_eq!(epoch(&mut first, &snapshot), epoch(&mut second, &snapshot));
+        prop_assert_eq!(first, second);
         let mut reversed = snapshot.clone();
         reversed.operators.reverse();
         prop_assert_eq!(latency::plan(&Options::default(), &snapshot).parallelism,
@@ -247,9 +282,9 @@ proptest! {
     /// Goal: right after a plan was published, the same epoch again brings no second plan.
     #[test]
     fn an_applied_plan_is_not_planned_again(snapshot in arbitrary_snapshot()) {
-        let state = State::after_action(&Options::default());
-        let (_, decision) = latency::decide(&Options::default(), &state, &snapshot);
-        prop_assert_eq!(decision.action, Action::None);
+        let mut memory = Memory::default();
+        Latency::default().published(&mut memory, &latency::plan(&Options::default(), &snapshot), 0);
+        prop_assert_eq!(epoch(&mut memory, &snapshot).action, Action::None);
     }
 
     /// Goal: a snapshot survives its JSON form unchanged.

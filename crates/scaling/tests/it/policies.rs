@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use crate::world::{Hidden, KEY_GROUPS, World, arbitrary_world, task_manager, truth};
 use proptest::prelude::*;
 use scaling::cluster::Size;
-use scaling::external::Answer;
+use scaling::ds2::Ds2;
+use scaling::external::{Answer, External};
+use scaling::latency::Latency;
 use scaling::limits::{Bounds, Limits};
-use scaling::{Action, Frame, Kind, Moment, Policy, Snapshot, State, ds2, latency};
+use scaling::{Action, Constraints, Kind, Memory, Moment, Policy, Snapshot, ds2};
 
 /// The policies, one by one.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Who {
     Latency,
     Ds2,
@@ -42,16 +44,16 @@ fn program(snapshot: &Snapshot) -> Result<Answer, String> {
     Ok(Answer { parallelism, ..Answer::default() })
 }
 
-fn with_policy<T>(who: Who, snapshot: &Snapshot, run: impl FnOnce(Policy<'_>) -> T) -> T {
+fn policy(who: Who, snapshot: &Snapshot) -> Box<dyn Policy> {
     match who {
-        Who::Latency => run(Policy::Latency(&latency::Options::default())),
-        Who::Ds2 => run(Policy::Ds2(&options())),
-        Who::External => run(Policy::External(&program(snapshot))),
+        Who::Latency => Box::new(Latency::default()),
+        Who::Ds2 => Box::new(Ds2(options())),
+        Who::External => Box::new(External(program(snapshot))),
     }
 }
 
-fn planned(who: Who, frame: &Frame, snapshot: &Snapshot) -> BTreeMap<String, u32> {
-    with_policy(who, snapshot, |policy| scaling::plan(policy, frame, snapshot)).parallelism
+fn planned(who: Who, constraints: &Constraints, snapshot: &Snapshot) -> BTreeMap<String, u32> {
+    scaling::plan(&*policy(who, snapshot), constraints, snapshot).parallelism
 }
 
 fn width(plan: &BTreeMap<String, u32>, snapshot: &Snapshot, name: &str) -> u32 {
@@ -64,7 +66,7 @@ proptest! {
     fn plans_stay_within_bounds(world in arbitrary_world()) {
         let snapshot = world.snapshot();
         for who in ALL {
-            for (name, new) in planned(who, &Frame::default(), &snapshot) {
+            for (name, new) in planned(who, &Constraints::default(), &snapshot) {
                 let index: usize = name.trim_start_matches("operator-").parse().unwrap();
                 let operator = &world.operators[index];
                 prop_assert!((1..=KEY_GROUPS).contains(&new), "{who:?} {name} {new}");
@@ -85,7 +87,7 @@ proptest! {
         let mut snapshot = world.snapshot();
         snapshot.missing.push("backlog of operator-0".to_owned());
         for who in ALL {
-            prop_assert!(planned(who, &Frame::default(), &snapshot).is_empty());
+            prop_assert!(planned(who, &Constraints::default(), &snapshot).is_empty());
         }
     }
 
@@ -96,10 +98,10 @@ proptest! {
         let mut reversed = snapshot.clone();
         reversed.operators.reverse();
         for who in ALL {
-            let first = with_policy(who, &snapshot, |p| scaling::plan(p, &Frame::default(), &snapshot));
-            let second = with_policy(who, &snapshot, |p| scaling::plan(p, &Frame::default(), &snapshot));
+            let first = scaling::plan(&*policy(who, &snapshot), &Constraints::default(), &snapshot);
+            let second = scaling::plan(&*policy(who, &snapshot), &Constraints::default(), &snapshot);
             prop_assert_eq!(&first, &second);
-            prop_assert_eq!(&first.parallelism, &planned(who, &Frame::default(), &reversed));
+            prop_assert_eq!(&first.parallelism, &planned(who, &Constraints::default(), &reversed));
         }
     }
 
@@ -107,24 +109,24 @@ proptest! {
     /// hid is judged with it; `latency` has its wait.
     #[test]
     fn an_applied_plan_is_the_last(world in arbitrary_world()) {
-        let frame = Frame::default();
+        let constraints = Constraints::default();
         let hardly_busy = |operator: &scaling::Operator| operator.busy_ratio.is_some_and(|busy| busy < 0.001);
         prop_assume!(!world.snapshot().operators.iter().any(hardly_busy));
-        let plan = planned(Who::Ds2, &frame, &world.snapshot());
+        let plan = planned(Who::Ds2, &constraints, &world.snapshot());
         let applied = world.with(&plan);
-        let again = planned(Who::Ds2, &frame, &applied.snapshot());
+        let again = planned(Who::Ds2, &constraints, &applied.snapshot());
         prop_assert!(again.is_empty(), "{plan:?} then {again:?}");
         for who in ALL {
             let snapshot = world.snapshot();
-            let (moment, mut state) = (Moment::utc(0), State::default());
-            state.latency = latency::State::after_action(&latency::Options::default());
-            let applied = world.with(&planned(who, &frame, &snapshot)).snapshot();
-            let program = program(&snapshot);
-            let step = match who {
-                Who::External => scaling::decide(Policy::External(&program), &frame, &state, &applied, moment),
-                _ => with_policy(who, &applied, |p| scaling::decide(p, &frame, &state, &applied, moment)),
-            };
-            prop_assert_eq!(step.decision.action, Action::None, "{:?}: {}", who, step.decision);
+            let (moment, mut memory) = (Moment::utc(0), Memory::default());
+            let policy = policy(who, &snapshot);
+            let plan = scaling::plan(&*policy, &constraints, &snapshot);
+            let applied = world.with(&plan.parallelism).snapshot();
+            if who == Who::Latency {
+                policy.published(&mut memory, &plan, 0);
+            }
+            let decision = scaling::decide(&*policy, &constraints, &mut memory, &applied, moment);
+            prop_assert_eq!(decision.action, Action::None, "{:?}: {}", who, decision);
         }
     }
 
@@ -139,7 +141,7 @@ proptest! {
             operator.input_rate_per_s = operator.input_rate_per_s.map(|rate| rate * factor);
         }
         for who in ALL {
-            let (calm, busy) = (planned(who, &Frame::default(), &snapshot), planned(who, &Frame::default(), &busier));
+            let (calm, busy) = (planned(who, &Constraints::default(), &snapshot), planned(who, &Constraints::default(), &busier));
             for operator in &snapshot.operators {
                 let (calm, busy) = (width(&calm, &snapshot, &operator.name), width(&busy, &busier, &operator.name));
                 prop_assert!(busy >= calm, "{who:?} {}: {busy} < {calm}", operator.name);
@@ -151,17 +153,17 @@ proptest! {
     #[test]
     fn limits_hold(world in arbitrary_world(), quota in 1_u32..200, factor in 1.0..10.0_f64) {
         let snapshot = world.snapshot();
-        let mut frame = Frame::default();
-        frame.limits.quota_slots = Some(quota);
-        frame.limits.exclude.push(World::name(1));
-        frame.limits.operators.insert(World::name(2), Bounds { min: 3, max: 7 });
+        let mut constraints = Constraints::default();
+        constraints.limits.quota_slots = Some(quota);
+        constraints.limits.exclude.push(World::name(1));
+        constraints.limits.operators.insert(World::name(2), Bounds { min: 3, max: 7 });
         let mut busier = snapshot.clone();
         for operator in &mut busier.operators {
             operator.arrival_rate_per_s = operator.arrival_rate_per_s.map(|rate| rate * factor);
             operator.input_rate_per_s = operator.input_rate_per_s.map(|rate| rate * factor);
         }
         for who in ALL {
-            let (plan, more) = (planned(who, &frame, &snapshot), planned(who, &frame, &busier));
+            let (plan, more) = (planned(who, &constraints, &snapshot), planned(who, &constraints, &busier));
             prop_assert!(!plan.contains_key(&World::name(1)));
             for (name, new) in &plan {
                 let today = snapshot.operator(name).unwrap().parallelism;
@@ -195,8 +197,8 @@ fn with_cluster(mut snapshot: Snapshot, task_managers: u32, load: f64) -> Snapsh
     snapshot
 }
 
-fn ds2_plan(frame: &Frame, snapshot: &Snapshot) -> scaling::Decision {
-    scaling::plan(Policy::Ds2(&options()), frame, snapshot)
+fn ds2_plan(constraints: &Constraints, snapshot: &Snapshot) -> scaling::Decision {
+    scaling::plan(&Ds2(options()), constraints, snapshot)
 }
 
 /// Goal: without a say over task managers a plan fits into the slots that are there, and the reason says so; with one, it asks for
@@ -204,20 +206,22 @@ fn ds2_plan(frame: &Frame, snapshot: &Snapshot) -> scaling::Decision {
 #[test]
 fn plans_and_slots_fit_together() {
     let snapshot = with_cluster(chain(4000.0).snapshot(), 1, 0.1);
-    let decision = ds2_plan(&Frame::default(), &snapshot);
+    let decision = ds2_plan(&Constraints::default(), &snapshot);
     assert_eq!(decision.parallelism["operator-1"], 2);
     assert_eq!((decision.cluster.slots_needed, decision.cluster.slots_present), (Some(2), Some(2)));
     assert!(decision.to_string().contains("slots for 2"), "{decision}");
-    let mut frame =
-        Frame { size: Size { task_managers_max: Some(3), ..Size::default() }, ..Frame::default() };
-    let decision = ds2_plan(&frame, &snapshot);
+    let mut constraints = Constraints {
+        size: Size { task_managers_max: Some(3), ..Size::default() },
+        ..Constraints::default()
+    };
+    let decision = ds2_plan(&constraints, &snapshot);
     assert_eq!((decision.parallelism["operator-1"], decision.cluster.task_managers), (6, Some(3)));
-    frame.size.task_managers_max = Some(9);
-    let decision = ds2_plan(&frame, &snapshot);
+    constraints.size.task_managers_max = Some(9);
+    let decision = ds2_plan(&constraints, &snapshot);
     assert_eq!((decision.parallelism["operator-1"], decision.cluster.task_managers), (7, Some(4)));
     assert_eq!(decision.cluster.slots_needed, Some(7));
-    frame.size = Size { slots_on_demand: true, ..Size::default() };
-    let decision = ds2_plan(&frame, &snapshot);
+    constraints.size = Size { slots_on_demand: true, ..Size::default() };
+    let decision = ds2_plan(&constraints, &snapshot);
     assert_eq!((decision.parallelism["operator-1"], decision.cluster.task_managers), (7, None));
 }
 
@@ -227,23 +231,26 @@ fn plans_and_slots_fit_together() {
 fn the_cluster_shrinks_after_a_while() {
     let snapshot = with_cluster(chain(500.0).snapshot(), 4, 0.2);
     let size = Size { task_managers_max: Some(4), scale_in_delay_s: 60, ..Size::default() };
-    let mut frame = Frame { size, ..Frame::default() };
-    let at = |frame: &Frame, state: &State, snapshot: &Snapshot, second: i64| {
-        scaling::decide(Policy::Ds2(&options()), frame, state, snapshot, Moment::utc(second * 1000))
+    let mut constraints = Constraints { size, ..Constraints::default() };
+    let at = |constraints: &Constraints, memory: &mut Memory, snapshot: &Snapshot, second: i64| {
+        scaling::decide(&Ds2(options()), constraints, memory, snapshot, Moment::utc(second * 1000))
     };
-    let first = at(&frame, &State::default(), &snapshot, 0);
-    assert_eq!((first.decision.action, first.decision.cluster.scale_in), (Action::None, Some(true)));
-    let second = at(&frame, &first.after, &snapshot, 60);
-    assert_eq!((second.decision.action, second.decision.cluster.task_managers), (Action::Rescale, Some(2)));
-    frame.size.task_managers_min = Some(3);
-    assert_eq!(at(&frame, &first.after, &snapshot, 60).decision.cluster.task_managers, Some(3));
+    let mut first = Memory::default();
+    let decision = at(&constraints, &mut first, &snapshot, 0);
+    assert_eq!((decision.action, decision.cluster.scale_in), (Action::None, Some(true)));
+    let later = |constraints: &Constraints, snapshot: &Snapshot, second| {
+        at(constraints, &mut first.clone(), snapshot, second)
+    };
+    let second = later(&constraints, &snapshot, 60);
+    assert_eq!((second.action, second.cluster.task_managers), (Action::Rescale, Some(2)));
+    constraints.size.task_managers_min = Some(3);
+    assert_eq!(later(&constraints, &snapshot, 60).cluster.task_managers, Some(3));
     let busy = with_cluster(chain(500.0).snapshot(), 4, 0.48);
-    assert_eq!(at(&frame, &first.after, &busy, 60).decision.cluster.task_managers, None);
-    frame.limits.excluded_periods.push("Thu 00:00-00:02".parse().unwrap());
-    let during = at(&frame, &first.after, &snapshot, 60);
-    assert_eq!((during.decision.action, during.decision.cluster.task_managers), (Action::None, None));
-    assert_eq!(during.after, during.held);
-    assert_eq!(at(&frame, &first.after, &snapshot, 120).decision.action, Action::Rescale);
+    assert_eq!(later(&constraints, &busy, 60).cluster.task_managers, None);
+    constraints.limits.excluded_periods.push("Thu 00:00-00:02".parse().unwrap());
+    let during = later(&constraints, &snapshot, 60);
+    assert_eq!((during.action, during.cluster.task_managers), (Action::None, None));
+    assert_eq!(later(&constraints, &snapshot, 120).action, Action::Rescale);
 }
 
 /// Goal: in an excluded period a plan is withdrawn, told as rejected, and made as soon as the period is over.
@@ -251,17 +258,13 @@ fn the_cluster_shrinks_after_a_while() {
 fn excluded_periods_withhold_plans() {
     let snapshot = chain(4000.0).snapshot();
     let limits = Limits { excluded_periods: vec!["00:00-01:00".parse().unwrap()], ..Limits::default() };
-    let frame = Frame { limits, ..Frame::default() };
-    let policy = options();
-    let held = scaling::decide(Policy::Ds2(&policy), &frame, &State::default(), &snapshot, Moment::utc(0));
-    assert_eq!(held.decision.action, Action::None);
-    assert!(
-        held.decision.rejected.iter().any(|rejected| rejected.parallelism == 7),
-        "{:?}",
-        held.decision.rejected
-    );
-    let later = scaling::decide(Policy::Ds2(&policy), &frame, &held.after, &snapshot, Moment::utc(3_600_000));
-    assert_eq!(later.decision.parallelism["operator-1"], 7);
+    let constraints = Constraints { limits, ..Constraints::default() };
+    let (policy, mut memory) = (Ds2(options()), Memory::default());
+    let held = scaling::decide(&policy, &constraints, &mut memory, &snapshot, Moment::utc(0));
+    assert_eq!(held.action, Action::None);
+    assert!(held.rejected.iter().any(|rejected| rejected.parallelism == 7), "{:?}", held.rejected);
+    let later = scaling::decide(&policy, &constraints, &mut memory, &snapshot, Moment::utc(3_600_000));
+    assert_eq!(later.parallelism["operator-1"], 7);
 }
 
 /// Goal: an answer with one impossible entry is refused as a whole, with the entry named.
@@ -273,7 +276,7 @@ fn impossible_answers_are_refused() {
     let decide = |name: &str, parallelism: u32| {
         let plan = BTreeMap::from([("operator-1".to_owned(), 4), (name.to_owned(), parallelism)]);
         let answer = Ok(Answer { parallelism: plan, ..Answer::default() });
-        scaling::plan(Policy::External(&answer), &Frame::default(), &snapshot)
+        scaling::plan(&External(answer), &Constraints::default(), &snapshot)
     };
     for (name, parallelism, expected) in [
         ("operator-9", 1, "no operator"),
@@ -287,6 +290,6 @@ fn impossible_answers_are_refused() {
     }
     assert_eq!(decide("operator-0", 3).parallelism.len(), 2);
     let failed = Err("it ended with exit code 3".to_owned());
-    let decision = scaling::plan(Policy::External(&failed), &Frame::default(), &snapshot);
+    let decision = scaling::plan(&External(failed), &Constraints::default(), &snapshot);
     assert!(decision.to_string().contains("exit code 3"), "{decision}");
 }

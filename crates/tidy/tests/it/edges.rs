@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Every crate with the crates of ours that its library or program may use.
-const EDGES: [(&str, &[&str]); 25] = [
+const EDGES: [(&str, &[&str]); 26] = [
     // Bytes, text and decisions: no effects of any kind.
     ("events", &[]),
     ("job-config", &[]),
     ("scaling", &[]),
+    ("control", &["job-config", "scaling"]),
     ("generator", &["events"]),
     ("reference", &["events"]),
     // Clients, readers, files.
@@ -33,6 +34,7 @@ const EDGES: [(&str, &[&str]); 25] = [
         &[
             "config-agent",
             "config-drop",
+            "control",
             "drop-client",
             "flink",
             "http-server",
@@ -68,6 +70,7 @@ const EDGES: [(&str, &[&str]); 25] = [
     (
         "experiment",
         &[
+            "control",
             "drop-client",
             "flink",
             "generator",
@@ -90,7 +93,7 @@ const EDGES: [(&str, &[&str]); 25] = [
 ];
 
 /// Crates without IO, and what would let it in.
-const PURE: [&str; 5] = ["events", "job-config", "scaling", "generator", "reference"];
+const PURE: [&str; 6] = ["events", "job-config", "scaling", "control", "generator", "reference"];
 const EFFECTS: [&str; 8] = ["axum", "hyper", "mio", "nix", "rdkafka", "reqwest", "tempfile", "tokio"];
 
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {

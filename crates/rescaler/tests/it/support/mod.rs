@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::{Effect, Outcome, OutcomeStep, Record};
 use jiff::{SignedDuration, Timestamp};
 use rescaler::http::{Guard, Http, serve};
 use rescaler::status::{About, JobStatus, Kept, Status, Switches};
-use rescaler::{Effect, Outcome, Record, Step};
 use scaling::{
     Action, Decision, Distribution, Edge, Kind, Operator, OperatorReport, Partitioning, Query, SCHEMA,
     Snapshot, Subtask, TaskManager,
@@ -113,12 +113,12 @@ fn record(job: &str, epoch: u64, now: Timestamp) -> Record {
     };
     let (job, snapshot) = (job.to_owned(), Some(snapshot(job, epoch, at)));
     let outcome = (epoch == PLAN).then(|| outcome(at));
-    Record { epoch, at, job, effect, decision, snapshot, state: scaling::State::default(), outcome }
+    Record { epoch, at, job, effect, decision, snapshot, state: scaling::Memory::default(), outcome }
 }
 
 /// How the published plan went.
 fn outcome(at: Timestamp) -> Outcome {
-    let step = |state, duration_ms| Step { state, at, duration_ms };
+    let step = |state, duration_ms| OutcomeStep { state, at, duration_ms };
     Outcome {
         generation: 2,
         state: job_config::State::Running,

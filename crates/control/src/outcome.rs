@@ -1,4 +1,4 @@
-//! What became of a published plan, from the reports of whoever applied it.
+//! How a published change went, from the reports of the agent that applied it.
 
 use jiff::Timestamp;
 use job_config::{Report, State};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One step of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
+pub struct OutcomeStep {
     /// The step.
     pub state: State,
     /// When it began, by the reporter's clock.
@@ -16,7 +16,7 @@ pub struct Step {
     pub duration_ms: Option<u64>,
 }
 
-/// What became of a generation.
+/// How the change to a generation ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The generation.
@@ -30,14 +30,14 @@ pub struct Outcome {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The steps in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<OutcomeStep>,
     /// What was seen of the job at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed: Option<job_config::Observed>,
 }
 
 /// The outcome of a generation, once its final report is there.
-pub(crate) fn of(reports: &[Report], generation: u64) -> Option<Outcome> {
+pub(crate) fn outcome(reports: &[Report], generation: u64) -> Option<Outcome> {
     let mut own: Vec<&Report> = reports.iter().filter(|report| report.generation == generation).collect();
     own.sort_by_key(|report| report.sequence);
     let (first, last) = (own.first()?, own.last().filter(|report| report.state.is_final())?);
@@ -51,7 +51,7 @@ pub(crate) fn of(reports: &[Report], generation: u64) -> Option<Outcome> {
     let steps = own
         .iter()
         .enumerate()
-        .map(|(index, report)| Step {
+        .map(|(index, report)| OutcomeStep {
             state: report.state,
             at: report.at,
             duration_ms: duration(index, report),
@@ -67,17 +67,24 @@ pub(crate) fn of(reports: &[Report], generation: u64) -> Option<Outcome> {
     })
 }
 
+impl Outcome {
+    /// Returns whether the job runs as the document wants it.
+    pub fn succeeded(&self) -> bool {
+        self.state == State::Running
+    }
+}
+
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let seconds = |ms: u64| format!("{}.{} s", ms / 1000, ms % 1000 / 100);
-        write!(f, "generation {} ended as {}", self.generation, word(self.state))?;
+        write!(f, "generation {} ended as {}", self.generation, state_word(self.state))?;
         if let Some(ms) = self.duration_ms {
             write!(f, " after {}", seconds(ms))?;
         }
         let steps: Vec<String> = self
             .steps
             .iter()
-            .filter_map(|step| Some(format!("{} {}", word(step.state), seconds(step.duration_ms?))))
+            .filter_map(|step| Some(format!("{} {}", state_word(step.state), seconds(step.duration_ms?))))
             .collect();
         if !steps.is_empty() {
             write!(f, " ({})", steps.join(", "))?;
@@ -89,8 +96,8 @@ impl std::fmt::Display for Outcome {
     }
 }
 
-/// The state as it is written in documents and logs.
-pub(crate) fn word(state: State) -> String {
+/// Returns the state as it is written in reports and logs.
+pub fn state_word(state: State) -> String {
     serde_json::to_value(state).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
@@ -111,9 +118,9 @@ mod tests {
     /// Goal: a finished generation tells how it ended and how long each step took; an unfinished one tells nothing yet.
     #[test]
     fn reports_become_an_outcome() {
-        assert_eq!(of(&reports(), 6), None);
-        assert_eq!(of(&reports()[..3], 7), None);
-        let outcome = of(&reports(), 7).unwrap();
+        assert_eq!(outcome(&reports(), 6), None);
+        assert_eq!(outcome(&reports()[..3], 7), None);
+        let outcome = outcome(&reports(), 7).unwrap();
         assert_eq!((outcome.state, outcome.duration_ms), (State::Running, Some(2500)));
         let durations: Vec<_> = outcome.steps.iter().map(|step| step.duration_ms).collect();
         assert_eq!(durations, [Some(490), Some(2000), None]);

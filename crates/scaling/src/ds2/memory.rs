@@ -1,4 +1,4 @@
-//! What policy `ds2` remembers from epoch to epoch: when it acted, and who has been too wide since when.
+//! What policy `ds2` remembers from epoch to epoch: when its plan was published, and which operators have been too wide since when.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::Snapshot;
 /// What the policy remembers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct State {
+pub struct Memory {
     /// When it acted last, in milliseconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_action_ms: Option<i64>,
@@ -28,13 +28,13 @@ struct TooWide {
     widest: u32,
 }
 
-impl State {
-    /// The state after a plan was published.
-    pub fn after_action(now_ms: i64) -> Self {
-        Self { last_action_ms: Some(now_ms), too_wide: BTreeMap::new() }
+impl Memory {
+    /// Remembers that a plan was published.
+    pub(super) fn published(&mut self, now_ms: i64) {
+        *self = Self { last_action_ms: Some(now_ms), too_wide: BTreeMap::new() };
     }
 
-    /// Notes who is too wide. Whoever is not, or is not known to be, begins anew.
+    /// Notes which operators are too wide. The wait of every other operator begins anew.
     pub(super) fn observe(&mut self, assessments: &[Assessment], now_ms: i64) {
         let narrow = |assessment: &&Assessment| assessment.direction == Direction::Down;
         let entry = |assessment: &Assessment| {

@@ -1,0 +1,8 @@
+//! Closed loops: every policy through the control loop, over many epochs of a played clock.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly")]
+
+mod narrowing;
+mod publishing;
+mod rollback;
+mod world;

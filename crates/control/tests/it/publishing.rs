@@ -1,0 +1,60 @@
+//! What is remembered of a plan depends on whether the drop has its document.
+
+use control::{Pending, Resumed, Unconfirmed};
+use scaling::ds2::Ds2;
+
+use crate::world::{Drop, World};
+
+const EPOCH_S: i64 = 120;
+
+fn epochs(world: &mut World, count: u32) {
+    for _ in 0..count {
+        world.epoch(&Ds2::default(), EPOCH_S);
+    }
+}
+
+/// Goal: a plan that the drop refused is made again in the next epoch; it begins no wait.
+#[test]
+fn a_refused_plan_is_made_again() {
+    let mut world = World::new(1, 2000.0, 500.0);
+    world.drop = Drop::Refuses;
+    epochs(&mut world, 3);
+    assert_eq!(world.plans().len(), 3);
+    world.drop = Drop::Stores;
+    epochs(&mut world, 10);
+    assert!(world.width() >= 6 && world.history.len() <= 3, "{:?}", world.plans());
+}
+
+/// Goal: a plan whose answer was lost counts as published if the drop has it, and as never made if it has not.
+#[test]
+fn a_lost_answer_is_resolved_by_the_drop() {
+    for (drop, documents) in [(Drop::StoresAndIsSilent, 2), (Drop::IsSilent, 1)] {
+        let mut world = World::new(1, 2000.0, 500.0);
+        world.drop = drop;
+        world.epoch(&Ds2::default(), EPOCH_S);
+        assert_eq!((world.history.len(), world.plans().len()), (documents, 1));
+        assert!(world.control.pending().is_some_and(|pending| pending.unconfirmed.is_some()));
+        let remembers = world.control.memory().clone();
+        world.epoch(&Ds2::default(), EPOCH_S);
+        let plans = world.plans().len();
+        assert_eq!(plans, if drop == Drop::StoresAndIsSilent { 1 } else { 2 }, "{drop:?}");
+        assert_eq!(remembers == *world.control.memory(), drop == Drop::IsSilent);
+    }
+}
+
+/// Goal: a rescaler that was killed between its record and the answer asks the drop, and waits if the drop has the document.
+#[test]
+fn a_kill_before_the_answer_is_resolved_by_the_drop() {
+    let mut world = World::new(1, 2000.0, 500.0);
+    world.drop = Drop::StoresAndIsSilent;
+    world.epoch(&Ds2::default(), EPOCH_S);
+    let record = world.records.last().unwrap().clone();
+    let unconfirmed = Unconfirmed { decision: record.decision.clone(), at: record.at, entity_tag: None };
+    let generation = record.effect.generation().unwrap();
+    let pending = Some(Pending { epoch: record.epoch, generation, unconfirmed: Some(unconfirmed) });
+    world.restart(Resumed { epoch: record.epoch, memory: record.state, pending });
+    world.epoch(&Ds2::default(), EPOCH_S);
+    let last = world.records.last().unwrap();
+    assert_eq!(world.plans().len(), 1);
+    assert!(last.decision.to_string().contains("settles after a change"), "{}", last.decision);
+}

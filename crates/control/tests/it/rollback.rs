@@ -1,0 +1,24 @@
+//! After a rollback the rejected content never comes back.
+
+use scaling::ds2::Ds2;
+
+use crate::world::{Agent, World};
+
+/// Goal: a document that changed the job's own section was rolled back; every successor over 200 epochs carries the section that
+/// runs, and the parallelism of the next decision.
+#[test]
+fn rejected_content_does_not_come_back() {
+    let mut world = World::new(4, 1000.0, 500.0);
+    world.agent = Agent::RollsBack;
+    let text = world.newest().document.text().replace("topic = \"results\"", "topic = \"rejected\"");
+    world.store(job_config::JobDocument::parse(&text.replace("generation = 1", "generation = 2")).unwrap());
+    world.agent = Agent::Applies;
+    for epoch in 1..=200 {
+        world.arrival_per_s = if epoch % 100 < 50 { 3000.0 } else { 1000.0 };
+        world.epoch(&Ds2::default(), 120);
+    }
+    assert!(world.history.len() > 4, "{:?}", world.plans());
+    for document in &world.history[2..] {
+        assert!(document.text().contains("topic = \"results\""), "{}", document.text());
+    }
+}
