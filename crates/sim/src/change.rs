@@ -1,0 +1,218 @@
+//! A change of the parallelism, from the request to the running tasks.
+//!
+//! ```text
+//! running ── request ──> ordered ── task managers, checkpoint ──> down ── outage ──> running, warming up
+//! ```
+
+use crate::conditions::{ChangeWay, Conditions};
+use crate::random::Random;
+
+/// Below this an outage is over, in seconds.
+const OVER_S: f64 = 1e-9;
+/// What tasks carry when they have just started, as a part of what they will.
+const COLD: f64 = 0.6;
+
+/// Where the job is in a change.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Phase {
+    /// No change is under way.
+    Running,
+    /// A change was asked for; the job runs as before.
+    Ordered {
+        /// When it will be stopped, in seconds since the start.
+        stop_at_s: f64,
+    },
+    /// No task runs.
+    Down {
+        /// How much of the outage is left, in seconds.
+        left_s: f64,
+    },
+}
+
+/// A change that is over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// When it was asked for, in seconds since the start.
+    pub requested_s: usize,
+    /// The second in which the tasks ran again.
+    pub completed_s: usize,
+    /// How long no task ran, in seconds.
+    pub outage_s: f64,
+    /// The largest backlog from the request until the tasks ran again, in records.
+    pub backlog_peak: f64,
+    /// Parallelism before.
+    pub before: Vec<u32>,
+    /// Parallelism that was asked for.
+    pub wanted: Vec<u32>,
+    /// Parallelism after.
+    pub after: Vec<u32>,
+}
+
+impl Change {
+    /// Whether the job has what was asked for.
+    pub fn succeeded(&self) -> bool {
+        self.after == self.wanted
+    }
+}
+
+/// The change under way and those before it.
+#[derive(Debug, Clone)]
+pub(crate) struct Changes {
+    phase: Phase,
+    wanted: Vec<u32>,
+    requested_s: usize,
+    outage_s: f64,
+    backlog_peak: f64,
+    task_managers: u32,
+    /// The first second after the newest change, if there was one.
+    restarted_s: Option<usize>,
+    over: Vec<Change>,
+    random: Random,
+}
+
+/// What a second begins with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Advance {
+    /// The part of the second in which tasks run.
+    pub(crate) available: f64,
+    /// The tasks were stopped at the beginning of this second.
+    pub(crate) stopped: bool,
+    /// The tasks run again within this second.
+    pub(crate) completed: bool,
+}
+
+impl Changes {
+    pub(crate) fn new(task_managers: u32, seed: u64) -> Self {
+        Self {
+            phase: Phase::Running,
+            wanted: Vec::new(),
+            requested_s: 0,
+            outage_s: 0.0,
+            backlog_peak: 0.0,
+            task_managers,
+            restarted_s: None,
+            over: Vec::new(),
+            random: Random::new(seed, "changes"),
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub(crate) fn over(&self) -> &[Change] {
+        &self.over
+    }
+
+    pub(crate) fn restarted_s(&self) -> Option<usize> {
+        self.restarted_s
+    }
+
+    pub(crate) fn task_managers(&self) -> u32 {
+        self.task_managers
+    }
+
+    /// Begins a change, unless one is under way.
+    pub(crate) fn request(
+        &mut self,
+        now_s: usize,
+        wanted: Vec<u32>,
+        slots: u32,
+        conditions: &Conditions,
+    ) -> bool {
+        if self.phase != Phase::Running {
+            return false;
+        }
+        let needed = slots.div_ceil(conditions.slots.per_task_manager.max(1));
+        let start_s = if needed > self.task_managers { conditions.slots.task_manager_start_s } else { 0 };
+        self.task_managers = self.task_managers.max(needed);
+        let ChangeWay { wait_s, .. } = conditions.change;
+        let wait_s = f64::from(start_s) + self.random.between(wait_s.0, wait_s.1);
+        self.phase = Phase::Ordered { stop_at_s: seconds(now_s) + wait_s };
+        (self.wanted, self.requested_s, self.backlog_peak) = (wanted, now_s, 0.0);
+        true
+    }
+
+    /// Whether slots for the wanted parallelism are held for the job: from a second before it is stopped.
+    pub(crate) fn holds_wanted(&self, now_s: usize) -> Option<&[u32]> {
+        let holds = match self.phase {
+            Phase::Running => false,
+            Phase::Ordered { stop_at_s } => seconds(now_s) >= stop_at_s - 1.0,
+            Phase::Down { .. } => true,
+        };
+        holds.then_some(self.wanted.as_slice())
+    }
+
+    /// Goes through one second; `parallelism` becomes the wanted one when the change is complete.
+    pub(crate) fn advance(
+        &mut self,
+        now_s: usize,
+        parallelism: &mut Vec<u32>,
+        conditions: &Conditions,
+    ) -> Advance {
+        let mut stopped = false;
+        if let Phase::Ordered { stop_at_s } = self.phase
+            && seconds(now_s) >= stop_at_s
+        {
+            let (low, high) = conditions.change.outage_s;
+            self.outage_s = self.random.between(low, high);
+            self.phase = Phase::Down { left_s: self.outage_s };
+            stopped = true;
+        }
+        let Phase::Down { left_s } = self.phase else {
+            return Advance { available: 1.0, stopped, completed: false };
+        };
+        let used = left_s.min(1.0);
+        let left_s = left_s - used;
+        let completed = left_s <= OVER_S;
+        if completed {
+            self.complete(now_s, parallelism, conditions);
+        } else {
+            self.phase = Phase::Down { left_s };
+        }
+        Advance { available: 1.0 - used, stopped, completed }
+    }
+
+    fn complete(&mut self, now_s: usize, parallelism: &mut Vec<u32>, conditions: &Conditions) {
+        let before = parallelism.clone();
+        if self.random.uniform() >= conditions.faults.failing_changes {
+            parallelism.clone_from(&self.wanted);
+        }
+        self.over.push(Change {
+            requested_s: self.requested_s,
+            completed_s: now_s,
+            outage_s: self.outage_s,
+            backlog_peak: self.backlog_peak,
+            before,
+            wanted: std::mem::take(&mut self.wanted),
+            after: parallelism.clone(),
+        });
+        self.phase = Phase::Running;
+        self.restarted_s = Some(now_s + 1);
+    }
+
+    /// Notes the backlog of a second while a change is under way.
+    pub(crate) fn note_backlog(&mut self, backlog: f64) {
+        if self.phase != Phase::Running {
+            self.backlog_peak = self.backlog_peak.max(backlog);
+        }
+    }
+
+    /// Gives back the task managers that so many slots do not need.
+    pub(crate) fn release(&mut self, slots: u32, conditions: &Conditions) {
+        self.task_managers = slots.div_ceil(conditions.slots.per_task_manager.max(1));
+    }
+
+    /// What the tasks carry in this second as a part of what they do when warm.
+    pub(crate) fn warmth(&self, now_s: usize, conditions: &Conditions) -> f64 {
+        let Some(restarted_s) = self.restarted_s else { return 1.0 };
+        let (age_s, warm_up_s) =
+            (seconds(now_s + 1 - restarted_s.min(now_s + 1)), conditions.change.warm_up_s);
+        if age_s > warm_up_s { 1.0 } else { COLD + (1.0 - COLD) * age_s / warm_up_s.max(OVER_S) }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
+pub(crate) fn seconds(count: usize) -> f64 {
+    count as f64
+}

@@ -1,0 +1,167 @@
+//! What scales the job: our policies, and others to compare them with.
+//!
+//! The others are re-implemented from what is published about them, and see the same counters. `static` and `oracle` know the load and
+//! bound what a policy can reach.
+
+mod documents;
+mod ds2_paper;
+mod flip;
+mod hpa;
+mod oracle;
+mod ours;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+use thiserror::Error;
+
+pub use ours::{Ours, OursOptions};
+
+use crate::scenario::Trial;
+use crate::view::View;
+
+/// What scales a job.
+pub trait Controller {
+    /// Time between two looks, in seconds.
+    fn period_s(&self) -> u32;
+
+    /// The parallelism to start with, if not that of the trial.
+    fn start(&self) -> Option<Vec<u32>> {
+        None
+    }
+
+    /// Looks at the job; the new parallelism of each operator, if it is to change.
+    fn tick(&mut self, view: &View<'_>) -> Option<Vec<u32>>;
+
+    /// The plan of the last look is being carried out.
+    fn accepted(&mut self) {}
+}
+
+/// The name of a contender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Contender {
+    /// Our policy `ds2` with its defaults, or as configured.
+    Ds2,
+    /// Our policy `ds2` as fast as it can be set.
+    Ds2Fast,
+    /// Our policy `latency`.
+    Latency,
+    /// Flink's autoscaler (FLIP-271) with its defaults.
+    FlipStock,
+    /// The same with short windows.
+    FlipFast,
+    /// The same, set for short outages.
+    FlipTuned,
+    /// The policy of the repository that came with the paper on DS2.
+    Ds2Paper,
+    /// Kubernetes' horizontal autoscaler on CPU.
+    Hpa,
+    /// Always as wide as the peak needs.
+    Static,
+    /// Knows the load.
+    Oracle,
+}
+
+/// There is no contender of this name.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("there is no policy {0:?}; there are {list}", list = Contender::list())]
+pub struct UnknownContender(pub String);
+
+impl Contender {
+    /// All contenders, ours first.
+    pub const ALL: [Self; 10] = [
+        Self::Ds2,
+        Self::Ds2Fast,
+        Self::Latency,
+        Self::FlipStock,
+        Self::FlipFast,
+        Self::FlipTuned,
+        Self::Ds2Paper,
+        Self::Hpa,
+        Self::Static,
+        Self::Oracle,
+    ];
+
+    /// Those that are this project's policies.
+    pub const OURS: [Self; 3] = [Self::Ds2, Self::Ds2Fast, Self::Latency];
+
+    /// The name on command lines and in results.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ds2 => "ds2",
+            Self::Ds2Fast => "ds2-fast",
+            Self::Latency => "latency",
+            Self::FlipStock => "flip-stock",
+            Self::FlipFast => "flip-fast",
+            Self::FlipTuned => "flip-tuned",
+            Self::Ds2Paper => "ds2-paper",
+            Self::Hpa => "hpa",
+            Self::Static => "static",
+            Self::Oracle => "oracle",
+        }
+    }
+
+    /// What it is, in a sentence.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Ds2 => "the policy ds2, as configured",
+            Self::Ds2Fast => "the policy ds2 with epochs of 15 s",
+            Self::Latency => "the policy latency, as configured",
+            Self::FlipStock => "Flink's autoscaler (FLIP-271) with its defaults",
+            Self::FlipFast => "Flink's autoscaler with a window of 30 s",
+            Self::FlipTuned => "Flink's autoscaler with a window of 30 s, set for short outages",
+            Self::Ds2Paper => "the policy of the repository of the paper on DS2",
+            Self::Hpa => "Kubernetes' horizontal autoscaler: CPU at 70 %, all operators alike",
+            Self::Static => "never changes: as wide as the peak needs",
+            Self::Oracle => "knows the load: the fewest slot-hours for it",
+        }
+    }
+
+    /// All names.
+    pub fn list() -> String {
+        Self::ALL.map(Self::as_str).join(", ")
+    }
+
+    /// The contender, ready for a trial.
+    pub fn controller(self, trial: &Trial, options: &OursOptions) -> Box<dyn Controller> {
+        match self {
+            Self::Ds2 => Box::new(Ours::ds2(options)),
+            Self::Ds2Fast => Box::new(Ours::ds2(&OursOptions::fast())),
+            Self::Latency => Box::new(Ours::latency(options)),
+            Self::FlipStock => Box::new(flip::Flip::new(flip::Options::STOCK)),
+            Self::FlipFast => Box::new(flip::Flip::new(flip::Options::FAST)),
+            Self::FlipTuned => Box::new(flip::Flip::new(flip::Options::TUNED)),
+            Self::Ds2Paper => Box::new(ds2_paper::Ds2Paper::default()),
+            Self::Hpa => Box::new(hpa::Hpa::default()),
+            Self::Static => Box::new(oracle::Static::new(trial)),
+            Self::Oracle => Box::new(oracle::Oracle::new(trial)),
+        }
+    }
+}
+
+impl fmt::Display for Contender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Contender {
+    type Err = UnknownContender;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|contender| contender.as_str() == name);
+        found.ok_or_else(|| UnknownContender(name.to_owned()))
+    }
+}
+
+/// The smallest whole number that is not below a quotient, up to the noise of computing it; at least 1.
+fn ceiling(value: f64) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to the range of u32 first"
+    )]
+    if value.is_nan() { 1 } else { (value - 1e-9).ceil().clamp(1.0, f64::from(u32::MAX)) as u32 }
+}

@@ -1,0 +1,147 @@
+//! Our policies, by the code that decides live: the control loop of the rescaler, epoch by epoch.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use control::{ControlLoop, Deciding, LoopOptions, OperatorNames, PutEnd, Resumed, Step, Switches};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use scaling::ds2::{self, Ds2};
+use scaling::latency::{self, Latency};
+use scaling::limits::{Bounds, Limits};
+use scaling::{Constraints, Policy};
+
+use super::Controller;
+use super::documents::Documents;
+use crate::observation::{Observer, at_ms};
+use crate::view::View;
+
+/// How long a document may be begun.
+const DOCUMENT_TTL: Duration = Duration::from_secs(600);
+
+/// How our policies are set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OursOptions {
+    /// What an epoch is.
+    pub epoch: Observer,
+    /// Options of policy `ds2`.
+    pub ds2: ds2::Options,
+    /// Options of policy `latency`.
+    pub latency: latency::Options,
+    /// Limits of every plan.
+    pub limits: Limits,
+}
+
+impl Default for OursOptions {
+    fn default() -> Self {
+        Self {
+            epoch: Observer { length_s: 120, warm_up_s: 10 },
+            ds2: ds2::Options::default(),
+            latency: latency::Options::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl OursOptions {
+    /// Policy `ds2` for jobs that change quickly at little cost.
+    pub fn fast() -> Self {
+        let ds2 = ds2::Options {
+            utilization_max: 0.85,
+            catch_up_duration_s: 60.0,
+            restart_time_s: 5.0,
+            stabilization_interval_s: 30,
+            scale_down_interval_s: 300,
+            ..ds2::Options::default()
+        };
+        Self { epoch: Observer { length_s: 15, warm_up_s: 10 }, ds2, ..Self::default() }
+    }
+}
+
+/// One of our policies, in its control loop.
+#[derive(Debug)]
+pub struct Ours {
+    policy: Box<dyn Policy>,
+    epoch: Observer,
+    constraints: Constraints,
+    /// From the first epoch on.
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    control: ControlLoop,
+    documents: Documents,
+}
+
+impl Ours {
+    /// Policy `ds2`.
+    pub fn ds2(options: &OursOptions) -> Self {
+        Self::new(Box::new(Ds2(options.ds2.clone())), options)
+    }
+
+    /// Policy `latency`.
+    pub fn latency(options: &OursOptions) -> Self {
+        Self::new(Box::new(Latency(options.latency.clone())), options)
+    }
+
+    /// Any policy.
+    pub fn new(policy: Box<dyn Policy>, options: &OursOptions) -> Self {
+        let mut constraints = Constraints {
+            limits: options.limits.clone(),
+            thresholds: options.latency.thresholds(),
+            ..Constraints::default()
+        };
+        // The cluster makes slots when they are asked for; how many there can be bounds each operator.
+        constraints.size.slots_on_demand = true;
+        Self { policy, epoch: options.epoch, constraints, running: None }
+    }
+
+    fn begin(&self, view: View<'_>, now: Timestamp) -> Option<Running> {
+        let mut constraints = self.constraints.clone();
+        let operators = &mut constraints.limits.operators;
+        let most = view.parallelism_max();
+        let bounds = |index: usize| {
+            let written = operators.get(view.name(index)).copied().unwrap_or_default();
+            (view.name(index).to_owned(), Bounds { max: written.max.min(most), ..written })
+        };
+        *operators = (0..view.operators()).map(bounds).collect::<BTreeMap<String, Bounds>>();
+        let options = LoopOptions {
+            job: "simulated".to_owned(),
+            constraints,
+            document_ttl: DOCUMENT_TTL,
+            time_zone: TimeZone::UTC,
+        };
+        let control = ControlLoop::new(options, OperatorNames::default(), Resumed::default());
+        Some(Running { control, documents: Documents::new(view, now)? })
+    }
+}
+
+impl Controller for Ours {
+    fn period_s(&self) -> u32 {
+        self.epoch.length_s
+    }
+
+    fn tick(&mut self, view: &View<'_>) -> Option<Vec<u32>> {
+        let now = Timestamp::from_millisecond(at_ms(view.now_s())).unwrap_or_default();
+        if self.running.is_none() {
+            self.running = self.begin(*view, now);
+        }
+        let Running { control, documents } = self.running.as_mut()?;
+        documents.go_on(*view, now);
+        let _ = control.note_reports(&*self.policy, documents.reports(), now);
+        let deciding = match (documents.status(now), self.epoch.observe(*view)) {
+            (Ok(running), Ok(snapshot)) => Deciding::Ready { running, snapshot },
+            (Err(reason), snapshot) => Deciding::NotYet { reason, snapshot: snapshot.ok() },
+            (Ok(_), Err(reason)) => Deciding::NotYet { reason: reason.to_string(), snapshot: None },
+        };
+        let Step::Publish { document, .. } = control.epoch(&*self.policy, deciding, Switches::default(), now)
+        else {
+            return None;
+        };
+        let parallelism = document.parallelism().clone();
+        documents.publish(document, *view, now);
+        let _ = control.put_ended(&*self.policy, PutEnd::Stored, now);
+        Some((0..view.operators()).map(|index| parallelism.of(view.name(index))).collect())
+    }
+}

@@ -1,0 +1,279 @@
+//! The shapes of loads, as functions of the second.
+
+use core::f64::consts::TAU;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::daily;
+use crate::random::Random;
+
+/// Records per second over time; times and lengths in seconds, rates in records per second.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Shape {
+    /// Always the same.
+    Constant {
+        /// The rate.
+        rate: f64,
+    },
+    /// `[second, rate]`: the rate holds from that second on. Also a recorded load.
+    Steps {
+        /// In the order of time.
+        levels: Vec<(u32, f64)>,
+    },
+    /// `[second, rate]`: straight lines from corner to corner.
+    Ramp {
+        /// In the order of time.
+        corners: Vec<(u32, f64)>,
+    },
+    /// From the lowest rate to the highest and back.
+    Sine {
+        /// Length of one wave.
+        period_s: u32,
+        /// Lowest rate.
+        low: f64,
+        /// Highest rate.
+        high: f64,
+    },
+    /// The lower rate, then the higher one, in each period.
+    Square {
+        /// Length of one period.
+        period_s: u32,
+        /// Lower rate.
+        low: f64,
+        /// Higher rate.
+        high: f64,
+        /// Share of the period with the higher rate, 0 to 1.
+        duty: f64,
+    },
+    /// Short times of a higher rate.
+    Spikes {
+        /// Rate between them.
+        low: f64,
+        /// Rate in them.
+        high: f64,
+        /// When each begins.
+        starts: Vec<u32>,
+        /// Length of each.
+        length_s: u32,
+        /// How long the rate climbs at the beginning of each.
+        rise_s: u32,
+    },
+    /// A straight climb, then exponential decay.
+    FlashCrowd {
+        /// Rate before, and in the end.
+        low: f64,
+        /// The peak.
+        high: f64,
+        /// When the climb begins.
+        start_s: u32,
+        /// How long it takes.
+        rise_s: u32,
+        /// Time constant of the decay.
+        decay_s: u32,
+    },
+    /// One wave a day.
+    Diurnal {
+        /// Lowest rate.
+        low: f64,
+        /// Highest rate.
+        high: f64,
+        /// Length of a day.
+        day_s: u32,
+        /// When the peak is, as a part of the day.
+        peak: f64,
+        /// Above 1: the peak is narrower than the valley.
+        sharpness: f64,
+    },
+    /// One wave a day with sudden double humps, as in the access log of the World Cup in 1998.
+    WorldCup {
+        /// Lowest rate.
+        low: f64,
+        /// Highest rate.
+        high: f64,
+    },
+    /// Two waves a day and news, as at Wikipedia.
+    Wikipedia {
+        /// Lowest rate.
+        low: f64,
+        /// Highest rate without news.
+        high: f64,
+    },
+    /// One wave a day with batches at full hours, an interrupted source with its burst, and a shift of the level.
+    Production {
+        /// Lowest rate.
+        low: f64,
+        /// Highest rate of the wave.
+        high: f64,
+    },
+    /// A random walk between two rates, with one step a minute.
+    Walk {
+        /// Lowest rate.
+        low: f64,
+        /// Highest rate.
+        high: f64,
+    },
+}
+
+/// Why a shape makes no load.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the load's {key} {remedy}")]
+pub struct ShapeError {
+    /// What is wrong.
+    pub key: &'static str,
+    /// What would be right.
+    pub remedy: &'static str,
+}
+
+impl Shape {
+    /// The rate of each second.
+    ///
+    /// # Errors
+    /// See [`ShapeError`].
+    pub fn rates_per_s(&self, duration_s: usize, random: &mut Random) -> Result<Vec<f64>, ShapeError> {
+        if let Some((key, remedy)) = self.problem() {
+            return Err(ShapeError { key, remedy });
+        }
+        let each = |rate: &dyn Fn(f64) -> f64| {
+            #[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
+            (0..duration_s).map(|second| rate(second as f64)).collect()
+        };
+        Ok(match self {
+            Self::Constant { rate } => vec![*rate; duration_s],
+            Self::Steps { levels } => each(&|t| held(levels, t)),
+            Self::Ramp { corners } => each(&|t| between(corners, t)),
+            Self::Sine { period_s, low, high } => {
+                each(&|t| low + (high - low) * (0.5 - 0.5 * libm::cos(TAU * t / f64::from(*period_s))))
+            }
+            Self::Square { period_s, low, high, duty } => each(&|t| {
+                let phase = (t % f64::from(*period_s)) / f64::from(*period_s);
+                if phase >= 1.0 - duty { *high } else { *low }
+            }),
+            Self::Spikes { low, high, starts, length_s, rise_s } => each(&|t| {
+                let since = |start: &u32| t - f64::from(*start);
+                let in_spike = |since_s: &f64| *since_s >= 0.0 && *since_s < f64::from(*length_s);
+                let risen = |since_s: f64| ((since_s + 1.0) / f64::from(*rise_s).max(1.0)).min(1.0);
+                let most = starts.iter().map(since).filter(in_spike).map(risen).fold(0.0, f64::max);
+                low + (high - low) * most
+            }),
+            Self::FlashCrowd { low, high, start_s, rise_s, decay_s } => each(&|t| {
+                let (since_s, rise_s) = (t - f64::from(*start_s), f64::from(*rise_s));
+                let part = if since_s < 0.0 {
+                    0.0
+                } else if since_s < rise_s {
+                    since_s / rise_s
+                } else {
+                    libm::exp(-(since_s - rise_s) / f64::from(*decay_s))
+                };
+                low + (high - low) * part
+            }),
+            Self::Diurnal { low, high, day_s, peak, sharpness } => {
+                let day = daily::Day { length_s: f64::from(*day_s), peak: *peak, sharpness: *sharpness };
+                each(&|t| day.rate(*low, *high, t))
+            }
+            Self::WorldCup { low, high } => daily::world_cup(duration_s, *low, *high, random),
+            Self::Wikipedia { low, high } => daily::wikipedia(duration_s, *low, *high, random),
+            Self::Production { low, high } => daily::production(duration_s, *low, *high, random),
+            Self::Walk { low, high } => walk(duration_s, *low, *high, random),
+        })
+    }
+
+    fn problem(&self) -> Option<(&'static str, &'static str)> {
+        let rate = |value: &f64| value.is_finite() && *value >= 0.0;
+        let in_order = |points: &[(u32, f64)]| {
+            !points.is_empty()
+                && points.iter().all(|(_, value)| rate(value))
+                && points.windows(2).all(|pair| pair[0].0 < pair[1].0)
+        };
+        let points = "must have at least one entry, later seconds after earlier ones, no negative rate";
+        let (right, key, remedy) = match self {
+            Self::Constant { rate: value } => (rate(value), "rate", "must not be negative"),
+            Self::Steps { levels } => (in_order(levels), "levels", points),
+            Self::Ramp { corners } => (in_order(corners), "corners", points),
+            Self::Square { duty, .. } if !(0.0..=1.0).contains(duty) => {
+                (false, "duty", "must be within 0..=1")
+            }
+            Self::Sine { period_s: 0, .. } | Self::Square { period_s: 0, .. } => {
+                (false, "period_s", "must be at least 1")
+            }
+            Self::Diurnal { day_s: 0, .. } => (false, "day_s", "must be at least 1"),
+            Self::FlashCrowd { rise_s, decay_s, .. } if *rise_s == 0 || *decay_s == 0 => {
+                (false, "rise_s and decay_s", "must be at least 1")
+            }
+            Self::Sine { low, high, .. }
+            | Self::Square { low, high, .. }
+            | Self::Spikes { low, high, .. }
+            | Self::FlashCrowd { low, high, .. }
+            | Self::Diurnal { low, high, .. }
+            | Self::WorldCup { low, high }
+            | Self::Wikipedia { low, high }
+            | Self::Production { low, high }
+            | Self::Walk { low, high } => (rate(low) && rate(high), "low and high", "must not be negative"),
+        };
+        (!right).then_some((key, remedy))
+    }
+}
+
+/// The rate of the last point that is not in the future; before the first, the first.
+fn held(points: &[(u32, f64)], t: f64) -> f64 {
+    let passed = points.partition_point(|(second, _)| f64::from(*second) <= t);
+    points.get(passed.saturating_sub(1)).map_or(0.0, |(_, rate)| *rate)
+}
+
+/// The rate on the straight line between the points around it.
+fn between(points: &[(u32, f64)], t: f64) -> f64 {
+    let passed = points.partition_point(|(second, _)| f64::from(*second) <= t);
+    let before = points.get(passed.saturating_sub(1)).copied().unwrap_or_default();
+    match points.get(passed) {
+        Some(after) if passed > 0 => {
+            let (from_s, until_s) = (f64::from(before.0), f64::from(after.0));
+            before.1 + (after.1 - before.1) * (t - from_s) / (until_s - from_s)
+        }
+        _ => before.1,
+    }
+}
+
+fn walk(duration_s: usize, low: f64, high: f64, random: &mut Random) -> Vec<f64> {
+    let mut at = 0.5_f64;
+    let mut rate = |second: usize| {
+        if second.is_multiple_of(60) {
+            at = (at + 0.06 * random.normal()).clamp(0.0, 1.0);
+        }
+        low + (high - low) * at
+    };
+    (0..duration_s).map(&mut rate).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rates(shape: &Shape, seconds: usize) -> Vec<f64> {
+        shape.rates_per_s(seconds, &mut Random::new(1, "test")).unwrap()
+    }
+
+    /// Goal: levels hold, corners are joined, and the last value stays.
+    #[test]
+    fn points_are_read_as_written() {
+        let steps = rates(&Shape::Steps { levels: vec![(0, 1.0), (2, 5.0)] }, 4);
+        assert_eq!(steps, [1.0, 1.0, 5.0, 5.0]);
+        let ramp = rates(&Shape::Ramp { corners: vec![(1, 0.0), (3, 4.0)] }, 5);
+        assert_eq!(ramp, [0.0, 0.0, 2.0, 4.0, 4.0]);
+        let spikes = Shape::Spikes { low: 1.0, high: 3.0, starts: vec![1], length_s: 3, rise_s: 2 };
+        assert_eq!(rates(&spikes, 5), [1.0, 2.0, 3.0, 3.0, 1.0]);
+        let square = Shape::Square { period_s: 4, low: 1.0, high: 2.0, duty: 0.5 };
+        assert_eq!(rates(&square, 6), [1.0, 1.0, 2.0, 2.0, 1.0, 1.0]);
+    }
+
+    /// Goal: what cannot be a load is refused with what would be right.
+    #[test]
+    fn impossible_shapes_are_refused() {
+        let refused =
+            |shape: Shape| shape.rates_per_s(1, &mut Random::new(1, "test")).unwrap_err().to_string();
+        assert!(refused(Shape::Constant { rate: -1.0 }).contains("rate"));
+        assert!(refused(Shape::Steps { levels: vec![] }).contains("levels"));
+        assert!(refused(Shape::Ramp { corners: vec![(5, 1.0), (5, 2.0)] }).contains("corners"));
+        assert!(refused(Shape::Sine { period_s: 0, low: 0.0, high: 1.0 }).contains("period_s"));
+    }
+}

@@ -1,0 +1,536 @@
+//! The model: a job as a fluid, one step a second.
+//!
+//! A step goes through the graph twice. Against the stream each operator says what it can take: what it will handle and half a second
+//! of buffers. With the stream each handles what it has, what it can, and what is taken from it. What cannot flow is
+//! back-pressure, and stays with the sources as backlog. Windows only store until they fire; a firing keeps the operator from its
+//! input and then emits.
+//!
+//! The latency of a second is the age of the oldest record that was not read, and the queues, firings and handling on the way through.
+//! So an outage counts from the moment that the oldest record is late, and a hot partition counts as itself.
+
+use crate::change::{Changes, Phase, seconds};
+use crate::conditions::BASE_LATENCY_S;
+use crate::history::{History, JobReading, PartitionReading, Reading};
+use crate::job::Width;
+use crate::random::Random;
+use crate::scenario::Trial;
+
+/// Buffers hold what an operator carries in this time, in seconds.
+const BUFFER_S: f64 = 0.5;
+/// How strongly the capacity of a second depends on the one before, and the kick that keeps the deviation as it is.
+const CAPACITY_MEMORY: f64 = 0.9;
+const CAPACITY_KICK: f64 = 0.435_889_894_354_067_4;
+/// Capacity does not fall below this part of itself by noise.
+const CAPACITY_LEAST: f64 = 0.5;
+/// Tasks report completely only this long after their start, in seconds.
+const INCOMPLETE_S: usize = 2;
+/// The rate that is read again after a change is that of the last seconds before the stop.
+const REPLAY_RATE_S: usize = 10;
+/// Amounts below this are none: records, or records per second.
+const NONE: f64 = 1e-9;
+
+/// One operator.
+#[derive(Debug, Clone)]
+struct Operator {
+    /// Records in its buffers.
+    queue: f64,
+    noise: f64,
+    random: Random,
+    /// Records in its windows.
+    stored: f64,
+    /// What is left of the firing under way, in seconds.
+    firing_left_s: f64,
+    /// Records that this firing has still to emit.
+    to_emit: f64,
+    /// How long the last firing of the fullest subtask took since the tasks started, in seconds.
+    last_firing_s: Option<f64>,
+    /// The part of what it can take that each of its inputs may send.
+    input_shares: Vec<f64>,
+    width: Width,
+    total: Reading,
+}
+
+/// One source.
+#[derive(Debug, Clone)]
+struct Source {
+    operator: usize,
+    first_partition: usize,
+    /// Records that have arrived until the end of each second.
+    arrived: Vec<f64>,
+    backlog: Vec<f64>,
+    read: Vec<f64>,
+    /// Records that are to be read again.
+    replay: f64,
+    replay_rate_per_s: f64,
+    /// The newest second whose records were all read.
+    read_until_s: usize,
+    /// Age of the oldest record that was not read, in seconds.
+    oldest_s: f64,
+}
+
+/// What one step computes for each operator.
+#[derive(Debug, Clone, Default)]
+struct Step {
+    /// Records that it could handle in this second.
+    capacity: Vec<f64>,
+    /// Part of the second that it spends firing.
+    firing: Vec<f64>,
+    /// Records that it can hand on.
+    movable: Vec<f64>,
+    /// Records that it can take.
+    accepted: Vec<f64>,
+    arriving: Vec<f64>,
+    handled: Vec<f64>,
+    per_subtask: Vec<f64>,
+}
+
+/// Periods that begin by chance.
+#[derive(Debug, Clone)]
+struct Period {
+    random: Random,
+    until_s: Option<usize>,
+    factor: f64,
+}
+
+/// A job under its load.
+#[derive(Debug, Clone)]
+pub struct Model<'a> {
+    trial: &'a Trial,
+    now_s: usize,
+    parallelism: Vec<u32>,
+    operators: Vec<Operator>,
+    sources: Vec<Source>,
+    changes: Changes,
+    slow: Period,
+    gap: Period,
+    step: Step,
+    history: History,
+    latency_s: Vec<f64>,
+    slots: Vec<u32>,
+}
+
+impl<'a> Model<'a> {
+    /// The job at the beginning, with this parallelism.
+    pub fn new(trial: &'a Trial, parallelism: &[u32]) -> Self {
+        let (job, seed) = (&trial.job, trial.seed);
+        let parallelism = job.bounded(parallelism);
+        let operator = |(index, shape): (usize, &crate::job::Operator)| Operator {
+            queue: 0.0,
+            noise: 1.0,
+            random: Random::new(seed, &format!("capacity of {}", shape.name)),
+            stored: 0.0,
+            firing_left_s: 0.0,
+            to_emit: 0.0,
+            last_firing_s: None,
+            input_shares: vec![1.0 / seconds(shape.inputs.len().max(1)); shape.inputs.len()],
+            width: *job.width(index, parallelism[index]),
+            total: Reading::default(),
+        };
+        let operators: Vec<Operator> = job.operators().iter().enumerate().map(operator).collect();
+        let mut partitions = 0;
+        let source = |(source, operator): (usize, &usize)| {
+            let count = job.operators()[*operator].max_parallelism().unwrap_or(1) as usize;
+            let mut arrived = Vec::with_capacity(trial.duration_s() + 1);
+            arrived.push(0.0);
+            let mut sum = 0.0;
+            arrived.extend(trial.load.rates_per_s[source].iter().map(|rate| {
+                sum += rate;
+                sum
+            }));
+            partitions += count;
+            Source {
+                operator: *operator,
+                first_partition: partitions - count,
+                arrived,
+                backlog: vec![0.0; count],
+                read: vec![0.0; count],
+                replay: 0.0,
+                replay_rate_per_s: 0.0,
+                read_until_s: 0,
+                oldest_s: 0.0,
+            }
+        };
+        let sources: Vec<Source> = job.sources().iter().enumerate().map(source).collect();
+        let period = |purpose| Period { random: Random::new(seed, purpose), until_s: None, factor: 1.0 };
+        let task_managers = job.slots(&parallelism).div_ceil(trial.conditions.slots.per_task_manager.max(1));
+        let none = || vec![0.0; operators.len()];
+        Self {
+            trial,
+            now_s: 0,
+            parallelism,
+            changes: Changes::new(task_managers, seed),
+            slow: period("slow task managers"),
+            gap: period("metric gaps"),
+            step: Step {
+                capacity: none(),
+                firing: none(),
+                movable: none(),
+                accepted: none(),
+                arriving: none(),
+                handled: none(),
+                per_subtask: Vec::new(),
+            },
+            history: History::new(operators.len(), partitions),
+            operators,
+            sources,
+            latency_s: Vec::with_capacity(trial.duration_s()),
+            slots: Vec::with_capacity(trial.duration_s()),
+        }
+    }
+
+    /// Asks for a new parallelism, by operator. Without effect while a change is under way, or if nothing would change.
+    pub fn request(&mut self, plan: &[u32]) -> bool {
+        let wanted = self.trial.job.bounded(plan);
+        if wanted == self.parallelism {
+            return false;
+        }
+        let slots = self.trial.job.slots(&wanted);
+        self.changes.request(self.now_s, wanted, slots, &self.trial.conditions)
+    }
+
+    /// Goes through one second.
+    pub fn step(&mut self) {
+        let available = self.change();
+        self.vary_capacities(available);
+        self.accept(available);
+        self.step.arriving.fill(0.0);
+        let mut source = 0;
+        for index in 0..self.operators.len() {
+            if self.sources.get(source).is_some_and(|source| source.operator == index) {
+                self.read(source, available);
+                source += 1;
+            } else {
+                self.handle(index, available);
+            }
+        }
+        self.balance_inputs();
+        self.account();
+        self.now_s += 1;
+    }
+
+    /// Goes on with the change under way; the part of the second in which tasks run.
+    fn change(&mut self) -> f64 {
+        let conditions = &self.trial.conditions;
+        let now_s = self.now_s;
+        let advance = self.changes.advance(now_s, &mut self.parallelism, conditions);
+        if advance.stopped {
+            let from_s = now_s.saturating_sub(REPLAY_RATE_S);
+            for source in &mut self.sources {
+                let read = |second| self.history.reading(source.operator, second).records_in;
+                source.replay_rate_per_s = (read(now_s) - read(from_s)) / seconds(REPLAY_RATE_S);
+            }
+        }
+        if advance.completed {
+            for source in &mut self.sources {
+                source.replay += source.replay_rate_per_s * conditions.change.replay_s;
+            }
+            for (index, operator) in self.operators.iter_mut().enumerate() {
+                operator.width = *self.trial.job.width(index, self.parallelism[index]);
+                operator.last_firing_s = None;
+            }
+            self.changes.release(self.trial.job.slots(&self.parallelism), conditions);
+        }
+        advance.available
+    }
+
+    /// What each operator could handle in this second, and what it spends firing.
+    fn vary_capacities(&mut self, available: f64) {
+        let conditions = &self.trial.conditions;
+        let warmth = self.changes.warmth(self.now_s, conditions);
+        self.slow.begin(self.now_s, conditions.faults.slow_task_managers_per_h, (60, 300), (0.7, 0.9));
+        let slow = if self.slow.is_on(self.now_s) { self.slow.factor } else { 1.0 };
+        let kick = conditions.faults.capacity_noise * CAPACITY_KICK;
+        for (index, operator) in self.operators.iter_mut().enumerate() {
+            let shape = &self.trial.job.operators()[index];
+            let varied = 1.0 + CAPACITY_MEMORY * (operator.noise - 1.0) + kick * operator.random.normal();
+            operator.noise = varied.max(CAPACITY_LEAST);
+            let Width { subtask_rate_per_s, fullest_share, .. } = operator.width;
+            let own_per_s = subtask_rate_per_s * operator.noise * warmth * slow / fullest_share;
+            let limit_per_s =
+                shape.external_limit_per_s.map_or(f64::INFINITY, |limit| limit * operator.noise);
+            let mut free = available;
+            if let Some(window) = shape.window {
+                if self.now_s > 0 && self.now_s.is_multiple_of(window.slide_s as usize) {
+                    let firing_s = shape.firing_s(operator.stored, self.parallelism[index], &operator.width);
+                    operator.firing_left_s += firing_s;
+                    operator.last_firing_s = Some(firing_s);
+                    operator.to_emit += operator.stored * window.emitted_per_record;
+                    operator.stored = 0.0;
+                }
+                self.step.firing[index] = operator.firing_left_s.min(free);
+                free -= self.step.firing[index];
+            }
+            self.step.capacity[index] = own_per_s.min(limit_per_s) * free;
+        }
+    }
+
+    /// What each operator can hand on and take, readers first.
+    fn accept(&mut self, available: f64) {
+        for index in (0..self.operators.len()).rev() {
+            let shape = &self.trial.job.operators()[index];
+            let mut movable = self.step.capacity[index];
+            if shape.window.is_none() {
+                for reader in self.trial.job.readers(index) {
+                    if reader.selectivity > 0.0 {
+                        let share = self.operators[reader.operator].input_shares[reader.input];
+                        movable =
+                            movable.min(self.step.accepted[reader.operator] * share / reader.selectivity);
+                    }
+                }
+            }
+            self.step.movable[index] = movable;
+            let operator = &self.operators[index];
+            let room = (operator.width.capacity_per_s * BUFFER_S - operator.queue).max(0.0);
+            self.step.accepted[index] = if available > 0.0 { movable + room } else { 0.0 };
+        }
+    }
+
+    /// A source reads what has arrived.
+    fn read(&mut self, source: usize, available: f64) {
+        let Self { trial, step, parallelism, operators, now_s, .. } = self;
+        let rate_per_s = trial.load.rates_per_s[source].get(*now_s).copied().unwrap_or(0.0);
+        let source = &mut self.sources[source];
+        let index = source.operator;
+        let shape = &trial.job.operators()[index];
+        let operator = &mut operators[index];
+        let crate::job::Input::Partitions(weights) = &shape.input else { return };
+        let (capacity, movable) = (step.capacity[index], step.movable[index]);
+        // Records to be read again come first.
+        let again = source.replay.min(movable);
+        source.replay -= again;
+        let budget = movable - again;
+        let subtasks = parallelism[index] as usize;
+        step.per_subtask.clear();
+        step.per_subtask.resize(subtasks, 0.0);
+        for (partition, (backlog, weight)) in source.backlog.iter_mut().zip(weights).enumerate() {
+            *backlog += rate_per_s * weight;
+            step.per_subtask[partition % subtasks] += *backlog;
+        }
+        let per_subtask = capacity * operator.width.fullest_share;
+        let wanted: f64 = step.per_subtask.iter().map(|waiting| waiting.min(per_subtask)).sum();
+        let granted = if wanted <= budget { 1.0 } else { budget / wanted };
+        for waiting in &mut step.per_subtask {
+            let part = if *waiting > 0.0 { waiting.min(per_subtask) / *waiting } else { 0.0 };
+            *waiting = part * granted;
+        }
+        let (mut read, mut latest) = (0.0, 0.0_f64);
+        for (partition, (backlog, weight)) in source.backlog.iter_mut().zip(weights).enumerate() {
+            let records = *backlog * step.per_subtask[partition % subtasks];
+            *backlog -= records;
+            read += records;
+            source.read[partition] += records + again * weight;
+            latest = latest.max(*backlog / weight.max(NONE));
+        }
+        let handled = again + read;
+        source.age(*now_s, latest);
+        for reader in trial.job.readers(index) {
+            step.arriving[reader.operator] += handled * reader.selectivity;
+        }
+        let busy =
+            if available > 0.0 { (handled * available / capacity.max(NONE)).min(available) } else { 0.0 };
+        let is_held = wanted + source.replay > budget + NONE && movable < capacity - NONE;
+        let emitted: f64 = trial.job.readers(index).iter().map(|reader| reader.selectivity).sum();
+        step.handled[index] = handled;
+        operator.total.arrived += rate_per_s;
+        operator.total.pending = source.backlog.iter().sum::<f64>() + source.replay;
+        operator.total.waited_s += 1.0 / operator.width.subtask_rate_per_s;
+        operator.count(handled, handled * emitted, busy, is_held, shape.busy_bias, parallelism[index]);
+    }
+
+    /// An operator handles what is in its buffers.
+    fn handle(&mut self, index: usize, available: f64) {
+        let Self { trial, step, parallelism, operators, .. } = self;
+        let shape = &trial.job.operators()[index];
+        let operator = &mut operators[index];
+        operator.queue += step.arriving[index];
+        let (capacity, movable) = (step.capacity[index], step.movable[index]);
+        let handled = operator.queue.min(movable);
+        operator.queue -= handled;
+        step.handled[index] = handled;
+        let (emitted, busy) = if shape.window.is_some() {
+            let firing = step.firing[index];
+            operator.stored += handled;
+            let emitted = operator.fire(firing);
+            let handling = if capacity > NONE { handled * (available - firing) / capacity } else { 0.0 };
+            (emitted, (firing + handling).min(1.0))
+        } else {
+            let busy =
+                if available > 0.0 { (handled * available / capacity.max(NONE)).min(available) } else { 0.0 };
+            (handled, busy)
+        };
+        let mut records_out = 0.0;
+        for reader in trial.job.readers(index) {
+            let records = emitted * reader.selectivity;
+            step.arriving[reader.operator] += records;
+            records_out += records;
+        }
+        let is_held = movable < capacity - NONE && operator.queue > 1e-6;
+        operator.total.pending = operator.queue;
+        operator.total.waited_s += operator.queue / operator.width.capacity_per_s
+            + operator.firing_left_s
+            + 1.0 / operator.width.subtask_rate_per_s;
+        operator.count(handled, records_out, busy, is_held, shape.busy_bias, parallelism[index]);
+    }
+
+    /// An operator with several inputs lets each send in proportion to what it has sent.
+    fn balance_inputs(&mut self) {
+        for index in 0..self.operators.len() {
+            let upstream = self.trial.job.upstream(index);
+            let arriving = self.step.arriving[index];
+            if upstream.len() < 2 || arriving <= 0.0 {
+                continue;
+            }
+            for (share, edge) in self.operators[index].input_shares.iter_mut().zip(upstream) {
+                let sent = self.step.handled[edge.operator] * edge.selectivity / arriving;
+                *share = (0.9 * *share + 0.1 * sent).max(0.02);
+            }
+        }
+    }
+
+    /// Latency, cost and readings of the second.
+    fn account(&mut self) {
+        let (conditions, now_s) = (&self.trial.conditions, self.now_s);
+        let oldest_s = self.sources.iter().map(|source| source.oldest_s).fold(0.0, f64::max);
+        let inside_s = |operator: &Operator| {
+            operator.queue / operator.width.capacity_per_s + operator.firing_left_s + BASE_LATENCY_S
+        };
+        let latency_s = oldest_s + self.operators.iter().map(inside_s).sum::<f64>();
+        let backlog: f64 = self.sources.iter().map(|source| source.backlog.iter().sum::<f64>()).sum();
+        self.changes.note_backlog(backlog);
+        self.gap.begin(now_s, conditions.faults.metric_gaps_per_h, (10, 40), (1.0, 1.0));
+        let is_gap = self.gap.is_on(now_s);
+        let is_started =
+            self.changes.restarted_s().is_none_or(|restarted_s| now_s + 1 >= restarted_s + INCOMPLETE_S);
+        let is_down = matches!(self.changes.phase(), Phase::Down { .. });
+        let latency_sum_s = self.history.job(now_s).latency_sum_s + latency_s;
+        let is_complete = !is_gap && !is_down && is_started;
+        self.history.put_job(now_s + 1, JobReading { latency_s, latency_sum_s, is_gap, is_complete });
+        for (index, operator) in self.operators.iter().enumerate() {
+            self.history.put(index, now_s + 1, operator.total);
+        }
+        for source in &self.sources {
+            let crate::job::Input::Partitions(weights) = &self.trial.job.operators()[source.operator].input
+            else {
+                continue;
+            };
+            let partitions = source.read.iter().zip(&source.backlog).zip(weights).enumerate();
+            for (partition, ((records, backlog), weight)) in partitions {
+                let pending = backlog + source.replay * weight;
+                let reading = PartitionReading { records: *records, pending };
+                self.history.put_partition(source.first_partition + partition, now_s + 1, reading);
+            }
+        }
+        let held = self.changes.holds_wanted(now_s).map_or(0, |wanted| self.trial.job.slots(wanted));
+        self.slots.push(self.trial.job.slots(&self.parallelism).max(held));
+        self.latency_s.push(latency_s);
+    }
+
+    /// The run that this model has gone through.
+    pub fn into_run(self) -> crate::run::Run {
+        crate::run::Run {
+            latency_s: self.latency_s,
+            slots: self.slots,
+            start: self.changes.over().first().map_or(self.parallelism, |change| change.before.clone()),
+            changes: self.changes.over().to_vec(),
+        }
+    }
+
+    pub(crate) fn trial(&self) -> &'a Trial {
+        self.trial
+    }
+
+    pub(crate) fn now_s(&self) -> usize {
+        self.now_s
+    }
+
+    pub(crate) fn parallelism(&self) -> &[u32] {
+        &self.parallelism
+    }
+
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
+    pub(crate) fn last_firing_s(&self, operator: usize) -> Option<f64> {
+        self.operators[operator].last_firing_s
+    }
+
+    /// The number of the first partition of the source that is this operator.
+    pub(crate) fn first_partition(&self, operator: usize) -> usize {
+        let source = self.sources.iter().find(|source| source.operator == operator);
+        source.map_or(0, |source| source.first_partition)
+    }
+}
+
+impl Operator {
+    /// Goes on with a firing for this part of a second; the records that it emits.
+    fn fire(&mut self, firing: f64) -> f64 {
+        let emitted = if self.firing_left_s > NONE {
+            (self.to_emit * firing / self.firing_left_s).min(self.to_emit)
+        } else {
+            self.to_emit
+        };
+        self.firing_left_s = (self.firing_left_s - firing).max(0.0);
+        self.to_emit -= emitted;
+        emitted
+    }
+
+    /// Adds one second to the counters. `busy` is the fullest subtask's true busy time.
+    fn count(
+        &mut self,
+        records_in: f64,
+        records_out: f64,
+        busy: f64,
+        is_held: bool,
+        bias: f64,
+        parallelism: u32,
+    ) {
+        let total = &mut self.total;
+        total.records_in += records_in;
+        total.records_out += records_out;
+        total.busy_fullest_s += busy * bias;
+        let evenness = if self.width.is_externally_limited {
+            1.0
+        } else {
+            f64::from(parallelism) * self.width.fullest_share
+        };
+        total.busy_mean_s += busy * bias / evenness.max(NONE);
+        total.backpressured_s += if is_held { (1.0 - busy).max(0.0) } else { 0.0 };
+    }
+}
+
+impl Source {
+    /// Finds the age of the oldest record that was not read; `behind` is the largest backlog of a partition over its weight.
+    fn age(&mut self, now_s: usize, behind: f64) {
+        let newest = now_s + 1;
+        let read = self.arrived[newest.min(self.arrived.len() - 1)] - behind;
+        let last = newest.min(self.arrived.len() - 1);
+        while self.read_until_s < last && self.arrived[self.read_until_s + 1] <= read + 1e-3 {
+            self.read_until_s += 1;
+        }
+        self.oldest_s = 0.0;
+        if self.read_until_s < last {
+            let (before, after) = (self.arrived[self.read_until_s], self.arrived[self.read_until_s + 1]);
+            let part = ((read - before) / (after - before).max(NONE)).max(0.0);
+            self.oldest_s = seconds(newest - self.read_until_s) - part;
+        }
+    }
+}
+
+impl Period {
+    /// Begins a period, so many times an hour on average, if none is on.
+    fn begin(&mut self, now_s: usize, per_h: f64, length_s: (usize, usize), factor: (f64, f64)) {
+        if per_h > 0.0 && !self.is_on(now_s) && self.random.uniform() < per_h / 3600.0 {
+            self.until_s = Some(now_s + self.random.whole(length_s.0, length_s.1));
+            self.factor = self.random.between(factor.0, factor.1);
+        }
+    }
+
+    fn is_on(&self, now_s: usize) -> bool {
+        self.until_s.is_some_and(|until_s| now_s <= until_s)
+    }
+}

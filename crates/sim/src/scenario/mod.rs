@@ -1,0 +1,252 @@
+//! Scenarios: a job, its load and what it runs under; and the trials that they become with a seed.
+
+mod hold_out;
+mod job_spec;
+mod template;
+mod tuning;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use job_spec::{InputSpec, JobSpec, Keys, OperatorSpec, WindowSpec};
+pub use template::Template;
+
+use crate::conditions::{ChangeWay, Conditions, Faults, Slots};
+use crate::job::{Job, JobError};
+use crate::load::{Load, LoadSpec, ShapeError};
+use crate::random::Random;
+
+/// The job starts with this much more than the load of its first minute needs.
+const START_HEADROOM: f64 = 1.35;
+/// The load that the job is sized for at the start is the mean of this time, in seconds.
+const START_OVER_S: usize = 60;
+/// The longest scenario, in seconds: a month.
+const DURATION_MAX_S: u32 = 31 * 86_400;
+
+/// What a scenario is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Set {
+    /// Constants of policies may be chosen by these.
+    Tuning,
+    /// Constants of policies must not be chosen by these.
+    HoldOut,
+    /// From a file.
+    Own,
+}
+
+/// A step in the load, whose consequences are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// When it is.
+    pub from_s: u32,
+    /// When the next one is.
+    pub until_s: u32,
+}
+
+/// A scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub set: Set,
+    /// A system behind the job is too slow for its load at times: violations are unavoidable, and are summed apart.
+    pub is_externally_limited: bool,
+    /// Length, in seconds.
+    pub duration_s: u32,
+    /// The job.
+    pub job: JobSpec,
+    /// The load.
+    pub load: LoadSpec,
+    /// L, in seconds.
+    pub latency_bound_s: f64,
+    /// How old the newest metrics are when a policy sees them, in seconds.
+    pub metric_age_s: u32,
+    /// How a change is made.
+    pub change: ChangeWay,
+    /// What varies and what fails.
+    pub faults: Faults,
+    /// The cluster.
+    pub slots: Slots,
+    /// A step whose consequences are measured.
+    pub step: Option<Step>,
+}
+
+/// Why a scenario cannot be run.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ScenarioError {
+    /// Its job cannot be.
+    #[error("the job cannot be built")]
+    Job(#[from] JobError),
+    /// Its load cannot be.
+    #[error("the load cannot be built")]
+    Load(#[from] ShapeError),
+    /// A value that no scenario can have.
+    #[error("{key}: {remedy}")]
+    Value {
+        /// What is wrong.
+        key: &'static str,
+        /// What would be right.
+        remedy: &'static str,
+    },
+}
+
+/// A scenario with a seed: everything that a run needs but the policy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// What all streams of random numbers of the run are made from.
+    pub seed: u64,
+    /// The job.
+    pub job: Job,
+    /// The load.
+    pub load: Load,
+    /// What it runs under.
+    pub conditions: Conditions,
+    /// Parallelism at the start, by operator.
+    pub start: Vec<u32>,
+    /// A step whose consequences are measured.
+    pub step: Option<Step>,
+}
+
+impl Scenario {
+    /// All scenarios that come with the program, those for tuning first.
+    pub fn all() -> Vec<Self> {
+        let mut all = tuning::scenarios();
+        all.extend(hold_out::scenarios());
+        all
+    }
+
+    /// A scenario for tuning, changed in place; the others are made from it.
+    fn new(name: &str, job: JobSpec, hours: u32, load: LoadSpec) -> Self {
+        Self {
+            name: name.to_owned(),
+            set: Set::Tuning,
+            is_externally_limited: false,
+            duration_s: hours * 3600,
+            job,
+            load,
+            latency_bound_s: 2.0,
+            metric_age_s: 2,
+            change: ChangeWay::IN_PLACE,
+            faults: Faults::default(),
+            slots: Slots::default(),
+            step: None,
+        }
+    }
+
+    fn savepoint(self) -> Self {
+        Self { change: ChangeWay::SAVEPOINT, latency_bound_s: 10.0, ..self }
+    }
+
+    fn large_state(self) -> Self {
+        Self { change: ChangeWay::LARGE_STATE, latency_bound_s: 60.0, ..self }
+    }
+
+    fn bound(self, latency_bound_s: f64) -> Self {
+        Self { latency_bound_s, ..self }
+    }
+
+    fn task_manager_start(self, task_manager_start_s: u32) -> Self {
+        Self { slots: Slots { task_manager_start_s, ..self.slots }, ..self }
+    }
+
+    fn faults(self, faults: Faults) -> Self {
+        Self { faults, ..self }
+    }
+
+    fn step(self, from_s: u32, until_s: u32) -> Self {
+        Self { step: Some(Step { from_s, until_s }), ..self }
+    }
+
+    fn external(self) -> Self {
+        Self { is_externally_limited: true, ..self }
+    }
+
+    /// The trial with this seed.
+    ///
+    /// # Errors
+    /// See [`ScenarioError`]; scenarios that come with the program have none.
+    pub fn trial(&self, seed: u64) -> Result<Trial, ScenarioError> {
+        if let Some((key, remedy)) = self.problem() {
+            return Err(ScenarioError::Value { key, remedy });
+        }
+        let seed = Random::new(seed, &self.name).seed();
+        let job = self.job.build(self.slots.max, seed)?;
+        let load = self.load.build(&job, self.duration_s as usize, seed)?;
+        let start = job.least(&load.mean_per_s(0, START_OVER_S), START_HEADROOM);
+        let conditions = Conditions {
+            latency_bound_s: self.latency_bound_s,
+            metric_age_s: self.metric_age_s,
+            change: self.change,
+            faults: self.faults,
+            slots: self.slots,
+        };
+        Ok(Trial { seed, job, load, conditions, start, step: self.step })
+    }
+
+    fn problem(&self) -> Option<(&'static str, &'static str)> {
+        let not_negative = |value: f64| value.is_finite() && value >= 0.0;
+        let bounds = |(low, high): (f64, f64)| not_negative(low) && not_negative(high) && low <= high;
+        let (change, faults, slots) = (&self.change, &self.faults, &self.slots);
+        let checks = [
+            ((1..=DURATION_MAX_S).contains(&self.duration_s), "duration_s", "must be within 1..=2678400"),
+            (
+                self.job.template.is_some() == self.job.operators.is_empty(),
+                "job",
+                "must be either a template or operators",
+            ),
+            (not_negative(self.latency_bound_s), "latency_bound_s", "must not be negative"),
+            (self.metric_age_s <= 60, "metric_age_s", "must be within 0..=60"),
+            (bounds(change.wait_s), "change.wait_s", "must be two times, the shorter first"),
+            (bounds(change.outage_s), "change.outage_s", "must be two times, the shorter first"),
+            (not_negative(change.replay_s), "change.replay_s", "must not be negative"),
+            (not_negative(change.warm_up_s), "change.warm_up_s", "must not be negative"),
+            ((0.0..=0.3).contains(&faults.capacity_noise), "faults.capacity_noise", "must be within 0..=0.3"),
+            (
+                not_negative(faults.slow_task_managers_per_h),
+                "faults.slow_task_managers_per_h",
+                "must not be negative",
+            ),
+            (not_negative(faults.metric_gaps_per_h), "faults.metric_gaps_per_h", "must not be negative"),
+            ((0.0..=1.0).contains(&faults.failing_changes), "faults.failing_changes", "must be within 0..=1"),
+            ((1..=4096).contains(&slots.max), "slots.max", "must be within 1..=4096"),
+            (slots.per_task_manager >= 1, "slots.per_task_manager", "must be at least 1"),
+            (
+                self.step
+                    .is_none_or(|step| step.from_s + 60 < step.until_s && step.until_s <= self.duration_s),
+                "step",
+                "must be longer than 60 s and end within the scenario",
+            ),
+        ];
+        checks.into_iter().find(|(right, ..)| !right).map(|(_, key, remedy)| (key, remedy))
+    }
+}
+
+impl Trial {
+    /// The length of the load, in seconds.
+    pub fn duration_s(&self) -> usize {
+        self.load.duration_s()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Goal: every scenario that comes with the program can be run, under a name of its own.
+    #[test]
+    fn all_scenarios_are_valid() {
+        let all = Scenario::all();
+        let names: BTreeSet<&str> = all.iter().map(|scenario| scenario.name.as_str()).collect();
+        let of = |set: Set| all.iter().filter(|scenario| scenario.set == set).count();
+        assert_eq!((all.len(), names.len(), of(Set::Tuning), of(Set::HoldOut)), (36, 36, 23, 13));
+        for scenario in all {
+            let trial = scenario.trial(1).unwrap_or_else(|error| panic!("{}: {error:?}", scenario.name));
+            assert_eq!(trial.duration_s(), scenario.duration_s as usize);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What flows through the model, computed by hand.
+
+use sim::contender::{Contender, OursOptions};
+use sim::job::{Input, Operator};
+use sim::load::Shape;
+use sim::scenario::{Scenario, Trial};
+use sim::{Model, View};
+
+use crate::world::{index, parallelism, trial};
+
+fn steps(model: &mut Model<'_>, count: usize) {
+    for _ in 0..count {
+        model.step();
+    }
+}
+
+/// The newest second that a policy sees.
+fn newest(model: &Model<'_>) -> usize {
+    View::new(model).newest_s().unwrap()
+}
+
+fn backlog(model: &Model<'_>, trial: &Trial) -> f64 {
+    View::new(model).reading(index(trial, "source"), newest(model)).pending
+}
+
+fn latency_s(model: &Model<'_>) -> f64 {
+    View::new(model).job(newest(model)).latency_s
+}
+
+fn assert_close(left: f64, right: f64, part: f64) {
+    assert!((left - right).abs() <= part * right.abs().max(1.0), "{left} is not {right}");
+}
+
+/// Goal: no record is lost or made: what arrived was read or waits, and what an operator emitted its readers have handled or hold,
+/// through changes, overload and skew.
+#[test]
+fn records_are_conserved() {
+    for name in ["step-savepoint", "deep", "join", "skew"] {
+        let mut scenario = Scenario::all().into_iter().find(|scenario| scenario.name == name).unwrap();
+        scenario.change.replay_s = 0.0;
+        let trial = scenario.trial(1).unwrap();
+        let mut controller = Contender::FlipFast.controller(&trial, &OursOptions::default());
+        let mut model = Model::new(&trial, &trial.start);
+        for second in 1..trial.duration_s() {
+            model.step();
+            if second % 5 == 0
+                && let Some(plan) = controller.tick(&View::new(&model))
+            {
+                model.request(&plan);
+            }
+        }
+        let (view, at) = (View::new(&model), newest(&model));
+        assert!(!view.changes().is_empty(), "{name}: nothing was changed");
+        for source in view.sources() {
+            let reading = view.reading(*source, at);
+            assert_close(reading.records_in + reading.pending, reading.arrived, 1e-9);
+        }
+        for reader in (0..view.operators()).filter(|operator| view.upstream(*operator).count() > 0) {
+            let reading = view.reading(reader, at);
+            let sent: f64 = view.upstream(reader).map(|from| view.reading(from, at).records_out).sum();
+            assert_close(reading.records_in + reading.pending, sent, 1e-9);
+        }
+    }
+}
+
+/// Goal: a job without load is idle, and its latency is what handling takes.
+#[test]
+fn without_load_nothing_is_late_or_busy() {
+    let trial = trial(Shape::Constant { rate: 0.0 }, 600);
+    let mut model = Model::new(&trial, &trial.start);
+    steps(&mut model, 600);
+    assert_close(latency_s(&model), 4.0 * 0.02, 1e-12);
+    let view = View::new(&model);
+    assert!((0..4).all(|operator| view.reading(operator, newest(&model)).busy_fullest_s == 0.0));
+}
+
+/// Goal: below the capacity the backlog stays bounded; above it, it grows by what cannot be carried.
+#[test]
+fn the_backlog_grows_by_what_cannot_be_carried() {
+    // Four subtasks of the aggregate carry 24,000 records a second, of the others more.
+    for (rate, growth_per_s) in [(23_000.0, 0.0), (30_000.0, 6_000.0)] {
+        let trial = trial(Shape::Constant { rate }, 2000);
+        let mut model = Model::new(&trial, &parallelism(&trial, 2, 4, 4, 3));
+        steps(&mut model, 1000);
+        let before = backlog(&model, &trial);
+        steps(&mut model, 1000);
+        let after = backlog(&model, &trial);
+        assert!((after - before - 1000.0 * growth_per_s).abs() <= 1000.0 * growth_per_s * 0.01 + 1.0);
+        assert_eq!(latency_s(&model) > 5.0, growth_per_s > 0.0);
+    }
+}
+
+/// Goal: the age of the oldest record grows by 1 − C/λ a second while λ is above C.
+#[test]
+fn the_oldest_record_ages_as_it_must() {
+    let trial = trial(Shape::Constant { rate: 30_000.0 }, 1200);
+    let mut model = Model::new(&trial, &parallelism(&trial, 2, 4, 4, 3));
+    steps(&mut model, 200);
+    let before_s = latency_s(&model);
+    steps(&mut model, 1000);
+    assert_close(latency_s(&model) - before_s, 1000.0 * (1.0 - 24_000.0 / 30_000.0), 0.01);
+}
+
+/// Goal: what an outage D leaves, in the backlog and in buffers, is drained in λD ÷ (C − λ).
+#[test]
+fn an_outage_is_drained_in_the_time_that_it_must_take() {
+    // The aggregate gets a fifth subtask: λ = 24,000, C = 30,000, D = 10 s, so 40 s after it.
+    let trial = trial(Shape::Constant { rate: 24_000.0 }, 300);
+    let mut model = Model::new(&trial, &parallelism(&trial, 2, 4, 4, 3));
+    steps(&mut model, 100);
+    assert!(model.request(&parallelism(&trial, 2, 4, 5, 3)));
+    let mut drained_after_s = None;
+    for second in 1..100_u32 {
+        model.step();
+        let view = View::new(&model);
+        let waiting: f64 =
+            (0..view.operators()).map(|operator| view.reading(operator, newest(&model)).pending).sum();
+        // Readings are two seconds old.
+        if second > 15 && waiting < 1.0 && drained_after_s.is_none() {
+            drained_after_s = Some(second - 2 - 10);
+        }
+    }
+    let drained_after_s = f64::from(drained_after_s.unwrap());
+    assert!((drained_after_s - 40.0).abs() <= 1.0, "{drained_after_s}");
+}
+
+/// Goal: the share of the fullest subtask is as computed by hand, for key groups in Flink's ranges and for partitions.
+#[test]
+fn shares_are_as_computed_by_hand() {
+    let trial = trial(Shape::Constant { rate: 1.0 }, 100);
+    let base: Operator = trial.job.operators()[0].clone();
+    // Eight key groups, the second twice as heavy: in ranges of three, two and three, the first gets 4 of 9.
+    let weights = [1.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0].map(|weight| weight / 9.0).to_vec();
+    let keyed = Operator { input: Input::KeyGroups(weights.clone()), ..base.clone() };
+    let shares: Vec<f64> = keyed.shares(3).iter().map(|share| (share * 9.0).round()).collect();
+    assert_eq!(shares, [4.0, 3.0, 2.0]);
+    // Round robin: partitions 0, 3, 6 and 1, 4, 7 and 2, 5.
+    let partitioned = Operator { input: Input::Partitions(weights), ..base };
+    let shares: Vec<f64> = partitioned.shares(3).iter().map(|share| (share * 9.0).round()).collect();
+    assert_eq!(shares, [3.0, 4.0, 2.0]);
+}
+
+/// Goal: a window fires once a slide for as long as its records need, and is busy with it.
+#[test]
+fn firings_keep_the_input_waiting() {
+    let scenario = Scenario::all().into_iter().find(|scenario| scenario.name == "window").unwrap();
+    let trial = crate::world::quiet(scenario.job, Shape::Constant { rate: 20_000.0 }, 1000).trial(1).unwrap();
+    let window = index(&trial, "window");
+    let mut model = Model::new(&trial, &trial.start);
+    steps(&mut model, 995);
+    let (view, p) = (View::new(&model), trial.start[window]);
+    // 10,000 records a second reach it: 100,000 a firing, at 30 µs each, over the subtasks.
+    let width = trial.job.width(window, p);
+    let expected_s = 100_000.0 * 3e-5 * width.fullest_share * (1.0 + 0.008 * f64::from(p - 1));
+    assert_close(view.last_firing_s(window).unwrap(), expected_s, 0.01);
+    let busy_s = |second: usize| view.reading(window, second).busy_fullest_s;
+    let handling = 10_000.0 * width.fullest_share / width.subtask_rate_per_s;
+    assert_close(
+        (busy_s(newest(&model)) - busy_s(newest(&model) - 100)) / 100.0,
+        handling + expected_s / 10.0,
+        0.01,
+    );
+    let reading = view.reading(index(&trial, "sink"), newest(&model));
+    assert!(reading.records_in > 0.0);
+}

@@ -1,0 +1,8 @@
+//! Integration tests of the simulator, in one program.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly")]
+
+mod contenders;
+mod flow;
+mod reproducible;
+mod world;
