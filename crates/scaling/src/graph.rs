@@ -30,8 +30,9 @@ pub struct Target {
     pub is_estimated: bool,
 }
 
-/// A source that is back-pressured more than this tells nothing about what it could deliver.
-const LEAST_FREE_SHARE: f64 = 0.1;
+/// A source without a count of what waits is taken to deliver at most 1 ÷ this times what it reads: its back-pressure says that it is held
+/// back, and hardly by how much. Each further epoch may ask for as many times more.
+const LEAST_FREE_SHARE: f64 = 0.5;
 
 /// Returns the targets of all operators for which they are known, the backlog being worked off within `catch_up_s` seconds
 /// (0: the backlog asks for nothing).
@@ -243,13 +244,16 @@ mod tests {
         assert!(!targets(&stuck, 60.0).contains_key("map"));
     }
 
-    /// Goal: a source without a count of what waits is taken to be held back in proportion to its back-pressure.
+    /// Goal: a source without a count of what waits is taken to be held back in proportion to its back-pressure, and to deliver at
+    /// most twice what it reads.
     #[test]
     fn back_pressure_stands_in_for_an_unknown_backlog() {
-        let mut held = source("bids", None, 0.0, 100.0);
-        held.backpressured_ratio = Some(0.75);
-        let found = targets(&job(vec![held, operator("map", &["bids"], 100.0, 100.0)]), 60.0)["map"];
-        assert!(close(found.rate_per_s, 400.0) && found.is_estimated);
+        for (held_share, expected) in [(0.0, 100.0), (0.2, 125.0), (0.75, 200.0), (0.98, 200.0)] {
+            let mut held = source("bids", None, 0.0, 100.0);
+            held.backpressured_ratio = Some(held_share);
+            let found = targets(&job(vec![held, operator("map", &["bids"], 100.0, 100.0)]), 60.0)["map"];
+            assert!(close(found.rate_per_s, expected) && found.is_estimated, "{held_share}");
+        }
     }
 
     /// Goal: a job without input has targets of 0, which are known.

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::Size;
 use crate::{Decision, Kind, Moment, Operator, Partitioning, Period, Rejected, Snapshot};
 
+/// How many operators are listed where a name is not one of them.
+const NAMES_SHOWN: usize = 12;
+
 /// The limits of one job.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -86,6 +89,28 @@ impl Limits {
         }
     }
 
+    /// A sentence for each name in the limits that no operator of the job has.
+    pub(crate) fn unknown_names(&self, snapshot: &Snapshot) -> Vec<String> {
+        let is_known = |name: &String| {
+            let mut operators = snapshot.operators.iter();
+            operators.any(|operator| operator.name == *name || operator.vertex_id.as_ref() == Some(name))
+        };
+        let named = self.exclude.iter().map(|name| ("limits.exclude", name));
+        let bounded = self.operators.keys().map(|name| ("limits.operators", name));
+        let unknown = named.chain(bounded).filter(|(_, name)| !is_known(name));
+        unknown
+            .map(|(key, name)| {
+                let names: Vec<&str> =
+                    snapshot.operators.iter().map(|o| o.name.as_str()).take(NAMES_SHOWN).collect();
+                let more = if snapshot.operators.len() > NAMES_SHOWN { ", …" } else { "" };
+                format!(
+                    "{key} names {name:?}, which the job does not have; it has {}{more}",
+                    names.join(", ")
+                )
+            })
+            .collect()
+    }
+
     fn bounds_of(&self, operator: &Operator) -> Option<Bounds> {
         let by_id = operator.vertex_id.as_ref().and_then(|id| self.operators.get(id));
         self.operators.get(&operator.name).or(by_id).copied()
@@ -116,7 +141,8 @@ impl Limits {
         }
     }
 
-    /// Operators that hand records on one to one have the same parallelism: the largest that any of them is to have.
+    /// Operators that hand records on one to one have the same parallelism: the largest that any of them is to have, within the
+    /// bounds of all of them. An operator that must stay holds its whole group.
     fn equalise(&self, snapshot: &Snapshot, decision: &mut Decision) {
         for group in forward_groups(&snapshot.operators) {
             if !group.iter().any(|operator| decision.parallelism.contains_key(&operator.name)) {
@@ -126,21 +152,41 @@ impl Limits {
                 decision.parallelism.get(&operator.name).copied().unwrap_or(operator.parallelism)
             };
             let widest = group.iter().map(wanted).max().unwrap_or(1);
-            let held =
-                group.iter().find(|operator| self.excludes(operator) || widest > most(snapshot, operator));
-            let because =
-                held.map(|held| format!("{} hands on or takes records one to one and stays", held.name));
+            let (common, because) = self.common(snapshot, &group, widest);
             for operator in &group {
-                match &because {
-                    Some(because) => {
-                        if let Some(wanted) = decision.parallelism.remove(&operator.name) {
-                            reject(decision, &operator.name, wanted, because);
-                        }
-                    }
-                    None => drop(decision.parallelism.insert(operator.name.clone(), widest)),
+                let asked = decision.parallelism.remove(&operator.name);
+                if let Some(because) = &because
+                    && let Some(asked) = asked.filter(|asked| Some(*asked) != common)
+                {
+                    reject(decision, &operator.name, asked, because);
+                }
+                if let Some(common) = common {
+                    decision.parallelism.insert(operator.name.clone(), common);
                 }
             }
         }
+    }
+
+    /// The parallelism that a group of operators can have together, as near to `widest` as the bounds of each allow, and why it is not
+    /// that; [`None`] if the group stays as it is.
+    fn common(&self, snapshot: &Snapshot, group: &[&Operator], widest: u32) -> (Option<u32>, Option<String>) {
+        if let Some(held) = group.iter().find(|operator| self.excludes(operator)) {
+            return (None, Some(format!("{} hands on or takes records one to one and stays", held.name)));
+        }
+        let most_of = |operator: &Operator| {
+            let bound = self.bounds_of(operator).unwrap_or_default().max;
+            // Like any bound it trims a step and does not turn it round.
+            most(snapshot, operator).min(bound).max(operator.parallelism.min(most(snapshot, operator)))
+        };
+        let tightest = group.iter().min_by_key(|operator| most_of(operator));
+        let Some(tightest) = tightest.filter(|operator| most_of(operator) < widest) else {
+            return (Some(widest), None);
+        };
+        let cap = most_of(tightest);
+        let because =
+            format!("{} hands on or takes records one to one and is bounded to {cap}", tightest.name);
+        let is_a_change = group.iter().any(|operator| operator.parallelism != cap);
+        (is_a_change.then_some(cap), Some(because))
     }
 
     /// How many slots the job may need at most, and why; [`None`]: no bound is known.
@@ -197,7 +243,9 @@ fn most(snapshot: &Snapshot, operator: &Operator) -> u32 {
     if operator.kind == Kind::AllWindow {
         return 1;
     }
-    snapshot.job.max_parallelism.min(operator.max_parallelism.unwrap_or(u32::MAX)).max(1)
+    let partitions = operator.source_partitions.filter(|_| operator.kind == Kind::Source);
+    let own = operator.max_parallelism.unwrap_or(u32::MAX).min(partitions.unwrap_or(u32::MAX));
+    snapshot.job.max_parallelism.min(own).max(1)
 }
 
 fn group_of(operator: &Operator) -> &str {

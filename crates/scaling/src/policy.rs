@@ -119,6 +119,7 @@ pub fn decide(
     if let Some(reason) = crate::incomplete(snapshot) {
         return Decision::nothing(policy.name(), reason);
     }
+    let snapshot = &*snapshot.without_impossible_figures();
     policy.observe(memory, snapshot, now.at_ms);
     let mut decision = policy.decide(memory, snapshot, now.at_ms);
     let wait = ScaleInWait { since_ms: &mut memory.fewer_since_ms, now_ms: Some(now.at_ms) };
@@ -136,6 +137,7 @@ pub fn plan(policy: &dyn Policy, constraints: &Constraints, snapshot: &Snapshot)
     if let Some(reason) = crate::incomplete(snapshot) {
         return Decision::nothing(policy.name(), reason);
     }
+    let snapshot = &*snapshot.without_impossible_figures();
     let mut decision = policy.plan(snapshot);
     let wait = ScaleInWait { since_ms: &mut None, now_ms: None };
     constrain(policy.traits(), constraints, snapshot, &mut decision, wait);
@@ -161,6 +163,7 @@ fn constrain(
     if had_plan {
         constraints.limits.trim(&constraints.size, snapshot, decision, traits.keeps_forward);
     }
+    decision.reasons.extend(constraints.limits.unknown_names(snapshot));
     size_cluster(traits, constraints, snapshot, decision, wait);
     if decision.has_change() {
         decision.action = Action::Rescale;

@@ -10,7 +10,7 @@ use control::{
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use job_config::{JobDocument, Report, State};
-use scaling::{Constraints, Edge, Job, Kind, Operator, Partitioning, Policy, SCHEMA, Snapshot};
+use scaling::{Constraints, Edge, Job, Kind, Operator, Partitioning, Policy, SCHEMA, Snapshot, Subtask};
 
 /// What the agent does with the next documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,23 @@ pub(crate) enum Drop {
     IsSilent,
 }
 
+/// What more subtasks do not help against.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Limit {
+    /// Nothing: capacity grows with the subtasks.
+    Nothing,
+    /// An external system takes this many records a second in all; the subtasks wait for it and count as busy.
+    External(f64),
+    /// One key has this share of all records.
+    HotKey(f64),
+    /// Every subtask gets every record.
+    Broadcast,
+    /// One subtask gets all records.
+    Global,
+    /// The host runs this many subtasks at full speed, and more of them slower.
+    Host(u32),
+}
+
 /// A source and a map behind it, as one job under the control loop.
 pub(crate) struct World {
     pub(crate) control: ControlLoop,
@@ -44,6 +61,9 @@ pub(crate) struct World {
     pub(crate) arrival_per_s: f64,
     pub(crate) subtask_per_s: f64,
     pub(crate) backlog: f64,
+    pub(crate) limit: Limit,
+    /// Whether the source tells how many records wait.
+    pub(crate) counts_backlog: bool,
     pub(crate) records: Vec<Record>,
     pub(crate) history: Vec<JobDocument>,
     pub(crate) reports: Vec<Report>,
@@ -74,6 +94,8 @@ impl World {
             arrival_per_s,
             subtask_per_s,
             backlog: 0.0,
+            limit: Limit::Nothing,
+            counts_backlog: true,
             records: Vec::new(),
             history: Vec::new(),
             reports: Vec::new(),
@@ -164,35 +186,54 @@ impl World {
         }
     }
 
+    /// Records of the source that the map can take a second at this width.
+    pub(crate) fn carried_per_s(&self, width: u32) -> f64 {
+        let p = f64::from(width);
+        match self.limit {
+            Limit::Nothing => self.subtask_per_s * p,
+            Limit::External(limit) => (self.subtask_per_s * p).min(limit),
+            Limit::HotKey(share) => self.subtask_per_s / (share + (1.0 - share) / p),
+            Limit::Broadcast | Limit::Global => self.subtask_per_s,
+            Limit::Host(cores) => self.subtask_per_s * p.min(f64::from(cores)),
+        }
+    }
+
+    /// The share of the records that each subtask of the map gets.
+    fn shares(&self) -> Vec<f64> {
+        let p = f64::from(self.width());
+        let of = |index: u32| match self.limit {
+            Limit::HotKey(share) if index == 0 => share + (1.0 - share) / p,
+            Limit::HotKey(share) => (1.0 - share) / p,
+            Limit::Broadcast => 1.0,
+            Limit::Global => f64::from(u32::from(index == 0)),
+            Limit::Nothing | Limit::External(_) | Limit::Host(_) => 1.0 / p,
+        };
+        (0..self.width()).map(of).collect()
+    }
+
     /// Lets time pass, and returns what the metrics show of it.
     fn pass(&mut self, length_s: i64) -> Snapshot {
         self.now += SignedDuration::from_secs(length_s);
         #[expect(clippy::cast_precision_loss, reason = "seconds of an epoch")]
         let length = length_s as f64;
-        let carried = self.subtask_per_s * f64::from(self.width());
+        let carried = self.carried_per_s(self.width());
         let asked = self.arrival_per_s + self.backlog / length;
         let rate = asked.min(carried);
         self.backlog = ((asked - rate) * length).max(0.0);
-        let operator = |name: &str, kind, parallelism: u32, busy: f64, held: f64| Operator {
-            name: name.to_owned(),
-            kind,
-            parallelism,
-            throughput_per_s: Some(rate),
-            output_rate_per_s: Some(rate),
-            busy_ratio: Some(busy),
-            backpressured_ratio: Some(held),
-            ..Operator::default()
-        };
-        let mut source = operator("source", Kind::Source, 1, 0.1, if asked > carried { 0.9 } else { 0.0 });
-        source.arrival_rate_per_s = Some(self.arrival_per_s);
-        source.backlog_records = Some(self.backlog);
+        let held = if asked > carried { 1.0 - 0.1 * rate / asked } else { 0.0 };
+        let mut source = operator("source", Kind::Source, 1, rate);
+        source.busy_ratio = Some(0.1);
+        source.backpressured_ratio = Some(held.min(0.9));
         source.max_parallelism = Some(1);
-        let mut map = operator(OPERATOR, Kind::Continuous, self.width(), rate / carried, 0.0);
-        map.inputs = vec!["source".to_owned()];
-        map.edges = vec![Edge { from: "source".to_owned(), partitioning: Partitioning::Rebalance }];
+        if self.counts_backlog {
+            source.arrival_rate_per_s = Some(self.arrival_per_s);
+            source.backlog_records = Some(self.backlog);
+        }
+        let map = self.map(rate, carried, length);
         Snapshot {
             schema: SCHEMA,
             at_ms: Some(self.now.as_millisecond()),
+            interval_ms: Some(length_s * 1000),
             job: Job {
                 name: "played".to_owned(),
                 parallelism: 1,
@@ -205,6 +246,34 @@ impl World {
         }
     }
 
+    fn map(&self, rate: f64, carried: f64, length: f64) -> Operator {
+        let shares = self.shares();
+        let fullest = shares.iter().copied().fold(0.0, f64::max);
+        // All subtasks wait for what they share; else each is busy as much as its share asks.
+        let busy = |share: f64| match self.limit {
+            Limit::External(limit) if rate >= limit => 1.0,
+            _ => (rate / carried * share / fullest).min(1.0),
+        };
+        let subtask = |share: &f64| Subtask {
+            records_in: Some((rate * share * length).round()),
+            busy_ratio: Some(busy(*share)),
+            ..Subtask::default()
+        };
+        let partitioning = match self.limit {
+            Limit::Broadcast => Partitioning::Broadcast,
+            Limit::Global => Partitioning::Global,
+            Limit::HotKey(_) => Partitioning::Hash,
+            Limit::Nothing | Limit::External(_) | Limit::Host(_) => Partitioning::Rebalance,
+        };
+        Operator {
+            backpressured_ratio: Some(0.0),
+            inputs: vec!["source".to_owned()],
+            edges: vec![Edge { from: "source".to_owned(), partitioning }],
+            subtasks: shares.iter().map(subtask).collect(),
+            ..operator(OPERATOR, Kind::Continuous, self.width(), rate * shares.iter().sum::<f64>())
+        }
+    }
+
     /// The epochs (from 1) in which a document was about to be published, with the planned width.
     pub(crate) fn plans(&self) -> Vec<(u64, u32)> {
         let planned = |record: &Record| {
@@ -212,6 +281,17 @@ impl World {
             Some((record.epoch, *record.decision.parallelism.get(OPERATOR)?))
         };
         self.records.iter().filter_map(planned).collect()
+    }
+}
+
+fn operator(name: &str, kind: Kind, parallelism: u32, rate_per_s: f64) -> Operator {
+    Operator {
+        name: name.to_owned(),
+        kind,
+        parallelism,
+        throughput_per_s: Some(rate_per_s),
+        output_rate_per_s: Some(rate_per_s),
+        ..Operator::default()
     }
 }
 

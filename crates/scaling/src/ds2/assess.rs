@@ -1,16 +1,18 @@
-//! One operator's need, from its true processing rate.
+//! Each operator's need, from its true processing rate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{BusyTime, Options, is_catching_up};
-use crate::key_groups::{Portions, whole, without_noise};
+use super::figures::{self, Figures, View};
+use super::memory::Memory;
+use super::spread::Indivisible;
+use super::{Options, health};
+use crate::key_groups::{whole, without_noise};
 use crate::{Kind, Operator, Rejected, Snapshot, Target, targets, windows};
 
-/// Fewer records per subtask than this tell nothing about skew: the noise of counting them is larger.
-const RECORDS_FOR_SKEW: f64 = 1000.0;
-/// A busy share below this cannot be told from none (engines count whole milliseconds per second): the true rate is then at least what
-/// it would be with this share, and how much more is unknown.
-const LEAST_BUSY: f64 = 0.001;
+/// Each further subtask must add at least this share of what a present one carries, or the width is of no use.
+const LEAST_YIELD: f64 = 0.2;
+/// A busy share from which on an operator counts as saturated.
+const SATURATED: f64 = 0.9;
 
 /// Which way an operator should go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,26 +34,40 @@ pub(super) struct Assessment {
     pub(super) direction: Direction,
     /// The parallelism that it should have; today's if it stays.
     pub(super) wanted: u32,
+    /// Whether more arrives than it can carry.
+    pub(super) is_overloaded: bool,
     pub(super) because: String,
+    /// What is known of it, where all is.
+    pub(super) known: Option<Figures>,
+    /// The same by name, for the record.
     pub(super) figures: BTreeMap<String, f64>,
     pub(super) rejected: Vec<Rejected>,
     /// What parallelism cannot mend.
     pub(super) warning: Option<String>,
 }
 
-pub(super) fn all(options: &Options, snapshot: &Snapshot) -> Vec<Assessment> {
+/// Looks at every operator. What the narrowest place of the job can take at most bounds what the others are widened for.
+pub(super) fn all(options: &Options, snapshot: &Snapshot, memory: &Memory) -> Vec<Assessment> {
     let targets = targets(snapshot, options.catch_up_duration_s);
-    let restart_s = restart_s(options, snapshot);
-    let catching_up = is_catching_up(options, snapshot);
-    let one = |operator: &Operator| {
-        let view = View { options, snapshot, operator, restart_s };
-        let mut assessment = view.assess(targets.get(operator.name.as_str()));
-        if catching_up && assessment.direction == Direction::Down {
-            assessment.stay("the backlog is still being worked off");
+    let view = View { options, snapshot, memory, restart_s: restart_s(options, snapshot) };
+    let unusable = health::unusable(snapshot);
+    let known = |operator: &Operator| match &unusable {
+        Some(reason) => Err(reason.clone()),
+        None => view.figures(operator, targets.get(operator.name.as_str())),
+    };
+    let figures: Vec<Result<Figures, String>> = snapshot.operators.iter().map(known).collect();
+    let limits = snapshot.operators.iter().zip(&figures);
+    let share =
+        limits.filter_map(|(operator, known)| view.share(operator, known.as_ref().ok()?)).fold(1.0, f64::min);
+    let lagging = behind_lagging_sources(options, snapshot);
+    let one = |(operator, known): (&Operator, Result<Figures, String>)| {
+        let mut assessment = view.assess(operator, known, share);
+        if assessment.direction == Direction::Down && lagging.contains(operator.name.as_str()) {
+            assessment.stay("the backlog of a source before it is still being worked off");
         }
         assessment
     };
-    snapshot.operators.iter().map(one).collect()
+    snapshot.operators.iter().zip(figures).map(one).collect()
 }
 
 /// How long a change stops the job, in seconds: the median of its own past ones where they are known and wanted.
@@ -68,6 +84,32 @@ fn restart_s(options: &Options, snapshot: &Snapshot) -> f64 {
     }
 }
 
+/// The operators that some source with a backlog feeds: one that takes longer than the threshold to read at today's rate, or that
+/// grows. The sources themselves are among them.
+fn behind_lagging_sources<'a>(options: &Options, snapshot: &'a Snapshot) -> BTreeSet<&'a str> {
+    let is_lagging = |source: &&Operator| {
+        let threshold_s = options.backlog_processing_lag_threshold_s;
+        let (backlog, read) = (source.backlog_records.unwrap_or(0.0), source.throughput_per_s.unwrap_or(0.0));
+        threshold_s > 0.0
+            && source.kind == Kind::Source
+            && backlog > 0.0
+            && (backlog > read * threshold_s || figures::backlog_grows(source))
+    };
+    let mut lagging: BTreeSet<&str> =
+        snapshot.operators.iter().filter(is_lagging).map(|source| source.name.as_str()).collect();
+    loop {
+        let fed = snapshot.operators.iter().filter(|operator| {
+            !lagging.contains(operator.name.as_str())
+                && operator.inputs.iter().any(|input| lagging.contains(input.as_str()))
+        });
+        let fed: Vec<&str> = fed.map(|operator| operator.name.as_str()).collect();
+        if fed.is_empty() {
+            return lagging;
+        }
+        lagging.extend(fed);
+    }
+}
+
 impl Assessment {
     fn new(operator: &Operator, direction: Direction, because: impl Into<String>) -> Self {
         Self {
@@ -77,7 +119,9 @@ impl Assessment {
             parallelism: operator.parallelism,
             direction,
             wanted: operator.parallelism,
+            is_overloaded: false,
             because: because.into(),
+            known: None,
             figures: BTreeMap::new(),
             rejected: Vec::new(),
             warning: None,
@@ -90,190 +134,181 @@ impl Assessment {
     }
 }
 
-struct View<'a> {
-    options: &'a Options,
-    snapshot: &'a Snapshot,
-    operator: &'a Operator,
-    restart_s: f64,
-}
-
-/// The figures of the formula, all known.
-struct Figures {
-    target: Target,
-    /// Records per second that today's parallelism could carry.
+/// What an operator can be widened to at most, and why not further.
+struct Ceiling {
+    parallelism: u32,
+    /// What it carries there, in records per second.
     carry_per_s: f64,
-    /// The same per even share.
-    carry_per_share: f64,
-    skew: f64,
-    firing_ms: Option<f64>,
-    /// Whether it is hardly busy, so that it may carry any amount more.
-    is_least: bool,
+    /// The reason, if it is not the configured or possible maximum.
+    reason: Option<String>,
 }
 
 impl View<'_> {
-    fn assess(&self, target: Option<&Target>) -> Assessment {
-        let operator = self.operator;
+    fn assess(&self, operator: &Operator, figures: Result<Figures, String>, share: f64) -> Assessment {
         if operator.kind == Kind::AllWindow {
             let mut assessment =
                 Assessment::new(operator, Direction::Stay, "an all-window operator always runs at 1");
-            assessment.warning = self.burst_warning();
+            assessment.warning = self.burst_warning(operator);
             return assessment;
         }
-        match self.figures(target) {
-            Ok(figures) => self.judge(&figures),
+        match figures {
+            Ok(figures) => self.judge(operator, figures, share),
             Err(unknown) => Assessment::new(operator, Direction::Unknown, unknown),
         }
     }
 
-    fn figures(&self, target: Option<&Target>) -> Result<Figures, &'static str> {
-        let operator = self.operator;
-        let rate = operator.throughput_per_s.ok_or("its rate is unknown")?;
-        let busy = self.busy().ok_or("its busy time is unknown")?;
-        let target = *target.ok_or("what is asked of it is unknown")?;
-        let skew = self.skew();
-        let carry_per_share = rate / (f64::from(operator.parallelism.max(1)) * busy.max(LEAST_BUSY)) / skew;
-        if carry_per_share <= 0.0 && target.rate_per_s + target.drain_per_s > 0.0 {
-            return Err("it processed nothing, which tells no rate");
+    /// The share of what is asked of the job that this operator can carry at its best, if that is less than all.
+    fn share(&self, operator: &Operator, figures: &Figures) -> Option<f64> {
+        if figures.is_least || operator.kind == Kind::AllWindow {
+            return None;
         }
-        let carry_per_s = carry_per_share * self.portions().effective(operator.parallelism);
-        let (firing_ms, is_least) = (windows::firing_ms(operator), busy < LEAST_BUSY);
-        Ok(Figures { target, carry_per_s, carry_per_share, skew, firing_ms, is_least })
+        let required = self.required_per_s(figures, 1.0);
+        let ceiling = self.ceiling(operator, figures);
+        (required > ceiling.carry_per_s).then(|| ceiling.carry_per_s / required)
     }
 
-    /// Mean busy share over the subtasks, 0 to 1.
-    fn busy(&self) -> Option<f64> {
-        let shares: Option<Vec<f64>> =
-            self.operator.subtasks.iter().map(|subtask| subtask.busy_ratio).collect();
-        let of_subtasks = shares.filter(|shares| !shares.is_empty()).map(|shares| {
-            shares.iter().sum::<f64>() / f64::from(u32::try_from(shares.len()).unwrap_or(u32::MAX))
+    fn ceiling(&self, operator: &Operator, figures: &Figures) -> Ceiling {
+        let (today, max) = (operator.parallelism, self.max(operator));
+        let carry = |p: u32| figures.true_rate_per_s * figures.spread.even_shares(p);
+        let useless = self.memory.widened(&operator.name);
+        if let Some(widened) = useless.filter(|widened| widened.was_useless(today, figures.carry_per_s)) {
+            let is_saturated = figures.busy >= SATURATED;
+            let reason = format!(
+                "the last widening from {} to {} brought nothing ({:.0}/s before, {:.0}/s since); {}",
+                widened.from,
+                widened.to,
+                widened.carry_before_per_s,
+                figures.carry_per_s,
+                health::cause_of_no_effect(self.snapshot, is_saturated)
+            );
+            return Ceiling { parallelism: today, carry_per_s: carry(today), reason: Some(reason) };
+        }
+        let useful = figures.spread.most_useful(today, max, LEAST_YIELD);
+        let top = figures.spread.portions().aligned(max.max(1));
+        let reason = (useful < top.max(today)).then(|| match figures.spread.indivisible {
+            Indivisible::Skew { subtask, share } => format!(
+                "subtask {subtask} gets {:.0} % of all records (hot or few keys), which more subtasks do not divide",
+                share * 100.0
+            ),
+            Indivisible::Broadcast => "every subtask gets every record of a broadcast input".to_owned(),
+            Indivisible::Global => "all its records go to one subtask".to_owned(),
+            Indivisible::Nothing => "further subtasks would carry hardly more".to_owned(),
         });
-        Some(of_subtasks.or(self.operator.busy_ratio)?.clamp(0.0, 1.0))
+        Ceiling { parallelism: useful, carry_per_s: carry(useful), reason }
     }
 
-    fn portions(&self) -> Portions {
-        let operator = self.operator;
-        if !self.options.key_group_alignment {
-            return Portions::None;
-        }
-        match operator.source_partitions {
-            Some(partitions) if operator.kind == Kind::Source => Portions::Of(partitions.max(1)),
-            _ if operator.is_keyed() => {
-                let own = operator.max_parallelism.unwrap_or(self.snapshot.job.max_parallelism);
-                Portions::Of(own.min(self.snapshot.job.max_parallelism).max(1))
-            }
-            _ => Portions::None,
-        }
-    }
-
-    /// How much fuller the fullest subtask is than its portions explain, 1 or more.
-    fn skew(&self) -> f64 {
-        let operator = self.operator;
-        let is_source = operator.kind == Kind::Source;
-        let taken =
-            |subtask: &crate::Subtask| if is_source { subtask.records_out } else { subtask.records_in };
-        let counts: Option<Vec<f64>> = operator.subtasks.iter().map(taken).collect();
-        let Some(counts) = counts.filter(|counts| !counts.is_empty()) else { return 1.0 };
-        let subtasks = f64::from(u32::try_from(counts.len()).unwrap_or(u32::MAX));
-        let mean = counts.iter().sum::<f64>() / subtasks;
-        if self.options.busy_time_aggregator == BusyTime::Avg || mean < RECORDS_FOR_SKEW {
-            return 1.0;
-        }
-        let fullest = counts.iter().copied().fold(0.0, f64::max);
-        let explained =
-            f64::from(operator.parallelism.max(1)) / self.portions().effective(operator.parallelism);
-        (fullest / mean / explained).max(1.0)
-    }
-
-    fn max(&self) -> u32 {
-        let operator = self.operator;
-        let own = operator.max_parallelism.unwrap_or(u32::MAX);
-        let partitions =
-            operator.source_partitions.filter(|_| operator.kind == Kind::Source).unwrap_or(u32::MAX);
-        self.options
-            .vertex_max_parallelism
-            .min(self.snapshot.job.max_parallelism)
-            .min(own)
-            .min(partitions)
-            .max(1)
-    }
-
-    fn judge(&self, figures: &Figures) -> Assessment {
-        let (options, operator) = (self.options, self.operator);
-        let (rate, drain) = (figures.target.rate_per_s, figures.target.drain_per_s);
+    fn judge(&self, operator: &Operator, figures: Figures, share: f64) -> Assessment {
+        let options = self.options;
+        let Target { rate_per_s: rate, drain_per_s: drain, .. } = figures.target;
         let firing_too_long = figures.firing_ms.is_some_and(|ms| ms > options.window_firing_max_ms);
-        let up = figures.carry_per_s < rate / options.utilization_max + drain || firing_too_long;
+        // The tightest operator is judged by all that is asked, the others by what it lets through at its best.
+        let is_tightest = self.share(operator, &figures).is_some_and(|own| own <= share);
+        let share = if is_tightest { 1.0 } else { share };
+        let asked = (rate / options.utilization_max + drain) * share;
+        let up = figures.carry_per_s < without_noise(asked) || firing_too_long;
         if up && figures.is_least && !firing_too_long {
-            let because = format!("{}; it is hardly busy, which tells no true rate", self.formula(figures));
+            let because =
+                format!("{}; it is hardly busy, which tells no true rate", self.formula(operator, &figures));
             return Assessment::new(operator, Direction::Unknown, because);
         }
         let down = !up
             && (figures.carry_per_s > rate / options.utilization_min + drain || rate + drain <= 0.0)
             && operator.parallelism > 1;
-        let direction = if up {
-            Direction::Up
-        } else if down {
-            Direction::Down
-        } else {
-            Direction::Stay
+        let direction = match (up, down) {
+            (true, _) => Direction::Up,
+            (false, true) => Direction::Down,
+            (false, false) => Direction::Stay,
         };
-        let mut assessment = Assessment::new(operator, direction, self.formula(figures));
-        assessment.figures = self.named(figures);
-        let (needed, ideal) = self.needed(figures);
-        assessment.wanted = match direction {
-            Direction::Up => self.limited_up(needed).max(operator.parallelism),
-            Direction::Down => self.limited_down(needed).min(operator.parallelism),
-            Direction::Stay | Direction::Unknown => operator.parallelism,
-        };
-        if up && self.portions().effective(self.max()) < without_noise(ideal) {
-            assessment.warning = Some(self.not_enough(firing_too_long));
+        let mut assessment = Assessment::new(operator, direction, self.formula(operator, &figures));
+        assessment.is_overloaded = figures.carry_per_s < rate;
+        match direction {
+            Direction::Up => self.widen(operator, &figures, share, firing_too_long, &mut assessment),
+            Direction::Down => {
+                let needed = self.needed(operator, &figures, 1.0).unwrap_or(operator.parallelism);
+                assessment.wanted = self.limited_down(operator, needed).min(operator.parallelism);
+            }
+            Direction::Stay | Direction::Unknown => {}
         }
+        assessment.figures = self.named(operator, &figures, assessment.wanted);
         if assessment.wanted == operator.parallelism {
             assessment.direction = Direction::Stay;
         } else {
-            self.reject_neighbours(figures, &mut assessment);
+            self.reject_neighbours(operator, &figures, &mut assessment);
         }
+        assessment.known = Some(figures);
         assessment
     }
 
-    /// The parallelism that the formulae give, and the even shares behind it.
-    fn needed(&self, figures: &Figures) -> (u32, f64) {
-        let (options, portions) = (self.options, self.portions());
+    fn widen(
+        &self,
+        operator: &Operator,
+        figures: &Figures,
+        share: f64,
+        firing_too_long: bool,
+        assessment: &mut Assessment,
+    ) {
+        let ceiling = self.ceiling(operator, figures);
+        let needed = self.needed(operator, figures, share).unwrap_or(u32::MAX);
+        let within = needed.min(ceiling.parallelism);
+        assessment.wanted = self.limited_up(operator, figures, within).max(operator.parallelism);
+        let is_short = self.needed(operator, figures, 1.0).is_none_or(|needed| needed > ceiling.parallelism);
+        if is_short {
+            assessment.warning = Some(match ceiling.reason {
+                Some(reason) => format!("{}: more subtasks do not help: {reason}", operator.name),
+                None => self.not_enough(operator, firing_too_long),
+            });
+        }
+    }
+
+    /// Records per second that the operator must be able to carry after a change, for this share of what is asked of the job.
+    fn required_per_s(&self, figures: &Figures, share: f64) -> f64 {
+        let options = self.options;
         let restart = if options.catch_up_duration_s > 0.0 {
-            self.restart_s / options.catch_up_duration_s
+            figures.restart_s / options.catch_up_duration_s
         } else {
             0.0
         };
         let rate = figures.target.rate_per_s;
-        let required = rate / options.utilization_target + figures.target.drain_per_s + rate * restart;
-        let steady = if required > 0.0 { required / figures.carry_per_share } else { 0.0 };
-        let today = portions.effective(self.operator.parallelism);
-        let burst =
-            figures.firing_ms.map_or(0.0, |ms| windows::for_burst(today, ms, options.window_firing_max_ms));
-        let shares = without_noise(steady.max(burst));
-        let max = self.max();
-        (portions.smallest(shares, max).max(options.vertex_min_parallelism.min(max)), shares)
+        (rate / options.utilization_target + figures.target.drain_per_s + rate * restart) * share
     }
 
-    fn limited_up(&self, needed: u32) -> u32 {
-        let (today, portions) = (self.operator.parallelism, self.portions());
-        let most =
-            whole((f64::from(today) * (1.0 + self.options.scale_up_max_factor)).floor()).max(today + 1);
+    /// The even shares behind the needed parallelism: those of the steady state or of a firing, whichever are more.
+    fn shares(&self, operator: &Operator, figures: &Figures, share: f64) -> f64 {
+        let required = self.required_per_s(figures, share);
+        let steady = if required > 0.0 { required / figures.true_rate_per_s } else { 0.0 };
+        let today = figures.spread.even_shares(operator.parallelism);
+        let limit_ms = self.options.window_firing_max_ms;
+        let burst = figures.firing_ms.map_or(0.0, |ms| windows::for_burst(today, ms, limit_ms));
+        without_noise(steady.max(burst))
+    }
+
+    /// The parallelism that the formulas give; [`None`] if none is enough.
+    fn needed(&self, operator: &Operator, figures: &Figures, share: f64) -> Option<u32> {
+        let max = self.max(operator);
+        let found = figures.spread.smallest(self.shares(operator, figures, share), max)?;
+        Some(found.max(self.options.vertex_min_parallelism.min(max)))
+    }
+
+    fn limited_up(&self, operator: &Operator, figures: &Figures, needed: u32) -> u32 {
+        let (today, portions) = (operator.parallelism, figures.spread.portions());
+        let step = f64::from(today) * (1.0 + self.options.scale_up_max_factor);
+        let most = whole(step.floor()).max(today.saturating_add(1));
         let limited = portions.aligned(needed.min(most));
         if needed > today && limited <= today {
             // The step allows no parallelism that carries more: take the next that does.
-            return portions.smallest(portions.effective(today) + 1e-6, self.max()).min(needed);
+            return portions.smallest(portions.effective(today) + 1e-6, self.max(operator)).min(needed);
         }
-        limited.max(self.options.vertex_min_parallelism.min(self.max()))
+        limited.max(self.options.vertex_min_parallelism.min(self.max(operator)))
     }
 
-    fn limited_down(&self, needed: u32) -> u32 {
-        let today = f64::from(self.operator.parallelism);
+    fn limited_down(&self, operator: &Operator, needed: u32) -> u32 {
+        let today = f64::from(operator.parallelism);
         let least = whole(without_noise(today * (1.0 - self.options.scale_down_max_factor)).ceil());
         needed.max(least).max(1)
     }
 
-    fn formula(&self, figures: &Figures) -> String {
-        let (options, p) = (self.options, self.operator.parallelism);
+    fn formula(&self, operator: &Operator, figures: &Figures) -> String {
+        let (options, p) = (self.options, operator.parallelism);
         let Target { rate_per_s, drain_per_s, is_estimated } = figures.target;
         let estimated = if is_estimated { " (estimated from back-pressure)" } else { "" };
         let drain =
@@ -281,72 +316,72 @@ impl View<'_> {
         let firing = figures.firing_ms.map_or(String::new(), |ms| {
             format!(", a firing takes {ms:.0} of {:.0} ms", options.window_firing_max_ms)
         });
+        let when = if figures.is_fetcher_bound { "as their fetchers read" } else { "when always busy" };
         format!(
-            "asked for {rate_per_s:.1}/s{estimated}{drain}, {p} subtasks carry {:.1}/s when always busy{firing}; target {:.0} % busy",
+            "asked for {rate_per_s:.1}/s{estimated}{drain}, {p} subtasks carry {:.1}/s {when}{firing}; target {:.0} % busy",
             figures.carry_per_s,
             options.utilization_target * 100.0
         )
     }
 
-    fn named(&self, figures: &Figures) -> BTreeMap<String, f64> {
-        let (shares, target) = (self.needed(figures).1, figures.target);
+    fn named(&self, operator: &Operator, figures: &Figures, wanted: u32) -> BTreeMap<String, f64> {
+        let target = figures.target;
+        let even = f64::from(operator.parallelism.max(1)) / figures.spread.even_shares(operator.parallelism);
+        let expected = figures.true_rate_per_s * figures.spread.even_shares(wanted);
         let known = [
             ("target_rate_per_s", Some(target.rate_per_s)),
             ("drain_rate_per_s", Some(target.drain_per_s)),
-            ("throughput_per_s", self.operator.throughput_per_s),
-            ("busy_ratio", self.busy()),
-            ("true_rate_per_subtask_per_s", Some(figures.carry_per_share * figures.skew)),
-            ("skew", Some(figures.skew)),
+            ("throughput_per_s", operator.throughput_per_s),
+            ("busy_ratio", Some(figures.busy)),
+            ("true_rate_per_subtask_per_s", Some(figures.true_rate_per_s)),
+            ("skew", Some(even)),
             ("carry_per_s", Some(figures.carry_per_s)),
+            ("carry_expected_per_s", (wanted != operator.parallelism).then_some(expected)),
             ("utilization", (figures.carry_per_s > 0.0).then(|| target.rate_per_s / figures.carry_per_s)),
             ("firing_ms", figures.firing_ms),
-            ("restart_time_s", Some(self.restart_s)),
-            ("even_shares_needed", Some(shares)),
+            ("restart_time_s", Some(figures.restart_s)),
+            ("even_shares_needed", Some(self.shares(operator, figures, 1.0))),
         ];
         known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 
     /// The next narrower parallelism, and why it would not do.
-    fn reject_neighbours(&self, figures: &Figures, assessment: &mut Assessment) {
+    fn reject_neighbours(&self, operator: &Operator, figures: &Figures, assessment: &mut Assessment) {
         let narrower = assessment.wanted.saturating_sub(1);
-        if narrower == 0 || figures.carry_per_share <= 0.0 {
+        if narrower == 0 || figures.true_rate_per_s <= 0.0 {
             return;
         }
-        let carry = figures.carry_per_share * self.portions().effective(narrower);
+        let mut reject = |parallelism: u32, because: String| {
+            assessment.rejected.push(Rejected { operator: operator.name.clone(), parallelism, because });
+        };
+        let carry = figures.true_rate_per_s * figures.spread.even_shares(narrower);
         let because = format!("{:.0} % busy without a backlog", figures.target.rate_per_s / carry * 100.0);
-        assessment.rejected.push(Rejected {
-            operator: assessment.name.clone(),
-            parallelism: narrower,
-            because,
-        });
-        let top = self.portions().aligned(self.max());
-        if assessment.wanted < self.max()
-            && self.portions().aligned(assessment.wanted + 1) <= assessment.wanted
-        {
-            let because = format!("carries no more than {} (of {top} that can be used)", assessment.wanted);
-            let wider = assessment.wanted + 1;
-            assessment.rejected.push(Rejected {
-                operator: assessment.name.clone(),
-                parallelism: wider,
-                because,
-            });
+        reject(narrower, because);
+        let (portions, wider) = (figures.spread.portions(), assessment.wanted.saturating_add(1));
+        if wider <= self.max(operator) && portions.aligned(wider) < wider {
+            let top = portions.aligned(self.max(operator));
+            reject(wider, format!("carries no more than {} (of {top} that can be used)", wider - 1));
         }
     }
 
-    fn not_enough(&self, firing_too_long: bool) -> String {
-        let remedy = if firing_too_long {
-            "aggregate before the window, or let it fire more often on less"
-        } else {
-            "make a record cheaper, or raise the maximum"
+    fn not_enough(&self, operator: &Operator, firing_too_long: bool) -> String {
+        let max = self.max(operator);
+        let is_partitions = operator.kind == Kind::Source && operator.source_partitions == Some(max);
+        let (subtasks, remedy) = match (is_partitions, firing_too_long) {
+            (true, _) => {
+                ("a subtask for each partition of the source", "add partitions, or make a record cheaper")
+            }
+            (_, true) => ("all of them", "aggregate before the window, or let it fire more often on less"),
+            (_, false) => ("all of them", "make a record cheaper, or raise the maximum"),
         };
-        format!("{}: even {} subtasks are not enough; {remedy}", self.operator.name, self.max())
+        format!("{}: even {max} subtasks ({subtasks}) are not enough; {remedy}", operator.name)
     }
 
-    fn burst_warning(&self) -> Option<String> {
-        let ms = windows::firing_ms(self.operator).filter(|ms| *ms > self.options.window_firing_max_ms)?;
+    fn burst_warning(&self, operator: &Operator) -> Option<String> {
+        let ms = windows::firing_ms(operator).filter(|ms| *ms > self.options.window_firing_max_ms)?;
         Some(format!(
             "{}: a firing takes {ms:.0} ms and cannot be spread over subtasks; aggregate before the window, or use a smaller slide",
-            self.operator.name
+            operator.name
         ))
     }
 }

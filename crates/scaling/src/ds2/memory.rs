@@ -1,14 +1,23 @@
-//! What policy `ds2` remembers from epoch to epoch: when its plan was published, and which operators have been too wide since when.
+//! What policy `ds2` remembers from epoch to epoch: when its plan was published, which operators have been too wide or too narrow since
+//! when, how fast subtasks are known to be, and what the last widening of each operator brought.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Assessment, Direction, Options, Ripe};
-use crate::Snapshot;
+use super::assess::{Assessment, Direction};
+use super::{Options, Ripe};
+use crate::{Decision, Operator, Snapshot};
+
+/// A single epoch pushes the known rate of a subtask down by at most this factor: a host that is busy for a moment is no slower job.
+const RATE_KEPT: f64 = 0.8;
+/// A widening that brought less than this share of what was expected was useless.
+const LEAST_EFFECT: f64 = 0.2;
+/// Epochs that must agree on a rise by less than half, while what arrives can still be carried.
+const AGREEING_EPOCHS: u32 = 2;
 
 /// What the policy remembers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Memory {
     /// When it acted last, in milliseconds since the Unix epoch.
@@ -17,6 +26,15 @@ pub struct Memory {
     /// Operators that have been too wide without interruption.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     too_wide: BTreeMap<String, TooWide>,
+    /// Operators that have been too narrow without interruption, with the number of epochs.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    too_narrow: BTreeMap<String, u32>,
+    /// How fast one subtask of each operator is known to be.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    known: BTreeMap<String, KnownRate>,
+    /// The last widening of each operator.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    widened: BTreeMap<String, Widened>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,13 +46,72 @@ struct TooWide {
     widest: u32,
 }
 
+/// The rate of one subtask that is always busy, at this parallelism.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct KnownRate {
+    parallelism: u32,
+    per_s: f64,
+}
+
+/// A widening and what was expected of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Widened {
+    pub(super) from: u32,
+    pub(super) to: u32,
+    /// What the operator could carry before, in records per second.
+    pub(super) carry_before_per_s: f64,
+    /// What it was expected to carry after, in records per second.
+    pub(super) carry_expected_per_s: f64,
+}
+
+impl Widened {
+    /// Whether the operator at this parallelism carries hardly more than before it was widened.
+    pub(super) fn was_useless(&self, parallelism: u32, carry_per_s: f64) -> bool {
+        let gained = carry_per_s - self.carry_before_per_s;
+        parallelism == self.to
+            && gained < LEAST_EFFECT * (self.carry_expected_per_s - self.carry_before_per_s)
+    }
+}
+
 impl Memory {
     /// Remembers that a plan was published.
-    pub(super) fn published(&mut self, now_ms: i64) {
-        *self = Self { last_action_ms: Some(now_ms), too_wide: BTreeMap::new() };
+    pub(super) fn published(&mut self, decision: &Decision, now_ms: i64) {
+        self.last_action_ms = Some(now_ms);
+        self.too_wide.clear();
+        self.too_narrow.clear();
+        for operator in &decision.operators {
+            let Some(new) = decision.parallelism.get(&operator.name) else { continue };
+            self.widened.remove(&operator.name);
+            let figure = |name: &str| operator.figures.get(name).copied();
+            if let (true, Some(before), Some(expected)) =
+                (*new > operator.parallelism, figure("carry_per_s"), figure("carry_expected_per_s"))
+            {
+                let widened = Widened {
+                    from: operator.parallelism,
+                    to: *new,
+                    carry_before_per_s: before,
+                    carry_expected_per_s: expected,
+                };
+                self.widened.insert(operator.name.clone(), widened);
+            }
+        }
     }
 
-    /// Notes which operators are too wide. The wait of every other operator begins anew.
+    /// Remembers the rates of this epoch. They are not used in the first moments after a start.
+    pub(super) fn learn(&mut self, assessments: &[Assessment]) {
+        for assessment in assessments {
+            let Some(figures) = assessment.known.as_ref().filter(|figures| !figures.is_least) else {
+                continue;
+            };
+            let known = KnownRate { parallelism: assessment.parallelism, per_s: figures.true_rate_per_s };
+            self.known.insert(assessment.name.clone(), known);
+        }
+        let runs = |name: &String| assessments.iter().any(|assessment| assessment.name == *name);
+        self.known.retain(|name, _| runs(name));
+        self.widened.retain(|name, _| runs(name));
+    }
+
+    /// Notes which operators are too wide and too narrow. The wait of every other operator begins anew.
     pub(super) fn observe(&mut self, assessments: &[Assessment], now_ms: i64) {
         let narrow = |assessment: &&Assessment| assessment.direction == Direction::Down;
         let entry = |assessment: &Assessment| {
@@ -50,6 +127,27 @@ impl Memory {
             (assessment.name.clone(), entry)
         };
         self.too_wide = assessments.iter().filter(narrow).map(entry).collect();
+        let rising = assessments.iter().filter(|assessment| assessment.direction == Direction::Up);
+        let epochs = |name: &String| self.too_narrow.get(name).copied().unwrap_or(0).saturating_add(1);
+        self.too_narrow = rising.map(|a| (a.name.clone(), epochs(&a.name))).collect();
+    }
+
+    /// The rate of one subtask, of which a single epoch takes no more than a part away.
+    pub(super) fn damped(&self, operator: &Operator, measured_per_s: f64) -> f64 {
+        let known = self.known.get(&operator.name).filter(|known| known.parallelism == operator.parallelism);
+        known.map_or(measured_per_s, |known| measured_per_s.max(RATE_KEPT * known.per_s))
+    }
+
+    /// The last widening of an operator.
+    pub(super) fn widened(&self, name: &str) -> Option<&Widened> {
+        self.widened.get(name)
+    }
+
+    /// Whether a rise by less than half must be seen once more before it is answered.
+    pub(super) fn must_be_confirmed(&self, assessment: &Assessment) -> bool {
+        let is_small = f64::from(assessment.wanted) < 1.5 * f64::from(assessment.parallelism);
+        let epochs = self.too_narrow.get(&assessment.name).copied().unwrap_or(0);
+        is_small && !assessment.is_overloaded && epochs < AGREEING_EPOCHS
     }
 
     /// Those that have been too wide for long enough, with the widest parallelism that was wanted in that time.

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! c        = records ÷ (subtasks · busy seconds)                    true rate of one subtask
-//! carry(p) = c · effective(p) ÷ skew                                effective(p): see key_groups
+//! carry(p) = c ÷ w(p)                                               w(p): share of the fullest subtask, see `spread`
 //! p′       = smallest p with carry(p) ≥ λ ÷ u + D + λ·R ÷ T         aligned to key groups or partitions
 //! up       if carry(p) < λ ÷ u_max + D                              the dead band lies between the two
 //! down     if carry(p) > λ ÷ u_min + D, for long enough
@@ -16,11 +16,20 @@
 //! Windowed operators must also satisfy the burst condition ([`crate::windows`]). Options have the names and meanings that
 //! people know from Apache Flink's own autoscaler (FLIP-271); `docs/policies.md` lists them side by side.
 //!
-//! Left out on purpose: learning from past rescales whether they helped, and memory tuning.
+//! Never widened is what width does not help: the part of the work that cannot be divided ([`spread`]), an operator whose last widening
+//! brought nothing (`Memory`, as FLIP-271's `scaling.effectiveness.detection`), every operator beyond what the tightest one of the
+//! job can take at its best, and all of them while the task managers are busy collecting garbage ([`health`]). The decision names
+//! the cause. A source whose fetchers are the limit (its backlog grows, its task has time left and is not held back) carries what it
+//! reads, not what its busy time promises.
+//!
+//! Left out on purpose: memory tuning.
 
 mod assess;
+mod figures;
+mod health;
 mod memory;
 mod options;
+mod spread;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +37,7 @@ use assess::{Assessment, Direction};
 pub use memory::Memory;
 pub use options::{BusyTime, Options};
 
-use crate::{Action, Decision, Kind, OperatorReport, Policy, Snapshot, Traits};
+use crate::{Action, Decision, OperatorReport, Policy, Snapshot, Traits};
 
 /// The policy's name in configuration and records.
 pub const NAME: &str = "ds2";
@@ -47,24 +56,38 @@ impl Policy for Ds2 {
     }
 
     fn observe(&self, memory: &mut crate::Memory, snapshot: &Snapshot, now_ms: i64) {
-        memory.ds2.observe(&assess::all(&self.0, snapshot), now_ms);
+        let memory = &mut memory.ds2;
+        let assessments = assess::all(&self.0, snapshot, memory);
+        if memory.stabilizing(&self.0, snapshot, now_ms).is_none() {
+            memory.learn(&assessments);
+        }
+        memory.observe(&assessments, now_ms);
     }
 
     fn decide(&self, memory: &crate::Memory, snapshot: &Snapshot, now_ms: i64) -> Decision {
         let (options, memory) = (&self.0, &memory.ds2);
-        let assessments = assess::all(options, snapshot);
+        let mut assessments = assess::all(options, snapshot, memory);
         if let Some(reason) = memory.stabilizing(options, snapshot, now_ms) {
             let mut decision = Decision::nothing(NAME, reason);
             decision.operators = reports(&assessments, &[]);
             return decision;
         }
         let ripe = memory.ripe(options, &assessments, now_ms);
-        let waits = memory.waits(options, &ripe, now_ms);
+        let mut waits = memory.waits(options, &ripe, now_ms);
+        for assessment in assessments.iter_mut().filter(|assessment| assessment.direction == Direction::Up) {
+            if memory.must_be_confirmed(assessment) {
+                waits.push(format!(
+                    "{} is widened to {} if the next epoch agrees",
+                    assessment.name, assessment.wanted
+                ));
+                (assessment.direction, assessment.wanted) = (Direction::Stay, assessment.parallelism);
+            }
+        }
         decision(&assessments, &ripe, waits)
     }
 
     fn plan(&self, snapshot: &Snapshot) -> Decision {
-        let assessments = assess::all(&self.0, snapshot);
+        let assessments = assess::all(&self.0, snapshot, &Memory::default());
         let ripe: Vec<Ripe> = assessments
             .iter()
             .filter(|assessment| assessment.direction == Direction::Down)
@@ -73,8 +96,8 @@ impl Policy for Ds2 {
         decision(&assessments, &ripe, Vec::new())
     }
 
-    fn published(&self, memory: &mut crate::Memory, _decision: &Decision, now_ms: i64) {
-        memory.ds2.published(now_ms);
+    fn published(&self, memory: &mut crate::Memory, decision: &Decision, now_ms: i64) {
+        memory.ds2.published(decision, now_ms);
     }
 }
 
@@ -138,17 +161,4 @@ fn reports(assessments: &[Assessment], ripe: &[Ripe]) -> Vec<OperatorReport> {
         figures: assessment.figures.clone(),
     };
     assessments.iter().map(report).collect()
-}
-
-/// Whether the backlog is so long, at the rate at which the sources are read, that the job is still catching up, so that nothing may be narrowed.
-fn is_catching_up(options: &Options, snapshot: &Snapshot) -> bool {
-    let sources = snapshot.operators.iter().filter(|operator| operator.kind == Kind::Source);
-    let (mut backlog, mut processed) = (0.0, 0.0);
-    for source in sources {
-        backlog += source.backlog_records.unwrap_or(0.0);
-        processed += source.throughput_per_s.unwrap_or(0.0);
-    }
-    options.backlog_processing_lag_threshold_s > 0.0
-        && backlog > processed * options.backlog_processing_lag_threshold_s
-        && backlog > 0.0
 }

@@ -9,6 +9,8 @@ mod figures;
 mod job;
 mod operator;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 pub use cluster::TaskManager;
@@ -62,6 +64,42 @@ impl Snapshot {
         self.operators.iter().find(|operator| operator.name == name)
     }
 
+    /// Returns the snapshot with every figure that cannot be true (negative, infinite, no number) unknown.
+    ///
+    /// Metric sources leave such figures out already; snapshots of other programs need not.
+    pub fn without_impossible_figures(&self) -> Cow<'_, Self> {
+        let mut checked = self.clone();
+        let mut found = false;
+        checked.for_each_figure(|figure| {
+            if figure.is_some_and(|figure| !is_possible(figure)) {
+                (*figure, found) = (None, true);
+            }
+        });
+        if found { Cow::Owned(checked) } else { Cow::Borrowed(self) }
+    }
+
+    fn for_each_figure(&mut self, mut visit: impl FnMut(&mut Option<f64>)) {
+        visit(&mut self.state_size_bytes);
+        for query in &mut self.queries {
+            visit(&mut query.overall_latency_ms);
+        }
+        for operator in &mut self.operators {
+            operator.figures().into_iter().for_each(&mut visit);
+            operator.subtasks.iter_mut().flat_map(Subtask::figures).for_each(&mut visit);
+        }
+        for tm in &mut self.task_managers {
+            let figures = [
+                &mut tm.cpu_load,
+                &mut tm.heap_used_bytes,
+                &mut tm.heap_max_bytes,
+                &mut tm.managed_used_bytes,
+                &mut tm.managed_max_bytes,
+                &mut tm.gc_ms_per_s,
+            ];
+            figures.into_iter().for_each(&mut visit);
+        }
+    }
+
     /// The slots of all task managers; unknown as soon as those of one are.
     pub fn slots_present(&self) -> Option<u32> {
         if self.task_managers.is_empty() {
@@ -76,4 +114,8 @@ impl Snapshot {
         let times = |slots: u32| known().filter(|other| *other == slots).count();
         known().max_by_key(|slots| (times(*slots), std::cmp::Reverse(*slots)))
     }
+}
+
+fn is_possible(figure: f64) -> bool {
+    figure.is_finite() && figure >= 0.0
 }

@@ -149,6 +149,22 @@ pub struct Operator {
 }
 
 impl Operator {
+    /// Every figure of the operator itself that a formula uses.
+    pub(super) fn figures(&mut self) -> [&mut Option<f64>; 10] {
+        [
+            &mut self.latency_ms,
+            &mut self.throughput_per_s,
+            &mut self.input_rate_per_s,
+            &mut self.output_rate_per_s,
+            &mut self.arrival_rate_per_s,
+            &mut self.backlog_records,
+            &mut self.busy_ratio,
+            &mut self.idle_ratio,
+            &mut self.backpressured_ratio,
+            &mut self.state_size_bytes,
+        ]
+    }
+
     /// Whether its records come by key, so that its parallelism should suit the number of key groups.
     pub fn is_keyed(&self) -> bool {
         matches!(self.kind, Kind::Window | Kind::Join | Kind::CoGroup)
@@ -202,4 +218,18 @@ pub struct Subtask {
     /// When these figures were read, and how good they are; absent: as the operator's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reading: Option<Reading>,
+}
+
+impl Subtask {
+    /// Every figure that a formula uses.
+    pub(super) fn figures(&mut self) -> [&mut Option<f64>; 6] {
+        [
+            &mut self.records_in,
+            &mut self.records_out,
+            &mut self.busy_ratio,
+            &mut self.idle_ratio,
+            &mut self.backpressured_ratio,
+            &mut self.pending_records,
+        ]
+    }
 }

@@ -293,3 +293,75 @@ fn impossible_answers_are_refused() {
     let decision = scaling::plan(&External(failed), &Constraints::default(), &snapshot);
     assert!(decision.to_string().contains("exit code 3"), "{decision}");
 }
+
+/// A source that hands on one to one to a map that is far too narrow.
+fn one_to_one() -> Snapshot {
+    let mut snapshot = chain(8000.0).snapshot();
+    snapshot.operators[0].parallelism = 2;
+    snapshot.operators[1].parallelism = 2;
+    snapshot.operators[1].edges[0].partitioning = scaling::Partitioning::Forward;
+    snapshot
+}
+
+/// Goal: operators that hand records on one to one stay within the bounds of each of them: a configured maximum, the partitions of a
+/// source; without a bound both get what the wider one needs.
+#[test]
+fn bounds_hold_for_groups() {
+    let slots_on_demand = Size { slots_on_demand: true, ..Size::default() };
+    let unbounded = Constraints { size: slots_on_demand, ..Constraints::default() };
+    let mut snapshot = one_to_one();
+    let widths = |constraints: &Constraints, snapshot: &Snapshot| {
+        let plan = ds2_plan(constraints, snapshot).parallelism;
+        ["operator-0", "operator-1"].map(|name| width(&plan, snapshot, name))
+    };
+    let free = widths(&unbounded, &snapshot);
+    assert!(free[0] == free[1] && free[0] > 4, "{free:?}");
+    let mut bounded = unbounded.clone();
+    bounded.limits.operators.insert("operator-1".to_owned(), Bounds { min: 1, max: 3 });
+    assert_eq!(widths(&bounded, &snapshot), [3, 3]);
+    snapshot.operators[0].source_partitions = Some(4);
+    assert_eq!(widths(&unbounded, &snapshot), [4, 4]);
+    let told = ds2_plan(&unbounded, &snapshot).to_string();
+    assert!(told.contains("bounded to 4"), "{told}");
+    bounded.limits.exclude.push("operator-0".to_owned());
+    assert_eq!(widths(&bounded, &snapshot), [2, 2]);
+}
+
+/// Goal: a name in the limits that no operator has is reported with the names that there are; a right one is not.
+#[test]
+fn misspelt_limits_are_reported() {
+    let mut constraints = Constraints::default();
+    constraints.limits.operators.insert("operator-1".to_owned(), Bounds::default());
+    let snapshot = chain(700.0).snapshot();
+    assert!(!ds2_plan(&constraints, &snapshot).to_string().contains("limits."));
+    constraints.limits.operators.insert("oprator-1".to_owned(), Bounds::default());
+    constraints.limits.exclude.push("map".to_owned());
+    let told = ds2_plan(&constraints, &snapshot).to_string();
+    assert!(
+        told.contains("limits.operators names \"oprator-1\"")
+            && told.contains("limits.exclude names \"map\""),
+        "{told}"
+    );
+    assert!(told.contains("it has operator-0, operator-1"), "{told}");
+}
+
+/// Goal: a figure that cannot be true is unknown: nothing is narrowed or widened on it.
+#[test]
+fn impossible_figures_are_unknown() {
+    let good = World { backlog: 1e6, ..chain(700.0) }.snapshot();
+    for spoil in [
+        |o: &mut scaling::Operator| o.backlog_records = Some(-9e18),
+        |o: &mut scaling::Operator| o.arrival_rate_per_s = Some(-1.0),
+        |o: &mut scaling::Operator| o.throughput_per_s = Some(f64::INFINITY),
+        |o: &mut scaling::Operator| o.busy_ratio = Some(f64::NAN),
+    ] {
+        let (mut spoilt, mut unknown) = (good.clone(), good.clone());
+        spoil(&mut spoilt.operators[0]);
+        let found = spoilt.without_impossible_figures().into_owned();
+        assert_ne!(found.operators[0], good.operators[0]);
+        unknown.operators[0] = found.operators[0].clone();
+        let plan = |snapshot: &Snapshot| ds2_plan(&Constraints::default(), snapshot);
+        assert_eq!(plan(&spoilt), plan(&unknown));
+    }
+    assert_eq!(good.without_impossible_figures().into_owned(), good);
+}
