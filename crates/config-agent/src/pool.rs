@@ -158,31 +158,35 @@ fn one_line(output: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn pool(command: &[&str]) -> Pool {
+    /// A limit that no command reaches which ends, and one for those that do not end.
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(300);
+
+    fn pool(command: &[&str], command_timeout: Duration) -> Pool {
         let command: Vec<String> = command.iter().map(|part| (*part).to_owned()).collect();
         let node = PoolNode { name: "a".to_owned(), task_manager: "a".to_owned() };
         let nodes = vec![Node { node, start: command.clone(), stop: command }];
-        Pool { nodes, command_timeout: Duration::from_millis(300), output_bytes: 20 }
+        Pool { nodes, command_timeout, output_bytes: 20 }
     }
 
     /// Goal: each way in which a command can fail is told apart, with the beginning of what it printed.
     #[tokio::test]
     async fn failures_are_told_apart() {
-        assert!(pool(&["true"]).start("a").await.is_ok());
-        assert!(matches!(pool(&["true"]).start("b").await, Err(CommandError::Unknown(_))));
-        assert!(matches!(pool(&["/no/such/program"]).stop("a").await, Err(CommandError::Start { .. })));
-        let error = pool(&["ls", "/no/such/folder/anywhere"]).start("a").await.unwrap_err().to_string();
+        assert!(pool(&["true"], LONG).start("a").await.is_ok());
+        assert!(matches!(pool(&["true"], LONG).start("b").await, Err(CommandError::Unknown(_))));
+        assert!(matches!(pool(&["/no/such/program"], LONG).stop("a").await, Err(CommandError::Start { .. })));
+        let error = pool(&["ls", "/no/such/folder/anywhere"], LONG).start("a").await.unwrap_err().to_string();
         assert!(error.starts_with("ls failed (exit status: 2): ls: "), "{error}");
         assert!(error.len() < 60, "{error}");
-        assert!(matches!(pool(&["sleep", "60"]).start("a").await, Err(CommandError::Late { .. })));
+        assert!(matches!(pool(&["sleep", "1000"], SHORT).start("a").await, Err(CommandError::Late { .. })));
     }
 
     /// Goal: a command that leaves something running that holds its output open has ended all the same, and one that prints
     /// without end does not fill the memory.
     #[tokio::test]
     async fn output_is_bounded() {
-        assert!(pool(&["sh", "-c", "sleep 5 & exit 0"]).start("a").await.is_ok());
-        let error = pool(&["sh", "-c", "yes; exit 1"]).start("a").await.unwrap_err();
+        assert!(pool(&["sh", "-c", "sleep 5 & exit 0"], LONG).start("a").await.is_ok());
+        let error = pool(&["sh", "-c", "yes; exit 1"], SHORT).start("a").await.unwrap_err();
         assert!(matches!(&error, CommandError::Late { output, .. } if output.len() <= 20), "{error}");
     }
 }

@@ -115,14 +115,14 @@ mod tests {
     use tokio::sync::oneshot;
 
     fn bounds(connections: usize, idle: Duration) -> Bounds {
-        Bounds { connections, idle_timeout: idle, drain_timeout: Duration::from_secs(5) }
+        Bounds { connections, idle_timeout: idle, drain_timeout: Duration::from_secs(60) }
     }
 
     /// Goal: a request that is being answered when the end comes is answered, and then the server is gone.
     #[tokio::test]
     async fn running_requests_end_before_the_server() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let address = test_addresses::unused_address().unwrap();
+        let listener = TcpListener::bind(address).await.unwrap();
         let (arrived, seen) = tokio::sync::mpsc::channel::<()>(1);
         let (release, released) = tokio::sync::watch::channel(false);
         let slow = get(move || {
@@ -136,7 +136,7 @@ mod tests {
         let (stop, stopped) = oneshot::channel::<()>();
         let router = Router::new().route("/", slow);
         let server =
-            tokio::spawn(serve(listener, router, None, bounds(4, Duration::from_secs(5)), async move {
+            tokio::spawn(serve(listener, router, None, bounds(4, Duration::from_secs(60)), async move {
                 stopped.await.unwrap();
             }));
         let answer = tokio::spawn(reqwest::get(format!("http://{address}/")));
@@ -161,7 +161,7 @@ mod tests {
         let answer = reqwest::get(format!("http://{address}/")).await.unwrap();
         assert_eq!(answer.text().await.unwrap(), "here");
         let mut rest = Vec::new();
-        let ended = tokio::time::timeout(Duration::from_secs(5), silent.read_to_end(&mut rest)).await;
+        let ended = tokio::time::timeout(Duration::from_secs(60), silent.read_to_end(&mut rest)).await;
         assert!(ended.is_ok(), "the silent connection is still open");
         server.abort();
     }

@@ -227,9 +227,7 @@ mod tests {
     /// away arrives, in order.
     #[tokio::test]
     async fn lines_wait_for_carbon() {
-        let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = first.local_addr().unwrap();
-        drop(first);
+        let address = test_addresses::unused_address().unwrap();
         let (lines, board) = lines(100);
         let backoff = (Duration::from_millis(5), Duration::from_millis(20));
         let sender = tokio::spawn(lines.clone().send(config(address.to_string()), backoff));

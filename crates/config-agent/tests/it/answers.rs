@@ -108,9 +108,7 @@ async fn absent_parties_are_waited_for() {
     let (flink, _) = ScriptedFlink::start().await;
     let drop = Drop::start().await;
     let folder = tempfile::tempdir().unwrap();
-    // Ports on which nobody listens yet.
-    let reserve = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (drop_at, flink_at) = (reserve(), reserve());
+    let [drop_at, flink_at] = [(); 2].map(|()| test_addresses::unused_address().unwrap());
     let config = config(folder.path(), &format!("http://{drop_at}"), &format!("http://{flink_at}"));
     let agent = agent(&config).await;
     drop.publish(&document(1)).await;

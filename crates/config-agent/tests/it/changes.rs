@@ -1,5 +1,7 @@
 //! Changes from beginning to end, good ones and those that fail, over a scripted Flink and the real drop.
 
+use std::time::Duration;
+
 use crate::support::setup::{Setup, run_until_ended};
 use crate::support::{JOB, PATIENCE, agent, document, document_of, ended};
 use config_agent::{Outcome, Phase, submission_id};
@@ -137,6 +139,7 @@ async fn a_failed_job_does_not_lose_the_state() {
     assert_eq!(setup.flink.running()[0].from_savepoint.as_ref(), Some(&savepoint));
     assert_eq!(setup.counts(), (1, 3));
 
+    setup.config.rules.running_within = Duration::from_secs(2);
     setup.flink.with(|world| world.jobs_hang = true);
     let phase = setup.apply(&document(4)).await;
     assert!(message_of(&phase).contains("within 2s"), "{phase:?}");
@@ -187,7 +190,8 @@ async fn a_job_stopped_by_hand_goes_on() {
 /// Goal: a job that restarts is not stopped before it runs, and not waited for without end.
 #[tokio::test]
 async fn a_restarting_job_is_given_time() {
-    let setup = Setup::new().await;
+    let mut setup = Setup::new().await;
+    setup.config.rules.stoppable_within = Duration::from_millis(300);
     setup.flink.add_job(&"a".repeat(32), "RESTARTING");
     let phase = setup.apply(&document(1)).await;
     assert!(message_of(&phase).contains("Restarting"), "{phase:?}");

@@ -37,10 +37,6 @@ impl Drop for Program {
     }
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// Publishes the document as soon as the drop is there.
 async fn publish(client: &DropClient, generation: u64) {
     let publish = async {
@@ -80,11 +76,10 @@ async fn runs(client: &DropClient, generation: u64) {
 async fn an_agent_is_its_own_drop() {
     let (flink, _) = ScriptedFlink::start().await;
     let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
-    let tables = format!("[direct]\nlisten = \"127.0.0.1:{port}\"\ndata = {:?}", folder.path().join("drop"));
+    let listen = test_addresses::unused_address().unwrap();
+    let tables = format!("[direct]\nlisten = \"{listen}\"\ndata = {:?}", folder.path().join("drop"));
     let client =
-        DropClient::new(&format!("http://127.0.0.1:{port}"), JOB.parse().unwrap(), Settings::default())
-            .unwrap();
+        DropClient::new(&format!("http://{listen}"), JOB.parse().unwrap(), Settings::default()).unwrap();
     let agent = Program::start(folder.path(), &flink.url, &tables);
     publish(&client, 1).await;
     runs(&client, 1).await;
@@ -107,21 +102,21 @@ async fn the_drop_of_an_agent_is_protected() {
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         path
     };
-    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let listen = test_addresses::unused_address().unwrap();
+    let pair = rcgen::generate_simple_self_signed([listen.ip().to_string()]).unwrap();
     let certificate = secret("drop.crt", &pair.cert.pem());
     let key = secret("drop.key", &pair.signing_key.serialize_pem());
     let (publisher, agent) =
         (secret("publisher", "publisher-0123456789"), secret("agent", "agent-0123456789ab"));
-    let port = free_port();
     let drop_file = secret(
         "drop.toml",
         &format!(
-            "listen = \"127.0.0.1:{port}\"\ndata = {:?}\n[access]\npublisher_tokens = {publisher:?}\n\
+            "listen = \"{listen}\"\ndata = {:?}\n[access]\npublisher_tokens = {publisher:?}\n\
              agent_tokens = {agent:?}\n[tls]\ncertificate_file = {certificate:?}\nkey_file = {key:?}\n",
             folder.path().join("drop")
         ),
     );
-    let url = format!("https://localhost:{port}");
+    let url = format!("https://{listen}");
     let tables = format!(
         "[direct]\nconfig = {drop_file:?}\n[drop]\nurl = {url:?}\ntoken_file = {agent:?}\nauthorities_file = {certificate:?}"
     );

@@ -1,5 +1,7 @@
 //! Another parallelism without a restart: where it is possible, and what happens where it is not.
 
+use std::time::Duration;
+
 use crate::support::JOB;
 use crate::support::scripted_flink::{Fault, VERTEX};
 use crate::support::setup::Setup;
@@ -66,7 +68,8 @@ async fn everything_else_is_a_restart() {
 /// Goal: missing slots are told with numbers, the job goes back to what it had, and the next generation is applied.
 #[tokio::test]
 async fn missing_slots_are_told() {
-    let setup = with_first().await;
+    let mut setup = with_first().await;
+    setup.config.rules.running_within = Duration::from_secs(3);
     setup.flink.with(|world| world.slots = Some(3));
     let phase = setup.apply(&document(2, &[(VERTEX, 5)], 1)).await;
     let Phase::RolledBack { message, .. } = &phase else { panic!("{phase:?}") };

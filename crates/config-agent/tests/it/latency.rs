@@ -1,8 +1,10 @@
 //! How long a change takes from its publication to the first request to Flink, and what an idle agent asks of a drop.
 //!
-//! The drop and the agent are the real ones, Flink is scripted. `RESCALER_TESTS=full` measures a thousand changes and prints
-//! the distribution (docs/benchmarks.md); by default a hundred. No test depends on how fast the machine is: what is asserted is that
-//! a change wakes the reader that waits for it, and that nobody asks at intervals.
+//! The drop and the agent are the real ones, Flink is scripted. By default a hundred changes, with `scripts/test.sh --full` a
+//! thousand; the distribution is printed (docs/benchmarks.md). No test depends on how fast the machine is: what is asserted is that
+//! a change wakes the reader that waits for it, and that no reader asks at intervals.
+
+#![expect(clippy::print_stdout, reason = "what was measured is printed")]
 
 use std::time::{Duration, Instant};
 
@@ -13,8 +15,17 @@ use crate::support::{JOB, PATIENCE, agent, config, document_of, ended};
 /// Goal: each change is begun by the answer to a question that was already waiting: there are as many questions as changes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_is_begun_at_once() {
-    let is_full = std::env::var("RESCALER_TESTS").is_ok_and(|tests| tests == "full");
-    let changes: u64 = if is_full { 1_000 } else { 100 };
+    follow(100).await;
+}
+
+/// Goal: the same for a thousand changes, of which the distribution of the latency is kept in docs/benchmarks.md.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs --full"]
+async fn a_thousand_changes_are_begun_at_once() {
+    follow(1_000).await;
+}
+
+async fn follow(changes: u64) {
     let (flink, _) = ScriptedFlink::start().await;
     let drop = Drop::start().await;
     let folder = tempfile::tempdir().unwrap();
@@ -65,18 +76,20 @@ async fn an_idle_agent_asks_twice_a_minute() {
     let default = config(folder.path(), &drop.url, &flink.url);
     let agent = agent(&config_agent::Config { drop_wait: Duration::from_millis(450), ..default }).await;
     drop.publish(&document_of(JOB, 1, "")).await;
-    let minutes = 10;
+    let minute = Duration::from_millis(600);
     let asked = async {
         ended(agent.book(), 1).await;
         drop.waiting(1).await;
-        let before = drop.requests().await;
-        tokio::time::sleep(Duration::from_millis(600) * minutes).await;
-        drop.requests().await - before
+        let (before, began) = (drop.requests().await, Instant::now());
+        tokio::time::sleep(minute * 10).await;
+        (drop.requests().await - before, began.elapsed())
     };
-    let asked = tokio::select! {
+    let (asked, lasted) = tokio::select! {
         result = agent.run() => panic!("{result:?}"),
         asked = tokio::time::timeout(PATIENCE, asked) => asked.unwrap(),
     };
-    println!("{asked} requests in {minutes} shortened minutes");
-    assert!((1..=2 * u64::from(minutes)).contains(&asked), "{asked} requests in {minutes} minutes");
+    // On a busy machine the minutes that were slept through are more than ten.
+    let minutes = lasted.as_secs_f64() / minute.as_secs_f64();
+    println!("{asked} requests in {minutes:.1} shortened minutes");
+    assert!(asked >= 1 && asked as f64 <= 2.0 * minutes, "{asked} requests in {minutes:.1} minutes");
 }

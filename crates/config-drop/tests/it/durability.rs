@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use drop_client::{Access, DropClient, Fetched, Precondition, Published, Reported, Settings};
 use job_config::{JobDocument, PrivateKey, Report, Signature, State};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// How long a test waits for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running `config-drop`, killed (SIGKILL) when dropped.
 struct Program {
@@ -90,8 +94,12 @@ struct Confirmed {
     reports: Vec<Report>,
 }
 
-/// Writes until the program is killed under it.
-async fn write_until_killed(client: DropClient, mut confirmed: Confirmed) -> Confirmed {
+/// Writes until the program is killed under it. Each confirmed document is told.
+async fn write_until_killed(
+    client: DropClient,
+    mut confirmed: Confirmed,
+    documents: UnboundedSender<u64>,
+) -> Confirmed {
     loop {
         let expected = match confirmed.generation {
             0 => Precondition::Nothing,
@@ -99,7 +107,11 @@ async fn write_until_killed(client: DropClient, mut confirmed: Confirmed) -> Con
         };
         let next = document(confirmed.generation + 1);
         match client.put_signed(&next, Some(&signature(&next)), &expected).await {
-            Ok(Published::Stored(_)) => confirmed.generation += 1,
+            Ok(Published::Stored(_)) => {
+                confirmed.generation += 1;
+                // Once the killer has counted enough, it does not listen any more.
+                documents.send(confirmed.generation).ok();
+            }
             Ok(Published::Superseded) => panic!("there is no other writer"),
             Err(_) => return confirmed,
         }
@@ -139,13 +151,16 @@ async fn a_killed_drop_has_what_it_confirmed() {
             let missing = confirmed.reports.iter().rev().take(100).find(|report| !reports.contains(report));
             assert_eq!(missing, None);
         }
-        let before = confirmed.generation;
-        let writing = tokio::spawn(write_until_killed(client, confirmed));
-        // The moment of the kill wanders through the steps of a write.
-        tokio::time::sleep(Duration::from_micros(40_000 + 1_300 * round)).await;
+        let (documents, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let writing = tokio::spawn(write_until_killed(client, confirmed, documents));
+        // Two documents are confirmed; from there the moment of the kill wanders through the steps of the next writes.
+        for _ in 0..2 {
+            let document = tokio::time::timeout(PATIENCE, told.recv()).await.unwrap();
+            assert!(document.is_some(), "the writer ended before the program was killed");
+        }
+        tokio::time::sleep(Duration::from_micros(1_300 * round)).await;
         drop(program);
         confirmed = writing.await.unwrap();
-        assert!(confirmed.generation > before, "the writer got nothing done");
     }
 }
 
@@ -189,7 +204,7 @@ async fn a_terminated_drop_ends_cleanly() {
     let waits = async {
         while !reqwest::get(&metrics).await.unwrap().text().await.unwrap().contains("waiting_readers 1") {}
     };
-    tokio::time::timeout(Duration::from_secs(30), waits).await.unwrap();
+    tokio::time::timeout(PATIENCE, waits).await.unwrap();
     let pid = nix::unistd::Pid::from_raw(i32::try_from(program.child.id()).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     assert_eq!(reading.await.unwrap().unwrap(), Fetched::Absent);

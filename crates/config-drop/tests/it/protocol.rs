@@ -200,7 +200,9 @@ async fn a_waiting_reader_is_woken_by_the_change() {
         slowest = slowest.max(at.duration_since(published));
         known = Some(tag);
     }
-    assert!(slowest < Duration::from_secs(1), "the slowest reader was woken after {slowest:?}");
+    println!("the slowest reader was woken after {slowest:?}");
+    // A reader that no change wakes is answered when its wait is over.
+    assert!(slowest < WAIT / 2, "the slowest reader was woken after {slowest:?}");
 }
 
 /// Goal: a wait ends when it is over, or at once when the server shuts down.
@@ -221,7 +223,7 @@ async fn a_wait_ends_with_its_time_or_with_the_server() {
     let stopping = Instant::now();
     server.stop().await;
     assert_eq!(reading.await.unwrap(), Fetched::Absent);
-    assert!(stopping.elapsed() < Duration::from_secs(5));
+    assert!(stopping.elapsed() < WAIT / 2, "the server did not end the wait: {:?}", stopping.elapsed());
 }
 
 /// Goal: one waiting reader too many is turned away, and a place becomes free when a reader hangs up.

@@ -1,7 +1,9 @@
-//! A day and more of changes in compressed time: the program neither grows nor becomes slow to start.
+//! A day and more of changes in compressed time: the program's memory and its folder do not grow.
 //!
-//! By default some thousand generations; with `RESCALER_TESTS=full` a hundred thousand, which is one change every second for a
-//! day and a quarter.
+//! By default some thousand generations; with `scripts/test.sh --full` a hundred thousand, which is one change every second for
+//! a day and a quarter. How long a start takes after them is printed (docs/benchmarks.md), not asserted.
+
+#![expect(clippy::print_stdout, reason = "what was measured is printed")]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -10,9 +12,6 @@ use std::time::{Duration, Instant};
 
 use drop_client::{DropClient, Fetched, Precondition, Published, Reported, Settings};
 use job_config::{JobDocument, Report, State};
-
-/// The bound is a second; an idle machine takes some milliseconds.
-const RESTART: Duration = Duration::from_secs(1);
 
 struct Program {
     child: Child,
@@ -91,12 +90,21 @@ async fn change(client: &DropClient, generation: u64) {
     }
 }
 
-/// Goal: after so many generations the process holds no more memory than after the first tenth of them, its folder does not
-/// grow, and it starts again within a second with the last one.
+/// Goal: after 3,000 generations the process holds no more memory than after the first tenth of them, its folder has not grown,
+/// and started again it has the last one.
 #[tokio::test]
 async fn a_long_life_leaves_no_traces() {
-    let is_full = std::env::var("RESCALER_TESTS").is_ok_and(|tests| tests == "full");
-    let generations: u64 = if is_full { 100_000 } else { 3_000 };
+    live_through(3_000).await;
+}
+
+/// Goal: the same after 100,000 generations.
+#[tokio::test]
+#[ignore = "needs --full"]
+async fn a_day_of_changes_leaves_no_traces() {
+    live_through(100_000).await;
+}
+
+async fn live_through(generations: u64) {
     let folder = tempfile::tempdir().unwrap();
     let program = Program::start(folder.path());
     let client = DropClient::new(&program.url, "nexmark".parse().unwrap(), Settings::default()).unwrap();
@@ -122,7 +130,6 @@ async fn a_long_life_leaves_no_traces() {
     assert_eq!(current.document, document(generations));
     let (first, last) = (resident[0], resident[9]);
     assert!(last <= first + first / 10 + 1_024, "resident memory grew: {resident:?} KiB");
-    assert!(again.started_in < RESTART, "started in {:?}", again.started_in);
     assert!(bytes < 1 << 20, "{bytes} bytes on the disk");
 }
 

@@ -289,13 +289,13 @@ fn a_missing_topic_is_named_with_the_command_that_creates_it() {
 fn an_unreachable_broker_is_named_with_the_cause() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("producer.toml");
-    std::fs::write(&config, "[kafka]\nconnect_timeout_ms = 300\n").unwrap();
+    std::fs::write(&config, "[kafka]\nconnect_timeout_ms = 2000\n").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_event-producer"));
     let output =
         command.args(["--bootstrap-servers", "127.0.0.1:1", "--config"]).arg(&config).output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{message}");
-    let expected = "event-producer: no Kafka broker at 127.0.0.1:1 within 300 ms: ";
+    let expected = "event-producer: no Kafka broker at 127.0.0.1:1 within 2000 ms: ";
     assert!(message.contains(expected) && message.contains("Connection refused"), "{message}");
     assert!(!message.contains('\u{1b}'), "colours only for people: {message}");
 }

@@ -1,16 +1,18 @@
 //! Several jobs in one rescaler: each goes its own way, and the page tells of all.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use rescaler::Site;
 use serde_json::Value;
+use test_addresses::unused_address;
 use tokio::sync::oneshot;
 
 /// Asks until the answer is as wanted; the last answer if it never is.
 async fn until(url: &str, is_wanted: impl Fn(u16, &str) -> bool) -> String {
     let mut last = String::new();
-    let patience = tokio::time::timeout(Duration::from_secs(20), async {
+    let patience = tokio::time::timeout(Duration::from_secs(60), async {
         let mut ticks = tokio::time::interval(Duration::from_millis(50));
         loop {
             ticks.tick().await;
@@ -26,23 +28,19 @@ async fn until(url: &str, is_wanted: impl Fn(u16, &str) -> bool) -> String {
     last
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// Two jobs on clusters that do not answer; the second one's journal cannot be written.
-fn config(folder: &Path, port: u16) -> std::path::PathBuf {
+fn config(folder: &Path, listen: SocketAddr) -> std::path::PathBuf {
     let text = format!(
         r#"
         [http]
-        listen = "127.0.0.1:{port}"
+        listen = "{listen}"
         [epoch]
         length_ms = 200
         sample_interval_ms = 100
         [flink]
-        url = "http://127.0.0.1:{nowhere}"
+        url = "http://{nowhere}"
         [drop]
-        url = "http://127.0.0.1:{nowhere}"
+        url = "http://{nowhere}"
         [[job]]
         name = "good"
         journal.path = "{folder}/good.jsonl"
@@ -50,7 +48,7 @@ fn config(folder: &Path, port: u16) -> std::path::PathBuf {
         name = "bad"
         journal.path = "{folder}/a-file/bad.jsonl"
         "#,
-        nowhere = free_port(),
+        nowhere = unused_address().unwrap(),
         folder = folder.display(),
     );
     std::fs::write(folder.join("a-file"), "").unwrap();
@@ -64,9 +62,9 @@ fn config(folder: &Path, port: u16) -> std::path::PathBuf {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_failure_of_one_does_not_touch_the_other() {
     let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
-    let path = config(folder.path(), port);
-    let url = format!("http://127.0.0.1:{port}");
+    let listen = unused_address().unwrap();
+    let path = config(folder.path(), listen);
+    let url = format!("http://{listen}");
     let run = |is_ended: oneshot::Receiver<()>| {
         let site = Site::load(&path).unwrap();
         tokio::spawn(rescaler::run(site, false, async move { drop(is_ended.await) }))
@@ -115,7 +113,7 @@ async fn the_end_of_the_last_job_is_the_end() {
         format!("job = \"bad\"\n[http]\nlisten = \"off\"\n[journal]\npath = \"{}\"", journal.display());
     std::fs::write(&path, text).unwrap();
     let ended = rescaler::run(Site::load(&path).unwrap(), false, std::future::pending());
-    let ended = tokio::time::timeout(Duration::from_secs(10), ended).await.expect("it does not end");
+    let ended = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it does not end");
     let reason = format!("{:#}", ended.unwrap_err());
     assert!(reason.contains("a-file"), "{reason}");
 }

@@ -283,7 +283,7 @@ mod tests {
             let pids = folder.path().join("pids");
             let script = script.replace("PIDS", &pids.display().to_string());
             let begin = Instant::now();
-            let error = shell(&format!("echo asking >&2; {script}"), Duration::from_millis(500)).look().await;
+            let error = shell(&format!("echo asking >&2; {script}"), Duration::from_secs(2)).look().await;
             let error = error.unwrap_err();
             assert!(
                 matches!(&error, CommandError::Late { complaint, .. } if complaint == "asking"),

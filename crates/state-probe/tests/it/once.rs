@@ -1,6 +1,5 @@
 //! `state-probe once`, by its exact commands: each source, and what each says when there are no figures.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -80,7 +79,7 @@ fn a_folder_gives_an_object() {
 /// Goal: the NameNodes are tried in order; one that is down, one in standby, and one that is something else are passed over.
 #[test]
 fn webhdfs_finds_the_active_namenode() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = test_addresses::unused_address().unwrap();
     let standby = "Operation category READ is not supported in state standby. Visit https://x";
     let standby = serve(move |_| (403, exception("StandbyException", standby)));
     let foreign = serve(|_| (200, "<html>It works</html>".to_owned()));

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::support::{get, probe, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use test_addresses::unused_address;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -40,7 +41,7 @@ fn lines(stream: impl std::io::Read + Send + 'static) -> Receiver<String> {
 
 impl Running {
     fn start(config: &Path) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let address = unused_address().unwrap().to_string();
         let mut command = probe(&["run", "--listen", &address, "--config"]);
         command.arg(config).env("RUST_LOG", "info").stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -98,7 +99,7 @@ impl Running {
 
 /// A probe of a command in `du.sh` and of the folder itself, with all outputs, and the address where carbon is to come.
 fn start_with_outputs(folder: &Path) -> (Running, SocketAddr) {
-    let carbon = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let carbon = unused_address().unwrap();
     let text = format!(
         "job = \"my job\"\ninterval_ms = 100\n\
          [[source]]\nkind = \"command\"\nname = \"hdfs\"\ncommand = [\"sh\", \"{folder}/du.sh\"]\ntimeout_ms = 1500\n\

@@ -116,7 +116,7 @@ fn prometheus(_path: &str) -> String {
     format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{result}]}}}}"#)
 }
 
-const TIMEOUT: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 fn store(kind: StoreKind) -> Source {
     let settings = StoreSettings {

@@ -20,13 +20,15 @@ fn files_are_introduced_and_short() {
     }
 }
 
-/// Goal: nothing half-finished and no switched-off test is in the tree.
+/// Goal: nothing half-finished and no switched-off test is in the tree. What `scripts/test.sh --full` runs is not switched off.
 #[test]
 fn nothing_is_left_over() {
     // Written in two parts, so that this file does not find itself.
     let leftovers =
         [["FIX", "ME"], ["XX", "X:"], ["#[ign", "ore"], ["@Dis", "abled"]].map(|parts| parts.concat());
+    let full = ["#[ign", "ore = \"needs --full\"]"].concat();
     for (name, text) in files(".rs").into_iter().chain(files(".java")).chain(files(".sh")) {
+        let text = text.replace(&full, "");
         for leftover in &leftovers {
             assert!(!text.contains(leftover.as_str()), "{name} contains {leftover}");
         }

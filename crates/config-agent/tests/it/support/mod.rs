@@ -14,7 +14,10 @@ use job_config::JobDocument;
 pub(crate) const JOB: &str = "nexmark";
 
 /// How long a test waits for something that must happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A limit of the agent that no test reaches: shorter than the patience, so that the agent says what was late.
+const LONG: Duration = Duration::from_secs(40);
 
 pub(crate) fn document(generation: u64) -> JobDocument {
     document_of(JOB, generation, "")
@@ -28,7 +31,7 @@ pub(crate) fn document_of(job: &str, generation: u64, more: &str) -> JobDocument
     .unwrap()
 }
 
-/// A configuration with waits that are as short as they can be.
+/// A configuration with pauses that are as short as they can be, and limits that only a test which waits for one shortens.
 pub(crate) fn config(folder: &Path, drop_url: &str, flink_url: &str) -> Config {
     let ms = Duration::from_millis;
     let jar = folder.join("job.jar");
@@ -41,12 +44,12 @@ pub(crate) fn config(folder: &Path, drop_url: &str, flink_url: &str) -> Config {
         drop_url: drop_url.to_owned(),
         intake: config_agent::IntakeSettings::default(),
         drop_wait: Duration::from_secs(20),
-        drop_settings: drop_client::Settings { timeout: ms(2_000), ..drop_client::Settings::default() },
+        drop_settings: drop_client::Settings { timeout: PATIENCE, ..drop_client::Settings::default() },
         reports_kept: 1_000,
         flink_url: flink_url.to_owned(),
         flink_settings: flink::Settings {
-            timeout: ms(2_000),
-            submit_timeout: ms(2_000),
+            timeout: PATIENCE,
+            submit_timeout: PATIENCE,
             ..flink::Settings::default()
         },
         flink_job: JOB.to_owned(),
@@ -62,9 +65,9 @@ pub(crate) fn config(folder: &Path, drop_url: &str, flink_url: &str) -> Config {
         late_submissions_within: Duration::from_secs(30),
         poll: ms(1),
         rules: Rules {
-            stoppable_within: ms(300),
-            stopped_within: ms(2_000),
-            running_within: ms(2_000),
+            stoppable_within: LONG,
+            stopped_within: LONG,
+            running_within: LONG,
             grace: Duration::ZERO,
             roll_back: true,
             breaker_failures: 100,
@@ -72,7 +75,7 @@ pub(crate) fn config(folder: &Path, drop_url: &str, flink_url: &str) -> Config {
             start_fresh_if_lost: false,
             can_submit: true,
             pool: Vec::new(),
-            nodes_within: ms(2_000),
+            nodes_within: LONG,
         },
         retry_first: ms(1),
         retry_longest: ms(20),

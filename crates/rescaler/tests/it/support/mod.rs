@@ -197,7 +197,7 @@ pub(crate) async fn server(jobs: Vec<Arc<JobStatus>>, as_if_on: &str, token: Opt
         // An error only says that the other end is gone, which is the signal.
         let _ended = stopped.await;
     };
-    let settings = Http { request_timeout_ms: 500, ..Http::default() };
+    let settings = Http { request_timeout_ms: 3_000, ..Http::default() };
     tokio::spawn(serve(listener, Arc::new(Status::new(jobs)), settings, guard, shutdown));
     Server { url: format!("http://{address}"), address, _stop: stop }
 }
