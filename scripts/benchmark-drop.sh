@@ -5,7 +5,6 @@
 #   --idle   also three real minutes of an idle agent with default settings
 
 source "$(dirname "$0")/common.sh"
-export RESCALER_TESTS=full
 case "${1:-}" in
     "") ;;
     --idle) idle=yes ;;
@@ -16,10 +15,10 @@ step "building"
 cargo build --locked --release --package config-drop --package config-agent --bins --tests
 
 step "latency of a change, and traffic of an idle agent"
-cargo test --locked --release --package config-agent --test it latency -- --nocapture --test-threads 1
+cargo test --locked --release --package config-agent --test it -- latency:: --include-ignored --nocapture --test-threads 1
 
 step "100000 generations"
-cargo test --locked --release --package config-drop --test it soak -- --nocapture
+cargo test --locked --release --package config-drop --test it -- soak::a_day --ignored --nocapture
 
 if [ -n "${idle:-}" ]; then
     step "an idle agent with default settings, 180 s"

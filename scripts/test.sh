@@ -2,64 +2,158 @@
 # The one gate: formatting, lints, documentation, the tests of both languages, and the loop end to end on real Kafka and
 # Flink. The same command on a laptop and in continuous integration. Everything it downloads is cached outside the tree.
 #   --fast   leave out what starts Kafka and Flink
-#   --full   every situation of the exactness tests in a run of its own (some forty minutes more)
+#   --full   also the tests that are marked as needing it (some forty minutes more)
+# It ends with the time that each part and the slowest tests took; docs/benchmarks.md keeps them, nothing depends on them.
 
 source "$(dirname "$0")/common.sh"
-fast=
+source scripts/run-tests.sh
+fast= full=
 case "${1:-}" in
     "") ;;
     --fast) fast=yes ;;
-    --full) export RESCALER_TESTS=full ;;
+    --full) full=yes ;;
     *) echo "usage: $0 [--fast | --full]" >&2; exit 2 ;;
 esac
 check_machine
 
-step "formatting"
-cargo fmt --all -- --check
+# Packages of which only the tests that need --full start Kafka and Flink.
+engines_if_full=' experiment '
+logs=$PWD/run/gate
+cores=$(nproc)
 
-step "the Flink jobs: build and tests (Surefire)"
-mvn --batch-mode --no-transfer-progress --file flink-jobs/pom.xml verify
+parts=() part= part_begun_s= maven= packages=
 
-# Programs and tests in one build: the tests' dependencies switch on features that would otherwise make a second one.
-step "building programs and tests (Cargo; the first time some minutes)"
-cargo build --locked --workspace --bins --examples --tests
+begin_part() {
+    end_part
+    join_maven_if_ended
+    part=$1 part_begun_s=$EPOCHSECONDS
+    step "$1"
+}
+
+end_part() {
+    [ -z "$part" ] || parts+=("$((EPOCHSECONDS - part_begun_s)) $part")
+    part=
+}
+
+# Maven runs beside the other parts; its output is printed in one piece when it has ended.
+begin_maven() {
+    maven_begun_s=$EPOCHSECONDS
+    mvn --batch-mode --no-transfer-progress --file flink-jobs/pom.xml verify </dev/null >"$logs/maven" 2>&1 &
+    maven=$!
+}
+
+join_maven() {
+    [ -n "$maven" ] || return 0
+    local pid=$maven status=0
+    maven=
+    wait "$pid" || status=$?
+    step "the Flink jobs: build and tests (Surefire)"
+    cat "$logs/maven"
+    parts+=("$(($(stat --format=%Y "$logs/maven") - maven_begun_s)) the Flink jobs (Maven, beside the other parts)")
+    return "$status"
+}
+
+join_maven_if_ended() {
+    [ -z "$maven" ] || kill -0 "$maven" 2>/dev/null || join_maven
+}
 
 # The tests of the rescaler's page drive a real browser. Where it cannot be installed they say that they were left out.
-if ! command -v chromedriver >/dev/null && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
-    step "a browser for the tests of the page (Debian's Chromium)"
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        chromium chromium-driver fonts-dejavu-core >/dev/null; } || echo "$0: no Chromium could be installed" >&2
-fi
-if command -v chromedriver >/dev/null; then
-    export RESCALER_BROWSER=needed
-else
-    echo "$0: no Chromium here; the tests of the page are left out (Debian: apt-get install chromium chromium-driver)" >&2
-fi
-
 # The metric sources are also compared with a real Prometheus. Debian's program is unpacked, not installed: no service begins.
-if ! command -v prometheus >/dev/null && command -v apt-get >/dev/null; then
-    prometheus=${RESCALER_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/rescaler}/debian/prometheus
-    [ -x "$prometheus/usr/bin/prometheus" ] || { step "Prometheus (Debian's)" && unpack_debian prometheus "$prometheus"; } ||
-        echo "$0: no Prometheus could be had; the metric sources are compared without it" >&2
+provide_packages() {
+    if ! command -v chromedriver >/dev/null && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+            chromium chromium-driver fonts-dejavu-core >/dev/null; } || echo "$0: no Chromium could be installed" >&2
+    fi
+    if [ -z "$fast" ] && ! command -v prometheus >/dev/null && command -v apt-get >/dev/null; then
+        [ -x "$prometheus/usr/bin/prometheus" ] || unpack_debian prometheus "$prometheus" ||
+            echo "$0: no Prometheus could be had; the metric sources are compared without it" >&2
+    fi
+}
+
+join_packages() {
+    wait "$packages" || true
+    packages=
+    cat "$logs/packages" >&2
+    if command -v chromedriver >/dev/null; then
+        export RESCALER_BROWSER=needed
+    else
+        echo "$0: no Chromium here; the tests of the page are left out (Debian: apt-get install chromium chromium-driver)" >&2
+    fi
     PATH=$PATH:$prometheus/usr/bin
-fi
+}
 
-# A test that hangs where nobody watches is ended, with its name as the last line.
-bounded=()
-[ -z "${CI:-}" ] || bounded=(timeout --kill-after=30 "${RESCALER_TESTS_LIMIT_S:-4000}")
+# minutes SECONDS
+minutes() { printf '%d:%02d' "$(($1 / 60))" "$(($1 % 60))"; }
 
-# Every failure is seen in one run.
-step "tests (cargo test)"
-if [ -n "$fast" ]; then
-    "${bounded[@]}" cargo test --locked --workspace --no-fail-fast --exclude demo --exclude testbed
-else
-    "${bounded[@]}" cargo test --locked --workspace --no-fail-fast
-fi
+closing() {
+    local status=$?
+    trap - EXIT
+    end_part
+    local pid
+    for pid in $(jobs -p); do kill "$pid" 2>/dev/null || true; done
+    wait
+    step "time of each part"
+    for part in "${parts[@]}"; do
+        printf '%7s  %s\n' "$(minutes "${part%% *}")" "${part#* }"
+    done | tee "$logs/parts"
+    printf '%7s  %s\n' "$(minutes "$SECONDS")" "all together" | tee -a "$logs/parts"
+    if [ -s "$logs/seconds" ]; then
+        step "the ten slowest tests, in seconds from their beginning to their end, beside others"
+        sort -rn "$logs/seconds" | head -n 10 || true
+    fi
+    [ "$status" -ne 0 ] || step "all tests passed"
+    exit "$status"
+}
 
-step "lints (clippy)"
+rm -rf "$logs"
+mkdir -p "$logs"
+prometheus=${RESCALER_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/rescaler}/debian/prometheus
+trap closing EXIT
+trap 'exit 130' INT TERM
+
+begin_part "formatting"
+cargo fmt --all -- --check
+
+begin_maven
+provide_packages >"$logs/packages" 2>&1 &
+packages=$!
+
+begin_part "lints (clippy)"
 cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
 
-step "documentation (rustdoc)"
+begin_part "documentation (rustdoc)"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
 
-step "all tests passed"
+begin_part "building programs and tests (Cargo; the first time some minutes)"
+cargo build --locked --workspace --bins --examples --tests
+test_programs >"$logs/all"
+
+begin_part "examples in the documentation (doctests)"
+cargo test --locked --workspace --doc --quiet
+
+begin_part "tests"
+join_packages
+without_engines <"$logs/all" >"$logs/plain"
+only_engines <"$logs/all" >"$logs/engines"
+failed=0
+run_tests "$cores" "$cores" 900 "$logs" <"$logs/plain" || failed=1
+join_maven || failed=1
+
+limit_s=${RESCALER_TESTS_LIMIT_S:-4000}
+if [ -z "$fast" ]; then
+    begin_part "tests on real Kafka and Flink"
+    live=yes run_tests 1 - "$limit_s" "$logs" <"$logs/engines" || failed=1
+fi
+
+if [ -n "$full" ]; then
+    begin_part "tests that need --full"
+    mkdir "$logs/full"
+    awk -v engines="$engines_if_full" 'index(engines, " " $1 " ") { next } 1' "$logs/plain" >"$logs/plain-full"
+    awk -v engines="$engines_if_full" 'index(engines, " " $1 " ")' "$logs/plain" >"$logs/engines-full"
+    run_tests 1 1 "$limit_s" "$logs/full" --ignored <"$logs/plain-full" || failed=1
+    live=yes run_tests 1 - "$limit_s" "$logs/full" --ignored < <(cat "$logs/engines" "$logs/engines-full") || failed=1
+    cat "$logs/full/seconds" >>"$logs/seconds"
+fi
+
+end_part
+[ "$failed" -eq 0 ] || { echo && echo "$0: failed: $(cat "$logs"/{,full/}failed 2>/dev/null | paste -sd ,)" >&2; exit 1; }

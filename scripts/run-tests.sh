@@ -1,0 +1,129 @@
+# Sourced by test.sh and repeat-tests.sh: lists the built test programs, runs them several at a time, and measures their tests.
+# Not meant to be run by itself.
+#
+# The programs are started here and not by `cargo test`, which starts one after the other, although most tests wait for
+# something most of the time. The output of a program stays in one piece, and its closing line is the one of Rust's runner.
+
+# Builds all tests and prints their programs, one a line: package, kind (lib, bin, test), name, folder, file.
+test_programs() {
+    local found
+    found=$(cargo test --locked --workspace --no-run --quiet --message-format=json-render-diagnostics |
+        sed -n 's|.*"manifest_path":"\([^"]*\)/\([^"/]*\)/Cargo.toml","target":{"kind":\["\([a-z]*\)"[^{}]*"name":"\([^"]*\)".*"overflow_checks":[a-z]*,"test":true}.*"executable":"\([^"]*\)".*|\2 \3 \4 \1/\2 \5|p')
+    [ -n "$found" ] || { echo "$0: Cargo names no test program" >&2; return 1; }
+    printf '%s\n' "$found"
+}
+
+# Packages whose integration tests start Kafka and Flink. They have the machine to themselves.
+engines=' demo testbed '
+
+# Of a list of programs those that start no engine, or only those that do.
+without_engines() { awk -v engines="$engines" '!($2 == "test" && index(engines, " " $1 " "))'; }
+only_engines() { awk -v engines="$engines" '$2 == "test" && index(engines, " " $1 " ")'; }
+
+# run_program FOLDER PROGRAM LOG LIMIT_S ARGUMENTS…: runs a program in its crate's folder, as Cargo does, and ends it after
+# LIMIT_S seconds. Each line of its output goes to LOG, behind the time at which it came, and to standard output if `live` is set.
+run_program() {
+    local folder=$1 program=$2 log=$3 limit_s=$4 pid line part= status
+    shift 4
+    rm -f "$log.pipe"
+    mkfifo "$log.pipe"
+    (cd "$folder" && exec timeout --kill-after=30 "$limit_s" "$program" "$@") </dev/null >"$log.pipe" 2>&1 &
+    pid=$!
+    trap 'kill "$pid" 2>/dev/null' TERM
+    while :; do
+        if IFS= read -r -t 5 line; then
+            printf '%s\t%s\n' "$EPOCHREALTIME" "$part$line" >&3
+            [ -z "${live:-}" ] || printf '%s\n' "$part$line"
+            part=
+        elif [ $? -gt 128 ]; then
+            part+=$line
+            # A process that a failed test left behind may hold the pipe open.
+            kill -0 "$pid" 2>/dev/null || break
+        else
+            break
+        fi
+    done <"$log.pipe" 3>"$log"
+    wait "$pid" && status=0 || status=$?
+    trap - TERM
+    rm -f "$log.pipe"
+    return "$status"
+}
+
+# test_seconds LIST LOG THREADS: seconds and name of each test in a log of run_program, and `-` for one that did not end.
+# Rust's runner begins the next test of its list when one ends, so that the ends and the list tell the beginnings. A program with
+# a runner of its own says itself how long its tests took ("[ 12.3 s] NAME: passed in 4.5 s").
+test_seconds() {
+    awk -F '\t' -v threads="$3" '
+        reading == "list" { if (sub(/: test$/, "")) names[count++] = $0; next }
+        match($2, /^\[ *[0-9.]+ s\] [^ ]+: (passed in|FAILED after) [0-9.]+ s/) {
+            words = split(substr($2, 1, RLENGTH), word, " ")
+            name = $2
+            sub(/^\[ *[0-9.]+ s\] /, "", name)
+            sub(/: .*/, "", name)
+            told[name] = word[words - 1]
+            next
+        }
+        $2 ~ /^running [0-9]+ tests?$/ { begun = $1 }
+        # What a test has written to standard error may stand before it in the line.
+        match($2, /test [A-Za-z0-9_:]+( - should panic)? *\.\.\. (ok|FAILED|ignored)/) {
+            name = substr($2, RSTART + 5, RLENGTH - 5)
+            sub(/ .*/, "", name)
+            at[name] = $1
+            ends[ended++] = $1
+        }
+        END {
+            for (i = 0; i < count; i++) {
+                if (names[i] in told) { printf "%.2f\t%s\n", told[names[i]], names[i]; continue }
+                if (!(names[i] in at)) { print "-\t" names[i]; continue }
+                printf "%.2f\t%s\n", at[names[i]] - (i < threads ? begun : ends[i - threads]), names[i]
+            }
+        }' reading=list "$1" reading=log "$2"
+}
+
+# run_and_show PACKAGE NAME FOLDER PROGRAM THREADS LIMIT_S LOGS ARGUMENTS…: runs a program, prints its whole output in one
+# piece, and adds what its tests took to LOGS/seconds. THREADS: tests that it runs at a time, or - for its own choice.
+run_and_show() {
+    local package=$1 name=$2 folder=$3 program=$4 threads=$5 limit_s=$6 logs=$7 status=0 log begun=$EPOCHREALTIME
+    shift 7
+    log=$logs/$package.$name
+    local -a at_a_time=()
+    [ "$threads" = - ] && threads=$(nproc) || at_a_time=(--test-threads "$threads")
+    (cd "$folder" && "$program" --list --format terse "$@") >"$log.list" 2>/dev/null || true
+    run_program "$folder" "$program" "$log" "$limit_s" "${at_a_time[@]}" "$@" || status=$?
+    {
+        flock 9
+        test_seconds "$log.list" "$log" "$threads" >"$log.seconds"
+        awk -F '\t' -v program="$package $name" '$1 != "-" { print $1 "\t" program ": " $2 }' "$log.seconds" >>"$logs/seconds"
+        printf '%s\t%s\t%s\n' "$(awk "BEGIN { print $EPOCHREALTIME - $begun }")" "$package" "$name" >>"$logs/programs"
+        if [ -z "${live:-}" ]; then
+            printf '\n     Running %s of %s (%s)\n' "$name" "$package" "${program#"$PWD/"}"
+            cut -f 2- "$log"
+        fi
+        if [ "$status" -ne 0 ]; then
+            echo "error: $name of $package ended with status $status$([ "$status" -ne 124 ] || echo ", after its limit of $limit_s s")"
+            sed -n 's/^-\t/did not end: /p' "$log.seconds"
+            echo "$name of $package" >>"$logs/failed"
+        fi
+    } 9>"$logs/lock"
+    return "$status"
+}
+
+# run_tests AT_ONCE THREADS LIMIT_S LOGS ARGUMENTS… <PROGRAMS: runs all of them, AT_ONCE at a time. Every failure is seen in
+# one run.
+run_tests() {
+    local at_once=$1 threads=$2 limit_s=$3 logs=$4 failed=0 ended package kind name folder program
+    local -A running=()
+    shift 4
+    while read -r package kind name folder program; do
+        if [ "${#running[@]}" -ge "$at_once" ]; then
+            wait -n -p ended "${!running[@]}" || failed=1
+            unset "running[$ended]"
+        fi
+        run_and_show "$package" "$name" "$folder" "$program" "$threads" "$limit_s" "$logs" "$@" &
+        running[$!]=$kind
+    done
+    for ended in "${!running[@]}"; do
+        wait "$ended" || failed=1
+    done
+    return "$failed"
+}
