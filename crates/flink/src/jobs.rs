@@ -63,18 +63,63 @@ pub struct JobOverview {
 
 /// One vertex: a chain of operators that run in one task.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "VertexAnswer")]
 pub struct Vertex {
     /// The same over runs and rescales.
     pub id: VertexId,
     /// The names of its operators, joined by ` -> `.
     pub name: String,
-    /// The number of subtasks now.
+    /// The number of subtasks now; 0 while Flink has not decided it.
     pub parallelism: u32,
-    /// The largest parallelism; 1 for operators that are not parallel by nature.
-    #[serde(rename = "maxParallelism")]
+    /// The largest parallelism; 1 for operators that are not parallel by nature. Where Flink does not tell it, the one that it
+    /// gives by default.
     pub max_parallelism: u32,
     /// The state of its tasks, for example `RUNNING`.
     pub status: String,
+    /// The id of its slot sharing group (Flink 1.20 and later): subtasks of vertices with the same one share slots.
+    pub slot_sharing_group: Option<String>,
+}
+
+/// A vertex as Flink writes it, with -1 for a number that is not known.
+#[derive(Deserialize)]
+struct VertexAnswer {
+    id: VertexId,
+    name: String,
+    #[serde(default)]
+    parallelism: Option<i64>,
+    #[serde(rename = "maxParallelism", default)]
+    max_parallelism: Option<i64>,
+    status: String,
+    #[serde(rename = "slotSharingGroupId", default)]
+    slot_sharing_group: Option<String>,
+}
+
+impl From<VertexAnswer> for Vertex {
+    fn from(answer: VertexAnswer) -> Self {
+        let positive = |number: Option<i64>| {
+            let number = number.and_then(|number| u32::try_from(number).ok());
+            number.filter(|number| (1..=MAX_PARALLELISM).contains(number))
+        };
+        let parallelism = positive(answer.parallelism).unwrap_or(0);
+        Self {
+            id: answer.id,
+            name: answer.name,
+            parallelism,
+            max_parallelism: positive(answer.max_parallelism)
+                .unwrap_or_else(|| default_max_parallelism(parallelism)),
+            status: answer.status,
+            slot_sharing_group: answer.slot_sharing_group.filter(|id| !id.is_empty()),
+        }
+    }
+}
+
+/// More subtasks than this no Flink accepts.
+const MAX_PARALLELISM: u32 = 1 << 15;
+
+/// The largest parallelism that Flink gives to a job without one of its own: one and a half times the parallelism, rounded up
+/// to a power of two, at least 128 and at most 32,768.
+fn default_max_parallelism(parallelism: u32) -> u32 {
+    (parallelism + parallelism / 2).min(MAX_PARALLELISM).next_power_of_two().clamp(1 << 7, MAX_PARALLELISM)
 }
 
 impl Vertex {
@@ -82,7 +127,7 @@ impl Vertex {
     ///
     /// ```
     /// # let v = |name: &str| flink::Vertex { id: "0".repeat(32).parse().unwrap(), name: name.to_owned(),
-    /// #     parallelism: 1, max_parallelism: 1, status: String::new() };
+    /// #     parallelism: 1, max_parallelism: 1, status: String::new(), slot_sharing_group: None };
     /// assert_eq!(v("Source: source-bid -> decode-bid").head_operator(), "source-bid");
     /// assert_eq!(v("q7-bid-item").head_operator(), "q7-bid-item");
     /// ```
@@ -117,7 +162,7 @@ pub struct PlanNode {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 struct Plan {
     #[serde(default)]
-    nodes: Vec<PlanNode>,
+    nodes: Option<Vec<PlanNode>>,
 }
 
 /// A job in detail (`/jobs/:jobid`). The JobManager caches this picture for `web.refresh-interval`.
@@ -139,7 +184,7 @@ pub struct JobDetails {
     /// Its vertices. The order changes between states: go by id.
     pub vertices: Vec<Vertex>,
     #[serde(default)]
-    plan: Plan,
+    plan: Option<Plan>,
 }
 
 impl JobDetails {
@@ -155,9 +200,9 @@ impl JobDetails {
         self.timestamps.get("RUNNING").copied().filter(|at| *at > 0)
     }
 
-    /// The edges between vertices.
+    /// The edges between vertices; empty where Flink tells none, as it does while it makes the plan anew.
     pub fn plan(&self) -> &[PlanNode] {
-        &self.plan.nodes
+        self.plan.as_ref().and_then(|plan| plan.nodes.as_deref()).unwrap_or_default()
     }
 }
 
@@ -360,4 +405,43 @@ struct Completed {
     end_to_end_duration: u64,
     latest_ack_timestamp: Option<i64>,
     external_path: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn details(plan: &str, vertex: &str) -> JobDetails {
+        let (job, id) = ("a".repeat(32), "b".repeat(32));
+        let text = format!(
+            r#"{{"jid":"{job}","name":"j","state":"RUNNING","vertices":[{{"id":"{id}","name":"a","status":"RUNNING"{vertex}}}]{plan}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Goal: a plan that is null, empty or left out is a plan without edges, not an answer of another form.
+    #[test]
+    fn a_plan_may_be_missing() {
+        for plan in ["", r#","plan":null"#, r#","plan":{}"#, r#","plan":{"nodes":null}"#, r#","plan":{"nodes":[]}"#] {
+            assert!(details(plan, "").plan().is_empty(), "{plan}");
+        }
+        let id = "b".repeat(32);
+        assert_eq!(details(&format!(r#","plan":{{"nodes":[{{"id":"{id}"}}]}}"#), "").plan().len(), 1);
+    }
+
+    /// Goal: numbers that Flink does not know are its defaults, and those that it knows are taken as they are.
+    #[test]
+    fn unknown_numbers_of_a_vertex_are_understood() {
+        let of = |fields: &str| {
+            let vertex = details("", fields).vertices.remove(0);
+            (vertex.parallelism, vertex.max_parallelism, vertex.slot_sharing_group)
+        };
+        assert_eq!(of(r#","parallelism":-1,"maxParallelism":-1"#), (0, 128, None));
+        assert_eq!(of(r#","parallelism":100"#), (100, 256, None));
+        assert_eq!(of(r#","parallelism":30000"#), (30_000, 32_768, None));
+        assert_eq!(of(r#","parallelism":4294967295,"maxParallelism":4294967295"#), (0, 128, None));
+        let told = r#","parallelism":2,"maxParallelism":1,"slotSharingGroupId":"g""#;
+        assert_eq!(of(told), (2, 1, Some("g".to_owned())));
+        assert_eq!(of(r#","parallelism":2,"maxParallelism":4,"slotSharingGroupId":null"#), (2, 4, None));
+    }
 }

@@ -23,5 +23,5 @@ pub use ids::{InvalidId, JobId, TriggerId, VertexId};
 pub use jars::{Jar, RunRequest};
 pub use jobs::{Checkpoints, Edge, JobDetails, JobOverview, JobState, PlanNode, Vertex};
 pub use metrics::Metric;
-pub use rescales::{Rescale, RescaledVertex};
+pub use rescales::{Rescale, RescaledVertex, SchedulerState};
 pub use savepoints::{Disposal, SavepointStatus, StopRequest};

@@ -17,13 +17,17 @@ pub struct Metric {
 #[derive(Deserialize)]
 struct Entry {
     id: String,
-    value: Option<String>,
+    #[serde(default)]
+    value: serde_json::Value,
 }
 
 impl From<Entry> for Metric {
     fn from(entry: Entry) -> Self {
-        let number = entry.value.and_then(|text| text.parse().ok()).filter(|value: &f64| value.is_finite());
-        Self { id: entry.id, value: number }
+        let number = match &entry.value {
+            serde_json::Value::String(text) => text.trim().parse().ok(),
+            other => other.as_f64(),
+        };
+        Self { id: entry.id, value: number.filter(|value: &f64| value.is_finite()) }
     }
 }
 
@@ -55,7 +59,7 @@ impl Client {
     /// # Errors
     /// Any [`Error`] of the transport.
     pub async fn task_manager_metrics(&self, id: &str, names: &[String]) -> Result<Vec<Metric>, Error> {
-        self.metrics(&format!("taskmanagers/{id}/metrics"), names).await
+        self.metrics(&format!("taskmanagers/{}/metrics", path_segment(id)), names).await
     }
 
     /// Names go into the query string; long lists are split so that no request line exceeds Netty's 4096 bytes.
@@ -69,28 +73,60 @@ impl Client {
     }
 }
 
+/// A text as one segment of a path: whatever has a meaning in an address is written as its bytes.
+fn path_segment(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:@".contains(&byte);
+    let mut segment = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if is_plain(byte) {
+            segment.push(char::from(byte));
+        } else {
+            segment.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    segment
+}
+
 /// Comma-separated names, each text at most this long after URL encoding (a comma becomes three bytes).
 const BATCH_BYTES: usize = 3_000;
 
+/// Splits a list of names. Names of the same subtask (the text up to the first dot) that follow each other stay in one text
+/// where they fit: the JobManager may renew its picture between two questions, and figures that are divided by each other
+/// must be of the same picture.
 fn batches(names: &[String]) -> Vec<String> {
     let mut batches: Vec<String> = Vec::new();
-    let mut encoded_bytes = 0;
-    for name in names {
-        // A letter stays one byte, anything else may become three.
-        let cost = 3 + name.bytes().map(|b| if b.is_ascii_alphanumeric() { 1 } else { 3 }).sum::<usize>();
-        match batches.last_mut() {
-            Some(batch) if encoded_bytes + cost <= BATCH_BYTES => {
-                batch.push(',');
-                batch.push_str(name);
-                encoded_bytes += cost;
-            }
-            _ => {
-                batches.push(name.clone());
-                encoded_bytes = cost;
+    let mut room_bytes = 0;
+    for group in names.chunk_by(|a, b| subtask_of(a) == subtask_of(b)) {
+        let group_bytes = group.iter().map(|name| encoded_bytes(name)).sum::<usize>();
+        let starts_anew = group_bytes > room_bytes && group_bytes <= BATCH_BYTES;
+        if starts_anew {
+            room_bytes = 0;
+        }
+        for name in group {
+            let cost = encoded_bytes(name);
+            match batches.last_mut() {
+                Some(batch) if cost <= room_bytes => {
+                    batch.push(',');
+                    batch.push_str(name);
+                    room_bytes -= cost;
+                }
+                _ => {
+                    batches.push(name.clone());
+                    room_bytes = BATCH_BYTES.saturating_sub(cost);
+                }
             }
         }
     }
     batches
+}
+
+fn subtask_of(name: &str) -> &str {
+    name.split_once('.').map_or(name, |(subtask, _)| subtask)
+}
+
+/// The length of a name and a comma in an address: a letter stays one byte, anything else may become three.
+fn encoded_bytes(name: &str) -> usize {
+    3 + name.bytes().map(|b| if b.is_ascii_alphanumeric() { 1 } else { 3 }).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -106,6 +142,11 @@ mod tests {
             ("\"[1]\"", None),
             ("null", None),
             ("\"0\"", Some(0.0)),
+            ("\"1.234,5\"", None),
+            ("\"Infinity\"", None),
+            ("\"\"", None),
+            ("7", Some(7.0)),
+            ("[7]", None),
         ];
         for (text, expected) in cases {
             let entry: Entry = serde_json::from_str(&format!(r#"{{"id":"a","value":{text}}}"#)).unwrap();
@@ -122,5 +163,29 @@ mod tests {
         let asked: Vec<&str> = batches.iter().flat_map(|b| b.split(',')).collect();
         assert_eq!(asked, names);
         assert!(super::batches(&[]).is_empty());
+    }
+
+    /// Goal: the metrics of one subtask are asked for in one question where they fit, so that they are of one picture.
+    #[test]
+    fn a_subtask_is_not_split() {
+        let subtask = |i: u32| (0..20).map(move |n| format!("{i}.some-operator.metric_number_{n}"));
+        let names: Vec<String> = (0..40).flat_map(subtask).collect();
+        let batches = batches(&names);
+        let of = |batch: &String| batch.split(',').map(|name| subtask_of(name).to_owned()).collect::<Vec<_>>();
+        for subtask in 0..40 {
+            let holders = batches.iter().filter(|batch| of(batch).contains(&subtask.to_string())).count();
+            assert_eq!(holders, 1, "subtask {subtask}");
+        }
+        // One that does not fit into any question is split all the same, and nothing of it is lost.
+        let long: Vec<String> = (0..200).map(|n| format!("0.some-operator.metric_number_{n}")).collect();
+        let split = super::batches(&long);
+        assert!(split.len() > 1 && split.iter().map(|batch| batch.split(',').count()).sum::<usize>() == 200);
+    }
+
+    /// Goal: an id with characters that mean something in an address is asked for as it is.
+    #[test]
+    fn ids_are_one_segment() {
+        assert_eq!(path_segment("10.0.0.1:6122-a_b"), "10.0.0.1:6122-a_b");
+        assert_eq!(path_segment("a/b#c?d e%"), "a%2Fb%23c%3Fd%20e%25");
     }
 }

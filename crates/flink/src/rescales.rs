@@ -28,6 +28,48 @@ pub struct Rescale {
     /// Per vertex id. The history leaves them out; only [`Client::rescale_details`] tells them.
     #[serde(default)]
     pub vertices: BTreeMap<String, RescaledVertex>,
+    /// What the scheduler did in it, in order. The history leaves it out as well.
+    #[serde(rename = "schedulerStates", default)]
+    pub states: Option<Vec<SchedulerState>>,
+}
+
+/// A state of the scheduler in a rescale.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SchedulerState {
+    /// Its name, for example `Executing`, `Restarting`, `WaitingForResources`, `CreatingExecutionGraph`.
+    #[serde(default)]
+    pub state: String,
+    /// When it began, in milliseconds since the Unix epoch.
+    #[serde(rename = "enterTimestampInMillis", default)]
+    pub entered_ms: Option<i64>,
+    /// When it ended, in milliseconds since the Unix epoch.
+    #[serde(rename = "leaveTimestampInMillis", default)]
+    pub left_ms: Option<i64>,
+    /// How long it lasted, in milliseconds.
+    #[serde(rename = "durationInMillis", default)]
+    pub duration_ms: Option<i64>,
+}
+
+impl SchedulerState {
+    fn lasted_ms(&self) -> Option<u64> {
+        let between = || Some(self.left_ms? - self.entered_ms?);
+        u64::try_from(self.duration_ms.or_else(between)?).ok()
+    }
+}
+
+impl Rescale {
+    /// From its beginning to its end, in milliseconds; unknown while it is under way.
+    pub fn duration_ms(&self) -> Option<u64> {
+        u64::try_from(self.ended_ms? - self.started_ms?).ok()
+    }
+
+    /// How long no task ran: the time that the scheduler spent in other states than `Executing`, in milliseconds. Unknown unless
+    /// every one of them tells how long it lasted.
+    pub fn downtime_ms(&self) -> Option<u64> {
+        let outside = self.states.as_ref()?.iter().filter(|state| state.state != "Executing");
+        let lasted: Vec<u64> = outside.map(SchedulerState::lasted_ms).collect::<Option<_>>()?;
+        (!lasted.is_empty()).then(|| lasted.into_iter().fold(0, u64::saturating_add))
+    }
 }
 
 /// One vertex in a rescale.
@@ -102,5 +144,25 @@ mod tests {
         assert_eq!((rescale.started_ms, rescale.ended_ms), (Some(5), None));
         let vertex = &rescale.vertices["aa"];
         assert_eq!((vertex.before, vertex.desired, vertex.after), (Some(2), Some(3), None));
+        assert_eq!((rescale.duration_ms(), rescale.downtime_ms()), (None, None));
+    }
+
+    /// Goal: the outage is the time outside `Executing`; a part of unknown length makes it unknown.
+    #[test]
+    fn the_outage_is_what_was_not_executing() {
+        let rescale = |states: &str| -> Rescale {
+            let text = format!(
+                r#"{{"rescaleUuid":"u","startTimestampInMillis":100,"endTimestampInMillis":900,"schedulerStates":[{states}]}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        let executing = r#"{"state":"Executing","enterTimestampInMillis":100,"leaveTimestampInMillis":500,"durationInMillis":400}"#;
+        let restarting = r#"{"state":"Restarting","enterTimestampInMillis":500,"leaveTimestampInMillis":600,"durationInMillis":100}"#;
+        let creating = r#"{"state":"CreatingExecutionGraph","enterTimestampInMillis":600,"leaveTimestampInMillis":630}"#;
+        let open = r#"{"state":"WaitingForResources","enterTimestampInMillis":630}"#;
+        let whole = rescale(&[executing, restarting, creating].join(","));
+        assert_eq!((whole.duration_ms(), whole.downtime_ms()), (Some(800), Some(130)));
+        assert_eq!(rescale(&[executing, restarting, open].join(",")).downtime_ms(), None);
+        assert_eq!(rescale(executing).downtime_ms(), None);
     }
 }
