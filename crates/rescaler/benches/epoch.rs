@@ -72,8 +72,8 @@ fn sample(number: u32) -> Sample {
             .map(|before| Input { from: format!("q{before:02}-operator"), ship_strategy: "HASH".to_owned() })
             .into_iter()
             .collect(),
-        role: None,
         subtasks: (0..SUBTASKS).map(|_| subtask(seconds)).collect(),
+        ..Vertex::default()
     };
     let task_manager = |n: u32| TaskManager {
         id: format!("tm-{n}"),

@@ -11,10 +11,11 @@ use telemetry::{Bounds, MappingSettings, Source, StoreKind, StoreSettings};
 use crate::config::Config;
 
 /// What is asked of Graphite unless configured: what the presets know, below any one component for the host.
-const TARGETS: [&str; 8] = [
+const TARGETS: [&str; 9] = [
     "*.taskmanager.*.*.*.*.{numRecordsIn,numRecordsOut,*Count,*Sum}.count",
     "*.taskmanager.*.*.*.*.{accumulate*TimeMs,busyTimeMsPerSecond,pendingRecords,watermarkLag,currentInputWatermark}",
     "*.taskmanager.*.*.*.*.latency.max",
+    "*.taskmanager.*.*.*.*.KafkaSourceReader.topic.*.partition.*.currentOffset",
     "*.taskmanager.*.Status.JVM.{CPU.Load,Memory.Heap.Used,Memory.Heap.Max,GarbageCollector.All.Time}",
     "*.taskmanager.*.Status.Flink.Memory.Managed.{Used,Total}",
     "*.taskmanager.*.*.*.*.numRecords{In,Out}PerSecond.m1_rate",
@@ -25,7 +26,8 @@ const TARGETS: [&str; 8] = [
 /// What is asked of Prometheus unless configured: what the presets know.
 const SELECTOR: &str = concat!(
     r#"{__name__=~"flink_taskmanager_job_task_(numRecords(In|Out)|accumulate(Busy|Idle|BackPressured)TimeMs"#,
-    r"|busyTimeMsPerSecond|currentInputWatermark|operator_(pendingRecords|watermarkLag",
+    r"|busyTimeMsPerSecond|currentInputWatermark|operator_(pendingRecords|watermarkLag|numRecordsIn",
+    r"|KafkaSourceReader_topic_partition_currentOffset",
     r"|((latency|waitingTime)(Input[12])?|overallLatency|eventLatency|windowSize)(Count|Sum)))",
     r"|flink_taskmanager_Status_(JVM_(CPU_Load|Memory_Heap_(Used|Max)|GarbageCollector_All_Time)",
     r#"|Flink_Memory_Managed_(Used|Total))|flink_jobmanager_job_lastCheckpointFullSize"}"#

@@ -85,7 +85,11 @@ impl Observer {
             source: Some("simulator".to_owned()),
             newest_age_ms: Some(at_ms(view.now_s()) - at_ms(until_s)),
             job: epoch.job(),
-            queries: vec![Query { name: "job".to_owned(), overall_latency_ms: epoch.latency_ms() }],
+            queries: vec![Query {
+                name: "job".to_owned(),
+                overall_latency_ms: epoch.latency_ms(),
+                ..Query::default()
+            }],
             task_managers: epoch.task_managers(),
             missing: epoch.missing(),
             operators,
@@ -164,12 +168,14 @@ impl Epoch<'_> {
         };
         Rescale {
             at_ms: Some(at_ms(change.completed_s + 1)),
+            requested_at_ms: Some(at_ms(change.requested_s)),
             duration_ms: ms(seconds(change.completed_s + 1 - change.requested_s)),
             downtime_ms: ms(change.outage_s),
             succeeded: Some(change.succeeded()),
             before: named(&change.before),
             wanted: named(&change.wanted),
             after: named(&change.after),
+            ..Rescale::default()
         }
     }
 

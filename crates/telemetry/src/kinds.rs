@@ -1,4 +1,4 @@
-//! How each operator can be scaled, which no metric tells.
+//! How each operator can be scaled: as configured, else as its metrics and its place in the graph tell.
 
 use std::collections::BTreeMap;
 
@@ -7,41 +7,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::sample::{Role, Vertex};
 
-/// The operators of this project's jobs that are neither continuous, nor a source, a sink or an all-window operator.
-const PRESET: [(&str, Kind); 7] = [
-    ("q6-seller-average", Kind::Window),
-    ("q8-new-sellers", Kind::Join),
-    ("q1-best-category", Kind::Window),
-    ("q2-product-median", Kind::Window),
-    ("q3-owner-median", Kind::Window),
-    ("q4-impressions-per-click", Kind::CoGroup),
-    ("q5-searches-per-click", Kind::CoGroup),
-];
-
 /// The kind of each operator by name; what is not named is told by its place in the graph.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Kinds(BTreeMap<String, Kind>);
 
 impl Kinds {
-    /// The kind of this vertex: as configured, else as preset, else by the graph. A vertex without input is a source; one
-    /// that nothing reads is a sink; one that Flink gave the maximum parallelism 1 (as it does to every operator that is not
-    /// parallel by nature) in a job that has wider ones is an all-window operator.
+    /// The kind of this vertex: as configured, else by its metrics and the graph. A vertex without input is a source; one that
+    /// Flink gave the maximum parallelism 1 (as it does to every operator that is not parallel by nature) in a job that has wider
+    /// ones is an all-window operator; one with metrics that only windows have is a window, or a co-group if it has two inputs;
+    /// of the others, one that nothing reads is a sink. (A window join is a co-group that pairs what it has collected, and is scaled
+    /// as one.)
     pub(crate) fn of(&self, vertex: &Vertex, all: &[Vertex]) -> Kind {
         if let Some(kind) = self.0.get(&vertex.name) {
             return *kind;
         }
-        // Without edges, what the name says has to do.
+        // Where no edges are told, what the name says has to do.
         let has_edges = all.iter().any(|other| !other.inputs.is_empty());
-        let role = vertex.role.filter(|_| !has_edges);
-        if role == Some(Role::Source) || (role.is_none() && vertex.inputs.is_empty()) {
+        let role = vertex.role.filter(|_| !has_edges || vertex.has_unknown_inputs);
+        let has_no_inputs = vertex.inputs.is_empty() && !vertex.has_unknown_inputs;
+        if role == Some(Role::Source) || (role.is_none() && has_no_inputs) {
             return Kind::Source;
         }
         if vertex.max_parallelism == 1 && all.iter().any(|other| other.max_parallelism > 1) {
             return Kind::AllWindow;
         }
-        if let Some((_, kind)) = PRESET.iter().find(|(name, _)| *name == vertex.name) {
-            return *kind;
+        if is_windowed(vertex) {
+            return if has_two_inputs(vertex) { Kind::CoGroup } else { Kind::Window };
         }
         if let Some(role) = role {
             return if role == Role::Sink { Kind::Sink } else { Kind::Continuous };
@@ -49,6 +41,20 @@ impl Kinds {
         let is_read = all.iter().flat_map(|other| &other.inputs).any(|input| input.from == vertex.name);
         if is_read { Kind::Continuous } else { Kind::Sink }
     }
+}
+
+/// Whether it has metrics of windows: Flink's own counter of late records, or the sizes of windows of this project's jobs.
+fn is_windowed(vertex: &Vertex) -> bool {
+    vertex.is_windowed || has_histogram(vertex, "windowSize")
+}
+
+fn has_two_inputs(vertex: &Vertex) -> bool {
+    vertex.inputs.len() > 1 || has_histogram(vertex, "waitingTimeInput2")
+}
+
+fn has_histogram(vertex: &Vertex, name: &str) -> bool {
+    let mut all = vertex.subtasks.iter();
+    all.any(|subtask| subtask.histograms.contains_key(name) || subtask.means.contains_key(name))
 }
 
 #[cfg(test)]
@@ -69,21 +75,57 @@ mod tests {
         }
     }
 
-    /// Goal: the graph tells most kinds, the preset some, and configuration has the last word.
+    fn windowed(vertex: Vertex) -> Vertex {
+        Vertex { is_windowed: true, ..vertex }
+    }
+
+    /// Goal: the graph tells most kinds, metrics of windows the others, and configuration has the last word.
     #[test]
-    fn kinds_come_from_configuration_preset_and_graph() {
+    fn kinds_come_from_configuration_metrics_and_graph() {
         let all = [
             vertex("source-bid", &[], 128),
             vertex("q7-bid-item", &["source-bid"], 128),
-            vertex("q7-highest-bid", &["q7-bid-item"], 1),
-            vertex("q8-new-sellers", &["source-bid"], 128),
+            windowed(vertex("q7-highest-bid", &["q7-bid-item"], 1)),
+            windowed(vertex("new-sellers", &["source-bid", "source-other"], 128)),
+            windowed(vertex("average", &["source-bid"], 128)),
             vertex("sink-q7", &["q7-highest-bid"], 128),
         ];
         let of = |kinds: &Kinds| all.iter().map(|vertex| kinds.of(vertex, &all)).collect::<Vec<_>>();
-        let mut expected = [Kind::Source, Kind::Continuous, Kind::AllWindow, Kind::Join, Kind::Sink];
+        let mut expected =
+            [Kind::Source, Kind::Continuous, Kind::AllWindow, Kind::CoGroup, Kind::Window, Kind::Sink];
         assert_eq!(of(&Kinds::default()), expected);
-        let configured = Kinds(BTreeMap::from([("q7-bid-item".to_owned(), Kind::Window)]));
-        expected[1] = Kind::Window;
+        let configured = Kinds(BTreeMap::from([
+            ("q7-bid-item".to_owned(), Kind::Window),
+            ("new-sellers".to_owned(), Kind::Join),
+        ]));
+        (expected[1], expected[3]) = (Kind::Window, Kind::Join);
         assert_eq!(of(&configured), expected);
+    }
+
+    /// Goal: this project's windows are told by the sizes that they count, in a store as well, where names tell no edges.
+    #[test]
+    fn sizes_of_windows_tell_windows() {
+        let with = |names: &[&str]| {
+            let means = names.iter().map(|name| ((*name).to_owned(), 1.0)).collect();
+            let subtasks = vec![crate::sample::Subtask { means, ..Default::default() }];
+            Vertex { role: Some(Role::Inner), subtasks, ..vertex("q", &[], 0) }
+        };
+        let kind = |vertex: Vertex| Kinds::default().of(&vertex, std::slice::from_ref(&vertex));
+        assert_eq!(kind(with(&["windowSize"])), Kind::Window);
+        assert_eq!(kind(with(&["windowSize", "waitingTimeInput2"])), Kind::CoGroup);
+        assert_eq!(kind(with(&["latency"])), Kind::Continuous);
+    }
+
+    /// Goal: a vertex whose inputs are not known is a source only if its name says so.
+    #[test]
+    fn an_unknown_graph_makes_no_sources() {
+        let unknown = |name: &str, role| Vertex {
+            has_unknown_inputs: true,
+            role: Some(role),
+            ..vertex(name, &[], 128)
+        };
+        let all = [unknown("a", Role::Source), unknown("b", Role::Inner), unknown("c", Role::Sink)];
+        let kinds: Vec<Kind> = all.iter().map(|vertex| Kinds::default().of(vertex, &all)).collect();
+        assert_eq!(kinds, [Kind::Source, Kind::Continuous, Kind::Sink]);
     }
 }

@@ -11,7 +11,7 @@
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
-use crate::names::Figure;
+use crate::names::{self, Figure};
 
 /// The largest compiled pattern, in bytes: patterns come from configuration, and this bounds what they cost.
 const PATTERN_BYTES: usize = 1 << 20;
@@ -48,13 +48,16 @@ impl Preset {
                 r"{TASK_MANAGER}(?<metric>Status[._](?:JVM[._](?:CPU[._]Load|Memory[._]Heap[._](?:Used|Max)|GarbageCollector[._]All[._]Time)|Flink[._]Memory[._]Managed[._](?:Used|Total)))$"
             ),
             format!(r"{JOB}(?<metric>lastCheckpointFullSize)$"),
+            format!(
+                r"{SUBTASK}(?<metric>Kafka(?:SourceReader|Consumer)\.topic\..+\.partition\.\d+\.currentOffsets?)$"
+            ),
         ];
         let histogram = r"(?:latency|waitingTime)(?:Input[12])?|overallLatency|eventLatency|windowSize";
         match self {
             Self::Flink => flink.into(),
             Self::Rescaler => {
                 let counted =
-                    format!(r"{SUBTASK}(?<metric>(?:{histogram})(?:Count|Sum)|latency[._]max)(?:\.count)?$");
+                    format!(r"{SUBTASK}(?<metric>(?:{histogram})(?:Count|Sum)|latency[._]max|(?:overall|event)Latency[._]p99)(?:\.count)?$");
                 let stored = format!("{PROBE}(?<metric>size_bytes)$");
                 flink.into_iter().chain([counted, stored]).collect()
             }
@@ -117,6 +120,8 @@ impl Wide {
 pub(crate) enum Subject {
     /// Of one subtask of an operator or vertex of a job.
     Subtask { job: String, operator: String, subtask: u32, figure: Figure },
+    /// Of one partition that a subtask of a source reads.
+    Partition { job: String, operator: String, subtask: u32, partition: String },
     /// Of a task manager.
     TaskManager { id: String, figure: Wide },
     /// Of a job.
@@ -158,14 +163,12 @@ impl Mapping {
 fn subject<'c>(group: impl Fn(&str) -> Option<&'c str>) -> Option<Subject> {
     let metric = group("metric")?;
     if let (Some(operator), Some(subtask)) = (group("operator"), group("subtask")) {
-        let figure = Figure::of(metric)?;
         let job = group("job").unwrap_or_default().to_owned();
-        return Some(Subject::Subtask {
-            job,
-            operator: operator.to_owned(),
-            subtask: subtask.parse().ok()?,
-            figure,
-        });
+        let (operator, subtask) = (operator.to_owned(), subtask.parse().ok()?);
+        if let Some(partition) = names::partition(metric) {
+            return Some(Subject::Partition { job, operator, subtask, partition: partition.to_owned() });
+        }
+        return Some(Subject::Subtask { job, operator, subtask, figure: Figure::of(metric)? });
     }
     let figure = Wide::of(metric)?;
     if let Some(id) = group("tm") {
@@ -237,6 +240,15 @@ mod tests {
             subtask("My-Job", "Source:-SEARCH-->-Map", 12, Figure::RecordsIn),
         );
         check(&format!("a.b.{scope}.q7.0.accumulateBusyTimeMs"), subtask("My-Job", "q7", 0, Figure::BusyMs));
+        check(
+            &format!("{scope}.Source:-a.1.KafkaSourceReader.topic.my-topic.partition.3.currentOffset"),
+            Some(Subject::Partition {
+                job: "My-Job".to_owned(),
+                operator: "Source:-a".to_owned(),
+                subtask: 1,
+                partition: "KafkaSourceReader.topic.my-topic.partition.3".to_owned(),
+            }),
+        );
         check(&format!("{scope}.q7.0.numRecordsInPerSecond.count"), None);
         check(&format!("{scope}.q7.x.numRecordsIn.count"), None);
         check(&format!("{scope}.q7.0.latencySum.count"), None);

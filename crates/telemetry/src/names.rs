@@ -23,6 +23,12 @@ const HISTOGRAMS: [&str; 9] = [
 /// The histogram whose largest value is wanted: how long a firing window keeps its input waiting.
 const FIRING: &str = "latency";
 
+/// The histograms of which the 99th percentile is wanted: what the results of a query say about it.
+const RESULTS: [&str; 2] = ["overallLatency", "eventLatency"];
+
+/// The counter that Flink's window operators have, in every interface and language.
+const LATE_RECORDS: &str = "numLateRecordsDropped";
+
 /// The smallest watermark, which Flink shows until the first one has come.
 const NO_WATERMARK: f64 = i64::MIN as f64;
 
@@ -31,6 +37,8 @@ const NO_WATERMARK: f64 = i64::MIN as f64;
 pub(crate) enum Figure {
     RecordsIn,
     RecordsOut,
+    /// What the source operator has read, which the task's own counter does not tell before Flink 2.0.
+    SourceRecordsIn,
     RecordsInPerS,
     RecordsOutPerS,
     BusyMs,
@@ -46,7 +54,11 @@ pub(crate) enum Figure {
     HistogramSum(&'static str),
     HistogramMean(&'static str),
     HistogramMax(&'static str),
+    HistogramP99(&'static str),
 }
+
+/// A reading from here on is no reading: Java's largest number stands for "without limit" or "unknown".
+const UNBELIEVABLE: f64 = i64::MAX as f64;
 
 impl Figure {
     /// The figure of a metric by its own name, without anything around it.
@@ -76,22 +88,26 @@ impl Figure {
         };
         let longest = || known("_max").or_else(|| known(".max")).filter(|name| *name == FIRING);
         let mean = || known("_mean").or_else(|| known(".mean"));
+        let high = || known("_p99").or_else(|| known(".p99")).filter(|name| RESULTS.contains(name));
         None.or_else(|| known("Count").map(Self::HistogramCount))
             .or_else(|| known("Sum").map(Self::HistogramSum))
             .or_else(|| mean().map(Self::HistogramMean))
             .or_else(|| longest().map(Self::HistogramMax))
+            .or_else(|| high().map(Self::HistogramP99))
     }
 
     /// Whether it is one of the task as a whole; the others belong to one of the operators chained in it.
     pub(crate) fn is_of_task(self) -> bool {
         !matches!(
             self,
-            Self::WatermarkLag
+            Self::SourceRecordsIn
+                | Self::WatermarkLag
                 | Self::PendingRecords
                 | Self::HistogramCount(_)
                 | Self::HistogramSum(_)
                 | Self::HistogramMean(_)
                 | Self::HistogramMax(_)
+                | Self::HistogramP99(_)
         )
     }
 
@@ -102,15 +118,39 @@ impl Figure {
 
     /// Whether it only grows as long as the task lives.
     pub(crate) fn is_counter(self) -> bool {
-        matches!(self, Self::RecordsIn | Self::RecordsOut)
+        matches!(self, Self::RecordsIn | Self::RecordsOut | Self::SourceRecordsIn)
     }
 
-    /// Puts a value where it belongs; `at_ms` is when it was read.
+    /// Whether it counts records or milliseconds, so that it is a whole number.
+    fn is_whole(self) -> bool {
+        matches!(
+            self,
+            Self::RecordsIn
+                | Self::RecordsOut
+                | Self::SourceRecordsIn
+                | Self::BusyMs
+                | Self::IdleMs
+                | Self::BackpressuredMs
+                | Self::PendingRecords
+        )
+    }
+
+    /// Whether this can be a value of it: a number, not negative, not a stand-in for "unknown". A watermark is a time, and is judged by
+    /// what follows from it.
+    fn believes(self, value: f64) -> bool {
+        if self == Self::Watermark { value.is_finite() } else { is_believable(value) }
+    }
+
+    /// Puts a value where it belongs; `at_ms` is when it was read. What cannot be a value of it is left out.
     pub(crate) fn put(self, subtask: &mut Subtask, value: f64, at_ms: i64) {
+        if !self.believes(value) {
+            return;
+        }
         let half = Histogram { count: f64::NAN, sum: f64::NAN };
         match self {
             Self::RecordsIn => subtask.records_in = Some(value),
             Self::RecordsOut => subtask.records_out = Some(value),
+            Self::SourceRecordsIn => subtask.source_records_in = Some(value),
             Self::RecordsInPerS => subtask.records_in_per_s = Some(value),
             Self::RecordsOutPerS => subtask.records_out_per_s = Some(value),
             Self::BusyMs => subtask.busy_ms = Some(value),
@@ -130,15 +170,23 @@ impl Figure {
             }
             Self::HistogramMean(name) => drop(subtask.means.insert(name.to_owned(), value)),
             Self::HistogramMax(name) => drop(subtask.maxima.insert(name.to_owned(), value)),
+            Self::HistogramP99(name) => drop(subtask.p99s.insert(name.to_owned(), value)),
         }
     }
 }
 
-/// How far a watermark is behind; unknown as long as there is none, or if the end of the stream has been reached.
+/// Whether this can be a count, a size, a time or a share: a number, not negative, not a stand-in for "unknown".
+pub(crate) fn is_believable(value: f64) -> bool {
+    (0.0..UNBELIEVABLE).contains(&value)
+}
+
+/// How far a watermark is behind; unknown as long as there is none, if the end of the stream has been reached, or if it is ahead of
+/// this clock.
 fn watermark_lag_ms(watermark_ms: f64, at_ms: i64) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds since the Unix epoch")]
     let now_ms = at_ms as f64;
-    (watermark_ms > NO_WATERMARK && watermark_ms < -NO_WATERMARK).then_some(now_ms - watermark_ms)
+    let is_watermark = watermark_ms > NO_WATERMARK && watermark_ms < -NO_WATERMARK;
+    is_watermark.then_some(now_ms - watermark_ms).filter(|lag_ms| *lag_ms >= 0.0)
 }
 
 /// One name listed by Flink's REST interface, taken apart.
@@ -149,11 +197,45 @@ struct Listed {
 }
 
 fn listed(name: &str) -> Option<Listed> {
+    let (subtask, rest) = subtask(name)?;
+    let (operator, metric) =
+        rest.rsplit_once('.').map_or((None, rest), |(operator, metric)| (Some(operator), metric));
+    let figure = match operator {
+        Some(operator) if metric == "numRecordsIn" => is_source(operator).then_some(Figure::SourceRecordsIn)?,
+        _ => Figure::of(metric)?,
+    };
+    (figure.is_of_task() == operator.is_none()).then_some(Listed { subtask, figure })
+}
+
+/// The index in front of a listed name, and the rest of it.
+pub(crate) fn subtask(name: &str) -> Option<(usize, &str)> {
     let (subtask, rest) = name.split_once('.')?;
-    let subtask = subtask.parse().ok()?;
-    let (is_task, metric) = rest.rsplit_once('.').map_or((true, rest), |(_operator, metric)| (false, metric));
-    let figure = Figure::of(metric)?;
-    (figure.is_of_task() == is_task).then_some(Listed { subtask, figure })
+    Some((subtask.parse().ok()?, rest))
+}
+
+/// Whether an operator's name as Flink's REST interface writes it is that of a source, and not of a group of metrics within one.
+fn is_source(operator: &str) -> bool {
+    operator.starts_with("Source__") && !operator.contains('.')
+}
+
+/// Whether this name, without the subtask's index, is one that only operators with windows have.
+pub(crate) fn tells_window(name: &str) -> bool {
+    name.strip_suffix(LATE_RECORDS).is_some_and(|operator| operator.len() > 1 && operator.ends_with('.'))
+}
+
+/// The partition that this name is about, as far as it tells one partition of a source from another: the sources of Kafka and of
+/// Pulsar have a group of metrics for each.
+pub(crate) fn partition(name: &str) -> Option<&str> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (group, metric) = name.rsplit_once('.')?;
+    if matches!(metric, "currentOffset" | "currentOffsets") {
+        let (topic, number) = group.rsplit_once(".partition.")?;
+        return (topic.contains(".topic.") && is_number(number)).then_some(group);
+    }
+    // PulsarConsumer.<topic>-partition-<number>.<consumer>.<metric>
+    let group = group.rsplit_once('.').filter(|_| metric == "numMsgsReceived")?.0;
+    let (topic, number) = group.rsplit_once("-partition-")?;
+    (topic.contains(".PulsarConsumer.") && is_number(number)).then_some(group)
 }
 
 /// Whether this listed name is one that [`read`] understands and that is worth a question. Means of the newest values and
@@ -166,18 +248,35 @@ pub(crate) fn is_wanted(name: &str) -> bool {
 }
 
 /// Puts the value of one listed name where it belongs. An index beyond the subtasks is of an earlier life of the job and
-/// is dropped.
-pub(crate) fn read(subtasks: &mut [Subtask], name: &str, value: f64, at_ms: i64) {
-    let Some(listed) = listed(name) else { return };
-    if let Some(subtask) = subtasks.get_mut(listed.subtask) {
-        listed.figure.put(subtask, value, at_ms);
-    }
+/// is dropped. What several operators of one task count is added up, and unknown as soon as one part of it is.
+pub(crate) fn read(subtasks: &mut [Subtask], name: &str, value: Option<f64>, at_ms: i64) {
+    let Some(Listed { subtask, figure }) = listed(name) else { return };
+    let Some(subtask) = subtasks.get_mut(subtask) else { return };
+    let is_formed = |value: &f64| !figure.is_whole() || value.fract() == 0.0;
+    let value = value.filter(|value| figure.believes(*value)).filter(is_formed);
+    let sum = match figure {
+        Figure::PendingRecords => &mut subtask.pending_records,
+        Figure::SourceRecordsIn => &mut subtask.source_records_in,
+        _ => {
+            if let Some(value) = value {
+                figure.put(subtask, value, at_ms);
+            }
+            return;
+        }
+    };
+    *sum = Some(sum.unwrap_or(0.0) + value.unwrap_or(f64::NAN));
 }
 
-/// Drops histograms of which only one half was answered.
+/// Drops what is known only in part: sums with an unknown part, histograms of which one half was answered, and the largest value of
+/// something that only has the name of a histogram.
 pub(crate) fn finish(subtasks: &mut [Subtask]) {
     for subtask in subtasks {
+        subtask.pending_records = subtask.pending_records.filter(|value| value.is_finite());
+        subtask.source_records_in = subtask.source_records_in.filter(|value| value.is_finite());
         subtask.histograms.retain(|_, histogram| !histogram.count.is_nan() && !histogram.sum.is_nan());
+        let histograms = &subtask.histograms;
+        subtask.maxima.retain(|name, _| histograms.contains_key(name));
+        subtask.p99s.retain(|name, _| histograms.contains_key(name));
     }
 }
 
@@ -229,6 +328,8 @@ mod tests {
             "0.Source__source-bid.pendingRecords",
             "0.q7-highest-bid.eventLatencyCount",
             "0.q6-seller-average.latency_max",
+            "0.Source__source-bid.numRecordsIn",
+            "0.q7-highest-bid.eventLatency_p99",
         ];
         let unwanted = [
             "0.q7-bid-item.numRecordsIn",
@@ -236,6 +337,9 @@ mod tests {
             "x.numRecordsIn",
             "0.q7-bid-item.waitingTime_max",
             "0.q7-bid-item.latency_mean",
+            "0.q7-bid-item.latency_p99",
+            "0.Source__source-bid.numRecordsOut",
+            "0.Source__source-bid.KafkaSourceReader.topic.a.partition.0.numRecordsIn",
             "0.Shuffle.Netty.Output.Buffers.outPoolUsage",
         ];
         assert!(wanted.iter().all(|name| is_wanted(name)));
@@ -256,13 +360,63 @@ mod tests {
             ("0.currentInputWatermark", i64::MIN as f64),
             ("9.numRecordsIn", 1.0),
         ] {
-            read(&mut subtasks, name, value, 10_000);
+            read(&mut subtasks, name, Some(value), 10_000);
         }
         finish(&mut subtasks);
         assert_eq!(subtasks[1].records_in, Some(7.0));
         assert_eq!(subtasks[1].watermark_lag_ms, Some(500.0));
         assert_eq!(subtasks[1].histograms["latency"], Histogram { count: 3.0, sum: 0.5 });
         assert_eq!(subtasks[0], Subtask::default());
+    }
+
+    /// The readings of one subtask of which these texts were answered.
+    fn subtask_of(metrics: &[(&str, Option<f64>)]) -> Subtask {
+        let mut subtasks = [Subtask::default()];
+        for (name, value) in metrics {
+            read(&mut subtasks, name, *value, 10_000);
+        }
+        finish(&mut subtasks);
+        subtasks[0].clone()
+    }
+
+    /// Goal: what cannot be a count, a time or a size is unknown: negative, Java's largest and smallest numbers, not whole.
+    #[test]
+    fn values_that_cannot_be_are_unknown() {
+        for strange in [-1.0, -5e12, i64::MIN as f64, i64::MAX as f64, 1.234, f64::INFINITY, f64::NAN] {
+            let names = ["0.Source__a.pendingRecords", "0.numRecordsIn", "0.accumulateBusyTimeMs"];
+            let subtask = subtask_of(&names.map(|name| (name, Some(strange))));
+            assert_eq!(subtask, Subtask::default(), "{strange}");
+        }
+        assert_eq!(subtask_of(&[("0.Source__a.watermarkLag", Some(-3.0))]).watermark_lag_ms, None);
+        // Ahead of this clock: not behind, and not by how much is known.
+        assert_eq!(subtask_of(&[("0.currentInputWatermark", Some(10_500.0))]).watermark_lag_ms, None);
+        assert_eq!(subtask_of(&[("0.Source__a.pendingRecords", Some(7.0))]).pending_records, Some(7.0));
+    }
+
+    /// Goal: what several sources of one task count is added up; an unknown part makes the sum unknown, not smaller.
+    #[test]
+    fn sources_of_one_task_are_added_up() {
+        let pending = |a, b| {
+            subtask_of(&[("0.Source__a.pendingRecords", a), ("0.Source__b.pendingRecords", b)]).pending_records
+        };
+        assert_eq!(pending(Some(5.0), Some(7.0)), Some(12.0));
+        assert_eq!(pending(Some(5.0), None), None);
+        assert_eq!(pending(Some(-1.0), Some(7.0)), None);
+        let read = subtask_of(&[("0.Source__a.numRecordsIn", Some(5.0)), ("0.numRecordsIn", Some(0.0))]);
+        assert_eq!((read.source_records_in, read.records_in), (Some(5.0), Some(0.0)));
+    }
+
+    /// Goal: a metric of somebody else's that only has the name of a histogram of ours says nothing.
+    #[test]
+    fn a_name_alone_is_no_histogram() {
+        let foreign = [("0.op.latency_max", Some(9.0)), ("0.op.eventLatency_p99", Some(9.0))];
+        assert_eq!(subtask_of(&foreign), Subtask::default());
+        let own = [
+            ("0.op.eventLatencyCount", Some(2.0)),
+            ("0.op.eventLatencySum", Some(8.0)),
+            ("0.op.eventLatency_p99", Some(6.0)),
+        ];
+        assert_eq!(subtask_of(&own).p99s["eventLatency"], 6.0);
     }
 
     /// Goal: a vertex has the same operators in whatever form a store writes its name.

@@ -26,8 +26,10 @@ pub struct Histogram {
 pub struct Subtask {
     /// When it was read, in milliseconds since the Unix epoch, where that is another time than the sample's.
     pub at_ms: Option<i64>,
-    /// Records received since the task started.
+    /// Records received since the task started. For a source it stays at 0 before Flink 2.0.
     pub records_in: Option<f64>,
+    /// Sources: records read since the task started, as the source operator itself counts them.
+    pub source_records_in: Option<f64>,
     /// Records emitted since the task started.
     pub records_out: Option<f64>,
     /// Records received per second: a smoothed figure, where the counter is not to be had.
@@ -50,12 +52,16 @@ pub struct Subtask {
     pub watermark_lag_ms: Option<f64>,
     /// Sources: records that wait at the origin.
     pub pending_records: Option<f64>,
+    /// Sources: partitions that it reads, where the source names them.
+    pub partitions: Option<u32>,
     /// Histograms by the name of the metric, for example `waitingTime`.
     pub histograms: BTreeMap<String, Histogram>,
     /// Means of the newest values by the name of the histogram, where count and sum are not to be had.
     pub means: BTreeMap<String, f64>,
     /// The largest of the newest values, by the name of the histogram.
     pub maxima: BTreeMap<String, f64>,
+    /// What 99 % of the newest values lie below, by the name of the histogram.
+    pub p99s: BTreeMap<String, f64>,
 }
 
 /// An edge into a vertex.
@@ -80,6 +86,14 @@ pub struct Vertex {
     pub max_parallelism: u32,
     /// The edges that feed it, one per vertex that it comes from.
     pub inputs: Vec<Input>,
+    /// Whether its edges should have been told and were not, so that `inputs` says nothing.
+    pub has_unknown_inputs: bool,
+    /// Whether one of its operators has metrics that only windows have.
+    pub is_windowed: bool,
+    /// Sources: partitions at the origin, each once, where all subtasks name theirs.
+    pub source_partitions: Option<u32>,
+    /// Its slot sharing group: vertices of the same one share slots.
+    pub slot_sharing_group: Option<String>,
     /// Whether it reads from outside and feeds others, where the source of metrics tells no edges.
     pub role: Option<Role>,
     /// One entry per subtask.

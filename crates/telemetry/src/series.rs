@@ -11,7 +11,7 @@ use flink::JobDetails;
 
 use crate::mapping::{Subject, Wide, as_component};
 use crate::names::{self, Figure};
-use crate::sample::{Incarnation, Sample, Subtask, TaskManager, Vertex};
+use crate::sample::{Incarnation, Role, Sample, Subtask, TaskManager, Vertex};
 
 /// A value and when it was made, in milliseconds since the Unix epoch.
 pub(crate) type Point = (i64, f64);
@@ -83,7 +83,9 @@ impl Assembler {
                 .map(|index| readings.map_or_else(Subtask::default, |all| self.subtask(all, index, now_ms)))
                 .collect::<Vec<_>>();
             newest_ms = subtasks.iter().filter_map(|subtask| subtask.at_ms).fold(newest_ms, i64::max);
-            vertices.push(Vertex { subtasks, ..vertex });
+            let mut vertex = Vertex { subtasks, ..vertex };
+            self.count_partitions(&mut vertex, &newest, now_ms);
+            vertices.push(vertex);
         }
         if by_operator.is_empty() {
             return None;
@@ -185,7 +187,15 @@ impl Assembler {
         }
         let mut by_vertex: BTreeMap<String, Readings<'b>> = BTreeMap::new();
         for (operator, subtask, figure, points) in self.of_job(newest) {
-            if figure.is_of_task() && !tasks.contains_key(operator) {
+            let is_task = tasks.contains_key(operator);
+            let figure = match figure {
+                // A source operator counts what it reads under the same name as the task that it is chained in.
+                Figure::RecordsIn if !is_task && names::chain(operator).1 == Role::Source => {
+                    Figure::SourceRecordsIn
+                }
+                other => other,
+            };
+            if figure.is_of_task() && !is_task {
                 continue;
             }
             let head = names::chain(operator).0.into_iter().next().unwrap_or_default();
@@ -194,6 +204,29 @@ impl Assembler {
             }
         }
         by_vertex
+    }
+
+    /// Counts the partitions that the subtasks of a source read. As long as one subtask is silent, it may read some that are not known.
+    fn count_partitions(&self, vertex: &mut Vertex, newest: &BTreeMap<&Subject, &[Point]>, now_ms: i64) {
+        let name = as_component(&vertex.name);
+        let mut all = BTreeSet::new();
+        let mut of_subtask: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
+        for (subject, points) in newest {
+            let Subject::Partition { job, operator, subtask, partition } = subject else { continue };
+            let is_same = || names::chain(operator).0.first().is_some_and(|head| as_component(head) == name);
+            if self.is_job(job) && self.fresh_value(points, now_ms).is_some() && is_same() {
+                all.insert(partition.as_str());
+                of_subtask.entry(*subtask as usize).or_default().insert(partition);
+            }
+        }
+        if all.is_empty() || vertex.subtasks.iter().any(|subtask| subtask.at_ms.is_none()) {
+            return;
+        }
+        let count = |set: Option<&BTreeSet<&str>>| u32::try_from(set.map_or(0, BTreeSet::len)).ok();
+        vertex.source_partitions = count(Some(&all));
+        for (index, subtask) in vertex.subtasks.iter_mut().enumerate() {
+            subtask.partitions = count(of_subtask.get(&index));
+        }
     }
 
     fn is_fresh(&self, time_ms: i64, now_ms: i64) -> bool {
@@ -262,7 +295,8 @@ impl Assembler {
         let mut by_id: BTreeMap<&str, TaskManager> = BTreeMap::new();
         for (subject, points) in newest {
             let Subject::TaskManager { id, figure } = subject else { continue };
-            let Some(value) = self.fresh_value(points, now_ms) else { continue };
+            let value = self.fresh_value(points, now_ms).filter(|value| names::is_believable(*value));
+            let Some(value) = value else { continue };
             let entry =
                 by_id.entry(id).or_insert_with(|| TaskManager { id: id.clone(), ..TaskManager::default() });
             let field = match figure {
@@ -283,7 +317,7 @@ impl Assembler {
     fn state_size_bytes(&self, newest: &BTreeMap<&Subject, &[Point]>, now_ms: i64) -> Option<f64> {
         newest.iter().find_map(|(subject, points)| match subject {
             Subject::Job { job, figure: Wide::StateSize } if self.is_job(job) => {
-                self.fresh_value(points, now_ms).filter(|bytes| *bytes >= 0.0)
+                self.fresh_value(points, now_ms).filter(|bytes| names::is_believable(*bytes))
             }
             _ => None,
         })
@@ -293,7 +327,7 @@ impl Assembler {
     fn stored_size_bytes(&self, newest: &BTreeMap<&Subject, &[Point]>) -> Option<f64> {
         newest.iter().find_map(|(subject, points)| match subject {
             Subject::Job { job, figure: Wide::StoredSize } if self.is_job(job) => {
-                points.last().map(|(_, bytes)| *bytes)
+                points.last().map(|(_, bytes)| *bytes).filter(|bytes| names::is_believable(*bytes))
             }
             _ => None,
         })

@@ -145,7 +145,11 @@ mod tests {
     /// Goal: the job's latency is that of its slowest query.
     #[test]
     fn the_slowest_query_counts() {
-        let query = |name: &str, overall_latency_ms| Query { name: name.to_owned(), overall_latency_ms };
+        let query = |name: &str, overall_latency_ms| Query {
+            name: name.to_owned(),
+            overall_latency_ms,
+            ..Query::default()
+        };
         let queries = vec![query("q1", Some(3.0)), query("q2", None), query("q3", Some(7.0))];
         let snapshot = Snapshot { queries, ..Snapshot::default() };
         assert_eq!(Totals::of(&snapshot).latency_ms, Some(7.0));

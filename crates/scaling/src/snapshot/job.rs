@@ -73,12 +73,18 @@ pub struct Rescale {
     /// When it was complete, in milliseconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_ms: Option<i64>,
+    /// When it was asked for, in milliseconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested_at_ms: Option<i64>,
     /// From the wish to the running tasks, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
     /// The part of it in which no task ran, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub downtime_ms: Option<u64>,
+    /// The largest number of records that waited at all sources together, from the wish until a minute after the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backlog_peak_records: Option<f64>,
     /// Whether the wanted parallelism was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub succeeded: Option<bool>,
@@ -101,4 +107,7 @@ pub struct Query {
     pub name: String,
     /// Mean over the epoch of the latency that the policy watches, in milliseconds.
     pub overall_latency_ms: Option<f64>,
+    /// What 99 % of the newest values of the same latency lie below, in milliseconds, largest over subtasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_p99_ms: Option<f64>,
 }

@@ -81,21 +81,29 @@ pub struct Operator {
     /// Mean processing time plus mean waiting time over its subtasks, in milliseconds; with two inputs the mean of both.
     #[serde(default)]
     pub latency_ms: Option<f64>,
-    /// Records processed per second.
+    /// Records processed per second; for a source those that it reads, in the unit of its backlog.
     #[serde(default)]
     pub throughput_per_s: Option<f64>,
     /// Records per second that would arrive if nothing held them back, see [`crate::offered_rates`].
     #[serde(default)]
     pub input_rate_per_s: Option<f64>,
-    /// Records emitted per second.
+    /// Records emitted per second, by the last operator of its chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_rate_per_s: Option<f64>,
-    /// Sources: records per second that came into being at the origin (consumed plus growth of the backlog).
+    /// Sources: records per second that came into being at the origin: `throughput_per_s` plus the growth of the backlog.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrival_rate_per_s: Option<f64>,
     /// Sources: records that wait at the origin at the end of the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backlog_records: Option<f64>,
+    /// Sources: records that waited at the origin, by time (milliseconds since the Unix epoch), oldest first, at most 360.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backlog_series: Vec<(i64, f64)>,
+    /// Sources: records that have come into being at the origin, by time, oldest first, at most 360: those read since the tasks
+    /// started, and those that wait. Differences within one life of the tasks (`running_since_ms`) are arrivals; the figure itself
+    /// begins anew with each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arrivals: Vec<(i64, f64)>,
     /// Sources: partitions (or splits) at the origin; more subtasks than that have nothing to read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_partitions: Option<u32>,
@@ -176,7 +184,7 @@ impl Operator {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Subtask {
-    /// Records received in the epoch: a difference of counters.
+    /// Records received in the epoch, by a source those that it read: a difference of counters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub records_in: Option<f64>,
     /// Records emitted in the epoch: a difference of counters.
@@ -200,6 +208,9 @@ pub struct Subtask {
     /// Sources: records that wait at the origin for this subtask.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending_records: Option<f64>,
+    /// Sources: partitions (or splits) that this subtask reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<u32>,
     /// Time that a record takes once it is taken up, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub processing_ms: Option<Distribution>,

@@ -2,15 +2,22 @@
 //!
 //! The JobManager renews its picture of the metrics only when asked, and answers with the previous one: read it steadily.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod graph;
+mod history;
+mod listing;
+
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use flink::{Checkpoints, Client, JobDetails, JobId, VertexId};
+use flink::{Checkpoints, Client, JobDetails, JobId, Metric, VertexId};
 
 use crate::clock::Clock;
 use crate::error::SampleError;
 use crate::names;
-use crate::sample::{Incarnation, Input, Sample, Subtask, TaskManager, Vertex};
+use crate::sample::{Incarnation, Sample, Subtask, TaskManager, Vertex};
+use graph::{bare, name};
+use history::History;
+use listing::Listing;
 
 /// Metrics appear some time after a task has started: the lists of names are read anew this often.
 const NAMES_MAX_AGE: Duration = Duration::from_secs(5);
@@ -25,6 +32,16 @@ const TASK_MANAGER_METRICS: [&str; 6] = [
     "Status.JVM.GarbageCollector.All.Time",
 ];
 
+/// The same time by collector, for Flink before 1.19, which has no sum of it. Of these only the ones of the JVM's collector exist.
+const COLLECTORS: [&str; 6] = [
+    "Status.JVM.GarbageCollector.G1_Young_Generation.Time",
+    "Status.JVM.GarbageCollector.G1_Old_Generation.Time",
+    "Status.JVM.GarbageCollector.PS_Scavenge.Time",
+    "Status.JVM.GarbageCollector.PS_MarkSweep.Time",
+    "Status.JVM.GarbageCollector.Copy.Time",
+    "Status.JVM.GarbageCollector.MarkSweepCompact.Time",
+];
+
 /// Reads one job of one cluster.
 #[derive(Debug)]
 pub struct FlinkRest {
@@ -32,20 +49,21 @@ pub struct FlinkRest {
     job: String,
     clock: Clock,
     known: Option<KnownNames>,
+    history: History,
 }
 
-/// The wanted names per vertex, and which life of the job they were listed for.
+/// What the names of each vertex' metrics tell, and which life of the job they were listed for.
 #[derive(Debug)]
 struct KnownNames {
     incarnation: Incarnation,
     listed_at: Instant,
-    by_vertex: BTreeMap<VertexId, Vec<String>>,
+    by_vertex: BTreeMap<VertexId, Listing>,
 }
 
 impl FlinkRest {
     /// A source for the job of that name.
     pub fn new(client: Client, job: &str) -> Self {
-        Self { client, job: job.to_owned(), clock: Clock::new(), known: None }
+        Self { client, job: job.to_owned(), clock: Clock::new(), known: None, history: History::default() }
     }
 
     /// Reads everything once.
@@ -66,12 +84,14 @@ impl FlinkRest {
         let checkpoints = self.client.checkpoints(&id).await?;
         #[expect(clippy::cast_precision_loss, reason = "a state of 2^53 bytes is 8 PiB")]
         let state_size_bytes = checkpoints.state_size_bytes.map(|bytes| bytes as f64);
+        let mut job = job(&details, running_since_ms, &checkpoints);
+        job.rescales = self.rescales(&details, &vertices).await;
         Ok(Sample {
             at_ms,
             newest_ms: at_ms,
             running_ms: details.now - running_since_ms,
             incarnation,
-            job: job(&details, running_since_ms, &checkpoints),
+            job,
             vertices,
             task_managers: self.task_managers().await?,
             state_size_bytes,
@@ -90,10 +110,28 @@ impl FlinkRest {
         Ok((details, vertices))
     }
 
+    /// The past rescales of the job. What waits at the sources now is remembered for those that are still to come.
+    async fn rescales(&mut self, details: &JobDetails, vertices: &[Vertex]) -> Vec<scaling::Rescale> {
+        let is_source = |vertex: &&Vertex| vertex.inputs.is_empty() && !vertex.has_unknown_inputs;
+        let pending = vertices.iter().filter(is_source).flat_map(|vertex| &vertex.subtasks);
+        let known: Vec<f64> = pending.filter_map(|subtask| subtask.pending_records).collect();
+        if !known.is_empty() {
+            self.history.saw_backlog(details.now, known.iter().sum());
+        }
+        self.history.renew(&self.client, &details.id).await;
+        let named = |id: &str| {
+            let vertex = details.vertices.iter().find(|vertex| vertex.id.as_str() == id)?;
+            Some(name(details, vertex))
+        };
+        self.history.rescales(named)
+    }
+
     async fn find_job(&self) -> Result<JobId, SampleError> {
         let jobs = self.client.jobs().await?;
+        let is_meant =
+            |job: &flink::JobOverview| job.name == self.job || job.id.as_str() == self.job.as_str();
         let mut alive: Vec<_> =
-            jobs.into_iter().filter(|job| job.name == self.job && !job.state.is_terminal()).collect();
+            jobs.into_iter().filter(|job| is_meant(job) && !job.state.is_terminal()).collect();
         let (job, url) = (self.job.clone(), self.client.base_url().to_owned());
         match alive.len() {
             1 => Ok(alive.remove(0).id),
@@ -113,11 +151,13 @@ impl FlinkRest {
         if self.known.as_ref().is_some_and(is_fresh) {
             return Ok(());
         }
+        if self.known.as_ref().is_none_or(|known| known.incarnation != *incarnation) {
+            self.history.expire();
+        }
         let mut by_vertex = BTreeMap::new();
         for vertex in &details.vertices {
-            let mut wanted = self.client.vertex_metric_names(&details.id, &vertex.id).await?;
-            wanted.retain(|name| names::is_wanted(name));
-            by_vertex.insert(vertex.id.clone(), wanted);
+            let names = told_for_good(self.client.vertex_metric_names(&details.id, &vertex.id).await)?;
+            by_vertex.insert(vertex.id.clone(), Listing::of(names, vertex.parallelism as usize));
         }
         let (incarnation, listed_at) = (incarnation.clone(), Instant::now());
         self.known = Some(KnownNames { incarnation, listed_at, by_vertex });
@@ -126,73 +166,86 @@ impl FlinkRest {
 
     async fn vertices(&self, details: &JobDetails, at_ms: i64) -> Result<Vec<Vertex>, SampleError> {
         let mut vertices = Vec::with_capacity(details.vertices.len());
+        let unlisted = Listing::default();
         for vertex in &details.vertices {
-            let names = self.known.as_ref().and_then(|known| known.by_vertex.get(&vertex.id));
+            let known = self.known.as_ref().and_then(|known| known.by_vertex.get(&vertex.id));
+            let listing = known.unwrap_or(&unlisted);
             let mut subtasks = vec![Subtask::default(); vertex.parallelism as usize];
-            for metric in
-                self.client.vertex_metrics(&details.id, &vertex.id, names.map_or(&[], Vec::as_slice)).await?
-            {
-                if let Some(value) = metric.value {
-                    names::read(&mut subtasks, &metric.id, value, at_ms);
-                }
+            let metrics = self.client.vertex_metrics(&details.id, &vertex.id, &listing.wanted).await;
+            for metric in told_for_good(metrics)? {
+                names::read(&mut subtasks, &metric.id, metric.value, at_ms);
             }
             names::finish(&mut subtasks);
-            vertices.push(Vertex { subtasks, ..bare(details, vertex) });
+            for (subtask, partitions) in subtasks.iter_mut().zip(&listing.partitions) {
+                subtask.partitions = Some(*partitions);
+            }
+            vertices.push(Vertex {
+                subtasks,
+                is_windowed: listing.is_windowed,
+                source_partitions: listing.source_partitions,
+                ..bare(details, vertex)
+            });
         }
         vertices.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(vertices)
     }
 
+    /// The task managers; none where Flink does not tell them, so that whatever needs them is unknown.
     async fn task_managers(&self) -> Result<Vec<TaskManager>, SampleError> {
-        let names = TASK_MANAGER_METRICS.map(str::to_owned);
+        let names: Vec<String> =
+            TASK_MANAGER_METRICS.iter().chain(&COLLECTORS).map(|name| (*name).to_owned()).collect();
         let mut task_managers = Vec::new();
-        for tm in self.client.task_managers().await? {
+        for tm in told(self.client.task_managers().await)?.unwrap_or_default() {
             let metrics = match self.client.task_manager_metrics(&tm.id, &names).await {
                 // It has gone between the two questions.
                 Err(error) if error.is_not_found() => continue,
-                metrics => metrics?,
+                metrics => told(metrics)?.unwrap_or_default(),
             };
-            let value =
-                |name: &str| metrics.iter().find(|metric| metric.id == name).and_then(|metric| metric.value);
-            let [cpu_load, heap_used_bytes, heap_max_bytes, managed_used_bytes, managed_max_bytes, gc_ms] =
-                TASK_MANAGER_METRICS.map(value);
-            task_managers.push(TaskManager {
-                cpu_load,
-                heap_used_bytes,
-                heap_max_bytes,
-                managed_used_bytes,
-                managed_max_bytes,
-                gc_ms,
-                slots: Some(tm.slots),
-                slots_free: Some(tm.free_slots),
-                id: tm.id,
-            });
+            task_managers.push(task_manager(tm, &metrics));
         }
         Ok(task_managers)
     }
 }
 
-/// A vertex without readings.
-fn bare(details: &JobDetails, vertex: &flink::Vertex) -> Vertex {
-    Vertex {
-        name: name(details, vertex),
-        id: Some(vertex.id.to_string()),
-        parallelism: vertex.parallelism,
-        max_parallelism: vertex.max_parallelism,
-        inputs: inputs(details, &vertex.id),
-        role: None,
-        subtasks: Vec::new(),
+/// An answer, or [`None`] where Flink answers with an error: what needs it is unknown then, and the rest is not.
+fn told<T>(answer: Result<T, flink::Error>) -> Result<Option<T>, flink::Error> {
+    match answer {
+        Err(error @ flink::Error::Status { .. }) => {
+            tracing::debug!(%error, "a part of the metrics could not be read");
+            Ok(None)
+        }
+        other => other.map(Some),
     }
 }
 
-/// The name of its first operator; of several vertices with the same one, each has the beginning of its id behind it.
-fn name(details: &JobDetails, vertex: &flink::Vertex) -> String {
-    let head = vertex.head_operator();
-    if details.vertices.iter().filter(|other| other.head_operator() == head).count() == 1 {
-        return head.to_owned();
+/// The same for the metrics of a vertex. An error that may pass is returned: a sample with a hole in it makes every rate over that
+/// time unknown, and one that is not taken does not.
+fn told_for_good<T>(answer: Result<Vec<T>, flink::Error>) -> Result<Vec<T>, flink::Error> {
+    match answer {
+        Err(error) if error.is_transient() => Err(error),
+        other => told(other).map(Option::unwrap_or_default),
     }
-    let id: String = vertex.id.to_string().chars().take(8).collect();
-    format!("{head} {id}")
+}
+
+fn task_manager(tm: flink::TaskManager, metrics: &[Metric]) -> TaskManager {
+    let value = |name: &str| {
+        let found = metrics.iter().find(|metric| metric.id == name).and_then(|metric| metric.value);
+        found.filter(|value| names::is_believable(*value))
+    };
+    let [cpu_load, heap_used_bytes, heap_max_bytes, managed_used_bytes, managed_max_bytes, gc_ms] =
+        TASK_MANAGER_METRICS.map(value);
+    let by_collector: Vec<f64> = COLLECTORS.into_iter().filter_map(value).collect();
+    TaskManager {
+        cpu_load,
+        heap_used_bytes,
+        heap_max_bytes,
+        managed_used_bytes,
+        managed_max_bytes,
+        gc_ms: gc_ms.or((!by_collector.is_empty()).then(|| by_collector.iter().sum())),
+        slots: Some(tm.slots),
+        slots_free: Some(tm.free_slots),
+        id: tm.id,
+    }
 }
 
 /// What is known of the job beside its metrics.
@@ -214,17 +267,4 @@ fn job(details: &JobDetails, running_since_ms: i64, checkpoints: &Checkpoints) -
         }),
         ..scaling::Job::default()
     }
-}
-
-/// The vertices that feed this one, each once: two edges from the same vertex carry the same records.
-fn inputs(details: &JobDetails, vertex: &VertexId) -> Vec<Input> {
-    let node = details.plan().iter().find(|node| node.id == *vertex);
-    let by_id = |id: &VertexId| details.vertices.iter().find(|vertex| vertex.id == *id);
-    let edges = node.map_or(&[][..], |node| node.inputs.as_slice());
-    let mut seen = BTreeSet::new();
-    let named = edges.iter().filter_map(|edge| {
-        let from = name(details, by_id(&edge.id)?);
-        Some(Input { from, ship_strategy: edge.ship_strategy.clone() })
-    });
-    named.filter(|input| seen.insert(input.from.clone())).collect()
 }

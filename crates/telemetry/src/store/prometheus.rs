@@ -3,7 +3,8 @@
 //!
 //! A series gets the dotted name that Flink's Graphite reporter would give it, from its labels, so that the same patterns serve:
 //! `<host>.taskmanager.<tm_id>.<job_name>.<operator or task>.<subtask_index>.<metric>`. Metrics of operators carry the
-//! operator's name as well as the task's; the operator's counts.
+//! operator's name as well as the task's; the operator's counts. Of the counters that both have, the task's are taken, and of a
+//! source operator what it has read.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +14,9 @@ use serde::Deserialize;
 
 use crate::error::StoreError;
 use crate::http::{Bounds, Http, successful};
-use crate::mapping::{Mapping, as_component};
+use crate::mapping::{Mapping, Subject, as_component};
+use crate::names::{self, Figure};
+use crate::sample::Role;
 use crate::series::{Found, Point};
 
 #[derive(Debug)]
@@ -69,9 +72,26 @@ pub(crate) fn parse(body: &[u8], mapping: &Mapping, max_series: usize) -> Result
     }
     let found = result.into_iter().filter_map(|series| {
         let points = series.values.iter().filter_map(point).collect();
-        Some(Found { subject: mapping.subject(&dotted(&series.metric)?)?, points })
+        let subject = mapping.subject(&dotted(&series.metric)?)?;
+        let is_operator = series.metric.get("__name__").is_some_and(|name| name.starts_with(OPERATOR));
+        let subject = if is_operator { of_operator(subject)? } else { subject };
+        Some(Found { subject, points })
     });
     Ok(found.collect())
+}
+
+/// What all metrics of operators begin with.
+const OPERATOR: &str = "flink_taskmanager_job_task_operator_";
+
+/// An operator's metric: of those that the task has under the same name, only what a source has read is one of its own.
+fn of_operator(mut subject: Subject) -> Option<Subject> {
+    if let Subject::Subtask { operator, figure, .. } = &mut subject
+        && figure.is_of_task()
+    {
+        let is_source = names::chain(operator).1 == Role::Source;
+        *figure = (*figure == Figure::RecordsIn && is_source).then_some(Figure::SourceRecordsIn)?;
+    }
+    Some(subject)
 }
 
 fn point((time_s, value): &(f64, String)) -> Option<Point> {
@@ -83,6 +103,9 @@ fn point((time_s, value): &(f64, String)) -> Option<Point> {
 /// The scopes of Flink's reporter by the beginning of the metric's name, the longest first.
 const SCOPES: [&str; 4] =
     ["taskmanager_job_task_operator_", "taskmanager_job_task_", "taskmanager_", "jobmanager_job_"];
+
+/// How the offset of a partition ends in the name; which one it is stands in the labels.
+const PARTITION: &str = "_topic_partition_currentOffset";
 
 /// The dotted name of a series; [`None`] if it is none of Flink's scopes.
 fn dotted(labels: &BTreeMap<String, String>) -> Option<String> {
@@ -97,6 +120,12 @@ fn dotted(labels: &BTreeMap<String, String>) -> Option<String> {
         _ => {
             let operator = label("operator_name").or_else(|| label("task_name"))?;
             let (tm, job, subtask) = (label("tm_id")?, label("job_name")?, label("subtask_index")?);
+            let metric = match (metric.strip_suffix(PARTITION), label("topic"), label("partition")) {
+                (Some(reader), Some(topic), Some(partition)) => {
+                    format!("{reader}.topic.{topic}.partition.{partition}.currentOffset")
+                }
+                _ => metric.to_owned(),
+            };
             format!("{host}.taskmanager.{tm}.{job}.{operator}.{subtask}.{metric}")
         }
     })

@@ -2,6 +2,8 @@
 
 mod operators;
 mod readings;
+mod sources;
+mod span;
 
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use thiserror::Error;
 
 use crate::kinds::Kinds;
 use crate::sample::{Sample, TaskManager, Vertex};
-use readings::{Epoch, mean};
+use readings::{Epoch, mean, slope_per_s};
 
 /// Which of a query's latencies the policy watches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +104,9 @@ pub fn summarise(
         .iter()
         .map(|vertex| operators::operator(vertex, epoch, settings, &mut missing))
         .collect();
+    if let Some(unknown) = unknown_graph(&last.vertices) {
+        missing.push(unknown);
+    }
     let offered = scaling::offered_rates(&operators);
     for operator in &mut operators {
         operator.input_rate_per_s = offered.get(&operator.name).copied();
@@ -120,6 +125,15 @@ pub fn summarise(
         state_size_bytes: last.state_size_bytes,
         stored_size_bytes: last.stored_size_bytes,
         missing,
+    })
+}
+
+/// Which edges are missing although Flink should have told them.
+fn unknown_graph(vertices: &[Vertex]) -> Option<String> {
+    let unknown: Vec<&str> =
+        vertices.iter().filter(|v| v.has_unknown_inputs).map(|vertex| vertex.name.as_str()).collect();
+    (!unknown.is_empty()).then(|| {
+        format!("the job's graph is not known: Flink's plan does not tell what feeds {}", unknown.join(", "))
     })
 }
 
@@ -147,8 +161,14 @@ fn queries(epoch: Epoch<'_>, settings: &Settings) -> Vec<Query> {
     let query = |vertex: &Vertex| Query {
         name: vertex.name.split('-').next().unwrap_or_default().to_owned(),
         overall_latency_ms: operators::histogram_mean(&epoch.tracks(vertex), metric),
+        latency_p99_ms: p99_ms(vertex, metric),
     };
     vertices.iter().filter(has_metric).map(query).collect()
+}
+
+/// The largest of the 99th percentiles of its subtasks' newest values.
+fn p99_ms(vertex: &Vertex, metric: &str) -> Option<f64> {
+    vertex.subtasks.iter().filter_map(|subtask| subtask.p99s.get(metric)).copied().reduce(f64::max)
 }
 
 fn task_manager(tm: &TaskManager, epoch: Epoch<'_>) -> scaling::TaskManager {
@@ -181,11 +201,15 @@ fn task_manager(tm: &TaskManager, epoch: Epoch<'_>) -> scaling::TaskManager {
     }
 }
 
-/// What the time spent collecting garbage has grown by; unknown if it fell.
+/// What the time spent collecting garbage grows by; unknown if it fell, or if neither it nor the used heap, which a running JVM
+/// changes all the time, has changed: then the metrics are not renewed.
 fn gc_ms_per_s(readings: &[(i64, TaskManager)]) -> Option<f64> {
-    let (first, last) = (readings.first()?, readings.last()?);
-    let grown_ms = last.1.gc_ms? - first.1.gc_ms?;
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds of an epoch")]
-    let seconds = (last.0 - first.0) as f64 / 1000.0;
-    (grown_ms >= 0.0 && seconds > 0.0).then(|| grown_ms / seconds)
+    let points: Vec<(i64, f64)> =
+        readings.iter().map(|(at_ms, tm)| Some((*at_ms, tm.gc_ms?))).collect::<Option<_>>()?;
+    let heap = |(_, tm): &(i64, TaskManager)| tm.heap_used_bytes;
+    let first = readings.first()?;
+    let is_renewed = readings.iter().any(|reading| {
+        reading.1.gc_ms != first.1.gc_ms || heap(reading).is_none() || heap(reading) != heap(first)
+    });
+    (is_renewed && points.is_sorted_by(|a, b| a.1 <= b.1)).then(|| slope_per_s(&points))?
 }

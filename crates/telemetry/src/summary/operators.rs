@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use scaling::{Distribution, Edge, Kind, Operator, Partitioning, Quality, Reading};
 
 use super::Settings;
-use super::readings::{Epoch, Track, mean, slope_per_s};
-use crate::sample::{Sample, Subtask, Vertex};
+use super::readings::{Epoch, Track, mean};
+use super::sources::{Backlog, Reads, backlog};
+use crate::sample::{Subtask, Vertex};
 
 /// The operator, and what of it is not known although a decision needs it.
 pub(super) fn operator(
@@ -18,11 +19,26 @@ pub(super) fn operator(
     let all = epoch.last().map_or(&[][..], |sample| sample.vertices.as_slice());
     let kind = settings.kinds.of(vertex, all);
     let tracks = epoch.tracks(vertex);
-    let input = all_rates(vertex, &tracks, "numRecordsIn", input_rate, missing);
+    let reads = if kind == Kind::Source { Reads::of(&tracks, idle) } else { None };
     let output = all_rates(vertex, &tracks, "numRecordsOut", output_rate, missing);
-    let backlog = if kind == Kind::Source { backlog(vertex, epoch) } else { None };
+    let throughput = match (kind, reads) {
+        (Kind::Source, Some(reads)) => {
+            all_rates(vertex, &tracks, "what is read", |track| reads.rate(track), missing)
+        }
+        (Kind::Source, None) => {
+            missing.push(format!(
+                "what {} reads is not known: none of its counters has ever counted a record (before Flink 2.0, those of a \
+                 task that both reads and writes count nothing)",
+                vertex.name
+            ));
+            None
+        }
+        _ => all_rates(vertex, &tracks, "numRecordsIn", input_rate, missing),
+    };
+    let waiting =
+        if kind == Kind::Source { backlog(vertex, epoch, &tracks, reads) } else { Backlog::default() };
     let share = |share: fn(&Track<'_>) -> Option<f64>| every(&tracks, share).and_then(|all| mean(&all));
-    let lag = every(&tracks, |track| track.last()?.watermark_lag_ms);
+    let lag = every(&tracks, |track| track.last()?.watermark_lag_ms.filter(|_| !track.is_stale()));
     let window_records = distribution(&tracks, "windowSize", 1.0);
     let processing = distribution(&tracks, "latency", MS_PER_US);
     Operator {
@@ -30,12 +46,17 @@ pub(super) fn operator(
         kind,
         vertex_id: vertex.id.clone(),
         latency_ms: latency_ms(&tracks),
-        throughput_per_s: if kind == Kind::Source { output } else { input },
+        throughput_per_s: throughput,
         output_rate_per_s: output,
-        arrival_rate_per_s: backlog
-            .zip(output)
-            .map(|(backlog, output)| (output + backlog.growth_per_s).max(0.0)),
-        backlog_records: backlog.map(|backlog| backlog.records),
+        arrival_rate_per_s: waiting
+            .growth_per_s
+            .zip(throughput)
+            .map(|(growth_per_s, read_per_s)| (read_per_s + growth_per_s).max(0.0)),
+        backlog_records: waiting.records,
+        backlog_series: waiting.series,
+        arrivals: waiting.arrivals,
+        source_partitions: vertex.source_partitions.filter(|_| kind == Kind::Source),
+        slot_sharing_group: vertex.slot_sharing_group.clone(),
         busy_ratio: share(busy),
         idle_ratio: share(idle),
         backpressured_ratio: share(backpressured),
@@ -48,8 +69,8 @@ pub(super) fn operator(
         max_parallelism: (vertex.max_parallelism > 0).then_some(vertex.max_parallelism),
         inputs: vertex.inputs.iter().map(|input| input.from.clone()).collect(),
         edges: vertex.inputs.iter().map(edge).collect(),
-        subtasks: tracks.iter().map(|track| subtask(track, kind)).collect(),
-        reading: reading(&tracks),
+        subtasks: tracks.iter().map(|track| subtask(track, kind, reads)).collect(),
+        reading: reading(&tracks, kind, reads),
         ..Operator::default()
     }
 }
@@ -95,40 +116,18 @@ fn all_rates(
         (0_usize..).zip(&rates).filter(|(_, rate)| rate.is_none()).map(|(i, _)| i.to_string()).collect();
     if !silent.is_empty() || rates.is_empty() {
         let (name, parallelism) = (&vertex.name, vertex.parallelism);
+        let stale = tracks.iter().filter(|track| track.is_stale()).count();
+        let why = match stale {
+            0 => String::new(),
+            _ => format!("; the metrics of {stale} are not renewed: the times that they count stand still"),
+        };
         missing.push(format!(
-            "{metric} of {name} is not known for all of its {parallelism} subtasks (not for {})",
+            "{metric} of {name} is not known for all of its {parallelism} subtasks (not for {}){why}",
             silent.join(", ")
         ));
         return None;
     }
     rates.into_iter().sum()
-}
-
-#[derive(Clone, Copy)]
-struct Backlog {
-    records: f64,
-    growth_per_s: f64,
-}
-
-/// The backlog of a source. A subtask that has emitted nothing and reports no backlog has no partition to read.
-fn backlog(vertex: &Vertex, epoch: Epoch<'_>) -> Option<Backlog> {
-    let at = |sample: &Sample| -> Option<f64> {
-        let vertex = sample.vertices.iter().find(|v| v.name == vertex.name)?;
-        let records = vertex.subtasks.iter().map(|subtask| match subtask.pending_records {
-            None if subtask.records_out == Some(0.0) => Some(0.0),
-            pending => pending,
-        });
-        records.sum()
-    };
-    let known = epoch.samples.iter().filter_map(|sample| Some((sample.at_ms, at(sample)?)));
-    let points: Vec<(i64, f64)> = known.collect();
-    let is_whole = |point: Option<&(i64, f64)>, sample: Option<&&Sample>| {
-        point.zip(sample).is_some_and(|(point, sample)| point.0 == sample.at_ms)
-    };
-    if !is_whole(points.first(), epoch.samples.first()) || !is_whole(points.last(), epoch.samples.last()) {
-        return None;
-    }
-    Some(Backlog { records: points.last()?.1, growth_per_s: slope_per_s(&points)? })
 }
 
 /// Mean processing time plus mean waiting time; with two inputs the mean of both. In milliseconds.
@@ -174,19 +173,24 @@ fn firing(processing: Option<Distribution>, tracks: &[Track<'_>]) -> Option<Dist
     Some(Distribution { max, ..processing.unwrap_or_default() })
 }
 
-fn subtask(track: &Track<'_>, kind: Kind) -> scaling::Subtask {
-    let last = track.last();
+/// One subtask; a source's records in are those that it reads.
+fn subtask(track: &Track<'_>, kind: Kind, reads: Option<Reads>) -> scaling::Subtask {
+    let last = track.last().filter(|_| !track.is_stale());
     let one = std::slice::from_ref(track);
     let processing = distribution(one, "latency", MS_PER_US);
     scaling::Subtask {
-        records_in: track.growth(|subtask| subtask.records_in),
+        records_in: match kind {
+            Kind::Source => reads.and_then(|reads| reads.growth(track)),
+            _ => track.growth(|subtask| subtask.records_in),
+        },
         records_out: track.growth(|subtask| subtask.records_out),
-        interval_ms: track.times().map(|(first, last)| last - first),
+        interval_ms: track.interval_ms(),
         busy_ratio: busy(track),
         idle_ratio: idle(track),
         backpressured_ratio: backpressured(track),
         watermark_lag_ms: last.and_then(|subtask| subtask.watermark_lag_ms),
         pending_records: last.and_then(|subtask| subtask.pending_records),
+        partitions: last.and_then(|subtask| subtask.partitions).filter(|_| kind == Kind::Source),
         processing_ms: if kind.is_windowed() { None } else { processing },
         waiting_ms: distribution(one, "waitingTime", 1.0),
         firing_ms: if kind.is_windowed() { firing(processing, one) } else { None },
@@ -196,17 +200,21 @@ fn subtask(track: &Track<'_>, kind: Kind) -> scaling::Subtask {
 }
 
 /// When the operator was read, and which of its figures are of another quality than differences of counters.
-fn reading(tracks: &[Track<'_>]) -> Option<Reading> {
+fn reading(tracks: &[Track<'_>], kind: Kind, reads: Option<Reads>) -> Option<Reading> {
     let times: Vec<(i64, i64)> = tracks.iter().filter_map(Track::times).collect();
     let (from_ms, at_ms) = (times.iter().map(|t| t.0).max()?, times.iter().map(|t| t.1).min()?);
     let has = |figure: fn(&Subtask) -> Option<f64>| {
         tracks.iter().flat_map(Track::known).any(|s| figure(s).is_some())
     };
+    let is_smoothed = match kind {
+        Kind::Source => reads.is_some_and(|reads| reads.is_smoothed(tracks)),
+        _ => !has(|s| s.records_in) && has(|s| s.records_in_per_s),
+    };
     let smoothed = [
         ("busy_ratio", !has(|s| s.busy_ms) && has(|s| s.busy_ms_per_s)),
         ("idle_ratio", !has(|s| s.idle_ms) && has(|s| s.idle_ms_per_s)),
         ("backpressured_ratio", !has(|s| s.backpressured_ms) && has(|s| s.backpressured_ms_per_s)),
-        ("throughput_per_s", !has(|s| s.records_in) && has(|s| s.records_in_per_s)),
+        ("throughput_per_s", is_smoothed),
         ("output_rate_per_s", !has(|s| s.records_out) && has(|s| s.records_out_per_s)),
     ];
     let mut except: BTreeMap<String, Quality> = smoothed
@@ -215,8 +223,16 @@ fn reading(tracks: &[Track<'_>]) -> Option<Reading> {
         .map(|(field, _)| (field.to_owned(), Quality::Smoothed))
         .collect();
     except.insert("input_rate_per_s".to_owned(), Quality::Derived);
+    if kind == Kind::Source && reads.is_none() {
+        except.insert("throughput_per_s".to_owned(), Quality::Missing);
+    }
     let is_whole = times.len() == tracks.len();
-    let quality = if is_whole { Quality::Measured } else { Quality::Partial };
+    let stale = tracks.iter().filter(|track| track.is_stale()).count();
+    let quality = match stale {
+        0 if is_whole => Quality::Measured,
+        all if all == tracks.len() => Quality::Stale,
+        _ => Quality::Partial,
+    };
     Some(Reading { from_ms: Some(from_ms), at_ms: Some(at_ms), quality, except })
 }
 

@@ -1,6 +1,7 @@
 //! One subtask through the samples of an epoch: rates, shares of time and means, each unknown as soon as a reading that it
 //! needs is.
 
+use super::span::Span;
 use crate::sample::{Sample, Subtask, Vertex};
 
 /// The samples that count, all of one life of the job, in the order they were taken; at least two.
@@ -12,6 +13,7 @@ pub(super) struct Epoch<'a> {
 /// One subtask and its time in each sample; [`None`] where a sample does not have it.
 pub(super) struct Track<'a> {
     readings: Vec<Option<(i64, &'a Subtask)>>,
+    span: Span,
 }
 
 impl<'a> Epoch<'a> {
@@ -40,13 +42,22 @@ impl<'a> Epoch<'a> {
                 let subtask = (*vertex)?.subtasks.get(index)?;
                 Some((subtask.at_ms.unwrap_or(*at_ms), subtask))
             };
-            Track { readings: per_sample.iter().map(reading).collect() }
+            Track::new(per_sample.iter().map(reading).collect())
         };
         (0..vertex.subtasks.len()).map(track).collect()
     }
 }
 
 impl<'a> Track<'a> {
+    fn new(readings: Vec<Option<(i64, &'a Subtask)>>) -> Self {
+        Self { span: Span::of(&readings), readings }
+    }
+
+    /// Whether its figures are of a picture that is not renewed, so that none of them is one of the epoch.
+    pub(super) fn is_stale(&self) -> bool {
+        self.span == Span::Stale
+    }
+
     /// The newest reading.
     pub(super) fn last(&self) -> Option<&'a Subtask> {
         self.readings.last().copied().flatten().map(|(_, subtask)| subtask)
@@ -63,23 +74,51 @@ impl<'a> Track<'a> {
         self.readings.iter().flatten().map(|(_, subtask)| *subtask)
     }
 
-    /// What a counter has grown by between the first and the last reading; unknown if one is missing in between or it fell.
-    pub(super) fn growth(&self, figure: impl Fn(&Subtask) -> Option<f64>) -> Option<f64> {
-        let values: Option<Vec<f64>> =
-            self.readings.iter().map(|reading| figure(reading.as_ref()?.1)).collect();
-        let values = values?;
-        values.is_sorted().then(|| values.last().zip(values.first()).map(|(last, first)| last - first))?
+    /// The time over which its counters are counted, in milliseconds.
+    pub(super) fn interval_ms(&self) -> Option<i64> {
+        match self.span {
+            #[expect(clippy::cast_possible_truncation, reason = "milliseconds of an epoch")]
+            Span::Counted { seconds, .. } => Some((seconds * 1000.0).round() as i64),
+            Span::Unknown => self.times().map(|(first, last)| last - first),
+            Span::Stale => None,
+        }
     }
 
-    /// The growth of a counter per second; unknown if it fell.
-    pub(super) fn rate(&self, figure: impl Fn(&Subtask) -> Option<f64>) -> Option<f64> {
-        self.times()?;
+    /// A figure in all readings with their times; unknown if it is in one of them, or old.
+    fn points(&self, figure: impl Fn(&Subtask) -> Option<f64>) -> Option<Vec<(i64, f64)>> {
         let read = |reading: &Option<(i64, &Subtask)>| {
             let (at_ms, subtask) = (*reading)?;
             Some((at_ms, figure(subtask)?))
         };
-        let points: Vec<(i64, f64)> = self.readings.iter().map(read).collect::<Option<_>>()?;
-        if points.is_sorted_by(|a, b| a.1 <= b.1) { slope_per_s(&points) } else { None }
+        if self.is_stale() { None } else { self.readings.iter().map(read).collect() }
+    }
+
+    /// What a counter has grown by over [`Self::interval_ms`]; unknown if one reading is missing or it fell.
+    pub(super) fn growth(&self, figure: impl Fn(&Subtask) -> Option<f64>) -> Option<f64> {
+        let points = self.points(figure)?;
+        let (first, last) = match self.span {
+            Span::Counted { first, last, .. } => (points.get(first)?, points.get(last)?),
+            _ => (points.first()?, points.last()?),
+        };
+        points.is_sorted_by(|a, b| a.1 <= b.1).then_some(last.1 - first.1)
+    }
+
+    /// What a figure changes by per second, up or down.
+    pub(super) fn change_per_s(&self, figure: impl Fn(&Subtask) -> Option<f64>) -> Option<f64> {
+        self.times()?;
+        let points = self.points(figure)?;
+        match self.span {
+            Span::Counted { first, last, seconds } => {
+                Some((points.get(last)?.1 - points.get(first)?.1) / seconds)
+            }
+            _ => slope_per_s(&points),
+        }
+    }
+
+    /// The growth of a counter per second; unknown if it fell.
+    pub(super) fn rate(&self, figure: impl Fn(&Subtask) -> Option<f64>) -> Option<f64> {
+        let points = self.points(&figure)?;
+        if points.is_sorted_by(|a, b| a.1 <= b.1) { self.change_per_s(figure) } else { None }
     }
 
     /// The rate of a counter, else the mean of the smoothed rates in all readings.
@@ -90,7 +129,7 @@ impl<'a> Track<'a> {
     ) -> Option<f64> {
         self.rate(counter).or_else(|| {
             let has_counter = self.known().any(|subtask| counter(subtask).is_some());
-            if has_counter { None } else { self.mean_of_all(smoothed) }
+            if has_counter || self.is_stale() { None } else { self.mean_of_all(smoothed) }
         })
     }
 
@@ -100,7 +139,8 @@ impl<'a> Track<'a> {
         counted_ms: fn(&Subtask) -> Option<f64>,
         smoothed_ms_per_s: fn(&Subtask) -> Option<f64>,
     ) -> Option<f64> {
-        let share = self.rate(counted_ms).or_else(|| self.mean_of(smoothed_ms_per_s));
+        let smoothed = || self.mean_of(smoothed_ms_per_s).filter(|_| !self.is_stale());
+        let share = self.rate(counted_ms).or_else(smoothed);
         share.map(|ms_per_s| (ms_per_s / 1000.0).clamp(0.0, 1.0))
     }
 
@@ -122,7 +162,9 @@ impl<'a> Track<'a> {
         }
         let of = |reading: &Option<(i64, &'a Subtask)>| (*reading)?.1.histograms.get(name);
         let (first, last) = (self.readings.iter().find_map(of)?, self.readings.iter().rev().find_map(of)?);
-        (last.count > first.count).then_some((last.count - first.count, last.sum - first.sum))
+        let (count, sum) = (last.count - first.count, last.sum - first.sum);
+        // Clocks that disagree make negative times, and a mean of those says nothing.
+        (count > 0.0 && sum >= 0.0).then_some((count, sum))
     }
 
     /// Whether neither the first nor the last reading knows this histogram: a task has its metrics from its start to its end, so
@@ -191,7 +233,7 @@ mod tests {
             })
             .collect();
         let track =
-            Track { readings: subtasks.iter().map(|(at_ms, subtask)| Some((*at_ms, subtask))).collect() };
+            Track::new(subtasks.iter().map(|(at_ms, subtask)| Some((*at_ms, subtask))).collect());
         track.rate(|subtask| subtask.records_out).unwrap()
     }
 
@@ -213,7 +255,7 @@ mod tests {
             let subtasks =
                 values.map(|records_out| Subtask { records_out: Some(records_out), ..Subtask::default() });
             let readings = subtasks.iter().zip(0..).map(|(subtask, n)| Some((n * 1000, subtask))).collect();
-            Track { readings }.rate(|subtask| subtask.records_out)
+            Track::new(readings).rate(|subtask| subtask.records_out)
         };
         assert_eq!(of([0.0, 0.0, 8.0, 8.0, 8.0]), Some(2.0));
         assert_eq!(of([8.0; 5]), Some(0.0));

@@ -79,7 +79,11 @@ pub(crate) fn snapshot(job: &str, epoch: u64, at: Timestamp) -> Snapshot {
             max_parallelism: 128,
             ..scaling::Job::default()
         },
-        queries: vec![Query { name: "q7".to_owned(), overall_latency_ms: Some(latency_ms) }],
+        queries: vec![Query {
+            name: "q7".to_owned(),
+            overall_latency_ms: Some(latency_ms),
+            ..Query::default()
+        }],
         operators: vec![
             auctions,
             bids,

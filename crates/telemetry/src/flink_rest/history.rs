@@ -1,0 +1,188 @@
+//! The job's past rescales, as Flink 2.3 and later remember them. The details of one that has ended do not change, so each is asked
+//! for once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use flink::{Client, JobId, Rescale};
+
+/// So many of the newest rescales are told.
+const KEPT: usize = 8;
+
+/// The history is read this often while there is one …
+const AGE_MAX: Duration = Duration::from_secs(5);
+/// … and this often where there is none: older than 2.3, switched off, another scheduler.
+const AGE_MAX_WITHOUT: Duration = Duration::from_secs(60);
+
+/// A backlog counts as one of a rescale until this long after its end, in milliseconds.
+const AFTERWARDS_MS: i64 = 60_000;
+
+/// So many readings of the backlog are remembered: 24 minutes of one every two seconds.
+const BACKLOGS: usize = 720;
+
+/// What set off a rescale that was one: a wish, or task managers that came. The others are the first start and recoveries.
+const CAUSES: [&str; 2] = ["UPDATE_REQUIREMENT", "NEW_RESOURCE_AVAILABLE"];
+
+/// What is known of the rescales of one job.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    job: Option<JobId>,
+    read_at: Option<Instant>,
+    newest: Vec<Rescale>,
+    details: BTreeMap<String, Rescale>,
+    backlogs: VecDeque<(i64, f64)>,
+}
+
+impl History {
+    /// Reads what is new. What cannot be read is not known: no sample fails because of it.
+    pub(super) async fn renew(&mut self, client: &Client, job: &JobId) {
+        if self.job.as_ref() != Some(job) {
+            *self = Self { job: Some(job.clone()), ..Self::default() };
+        }
+        let age_max = if self.newest.is_empty() { AGE_MAX_WITHOUT } else { AGE_MAX };
+        if self.read_at.is_some_and(|at| at.elapsed() < age_max) {
+            return;
+        }
+        self.read_at = Some(Instant::now());
+        match client.rescales(job).await {
+            Ok(rescales) => self.newest = newest(rescales),
+            Err(error) => tracing::debug!(%error, "the history of rescales could not be read"),
+        }
+        for rescale in self.newest.clone() {
+            if self.details.contains_key(&rescale.id) || rescale.ended_ms.is_none() {
+                continue;
+            }
+            match client.rescale_details(job, &rescale.id).await {
+                Ok(Some(details)) => drop(self.details.insert(rescale.id, details)),
+                Ok(None) => {}
+                Err(error) => tracing::debug!(%error, "the details of a rescale could not be read"),
+            }
+        }
+        let newest = &self.newest;
+        self.details.retain(|id, _| newest.iter().any(|rescale| rescale.id == *id));
+    }
+
+    /// Has it read again with the next sample: a new life of the job may come of a rescale.
+    pub(super) fn expire(&mut self) {
+        self.read_at = None;
+    }
+
+    /// Remembers how much waited at all sources, by the JobManager's clock.
+    pub(super) fn saw_backlog(&mut self, at_ms: i64, records: f64) {
+        if self.backlogs.len() == BACKLOGS {
+            self.backlogs.pop_front();
+        }
+        self.backlogs.push_back((at_ms, records));
+    }
+
+    /// The rescales, newest first, with the operators under the names that `name` gives to the ids of vertices.
+    pub(super) fn rescales(&self, name: impl Fn(&str) -> Option<String>) -> Vec<scaling::Rescale> {
+        let ended = self.newest.iter().filter(|rescale| rescale.ended_ms.is_some());
+        ended.map(|rescale| self.rescale(self.details.get(&rescale.id).unwrap_or(rescale), &name)).collect()
+    }
+
+    fn rescale(&self, rescale: &Rescale, name: impl Fn(&str) -> Option<String>) -> scaling::Rescale {
+        let by_name = |parallelism: fn(&flink::RescaledVertex) -> Option<u32>| -> BTreeMap<String, u32> {
+            let known = rescale.vertices.iter().filter_map(|(id, v)| Some((name(id)?, parallelism(v)?)));
+            known.collect()
+        };
+        let was_reached = |vertex: &flink::RescaledVertex| Some(vertex.after? == vertex.desired?);
+        let reached: Option<Vec<bool>> = rescale.vertices.values().map(was_reached).collect();
+        let all_reached = reached.filter(|all| !all.is_empty()).map(|all| all.into_iter().all(|one| one));
+        let is_complete = rescale.outcome.as_deref() == Some("COMPLETED");
+        scaling::Rescale {
+            at_ms: rescale.ended_ms,
+            requested_at_ms: rescale.started_ms,
+            duration_ms: rescale.duration_ms().filter(|_| is_complete),
+            downtime_ms: rescale.downtime_ms().filter(|_| is_complete),
+            succeeded: if is_complete { all_reached } else { Some(false) },
+            backlog_peak_records: self.backlog_peak(rescale),
+            before: by_name(|vertex| vertex.before),
+            wanted: by_name(|vertex| vertex.desired),
+            after: by_name(|vertex| vertex.after),
+        }
+    }
+
+    /// The largest backlog from the wish until a while after the end; unknown unless one was seen before the wish as well, because what was
+    /// not looked at may have been larger.
+    fn backlog_peak(&self, rescale: &Rescale) -> Option<f64> {
+        let (from_ms, end_ms) = (rescale.started_ms?, rescale.ended_ms?);
+        self.backlogs.front().filter(|(at_ms, _)| *at_ms <= from_ms)?;
+        let until_ms = end_ms.saturating_add(AFTERWARDS_MS);
+        let in_it = self.backlogs.iter().filter(|(at_ms, _)| (from_ms..=until_ms).contains(at_ms));
+        in_it.map(|(_, records)| *records).reduce(f64::max)
+    }
+}
+
+/// The newest ones that were rescales and were not given up before they began, newest first.
+fn newest(mut rescales: Vec<Rescale>) -> Vec<Rescale> {
+    let is_one = |rescale: &Rescale| {
+        rescale.cause.as_deref().is_none_or(|cause| CAUSES.contains(&cause))
+            && rescale.outcome.as_deref() != Some("IGNORED")
+    };
+    rescales.retain(is_one);
+    rescales.sort_by_key(|rescale| std::cmp::Reverse(rescale.started_ms));
+    rescales.truncate(KEPT);
+    rescales
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rescale(id: &str, cause: &str, outcome: &str, started_ms: i64) -> Rescale {
+        let vertex = |before, desired, after| flink::RescaledVertex {
+            name: "Source: a".to_owned(),
+            before: Some(before),
+            desired: Some(desired),
+            after: Some(after),
+        };
+        Rescale {
+            id: id.to_owned(),
+            started_ms: Some(started_ms),
+            ended_ms: Some(started_ms + 800),
+            outcome: Some(outcome.to_owned()),
+            cause: Some(cause.to_owned()),
+            vertices: BTreeMap::from([("v1".to_owned(), vertex(2, 4, 4)), ("v2".to_owned(), vertex(2, 4, 3))]),
+            states: None,
+        }
+    }
+
+    /// Goal: what was a rescale is told with its widths by operator, newest first; first starts, recoveries and wishes that were taken
+    /// back are not.
+    #[test]
+    fn only_rescales_are_told() {
+        let history = History {
+            newest: newest(vec![
+                rescale("a", "INITIAL_SCHEDULE", "COMPLETED", 0),
+                rescale("b", "UPDATE_REQUIREMENT", "COMPLETED", 1_000),
+                rescale("c", "UPDATE_REQUIREMENT", "IGNORED", 2_000),
+                rescale("d", "RECOVERABLE_FAILOVER", "COMPLETED", 3_000),
+                rescale("e", "NEW_RESOURCE_AVAILABLE", "FAILED", 4_000),
+            ]),
+            ..History::default()
+        };
+        let told = history.rescales(|id| (id == "v1").then(|| "a".to_owned()));
+        assert_eq!(told.len(), 2);
+        assert_eq!((told[0].requested_at_ms, told[0].at_ms), (Some(4_000), Some(4_800)));
+        // One that failed says nothing about how long one takes.
+        assert_eq!((told[0].succeeded, told[0].duration_ms), (Some(false), None));
+        assert_eq!((told[1].succeeded, told[1].duration_ms), (Some(false), Some(800)));
+        assert_eq!((told[1].before["a"], told[1].wanted["a"], told[1].after["a"]), (2, 4, 4));
+        assert_eq!(told[1].before.len(), 1);
+    }
+
+    /// Goal: the largest backlog is told only where it was looked at from before the wish on, and later backlogs are not of it.
+    #[test]
+    fn the_largest_backlog_is_one_of_the_rescale() {
+        let peak = |seen: &[(i64, f64)]| {
+            let mut history =
+                History { newest: vec![rescale("b", "UPDATE_REQUIREMENT", "COMPLETED", 1_000)], ..History::default() };
+            seen.iter().for_each(|(at_ms, records)| history.saw_backlog(*at_ms, *records));
+            history.rescales(|_| None)[0].backlog_peak_records
+        };
+        assert_eq!(peak(&[(900, 999.0), (1_500, 40.0), (2_000, 70.0), (90_000, 500.0)]), Some(70.0));
+        assert_eq!(peak(&[(1_100, 40.0)]), None);
+        assert_eq!(peak(&[]), None);
+    }
+}

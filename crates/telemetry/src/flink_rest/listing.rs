@@ -1,0 +1,126 @@
+//! What a vertex has metrics of, told by their names: which to ask for, which partitions its sources read, whether it has windows.
+
+use std::collections::BTreeSet;
+
+use crate::names;
+
+/// One vertex as the list of its metrics' names tells it.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Listing {
+    /// The names to ask for, those of one subtask together.
+    pub(super) wanted: Vec<String>,
+    /// Whether some operator has metrics that only windows have.
+    pub(super) is_windowed: bool,
+    /// Partitions by subtask; empty where the sources do not name them, or not every subtask has metrics yet.
+    pub(super) partitions: Vec<u32>,
+    /// Partitions, each once, however many subtasks name it.
+    pub(super) source_partitions: Option<u32>,
+}
+
+impl Listing {
+    /// Reads the list of a vertex with so many subtasks.
+    pub(super) fn of(names: Vec<String>, parallelism: usize) -> Self {
+        let is_windowed = names
+            .iter()
+            .filter_map(|name| names::subtask(name))
+            .any(|(_, rest)| names::tells_window(rest));
+        let (partitions, source_partitions) = partitions(&names, parallelism).unzip();
+        let mut wanted = names;
+        wanted.retain(|name| names::is_wanted(name));
+        wanted.sort_by_key(|name| names::subtask(name).map(|(subtask, _)| subtask));
+        Self { wanted, is_windowed, partitions: partitions.unwrap_or_default(), source_partitions }
+    }
+}
+
+/// The number of partitions of each subtask, and of all of them together. A subtask of which nothing is listed may read partitions that
+/// are not known, so that nothing can be said of any.
+fn partitions(names: &[String], parallelism: usize) -> Option<(Vec<u32>, u32)> {
+    let mut all = BTreeSet::new();
+    let mut of_subtask = vec![BTreeSet::new(); parallelism];
+    let mut is_listed = vec![false; parallelism];
+    for (subtask, rest) in names.iter().filter_map(|name| names::subtask(name)) {
+        let Some(is_listed) = is_listed.get_mut(subtask) else { continue };
+        *is_listed = true;
+        if let Some(partition) = names::partition(rest) {
+            all.insert(partition);
+            of_subtask[subtask].insert(partition);
+        }
+    }
+    if all.is_empty() || !is_listed.iter().all(|is_listed| *is_listed) {
+        return None;
+    }
+    let count = |set: &BTreeSet<&str>| u32::try_from(set.len()).unwrap_or(u32::MAX);
+    Some((of_subtask.iter().map(count).collect(), count(&all)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kafka(subtask: usize, topic: &str, partition: u32) -> [String; 2] {
+        ["currentOffset", "committedOffset"].map(|metric| {
+            let group = "Source__orders.KafkaSourceReader";
+            format!("{subtask}.{group}.topic.{topic}.partition.{partition}.{metric}")
+        })
+    }
+
+    fn listing(names: &[&[String]], parallelism: usize) -> Listing {
+        let of_task = (0..parallelism).map(|subtask| format!("{subtask}.numRecordsIn"));
+        Listing::of(of_task.chain(names.iter().flat_map(|names| names.to_vec())).collect(), parallelism)
+    }
+
+    /// Goal: partitions of several topics are counted once each over all subtasks, and a subtask without any has none.
+    #[test]
+    fn partitions_are_counted_once() {
+        let names = [
+            kafka(0, "orders", 0),
+            kafka(0, "orders", 2),
+            kafka(1, "orders", 1),
+            kafka(1, "eu_orders", 1),
+            kafka(2, "orders", 1),
+        ];
+        let names: Vec<&[String]> = names.iter().map(<[String; 2]>::as_slice).collect();
+        let listing = listing(&names, 4);
+        assert_eq!(listing.source_partitions, Some(4));
+        assert_eq!(listing.partitions, [2, 2, 1, 0]);
+    }
+
+    /// Goal: a number of partitions that may be too small is none: a source without such metrics, or a subtask that is not there yet.
+    #[test]
+    fn partitions_may_be_unknown() {
+        assert_eq!(listing(&[], 2).source_partitions, None);
+        let only_first = Listing::of(kafka(0, "orders", 0).to_vec(), 2);
+        assert_eq!((only_first.source_partitions, only_first.partitions.len()), (None, 0));
+        // A name that only looks like it, and an index of an earlier life.
+        let strange = ["0.x.topic.a.partition.b.currentOffset".to_owned(), "7.numRecordsIn".to_owned()];
+        assert_eq!(listing(&[&strange], 1).source_partitions, None);
+    }
+
+    /// Goal: Pulsar's partitions count as well, whichever consumer reads them.
+    #[test]
+    fn pulsar_names_its_partitions_too() {
+        let pulsar = |subtask: u32, partition: u32| {
+            let topic = "persistent_//public/default/orders-partition";
+            format!("{subtask}.Source__p.PulsarConsumer.{topic}-{partition}.c{subtask}.numMsgsReceived")
+        };
+        let listing = listing(&[&[pulsar(0, 0), pulsar(1, 0), pulsar(1, 1)]], 2);
+        assert_eq!((listing.source_partitions, listing.partitions), (Some(2), vec![1, 2]));
+    }
+
+    /// Goal: windows are told by the counter that only they have; a task without it has none.
+    #[test]
+    fn windows_have_late_records() {
+        let late = "0.TumblingEventTimeWindows.numLateRecordsDropped".to_owned();
+        assert!(listing(&[&[late]], 1).is_windowed);
+        assert!(!listing(&[&["0.map.numLateRecordsDroppedTwice".to_owned()]], 1).is_windowed);
+    }
+
+    /// Goal: the names of one subtask stand together, so that they are asked for together.
+    #[test]
+    fn names_are_grouped_by_subtask() {
+        let names = ["1.numRecordsIn", "0.numRecordsIn", "1.numRecordsOut", "0.other", "0.numRecordsOut"];
+        let listing = Listing::of(names.map(str::to_owned).to_vec(), 2);
+        let expected = ["0.numRecordsIn", "0.numRecordsOut", "1.numRecordsIn", "1.numRecordsOut"];
+        assert_eq!(listing.wanted, expected);
+    }
+}

@@ -1,0 +1,144 @@
+//! What a source reads, and what waits for it.
+//!
+//! A source's work is what it reads: that is in the unit of `pendingRecords`, and what its task emits is what a chained filter or flatMap
+//! leaves of it. Which counter tells it depends on Flink's version and on the connector, and one that is never raised reads 0.
+
+use std::collections::BTreeMap;
+
+use super::readings::{Epoch, Track};
+use super::span::counted_ms;
+use crate::sample::{Subtask, Vertex};
+
+/// A task that is idle for at least this share of the time may have had nothing to read since it started.
+const IDLE: f64 = 0.99;
+
+/// So many readings of a series are told.
+const READINGS: usize = 360;
+
+type Figure = fn(&Subtask) -> Option<f64>;
+
+/// The counter that tells what a source reads.
+#[derive(Clone, Copy)]
+pub(super) struct Reads {
+    counter: Figure,
+    smoothed: Figure,
+    /// Whether it is what the task emits, for want of something better.
+    pub(super) is_output: bool,
+}
+
+/// What can tell what a source reads, the best first: the source operator's own counter (every version, where the connector raises it), that
+/// of the task (from Flink 2.0 on), and what the task emits.
+const CANDIDATES: [Reads; 3] = [
+    Reads { counter: |subtask| subtask.source_records_in, smoothed: |_| None, is_output: false },
+    Reads {
+        counter: |subtask| subtask.records_in,
+        smoothed: |subtask| subtask.records_in_per_s,
+        is_output: false,
+    },
+    Reads {
+        counter: |subtask| subtask.records_out,
+        smoothed: |subtask| subtask.records_out_per_s,
+        is_output: true,
+    },
+];
+
+impl Reads {
+    /// The best counter that has ever counted. If none has, the source has either read nothing since it started, which shows in its
+    /// tasks being idle, or counts nothing that is shown: then nothing tells its rate.
+    pub(super) fn of(tracks: &[Track<'_>], idle: impl Fn(&Track<'_>) -> Option<f64>) -> Option<Self> {
+        let has_counted = |reads: &&Self| {
+            let is_above_0 = |figure: Figure| {
+                let mut all = tracks.iter().flat_map(Track::known);
+                all.any(|subtask| figure(subtask).is_some_and(|value| value > 0.0))
+            };
+            is_above_0(reads.counter) || is_above_0(reads.smoothed)
+        };
+        let best = CANDIDATES.iter().find(has_counted).copied();
+        let is_idle = || tracks.iter().all(|track| idle(track).is_some_and(|share| share >= IDLE));
+        best.or_else(|| is_idle().then(|| CANDIDATES[2]))
+    }
+
+    /// What a subtask reads per second.
+    pub(super) fn rate(self, track: &Track<'_>) -> Option<f64> {
+        track.rate_or(self.counter, self.smoothed)
+    }
+
+    /// Whether only a smoothed rate is to be had.
+    pub(super) fn is_smoothed(self, tracks: &[Track<'_>]) -> bool {
+        let has = |figure: Figure| tracks.iter().flat_map(Track::known).any(|s| figure(s).is_some());
+        !has(self.counter) && has(self.smoothed)
+    }
+
+    /// What a subtask has read in the epoch.
+    pub(super) fn growth(self, track: &Track<'_>) -> Option<f64> {
+        track.growth(self.counter)
+    }
+}
+
+/// What waits at the origin, each part known or not by itself.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    /// Records at the end of the epoch.
+    pub(super) records: Option<f64>,
+    /// What they grow by per second; negative if they become fewer.
+    pub(super) growth_per_s: Option<f64>,
+    /// Records over time, in milliseconds since the Unix epoch.
+    pub(super) series: Vec<(i64, f64)>,
+    /// Records read since the tasks started and those that wait, together, at the same times: what has come into being at the origin.
+    pub(super) arrivals: Vec<(i64, f64)>,
+}
+
+/// The backlog of a source. A subtask that reads no partition has nothing waiting; one that reports no backlog although it reads,
+/// or reports a number that cannot be one, makes that of the source unknown. If no subtask reports one, none is known.
+pub(super) fn backlog(vertex: &Vertex, epoch: Epoch<'_>, tracks: &[Track<'_>], reads: Option<Reads>) -> Backlog {
+    let has_any = |figure: Figure| tracks.iter().flat_map(Track::known).any(|s| figure(s).is_some());
+    if !has_any(|subtask| subtask.pending_records) {
+        return Backlog::default();
+    }
+    let pending = move |subtask: &Subtask| {
+        let has_read = reads.and_then(|reads| (reads.counter)(subtask)).map(|read| read > 0.0);
+        let reads_nothing = subtask.partitions == Some(0) || has_read == Some(false);
+        subtask.pending_records.or(reads_nothing.then_some(0.0))
+    };
+    let known: Option<Vec<f64>> = tracks
+        .iter()
+        .map(|track| track.last().filter(|_| !track.is_stale()).and_then(pending))
+        .collect();
+    let growth: Option<Vec<f64>> = tracks.iter().map(|track| track.change_per_s(pending)).collect();
+    let sum = |parts: Option<Vec<f64>>| parts.map(|parts| parts.iter().sum::<f64>());
+    let position = |subtask: &Subtask| reads.filter(|reads| !reads.is_output).and_then(|r| (r.counter)(subtask));
+    Backlog {
+        records: sum(known),
+        growth_per_s: sum(growth),
+        series: series(vertex, epoch, pending),
+        arrivals: series(vertex, epoch, |subtask| Some(position(subtask)? + pending(subtask)?)),
+    }
+}
+
+/// A sum over all subtasks at each time at which it is known, the newest ones last. A reading that repeats the one before it is left out:
+/// the JobManager had not renewed its picture, so that it is not of its time.
+fn series(
+    vertex: &Vertex,
+    epoch: Epoch<'_>,
+    figure: impl Fn(&Subtask) -> Option<f64>,
+) -> Vec<(i64, f64)> {
+    let mut by_time = BTreeMap::new();
+    let mut before = None;
+    for sample in epoch.samples {
+        let Some(same) = sample.vertices.iter().find(|other| other.name == vertex.name) else { continue };
+        let sum: Option<f64> = same.subtasks.iter().map(&figure).sum();
+        let picture = |subtask: &Subtask| (subtask.pending_records, subtask.records_out, counted_ms(subtask));
+        let now = Some(same.subtasks.iter().map(picture).collect::<Vec<_>>());
+        let is_new = before != now;
+        if let (Some(sum), true) = (sum.filter(|_| !same.subtasks.is_empty()), is_new) {
+            let own_ms = same.subtasks.iter().filter_map(|subtask| subtask.at_ms).max();
+            by_time.insert(own_ms.unwrap_or(sample.at_ms), sum);
+        }
+        before = now;
+    }
+    let all: Vec<(i64, f64)> = by_time.into_iter().collect();
+    let step = all.len().div_ceil(READINGS).max(1);
+    let mut kept: Vec<(i64, f64)> = all.into_iter().rev().step_by(step).collect();
+    kept.reverse();
+    kept
+}
