@@ -422,7 +422,9 @@ mod tests {
     /// Goal: a plan that is null, empty or left out is a plan without edges, not an answer of another form.
     #[test]
     fn a_plan_may_be_missing() {
-        for plan in ["", r#","plan":null"#, r#","plan":{}"#, r#","plan":{"nodes":null}"#, r#","plan":{"nodes":[]}"#] {
+        for plan in
+            ["", r#","plan":null"#, r#","plan":{}"#, r#","plan":{"nodes":null}"#, r#","plan":{"nodes":[]}"#]
+        {
             assert!(details(plan, "").plan().is_empty(), "{plan}");
         }
         let id = "b".repeat(32);

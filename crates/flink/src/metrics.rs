@@ -171,7 +171,8 @@ mod tests {
         let subtask = |i: u32| (0..20).map(move |n| format!("{i}.some-operator.metric_number_{n}"));
         let names: Vec<String> = (0..40).flat_map(subtask).collect();
         let batches = batches(&names);
-        let of = |batch: &String| batch.split(',').map(|name| subtask_of(name).to_owned()).collect::<Vec<_>>();
+        let of =
+            |batch: &String| batch.split(',').map(|name| subtask_of(name).to_owned()).collect::<Vec<_>>();
         for subtask in 0..40 {
             let holders = batches.iter().filter(|batch| of(batch).contains(&subtask.to_string())).count();
             assert_eq!(holders, 1, "subtask {subtask}");

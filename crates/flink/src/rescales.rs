@@ -158,7 +158,8 @@ mod tests {
         };
         let executing = r#"{"state":"Executing","enterTimestampInMillis":100,"leaveTimestampInMillis":500,"durationInMillis":400}"#;
         let restarting = r#"{"state":"Restarting","enterTimestampInMillis":500,"leaveTimestampInMillis":600,"durationInMillis":100}"#;
-        let creating = r#"{"state":"CreatingExecutionGraph","enterTimestampInMillis":600,"leaveTimestampInMillis":630}"#;
+        let creating =
+            r#"{"state":"CreatingExecutionGraph","enterTimestampInMillis":600,"leaveTimestampInMillis":630}"#;
         let open = r#"{"state":"WaitingForResources","enterTimestampInMillis":630}"#;
         let whole = rescale(&[executing, restarting, creating].join(","));
         assert_eq!((whole.duration_ms(), whole.downtime_ms()), (Some(800), Some(130)));

@@ -56,8 +56,9 @@ impl Preset {
         match self {
             Self::Flink => flink.into(),
             Self::Rescaler => {
-                let counted =
-                    format!(r"{SUBTASK}(?<metric>(?:{histogram})(?:Count|Sum)|latency[._]max|(?:overall|event)Latency[._]p99)(?:\.count)?$");
+                let counted = format!(
+                    r"{SUBTASK}(?<metric>(?:{histogram})(?:Count|Sum)|latency[._]max|(?:overall|event)Latency[._]p99)(?:\.count)?$"
+                );
                 let stored = format!("{PROBE}(?<metric>size_bytes)$");
                 flink.into_iter().chain([counted, stored]).collect()
             }

@@ -201,7 +201,9 @@ fn listed(name: &str) -> Option<Listed> {
     let (operator, metric) =
         rest.rsplit_once('.').map_or((None, rest), |(operator, metric)| (Some(operator), metric));
     let figure = match operator {
-        Some(operator) if metric == "numRecordsIn" => is_source(operator).then_some(Figure::SourceRecordsIn)?,
+        Some(operator) if metric == "numRecordsIn" => {
+            is_source(operator).then_some(Figure::SourceRecordsIn)?
+        }
         _ => Figure::of(metric)?,
     };
     (figure.is_of_task() == operator.is_none()).then_some(Listed { subtask, figure })
@@ -397,7 +399,8 @@ mod tests {
     #[test]
     fn sources_of_one_task_are_added_up() {
         let pending = |a, b| {
-            subtask_of(&[("0.Source__a.pendingRecords", a), ("0.Source__b.pendingRecords", b)]).pending_records
+            subtask_of(&[("0.Source__a.pendingRecords", a), ("0.Source__b.pendingRecords", b)])
+                .pending_records
         };
         assert_eq!(pending(Some(5.0), Some(7.0)), Some(12.0));
         assert_eq!(pending(Some(5.0), None), None);

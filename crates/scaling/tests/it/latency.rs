@@ -57,11 +57,7 @@ fn snapshot(q7_latency_ms: Option<f64>, operators: Vec<Operator>) -> Snapshot {
     Snapshot {
         schema: SCHEMA,
         job: Job { name: "nexmark".to_owned(), parallelism: 1, max_parallelism: 128, ..Job::default() },
-        queries: vec![Query {
-            name: "q7".to_owned(),
-            overall_latency_ms: q7_latency_ms,
-            ..Query::default()
-        }],
+        queries: vec![Query { name: "q7".to_owned(), overall_latency_ms: q7_latency_ms, ..Query::default() }],
         operators,
         ..Snapshot::default()
     }

@@ -143,7 +143,10 @@ mod tests {
             ended_ms: Some(started_ms + 800),
             outcome: Some(outcome.to_owned()),
             cause: Some(cause.to_owned()),
-            vertices: BTreeMap::from([("v1".to_owned(), vertex(2, 4, 4)), ("v2".to_owned(), vertex(2, 4, 3))]),
+            vertices: BTreeMap::from([
+                ("v1".to_owned(), vertex(2, 4, 4)),
+                ("v2".to_owned(), vertex(2, 4, 3)),
+            ]),
             states: None,
         }
     }
@@ -176,8 +179,10 @@ mod tests {
     #[test]
     fn the_largest_backlog_is_one_of_the_rescale() {
         let peak = |seen: &[(i64, f64)]| {
-            let mut history =
-                History { newest: vec![rescale("b", "UPDATE_REQUIREMENT", "COMPLETED", 1_000)], ..History::default() };
+            let mut history = History {
+                newest: vec![rescale("b", "UPDATE_REQUIREMENT", "COMPLETED", 1_000)],
+                ..History::default()
+            };
             seen.iter().for_each(|(at_ms, records)| history.saw_backlog(*at_ms, *records));
             history.rescales(|_| None)[0].backlog_peak_records
         };

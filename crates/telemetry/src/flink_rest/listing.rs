@@ -20,10 +20,8 @@ pub(super) struct Listing {
 impl Listing {
     /// Reads the list of a vertex with so many subtasks.
     pub(super) fn of(names: Vec<String>, parallelism: usize) -> Self {
-        let is_windowed = names
-            .iter()
-            .filter_map(|name| names::subtask(name))
-            .any(|(_, rest)| names::tells_window(rest));
+        let is_windowed =
+            names.iter().filter_map(|name| names::subtask(name)).any(|(_, rest)| names::tells_window(rest));
         let (partitions, source_partitions) = partitions(&names, parallelism).unzip();
         let mut wanted = names;
         wanted.retain(|name| names::is_wanted(name));

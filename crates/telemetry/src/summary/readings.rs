@@ -232,8 +232,7 @@ mod tests {
                 (at_ms, Subtask { records_out, ..Subtask::default() })
             })
             .collect();
-        let track =
-            Track::new(subtasks.iter().map(|(at_ms, subtask)| Some((*at_ms, subtask))).collect());
+        let track = Track::new(subtasks.iter().map(|(at_ms, subtask)| Some((*at_ms, subtask))).collect());
         track.rate(|subtask| subtask.records_out).unwrap()
     }
 

@@ -90,7 +90,12 @@ pub(super) struct Backlog {
 
 /// The backlog of a source. A subtask that reads no partition has nothing waiting; one that reports no backlog although it reads,
 /// or reports a number that cannot be one, makes that of the source unknown. If no subtask reports one, none is known.
-pub(super) fn backlog(vertex: &Vertex, epoch: Epoch<'_>, tracks: &[Track<'_>], reads: Option<Reads>) -> Backlog {
+pub(super) fn backlog(
+    vertex: &Vertex,
+    epoch: Epoch<'_>,
+    tracks: &[Track<'_>],
+    reads: Option<Reads>,
+) -> Backlog {
     let has_any = |figure: Figure| tracks.iter().flat_map(Track::known).any(|s| figure(s).is_some());
     if !has_any(|subtask| subtask.pending_records) {
         return Backlog::default();
@@ -100,13 +105,12 @@ pub(super) fn backlog(vertex: &Vertex, epoch: Epoch<'_>, tracks: &[Track<'_>], r
         let reads_nothing = subtask.partitions == Some(0) || has_read == Some(false);
         subtask.pending_records.or(reads_nothing.then_some(0.0))
     };
-    let known: Option<Vec<f64>> = tracks
-        .iter()
-        .map(|track| track.last().filter(|_| !track.is_stale()).and_then(pending))
-        .collect();
+    let known: Option<Vec<f64>> =
+        tracks.iter().map(|track| track.last().filter(|_| !track.is_stale()).and_then(pending)).collect();
     let growth: Option<Vec<f64>> = tracks.iter().map(|track| track.change_per_s(pending)).collect();
     let sum = |parts: Option<Vec<f64>>| parts.map(|parts| parts.iter().sum::<f64>());
-    let position = |subtask: &Subtask| reads.filter(|reads| !reads.is_output).and_then(|r| (r.counter)(subtask));
+    let position =
+        |subtask: &Subtask| reads.filter(|reads| !reads.is_output).and_then(|r| (r.counter)(subtask));
     Backlog {
         records: sum(known),
         growth_per_s: sum(growth),
@@ -117,11 +121,7 @@ pub(super) fn backlog(vertex: &Vertex, epoch: Epoch<'_>, tracks: &[Track<'_>], r
 
 /// A sum over all subtasks at each time at which it is known, the newest ones last. A reading that repeats the one before it is left out:
 /// the JobManager had not renewed its picture, so that it is not of its time.
-fn series(
-    vertex: &Vertex,
-    epoch: Epoch<'_>,
-    figure: impl Fn(&Subtask) -> Option<f64>,
-) -> Vec<(i64, f64)> {
+fn series(vertex: &Vertex, epoch: Epoch<'_>, figure: impl Fn(&Subtask) -> Option<f64>) -> Vec<(i64, f64)> {
     let mut by_time = BTreeMap::new();
     let mut before = None;
     for sample in epoch.samples {

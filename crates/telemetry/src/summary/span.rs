@@ -26,8 +26,10 @@ pub(super) enum Span {
 impl Span {
     /// The span of these readings: their times in milliseconds, whether these are the figures' own, and the figures.
     pub(super) fn of(readings: &[Option<(i64, &Subtask)>]) -> Self {
-        let counted: Option<Vec<(i64, f64)>> =
-            readings.iter().map(|reading| reading.and_then(|(at_ms, s)| Some((at_ms, counted_ms(s)?)))).collect();
+        let counted: Option<Vec<(i64, f64)>> = readings
+            .iter()
+            .map(|reading| reading.and_then(|(at_ms, s)| Some((at_ms, counted_ms(s)?))))
+            .collect();
         let Some(counted) = counted.filter(|counted| counted.len() > 1) else { return Self::Unknown };
         if !counted.is_sorted_by(|a, b| a.1 <= b.1) {
             return Self::Stale;
@@ -50,17 +52,15 @@ pub(super) fn counted_ms(subtask: &Subtask) -> Option<f64> {
     Some(subtask.busy_ms? + subtask.idle_ms? + subtask.backpressured_ms?)
 }
 
-/// The first and the last reading that differ from the one before, as long as they span half of the time: the very first may be of a picture that
-/// is much older than it looks, because the JobManager renews it only when it is asked. Else the ends.
+/// The first and the last reading; instead of the first, where that is of a picture that is much older than it looks, because the
+/// JobManager renews it only when it is asked, the first that differs from it.
 fn ends(counted: &[(i64, f64)]) -> (usize, usize) {
-    let whole = (0, counted.len() - 1);
-    #[expect(clippy::float_cmp, reason = "the very same reading again")]
-    let mut renewed = (1..counted.len()).filter(|at| counted[*at].1 != counted[at - 1].1);
-    let fresh = renewed.next().and_then(|first| Some((first, renewed.next_back()?)));
-    let is_long = |fresh: &(usize, usize)| {
-        between_ms(counted, fresh.0, fresh.1) * 2.0 >= between_ms(counted, whole.0, whole.1)
-    };
-    fresh.filter(is_long).unwrap_or(whole)
+    let last = counted.len() - 1;
+    if counted[last].1 - counted[0].1 <= between_ms(counted, 0, last) + FIRST_AGE_MAX_MS {
+        return (0, last);
+    }
+    let first = counted.iter().position(|(_, ms)| *ms > counted[0].1).unwrap_or(0);
+    (first, last)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of an epoch")]
@@ -90,8 +90,9 @@ mod tests {
     #[test]
     fn the_task_tells_the_time() {
         // Pictures of every ten seconds, asked for every five.
-        let readings = [(0, 500.0), (5_000, 500.0), (10_000, 10_500.0), (15_000, 10_500.0), (20_000, 20_500.0)];
-        assert_eq!(span(&readings), Span::Counted { first: 2, last: 4, seconds: 10.0 });
+        let readings =
+            [(0, 500.0), (5_000, 500.0), (10_000, 10_500.0), (15_000, 10_500.0), (20_000, 20_500.0)];
+        assert_eq!(span(&readings), Span::Counted { first: 0, last: 4, seconds: 20.0 });
         // Within five seconds only one was new.
         assert_eq!(span(&readings[1..3]), Span::Counted { first: 0, last: 1, seconds: 10.0 });
     }

@@ -2,5 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly")]
 
+mod any_job;
+mod cluster;
 mod faults;
+mod played;
+mod properties;
 mod summary;
