@@ -134,8 +134,7 @@ fn dotted(labels: &BTreeMap<String, String>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mapping::{MappingSettings, Subject};
-    use crate::names::Figure;
+    use crate::mapping::MappingSettings;
 
     /// Goal: what Prometheus answers becomes points under the names that the patterns know; a refusal is told as such.
     #[test]
@@ -159,5 +158,48 @@ mod tests {
         let refused = parse(br#"{"status":"error","errorType":"bad_data","error":"why"}"#, &mapping, 10);
         assert!(matches!(refused, Err(StoreError::Refused(why)) if why == "why"));
         assert!(matches!(parse(b"{}", &mapping, 10), Err(StoreError::Unreadable(_))));
+    }
+
+    /// The subjects of series with these names (behind `flink_taskmanager_job_task_`), operators and further labels.
+    fn subjects(series: &[(&str, &str, &str)]) -> Vec<Subject> {
+        let mapping = Mapping::new(&MappingSettings::default()).unwrap();
+        let series = series.iter().map(|(name, operator, labels)| {
+            format!(
+                r#"{{"metric":{{"__name__":"flink_taskmanager_job_task_{name}","tm_id":"tm","job_name":"j","task_name":"Source: a",
+                "operator_name":"{operator}","subtask_index":"0"{labels}}},"values":[[1,"1"]]}}"#
+            )
+        });
+        let series = series.collect::<Vec<_>>().join(",");
+        let body = format!(r#"{{"status":"success","data":{{"result":[{series}]}}}}"#);
+        parse(body.as_bytes(), &mapping, 10).unwrap().into_iter().map(|found| found.subject).collect()
+    }
+
+    /// Goal: of the counters that operators and tasks have under one name, the task's are its own, a source operator's is what it reads,
+    /// and those of other operators are left out, also where operator and task have the same name.
+    #[test]
+    fn counters_of_operators_are_not_those_of_tasks() {
+        let found = subjects(&[
+            ("numRecordsIn", "Source: a", ""),
+            ("operator_numRecordsIn", "Source: a", ""),
+            ("operator_numRecordsIn", "map", ""),
+            ("operator_numRecordsOut", "Source: a", ""),
+        ]);
+        let figures = found.iter().map(|subject| match subject {
+            Subject::Subtask { figure, .. } => Some(*figure),
+            _ => None,
+        });
+        let expected = [Some(Figure::RecordsIn), Some(Figure::SourceRecordsIn)];
+        assert_eq!(figures.collect::<Vec<_>>(), expected);
+    }
+
+    /// Goal: the partition that an offset is of stands in the labels.
+    #[test]
+    fn partitions_are_told_by_labels() {
+        let labels = r#","topic":"my.topic","partition":"3""#;
+        let found =
+            subjects(&[("operator_KafkaSourceReader_topic_partition_currentOffset", "Source: a", labels)]);
+        let partition = "KafkaSourceReader.topic.my-topic.partition.3".to_owned();
+        let (job, operator) = ("j".to_owned(), "Source:-a".to_owned());
+        assert_eq!(found, [Subject::Partition { job, operator, subtask: 0, partition }]);
     }
 }

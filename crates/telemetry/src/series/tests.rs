@@ -1,7 +1,7 @@
 //! Series become a sample: each once, only fresh ones, whole or not at all.
 
 use super::*;
-use crate::sample::Role;
+use crate::mapping::Wide;
 
 const NOW_MS: i64 = 1_000_000;
 const INTERVAL_MS: i64 = 10_000;
@@ -43,6 +43,64 @@ fn tasks_become_vertices() {
     assert_eq!((first.records_in, first.records_out, first.busy_ms), (Some(500.0), Some(400.0), Some(300.0)));
     assert_eq!((first.pending_records, first.at_ms), (Some(77.0), Some(NOW_MS - 5_000)));
     assert_eq!(sample.newest_ms, NOW_MS - 4_000);
+}
+
+/// Goal: what the source operator has read is told beside what its task counts, and not what an operator behind it receives.
+#[test]
+fn a_source_operator_counts_what_it_reads() {
+    let mut found = task("Source:-a-->-decode", 0, 5_000);
+    found.push(series("Source:-a", 0, Figure::RecordsIn, 5_000, 9_000.0));
+    found.push(series("decode", 0, Figure::RecordsIn, 5_000, 8_000.0));
+    let sample = assemble(&found).unwrap();
+    let source = &sample.vertices[0].subtasks[0];
+    assert_eq!((source.source_records_in, source.records_in), (Some(9_000.0), Some(500.0)));
+}
+
+fn offset(subtask: u32, partition: u32, age_ms: i64) -> Found {
+    let subject = Subject::Partition {
+        job: "my-job".to_owned(),
+        operator: "Source:-a".to_owned(),
+        subtask,
+        partition: format!("KafkaSourceReader.topic.t.partition.{partition}"),
+    };
+    Found { subject, points: vec![(NOW_MS - age_ms, 5.0)] }
+}
+
+/// Goal: partitions count once each, those that are no longer written do not, and as long as a subtask is silent none are known.
+#[test]
+fn partitions_are_counted() {
+    let tasks = |silent_ms| {
+        [task("Source:-a-->-decode", 0, 5_000), task("Source:-a-->-decode", 1, silent_ms)].concat()
+    };
+    let offsets = [offset(0, 0, 5_000), offset(0, 1, 5_000), offset(1, 1, 4_000), offset(1, 7, 31_000)];
+    let sample = assemble(&[tasks(5_000), offsets.to_vec()].concat()).unwrap();
+    let source = &sample.vertices[0];
+    assert_eq!(source.source_partitions, Some(2));
+    assert_eq!((source.subtasks[0].partitions, source.subtasks[1].partitions), (Some(2), Some(1)));
+    let sample = assemble(&[tasks(31_000), offsets.to_vec()].concat()).unwrap();
+    assert_eq!(
+        (sample.vertices[0].source_partitions, sample.vertices[0].subtasks[0].partitions),
+        (None, None)
+    );
+    assert_eq!(assemble(&tasks(5_000)).unwrap().vertices[0].source_partitions, None);
+}
+
+/// Goal: a value that cannot be one is unknown, whoever wrote it.
+#[test]
+fn strange_values_are_unknown() {
+    let mut found = task("Source:-a", 0, 5_000);
+    found.push(series("Source:-a", 0, Figure::PendingRecords, 5_000, -1.0));
+    let tm = |figure, value| Found {
+        subject: Subject::TaskManager { id: "tm".to_owned(), figure },
+        points: vec![(NOW_MS - 5_000, value)],
+    };
+    found.extend([tm(Wide::CpuLoad, -1.0), tm(Wide::HeapUsed, 7.0)]);
+    let sample = assemble(&found).unwrap();
+    assert_eq!(sample.vertices[0].subtasks[0].pending_records, None);
+    assert_eq!(
+        (sample.task_managers[0].cpu_load, sample.task_managers[0].heap_used_bytes),
+        (None, Some(7.0))
+    );
 }
 
 /// Goal: a series that comes twice, under two patterns or from two task managers, counts once, and the fresher one counts.

@@ -5,13 +5,15 @@
 //! time, so that a lost task manager makes its operators unknown and not smaller. That a life has ended is told by a counter that
 //! fell, or by another number of subtasks. Where Flink's REST interface can be asked for the graph, it is believed instead.
 
+mod beside;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use flink::JobDetails;
 
-use crate::mapping::{Subject, Wide, as_component};
+use crate::mapping::{Subject, as_component};
 use crate::names::{self, Figure};
-use crate::sample::{Incarnation, Role, Sample, Subtask, TaskManager, Vertex};
+use crate::sample::{Incarnation, Role, Sample, Subtask, Vertex};
 
 /// A value and when it was made, in milliseconds since the Unix epoch.
 pub(crate) type Point = (i64, f64);
@@ -206,29 +208,6 @@ impl Assembler {
         by_vertex
     }
 
-    /// Counts the partitions that the subtasks of a source read. As long as one subtask is silent, it may read some that are not known.
-    fn count_partitions(&self, vertex: &mut Vertex, newest: &BTreeMap<&Subject, &[Point]>, now_ms: i64) {
-        let name = as_component(&vertex.name);
-        let mut all = BTreeSet::new();
-        let mut of_subtask: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
-        for (subject, points) in newest {
-            let Subject::Partition { job, operator, subtask, partition } = subject else { continue };
-            let is_same = || names::chain(operator).0.first().is_some_and(|head| as_component(head) == name);
-            if self.is_job(job) && self.fresh_value(points, now_ms).is_some() && is_same() {
-                all.insert(partition.as_str());
-                of_subtask.entry(*subtask as usize).or_default().insert(partition);
-            }
-        }
-        if all.is_empty() || vertex.subtasks.iter().any(|subtask| subtask.at_ms.is_none()) {
-            return;
-        }
-        let count = |set: Option<&BTreeSet<&str>>| u32::try_from(set.map_or(0, BTreeSet::len)).ok();
-        vertex.source_partitions = count(Some(&all));
-        for (index, subtask) in vertex.subtasks.iter_mut().enumerate() {
-            subtask.partitions = count(of_subtask.get(&index));
-        }
-    }
-
     fn is_fresh(&self, time_ms: i64, now_ms: i64) -> bool {
         now_ms - time_ms <= 2 * self.rules.interval_ms
     }
@@ -291,48 +270,6 @@ impl Assembler {
         (incarnation, scaling::Job { name: self.rules.job.clone(), ..scaling::Job::default() })
     }
 
-    fn task_managers(&self, newest: &BTreeMap<&Subject, &[Point]>, now_ms: i64) -> Vec<TaskManager> {
-        let mut by_id: BTreeMap<&str, TaskManager> = BTreeMap::new();
-        for (subject, points) in newest {
-            let Subject::TaskManager { id, figure } = subject else { continue };
-            let value = self.fresh_value(points, now_ms).filter(|value| names::is_believable(*value));
-            let Some(value) = value else { continue };
-            let entry =
-                by_id.entry(id).or_insert_with(|| TaskManager { id: id.clone(), ..TaskManager::default() });
-            let field = match figure {
-                Wide::CpuLoad => &mut entry.cpu_load,
-                Wide::HeapUsed => &mut entry.heap_used_bytes,
-                Wide::HeapMax => &mut entry.heap_max_bytes,
-                Wide::ManagedUsed => &mut entry.managed_used_bytes,
-                Wide::ManagedMax => &mut entry.managed_max_bytes,
-                Wide::GcMs => &mut entry.gc_ms,
-                Wide::StateSize | Wide::StoredSize => continue,
-            };
-            *field = Some(value);
-        }
-        by_id.into_values().collect()
-    }
-
-    /// The job's own figure, once, however many series hold it; Flink writes −1 before the first checkpoint.
-    fn state_size_bytes(&self, newest: &BTreeMap<&Subject, &[Point]>, now_ms: i64) -> Option<f64> {
-        newest.iter().find_map(|(subject, points)| match subject {
-            Subject::Job { job, figure: Wide::StateSize } if self.is_job(job) => {
-                self.fresh_value(points, now_ms).filter(|bytes| names::is_believable(*bytes))
-            }
-            _ => None,
-        })
-    }
-
-    /// What a state probe has written. It looks more rarely than metrics are reported, so anything within the lookback counts.
-    fn stored_size_bytes(&self, newest: &BTreeMap<&Subject, &[Point]>) -> Option<f64> {
-        newest.iter().find_map(|(subject, points)| match subject {
-            Subject::Job { job, figure: Wide::StoredSize } if self.is_job(job) => {
-                points.last().map(|(_, bytes)| *bytes).filter(|bytes| names::is_believable(*bytes))
-            }
-            _ => None,
-        })
-    }
-
     fn fresh_value(&self, points: &[Point], now_ms: i64) -> Option<f64> {
         points.last().filter(|(time_ms, _)| self.is_fresh(*time_ms, now_ms)).map(|(_, value)| *value)
     }
@@ -373,5 +310,4 @@ fn told(details: &JobDetails) -> (Incarnation, scaling::Job) {
 }
 
 #[cfg(test)]
-#[path = "series_tests.rs"]
 mod tests;
