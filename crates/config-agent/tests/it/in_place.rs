@@ -69,7 +69,7 @@ async fn everything_else_is_a_restart() {
 #[tokio::test]
 async fn missing_slots_are_told() {
     let mut setup = with_first().await;
-    setup.config.rules.running_within = Duration::from_secs(3);
+    setup.config.rules.running_within = Duration::from_secs(5);
     setup.flink.with(|world| world.slots = Some(3));
     let phase = setup.apply(&document(2, &[(VERTEX, 5)], 1)).await;
     let Phase::RolledBack { message, .. } = &phase else { panic!("{phase:?}") };
