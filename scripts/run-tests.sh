@@ -20,6 +20,16 @@ engines=' demo testbed '
 without_engines() { awk -v engines="$engines" '!($2 == "test" && index(engines, " " $1 " "))'; }
 only_engines() { awk -v engines="$engines" '$2 == "test" && index(engines, " " $1 " ")'; }
 
+# Of a list of programs those with tests that need --full.
+with_ignored_tests() {
+    local package kind name folder program
+    while read -r package kind name folder program; do
+        # Not `grep -q`, which would close the pipe under the program.
+        (cd "$folder" && "$program" --list --ignored </dev/null 2>/dev/null) | grep ': test$' >/dev/null || continue
+        printf '%s %s %s %s %s\n' "$package" "$kind" "$name" "$folder" "$program"
+    done
+}
+
 # run_program FOLDER PROGRAM LOG LIMIT_S ARGUMENTS…: runs a program in its crate's folder, as Cargo does, and ends it after
 # LIMIT_S seconds. Each line of its output goes to LOG, behind the time at which it came, and to standard output if `live` is set.
 run_program() {
