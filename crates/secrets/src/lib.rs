@@ -1,16 +1,26 @@
-//! Secrets in files: read only if nobody else could have, written so that nobody else can.
+//! Secrets: files that only their owner may read, and texts that must not appear in logs.
 //!
-//! Tokens, signing keys and TLS keys are each one small file. A file that its group or everybody may read has been given
-//! away already, so it is refused instead of used. What a secret is good for, its callers know; here it is a text that does not
-//! show itself in logs. Nothing is encrypted, and nothing is asked of a key store.
+//! Tokens, signing keys and TLS keys are each one small file. A file that its group or others may read is refused, because the
+//! secret is known already. [`Secret`] is a text, [`Address`] a URL with a password in it, and neither is shown by Display, Debug or
+//! Serialize; [`from_toml`] reads configurations without quoting their lines in errors, and [`without_credentials`] cleans any
+//! text. Nothing is encrypted, and no key store is asked.
+
+mod address;
+mod redact;
+mod syntax;
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
+
+pub use address::{Address, AddressError, HttpUrl};
+pub use redact::{is_secret_key, without_credentials};
+pub use syntax::{SyntaxError, from_toml};
 
 /// The largest file of secrets that is read: a chain of certificates with its key takes a few KiB.
 const MAX_BYTES: u64 = 256 << 10;
@@ -40,7 +50,7 @@ pub enum SecretError {
         /// Its permission bits.
         mode: u32,
     },
-    /// It is a folder, too large, or not text.
+    /// It is a folder, a device or a FIFO, too large, or not text.
     #[error("{} is not a file of text with at most {MAX_BYTES} bytes", path.display())]
     Content {
         /// The file.
@@ -54,14 +64,27 @@ pub enum SecretError {
     },
 }
 
-/// A text that does not show itself.
-#[derive(Clone, PartialEq, Eq)]
+/// A text that Debug and Serialize do not show.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text, for those who need it.
+    /// The text, for the one call that needs it.
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("(secret)")
     }
 }
 
@@ -78,10 +101,14 @@ impl fmt::Debug for Secret {
 pub fn read(path: &Path) -> Result<Secret, SecretError> {
     let io = |source| SecretError::Io { action: "read", path: path.to_owned(), source };
     let content = || SecretError::Content { path: path.to_owned() };
-    let file = File::open(path).map_err(io)?;
-    // Of the open file, not of the name: nobody can put another one in between.
+    let file = files::open(path).map_err(|source| match source.kind() {
+        // A folder, a device or a FIFO.
+        io::ErrorKind::InvalidInput => content(),
+        _ => io(source),
+    })?;
+    // Of the open file, not of the name: another file cannot be put in between.
     let metadata = file.metadata().map_err(io)?;
-    if !metadata.is_file() || metadata.len() > MAX_BYTES {
+    if metadata.len() > MAX_BYTES {
         return Err(content());
     }
     if metadata.mode() & OTHERS != 0 {
@@ -152,6 +179,7 @@ mod tests {
         std::fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
         read(&path).unwrap();
         assert!(matches!(read(folder.path()), Err(SecretError::Content { .. })));
+        assert!(matches!(read(Path::new("/dev/zero")), Err(SecretError::Content { .. })));
         assert!(matches!(read(&folder.path().join("none")), Err(SecretError::Io { .. })));
     }
 }

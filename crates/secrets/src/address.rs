@@ -1,0 +1,246 @@
+//! Addresses of HTTP servers that may hold a user name and a password.
+//!
+//! [`Address`] is what a configuration says, unchecked, and never shows the user name, the password or the query. [`HttpUrl`] is
+//! the checked form: the credentials are kept apart from the URL, so that whatever is built from the URL (a request, an error, a log
+//! line) cannot contain them.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize, Serializer};
+use thiserror::Error;
+use url::Url;
+
+use crate::Secret;
+use crate::redact::without_credentials;
+
+/// Why an address cannot be used. The address itself is never part of the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum AddressError {
+    /// Not an HTTP URL with a host.
+    #[error("write it as http://host:port")]
+    Form,
+    /// A query or a fragment, which would not be sent.
+    #[error("write it as http://host:port, without ? and #")]
+    Query,
+    /// The client has no TLS.
+    #[error(
+        "https is not built into this client; write http://host:port, for example of a proxy on this machine that speaks TLS to the server"
+    )]
+    Encrypted,
+}
+
+/// An address as configured. Display, Debug and Serialize leave out the user name, the password and the query.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Address(String);
+
+impl Address {
+    /// The whole text, for the client that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether no address is configured.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The address of a server that is spoken to with or without TLS.
+    ///
+    /// # Errors
+    /// [`AddressError::Form`] and [`AddressError::Query`].
+    pub fn http(&self) -> Result<HttpUrl, AddressError> {
+        HttpUrl::parse(&self.0)
+    }
+
+    /// The address of a server that is spoken to by a client without TLS.
+    ///
+    /// # Errors
+    /// As [`Address::http`], and [`AddressError::Encrypted`] for `https`.
+    pub fn plain_http(&self) -> Result<HttpUrl, AddressError> {
+        let url = self.http()?;
+        if url.is_encrypted() { Err(AddressError::Encrypted) } else { Ok(url) }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = without_credentials(&self.0);
+        match shown.find(['?', '#']) {
+            Some(end) => write!(f, "{}…", &shown[..=end]),
+            None => f.write_str(&shown),
+        }
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.to_string(), f)
+    }
+}
+
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl From<String> for Address {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Address {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl FromStr for Address {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(text.into())
+    }
+}
+
+/// The address of an HTTP server, without the credentials, which are kept beside it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HttpUrl {
+    url: Url,
+    authorization: Option<Secret>,
+}
+
+impl HttpUrl {
+    /// Reads `http://host:port/path` or `https://…`, with `user:password@` if the server wants it.
+    ///
+    /// # Errors
+    /// [`AddressError::Form`] and [`AddressError::Query`].
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        let mut url: Url = text.parse().map_err(|_| AddressError::Form)?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(AddressError::Form);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(AddressError::Query);
+        }
+        let authorization = basic(&url);
+        url.set_username("").map_err(|()| AddressError::Form)?;
+        url.set_password(None).map_err(|()| AddressError::Form)?;
+        if !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", url.path()));
+        }
+        Ok(Self { url, authorization })
+    }
+
+    /// The URL without credentials. Its path ends with `/`, so that paths can be joined to it.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The value of the header `Authorization` (RFC 7617), if the address has a user name or a password.
+    pub fn authorization(&self) -> Option<&Secret> {
+        self.authorization.as_ref()
+    }
+
+    /// Whether the server is spoken to with TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+}
+
+impl fmt::Display for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.url.as_str().trim_end_matches('/'))
+    }
+}
+
+impl fmt::Debug for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.url.as_str(), f)
+    }
+}
+
+fn basic(url: &Url) -> Option<Secret> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let mut pair: Vec<u8> = percent_decode_str(url.username()).collect();
+    pair.push(b':');
+    pair.extend(percent_decode_str(url.password().unwrap_or_default()));
+    Some(Secret::from(format!("Basic {}", STANDARD.encode(pair))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: no form in which an address is shown holds its credentials or its query, whether or not it is a URL at all.
+    #[test]
+    fn credentials_are_never_shown() {
+        for text in [
+            "http://ann:hunter2@store:9090/x",
+            "http://hunter2@store",
+            "https://ann:hunter2@[::1]:8081",
+            "http://ann:hun/ter2@hunter2@store",
+            "http://a b:hunter2@store",
+            "ann:hunter2@store:8081",
+            "http://store/?token=hunter2",
+            "http://store#hunter2",
+        ] {
+            let address = Address::from(text);
+            let json = serde_json::to_string(&address).unwrap();
+            for shown in [address.to_string(), format!("{address:?}"), json] {
+                assert!(
+                    !shown.contains("ter2")
+                        && shown.contains(if text.contains("::1") { "::1" } else { "store" }),
+                    "{shown}"
+                );
+            }
+            if let Ok(url) = address.http() {
+                let shown = format!("{url} {url:?} {} {:?}", url.url(), url.authorization());
+                assert!(!shown.contains("ter2"), "{shown}");
+            }
+        }
+        assert_eq!(Address::from("http://flink:8081/a@b").to_string(), "http://flink:8081/a@b");
+    }
+
+    /// Goal: the credentials go into the header as RFC 7617 has it, decoded first.
+    #[test]
+    fn credentials_become_a_header() {
+        let header = |text: &str| {
+            Address::from(text).http().unwrap().authorization().map(|secret| secret.reveal().to_owned())
+        };
+        assert_eq!(header("http://store:9090"), None);
+        // The example of RFC 7617, section 2.
+        let expected = Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==".to_owned());
+        assert_eq!(header("http://Aladdin:open%20sesame@store"), expected);
+        assert_eq!(header("http://ann@store"), Some("Basic YW5uOg==".to_owned()));
+    }
+
+    /// Goal: what is not the address of an HTTP server is refused with the right form, and https where there is no TLS.
+    #[test]
+    fn other_addresses_are_refused() {
+        for (text, expected) in [
+            ("", AddressError::Form),
+            ("store:9090", AddressError::Form),
+            ("http://a b", AddressError::Form),
+            ("http://", AddressError::Form),
+            ("http://store:99999", AddressError::Form),
+            ("ftp://store", AddressError::Form),
+            ("http://store/?a=b", AddressError::Query),
+            ("https://store", AddressError::Encrypted),
+        ] {
+            assert_eq!(Address::from(text).plain_http(), Err(expected), "{text}");
+        }
+        let url = Address::from("https://store/a/proxy").http().unwrap();
+        assert_eq!(url.url().join("x").unwrap().as_str(), "https://store/a/proxy/x");
+        assert_eq!(url.to_string(), "https://store/a/proxy");
+    }
+}
