@@ -37,3 +37,28 @@ impl ConfigError {
         ConfigError { key: key.to_owned(), problem: problem.into() }
     }
 }
+
+/// Collects every setting of a section that cannot be used, so that all are reported at once.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<ConfigError>);
+
+impl Problems {
+    /// The value, or [`None`] and a problem.
+    pub(crate) fn note<T>(&mut self, checked: Result<T, ConfigError>) -> Option<T> {
+        checked.map_err(|problem| self.0.push(problem)).ok()
+    }
+
+    /// The settings, if there was no problem.
+    pub(crate) fn unless_any<T>(self, settings: Option<T>) -> Result<T, Vec<ConfigError>> {
+        match settings {
+            Some(settings) if self.0.is_empty() => Ok(settings),
+            _ => Err(self.0),
+        }
+    }
+}
+
+/// The first of several problems.
+pub(crate) fn first(problems: Vec<ConfigError>) -> ConfigError {
+    let unknown = || ConfigError::new("configuration", "it cannot be used");
+    problems.into_iter().next().unwrap_or_else(unknown)
+}

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::mix::Mix;
-use crate::ConfigError;
+use crate::{ConfigError, Problems, first};
 
 /// The largest value of any count: far beyond use, and small enough that no arithmetic on ids overflows.
 const MOST: u64 = 1 << 32;
@@ -125,6 +125,20 @@ impl NexmarkConfig {
     /// # Errors
     /// The first key whose value cannot be used.
     pub fn check(&self) -> Result<Settings, ConfigError> {
+        self.check_all().map_err(first)
+    }
+
+    /// Checks all ranges and fills in the preset.
+    ///
+    /// # Errors
+    /// Every key whose value cannot be used.
+    pub fn check_all(&self) -> Result<Settings, Vec<ConfigError>> {
+        let mut problems = Problems::default();
+        let settings = self.settings(&mut problems);
+        problems.unless_any(settings)
+    }
+
+    fn settings(&self, problems: &mut Problems) -> Option<Settings> {
         let preset = self.preset.defaults();
         let count = |key: &str, written: Option<u64>, preset: u64, least: u64| {
             let value = written.unwrap_or(preset);
@@ -143,26 +157,45 @@ impl NexmarkConfig {
                 format!("{value} bytes are more than {LONGEST_STRING_BYTES}"),
             )),
         };
-        let persons = count("persons", self.persons, preset.mix[0], 1)?;
-        let auctions = count("auctions", self.auctions, preset.mix[1], 1)?;
-        let bids = count("bids", self.bids, preset.mix[2], 0)?;
-        Ok(Settings {
-            mix: Mix::new(persons, auctions, bids)
-                .ok_or_else(|| ConfigError::new("nexmark.persons", "must be at least 1"))?,
-            hot_auction_ratio: count("hot_auction_ratio", self.hot_auction_ratio, preset.hot_ratios[0], 1)?,
-            hot_seller_ratio: count("hot_seller_ratio", self.hot_seller_ratio, preset.hot_ratios[1], 1)?,
-            hot_bidder_ratio: count("hot_bidder_ratio", self.hot_bidder_ratio, preset.hot_ratios[2], 1)?,
-            active_persons: count("active_persons", self.active_persons, 1_000, 1)?,
-            in_flight_auctions: count("in_flight_auctions", self.in_flight_auctions, 100, 1)?,
-            person_lead: count("person_lead", self.person_lead, 10, 0)?,
-            auction_lead: count("auction_lead", self.auction_lead, 10, 0)?,
-            categories: count("categories", self.categories, 10, 1)?,
-            auction_length: self.auction_length(preset.auction_length)?,
-            person_name_bytes: bytes("person_name_bytes", self.person_name_bytes, 0)?,
-            email_bytes: bytes("email_bytes", self.email_bytes, 0)?,
-            city_bytes: bytes("city_bytes", self.city_bytes, 0)?,
-            item_name_bytes: bytes("item_name_bytes", self.item_name_bytes, 20)?,
-            description_bytes: bytes("description_bytes", self.description_bytes, 100)?,
+        let mut note = |checked| problems.note(checked);
+        let mix = [
+            note(count("persons", self.persons, preset.mix[0], 1)),
+            note(count("auctions", self.auctions, preset.mix[1], 1)),
+            note(count("bids", self.bids, preset.mix[2], 0)),
+        ];
+        let hot_ratios = [
+            note(count("hot_auction_ratio", self.hot_auction_ratio, preset.hot_ratios[0], 1)),
+            note(count("hot_seller_ratio", self.hot_seller_ratio, preset.hot_ratios[1], 1)),
+            note(count("hot_bidder_ratio", self.hot_bidder_ratio, preset.hot_ratios[2], 1)),
+        ];
+        let active_persons = note(count("active_persons", self.active_persons, 1_000, 1));
+        let in_flight_auctions = note(count("in_flight_auctions", self.in_flight_auctions, 100, 1));
+        let person_lead = note(count("person_lead", self.person_lead, 10, 0));
+        let auction_lead = note(count("auction_lead", self.auction_lead, 10, 0));
+        let categories = note(count("categories", self.categories, 10, 1));
+        let auction_length = problems.note(self.auction_length(preset.auction_length));
+        let mut note = |checked| problems.note(checked);
+        let person_name_bytes = note(bytes("person_name_bytes", self.person_name_bytes, 0));
+        let email_bytes = note(bytes("email_bytes", self.email_bytes, 0));
+        let city_bytes = note(bytes("city_bytes", self.city_bytes, 0));
+        let item_name_bytes = note(bytes("item_name_bytes", self.item_name_bytes, 20));
+        let description_bytes = note(bytes("description_bytes", self.description_bytes, 100));
+        Some(Settings {
+            mix: Mix::new(mix[0]?, mix[1]?, mix[2]?)?,
+            hot_auction_ratio: hot_ratios[0]?,
+            hot_seller_ratio: hot_ratios[1]?,
+            hot_bidder_ratio: hot_ratios[2]?,
+            active_persons: active_persons?,
+            in_flight_auctions: in_flight_auctions?,
+            person_lead: person_lead?,
+            auction_lead: auction_lead?,
+            categories: categories?,
+            auction_length: auction_length?,
+            person_name_bytes: person_name_bytes?,
+            email_bytes: email_bytes?,
+            city_bytes: city_bytes?,
+            item_name_bytes: item_name_bytes?,
+            description_bytes: description_bytes?,
         })
     }
 
@@ -200,6 +233,21 @@ mod tests {
         check("auction_length_ms = [0, 5]", "nexmark.auction_length_ms");
         check("auction_length_ms = [6, 5]", "nexmark.auction_length_ms");
         check("description_bytes = 999999999", "nexmark.description_bytes");
+    }
+
+    /// Goal: all bad values of the section are named at once, in the order of the section.
+    #[test]
+    fn all_bad_values_are_named() {
+        let text = "persons = 0\nauction_length_ms = [6, 5]\ncity_bytes = 999999999\nhot_seller_ratio = 0";
+        let problems = toml::from_str::<NexmarkConfig>(text).unwrap().check_all().unwrap_err();
+        let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+        let expected = [
+            "nexmark.persons",
+            "nexmark.hot_seller_ratio",
+            "nexmark.auction_length_ms",
+            "nexmark.city_bytes",
+        ];
+        assert_eq!(keys, expected);
     }
 
     #[test]

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::pieces::{flat, sine, thesis};
 use super::schedule::{After, Piece, Schedule};
 use super::trace::{TraceError, parse_trace};
-use crate::ConfigError;
+use crate::{ConfigError, Problems, first};
 
 /// The highest rate, events per second: a hundred times what one producer can emit.
-const HIGHEST_RATE: f64 = 1e8;
+pub(super) const HIGHEST_RATE: f64 = 1e8;
 /// The longest time, s: ten years.
-const LONGEST_S: f64 = 10.0 * 365.25 * 86_400.0;
+pub(super) const LONGEST_S: f64 = 10.0 * 365.25 * 86_400.0;
 /// The most steps in a list, or lines in a trace: a year in minutes.
 pub(super) const MOST_STEPS: usize = 527_040;
 
@@ -148,10 +148,26 @@ impl ProfileConfig {
     /// # Errors
     /// The first key whose value cannot be used, or a profile without any event.
     pub fn check(&self) -> Result<Schedule, ConfigError> {
-        let (pieces, after) = self.pieces()?;
-        let limit_s = self.duration_s().map(|value| time("duration_s", value)).transpose()?;
-        Schedule::new(&pieces, after, limit_s)
-            .ok_or_else(|| ConfigError::new("profile", "no event is ever due; give a rate above 0"))
+        self.check_all().map_err(first)
+    }
+
+    /// Checks all values and lays out the schedule.
+    ///
+    /// # Errors
+    /// Every key whose value cannot be used, or a profile without any event.
+    pub fn check_all(&self) -> Result<Schedule, Vec<ConfigError>> {
+        let mut problems = Problems::default();
+        let pieces = self.pieces(&mut problems);
+        let limit_s = match self.duration_s() {
+            Some(value) => problems.note(time("duration_s", value)).map(Some),
+            None => Some(None),
+        };
+        let schedule = pieces.zip(limit_s).and_then(|((pieces, after), limit_s)| {
+            let schedule = Schedule::new(&pieces, after, limit_s);
+            let none = || ConfigError::new("profile", "no event is ever due; give a rate above 0");
+            problems.note(schedule.ok_or_else(none))
+        });
+        problems.unless_any(schedule)
     }
 
     const fn duration_s(&self) -> Option<f64> {
@@ -167,54 +183,56 @@ impl ProfileConfig {
         }
     }
 
-    fn pieces(&self) -> Result<(Vec<Piece>, After), ConfigError> {
+    fn pieces(&self, problems: &mut Problems) -> Option<(Vec<Piece>, After)> {
         match self {
             ProfileConfig::Constant { rate: value, .. } => {
-                Ok((vec![flat(rate("rate", *value)?, 1.0)], After::Hold))
+                Some((vec![flat(problems.note(rate("rate", *value))?, 1.0)], After::Hold))
             }
             ProfileConfig::Steps { steps, repeat, .. } => {
-                Ok((step_pieces(steps)?, if *repeat { After::Repeat } else { After::End }))
+                Some((step_pieces(steps, problems)?, if *repeat { After::Repeat } else { After::End }))
             }
             ProfileConfig::Ramp { from, to, over_s, .. } => {
-                let (from_rate, to_rate) = (rate("from", *from)?, rate("to", *to)?);
-                Ok((vec![Piece { from_rate, to_rate, duration_s: time("over_s", *over_s)? }], After::Hold))
+                let rates = [problems.note(rate("from", *from)), problems.note(rate("to", *to))];
+                let duration_s = problems.note(time("over_s", *over_s))?;
+                Some((vec![Piece { from_rate: rates[0]?, to_rate: rates[1]?, duration_s }], After::Hold))
             }
             ProfileConfig::Square { low, high, period_s, high_share, .. } => {
-                let (low, high, period_s) =
-                    (rate("low", *low)?, rate("high", *high)?, time("period_s", *period_s)?);
-                let high_s = period_s * between("high_share", *high_share, 0.0, 1.0)?;
-                Ok((vec![flat(low, period_s - high_s), flat(high, high_s)], After::Repeat))
+                let rates = [problems.note(rate("low", *low)), problems.note(rate("high", *high))];
+                let period_s = problems.note(time("period_s", *period_s));
+                let high_share = problems.note(between("high_share", *high_share, 0.0, 1.0))?;
+                let high_s = period_s? * high_share;
+                Some((vec![flat(rates[0]?, period_s? - high_s), flat(rates[1]?, high_s)], After::Repeat))
             }
             ProfileConfig::Sine { mean, amplitude, period_s, .. } => {
-                let mean = rate("mean", *mean)?;
-                if !(0.0..=mean).contains(amplitude) || mean + amplitude > HIGHEST_RATE {
-                    let problem = format!("{amplitude} is not between 0 and the mean, {mean}");
-                    return Err(ConfigError::new("profile.amplitude", problem));
-                }
-                Ok((sine(mean, *amplitude, time("period_s", *period_s)?), After::Repeat))
+                let mean = problems.note(rate("mean", *mean));
+                let period_s = problems.note(time("period_s", *period_s))?;
+                problems.note(amplitude_of(mean?, *amplitude))?;
+                Some((sine(mean?, *amplitude, period_s), After::Repeat))
             }
             ProfileConfig::Spike { base, peak, before_s, spike_s, repeat, .. } => {
-                let (base, peak) = (rate("base", *base)?, rate("peak", *peak)?);
-                let mut pieces =
-                    vec![flat(base, time("before_s", *before_s)?), flat(peak, time("spike_s", *spike_s)?)];
+                let rates = [problems.note(rate("base", *base)), problems.note(rate("peak", *peak))];
+                let times =
+                    [problems.note(time("before_s", *before_s)), problems.note(time("spike_s", *spike_s))];
+                let mut pieces = vec![flat(rates[0]?, times[0]?), flat(rates[1]?, times[1]?)];
                 if *repeat {
-                    return Ok((pieces, After::Repeat));
+                    return Some((pieces, After::Repeat));
                 }
-                pieces.push(flat(base, 1.0));
-                Ok((pieces, After::Hold))
+                pieces.push(flat(*base, 1.0));
+                Some((pieces, After::Hold))
             }
             ProfileConfig::Trace { file, .. } => {
-                Err(ConfigError::new("profile.file", format!("{} has not been read", file.display())))
+                let problem = format!("{} has not been read", file.display());
+                problems.note(Err(ConfigError::new("profile.file", problem)))
             }
             ProfileConfig::Thesis { low, maximum, change_interval_s, .. } => {
-                let (low, maximum) = (rate("low", *low)?, rate("maximum", *maximum)?);
+                let rates = [problems.note(rate("low", *low)), problems.note(rate("maximum", *maximum))];
+                let interval_s = problems.note(time("change_interval_s", *change_interval_s));
+                let (low, maximum) = (rates[0]?, rates[1]?);
                 if low > maximum {
-                    return Err(ConfigError::new(
-                        "profile.low",
-                        format!("{low} is above the maximum, {maximum}"),
-                    ));
+                    let problem = format!("{low} is above the maximum, {maximum}");
+                    return problems.note(Err(ConfigError::new("profile.low", problem)));
                 }
-                Ok((thesis(low, maximum, time("change_interval_s", *change_interval_s)?), After::Hold))
+                Some((thesis(low, maximum, interval_s?), After::Hold))
             }
         }
     }
@@ -253,14 +271,26 @@ fn between(key: &str, value: f64, above: f64, below: f64) -> Result<f64, ConfigE
     ))
 }
 
-fn step_pieces(steps: &[Step]) -> Result<Vec<Piece>, ConfigError> {
+fn amplitude_of(mean: f64, amplitude: f64) -> Result<(), ConfigError> {
+    if (0.0..=mean).contains(&amplitude) && mean + amplitude <= HIGHEST_RATE {
+        return Ok(());
+    }
+    let problem = format!("{amplitude} is not between 0 and the mean, {mean}");
+    Err(ConfigError::new("profile.amplitude", problem))
+}
+
+fn step_pieces(steps: &[Step], problems: &mut Problems) -> Option<Vec<Piece>> {
     if steps.is_empty() || steps.len() > MOST_STEPS {
         let problem = format!("{} steps; give 1 to {MOST_STEPS}", steps.len());
-        return Err(ConfigError::new("profile.steps", problem));
+        return problems.note(Err(ConfigError::new("profile.steps", problem)));
     }
-    let piece = |(index, step): (usize, &Step)| {
+    let mut piece = |(index, step): (usize, &Step)| {
         let key = |field: &str| format!("steps[{index}].{field}");
-        Ok(flat(rate(&key("rate"), step.rate)?, time(&key("duration_s"), step.duration_s)?))
+        let rate = problems.note(rate(&key("rate"), step.rate));
+        let duration_s = problems.note(time(&key("duration_s"), step.duration_s));
+        Some(flat(rate?, duration_s?))
     };
-    steps.iter().enumerate().map(piece).collect()
+    // Each step is looked at, also behind one that cannot be used.
+    let pieces: Vec<Option<Piece>> = steps.iter().enumerate().map(&mut piece).collect();
+    pieces.into_iter().collect()
 }

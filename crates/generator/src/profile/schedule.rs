@@ -11,6 +11,9 @@ const WHOLE_WITHIN: f64 = 1e-6;
 
 const NANOSECONDS: f64 = 1e9;
 
+/// Due times end here: 292 years after the start, in nanoseconds. Nothing is due later, so a count at that time is an end.
+const LATEST_NS: u64 = i64::MAX as u64 - 1;
+
 /// One piece of a profile: the rate goes evenly from one value to another.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Piece {
@@ -119,8 +122,10 @@ impl Schedule {
         let ends = after == After::End || (after == After::Hold && last_rate == 0.0);
         let cycle = (after == After::Repeat).then_some(Cycle { duration_s: start_s, count: start_count });
         if cycle.is_none() {
-            // Behind the end nothing is emitted, but auctions still ask for times there: one event a second at least.
-            segments.push(Segment { start_s, start_count, rate: last_rate.max(1.0), slope: 0.0 });
+            // Behind the end nothing is emitted, but auctions still ask for times there: one event a second at least. A rate that
+            // is held is kept, however low.
+            let rate = if ends { last_rate.max(1.0) } else { last_rate };
+            segments.push(Segment { start_s, start_count, rate, slope: 0.0 });
         }
         let peak_rate = pieces.iter().map(|piece| piece.from_rate.max(piece.to_rate)).fold(0.0, f64::max);
         let mut schedule = Schedule { segments, cycle, events: None, duration_s: None, peak_rate };
@@ -178,6 +183,7 @@ impl Schedule {
 
     /// How many events are due by `elapsed_ns` after the start: the smallest n such that event n is due later.
     pub fn due_count(&self, elapsed_ns: u64) -> u64 {
+        let elapsed_ns = elapsed_ns.min(LATEST_NS);
         let mut count = self.count_at(elapsed_ns as f64 / NANOSECONDS).max(0.0) as u64;
         while count > 0 && self.due_ns(count - 1) > elapsed_ns {
             count -= 1;

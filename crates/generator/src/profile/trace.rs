@@ -1,6 +1,6 @@
 //! A recorded load: CSV of second and rate, as text.
 
-use super::config::{MOST_STEPS, Step};
+use super::config::{HIGHEST_RATE, LONGEST_S, MOST_STEPS, Step};
 
 /// The header row of a trace.
 const HEADER: &str = "second,rate";
@@ -27,7 +27,9 @@ pub(super) fn parse_trace(text: &str) -> Result<Vec<Step>, TraceError> {
         }
     }
     let mut points: Vec<(f64, f64)> = Vec::new();
-    for (line, text) in lines {
+    // Editors and spreadsheets end a file with empty lines.
+    let written = text.trim_end().lines().count();
+    for (line, text) in lines.take_while(|(line, _)| *line <= written) {
         let point = text.split_once(',').and_then(|(second, rate)| {
             Some((second.trim().parse::<f64>().ok()?, rate.trim().parse::<f64>().ok()?))
         });
@@ -42,8 +44,12 @@ pub(super) fn parse_trace(text: &str) -> Result<Vec<Step>, TraceError> {
                     format!("second {second} does not follow {last}; a trace is sorted by time"),
                 );
             }
+            (Some((second, _)), _) if second > LONGEST_S => return refuse(line, too_late(second)),
             (Some((_, rate)), _) if rate.is_nan() || rate < 0.0 => {
                 return refuse(line, format!("rate {rate} is not 0 or more"));
+            }
+            (Some((_, rate)), _) if rate > HIGHEST_RATE => {
+                return refuse(line, format!("rate {rate} is more than {HIGHEST_RATE} events/s"));
             }
             (Some(point), _) => points.push(point),
         }
@@ -55,6 +61,12 @@ pub(super) fn parse_trace(text: &str) -> Result<Vec<Step>, TraceError> {
         return refuse(1, "there is no rate below the header".to_owned());
     }
     Ok(steps(&points))
+}
+
+/// Most traces with such seconds hold the time of day instead of the time since their start.
+fn too_late(second: f64) -> String {
+    let remedy = "a trace counts seconds from its own start; if these are seconds since 1970, subtract the first one from all";
+    format!("second {second} is more than ten years after the start; {remedy}")
 }
 
 fn steps(points: &[(f64, f64)]) -> Vec<Step> {
@@ -95,5 +107,26 @@ mod tests {
         check("second,rate\n5,1\n5,1", "line 3: second 5 does not follow 5; a trace is sorted by time");
         check("second,rate\n0,-1", "line 2: rate -1 is not 0 or more");
         check("second,rate\n0,nan", "line 2: rate NaN is not 0 or more");
+        check("second,rate\n0,1e9", "line 2: rate 1000000000 is more than 100000000 events/s");
+        check("second,rate\n0,1\n\n5,1", "line 3: \"\" is not second,rate");
+    }
+
+    /// Goal: a trace in seconds since 1970, or milliseconds, is refused in its line, with what to do.
+    #[test]
+    fn the_time_of_day_is_no_second_of_a_trace() {
+        for text in ["1700000000,10\n1700000060,20\n", "0,10\n1700000060000,20\n"] {
+            let error = parse_trace(&format!("second,rate\n{text}")).unwrap_err();
+            assert_eq!(error.line, if text.starts_with('1') { 2 } else { 3 });
+            assert!(error.problem.contains("subtract the first one"), "{error}");
+        }
+        assert_eq!(parse_trace("second,rate\n1000000,5\n").unwrap()[0].duration_s, 1_000_000.0);
+    }
+
+    /// Goal: empty lines at the end are no lines of the trace.
+    #[test]
+    fn empty_lines_at_the_end_are_passed_over() {
+        for end in ["", "\n", "\n\n", "\r\n\r\n", "\n  \n\t\n"] {
+            assert_eq!(parse_trace(&format!("second,rate\n0,1\n5,2{end}")).unwrap().len(), 2, "{end:?}");
+        }
     }
 }

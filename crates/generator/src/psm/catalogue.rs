@@ -61,7 +61,9 @@ impl Catalogue {
         }
         let mut products = Vec::new();
         let mut seen: HashMap<i64, usize> = HashMap::new();
-        for (line, text) in lines {
+        // Editors and spreadsheets end a file with empty lines.
+        let written = text.trim_end().lines().count();
+        for (line, text) in lines.take_while(|(line, _)| *line <= written) {
             let product = parse_line(text).map_err(|problem| CatalogueError::new(line, problem))?;
             if let Some(first) = seen.insert(product.product, line) {
                 let problem = format!("product {} stands in line {first} already", product.product);
@@ -129,6 +131,11 @@ mod tests {
     fn a_catalogue_is_read_as_written() {
         let catalogue = Catalogue::parse("product,category,owner\r\n7,1,2\r\n -3 , 4 ,5\n").unwrap();
         assert_eq!(catalogue.len(), 2);
+        assert_eq!(
+            Catalogue::parse("product,category,owner\n7,1,2\n\n \n").unwrap().len(),
+            1,
+            "empty lines at the end"
+        );
         assert_eq!(catalogue.product(1), Product { product: -3, category: 4, owner: 5 });
     }
 
@@ -144,7 +151,10 @@ mod tests {
             "product,category,owner\n1,2,3\n1,2\n",
             "line 3: 2 columns instead of 3 (product,category,owner)",
         );
-        check("product,category,owner\n1,2,3\n\n", "line 3: 1 columns instead of 3 (product,category,owner)");
+        check(
+            "product,category,owner\n1,2,3\n\n4,5,6",
+            "line 3: 1 columns instead of 3 (product,category,owner)",
+        );
         check(
             "product,category,owner\n1,two,3\n",
             "line 2: category \"two\" is not a whole number: invalid digit found in string",

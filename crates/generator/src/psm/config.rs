@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::catalogue::{Catalogue, MOST_PRODUCTS};
-use crate::ConfigError;
+use crate::{ConfigError, Problems, first};
 
 /// `[psm]` as written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,6 +52,14 @@ impl PsmConfig {
     /// # Errors
     /// The first key whose value cannot be used.
     pub fn check(&self) -> Result<PsmSettings, ConfigError> {
+        self.check_all().map_err(first)
+    }
+
+    /// Checks all ranges.
+    ///
+    /// # Errors
+    /// Every key whose value cannot be used.
+    pub fn check_all(&self) -> Result<PsmSettings, Vec<ConfigError>> {
         let within = |key: &str, value: f64, to: f64| {
             if (0.0..=to).contains(&value) {
                 return Ok(value);
@@ -67,14 +75,17 @@ impl PsmConfig {
                 format!("{value} is not between 1 and {MOST_PRODUCTS}"),
             ))
         };
-        count("products", self.products as u64)?;
-        count("categories", self.categories)?;
-        count("owners", self.owners)?;
-        let probability = within("click_probability", self.click_probability, 1.0)?;
-        Ok(PsmSettings {
+        let mut problems = Problems::default();
+        problems.note(count("products", self.products as u64));
+        problems.note(count("categories", self.categories));
+        problems.note(count("owners", self.owners));
+        let probability = problems.note(within("click_probability", self.click_probability, 1.0));
+        let zipf_exponent = problems.note(within("zipf_exponent", self.zipf_exponent, 10.0));
+        let settings = probability.zip(zipf_exponent).map(|(probability, zipf_exponent)| PsmSettings {
             click_threshold: (probability * 2.0_f64.powi(64)) as u128,
-            zipf_exponent: within("zipf_exponent", self.zipf_exponent, 10.0)?,
-        })
+            zipf_exponent,
+        });
+        problems.unless_any(settings)
     }
 
     /// The catalogue that belongs to a seed if no file is given.

@@ -114,6 +114,63 @@ fn unusable_profiles_are_refused_by_key() {
     check("kind = 'thesis'\nlow = 2\nmaximum = 1\nchange_interval_s = 1", "profile.low");
 }
 
+/// Goal: a rate below one event a second is kept where a profile holds its last rate.
+#[test]
+fn rates_below_one_are_kept() {
+    for (text, events) in [
+        ("kind='constant'\nrate=0.1\nduration_s=1000.0", 100),
+        ("kind='ramp'\nfrom=10.0\nto=0.5\nover_s=10.0\nduration_s=1010.0", 553),
+        ("kind='spike'\nbase=0.2\npeak=10.0\nbefore_s=100.0\nspike_s=10.0\nduration_s=1110.0", 320),
+        ("kind='steps'\nsteps=[{rate=0.2,duration_s=100.0},{rate=0.5,duration_s=100.0}]", 70),
+        ("kind='constant'\nrate=0.003\nduration_s=100000.0", 300),
+        ("kind='ramp'\nfrom=0.0\nto=0.25\nover_s=8.0\nduration_s=408.0", 101),
+    ] {
+        assert_eq!(schedule(text).events(), Some(events), "{text}");
+    }
+    let thesis = schedule("kind='thesis'\nlow=0.1\nmaximum=0.5\nchange_interval_s=10.0");
+    assert!((thesis.rate_at(1_000.0) - 0.5).abs() < 1e-12);
+    let constant = schedule("kind='constant'\nrate=0.1");
+    assert_eq!((constant.due_ns(1), constant.due_ns(6)), (10 * SECOND, 60 * SECOND));
+    // As before: a held rate above one, and one event a second where auctions ask for times behind an end.
+    assert_eq!(schedule("kind='constant'\nrate=2.5").due_ns(5), 2 * SECOND);
+    let ended = schedule("kind='steps'\nsteps=[{rate=0.5,duration_s=2.0}]");
+    assert_eq!((ended.events(), ended.due_ns(1), ended.due_ns(2)), (Some(1), 2 * SECOND, 3 * SECOND));
+}
+
+/// Goal: every bad value of a profile is named at once.
+#[test]
+fn all_bad_values_of_a_profile_are_named() {
+    let check = |text: &str, keys: &[&str]| {
+        let problems = toml::from_str::<ProfileConfig>(text).unwrap().check_all().unwrap_err();
+        let found: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(found, keys, "{text}");
+    };
+    check(
+        "kind='ramp'\nfrom=-1\nto=nan\nover_s=0\nduration_s=-1",
+        &["profile.from", "profile.to", "profile.over_s", "profile.duration_s"],
+    );
+    check(
+        "kind='steps'\nsteps=[{rate=-1,duration_s=0},{rate=1,duration_s=1},{rate=1,duration_s=inf}]",
+        &["profile.steps[0].rate", "profile.steps[0].duration_s", "profile.steps[2].duration_s"],
+    );
+}
+
+/// Goal: counting ends at any time, also where times have reached their end.
+#[test]
+fn counting_ends_at_any_time() {
+    for text in [
+        "kind='constant'\nrate=10",
+        "kind='constant'\nrate=1e8",
+        "kind='constant'\nrate=1e-300",
+        "kind='sine'\nmean=5\namplitude=5\nperiod_s=60",
+    ] {
+        let schedule = schedule(text);
+        let counts =
+            [0, 1 << 62, i64::MAX as u64 - 1, i64::MAX as u64, u64::MAX].map(|ns| schedule.due_count(ns));
+        assert!(counts.is_sorted() && counts[1] >= 1, "{text}: {counts:?}");
+    }
+}
+
 fn any_profile() -> impl Strategy<Value = String> {
     let rate = prop_oneof![1 => Just(0.0), 4 => 0.1..50.0, 2 => 50.0..1e6];
     let step =
