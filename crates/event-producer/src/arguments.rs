@@ -9,6 +9,12 @@ use generator::profile::{ProfileConfig, Step};
 use crate::config::{Benchmark, Config, ConfigFile, Shard, StartTime};
 use crate::failure::Failure;
 use crate::generate::Format;
+use crate::kafka;
+
+/// The shortest part of a profile that is shown, s.
+const SHORTEST_SHOWN_S: f64 = 0.001;
+/// The longest part of a profile that is shown, s: what a profile may last at the most.
+const LONGEST_SHOWN_S: f64 = 10.0 * 365.25 * 86_400.0;
 
 /// Events of the NexMark and the price-comparison benchmark into Kafka, at the times a load profile says.
 #[derive(Debug, Parser)]
@@ -245,7 +251,8 @@ impl RunOptions {
             file.report.listen.clone_from(&self.listen);
         }
         file.as_fast_as_possible |= self.max;
-        self.stream.named(file.check())
+        let checked = file.check().and_then(|config| kafka::try_out(&config.kafka).map(|()| config));
+        self.stream.named(checked)
     }
 }
 
@@ -259,13 +266,13 @@ impl GenerateOptions {
 }
 
 impl ProfileOptions {
-    /// The file, overridden by the flags, and checked.
+    /// The file, overridden by the flags, and checked. Nothing is written, so that the profile alone counts.
     pub(crate) fn config(&self) -> Result<Config, Failure> {
         let file = self.stream.file()?;
         let shown = match self.until {
-            Some(until) if !(until > 0.0 && until.is_finite()) => {
-                Err(anyhow!("--until: {until} is not above 0"))
-            }
+            Some(until) if !(SHORTEST_SHOWN_S..=LONGEST_SHOWN_S).contains(&until) => Err(anyhow!(
+                "--until: {until} s is not between {SHORTEST_SHOWN_S} and {LONGEST_SHOWN_S} s, which are ten years"
+            )),
             _ => Ok(()),
         };
         self.stream.named(shown.and_then(|()| file.check()))

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use events::Kind;
 use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
 use rdkafka::metadata::Metadata;
-use rdkafka::producer::Producer;
+use rdkafka::producer::{BaseProducer, Producer};
+use secrets::is_secret_key;
 use tracing::warn;
 
-use crate::config::KafkaSection;
+use crate::config::{KafkaSection, refusal};
 use crate::deliveries::{Callbacks, Deliveries};
 use crate::native::{NativeProducer, Topic};
 use crate::stop::Stop;
@@ -26,11 +28,41 @@ pub(crate) struct Target {
     pub(crate) topic: Topic,
 }
 
-/// A client that has not yet talked to anybody.
+/// A client that has not yet talked to a broker.
+///
+/// # Errors
+/// The client refuses its configuration; no value is part of the message.
 pub(crate) fn producer(
     settings: &KafkaSection,
     deliveries: Arc<Deliveries>,
 ) -> anyhow::Result<NativeProducer> {
+    let producer = configuration(settings).create_with_context(Callbacks(deliveries));
+    NativeProducer::new(producer.map_err(|error| refused(settings, &error))?)
+}
+
+/// Makes a client that knows no broker, and ends it: what the client refuses only when it is made, it refuses now.
+///
+/// # Errors
+/// As [`producer`].
+pub(crate) fn try_out(settings: &KafkaSection) -> anyhow::Result<()> {
+    let mut config = configuration(settings);
+    config.remove("bootstrap.servers");
+    let made: Result<BaseProducer<_>, KafkaError> =
+        config.create_with_context(Callbacks(Arc::new(Deliveries::default())));
+    made.map(drop).map_err(|error| refused(settings, &error))
+}
+
+/// Why the client refuses its settings, unless a secret is part of the reason.
+fn refused(settings: &KafkaSection, error: &KafkaError) -> anyhow::Error {
+    let reason = refusal(error);
+    let mut secrets = settings.properties.iter().filter(|(key, _)| is_secret_key(key));
+    let holds_secret =
+        secrets.any(|(_, value)| !value.reveal().is_empty() && reason.contains(value.reveal()));
+    let reason = if holds_secret { "the reason holds a secret and is not shown" } else { &reason };
+    anyhow!("kafka: the Kafka client refused its configuration: {reason}")
+}
+
+fn configuration(settings: &KafkaSection) -> ClientConfig {
     let mut config = ClientConfig::new();
     let own = [
         ("bootstrap.servers", settings.bootstrap_servers.clone()),
@@ -48,10 +80,9 @@ pub(crate) fn producer(
         config.set(*key, value);
     }
     for (key, value) in &settings.properties {
-        config.set(key, value);
+        config.set(key, value.reveal());
     }
-    let producer = config.create_with_context(Callbacks(deliveries));
-    NativeProducer::new(producer.context("the Kafka client refused its configuration")?)
+    config
 }
 
 /// Waits for a broker and asks it for the partitions of the topics, in the order of `kinds`.

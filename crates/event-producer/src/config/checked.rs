@@ -4,17 +4,24 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use events::Kind;
 use generator::Generator;
 use generator::nexmark::Nexmark;
 use generator::profile::Schedule;
 use generator::psm::{Catalogue, Psm};
 
+use secrets::is_secret_key;
+
 use crate::real_time::RealTime;
 
 use super::values::{Shard, StartTime};
 use super::written::{Benchmark, ConfigFile, KafkaSection};
+
+/// The largest catalogue that is read, in bytes: 2^24 products of 64 bytes each.
+const CATALOGUE_BYTES: u64 = 1 << 30;
+/// The largest trace that is read, in bytes: a year in minutes has some 10 MB.
+const TRACE_BYTES: u64 = 64 << 20;
 
 /// The checked configuration of a run.
 #[derive(Debug, Clone)]
@@ -36,31 +43,53 @@ pub struct Config {
     pub(crate) effective: String,
 }
 
+/// Collects every key that cannot be used, so that all are reported at once.
+#[derive(Debug, Default)]
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn note<T>(&mut self, checked: Result<T, Vec<String>>) -> Option<T> {
+        checked.map_err(|problems| self.0.extend(problems)).ok()
+    }
+
+    fn unless(&mut self, is_right: bool, problem: impl FnOnce() -> String) {
+        if !is_right {
+            self.0.push(problem());
+        }
+    }
+}
+
 impl ConfigFile {
     /// Checks all values together.
     ///
     /// # Errors
-    /// The first key whose value cannot be used, and what would be right.
+    /// Every key whose value cannot be used, and what would be right.
     pub fn check(&self) -> anyhow::Result<Config> {
-        let generator = self.generator()?;
-        let streams = self.checked_streams(generator.kinds())?;
-        self.kafka.check()?;
-        ensure!(self.events != Some(0), "events: 0 events are nothing to do; leave the key out for no bound");
+        let mut problems = Problems::default();
+        let generator = problems.note(self.generator());
+        let kinds = generator.as_ref().map(Generator::kinds);
+        let streams = kinds.and_then(|kinds| problems.note(self.checked_streams(kinds)));
+        let schedule = problems.note(self.schedule());
+        problems.0.extend(self.kafka.problems());
+        problems.unless(self.events != Some(0), || {
+            "events: 0 events are nothing to do; leave the key out for no bound".to_owned()
+        });
         let end = self.from_event.saturating_add(self.events.unwrap_or(0));
-        ensure!(end < 1 << 53, "from_event: {} and events go beyond event number 2^53", self.from_event);
-        ensure!(
-            (10..=3_600_000).contains(&self.report.interval_ms),
-            "report.interval_ms: {} is not between 10 and 3600000",
-            self.report.interval_ms
-        );
-        let address = |text: &String| {
-            text.parse::<SocketAddr>().with_context(|| {
-                format!("report.listen: {text:?} is not ADDRESS:PORT, for example 127.0.0.1:9464")
-            })
+        problems.unless(end < 1 << 53, || {
+            format!("from_event: {} and events go beyond event number 2^53", self.from_event)
+        });
+        problems.unless((10..=3_600_000).contains(&self.report.interval_ms), || {
+            format!("report.interval_ms: {} is not between 10 and 3600000", self.report.interval_ms)
+        });
+        let listen = problems.note(self.listen());
+        let all = (generator, streams, schedule, listen);
+        let (Some(generator), Some(streams), Some(schedule), Some(listen)) = all else {
+            bail!("{}", problems.0.join("; "));
         };
+        ensure!(problems.0.is_empty(), "{}", problems.0.join("; "));
         Ok(Config {
             generator,
-            schedule: self.schedule()?,
+            schedule,
             start_time: self.start_time,
             from_event: self.from_event,
             events: self.events.map(|_| end),
@@ -70,105 +99,98 @@ impl ConfigFile {
             real_time: if self.as_fast_as_possible { RealTime::Off } else { self.real_time },
             kafka: self.kafka.clone(),
             report_interval: Duration::from_millis(self.report.interval_ms),
-            listen: self.report.listen.as_ref().map(address).transpose()?,
+            listen,
             effective: self.masked(),
         })
     }
 
+    fn listen(&self) -> Result<Option<SocketAddr>, Vec<String>> {
+        let Some(text) = &self.report.listen else { return Ok(None) };
+        let problem = || format!("report.listen: {text:?} is not ADDRESS:PORT, for example 127.0.0.1:9464");
+        text.parse().map(Some).map_err(|_| vec![problem()])
+    }
+
     /// The generator, with its catalogue read or made.
-    ///
-    /// # Errors
-    /// The first key, or line of the catalogue, that cannot be used.
-    pub(crate) fn generator(&self) -> anyhow::Result<Generator> {
+    fn generator(&self) -> Result<Generator, Vec<String>> {
         match self.benchmark {
-            Benchmark::Nexmark => Ok(Nexmark::new(self.nexmark.check()?, self.seed).into()),
+            Benchmark::Nexmark => {
+                Ok(Nexmark::new(self.nexmark.check_all().map_err(in_words)?, self.seed).into())
+            }
             Benchmark::Psm => {
-                let settings = self.psm.check()?;
+                let settings = self.psm.check_all().map_err(in_words);
+                // A catalogue that is made of settings that cannot be used would be one more problem, and no other one.
                 let catalogue = match &self.psm.catalogue {
-                    None => self.psm.made_catalogue(self.seed),
-                    Some(path) => {
-                        let text = read_text("psm.catalogue", path)?;
-                        Catalogue::parse(&text)
-                            .with_context(|| format!("psm.catalogue: {}", path.display()))?
-                    }
+                    None => settings.clone().map(|_| self.psm.made_catalogue(self.seed)),
+                    Some(path) => read_catalogue(path).map_err(|problem| vec![problem]),
                 };
-                Ok(Psm::new(settings, self.seed, catalogue).into())
+                match (settings, catalogue) {
+                    (Ok(settings), Ok(catalogue)) => Ok(Psm::new(settings, self.seed, catalogue).into()),
+                    (Err(mut problems), Err(more)) if self.psm.catalogue.is_some() => {
+                        problems.extend(more);
+                        Err(problems)
+                    }
+                    (Err(problems), _) | (_, Err(problems)) => Err(problems),
+                }
             }
         }
     }
 
     /// The schedule, with its trace read.
-    ///
-    /// # Errors
-    /// The first key, or line of the trace, that cannot be used.
-    pub(crate) fn schedule(&self) -> anyhow::Result<Schedule> {
-        let Some(path) = self.profile.trace_file() else { return Ok(self.profile.check()?) };
-        let text = read_text("profile.file", path)?;
-        let steps = self.profile.clone().with_trace(&text);
-        Ok(steps.with_context(|| format!("profile.file: {}", path.display()))?.check()?)
+    fn schedule(&self) -> Result<Schedule, Vec<String>> {
+        let Some(path) = self.profile.trace_file() else {
+            return self.profile.check_all().map_err(in_words);
+        };
+        let named = |problem: String| vec![format!("profile.file: {}: {problem}", path.display())];
+        let text = read_text("profile.file", path, TRACE_BYTES).map_err(|problem| vec![problem])?;
+        let steps = self.profile.clone().with_trace(&text).map_err(|error| named(error.to_string()))?;
+        steps.check_all().map_err(in_words)
     }
 
-    pub(crate) fn checked_streams(&self, known: &[Kind]) -> anyhow::Result<Vec<Kind>> {
+    fn checked_streams(&self, known: &[Kind]) -> Result<Vec<Kind>, Vec<String>> {
         let Some(names) = &self.streams else { return Ok(known.to_vec()) };
-        let mut kinds = Vec::new();
+        let (mut kinds, mut problems) = (Vec::new(), Vec::new());
         for name in names {
-            let Some(kind) = known.iter().copied().find(|kind| kind.name() == name) else {
-                let known: Vec<&str> = known.iter().map(|kind| kind.name()).collect();
-                bail!("streams: {name:?} is not one of {}", known.join(", "));
-            };
-            ensure!(!kinds.contains(&kind), "streams: {name:?} is named twice");
-            kinds.push(kind);
+            match known.iter().copied().find(|kind| kind.name() == name) {
+                Some(kind) if kinds.contains(&kind) => {
+                    problems.push(format!("streams: {name:?} is named twice"))
+                }
+                Some(kind) => kinds.push(kind),
+                None => {
+                    let known: Vec<&str> = known.iter().map(|kind| kind.name()).collect();
+                    problems.push(format!("streams: {name:?} is not one of {}", known.join(", ")));
+                }
+            }
         }
-        ensure!(!kinds.is_empty(), "streams: no stream is named; leave the key out to write all");
-        Ok(kinds)
+        if names.is_empty() {
+            problems.push("streams: no stream is named; leave the key out to write all".to_owned());
+        }
+        if problems.is_empty() { Ok(kinds) } else { Err(problems) }
     }
 
     /// The whole configuration as JSON, without the values of properties that may be secrets.
     fn masked(&self) -> String {
-        let mut shown = self.clone();
-        for (key, value) in &mut shown.kafka.properties {
-            if ["password", "secret", "key", "token", "jaas"].iter().any(|word| key.contains(word)) {
-                "(hidden)".clone_into(value);
+        let json = serde_json::to_value(self).and_then(|mut shown| {
+            // A property is a secret until its key says otherwise.
+            for (key, value) in self.kafka.properties.iter().filter(|(key, _)| !is_secret_key(key)) {
+                shown["kafka"]["properties"][key] = value.reveal().into();
             }
-        }
-        serde_json::to_string(&shown).unwrap_or_else(|error| format!("not printable: {error}"))
+            serde_json::to_string(&shown)
+        });
+        json.unwrap_or_else(|error| format!("not printable: {error}"))
     }
+}
+
+fn in_words(problems: Vec<generator::ConfigError>) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
+}
+
+fn read_catalogue(path: &Path) -> Result<Catalogue, String> {
+    let text = read_text("psm.catalogue", path, CATALOGUE_BYTES)?;
+    Catalogue::parse(&text).map_err(|error| format!("psm.catalogue: {}: {error}", path.display()))
 }
 
 /// Reads a text file that a key names. Bounded, because all of it is kept in memory.
-fn read_text(key: &str, path: &Path) -> anyhow::Result<String> {
-    const LARGEST_BYTES: u64 = 1 << 30;
-    let name = path.display();
-    let size = std::fs::metadata(path).with_context(|| format!("{key}: could not read {name}"))?.len();
-    ensure!(size <= LARGEST_BYTES, "{key}: {name} has {size} bytes, more than {LARGEST_BYTES}");
-    std::fs::read_to_string(path).with_context(|| format!("{key}: could not read {name}"))
-}
-
-impl KafkaSection {
-    fn check(&self) -> anyhow::Result<()> {
-        ensure!(!self.bootstrap_servers.trim().is_empty(), "kafka.bootstrap_servers: empty; give host:port");
-        let one_of = |key: &str, value: &str, known: &[&str]| {
-            ensure!(known.contains(&value), "kafka.{key}: {value:?} is not one of {}", known.join(", "));
-            Ok(())
-        };
-        one_of("acks", &self.acks, &["all", "1", "0"])?;
-        one_of("compression", &self.compression, &["none", "lz4", "gzip", "snappy"])?;
-        ensure!(
-            !self.idempotence || self.acks == "all",
-            "kafka.acks: {:?} with idempotence; idempotence needs \"all\"",
-            self.acks
-        );
-        let ranges = [
-            ("linger_ms", self.linger_ms, 0, 60_000),
-            ("max_in_flight", self.max_in_flight, 1, 10_000_000),
-            ("queue_kib", self.queue_kib, 1, 2_097_151),
-            ("delivery_timeout_ms", self.delivery_timeout_ms, self.linger_ms + 1, 3_600_000),
-            ("connect_timeout_ms", self.connect_timeout_ms, 1, 3_600_000),
-            ("flush_timeout_ms", self.flush_timeout_ms, 1, 3_600_000),
-        ];
-        for (key, value, from, to) in ranges {
-            ensure!((from..=to).contains(&value), "kafka.{key}: {value} is not between {from} and {to}");
-        }
-        Ok(())
-    }
+fn read_text(key: &str, path: &Path, limit_bytes: u64) -> Result<String, String> {
+    files::read_text(path, limit_bytes)
+        .map_err(|error| format!("{key}: could not read {}: {error}", path.display()))
 }

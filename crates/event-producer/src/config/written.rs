@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use generator::nexmark::NexmarkConfig;
 use generator::profile::ProfileConfig;
 use generator::psm::PsmConfig;
+use secrets::Secret;
 use serde::{Deserialize, Serialize};
 
 use super::values::{Shard, StartTime};
@@ -84,7 +85,7 @@ pub struct KafkaSection {
     /// How long to wait for acknowledgements at the end, ms.
     pub flush_timeout_ms: u64,
     /// Further settings of librdkafka, by their own names.
-    pub properties: BTreeMap<String, String>,
+    pub properties: BTreeMap<String, Secret>,
 }
 
 /// `[report]` as written.
@@ -149,9 +150,9 @@ impl ConfigFile {
     /// If it cannot be read, is not TOML, or has unknown keys or values of the wrong type.
     pub fn load(path: &Path) -> Result<ConfigFile, Failure> {
         let read = || {
-            let text = std::fs::read_to_string(path)
+            let text = files::read_configuration(path)
                 .with_context(|| format!("could not read {}", path.display()))?;
-            toml::from_str(&text).with_context(|| format!("could not use {}", path.display()))
+            secrets::from_toml(&text).with_context(|| format!("could not use {}", path.display()))
         };
         read().map_err(Failure::Config)
     }

@@ -76,3 +76,115 @@ fn unusable_values_are_refused_by_key() {
     check("[report]\ninterval_ms = 1", "report.interval_ms: 1");
     check("[report]\nlisten = \"here\"", "report.listen: \"here\"");
 }
+
+/// What the program says to a configuration, and its exit code.
+fn checked(text: &str) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("producer.toml");
+    std::fs::write(&path, text).unwrap();
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_event-producer"));
+    let output = program.args(["run", "--check-config", "--config"]).arg(&path).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// Goal: every bad key is named at once, of every section.
+#[test]
+fn all_bad_keys_are_named_at_once() {
+    let text = "events = 0\nbenchmark = \"psm\"\nstreams = [\"click\", \"click\", \"bid\"]\n[psm]\nproducts = 0\nowners = 0\n\
+                [profile]\nkind = \"ramp\"\nfrom = -1\nto = 5\nover_s = 0\n[kafka]\nacks = \"2\"\nqueue_kib = 0\n\
+                [kafka.properties]\n\"linger.msec\" = \"1\"\n[report]\ninterval_ms = 1\nlisten = \"here\"";
+    let message = toml::from_str::<ConfigFile>(text).unwrap().check().unwrap_err().to_string();
+    for key in [
+        "events: 0",
+        "psm.products: 0",
+        "psm.owners: 0",
+        "profile.from: -1",
+        "profile.over_s: 0",
+        "kafka.acks: \"2\"",
+        "kafka.queue_kib: 0",
+        "kafka.properties.linger.msec",
+        "report.interval_ms: 1",
+        "report.listen: \"here\"",
+    ] {
+        assert!(message.contains(key), "no {key} in {message}");
+    }
+    let streams = "streams = [\"bid\", \"bid\", \"click\"]";
+    let message = toml::from_str::<ConfigFile>(streams).unwrap().check().unwrap_err().to_string();
+    assert!(
+        message.contains("\"bid\" is named twice") && message.contains("\"click\" is not one of"),
+        "{message}"
+    );
+}
+
+/// Goal: a trace that cannot be used is refused with its file, its line and what to do.
+#[test]
+fn a_bad_trace_is_named_with_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("load.csv");
+    let text = format!("[profile]\nkind = \"trace\"\nfile = {:?}", trace.to_str().unwrap());
+    let file: ConfigFile = toml::from_str(&text).unwrap();
+    std::fs::write(&trace, "second,rate\n1700000000,10\n1700000060,20\n").unwrap();
+    let message = file.check().unwrap_err().to_string();
+    for part in ["profile.file", "load.csv", "line 2", "subtract the first one"] {
+        assert!(message.contains(part), "{message}");
+    }
+    std::fs::write(&trace, "second,rate\n0,10\n60,20\n\n").unwrap();
+    file.check().unwrap();
+}
+
+/// Goal: what is no regular file is refused in the place of each file that is read.
+#[test]
+fn only_regular_files_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for path in ["/dev/zero", fifo.to_str().unwrap(), "/tmp"] {
+        for (key, text) in [
+            ("psm.catalogue", format!("benchmark = \"psm\"\n[psm]\ncatalogue = {path:?}")),
+            ("profile.file", format!("[profile]\nkind = \"trace\"\nfile = {path:?}")),
+        ] {
+            let message = toml::from_str::<ConfigFile>(&text).unwrap().check().unwrap_err().to_string();
+            assert!(message.contains(key) && message.contains("name a regular file"), "{message}");
+        }
+        assert!(ConfigFile::load(path.as_ref()).is_err(), "{path}");
+    }
+}
+
+/// Goal: no message of a configuration shows a property that may be a secret, whatever is wrong with it.
+#[test]
+fn no_message_shows_a_secret() {
+    for text in [
+        "[kafka.properties]\n\"sasl.passwrd\"=\"hunter2\"",
+        "[kafka.properties]\n\"sasl.passwrd\"=\"hunter2",
+        "[kafka.properties]\n\"sasl.jaas.config\"=\"org.x.PlainLoginModule required username=u password=hunter2;\"",
+        "[kafka]\nbootstrap_servers = \"u:hunter2@host:9092\"",
+        "[kafka]\nproperties = { \"sasl.password\" = \"hunter2\", \"socket.timeout.ms\" = \"soon\" }",
+        "[kafka.properties]\n\"security.protocol\"=\"SASL_SSL\"\n\"sasl.password\"=\"hunter2\"",
+    ] {
+        let (code, message) = checked(text);
+        assert_eq!(code, Some(2), "{message}");
+        assert!(!message.contains("hunter2") && message.contains("producer.toml"), "{message}");
+    }
+    // What the client refuses only when it is made is refused by the check, too.
+    let (code, message) = checked("[kafka.properties]\n\"enable.idempotence\"=\"true\"\n\"acks\"=\"1\"");
+    assert_eq!(code, Some(2), "{message}");
+    let works = "[kafka.properties]\n\"security.protocol\"=\"SASL_PLAINTEXT\"\n\"sasl.mechanisms\"=\"PLAIN\"\n\
+                 \"sasl.username\"=\"ann\"\n\"sasl.password\"=\"hunter2\"";
+    assert_eq!(checked(works), (Some(0), String::new()));
+}
+
+/// Goal: the effective configuration in the log has the properties that are harmless, and no others.
+#[test]
+fn the_log_hides_secret_properties() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("producer.toml");
+    let text = "[kafka]\nbootstrap_servers = \"127.0.0.1:1\"\nconnect_timeout_ms = 1\n[kafka.properties]\n\
+                \"socket.timeout.ms\" = \"31234\"\n\"security.protocol\" = \"SASL_PLAINTEXT\"\n\"sasl.mechanisms\" = \"PLAIN\"\n\
+                \"sasl.username\" = \"ann\"\n\"sasl.password\" = \"hunter2\"";
+    std::fs::write(&path, text).unwrap();
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_event-producer"));
+    let output = program.args(["run", "--config"]).arg(&path).output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.contains("effective configuration") && log.contains("31234"), "{log}");
+    assert!(!log.contains("hunter2"), "{log}");
+}
