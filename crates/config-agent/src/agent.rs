@@ -5,6 +5,7 @@ use std::time::Duration;
 use drop_client::{Current, DropClient};
 use jiff::Timestamp;
 use job_config::{EntityTag, Observed};
+use secrets::Address;
 use thiserror::Error;
 
 use crate::backoff::Backoff;
@@ -72,13 +73,14 @@ impl Agent {
     pub fn new(config: Config) -> Result<Self, AgentError> {
         let book = Book::open(&config.data, config.reports_kept)?;
         let access = config.intake.access.clone();
-        let connect =
-            |url: &String| DropClient::with_access(url, config.job.clone(), config.drop_settings, access);
+        let connect = |url: &Address| {
+            DropClient::with_access(url.reveal(), config.job.clone(), config.drop_settings, access)
+        };
         let drop = Some(&config.drop_url).filter(|url| !url.is_empty()).map(connect);
         let drop = drop.transpose().map_err(AgentError::Drop)?;
         let intake = Intake::new(&config, drop.clone()).map_err(AgentError::Drop)?;
-        let client =
-            flink::Client::new(&config.flink_url, config.flink_settings).map_err(AgentError::Flink)?;
+        let client = flink::Client::new(config.flink_url.reveal(), config.flink_settings)
+            .map_err(AgentError::Flink)?;
         let cluster =
             Cluster::new(client, config.flink_job.clone(), config.program.clone(), config.pool.clone());
         Ok(Self {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use secrets::Address;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -26,10 +27,10 @@ pub struct Args {
     data: Option<PathBuf>,
     /// The config drop's address, instead of the configuration's.
     #[arg(long, value_name = "URL")]
-    drop: Option<String>,
+    drop: Option<Address>,
     /// Flink's address, instead of the configuration's.
     #[arg(long, value_name = "URL")]
-    flink: Option<String>,
+    flink: Option<Address>,
     /// The jar with the job, instead of the configuration's.
     #[arg(long, value_name = "FILE")]
     jar: Option<PathBuf>,

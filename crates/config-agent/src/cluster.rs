@@ -283,10 +283,8 @@ impl Cluster {
     /// The id of the jar on the JobManager, uploaded if it is not there. Its name there has its digest in it.
     async fn jar(&self, program: &Program) -> Result<String, EffectError> {
         let path = &program.jar;
-        let bytes = tokio::fs::read(path).await.map_err(|source| {
-            let error = flink::Error::File { path: path.display().to_string(), source };
-            EffectError::Refused { reason: chain(&error) }
-        })?;
+        let bytes =
+            flink::read_jar(path).await.map_err(|error| EffectError::Refused { reason: chain(&error) })?;
         let digest = Sha256::digest(&bytes);
         let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();

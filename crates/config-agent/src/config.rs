@@ -7,6 +7,7 @@ use std::time::Duration;
 use drop_client::Access;
 use jiff::SignedDuration;
 use job_config::{Admission, JobName, PublicKey};
+use secrets::Address;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -39,7 +40,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// Where and what.
         #[source]
-        source: Box<toml::de::Error>,
+        source: secrets::SyntaxError,
     },
     /// Values that are missing or out of range, all of them.
     #[error("{origin}: {}", problems.join("; "))]
@@ -56,8 +57,8 @@ pub enum ConfigError {
 pub struct Overrides {
     pub(crate) job: Option<String>,
     pub(crate) data: Option<PathBuf>,
-    pub(crate) drop: Option<String>,
-    pub(crate) flink: Option<String>,
+    pub(crate) drop: Option<Address>,
+    pub(crate) flink: Option<Address>,
     pub(crate) jar: Option<PathBuf>,
     pub(crate) listen: Option<SocketAddr>,
 }
@@ -72,9 +73,9 @@ pub struct Carrier {
     /// The folder of the journal.
     pub data: PathBuf,
     /// Where the drop of that process listens.
-    pub drop_url: String,
+    pub drop_url: Address,
     /// Flink's address.
-    pub flink_url: String,
+    pub flink_url: Address,
 }
 
 /// The configuration as written in the file.
@@ -104,13 +105,13 @@ struct Written {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenDrop {
-    url: Option<String>,
+    url: Option<Address>,
     wait_ms: Option<u64>,
     timeout_ms: Option<u64>,
     connect_timeout_ms: Option<u64>,
     document_bytes: Option<u64>,
     undelivered_reports: Option<u64>,
-    document_url: Option<String>,
+    document_url: Option<Address>,
     poll_ms: Option<u64>,
     token_file: Option<PathBuf>,
     authorities_file: Option<PathBuf>,
@@ -131,7 +132,7 @@ struct WrittenDirect {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenFlink {
-    url: Option<String>,
+    url: Option<Address>,
     job_name: Option<String>,
     jar: Option<PathBuf>,
     in_place_only: Option<bool>,
@@ -185,7 +186,7 @@ pub struct Config {
     /// Whether the agent serves the drop's interface itself, and where.
     pub direct: Option<config_drop::Config>,
     /// The config drop's address; empty: documents come from elsewhere, and nobody is told how it went.
-    pub drop_url: String,
+    pub drop_url: Address,
     /// How documents are fetched and what is demanded of them.
     pub intake: IntakeSettings,
     /// How long to wait at the drop for a change before asking again.
@@ -195,7 +196,7 @@ pub struct Config {
     /// How many reports are kept for a drop that is away.
     pub reports_kept: usize,
     /// Flink's address.
-    pub flink_url: String,
+    pub flink_url: Address,
     /// The bounds of calls to Flink.
     pub flink_settings: flink::Settings,
     /// The job's name in Flink.
@@ -261,10 +262,9 @@ impl Config {
 }
 
 fn read(path: &Path) -> Result<Written, ConfigError> {
-    let text = std::fs::read_to_string(path)
+    let text = files::read_configuration(path)
         .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    toml::from_str(&text)
-        .map_err(|source| ConfigError::Syntax { path: path.to_owned(), source: Box::new(source) })
+    secrets::from_toml(&text).map_err(|source| ConfigError::Syntax { path: path.to_owned(), source })
 }
 
 impl Written {
@@ -291,17 +291,17 @@ impl Written {
         let direct = self.direct.and_then(|direct| direct.check(checker));
         let own = direct.as_ref().and_then(|drop| self.drop.own_url(drop, checker));
         let drop_url = match (own.or(self.drop.url.take()), &self.drop.document_url) {
-            (None, Some(_)) => Some(String::new()),
+            (None, Some(_)) => Some(Address::default()),
             (url, _) => {
                 let url = checker.required("drop.url", "the config drop's address, also --drop", url);
-                checker.url("drop.url", url.as_deref());
+                checker.url("drop.url", url.as_ref(), Address::http);
                 url
             }
         };
         let intake = self.drop.intake(checker);
         let url = checker.required("flink.url", "Flink's address, also --flink", self.flink.url.take());
         let (flink_url, program) = (url, self.flink.program(rules.can_submit, checker));
-        checker.url("flink.url", flink_url.as_deref());
+        checker.url("flink.url", flink_url.as_ref(), Address::plain_http);
         let drop_settings = self.drop.settings(checker);
         let flink_settings = flink::Settings {
             timeout: checker.ms("flink.timeout_ms", self.flink.timeout_ms, 10_000),
@@ -362,7 +362,8 @@ impl WrittenDrop {
             access = checker.accept("drop.authorities_file", with, access);
         }
         if let Some(url) = &self.document_url
-            && !["http://", "https://", "file:///"].iter().any(|scheme| url.starts_with(scheme))
+            && !url.reveal().starts_with("file:///")
+            && url.http().is_err()
         {
             let remedy = "write it as https://host/nexmark.toml or file:///folder/nexmark.toml";
             checker.problems.push(format!("drop.document_url: {url:?} is not an address; {remedy}"));
@@ -411,7 +412,7 @@ impl WrittenFlink {
 
 impl WrittenDrop {
     /// How the agent reaches the drop that it carries itself.
-    fn own_url(&mut self, drop: &config_drop::Config, checker: &mut Checker) -> Option<String> {
+    fn own_url(&mut self, drop: &config_drop::Config, checker: &mut Checker) -> Option<Address> {
         if self.document_url.is_some() {
             checker.problem("direct: the agent is the drop then; remove drop.document_url");
         }
@@ -432,7 +433,7 @@ impl WrittenDrop {
                 } else {
                     drop.listen
                 };
-                Some(format!("http://{local}"))
+                Some(format!("http://{local}").into())
             }
         }
     }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use drop_client::{Access, Current, DropClient, Error, Fetched, StaticClient};
 use jiff::Timestamp;
 use job_config::{Admission, Admitted, EntityTag, JobDocument, JobName, Last, Refusal, Report, State};
+use secrets::Address;
 
 use crate::backoff::Backoff;
 use crate::condition::{Condition, chain};
@@ -28,7 +29,7 @@ const REAL_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct IntakeSettings {
     /// The document at a plain web server or in a folder; `None`: it is fetched from the config drop.
-    pub document_url: Option<String>,
+    pub document_url: Option<Address>,
     /// Time between two looks at such a document.
     pub poll: Duration,
     /// Token, certificates and public keys.
@@ -96,8 +97,13 @@ impl Intake {
         let IntakeSettings { document_url, poll, access, admission } = config.intake.clone();
         let (job, settings) = (config.job.clone(), config.drop_settings);
         let source = match document_url {
-            Some(url) => Source::Static(StaticClient::new(&url, job.clone(), settings, access)?),
-            None => Source::Drop(DropClient::with_access(&config.drop_url, job.clone(), settings, access)?),
+            Some(url) => Source::Static(StaticClient::new(url.reveal(), job.clone(), settings, access)?),
+            None => Source::Drop(DropClient::with_access(
+                config.drop_url.reveal(),
+                job.clone(),
+                settings,
+                access,
+            )?),
         };
         let refused = Arc::new(Mutex::new(Refused {
             counts: Refusal::NAMES.into_iter().map(|name| (name, 0)).collect(),

@@ -28,7 +28,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// Where and what.
         #[source]
-        source: Box<toml::de::Error>,
+        source: secrets::SyntaxError,
     },
     /// Values out of range, all of them.
     #[error("{origin}: {}", problems.join("; "))]
@@ -160,10 +160,9 @@ fn default_address() -> SocketAddr {
 }
 
 fn read(path: &Path) -> Result<Written, ConfigError> {
-    let text = std::fs::read_to_string(path)
+    let text = files::read_configuration(path)
         .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    toml::from_str(&text)
-        .map_err(|source| ConfigError::Syntax { path: path.to_owned(), source: Box::new(source) })
+    secrets::from_toml(&text).map_err(|source| ConfigError::Syntax { path: path.to_owned(), source })
 }
 
 fn check(written: &WrittenLimits, problems: &mut Vec<String>) -> Limits {

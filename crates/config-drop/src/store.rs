@@ -176,9 +176,12 @@ fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
     Ok(names.collect::<Result<Vec<_>, StoreError>>()?.into_iter().flatten().collect())
 }
 
+/// The largest stored document that is read, in bytes: the largest `limits.document_bytes` with its signature.
+const STORED_BYTES: u64 = 17 << 20;
+
 fn read(path: &Path, job: &JobName) -> Result<Option<Signed>, StoreError> {
     let path = path.to_owned();
-    let stored = match std::fs::read_to_string(&path) {
+    let stored = match files::read_text(&path, STORED_BYTES) {
         Ok(stored) => stored,
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(None);

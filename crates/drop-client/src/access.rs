@@ -11,6 +11,9 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 
+/// The largest file of certificates that is read, in bytes: the authorities of a whole system take some 250 KiB.
+const CERTIFICATES_BYTES: u64 = 4 << 20;
+
 /// Why a token or a certificate cannot be used. The message names file and remedy.
 #[derive(Debug, Error)]
 pub enum AccessError {
@@ -66,7 +69,8 @@ impl Access {
     pub fn with_authorities_file(mut self, path: &Path) -> Result<Self, AccessError> {
         let refuse = |problem: String| AccessError::Certificate { path: path.to_owned(), problem };
         let mut store = RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(path).map_err(|e| refuse(e.to_string()))? {
+        let text = files::read(path, CERTIFICATES_BYTES).map_err(|e| refuse(e.to_string()))?;
+        for certificate in CertificateDer::pem_slice_iter(&text) {
             let certificate = certificate.map_err(|e| refuse(e.to_string()))?;
             store.add(certificate).map_err(|e| refuse(e.to_string()))?;
         }

@@ -1,6 +1,7 @@
 //! What can go wrong with one call.
 
 use job_config::{DocumentError, EntityTag, Refusal};
+use secrets::Address;
 use thiserror::Error;
 
 use crate::Failure;
@@ -9,10 +10,12 @@ use crate::Failure;
 #[derive(Debug, Error)]
 pub enum Error {
     /// The address is not an HTTP URL.
-    #[error("{url:?} is not the address of a config drop; write it as http://host:port")]
+    #[error(
+        "{url:?} is not the address of a config drop; write it as http://host:port, without a password (drop.token_file)"
+    )]
     Address {
-        /// The address as given.
-        url: String,
+        /// The address as given; its credentials are not shown.
+        url: Address,
     },
     /// TLS could not be set up.
     #[error("could not set up TLS")]

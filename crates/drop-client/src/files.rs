@@ -12,7 +12,6 @@ use hyper::header::{self, HeaderName};
 use hyper::{Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use job_config::{EntityTag, JobName, MEDIA_TYPE, PublicKey, SIGNATURE_SUFFIX};
-use tokio::io::AsyncReadExt as _;
 
 use crate::client::read;
 use crate::error::{Defect, Error};
@@ -66,7 +65,7 @@ impl StaticClient {
         let keys = access.public_keys().to_vec();
         let place = match address.strip_prefix("file://") {
             Some(path) if path.starts_with('/') => Place::File(PathBuf::from(path)),
-            Some(_) => return Err(Error::Address { url: address.to_owned() }),
+            Some(_) => return Err(Error::Address { url: address.into() }),
             None => Place::Server(Transport::new(address, &settings, access)?),
         };
         Ok(Self { address: address.to_owned(), place, job, keys, settings, seen: Mutex::default() })
@@ -169,19 +168,17 @@ impl StaticClient {
     /// A file's bytes, within the same bounds as an answer; `None` if there is no such file.
     async fn read_file(&self, path: PathBuf, limit_bytes: usize) -> Result<Option<Vec<u8>>, Error> {
         let url = format!("file://{}", path.display());
-        let reading = async {
-            let mut bytes = Vec::new();
-            let file = tokio::fs::File::open(&path).await?;
-            file.take(limit_bytes as u64 + 1).read_to_end(&mut bytes).await?;
-            Ok::<_, std::io::Error>(bytes)
-        };
+        // A network folder may block; the thread is then left to the system.
+        let reading = tokio::task::spawn_blocking(move || files::read(&path, limit_bytes as u64));
         let timeout = self.settings.timeout;
         let read = tokio::time::timeout(timeout, reading).await;
         let read =
             read.map_err(|_| Error::NoAnswer { url: url.clone(), source: Failure::Timeout(timeout) })?;
-        match read {
-            Ok(bytes) if bytes.len() > limit_bytes => Err(Error::TooLarge { url, limit_bytes }),
+        match read.unwrap_or_else(|_| Err(std::io::ErrorKind::Interrupted.into())) {
             Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if e.kind() == std::io::ErrorKind::FileTooLarge => {
+                Err(Error::TooLarge { url, limit_bytes })
+            }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(Error::NoAnswer { url, source: source.into() }),
         }

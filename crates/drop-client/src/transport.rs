@@ -13,6 +13,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use job_config::SIGNATURE_HEADER;
+use secrets::HttpUrl;
 use thiserror::Error;
 
 use crate::{Access, Error, Settings};
@@ -87,19 +88,19 @@ impl Transport {
     /// # Errors
     /// The address is not an HTTP URL with a host, or no encryption can be set up.
     pub(crate) fn new(url: &str, settings: &Settings, access: Access) -> Result<Self, Error> {
-        let address = || Error::Address { url: url.to_owned() };
-        let uri: Uri = url.parse().map_err(|_| address())?;
-        let scheme = uri.scheme_str().unwrap_or_default();
-        // A name and a password in an address would be shown wherever the address is.
-        let is_plain_host = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-        if !matches!(scheme, "http" | "https") || !is_plain_host || uri.query().is_some() {
+        let address = || Error::Address { url: url.into() };
+        // Hyper is stricter than the general form of a URL.
+        let _: Uri = url.parse().map_err(|_| address())?;
+        let checked = HttpUrl::parse(url).map_err(|_| address())?;
+        // Drops know tokens, not passwords.
+        if checked.authorization().is_some() {
             return Err(address());
         }
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(settings.connect_timeout));
-        let tls = access.tls(scheme == "https").map_err(Error::Setup)?;
+        let tls = access.tls(checked.is_encrypted()).map_err(Error::Setup)?;
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
@@ -122,7 +123,7 @@ impl Transport {
     ) -> Result<Answer, Error> {
         let url = draft.uri_ref().map(ToString::to_string).unwrap_or_default();
         let mut request: Request<Full<Bytes>> =
-            draft.body(Full::new(body.into())).map_err(|_| Error::Address { url: url.clone() })?;
+            draft.body(Full::new(body.into())).map_err(|_| Error::Address { url: url.as_str().into() })?;
         if let Some(token) = self.access.token() {
             request.headers_mut().insert(header::AUTHORIZATION, token.clone());
         }
@@ -200,9 +201,13 @@ mod tests {
             "http://me:secret@host",
             "http://h/?a=b",
             "file:///x",
+            "http://a b",
+            "http://me:secret@a b",
         ] {
             let refused = Transport::new(wrong, &settings, Access::default());
             assert!(matches!(refused, Err(Error::Address { .. })), "{wrong:?}");
+            let message = refused.unwrap_err().to_string();
+            assert!(!message.contains("secret"), "{message}");
         }
     }
 }

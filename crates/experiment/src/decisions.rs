@@ -113,7 +113,8 @@ pub(crate) fn text(decisions: &[DecisionLine]) -> String {
 /// # Errors
 /// The file cannot be read.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<DecisionLine>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = files::read_text(path, crate::folder::RESULT_BYTES)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     Ok(text.lines().skip(1).filter_map(|line| parse(&csv::fields(line))).collect())
 }
 

@@ -297,11 +297,11 @@ fn benchmark(document: &str) -> String {
 }
 
 fn read(path: &Path) -> Result<String, ExperimentError> {
-    std::fs::read_to_string(path).map_err(|source| ExperimentError::Read { path: path.to_owned(), source })
+    files::read_configuration(path).map_err(|source| ExperimentError::Read { path: path.to_owned(), source })
 }
 
 fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, ExperimentError> {
-    toml::from_str(text).map_err(|error| syntax(path, error))
+    secrets::from_toml(text).map_err(|error| syntax(path, error))
 }
 
 fn syntax<E: std::error::Error + Send + Sync + 'static>(path: &Path, error: E) -> ExperimentError {

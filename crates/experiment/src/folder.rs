@@ -11,6 +11,9 @@ use crate::decisions::{self, DecisionLine};
 use crate::row::{Row, read_series};
 use crate::summary::Summary;
 
+/// The largest file of a run that is read back, in bytes: a day of rows a second takes some 50 MB.
+pub(crate) const RESULT_BYTES: u64 = 512 << 20;
+
 /// The files of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct RunFolder(PathBuf);
@@ -102,7 +105,8 @@ impl RunFolder {
     pub(crate) fn read(path: &Path) -> anyhow::Result<Kept> {
         let folder = Self(path.to_owned());
         let file = path.join("summary.json");
-        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text = files::read_text(&file, RESULT_BYTES)
+            .with_context(|| format!("cannot read {}", file.display()))?;
         let summary =
             serde_json::from_str(&text).with_context(|| format!("cannot use {}", file.display()))?;
         let decisions = folder.decisions();

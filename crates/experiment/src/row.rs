@@ -168,7 +168,8 @@ pub(crate) fn header(operators: &[String]) -> String {
 /// # Errors
 /// The file cannot be read, or is no series.
 pub fn read_series(path: &Path) -> anyhow::Result<Vec<Row>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = files::read_text(path, crate::folder::RESULT_BYTES)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     let mut lines = text.lines();
     let header = csv::fields(lines.next().unwrap_or_default());
     ensure!(header.first().is_some_and(|name| name == "time_s"), "{} is no series of a run", path.display());

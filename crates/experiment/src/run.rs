@@ -238,7 +238,7 @@ fn keep(one: One<'_>, folder: &RunFolder, played: &Played) -> anyhow::Result<Sum
 
 /// The producer's totals: the last line of its log that is a JSON object.
 fn totals(log: &Path) -> Option<ProducerTotals> {
-    let text = std::fs::read_to_string(log).ok()?;
+    let text = files::read_text(log, crate::folder::RESULT_BYTES).ok()?;
     text.lines().rev().find_map(|line| serde_json::from_str(line).ok())
 }
 

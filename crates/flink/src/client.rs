@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use reqwest::{Method, RequestBuilder, Response, Url};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response};
+use secrets::{Address, AddressError, HttpUrl, Secret};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -38,25 +40,20 @@ impl Default for Settings {
 /// A client of one Flink cluster. Cheap to clone: the connections are shared.
 #[derive(Debug, Clone)]
 pub struct Client {
-    base: Url,
+    base: HttpUrl,
     http: reqwest::Client,
     settings: Settings,
 }
 
 impl Client {
-    /// A client of the cluster at this address, for example `http://127.0.0.1:8081`. Connects on the first call.
+    /// A client of the cluster at this address, for example `http://127.0.0.1:8081`. Connects on the first call. A user name and a
+    /// password in the address are sent as HTTP Basic, and are part of no message.
     ///
     /// # Errors
-    /// [`Error::Address`] if the address is no HTTP URL.
+    /// [`Error::Address`] if the address is no HTTP URL, or is https, which this client does not speak.
     pub fn new(base_url: &str, settings: Settings) -> Result<Self, Error> {
-        let address = || Error::Address { url: base_url.to_owned() };
-        let mut base: Url = base_url.parse().map_err(|_| address())?;
-        if !matches!(base.scheme(), "http" | "https") {
-            return Err(address());
-        }
-        if !base.path().ends_with('/') {
-            base.set_path(&format!("{}/", base.path()));
-        }
+        let url = Address::from(base_url);
+        let base = url.plain_http().map_err(|reason| Error::Address { url, reason })?;
         let http = reqwest::Client::builder()
             .timeout(settings.timeout)
             .redirect(reqwest::redirect::Policy::none())
@@ -65,9 +62,9 @@ impl Client {
         Ok(Self { base, http, settings })
     }
 
-    /// The address of the cluster.
+    /// The address of the cluster, without credentials.
     pub fn base_url(&self) -> &str {
-        self.base.as_str().trim_end_matches('/')
+        self.base.url().as_str().trim_end_matches('/')
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(
@@ -97,13 +94,20 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Error> {
-        let url = self.base.join(path).map_err(|_| Error::Address { url: format!("{}{path}", self.base) })?;
-        Ok(self.http.request(method, url))
+        let url = self.base.url().join(path).map_err(|_| Error::Address {
+            url: format!("{}/{path}", self.base).into(),
+            reason: AddressError::Form,
+        })?;
+        let request = self.http.request(method, url);
+        Ok(match self.base.authorization() {
+            Some(credentials) => request.header(AUTHORIZATION, sensitive(credentials)),
+            None => request,
+        })
     }
 
     async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Error> {
         let response = request.send().await.map_err(|source| Error::NoAnswer {
-            url: source.url().unwrap_or(&self.base).to_string(),
+            url: source.url().unwrap_or(self.base.url()).to_string(),
             source: source.without_url(),
         })?;
         let (url, status) = (response.url().to_string(), response.status());
@@ -132,6 +136,13 @@ impl Client {
     }
 }
 
+/// A header that Debug does not show. Base64 is always a valid header.
+fn sensitive(credentials: &Secret) -> HeaderValue {
+    let mut header = HeaderValue::from_str(credentials.reveal()).unwrap_or(HeaderValue::from_static(""));
+    header.set_sensitive(true);
+    header
+}
+
 /// The text of Flink's `{"errors": […]}`, or of whatever else was answered.
 fn flink_message(body: &[u8]) -> String {
     #[derive(serde::Deserialize)]
@@ -154,7 +165,7 @@ mod tests {
     /// Goal: an address that cannot be Flink's is refused at once, with the form that is right.
     #[test]
     fn addresses_are_checked() {
-        for wrong in ["", "localhost:8081", "ftp://localhost", "http://"] {
+        for wrong in ["", "localhost:8081", "ftp://localhost", "http://", "http://a b", "https://localhost"] {
             assert!(
                 matches!(Client::new(wrong, Settings::default()), Err(Error::Address { .. })),
                 "{wrong:?}"
@@ -162,6 +173,17 @@ mod tests {
         }
         let client = Client::new("http://127.0.0.1:8081/proxy", Settings::default()).unwrap();
         assert_eq!(client.base_url(), "http://127.0.0.1:8081/proxy");
+    }
+
+    /// Goal: a password in the address is in no message of the client, and in no form in which the client is shown.
+    #[tokio::test]
+    async fn a_password_is_never_shown() {
+        let client = Client::new("http://ann:hunter2@127.0.0.1:1", Settings::default()).unwrap();
+        let refused = client.jobs().await.unwrap_err();
+        let wrong = Client::new("https://ann:hunter2@host", Settings::default()).unwrap_err();
+        let shown = format!("{client:?} {} {refused} {refused:?} {wrong} {wrong:?}", client.base_url());
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(wrong.to_string().contains("https is not built"), "{wrong}");
     }
 
     /// Goal: Flink's message is shown without its JSON around it, and never at full length.

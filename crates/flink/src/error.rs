@@ -1,15 +1,18 @@
 //! What can go wrong with one call.
 
+use secrets::{Address, AddressError};
 use thiserror::Error;
 
 /// Why a call gave no answer that can be used.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The base address is not an HTTP URL.
-    #[error("{url:?} is not the address of a Flink REST endpoint; write it as http://host:port")]
+    /// The base address is not an HTTP URL, or one of a server with TLS.
+    #[error("{url:?} is not the address of a Flink REST endpoint; {reason}")]
     Address {
-        /// The address as given.
-        url: String,
+        /// The address as given; its credentials are not shown.
+        url: Address,
+        /// What would be right.
+        reason: AddressError,
     },
     /// The HTTP client could not be made.
     #[error("could not set up the HTTP client")]

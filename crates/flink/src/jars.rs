@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Client, Error, JobId};
 
+/// The largest jar that is read, in bytes: a job with everything it needs has some 100 MB.
+const JAR_BYTES: u64 = 1 << 30;
+
 /// A jar that was uploaded (`/jars`).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Jar {
@@ -40,6 +43,17 @@ pub struct RunRequest {
     pub flink_configuration: BTreeMap<String, String>,
 }
 
+/// Reads a jar from the disk.
+///
+/// # Errors
+/// [`Error::File`] if it cannot be read, is not a regular file, or has more than 1 GiB.
+pub async fn read_jar(path: &Path) -> Result<Vec<u8>, Error> {
+    let file = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || files::read(&file, JAR_BYTES)).await;
+    let read = read.unwrap_or_else(|_| Err(std::io::ErrorKind::Interrupted.into()));
+    read.map_err(|source| Error::File { path: path.display().to_string(), source })
+}
+
 impl Client {
     /// The jars that lie on the JobManager.
     ///
@@ -62,9 +76,7 @@ impl Client {
         struct Answer {
             filename: String,
         }
-        let bytes = tokio::fs::read(path)
-            .await
-            .map_err(|source| Error::File { path: path.display().to_string(), source })?;
+        let bytes = read_jar(path).await?;
         let part = Part::bytes(bytes)
             .file_name(name.to_owned())
             .mime_str("application/x-java-archive")

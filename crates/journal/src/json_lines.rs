@@ -30,6 +30,7 @@ impl JsonLines {
     /// The file cannot be read, has more than `limit_bytes`, or has a whole line that is not an entry.
     pub fn open<T: DeserializeOwned>(path: &Path, limit_bytes: u64) -> Result<(Self, Vec<T>), JournalError> {
         let io = |action| move |source| JournalError::io(action, path, source);
+        files::check_if_exists(path).map_err(io("open"))?;
         let existed = path.exists();
         let mut options = OpenOptions::new();
         let mut file =

@@ -3,7 +3,6 @@
 //! `log.jsonl` is written, `log.jsonl.1.gz` is the newest that was put aside, `.2.gz` the one before. A crash while a log is
 //! put aside can leave its entries in both, never in none: readers go by what an entry says, not by how often it is there.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -99,7 +98,7 @@ fn aside(path: &Path, number: u32) -> PathBuf {
 fn compress(path: &Path) -> Result<Vec<u8>, JournalError> {
     let failed = |source| JournalError::io("compress", path, source);
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    let mut reader = BufReader::new(File::open(path).map_err(failed)?);
+    let mut reader = BufReader::new(files::open(path).map_err(failed)?);
     std::io::copy(&mut reader, &mut encoder).map_err(failed)?;
     encoder.flush().map_err(failed)?;
     encoder.finish().map_err(failed)
@@ -111,7 +110,7 @@ fn compress(path: &Path) -> Result<Vec<u8>, JournalError> {
 /// The file cannot be read, or holds more.
 pub fn read_lines(path: &Path, limit_bytes: u64, each: &mut impl FnMut(&[u8])) -> Result<(), JournalError> {
     let failed = |source| JournalError::io("read", path, source);
-    let mut file = BufReader::new(File::open(path).map_err(failed)?);
+    let mut file = BufReader::new(files::open(path).map_err(failed)?);
     let is_compressed = file.fill_buf().map_err(failed)?.starts_with(&GZIP);
     let content: Box<dyn Read> = if is_compressed { Box::new(GzDecoder::new(file)) } else { Box::new(file) };
     let mut reader = BufReader::new(content.take(limit_bytes + 1));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use secrets::Address;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, Config, ConfigError};
@@ -59,7 +60,7 @@ struct Run {
     /// Flink's address, instead of a configuration: the job that runs there is rescaled in place, by policy ds2 and by this process
     /// alone.
     #[arg(long, value_name = "URL", conflicts_with = "config")]
-    flink: Option<String>,
+    flink: Option<Address>,
     /// With --flink alone: the job, by name or id, if several run.
     #[arg(long, value_name = "NAME|ID", requires = "flink")]
     job: Option<String>,
@@ -154,7 +155,7 @@ struct Publish {
     document: PathBuf,
     /// The drop.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8460")]
-    drop: String,
+    drop: Address,
     /// A folder to publish into instead of a drop; a plain web server may show it to the agent.
     #[arg(long, value_name = "FOLDER", conflicts_with = "drop")]
     folder: Option<PathBuf>,
@@ -320,7 +321,10 @@ fn explained(arguments: Explain) -> anyhow::Result<String> {
 impl Run {
     fn site(&self) -> Result<Site, ConfigError> {
         match &self.flink {
-            Some(url) => Ok(Site::One(Box::new(Config::embedded(url)))),
+            Some(url) => {
+                let config = Config::embedded(url).check(Path::new("the command line"))?;
+                Ok(Site::One(Box::new(config)))
+            }
             None => Site::load(self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))),
         }
     }

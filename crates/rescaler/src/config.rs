@@ -6,6 +6,7 @@ use std::time::Duration;
 use job_config::JobName;
 use scaling::cluster::Size;
 use scaling::limits::Limits;
+use secrets::{Address, AddressError};
 use serde::{Deserialize, Serialize};
 use telemetry::{Kinds, MappingSettings};
 use thiserror::Error;
@@ -35,7 +36,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// Where and what.
         #[source]
-        source: Box<toml::de::Error>,
+        source: secrets::SyntaxError,
     },
     /// The job that is meant cannot be told.
     #[error("{problem}")]
@@ -105,7 +106,7 @@ pub struct Config {
 #[serde(deny_unknown_fields, default)]
 pub struct Flink {
     /// The REST endpoint.
-    pub url: String,
+    pub url: Address,
     /// The job's name in Flink; empty: as at the drop.
     pub job: String,
     /// Of one call, in milliseconds.
@@ -117,7 +118,7 @@ pub struct Flink {
 impl Default for Flink {
     fn default() -> Self {
         Self {
-            url: "http://127.0.0.1:8081".to_owned(),
+            url: "http://127.0.0.1:8081".into(),
             job: String::new(),
             timeout_ms: 10_000,
             max_body_bytes: 16 << 20,
@@ -130,11 +131,11 @@ impl Default for Flink {
 #[serde(deny_unknown_fields, default)]
 pub struct Drop {
     /// The drop's address.
-    pub url: String,
+    pub url: Address,
     /// A folder to publish into instead; a plain web server may show it to the agent.
     pub folder: Option<PathBuf>,
     /// The drop that takes the reports about documents in a folder; none: there are no reports.
-    pub reports_url: Option<String>,
+    pub reports_url: Option<Address>,
     /// The token to show the drop, in a file that only its owner may read.
     pub token_file: Option<PathBuf>,
     /// Certificates (PEM) to trust instead of the system's.
@@ -150,7 +151,7 @@ pub struct Drop {
 impl Default for Drop {
     fn default() -> Self {
         Self {
-            url: "http://127.0.0.1:8460".to_owned(),
+            url: "http://127.0.0.1:8460".into(),
             folder: None,
             reports_url: None,
             token_file: None,
@@ -204,15 +205,15 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
+        let text = files::read_configuration(path)
             .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
         Self::parse(&text, path)
     }
 
     /// Reads and checks a text; `path` is for the message.
     pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text)
-            .map_err(|source| ConfigError::Syntax { path: path.to_owned(), source: Box::new(source) })?;
+        let config: Self = secrets::from_toml(text)
+            .map_err(|source| ConfigError::Syntax { path: path.to_owned(), source })?;
         config.check(path)
     }
 
@@ -228,22 +229,19 @@ impl Config {
 
     /// For a cluster about which nothing else is said. The job is named later; it may be any job, so the policy is one that needs no
     /// metrics of ours.
-    pub(crate) fn embedded(flink_url: &str) -> Self {
+    pub(crate) fn embedded(flink_url: &Address) -> Self {
         let Ok(mut config) = toml::from_str::<Self>("job = \"job\"") else {
             unreachable!("all but the job has a default")
         };
-        config.flink.url = flink_url.to_owned();
+        config.flink.url = flink_url.clone();
         config.policy.name = Name::Ds2;
         config
     }
 
     pub(crate) fn problems(&self) -> Vec<String> {
-        let is_http = |url: &str| url.starts_with("http://") || url.starts_with("https://");
         let checks = [
-            (is_http(&self.flink.url), "flink.url: write it as http://host:port"),
             (self.flink.timeout_ms > 0, "flink.timeout_ms: must be above 0"),
             (self.flink.max_body_bytes > 0, "flink.max_body_bytes: must be above 0"),
-            (is_http(&self.drop.url), "drop.url: write it as http://host:port"),
             (
                 self.drop.reports_url.is_none() || self.drop.folder.is_some(),
                 "drop.reports_url: only with drop.folder; the drop at drop.url takes reports itself",
@@ -272,6 +270,7 @@ impl Config {
         ];
         let mut problems: Vec<String> =
             checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned()).collect();
+        problems.extend(self.bad_addresses());
         problems.extend(self.state.problems());
         problems.extend(self.http.problems());
         problems.extend(self.policy.problems());
@@ -280,6 +279,19 @@ impl Config {
         problems.extend(cluster.iter().map(|(option, remedy)| format!("cluster.{option}: {remedy}")));
         problems.extend(self.source.problems(&self.metrics));
         problems
+    }
+
+    fn bad_addresses(&self) -> Vec<String> {
+        let reports_url = self.drop.reports_url.as_ref();
+        let checked = [
+            ("flink.url", Some(self.flink.url.plain_http())),
+            ("drop.url", Some(self.drop.url.http())),
+            ("drop.reports_url", reports_url.map(Address::http)),
+        ];
+        let bad = |(key, checked): (&str, Option<Result<_, AddressError>>)| {
+            checked?.err().map(|reason| format!("{key}: {reason}"))
+        };
+        checked.into_iter().filter_map(bad).collect()
     }
 
     /// What the journal is bounded by.

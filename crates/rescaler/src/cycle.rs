@@ -63,7 +63,7 @@ pub(crate) fn flink_client(config: &Config) -> anyhow::Result<flink::Client> {
         max_body_bytes: config.flink.max_body_bytes,
         ..flink::Settings::default()
     };
-    flink::Client::new(&config.flink.url, settings).context("flink.url")
+    flink::Client::new(config.flink.url.reveal(), settings).context("flink.url")
 }
 
 impl Rescaler {

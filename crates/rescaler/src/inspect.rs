@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use scaling::{Operator, Snapshot};
+use secrets::Address;
 use telemetry::{Sample, Settings, Source, summarise};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -29,13 +30,13 @@ pub(crate) struct Inspect {
     job: Option<String>,
     /// Where Flink is, instead of the configured address.
     #[arg(long, value_name = "URL")]
-    flink_url: Option<String>,
+    flink_url: Option<Address>,
     /// The source of metrics, instead of the configured one.
     #[arg(long, value_enum)]
     source: Option<SourceKind>,
     /// Where Graphite or Prometheus listens, instead of the configured address.
     #[arg(long, value_name = "URL")]
-    source_url: Option<String>,
+    source_url: Option<Address>,
     /// The folder of Whisper files, instead of the configured one.
     #[arg(long, value_name = "FOLDER")]
     source_folder: Option<PathBuf>,
@@ -75,7 +76,7 @@ pub(crate) async fn run(inspect: &Inspect) -> anyhow::Result<String> {
         max_body_bytes: config.flink.max_body_bytes,
         ..flink::Settings::default()
     };
-    let client = flink::Client::new(&config.flink.url, flink_settings).context("flink.url")?;
+    let client = flink::Client::new(config.flink.url.reveal(), flink_settings).context("flink.url")?;
     let mut source = config.source.open(&config, client)?;
     let (samples, problems) =
         watch(&mut source, config.sample_interval(), Duration::from_secs(inspect.seconds)).await;

@@ -137,8 +137,10 @@ fn read(path: &Path, file: &str) -> Result<Recorded, InputError> {
     if path == Path::new("-") {
         std::io::stdin().take(MAX_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
     } else {
-        let opened = std::fs::File::open(path).map_err(failed)?;
-        opened.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
+        text = files::read_text(path, MAX_BYTES).map_err(|source| match source.kind() {
+            std::io::ErrorKind::FileTooLarge => InputError::TooLarge { file: file.to_owned() },
+            _ => failed(source),
+        })?;
     }
     if text.len() as u64 > MAX_BYTES {
         return Err(InputError::TooLarge { file: file.to_owned() });

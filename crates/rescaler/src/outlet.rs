@@ -6,6 +6,7 @@ use std::time::Duration;
 use drop_client::{Access, Current, DropClient, Fetched, Precondition, Published, Settings, StaticClient};
 use job_config::{JobDocument, JobName, PrivateKey, Report, SIGNATURE_SUFFIX, Signature};
 use journal::{FolderLock, JournalError, LockError, write_atomically};
+use secrets::Address;
 use thiserror::Error;
 
 use crate::config::Drop;
@@ -99,16 +100,18 @@ impl Outlet {
         let key = settings.signing_key_file.as_deref().map(keygen::read);
         let key = key.transpose().map_err(OutletError::Key)?;
         let bounds = Settings { timeout: Duration::from_millis(settings.timeout_ms), ..Settings::default() };
-        let connect = |url: &str, access: Access| DropClient::with_access(url, job.clone(), bounds, access);
+        let connect = |url: &Address, access: Access| {
+            DropClient::with_access(url.reveal(), job.clone(), bounds, access)
+        };
         let (place, name) = match &settings.folder {
             None => {
                 let drop = connect(&settings.url, access).map_err(OutletError::Address)?;
-                (Place::Drop(Box::new(drop)), settings.url.clone())
+                (Place::Drop(Box::new(drop)), settings.url.to_string())
             }
             Some(folder) => {
                 let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
                 let address = format!("file://{}", file(&absolute, &job).display());
-                let reports = settings.reports_url.as_deref().map(|url| connect(url, access));
+                let reports = settings.reports_url.as_ref().map(|url| connect(url, access));
                 let client = StaticClient::new(&address, job.clone(), bounds, Access::default());
                 let client = client.map_err(OutletError::Address)?;
                 let reports = reports.transpose().map_err(OutletError::Address)?;
@@ -146,7 +149,7 @@ impl Outlet {
             (Place::Drop(drop), _) => Ok(drop.generation(generation).await?.map(|current| current.document)),
             (Place::Folder { .. }, folder) => {
                 let path = earlier_file(folder.as_deref().unwrap_or(Path::new(".")), &self.job, generation);
-                match std::fs::read_to_string(&path) {
+                match files::read_configuration(&path) {
                     Ok(text) => Ok(Some(JobDocument::parse(&text)?)),
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
                     Err(source) => Err(GenerationError::Folder(source)),

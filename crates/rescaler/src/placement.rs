@@ -100,7 +100,7 @@ pub(crate) async fn start(config: &mut Config, flink: &flink::Client) -> anyhow:
         .await
         .with_context(|| format!("placement.listen: cannot listen on {listen}"))?;
     let listen = listener.local_addr().context("no address")?;
-    config.drop.url = format!("http://{listen}");
+    config.drop.url = format!("http://{listen}").into();
     let served = config_drop::Config {
         listen,
         data: data.join("drop"),
@@ -117,7 +117,7 @@ pub(crate) async fn start(config: &mut Config, flink: &flink::Client) -> anyhow:
         adopt(config, &details).await?;
     }
     carried.tasks.spawn(async move { agent.run().await.context("the agent of this process") });
-    info!(drop = config.drop.url, data = %data.display(), "drop and agent run in this process");
+    info!(drop = %config.drop.url, data = %data.display(), "drop and agent run in this process");
     Ok(carried)
 }
 
@@ -176,7 +176,7 @@ fn job_name(in_flink: &str) -> JobName {
     let name: String = lower.chars().map(allowed).collect();
     let name: String = name.trim_matches(|c| "-._".contains(c)).chars().take(63).collect();
     // It has only letters that a name may have, unless none is left.
-    name.parse().unwrap_or_else(|_| Config::embedded("").job)
+    name.parse().unwrap_or_else(|_| Config::embedded(&secrets::Address::default()).job)
 }
 
 async fn running_job(flink: &flink::Client, name: &str) -> anyhow::Result<JobDetails> {
@@ -203,7 +203,7 @@ fn names(details: &JobDetails) -> anyhow::Result<OperatorNames> {
 /// Sees to it that the drop's document is what runs.
 async fn adopt(config: &Config, details: &JobDetails) -> anyhow::Result<()> {
     let settings = drop_client::Settings::default();
-    let drop = DropClient::new(&config.drop.url, config.job.clone(), settings)
+    let drop = DropClient::new(config.drop.url.reveal(), config.job.clone(), settings)
         .context("the drop of this process")?;
     let deadline = Instant::now() + START_DEADLINE;
     let fetched = loop {

@@ -73,7 +73,7 @@ pub(crate) async fn from_file(
 ) -> anyhow::Result<String> {
     let file = path.display().to_string();
     let text =
-        std::fs::read_to_string(path).map_err(|source| BadDocument::File { file: file.clone(), source })?;
+        files::read_configuration(path).map_err(|source| BadDocument::File { file: file.clone(), source })?;
     let bad = |source| BadDocument::Document { file: file.clone(), source };
     let mut document = JobDocument::parse(&text).map_err(bad)?;
     if let Some(lifetime) = manner.expires_in {

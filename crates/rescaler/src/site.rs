@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use secrets::SyntaxError;
 use serde::Serialize;
 use toml::{Table, Value};
 
@@ -34,10 +35,10 @@ impl Site {
     /// # Errors
     /// See [`ConfigError`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
+        let text = files::read_configuration(path)
             .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
-        let syntax = |source| ConfigError::Syntax { path: path.to_owned(), source: Box::new(source) };
-        let table: Table = text.parse().map_err(syntax)?;
+        let syntax = |source| ConfigError::Syntax { path: path.to_owned(), source };
+        let table: Table = secrets::from_toml(&text).map_err(syntax)?;
         match table.get("job") {
             Some(Value::Array(_)) => several(path, table),
             // Read once more, from the text, because its errors then name the line.
@@ -171,7 +172,7 @@ fn shared_things(jobs: &[Config]) -> Vec<String> {
 }
 
 fn one_line(error: &toml::de::Error) -> String {
-    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+    SyntaxError::in_value(error).to_string()
 }
 
 #[cfg(test)]
@@ -213,7 +214,7 @@ mod tests {
         let [nexmark, psm] = site.jobs() else { panic!("{site:?}") };
         assert_eq!((nexmark.epoch.length_ms, nexmark.epoch.sample_interval_ms), (60_000, 1_000));
         assert_eq!((psm.epoch.length_ms, psm.epoch.sample_interval_ms), (30_000, 1_000));
-        assert_eq!(psm.flink.url, "http://10.0.0.2:8081");
+        assert_eq!(psm.flink.url.reveal(), "http://10.0.0.2:8081");
         assert_eq!(nexmark.journal.path, Path::new("run/rescaler/nexmark/decisions.jsonl"));
         assert_eq!(psm.journal.path, Path::new("run/rescaler/psm/decisions.jsonl"));
     }

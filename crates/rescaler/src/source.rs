@@ -1,10 +1,12 @@
 //! `[source]` and `[metrics]`: where metrics come from, as configured, and opening it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
+use secrets::Address;
 use serde::{Deserialize, Serialize};
 use telemetry::{Bounds, MappingSettings, Source, StoreKind, StoreSettings};
 
@@ -66,7 +68,7 @@ pub struct SourceSection {
     /// Which one.
     pub kind: SourceKind,
     /// Where a store listens.
-    pub url: String,
+    pub url: Address,
     /// Where Whisper files lie.
     pub folder: PathBuf,
     /// Where the job's graph comes from.
@@ -85,13 +87,15 @@ pub struct SourceSection {
     pub targets: Vec<String>,
     /// What is asked of Prometheus.
     pub selector: String,
+    /// Labels that the series of Prometheus must have, in addition to the selector.
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Default for SourceSection {
     fn default() -> Self {
         Self {
             kind: SourceKind::FlinkRest,
-            url: String::new(),
+            url: Address::default(),
             folder: PathBuf::new(),
             graph: Graph::FlinkRest,
             interval_ms: 10_000,
@@ -101,6 +105,7 @@ impl Default for SourceSection {
             max_series: 100_000,
             targets: Vec::new(),
             selector: String::new(),
+            labels: BTreeMap::new(),
         }
     }
 }
@@ -123,6 +128,18 @@ impl SourceSection {
             (self.timeout_ms > 0, "source.timeout_ms: must be above 0"),
             (self.max_body_bytes > 0, "source.max_body_bytes: must be above 0"),
             (self.max_series > 0, "source.max_series: must be above 0"),
+            (
+                self.labels.is_empty() || self.kind == SourceKind::Prometheus,
+                "source.labels: only series of Prometheus have labels; remove it, or name hosts in source.targets",
+            ),
+            (
+                self.labels.keys().all(|name| is_label(name)),
+                "source.labels: a label has letters, digits and _ only",
+            ),
+            (
+                self.labels.is_empty() || with_labels(&self.selector, &self.labels).is_some(),
+                "source.labels: source.selector must be a name, or end with }, for labels to be added to it",
+            ),
         ];
         let wrong = checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned());
         let mut problems: Vec<String> = wrong.collect();
@@ -161,10 +178,11 @@ impl SourceSection {
                 StoreKind::Graphite { url, targets: TARGETS.map(str::to_owned).into() }
             }
             SourceKind::Graphite => StoreKind::Graphite { url, targets: self.targets.clone() },
-            SourceKind::Prometheus if self.selector.is_empty() => {
-                StoreKind::Prometheus { url, selector: SELECTOR.to_owned() }
+            SourceKind::Prometheus => {
+                let selector = if self.selector.is_empty() { SELECTOR } else { &self.selector };
+                let selector = with_labels(selector, &self.labels).unwrap_or_else(|| selector.to_owned());
+                StoreKind::Prometheus { url, selector }
             }
-            SourceKind::Prometheus => StoreKind::Prometheus { url, selector: self.selector.clone() },
         };
         Some(StoreSettings {
             kind,
@@ -180,9 +198,64 @@ impl SourceSection {
     }
 }
 
+fn is_label(name: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(is_part)
+}
+
+/// A selector that demands these labels too; [`None`] if it is none to which they can be added.
+fn with_labels(selector: &str, labels: &BTreeMap<String, String>) -> Option<String> {
+    let selector = selector.trim();
+    if labels.is_empty() {
+        return Some(selector.to_owned());
+    }
+    let escaped = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let matchers: Vec<String> =
+        labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+    let matchers = matchers.join(",");
+    match selector.strip_suffix('}') {
+        Some(head) => {
+            let head = head.trim_end();
+            let comma = if head.ends_with(['{', ',']) { "" } else { "," };
+            Some(format!("{head}{comma}{matchers}}}"))
+        }
+        None if selector.is_empty()
+            || selector.chars().all(|c| is_label(&c.to_string()) || c == ':' || c.is_ascii_digit()) =>
+        {
+            Some(format!("{selector}{{{matchers}}}"))
+        }
+        None => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Goal: labels become matchers of the selector, whatever is in them, and are refused where they cannot be.
+    #[test]
+    fn labels_are_added_to_the_selector() {
+        let labels =
+            BTreeMap::from([("cluster".to_owned(), "a\"b".to_owned()), ("dc".to_owned(), "1".to_owned())]);
+        let added = r#"cluster="a\"b",dc="1""#;
+        for (selector, expected) in [
+            ("{__name__=~\"x{2}\"}", Some(format!("{{__name__=~\"x{{2}}\",{added}}}"))),
+            ("up{}", Some(format!("up{{{added}}}"))),
+            ("up", Some(format!("up{{{added}}}"))),
+            ("up[5m]", None),
+        ] {
+            assert_eq!(with_labels(selector, &labels), expected);
+        }
+        let problems = |kind, labels: &BTreeMap<String, String>| {
+            let url = "http://h".into();
+            let section = SourceSection { kind, url, labels: labels.clone(), ..SourceSection::default() };
+            section.problems(&MappingSettings::default()).join("; ")
+        };
+        assert_eq!(problems(SourceKind::Prometheus, &labels), "");
+        assert!(problems(SourceKind::Graphite, &labels).contains("source.labels"));
+        let wrong = BTreeMap::from([("a b".to_owned(), String::new())]);
+        assert!(problems(SourceKind::Prometheus, &wrong).contains("source.labels"));
+    }
 
     /// Goal: each kind is refused without what it needs, with the key, and a bad pattern with the pattern.
     #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use job_config::JobName;
 use scaling::Snapshot;
+use secrets::Address;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
@@ -20,7 +21,7 @@ const BODY_BYTES: usize = 256 << 10;
 #[serde(deny_unknown_fields, default)]
 pub struct StateProbe {
     /// The probe's address; empty: there is none.
-    pub probe_url: String,
+    pub probe_url: Address,
     /// Of one call, in milliseconds.
     pub timeout_ms: u64,
     /// Figures older than this are not used, in milliseconds.
@@ -29,21 +30,26 @@ pub struct StateProbe {
 
 impl Default for StateProbe {
     fn default() -> Self {
-        Self { probe_url: String::new(), timeout_ms: 5_000, age_max_ms: 180_000 }
+        Self { probe_url: Address::default(), timeout_ms: 5_000, age_max_ms: 180_000 }
     }
 }
 
 impl StateProbe {
     /// What cannot be used, as `key: what would be right`.
     pub(crate) fn problems(&self) -> Vec<String> {
-        let url = self.probe_url.as_str();
-        // TLS is not built in: the probe runs beside the rescaler.
         let checks = [
-            (url.is_empty() || url.starts_with("http://"), "state.probe_url: write it as http://host:port"),
             (self.timeout_ms > 0, "state.timeout_ms: must be above 0"),
             (self.age_max_ms > 0, "state.age_max_ms: must be above 0"),
         ];
-        checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned()).collect()
+        let wrong = checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned());
+        let mut problems: Vec<String> = wrong.collect();
+        // TLS is not built in: the probe runs beside the rescaler.
+        if !self.probe_url.is_empty()
+            && let Err(reason) = self.probe_url.plain_http()
+        {
+            problems.push(format!("state.probe_url: {reason}"));
+        }
+        problems
     }
 }
 
@@ -99,16 +105,16 @@ impl StateReader {
         };
         match (&problem, &self.problem) {
             (Some(problem), before) if before.as_ref() != Some(problem) => {
-                warn!(url = self.config.probe_url, "the state probe: {problem}; Flink's own figure is used");
+                warn!(url = %self.config.probe_url, "the state probe: {problem}; Flink's own figure is used");
             }
-            (None, Some(_)) => info!(url = self.config.probe_url, "the state probe has figures again"),
+            (None, Some(_)) => info!(url = %self.config.probe_url, "the state probe has figures again"),
             _ => {}
         }
         self.problem = problem;
     }
 
     async fn ask(&self) -> Result<Sizes, String> {
-        let url = format!("{}/samples", self.config.probe_url.trim_end_matches('/'));
+        let url = format!("{}/samples", self.config.probe_url.reveal().trim_end_matches('/'));
         let in_words = |error: reqwest::Error| format!("{:#}", anyhow::Error::from(error.without_url()));
         let answer = self.http.get(url).send().await.and_then(reqwest::Response::error_for_status);
         let mut chunks = answer.map_err(in_words)?.bytes_stream();
@@ -164,7 +170,7 @@ mod tests {
     async fn the_downtime_estimate_is_made_of_the_probes_figure() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let probe_url = format!("http://{}", listener.local_addr().unwrap());
+        let probe_url = format!("http://{}", listener.local_addr().unwrap()).into();
         let answer = async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let _request = stream.read(&mut [0; 1024]).await.unwrap();

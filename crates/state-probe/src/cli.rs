@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use secrets::Address;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -79,7 +80,7 @@ struct Sources {
     /// webhdfs: a NameNode, may be repeated [default: http://127.0.0.1:9870]; flink: the JobManager [default:
     /// http://127.0.0.1:8081]
     #[arg(long, value_name = "URL", requires = "source")]
-    url: Vec<String>,
+    url: Vec<Address>,
     /// webhdfs: the user to be.
     #[arg(long, value_name = "NAME", requires = "source")]
     user: Option<String>,

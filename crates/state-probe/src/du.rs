@@ -126,7 +126,7 @@ fn row(text: &str) -> Result<Row, &'static str> {
     }
     let first_word = path.split_ascii_whitespace().next().unwrap_or_default();
     if !first_word.contains('/') && !first_word.starts_with('.') {
-        return Err("what follows the sizes is no path (a relative one is written ./name)");
+        return Err("what follows the sizes is no path; give the command the whole path, from / on");
     }
     Ok(Row {
         size_bytes: size.bytes,

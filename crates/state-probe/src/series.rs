@@ -1,8 +1,9 @@
 //! Names of Graphite series, from a pattern with places such as `{job}`.
 //!
-//! What is filled in is cleaned the way Flink's own Graphite reporter does it (dots and white space become `-`, quotes go),
-//! so that a job has the same name in both.
+//! What is filled in is cleaned by [`flink::graphite_component`], by which the rescaler looks for it, so that a job has the same name
+//! in both.
 
+use flink::graphite_component;
 use thiserror::Error;
 
 /// A pattern whose places are all known.
@@ -77,17 +78,10 @@ impl Template {
             |place: &str| values.iter().find(|(name, _)| *name == place).map_or("", |(_, value)| *value);
         let text = |part: &Part| match part {
             Part::Text(text) => text.clone(),
-            Part::Place(place) => clean(value(place)),
+            Part::Place(place) => graphite_component(value(place)),
         };
         self.parts.iter().map(text).collect()
     }
-}
-
-/// A value as one component of a name.
-fn clean(value: &str) -> String {
-    let kept: String = value.chars().filter(|c| !matches!(c, '"' | '\'') && !c.is_control()).collect();
-    let words: Vec<&str> = kept.split_whitespace().collect();
-    words.join("-").replace('.', "-")
 }
 
 #[cfg(test)]
@@ -102,6 +96,12 @@ mod tests {
         let filled =
             template.fill(&[("job", "my job v1.2 \"x\""), ("name", "hdfs"), ("figure", "size_bytes")]);
         assert_eq!(filled, "rescaler.my-job-v1-2-x.state.hdfs.size_bytes");
+        for (job, component) in
+            [("nexmark's test", "nexmark's-test"), ("a;b=c", "a-b=c"), ("a/b\n1 2", "a-b-1-2")]
+        {
+            let filled = template.fill(&[("job", job), ("name", "hdfs"), ("figure", "size_bytes")]);
+            assert_eq!(filled, format!("rescaler.{component}.state.hdfs.size_bytes"));
+        }
     }
 
     #[test]

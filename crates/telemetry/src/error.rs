@@ -97,7 +97,21 @@ pub enum StoreError {
         /// The bound that was exceeded.
         limit: usize,
     },
-    /// A folder cannot be listed.
+    /// The store answers with a part of the series only.
+    #[error("it answered with a part of the series only ({why}); repair the part that does not answer")]
+    Partial {
+        /// What the store says.
+        why: String,
+    },
+    /// Several jobs of the same name write to the store at the same time.
+    #[error("several jobs of this name write to it at the same time, [{}] and [{}]; {remedy}", jobs[0], jobs[1])]
+    Ambiguous {
+        /// What tells two of them apart.
+        jobs: [String; 2],
+        /// How to name the one that is meant.
+        remedy: &'static str,
+    },
+    /// The folder of the store cannot be listed.
     #[error("{}: cannot be listed", path.display())]
     Folder {
         /// The folder.
@@ -106,8 +120,22 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
-    /// A file cannot be read, or only in part.
-    #[error("a series cannot be read")]
+    /// A part of the folder cannot be listed, so that it is not known what runs.
+    #[error(
+        "{}: its series are unknown ({reason}); make it readable, move it away, or take the graph from Flink (source.graph)",
+        path.display()
+    )]
+    Unlisted {
+        /// The folder, or the entry in it.
+        path: PathBuf,
+        /// The operating system's reason, or the bound that was exceeded.
+        reason: String,
+    },
+    /// A file cannot be read, so that it is not known what runs.
+    #[error(
+        "a series of the job cannot be read; make the file readable, remove it (carbon makes it anew), or take the graph from \
+         Flink (source.graph)"
+    )]
     File(#[source] whisper::FetchError),
     /// The thread that reads files is gone.
     #[error("the reading of files was interrupted")]

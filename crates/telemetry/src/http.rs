@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{RequestBuilder, Url};
+use secrets::Secret;
 
 use crate::error::StoreError;
 
@@ -29,8 +31,17 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    pub(crate) fn new(bounds: Bounds) -> Result<Self, StoreError> {
+    /// `authorization`: the value of that header, if the store wants credentials.
+    pub(crate) fn new(bounds: Bounds, authorization: Option<&Secret>) -> Result<Self, StoreError> {
+        let mut headers = HeaderMap::new();
+        if let Some(credentials) = authorization
+            && let Ok(mut value) = HeaderValue::from_str(credentials.reveal())
+        {
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
         let http = reqwest::Client::builder()
+            .default_headers(headers)
             .timeout(bounds.timeout)
             .redirect(reqwest::redirect::Policy::none())
             .build()
@@ -47,7 +58,9 @@ impl Http {
         let no_answer = |source: reqwest::Error| StoreError::NoAnswer(source.without_url());
         let response = request.send().await.map_err(no_answer)?;
         let status = response.status().as_u16();
-        let mut body = Vec::new();
+        // As stated, so that a large body is not copied again and again while it grows.
+        let stated = response.content_length().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
+        let mut body = Vec::with_capacity(stated.min(self.bounds.max_body_bytes));
         let mut chunks = response.bytes_stream();
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(no_answer)?;

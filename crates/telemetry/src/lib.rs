@@ -13,6 +13,7 @@ mod http;
 mod kinds;
 mod mapping;
 mod names;
+mod origins;
 mod sample;
 mod series;
 mod source;

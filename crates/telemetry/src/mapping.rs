@@ -88,7 +88,7 @@ impl Default for MappingSettings {
 }
 
 /// What of a task manager or of the job a metric is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Wide {
     CpuLoad,
     HeapUsed,
@@ -117,7 +117,7 @@ impl Wide {
 }
 
 /// What a series is a series of.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Subject {
     /// Of one subtask of an operator or vertex of a job.
     Subtask { job: String, operator: String, subtask: u32, figure: Figure },
@@ -155,9 +155,27 @@ impl Mapping {
 
     /// What the series of this name is, if any pattern knows it.
     pub(crate) fn subject(&self, name: &str) -> Option<Subject> {
+        Some(self.subject_and_origin(name)?.0)
+    }
+
+    /// The same with what remains of the name without job, operator, subtask and metric: who writes the series.
+    pub(crate) fn subject_and_origin(&self, name: &str) -> Option<(Subject, String)> {
         let captures = self.patterns.iter().find_map(|pattern| pattern.captures(name))?;
-        let group = |name: &str| captures.name(name).map(|found| found.as_str());
-        subject(group)
+        let subject = subject(|group| captures.name(group).map(|found| found.as_str()))?;
+        let named = ["job", "operator", "subtask", "metric"].iter().filter_map(|group| captures.name(group));
+        let mut ranges: Vec<_> = named.map(|found| found.range()).collect();
+        ranges.sort_by_key(|range| range.start);
+        let (mut origin, mut end) = (String::new(), 0);
+        for range in ranges.into_iter().filter(|range| !range.is_empty()) {
+            // Groups may be nested in a pattern of the user's own.
+            if range.start >= end {
+                origin.push_str(&name[end..range.start]);
+                origin.push('*');
+                end = range.end;
+            }
+        }
+        origin.push_str(&name[end..]);
+        Some((subject, origin))
     }
 }
 
@@ -196,24 +214,6 @@ fn compile(text: &str) -> Result<Regex, String> {
         ));
     }
     Ok(pattern)
-}
-
-/// A name as Flink's Graphite reporter writes it into a path: dots and runs of white space become dashes, quotes go.
-pub(crate) fn as_component(name: &str) -> String {
-    let mut component = String::with_capacity(name.len());
-    let mut was_space = false;
-    for character in name.chars() {
-        let is_space = character.is_whitespace();
-        match character {
-            '.' => component.push('-'),
-            '"' => {}
-            _ if is_space && was_space => {}
-            _ if is_space => component.push('-'),
-            other => component.push(other),
-        }
-        was_space = is_space;
-    }
-    component
 }
 
 #[cfg(test)]
@@ -289,9 +289,18 @@ mod tests {
         }
     }
 
-    /// Goal: a job is found under the name that the reporter gives it.
+    /// Goal: the origin of a series is its name without what it is of, so that two task managers are told apart.
     #[test]
-    fn names_become_components_as_in_the_reporter() {
-        assert_eq!(as_component("My  Job 1.2 \"x\""), "My-Job-1-2-x");
+    fn the_origin_is_the_rest_of_the_name() {
+        let mapping = mapping(
+            &[Preset::Flink],
+            &[r"^(?<job>\w+)/(?<operator>\w+)/(?<subtask>\d+)/(?<metric>\w+)@(?<tm>\w+)$"],
+        );
+        let origin = |name: &str| mapping.subject_and_origin(name).unwrap().1;
+        assert_eq!(
+            origin("h.taskmanager.tm-1.j.op.0.numRecordsIn.count"),
+            "h.taskmanager.tm-1.*.*.*.*.count"
+        );
+        assert_eq!(origin("j/op/1/numRecordsOut@tm2"), "*/*/*/*@tm2");
     }
 }

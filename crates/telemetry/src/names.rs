@@ -33,7 +33,7 @@ const LATE_RECORDS: &str = "numLateRecordsDropped";
 const NO_WATERMARK: f64 = i64::MIN as f64;
 
 /// What of a subtask a metric is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Figure {
     RecordsIn,
     RecordsOut,

@@ -169,7 +169,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// Line, key and what was expected.
         #[source]
-        source: toml::de::Error,
+        source: secrets::SyntaxError,
     },
     /// Values out of range; one line each.
     #[error("the testbed's settings cannot be used:{0}")]
@@ -220,9 +220,9 @@ impl Settings {
     /// # Errors
     /// [`ConfigError::Read`] and [`ConfigError::Parse`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
+        let text = files::read_configuration(path)
             .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        toml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source })
+        secrets::from_toml(&text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source })
     }
 
     /// Checks all values and makes the paths absolute.

@@ -2,7 +2,6 @@
 //!
 //! Logs are plain files that services append to. This module only reads; it bounds how much of a file it takes into memory.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -24,7 +23,7 @@ pub fn tail(path: &Path, lines: usize) -> String {
 /// # Errors
 /// The file cannot be opened or read.
 pub(crate) fn end_of(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = files::open(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
     let mut bytes = Vec::new();
@@ -58,7 +57,7 @@ impl Follower {
     /// # Errors
     /// The file exists but cannot be read.
     pub fn new_lines(&mut self) -> io::Result<Vec<String>> {
-        let mut file = match File::open(&self.path) {
+        let mut file = match files::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error),
@@ -81,6 +80,7 @@ impl Follower {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
 
     use super::*;

@@ -4,7 +4,6 @@
 //! Replaced as a whole by rename, so a reader never sees half of it.
 
 use std::fmt;
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -134,7 +133,7 @@ impl State {
     /// # Errors
     /// [`StateError::Read`] and [`StateError::Parse`].
     pub fn read(path: &Path) -> Result<Option<Self>, StateError> {
-        let text = match fs::read_to_string(path) {
+        let text = match files::read_configuration(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(StateError::Read { path: path.to_owned(), source }),
@@ -170,6 +169,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn example() -> State {

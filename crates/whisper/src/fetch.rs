@@ -20,6 +20,9 @@ use crate::settle::{READINGS, Reading, Stamp, settled};
 /// How many points one call answers at most: 256 MiB of them.
 pub const MAX_POINTS: u64 = 1 << 24;
 
+/// Times further from the Unix epoch than this are moved to it, in seconds (34,000 years), so that no sum of times overflows.
+const FURTHEST_S: i64 = 1 << 40;
+
 /// Points that are read at a time; 12 KiB stay in the processor's nearest cache.
 const CHUNK_POINTS: usize = 1024;
 const CHUNK_BYTES: usize = CHUNK_POINTS * POINT_BYTES as usize;
@@ -63,7 +66,7 @@ impl Series {
 /// See [`FetchError`].
 pub fn fetch(path: &Path, range: Range) -> Result<Option<Series>, FetchError> {
     let open_error = |source| FetchError::Open { path: path.to_owned(), source };
-    let file = OpenFile { file: File::open(path).map_err(open_error)?, path };
+    let file = OpenFile { file: files::open(path).map_err(open_error)?, path };
     let same = |a: &Option<Series>, b: &Option<Series>| match (a, b) {
         (Some(a), Some(b)) => a.is_same(b),
         (a, b) => a.is_none() && b.is_none(),
@@ -210,6 +213,9 @@ fn span(header: &Header, range: Range) -> Result<Option<Span>, FetchError> {
     if from > until {
         return Err(FetchError::Range { from, until });
     }
+    // Files hold times of 32 bits: a range further out has no values, wherever it is.
+    let within = |time: i64| time.clamp(-FURTHEST_S, FURTHEST_S);
+    let (from, until, now) = (within(from), within(until), within(now));
     let oldest = now.saturating_sub(header.max_retention_s.cast_signed());
     if from > now || until < oldest {
         return Ok(None);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use drop_client::AccessError;
 use job_config::{JobName, KeyError, PublicKey};
+use secrets::{Address, AddressError, HttpUrl};
 
 use crate::condition::chain;
 
@@ -44,11 +45,17 @@ impl Checker {
         })
     }
 
-    pub(super) fn url(&mut self, key: &str, value: Option<&str>) {
+    /// Checks an address; `check` tells whether the client behind it speaks TLS.
+    pub(super) fn url(
+        &mut self,
+        key: &str,
+        value: Option<&Address>,
+        check: fn(&Address) -> Result<HttpUrl, AddressError>,
+    ) {
         if let Some(url) = value
-            && !(url.starts_with("http://") || url.starts_with("https://"))
+            && let Err(reason) = check(url)
         {
-            self.problems.push(format!("{key}: {url:?} is not an address; write it as http://host:port"));
+            self.problems.push(format!("{key}: {url:?} is not an address; {reason}"));
         }
     }
 

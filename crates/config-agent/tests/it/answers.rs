@@ -77,7 +77,7 @@ async fn reports_wait_for_a_drop_that_is_away() {
     let folder = tempfile::tempdir().unwrap();
     let good = config(folder.path(), &drop.url, &flink.url);
     let away = scripted(vec![Answer::document(&document(1))], StatusCode::SERVICE_UNAVAILABLE).await;
-    let first = agent(&Config { drop_url: away, ..good.clone() }).await;
+    let first = agent(&Config { drop_url: away.into(), ..good.clone() }).await;
     let mut ledgers = first.book().subscribe();
     let over = ledgers.wait_for(|ledger| ledger.change().is_some_and(|change| change.phase.is_final()));
     tokio::select! {

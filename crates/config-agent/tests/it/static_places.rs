@@ -71,7 +71,7 @@ fn publish(folder: &Path, document: &JobDocument, key: &PrivateKey) {
 
 fn reading(config: Config, url: &str) -> Config {
     let intake = IntakeSettings {
-        document_url: Some(url.to_owned()),
+        document_url: Some(url.into()),
         poll: Duration::from_millis(20),
         access: Access::default().with_public_keys(vec![key().public_key()]),
         ..IntakeSettings::default()

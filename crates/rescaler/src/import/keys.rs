@@ -50,7 +50,7 @@ pub(super) enum Form {
     Size,
     /// A number above 0.
     Number,
-    /// True if it is this word.
+    /// True if it is this word, in upper or lower case.
     Is(&'static str),
 }
 

@@ -146,7 +146,7 @@ impl Taken {
             Form::Count(factor) => self.integer(entry, 1).map(|number| Toml::from(number * factor)),
             Form::Size => self.integer(entry, 0).map(Toml::from),
             Form::Number => self.number(entry).map(Toml::from),
-            Form::Is(word) => self.text(entry).map(|text| Toml::from(text == word)),
+            Form::Is(word) => self.text(entry).map(|text| Toml::from(text.eq_ignore_ascii_case(word))),
         };
         let Some(value) = value else { return };
         for (file, key) in places {
@@ -158,7 +158,14 @@ impl Taken {
             values.insert(key, value.clone());
         }
         let keys: Vec<_> = places.iter().map(|(_, key)| format!("`{key}`")).collect();
-        self.remark(entry, &keys.join(" and "));
+        let keys = keys.join(" and ");
+        match (form, text(entry)) {
+            // The value is another one than the text, so that it is said what was made of it.
+            (Form::Is(word), Some(text)) if text != word => {
+                self.remark(entry, &format!("{keys} = {value}, from {text:?}"));
+            }
+            _ => self.remark(entry, &keys),
+        }
     }
 
     fn operator(&mut self, entry: &Entry, benchmark: Option<Benchmark>, uid: String) {

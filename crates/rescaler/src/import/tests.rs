@@ -51,6 +51,29 @@ fn full_files_become_ours() {
     assert_eq!(running, ["q5", "q7"]);
 }
 
+/// Goal: a word keeps its meaning in upper and lower case, and what was made of another word is said.
+#[test]
+fn words_keep_their_meaning() {
+    for (word, incremental) in [
+        ("incremental", true),
+        ("Incremental", true),
+        ("INCREMENTAL", true),
+        ("full", false),
+        ("rocksdb", false),
+    ] {
+        let text = format!("benchmark: psm\ncheckpointing_method: {word}\n");
+        let imported = import(&[("old.yaml", &text)]).unwrap();
+        let document: toml::Table = imported.files[1].text.parse().unwrap();
+        assert_eq!(document["checkpoint"]["incremental"].as_bool(), Some(incremental), "{word}");
+        let remark = &imported.remarks[1];
+        assert_eq!(
+            remark.contains(&format!("= {incremental}, from {word:?}")),
+            word != "incremental",
+            "{remark}"
+        );
+    }
+}
+
 /// Goal: a key that nobody knows is named with its line, and does not stop the rest.
 #[test]
 fn unknown_keys_are_named() {

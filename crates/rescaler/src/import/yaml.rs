@@ -3,7 +3,6 @@
 //! The old files are flat: every value is a scalar, most of them in quotes. Nested mappings are read all the same, as keys with
 //! dots. Nothing is expanded: anchors may stand there, an alias to one is refused, and so are second documents and deep nesting.
 
-use std::io::Read as _;
 use std::path::Path;
 
 use saphyr_parser::{Event, Parser, ScanError, StrInput};
@@ -60,13 +59,10 @@ pub(super) fn plain(key: &str) -> String {
 /// It cannot be read, is too large, is not YAML, has no key, or uses what no old file does.
 pub(super) fn read(path: &Path) -> Result<Vec<Entry>, ImportError> {
     let name = path.display().to_string();
-    let failed = |source| ImportError::Read { file: name.clone(), source };
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(ImportError::TooLarge { file: name, bytes: MAX_BYTES });
-    }
+    let text = files::read_text(path, MAX_BYTES).map_err(|source| match source.kind() {
+        std::io::ErrorKind::FileTooLarge => ImportError::TooLarge { file: name.clone(), bytes: MAX_BYTES },
+        _ => ImportError::Read { file: name.clone(), source },
+    })?;
     parse(&name, &text)
 }
 

@@ -4,7 +4,7 @@
 //! the pause, and nothing is published. *Dry run*: the policy decides and its plan is recorded, and nothing is published.
 //! Both outlast a restart: they lie in a file beside the journal, which is written before a change takes effect.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use journal::{JournalError, create_folder, write_atomically};
@@ -125,12 +125,15 @@ impl Switches {
     }
 }
 
-fn read(path: &PathBuf) -> Result<SwitchesNow, SwitchError> {
-    match std::fs::read(path) {
+/// The largest file of switches that is read, in bytes; it has some 40.
+const MAX_BYTES: u64 = 4 << 10;
+
+fn read(path: &Path) -> Result<SwitchesNow, SwitchError> {
+    match files::read(path, MAX_BYTES) {
         Ok(text) => serde_json::from_slice(&text)
-            .map_err(|source| SwitchError::Corrupt { path: path.clone(), source }),
+            .map_err(|source| SwitchError::Corrupt { path: path.to_owned(), source }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(SwitchesNow::default()),
-        Err(source) => Err(SwitchError::Unreadable { path: path.clone(), source }),
+        Err(source) => Err(SwitchError::Unreadable { path: path.to_owned(), source }),
     }
 }
 

@@ -37,7 +37,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// Where and what.
         #[source]
-        source: Box<toml::de::Error>,
+        source: secrets::SyntaxError,
     },
     /// Values that cannot be used, all of them at once.
     #[error("{origin}: {}", problems.join("; "))]
@@ -202,10 +202,9 @@ impl Written {
     /// # Errors
     /// [`ConfigError::Read`] and [`ConfigError::Syntax`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
+        let text = files::read_configuration(path)
             .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        toml::from_str(&text)
-            .map_err(|source| ConfigError::Syntax { path: path.to_owned(), source: Box::new(source) })
+        secrets::from_toml(&text).map_err(|source| ConfigError::Syntax { path: path.to_owned(), source })
     }
 
     /// Checks everything; `origin` is the file, or what stands for it in messages.

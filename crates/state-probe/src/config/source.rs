@@ -1,29 +1,33 @@
 //! One source: as written in a `[[source]]` table or in flags, then checked. Keys of other kinds are refused.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrets::{Address, HttpUrl, without_credentials};
 use serde::Deserialize;
-use url::Url;
 
 use crate::sample::Kind;
 use crate::series::Template;
+use crate::source::du_options;
 use crate::source::webhdfs::WebhdfsConfig;
 
 /// How long a look may take by default. `hdfs dfs` starts a JVM, and a NameNode that collects garbage may be silent for long.
 const COMMAND_TIMEOUT_MS: u64 = 60_000;
 const OTHER_TIMEOUT_MS: u64 = 10_000;
+/// NameNodes of one file system; more than two are rare.
+const NAMENODES_MAX: usize = 16;
 /// What a walk of a local folder counts at the most by default.
 const ENTRIES_MAX: u64 = 1_000_000;
 
 /// A single value, or a list of them.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
-pub enum OneOrMore {
-    /// One text.
-    One(String),
+pub enum OneOrMore<T> {
+    /// One value.
+    One(T),
     /// Several.
-    More(Vec<String>),
+    More(Vec<T>),
 }
 
 /// A source as written; which keys it may have depends on its kind.
@@ -41,11 +45,11 @@ pub struct WrittenSource {
     /// How long one look may take (`webhdfs`: with each NameNode), in milliseconds.
     pub timeout_ms: Option<u64>,
     /// `command`: the command, one text that is split like a shell would, or a list of arguments.
-    pub command: Option<OneOrMore>,
+    pub command: Option<OneOrMore<String>>,
     /// `command`, `webhdfs`, `local`: the path.
     pub path: Option<String>,
     /// `webhdfs`: addresses of the NameNodes. `flink`: that of the REST interface.
-    pub url: Option<OneOrMore>,
+    pub url: Option<OneOrMore<Address>>,
     /// `webhdfs`: the user to be.
     pub user: Option<String>,
     /// `webhdfs`: certificates to trust instead of the system's.
@@ -70,7 +74,7 @@ pub struct SourceConfig {
 }
 
 /// What a source looks at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum What {
     /// A command that prints what `du` prints.
     Command {
@@ -82,7 +86,7 @@ pub enum What {
     /// Flink's checkpoint statistics.
     Flink {
         /// The REST interface.
-        url: String,
+        url: Address,
         /// Name or id of the job; `None`: the only one.
         job: Option<String>,
     },
@@ -93,6 +97,23 @@ pub enum What {
         /// What a walk counts at the most.
         entries_max: u64,
     },
+}
+
+impl fmt::Debug for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Command { argv } => {
+                // A command may be given the address of a server with its password.
+                let words: Vec<String> = argv.iter().map(|word| without_credentials(word)).collect();
+                f.debug_struct("Command").field("argv", &words).finish()
+            }
+            Self::Webhdfs(webhdfs) => fmt::Debug::fmt(webhdfs, f),
+            Self::Flink { url, job } => f.debug_struct("Flink").field("url", url).field("job", job).finish(),
+            Self::Local { path, entries_max } => {
+                f.debug_struct("Local").field("path", path).field("entries_max", entries_max).finish()
+            }
+        }
+    }
 }
 
 impl What {
@@ -186,7 +207,10 @@ impl WrittenSource {
         if argv.first().is_none_or(String::is_empty) {
             return Err("command: is empty; the first word is the program".to_owned());
         }
-        Ok(What::Command { argv })
+        match du_options::problem(&argv) {
+            Some(problem) => Err(problem),
+            None => Ok(What::Command { argv }),
+        }
     }
 
     fn webhdfs(&self) -> Result<What, String> {
@@ -194,13 +218,15 @@ impl WrittenSource {
         if !path.starts_with('/') || path.split('/').any(|part| matches!(part, "." | "..")) {
             return Err("path: must begin with / and have no . or .. in it".to_owned());
         }
-        let urls = match self.url.clone().unwrap_or(OneOrMore::One("http://127.0.0.1:9870".to_owned())) {
+        let urls = match self.url.clone().unwrap_or(OneOrMore::One("http://127.0.0.1:9870".into())) {
             OneOrMore::One(url) => vec![url],
             OneOrMore::More(urls) => urls,
         };
-        let urls: Option<Vec<Url>> = urls.iter().map(|url| http_url(url)).collect();
-        let urls = urls.filter(|urls| !urls.is_empty() && urls.len() <= 16);
-        let urls = urls.ok_or("url: write each as http://namenode:9870; up to 16")?;
+        let checked = urls.iter().map(|url| url.http().map_err(|reason| format!("url: {url:?}: {reason}")));
+        let urls: Vec<HttpUrl> = checked.collect::<Result<_, _>>()?;
+        if urls.is_empty() || urls.len() > NAMENODES_MAX {
+            return Err(format!("url: write 1 to {NAMENODES_MAX} NameNodes, each as http://namenode:9870"));
+        }
         Ok(What::Webhdfs(WebhdfsConfig {
             urls,
             path,
@@ -211,11 +237,11 @@ impl WrittenSource {
 
     fn flink(&self) -> Result<What, String> {
         let url = match self.url.clone() {
-            None => "http://127.0.0.1:8081".to_owned(),
+            None => "http://127.0.0.1:8081".into(),
             Some(OneOrMore::One(url)) => url,
             Some(OneOrMore::More(_)) => return Err("url: one address only for kind flink".to_owned()),
         };
-        http_url(&url).ok_or("url: write it as http://jobmanager:8081")?;
+        url.plain_http().map_err(|reason| format!("url: {url:?}: {reason}"))?;
         Ok(What::Flink { url, job: self.job.clone() })
     }
 
@@ -227,11 +253,6 @@ impl WrittenSource {
         }
         Ok(What::Local { path: PathBuf::from(path), entries_max })
     }
-}
-
-fn http_url(text: &str) -> Option<Url> {
-    let url: Url = text.parse().ok()?;
-    (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
 }
 
 #[cfg(test)]
@@ -272,12 +293,20 @@ mod tests {
             ("kind = \"command\"\ncommand = []", "is empty"),
             ("kind = \"command\"\ncommand = \"x\"\npath = \"/x\"", "path: belongs"),
             ("kind = \"command\"\npath = \"x\"", "must begin with /"),
+            ("kind = \"command\"\ncommand = \"du -sm ./x\"", "du -sb PATH"),
+            ("kind = \"command\"\ncommand = [\"sh\", \"-c\", \"du -s .\"]", "du -sb PATH"),
+            ("kind = \"webhdfs\"\npath = \"/x\"\nurl = \"http://a b\"", "url: \"http://a b\": write it as"),
+            (
+                "kind = \"webhdfs\"\npath = \"/x\"\nurl = \"http://ann:hunter2@a b\"",
+                "url: \"http://a b\": write it as",
+            ),
+            ("kind = \"flink\"\nurl = \"https://jm\"", "https is not built"),
             ("kind = \"webhdfs\"", "path: say which"),
             ("kind = \"webhdfs\"\npath = \"/a/../b\"", ".."),
-            ("kind = \"webhdfs\"\npath = \"/x\"\nurl = \"nn:9870\"", "url: write"),
-            ("kind = \"webhdfs\"\npath = \"/x\"\nurl = []", "url: write"),
+            ("kind = \"webhdfs\"\npath = \"/x\"\nurl = \"nn:9870\"", "url: "),
+            ("kind = \"webhdfs\"\npath = \"/x\"\nurl = []", "url: "),
             ("kind = \"flink\"\npath = \"/x\"", "path: a source of kind flink has no such key"),
-            ("kind = \"flink\"\nurl = \"localhost\"", "url: write"),
+            ("kind = \"flink\"\nurl = \"localhost\"", "url: "),
             ("kind = \"local\"", "path: say which folder"),
             ("kind = \"local\"\npath = \"/x\"\nname = \"a.b\"", "name: letters"),
             ("kind = \"local\"\npath = \"/x\"\ntimeout_ms = 0", "timeout_ms: give"),
@@ -286,6 +315,24 @@ mod tests {
         ] {
             let problems = parse(text).unwrap_err().join("; ");
             assert!(problems.contains(expected), "{text:?} gave {problems:?}");
+            assert!(!problems.contains("hunter2"), "{problems}");
+        }
+    }
+
+    /// Goal: no source shows a password of its address or of its command.
+    #[test]
+    fn no_source_shows_a_password() {
+        for text in [
+            "kind = \"webhdfs\"\npath = \"/x\"\nurl = [\"https://ann:hunter2@knox\"]",
+            "kind = \"flink\"\nurl = \"http://ann:hunter2@jm\"",
+            "kind = \"command\"\ncommand = \"weigh --at http://ann:hunter2@nn/x\"",
+        ] {
+            let shown = format!(
+                "{:?} {:?}",
+                parse(text).unwrap(),
+                toml::from_str::<WrittenSource>(text).unwrap().url
+            );
+            assert!(!shown.contains("hunter2"), "{shown}");
         }
     }
 }

@@ -225,7 +225,8 @@ async fn keep_end(stream: Option<impl AsyncRead + Unpin>, end: &mut VecDeque<u8>
 fn last_words(complaint: &[u8]) -> String {
     let text = String::from_utf8_lossy(complaint);
     let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    line.chars().filter(|c| !c.is_control()).take(COMPLAINT_CHARS).collect()
+    let line: String = line.chars().filter(|c| !c.is_control()).take(COMPLAINT_CHARS).collect();
+    secrets::without_credentials(&line)
 }
 
 fn said(complaint: &str) -> String {

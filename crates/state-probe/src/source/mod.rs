@@ -1,6 +1,7 @@
 //! The four sources. Each takes one look, within its own deadline, and answers with figures or one line of reason.
 
 pub mod command;
+pub(crate) mod du_options;
 mod flink_rest;
 mod local;
 mod transport;
@@ -59,7 +60,9 @@ impl Source {
         let reader = match &config.what {
             What::Command { argv } => Reader::Command(command::Command::new(argv.clone(), timeout)),
             What::Webhdfs(webhdfs) => Reader::Webhdfs(webhdfs::Webhdfs::new(webhdfs, timeout)?),
-            What::Flink { url, job } => Reader::Flink(flink_rest::FlinkRest::new(url, job.clone(), timeout)?),
+            What::Flink { url, job } => {
+                Reader::Flink(flink_rest::FlinkRest::new(url.reveal(), job.clone(), timeout)?)
+            }
             What::Local { path, entries_max } => {
                 Reader::Local(local::Local { path: path.clone(), timeout, entries_max: *entries_max })
             }

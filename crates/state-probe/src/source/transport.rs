@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
+use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Request, StatusCode};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -17,9 +18,13 @@ use hyper_util::rt::TokioExecutor;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use secrets::Secret;
 use thiserror::Error;
 use tokio::time::timeout;
 use url::Url;
+
+/// The largest file of certificates that is read, in bytes: the authorities of a whole system take some 250 KiB.
+const CERTIFICATES_BYTES: u64 = 4 << 20;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -52,6 +57,15 @@ pub(crate) enum GetError {
     TooLarge(usize),
     #[error("{0}")]
     Transport(String),
+}
+
+/// A whole answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    /// The values of `WWW-Authenticate`: with which schemes the server wants to be convinced.
+    pub(crate) challenges: String,
+    pub(crate) body: Bytes,
 }
 
 /// A client; connections are kept open from one look to the next.
@@ -93,31 +107,40 @@ impl Transport {
         Ok(Self { client, timeout, body_bytes_max })
     }
 
-    pub(crate) async fn get(&self, url: &Url) -> Result<(StatusCode, Bytes), GetError> {
+    /// Asks with these credentials, if there are any, and reads the whole answer.
+    pub(crate) async fn get(&self, url: &Url, authorization: Option<&Secret>) -> Result<Answer, GetError> {
         let late = GetError::Late(self.timeout);
-        timeout(self.timeout, self.exchange(url)).await.map_err(|_| late)?
+        timeout(self.timeout, self.exchange(url, authorization)).await.map_err(|_| late)?
     }
 
-    async fn exchange(&self, url: &Url) -> Result<(StatusCode, Bytes), GetError> {
+    async fn exchange(&self, url: &Url, authorization: Option<&Secret>) -> Result<Answer, GetError> {
         let transport = |error: BoxError| GetError::Transport(in_one_line(error.as_ref()));
-        let request = Request::get(url.as_str())
+        let mut request = Request::get(url.as_str())
             .header("user-agent", concat!("state-probe/", env!("CARGO_PKG_VERSION")))
             .body(Empty::new())
             .map_err(|error| transport(error.into()))?;
+        if let Some(credentials) = authorization {
+            let mut value =
+                HeaderValue::from_str(credentials.reveal()).map_err(|error| transport(error.into()))?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
         let answer = self.client.request(request).await.map_err(|error| transport(error.into()))?;
         let status = answer.status();
+        let challenges = answer.headers().get_all(WWW_AUTHENTICATE).iter();
+        let challenges = challenges.filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(", ");
         let body =
             Limited::new(answer.into_body(), self.body_bytes_max).collect().await.map_err(|error| {
                 let too_large = error.is::<http_body_util::LengthLimitError>();
                 if too_large { GetError::TooLarge(self.body_bytes_max) } else { transport(error) }
             })?;
-        Ok((status, body.to_bytes()))
+        Ok(Answer { status, challenges, body: body.to_bytes() })
     }
 }
 
 fn from_file(path: &Path) -> Result<RootCertStore, BoxError> {
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path)? {
+    for certificate in CertificateDer::pem_slice_iter(&files::read(path, CERTIFICATES_BYTES)?) {
         roots.add(certificate?)?;
     }
     if roots.is_empty() { Err("no certificate is in it".into()) } else { Ok(roots) }

@@ -10,11 +10,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::StatusCode;
+use secrets::{HttpUrl, Secret};
 use serde::Deserialize;
 use thiserror::Error;
 use url::Url;
 
-use super::transport::{GetError, SetupError, Transport};
+use super::transport::{Answer as HttpAnswer, GetError, SetupError, Transport};
 use crate::sample::Figures;
 
 /// A content summary has some 300 bytes, an error with a Java stack in its message some thousand.
@@ -26,7 +27,7 @@ const MESSAGE_CHARS: usize = 300;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhdfsConfig {
     /// Addresses of the NameNodes, for example `http://nn1:9870`.
-    pub urls: Vec<Url>,
+    pub urls: Vec<HttpUrl>,
     /// The path in HDFS, absolute.
     pub path: String,
     /// The user to be (`user.name`); `None`: whom HDFS takes for nobody, `dr.who`.
@@ -103,17 +104,17 @@ enum Failure {
 pub(crate) struct Webhdfs {
     transport: Transport,
     path: String,
-    /// Address for people, and what is asked for.
-    namenodes: Vec<(String, Url)>,
+    /// The address, and what is asked for there.
+    namenodes: Vec<(HttpUrl, Url)>,
     /// The one that answered last.
     preferred: usize,
 }
 
 impl Webhdfs {
     pub(crate) fn new(config: &WebhdfsConfig, timeout: Duration) -> Result<Self, WebhdfsError> {
-        let wants_tls = config.urls.iter().any(|url| url.scheme() == "https");
+        let wants_tls = config.urls.iter().any(HttpUrl::is_encrypted);
         let transport = Transport::new(config.ca_file.as_deref(), wants_tls, timeout, BODY_BYTES)?;
-        let namenodes = config.urls.iter().map(|url| (url.to_string(), question(url, config))).collect();
+        let namenodes = config.urls.iter().map(|url| (url.clone(), question(url.url(), config))).collect();
         Ok(Self { transport, path: config.path.clone(), namenodes, preferred: 0 })
     }
 
@@ -121,9 +122,9 @@ impl Webhdfs {
         let count = self.namenodes.len();
         let mut reasons = Vec::with_capacity(count);
         for index in (self.preferred..self.preferred + count).map(|index| index % count) {
-            let (namenode, url) = &self.namenodes[index];
-            let namenode = namenode.trim_end_matches('/').to_owned();
-            match self.ask(url).await {
+            let (address, question) = &self.namenodes[index];
+            let namenode = address.to_string();
+            match self.ask(question, address.authorization()).await {
                 Ok(summary) => {
                     self.preferred = index;
                     return Ok(summary.into());
@@ -137,18 +138,25 @@ impl Webhdfs {
         Err(WebhdfsError::NoneAnswers { reasons })
     }
 
-    async fn ask(&self, url: &Url) -> Result<ContentSummary, Failure> {
-        let answer = self.transport.get(url).await;
-        let (status, body) = answer.map_err(|error| Failure::Passed(error.into()))?;
-        understand(status, &body)
+    async fn ask(&self, url: &Url, credentials: Option<&Secret>) -> Result<ContentSummary, Failure> {
+        let answer = self.transport.get(url, credentials).await;
+        let answer = answer.map_err(|error| Failure::Passed(error.into()))?;
+        understand(&answer, credentials.is_some())
     }
 }
 
-/// `BASE/webhdfs/v1/PATH?op=GETCONTENTSUMMARY`, every part of it encoded.
+/// `BASE/webhdfs/v1/PATH?op=GETCONTENTSUMMARY`, every part of it encoded. A base that ends in `/webhdfs/v1` (or `/webhdfs`), as other
+/// clients want it, is completed.
 fn question(base: &Url, config: &WebhdfsConfig) -> Url {
     let mut url = base.clone();
+    let path = base.path().trim_end_matches('/');
+    let missing: &[&str] = match path {
+        path if path.ends_with("/webhdfs/v1") => &[],
+        path if path.ends_with("/webhdfs") => &["v1"],
+        _ => &["webhdfs", "v1"],
+    };
     if let Ok(mut segments) = url.path_segments_mut() {
-        segments.pop_if_empty().extend(["webhdfs", "v1"]);
+        segments.pop_if_empty().extend(missing);
         segments.extend(config.path.split('/').filter(|part| !part.is_empty()));
     }
     if !url.path().contains("/v1/") {
@@ -199,8 +207,9 @@ struct RemoteException {
 }
 
 /// What an answer means. Pure.
-fn understand(status: StatusCode, body: &[u8]) -> Result<ContentSummary, Failure> {
-    match serde_json::from_slice(body) {
+fn understand(answer: &HttpAnswer, has_credentials: bool) -> Result<ContentSummary, Failure> {
+    let status = answer.status;
+    match serde_json::from_slice(&answer.body) {
         Ok(Answer::ContentSummary(summary)) if status == StatusCode::OK => Ok(summary),
         Ok(Answer::RemoteException(remote)) if !status.is_success() => {
             let message =
@@ -213,13 +222,22 @@ fn understand(status: StatusCode, body: &[u8]) -> Result<ContentSummary, Failure
                 _ => Failure::Final(refusal),
             })
         }
-        _ => Err(Failure::Passed(Passed::Foreign(status, remedy(status)))),
+        _ => Err(Failure::Passed(Passed::Foreign(status, remedy(answer, has_credentials)))),
     }
 }
 
-fn remedy(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        401 => " (it wants Kerberos: use source command)",
+fn remedy(answer: &HttpAnswer, has_credentials: bool) -> &'static str {
+    let challenges = answer.challenges.to_ascii_lowercase();
+    let wants = |scheme: &str| challenges.split([',', ' ']).any(|word| word == scheme);
+    match answer.status.as_u16() {
+        401 if has_credentials => " (the user name or the password in url is not accepted)",
+        401 if wants("basic") => {
+            " (it wants a user name and a password: write url as https://user:password@host)"
+        }
+        401 if wants("negotiate") => " (it wants Kerberos: use source command)",
+        401 => {
+            " (it wants a user name and a password, url = https://user:password@host, or Kerberos, for which use source command)"
+        }
         400 | 404 => " (is it a NameNode's HTTP address? 9870 is usual, not the 8020 of hdfs://)",
         300..400 => " (it redirects)",
         _ => "",
@@ -232,12 +250,12 @@ mod tests {
 
     fn config(url: &str, path: &str, user: Option<&str>) -> WebhdfsConfig {
         let user = user.map(str::to_owned);
-        WebhdfsConfig { urls: vec![url.parse().unwrap()], path: path.to_owned(), user, ca_file: None }
+        WebhdfsConfig { urls: vec![HttpUrl::parse(url).unwrap()], path: path.to_owned(), user, ca_file: None }
     }
 
     fn asked(url: &str, path: &str, user: Option<&str>) -> String {
         let config = config(url, path, user);
-        question(&config.urls[0], &config).to_string()
+        question(config.urls[0].url(), &config).to_string()
     }
 
     #[test]
@@ -249,6 +267,44 @@ mod tests {
             asked("https://knox/gateway/x", "/a b/ü?#%2F", Some("me&you")),
             format!("https://knox/gateway/x/webhdfs/v1/a%20b/%C3%BC%3F%23%252F?{op}&user.name=me%26you")
         );
+    }
+
+    /// Goal: an address that has the interface's own path already is completed, and not doubled.
+    #[test]
+    fn a_base_with_the_path_of_the_interface_is_completed() {
+        let expected = "http://nn:9870/webhdfs/v1/flink?op=GETCONTENTSUMMARY";
+        for base in [
+            "http://nn:9870",
+            "http://nn:9870/webhdfs",
+            "http://nn:9870/webhdfs/v1",
+            "http://nn:9870/webhdfs/v1/",
+        ] {
+            assert_eq!(asked(base, "/flink", None), expected, "{base}");
+        }
+        let knox = asked("https://knox/gateway/default/webhdfs/v1", "/flink", None);
+        assert_eq!(knox, "https://knox/gateway/default/webhdfs/v1/flink?op=GETCONTENTSUMMARY");
+    }
+
+    /// Goal: a 401 is explained by what the server wants and by what it was given.
+    #[test]
+    fn a_refused_user_is_told_what_is_wanted() {
+        let explained = |challenges: &str, has_credentials| {
+            let answer = HttpAnswer {
+                status: StatusCode::UNAUTHORIZED,
+                challenges: challenges.to_owned(),
+                body: "<html>".into(),
+            };
+            match understand(&answer, has_credentials) {
+                Err(Failure::Passed(passed)) => passed.to_string(),
+                _ => panic!("{challenges}"),
+            }
+        };
+        assert!(explained("Basic realm=\"knox\"", false).contains("https://user:password@host"));
+        assert!(explained("Basic realm=\"knox\"", true).contains("is not accepted"));
+        let kerberos = explained("Negotiate", false);
+        assert!(kerberos.contains("Kerberos") && !kerberos.contains("password"), "{kerberos}");
+        let unknown = explained("", false);
+        assert!(unknown.contains("Kerberos") && unknown.contains("user:password"), "{unknown}");
     }
 
     /// Goal: each kind of answer is told apart; only a whole content summary with status 200 is figures.
@@ -279,7 +335,12 @@ mod tests {
             (307, String::new(), "passed"),
         ];
         for (status, body, expected) in cases {
-            let found = match understand(StatusCode::from_u16(status).unwrap(), body.as_bytes()) {
+            let answer = HttpAnswer {
+                status: StatusCode::from_u16(status).unwrap(),
+                challenges: String::new(),
+                body: body.clone().into(),
+            };
+            let found = match understand(&answer, false) {
                 Ok(summary) => format!("figures {}", summary.length),
                 Err(Failure::Passed(_)) => "passed".to_owned(),
                 Err(Failure::Final(refusal)) => format!("final {refusal}"),

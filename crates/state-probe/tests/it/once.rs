@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::{SUMMARY, exception, figures, probe, refused, serve};
+use crate::support::{SUMMARY, exception, figures, probe, refused, serve, serve_with_head};
 
 #[test]
 fn a_command_gives_an_object() {
@@ -172,4 +172,56 @@ fn a_file_names_several_sources() {
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((output.status.code(), &found["name"]), (Some(1), &"two".into()));
     assert!(String::from_utf8_lossy(&output.stderr).contains("\"false\" failed"));
+}
+
+/// Goal: user name and password of the address are sent as HTTP Basic, as a gateway wants them, and are shown nowhere.
+#[test]
+fn webhdfs_sends_the_credentials_of_its_address() {
+    let gateway = serve_with_head(|head| {
+        let is_known =
+            head.iter().any(|line| line.eq_ignore_ascii_case("authorization: Basic YW5uOmh1bnRlcjI="));
+        if is_known { (200, SUMMARY.to_owned()) } else { (401, "<html>Apache Knox</html>".to_owned()) }
+    });
+    let url = |credentials: &str| format!("http://{credentials}{gateway}/gateway/default");
+    let with = |url: &str| ["--source", "webhdfs", "--path", "/flink", "--url", url].map(str::to_owned);
+    let right = with(&url("ann:hunter2@"));
+    assert_eq!(figures(&right.each_ref().map(String::as_str))["size_bytes"], 1000);
+    let none = with(&url(""));
+    refused(1, &none.each_ref().map(String::as_str), &["401", "user:password@host"]);
+    let wrong = with(&url("ann:letmein@"));
+    refused(1, &wrong.each_ref().map(String::as_str), &["401", "is not accepted"]);
+    let output = probe(&["once"]).args(&wrong).output().unwrap();
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("letmein"));
+    let down = ["--source", "webhdfs", "--path", "/x", "--url", "http://ann:letmein@127.0.0.1:1"];
+    let output = probe(&[&["once"][..], &down].concat()).output().unwrap();
+    let reason = String::from_utf8(output.stderr).unwrap();
+    assert!(!reason.contains("letmein") && reason.contains("http://127.0.0.1:1"), "{reason}");
+}
+
+/// Goal: what is no configuration is refused at once by what it is, with the exit code of a bad configuration.
+#[test]
+fn a_device_is_no_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for (path, kind) in [("/dev/zero", "a device"), (fifo.to_str().unwrap(), "a FIFO"), ("/tmp", "a folder")]
+    {
+        let output = probe(&["run", "--check-config", "--config", path]).output().unwrap();
+        let reason = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{reason}");
+        assert!(reason.contains(kind) && reason.contains(path), "{reason}");
+    }
+}
+
+/// Goal: a du that prints blocks is refused before it runs, with the option that makes it print bytes.
+#[test]
+fn a_du_in_blocks_is_bad_usage() {
+    for command in ["du -sm ./x", "du -s ."] {
+        refused(2, &["--source", "command", "--command", command], &["du -sb PATH"]);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), vec![1; 3 << 20]).unwrap();
+    let command = format!("du -sb {}", folder.path().display());
+    let size = figures(&["--source", "command", "--command", &command])["size_bytes"].as_u64().unwrap();
+    assert!((3 << 20..4 << 20).contains(&size), "{size}");
 }

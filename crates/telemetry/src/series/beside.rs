@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flink::graphite_component;
+
 use super::{Assembler, Point};
-use crate::mapping::{Subject, Wide, as_component};
+use crate::mapping::{Subject, Wide};
 use crate::names;
 use crate::sample::{TaskManager, Vertex};
 
@@ -15,12 +17,13 @@ impl Assembler {
         newest: &BTreeMap<&Subject, &[Point]>,
         now_ms: i64,
     ) {
-        let name = as_component(&vertex.name);
+        let name = graphite_component(&vertex.name);
         let mut all = BTreeSet::new();
         let mut of_subtask: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
         for (subject, points) in newest {
             let Subject::Partition { job, operator, subtask, partition } = subject else { continue };
-            let is_same = || names::chain(operator).0.first().is_some_and(|head| as_component(head) == name);
+            let is_same =
+                || names::chain(operator).0.first().is_some_and(|head| graphite_component(head) == name);
             if self.is_job(job) && self.fresh_value(points, now_ms).is_some() && is_same() {
                 all.insert(partition.as_str());
                 of_subtask.entry(*subtask as usize).or_default().insert(partition);

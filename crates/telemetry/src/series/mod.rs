@@ -8,11 +8,13 @@
 mod beside;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use flink::JobDetails;
+use flink::{JobDetails, graphite_component};
 
-use crate::mapping::{Subject, as_component};
+use crate::mapping::Subject;
 use crate::names::{self, Figure};
+use crate::origins::{self, Origin};
 use crate::sample::{Incarnation, Role, Sample, Subtask, Vertex};
 
 /// A value and when it was made, in milliseconds since the Unix epoch.
@@ -23,6 +25,10 @@ pub(crate) type Point = (i64, f64);
 pub(crate) struct Found {
     pub(crate) subject: Subject,
     pub(crate) points: Vec<Point>,
+    /// Whether there are points that are no finite number: the writer lives, and its value is unknown.
+    pub(crate) has_unreadable: bool,
+    /// Who writes it, as far as the store tells.
+    pub(crate) origin: Option<Arc<Origin>>,
 }
 
 /// How series are read.
@@ -64,12 +70,35 @@ impl Assembler {
     }
 
     /// The sample at this time; [`None`] if no series is one of a subtask of the job.
+    ///
+    /// # Errors
+    /// Several jobs of the same name write at the same time; what tells two of them apart.
     pub(crate) fn assemble(
         &mut self,
-        found: &[Found],
+        mut found: Vec<Found>,
         now_ms: i64,
         structure: Option<Structure>,
-    ) -> Option<Sample> {
+    ) -> Result<Option<Sample>, [String; 2]> {
+        found.retain(|series| self.may_be_meant(series, structure.as_ref()));
+        if let Some(jobs) =
+            origins::ambiguity(&found, |subject| self.is_of_job(subject), self.rules.interval_ms)
+        {
+            return Err(jobs);
+        }
+        Ok(self.assembled(&found, now_ms, structure))
+    }
+
+    /// Whether a series is not known to be of another job of the same name: Flink tells the id of the one that is meant.
+    fn may_be_meant(&self, series: &Found, structure: Option<&Structure>) -> bool {
+        let (Some(Structure { details, .. }), Some(origin)) = (structure, &series.origin) else {
+            return true;
+        };
+        let is_other =
+            origin.job_id.as_ref().is_some_and(|id| !id.eq_ignore_ascii_case(&details.id.to_string()));
+        !(is_other && self.is_of_job(&series.subject))
+    }
+
+    fn assembled(&mut self, found: &[Found], now_ms: i64, structure: Option<Structure>) -> Option<Sample> {
         let newest = once_each(found);
         let tasks = self.tasks(&newest);
         let (details, bare) = match structure {
@@ -117,13 +146,25 @@ impl Assembler {
         })
     }
 
+    /// Whether something is of the job that is looked at; what a task manager has in common is of no job.
+    pub(crate) fn is_of_job(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Subtask { job, .. } | Subject::Partition { job, .. } | Subject::Job { job, .. } => {
+                self.is_job(job)
+            }
+            Subject::TaskManager { .. } => false,
+        }
+    }
+
     fn is_job(&self, name: &str) -> bool {
         let wanted = &self.rules.job;
         // Prometheus's reporter may replace everything but letters, digits and colons by underscores.
         let underscored = |name: &str| -> String {
             name.chars().map(|c| if c.is_ascii_alphanumeric() || c == ':' { c } else { '_' }).collect()
         };
-        name == wanted || as_component(name) == as_component(wanted) || name == underscored(wanted)
+        name == wanted
+            || graphite_component(name) == graphite_component(wanted)
+            || name == underscored(wanted)
     }
 
     /// The subtasks' readings of this job.
@@ -176,15 +217,15 @@ impl Assembler {
         vertices: &[Vertex],
     ) -> BTreeMap<String, Readings<'b>> {
         let known: BTreeMap<String, &str> =
-            vertices.iter().map(|vertex| (as_component(&vertex.name), vertex.name.as_str())).collect();
+            vertices.iter().map(|vertex| (graphite_component(&vertex.name), vertex.name.as_str())).collect();
         let mut vertex_of: BTreeMap<String, &str> = BTreeMap::new();
         for task in tasks.keys() {
             let (chain, _) = names::chain(task);
-            let Some(vertex) = chain.first().and_then(|head| known.get(&as_component(head))) else {
+            let Some(vertex) = chain.first().and_then(|head| known.get(&graphite_component(head))) else {
                 continue;
             };
             for operator in &chain {
-                vertex_of.entry(as_component(operator)).or_insert(vertex);
+                vertex_of.entry(graphite_component(operator)).or_insert(vertex);
             }
         }
         let mut by_vertex: BTreeMap<String, Readings<'b>> = BTreeMap::new();
@@ -201,7 +242,7 @@ impl Assembler {
                 continue;
             }
             let head = names::chain(operator).0.into_iter().next().unwrap_or_default();
-            if let Some(vertex) = vertex_of.get(&as_component(&head)) {
+            if let Some(vertex) = vertex_of.get(&graphite_component(&head)) {
                 by_vertex.entry((*vertex).to_owned()).or_default().insert((subtask, figure), points);
             }
         }
@@ -276,10 +317,13 @@ impl Assembler {
 }
 
 /// One series of each subject: the one with the newest point. A restarted task manager has a new name and writes new series
-/// beside the old ones; two patterns or two task managers with the same series do not make it count twice.
+/// beside the old ones; two patterns or two task managers with the same series do not make it count twice. A series whose values
+/// cannot be read counts without points: its subtask is there, and unknown.
 fn once_each(found: &[Found]) -> BTreeMap<&Subject, &[Point]> {
     let mut once: BTreeMap<&Subject, &[Point]> = BTreeMap::new();
-    for Found { subject, points } in found.iter().filter(|found| !found.points.is_empty()) {
+    for Found { subject, points, .. } in
+        found.iter().filter(|found| !found.points.is_empty() || found.has_unreadable)
+    {
         let held = once.entry(subject).or_insert(points);
         if newest_time(held) < newest_time(points) {
             *held = points;

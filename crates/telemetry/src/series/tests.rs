@@ -11,7 +11,11 @@ fn series(operator: &str, subtask: u32, figure: Figure, age_ms: i64, value: f64)
     let subject =
         Subject::Subtask { job: "my-job".to_owned(), operator: operator.to_owned(), subtask, figure };
     let point = |ago: i64| (NOW_MS - age_ms - ago * INTERVAL_MS, value - 10.0 * ago as f64);
-    Found { subject, points: (0..4).rev().map(point).collect() }
+    found(subject, (0..4).rev().map(point).collect())
+}
+
+fn found(subject: Subject, points: Vec<Point>) -> Found {
+    Found { subject, points, has_unreadable: false, origin: None }
 }
 
 fn task(operator: &str, subtask: u32, age_ms: i64) -> Vec<Found> {
@@ -25,7 +29,7 @@ fn assembler() -> Assembler {
 }
 
 fn assemble(found: &[Found]) -> Option<Sample> {
-    assembler().assemble(found, NOW_MS, None)
+    assembler().assemble(found.to_vec(), NOW_MS, None).unwrap()
 }
 
 /// Goal: tasks become vertices with as many subtasks as write; chained operators do not, but their readings are the task's.
@@ -63,7 +67,7 @@ fn offset(subtask: u32, partition: u32, age_ms: i64) -> Found {
         subtask,
         partition: format!("KafkaSourceReader.topic.t.partition.{partition}"),
     };
-    Found { subject, points: vec![(NOW_MS - age_ms, 5.0)] }
+    found(subject, vec![(NOW_MS - age_ms, 5.0)])
 }
 
 /// Goal: partitions count once each, those that are no longer written do not, and as long as a subtask is silent none are known.
@@ -90,9 +94,9 @@ fn partitions_are_counted() {
 fn strange_values_are_unknown() {
     let mut found = task("Source:-a", 0, 5_000);
     found.push(series("Source:-a", 0, Figure::PendingRecords, 5_000, -1.0));
-    let tm = |figure, value| Found {
-        subject: Subject::TaskManager { id: "tm".to_owned(), figure },
-        points: vec![(NOW_MS - 5_000, value)],
+    let tm = |figure, value| {
+        let subject = Subject::TaskManager { id: "tm".to_owned(), figure };
+        self::found(subject, vec![(NOW_MS - 5_000, value)])
     };
     found.extend([tm(Wide::CpuLoad, -1.0), tm(Wide::HeapUsed, 7.0)]);
     let sample = assemble(&found).unwrap();
@@ -112,15 +116,13 @@ fn each_series_counts_once() {
     found.insert(0, old.clone());
     old.points.clear();
     found.push(old);
-    let job = |job: &str, value| Found {
-        subject: Subject::Job { job: job.to_owned(), figure: Wide::StateSize },
-        points: vec![(NOW_MS - 5_000, value)],
+    let job = |job: &str, value| {
+        let subject = Subject::Job { job: job.to_owned(), figure: Wide::StateSize };
+        self::found(subject, vec![(NOW_MS - 5_000, value)])
     };
     found.extend([job("my-job", 100.0), job("my-job", 100.0), job("other", 7.0)]);
-    found.push(Found {
-        subject: Subject::Job { job: "my-job".to_owned(), figure: Wide::StoredSize },
-        points: vec![(NOW_MS - 50_000, 300.0)],
-    });
+    let stored = Subject::Job { job: "my-job".to_owned(), figure: Wide::StoredSize };
+    found.push(self::found(stored, vec![(NOW_MS - 50_000, 300.0)]));
     let sample = assemble(&found).unwrap();
     assert_eq!(sample.vertices.len(), 1);
     assert_eq!(sample.vertices[0].subtasks[0].records_in, Some(500.0));
@@ -161,7 +163,7 @@ fn a_silent_store_shows_its_age() {
 fn lives_are_told_by_the_counters() {
     let mut assembler = assembler();
     let mut life = |found: &[Found], now_ms| {
-        assembler.assemble(found, now_ms, None).unwrap().incarnation.running_since_ms
+        assembler.assemble(found.to_vec(), now_ms, None).unwrap().unwrap().incarnation.running_since_ms
     };
     let first = life(&task("b", 0, 5_000), NOW_MS);
     assert_eq!(first, NOW_MS - 35_000, "the oldest reading that was seen");
@@ -184,4 +186,69 @@ fn counters_are_taken_together() {
     let subtask = assemble(&found).unwrap().vertices[0].subtasks[0].clone();
     assert_eq!(subtask.at_ms, Some(NOW_MS - 15_000));
     assert_eq!((subtask.records_in, subtask.records_out), (Some(490.0), Some(390.0)));
+}
+
+/// Goal: a subtask whose values are no numbers is there and unknown; the job is not smaller for it.
+#[test]
+fn unreadable_values_are_unknown_and_not_gone() {
+    let mut series = [task("b", 0, 5_000), task("b", 1, 5_000)].concat();
+    for found in &mut series[3..] {
+        found.points.clear();
+        found.has_unreadable = true;
+    }
+    let sample = assemble(&series).unwrap();
+    assert_eq!(sample.vertices[0].parallelism, 2);
+    assert_eq!(sample.vertices[0].subtasks[1], Subtask::default());
+    // One unreadable counter leaves the others.
+    series.splice(4.., task("b", 1, 5_000).into_iter().skip(1));
+    let sample = assemble(&series).unwrap();
+    let second = &sample.vertices[0].subtasks[1];
+    assert_eq!((second.records_in, second.records_out, second.busy_ms), (None, Some(400.0), Some(300.0)));
+}
+
+/// The series of a task under labels of their own, with other values and times than those of [`task`].
+fn written_by(labels: &[(&str, &str)], age_ms: i64, factor: f64) -> Vec<Found> {
+    let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let origin = Arc::new(Origin::of_labels(&labels));
+    let mut series = task("b", 0, age_ms);
+    for found in &mut series {
+        found.origin = Some(Arc::clone(&origin));
+        found.points.iter_mut().for_each(|(_, value)| *value *= factor);
+    }
+    series
+}
+
+/// Goal: two jobs of one name that write at the same time are refused, with the labels that tell them apart.
+#[test]
+fn two_jobs_of_one_name_are_refused() {
+    let both = |first: &[(&str, &str)], other: &[(&str, &str)]| {
+        let found = [written_by(first, 5_000, 1.0), written_by(other, 2_000, 20.0)].concat();
+        assembler().assemble(found, NOW_MS, None)
+    };
+    let refused = both(
+        &[("job_id", "aa"), ("cluster", "east"), ("tm_id", "t")],
+        &[("job_id", "bb"), ("cluster", "west"), ("tm_id", "t")],
+    );
+    assert_eq!(
+        refused.unwrap_err(),
+        [r#"cluster="east", job_id="aa""#.to_owned(), r#"cluster="west", job_id="bb""#.to_owned()]
+    );
+    // Where the store tells no id, the task managers tell.
+    let refused = both(&[("tm_id", "east-1")], &[("tm_id", "west-1")]);
+    assert_eq!(refused.unwrap_err()[1], r#"tm_id="west-1""#);
+    // One job, scraped twice, or moved within one id.
+    assert!(both(&[("tm_id", "t"), ("replica", "0")], &[("tm_id", "t"), ("replica", "1")]).is_ok());
+    assert!(both(&[("job_id", "aa"), ("tm_id", "t")], &[("job_id", "aa"), ("tm_id", "u")]).is_ok());
+}
+
+/// Goal: a job that was started again, and a series that is there twice with the same values, are one job.
+#[test]
+fn a_restarted_job_is_one_job() {
+    let (first, second) = ([("job_id", "aa"), ("tm_id", "t")], [("job_id", "bb"), ("tm_id", "u")]);
+    let found = [written_by(&first, 45_000, 5.0), written_by(&second, 5_000, 1.0)].concat();
+    let sample = assembler().assemble(found, NOW_MS, None).unwrap().unwrap();
+    assert_eq!(sample.vertices[0].subtasks[0].records_in, Some(500.0));
+    let twice =
+        [written_by(&[("tm_id", "t")], 5_000, 1.0), written_by(&[("tm_id", "link")], 5_000, 1.0)].concat();
+    assert!(assembler().assemble(twice, NOW_MS, None).is_ok());
 }

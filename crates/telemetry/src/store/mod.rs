@@ -3,25 +3,27 @@
 //! Each is asked for the newest points of all series that a pattern knows, and [`crate::series`] makes a sample of them.
 
 pub(crate) mod graphite;
+mod points;
 pub(crate) mod prometheus;
 pub(crate) mod whisper_folder;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::Url;
+use secrets::{Address, HttpUrl};
+use tracing::debug;
 
 use crate::clock::Clock;
 use crate::error::{SampleError, StoreError};
 use crate::flink_rest::FlinkRest;
 use crate::http::{Bounds, Http};
-use crate::mapping::{Mapping, MappingSettings};
+use crate::mapping::{Mapping, MappingSettings, Subject};
 use crate::sample::Sample;
 use crate::series::{Assembler, Found, Rules, Structure};
 
 use graphite::Graphite;
 use prometheus::Prometheus;
-use whisper_folder::WhisperFolder;
+use whisper_folder::{Gap, Reading, WhisperFolder};
 
 /// Which store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,14 +36,14 @@ pub enum StoreKind {
     /// Graphite's render interface.
     Graphite {
         /// Where graphite-web listens.
-        url: String,
+        url: Address,
         /// What is asked for, in Graphite's language of paths and functions.
         targets: Vec<String>,
     },
     /// Prometheus' query interface.
     Prometheus {
         /// Where Prometheus listens.
-        url: String,
+        url: Address,
         /// What is asked for, as a selector: `{__name__=~"flink_.+"}`.
         selector: String,
     },
@@ -89,24 +91,19 @@ impl StoreSettings {
             Err(problems) => problems.iter().map(|problem| format!("metrics.patterns: {problem}")).collect(),
         };
         if let StoreKind::Graphite { url, .. } | StoreKind::Prometheus { url, .. } = &self.kind
-            && base_url(url).is_none()
+            && let Err(reason) = url.plain_http()
         {
-            problems.push("source.url: write it as http://host:port".to_owned());
+            problems.push(format!("source.url: {reason}"));
         }
         problems
     }
 }
 
-/// An address below which paths are joined.
-fn base_url(text: &str) -> Option<Url> {
-    let mut url: Url = text.parse().ok()?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return None;
-    }
-    if !url.path().ends_with('/') {
-        url.set_path(&format!("{}/", url.path()));
-    }
-    Some(url)
+/// The address of a store, and the client that asks it.
+fn client(url: &Address, bounds: Bounds) -> Result<(HttpUrl, Http), StoreError> {
+    let base = url.plain_http().map_err(|reason| StoreError::Refused(format!("{url}: {reason}")))?;
+    let http = Http::new(bounds, base.authorization())?;
+    Ok((base, http))
 }
 
 impl Store {
@@ -121,19 +118,11 @@ impl Store {
         let reader = match settings.kind {
             StoreKind::Whisper { folder } => Reader::Whisper(WhisperFolder::new(folder, settings.bounds)),
             StoreKind::Graphite { url, targets } => {
-                let base =
-                    base_url(&url).ok_or_else(|| StoreError::Refused(format!("{url} is no address")))?;
-                Reader::Graphite(Graphite {
-                    http: Http::new(settings.bounds)?,
-                    base,
-                    targets,
-                    bounds: settings.bounds,
-                })
+                let (base, http) = client(&url, settings.bounds)?;
+                Reader::Graphite(Graphite { http, base, targets, bounds: settings.bounds })
             }
             StoreKind::Prometheus { url, selector } => {
-                let base =
-                    base_url(&url).ok_or_else(|| StoreError::Refused(format!("{url} is no address")))?;
-                let http = Http::new(settings.bounds)?;
+                let (base, http) = client(&url, settings.bounds)?;
                 Reader::Prometheus(Prometheus { http, base, selector, bounds: settings.bounds })
             }
         };
@@ -167,18 +156,51 @@ impl Store {
         };
         let now_ms = self.clock.now_ms();
         let store = self.place();
-        let found: Vec<Found> = match &mut self.reader {
-            Reader::Whisper(folder) => folder.read(&self.mapping, now_ms, self.lookback).await,
-            Reader::Graphite(graphite) => graphite.read(&self.mapping, self.lookback).await,
-            Reader::Prometheus(prometheus) => prometheus.read(&self.mapping, self.lookback).await,
-        }
-        .map_err(|source| SampleError::Store { store: store.clone(), source })?;
-        self.assembler.assemble(&found, now_ms, structure).ok_or_else(|| SampleError::NoMetrics {
+        let found =
+            self.read(now_ms).await.map_err(|source| SampleError::Store { store: store.clone(), source })?;
+        let series = found.len();
+        let sample = self.assembler.assemble(found, now_ms, structure).map_err(|jobs| {
+            let remedy = self.remedy_for_ambiguity();
+            SampleError::Store { store: store.clone(), source: StoreError::Ambiguous { jobs, remedy } }
+        })?;
+        sample.ok_or_else(|| SampleError::NoMetrics {
             store,
             job: self.job.clone(),
             lookback_s: self.lookback.as_secs(),
-            series: found.len(),
+            series,
         })
+    }
+
+    /// All series that a pattern knows.
+    async fn read(&mut self, now_ms: i64) -> Result<Vec<Found>, StoreError> {
+        let folder = match &mut self.reader {
+            Reader::Graphite(graphite) => return graphite.read(&self.mapping, self.lookback).await,
+            Reader::Prometheus(prometheus) => return prometheus.read(&self.mapping, self.lookback).await,
+            Reader::Whisper(folder) => folder,
+        };
+        let Reading { found, gaps } = folder.read(&self.mapping, now_ms, self.lookback).await?;
+        for Gap { subject, error } in gaps {
+            // Where Flink tells the graph, a subtask without a series is unknown. Otherwise the job would look smaller than it is.
+            let may_be_of_job = subject.is_none_or(|subject| {
+                matches!(subject, Subject::Subtask { .. }) && self.assembler.is_of_job(&subject)
+            });
+            if self.graph.is_none() && may_be_of_job {
+                return Err(error);
+            }
+            debug!("left out: {error}");
+        }
+        Ok(found)
+    }
+
+    fn remedy_for_ambiguity(&self) -> &'static str {
+        match self.reader {
+            Reader::Prometheus(_) => "name the labels of the one that is meant in source.labels",
+            Reader::Graphite(_) => "name the hosts of the one that is meant in source.targets",
+            Reader::Whisper(_) => {
+                "name a folder in source.folder that has the one that is meant, or match only its hosts by metrics.patterns with \
+                 metrics.presets = []"
+            }
+        }
     }
 
     fn place(&self) -> String {

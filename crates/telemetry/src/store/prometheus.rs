@@ -7,53 +7,79 @@
 //! source operator what it has read.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
-use reqwest::Url;
-use serde::Deserialize;
+use flink::graphite_component;
+use secrets::HttpUrl;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer as _};
+use serde_json::value::RawValue;
 
+use super::points::Points;
 use crate::error::StoreError;
 use crate::http::{Bounds, Http, successful};
-use crate::mapping::{Mapping, Subject, as_component};
+use crate::mapping::{Mapping, Subject};
 use crate::names::{self, Figure};
+use crate::origins::{Origin, Origins};
 use crate::sample::Role;
-use crate::series::{Found, Point};
+use crate::series::Found;
+
+/// How many characters of a store's warnings are kept.
+const WARNING_CHARS: usize = 300;
 
 #[derive(Debug)]
 pub(crate) struct Prometheus {
     pub(crate) http: Http,
-    pub(crate) base: Url,
+    pub(crate) base: HttpUrl,
     pub(crate) selector: String,
     pub(crate) bounds: Bounds,
 }
 
+/// The whole answer; what takes room in it is not read yet.
 #[derive(Deserialize)]
-#[serde(tag = "status", rename_all = "lowercase")]
-enum Answer {
-    Success { data: Data },
-    Error { error: String },
+struct Answer<'a> {
+    status: Status,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    error: Option<String>,
+    /// Of Thanos, Mimir and others: which part did not answer.
+    #[serde(default)]
+    warnings: Option<Vec<String>>,
+    /// Of VictoriaMetrics: a part did not answer.
+    #[serde(default, rename = "isPartial")]
+    is_partial: Option<bool>,
+}
+
+#[derive(PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Success,
+    Error,
 }
 
 #[derive(Deserialize)]
-struct Data {
-    result: Vec<Series>,
+struct Data<'a> {
+    #[serde(borrow)]
+    result: &'a RawValue,
 }
 
 #[derive(Deserialize)]
 struct Series {
     metric: BTreeMap<String, String>,
     #[serde(default)]
-    values: Vec<(f64, String)>,
+    values: Points<false>,
 }
 
 impl Prometheus {
     pub(crate) async fn read(&self, mapping: &Mapping, lookback: Duration) -> Result<Vec<Found>, StoreError> {
         let query = format!("{}[{}s]", self.selector, lookback.as_secs().max(1));
-        let url = self.base.join("api/v1/query").map_err(|_| StoreError::Refused(self.base.to_string()))?;
+        let url =
+            self.base.url().join("api/v1/query").map_err(|_| StoreError::Refused(self.base.to_string()))?;
         let answer = self.http.answer(self.http.get(url).query(&[("query", query)])).await?;
         // A refused question comes with an error status and its reason as JSON.
         if let (400..500, body) = &answer
-            && let Ok(Answer::Error { error }) = serde_json::from_slice(body)
+            && let Ok(Answer { status: Status::Error, error: Some(error), .. }) = serde_json::from_slice(body)
         {
             return Err(StoreError::Refused(error));
         }
@@ -63,21 +89,73 @@ impl Prometheus {
 
 /// The series that a pattern knows.
 pub(crate) fn parse(body: &[u8], mapping: &Mapping, max_series: usize) -> Result<Vec<Found>, StoreError> {
-    let result = match serde_json::from_slice(body).map_err(StoreError::Unreadable)? {
-        Answer::Success { data } => data.result,
-        Answer::Error { error } => return Err(StoreError::Refused(error)),
+    let answer: Answer<'_> = serde_json::from_slice(body).map_err(StoreError::Unreadable)?;
+    let data = match answer {
+        Answer { status: Status::Error, error, .. } => {
+            return Err(StoreError::Refused(error.unwrap_or_else(|| "without a reason".to_owned())));
+        }
+        Answer { data, .. } => data.map_or("null", RawValue::get),
     };
-    if result.len() > max_series {
+    if let Some(why) = partial(&answer.warnings.unwrap_or_default(), answer.is_partial == Some(true)) {
+        return Err(StoreError::Partial { why });
+    }
+    let data: Data<'_> = serde_json::from_str(data).map_err(StoreError::Unreadable)?;
+    let mut list = List { mapping, max_series, count: 0, found: Vec::new(), origins: Origins::default() };
+    let read = serde_json::Deserializer::from_str(data.result.get()).deserialize_seq(&mut list);
+    if list.count > max_series {
         return Err(StoreError::TooMany { limit: max_series });
     }
-    let found = result.into_iter().filter_map(|series| {
-        let points = series.values.iter().filter_map(point).collect();
-        let subject = mapping.subject(&dotted(&series.metric)?)?;
-        let is_operator = series.metric.get("__name__").is_some_and(|name| name.starts_with(OPERATOR));
-        let subject = if is_operator { of_operator(subject)? } else { subject };
-        Some(Found { subject, points })
-    });
-    Ok(found.collect())
+    read.map_err(StoreError::Unreadable)?;
+    Ok(list.found)
+}
+
+/// Why an answer is not whole, if it is not: a job would look smaller than it is.
+fn partial(warnings: &[String], is_partial: bool) -> Option<String> {
+    if warnings.is_empty() {
+        return is_partial.then(|| "isPartial is true".to_owned());
+    }
+    Some(warnings.join("; ").chars().take(WARNING_CHARS).collect())
+}
+
+/// Takes over the series of an answer one by one, so that the labels of only one of them are held.
+struct List<'m> {
+    mapping: &'m Mapping,
+    max_series: usize,
+    count: usize,
+    found: Vec<Found>,
+    origins: Origins,
+}
+
+impl<'de> Visitor<'de> for &mut List<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of series")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(Series { metric, values }) = list.next_element()? {
+            self.count += 1;
+            if self.count > self.max_series {
+                return Err(serde::de::Error::custom("too many series"));
+            }
+            let Some(subject) = subject(self.mapping, &metric) else { continue };
+            self.found.push(Found {
+                subject,
+                points: values.points,
+                has_unreadable: values.has_unreadable,
+                origin: Some(self.origins.keep(Origin::of_labels(&metric))),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What a series with these labels is of, if a pattern knows it.
+fn subject(mapping: &Mapping, metric: &BTreeMap<String, String>) -> Option<Subject> {
+    let subject = mapping.subject(&dotted(metric)?)?;
+    let is_operator = metric.get("__name__").is_some_and(|name| name.starts_with(OPERATOR));
+    if is_operator { of_operator(subject) } else { Some(subject) }
 }
 
 /// What all metrics of operators begin with.
@@ -94,12 +172,6 @@ fn of_operator(mut subject: Subject) -> Option<Subject> {
     Some(subject)
 }
 
-fn point((time_s, value): &(f64, String)) -> Option<Point> {
-    #[expect(clippy::cast_possible_truncation, reason = "milliseconds since the Unix epoch")]
-    let time_ms = (time_s * 1000.0).round() as i64;
-    Some((time_ms, value.parse().ok().filter(|value: &f64| value.is_finite())?))
-}
-
 /// The scopes of Flink's reporter by the beginning of the metric's name, the longest first.
 const SCOPES: [&str; 4] =
     ["taskmanager_job_task_operator_", "taskmanager_job_task_", "taskmanager_", "jobmanager_job_"];
@@ -109,7 +181,7 @@ const PARTITION: &str = "_topic_partition_currentOffset";
 
 /// The dotted name of a series; [`None`] if it is none of Flink's scopes.
 fn dotted(labels: &BTreeMap<String, String>) -> Option<String> {
-    let label = |name: &str| labels.get(name).map(|value| as_component(value));
+    let label = |name: &str| labels.get(name).map(|value| graphite_component(value));
     let name = labels.get("__name__")?.strip_prefix("flink_")?;
     let scope = SCOPES.iter().find(|scope| name.starts_with(**scope))?;
     let metric = name.strip_prefix(scope)?;
@@ -158,6 +230,42 @@ mod tests {
         let refused = parse(br#"{"status":"error","errorType":"bad_data","error":"why"}"#, &mapping, 10);
         assert!(matches!(refused, Err(StoreError::Refused(why)) if why == "why"));
         assert!(matches!(parse(b"{}", &mapping, 10), Err(StoreError::Unreadable(_))));
+        assert!(matches!(parse(br#"{"status":"success"}"#, &mapping, 10), Err(StoreError::Unreadable(_))));
+    }
+
+    /// Goal: an answer that lacks series and says so, in the way of Thanos or of VictoriaMetrics, is none; empty warnings say nothing.
+    #[test]
+    fn a_partial_answer_is_none() {
+        let mapping = Mapping::new(&MappingSettings::default()).unwrap();
+        let with = |member: &str| {
+            let body = format!(
+                r#"{{"status":"success",{member}"data":{{"resultType":"matrix","result":[
+                {{"metric":{{"__name__":"flink_taskmanager_job_task_numRecordsIn","tm_id":"t","job_name":"j","task_name":"a",
+                "subtask_index":"0"}},"values":[[10,"1"]]}}]}}}}"#
+            );
+            parse(body.as_bytes(), &mapping, 10)
+        };
+        for (member, why) in [
+            (r#""warnings":["No StoreAPIs matched for this query"],"#, "No StoreAPIs"),
+            (r#""isPartial":true,"#, "isPartial"),
+        ] {
+            let error = with(member).unwrap_err();
+            assert!(matches!(&error, StoreError::Partial { why: found } if found.contains(why)), "{error}");
+        }
+        for member in ["", r#""warnings":[],"isPartial":false,"#, r#""warnings":null,"infos":["hint"],"#] {
+            assert_eq!(with(member).unwrap().len(), 1, "{member}");
+        }
+    }
+
+    /// Goal: one value that is no number makes that point unknown and nothing else; too many series are refused.
+    #[test]
+    fn an_infinite_value_costs_one_point() {
+        let mapping = Mapping::new(&MappingSettings::default()).unwrap();
+        let body = br#"{"status":"success","data":{"result":[{"metric":{"__name__":"flink_taskmanager_job_task_numRecordsIn",
+            "tm_id":"t","job_name":"j","task_name":"a","subtask_index":"0"},"values":[[10,"1"],[11,"+Inf"],[12,5e999]]}]}}"#;
+        let found = parse(body, &mapping, 10).unwrap();
+        assert_eq!((&found[0].points[..], found[0].has_unreadable), (&[(10_000, 1.0)][..], true));
+        assert!(matches!(parse(body, &mapping, 0), Err(StoreError::TooMany { limit: 0 })));
     }
 
     /// The subjects of series with these names (behind `flink_taskmanager_job_task_`), operators and further labels.

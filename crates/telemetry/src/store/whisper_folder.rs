@@ -1,19 +1,22 @@
 //! A folder of Whisper files, read in place: what carbon has written, without Graphite's web server.
 //!
 //! The folder is listed anew from time to time, since carbon creates a file per series; of each file that a pattern knows, only
-//! the points of the time that is looked back are read. A file that is just being created or written to is left out of this
-//! sample, like a series that has no value yet.
+//! the points of the time that is looked back are read. Links are followed. What cannot be listed or read is a [`Gap`]: whether that
+//! matters is decided by who knows the job's graph.
 
 use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::debug;
 use whisper::{FetchError, Range};
 
 use crate::error::StoreError;
 use crate::http::Bounds;
 use crate::mapping::{Mapping, Subject};
+use crate::origins::{Origin, Origins};
 use crate::series::Found;
 
 /// How often the folder is listed.
@@ -22,6 +25,8 @@ const LISTING_MAX_AGE: Duration = Duration::from_secs(10);
 const DEPTH_MAX: usize = 16;
 /// How many entries are looked at for each series that may be read: operators and JVMs have many metrics that nobody reads.
 const ENTRIES_PER_SERIES: usize = 50;
+/// What a file system check leaves at the root of a file system, readable only by root. No series are in it.
+const LOST_AND_FOUND: &str = "lost+found";
 
 #[derive(Debug)]
 pub(crate) struct WhisperFolder {
@@ -30,7 +35,35 @@ pub(crate) struct WhisperFolder {
     listed: Option<(Instant, Listing)>,
 }
 
-type Listing = BTreeMap<PathBuf, Subject>;
+/// What is in the folder.
+#[derive(Debug, Default)]
+struct Listing {
+    series: BTreeMap<PathBuf, (Subject, Arc<Origin>)>,
+    /// What could not be listed, and why.
+    unlisted: Vec<(PathBuf, String)>,
+}
+
+/// What was read, and what could not be.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    pub(crate) found: Vec<Found>,
+    pub(crate) gaps: Vec<Gap>,
+}
+
+/// Series that may be there and are unknown.
+#[derive(Debug)]
+pub(crate) struct Gap {
+    /// What the series is of; [`None`]: of anything.
+    pub(crate) subject: Option<Subject>,
+    pub(crate) error: StoreError,
+}
+
+/// A folder that is still to be listed.
+struct Open {
+    path: PathBuf,
+    /// Device and inode of the folders that it is in, so that a link into one of them is not followed for ever.
+    above: Vec<(u64, u64)>,
+}
 
 impl WhisperFolder {
     pub(crate) fn new(folder: PathBuf, bounds: Bounds) -> Self {
@@ -46,7 +79,7 @@ impl WhisperFolder {
         mapping: &Mapping,
         now_ms: i64,
         lookback: Duration,
-    ) -> Result<Vec<Found>, StoreError> {
+    ) -> Result<Reading, StoreError> {
         let listing = match self.listed.take() {
             Some((at, listing)) if at.elapsed() < LISTING_MAX_AGE => (at, listing),
             _ => (Instant::now(), self.list(mapping)?),
@@ -55,43 +88,71 @@ impl WhisperFolder {
         let lookback_s = i64::try_from(lookback.as_secs()).unwrap_or(i64::MAX / 4);
         let range = Range { from: now.saturating_sub(lookback_s), until: now, now };
         let task = tokio::task::spawn_blocking(move || {
-            let found = listing.1.iter().filter_map(|(path, subject)| series(path, subject, range)).collect();
-            (listing, found)
+            let reading = listing.1.read(range);
+            (listing, reading)
         });
         let read = tokio::time::timeout(self.bounds.timeout, task).await;
-        let (listing, found) =
+        let (listing, reading) =
             read.map_err(|_late| StoreError::Interrupted)?.map_err(|_| StoreError::Interrupted)?;
         self.listed = Some(listing);
-        Ok(found)
+        Ok(reading)
     }
 
     /// All files that a pattern knows.
     fn list(&self, mapping: &Mapping) -> Result<Listing, StoreError> {
-        let mut listing = Listing::new();
+        let (mut listing, mut origins) = (Listing::default(), Origins::default());
         let mut entries_left = self.bounds.max_series.saturating_mul(ENTRIES_PER_SERIES);
-        let mut open = vec![(self.folder.clone(), 0)];
-        while let Some((folder, depth)) = open.pop() {
-            let entries = match std::fs::read_dir(&folder) {
-                // Below the root a folder may go while it is being listed.
-                Err(_gone) if depth > 0 => continue,
-                entries => entries.map_err(|source| StoreError::Folder { path: folder.clone(), source })?,
+        let mut open = vec![Open { path: self.folder.clone(), above: Vec::new() }];
+        while let Some(folder) = open.pop() {
+            let entries = match std::fs::read_dir(&folder.path) {
+                Err(source) if folder.path == self.folder => {
+                    return Err(StoreError::Folder { path: folder.path, source });
+                }
+                Err(error) => {
+                    listing.gap(&folder.path, error);
+                    continue;
+                }
+                Ok(entries) => entries,
             };
-            for entry in entries.flatten() {
-                if entries_left == 0 || listing.len() >= self.bounds.max_series {
+            for entry in entries {
+                if entries_left == 0 || listing.series.len() >= self.bounds.max_series {
                     return Err(StoreError::TooMany { limit: self.bounds.max_series });
                 }
                 entries_left -= 1;
-                let (path, kind) = (entry.path(), entry.file_type());
-                if kind.as_ref().is_ok_and(std::fs::FileType::is_dir) && depth < DEPTH_MAX {
-                    open.push((path, depth + 1));
-                } else if kind.is_ok_and(|kind| kind.is_file())
-                    && let Some(subject) = self.series_name(&path).and_then(|name| mapping.subject(&name))
-                {
-                    listing.insert(path, subject);
+                match entry.and_then(|entry| self.look(&entry.path(), &folder, mapping)) {
+                    Ok(Some(Entry::Folder(inner))) => open.push(inner),
+                    Ok(Some(Entry::Series(path, subject, origin))) => {
+                        let origin = origins.keep(Origin::of_name(origin));
+                        listing.series.insert(path, (subject, origin));
+                    }
+                    Ok(None) => {}
+                    Err(error) => listing.gap(&folder.path, error),
                 }
             }
         }
         Ok(listing)
+    }
+
+    /// What an entry is, a link being what it leads to; [`None`] if there is nothing in it.
+    fn look(&self, path: &Path, within: &Open, mapping: &Mapping) -> io::Result<Option<Entry>> {
+        if path.file_name().is_some_and(|name| name == LOST_AND_FOUND) {
+            return Ok(None);
+        }
+        let known = self.series_name(path).and_then(|name| mapping.subject_and_origin(&name));
+        let metadata = path.metadata()?;
+        if metadata.is_dir() {
+            let identity = (metadata.dev(), metadata.ino());
+            if within.above.contains(&identity) {
+                return Ok(None);
+            }
+            if within.above.len() >= DEPTH_MAX {
+                return Err(io::Error::other(format!("folders more than {DEPTH_MAX} deep")));
+            }
+            let above = within.above.iter().copied().chain([identity]).collect();
+            return Ok(Some(Entry::Folder(Open { path: path.to_owned(), above })));
+        }
+        let known = known.filter(|_| metadata.is_file());
+        Ok(known.map(|(subject, origin)| Entry::Series(path.to_owned(), subject, origin)))
     }
 
     /// The dotted name of a file's series.
@@ -101,23 +162,50 @@ impl WhisperFolder {
     }
 }
 
-/// The newest points of one file; nothing if it has none, or cannot be read at this moment.
-fn series(path: &Path, subject: &Subject, range: Range) -> Option<Found> {
-    let series = match whisper::fetch(path, range) {
-        Ok(series) => series?,
-        // Of one bad file only its own series is unknown; the sample says so by what it lacks.
-        Err(error) => {
-            debug!(reason = reason(&error), "{error}");
-            return None;
+enum Entry {
+    Folder(Open),
+    Series(PathBuf, Subject, String),
+}
+
+impl Listing {
+    /// Notes what cannot be listed. What is gone is no gap: it went while the folder was being listed.
+    fn gap(&mut self, path: &Path, error: io::Error) {
+        if error.kind() != ErrorKind::NotFound {
+            self.unlisted.push((path.to_owned(), error.to_string()));
         }
-    };
+    }
+
+    /// The newest points of all files.
+    fn read(&self, range: Range) -> Reading {
+        let mut reading = Reading::default();
+        for (path, reason) in &self.unlisted {
+            let error = StoreError::Unlisted { path: path.clone(), reason: reason.clone() };
+            reading.gaps.push(Gap { subject: None, error });
+        }
+        for (path, (subject, origin)) in &self.series {
+            match whisper::fetch(path, range) {
+                Ok(None) => {}
+                Ok(Some(series)) => reading.found.push(found(&series, subject, origin)),
+                Err(FetchError::Open { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+                Err(error) => {
+                    let error = StoreError::File(error);
+                    reading.gaps.push(Gap { subject: Some(subject.clone()), error });
+                }
+            }
+        }
+        reading
+    }
+}
+
+fn found(series: &whisper::Series, subject: &Subject, origin: &Arc<Origin>) -> Found {
     let times = (0_i64..).map(|index| series.from.saturating_add(series.step.saturating_mul(index)));
     let points = times.zip(&series.values).filter_map(|(time, value)| {
         Some((time.saturating_mul(1000), value.filter(|value| value.is_finite())?))
     });
-    Some(Found { subject: subject.clone(), points: points.collect() })
-}
-
-fn reason(error: &FetchError) -> String {
-    std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
+    Found {
+        subject: subject.clone(),
+        points: points.collect(),
+        has_unreadable: series.values.iter().flatten().any(|value| !value.is_finite()),
+        origin: Some(Arc::clone(origin)),
+    }
 }

@@ -142,12 +142,12 @@ async fn source(kind: &str) -> (Server, Source) {
         "graphite" => {
             let server = Server::start(graphite).await;
             let url = server.url.clone();
-            (server, store(StoreKind::Graphite { url, targets: vec!["*".to_owned()] }))
+            (server, store(StoreKind::Graphite { url: url.into(), targets: vec!["*".to_owned()] }))
         }
         _ => {
             let server = Server::start(prometheus).await;
             let url = server.url.clone();
-            (server, store(StoreKind::Prometheus { url, selector: "{}".to_owned() }))
+            (server, store(StoreKind::Prometheus { url: url.into(), selector: "{}".to_owned() }))
         }
     }
 }
@@ -188,11 +188,107 @@ async fn illness_is_told_and_over_when_it_is_over() {
 #[tokio::test]
 async fn nothing_of_the_job_is_told() {
     let server = Server::start(|_| "[]".to_owned()).await;
-    let mut source = store(StoreKind::Graphite { url: server.url.clone(), targets: vec!["*".to_owned()] });
+    let mut source =
+        store(StoreKind::Graphite { url: server.url.as_str().into(), targets: vec!["*".to_owned()] });
     let words = source.sample().await.unwrap_err().to_string();
     assert!(words.contains("no metrics of job \"My Job\" from the last 60 s"), "{words}");
     let folder = tempfile::tempdir().unwrap();
     let mut source = store(StoreKind::Whisper { folder: folder.path().join("none") });
     let words = in_words(&source.sample().await.unwrap_err());
     assert!(words.contains("cannot be listed"), "{words}");
+}
+
+/// Goal: the credentials of an address reach the store as HTTP Basic, and are in no message when it does not answer; an address with
+/// TLS, or that is none, is refused by its key before anything is asked.
+#[tokio::test]
+async fn addresses_are_checked_and_their_passwords_kept() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let url = format!("http://ann:hunter2@{address}");
+    let mut source = store(StoreKind::Prometheus { url: url.as_str().into(), selector: "{}".to_owned() });
+    let question = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        String::from_utf8(head).unwrap()
+    };
+    let (head, failed) = tokio::join!(question, source.sample());
+    assert!(head.to_ascii_lowercase().contains("authorization: basic yw5uomh1bnrlcji="), "{head}");
+    let words = format!("{} {failed:?}", in_words(failed.as_ref().unwrap_err()));
+    assert!(words.contains(&address.to_string()) && !words.contains("hunter2"), "{words}");
+    for (wrong, reason) in [
+        ("https://ann:hunter2@store", "https is not built"),
+        ("http://a b", "http://host:port"),
+        ("http://ann:hunter2@a b", "http://host:port"),
+        ("store:9090", "http://host:port"),
+        ("http://store/?token=hunter2", "without ?"),
+    ] {
+        let settings = StoreSettings {
+            kind: StoreKind::Graphite { url: wrong.into(), targets: Vec::new() },
+            interval: Duration::from_secs(10),
+            lookback: Duration::from_secs(60),
+            bounds: Bounds { timeout: TIMEOUT, max_body_bytes: 1 << 20, max_series: 100 },
+            mapping: MappingSettings::default(),
+        };
+        let problems = settings.problems().join("; ");
+        assert!(problems.contains("source.url") && problems.contains(reason), "{wrong}: {problems}");
+        let refused = Source::store(settings, "My Job", None).map(drop).unwrap_err();
+        assert!(!format!("{problems} {} {refused:?}", in_words(&refused)).contains("hunter2"));
+    }
+}
+
+/// Two clusters with the same job in one Prometheus, as long as the store is asked for both.
+fn two_clusters(path: &str) -> String {
+    let now = seconds_now();
+    let series = |cluster: &str, id: &str, metric: &str, factor: u64| {
+        let points: Vec<String> =
+            (0..30).rev().map(|ago| format!("[{},\"{}\"]", now - ago, (1000 - ago) * factor)).collect();
+        format!(
+            r#"{{"metric":{{"__name__":"flink_taskmanager_job_task_{metric}","cluster":"{cluster}","host":"{cluster}-1",
+            "tm_id":"tm-1","job_id":"{id}","job_name":"My Job","task_name":"a","subtask_index":"0"}},"values":[{}]}}"#,
+            points.join(",")
+        )
+    };
+    let all = |cluster: &str, id: &str, factor| {
+        ["numRecordsIn", "numRecordsOut", "accumulateBusyTimeMs"]
+            .map(|metric| series(cluster, id, metric, factor))
+            .join(",")
+    };
+    let (east, west) = (all("east", &"a".repeat(32), 1), all("west", &"b".repeat(32), 20));
+    let result = if path.contains("cluster%3D%22west") { west } else { format!("{east},{west}") };
+    format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{result}]}}}}"#)
+}
+
+/// Goal: the same job on two clusters of one store is refused with the labels that tell them apart, and one of them is sampled where
+/// the selector names it.
+#[tokio::test]
+async fn the_same_job_on_two_clusters_is_refused() {
+    let server = Server::start(two_clusters).await;
+    let of = |selector: &str| {
+        store(StoreKind::Prometheus { url: server.url.as_str().into(), selector: selector.to_owned() })
+    };
+    let words = in_words(&of("{}").sample().await.unwrap_err());
+    for part in ["several jobs of this name", "cluster=\"east\"", "cluster=\"west\"", "source.labels"] {
+        assert!(words.contains(part), "{words}");
+    }
+    let sample = of("{cluster=\"west\"}").sample().await.unwrap();
+    assert_eq!(sample.vertices[0].subtasks[0].records_in, Some(20_000.0));
+}
+
+/// Goal: where Flink tells the job's id, its series are taken and those of the other cluster are left.
+#[tokio::test]
+async fn flink_tells_which_job_is_meant() {
+    let (server, cluster) = (Server::start(two_clusters).await, Server::start(flink).await);
+    let client = flink::Client::new(&cluster.url, flink::Settings::default()).unwrap();
+    let settings = StoreSettings {
+        kind: StoreKind::Prometheus { url: server.url.as_str().into(), selector: "{}".to_owned() },
+        interval: Duration::from_secs(10),
+        lookback: Duration::from_secs(60),
+        bounds: Bounds { timeout: TIMEOUT, max_body_bytes: 1 << 20, max_series: 100 },
+        mapping: MappingSettings::default(),
+    };
+    let sample = Source::store(settings, "My Job", Some(client)).unwrap().sample().await.unwrap();
+    assert_eq!(sample.vertices[0].subtasks[0].records_in, Some(1000.0));
 }

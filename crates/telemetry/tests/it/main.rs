@@ -8,3 +8,4 @@ mod faults;
 mod played;
 mod properties;
 mod summary;
+mod whisper_gaps;

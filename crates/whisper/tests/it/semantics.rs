@@ -117,7 +117,7 @@ fn broken_files_are_refused_with_the_reason() {
     }
     let folder = tempfile::tempdir().unwrap();
     assert!(matches!(read(&folder.path().join("none.wsp"), 0, 1), Err(FetchError::Open { .. })));
-    assert!(matches!(read(folder.path(), 0, 1), Err(FetchError::Read { .. } | FetchError::Corrupt { .. })));
+    assert!(matches!(read(folder.path(), 0, 1), Err(FetchError::Open { .. })));
 }
 
 fn archives() -> impl Strategy<Value = Vec<Archive>> {
@@ -179,5 +179,47 @@ proptest! {
                 prop_assert!(series.values.len() <= bytes.len() / 12);
             }
         }
+    }
+}
+
+proptest! {
+    /// Goal: no times on a command line make the reader panic, whatever a whole file holds.
+    #[test]
+    fn no_range_is_a_panic(
+        archives in archives(),
+        times in prop::array::uniform3(prop_oneof![
+            any::<i64>(),
+            prop::sample::select(vec![i64::MIN, i64::MIN + 1, -1, 0, NOW, 1 << 32, i64::MAX - 1, i64::MAX]),
+        ]),
+    ) {
+        let file = file(&crate::support::file(&archives));
+        let [from, until, now] = times;
+        let found = fetch(&file.path, Range { from, until, now });
+        prop_assert!(found.is_ok() || from > until, "{:?}", found);
+    }
+}
+
+/// Goal: a present at the end of all times answers as one before the file does: nothing.
+#[test]
+fn the_present_may_be_at_any_time() {
+    let file = example();
+    for (now, from) in [(i64::MIN, i64::MIN), (i64::MIN, NOW - 50), (i64::MAX, NOW - 50)] {
+        let found = fetch(&file.path, Range { from, until: from.max(now), now }).unwrap();
+        let values = found.map(|series| series.values).unwrap_or_default();
+        assert!(values.iter().all(Option::is_none), "{now}: {values:?}");
+    }
+    // As before: the true present.
+    let found = fetch(&file.path, Range { from: NOW - 50, until: NOW, now: NOW }).unwrap().unwrap();
+    assert!(found.values.iter().any(Option::is_some));
+}
+
+/// Goal: what is no regular file is refused at once, and does not hold its reader up.
+#[test]
+fn only_regular_files_are_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("series.wsp");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for path in [fifo.as_path(), folder.path(), Path::new("/dev/zero")] {
+        assert!(matches!(read(path, NOW - 50, NOW), Err(FetchError::Open { .. })), "{}", path.display());
     }
 }

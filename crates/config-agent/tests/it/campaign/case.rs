@@ -185,7 +185,7 @@ impl World {
     /// Generation 1 runs, without any trouble, and with nothing in the counters.
     async fn bring_up(&mut self, first: &JobDocument) {
         let drop = EvilDrop::start(vec![Answer::Good(first.clone())], Vec::new()).await;
-        self.config.drop_url.clone_from(&drop.url);
+        self.config.drop_url = drop.url.as_str().into();
         let agent = agent(&self.config).await;
         let phase = run_to_end(&agent, 1).await;
         assert!(matches!(phase, Phase::Running { .. }), "{phase:?}");
@@ -225,7 +225,7 @@ pub(crate) async fn play(kind: Kind, trouble: Trouble) -> Outcome {
     let mut answers = trouble.answers.clone();
     answers.push(Answer::Good(wanted.clone()));
     let drop = EvilDrop::start(answers, trouble.reports.clone()).await;
-    world.config.drop_url.clone_from(&drop.url);
+    world.config.drop_url = drop.url.as_str().into();
     world.flink.with(|flink| flink.faults.clone_from(&trouble.flink));
 
     let mut crashes = 0;

@@ -38,6 +38,11 @@ pub(crate) fn refused(code: i32, arguments: &[&str], parts: &[&str]) {
 
 /// A server that answers each request by its target, on a thread of its own, until the test ends.
 pub(crate) fn serve(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> SocketAddr {
+    serve_with_head(move |head| answer(head[0].split(' ').nth(1).unwrap_or_default()))
+}
+
+/// The same by the whole head of the request, line by line.
+pub(crate) fn serve_with_head(answer: impl Fn(&[String]) -> (u16, String) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -49,11 +54,15 @@ pub(crate) fn serve(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> 
     address
 }
 
-fn converse(mut stream: TcpStream, answer: &impl Fn(&str) -> (u16, String)) -> std::io::Result<()> {
-    let mut head = BufReader::new(stream.try_clone()?).lines();
-    let first = head.next().transpose()?.unwrap_or_default();
-    while head.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
-    let (status, body) = answer(first.split(' ').nth(1).unwrap_or_default());
+fn converse(mut stream: TcpStream, answer: &impl Fn(&[String]) -> (u16, String)) -> std::io::Result<()> {
+    let lines = BufReader::new(stream.try_clone()?).lines();
+    let head: Vec<String> = lines
+        .take_while(|line| line.as_ref().is_ok_and(|line| !line.is_empty()))
+        .collect::<Result<_, _>>()?;
+    if head.is_empty() {
+        return Ok(());
+    }
+    let (status, body) = answer(&head);
     write!(stream, "HTTP/1.1 {status} x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
 }
 
