@@ -70,6 +70,12 @@ impl Error {
         matches!(self, Self::Status { status: 404, .. })
     }
 
+    /// Whether Flink has no statistics of a job's checkpoints yet: around a job's first checkpoint Flink 2.3 answers the request
+    /// for them with an internal error for up to a second.
+    pub fn is_without_statistics(&self) -> bool {
+        matches!(self, Self::Status { status: 500, message, .. } if message.contains("NullArgumentException"))
+    }
+
     /// Whether the same call may succeed later: no answer, or a server-side error.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -81,10 +81,17 @@ impl FlinkRest {
         self.list_names(&incarnation, &details).await?;
         let at_ms = self.clock.now_ms();
         let vertices = self.vertices(&details, at_ms).await?;
-        let checkpoints = self.client.checkpoints(&id).await?;
+        let checkpoints = match self.client.checkpoints(&id).await {
+            Ok(checkpoints) => Some(checkpoints),
+            Err(error) if error.is_without_statistics() => None,
+            Err(error) => return Err(error.into()),
+        };
         #[expect(clippy::cast_precision_loss, reason = "a state of 2^53 bytes is 8 PiB")]
-        let state_size_bytes = checkpoints.state_size_bytes.map(|bytes| bytes as f64);
-        let mut job = job(&details, running_since_ms, &checkpoints);
+        let state_size_bytes = checkpoints
+            .as_ref()
+            .and_then(|checkpoints| checkpoints.state_size_bytes)
+            .map(|bytes| bytes as f64);
+        let mut job = job(&details, running_since_ms, checkpoints.as_ref());
         job.rescales = self.rescales(&details, &vertices).await;
         Ok(Sample {
             at_ms,
@@ -249,14 +256,14 @@ fn task_manager(tm: flink::TaskManager, metrics: &[Metric]) -> TaskManager {
 }
 
 /// What is known of the job beside its metrics.
-fn job(details: &JobDetails, running_since_ms: i64, checkpoints: &Checkpoints) -> scaling::Job {
+fn job(details: &JobDetails, running_since_ms: i64, checkpoints: Option<&Checkpoints>) -> scaling::Job {
     scaling::Job {
         name: details.name.clone(),
         id: Some(details.id.to_string()),
         state: Some("RUNNING".to_owned()),
         running_since_ms: Some(running_since_ms),
-        restarts: Some(checkpoints.restored),
-        checkpoints: Some(scaling::Checkpoints {
+        restarts: checkpoints.map(|checkpoints| checkpoints.restored),
+        checkpoints: checkpoints.map(|checkpoints| scaling::Checkpoints {
             interval_ms: None,
             completed: Some(checkpoints.completed),
             failed: Some(checkpoints.failed),

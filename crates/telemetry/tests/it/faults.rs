@@ -18,9 +18,17 @@ enum Mood {
     Garbage,
     Huge,
     Silent,
+    /// Only the request for the statistics of checkpoints fails, as in Flink around a job's first checkpoint.
+    NoStatistics,
 }
 
-const MOODS: [Mood; 5] = [Mood::Well, Mood::Failing, Mood::Garbage, Mood::Huge, Mood::Silent];
+const MOODS: [Mood; 6] =
+    [Mood::Well, Mood::Failing, Mood::Garbage, Mood::Huge, Mood::Silent, Mood::NoStatistics];
+
+/// Flink's answer to `/jobs/:id/checkpoints` while a job's first checkpoint is being counted.
+const NO_STATISTICS: &str = r#"{"errors":["Internal server error.","<Exception on server side:
+org.apache.commons.math3.exception.NullArgumentException: input array
+	at org.apache.commons.math3.util.MathArrays.verifyValues(MathArrays.java:1650)"]}"#;
 
 struct Server {
     url: String,
@@ -56,7 +64,10 @@ async fn serve(mut stream: TcpStream, mood: Arc<AtomicUsize>, well: fn(&str) -> 
     let request = String::from_utf8(request).unwrap();
     let path = request.split_whitespace().nth(1).unwrap_or_default();
     let (status, body) = match MOODS[mood.load(Ordering::SeqCst)] {
-        Mood::Well => ("200 OK", well(path)),
+        Mood::NoStatistics if path.ends_with("/checkpoints") => {
+            ("500 Internal Server Error", NO_STATISTICS.to_owned())
+        }
+        Mood::Well | Mood::NoStatistics => ("200 OK", well(path)),
         Mood::Failing => ("500 Internal Server Error", "out of order".to_owned()),
         Mood::Garbage => ("200 OK", "<html>a proxy's own page</html>".to_owned()),
         Mood::Huge => ("200 OK", " ".repeat(3 << 20)),
@@ -182,6 +193,19 @@ async fn illness_is_told_and_over_when_it_is_over() {
             assert!(words.contains(reason), "{kind}, {mood:?}: {words}");
         }
     }
+}
+
+/// Goal: a job whose checkpoints Flink cannot count yet gives a sample in which they are unknown, not an error.
+#[tokio::test]
+async fn checkpoints_without_statistics_are_unknown() {
+    let (server, mut source) = source("flink-rest").await;
+    let known = source.sample().await.unwrap();
+    assert!(known.job.checkpoints.is_some() && known.job.restarts.is_some());
+    server.set(Mood::NoStatistics);
+    let sample = source.sample().await.unwrap();
+    assert_eq!(sample.vertices[0].subtasks[0].records_out, Some(7.0));
+    assert!(sample.job.checkpoints.is_none() && sample.job.restarts.is_none());
+    assert_eq!(sample.state_size_bytes, None);
 }
 
 /// Goal: a store that is well and has nothing of the job says so, and does not make an empty job of it.
