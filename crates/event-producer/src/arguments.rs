@@ -183,6 +183,9 @@ pub(crate) struct TopicsSelection {
     /// Kafka brokers to connect to first, host:port, with commas between
     #[arg(long, value_name = "LIST", default_value = "127.0.0.1:9092")]
     pub(crate) bootstrap_servers: String,
+    /// What stands before the name of each topic
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) topic_prefix: Option<String>,
     /// Topics of this benchmark only
     #[arg(long, value_enum)]
     pub(crate) benchmark: Option<Benchmark>,

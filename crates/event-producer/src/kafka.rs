@@ -28,6 +28,13 @@ pub(crate) struct Target {
     pub(crate) topic: Topic,
 }
 
+impl KafkaSection {
+    /// The topic that events of this kind are written to.
+    pub(crate) fn topic_of(&self, kind: Kind) -> String {
+        format!("{}{}", self.topic_prefix, kind.topic())
+    }
+}
+
 /// A client that has not yet talked to a broker.
 ///
 /// # Errors
@@ -99,23 +106,30 @@ pub(crate) fn targets(
 ) -> anyhow::Result<Vec<Target>> {
     let metadata = metadata(producer, deliveries, settings, stop)?;
     let partitions = |kind: Kind| {
-        let topic =
-            metadata.topics().iter().find(|topic| topic.name() == kind.topic() && topic.error().is_none())?;
+        let name = settings.topic_of(kind);
+        let topic = metadata.topics().iter().find(|topic| topic.name() == name && topic.error().is_none())?;
         (!topic.partitions().is_empty()).then_some(topic.partitions().len() as u64)
     };
-    let missing: Vec<&str> =
-        kinds.iter().filter(|kind| partitions(**kind).is_none()).map(|kind| kind.topic()).collect();
+    let missing: Vec<String> = kinds
+        .iter()
+        .filter(|kind| partitions(**kind).is_none())
+        .map(|kind| settings.topic_of(*kind))
+        .collect();
     if missing.is_empty() {
         let mut target = |(kind, partitions): (Kind, u64)| {
-            Ok(Target { kind, partitions, topic: producer.topic(kind.topic())? })
+            Ok(Target { kind, partitions, topic: producer.topic(&settings.topic_of(kind))? })
         };
         let known = kinds.iter().filter_map(|kind| Some((*kind, partitions(*kind)?)));
         return known.map(&mut target).collect();
     }
     let servers = &settings.bootstrap_servers;
     let them = if missing.len() == 1 { "topic" } else { "topics" };
+    let prefix = match settings.topic_prefix.as_str() {
+        "" => String::new(),
+        prefix => format!(" --topic-prefix {prefix}"),
+    };
     Err(anyhow!(
-        "{them} {} missing on {servers}; create with: event-producer topics create --bootstrap-servers {servers}",
+        "{them} {} missing on {servers}; create with: event-producer topics create --bootstrap-servers {servers}{prefix}",
         missing.join(", ")
     ))
 }

@@ -89,7 +89,7 @@ async fn prepare(config: &Config, stop: Stop) -> anyhow::Result<Emitter> {
     let (producer, targets) = reach.await??;
     let Shard { of, .. } = config.shard;
     if let Some(narrow) = targets.iter().find(|target| target.partitions < of) {
-        let (topic, partitions) = (narrow.kind.topic(), narrow.partitions);
+        let (topic, partitions) = (config.kafka.topic_of(narrow.kind), narrow.partitions);
         return Err(anyhow!("shard: {of} producers cannot share the {partitions} partitions of {topic}"));
     }
     let origin = origin(config)?;

@@ -46,9 +46,11 @@ impl Benchmark {
 }
 
 impl TopicsSelection {
-    fn topics(&self) -> Vec<&'static str> {
+    fn topics(&self) -> Vec<String> {
         let benchmarks = self.benchmark.map_or(vec![Benchmark::Nexmark, Benchmark::Psm], |one| vec![one]);
-        benchmarks.into_iter().flat_map(Benchmark::topics).collect()
+        let names = benchmarks.into_iter().flat_map(Benchmark::topics);
+        let prefix = self.topic_prefix.as_deref().unwrap_or_default();
+        names.map(|name| format!("{prefix}{name}")).collect()
     }
 
     const fn limit(&self) -> Duration {
@@ -109,8 +111,8 @@ async fn create(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let names = which.topics();
-    let new = |name: &&'static str| NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
-    let topics: Vec<NewTopic<'_>> = names.iter().map(new).collect();
+    let new = |name| NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
+    let topics: Vec<NewTopic<'_>> = names.iter().map(String::as_str).map(new).collect();
     tokio::task::block_in_place(|| which.reach())?;
     let results =
         which.admin()?.create_topics(&topics, &which.options()).await.with_context(|| which.failed())?;
@@ -136,7 +138,7 @@ async fn delete(which: &TopicsSelection, out: &mut impl Write) -> anyhow::Result
     tokio::task::block_in_place(|| which.reach())?;
     let results = which
         .admin()?
-        .delete_topics(&which.topics(), &which.options())
+        .delete_topics(&which.topics().iter().map(String::as_str).collect::<Vec<_>>(), &which.options())
         .await
         .with_context(|| which.failed())?;
     for result in results {
@@ -169,7 +171,7 @@ fn describe(which: &TopicsSelection, out: &mut impl Write) -> anyhow::Result<()>
     let (known, consumer) = (known(which)?, consumer(which)?);
     let mut missing = Vec::new();
     for name in which.topics() {
-        let Some((_, partitions, replicas)) = known.iter().find(|(known, ..)| known == name) else {
+        let Some((_, partitions, replicas)) = known.iter().find(|(known, ..)| *known == name) else {
             writeln!(out, "{name}: does not exist")?;
             missing.push(name);
             continue;
@@ -177,7 +179,7 @@ fn describe(which: &TopicsSelection, out: &mut impl Write) -> anyhow::Result<()>
         let mut records = 0;
         for partition in 0..*partitions {
             let (low, high) = consumer
-                .fetch_watermarks(name, partition as i32, which.limit())
+                .fetch_watermarks(&name, partition as i32, which.limit())
                 .with_context(|| format!("could not read the offsets of {name} {partition}"))?;
             records += high - low;
         }

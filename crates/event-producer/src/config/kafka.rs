@@ -31,6 +31,12 @@ impl KafkaSection {
                 "give host:port without a user name; it belongs into \"sasl.username\" of kafka.properties";
             problems.push(format!("kafka.bootstrap_servers: {remedy}"));
         }
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if self.topic_prefix.len() > 100 || !self.topic_prefix.chars().all(allowed) {
+            let prefix = &self.topic_prefix;
+            let remedy = "use at most 100 letters, digits, '.', '_' and '-'";
+            problems.push(format!("kafka.topic_prefix: {prefix:?}; {remedy}"));
+        }
         let one_of = [
             ("acks", &self.acks, &["all", "1", "0"][..]),
             ("compression", &self.compression, &["none", "lz4", "gzip", "snappy"]),

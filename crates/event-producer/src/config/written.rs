@@ -66,6 +66,8 @@ pub enum Benchmark {
 pub struct KafkaSection {
     /// Brokers to connect to first.
     pub bootstrap_servers: String,
+    /// Stands before the name of each topic.
+    pub topic_prefix: String,
     /// Who must have a record before it counts as acknowledged: `all`, `1` or `0`.
     pub acks: String,
     /// `none`, `lz4`, `gzip` or `snappy`.
@@ -123,6 +125,7 @@ impl Default for KafkaSection {
     fn default() -> Self {
         KafkaSection {
             bootstrap_servers: "127.0.0.1:9092".to_owned(),
+            topic_prefix: String::new(),
             acks: "all".to_owned(),
             compression: "lz4".to_owned(),
             linger_ms: 5,

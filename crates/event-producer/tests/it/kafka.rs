@@ -285,6 +285,36 @@ fn a_missing_topic_is_named_with_the_command_that_creates_it() {
     assert!(message.contains(&expected), "{message}");
 }
 
+/// Goal: with a prefix, every record goes to the topic of the prefixed name, and a missing one is named in full.
+#[test]
+fn a_prefix_stands_before_every_topic() {
+    let broker = MockCluster::new(1).unwrap();
+    for kind in [Kind::Auction, Kind::Bid] {
+        broker.create_topic(kind.topic(), 1, 1).unwrap();
+        broker.create_topic(&format!("mine.{}", kind.topic()), 1, 1).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("producer.toml");
+    let run = |prefix: &str| {
+        let text = format!("streams = [\"bid\", \"auction\"]\n[kafka]\ntopic_prefix = \"{prefix}\"\n");
+        std::fs::write(&config, text).unwrap();
+        let arguments = ["--events", "530", "--max", "--config", config.to_str().unwrap()];
+        producer(&broker, &arguments).output().unwrap()
+    };
+    assert_eq!(totals(&run("mine."))["acked"], 490);
+    let records = |topic: &str| consumer(&broker).fetch_watermarks(topic, 0, DEADLINE).unwrap().1;
+    assert_eq!((records("mine.auctionEvents"), records("mine.bidEvents")), (30, 460));
+    assert_eq!((records("auctionEvents"), records("bidEvents")), (0, 0));
+
+    let message = String::from_utf8(run("other.").stderr).unwrap();
+    let parts = ["other.bidEvents", "other.auctionEvents missing on", " --topic-prefix other."];
+    assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    let bad = run("a b");
+    assert!(
+        bad.status.code() == Some(2) && String::from_utf8_lossy(&bad.stderr).contains("kafka.topic_prefix")
+    );
+}
+
 #[test]
 fn an_unreachable_broker_is_named_with_the_cause() {
     let folder = tempfile::tempdir().unwrap();

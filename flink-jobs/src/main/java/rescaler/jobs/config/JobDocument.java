@@ -68,12 +68,19 @@ public record JobDocument(
             int cachedKeys,
             Optional<String> directory) {}
 
+    /** @param topicPrefix stands before the name of each stream's topic; empty: the names as they are */
     public record Kafka(
             String bootstrapServers,
             String groupId,
+            String topicPrefix,
             String resultTopic,
             String deadLetterTopic,
-            int partitionFetchBytes) {}
+            int partitionFetchBytes) {
+        /** The topic that a stream is read from. */
+        public String topicOf(Stream stream) {
+            return topicPrefix + stream.topic();
+        }
+    }
 
     /** @param transactionTimeoutMs at most the broker's transaction.max.timeout.ms */
     public record Sink(Delivery delivery, int transactionTimeoutMs) {}

@@ -33,6 +33,7 @@ public final class JobDocumentReader {
     /** At some 300 bytes a key already far more than a task manager's heap. */
     private static final int MOST_CACHED_KEYS = 100_000_000;
 
+    private static final Pattern TOPIC_PREFIX = Pattern.compile("[A-Za-z0-9._-]{0,100}");
     private static final Pattern JOB_NAME = Pattern.compile("[a-z0-9][a-z0-9._-]{0,62}");
 
     private final List<String> problems = new ArrayList<>();
@@ -251,11 +252,23 @@ public final class JobDocumentReader {
                 new JobDocument.Kafka(
                         table.requiredText("bootstrap_servers"),
                         table.requiredText("group_id"),
+                        topicPrefix(table),
                         table.requiredText("result_topic"),
                         table.requiredText("dead_letter_topic"),
                         (int) table.integer("partition_fetch_bytes", 1024, 1 << 30, 65_536));
         table.refuseUnknownKeys();
         return kafka;
+    }
+
+    private static String topicPrefix(TomlTable table) {
+        String prefix = table.text("topic_prefix", "");
+        if (!TOPIC_PREFIX.matcher(prefix).matches()) {
+            table.problem(
+                    "topic_prefix",
+                    "is \"" + prefix + "\", but must be at most 100 of the characters that a topic's name may have:"
+                            + " letters, digits, '.', '_' and '-'");
+        }
+        return prefix;
     }
 
     private static JobDocument.Sink sink(TomlTable table) {

@@ -39,7 +39,7 @@ public final class PartitionRule {
             int most = partitions.get(stream);
             if (parallelism > most) {
                 problems.add("`" + key(document, stream) + "`: `" + stream.uid() + "` runs at " + parallelism
-                        + ", but topic " + stream.topic() + " has no more partitions than " + most
+                        + ", but topic " + document.kafka().topicOf(stream) + " has no more partitions than " + most
                         + ", and with `source.idleness_ms` = 0 a subtask without one holds back time for good; use"
                         + " at most " + most + ", or give `source.idleness_ms` a value above 0");
             }

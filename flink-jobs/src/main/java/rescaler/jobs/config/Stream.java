@@ -26,6 +26,7 @@ public enum Stream {
         return kind;
     }
 
+    /** The topic's name without the document's `kafka.topic_prefix`. */
     public String topic() {
         return topic;
     }

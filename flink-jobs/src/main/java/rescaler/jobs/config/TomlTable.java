@@ -73,6 +73,19 @@ final class TomlTable {
         return Optional.of(value.textValue());
     }
 
+    /** A string, which may be empty. */
+    String text(String key, String absent) {
+        JsonNode value = get(key);
+        if (value == null) {
+            return absent;
+        }
+        if (!value.isTextual()) {
+            problem(key, "is " + value + ", but must be a string");
+            return absent;
+        }
+        return value.textValue();
+    }
+
     long requiredInteger(String key, long lowest, long highest) {
         if (!node.has(key)) {
             known.add(key);

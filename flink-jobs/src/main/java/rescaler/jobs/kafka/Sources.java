@@ -65,7 +65,7 @@ public final class Sources {
                 .setBootstrapServers(kafka.bootstrapServers())
                 .setGroupId(kafka.groupId())
                 .setClientIdPrefix(document.job() + "-" + stream.uid())
-                .setTopics(stream.topic())
+                .setTopics(kafka.topicOf(stream))
                 .setStartingOffsets(OffsetsInitializer.earliest())
                 .setProperty("partition.discovery.interval.ms", Long.toString(PARTITION_DISCOVERY.toMillis()))
                 .setProperty("max.partition.fetch.bytes", Integer.toString(kafka.partitionFetchBytes()))

@@ -22,8 +22,9 @@ public final class Topics {
     /** How many partitions each stream's topic has. */
     public static Map<Stream, Integer> partitions(JobDocument document, Set<Stream> streams)
             throws InterruptedException {
-        List<String> names = streams.stream().map(Stream::topic).toList();
-        String servers = document.kafka().bootstrapServers();
+        JobDocument.Kafka kafka = document.kafka();
+        List<String> names = streams.stream().map(kafka::topicOf).toList();
+        String servers = kafka.bootstrapServers();
         Map<String, Object> settings = Map.of(
                 AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, servers,
                 AdminClientConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, (int) TIMEOUT.toMillis(),
@@ -32,7 +33,7 @@ public final class Topics {
         try {
             Map<String, TopicDescription> topics = admin.describeTopics(names).allTopicNames().get();
             Map<Stream, Integer> partitions = new EnumMap<>(Stream.class);
-            streams.forEach(stream -> partitions.put(stream, topics.get(stream.topic()).partitions().size()));
+            streams.forEach(stream -> partitions.put(stream, topics.get(kafka.topicOf(stream)).partitions().size()));
             return partitions;
         } catch (ExecutionException e) {
             throw new IllegalStateException(

@@ -38,6 +38,17 @@ class PartitionRuleTest {
         refused("source-bid = 0", "`parallelism.default`: `source-bid`", "runs at 9", "`source.idleness_ms`");
     }
 
+    @Test
+    void theTopicIsNamedWithItsPrefix() throws Exception {
+        JobDocument document = JobDocumentReader.read(Files.readString(Path.of("..", "configs", "jobs", "nexmark.toml"))
+                .replace("source-bid = 1", "source-bid = 5")
+                .replace("# topic_prefix = \"\"", "topic_prefix = \"mine.\""));
+        assertEquals("mine.bidEvents", document.kafka().topicOf(Stream.BID));
+        JobDocumentException refusal =
+                assertThrows(JobDocumentException.class, () -> PartitionRule.check(document, FOUR));
+        assertTrue(refusal.getMessage().contains("topic mine.bidEvents"), refusal.getMessage());
+    }
+
     private static void refused(String bid, String... parts) throws Exception {
         JobDocument document = document(bid);
         JobDocumentException refusal =
