@@ -29,10 +29,11 @@ pub(crate) const JOBMANAGER: &str = "jobmanager";
 const FRAMEWORK_HEAP_MIB: u32 = 96;
 /// Direct memory of the task managers' framework, MiB.
 const FRAMEWORK_OFF_HEAP_MIB: u32 = 64;
-/// Classes of Flink, the Kafka client and a job take about 70 MiB; jobs come and go in one JVM, and old classes linger.
-const METASPACE_MIB: u32 = 192;
+/// Classes of Flink, the Kafka client and a job take about 70 MiB; jobs come and go in one JVM, and old classes linger. A bound:
+/// what is not used is not taken.
+const METASPACE_MIB: u32 = 384;
 /// The JobManager holds the classes of every job that was ever uploaded, MiB.
-const JOBMANAGER_METASPACE_MIB: u32 = 384;
+const JOBMANAGER_METASPACE_MIB: u32 = 768;
 /// What Flink reserves for threads, code cache and native code, MiB. Accounting only.
 const JVM_OVERHEAD_MIB: u32 = 128;
 /// How long Flink's REST interface may take to answer while the cluster starts; it is asked again.
@@ -119,6 +120,8 @@ impl Setup {
     fn launch_jobmanager(&self) -> Result<Process, LaunchError> {
         let heap = format!("-Xmx{}m", self.settings.jobmanager_heap_mib);
         let mut options = vec![heap, format!("-XX:MaxMetaspaceSize={JOBMANAGER_METASPACE_MIB}m")];
+        // What the web page shows as the log.
+        options.push(format!("-Dlog.file={}", self.folder.log_of(JOBMANAGER).display()));
         options.extend(self.settings.jobmanager_jvm_options.iter().cloned());
         let main = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint";
         let program = self.java_service(JOBMANAGER, options).arg(main).args(self.config_dir());
@@ -129,6 +132,10 @@ impl Setup {
         let scratch = self.folder.tmp().join(id);
         fs::create_dir_all(&scratch)
             .map_err(|source| ServiceError::Configure { service: "task manager", source })?;
+        Ok(self.launcher.launch(&self.task_manager(id, &scratch))?)
+    }
+
+    fn task_manager(&self, id: &str, scratch: &Path) -> Program {
         let heap = FRAMEWORK_HEAP_MIB + self.settings.task_heap_mib;
         let direct = FRAMEWORK_OFF_HEAP_MIB + self.settings.network_memory_mib;
         let mut options = vec![
@@ -138,16 +145,23 @@ impl Setup {
             format!("-XX:MaxMetaspaceSize={METASPACE_MIB}m"),
         ];
         options.extend(self.settings.taskmanager_jvm_options.iter().cloned());
-        let program =
-            self.java_service(id, options)
-                .arg("org.apache.flink.runtime.taskexecutor.TaskManagerRunner")
-                .args(self.config_dir())
-                .args(["-D".to_owned(), format!("taskmanager.resource-id={id}")])
-                .args(["-D".to_owned(), format!("io.tmp.dirs={}", scratch.display())])
-                .args(self.reporter_port(
-                    id.strip_prefix("tm-").and_then(|number| number.parse().ok()).unwrap_or(1),
-                ));
-        Ok(self.launcher.launch(&program)?)
+        let number = id.strip_prefix("tm-").and_then(|number| number.parse().ok()).unwrap_or(1);
+        self.java_service(id, options)
+            .arg("org.apache.flink.runtime.taskexecutor.TaskManagerRunner")
+            .args(self.config_dir())
+            .args(["-D".to_owned(), format!("taskmanager.resource-id={id}")])
+            .args(["-D".to_owned(), format!("io.tmp.dirs={}", scratch.display())])
+            .args(["-D".to_owned(), self.log_path(id)])
+            .args(self.reporter_port(number))
+    }
+
+    /// The setting that names a task manager's log, which the web page shows.
+    ///
+    /// Not the property `log.file`, as in Flink's own scripts: with it RocksDB keeps its logs beside that file, under one name made
+    /// of the whole path of the database. When state is merged after a rescale, that path has more parts than Flink reckons with,
+    /// and below a work folder of more than 43 characters the name is too long for a file.
+    fn log_path(&self, id: &str) -> String {
+        format!("taskmanager.log.path={}", self.folder.log_of(id).display())
     }
 
     /// The argument that gives a process its own port for Prometheus: 0 is the JobManager, then come the task managers.
@@ -378,6 +392,15 @@ mod tests {
             assert!(text.lines().any(|candidate| candidate == line), "{line} is missing in\n{text}");
         }
         assert_eq!(text.matches("web.refresh-interval").count(), 1);
+    }
+
+    /// Goal: no task manager has the property that makes RocksDB name files after whole paths, and each still has its log.
+    #[test]
+    fn no_file_is_named_after_a_whole_path() {
+        let setup = setup(FlinkSettings::default());
+        let program = format!("{:?}", setup.task_manager("tm-1", "/w/tmp/tm-1".as_ref()));
+        assert!(!program.contains("-Dlog.file"), "{program}");
+        assert!(program.contains("taskmanager.log.path=/w \\\"q\\\"/logs/tm-1.log"), "{program}");
     }
 
     /// The JobManager and each of the first task managers have a port of their own; later ones take freed ones.

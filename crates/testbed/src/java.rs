@@ -78,7 +78,6 @@ pub(crate) fn service(
         .args(options)
         .arg("-XX:+ExitOnOutOfMemoryError")
         .arg(format!("-Dlog4j2.configurationFile={}", logging.display()))
-        .arg(format!("-Dlog.file={}", log_file.display()))
         .arg("-cp")
         .arg(class_path)
 }
