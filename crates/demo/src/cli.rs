@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use stage::{Beside, Stage, StageOptions};
+use stage::{ClusterOptions, Extras, Names, TenantOptions, TestCluster};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::screen::Screen;
@@ -50,21 +50,30 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let screen = Screen::new();
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     take(&arguments.work)?;
-    let options = StageOptions {
+    let options = ClusterOptions {
         work_dir: absolute(&arguments.work)?,
+        task_managers: 2,
+        task_slots: 4,
+        jobs: 1,
+        extras: Extras::default(),
+    };
+    let tenant = TenantOptions {
+        names: Names::plain(),
+        folder: PathBuf::new(),
         programs_dir: programs_dir()?,
         jar: absolute(&arguments.jar)
             .context("build the job first: mvn --file flink-jobs/pom.xml package")?,
-        task_managers: 2,
-        task_slots: 4,
         partitions: 4,
-        beside: Beside::default(),
     };
     forget(&options.work_dir)?;
     let whole = async {
-        let stage = Stage::set(options, &|line| screen.say(line)).await?;
-        let outcome = story::play(&stage, &screen, arguments.keep).await;
-        stage.strike().await;
+        let cluster = TestCluster::start(options, &|line| screen.say(line)).await?;
+        let outcome = async {
+            let tenant = cluster.tenant(tenant).await?;
+            story::play(&tenant, &screen, arguments.keep).await
+        };
+        let outcome = outcome.await;
+        cluster.shutdown().await;
         outcome
     };
     tokio::select! {

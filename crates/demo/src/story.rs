@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use drop_client::DropClient;
 use job_config::State;
-use stage::{Cast, Stage};
+use stage::{ProcessGroup, Tenant};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::screen::Screen;
@@ -30,36 +30,36 @@ const RECOVERY_DEADLINE: Duration = Duration::from_secs(240);
 /// How long the demo watches calm before the load is raised.
 const CALM: Duration = Duration::from_secs(20);
 
-/// Plays the whole story on a stage that is set. `Ok` only if the latency came back under its bound.
-pub(crate) async fn play(stage: &Stage, screen: &Screen, keep: bool) -> anyhow::Result<()> {
-    let mut cast = Cast::default();
-    let outcome = acts(stage, screen, &mut cast).await;
+/// Plays the whole story on a running cluster. `Ok` only if the latency came back under its bound.
+pub(crate) async fn play(tenant: &Tenant, screen: &Screen, keep: bool) -> anyhow::Result<()> {
+    let mut programs = ProcessGroup::default();
+    let outcome = acts(tenant, screen, &mut programs).await;
     if outcome.is_ok() && keep {
-        addresses(stage, screen);
+        addresses(tenant, screen);
         tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
     }
-    cast.stop().await;
+    programs.stop().await;
     outcome
 }
 
-async fn acts(stage: &Stage, screen: &Screen, cast: &mut Cast) -> anyhow::Result<()> {
-    let mut watch = open(stage, screen, cast).await?;
+async fn acts(tenant: &Tenant, screen: &Screen, programs: &mut ProcessGroup) -> anyhow::Result<()> {
+    let mut watch = open(tenant, screen, programs).await?;
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    wait_for_job(screen, cast, &mut watch, &mut ticks).await?;
+    wait_for_job(screen, programs, &mut watch, &mut ticks).await?;
 
     let load = format!("{}{EVEN_KEYS}", include_str!("../../../configs/demo/event-producer.toml"));
-    let producer = stage.write_config("event-producer.toml", &load)?;
+    let producer = tenant.write_config("event-producer.toml", &load)?;
     let rescaler =
-        stage.write_config("rescaler.toml", include_str!("../../../configs/demo/rescaler.toml"))?;
+        tenant.write_config("rescaler.toml", include_str!("../../../configs/demo/rescaler.toml"))?;
     let steps = format!("{CALM_PER_S}:{},{LOAD_PER_S}:3600", CALM.as_secs());
-    let program = stage.program("event-producer")?.arg("--config").arg(producer).arg("--steps").arg(steps);
-    cast.insert_first(stage.launch(&program)?);
-    cast.push(stage.launch(&stage.program("rescaler")?.args(["run", "--config"]).arg(rescaler))?);
-    screen.announce("PAGE", &stage.page_url());
+    let program = tenant.program("event-producer")?.arg("--config").arg(producer).arg("--steps").arg(steps);
+    programs.insert_first(tenant.launch(&program)?);
+    programs.push(tenant.launch(&tenant.program("rescaler")?.args(["run", "--config"]).arg(rescaler))?);
+    screen.announce("PAGE", &tenant.page_url());
     screen.announce("LOAD", &format!("{CALM_PER_S} events/s, which parallelism 1 can bear"));
     screen.heads();
-    let columns = watch_until_recovered(screen, cast, &mut watch, &mut ticks).await?;
+    let columns = watch_until_recovered(screen, programs, &mut watch, &mut ticks).await?;
     screen.table(&[
         ("calm", &columns.calm),
         ("overloaded", &columns.overloaded),
@@ -70,21 +70,21 @@ async fn acts(stage: &Stage, screen: &Screen, cast: &mut Cast) -> anyhow::Result
 }
 
 /// Starts drop and agent, publishes the first document.
-async fn open(stage: &Stage, screen: &Screen, cast: &mut Cast) -> anyhow::Result<Watch> {
+async fn open(tenant: &Tenant, screen: &Screen, programs: &mut ProcessGroup) -> anyhow::Result<Watch> {
     let configs = [
         ("config-drop", include_str!("../../../configs/demo/config-drop.toml")),
         ("config-agent", include_str!("../../../configs/demo/config-agent.toml")),
     ];
     for (name, text) in configs {
-        let config = stage.write_config(&format!("{name}.toml"), text)?;
-        cast.push(stage.launch(&stage.program(name)?.arg("--config").arg(config))?);
+        let config = tenant.write_config(&format!("{name}.toml"), text)?;
+        programs.push(tenant.launch(&tenant.program(name)?.arg("--config").arg(config))?);
     }
-    let text = stage.localise(include_str!("../../../configs/demo/nexmark.toml"));
+    let text = tenant.localise(include_str!("../../../configs/demo/nexmark.toml"));
     let document = job_config::JobDocument::parse(&text)?;
-    let drop = DropClient::new(stage.drop_url(), document.job().clone(), drop_client::Settings::default())?;
+    let drop = DropClient::new(tenant.drop_url(), document.job().clone(), drop_client::Settings::default())?;
     let deadline = Instant::now() + JOB_DEADLINE;
     while let Err(error) = drop.put(&document, &drop_client::Precondition::Nothing).await {
-        cast.check()?;
+        programs.check()?;
         ensure!(
             Instant::now() < deadline,
             "the config drop takes no document: {:#}",
@@ -93,13 +93,13 @@ async fn open(stage: &Stage, screen: &Screen, cast: &mut Cast) -> anyhow::Result
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     screen.announce("DOCUMENT", &format!("generation 1: {OPERATOR} at parallelism 1"));
-    let flink = flink::Client::new(&stage.testbed().flink_url(), flink::Settings::default())?;
+    let flink = flink::Client::new(&tenant.testbed().flink_url(), flink::Settings::default())?;
     Ok(Watch::new(flink, drop, OPERATOR))
 }
 
 async fn wait_for_job(
     screen: &Screen,
-    cast: &Cast,
+    programs: &ProcessGroup,
     watch: &mut Watch,
     ticks: &mut Interval,
 ) -> anyhow::Result<()> {
@@ -107,7 +107,7 @@ async fn wait_for_job(
     watch.new_document().await;
     while Instant::now() < deadline {
         ticks.tick().await;
-        cast.check()?;
+        programs.check()?;
         if tell_reports(screen, watch).await?.contains(&State::Running) {
             return Ok(());
         }
@@ -138,7 +138,7 @@ struct Columns {
 
 async fn watch_until_recovered(
     screen: &Screen,
-    cast: &Cast,
+    programs: &ProcessGroup,
     watch: &mut Watch,
     ticks: &mut Interval,
 ) -> anyhow::Result<Columns> {
@@ -147,7 +147,7 @@ async fn watch_until_recovered(
     let (mut newest, mut rescaled, mut under_bound) = (Moment::default(), false, 0);
     while Instant::now() < deadline {
         ticks.tick().await;
-        cast.check()?;
+        programs.check()?;
         if !is_raised && Instant::now() >= raised_at {
             screen.announce(
                 "LOAD",
@@ -184,11 +184,11 @@ async fn watch_until_recovered(
     bail!("not recovered within {} s: {what}", RECOVERY_DEADLINE.as_secs())
 }
 
-fn addresses(stage: &Stage, screen: &Screen) {
+fn addresses(tenant: &Tenant, screen: &Screen) {
     screen.say("everything keeps running until Ctrl-C:");
-    screen.say(&format!("  page    {}", stage.page_url()));
-    screen.say(&format!("  Flink   {}", stage.testbed().flink_url()));
-    screen.say(&format!("  Kafka   {}", stage.testbed().kafka_bootstrap()));
-    screen.say(&format!("  drop    {}/v1/jobs/nexmark/document", stage.drop_url()));
-    screen.say(&format!("  logs    {}", stage.work_dir().join("logs").display()));
+    screen.say(&format!("  page    {}", tenant.page_url()));
+    screen.say(&format!("  Flink   {}", tenant.testbed().flink_url()));
+    screen.say(&format!("  Kafka   {}", tenant.testbed().kafka_bootstrap()));
+    screen.say(&format!("  drop    {}/v1/jobs/nexmark/document", tenant.drop_url()));
+    screen.say(&format!("  logs    {}", tenant.work_dir().join("logs").display()));
 }

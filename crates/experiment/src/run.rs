@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use drop_client::{DropClient, Precondition};
 use job_config::{JobDocument, State};
-use stage::{Beside, Cast, Stage, StageOptions};
+use stage::{ClusterOptions, Extras, Names, ProcessGroup, Tenant, TenantOptions, TestCluster};
 use testbed::process::Process;
 use tokio::time::{Instant, sleep};
 
@@ -69,24 +69,35 @@ pub(crate) async fn run(
 ) -> anyhow::Result<Summary> {
     let folder = RunFolder::make(folder)?;
     folder.write("experiment.toml", &one.experiment.text)?;
-    let options = StageOptions {
+    let options = ClusterOptions {
         work_dir: folder.stage(),
-        programs_dir: place.programs_dir.clone(),
-        jar: place.jar.clone(),
         task_managers: one.experiment.cluster.task_managers,
         task_slots: one.experiment.cluster.task_slots,
+        jobs: 1,
+        extras: Extras::default(),
+    };
+    let tenant = TenantOptions {
+        names: Names::plain(),
+        folder: PathBuf::new(),
+        programs_dir: place.programs_dir.clone(),
+        jar: place.jar.clone(),
         partitions: one.experiment.cluster.partitions,
-        beside: Beside::default(),
     };
     let tell = |line: &str| screen.say(line);
-    let stage = tokio::select! {
-        stage = Stage::set(options, &tell) => stage?,
+    let start = async {
+        let cluster = TestCluster::start(options, &tell).await?;
+        let tenant = cluster.tenant(tenant).await?;
+        Ok::<_, anyhow::Error>((cluster, tenant))
+    };
+    let (cluster, tenant) = tokio::select! {
+        started = start => started?,
         () = stop.asked() => bail!("interrupted before the load began"),
     };
-    let mut cast = Cast::default();
-    let played = play(one, &stage, &mut cast, &folder, screen, stop).await;
-    cast.stop().await;
-    stage.strike().await;
+    let mut programs = ProcessGroup::default();
+    let played = play(one, &tenant, &mut programs, &folder, screen, stop).await;
+    programs.stop().await;
+    drop(tenant);
+    cluster.shutdown().await;
     let played = played?;
     folder.collect()?;
     keep(one, &folder, &played)
@@ -95,20 +106,20 @@ pub(crate) async fn run(
 /// Everything from the first document to the end of the load.
 async fn play(
     one: One<'_>,
-    stage: &Stage,
-    cast: &mut Cast,
+    tenant: &Tenant,
+    programs: &mut ProcessGroup,
     folder: &RunFolder,
     screen: &mut Screen,
     stop: &Stop,
 ) -> anyhow::Result<Played> {
     let settings = flink::Settings { timeout: FLINK_TIMEOUT, ..flink::Settings::default() };
-    let flink = flink::Client::new(&stage.testbed().flink_url(), settings)?;
+    let flink = flink::Client::new(&tenant.testbed().flink_url(), settings)?;
     let about = About::here(flink.overview().await.ok().map(|overview| overview.flink_version)).await;
     folder.write_json("about.json", &about)?;
 
     screen.say(&format!("the job begins, {}", widths(&one.variant.document)));
     tokio::select! {
-        opened = open(one, stage, cast) => opened?,
+        opened = open(one, tenant, programs) => opened?,
         () = stop.asked() => bail!("interrupted before the load began"),
     }
     let page = format!("127.0.0.1:{}", stage::free_port().context("no free port on 127.0.0.1")?);
@@ -118,18 +129,18 @@ async fn play(
 
     let began = Instant::now() + LEAD;
     let began_ms = now_ms() + i64::try_from(LEAD.as_millis()).unwrap_or_default();
-    let producer = start_producer(one, stage, &page, began_ms)?;
+    let producer = start_producer(one, tenant, &page, began_ms)?;
     if let Some(rescaler) = &one.variant.rescaler {
-        let config = stage.write_config("rescaler.toml", &with_whole_paths(rescaler)?)?;
-        let program = stage.program("rescaler")?.args(["run", "--config"]).arg(config);
-        cast.insert_first(stage.launch(&program)?);
+        let config = tenant.write_config("rescaler.toml", &with_whole_paths(rescaler)?)?;
+        let program = tenant.program("rescaler")?.args(["run", "--config"]).arg(config);
+        programs.insert_first(tenant.launch(&program)?);
     }
     folder.write("series.csv", &(header(&operators) + "\n"))?;
     screen.begin_rows();
     let mut take = |row: &Row| {
         screen.show(row);
         folder.append_to_series(&row.line(&operators))?;
-        check(cast, &producer)
+        check(programs, &producer)
     };
     let time = Time { began, duration: one.experiment.duration, warm_up: one.experiment.warm_up };
     let problem = time.observe(&mut observer, &mut take);
@@ -145,7 +156,7 @@ async fn play(
 }
 
 /// Drop and agent, the first document, and the job running.
-async fn open(one: One<'_>, stage: &Stage, cast: &mut Cast) -> anyhow::Result<()> {
+async fn open(one: One<'_>, tenant: &Tenant, programs: &mut ProcessGroup) -> anyhow::Result<()> {
     let job = one.variant.document.job().as_str();
     let configs = [
         ("config-drop", "listen = \"127.0.0.1:8460\"\ndata = \"run/config-drop\"\n".to_owned()),
@@ -158,15 +169,15 @@ async fn open(one: One<'_>, stage: &Stage, cast: &mut Cast) -> anyhow::Result<()
         ),
     ];
     for (name, text) in configs {
-        let config = stage.write_config(&format!("{name}.toml"), &text)?;
-        cast.insert_first(stage.launch(&stage.program(name)?.arg("--config").arg(config))?);
+        let config = tenant.write_config(&format!("{name}.toml"), &text)?;
+        programs.insert_first(tenant.launch(&tenant.program(name)?.arg("--config").arg(config))?);
     }
-    stage.write_config("document.toml", one.variant.document.text())?;
-    let document = JobDocument::parse(&stage.localise(one.variant.document.text()))?;
-    let drop = DropClient::new(stage.drop_url(), document.job().clone(), drop_client::Settings::default())?;
+    tenant.write_config("document.toml", one.variant.document.text())?;
+    let document = JobDocument::parse(&tenant.localise(one.variant.document.text()))?;
+    let drop = DropClient::new(tenant.drop_url(), document.job().clone(), drop_client::Settings::default())?;
     let deadline = Instant::now() + DROP_DEADLINE;
     while let Err(error) = drop.put(&document, &Precondition::Nothing).await {
-        cast.check()?;
+        programs.check()?;
         if Instant::now() > deadline {
             return Err(error).context("the config drop takes no document");
         }
@@ -174,7 +185,7 @@ async fn open(one: One<'_>, stage: &Stage, cast: &mut Cast) -> anyhow::Result<()
     }
     let deadline = Instant::now() + JOB_DEADLINE;
     while Instant::now() < deadline {
-        cast.check()?;
+        programs.check()?;
         for report in drop.reports().await.unwrap_or_default() {
             let detail = report.message.as_deref().unwrap_or("no reason given");
             ensure!(report.state != State::Failed, "the first document was not carried out: {detail}");
@@ -187,17 +198,17 @@ async fn open(one: One<'_>, stage: &Stage, cast: &mut Cast) -> anyhow::Result<()
     bail!("the job did not run within {} s; see logs/config-agent.log", JOB_DEADLINE.as_secs())
 }
 
-fn start_producer(one: One<'_>, stage: &Stage, page: &str, began_ms: i64) -> anyhow::Result<Process> {
-    let config = stage.write_config("event-producer.toml", &with_whole_paths(&one.experiment.producer)?)?;
-    let program = stage.program("event-producer")?.arg("--config").arg(config);
+fn start_producer(one: One<'_>, tenant: &Tenant, page: &str, began_ms: i64) -> anyhow::Result<Process> {
+    let config = tenant.write_config("event-producer.toml", &with_whole_paths(&one.experiment.producer)?)?;
+    let program = tenant.program("event-producer")?.arg("--config").arg(config);
     let start_time = began_ms.to_string();
     let program = program.args(["--start-time", start_time.as_str(), "--listen", page, "--output", "json"]);
-    Ok(stage.launch(&program)?)
+    Ok(tenant.launch(&program)?)
 }
 
 /// Nobody may end before the load does, except a producer that has delivered everything.
-fn check(cast: &Cast, producer: &Process) -> anyhow::Result<()> {
-    cast.check()?;
+fn check(programs: &ProcessGroup, producer: &Process) -> anyhow::Result<()> {
+    programs.check()?;
     if let Some(status) = producer.status().filter(|status| !status.success()) {
         let tail = testbed::logs::tail(producer.log_file(), 5);
         bail!("the event producer has ended ({status}); its log ends with:\n{tail}");

@@ -1,11 +1,16 @@
-//! The whole loop's place: Kafka and Flink from the testbed, and our own programs as child processes with configurations that
-//! name its addresses.
+//! Kafka and Flink from the testbed, and our own programs beside them as child processes, with configurations that name the
+//! testbed's addresses.
 //!
-//! Three users set the same [`Stage`]: the command `demo`, the end-to-end tests, and the command `experiment`. Nothing here
-//! decides anything, knows a policy or measures.
+//! A [`TestCluster`] is the engines; a [`Tenant`] is one loop on them: topics, a job name, a config drop's address, a folder. One
+//! cluster has room for many tenants, which do not see each other. Three users: the command `demo`, the end-to-end tests and the
+//! command `experiment`. Nothing here decides anything, knows a policy or measures.
 
-mod cast;
-mod stage;
+mod cluster;
+mod group;
+mod localise;
+mod tenant;
 
-pub use cast::Cast;
-pub use stage::{Beside, Stage, StageError, StageOptions, free_port};
+pub use cluster::{ClusterOptions, Extras, TestCluster};
+pub use group::ProcessGroup;
+pub use localise::Names;
+pub use tenant::{StageError, Tenant, TenantOptions, free_port};

@@ -1,25 +1,25 @@
 //! The loop with every protection on — TLS, tokens, signed documents — on real Kafka and Flink, and an enemy at the drop.
 
-#[expect(dead_code, reason = "what the tests share; this one does not need all of it")]
-mod common;
-
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
-use common::{Load, Loop, assert_same_rows};
+use anyhow::{Context as _, ensure};
 use drop_client::{Access, DropClient};
 use job_config::{Report, State};
 use testbed::process::Process;
 use tokio::time::{Instant, sleep};
 
+use crate::engines::Context;
+use crate::harness::{E2eHarness, NEVER_IDLE, PATIENCE, root};
+use crate::load::Load;
+
 const POLL: Duration = Duration::from_millis(20);
 
 /// Everything that only some may read, and what the programs are told of it.
 struct Guarded {
-    cluster: Loop,
+    harness: E2eHarness,
     folder: PathBuf,
     url: String,
     client: DropClient,
@@ -28,9 +28,9 @@ struct Guarded {
 }
 
 impl Guarded {
-    async fn set() -> anyhow::Result<Self> {
-        let cluster = Loop::set().await?;
-        let folder = cluster.stage.work_dir().join("secrets");
+    async fn new(context: &Context) -> anyhow::Result<Self> {
+        let harness = E2eHarness::shared(context).await?;
+        let folder = harness.tenant.work_dir().join("secrets");
         std::fs::create_dir(&folder)?;
         let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
         std::fs::write(folder.join("drop.crt"), pair.cert.pem())?;
@@ -38,16 +38,16 @@ impl Guarded {
         for role in ["publisher", "agent", "reader"] {
             secret(&folder, role, &format!("{role}-0123456789abcdef"))?;
         }
-        let port = cluster.stage.drop_url().rsplit(':').next().context("no port")?;
+        let port = harness.tenant.drop_url().rsplit(':').next().context("no port")?;
         let url = format!("https://localhost:{port}");
         let access = Access::default()
             .with_authorities_file(&folder.join("drop.crt"))?
             .with_token_file(&folder.join("reader"))?;
         let settings = drop_client::Settings::default();
-        let client = DropClient::with_access(&url, "nexmark".parse()?, settings, access)?;
+        let client = DropClient::with_access(&url, harness.job().parse()?, settings, access)?;
         let agent_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let agent_address = format!("127.0.0.1:{agent_port}");
-        let mut guarded = Self { cluster, folder, url, client, public_key: String::new(), agent_address };
+        let mut guarded = Self { harness, folder, url, client, public_key: String::new(), agent_address };
         for key in ["true.key", "false.key"] {
             guarded.rescaler(&["keygen", "--key", &guarded.path(key)]).await?;
         }
@@ -60,8 +60,8 @@ impl Guarded {
     }
 
     async fn rescaler(&self, arguments: &[&str]) -> anyhow::Result<()> {
-        let program = self.cluster.stage.program("rescaler")?.args(arguments);
-        let process = self.cluster.stage.launch(&program)?;
+        let program = self.harness.tenant.program("rescaler")?.args(arguments);
+        let process = self.harness.tenant.launch(&program)?;
         ensure!(
             process.wait().await.success(),
             "{arguments:?}: {}",
@@ -81,7 +81,7 @@ impl Guarded {
             self.path("drop.key"),
         );
         let data = "data = \"run/config-drop\"\n";
-        self.cluster.start_with("config-drop", &[], &[(data, &format!("{data}{config}"))])
+        self.harness.start_with("config-drop", &[], &[(data, &format!("{data}{config}"))])
     }
 
     fn start_agent(&self) -> anyhow::Result<Process> {
@@ -93,19 +93,18 @@ impl Guarded {
             self.path("drop.crt"),
             self.public_key,
         );
-        self.cluster.start_with("config-agent", &["--listen", &self.agent_address], &[(plain, &guarded)])
+        self.harness.start_with("config-agent", &["--listen", &self.agent_address], &[(plain, &guarded)])
     }
 
     /// Publishes the demo's document under this generation and with these texts replaced, signed with this key.
     async fn publish(&self, generation: u64, replacements: &[(&str, &str)], key: &str) -> anyhow::Result<()> {
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let mut text = std::fs::read_to_string(repository.join("configs/demo/nexmark.toml"))?;
+        let mut text = std::fs::read_to_string(root().join("configs/demo/nexmark.toml"))?;
         let numbered = format!("generation = {generation}\n");
         for (old, new) in [("generation = 1\n", numbered.as_str())].iter().chain(replacements) {
             ensure!(text.contains(old), "the demo's document no longer contains {old:?}");
             text = text.replace(old, new);
         }
-        let document = self.cluster.stage.write_config(&format!("document-{generation}.toml"), &text)?;
+        let document = self.harness.tenant.write_config(&format!("document-{generation}.toml"), &text)?;
         let document = document.display().to_string();
         let (key, token, authorities) = (self.path(key), self.path("publisher"), self.path("drop.crt"));
         let mut arguments =
@@ -123,7 +122,7 @@ impl Guarded {
 
     /// Waits until the reports are as wanted.
     async fn until(&self, what: &str, wanted: impl Fn(&[Report]) -> bool) -> anyhow::Result<()> {
-        let end = Instant::now() + Duration::from_secs(90);
+        let end = Instant::now() + PATIENCE;
         loop {
             let reports = self.client.reports().await.unwrap_or_default();
             if wanted(&reports) {
@@ -135,7 +134,7 @@ impl Guarded {
     }
 
     async fn refused(&self, reason: &str) -> anyhow::Result<()> {
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + PATIENCE;
         let counter = format!("config_agent_refused_answers_total{{reason=\"{reason}\"}} ");
         loop {
             let page = reqwest::get(format!("http://{}/metrics", self.agent_address)).await?.text().await?;
@@ -158,48 +157,38 @@ fn is(generation: u64, state: State) -> impl Fn(&[Report]) -> bool {
     move |reports| reports.iter().any(|report| report.generation == generation && report.state == state)
 }
 
-/// Goal: with TLS, tokens and keys the loop works as without them; a document of somebody who has stolen the publisher's token, but
-/// not its key, touches nothing; an agent that is killed while it stops the job for the next true document finishes that
+/// Goal: with TLS, tokens and keys the loop works as without them; a document by the holder of a stolen publisher's token, but
+/// without its key, changes nothing; an agent that is killed while it stops the job for the next true document finishes that
 /// change once, and no row is lost or doubled.
-#[tokio::test(flavor = "multi_thread")]
-async fn signed_documents_pass_and_forged_ones_do_not() -> anyhow::Result<()> {
-    let guarded = Guarded::set().await?;
-    let cluster = &guarded.cluster;
+pub(crate) async fn signed_documents_pass_and_forged_ones_do_not(context: Context) -> anyhow::Result<()> {
+    let guarded = Guarded::new(&context).await?;
+    let harness = &guarded.harness;
     let _drop = guarded.start_drop()?;
     let agent = guarded.start_agent()?;
-    let ready = Instant::now() + Duration::from_secs(10);
+    let ready = Instant::now() + PATIENCE;
     while guarded.client.get(None, None).await.is_err() {
         ensure!(Instant::now() < ready, "the drop does not answer");
         sleep(POLL).await;
     }
-    let exact = ("idleness_ms = 10000", "idleness_ms = 0");
-    guarded.publish(1, &[exact], "true.key").await?;
+    guarded.publish(1, &[NEVER_IDLE], "true.key").await?;
     guarded.until("the first document runs", is(1, State::Running)).await?;
-    let job = cluster.running_job().await?.id;
+    let job = harness.running_job().await?.id;
 
-    let load = Load::soon(&[(1500.0, 30.0)]);
-    let arguments = load.arguments();
-    let producer =
-        cluster.start("event-producer", &arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
-    guarded.publish(2, &[exact, ("q7-bid-item = 1", "q7-bid-item = 4")], "false.key").await?;
+    let load = harness.start_load(Load::until_stopped(&[], 1500.0))?;
+    guarded.publish(2, &[NEVER_IDLE, ("q7-bid-item = 1", "q7-bid-item = 4")], "false.key").await?;
     guarded.refused("wrong-key").await?;
-    sleep(Duration::from_secs(5)).await;
-    ensure!(cluster.running_job().await?.id == job, "a forged document was applied");
-    ensure!(cluster.parallelism_of("q7-bid-item").await? == 1, "a forged document was applied");
+    context.note("the forged document is refused");
+    harness.await_checkpoints(2).await?;
+    ensure!(harness.running_job().await?.id == job, "a forged document was applied");
+    ensure!(harness.parallelism_of("q7-bid-item").await? == 1, "a forged document was applied");
 
-    guarded.publish(3, &[exact, ("q7-bid-item = 1", "q7-bid-item = 3")], "true.key").await?;
+    guarded.publish(3, &[NEVER_IDLE, ("q7-bid-item = 1", "q7-bid-item = 3")], "true.key").await?;
     guarded.until("the job is being stopped", is(3, State::Stopping)).await?;
     agent.kill().await;
     let agent = guarded.start_agent()?;
     guarded.until("the third document runs", is(3, State::Running)).await?;
-    ensure!(cluster.parallelism_of("q7-bid-item").await? == 3, "the third document was not applied");
-    ensure!(cluster.flink.jobs().await?.len() == 2, "not one submission for each true document");
-
-    ensure!(producer.wait().await.success(), "the producer's log: {}", producer.log_file().display());
-    cluster.await_all_consumed(&["auctionEvents", "bidEvents"], Duration::from_secs(120)).await?;
-    agent.stop(Duration::from_secs(5)).await;
-    cluster.drain(Duration::from_secs(60)).await?;
-    assert_same_rows(&cluster.committed("nexmark_results")?, &load.q7(1000, 60_000)?)?;
-    guarded.cluster.stage.strike().await;
-    Ok(())
+    ensure!(harness.parallelism_of("q7-bid-item").await? == 3, "the third document was not applied");
+    ensure!(harness.jobs().await?.len() == 2, "not one submission for each true document");
+    harness.await_checkpoints(1).await?;
+    harness.finish_exactly(&load, agent).await
 }

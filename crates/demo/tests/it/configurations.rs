@@ -1,14 +1,14 @@
 //! What each program says to a bad configuration: exit code 2, and a message that names file, key and remedy.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
 
+use crate::harness::{programs_dir, root};
+
 /// Runs a program on one of the repository's files with one text replaced.
 fn check(program: &[&str], file: &str, replacement: (&str, &str), expected: &[&str]) -> anyhow::Result<()> {
-    let text =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs").join(file))?;
+    let text = std::fs::read_to_string(root().join("configs").join(file))?;
     ensure!(text.contains(replacement.0), "{file} no longer contains {:?}", replacement.0);
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("bad.toml");
@@ -27,14 +27,8 @@ fn check(program: &[&str], file: &str, replacement: (&str, &str), expected: &[&s
     Ok(())
 }
 
-fn programs_dir() -> anyhow::Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    Ok(test.parent().and_then(Path::parent).context("no target folder")?.to_owned())
-}
-
 /// Goal: a key that does not exist is refused by every program.
-#[test]
-fn unknown_keys_are_refused() -> anyhow::Result<()> {
+pub(crate) fn unknown_keys_are_refused() -> anyhow::Result<()> {
     check(&["event-producer", "--config"], "event-producer.toml", ("seed =", "sead ="), &["sead"])?;
     check(&["rescaler", "run", "--config"], "rescaler.toml", ("timeout_ms =", "time_ms ="), &["time_ms"])?;
     check(&["config-drop", "--config"], "config-drop.toml", ("listen =", "listens ="), &["listens"])?;
@@ -44,23 +38,20 @@ fn unknown_keys_are_refused() -> anyhow::Result<()> {
 }
 
 /// Goal: a rate below zero is no load profile.
-#[test]
-fn a_negative_rate_is_refused() -> anyhow::Result<()> {
+pub(crate) fn a_negative_rate_is_refused() -> anyhow::Result<()> {
     let bad = ("rate = 1000.0", "rate = -1.0");
     check(&["event-producer", "--config"], "event-producer.toml", bad, &["profile.rate", "-1"])
 }
 
 /// Goal: a parallelism above the maximum is refused before anything is sent, with what to do.
-#[test]
-fn a_parallelism_above_the_maximum_is_refused() -> anyhow::Result<()> {
+pub(crate) fn a_parallelism_above_the_maximum_is_refused() -> anyhow::Result<()> {
     let bad = ("q7-bid-item = 1", "q7-bid-item = 129");
     let expected = ["parallelism.operators.q7-bid-item", "129 is above parallelism.max = 128", "lower it"];
     check(&["rescaler", "publish", "--document"], "jobs/nexmark.toml", bad, &expected)
 }
 
 /// Goal: an epoch too short for its samples is refused.
-#[test]
-fn a_senseless_epoch_is_refused() -> anyhow::Result<()> {
+pub(crate) fn a_senseless_epoch_is_refused() -> anyhow::Result<()> {
     let bad = ("length_ms = 120000", "length_ms = 10");
     check(&["rescaler", "run", "--config"], "rescaler.toml", bad, &["epoch.length_ms", "at least twice"])
 }

@@ -1,73 +1,59 @@
 //! The state of a running NexMark job in a real HDFS, weighed from all sides by the real state probe.
 
-#![expect(clippy::print_stdout, reason = "a test that takes minutes tells how far it is")]
-
-#[expect(dead_code, reason = "what the tests share; this one does not need all of it")]
-mod common;
-
-use std::path::PathBuf;
 use std::process::Output;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
-use common::{Load, Loop, LoopOptions};
-use job_config::State;
+use anyhow::{Context as _, ensure};
 use serde_json::Value;
-use stage::Beside;
-use testbed::process::Process;
+use stage::Extras;
 use tokio::time::{Instant, sleep};
 
+use crate::engines::Context;
+use crate::harness::{E2eHarness, HarnessOptions, PATIENCE, programs_dir};
+use crate::load::Load;
+
 const POLL: Duration = Duration::from_millis(100);
-const SOON: Duration = Duration::from_secs(60);
 /// The sources of the probe that runs, in the order of its configuration.
 const RUNNING: [&str; 3] = ["hdfs", "hdfs-command", "job"];
 
 /// A job whose checkpoints are in HDFS, and are taken only when this test asks for one, so that what lies there stands still.
 struct Site {
-    cluster: Loop,
-    _programs: Vec<Process>,
+    harness: E2eHarness,
+    context: Context,
 }
 
 impl Site {
-    async fn set() -> anyhow::Result<Self> {
-        let options = LoopOptions { job: "nexmark", partitions: 2, task_managers: 1 };
-        let beside = Beside { hdfs: true, ..Beside::default() };
-        let cluster = Loop::set_beside(options, beside).await?;
-        let programs = vec![cluster.start("config-drop", &[])?, cluster.start("config-agent", &[])?];
-        cluster.publish_first(&[("interval_ms = 5000", "interval_ms = 500000")]).await?;
-        cluster.await_report(1, State::Running, Duration::from_secs(90)).await?;
-        let load = Load::soon(&[(600.0, 5.0)]).arguments();
-        let load: Vec<&str> = load.iter().map(String::as_str).collect();
-        let producer = cluster.start("event-producer", &load)?;
-        ensure!(producer.wait().await.success(), "the producer's log: {}", producer.log_file().display());
-        let site = Self { cluster, _programs: programs };
+    async fn new(context: Context) -> anyhow::Result<Self> {
+        let cluster = context.own_cluster(1, Extras { hdfs: true, ..Extras::default() }).await?;
+        let options = HarnessOptions { partitions: 2, ..HarnessOptions::default() };
+        let harness = E2eHarness::on(&context, cluster, options).await?;
+        harness.keep(harness.start("config-drop", &[])?);
+        harness.keep(harness.start("config-agent", &[])?);
+        harness.run_first(&[("interval_ms = 5000", "interval_ms = 500000")]).await?;
+        harness.start_load(Load::soon(&[(600.0, 5.0)]))?.finish().await?;
+        let site = Self { harness, context };
         site.checkpoint(1).await?;
         site.checkpoint(2).await?;
         Ok(site)
     }
 
     async fn checkpoint(&self, number: u64) -> anyhow::Result<()> {
-        let job = self.cluster.running_job().await?.id;
-        self.cluster.flink.trigger_checkpoint(&job).await?;
-        let end = Instant::now() + SOON;
-        while self.cluster.flink.checkpoints(&job).await?.completed < number {
-            ensure!(Instant::now() < end, "checkpoint {number} does not complete");
-            sleep(POLL).await;
-        }
-        Ok(())
+        let job = self.harness.running_job().await?.id;
+        self.harness.flink.trigger_checkpoint(&job).await?;
+        self.harness.await_checkpoints(number).await
     }
 
     fn webhdfs(&self) -> anyhow::Result<String> {
-        self.cluster.stage.testbed().webhdfs_url().context("no HDFS")
+        self.harness.tenant.testbed().webhdfs_url().context("no HDFS")
     }
 
     /// The probe's `once`, with the testbed's `hdfs` first in the path; all there is to say goes into the arguments.
     async fn look(&self, arguments: &[&str], user: &str) -> anyhow::Result<Output> {
-        let hdfs = self.cluster.stage.testbed().hdfs_command();
+        let hdfs = self.harness.tenant.testbed().hdfs_command();
         let bin = hdfs.parent().context("no folder of commands")?.to_owned();
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&path)))?;
-        let mut command = tokio::process::Command::new(programs()?.join("state-probe"));
+        let mut command = tokio::process::Command::new(programs_dir()?.join("state-probe"));
         command.args(["once", "--output", "json"]).args(arguments).env("PATH", path);
         Ok(command.env("HADOOP_USER_NAME", user).kill_on_drop(true).output().await?)
     }
@@ -85,13 +71,13 @@ impl Site {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         ensure!(output.status.code() == Some(1) && output.stdout.is_empty(), "{arguments:?}: {output:?}");
         ensure!(said.lines().count() == 1 && said.contains(part), "{part:?} is missing in {said}");
-        println!("{}", said.trim_end());
+        self.context.note(said.trim_end());
         Ok(())
     }
 
     /// The command `hdfs dfs`.
     async fn hdfs(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let hdfs = self.cluster.stage.testbed().hdfs_command();
+        let hdfs = self.harness.tenant.testbed().hdfs_command();
         let output = tokio::process::Command::new(hdfs).arg("dfs").args(arguments).output().await?;
         ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8(output.stdout)?)
@@ -109,11 +95,6 @@ impl Site {
     }
 }
 
-fn programs() -> anyhow::Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    Ok(test.parent().and_then(std::path::Path::parent).context("no target folder")?.to_owned())
-}
-
 fn number(figures: &Value, key: &str) -> anyhow::Result<u64> {
     figures[key].as_u64().with_context(|| format!("no {key} in {figures}"))
 }
@@ -121,27 +102,27 @@ fn number(figures: &Value, key: &str) -> anyhow::Result<u64> {
 /// Goal: on a real HDFS with real checkpoints, command, WebHDFS and listing agree to the byte, Flink's own figure is within
 /// them, a file that Flink does not know shows in one and not in the other; and in every kind of trouble there is one
 /// line, no figure, and figures again when it is over.
-#[tokio::test(flavor = "multi_thread")]
-async fn all_sources_weigh_the_same_state() -> anyhow::Result<()> {
-    let site = Site::set().await?;
+pub(crate) async fn all_sources_weigh_the_same_state(context: Context) -> anyhow::Result<()> {
+    let site = Site::new(context).await?;
     side_by_side(&site).await?;
     trouble_by_once(&site).await?;
     trouble_while_running(&site).await?;
-    site.cluster.stage.strike().await;
-    Ok(())
+    let Site { harness, context } = site;
+    let cluster = harness.leave();
+    context.end(cluster).await
 }
 
 async fn side_by_side(site: &Site) -> anyhow::Result<()> {
     let command = ["--source", "command", "--command", "hdfs dfs -du -s /flink/checkpoints"];
     let url = site.webhdfs()?;
     let webhdfs = ["--source", "webhdfs", "--url", &url, "--path", "/flink/checkpoints", "--user", "root"];
-    let flink_url = site.cluster.stage.testbed().flink_url();
+    let flink_url = site.harness.tenant.testbed().flink_url();
     let flink = ["--source", "flink", "--url", &flink_url];
     let (files, listed) = site.listed().await?;
     let by_command = site.figures(&command).await?;
     let by_webhdfs = site.figures(&webhdfs).await?;
     let by_flink = site.figures(&flink).await?;
-    println!("{files} files listed, {listed} bytes\n{by_command}\n{by_webhdfs}\n{by_flink}");
+    site.context.note(format!("{files} files listed, {listed} bytes"));
     ensure!(files > 1 && number(&by_command, "size_bytes")? == listed, "du is not the sum of what is listed");
     ensure!(number(&by_webhdfs, "size_bytes")? == listed && number(&by_webhdfs, "files")? == files);
     // One copy of each block: the testbed's configuration has reached Flink's own client.
@@ -152,7 +133,7 @@ async fn side_by_side(site: &Site) -> anyhow::Result<()> {
     ensure!(number(&by_flink, "checkpoint_id")? >= 2 && number(&by_flink, "checkpointed_bytes")? <= state);
 
     // An orphan: du grows by it, the state does not.
-    let orphan = site.cluster.stage.work_dir().join("orphan");
+    let orphan = site.harness.tenant.work_dir().join("orphan");
     std::fs::write(&orphan, vec![7; 123_456])?;
     site.hdfs(&["-put", &orphan.display().to_string(), "/flink/checkpoints/orphan of nobody"]).await?;
     ensure!(number(&site.figures(&webhdfs).await?, "size_bytes")? == listed + 123_456);
@@ -180,7 +161,7 @@ async fn samples(address: &str) -> anyhow::Result<Vec<Value>> {
 
 /// Waits until exactly these sources have figures, and the others a reason with this part.
 async fn until_known(address: &str, known: &[&str], reason: &str) -> anyhow::Result<()> {
-    let end = Instant::now() + SOON;
+    let end = Instant::now() + PATIENCE;
     loop {
         let all = samples(address).await.unwrap_or_default();
         let is_right = |source: &Value| {
@@ -197,7 +178,7 @@ async fn until_known(address: &str, known: &[&str], reason: &str) -> anyhow::Res
 }
 
 async fn trouble_while_running(site: &Site) -> anyhow::Result<()> {
-    let testbed = site.cluster.stage.testbed();
+    let testbed = site.harness.tenant.testbed();
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let address = format!("127.0.0.1:{port}");
     let config = format!(
@@ -211,9 +192,9 @@ async fn trouble_while_running(site: &Site) -> anyhow::Result<()> {
         testbed.hdfs_command().display(),
         testbed.flink_url(),
     );
-    let config = site.cluster.stage.write_config("state-probe.toml", &config)?;
-    let program = site.cluster.stage.program("state-probe")?.arg("run").arg("--config").arg(config);
-    let probe = site.cluster.stage.launch(&program)?;
+    let config = site.harness.tenant.write_config("state-probe.toml", &config)?;
+    let program = site.harness.tenant.program("state-probe")?.arg("run").arg("--config").arg(config);
+    let probe = site.harness.tenant.launch(&program)?;
     until_known(&address, &RUNNING, "").await?;
 
     testbed.stop_namenode().await?;
@@ -232,7 +213,6 @@ async fn trouble_while_running(site: &Site) -> anyhow::Result<()> {
     probe.stop(Duration::from_secs(5)).await;
     let log = std::fs::read_to_string(probe.log_file())?;
     let told: Vec<&str> = log.lines().filter(|line| line.contains("igures")).collect();
-    println!("{}", told.join("\n"));
     let failures = told.iter().filter(|line| line.contains("no figures")).count();
     ensure!((4..=8).contains(&failures), "not one line for each trouble of each source: {told:#?}");
     Ok(())

@@ -1,34 +1,34 @@
-//! The programs on a stage, watched and ended together.
+//! Programs that run together: watched together and ended in order.
 
 use std::time::Duration;
 
 use anyhow::bail;
 use testbed::process::Process;
 
-/// How long a program may take to end when it is asked to.
+/// How long a program may take to end when it is asked to; then it is killed.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
-/// So many lines of the log of a program that has ended are shown.
+/// Lines of an ended program's log that an error message carries.
 const TAIL_LINES: usize = 15;
 
-/// The programs of a play, in the order in which they end.
+/// Running programs, in the order in which they are ended.
 #[derive(Debug, Default)]
-pub struct Cast(Vec<Process>);
+pub struct ProcessGroup(Vec<Process>);
 
-impl Cast {
-    /// A program that ends before all others.
+impl ProcessGroup {
+    /// Adds a program that ends before all others.
     pub fn insert_first(&mut self, process: Process) {
         self.0.insert(0, process);
     }
 
-    /// A program that ends after all others.
+    /// Adds a program that ends after all others.
     pub fn push(&mut self, process: Process) {
         self.0.push(process);
     }
 
-    /// Looks whether all programs still run.
+    /// Checks that all programs still run.
     ///
     /// # Errors
-    /// The first program that has ended though it should not have, with the end of its log.
+    /// A program has ended; the message carries the end of its log.
     pub fn check(&self) -> anyhow::Result<()> {
         for process in &self.0 {
             if let Some(status) = process.status() {

@@ -1,0 +1,130 @@
+//! Configuration texts with a tenant's addresses and names in place of the default ones.
+//!
+//! The files in `configs` are written for the default ports and names, so that each is valid as it stands. A tenant replaces
+//! those texts; a text that has none of them stays as it is.
+
+use std::path::Path;
+
+const DEFAULT_KAFKA: &str = "127.0.0.1:9092";
+const DEFAULT_FLINK: &str = "http://127.0.0.1:8081";
+const DEFAULT_DROP: &str = "http://127.0.0.1:8460";
+const DEFAULT_PAGE: &str = "127.0.0.1:8462";
+/// The benchmarks; each is also the name of its job and of its consumer group in the files.
+const BENCHMARKS: [&str; 2] = ["nexmark", "psm"];
+
+/// Names that keep the tenants of one cluster apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    tenant: Option<String>,
+}
+
+impl Names {
+    /// The names of the only tenant of a cluster: the default ones.
+    pub fn plain() -> Self {
+        Self::default()
+    }
+
+    /// Names that begin with that of the tenant.
+    pub fn of(tenant: &str) -> Self {
+        Self { tenant: Some(tenant.to_owned()) }
+    }
+
+    /// A topic, job or consumer group of this tenant.
+    pub fn own(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix())
+    }
+
+    fn prefix(&self) -> String {
+        self.tenant.as_ref().map(|tenant| format!("{tenant}-")).unwrap_or_default()
+    }
+
+    /// A text with the names of this tenant. Transactional ids begin with the job's name, and so need no replacement.
+    fn replace(&self, mut text: String) -> String {
+        if self.tenant.is_none() {
+            return text;
+        }
+        for benchmark in BENCHMARKS {
+            for key in ["job", "group_id"] {
+                let own = format!("{key} = \"{}\"", self.own(benchmark));
+                text = text.replace(&format!("{key} = \"{benchmark}\""), &own);
+            }
+            for topic in ["results", "dead_letters"].map(|topic| format!("{benchmark}_{topic}")) {
+                text = text.replace(&format!("\"{topic}\""), &format!("\"{}\"", self.own(&topic)));
+            }
+        }
+        let servers = format!("bootstrap_servers = \"{DEFAULT_KAFKA}\"\n");
+        text.replace(&servers, &format!("{servers}topic_prefix = \"{}\"\n", self.prefix()))
+    }
+}
+
+/// Where a tenant's programs find each other.
+#[derive(Debug)]
+pub(crate) struct Addresses<'a> {
+    pub(crate) names: &'a Names,
+    pub(crate) kafka: &'a str,
+    pub(crate) flink: &'a str,
+    /// `http://host:port` of the config drop.
+    pub(crate) drop: &'a str,
+    /// `host:port` of the rescaler's page.
+    pub(crate) page: &'a str,
+    /// Folder in place of `run/`.
+    pub(crate) folder: &'a Path,
+    /// The Flink job.
+    pub(crate) jar: &'a Path,
+}
+
+impl Addresses<'_> {
+    /// A text with these addresses and names in place of the default ones.
+    pub(crate) fn localise(&self, text: &str) -> String {
+        self.names
+            .replace(text.to_owned())
+            .replace(DEFAULT_KAFKA, self.kafka)
+            .replace(DEFAULT_FLINK, self.flink)
+            .replace(DEFAULT_DROP, self.drop)
+            .replace(DEFAULT_DROP.trim_start_matches("http://"), self.drop.trim_start_matches("http://"))
+            .replace(DEFAULT_PAGE, self.page)
+            .replace("\"run/", &format!("\"{}/", self.folder.display()))
+            .replace("\"flink-jobs/target/flink-jobs.jar\"", &format!("\"{}\"", self.jar.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "job = \"nexmark\"\nbenchmark = \"nexmark\"\ngroup_id = \"nexmark\"\n\
+                        bootstrap_servers = \"127.0.0.1:9092\"\nresult_topic = \"nexmark_results\"\n\
+                        url = \"http://127.0.0.1:8081\"\ndata = \"run/config-drop\"\n";
+
+    fn localised(names: &Names) -> String {
+        let (folder, jar) = (Path::new("/w"), Path::new("/j.jar"));
+        let (kafka, flink, drop, page) =
+            ("127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3", "127.0.0.1:4");
+        Addresses { names, kafka, flink, drop, page, folder, jar }.localise(TEXT)
+    }
+
+    /// Goal: two tenants of one cluster share no job, group or topic, and the benchmark keeps its name.
+    #[test]
+    fn names_are_those_of_the_tenant() {
+        let text = localised(&Names::of("a"));
+        for line in [
+            "job = \"a-nexmark\"",
+            "benchmark = \"nexmark\"",
+            "group_id = \"a-nexmark\"",
+            "bootstrap_servers = \"127.0.0.1:1\"",
+            "topic_prefix = \"a-\"",
+            "result_topic = \"a-nexmark_results\"",
+            "url = \"http://127.0.0.1:2\"",
+            "data = \"/w/config-drop\"",
+        ] {
+            assert!(text.lines().any(|candidate| candidate == line), "{line} is missing in\n{text}");
+        }
+    }
+
+    /// Goal: the only tenant of a cluster has the names of the files.
+    #[test]
+    fn the_only_tenant_keeps_the_names() {
+        let text = localised(&Names::plain());
+        assert!(text.contains("job = \"nexmark\"") && !text.contains("topic_prefix"), "{text}");
+    }
+}

@@ -1,0 +1,203 @@
+//! One loop on a cluster: topics, configurations and programs of its own.
+
+use std::io;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use testbed::Testbed;
+use testbed::process::{Process, Program};
+use thiserror::Error;
+
+use crate::localise::{Addresses, Names};
+
+/// What the event producer writes.
+const INPUT_TOPICS: [&str; 7] = [
+    "personEvents",
+    "itemEvents",
+    "auctionEvents",
+    "bidEvents",
+    "PSM_CLICKS",
+    "PSM_IMPRESSIONS",
+    "PSM_SEARCH",
+];
+/// What the jobs write.
+const OUTPUT_TOPICS: [&str; 4] =
+    ["nexmark_results", "nexmark_dead_letters", "psm_results", "psm_dead_letters"];
+
+/// A cluster or a tenant could not be set up.
+#[derive(Debug, Error)]
+pub enum StageError {
+    /// A program of ours, or the job, has not been built.
+    #[error("{} is missing; build it with `{command}`", path.display())]
+    NotBuilt {
+        /// Where it should be.
+        path: PathBuf,
+        /// What builds it.
+        command: &'static str,
+    },
+    /// A file or folder of the work folder cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// No free port.
+    #[error("no free port on 127.0.0.1")]
+    Port(#[source] io::Error),
+    /// The settings made of the options are refused.
+    #[error("the testbed refuses the cluster's settings")]
+    Settings(#[from] testbed::ConfigError),
+    /// The testbed did not start.
+    #[error("the testbed did not start")]
+    Start(#[from] testbed::StartError),
+    /// A topic could not be made.
+    #[error("a topic could not be made")]
+    Topic(#[from] testbed::TopicError),
+    /// A program of ours could not be started.
+    #[error("a program could not be started")]
+    Launch(#[from] testbed::process::LaunchError),
+}
+
+/// What a tenant needs.
+#[derive(Debug, Clone)]
+pub struct TenantOptions {
+    /// What keeps it apart from other tenants.
+    pub names: Names,
+    /// Its folder below the cluster's; empty: the cluster's own.
+    pub folder: PathBuf,
+    /// Folder of our built programs.
+    pub programs_dir: PathBuf,
+    /// The Flink job.
+    pub jar: PathBuf,
+    /// Partitions of each input topic.
+    pub partitions: u16,
+}
+
+/// Room for one loop on a running cluster. Keeps the cluster alive.
+#[derive(Debug)]
+pub struct Tenant {
+    testbed: Arc<Testbed>,
+    options: TenantOptions,
+    work_dir: PathBuf,
+    drop_url: String,
+    page: String,
+}
+
+impl Tenant {
+    pub(crate) async fn new(
+        testbed: Arc<Testbed>,
+        cluster_dir: &Path,
+        options: TenantOptions,
+    ) -> Result<Self, StageError> {
+        if !options.jar.is_file() {
+            let command = "mvn --file flink-jobs/pom.xml package";
+            return Err(StageError::NotBuilt { path: options.jar, command });
+        }
+        let work_dir = cluster_dir.join(&options.folder);
+        for folder in ["conf", "logs"].map(|name| work_dir.join(name)) {
+            std::fs::create_dir_all(&folder).map_err(|source| StageError::Write { path: folder, source })?;
+        }
+        for topic in INPUT_TOPICS {
+            testbed.create_topic(&options.names.own(topic), options.partitions).await?;
+        }
+        for topic in OUTPUT_TOPICS {
+            testbed.create_topic(&options.names.own(topic), 1).await?;
+        }
+        let port = || free_port().map_err(StageError::Port);
+        let (drop_url, page) = (format!("http://127.0.0.1:{}", port()?), format!("127.0.0.1:{}", port()?));
+        Ok(Self { testbed, options, work_dir, drop_url, page })
+    }
+
+    /// The engines.
+    pub fn testbed(&self) -> &Testbed {
+        &self.testbed
+    }
+
+    /// A topic, job or consumer group of this tenant.
+    pub fn own(&self, name: &str) -> String {
+        self.options.names.own(name)
+    }
+
+    /// Partitions of each input topic.
+    pub fn partitions(&self) -> u16 {
+        self.options.partitions
+    }
+
+    /// Address of the config drop, once it is started.
+    pub fn drop_url(&self) -> &str {
+        &self.drop_url
+    }
+
+    /// Address of the rescaler's page, once it is started.
+    pub fn page_url(&self) -> String {
+        format!("http://{}/", self.page)
+    }
+
+    /// Folder of everything that this tenant writes.
+    pub fn work_dir(&self) -> &Path {
+        &self.work_dir
+    }
+
+    /// The Flink job.
+    pub fn jar(&self) -> &Path {
+        &self.options.jar
+    }
+
+    /// A text with this tenant's addresses and names in place of the default ones.
+    pub fn localise(&self, text: &str) -> String {
+        let addresses = Addresses {
+            names: &self.options.names,
+            kafka: self.testbed.kafka_bootstrap(),
+            flink: &self.testbed.flink_url(),
+            drop: &self.drop_url,
+            page: &self.page,
+            folder: &self.work_dir,
+            jar: &self.options.jar,
+        };
+        addresses.localise(text)
+    }
+
+    /// Writes a configuration with this tenant's addresses and names, and returns its path.
+    ///
+    /// # Errors
+    /// [`StageError::Write`].
+    pub fn write_config(&self, name: &str, text: &str) -> Result<PathBuf, StageError> {
+        let path = self.work_dir.join("conf").join(name);
+        std::fs::write(&path, self.localise(text))
+            .map_err(|source| StageError::Write { path: path.clone(), source })?;
+        Ok(path)
+    }
+
+    /// One of our programs, logging to `logs/<name>.log`.
+    ///
+    /// # Errors
+    /// [`StageError::NotBuilt`].
+    pub fn program(&self, name: &str) -> Result<Program, StageError> {
+        let executable = self.options.programs_dir.join(name);
+        if !executable.is_file() {
+            return Err(StageError::NotBuilt { path: executable, command: "cargo build" });
+        }
+        let log_file = self.work_dir.join("logs").join(format!("{name}.log"));
+        Ok(Program::new(name, executable, log_file).current_dir(&self.work_dir))
+    }
+
+    /// Starts a program as a child of this process.
+    ///
+    /// # Errors
+    /// [`StageError::Launch`].
+    pub fn launch(&self, program: &Program) -> Result<Process, StageError> {
+        Ok(self.testbed.launcher().launch(program)?)
+    }
+}
+
+/// A port of 127.0.0.1 that is not in use now.
+///
+/// # Errors
+/// The system has none.
+pub fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}

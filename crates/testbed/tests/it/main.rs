@@ -1,0 +1,6 @@
+//! The testbed's command, with and without real engines.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing loudly")]
+
+mod refusals;
+mod supervisor;
