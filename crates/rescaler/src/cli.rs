@@ -16,7 +16,9 @@ use crate::keygen::{self, KeyFileError};
 use crate::outlet::OutletError;
 use crate::policies::Name;
 use crate::site::Site;
-use crate::{explain, import, inspect, journal, offline, placement, publish, replay, watch, whisper_file};
+use crate::{
+    explain, import, inspect, journal, offline, placement, publish, replay, simulate, watch, whisper_file,
+};
 
 /// Read when nothing else is said.
 const DEFAULT_CONFIG: &str = "configs/rescaler.toml";
@@ -39,6 +41,8 @@ enum Command {
     Replay(Replay),
     /// Tell one decision in plain words.
     Explain(Explain),
+    /// Run policies against a model of a job in virtual time, and score them.
+    Simulate(simulate::Simulate),
     /// Put a job document into the drop: the first one of a job, or the successor of the current one.
     Publish(Publish),
     /// Print what is seen of the job, per operator, and what is missing.
@@ -234,6 +238,7 @@ pub fn main_with(arguments: Arguments) -> ExitCode {
                 || error.is::<publish::BadDocument>()
                 || error.downcast_ref().is_some_and(whisper_file::is_usage)
                 || error.is::<OutletError>()
+                || error.is::<simulate::SimulateError>()
                 || error.is::<import::ImportError>()
                 || error.is::<KeyFileError>()
                 || error.is::<secrets::SecretError>()
@@ -270,6 +275,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             }
         }
         Command::Replay(replay) => print(&block_on(replayed(replay))?),
+        Command::Simulate(simulate) => print(&simulate::run(&simulate)?),
         Command::Explain(explain) => print(&explained(explain)?),
         Command::Inspect(inspect) => print(&block_on(inspect::run(&inspect))?),
         Command::Whisper(command) => print(&whisper_file::run(&command)?),

@@ -21,6 +21,7 @@ mod policies;
 mod program;
 mod publish;
 mod replay;
+mod simulate;
 mod site;
 mod source;
 mod state;

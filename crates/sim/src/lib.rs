@@ -23,6 +23,7 @@ mod random;
 mod run;
 pub mod scenario;
 mod score;
+pub mod scoreboard;
 mod view;
 
 pub use model::Model;

@@ -7,4 +7,5 @@ mod own_policy;
 mod page;
 mod publish;
 mod several_jobs;
+mod simulate;
 mod support;

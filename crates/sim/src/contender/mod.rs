@@ -13,7 +13,7 @@ mod ours;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use ours::{Ours, OursOptions};
@@ -39,7 +39,7 @@ pub trait Controller {
 }
 
 /// The name of a contender.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Contender {
     /// Our policy `ds2` with its defaults, or as configured.

@@ -60,6 +60,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "logging",
             "scaling",
             "secrets",
+            "sim",
             "telemetry",
             "version",
             "whisper",

@@ -1,0 +1,253 @@
+//! `rescaler simulate`: policies against the model of a job, in virtual time.
+
+mod batch;
+mod output;
+mod own;
+mod plot;
+mod scoreboard;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use sim::contender::{Contender, OursOptions, UnknownContender};
+use sim::observation::Observer;
+use sim::scenario::{Scenario, ScenarioError};
+use thiserror::Error;
+
+use crate::config::Config;
+use crate::site::Site;
+
+/// Seeds of a command line that names none.
+const SEEDS: &str = "1";
+/// At most so many seeds are run at once.
+const SEEDS_MAX: usize = 10_000;
+
+/// `rescaler simulate`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Simulate {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the scenarios and policies that come with the program.
+    List,
+    /// Run every scenario under every policy with ten seeds, and write the table of scores.
+    Scoreboard(scoreboard::Scoreboard),
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// Scenarios by name, `all`, or files (a name that ends in `.toml`); several with commas.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "all")]
+    scenario: Vec<String>,
+    /// Policies by name, or `all`; several with commas.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "ds2")]
+    policy: Vec<String>,
+    /// Take epoch, limits and the options of our policies from this configuration; otherwise they are the defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Seeds, each a run: numbers and ranges with commas, for example `1,2,5-10`.
+    #[arg(long, value_name = "N", default_value = SEEDS)]
+    seeds: String,
+    /// The form of the answer.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    /// Draw load, capacity, latency and slots of each run into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    plot: Option<PathBuf>,
+}
+
+/// The form of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// A table of means over the seeds.
+    Text,
+    /// A JSON array with an object for each run.
+    Json,
+    /// A line for each run.
+    Csv,
+}
+
+/// Why a simulation cannot be begun.
+#[derive(Debug, Error)]
+pub(crate) enum SimulateError {
+    /// No scenario has this name.
+    #[error("there is no scenario {name:?}; there are {list}")]
+    Scenario {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        list: String,
+    },
+    /// No policy has this name.
+    #[error(transparent)]
+    Policy(#[from] UnknownContender),
+    /// The seeds are no numbers.
+    #[error(
+        "--seeds {0:?}: write numbers and ranges with commas, for example 1,2,5-10, at most {SEEDS_MAX} in all"
+    )]
+    Seeds(String),
+    /// A scenario file cannot be read.
+    #[error("{file}: cannot be read")]
+    File {
+        /// The file.
+        file: String,
+        /// The operating system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A scenario file is no scenario.
+    #[error("{file}: not a scenario")]
+    Syntax {
+        /// The file.
+        file: String,
+        /// Where and what.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A recorded load is none.
+    #[error(
+        "{file}: line {line}: a second and a rate with a comma are needed, later seconds after earlier ones"
+    )]
+    Trace {
+        /// The file.
+        file: String,
+        /// The line.
+        line: usize,
+    },
+    /// A scenario that cannot be run.
+    #[error("scenario {name} cannot be run")]
+    Impossible {
+        /// The scenario.
+        name: String,
+        /// Why.
+        #[source]
+        source: ScenarioError,
+    },
+}
+
+/// Runs the command; what it prints.
+///
+/// # Errors
+/// See [`SimulateError`]; the configuration cannot be used; or a file cannot be written.
+pub(crate) fn run(arguments: &Simulate) -> anyhow::Result<String> {
+    match &arguments.command {
+        Some(Command::List) => Ok(output::list()),
+        Some(Command::Scoreboard(scoreboard)) => scoreboard::run(scoreboard),
+        None => arguments.run.run(),
+    }
+}
+
+impl Run {
+    fn run(&self) -> anyhow::Result<String> {
+        let batch = batch::Batch {
+            scenarios: scenarios(&self.scenario)?,
+            contenders: contenders(&self.policy)?,
+            seeds: seeds(&self.seeds)?,
+            options: self
+                .config
+                .as_deref()
+                .map(|path| Site::load_job(path, None))
+                .transpose()?
+                .as_ref()
+                .map_or_else(OursOptions::default, options),
+        };
+        let results = batch.run()?;
+        if let Some(folder) = &self.plot {
+            plot::draw(&batch, folder)?;
+        }
+        match self.output {
+            Output::Text => Ok(output::table(&batch, &results)),
+            Output::Json => Ok(serde_json::to_string_pretty(&results)?),
+            Output::Csv => Ok(output::csv(&results)),
+        }
+    }
+}
+
+/// What a configuration says about our policies.
+fn options(config: &Config) -> OursOptions {
+    let seconds = |ms: u64| u32::try_from(ms / 1000).unwrap_or(u32::MAX);
+    OursOptions {
+        epoch: Observer {
+            length_s: seconds(config.epoch.length_ms).max(1),
+            warm_up_s: seconds(config.epoch.warm_up_ms),
+        },
+        ds2: config.policy.ds2.clone(),
+        latency: config.policy.latency.clone(),
+        limits: config.limits.clone(),
+    }
+}
+
+fn scenarios(names: &[String]) -> Result<Vec<Scenario>, SimulateError> {
+    let all = Scenario::all();
+    let mut chosen: Vec<Scenario> = Vec::new();
+    for name in names {
+        if name == "all" {
+            chosen.extend(all.iter().cloned());
+        } else if name.ends_with(".toml") {
+            chosen.push(own::read(name)?);
+        } else if let Some(scenario) = all.iter().find(|scenario| scenario.name == *name) {
+            chosen.push(scenario.clone());
+        } else {
+            let list = all.iter().map(|scenario| scenario.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(SimulateError::Scenario { name: name.clone(), list });
+        }
+    }
+    Ok(chosen)
+}
+
+fn contenders(names: &[String]) -> Result<Vec<Contender>, SimulateError> {
+    let mut chosen = BTreeSet::new();
+    for name in names {
+        match name.as_str() {
+            "all" => chosen.extend(Contender::ALL),
+            name => drop(chosen.insert(name.parse()?)),
+        }
+    }
+    Ok(chosen.into_iter().collect())
+}
+
+fn seeds(text: &str) -> Result<Vec<u64>, SimulateError> {
+    let wrong = || SimulateError::Seeds(text.to_owned());
+    let mut seeds = BTreeSet::new();
+    for part in text.split(',') {
+        let (from, until) = part.split_once('-').unwrap_or((part, part));
+        let number = |text: &str| text.trim().parse::<u64>().map_err(|_| wrong());
+        let (from, until) = (number(from)?, number(until)?);
+        if until < from || until - from >= SEEDS_MAX as u64 {
+            return Err(wrong());
+        }
+        seeds.extend(from..=until);
+    }
+    if seeds.len() > SEEDS_MAX { Err(wrong()) } else { Ok(seeds.into_iter().collect()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: seeds are numbers and ranges, each once, and nothing else.
+    #[test]
+    fn seeds_are_numbers_and_ranges() {
+        assert_eq!(seeds("3,1,5-7,6").unwrap(), [1, 3, 5, 6, 7]);
+        for wrong in ["", "a", "3-1", "1-", "0-99999999999"] {
+            assert!(seeds(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    /// Goal: an unknown name is answered with those that there are.
+    #[test]
+    fn unknown_names_are_answered_with_the_known() {
+        let error = scenarios(&["stepp".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("stepp") && error.contains("step-savepoint"), "{error}");
+        let error = contenders(&["hp".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("hpa"), "{error}");
+        assert_eq!(contenders(&["hpa".to_owned(), "all".to_owned()]).unwrap(), Contender::ALL);
+    }
+}

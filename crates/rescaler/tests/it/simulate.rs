@@ -1,0 +1,112 @@
+//! `rescaler simulate`, as a person or a program calls it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn simulate(arguments: &[&str]) -> Output {
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    Command::new(env!("CARGO_BIN_EXE_rescaler"))
+        .arg("simulate")
+        .args(arguments)
+        .current_dir(tree)
+        .output()
+        .unwrap()
+}
+
+fn printed(arguments: &[&str]) -> String {
+    let output = simulate(arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Goal: the JSON is one array with an object for each run, by scenario, policy and seed, with the promised members.
+#[test]
+fn json_has_an_object_for_each_run() {
+    let text =
+        printed(&["--scenario", "step,deep", "--policy", "hpa,ds2", "--seeds", "1-2", "--output", "json"]);
+    let runs: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let runs = runs.as_array().unwrap();
+    let named = |run: &serde_json::Value| {
+        let word = |key: &str| run[key].as_str().unwrap().to_owned();
+        (word("scenario"), word("policy"), run["seed"].as_u64().unwrap())
+    };
+    let of = |scenario: &str, policy: &str, seed| (scenario.to_owned(), policy.to_owned(), seed);
+    let expected = [
+        of("step", "ds2", 1),
+        of("step", "ds2", 2),
+        of("step", "hpa", 1),
+        of("step", "hpa", 2),
+        of("deep", "ds2", 1),
+        of("deep", "ds2", 2),
+        of("deep", "hpa", 1),
+        of("deep", "hpa", 2),
+    ];
+    assert_eq!(runs.iter().map(named).collect::<Vec<_>>(), expected);
+    for key in
+        ["violation_s", "slot_h", "changes", "reversals", "self_made", "carried_after_s", "late_until_s"]
+    {
+        assert!(runs.iter().all(|run| run.get(key).is_some()), "{key}");
+    }
+    assert!(runs[0]["widest_over_needed"].as_f64().unwrap() >= 1.0);
+    assert!(runs[4]["widest_over_needed"].is_null());
+}
+
+/// Goal: bad usage ends with exit code 2 and tells what there is.
+#[test]
+fn bad_usage_is_answered_with_what_there_is() {
+    for (arguments, told) in [
+        (["--scenario", "steep"], "step-savepoint"),
+        (["--policy", "magic"], "flip-tuned"),
+        (["--seeds", "one"], "for example"),
+        (["--scenario", "none.toml"], "cannot be read"),
+        (["--config", "none.toml"], "cannot be read"),
+    ] {
+        let output = simulate(&arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(told), "{arguments:?}: {said}");
+    }
+}
+
+/// Goal: a scenario of one's own runs under the options of a configuration, and is drawn.
+#[test]
+fn own_scenarios_are_run_and_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let plots = folder.path().to_str().unwrap();
+    let example = ["--scenario", "configs/scenarios/example.toml", "--config", "configs/rescaler.toml"];
+    let text = printed(&[&example[..], &["--output", "csv", "--plot", plots]].concat());
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines.len() == 2 && lines[1].starts_with("example,ds2,1,"), "{text}");
+    let svg = std::fs::read_to_string(folder.path().join("example-ds2-1.svg")).unwrap();
+    assert!(svg.starts_with("<svg") && svg.contains("load and capacity"));
+}
+
+/// Goal: a file with a key that is not understood is refused by its name.
+#[test]
+fn unknown_keys_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("own.toml");
+    let example = include_str!("../../../../configs/scenarios/example.toml");
+    for (from, to, told) in [
+        ("[slots]", "[slots]\nmaximum = 3", "maximum"),
+        ("kind = \"steps\"", "kind = \"stairs\"", "stairs"),
+        ("duration_s = 10800", "duration_s = 0", "duration_s"),
+        ("levels = [[0, 20000], [1800, 40000]", "levels = [[0, 20000], [0, 40000]", "levels"),
+        ("from = \"windows\"", "from = \"window\"", "sink"),
+    ] {
+        std::fs::write(&file, example.replacen(from, to, 1)).unwrap();
+        let output = simulate(&["--scenario", file.to_str().unwrap()]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{to}: {said}");
+        assert!(said.contains(told), "{to}: {said}");
+    }
+}
+
+/// Goal: everything that a command line can name is listed.
+#[test]
+fn everything_is_listed() {
+    let text = printed(&["list"]);
+    for name in ["step-savepoint", "three-days", "ds2-fast", "oracle", "hold-out"] {
+        assert!(text.contains(name), "{text}");
+    }
+}
