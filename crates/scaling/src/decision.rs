@@ -48,6 +48,24 @@ pub struct Rejected {
     pub because: String,
 }
 
+/// A plan with its price, as a policy compared it with others.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Candidate {
+    /// The parallelism by operator, only where it differs from today's; empty: the job stays as it is.
+    pub parallelism: BTreeMap<String, u32>,
+    /// The slots that it needs.
+    pub slots: u32,
+    /// What it is trusted to carry, in records of all sources per second.
+    pub capacity_per_s: f64,
+    /// Its price, in slot-seconds.
+    pub price_slot_s: f64,
+    /// The terms of the price, by name, in slot-seconds.
+    pub terms: BTreeMap<String, f64>,
+    /// Whether it was the cheapest.
+    pub is_cheapest: bool,
+}
+
 /// The cluster's figures, where they are known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClusterReport {
@@ -97,6 +115,12 @@ pub struct Decision {
     /// What was considered and not done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<Rejected>,
+    /// The figures of the job as a whole that it rests on, by name with unit.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub figures: BTreeMap<String, f64>,
+    /// The plans that were compared by price, the fewest slots first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Candidate>,
 }
 
 impl Decision {
@@ -111,6 +135,8 @@ impl Decision {
             reasons: vec![reason.into()],
             operators: Vec::new(),
             rejected: Vec::new(),
+            figures: BTreeMap::new(),
+            candidates: Vec::new(),
         }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::{self, Size, Thresholds};
 use crate::limits::{self, Limits};
-use crate::{Action, Decision, Moment, Snapshot, ds2, latency};
+use crate::{Action, Decision, Moment, Snapshot, ds2, latency, slo};
 
 /// A scaling policy. It does no IO and reads no clock: times are arguments, in milliseconds since the Unix epoch.
 ///
@@ -84,6 +84,9 @@ pub struct Memory {
     pub latency: latency::Memory,
     /// The part of policy `ds2`.
     pub ds2: ds2::Memory,
+    /// The part of policy `slo`.
+    #[serde(skip_serializing_if = "slo::Memory::is_empty")]
+    pub slo: slo::Memory,
     /// Since when fewer task managers would be enough, in milliseconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fewer_since_ms: Option<i64>,

@@ -18,6 +18,10 @@ use crate::view::{Portions, View};
 pub const START_MS: i64 = 1_767_225_600_000;
 /// For so long after their start tasks read as always busy, in seconds.
 const YOUNG_S: usize = 10;
+/// The backlog is watched for so long after a change, in seconds.
+const WATCHED_S: usize = 60;
+/// Time between two readings of a series, in seconds.
+const SAMPLE_S: usize = 2;
 /// So many past changes are shown.
 const RESCALES: usize = 10;
 
@@ -169,14 +173,25 @@ impl Epoch<'_> {
         Rescale {
             at_ms: Some(at_ms(change.completed_s + 1)),
             requested_at_ms: Some(at_ms(change.requested_s)),
+            backlog_peak_records: self.backlog_peak(change),
             duration_ms: ms(seconds(change.completed_s + 1 - change.requested_s)),
             downtime_ms: ms(change.outage_s),
             succeeded: Some(change.succeeded()),
             before: named(&change.before),
             wanted: named(&change.wanted),
             after: named(&change.after),
-            ..Rescale::default()
         }
+    }
+
+    /// The largest backlog from the wish until a minute after the end, while it is still known.
+    fn backlog_peak(self, change: &Change) -> Option<f64> {
+        let view = self.view;
+        let seconds = change.requested_s..=(change.completed_s + WATCHED_S).min(self.until_s);
+        let backlog = |second: usize| -> f64 {
+            view.sources().iter().map(|source| view.reading(*source, second).pending).sum()
+        };
+        let is_kept = change.requested_s >= view.oldest_s();
+        is_kept.then(|| seconds.map(backlog).fold(0.0, f64::max))
     }
 
     fn task_managers(self) -> Vec<TaskManager> {
@@ -211,6 +226,8 @@ impl Epoch<'_> {
             output_rate_per_s: output,
             arrival_rate_per_s: if is_source { self.rate(index, |reading| reading.arrived) } else { None },
             backlog_records: self.backlog(index).filter(|_| is_source),
+            backlog_series: self.series(index, |reading| reading.pending),
+            arrivals: self.series(index, |reading| reading.arrived),
             source_partitions: portions.count().filter(|_| is_source),
             busy_ratio: busy,
             idle_ratio: busy.zip(held).map(|(busy, held)| (1.0 - busy - held).max(0.0)),
@@ -240,6 +257,17 @@ impl Epoch<'_> {
 
     fn backlog(self, index: usize) -> Option<f64> {
         self.view.job(self.until_s).is_complete.then(|| self.view.reading(index, self.until_s).pending)
+    }
+
+    /// Sources: what a counter showed over the epoch.
+    fn series(self, index: usize, counter: impl Fn(&crate::history::Reading) -> f64) -> Vec<(i64, f64)> {
+        if self.view.kind(index) != Kind::Source {
+            return Vec::new();
+        }
+        let mut seconds: Vec<usize> = (self.from_s..=self.until_s).rev().step_by(SAMPLE_S).collect();
+        seconds.reverse();
+        let known = seconds.into_iter().filter(|second| self.view.job(*second).is_complete);
+        known.map(|second| (at_ms(second), counter(self.view.reading(index, second)))).collect()
     }
 
     fn firing_ms(self, index: usize) -> Option<Distribution> {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly")]
 
+mod keeping_a_bound;
 mod limits;
 mod narrowing;
 mod publishing;

@@ -6,5 +6,6 @@
 mod ds2;
 mod latency;
 mod policies;
+mod slo;
 mod snapshot;
 mod world;

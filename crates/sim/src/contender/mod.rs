@@ -48,6 +48,8 @@ pub enum Contender {
     Ds2Fast,
     /// Our policy `latency`.
     Latency,
+    /// Our policy `slo` with the trial's latency bound.
+    Slo,
     /// Flink's autoscaler (FLIP-271) with its defaults.
     FlipStock,
     /// The same with short windows.
@@ -71,10 +73,11 @@ pub struct UnknownContender(pub String);
 
 impl Contender {
     /// All contenders, ours first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ds2,
         Self::Ds2Fast,
         Self::Latency,
+        Self::Slo,
         Self::FlipStock,
         Self::FlipFast,
         Self::FlipTuned,
@@ -85,7 +88,7 @@ impl Contender {
     ];
 
     /// Those that are this project's policies.
-    pub const OURS: [Self; 3] = [Self::Ds2, Self::Ds2Fast, Self::Latency];
+    pub const OURS: [Self; 4] = [Self::Ds2, Self::Ds2Fast, Self::Latency, Self::Slo];
 
     /// The name on command lines and in results.
     pub fn as_str(self) -> &'static str {
@@ -93,6 +96,7 @@ impl Contender {
             Self::Ds2 => "ds2",
             Self::Ds2Fast => "ds2-fast",
             Self::Latency => "latency",
+            Self::Slo => "slo",
             Self::FlipStock => "flip-stock",
             Self::FlipFast => "flip-fast",
             Self::FlipTuned => "flip-tuned",
@@ -109,6 +113,9 @@ impl Contender {
             Self::Ds2 => "the policy ds2, as configured",
             Self::Ds2Fast => "the policy ds2 with epochs of 15 s",
             Self::Latency => "the policy latency, as configured",
+            Self::Slo => {
+                "the policy slo with epochs of 5 s, as configured, and the latency bound of the scenario"
+            }
             Self::FlipStock => "Flink's autoscaler (FLIP-271) with its defaults",
             Self::FlipFast => "Flink's autoscaler with a window of 30 s",
             Self::FlipTuned => "Flink's autoscaler with a window of 30 s, set for short outages",
@@ -130,6 +137,7 @@ impl Contender {
             Self::Ds2 => Box::new(Ours::ds2(options)),
             Self::Ds2Fast => Box::new(Ours::ds2(&OursOptions::fast())),
             Self::Latency => Box::new(Ours::latency(options)),
+            Self::Slo => Box::new(Ours::slo(options, trial.conditions.latency_bound_s)),
             Self::FlipStock => Box::new(flip::Flip::new(flip::Options::STOCK)),
             Self::FlipFast => Box::new(flip::Flip::new(flip::Options::FAST)),
             Self::FlipTuned => Box::new(flip::Flip::new(flip::Options::TUNED)),

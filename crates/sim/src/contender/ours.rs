@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use scaling::ds2::{self, Ds2};
 use scaling::latency::{self, Latency};
 use scaling::limits::{Bounds, Limits};
+use scaling::slo::{self, Slo};
 use scaling::{Constraints, Policy};
 
 use super::Controller;
@@ -28,6 +29,8 @@ pub struct OursOptions {
     pub ds2: ds2::Options,
     /// Options of policy `latency`.
     pub latency: latency::Options,
+    /// Options of policy `slo`; its bound is the trial's.
+    pub slo: slo::Options,
     /// Limits of every plan.
     pub limits: Limits,
 }
@@ -38,6 +41,7 @@ impl Default for OursOptions {
             epoch: Observer { length_s: 120, warm_up_s: 10 },
             ds2: ds2::Options::default(),
             latency: latency::Options::default(),
+            slo: slo::Options::default(),
             limits: Limits::default(),
         }
     }
@@ -83,6 +87,14 @@ impl Ours {
     /// Policy `latency`.
     pub fn latency(options: &OursOptions) -> Self {
         Self::new(Box::new(Latency(options.latency.clone())), options)
+    }
+
+    /// Policy `slo` with this bound, in its own epochs.
+    pub fn slo(options: &OursOptions, latency_bound_s: f64) -> Self {
+        let slo = slo::Options { latency_bound_ms: Some(latency_bound_s * 1000.0), ..options.slo.clone() };
+        let length_s = u32::try_from(slo.epoch_s).unwrap_or(u32::MAX);
+        let options = OursOptions { epoch: Observer { length_s, ..options.epoch }, ..options.clone() };
+        Self::new(Box::new(Slo(slo)), &options)
     }
 
     /// Any policy.

@@ -1,0 +1,214 @@
+//! What an operator carries at any parallelism.
+//!
+//! ```text
+//! service  s(p) = a·(1 + α(p−1))                  α from a grid, by the p seen, with a prior at 0.005
+//! share    w(p) = e + (1−e)·c(p)                   c(p): share of the fullest of p even subtasks, by key groups or partitions;
+//!                                                  e = (w₀−c₀) ÷ (1−c₀): what is hot is taken to be indivisible
+//! capacity C(p) = γ ÷ (s(p)·w(p)) · (1 − min(0.15, variation))
+//! ```
+//!
+//! At a parallelism that has been seen three times, service time and share are as measured. A limit behind the operator, for example
+//! a database that takes no more, needs no case of its own: the service time then grows with p, and α becomes 1.
+
+use super::measure::{OperatorMemory, Seen, portions};
+use crate::key_groups::Portions;
+use crate::{Kind, Operator, Snapshot};
+
+/// What contention may be.
+const ALPHAS: [f64; 12] = [0.0, 0.002, 0.005, 0.01, 0.02, 0.035, 0.06, 0.1, 0.2, 0.4, 0.7, 1.0];
+/// The contention of an operator that has been seen at one parallelism.
+const PRIOR_ALPHA: f64 = 0.005;
+/// A service time counts as measured from this weight on.
+const MEASURED: f64 = 3.0;
+/// The time in which the weight of a measurement halves, in seconds.
+const HALF_LIFE_S: f64 = 7200.0;
+/// The widest that is looked at.
+const MOST: u32 = 2048;
+
+/// One operator with all that its capacity follows from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Capacity<'a> {
+    memory: &'a OperatorMemory,
+    portions: Portions,
+    pub(super) today: u32,
+    pub(super) max: u32,
+    pub(super) alpha: f64,
+}
+
+/// Returns the largest parallelism that the operator can have.
+fn max(snapshot: &Snapshot, operator: &Operator) -> u32 {
+    if operator.kind == Kind::AllWindow {
+        return 1;
+    }
+    let partitions = operator.source_partitions.filter(|_| operator.kind == Kind::Source);
+    let bounds = [operator.max_parallelism, partitions, Some(snapshot.job.max_parallelism), Some(MOST)];
+    bounds.into_iter().flatten().min().unwrap_or(1).max(1)
+}
+
+impl<'a> Capacity<'a> {
+    /// Returns the capacity of an operator; [`None`] while nothing has been measured.
+    pub(super) fn new(
+        snapshot: &Snapshot,
+        operator: &Operator,
+        memory: &'a OperatorMemory,
+        now_s: i64,
+    ) -> Option<Self> {
+        (!memory.seen.is_empty()).then_some(())?;
+        let today = operator.parallelism.max(1);
+        let max = max(snapshot, operator);
+        Some(Self {
+            memory,
+            portions: portions(snapshot, operator),
+            today,
+            max,
+            alpha: alpha(&memory.seen, now_s),
+        })
+    }
+
+    /// Whether anything at this parallelism was measured.
+    pub(super) fn has_seen(&self, parallelism: u32) -> bool {
+        self.memory.at(parallelism).is_some()
+    }
+
+    pub(super) fn was_saturated(&self) -> bool {
+        self.memory.was_saturated
+    }
+
+    pub(super) fn gamma(&self) -> f64 {
+        self.memory.gamma
+    }
+
+    pub(super) fn extrapolation_error(&self) -> f64 {
+        self.memory.extrapolation_error.clamp(0.0, 0.9)
+    }
+
+    /// Seconds of one subtask per record.
+    pub(super) fn service_s(&self, parallelism: u32) -> f64 {
+        let measured = |seen: &&Seen| seen.weight >= MEASURED;
+        if let Some(seen) = self.memory.at(parallelism).filter(measured) {
+            return seen.service_s;
+        }
+        let distance = |seen: &&Seen| (seen.parallelism.abs_diff(parallelism), seen.parallelism);
+        let all = || self.memory.seen.iter();
+        let own = self.memory.at(self.today).filter(measured);
+        let nearest = own
+            .or_else(|| all().filter(measured).min_by_key(distance))
+            .or_else(|| all().filter(|seen| seen.weight > 0.0).min_by_key(distance))
+            .or_else(|| all().min_by_key(distance));
+        let Some(nearest) = nearest else { return 0.0 };
+        nearest.service_s * self.growth(parallelism) / self.growth(nearest.parallelism)
+    }
+
+    fn growth(&self, parallelism: u32) -> f64 {
+        1.0 + self.alpha * f64::from(parallelism.saturating_sub(1))
+    }
+
+    /// The share of the fullest subtask if all portions were alike.
+    fn even(&self, parallelism: u32) -> f64 {
+        1.0 / self.portions.effective(parallelism)
+    }
+
+    /// e: the share of today's records that no parallelism divides.
+    pub(super) fn excess(&self) -> f64 {
+        let even = self.even(self.today);
+        match self.memory.at(self.today) {
+            Some(seen) if self.portions != Portions::None && even < 1.0 => {
+                ((seen.share - even) / (1.0 - even)).max(0.0)
+            }
+            _ => 0.0,
+        }
+    }
+
+    /// The share of the records that the fullest subtask gets.
+    pub(super) fn share(&self, parallelism: u32) -> f64 {
+        match self.memory.at(parallelism) {
+            Some(seen) => seen.share,
+            None => {
+                let excess = self.excess();
+                excess + (1.0 - excess) * self.even(parallelism)
+            }
+        }
+    }
+
+    /// Records per second without the margin for varying service times.
+    pub(super) fn without_margin(&self, parallelism: u32) -> f64 {
+        let busy_s = self.service_s(parallelism) * self.share(parallelism);
+        if busy_s > 0.0 { (self.memory.gamma / busy_s).min(1e15) } else { 0.0 }
+    }
+
+    /// Records per second.
+    pub(super) fn per_s(&self, parallelism: u32) -> f64 {
+        self.without_margin(parallelism) * (1.0 - self.memory.variation.clamp(0.0, 0.15))
+    }
+}
+
+/// The contention that explains the service times best.
+fn alpha(seen: &[Seen], now_s: i64) -> f64 {
+    let age_s = |seen: &Seen| f64::from(i32::try_from((now_s - seen.at_s).clamp(0, 1 << 30)).unwrap_or(0));
+    let points: Vec<(f64, f64, f64)> = seen
+        .iter()
+        .filter(|seen| seen.weight > 0.0 && seen.service_s > 0.0)
+        .map(|seen| {
+            let weight = seen.weight.min(10.0) * 0.5_f64.powf(age_s(seen) / HALF_LIFE_S);
+            (f64::from(seen.parallelism - 1), seen.service_s.ln(), weight)
+        })
+        .collect();
+    if points.len() < 2 {
+        return PRIOR_ALPHA;
+    }
+    let total: f64 = points.iter().map(|(.., weight)| weight).sum();
+    if total <= 0.0 {
+        return PRIOR_ALPHA;
+    }
+    let loss = |alpha: f64| {
+        let base = |(others, service, _): &(f64, f64, f64)| service - (1.0 + alpha * others).ln();
+        let mean = points.iter().map(|point| point.2 * base(point)).sum::<f64>() / total;
+        let squares: f64 = points.iter().map(|point| point.2 * (base(point) - mean).powi(2)).sum();
+        squares / 0.03_f64.powi(2) + 0.3 * ((alpha + 0.01) / 0.015).ln().powi(2)
+    };
+    ALPHAS.into_iter().min_by(|one, other| loss(*one).total_cmp(&loss(*other))).unwrap_or(PRIOR_ALPHA)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(parallelism: u32, service_s: f64) -> Seen {
+        Seen { parallelism, service_s, share: 1.0 / f64::from(parallelism), weight: 10.0, at_s: 0 }
+    }
+
+    fn remembering(seen: Seen) -> OperatorMemory {
+        let mut memory = OperatorMemory::default();
+        memory.seen.push(seen);
+        memory
+    }
+
+    /// Goal: contention is found from two parallelisms; one, or an upper bound, tells none.
+    #[test]
+    fn contention_is_found() {
+        let close = |found: f64, expected: f64| (found - expected).abs() < 1e-12;
+        assert!(close(alpha(&[seen(4, 1e-4)], 0), PRIOR_ALPHA));
+        assert!(close(alpha(&[seen(4, 1e-4), seen(8, 1e-4)], 0), 0.0));
+        assert!(close(alpha(&[seen(1, 1e-4), seen(11, 2e-4)], 0), 0.1));
+        assert!(close(alpha(&[seen(4, 1e-4), seen(16, 4e-4)], 0), 1.0));
+        let bound = Seen { weight: 0.0, ..seen(16, 4e-4) };
+        assert!(close(alpha(&[seen(4, 1e-4), bound], 0), PRIOR_ALPHA));
+    }
+
+    /// Goal: a hot key group is not divided: a subtask that has 30 % of the records has at least 25 % at any parallelism.
+    #[test]
+    fn a_hot_key_is_indivisible() {
+        let hot = Seen { share: 0.3, ..seen(4, 1e-4) };
+        let memory = remembering(hot);
+        let job = crate::Job { max_parallelism: 128, ..crate::Job::default() };
+        let snapshot = Snapshot { job, ..Snapshot::default() };
+        let operator = Operator { kind: Kind::Window, parallelism: 4, ..Operator::default() };
+        let capacity = Capacity::new(&snapshot, &operator, &memory, 0).unwrap();
+        assert!((capacity.excess() - 0.2 / 3.0).abs() < 1e-9);
+        assert!((capacity.share(4) - 0.3).abs() < 1e-12);
+        assert!(capacity.share(128) > 0.0666 && capacity.share(2) > 0.5);
+        let even = remembering(seen(4, 1e-4));
+        let capacity = Capacity::new(&snapshot, &operator, &even, 0).unwrap();
+        assert!((capacity.share(100) - 1.0 / 64.0).abs() < 1e-12);
+    }
+}

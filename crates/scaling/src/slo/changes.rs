@@ -1,0 +1,358 @@
+//! The changes of the job and what they cost: lead times, outages, violations, and whether narrowings paid for themselves.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::memory::{Memory, sane, seconds, short};
+use super::options::Options;
+use crate::{Kind, Snapshot};
+
+/// A published change whose job has not restarted after this time is given up, in milliseconds.
+const TIMEOUT_MS: i64 = 600_000;
+/// A change that is reported as done without a new start of the job counts as its start after this time, in milliseconds.
+const NO_START_MS: i64 = 30_000;
+/// The backlog is watched for this time after a start, in milliseconds.
+const WATCH_MS: i64 = 60_000;
+/// Violations count from this time before a widening until that time after it, in milliseconds.
+const BEFORE_MS: i64 = 30_000;
+const AFTER_MS: i64 = 90_000;
+/// A reading stands for at most this time before it, in milliseconds.
+const READING_MS: i64 = 120_000;
+/// Past outages and lead times that count.
+const PAST: usize = 5;
+/// The outage, downtime and lead time of a job that has not been changed yet, in seconds.
+const DOWNTIME_S: f64 = 5.0;
+const LEAD_S: f64 = 10.0;
+const REPLAY_S: f64 = 2.0;
+/// After this many failed changes in this time nothing is changed for a while.
+const FAILURES: usize = 3;
+const FAILURES_MS: i64 = 600_000;
+const BLOCKED_MS: i64 = 300_000;
+
+/// What is remembered of changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Changes {
+    /// When the job that was observed last entered RUNNING, in milliseconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    running_since_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    under_way: Option<Change>,
+    /// The newest change since its start, while the backlog is watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started: Option<Started>,
+    leads_s: Vec<f64>,
+    /// Effective outages, in seconds.
+    outages_s: Vec<f64>,
+    failures_ms: Vec<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocked_until_ms: Option<i64>,
+    /// When the job was narrowed last and not widened since, and its slots before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    narrowed: Option<(i64, u32)>,
+    /// Widenings whose violations are still counted.
+    widened_ms: Vec<i64>,
+    /// When the bound was violated: end and length of each stretch, newest last.
+    violations_ms: Vec<(i64, i64)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency_until_ms: Option<i64>,
+    /// V: violation seconds of a widening.
+    pub(super) caught_s: f64,
+    /// K: how much more than its price a narrowing must bring.
+    pub(super) backoff: f64,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self {
+            running_since_ms: None,
+            under_way: None,
+            started: None,
+            leads_s: Vec::new(),
+            outages_s: Vec::new(),
+            failures_ms: Vec::new(),
+            blocked_until_ms: None,
+            narrowed: None,
+            widened_ms: Vec::new(),
+            violations_ms: Vec::new(),
+            latency_until_ms: None,
+            caught_s: 5.0,
+            backoff: 1.0,
+        }
+    }
+}
+
+/// A published change, with what was known of the job.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Change {
+    at_ms: i64,
+    backlog: f64,
+    arrival_per_s: f64,
+    /// (λ − C)⁺
+    excess_per_s: f64,
+    /// When it was reported as done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done_ms: Option<i64>,
+}
+
+/// A change since its start.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Started {
+    change: Change,
+    at_ms: i64,
+    peak: f64,
+}
+
+/// What a plan that is published is remembered by.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Published {
+    pub(super) at_ms: i64,
+    pub(super) slots_before: u32,
+    pub(super) slots_after: u32,
+    pub(super) backlog: f64,
+    pub(super) arrival_per_s: f64,
+    pub(super) capacity_per_s: f64,
+    /// Capacities of parallelisms that have not been seen.
+    pub(super) predictions: BTreeMap<String, (u32, f64)>,
+}
+
+/// The backlog of all sources together, in records; unknown as soon as that of one is.
+pub(super) fn backlog(snapshot: &Snapshot) -> Option<f64> {
+    let mut sources = snapshot.operators.iter().filter(|operator| operator.kind == Kind::Source).peekable();
+    sources.peek()?;
+    let all: Option<Vec<f64>> = sources.map(|source| sane(source.backlog_records)).collect();
+    let mut all = all?;
+    all.sort_by(f64::total_cmp);
+    Some(all.iter().sum())
+}
+
+/// How long the last changes stopped the job at most, in seconds.
+pub(super) fn downtime_s(snapshot: &Snapshot) -> f64 {
+    let known = snapshot.job.rescales.iter().take(PAST).filter_map(|rescale| rescale.downtime_ms);
+    let longest = known.max().map(|ms| seconds(i64::try_from(ms).unwrap_or(i64::MAX)).min(3600.0));
+    longest.unwrap_or(DOWNTIME_S)
+}
+
+impl Changes {
+    /// Returns since when a change is under way, if one is.
+    pub(super) fn under_way_since_ms(&self) -> Option<i64> {
+        self.under_way.map(|change| change.at_ms)
+    }
+
+    /// Returns until when nothing is changed, if changes failed too often.
+    pub(super) fn blocked_until_ms(&self, now_ms: i64) -> Option<i64> {
+        self.blocked_until_ms.filter(|until_ms| now_ms < *until_ms)
+    }
+
+    /// E: the backlog that a change causes, in seconds of what arrives.
+    pub(super) fn outage_s(&self, downtime_s: f64) -> f64 {
+        let longest = self.outages_s.iter().copied().reduce(f64::max);
+        longest.unwrap_or(downtime_s + REPLAY_S).max(downtime_s)
+    }
+
+    /// From the wish to the running tasks, in seconds: the median of the last changes.
+    pub(super) fn lead_s(&self) -> f64 {
+        let mut past = self.leads_s.clone();
+        past.sort_by(f64::total_cmp);
+        past.get(past.len() / 2).copied().unwrap_or(LEAD_S)
+    }
+
+    fn push(past: &mut Vec<f64>, value: f64) {
+        past.push(short(value));
+        let surplus = past.len().saturating_sub(PAST);
+        past.drain(..surplus);
+    }
+
+    /// Notes a new start of the job; returns whether there was one.
+    pub(super) fn observe_start(&mut self, snapshot: &Snapshot, now_ms: i64) -> bool {
+        let before_ms = self.running_since_ms;
+        let running_since_ms = snapshot.job.running_since_ms;
+        if running_since_ms.is_some() {
+            self.running_since_ms = running_since_ms;
+        }
+        let has_moved = before_ms.is_some() && running_since_ms.is_some() && before_ms != running_since_ms;
+        let Some(change) = self.under_way else { return has_moved };
+        let is_done = change.done_ms.is_some_and(|done_ms| {
+            running_since_ms.is_none() || now_ms.saturating_sub(done_ms) >= NO_START_MS
+        });
+        if has_moved || is_done {
+            let started_ms = running_since_ms.filter(|_| has_moved).or(change.done_ms).unwrap_or(now_ms);
+            let started_ms = started_ms.clamp(change.at_ms, now_ms.max(change.at_ms));
+            Self::push(&mut self.leads_s, seconds(started_ms - change.at_ms));
+            self.started = Some(Started { change, at_ms: started_ms, peak: 0.0 });
+            self.under_way = None;
+            return true;
+        }
+        if now_ms.saturating_sub(change.at_ms) > TIMEOUT_MS {
+            self.failed(now_ms);
+        }
+        has_moved
+    }
+
+    fn failed(&mut self, now_ms: i64) {
+        self.under_way = None;
+        self.failures_ms.retain(|at_ms| *at_ms > now_ms - FAILURES_MS);
+        self.failures_ms.push(now_ms);
+        if self.failures_ms.len() >= FAILURES {
+            self.blocked_until_ms = Some(now_ms + BLOCKED_MS);
+            self.failures_ms.clear();
+        }
+    }
+
+    /// Watches the backlog after a start, until the effective outage is known.
+    pub(super) fn observe_backlog(&mut self, snapshot: &Snapshot, now_ms: i64) {
+        let Some(mut started) = self.started.take() else { return };
+        let Some(backlog) = backlog(snapshot) else {
+            self.started = Some(started).filter(|started| now_ms - started.at_ms <= WATCH_MS);
+            return;
+        };
+        let newest = snapshot.job.rescales.first();
+        let reported =
+            newest.filter(|rescale| rescale.at_ms.is_some_and(|at_ms| at_ms >= started.change.at_ms));
+        let reported = reported.and_then(|rescale| sane(rescale.backlog_peak_records));
+        let readings = series(snapshot).into_iter().filter(|(at_ms, _)| *at_ms >= started.change.at_ms);
+        let highest = readings.map(|(_, records)| records).chain(reported).fold(backlog, f64::max);
+        started.peak = short(started.peak.max(highest));
+        let age_ms = now_ms - started.at_ms;
+        let is_over = age_ms > WATCH_MS || (age_ms > 15_000 && backlog < 0.7 * started.peak);
+        if !is_over {
+            self.started = Some(started);
+            return;
+        }
+        let (change, downtime_s) = (started.change, downtime_s(snapshot));
+        let waited_s = (seconds(started.at_ms - change.at_ms) - downtime_s).max(0.0);
+        let caused = started.peak - change.backlog - change.excess_per_s * waited_s;
+        let outage_s = if change.arrival_per_s > 0.0 { caused / change.arrival_per_s } else { 0.0 };
+        Self::push(&mut self.outages_s, outage_s.max(downtime_s).min(86_400.0));
+    }
+
+    /// Notes whether the bound is violated, capacity being that of the job, in records per second.
+    pub(super) fn observe_latency(
+        &mut self,
+        snapshot: &Snapshot,
+        bound_s: f64,
+        capacity_per_s: f64,
+        now_ms: i64,
+    ) {
+        let measured = snapshot.queries.iter().filter_map(|query| sane(query.latency_p99_ms));
+        let measured = measured.reduce(f64::max);
+        let of_backlog = |records: f64| capacity_per_s > 0.0 && records / capacity_per_s > bound_s;
+        let until_ms = self.latency_until_ms;
+        let newer = |at_ms: i64| until_ms.is_none_or(|until_ms| at_ms > until_ms) && at_ms <= now_ms;
+        let mut readings: Vec<(i64, bool)> = series(snapshot)
+            .into_iter()
+            .filter(|(at_ms, _)| newer(*at_ms))
+            .map(|(at_ms, records)| (at_ms, of_backlog(records)))
+            .collect();
+        if let Some(ms) = measured {
+            readings = vec![(now_ms, ms > bound_s * 1000.0)];
+        } else if let (true, Some(records)) = (readings.is_empty(), backlog(snapshot)) {
+            readings.push((now_ms, of_backlog(records)));
+        }
+        for (at_ms, violates) in readings {
+            let begin_ms = self.latency_until_ms.unwrap_or(at_ms).max(at_ms - READING_MS);
+            if violates && at_ms > begin_ms {
+                match self.violations_ms.last_mut() {
+                    Some((end_ms, length_ms)) if *end_ms == begin_ms => {
+                        (*end_ms, *length_ms) = (at_ms, *length_ms + at_ms - begin_ms);
+                    }
+                    _ => self.violations_ms.push((at_ms, at_ms - begin_ms)),
+                }
+            }
+            self.latency_until_ms = Some(self.latency_until_ms.map_or(at_ms, |until_ms| until_ms.max(at_ms)));
+        }
+        self.violations_ms.retain(|(end_ms, _)| *end_ms > now_ms - BEFORE_MS - AFTER_MS - READING_MS);
+        while let Some(widened_ms) = self.widened_ms.first().copied().filter(|at| now_ms - at > AFTER_MS) {
+            let found = self.violated_s(widened_ms - BEFORE_MS, widened_ms + AFTER_MS);
+            self.caught_s = short(self.caught_s + 0.3 * (found - self.caught_s));
+            self.widened_ms.remove(0);
+        }
+    }
+
+    /// Violation seconds between two times.
+    fn violated_s(&self, from_ms: i64, until_ms: i64) -> f64 {
+        let part = |(end_ms, length_ms): &(i64, i64)| {
+            let overlap_ms = (*end_ms).min(until_ms) - (end_ms - length_ms).max(from_ms);
+            seconds(overlap_ms.max(0))
+        };
+        self.violations_ms.iter().map(part).sum()
+    }
+
+    /// Judges the narrowing that this widening takes back: did the slots that were saved pay for going and coming back?
+    fn judge_narrowing(&mut self, options: &Options, published: &Published) {
+        let Some((narrowed_ms, slots_before)) = self.narrowed.take() else { return };
+        let saved_slots = f64::from(slots_before) - f64::from(published.slots_before);
+        let saved = saved_slots * seconds(published.at_ms - narrowed_ms);
+        let violated_s = (2.0 * self.violated_s(published.at_ms - BEFORE_MS, published.at_ms)).min(120.0);
+        let price = 2.0 * options.change_price_s + options.violation_price * violated_s;
+        self.backoff = if saved < f64::from(slots_before) * price {
+            (self.backoff * 2.0).min(16.0)
+        } else {
+            short((self.backoff / 1.5).max(1.0))
+        };
+    }
+
+    fn published(&mut self, options: &Options, published: &Published) {
+        let excess_per_s = short((published.arrival_per_s - published.capacity_per_s).max(0.0));
+        self.under_way = Some(Change {
+            at_ms: published.at_ms,
+            backlog: short(published.backlog),
+            arrival_per_s: short(published.arrival_per_s),
+            excess_per_s,
+            done_ms: None,
+        });
+        self.started = None;
+        if published.slots_after >= published.slots_before {
+            self.judge_narrowing(options, published);
+            self.widened_ms.push(published.at_ms);
+        } else {
+            self.narrowed = Some((published.at_ms, published.slots_before));
+        }
+    }
+}
+
+/// The backlog of all sources over time, where they were read at the same times.
+fn series(snapshot: &Snapshot) -> Vec<(i64, f64)> {
+    let sources = snapshot.operators.iter().filter(|operator| operator.kind == Kind::Source);
+    let (mut sums, mut count): (BTreeMap<i64, (usize, f64)>, usize) = (BTreeMap::new(), 0);
+    for source in sources {
+        count += 1;
+        for (at_ms, records) in
+            source.backlog_series.iter().filter(|(_, records)| sane(Some(*records)).is_some())
+        {
+            let sum = sums.entry(*at_ms).or_default();
+            *sum = (sum.0 + 1, sum.1 + records);
+        }
+    }
+    sums.into_iter()
+        .filter(|(_, (of, _))| *of == count)
+        .map(|(at_ms, (_, records))| (at_ms, records))
+        .collect()
+}
+
+impl Memory {
+    /// Remembers that a plan was published.
+    pub(super) fn change_published(&mut self, options: &Options, published: &Published) {
+        self.changes.published(options, published);
+        self.needs.clear();
+        for (name, own) in &mut self.operators {
+            own.predicted = published.predictions.get(name).map(|(p, rate_per_s)| (*p, short(*rate_per_s)));
+        }
+    }
+
+    /// Remembers how the published change ended.
+    pub(super) fn change_ended(&mut self, succeeded: bool, now_ms: i64) {
+        if succeeded {
+            if let Some(change) = &mut self.changes.under_way {
+                change.done_ms = Some(now_ms);
+            }
+            return;
+        }
+        self.changes.failed(now_ms);
+        for own in self.operators.values_mut() {
+            own.predicted = None;
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The sentences of a decision: why the job is widened, and why widening would not help.
+
+use super::measure::portions;
+use super::memory::{sane, short};
+use super::solve::Node;
+use super::view::{Shortage, View};
+use crate::{Kind, OperatorReport, key_groups::Portions};
+
+/// What the operators were found to be.
+pub(super) fn reports(
+    view: &View<'_>,
+    changed: &std::collections::BTreeMap<String, u32>,
+) -> Vec<OperatorReport> {
+    let report = |operator: &&crate::Operator| {
+        let node = view.node(&operator.name);
+        let new_parallelism = changed.get(&operator.name).copied();
+        let new = new_parallelism.filter(|new| node.is_some_and(|node| !node.capacity.has_seen(*new)));
+        let predicted = new.zip(node).map(|(new, node)| node.capacity.without_margin(new));
+        let figures = node.map(|node| figures(node, predicted)).unwrap_or_default();
+        OperatorReport {
+            name: operator.name.clone(),
+            kind: operator.kind,
+            latency_ms: operator.latency_ms,
+            parallelism: operator.parallelism,
+            new_parallelism,
+            because: node.map_or("its capacity is unknown, so it stays as it is".to_owned(), sentence),
+            figures,
+        }
+    };
+    view.graph.operators.iter().map(report).collect()
+}
+
+fn figures(node: &Node<'_>, predicted: Option<f64>) -> std::collections::BTreeMap<String, f64> {
+    let capacity = &node.capacity;
+    let today = capacity.today;
+    let known = [
+        ("capacity_per_s", Some(node.carries(today))),
+        ("input_ratio", Some(node.ratio)),
+        ("service_s", Some(capacity.service_s(today))),
+        ("fullest_share", Some(capacity.share(today))),
+        ("contention", Some(capacity.alpha)),
+        ("busy_correction", Some(capacity.gamma())),
+        (PREDICTED, predicted),
+    ];
+    let figure = |(name, value): (&str, Option<f64>)| Some((name.to_owned(), short(sane(value)?)));
+    known.into_iter().filter_map(figure).collect()
+}
+
+/// The figure of an operator's report that holds the predicted capacity, in records per second.
+pub(super) const PREDICTED: &str = "predicted_per_s";
+
+fn sentence(node: &Node<'_>) -> String {
+    let today = node.capacity.today;
+    format!(
+        "carries {:.0}/s at {today}, which is {:.0}/s of all sources",
+        node.carries(today),
+        node.carries(today) / node.ratio
+    )
+}
+
+/// Why the job must be widened.
+pub(super) fn shortage(view: &View<'_>, shortage: Shortage) -> String {
+    let rates = format!(
+        "{:.0}/s arrive, {:.0}/s are carried ({} is the tightest)",
+        view.arrival_per_s, view.capacity_per_s, view.tightest
+    );
+    match shortage {
+        Shortage::Delay => format!(
+            "records will wait {:.1} s, the bound is {:.1} s: {rates}, {:.0} wait",
+            view.delay_s(),
+            view.bound_s,
+            view.least_backlog()
+        ),
+        Shortage::Stuck => {
+            format!("a backlog of {:.0} records is not worked off: {rates}", view.least_backlog())
+        }
+        Shortage::Forecast => format!(
+            "{:.0}/s are to be expected within {:.0} s ({} with its past errors): {rates}",
+            view.near_per_s(),
+            view.lead_s,
+            view.outlook.model(view.lead_s).name()
+        ),
+    }
+}
+
+/// The state of a job that is wide enough.
+pub(super) fn enough(view: &View<'_>) -> String {
+    format!(
+        "wide enough: {:.0}/s arrive, {:.0}/s are carried ({} is the tightest), records wait {:.2} s of {:.1} s",
+        view.arrival_per_s,
+        view.capacity_per_s,
+        view.tightest,
+        view.delay_s(),
+        view.bound_s
+    )
+}
+
+/// Why more subtasks of the tightest operator do not help.
+pub(super) fn cannot_widen(view: &View<'_>) -> String {
+    let Some(node) = view.node(&view.tightest) else { return "no operator is known to be tight".to_owned() };
+    let (operator, capacity) = (node.operator, &node.capacity);
+    let name = &operator.name;
+    let parallelism = capacity.today;
+    let subtasks = f64::from(parallelism);
+    if operator.kind == Kind::AllWindow {
+        return format!("{name} is a window over all keys and runs at 1");
+    }
+    if node.fires_too_long {
+        return format!(
+            "the windows of {name} fire for too long at any parallelism: aggregate before the window"
+        );
+    }
+    if operator.kind == Kind::Source && operator.source_partitions.is_some_and(|most| parallelism >= most) {
+        return format!("{name} has a subtask for each of its {parallelism} partitions: add partitions");
+    }
+    let is_portioned = portions(view.snapshot, operator) != Portions::None;
+    if is_portioned && capacity.excess() >= 1.0 / subtasks {
+        return format!(
+            "one subtask of {name}{} gets {:.0} % of the records, which no parallelism divides",
+            fullest(node),
+            capacity.share(parallelism) * 100.0
+        );
+    }
+    let all_busy = !operator.subtasks.is_empty()
+        && operator.subtasks.iter().all(|subtask| subtask.busy_ratio.is_some_and(|busy| busy >= 0.9));
+    if capacity.alpha >= 0.5 && all_busy {
+        return format!(
+            "{name} waits for something outside of the job: its subtasks get slower as they get more"
+        );
+    }
+    let gc = view.snapshot.task_managers.iter().filter_map(|tm| sane(tm.gc_ms_per_s)).reduce(f64::max);
+    if let Some(gc) = gc.filter(|gc| *gc > 100.0) {
+        return format!(
+            "task managers collect garbage for {:.0} % of the time: give them more memory",
+            gc / 10.0
+        );
+    }
+    if parallelism >= capacity.max {
+        return format!("{name} is as wide as it can be ({parallelism})");
+    }
+    format!("further subtasks of {name} add too little (contention {:.2})", capacity.alpha)
+}
+
+/// The subtask that gets most records, as ` (number 3)`.
+fn fullest(node: &Node<'_>) -> String {
+    let counted = node.operator.subtasks.iter().enumerate();
+    let counted = counted.filter_map(|(index, subtask)| Some((index, sane(subtask.records_in)?)));
+    let fullest = counted.max_by(|one, other| one.1.total_cmp(&other.1));
+    fullest.map(|(index, _)| format!(" (number {index})")).unwrap_or_default()
+}

@@ -1,0 +1,108 @@
+//! What policy `slo` remembers from epoch to epoch, in a form that is small enough for every line of the journal.
+//!
+//! Nothing is kept that no formula looks at: 32 minutes of arrivals in bins of 10 s, error histograms without their empty classes,
+//! the newest readings of half a minute, a few parallelisms per operator, and of the needs of the past only those that are the
+//! largest of all that followed. Figures are rounded to five significant digits, so that a memory that was written and read back
+//! is the same.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::arrivals::Arrivals;
+use super::changes::Changes;
+use super::forecast::Errors;
+use super::measure::OperatorMemory;
+use super::needs::Needs;
+
+/// What the policy remembers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// When a snapshot was observed last, in milliseconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) observed_at_ms: Option<i64>,
+    /// The times between the newest three observations, in milliseconds.
+    pub(super) epochs_ms: Vec<i64>,
+    pub(super) arrivals: Arrivals,
+    pub(super) errors: Errors,
+    /// When the readings of the operators began and ended, in milliseconds since the Unix epoch.
+    pub(super) spans: Vec<(i64, i64)>,
+    /// Whether the service times have stopped falling since the job started.
+    pub(super) is_warm: bool,
+    pub(super) operators: BTreeMap<String, OperatorMemory>,
+    pub(super) needs: Needs,
+    pub(super) changes: Changes,
+}
+
+impl Memory {
+    /// Returns whether nothing has been observed yet.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The length of an epoch, in milliseconds: the shorter of the newest two, as one of them may contain a pause.
+    pub(super) fn epoch_ms(&self, preferred_s: u64) -> i64 {
+        let preferred_ms = i64::try_from(preferred_s).unwrap_or(5).saturating_mul(1000);
+        self.epochs_ms.iter().copied().min().unwrap_or(preferred_ms).clamp(1, 3_600_000)
+    }
+
+    /// Remembers when this snapshot was observed.
+    pub(super) fn observed(&mut self, now_ms: i64) {
+        if let Some(before_ms) = self.observed_at_ms.filter(|before_ms| *before_ms < now_ms) {
+            self.epochs_ms.push(now_ms - before_ms);
+            let surplus = self.epochs_ms.len().saturating_sub(2);
+            self.epochs_ms.drain(..surplus);
+        }
+        self.observed_at_ms = Some(now_ms);
+    }
+}
+
+/// Returns the value rounded to five significant digits; 0 for what is no finite number or too small to matter.
+pub(super) fn short(value: f64) -> f64 {
+    if !value.is_finite() || value.abs() < 1e-15 {
+        return 0.0;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a decimal exponent of an f64")]
+    let digits = 4 - value.abs().log10().floor() as i32;
+    let power = 10_f64.powi(digits.abs());
+    if digits >= 0 { (value * power).round() / power } else { (value / power).round() * power }
+}
+
+/// Returns the value if it is a finite number that is not negative and not absurdly large.
+pub(super) fn sane(value: Option<f64>) -> Option<f64> {
+    value.filter(|value| (0.0..=1e15).contains(value))
+}
+
+/// Milliseconds as seconds.
+#[expect(clippy::cast_precision_loss, reason = "times of far less than 2^52 ms")]
+pub(super) fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: rounding keeps five digits at any magnitude, is idempotent, and survives JSON.
+    #[test]
+    fn five_digits_are_kept() {
+        for (value, rounded) in [
+            (1.0, 1.0),
+            (123_456.0, 123_460.0),
+            (0.000_012_345_67, 0.000_012_346),
+            (-9.999_999, -10.0),
+            (0.0, 0.0),
+        ] {
+            assert_eq!(short(value).to_bits(), f64::to_bits(rounded), "{value}");
+            assert_eq!(short(short(value)).to_bits(), short(value).to_bits());
+            let text = serde_json::to_string(&short(value)).unwrap();
+            assert_eq!(
+                serde_json::from_str::<f64>(&text).unwrap().to_bits(),
+                short(value).to_bits(),
+                "{text}"
+            );
+        }
+        assert_eq!(short(f64::NAN).to_bits(), 0);
+    }
+}

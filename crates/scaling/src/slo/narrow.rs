@@ -1,0 +1,125 @@
+//! Narrowing by ski rental: slots that were idle for τ have cost what going and coming back costs.
+//!
+//! Going back in time from now, w(τ) is the slots that the largest needs of the last τ seconds would have taken. The job is narrowed to
+//! w(τ) for the first τ with
+//!
+//! ```text
+//! (slots₀ − w(τ))·τ ≥ slots₀·(2R_c + κ·(2·v_d + V))·K
+//! v_d = (D−L)⁺ + min(600, (λE − 0.8·L·c)⁺ ÷ max(c−λ, λ/50))         violation seconds of one change, c: capacity when narrow
+//! ```
+//!
+//! V: violation seconds of a widening, as they were; K: what earlier narrowings that did not pay have raised. There is no timer; with the
+//! default prices τ is at least 480 s.
+
+use std::collections::BTreeMap;
+
+use super::memory::{seconds, short};
+use super::needs::Stretch;
+use super::solve::{Plan, group};
+use super::view::{View, quotient};
+
+/// What came of the look back.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Narrowing<'a> {
+    pub(super) plan: Option<Plan<'a>>,
+    pub(super) reasons: Vec<String>,
+    pub(super) figures: BTreeMap<String, f64>,
+}
+
+/// Returns the plan that the idle time has paid for, or how far it has come.
+pub(super) fn narrow<'a>(view: &View<'a>) -> Narrowing<'a> {
+    let mut narrowing = Narrowing::default();
+    if view.backlog.is_none() {
+        narrowing.reasons.push("the backlog is unknown, so nothing is narrowed".to_owned());
+        return narrowing;
+    }
+    if view.waits_s() > 0.3 * view.bound_s {
+        narrowing.reasons.push("nothing is narrowed while a backlog is worked off".to_owned());
+        return narrowing;
+    }
+    let mut nearest: Option<(f64, Step<'a>)> = None;
+    for stretch in view.memory.needs.stretches(view.now_ms) {
+        let Some(step) = Step::new(view, &stretch) else { break };
+        let part = quotient(step.saved, step.price);
+        if part >= 1.0 {
+            narrowing.figures = step.figures();
+            narrowing.reasons.push(step.sentence("has paid"));
+            narrowing.plan = Some(step.plan);
+            return narrowing;
+        }
+        if nearest.as_ref().is_none_or(|(best, _)| part > *best) {
+            nearest = Some((part, step));
+        }
+    }
+    if let Some((_, step)) = nearest {
+        narrowing.figures = step.figures();
+        narrowing.reasons.push(step.sentence("has not paid yet"));
+    }
+    narrowing
+}
+
+/// One width with what it saves and costs.
+#[derive(Debug, Clone)]
+struct Step<'a> {
+    plan: Plan<'a>,
+    slots: u32,
+    idle_s: f64,
+    saved: f64,
+    price: f64,
+}
+
+impl<'a> Step<'a> {
+    /// Returns the narrowing to what this stretch needed; [`None`] if that is no fewer slots.
+    fn new(view: &View<'a>, stretch: &Stretch) -> Option<Self> {
+        let plan = narrowed(view, &stretch.needed);
+        let slots = view.graph.slots(&plan);
+        let fewer = view.slots - f64::from(slots);
+        (fewer > 0.0).then_some(())?;
+        let idle_s = seconds(stretch.length_ms);
+        Some(Self { saved: fewer * idle_s, price: price(view, &plan), plan, slots, idle_s })
+    }
+
+    fn figures(&self) -> BTreeMap<String, f64> {
+        let figures = [
+            ("narrow_slots", f64::from(self.slots)),
+            ("narrow_idle_s", self.idle_s),
+            ("narrow_saved_slot_s", self.saved),
+            ("narrow_price_slot_s", self.price),
+        ];
+        figures.into_iter().map(|(name, value)| (name.to_owned(), short(value))).collect()
+    }
+
+    fn sentence(&self, verdict: &str) -> String {
+        format!(
+            "{} slots would have been enough for {:.0} s: {:.0} slot-s were idle, which {verdict} for {:.0}",
+            self.slots, self.idle_s, self.saved, self.price
+        )
+    }
+}
+
+/// Today's plan cut to the widest need of each slot sharing group: only what must shrink does.
+pub(super) fn narrowed<'a>(view: &View<'a>, needed: &BTreeMap<String, u32>) -> Plan<'a> {
+    let needed: Plan<'_> =
+        view.today.iter().map(|(name, p)| (*name, needed.get(*name).copied().unwrap_or(*p))).collect();
+    let widths = view.graph.widths(&needed);
+    let cut = |operator: &&'a crate::Operator| {
+        let today = operator.parallelism.max(1);
+        let width = widths.get(group(operator)).copied().unwrap_or(today);
+        // What nothing is known of stays.
+        let is_known = view.graph.node(&operator.name).is_some();
+        (operator.name.as_str(), if is_known { today.min(width) } else { today })
+    };
+    view.graph.operators.iter().map(cut).collect()
+}
+
+/// What going to this plan and coming back costs, in slot-seconds.
+fn price(view: &View<'_>, plan: &Plan<'_>) -> f64 {
+    let (options, lambda) = (view.options, view.arrival_per_s);
+    let capacity_per_s = view.graph.carries(plan).map_or(0.0, |(carried_per_s, _)| carried_per_s);
+    let late = lambda * view.outage_s - 0.8 * view.bound_s * capacity_per_s;
+    let late_s = quotient(late, (capacity_per_s - lambda).max(lambda / 50.0)).min(600.0);
+    let violated_s = (view.downtime_s - view.bound_s).max(0.0) + late_s;
+    let changes = &view.memory.changes;
+    let violations = options.violation_price * (2.0 * violated_s + changes.caught_s);
+    view.slots * (2.0 * options.change_price_s + violations) * changes.backoff
+}

@@ -1,0 +1,115 @@
+//! How wide the job would have had to be since its last change: what was idle for how long.
+//!
+//! The elementwise maximum over the last τ seconds changes only at needs that are larger than all that followed. Only those are
+//! kept, per operator: falling values with the times at which they were needed last.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A pause of more than this makes the past unknown, in milliseconds.
+const PAUSE_MS: i64 = 60_000;
+
+/// The needs since the last change.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Needs {
+    /// The beginning of the record, in milliseconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since_ms: Option<i64>,
+    newest_ms: i64,
+    /// By operator: when a parallelism was needed last, and which; oldest and largest first.
+    needed: BTreeMap<String, Vec<(i64, u32)>>,
+}
+
+/// The needs over the last stretch of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stretch {
+    /// Its length, in milliseconds.
+    pub(super) length_ms: i64,
+    /// The largest need of each operator in it.
+    pub(super) needed: BTreeMap<String, u32>,
+}
+
+impl Needs {
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Adds the need of an epoch that ends now.
+    pub(super) fn add(&mut self, needed: impl Iterator<Item = (String, u32)>, now_ms: i64, epoch_ms: i64) {
+        let is_paused = self.since_ms.is_some() && now_ms - self.newest_ms > PAUSE_MS.max(3 * epoch_ms);
+        if is_paused || now_ms < self.newest_ms {
+            self.clear();
+        }
+        self.since_ms.get_or_insert(now_ms - epoch_ms);
+        self.newest_ms = now_ms;
+        let mut next = BTreeMap::new();
+        for (name, parallelism) in needed {
+            let mut own = self.needed.remove(&name).unwrap_or_default();
+            while own.last().is_some_and(|(_, smaller)| *smaller <= parallelism) {
+                own.pop();
+            }
+            own.push((now_ms, parallelism));
+            next.insert(name, own);
+        }
+        self.needed = next;
+    }
+
+    /// Returns the stretches up to now over which the needs differ, the shortest first; each as long as it can be.
+    pub(super) fn stretches(&self, now_ms: i64) -> Vec<Stretch> {
+        let Some(since_ms) = self.since_ms else { return Vec::new() };
+        let mut times: Vec<i64> = self.needed.values().flatten().map(|(at_ms, _)| *at_ms).collect();
+        times.sort_unstable_by_key(|at_ms| std::cmp::Reverse(*at_ms));
+        times.dedup();
+        let stretch = |(index, at_ms): (usize, &i64)| {
+            let begin_ms = times.get(index + 1).copied().unwrap_or(since_ms);
+            let widest =
+                |own: &Vec<(i64, u32)>| own.iter().find(|(time_ms, _)| time_ms >= at_ms).map(|(_, p)| *p);
+            let needed =
+                self.needed.iter().filter_map(|(name, own)| Some((name.clone(), widest(own)?))).collect();
+            Stretch { length_ms: now_ms - begin_ms, needed }
+        };
+        times.iter().enumerate().map(stretch).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: the maximum over any stretch is the same as that of all needs, although only a few are kept.
+    #[test]
+    fn the_maximum_of_every_stretch_is_kept() {
+        let series = |k: i64, salt: i64| u32::try_from((k * 7919 + salt * 104_729) % 13 + 1).unwrap();
+        let (mut needs, mut all) = (Needs::default(), Vec::new());
+        for k in 0..200 {
+            let (a, b) = (series(k, 1), series(k, 2));
+            all.push((a, b));
+            needs.add([("a".to_owned(), a), ("b".to_owned(), b)].into_iter(), k * 5000, 5000);
+            for stretch in needs.stretches(k * 5000) {
+                let count = usize::try_from(stretch.length_ms / 5000).unwrap();
+                let last = &all[all.len() - count..];
+                let widest = (last.iter().map(|(a, _)| *a).max(), last.iter().map(|(_, b)| *b).max());
+                assert_eq!(
+                    (stretch.needed["a"], stretch.needed["b"]),
+                    (widest.0.unwrap(), widest.1.unwrap())
+                );
+            }
+        }
+        assert_eq!(needs.stretches(199 * 5000).last().unwrap().length_ms, 200 * 5000);
+        assert!(needs.needed["a"].len() <= 13);
+    }
+
+    /// Goal: after a pause nothing of the past counts.
+    #[test]
+    fn a_pause_is_unknown() {
+        let mut needs = Needs::default();
+        let one = |p: u32| [("a".to_owned(), p)].into_iter();
+        needs.add(one(5), 0, 5000);
+        needs.add(one(1), 40_000, 5000);
+        assert_eq!(needs.stretches(40_000).len(), 2);
+        needs.add(one(1), 110_000, 5000);
+        assert_eq!(needs.stretches(110_000).last().unwrap().length_ms, 5000);
+    }
+}

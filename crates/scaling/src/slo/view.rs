@@ -1,0 +1,207 @@
+//! The figures of one epoch that every decision rests on.
+//!
+//! ```text
+//! jump   |ln(λ5 ÷ level)| > 5.6 σ                 λw: rate of the newest w seconds
+//! λ      = λ5 in a jump, else (λ10 + level) ÷ 2
+//! C      = smallest C_i(p_i) ÷ ratio_i             what the graph carries
+//! delay  = (B + max(0, λ−C)·lead) ÷ C              what a record of now will wait, at worst
+//! lead   = median(asked → running) + age of the metrics + epoch + 3 s
+//! ```
+
+use std::collections::BTreeMap;
+
+use super::changes::{backlog, downtime_s};
+use super::forecast::Outlook;
+use super::memory::{Memory, sane, seconds, short};
+use super::options::Options;
+use super::solve::{Graph, Node, Plan};
+use crate::Snapshot;
+
+/// The age of metrics that do not say theirs, in seconds.
+const AGE_S: f64 = 2.0;
+/// Added to the lead time for what no metric shows, in seconds.
+const SLACK_S: f64 = 3.0;
+
+/// What is known at the end of an epoch.
+#[derive(Debug, Clone)]
+pub(super) struct View<'a> {
+    pub(super) options: &'a Options,
+    pub(super) memory: &'a Memory,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) now_ms: i64,
+    pub(super) graph: Graph<'a>,
+    pub(super) outlook: Outlook<'a>,
+    /// L, in seconds.
+    pub(super) bound_s: f64,
+    pub(super) today: Plan<'a>,
+    /// The slots that today's plan needs.
+    pub(super) slots: f64,
+    /// Mean rates of 30 s and 60 s, in records per second.
+    pub(super) level_per_s: f64,
+    pub(super) slow_per_s: f64,
+    pub(super) sigma: f64,
+    pub(super) newest_per_s: f64,
+    pub(super) five_per_s: f64,
+    pub(super) is_jump: bool,
+    /// λ, in records per second.
+    pub(super) arrival_per_s: f64,
+    /// C, in records per second.
+    pub(super) capacity_per_s: f64,
+    /// The operator that limits C.
+    pub(super) tightest: String,
+    /// B, in records; [`None`] where a source does not tell.
+    pub(super) backlog: Option<f64>,
+    pub(super) lead_s: f64,
+    /// D, in seconds.
+    pub(super) downtime_s: f64,
+    /// E, in seconds.
+    pub(super) outage_s: f64,
+}
+
+impl<'a> View<'a> {
+    /// Returns the view, or what is not known yet.
+    pub(super) fn new(
+        options: &'a Options,
+        memory: &'a Memory,
+        snapshot: &'a Snapshot,
+        now_ms: i64,
+    ) -> Result<Self, &'static str> {
+        let bound_s = options.bound_s().ok_or("no latency bound is set: set policy.slo.latency_bound_ms")?;
+        let bin = memory.arrivals.newest().ok_or("the arrival rate has not been seen for 30 s yet")?;
+        let arrivals = &memory.arrivals;
+        let known = (
+            arrivals.level(bin, 3),
+            arrivals.level(bin, 6),
+            arrivals.rate(2),
+            arrivals.rate(5),
+            arrivals.rate(10),
+        );
+        let (Some(level), Some(slow), Some(two), Some(five), Some(ten)) = known else {
+            return Err("the arrival rate is not known");
+        };
+        let graph = Graph::new(options, memory, snapshot, now_ms);
+        let today = graph.today();
+        let (capacity_per_s, tightest) =
+            graph.carries(&today).ok_or("no operator's capacity has been measured yet")?;
+        let tightest = tightest.operator.name.clone();
+        let sigma = arrivals.sigma(bin);
+        let is_jump = (five.max(1e-9) / level.max(1e-9)).ln().abs() > 5.6 * sigma;
+        let age_s = snapshot.newest_age_ms.map_or(AGE_S, |ms| seconds(ms.clamp(0, 600_000)));
+        let epoch_s = seconds(memory.epoch_ms(options.epoch_s));
+        let downtime_s = downtime_s(snapshot);
+        Ok(Self {
+            options,
+            memory,
+            snapshot,
+            now_ms,
+            slots: f64::from(graph.slots(&today)),
+            graph,
+            outlook: Outlook::new(&memory.errors, arrivals, bin, options.headroom_quantile),
+            bound_s,
+            today,
+            level_per_s: level,
+            slow_per_s: slow,
+            sigma,
+            newest_per_s: two,
+            five_per_s: five,
+            is_jump,
+            arrival_per_s: if is_jump { five } else { (ten + level) / 2.0 },
+            capacity_per_s,
+            tightest,
+            backlog: backlog(snapshot),
+            lead_s: memory.changes.lead_s() + age_s + epoch_s + SLACK_S,
+            downtime_s,
+            outage_s: memory.changes.outage_s(downtime_s),
+        })
+    }
+
+    /// B as far as it is known.
+    pub(super) fn least_backlog(&self) -> f64 {
+        self.backlog.unwrap_or(0.0)
+    }
+
+    /// How long the records that arrive beyond the capacity, and those that wait, will have to wait, in seconds.
+    pub(super) fn delay_s(&self) -> f64 {
+        let growth = (self.arrival_per_s - self.capacity_per_s).max(0.0) * self.lead_s;
+        quotient(self.least_backlog() + growth, self.capacity_per_s)
+    }
+
+    /// How long the backlog waits at least, in seconds.
+    pub(super) fn waits_s(&self) -> f64 {
+        quotient(self.least_backlog(), self.capacity_per_s)
+    }
+
+    /// The rate that is not exceeded before a change could help, by experience.
+    pub(super) fn near_per_s(&self) -> f64 {
+        self.outlook.upper(self.lead_s, self.slow_per_s)
+    }
+
+    /// Why the job must be widened, if it must.
+    pub(super) fn shortage(&self) -> Option<Shortage> {
+        let (lambda, capacity) = (self.arrival_per_s, self.capacity_per_s);
+        if self.delay_s() > self.options.act_at * self.bound_s && lambda > 0.9 * capacity {
+            return Some(Shortage::Delay);
+        }
+        let drains_s = quotient(self.least_backlog(), capacity - lambda);
+        if self.waits_s() > self.bound_s && (capacity <= lambda || drains_s >= 60.0) {
+            return Some(Shortage::Stuck);
+        }
+        (self.near_per_s() > capacity).then_some(Shortage::Forecast)
+    }
+
+    /// The violation seconds of one change from rest.
+    pub(super) fn violated_by_change_s(&self) -> f64 {
+        let outside_s = (self.downtime_s - self.bound_s).max(0.0);
+        // A job that is sized for 1.3 times what arrives works the backlog of the outage off with the 0.3.
+        let late_s = (self.outage_s - 0.8 * self.bound_s * 1.3) / 0.3;
+        if self.outage_s > 0.8 * self.bound_s { outside_s + late_s.max(0.0) } else { outside_s }
+    }
+
+    pub(super) fn node(&self, name: &str) -> Option<&Node<'a>> {
+        self.graph.node(name)
+    }
+
+    /// The figures that every decision carries.
+    pub(super) fn figures(&self) -> BTreeMap<String, f64> {
+        let known = [
+            ("arrival_per_s", Some(self.arrival_per_s)),
+            ("capacity_per_s", Some(self.capacity_per_s)),
+            ("backlog_records", self.backlog),
+            ("delay_s", Some(self.delay_s())),
+            ("bound_s", Some(self.bound_s)),
+            ("forecast_per_s", Some(self.near_per_s())),
+            ("quantile", Some(self.options.headroom_quantile)),
+            ("outage_s", Some(self.outage_s)),
+            ("downtime_s", Some(self.downtime_s)),
+            ("lead_s", Some(self.lead_s)),
+            ("slots", Some(self.slots)),
+            ("backoff", Some(self.memory.changes.backoff)),
+            ("violations_per_widening_s", Some(self.memory.changes.caught_s)),
+        ];
+        let figure = |(name, value): (&str, Option<f64>)| Some((name.to_owned(), short(sane(value)?)));
+        known.into_iter().filter_map(figure).collect()
+    }
+}
+
+/// Why the job must be widened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shortage {
+    /// Records will wait too long.
+    Delay,
+    /// The backlog is not worked off.
+    Stuck,
+    /// The capacity will probably be exceeded before a change could help.
+    Forecast,
+}
+
+/// A quotient that is bounded where the divisor is nothing.
+pub(super) fn quotient(dividend: f64, divisor: f64) -> f64 {
+    const MOST: f64 = 1e9;
+    if dividend <= 0.0 {
+        0.0
+    } else if divisor <= 0.0 {
+        MOST
+    } else {
+        (dividend / divisor).min(MOST)
+    }
+}
