@@ -61,13 +61,16 @@ struct Run {
     /// The configuration file; the default is configs/rescaler.toml, or none with --flink.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Flink's address, instead of a configuration: the job that runs there is rescaled in place, by policy ds2 and by this process
-    /// alone.
+    /// Flink's address, instead of a configuration: this process alone rescales the job that runs there, in place, by policy slo if
+    /// --latency-bound is given, else by policy ds2.
     #[arg(long, value_name = "URL", conflicts_with = "config")]
     flink: Option<Address>,
     /// With --flink alone: the job, by name or id, if several run.
     #[arg(long, value_name = "NAME|ID", requires = "flink")]
     job: Option<String>,
+    /// With --flink alone: the event latency that must not be exceeded, for example 2s or 500ms. The policy is then slo.
+    #[arg(long, value_name = "DURATION", value_parser = latency_bound, requires = "flink")]
+    latency_bound: Option<Duration>,
     /// With --flink alone: the folder for documents, journals and reports.
     #[arg(long, value_name = "FOLDER", default_value = "run/rescaler", requires = "flink")]
     data: PathBuf,
@@ -260,6 +263,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             }
             block_on(async {
                 if let (Some(_), Site::One(config)) = (&run.flink, &mut site) {
+                    writeln!(std::io::stderr(), "{}", run.policy_line())
+                        .context("cannot write to standard error")?;
                     placement::embed(config, &run.data, run.job.as_deref()).await?;
                 }
                 watch::run(site, run.dry_run, terminated()).await
@@ -328,12 +333,37 @@ impl Run {
     fn site(&self) -> Result<Site, ConfigError> {
         match &self.flink {
             Some(url) => {
-                let config = Config::embedded(url).check(Path::new("the command line"))?;
-                Ok(Site::One(Box::new(config)))
+                let bound_ms = self.latency_bound.map(|bound| bound.as_secs_f64() * 1000.0);
+                Config::embedded(url, bound_ms)
+                    .check(Path::new("the command line"))
+                    .map(|config| Site::One(Box::new(config)))
             }
             None => Site::load(self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))),
         }
     }
+}
+
+impl Run {
+    /// Which policy decides, and how another one is chosen.
+    fn policy_line(&self) -> String {
+        match self.latency_bound {
+            Some(bound) => format!(
+                "policy slo keeps event latency below {} ms with as few slots as possible",
+                bound.as_millis()
+            ),
+            None => "policy ds2 decides, by utilisation; to keep a latency bound with as few slots as possible, add for example \
+                     --latency-bound 2s (policy slo)"
+                .to_owned(),
+        }
+    }
+}
+
+/// Reads a duration like `2s` or `500ms`.
+fn latency_bound(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|bound| Duration::try_from(bound).ok());
+    parsed
+        .filter(|bound| *bound >= Duration::from_millis(1))
+        .ok_or_else(|| "write it like 2s or 500ms".to_owned())
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

@@ -167,8 +167,9 @@ impl Default for Drop {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Epoch {
-    /// One decision per epoch, in milliseconds.
-    pub length_ms: u64,
+    /// The length of an epoch, which ends with one decision, in milliseconds. Absent: as the policy prefers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub length_ms: Option<u64>,
     /// How often metrics are read, in milliseconds.
     pub sample_interval_ms: u64,
     /// Readings of tasks younger than this are not used, in milliseconds.
@@ -177,7 +178,7 @@ pub struct Epoch {
 
 impl Default for Epoch {
     fn default() -> Self {
-        Self { length_ms: 120_000, sample_interval_ms: 2_000, warm_up_ms: 10_000 }
+        Self { length_ms: None, sample_interval_ms: 2_000, warm_up_ms: 10_000 }
     }
 }
 
@@ -227,14 +228,15 @@ impl Config {
         }
     }
 
-    /// For a cluster about which nothing else is said. The job is named later; it may be any job, so the policy is one that needs no
-    /// metrics of ours.
-    pub(crate) fn embedded(flink_url: &Address) -> Self {
+    /// Returns the configuration for a cluster of which only the address is known, and the latency bound if there is one. The job is
+    /// set later; it may be any job, so the policy is one that needs no metrics of ours.
+    pub(crate) fn embedded(flink_url: &Address, latency_bound_ms: Option<f64>) -> Self {
         let Ok(mut config) = toml::from_str::<Self>("job = \"job\"") else {
             unreachable!("all but the job has a default")
         };
         config.flink.url = flink_url.clone();
-        config.policy.name = Name::Ds2;
+        config.policy.name = if latency_bound_ms.is_some() { Name::Slo } else { Name::Ds2 };
+        config.policy.slo.latency_bound_ms = latency_bound_ms;
         config
     }
 
@@ -258,11 +260,11 @@ impl Config {
             (self.drop.document_ttl_s > 0, "drop.document_ttl_s: must be above 0"),
             (self.epoch.sample_interval_ms >= 100, "epoch.sample_interval_ms: must be at least 100"),
             (
-                self.epoch.length_ms >= self.epoch.sample_interval_ms.saturating_mul(2),
+                self.epoch_ms() >= self.epoch.sample_interval_ms.saturating_mul(2),
                 "epoch.length_ms: must be at least twice epoch.sample_interval_ms, so that rates can be told",
             ),
             (
-                self.epoch.length_ms / self.epoch.sample_interval_ms.max(1) <= 10_000,
+                self.epoch_ms() / self.epoch.sample_interval_ms.max(1) <= 10_000,
                 "epoch.sample_interval_ms: at most 10000 samples are kept in an epoch; raise it",
             ),
             (self.journal.max_bytes >= 1 << 20, "journal.max_bytes: must be at least 1048576"),
@@ -306,11 +308,19 @@ impl Config {
 
     /// The latency that the policy keeps, if it keeps one, in milliseconds.
     pub(crate) fn latency_max_ms(&self) -> Option<f64> {
-        (self.policy.name == Name::Latency).then_some(self.policy.latency.latency_max_ms)
+        match self.policy.name {
+            Name::Latency => Some(self.policy.latency.latency_max_ms),
+            Name::Slo => self.policy.slo.latency_bound_ms,
+            Name::Ds2 | Name::External => None,
+        }
+    }
+
+    fn epoch_ms(&self) -> u64 {
+        self.epoch.length_ms.unwrap_or_else(|| self.policy.epoch_ms())
     }
 
     pub(crate) fn epoch_length(&self) -> Duration {
-        Duration::from_millis(self.epoch.length_ms)
+        Duration::from_millis(self.epoch_ms())
     }
 
     pub(crate) fn sample_interval(&self) -> Duration {
@@ -343,9 +353,10 @@ mod tests {
     #[test]
     fn bad_values_are_named_together() {
         let bad = EXAMPLE
-            .replace("length_ms = 120000", "length_ms = 100")
+            .replace("# length_ms = 120000", "length_ms = 100")
             .replace("heap_fraction = 0.766", "heap_fraction = 1.5")
             .replace("utilization_target = 0.7", "utilization_target = 7.0")
+            .replace("headroom_quantile = 0.95", "headroom_quantile = 95.0")
             .replace("time_zone = \"UTC\"", "time_zone = \"Mars\"")
             .replace("# quota_slots = 16", "quota_slots = 0")
             .replace("url = \"http://127.0.0.1:8081\"", "url = \"localhost\"");
@@ -354,6 +365,7 @@ mod tests {
             "epoch.length_ms",
             "policy.latency.heap_fraction",
             "policy.ds2.utilization_target",
+            "policy.slo.headroom_quantile",
             "policy.time_zone",
             "limits.quota_slots",
             "flink.url",
@@ -361,6 +373,20 @@ mod tests {
         ] {
             assert!(message.contains(key), "{message}");
         }
+    }
+
+    /// Goal: policy `slo` asks for its bound, and decides every 5 s unless the configuration says otherwise.
+    #[test]
+    fn slo_needs_a_bound_and_prefers_short_epochs() {
+        let parse = |text: &str| Config::parse(text, Path::new("rescaler.toml"));
+        let error = parse("job = \"a\"\npolicy.name = \"slo\"").unwrap_err().to_string();
+        assert!(error.contains("policy.slo.latency_bound_ms"), "{error}");
+        let bound = "job = \"a\"\npolicy.name = \"slo\"\npolicy.slo.latency_bound_ms = 2000.0\n";
+        let config = parse(bound).unwrap();
+        assert_eq!((config.epoch_length().as_secs(), config.latency_max_ms()), (5, Some(2000.0)));
+        assert_eq!(parse(&format!("{bound}epoch.length_ms = 30000")).unwrap().epoch_length().as_secs(), 30);
+        assert_eq!(Config::embedded(&"http://flink".into(), None).epoch_length().as_secs(), 120);
+        assert!(Config::embedded(&"http://flink".into(), Some(2000.0)).problems().is_empty());
     }
 
     /// Goal: a misspelt key is refused and named.

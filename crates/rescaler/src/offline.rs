@@ -161,6 +161,8 @@ pub(crate) fn in_words(decision: &Decision) -> String {
         let latency = operator.latency_ms.map_or("unknown".to_owned(), |ms| format!("{ms:.0} ms"));
         lines.push(format!("  {} (latency {latency}): {}", operator.name, operator.because));
     }
+    lines.extend(figures(decision));
+    lines.extend(candidates(decision));
     let figure = |value: Option<f64>| value.map_or("unknown".to_owned(), |value| format!("{value:.3}"));
     let cluster = &decision.cluster;
     lines.push(format!(
@@ -175,4 +177,34 @@ pub(crate) fn in_words(decision: &Decision) -> String {
         }),
     ));
     lines.join("\n")
+}
+
+/// The figures of the job as a whole, in one line.
+fn figures(decision: &Decision) -> Option<String> {
+    let named: Vec<String> = decision.figures.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    (!named.is_empty()).then(|| format!("  figures: {}", named.join(", ")))
+}
+
+/// The plans that were compared, one a line, the cheapest marked.
+fn candidates(decision: &Decision) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !decision.candidates.is_empty() {
+        lines.push("  compared by price, in slot-seconds:".to_owned());
+    }
+    for candidate in &decision.candidates {
+        let changes: Vec<String> =
+            candidate.parallelism.iter().map(|(name, new)| format!("{name} → {new}")).collect();
+        let what = if changes.is_empty() { "stay".to_owned() } else { changes.join(", ") };
+        let terms: Vec<String> =
+            candidate.terms.iter().map(|(name, price)| format!("{name} {price:.0}")).collect();
+        lines.push(format!(
+            "  {} {:>9.0} = {}: {} slots carry {:.0}/s ({what})",
+            if candidate.is_cheapest { "*" } else { " " },
+            candidate.price_slot_s,
+            terms.join(" + "),
+            candidate.slots,
+            candidate.capacity_per_s,
+        ));
+    }
+    lines
 }

@@ -176,7 +176,7 @@ fn job_name(in_flink: &str) -> JobName {
     let name: String = lower.chars().map(allowed).collect();
     let name: String = name.trim_matches(|c| "-._".contains(c)).chars().take(63).collect();
     // It has only letters that a name may have, unless none is left.
-    name.parse().unwrap_or_else(|_| Config::embedded(&secrets::Address::default()).job)
+    name.parse().unwrap_or_else(|_| Config::embedded(&secrets::Address::default(), None).job)
 }
 
 async fn running_job(flink: &flink::Client, name: &str) -> anyhow::Result<JobDetails> {

@@ -8,11 +8,15 @@ use scaling::ds2::{self, Ds2};
 use scaling::external::{self, External};
 use scaling::latency::{self, Latency};
 use scaling::limits::Limits;
+use scaling::slo::{self, Slo};
 use scaling::{Action, Constraints, Decision, Memory, Moment, Policy, Snapshot};
 use serde::{Deserialize, Serialize};
 use telemetry::LatencyMetric;
 
 use crate::program::Program;
+
+/// The length of an epoch of policies without a preference, in milliseconds.
+const EPOCH_MS: u64 = 120_000;
 
 /// `[policy]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,6 +32,8 @@ pub struct Policies {
     pub latency: latency::Options,
     /// `[policy.ds2]`
     pub ds2: ds2::Options,
+    /// `[policy.slo]`
+    pub slo: slo::Options,
     /// `[policy.external]`
     pub external: Program,
 }
@@ -40,6 +46,7 @@ impl Default for Policies {
             time_zone: "UTC".to_owned(),
             latency: latency::Options::default(),
             ds2: ds2::Options::default(),
+            slo: slo::Options::default(),
             external: Program::default(),
         }
     }
@@ -54,6 +61,8 @@ pub enum Name {
     Latency,
     /// Solves the whole graph from true processing rates, up and down.
     Ds2,
+    /// Keeps a latency bound with as few slots and changes as that takes.
+    Slo,
     /// Asks a program.
     External,
 }
@@ -64,12 +73,21 @@ impl Name {
         match self {
             Self::Latency => latency::NAME,
             Self::Ds2 => ds2::NAME,
+            Self::Slo => slo::NAME,
             Self::External => external::NAME,
         }
     }
 }
 
 impl Policies {
+    /// Returns the epoch length that the policy prefers, in milliseconds.
+    pub(crate) fn epoch_ms(&self) -> u64 {
+        match self.name {
+            Name::Slo => self.slo.epoch_s.saturating_mul(1000),
+            Name::Latency | Name::Ds2 | Name::External => EPOCH_MS,
+        }
+    }
+
     /// Every value that is out of its range, as `key: what would be right`.
     pub(crate) fn problems(&self) -> Vec<String> {
         let of = |policy: &str, problems: Vec<(&str, &str)>| -> Vec<String> {
@@ -77,6 +95,11 @@ impl Policies {
         };
         let mut problems = of("latency", self.latency.problems());
         problems.extend(of("ds2", self.ds2.problems()));
+        problems.extend(of("slo", self.slo.problems()));
+        if self.name == Name::Slo && self.slo.latency_bound_ms.is_none() {
+            let remedy = "set the latency that policy slo must keep, for example 2000.0";
+            problems.push(format!("policy.slo.latency_bound_ms: {remedy}"));
+        }
         problems.extend(self.external.problems(self.name == Name::External));
         if TimeZone::get(&self.time_zone).is_err() {
             problems.push("policy.time_zone: write it like \"UTC\" or \"Europe/Berlin\"".to_owned());
@@ -124,6 +147,7 @@ impl PolicyRunner {
         match self.name {
             Name::Latency => Box::new(Latency(self.policies.latency.clone())),
             Name::Ds2 => Box::new(Ds2(self.policies.ds2.clone())),
+            Name::Slo => Box::new(Slo(self.policies.slo.clone())),
             Name::External => Box::new(External(match snapshot.filter(|s| s.missing.is_empty()) {
                 Some(snapshot) => self.policies.external.ask(snapshot).await,
                 None => Ok(external::Answer::default()),

@@ -212,8 +212,8 @@ mod tests {
         "#;
         let site = load(text).unwrap();
         let [nexmark, psm] = site.jobs() else { panic!("{site:?}") };
-        assert_eq!((nexmark.epoch.length_ms, nexmark.epoch.sample_interval_ms), (60_000, 1_000));
-        assert_eq!((psm.epoch.length_ms, psm.epoch.sample_interval_ms), (30_000, 1_000));
+        assert_eq!((nexmark.epoch.length_ms, nexmark.epoch.sample_interval_ms), (Some(60_000), 1_000));
+        assert_eq!((psm.epoch.length_ms, psm.epoch.sample_interval_ms), (Some(30_000), 1_000));
         assert_eq!(psm.flink.url.reveal(), "http://10.0.0.2:8081");
         assert_eq!(nexmark.journal.path, Path::new("run/rescaler/nexmark/decisions.jsonl"));
         assert_eq!(psm.journal.path, Path::new("run/rescaler/psm/decisions.jsonl"));

@@ -52,6 +52,6 @@ pub(crate) fn a_parallelism_above_the_maximum_is_refused() -> anyhow::Result<()>
 
 /// Goal: an epoch too short for its samples is refused.
 pub(crate) fn a_senseless_epoch_is_refused() -> anyhow::Result<()> {
-    let bad = ("length_ms = 120000", "length_ms = 10");
+    let bad = ("# length_ms = 120000", "length_ms = 10");
     check(&["rescaler", "run", "--config"], "rescaler.toml", bad, &["epoch.length_ms", "at least twice"])
 }

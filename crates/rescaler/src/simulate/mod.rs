@@ -172,14 +172,15 @@ impl Run {
 
 /// What a configuration says about our policies.
 fn options(config: &Config) -> OursOptions {
-    let seconds = |ms: u64| u32::try_from(ms / 1000).unwrap_or(u32::MAX);
+    let seconds = |s: u64| u32::try_from(s).unwrap_or(u32::MAX);
     OursOptions {
         epoch: Observer {
-            length_s: seconds(config.epoch.length_ms).max(1),
-            warm_up_s: seconds(config.epoch.warm_up_ms),
+            length_s: seconds(config.epoch_length().as_secs()).max(1),
+            warm_up_s: seconds(config.epoch.warm_up_ms / 1000),
         },
         ds2: config.policy.ds2.clone(),
         latency: config.policy.latency.clone(),
+        slo: config.policy.slo.clone(),
         limits: config.limits.clone(),
     }
 }
