@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use flink::{Client, JobDetails, JobId, JobState, RunRequest, StopRequest, TriggerId, VertexId};
+use flink::{
+    Client, InPlace, JobDetails, JobId, JobOverview, JobState, Obstacle, Requirement, RunRequest,
+    StopRequest, TriggerId, VertexId,
+};
 use jiff::Timestamp;
 use job_config::{JobDocument, Observed};
 use sha2::{Digest as _, Sha256};
@@ -13,6 +16,9 @@ use crate::condition::chain;
 use crate::machine::{Effect, Ended, Observation, Question, Submission};
 use crate::observed;
 use crate::pool::{CommandError, Pool};
+
+/// As many failures of a job are looked at; Flink keeps 16 by default.
+const FAILURES_MOST: u32 = 16;
 
 /// How jobs are submitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,8 +90,13 @@ impl Cluster {
     /// The jobs of the name that have not ended.
     pub(crate) async fn alive(&self) -> Result<Vec<JobId>, flink::Error> {
         let jobs = self.client.jobs().await?;
-        let alive = jobs.into_iter().filter(|job| job.name == self.job_name && !job.state.is_terminal());
+        let alive = jobs.into_iter().filter(|job| self.is_ours(job) && !job.state.is_terminal());
         Ok(alive.map(|job| job.id).collect())
+    }
+
+    /// Whether this is the job that is meant: by its name, or by its id where several jobs have the name.
+    fn is_ours(&self, job: &JobOverview) -> bool {
+        job.name == self.job_name || job.id.as_str() == self.job_name
     }
 
     /// What can be seen of this job, for the last report of a change that was accepted then.
@@ -126,7 +137,7 @@ impl Cluster {
                 };
                 Ok(Observation::Submission { submission, rival_lives })
             }
-            Question::Vertices { job } => self.vertices(job).await,
+            Question::Vertices { job, since } => self.vertices(job, *since).await,
             Question::Remains { job } => self.remains(job).await,
         }
     }
@@ -143,7 +154,7 @@ impl Cluster {
                 Some(Ended::In { state, newest_state })
             }
         };
-        let alive = jobs.into_iter().filter(|job| job.name == self.job_name && !job.state.is_terminal());
+        let alive = jobs.into_iter().filter(|job| self.is_ours(job) && !job.state.is_terminal());
         let alive = alive.map(|job| (job.id, job.state)).collect();
         let registered = if with_nodes { self.client.task_managers().await? } else { Vec::new() };
         Ok(Observation::Jobs { alive, last, registered })
@@ -174,12 +185,26 @@ impl Cluster {
         }
     }
 
-    async fn vertices(&self, job: &JobId) -> Result<Observation, flink::Error> {
+    async fn vertices(&self, job: &JobId, since: Timestamp) -> Result<Observation, flink::Error> {
         let Some(details) = known(self.client.job(job).await)? else {
-            return Ok(Observation::Vertices { submission: Submission::Unknown, vertices: Vec::new() });
+            let (submission, vertices, failures) = (Submission::Unknown, Vec::new(), Vec::new());
+            return Ok(Observation::Vertices { submission, vertices, failures });
         };
         let submission = self.judge(job, &details).await?;
-        Ok(Observation::Vertices { submission, vertices: details.vertices })
+        let failures = self.failures(&details, since).await;
+        Ok(Observation::Vertices { submission, vertices: details.vertices, failures })
+    }
+
+    /// The failures of a job since then, newest first. The JobManager's clock may be off: only ages are compared.
+    async fn failures(&self, details: &JobDetails, since: Timestamp) -> Vec<String> {
+        let age_ms = Timestamp::now().as_millisecond() - since.as_millisecond();
+        let is_of_now = |failure: &flink::JobFailure| {
+            details.now.zip(failure.timestamp).is_some_and(|(now, at)| now - at <= age_ms)
+        };
+        // Where failures are not shown, the change ends at its deadline as before.
+        let all = self.client.failures(&details.id, FAILURES_MOST).await.unwrap_or_default();
+        let recent = all.iter().filter(|failure| is_of_now(failure));
+        recent.map(|failure| flink::first_and_root_cause(&failure.stacktrace)).collect()
     }
 
     async fn judge(&self, job: &JobId, details: &JobDetails) -> Result<Submission, flink::Error> {
@@ -235,13 +260,24 @@ impl Cluster {
         self.program.as_ref().ok_or_else(refused)
     }
 
-    /// A job that is wanted like this already is not touched: one that was adopted as it was found, under a dry run, goes on
-    /// as if nobody watched.
+    /// Changes the upper bounds of these vertices. The other vertices keep their bounds, and lower bounds stay as they are, as far as
+    /// they are not above the new upper ones. A no-op if the requirements are these already.
     async fn rescale(&self, job: &JobId, parallelism: &BTreeMap<VertexId, u32>) -> Result<(), EffectError> {
-        if self.client.parallelism_wanted(job).await.is_ok_and(|wanted| wanted == *parallelism) {
+        let refused = |obstacle: Obstacle| EffectError::Refused { reason: obstacle.to_string() };
+        let found = match self.client.in_place(job).await.map_err(EffectError::Unavailable)? {
+            InPlace::Possible(found) => found,
+            InPlace::Impossible(obstacle) => return Err(refused(obstacle)),
+        };
+        let mut wanted = found.clone();
+        for (id, upper) in parallelism {
+            let lower = found.get(id).map_or(1, |requirement| requirement.lower).min(*upper);
+            wanted.insert(id.clone(), Requirement { lower, upper: *upper });
+        }
+        if wanted == found {
             return Ok(());
         }
-        self.client.rescale(job, parallelism).await.map_err(classify)?;
+        let required = self.client.require(job, &wanted).await;
+        required.map_err(|error| Obstacle::of(&error).map_or_else(|| classify(error), refused))?;
         // The rescale waits for a checkpoint. Without this one it waits for the next one that is due.
         if let Err(error) = self.client.trigger_checkpoint(job).await {
             tracing::debug!(error = chain(&error), "no checkpoint out of turn");

@@ -170,6 +170,7 @@ struct WrittenRetry {
 struct WrittenSafety {
     roll_back: Option<bool>,
     grace_ms: Option<u64>,
+    in_place_failures: Option<u64>,
     breaker_failures: Option<u64>,
     breaker_pause_ms: Option<u64>,
 }
@@ -475,10 +476,12 @@ fn rules(
     checker: &mut Checker,
 ) -> Rules {
     let failures = checker.number("safety.breaker_failures", safety.breaker_failures, 3, 1_000);
+    let in_place_failures = checker.number("safety.in_place_failures", safety.in_place_failures, 3, 16);
     Rules {
         stoppable_within: checker.ms("deadlines.stoppable_ms", deadlines.stoppable_ms, 60_000),
         stopped_within: checker.ms("deadlines.stopped_ms", deadlines.stopped_ms, 900_000),
         running_within: checker.ms("deadlines.running_ms", deadlines.running_ms, 120_000),
+        in_place_failures: u32::try_from(in_place_failures).unwrap_or(u32::MAX),
         grace: match safety.grace_ms {
             Some(0) => Duration::ZERO,
             other => checker.ms("safety.grace_ms", other, 3_000),

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use job_config::JobDocument;
 
 use self::begin::begin;
-use self::in_place::{rescale, rescale_back};
+use self::in_place::{Found, rescale, rescale_back};
 pub use self::nodes::PoolNode;
 use self::restore::{cancel_failed, restore};
 use self::start::{settle, start};
@@ -58,6 +58,8 @@ pub enum Question {
     Vertices {
         /// The job.
         job: JobId,
+        /// When the present phase began: failures since then are looked for.
+        since: Timestamp,
     },
     /// How a submitted job stands.
     Submission {
@@ -109,6 +111,8 @@ pub enum Observation {
         submission: Submission,
         /// Its vertices.
         vertices: Vec<Vertex>,
+        /// Why it failed since the phase began, newest first.
+        failures: Vec<String>,
     },
     /// To [`Question::Submission`].
     Submission {
@@ -195,6 +199,8 @@ pub struct Rules {
     pub stopped_within: Duration,
     /// For all tasks of a submitted job to run.
     pub running_within: Duration,
+    /// So many failures of a job since the beginning of a change in place, or of the way back, end it.
+    pub in_place_failures: u32,
     /// How long all tasks of a new job must go on running for the change to count as good; zero: not at all.
     pub grace: Duration,
     /// Whether a new job that fails gives way to the document before it.
@@ -229,7 +235,7 @@ pub enum Effect {
     Rescale {
         /// The job.
         job: JobId,
-        /// Of every vertex.
+        /// Of the vertices that change; the others keep what they require.
         parallelism: BTreeMap<VertexId, u32>,
     },
     /// End the job without a savepoint.
@@ -284,7 +290,7 @@ pub fn question(change: &Change, lineage: &Lineage, rules: &Rules) -> Question {
             Question::Submission { job: job.clone(), rival: lineage.abandoned.back().cloned() }
         }
         Phase::Rescaling { job } | Phase::RescalingBack { job, .. } => {
-            Question::Vertices { job: job.clone() }
+            Question::Vertices { job: job.clone(), since: change.since }
         }
         Phase::RollingBack { failed, .. } => Question::Remains { job: failed.clone() },
         Phase::Stopped { .. } | Phase::Running { .. } | Phase::RolledBack { .. } | Phase::Failed { .. } => {
@@ -349,12 +355,13 @@ impl Now<'_> {
             (Phase::Submitting { job, savepoint }, Observation::Submission { submission, .. }) => {
                 start(change, lineage, (job, savepoint.as_ref()), submission, attempt, rules)
             }
-            (Phase::Rescaling { job }, Observation::Vertices { submission, vertices }) => {
-                rescale(self, job, submission, vertices)
+            (Phase::Rescaling { job }, Observation::Vertices { submission, vertices, failures }) => {
+                rescale(self, job, &Found { submission, vertices, failures })
             }
-            (Phase::RescalingBack { job, message }, Observation::Vertices { submission, vertices }) => {
-                rescale_back(self, job, message, submission, vertices)
-            }
+            (
+                Phase::RescalingBack { job, message },
+                Observation::Vertices { submission, vertices, failures },
+            ) => rescale_back(self, job, message, &Found { submission, vertices, failures }),
             (Phase::Settling { job }, Observation::Submission { submission, .. }) => {
                 settle(change, lineage, job, submission, attempt, rules)
             }

@@ -40,6 +40,11 @@ impl OperatorNames {
         Self(names)
     }
 
+    /// Returns whether both name the same operators, wherever these are in their documents.
+    pub fn has_same_operators(&self, other: &Self) -> bool {
+        self.0.keys().eq(other.0.keys())
+    }
+
     /// Returns the same decision in the document's names. Where operators are named by their vertices, none follows a default.
     pub fn in_document(&self, decision: &Decision) -> Decision {
         let mut decision = decision.clone();

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::header::{AUTHORIZATION, HeaderValue, LOCATION};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrets::{Address, AddressError, HttpUrl, Secret};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -111,9 +111,19 @@ impl Client {
             source: source.without_url(),
         })?;
         let (url, status) = (response.url().to_string(), response.status());
+        if status.is_redirection() {
+            let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+            let location = location.unwrap_or("an address that it does not name");
+            let location = location.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS).collect();
+            return Err(Error::Redirect { url, status: status.as_u16(), location });
+        }
         let body = self.read(&url, response).await?;
         if !status.is_success() {
-            return Err(Error::Status { url, status: status.as_u16(), message: flink_message(&body) });
+            let message = message(status, &body);
+            return Err(Error::Status { url, status: status.as_u16(), message });
+        }
+        if is_html(&body) {
+            return Err(Error::Html { url });
         }
         // Some calls answer 202 with nothing in it.
         let body = if body.is_empty() { b"{}".as_slice() } else { &body };
@@ -143,19 +153,43 @@ fn sensitive(credentials: &Secret) -> HeaderValue {
     header
 }
 
-/// The text of Flink's `{"errors": […]}`, or of whatever else was answered.
-fn flink_message(body: &[u8]) -> String {
+/// What an answer with an error status says: Flink's own words; of a page for people only what its status means.
+fn message(status: StatusCode, body: &[u8]) -> String {
     #[derive(serde::Deserialize)]
     struct Errors {
         errors: Vec<String>,
     }
-    let text = match serde_json::from_slice::<Errors>(body) {
+    let said = match serde_json::from_slice::<Errors>(body) {
         Ok(answer) => {
             answer.errors.iter().map(|error| first_and_root_cause(error)).collect::<Vec<_>>().join(" ")
         }
+        Err(_) if is_html(body) => String::new(),
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     };
-    text.trim().chars().take(MESSAGE_CHARS).collect()
+    let said: String = said.trim().chars().take(MESSAGE_CHARS).collect();
+    match (said.as_str(), hint(status)) {
+        ("", Some(hint)) => hint.to_owned(),
+        ("", None) => status.canonical_reason().unwrap_or("no reason given").to_lowercase(),
+        (_, Some(hint)) => format!("{said}; {hint}"),
+        (_, None) => said,
+    }
+}
+
+/// What to do about a status that Flink itself does not answer.
+fn hint(status: StatusCode) -> Option<&'static str> {
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            Some("something in front of Flink requires a login; write it as http://user:password@host:port")
+        }
+        StatusCode::FORBIDDEN => Some("something in front of Flink refuses this request"),
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => Some("a proxy requires a login"),
+        _ => None,
+    }
+}
+
+/// Whether this is a page for people.
+fn is_html(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'<')
 }
 
 #[cfg(test)]
@@ -186,11 +220,14 @@ mod tests {
         assert!(wrong.to_string().contains("https is not built"), "{wrong}");
     }
 
-    /// Goal: Flink's message is shown without its JSON around it, and never at full length.
+    /// Goal: Flink's message is shown without its JSON around it and never at full length; a page for people is not shown at all.
     #[test]
     fn messages_are_unwrapped_and_bounded() {
-        assert_eq!(flink_message(br#"{"errors":["Not found: /x","again"]}"#), "Not found: /x again");
-        assert_eq!(flink_message(b"<html>"), "<html>");
-        assert_eq!(flink_message(&[b'x'; 5_000]).len(), MESSAGE_CHARS);
+        let not_found = StatusCode::NOT_FOUND;
+        assert_eq!(message(not_found, br#"{"errors":["Not found: /x","again"]}"#), "Not found: /x again");
+        assert_eq!(message(not_found, b"<html><script>x</script>"), "not found");
+        assert_eq!(message(not_found, &[b'x'; 5_000]).len(), MESSAGE_CHARS);
+        let login = message(StatusCode::UNAUTHORIZED, b" <html>401</html>");
+        assert!(login.contains("requires a login") && !login.contains("<html>"), "{login}");
     }
 }

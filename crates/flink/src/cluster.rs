@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::lenient::count;
 use crate::{Client, Error};
 
 /// The cluster in numbers (`/overview`).
@@ -25,11 +26,11 @@ pub struct Overview {
 pub struct TaskManager {
     /// The resource id; a restarted task manager has a new one unless it is configured.
     pub id: String,
-    /// Its slots.
-    #[serde(rename = "slotsNumber")]
+    /// Its slots; 0 where Flink does not tell.
+    #[serde(rename = "slotsNumber", default, deserialize_with = "count")]
     pub slots: u32,
     /// Slots that no job holds.
-    #[serde(rename = "freeSlots")]
+    #[serde(rename = "freeSlots", default, deserialize_with = "count")]
     pub free_slots: u32,
 }
 

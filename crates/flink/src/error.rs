@@ -36,6 +36,22 @@ pub enum Error {
         /// Flink's own message, shortened.
         message: String,
     },
+    /// An answer that points elsewhere; it is not followed.
+    #[error("{url} answered {status}, a redirect to {location}; give that address if it is Flink's")]
+    Redirect {
+        /// The address that was asked.
+        url: String,
+        /// The HTTP status code.
+        status: u16,
+        /// Where it points to.
+        location: String,
+    },
+    /// A page for people instead of an answer for programs.
+    #[error("{url} answered an HTML page; a login page or another program is at this address")]
+    Html {
+        /// The address that was asked.
+        url: String,
+    },
     /// The answer is larger than allowed.
     #[error("{url} answered more than {limit_bytes} bytes")]
     TooLarge {

@@ -1,12 +1,24 @@
 //! Jobs: their state, their graph, their failures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::lenient::{non_negative, or_default};
 use crate::{Client, Error, JobId, VertexId};
+
+/// The largest parallelism that Flink knows: it has at most so many key groups.
+pub const MAX_PARALLELISM: u32 = 32_768;
+
+/// The maximum parallelism that Flink gives an operator of this parallelism by default
+/// (`KeyGroupRangeAssignment.computeDefaultMaxParallelism`): 1.5 times the parallelism, rounded up to a power of two, from 128 to
+/// [`MAX_PARALLELISM`].
+fn default_max_parallelism(parallelism: u32) -> u32 {
+    let larger = parallelism.saturating_add(parallelism / 2).min(MAX_PARALLELISM);
+    larger.next_power_of_two().clamp(128, MAX_PARALLELISM)
+}
 
 /// Where a job is in its life (`org.apache.flink.api.common.JobStatus`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
@@ -56,9 +68,12 @@ pub struct JobOverview {
     pub name: String,
     /// Where it is in its life.
     pub state: JobState,
-    /// When it was accepted, in milliseconds since the Unix epoch.
-    #[serde(rename = "start-time")]
-    pub start_time_ms: i64,
+    /// When it was accepted by the JobManager's clock, in milliseconds since the Unix epoch.
+    #[serde(rename = "start-time", default, deserialize_with = "non_negative")]
+    pub start_time_ms: Option<i64>,
+    /// The scheduler that runs it, for example `Adaptive` (from Flink 2.3 on).
+    #[serde(rename = "schedulerType", default)]
+    pub scheduler: Option<String>,
 }
 
 /// One vertex: a chain of operators that run in one task.
@@ -78,6 +93,8 @@ pub struct Vertex {
     pub status: String,
     /// The id of its slot sharing group (Flink 1.20 and later): subtasks of vertices with the same one share slots.
     pub slot_sharing_group: Option<String>,
+    /// How many of its subtasks are in each state.
+    pub tasks: BTreeMap<String, u32>,
 }
 
 /// A vertex as Flink writes it, with -1 for a number that is not known.
@@ -89,9 +106,12 @@ struct VertexAnswer {
     parallelism: Option<i64>,
     #[serde(rename = "maxParallelism", default)]
     max_parallelism: Option<i64>,
+    #[serde(default)]
     status: String,
     #[serde(rename = "slotSharingGroupId", default)]
     slot_sharing_group: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    tasks: BTreeMap<String, u32>,
 }
 
 impl From<VertexAnswer> for Vertex {
@@ -109,25 +129,27 @@ impl From<VertexAnswer> for Vertex {
                 .unwrap_or_else(|| default_max_parallelism(parallelism)),
             status: answer.status,
             slot_sharing_group: answer.slot_sharing_group.filter(|id| !id.is_empty()),
+            tasks: answer.tasks,
         }
     }
 }
 
-/// More subtasks than this no Flink accepts.
-const MAX_PARALLELISM: u32 = 1 << 15;
-
-/// The largest parallelism that Flink gives to a job without one of its own: one and a half times the parallelism, rounded up
-/// to a power of two, at least 128 and at most 32,768.
-fn default_max_parallelism(parallelism: u32) -> u32 {
-    (parallelism + parallelism / 2).min(MAX_PARALLELISM).next_power_of_two().clamp(1 << 7, MAX_PARALLELISM)
-}
-
 impl Vertex {
+    /// Whether all its tasks have read their input to its end.
+    pub fn is_finished(&self) -> bool {
+        self.status == "FINISHED"
+    }
+
+    /// Whether some of its tasks have read their input to its end, and others have not.
+    pub fn is_partly_finished(&self) -> bool {
+        !self.is_finished() && self.tasks.get("FINISHED").is_some_and(|count| *count > 0)
+    }
+
     /// The name of the vertex' first operator, without the prefix that Flink gives to sources.
     ///
     /// ```
     /// # let v = |name: &str| flink::Vertex { id: "0".repeat(32).parse().unwrap(), name: name.to_owned(),
-    /// #     parallelism: 1, max_parallelism: 1, status: String::new(), slot_sharing_group: None };
+    /// #     parallelism: 1, max_parallelism: 1, status: String::new(), slot_sharing_group: None, tasks: Default::default() };
     /// assert_eq!(v("Source: source-bid -> decode-bid").head_operator(), "source-bid");
     /// assert_eq!(v("q7-bid-item").head_operator(), "q7-bid-item");
     /// ```
@@ -155,7 +177,7 @@ pub struct PlanNode {
     /// The vertex.
     pub id: VertexId,
     /// Its inputs; none for a source.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub inputs: Vec<Edge>,
 }
 
@@ -175,29 +197,45 @@ pub struct JobDetails {
     pub name: String,
     /// Where it is in its life.
     pub state: JobState,
-    /// When it entered each state, in milliseconds since the Unix epoch; 0: never.
-    #[serde(default)]
+    /// `STREAMING` or `BATCH`, from Flink 1.18 on.
+    #[serde(rename = "job-type", default)]
+    pub job_type: Option<String>,
+    /// When it entered each state by the JobManager's clock, in milliseconds since the Unix epoch; 0: never.
+    #[serde(default, deserialize_with = "or_default")]
     pub timestamps: BTreeMap<String, i64>,
-    /// The JobManager's clock at this answer, in milliseconds since the Unix epoch.
-    #[serde(default)]
-    pub now: i64,
+    /// The JobManager's clock at this answer, in milliseconds since the Unix epoch. It may differ from this machine's: compare it
+    /// with Flink's own times only.
+    #[serde(default, deserialize_with = "non_negative")]
+    pub now: Option<i64>,
     /// Its vertices. The order changes between states: go by id.
+    #[serde(default, deserialize_with = "or_default")]
     pub vertices: Vec<Vertex>,
     #[serde(default)]
     plan: Option<Plan>,
 }
 
 impl JobDetails {
-    /// Whether the job and every one of its tasks run.
+    /// Whether the job and every one of its tasks run, but those that have read a bounded input to its end.
     pub fn is_fully_running(&self) -> bool {
+        let runs = |vertex: &Vertex| vertex.status == "RUNNING";
         self.state == JobState::Running
-            && !self.vertices.is_empty()
-            && self.vertices.iter().all(|vertex| vertex.status == "RUNNING")
+            && self.vertices.iter().any(runs)
+            && self.vertices.iter().all(|vertex| runs(vertex) || vertex.is_finished())
     }
 
-    /// When the job last entered `RUNNING`, in milliseconds since the Unix epoch.
+    /// Whether it is a batch job, whose scheduler chooses the parallelism by itself.
+    pub fn is_batch(&self) -> bool {
+        self.job_type.as_deref() == Some("BATCH")
+    }
+
+    /// When the job last entered `RUNNING` by the JobManager's clock, in milliseconds since the Unix epoch.
     pub fn running_since_ms(&self) -> Option<i64> {
         self.timestamps.get("RUNNING").copied().filter(|at| *at > 0)
+    }
+
+    /// For how long the job has been running, in milliseconds, by the JobManager's clock alone.
+    pub fn running_ms(&self) -> Option<i64> {
+        Some((self.now? - self.running_since_ms()?).max(0))
     }
 
     /// The edges between vertices; empty where Flink tells none, as it does while it makes the plan anew.
@@ -206,29 +244,15 @@ impl JobDetails {
     }
 }
 
-/// What is known of a job's checkpoints (`/jobs/:jobid/checkpoints`).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Checkpoints {
-    /// Checkpoints completed since the job started.
-    pub completed: u64,
-    /// Checkpoints failed since the job started.
-    pub failed: u64,
-    /// The full size of the newest completed checkpoint, in bytes.
-    pub state_size_bytes: Option<u64>,
-    /// What the newest completed checkpoint has written itself, in bytes: less than its full size if it is incremental.
-    pub checkpointed_size_bytes: Option<u64>,
-    /// The number of the newest completed checkpoint.
-    pub newest_id: Option<u64>,
-    /// How long the newest completed checkpoint took, in milliseconds.
-    pub duration_ms: Option<u64>,
-    /// When the newest completed checkpoint was acknowledged by the last task, in milliseconds since the Unix epoch.
-    pub completed_at_ms: Option<i64>,
-    /// How often the job went back to a checkpoint or savepoint.
-    pub restored: u64,
-    /// Where the newest savepoint lies.
-    pub latest_savepoint: Option<String>,
-    /// Where the newest complete state lies, checkpoint or savepoint; `None` also if Flink has deleted it since.
-    pub newest_state: Option<String>,
+/// One failure of a job (`/jobs/:jobid/exceptions`).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct JobFailure {
+    /// Flink's stack trace.
+    #[serde(default)]
+    pub stacktrace: String,
+    /// When it happened by the JobManager's clock, in milliseconds since the Unix epoch.
+    #[serde(default, deserialize_with = "non_negative")]
+    pub timestamp: Option<i64>,
 }
 
 impl Client {
@@ -252,102 +276,64 @@ impl Client {
         self.get(&format!("jobs/{job}"), &[]).await
     }
 
-    /// The newest failure of a job, as Flink's stack trace; `None` if there was none.
+    /// The subtasks of a vertex that have read their input to its end, by index.
+    ///
+    /// # Errors
+    /// Any [`Error`] of the transport.
+    pub async fn finished_subtasks(&self, job: &JobId, vertex: &VertexId) -> Result<BTreeSet<u32>, Error> {
+        #[derive(Deserialize)]
+        struct Subtask {
+            subtask: u32,
+            #[serde(default)]
+            status: String,
+        }
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(default, deserialize_with = "or_default")]
+            subtasks: Vec<Subtask>,
+        }
+        let answer: Answer = self.get(&format!("jobs/{job}/vertices/{vertex}"), &[]).await?;
+        let finished = answer.subtasks.into_iter().filter(|subtask| subtask.status == "FINISHED");
+        Ok(finished.map(|subtask| subtask.subtask).collect())
+    }
+
+    /// The newest failures of a job, newest first, at most as many as `most`.
     ///
     /// A job that failed before its tasks were deployed (for example because its savepoint is unreadable) has no failures of its
     /// own; from Flink 2.3 on the application around it, which has the id that was asked for at submission, has them.
     ///
     /// # Errors
     /// Any [`Error`] of the transport.
-    pub async fn newest_exception(&self, job: &JobId) -> Result<Option<String>, Error> {
-        #[derive(Deserialize)]
-        struct Entry {
-            stacktrace: String,
-        }
+    pub async fn failures(&self, job: &JobId, most: u32) -> Result<Vec<JobFailure>, Error> {
         #[derive(Deserialize, Default)]
         struct History {
-            entries: Vec<Entry>,
+            #[serde(default, deserialize_with = "or_default")]
+            entries: Vec<JobFailure>,
         }
         #[derive(Deserialize)]
         struct Answer {
-            #[serde(rename = "exceptionHistory", default)]
+            #[serde(rename = "exceptionHistory", default, deserialize_with = "or_default")]
             history: History,
         }
+        let most = most.to_string();
         let of_job = format!("jobs/{job}/exceptions");
-        let answer: Answer = self.get(&of_job, &[("maxExceptions", "1")]).await?;
-        if let Some(entry) = answer.history.entries.into_iter().next() {
-            return Ok(Some(entry.stacktrace));
+        let answer: Answer = self.get(&of_job, &[("maxExceptions", &most)]).await?;
+        if !answer.history.entries.is_empty() {
+            return Ok(answer.history.entries);
         }
         match self.get::<Answer>(&format!("applications/{job}/exceptions"), &[]).await {
-            Ok(answer) => Ok(answer.history.entries.into_iter().next().map(|entry| entry.stacktrace)),
-            Err(error) if error.is_not_found() => Ok(None),
+            Ok(answer) => Ok(answer.history.entries),
+            Err(error) if error.is_not_found() => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
 
-    /// What is known of the job's checkpoints and savepoints.
+    /// The newest failure of a job, as Flink's stack trace; `None` if there was none.
     ///
     /// # Errors
     /// Any [`Error`] of the transport.
-    pub async fn checkpoints(&self, job: &JobId) -> Result<Checkpoints, Error> {
-        let answer: CheckpointsAnswer = self.get(&format!("jobs/{job}/checkpoints"), &[]).await?;
-        let newest_state = answer.latest.newest_state();
-        let completed = answer.latest.completed;
-        Ok(Checkpoints {
-            completed: answer.counts.completed,
-            failed: answer.counts.failed,
-            state_size_bytes: completed.as_ref().map(|c| c.state_size),
-            checkpointed_size_bytes: completed.as_ref().and_then(|c| c.checkpointed_size),
-            newest_id: completed.as_ref().map(|c| c.id),
-            duration_ms: completed.as_ref().map(|c| c.end_to_end_duration),
-            completed_at_ms: completed.as_ref().and_then(|c| c.latest_ack_timestamp),
-            restored: answer.counts.restored,
-            latest_savepoint: answer.latest.savepoint.and_then(|s| s.external_path),
-            newest_state,
-        })
-    }
-
-    /// How wide each vertex is wanted at most: what was asked for last, or what the job began with (adaptive scheduler only).
-    ///
-    /// # Errors
-    /// Any [`Error`] of the transport.
-    pub async fn parallelism_wanted(&self, job: &JobId) -> Result<BTreeMap<VertexId, u32>, Error> {
-        #[derive(Deserialize)]
-        struct Requirement {
-            parallelism: Bounds,
-        }
-        #[derive(Deserialize)]
-        struct Bounds {
-            #[serde(rename = "upperBound")]
-            upper: u32,
-        }
-        let path = format!("jobs/{job}/resource-requirements");
-        let answer: BTreeMap<VertexId, Requirement> = self.get(&path, &[]).await?;
-        Ok(answer.into_iter().map(|(id, requirement)| (id, requirement.parallelism.upper)).collect())
-    }
-
-    /// Asks for another parallelism of a running job (adaptive scheduler only). Every vertex must be named; Flink then runs each with
-    /// as many subtasks as it has slots for, at most the number given. Asking again for the same changes nothing.
-    ///
-    /// # Errors
-    /// [`Error::Status`] with 400 if a vertex is missing, unknown or given more than its maximum, else any [`Error`] of the
-    /// transport.
-    pub async fn rescale(&self, job: &JobId, parallelism: &BTreeMap<VertexId, u32>) -> Result<(), Error> {
-        let requirement = |upper: &u32| json!({ "parallelism": { "lowerBound": 1, "upperBound": upper } });
-        let body: BTreeMap<&str, serde_json::Value> =
-            parallelism.iter().map(|(id, upper)| (id.as_str(), requirement(upper))).collect();
-        let path = format!("jobs/{job}/resource-requirements");
-        self.send::<serde_json::Value>(Method::PUT, &path, &body).await.map(drop)
-    }
-
-    /// Asks for a checkpoint now. A rescale waits for one, so that nothing is computed twice.
-    ///
-    /// # Errors
-    /// Any [`Error`] of the transport.
-    pub async fn trigger_checkpoint(&self, job: &JobId) -> Result<(), Error> {
-        let path = format!("jobs/{job}/checkpoints");
-        let body = json!({ "checkpointType": "CONFIGURED" });
-        self.send::<serde_json::Value>(Method::POST, &path, &body).await.map(drop)
+    pub async fn newest_exception(&self, job: &JobId) -> Result<Option<String>, Error> {
+        Ok(self.failures(job, 1).await?.into_iter().next().map(|failure| failure.stacktrace))
     }
 
     /// Cancels a job without a savepoint.
@@ -359,54 +345,6 @@ impl Client {
         self.send::<serde_json::Value>(Method::PATCH, &path, &json!({})).await.map(drop)
     }
 }
-
-#[derive(Deserialize)]
-struct CheckpointsAnswer {
-    #[serde(default)]
-    counts: Counts,
-    #[serde(default)]
-    latest: Latest,
-}
-
-#[derive(Deserialize, Default)]
-struct Counts {
-    #[serde(default)]
-    completed: u64,
-    #[serde(default)]
-    failed: u64,
-    #[serde(default)]
-    restored: u64,
-}
-
-#[derive(Deserialize, Default)]
-struct Latest {
-    completed: Option<Completed>,
-    savepoint: Option<Completed>,
-}
-
-impl Latest {
-    fn newest_state(&self) -> Option<String> {
-        let both = [&self.completed, &self.savepoint];
-        let newest = both.into_iter().flatten().max_by_key(|completed| completed.id)?;
-        newest.external_path.clone().filter(|_| !newest.discarded)
-    }
-}
-
-#[derive(Deserialize)]
-struct Completed {
-    #[serde(default)]
-    id: u64,
-    #[serde(default)]
-    discarded: bool,
-    #[serde(default)]
-    state_size: u64,
-    checkpointed_size: Option<u64>,
-    #[serde(default)]
-    end_to_end_duration: u64,
-    latest_ack_timestamp: Option<i64>,
-    external_path: Option<String>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@
 //! <https://nightlies.apache.org/flink/flink-docs-release-2.3/docs/ops/rest_api/>. Answers are read leniently (fields that
 //! we do not know are ignored: a patch release may add some), requests are written exactly.
 
+mod checkpoints;
 mod client;
 mod cluster;
 mod error;
@@ -12,10 +13,13 @@ mod graphite;
 mod ids;
 mod jars;
 mod jobs;
+mod lenient;
 mod metrics;
+mod requirements;
 mod rescales;
 mod savepoints;
 
+pub use checkpoints::Checkpoints;
 pub use client::{Client, Settings};
 pub use cluster::{Overview, TaskManager};
 pub use error::Error;
@@ -23,7 +27,8 @@ pub use failure::first_and_root_cause;
 pub use graphite::graphite_component;
 pub use ids::{InvalidId, JobId, TriggerId, VertexId};
 pub use jars::{Jar, RunRequest, read_jar};
-pub use jobs::{Checkpoints, Edge, JobDetails, JobOverview, JobState, PlanNode, Vertex};
+pub use jobs::{Edge, JobDetails, JobFailure, JobOverview, JobState, MAX_PARALLELISM, PlanNode, Vertex};
 pub use metrics::Metric;
+pub use requirements::{InPlace, Obstacle, Requirement};
 pub use rescales::{Rescale, RescaledVertex, SchedulerState};
 pub use savepoints::{Disposal, SavepointStatus, StopRequest};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrets::Address;
+use telemetry::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, Config, ConfigError};
@@ -20,8 +21,8 @@ use crate::{
     explain, import, inspect, journal, offline, placement, publish, replay, simulate, watch, whisper_file,
 };
 
-/// Read when nothing else is said.
-const DEFAULT_CONFIG: &str = "configs/rescaler.toml";
+/// The configuration file unless another is named.
+pub(crate) const DEFAULT_CONFIG: &str = "configs/rescaler.toml";
 
 /// Keeps a Flink job's latency bound: observes, decides once an epoch, publishes the next job document.
 #[derive(Debug, Parser)]
@@ -58,18 +59,19 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Run {
-    /// The configuration file; the default is configs/rescaler.toml, or none with --flink.
+    /// The configuration file; the default is configs/rescaler.toml, or none with --flink. With --flink, what it says of the job, of
+    /// Flink's address and of placements does not count.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Flink's address, instead of a configuration: this process alone rescales the job that runs there, in place, by policy slo if
-    /// --latency-bound is given, else by policy ds2.
-    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    /// Flink's address: this process alone rescales the job that runs there, in place, by the policy of --config if that is given, by
+    /// policy slo if --latency-bound is given, else by policy ds2.
+    #[arg(long, value_name = "URL")]
     flink: Option<Address>,
     /// With --flink alone: the job, by name or id, if several run.
     #[arg(long, value_name = "NAME|ID", requires = "flink")]
     job: Option<String>,
     /// With --flink alone: the event latency that must not be exceeded, for example 2s or 500ms. The policy is then slo.
-    #[arg(long, value_name = "DURATION", value_parser = latency_bound, requires = "flink")]
+    #[arg(long, value_name = "DURATION", value_parser = latency_bound, requires = "flink", conflicts_with = "config")]
     latency_bound: Option<Duration>,
     /// With --flink alone: the folder for documents, journals and reports.
     #[arg(long, value_name = "FOLDER", default_value = "run/rescaler", requires = "flink")]
@@ -230,70 +232,85 @@ pub(crate) enum Output {
 /// Runs a command and turns its failure into a message and an exit code: 2 for bad usage or configuration, 1 otherwise.
 pub fn main_with(arguments: Arguments) -> ExitCode {
     logging::begin("info");
-    match run(arguments) {
+    let done = block_on(execute(arguments, &Clock::steady()));
+    match done.and_then(|text| text.map_or(Ok(()), |text| print(&text))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing can be done if standard error is closed.
             drop(writeln!(std::io::stderr(), "rescaler: {error:#}"));
-            let is_usage = error.is::<ConfigError>()
-                || error.is::<config_agent::ConfigError>()
-                || error.is::<offline::InputError>()
-                || error.is::<publish::BadDocument>()
-                || error.downcast_ref().is_some_and(whisper_file::is_usage)
-                || error.is::<OutletError>()
-                || error.is::<simulate::SimulateError>()
-                || error.is::<import::ImportError>()
-                || error.is::<KeyFileError>()
-                || error.is::<secrets::SecretError>()
-                || error.is::<watch::EmptyToken>();
-            if is_usage { ExitCode::from(2) } else { ExitCode::FAILURE }
+            ExitCode::from(exit_code(&error))
         }
     }
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
-    match arguments.command {
-        Command::Run(run) => {
-            let mut site = run.site()?;
-            if let Some(listen) = run.listen {
-                site.http_mut().listen = listen;
-            }
-            if run.check_config {
-                return print(&serde_json::to_string_pretty(&site)?);
-            }
-            block_on(async {
-                if let (Some(_), Site::One(config)) = (&run.flink, &mut site) {
-                    writeln!(std::io::stderr(), "{}", run.policy_line())
-                        .context("cannot write to standard error")?;
-                    placement::embed(config, &run.data, run.job.as_deref()).await?;
-                }
-                watch::run(site, run.dry_run, terminated()).await
-            })
-        }
-        Command::Decide(decide) => {
-            let settings = decide.settings.load()?;
-            let task = offline::decide(&decide.snapshot, decide.policy, &settings, decide.assume_violation);
-            let decision = block_on(task)?;
-            match decide.output {
-                Output::Json => print(&serde_json::to_string_pretty(&decision)?),
-                Output::Text => print(&offline::in_words(&decision)),
-            }
-        }
-        Command::Replay(replay) => print(&block_on(replayed(replay))?),
-        Command::Simulate(simulate) => print(&simulate::run(&simulate)?),
-        Command::Explain(explain) => print(&explained(explain)?),
-        Command::Inspect(inspect) => print(&block_on(inspect::run(&inspect))?),
-        Command::Whisper(command) => print(&whisper_file::run(&command)?),
+/// The exit code of a command that failed: 2 for bad usage or configuration, else 1.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    let is_usage = error.is::<ConfigError>()
+        || error.is::<config_agent::ConfigError>()
+        || error.is::<offline::InputError>()
+        || error.is::<publish::BadDocument>()
+        || error.downcast_ref().is_some_and(whisper_file::is_usage)
+        || error.is::<OutletError>()
+        || error.is::<simulate::SimulateError>()
+        || error.is::<import::ImportError>()
+        || error.is::<KeyFileError>()
+        || error.is::<secrets::SecretError>()
+        || error.is::<watch::EmptyToken>()
+        || matches!(error.downcast_ref(), Some(flink::Error::Address { .. }));
+    if is_usage { 2 } else { 1 }
+}
+
+/// Runs a command; the answer is what it has for standard output. Samples are taken by this clock.
+///
+/// # Errors
+/// Whatever went wrong; [`exit_code`] tells its exit code.
+pub async fn execute(arguments: Arguments, clock: &Clock) -> anyhow::Result<Option<String>> {
+    Ok(Some(match arguments.command {
+        Command::Run(run) => return watched(run).await,
+        Command::Decide(decide) => decided(decide).await?,
+        Command::Replay(replay) => replayed(replay).await?,
+        Command::Simulate(simulate) => simulate::run(&simulate)?,
+        Command::Explain(explain) => explained(explain)?,
+        Command::Inspect(inspect) => inspect::run(&inspect, clock).await?,
+        Command::Whisper(command) => whisper_file::run(&command)?,
         Command::Publish(publish) => {
             let (place, manner) = (publish.place(), publish.manner());
-            print(&block_on(publish::from_file(&publish.document, &place, manner))?)
+            publish::from_file(&publish.document, &place, manner).await?
         }
-        Command::Keygen(keygen) => print(&keygen::generate(&keygen.key)?),
+        Command::Keygen(keygen) => keygen::generate(&keygen.key)?,
         Command::ImportConfig(import) => {
             let (files, remarks) = import::run(&import)?;
             writeln!(std::io::stderr(), "{remarks}").context("cannot write to standard error")?;
-            print(&files)
+            files
         }
+    }))
+}
+
+async fn watched(run: Run) -> anyhow::Result<Option<String>> {
+    let mut site = run.site()?;
+    if let Some(listen) = run.listen {
+        site.http_mut().listen = listen;
+    }
+    if run.check_config {
+        return Ok(Some(serde_json::to_string_pretty(&site)?));
+    }
+    if let (Some(_), Site::One(config)) = (&run.flink, &mut site) {
+        if run.config.is_none() {
+            writeln!(std::io::stderr(), "{}", run.policy_line()).context("cannot write to standard error")?;
+        }
+        placement::embed(config, &run.data, run.job.as_deref()).await?;
+    }
+    watch::run(site, run.dry_run, terminated()).await?;
+    Ok(None)
+}
+
+async fn decided(arguments: Decide) -> anyhow::Result<String> {
+    let settings = arguments.settings.load()?;
+    let decision =
+        offline::decide(&arguments.snapshot, arguments.policy, &settings, arguments.assume_violation).await?;
+    match arguments.output {
+        Output::Json => Ok(serde_json::to_string_pretty(&decision)?),
+        Output::Text => Ok(offline::in_words(&decision)),
     }
 }
 
@@ -316,7 +333,7 @@ fn explained(arguments: Explain) -> anyhow::Result<String> {
             (config.journal.path.clone(), config.journal.keep_files)
         }
     };
-    let records = journal::read_with_older(&path, keep)?;
+    let records = journal::read_for_people(&path, keep)?;
     let record = match arguments.epoch {
         Some(epoch) => records.iter().rev().find(|record| record.epoch == epoch),
         None => records.last(),
@@ -334,9 +351,13 @@ impl Run {
         match &self.flink {
             Some(url) => {
                 let bound_ms = self.latency_bound.map(|bound| bound.as_secs_f64() * 1000.0);
-                Config::embedded(url, bound_ms)
-                    .check(Path::new("the command line"))
-                    .map(|config| Site::One(Box::new(config)))
+                let mut config = match &self.config {
+                    Some(path) => Site::load_job(path, None)?,
+                    None => Config::embedded(url, bound_ms),
+                };
+                config.flink.url.clone_from(url);
+                let path = self.config.as_deref().unwrap_or(Path::new("the command line"));
+                Ok(Site::One(Box::new(config.check(path)?)))
             }
             None => Site::load(self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))),
         }

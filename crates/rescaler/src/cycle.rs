@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::Context;
 use control::{
     ControlLoop, Current, Deciding, DocumentStatus, FollowUp, LoopOptions, OperatorNames, PutEnd, Record,
-    RunningDocument, Step, Switches,
+    Resumed, RunningDocument, Step, Switches,
 };
 use drop_client::{Precondition, Published};
+use flink::Obstacle;
 use jiff::Timestamp;
 use job_config::{EntityTag, JobDocument, Report};
 use tracing::{error, info, warn};
@@ -17,32 +18,54 @@ use crate::config::Config;
 use crate::journal::Journal;
 use crate::observe::Observer;
 use crate::outlet::Outlet;
+use crate::placement::RunningJob;
 use crate::policies::PolicyRunner;
 use crate::state::StateReader;
 use crate::status::JobStatus;
 use crate::{placement, publish};
 
-/// Runs until it fails.
+/// Runs until it fails. A job that has been submitted again (another id, perhaps another graph) is taken over anew.
 ///
 /// # Errors
 /// The journal cannot be used, an address is no address, or what this process carries has ended.
-pub(crate) async fn run(mut config: Config, status: Arc<JobStatus>) -> anyhow::Result<()> {
+pub(crate) async fn run(config: Config, status: Arc<JobStatus>) -> anyhow::Result<()> {
+    let mut names = None;
+    loop {
+        names = Some(one_life(config.clone(), &status, names).await?);
+        info!(job = %config.job, "the job has been submitted again; it is taken over as it runs now");
+    }
+}
+
+/// Runs until another job has taken the place of the one that is watched. The answer is how its operators were named.
+async fn one_life(
+    mut config: Config,
+    status: &Arc<JobStatus>,
+    before: Option<OperatorNames>,
+) -> anyhow::Result<OperatorNames> {
     let flink = flink_client(&config)?;
-    let mut carried = placement::start(&mut config, &flink).await?;
-    let mut rescaler = Rescaler::new(config, Arc::clone(&status), carried.names())?;
+    let mut carried = placement::start(&mut config, &flink, status.switches.is_dry_run_forced()).await?;
+    let running_job = carried.running_job(&config, &flink);
+    let (names, job) = (carried.names(), carried.job());
+    let is_other_graph = before.is_some_and(|before| !before.has_same_operators(&names));
+    let mut rescaler = Rescaler::new(config, Arc::clone(status), names.clone(), running_job, is_other_graph)?;
     status.watched();
     let cycle = async {
         loop {
             rescaler.observer.epoch().await;
-            if let Err(error) = rescaler.decide_and_realize().await {
-                return error;
+            if let Some(job) = &job
+                && placement::is_replaced(&flink, &rescaler.config, job).await
+            {
+                return Ok(());
             }
+            rescaler.decide_and_realize().await?;
         }
     };
-    tokio::select! {
-        error = cycle => Err(error),
+    let ended = tokio::select! {
+        ended = cycle => ended,
         error = carried.ended() => Err(error),
-    }
+    };
+    carried.end().await;
+    ended.map(|()| names)
 }
 
 struct Rescaler {
@@ -54,6 +77,10 @@ struct Rescaler {
     journal: Journal,
     runner: PolicyRunner,
     control: ControlLoop,
+    /// Where documents come from in a run that asks nothing of Flink.
+    running_job: Option<RunningJob>,
+    /// Whether Flink has refused to rescale the job in a way that asking again does not change.
+    is_refused: bool,
 }
 
 /// A client with the configured bounds.
@@ -67,11 +94,20 @@ pub(crate) fn flink_client(config: &Config) -> anyhow::Result<flink::Client> {
 }
 
 impl Rescaler {
-    fn new(config: Config, status: Arc<JobStatus>, names: OperatorNames) -> anyhow::Result<Self> {
+    fn new(
+        config: Config,
+        status: Arc<JobStatus>,
+        names: OperatorNames,
+        running_job: Option<RunningJob>,
+        is_other_graph: bool,
+    ) -> anyhow::Result<Self> {
         let flink = flink_client(&config)?;
         let drop = Outlet::new(&config.drop, config.job.clone())?;
         let runner = PolicyRunner::new(config.policy.name, &config.policy, &config.limits, &config.cluster)?;
-        let (journal, resumed) = Journal::open(&config.journal.path, config.journal_bounds())?;
+        let (journal, mut resumed) = Journal::open(&config.journal.path, config.journal_bounds())?;
+        if is_other_graph {
+            resumed = Resumed { epoch: resumed.epoch, ..Resumed::default() };
+        }
         let (epoch, switches) = (resumed.epoch, status.switches.now());
         info!(config = serde_json::to_string(&config)?, ?switches, epoch, "starting");
         let observer = Observer::new(&config, flink, Arc::clone(&status))?;
@@ -83,13 +119,15 @@ impl Rescaler {
             time_zone: runner.time_zone().clone(),
         };
         let control = ControlLoop::new(options, names, resumed);
-        Ok(Self { config, status, drop, observer, weight, journal, runner, control })
+        let is_refused = false;
+        Ok(Self { config, status, drop, observer, weight, journal, runner, control, running_job, is_refused })
     }
 
     async fn decide_and_realize(&mut self) -> anyhow::Result<()> {
         let deciding = self.look().await?;
         let switches = self.status.switches.now();
-        let switches = Switches { paused: switches.paused, dry_run: switches.dry_run };
+        let dry_run = switches.dry_run || self.running_job.is_some() || self.is_refused;
+        let switches = Switches { paused: switches.paused, dry_run };
         let ready = match &deciding {
             Deciding::Ready { snapshot, .. } if !switches.paused => Some(snapshot),
             _ => None,
@@ -119,8 +157,8 @@ impl Rescaler {
     async fn look(&mut self) -> anyhow::Result<Deciding> {
         let not_yet =
             |reason: anyhow::Error| Deciding::NotYet { reason: format!("{reason:#}"), snapshot: None };
-        let current = match publish::current(&self.drop).await {
-            Ok(current) => Current { document: current.document, entity_tag: current.entity_tag },
+        let current = match self.current().await {
+            Ok(current) => current,
             Err(reason) => return Ok(not_yet(reason)),
         };
         let policy = self.runner.policy(None).await;
@@ -132,7 +170,10 @@ impl Rescaler {
         if let Ok(snapshot) = &mut snapshot {
             self.weight.complete(snapshot).await;
         }
-        let reports = self.drop.reports().await.context("the drop's reports cannot be read");
+        let reports = match &self.running_job {
+            Some(_) => Ok(None),
+            None => self.drop.reports().await.context("the drop's reports cannot be read"),
+        };
         let reports = match reports {
             Ok(reports) => reports,
             Err(reason) => {
@@ -142,6 +183,7 @@ impl Rescaler {
         let ended = self.control.note_reports(&*policy, reports.as_deref().unwrap_or_default(), now);
         if let Some(outcome) = ended.as_ref().and_then(|ended| ended.outcome.as_ref()) {
             info!(generation = outcome.generation, "{outcome}");
+            self.is_refused |= outcome.message.as_deref().is_some_and(Obstacle::is_named_in);
         }
         self.follow_up(ended.as_ref())?;
         let running = self.running(current, reports.as_deref(), now).await;
@@ -150,6 +192,15 @@ impl Rescaler {
             (Err(reason), snapshot) => Deciding::NotYet { reason, snapshot: snapshot.ok() },
             (Ok(_), Err(reason)) => Deciding::NotYet { reason, snapshot: None },
         })
+    }
+
+    /// The newest document.
+    async fn current(&self) -> anyhow::Result<Current> {
+        if let Some(running_job) = &self.running_job {
+            return running_job.document().await;
+        }
+        let current = publish::current(&self.drop).await?;
+        Ok(Current { document: current.document, entity_tag: current.entity_tag })
     }
 
     /// The document that runs, or why there cannot be a successor now.

@@ -1,6 +1,6 @@
 //! Looking without deciding: what any source of metrics shows of a job, per operator, and what is missing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -8,25 +8,27 @@ use clap::Args;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use scaling::{Operator, Snapshot};
 use secrets::Address;
-use telemetry::{Sample, Settings, Source, summarise};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use telemetry::{Clock, Sample, Settings, Source, summarise};
 
-use crate::cli::Output;
+use crate::cli::{DEFAULT_CONFIG, Output};
 use crate::config::{Config, ConfigError, Flink};
-use crate::observe;
 use crate::site::Site;
 use crate::source::SourceKind;
+use crate::{observe, placement};
 
+/// Time between two attempts to find the job, in milliseconds.
+const RETRY_INTERVAL_MS: i64 = 500;
 /// The most samples that are taken, whatever the times asked for.
 const SAMPLES_MAX: usize = 1_000;
 
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// The configuration file.
-    #[arg(long, value_name = "FILE", default_value = "configs/rescaler.toml")]
-    config: PathBuf,
-    /// The job: of a configuration with several, which one; else its name in Flink, instead of the configured one.
-    #[arg(long, value_name = "NAME")]
+    /// The configuration file; without one and with --flink-url, the defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The job: of a configuration with several, which one; else its name or id in Flink, instead of the configured one. Without a
+    /// configuration it may be left out if only one job runs.
+    #[arg(long, value_name = "NAME|ID")]
     job: Option<String>,
     /// Where Flink is, instead of the configured address.
     #[arg(long, value_name = "URL")]
@@ -50,18 +52,23 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     fn config(&self) -> Result<Config, ConfigError> {
-        let mut config = match Site::load(&self.config)? {
-            Site::One(config) => {
-                let job = self.job.clone().unwrap_or_else(|| config.flink.job.clone());
-                Config { flink: Flink { job, ..config.flink.clone() }, ..*config }
-            }
-            Site::Several { .. } => Site::load_job(&self.config, self.job.as_deref())?,
+        let path = self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
+        let named = |config: Config| {
+            let job = self.job.clone().unwrap_or_else(|| config.flink.job.clone());
+            Config { flink: Flink { job, ..config.flink.clone() }, ..config }
+        };
+        let mut config = match (&self.config, &self.flink_url) {
+            (None, Some(url)) => named(Config::embedded(url, None)),
+            _ => match Site::load(path)? {
+                Site::One(config) => named(*config),
+                Site::Several { .. } => Site::load_job(path, self.job.as_deref())?,
+            },
         };
         config.flink.url = self.flink_url.clone().unwrap_or(config.flink.url);
         config.source.kind = self.source.unwrap_or(config.source.kind);
         config.source.url = self.source_url.clone().unwrap_or(config.source.url);
         config.source.folder = self.source_folder.clone().unwrap_or(config.source.folder);
-        config.check(&self.config)
+        config.check(path)
     }
 }
 
@@ -69,17 +76,20 @@ impl Inspect {
 ///
 /// # Errors
 /// The configuration, or why nothing at all was seen.
-pub(crate) async fn run(inspect: &Inspect) -> anyhow::Result<String> {
-    let config = inspect.config()?;
+pub(crate) async fn run(inspect: &Inspect, clock: &Clock) -> anyhow::Result<String> {
+    let mut config = inspect.config()?;
     let flink_settings = flink::Settings {
         timeout: Duration::from_millis(config.flink.timeout_ms),
         max_body_bytes: config.flink.max_body_bytes,
         ..flink::Settings::default()
     };
     let client = flink::Client::new(config.flink.url.reveal(), flink_settings).context("flink.url")?;
-    let mut source = config.source.open(&config, client)?;
+    if inspect.config.is_none() && config.flink.job.is_empty() {
+        config.flink.job = the_job(&client, clock, Duration::from_secs(inspect.seconds)).await?;
+    }
+    let mut source = config.source.open(&config, client)?.with_clock(clock.clone());
     let (samples, problems) =
-        watch(&mut source, config.sample_interval(), Duration::from_secs(inspect.seconds)).await;
+        watch(&mut source, clock, config.sample_interval(), Duration::from_secs(inspect.seconds)).await;
     let snapshot = snapshot(&samples, problems, &observe::settings(&config, &source), inspect.seconds)?;
     match inspect.output {
         Output::Json => serde_json::to_string_pretty(&snapshot).context("cannot write the snapshot as JSON"),
@@ -87,14 +97,36 @@ pub(crate) async fn run(inspect: &Inspect) -> anyhow::Result<String> {
     }
 }
 
+/// The only job that runs, by the name under which it is found again; a Flink that does not answer is asked again for a while.
+async fn the_job(client: &flink::Client, clock: &Clock, time: Duration) -> anyhow::Result<String> {
+    let end_ms = clock.now_ms() + i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 2);
+    loop {
+        match placement::the_job(client, None).await {
+            Ok(found) => return Ok(found.called),
+            Err(error) => {
+                let is_transient = error.downcast_ref().is_some_and(flink::Error::is_transient);
+                if !is_transient || clock.now_ms() + RETRY_INTERVAL_MS > end_ms {
+                    return Err(error);
+                }
+            }
+        }
+        clock.wait_until_ms(clock.now_ms() + RETRY_INTERVAL_MS).await;
+    }
+}
+
 /// Samples at the usual interval, and every reason why there was none, once each.
-async fn watch(source: &mut Source, every: Duration, time: Duration) -> (Vec<Sample>, Vec<String>) {
-    let end = Instant::now() + time;
-    let mut ticks = interval(every.min(time));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+async fn watch(
+    source: &mut Source,
+    clock: &Clock,
+    every: Duration,
+    time: Duration,
+) -> (Vec<Sample>, Vec<String>) {
+    let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 2);
+    let every_ms = ms(every.min(time)).max(1);
+    let end_ms = clock.now_ms() + ms(time);
     let (mut samples, mut problems) = (Vec::new(), Vec::new());
     while samples.len() < SAMPLES_MAX {
-        ticks.tick().await;
+        let next_ms = clock.now_ms() + every_ms;
         match source.sample().await {
             Ok(sample) => samples.push(sample),
             Err(error) => {
@@ -104,9 +136,11 @@ async fn watch(source: &mut Source, every: Duration, time: Duration) -> (Vec<Sam
                 }
             }
         }
-        if Instant::now() + every / 2 >= end {
+        // The last sample may be half an interval late.
+        if next_ms - every_ms / 2 > end_ms {
             break;
         }
+        clock.wait_until_ms(next_ms).await;
     }
     (samples, problems)
 }
@@ -122,7 +156,8 @@ fn snapshot(
         bail!("nothing was seen in {seconds} s: {}", problems.join("; "));
     };
     let widest = |of: fn(&telemetry::Vertex) -> u32| last.vertices.iter().map(of).max().unwrap_or(1);
-    let (max_parallelism, parallelism) = (widest(|v| v.max_parallelism), widest(|v| v.parallelism));
+    let parallelism = widest(|v| v.parallelism);
+    let max_parallelism = widest(|v| v.max_parallelism);
     let lenient = Settings { warm_up: Duration::ZERO, ..settings.clone() };
     let mut snapshot = summarise(samples, max_parallelism, parallelism, &lenient)
         .with_context(|| format!("watched for {seconds} s, see --seconds"))?;

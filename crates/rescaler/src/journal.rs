@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use control::{Effect, FollowUp, Pending, Record, Resumed, Unconfirmed};
 use jiff::Timestamp;
 use journal::{Bounds, Rotated, read_lines};
-use scaling::{Decision, Memory};
+use scaling::{Decision, Memory, SCHEMA};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -130,7 +130,7 @@ impl Journal {
 /// # Errors
 /// The file cannot be read.
 pub fn read(path: &Path) -> Result<Vec<Record>, JournalError> {
-    read_all(&[path.to_owned()])
+    Ok(read_all(&[path.to_owned()])?.records)
 }
 
 /// The records of a journal and of all that was put aside of it, oldest first.
@@ -138,39 +138,134 @@ pub fn read(path: &Path) -> Result<Vec<Record>, JournalError> {
 /// # Errors
 /// A file cannot be read.
 pub fn read_with_older(path: &Path, keep: u32) -> Result<Vec<Record>, JournalError> {
-    read_all(&Rotated::files(path, keep))
+    Ok(read_all(&Rotated::files(path, keep))?.records)
 }
 
-fn read_all(files: &[PathBuf]) -> Result<Vec<Record>, JournalError> {
-    let mut records: Vec<Record> = Vec::new();
-    for file in files {
-        read_lines(
-            file,
-            READ_LIMIT_BYTES,
-            &mut |line| match serde_json::from_slice::<Line<Box<Record>>>(line) {
-                // A crash while a log is put aside leaves its records twice.
-                Ok(Line::Record(record)) => match records
-                    .iter_mut()
-                    .rev()
-                    .find(|known| known.epoch == record.epoch && known.job == record.job)
-                {
-                    Some(known) => *known = *record,
-                    None => records.push(*record),
-                },
-                Ok(Line::FollowUp(follow_up)) => {
-                    if let Some(record) =
-                        records.iter_mut().rev().find(|record| record.epoch == follow_up.of_epoch)
-                    {
-                        record.effect = follow_up.then.unwrap_or(record.effect.clone());
-                        record.state = follow_up.state.unwrap_or(record.state.clone());
-                        record.outcome = follow_up.outcome.or(record.outcome.take());
-                    }
-                }
-                Ok(Line::Other(_)) | Err(_) => {}
-            },
-        )?;
+/// Why a journal tells nothing.
+#[derive(Debug, Error)]
+pub(crate) enum ReadError {
+    /// A file cannot be read.
+    #[error("the journal cannot be read")]
+    Journal(#[from] journal::JournalError),
+    /// There is no such file.
+    #[error("{}: there is no such journal", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No line is a record that this version understands.
+    #[error("{}: none of its {lines} lines is a record of a journal that this version reads; line {line}: {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// How many lines there are.
+        lines: usize,
+        /// The first of them, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// The records of a journal for people: as [`read_with_older`], but a journal without any record that this version reads is an error,
+/// and lines that are left out are logged, unless it is the torn last line that a crash leaves.
+///
+/// # Errors
+/// See [`ReadError`].
+pub(crate) fn read_for_people(path: &Path, keep: u32) -> Result<Vec<Record>, ReadError> {
+    let files = Rotated::files(path, keep);
+    if files.is_empty() {
+        return Err(ReadError::Missing { path: path.to_owned() });
     }
-    Ok(records)
+    let Reading { records, lines, skipped } = read_all(&files).map_err(|JournalError(error)| error)?;
+    match skipped.first() {
+        Some(first) if records.is_empty() => Err(ReadError::Unreadable {
+            path: path.to_owned(),
+            lines,
+            line: first.line,
+            reason: first.reason.clone(),
+        }),
+        Some(first) => {
+            let (count, line, reason) = (skipped.len(), first.line, &first.reason);
+            tracing::warn!(
+                "{}: {count} of {lines} lines are left out; line {line}: {reason}",
+                path.display()
+            );
+            Ok(records)
+        }
+        None => Ok(records),
+    }
+}
+
+/// What was read of a journal.
+#[derive(Default)]
+struct Reading {
+    records: Vec<Record>,
+    lines: usize,
+    skipped: Vec<Skipped>,
+}
+
+/// A line that is no record of this version.
+struct Skipped {
+    /// Counted from 1, over all files.
+    line: usize,
+    reason: String,
+}
+
+/// The longest reason that is kept, in characters.
+const REASON_CHARS: usize = 200;
+
+impl Reading {
+    fn take(&mut self, line: &[u8]) {
+        self.lines += 1;
+        let line = if self.lines == 1 { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line };
+        let reason = match serde_json::from_slice::<Line<Box<Record>>>(line) {
+            Ok(Line::Record(record)) => match wrong_schema(&record) {
+                Some(reason) => reason,
+                None => return self.record(*record),
+            },
+            Ok(Line::FollowUp(follow_up)) => return self.follow_up(follow_up),
+            // Why exactly it is no record is told by reading it as nothing else.
+            Ok(Line::Other(_)) | Err(_) => match serde_json::from_slice::<Record>(line) {
+                Ok(_) => return,
+                Err(error) => error.to_string(),
+            },
+        };
+        let reason = reason.chars().take(REASON_CHARS).collect();
+        self.skipped.push(Skipped { line: self.lines, reason });
+    }
+
+    fn record(&mut self, record: Record) {
+        // A crash while a log is put aside leaves its records twice.
+        let same = |known: &&mut Record| known.epoch == record.epoch && known.job == record.job;
+        match self.records.iter_mut().rev().find(same) {
+            Some(known) => *known = record,
+            None => self.records.push(record),
+        }
+    }
+
+    fn follow_up(&mut self, follow_up: FollowUp) {
+        let of_it = |record: &&mut Record| record.epoch == follow_up.of_epoch;
+        if let Some(record) = self.records.iter_mut().rev().find(of_it) {
+            record.effect = follow_up.then.unwrap_or(record.effect.clone());
+            record.state = follow_up.state.unwrap_or(record.state.clone());
+            record.outcome = follow_up.outcome.or(record.outcome.take());
+        }
+    }
+}
+
+/// What is wrong with the schema of a record's snapshot.
+fn wrong_schema(record: &Record) -> Option<String> {
+    let found = record.snapshot.as_ref()?.schema;
+    (found != SCHEMA).then(|| format!("its snapshot has schema {found}; this version reads schema {SCHEMA}"))
+}
+
+fn read_all(files: &[PathBuf]) -> Result<Reading, JournalError> {
+    let mut reading = Reading::default();
+    for file in files {
+        read_lines(file, READ_LIMIT_BYTES, &mut |line| reading.take(line))?;
+    }
+    Ok(reading)
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub mod status;
 mod watch;
 mod whisper_file;
 
-pub use cli::{Arguments, main_with};
+pub use cli::{Arguments, execute, exit_code, main_with};
 pub use config::{Config, ConfigError};
 pub use journal::{Journal, JournalError, read, read_with_older};
 pub use placement::{Mode, Placement};

@@ -8,22 +8,21 @@
 //! Without an agent's configuration there is nothing to submit: the job that runs is only rescaled in place, and need not be one
 //! of ours. Its document is made here from what runs, with the vertex ids for names.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use control::{DocumentStatus, OperatorNames};
 use drop_client::{Current, DropClient, Fetched, Precondition};
-use flink::JobDetails;
+use flink::{InPlace, JobDetails, JobId};
 use jiff::Timestamp;
 use job_config::{JobDocument, JobName};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::config::{Config, ConfigError};
 use crate::cycle::flink_client;
@@ -67,6 +66,10 @@ pub enum Mode {
 pub(crate) struct Carried {
     tasks: JoinSet<anyhow::Result<()>>,
     names: OperatorNames,
+    /// The job whose document is made here from what runs.
+    job: Option<JobId>,
+    /// Whether there is neither drop nor agent, because nothing will be asked of Flink.
+    reads_only: bool,
 }
 
 impl Carried {
@@ -80,18 +83,74 @@ impl Carried {
         }
     }
 
+    /// Ends everything, and returns when its folders are free.
+    pub(crate) async fn end(mut self) {
+        self.tasks.shutdown().await;
+    }
+
     pub(crate) fn names(&self) -> OperatorNames {
         self.names.clone()
     }
+
+    /// The job whose document is made here from what runs, if there is one.
+    pub(crate) fn job(&self) -> Option<JobId> {
+        self.job.clone()
+    }
+
+    /// The place of documents in a run that asks nothing of Flink.
+    pub(crate) fn running_job(&self, config: &Config, flink: &flink::Client) -> Option<RunningJob> {
+        self.reads_only.then(|| RunningJob {
+            flink: flink.clone(),
+            name: config.job.clone(),
+            job: config.flink_job().to_owned(),
+        })
+    }
 }
 
-/// Starts what this process carries, and puts its address into the configuration.
+/// The job that runs, as a document: for a run that only reads.
+#[derive(Debug)]
+pub(crate) struct RunningJob {
+    flink: flink::Client,
+    name: JobName,
+    job: String,
+}
+
+impl RunningJob {
+    /// The document of what runs now.
+    ///
+    /// # Errors
+    /// Flink cannot be asked, or the job does not run.
+    pub(crate) async fn document(&self) -> anyhow::Result<control::Current> {
+        let document = derive(&self.name, 1, &running_job(&self.flink, &self.job).await?)?;
+        let entity_tag = document.entity_tag();
+        Ok(control::Current { document, entity_tag })
+    }
+}
+
+/// Starts what this process carries, and puts its address into the configuration. In a dry run, and where Flink cannot rescale the
+/// job in place, that is nothing: Flink is only read.
 ///
 /// # Errors
 /// The agent's configuration is wrong, a folder is in use, or there is no job to rescale.
-pub(crate) async fn start(config: &mut Config, flink: &flink::Client) -> anyhow::Result<Carried> {
+pub(crate) async fn start(
+    config: &mut Config,
+    flink: &flink::Client,
+    is_dry_run: bool,
+) -> anyhow::Result<Carried> {
     let mut carried = Carried::default();
     if config.placement.mode != Mode::InProcess {
+        return Ok(carried);
+    }
+    let mut found = None;
+    if is_dry_run || config.placement.agent_config.is_none() {
+        let details = running_job(flink, config.flink_job()).await?;
+        carried.names = names(&details);
+        carried.job = Some(details.id.clone());
+        let has_obstacle = config.placement.agent_config.is_none() && has_obstacle(flink, &details.id).await;
+        carried.reads_only = is_dry_run || has_obstacle;
+        found = Some(details);
+    }
+    if carried.reads_only {
         return Ok(carried);
     }
     let data = config.placement.data.clone().context("placement.data is missing")?;
@@ -111,14 +170,43 @@ pub(crate) async fn start(config: &mut Config, flink: &flink::Client) -> anyhow:
         config_drop::run(listener, served, std::future::pending()).await.context("the drop of this process")
     });
     let agent = config_agent::Agent::new(agent_config(config, data.join("agent"))?)?;
-    if config.placement.agent_config.is_none() {
-        let details = running_job(flink, config.flink_job()).await?;
-        carried.names = names(&details)?;
+    if let Some(details) = found {
         adopt(config, &details).await?;
     }
     carried.tasks.spawn(async move { agent.run().await.context("the agent of this process") });
     info!(drop = %config.drop.url, data = %data.display(), "drop and agent run in this process");
     Ok(carried)
+}
+
+/// Whether Flink cannot rescale the job in place; the reason and the remedy are logged.
+async fn has_obstacle(flink: &flink::Client, job: &JobId) -> bool {
+    match flink.in_place(job).await {
+        Ok(InPlace::Possible(_)) => false,
+        Ok(InPlace::Impossible(obstacle)) => {
+            warn!(
+                "{obstacle}. Until then the job is only watched, and plans are recorded as recommendations"
+            );
+            true
+        }
+        Err(error) => {
+            // The agent asks again with the first plan.
+            warn!("whether the job can be rescaled in place is not known: {:#}", anyhow::Error::from(error));
+            false
+        }
+    }
+}
+
+/// Whether another job has taken the place of this one.
+pub(crate) async fn is_replaced(flink: &flink::Client, config: &Config, job: &JobId) -> bool {
+    let Ok(jobs) = flink.jobs().await else { return false };
+    let mut alive = alive(&jobs, config.flink_job()).peekable();
+    alive.peek().is_some() && alive.all(|other| other.id != *job)
+}
+
+/// The jobs of this name or id that have not ended.
+fn alive<'a>(jobs: &'a [flink::JobOverview], job: &'a str) -> impl Iterator<Item = &'a flink::JobOverview> {
+    let is_meant = move |other: &&flink::JobOverview| other.name == job || other.id.as_str() == job;
+    jobs.iter().filter(|other| !other.state.is_terminal()).filter(is_meant)
 }
 
 fn agent_config(config: &Config, data: PathBuf) -> Result<config_agent::Config, config_agent::ConfigError> {
@@ -138,7 +226,28 @@ fn agent_config(config: &Config, data: PathBuf) -> Result<config_agent::Config, 
 /// # Errors
 /// Flink cannot be asked, or it is not clear which job is meant.
 pub(crate) async fn embed(config: &mut Config, data: &Path, job: Option<&str>) -> anyhow::Result<()> {
-    let flink = flink_client(config)?;
+    let found = the_job(&flink_client(config)?, job).await?;
+    config.job = job_name(&found.folder);
+    config.flink.job = found.called;
+    let data = data.join(config.job.as_str());
+    config.journal.path = data.join("decisions.jsonl");
+    config.placement = Placement { mode: Mode::InProcess, data: Some(data), ..Placement::default() };
+    Ok(())
+}
+
+/// A job that was found in Flink.
+pub(crate) struct Found {
+    /// What its folder is named after: no other running job has the same.
+    folder: String,
+    /// How it is looked for from now on: by its name, which outlives a resubmission; by its id where several jobs have the name.
+    pub(crate) called: String,
+}
+
+/// The job that is meant: the only one that runs, or the one of this name or id.
+///
+/// # Errors
+/// Flink cannot be asked, or it is not clear which job is meant.
+pub(crate) async fn the_job(flink: &flink::Client, job: Option<&str>) -> anyhow::Result<Found> {
     let jobs = flink.jobs().await.context("Flink cannot be asked for its jobs")?;
     let alive: Vec<_> = jobs.iter().filter(|other| !other.state.is_terminal()).collect();
     let meant =
@@ -158,14 +267,12 @@ pub(crate) async fn embed(config: &mut Config, data: &Path, job: Option<&str>) -
             )
         });
     };
-    let twins = alive.iter().filter(|other| other.name == found.name).count();
-    ensure!(twins == 1, "{twins} jobs named {:?} run; stop all but one", found.name);
-    config.job = job_name(&found.name);
-    config.flink.job.clone_from(&found.name);
-    let data = data.join(config.job.as_str());
-    config.journal.path = data.join("decisions.jsonl");
-    config.placement = Placement { mode: Mode::InProcess, data: Some(data), ..Placement::default() };
-    Ok(())
+    let has_twins = alive.iter().filter(|other| other.name == found.name).count() > 1;
+    let (name, id) = (&found.name, found.id.to_string());
+    Ok(match has_twins {
+        true => Found { folder: format!("{id}-{name}"), called: id },
+        false => Found { folder: name.clone(), called: name.clone() },
+    })
 }
 
 /// A name for documents and folders: what a job is called in Flink may be any text.
@@ -179,25 +286,17 @@ fn job_name(in_flink: &str) -> JobName {
     name.parse().unwrap_or_else(|_| Config::embedded(&secrets::Address::default(), None).job)
 }
 
-async fn running_job(flink: &flink::Client, name: &str) -> anyhow::Result<JobDetails> {
+async fn running_job(flink: &flink::Client, job: &str) -> anyhow::Result<JobDetails> {
     let jobs = flink.jobs().await.context("Flink cannot be asked for its jobs")?;
-    let mut alive = jobs.into_iter().filter(|job| job.name == name && !job.state.is_terminal());
-    let job = alive.next().with_context(|| format!("no job named {name:?} runs on {}", flink.base_url()))?;
-    Ok(flink.job(&job.id).await?)
+    let found = alive(&jobs, job).next();
+    let found = found.with_context(|| format!("no job named {job:?} runs on {}", flink.base_url()))?;
+    Ok(flink.job(&found.id).await?)
 }
 
 /// How each operator that can be scaled is named in the document: by the id of the vertex that it begins.
-fn names(details: &JobDetails) -> anyhow::Result<OperatorNames> {
-    let mut names = BTreeMap::new();
-    for vertex in &details.vertices {
-        let twin = names.insert(vertex.head_operator().to_owned(), vertex.id.to_string());
-        ensure!(
-            twin.is_none(),
-            "two vertices of the job begin with an operator named {:?}; give each operator a name of its own",
-            vertex.head_operator()
-        );
-    }
-    Ok(OperatorNames::new(names))
+fn names(details: &JobDetails) -> OperatorNames {
+    let vertices = telemetry::operator_vertices(details);
+    OperatorNames::new(vertices.into_iter().map(|(name, id)| (name, id.to_string())).collect())
 }
 
 /// Sees to it that the drop's document is what runs.
@@ -227,19 +326,23 @@ async fn adopt(config: &Config, details: &JobDetails) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The document of what runs, if the one at the drop is another and its change is not under way.
+/// The document of what runs, if the one at the drop is another and its change is not under way. A change of another graph does not
+/// count: its job has been replaced.
 async fn next(
     drop: &DropClient,
     current: &Current,
     details: &JobDetails,
     job: &JobName,
 ) -> anyhow::Result<Option<JobDocument>> {
+    let operators = &current.document.parallelism().operators;
+    let is_of_this_graph = operators.len() == details.vertices.len()
+        && details.vertices.iter().all(|vertex| operators.contains_key(vertex.id.as_str()));
     let reports = drop.reports().await.context("the drop of this process")?;
     let failed = reports.last().is_some_and(|report| report.state.is_final());
     let newest =
         control::Current { document: current.document.clone(), entity_tag: current.entity_tag.clone() };
     let status = control::status(newest, Some(&reports), Timestamp::now());
-    if matches!(status, DocumentStatus::NotYet(_)) && !failed {
+    if matches!(status, DocumentStatus::NotYet(_)) && !failed && is_of_this_graph {
         return Ok(None);
     }
     let found = derive(job, current.document.generation() + 1, details)?;
@@ -250,6 +353,7 @@ async fn next(
 /// A document of a job that has none: what runs, by vertex.
 fn derive(job: &JobName, generation: u64, details: &JobDetails) -> anyhow::Result<JobDocument> {
     let largest = details.vertices.iter().map(|vertex| vertex.max_parallelism).max().unwrap_or(1);
+    let largest = largest.max(details.vertices.iter().map(|vertex| vertex.parallelism).max().unwrap_or(1));
     let mut text = format!(
         "# Made from the job that runs; operators are named by the ids of their vertices.\nformat = 1\njob = \"{job}\"\n\
          generation = {generation}\nissued_at = \"{}\"\nreason = \"as it was found\"\nrestart_mode = \"in-place\"\n\n\
@@ -266,6 +370,8 @@ fn derive(job: &JobName, generation: u64, details: &JobDetails) -> anyhow::Resul
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use scaling::Decision;
 
@@ -301,7 +407,7 @@ mod tests {
         assert_eq!(document.parallelism().of(&"a".repeat(32)), 2);
         let mut decision = Decision::nothing("latency", "it is slow");
         decision.parallelism = BTreeMap::from([("in".to_owned(), 5)]);
-        let named = names(&details()).unwrap().in_document(&decision);
+        let named = names(&details()).in_document(&decision);
         assert_eq!(named.parallelism, BTreeMap::from([("a".repeat(32), 5)]));
     }
 }

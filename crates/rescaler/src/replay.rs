@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use scaling::{Action, Decision, Memory};
 use serde::Serialize;
 
-use crate::journal::read;
+use crate::journal::read_for_people;
 use crate::policies::PolicyRunner;
 
 /// What the policies decided in one epoch.
@@ -26,11 +26,11 @@ pub(crate) struct Epoch {
 /// Runs each policy over the journal. A record without a snapshot tells nothing and is left out.
 ///
 /// # Errors
-/// The file cannot be read.
+/// The file cannot be read, or holds no record that this version reads.
 pub(crate) async fn run(journal: &Path, runners: &[PolicyRunner]) -> anyhow::Result<Vec<Epoch>> {
     let mut memories: Vec<Memory> = vec![Memory::default(); runners.len()];
     let mut epochs = Vec::new();
-    for Record { epoch, at, job, decision, snapshot, .. } in read(journal)? {
+    for Record { epoch, at, job, decision, snapshot, .. } in read_for_people(journal, 0)? {
         let Some(snapshot) = snapshot else { continue };
         let mut decisions = Vec::with_capacity(runners.len());
         for (runner, memory) in runners.iter().zip(&mut memories) {

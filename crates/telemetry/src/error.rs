@@ -17,12 +17,12 @@ pub enum SampleError {
         url: String,
     },
     /// Several jobs of that name run; which one is meant cannot be known.
-    #[error("{count} jobs named {job:?} run on {url}; end all but one")]
+    #[error("several jobs named {job:?} run on {url}; name one by its id: {}", ids.join(", "))]
     Ambiguous {
         /// The name that was looked for.
         job: String,
-        /// How many there are.
-        count: usize,
+        /// Their ids.
+        ids: Vec<String>,
         /// The cluster.
         url: String,
     },
@@ -33,6 +33,12 @@ pub enum SampleError {
         job: String,
         /// Its state.
         state: JobState,
+    },
+    /// A batch job, whose scheduler chooses the parallelism of each vertex when its input is known.
+    #[error("job {job:?} is a batch job, which Flink scales by itself; only streaming jobs are watched")]
+    Batch {
+        /// The name that was looked for.
+        job: String,
     },
     /// Flink did not answer, or not as expected.
     #[error("Flink's REST interface could not be read")]

@@ -20,8 +20,9 @@ mod source;
 mod store;
 mod summary;
 
+pub use clock::Clock;
 pub use error::{SampleError, StoreError};
-pub use flink_rest::FlinkRest;
+pub use flink_rest::{FlinkRest, operator_vertices};
 pub use http::Bounds;
 pub use kinds::Kinds;
 pub use mapping::{MappingSettings, Preset};

@@ -24,6 +24,8 @@ pub struct Histogram {
 /// The readings of one subtask. Absent is unknown.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Subtask {
+    /// Whether it has read its input to its end: it will not change any more.
+    pub is_finished: bool,
     /// When it was read, in milliseconds since the Unix epoch, where that is another time than the sample's.
     pub at_ms: Option<i64>,
     /// Records received since the task started. For a source it stays at 0 before Flink 2.0.

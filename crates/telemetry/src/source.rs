@@ -1,5 +1,6 @@
 //! The one thing that samples come from, whichever it is.
 
+use crate::clock::Clock;
 use crate::error::{SampleError, StoreError};
 use crate::flink_rest::FlinkRest;
 use crate::sample::Sample;
@@ -33,6 +34,15 @@ impl Source {
     ) -> Result<Self, StoreError> {
         let graph = graph.map(|client| FlinkRest::new(client, job));
         Ok(Self(Inner::Store(Box::new(Store::new(settings, job, graph)?))))
+    }
+
+    /// The same with another clock, for tests in virtual time.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self(match self.0 {
+            Inner::FlinkRest(rest) => Inner::FlinkRest(Box::new(rest.with_clock(clock))),
+            Inner::Store(store) => Inner::Store(Box::new(store.with_clock(clock))),
+        })
     }
 
     /// Its kind, as configured: `flink-rest`, `whisper`, `graphite`, `prometheus`.

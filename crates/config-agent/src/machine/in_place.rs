@@ -1,7 +1,9 @@
 //! Another parallelism for the running job, without stopping it.
 //!
 //! Flink takes the wish at once, and follows it as far as there are slots; so the change is good when every vertex runs as
-//! wide as the document says, and a wish that is not reached in time is a failure that leaves the job running.
+//! wide as the document says, and a wish that is not reached in time is a failure that leaves the job running. A job that fails
+//! again and again after the wish (its state cannot be restored with the new parallelism, for example) is not waited for until
+//! the deadline: it gets the parallelism before.
 
 use std::collections::BTreeMap;
 
@@ -23,9 +25,26 @@ pub(super) fn is_possible(now: Now<'_>, running: &JobId) -> bool {
     change.document.restart_mode() == RestartMode::InPlace && (is_known || !rules.can_submit)
 }
 
+/// What Flink shows of the job.
+pub(super) struct Found<'a> {
+    pub(super) submission: &'a Submission,
+    pub(super) vertices: &'a [Vertex],
+    /// Why it failed since the phase began, newest first.
+    pub(super) failures: &'a [String],
+}
+
+impl Found<'_> {
+    /// How often it failed and why, if that is too often.
+    fn fails(&self, most: u32) -> Option<String> {
+        let newest = self.failures.first().filter(|_| self.failures.len() >= most as usize)?;
+        Some(format!("it failed {} times: {newest}", self.failures.len()))
+    }
+}
+
 /// The next step towards the new parallelism.
-pub(super) fn rescale(now: Now<'_>, job: &JobId, submission: &Submission, vertices: &[Vertex]) -> Next {
+pub(super) fn rescale(now: Now<'_>, job: &JobId, found: &Found<'_>) -> Next {
     let Now { change, lineage, attempt, rules } = now;
+    let Found { submission, vertices, .. } = *found;
     if let Submission::Unknown | Submission::Ended { .. } = submission {
         let reason = format!("job {job} did not survive its rescale: {submission:?}");
         return roll_back_or_fail(change, lineage, job, reason, rules);
@@ -47,12 +66,17 @@ pub(super) fn rescale(now: Now<'_>, job: &JobId, submission: &Submission, vertic
         );
     }
     let wanted = wanted(&change.document, vertices);
-    if !attempt.asked && !wanted.is_empty() {
-        return Next::Act(Effect::Rescale { job: job.clone(), parallelism: wanted });
+    let changed = changed(vertices, &wanted);
+    if !attempt.asked && !changed.is_empty() {
+        return Next::Act(Effect::Rescale { job: job.clone(), parallelism: changed });
     }
     let missing = missing(vertices, &wanted);
     if *submission == Submission::Running && missing.is_empty() {
         return Next::Enter(Phase::Running { job: job.clone(), message: None });
+    }
+    if let Some(failure) = found.fails(rules.in_place_failures) {
+        let message = format!("job {job} does not run with the new parallelism; {failure}");
+        return Next::Enter(Phase::RescalingBack { job: job.clone(), message });
     }
     if attempt.waited < rules.running_within {
         return Next::Wait;
@@ -65,14 +89,9 @@ pub(super) fn rescale(now: Now<'_>, job: &JobId, submission: &Submission, vertic
 
 /// The next step back to the parallelism before. What it was is in the document before; for vertices that have no
 /// entry there nothing was changed.
-pub(super) fn rescale_back(
-    now: Now<'_>,
-    job: &JobId,
-    message: &str,
-    submission: &Submission,
-    vertices: &[Vertex],
-) -> Next {
+pub(super) fn rescale_back(now: Now<'_>, job: &JobId, message: &str, found: &Found<'_>) -> Next {
     let Now { change, lineage, attempt, rules } = now;
+    let Found { submission, vertices, .. } = *found;
     let back = |more: &str| leave(Some(job), format!("{message}; {more}"));
     if let Submission::Unknown | Submission::Ended { .. } = submission {
         return roll_back_or_fail(change, lineage, job, format!("{message}; then it ended"), rules);
@@ -87,6 +106,9 @@ pub(super) fn rescale_back(
     let missing = missing(vertices, &wanted);
     if *submission == Submission::Running && missing.is_empty() {
         return back("it has the parallelism before");
+    }
+    if let Some(failure) = found.fails(rules.in_place_failures) {
+        return back(&format!("the parallelism before is asked for, but {failure}"));
     }
     if attempt.refused.is_none() && attempt.waited < rules.running_within {
         return Next::Wait;
@@ -104,6 +126,14 @@ fn wanted(document: &JobDocument, vertices: &[Vertex]) -> BTreeMap<VertexId, u32
         own.copied().unwrap_or(vertex.parallelism).min(vertex.max_parallelism).max(1)
     };
     vertices.iter().map(|vertex| (vertex.id.clone(), of(vertex))).collect()
+}
+
+/// What is wanted of the vertices that do not run like that. The others keep what they require of Flink: that may be more than there
+/// are slots for now.
+fn changed(vertices: &[Vertex], wanted: &BTreeMap<VertexId, u32>) -> BTreeMap<VertexId, u32> {
+    let runs =
+        |id: &VertexId, p: u32| vertices.iter().any(|vertex| vertex.id == *id && vertex.parallelism == p);
+    wanted.iter().filter(|(id, p)| !runs(id, **p)).map(|(id, p)| (id.clone(), *p)).collect()
 }
 
 /// An operator whose parallelism changes and that is not the first one of any vertex.

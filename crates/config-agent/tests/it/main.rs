@@ -13,6 +13,7 @@ mod changes;
 mod crashes;
 mod direct;
 mod in_place;
+mod in_place_failures;
 mod latency;
 mod rollback;
 mod savepoints;

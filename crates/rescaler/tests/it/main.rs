@@ -6,6 +6,7 @@ mod api;
 mod own_policy;
 mod page;
 mod publish;
+mod scenarios;
 mod several_jobs;
 mod simulate;
 mod support;

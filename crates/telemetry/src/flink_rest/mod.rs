@@ -7,7 +7,6 @@ mod history;
 mod listing;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use flink::{Checkpoints, Client, JobDetails, JobId, Metric, VertexId};
 
@@ -15,12 +14,12 @@ use crate::clock::Clock;
 use crate::error::SampleError;
 use crate::names;
 use crate::sample::{Incarnation, Sample, Subtask, TaskManager, Vertex};
-use graph::{bare, name};
+use graph::{alive, bare, name};
 use history::History;
 use listing::Listing;
 
-/// Metrics appear some time after a task has started: the lists of names are read anew this often.
-const NAMES_MAX_AGE: Duration = Duration::from_secs(5);
+/// Metrics appear some time after a task has started: the lists of names are read anew this often, in milliseconds.
+const NAMES_MAX_AGE_MS: i64 = 5_000;
 
 /// What is read of a task manager.
 const TASK_MANAGER_METRICS: [&str; 6] = [
@@ -50,20 +49,28 @@ pub struct FlinkRest {
     clock: Clock,
     known: Option<KnownNames>,
     history: History,
+    /// When the job was first seen, where Flink does not tell since when it runs.
+    first_seen: Option<Incarnation>,
 }
 
 /// What the names of each vertex' metrics tell, and which life of the job they were listed for.
 #[derive(Debug)]
 struct KnownNames {
     incarnation: Incarnation,
-    listed_at: Instant,
+    listed_at_ms: i64,
     by_vertex: BTreeMap<VertexId, Listing>,
 }
 
 impl FlinkRest {
-    /// A source for the job of that name.
+    /// A source for the job of that name or id.
     pub fn new(client: Client, job: &str) -> Self {
-        Self { client, job: job.to_owned(), clock: Clock::new(), known: None, history: History::default() }
+        let (job, clock) = (job.to_owned(), Clock::steady());
+        Self { client, job, clock, known: None, history: History::default(), first_seen: None }
+    }
+
+    /// The same with another clock.
+    pub(crate) fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     /// Reads everything once.
@@ -73,37 +80,50 @@ impl FlinkRest {
     pub async fn sample(&mut self) -> Result<Sample, SampleError> {
         let id = self.find_job().await?;
         let details = self.client.job(&id).await?;
-        let running_since_ms = details.running_since_ms().filter(|_| details.is_fully_running());
-        let Some(running_since_ms) = running_since_ms else {
+        if details.is_batch() {
+            return Err(SampleError::Batch { job: self.job.clone() });
+        }
+        if !details.is_fully_running() {
             return Err(SampleError::NotRunning { job: self.job.clone(), state: details.state });
-        };
-        let incarnation = Incarnation { job_id: id.to_string(), running_since_ms };
-        self.list_names(&incarnation, &details).await?;
+        }
         let at_ms = self.clock.now_ms();
+        let life = self.life(&details, at_ms);
+        self.list_names(&life.incarnation, &details).await?;
         let vertices = self.vertices(&details, at_ms).await?;
         let checkpoints = match self.client.checkpoints(&id).await {
-            Ok(checkpoints) => Some(checkpoints),
             Err(error) if error.is_without_statistics() => None,
-            Err(error) => return Err(error.into()),
+            answer => told(answer)?,
         };
+        let state_size_bytes = checkpoints.as_ref().and_then(|checkpoints| checkpoints.state_size_bytes);
         #[expect(clippy::cast_precision_loss, reason = "a state of 2^53 bytes is 8 PiB")]
-        let state_size_bytes = checkpoints
-            .as_ref()
-            .and_then(|checkpoints| checkpoints.state_size_bytes)
-            .map(|bytes| bytes as f64);
-        let mut job = job(&details, running_since_ms, checkpoints.as_ref());
+        let state_size_bytes = state_size_bytes.map(|bytes| bytes as f64);
+        let mut job = job(&details, &life, checkpoints.as_ref(), at_ms);
         job.rescales = self.rescales(&details, &vertices).await;
         Ok(Sample {
             at_ms,
             newest_ms: at_ms,
-            running_ms: details.now - running_since_ms,
-            incarnation,
+            running_ms: life.running_ms,
+            incarnation: life.incarnation,
             job,
             vertices,
             task_managers: self.task_managers().await?,
             state_size_bytes,
             stored_size_bytes: None,
         })
+    }
+
+    /// The present life of the job. A JobManager that does not tell since when the job runs: since it was first seen.
+    fn life(&mut self, details: &JobDetails, at_ms: i64) -> Life {
+        let job_id = details.id.to_string();
+        if let (Some(running_since_ms), Some(running_ms)) = (details.running_since_ms(), details.running_ms())
+        {
+            let incarnation = Incarnation { job_id, running_since_ms };
+            return Life { incarnation, running_ms, since_ms: Some(at_ms - running_ms) };
+        }
+        let first_seen = self.first_seen.take().filter(|seen| seen.job_id == job_id);
+        let incarnation = first_seen.unwrap_or(Incarnation { job_id, running_since_ms: at_ms });
+        self.first_seen = Some(incarnation.clone());
+        Life { running_ms: at_ms - incarnation.running_since_ms, incarnation, since_ms: None }
     }
 
     /// The graph alone: the vertices with their edges and without any reading.
@@ -113,7 +133,7 @@ impl FlinkRest {
     pub(crate) async fn structure(&self) -> Result<(JobDetails, Vec<Vertex>), SampleError> {
         let id = self.find_job().await?;
         let details = self.client.job(&id).await?;
-        let vertices = details.vertices.iter().map(|vertex| bare(&details, vertex)).collect();
+        let vertices = alive(&details).map(|vertex| bare(&details, vertex)).collect();
         Ok((details, vertices))
     }
 
@@ -123,7 +143,10 @@ impl FlinkRest {
         let pending = vertices.iter().filter(is_source).flat_map(|vertex| &vertex.subtasks);
         let known: Vec<f64> = pending.filter_map(|subtask| subtask.pending_records).collect();
         if !known.is_empty() {
-            self.history.saw_backlog(details.now, known.iter().sum());
+            // Rescales are told by the JobManager's clock.
+            if let Some(now) = details.now {
+                self.history.saw_backlog(now, known.iter().sum());
+            }
         }
         self.history.renew(&self.client, &details.id).await;
         let named = |id: &str| {
@@ -143,7 +166,10 @@ impl FlinkRest {
         match alive.len() {
             1 => Ok(alive.remove(0).id),
             0 => Err(SampleError::NoJob { job, url }),
-            count => Err(SampleError::Ambiguous { job, count, url }),
+            _ => {
+                let ids = alive.iter().map(|job| job.id.to_string()).collect();
+                Err(SampleError::Ambiguous { job, ids, url })
+            }
         }
     }
 
@@ -152,8 +178,9 @@ impl FlinkRest {
         incarnation: &Incarnation,
         details: &JobDetails,
     ) -> Result<(), SampleError> {
+        let now_ms = self.clock.now_ms();
         let is_fresh = |known: &KnownNames| {
-            known.incarnation == *incarnation && known.listed_at.elapsed() < NAMES_MAX_AGE
+            known.incarnation == *incarnation && now_ms - known.listed_at_ms < NAMES_MAX_AGE_MS
         };
         if self.known.as_ref().is_some_and(is_fresh) {
             return Ok(());
@@ -162,19 +189,19 @@ impl FlinkRest {
             self.history.expire();
         }
         let mut by_vertex = BTreeMap::new();
-        for vertex in &details.vertices {
+        for vertex in alive(details) {
             let names = told_for_good(self.client.vertex_metric_names(&details.id, &vertex.id).await)?;
             by_vertex.insert(vertex.id.clone(), Listing::of(names, vertex.parallelism as usize));
         }
-        let (incarnation, listed_at) = (incarnation.clone(), Instant::now());
-        self.known = Some(KnownNames { incarnation, listed_at, by_vertex });
+        let (incarnation, listed_at_ms) = (incarnation.clone(), now_ms);
+        self.known = Some(KnownNames { incarnation, listed_at_ms, by_vertex });
         Ok(())
     }
 
     async fn vertices(&self, details: &JobDetails, at_ms: i64) -> Result<Vec<Vertex>, SampleError> {
         let mut vertices = Vec::with_capacity(details.vertices.len());
         let unlisted = Listing::default();
-        for vertex in &details.vertices {
+        for vertex in alive(details) {
             let known = self.known.as_ref().and_then(|known| known.by_vertex.get(&vertex.id));
             let listing = known.unwrap_or(&unlisted);
             let mut subtasks = vec![Subtask::default(); vertex.parallelism as usize];
@@ -183,6 +210,14 @@ impl FlinkRest {
                 names::read(&mut subtasks, &metric.id, metric.value, at_ms);
             }
             names::finish(&mut subtasks);
+            if vertex.is_partly_finished() {
+                let finished = self.client.finished_subtasks(&details.id, &vertex.id).await;
+                for index in told(finished)?.unwrap_or_default() {
+                    if let Some(subtask) = subtasks.get_mut(index as usize) {
+                        subtask.is_finished = true;
+                    }
+                }
+            }
             for (subtask, partitions) in subtasks.iter_mut().zip(&listing.partitions) {
                 subtask.partitions = Some(*partitions);
             }
@@ -255,23 +290,39 @@ fn task_manager(tm: flink::TaskManager, metrics: &[Metric]) -> TaskManager {
     }
 }
 
-/// What is known of the job beside its metrics.
-fn job(details: &JobDetails, running_since_ms: i64, checkpoints: Option<&Checkpoints>) -> scaling::Job {
+/// One life of a job, seen by this machine's clock.
+struct Life {
+    incarnation: Incarnation,
+    /// How long it has lasted, in milliseconds.
+    running_ms: i64,
+    /// When it began by this machine's clock, in milliseconds since the Unix epoch.
+    since_ms: Option<i64>,
+}
+
+/// The vertex of each operator that is watched, by the name under which samples and snapshots show it.
+pub fn operator_vertices(details: &JobDetails) -> BTreeMap<String, VertexId> {
+    alive(details).map(|vertex| (name(details, vertex), vertex.id.clone())).collect()
+}
+
+/// What is known of the job beside its metrics, by this machine's clock.
+fn job(details: &JobDetails, life: &Life, checkpoints: Option<&Checkpoints>, at_ms: i64) -> scaling::Job {
+    let on_our_clock = |jobmanager_ms: i64| Some(at_ms - (details.now? - jobmanager_ms));
+    let of = |checkpoints: &Checkpoints| scaling::Checkpoints {
+        interval_ms: None,
+        completed: Some(checkpoints.completed),
+        failed: Some(checkpoints.failed),
+        last_at_ms: checkpoints.completed_at_ms.and_then(on_our_clock),
+        last_duration_ms: checkpoints.duration_ms,
+        full_size_bytes: checkpoints.state_size_bytes,
+        written_bytes: checkpoints.checkpointed_size_bytes,
+    };
     scaling::Job {
         name: details.name.clone(),
         id: Some(details.id.to_string()),
         state: Some("RUNNING".to_owned()),
-        running_since_ms: Some(running_since_ms),
+        running_since_ms: life.since_ms,
         restarts: checkpoints.map(|checkpoints| checkpoints.restored),
-        checkpoints: checkpoints.map(|checkpoints| scaling::Checkpoints {
-            interval_ms: None,
-            completed: Some(checkpoints.completed),
-            failed: Some(checkpoints.failed),
-            last_at_ms: checkpoints.completed_at_ms,
-            last_duration_ms: checkpoints.duration_ms,
-            full_size_bytes: checkpoints.state_size_bytes,
-            written_bytes: checkpoints.checkpointed_size_bytes,
-        }),
+        checkpoints: checkpoints.map(of),
         ..scaling::Job::default()
     }
 }

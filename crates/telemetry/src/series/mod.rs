@@ -129,14 +129,18 @@ impl Assembler {
                 .filter_map(|points| newest_time(points))
                 .max()?;
         }
-        let (incarnation, job) = match &details {
-            Some(details) => told(details),
-            None => self.guessed_life(&vertices, &by_operator, now_ms),
+        let (incarnation, job, running_ms) = match &details {
+            Some(details) => told(details, now_ms),
+            None => {
+                let (incarnation, job) = self.guessed_life(&vertices, &by_operator, now_ms);
+                let running_ms = now_ms - incarnation.running_since_ms;
+                (incarnation, job, running_ms)
+            }
         };
         Some(Sample {
             at_ms: now_ms,
             newest_ms,
-            running_ms: details.map_or(now_ms, |details| details.now) - incarnation.running_since_ms,
+            running_ms,
             incarnation,
             job,
             vertices,
@@ -340,17 +344,19 @@ fn has_fallen<K: Ord>(before: &BTreeMap<K, f64>, after: &BTreeMap<K, f64>) -> bo
     after.iter().any(|(key, value)| before.get(key).is_some_and(|before| value < before))
 }
 
-/// The life of the job as Flink tells it.
-fn told(details: &JobDetails) -> (Incarnation, scaling::Job) {
-    let running_since_ms = details.running_since_ms().unwrap_or(details.now);
+/// The life of the job as Flink tells it, and how long it has lasted, in milliseconds. One that Flink does not tell begins anew with
+/// every look, so that nothing is computed across it.
+fn told(details: &JobDetails, now_ms: i64) -> (Incarnation, scaling::Job, i64) {
+    let running_ms = details.running_ms().unwrap_or(0);
+    let running_since_ms = details.running_since_ms().unwrap_or(now_ms);
     let job = scaling::Job {
         name: details.name.clone(),
         id: Some(details.id.to_string()),
         state: Some("RUNNING".to_owned()),
-        running_since_ms: Some(running_since_ms),
+        running_since_ms: Some(now_ms - running_ms),
         ..scaling::Job::default()
     };
-    (Incarnation { job_id: details.id.to_string(), running_since_ms }, job)
+    (Incarnation { job_id: details.id.to_string(), running_since_ms }, job, running_ms)
 }
 
 #[cfg(test)]

@@ -133,10 +133,15 @@ impl Store {
             mapping,
             assembler: Assembler::new(rules),
             graph,
-            clock: Clock::new(),
+            clock: Clock::steady(),
             job: job.to_owned(),
             lookback: settings.lookback,
         })
+    }
+
+    /// The same with another clock.
+    pub(crate) fn with_clock(self, clock: Clock) -> Self {
+        Self { graph: self.graph.map(|graph| graph.with_clock(clock.clone())), clock, ..self }
     }
 
     /// The name of the kind of store.

@@ -26,7 +26,7 @@ impl<'a> Epoch<'a> {
         self.samples.last().map_or(0, |s| s.at_ms) - self.samples.first().map_or(0, |s| s.at_ms)
     }
 
-    /// The subtasks of a vertex, each through all samples.
+    /// The subtasks of a vertex that still read, each through all samples.
     pub(super) fn tracks(&self, vertex: &Vertex) -> Vec<Track<'a>> {
         let per_sample: Vec<(i64, Option<&'a Vertex>)> = self
             .samples
@@ -44,7 +44,8 @@ impl<'a> Epoch<'a> {
             };
             Track::new(per_sample.iter().map(reading).collect())
         };
-        (0..vertex.subtasks.len()).map(track).collect()
+        let running = (0..vertex.subtasks.len()).filter(|index| !vertex.subtasks[*index].is_finished);
+        running.map(track).collect()
     }
 }
 

@@ -177,7 +177,7 @@ async fn illness_is_told_and_over_when_it_is_over() {
         assert_eq!(source.name(), kind);
         let ills = [
             (Mood::Failing, "500"),
-            (Mood::Garbage, "answered something"),
+            (Mood::Garbage, "answered"),
             (Mood::Huge, "more than 1048576 bytes"),
             (Mood::Silent, "no answer"),
         ];

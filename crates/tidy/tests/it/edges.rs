@@ -109,6 +109,8 @@ const EDGES: &[(&str, &[&str])] = &[
         "manual",
         &["config-agent", "config-drop", "event-producer", "rescaler", "state-probe", "testbed", "version"],
     ),
+    // Only for tests: what a real Flink cannot be made to show on demand.
+    ("flink-stand-in", &[]),
     ("tidy", &[]),
     ("test-addresses", &[]),
 ];

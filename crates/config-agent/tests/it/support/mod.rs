@@ -70,6 +70,7 @@ pub(crate) fn config(folder: &Path, drop_url: &str, flink_url: &str) -> Config {
             running_within: LONG,
             grace: Duration::ZERO,
             roll_back: true,
+            in_place_failures: 3,
             breaker_failures: 100,
             breaker_pause: Duration::from_secs(600),
             start_fresh_if_lost: false,

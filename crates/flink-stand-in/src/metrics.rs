@@ -1,0 +1,112 @@
+//! The metrics of tasks and task managers: values by name, at a time.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::scenario::{Counter, Metric, MetricValues, Vertex};
+
+/// How old counters look when the stand-in is started, in seconds.
+const AGE_S: f64 = 1000.0;
+
+/// What a value depends on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    /// Seconds since the stand-in was started.
+    pub(crate) elapsed_s: f64,
+    /// When the tasks were restarted last, in the same seconds; counters begin at 0 then.
+    pub(crate) restarted_s: Option<f64>,
+}
+
+/// What a task manager shows if the scenario says nothing.
+pub(crate) fn of_task_manager() -> MetricValues {
+    let constants = [
+        ("Status.JVM.CPU.Load", "0.3"),
+        ("Status.JVM.Memory.Heap.Used", "100000000"),
+        ("Status.JVM.Memory.Heap.Max", "1000000000"),
+    ];
+    constants.map(|(name, value)| (name.to_owned(), Metric::Constant(json!(value)))).into()
+}
+
+/// All metrics of a vertex by `<subtask>.<name>`.
+pub(crate) fn of_vertex(vertex: &Vertex, parallelism: u32, clock: Clock) -> BTreeMap<String, Value> {
+    let mut all = BTreeMap::new();
+    for index in 0..parallelism {
+        let own = vertex.subtasks.get(&index.to_string());
+        let common = vertex.metrics.iter().filter(|(name, _)| own.is_none_or(|own| !own.contains_key(*name)));
+        for (name, metric) in common.chain(own.into_iter().flatten()) {
+            if let Some(value) = value(name, metric, clock) {
+                all.insert(format!("{index}.{name}"), value);
+            }
+        }
+    }
+    all
+}
+
+/// The answer to a question for metrics: the names alone, or the values of those that were asked for.
+pub(crate) fn answer(all: &BTreeMap<String, Value>, asked: Option<&str>) -> Value {
+    let Some(asked) = asked else { return all.keys().map(|name| json!({ "id": name })).collect() };
+    let known = asked.split(',').filter_map(|name| Some((name, all.get(name)?)));
+    known.map(|(name, value)| json!({ "id": name, "value": value })).collect()
+}
+
+/// The value of a metric at this time; [`None`]: it does not exist.
+pub(crate) fn value(name: &str, metric: &Metric, clock: Clock) -> Option<Value> {
+    match metric {
+        Metric::Constant(Value::Null) => None,
+        Metric::Constant(value) => Some(value.clone()),
+        Metric::Counter(counter) => {
+            let restarted_s = clock.restarted_s.filter(|_| restarts_at_zero(name));
+            Some(json!(format!("{:.0}", grown(*counter, clock.elapsed_s, restarted_s).trunc())))
+        }
+    }
+}
+
+fn grown(counter: Counter, elapsed_s: f64, restarted_s: Option<f64>) -> f64 {
+    let stopped = counter.until_s.filter(|until| elapsed_s > *until);
+    let renewed = counter
+        .renew_s
+        .filter(|step| *step > 0.0)
+        .map_or(elapsed_s, |step| (elapsed_s / step).floor() * step);
+    let at_s = stopped.unwrap_or(renewed);
+    match restarted_s {
+        Some(restarted_s) => counter.rate * (at_s - restarted_s).max(0.0),
+        None => counter.base + counter.rate * (at_s + AGE_S),
+    }
+}
+
+/// Counters of a task begin at 0 with every life of the task; gauges such as `pendingRecords` do not.
+fn restarts_at_zero(name: &str) -> bool {
+    let metric = name.rsplit('.').next().unwrap_or(name);
+    metric.starts_with("numRecords") || metric.starts_with("accumulate")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(metric: &Value, elapsed_s: f64) -> Value {
+        let metric: Metric = serde_json::from_value(metric.clone()).unwrap();
+        value("numRecordsIn", &metric, Clock { elapsed_s, restarted_s: None }).unwrap_or(Value::Null)
+    }
+
+    /// Goal: each kind of value changes with time as the scenario says, and text is answered as it is.
+    #[test]
+    fn values_follow_the_scenario() {
+        assert_eq!(at(&json!({ "rate": 10 }), 2.0), json!("10020"));
+        assert_eq!(at(&json!({ "rate": 10, "base": -10_000 }), 2.0), json!("20"));
+        assert_eq!(at(&json!({ "rate": 10, "renew_s": 10 }), 19.0), json!("10100"));
+        assert_eq!(at(&json!({ "rate": 10, "until_s": 5 }), 60.0), json!("10050"));
+        assert_eq!(at(&json!("NaN"), 60.0), json!("NaN"));
+        assert_eq!(at(&Value::Null, 60.0), Value::Null);
+    }
+
+    /// Goal: after a restart counters begin at 0 and gauges go on.
+    #[test]
+    fn counters_begin_again_after_a_restart() {
+        let clock = Clock { elapsed_s: 30.0, restarted_s: Some(20.0) };
+        let metric = Metric::Counter(Counter { rate: 10.0, base: 0.0, renew_s: None, until_s: None });
+        assert_eq!(value("numRecordsOut", &metric, clock), Some(json!("100")));
+        assert_eq!(value("Source__x.pendingRecords", &metric, clock), Some(json!("10300")));
+    }
+}

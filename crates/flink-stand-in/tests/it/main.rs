@@ -1,0 +1,5 @@
+//! The stand-in as a client sees it: growing counters, changed requirements, overrides, versions, schedulers.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly")]
+
+mod answers;

@@ -1,0 +1,140 @@
+//! Checkpoints and savepoints that a job has made.
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::lenient::{count, non_negative, or_default};
+use crate::{Client, Error, JobId};
+
+/// What is known of a job's checkpoints (`/jobs/:jobid/checkpoints`).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Checkpoints {
+    /// Checkpoints completed since the job started.
+    pub completed: u64,
+    /// Checkpoints failed since the job started.
+    pub failed: u64,
+    /// The full size of the newest completed checkpoint, in bytes.
+    pub state_size_bytes: Option<u64>,
+    /// What the newest completed checkpoint has written itself, in bytes: less than its full size if it is incremental.
+    pub checkpointed_size_bytes: Option<u64>,
+    /// The number of the newest completed checkpoint.
+    pub newest_id: Option<u64>,
+    /// How long the newest completed checkpoint took, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// When the newest completed checkpoint was acknowledged by the last task, by the JobManager's clock, in milliseconds since the
+    /// Unix epoch.
+    pub completed_at_ms: Option<i64>,
+    /// How often the job went back to a checkpoint or savepoint.
+    pub restored: u64,
+    /// Where the newest savepoint lies.
+    pub latest_savepoint: Option<String>,
+    /// Where the newest complete state lies, checkpoint or savepoint; `None` also if Flink has deleted it since.
+    pub newest_state: Option<String>,
+}
+
+impl Client {
+    /// What is known of the job's checkpoints and savepoints.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] if checkpointing is off (before Flink 2.0) or the job is unknown, else any [`Error`] of the transport.
+    pub async fn checkpoints(&self, job: &JobId) -> Result<Checkpoints, Error> {
+        let answer: Answer = self.get(&format!("jobs/{job}/checkpoints"), &[]).await?;
+        let newest_state = answer.latest.newest_state();
+        let completed = answer.latest.completed;
+        Ok(Checkpoints {
+            completed: answer.counts.completed,
+            failed: answer.counts.failed,
+            state_size_bytes: completed.as_ref().and_then(|c| c.state_size),
+            checkpointed_size_bytes: completed.as_ref().and_then(|c| c.checkpointed_size),
+            newest_id: completed.as_ref().map(|c| c.id),
+            duration_ms: completed.as_ref().and_then(|c| c.end_to_end_duration),
+            completed_at_ms: completed.as_ref().and_then(|c| c.latest_ack_timestamp),
+            restored: answer.counts.restored,
+            latest_savepoint: answer.latest.savepoint.and_then(|s| s.external_path),
+            newest_state,
+        })
+    }
+
+    /// Asks for a checkpoint now. A rescale waits for one, so that nothing is computed twice.
+    ///
+    /// # Errors
+    /// Any [`Error`] of the transport.
+    pub async fn trigger_checkpoint(&self, job: &JobId) -> Result<(), Error> {
+        let path = format!("jobs/{job}/checkpoints");
+        let body = json!({ "checkpointType": "CONFIGURED" });
+        self.send::<serde_json::Value>(Method::POST, &path, &body).await.map(drop)
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default, deserialize_with = "or_default")]
+    counts: Counts,
+    #[serde(default, deserialize_with = "or_default")]
+    latest: Latest,
+}
+
+#[derive(Deserialize, Default)]
+struct Counts {
+    #[serde(default, deserialize_with = "count")]
+    completed: u64,
+    #[serde(default, deserialize_with = "count")]
+    failed: u64,
+    #[serde(default, deserialize_with = "count")]
+    restored: u64,
+}
+
+#[derive(Deserialize, Default)]
+struct Latest {
+    completed: Option<Completed>,
+    savepoint: Option<Completed>,
+}
+
+impl Latest {
+    fn newest_state(&self) -> Option<String> {
+        let both = [&self.completed, &self.savepoint];
+        let newest = both.into_iter().flatten().max_by_key(|completed| completed.id)?;
+        newest.external_path.clone().filter(|_| !newest.discarded)
+    }
+}
+
+/// Flink answers -1 for what it does not know, for example of a savepoint in a directory that it cannot measure.
+#[derive(Deserialize)]
+struct Completed {
+    #[serde(default, deserialize_with = "count")]
+    id: u64,
+    #[serde(default, deserialize_with = "or_default")]
+    discarded: bool,
+    #[serde(default, deserialize_with = "non_negative")]
+    state_size: Option<u64>,
+    #[serde(default, deserialize_with = "non_negative")]
+    checkpointed_size: Option<u64>,
+    #[serde(default, deserialize_with = "non_negative")]
+    end_to_end_duration: Option<u64>,
+    #[serde(default, deserialize_with = "non_negative")]
+    latest_ack_timestamp: Option<i64>,
+    external_path: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: what Flink writes as null or -1 is unknown and no error; what it knows is read.
+    #[test]
+    fn unknown_figures_are_unknown() {
+        let answer: Answer = serde_json::from_value(json!({
+            "counts": null,
+            "latest": { "savepoint": null, "completed": {
+                "id": 7, "state_size": -1, "checkpointed_size": null, "end_to_end_duration": -1,
+                "latest_ack_timestamp": 12, "external_path": "file:/x", "discarded": null,
+            } },
+        }))
+        .unwrap();
+        let completed = answer.latest.completed.unwrap();
+        assert_eq!((completed.id, completed.latest_ack_timestamp), (7, Some(12)));
+        assert_eq!((completed.state_size, completed.end_to_end_duration), (None, None));
+        assert_eq!(answer.counts.completed, 0);
+    }
+}
