@@ -327,9 +327,10 @@ impl Epoch<'_> {
             let read = |second: usize| at(second).map(|reading| reading.records).sum::<f64>();
             let busy = fullest_busy
                 .map(|busy| if self.is_young() { busy } else { busy * shares[number] / fullest_share });
+            let records = self.is_complete.then(|| read(self.until_s) - read(self.from_s));
             Subtask {
-                records_in: None,
-                records_out: self.is_complete.then(|| read(self.until_s) - read(self.from_s)),
+                records_in: records,
+                records_out: records,
                 interval_ms: Some(self.interval_ms()),
                 busy_ratio: busy,
                 idle_ratio: busy.zip(held).map(|(busy, held)| (1.0 - busy - held).max(0.0)),

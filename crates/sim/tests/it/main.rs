@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly")]
 
+mod closed_loop;
 mod contenders;
 mod flow;
 mod reproducible;
