@@ -46,14 +46,15 @@ fn a_rise_and_a_fall_are_answered_once_each() {
     let run = under(&trial, Contender::Ds2Fast);
     let first = &run.changes[0];
     assert!((1800..=1800 + 2 * 15 + 2).contains(&first.requested_s), "{first:?}");
-    assert!(first.after.iter().zip(&first.before).all(|(after, before)| after > before), "{first:?}");
+    // The source has room for twice the load; the other three have not.
+    assert!(first.after.iter().zip(&first.before).skip(1).all(|(after, before)| after > before), "{first:?}");
     let falls: Vec<usize> = run
         .changes
         .iter()
         .filter(|change| change.after.iter().sum::<u32>() < change.before.iter().sum::<u32>())
         .map(|change| change.requested_s)
         .collect();
-    assert!(falls.iter().all(|at_s| *at_s >= 5400 || *at_s < 5400 && *at_s > 1800 + 300), "{falls:?}");
+    assert!(falls.iter().all(|at_s| *at_s > 1800 + 300), "{falls:?}");
     assert!(falls.iter().filter(|at_s| **at_s >= 5400).count() == 1, "{falls:?}");
 }
 

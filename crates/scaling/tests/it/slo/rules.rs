@@ -1,0 +1,121 @@
+//! Policy `slo` on known jobs: one step up, one down, little to go on, failures, options.
+
+use super::*;
+
+/// Goal: a load that triples is answered by one widening in the first epochs, and after it has fallen to a third for long enough by one
+/// narrowing.
+#[test]
+fn a_step_up_and_down_is_two_changes() {
+    let mut played = Played::new(chain(), 7);
+    played.run(1200, 15_000.0, 0.05);
+    played.run(1200, 45_000.0, 0.05);
+    played.run(3600, 15_000.0, 0.05);
+    let steps: Vec<(i64, u32, u32)> =
+        played.changes.iter().map(|(at_s, before, after, _)| (*at_s, *before, *after)).collect();
+    assert_eq!(steps.len(), 2, "{steps:?}");
+    assert!((1200..=1215).contains(&steps[0].0) && steps[0].2 >= played.needed(45_000.0), "{steps:?}");
+    assert!(steps[1].0 >= 2400 + 480 && steps[1].2 <= 6, "{steps:?}");
+    let late = played.seconds.iter().filter(|(.., backlog, _)| *backlog > BOUND_S * 45_000.0).count();
+    assert!(late <= 20, "{late} s were late");
+}
+
+/// Goal: after 24 hours of a moving load the memory of a job of 20 operators takes less than 30 kB in the journal.
+#[test]
+fn the_memory_stays_small() {
+    let mut operators = vec![Truth::new("source", Kind::Source, 25_000.0, 2)];
+    let names =
+        ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s"];
+    operators.extend(names.map(|name| Truth::new(name, Kind::Window, 6000.0, 5)));
+    let mut played = Played::new(operators, 3);
+    let mut largest = 0;
+    for step in 0..96 {
+        let hour = f64::from(step) / 4.0;
+        let arrival_per_s = 25_000.0 - 15_000.0 * (hour / 24.0 * std::f64::consts::TAU).cos();
+        played.run(900, arrival_per_s, 0.05);
+        largest = largest.max(serde_json::to_string(&played.memory.slo).unwrap().len());
+    }
+    assert!(played.changes.len() > 2, "{}", played.changes.len());
+    assert!(largest < 30_000, "{largest} bytes");
+}
+
+/// Goal: without readings of the sources (only rates and a backlog per epoch), without subtasks and ages, a step is answered all the
+/// same; without a backlog the job is widened and never narrowed.
+#[test]
+fn little_is_enough() {
+    for knows_backlog in [true, false] {
+        let mut played = Played::new(chain(), 5);
+        let (mut widest, mut narrowed) = (0, false);
+        for epoch in 0..1000 {
+            let arrival_per_s = if (240..480).contains(&epoch) { 45_000.0 } else { 15_000.0 };
+            let before = played.seconds.len();
+            for _ in 0..EPOCH_S {
+                played.second(arrival_per_s);
+            }
+            let Some(mut snapshot) = played.snapshot() else { continue };
+            let arrived = (played.seconds.last().unwrap().0 - played.seconds[before - 1].0) / 5.0;
+            for operator in &mut snapshot.operators {
+                operator.arrivals.clear();
+                operator.backlog_series.clear();
+                operator.subtasks.clear();
+                operator.arrival_rate_per_s =
+                    Some(arrived).filter(|_| operator.kind == Kind::Source && knows_backlog);
+                operator.backlog_records = operator.backlog_records.filter(|_| knows_backlog);
+            }
+            snapshot.newest_age_ms = None;
+            let now = played.now();
+            let decision =
+                scaling::decide(&played.policy, &Constraints::default(), &mut played.memory, &snapshot, now);
+            if decision.action == Action::Rescale {
+                played.memory.published(&played.policy, &decision, now);
+                played.apply(decision);
+                narrowed |= played.changes.last().is_some_and(|(_, before, after, _)| after < before);
+            }
+            widest = widest.max(played.slots());
+        }
+        assert!(widest >= 9, "{widest}, {knows_backlog}: {:?}", played.changes);
+        assert_eq!(narrowed, knows_backlog, "{:?}", played.changes);
+    }
+}
+
+/// Goal: without a bound nothing is decided, and the reason names the option.
+#[test]
+fn without_a_bound_nothing_is_decided() {
+    let mut played = Played::new(chain(), 1);
+    played.policy = Slo::default();
+    played.run(600, 60_000.0, 0.0);
+    let decision = played.epoch(60_000.0, 0.0).unwrap();
+    assert!(played.changes.is_empty() && decision.to_string().contains("latency_bound_ms"), "{decision}");
+}
+
+/// Goal: three failed changes within ten minutes stop everything for five minutes.
+#[test]
+fn failures_open_the_breaker() {
+    let mut played = Played::new(chain(), 1);
+    played.run(300, 20_000.0, 0.0);
+    let (policy, mut tried) = (played.policy.clone(), Vec::new());
+    for epoch in 0..100 {
+        for _ in 0..EPOCH_S {
+            played.second(60_000.0);
+        }
+        let Some(snapshot) = played.snapshot() else { continue };
+        let now = played.now();
+        let decision = scaling::decide(&policy, &Constraints::default(), &mut played.memory, &snapshot, now);
+        if decision.action == Action::Rescale {
+            played.memory.published(&policy, &decision, now);
+            played.memory.change_ended(&policy, ChangeEnd::Failed, now);
+            tried.push(epoch);
+        }
+    }
+    assert!(tried.len() >= 4 && tried[3] - tried[2] == 60, "{tried:?}");
+}
+
+/// Goal: every option that is out of its range is named, and the defaults have none.
+#[test]
+fn options_are_checked() {
+    assert!(Options::default().problems().is_empty() && Options::with_bound(2000.0).problems().is_empty());
+    let bad =
+        Options { latency_bound_ms: Some(0.0), headroom_quantile: 1.0, epoch_s: 0, ..Options::default() };
+    let named: Vec<&str> = bad.problems().into_iter().map(|(option, _)| option).collect();
+    assert_eq!(named, ["latency_bound_ms", "headroom_quantile", "epoch_s"]);
+    assert_eq!(slo::NAME, "slo");
+}
