@@ -24,6 +24,7 @@ mod run;
 pub mod scenario;
 mod score;
 pub mod scoreboard;
+mod tasks;
 mod view;
 
 pub use model::Model;

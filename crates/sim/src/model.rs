@@ -14,6 +14,7 @@ use crate::history::{History, JobReading, PartitionReading, Reading};
 use crate::job::Width;
 use crate::random::Random;
 use crate::scenario::Trial;
+use crate::tasks::{NONE, Operator, Period, Source};
 
 /// Buffers hold what an operator carries in this time, in seconds.
 const BUFFER_S: f64 = 0.5;
@@ -26,47 +27,6 @@ const CAPACITY_LEAST: f64 = 0.5;
 const INCOMPLETE_S: usize = 2;
 /// The rate that is read again after a change is that of the last seconds before the stop.
 const REPLAY_RATE_S: usize = 10;
-/// Amounts below this are none: records, or records per second.
-const NONE: f64 = 1e-9;
-
-/// One operator.
-#[derive(Debug, Clone)]
-struct Operator {
-    /// Records in its buffers.
-    queue: f64,
-    noise: f64,
-    random: Random,
-    /// Records in its windows.
-    stored: f64,
-    /// What is left of the firing under way, in seconds.
-    firing_left_s: f64,
-    /// Records that this firing has still to emit.
-    to_emit: f64,
-    /// How long the last firing of the fullest subtask took since the tasks started, in seconds.
-    last_firing_s: Option<f64>,
-    /// The part of what it can take that each of its inputs may send.
-    input_shares: Vec<f64>,
-    width: Width,
-    total: Reading,
-}
-
-/// One source.
-#[derive(Debug, Clone)]
-struct Source {
-    operator: usize,
-    first_partition: usize,
-    /// Records that have arrived until the end of each second.
-    arrived: Vec<f64>,
-    backlog: Vec<f64>,
-    read: Vec<f64>,
-    /// Records that are to be read again.
-    replay: f64,
-    replay_rate_per_s: f64,
-    /// The newest second whose records were all read.
-    read_until_s: usize,
-    /// Age of the oldest record that was not read, in seconds.
-    oldest_s: f64,
-}
 
 /// What one step computes for each operator.
 #[derive(Debug, Clone, Default)]
@@ -82,14 +42,6 @@ struct Step {
     arriving: Vec<f64>,
     handled: Vec<f64>,
     per_subtask: Vec<f64>,
-}
-
-/// Periods that begin by chance.
-#[derive(Debug, Clone)]
-struct Period {
-    random: Random,
-    until_s: Option<usize>,
-    factor: f64,
 }
 
 /// A job under its load.
@@ -463,74 +415,5 @@ impl<'a> Model<'a> {
     pub(crate) fn first_partition(&self, operator: usize) -> usize {
         let source = self.sources.iter().find(|source| source.operator == operator);
         source.map_or(0, |source| source.first_partition)
-    }
-}
-
-impl Operator {
-    /// Goes on with a firing for this part of a second; the records that it emits.
-    fn fire(&mut self, firing: f64) -> f64 {
-        let emitted = if self.firing_left_s > NONE {
-            (self.to_emit * firing / self.firing_left_s).min(self.to_emit)
-        } else {
-            self.to_emit
-        };
-        self.firing_left_s = (self.firing_left_s - firing).max(0.0);
-        self.to_emit -= emitted;
-        emitted
-    }
-
-    /// Adds one second to the counters. `busy` is the fullest subtask's true busy time.
-    fn count(
-        &mut self,
-        records_in: f64,
-        records_out: f64,
-        busy: f64,
-        is_held: bool,
-        bias: f64,
-        parallelism: u32,
-    ) {
-        let total = &mut self.total;
-        total.records_in += records_in;
-        total.records_out += records_out;
-        total.busy_fullest_s += busy * bias;
-        let evenness = if self.width.is_externally_limited {
-            1.0
-        } else {
-            f64::from(parallelism) * self.width.fullest_share
-        };
-        total.busy_mean_s += busy * bias / evenness.max(NONE);
-        total.backpressured_s += if is_held { (1.0 - busy).max(0.0) } else { 0.0 };
-    }
-}
-
-impl Source {
-    /// Finds the age of the oldest record that was not read; `behind` is the largest backlog of a partition over its weight.
-    fn age(&mut self, now_s: usize, behind: f64) {
-        let newest = now_s + 1;
-        let read = self.arrived[newest.min(self.arrived.len() - 1)] - behind;
-        let last = newest.min(self.arrived.len() - 1);
-        while self.read_until_s < last && self.arrived[self.read_until_s + 1] <= read + 1e-3 {
-            self.read_until_s += 1;
-        }
-        self.oldest_s = 0.0;
-        if self.read_until_s < last {
-            let (before, after) = (self.arrived[self.read_until_s], self.arrived[self.read_until_s + 1]);
-            let part = ((read - before) / (after - before).max(NONE)).max(0.0);
-            self.oldest_s = seconds(newest - self.read_until_s) - part;
-        }
-    }
-}
-
-impl Period {
-    /// Begins a period, so many times an hour on average, if none is on.
-    fn begin(&mut self, now_s: usize, per_h: f64, length_s: (usize, usize), factor: (f64, f64)) {
-        if per_h > 0.0 && !self.is_on(now_s) && self.random.uniform() < per_h / 3600.0 {
-            self.until_s = Some(now_s + self.random.whole(length_s.0, length_s.1));
-            self.factor = self.random.between(factor.0, factor.1);
-        }
-    }
-
-    fn is_on(&self, now_s: usize) -> bool {
-        self.until_s.is_some_and(|until_s| now_s <= until_s)
     }
 }

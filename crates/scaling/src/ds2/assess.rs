@@ -56,12 +56,12 @@ pub(super) fn all(options: &Options, snapshot: &Snapshot, memory: &Memory) -> Ve
         None => view.figures(operator, targets.get(operator.name.as_str())),
     };
     let figures: Vec<Result<Figures, String>> = snapshot.operators.iter().map(known).collect();
-    let limits = snapshot.operators.iter().zip(&figures);
-    let share =
-        limits.filter_map(|(operator, known)| view.share(operator, known.as_ref().ok()?)).fold(1.0, f64::min);
+    let known = snapshot.operators.iter().zip(&figures);
+    let shares = known.filter_map(|(operator, known)| view.passed_shares(operator, known.as_ref().ok()?));
+    let shares = shares.fold(PassedShares::ALL, PassedShares::least);
     let lagging = behind_lagging_sources(options, snapshot);
     let one = |(operator, known): (&Operator, Result<Figures, String>)| {
-        let mut assessment = view.assess(operator, known, share);
+        let mut assessment = view.assess(operator, known, shares);
         if assessment.direction == Direction::Down && lagging.contains(operator.name.as_str()) {
             assessment.stay("the backlog of a source before it is still being worked off");
         }
@@ -134,6 +134,23 @@ impl Assessment {
     }
 }
 
+/// The shares of what is asked of the job that its tightest operator lets through at its best, 0 to 1.
+#[derive(Debug, Clone, Copy)]
+struct PassedShares {
+    /// Of what must be carried today.
+    steady: f64,
+    /// Of what must be carried after a change.
+    planned: f64,
+}
+
+impl PassedShares {
+    const ALL: Self = Self { steady: 1.0, planned: 1.0 };
+
+    fn least(self, other: Self) -> Self {
+        Self { steady: self.steady.min(other.steady), planned: self.planned.min(other.planned) }
+    }
+}
+
 /// What an operator can be widened to at most, and why not further.
 struct Ceiling {
     parallelism: u32,
@@ -144,7 +161,12 @@ struct Ceiling {
 }
 
 impl View<'_> {
-    fn assess(&self, operator: &Operator, figures: Result<Figures, String>, share: f64) -> Assessment {
+    fn assess(
+        &self,
+        operator: &Operator,
+        figures: Result<Figures, String>,
+        shares: PassedShares,
+    ) -> Assessment {
         if operator.kind == Kind::AllWindow {
             let mut assessment =
                 Assessment::new(operator, Direction::Stay, "an all-window operator always runs at 1");
@@ -152,19 +174,27 @@ impl View<'_> {
             return assessment;
         }
         match figures {
-            Ok(figures) => self.judge(operator, figures, share),
+            Ok(figures) => self.judge(operator, figures, shares),
             Err(unknown) => Assessment::new(operator, Direction::Unknown, unknown),
         }
     }
 
-    /// The share of what is asked of the job that this operator can carry at its best, if that is less than all.
-    fn share(&self, operator: &Operator, figures: &Figures) -> Option<f64> {
+    /// The shares of what is asked of the job that this operator can carry at its best.
+    fn passed_shares(&self, operator: &Operator, figures: &Figures) -> Option<PassedShares> {
         if figures.is_least || operator.kind == Kind::AllWindow {
             return None;
         }
-        let required = self.required_per_s(figures, 1.0);
-        let ceiling = self.ceiling(operator, figures);
-        (required > ceiling.carry_per_s).then(|| ceiling.carry_per_s / required)
+        let most = self.ceiling(operator, figures).carry_per_s;
+        let of = |rate: f64| if rate > most { most / rate } else { 1.0 };
+        Some(PassedShares {
+            steady: of(self.asked_per_s(figures)),
+            planned: of(self.required_per_s(figures, 1.0)),
+        })
+    }
+
+    /// Records per second that the operator must carry today, or it is too narrow.
+    fn asked_per_s(&self, figures: &Figures) -> f64 {
+        figures.target.rate_per_s / self.options.utilization_max + figures.target.drain_per_s
     }
 
     fn ceiling(&self, operator: &Operator, figures: &Figures) -> Ceiling {
@@ -197,14 +227,15 @@ impl View<'_> {
         Ceiling { parallelism: useful, carry_per_s: carry(useful), reason }
     }
 
-    fn judge(&self, operator: &Operator, figures: Figures, share: f64) -> Assessment {
+    fn judge(&self, operator: &Operator, figures: Figures, shares: PassedShares) -> Assessment {
         let options = self.options;
         let Target { rate_per_s: rate, drain_per_s: drain, .. } = figures.target;
         let firing_too_long = figures.firing_ms.is_some_and(|ms| ms > options.window_firing_max_ms);
         // The tightest operator is judged by all that is asked, the others by what it lets through at its best.
-        let is_tightest = self.share(operator, &figures).is_some_and(|own| own <= share);
-        let share = if is_tightest { 1.0 } else { share };
-        let asked = (rate / options.utilization_max + drain) * share;
+        let is_tightest =
+            self.passed_shares(operator, &figures).is_some_and(|own| own.planned <= shares.planned);
+        let shares = if is_tightest { PassedShares::ALL } else { shares };
+        let asked = self.asked_per_s(&figures) * shares.steady;
         let up = figures.carry_per_s < without_noise(asked) || firing_too_long;
         if up && figures.is_least && !firing_too_long {
             let because =
@@ -222,7 +253,7 @@ impl View<'_> {
         let mut assessment = Assessment::new(operator, direction, self.formula(operator, &figures));
         assessment.is_overloaded = figures.carry_per_s < rate;
         match direction {
-            Direction::Up => self.widen(operator, &figures, share, firing_too_long, &mut assessment),
+            Direction::Up => self.widen(operator, &figures, shares.planned, firing_too_long, &mut assessment),
             Direction::Down => {
                 let needed = self.needed(operator, &figures, 1.0).unwrap_or(operator.parallelism);
                 assessment.wanted = self.limited_down(operator, needed).min(operator.parallelism);
