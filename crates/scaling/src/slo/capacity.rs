@@ -144,13 +144,15 @@ impl<'a> Capacity<'a> {
 
 /// The contention that explains the service times best.
 fn alpha(seen: &[Seen], now_s: i64) -> f64 {
-    let age_s = |seen: &Seen| f64::from(i32::try_from((now_s - seen.at_s).clamp(0, 1 << 30)).unwrap_or(0));
+    let age_s = |seen: &Seen| {
+        f64::from(i32::try_from(now_s.saturating_sub(seen.at_s).clamp(0, 1 << 30)).unwrap_or(0))
+    };
     let points: Vec<(f64, f64, f64)> = seen
         .iter()
         .filter(|seen| seen.weight > 0.0 && seen.service_s > 0.0)
         .map(|seen| {
             let weight = seen.weight.min(10.0) * 0.5_f64.powf(age_s(seen) / HALF_LIFE_S);
-            (f64::from(seen.parallelism - 1), seen.service_s.ln(), weight)
+            (f64::from(seen.parallelism.saturating_sub(1)), seen.service_s.ln(), weight)
         })
         .collect();
     if points.len() < 2 {

@@ -233,6 +233,8 @@ prop_compose! {
 }
 
 proptest! {
+    #![proptest_config(crate::same_cases(256))]
+
     /// Goal: whatever is seen, a new parallelism lies within its bounds, all-window operators stay, and unknown figures of a
     /// continuous operator leave it alone.
     #[test]

@@ -61,6 +61,8 @@ fn width(plan: &BTreeMap<String, u32>, snapshot: &Snapshot, name: &str) -> u32 {
 }
 
 proptest! {
+    #![proptest_config(crate::same_cases(256))]
+
     /// Goal: parallelism lies within [1, max], all-window operators stay at 1, and what is unknown is not changed.
     #[test]
     fn plans_stay_within_bounds(world in arbitrary_world()) {

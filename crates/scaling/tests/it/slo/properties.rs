@@ -3,7 +3,7 @@
 use super::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(crate::same_cases(24))]
 
     /// Goal: of every change of any job under any load: parallelism within its bounds; a widening lowers nothing, a narrowing
     /// raises nothing; a widening is cheaper than staying and carries more; a narrowing has been paid for since the last change.
@@ -200,7 +200,7 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(crate::same_cases(96))]
 
     /// Goal: whatever a sequence of snapshots holds, every decision and the memory have finite numbers only, and the memory comes back
     /// from JSON as it was.
