@@ -26,6 +26,11 @@ impl Moment {
         Self { at_ms, utc_offset_s: 0 }
     }
 
+    /// The time within what a clock can show, so that no difference of two overflows, in milliseconds since the Unix epoch.
+    pub(crate) fn bounded_ms(self) -> i64 {
+        self.at_ms.clamp(0, crate::snapshot::LATEST_MS)
+    }
+
     /// The day of the week from 0 for Monday, and the minute of the day.
     fn day_and_minute(self) -> (usize, u32) {
         let minutes = (self.at_ms.div_euclid(1000) + i64::from(self.utc_offset_s)).div_euclid(60);

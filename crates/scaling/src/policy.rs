@@ -99,13 +99,13 @@ impl Memory {
             self.fewer_since_ms = None;
         }
         if decision.changes_parallelism() {
-            policy.published(self, decision, now.at_ms);
+            policy.published(self, decision, now.bounded_ms());
         }
     }
 
     /// Remembers how the change that was published last ended.
     pub fn change_ended(&mut self, policy: &dyn Policy, change: ChangeEnd, now: Moment) {
-        policy.change_ended(self, change, now.at_ms);
+        policy.change_ended(self, change, now.bounded_ms());
     }
 }
 
@@ -123,9 +123,10 @@ pub fn decide(
         return Decision::nothing(policy.name(), reason);
     }
     let snapshot = &*snapshot.without_impossible_figures();
-    policy.observe(memory, snapshot, now.at_ms);
-    let mut decision = policy.decide(memory, snapshot, now.at_ms);
-    let wait = ScaleInWait { since_ms: &mut memory.fewer_since_ms, now_ms: Some(now.at_ms) };
+    let now_ms = now.bounded_ms();
+    policy.observe(memory, snapshot, now_ms);
+    let mut decision = policy.decide(memory, snapshot, now_ms);
+    let wait = ScaleInWait { since_ms: &mut memory.fewer_since_ms, now_ms: Some(now_ms) };
     constrain(policy.traits(), constraints, snapshot, &mut decision, wait);
     if let Some(period) = constraints.limits.excluded_period(now)
         && decision.has_change()

@@ -23,6 +23,8 @@ const BIN_MS: i64 = 10_000;
 const BINS: usize = 192;
 /// A gap of more bins makes the older ones worthless.
 const GAP_BINS: i64 = 30;
+/// Readings that are further ahead of the clock are not believed, in milliseconds.
+const AHEAD_MS: i64 = 60_000;
 /// Readings are kept for this time, in milliseconds.
 const RECENT_MS: i64 = 15_000;
 /// Rates below this are taken as this, so that their logarithm exists.
@@ -76,16 +78,15 @@ impl Arrivals {
         let series: Option<Vec<Series>> =
             sources.iter().map(|source| self.series(snapshot, source, now_ms, epoch_ms)).collect();
         for source in &sources {
-            if let Some((at_ms, records)) =
-                source.arrivals.last().filter(|(_, records)| sane(Some(*records)).is_some())
-            {
-                self.newest.insert(source.name.clone(), (*at_ms, *records));
+            if let Some((at_ms, records)) = believable(source, now_ms).last() {
+                self.newest.insert(source.name.clone(), (at_ms, records));
             }
         }
         if let Some(series) = series.filter(|series| !series.is_empty()) {
             self.merge(&sources, &series);
         }
-        let first = if was_empty { self.first_bin() } else { first_new };
+        // Bins after a long gap begin anew, and those in between never were.
+        let first = if was_empty { self.first_bin() } else { first_new.max(self.first_bin()) };
         first..self.newest_bin + i64::from(!self.bins.is_empty())
     }
 
@@ -94,9 +95,9 @@ impl Arrivals {
         if !source.arrivals.is_empty() {
             let before = self.newest.get(&source.name).copied();
             let mut all: Series = before.into_iter().collect();
-            for (at_ms, records) in &source.arrivals {
-                if sane(Some(*records)).is_some() && all.last().is_none_or(|(last_ms, _)| at_ms > last_ms) {
-                    all.push((*at_ms, *records));
+            for (at_ms, records) in believable(source, now_ms) {
+                if all.last().is_none_or(|(last_ms, _)| at_ms > *last_ms) {
+                    all.push((at_ms, records));
                 }
             }
             if all.len() >= 2 {
@@ -130,7 +131,9 @@ impl Arrivals {
         times.dedup();
         for pair in times.windows(2) {
             let grown: Vec<f64> = series.iter().map(|one| at(one, pair[1]) - at(one, pair[0])).collect();
-            if grown.iter().all(|records| (0.0..=1e15).contains(records)) {
+            // Nobody knows how arrivals were spread over a long time.
+            let is_known = pair[1] - pair[0] <= GAP_BINS * BIN_MS;
+            if is_known && grown.iter().all(|records| (0.0..=1e15).contains(records)) {
                 self.share_out(sources, &grown, seconds(pair[1] - pair[0]));
                 self.add(pair[1], pair[1] - pair[0], grown.iter().sum());
             }
@@ -291,6 +294,14 @@ impl Arrivals {
         let own = self.by_source.get(source)?;
         (all > 0.0).then(|| own / all)
     }
+}
+
+/// The readings of a source that can be true.
+fn believable(source: &Operator, now_ms: i64) -> impl Iterator<Item = (i64, f64)> {
+    let can_be = move |(at_ms, records): &(i64, f64)| {
+        *at_ms <= now_ms.saturating_add(AHEAD_MS) && sane(Some(*records)).is_some()
+    };
+    source.arrivals.iter().copied().filter(can_be)
 }
 
 /// The records until a time, between two readings in proportion.

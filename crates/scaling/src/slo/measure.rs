@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::memory::{Memory, sane, seconds, short};
+use super::memory::{Memory, running_since_ms, sane, seconds, short};
 use crate::key_groups::Portions;
 use crate::{Kind, Operator, Snapshot, Subtask};
 
@@ -302,7 +302,7 @@ pub(super) fn observe(memory: &mut Memory, snapshot: &Snapshot, now_ms: i64, epo
         memory.operators.entry(name.to_owned()).or_default();
     }
     let (from_ms, end_ms) = span(snapshot, now_ms, epoch_ms);
-    let started_ms = snapshot.job.running_since_ms.unwrap_or(i64::MIN);
+    let started_ms = running_since_ms(snapshot, now_ms).unwrap_or(i64::MIN);
     // A snapshot may begin a little before the tasks count as grown up.
     if from_ms.saturating_add(1000) < started_ms.saturating_add(WARM_UP_MS) {
         return;

@@ -14,6 +14,10 @@ use super::changes::Changes;
 use super::forecast::Errors;
 use super::measure::OperatorMemory;
 use super::needs::Needs;
+use crate::Snapshot;
+
+/// Clocks differ by no more than this; one that is set back by more begins a new memory, in milliseconds.
+const BACK_MS: i64 = 60_000;
 
 /// What the policy remembers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -47,15 +51,31 @@ impl Memory {
         self.epochs_ms.iter().copied().min().unwrap_or(preferred_ms).clamp(1, 3_600_000)
     }
 
-    /// Remembers when this snapshot was observed.
-    pub(super) fn observed(&mut self, now_ms: i64) {
+    /// The time as it is for this memory: it stands still while a clock is behind what was observed.
+    pub(super) fn now_ms(&self, clock_ms: i64) -> i64 {
+        self.observed_at_ms.map_or(clock_ms, |observed_ms| observed_ms.max(clock_ms))
+    }
+
+    /// Remembers when this snapshot was observed, and returns the time. A clock that was set back by more than a minute makes
+    /// everything worthless that has a time: the memory begins anew.
+    pub(super) fn observed(&mut self, clock_ms: i64) -> i64 {
+        if self.observed_at_ms.is_some_and(|observed_ms| observed_ms.saturating_sub(clock_ms) > BACK_MS) {
+            *self = Self::default();
+        }
+        let now_ms = self.now_ms(clock_ms);
         if let Some(before_ms) = self.observed_at_ms.filter(|before_ms| *before_ms < now_ms) {
             self.epochs_ms.push(now_ms - before_ms);
             let surplus = self.epochs_ms.len().saturating_sub(2);
             self.epochs_ms.drain(..surplus);
         }
         self.observed_at_ms = Some(now_ms);
+        now_ms
     }
+}
+
+/// When the job last entered RUNNING, unless that is in the future by more than clocks differ.
+pub(super) fn running_since_ms(snapshot: &Snapshot, now_ms: i64) -> Option<i64> {
+    snapshot.job.running_since_ms.filter(|since_ms| *since_ms <= now_ms.saturating_add(BACK_MS))
 }
 
 /// Returns the value rounded to five significant digits; 0 for what is no finite number or too small to matter.

@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 
 use changes::Published;
 pub use memory::Memory;
-use memory::seconds;
+use memory::{running_since_ms, seconds};
 pub use options::Options;
 use solve::{Plan, Purpose};
 use view::{Shortage, View};
@@ -64,7 +64,7 @@ impl Policy for Slo {
 
     fn observe(&self, memory: &mut crate::Memory, snapshot: &Snapshot, now_ms: i64) {
         let (options, memory) = (&self.0, &mut memory.slo);
-        memory.observed(now_ms);
+        let now_ms = memory.observed(now_ms);
         let epoch_ms = memory.epoch_ms(options.epoch_s);
         if memory.changes.observe_start(snapshot, now_ms) {
             memory.arrivals.restarted();
@@ -95,6 +95,7 @@ impl Policy for Slo {
 
     fn decide(&self, memory: &crate::Memory, snapshot: &Snapshot, now_ms: i64) -> Decision {
         let (options, memory) = (&self.0, &memory.slo);
+        let now_ms = memory.now_ms(now_ms);
         let view = match View::new(options, memory, snapshot, now_ms) {
             Ok(view) => view,
             Err(unknown) => return Decision::nothing(NAME, unknown),
@@ -149,7 +150,7 @@ impl Policy for Slo {
         let slots_before =
             decision.figures.get("slots").copied().map_or_else(|| slots(false), crate::key_groups::whole);
         let published = Published {
-            at_ms: now_ms,
+            at_ms: memory.slo.now_ms(now_ms),
             slots_before,
             slots_after: decision.cluster.slots_needed.unwrap_or_else(|| slots(true)),
             backlog: figure("backlog_records"),
@@ -161,6 +162,7 @@ impl Policy for Slo {
     }
 
     fn change_ended(&self, memory: &mut crate::Memory, change: ChangeEnd, now_ms: i64) {
+        let now_ms = memory.slo.now_ms(now_ms);
         memory.slo.change_ended(change == ChangeEnd::Succeeded, now_ms);
     }
 }
@@ -204,7 +206,7 @@ fn closed(options: &Options, memory: &Memory, snapshot: &Snapshot, now_ms: i64) 
         return Some(format!("the newest metrics are {:.0} s old", seconds(age_ms)));
     }
     let settle_ms = i64::try_from(options.settle_s).unwrap_or(0) * 1000;
-    let age_ms = snapshot.job.running_since_ms.map(|since_ms| now_ms.saturating_sub(since_ms));
+    let age_ms = running_since_ms(snapshot, now_ms).map(|since_ms| now_ms - since_ms);
     if age_ms.is_some_and(|age_ms| age_ms < settle_ms) {
         return Some("the job settles after a start".to_owned());
     }

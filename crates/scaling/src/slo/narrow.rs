@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! (slots₀ − w(τ))·τ ≥ slots₀·(2R_c + κ·(2·v_d + V))·K
-//! v_d = (D−L)⁺ + min(600, (λE − 0.8·L·c)⁺ ÷ max(c−λ, λ/50))         violation seconds of one change, c: capacity when narrow
+//! v_d = (D−L)⁺ + min(600, λ·(E − 0.8·L)⁺ ÷ max(c−λ, λ/50))           violation seconds of one change, c: capacity when narrow
 //! ```
 //!
 //! V: violation seconds of a widening, as they were; K: what earlier narrowings that did not pay have raised. There is no timer; with the
@@ -116,7 +116,7 @@ pub(super) fn narrowed<'a>(view: &View<'a>, needed: &BTreeMap<String, u32>) -> P
 fn price(view: &View<'_>, plan: &Plan<'_>) -> f64 {
     let (options, lambda) = (view.options, view.arrival_per_s);
     let capacity_per_s = view.graph.carries(plan).map_or(0.0, |(carried_per_s, _)| carried_per_s);
-    let late = lambda * view.outage_s - 0.8 * view.bound_s * capacity_per_s;
+    let late = lambda * (view.outage_s - 0.8 * view.bound_s);
     let late_s = quotient(late, (capacity_per_s - lambda).max(lambda / 50.0)).min(600.0);
     let violated_s = (view.downtime_s - view.bound_s).max(0.0) + late_s;
     let changes = &view.memory.changes;

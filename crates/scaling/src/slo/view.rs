@@ -153,7 +153,7 @@ impl<'a> View<'a> {
     pub(super) fn violated_by_change_s(&self) -> f64 {
         let outside_s = (self.downtime_s - self.bound_s).max(0.0);
         // A job that is sized for 1.3 times what arrives works the backlog of the outage off with the 0.3.
-        let late_s = (self.outage_s - 0.8 * self.bound_s * 1.3) / 0.3;
+        let late_s = (self.outage_s - 0.8 * self.bound_s) / 0.3;
         if self.outage_s > 0.8 * self.bound_s { outside_s + late_s.max(0.0) } else { outside_s }
     }
 

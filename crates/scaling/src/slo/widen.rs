@@ -3,10 +3,12 @@
 //! ```text
 //! q        = B + max(0, λ−C)·max(0, lead−D) + λ·E                 backlog when the job runs again
 //! t_v(c,q) = x + 0.3·max(0, q − (c−λ)·3600)/λ                     violation seconds of the next hour, and what is late at its end
-//!            x = 0 if q ≤ 0.8·L·c and c > λ; min(3600, (q − 0.8·L·c)/(c−λ)) if c > 1.01 λ; else 3600
+//!            x = 0 if q ≤ 0.8·L·λ and c > λ; min(3600, (q − 0.8·L·λ)/(c−λ)) if c > 1.01 λ; else 3600
 //! J(plan)  = H·s′ + (R_u + κ·v₁)·(s′ − s_base)⁺ + R_u·s₀ + κ·s₀·((D−L)⁺ + t_v(c′, q) + 120·exceed(c′, 300))
 //! J(stay)  = H·s₀ + κ·s₀·(t_v(C, B) + 120·exceed(C, 300))
 //! ```
+//!
+//! A record that is read while q wait is q/λ old, however wide the job is: in that time the others arrived. So q − L·λ are late.
 //!
 //! s: slots, c′: what the plan carries, trusted to 0.9 if its tightest operator was never saturated. Narrower operators of a plan get 1.3
 //! times what they need as long as that costs no slot.
@@ -89,7 +91,7 @@ fn sizing(view: &View<'_>) -> Sizing {
 
 /// Violation seconds while a backlog is worked off.
 fn late_s(view: &View<'_>, arrival_per_s: f64, capacity_per_s: f64, backlog: f64) -> f64 {
-    let allowed = 0.8 * view.bound_s * capacity_per_s;
+    let allowed = 0.8 * view.bound_s * arrival_per_s;
     let spare_per_s = capacity_per_s - arrival_per_s;
     let within_s = if backlog <= allowed && spare_per_s > 0.0 {
         0.0

@@ -52,7 +52,7 @@ impl Reading {
 
     /// The time between the first and the last reading, in milliseconds.
     pub fn interval_ms(&self) -> Option<i64> {
-        Some(self.at_ms? - self.from_ms?).filter(|interval_ms| *interval_ms > 0)
+        self.at_ms?.checked_sub(self.from_ms?).filter(|interval_ms| *interval_ms > 0)
     }
 }
 

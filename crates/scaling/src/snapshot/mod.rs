@@ -8,6 +8,7 @@ mod cluster;
 mod figures;
 mod job;
 mod operator;
+mod times;
 
 use std::borrow::Cow;
 
@@ -17,6 +18,7 @@ pub use cluster::TaskManager;
 pub use figures::{Distribution, Quality, Reading};
 pub use job::{Checkpoints, Job, Query, Rescale};
 pub use operator::{Edge, Kind, Operator, Partitioning, Subtask};
+pub(crate) use times::LATEST_MS;
 
 /// The version of the snapshot's JSON form.
 pub const SCHEMA: u32 = 1;
@@ -64,12 +66,13 @@ impl Snapshot {
         self.operators.iter().find(|operator| operator.name == name)
     }
 
-    /// Returns the snapshot with every figure that cannot be true (negative, infinite, no number) unknown.
+    /// Returns the snapshot with every figure that cannot be true (negative, infinite, no number; a time before 1970 or after
+    /// the year 9999) unknown.
     ///
     /// Metric sources leave such figures out already; snapshots of other programs need not.
     pub fn without_impossible_figures(&self) -> Cow<'_, Self> {
         let mut checked = self.clone();
-        let mut found = false;
+        let mut found = times::bound(&mut checked);
         checked.for_each_figure(|figure| {
             if figure.is_some_and(|figure| !is_possible(figure)) {
                 (*figure, found) = (None, true);

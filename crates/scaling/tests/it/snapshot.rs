@@ -66,3 +66,43 @@ fn the_short_form_is_enough() {
     let error = serde_json::from_value::<Snapshot>(short).unwrap_err().to_string();
     assert!(error.contains("throughput"), "{error}");
 }
+
+/// Goal: a time that cannot be true is unknown wherever it stands, and such a reading of a series is dropped; the others stay.
+#[test]
+fn impossible_times_are_unknown() {
+    let good: Snapshot = serde_json::from_value(full()).unwrap();
+    assert_eq!(good.without_impossible_figures().into_owned(), good);
+    for spoilt in [i64::MIN, -1, 253_402_300_800_000, i64::MAX] {
+        let mut bad = full();
+        let is_time = |name: &str| {
+            (name.ends_with("at_ms") || name == "from_ms" || name == "interval_ms")
+                || name == "newest_age_ms"
+                || name == "running_since_ms"
+        };
+        spoil(&mut bad, &is_time, spoilt);
+        let found =
+            serde_json::from_value::<Snapshot>(bad).unwrap().without_impossible_figures().into_owned();
+        let text = serde_json::to_string(&found).unwrap();
+        assert!(!text.contains(&spoilt.to_string()), "{text}");
+        assert!(found.operators[0].arrivals.is_empty() && found.operators[0].backlog_series.is_empty());
+        assert_eq!(found.operators[0].subtasks[0].records_in, good.operators[0].subtasks[0].records_in);
+    }
+}
+
+/// Sets every signed time to this value. The interval of checkpoints is unsigned and stays.
+fn spoil(value: &mut Value, is_time: &dyn Fn(&str) -> bool, time: i64) {
+    match value {
+        Value::Object(fields) if fields.contains_key("completed") => fields["last_at_ms"] = json!(time),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match name.as_str() {
+                    "backlog_series" | "arrivals" => value[0][0] = json!(time),
+                    name if is_time(name) => *value = json!(time),
+                    _ => spoil(value, is_time, time),
+                }
+            }
+        }
+        Value::Array(all) => all.iter_mut().for_each(|one| spoil(one, is_time, time)),
+        _ => {}
+    }
+}

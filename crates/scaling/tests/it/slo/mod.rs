@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use scaling::slo::{self, Options, Slo};
 use scaling::{
     Action, ChangeEnd, Constraints, Decision, Edge, Job, Kind, Memory, Moment, Operator, Partitioning,
-    Policy, SCHEMA, Snapshot, Subtask,
+    Policy, Reading, SCHEMA, Snapshot, Subtask,
 };
 
 mod properties;
@@ -74,6 +74,8 @@ struct Played {
     /// What everything is multiplied by.
     scale: f64,
     now_s: i64,
+    /// How far the clock is ahead of the time that has passed, in seconds.
+    clock_s: i64,
     started_s: i64,
     backlog: f64,
     /// By second since the start: arrived, read, backlog, whether held back.
@@ -93,6 +95,7 @@ impl Played {
             operators,
             scale: 1.0,
             now_s: 0,
+            clock_s: 0,
             started_s: -1000,
             backlog: 0.0,
             seconds: vec![(0.0, 0.0, 0.0, false)],
@@ -174,7 +177,7 @@ impl Played {
     }
 
     fn now(&self) -> Moment {
-        Moment::utc(at_ms(self.now_s))
+        Moment::utc(at_ms(self.now_s + self.clock_s))
     }
 
     /// What the metrics show of the newest epoch.
@@ -204,7 +207,7 @@ impl Played {
             } else {
                 let series = |figure: fn(&(f64, f64, f64, bool)) -> f64| -> Vec<(i64, f64)> {
                     (from_s..=self.now_s)
-                        .map(|second| (at_ms(second), figure(&of(second)) * self.scale))
+                        .map(|second| (at_ms(second + self.clock_s), figure(&of(second)) * self.scale))
                         .collect()
                 };
                 operator.source_partitions = truth.portions();
@@ -224,7 +227,7 @@ impl Played {
     fn of(&self, operators: Vec<Operator>, from_s: i64) -> Snapshot {
         Snapshot {
             schema: SCHEMA,
-            at_ms: Some(at_ms(self.now_s)),
+            at_ms: Some(at_ms(self.now_s + self.clock_s)),
             interval_ms: Some((self.now_s - from_s) * 1000),
             newest_age_ms: Some(0),
             job: Job {

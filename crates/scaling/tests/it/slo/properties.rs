@@ -98,9 +98,11 @@ proptest! {
     ) {
         operators.iter_mut().for_each(|operator| operator.hot = 0.0);
         let mut played = played(operators, seed, &[]);
-        played.run(10, arrival_per_s, 0.0);
         prop_assume!(played.changes.is_empty());
-        let Some(snapshot) = played.snapshot() else { return Ok(()) };
+        for _ in 0..2 * EPOCH_S {
+            played.second(arrival_per_s);
+        }
+        let snapshot = played.snapshot().unwrap();
         let decide = |backlog: f64| {
             let (mut snapshot, mut memory) = (snapshot.clone(), played.memory.clone());
             for operator in &mut snapshot.operators {
@@ -164,6 +166,12 @@ fn arbitrary_figure() -> impl Strategy<Value = Option<f64>> {
     ]
 }
 
+/// Times as any program may write them, in milliseconds.
+fn arbitrary_ms() -> impl Strategy<Value = i64> {
+    let far = prop_oneof![Just(i64::MIN), Just(i64::MAX), Just(-1), Just(253_402_300_799_999), any::<i64>()];
+    prop_oneof![6 => -100_000..200_000_i64, 1 => far]
+}
+
 prop_compose! {
     fn arbitrary_operator()(
         figures in prop::collection::vec(arbitrary_figure(), 8),
@@ -171,7 +179,8 @@ prop_compose! {
         number in 0..4_u8,
         parallelism in 0..300_u32,
         partitions in prop::option::of(0..20_u32),
-        series in prop::collection::vec((0..100_000_i64, -1e3..1e6_f64), 0..6),
+        series in prop::collection::vec((arbitrary_ms(), -1e3..1e6_f64), 0..6),
+        read_ms in prop::option::of((arbitrary_ms(), arbitrary_ms())),
         records in prop::collection::vec(arbitrary_figure(), 0..5),
     ) -> Operator {
         Operator {
@@ -194,6 +203,7 @@ prop_compose! {
                 .map(|records_in| Subtask { records_in, busy_ratio: figures[7], ..Subtask::default() })
                 .collect(),
             inputs: vec!["operator-0".to_owned()],
+            reading: read_ms.map(|(from, at)| Reading { from_ms: Some(from), at_ms: Some(at), ..Reading::default() }),
             ..Operator::default()
         }
     }
@@ -202,21 +212,24 @@ prop_compose! {
 proptest! {
     #![proptest_config(crate::same_cases(96))]
 
-    /// Goal: whatever a sequence of snapshots holds, every decision and the memory have finite numbers only, and the memory comes back
-    /// from JSON as it was.
+    /// Goal: whatever a sequence of snapshots holds, impossible and far times included, and however the clock jumps, every decision
+    /// and the memory have finite numbers only, and the memory comes back from JSON as it was.
     #[test]
     fn any_snapshot_gives_finite_figures(
-        epochs in prop::collection::vec((prop::collection::vec(arbitrary_operator(), 0..5), -10..60_i64), 1..12),
-        started in prop::option::of(-100..100_i64),
+        epochs in prop::collection::vec(
+            (prop::collection::vec(arbitrary_operator(), 0..5), -10_000..60_000_i64, prop::option::weighted(0.1, arbitrary_ms())),
+            1..12,
+        ),
+        started in prop::option::of(arbitrary_ms()),
     ) {
-        let (policy, mut memory, mut now_s) = (Slo(Options::with_bound(2000.0)), Memory::default(), 0);
-        for (mut operators, passed_s) in epochs {
-            now_s += passed_s;
+        let (policy, mut memory, mut now_ms) = (Slo(Options::with_bound(2000.0)), Memory::default(), 0_i64);
+        for (mut operators, passed_ms, jump_ms) in epochs {
+            now_ms = jump_ms.unwrap_or(now_ms.saturating_add(passed_ms));
             operators.dedup_by(|one, other| one.name == other.name);
-            let job = Job { max_parallelism: 128, running_since_ms: started.map(|s| s * 1000), ..Job::default() };
-            let snapshot = Snapshot { schema: SCHEMA, job, operators, ..Snapshot::default() };
+            let job = Job { max_parallelism: 128, running_since_ms: started, ..Job::default() };
+            let snapshot = Snapshot { schema: SCHEMA, at_ms: started, newest_age_ms: jump_ms, job, operators, ..Snapshot::default() };
             for decision in [
-                scaling::decide(&policy, &Constraints::default(), &mut memory, &snapshot, Moment::utc(now_s * 1000)),
+                scaling::decide(&policy, &Constraints::default(), &mut memory, &snapshot, Moment::utc(now_ms)),
                 policy.plan(&snapshot),
             ] {
                 let mut found = Vec::new();
@@ -227,8 +240,8 @@ proptest! {
                 }
                 prop_assert!(found.iter().all(|(_, number)| number.is_some_and(f64::is_finite)), "{found:?}");
                 if decision.action == Action::Rescale {
-                    memory.published(&policy, &decision, Moment::utc(now_s * 1000));
-                    memory.change_ended(&policy, ChangeEnd::Failed, Moment::utc(now_s * 1000));
+                    memory.published(&policy, &decision, Moment::utc(now_ms));
+                    memory.change_ended(&policy, ChangeEnd::Failed, Moment::utc(now_ms));
                 }
             }
             let text = serde_json::to_string(&memory).unwrap();

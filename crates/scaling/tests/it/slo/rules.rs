@@ -87,6 +87,24 @@ fn without_a_bound_nothing_is_decided() {
     assert!(played.changes.is_empty() && decision.to_string().contains("latency_bound_ms"), "{decision}");
 }
 
+/// Goal: a clock that is set back by some seconds, or by an hour, does not stop the policy: the next step is answered.
+#[test]
+fn a_clock_that_is_set_back_stops_nothing() {
+    for back_s in [20, 3600] {
+        let mut played = Played::new(chain(), 3);
+        played.run(600, 15_000.0, 0.05);
+        played.clock_s = -back_s;
+        played.run(300, 15_000.0, 0.05);
+        assert!(played.changes.is_empty(), "{back_s}: {:?}", played.changes);
+        played.run(60, 45_000.0, 0.05);
+        assert!(
+            played.changes.len() == 1 && played.slots() >= played.needed(45_000.0),
+            "{back_s}: {:?}",
+            played.changes
+        );
+    }
+}
+
 /// Goal: three failed changes within ten minutes stop everything for five minutes.
 #[test]
 fn failures_open_the_breaker() {
