@@ -118,6 +118,24 @@ run_and_show() {
     return "$status"
 }
 
+# what_failed LOGS: the messages of the failed tests in a few lines each, without back traces, from the logs of the programs that
+# LOGS/failed names. The end of a long output is read first, and sometimes nothing else is kept of it.
+what_failed() {
+    local name package
+    [ -f "$1/failed" ] || return 0
+    while read -r name _ package; do
+        [ -f "$1/$package.$name" ] || continue
+        printf '\n%s of %s:\n' "$name" "$package"
+        cut -f 2- "$1/$package.$name" | awk '
+            $0 == "failures:" { inside = 1; next }
+            # The list of names that follows the messages.
+            inside && /^    [A-Za-z0-9_:]+$/ { next }
+            /^test result: / { inside = 0 }
+            /^stack backtrace:|^note: |^ +[0-9]+: |^ +at / || !NF { next }
+            inside && shown++ < 60 { print substr($0, 1, 600) }'
+    done <"$1/failed"
+}
+
 # run_tests AT_ONCE THREADS LIMIT_S LOGS ARGUMENTS… <PROGRAMS: runs all of them, AT_ONCE at a time. Every failure is seen in
 # one run.
 run_tests() {

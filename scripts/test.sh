@@ -101,6 +101,11 @@ closing() {
         step "the ten slowest tests, in seconds from their beginning to their end, beside others"
         sort -rn "$logs/seconds" | head -n 10 || true
     fi
+    if [ -s "$logs/failed" ] || [ -s "$logs/full/failed" ]; then
+        step "what failed"
+        what_failed "$logs"
+        what_failed "$logs/full"
+    fi
     [ "$status" -ne 0 ] || step "all tests passed"
     exit "$status"
 }

@@ -26,6 +26,8 @@ const ARGUMENTS: [&str; 9] = [
     "--disable-sync",
 ];
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The driver takes a free IPv4 port and then the same number of IPv6, and ends if that is taken.
+const DRIVER_STARTS: usize = 10;
 
 /// A running browser with one page. Driver and browser end with this value.
 pub(crate) struct Browser {
@@ -38,12 +40,11 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts one. [`None`] where none is installed, unless the caller of the tests says that it must be.
     pub(crate) async fn start() -> Option<Self> {
-        let Some(mut driver) = start_driver() else {
+        let Some((driver, port)) = listening_driver() else {
             let is_needed = std::env::var_os("RESCALER_BROWSER").is_some_and(|value| value == "needed");
             assert!(!is_needed, "RESCALER_BROWSER=needed, and there is no chromedriver");
             return None;
         };
-        let port = port_of(&mut driver);
         let profile = tempfile::tempdir().unwrap();
         let mut arguments: Vec<String> = ARGUMENTS.iter().map(|argument| (*argument).to_owned()).collect();
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
@@ -145,6 +146,21 @@ impl Drop for Browser {
     }
 }
 
+/// A driver that listens, and its port. [`None`] where none is installed.
+fn listening_driver() -> Option<(Child, u16)> {
+    let mut starts = 0;
+    loop {
+        let mut driver = start_driver()?;
+        let said = match port_of(&mut driver) {
+            Ok(port) => return Some((driver, port)),
+            Err(said) => said,
+        };
+        let _status = driver.wait();
+        starts += 1;
+        assert!(starts < DRIVER_STARTS, "chromedriver ended {starts} times instead of listening: {said}");
+    }
+}
+
 fn start_driver() -> Option<Child> {
     DRIVERS.iter().find_map(|driver| {
         let mut command = Command::new(driver);
@@ -153,10 +169,14 @@ fn start_driver() -> Option<Child> {
     })
 }
 
-/// The driver tells the port that it chose in its greeting.
-fn port_of(driver: &mut Child) -> u16 {
-    let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-    let greeting =
-        lines.map(Result::unwrap).find(|line| line.contains("started successfully on port")).unwrap();
-    greeting.trim_end_matches('.').rsplit(' ').next().unwrap().parse().unwrap()
+/// The port that the driver has chosen, of which its greeting tells; or all that it said before it ended.
+fn port_of(driver: &mut Child) -> Result<u16, String> {
+    let mut said = String::new();
+    for line in BufReader::new(driver.stdout.take().unwrap()).lines().map(Result::unwrap) {
+        if line.contains("started successfully on port") {
+            return Ok(line.trim_end_matches('.').rsplit(' ').next().unwrap().parse().unwrap());
+        }
+        said += &(line + "\n");
+    }
+    Err(said)
 }
