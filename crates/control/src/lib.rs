@@ -6,19 +6,24 @@
 //! answer of the drop ──> [`ControlLoop::put_ended`]      final report ──> [`ControlLoop::note_reports`]
 //! ```
 //!
-//! The rescaler drives it with real clocks and connections, a simulator with played ones. What a policy remembers changes only by
+//! [`ControlLoop::turn`] puts these in order over [`Surroundings`]: the rescaler's are real clocks and connections, those of tests are
+//! played. What a policy remembers changes only by
 //! the events that the caller reports here. Times come in as arguments; nothing is read from outside.
 
 mod control_loop;
 mod outcome;
 mod record;
+mod resume;
 mod status;
 mod successor;
+mod turn;
 
 pub use control_loop::{
     ControlLoop, Deciding, LoopOptions, OperatorNames, Pending, PutEnd, Resumed, Step, Switches, Unconfirmed,
 };
 pub use outcome::{Outcome, OutcomeStep, state_word};
 pub use record::{Effect, FollowUp, Record};
+pub use resume::{Gist, Line, resume};
 pub use status::{Current, DocumentStatus, EarlierGeneration, RunningDocument, status};
 pub use successor::successor;
+pub use turn::Surroundings;

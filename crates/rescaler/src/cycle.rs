@@ -1,17 +1,19 @@
-//! The cycle of one job: observe, decide, realize, once an epoch. The effects around [`control::ControlLoop`], which decides.
+//! The cycle of one job: observe, decide, realize, once an epoch. The effects around [`control::ControlLoop`], which decides and
+//! puts them in order.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use control::{
-    ControlLoop, Current, Deciding, DocumentStatus, FollowUp, LoopOptions, OperatorNames, PutEnd, Record,
-    Resumed, RunningDocument, Step, Switches,
+    ControlLoop, Current, FollowUp, LoopOptions, OperatorNames, PutEnd, Record, Resumed, Surroundings,
+    Switches,
 };
 use drop_client::{Precondition, Published};
 use flink::Obstacle;
 use jiff::Timestamp;
 use job_config::{EntityTag, JobDocument, Report};
+use scaling::{Policy, Snapshot};
 use tracing::{error, info, warn};
 
 use crate::config::Config;
@@ -47,7 +49,8 @@ async fn one_life(
     let running_job = carried.running_job(&config, &flink);
     let (names, job) = (carried.names(), carried.job());
     let is_other_graph = before.is_some_and(|before| !before.has_same_operators(&names));
-    let mut rescaler = Rescaler::new(config, Arc::clone(status), names.clone(), running_job, is_other_graph)?;
+    let (mut rescaler, mut control) =
+        Rescaler::new(config, Arc::clone(status), names.clone(), running_job, is_other_graph)?;
     status.watched();
     let cycle = async {
         loop {
@@ -57,7 +60,7 @@ async fn one_life(
             {
                 return Ok(());
             }
-            rescaler.decide_and_realize().await?;
+            control.turn(&mut rescaler).await?;
         }
     };
     let ended = tokio::select! {
@@ -68,6 +71,7 @@ async fn one_life(
     ended.map(|()| names)
 }
 
+/// What surrounds the loop.
 struct Rescaler {
     config: Config,
     status: Arc<JobStatus>,
@@ -76,7 +80,6 @@ struct Rescaler {
     weight: StateReader,
     journal: Journal,
     runner: PolicyRunner,
-    control: ControlLoop,
     /// Where documents come from in a run that asks nothing of Flink.
     running_job: Option<RunningJob>,
     /// Whether Flink has refused to rescale the job in a way that asking again does not change.
@@ -100,7 +103,7 @@ impl Rescaler {
         names: OperatorNames,
         running_job: Option<RunningJob>,
         is_other_graph: bool,
-    ) -> anyhow::Result<Self> {
+    ) -> anyhow::Result<(Self, ControlLoop)> {
         let flink = flink_client(&config)?;
         let drop = Outlet::new(&config.drop, config.job.clone())?;
         let runner = PolicyRunner::new(config.policy.name, &config.policy, &config.limits, &config.cluster)?;
@@ -120,110 +123,12 @@ impl Rescaler {
         };
         let control = ControlLoop::new(options, names, resumed);
         let is_refused = false;
-        Ok(Self { config, status, drop, observer, weight, journal, runner, control, running_job, is_refused })
+        let rescaler =
+            Self { config, status, drop, observer, weight, journal, runner, running_job, is_refused };
+        Ok((rescaler, control))
     }
 
-    async fn decide_and_realize(&mut self) -> anyhow::Result<()> {
-        let deciding = self.look().await?;
-        let switches = self.status.switches.now();
-        let dry_run = switches.dry_run || self.running_job.is_some() || self.is_refused;
-        let switches = Switches { paused: switches.paused, dry_run };
-        let ready = match &deciding {
-            Deciding::Ready { snapshot, .. } if !switches.paused => Some(snapshot),
-            _ => None,
-        };
-        let policy = self.runner.policy(ready).await;
-        match self.control.epoch(&*policy, deciding, switches, Timestamp::now()) {
-            Step::Record(record) => self.append(&record),
-            Step::Publish { record, document, replaces } => {
-                self.append(&record)?;
-                let end = self.put(&document, replaces).await;
-                match &end {
-                    PutEnd::Stored => info!(generation = document.generation(), "published"),
-                    PutEnd::Refused(reason) => {
-                        error!(generation = document.generation(), "not published: {reason}");
-                    }
-                    PutEnd::Unknown(reason) => {
-                        warn!(generation = document.generation(), "perhaps not published: {reason}");
-                    }
-                }
-                let follow_up = self.control.put_ended(&*policy, end, Timestamp::now());
-                self.follow_up(follow_up.as_ref())
-            }
-        }
-    }
-
-    /// Reads the newest document, its reports and the metrics, and records what became of earlier plans.
-    async fn look(&mut self) -> anyhow::Result<Deciding> {
-        let not_yet =
-            |reason: anyhow::Error| Deciding::NotYet { reason: format!("{reason:#}"), snapshot: None };
-        let current = match self.current().await {
-            Ok(current) => current,
-            Err(reason) => return Ok(not_yet(reason)),
-        };
-        let policy = self.runner.policy(None).await;
-        let (generation, now) = (current.document.generation(), Timestamp::now());
-        let confirmed = self.control.confirm(&*policy, generation, &current.entity_tag, now);
-        self.follow_up(confirmed.as_ref())?;
-        self.observer.know(&current.document);
-        let mut snapshot = self.observer.snapshot(&current.document);
-        if let Ok(snapshot) = &mut snapshot {
-            self.weight.complete(snapshot).await;
-        }
-        let reports = match &self.running_job {
-            Some(_) => Ok(None),
-            None => self.drop.reports().await.context("the drop's reports cannot be read"),
-        };
-        let reports = match reports {
-            Ok(reports) => reports,
-            Err(reason) => {
-                return Ok(Deciding::NotYet { reason: format!("{reason:#}"), snapshot: snapshot.ok() });
-            }
-        };
-        let ended = self.control.note_reports(&*policy, reports.as_deref().unwrap_or_default(), now);
-        if let Some(outcome) = ended.as_ref().and_then(|ended| ended.outcome.as_ref()) {
-            info!(generation = outcome.generation, "{outcome}");
-            self.is_refused |= outcome.message.as_deref().is_some_and(Obstacle::is_named_in);
-        }
-        self.follow_up(ended.as_ref())?;
-        let running = self.running(current, reports.as_deref(), now).await;
-        Ok(match (running, snapshot) {
-            (Ok(running), Ok(snapshot)) => Deciding::Ready { running, snapshot },
-            (Err(reason), snapshot) => Deciding::NotYet { reason, snapshot: snapshot.ok() },
-            (Ok(_), Err(reason)) => Deciding::NotYet { reason, snapshot: None },
-        })
-    }
-
-    /// The newest document.
-    async fn current(&self) -> anyhow::Result<Current> {
-        if let Some(running_job) = &self.running_job {
-            return running_job.document().await;
-        }
-        let current = publish::current(&self.drop).await?;
-        Ok(Current { document: current.document, entity_tag: current.entity_tag })
-    }
-
-    /// The document that runs, or why there cannot be a successor now.
-    async fn running(
-        &self,
-        current: Current,
-        reports: Option<&[Report]>,
-        now: Timestamp,
-    ) -> Result<RunningDocument, String> {
-        match control::status(current, reports, now) {
-            DocumentStatus::Runs(running) => Ok(running),
-            DocumentStatus::NotYet(reason) => Err(reason),
-            DocumentStatus::Earlier(earlier) => match self.drop.generation(earlier.generation()).await {
-                Ok(document) => earlier.found(document),
-                Err(error) => Err(format!(
-                    "the drop's history cannot be read for the document that runs: {:#}",
-                    anyhow::Error::from(error)
-                )),
-            },
-        }
-    }
-
-    async fn put(&self, document: &JobDocument, replaces: EntityTag) -> PutEnd {
+    async fn try_put(&self, document: &JobDocument, replaces: EntityTag) -> PutEnd {
         match self.drop.put(document, &Precondition::Replaces(replaces)).await {
             Ok(Published::Stored(_)) => PutEnd::Stored,
             Ok(Published::Superseded) => {
@@ -236,6 +141,56 @@ impl Rescaler {
             }
         }
     }
+}
+
+impl Surroundings for Rescaler {
+    type Error = anyhow::Error;
+
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn switches(&self) -> Switches {
+        let switches = self.status.switches.now();
+        let dry_run = switches.dry_run || self.running_job.is_some() || self.is_refused;
+        Switches { paused: switches.paused, dry_run }
+    }
+
+    async fn policy(&self, ready: Option<&Snapshot>) -> Box<dyn Policy> {
+        self.runner.policy(ready).await
+    }
+
+    async fn current(&mut self) -> Result<Current, String> {
+        let current = match &self.running_job {
+            Some(running_job) => running_job.document().await,
+            None => publish::current(&self.drop)
+                .await
+                .map(|current| Current { document: current.document, entity_tag: current.entity_tag }),
+        };
+        current.map_err(|reason| format!("{reason:#}"))
+    }
+
+    async fn snapshot(&mut self, document: &JobDocument) -> Result<Snapshot, String> {
+        self.observer.know(document);
+        let mut snapshot = self.observer.snapshot(document)?;
+        self.weight.complete(&mut snapshot).await;
+        Ok(snapshot)
+    }
+
+    async fn reports(&mut self) -> Result<Option<Vec<Report>>, String> {
+        match &self.running_job {
+            Some(_) => Ok(None),
+            None => {
+                let reports = self.drop.reports().await.context("the drop's reports cannot be read");
+                reports.map_err(|reason| format!("{reason:#}"))
+            }
+        }
+    }
+
+    async fn edition(&mut self, generation: u64) -> Result<Option<JobDocument>, String> {
+        let found = self.drop.generation(generation).await;
+        found.map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+    }
 
     fn append(&mut self, record: &Record) -> anyhow::Result<()> {
         info!(job = %self.config.job, epoch = record.epoch, "{}", record.decision);
@@ -244,11 +199,24 @@ impl Rescaler {
         Ok(())
     }
 
-    fn follow_up(&mut self, follow_up: Option<&FollowUp>) -> anyhow::Result<()> {
-        if let Some(follow_up) = follow_up {
-            self.journal.follow_up(follow_up)?;
-            self.status.followed_up(follow_up);
+    fn follow_up(&mut self, follow_up: &FollowUp) -> anyhow::Result<()> {
+        if let Some(outcome) = &follow_up.outcome {
+            info!(generation = outcome.generation, "{outcome}");
+            self.is_refused |= outcome.message.as_deref().is_some_and(Obstacle::is_named_in);
         }
+        self.journal.follow_up(follow_up)?;
+        self.status.followed_up(follow_up);
         Ok(())
+    }
+
+    async fn put(&mut self, document: &JobDocument, replaces: EntityTag) -> PutEnd {
+        let generation = document.generation();
+        let end = self.try_put(document, replaces).await;
+        match &end {
+            PutEnd::Stored => info!(generation, "published"),
+            PutEnd::Refused(reason) => error!(generation, "not published: {reason}"),
+            PutEnd::Unknown(reason) => warn!(generation, "perhaps not published: {reason}"),
+        }
+        end
     }
 }

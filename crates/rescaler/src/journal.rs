@@ -7,11 +7,9 @@
 
 use std::path::{Path, PathBuf};
 
-use control::{Effect, FollowUp, Pending, Record, Resumed, Unconfirmed};
-use jiff::Timestamp;
+use control::{FollowUp, Gist, Line, Record, Resumed};
 use journal::{Bounds, Rotated, read_lines};
-use scaling::{Decision, Memory, SCHEMA};
-use serde::Deserialize;
+use scaling::SCHEMA;
 use thiserror::Error;
 
 /// A journal that is read as a whole is at most so long, unpacked.
@@ -24,70 +22,6 @@ pub(crate) const KEEP_MAX: u32 = 1000;
 #[derive(Debug, Error)]
 #[error("the journal cannot be used; see journal.path in the configuration")]
 pub struct JournalError(#[from] journal::JournalError);
-
-/// A line of the journal, read leniently: a line of another version is skipped, not fatal.
-#[derive(Deserialize)]
-#[serde(untagged)]
-#[expect(clippy::large_enum_variant, reason = "a line lives only while it is read")]
-enum Line<R> {
-    Record(R),
-    FollowUp(FollowUp),
-    Other(serde::de::IgnoredAny),
-}
-
-/// The part of a record that the next epoch needs.
-#[derive(Deserialize)]
-struct Gist {
-    epoch: u64,
-    at: Timestamp,
-    #[serde(flatten)]
-    effect: Effect,
-    decision: Option<Decision>,
-    #[serde(default)]
-    state: Memory,
-}
-
-impl Gist {
-    /// The plan of this record whose outcome is not known, if it has one.
-    fn pending(self) -> Option<Pending> {
-        let (epoch, at) = (self.epoch, self.at);
-        let unconfirmed = |decision| Unconfirmed { decision, at, entity_tag: None };
-        match self.effect {
-            Effect::Publishing { generation } => {
-                Some(Pending { epoch, generation, unconfirmed: self.decision.map(unconfirmed) })
-            }
-            Effect::Published { generation } => Some(Pending { epoch, generation, unconfirmed: None }),
-            Effect::Nothing | Effect::DryRun | Effect::NotPublished { .. } => None,
-        }
-    }
-}
-
-/// What the lines of a journal leave to the next run.
-fn resume(lines: impl IntoIterator<Item = Line<Gist>>) -> Resumed {
-    let mut resumed = Resumed::default();
-    for line in lines {
-        match line {
-            Line::Record(gist) => {
-                (resumed.epoch, resumed.memory) = (gist.epoch, gist.state.clone());
-                resumed.pending = gist.pending().or(resumed.pending);
-            }
-            Line::FollowUp(follow_up) => {
-                resumed.memory = follow_up.state.unwrap_or(resumed.memory);
-                let is_over = follow_up.outcome.is_some()
-                    || matches!(follow_up.then, Some(Effect::NotPublished { .. }));
-                let is_about = |pending: &Pending| pending.epoch == follow_up.of_epoch;
-                resumed.pending = resumed.pending.filter(|pending| !(is_over && is_about(pending)));
-                if let Some(pending) = resumed.pending.as_mut().filter(|pending| is_about(pending))
-                    && matches!(follow_up.then, Some(Effect::Published { .. }))
-                {
-                    pending.unconfirmed = None;
-                }
-            }
-            Line::Other(_) => {}
-        }
-    }
-    resumed
-}
 
 /// An open journal.
 #[derive(Debug)]
@@ -105,7 +39,7 @@ impl Journal {
             journal::create_folder(folder)?;
         }
         let (log, lines) = Rotated::open::<Line<Gist>>(path, bounds)?;
-        Ok((Self { log }, resume(lines)))
+        Ok((Self { log }, control::resume(lines)))
     }
 
     /// Appends a record and waits until it is on disk.
@@ -274,8 +208,10 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-    use control::Outcome;
+    use control::{Effect, Outcome, Pending};
+    use jiff::Timestamp;
     use job_config::State as Applied;
+    use scaling::{Decision, Memory};
 
     const BOUNDS: Bounds = Bounds { max_bytes: 1 << 20, keep: 3 };
 

@@ -1,0 +1,75 @@
+//! What a journal of records leaves to the next run of the loop.
+
+use jiff::Timestamp;
+use scaling::{Decision, Memory};
+use serde::Deserialize;
+
+use crate::control_loop::{Pending, Resumed, Unconfirmed};
+use crate::record::{Effect, FollowUp};
+
+/// A line of the journal, read leniently: a line of another version is skipped, not fatal.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "a line lives only while it is read")]
+pub enum Line<R> {
+    /// A record.
+    Record(R),
+    /// What came after one.
+    FollowUp(FollowUp),
+    /// Something else.
+    Other(serde::de::IgnoredAny),
+}
+
+/// The part of a record that the next epoch needs.
+#[derive(Debug, Deserialize)]
+pub struct Gist {
+    epoch: u64,
+    at: Timestamp,
+    #[serde(flatten)]
+    effect: Effect,
+    decision: Option<Decision>,
+    #[serde(default)]
+    state: Memory,
+}
+
+impl Gist {
+    /// The plan of this record whose outcome is not known, if it has one.
+    fn pending(self) -> Option<Pending> {
+        let (epoch, at) = (self.epoch, self.at);
+        let unconfirmed = |decision| Unconfirmed { decision, at, entity_tag: None };
+        match self.effect {
+            Effect::Publishing { generation } => {
+                Some(Pending { epoch, generation, unconfirmed: self.decision.map(unconfirmed) })
+            }
+            Effect::Published { generation } => Some(Pending { epoch, generation, unconfirmed: None }),
+            Effect::Nothing | Effect::DryRun | Effect::NotPublished { .. } => None,
+        }
+    }
+}
+
+/// Returns what the lines of a journal, oldest first, leave to the next run.
+pub fn resume(lines: impl IntoIterator<Item = Line<Gist>>) -> Resumed {
+    let mut resumed = Resumed::default();
+    for line in lines {
+        match line {
+            Line::Record(gist) => {
+                (resumed.epoch, resumed.memory) = (gist.epoch, gist.state.clone());
+                resumed.pending = gist.pending().or(resumed.pending);
+            }
+            Line::FollowUp(follow_up) => {
+                resumed.memory = follow_up.state.unwrap_or(resumed.memory);
+                let is_over = follow_up.outcome.is_some()
+                    || matches!(follow_up.then, Some(Effect::NotPublished { .. }));
+                let is_about = |pending: &Pending| pending.epoch == follow_up.of_epoch;
+                resumed.pending = resumed.pending.filter(|pending| !(is_over && is_about(pending)));
+                if let Some(pending) = resumed.pending.as_mut().filter(|pending| is_about(pending))
+                    && matches!(follow_up.then, Some(Effect::Published { .. }))
+                {
+                    pending.unconfirmed = None;
+                }
+            }
+            Line::Other(_) => {}
+        }
+    }
+    resumed
+}

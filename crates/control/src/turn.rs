@@ -1,0 +1,142 @@
+//! One turn of the loop: the order in which the surroundings are asked, and in which effects happen.
+//!
+//! What surrounds the loop is an interface, so that the order that survives a crash is the same live and in virtual time. A loop that
+//! was ended at any point of a turn goes on from what was appended ([`crate::resume`]).
+
+use jiff::Timestamp;
+use job_config::{EntityTag, JobDocument, Report};
+use scaling::{Policy, Snapshot};
+
+use crate::control_loop::{ControlLoop, Deciding, PutEnd, Step, Switches};
+use crate::record::{FollowUp, Record};
+use crate::status::{Current, DocumentStatus, RunningDocument, status};
+
+/// What surrounds the loop of one job. Reasons are sentences for people.
+pub trait Surroundings {
+    /// Why the loop cannot go on.
+    type Error;
+
+    /// Returns the time of the day.
+    fn now(&self) -> Timestamp;
+
+    /// Returns what an operator of the rescaler has switched.
+    fn switches(&self) -> Switches;
+
+    /// Returns the policy; `ready` is what it decides on, where it decides.
+    fn policy(&self, ready: Option<&Snapshot>) -> impl Future<Output = Box<dyn Policy>> + Send;
+
+    /// Returns the newest document.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn current(&mut self) -> impl Future<Output = Result<Current, String>> + Send;
+
+    /// Returns what is to be seen of the job, whose newest document is this one.
+    ///
+    /// # Errors
+    /// Why nothing is.
+    fn snapshot(&mut self, document: &JobDocument) -> impl Future<Output = Result<Snapshot, String>> + Send;
+
+    /// Returns the reports about the job; nothing where nobody takes reports.
+    ///
+    /// # Errors
+    /// Why they cannot be read.
+    fn reports(&mut self) -> impl Future<Output = Result<Option<Vec<Report>>, String>> + Send;
+
+    /// Returns an earlier document from the history, if it is still there.
+    ///
+    /// # Errors
+    /// Why the history cannot be read.
+    fn edition(
+        &mut self,
+        generation: u64,
+    ) -> impl Future<Output = Result<Option<JobDocument>, String>> + Send;
+
+    /// Writes a record down. It outlives every crash when this returns.
+    ///
+    /// # Errors
+    /// It could not be written.
+    fn append(&mut self, record: &Record) -> Result<(), Self::Error>;
+
+    /// Writes down what came after a record.
+    ///
+    /// # Errors
+    /// It could not be written.
+    fn follow_up(&mut self, follow_up: &FollowUp) -> Result<(), Self::Error>;
+
+    /// Puts a document in the place of the one with this tag.
+    fn put(&mut self, document: &JobDocument, replaces: EntityTag) -> impl Future<Output = PutEnd> + Send;
+}
+
+impl ControlLoop {
+    /// Looks at document, metrics and reports, decides, and realizes what was decided.
+    ///
+    /// # Errors
+    /// Something could not be written down; the loop must not go on.
+    pub async fn turn<S: Surroundings>(&mut self, around: &mut S) -> Result<(), S::Error> {
+        let deciding = self.look(around).await?;
+        let switches = around.switches();
+        let ready = match &deciding {
+            Deciding::Ready { snapshot, .. } if !switches.paused => Some(snapshot),
+            _ => None,
+        };
+        let policy = around.policy(ready).await;
+        match self.epoch(&*policy, deciding, switches, around.now()) {
+            Step::Record(record) => around.append(&record),
+            Step::Publish { record, document, replaces } => {
+                around.append(&record)?;
+                let end = around.put(&document, replaces).await;
+                let follow_up = self.put_ended(&*policy, end, around.now());
+                write(around, follow_up.as_ref())
+            }
+        }
+    }
+
+    /// Reads the newest document, its reports and the metrics, and writes down what became of earlier plans.
+    async fn look<S: Surroundings>(&mut self, around: &mut S) -> Result<Deciding, S::Error> {
+        let current = match around.current().await {
+            Ok(current) => current,
+            Err(reason) => return Ok(Deciding::NotYet { reason, snapshot: None }),
+        };
+        let policy = around.policy(None).await;
+        let (generation, now) = (current.document.generation(), around.now());
+        let confirmed = self.confirm(&*policy, generation, &current.entity_tag, now);
+        write(around, confirmed.as_ref())?;
+        let snapshot = around.snapshot(&current.document).await;
+        let reports = match around.reports().await {
+            Ok(reports) => reports,
+            Err(reason) => return Ok(Deciding::NotYet { reason, snapshot: snapshot.ok() }),
+        };
+        let ended = self.note_reports(&*policy, reports.as_deref().unwrap_or_default(), now);
+        write(around, ended.as_ref())?;
+        let running = running(around, current, reports.as_deref(), now).await;
+        Ok(match (running, snapshot) {
+            (Ok(running), Ok(snapshot)) => Deciding::Ready { running, snapshot },
+            (Err(reason), snapshot) => Deciding::NotYet { reason, snapshot: snapshot.ok() },
+            (Ok(_), Err(reason)) => Deciding::NotYet { reason, snapshot: None },
+        })
+    }
+}
+
+/// The document that runs, or why there cannot be a successor now.
+async fn running<S: Surroundings>(
+    around: &mut S,
+    current: Current,
+    reports: Option<&[Report]>,
+    now: Timestamp,
+) -> Result<RunningDocument, String> {
+    match status(current, reports, now) {
+        DocumentStatus::Runs(running) => Ok(running),
+        DocumentStatus::NotYet(reason) => Err(reason),
+        DocumentStatus::Earlier(earlier) => match around.edition(earlier.generation()).await {
+            Ok(document) => earlier.found(document),
+            Err(error) => {
+                Err(format!("the drop's history cannot be read for the document that runs: {error}"))
+            }
+        },
+    }
+}
+
+fn write<S: Surroundings>(around: &mut S, follow_up: Option<&FollowUp>) -> Result<(), S::Error> {
+    follow_up.map_or(Ok(()), |follow_up| around.follow_up(follow_up))
+}
