@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-use drop_client::{Current, DropClient};
+use drop_client::Current;
 use jiff::Timestamp;
 use job_config::{EntityTag, Observed};
-use secrets::Address;
 use thiserror::Error;
 
 use crate::backoff::Backoff;
 use crate::book::{Book, BookError};
-use crate::cluster::Cluster;
 use crate::condition::{Condition, chain};
 use crate::config::Config;
 use crate::idle;
 use crate::intake::{Intake, Refused, Seen};
 use crate::ledger::{Change, Entry, Ledger};
+use crate::live::Live;
 use crate::machine::{Attempt, Next, Observation, next, question, to_run};
 use crate::phase::Phase;
 use crate::reports;
 use crate::round::Round;
+use crate::surroundings::{Surroundings, within};
 
 /// Why the agent cannot go on.
 #[derive(Debug, Error)]
@@ -50,15 +50,13 @@ pub enum Outcome {
     Bad,
 }
 
-/// The agent of one job.
-pub struct Agent {
+/// The agent of one job, by default in its real surroundings.
+pub struct Agent<S = Live> {
     config: Config,
     book: Book,
-    /// Where documents come from.
+    /// What documents have to pass.
     intake: Intake,
-    /// Who is told how it went; nobody, where documents come from a plain web server or a folder.
-    drop: Option<DropClient>,
-    cluster: Cluster,
+    around: S,
     /// Whether reports can be delivered.
     reports_condition: Condition,
     /// Whether Flink answers.
@@ -72,26 +70,22 @@ impl Agent {
     /// The journal is in use or damaged, or an address is no address.
     pub fn new(config: Config) -> Result<Self, AgentError> {
         let book = Book::open(&config.data, config.reports_kept)?;
-        let access = config.intake.access.clone();
-        let connect = |url: &Address| {
-            DropClient::with_access(url.reveal(), config.job.clone(), config.drop_settings, access)
-        };
-        let drop = Some(&config.drop_url).filter(|url| !url.is_empty()).map(connect);
-        let drop = drop.transpose().map_err(AgentError::Drop)?;
-        let intake = Intake::new(&config, drop.clone()).map_err(AgentError::Drop)?;
-        let client = flink::Client::new(config.flink_url.reveal(), config.flink_settings)
-            .map_err(AgentError::Flink)?;
-        let cluster =
-            Cluster::new(client, config.flink_job.clone(), config.program.clone(), config.pool.clone());
-        Ok(Self {
+        let live = Live::new(&config)?;
+        Ok(Self::over(config, book, live))
+    }
+}
+
+impl<S: Surroundings> Agent<S> {
+    /// The agent over this journal and these surroundings.
+    pub fn over(config: Config, book: Book, around: S) -> Self {
+        Self {
+            intake: Intake::new(&config),
             config,
             book,
-            intake,
-            drop,
-            cluster,
+            around,
             reports_condition: Condition::new("the delivery of reports"),
             flink_condition: Condition::new("Flink"),
-        })
+        }
     }
 
     /// The journal.
@@ -134,7 +128,7 @@ impl Agent {
             self.finish().await?;
             let ledger = self.book.ledger();
             let known = ledger.change().map(|change| change.entity_tag.clone());
-            let seen = self.intake.look(&ledger, known.as_ref(), None).await;
+            let seen = self.intake.look(&self.around, &ledger, known.as_ref(), None).await;
             match seen.map_err(AgentError::NoDocument)? {
                 Seen::New(current) => self.accept(&current).await?,
                 Seen::Nothing if known.is_none() => {
@@ -143,7 +137,7 @@ impl Agent {
                 _ => {}
             }
             self.finish().await?;
-            idle::dispose(&self.book, &self.cluster, &self.config).await?;
+            idle::dispose(&self.book, &self.around, &self.config).await?;
             self.delivered().await;
             Ok::<_, AgentError>(())
         };
@@ -163,17 +157,18 @@ impl Agent {
     pub async fn dry_run(&self) -> Result<Outcome, AgentError> {
         let mut ledger = (*self.book.ledger()).clone();
         if ledger.change().is_none_or(|change| change.phase.is_final()) {
-            let seen = self.intake.look(&ledger, None, None).await.map_err(AgentError::NoDocument)?;
+            let seen = self.intake.look(&self.around, &ledger, None, None).await;
+            let seen = seen.map_err(AgentError::NoDocument)?;
             let Seen::New(current) = seen else {
                 tracing::info!("nothing to do: there is no newer document that may be applied");
                 return Ok(Outcome::Good);
             };
-            drop(ledger.apply(&accepted(&current)));
+            drop(ledger.apply(&accepted(&current, self.around.now())));
         }
         let Some(change) = ledger.change() else { return Ok(Outcome::Good) };
         let asked = question(change, ledger.lineage(), &self.config.rules);
-        let seen = self.cluster.observe(&asked).await.map_err(AgentError::NoAnswer)?;
-        let attempt = Attempt { now: Timestamp::now(), checked: true, ..Attempt::default() };
+        let seen = self.around.observe(&asked).await.map_err(AgentError::NoAnswer)?;
+        let attempt = Attempt { now: self.around.now(), checked: true, ..Attempt::default() };
         let step = next(change, ledger.lineage(), &seen, &attempt, &self.config.rules);
         tracing::info!(generation = change.document.generation(), phase = ?change.phase, ?step, "would do");
         Ok(Outcome::Good)
@@ -184,27 +179,26 @@ impl Agent {
             self.finish().await?;
             let ledger = self.book.ledger();
             let current = tokio::select! {
-                current = self.intake.next(&ledger, self.backoff()) => current,
-                kept = idle::tidy(&self.book, &self.cluster, &self.config) => return Ok(kept?),
+                biased;
+                current = self.intake.next(&self.around, &ledger, self.backoff()) => current,
+                kept = idle::tidy(&self.book, &self.around, &self.config) => return Ok(kept?),
             };
             self.accept(&current).await?;
         }
     }
 
     async fn deliver(&self) -> Result<(), AgentError> {
-        match &self.drop {
-            Some(drop) => {
-                Ok(reports::deliver(&self.book, drop, self.backoff(), &self.reports_condition).await?)
-            }
-            None => Ok(reports::log(&self.book).await?),
+        if !self.around.takes_reports() {
+            return Ok(reports::log(&self.book).await?);
         }
+        Ok(reports::deliver(&self.book, &self.around, self.backoff(), &self.reports_condition).await?)
     }
 
     /// Returns when all reports are delivered, or it takes too long.
     async fn delivered(&self) {
         let mut ledgers = self.book.subscribe();
         let all = ledgers.wait_for(|ledger| ledger.undelivered() == 0);
-        if tokio::time::timeout(self.config.drop_settings.timeout, all).await.is_err() {
+        if within(&self.around, self.config.drop_settings.timeout, all).await.is_none() {
             tracing::warn!("some reports are not delivered yet; the next start delivers them");
         }
     }
@@ -219,30 +213,30 @@ impl Agent {
         tracing::info!(
             job = %document.job(), generation = document.generation(), reason = document.reason(), "accepted"
         );
-        Ok(self.book.write(accepted(current)).await?)
+        Ok(self.book.write(accepted(current, self.around.now())).await?)
     }
 
     /// Carries the accepted change to its end.
     async fn finish(&self) -> Result<(), AgentError> {
-        let mut round = Round::new(self.backoff());
+        let mut round = Round::new(self.backoff(), self.around.now());
         loop {
             let ledger = self.book.ledger();
             let Some(change) = ledger.change().filter(|change| !change.phase.is_final()) else {
                 return Ok(());
             };
             let asked = question(change, ledger.lineage(), &self.config.rules);
-            let pause = match self.cluster.observe(&asked).await {
+            let pause = match self.around.observe(&asked).await {
                 Ok(seen) => {
                     self.flink_condition.good();
-                    round.saw_flink();
+                    round.saw_flink(self.around.now(), self.around.elapsed());
                     self.step(&ledger, change, &seen, &mut round).await?
                 }
                 Err(error) => {
                     self.flink_condition.bad(&error);
-                    round.missed_flink()
+                    round.missed_flink(self.around.chance())
                 }
             };
-            tokio::time::sleep(pause).await;
+            self.around.sleep(pause).await;
         }
     }
 
@@ -258,15 +252,15 @@ impl Agent {
             Next::Enter(phase) => {
                 tell(change, &phase);
                 let observed = self.observed(change, &phase).await;
-                self.book.write(Entry::Entered { at: Timestamp::now(), phase, observed }).await?;
-                *round = Round::new(self.backoff());
+                self.book.write(Entry::Entered { at: self.around.now(), phase, observed }).await?;
+                *round = Round::new(self.backoff(), self.around.now());
                 Ok(Duration::ZERO)
             }
             Next::Act(effect) => {
                 tracing::info!(generation = change.document.generation(), ?effect, "asking Flink");
                 let document = to_run(change, ledger.lineage());
-                let result = self.cluster.act(document, &effect).await;
-                Ok(round.note(&effect, result, self.config.poll))
+                let result = self.around.act(document, &effect).await;
+                Ok(round.note(&effect, result, self.config.poll, self.around.chance()))
             }
             Next::Wait => Ok(self.config.poll),
         }
@@ -275,14 +269,13 @@ impl Agent {
     /// What the last report of a change tells of the job. A change does not wait long for it.
     async fn observed(&self, change: &Change, phase: &Phase) -> Option<Observed> {
         let job = phase.job().filter(|_| phase.is_final())?;
-        let seen = self.cluster.observed(job, change.accepted_at);
-        match tokio::time::timeout(self.config.flink_settings.timeout, seen).await {
-            Ok(Ok(observed)) => Some(observed),
-            Ok(Err(error)) => {
+        let seen = self.around.observed(job, change.accepted_at);
+        match within(&self.around, self.config.flink_settings.timeout, seen).await? {
+            Ok(observed) => Some(observed),
+            Err(error) => {
                 tracing::debug!(error = chain(&error), "the job could not be looked at once more");
                 None
             }
-            Err(_late) => None,
         }
     }
 }
@@ -297,7 +290,7 @@ fn tell(change: &Change, phase: &Phase) {
     }
 }
 
-fn accepted(current: &Current) -> Entry {
+fn accepted(current: &Current, at: Timestamp) -> Entry {
     let entity_tag: EntityTag = current.entity_tag.clone();
-    Entry::Accepted { at: Timestamp::now(), document: current.document.text().to_owned(), entity_tag }
+    Entry::Accepted { at, document: current.document.text().to_owned(), entity_tag }
 }

@@ -16,10 +16,12 @@ impl Backoff {
     }
 
     /// The time to wait now; the next one is longer.
-    pub(crate) fn wait(&mut self) -> Duration {
+    ///
+    /// `chance` is a random number in `0..=1`.
+    pub(crate) fn wait(&mut self, chance: f64) -> Duration {
         let wait = self.next;
         self.next = (self.next * 2).min(self.longest);
-        wait.mul_f64(rand::random_range(0.5..=1.0))
+        wait.mul_f64(0.5 + 0.5 * chance)
     }
 
     /// It worked: begin again with the shortest time.
@@ -38,10 +40,10 @@ mod tests {
         let ms = Duration::from_millis;
         let mut backoff = Backoff::new(ms(100), ms(1_000));
         for expected in [100, 200, 400, 800, 1_000, 1_000] {
-            let wait = backoff.wait();
-            assert!((ms(expected / 2)..=ms(expected)).contains(&wait), "{wait:?} instead of {expected} ms");
+            let (low, high) = (backoff.clone().wait(0.0), backoff.wait(1.0));
+            assert_eq!((low, high), (ms(expected / 2), ms(expected)));
         }
         backoff.reset();
-        assert!(backoff.wait() <= ms(100));
+        assert_eq!(backoff.wait(1.0), ms(100));
     }
 }

@@ -53,11 +53,55 @@ pub enum Halt {
     After(u32),
 }
 
-struct Pages {
+/// What entries are written on.
+pub trait Paper: Send {
+    /// Appends an entry. It outlives every crash when this returns.
+    ///
+    /// # Errors
+    /// It could not be written; it then is not there.
+    fn append(&mut self, entry: &Entry) -> Result<(), JournalError>;
+
+    /// Puts one entry in the place of all.
+    ///
+    /// # Errors
+    /// It could not be written; what was there before still is.
+    fn rewrite(&mut self, entry: &Entry) -> Result<(), JournalError>;
+
+    /// Returns its length.
+    fn bytes(&self) -> u64;
+
+    /// Returns whether writing takes so long that it needs a thread of its own.
+    fn is_slow(&self) -> bool;
+}
+
+/// A file, in a folder that nobody else uses.
+struct File {
     log: JsonLines,
+    _lock: FolderLock,
+}
+
+impl Paper for File {
+    fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        self.log.append(entry)
+    }
+
+    fn rewrite(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        self.log.rewrite([entry])
+    }
+
+    fn bytes(&self) -> u64 {
+        self.log.bytes()
+    }
+
+    fn is_slow(&self) -> bool {
+        true
+    }
+}
+
+struct Pages {
+    paper: Box<dyn Paper>,
     path: PathBuf,
     outbox_most: usize,
-    _lock: FolderLock,
 }
 
 /// The journal. Cheap to clone: all clones are one book.
@@ -85,11 +129,24 @@ impl Book {
         let lock = FolderLock::acquire(folder)?;
         let path = folder.join(JOURNAL);
         let (log, entries) = JsonLines::open::<Entry>(&path, LIMIT_BYTES)?;
+        Self::over(Box::new(File { log, _lock: lock }), path, &entries, outbox_most)
+    }
+
+    /// The journal on this paper, called `path` in messages, which has these entries; compacts it.
+    ///
+    /// # Errors
+    /// The entries do not fit together, or they could not be written anew.
+    pub fn over(
+        paper: Box<dyn Paper>,
+        path: PathBuf,
+        entries: &[Entry],
+        outbox_most: usize,
+    ) -> Result<Self, BookError> {
         let mut ledger = Ledger::default();
-        for entry in &entries {
+        for entry in entries {
             ledger.apply(entry).map_err(|source| BookError::Contradiction { path: path.clone(), source })?;
         }
-        let mut pages = Pages { log, path, outbox_most, _lock: lock };
+        let mut pages = Pages { paper, path, outbox_most };
         if entries.len() > 1 {
             ledger.shorten_outbox(outbox_most);
             pages.compact(&ledger)?;
@@ -127,16 +184,20 @@ impl Book {
         let number = self.halt.entries.fetch_add(1, Ordering::Relaxed) + 1;
         self.halt.at(Halt::Before(number)).await;
         let ledger = self.ledger.clone();
-        let task = tokio::task::spawn_blocking(move || {
+        let is_slow = pages.paper.is_slow();
+        let write = move || {
             let mut next = (**ledger.borrow()).clone();
             let written = pages.write(&entry, &mut next);
             if written.is_ok() {
                 ledger.send_replace(Arc::new(next));
             }
             (written, pages)
-        });
+        };
         // Nobody writes while the book stands still after an entry: the pages are let go of only then.
-        let (written, _pages) = task.await.map_err(|_panicked| BookError::Interrupted)?;
+        let (written, _pages) = match is_slow {
+            true => tokio::task::spawn_blocking(write).await.map_err(|_panicked| BookError::Interrupted)?,
+            false => write(),
+        };
         self.halt.at(Halt::After(number)).await;
         written
     }
@@ -155,18 +216,18 @@ impl Standstill {
 impl Pages {
     fn write(&mut self, entry: &Entry, ledger: &mut Ledger) -> Result<(), BookError> {
         ledger.apply(entry).map_err(|source| BookError::Contradiction { path: self.path.clone(), source })?;
-        self.log.append(entry)?;
+        self.paper.append(entry)?;
         let lost = ledger.shorten_outbox(self.outbox_most);
         if lost > 0 {
             tracing::warn!(lost, "the drop has been away for too long: the oldest reports were given up");
         }
-        if self.log.bytes() > COMPACT_ABOVE_BYTES {
+        if self.paper.bytes() > COMPACT_ABOVE_BYTES {
             self.compact(ledger)?;
         }
         Ok(())
     }
 
     fn compact(&mut self, ledger: &Ledger) -> Result<(), JournalError> {
-        self.log.rewrite([&Entry::Snapshot(Box::new(ledger.clone()))])
+        self.paper.rewrite(&Entry::Snapshot(Box::new(ledger.clone())))
     }
 }

@@ -55,7 +55,7 @@ pub(crate) struct Cluster {
 
 /// Why an effect did not happen.
 #[derive(Debug, Error)]
-pub(crate) enum EffectError {
+pub enum EffectError {
     /// It will not happen, however often it is asked for.
     #[error("{reason}")]
     Refused {
@@ -349,6 +349,12 @@ fn is_there_already(error: &flink::Error) -> bool {
     ["DuplicateJobSubmissionException", "DuplicateApplicationSubmissionException"]
         .iter()
         .any(|name| message.contains(name))
+}
+
+impl From<flink::Error> for EffectError {
+    fn from(error: flink::Error) -> Self {
+        classify(error)
+    }
 }
 
 /// Whether asking again may help. Flink answers 500 also where the program is to blame, and something in front of Flink may

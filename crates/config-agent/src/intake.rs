@@ -10,10 +10,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use drop_client::{Access, Current, DropClient, Error, Fetched, StaticClient};
-use jiff::Timestamp;
+use drop_client::{Access, Current, Error, Fetched};
 use job_config::{Admission, Admitted, EntityTag, JobDocument, JobName, Last, Refusal, Report, State};
 use secrets::Address;
 
@@ -21,6 +20,7 @@ use crate::backoff::Backoff;
 use crate::condition::{Condition, chain};
 use crate::config::Config;
 use crate::ledger::Ledger;
+use crate::surroundings::Surroundings;
 
 /// A drop that held the answer back for this long let us wait: it may be asked again at once.
 const REAL_WAIT: Duration = Duration::from_secs(1);
@@ -50,11 +50,6 @@ impl Default for IntakeSettings {
     }
 }
 
-enum Source {
-    Drop(DropClient),
-    Static(StaticClient),
-}
-
 /// What one look at the source has shown.
 pub(crate) enum Seen {
     /// A document to be applied.
@@ -70,8 +65,6 @@ pub(crate) enum Seen {
 /// The way in for documents of one job.
 pub(crate) struct Intake {
     job: JobName,
-    source: Source,
-    reports: Option<DropClient>,
     admission: Admission,
     drop_wait: Duration,
     poll: Duration,
@@ -89,29 +82,16 @@ pub struct Refused {
 }
 
 impl Intake {
-    /// Connects to nothing yet. `reports` is the drop that hears of refusals, if there is one.
-    ///
-    /// # Errors
-    /// An address is none.
-    pub(crate) fn new(config: &Config, reports: Option<DropClient>) -> Result<Self, Error> {
-        let IntakeSettings { document_url, poll, access, admission } = config.intake.clone();
-        let (job, settings) = (config.job.clone(), config.drop_settings);
-        let source = match document_url {
-            Some(url) => Source::Static(StaticClient::new(url.reveal(), job.clone(), settings, access)?),
-            None => Source::Drop(DropClient::with_access(
-                config.drop_url.reveal(),
-                job.clone(),
-                settings,
-                access,
-            )?),
-        };
+    pub(crate) fn new(config: &Config) -> Self {
+        let IntakeSettings { poll, admission, .. } = config.intake.clone();
+        let job = config.job.clone();
         let refused = Arc::new(Mutex::new(Refused {
             counts: Refusal::NAMES.into_iter().map(|name| (name, 0)).collect(),
             now: None,
         }));
         let condition = Condition::new("the config drop");
         let drop_wait = config.drop_wait;
-        Ok(Self { job, source, reports, admission, drop_wait, poll, condition, refused })
+        Self { job, admission, drop_wait, poll, condition, refused }
     }
 
     pub(crate) fn condition(&self) -> &Condition {
@@ -123,55 +103,57 @@ impl Intake {
     }
 
     /// Waits for a document to be applied.
-    pub(crate) async fn next(&self, ledger: &Ledger, mut backoff: Backoff) -> Current {
+    pub(crate) async fn next<S: Surroundings>(
+        &self,
+        around: &S,
+        ledger: &Ledger,
+        mut backoff: Backoff,
+    ) -> Current {
         let mut known = ledger.change().map(|change| change.entity_tag.clone());
         loop {
-            let asked = Instant::now();
-            match self.look(ledger, known.as_ref(), Some(self.drop_wait)).await {
+            let asked = around.elapsed();
+            match self.look(around, ledger, known.as_ref(), Some(self.drop_wait)).await {
                 Ok(Seen::New(current)) => return *current,
                 Ok(Seen::Known(tag)) => known = Some(tag),
                 Ok(Seen::NotYet) => {}
-                Ok(Seen::Nothing) if self.is_patient(asked.elapsed()).await => {
+                Ok(Seen::Nothing)
+                    if self.is_patient(around, around.elapsed().saturating_sub(asked)).await =>
+                {
                     backoff.reset();
                     continue;
                 }
                 Ok(Seen::Nothing) | Err(_) => {}
             }
             // A source that does not let us wait, or that answers the same thing again and again, is not asked in a hurry.
-            tokio::time::sleep(backoff.wait()).await;
+            around.sleep(backoff.wait(around.chance())).await;
         }
     }
 
     /// Whether there has been enough time since the last look: a drop should have taken it, of a static source we take it.
-    async fn is_patient(&self, waited: Duration) -> bool {
-        match self.source {
-            Source::Drop(_) => waited >= REAL_WAIT.min(self.drop_wait),
-            Source::Static(_) => {
-                tokio::time::sleep(self.poll).await;
-                true
-            }
+    async fn is_patient<S: Surroundings>(&self, around: &S, waited: Duration) -> bool {
+        if around.holds_back() {
+            return waited >= REAL_WAIT.min(self.drop_wait);
         }
+        around.sleep(self.poll).await;
+        true
     }
 
     /// One look at the source. `known` is not to be sent again.
     ///
     /// # Errors
     /// There was no usable answer. It has been told already.
-    pub(crate) async fn look(
+    pub(crate) async fn look<S: Surroundings>(
         &self,
+        around: &S,
         ledger: &Ledger,
         known: Option<&EntityTag>,
         wait: Option<Duration>,
     ) -> Result<Seen, Error> {
-        let fetched = match &self.source {
-            Source::Drop(drop) => drop.get(known, wait).await,
-            Source::Static(place) => place.get(known).await,
-        };
-        match fetched {
+        match around.fetch(known, wait).await {
             Ok(fetched) => {
                 self.condition.good();
                 let Fetched::Document(current) = fetched else { return Ok(Seen::Nothing) };
-                Ok(self.consider(ledger, *current).await)
+                Ok(self.consider(around, ledger, *current).await)
             }
             Err(error) => {
                 if is_about_content(&error) {
@@ -183,10 +165,10 @@ impl Intake {
         }
     }
 
-    async fn consider(&self, ledger: &Ledger, current: Current) -> Seen {
+    async fn consider<S: Surroundings>(&self, around: &S, ledger: &Ledger, current: Current) -> Seen {
         let last = ledger.change().map(|change| &change.document);
         let last = last.map(|document| Last { generation: document.generation(), text: document.text() });
-        match self.admission.check(&current.document, &self.job, last, Timestamp::now()) {
+        match self.admission.check(&current.document, &self.job, last, around.now()) {
             Ok(admitted) => {
                 self.refused.lock().unwrap_or_else(PoisonError::into_inner).now = None;
                 match admitted {
@@ -198,7 +180,7 @@ impl Intake {
                 let generation = current.document.generation();
                 let is_news = self.refuse(refusal.name(), format!("generation {generation}: {refusal}"));
                 if is_news && matches!(refusal, Refusal::Expired { .. } | Refusal::NoExpiry) {
-                    self.report(ledger, generation, &refusal).await;
+                    self.report(around, ledger, generation, &refusal).await;
                 }
                 if refusal.is_final() { Seen::Known(current.entity_tag) } else { Seen::NotYet }
             }
@@ -220,12 +202,14 @@ impl Intake {
 
     /// Tells the publisher that this generation will never run, so that nobody waits for it. One try: a publisher that does not
     /// hear of it sees the document expire, too.
-    async fn report(&self, ledger: &Ledger, generation: u64, refusal: &Refusal) {
-        let Some(drop) = &self.reports else { return };
+    async fn report<S: Surroundings>(&self, around: &S, ledger: &Ledger, generation: u64, refusal: &Refusal) {
+        if !around.takes_reports() {
+            return;
+        }
         let report = Report {
             generation,
             sequence: 1,
-            at: Timestamp::now(),
+            at: around.now(),
             state: State::Failed,
             flink_job_id: None,
             savepoint: None,
@@ -234,7 +218,7 @@ impl Intake {
             running_generation: ledger.lineage().document.as_ref().map(JobDocument::generation),
             observed: None,
         };
-        if let Err(error) = drop.report(&report).await {
+        if let Err(error) = around.report(&report).await {
             tracing::debug!("the refusal could not be reported: {}", chain(&error));
         }
     }

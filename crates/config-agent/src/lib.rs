@@ -13,6 +13,8 @@
 //!   instruction and started again, it goes on where it was and asks nothing of Flink that has an effect twice.
 //! * The drop hears of every step (`reports`), sooner or later, without the change waiting for it.
 //!
+//! Clock, chance, Flink and drop are reached through one interface (`surroundings`; the real ones are `live`).
+//!
 //! It never decides a parallelism, and takes nothing but a valid document of its job, signed if a key is pinned, newer and in time (`intake`).
 
 mod agent;
@@ -27,24 +29,28 @@ mod idle;
 mod ids;
 mod intake;
 mod ledger;
+mod live;
 mod machine;
 mod observed;
 mod phase;
 mod pool;
 mod reports;
 mod round;
+mod surroundings;
 
 pub use agent::{Agent, AgentError, Outcome};
 pub use args::{Args, start};
-pub use book::{Book, BookError, Halt};
-pub use cluster::Program;
+pub use book::{Book, BookError, Halt, Paper};
+pub use cluster::{EffectError, Program};
 pub use config::{Carrier, Config, ConfigError, Overrides};
 pub use health::pages;
 pub use ids::{restoration_id, stop_id, submission_id};
 pub use intake::{IntakeSettings, Refused};
 pub use ledger::{Change, Contradiction, Entry, Ledger, Lineage};
+pub use live::Live;
 pub use machine::{
     Attempt, Effect, Ended, Next, Observation, PoolNode, Question, Rules, Submission, next, question, to_run,
 };
 pub use phase::{NodeFailure, Phase};
-pub use pool::{Node, Pool};
+pub use pool::{CommandError, Node, Pool};
+pub use surroundings::Surroundings;

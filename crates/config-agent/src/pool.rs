@@ -41,7 +41,7 @@ pub struct Pool {
 
 /// Why a command did not do what it should.
 #[derive(Debug, Error)]
-pub(crate) enum CommandError {
+pub enum CommandError {
     /// There is no such node in the configuration (any more).
     #[error("the pool has no node {0}")]
     Unknown(String),

@@ -1,17 +1,18 @@
 //! Delivery of reports: in order, at least once, for as long as it takes, beside the change and never in its way.
 
-use drop_client::{DropClient, Error, Reported};
+use drop_client::{Error, Reported};
 use job_config::Report;
 
 use crate::backoff::Backoff;
 use crate::book::{Book, BookError};
 use crate::condition::{Condition, chain};
 use crate::ledger::Entry;
+use crate::surroundings::Surroundings;
 
 /// Delivers reports until the future is dropped.
-pub(crate) async fn deliver(
+pub(crate) async fn deliver<S: Surroundings>(
     book: &Book,
-    drop: &DropClient,
+    around: &S,
     mut backoff: Backoff,
     condition: &Condition,
 ) -> Result<(), BookError> {
@@ -24,7 +25,7 @@ pub(crate) async fn deliver(
             }
             continue;
         };
-        match drop.report(&report).await {
+        match around.report(&report).await {
             Ok(outcome) => {
                 condition.good();
                 if outcome == Reported::Contradicted {
@@ -34,7 +35,7 @@ pub(crate) async fn deliver(
             Err(error) if is_hopeless(&error) => given_up(&report, &chain(&error)),
             Err(error) => {
                 condition.bad(&error);
-                tokio::time::sleep(backoff.wait()).await;
+                around.sleep(backoff.wait(around.chance())).await;
                 continue;
             }
         }

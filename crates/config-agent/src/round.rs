@@ -1,6 +1,6 @@
 //! What one run of the agent remembers of the phase that a change is in. All of it may be lost.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -12,27 +12,29 @@ use crate::machine::{Attempt, Effect};
 /// What this run of the agent remembers of the present phase.
 pub(crate) struct Round {
     pub(crate) attempt: Attempt,
-    last_seen: Option<Instant>,
+    last_seen: Option<Duration>,
     backoff: Backoff,
 }
 
 impl Round {
-    pub(crate) fn new(backoff: Backoff) -> Self {
-        let attempt = Attempt { now: Timestamp::now(), ..Attempt::default() };
+    pub(crate) fn new(backoff: Backoff, now: Timestamp) -> Self {
+        let attempt = Attempt { now, ..Attempt::default() };
         Self { attempt, last_seen: None, backoff }
     }
 
     /// The time between two looks counts if Flink answered both times: its absence is not the job's fault.
-    pub(crate) fn saw_flink(&mut self) {
-        if let Some(last) = self.last_seen.replace(Instant::now()) {
-            self.attempt.waited += last.elapsed();
+    /// `elapsed` is on a clock that never goes back.
+    pub(crate) fn saw_flink(&mut self, now: Timestamp, elapsed: Duration) {
+        if let Some(last) = self.last_seen.replace(elapsed) {
+            self.attempt.waited += elapsed.saturating_sub(last);
         }
-        self.attempt.now = Timestamp::now();
+        self.attempt.now = now;
     }
 
-    pub(crate) fn missed_flink(&mut self) -> Duration {
+    /// `chance` is a random number in `0..=1`.
+    pub(crate) fn missed_flink(&mut self, chance: f64) -> Duration {
         self.last_seen = None;
-        self.backoff.wait()
+        self.backoff.wait(chance)
     }
 
     pub(crate) fn note(
@@ -40,6 +42,7 @@ impl Round {
         effect: &Effect,
         result: Result<(), EffectError>,
         poll: Duration,
+        chance: f64,
     ) -> Duration {
         if let Effect::StartNode { node } | Effect::StopNode { node } = effect {
             return self.note_node(effect, node, result.err().as_ref());
@@ -63,7 +66,7 @@ impl Round {
                     tracing::warn!("{trouble}; trying again");
                 }
                 self.attempt.trouble = Some(trouble);
-                self.backoff.wait()
+                self.backoff.wait(chance)
             }
         }
     }

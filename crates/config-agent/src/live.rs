@@ -1,0 +1,141 @@
+//! The real surroundings of the agent: the system's clock, a Flink cluster with its nodes, and a drop, web server or folder.
+
+use std::time::{Duration, Instant};
+
+use drop_client::{DropClient, Fetched, Reported, StaticClient};
+use flink::{Disposal, JobId};
+use jiff::Timestamp;
+use job_config::{EntityTag, JobDocument, Observed, Report};
+use secrets::Address;
+
+use crate::agent::AgentError;
+use crate::cluster::{Cluster, EffectError};
+use crate::condition::chain;
+use crate::config::Config;
+use crate::machine::{Effect, Observation, Question};
+use crate::surroundings::Surroundings;
+
+/// The real surroundings.
+pub struct Live {
+    started: Instant,
+    cluster: Cluster,
+    /// Where documents come from.
+    source: Source,
+    /// Who is told how it went; nobody, where documents come from a plain web server or a folder.
+    drop: Option<DropClient>,
+    poll: Duration,
+    disposed_within: Duration,
+}
+
+enum Source {
+    Drop(DropClient),
+    Static(StaticClient),
+}
+
+impl Live {
+    /// Connects to nothing yet.
+    ///
+    /// # Errors
+    /// An address is no address.
+    pub(crate) fn new(config: &Config) -> Result<Self, AgentError> {
+        let (job, settings) = (config.job.clone(), config.drop_settings);
+        let access = config.intake.access.clone();
+        let connect =
+            |url: &Address| DropClient::with_access(url.reveal(), job.clone(), settings, access.clone());
+        let drop = Some(&config.drop_url).filter(|url| !url.is_empty()).map(connect);
+        let drop = drop.transpose().map_err(AgentError::Drop)?;
+        let source = match &config.intake.document_url {
+            Some(url) => StaticClient::new(url.reveal(), job.clone(), settings, access.clone())
+                .map(Source::Static)
+                .map_err(AgentError::Drop)?,
+            None => connect(&config.drop_url).map(Source::Drop).map_err(AgentError::Drop)?,
+        };
+        let client = flink::Client::new(config.flink_url.reveal(), config.flink_settings)
+            .map_err(AgentError::Flink)?;
+        let cluster =
+            Cluster::new(client, config.flink_job.clone(), config.program.clone(), config.pool.clone());
+        let (poll, disposed_within) = (config.poll, config.rules.stopped_within);
+        Ok(Self { started: Instant::now(), cluster, source, drop, poll, disposed_within })
+    }
+}
+
+impl Surroundings for Live {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    fn chance(&self) -> f64 {
+        rand::random_range(0.0..=1.0)
+    }
+
+    async fn observe(&self, question: &Question) -> Result<Observation, flink::Error> {
+        self.cluster.observe(question).await
+    }
+
+    async fn act(&self, document: &JobDocument, effect: &Effect) -> Result<(), EffectError> {
+        self.cluster.act(document, effect).await
+    }
+
+    async fn observed(&self, job: &JobId, since: Timestamp) -> Result<Observed, flink::Error> {
+        self.cluster.observed(job, since).await
+    }
+
+    async fn alive(&self) -> Result<Vec<JobId>, flink::Error> {
+        self.cluster.alive().await
+    }
+
+    async fn cancel(&self, job: &JobId) -> Result<(), flink::Error> {
+        self.cluster.client().cancel(job).await
+    }
+
+    /// A savepoint that is gone already is an error of Flink's, told like every other.
+    async fn dispose(&self, path: &str) -> Result<(), String> {
+        let client = self.cluster.client();
+        let trigger = client.dispose_savepoint(path).await.map_err(|error| chain(&error))?;
+        let deadline = Instant::now() + self.disposed_within;
+        loop {
+            match client.disposal(&trigger).await.map_err(|error| chain(&error))? {
+                Disposal::Done => return Ok(()),
+                Disposal::Failed { cause } => return Err(cause),
+                Disposal::InProgress if Instant::now() >= deadline => {
+                    return Err(format!("not done within {:?}", self.disposed_within));
+                }
+                Disposal::InProgress => self.sleep(self.poll).await,
+            }
+        }
+    }
+
+    fn holds_back(&self) -> bool {
+        matches!(self.source, Source::Drop(_))
+    }
+
+    async fn fetch(
+        &self,
+        known: Option<&EntityTag>,
+        wait: Option<Duration>,
+    ) -> Result<Fetched, drop_client::Error> {
+        match &self.source {
+            Source::Drop(drop) => drop.get(known, wait).await,
+            Source::Static(place) => place.get(known).await,
+        }
+    }
+
+    fn takes_reports(&self) -> bool {
+        self.drop.is_some()
+    }
+
+    async fn report(&self, report: &Report) -> Result<Reported, drop_client::Error> {
+        match &self.drop {
+            Some(drop) => drop.report(report).await,
+            None => Ok(Reported::Stored),
+        }
+    }
+}
