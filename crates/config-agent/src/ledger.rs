@@ -265,10 +265,12 @@ impl Lineage {
             Phase::Running { job, .. } => {
                 self.document = Some(change.document.clone());
                 self.job = Some(job.clone());
+                self.takes_up(job);
                 self.starts_from(change);
                 self.failures = 0;
             }
-            Phase::RolledBack { .. } => {
+            Phase::RolledBack { job, .. } => {
+                self.takes_up(job);
                 self.starts_from(change);
                 self.count_failure(change);
             }
@@ -290,6 +292,11 @@ impl Lineage {
         if change.savepoint.is_some() {
             self.began_from.clone_from(&change.savepoint);
         }
+    }
+
+    /// A job that was given up, came to life late and is the one that goes on now is not given up any more.
+    fn takes_up(&mut self, job: &JobId) {
+        self.abandoned.retain(|abandoned| abandoned != job);
     }
 
     /// What a step from one phase to another says beyond the phase itself.
@@ -364,5 +371,38 @@ mod document_text {
             let text = Option::<String>::deserialize(from)?;
             text.map(|text| JobDocument::parse(&text)).transpose().map_err(D::Error::custom)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../configs/jobs/nexmark.toml");
+
+    /// Goal: a job that was given up because it came up too late, and that the next change leaves as the one that runs, is not
+    /// ended as a rival of itself.
+    #[test]
+    fn a_job_that_goes_on_is_not_given_up() {
+        let job = JobId::from_bytes([7; 16]);
+        let entered = |phase| Entry::Entered { at: Timestamp::UNIX_EPOCH, phase, observed: None };
+        let accepted = |generation: u64| Entry::Accepted {
+            at: Timestamp::UNIX_EPOCH,
+            document: EXAMPLE.replacen("generation = 1", &format!("generation = {generation}"), 1),
+            entity_tag: EntityTag::parse(&format!("\"{generation}\"")).unwrap(),
+        };
+        let late = || "late".to_owned();
+        let restoring = Phase::Restoring { job: job.clone(), savepoint: None, message: late() };
+        let failed = Phase::Failed { job: Some(job.clone()), message: late() };
+        let left = Phase::RolledBack { job: job.clone(), message: "it was not touched".to_owned() };
+        let mut ledger = Ledger::default();
+        for entry in [accepted(2), entered(restoring), entered(failed)] {
+            ledger.apply(&entry).unwrap();
+        }
+        assert_eq!(ledger.lineage().abandoned, [job]);
+        for entry in [accepted(3), entered(left)] {
+            ledger.apply(&entry).unwrap();
+        }
+        assert!(ledger.lineage().abandoned.is_empty());
     }
 }
