@@ -6,4 +6,5 @@ mod closed_loop;
 mod contenders;
 mod flow;
 mod reproducible;
+mod whole_loop;
 mod world;

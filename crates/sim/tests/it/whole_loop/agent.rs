@@ -1,0 +1,334 @@
+//! The surroundings of the config agent, played: the agent itself is the one that runs live.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use config_agent::{
+    Agent, Book, Config, Effect, EffectError, Ended, Entry, IntakeSettings, Observation, Pool, Program,
+    Question, Rules, Submission, Surroundings,
+};
+use drop_client::{Current, Fetched, Reported};
+use flink::{JobId, JobState, Vertex, VertexId};
+use jiff::{SignedDuration, Timestamp};
+use job_config::{EntityTag, JobDocument, Observed, Report};
+
+use super::disk::AgentPaper;
+use super::drop::Status;
+use super::faults::Known;
+use super::flink::PlayedJob;
+use super::parties::{NoAnswer, Parties, Shared, Sleep, Who};
+use super::plant::SCALED;
+
+/// What the agent reaches.
+pub(crate) struct AroundAgent(pub(crate) Shared);
+
+/// The agent's program, from its start until it crashes.
+pub(crate) async fn run(shared: Shared) {
+    let lines = shared.lock().disk.agent.clone();
+    let entries: Vec<Entry> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let paper = Box::new(AgentPaper(shared.clone()));
+    let book = Book::over(paper, PathBuf::from("played"), &entries, 1_000).unwrap();
+    let _crashed = Agent::over(config(), book, AroundAgent(shared)).run().await;
+}
+
+fn config() -> Config {
+    let s = Duration::from_secs;
+    Config {
+        job: "played".parse().unwrap(),
+        data: PathBuf::new(),
+        listen: None,
+        direct: None,
+        drop_url: "http://drop".into(),
+        intake: IntakeSettings::default(),
+        drop_wait: s(30),
+        drop_settings: drop_client::Settings::default(),
+        reports_kept: 1_000,
+        flink_url: "http://flink".into(),
+        flink_settings: flink::Settings::default(),
+        flink_job: "played".to_owned(),
+        program: Some(Program {
+            jar: PathBuf::new(),
+            entry_class: None,
+            extra_arguments: Vec::new(),
+            savepoint_directory: None,
+            check_before_stop: true,
+        }),
+        pool: Pool::default(),
+        savepoints_kept: 2,
+        late_submissions_within: s(20),
+        poll: Duration::from_millis(500),
+        rules: Rules {
+            stoppable_within: s(20),
+            stopped_within: s(20),
+            running_within: s(20),
+            grace: Duration::ZERO,
+            roll_back: true,
+            in_place_failures: 3,
+            breaker_failures: 5,
+            breaker_pause: s(60),
+            start_fresh_if_lost: false,
+            can_submit: true,
+            pool: Vec::new(),
+            nodes_within: s(20),
+        },
+        retry_first: Duration::from_millis(500),
+        retry_longest: s(5),
+    }
+}
+
+fn of_flink(NoAnswer { status }: NoAnswer) -> flink::Error {
+    flink::Error::Status { url: "http://flink".to_owned(), status, message: "played".to_owned() }
+}
+
+fn of_drop(status: u16) -> drop_client::Error {
+    drop_client::Error::Status { url: "http://drop".to_owned(), status, message: "played".to_owned() }
+}
+
+impl Surroundings for AroundAgent {
+    fn now(&self) -> Timestamp {
+        let parties = self.0.lock();
+        parties.now() + parties.agent_ahead
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.0.lock().now_ms)
+    }
+
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
+        self.0.sleep(duration)
+    }
+
+    fn chance(&self) -> f64 {
+        self.0.lock().random.uniform()
+    }
+
+    async fn observe(&self, question: &Question) -> Result<Observation, flink::Error> {
+        if *question == Question::Nothing {
+            return Ok(Observation::Nothing);
+        }
+        self.0.call(Who::Agent, "Flink how it is", |p| p.answer(question)).await.map_err(of_flink)
+    }
+
+    async fn act(&self, document: &JobDocument, effect: &Effect) -> Result<(), EffectError> {
+        let what = format!("Flink for {}", name(effect));
+        match self.0.call(Who::Agent, &what, |p| p.act(document, effect)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(reason)) => Err(EffectError::Refused { reason }),
+            Err(no_answer) => Err(of_flink(no_answer).into()),
+        }
+    }
+
+    async fn observed(&self, job: &JobId, _since: Timestamp) -> Result<Observed, flink::Error> {
+        let seen = |p: &mut Parties| {
+            p.settle();
+            let width = p.flink.job(job).map(|job| job.width).unwrap_or_default();
+            let parallelism = SCALED.iter().zip(width).map(|((name, _), p)| ((*name).to_owned(), p));
+            Observed { parallelism: parallelism.collect(), task_managers: None, rescales: Vec::new() }
+        };
+        self.0.call(Who::Agent, "Flink for a last look", seen).await.map_err(of_flink)
+    }
+
+    async fn alive(&self) -> Result<Vec<JobId>, flink::Error> {
+        let alive = |p: &mut Parties| {
+            p.settle();
+            p.flink.alive().map(|job| job.id.clone()).collect()
+        };
+        self.0.call(Who::Agent, "Flink for its jobs", alive).await.map_err(of_flink)
+    }
+
+    async fn cancel(&self, job: &JobId) -> Result<(), flink::Error> {
+        self.0.call(Who::Agent, "Flink to cancel", |p| p.cancel(job)).await.map_err(of_flink)
+    }
+
+    async fn dispose(&self, _path: &str) -> Result<(), String> {
+        let gone = self.0.call(Who::Agent, "Flink to dispose of a savepoint", |_| ()).await;
+        gone.map_err(|no_answer| format!("{no_answer:?}"))
+    }
+
+    fn holds_back(&self) -> bool {
+        true
+    }
+
+    async fn fetch(
+        &self,
+        known: Option<&EntityTag>,
+        wait: Option<Duration>,
+    ) -> Result<Fetched, drop_client::Error> {
+        let wait = Other { shared: &self.0, known, sleep: self.0.sleep(wait.unwrap_or_default()) };
+        wait.await;
+        let fetch = |p: &mut Parties| p.fetch(known);
+        let answer = self.0.call(Who::Agent, "drop for a document", fetch).await;
+        answer.map_err(|no_answer| of_drop(no_answer.status))
+    }
+
+    fn takes_reports(&self) -> bool {
+        true
+    }
+
+    async fn report(&self, report: &Report) -> Result<Reported, drop_client::Error> {
+        let Report { generation, sequence, state, .. } = report;
+        let what = format!("drop to take report {generation}.{sequence} ({state:?})");
+        match self.0.call(Who::Agent, &what, |p| p.take_report(report)).await {
+            Ok(Ok(())) => Ok(Reported::Stored),
+            Ok(Err(Status(409))) => Ok(Reported::Contradicted),
+            Ok(Err(Status(status))) => Err(of_drop(status)),
+            Err(no_answer) => Err(of_drop(no_answer.status)),
+        }
+    }
+}
+
+/// Waits until the drop has another document than the known one, or time is up.
+struct Other<'a> {
+    shared: &'a Shared,
+    known: Option<&'a EntityTag>,
+    sleep: Sleep,
+}
+
+impl Future for Other<'_> {
+    type Output = ();
+
+    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+        let is_other = {
+            let parties = self.shared.lock();
+            parties.drop.tag() != self.known
+        };
+        if is_other {
+            return std::task::Poll::Ready(());
+        }
+        std::pin::Pin::new(&mut self.sleep).poll(context)
+    }
+}
+
+fn name(effect: &Effect) -> String {
+    match effect {
+        Effect::Check => "a check".to_owned(),
+        Effect::Stop { .. } => "a stop".to_owned(),
+        Effect::Rescale { parallelism, .. } => format!("a rescale to {:?}", parallelism.values()),
+        Effect::Cancel { .. } => "a cancellation".to_owned(),
+        Effect::Submit { savepoint, .. } => format!("a submission from {savepoint:?}"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// The id of a vertex, by its place.
+fn vertex_id(index: usize) -> VertexId {
+    VertexId::from_bytes([u8::try_from(index).unwrap(); 16])
+}
+
+fn vertices(job: &PlayedJob) -> Vec<Vertex> {
+    let vertex = |(index, (name, _)): (usize, &(&str, f64))| Vertex {
+        id: vertex_id(index),
+        name: (*name).to_owned(),
+        parallelism: job.width[index],
+        max_parallelism: 128,
+        status: "RUNNING".to_owned(),
+        slot_sharing_group: None,
+        tasks: BTreeMap::new(),
+    };
+    SCALED.iter().enumerate().map(vertex).collect()
+}
+
+impl Parties {
+    fn submission(&self, id: &JobId) -> Submission {
+        let Some(job) = self.flink.job(id) else { return Submission::Unknown };
+        let failure = (!job.failures_ms.is_empty()).then(|| "a task failed".to_owned());
+        match job.state {
+            JobState::Running => Submission::Running,
+            state if state.is_terminal() => Submission::Ended { state, failure },
+            state => Submission::Starting { state, failure },
+        }
+    }
+
+    /// What Flink shows, as the agent's cluster would put it together.
+    fn answer(&mut self, question: &Question) -> Observation {
+        self.settle();
+        let job_of = |id: &JobId| self.flink.job(id);
+        match question {
+            Question::Nothing => Observation::Nothing,
+            Question::Jobs { last, .. } => Observation::Jobs {
+                alive: self.flink.alive().map(|job| (job.id.clone(), job.state)).collect(),
+                last: last.as_ref().and_then(|id| self.ended(id)),
+                registered: Vec::new(),
+            },
+            Question::Nodes { job } => Observation::Nodes {
+                registered: Vec::new(),
+                submission: job.as_ref().map(|job| self.submission(job)),
+            },
+            Question::Stop { job, trigger } => {
+                let played = job_of(job);
+                let stop = played.and_then(|job| job.stop.as_ref());
+                Observation::Stop {
+                    operation: stop.filter(|stop| stop.trigger == *trigger).map(|stop| stop.status.clone()),
+                    job: played.map(|job| job.state),
+                    savepoint: played.filter(|job| !job.is_alive()).and_then(PlayedJob::savepoint),
+                }
+            }
+            Question::Submission { job, rival } => Observation::Submission {
+                submission: self.submission(job),
+                rival_lives: rival.as_ref().and_then(job_of).is_some_and(PlayedJob::is_alive),
+            },
+            Question::Vertices { job, since } => {
+                let played = job_of(job);
+                let since_ms = since.duration_since(super::parties::at(0)).as_millis();
+                let failures = played.map_or(&[][..], |job| &job.failures_ms[..]);
+                let recent = failures.iter().rev().filter(|at| i128::from(**at) >= since_ms);
+                Observation::Vertices {
+                    submission: self.submission(job),
+                    vertices: played.map(vertices).unwrap_or_default(),
+                    failures: recent.map(|_| "a task failed".to_owned()).collect(),
+                }
+            }
+            Question::Remains { job } => {
+                let played = job_of(job);
+                Observation::Remains {
+                    job: played.map(|job| job.state),
+                    checkpoints: played.map_or(0, |job| job.checkpoints(self.now_ms)),
+                    newest_state: played.and_then(|job| job.newest_state(self.now_ms)),
+                }
+            }
+        }
+    }
+
+    fn ended(&self, id: &JobId) -> Option<Ended> {
+        let Some(job) = self.flink.job(id) else { return Some(Ended::Forgotten) };
+        let newest_state = job.newest_state(self.now_ms);
+        (!job.is_alive()).then_some(Ended::In { state: job.state, newest_state })
+    }
+
+    fn act(&mut self, document: &JobDocument, effect: &Effect) -> Result<(), String> {
+        self.settle();
+        match effect {
+            Effect::Stop { job, trigger } => self.stop(job, trigger, document),
+            Effect::Rescale { job, parallelism } => {
+                let widths = [0, 1].map(|index| parallelism.get(&vertex_id(index)).copied());
+                return self.rescale(job, widths);
+            }
+            Effect::Cancel { job } => self.cancel(job),
+            Effect::Submit { job, savepoint } => self.submit(job, savepoint.as_ref(), document),
+            Effect::Check | Effect::StartNode { .. } | Effect::StopNode { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn fetch(&mut self, known: Option<&EntityTag>) -> Fetched {
+        let (Some(document), Some(tag)) = (self.drop.current(), self.drop.tag()) else {
+            return Fetched::Absent;
+        };
+        if known == Some(tag) {
+            return Fetched::NotModified;
+        }
+        let entity_tag = tag.clone();
+        Fetched::Document(Box::new(Current { document: document.clone(), entity_tag, signature: None }))
+    }
+
+    fn take_report(&mut self, report: &Report) -> Result<(), Status> {
+        self.drop.is_narrow = self.faults.known == Some(Known::LongReport) && report.generation > 1;
+        self.drop.report(report)
+    }
+
+    /// The agent's clock is an hour ahead, or right again.
+    pub(crate) fn put_clock_ahead(&mut self, is_ahead: bool) {
+        self.agent_ahead = if is_ahead { SignedDuration::from_hours(1) } else { SignedDuration::ZERO };
+    }
+}

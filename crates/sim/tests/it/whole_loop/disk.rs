@@ -1,0 +1,114 @@
+//! The disks of both programs: what was written before a crash is there after it, and nothing else.
+
+use std::fmt::Arguments;
+use std::path::PathBuf;
+
+use config_agent::{Entry, Paper, Phase};
+use journal::JournalError;
+
+use super::parties::{Parties, Shared, Who};
+
+/// What is on the disks, as text: a program that starts again reads what it wrote.
+#[derive(Debug, Default)]
+pub(crate) struct Disk {
+    pub(crate) agent: Vec<String>,
+    pub(crate) scaler: Vec<String>,
+}
+
+/// The write did not happen, or its writer is dead.
+#[derive(Debug)]
+pub(crate) struct Lost;
+
+impl Shared {
+    /// Appends a line to a program's disk. A program that crashes at it must not go on.
+    pub(crate) fn write(&self, who: Who, line: String, what: Arguments<'_>) -> Result<(), Lost> {
+        let mut parties = self.lock();
+        if parties.crashed.contains(&who) {
+            return Err(Lost);
+        }
+        let crashes = !parties.is_calm() && parties.random.uniform() < parties.faults.write;
+        let is_written = !crashes || parties.random.uniform() < 0.5;
+        parties.tell(format_args!("{who:?} writes {what}"));
+        if is_written {
+            match who {
+                Who::Agent => parties.disk.agent.push(line),
+                Who::Scaler => parties.disk.scaler.push(line),
+            }
+        }
+        if crashes {
+            parties.crash(who);
+            return Err(Lost);
+        }
+        Ok(())
+    }
+}
+
+/// The agent's journal.
+pub(crate) struct AgentPaper(pub(crate) Shared);
+
+fn lost() -> JournalError {
+    JournalError::Closed { path: PathBuf::from("played") }
+}
+
+impl Paper for AgentPaper {
+    fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        self.0.lock().check_entry(entry);
+        let line = serde_json::to_string(entry).unwrap();
+        self.0.write(Who::Agent, line, format_args!("{}", Named(entry))).map_err(|Lost| lost())
+    }
+
+    fn rewrite(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        let mut parties = self.0.lock();
+        parties.disk.agent = vec![serde_json::to_string(entry).unwrap()];
+        Ok(())
+    }
+
+    fn bytes(&self) -> u64 {
+        0
+    }
+
+    fn is_slow(&self) -> bool {
+        false
+    }
+}
+
+struct Named<'a>(&'a Entry);
+
+impl std::fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Entry::Entered { phase, .. } => write!(f, "{phase:?}"),
+            Entry::Accepted { entity_tag, .. } => write!(f, "accepted {}", entity_tag.as_str()),
+            Entry::Delivered { generation, sequence } => write!(f, "delivered {generation}.{sequence}"),
+            other => write!(f, "{other:?}"),
+        }
+    }
+}
+
+impl Parties {
+    /// What the agent is about to write down must follow what it wrote before.
+    fn check_entry(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Accepted { document, .. } => self.check_accepted(document),
+            Entry::Entered { phase: Phase::Running { .. }, .. } => self.counts.applied += 1,
+            Entry::Entered { phase: Phase::RolledBack { .. } | Phase::Failed { .. }, .. } => {
+                self.counts.rolled_back += 1;
+            }
+            _ => {}
+        }
+    }
+
+    fn check_accepted(&mut self, document: &str) {
+        let generation = job_config::JobDocument::parse(document).unwrap().generation();
+        if self.drop.has_failed(generation) {
+            self.must_not(format!("generation {generation} is taken up after it was reported as failed"));
+        }
+        // A write that was lost may be tried again; one that is there may not.
+        let is_there = |line: &String| line.contains(&format!("generation = {generation}\\n"));
+        let was_accepted =
+            self.disk.agent.iter().any(|line| line.starts_with("{\"entry\":\"accepted\"") && is_there(line));
+        if was_accepted {
+            self.must_not(format!("generation {generation} is accepted twice"));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! A played drop: the rules of the protocol without HTTP and files. What it took before a crash it has after it.
+
+use std::collections::BTreeMap;
+
+use job_config::{EntityTag, JobDocument, Report, State};
+
+/// The drop of one job.
+#[derive(Debug, Default)]
+pub(crate) struct PlayedDrop {
+    history: BTreeMap<u64, JobDocument>,
+    /// Of the newest document.
+    tag: Option<EntityTag>,
+    pub(crate) reports: Vec<Report>,
+    /// Whether a report with more in it than its head is too long.
+    pub(crate) is_narrow: bool,
+}
+
+/// How the drop answers what it does not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Status(pub(crate) u16);
+
+impl PlayedDrop {
+    pub(crate) fn current(&self) -> Option<&JobDocument> {
+        self.history.values().next_back()
+    }
+
+    /// The tag of the newest document.
+    pub(crate) fn tag(&self) -> Option<&EntityTag> {
+        self.tag.as_ref()
+    }
+
+    pub(crate) fn edition(&self, generation: u64) -> Option<&JobDocument> {
+        self.history.get(&generation)
+    }
+
+    pub(crate) fn has_final_report(&self, generation: u64) -> bool {
+        self.reports.iter().any(|report| report.generation == generation && report.state.is_final())
+    }
+
+    pub(crate) fn has_failed(&self, generation: u64) -> bool {
+        let is_bad = |state: State| state.is_final() && state != State::Running;
+        self.reports.iter().any(|report| report.generation == generation && is_bad(report.state))
+    }
+
+    /// Makes a document the newest, whatever was before.
+    pub(crate) fn begin(&mut self, document: JobDocument) {
+        self.tag = Some(document.entity_tag());
+        self.history.insert(document.generation(), document);
+    }
+
+    /// Takes the successor of the document with this tag. What is current already is taken again.
+    pub(crate) fn put(&mut self, document: &JobDocument, replaces: &EntityTag) -> Result<(), Status> {
+        let current = self.current().ok_or(Status(412))?;
+        if current.text() == document.text() {
+            return Ok(());
+        }
+        if self.tag() != Some(replaces) {
+            return Err(Status(412));
+        }
+        if document.generation() != current.generation() + 1 {
+            return Err(Status(409));
+        }
+        self.begin(document.clone());
+        Ok(())
+    }
+
+    /// Takes a report, once.
+    pub(crate) fn report(&mut self, report: &Report) -> Result<(), Status> {
+        if self.is_narrow && report.observed.is_some() {
+            return Err(Status(413));
+        }
+        let own = || self.reports.iter().filter(|kept| kept.generation == report.generation);
+        if let Some(same) = own().find(|kept| kept.sequence == report.sequence) {
+            return if same == report { Ok(()) } else { Err(Status(409)) };
+        }
+        if own().any(|kept| kept.state.is_final() && kept.sequence < report.sequence) {
+            return Err(Status(409));
+        }
+        self.reports.push(report.clone());
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! What goes wrong in a run, drawn by its seed: before the calm everything may, after it nothing does.
+
+use sim::Random;
+
+/// What becomes of one call or one write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Fine,
+    /// It happens, and the answer takes long.
+    Late {
+        ms: u64,
+    },
+    /// It does not happen, and nobody answers.
+    RequestLost,
+    /// It happens, and nobody answers.
+    AnswerLost,
+    /// It does not happen, and the answer says so.
+    Status {
+        status: u16,
+    },
+    /// The asking program dies first.
+    CrashBefore,
+    /// It happens, and the asking program dies before it hears so.
+    CrashAfter,
+}
+
+/// How likely each fault is, and when there are none any more.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Faults {
+    /// Of a call.
+    pub(crate) call: f64,
+    /// Of a crash at a write to the disk.
+    pub(crate) write: f64,
+    /// That Flink does not do what it was asked for.
+    pub(crate) flink: f64,
+    /// That slots come late or not before the calm.
+    pub(crate) slots: f64,
+    /// Of an epoch whose metrics are frozen or have gaps.
+    pub(crate) metrics: f64,
+    /// From when on nothing goes wrong.
+    pub(crate) calm_ms: u64,
+    /// When a party is away: the beginning of its name, from, to.
+    pub(crate) away: Vec<(&'static str, u64, u64)>,
+    /// When the JobManager starts anew and forgets what was asked of it.
+    pub(crate) forgets_ms: Vec<u64>,
+    /// One of the faults that are known to break the loop.
+    pub(crate) known: Option<Known>,
+}
+
+/// Faults that are known to break the loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// The final report is too long for the drop.
+    LongReport,
+    /// The agent loses its journal in mid-change, and is away until the document has expired.
+    JournalLostInMidChange,
+    /// The agent refuses a document for its clock, which is then put right.
+    ClockPutRight,
+    /// The agent loses its journal after a change in place.
+    JournalLostAfterRescale,
+}
+
+impl Faults {
+    /// Nothing goes wrong.
+    pub(crate) fn none(calm_ms: u64) -> Self {
+        Self { calm_ms, ..Self::default() }
+    }
+
+    /// The faults of a seed: some runs have a few of one kind, some many of all.
+    pub(crate) fn of(seed: u64, calm_ms: u64) -> Self {
+        let mut random = Random::new(seed, "faults");
+        let mut rate = |most: f64| if random.uniform() < 0.5 { random.uniform() * most } else { 0.0 };
+        let (call, write, flink, slots, metrics) = (rate(0.12), rate(0.08), rate(0.4), rate(0.7), rate(0.5));
+        let mut away = Vec::new();
+        let mut forgets_ms = Vec::new();
+        for party in ["drop", "Flink"] {
+            if random.uniform() < 0.3 {
+                let from = random.whole(0, usize::try_from(calm_ms).unwrap() - 1) as u64;
+                let to = (from + random.whole(1_000, 90_000) as u64).min(calm_ms);
+                away.push((party, from, to));
+                if party == "Flink" {
+                    forgets_ms.push(from);
+                }
+            }
+        }
+        Self { call, write, flink, slots, metrics, calm_ms, away, forgets_ms, known: None }
+    }
+
+    pub(crate) fn is_away(&self, what: &str, now_ms: u64) -> bool {
+        self.away.iter().any(|(party, from, to)| what.starts_with(party) && (*from..*to).contains(&now_ms))
+    }
+
+    pub(crate) fn draw(&self, random: &mut Random) -> Fate {
+        if self.call == 0.0 || random.uniform() >= self.call {
+            return Fate::Fine;
+        }
+        match random.whole(0, 6) {
+            0 => Fate::RequestLost,
+            1 => Fate::AnswerLost,
+            2 => Fate::Status { status: [500, 502, 503, 429][random.whole(0, 3)] },
+            3 | 4 => Fate::Late { ms: random.whole(10, 1_900) as u64 },
+            5 => Fate::CrashBefore,
+            _ => Fate::CrashAfter,
+        }
+    }
+}

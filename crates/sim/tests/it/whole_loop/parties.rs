@@ -1,0 +1,247 @@
+//! All parties of one run: the clock, chance, the played Flink, drop, disks and job, and what was noticed of them.
+
+use std::fmt::Arguments;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use sim::Random;
+
+use super::disk::Disk;
+use super::drop::PlayedDrop;
+use super::faults::{Fate, Faults};
+use super::flink::PlayedFlink;
+use super::plant::Plant;
+
+/// A program that can crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    Agent,
+    Scaler,
+}
+
+/// Why a call has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoAnswer {
+    /// What stands in its place.
+    pub(crate) status: u16,
+}
+
+/// Nothing goes wrong before.
+const BEGIN_MS: u64 = 15_000;
+
+/// Calls are given up after so long.
+const TIMEOUT_MS: u64 = 2_000;
+
+/// Everything but the two programs.
+pub(crate) struct Parties {
+    pub(crate) now_ms: u64,
+    /// The agent's clock is so much ahead.
+    pub(crate) agent_ahead: SignedDuration,
+    /// Whether the policy is ds2, which widens and narrows; else latency.
+    pub(crate) is_ds2: bool,
+    pub(crate) random: Random,
+    pub(crate) faults: Faults,
+    pub(crate) flink: PlayedFlink,
+    pub(crate) drop: PlayedDrop,
+    pub(crate) plant: Plant,
+    pub(crate) disk: Disk,
+    /// The programs that have just crashed.
+    pub(crate) crashed: Vec<Who>,
+    /// When somebody waits for time to pass.
+    pub(crate) wakes: Vec<u64>,
+    /// Goes up whenever somebody who waits may go on.
+    pub(crate) version: u64,
+    /// The time line, where one is wanted.
+    log: Option<String>,
+    /// The first thing that must not happen and did.
+    pub(crate) violation: Option<String>,
+    pub(crate) counts: Counts,
+}
+
+/// What a run was made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) crashes: u64,
+    pub(crate) faults: u64,
+    pub(crate) published: u64,
+    pub(crate) applied: u64,
+    pub(crate) rolled_back: u64,
+}
+
+/// The parties, as the programs share them.
+#[derive(Clone)]
+pub(crate) struct Shared(Arc<Mutex<Parties>>);
+
+impl Shared {
+    pub(crate) fn new(parties: Parties) -> Self {
+        Self(Arc::new(Mutex::new(parties)))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Parties> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
+        let until_ms = self.lock().now_ms + u64::try_from(duration.as_millis()).unwrap();
+        Sleep { shared: self.clone(), until_ms }
+    }
+
+    /// A call of one program to one party, which may go wrong in every plain way.
+    pub(crate) async fn call<T>(
+        &self,
+        who: Who,
+        what: &str,
+        effect: impl FnOnce(&mut Parties) -> T,
+    ) -> Result<T, NoAnswer> {
+        let fate = self.lock().fate(who, what);
+        match fate {
+            Fate::Fine => Ok(effect(&mut self.lock())),
+            Fate::Late { ms } => {
+                let answer = effect(&mut self.lock());
+                self.sleep(Duration::from_millis(ms)).await;
+                Ok(answer)
+            }
+            Fate::RequestLost => self.silence().await,
+            Fate::AnswerLost => {
+                let _lost = effect(&mut self.lock());
+                self.silence().await
+            }
+            Fate::Status { status } => Err(NoAnswer { status }),
+            Fate::CrashBefore => {
+                self.lock().crash(who);
+                std::future::pending().await
+            }
+            Fate::CrashAfter => {
+                let _lost = effect(&mut self.lock());
+                self.lock().crash(who);
+                std::future::pending().await
+            }
+        }
+    }
+
+    async fn silence<T>(&self) -> Result<T, NoAnswer> {
+        self.sleep(Duration::from_millis(TIMEOUT_MS)).await;
+        Err(NoAnswer { status: 504 })
+    }
+}
+
+impl Parties {
+    pub(crate) fn new(seed: u64, faults: Faults, is_told: bool) -> Self {
+        let mut random = Random::new(seed, "whole loop");
+        let plant = Plant::new(&mut random, faults.calm_ms);
+        Self {
+            now_ms: 0,
+            agent_ahead: SignedDuration::ZERO,
+            is_ds2: seed % 4 != 3,
+            flink: PlayedFlink::default(),
+            drop: PlayedDrop::default(),
+            disk: Disk::default(),
+            plant,
+            random,
+            faults,
+            crashed: Vec::new(),
+            wakes: Vec::new(),
+            version: 0,
+            log: is_told.then(String::new),
+            violation: None,
+            counts: Counts::default(),
+        }
+    }
+
+    /// The time of the day, by the publisher's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        at(self.now_ms)
+    }
+
+    /// Whether nothing goes wrong now: while the first document is brought up, and in the end.
+    pub(crate) fn is_calm(&self) -> bool {
+        !(BEGIN_MS..self.faults.calm_ms).contains(&self.now_ms)
+    }
+
+    /// Adds a line to the time line.
+    pub(crate) fn tell(&mut self, what: Arguments<'_>) {
+        use std::fmt::Write as _;
+        if let Some(log) = &mut self.log {
+            let (s, ms) = (self.now_ms / 1000, self.now_ms % 1000);
+            writeln!(log, "{s:5}.{ms:03} s  {what}").unwrap();
+        }
+    }
+
+    /// The time line so far.
+    pub(crate) fn log(&self) -> &str {
+        self.log.as_deref().unwrap_or_default()
+    }
+
+    /// Something happened that must not; the first counts.
+    pub(crate) fn must_not(&mut self, what: String) {
+        self.tell(format_args!("MUST NOT HAPPEN: {what}"));
+        self.violation.get_or_insert(what);
+    }
+
+    pub(crate) fn crash(&mut self, who: Who) {
+        self.tell(format_args!("{who:?} crashes"));
+        self.counts.crashes += 1;
+        self.crashed.push(who);
+    }
+
+    /// Lets everybody look again who waits for a change.
+    pub(crate) fn stir(&mut self) {
+        self.version += 1;
+    }
+
+    fn fate(&mut self, who: Who, what: &str) -> Fate {
+        let fate = match self.is_calm() {
+            true => Fate::Fine,
+            false if self.faults.is_away(what, self.now_ms) => Fate::Status { status: 503 },
+            false => self.faults.draw(&mut self.random),
+        };
+        if fate != Fate::Fine {
+            self.counts.faults += 1;
+        }
+        // A look that shows nothing new would hide what happens.
+        let is_look = ["Flink how", "drop for", "Flink for its"].iter().any(|look| what.starts_with(look));
+        if !is_look || fate != Fate::Fine {
+            self.tell(format_args!("{who:?} asks {what}{}", Told(fate)));
+        }
+        fate
+    }
+}
+
+struct Told(Fate);
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Fate::Fine => Ok(()),
+            other => write!(f, ": {other:?}"),
+        }
+    }
+}
+
+/// The time of the day so long after the beginning.
+pub(crate) fn at(ms: u64) -> Timestamp {
+    const BEGIN_MS: i64 = 1_767_268_800_000;
+    Timestamp::from_millisecond(BEGIN_MS + i64::try_from(ms).unwrap()).unwrap()
+}
+
+/// Waits until virtual time has come so far.
+pub(crate) struct Sleep {
+    shared: Shared,
+    until_ms: u64,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<()> {
+        let mut parties = self.shared.lock();
+        if parties.now_ms >= self.until_ms {
+            return Poll::Ready(());
+        }
+        parties.wakes.push(self.until_ms);
+        Poll::Pending
+    }
+}

@@ -1,0 +1,258 @@
+//! One run: both programs are polled, killed and started again while virtual time passes, and what must hold is checked.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use control::{Current, DocumentStatus};
+use job_config::JobDocument;
+
+use super::faults::{Faults, Known};
+use super::parties::{Counts, Parties, Shared, Who};
+use super::plant::{SCALED, WIDTH_MAX};
+use super::{agent, scaler};
+
+/// Until when anything may go wrong, and when the run ends.
+pub(crate) const CALM_MS: u64 = 240_000;
+const END_MS: u64 = CALM_MS + 300_000;
+
+/// A change that is under way at the end may take so much longer.
+const END_LATEST_MS: u64 = END_MS + 60_000;
+
+/// A person looks for documents that nobody else can go on from, so often after the calm.
+const PERSON_MS: u64 = 60_000;
+
+/// Nobody needs so many polls at one moment.
+const POLLS_MAX: u32 = 2_000;
+
+/// What a run showed.
+pub(crate) struct Outcome {
+    pub(crate) violation: Option<String>,
+    pub(crate) log: String,
+    pub(crate) counts: Counts,
+}
+
+/// Plays a run to its end, or to the first thing that must not happen.
+pub(crate) fn play(seed: u64, faults: Faults, is_told: bool) -> Outcome {
+    let mut parties = Parties::new(seed, faults, is_told);
+    let first = first_document(&mut parties, seed);
+    parties.flink.slots = WIDTH_MAX / 2;
+    parties.drop.begin(first);
+    let mut run = Run::new(Shared::new(parties));
+    while run.shared.lock().violation.is_none() && run.step() {}
+    run.end()
+}
+
+/// In place or by savepoint, with any widths.
+fn first_document(parties: &mut Parties, seed: u64) -> JobDocument {
+    let mode = if seed % 5 < 3 { "in-place" } else { "savepoint-restart" };
+    let [map, sum] = SCALED.map(|_| parties.random.whole(1, 10));
+    JobDocument::parse(&format!(
+        "format = 1\njob = \"played\"\ngeneration = 1\nissued_at = \"2026-01-01T00:00:00Z\"\nreason = \"first\"\n\
+         restart_mode = \"{mode}\"\n[parallelism]\ndefault = 1\nmax = 128\n\
+         [parallelism.operators]\nmap = {map}\nsum = {sum}\n[sink]\ntopic = \"results\"\n"
+    ))
+    .unwrap()
+}
+
+struct Program {
+    who: Who,
+    life: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// When it starts again.
+    starts_ms: u64,
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Run {
+    shared: Shared,
+    programs: [Program; 2],
+    woken: Arc<Woken>,
+    waker: Waker,
+    /// Whether the known fault has happened.
+    has_struck: bool,
+    person_ms: u64,
+}
+
+impl Run {
+    fn new(shared: Shared) -> Self {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let programs = [Who::Agent, Who::Scaler].map(|who| Program { who, life: None, starts_ms: 0 });
+        Self { shared, programs, woken, waker, has_struck: false, person_ms: CALM_MS + PERSON_MS }
+    }
+
+    /// Everything that happens at one moment; returns whether there is another one.
+    fn step(&mut self) -> bool {
+        self.shared.lock().settle();
+        self.strike();
+        self.start();
+        self.poll();
+        let mut parties = self.shared.lock();
+        let now_ms = parties.now_ms;
+        if now_ms >= self.person_ms {
+            self.person_ms += PERSON_MS;
+            parties.help();
+        }
+        let starts = self.programs.iter().filter(|program| program.life.is_none()).map(|p| p.starts_ms);
+        let wakes = std::mem::take(&mut parties.wakes);
+        let is_over = now_ms >= END_MS && (parties.is_at_rest() || now_ms >= END_LATEST_MS);
+        let next = wakes.into_iter().chain(starts).chain([self.person_ms, END_MS]).filter(|at| *at > now_ms);
+        parties.now_ms = next.min().unwrap_or(END_LATEST_MS);
+        !is_over
+    }
+
+    fn start(&mut self) {
+        let now_ms = self.shared.lock().now_ms;
+        for program in &mut self.programs {
+            if program.life.is_some() || program.starts_ms > now_ms {
+                continue;
+            }
+            self.shared.lock().tell(format_args!("{:?} starts", program.who));
+            program.life = Some(match program.who {
+                Who::Agent => Box::pin(agent::run(self.shared.clone())),
+                Who::Scaler => Box::pin(scaler::run(self.shared.clone())),
+            });
+        }
+    }
+
+    /// Polls the programs until none of them can go on.
+    fn poll(&mut self) {
+        for _ in 0..POLLS_MAX {
+            let version = self.shared.lock().version;
+            self.woken.0.store(false, Ordering::Relaxed);
+            for index in 0..self.programs.len() {
+                self.poll_one(index);
+            }
+            if !self.woken.0.load(Ordering::Relaxed) && self.shared.lock().version == version {
+                return;
+            }
+        }
+        self.shared.lock().must_not("a program goes on for ever without waiting".to_owned());
+    }
+
+    fn poll_one(&mut self, index: usize) {
+        let Program { who, life, .. } = &mut self.programs[index];
+        let Some(future) = life else { return };
+        let has_ended = future.as_mut().poll(&mut Context::from_waker(&self.waker)) != Poll::Pending;
+        let mut parties = self.shared.lock();
+        let has_crashed = parties.crashed.contains(who);
+        if has_ended && !has_crashed {
+            parties.must_not(format!("{who:?} ends by itself"));
+        }
+        if !has_ended && !has_crashed {
+            return;
+        }
+        let who = *who;
+        parties.crashed.retain(|crashed| *crashed != who);
+        let starts_ms = parties.now_ms + parties.random.whole(200, 20_000) as u64;
+        drop(parties);
+        self.kill(index, starts_ms);
+    }
+
+    fn kill(&mut self, index: usize, starts_ms: u64) {
+        self.programs[index].life = None;
+        self.programs[index].starts_ms = starts_ms;
+    }
+
+    /// Has the known fault happen, once its moment has come.
+    fn strike(&mut self) {
+        let mut parties = self.shared.lock();
+        let Some(known) = parties.faults.known.filter(|_| !self.has_struck) else { return };
+        let is_ended = parties.drop.has_final_report(2);
+        let (is_now, away_ms, forgets) = match known {
+            Known::LongReport => return,
+            Known::JournalLostInMidChange => (parties.is_in_mid_change(), 140_000, true),
+            Known::JournalLostAfterRescale => (is_ended, 1_000, true),
+            Known::ClockPutRight => {
+                parties.put_clock_ahead(!is_ended);
+                (is_ended, 1_000, false)
+            }
+        };
+        if !is_now {
+            return;
+        }
+        self.has_struck = true;
+        if forgets {
+            parties.disk.agent.clear();
+        }
+        parties.tell(format_args!("{known:?}: the agent ends"));
+        let starts_ms = parties.now_ms + away_ms;
+        drop(parties);
+        self.kill(0, starts_ms);
+    }
+
+    fn end(self) -> Outcome {
+        let mut parties = self.shared.lock();
+        if parties.violation.is_none() {
+            parties.check_end();
+        }
+        let (violation, log) = (parties.violation.clone(), parties.log().to_owned());
+        Outcome { violation, log, counts: parties.counts }
+    }
+}
+
+impl Parties {
+    fn is_in_mid_change(&self) -> bool {
+        let last = self.disk.agent.iter().rev().find(|line| line.contains("\"entry\":\"entered\""));
+        let is_there = |name: &str| last.is_some_and(|line| line.contains(&format!("\"phase\":\"{name}\"")));
+        ["rescaling", "stopping", "submitting"].into_iter().any(is_there)
+            && self.drop.current().is_some_and(|current| current.generation() > 1)
+    }
+
+    /// The newest document as its reports tell it.
+    fn newest(&self) -> DocumentStatus {
+        let document = self.drop.current().cloned().unwrap();
+        let current = Current { entity_tag: document.entity_tag(), document };
+        control::status(current, Some(&self.drop.reports), self.now())
+    }
+
+    /// Whether no change is under way.
+    fn is_at_rest(&self) -> bool {
+        let ended =
+            self.drop.current().is_some_and(|current| self.drop.has_final_report(current.generation()));
+        ended && self.flink.alive().all(|job| job.is_fully_running())
+    }
+
+    /// A person publishes the next document, where nobody else can: the newest one, once more.
+    fn help(&mut self) {
+        let DocumentStatus::NotYet(reason) = self.newest() else { return };
+        if !reason.contains("by hand") {
+            return;
+        }
+        self.tell(format_args!("a person publishes the next document, because {reason}"));
+        let current = self.drop.current().cloned().unwrap();
+        let next = current.renumbered(current.generation() + 1).unwrap();
+        let next = next.dated(self.now(), None).unwrap();
+        let _ = self.drop.put(&next, &current.entity_tag());
+        self.stir();
+    }
+
+    /// What must have come about after the calm: one job runs, the loop knows it, and the load is carried.
+    fn check_end(&mut self) {
+        let alive: Vec<String> =
+            self.flink.alive().map(|job| format!("{} {:?}", job.id, job.state)).collect();
+        if alive.len() != 1 || !self.flink.alive().all(|job| job.is_fully_running()) {
+            self.must_not(format!("in the end these jobs are there: {alive:?}"));
+        }
+        match self.newest() {
+            DocumentStatus::NotYet(reason) => self.must_not(format!("in the end the loop stands: {reason}")),
+            DocumentStatus::Earlier(earlier) if self.drop.edition(earlier.generation()).is_none() => {
+                self.must_not("in the end the document that runs is gone".to_owned());
+            }
+            _ => {}
+        }
+        let (arrives, carried) = (self.plant.arrival_per_s(self.now_ms), self.plant.carried_per_s());
+        if self.is_ds2 && carried < arrives {
+            self.must_not(format!("in the end {arrives:.0}/s arrive and {carried:.0}/s are carried"));
+        }
+    }
+}

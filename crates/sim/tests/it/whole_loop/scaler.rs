@@ -1,0 +1,194 @@
+//! The surroundings of the control loop, played: the loop itself is the one that runs live.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use control::{
+    ControlLoop, Current, FollowUp, LoopOptions, OperatorNames, PutEnd, Record, Surroundings, Switches,
+};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use job_config::{EntityTag, JobDocument, Report};
+use scaling::ds2::{self, Ds2};
+use scaling::latency::{self, Latency};
+use scaling::limits::{Bounds, Limits};
+use scaling::{Constraints, Policy, Snapshot};
+
+use super::disk::Lost;
+use super::drop::Status;
+use super::parties::{NoAnswer, Parties, Shared, Who};
+use super::plant::{SCALED, Sight, WIDTH_MAX};
+
+/// An epoch.
+const EPOCH: Duration = Duration::from_secs(10);
+
+/// How long a document may be begun.
+pub(crate) const DOCUMENT_TTL: Duration = Duration::from_secs(60);
+
+/// What the loop reaches.
+struct AroundLoop {
+    shared: Shared,
+    /// What metrics showed in this epoch.
+    sight: Sight,
+}
+
+/// The rescaler's program, from its start until it crashes.
+pub(crate) async fn run(shared: Shared) {
+    let lines = shared.lock().disk.scaler.clone();
+    let lines = lines.iter().map(|line| serde_json::from_str(line).unwrap());
+    let mut control = ControlLoop::new(options(), OperatorNames::default(), control::resume(lines));
+    let mut around = AroundLoop { shared: shared.clone(), sight: Sight::Whole };
+    loop {
+        shared.sleep(EPOCH).await;
+        if control.turn(&mut around).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn options() -> LoopOptions {
+    let most = |(name, _): &(&str, f64)| ((*name).to_owned(), Bounds { max: WIDTH_MAX, ..Bounds::default() });
+    let limits =
+        Limits { operators: SCALED.iter().map(most).collect::<BTreeMap<_, _>>(), ..Limits::default() };
+    let mut constraints = Constraints { limits, ..Constraints::default() };
+    constraints.size.slots_on_demand = true;
+    LoopOptions {
+        job: "played".to_owned(),
+        constraints,
+        document_ttl: DOCUMENT_TTL,
+        time_zone: TimeZone::UTC,
+    }
+}
+
+fn policy(is_ds2: bool) -> Box<dyn Policy> {
+    match is_ds2 {
+        true => Box::new(Ds2(ds2::Options {
+            utilization_max: 0.85,
+            catch_up_duration_s: 60.0,
+            restart_time_s: 5.0,
+            stabilization_interval_s: 20,
+            scale_down_interval_s: 60,
+            ..ds2::Options::default()
+        })),
+        false => Box::new(Latency(latency::Options::default())),
+    }
+}
+
+fn reason(NoAnswer { status }: NoAnswer) -> String {
+    format!("status {status}")
+}
+
+impl Surroundings for AroundLoop {
+    type Error = Lost;
+
+    fn now(&self) -> Timestamp {
+        self.shared.lock().now()
+    }
+
+    fn switches(&self) -> Switches {
+        Switches::default()
+    }
+
+    async fn policy(&self, _ready: Option<&Snapshot>) -> Box<dyn Policy> {
+        policy(self.shared.lock().is_ds2)
+    }
+
+    async fn current(&mut self) -> Result<Current, String> {
+        let current = |p: &mut Parties| p.drop.current().cloned().zip(p.drop.tag().cloned());
+        let found = self.shared.call(Who::Scaler, "drop for the newest document", current).await;
+        let (document, entity_tag) = found.map_err(reason)?.ok_or("there is no document")?;
+        Ok(Current { document, entity_tag })
+    }
+
+    async fn snapshot(&mut self, _document: &JobDocument) -> Result<Snapshot, String> {
+        let mut parties = self.shared.lock();
+        parties.settle();
+        self.sight = parties.sight();
+        let now_ms = parties.now_ms;
+        let snapshot = parties.plant.snapshot(now_ms, self.sight);
+        if self.sight != Sight::Whole {
+            let sight = self.sight;
+            parties.tell(format_args!("Scaler sees metrics {sight:?}"));
+        }
+        snapshot
+    }
+
+    async fn reports(&mut self) -> Result<Option<Vec<Report>>, String> {
+        let reports = |p: &mut Parties| p.drop.reports.clone();
+        self.shared.call(Who::Scaler, "drop for reports", reports).await.map(Some).map_err(reason)
+    }
+
+    async fn edition(&mut self, generation: u64) -> Result<Option<JobDocument>, String> {
+        let edition = |p: &mut Parties| p.drop.edition(generation).cloned();
+        self.shared.call(Who::Scaler, "drop for an earlier document", edition).await.map_err(reason)
+    }
+
+    fn append(&mut self, record: &Record) -> Result<(), Lost> {
+        self.shared.lock().check_record(record, self.sight);
+        let what = format_args!("epoch {} ({:?}): {}", record.epoch, record.effect, record.decision);
+        // Nobody reads the snapshot of a record again.
+        let Record { epoch, at, job, effect, decision, state, .. } = record.clone();
+        let kept = Record { epoch, at, job, effect, decision, state, snapshot: None, outcome: None };
+        self.shared.write(Who::Scaler, serde_json::to_string(&kept).unwrap(), what)
+    }
+
+    fn follow_up(&mut self, follow_up: &FollowUp) -> Result<(), Lost> {
+        let end = follow_up.outcome.as_ref().map(|outcome| outcome.state);
+        let what = format_args!("of epoch {}: {:?}, {end:?}", follow_up.of_epoch, follow_up.then);
+        self.shared.write(Who::Scaler, serde_json::to_string(follow_up).unwrap(), what)
+    }
+
+    async fn put(&mut self, document: &JobDocument, replaces: EntityTag) -> PutEnd {
+        let what = format!("drop to take generation {}", document.generation());
+        match self.shared.call(Who::Scaler, &what, |p| p.put(document, &replaces)).await {
+            Ok(Ok(())) => PutEnd::Stored,
+            Ok(Err(Status(status))) => PutEnd::Refused(format!("status {status}")),
+            Err(NoAnswer { status: 429 }) => PutEnd::Refused("status 429".to_owned()),
+            Err(no_answer) => PutEnd::Unknown(reason(no_answer)),
+        }
+    }
+}
+
+impl Parties {
+    /// What metrics show of the epoch that ends now.
+    fn sight(&mut self) -> Sight {
+        if self.is_calm() || self.faults.metrics == 0.0 || self.random.uniform() >= self.faults.metrics {
+            return Sight::Whole;
+        }
+        match self.random.whole(0, 2) {
+            0 => Sight::Frozen,
+            gap => Sight::Without(gap - 1),
+        }
+    }
+
+    /// Nothing is narrowed on figures that were not measured.
+    fn check_record(&mut self, record: &Record, sight: Sight) {
+        let (Some(_), Some(snapshot)) = (record.effect.generation(), &record.snapshot) else { return };
+        let Sight::Without(index) = sight else { return };
+        let name = SCALED[index].0;
+        let before = snapshot.operators.iter().find(|operator| operator.name == name);
+        let planned = record.decision.parallelism.get(name).copied();
+        if let (Some(before), Some(planned)) = (before, planned)
+            && planned < before.parallelism
+        {
+            let before = before.parallelism;
+            self.must_not(format!("{name} is narrowed from {before} to {planned} without its figures"));
+        }
+    }
+
+    fn put(&mut self, document: &JobDocument, replaces: &EntityTag) -> Result<(), Status> {
+        let generation = document.generation();
+        let is_recorded = self.disk.scaler.last().is_some_and(|line| {
+            line.contains(&format!("\"effect\":\"publishing\",\"generation\":{generation},"))
+        });
+        if !is_recorded {
+            self.must_not(format!("generation {generation} is published before that is written down"));
+        }
+        let put = self.drop.put(document, replaces);
+        if put.is_ok() {
+            self.counts.published += 1;
+            self.stir();
+        }
+        put
+    }
+}
