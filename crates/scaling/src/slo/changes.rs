@@ -14,9 +14,11 @@ const TIMEOUT_MS: i64 = 600_000;
 const NO_START_MS: i64 = 30_000;
 /// The backlog is watched for this time after a start, in milliseconds.
 const WATCH_MS: i64 = 60_000;
-/// Violations count from this time before a widening until that time after it, in milliseconds.
+/// Violations count from this time before a widening until that time after the start that it brought, in milliseconds.
 const BEFORE_MS: i64 = 30_000;
 const AFTER_MS: i64 = 90_000;
+/// Violations are remembered for this time: the longest change with what counts around it, in milliseconds.
+const VIOLATIONS_MS: i64 = BEFORE_MS + TIMEOUT_MS + AFTER_MS;
 /// A reading stands for at most this time before it, in milliseconds.
 const READING_MS: i64 = 120_000;
 /// Past outages and lead times that count.
@@ -51,12 +53,22 @@ pub(super) struct Changes {
     /// When the job was narrowed last and not widened since, and its slots before.
     #[serde(skip_serializing_if = "Option::is_none")]
     narrowed: Option<(i64, u32)>,
-    /// Widenings whose violations are still counted.
-    widened_ms: Vec<i64>,
+    /// The widening whose violations are still counted; others that follow it at once belong to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    widened_ms: Option<i64>,
+    /// The narrowing that this widening takes back: the slot-seconds that it saved, and the slots before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    taken_back: Option<(f64, u32)>,
+    /// Widenings whose violations were counted.
+    widenings: u32,
+    /// When the newest change brought a start of the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_ms: Option<i64>,
     /// When the bound was violated: end and length of each stretch, newest last.
     violations_ms: Vec<(i64, i64)>,
+    /// The newest reading of latency: when, and whether it violated the bound.
     #[serde(skip_serializing_if = "Option::is_none")]
-    latency_until_ms: Option<i64>,
+    newest_latency: Option<(i64, bool)>,
     /// V: violation seconds of a widening.
     pub(super) caught_s: f64,
     /// K: how much more than its price a narrowing must bring.
@@ -74,9 +86,12 @@ impl Default for Changes {
             failures_ms: Vec::new(),
             blocked_until_ms: None,
             narrowed: None,
-            widened_ms: Vec::new(),
+            widened_ms: None,
+            taken_back: None,
+            widenings: 0,
+            started_ms: None,
             violations_ms: Vec::new(),
-            latency_until_ms: None,
+            newest_latency: None,
             caught_s: 5.0,
             backoff: 1.0,
         }
@@ -182,6 +197,7 @@ impl Changes {
             let started_ms = started_ms.clamp(change.at_ms, now_ms.max(change.at_ms));
             Self::push(&mut self.leads_s, seconds(started_ms - change.at_ms));
             self.started = Some(Started { change, at_ms: started_ms, peak: 0.0 });
+            self.started_ms = Some(started_ms);
             self.under_way = None;
             return true;
         }
@@ -228,18 +244,20 @@ impl Changes {
         Self::push(&mut self.outages_s, outage_s.max(downtime_s).min(86_400.0));
     }
 
-    /// Notes whether the bound is violated, capacity being that of the job, in records per second.
+    /// Notes whether the bound is violated. Where latency is not measured it is the time in which the backlog arrived, at this many
+    /// records per second.
     pub(super) fn observe_latency(
         &mut self,
+        options: &Options,
         snapshot: &Snapshot,
-        bound_s: f64,
-        capacity_per_s: f64,
+        arrival_per_s: f64,
         now_ms: i64,
     ) {
+        let Some(bound_s) = options.bound_s() else { return };
         let measured = snapshot.queries.iter().filter_map(|query| sane(query.latency_p99_ms));
         let measured = measured.reduce(f64::max);
-        let of_backlog = |records: f64| capacity_per_s > 0.0 && records / capacity_per_s > bound_s;
-        let until_ms = self.latency_until_ms;
+        let of_backlog = |records: f64| arrival_per_s > 0.0 && records / arrival_per_s > bound_s;
+        let until_ms = self.newest_latency.map(|(at_ms, _)| at_ms);
         let newer = |at_ms: i64| until_ms.is_none_or(|until_ms| at_ms > until_ms) && at_ms <= now_ms;
         let mut readings: Vec<(i64, bool)> = series(snapshot)
             .into_iter()
@@ -252,22 +270,45 @@ impl Changes {
             readings.push((now_ms, of_backlog(records)));
         }
         for (at_ms, violates) in readings {
-            let begin_ms = self.latency_until_ms.unwrap_or(at_ms).max(at_ms - READING_MS);
-            if violates && at_ms > begin_ms {
-                match self.violations_ms.last_mut() {
-                    Some((end_ms, length_ms)) if *end_ms == begin_ms => {
-                        (*end_ms, *length_ms) = (at_ms, *length_ms + at_ms - begin_ms);
-                    }
-                    _ => self.violations_ms.push((at_ms, at_ms - begin_ms)),
-                }
-            }
-            self.latency_until_ms = Some(self.latency_until_ms.map_or(at_ms, |until_ms| until_ms.max(at_ms)));
+            self.add_latency(at_ms, violates);
         }
-        self.violations_ms.retain(|(end_ms, _)| *end_ms > now_ms - BEFORE_MS - AFTER_MS - READING_MS);
-        while let Some(widened_ms) = self.widened_ms.first().copied().filter(|at| now_ms - at > AFTER_MS) {
-            let found = self.violated_s(widened_ms - BEFORE_MS, widened_ms + AFTER_MS);
-            self.caught_s = short(self.caught_s + 0.3 * (found - self.caught_s));
-            self.widened_ms.remove(0);
+        self.violations_ms.retain(|(end_ms, _)| *end_ms > now_ms - VIOLATIONS_MS);
+        self.count_widening(options, now_ms);
+    }
+
+    /// Adds the time between two readings: all of it if both violate the bound, half of it if one does.
+    fn add_latency(&mut self, at_ms: i64, violates: bool) {
+        let (before_ms, violated) = self.newest_latency.unwrap_or((at_ms, violates));
+        self.newest_latency = Some((at_ms.max(before_ms), violates));
+        let part_ms = (at_ms - before_ms).min(READING_MS) * (i64::from(violates) + i64::from(violated)) / 2;
+        match self.violations_ms.last_mut() {
+            _ if part_ms <= 0 => {}
+            Some((end_ms, length_ms)) if *end_ms == before_ms && violated && violates => {
+                (*end_ms, *length_ms) = (at_ms, *length_ms + part_ms);
+            }
+            _ => self.violations_ms.push((at_ms, part_ms)),
+        }
+    }
+
+    /// Counts the violations of a widening that is long enough over, and judges the narrowing that it took back: did the slots that
+    /// were saved pay for going and coming back?
+    fn count_widening(&mut self, options: &Options, now_ms: i64) {
+        let Some(widened_ms) = self.widened_ms.filter(|_| self.under_way.is_none()) else { return };
+        let until_ms = self.started_ms.map_or(widened_ms, |at_ms| at_ms.max(widened_ms)) + AFTER_MS;
+        if now_ms <= until_ms {
+            return;
+        }
+        self.widened_ms = None;
+        let violated_s = self.violated_s(widened_ms - BEFORE_MS, until_ms);
+        // The first ones count for more than what was assumed before them.
+        let step = (1.0 / f64::from(self.widenings.saturating_add(2))).max(0.3);
+        self.caught_s = short(self.caught_s + step * (violated_s - self.caught_s));
+        self.widenings = self.widenings.saturating_add(1);
+        if let Some((saved, slots)) = self.taken_back.take() {
+            let price = 2.0 * options.change_price_s + options.violation_price * violated_s;
+            let has_paid = saved >= f64::from(slots) * price;
+            self.backoff =
+                if has_paid { short((self.backoff / 1.5).max(1.0)) } else { (self.backoff * 2.0).min(16.0) };
         }
     }
 
@@ -280,21 +321,7 @@ impl Changes {
         self.violations_ms.iter().map(part).sum()
     }
 
-    /// Judges the narrowing that this widening takes back: did the slots that were saved pay for going and coming back?
-    fn judge_narrowing(&mut self, options: &Options, published: &Published) {
-        let Some((narrowed_ms, slots_before)) = self.narrowed.take() else { return };
-        let saved_slots = f64::from(slots_before) - f64::from(published.slots_before);
-        let saved = saved_slots * seconds(published.at_ms - narrowed_ms);
-        let violated_s = (2.0 * self.violated_s(published.at_ms - BEFORE_MS, published.at_ms)).min(120.0);
-        let price = 2.0 * options.change_price_s + options.violation_price * violated_s;
-        self.backoff = if saved < f64::from(slots_before) * price {
-            (self.backoff * 2.0).min(16.0)
-        } else {
-            short((self.backoff / 1.5).max(1.0))
-        };
-    }
-
-    fn published(&mut self, options: &Options, published: &Published) {
+    fn published(&mut self, published: &Published) {
         let excess_per_s = short((published.arrival_per_s - published.capacity_per_s).max(0.0));
         self.under_way = Some(Change {
             at_ms: published.at_ms,
@@ -305,8 +332,11 @@ impl Changes {
         });
         self.started = None;
         if published.slots_after >= published.slots_before {
-            self.judge_narrowing(options, published);
-            self.widened_ms.push(published.at_ms);
+            if let Some((narrowed_ms, slots)) = self.narrowed.take() {
+                let saved = f64::from(slots) - f64::from(published.slots_before);
+                self.taken_back = Some((short(saved * seconds(published.at_ms - narrowed_ms)), slots));
+            }
+            self.widened_ms.get_or_insert(published.at_ms);
         } else {
             self.narrowed = Some((published.at_ms, published.slots_before));
         }
@@ -334,8 +364,8 @@ fn series(snapshot: &Snapshot) -> Vec<(i64, f64)> {
 
 impl Memory {
     /// Remembers that a plan was published.
-    pub(super) fn change_published(&mut self, options: &Options, published: &Published) {
-        self.changes.published(options, published);
+    pub(super) fn change_published(&mut self, published: &Published) {
+        self.changes.published(published);
         self.needs.clear();
         for (name, own) in &mut self.operators {
             own.predicted = published.predictions.get(name).map(|(p, rate_per_s)| (*p, short(*rate_per_s)));
@@ -354,5 +384,58 @@ impl Memory {
         for own in self.operators.values_mut() {
             own.predicted = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Operator;
+
+    /// A source at which so many records wait, in a job that runs since then.
+    fn snapshot(at_s: i64, since_s: i64, backlog: f64) -> Snapshot {
+        let backlog_series = vec![(at_s * 1000, backlog)];
+        let source = Operator {
+            kind: Kind::Source,
+            backlog_records: Some(backlog),
+            backlog_series,
+            ..Operator::default()
+        };
+        let job = crate::Job { running_since_ms: Some(since_s * 1000), ..crate::Job::default() };
+        Snapshot { operators: vec![source], job, ..Snapshot::default() }
+    }
+
+    /// Goal: a widening that is waited for, and the one that follows it at once, count once, with all violations until they are over;
+    /// the narrowing that they take back is judged by them.
+    #[test]
+    fn a_widening_counts_until_it_has_helped() {
+        let options = Options::with_bound(2000.0);
+        let mut changes = Changes::default();
+        let publish = |changes: &mut Changes, at_s: i64, slots_before, slots_after| {
+            changes.published(&Published {
+                at_ms: at_s * 1000,
+                slots_before,
+                slots_after,
+                ..Published::default()
+            });
+        };
+        // 6 of 10 slots saved for 970 s are more than 480 s of 10 slots, and less than with 130 violation seconds.
+        publish(&mut changes, 0, 10, 4);
+        for at_s in (5..1400_i64).step_by(5) {
+            let since_s = [1240, 1100, 1].into_iter().find(|since_s| at_s >= *since_s).unwrap_or(0);
+            let late = if (1000..1250).contains(&at_s) { 5000.0 } else { 0.0 };
+            let now = snapshot(at_s, since_s, late);
+            changes.observe_start(&now, at_s * 1000);
+            changes.observe_latency(&options, &now, 1000.0, at_s * 1000);
+            match at_s {
+                970 => publish(&mut changes, at_s, 4, 8),
+                1110 => publish(&mut changes, at_s, 8, 10),
+                1330 => assert_eq!(changes.widenings, 0),
+                _ => {}
+            }
+        }
+        assert_eq!((changes.widenings, changes.widened_ms), (1, None));
+        assert!((changes.caught_s - (5.0 + 250.0) / 2.0).abs() < 0.1, "{}", changes.caught_s);
+        assert!((changes.backoff - 2.0).abs() < 1e-9);
     }
 }

@@ -83,10 +83,10 @@ impl Policy for Slo {
                 view.graph.solve(options, view.outlook.upper(NEED_AHEAD_S, view.slow_per_s), Purpose::Narrow);
             let needed: Vec<(String, u32)> =
                 needed.into_iter().map(|(name, parallelism)| (name.to_owned(), parallelism)).collect();
-            (view.bound_s, view.capacity_per_s, needed)
+            (view.arrival_per_s.max(view.slow_per_s), needed)
         });
-        if let Some((bound_s, capacity_per_s, needed)) = seen {
-            memory.changes.observe_latency(snapshot, bound_s, capacity_per_s, now_ms);
+        if let Some((arrival_per_s, needed)) = seen {
+            memory.changes.observe_latency(options, snapshot, arrival_per_s, now_ms);
             if memory.changes.under_way_since_ms().is_none() {
                 memory.needs.add(needed.into_iter(), now_ms, epoch_ms);
             }
@@ -158,7 +158,7 @@ impl Policy for Slo {
             capacity_per_s: figure("capacity_per_s"),
             predictions: decision.operators.iter().filter_map(predicted).collect(),
         };
-        memory.slo.change_published(&self.0, &published);
+        memory.slo.change_published(&published);
     }
 
     fn change_ended(&self, memory: &mut crate::Memory, change: ChangeEnd, now_ms: i64) {

@@ -4,7 +4,7 @@
 //! q        = B + max(0, λ−C)·max(0, lead−D) + λ·E                 backlog when the job runs again
 //! t_v(c,q) = x + 0.3·max(0, q − (c−λ)·3600)/λ                     violation seconds of the next hour, and what is late at its end
 //!            x = 0 if q ≤ 0.8·L·λ and c > λ; min(3600, (q − 0.8·L·λ)/(c−λ)) if c > 1.01 λ; else 3600
-//! J(plan)  = H·s′ + (R_u + κ·v₁)·(s′ − s_base)⁺ + R_u·s₀ + κ·s₀·((D−L)⁺ + t_v(c′, q) + 120·exceed(c′, 300))
+//! J(plan)  = H·s′ + R_u·(s′ − s_base)⁺ + R_u·s₀ + κ·s₀·((D−L)⁺ + t_v(c′, q) + 120·exceed(c′, 300))
 //! J(stay)  = H·s₀ + κ·s₀·(t_v(C, B) + 120·exceed(C, 300))
 //! ```
 //!
@@ -64,8 +64,6 @@ impl Width<'_> {
 struct Sizing {
     /// λ, in a jump a little more than the newest rate.
     arrival_per_s: f64,
-    /// v₁, in seconds.
-    violated_s: f64,
     /// The rate that the narrowest candidate carries.
     base_per_s: f64,
 }
@@ -86,7 +84,7 @@ fn sizing(view: &View<'_>) -> Sizing {
         grown_per_s = arrival_per_s + slope * ahead_s * (1.0 - (ahead_s / 7200.0).min(0.5));
     }
     let upper_per_s = view.outlook.upper(view.lead_s.max(ahead_s.min(900.0)), arrival_per_s);
-    Sizing { arrival_per_s, violated_s, base_per_s: upper_per_s.max(1.03 * arrival_per_s).max(grown_per_s) }
+    Sizing { arrival_per_s, base_per_s: upper_per_s.max(1.03 * arrival_per_s).max(grown_per_s) }
 }
 
 /// Violation seconds while a backlog is worked off.
@@ -205,7 +203,7 @@ fn priced<'a>(view: &View<'a>, sizing: Sizing, plan: Plan<'a>, base_slots: u32) 
     let spare = f64::from(slots.saturating_sub(base_slots));
     let prices = vec![
         ("slots", options.hold_s * f64::from(slots)),
-        ("spare", (options.urgent_price_s + options.violation_price * sizing.violated_s) * spare),
+        ("spare", options.urgent_price_s * spare),
         ("change", options.urgent_price_s * view.slots),
         ("violations", options.violation_price * view.slots * violated_s),
     ];

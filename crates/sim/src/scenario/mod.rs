@@ -243,7 +243,7 @@ mod tests {
         let all = Scenario::all();
         let names: BTreeSet<&str> = all.iter().map(|scenario| scenario.name.as_str()).collect();
         let of = |set: Set| all.iter().filter(|scenario| scenario.set == set).count();
-        assert_eq!((all.len(), names.len(), of(Set::Tuning), of(Set::HoldOut)), (36, 36, 23, 13));
+        assert_eq!((all.len(), names.len(), of(Set::Tuning), of(Set::HoldOut)), (42, 42, 29, 13));
         for scenario in all {
             let trial = scenario.trial(1).unwrap_or_else(|error| panic!("{}: {error:?}", scenario.name));
             assert_eq!(trial.duration_s(), scenario.duration_s as usize);

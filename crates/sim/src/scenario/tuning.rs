@@ -29,6 +29,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all.extend(jobs());
     all.extend(long());
     all.extend(faulty());
+    all.extend(hard());
     all
 }
 
@@ -109,5 +110,28 @@ fn faulty() -> Vec<Scenario> {
             .step(1800, 5400),
         linear("noise", 3, noisy).faults(Faults { slow_task_managers_per_h: 2.0, ..none }),
         Scenario::new("busy-bias", biased, 3, doubled()).step(1800, 5400),
+    ]
+}
+
+/// Where policy `slo` was weakest: large state, task managers that start slowly or slow down, news, few key groups, small steps.
+fn hard() -> Vec<Scenario> {
+    let climb = ramp(&[(0, 10e3), (1800, 10e3), (9000, 28e3), (14_400, 28e3), (18_000, 12e3)]);
+    let spikes =
+        Shape::Spikes { low: 14e3, high: 36e3, starts: vec![1700, 4300, 7900], length_s: 240, rise_s: 20 };
+    let news = Shape::Wikipedia { low: 6e3, high: 26e3 };
+    let mut few = Template::Skewed.operators();
+    few[2].key_groups = 20;
+    let few = JobSpec { template: None, operators: few, ..job(Template::Skewed) };
+    let up = steps(&[(0, 12e3), (2100, 26e3), (6300, 16e3)]);
+    let sine = Shape::Sine { period_s: 2400, low: 12e3, high: 30e3 };
+    let slow = Faults { slow_task_managers_per_h: 3.0, ..Faults::default() };
+    let little = steps(&[(0, 12e3), (2100, 17e3), (6000, 11e3)]);
+    vec![
+        Scenario::new("large-state-climb", job(Template::Join), 5, climb).large_state(),
+        linear("spike-slow-start", 3, load(spikes)).bound(10.0).task_manager_start(90),
+        Scenario::new("news-24h", job(Template::Deep), 24, load(news)).bound(5.0),
+        Scenario::new("few-key-groups", few, 3, up).step(2100, 6300),
+        Scenario::new("slow-task-managers", job(Template::Join), 3, load(sine)).faults(slow),
+        Scenario::new("small-step", job(Template::Deep), 3, little).savepoint().step(2100, 6000),
     ]
 }
