@@ -1,19 +1,28 @@
-//! Bounded reads of regular files.
+//! Bounded reads of regular files, and of a configuration from a pipe.
 //!
 //! Every file that a user names (a configuration, a catalogue, a trace, a journal) is opened here. Devices such as `/dev/zero` never
 //! end, a FIFO without a writer blocks its reader, and a folder is read as an error without a name. Each is refused before a byte
-//! is read, with a message that says what the path is. Left out: who may read a file; crate `secrets` checks that.
+//! is read, with a message that says what the path is. A configuration may also come from a pipe, as in `--config <(command)`; its end
+//! is waited for [`PIPE_DEADLINE`]. Left out: who may read a file; crate `secrets` checks that.
 
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use thiserror::Error;
 
 /// The largest configuration or job document that is read, in bytes; those in use have less than 64 KiB.
 pub const CONFIGURATION_BYTES: u64 = 4 << 20;
+
+/// How long the writer of a configuration in a pipe may take.
+pub const PIPE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Time between two looks into a pipe that holds nothing.
+const PIPE_LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Why a file is refused although the operating system would read it. Carried by [`io::Error`].
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -29,6 +38,15 @@ pub enum Refused {
     Large {
         /// The limit, in bytes.
         limit_bytes: u64,
+    },
+    /// The path is a pipe that was not written and closed in time.
+    #[error(
+        "it is a FIFO or pipe that nothing has written and closed within {} s; write the configuration to a file and name that",
+        deadline.as_secs_f64()
+    )]
+    Silent {
+        /// How long was waited.
+        deadline: Duration,
     },
     /// The file is not UTF-8.
     #[error("it is not text in UTF-8")]
@@ -66,15 +84,14 @@ pub fn check_if_exists(path: &Path) -> io::Result<()> {
 /// The operating system's reason, [`Refused::Kind`] or [`Refused::Large`].
 pub fn read(path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
-    let large = || io::Error::new(io::ErrorKind::FileTooLarge, Refused::Large { limit_bytes });
     let length = file.metadata()?.len();
     if length > limit_bytes {
-        return Err(large());
+        return Err(large(limit_bytes));
     }
     // The length is only a hint: files of /proc state 0, and a file may grow meanwhile.
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
     file.take(limit_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit_bytes { Err(large()) } else { Ok(bytes) }
+    if bytes.len() as u64 > limit_bytes { Err(large(limit_bytes)) } else { Ok(bytes) }
 }
 
 /// Reads a regular file of at most `limit_bytes` as UTF-8.
@@ -82,16 +99,53 @@ pub fn read(path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As [`read`], and [`Refused::Encoding`].
 pub fn read_text(path: &Path, limit_bytes: u64) -> io::Result<String> {
-    String::from_utf8(read(path, limit_bytes)?)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, Refused::Encoding))
+    text(read(path, limit_bytes)?)
 }
 
-/// Reads a configuration or job document: text of at most [`CONFIGURATION_BYTES`].
+/// Reads a configuration or job document that a user has named: text of at most [`CONFIGURATION_BYTES`], in a regular file or from a
+/// pipe whose writer closes it within [`PIPE_DEADLINE`]. A pipe can be read once.
 ///
 /// # Errors
-/// As [`read_text`].
+/// As [`read_text`], and [`Refused::Silent`].
 pub fn read_configuration(path: &Path) -> io::Result<String> {
+    if fs::metadata(path)?.file_type().is_fifo() {
+        return text(read_pipe(path, CONFIGURATION_BYTES, PIPE_DEADLINE)?);
+    }
     read_text(path, CONFIGURATION_BYTES)
+}
+
+fn text(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, Refused::Encoding))
+}
+
+fn large(limit_bytes: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, Refused::Large { limit_bytes })
+}
+
+/// Reads a pipe until its writers have closed it. One that has not been written yet looks like one that was closed, so that an empty
+/// one is waited for.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a pipe without a writer has no event to wait for; the deadline bounds it"
+)]
+fn read_pipe(path: &Path, limit_bytes: u64, deadline: Duration) -> io::Result<Vec<u8>> {
+    let mut pipe = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    let end = Instant::now() + deadline;
+    let (mut bytes, mut part) = (Vec::new(), vec![0; 64 << 10]);
+    while Instant::now() < end {
+        match pipe.read(&mut part) {
+            Ok(0) if !bytes.is_empty() => return Ok(bytes),
+            Ok(0) => sleep(PIPE_LOOK_INTERVAL),
+            Ok(length) => bytes.extend_from_slice(&part[..length]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(PIPE_LOOK_INTERVAL),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if bytes.len() as u64 > limit_bytes {
+            return Err(large(limit_bytes));
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::TimedOut, Refused::Silent { deadline }))
 }
 
 fn check_kind(kind: FileType) -> io::Result<()> {
@@ -150,6 +204,36 @@ mod tests {
         assert!(!read(Path::new("/proc/self/status"), 1 << 20).unwrap().is_empty());
         fs::write(&path, [0xff]).unwrap();
         assert!(message(&path).contains("UTF-8"));
+    }
+
+    /// Goal: a configuration in a pipe is read until its writer closes it, however often it pauses; without a writer, or with one that does
+    /// not end, the deadline ends the read with a remedy, and the limit holds.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the writer pauses")]
+    fn a_configuration_may_come_from_a_pipe() {
+        use std::io::Write as _;
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+        let silent = read_pipe(&fifo, 100, Duration::from_millis(20)).unwrap_err().to_string();
+        assert!(silent.contains("name that"), "{silent}");
+        let path = fifo.clone();
+        let writer = std::thread::spawn(move || {
+            let mut pipe = OpenOptions::new().write(true).open(path).unwrap();
+            pipe.write_all(b"job = ").unwrap();
+            sleep(Duration::from_millis(20));
+            pipe.write_all(b"1").unwrap();
+        });
+        assert_eq!(read_configuration(&fifo).unwrap(), "job = 1");
+        writer.join().unwrap();
+        let mut open = OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+        open.write_all(&[b'x'; 50]).unwrap();
+        assert_eq!(
+            read_pipe(&fifo, 100, Duration::from_millis(20)).unwrap_err().kind(),
+            io::ErrorKind::TimedOut
+        );
+        open.write_all(&[b'x'; 101]).unwrap();
+        assert_eq!(read_pipe(&fifo, 100, PIPE_DEADLINE).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 
     /// Goal: a regular file behind a link is read, as before.

@@ -23,7 +23,7 @@ use crate::outlet::Outlet;
 use crate::placement::RunningJob;
 use crate::policies::PolicyRunner;
 use crate::state::StateReader;
-use crate::status::JobStatus;
+use crate::status::{JobStatus, SwitchesNow};
 use crate::{placement, publish};
 
 /// Runs until it fails. A job that has been submitted again (another id, perhaps another graph) is taken over anew.
@@ -96,6 +96,25 @@ pub(crate) fn flink_client(config: &Config) -> anyhow::Result<flink::Client> {
     flink::Client::new(config.flink.url.reveal(), settings).context("flink.url")
 }
 
+/// What begins, in one line; `--check-config` shows all of the configuration.
+fn starting(config: &Config, epoch: u64, switches: SwitchesNow) -> String {
+    let then = if epoch == 0 { String::new() } else { format!(", goes on after epoch {epoch}") };
+    let only = match (switches.paused, switches.dry_run) {
+        (true, _) => ", paused",
+        (false, true) => ", publishes nothing (dry run)",
+        (false, false) => "",
+    };
+    format!(
+        "watching job {:?} of {} by policy {} every {} s, metrics from {}, decisions in {}{then}{only}",
+        config.flink_job(),
+        config.flink.url,
+        config.policy.name.as_str(),
+        config.epoch_length().as_secs_f64(),
+        config.source.kind.as_str(),
+        config.journal.path.display(),
+    )
+}
+
 impl Rescaler {
     fn new(
         config: Config,
@@ -112,7 +131,7 @@ impl Rescaler {
             resumed = Resumed { epoch: resumed.epoch, ..Resumed::default() };
         }
         let (epoch, switches) = (resumed.epoch, status.switches.now());
-        info!(config = serde_json::to_string(&config)?, ?switches, epoch, "starting");
+        info!("{}", starting(&config, epoch, switches));
         let observer = Observer::new(&config, flink, Arc::clone(&status))?;
         let weight = StateReader::new(&config.state, &config.job).context("state.probe_url")?;
         let options = LoopOptions {

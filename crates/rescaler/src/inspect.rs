@@ -52,7 +52,12 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     fn config(&self) -> Result<Config, ConfigError> {
-        let path = self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
+        // What the message about bad values names: without a file they are of the command line.
+        let path = match (&self.config, &self.flink_url) {
+            (Some(path), _) => path,
+            (None, Some(_)) => Path::new("the command line"),
+            (None, None) => Path::new(DEFAULT_CONFIG),
+        };
         let named = |config: Config| {
             let job = self.job.clone().unwrap_or_else(|| config.flink.job.clone());
             Config { flink: Flink { job, ..config.flink.clone() }, ..config }
@@ -61,7 +66,7 @@ impl Inspect {
             (None, Some(url)) => named(Config::embedded(url, None)),
             _ => match Site::load(path)? {
                 Site::One(config) => named(*config),
-                Site::Several { .. } => Site::load_job(path, self.job.as_deref())?,
+                several @ Site::Several { .. } => several.job(path, self.job.as_deref())?,
             },
         };
         config.flink.url = self.flink_url.clone().unwrap_or(config.flink.url);

@@ -149,7 +149,7 @@ impl Outlet {
             (Place::Drop(drop), _) => Ok(drop.generation(generation).await?.map(|current| current.document)),
             (Place::Folder { .. }, folder) => {
                 let path = earlier_file(folder.as_deref().unwrap_or(Path::new(".")), &self.job, generation);
-                match files::read_configuration(&path) {
+                match files::read_text(&path, files::CONFIGURATION_BYTES) {
                     Ok(text) => Ok(Some(JobDocument::parse(&text)?)),
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
                     Err(source) => Err(GenerationError::Folder(source)),

@@ -41,8 +41,8 @@ impl Site {
         let table: Table = secrets::from_toml(&text).map_err(syntax)?;
         match table.get("job") {
             Some(Value::Array(_)) => several(path, table),
-            // Read once more, from the text, because its errors then name the line.
-            _ => Config::load(path).map(|config| Self::One(Box::new(config))),
+            // Parsed once more, from the text, because its errors then name the line.
+            _ => Config::parse(&text, path).map(|config| Self::One(Box::new(config))),
         }
     }
 
@@ -51,8 +51,15 @@ impl Site {
     /// # Errors
     /// See [`ConfigError`]; [`ConfigError::Job`] if there is no such job, or several and none was named.
     pub(crate) fn load_job(path: &Path, name: Option<&str>) -> Result<Config, ConfigError> {
-        let site = Self::load(path)?;
-        let jobs = site.jobs();
+        Self::load(path)?.job(path, name)
+    }
+
+    /// Picks one job: the one of this name, or the only one; `path` is for the message.
+    ///
+    /// # Errors
+    /// [`ConfigError::Job`] if there is no such job, or several and none was named.
+    pub(crate) fn job(&self, path: &Path, name: Option<&str>) -> Result<Config, ConfigError> {
+        let jobs = self.jobs();
         let found = match (name, jobs) {
             (None, [only]) => Some(only),
             (None, _) => None,

@@ -50,6 +50,18 @@ pub enum SourceKind {
     Prometheus,
 }
 
+impl SourceKind {
+    /// The name in configuration and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FlinkRest => "flink-rest",
+            Self::Whisper => "whisper",
+            Self::Graphite => "graphite",
+            Self::Prometheus => "prometheus",
+        }
+    }
+}
+
 /// Where the job's graph comes from if the metrics come from a store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

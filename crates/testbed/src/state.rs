@@ -133,7 +133,7 @@ impl State {
     /// # Errors
     /// [`StateError::Read`] and [`StateError::Parse`].
     pub fn read(path: &Path) -> Result<Option<Self>, StateError> {
-        let text = match files::read_configuration(path) {
+        let text = match files::read_text(path, files::CONFIGURATION_BYTES) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(StateError::Read { path: path.to_owned(), source }),
