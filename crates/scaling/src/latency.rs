@@ -229,6 +229,10 @@ impl Policy for Latency {
         plan(&self.0, snapshot)
     }
 
+    fn is_waiting(&self, memory: &crate::Memory, _snapshot: &Snapshot, _now_ms: i64) -> bool {
+        memory.latency.waited
+    }
+
     fn published(&self, memory: &mut crate::Memory, _decision: &Decision, _now_ms: i64) {
         memory.latency = Memory { wait_epochs_left: self.0.wait_epochs, ..Memory::default() };
     }
@@ -312,8 +316,8 @@ fn figures(operator: &Operator) -> BTreeMap<String, f64> {
 
 /// The new parallelism of one chosen operator, and the formula with its figures.
 fn new_parallelism(options: &Options, job: &crate::Job, operator: &Operator) -> (Option<u32>, String) {
-    let max =
-        options.parallelism_max.min(job.max_parallelism).min(operator.max_parallelism.unwrap_or(u32::MAX));
+    let own = operator.max_parallelism.unwrap_or(u32::MAX);
+    let max = options.parallelism_max.min(job.max_parallelism).min(own).max(1);
     let p = operator.parallelism;
     let (wanted, formula) = match operator.kind {
         Kind::AllWindow => (1, "an all-window operator always runs at 1".to_owned()),

@@ -31,8 +31,18 @@ pub use snapshot::{
     SCHEMA, Snapshot, Subtask, TaskManager,
 };
 
+/// The largest parallelism that Flink knows: it has at most so many key groups.
+const PARALLELISM_MOST: u32 = 32_768;
+
 /// Why nothing may be decided on this snapshot, if it is not complete.
 fn incomplete(snapshot: &Snapshot) -> Option<String> {
+    if let Some(operator) = snapshot.operators.iter().find(|operator| operator.parallelism > PARALLELISM_MOST)
+    {
+        let (name, parallelism) = (&operator.name, operator.parallelism);
+        return Some(format!(
+            "{name} has a parallelism of {parallelism}, and Flink's largest is {PARALLELISM_MOST}"
+        ));
+    }
     let first = snapshot.missing.first()?;
     let more = match snapshot.missing.len() - 1 {
         0 => String::new(),

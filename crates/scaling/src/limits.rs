@@ -1,6 +1,7 @@
 //! What bounds every policy's plan: operators that are not to be touched, bounds of parallelism, times, slots.
 //!
-//! Limits come after the policy. They only ever take away from a plan or trim it, and say so in the decision.
+//! Limits come after the policy. They take away from a plan or trim it, and say so in the decision. They plan one thing themselves: an operator
+//! that runs outside the bounds it is given by name is brought within them as soon as a change is allowed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,6 +63,26 @@ impl Limits {
     /// The excluded period that the moment lies in.
     pub fn excluded_period(&self, moment: Moment) -> Option<&Period> {
         self.excluded_periods.iter().find(|period| period.contains(moment))
+    }
+
+    /// Brings operators that run outside their own bounds within them, whatever the policy plans for them.
+    pub(crate) fn bring_within(&self, snapshot: &Snapshot, decision: &mut Decision) {
+        for operator in &snapshot.operators {
+            let Some(bounds) = self.bounds_of(operator).filter(|_| !self.excludes(operator)) else {
+                continue;
+            };
+            let today = operator.parallelism;
+            let wanted = decision.parallelism.get(&operator.name).copied().unwrap_or(today);
+            let within = wanted.clamp(bounds.min, bounds.max).min(most(snapshot, operator));
+            if (bounds.min..=bounds.max).contains(&today) || within == today {
+                continue;
+            }
+            decision.parallelism.insert(operator.name.clone(), within);
+            decision.reasons.push(format!(
+                "bound: {} runs with {today} and is bounded to {}..={}, so it gets {within}",
+                operator.name, bounds.min, bounds.max
+            ));
+        }
     }
 
     /// Trims a plan to bounds, exclusions and slots. `keeps_forward`: operators behind a forward edge follow each other.
@@ -130,8 +151,8 @@ impl Limits {
             }
             let bounds = self.bounds_of(operator).unwrap_or_default();
             let within = wanted.clamp(bounds.min, bounds.max).min(most(snapshot, operator));
-            // A bound trims a step, it does not turn it round.
-            let today = operator.parallelism;
+            // What the job cannot have trims a step, it does not turn it round.
+            let today = operator.parallelism.clamp(bounds.min, bounds.max);
             let new = if wanted > today { within.max(today) } else { within.min(today) };
             if new != wanted {
                 let because = format!("its parallelism is bounded to {}..={}", bounds.min, bounds.max);
@@ -175,8 +196,7 @@ impl Limits {
         }
         let most_of = |operator: &Operator| {
             let bound = self.bounds_of(operator).unwrap_or_default().max;
-            // Like any bound it trims a step and does not turn it round.
-            most(snapshot, operator).min(bound).max(operator.parallelism.min(most(snapshot, operator)))
+            most(snapshot, operator).min(bound)
         };
         let tightest = group.iter().min_by_key(|operator| most_of(operator));
         let Some(tightest) = tightest.filter(|operator| most_of(operator) < widest) else {
@@ -209,7 +229,8 @@ impl Limits {
     fn fit_slots(&self, size: &Size, snapshot: &Snapshot, decision: &mut Decision) {
         let Some((bound, because)) = self.slots(size, snapshot) else { return };
         let today = groups(snapshot, &BTreeMap::new());
-        let free = bound.saturating_sub(today.values().sum()) / count(today.len()).max(1);
+        let taken = today.values().copied().fold(0, u32::saturating_add);
+        let free = bound.saturating_sub(taken) / count(today.len()).max(1);
         let cap = |operator: &Operator| match today.len() {
             1 => bound.max(1),
             _ => today.get(group_of(operator)).copied().unwrap_or(0).saturating_add(free).max(1),
@@ -269,13 +290,14 @@ fn groups<'a>(snapshot: &'a Snapshot, plan: &BTreeMap<String, u32>) -> BTreeMap<
 
 /// The slots that the job needs with this plan: of each slot sharing group as many as its widest operator has subtasks.
 pub fn slots_needed(snapshot: &Snapshot, plan: &BTreeMap<String, u32>) -> u32 {
-    groups(snapshot, plan).values().fold(0, |sum: u32, group| sum.saturating_add(*group))
+    groups(snapshot, plan).values().copied().fold(0, u32::saturating_add)
 }
 
 /// The slots that this job can have without another task manager: its own and the free ones.
 pub(crate) fn available(snapshot: &Snapshot) -> Option<u32> {
     let present = snapshot.slots_present()?;
-    let free: Option<u32> = snapshot.task_managers.iter().map(|tm| tm.slots_free).sum();
+    let free =
+        snapshot.task_managers.iter().try_fold(0_u32, |sum, tm| Some(sum.saturating_add(tm.slots_free?)));
     let own = slots_needed(snapshot, &BTreeMap::new());
     Some(free.map_or(present, |free| free.saturating_add(own).min(present)))
 }

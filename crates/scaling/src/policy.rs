@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::{self, Size, Thresholds};
 use crate::limits::{self, Limits};
-use crate::{Action, Decision, Moment, Snapshot, ds2, latency, slo};
+use crate::{Action, Decision, Moment, Snapshot, ds2, external, latency, slo};
 
 /// A scaling policy. It does no IO and reads no clock: times are arguments, in milliseconds since the Unix epoch.
 ///
@@ -29,6 +29,13 @@ pub trait Policy: fmt::Debug + Send + Sync {
 
     /// Returns the plan for this epoch, or why there is none. `memory` contains the observation of `snapshot` already.
     fn decide(&self, memory: &Memory, snapshot: &Snapshot, now_ms: i64) -> Decision;
+
+    /// Returns whether the policy waits, after a change or a start, so that nothing else may change the job either. `memory` contains the
+    /// observation of `snapshot` already.
+    fn is_waiting(&self, memory: &Memory, snapshot: &Snapshot, now_ms: i64) -> bool {
+        let _ = (memory, snapshot, now_ms);
+        false
+    }
 
     /// Returns the plan as if the policy's trigger had been met and every wait were over.
     fn plan(&self, snapshot: &Snapshot) -> Decision;
@@ -87,6 +94,9 @@ pub struct Memory {
     /// The part of policy `slo`.
     #[serde(skip_serializing_if = "slo::Memory::is_empty")]
     pub slo: slo::Memory,
+    /// The part of policy `external`.
+    #[serde(skip_serializing_if = "external::Memory::is_empty")]
+    pub external: external::Memory,
     /// Since when fewer task managers would be enough, in milliseconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fewer_since_ms: Option<i64>,
@@ -126,6 +136,9 @@ pub fn decide(
     let now_ms = now.bounded_ms();
     policy.observe(memory, snapshot, now_ms);
     let mut decision = policy.decide(memory, snapshot, now_ms);
+    if !policy.is_waiting(memory, snapshot, now_ms) {
+        constraints.limits.bring_within(snapshot, &mut decision);
+    }
     let wait = ScaleInWait { since_ms: &mut memory.fewer_since_ms, now_ms: Some(now_ms) };
     constrain(policy.traits(), constraints, snapshot, &mut decision, wait);
     if let Some(period) = constraints.limits.excluded_period(now)
@@ -143,6 +156,7 @@ pub fn plan(policy: &dyn Policy, constraints: &Constraints, snapshot: &Snapshot)
     }
     let snapshot = &*snapshot.without_impossible_figures();
     let mut decision = policy.plan(snapshot);
+    constraints.limits.bring_within(snapshot, &mut decision);
     let wait = ScaleInWait { since_ms: &mut None, now_ms: None };
     constrain(policy.traits(), constraints, snapshot, &mut decision, wait);
     decision
@@ -163,7 +177,7 @@ fn constrain(
     decision: &mut Decision,
     wait: ScaleInWait<'_>,
 ) {
-    let had_plan = decision.action == Action::Rescale;
+    let had_plan = decision.action == Action::Rescale || decision.has_change();
     if had_plan {
         constraints.limits.trim(&constraints.size, snapshot, decision, traits.keeps_forward);
     }

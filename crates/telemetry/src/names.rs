@@ -144,6 +144,7 @@ impl Figure {
     /// Puts a value where it belongs; `at_ms` is when it was read. What cannot be a value of it is left out.
     pub(crate) fn put(self, subtask: &mut Subtask, value: f64, at_ms: i64) {
         if !self.believes(value) {
+            subtask.has_impossible_pending |= self == Self::PendingRecords;
             return;
         }
         let half = Histogram { count: f64::NAN, sum: f64::NAN };
@@ -257,7 +258,10 @@ pub(crate) fn read(subtasks: &mut [Subtask], name: &str, value: Option<f64>, at_
     let is_formed = |value: &f64| !figure.is_whole() || value.fract() == 0.0;
     let value = value.filter(|value| figure.believes(*value)).filter(is_formed);
     let sum = match figure {
-        Figure::PendingRecords => &mut subtask.pending_records,
+        Figure::PendingRecords => {
+            subtask.has_impossible_pending |= value.is_none();
+            &mut subtask.pending_records
+        }
         Figure::SourceRecordsIn => &mut subtask.source_records_in,
         _ => {
             if let Some(value) = value {
@@ -269,13 +273,22 @@ pub(crate) fn read(subtasks: &mut [Subtask], name: &str, value: Option<f64>, at_
     *sum = Some(sum.unwrap_or(0.0) + value.unwrap_or(f64::NAN));
 }
 
+/// The beginning of a histogram's name that every operator of this project's jobs has.
+const OWN: &str = "waitingTime";
+
 /// Drops what is known only in part: sums with an unknown part, histograms of which one half was answered, and the largest value of
-/// something that only has the name of a histogram.
+/// something that only has the name of a histogram. Drops what others call `latency` or `windowSize`: this project's operators also tell
+/// how long records wait.
 pub(crate) fn finish(subtasks: &mut [Subtask]) {
     for subtask in subtasks {
         subtask.pending_records = subtask.pending_records.filter(|value| value.is_finite());
         subtask.source_records_in = subtask.source_records_in.filter(|value| value.is_finite());
         subtask.histograms.retain(|_, histogram| !histogram.count.is_nan() && !histogram.sum.is_nan());
+        let mut names = subtask.histograms.keys().chain(subtask.means.keys());
+        if !names.any(|name| name.starts_with(OWN)) {
+            subtask.histograms.clear();
+            subtask.means.clear();
+        }
         let histograms = &subtask.histograms;
         subtask.maxima.retain(|name, _| histograms.contains_key(name));
         subtask.p99s.retain(|name, _| histograms.contains_key(name));

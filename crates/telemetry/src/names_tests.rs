@@ -40,6 +40,8 @@ fn values_land_where_they_belong() {
         ("1.numRecordsIn", 7.0),
         ("1.op.latencyCount", 3.0),
         ("1.op.latencySum", 0.5),
+        ("1.op.waitingTimeCount", 3.0),
+        ("1.op.waitingTimeSum", 1.0),
         ("1.currentInputWatermark", 9_500.0),
         ("0.op.latencySum", 0.5),
         ("0.currentInputWatermark", i64::MIN as f64),
@@ -70,7 +72,8 @@ fn values_that_cannot_be_are_unknown() {
     for strange in [-1.0, -5e12, i64::MIN as f64, i64::MAX as f64, 1.234, f64::INFINITY, f64::NAN] {
         let names = ["0.Source__a.pendingRecords", "0.numRecordsIn", "0.accumulateBusyTimeMs"];
         let subtask = subtask_of(&names.map(|name| (name, Some(strange))));
-        assert_eq!(subtask, Subtask::default(), "{strange}");
+        let expected = Subtask { has_impossible_pending: true, ..Subtask::default() };
+        assert_eq!(subtask, expected, "{strange}");
     }
     assert_eq!(subtask_of(&[("0.Source__a.watermarkLag", Some(-3.0))]).watermark_lag_ms, None);
     // Ahead of this clock: not behind, and not by how much is known.
@@ -91,15 +94,20 @@ fn sources_of_one_task_are_added_up() {
     assert_eq!((read.source_records_in, read.records_in), (Some(5.0), Some(0.0)));
 }
 
-/// Goal: a metric of somebody else's that only has the name of a histogram of ours says nothing.
+/// Goal: a metric of somebody else's that only has the name of a histogram of ours says nothing, even counted as ours are: each of our operators
+/// also tells how long records wait.
 #[test]
 fn a_name_alone_is_no_histogram() {
     let foreign = [("0.op.latency_max", Some(9.0)), ("0.op.eventLatency_p99", Some(9.0))];
     assert_eq!(subtask_of(&foreign), Subtask::default());
+    let counted = [("0.op.windowSizeCount", Some(2.0)), ("0.op.windowSizeSum", Some(9.0))];
+    assert_eq!(subtask_of(&counted), Subtask::default());
     let own = [
         ("0.op.eventLatencyCount", Some(2.0)),
         ("0.op.eventLatencySum", Some(8.0)),
         ("0.op.eventLatency_p99", Some(6.0)),
+        ("0.op.waitingTimeCount", Some(2.0)),
+        ("0.op.waitingTimeSum", Some(1.0)),
     ];
     assert_eq!(subtask_of(&own).p99s["eventLatency"], 6.0);
 }

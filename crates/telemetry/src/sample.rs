@@ -54,6 +54,8 @@ pub struct Subtask {
     pub watermark_lag_ms: Option<f64>,
     /// Sources: records that wait at the origin.
     pub pending_records: Option<f64>,
+    /// Sources: whether a number of waiting records was reported that cannot be one (negative, infinite, no number).
+    pub has_impossible_pending: bool,
     /// Sources: partitions that it reads, where the source names them.
     pub partitions: Option<u32>,
     /// Histograms by the name of the metric, for example `waitingTime`.

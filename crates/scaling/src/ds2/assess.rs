@@ -1,10 +1,10 @@
 //! Each operator's need, from its true processing rate.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::figures::{self, Figures, View};
+use super::figures::{Figures, View};
+use super::lagging::behind_lagging_sources;
 use super::memory::Memory;
-use super::spread::Indivisible;
 use super::{Options, health};
 use crate::key_groups::{whole, without_noise};
 use crate::{Kind, Operator, Rejected, Snapshot, Target, targets, windows};
@@ -12,7 +12,7 @@ use crate::{Kind, Operator, Rejected, Snapshot, Target, targets, windows};
 /// Each further subtask must add at least this share of what a present one carries, or the width is of no use.
 const LEAST_YIELD: f64 = 0.2;
 /// A busy share from which on an operator counts as saturated.
-const SATURATED: f64 = 0.9;
+pub(super) const SATURATED: f64 = 0.9;
 
 /// Which way an operator should go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +62,10 @@ pub(super) fn all(options: &Options, snapshot: &Snapshot, memory: &Memory) -> Ve
     let lagging = behind_lagging_sources(options, snapshot);
     let one = |(operator, known): (&Operator, Result<Figures, String>)| {
         let mut assessment = view.assess(operator, known, shares);
-        if assessment.direction == Direction::Down && lagging.contains(operator.name.as_str()) {
-            assessment.stay("the backlog of a source before it is still being worked off");
+        if assessment.direction == Direction::Down
+            && let Some(reason) = lagging.get(operator.name.as_str())
+        {
+            assessment.stay(reason);
         }
         assessment
     };
@@ -81,32 +83,6 @@ fn restart_s(options: &Options, snapshot: &Snapshot) -> f64 {
             (*median_ms as f64 / 1000.0).min(options.restart_time_tracking_limit_s)
         }
         _ => options.restart_time_s,
-    }
-}
-
-/// The operators that some source with a backlog feeds: one that takes longer than the threshold to read at today's rate, or that
-/// grows. The sources themselves are among them.
-fn behind_lagging_sources<'a>(options: &Options, snapshot: &'a Snapshot) -> BTreeSet<&'a str> {
-    let is_lagging = |source: &&Operator| {
-        let threshold_s = options.backlog_processing_lag_threshold_s;
-        let (backlog, read) = (source.backlog_records.unwrap_or(0.0), source.throughput_per_s.unwrap_or(0.0));
-        threshold_s > 0.0
-            && source.kind == Kind::Source
-            && backlog > 0.0
-            && (backlog > read * threshold_s || figures::backlog_grows(source))
-    };
-    let mut lagging: BTreeSet<&str> =
-        snapshot.operators.iter().filter(is_lagging).map(|source| source.name.as_str()).collect();
-    loop {
-        let fed = snapshot.operators.iter().filter(|operator| {
-            !lagging.contains(operator.name.as_str())
-                && operator.inputs.iter().any(|input| lagging.contains(input.as_str()))
-        });
-        let fed: Vec<&str> = fed.map(|operator| operator.name.as_str()).collect();
-        if fed.is_empty() {
-            return lagging;
-        }
-        lagging.extend(fed);
     }
 }
 
@@ -160,6 +136,13 @@ struct Ceiling {
     reason: Option<String>,
 }
 
+/// How many subtasks of a source read no partition, if any and the number of partitions itself is not known.
+fn without_partitions(operator: &Operator) -> Option<usize> {
+    let is_counted = operator.kind != Kind::Source || operator.source_partitions.is_some();
+    let idle = operator.subtasks.iter().filter(|subtask| subtask.partitions == Some(0)).count();
+    (!is_counted && (1..operator.subtasks.len()).contains(&idle)).then_some(idle)
+}
+
 impl View<'_> {
     fn assess(
         &self,
@@ -203,27 +186,30 @@ impl View<'_> {
         let useless = self.memory.widened(&operator.name);
         if let Some(widened) = useless.filter(|widened| widened.was_useless(today, figures.carry_per_s)) {
             let is_saturated = figures.busy >= SATURATED;
+            let indivisible = figures.spread.indivisible.in_words();
             let reason = format!(
                 "the last widening from {} to {} brought nothing ({:.0}/s before, {:.0}/s since); {}",
                 widened.from,
                 widened.to,
                 widened.carry_before_per_s,
                 figures.carry_per_s,
-                health::cause_of_no_effect(self.snapshot, is_saturated)
+                indivisible.unwrap_or_else(|| health::cause_of_no_effect(self.snapshot, is_saturated))
+            );
+            return Ceiling { parallelism: today, carry_per_s: carry(today), reason: Some(reason) };
+        }
+        if let Some(idle) = without_partitions(operator) {
+            let reason = format!(
+                "{idle} of its {today} subtasks have no partition to read, so there are no more partitions than subtasks; add partitions"
             );
             return Ceiling { parallelism: today, carry_per_s: carry(today), reason: Some(reason) };
         }
         let useful = figures.spread.most_useful(today, max, LEAST_YIELD);
         let top = figures.spread.portions().aligned(max.max(1));
-        let reason = (useful < top.max(today)).then(|| match figures.spread.indivisible {
-            Indivisible::Skew { subtask, share } => format!(
-                "subtask {subtask} gets {:.0} % of all records (hot or few keys), which more subtasks do not divide",
-                share * 100.0
-            ),
-            Indivisible::Broadcast => "every subtask gets every record of a broadcast input".to_owned(),
-            Indivisible::Global => "all its records go to one subtask".to_owned(),
-            Indivisible::Nothing => "further subtasks would carry hardly more".to_owned(),
-        });
+        let in_words = || {
+            let cause = figures.spread.indivisible.in_words();
+            cause.unwrap_or_else(|| "further subtasks would carry hardly more".to_owned())
+        };
+        let reason = (today < max && useful < top.max(today)).then(in_words);
         Ceiling { parallelism: useful, carry_per_s: carry(useful), reason }
     }
 
@@ -294,7 +280,8 @@ impl View<'_> {
     /// Records per second that the operator must be able to carry after a change, for this share of what is asked of the job.
     fn required_per_s(&self, figures: &Figures, share: f64) -> f64 {
         let options = self.options;
-        let restart = if options.catch_up_duration_s > 0.0 {
+        // What gathers during a restart is a backlog; where none is counted, the estimate of what arrives is high enough.
+        let restart = if options.catch_up_duration_s > 0.0 && !figures.target.is_estimated {
             figures.restart_s / options.catch_up_duration_s
         } else {
             0.0

@@ -12,7 +12,7 @@ pub(super) const LEAST_BUSY: f64 = 0.001;
 /// Fewer records than this in an epoch tell no rate: by chance alone their number varies by a tenth and more.
 const LEAST_RECORDS: f64 = 100.0;
 /// A source that is held back for a smaller share of its time is not held back by the operators behind it.
-const HELD_BACK: f64 = 0.1;
+pub(super) const HELD_BACK: f64 = 0.1;
 /// A backlog that grows by more than this share of what is read grows for certain.
 const GROWTH: f64 = 0.02;
 
@@ -62,11 +62,17 @@ impl View<'_> {
         }
         let p = operator.parallelism.max(1);
         let is_fetcher_bound = is_fetcher_bound(operator, busy);
-        let measured = if is_fetcher_bound {
-            rate / spread.even_shares(p)
-        } else {
-            rate / (f64::from(p) * busy.max(LEAST_BUSY))
+        let read_per_s = rate / spread.even_shares(p);
+        // Fetchers that were the limit once are the limit of what busy time promises.
+        let fetched_per_s = self.memory.fetched(&operator.name).filter(|_| operator.kind == Kind::Source);
+        let measured = match (is_fetcher_bound, fetched_per_s) {
+            (true, _) => read_per_s,
+            (false, fetched_per_s) => {
+                let promised = rate / (f64::from(p) * busy.max(LEAST_BUSY));
+                fetched_per_s.map_or(promised, |fetched| promised.min(fetched.max(read_per_s)))
+            }
         };
+        let is_capped = is_fetcher_bound || fetched_per_s.is_some();
         let true_rate_per_s = self.memory.damped(operator, measured);
         Ok(Figures {
             target,
@@ -75,7 +81,7 @@ impl View<'_> {
             spread,
             busy,
             firing_ms: windows::firing_ms(operator),
-            is_least: busy < LEAST_BUSY && !is_fetcher_bound,
+            is_least: busy < LEAST_BUSY && !is_capped,
             is_fetcher_bound,
             restart_s: self.restart_s,
         })
@@ -134,11 +140,12 @@ fn is_fetcher_bound(operator: &Operator, busy: f64) -> bool {
     operator.kind == Kind::Source && has_time && is_free && backlog_grows(operator)
 }
 
-/// Whether more arrives at a source than it reads, and a second's worth of records waits already.
+/// Whether more arrives at a source than it reads, and a second's worth of records waits already or it is held back.
 pub(super) fn backlog_grows(source: &Operator) -> bool {
+    let is_held_back = source.backpressured_ratio.is_some_and(|held| held >= HELD_BACK);
     match (source.arrival_rate_per_s, source.throughput_per_s, source.backlog_records) {
         (Some(arrival), Some(read), Some(backlog)) => {
-            arrival > read * (1.0 + GROWTH) && backlog > arrival.max(1.0)
+            arrival > read * (1.0 + GROWTH) && (backlog > arrival.max(1.0) || (is_held_back && backlog > 0.0))
         }
         _ => false,
     }

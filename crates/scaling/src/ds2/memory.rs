@@ -35,6 +35,9 @@ pub struct Memory {
     /// The last widening of each operator.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     widened: BTreeMap<String, Widened>,
+    /// What one subtask of a source read, in records per second, when its fetchers were the limit last.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    fetched: BTreeMap<String, f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,10 +108,14 @@ impl Memory {
             };
             let known = KnownRate { parallelism: assessment.parallelism, per_s: figures.true_rate_per_s };
             self.known.insert(assessment.name.clone(), known);
+            if figures.is_fetcher_bound {
+                self.fetched.insert(assessment.name.clone(), figures.true_rate_per_s);
+            }
         }
         let runs = |name: &String| assessments.iter().any(|assessment| assessment.name == *name);
         self.known.retain(|name, _| runs(name));
         self.widened.retain(|name, _| runs(name));
+        self.fetched.retain(|name, _| runs(name));
     }
 
     /// Notes which operators are too wide and too narrow. The wait of every other operator begins anew.
@@ -136,6 +143,11 @@ impl Memory {
     pub(super) fn damped(&self, operator: &Operator, measured_per_s: f64) -> f64 {
         let known = self.known.get(&operator.name).filter(|known| known.parallelism == operator.parallelism);
         known.map_or(measured_per_s, |known| measured_per_s.max(RATE_KEPT * known.per_s))
+    }
+
+    /// What one subtask of a source reads at most, in records per second, if its fetchers have been the limit.
+    pub(super) fn fetched(&self, name: &str) -> Option<f64> {
+        self.fetched.get(name).copied()
     }
 
     /// The last widening of an operator.

@@ -27,6 +27,7 @@
 mod assess;
 mod figures;
 mod health;
+mod lagging;
 mod memory;
 mod options;
 mod spread;
@@ -37,7 +38,8 @@ use assess::{Assessment, Direction};
 pub use memory::Memory;
 pub use options::{BusyTime, Options};
 
-use crate::{Action, Decision, OperatorReport, Policy, Snapshot, Traits};
+use crate::key_groups::Portions;
+use crate::{Action, Decision, Kind, Operator, OperatorReport, Policy, Snapshot, Traits};
 
 /// The policy's name in configuration and records.
 pub const NAME: &str = "ds2";
@@ -96,8 +98,27 @@ impl Policy for Ds2 {
         decision(&assessments, &ripe, Vec::new())
     }
 
+    fn is_waiting(&self, memory: &crate::Memory, snapshot: &Snapshot, now_ms: i64) -> bool {
+        memory.ds2.stabilizing(&self.0, snapshot, now_ms).is_some()
+    }
+
     fn published(&self, memory: &mut crate::Memory, decision: &Decision, now_ms: i64) {
         memory.ds2.published(decision, now_ms);
+    }
+}
+
+/// The likeliest cause why a wider operator, whose busiest subtask is always busy, carries no more, in words.
+pub(crate) fn cause_of_no_effect(operator: &Operator, snapshot: &Snapshot) -> String {
+    let keys = operator.max_parallelism.unwrap_or(snapshot.job.max_parallelism).max(1);
+    let portions = if operator.is_keyed() { Portions::Of(keys) } else { Portions::None };
+    let spread = spread::Spread::of(operator, snapshot, portions, true);
+    let partitions = operator.source_partitions.filter(|_| operator.kind == Kind::Source);
+    match (spread.indivisible.in_words(), partitions) {
+        (_, Some(partitions)) if partitions < operator.parallelism => {
+            format!("it has {partitions} partitions to read: add partitions")
+        }
+        (Some(cause), _) => cause,
+        (None, _) => health::cause_of_no_effect(snapshot, true),
     }
 }
 

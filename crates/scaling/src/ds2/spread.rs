@@ -38,6 +38,21 @@ pub(super) enum Indivisible {
     Global,
 }
 
+impl Indivisible {
+    /// What it is, for people; [`None`] if there is nothing.
+    pub(super) fn in_words(self) -> Option<String> {
+        match self {
+            Self::Skew { subtask, share } => Some(format!(
+                "subtask {subtask} gets {:.0} % of all records (hot or few keys), which more subtasks do not divide",
+                share * 100.0
+            )),
+            Self::Broadcast => Some("every subtask gets every record of a broadcast input".to_owned()),
+            Self::Global => Some("all its records go to one subtask".to_owned()),
+            Self::Nothing => None,
+        }
+    }
+}
+
 /// How the work is spread.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Spread {

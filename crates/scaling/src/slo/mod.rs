@@ -131,6 +131,10 @@ impl Policy for Slo {
         decision(&view, widening.plan.as_ref(), widening.reasons, widening.figures, widening.candidates)
     }
 
+    fn is_waiting(&self, memory: &crate::Memory, snapshot: &Snapshot, now_ms: i64) -> bool {
+        closed(&self.0, &memory.slo, snapshot, now_ms).is_some()
+    }
+
     fn published(&self, memory: &mut crate::Memory, decision: &Decision, now_ms: i64) {
         let figure = |name: &str| decision.figures.get(name).copied().unwrap_or(0.0);
         let slots = |new: bool| {

@@ -21,6 +21,8 @@ pub enum Quality {
     Stale,
     /// Never seen: the figure is absent.
     Missing,
+    /// What was read cannot be true (negative, infinite, no number): the figure is absent.
+    Impossible,
 }
 
 /// When the figures of one operator, subtask or task manager were read, and how good they are.

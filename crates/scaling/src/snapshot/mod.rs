@@ -73,6 +73,9 @@ impl Snapshot {
     pub fn without_impossible_figures(&self) -> Cow<'_, Self> {
         let mut checked = self.clone();
         let mut found = times::bound(&mut checked);
+        let is_impossible =
+            |operator: &&mut Operator| operator.backlog_records.is_some_and(|f| !is_possible(f));
+        checked.operators.iter_mut().filter(is_impossible).for_each(Operator::doubt_backlog);
         checked.for_each_figure(|figure| {
             if figure.is_some_and(|figure| !is_possible(figure)) {
                 (*figure, found) = (None, true);
@@ -108,7 +111,7 @@ impl Snapshot {
         if self.task_managers.is_empty() {
             return None;
         }
-        self.task_managers.iter().map(|tm| tm.slots).sum()
+        self.task_managers.iter().try_fold(0_u32, |sum, tm| Some(sum.saturating_add(tm.slots?)))
     }
 
     /// The slots of one task manager: the commonest number, of equally common ones the smallest.

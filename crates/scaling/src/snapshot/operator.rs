@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Distribution, Reading};
+use super::{Distribution, Quality, Reading};
 
 /// What an operator does with time, which decides how it can be scaled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,6 +171,13 @@ impl Operator {
             &mut self.backpressured_ratio,
             &mut self.state_size_bytes,
         ]
+    }
+
+    /// Notes that the backlog cannot be true, so that what arrives, which follows from it, is not known either.
+    pub(super) fn doubt_backlog(&mut self) {
+        self.arrival_rate_per_s = None;
+        let reading = self.reading.get_or_insert_default();
+        reading.except.insert("backlog_records".to_owned(), Quality::Impossible);
     }
 
     /// Whether its records come by key, so that its parallelism should suit the number of key groups.

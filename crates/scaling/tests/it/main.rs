@@ -4,6 +4,7 @@
 #![recursion_limit = "256"]
 
 mod ds2;
+mod extremes;
 mod latency;
 mod policies;
 mod slo;

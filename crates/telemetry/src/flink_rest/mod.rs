@@ -140,9 +140,9 @@ impl FlinkRest {
     /// The past rescales of the job. What waits at the sources now is remembered for those that are still to come.
     async fn rescales(&mut self, details: &JobDetails, vertices: &[Vertex]) -> Vec<scaling::Rescale> {
         let is_source = |vertex: &&Vertex| vertex.inputs.is_empty() && !vertex.has_unknown_inputs;
-        let pending = vertices.iter().filter(is_source).flat_map(|vertex| &vertex.subtasks);
-        let known: Vec<f64> = pending.filter_map(|subtask| subtask.pending_records).collect();
-        if !known.is_empty() {
+        let subtasks = || vertices.iter().filter(is_source).flat_map(|vertex| &vertex.subtasks);
+        let known: Vec<f64> = subtasks().filter_map(|subtask| subtask.pending_records).collect();
+        if !known.is_empty() && !subtasks().any(|subtask| subtask.has_impossible_pending) {
             // Rescales are told by the JobManager's clock.
             if let Some(now) = details.now {
                 self.history.saw_backlog(now, known.iter().sum());

@@ -6,7 +6,7 @@ use scaling::{Distribution, Edge, Kind, Operator, Partitioning, Quality, Reading
 
 use super::Settings;
 use super::readings::{Epoch, Track, mean};
-use super::sources::{Backlog, Reads, backlog};
+use super::sources::{Backlog, Reads, backlog, has_no_partition};
 use crate::sample::{Subtask, Vertex};
 
 /// The operator, and what of it is not known although a decision needs it.
@@ -69,8 +69,8 @@ pub(super) fn operator(
         max_parallelism: (vertex.max_parallelism > 0).then_some(vertex.max_parallelism),
         inputs: vertex.inputs.iter().map(|input| input.from.clone()).collect(),
         edges: vertex.inputs.iter().map(edge).collect(),
-        subtasks: tracks.iter().map(|track| subtask(track, kind, reads)).collect(),
-        reading: reading(&tracks, kind, reads),
+        subtasks: tracks.iter().map(|track| subtask(track, &tracks, kind, reads)).collect(),
+        reading: reading(&tracks, kind, reads, waiting.unknown),
         ..Operator::default()
     }
 }
@@ -174,8 +174,10 @@ fn firing(processing: Option<Distribution>, tracks: &[Track<'_>]) -> Option<Dist
 }
 
 /// One subtask; a source's records in are those that it reads.
-fn subtask(track: &Track<'_>, kind: Kind, reads: Option<Reads>) -> scaling::Subtask {
+fn subtask(track: &Track<'_>, all: &[Track<'_>], kind: Kind, reads: Option<Reads>) -> scaling::Subtask {
     let last = track.last().filter(|_| !track.is_stale());
+    let partitions =
+        |subtask: &Subtask| subtask.partitions.or_else(|| has_no_partition(subtask, all, reads).then_some(0));
     let one = std::slice::from_ref(track);
     let processing = distribution(one, "latency", MS_PER_US);
     scaling::Subtask {
@@ -190,7 +192,7 @@ fn subtask(track: &Track<'_>, kind: Kind, reads: Option<Reads>) -> scaling::Subt
         backpressured_ratio: backpressured(track),
         watermark_lag_ms: last.and_then(|subtask| subtask.watermark_lag_ms),
         pending_records: last.and_then(|subtask| subtask.pending_records),
-        partitions: last.and_then(|subtask| subtask.partitions).filter(|_| kind == Kind::Source),
+        partitions: last.filter(|_| kind == Kind::Source).and_then(partitions),
         processing_ms: if kind.is_windowed() { None } else { processing },
         waiting_ms: distribution(one, "waitingTime", 1.0),
         firing_ms: if kind.is_windowed() { firing(processing, one) } else { None },
@@ -200,7 +202,12 @@ fn subtask(track: &Track<'_>, kind: Kind, reads: Option<Reads>) -> scaling::Subt
 }
 
 /// When the operator was read, and which of its figures are of another quality than differences of counters.
-fn reading(tracks: &[Track<'_>], kind: Kind, reads: Option<Reads>) -> Option<Reading> {
+fn reading(
+    tracks: &[Track<'_>],
+    kind: Kind,
+    reads: Option<Reads>,
+    backlog: Option<Quality>,
+) -> Option<Reading> {
     let times: Vec<(i64, i64)> = tracks.iter().filter_map(Track::times).collect();
     let (from_ms, at_ms) = (times.iter().map(|t| t.0).max()?, times.iter().map(|t| t.1).min()?);
     let has = |figure: fn(&Subtask) -> Option<f64>| {
@@ -223,6 +230,9 @@ fn reading(tracks: &[Track<'_>], kind: Kind, reads: Option<Reads>) -> Option<Rea
         .map(|(field, _)| (field.to_owned(), Quality::Smoothed))
         .collect();
     except.insert("input_rate_per_s".to_owned(), Quality::Derived);
+    if let Some(quality) = backlog {
+        except.insert("backlog_records".to_owned(), quality);
+    }
     if kind == Kind::Source && reads.is_none() {
         except.insert("throughput_per_s".to_owned(), Quality::Missing);
     }

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use scaling::Quality;
+
 use super::readings::{Epoch, Track};
 use super::span::counted_ms;
 use crate::sample::{Subtask, Vertex};
@@ -86,6 +88,18 @@ pub(super) struct Backlog {
     pub(super) series: Vec<(i64, f64)>,
     /// Records read since the tasks started and those that wait, together, at the same times: what has come into being at the origin.
     pub(super) arrivals: Vec<(i64, f64)>,
+    /// Why `records` is not known although subtasks report a number.
+    pub(super) unknown: Option<Quality>,
+}
+
+/// Whether a subtask has no partition: it names none of those it reads, or it has never read a record and, unlike others, reports no
+/// number of waiting records, which a source does from its first partition on.
+pub(super) fn has_no_partition(subtask: &Subtask, tracks: &[Track<'_>], reads: Option<Reads>) -> bool {
+    let is_reported = || tracks.iter().flat_map(Track::known).any(|other| other.pending_records.is_some());
+    let has_read = reads.and_then(|reads| (reads.counter)(subtask)).map(|read| read > 0.0);
+    let reports = subtask.pending_records.is_some() || subtask.has_impossible_pending;
+    let is_silent = has_read == Some(false) && !reports;
+    subtask.partitions.map_or_else(|| is_silent && is_reported(), |partitions| partitions == 0)
 }
 
 /// The backlog of a source. A subtask that reads no partition has nothing waiting; one that reports no backlog although it reads,
@@ -96,26 +110,29 @@ pub(super) fn backlog(
     tracks: &[Track<'_>],
     reads: Option<Reads>,
 ) -> Backlog {
-    let has_any = |figure: Figure| tracks.iter().flat_map(Track::known).any(|s| figure(s).is_some());
-    if !has_any(|subtask| subtask.pending_records) {
+    let mut all = tracks.iter().flat_map(Track::known);
+    let is_impossible = tracks.iter().flat_map(Track::known).any(|subtask| subtask.has_impossible_pending);
+    if !is_impossible && !all.any(|subtask| subtask.pending_records.is_some()) {
         return Backlog::default();
     }
-    let pending = move |subtask: &Subtask| {
-        let has_read = reads.and_then(|reads| (reads.counter)(subtask)).map(|read| read > 0.0);
-        let reads_nothing = subtask.partitions == Some(0) || has_read == Some(false);
+    let pending = |subtask: &Subtask| {
+        let reads_nothing = subtask.pending_records.is_none() && has_no_partition(subtask, tracks, reads);
         subtask.pending_records.or(reads_nothing.then_some(0.0))
     };
     let known: Option<Vec<f64>> =
         tracks.iter().map(|track| track.last().filter(|_| !track.is_stale()).and_then(pending)).collect();
     let growth: Option<Vec<f64>> = tracks.iter().map(|track| track.change_per_s(pending)).collect();
     let sum = |parts: Option<Vec<f64>>| parts.map(|parts| parts.iter().sum::<f64>());
+    let quality = if is_impossible { Quality::Impossible } else { Quality::Partial };
     let position =
         |subtask: &Subtask| reads.filter(|reads| !reads.is_output).and_then(|r| (r.counter)(subtask));
+    let unknown = (known.is_none() || growth.is_none()).then_some(quality);
     Backlog {
         records: sum(known),
         growth_per_s: sum(growth),
         series: series(vertex, epoch, pending),
         arrivals: series(vertex, epoch, |subtask| Some(position(subtask)? + pending(subtask)?)),
+        unknown,
     }
 }
 

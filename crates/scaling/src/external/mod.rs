@@ -1,13 +1,18 @@
 //! Policy `external`: another program decides; here its answer is checked.
 //!
 //! The program gets the snapshot as JSON and answers with a plan ([`Answer`]). Running it is an effect and not done here. An answer
-//! is taken as a whole or not at all: a plan with one impossible entry was made by a program that misunderstood something.
+//! is taken as a whole or not at all: a plan with one impossible entry was made by a program that misunderstood something. What a program
+//! may not notice is told and withheld: a widening that has brought nothing twice ([`Memory`]).
+
+mod memory;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Action, Decision, Kind, Memory, Operator, OperatorReport, Policy, Snapshot, Traits};
+pub use memory::Memory;
+
+use crate::{Action, Decision, Kind, Operator, OperatorReport, Policy, Rejected, Snapshot, Traits};
 
 /// The policy's name in configuration and records.
 pub const NAME: &str = "external";
@@ -43,12 +48,38 @@ impl Policy for External {
         Traits { may_narrow: true, keeps_forward: true, reports_cluster: false }
     }
 
-    fn decide(&self, _memory: &Memory, snapshot: &Snapshot, _now_ms: i64) -> Decision {
-        self.plan(snapshot)
+    fn decide(&self, memory: &crate::Memory, snapshot: &Snapshot, _now_ms: i64) -> Decision {
+        let mut decision = self.plan(snapshot);
+        withhold(&memory.external, snapshot, &mut decision);
+        decision
     }
 
     fn plan(&self, snapshot: &Snapshot) -> Decision {
         decide(&self.0, snapshot)
+    }
+
+    fn published(&self, memory: &mut crate::Memory, decision: &Decision, _now_ms: i64) {
+        memory.external.published(decision);
+    }
+}
+
+/// Takes the widenings that bring nothing out of a plan, and says why.
+fn withhold(memory: &Memory, snapshot: &Snapshot, decision: &mut Decision) {
+    for operator in &snapshot.operators {
+        let wanted = decision.parallelism.get(&operator.name).copied();
+        let Some(wanted) = wanted.filter(|wanted| *wanted > operator.parallelism) else { continue };
+        let Some(because) = memory.useless(operator, snapshot) else { continue };
+        decision.parallelism.remove(&operator.name);
+        if let Some(report) = decision.operators.iter_mut().find(|report| report.name == operator.name) {
+            (report.new_parallelism, report.because) = (None, because.clone());
+        }
+        let rejected =
+            Rejected { operator: operator.name.clone(), parallelism: wanted, because: because.clone() };
+        decision.rejected.push(rejected);
+        decision.reasons.insert(0, because);
+    }
+    if !decision.has_change() {
+        decision.action = Action::None;
     }
 }
 
@@ -89,7 +120,10 @@ fn report(operator: &Operator, decision: &Decision) -> OperatorReport {
         parallelism: operator.parallelism,
         new_parallelism: new,
         because: if new.is_some() { "the program's choice" } else { "left as it is" }.to_owned(),
-        figures: BTreeMap::new(),
+        figures: memory::capacity_per_s(operator)
+            .map(|capacity_per_s| (memory::CAPACITY.to_owned(), capacity_per_s))
+            .into_iter()
+            .collect(),
     }
 }
 
