@@ -1,6 +1,7 @@
 //! Where widening does not help: at most two useless steps in 240 epochs, then the cause in words, and no cycle.
 
 use scaling::ds2::{Ds2, Options};
+use scaling::limits::Bounds;
 
 use crate::world::{Limit, World};
 
@@ -76,4 +77,27 @@ fn a_raised_limit_is_noticed() {
         world.epoch(&fast(), 15);
     }
     assert!(world.carried_per_s(world.width()) > 5000.0, "{:?}", world.plans());
+}
+
+/// Goal: an operator that runs outside its bounds is brought within them, once, with the reason, under constant load and every policy's wait;
+/// then nothing is changed in 200 epochs.
+#[test]
+fn what_runs_outside_its_bounds_is_brought_within() {
+    for (width, bounds, within) in [
+        (8, Bounds { min: 1, max: 5 }, 5),
+        (2, Bounds { min: 4, max: 9 }, 4),
+        (6, Bounds { min: 4, max: 9 }, 6),
+    ] {
+        let mut world = World::new(width, 500.0 * f64::from(width) * 0.6, 500.0);
+        world.bound(bounds);
+        for _ in 0..200 {
+            world.epoch(&Ds2::default(), 15);
+        }
+        let widths: Vec<u32> = world.plans().iter().map(|(_, width)| *width).collect();
+        let expected = if width == within { vec![] } else { vec![within] };
+        assert_eq!(widths, expected, "{bounds:?}");
+        let is_told =
+            world.records.iter().any(|record| record.decision.to_string().contains("bound: map runs with"));
+        assert_eq!(is_told, width != within);
+    }
 }

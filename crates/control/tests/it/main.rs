@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly")]
 
+mod asking_a_program;
 mod keeping_a_bound;
 mod limits;
 mod narrowing;
 mod publishing;
+mod rising_latency;
 mod rollback;
+mod rounds;
 mod world;

@@ -1,6 +1,5 @@
 //! A played job: its true rates are known, its agent applies every document at once or refuses it, and its clock is the test's.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use control::{
@@ -10,7 +9,10 @@ use control::{
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use job_config::{JobDocument, Report, State};
-use scaling::{Constraints, Edge, Job, Kind, Operator, Partitioning, Policy, SCHEMA, Snapshot, Subtask};
+use scaling::limits::Bounds;
+use scaling::{
+    Constraints, Edge, Job, Kind, Operator, Partitioning, Policy, Query, SCHEMA, Snapshot, Subtask,
+};
 
 /// What the agent does with the next documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,8 @@ pub(crate) struct World {
     pub(crate) limit: Limit,
     /// Whether the source tells how many records wait.
     pub(crate) counts_backlog: bool,
+    /// Whether the job has histograms of latency and the map's input rate is told.
+    pub(crate) tells_latency: bool,
     pub(crate) records: Vec<Record>,
     pub(crate) history: Vec<JobDocument>,
     pub(crate) reports: Vec<Report>,
@@ -73,10 +77,11 @@ pub(crate) struct World {
 
 pub(crate) const OPERATOR: &str = "map";
 
-fn document(parallelism: u32) -> JobDocument {
+fn document(widths: &[(&str, u32)]) -> JobDocument {
+    let operators: String = widths.iter().map(|(name, width)| format!("{name} = {width}\n")).collect();
     JobDocument::parse(&format!(
         "format = 1\njob = \"played\"\ngeneration = 1\nissued_at = \"2026-01-01T00:00:00Z\"\nreason = \"first\"\n\
-         restart_mode = \"in-place\"\n[parallelism]\ndefault = 1\nmax = 128\n[parallelism.operators]\nmap = {parallelism}\n\
+         restart_mode = \"in-place\"\n[parallelism]\ndefault = 1\nmax = 128\n[parallelism.operators]\n{operators}\
          [sink]\ntopic = \"results\"\n"
     ))
     .unwrap()
@@ -85,6 +90,11 @@ fn document(parallelism: u32) -> JobDocument {
 impl World {
     /// A job whose map has this parallelism and runs since long ago.
     pub(crate) fn new(parallelism: u32, arrival_per_s: f64, subtask_per_s: f64) -> Self {
+        Self::of(&[(OPERATOR, parallelism)], arrival_per_s, subtask_per_s)
+    }
+
+    /// A job whose operators have these widths and run since long ago.
+    pub(crate) fn of(widths: &[(&str, u32)], arrival_per_s: f64, subtask_per_s: f64) -> Self {
         let now: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
         let mut world = Self {
             control: loop_from(Resumed::default()),
@@ -96,19 +106,38 @@ impl World {
             backlog: 0.0,
             limit: Limit::Nothing,
             counts_backlog: true,
+            tells_latency: false,
             records: Vec::new(),
             history: Vec::new(),
             reports: Vec::new(),
-            running: document(parallelism),
+            running: document(widths),
             running_since: now - SignedDuration::from_hours(10),
         };
-        world.store(document(parallelism));
+        world.store(document(widths));
         world
     }
 
     /// The parallelism of the map.
     pub(crate) fn width(&self) -> u32 {
-        self.running.parallelism().of(OPERATOR)
+        self.width_of(OPERATOR)
+    }
+
+    /// The parallelism of an operator.
+    pub(crate) fn width_of(&self, name: &str) -> u32 {
+        self.running.parallelism().of(name)
+    }
+
+    /// Since when the job runs as it does, in milliseconds since the Unix epoch.
+    pub(crate) fn running_since_ms(&self) -> i64 {
+        self.running_since.as_millisecond()
+    }
+
+    /// Starts the rescaler with bounds of the map.
+    pub(crate) fn bound(&mut self, bounds: Bounds) {
+        let mut constraints = Constraints::default();
+        constraints.limits.operators.insert(OPERATOR.to_owned(), bounds);
+        let options = LoopOptions { constraints, ..options() };
+        self.control = ControlLoop::new(options, OperatorNames::default(), Resumed::default());
     }
 
     /// Stops the rescaler and starts it again with what its journal holds.
@@ -150,6 +179,17 @@ impl World {
     /// One epoch of this length under the policy; returns the width after it.
     pub(crate) fn epoch(&mut self, policy: &dyn Policy, length_s: i64) -> u32 {
         let snapshot = self.pass(length_s);
+        self.decide(policy, snapshot)
+    }
+
+    /// One epoch of this length under a policy that is made for its snapshot; returns the width after it.
+    pub(crate) fn epoch_by(&mut self, policy: impl Fn(&Snapshot) -> Box<dyn Policy>, length_s: i64) -> u32 {
+        let snapshot = self.pass(length_s);
+        self.decide(&*policy(&snapshot), snapshot)
+    }
+
+    /// The end of an epoch in which this was seen; returns the width after it.
+    pub(crate) fn decide(&mut self, policy: &dyn Policy, snapshot: Snapshot) -> u32 {
         let newest = self.newest();
         let _ = self.control.confirm(policy, newest.document.generation(), &newest.entity_tag, self.now);
         let _ = self.control.note_reports(policy, &self.reports, self.now);
@@ -229,7 +269,14 @@ impl World {
             source.arrival_rate_per_s = Some(self.arrival_per_s);
             source.backlog_records = Some(self.backlog);
         }
-        let map = self.map(rate, carried, length);
+        let mut map = self.map(rate, carried, length);
+        let mut queries = Vec::new();
+        if self.tells_latency {
+            let latency_ms = Some(20.0 + 1000.0 * self.backlog / carried);
+            map.latency_ms = latency_ms;
+            map.input_rate_per_s = Some(self.arrival_per_s);
+            queries.push(Query { name: "q".to_owned(), overall_latency_ms: latency_ms, ..Query::default() });
+        }
         Snapshot {
             schema: SCHEMA,
             at_ms: Some(self.now.as_millisecond()),
@@ -242,6 +289,7 @@ impl World {
                 ..Job::default()
             },
             operators: vec![source, map],
+            queries,
             ..Snapshot::default()
         }
     }
@@ -295,12 +343,15 @@ fn operator(name: &str, kind: Kind, parallelism: u32, rate_per_s: f64) -> Operat
     }
 }
 
-fn loop_from(resumed: Resumed) -> ControlLoop {
-    let options = LoopOptions {
+fn options() -> LoopOptions {
+    LoopOptions {
         job: "played".to_owned(),
         constraints: Constraints::default(),
         document_ttl: Duration::from_secs(600),
         time_zone: TimeZone::UTC,
-    };
-    ControlLoop::new(options, OperatorNames::new(BTreeMap::new()), resumed)
+    }
+}
+
+fn loop_from(resumed: Resumed) -> ControlLoop {
+    ControlLoop::new(options(), OperatorNames::default(), resumed)
 }

@@ -15,8 +15,6 @@ pub(super) struct Expected {
     /// What the situation is, for people.
     #[expect(dead_code, reason = "for people")]
     situation: String,
-    /// Why the outcome is not reached yet.
-    pub(super) not_yet: Option<String>,
     /// `rescaler inspect` (of a `scenario.json`) and `rescaler decide` on what it saw.
     #[serde(default)]
     pub(super) decide: Vec<Decide>,
@@ -29,11 +27,19 @@ pub(super) struct Expected {
     /// `rescaler explain`.
     #[serde(default)]
     pub(super) explain: Vec<Explain>,
+    /// A command line of one of the programs.
+    #[serde(default)]
+    pub(super) command: Vec<Command>,
+    /// The situation over many epochs, which crate `control` plays.
+    #[serde(default)]
+    #[expect(dead_code, reason = "of another crate's tests")]
+    rounds: Vec<toml::Value>,
 }
 
 impl Expected {
     pub(super) fn is_empty(&self) -> bool {
-        self.decide.is_empty() && self.run.is_empty() && self.replay.is_empty() && self.explain.is_empty()
+        let of_rescaler = self.decide.is_empty() && self.run.is_empty() && self.replay.is_empty();
+        of_rescaler && self.explain.is_empty() && self.command.is_empty()
     }
 }
 
@@ -240,6 +246,43 @@ pub(super) struct Explain {
 }
 
 impl Explain {
+    pub(super) fn words(&self) -> Words {
+        Words { says: self.says.clone(), does_not_say: self.does_not_say.clone(), ..Words::default() }
+    }
+}
+
+/// One command line. The working directory is the scenario's folder.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Command {
+    /// Which of this repository's programs.
+    pub(super) program: String,
+    /// Its arguments, with `{address}` for the stand-in's host and port.
+    pub(super) arguments: Vec<String>,
+    /// The file that is its standard input.
+    pub(super) stdin: Option<String>,
+    /// The exit code.
+    pub(super) exit: u8,
+    /// In what it prints.
+    pub(super) says: Vec<String>,
+    /// Not in what it prints.
+    pub(super) does_not_say: Vec<String>,
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self {
+            program: "rescaler".to_owned(),
+            arguments: Vec::new(),
+            stdin: None,
+            exit: 0,
+            says: Vec::new(),
+            does_not_say: Vec::new(),
+        }
+    }
+}
+
+impl Command {
     pub(super) fn words(&self) -> Words {
         Words { says: self.says.clone(), does_not_say: self.does_not_say.clone(), ..Words::default() }
     }

@@ -35,7 +35,9 @@ pub(super) async fn explain(scenario: &Scenario, wanted: &Explain) -> Vec<String
 pub(super) async fn replay(scenario: &Scenario, wanted: &Replay) -> Vec<String> {
     let journal_path = journal(scenario);
     let path = journal_path.display().to_string();
-    let words = ["replay", "--journal", &path, "--policy", &wanted.policy, "--output", "json"];
+    let config = scenario.file("r.toml").map(|path| path.display().to_string());
+    let mut words = vec!["replay", "--journal", &path, "--policy", &wanted.policy, "--output", "json"];
+    words.extend(config.iter().flat_map(|config| ["--config", config]));
     let outcome = command(&words, &Clock::steady()).await;
     let is_good = outcome.is_ok();
     let (problem, text) = exited(outcome, wanted.exit);
