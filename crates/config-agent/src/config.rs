@@ -154,6 +154,7 @@ struct WrittenDeadlines {
     stoppable_ms: Option<u64>,
     stopped_ms: Option<u64>,
     running_ms: Option<u64>,
+    restored_ms: Option<u64>,
     nodes_ms: Option<u64>,
     late_submissions_ms: Option<u64>,
 }
@@ -481,6 +482,7 @@ fn rules(
         stoppable_within: checker.ms("deadlines.stoppable_ms", deadlines.stoppable_ms, 60_000),
         stopped_within: checker.ms("deadlines.stopped_ms", deadlines.stopped_ms, 900_000),
         running_within: checker.ms("deadlines.running_ms", deadlines.running_ms, 120_000),
+        restored_within: checker.ms("deadlines.restored_ms", deadlines.restored_ms, 600_000),
         in_place_failures: u32::try_from(in_place_failures).unwrap_or(u32::MAX),
         grace: match safety.grace_ms {
             Some(0) => Duration::ZERO,

@@ -199,6 +199,8 @@ pub struct Rules {
     pub stopped_within: Duration,
     /// For all tasks of a submitted job to run.
     pub running_within: Duration,
+    /// For all tasks of the job that is put back after a failed one to run.
+    pub restored_within: Duration,
     /// So many failures of a job since the beginning of a change in place, or of the way back, end it.
     pub in_place_failures: u32,
     /// How long all tasks of a new job must go on running for the change to count as good; zero: not at all.

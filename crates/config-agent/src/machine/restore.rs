@@ -75,7 +75,7 @@ pub(super) fn restore(
         (_, Some(rival)) => return Next::Act(Effect::Cancel { job: rival.clone() }),
         (_, None) => {}
     }
-    match judge((job, savepoint), seen, attempt, rules) {
+    match judge((job, savepoint), seen, attempt, rules.restored_within) {
         Verdict::Open(next) => next,
         Verdict::Runs | Verdict::Finished => {
             Next::Enter(Phase::RolledBack { job: job.clone(), message: message.to_owned() })

@@ -1,5 +1,7 @@
 //! A submission that may have been asked for: asking, waiting, and judging what became of it.
 
+use std::time::Duration;
+
 use flink::{JobId, JobState};
 
 use super::{Attempt, Effect, Next, Rules, Submission, fail};
@@ -18,15 +20,14 @@ pub(super) enum Verdict {
     Fails(String),
 }
 
-/// Judges a submission; asks for it if Flink does not have it.
+/// Judges a submission, all tasks of which are to run `within` this time; asks for it if Flink does not have it.
 pub(super) fn judge(
     (job, savepoint): (&JobId, Option<&String>),
     seen: &Submission,
     attempt: &Attempt,
-    rules: &Rules,
+    within: Duration,
 ) -> Verdict {
-    let in_time = attempt.waited < rules.running_within;
-    let within = rules.running_within;
+    let in_time = attempt.waited < within;
     let because =
         |reason: &Option<String>| reason.clone().unwrap_or_else(|| "Flink gives no reason".to_owned());
     match (seen, &attempt.refused) {
@@ -62,7 +63,7 @@ pub(super) fn start(
     attempt: &Attempt,
     rules: &Rules,
 ) -> Next {
-    match judge((job, savepoint), seen, attempt, rules) {
+    match judge((job, savepoint), seen, attempt, rules.running_within) {
         Verdict::Open(next) => next,
         Verdict::Runs if !rules.grace.is_zero() => Next::Enter(Phase::Settling { job: job.clone() }),
         Verdict::Runs => Next::Enter(Phase::Running { job: job.clone(), message: None }),

@@ -148,11 +148,12 @@ impl World {
         config.drop_wait = Duration::from_millis(100);
         config.intake.access = Access::default().with_public_keys(vec![key().public_key()]);
         config.rules.running_within = Duration::from_secs(20);
+        config.rules.restored_within = Duration::from_secs(60);
         config.rules.nodes_within = Duration::from_secs(20);
         config.rules.stopped_within = Duration::from_secs(20);
         config.rules.stoppable_within = Duration::from_secs(20);
         if matches!(kind, Kind::NoSlots | Kind::LateSubmission) {
-            // The new job never runs, so that every case takes this long; the old one must be back within it, however busy the
+            // The new job never runs, so that every case takes this long; the first one must run within it, however busy the
             // machine is.
             config.rules.running_within = Duration::from_secs(4);
         }

@@ -68,6 +68,7 @@ pub(crate) fn config(folder: &Path, drop_url: &str, flink_url: &str) -> Config {
             stoppable_within: LONG,
             stopped_within: LONG,
             running_within: LONG,
+            restored_within: LONG,
             grace: Duration::ZERO,
             roll_back: true,
             in_place_failures: 3,

@@ -62,6 +62,7 @@ fn config() -> Config {
             stoppable_within: s(20),
             stopped_within: s(20),
             running_within: s(20),
+            restored_within: s(20),
             grace: Duration::ZERO,
             roll_back: true,
             in_place_failures: 3,
