@@ -45,6 +45,25 @@ impl OperatorNames {
         self.0.keys().eq(other.0.keys())
     }
 
+    /// Returns the same decision with the width of every operator that it leaves alone and that runs wider than its entry in the document
+    /// says: after a change that was carried out in part, or a rescale by hand, the entry would narrow it without a plan.
+    fn with_what_runs(
+        &self,
+        decision: &Decision,
+        running: &RunningDocument,
+        snapshot: &Snapshot,
+    ) -> Decision {
+        let mut decision = decision.clone();
+        let entries = &running.document().parallelism().operators;
+        for operator in &snapshot.operators {
+            let entry = entries.get(self.0.get(&operator.name).unwrap_or(&operator.name));
+            if entry.is_some_and(|entry| *entry < operator.parallelism) {
+                decision.parallelism.entry(operator.name.clone()).or_insert(operator.parallelism);
+            }
+        }
+        decision
+    }
+
     /// Returns the same decision in the document's names. Where operators are named by their vertices, none follows a default.
     pub fn in_document(&self, decision: &Decision) -> Decision {
         let mut decision = decision.clone();
@@ -286,7 +305,7 @@ impl ControlLoop {
         snapshot: Snapshot,
         now: Timestamp,
     ) -> Step {
-        let plan = self.names.in_document(&decision);
+        let plan = self.names.in_document(&self.names.with_what_runs(&decision, running, &snapshot));
         let document = match successor(running.document(), &plan, now, self.options.document_ttl) {
             Ok(document) => document,
             Err(error) => {
@@ -327,4 +346,43 @@ impl ControlLoop {
 fn chain(error: &dyn std::error::Error) -> String {
     let sources = std::iter::successors(error.source(), |source| source.source());
     sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::{DocumentStatus, status};
+    use scaling::{Kind, Operator};
+
+    /// Goal: an operator that runs wider than the document says keeps its width unless the plan has another one for it, and one that runs
+    /// narrower, because slots are missing, keeps what was asked for.
+    #[test]
+    fn nothing_is_narrowed_by_a_document_that_lags_behind() {
+        let text = "format = 1\njob = \"j\"\ngeneration = 1\nissued_at = \"2026-01-01T00:00:00Z\"\nreason = \"first\"\n\
+                    [parallelism]\ndefault = 1\nmax = 128\n[parallelism.operators]\nwider = 7\nplanned = 7\nnarrower = 7\n\
+                    [sink]\ntopic = \"t\"\n";
+        let document = JobDocument::parse(text).unwrap();
+        let current = crate::Current { entity_tag: document.entity_tag(), document };
+        let DocumentStatus::Runs(running) = status(current, None, Timestamp::UNIX_EPOCH) else {
+            panic!("it has no expiry, and so it runs");
+        };
+        let operator = |name: &str, parallelism| Operator {
+            name: name.to_owned(),
+            kind: Kind::Continuous,
+            parallelism,
+            ..Operator::default()
+        };
+        let operators = vec![
+            operator("wider", 11),
+            operator("planned", 11),
+            operator("narrower", 5),
+            operator("other", 9),
+        ];
+        let snapshot = Snapshot { operators, ..Snapshot::default() };
+        let mut decision = Decision::nothing("p", "because");
+        decision.parallelism.insert("planned".to_owned(), 4);
+        let plan = OperatorNames::default().with_what_runs(&decision, &running, &snapshot);
+        let expected = [("planned".to_owned(), 4), ("wider".to_owned(), 11)];
+        assert_eq!(plan.parallelism, BTreeMap::from(expected));
+    }
 }

@@ -1,5 +1,6 @@
 //! All parties of one run: the clock, chance, the played Flink, drop, disks and job, and what was noticed of them.
 
+use std::collections::BTreeMap;
 use std::fmt::Arguments;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,6 +49,8 @@ pub(crate) struct Parties {
     pub(crate) drop: PlayedDrop,
     pub(crate) plant: Plant,
     pub(crate) disk: Disk,
+    /// What was planned last.
+    pub(crate) planned: BTreeMap<String, u32>,
     /// The programs that have just crashed.
     pub(crate) crashed: Vec<Who>,
     /// When somebody waits for time to pass.
@@ -142,6 +145,7 @@ impl Parties {
             plant,
             random,
             faults,
+            planned: BTreeMap::new(),
             crashed: Vec::new(),
             wakes: Vec::new(),
             version: 0,

@@ -163,6 +163,7 @@ impl Parties {
 
     /// Nothing is narrowed on figures that were not measured.
     fn check_record(&mut self, record: &Record, sight: Sight) {
+        self.planned.clone_from(&record.decision.parallelism);
         let (Some(_), Some(snapshot)) = (record.effect.generation(), &record.snapshot) else { return };
         let Sight::Without(index) = sight else { return };
         let name = SCALED[index].0;
@@ -176,6 +177,22 @@ impl Parties {
         }
     }
 
+    /// A new document has what was planned, and for the rest what runs or was asked for before: nothing that was rejected.
+    fn check_content(&mut self, document: &JobDocument) {
+        let alive: Vec<_> = self.flink.alive().map(|job| (job.width, job.wanted)).collect();
+        let [(width, wanted)] = alive[..] else { return };
+        for (index, (name, _)) in SCALED.into_iter().enumerate() {
+            let new = document.parallelism().of(name);
+            let known = [self.planned.get(name).copied(), Some(width[index]), Some(wanted[index])];
+            if !known.contains(&Some(new)) {
+                let generation = document.generation();
+                self.must_not(format!(
+                    "generation {generation} has {name} = {new}, which is neither planned nor runs"
+                ));
+            }
+        }
+    }
+
     fn put(&mut self, document: &JobDocument, replaces: &EntityTag) -> Result<(), Status> {
         let generation = document.generation();
         let is_recorded = self.disk.scaler.last().is_some_and(|line| {
@@ -186,6 +203,7 @@ impl Parties {
         }
         let put = self.drop.put(document, replaces);
         if put.is_ok() {
+            self.check_content(document);
             self.counts.published += 1;
             self.stir();
         }
