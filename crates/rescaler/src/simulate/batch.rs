@@ -1,17 +1,20 @@
 //! Many runs over all processors. The results do not depend on which processor ran what.
 
+use std::fs;
 use std::io::{IsTerminal as _, Write as _};
 use std::num::NonZero;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use serde::Serialize;
 use sim::Score;
 use sim::contender::{Contender, OursOptions};
 use sim::scenario::{Scenario, Trial};
 
-use super::SimulateError;
+use super::{SimulateError, plot};
 
 /// How often progress is shown.
 const SHOW_EVERY: Duration = Duration::from_millis(500);
@@ -44,11 +47,14 @@ struct Task<'a> {
 }
 
 impl Batch {
-    /// Runs everything; the scores by scenario, then policy, then seed.
+    /// Runs everything, and draws each run into this folder; the scores by scenario, then policy, then seed.
     ///
     /// # Errors
-    /// A scenario cannot be run.
-    pub(super) fn run(&self) -> Result<Vec<RunScore>, SimulateError> {
+    /// A scenario cannot be run, or a picture cannot be written.
+    pub(super) fn run(&self, plots: Option<&Path>) -> anyhow::Result<Vec<RunScore>> {
+        if let Some(folder) = plots {
+            fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
         for scenario in &self.scenarios {
             trial(scenario, 1)?;
         }
@@ -60,16 +66,15 @@ impl Batch {
         let (next, progress) = (AtomicUsize::new(0), Progress::new(&tasks));
         let work = || {
             while let Some(task) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let score = self.one(&tasks[*task]);
+                let score = self.one(&tasks[*task], plots);
                 results.lock().unwrap_or_else(|poisoned| poisoned.into_inner())[*task] = Some(score);
                 progress.done(tasks[*task].scenario);
             }
         };
         std::thread::scope(|scope| {
-            for _ in 1..std::thread::available_parallelism().map_or(1, NonZero::get) {
+            for _ in 0..std::thread::available_parallelism().map_or(1, NonZero::get) {
                 scope.spawn(work);
             }
-            work();
         });
         progress.end();
         results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).into_iter().flatten().collect()
@@ -89,9 +94,13 @@ impl Batch {
         tasks
     }
 
-    fn one(&self, task: &Task<'_>) -> Result<RunScore, SimulateError> {
+    fn one(&self, task: &Task<'_>, plots: Option<&Path>) -> anyhow::Result<RunScore> {
         let trial = trial(task.scenario, task.seed)?;
         let run = sim::run(&trial, task.contender.controller(&trial, &self.options).as_mut());
+        if let Some(folder) = plots {
+            let name = format!("{}-{}-{}", task.scenario.name.replace('/', "-"), task.contender, task.seed);
+            plot::draw(&name, &trial, &run, folder)?;
+        }
         Ok(RunScore {
             scenario: task.scenario.name.clone(),
             policy: task.contender,
@@ -103,7 +112,7 @@ impl Batch {
 }
 
 /// The trial of a scenario with a seed.
-pub(super) fn trial(scenario: &Scenario, seed: u64) -> Result<Trial, SimulateError> {
+fn trial(scenario: &Scenario, seed: u64) -> Result<Trial, SimulateError> {
     let impossible = |source| SimulateError::Impossible { name: scenario.name.clone(), source };
     scenario.trial(seed).map_err(impossible)
 }

@@ -1,6 +1,7 @@
 //! `rescaler simulate`: policies against the model of a job, in virtual time.
 
 mod batch;
+mod external;
 mod output;
 mod own;
 mod plot;
@@ -46,7 +47,7 @@ struct Run {
     /// Scenarios by name, `all`, or files (a name that ends in `.toml`); several with commas.
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "all")]
     scenario: Vec<String>,
-    /// Policies by name, or `all`; several with commas.
+    /// Policies by name, `all`, or `external` (the program of --config); several with commas.
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "ds2")]
     policy: Vec<String>,
     /// Take epoch, limits and the options of our policies from this configuration; otherwise they are the defaults.
@@ -88,6 +89,11 @@ pub(crate) enum SimulateError {
     /// No policy has this name.
     #[error(transparent)]
     Policy(#[from] UnknownContender),
+    /// No program is configured.
+    #[error(
+        "--policy external needs a program: name it as policy.external.command in a file, and that file with --config"
+    )]
+    NoProgram,
     /// The seeds are no numbers.
     #[error(
         "--seeds {0:?}: write numbers and ranges with commas, for example 1,2,5-10, at most {SEEDS_MAX} in all"
@@ -146,21 +152,21 @@ pub(crate) fn run(arguments: &Simulate) -> anyhow::Result<String> {
 
 impl Run {
     fn run(&self) -> anyhow::Result<String> {
-        let batch = batch::Batch {
-            scenarios: scenarios(&self.scenario)?,
-            contenders: contenders(&self.policy)?,
-            seeds: seeds(&self.seeds)?,
-            options: self
-                .config
-                .as_deref()
-                .map(|path| Site::load_job(path, None))
-                .transpose()?
-                .as_ref()
-                .map_or_else(OursOptions::default, options),
-        };
-        let results = batch.run()?;
-        if let Some(folder) = &self.plot {
-            plot::draw(&batch, folder)?;
+        let scenarios = scenarios(&self.scenario)?;
+        let (contenders, seeds) = (contenders(&self.policy)?, seeds(&self.seeds)?);
+        let config = self.config.as_deref().map(|path| Site::load_job(path, None)).transpose()?;
+        let mut options = config.as_ref().map_or_else(OursOptions::default, options);
+        let mut program = None;
+        if contenders.contains(&Contender::External) {
+            let own = config.map(|config| config.policy.external).filter(|own| !own.command.is_empty());
+            let asked = external::Asking::new(own.ok_or(SimulateError::NoProgram)?);
+            options.external = Some(asked.asked());
+            program = Some(asked);
+        }
+        let batch = batch::Batch { scenarios, contenders, seeds, options };
+        let results = batch.run(self.plot.as_deref())?;
+        if let Some(program) = program {
+            program.tell();
         }
         match self.output {
             Output::Text => Ok(output::table(&batch, &results)),
@@ -181,6 +187,7 @@ fn options(config: &Config) -> OursOptions {
         ds2: config.policy.ds2.clone(),
         latency: config.policy.latency.clone(),
         slo: config.policy.slo.clone(),
+        external: None,
         limits: config.limits.clone(),
     }
 }

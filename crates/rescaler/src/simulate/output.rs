@@ -29,7 +29,7 @@ pub(super) fn list() -> String {
         );
     }
     text.push_str("policies\n");
-    for contender in Contender::ALL {
+    for contender in Contender::named() {
         let _ = writeln!(text, "  {:<20} {}", contender.as_str(), contender.description());
     }
     text.truncate(text.trim_end().len());

@@ -6,10 +6,8 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use sim::Run;
 use sim::scenario::Trial;
-use sim::{Run, run};
-
-use super::batch::{Batch, trial};
 
 const SIZE: (u32, u32) = (1_200, 900);
 /// At most so many points of a line.
@@ -29,25 +27,13 @@ struct Line {
     points: Vec<(f64, f64)>,
 }
 
-/// Draws each run into a file of its own.
+/// Draws a run into a file of this name.
 ///
 /// # Errors
-/// A scenario cannot be run, a picture cannot be drawn or written.
-pub(super) fn draw(batch: &Batch, folder: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    for scenario in &batch.scenarios {
-        for contender in &batch.contenders {
-            for seed in &batch.seeds {
-                let trial = trial(scenario, *seed)?;
-                let run = run(&trial, contender.controller(&trial, &batch.options).as_mut());
-                let name = format!("{}-{contender}-{seed}", scenario.name.replace('/', "-"));
-                let file = folder.join(format!("{name}.svg"));
-                let svg = svg(&name, &trial, &run)?;
-                fs::write(&file, svg).with_context(|| format!("cannot write {}", file.display()))?;
-            }
-        }
-    }
-    Ok(())
+/// The picture cannot be drawn or written.
+pub(super) fn draw(name: &str, trial: &Trial, run: &Run, folder: &Path) -> anyhow::Result<()> {
+    let file = folder.join(format!("{name}.svg"));
+    fs::write(&file, svg(name, trial, run)?).with_context(|| format!("cannot write {}", file.display()))
 }
 
 fn svg(title: &str, trial: &Trial, run: &Run) -> anyhow::Result<String> {

@@ -93,7 +93,7 @@ fn rows() -> anyhow::Result<Vec<Row>> {
             seeds: seeds(set).collect(),
             options: OursOptions::default(),
         };
-        let results = batch.run()?;
+        let results = batch.run(None)?;
         for scenario in &batch.scenarios {
             rows.extend(batch.contenders.iter().map(|policy| row(scenario, *policy, &results)));
         }

@@ -110,3 +110,28 @@ fn everything_is_listed() {
         assert!(text.contains(name), "{text}");
     }
 }
+
+/// Goal: a program of one's own is run like our policies; without one, and where it fails, that is said.
+#[test]
+fn external_programs_are_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rescaler.toml");
+    let config = include_str!("../../../../configs/rescaler.toml");
+    let run = |command: &str| {
+        let text = config.replacen("\ncommand = []", &format!("\ncommand = {command}"), 1);
+        std::fs::write(&file, text).unwrap();
+        let file = file.to_str().unwrap();
+        simulate(&["--scenario", "step", "--policy", "external", "--config", file, "--output", "csv"])
+    };
+    let output = run("[\"python3\", \"configs/policies/double.py\"]");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let fields: Vec<&str> = text.lines().nth(1).unwrap().split(',').collect();
+    assert_eq!(fields[..3], ["step", "external", "1"], "{text}");
+    assert!(fields[5].parse::<u32>().unwrap() > 0, "it changed nothing: {text}");
+    let output = run("[\"false\"]");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("gave no plan"), "{said}");
+    let output = simulate(&["--scenario", "step", "--policy", "external"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("policy.external.command"), "{said}");
+}

@@ -16,7 +16,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use ours::{Ours, OursOptions};
+pub use ours::{Asked, Ours, OursOptions};
 
 use crate::scenario::Trial;
 use crate::view::View;
@@ -64,6 +64,8 @@ pub enum Contender {
     Static,
     /// Knows the load.
     Oracle,
+    /// A program of somebody's own. It is in no scoreboard.
+    External,
 }
 
 /// There is no contender of this name.
@@ -72,7 +74,7 @@ pub enum Contender {
 pub struct UnknownContender(pub String);
 
 impl Contender {
-    /// All contenders, ours first.
+    /// All contenders that come with the program, ours first.
     pub const ALL: [Self; 11] = [
         Self::Ds2,
         Self::Ds2Fast,
@@ -104,6 +106,7 @@ impl Contender {
             Self::Hpa => "hpa",
             Self::Static => "static",
             Self::Oracle => "oracle",
+            Self::External => "external",
         }
     }
 
@@ -123,12 +126,18 @@ impl Contender {
             Self::Hpa => "Kubernetes' horizontal autoscaler: CPU at 70 %, all operators alike",
             Self::Static => "never changes: as wide as the peak needs",
             Self::Oracle => "knows the load: the fewest slot-hours for it",
+            Self::External => "the program of policy.external.command in the file of --config; not in `all`",
         }
     }
 
     /// All names.
     pub fn list() -> String {
-        Self::ALL.map(Self::as_str).join(", ")
+        Self::named().map(Self::as_str).collect::<Vec<_>>().join(", ")
+    }
+
+    /// All that a name can be given for.
+    pub fn named() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().chain([Self::External])
     }
 
     /// The contender, ready for a trial.
@@ -145,6 +154,7 @@ impl Contender {
             Self::Hpa => Box::new(hpa::Hpa::default()),
             Self::Static => Box::new(oracle::Static::new(trial)),
             Self::Oracle => Box::new(oracle::Oracle::new(trial)),
+            Self::External => Box::new(Ours::external(options)),
         }
     }
 }
@@ -159,7 +169,7 @@ impl FromStr for Contender {
     type Err = UnknownContender;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.into_iter().find(|contender| contender.as_str() == name);
+        let found = Self::named().find(|contender| contender.as_str() == name);
         found.ok_or_else(|| UnknownContender(name.to_owned()))
     }
 }

@@ -1,16 +1,19 @@
 //! Our policies, by the code that decides live: the control loop of the rescaler, epoch by epoch.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use control::{ControlLoop, Deciding, LoopOptions, OperatorNames, PutEnd, Resumed, Step, Switches};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use scaling::ds2::{self, Ds2};
+use scaling::external::{Answer, External};
 use scaling::latency::{self, Latency};
 use scaling::limits::{Bounds, Limits};
 use scaling::slo::{self, Slo};
-use scaling::{Constraints, Policy};
+use scaling::{Constraints, Policy, Snapshot};
 
 use super::Controller;
 use super::documents::Documents;
@@ -19,6 +22,31 @@ use crate::view::View;
 
 /// How long a document may be begun.
 const DOCUMENT_TTL: Duration = Duration::from_secs(600);
+
+type Ask = dyn Fn(&Snapshot) -> Result<Answer, String> + Send + Sync;
+
+/// A program that is asked for the plan of a snapshot; its failure is a sentence.
+#[derive(Clone)]
+pub struct Asked(Arc<Ask>);
+
+impl Asked {
+    /// The program that answers like this.
+    pub fn new(ask: impl Fn(&Snapshot) -> Result<Answer, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(ask))
+    }
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Asked")
+    }
+}
+
+impl PartialEq for Asked {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
 
 /// How our policies are set.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +59,8 @@ pub struct OursOptions {
     pub latency: latency::Options,
     /// Options of policy `slo`; its bound is the trial's.
     pub slo: slo::Options,
+    /// The program of policy `external`; without one it plans nothing.
+    pub external: Option<Asked>,
     /// Limits of every plan.
     pub limits: Limits,
 }
@@ -42,6 +72,7 @@ impl Default for OursOptions {
             ds2: ds2::Options::default(),
             latency: latency::Options::default(),
             slo: slo::Options::default(),
+            external: None,
             limits: Limits::default(),
         }
     }
@@ -66,6 +97,8 @@ impl OursOptions {
 #[derive(Debug)]
 pub struct Ours {
     policy: Box<dyn Policy>,
+    /// Asked anew in every epoch.
+    asked: Option<Asked>,
     epoch: Observer,
     constraints: Constraints,
     /// From the first epoch on.
@@ -97,6 +130,12 @@ impl Ours {
         Self::new(Box::new(Slo(slo)), &options)
     }
 
+    /// Policy `external`.
+    pub fn external(options: &OursOptions) -> Self {
+        let idle = Self::new(Box::new(External(Ok(Answer::default()))), options);
+        Self { asked: options.external.clone(), ..idle }
+    }
+
     /// Any policy.
     pub fn new(policy: Box<dyn Policy>, options: &OursOptions) -> Self {
         let mut constraints = Constraints {
@@ -106,7 +145,7 @@ impl Ours {
         };
         // The cluster makes slots when they are asked for; how many there can be bounds each operator.
         constraints.size.slots_on_demand = true;
-        Self { policy, epoch: options.epoch, constraints, running: None }
+        Self { policy, asked: None, epoch: options.epoch, constraints, running: None }
     }
 
     fn begin(&self, view: View<'_>, now: Timestamp) -> Option<Running> {
@@ -147,13 +186,24 @@ impl Controller for Ours {
             (Err(reason), snapshot) => Deciding::NotYet { reason, snapshot: snapshot.ok() },
             (Ok(_), Err(reason)) => Deciding::NotYet { reason: reason.to_string(), snapshot: None },
         };
-        let Step::Publish { document, .. } = control.epoch(&*self.policy, deciding, Switches::default(), now)
-        else {
+        let answered = answered(self.asked.as_ref(), &deciding);
+        let policy = answered.as_ref().map_or(&*self.policy, |external| external);
+        let Step::Publish { document, .. } = control.epoch(policy, deciding, Switches::default(), now) else {
             return None;
         };
         let parallelism = document.parallelism().clone();
         documents.publish(document, *view, now);
         let _ = control.put_ended(&*self.policy, PutEnd::Stored, now);
         Some((0..view.operators()).map(|index| parallelism.of(view.name(index))).collect())
+    }
+}
+
+/// What a program says to a whole snapshot that something can be decided on.
+fn answered(asked: Option<&Asked>, deciding: &Deciding) -> Option<External> {
+    match deciding {
+        Deciding::Ready { snapshot, .. } if snapshot.missing.is_empty() => {
+            asked.map(|asked| External((asked.0)(snapshot)))
+        }
+        _ => None,
     }
 }

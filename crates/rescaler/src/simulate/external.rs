@@ -1,0 +1,60 @@
+//! The program of policy `external`, asked by simulated runs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use scaling::Snapshot;
+use scaling::external::Answer;
+use sim::contender::Asked;
+use tracing::warn;
+
+use crate::program::Program;
+
+/// A program, and how often it gave no plan.
+pub(super) struct Asking {
+    program: Program,
+    failures: Arc<Mutex<Failures>>,
+}
+
+#[derive(Default)]
+struct Failures {
+    asked: u64,
+    failed: u64,
+    first: Option<String>,
+}
+
+impl Asking {
+    pub(super) fn new(program: Program) -> Self {
+        Self { program, failures: Arc::default() }
+    }
+
+    /// What simulated runs ask. It must not be called from asynchronous code.
+    pub(super) fn asked(&self) -> Asked {
+        let (program, failures) = (self.program.clone(), Arc::clone(&self.failures));
+        Asked::new(move |snapshot| {
+            let answer = ask(&program, snapshot);
+            let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+            failures.asked += 1;
+            if let Err(failure) = &answer {
+                failures.failed += 1;
+                failures.first.get_or_insert_with(|| failure.clone());
+            }
+            answer
+        })
+    }
+
+    /// Warns of a program that did not answer every time.
+    pub(super) fn tell(&self) {
+        let Failures { asked, failed, first } =
+            &*self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(first) = first {
+            warn!(
+                "policy.external.command gave no plan {failed} of {asked} times, the first time because {first}"
+            );
+        }
+    }
+}
+
+fn ask(program: &Program, snapshot: &Snapshot) -> Result<Answer, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| format!("it cannot be waited for: {error}"))?.block_on(program.ask(snapshot))
+}
