@@ -28,7 +28,8 @@ pub(super) fn operator(
         (Kind::Source, None) => {
             missing.push(format!(
                 "what {} reads is not known: none of its counters has ever counted a record (before Flink 2.0, those of a \
-                 task that both reads and writes count nothing)",
+                 task that both reads and writes count nothing); break its chain behind the source (startNewChain), so that what it \
+                 hands on is counted",
                 vertex.name
             ));
             None

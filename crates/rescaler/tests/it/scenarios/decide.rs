@@ -32,10 +32,15 @@ async fn watched(scenario: &Scenario, wanted: &Decide) -> Outcome {
     let now_ms = Arc::new(AtomicI64::new(START_MS));
     let file = flink_stand_in::Scenario::load(&scenario.folder.join("scenario.json"));
     let server = Server::start(file.unwrap(), Pace::Virtual(Arc::clone(&now_ms))).await.unwrap();
-    let url = wanted.url.replace("{address}", server.url().trim_start_matches("http://"));
+    let filled = |text: &String| {
+        let text = text.replace("{address}", server.url().trim_start_matches("http://"));
+        text.replace("{folder}", &scenario.folder.display().to_string())
+    };
+    let url = filled(&wanted.url);
+    let more: Vec<String> = wanted.arguments.iter().map(filled).collect();
     let seconds = wanted.seconds.to_string();
     let mut words = vec!["inspect", "--flink-url", &url, "--seconds", &seconds, "--output", "json"];
-    words.extend(wanted.arguments.iter().map(String::as_str));
+    words.extend(more.iter().map(String::as_str));
     command(&words, &Clock::virtual_time(now_ms)).await
 }
 

@@ -87,7 +87,7 @@ pub(super) struct Decide {
     pub(super) assume_violation: bool,
     /// How long `inspect` watches, in seconds.
     pub(super) seconds: u32,
-    /// More arguments of `inspect`.
+    /// More arguments of `inspect`, with `{address}` as in `url` and `{folder}` for the scenario's folder.
     pub(super) arguments: Vec<String>,
     /// Flink's address, with `{address}` for the stand-in's host and port.
     pub(super) url: String,
