@@ -136,6 +136,18 @@ struct Ceiling {
     reason: Option<String>,
 }
 
+/// What is to be said of a source that is always busy and does not count what waits: nothing tells whether it keeps up.
+fn may_be_short(operator: &Operator, figures: &Figures) -> Option<String> {
+    let is_uncounted = operator.kind == Kind::Source && figures.target.is_estimated;
+    (is_uncounted && figures.busy >= SATURATED).then(|| {
+        format!(
+            "{} is always busy and counts no pendingRecords, so whether it keeps up is not known; have its connector report what waits, or \
+             widen it by hand",
+            operator.name
+        )
+    })
+}
+
 /// How many subtasks of a source read no partition, if any and the number of partitions itself is not known.
 fn without_partitions(operator: &Operator) -> Option<usize> {
     let is_counted = operator.kind != Kind::Source || operator.source_partitions.is_some();
@@ -244,7 +256,8 @@ impl View<'_> {
                 let needed = self.needed(operator, &figures, 1.0).unwrap_or(operator.parallelism);
                 assessment.wanted = self.limited_down(operator, needed).min(operator.parallelism);
             }
-            Direction::Stay | Direction::Unknown => {}
+            Direction::Stay => assessment.warning = may_be_short(operator, &figures),
+            Direction::Unknown => {}
         }
         assessment.figures = self.named(operator, &figures, assessment.wanted);
         if assessment.wanted == operator.parallelism {
