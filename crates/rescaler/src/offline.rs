@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use scaling::latency::Options;
-use scaling::{Decision, Memory, SCHEMA, Snapshot};
+use scaling::{Candidate, Decision, Memory, SCHEMA, Snapshot};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -179,15 +179,46 @@ pub(crate) fn in_words(decision: &Decision) -> String {
     lines.join("\n")
 }
 
-/// The figures of the job as a whole, in one line.
-fn figures(decision: &Decision) -> Option<String> {
+/// The figures of the job as a whole: as sentences where they are those of policy `slo`, else in one line.
+fn figures(decision: &Decision) -> Vec<String> {
+    if let Some(sentences) = sentences(decision) {
+        return sentences;
+    }
     let named: Vec<String> = decision.figures.iter().map(|(name, value)| format!("{name} {value}")).collect();
-    (!named.is_empty()).then(|| format!("  figures: {}", named.join(", ")))
+    if named.is_empty() { Vec::new() } else { vec![format!("  figures: {}", named.join(", "))] }
+}
+
+/// What policy `slo` saw, in sentences.
+fn sentences(decision: &Decision) -> Option<Vec<String>> {
+    let of = |name: &str| decision.figures.get(name).copied();
+    let (arrival, capacity, delay, bound) =
+        (of("arrival_per_s")?, of("capacity_per_s")?, of("delay_s")?, of("bound_s")?);
+    let backlog = of("backlog_records").map_or("an unknown number of records waits".to_owned(), |records| {
+        format!("{records:.0} records wait")
+    });
+    let mut lines = vec![
+        format!("  seen: {arrival:.0}/s arrive, the job carries {capacity:.0}/s, {backlog}"),
+        format!("  delay: records will have to wait {delay:.1} s at worst, the bound is {bound:.1} s"),
+    ];
+    if let (Some(forecast), Some(lead), Some(quantile)) = (of("forecast_per_s"), of("lead_s"), of("quantile"))
+    {
+        lines.push(format!(
+            "  forecast: no more than {forecast:.0}/s within the {lead:.0} s until a change could help, by {:.0} % of past forecasts",
+            quantile * 100.0
+        ));
+    }
+    if let (Some(downtime), Some(outage)) = (of("downtime_s"), of("outage_s")) {
+        lines.push(format!(
+            "  a change: stops the job for {downtime:.1} s and leaves what arrives in {outage:.1} s as backlog, as the last ones did"
+        ));
+    }
+    Some(lines)
 }
 
 /// The plans that were compared, one a line, the cheapest marked.
 fn candidates(decision: &Decision) -> Vec<String> {
     let mut lines = Vec::new();
+    let cheapest = decision.candidates.iter().find(|candidate| candidate.is_cheapest);
     if !decision.candidates.is_empty() {
         lines.push("  compared by price, in slot-seconds:".to_owned());
     }
@@ -197,8 +228,9 @@ fn candidates(decision: &Decision) -> Vec<String> {
         let what = if changes.is_empty() { "stay".to_owned() } else { changes.join(", ") };
         let terms: Vec<String> =
             candidate.terms.iter().map(|(name, price)| format!("{name} {price:.0}")).collect();
+        let why = cheapest.map_or(String::new(), |cheapest| lost(candidate, cheapest));
         lines.push(format!(
-            "  {} {:>9.0} = {}: {} slots carry {:.0}/s ({what})",
+            "  {} {:>9.0} = {}: {} slots carry {:.0}/s ({what}){why}",
             if candidate.is_cheapest { "*" } else { " " },
             candidate.price_slot_s,
             terms.join(" + "),
@@ -207,4 +239,54 @@ fn candidates(decision: &Decision) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// Why a plan was not taken: by which term it is dearer than the cheapest.
+fn lost(candidate: &Candidate, cheapest: &Candidate) -> String {
+    let more = |(name, price): (&String, &f64)| {
+        (name.clone(), price - cheapest.terms.get(name).copied().unwrap_or(0.0))
+    };
+    let dearest = candidate.terms.iter().map(more).max_by(|one, other| one.1.total_cmp(&other.1));
+    match dearest {
+        Some((name, more)) if !candidate.is_cheapest && more >= 0.5 => {
+            format!("; lost by {more:.0} more for {name}")
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: a decision by prices tells what was seen in sentences, and of every plan that lost by which term.
+    #[test]
+    fn a_decision_by_prices_is_told_in_words() {
+        let mut decision = Decision::nothing("slo", "enough");
+        let figures =
+            [("arrival_per_s", 2400.4), ("capacity_per_s", 2000.0), ("delay_s", 3.04), ("bound_s", 2.0)];
+        decision.figures = figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let candidate = |slots: u32, terms: &[(&str, f64)], is_cheapest| Candidate {
+            slots,
+            price_slot_s: terms.iter().map(|(_, price)| price).sum(),
+            terms: terms.iter().map(|(name, price)| ((*name).to_owned(), *price)).collect(),
+            is_cheapest,
+            ..Candidate::default()
+        };
+        decision.candidates = vec![
+            candidate(2, &[("slots", 1200.0), ("violations", 9000.0)], false),
+            candidate(3, &[("slots", 1800.0), ("change", 120.0), ("violations", 0.0)], true),
+            candidate(4, &[("slots", 2400.0), ("change", 120.0), ("violations", 0.0)], false),
+        ];
+        let told = in_words(&decision);
+        for expected in [
+            "2400/s arrive, the job carries 2000/s, an unknown number of records waits",
+            "have to wait 3.0 s at worst, the bound is 2.0 s",
+            "(stay); lost by 9000 more for violations",
+            "lost by 600 more for slots",
+        ] {
+            assert!(told.contains(expected), "{expected} is not in:\n{told}");
+        }
+        assert_eq!(told.matches("lost by").count(), 2, "{told}");
+    }
 }

@@ -66,6 +66,55 @@ pub struct Candidate {
     pub is_cheapest: bool,
 }
 
+/// What keeps a job from carrying more with more subtasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// A source has a subtask for each of its partitions.
+    SourceLimited,
+    /// One subtask gets a share of the records that no parallelism divides.
+    Skew,
+    /// A system outside of the job takes no more.
+    External,
+    /// A firing takes too long at any parallelism.
+    WindowBurst,
+    /// A window over all keys runs at 1.
+    AllWindow,
+    /// The task managers collect garbage.
+    GarbageCollection,
+    /// The operator is as wide as it can be.
+    Width,
+    /// Further subtasks add too little.
+    Contention,
+}
+
+impl Cause {
+    /// Its name in JSON and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SourceLimited => "source-limited",
+            Self::Skew => "skew",
+            Self::External => "external",
+            Self::WindowBurst => "window-burst",
+            Self::AllWindow => "all-window",
+            Self::GarbageCollection => "garbage-collection",
+            Self::Width => "width",
+            Self::Contention => "contention",
+        }
+    }
+}
+
+/// Why more subtasks would not help.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnosis {
+    /// What it is.
+    pub cause: Cause,
+    /// The operator that limits the job.
+    pub operator: String,
+    /// The cause with its figures, and what would help.
+    pub because: String,
+}
+
 /// The cluster's figures, where they are known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClusterReport {
@@ -121,6 +170,9 @@ pub struct Decision {
     /// The plans that were compared by price, the fewest slots first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<Candidate>,
+    /// Why the job is not widened although it is too narrow, where more subtasks would not help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<Diagnosis>,
 }
 
 impl Decision {
@@ -137,6 +189,7 @@ impl Decision {
             rejected: Vec::new(),
             figures: BTreeMap::new(),
             candidates: Vec::new(),
+            diagnosis: None,
         }
     }
 

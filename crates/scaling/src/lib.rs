@@ -22,7 +22,7 @@ pub mod slo;
 mod snapshot;
 pub mod windows;
 
-pub use decision::{Action, Candidate, ClusterReport, Decision, OperatorReport, Rejected};
+pub use decision::{Action, Candidate, Cause, ClusterReport, Decision, Diagnosis, OperatorReport, Rejected};
 pub use graph::{Target, offered_rates, targets};
 pub use period::{Moment, Period, PeriodError};
 pub use policy::{ChangeEnd, Constraints, Memory, Policy, Traits, decide, plan};

@@ -129,12 +129,52 @@ fn whole_jobs(page: &mut Page, seen: &[Seen], now: Timestamp) {
             page.maybe(name, &[("job", &one.job.about.job)], figure(one, now));
         }
     }
+    newest_decision(page, seen);
     page.name("rescaler_decisions_total", "counter", "Decisions by what became of them.");
     for one in seen {
         for outcome in Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Publishing) {
             let labels = [("job", one.job.about.job.as_str()), ("outcome", outcome.name())];
             let count = one.moment.outcomes.get(&outcome).copied().unwrap_or_default();
             page.line("rescaler_decisions_total", &labels, count);
+        }
+    }
+}
+
+/// A figure of the newest decision: its name here, what it is, its name there.
+const FIGURES: [(&str, &str, &str); 3] = [
+    ("rescaler_capacity_records_per_second", "What the job is found to carry.", "capacity_per_s"),
+    (
+        "rescaler_forecast_records_per_second",
+        "What is to be expected before a change could help.",
+        "forecast_per_s",
+    ),
+    (
+        "rescaler_delay_estimate_seconds",
+        "How long records will have to wait, estimated from backlog and rates.",
+        "delay_s",
+    ),
+];
+
+/// What policies that compare prices found in the newest epoch.
+fn newest_decision(page: &mut Page, seen: &[Seen]) {
+    let newest: Vec<_> =
+        seen.iter().filter_map(|one| Some((one, one.job.decisions(1).into_iter().next()?))).collect();
+    for (name, help, figure) in FIGURES {
+        page.name(name, "gauge", help);
+        for (one, told) in &newest {
+            page.maybe(name, &[("job", &one.job.about.job)], told.decision.figures.get(figure).copied());
+        }
+    }
+    let name = "rescaler_diagnosis";
+    page.name(name, "gauge", "1 for the cause why more subtasks would not help.");
+    for (one, told) in &newest {
+        if let Some(found) = &told.decision.diagnosis {
+            let labels = [
+                ("job", one.job.about.job.as_str()),
+                ("cause", found.cause.name()),
+                ("operator", &found.operator),
+            ];
+            page.line(name, &labels, 1);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::measure::portions;
 use super::memory::{sane, short};
 use super::solve::Node;
 use super::view::{Shortage, View};
-use crate::{Kind, OperatorReport, key_groups::Portions};
+use crate::{Cause, Diagnosis, Kind, OperatorReport, key_groups::Portions};
 
 /// What the operators were found to be.
 pub(super) fn reports(
@@ -96,49 +96,67 @@ pub(super) fn enough(view: &View<'_>) -> String {
 }
 
 /// Why more subtasks of the tightest operator do not help.
-pub(super) fn cannot_widen(view: &View<'_>) -> String {
-    let Some(node) = view.node(&view.tightest) else { return "no operator is known to be tight".to_owned() };
-    let (operator, capacity) = (node.operator, &node.capacity);
-    let name = &operator.name;
-    let parallelism = capacity.today;
-    let subtasks = f64::from(parallelism);
-    if operator.kind == Kind::AllWindow {
-        return format!("{name} is a window over all keys and runs at 1");
+pub(super) fn diagnosis(view: &View<'_>) -> Option<Diagnosis> {
+    let node = view.node(&view.tightest)?;
+    let (cause, because) = of_kind(node).or_else(|| of_work(view, node)).unwrap_or_else(|| of_width(node));
+    Some(Diagnosis { cause, operator: node.operator.name.clone(), because })
+}
+
+/// What kind of operator it is: a window over all keys, firings that are too long, a source without a partition to spare.
+fn of_kind(node: &Node<'_>) -> Option<(Cause, String)> {
+    let (name, parallelism) = (&node.operator.name, node.capacity.today);
+    if node.operator.kind == Kind::AllWindow {
+        return Some((Cause::AllWindow, format!("{name} is a window over all keys and runs at 1")));
     }
     if node.fires_too_long {
-        return format!(
+        let because = format!(
             "the windows of {name} fire for too long at any parallelism: aggregate before the window"
         );
+        return Some((Cause::WindowBurst, because));
     }
-    if operator.kind == Kind::Source && operator.source_partitions.is_some_and(|most| parallelism >= most) {
-        return format!("{name} has a subtask for each of its {parallelism} partitions: add partitions");
-    }
+    let has_all = node.operator.source_partitions.is_some_and(|most| parallelism >= most);
+    (node.operator.kind == Kind::Source && has_all).then(|| {
+        let because =
+            format!("{name} has a subtask for each of its {parallelism} partitions: add partitions");
+        (Cause::SourceLimited, because)
+    })
+}
+
+/// How its work is spread, and what its subtasks wait for.
+fn of_work(view: &View<'_>, node: &Node<'_>) -> Option<(Cause, String)> {
+    let (operator, capacity, name) = (node.operator, &node.capacity, &node.operator.name);
+    let parallelism = capacity.today;
     let is_portioned = portions(view.snapshot, operator) != Portions::None;
-    if is_portioned && capacity.excess() >= 1.0 / subtasks {
-        return format!(
+    if is_portioned && capacity.excess() >= 1.0 / f64::from(parallelism) {
+        let because = format!(
             "one subtask of {name}{} gets {:.0} % of the records, which no parallelism divides",
             fullest(node),
             capacity.share(parallelism) * 100.0
         );
+        return Some((Cause::Skew, because));
     }
     let all_busy = !operator.subtasks.is_empty()
         && operator.subtasks.iter().all(|subtask| subtask.busy_ratio.is_some_and(|busy| busy >= 0.9));
     if capacity.alpha >= 0.5 && all_busy {
-        return format!(
+        let because = format!(
             "{name} waits for something outside of the job: its subtasks get slower as they get more"
         );
+        return Some((Cause::External, because));
     }
     let gc = view.snapshot.task_managers.iter().filter_map(|tm| sane(tm.gc_ms_per_s)).reduce(f64::max);
-    if let Some(gc) = gc.filter(|gc| *gc > 100.0) {
-        return format!(
-            "task managers collect garbage for {:.0} % of the time: give them more memory",
-            gc / 10.0
-        );
+    let gc = gc.filter(|gc| *gc > 100.0)?;
+    let because =
+        format!("task managers collect garbage for {:.0} % of the time: give them more memory", gc / 10.0);
+    Some((Cause::GarbageCollection, because))
+}
+
+fn of_width(node: &Node<'_>) -> (Cause, String) {
+    let (name, capacity) = (&node.operator.name, &node.capacity);
+    if capacity.today >= capacity.max {
+        return (Cause::Width, format!("{name} is as wide as it can be ({})", capacity.today));
     }
-    if parallelism >= capacity.max {
-        return format!("{name} is as wide as it can be ({parallelism})");
-    }
-    format!("further subtasks of {name} add too little (contention {:.2})", capacity.alpha)
+    let because = format!("further subtasks of {name} add too little (contention {:.2})", capacity.alpha);
+    (Cause::Contention, because)
 }
 
 /// The subtask that gets most records, as ` (number 3)`.

@@ -127,8 +127,7 @@ impl Policy for Slo {
                 Vec::new(),
             );
         }
-        let widening = widen::widen(&view, shortage.unwrap_or(Shortage::Forecast));
-        decision(&view, widening.plan.as_ref(), widening.reasons, widening.figures, widening.candidates)
+        widened(&view, shortage.unwrap_or(Shortage::Forecast))
     }
 
     fn is_waiting(&self, memory: &crate::Memory, snapshot: &Snapshot, now_ms: i64) -> bool {
@@ -219,16 +218,17 @@ fn closed(options: &Options, memory: &Memory, snapshot: &Snapshot, now_ms: i64) 
     Some(format!("three changes failed within ten minutes: nothing is changed for {left_s:.0} s more"))
 }
 
+fn widened(view: &View<'_>, shortage: Shortage) -> Decision {
+    let widening = widen::widen(view, shortage);
+    let mut decision =
+        decision(view, widening.plan.as_ref(), widening.reasons, widening.figures, widening.candidates);
+    decision.diagnosis = widening.diagnosis;
+    decision
+}
+
 fn decide(view: &View<'_>) -> Decision {
     if let Some(shortage) = view.shortage() {
-        let widening = widen::widen(view, shortage);
-        return decision(
-            view,
-            widening.plan.as_ref(),
-            widening.reasons,
-            widening.figures,
-            widening.candidates,
-        );
+        return widened(view, shortage);
     }
     let mut reasons = vec![explain::enough(view)];
     if view.is_jump || view.newest_per_s >= view.level_per_s * (1.0 + 3.0 * view.sigma) {

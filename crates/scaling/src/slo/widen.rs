@@ -19,7 +19,7 @@ use super::explain;
 use super::memory::short;
 use super::solve::{Plan, Purpose};
 use super::view::{Shortage, View, quotient};
-use crate::Candidate;
+use crate::{Candidate, Diagnosis};
 
 /// A plan whose tightest operator was never saturated is trusted to carry this part of its capacity.
 const TRUST: f64 = 0.9;
@@ -42,6 +42,8 @@ pub(super) struct Widening<'a> {
     pub(super) reasons: Vec<String>,
     pub(super) candidates: Vec<Candidate>,
     pub(super) figures: BTreeMap<String, f64>,
+    /// Why no width helps, if none does.
+    pub(super) diagnosis: Option<Diagnosis>,
 }
 
 /// One width with its price.
@@ -112,10 +114,11 @@ pub(super) fn widen<'a>(view: &View<'a>, shortage: Shortage) -> Widening<'a> {
     widening.figures = figures.into_iter().map(|(name, value)| (name.to_owned(), short(value))).collect();
     widening.reasons.push(explain::shortage(view, shortage));
     let Some(best) = best else { return widening };
-    if best.plan == view.today {
-        widening.reasons.push(explain::cannot_widen(view));
-    } else if best.capacity_per_s < LEAST_GAIN * view.capacity_per_s {
-        widening.reasons.push(format!("more subtasks do not help: {}", explain::cannot_widen(view)));
+    if best.plan == view.today || best.capacity_per_s < LEAST_GAIN * view.capacity_per_s {
+        widening.diagnosis = explain::diagnosis(view);
+        let because = widening.diagnosis.as_ref().map(|diagnosis| diagnosis.because.as_str());
+        let because = because.unwrap_or("no operator is known to be tight");
+        widening.reasons.push(format!("more subtasks do not help: {because}"));
     } else if stay.price() <= best.price() {
         widening.reasons.push(format!(
             "a change costs more than it saves: {:.0} slot-s against {:.0} for staying",

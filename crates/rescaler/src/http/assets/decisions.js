@@ -1,6 +1,6 @@
 // The last decisions with their reasons. Equal reasons for doing nothing, one epoch after the other, are one line.
 
-import { clock, count, el, share, time } from "/assets/text.js";
+import { clock, count, el, rate, share, time } from "/assets/text.js";
 
 const OUTCOMES = {
   "nothing": "no change", "dry-run": "dry run", "publishing": "publishing", "published": "published", "not-published": "not published",
@@ -66,11 +66,32 @@ function inside(told, epochs) {
   if (typeof decision.memory_usage === "number") facts.push(["memory", share(decision.memory_usage)]);
   if (typeof decision.downtime_estimate_s === "number") facts.push(["downtime estimate", time(decision.downtime_estimate_s * 1000)]);
   if (typeof decision.scale_out === "boolean") facts.push(["scale out", decision.scale_out ? "yes" : "no"]);
+  facts.push(...prices(decision.figures ?? {}));
   const reasons = decision.reasons.map((reason) => el("li", {}, reason));
   if (told.message) reasons.push(el("li", {}, `not published: ${told.message}`));
   return el("div", { class: "inside" }, el("ul", {}, ...reasons), told.result ? result(told.result) : undefined,
     el("dl", { class: "facts" }, ...facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
+    decision.candidates?.length > 0 ? candidates(decision.candidates) : undefined,
     decision.operators.length > 0 ? operators(decision.operators) : undefined);
+}
+
+/** What a policy that compares prices rests on: wanted against present capacity, and the delay that it estimates. */
+function prices(figures) {
+  const facts = [["arrives", "arrival_per_s", rate], ["carried", "capacity_per_s", rate], ["at most to be expected", "forecast_per_s", rate],
+    ["delay (estimated)", "delay_s", (s) => time(s * 1000)], ["bound", "bound_s", (s) => time(s * 1000)]];
+  return facts.filter(([, name]) => typeof figures[name] === "number").map(([head, name, form]) => [head, form(figures[name])]);
+}
+
+/** The plans that were compared, with the terms of their prices in slot-seconds; the cheapest is marked. */
+function candidates(list) {
+  const terms = [...new Set(list.flatMap((candidate) => Object.keys(candidate.terms)))];
+  const plan = (candidate) => Object.entries(candidate.parallelism).map(([name, new_]) => `${name} → ${new_}`).join(", ") || "stay";
+  const row = (candidate) => el("tr", { class: candidate.is_cheapest ? "cheapest" : undefined },
+    el("th", { scope: "row" }, `${candidate.is_cheapest ? "✓ " : ""}${candidate.slots}`), el("td", {}, rate(candidate.capacity_per_s)), el("td", {}, count(candidate.price_slot_s)),
+    ...terms.map((term) => el("td", {}, term in candidate.terms ? count(candidate.terms[term]) : "")), el("td", { class: "words" }, plan(candidate)));
+  const heads = ["slots", "carry", "price (slot-s)", ...terms, "plan"].map((head) => el("th", { scope: "col", class: head === "plan" ? "words" : undefined }, head));
+  return el("div", { class: "scroll prices", tabindex: "0", role: "region", "aria-label": "Prices of the plans that were compared" },
+    el("table", {}, el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...list.map(row))));
 }
 
 /** How the change went, as whoever applied it has reported. */

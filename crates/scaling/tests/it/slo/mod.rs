@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use scaling::slo::{self, Options, Slo};
 use scaling::{
-    Action, ChangeEnd, Constraints, Decision, Edge, Job, Kind, Memory, Moment, Operator, Partitioning,
+    Action, Cause, ChangeEnd, Constraints, Decision, Edge, Job, Kind, Memory, Moment, Operator, Partitioning,
     Policy, Reading, SCHEMA, Snapshot, Subtask,
 };
 

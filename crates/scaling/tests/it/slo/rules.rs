@@ -105,6 +105,26 @@ fn a_clock_that_is_set_back_stops_nothing() {
     }
 }
 
+/// Goal: a source with a subtask for each of its partitions is named as the cause, once more arrives than it reads, and nothing is
+/// widened; while the job is wide enough there is no cause.
+#[test]
+fn a_source_without_partitions_to_spare_is_the_diagnosis() {
+    let mut operators = chain();
+    operators[0] = Truth::new("source", Kind::Source, 1500.0, 16);
+    let mut played = Played::new(operators, 2);
+    played.run(600, 15_000.0, 0.0);
+    assert_eq!(played.epoch(15_000.0, 0.0).unwrap().diagnosis, None);
+    let (before, mut found) = (played.slots(), Vec::new());
+    for _ in 0..24 {
+        found.extend(played.epoch(30_000.0, 0.0).and_then(|decision| decision.diagnosis));
+    }
+    assert!(
+        found.iter().all(|one| one.cause == Cause::SourceLimited && one.operator == "source"),
+        "{found:?}"
+    );
+    assert!(found.len() > 10 && played.slots() == before, "{found:?}");
+}
+
 /// Goal: three failed changes within ten minutes stop everything for five minutes.
 #[test]
 fn failures_open_the_breaker() {
