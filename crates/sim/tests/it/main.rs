@@ -6,5 +6,6 @@ mod closed_loop;
 mod contenders;
 mod flow;
 mod reproducible;
+mod scoreboard;
 mod whole_loop;
 mod world;
