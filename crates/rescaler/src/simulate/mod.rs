@@ -127,6 +127,12 @@ pub(crate) enum SimulateError {
         /// The line.
         line: usize,
     },
+    /// A recorded load without any rate.
+    #[error("{file}: there is no second with a rate")]
+    EmptyTrace {
+        /// The file.
+        file: String,
+    },
     /// A scenario that cannot be run.
     #[error("scenario {name} cannot be run")]
     Impossible {

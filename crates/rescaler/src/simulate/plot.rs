@@ -112,6 +112,8 @@ fn chart(area: &Area<'_>, title: &str, unit: &str, lines: &[Line]) -> Drawn {
         .bold_line_style(BLACK.mix(0.12))
         .x_desc("seconds since the start")
         .y_desc(unit)
+        .x_label_formatter(&|second| format!("{second:.0}"))
+        .y_label_formatter(&|value| if high < 10.0 { format!("{value:.1}") } else { format!("{value:.0}") })
         .draw()?;
     for line in lines {
         let colour = line.colour;
@@ -120,6 +122,11 @@ fn chart(area: &Area<'_>, title: &str, unit: &str, lines: &[Line]) -> Drawn {
             .label(line.name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
     }
-    chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK.mix(0.2)).draw()?;
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE.mix(0.8))
+        .border_style(BLACK.mix(0.2))
+        .draw()?;
     Ok(())
 }
