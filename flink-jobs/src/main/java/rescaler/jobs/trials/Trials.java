@@ -1,0 +1,138 @@
+package rescaler.jobs.trials;
+
+import java.util.concurrent.locks.LockSupport;
+import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.common.functions.MapFunction;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
+
+/**
+ * Jobs as strangers write them, each with one trait that can mislead an auto-scaler; {@code scripts/try-jobs.sh} runs them.
+ *
+ * <p>The only argument names the job. Records take their time by waiting, not by computing: a subtask that waits 2 ms for each takes
+ * 500 records per second and counts as busy, and all jobs run on two cores without slowing each other down.
+ */
+public final class Trials {
+    /** How long a record takes, in nanoseconds. */
+    private static final long WORK_NANOS = 2_000_000;
+
+    private Trials() {}
+
+    public static void main(String[] args) throws Exception {
+        StreamExecutionEnvironment environment = StreamExecutionEnvironment.getExecutionEnvironment();
+        environment.setParallelism(1);
+        String job = args.length == 1 ? args[0] : "";
+        switch (job) {
+            case "one-chain" -> oneChain(environment, RatedSource.endless(700));
+            case "one-chain-uncounted" -> oneChain(environment, RatedSource.uncounted(700));
+            case "filter-in-source-chain" -> filterInSourceChain(environment);
+            case "bounded-beside-endless" -> boundedBesideEndless(environment);
+            case "no-checkpoints" -> noCheckpoints(environment);
+            case "two-unnamed" -> twoUnnamed(environment);
+            case "hot-key" -> hotKey(environment);
+            case "broadcast" -> work(numbers(environment, 600).broadcast(), "work");
+            case "fixed-rate-sink" -> fixedRateSink(environment);
+            default -> throw new IllegalArgumentException("no such job: \"" + job + "\"");
+        }
+        environment.execute(job);
+    }
+
+    private static DataStream<Long> numbers(StreamExecutionEnvironment environment, double perSecond) {
+        return environment.fromSource(RatedSource.endless(perSecond), WatermarkStrategy.noWatermarks(), "numbers");
+    }
+
+    /** Source, work and sink in one task, which is too narrow. */
+    private static void oneChain(StreamExecutionEnvironment environment, RatedSource source) {
+        environment
+                .fromSource(source, WatermarkStrategy.noWatermarks(), "numbers")
+                .map(new Work(WORK_NANOS))
+                .sinkTo(new DiscardingSink<>());
+    }
+
+    /** Two subtasks that take {@link #WORK_NANOS} for each record, and a sink in their chain. */
+    private static void work(DataStream<Long> records, String name) {
+        records.map(new Work(WORK_NANOS)).name(name).setParallelism(2).sinkTo(new DiscardingSink<>()).setParallelism(2);
+    }
+
+    /** One record of ten leaves the source's chain; it is the chain that is busy, at 60 %. */
+    private static void filterInSourceChain(StreamExecutionEnvironment environment) {
+        DataStream<Long> kept =
+                numbers(environment, 300).map(new Work(WORK_NANOS)).filter(number -> number % 10 == 0);
+        work(kept.rebalance(), "work");
+    }
+
+    /** A source that ends after a second, and one that goes on. */
+    private static void boundedBesideEndless(StreamExecutionEnvironment environment) {
+        DataStream<Long> history = environment.fromSource(
+                RatedSource.bounded(300, 300), WatermarkStrategy.noWatermarks(), "history");
+        work(history.union(numbers(environment, 600)).rebalance(), "work");
+    }
+
+    private static void noCheckpoints(StreamExecutionEnvironment environment) {
+        environment.getCheckpointConfig().disableCheckpointing();
+        work(numbers(environment, 600).rebalance(), "work");
+    }
+
+    /** Two operators with Flink's default name "Map"; the second one is too narrow. */
+    private static void twoUnnamed(StreamExecutionEnvironment environment) {
+        numbers(environment, 600)
+                .rebalance()
+                .map(new Work(WORK_NANOS))
+                .setParallelism(2)
+                .rebalance()
+                .map(new Work(WORK_NANOS))
+                .setParallelism(1)
+                .sinkTo(new DiscardingSink<>())
+                .setParallelism(1);
+    }
+
+    /** Seven records of ten have the same key: more than one subtask takes. */
+    private static void hotKey(StreamExecutionEnvironment environment) {
+        work(numbers(environment, 900).keyBy(number -> number % 10 < 7 ? 0 : number % 1000), "work");
+    }
+
+    /** Behind the sink is something that takes 400 records per second in all; 900 come. */
+    private static void fixedRateSink(StreamExecutionEnvironment environment) {
+        numbers(environment, 900)
+                .rebalance()
+                .map(new Outside())
+                .name("write")
+                .setParallelism(2)
+                .sinkTo(new DiscardingSink<>())
+                .setParallelism(2);
+    }
+
+    /** Takes its time for each record. */
+    private record Work(long nanos) implements MapFunction<Long, Long> {
+        @Override
+        public Long map(Long number) {
+            waitUntil(System.nanoTime() + nanos);
+            return number;
+        }
+    }
+
+    /** Waits its turn at a system that all subtasks of the job share; they are in one process. */
+    private static final class Outside implements MapFunction<Long, Long> {
+        private static final long serialVersionUID = 1L;
+        private static final long EACH_NANOS = 1_000_000_000 / 400;
+        private static long next = System.nanoTime();
+
+        @Override
+        public Long map(Long number) {
+            waitUntil(turn());
+            return number;
+        }
+
+        private static synchronized long turn() {
+            next = Math.max(next, System.nanoTime() - EACH_NANOS) + EACH_NANOS;
+            return next;
+        }
+    }
+
+    private static void waitUntil(long nanoTime) {
+        for (long left = nanoTime - System.nanoTime(); left > 0; left = nanoTime - System.nanoTime()) {
+            LockSupport.parkNanos(left);
+        }
+    }
+}
