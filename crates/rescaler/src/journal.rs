@@ -159,10 +159,16 @@ impl Reading {
                 None => return self.record(*record),
             },
             Ok(Line::FollowUp(follow_up)) => return self.follow_up(follow_up),
-            // Why exactly it is no record is told by reading it as nothing else.
+            // Reading it as one kind only understands more, and tells why it is no record.
             Ok(Line::Other(_)) | Err(_) => match serde_json::from_slice::<Record>(line) {
-                Ok(_) => return,
-                Err(error) => error.to_string(),
+                Ok(record) => match wrong_schema(&record) {
+                    Some(reason) => reason,
+                    None => return self.record(record),
+                },
+                Err(error) => match serde_json::from_slice(line) {
+                    Ok(follow_up) => return self.follow_up(follow_up),
+                    Err(_) => error.to_string(),
+                },
             },
         };
         let reason = reason.chars().take(REASON_CHARS).collect();

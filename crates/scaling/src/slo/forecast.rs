@@ -50,12 +50,33 @@ impl Model {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Past {
-    /// Weight by class.
+    /// Weight by class; written as pairs, as the journal's lines are read by what they hold, and numbers as keys are then not understood.
+    #[serde(with = "pairs")]
     classes: BTreeMap<u8, f64>,
     /// Sum of squared errors.
     squares: f64,
     /// Their number.
     count: f64,
+}
+
+/// A map as a list of pairs.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        map: &BTreeMap<u8, f64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<u8, f64>, D::Error> {
+        Vec::<(u8, f64)>::deserialize(deserializer).map(|pairs| pairs.into_iter().collect())
+    }
 }
 
 /// The errors of both models over all horizons.

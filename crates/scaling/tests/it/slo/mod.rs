@@ -148,7 +148,8 @@ impl Played {
         let snapshot = self.snapshot()?;
         if self.rereads_memory {
             let text = serde_json::to_string(&self.memory).unwrap();
-            self.memory = serde_json::from_str(&text).unwrap();
+            let Line::Memory(memory) = serde_json::from_str(&text).unwrap();
+            self.memory = memory;
         }
         let now = self.now();
         let decision =
@@ -242,6 +243,13 @@ impl Played {
             ..Snapshot::default()
         }
     }
+}
+
+/// A line of the journal is read by what it holds, and so is the memory in it: less is understood there than elsewhere.
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Memory(Memory),
 }
 
 fn at_ms(second: i64) -> i64 {
