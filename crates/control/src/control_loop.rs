@@ -358,7 +358,7 @@ mod tests {
     /// narrower, because slots are missing, keeps what was asked for.
     #[test]
     fn nothing_is_narrowed_by_a_document_that_lags_behind() {
-        let text = "format = 1\njob = \"j\"\ngeneration = 1\nissued_at = \"2026-01-01T00:00:00Z\"\nreason = \"first\"\n\
+        let text = "format = 1\njob = \"j\"\ngeneration = 1\nissued_at = \"2026-01-01T00:00:00Z\"\nreason = \"first\"\nrestart_mode = \"in-place\"\n\
                     [parallelism]\ndefault = 1\nmax = 128\n[parallelism.operators]\nwider = 7\nplanned = 7\nnarrower = 7\n\
                     [sink]\ntopic = \"t\"\n";
         let document = JobDocument::parse(text).unwrap();
