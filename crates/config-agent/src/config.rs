@@ -272,14 +272,11 @@ fn read(path: &Path) -> Result<Written, ConfigError> {
 impl Written {
     fn checked(self, file: Option<&Path>) -> Result<Config, ConfigError> {
         let mut checker = Checker::default();
-        let config = self.check(&mut checker);
-        match config {
-            Some(config) if checker.problems.is_empty() => Ok(config),
-            _ => {
-                let origin = file.map_or_else(|| "the command line".to_owned(), |p| p.display().to_string());
-                Err(ConfigError::Values { origin, problems: checker.problems })
-            }
+        if let Some(config) = self.check(&mut checker).filter(|_| checker.problems.is_empty()) {
+            return Ok(config);
         }
+        let origin = file.map_or_else(|| "the command line".to_owned(), |p| p.display().to_string());
+        Err(ConfigError::Values { origin, problems: checker.problems })
     }
 
     fn check(mut self, checker: &mut Checker) -> Option<Config> {
