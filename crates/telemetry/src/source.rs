@@ -3,12 +3,15 @@
 use crate::clock::Clock;
 use crate::error::{SampleError, StoreError};
 use crate::flink_rest::FlinkRest;
-use crate::sample::Sample;
+use crate::sample::{Incarnation, Sample};
 use crate::store::{Store, StoreSettings};
 
 /// A source of samples of one job.
 #[derive(Debug)]
-pub struct Source(Inner);
+pub struct Source {
+    inner: Inner,
+    beginning: Beginning,
+}
 
 #[derive(Debug)]
 enum Inner {
@@ -16,10 +19,27 @@ enum Inner {
     Store(Box<Store>),
 }
 
+/// When the present life of the job began by this machine's clock, as it was told first.
+///
+/// Each sample tells it anew, and is off by the time that the answer took. Those who compare two beginnings would see a new start in
+/// every sample.
+#[derive(Debug, Default)]
+struct Beginning(Option<(Incarnation, i64)>);
+
+impl Beginning {
+    /// Returns what was told first of this life, in milliseconds since the Unix epoch.
+    fn first_told(&mut self, life: &Incarnation, told_ms: i64) -> i64 {
+        match &self.0 {
+            Some((known, first_ms)) if known == life => *first_ms,
+            _ => self.0.insert((life.clone(), told_ms)).1,
+        }
+    }
+}
+
 impl Source {
     /// Flink's own REST interface.
     pub fn flink_rest(client: flink::Client, job: &str) -> Self {
-        Self(Inner::FlinkRest(Box::new(FlinkRest::new(client, job))))
+        Self::from(Inner::FlinkRest(Box::new(FlinkRest::new(client, job))))
     }
 
     /// A store that Flink's reporters write to. With a client the graph and the job's life come from Flink's REST interface and
@@ -33,13 +53,13 @@ impl Source {
         graph: Option<flink::Client>,
     ) -> Result<Self, StoreError> {
         let graph = graph.map(|client| FlinkRest::new(client, job));
-        Ok(Self(Inner::Store(Box::new(Store::new(settings, job, graph)?))))
+        Ok(Self::from(Inner::Store(Box::new(Store::new(settings, job, graph)?))))
     }
 
     /// The same with another clock, for tests in virtual time.
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
-        Self(match self.0 {
+        Self::from(match self.inner {
             Inner::FlinkRest(rest) => Inner::FlinkRest(Box::new(rest.with_clock(clock))),
             Inner::Store(store) => Inner::Store(Box::new(store.with_clock(clock))),
         })
@@ -47,7 +67,7 @@ impl Source {
 
     /// Its kind, as configured: `flink-rest`, `whisper`, `graphite`, `prometheus`.
     pub fn name(&self) -> &'static str {
-        match &self.0 {
+        match &self.inner {
             Inner::FlinkRest(_) => "flink-rest",
             Inner::Store(store) => store.kind(),
         }
@@ -58,9 +78,34 @@ impl Source {
     /// # Errors
     /// See [`SampleError`]; nothing of a sample that is not whole is returned.
     pub async fn sample(&mut self) -> Result<Sample, SampleError> {
-        match &mut self.0 {
+        let mut sample = match &mut self.inner {
             Inner::FlinkRest(rest) => rest.sample().await,
             Inner::Store(store) => store.sample().await,
-        }
+        }?;
+        let told_ms = sample.job.running_since_ms;
+        sample.job.running_since_ms =
+            told_ms.map(|told_ms| self.beginning.first_told(&sample.incarnation, told_ms));
+        Ok(sample)
+    }
+}
+
+impl From<Inner> for Source {
+    fn from(inner: Inner) -> Self {
+        Self { inner, beginning: Beginning::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: the beginning of a life stays what it was first told to be; another life has another one.
+    #[test]
+    fn a_life_begins_once() {
+        let life = |running_since_ms| Incarnation { job_id: "a".to_owned(), running_since_ms };
+        let mut beginning = Beginning::default();
+        let told = [(1, 673), (1, 674), (1, 671), (2, 5000), (2, 4999), (1, 672)];
+        let kept = told.map(|(started_ms, told_ms)| beginning.first_told(&life(started_ms), told_ms));
+        assert_eq!(kept, [673, 673, 673, 5000, 5000, 672]);
     }
 }

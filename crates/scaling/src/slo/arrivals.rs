@@ -23,6 +23,9 @@ const BIN_MS: i64 = 10_000;
 const BINS: usize = 192;
 /// A gap of more bins makes the older ones worthless.
 const GAP_BINS: i64 = 30;
+/// So many steps from one bin to the next tell how much they vary, and what is taken for a step that was not seen, as a logarithm.
+const LEAST_STEPS: usize = 5;
+const USUAL_STEP: f64 = 0.05;
 /// Readings that are further ahead of the clock are not believed, in milliseconds.
 const AHEAD_MS: i64 = 60_000;
 /// Readings are kept for this time, in milliseconds.
@@ -209,7 +212,7 @@ impl Arrivals {
 
     fn note_shift(&mut self) {
         let bin = self.newest_bin;
-        if self.bins.len() <= 6 {
+        if self.bins.len() <= 3 {
             return;
         }
         let (Some(now), Some(level)) = (self.bin(bin), self.level(bin - 1, 3)) else { return };
@@ -264,13 +267,15 @@ impl Arrivals {
         covariance / variance / seconds(BIN_MS)
     }
 
-    /// Relative standard deviation of a bin about its neighbours.
+    /// Relative standard deviation of a bin about its neighbours. Of a job that has just been found, usual steps stand in for those that were
+    /// not seen yet, so that a step of the load among the first bins is no noise.
     pub(super) fn sigma(&self, bin: i64) -> f64 {
         let first = self.first_bin();
         let ratio = |bin: i64| Some((self.bin(bin)? / self.bin(bin - 1)?).ln().abs());
         let mut steps: Vec<f64> = ((bin - 30).max(first + 1)..=bin).filter_map(ratio).collect();
+        steps.resize(steps.len().max(LEAST_STEPS), USUAL_STEP);
         steps.sort_by(f64::total_cmp);
-        steps.get(steps.len() / 2).map_or(0.05, |median| (median * 1.05).max(0.01))
+        (steps[steps.len() / 2] * 1.05).max(0.01)
     }
 
     /// The rate over the newest so many seconds that are known, in records per second.
@@ -413,5 +418,17 @@ mod tests {
         assert!(arrivals.slope(64, 90).abs() < 1e-9 && arrivals.slope(99, 90).abs() < 0.2);
         assert!((arrivals.level(61, 6).unwrap() - (rate(60) + rate(61)) / 2.0).abs() < 0.01);
         assert!((0.02..0.1).contains(&arrivals.sigma(99)));
+    }
+
+    /// Goal: a step of the load in the first minute is a shift, and no sign of a load that varies much.
+    #[test]
+    fn an_early_step_is_no_noise() {
+        let mut arrivals = Arrivals::default();
+        for (bin, per_s) in [740.0, 745.0, 738.0, 2500.0].into_iter().enumerate() {
+            arrivals.add((i64::try_from(bin).unwrap() + 1) * 10_000, 10_000, per_s * 10.0);
+        }
+        assert_eq!(arrivals.shifts, [3]);
+        assert!(arrivals.sigma(3) < 0.06, "{}", arrivals.sigma(3));
+        assert!((arrivals.level(3, 3).unwrap() - 2500.0).abs() < 1.0);
     }
 }

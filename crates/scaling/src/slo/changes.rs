@@ -10,6 +10,9 @@ use crate::{Kind, Snapshot};
 
 /// A published change whose job has not restarted after this time is given up, in milliseconds.
 const TIMEOUT_MS: i64 = 600_000;
+/// Starts of the job that are told to be this close are the same one, in milliseconds: a rescaler that begins anew reads it anew, and is off
+/// by the time that the answer took.
+const SAME_START_MS: u64 = 1000;
 /// A change that is reported as done without a new start of the job counts as its start after this time, in milliseconds.
 const NO_START_MS: i64 = 30_000;
 /// The backlog is watched for this time after a start, in milliseconds.
@@ -187,7 +190,9 @@ impl Changes {
         if running_since_ms.is_some() {
             self.running_since_ms = running_since_ms;
         }
-        let has_moved = before_ms.is_some() && running_since_ms.is_some() && before_ms != running_since_ms;
+        let moved_ms =
+            before_ms.zip(running_since_ms).map(|(before_ms, since_ms)| since_ms.abs_diff(before_ms));
+        let has_moved = moved_ms.is_some_and(|ms| ms > SAME_START_MS);
         let Some(change) = self.under_way else { return has_moved };
         let is_done = change.done_ms.is_some_and(|done_ms| {
             running_since_ms.is_none() || now_ms.saturating_sub(done_ms) >= NO_START_MS

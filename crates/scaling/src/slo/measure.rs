@@ -8,8 +8,8 @@
 //! ```
 //!
 //! An operator is saturated if it is not held back (< 2 %) and one that feeds it is (> 25 %); a source, if its backlog has been worth
-//! more than 2 s of its rate all the time. An operator that is busy less than 2 % of its time shows only an upper bound of its service
-//! time, which is used until something better is known.
+//! more than 2 s of its rate all the time. An operator that is busy less than 2 % of its time, or whose service times still fall, shows
+//! only an upper bound of its service time, which is used until something better is known.
 
 use std::collections::BTreeMap;
 
@@ -143,6 +143,14 @@ struct Window {
     length_s: f64,
 }
 
+impl Window {
+    /// Seconds of one subtask per record; [`None`] if nothing was processed or the busy time is unknown.
+    fn service_s(&self) -> Option<f64> {
+        let busy = self.busy.filter(|_| self.rate_per_s > 0.0 && self.share > 0.0)?;
+        Some(short(busy.max(LEAST_BUSY) / (self.rate_per_s * self.share)))
+    }
+}
+
 impl OperatorMemory {
     /// Forgets the readings of tasks that no longer run.
     pub(super) fn restarted(&mut self) {
@@ -183,11 +191,8 @@ impl OperatorMemory {
     }
 
     fn learn(&mut self, operator: &Operator, window: Window, now_s: i64, most: usize) {
-        let Some(busy) = window.busy.filter(|_| window.rate_per_s > 0.0 && window.share > 0.0) else {
-            return;
-        };
+        let Some((busy, service_s)) = window.busy.zip(window.service_s()) else { return };
         let p = operator.parallelism;
-        let service_s = short(busy.max(LEAST_BUSY) / (window.rate_per_s * window.share));
         let share = short(window.share);
         let found = self.seen.iter_mut().find(|seen| seen.parallelism == p);
         match found {
@@ -216,6 +221,16 @@ impl OperatorMemory {
             let Some((oldest, _)) = others.min_by_key(|(_, seen)| seen.at_s) else { break };
             self.seen.remove(oldest);
         }
+    }
+
+    /// Learns what a record takes at most, from tasks that still warm up, while nothing better is known at any parallelism.
+    fn learn_bound(&mut self, operator: &Operator, window: Window, now_s: i64) {
+        if self.seen.iter().any(|seen| seen.weight > 0.0) {
+            return;
+        }
+        let Some(service_s) = window.service_s() else { return };
+        let (parallelism, share) = (operator.parallelism, short(window.share));
+        self.seen = vec![Seen { parallelism, service_s, share, weight: 0.0, at_s: now_s }];
     }
 
     /// Compares a predicted capacity with what was measured since.
@@ -314,6 +329,8 @@ pub(super) fn observe(memory: &mut Memory, snapshot: &Snapshot, now_ms: i64, epo
     add_records(memory, snapshot, seconds(end_ms - from_ms));
     if settle(memory, snapshot, end_ms.saturating_sub(started_ms)) {
         learn(memory, snapshot, now_ms / 1000);
+    } else {
+        learn_bounds(memory, snapshot, now_ms / 1000);
     }
 }
 
@@ -425,14 +442,29 @@ fn settle(memory: &mut Memory, snapshot: &Snapshot, age_ms: i64) -> bool {
     true
 }
 
+/// The averages over the window, of the operators of which it is long enough.
+fn windows(memory: &Memory) -> BTreeMap<String, Window> {
+    let all = memory.operators.iter();
+    all.filter_map(|(name, own)| Some((name.clone(), own.window(&memory.spans)?)))
+        .filter(|(_, window)| window.length_s >= LEAST_S)
+        .collect()
+}
+
+/// A load that rises while the tasks of a new job warm up must not wait for them.
+fn learn_bounds(memory: &mut Memory, snapshot: &Snapshot, now_s: i64) {
+    let windows = windows(memory);
+    for operator in &snapshot.operators {
+        if let (Some(window), Some(own)) =
+            (windows.get(&operator.name), memory.operators.get_mut(&operator.name))
+        {
+            own.learn_bound(operator, *window, now_s);
+        }
+    }
+}
+
 fn learn(memory: &mut Memory, snapshot: &Snapshot, now_s: i64) {
     let most = (SEEN / memory.operators.len().max(1)).clamp(2, SEEN_OF_ONE);
-    let windows: BTreeMap<String, Window> = memory
-        .operators
-        .iter()
-        .filter_map(|(name, own)| Some((name.clone(), own.window(&memory.spans)?)))
-        .filter(|(_, window)| window.length_s >= LEAST_S)
-        .collect();
+    let windows = windows(memory);
     for operator in &snapshot.operators {
         let (Some(window), Some(own)) =
             (windows.get(&operator.name), memory.operators.get_mut(&operator.name))

@@ -86,6 +86,8 @@ struct Played {
     random: u64,
     reversed: bool,
     rereads_memory: bool,
+    /// How far the start of the job is told wrongly, by turns early and late, in milliseconds.
+    start_error_ms: i64,
 }
 
 impl Played {
@@ -104,6 +106,7 @@ impl Played {
             random: seed.wrapping_mul(2).wrapping_add(1),
             reversed: false,
             rereads_memory: false,
+            start_error_ms: 0,
         }
     }
 
@@ -236,7 +239,9 @@ impl Played {
                 parallelism: 1,
                 max_parallelism: KEY_GROUPS,
                 state: Some("RUNNING".to_owned()),
-                running_since_ms: Some(at_ms(self.started_s)),
+                running_since_ms: Some(
+                    at_ms(self.started_s) + self.start_error_ms * (self.now_s / EPOCH_S % 3 - 1),
+                ),
                 ..Job::default()
             },
             operators,

@@ -19,6 +19,37 @@ fn a_step_up_and_down_is_two_changes() {
     assert!(late <= 20, "{late} s were late");
 }
 
+/// Goal: a start of the job that is told some milliseconds earlier or later each time is the same start.
+#[test]
+fn a_start_that_is_told_inexactly_is_the_same() {
+    let changes = [0, 1, 300].map(|start_error_ms| {
+        let mut played = Played::new(chain(), 7);
+        played.start_error_ms = start_error_ms;
+        played.run(600, 15_000.0, 0.05);
+        played.run(600, 45_000.0, 0.05);
+        played.run(1800, 15_000.0, 0.05);
+        played.changes.into_iter().map(|(at_s, before, after, _)| (at_s, before, after)).collect::<Vec<_>>()
+    });
+    assert!(changes[0].len() == 2 && changes[1] == changes[0] && changes[2] == changes[0], "{changes:?}");
+}
+
+/// Goal: a load that rises while the tasks of a new job still warm up is answered within ten seconds, by what they take so far.
+#[test]
+fn a_step_is_answered_while_tasks_warm_up() {
+    let mut played = Played::new(chain(), 9);
+    played.started_s = 0;
+    let warm: Vec<f64> = played.operators.iter().map(|operator| operator.rate_per_s).collect();
+    for epoch in 0..20 {
+        let (now_s, warmth) = (epoch * EPOCH_S, 0.5 + 0.025 * f64::from(u32::try_from(epoch).unwrap()));
+        let operators = played.operators.iter_mut();
+        operators.zip(&warm).for_each(|(operator, warm)| operator.rate_per_s = warm * warmth);
+        played.run(EPOCH_S, if now_s < 60 { 9000.0 } else { 36_000.0 }, 0.05);
+    }
+    let (at_s, .., decision) = played.changes.first().expect("the job is widened");
+    assert!((60..=70).contains(at_s), "{at_s}: {decision}");
+    assert!(played.slots() >= played.needed(36_000.0), "{decision}");
+}
+
 /// Goal: after 24 hours of a moving load the memory of a job of 20 operators takes less than 30 kB in the journal.
 #[test]
 fn the_memory_stays_small() {
