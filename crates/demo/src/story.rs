@@ -28,7 +28,7 @@ const JOB_DEADLINE: Duration = Duration::from_secs(90);
 const RECOVERY_DEADLINE: Duration = Duration::from_secs(240);
 
 /// How long the demo watches calm before the load is raised.
-const CALM: Duration = Duration::from_secs(20);
+const CALM: Duration = Duration::from_secs(25);
 
 /// Plays the whole story on a running cluster. `Ok` only if the latency came back under its bound.
 pub(crate) async fn play(tenant: &Tenant, screen: &Screen, keep: bool) -> anyhow::Result<()> {
