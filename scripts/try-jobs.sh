@@ -23,7 +23,7 @@ need python3 "install Python 3 (Debian: apt-get install python3)"
 need curl "install curl (Debian: apt-get install curl)"
 build_job
 build_programs
-work=$(mktemp -d /tmp/try-XXXX)
+work=$(mktemp -d)
 target=${CARGO_TARGET_DIR:-target}
 rescalers=()
 end() {

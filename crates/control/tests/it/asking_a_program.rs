@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use scaling::external::{Answer, External};
 use scaling::{Policy, Snapshot};
 
-use crate::world::{Limit, OPERATOR, World};
+use crate::world::{LIMITS, Limit, OPERATOR, World};
 
 const EPOCHS: u32 = 240;
 
@@ -43,14 +43,7 @@ fn useless_steps(world: &World, first: u32) -> usize {
 /// Goal: a program that does not notice that its widenings bring nothing gets two of them, and then the cause in words.
 #[test]
 fn useless_widenings_end_after_two() {
-    for (limit, words) in [
-        (Limit::External(1000.0), "outside the job"),
-        (Limit::HotKey(0.5), "subtask 0 gets"),
-        (Limit::HotKey(0.2), "subtask 0 gets"),
-        (Limit::Broadcast, "broadcast"),
-        (Limit::Global, "one subtask"),
-        (Limit::Host(4), "outside the job"),
-    ] {
+    for (limit, words) in LIMITS {
         let mut world = World::new(2, 5000.0, 500.0);
         world.limit = limit;
         epochs(&mut world, EPOCHS);

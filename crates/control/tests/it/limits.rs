@@ -3,7 +3,7 @@
 use scaling::ds2::{Ds2, Options};
 use scaling::limits::Bounds;
 
-use crate::world::{Limit, World};
+use crate::world::{LIMITS, Limit, World};
 
 const EPOCHS: u32 = 240;
 
@@ -32,14 +32,7 @@ fn run(limit: Limit, policy: &Ds2, width: u32, arrival_per_s: f64) -> (World, Ve
 /// Goal: each kind of limit is met by at most two steps, and named.
 #[test]
 fn limits_are_found_and_named() {
-    for (limit, words) in [
-        (Limit::External(1000.0), "outside the job"),
-        (Limit::HotKey(0.5), "subtask 0 gets"),
-        (Limit::HotKey(0.2), "subtask 0 gets"),
-        (Limit::Broadcast, "broadcast"),
-        (Limit::Global, "one subtask"),
-        (Limit::Host(4), "outside the job"),
-    ] {
+    for (limit, words) in LIMITS {
         for policy in [Ds2::default(), fast()] {
             let (world, plans, reasons) = run(limit, &policy, 2, 5000.0);
             assert!(plans.len() <= 2, "{limit:?}: {plans:?}");

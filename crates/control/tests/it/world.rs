@@ -53,6 +53,16 @@ pub(crate) enum Limit {
     Host(u32),
 }
 
+/// Every kind of limit, with the words by which it is named.
+pub(crate) const LIMITS: [(Limit, &str); 6] = [
+    (Limit::External(1000.0), "outside the job"),
+    (Limit::HotKey(0.5), "subtask 0 gets"),
+    (Limit::HotKey(0.2), "subtask 0 gets"),
+    (Limit::Broadcast, "broadcast"),
+    (Limit::Global, "one subtask"),
+    (Limit::Host(4), "outside the job"),
+];
+
 /// A source and a map behind it, as one job under the control loop.
 pub(crate) struct World {
     pub(crate) control: ControlLoop,
