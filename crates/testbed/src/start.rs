@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant, sleep};
 
 use crate::config::Config;
 use crate::flink::{self, Flink, Setup};
@@ -18,7 +18,11 @@ use crate::process::Launcher;
 use crate::progress::Progress;
 use crate::prometheus::{self, Prometheus, REPORTER_PORTS};
 use crate::service::ServiceError;
-use crate::state::StateError;
+use crate::state::{State, StateError};
+
+/// A supervisor that was killed counts as ended while its last threads still end, and holds the lock so long.
+const LOCK_DEADLINE: Duration = Duration::from_secs(5);
+const LOCK_POLL: Duration = Duration::from_millis(20);
 
 /// How often a start is tried when a free port was taken by someone else before its service got it.
 const START_ATTEMPTS: u32 = 3;
@@ -72,13 +76,31 @@ pub enum StartError {
 }
 
 /// Takes the work folder for this process and makes its folders.
-pub(crate) fn claim(folder: &WorkFolder, fresh: bool) -> Result<FolderLock, StartError> {
-    let work_dir = || folder.root().to_owned();
-    let work_dir_error = |source| StartError::WorkDir { work_dir: work_dir(), source };
-    let lock = folder.try_lock().map_err(work_dir_error)?;
-    let lock = lock.ok_or_else(|| StartError::AlreadyUp { work_dir: work_dir() })?;
-    folder.prepare(fresh).map_err(work_dir_error)?;
+pub(crate) async fn claim(folder: &WorkFolder, fresh: bool) -> Result<FolderLock, StartError> {
+    let lock = lock(folder).await?;
+    folder
+        .prepare(fresh)
+        .map_err(|source| StartError::WorkDir { work_dir: folder.root().to_owned(), source })?;
     Ok(lock)
+}
+
+/// Takes the lock of the work folder; waits for it if the process that the state file names has ended.
+async fn lock(folder: &WorkFolder) -> Result<FolderLock, StartError> {
+    let work_dir = || folder.root().to_owned();
+    let deadline = Instant::now() + LOCK_DEADLINE;
+    loop {
+        let lock =
+            folder.try_lock().map_err(|source| StartError::WorkDir { work_dir: work_dir(), source })?;
+        if let Some(lock) = lock {
+            return Ok(lock);
+        }
+        let holder = State::read(&folder.state_file());
+        let is_up = holder.map_or(true, |state| state.is_some_and(|state| state.supervisor.is_alive()));
+        if is_up || Instant::now() >= deadline {
+            return Err(StartError::AlreadyUp { work_dir: work_dir() });
+        }
+        sleep(LOCK_POLL).await;
+    }
 }
 
 /// Downloads only: afterwards a start needs no network.
@@ -317,5 +339,29 @@ impl Starter<'_> {
             http_port: http_port.number(),
             deadline: self.config.start_deadline,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::ProcessIdentity;
+
+    /// Goal: a lock whose holder has ended is waited for; one whose holder runs is refused.
+    #[tokio::test]
+    async fn the_lock_of_a_dying_supervisor_is_waited_for() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = WorkFolder::new(temp.path().join("work"));
+        let held = folder.try_lock().unwrap().unwrap();
+        let (claimed, ()) = tokio::join!(claim(&folder, false), async {
+            tokio::task::yield_now().await;
+            drop(held);
+        });
+        let own = ProcessIdentity::own().unwrap();
+        let state = State::starting(own, folder.checkpoints(), folder.savepoints());
+        state.write(&folder.state_file()).unwrap();
+        let second = claim(&folder, false).await;
+        assert!(matches!(second, Err(StartError::AlreadyUp { .. })), "{second:?}");
+        drop(claimed.unwrap());
     }
 }

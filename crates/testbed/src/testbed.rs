@@ -93,7 +93,7 @@ impl Testbed {
     /// [`StartError`]; whatever had been started is gone then. The same holds if the future is dropped.
     pub async fn start(config: Config, progress: &Progress<'_>) -> Result<Self, StartError> {
         let folder = WorkFolder::new(config.work_dir.clone());
-        let lock = start::claim(&folder, config.fresh)?;
+        let lock = start::claim(&folder, config.fresh).await?;
         let requests = requests::listen(folder.root()).map_err(StartError::Control)?;
         let own =
             ProcessIdentity::own().ok_or_else(|| StartError::Control(io::ErrorKind::NotFound.into()))?;
