@@ -121,8 +121,20 @@ impl Deliveries {
             from_intended: Run::default(),
             from_send: Run::default(),
             acked: 0,
+            newest_us: 0,
         }
     }
+}
+
+/// Acknowledgements that arrived together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Batch {
+    /// When, µs after time 0.
+    pub(crate) now_us: u64,
+    /// Records acknowledged.
+    pub(crate) acked: u64,
+    /// When the newest of them was handed over, µs after time 0.
+    pub(crate) newest_us: u64,
 }
 
 /// Reports that arrived together: one look at the clock, one lock and one count for all of them.
@@ -134,6 +146,7 @@ pub(crate) struct Arrived<'d> {
     from_intended: Run,
     from_send: Run,
     acked: u64,
+    newest_us: u64,
 }
 
 impl Arrived<'_> {
@@ -145,10 +158,18 @@ impl Arrived<'_> {
             return;
         }
         self.acked += 1;
+        self.newest_us = self.newest_us.max(report.opaque as u64);
         let due_us = report.timestamp_ms.saturating_sub(self.start_ms).max(0) as u64 * 1_000;
         let Latencies { from_intended, from_send } = &mut *self.latencies;
         self.from_intended.record_us(self.now_us.saturating_sub(due_us), from_intended);
         self.from_send.record_us(self.now_us.saturating_sub(report.opaque as u64), from_send);
+    }
+}
+
+impl Arrived<'_> {
+    /// What was counted.
+    pub(crate) const fn batch(&self) -> Batch {
+        Batch { now_us: self.now_us, acked: self.acked, newest_us: self.newest_us }
     }
 }
 

@@ -15,9 +15,8 @@ use crate::durations::Durations;
 use crate::kafka::Target;
 use crate::native::Outgoing;
 use crate::sink::Sink;
+use crate::tick;
 
-/// Events that are due within this time go out together: fewer wake-ups, and a fifth of the delay that is allowed.
-const TICK: Duration = Duration::from_millis(1);
 /// So many numbers share one look at the clock and one update of the counters.
 pub(crate) const BATCH: u64 = 256;
 
@@ -112,7 +111,7 @@ impl Emitter {
                 if self.origin.scheduled { self.workload.due_count(self.origin.elapsed_ns()) } else { end };
             if due <= state.next {
                 let due_at = self.origin.instant + Duration::from_nanos(state.source.due_ns(state.next));
-                self.sink.wait_until(due_at.max(Instant::now() + TICK));
+                self.sink.wait_until(due_at.max(Instant::now() + self.tick()));
                 continue;
             }
             if self.origin.scheduled {
@@ -123,6 +122,13 @@ impl Emitter {
             self.emit_batch(&mut state, batch_end)?;
         }
         Ok(())
+    }
+
+    /// How long to wait at least before more events are emitted.
+    fn tick(&self) -> Duration {
+        let now_ns = self.origin.elapsed_ns();
+        let soon_ns = now_ns.saturating_add(tick::LONGEST.as_nanos() as u64);
+        tick::tick(self.workload.due_count(soon_ns).saturating_sub(self.workload.due_count(now_ns)))
     }
 
     /// Waits until every record is acknowledged or has failed; for `limit` at most, and not if asked to stop again.

@@ -16,6 +16,7 @@ use crate::config::{KafkaSection, refusal};
 use crate::deliveries::{Callbacks, Deliveries};
 use crate::native::{NativeProducer, Topic};
 use crate::stop::Stop;
+use crate::window::SCHEDULED;
 
 /// How long one attempt to learn about the cluster may take; the deadline of all attempts is configured.
 const ATTEMPT: Duration = Duration::from_secs(2);
@@ -79,7 +80,10 @@ fn configuration(settings: &KafkaSection) -> ClientConfig {
         ("linger.ms", settings.linger_ms.to_string()),
         ("enable.idempotence", settings.idempotence.to_string()),
         // The bound that counts is max_in_flight; librdkafka's own must not be hit before it.
-        ("queue.buffering.max.messages", settings.max_in_flight.saturating_add(1_000).to_string()),
+        (
+            "queue.buffering.max.messages",
+            settings.max_in_flight.unwrap_or(SCHEDULED).saturating_add(1_000).to_string(),
+        ),
         ("queue.buffering.max.kbytes", settings.queue_kib.to_string()),
         ("message.timeout.ms", settings.delivery_timeout_ms.to_string()),
     ];

@@ -25,7 +25,9 @@ mod run;
 mod sink;
 mod stop;
 mod summary;
+mod tick;
 mod topics;
+mod window;
 
 use std::io::{BufWriter, Write, stdout};
 use std::process::ExitCode;

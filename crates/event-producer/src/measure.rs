@@ -12,6 +12,7 @@ use crate::kafka;
 use crate::native::{Outgoing, Topic};
 use crate::sink::Sink;
 use crate::stop::Stop;
+use crate::window::Window;
 
 /// The producer's own path from bytes to acknowledgement.
 pub struct ProducePath {
@@ -32,7 +33,8 @@ impl ProducePath {
         let topic = producer.topic(topic)?;
         let origin = Origin { instant: Instant::now(), timestamp_ms: 1, scheduled: true };
         deliveries.begin(origin);
-        let sink = Sink::new(producer, deliveries, settings.max_in_flight, Stop::default());
+        let sink =
+            Sink::new(producer, deliveries, Window::new(settings.max_in_flight, false), Stop::default());
         Ok(ProducePath { sink, topic, origin, sent: 0 })
     }
 

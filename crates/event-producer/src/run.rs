@@ -21,6 +21,7 @@ use crate::real_time::Level;
 use crate::report::{Figures, Reporter};
 use crate::sink::Sink;
 use crate::stop::{Stop, StopOnDrop};
+use crate::window::Window;
 use crate::{kafka, metrics};
 
 /// Runs until the workload ends or a signal comes; succeeds if every event was acknowledged.
@@ -99,7 +100,12 @@ async fn prepare(config: &Config, stop: Stop) -> anyhow::Result<Emitter> {
     info!(start_time_ms = origin.timestamp_ms, events = workload.events(), ?targets, "ready");
     Ok(Emitter {
         workload,
-        sink: Sink::new(producer, deliveries, config.kafka.max_in_flight, stop),
+        sink: Sink::new(
+            producer,
+            deliveries,
+            Window::new(config.kafka.max_in_flight, origin.scheduled),
+            stop,
+        ),
         progress: Progress::new(config.from_event),
         origin,
         targets: by_kind(&targets),

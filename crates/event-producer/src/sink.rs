@@ -3,16 +3,17 @@
 //! The thread that hands records over also takes their reports, whenever it would wait anyway and between batches. A wait
 //! for room is a wait for the next report, so that it ends as soon as there is some.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::Producer;
 
-use crate::deliveries::Deliveries;
+use crate::deliveries::{Batch, Deliveries};
 use crate::native::{NativeProducer, Outgoing};
 use crate::stop::Stop;
+use crate::window::Window;
 
 /// Longest wait before looking whether the end was asked for.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
@@ -21,7 +22,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(100);
 pub(crate) struct Sink {
     producer: NativeProducer,
     deliveries: Arc<Deliveries>,
-    max_in_flight: u64,
+    window: Mutex<Window>,
     stop: Stop,
 }
 
@@ -29,10 +30,10 @@ impl Sink {
     pub(crate) const fn new(
         producer: NativeProducer,
         deliveries: Arc<Deliveries>,
-        max_in_flight: u64,
+        window: Window,
         stop: Stop,
     ) -> Self {
-        Sink { producer, deliveries, max_in_flight, stop }
+        Sink { producer, deliveries, window: Mutex::new(window), stop }
     }
 
     pub(crate) fn deliveries(&self) -> &Deliveries {
@@ -74,7 +75,11 @@ impl Sink {
 
     /// How many more records may be in flight, if so many were sent.
     pub(crate) fn room(&self, sent: u64) -> u64 {
-        self.max_in_flight.saturating_sub(sent - self.deliveries.settled())
+        self.window().records().saturating_sub(sent - self.deliveries.settled())
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until one more record may be in flight, if so many were sent, or the end is asked for.
@@ -105,6 +110,10 @@ impl Sink {
             let any = self.producer.poll(limit, |report| {
                 arrived.get_or_insert_with(|| self.deliveries.arrived()).count(report);
             });
+            if let Some(arrived) = arrived {
+                let Batch { now_us, acked, newest_us } = arrived.batch();
+                self.window().acknowledged(now_us, acked, newest_us);
+            }
             if !any {
                 return;
             }

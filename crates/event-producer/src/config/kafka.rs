@@ -8,6 +8,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
 use super::written::KafkaSection;
+use crate::window::SCHEDULED;
 
 /// What is set instead of this property.
 const OWN_KEYS: [(&str, &str); 2] =
@@ -52,7 +53,7 @@ impl KafkaSection {
         }
         let ranges = [
             ("linger_ms", self.linger_ms, 0, 60_000),
-            ("max_in_flight", self.max_in_flight, 1, 10_000_000),
+            ("max_in_flight", self.max_in_flight.unwrap_or(SCHEDULED), 1, 10_000_000),
             ("queue_kib", self.queue_kib, 1, 2_097_151),
             ("delivery_timeout_ms", self.delivery_timeout_ms, self.linger_ms.saturating_add(1), 3_600_000),
             ("connect_timeout_ms", self.connect_timeout_ms, 1, 3_600_000),

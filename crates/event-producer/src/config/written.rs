@@ -76,8 +76,8 @@ pub struct KafkaSection {
     pub linger_ms: u64,
     /// No duplicates and no change of order by retries.
     pub idempotence: bool,
-    /// Most records emitted and not yet acknowledged.
-    pub max_in_flight: u64,
+    /// Most records emitted and not yet acknowledged; absent: 500,000 with a schedule, what a round trip takes without.
+    pub max_in_flight: Option<u64>,
     /// Most bytes emitted and not yet sent, KiB.
     pub queue_kib: u64,
     /// A record that is not acknowledged by then has failed, ms.
@@ -130,7 +130,7 @@ impl Default for KafkaSection {
             compression: "lz4".to_owned(),
             linger_ms: 5,
             idempotence: true,
-            max_in_flight: 500_000,
+            max_in_flight: None,
             queue_kib: 256 * 1024,
             delivery_timeout_ms: 120_000,
             connect_timeout_ms: 15_000,
