@@ -3,7 +3,10 @@
 //! Every file that a user names (a configuration, a catalogue, a trace, a journal) is opened here. Devices such as `/dev/zero` never
 //! end, a FIFO without a writer blocks its reader, and a folder is read as an error without a name. Each is refused before a byte
 //! is read, with a message that says what the path is. A configuration may also come from a pipe, as in `--config <(command)`; its end
-//! is waited for [`PIPE_DEADLINE`]. Left out: who may read a file; crate `secrets` checks that.
+//! is waited for [`PIPE_DEADLINE`]. [`FileLock`] is the lock of a folder that only one process may use. Left out: who may read a file;
+//! crate `secrets` checks that.
+
+mod lock;
 
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Read as _};
@@ -14,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use thiserror::Error;
+
+pub use lock::FileLock;
 
 /// The largest configuration or job document that is read, in bytes; those in use have less than 64 KiB.
 pub const CONFIGURATION_BYTES: u64 = 4 << 20;

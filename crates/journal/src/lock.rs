@@ -1,8 +1,8 @@
 //! One process per folder: two writers of one journal would each be right and together wrong.
 
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use files::FileLock;
 use thiserror::Error;
 
 use crate::{JournalError, create_folder};
@@ -27,7 +27,7 @@ pub enum LockError {
 /// A folder that belongs to this process until the value is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct FolderLock {
-    _file: File,
+    _lock: FileLock,
 }
 
 impl FolderLock {
@@ -38,11 +38,10 @@ impl FolderLock {
     pub fn acquire(folder: &Path) -> Result<Self, LockError> {
         create_folder(folder)?;
         let path = folder.join(NAME);
-        let file = File::create(&path).map_err(|e| JournalError::io("create", &path, e))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(LockError::InUse { folder: folder.to_owned() }),
-            Err(TryLockError::Error(e)) => Err(JournalError::io("lock", &path, e).into()),
+        match FileLock::try_acquire(&path) {
+            Ok(Some(lock)) => Ok(Self { _lock: lock }),
+            Ok(None) => Err(LockError::InUse { folder: folder.to_owned() }),
+            Err(e) => Err(JournalError::io("lock", &path, e).into()),
         }
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! The lock belongs to the process that runs the testbed and vanishes with it, however it ends.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use files::FileLock;
 
 /// The paths inside one work folder.
 #[derive(Clone, Debug)]
@@ -16,7 +18,7 @@ pub(crate) struct WorkFolder {
 #[derive(Debug)]
 pub(crate) struct FolderLock {
     state_file: PathBuf,
-    _file: File,
+    _lock: FileLock,
 }
 
 impl Drop for FolderLock {
@@ -88,12 +90,8 @@ impl WorkFolder {
     /// Takes the lock, making the folder if need be; `None` if another process holds it.
     pub(crate) fn try_lock(&self) -> io::Result<Option<FolderLock>> {
         fs::create_dir_all(&self.root)?;
-        let file = File::options().create(true).append(true).open(self.lock_file())?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(FolderLock { state_file: self.state_file(), _file: file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        let lock = FileLock::try_acquire(&self.lock_file())?;
+        Ok(lock.map(|lock| FolderLock { state_file: self.state_file(), _lock: lock }))
     }
 
     /// Makes all folders; empties the scratch space and the logs of services, and with `fresh` forgets all data.

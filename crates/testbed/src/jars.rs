@@ -6,12 +6,13 @@
 //!
 //! `mvn` checks the checksums (`--strict-checksums`) and keeps its own local repository; nothing here knows an address.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use files::FileLock;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -133,24 +134,23 @@ impl Fetch<'_> {
     }
 
     /// Waits until no other process downloads into this part of the cache.
-    pub(crate) async fn lock(&self, path: &Path, set: &'static str) -> Result<File, FetchError> {
+    pub(crate) async fn lock(&self, path: &Path, set: &'static str) -> Result<FileLock, FetchError> {
         let end = self.begin + self.deadline;
-        let cache_error = |source| FetchError::Cache { path: path.to_owned(), source };
-        let file = File::options().create(true).append(true).open(path).map_err(cache_error)?;
-        let mut told = false;
+        let mut reported = false;
         loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::Error(error)) => return Err(cache_error(error)),
-                Err(TryLockError::WouldBlock) if Instant::now() >= end => return Err(self.late(set)),
-                Err(TryLockError::WouldBlock) => {
-                    if !told {
-                        (self.progress)("another process downloads, waiting for it");
-                        told = true;
-                    }
-                    sleep(LOCK_INTERVAL).await;
-                }
+            let lock = FileLock::try_acquire(path)
+                .map_err(|source| FetchError::Cache { path: path.to_owned(), source })?;
+            if let Some(lock) = lock {
+                return Ok(lock);
             }
+            if Instant::now() >= end {
+                return Err(self.late(set));
+            }
+            if !reported {
+                (self.progress)("another process downloads, waiting for it");
+                reported = true;
+            }
+            sleep(LOCK_INTERVAL).await;
         }
     }
 
