@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use drop_client::Access;
-use jiff::SignedDuration;
-use job_config::{Admission, JobName, PublicKey};
+use job_config::JobName;
 use secrets::Address;
 use serde::Deserialize;
 use thiserror::Error;
@@ -17,9 +15,11 @@ use crate::machine::Rules;
 use crate::pool::Pool;
 
 mod checker;
+mod drop;
 mod nodes;
 
 use self::checker::Checker;
+use self::drop::WrittenDrop;
 
 /// Why the configuration cannot be used. The message names file, key and remedy.
 #[derive(Debug, Error)]
@@ -76,6 +76,8 @@ pub struct Carrier {
     pub drop_url: Address,
     /// Flink's address.
     pub flink_url: Address,
+    /// How to log in at Flink, and whom to trust.
+    pub flink_access: http_client::Access,
 }
 
 /// The configuration as written in the file.
@@ -104,25 +106,6 @@ struct Written {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenDrop {
-    url: Option<Address>,
-    wait_ms: Option<u64>,
-    timeout_ms: Option<u64>,
-    connect_timeout_ms: Option<u64>,
-    document_bytes: Option<u64>,
-    undelivered_reports: Option<u64>,
-    document_url: Option<Address>,
-    poll_ms: Option<u64>,
-    token_file: Option<PathBuf>,
-    authorities_file: Option<PathBuf>,
-    #[serde(default)]
-    public_keys: Vec<String>,
-    clock_skew_ms: Option<u64>,
-    expiry_required: Option<bool>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct WrittenDirect {
     config: Option<PathBuf>,
     listen: Option<SocketAddr>,
@@ -146,6 +129,8 @@ struct WrittenFlink {
     timeout_ms: Option<u64>,
     submit_timeout_ms: Option<u64>,
     poll_ms: Option<u64>,
+    #[serde(default)]
+    access: http_client::Access,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -199,6 +184,8 @@ pub struct Config {
     pub reports_kept: usize,
     /// Flink's address.
     pub flink_url: Address,
+    /// How to log in at Flink, and whom to trust.
+    pub flink_access: http_client::Access,
     /// The bounds of calls to Flink.
     pub flink_settings: flink::Settings,
     /// The job's name in Flink.
@@ -240,6 +227,7 @@ impl Config {
         written.direct = None;
         written.drop.url = Some(carrier.drop_url);
         written.flink.url = Some(carrier.flink_url);
+        written.flink.access = carrier.flink_access;
         written.flink.job_name = Some(carrier.flink_job);
         written.checked(file)
     }
@@ -293,14 +281,15 @@ impl Written {
             (None, Some(_)) => Some(Address::default()),
             (url, _) => {
                 let url = checker.required("drop.url", "the config drop's address, also --drop", url);
-                checker.url("drop.url", url.as_ref(), Address::http);
+                checker.url("drop.url", url.as_ref());
                 url
             }
         };
         let intake = self.drop.intake(checker);
         let url = checker.required("flink.url", "Flink's address, also --flink", self.flink.url.take());
         let (flink_url, program) = (url, self.flink.program(rules.can_submit, checker));
-        checker.url("flink.url", flink_url.as_ref(), Address::plain_http);
+        checker.servers("flink.url", flink_url.as_ref());
+        checker.access("flink.access", &self.flink.access);
         let drop_settings = self.drop.settings(checker);
         let flink_settings = flink::Settings {
             timeout: checker.ms("flink.timeout_ms", self.flink.timeout_ms, 10_000),
@@ -319,6 +308,7 @@ impl Written {
             reports_kept: kept,
             drop_settings,
             flink_settings,
+            flink_access: self.flink.access,
             rules,
             program,
             pool,
@@ -343,51 +333,6 @@ impl Written {
     }
 }
 
-impl WrittenDrop {
-    fn intake(&self, checker: &mut Checker) -> IntakeSettings {
-        let keys: Vec<PublicKey> = self.public_keys.iter().filter_map(|text| checker.key(text)).collect();
-        // A document that somebody can hold back for ever is half the worth of a signature.
-        let expiry_required = self.expiry_required.unwrap_or(!keys.is_empty());
-        let skew = match self.clock_skew_ms {
-            Some(0) => Duration::ZERO,
-            other => checker.ms("drop.clock_skew_ms", other, 60_000),
-        };
-        let mut access = Access::default().with_public_keys(keys);
-        if let Some(path) = &self.token_file {
-            access = checker.accept("drop.token_file", access.clone().with_token_file(path), access);
-        }
-        if let Some(path) = &self.authorities_file {
-            let with = access.clone().with_authorities_file(path);
-            access = checker.accept("drop.authorities_file", with, access);
-        }
-        if let Some(url) = &self.document_url
-            && !url.reveal().starts_with("file:///")
-            && url.http().is_err()
-        {
-            let remedy = "write it as https://host/nexmark.toml or file:///folder/nexmark.toml";
-            checker.problems.push(format!("drop.document_url: {url:?} is not an address; {remedy}"));
-        }
-        IntakeSettings {
-            document_url: self.document_url.clone(),
-            poll: checker.ms("drop.poll_ms", self.poll_ms, 30_000),
-            access,
-            admission: Admission {
-                clock_skew: SignedDuration::try_from(skew).unwrap_or(SignedDuration::MAX),
-                expiry_required,
-            },
-        }
-    }
-
-    fn settings(&self, checker: &mut Checker) -> drop_client::Settings {
-        drop_client::Settings {
-            connect_timeout: checker.ms("drop.connect_timeout_ms", self.connect_timeout_ms, 2_000),
-            timeout: checker.ms("drop.timeout_ms", self.timeout_ms, 10_000),
-            max_document_bytes: checker.number("drop.document_bytes", self.document_bytes, 262_144, 16 << 20),
-            ..drop_client::Settings::default()
-        }
-    }
-}
-
 impl WrittenFlink {
     /// What is submitted, unless nothing is.
     fn program(&mut self, can_submit: bool, checker: &mut Checker) -> Option<Program> {
@@ -406,35 +351,6 @@ impl WrittenFlink {
             savepoint_directory: self.savepoint_directory.take(),
             check_before_stop: self.check_before_stop.unwrap_or(true),
         })
-    }
-}
-
-impl WrittenDrop {
-    /// How the agent reaches the drop that it carries itself.
-    fn own_url(&mut self, drop: &config_drop::Config, checker: &mut Checker) -> Option<Address> {
-        if self.document_url.is_some() {
-            checker.problem("direct: the agent is the drop then; remove drop.document_url");
-        }
-        match (self.url.take(), drop.protection.tls.is_some()) {
-            (Some(url), true) => Some(url),
-            (Some(_), false) => {
-                checker.problem("direct: the agent is the drop then; remove drop.url and --drop");
-                None
-            }
-            (None, true) => {
-                checker.problem("drop.url: the drop of this agent speaks TLS; write its address with the name in its certificate");
-                None
-            }
-            (None, false) => {
-                let port = drop.listen.port();
-                let local = if drop.listen.ip().is_unspecified() {
-                    SocketAddr::from(([127, 0, 0, 1], port))
-                } else {
-                    drop.listen
-                };
-                Some(format!("http://{local}").into())
-            }
-        }
     }
 }
 

@@ -50,8 +50,12 @@ impl Live {
                 .map_err(AgentError::Drop)?,
             None => connect(&config.drop_url).map(Source::Drop).map_err(AgentError::Drop)?,
         };
-        let client = flink::Client::new(config.flink_url.reveal(), config.flink_settings)
-            .map_err(AgentError::Flink)?;
+        let client = flink::Client::with_access(
+            config.flink_url.reveal(),
+            config.flink_settings,
+            &config.flink_access,
+        )
+        .map_err(AgentError::Flink)?;
         let cluster =
             Cluster::new(client, config.flink_job.clone(), config.program.clone(), config.pool.clone());
         let (poll, disposed_within) = (config.poll, config.rules.stopped_within);

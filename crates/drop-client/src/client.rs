@@ -110,7 +110,7 @@ impl DropClient {
     /// The same for a drop that asks for a token, speaks TLS under an authority of its own, or carries signed documents.
     ///
     /// # Errors
-    /// [`Error::Address`] if the address is no HTTP URL; [`Error::Setup`] if TLS cannot be set up.
+    /// [`Error::Address`] if the address is no HTTP URL; [`Error::Setup`] if what `access` names cannot be used.
     pub fn with_access(
         base_url: &str,
         job: JobName,
@@ -119,7 +119,7 @@ impl DropClient {
     ) -> Result<Self, Error> {
         let base = format!("{}/", base_url.trim_end_matches('/'));
         let keys = access.public_keys().to_vec();
-        let transport = Transport::new(&base, &settings, access)?;
+        let transport = Transport::new(&base, &settings, &access)?;
         Ok(Self { base, job, transport, keys, settings })
     }
 

@@ -17,9 +17,9 @@ pub enum Error {
         /// The address as given; its credentials are not shown.
         url: Address,
     },
-    /// TLS could not be set up.
-    #[error("could not set up TLS")]
-    Setup(#[source] rustls::Error),
+    /// A token, a certificate or a key cannot be used.
+    #[error("cannot set up access to the drop")]
+    Setup(#[source] http_client::SetupError),
     /// A report cannot be written as JSON.
     #[error("the report cannot be written as JSON")]
     Encode(#[source] serde_json::Error),

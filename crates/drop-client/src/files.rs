@@ -15,7 +15,7 @@ use job_config::{EntityTag, JobName, MEDIA_TYPE, PublicKey, SIGNATURE_SUFFIX};
 
 use crate::client::read;
 use crate::error::{Defect, Error};
-use crate::transport::{Answer, Failure, Transport};
+use crate::transport::{Answer, Transport};
 use crate::{Access, Fetched, Settings};
 
 /// What static servers call a TOML file. A page of HTML is none of them.
@@ -66,7 +66,7 @@ impl StaticClient {
         let place = match address.strip_prefix("file://") {
             Some(path) if path.starts_with('/') => Place::File(PathBuf::from(path)),
             Some(_) => return Err(Error::Address { url: address.into() }),
-            None => Place::Server(Transport::new(address, &settings, access)?),
+            None => Place::Server(Transport::new(address, &settings, &access)?),
         };
         Ok(Self { address: address.to_owned(), place, job, keys, settings, seen: Mutex::default() })
     }
@@ -172,8 +172,10 @@ impl StaticClient {
         let reading = tokio::task::spawn_blocking(move || files::read(&path, limit_bytes as u64));
         let timeout = self.settings.timeout;
         let read = tokio::time::timeout(timeout, reading).await;
-        let read =
-            read.map_err(|_| Error::NoAnswer { url: url.clone(), source: Failure::Timeout(timeout) })?;
+        let read = read.map_err(|_| Error::NoAnswer {
+            url: url.clone(),
+            source: http_client::Failure::Timeout(timeout).into(),
+        })?;
         match read.unwrap_or_else(|_| Err(std::io::ErrorKind::Interrupted.into())) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(e) if e.kind() == std::io::ErrorKind::FileTooLarge => {

@@ -16,8 +16,9 @@ mod error;
 mod files;
 mod transport;
 
-pub use access::{Access, AccessError};
+pub use access::Access;
 pub use client::{Current, DropClient, Fetched, Precondition, Published, Reported, Settings};
 pub use error::{Defect, Error};
 pub use files::StaticClient;
+pub use http_client::AccessError;
 pub use transport::Failure;

@@ -1,6 +1,6 @@
 //! Checkpoints and savepoints that a job has made.
 
-use reqwest::Method;
+use http_client::Method;
 use serde::Deserialize;
 use serde_json::json;
 

@@ -1,13 +1,16 @@
-//! The transport: one request, one bounded answer.
+//! The transport: one request, one bounded answer, from the JobManager that leads.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use reqwest::header::{AUTHORIZATION, HeaderValue, LOCATION};
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
-use secrets::{Address, AddressError, HttpUrl, Secret};
+use http_client::{
+    Access, Answer, Failure, Method, Request, StatusCode, authorize, get, with_body, with_json,
+};
+use secrets::{Address, AddressError, HttpUrl};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use url::Url;
 
 use crate::Error;
 use crate::failure::first_and_root_cause;
@@ -38,33 +41,51 @@ impl Default for Settings {
 }
 
 /// A client of one Flink cluster. Cheap to clone: the connections are shared.
+///
+/// A cluster with several JobManagers (high availability) has several addresses. A JobManager that cannot be connected to, that
+/// answers 503 because it knows no leader, or that redirects to another of the addresses is passed over, and later calls begin with
+/// the one that answered.
 #[derive(Debug, Clone)]
 pub struct Client {
-    base: HttpUrl,
-    http: reqwest::Client,
+    /// At least one.
+    servers: Arc<[HttpUrl]>,
+    /// The index of the server that is asked first.
+    first: Arc<AtomicUsize>,
+    http: http_client::Client,
     settings: Settings,
 }
 
 impl Client {
-    /// A client of the cluster at this address, for example `http://127.0.0.1:8081`. Connects on the first call. A user name and a
-    /// password in the address are sent as HTTP Basic, and are part of no message.
+    /// A client without login of the cluster at this address, for example `http://127.0.0.1:8081`; see [`Client::with_access`].
     ///
     /// # Errors
-    /// [`Error::Address`] if the address is no HTTP URL, or is https, which this client does not speak.
+    /// As [`Client::with_access`].
     pub fn new(base_url: &str, settings: Settings) -> Result<Self, Error> {
-        let url = Address::from(base_url);
-        let base = url.plain_http().map_err(|reason| Error::Address { url, reason })?;
-        let http = reqwest::Client::builder()
-            .timeout(settings.timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(Error::Setup)?;
-        Ok(Self { base, http, settings })
+        Self::with_access(base_url, settings, &Access::default())
     }
 
-    /// The address of the cluster, without credentials.
+    /// A client of the cluster at this address, or at several, separated by commas: those of its JobManagers. Connects on the first
+    /// call. A user name and a password in an address are sent as HTTP Basic, and are part of no message.
+    ///
+    /// # Errors
+    /// [`Error::Address`] if an address is no HTTP URL, and [`Error::Setup`] if what `access` names cannot be used.
+    pub fn with_access(base_url: &str, settings: Settings, access: &Access) -> Result<Self, Error> {
+        let url = Address::from(base_url);
+        let servers = url.http_list().map_err(|reason| Error::Address { url, reason })?;
+        let bounds = http_client::Settings {
+            connect_timeout: settings.timeout,
+            timeout: settings.timeout,
+            max_body_bytes: settings.max_body_bytes,
+        };
+        let is_encrypted = servers.iter().any(HttpUrl::is_encrypted);
+        let http = http_client::Client::new(bounds, access, is_encrypted).map_err(Error::Setup)?;
+        Ok(Self { servers: servers.into(), first: Arc::default(), http, settings })
+    }
+
+    /// The address of the JobManager that answered last, without credentials.
     pub fn base_url(&self) -> &str {
-        self.base.url().as_str().trim_end_matches('/')
+        let server = &self.servers[self.first.load(Ordering::Relaxed) % self.servers.len()];
+        server.url().as_str().trim_end_matches('/')
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(
@@ -72,7 +93,13 @@ impl Client {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<T, Error> {
-        self.answer(self.request(Method::GET, path)?.query(query)).await
+        let request = |mut url: Url| {
+            if !query.is_empty() {
+                url.query_pairs_mut().extend_pairs(query);
+            }
+            get(&url)
+        };
+        read(self.exchange(path, self.settings.timeout, &request).await?)
     }
 
     pub(crate) async fn send<T: DeserializeOwned>(
@@ -81,76 +108,115 @@ impl Client {
         path: &str,
         body: &(impl Serialize + Sync),
     ) -> Result<T, Error> {
-        self.answer(self.request(method, path)?.json(body)).await
+        let request = |url: Url| with_json(method.clone(), &url, body);
+        read(self.exchange(path, self.settings.timeout, &request).await?)
     }
 
+    /// Posts JSON for which Flink may build a job graph.
     pub(crate) async fn submit<T: DeserializeOwned>(
         &self,
         path: &str,
-        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
+        body: &(impl Serialize + Sync),
     ) -> Result<T, Error> {
-        let request = self.request(Method::POST, path)?.timeout(self.settings.submit_timeout);
-        self.answer(fill(request)).await
+        let request = |url: Url| with_json(Method::POST, &url, body);
+        read(self.exchange(path, self.settings.submit_timeout, &request).await?)
     }
 
-    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Error> {
-        let url = self.base.url().join(path).map_err(|_| Error::Address {
-            url: format!("{}/{path}", self.base).into(),
+    /// Posts a body of the given media type, in the time for submissions.
+    pub(crate) async fn upload<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        media_type: &str,
+        body: Vec<u8>,
+    ) -> Result<T, Error> {
+        let body = bytes::Bytes::from(body);
+        let request = |url: Url| with_body(Method::POST, &url, media_type, body.clone());
+        read(self.exchange(path, self.settings.submit_timeout, &request).await?)
+    }
+
+    /// Asks the servers in turn, until one of them answers as a leader does.
+    async fn exchange(
+        &self,
+        path: &str,
+        timeout: Duration,
+        request: &(impl Fn(Url) -> Result<Request, Failure> + Sync),
+    ) -> Result<(String, Answer), Error> {
+        let count = self.servers.len();
+        let mut at = self.first.load(Ordering::Relaxed) % count;
+        let mut others = count - 1;
+        loop {
+            let (url, outcome) = self.ask(&self.servers[at], path, timeout, request).await?;
+            let next = match &outcome {
+                _ if others == 0 => None,
+                Err(failure) if failure.is_connect() => Some((at + 1) % count),
+                Ok(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => Some((at + 1) % count),
+                Ok(answer) => self.redirected_to(answer),
+                Err(_) => None,
+            };
+            if let Some(next) = next {
+                (at, others) = (next, others - 1);
+                continue;
+            }
+            // A server that let the deadline pass is asked last by the next call.
+            let first = if matches!(outcome, Err(Failure::Timeout(_))) { at + 1 } else { at };
+            self.first.store(first % count, Ordering::Relaxed);
+            return match outcome {
+                Ok(answer) => Ok((url, answer)),
+                Err(Failure::TooLarge { limit_bytes }) => Err(Error::TooLarge { url, limit_bytes }),
+                Err(source) => Err(Error::NoAnswer { url, source }),
+            };
+        }
+    }
+
+    async fn ask(
+        &self,
+        server: &HttpUrl,
+        path: &str,
+        timeout: Duration,
+        request: &(impl Fn(Url) -> Result<Request, Failure> + Sync),
+    ) -> Result<(String, Result<Answer, Failure>), Error> {
+        let url = server.url().join(path).map_err(|_| Error::Address {
+            url: format!("{server}/{path}").into(),
             reason: AddressError::Form,
         })?;
-        let request = self.http.request(method, url);
-        Ok(match self.base.authorization() {
-            Some(credentials) => request.header(AUTHORIZATION, sensitive(credentials)),
-            None => request,
-        })
+        let shown = url.to_string();
+        let mut request = match request(url) {
+            Ok(request) => request,
+            Err(failure) => return Ok((shown, Err(failure))),
+        };
+        if let Some(credentials) = server.authorization() {
+            authorize(&mut request, credentials);
+        }
+        let limit_bytes = self.settings.max_body_bytes;
+        Ok((shown, self.http.send_within(request, timeout, limit_bytes).await))
     }
 
-    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Error> {
-        let response = request.send().await.map_err(|source| Error::NoAnswer {
-            url: source.url().unwrap_or(self.base.url()).to_string(),
-            source: source.without_url(),
-        })?;
-        let (url, status) = (response.url().to_string(), response.status());
-        if status.is_redirection() {
-            let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
-            let location = location.unwrap_or("an address that it does not name");
-            let location = location.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS).collect();
-            return Err(Error::Redirect { url, status: status.as_u16(), location });
-        }
-        let body = self.read(&url, response).await?;
-        if !status.is_success() {
-            let message = message(status, &body);
-            return Err(Error::Status { url, status: status.as_u16(), message });
-        }
-        if is_html(&body) {
-            return Err(Error::Html { url });
-        }
-        // Some calls answer 202 with nothing in it.
-        let body = if body.is_empty() { b"{}".as_slice() } else { &body };
-        serde_json::from_slice(body).map_err(|source| Error::Unreadable { url, source })
-    }
-
-    async fn read(&self, url: &str, response: Response) -> Result<Vec<u8>, Error> {
-        let mut body = Vec::new();
-        let mut chunks = response.bytes_stream();
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk
-                .map_err(|source| Error::NoAnswer { url: url.to_owned(), source: source.without_url() })?;
-            if body.len() + chunk.len() > self.settings.max_body_bytes {
-                let limit_bytes = self.settings.max_body_bytes;
-                return Err(Error::TooLarge { url: url.to_owned(), limit_bytes });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+    /// The configured server that an answer redirects to.
+    fn redirected_to(&self, answer: &Answer) -> Option<usize> {
+        let location = answer.status.is_redirection().then(|| answer.text("location")).flatten()?;
+        let location = Url::parse(location).ok()?;
+        self.servers.iter().position(|server| server.url().origin() == location.origin())
     }
 }
 
-/// A header that Debug does not show. Base64 is always a valid header.
-fn sensitive(credentials: &Secret) -> HeaderValue {
-    let mut header = HeaderValue::from_str(credentials.reveal()).unwrap_or(HeaderValue::from_static(""));
-    header.set_sensitive(true);
-    header
+/// The content of an answer.
+fn read<T: DeserializeOwned>((url, answer): (String, Answer)) -> Result<T, Error> {
+    let Answer { status, body, .. } = &answer;
+    if status.is_redirection() {
+        let location = answer.text("location").unwrap_or("an address that it does not name");
+        let location = location.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS).collect();
+        return Err(Error::Redirect { url, status: status.as_u16(), location });
+    }
+    if !status.is_success() {
+        let message = message(*status, body);
+        return Err(Error::Status { url, status: status.as_u16(), message });
+    }
+    if is_html(body) {
+        return Err(Error::Html { url });
+    }
+    // Some calls answer 202 with nothing in it.
+    let body: &[u8] = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|source| Error::Unreadable { url, source })
 }
 
 /// What an answer with an error status says: Flink's own words; of a page for people only what its status means.
@@ -178,9 +244,9 @@ fn message(status: StatusCode, body: &[u8]) -> String {
 /// What to do about a status that Flink itself does not answer.
 fn hint(status: StatusCode) -> Option<&'static str> {
     match status {
-        StatusCode::UNAUTHORIZED => {
-            Some("something in front of Flink requires a login; write it as http://user:password@host:port")
-        }
+        StatusCode::UNAUTHORIZED => Some(
+            "a login is required; set flink.access (user and password, or token), or write http://user:password@host:port",
+        ),
         StatusCode::FORBIDDEN => Some("something in front of Flink refuses this request"),
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => Some("a proxy requires a login"),
         _ => None,
@@ -199,7 +265,9 @@ mod tests {
     /// Goal: an address that cannot be Flink's is refused at once, with the form that is right.
     #[test]
     fn addresses_are_checked() {
-        for wrong in ["", "localhost:8081", "ftp://localhost", "http://", "http://a b", "https://localhost"] {
+        for wrong in
+            ["", "localhost:8081", "ftp://localhost", "http://", "http://a b", "http://a:1,,http://b:1"]
+        {
             assert!(
                 matches!(Client::new(wrong, Settings::default()), Err(Error::Address { .. })),
                 "{wrong:?}"
@@ -214,10 +282,10 @@ mod tests {
     async fn a_password_is_never_shown() {
         let client = Client::new("http://ann:hunter2@127.0.0.1:1", Settings::default()).unwrap();
         let refused = client.jobs().await.unwrap_err();
-        let wrong = Client::new("https://ann:hunter2@host", Settings::default()).unwrap_err();
+        let wrong = Client::new("ftp://ann:hunter2@host", Settings::default()).unwrap_err();
         let shown = format!("{client:?} {} {refused} {refused:?} {wrong} {wrong:?}", client.base_url());
         assert!(!shown.contains("hunter2"), "{shown}");
-        assert!(wrong.to_string().contains("https is not built"), "{wrong}");
+        assert!(wrong.to_string().contains("http://host:port"), "{wrong}");
     }
 
     /// Goal: Flink's message is shown without its JSON around it and never at full length; a page for people is not shown at all.
@@ -228,6 +296,49 @@ mod tests {
         assert_eq!(message(not_found, b"<html><script>x</script>"), "not found");
         assert_eq!(message(not_found, &[b'x'; 5_000]).len(), MESSAGE_CHARS);
         let login = message(StatusCode::UNAUTHORIZED, b" <html>401</html>");
-        assert!(login.contains("requires a login") && !login.contains("<html>"), "{login}");
+        assert!(login.contains("a login is required") && !login.contains("<html>"), "{login}");
+    }
+
+    /// Answers every request in the same way, on a loopback port of its own.
+    async fn server(answer: String) -> String {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        url
+    }
+
+    fn answer(head: &str, body: &str) -> String {
+        format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+    }
+
+    /// Goal: of several JobManagers the one that answers is found past one that is gone, one that knows no leader and one that redirects
+    /// to it, and is asked first from then on; a redirect to elsewhere is not followed, and the last error is reported.
+    #[tokio::test]
+    async fn the_leading_jobmanager_is_found() {
+        let leader = server(answer("200 OK", r#"{"jobs":[]}"#)).await;
+        let standby = server(answer("503 Service Unavailable", r#"{"errors":["leader election"]}"#)).await;
+        let old = server(answer(&format!("307 Moved\r\nLocation: {leader}/jobs/overview"), "")).await;
+        let gone = "http://127.0.0.1:1";
+        for servers in
+            [vec![gone, &standby, &leader], vec![&old, gone, &leader], vec![&leader, gone], vec![&standby, &old, &leader]]
+        {
+            let client = Client::new(&servers.join(","), Settings::default()).unwrap();
+            assert_eq!(client.jobs().await.unwrap(), []);
+            assert_eq!(client.base_url(), leader);
+        }
+        let client = Client::new(&format!("{gone},{standby}"), Settings::default()).unwrap();
+        assert!(matches!(client.jobs().await, Err(Error::Status { status: 503, .. })));
+        let client = Client::new(&format!("{old},{gone}"), Settings::default()).unwrap();
+        assert!(matches!(client.jobs().await, Err(Error::Redirect { .. })));
     }
 }

@@ -6,7 +6,7 @@ use thiserror::Error;
 /// Why a call gave no answer that can be used.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The base address is not an HTTP URL, or one of a server with TLS.
+    /// The base address is not an HTTP URL.
     #[error("{url:?} is not the address of a Flink REST endpoint; {reason}")]
     Address {
         /// The address as given; its credentials are not shown.
@@ -14,9 +14,9 @@ pub enum Error {
         /// What would be right.
         reason: AddressError,
     },
-    /// The HTTP client could not be made.
-    #[error("could not set up the HTTP client")]
-    Setup(#[source] reqwest::Error),
+    /// The HTTP client could not be made: the message names the key of the access that cannot be used.
+    #[error("cannot set up access to Flink")]
+    Setup(#[source] http_client::SetupError),
     /// No answer: refused, reset, name unknown, or not within the timeout.
     #[error("no answer from {url}")]
     NoAnswer {
@@ -24,7 +24,7 @@ pub enum Error {
         url: String,
         /// The transport's own reason.
         #[source]
-        source: reqwest::Error,
+        source: http_client::Failure,
     },
     /// An answer with an error status.
     #[error("{url} answered {status}: {message}")]

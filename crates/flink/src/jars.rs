@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use reqwest::multipart::{Form, Part};
 use serde::{Deserialize, Serialize};
 
 use crate::{Client, Error, JobId};
@@ -77,12 +76,10 @@ impl Client {
             filename: String,
         }
         let bytes = read_jar(path).await?;
-        let part = Part::bytes(bytes)
-            .file_name(name.to_owned())
-            .mime_str("application/x-java-archive")
-            .map_err(Error::Setup)?;
-        let form = Form::new().part("jarfile", part);
-        let answer: Answer = self.submit("jars/upload", |request| request.multipart(form)).await?;
+        // As long as a random UUID, so that it occurs in no jar.
+        let boundary = format!("rescaler-{:032x}", rand::random::<u128>());
+        let (media_type, body) = form(name, &bytes, &boundary);
+        let answer: Answer = self.upload("jars/upload", &media_type, body).await?;
         let id = answer.filename.rsplit('/').next().unwrap_or_default();
         Ok(id.to_owned())
     }
@@ -107,7 +104,7 @@ impl Client {
         }
         let path = format!("jars/{jar_id}/plan");
         let plan = Plan { entry_class, program_args_list: program_args };
-        self.submit::<serde_json::Value>(&path, |request| request.json(&plan)).await.map(drop)
+        self.submit::<serde_json::Value>(&path, &plan).await.map(drop)
     }
 
     /// Submits a job; the answer comes when the JobManager has accepted it, long before it runs.
@@ -120,6 +117,33 @@ impl Client {
             jobid: JobId,
         }
         let path = format!("jars/{jar_id}/run");
-        Ok(self.submit::<Answer>(&path, |request| request.json(run)).await?.jobid)
+        Ok(self.submit::<Answer>(&path, run).await?.jobid)
+    }
+}
+
+/// A form with one file (RFC 7578): its media type and its bytes. The boundary must not occur in the file.
+fn form(name: &str, file: &[u8], boundary: &str) -> (String, Vec<u8>) {
+    // The characters that would end the quoted name, as the WHATWG's standard for forms escapes them.
+    let name = name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
+    let head = format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"jarfile\"; filename=\"{name}\"\r\n\
+         Content-Type: application/x-java-archive\r\n\r\n"
+    );
+    let end = format!("\r\n--{boundary}--\r\n");
+    (format!("multipart/form-data; boundary={boundary}"), [head.as_bytes(), file, end.as_bytes()].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: the form is what RFC 7578 says, whatever is in the name.
+    #[test]
+    fn a_jar_becomes_a_form() {
+        let (media_type, body) = form("a\"b.jar", b"PK", "x-1");
+        assert_eq!(media_type, "multipart/form-data; boundary=x-1");
+        let expected = "--x-1\r\nContent-Disposition: form-data; name=\"jarfile\"; filename=\"a%22b.jar\"\r\n\
+            Content-Type: application/x-java-archive\r\n\r\nPK\r\n--x-1--\r\n";
+        assert_eq!(String::from_utf8(body).unwrap(), expected);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use reqwest::Method;
+use http_client::Method;
 use serde::Deserialize;
 use serde_json::json;
 

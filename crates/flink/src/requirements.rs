@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use reqwest::Method;
+use http_client::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::{Client, Error, JobId, VertexId};

@@ -1,6 +1,6 @@
 //! Stopping a job with a savepoint, and letting go of savepoints.
 
-use reqwest::Method;
+use http_client::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::first_and_root_cause;

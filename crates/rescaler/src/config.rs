@@ -113,6 +113,8 @@ pub struct Flink {
     pub timeout_ms: u64,
     /// Of one answer, in bytes.
     pub max_body_bytes: usize,
+    /// How to log in, and whom to trust.
+    pub access: http_client::Access,
 }
 
 impl Default for Flink {
@@ -122,6 +124,7 @@ impl Default for Flink {
             job: String::new(),
             timeout_ms: 10_000,
             max_body_bytes: 16 << 20,
+            access: http_client::Access::default(),
         }
     }
 }
@@ -146,6 +149,8 @@ pub struct Drop {
     pub timeout_ms: u64,
     /// How long a published document may wait for its agent, in seconds.
     pub document_ttl_s: u64,
+    /// What else the drop is shown, and whom to trust.
+    pub access: http_client::Access,
 }
 
 impl Default for Drop {
@@ -159,6 +164,7 @@ impl Default for Drop {
             signing_key_file: None,
             timeout_ms: 10_000,
             document_ttl_s: 600,
+            access: http_client::Access::default(),
         }
     }
 }
@@ -273,6 +279,7 @@ impl Config {
         let mut problems: Vec<String> =
             checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned()).collect();
         problems.extend(self.bad_addresses());
+        problems.extend(self.bad_access());
         problems.extend(self.state.problems());
         problems.extend(self.http.problems());
         problems.extend(self.policy.problems());
@@ -286,14 +293,26 @@ impl Config {
     fn bad_addresses(&self) -> Vec<String> {
         let reports_url = self.drop.reports_url.as_ref();
         let checked = [
-            ("flink.url", Some(self.flink.url.plain_http())),
-            ("drop.url", Some(self.drop.url.http())),
-            ("drop.reports_url", reports_url.map(Address::http)),
+            ("flink.url", Some(self.flink.url.http_list().map(drop))),
+            ("drop.url", Some(self.drop.url.http().map(drop))),
+            ("drop.reports_url", reports_url.map(|url| url.http().map(drop))),
         ];
-        let bad = |(key, checked): (&str, Option<Result<_, AddressError>>)| {
+        let bad = |(key, checked): (&str, Option<Result<(), AddressError>>)| {
             checked?.err().map(|reason| format!("{key}: {reason}"))
         };
         checked.into_iter().filter_map(bad).collect()
+    }
+
+    /// Secrets and certificates that cannot be read.
+    fn bad_access(&self) -> Vec<String> {
+        let all = [
+            ("flink.access", &self.flink.access),
+            ("source.access", &self.source.access),
+            ("drop.access", &self.drop.access),
+            ("state.access", &self.state.access),
+        ];
+        let bad = all.into_iter().filter_map(|(key, access)| Some((key, access.load().err()?)));
+        bad.map(|(key, problem)| format!("{key}.{:#}", anyhow::Error::from(problem))).collect()
     }
 
     /// What the journal is bounded by.

@@ -93,7 +93,7 @@ pub(crate) fn flink_client(config: &Config) -> anyhow::Result<flink::Client> {
         max_body_bytes: config.flink.max_body_bytes,
         ..flink::Settings::default()
     };
-    flink::Client::new(config.flink.url.reveal(), settings).context("flink.url")
+    flink::Client::with_access(config.flink.url.reveal(), settings, &config.flink.access).context("flink.url")
 }
 
 /// What begins, in one line; `--check-config` shows all of the configuration.

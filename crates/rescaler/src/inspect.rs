@@ -12,6 +12,7 @@ use telemetry::{Clock, Sample, Settings, Source, summarise};
 
 use crate::cli::{DEFAULT_CONFIG, Output};
 use crate::config::{Config, ConfigError, Flink};
+use crate::cycle::flink_client;
 use crate::site::Site;
 use crate::source::SourceKind;
 use crate::{observe, placement};
@@ -83,12 +84,7 @@ impl Inspect {
 /// The configuration, or why nothing at all was seen.
 pub(crate) async fn run(inspect: &Inspect, clock: &Clock) -> anyhow::Result<String> {
     let mut config = inspect.config()?;
-    let flink_settings = flink::Settings {
-        timeout: Duration::from_millis(config.flink.timeout_ms),
-        max_body_bytes: config.flink.max_body_bytes,
-        ..flink::Settings::default()
-    };
-    let client = flink::Client::new(config.flink.url.reveal(), flink_settings).context("flink.url")?;
+    let client = flink_client(&config)?;
     if inspect.config.is_none() && config.flink.job.is_empty() {
         config.flink.job = the_job(&client, clock, Duration::from_secs(inspect.seconds)).await?;
     }

@@ -90,7 +90,7 @@ pub(crate) struct Outlet {
 impl Outlet {
     /// Connects to nothing yet.
     pub(crate) fn new(settings: &Drop, job: JobName) -> Result<Self, OutletError> {
-        let mut access = Access::default();
+        let mut access = Access::new(settings.access.clone()).map_err(OutletError::Access)?;
         if let Some(path) = &settings.token_file {
             access = access.with_token_file(path).map_err(OutletError::Access)?;
         }

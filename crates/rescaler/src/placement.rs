@@ -216,6 +216,7 @@ fn agent_config(config: &Config, data: PathBuf) -> Result<config_agent::Config, 
         data,
         drop_url: config.drop.url.clone(),
         flink_url: config.flink.url.clone(),
+        flink_access: config.flink.access.clone(),
     };
     config_agent::Config::carried(config.placement.agent_config.as_deref(), carrier)
 }

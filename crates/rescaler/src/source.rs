@@ -101,6 +101,8 @@ pub struct SourceSection {
     pub selector: String,
     /// Labels that the series of Prometheus must have, in addition to the selector.
     pub labels: BTreeMap<String, String>,
+    /// How to log in at the store, and whom to trust.
+    pub access: http_client::Access,
 }
 
 impl Default for SourceSection {
@@ -118,6 +120,7 @@ impl Default for SourceSection {
             targets: Vec::new(),
             selector: String::new(),
             labels: BTreeMap::new(),
+            access: http_client::Access::default(),
         }
     }
 }
@@ -205,6 +208,7 @@ impl SourceSection {
                 max_body_bytes: self.max_body_bytes,
                 max_series: self.max_series,
             },
+            access: self.access.clone(),
             mapping: metrics.clone(),
         })
     }

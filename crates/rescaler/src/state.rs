@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use job_config::JobName;
 use scaling::Snapshot;
 use secrets::Address;
@@ -26,11 +25,18 @@ pub struct StateProbe {
     pub timeout_ms: u64,
     /// Figures older than this are not used, in milliseconds.
     pub age_max_ms: u64,
+    /// How to log in at the probe's page, and whom to trust.
+    pub access: http_client::Access,
 }
 
 impl Default for StateProbe {
     fn default() -> Self {
-        Self { probe_url: Address::default(), timeout_ms: 5_000, age_max_ms: 180_000 }
+        Self {
+            probe_url: Address::default(),
+            timeout_ms: 5_000,
+            age_max_ms: 180_000,
+            access: http_client::Access::default(),
+        }
     }
 }
 
@@ -43,9 +49,8 @@ impl StateProbe {
         ];
         let wrong = checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned());
         let mut problems: Vec<String> = wrong.collect();
-        // TLS is not built in: the probe runs beside the rescaler.
         if !self.probe_url.is_empty()
-            && let Err(reason) = self.probe_url.plain_http()
+            && let Err(reason) = self.probe_url.http()
         {
             problems.push(format!("state.probe_url: {reason}"));
         }
@@ -79,13 +84,17 @@ struct Sizes {
 pub(crate) struct StateReader {
     config: StateProbe,
     job: JobName,
-    http: reqwest::Client,
+    http: http_client::Client,
     problem: Option<String>,
 }
 
 impl StateReader {
-    pub(crate) fn new(config: &StateProbe, job: &JobName) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder().timeout(Duration::from_millis(config.timeout_ms)).build()?;
+    pub(crate) fn new(config: &StateProbe, job: &JobName) -> Result<Self, http_client::SetupError> {
+        let timeout = Duration::from_millis(config.timeout_ms);
+        let settings =
+            http_client::Settings { connect_timeout: timeout, timeout, max_body_bytes: BODY_BYTES };
+        let is_encrypted = config.probe_url.http().is_ok_and(|url| url.is_encrypted());
+        let http = http_client::Client::new(settings, &config.access, is_encrypted)?;
         Ok(Self { config: config.clone(), job: job.clone(), http, problem: None })
     }
 
@@ -114,17 +123,18 @@ impl StateReader {
     }
 
     async fn ask(&self) -> Result<Sizes, String> {
-        let url = format!("{}/samples", self.config.probe_url.reveal().trim_end_matches('/'));
-        let in_words = |error: reqwest::Error| format!("{:#}", anyhow::Error::from(error.without_url()));
-        let answer = self.http.get(url).send().await.and_then(reqwest::Response::error_for_status);
-        let mut chunks = answer.map_err(in_words)?.bytes_stream();
-        let mut body = Vec::new();
-        while let Some(chunk) = chunks.next().await {
-            body.extend_from_slice(&chunk.map_err(in_words)?);
-            if body.len() > BODY_BYTES {
-                return Err(format!("it answers more than {BODY_BYTES} bytes"));
-            }
+        let in_words = |error: &dyn std::fmt::Display| error.to_string();
+        let base = self.config.probe_url.http().map_err(|error| in_words(&error))?;
+        let url = base.url().join("samples").map_err(|error| in_words(&error))?;
+        let mut request = http_client::get(&url).map_err(|error| in_words(&error))?;
+        if let Some(credentials) = base.authorization() {
+            http_client::authorize(&mut request, credentials);
         }
+        let answer = self.http.send(request).await.map_err(|error| in_words(&error))?;
+        if !answer.status.is_success() {
+            return Err(format!("it answers {}", answer.status));
+        }
+        let body = answer.body;
         let sources: Vec<Source> = serde_json::from_slice(&body)
             .map_err(|error| format!("its page /samples cannot be read: {error}"))?;
         Ok(sizes(&sources, self.job.as_str(), self.config.age_max_ms))

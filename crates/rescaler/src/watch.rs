@@ -86,7 +86,8 @@ fn status_of(config: &Config, http: &Http, dry_run: bool) -> JobStatus {
     });
     let about = About {
         job: config.job.to_string(),
-        flink_url: config.flink.url.to_string(),
+        // The page links to the first JobManager; the others answer alike.
+        flink_url: config.flink.url.to_string().split(',').next().unwrap_or_default().to_owned(),
         policy: config.policy.name.as_str().to_owned(),
         latency_max_ms: config.latency_max_ms(),
         epoch_length: config.epoch_length(),

@@ -27,11 +27,6 @@ pub enum AddressError {
     /// A query or a fragment, which would not be sent.
     #[error("write it as http://host:port, without ? and #")]
     Query,
-    /// The client has no TLS.
-    #[error(
-        "https is not built into this client; write http://host:port, for example of a proxy on this machine that speaks TLS to the server"
-    )]
-    Encrypted,
 }
 
 /// An address as configured. Display, Debug and Serialize leave out the user name, the password and the query.
@@ -50,7 +45,7 @@ impl Address {
         self.0.is_empty()
     }
 
-    /// The address of a server that is spoken to with or without TLS.
+    /// The address of one server.
     ///
     /// # Errors
     /// [`AddressError::Form`] and [`AddressError::Query`].
@@ -58,13 +53,12 @@ impl Address {
         HttpUrl::parse(&self.0)
     }
 
-    /// The address of a server that is spoken to by a client without TLS.
+    /// The addresses of the servers of one cluster, separated by commas; at least one.
     ///
     /// # Errors
-    /// As [`Address::http`], and [`AddressError::Encrypted`] for `https`.
-    pub fn plain_http(&self) -> Result<HttpUrl, AddressError> {
-        let url = self.http()?;
-        if url.is_encrypted() { Err(AddressError::Encrypted) } else { Ok(url) }
+    /// [`AddressError::Form`] and [`AddressError::Query`] of the first that is wrong.
+    pub fn http_list(&self) -> Result<Vec<HttpUrl>, AddressError> {
+        self.0.split(',').map(|url| HttpUrl::parse(url.trim())).collect()
     }
 }
 
@@ -224,7 +218,7 @@ mod tests {
         assert_eq!(header("http://ann@store"), Some("Basic YW5uOg==".to_owned()));
     }
 
-    /// Goal: what is not the address of an HTTP server is refused with the right form, and https where there is no TLS.
+    /// Goal: what is not the address of an HTTP server is refused with the right form; several are a list.
     #[test]
     fn other_addresses_are_refused() {
         for (text, expected) in [
@@ -235,12 +229,16 @@ mod tests {
             ("http://store:99999", AddressError::Form),
             ("ftp://store", AddressError::Form),
             ("http://store/?a=b", AddressError::Query),
-            ("https://store", AddressError::Encrypted),
         ] {
-            assert_eq!(Address::from(text).plain_http(), Err(expected), "{text}");
+            assert_eq!(Address::from(text).http(), Err(expected), "{text}");
         }
         let url = Address::from("https://store/a/proxy").http().unwrap();
         assert_eq!(url.url().join("x").unwrap().as_str(), "https://store/a/proxy/x");
         assert_eq!(url.to_string(), "https://store/a/proxy");
+        let several = Address::from("http://a:1, https://ann:hunter2@b/x");
+        let urls: Vec<String> = several.http_list().unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(urls, ["http://a:1", "https://b/x"]);
+        assert!(!several.to_string().contains("hunter2"), "{several}");
+        assert_eq!(Address::from("http://a:1,").http_list(), Err(AddressError::Form));
     }
 }

@@ -72,11 +72,11 @@ pub enum SampleError {
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The HTTP client could not be made.
-    #[error("could not set up the HTTP client")]
-    Setup(#[source] reqwest::Error),
+    #[error("cannot set up access to it")]
+    Setup(#[source] http_client::SetupError),
     /// No answer: refused, reset, name unknown, or not within the timeout.
     #[error("no answer")]
-    NoAnswer(#[source] reqwest::Error),
+    NoAnswer(#[source] http_client::Failure),
     /// An answer with an error status.
     #[error("it answered {status}: {message}")]
     Status {

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{RequestBuilder, Url};
-use secrets::Secret;
+use http_client::{Access, Failure, get};
+use secrets::{HttpUrl, Secret};
+use url::Url;
 
 use crate::error::StoreError;
 
@@ -26,50 +25,39 @@ pub struct Bounds {
 /// A client of one store.
 #[derive(Debug, Clone)]
 pub(crate) struct Http {
-    http: reqwest::Client,
-    bounds: Bounds,
+    http: http_client::Client,
+    authorization: Option<Secret>,
 }
 
 impl Http {
-    /// `authorization`: the value of that header, if the store wants credentials.
-    pub(crate) fn new(bounds: Bounds, authorization: Option<&Secret>) -> Result<Self, StoreError> {
-        let mut headers = HeaderMap::new();
-        if let Some(credentials) = authorization
-            && let Ok(mut value) = HeaderValue::from_str(credentials.reveal())
-        {
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
-        let http = reqwest::Client::builder()
-            .default_headers(headers)
-            .timeout(bounds.timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(StoreError::Setup)?;
-        Ok(Self { http, bounds })
+    /// A client of the store at this address, whose credentials count more than those of `access`.
+    pub(crate) fn new(base: &HttpUrl, bounds: Bounds, access: &Access) -> Result<Self, StoreError> {
+        let settings = http_client::Settings {
+            connect_timeout: bounds.timeout,
+            timeout: bounds.timeout,
+            max_body_bytes: bounds.max_body_bytes,
+        };
+        let http =
+            http_client::Client::new(settings, access, base.is_encrypted()).map_err(StoreError::Setup)?;
+        Ok(Self { http, authorization: base.authorization().cloned() })
     }
 
-    pub(crate) fn get(&self, url: Url) -> RequestBuilder {
-        self.http.get(url)
-    }
-
-    /// The whole body of the answer, whatever its status.
-    pub(crate) async fn answer(&self, request: RequestBuilder) -> Result<(u16, Vec<u8>), StoreError> {
-        let no_answer = |source: reqwest::Error| StoreError::NoAnswer(source.without_url());
-        let response = request.send().await.map_err(no_answer)?;
-        let status = response.status().as_u16();
-        // As stated, so that a large body is not copied again and again while it grows.
-        let stated = response.content_length().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
-        let mut body = Vec::with_capacity(stated.min(self.bounds.max_body_bytes));
-        let mut chunks = response.bytes_stream();
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(no_answer)?;
-            if body.len() + chunk.len() > self.bounds.max_body_bytes {
-                return Err(StoreError::TooLarge { limit_bytes: self.bounds.max_body_bytes });
-            }
-            body.extend_from_slice(&chunk);
+    /// Returns the status and the whole body of the answer, whatever its status.
+    pub(crate) async fn get<'a>(
+        &self,
+        mut url: Url,
+        query: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(u16, Vec<u8>), StoreError> {
+        url.query_pairs_mut().extend_pairs(query);
+        let mut request = get(&url).map_err(StoreError::NoAnswer)?;
+        if let Some(credentials) = &self.authorization {
+            http_client::authorize(&mut request, credentials);
         }
-        Ok((status, body))
+        match self.http.send(request).await {
+            Ok(answer) => Ok((answer.status.as_u16(), answer.body)),
+            Err(Failure::TooLarge { limit_bytes }) => Err(StoreError::TooLarge { limit_bytes }),
+            Err(failure) => Err(StoreError::NoAnswer(failure)),
+        }
     }
 }
 

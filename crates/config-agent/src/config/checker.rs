@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use drop_client::AccessError;
 use job_config::{JobName, KeyError, PublicKey};
-use secrets::{Address, AddressError, HttpUrl};
+use secrets::{Address, AddressError};
 
 use crate::condition::chain;
 
@@ -45,17 +45,33 @@ impl Checker {
         })
     }
 
-    /// Checks an address; `check` tells whether the client behind it speaks TLS.
-    pub(super) fn url(
+    /// Checks the address of one server.
+    pub(super) fn url(&mut self, key: &str, value: Option<&Address>) {
+        self.address(key, value, |url| url.http().map(drop));
+    }
+
+    /// Checks the addresses of the servers of one cluster.
+    pub(super) fn servers(&mut self, key: &str, value: Option<&Address>) {
+        self.address(key, value, |url| url.http_list().map(drop));
+    }
+
+    fn address(
         &mut self,
         key: &str,
         value: Option<&Address>,
-        check: fn(&Address) -> Result<HttpUrl, AddressError>,
+        check: impl FnOnce(&Address) -> Result<(), AddressError>,
     ) {
         if let Some(url) = value
             && let Err(reason) = check(url)
         {
             self.problems.push(format!("{key}: {url:?} is not an address; {reason}"));
+        }
+    }
+
+    /// Checks that secrets and certificates can be read.
+    pub(super) fn access(&mut self, key: &str, access: &http_client::Access) {
+        if let Err(problem) = access.load() {
+            self.problems.push(format!("{key}.{}", chain(&problem)));
         }
     }
 

@@ -1,4 +1,5 @@
-//! The loop with every protection on — TLS, tokens, signed documents — on real Kafka and Flink, and an enemy at the drop.
+//! The loop with every protection on — TLS, tokens, signed documents, a login in front of Flink — on real Kafka and Flink, and an enemy
+//! at the drop.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -12,6 +13,7 @@ use testbed::process::Process;
 use tokio::time::{Instant, sleep};
 
 use crate::engines::Context;
+use crate::gate::Gate;
 use crate::harness::{E2eHarness, NEVER_IDLE, PATIENCE, root};
 use crate::load::Load;
 
@@ -25,6 +27,7 @@ struct Guarded {
     client: DropClient,
     public_key: String,
     agent_address: String,
+    gate: Gate,
 }
 
 impl Guarded {
@@ -47,7 +50,10 @@ impl Guarded {
         let client = DropClient::with_access(&url, harness.job().parse()?, settings, access)?;
         let agent_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let agent_address = format!("127.0.0.1:{agent_port}");
-        let mut guarded = Self { harness, folder, url, client, public_key: String::new(), agent_address };
+        let flink = harness.tenant.testbed().flink_url();
+        let gate = Gate::open(flink.trim_start_matches("http://").parse()?, &folder).await?;
+        let public_key = String::new();
+        let mut guarded = Self { harness, folder, url, client, public_key, agent_address, gate };
         for key in ["true.key", "false.key"] {
             guarded.rescaler(&["keygen", "--key", &guarded.path(key)]).await?;
         }
@@ -93,7 +99,14 @@ impl Guarded {
             self.path("drop.crt"),
             self.public_key,
         );
-        self.harness.start_with("config-agent", &["--listen", &self.agent_address], &[(plain, &guarded)])
+        let direct = "url = \"http://127.0.0.1:8081\"\njar = \"flink-jobs/target/flink-jobs.jar\"\n";
+        let gated = format!(
+            "url = {:?}\njar = \"flink-jobs/target/flink-jobs.jar\"\n[flink.access]\n{}",
+            self.gate.url,
+            Gate::access(&self.folder)
+        );
+        let replacements = [(plain, guarded.as_str()), (direct, gated.as_str())];
+        self.harness.start_with("config-agent", &["--listen", &self.agent_address], &replacements)
     }
 
     /// Publishes the demo's document under this generation and with these texts replaced, signed with this key.
@@ -133,6 +146,28 @@ impl Guarded {
         }
     }
 
+    /// Watches the job through the gate, with the login and without.
+    async fn inspect(&self) -> anyhow::Result<()> {
+        ensure!(self.gate.refused() == 0, "the agent's login was refused");
+        let inspected = |name: &str, access: String| -> anyhow::Result<String> {
+            let text = format!(
+                "job = {:?}\n[flink]\nurl = {:?}\n[flink.access]\n{access}",
+                self.harness.job(),
+                self.gate.url
+            );
+            Ok(self.harness.tenant.write_config(name, &text)?.display().to_string())
+        };
+        let config = inspected("gated.toml", Gate::access(&self.folder))?;
+        self.rescaler(&["inspect", "--config", &config, "--seconds", "4"]).await?;
+        let (wrong, login) = (Gate::access(&self.folder), "user = \"ann\"");
+        let config = inspected("stranger.toml", wrong.replace(login, "user = \"bob\""))?;
+        let refused = self.rescaler(&["inspect", "--config", &config, "--seconds", "1"]).await;
+        let message = refused.err().context("a stranger was let in")?.to_string();
+        ensure!(message.contains("401") && message.contains("flink.access"), "{message}");
+        ensure!(!message.contains("sesame") && self.gate.refused() > 0, "{message}");
+        Ok(())
+    }
+
     async fn refused(&self, reason: &str) -> anyhow::Result<()> {
         let end = Instant::now() + PATIENCE;
         let counter = format!("config_agent_refused_answers_total{{reason=\"{reason}\"}} ");
@@ -148,7 +183,7 @@ impl Guarded {
     }
 }
 
-fn secret(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
+pub(crate) fn secret(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
     std::fs::write(folder.join(name), text)?;
     Ok(std::fs::set_permissions(folder.join(name), Permissions::from_mode(0o600))?)
 }
@@ -157,7 +192,7 @@ fn is(generation: u64, state: State) -> impl Fn(&[Report]) -> bool {
     move |reports| reports.iter().any(|report| report.generation == generation && report.state == state)
 }
 
-/// Goal: with TLS, tokens and keys the loop works as without them; a document by the holder of a stolen publisher's token, but
+/// Goal: with TLS, tokens and keys, and with TLS, certificates and a login in front of Flink, the loop works as without them; a document by the holder of a stolen publisher's token, but
 /// without its key, changes nothing; an agent that is killed while it stops the job for the next true document finishes that
 /// change once, and no row is lost or doubled.
 pub(crate) async fn signed_documents_pass_and_forged_ones_do_not(context: Context) -> anyhow::Result<()> {
@@ -190,5 +225,6 @@ pub(crate) async fn signed_documents_pass_and_forged_ones_do_not(context: Contex
     ensure!(harness.parallelism_of("q7-bid-item").await? == 3, "the third document was not applied");
     ensure!(harness.jobs().await?.len() == 2, "not one submission for each true document");
     harness.await_checkpoints(1).await?;
+    guarded.inspect().await?;
     harness.finish_exactly(&load, agent).await
 }

@@ -15,6 +15,7 @@ mod configurations;
 mod documents;
 mod engines;
 mod exactness;
+mod gate;
 mod guarded;
 mod harness;
 mod in_process;

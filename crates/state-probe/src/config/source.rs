@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http_client::Access;
 use secrets::{Address, HttpUrl, without_credentials};
 use serde::Deserialize;
 
@@ -54,6 +55,8 @@ pub struct WrittenSource {
     pub user: Option<String>,
     /// `webhdfs`: certificates to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
+    /// How to log in, and whom to trust.
+    pub access: Option<Access>,
     /// `local`: files and folders that a walk counts at the most.
     pub entries_max: Option<u64>,
 }
@@ -89,6 +92,8 @@ pub enum What {
         url: Address,
         /// Name or id of the job; `None`: the only one.
         job: Option<String>,
+        /// How to log in, and whom to trust.
+        access: Access,
     },
     /// A local folder.
     Local {
@@ -108,7 +113,9 @@ impl fmt::Debug for What {
                 f.debug_struct("Command").field("argv", &words).finish()
             }
             Self::Webhdfs(webhdfs) => fmt::Debug::fmt(webhdfs, f),
-            Self::Flink { url, job } => f.debug_struct("Flink").field("url", url).field("job", job).finish(),
+            Self::Flink { url, job, .. } => {
+                f.debug_struct("Flink").field("url", url).field("job", job).finish()
+            }
             Self::Local { path, entries_max } => {
                 f.debug_struct("Local").field("path", path).field("entries_max", entries_max).finish()
             }
@@ -177,12 +184,13 @@ impl WrittenSource {
     }
 
     fn foreign_keys(&self, kind: Kind) -> Vec<String> {
-        let keys: [(&str, bool, &[Kind]); 6] = [
+        let keys: [(&str, bool, &[Kind]); 7] = [
             ("command", self.command.is_some(), &[Kind::Command]),
             ("path", self.path.is_some(), &[Kind::Command, Kind::Webhdfs, Kind::Local]),
             ("url", self.url.is_some(), &[Kind::Webhdfs, Kind::Flink]),
             ("user", self.user.is_some(), &[Kind::Webhdfs]),
             ("ca_file", self.ca_file.is_some(), &[Kind::Webhdfs]),
+            ("access", self.access.is_some(), &[Kind::Webhdfs, Kind::Flink]),
             ("entries_max", self.entries_max.is_some(), &[Kind::Local]),
         ];
         let foreign = keys.iter().filter(|(_, is_set, kinds)| *is_set && !kinds.contains(&kind));
@@ -227,22 +235,28 @@ impl WrittenSource {
         if urls.is_empty() || urls.len() > NAMENODES_MAX {
             return Err(format!("url: write 1 to {NAMENODES_MAX} NameNodes, each as http://namenode:9870"));
         }
-        Ok(What::Webhdfs(WebhdfsConfig {
-            urls,
-            path,
-            user: self.user.clone(),
-            ca_file: self.ca_file.clone(),
-        }))
+        Ok(What::Webhdfs(WebhdfsConfig { urls, path, user: self.user.clone(), access: self.access()? }))
     }
 
     fn flink(&self) -> Result<What, String> {
         let url = match self.url.clone() {
             None => "http://127.0.0.1:8081".into(),
             Some(OneOrMore::One(url)) => url,
-            Some(OneOrMore::More(_)) => return Err("url: one address only for kind flink".to_owned()),
+            // The JobManagers of one cluster.
+            Some(OneOrMore::More(urls)) => {
+                urls.iter().map(Address::reveal).collect::<Vec<_>>().join(",").into()
+            }
         };
-        url.plain_http().map_err(|reason| format!("url: {url:?}: {reason}"))?;
-        Ok(What::Flink { url, job: self.job.clone() })
+        url.http_list().map_err(|reason| format!("url: {url:?}: {reason}"))?;
+        Ok(What::Flink { url, job: self.job.clone(), access: self.access()? })
+    }
+
+    /// How to log in, and whom to trust; `ca_file` is a short form of `access.authorities_file`.
+    fn access(&self) -> Result<Access, String> {
+        let mut access = self.access.clone().unwrap_or_default();
+        access.authorities_file = self.ca_file.clone().or(access.authorities_file);
+        access.check().map_err(|problem| format!("access.{problem}"))?;
+        Ok(access)
     }
 
     fn local(&self) -> Result<What, String> {
@@ -300,7 +314,8 @@ mod tests {
                 "kind = \"webhdfs\"\npath = \"/x\"\nurl = \"http://ann:hunter2@a b\"",
                 "url: \"http://a b\": write it as",
             ),
-            ("kind = \"flink\"\nurl = \"https://jm\"", "https is not built"),
+            ("kind = \"flink\"\naccess.user = \"ann\"", "access.user and password"),
+            ("kind = \"local\"\npath = \"/x\"\naccess.user = \"ann\"", "access: a source of kind local"),
             ("kind = \"webhdfs\"", "path: say which"),
             ("kind = \"webhdfs\"\npath = \"/a/../b\"", ".."),
             ("kind = \"webhdfs\"\npath = \"/x\"\nurl = \"nn:9870\"", "url: "),

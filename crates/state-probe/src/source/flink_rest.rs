@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use flink::{Client, JobId, JobOverview};
+use http_client::Access;
 use thiserror::Error;
 
 use crate::sample::Figures;
@@ -52,8 +53,14 @@ pub(crate) struct FlinkRest {
 }
 
 impl FlinkRest {
-    pub(crate) fn new(url: &str, job: Option<String>, timeout: Duration) -> Result<Self, FlinkError> {
-        let client = Client::new(url, flink::Settings { timeout, ..flink::Settings::default() })?;
+    pub(crate) fn new(
+        url: &str,
+        job: Option<String>,
+        timeout: Duration,
+        access: &Access,
+    ) -> Result<Self, FlinkError> {
+        let settings = flink::Settings { timeout, ..flink::Settings::default() };
+        let client = Client::with_access(url, settings, access)?;
         Ok(Self { client, job })
     }
 

@@ -15,8 +15,8 @@ use crate::config::{SourceConfig, What};
 use crate::sample::{Figures, Sample};
 
 pub use flink_rest::FlinkError;
+pub use http_client::SetupError;
 pub use local::LocalError;
-pub use transport::SetupError;
 
 /// Why a look gave no figures. With its sources it is one line for a person.
 #[derive(Debug, Error)]
@@ -60,8 +60,8 @@ impl Source {
         let reader = match &config.what {
             What::Command { argv } => Reader::Command(command::Command::new(argv.clone(), timeout)),
             What::Webhdfs(webhdfs) => Reader::Webhdfs(webhdfs::Webhdfs::new(webhdfs, timeout)?),
-            What::Flink { url, job } => {
-                Reader::Flink(flink_rest::FlinkRest::new(url.reveal(), job.clone(), timeout)?)
+            What::Flink { url, job, access } => {
+                Reader::Flink(flink_rest::FlinkRest::new(url.reveal(), job.clone(), timeout, access)?)
             }
             What::Local { path, entries_max } => {
                 Reader::Local(local::Local { path: path.clone(), timeout, entries_max: *entries_max })

@@ -6,16 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use hyper::StatusCode;
+use http_client::{Access, SetupError, StatusCode};
 use secrets::{HttpUrl, Secret};
 use serde::Deserialize;
 use thiserror::Error;
 use url::Url;
 
-use super::transport::{Answer as HttpAnswer, GetError, SetupError, Transport};
+use super::transport::{Answer as HttpAnswer, Transport};
 use crate::sample::Figures;
 
 /// A content summary has some 300 bytes, an error with a Java stack in its message some thousand.
@@ -32,8 +31,8 @@ pub struct WebhdfsConfig {
     pub path: String,
     /// The user to be (`user.name`); `None`: whom HDFS takes for nobody, `dr.who`.
     pub user: Option<String>,
-    /// Certificates (PEM) to trust instead of the system's.
-    pub ca_file: Option<PathBuf>,
+    /// How to log in, and whom to trust.
+    pub access: Access,
 }
 
 /// Why NameNodes gave no figures.
@@ -90,7 +89,7 @@ enum Passed {
     #[error("answers {0}, and not as WebHDFS does{1}")]
     Foreign(StatusCode, &'static str),
     #[error(transparent)]
-    NoAnswer(#[from] GetError),
+    NoAnswer(#[from] http_client::Failure),
 }
 
 /// How a conversation with one NameNode ended without figures.
@@ -113,7 +112,7 @@ pub(crate) struct Webhdfs {
 impl Webhdfs {
     pub(crate) fn new(config: &WebhdfsConfig, timeout: Duration) -> Result<Self, WebhdfsError> {
         let wants_tls = config.urls.iter().any(HttpUrl::is_encrypted);
-        let transport = Transport::new(config.ca_file.as_deref(), wants_tls, timeout, BODY_BYTES)?;
+        let transport = Transport::new(&config.access, wants_tls, timeout, BODY_BYTES)?;
         let namenodes = config.urls.iter().map(|url| (url.clone(), question(url.url(), config))).collect();
         Ok(Self { transport, path: config.path.clone(), namenodes, preferred: 0 })
     }
@@ -250,7 +249,12 @@ mod tests {
 
     fn config(url: &str, path: &str, user: Option<&str>) -> WebhdfsConfig {
         let user = user.map(str::to_owned);
-        WebhdfsConfig { urls: vec![HttpUrl::parse(url).unwrap()], path: path.to_owned(), user, ca_file: None }
+        WebhdfsConfig {
+            urls: vec![HttpUrl::parse(url).unwrap()],
+            path: path.to_owned(),
+            user,
+            access: Access::default(),
+        }
     }
 
     fn asked(url: &str, path: &str, user: Option<&str>) -> String {

@@ -36,9 +36,8 @@ impl Graphite {
         let from = format!("-{}s", lookback.as_secs().max(1));
         let fixed = [("format", "json"), ("noNullPoints", "true"), ("from", from.as_str()), ("until", "now")];
         let targets = self.targets.iter().map(|target| ("target", target.as_str()));
-        let query: Vec<(&str, &str)> = targets.chain(fixed).collect();
         let url = self.base.url().join("render").map_err(|_| StoreError::Refused(self.base.to_string()))?;
-        let body = successful(self.http.answer(self.http.get(url).query(&query)).await?)?;
+        let body = successful(self.http.get(url, targets.chain(fixed)).await?)?;
         parse(body, mapping, self.bounds.max_series)
     }
 }

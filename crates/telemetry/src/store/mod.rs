@@ -10,6 +10,7 @@ pub(crate) mod whisper_folder;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http_client::Access;
 use secrets::{Address, HttpUrl};
 use tracing::debug;
 
@@ -60,6 +61,8 @@ pub struct StoreSettings {
     pub lookback: Duration,
     /// The bounds of every question.
     pub bounds: Bounds,
+    /// How to log in at the store, and whom to trust.
+    pub access: Access,
     /// What the series are called.
     pub mapping: MappingSettings,
 }
@@ -91,7 +94,7 @@ impl StoreSettings {
             Err(problems) => problems.iter().map(|problem| format!("metrics.patterns: {problem}")).collect(),
         };
         if let StoreKind::Graphite { url, .. } | StoreKind::Prometheus { url, .. } = &self.kind
-            && let Err(reason) = url.plain_http()
+            && let Err(reason) = url.http()
         {
             problems.push(format!("source.url: {reason}"));
         }
@@ -100,9 +103,9 @@ impl StoreSettings {
 }
 
 /// The address of a store, and the client that asks it.
-fn client(url: &Address, bounds: Bounds) -> Result<(HttpUrl, Http), StoreError> {
-    let base = url.plain_http().map_err(|reason| StoreError::Refused(format!("{url}: {reason}")))?;
-    let http = Http::new(bounds, base.authorization())?;
+fn client(url: &Address, bounds: Bounds, access: &Access) -> Result<(HttpUrl, Http), StoreError> {
+    let base = url.http().map_err(|reason| StoreError::Refused(format!("{url}: {reason}")))?;
+    let http = Http::new(&base, bounds, access)?;
     Ok((base, http))
 }
 
@@ -118,11 +121,11 @@ impl Store {
         let reader = match settings.kind {
             StoreKind::Whisper { folder } => Reader::Whisper(WhisperFolder::new(folder, settings.bounds)),
             StoreKind::Graphite { url, targets } => {
-                let (base, http) = client(&url, settings.bounds)?;
+                let (base, http) = client(&url, settings.bounds, &settings.access)?;
                 Reader::Graphite(Graphite { http, base, targets, bounds: settings.bounds })
             }
             StoreKind::Prometheus { url, selector } => {
-                let (base, http) = client(&url, settings.bounds)?;
+                let (base, http) = client(&url, settings.bounds, &settings.access)?;
                 Reader::Prometheus(Prometheus { http, base, selector, bounds: settings.bounds })
             }
         };

@@ -76,7 +76,7 @@ impl Prometheus {
         let query = format!("{}[{}s]", self.selector, lookback.as_secs().max(1));
         let url =
             self.base.url().join("api/v1/query").map_err(|_| StoreError::Refused(self.base.to_string()))?;
-        let answer = self.http.answer(self.http.get(url).query(&[("query", query)])).await?;
+        let answer = self.http.get(url, [("query", query.as_str())]).await?;
         // A refused question comes with an error status and its reason as JSON.
         if let (400..500, body) = &answer
             && let Ok(Answer { status: Status::Error, error: Some(error), .. }) = serde_json::from_slice(body)

@@ -135,6 +135,7 @@ fn store(kind: StoreKind) -> Source {
         interval: Duration::from_secs(10),
         lookback: Duration::from_secs(60),
         bounds: Bounds { timeout: TIMEOUT, max_body_bytes: 1 << 20, max_series: 100 },
+        access: http_client::Access::default(),
         mapping: MappingSettings::default(),
     };
     assert_eq!(settings.problems(), [] as [String; 0]);
@@ -243,7 +244,6 @@ async fn addresses_are_checked_and_their_passwords_kept() {
     let words = format!("{} {failed:?}", in_words(failed.as_ref().unwrap_err()));
     assert!(words.contains(&address.to_string()) && !words.contains("hunter2"), "{words}");
     for (wrong, reason) in [
-        ("https://ann:hunter2@store", "https is not built"),
         ("http://a b", "http://host:port"),
         ("http://ann:hunter2@a b", "http://host:port"),
         ("store:9090", "http://host:port"),
@@ -254,6 +254,7 @@ async fn addresses_are_checked_and_their_passwords_kept() {
             interval: Duration::from_secs(10),
             lookback: Duration::from_secs(60),
             bounds: Bounds { timeout: TIMEOUT, max_body_bytes: 1 << 20, max_series: 100 },
+            access: http_client::Access::default(),
             mapping: MappingSettings::default(),
         };
         let problems = settings.problems().join("; ");
@@ -311,6 +312,7 @@ async fn flink_tells_which_job_is_meant() {
         interval: Duration::from_secs(10),
         lookback: Duration::from_secs(60),
         bounds: Bounds { timeout: TIMEOUT, max_body_bytes: 1 << 20, max_series: 100 },
+        access: http_client::Access::default(),
         mapping: MappingSettings::default(),
     };
     let sample = Source::store(settings, "My Job", Some(client)).unwrap().sample().await.unwrap();

@@ -60,6 +60,7 @@ impl Store {
             interval: Duration::from_secs(1),
             lookback: Duration::from_secs(60),
             bounds: Bounds { timeout: Duration::from_secs(30), max_body_bytes: 1 << 20, max_series: 100 },
+            access: http_client::Access::default(),
             mapping: MappingSettings::default(),
         };
         let sampled = Source::store(settings, "nexmark", None).unwrap().sample().await;

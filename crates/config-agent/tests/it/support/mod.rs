@@ -47,6 +47,7 @@ pub(crate) fn config(folder: &Path, drop_url: &str, flink_url: &str) -> Config {
         drop_settings: drop_client::Settings { timeout: PATIENCE, ..drop_client::Settings::default() },
         reports_kept: 1_000,
         flink_url: flink_url.into(),
+        flink_access: http_client::Access::default(),
         flink_settings: flink::Settings {
             timeout: PATIENCE,
             submit_timeout: PATIENCE,

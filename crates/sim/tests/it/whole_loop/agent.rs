@@ -45,6 +45,7 @@ fn config() -> Config {
         drop_settings: drop_client::Settings::default(),
         reports_kept: 1_000,
         flink_url: "http://flink".into(),
+        flink_access: http_client::Access::default(),
         flink_settings: flink::Settings::default(),
         flink_job: "played".to_owned(),
         program: Some(Program {

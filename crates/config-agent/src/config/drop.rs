@@ -1,0 +1,111 @@
+//! The section `[drop]`: where documents come from, and which are taken.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use drop_client::Access;
+use jiff::SignedDuration;
+use job_config::{Admission, PublicKey};
+use secrets::Address;
+use serde::Deserialize;
+
+use super::checker::Checker;
+use crate::intake::IntakeSettings;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenDrop {
+    pub(super) url: Option<Address>,
+    pub(super) wait_ms: Option<u64>,
+    pub(super) timeout_ms: Option<u64>,
+    pub(super) connect_timeout_ms: Option<u64>,
+    pub(super) document_bytes: Option<u64>,
+    pub(super) undelivered_reports: Option<u64>,
+    pub(super) document_url: Option<Address>,
+    pub(super) poll_ms: Option<u64>,
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) authorities_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) access: http_client::Access,
+    #[serde(default)]
+    pub(super) public_keys: Vec<String>,
+    pub(super) clock_skew_ms: Option<u64>,
+    pub(super) expiry_required: Option<bool>,
+}
+
+impl WrittenDrop {
+    /// Which documents are taken, and where from.
+    pub(super) fn intake(&self, checker: &mut Checker) -> IntakeSettings {
+        let keys: Vec<PublicKey> = self.public_keys.iter().filter_map(|text| checker.key(text)).collect();
+        // A document that somebody can hold back for ever is half the worth of a signature.
+        let expiry_required = self.expiry_required.unwrap_or(!keys.is_empty());
+        let skew = match self.clock_skew_ms {
+            Some(0) => Duration::ZERO,
+            other => checker.ms("drop.clock_skew_ms", other, 60_000),
+        };
+        checker.access("drop.access", &self.access);
+        let access = Access::new(self.access.clone()).unwrap_or_default();
+        let mut access = access.with_public_keys(keys);
+        if let Some(path) = &self.token_file {
+            access = checker.accept("drop.token_file", access.clone().with_token_file(path), access);
+        }
+        if let Some(path) = &self.authorities_file {
+            let with = access.clone().with_authorities_file(path);
+            access = checker.accept("drop.authorities_file", with, access);
+        }
+        if let Some(url) = &self.document_url
+            && !url.reveal().starts_with("file:///")
+            && url.http().is_err()
+        {
+            let remedy = "write it as https://host/nexmark.toml or file:///folder/nexmark.toml";
+            checker.problems.push(format!("drop.document_url: {url:?} is not an address; {remedy}"));
+        }
+        IntakeSettings {
+            document_url: self.document_url.clone(),
+            poll: checker.ms("drop.poll_ms", self.poll_ms, 30_000),
+            access,
+            admission: Admission {
+                clock_skew: SignedDuration::try_from(skew).unwrap_or(SignedDuration::MAX),
+                expiry_required,
+            },
+        }
+    }
+
+    /// The bounds of calls to the drop.
+    pub(super) fn settings(&self, checker: &mut Checker) -> drop_client::Settings {
+        drop_client::Settings {
+            connect_timeout: checker.ms("drop.connect_timeout_ms", self.connect_timeout_ms, 2_000),
+            timeout: checker.ms("drop.timeout_ms", self.timeout_ms, 10_000),
+            max_document_bytes: checker.number("drop.document_bytes", self.document_bytes, 262_144, 16 << 20),
+            ..drop_client::Settings::default()
+        }
+    }
+
+    /// How the agent reaches the drop that it carries itself.
+    pub(super) fn own_url(&mut self, drop: &config_drop::Config, checker: &mut Checker) -> Option<Address> {
+        if self.document_url.is_some() {
+            checker.problem("direct: the agent is the drop then; remove drop.document_url");
+        }
+        match (self.url.take(), drop.protection.tls.is_some()) {
+            (Some(url), true) => Some(url),
+            (Some(_), false) => {
+                checker.problem("direct: the agent is the drop then; remove drop.url and --drop");
+                None
+            }
+            (None, true) => {
+                checker.problem("drop.url: the drop of this agent speaks TLS; write its address with the name in its certificate");
+                None
+            }
+            (None, false) => {
+                let port = drop.listen.port();
+                let local = if drop.listen.ip().is_unspecified() {
+                    SocketAddr::from(([127, 0, 0, 1], port))
+                } else {
+                    drop.listen
+                };
+                Some(format!("http://{local}").into())
+            }
+        }
+    }
+}
