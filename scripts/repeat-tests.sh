@@ -96,7 +96,8 @@ for round in $(seq "$rounds"); do
     logs=$state/$round
     mkdir -p "$logs"
     touch "$logs/programs"
-    awk 'FNR == NR { ended[$2 " " $3]; next } !($1 " " $3 in ended)' "$logs/programs" "$state/all" >"$logs/left"
+    # By name: the first file is empty in a new round.
+    awk 'FILENAME == ARGV[1] { ended[$2 " " $3]; next } !($1 " " $3 in ended)' "$logs/programs" "$state/all" >"$logs/left"
     [ -s "$logs/left" ] || continue
     step "$mode, round $round of $rounds"
     if [ "$mode" = waiting ]; then
