@@ -12,6 +12,17 @@ for name in publisher agent reader page; do
         echo "made $file"
     fi
 done
+# hand FOLDER NAME...: copies of these tokens for one party, which gets no other.
+hand() {
+    folder=$1
+    shift
+    for name; do
+        cp "/secrets/$name.token" "$folder/$name.token.new"
+        mv "$folder/$name.token.new" "$folder/$name.token"
+    done
+}
+hand /agent-secrets agent
+hand /publisher-secrets publisher page reader
 umask 022
 cp /secrets/reader.token /readers/reader.token.new
 chmod 644 /readers/reader.token.new

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use drop_client::Current;
 use jiff::Timestamp;
-use job_config::{EntityTag, Observed};
+use job_config::{EntityTag, Observed, State};
 use thiserror::Error;
 
 use crate::backoff::Backoff;
@@ -12,7 +12,7 @@ use crate::book::{Book, BookError};
 use crate::condition::{Condition, chain};
 use crate::config::Config;
 use crate::idle;
-use crate::intake::{Intake, Refused, Seen};
+use crate::intake::{Intake, Refused, Seen, Taken};
 use crate::ledger::{Change, Entry, Ledger};
 use crate::live::Live;
 use crate::machine::{Attempt, Next, Observation, next, question, to_run};
@@ -126,16 +126,7 @@ impl<S: Surroundings> Agent<S> {
     pub async fn once(&self) -> Result<Outcome, AgentError> {
         let change = async {
             self.finish().await?;
-            let ledger = self.book.ledger();
-            let known = ledger.change().map(|change| change.entity_tag.clone());
-            let seen = self.intake.look(&self.around, &ledger, known.as_ref(), None).await;
-            match seen.map_err(AgentError::NoDocument)? {
-                Seen::New(current) => self.accept(&current).await?,
-                Seen::Nothing if known.is_none() => {
-                    tracing::warn!(job = %self.config.job, "there is no document")
-                }
-                _ => {}
-            }
+            self.take_once().await?;
             self.finish().await?;
             idle::dispose(&self.book, &self.around, &self.config).await?;
             self.delivered().await;
@@ -146,8 +137,30 @@ impl<S: Surroundings> Agent<S> {
             delivered = self.deliver() => delivered?,
         }
         let ledger = self.book.ledger();
-        let runs = ledger.change().is_some_and(|change| matches!(change.phase, Phase::Running { .. }));
+        let ended = ledger.recalled().and_then(|recalled| recalled.ended);
+        let runs = ledger
+            .change()
+            .map_or(ended == Some(State::Running), |change| matches!(change.phase, Phase::Running { .. }));
         Ok(if runs { Outcome::Good } else { Outcome::Bad })
+    }
+
+    /// Accepts the document that is at the drop now, if it is to be applied.
+    async fn take_once(&self) -> Result<(), AgentError> {
+        loop {
+            let ledger = self.book.ledger();
+            let known = ledger.change().map(|change| change.entity_tag.clone());
+            let seen = self.intake.look(&self.around, &ledger, known.as_ref(), None).await;
+            match seen.map_err(AgentError::NoDocument)? {
+                Seen::New(current) => return self.accept(&current).await,
+                // Then the same document is looked at once more, and is known.
+                Seen::Note(entry) => self.book.write(entry).await?,
+                Seen::Nothing if known.is_none() => {
+                    tracing::warn!(job = %self.config.job, "there is no document");
+                    return Ok(());
+                }
+                _ => return Ok(()),
+            }
+        }
     }
 
     /// Says what [`Agent::once`] would do first, and does nothing.
@@ -157,7 +170,11 @@ impl<S: Surroundings> Agent<S> {
     pub async fn dry_run(&self) -> Result<Outcome, AgentError> {
         let mut ledger = (*self.book.ledger()).clone();
         if ledger.change().is_none_or(|change| change.phase.is_final()) {
-            let seen = self.intake.look(&self.around, &ledger, None, None).await;
+            let mut seen = self.intake.look(&self.around, &ledger, None, None).await;
+            if let Ok(Seen::Note(entry)) = &seen {
+                drop(ledger.apply(entry));
+                seen = self.intake.look(&self.around, &ledger, None, None).await;
+            }
             let seen = seen.map_err(AgentError::NoDocument)?;
             let Seen::New(current) = seen else {
                 tracing::info!("nothing to do: there is no newer document that may be applied");
@@ -178,12 +195,15 @@ impl<S: Surroundings> Agent<S> {
         loop {
             self.finish().await?;
             let ledger = self.book.ledger();
-            let current = tokio::select! {
+            let taken = tokio::select! {
                 biased;
-                current = self.intake.next(&self.around, &ledger, self.backoff()) => current,
+                taken = self.intake.next(&self.around, &ledger, self.backoff()) => taken,
                 kept = idle::tidy(&self.book, &self.around, &self.config) => return Ok(kept?),
             };
-            self.accept(&current).await?;
+            match taken {
+                Taken::Document(current) => self.accept(&current).await?,
+                Taken::Note(entry) => self.book.write(entry).await?,
+            }
         }
     }
 

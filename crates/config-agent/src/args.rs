@@ -94,7 +94,9 @@ async fn serve(listen: Option<std::net::SocketAddr>, agent: &Arc<Agent>) -> anyh
         .await
         .with_context(|| format!("cannot listen on {address}; is another process there?"))?;
     tracing::info!(address = %listener.local_addr()?, "serving /healthz and /metrics");
-    Ok(axum::serve(listener, health::router(Arc::clone(agent))).await?)
+    let router = health::router(Arc::clone(agent));
+    http_server::serve(listener, router, None, http_server::Bounds::default(), std::future::pending()).await;
+    Ok(())
 }
 
 /// Serves the drop's interface, if the agent is its own drop; never returns otherwise.

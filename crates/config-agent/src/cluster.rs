@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use flink::{
     Client, InPlace, JobDetails, JobId, JobOverview, JobState, Obstacle, Requirement, RunRequest,
-    StopRequest, TriggerId, VertexId,
+    StopRequest, TriggerId, Vertex, VertexId,
 };
 use jiff::Timestamp;
 use job_config::{JobDocument, Observed};
@@ -119,7 +119,9 @@ impl Cluster {
     pub(crate) async fn observe(&self, question: &Question) -> Result<Observation, flink::Error> {
         match question {
             Question::Nothing => Ok(Observation::Nothing),
-            Question::Jobs { last, with_nodes } => self.jobs(last.as_ref(), *with_nodes).await,
+            Question::Jobs { last, with_nodes, with_widths } => {
+                self.jobs(last.as_ref(), *with_nodes, *with_widths).await
+            }
             Question::Nodes { job } => {
                 let registered = self.client.task_managers().await?;
                 let submission = match job {
@@ -142,7 +144,12 @@ impl Cluster {
         }
     }
 
-    async fn jobs(&self, last: Option<&JobId>, with_nodes: bool) -> Result<Observation, flink::Error> {
+    async fn jobs(
+        &self,
+        last: Option<&JobId>,
+        with_nodes: bool,
+        with_widths: bool,
+    ) -> Result<Observation, flink::Error> {
         let jobs = self.client.jobs().await?;
         let state_of = |id: &JobId| jobs.iter().find(|job| job.id == *id).map(|job| job.state);
         let last = match last.map(|id| (id, state_of(id))) {
@@ -155,9 +162,24 @@ impl Cluster {
             }
         };
         let alive = jobs.into_iter().filter(|job| self.is_ours(job) && !job.state.is_terminal());
-        let alive = alive.map(|job| (job.id, job.state)).collect();
+        let alive: Vec<_> = alive.map(|job| (job.id, job.state)).collect();
         let registered = if with_nodes { self.client.task_managers().await? } else { Vec::new() };
-        Ok(Observation::Jobs { alive, last, registered })
+        let wanted = match &alive[..] {
+            [(job, _)] if with_widths => self.wanted(job).await?,
+            _ => None,
+        };
+        Ok(Observation::Jobs { alive, last, registered, wanted })
+    }
+
+    /// The vertices of a job, as wide as they shall be; nothing where Flink keeps no requirements.
+    async fn wanted(&self, job: &JobId) -> Result<Option<Vec<Vertex>>, flink::Error> {
+        let InPlace::Possible(requirements) = self.client.in_place(job).await? else { return Ok(None) };
+        let Some(details) = known(self.client.job(job).await)? else { return Ok(None) };
+        let shall = |vertex: Vertex| {
+            let parallelism = requirements.get(&vertex.id).map(|requirement| requirement.upper);
+            Vertex { parallelism: parallelism.unwrap_or(vertex.parallelism), ..vertex }
+        };
+        Ok(Some(details.vertices.into_iter().map(shall).collect()))
     }
 
     async fn stop(&self, job: &JobId, trigger: &TriggerId) -> Result<Observation, flink::Error> {

@@ -4,20 +4,21 @@
 //! been asked twice. Reports are made from the entries and are kept here until the drop has confirmed them. This file does no IO;
 //! see `book` for the file on the disk.
 
+mod lineage;
+
 use std::collections::VecDeque;
 
-use flink::JobId;
 use jiff::Timestamp;
-use job_config::{EntityTag, JobDocument, Observed, Report};
+use job_config::{EntityTag, JobDocument, Observed, Report, State};
 use serde::{Deserialize, Serialize};
 
 use crate::phase::Phase;
+use crate::recall::{Recalled, Turned};
 
-/// Jobs that were given up are remembered, so that one that comes to life late is recognised; so many of them.
-const ABANDONED_MOST: usize = 8;
+pub use lineage::Lineage;
 
-/// Savepoints are remembered until they are disposed of; so many of them, in case disposal never succeeds.
-const SAVEPOINTS_MOST: usize = 1_000;
+/// Refused documents are remembered, so that none is applied after it was reported as failed; so many of them.
+const TURNED_AWAY_MOST: usize = 8;
 
 /// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +53,29 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         problem: Option<String>,
     },
+    /// A document was refused for good, before that is reported: it is not applied later either.
+    Refused {
+        /// When.
+        at: Timestamp,
+        /// The document and the reason.
+        document: Turned,
+    },
+    /// What the drop knows of an earlier life of this agent, whose journal is gone.
+    Recalled {
+        /// When.
+        at: Timestamp,
+        /// What it knows.
+        known: Box<Recalled>,
+    },
+    /// The drop has other reports under these numbers: those of this generation get higher ones.
+    Renumbered {
+        /// Of the reports.
+        generation: u64,
+        /// The first sequence number that is changed.
+        from: u32,
+        /// By so much.
+        by: u32,
+    },
     /// A person has looked at the failures: changes may be begun again.
     FailuresForgiven,
     /// The drop has this report, and all before it.
@@ -83,6 +107,9 @@ pub struct Change {
     pub nodes_before: Option<u32>,
     /// Where the state lies that the new job, or the restored one, begins from.
     pub savepoint: Option<String>,
+    /// What an earlier life of this agent had begun of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<Resumed>,
     /// Whether anything was asked of Flink that a running job notices.
     #[serde(default)]
     disturbed: bool,
@@ -90,34 +117,14 @@ pub struct Change {
     sequence: u32,
 }
 
-/// What outlives a change: where the job's state is, what ran last, how often it went wrong.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lineage {
-    /// The document of the job that ran last.
-    #[serde(default, with = "document_text::optional")]
-    pub document: Option<JobDocument>,
-    /// Changes in a row that disturbed a job and failed.
-    #[serde(default)]
-    pub failures: u32,
-    /// When the last of them did.
-    #[serde(default)]
-    pub failed_at: Option<Timestamp>,
-    /// The job that was stopped or submitted last.
-    pub job: Option<JobId>,
-    /// The savepoint of a job that was stopped, until a job that began from it runs.
-    pub savepoint: Option<String>,
-    /// The state that the job that runs now began from.
-    #[serde(default)]
-    pub began_from: Option<String>,
-    /// Jobs that were submitted, or may have been, and were given up; newest last.
-    #[serde(default)]
-    pub abandoned: VecDeque<JobId>,
-    /// The savepoints that were taken here and not disposed of yet, oldest first.
-    #[serde(default)]
-    pub savepoints: VecDeque<String>,
-    /// Savepoints that could not be disposed of and were not told of yet, with the reason.
-    #[serde(default)]
-    pub not_disposed: Vec<String>,
+/// How a change is taken up again whose journal is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resumed {
+    /// It was begun in time.
+    Begun,
+    /// It had failed, and was being taken back.
+    TakenBack,
 }
 
 /// What all entries add up to.
@@ -126,6 +133,10 @@ pub struct Ledger {
     change: Option<Change>,
     lineage: Lineage,
     outbox: VecDeque<Report>,
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    turned_away: VecDeque<Turned>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recalled: Option<Box<Recalled>>,
 }
 
 /// Why an entry cannot follow the ones before it: the journal is damaged, or of another program.
@@ -148,6 +159,21 @@ impl Ledger {
     /// Where the job's state is.
     pub fn lineage(&self) -> &Lineage {
         &self.lineage
+    }
+
+    /// Whether nothing was ever written down but deliveries: the agent is new, or its journal is gone.
+    pub fn is_blank(&self) -> bool {
+        self.change.is_none() && self.turned_away.is_empty() && self.recalled.is_none()
+    }
+
+    /// Why the document with this tag was refused for good, if it was.
+    pub fn turned_away(&self, entity_tag: &EntityTag) -> Option<&Turned> {
+        self.turned_away.iter().find(|turned| turned.entity_tag == *entity_tag)
+    }
+
+    /// What the drop knew of an earlier life of this agent, until the next change begins.
+    pub fn recalled(&self) -> Option<&Recalled> {
+        self.recalled.as_deref()
     }
 
     /// The oldest report that the drop has not confirmed.
@@ -177,8 +203,11 @@ impl Ledger {
             Entry::Accepted { at, document, entity_tag } => {
                 let document =
                     JobDocument::parse(document).map_err(|e| Contradiction::Document(e.to_string()))?;
-                let entity_tag = entity_tag.clone();
-                self.change = Some(Change::new(document, entity_tag, *at));
+                let mut change = Change::new(document, entity_tag.clone(), *at);
+                if let Some(recalled) = self.recalled.take() {
+                    change.goes_on_from(&recalled);
+                }
+                self.change = Some(change);
                 self.report(*at, None, None);
             }
             Entry::Entered { at, phase, observed } => {
@@ -203,13 +232,53 @@ impl Ledger {
                 self.report(*at, u64::try_from(lasted.as_millis()).ok(), observed.clone());
             }
             Entry::SavepointGone { path, problem } => self.lineage.forget_savepoint(path, problem.as_deref()),
+            Entry::Refused { at, document } => self.turn_away(*at, document),
+            Entry::Recalled { known, .. } => {
+                self.lineage.recall(known)?;
+                self.recalled = Some(known.clone());
+            }
+            Entry::Renumbered { generation, from, by } => self.renumber(*generation, *from, *by),
             Entry::FailuresForgiven => self.lineage.failures = 0,
             Entry::Delivered { generation, sequence } => {
-                let delivered = (*generation, *sequence);
-                self.outbox.retain(|report| (report.generation, report.sequence) > delivered);
+                // In the order in which they were made: a refused document may have had a higher generation than the next one.
+                let is_it =
+                    |report: &Report| (report.generation, report.sequence) == (*generation, *sequence);
+                if let Some(index) = self.outbox.iter().position(is_it) {
+                    self.outbox.drain(..=index);
+                }
             }
         }
         Ok(())
+    }
+
+    fn turn_away(&mut self, at: Timestamp, document: &Turned) {
+        let sequence = self.recalled.as_ref().filter(|recalled| recalled.generation == document.generation);
+        self.outbox.push_back(Report {
+            generation: document.generation,
+            sequence: sequence.map_or(0, |recalled| recalled.sequence) + 1,
+            at,
+            state: State::Failed,
+            flink_job_id: None,
+            savepoint: None,
+            message: Some(format!("refused ({}): {}", document.reason, document.sentence)),
+            previous_state_ms: None,
+            running_generation: self.lineage.document.as_ref().map(JobDocument::generation),
+            observed: None,
+        });
+        self.turned_away.push_back(document.clone());
+        let surplus = self.turned_away.len().saturating_sub(TURNED_AWAY_MOST);
+        self.turned_away.drain(..surplus);
+    }
+
+    fn renumber(&mut self, generation: u64, from: u32, by: u32) {
+        let is_meant = |report: &&mut Report| report.generation == generation && report.sequence >= from;
+        for report in self.outbox.iter_mut().filter(is_meant) {
+            report.sequence = report.sequence.saturating_add(by);
+        }
+        if let Some(change) = self.change.as_mut().filter(|change| change.document.generation() == generation)
+        {
+            change.sequence = change.sequence.saturating_add(by);
+        }
     }
 
     fn report(&mut self, at: Timestamp, previous_state_ms: Option<u64>, observed: Option<Observed>) {
@@ -249,89 +318,23 @@ impl Change {
             accepted_at: at,
             nodes_before: None,
             savepoint: None,
+            resumed: None,
             disturbed: false,
             sequence: 0,
         }
     }
-}
 
-impl Lineage {
-    fn follow(&mut self, change: &Change) {
-        match &change.phase {
-            Phase::Stopped { savepoint, .. } => self.savepoint.clone_from(savepoint),
-            Phase::Stopping { job, .. } | Phase::Submitting { job, .. } | Phase::Restoring { job, .. } => {
-                self.job = Some(job.clone());
-            }
-            Phase::Running { job, .. } => {
-                self.document = Some(change.document.clone());
-                self.job = Some(job.clone());
-                self.takes_up(job);
-                self.starts_from(change);
-                self.failures = 0;
-            }
-            Phase::RolledBack { job, .. } => {
-                self.takes_up(job);
-                self.starts_from(change);
-                self.count_failure(change);
-            }
-            Phase::Failed { .. } => self.count_failure(change),
-            Phase::Received
-            | Phase::StartingNodes { .. }
-            | Phase::NodesStarted { .. }
-            | Phase::StoppingNodes { .. }
-            | Phase::Rescaling { .. }
-            | Phase::RescalingBack { .. }
-            | Phase::Settling { .. }
-            | Phase::RollingBack { .. } => {}
-        }
+    /// Returns the time, but none before the document was accepted: a clock that was set back makes nothing good again that had expired
+    /// by then. Only a document with an expiry shows that the clock was about right when it was accepted.
+    pub fn no_earlier_than_accepted(&self, now: Timestamp) -> Timestamp {
+        if self.document.expires_at().is_some() { now.max(self.accepted_at) } else { now }
     }
 
-    /// A job runs: its state is its own from now on. A change that did not touch the job has no state to begin from.
-    fn starts_from(&mut self, change: &Change) {
-        self.savepoint = None;
-        if change.savepoint.is_some() {
-            self.began_from.clone_from(&change.savepoint);
-        }
-    }
-
-    /// A job that was given up, came to life late and is the one that goes on now is not given up any more.
-    fn takes_up(&mut self, job: &JobId) {
-        self.abandoned.retain(|abandoned| abandoned != job);
-    }
-
-    /// What a step from one phase to another says beyond the phase itself.
-    fn remember(&mut self, from: &Phase, to: &Phase) {
-        if let (Phase::Stopping { .. }, Phase::Stopped { savepoint: Some(savepoint), .. }) = (from, to) {
-            self.savepoints.push_back(savepoint.clone());
-            let surplus = self.savepoints.len().saturating_sub(SAVEPOINTS_MOST);
-            self.savepoints.drain(..surplus);
-        }
-        let given_up = match (from, to) {
-            (_, Phase::RollingBack { failed, .. }) => Some(failed),
-            (
-                Phase::Submitting { job, .. } | Phase::Settling { job } | Phase::Restoring { job, .. },
-                Phase::Failed { .. },
-            ) => Some(job),
-            _ => None,
-        };
-        if let Some(job) = given_up.filter(|job| !self.abandoned.contains(job)) {
-            self.abandoned.push_back(job.clone());
-            let surplus = self.abandoned.len().saturating_sub(ABANDONED_MOST);
-            self.abandoned.drain(..surplus);
-        }
-    }
-
-    fn forget_savepoint(&mut self, path: &str, problem: Option<&str>) {
-        self.savepoints.retain(|kept| kept != path);
-        if let Some(problem) = problem {
-            self.not_disposed.push(format!("savepoint {path} could not be disposed of: {problem}"));
-        }
-    }
-
-    fn count_failure(&mut self, change: &Change) {
-        if change.disturbed {
-            self.failures = self.failures.saturating_add(1);
-            self.failed_at = Some(change.since);
+    /// Another life of this agent may have begun with it.
+    fn goes_on_from(&mut self, recalled: &Recalled) {
+        if recalled.generation == self.document.generation() {
+            self.sequence = recalled.sequence;
+            self.resumed = recalled.resumed;
         }
     }
 }
@@ -377,6 +380,7 @@ mod document_text {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flink::JobId;
 
     const EXAMPLE: &str = include_str!("../../../configs/jobs/nexmark.toml");
 

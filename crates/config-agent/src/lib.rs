@@ -34,6 +34,7 @@ mod machine;
 mod observed;
 mod phase;
 mod pool;
+mod recall;
 mod reports;
 mod round;
 mod surroundings;
@@ -46,11 +47,12 @@ pub use config::{Carrier, Config, ConfigError, Overrides};
 pub use health::pages;
 pub use ids::{restoration_id, stop_id, submission_id};
 pub use intake::{IntakeSettings, Refused};
-pub use ledger::{Change, Contradiction, Entry, Ledger, Lineage};
+pub use ledger::{Change, Contradiction, Entry, Ledger, Lineage, Resumed};
 pub use live::Live;
 pub use machine::{
     Attempt, Effect, Ended, Next, Observation, PoolNode, Question, Rules, Submission, next, question, to_run,
 };
 pub use phase::{NodeFailure, Phase};
 pub use pool::{CommandError, Node, Pool};
+pub use recall::{Recalled, Turned};
 pub use surroundings::Surroundings;

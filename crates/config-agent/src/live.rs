@@ -132,6 +132,20 @@ impl Surroundings for Live {
         }
     }
 
+    async fn reports(&self) -> Result<Vec<Report>, drop_client::Error> {
+        match &self.drop {
+            Some(drop) => drop.reports().await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn edition(&self, generation: u64) -> Result<Option<JobDocument>, drop_client::Error> {
+        match &self.drop {
+            Some(drop) => Ok(drop.generation(generation).await?.map(|current| current.document)),
+            None => Ok(None),
+        }
+    }
+
     fn takes_reports(&self) -> bool {
         self.drop.is_some()
     }

@@ -41,6 +41,8 @@ pub enum Question {
         last: Option<JobId>,
         /// Whether it matters which task managers there are.
         with_nodes: bool,
+        /// Whether it matters how wide the job that runs shall be.
+        with_widths: bool,
     },
     /// Which task managers there are.
     Nodes {
@@ -88,6 +90,8 @@ pub enum Observation {
         last: Option<Ended>,
         /// The registered task managers, if they matter.
         registered: Vec<TaskManager>,
+        /// The vertices of the only job, as wide as they shall be, if that matters and Flink tells it.
+        wanted: Option<Vec<Vertex>>,
     },
     /// To [`Question::Nodes`].
     Nodes {
@@ -281,6 +285,7 @@ pub fn question(change: &Change, lineage: &Lineage, rules: &Rules) -> Question {
         Phase::Received | Phase::NodesStarted { .. } => Question::Jobs {
             last: lineage.job.clone(),
             with_nodes: change.document.task_managers().is_some() && !rules.pool.is_empty(),
+            with_widths: in_place::may_be_adopted(change, lineage),
         },
         Phase::StartingNodes { .. } => Question::Nodes { job: None },
         Phase::StoppingNodes { end, .. } => Question::Nodes { job: end.job().cloned() },
@@ -337,8 +342,12 @@ impl Now<'_> {
     fn step(self, seen: &Observation) -> Next {
         let Self { change, lineage, attempt, rules } = self;
         match (&change.phase, seen) {
-            (Phase::Received | Phase::NodesStarted { .. }, Observation::Jobs { alive, last, registered }) => {
-                nodes::before(self, registered, alive, begin(self, alive, last.as_ref()))
+            (
+                Phase::Received | Phase::NodesStarted { .. },
+                Observation::Jobs { alive, last, registered, wanted },
+            ) => {
+                let begun = begin(self, alive, last.as_ref(), wanted.as_deref());
+                nodes::before(self, registered, alive, begun)
             }
             (Phase::StartingNodes { job, nodes, failed, before }, Observation::Nodes { registered, .. }) => {
                 nodes::starting(self, job.as_ref(), nodes, failed, *before, registered)

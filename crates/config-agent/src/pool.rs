@@ -8,6 +8,8 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
@@ -109,6 +111,7 @@ impl Pool {
             .kill_on_drop(true)
             .spawn()
             .map_err(cannot)?;
+        let mut group = Group(child.id());
         let output = Mutex::new(Vec::new());
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let reading = async { tokio::join!(self.keep(out, &output), self.keep(err, &output)) };
@@ -123,6 +126,11 @@ impl Pool {
                 () = &mut deadline => break None,
             }
         };
+        match status {
+            // What the command left running is what it is for.
+            Some(_) => group.let_go(),
+            None => group.kill(),
+        }
         if !is_read {
             // Nothing is lost but output that came late.
             let _late = tokio::time::timeout(OUTPUT_GRACE, reading).await;
@@ -148,6 +156,30 @@ impl Pool {
     }
 }
 
+/// The processes of a command that has not ended; they end with this value.
+struct Group(Option<u32>);
+
+impl Group {
+    fn let_go(&mut self) {
+        self.0 = None;
+    }
+
+    fn kill(&mut self) {
+        // The leader is not waited for yet, so its number is nobody else's.
+        if let Some(leader) = self.0.take().and_then(|leader| i32::try_from(leader).ok())
+            && let Err(error) = killpg(Pid::from_raw(leader), Signal::SIGKILL)
+        {
+            tracing::debug!(leader, %error, "the processes of a command could not be ended");
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 fn one_line(output: &[u8]) -> String {
     let text = String::from_utf8_lossy(output);
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -156,6 +188,9 @@ fn one_line(output: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+
     use super::*;
 
     /// A limit that no command reaches which ends, and one for those that do not end.
@@ -179,6 +214,26 @@ mod tests {
         assert!(error.starts_with("ls failed (exit status: 2): ls: "), "{error}");
         assert!(error.len() < 60, "{error}");
         assert!(matches!(pool(&["sleep", "1000"], SHORT).start("a").await, Err(CommandError::Late { .. })));
+    }
+
+    /// Goal: a command that is late ends with everything that it has started: the pipe that they hold is closed.
+    #[tokio::test]
+    async fn a_late_command_ends_with_its_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let script = format!("exec 3>{}; sleep 1000 & sleep 1000", pipe.display());
+        let nonblocking = nix::fcntl::OFlag::O_NONBLOCK.bits();
+        let mut reader =
+            std::fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(&pipe).unwrap();
+        let error = pool(&["sh", "-c", &script], SHORT).start("a").await.unwrap_err();
+        assert!(matches!(error, CommandError::Late { .. }), "{error}");
+        let closed = async {
+            while reader.read(&mut [0]).is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LONG, closed).await.expect("something still holds the pipe");
     }
 
     /// Goal: a command that leaves something running that holds its output open has ended all the same, and one that prints

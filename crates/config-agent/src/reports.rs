@@ -25,24 +25,72 @@ pub(crate) async fn deliver<S: Surroundings>(
             }
             continue;
         };
-        match around.report(&report).await {
-            Ok(outcome) => {
-                condition.good();
-                if outcome == Reported::Contradicted {
-                    given_up(&report, "the drop has another report in its place");
+        let entry = match sent(around, &report).await {
+            Ok(Reported::Stored) => delivered(&report),
+            Ok(Reported::Contradicted) => match around.reports().await {
+                Ok(reports) => contradicted(&report, &reports),
+                Err(error) if error.is_transient() => {
+                    condition.bad(&error);
+                    around.sleep(backoff.wait(around.chance())).await;
+                    continue;
                 }
-            }
+                Err(_) => given_up(&report, "the drop has another report in its place"),
+            },
             Err(error) if is_hopeless(&error) => given_up(&report, &chain(&error)),
             Err(error) => {
                 condition.bad(&error);
                 around.sleep(backoff.wait(around.chance())).await;
                 continue;
             }
-        }
+        };
+        condition.good();
         backoff.reset();
-        let Report { generation, sequence, .. } = report;
-        book.write(Entry::Delivered { generation, sequence }).await?;
+        book.write(entry).await?;
     }
+}
+
+/// Sends a report, with less and less in it if the drop finds it too long. The same report gives the same tries, so that one whose
+/// answer was lost is known again.
+async fn sent<S: Surroundings>(around: &S, report: &Report) -> Result<Reported, Error> {
+    let bare = report.shrunk(0);
+    let mut attempt = report.clone();
+    loop {
+        match around.report(&attempt).await {
+            Err(Error::Status { status: 413, .. }) if attempt != bare => {
+                attempt = report.shrunk(attempt.bytes() / 2);
+            }
+            // Perhaps an older drop, to which something in it is unknown.
+            Err(Error::Status { status: 400 | 422, .. }) if attempt != bare => attempt = bare.clone(),
+            outcome => return outcome,
+        }
+    }
+}
+
+/// The drop has another report under this number. Unless it knows how the generation ended, ours follow those that it has.
+fn contradicted(report: &Report, reports: &[Report]) -> Entry {
+    let own = reports.iter().filter(|kept| kept.generation == report.generation);
+    let Some(last) = own.max_by_key(|kept| kept.sequence) else {
+        return given_up(report, "the drop has another report in its place");
+    };
+    if last.state.is_final() {
+        return given_up(report, "the drop knows already how this generation ended");
+    }
+    match (last.sequence + 1).checked_sub(report.sequence) {
+        Some(by) if by > 0 => {
+            tracing::warn!(
+                generation = report.generation,
+                sequence = report.sequence,
+                by,
+                "the drop has another report under this number: this one and those behind it get higher ones"
+            );
+            Entry::Renumbered { generation: report.generation, from: report.sequence, by }
+        }
+        _ => given_up(report, "the drop has another report in its place"),
+    }
+}
+
+fn delivered(report: &Report) -> Entry {
+    Entry::Delivered { generation: report.generation, sequence: report.sequence }
 }
 
 /// Tells the log instead, where there is no drop, until the future is dropped.
@@ -66,11 +114,12 @@ fn is_hopeless(error: &Error) -> bool {
     matches!(error, Error::Status { status: 400 | 413 | 415 | 422, .. })
 }
 
-fn given_up(report: &Report, reason: &str) {
+fn given_up(report: &Report, reason: &str) -> Entry {
     tracing::warn!(
         generation = report.generation,
         sequence = report.sequence,
         reason,
         "a report was given up"
     );
+    delivered(report)
 }

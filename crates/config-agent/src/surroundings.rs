@@ -84,6 +84,21 @@ pub trait Surroundings: Send + Sync {
         wait: Option<Duration>,
     ) -> impl Future<Output = Result<Fetched, drop_client::Error>> + Send;
 
+    /// Returns the reports about the job that are kept; none where nobody takes reports.
+    ///
+    /// # Errors
+    /// Any [`drop_client::Error`].
+    fn reports(&self) -> impl Future<Output = Result<Vec<Report>, drop_client::Error>> + Send;
+
+    /// Returns an earlier document, where there is a history and it is still in it.
+    ///
+    /// # Errors
+    /// Any [`drop_client::Error`].
+    fn edition(
+        &self,
+        generation: u64,
+    ) -> impl Future<Output = Result<Option<JobDocument>, drop_client::Error>> + Send;
+
     /// Returns whether anybody takes reports.
     fn takes_reports(&self) -> bool;
 

@@ -5,22 +5,21 @@
 //! its own, so that a client that hangs up half-way cannot leave disk and memory different. Readers never wait for writers;
 //! they are woken by the change itself.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use job_config::{EntityTag, JobDocument, JobName, Report, Signature};
-use journal::{JournalError, JsonLines};
+use job_config::{EntityTag, FIRST_GENERATION_MAX, JobDocument, JobName, Report, Signature};
+use journal::JournalError;
 use thiserror::Error;
-use tokio::sync::{Mutex, Semaphore, TryAcquireError, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::conditions::Expected;
 use crate::config::Limits;
+use crate::disk::Disk;
 use crate::history::{Edition, History};
+use crate::reports::{LOG_SLACK, ReportError, Reports};
 use crate::store::{Found, Signed, Store, StoreError};
-
-/// A log of reports is rewritten when it has this many times the reports that are kept, so that rewriting stays rare.
-const LOG_SLACK: usize = 2;
 
 /// A document with the tag it is served under.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +56,12 @@ pub enum PublishError {
         /// The generation of the document.
         found: u64,
     },
+    /// The first document has a generation that few or none could follow.
+    #[error("generation {found} is above {FIRST_GENERATION_MAX}, the highest that a first document may have")]
+    FirstTooHigh {
+        /// The generation of the document.
+        found: u64,
+    },
     /// One job more than the configuration allows.
     #[error("there are {limit} jobs already; raise limits.jobs, or remove one from the data folder")]
     TooManyJobs {
@@ -71,38 +76,9 @@ pub enum PublishError {
     Interrupted,
 }
 
-/// Why a report was not taken.
-#[derive(Debug, Error)]
-pub enum ReportError {
-    /// There is no document of that job.
-    #[error("there is no document of this job, so there is nothing to report about")]
-    UnknownJob,
-    /// Another report has this generation and sequence number.
-    #[error("another report has this generation and sequence number")]
-    Contradiction,
-    /// The generation's last report was a final one.
-    #[error("report {sequence} of this generation was a final one")]
-    AfterTheEnd {
-        /// The sequence number of the final report.
-        sequence: u32,
-    },
-    /// The disk refused.
-    #[error("the report could not be stored; send it again later")]
-    Store(#[source] JournalError),
-    /// The process is ending.
-    #[error("the server is shutting down")]
-    Interrupted,
-}
-
 /// Too many readers wait already.
 #[derive(Debug)]
 pub(crate) struct TooManyReaders;
-
-struct Reports {
-    log: JsonLines,
-    lines: usize,
-    kept: VecDeque<Report>,
-}
 
 struct Job {
     current: watch::Sender<Arc<Stored>>,
@@ -120,7 +96,10 @@ struct Inner {
     /// Wakes those who wait for the first document of a job.
     created: watch::Sender<()>,
     readers: Semaphore,
+    /// Places of those with a reader's token: half, so that agents always find one.
+    tokened_readers: Semaphore,
     closing: watch::Sender<bool>,
+    disk: Arc<Disk>,
 }
 
 /// The documents and reports of all jobs. Cheap to clone: all clones are one board.
@@ -156,7 +135,9 @@ impl Board {
                 creation: Arc::default(),
                 created: watch::Sender::new(()),
                 readers: Semaphore::new(limits.waiting_readers),
+                tokened_readers: Semaphore::new(limits.waiting_readers.div_ceil(2)),
                 closing: watch::Sender::new(false),
+                disk: Arc::new(Disk::new(data)),
             }),
         })
     }
@@ -177,6 +158,11 @@ impl Board {
         jobs.iter().map(|(name, job)| (name.clone(), job.current.borrow().document.generation())).collect()
     }
 
+    /// Why nothing can be kept now, if so. Known a moment after it was asked for, and again every few seconds.
+    pub(crate) async fn problem(&self) -> Option<String> {
+        self.inner.disk.problem().await
+    }
+
     /// How many readers wait for a change now.
     pub fn waiting_readers(&self) -> usize {
         self.inner.limits.waiting_readers - self.inner.readers.available_permits()
@@ -194,11 +180,13 @@ impl Board {
         job: &JobName,
         known: &[EntityTag],
         wait: Duration,
+        is_reader: bool,
     ) -> Result<Option<Arc<Stored>>, TooManyReaders> {
-        let _place = match self.inner.readers.try_acquire() {
-            Ok(place) => place,
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => return Err(TooManyReaders),
+        let _share = match is_reader {
+            true => Some(self.inner.tokened_readers.try_acquire().map_err(|_none_or_closed| TooManyReaders)?),
+            false => None,
         };
+        let _place = self.inner.readers.try_acquire().map_err(|_none_or_closed| TooManyReaders)?;
         let mut closing = self.inner.closing.subscribe();
         tokio::select! {
             () = self.inner.other_than(job, known) => {}
@@ -274,6 +262,10 @@ impl Board {
     /// See [`ReportError`].
     pub async fn report(&self, job: &JobName, report: Report) -> Result<(), ReportError> {
         let job = self.inner.job(job).ok_or(ReportError::UnknownJob)?;
+        let (current, found) = (job.current.borrow().document.generation(), report.generation);
+        if found > current {
+            return Err(ReportError::UnknownGeneration { current, found });
+        }
         let mut reports = Arc::clone(&job.reports).lock_owned().await;
         let kept = self.inner.limits.reports_kept;
         let task = tokio::task::spawn_blocking(move || reports.add(report, kept));
@@ -326,7 +318,8 @@ impl Inner {
         let before = if is_current(&current, &signed.document) {
             signed.signature = signed.signature.or(current.signature);
             if signed.signature == current.signature {
-                return Ok(());
+                // What is acknowledged is on the disk, whatever became of the first try.
+                return self.sync(signed.document.job()).await;
             }
             None
         } else {
@@ -336,8 +329,9 @@ impl Inner {
         let written = self.write(signed.clone(), before).await;
         let shown = match &written {
             Ok(()) => Some(signed),
-            // The disk may have the new document all the same: readers shall see what a restart would show them.
-            Err(_) => self.store.document(signed.document.job()).ok().flatten(),
+            // The disk may have the new document all the same. Readers see what a restart would show them, but nothing that a loss of
+            // power could take back.
+            Err(_) => self.durable(signed.document.job()).await,
         };
         if let Some(shown) = shown.map(Stored::new).filter(|shown| *shown != *current) {
             self.show(job, shown);
@@ -371,7 +365,7 @@ impl Inner {
         let written = self.write(signed.clone(), None).await;
         let shown = match &written {
             Ok(()) => Some(signed),
-            Err(_) => self.store.document(&name).ok().flatten(),
+            Err(_) => self.durable(&name).await,
         };
         if let Some(current) = shown {
             let found = Found { current, older: Vec::new(), reports, log };
@@ -380,6 +374,19 @@ impl Inner {
             self.created.send_replace(());
         }
         written.map(|()| true)
+    }
+
+    /// The document of a job as it stands on the disk, if it can be made sure of.
+    async fn durable(self: &Arc<Self>, job: &JobName) -> Option<Signed> {
+        self.sync(job).await.ok()?;
+        self.store.document(job).ok().flatten()
+    }
+
+    /// Makes sure that the document of a job is on the disk.
+    async fn sync(self: &Arc<Self>, job: &JobName) -> Result<(), PublishError> {
+        let (inner, job) = (Arc::clone(self), job.clone());
+        let synced = tokio::task::spawn_blocking(move || inner.store.sync(&job)).await;
+        synced.map_err(|_| PublishError::Interrupted)?.map_err(PublishError::Store)
     }
 
     async fn write(self: &Arc<Self>, signed: Signed, before: Option<u64>) -> Result<(), PublishError> {
@@ -407,6 +414,9 @@ fn admit(current: Option<&Stored>, document: &JobDocument, expected: &Expected) 
         Some(current) if document.generation() != current + 1 => {
             Err(PublishError::NotTheSuccessor { current, found: document.generation() })
         }
+        None if document.generation() > FIRST_GENERATION_MAX => {
+            Err(PublishError::FirstTooHigh { found: document.generation() })
+        }
         _ => Ok(()),
     }
 }
@@ -415,8 +425,7 @@ impl Job {
     /// The job, and the generations that are beyond the bound of its history.
     fn from_disk(found: Found, limits: &Limits) -> Result<(Self, Vec<u64>), JournalError> {
         let Found { current, older, reports, log } = found;
-        let mut reports = Reports { lines: reports.len(), log, kept: reports.into() };
-        reports.shorten(limits.reports_kept)?;
+        let reports = Reports::from_disk(log, reports, current.document.generation(), limits.reports_kept)?;
         let older = older.into_iter().map(|signed| Edition::of(&Stored::new(signed))).collect();
         let mut history = History::new(older);
         let current = Stored::new(current);
@@ -428,47 +437,5 @@ impl Job {
             reports: Arc::new(Mutex::new(reports)),
         };
         Ok((job, forgotten))
-    }
-}
-
-impl Reports {
-    fn add(&mut self, report: Report, most: usize) -> Result<(), ReportError> {
-        let key = |report: &Report| (report.generation, report.sequence);
-        if let Some(same) = self.kept.iter().find(|kept| key(kept) == key(&report)) {
-            return if *same == report { Ok(()) } else { Err(ReportError::Contradiction) };
-        }
-        if let Some(last) = self.final_report_of(report.generation)
-            && last.sequence < report.sequence
-        {
-            return Err(ReportError::AfterTheEnd { sequence: last.sequence });
-        }
-        // A report from before the oldest that is kept was here once, and has been let go.
-        let is_old = self.kept.front().is_some_and(|oldest| key(&report) < key(oldest));
-        if is_old && self.kept.len() >= most {
-            return Ok(());
-        }
-        self.log.append(&report).map_err(ReportError::Store)?;
-        self.lines += 1;
-        self.kept.push_back(report);
-        // The report is stored. A log that could not be shortened is shortened at the next report, or the next start.
-        if let Err(error) = self.shorten(most) {
-            tracing::warn!(%error, "the log of reports could not be shortened");
-        }
-        Ok(())
-    }
-
-    fn final_report_of(&self, generation: u64) -> Option<&Report> {
-        self.kept.iter().find(|kept| kept.generation == generation && kept.state.is_final())
-    }
-
-    fn shorten(&mut self, most: usize) -> Result<(), JournalError> {
-        while self.kept.len() > most {
-            self.kept.pop_front();
-        }
-        if self.lines > LOG_SLACK * most {
-            self.log.rewrite(&self.kept)?;
-            self.lines = self.kept.len();
-        }
-        Ok(())
     }
 }

@@ -64,9 +64,12 @@ struct WrittenLimits {
     history: Option<u64>,
     waiting_readers: Option<u64>,
     connections: Option<u64>,
+    connections_per_peer: Option<u64>,
+    spare_connections: Option<u64>,
     wait_ms: Option<u64>,
     request_timeout_ms: Option<u64>,
     idle_timeout_ms: Option<u64>,
+    write_timeout_ms: Option<u64>,
 }
 
 /// The checked configuration.
@@ -99,12 +102,18 @@ pub struct Limits {
     pub waiting_readers: usize,
     /// Open connections.
     pub connections: usize,
+    /// Those of one peer (an address, of IPv6 a network).
+    pub connections_per_peer: usize,
+    /// Connections beyond these for `/healthz` and those who write.
+    pub spare_connections: usize,
     /// The longest time that a reader may wait.
     pub wait: Duration,
     /// From the head of a request to the end of its body.
     pub request_timeout: Duration,
     /// How long a connection may be open without a whole request head arriving.
     pub idle_timeout: Duration,
+    /// How long an answer may wait for its reader without getting on.
+    pub write_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -117,9 +126,12 @@ impl Default for Limits {
             history: 20,
             waiting_readers: 256,
             connections: 512,
+            connections_per_peer: 448,
+            spare_connections: 16,
             wait: Duration::from_secs(60),
             request_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(10),
         }
     }
 }
@@ -184,6 +196,18 @@ fn check(written: &WrittenLimits, problems: &mut Vec<String>) -> Limits {
         history: number("history", written.history, default.history, 1_000),
         waiting_readers: number("waiting_readers", written.waiting_readers, default.waiting_readers, 50_000),
         connections: number("connections", written.connections, default.connections, 100_000),
+        connections_per_peer: number(
+            "connections_per_peer",
+            written.connections_per_peer,
+            default.connections_per_peer,
+            100_000,
+        ),
+        spare_connections: number(
+            "spare_connections",
+            written.spare_connections,
+            default.spare_connections,
+            1_000,
+        ),
         wait: millis(number("wait_ms", written.wait_ms, ms(default.wait), 600_000)),
         request_timeout: millis(number(
             "request_timeout_ms",
@@ -196,6 +220,12 @@ fn check(written: &WrittenLimits, problems: &mut Vec<String>) -> Limits {
             written.idle_timeout_ms,
             ms(default.idle_timeout),
             3_600_000,
+        )),
+        write_timeout: millis(number(
+            "write_timeout_ms",
+            written.write_timeout_ms,
+            ms(default.write_timeout),
+            600_000,
         )),
     };
     if limits.connections <= limits.waiting_readers {

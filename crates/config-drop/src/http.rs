@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{MatchedPath, Path, Query, Request, State};
+use axum::extract::{Extension, MatchedPath, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -20,6 +20,7 @@ use crate::board::{Board, Stored, TooManyReaders};
 use crate::metrics::Metrics;
 use crate::protection::Protection;
 use crate::refusal::Refusal;
+use crate::tokens::{Holder, Role};
 use crate::{conditions, history, tokens};
 
 const JSON: &str = "application/json";
@@ -46,13 +47,14 @@ pub fn protected_router(board: Board, protection: &Protection) -> Router {
         .route("/v1/jobs/{job}/history/{generation}", get(history::document))
         .route("/v1/jobs/{job}/document", get(get_document).put(put_document))
         .route("/v1/jobs/{job}/reports", get(get_reports).post(post_report))
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "no such path; see docs/protocol.md") })
         .method_not_allowed_fallback(|| async {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "no such method here; see docs/protocol.md")
         })
         .layer(middleware::from_fn_with_state(protection.tokens.clone(), tokens::authorize))
+        .layer(middleware::from_fn_with_state(protection.clone(), is_asked))
         .layer(middleware::from_fn_with_state(service.metrics.clone(), count))
         .with_state(service)
 }
@@ -66,16 +68,18 @@ async fn get_document(
     State(service): State<Service>,
     Path(job): Path<String>,
     query: Result<Query<GetDocument>, QueryRejection>,
+    holder: Option<Extension<Holder>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let job = job_name(&job)?;
+    let is_reader = holder.is_some_and(|Extension(holder)| holder.role == Role::Reader);
     let Query(query) = query.map_err(|e| Refusal::bad_request(e.body_text()))?;
     let known = conditions::known(&headers)?;
     let found = match query.wait.as_deref().map(duration).transpose()? {
         None => service.board.current(&job),
         Some(wait) => service
             .board
-            .await_other(&job, &known, wait)
+            .await_other(&job, &known, wait, is_reader)
             .await
             .map_err(|TooManyReaders| Refusal::too_many_readers())?,
     };
@@ -103,6 +107,7 @@ pub(crate) fn answer_with(stored: &Stored) -> Response {
 async fn put_document(
     State(service): State<Service>,
     Path(job): Path<String>,
+    holder: Option<Extension<Holder>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
@@ -122,9 +127,15 @@ async fn put_document(
     let (generation, reason) = (document.generation(), document.reason().to_owned());
     let tag = document.entity_tag();
     let is_first = service.board.publish_signed(document, signature, expected).await?;
-    tracing::info!(%job, generation, %reason, signed = signature.is_some(), "published");
+    let by = name_of(holder.as_deref());
+    tracing::info!(%job, generation, by, signed = signature.is_some(), %reason, "published");
     let status = if is_first { StatusCode::CREATED } else { StatusCode::NO_CONTENT };
     Ok((status, [(header::ETAG, tag.to_string())]).into_response())
+}
+
+/// How the holder of a token is called in the log.
+fn name_of(holder: Option<&Holder>) -> &str {
+    holder.map_or("anybody", |holder| holder.name.as_deref().unwrap_or("unnamed"))
 }
 
 /// The signature of a body, which must be right if there are keys to tell.
@@ -149,6 +160,7 @@ async fn get_reports(
 async fn post_report(
     State(service): State<Service>,
     Path(job): Path<String>,
+    holder: Option<Extension<Holder>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
@@ -161,8 +173,26 @@ async fn post_report(
     report.check().map_err(|e| Refusal::bad_request(format!("not a report: {e}")))?;
     let (generation, state, message) = (report.generation, report.state, report.message.clone());
     service.board.report(&job, report).await?;
-    tracing::info!(%job, generation, ?state, message, "reported");
+    let by = name_of(holder.as_deref());
+    tracing::info!(%job, generation, by, ?state, message, "reported");
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Refuses what is not asked of this drop.
+async fn is_asked(State(protection): State<Protection>, request: Request, next: Next) -> Response {
+    if protection.is_asked(request.uri(), request.headers()) {
+        return next.run(request).await;
+    }
+    let message = "this name is not one of the drop's; ask by address, or add the name to access.hosts";
+    Refusal::new(StatusCode::MISDIRECTED_REQUEST, message).into_response()
+}
+
+/// "ok", or why nothing can be kept.
+async fn healthz(State(service): State<Service>) -> Response {
+    match service.board.problem().await {
+        None => "ok\n".into_response(),
+        Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")).into_response(),
+    }
 }
 
 async fn metrics(State(service): State<Service>) -> impl IntoResponse {

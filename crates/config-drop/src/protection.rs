@@ -1,15 +1,14 @@
 //! What stands between the drop and strangers: tokens, TLS, and the publisher's public keys. As written, then checked.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use axum::http::{HeaderMap, Uri};
+use http_server::Hosts;
 use job_config::{KeyError, PublicKey};
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Deserialize;
-use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
 
 use crate::tokens::{Role, Tokens};
@@ -24,6 +23,8 @@ pub(crate) struct WrittenAccess {
     #[serde(default)]
     unprotected: bool,
     #[serde(default)]
+    hosts: Vec<String>,
+    #[serde(default)]
     public_keys: Vec<String>,
 }
 
@@ -35,22 +36,13 @@ pub(crate) struct WrittenTls {
     key_file: Option<PathBuf>,
 }
 
-/// Why TLS cannot be spoken.
-#[derive(Debug, Error)]
-enum TlsError {
-    #[error(transparent)]
-    Key(#[from] secrets::SecretError),
-    #[error("{} does not hold {what} in PEM form: {source}", path.display())]
-    Pem { path: PathBuf, what: &'static str, source: rustls::pki_types::pem::Error },
-    #[error("certificate and key do not go together: {0}")]
-    Pair(#[from] rustls::Error),
-}
-
 /// What stands between the drop and strangers. The default is nothing.
 #[derive(Clone, Default)]
 pub struct Protection {
     /// Who may do what; none: everybody may do everything.
     pub tokens: Tokens,
+    /// By which names the drop may be asked for; with tokens and without names: by any.
+    pub hosts: Hosts,
     /// How connections are encrypted, if they are.
     pub tls: Option<Arc<ServerConfig>>,
     /// Only documents that one of these keys has signed are taken; none: signatures are carried, not checked.
@@ -58,6 +50,11 @@ pub struct Protection {
 }
 
 impl Protection {
+    /// Whether a request is for this drop. Who has to show a token is no page of somebody else.
+    pub(crate) fn is_asked(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        (self.hosts.is_empty() && !self.tokens.is_empty()) || self.hosts.allow(uri, headers)
+    }
+
     pub(crate) fn acceptor(&self) -> Option<TlsAcceptor> {
         self.tls.clone().map(TlsAcceptor::from)
     }
@@ -96,7 +93,11 @@ impl Protection {
             let refused = |e: KeyError| problems.push(format!("access.public_keys: {e}"));
             text.parse().map_err(refused).ok()
         });
-        Self { tokens, tls, public_keys: public_keys.collect() }
+        let public_keys = public_keys.collect();
+        if !access.hosts.iter().all(|host| http_server::is_name(host)) {
+            problems.push("access.hosts: write names only, without http:// and port".to_owned());
+        }
+        Self { tokens, hosts: Hosts::new(&access.hosts), tls, public_keys }
     }
 }
 
@@ -109,32 +110,13 @@ fn encryption(written: &WrittenTls, problems: &mut Vec<String>) -> Option<Arc<Se
             return None;
         }
     };
-    match server_config(certificate, key) {
-        Ok(config) => Some(Arc::new(config)),
+    match http_server::tls(certificate, key) {
+        Ok(config) => Some(config),
         Err(error) => {
             problems.push(format!("tls: {}", chain(&error)));
             None
         }
     }
-}
-
-fn server_config(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
-    let pem = |path: &Path, what| {
-        let path = path.to_owned();
-        move |source| TlsError::Pem { path, what, source }
-    };
-    let read = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let chain = read.map_err(pem(certificate, "certificates"))?;
-    let secret = secrets::read(key)?;
-    let private = PrivateKeyDer::from_pem_slice(secret.reveal().as_bytes());
-    let private = private.map_err(pem(key, "a private key"))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, private)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
 }
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {

@@ -5,7 +5,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::board::{PublishError, ReportError};
+use crate::board::PublishError;
+use crate::reports::ReportError;
 
 /// After how many seconds a reader that found no free place may try again.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -76,7 +77,7 @@ impl From<PublishError> for Refusal {
     fn from(error: PublishError) -> Self {
         let status = match &error {
             PublishError::NotCurrent { .. } => StatusCode::PRECONDITION_FAILED,
-            PublishError::NotTheSuccessor { .. } => StatusCode::CONFLICT,
+            PublishError::NotTheSuccessor { .. } | PublishError::FirstTooHigh { .. } => StatusCode::CONFLICT,
             PublishError::TooManyJobs { .. } => StatusCode::INSUFFICIENT_STORAGE,
             PublishError::Store(_) | PublishError::Interrupted => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -89,6 +90,7 @@ impl From<ReportError> for Refusal {
     fn from(error: ReportError) -> Self {
         let status = match &error {
             ReportError::UnknownJob => StatusCode::NOT_FOUND,
+            ReportError::UnknownGeneration { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             ReportError::Contradiction | ReportError::AfterTheEnd { .. } => StatusCode::CONFLICT,
             ReportError::Store(_) | ReportError::Interrupted => StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -26,7 +26,10 @@ pub async fn run(
     }
     let bounds = Bounds {
         connections: config.limits.connections,
+        connections_per_peer: config.limits.connections_per_peer.min(config.limits.connections),
+        spare_connections: config.limits.spare_connections,
         idle_timeout: config.limits.idle_timeout,
+        write_timeout: config.limits.write_timeout,
         drain_timeout: config.limits.request_timeout,
     };
     let closing = async {

@@ -9,7 +9,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use job_config::{DocumentError, JobDocument, JobName, Report, Signature};
-use journal::{FolderLock, JournalError, JsonLines, LockError, create_folder, write_atomically};
+use journal::{
+    FolderLock, JournalError, JsonLines, LockError, create_folder, sync, sync_folder_of, write_atomically,
+};
 use thiserror::Error;
 
 const DOCUMENT: &str = "document.toml";
@@ -86,6 +88,8 @@ impl Store {
         for name in names(&self.root)? {
             let Ok(job) = name.parse::<JobName>() else { continue };
             if let Some(current) = self.document(&job)? {
+                // It may be what a killed process had not made sure of: nobody is shown what a loss of power could take back.
+                self.sync(&job)?;
                 let older = self.older(&job, current.document.generation())?;
                 let (log, reports) = self.reports(&job)?;
                 found.push(Found { current, older, reports, log });
@@ -97,6 +101,11 @@ impl Store {
     /// The document of a job as it stands on the disk.
     pub(crate) fn document(&self, job: &JobName) -> Result<Option<Signed>, StoreError> {
         read(&self.folder(job).join(DOCUMENT), job)
+    }
+
+    /// Makes sure that the document of a job is on the disk, under its name.
+    pub(crate) fn sync(&self, job: &JobName) -> Result<(), StoreError> {
+        Ok(sync(&self.folder(job).join(DOCUMENT))?)
     }
 
     /// An older document of a job, if it is still kept.
@@ -138,7 +147,9 @@ impl Store {
     /// Gives the file that is about to be replaced a second name: no byte is written, and a crash leaves it under both.
     fn keep(&self, current: &Path, edition: &Path) -> io::Result<()> {
         remove(edition)?;
-        std::fs::hard_link(current, edition)
+        std::fs::hard_link(current, edition)?;
+        // The document before is what its successors are rolled back to.
+        sync_folder_of(edition).map_err(io::Error::other)
     }
 
     fn older(&self, job: &JobName, current: u64) -> Result<Vec<Signed>, StoreError> {

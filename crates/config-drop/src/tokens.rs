@@ -5,6 +5,7 @@
 //! token everybody may do everything, which is why the drop then listens on loopback only (see `config`).
 
 use std::path::Path;
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header};
@@ -16,9 +17,6 @@ use subtle::{Choice, ConstantTimeEq as _};
 use thiserror::Error;
 
 use crate::refusal::Refusal;
-
-/// Shorter tokens could be guessed.
-const MIN_CHARACTERS: usize = 16;
 
 /// More tokens than this are a mistake: each request is compared with all of them.
 const MAX_PER_ROLE: usize = 100;
@@ -45,7 +43,8 @@ pub enum TokenError {
     Secret(#[from] SecretError),
     /// A line is not a token.
     #[error(
-        "{file}, line {line}: not a token; write one a line, at least {MIN_CHARACTERS} printable characters without blanks"
+        "{file}, line {line}: not a token; write one a line, at least {min} printable characters without blanks",
+        min = secrets::TOKEN_CHARACTERS_MIN
     )]
     Line {
         /// The file.
@@ -71,14 +70,22 @@ pub enum TokenError {
     },
 }
 
+/// Who holds a token: a role, and a name where the file gives one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub(crate) role: Role,
+    pub(crate) name: Option<Arc<str>>,
+}
+
 /// All tokens, as digests.
 #[derive(Clone, Default)]
 pub struct Tokens {
-    known: Vec<(Role, [u8; 32])>,
+    known: Vec<(Holder, [u8; 32])>,
 }
 
 impl Tokens {
-    /// Adds the tokens of a file that only its owner may read: one a line; empty lines and lines that begin with `#` are left out.
+    /// Adds the tokens of a file that only its owner may read: one a line, with the name of its holder before it if it has one; empty lines
+    /// and lines that begin with `#` are left out.
     ///
     /// # Errors
     /// See [`TokenError`].
@@ -87,18 +94,22 @@ impl Tokens {
         let file = || path.display().to_string();
         let mut found = 0;
         for (index, line) in secret.reveal().lines().enumerate() {
-            let token = line.trim();
-            if token.is_empty() || token.starts_with('#') {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
                 continue;
             }
+            let (name, token) = match line.split_once(char::is_whitespace) {
+                Some((name, token)) => (Some(name), token.trim_start()),
+                None => (None, line),
+            };
             let line = index + 1;
-            if token.len() < MIN_CHARACTERS || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            if !secrets::is_token(token) || !name.is_none_or(is_name) {
                 return Err(TokenError::Line { file: file(), line });
             }
-            if self.role_of(token).is_some_and(|known| known != role) {
+            if self.holder_of(token).is_some_and(|known| known.role != role) {
                 return Err(TokenError::TwoRoles { file: file(), line });
             }
-            self.known.push((role, Sha256::digest(token).into()));
+            self.known.push((Holder { role, name: name.map(Arc::from) }, Sha256::digest(token).into()));
             found += 1;
         }
         if (1..=MAX_PER_ROLE).contains(&found) {
@@ -113,33 +124,35 @@ impl Tokens {
         self.known.is_empty()
     }
 
-    fn role_of(&self, token: &str) -> Option<Role> {
+    fn holder_of(&self, token: &str) -> Option<&Holder> {
         let presented: [u8; 32] = Sha256::digest(token).into();
-        let mut role = None;
+        let mut holder = None;
         // No early end: the time must not tell how far a guess has come.
         for (of, digest) in &self.known {
             let same: Choice = digest.ct_eq(&presented);
             if bool::from(same) {
-                role = Some(*of);
+                holder = Some(of);
             }
         }
-        role
+        holder
     }
 
-    fn check(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Refusal> {
+    /// Who asks, where a token is needed.
+    fn check(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Option<Holder>, Refusal> {
         if self.is_empty() || path == HEALTH {
-            return Ok(());
+            return Ok(None);
         }
         let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = shown.and_then(|value| {
             let (scheme, token) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         });
-        let role = token.and_then(|token| self.role_of(token)).ok_or_else(Refusal::unauthorized)?;
+        let holder = token.and_then(|token| self.holder_of(token)).ok_or_else(Refusal::unauthorized)?;
+        let role = holder.role;
         match (method, role) {
             (&Method::GET | &Method::HEAD, _)
             | (&Method::PUT, Role::Publisher)
-            | (&Method::POST, Role::Agent) => Ok(()),
+            | (&Method::POST, Role::Agent) => Ok(Some(holder.clone())),
             _ => Err(Refusal::forbidden(format!("a token of the role {role:?} does not allow {method}"))),
         }
     }
@@ -147,14 +160,22 @@ impl Tokens {
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.known.iter().map(|(role, _)| role)).finish()
+        f.debug_list().entries(self.known.iter().map(|(holder, _)| holder)).finish()
     }
 }
 
+/// What a holder may be called: a short word.
+fn is_name(text: &str) -> bool {
+    text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte))
+}
+
 /// Lets a request through if its token allows it.
-pub(crate) async fn authorize(State(tokens): State<Tokens>, request: Request, next: Next) -> Response {
+pub(crate) async fn authorize(State(tokens): State<Tokens>, mut request: Request, next: Next) -> Response {
     match tokens.check(request.method(), request.uri().path(), request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(holder) => {
+            holder.map(|holder| request.extensions_mut().insert(holder));
+            next.run(request).await
+        }
         Err(refusal) => refusal.into_response(),
     }
 }
@@ -186,7 +207,7 @@ mod tests {
         let status = |method: Method, path: &str, value: Option<String>| {
             let headers = value.map(|value| (header::AUTHORIZATION, value.parse().unwrap()));
             let checked = tokens.check(&method, path, &headers.into_iter().collect());
-            checked.map_or_else(|refusal| refusal.status(), |()| 200)
+            checked.map_or_else(|refusal| refusal.status(), |_role| 200)
         };
         let bearer = |token: &str| Some(format!("Bearer {token}"));
         let (get, put, post) = (Method::GET, Method::PUT, Method::POST);
@@ -216,6 +237,19 @@ mod tests {
         assert!(!format!("{tokens:?}").contains("0123456789"));
     }
 
+    /// Goal: a token may have the name of its holder before it, which is told of whoever shows it.
+    #[test]
+    fn holders_have_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("publishers");
+        secrets::write_new(&path, &format!("alice\t{PUBLISHER}\n{AGENT}\n")).unwrap();
+        let mut tokens = Tokens::default();
+        tokens.add_file(Role::Publisher, &path).unwrap();
+        let name = |token: &str| tokens.holder_of(token).and_then(|holder| holder.name.as_deref());
+        assert_eq!((name(PUBLISHER), name(AGENT)), (Some("alice"), None));
+        assert!(tokens.holder_of(&format!("alice\t{PUBLISHER}")).is_none());
+    }
+
     /// Goal: a file that could not protect anything is refused by name and line, and the token is not repeated.
     #[test]
     fn useless_files_are_refused() {
@@ -223,6 +257,7 @@ mod tests {
         let cases = [
             ("short", "# a comment\nabc\n", "line 2"),
             ("blank", "one two three four five\n", "line 1"),
+            ("named", "a/b 0123456789abcdef\n", "line 1"),
             ("empty", "# nothing yet\n", "0 tokens"),
             ("shared", &format!("{AGENT}\n"), "another role"),
         ];

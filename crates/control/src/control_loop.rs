@@ -26,6 +26,8 @@ pub struct LoopOptions {
     pub constraints: Constraints,
     /// How long a published document may be begun.
     pub document_ttl: Duration,
+    /// A change that has not ended after so long is told to a person, and what Flink shows takes the place of its reports.
+    pub applied_within: Duration,
     /// In which excluded periods are written.
     pub time_zone: TimeZone,
 }
@@ -240,6 +242,43 @@ impl ControlLoop {
         Some(FollowUp { of_epoch, at: now, then: None, state, outcome: Some(outcome) })
     }
 
+    /// Remembers that the newest published change has ended by what Flink shows, though no report says so.
+    pub(crate) fn presumed_ended(
+        &mut self,
+        policy: &dyn Policy,
+        change: ChangeEnd,
+        now: Timestamp,
+    ) -> Option<FollowUp> {
+        let pending = self.pending.take_if(|pending| pending.unconfirmed.is_none())?;
+        let before = self.memory.clone();
+        self.memory.change_ended(policy, change, self.moment(now));
+        let state = (self.memory != before).then(|| self.memory.clone());
+        Some(FollowUp { of_epoch: pending.epoch, at: now, then: None, state, outcome: None })
+    }
+
+    /// Returns the widths of the job's operators, in the documents' names.
+    pub(crate) fn widths(&self, snapshot: &Snapshot) -> BTreeMap<String, u32> {
+        let named = |name: &String| self.names.0.get(name).unwrap_or(name).clone();
+        snapshot.operators.iter().map(|operator| (named(&operator.name), operator.parallelism)).collect()
+    }
+
+    /// Returns which operators do not run as the document says, if any.
+    pub(crate) fn drift(&self, running: &RunningDocument, snapshot: &Snapshot) -> Option<String> {
+        let entries = &running.document().parallelism().operators;
+        let seen = self.widths(snapshot);
+        let differ = entries.iter().filter_map(|(uid, p)| Some((uid, p, *seen.get(uid)?)));
+        let differ: Vec<String> = differ
+            .filter(|(_, p, seen)| *p != seen)
+            .map(|(uid, p, seen)| format!("{uid} is {seen} wide, not {p}"))
+            .collect();
+        (!differ.is_empty())
+            .then(|| format!("the job does not run as its document says: {}", differ.join(", ")))
+    }
+
+    pub(crate) fn applied_within(&self) -> Duration {
+        self.options.applied_within
+    }
+
     /// Decides one epoch that ends now.
     pub fn epoch(
         &mut self,
@@ -353,6 +392,33 @@ mod tests {
     use super::*;
     use crate::status::{DocumentStatus, status};
     use scaling::{Kind, Operator};
+
+    /// Goal: a job that somebody has rescaled by hand is told with the widths that differ, by the names of the document.
+    #[test]
+    fn a_job_that_was_changed_by_hand_is_told() {
+        let text = "format = 1\njob = \"j\"\ngeneration = 1\nissued_at = \"2026-01-01T00:00:00Z\"\nrestart_mode = \"in-place\"\n\
+                    [parallelism]\ndefault = 1\nmax = 128\n[parallelism.operators]\nid-of-map = 7\ninner = 3\n";
+        let document = JobDocument::parse(text).unwrap();
+        let current = crate::Current { entity_tag: document.entity_tag(), document };
+        let DocumentStatus::Runs(running) = status(current, None, Timestamp::UNIX_EPOCH) else {
+            panic!("it has no expiry, and so it runs");
+        };
+        let names = OperatorNames::new(BTreeMap::from([("map".to_owned(), "id-of-map".to_owned())]));
+        let options = LoopOptions {
+            job: "j".to_owned(),
+            constraints: Constraints::default(),
+            document_ttl: Duration::from_secs(60),
+            applied_within: Duration::from_secs(60),
+            time_zone: TimeZone::UTC,
+        };
+        let control = ControlLoop::new(options, names, Resumed::default());
+        let drift = |width| {
+            let map = Operator { name: "map".to_owned(), parallelism: width, ..Operator::default() };
+            control.drift(&running, &Snapshot { operators: vec![map], ..Snapshot::default() })
+        };
+        assert_eq!(drift(7), None);
+        assert!(drift(9).unwrap().ends_with("id-of-map is 9 wide, not 7"));
+    }
 
     /// Goal: an operator that runs wider than the document says keeps its width unless the plan has another one for it, and one that runs
     /// narrower, because slots are missing, keeps what was asked for.

@@ -12,6 +12,7 @@
 
 mod control_loop;
 mod outcome;
+mod overdue;
 mod record;
 mod resume;
 mod status;

@@ -87,6 +87,8 @@ pub enum DocumentStatus {
     Earlier(EarlierGeneration),
     /// No successor can be made now, for this reason.
     NotYet(String),
+    /// No successor can be made before a person has published the next document, for this reason.
+    ByHand(String),
 }
 
 /// Judges the newest document by the reports. `reports` is [`None`] where the place of the documents takes no reports: a change
@@ -106,13 +108,15 @@ pub fn status(current: Current, reports: Option<&[Report]>, now: Timestamp) -> D
     };
     match report.state {
         State::Running => runs(current),
+        // An agent that has lost its journal may not know any more which generation that is.
+        State::RolledBack if report.running_generation.is_none() => before(current, reports),
         State::RolledBack => earlier(current, report.running_generation),
         // An accepted document has another first report: this one was refused before anything was done.
         State::Failed if report.sequence == 1 && report.running_generation.is_some() => {
             earlier(current, report.running_generation)
         }
         State::Failed if report.sequence == 1 => before(current, reports),
-        State::Failed => DocumentStatus::NotYet(format!(
+        State::Failed => DocumentStatus::ByHand(format!(
             "generation {generation} failed, and what runs is not known ({}); look at it, then publish the next document by hand",
             report.message.as_deref().unwrap_or("no reason given")
         )),
@@ -123,15 +127,15 @@ pub fn status(current: Current, reports: Option<&[Report]>, now: Timestamp) -> D
     }
 }
 
-fn runs(current: Current) -> DocumentStatus {
+pub(crate) fn runs(current: Current) -> DocumentStatus {
     DocumentStatus::Runs(RunningDocument { document: current.document, replaces: current.entity_tag })
 }
 
-fn earlier(current: Current, generation: Option<u64>) -> DocumentStatus {
+pub(crate) fn earlier(current: Current, generation: Option<u64>) -> DocumentStatus {
     match generation {
         Some(generation) if generation == current.document.generation() => runs(current),
         Some(generation) => DocumentStatus::Earlier(EarlierGeneration { generation, newest: current }),
-        None => DocumentStatus::NotYet(format!(
+        None => DocumentStatus::ByHand(format!(
             "generation {} was not carried out, and no report says which generation runs; publish the next document by hand",
             current.document.generation()
         )),
@@ -139,7 +143,7 @@ fn earlier(current: Current, generation: Option<u64>) -> DocumentStatus {
 }
 
 /// The generation that ran before, as the newest final report of an earlier one says.
-fn before(current: Current, reports: &[Report]) -> DocumentStatus {
+pub(crate) fn before(current: Current, reports: &[Report]) -> DocumentStatus {
     let generation = current.document.generation();
     let earlier_reports =
         reports.iter().filter(|report| report.generation < generation && report.state.is_final());
@@ -198,7 +202,7 @@ mod tests {
 
     fn reason(status: DocumentStatus) -> String {
         match status {
-            DocumentStatus::NotYet(reason) => reason,
+            DocumentStatus::NotYet(reason) | DocumentStatus::ByHand(reason) => reason,
             other => panic!("{other:?}"),
         }
     }

@@ -5,9 +5,10 @@
 
 use jiff::Timestamp;
 use job_config::{EntityTag, JobDocument, Report};
-use scaling::{Policy, Snapshot};
+use scaling::{ChangeEnd, Policy, Snapshot};
 
 use crate::control_loop::{ControlLoop, Deciding, PutEnd, Step, Switches};
+use crate::overdue::{Overdue, Sight};
 use crate::record::{FollowUp, Record};
 use crate::status::{Current, DocumentStatus, RunningDocument, status};
 
@@ -64,6 +65,13 @@ pub trait Surroundings {
     /// It could not be written.
     fn follow_up(&mut self, follow_up: &FollowUp) -> Result<(), Self::Error>;
 
+    /// Tells what a person must look at, as often as it is so; nothing when there is nothing, or not any more.
+    fn alarm(&mut self, sentence: Option<&str>);
+
+    /// Tells that the job does not run as its document says, though no change is under way: somebody has rescaled it by hand, or slots
+    /// are gone; nothing when it does.
+    fn drift(&mut self, sentence: Option<&str>);
+
     /// Puts a document in the place of the one with this tag.
     fn put(&mut self, document: &JobDocument, replaces: EntityTag) -> impl Future<Output = PutEnd> + Send;
 }
@@ -109,13 +117,68 @@ impl ControlLoop {
         };
         let ended = self.note_reports(&*policy, reports.as_deref().unwrap_or_default(), now);
         write(around, ended.as_ref())?;
-        let running = running(around, current, reports.as_deref(), now).await;
+        let running = match running(around, current.clone(), reports.as_deref(), now).await {
+            Ok(running) => {
+                around.alarm(None);
+                Ok(running)
+            }
+            Err(Standing { reason, is_by_hand }) => {
+                let within = self.applied_within();
+                match Overdue::of(&current, reports.as_deref(), within, now).filter(|_| !is_by_hand) {
+                    Some(overdue) => self.by_sight(around, overdue, snapshot.as_ref().ok()).await?,
+                    None => {
+                        around.alarm(is_by_hand.then_some(reason.as_str()));
+                        Err(reason)
+                    }
+                }
+            }
+        };
+        if let (Ok(running), Ok(snapshot)) = (&running, &snapshot) {
+            around.drift(self.drift(running, snapshot).as_deref());
+        }
         Ok(match (running, snapshot) {
             (Ok(running), Ok(snapshot)) => Deciding::Ready { running, snapshot },
             (Err(reason), snapshot) => Deciding::NotYet { reason, snapshot: snapshot.ok() },
             (Ok(_), Err(reason)) => Deciding::NotYet { reason, snapshot: None },
         })
     }
+
+    /// Looks at Flink itself, where the reports do not say in time how a change has ended.
+    async fn by_sight<S: Surroundings>(
+        &mut self,
+        around: &mut S,
+        overdue: Overdue,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Result<RunningDocument, String>, S::Error> {
+        let sentence = overdue.sentence.clone();
+        let widths = snapshot.map(|snapshot| self.widths(snapshot)).unwrap_or_default();
+        let before = match overdue.generation_before() {
+            Some(generation) => around.edition(generation).await.unwrap_or_default(),
+            None => None,
+        };
+        let (running, end, what) = match overdue.seen(&widths, before) {
+            Sight::Unknown => {
+                around.alarm(Some(&sentence));
+                return Ok(Err(sentence));
+            }
+            Sight::Newest(running) => (running, ChangeEnd::Succeeded, "it"),
+            Sight::Before(running) => (running, ChangeEnd::Failed, "the document before"),
+        };
+        around.alarm(Some(&format!(
+            "{sentence}; by what Flink shows, {what} runs, and scaling goes on from that"
+        )));
+        let policy = around.policy(None).await;
+        let ended = self.presumed_ended(&*policy, end, around.now());
+        write(around, ended.as_ref())?;
+        Ok(Ok(running))
+    }
+}
+
+/// Why there cannot be a successor now.
+struct Standing {
+    reason: String,
+    /// Whether only a person can go on.
+    is_by_hand: bool,
 }
 
 /// The document that runs, or why there cannot be a successor now.
@@ -124,14 +187,17 @@ async fn running<S: Surroundings>(
     current: Current,
     reports: Option<&[Report]>,
     now: Timestamp,
-) -> Result<RunningDocument, String> {
+) -> Result<RunningDocument, Standing> {
+    let by_hand = |reason| Standing { reason, is_by_hand: true };
     match status(current, reports, now) {
         DocumentStatus::Runs(running) => Ok(running),
-        DocumentStatus::NotYet(reason) => Err(reason),
+        DocumentStatus::NotYet(reason) => Err(Standing { reason, is_by_hand: false }),
+        DocumentStatus::ByHand(reason) => Err(by_hand(reason)),
         DocumentStatus::Earlier(earlier) => match around.edition(earlier.generation()).await {
-            Ok(document) => earlier.found(document),
+            Ok(document) => earlier.found(document).map_err(by_hand),
             Err(error) => {
-                Err(format!("the drop's history cannot be read for the document that runs: {error}"))
+                let reason = format!("the drop's history cannot be read for the document that runs: {error}");
+                Err(Standing { reason, is_by_hand: false })
             }
         },
     }

@@ -329,9 +329,12 @@ mod tests {
         let standby = server(answer("503 Service Unavailable", r#"{"errors":["leader election"]}"#)).await;
         let old = server(answer(&format!("307 Moved\r\nLocation: {leader}/jobs/overview"), "")).await;
         let gone = "http://127.0.0.1:1";
-        for servers in
-            [vec![gone, &standby, &leader], vec![&old, gone, &leader], vec![&leader, gone], vec![&standby, &old, &leader]]
-        {
+        for servers in [
+            vec![gone, &standby, &leader],
+            vec![&old, gone, &leader],
+            vec![&leader, gone],
+            vec![&standby, &old, &leader],
+        ] {
             let client = Client::new(&servers.join(","), Settings::default()).unwrap();
             assert_eq!(client.jobs().await.unwrap(), []);
             assert_eq!(client.base_url(), leader);

@@ -1,33 +1,73 @@
-//! Connections, one by one: how many there are, how long one may be silent, and how they end.
+//! Connections, one by one: how many there are, how long one may be silent or not read, and how they end.
 //!
-//! `axum::serve` bounds neither the number of connections nor the time a request head takes; this loop does both. What is
-//! answered is the router's business. Encryption goes between the accepted stream and the connection.
+//! `axum::serve` bounds neither the number of connections nor the time a request head takes, nor how long an answer may wait for its
+//! reader; this loop does. One peer has a share of the connections. A few more are kept for what must always get through: `/healthz`, and
+//! those who write. What is answered is the router's business. Encryption goes between the accepted stream and the connection.
 
-use std::sync::Arc;
+mod hosts;
+mod places;
+mod progress;
+mod tls;
+
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::http::{Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+
+pub use hosts::{Hosts, host_of, is_name};
+pub use tls::{TlsError, tls};
+
+use places::{Place, Places};
+use progress::Progressing;
 
 /// How long to wait after an accept that failed (too many open files, mostly) before the next one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// For the head of a request that comes over a spare place: it is needed by the next one.
+const SPARE_IDLE: Duration = Duration::from_secs(2);
+
+/// What is answered over every place, also the spare ones, beside those who write.
+const HEALTH: &str = "/healthz";
+
 /// What a stranger can make grow, and how far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Open connections. Further ones wait in the system's own queue.
+    /// Open connections.
     pub connections: usize,
+    /// Those of one peer (an address, of IPv6 a network); it may have spare ones beyond.
+    pub connections_per_peer: usize,
+    /// Connections beyond these, each for one request to `/healthz` or to write. Further ones wait in the system's own queue.
+    pub spare_connections: usize,
     /// How long a connection may be open without a whole request head arriving.
     pub idle_timeout: Duration,
+    /// How long an answer may wait for its reader without getting on.
+    pub write_timeout: Duration,
     /// How long requests that are being answered at the end may take before they are cut.
     pub drain_timeout: Duration,
+}
+
+impl Default for Bounds {
+    /// For a few small pages.
+    fn default() -> Self {
+        Self {
+            connections: 64,
+            connections_per_peer: 48,
+            spare_connections: 8,
+            idle_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
 }
 
 /// Serves until `shutdown` completes, then lets running requests end. With an acceptor, connections must be encrypted; a
@@ -42,9 +82,10 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let graceful = GracefulShutdown::new();
-    let server = Server { router, acceptor, idle_timeout: bounds.idle_timeout };
+    let spare_router = router.clone().layer(middleware::from_fn(what_must_get_through));
+    let server = Server { router, spare_router, acceptor, bounds };
     tokio::select! {
-        () = accept(&listener, &server, bounds.connections, &graceful) => {}
+        () = accept(&listener, &server, &graceful) => {}
         () = shutdown => {}
     }
     drop(listener);
@@ -53,16 +94,21 @@ pub async fn serve(
     }
 }
 
-async fn accept(listener: &TcpListener, server: &Server, connections: usize, graceful: &GracefulShutdown) {
-    let places = Arc::new(Semaphore::new(connections));
+async fn accept(listener: &TcpListener, server: &Server, graceful: &GracefulShutdown) {
+    let Bounds { connections, connections_per_peer, spare_connections, .. } = server.bounds;
+    let places = Places::new(connections, spare_connections, connections_per_peer);
     loop {
-        // The semaphore is never closed. While there is no place, new connections wait in the system's own queue.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        // While there is no place, new connections wait in the system's own queue.
+        places.any().await;
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
+                let Some(place) = places.take(peer.ip()) else {
+                    tracing::debug!(%peer, "a connection too many of one peer was closed");
+                    continue;
+                };
                 let (server, watcher) = (server.clone(), graceful.watcher());
                 tokio::spawn(async move {
-                    server.serve(stream, watcher).await;
+                    server.serve(stream, &place, watcher).await;
                     drop(place);
                 });
             }
@@ -78,44 +124,74 @@ async fn accept(listener: &TcpListener, server: &Server, connections: usize, gra
 #[derive(Clone)]
 struct Server {
     router: Router,
+    spare_router: Router,
     acceptor: Option<TlsAcceptor>,
-    idle_timeout: Duration,
+    bounds: Bounds,
 }
 
 impl Server {
-    async fn serve(self, stream: TcpStream, watcher: Watcher) {
+    async fn serve(self, stream: TcpStream, place: &Place, watcher: Watcher) {
         // An answer is often one small packet that somebody waits for.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot send small packets at once");
         }
-        let Some(acceptor) = &self.acceptor else { return self.speak(stream, watcher).await };
-        match tokio::time::timeout(self.idle_timeout, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => self.speak(stream, watcher).await,
+        let stream = Progressing::new(stream, self.bounds.write_timeout);
+        let Some(acceptor) = &self.acceptor else { return self.speak(stream, place, watcher).await };
+        match tokio::time::timeout(self.idle_timeout(place), acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => self.speak(stream, place, watcher).await,
             Ok(Err(error)) => tracing::debug!(%error, "a connection was not encrypted as required"),
             Err(_) => tracing::debug!("a connection took too long to be encrypted"),
         }
     }
 
-    async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, watcher: Watcher) {
+    async fn speak(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        place: &Place,
+        watcher: Watcher,
+    ) {
+        let router = if place.is_spare { &self.spare_router } else { &self.router };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.idle_timeout)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.router.clone()));
+            .header_read_timeout(self.idle_timeout(place))
+            .keep_alive(!place.is_spare)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%error, "a connection ended with an error");
         }
     }
+
+    fn idle_timeout(&self, place: &Place) -> Duration {
+        let longest = self.bounds.idle_timeout;
+        if place.is_spare { longest.min(SPARE_IDLE) } else { longest }
+    }
+}
+
+/// Lets through what must always get through.
+async fn what_must_get_through(request: Request, next: Next) -> Response {
+    let is_write = matches!(*request.method(), Method::PUT | Method::POST);
+    if is_write || request.uri().path() == HEALTH {
+        return next.run(request).await;
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, "too many connections are open; try again later\n").into_response()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use axum::routing::get;
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::sync::oneshot;
 
     fn bounds(connections: usize, idle: Duration) -> Bounds {
-        Bounds { connections, idle_timeout: idle, drain_timeout: Duration::from_secs(60) }
+        Bounds {
+            connections,
+            connections_per_peer: connections,
+            spare_connections: 0,
+            idle_timeout: idle,
+            write_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(60),
+        }
     }
 
     /// Goal: a request that is being answered when the end comes is answered, and then the server is gone.
@@ -163,6 +239,72 @@ mod tests {
         let mut rest = Vec::new();
         let ended = tokio::time::timeout(Duration::from_secs(60), silent.read_to_end(&mut rest)).await;
         assert!(ended.is_ok(), "the silent connection is still open");
+        server.abort();
+    }
+
+    /// Asks for more than the system takes up, and reads nothing.
+    async fn never_reading(address: std::net::SocketAddr) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(20).as_slice()).await.unwrap();
+        stream
+    }
+
+    /// A page of 4 MB, and who has asked for it.
+    fn long_pages() -> (Router, tokio::sync::mpsc::UnboundedReceiver<()>) {
+        let (asked, seen) = tokio::sync::mpsc::unbounded_channel::<()>();
+        let page = get(move || {
+            asked.send(()).unwrap();
+            async { "x".repeat(4 << 20) }
+        });
+        (Router::new().route("/", page).route("/healthz", get(|| async { "ok" })), seen)
+    }
+
+    /// Goal: who asks and does not read loses the connection, so that the only place is free for the next.
+    #[tokio::test]
+    async fn who_does_not_read_is_let_go_of() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let bounds =
+            Bounds { write_timeout: Duration::from_millis(100), ..bounds(1, Duration::from_secs(600)) };
+        let (router, mut seen) = long_pages();
+        let server = tokio::spawn(serve(listener, router, None, bounds, std::future::pending()));
+        let _stuck = never_reading(address).await;
+        seen.recv().await.unwrap();
+        let next =
+            tokio::time::timeout(Duration::from_secs(60), reqwest::get(format!("http://{address}/healthz")));
+        assert_eq!(next.await.unwrap().unwrap().text().await.unwrap(), "ok");
+        server.abort();
+    }
+
+    /// Goal: while one peer holds all that it may have, health is answered and writers get through, and others are told to come back.
+    #[tokio::test]
+    async fn health_and_writers_always_get_through() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let bounds = Bounds {
+            connections_per_peer: 8,
+            spare_connections: 2,
+            write_timeout: Duration::from_secs(600),
+            ..bounds(16, Duration::from_secs(600))
+        };
+        let (router, mut seen) = long_pages();
+        let router = router.route("/document", axum::routing::put(|| async { "stored" }));
+        let server = tokio::spawn(serve(listener, router, None, bounds, std::future::pending()));
+        let mut stuck = Vec::new();
+        for _ in 0..8 {
+            stuck.push(never_reading(address).await);
+            seen.recv().await.unwrap();
+        }
+        let client = reqwest::Client::new();
+        for _ in 0..5 {
+            let health = client.get(format!("http://{address}/healthz")).send().await.unwrap();
+            assert_eq!(health.text().await.unwrap(), "ok");
+            let written = client.put(format!("http://{address}/document")).send().await.unwrap();
+            assert_eq!(written.text().await.unwrap(), "stored");
+            let other = client.get(format!("http://{address}/")).send().await.unwrap();
+            assert_eq!(other.status(), 503);
+        }
+        assert_eq!(stuck.len(), 8);
         server.abort();
     }
 }

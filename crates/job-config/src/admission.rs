@@ -10,6 +10,13 @@ use thiserror::Error;
 
 use crate::document::{JobDocument, JobName};
 
+/// A generation is above the one before by no more than this. One document with a generation near the end of all numbers, by a mistake or
+/// by somebody who means harm, would otherwise be the last one of its job.
+pub const GENERATION_JUMP_MAX: u64 = 1_000_000;
+
+/// The first document of a job has no higher generation than this (2^53, up to which every program reads numbers exactly).
+pub const FIRST_GENERATION_MAX: u64 = 1 << 53;
+
 /// Why a document is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refusal {
@@ -38,6 +45,16 @@ pub enum Refusal {
         /// The generation that was accepted last.
         last: u64,
     },
+    /// Its generation is so high that few or none could follow.
+    #[error(
+        "its generation {found} is above the highest that may follow, {most}; publish it under a lower one"
+    )]
+    GenerationJump {
+        /// Its generation.
+        found: u64,
+        /// The highest that would be taken.
+        most: u64,
+    },
     /// Another document has this generation already.
     #[error("generation {generation} was accepted before, with other content")]
     OtherContent {
@@ -64,8 +81,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// All names, in the order of the variants: what a counter per name has to show.
-    pub const NAMES: [&str; 9] = [
+    /// All names: what a counter per name has to show.
+    pub const NAMES: [&str; 10] = [
         "unsigned",
         "malformed-signature",
         "wrong-key",
@@ -75,6 +92,7 @@ impl Refusal {
         "expired",
         "future-dated",
         "no-expiry",
+        "generation-jump",
     ];
 
     /// The name, for logs, metrics and reports.
@@ -89,6 +107,7 @@ impl Refusal {
             Self::Expired { .. } => 6,
             Self::FutureDated { .. } => 7,
             Self::NoExpiry => 8,
+            Self::GenerationJump { .. } => 9,
         };
         Self::NAMES[index]
     }
@@ -162,6 +181,11 @@ impl Admission {
             }
             _ => {}
         }
+        let most =
+            last.map_or(FIRST_GENERATION_MAX, |last| last.generation.saturating_add(GENERATION_JUMP_MAX));
+        if found > most {
+            return Err(Refusal::GenerationJump { found, most });
+        }
         let issued_at = document.issued_at();
         if issued_at.duration_since(now) > self.clock_skew {
             return Err(Refusal::FutureDated { issued_at });
@@ -217,6 +241,9 @@ mod tests {
             (document("nexmark", 8, NOON), "2026-01-01T11:58:59Z", "future-dated"),
             (document("nexmark", 8, NOON), "2026-01-01T11:59:00Z", "New"),
             (document("nexmark", 8, FOR_EVER), in_time, "no-expiry"),
+            (document("nexmark", 1_000_007, NOON), in_time, "New"),
+            (document("nexmark", 1_000_008, NOON), in_time, "generation-jump"),
+            (document("nexmark", (1 << 63) - 1, NOON), in_time, "generation-jump"),
         ];
         for (document, now, expected) in cases {
             let generation = document.generation();
@@ -226,12 +253,36 @@ mod tests {
         assert_eq!(outcome(&document("nexmark", 8, FOR_EVER), "2036-01-01T00:00:00Z", &lax), "New");
     }
 
-    /// Goal: a reader that has accepted nothing yet takes any generation.
+    /// Goal: the same bytes are asked for again where a signature may arrive or time pass, and only there.
+    #[test]
+    fn what_cannot_become_good_is_final() {
+        let found: JobName = "other".parse().unwrap();
+        let at = Timestamp::UNIX_EPOCH;
+        for (refusal, is_final) in [
+            (Refusal::Unsigned, false),
+            (Refusal::MalformedSignature, false),
+            (Refusal::WrongKey, false),
+            (Refusal::FutureDated { issued_at: at }, false),
+            (Refusal::WrongJob { found }, true),
+            (Refusal::OldGeneration { found: 1, last: 2 }, true),
+            (Refusal::OtherContent { generation: 1 }, true),
+            (Refusal::Expired { expires_at: at }, true),
+            (Refusal::NoExpiry, true),
+            (Refusal::GenerationJump { found: 9, most: 8 }, true),
+        ] {
+            assert_eq!(refusal.is_final(), is_final, "{}", refusal.name());
+        }
+    }
+
+    /// Goal: a reader that has accepted nothing yet takes any generation that others can follow.
     #[test]
     fn the_first_document_may_have_any_generation() {
         let job = "nexmark".parse().unwrap();
         let now = "2026-01-01T12:00:01Z".parse().unwrap();
         let first = Admission::default().check(&document("nexmark", 41, NOON), &job, None, now);
         assert_eq!(first, Ok(Admitted::New));
+        let last = document("nexmark", FIRST_GENERATION_MAX + 1, NOON);
+        let refused = Admission::default().check(&last, &job, None, now).unwrap_err();
+        assert_eq!(refused.name(), "generation-jump");
     }
 }

@@ -14,7 +14,7 @@ mod identity;
 mod report;
 mod signature;
 
-pub use admission::{Admission, Admitted, Last, Refusal};
+pub use admission::{Admission, Admitted, FIRST_GENERATION_MAX, GENERATION_JUMP_MAX, Last, Refusal};
 pub use document::{DocumentError, FORMAT, JobDocument, JobName, MEDIA_TYPE, Parallelism, RestartMode};
 pub use edit::Change;
 pub use identity::{EntityTag, EntityTagError};

@@ -144,6 +144,8 @@ impl Report {
     }
 }
 
+mod shrink;
+
 #[cfg(test)]
 mod tests {
     use super::*;

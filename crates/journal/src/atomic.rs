@@ -4,8 +4,9 @@
 //! after or during a crash, sees the old bytes or the new ones. One writer per path is assumed (see [`crate::FolderLock`]), which is
 //! why the temp file has a fixed name: what a crash leaves behind is overwritten by the next write, so nothing piles up.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::JournalError;
@@ -16,6 +17,18 @@ use crate::JournalError;
 /// The file could not be written. If only the last step failed, the fsync of the folder, the new bytes may already be
 /// visible: read the file again rather than assume either.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), JournalError> {
+    write(path, bytes, None)
+}
+
+/// The same for a file that others shall read, whatever the umask says: mode 644.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn show_atomically(path: &Path, bytes: &[u8]) -> Result<(), JournalError> {
+    write(path, bytes, Some(Permissions::from_mode(0o644)))
+}
+
+fn write(path: &Path, bytes: &[u8], permissions: Option<Permissions>) -> Result<(), JournalError> {
     let temporary = temporary_path(path);
     let io = |action, path: &Path| {
         let path = path.to_owned();
@@ -23,6 +36,9 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), JournalError> {
     };
     let mut file = File::create(&temporary).map_err(io("create", &temporary))?;
     file.write_all(bytes).map_err(io("write", &temporary))?;
+    if let Some(permissions) = permissions {
+        file.set_permissions(permissions).map_err(io("show", &temporary))?;
+    }
     file.sync_all().map_err(io("flush", &temporary))?;
     drop(file);
     std::fs::rename(&temporary, path).map_err(io("rename to", path))?;
@@ -37,12 +53,28 @@ pub fn create_folder(path: &Path) -> Result<(), JournalError> {
     if path.is_dir() {
         return Ok(());
     }
+    // Each new name is in the folder above it: all of these are synced, from the first one that was missing down.
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()).collect();
     std::fs::create_dir_all(path).map_err(|e| JournalError::io("create the folder", path, e))?;
+    missing.into_iter().rev().try_for_each(sync_folder_of)
+}
+
+/// Makes sure that a file which is there already is on the disk, its bytes and its name.
+///
+/// # Errors
+/// It cannot be opened, or the disk refuses.
+pub fn sync(path: &Path) -> Result<(), JournalError> {
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(|source| JournalError::io("flush", path, source))?;
     sync_folder_of(path)
 }
 
 /// Makes a new name in the folder of `path` durable.
-pub(crate) fn sync_folder_of(path: &Path) -> Result<(), JournalError> {
+///
+/// # Errors
+/// The disk refuses.
+pub fn sync_folder_of(path: &Path) -> Result<(), JournalError> {
     let folder = folder_of(path);
     File::open(folder)
         .and_then(|folder| folder.sync_all())
@@ -77,6 +109,27 @@ mod tests {
         write_atomically(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// Goal: what others shall read they can read, whatever the umask.
+    #[test]
+    fn a_shown_file_can_be_read_by_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("document.toml");
+        show_atomically(&path, b"shown").unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+    }
+
+    /// Goal: every folder that is missing is made, below one that is there.
+    #[test]
+    fn folders_are_made_with_their_parents() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/c");
+        create_folder(&path).unwrap();
+        create_folder(&path).unwrap();
+        assert!(path.is_dir());
+        std::fs::write(folder.path().join("file"), b"").unwrap();
+        assert!(create_folder(&folder.path().join("file/d")).is_err());
     }
 
     /// Goal: a write that cannot be made leaves the old file and names the path.

@@ -48,7 +48,11 @@ impl JsonLines {
         let entries = parse(path, &content[..whole])?;
         let bytes = whole as u64;
         if whole < content.len() {
-            file.set_len(bytes).and_then(|()| file.sync_all()).map_err(io("cut the torn last line of"))?;
+            file.set_len(bytes).map_err(io("cut the torn last line of"))?;
+        }
+        if existed {
+            // Whole lines may be there that a killed process had not made sure of; from now on they count as confirmed.
+            file.sync_all().map_err(io("flush"))?;
         }
         file.seek(SeekFrom::Start(bytes)).map_err(io("seek in"))?;
         Ok((Self { path: path.to_owned(), file: Some(file), bytes }, entries))

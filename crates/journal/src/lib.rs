@@ -10,7 +10,7 @@ mod json_lines;
 mod lock;
 mod rotated;
 
-pub use atomic::{create_folder, write_atomically};
+pub use atomic::{create_folder, show_atomically, sync, sync_folder_of, write_atomically};
 pub use json_lines::JsonLines;
 pub use lock::{FolderLock, LockError};
 pub use rotated::{Bounds, Rotated, read_lines};

@@ -1,6 +1,9 @@
 //! The log of a program: to standard error, as much of it as `RUST_LOG` asks for, in colours only where a person reads it.
+//!
+//! One event is one line: names of operators, reasons of documents and answers of servers come from outside, and must neither begin a
+//! line of their own nor speak to a terminal.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write};
 
 use tracing_subscriber::EnvFilter;
 
@@ -11,9 +14,62 @@ use tracing_subscriber::EnvFilter;
 /// If there is a log already.
 pub fn begin(level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let is_terminal = io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(move || Lines { is_coloured: is_terminal })
+        .with_ansi(is_terminal)
         .init();
+}
+
+/// Writes each event as one line to standard error.
+struct Lines {
+    is_coloured: bool,
+}
+
+impl Write for Lines {
+    /// The formatter writes an event in one piece, with its line end.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        io::stderr().write_all(one_line(&String::from_utf8_lossy(event), self.is_coloured).as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// The event with its control characters written out, but for the line end after it and, where it is coloured, colours.
+fn one_line(event: &str, is_coloured: bool) -> String {
+    let (event, end) = event.strip_suffix('\n').map_or((event, ""), |event| (event, "\n"));
+    let mut line = String::with_capacity(event.len() + 1);
+    for (index, c) in event.char_indices() {
+        let is_colour = c == '\u{1b}' && is_coloured && begins_with_colour(&event[index + 1..]);
+        match c.is_control() && !is_colour {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    line + end
+}
+
+/// Whether this goes on behind an escape as a colour does: `[`, digits and semicolons, `m`.
+fn begins_with_colour(rest: &str) -> bool {
+    let Some(rest) = rest.strip_prefix('[') else { return false };
+    rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: whatever stands in an event, it is one line, and nothing in it moves a cursor or clears a screen.
+    #[test]
+    fn an_event_is_one_line() {
+        let event = "INFO published reason=a\n2026 ERROR forged\r\u{1b}[2J\u{9b}1m\t\u{1b}[31mred\n";
+        let plain = "INFO published reason=a\\n2026 ERROR forged\\r\\u{1b}[2J\\u{9b}1m\\t\\u{1b}[31mred\n";
+        assert_eq!(one_line(event, false), plain);
+        assert_eq!(one_line(event, true), plain.replace("\\u{1b}[31m", "\u{1b}[31m"));
+        assert_eq!(one_line("ä: no end", false), "ä: no end");
+    }
 }

@@ -255,7 +255,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<import::ImportError>()
         || error.is::<KeyFileError>()
         || error.is::<secrets::SecretError>()
-        || error.is::<watch::EmptyToken>()
+        || error.is::<watch::NoToken>()
         || matches!(error.downcast_ref(), Some(flink::Error::Address { .. }));
     if is_usage { 2 } else { 1 }
 }

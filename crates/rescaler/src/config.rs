@@ -151,6 +151,8 @@ pub struct Drop {
     pub document_ttl_s: u64,
     /// What else the drop is shown, and whom to trust.
     pub access: http_client::Access,
+    /// How long a change may take until a person is told and what Flink shows takes the place of its reports, in seconds.
+    pub applied_within_s: u64,
 }
 
 impl Default for Drop {
@@ -165,6 +167,7 @@ impl Default for Drop {
             timeout_ms: 10_000,
             document_ttl_s: 600,
             access: http_client::Access::default(),
+            applied_within_s: 1_800,
         }
     }
 }
@@ -264,6 +267,7 @@ impl Config {
             ),
             (self.drop.timeout_ms > 0, "drop.timeout_ms: must be above 0"),
             (self.drop.document_ttl_s > 0, "drop.document_ttl_s: must be above 0"),
+            (self.drop.applied_within_s > 0, "drop.applied_within_s: must be above 0"),
             (self.epoch.sample_interval_ms >= 100, "epoch.sample_interval_ms: must be at least 100"),
             (
                 self.epoch_ms() >= self.epoch.sample_interval_ms.saturating_mul(2),

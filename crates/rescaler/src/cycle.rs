@@ -138,6 +138,7 @@ impl Rescaler {
             job: config.job.to_string(),
             constraints: runner.constraints().clone(),
             document_ttl: Duration::from_secs(config.drop.document_ttl_s),
+            applied_within: Duration::from_secs(config.drop.applied_within_s),
             time_zone: runner.time_zone().clone(),
         };
         let control = ControlLoop::new(options, names, resumed);
@@ -226,6 +227,26 @@ impl Surroundings for Rescaler {
         self.journal.follow_up(follow_up)?;
         self.status.followed_up(follow_up);
         Ok(())
+    }
+
+    fn alarm(&mut self, sentence: Option<&str>) {
+        if self.status.alarm(sentence.map(str::to_owned)) {
+            match sentence {
+                Some(sentence) => error!(job = %self.config.job, "a person must act: {sentence}"),
+                None => info!(job = %self.config.job, "nothing is left that a person must look at"),
+            }
+        }
+    }
+
+    fn drift(&mut self, sentence: Option<&str>) {
+        if self.status.drift(sentence.is_some()) {
+            match sentence {
+                Some(sentence) => {
+                    warn!(job = %self.config.job, "{sentence}; somebody has rescaled it by hand, or slots are gone")
+                }
+                None => info!(job = %self.config.job, "the job runs as its document says again"),
+            }
+        }
     }
 
     async fn put(&mut self, document: &JobDocument, replaces: EntityTag) -> PutEnd {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use drop_client::{Access, Current, DropClient, Fetched, Precondition, Published, Settings, StaticClient};
 use job_config::{JobDocument, JobName, PrivateKey, Report, SIGNATURE_SUFFIX, Signature};
-use journal::{FolderLock, JournalError, LockError, write_atomically};
+use journal::{FolderLock, JournalError, LockError, show_atomically, write_atomically};
 use secrets::Address;
 use thiserror::Error;
 
@@ -252,9 +252,9 @@ async fn into_folder(
     let mut beside = path.clone().into_os_string();
     beside.push(SIGNATURE_SUFFIX);
     if let Some(signature) = signature {
-        write_atomically(Path::new(&beside), format!("{signature}\n").as_bytes())?;
+        show_atomically(Path::new(&beside), format!("{signature}\n").as_bytes())?;
     }
-    write_atomically(&path, document.text().as_bytes())?;
+    show_atomically(&path, document.text().as_bytes())?;
     Ok(Published::Stored(tag))
 }
 

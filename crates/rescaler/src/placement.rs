@@ -343,7 +343,8 @@ async fn next(
     let newest =
         control::Current { document: current.document.clone(), entity_tag: current.entity_tag.clone() };
     let status = control::status(newest, Some(&reports), Timestamp::now());
-    if matches!(status, DocumentStatus::NotYet(_)) && !failed && is_of_this_graph {
+    if matches!(status, DocumentStatus::NotYet(_) | DocumentStatus::ByHand(_)) && !failed && is_of_this_graph
+    {
         return Ok(None);
     }
     let found = derive(job, current.document.generation() + 1, details)?;

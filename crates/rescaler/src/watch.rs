@@ -14,6 +14,7 @@ use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use thiserror::Error;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tracing::{error, info, warn};
 
 use crate::config::Config;
@@ -28,8 +29,11 @@ const TRY_AGAIN_MAX: Duration = Duration::from_secs(60);
 
 /// A file for the token that holds none.
 #[derive(Debug, Error)]
-#[error("http.token_file: the file is empty; put a long random text into it, or leave the key out")]
-pub(crate) struct EmptyToken;
+#[error(
+    "http.token_file: the file does not hold one token of {} or more printable characters; put a long random text into it, or leave the key out",
+    secrets::TOKEN_CHARACTERS_MIN
+)]
+pub(crate) struct NoToken;
 
 /// Watches all jobs and serves the page until `shutdown` ends.
 ///
@@ -38,6 +42,7 @@ pub(crate) struct EmptyToken;
 pub async fn run(site: Site, dry_run: bool, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
     let http = site.http().clone();
     let guard = guard(&http)?;
+    let acceptor = acceptor(&http)?;
     let jobs: Vec<Arc<JobStatus>> =
         site.jobs().iter().map(|config| Arc::new(status_of(config, &http, dry_run))).collect();
     let watched = Arc::new(AtomicUsize::new(jobs.len()));
@@ -46,7 +51,7 @@ pub async fn run(site: Site, dry_run: bool, shutdown: impl Future<Output = ()>) 
         tasks.spawn(watch(config.clone(), Arc::clone(status), Arc::clone(&watched)));
     }
     tasks.spawn(async move {
-        http::run(Arc::new(Status::new(jobs)), http, guard).await;
+        http::run(Arc::new(Status::new(jobs)), http, guard, acceptor).await;
         std::future::pending().await
     });
     tokio::select! {
@@ -66,8 +71,8 @@ fn guard(http: &Http) -> anyhow::Result<Guard> {
         None => None,
     };
     let token = token.as_ref().map(|token| token.reveal().trim());
-    if token == Some("") {
-        return Err(EmptyToken.into());
+    if token.is_some_and(|token| !secrets::is_token(token)) {
+        return Err(NoToken.into());
     }
     let anywhere = SocketAddr::from(([0, 0, 0, 0], 0));
     let guard = Guard::new(http.listen.address().unwrap_or(anywhere), &http.hosts, token);
@@ -75,6 +80,13 @@ fn guard(http: &Http) -> anyhow::Result<Guard> {
         warn!("http.listen is not this machine alone and there is no http.token_file: the page only shows");
     }
     Ok(guard)
+}
+
+/// How the page is encrypted, if it is.
+fn acceptor(http: &Http) -> anyhow::Result<Option<TlsAcceptor>> {
+    let (Some(certificate), Some(key)) = (&http.certificate_file, &http.key_file) else { return Ok(None) };
+    let config = http_server::tls(certificate, key).context("http.certificate_file and http.key_file")?;
+    Ok(Some(TlsAcceptor::from(config)))
 }
 
 fn status_of(config: &Config, http: &Http, dry_run: bool) -> JobStatus {

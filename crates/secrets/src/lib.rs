@@ -111,7 +111,12 @@ pub fn read(path: &Path) -> Result<Secret, SecretError> {
     if metadata.len() > MAX_BYTES {
         return Err(content());
     }
-    if metadata.mode() & OTHERS != 0 {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let is_handed_over = || {
+        let resolved = std::fs::canonicalize(path).unwrap_or_default();
+        is_handed_over(&resolved, metadata.mode(), metadata.uid(), credentials.as_deref())
+    };
+    if metadata.mode() & OTHERS != 0 && !is_handed_over() {
         return Err(SecretError::Mode { path: path.to_owned(), mode: metadata.mode() & 0o777 });
     }
     let mut bytes = Vec::new();
@@ -120,6 +125,26 @@ pub fn read(path: &Path) -> Result<Secret, SecretError> {
         return Err(content());
     }
     String::from_utf8(bytes).map(Secret).map_err(|_| content())
+}
+
+/// Whether this is a secret as systemd (`LoadCredential=`), Docker or Kubernetes hand them over: owned by root, readable by the group that the
+/// program is in, writable by nobody else; in the folder of systemd's credentials, below `/run/secrets`, or in a volume that kubelet has
+/// put together (whose files lie in a folder that begins with two dots).
+fn is_handed_over(resolved: &Path, mode: u32, owner: u32, credentials: Option<&Path>) -> bool {
+    let is_of_kubelet =
+        |folder: &Path| folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("..20"));
+    let is_place = ["/run/secrets", "/run/credentials"].iter().any(|folder| resolved.starts_with(folder))
+        || credentials.is_some_and(|folder| resolved.starts_with(folder))
+        || resolved.parent().is_some_and(is_of_kubelet);
+    is_place && owner == 0 && mode & OTHERS == 0o040
+}
+
+/// A token has at least so many characters: shorter ones could be guessed.
+pub const TOKEN_CHARACTERS_MIN: usize = 16;
+
+/// Returns whether this can be a token: long enough, printable, without blanks.
+pub fn is_token(text: &str) -> bool {
+    text.len() >= TOKEN_CHARACTERS_MIN && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Writes a new file that nobody but its owner may read (mode 600), and has it on the disk when it returns.
@@ -161,6 +186,27 @@ mod tests {
         assert!(!format!("{secret:?}").contains("hidden"));
         assert!(matches!(write_new(&path, "other"), Err(SecretError::Exists { .. })));
         assert_eq!(read(&path).unwrap().reveal(), "hidden");
+    }
+
+    /// Goal: a secret that its group may read is taken where systemd, Docker or Kubernetes hand it over, and nowhere else.
+    #[test]
+    fn secrets_that_are_handed_over_are_taken() {
+        let credentials = Some(Path::new("/run/user/7/credentials/unit"));
+        let taken = |path: &str, mode, owner| is_handed_over(Path::new(path), mode, owner, credentials);
+        for path in [
+            "/run/user/7/credentials/unit/token",
+            "/run/credentials/config-agent.service/token",
+            "/run/secrets/token",
+            "/etc/tokens/..2026_01_01_00_00_00.123/token",
+        ] {
+            assert!(taken(path, 0o100_440, 0), "{path}");
+            for (mode, owner) in [(0o100_440, 7), (0o100_444, 0), (0o100_460, 0), (0o100_441, 0)] {
+                assert!(!taken(path, mode, owner), "{path} {mode:o} {owner}");
+            }
+        }
+        for path in ["/etc/rescaler/token", "/run/secrets-of-others/token", "/etc/..other/token"] {
+            assert!(!taken(path, 0o100_440, 0), "{path}");
+        }
     }
 
     /// Goal: a file that anybody else may use is refused with its name, its mode and the remedy.

@@ -1,13 +1,20 @@
 //! From an accepted document to a job that is being stopped, or to the finding that there is none.
 
-use flink::{JobId, JobState};
+use flink::{JobId, JobState, Vertex};
+use jiff::Timestamp;
 
 use super::{Attempt, Effect, Ended, Next, Now, Rules, fail, in_place, leave};
-use crate::ids::{stop_id, submission_id};
-use crate::ledger::Lineage;
+use crate::ids::{restoration_id, stop_id, submission_id};
+use crate::ledger::{Lineage, Resumed};
 use crate::phase::Phase;
 
-pub(super) fn begin(now: Now<'_>, alive: &[(JobId, JobState)], last: Option<&Ended>) -> Next {
+/// `wanted` is how wide the vertices of the only job shall be, where that matters.
+pub(super) fn begin(
+    now: Now<'_>,
+    alive: &[(JobId, JobState)],
+    last: Option<&Ended>,
+    wanted: Option<&[Vertex]>,
+) -> Next {
     let Now { change, lineage, attempt, rules } = now;
     let is_abandoned = |(job, _): &&(JobId, JobState)| lineage.abandoned.contains(job);
     let ours = submission_id(&change.document);
@@ -18,6 +25,19 @@ pub(super) fn begin(now: Now<'_>, alive: &[(JobId, JobState)], last: Option<&End
     }
     let is_ours = matches!(alive, [(job, _)] if *job == ours);
     let running = alive.first().map(|(job, _)| job);
+    if let ([(job, _)], false) = (alive, is_ours)
+        && wanted.is_some_and(|vertices| in_place::is_wanted(&change.document, vertices))
+    {
+        // The journal is gone, and an earlier life of the agent has asked for just this; or a person has.
+        return Next::Enter(Phase::Rescaling { job: job.clone() });
+    }
+    let is_taken_back = change.resumed == Some(Resumed::TakenBack)
+        || running.is_some_and(|job| *job == restoration_id(&change.document));
+    if let (true, Some(job), false) = (is_taken_back, running, is_ours) {
+        let message =
+            format!("the change had failed before the journal was lost; job {job} goes on as it was");
+        return leave(Some(job), message);
+    }
     if let Some(message) = expiry(now).or_else(|| breaker(lineage, attempt, rules))
         && !is_ours
     {
@@ -68,10 +88,11 @@ fn begin_with_job(now: Now<'_>, job: &JobId, state: JobState) -> Next {
 
 /// Why nobody may begin to apply the document any more.
 fn expiry(now: Now<'_>) -> Option<String> {
-    // Nodes may have been started for it: then it was begun in time.
-    let is_begun = !matches!(now.change.phase, Phase::Received);
+    // Nodes may have been started for it, or all of it by an earlier life of the agent: then it was begun in time.
+    let is_begun = !matches!(now.change.phase, Phase::Received) || now.change.resumed.is_some();
     let expires_at = now.change.document.expires_at()?;
-    let expired = now.change.document.is_expired(now.attempt.now) && !is_begun;
+    let at = now.change.no_earlier_than_accepted(now.attempt.now);
+    let expired = now.change.document.is_expired(at) && !is_begun;
     expired.then(|| format!("the document expired at {expires_at}, before anything was done for it"))
 }
 
@@ -94,6 +115,11 @@ fn begin_without_job(
     let stopped = |savepoint: Option<String>, message: Option<String>| {
         Next::Enter(Phase::Stopped { job: lineage.job.clone(), savepoint, message })
     };
+    if lineage.is_lost && !rules.start_fresh_if_lost {
+        let message = "the journal is gone, and nothing that can be believed says where the state of the job lies; to begin \
+                       without state set flink.start_fresh_if_lost, then publish the next generation";
+        return fail(None, message.to_owned());
+    }
     let Some(job) = &lineage.job else {
         return Next::Enter(Phase::Submitting { job: ours, savepoint: None });
     };
@@ -119,7 +145,10 @@ fn begin_without_job(
 
 /// Why no change may be begun now, if too many have failed.
 fn breaker(lineage: &Lineage, attempt: &Attempt, rules: &Rules) -> Option<String> {
-    let failed_at = lineage.failed_at.filter(|_| lineage.failures >= rules.breaker_failures)?;
+    // A failure in the future is one of a clock that was wrong: it would keep the breaker open for as long as that was ahead.
+    let is_past = |failed_at: &Timestamp| *failed_at <= attempt.now;
+    let failed_at =
+        lineage.failed_at.filter(is_past).filter(|_| lineage.failures >= rules.breaker_failures)?;
     let closes_at = failed_at + rules.breaker_pause;
     (attempt.now < closes_at).then(|| {
         format!(

@@ -13,6 +13,7 @@ use job_config::{JobDocument, RestartMode};
 use super::start::roll_back_or_fail;
 use super::{Effect, Next, Now, Submission, leave};
 use crate::ids::stop_id;
+use crate::ledger::{Change, Lineage};
 use crate::phase::Phase;
 
 /// Whether the change can be brought about in the job that runs: it is the one we know, and nothing else changes. Where
@@ -23,6 +24,23 @@ pub(super) fn is_possible(now: Now<'_>, running: &JobId) -> bool {
     let is_known =
         lineage.job.as_ref() == Some(running) && lineage.document.as_ref().is_some_and(differs_only);
     change.document.restart_mode() == RestartMode::InPlace && (is_known || !rules.can_submit)
+}
+
+/// Whether a job that runs already as the document says may be taken for the one that the document is about: it changes nothing but
+/// parallelism, and no journal says what ran before.
+pub(super) fn may_be_adopted(change: &Change, lineage: &Lineage) -> bool {
+    change.document.restart_mode() == RestartMode::InPlace && lineage.document.is_none()
+}
+
+/// Whether the job shall be exactly as wide as the document says, by every vertex that the document names.
+pub(super) fn is_wanted(document: &JobDocument, vertices: &[Vertex]) -> bool {
+    let operators = &document.parallelism().operators;
+    let vertex_of = |uid: &String| {
+        vertices.iter().find(|vertex| vertex.head_operator() == uid || vertex.id.as_str() == uid)
+    };
+    let mut named = operators.iter().filter_map(|(uid, p)| Some((vertex_of(uid)?, *p))).peekable();
+    named.peek().is_some()
+        && named.all(|(vertex, p)| vertex.parallelism == p.min(vertex.max_parallelism).max(1))
 }
 
 /// What Flink shows of the job.

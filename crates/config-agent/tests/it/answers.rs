@@ -7,6 +7,8 @@ use crate::support::scripted_flink::ScriptedFlink;
 use crate::support::{JOB, PATIENCE, agent, config, document, document_of, ended};
 use axum::http::StatusCode;
 use config_agent::{Agent, Config, Phase};
+use config_drop::Limits;
+use drop_client::{DropClient, Settings};
 
 /// Runs the agent until this generation has ended.
 async fn applied(agent: &Agent, generation: u64) -> Phase {
@@ -66,6 +68,28 @@ async fn bad_answers_are_never_acted_on() {
     let submitted: Vec<String> =
         flink.with(|world| world.order.iter().map(|id| world.jobs[id].document.clone()).collect());
     assert_eq!(submitted, [document(5).text(), document(6).text()]);
+}
+
+/// Goal: an agent that finds no place to wait takes documents all the same.
+#[tokio::test]
+async fn waiting_is_not_needed() {
+    let (flink, _) = ScriptedFlink::start().await;
+    let drop = Drop::with(Limits { waiting_readers: 1, ..Limits::default() }).await;
+    let folder = tempfile::tempdir().unwrap();
+    let agent = agent(&config(folder.path(), &drop.url, &flink.url)).await;
+    let other = DropClient::new(&drop.url, "other".parse().unwrap(), Settings::default()).unwrap();
+    let holding = tokio::spawn(async move {
+        loop {
+            let _absent = other.get(None, Some(PATIENCE)).await;
+        }
+    });
+    drop.waiting(1).await;
+    for generation in [1, 2] {
+        drop.publish(&document(generation)).await;
+        let phase = tokio::time::timeout(PATIENCE, applied(&agent, generation)).await.unwrap();
+        assert!(matches!(phase, Phase::Running { .. }), "{phase:?}");
+    }
+    holding.abort();
 }
 
 /// Goal: a change is carried out to its end while the drop is away, and reported when it is back.

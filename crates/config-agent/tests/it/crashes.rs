@@ -10,7 +10,8 @@ use std::process::{Child, Command, Stdio};
 use crate::support::scripted_flink::Fault;
 use crate::support::setup::Setup;
 use crate::support::{PATIENCE, agent, document};
-use config_agent::{Config, Phase};
+use config_agent::{Book, Config, Phase};
+use forgetful_disk::ForgetfulDisk;
 
 /// A cluster on which generation 1 runs, and generation 2 at the drop.
 async fn with_second_published() -> Setup {
@@ -102,6 +103,10 @@ async fn an_error_at_any_request_is_a_delay() {
 
 /// The real program, over the same world.
 fn program(config: &Config, folder: &Path) -> Child {
+    command(config, folder).spawn().unwrap()
+}
+
+fn command(config: &Config, folder: &Path) -> Command {
     let file = folder.join("agent.toml");
     let text = format!(
         "job = {:?}\ndata = {:?}\n[drop]\nurl = {:?}\n[flink]\nurl = {:?}\njar = {:?}\nextra_arguments = [\"--bounded\"]\npoll_ms = 1\n[retry]\nfirst_ms = 1\nlongest_ms = 20\n[safety]\ngrace_ms = 0\n",
@@ -112,12 +117,46 @@ fn program(config: &Config, folder: &Path) -> Child {
         config.program.as_ref().unwrap().jar,
     );
     std::fs::write(&file, text).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_config-agent"))
-        .args(["--once", "--config"])
-        .arg(&file)
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_config-agent"));
+    command.args(["--once", "--config"]).arg(&file).stderr(Stdio::null());
+    command
+}
+
+/// Goal: when power is lost, the agent's journal still has every step that had an effect.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_journal_outlives_a_loss_of_power() {
+    let setup = Setup::new().await;
+    setup.drop.publish(&document(1)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let disk = ForgetfulDisk::new(&folder.path().join("disk")).unwrap();
+    std::fs::create_dir(&setup.config.data).unwrap();
+    for generation in [1, 2] {
+        if generation == 2 {
+            setup.drop.publish(&document(2)).await;
+        }
+        let mut command = command(&setup.config, folder.path());
+        disk.under(&mut command);
+        let mut agent = command.spawn().unwrap();
+        if generation == 2 {
+            let stopped = async {
+                while setup.flink.with(|world| world.stops) == 0 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, stopped).await.unwrap();
+            agent.kill().unwrap();
+        }
+        tokio::task::spawn_blocking(move || agent.wait().unwrap()).await.unwrap();
+        disk.lose_power(&setup.config.data).unwrap();
+        let book = Book::open(&setup.config.data, 1_000).unwrap();
+        let ledger = book.ledger();
+        let change = ledger.change().unwrap();
+        assert_eq!(change.document.generation(), generation);
+        match generation {
+            1 => assert!(matches!(change.phase, Phase::Running { .. }), "{:?}", change.phase),
+            _ => assert!(!matches!(change.phase, Phase::Received), "{:?}", change.phase),
+        }
+    }
 }
 
 /// Goal: the real program, killed (SIGKILL) at the requests of a change, and started again, ends with exit code 0 and the same

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use drop_client::{Access, DropClient, Fetched, Precondition, Published, Reported, Settings};
+use forgetful_disk::ForgetfulDisk;
 use job_config::{JobDocument, PrivateKey, Report, Signature, State};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -20,14 +21,21 @@ struct Program {
 
 impl Program {
     fn start(data: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_config-drop"))
+        Self::on(data, None)
+    }
+
+    fn on(data: &Path, disk: Option<&ForgetfulDisk>) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_config-drop"));
+        command
             .args(["--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .env("NO_COLOR", "1")
             .env("RUST_LOG", "info")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        if let Some(disk) = disk {
+            disk.under(&mut command);
+        }
+        let mut child = command.spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let mut lines = log.lines().map_while(Result::ok);
         let address = lines
@@ -129,9 +137,23 @@ async fn write_until_killed(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_drop_has_what_it_confirmed() {
     let folder = tempfile::tempdir().unwrap();
+    interrupted(folder.path(), 12, None).await;
+}
+
+/// Goal: the same when power is lost each time, and everything with it that was not synced.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drop_without_power_has_what_it_confirmed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let disk = ForgetfulDisk::new(&folder.path().join("disk")).unwrap();
+    interrupted(&data, 8, Some(&disk)).await;
+}
+
+async fn interrupted(data: &Path, rounds: u64, disk: Option<&ForgetfulDisk>) {
     let mut confirmed = Confirmed::default();
-    for round in 0..12_u64 {
-        let program = Program::start(folder.path());
+    for round in 0..rounds {
+        let program = Program::on(data, disk);
         let client = program.client();
         if let Fetched::Document(current) = client.get(None, None).await.unwrap() {
             let found = current.document;
@@ -161,6 +183,9 @@ async fn a_killed_drop_has_what_it_confirmed() {
         tokio::time::sleep(Duration::from_micros(1_300 * round)).await;
         drop(program);
         confirmed = writing.await.unwrap();
+        if let Some(disk) = disk {
+            disk.lose_power(data).unwrap();
+        }
     }
 }
 

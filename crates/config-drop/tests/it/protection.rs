@@ -24,6 +24,41 @@ async fn serve(folder: &Path, more: &str, limits: Limits) -> std::net::SocketAdd
     address
 }
 
+/// Goal: whoever has a reader's token cannot take all places of those who wait; an agent still finds one.
+#[tokio::test]
+async fn readers_leave_places_to_agents() {
+    let folder = tempfile::tempdir().unwrap();
+    let [publisher, agent, reader] = [("publisher", PUBLISHER), ("agent", AGENT), ("reader", READER)]
+        .map(|(role, token)| secret(folder.path(), role, token));
+    let more = format!(
+        "[access]\npublisher_tokens = {publisher:?}\nagent_tokens = {agent:?}\nreader_tokens = {reader:?}\n"
+    );
+    let limits = Limits { waiting_readers: 3, ..Limits::default() };
+    let address = serve(folder.path(), &more, limits).await;
+    let with = |path: &PathBuf| {
+        client(&format!("http://{address}"), Access::default().with_token_file(path).unwrap())
+    };
+    let wait =
+        |client: DropClient| async move { client.get(None, Some(std::time::Duration::from_secs(60))).await };
+    let mut readers = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        readers.spawn(wait(with(&reader)));
+    }
+    // Two of them wait; one of the three is turned away.
+    assert_eq!(status(readers.join_next().await.unwrap().unwrap()), 503);
+    let agent = tokio::spawn(wait(with(&agent)));
+    let waiting = async {
+        let metrics = || async {
+            let request = reqwest::Client::new().get(format!("http://{address}/metrics")).bearer_auth(READER);
+            request.send().await.unwrap().text().await.unwrap()
+        };
+        while !metrics().await.contains("config_drop_waiting_readers 3") {}
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await.unwrap();
+    with(&publisher).put(&document(1), &Precondition::Nothing).await.unwrap();
+    assert!(matches!(agent.await.unwrap(), Ok(Fetched::Document(_))));
+}
+
 fn secret(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
     secrets::write_new(&path, text).unwrap();

@@ -276,6 +276,45 @@ async fn sizes_and_numbers_are_bounded() {
     assert_eq!(kept(server.client("a").reports().await.unwrap()), [18, 19, 20]);
 }
 
+/// Goal: a report about a generation that never was is refused, and one that an older drop has taken is forgotten: it would bury the
+/// true ones.
+#[tokio::test]
+async fn reports_of_the_future_are_refused() {
+    let server = Server::start(Limits { reports_kept: 2, ..Limits::default() }).await;
+    let client = server.client("nexmark");
+    publish(&client, &document("nexmark", 1, "first"), None).await;
+    let refused = client.report(&report(2, 1, State::Received)).await;
+    assert!(matches!(refused, Err(Error::Status { status: 422, .. })), "{refused:?}");
+    let (folder, limits) = server.stop().await;
+    let log = folder.path().join("nexmark").join("reports.jsonl");
+    let bogus = [report(1_000_000_000_000_000_000, 1, State::Received), report(7, 1, State::Received)];
+    let lines: Vec<String> =
+        bogus.iter().map(|report| serde_json::to_string(report).unwrap() + "\n").collect();
+    std::fs::write(log, lines.concat()).unwrap();
+    let server = Server::on(folder, limits).await;
+    let client = server.client("nexmark");
+    let all = [report(1, 1, State::Received), report(1, 2, State::Running)];
+    for report in &all {
+        assert_eq!(client.report(report).await.unwrap(), Reported::Stored);
+    }
+    assert_eq!(client.reports().await.unwrap(), all);
+    let server = server.restart().await;
+    assert_eq!(server.client("nexmark").reports().await.unwrap(), all);
+}
+
+/// Goal: a drop without tokens answers by its addresses only, so that no page of somebody else can make its own name point here.
+#[tokio::test]
+async fn names_of_others_are_refused() {
+    let server = Server::start(Limits::default()).await;
+    let ask = |host: &'static str| {
+        let request =
+            reqwest::Client::new().get(server.path("/v1/jobs/nexmark/document")).header("host", host);
+        async move { request.send().await.unwrap().status().as_u16() }
+    };
+    assert_eq!(ask("localhost:8460").await, 404);
+    assert_eq!(ask("evil.example:8460").await, 421);
+}
+
 /// Goal: a report counts once, contradictions and reports after the end are refused, reports survive a restart.
 #[tokio::test]
 async fn reports_count_once() {

@@ -226,7 +226,9 @@ impl World {
     fn deciding(&self, newest: Current, snapshot: Snapshot) -> Deciding {
         match control::status(newest, Some(&self.reports), self.now) {
             DocumentStatus::Runs(running) => Deciding::Ready { running, snapshot },
-            DocumentStatus::NotYet(reason) => Deciding::NotYet { reason, snapshot: Some(snapshot) },
+            DocumentStatus::NotYet(reason) | DocumentStatus::ByHand(reason) => {
+                Deciding::NotYet { reason, snapshot: Some(snapshot) }
+            }
             DocumentStatus::Earlier(earlier) => {
                 let found =
                     self.history.iter().find(|document| document.generation() == earlier.generation());
@@ -358,6 +360,7 @@ fn options() -> LoopOptions {
         job: "played".to_owned(),
         constraints: Constraints::default(),
         document_ttl: Duration::from_secs(600),
+        applied_within: Duration::from_secs(1_800),
         time_zone: TimeZone::UTC,
     }
 }

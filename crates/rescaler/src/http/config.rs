@@ -18,6 +18,12 @@ pub struct Http {
     /// The file with the token for the buttons.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
+    /// The certificates (PEM, its own first) with which the page is served over TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_file: Option<PathBuf>,
+    /// Their key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
     /// Epochs kept for the time line.
     pub history_points: usize,
     /// Decisions kept with their reasons.
@@ -26,10 +32,16 @@ pub struct Http {
     pub unhealthy_after_epochs: u32,
     /// Open connections.
     pub connections: usize,
+    /// Those of one peer (an address, of IPv6 a network).
+    pub connections_per_peer: usize,
+    /// Connections beyond these for `/healthz` and the buttons.
+    pub spare_connections: usize,
     /// Of one request, from its head to the end of its body, in milliseconds.
     pub request_timeout_ms: u64,
     /// How long a connection may be open without a whole request head arriving, in milliseconds.
     pub idle_timeout_ms: u64,
+    /// How long an answer may wait for its reader without getting on, in milliseconds.
+    pub write_timeout_ms: u64,
 }
 
 impl Default for Http {
@@ -38,12 +50,17 @@ impl Default for Http {
             listen: Listen::default(),
             hosts: Vec::new(),
             token_file: None,
+            certificate_file: None,
+            key_file: None,
             history_points: 1440,
             decisions_kept: 200,
             unhealthy_after_epochs: 3,
             connections: 64,
+            connections_per_peer: 48,
+            spare_connections: 8,
             request_timeout_ms: 10_000,
             idle_timeout_ms: 30_000,
+            write_timeout_ms: 10_000,
         }
     }
 }
@@ -60,14 +77,20 @@ impl Http {
             within("decisions_kept", long(self.decisions_kept), 10_000),
             within("unhealthy_after_epochs", self.unhealthy_after_epochs.into(), 1_000),
             within("connections", long(self.connections), 10_000),
+            within("connections_per_peer", long(self.connections_per_peer), 10_000),
+            within("spare_connections", long(self.spare_connections), 1_000),
             within("request_timeout_ms", self.request_timeout_ms, 600_000),
             within("idle_timeout_ms", self.idle_timeout_ms, 3_600_000),
+            within("write_timeout_ms", self.write_timeout_ms, 600_000),
         ]
         .into_iter()
         .flatten()
         .collect();
-        if self.hosts.iter().any(|host| host.is_empty() || host.contains([':', '/', ' '])) {
+        if self.hosts.iter().any(|host| !http_server::is_name(host)) {
             problems.push("http.hosts: write names only, without http:// and port".to_owned());
+        }
+        if self.certificate_file.is_some() != self.key_file.is_some() {
+            problems.push("http.certificate_file and http.key_file go together; set both or none".to_owned());
         }
         problems
     }

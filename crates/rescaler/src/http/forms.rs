@@ -68,7 +68,7 @@ pub(super) fn jobs(status: &Status, now: Timestamp) -> Jobs {
             data_age_ms: age_ms(moment.sampled_at, now),
             epoch: moment.newest.as_ref().map(|told| told.epoch),
             totals: moment.snapshot.as_ref().map(|(_, snapshot)| Totals::of(snapshot)),
-            problem: moment.failure.or(moment.problem),
+            problem: moment.failure.or(moment.alarm).or(moment.problem),
         }
     };
     Jobs {
@@ -137,7 +137,7 @@ pub(super) fn job(job: &JobStatus, guard: &Guard, now: Timestamp) -> Job {
         totals: snapshot.as_deref().map(Totals::of),
         snapshot_at_ms: snapshot_at.map(Timestamp::as_millisecond),
         snapshot,
-        problem: moment.failure.or(moment.problem),
+        problem: moment.failure.or(moment.alarm).or(moment.problem),
     }
 }
 
@@ -200,6 +200,9 @@ pub(super) fn health(status: &Status, epochs: u32, now: Timestamp) -> Vec<String
         let moment = job.moment(now, false);
         if let Some(failure) = moment.failure {
             return Some(format!("{}: not being watched: {failure}", job.about.job));
+        }
+        if let Some(alarm) = moment.alarm {
+            return Some(format!("{}: a person must act: {alarm}", job.about.job));
         }
         let since = moment.epoch_ended_at.unwrap_or(job.about.started_at);
         let silent_ms = age_ms(Some(since), now).unwrap_or_default();

@@ -88,7 +88,7 @@ impl Seen {
 type PerJob = (&'static str, &'static str, &'static str, fn(&Seen, Timestamp) -> Option<f64>);
 
 #[expect(clippy::cast_precision_loss, reason = "counters and milliseconds stay far below 2^52")]
-const WHOLE_JOBS: [PerJob; 9] = [
+const WHOLE_JOBS: [PerJob; 11] = [
     ("rescaler_up", "gauge", "Whether the job is being watched.", |seen, _| {
         Some(f64::from(u8::from(seen.moment.failure.is_none())))
     }),
@@ -97,6 +97,15 @@ const WHOLE_JOBS: [PerJob; 9] = [
     }),
     ("rescaler_dry_run", "gauge", "Whether plans are recorded only.", |seen, _| {
         Some(f64::from(u8::from(seen.job.switches.now().dry_run)))
+    }),
+    (
+        "rescaler_needs_a_person",
+        "gauge",
+        "Whether a person must act before scaling goes on as usual.",
+        |seen, _| Some(f64::from(u8::from(seen.moment.alarm.is_some()))),
+    ),
+    ("rescaler_drifted", "gauge", "Whether the job runs otherwise than its document says.", |seen, _| {
+        Some(f64::from(u8::from(seen.moment.is_drifted)))
     }),
     ("rescaler_samples_total", "counter", "Samples of metrics taken.", |seen, _| {
         Some(seen.moment.samples as f64)

@@ -23,6 +23,7 @@ use axum::{Router, middleware};
 use http_server::Bounds;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 pub use config::{Http, Listen};
 pub use guard::Guard;
@@ -73,24 +74,29 @@ pub async fn serve(
     status: Arc<Status>,
     settings: Http,
     guard: Guard,
+    acceptor: Option<TlsAcceptor>,
     shutdown: impl Future<Output = ()>,
 ) {
     let bounds = Bounds {
         connections: settings.connections,
+        connections_per_peer: settings.connections_per_peer.min(settings.connections),
+        spare_connections: settings.spare_connections,
         idle_timeout: Duration::from_millis(settings.idle_timeout_ms),
+        write_timeout: Duration::from_millis(settings.write_timeout_ms),
         drain_timeout: Duration::from_millis(settings.request_timeout_ms),
     };
-    http_server::serve(listener, router(status, settings, guard), None, bounds, shutdown).await;
+    http_server::serve(listener, router(status, settings, guard), acceptor, bounds, shutdown).await;
 }
 
 /// Serves for ever. While the address is taken it tries again: a page that cannot be shown must not stop the scaling.
-pub(crate) async fn run(status: Arc<Status>, settings: Http, guard: Guard) {
+pub(crate) async fn run(status: Arc<Status>, settings: Http, guard: Guard, acceptor: Option<TlsAcceptor>) {
     let Some(address) = settings.listen.address() else { return };
     let listener = listen(address).await;
     if let Ok(address) = listener.local_addr() {
-        tracing::info!(page = format!("http://{address}/"), "listening");
+        let scheme = if acceptor.is_some() { "https" } else { "http" };
+        tracing::info!(page = format!("{scheme}://{address}/"), "listening");
     }
-    serve(listener, status, settings, guard, std::future::pending()).await;
+    serve(listener, status, settings, guard, acceptor, std::future::pending()).await;
 }
 
 async fn listen(address: SocketAddr) -> TcpListener {

@@ -99,6 +99,8 @@ struct Seen {
     epoch_ended_at: Option<Timestamp>,
     outcomes: BTreeMap<Outcome, u64>,
     failure: Option<String>,
+    alarm: Option<String>,
+    is_drifted: bool,
 }
 
 /// What is known of a job at one moment.
@@ -122,6 +124,10 @@ pub struct Moment {
     pub outcomes: BTreeMap<Outcome, u64>,
     /// Why the job is not being watched, if it is not.
     pub failure: Option<String>,
+    /// What a person must look at, if anything.
+    pub alarm: Option<String>,
+    /// Whether the job does not run as its document says.
+    pub is_drifted: bool,
     /// The newest decision.
     pub newest: Option<Arc<Told>>,
 }
@@ -218,6 +224,19 @@ impl JobStatus {
         self.lock().failure = Some(reason);
     }
 
+    /// What a person must look at now, or nothing. Returns whether there was nothing before and is now, or the other way round.
+    pub fn alarm(&self, sentence: Option<String>) -> bool {
+        let mut seen = self.lock();
+        let is_news = seen.alarm.is_some() != sentence.is_some();
+        seen.alarm = sentence;
+        is_news
+    }
+
+    /// Whether the job runs otherwise than its document says. Returns whether that is news.
+    pub fn drift(&self, is_drifted: bool) -> bool {
+        std::mem::replace(&mut self.lock().is_drifted, is_drifted) != is_drifted
+    }
+
     /// What is known now. Counts as a look if `is_look`, see [`JobStatus::is_looked_at`].
     pub fn moment(&self, now: Timestamp, is_look: bool) -> Moment {
         let mut seen = self.lock();
@@ -234,6 +253,8 @@ impl JobStatus {
             epoch_ended_at: seen.epoch_ended_at,
             outcomes: seen.outcomes.clone(),
             failure: seen.failure.clone(),
+            alarm: seen.alarm.clone(),
+            is_drifted: seen.is_drifted,
             newest: seen.decisions.back().cloned(),
         }
     }

@@ -181,6 +181,13 @@ async fn health_names_what_is_wrong() {
     let (status, text) = ask(&server, Method::GET, "/healthz", &[], "").await;
     assert_eq!(status, 503);
     assert!(text.contains("nexmark") && text.contains("the journal is full"), "{text}");
+    job.watched();
+    assert!(job.alarm(Some("generation 2 is being applied for 1801 s".to_owned())));
+    let (status, text) = ask(&server, Method::GET, "/healthz", &[], "").await;
+    assert!(status == 503 && text.contains("nexmark: a person must act: generation 2"), "{text}");
+    let (_, metrics) = ask(&server, Method::GET, "/metrics", &[], "").await;
+    assert!(metrics.contains("rescaler_needs_a_person{job=\"nexmark\"} 1"), "{metrics}");
+    assert!(job.alarm(None));
     // A last epoch that ended long ago, as after a cycle that hangs.
     let mut old = crate::support::records("nexmark").remove(0);
     old.at = "2026-01-01T00:00:00Z".parse().unwrap();
@@ -188,6 +195,39 @@ async fn health_names_what_is_wrong() {
     job.watched();
     let (status, text) = ask(&server, Method::GET, "/healthz", &[], "").await;
     assert!(status == 503 && text.contains("more than 3 epochs"), "{text}");
+}
+
+/// Goal: with a certificate and its key the page is served over TLS, and not in plain text.
+#[tokio::test]
+async fn the_page_is_encrypted() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let [certificate, key] = ["page.crt", "page.key"].map(|name| folder.path().join(name));
+    std::fs::write(&certificate, pair.cert.pem()).unwrap();
+    secrets::write_new(&key, &pair.signing_key.serialize_pem()).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(http_server::tls(&certificate, &key).unwrap());
+    let guard = rescaler::http::Guard::new(address, &[], None);
+    let status = std::sync::Arc::new(rescaler::status::Status::new(vec![recorded("nexmark")]));
+    let settings = rescaler::http::Http::default();
+    tokio::spawn(rescaler::http::serve(
+        listener,
+        status,
+        settings,
+        guard,
+        Some(acceptor),
+        std::future::pending(),
+    ));
+    let access = drop_client::Access::default().with_authorities_file(&certificate).unwrap();
+    let url = format!("https://localhost:{}", address.port());
+    let job = "nexmark".parse().unwrap();
+    let client =
+        drop_client::DropClient::with_access(&url, job, drop_client::Settings::default(), access).unwrap();
+    // The page has no such path, and says so: 404 over TLS.
+    assert_eq!(client.get(None, None).await.unwrap(), drop_client::Fetched::Absent);
+    assert!(reqwest::get(format!("http://{address}/healthz")).await.is_err());
+    assert!(http_server::tls(&key, &certificate).is_err());
 }
 
 /// Goal: the metrics have the documented names, one value per job, query and operator, and count what happened.

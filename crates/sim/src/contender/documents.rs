@@ -84,7 +84,7 @@ impl Documents {
     pub(super) fn status(&self, now: Timestamp) -> Result<RunningDocument, String> {
         match control::status(self.newest.clone(), Some(&self.reports), now) {
             DocumentStatus::Runs(running) => Ok(running),
-            DocumentStatus::NotYet(reason) => Err(reason),
+            DocumentStatus::NotYet(reason) | DocumentStatus::ByHand(reason) => Err(reason),
             DocumentStatus::Earlier(earlier) => {
                 let document = self.history.get(&earlier.generation()).cloned();
                 earlier.found(document)

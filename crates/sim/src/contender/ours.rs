@@ -23,6 +23,9 @@ use crate::view::View;
 /// How long a document may be begun.
 const DOCUMENT_TTL: Duration = Duration::from_secs(600);
 
+/// How long a change may take; no scenario has one that lasts so long.
+const APPLIED_WITHIN: Duration = Duration::from_secs(1_800);
+
 type Ask = dyn Fn(&Snapshot) -> Result<Answer, String> + Send + Sync;
 
 /// A program that is asked for the plan of a snapshot; its failure is a sentence.
@@ -161,6 +164,7 @@ impl Ours {
             job: "simulated".to_owned(),
             constraints,
             document_ttl: DOCUMENT_TTL,
+            applied_within: APPLIED_WITHIN,
             time_zone: TimeZone::UTC,
         };
         let control = ControlLoop::new(options, OperatorNames::default(), Resumed::default());

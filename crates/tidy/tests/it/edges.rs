@@ -23,7 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("drop-client", &["files", "http-client", "job-config", "secrets"]),
     ("telemetry", &["files", "flink", "http-client", "scaling", "secrets", "whisper"]),
     ("journal", &["files"]),
-    ("http-server", &[]),
+    ("http-server", &["secrets"]),
     ("logging", &[]),
     ("version", &[]),
     ("whisper", &["files"]),
@@ -40,6 +40,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "files",
             "flink",
             "http-client",
+            "http-server",
             "job-config",
             "journal",
             "logging",
@@ -69,7 +70,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "whisper",
         ],
     ),
-    ("state-probe", &["files", "flink", "http-client", "logging", "secrets", "version"]),
+    ("state-probe", &["files", "flink", "http-client", "http-server", "logging", "secrets", "version"]),
     // … and the testbed is also a library, on which stage, demo and the end-to-end tests stand.
     ("testbed", &["files", "flink", "secrets", "version"]),
     ("stage", &["testbed"]),
@@ -116,6 +117,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flink-stand-in", &[]),
     ("tidy", &[]),
     ("test-addresses", &[]),
+    ("forgetful-disk", &[]),
 ];
 
 /// Crates without IO, and what would let it in.

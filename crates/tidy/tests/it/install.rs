@@ -136,15 +136,46 @@ fn units_name_the_program_where_it_is() {
     }
 }
 
+/// Goal: no two units share a user or a folder, and every user is made.
+#[test]
+fn each_unit_has_its_own_user_and_folder() {
+    let users = fs::read_to_string(tree().join("scripts/systemd/rescaler.sysusers")).unwrap();
+    let mut own = BTreeSet::new();
+    for unit in UNITS {
+        let text = fs::read_to_string(tree().join(format!("scripts/systemd/{unit}.service"))).unwrap();
+        for key in ["User=", "StateDirectory=", "WorkingDirectory="] {
+            let value = text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+            assert!(own.insert((key, value.to_owned())), "{unit} shares {key}{value}");
+            assert!(key != "User=" || users.contains(&format!("u {value} - ")), "nobody makes {value}");
+        }
+    }
+}
+
+/// Goal: systemd rates the units as docs/operating.md says, where there is a systemd to ask.
+#[test]
+fn the_units_are_tight() {
+    for (unit, most) in UNITS.map(|unit| (unit, 1.5)) {
+        let file = tree().join(format!("scripts/systemd/{unit}.service"));
+        let Ok(output) =
+            Command::new("systemd-analyze").args(["security", "--offline=true"]).arg(&file).output()
+        else {
+            return;
+        };
+        let text = String::from_utf8_lossy(&output.stdout);
+        let Some(rated) = text.split(".service: ").nth(1).and_then(|rest| rest.split(' ').next()) else {
+            return;
+        };
+        assert!(rated.parse::<f64>().unwrap() <= most, "{unit}: {rated}");
+    }
+}
+
 /// Goal: systemd understands the units, where there is a systemd to ask.
 #[test]
 fn systemd_accepts_the_units() {
     let units = UNITS.map(|unit| tree().join(format!("scripts/systemd/{unit}.service")));
     for unit in &units {
         let text = fs::read_to_string(unit).unwrap();
-        for wanted in
-            ["ProtectSystem=strict", "NoNewPrivileges=yes", "RestartPreventExitStatus=2", "User=rescaler"]
-        {
+        for wanted in ["ProtectSystem=strict", "NoNewPrivileges=yes", "RestartPreventExitStatus=2"] {
             assert!(text.contains(wanted), "{}: no {wanted}", unit.display());
         }
     }

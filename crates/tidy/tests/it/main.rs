@@ -9,3 +9,4 @@ mod edges;
 mod install;
 mod sources;
 mod tree;
+mod waits;

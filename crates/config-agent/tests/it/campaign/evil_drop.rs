@@ -92,6 +92,15 @@ async fn serve(mut stream: TcpStream, board: Arc<Mutex<Board>>) -> std::io::Resu
         stream.write_all(answer).await?;
         return stream.shutdown().await;
     }
+    if head.starts_with("GET") && head.lines().next().is_some_and(|line| line.contains("/reports")) {
+        let reports = serde_json::to_string(&board.lock().unwrap().reports).unwrap();
+        let length = reports.len();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(format!("{head}{reports}").as_bytes()).await?;
+        return stream.shutdown().await;
+    }
     let answer = {
         let mut board = board.lock().unwrap();
         if board.answers.len() > 1 { board.answers.remove(0) } else { board.answers[0].clone() }

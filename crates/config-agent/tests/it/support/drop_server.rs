@@ -21,12 +21,16 @@ pub(crate) struct Drop {
 
 impl Drop {
     pub(crate) async fn start() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub(crate) async fn with(limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listen = listener.local_addr().unwrap();
         let data = folder.path().to_owned();
         let protection = config_drop::Protection::default();
-        let config = config_drop::Config { listen, data, limits: Limits::default(), protection };
+        let config = config_drop::Config { listen, data, limits, protection };
         let task = tokio::spawn(async move {
             config_drop::run(listener, config, std::future::pending()).await.unwrap();
         });

@@ -84,6 +84,10 @@ pub(crate) struct World {
     pub(crate) stop_fails: Option<String>,
     /// The reason for which documents are refused on trial.
     pub(crate) plan_fails: Option<String>,
+    /// A job that was submitted does not show for so many looks at it.
+    pub(crate) hidden_looks: u32,
+    /// Submissions of jobs that were there already.
+    pub(crate) repeated_submissions: u32,
     /// The reason for which bad jobs fail.
     pub(crate) jobs_fail: Option<String>,
     /// Bad jobs fail only after they have run and completed a checkpoint.
@@ -272,6 +276,10 @@ impl World {
         let (fails, late, hangs) = (self.jobs_fail.is_some(), self.fail_late, self.jobs_hang);
         let bad = self.bad.clone();
         let Some(job) = self.jobs.get_mut(id) else { return errors(404, "job not found") };
+        if self.hidden_looks > 0 {
+            self.hidden_looks -= 1;
+            return errors(404, "job not found");
+        }
         let is_bad = bad.is_empty()
             || bad.iter().any(|generation| job.document.contains(&format!("generation = {generation}\n")));
         job.looks = job.looks.saturating_sub(1);
@@ -406,6 +414,7 @@ impl World {
         }
         let id = body["jobId"].as_str().unwrap().to_owned();
         if self.jobs.contains_key(&id) {
+            self.repeated_submissions += 1;
             return errors(400, "org.x.DuplicateJobSubmissionException: Job has already been submitted.");
         }
         let arguments = body["programArgsList"].as_array().unwrap();

@@ -202,7 +202,7 @@ pub(crate) async fn server(jobs: Vec<Arc<JobStatus>>, as_if_on: &str, token: Opt
         let _ended = stopped.await;
     };
     let settings = Http { request_timeout_ms: 3_000, ..Http::default() };
-    tokio::spawn(serve(listener, Arc::new(Status::new(jobs)), settings, guard, shutdown));
+    tokio::spawn(serve(listener, Arc::new(Status::new(jobs)), settings, guard, None, shutdown));
     Server { url: format!("http://{address}"), address, _stop: stop }
 }
 

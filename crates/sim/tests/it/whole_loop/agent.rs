@@ -90,7 +90,7 @@ fn of_drop(status: u16) -> drop_client::Error {
 impl Surroundings for AroundAgent {
     fn now(&self) -> Timestamp {
         let parties = self.0.lock();
-        parties.now() + parties.agent_ahead
+        parties.now() + parties.agent_ahead + parties.agent_is_wrong_by()
     }
 
     fn elapsed(&self) -> Duration {
@@ -164,6 +164,18 @@ impl Surroundings for AroundAgent {
         answer.map_err(|no_answer| of_drop(no_answer.status))
     }
 
+    async fn reports(&self) -> Result<Vec<Report>, drop_client::Error> {
+        let reports = |p: &mut Parties| p.drop.reports.clone();
+        let answer = self.0.call(Who::Agent, "drop for reports", reports).await;
+        answer.map_err(|no_answer| of_drop(no_answer.status))
+    }
+
+    async fn edition(&self, generation: u64) -> Result<Option<JobDocument>, drop_client::Error> {
+        let edition = |p: &mut Parties| p.drop.edition(generation).cloned();
+        let answer = self.0.call(Who::Agent, "drop for an earlier document", edition).await;
+        answer.map_err(|no_answer| of_drop(no_answer.status))
+    }
+
     fn takes_reports(&self) -> bool {
         true
     }
@@ -218,11 +230,11 @@ fn vertex_id(index: usize) -> VertexId {
     VertexId::from_bytes([u8::try_from(index).unwrap(); 16])
 }
 
-fn vertices(job: &PlayedJob) -> Vec<Vertex> {
+fn vertices(width: [u32; 2]) -> Vec<Vertex> {
     let vertex = |(index, (name, _)): (usize, &(&str, f64))| Vertex {
         id: vertex_id(index),
         name: (*name).to_owned(),
-        parallelism: job.width[index],
+        parallelism: width[index],
         max_parallelism: 128,
         status: "RUNNING".to_owned(),
         slot_sharing_group: None,
@@ -248,10 +260,14 @@ impl Parties {
         let job_of = |id: &JobId| self.flink.job(id);
         match question {
             Question::Nothing => Observation::Nothing,
-            Question::Jobs { last, .. } => Observation::Jobs {
+            Question::Jobs { last, with_widths, .. } => Observation::Jobs {
                 alive: self.flink.alive().map(|job| (job.id.clone(), job.state)).collect(),
                 last: last.as_ref().and_then(|id| self.ended(id)),
                 registered: Vec::new(),
+                wanted: match self.flink.alive().collect::<Vec<_>>()[..] {
+                    [job] if *with_widths => Some(vertices(job.wanted)),
+                    _ => None,
+                },
             },
             Question::Nodes { job } => Observation::Nodes {
                 registered: Vec::new(),
@@ -277,7 +293,7 @@ impl Parties {
                 let recent = failures.iter().rev().filter(|at| i128::from(**at) >= since_ms);
                 Observation::Vertices {
                     submission: self.submission(job),
-                    vertices: played.map(vertices).unwrap_or_default(),
+                    vertices: played.map(|job| vertices(job.width)).unwrap_or_default(),
                     failures: recent.map(|_| "a task failed".to_owned()).collect(),
                 }
             }
@@ -325,8 +341,22 @@ impl Parties {
     }
 
     fn take_report(&mut self, report: &Report) -> Result<(), Status> {
-        self.drop.is_narrow = self.faults.known == Some(Known::LongReport) && report.generation > 1;
-        self.drop.report(report)
+        let is_unlucky =
+            !self.is_calm() && self.faults.narrow > 0.0 && self.random.uniform() < self.faults.narrow;
+        self.drop.is_narrow =
+            is_unlucky || (self.faults.known == Some(Known::LongReport) && report.generation > 1);
+        self.drop.is_deaf = self.faults.known == Some(Known::FinalReportRefused);
+        let taken = self.drop.report(report);
+        if taken == Err(Status(413)) {
+            self.tell(format_args!("a report is too long"));
+        }
+        taken
+    }
+
+    /// By how much the agent's clock is wrong now.
+    fn agent_is_wrong_by(&self) -> SignedDuration {
+        let wrong = self.faults.clock.iter().find(|(from, to, _)| (*from..*to).contains(&self.now_ms));
+        wrong.map_or(SignedDuration::ZERO, |(_, _, by)| *by)
     }
 
     /// The agent's clock is an hour ahead, or right again.

@@ -1,4 +1,4 @@
-//! The disks of both programs: what was written before a crash is there after it, and nothing else.
+//! The disks of the programs: what was written before a crash is there after it, and nothing else.
 
 use std::fmt::Arguments;
 use std::path::PathBuf;
@@ -13,6 +13,17 @@ use super::parties::{Parties, Shared, Who};
 pub(crate) struct Disk {
     pub(crate) agent: Vec<String>,
     pub(crate) scaler: Vec<String>,
+    pub(crate) twin: Vec<String>,
+}
+
+impl Disk {
+    pub(crate) fn of(&mut self, who: Who) -> &mut Vec<String> {
+        match who {
+            Who::Agent => &mut self.agent,
+            Who::Scaler => &mut self.scaler,
+            Who::Twin => &mut self.twin,
+        }
+    }
 }
 
 /// The write did not happen, or its writer is dead.
@@ -30,10 +41,7 @@ impl Shared {
         let is_written = !crashes || parties.random.uniform() < 0.5;
         parties.tell(format_args!("{who:?} writes {what}"));
         if is_written {
-            match who {
-                Who::Agent => parties.disk.agent.push(line),
-                Who::Scaler => parties.disk.scaler.push(line),
-            }
+            parties.disk.of(who).push(line);
         }
         if crashes {
             parties.crash(who);

@@ -13,6 +13,8 @@ pub(crate) struct PlayedDrop {
     pub(crate) reports: Vec<Report>,
     /// Whether a report with more in it than its head is too long.
     pub(crate) is_narrow: bool,
+    /// Whether no final report of generation 2 is taken.
+    pub(crate) is_deaf: bool,
 }
 
 /// How the drop answers what it does not take.
@@ -66,7 +68,8 @@ impl PlayedDrop {
 
     /// Takes a report, once.
     pub(crate) fn report(&mut self, report: &Report) -> Result<(), Status> {
-        if self.is_narrow && report.observed.is_some() {
+        let is_refused = self.is_deaf && report.generation == 2 && report.state.is_final();
+        if is_refused || (self.is_narrow && report.observed.is_some()) {
             return Err(Status(413));
         }
         let own = || self.reports.iter().filter(|kept| kept.generation == report.generation);

@@ -1,5 +1,6 @@
 //! What goes wrong in a run, drawn by its seed: before the calm everything may, after it nothing does.
 
+use jiff::SignedDuration;
 use sim::Random;
 
 /// What becomes of one call or one write.
@@ -43,11 +44,23 @@ pub(crate) struct Faults {
     pub(crate) away: Vec<(&'static str, u64, u64)>,
     /// When the JobManager starts anew and forgets what was asked of it.
     pub(crate) forgets_ms: Vec<u64>,
-    /// One of the faults that are known to break the loop.
+    /// That a program that crashes has lost its journal.
+    pub(crate) lost: f64,
+    /// That the drop finds a report too long.
+    pub(crate) narrow: f64,
+    /// When power is lost, for all programs at once.
+    pub(crate) power_ms: Vec<u64>,
+    /// When a person rescales the job by hand.
+    pub(crate) edits_ms: Vec<u64>,
+    /// When the agent's clock is wrong: from, to, by how much.
+    pub(crate) clock: Vec<(u64, u64, SignedDuration)>,
+    /// Whether there is a second rescaler until the calm.
+    pub(crate) has_twin: bool,
+    /// The only fault of the run.
     pub(crate) known: Option<Known>,
 }
 
-/// Faults that are known to break the loop.
+/// Faults that once broke the loop, each by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Known {
     /// The final report is too long for the drop.
@@ -58,6 +71,21 @@ pub(crate) enum Known {
     ClockPutRight,
     /// The agent loses its journal after a change in place.
     JournalLostAfterRescale,
+    /// The drop never takes the final report of a change, whatever is in it.
+    FinalReportRefused,
+}
+
+impl Known {
+    /// What stands in the time line when it has happened.
+    pub(crate) fn mark(self) -> &'static str {
+        match self {
+            Self::LongReport => "a report is too long",
+            Self::JournalLostInMidChange => "JournalLostInMidChange: ",
+            Self::ClockPutRight => "ClockPutRight: ",
+            Self::FinalReportRefused => "Scaler calls for a person: generation 2",
+            Self::JournalLostAfterRescale => "JournalLostAfterRescale: ",
+        }
+    }
 }
 
 impl Faults {
@@ -83,7 +111,27 @@ impl Faults {
                 }
             }
         }
-        Self { call, write, flink, slots, metrics, calm_ms, away, forgets_ms, known: None }
+        let mut random = Random::new(seed, "rare faults");
+        let mut rate = |most: f64| if random.uniform() < 0.25 { random.uniform() * most } else { 0.0 };
+        let (lost, narrow) = (rate(1.0), rate(1.0));
+        let mut moments = |most: usize| {
+            let count = if random.uniform() < 0.25 { random.whole(1, most) } else { 0 };
+            let moment = |_| random.whole(0, usize::try_from(calm_ms).unwrap() - 1) as u64;
+            let mut moments: Vec<u64> = (0..count).map(moment).collect();
+            moments.sort_unstable();
+            moments
+        };
+        let (power_ms, edits_ms, wrong_ms) = (moments(3), moments(4), moments(2));
+        let mut wrong = |from: u64| {
+            let to = (from + random.whole(1_000, 90_000) as u64).min(calm_ms);
+            let by = random.whole(1, 7_200) as i64;
+            (from, to, SignedDuration::from_secs(if random.uniform() < 0.5 { by } else { -by }))
+        };
+        let clock = wrong_ms.into_iter().map(&mut wrong).collect();
+        let common =
+            Self { call, write, flink, slots, metrics, calm_ms, away, forgets_ms, ..Self::default() };
+        let has_twin = random.uniform() < 0.1;
+        Self { lost, narrow, power_ms, edits_ms, clock, has_twin, ..common }
     }
 
     pub(crate) fn is_away(&self, what: &str, now_ms: u64) -> bool {

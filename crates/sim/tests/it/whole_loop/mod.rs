@@ -1,8 +1,9 @@
 //! The whole loop in virtual time: the control loop and the config agent as they run live, over a played Flink, drop and disk, with
 //! faults drawn by a seed.
 //!
-//! Lost and late answers, errors, crashes of either program at any call or write, parties that are away, changes that fail or are
-//! refused, slots that come late or not, metrics that are frozen or have gaps: until the calm. Checked at every step: no generation is
+//! Lost and late answers, errors, crashes of either program at any call or write, a loss of power, lost journals, parties that are away,
+//! changes that fail or are refused, slots that come late or not, metrics that are frozen or have gaps, an agent's clock that is wrong,
+//! reports that are too long, a person who rescales the job, a second rescaler: until the calm. Checked at every step: no generation is
 //! taken up or applied twice, never two jobs, nothing narrowed without its figures, nothing begun from older state, nothing published
 //! before that is written down. After the calm the loop must come to rest: one job, known to the loop, wide enough.
 //!
@@ -25,7 +26,7 @@ use std::ops::Range;
 
 use faults::{Faults, Known};
 use parties::Counts;
-use play::{CALM_MS, Outcome, play};
+use play::{CALM_MS, play};
 
 /// So many seeds are played in every run of the tests, and with `--full`.
 const SEEDS: u64 = 10_000;
@@ -67,11 +68,12 @@ fn seeded_faults_do_no_harm() {
     }
 }
 
-/// Goal: the same for the seeds after those.
+/// Goal: the same for the seeds after those, or for those of LOOP_FROM and LOOP_TO (`scripts/many-seeds.sh`).
 #[test]
 #[ignore = "needs --full"]
 fn more_seeded_faults_do_no_harm() {
-    let _ = play_all(SEEDS..SEEDS_FULL);
+    let bound = |name: &str| std::env::var(name).ok().map(|seed| seed.parse::<u64>().unwrap());
+    let _ = play_all(bound("LOOP_FROM").unwrap_or(SEEDS)..bound("LOOP_TO").unwrap_or(SEEDS_FULL));
 }
 
 /// Goal: a seed gives the same run in every byte, so that a failing one can be repeated.
@@ -84,16 +86,15 @@ fn a_seed_gives_the_same_bytes() {
     }
 }
 
-/// A run in which only this goes wrong.
-fn known(seed: u64, known: Known) -> Outcome {
-    play(seed, Faults { known: Some(known), ..Faults::none(CALM_MS) }, true)
-}
-
-/// A fault that is known to break the loop; once it does not any more, this test says so.
-fn is_not_mended(fault: Known, expected: &str) {
-    let seeds = 0..20;
-    let broken = seeds.filter_map(|seed| known(seed, fault).violation).find(|why| why.contains(expected));
-    assert!(broken.is_some(), "{fault:?} breaks the loop no more: turn this test round");
+/// Plays runs in which only this goes wrong, and sees that it does and that nothing comes of it.
+fn does_no_harm(fault: Known) {
+    let mut struck = 0;
+    for seed in 0..20 {
+        let outcome = play(seed, Faults { known: Some(fault), ..Faults::none(CALM_MS) }, true);
+        assert_eq!(outcome.violation, None, "seed {seed}: {}", outcome.log);
+        struck += u32::from(outcome.log.contains(fault.mark()));
+    }
+    assert!(struck > 5, "{fault:?} happened in {struck} of 20 runs");
 }
 
 /// Goal: without faults the same runs end well, so that it is the known fault that breaks the next ones.
@@ -105,26 +106,32 @@ fn without_faults_all_is_well() {
     }
 }
 
-/// Expected failure: a final report that is too long for the drop is given up, and the loop waits for it for ever.
+/// Goal: a final report that is too long for the drop gets there with less in it.
 #[test]
-fn known_fault_a_long_report_stops_the_loop() {
-    is_not_mended(Known::LongReport, "is being applied");
+fn a_long_report_does_not_stop_the_loop() {
+    does_no_harm(Known::LongReport);
 }
 
-/// Expected failure: a journal lost in mid-change, and a document that expires meanwhile, leave the loop waiting for ever.
+/// Goal: a final report that never gets to the drop is missed in time, and scaling goes on from what Flink shows.
 #[test]
-fn known_fault_a_journal_lost_in_mid_change_stops_the_loop() {
-    is_not_mended(Known::JournalLostInMidChange, "the loop stands");
+fn a_refused_final_report_does_not_stop_the_loop() {
+    does_no_harm(Known::FinalReportRefused);
 }
 
-/// Expected failure: a refusal that was reported as final is not remembered, and the document is applied after all.
+/// Goal: a journal lost in mid-change, and a document that expires meanwhile, do not leave the loop waiting.
 #[test]
-fn known_fault_a_refused_document_is_applied_after_all() {
-    is_not_mended(Known::ClockPutRight, "after it was reported as failed");
+fn a_journal_lost_in_mid_change_does_not_stop_the_loop() {
+    does_no_harm(Known::JournalLostInMidChange);
 }
 
-/// Expected failure: a lost journal has the agent stop a healthy job that runs as its document says.
+/// Goal: a document that was reported as refused for good is not applied once the clock is put right.
 #[test]
-fn known_fault_a_lost_journal_stops_a_healthy_job() {
-    is_not_mended(Known::JournalLostAfterRescale, "is stopped");
+fn a_refused_document_is_never_applied() {
+    does_no_harm(Known::ClockPutRight);
+}
+
+/// Goal: a lost journal does not have the agent stop a healthy job that runs as its document says.
+#[test]
+fn a_lost_journal_stops_no_healthy_job() {
+    does_no_harm(Known::JournalLostAfterRescale);
 }

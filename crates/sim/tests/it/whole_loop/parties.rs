@@ -21,6 +21,8 @@ use super::plant::Plant;
 pub(crate) enum Who {
     Agent,
     Scaler,
+    /// A second rescaler of the same job, by mistake.
+    Twin,
 }
 
 /// Why a call has no answer.
@@ -36,7 +38,7 @@ const BEGIN_MS: u64 = 15_000;
 /// Calls are given up after so long.
 const TIMEOUT_MS: u64 = 2_000;
 
-/// Everything but the two programs.
+/// Everything but the programs.
 pub(crate) struct Parties {
     pub(crate) now_ms: u64,
     /// The agent's clock is so much ahead.
@@ -49,8 +51,8 @@ pub(crate) struct Parties {
     pub(crate) drop: PlayedDrop,
     pub(crate) plant: Plant,
     pub(crate) disk: Disk,
-    /// What was planned last.
-    pub(crate) planned: BTreeMap<String, u32>,
+    /// What each rescaler planned last.
+    pub(crate) planned: [BTreeMap<String, u32>; 2],
     /// The programs that have just crashed.
     pub(crate) crashed: Vec<Who>,
     /// When somebody waits for time to pass.
@@ -145,7 +147,7 @@ impl Parties {
             plant,
             random,
             faults,
-            planned: BTreeMap::new(),
+            planned: Default::default(),
             crashed: Vec::new(),
             wakes: Vec::new(),
             version: 0,

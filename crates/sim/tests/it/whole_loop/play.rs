@@ -1,4 +1,4 @@
-//! One run: both programs are polled, killed and started again while virtual time passes, and what must hold is checked.
+//! One run: the programs are polled, killed and started again while virtual time passes, and what must hold is checked.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ impl Wake for Woken {
 
 struct Run {
     shared: Shared,
-    programs: [Program; 2],
+    programs: Vec<Program>,
     woken: Arc<Woken>,
     waker: Waker,
     /// Whether the known fault has happened.
@@ -86,7 +86,11 @@ impl Run {
     fn new(shared: Shared) -> Self {
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
-        let programs = [Who::Agent, Who::Scaler].map(|who| Program { who, life: None, starts_ms: 0 });
+        let program = |who| Program { who, life: None, starts_ms: 0 };
+        let mut programs: Vec<_> = [Who::Agent, Who::Scaler].map(program).into();
+        if shared.lock().faults.has_twin {
+            programs.push(Program { starts_ms: 4_000, ..program(Who::Twin) });
+        }
         Self { shared, programs, woken, waker, has_struck: false, person_ms: CALM_MS + PERSON_MS }
     }
 
@@ -94,6 +98,8 @@ impl Run {
     fn step(&mut self) -> bool {
         self.shared.lock().settle();
         self.strike();
+        self.lose_power();
+        self.shared.lock().edit();
         self.start();
         self.poll();
         let mut parties = self.shared.lock();
@@ -105,7 +111,14 @@ impl Run {
         let starts = self.programs.iter().filter(|program| program.life.is_none()).map(|p| p.starts_ms);
         let wakes = std::mem::take(&mut parties.wakes);
         let is_over = now_ms >= END_MS && (parties.is_at_rest() || now_ms >= END_LATEST_MS);
-        let next = wakes.into_iter().chain(starts).chain([self.person_ms, END_MS]).filter(|at| *at > now_ms);
+        let planned =
+            parties.faults.power_ms.iter().chain(&parties.faults.edits_ms).copied().collect::<Vec<_>>();
+        let next = wakes
+            .into_iter()
+            .chain(starts)
+            .chain(planned)
+            .chain([self.person_ms, END_MS])
+            .filter(|at| *at > now_ms);
         parties.now_ms = next.min().unwrap_or(END_LATEST_MS);
         !is_over
     }
@@ -119,7 +132,7 @@ impl Run {
             self.shared.lock().tell(format_args!("{:?} starts", program.who));
             program.life = Some(match program.who {
                 Who::Agent => Box::pin(agent::run(self.shared.clone())),
-                Who::Scaler => Box::pin(scaler::run(self.shared.clone())),
+                who => Box::pin(scaler::run(self.shared.clone(), who)),
             });
         }
     }
@@ -154,8 +167,34 @@ impl Run {
         let who = *who;
         parties.crashed.retain(|crashed| *crashed != who);
         let starts_ms = parties.now_ms + parties.random.whole(200, 20_000) as u64;
+        parties.lose_journal(who);
         drop(parties);
         self.kill(index, starts_ms);
+    }
+
+    /// Ends all programs at once, when it is time; the second rescaler for ever once it is calm.
+    fn lose_power(&mut self) {
+        let mut parties = self.shared.lock();
+        let now_ms = parties.now_ms;
+        if now_ms >= CALM_MS && self.programs.len() > 2 {
+            drop(parties);
+            self.programs.truncate(2);
+            return;
+        }
+        if parties.faults.power_ms.first().is_none_or(|at| *at > now_ms) {
+            return;
+        }
+        parties.faults.power_ms.remove(0);
+        parties.tell(format_args!("power is lost"));
+        let starts_ms = now_ms + parties.random.whole(1_000, 30_000) as u64;
+        for program in &self.programs {
+            parties.counts.crashes += 1;
+            parties.lose_journal(program.who);
+        }
+        drop(parties);
+        for index in 0..self.programs.len() {
+            self.kill(index, starts_ms);
+        }
     }
 
     fn kill(&mut self, index: usize, starts_ms: u64) {
@@ -169,7 +208,7 @@ impl Run {
         let Some(known) = parties.faults.known.filter(|_| !self.has_struck) else { return };
         let is_ended = parties.drop.has_final_report(2);
         let (is_now, away_ms, forgets) = match known {
-            Known::LongReport => return,
+            Known::LongReport | Known::FinalReportRefused => return,
             Known::JournalLostInMidChange => (parties.is_in_mid_change(), 140_000, true),
             Known::JournalLostAfterRescale => (is_ended, 1_000, true),
             Known::ClockPutRight => {
@@ -201,6 +240,31 @@ impl Run {
 }
 
 impl Parties {
+    /// Takes away the journal of a program that has crashed, if it is so unlucky.
+    fn lose_journal(&mut self, who: Who) {
+        if self.is_calm() || self.faults.lost == 0.0 || self.random.uniform() >= self.faults.lost {
+            return;
+        }
+        self.tell(format_args!("the journal of {who:?} is lost"));
+        self.disk.of(who).clear();
+    }
+
+    /// Has a person rescale the job by hand, when it is time.
+    fn edit(&mut self) {
+        let now_ms = self.now_ms;
+        if self.faults.edits_ms.first().is_none_or(|at| *at > now_ms) {
+            return;
+        }
+        self.faults.edits_ms.remove(0);
+        let running = self.flink.alive().find(|job| job.is_fully_running()).map(|job| job.id.clone());
+        let widths = [0, 1].map(|_| self.random.whole(1, WIDTH_MAX as usize) as u32);
+        if let Some(job) = running {
+            self.tell(format_args!("a person rescales the job to {widths:?}"));
+            // What Flink does not take is the person's affair.
+            let _ = self.rescale(&job, widths.map(Some));
+        }
+    }
+
     fn is_in_mid_change(&self) -> bool {
         let last = self.disk.agent.iter().rev().find(|line| line.contains("\"entry\":\"entered\""));
         let is_there = |name: &str| last.is_some_and(|line| line.contains(&format!("\"phase\":\"{name}\"")));
@@ -224,10 +288,7 @@ impl Parties {
 
     /// A person publishes the next document, where nobody else can: the newest one, once more.
     fn help(&mut self) {
-        let DocumentStatus::NotYet(reason) = self.newest() else { return };
-        if !reason.contains("by hand") {
-            return;
-        }
+        let DocumentStatus::ByHand(reason) = self.newest() else { return };
         self.tell(format_args!("a person publishes the next document, because {reason}"));
         let current = self.drop.current().cloned().unwrap();
         let next = current.renumbered(current.generation() + 1).unwrap();
@@ -244,7 +305,9 @@ impl Parties {
             self.must_not(format!("in the end these jobs are there: {alive:?}"));
         }
         match self.newest() {
-            DocumentStatus::NotYet(reason) => self.must_not(format!("in the end the loop stands: {reason}")),
+            DocumentStatus::NotYet(reason) | DocumentStatus::ByHand(reason) => {
+                self.must_not(format!("in the end the loop stands: {reason}"))
+            }
             DocumentStatus::Earlier(earlier) if self.drop.edition(earlier.generation()).is_none() => {
                 self.must_not("in the end the document that runs is gone".to_owned());
             }

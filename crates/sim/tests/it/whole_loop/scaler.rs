@@ -25,19 +25,23 @@ const EPOCH: Duration = Duration::from_secs(10);
 /// How long a document may be begun.
 pub(crate) const DOCUMENT_TTL: Duration = Duration::from_secs(60);
 
+/// How long a change may take: longer than all of the agent's limits together.
+const APPLIED_WITHIN: Duration = Duration::from_secs(120);
+
 /// What the loop reaches.
 struct AroundLoop {
     shared: Shared,
+    who: Who,
     /// What metrics showed in this epoch.
     sight: Sight,
 }
 
 /// The rescaler's program, from its start until it crashes.
-pub(crate) async fn run(shared: Shared) {
-    let lines = shared.lock().disk.scaler.clone();
+pub(crate) async fn run(shared: Shared, who: Who) {
+    let lines = shared.lock().disk.of(who).clone();
     let lines = lines.iter().map(|line| serde_json::from_str(line).unwrap());
     let mut control = ControlLoop::new(options(), OperatorNames::default(), control::resume(lines));
-    let mut around = AroundLoop { shared: shared.clone(), sight: Sight::Whole };
+    let mut around = AroundLoop { shared: shared.clone(), who, sight: Sight::Whole };
     loop {
         shared.sleep(EPOCH).await;
         if control.turn(&mut around).await.is_err() {
@@ -56,6 +60,7 @@ fn options() -> LoopOptions {
         job: "played".to_owned(),
         constraints,
         document_ttl: DOCUMENT_TTL,
+        applied_within: APPLIED_WITHIN,
         time_zone: TimeZone::UTC,
     }
 }
@@ -95,7 +100,7 @@ impl Surroundings for AroundLoop {
 
     async fn current(&mut self) -> Result<Current, String> {
         let current = |p: &mut Parties| p.drop.current().cloned().zip(p.drop.tag().cloned());
-        let found = self.shared.call(Who::Scaler, "drop for the newest document", current).await;
+        let found = self.shared.call(self.who, "drop for the newest document", current).await;
         let (document, entity_tag) = found.map_err(reason)?.ok_or("there is no document")?;
         Ok(Current { document, entity_tag })
     }
@@ -108,39 +113,52 @@ impl Surroundings for AroundLoop {
         let snapshot = parties.plant.snapshot(now_ms, self.sight);
         if self.sight != Sight::Whole {
             let sight = self.sight;
-            parties.tell(format_args!("Scaler sees metrics {sight:?}"));
+            parties.tell(format_args!("{:?} sees metrics {sight:?}", self.who));
         }
         snapshot
     }
 
     async fn reports(&mut self) -> Result<Option<Vec<Report>>, String> {
         let reports = |p: &mut Parties| p.drop.reports.clone();
-        self.shared.call(Who::Scaler, "drop for reports", reports).await.map(Some).map_err(reason)
+        self.shared.call(self.who, "drop for reports", reports).await.map(Some).map_err(reason)
     }
 
     async fn edition(&mut self, generation: u64) -> Result<Option<JobDocument>, String> {
         let edition = |p: &mut Parties| p.drop.edition(generation).cloned();
-        self.shared.call(Who::Scaler, "drop for an earlier document", edition).await.map_err(reason)
+        self.shared.call(self.who, "drop for an earlier document", edition).await.map_err(reason)
     }
 
     fn append(&mut self, record: &Record) -> Result<(), Lost> {
-        self.shared.lock().check_record(record, self.sight);
+        self.shared.lock().check_record(record, self.sight, self.who);
         let what = format_args!("epoch {} ({:?}): {}", record.epoch, record.effect, record.decision);
         // Nobody reads the snapshot of a record again.
         let Record { epoch, at, job, effect, decision, state, .. } = record.clone();
         let kept = Record { epoch, at, job, effect, decision, state, snapshot: None, outcome: None };
-        self.shared.write(Who::Scaler, serde_json::to_string(&kept).unwrap(), what)
+        self.shared.write(self.who, serde_json::to_string(&kept).unwrap(), what)
     }
 
     fn follow_up(&mut self, follow_up: &FollowUp) -> Result<(), Lost> {
         let end = follow_up.outcome.as_ref().map(|outcome| outcome.state);
         let what = format_args!("of epoch {}: {:?}, {end:?}", follow_up.of_epoch, follow_up.then);
-        self.shared.write(Who::Scaler, serde_json::to_string(follow_up).unwrap(), what)
+        self.shared.write(self.who, serde_json::to_string(follow_up).unwrap(), what)
+    }
+
+    fn alarm(&mut self, sentence: Option<&str>) {
+        if let Some(sentence) = sentence {
+            self.shared.lock().tell(format_args!("{:?} calls for a person: {sentence}", self.who));
+        }
+    }
+
+    fn drift(&mut self, sentence: Option<&str>) {
+        if let Some(sentence) = sentence {
+            self.shared.lock().tell(format_args!("{:?} sees that {sentence}", self.who));
+        }
     }
 
     async fn put(&mut self, document: &JobDocument, replaces: EntityTag) -> PutEnd {
         let what = format!("drop to take generation {}", document.generation());
-        match self.shared.call(Who::Scaler, &what, |p| p.put(document, &replaces)).await {
+        let who = self.who;
+        match self.shared.call(self.who, &what, |p| p.put(document, &replaces, who)).await {
             Ok(Ok(())) => PutEnd::Stored,
             Ok(Err(Status(status))) => PutEnd::Refused(format!("status {status}")),
             Err(NoAnswer { status: 429 }) => PutEnd::Refused("status 429".to_owned()),
@@ -162,8 +180,8 @@ impl Parties {
     }
 
     /// Nothing is narrowed on figures that were not measured.
-    fn check_record(&mut self, record: &Record, sight: Sight) {
-        self.planned.clone_from(&record.decision.parallelism);
+    fn check_record(&mut self, record: &Record, sight: Sight, who: Who) {
+        self.planned[usize::from(who == Who::Twin)].clone_from(&record.decision.parallelism);
         let (Some(_), Some(snapshot)) = (record.effect.generation(), &record.snapshot) else { return };
         let Sight::Without(index) = sight else { return };
         let name = SCALED[index].0;
@@ -178,12 +196,16 @@ impl Parties {
     }
 
     /// A new document has what was planned, and for the rest what runs or was asked for before: nothing that was rejected.
-    fn check_content(&mut self, document: &JobDocument) {
+    fn check_content(&mut self, document: &JobDocument, who: Who) {
         let alive: Vec<_> = self.flink.alive().map(|job| (job.width, job.wanted)).collect();
         let [(width, wanted)] = alive[..] else { return };
         for (index, (name, _)) in SCALED.into_iter().enumerate() {
             let new = document.parallelism().of(name);
-            let known = [self.planned.get(name).copied(), Some(width[index]), Some(wanted[index])];
+            let known = [
+                self.planned[usize::from(who == Who::Twin)].get(name).copied(),
+                Some(width[index]),
+                Some(wanted[index]),
+            ];
             if !known.contains(&Some(new)) {
                 let generation = document.generation();
                 self.must_not(format!(
@@ -193,9 +215,9 @@ impl Parties {
         }
     }
 
-    fn put(&mut self, document: &JobDocument, replaces: &EntityTag) -> Result<(), Status> {
+    fn put(&mut self, document: &JobDocument, replaces: &EntityTag, who: Who) -> Result<(), Status> {
         let generation = document.generation();
-        let is_recorded = self.disk.scaler.last().is_some_and(|line| {
+        let is_recorded = self.disk.of(who).last().is_some_and(|line| {
             line.contains(&format!("\"effect\":\"publishing\",\"generation\":{generation},"))
         });
         if !is_recorded {
@@ -203,7 +225,7 @@ impl Parties {
         }
         let put = self.drop.put(document, replaces);
         if put.is_ok() {
-            self.check_content(document);
+            self.check_content(document, who);
             self.counts.published += 1;
             self.stir();
         }

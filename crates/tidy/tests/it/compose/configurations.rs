@@ -71,6 +71,45 @@ fn event_producer_is_valid(path: &Path) {
     drop(file.check().unwrap_or_else(|error| panic!("{}: {error:#}", path.display())));
 }
 
+/// Goal: what the drop's limits admit fits into half of its container's memory: documents, reports, and a body on every connection.
+#[test]
+fn the_drop_fits_into_its_container() {
+    let (_folder, localise) = localised();
+    let path = localise("config-drop.toml");
+    let limits = checked("config-drop.toml", config_drop::Config::load(Some(&path), None, None)).limits;
+    let of_a_job = limits.document_bytes + limits.reports_kept * limits.report_bytes;
+    let admitted = limits.jobs * of_a_job + limits.connections * limits.document_bytes;
+    assert!(admitted <= 48 << 20, "{admitted} bytes");
+    assert!(read("docker-compose.yml").contains("mem_limit: 96m"));
+}
+
+/// Goal: an agent holds no publisher's token, and the rescaler no agent's: only the drop sees all of them.
+#[test]
+fn each_party_holds_its_own_tokens() {
+    let text = read("docker-compose.yml");
+    let mut service = "";
+    let mut seen = std::collections::BTreeMap::new();
+    for line in text.lines() {
+        if line.starts_with("  ") && !line.starts_with("   ") && line.ends_with(':') {
+            service = line.trim().trim_end_matches(':');
+        }
+        if let Some(volume) = line.split(":/secrets").next().filter(|rest| rest.len() < line.len()) {
+            seen.insert(service, volume.rsplit([' ', '"', '[']).next().unwrap());
+        }
+    }
+    let expected = [
+        ("config-agent", "agent-secrets"),
+        ("config-agent-psm", "agent-secrets"),
+        ("config-drop", "secrets"),
+        ("first-document", "publisher-secrets"),
+        ("first-document-psm", "publisher-secrets"),
+        ("rescaler", "publisher-secrets"),
+        ("rescaler-psm", "publisher-secrets"),
+        ("tokens", "secrets"),
+    ];
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), expected);
+}
+
 /// Goal: a configuration that is broken is found by the same loaders.
 #[test]
 fn a_broken_configuration_is_found() {

@@ -1,0 +1,187 @@
+//! What the place of the documents knows of an earlier life of this agent, whose journal is gone.
+//!
+//! A lost journal must not restart a healthy job, apply a change twice, or begin without the state of the job. The agent's own
+//! reports are at the drop, so an agent with an empty journal reads them before it takes its first document. Reports are not signed:
+//! where keys are pinned, nothing of them is believed that could bring about a change. There they only keep documents from being
+//! applied again, and the agent from beginning as if there had never been a job.
+
+use flink::JobId;
+use job_config::{EntityTag, JobDocument, PublicKey, Report, State};
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::{Entry, Resumed};
+use crate::surroundings::Surroundings;
+
+/// A document that was refused for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turned {
+    /// Its generation.
+    pub generation: u64,
+    /// The tag that it was served under.
+    pub entity_tag: EntityTag,
+    /// The name of the reason.
+    pub reason: String,
+    /// The reason, for people.
+    pub sentence: String,
+}
+
+/// What the reports at the drop say, up to the current document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recalled {
+    /// The newest generation that was reported about.
+    pub generation: u64,
+    /// The newest report about it.
+    pub sequence: u32,
+    /// How it ended, if it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<State>,
+    /// How it is taken up again, if it has not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<Resumed>,
+    /// The job that was reported about last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
+    /// The savepoint of a job that was stopped, if no job was reported to run since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub savepoint: Option<String>,
+    /// The text of the document that ran last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<String>,
+    /// A job ran, and what is known of it cannot be believed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_lost: bool,
+}
+
+/// Asks for the reports, and for the document that ran last. The answer is nothing where nobody has reported.
+///
+/// # Errors
+/// The drop could not be asked.
+pub(crate) async fn recall<S: Surroundings>(
+    around: &S,
+    current: &JobDocument,
+    keys: &[PublicKey],
+) -> Result<Option<Entry>, drop_client::Error> {
+    let mut reports = around.reports().await?;
+    // A drop may hold reports of generations that never were.
+    reports.retain(|report| report.generation <= current.generation());
+    let Some(mut known) = summary(&reports) else { return Ok(None) };
+    if !keys.is_empty() {
+        known = known.without_what_is_not_signed();
+    } else if let Some(running) = running_generation(&reports) {
+        known.document = match running == current.generation() {
+            true => Some(current.text().to_owned()),
+            false => around.edition(running).await?.map(|document| document.text().to_owned()),
+        };
+    }
+    tracing::warn!(
+        job = %current.job(), generation = known.generation, ended = ?known.ended,
+        "the journal is empty, but the drop has reports of this job: going on from them"
+    );
+    Ok(Some(Entry::Recalled { at: around.now(), known: Box::new(known) }))
+}
+
+/// What these reports add up to.
+fn summary(reports: &[Report]) -> Option<Recalled> {
+    let last = reports.iter().max_by_key(|report| (report.generation, report.sequence))?;
+    let ended = last.state.is_final().then_some(last.state);
+    let with_job = reports.iter().filter(|report| report.flink_job_id.is_some());
+    let newest = with_job.max_by_key(|report| (report.generation, report.sequence));
+    let resumed = match last.state {
+        _ if ended.is_some() => None,
+        State::RollingBack => Some(Resumed::TakenBack),
+        _ => Some(Resumed::Begun),
+    };
+    Some(Recalled {
+        generation: last.generation,
+        sequence: last.sequence,
+        ended,
+        resumed,
+        job: newest.and_then(|report| report.flink_job_id.as_deref()?.parse().ok()),
+        savepoint: last
+            .savepoint
+            .clone()
+            .filter(|_| !matches!(ended, Some(State::Running | State::RolledBack))),
+        document: None,
+        is_lost: false,
+    })
+}
+
+/// The generation that the newest final report says runs.
+fn running_generation(reports: &[Report]) -> Option<u64> {
+    let ends = reports.iter().filter(|report| report.state.is_final());
+    let last = ends.max_by_key(|report| (report.generation, report.sequence))?;
+    match last.state {
+        State::Running => Some(last.generation),
+        _ => last.running_generation,
+    }
+}
+
+impl Recalled {
+    fn without_what_is_not_signed(self) -> Self {
+        let is_lost = self.job.is_some();
+        let Self { generation, sequence, ended, .. } = self;
+        Self {
+            generation,
+            sequence,
+            ended,
+            resumed: None,
+            job: None,
+            savepoint: None,
+            document: None,
+            is_lost,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(generation: u64, sequence: u32, state: &str, more: &str) -> Report {
+        let text = format!(
+            r#"{{"generation":{generation},"sequence":{sequence},"at":"2026-01-01T00:00:00Z","state":"{state}"{more}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    const JOB: &str = r#","flink_job_id":"00000000000000000000000000000007""#;
+
+    /// Goal: a change that was under way is taken up where the last report says it was, from the state that it names.
+    #[test]
+    fn a_change_under_way_is_known_again() {
+        let stopped = format!(r#"{JOB},"savepoint":"file:///s""#);
+        let reports = [
+            report(1, 3, "running", JOB),
+            report(2, 1, "received", ""),
+            report(2, 3, "stopped", &stopped),
+            report(2, 2, "stopping", JOB),
+        ];
+        let known = summary(&reports).unwrap();
+        assert_eq!((known.generation, known.sequence, known.ended), (2, 3, None));
+        assert_eq!((known.resumed, known.savepoint.as_deref()), (Some(Resumed::Begun), Some("file:///s")));
+        assert_eq!(known.job, Some(JobId::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7])));
+        assert_eq!(running_generation(&reports), Some(1));
+        let known = summary(&[report(2, 4, "rolling-back", JOB)]).unwrap();
+        assert_eq!(known.resumed, Some(Resumed::TakenBack));
+        assert_eq!(summary(&[]), None);
+    }
+
+    /// Goal: a change that has ended is over, and its savepoint is not the state of the job any more.
+    #[test]
+    fn an_ended_change_is_over() {
+        let rolled_back = r#","message":"m","savepoint":"file:///s","running_generation":1"#;
+        let reports = [report(1, 3, "running", JOB), report(2, 4, "rolled-back", rolled_back)];
+        let known = summary(&reports).unwrap();
+        assert_eq!((known.ended, known.resumed, known.savepoint), (Some(State::RolledBack), None, None));
+        assert_eq!(running_generation(&reports), Some(1));
+    }
+
+    /// Goal: where a key is pinned, reports say no more than what is over, and that there was a job.
+    #[test]
+    fn unsigned_reports_bring_about_nothing() {
+        let known = summary(&[report(2, 3, "stopped", JOB)]).unwrap().without_what_is_not_signed();
+        assert!(known.is_lost && known.job.is_none() && known.resumed.is_none(), "{known:?}");
+        let known = summary(&[report(2, 1, "received", "")]).unwrap().without_what_is_not_signed();
+        assert!(!known.is_lost, "{known:?}");
+    }
+}

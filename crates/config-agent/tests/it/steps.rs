@@ -1,0 +1,103 @@
+//! Single steps of the machine: what is begun and what is not, by journal, clock and Flink.
+
+use std::time::Duration;
+
+use crate::support::scripted_flink::ScriptedFlink;
+use crate::support::setup::Setup;
+use crate::support::{JOB, config, document, document_of};
+use config_agent::{
+    Attempt, Effect, Entry, Ledger, Next, Observation, Phase, Recalled, Resumed, Rules, next, submission_id,
+};
+use flink::{JobId, JobState};
+use jiff::{SignedDuration, Timestamp};
+
+const EXPIRES_AT: &str = "2026-01-01T00:10:00Z";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+async fn rules() -> Rules {
+    let (flink, _) = ScriptedFlink::start().await;
+    config(tempfile::tempdir().unwrap().path(), "http://localhost", &flink.url).rules
+}
+
+/// A document that expires, accepted in time.
+fn accepted(before: Vec<Entry>) -> Ledger {
+    let document = document_of(JOB, 2, &format!("expires_at = \"{EXPIRES_AT}\""));
+    let mut ledger = Ledger::default();
+    let entity_tag = document.entity_tag();
+    let entry =
+        Entry::Accepted { at: at("2026-01-01T00:09:00Z"), document: document.text().to_owned(), entity_tag };
+    for entry in before.iter().chain([&entry]) {
+        ledger.apply(entry).unwrap();
+    }
+    ledger
+}
+
+/// What is done next while this job runs.
+fn step(ledger: &Ledger, now: &str, rules: &Rules) -> Next {
+    let job = JobId::from_bytes([7; 16]);
+    let alive = vec![(job, JobState::Running)];
+    let seen = Observation::Jobs { alive, last: None, registered: Vec::new(), wanted: None };
+    let attempt = Attempt { now: at(now), ..Attempt::default() };
+    next(ledger.change().unwrap(), ledger.lineage(), &seen, &attempt, rules)
+}
+
+/// Goal: a document that was accepted in time and not begun is left alone once it has expired, also when the clock is set back
+/// to before its acceptance; one that was begun is carried on.
+#[tokio::test]
+async fn an_expired_document_is_not_begun() {
+    let rules = rules().await;
+    let ledger = accepted(Vec::new());
+    assert_eq!(step(&ledger, "2026-01-01T00:09:59Z", &rules), Next::Act(Effect::Check));
+    let Next::Enter(Phase::RolledBack { message, .. }) = step(&ledger, EXPIRES_AT, &rules) else {
+        panic!("it was begun after its expiry");
+    };
+    assert!(message.contains("the document expired at"), "{message}");
+    let mut begun = ledger.clone();
+    let phase = Phase::NodesStarted { message: None };
+    begun.apply(&Entry::Entered { at: at(EXPIRES_AT), phase, observed: None }).unwrap();
+    assert_eq!(step(&begun, "2026-01-01T01:00:00Z", &rules), Next::Act(Effect::Check));
+    let known = Recalled {
+        generation: 2,
+        sequence: 3,
+        ended: None,
+        resumed: Some(Resumed::Begun),
+        job: None,
+        savepoint: None,
+        document: None,
+        is_lost: false,
+    };
+    let recalled = Entry::Recalled { at: at(EXPIRES_AT), known: Box::new(known) };
+    assert_eq!(step(&accepted(vec![recalled]), "2026-01-01T01:00:00Z", &rules), Next::Act(Effect::Check));
+}
+
+/// Goal: a clock that is set back makes nothing good again; a document without expiry says nothing about the clock.
+#[test]
+fn a_clock_that_is_set_back_makes_nothing_good_again() {
+    let ledger = accepted(Vec::new());
+    let change = ledger.change().unwrap();
+    let hour = SignedDuration::from_hours(1);
+    assert_eq!(change.no_earlier_than_accepted(change.accepted_at - hour), change.accepted_at);
+    assert_eq!(change.no_earlier_than_accepted(change.accepted_at + hour), change.accepted_at + hour);
+    let mut without = Ledger::default();
+    let first = document(1);
+    let entity_tag = first.entity_tag();
+    let entry = Entry::Accepted { at: at(EXPIRES_AT), document: first.text().to_owned(), entity_tag };
+    without.apply(&entry).unwrap();
+    let change = without.change().unwrap();
+    assert_eq!(change.no_earlier_than_accepted(change.accepted_at - hour), change.accepted_at - hour);
+}
+
+/// Goal: a submission that has arrived and does not show yet is asked for again, and is not taken for refused.
+#[tokio::test]
+async fn a_submission_that_does_not_show_yet_is_there() {
+    let mut setup = Setup::new().await;
+    setup.config.rules.running_within = Duration::from_secs(40);
+    setup.flink.with(|world| world.hidden_looks = 3);
+    let job = submission_id(&document(1));
+    assert_eq!(setup.apply(&document(1)).await, Phase::Running { job, message: None });
+    assert_eq!(setup.counts(), (0, 1));
+    assert!(setup.flink.with(|world| world.repeated_submissions) > 0);
+}

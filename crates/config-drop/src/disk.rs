@@ -1,0 +1,96 @@
+//! Whether the disk takes what must be kept: tried when somebody asks, not more often than every few seconds.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use journal::write_atomically;
+
+/// How long an answer is good for.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// How long whoever asks waits for the disk; then the answer is the one from before, or that the disk is slow.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The file that is written.
+const PROBE: &str = ".health";
+
+/// The data folder's disk.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    probe: PathBuf,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// When the newest try that has ended began.
+    at: Option<Instant>,
+    problem: Option<String>,
+    /// When the try that is under way began.
+    trying: Option<Instant>,
+}
+
+impl Disk {
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self { probe: folder.join(PROBE), seen: Mutex::default() }
+    }
+
+    /// Why nothing can be kept, if so.
+    pub(crate) async fn problem(self: &Arc<Self>) -> Option<String> {
+        if self.begins() {
+            let disk = Arc::clone(self);
+            let trying = tokio::task::spawn_blocking(move || disk.look());
+            let _slow = tokio::time::timeout(PATIENCE, trying).await;
+        }
+        let seen = self.seen();
+        match seen.trying {
+            Some(since) if since.elapsed() > FRESH => {
+                Some(format!("the disk has not answered for {} s", since.elapsed().as_secs()))
+            }
+            _ => seen.problem.clone(),
+        }
+    }
+
+    /// Whether the disk is to be tried now, by whoever asks.
+    fn begins(&self) -> bool {
+        let mut seen = self.seen();
+        let is_due = seen.trying.is_none() && seen.at.is_none_or(|at| at.elapsed() >= FRESH);
+        if is_due {
+            seen.trying = Some(Instant::now());
+        }
+        is_due
+    }
+
+    fn look(&self) {
+        let written = write_atomically(&self.probe, b"ok\n");
+        let mut seen = self.seen();
+        seen.at = seen.trying.take();
+        seen.problem = written.err().map(|error| {
+            let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
+            format!("nothing can be kept: {error}{}", source.unwrap_or_default())
+        });
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: a folder that takes nothing is told, with the reason, and so is that it takes something again.
+    #[tokio::test]
+    async fn a_disk_that_refuses_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Arc::new(Disk::new(&folder.path().join("data")));
+        disk.look();
+        let problem = disk.problem().await.unwrap();
+        assert!(problem.contains("nothing can be kept") && problem.contains("data"), "{problem}");
+        std::fs::create_dir(folder.path().join("data")).unwrap();
+        disk.look();
+        assert_eq!(disk.problem().await, None);
+    }
+}

@@ -1,0 +1,125 @@
+//! Who may have a connection: so many in all, so many of one peer, and a few more for what must always get through.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// All places of a server.
+pub(crate) struct Places {
+    all: Arc<Semaphore>,
+    spare: Arc<Semaphore>,
+    peer_most: usize,
+    peers: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// One place; it is free again when this is dropped.
+pub(crate) struct Place {
+    /// Whether it is one of those that are kept for what must always get through.
+    pub(crate) is_spare: bool,
+    _permit: OwnedSemaphorePermit,
+    _peer: Option<Peer>,
+}
+
+/// One connection of a peer.
+struct Peer {
+    address: IpAddr,
+    peers: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+impl Places {
+    pub(crate) fn new(all: usize, spare: usize, peer_most: usize) -> Self {
+        let (all, spare) = (Arc::new(Semaphore::new(all)), Arc::new(Semaphore::new(spare)));
+        Self { all, spare, peer_most, peers: Arc::default() }
+    }
+
+    /// Waits until there is any place.
+    pub(crate) async fn any(&self) {
+        // The semaphores are never closed.
+        tokio::select! {
+            biased;
+            _ = self.all.acquire() => {}
+            _ = self.spare.acquire() => {}
+        }
+    }
+
+    /// A place for this peer; a spare one if it has its share already or there is no other; none if there is none.
+    pub(crate) fn take(&self, address: IpAddr) -> Option<Place> {
+        let place =
+            |permit, peer: Option<Peer>| Place { is_spare: peer.is_none(), _permit: permit, _peer: peer };
+        if let Some(peer) = self.peer(address)
+            && let Ok(permit) = Arc::clone(&self.all).try_acquire_owned()
+        {
+            return Some(place(permit, Some(peer)));
+        }
+        Arc::clone(&self.spare).try_acquire_owned().ok().map(|permit| place(permit, None))
+    }
+
+    fn peer(&self, address: IpAddr) -> Option<Peer> {
+        let address = network(address);
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = peers.entry(address).or_default();
+        if *count >= self.peer_most {
+            return None;
+        }
+        *count += 1;
+        Some(Peer { address, peers: Arc::clone(&self.peers) })
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = peers.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                peers.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// Whoever has one address of IPv6 has all of its network.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    /// Goal: a peer has its share, then spare places, then none; another peer is not concerned; what is given back can be had again.
+    #[test]
+    fn each_peer_has_its_share() {
+        let places = Places::new(4, 1, 2);
+        let (one, other) = (address("10.0.0.1"), address("10.0.0.2"));
+        let kind = |place: &Option<Place>| place.as_ref().map(|place| place.is_spare);
+        let mut of_one: Vec<_> = (0..4).map(|_| places.take(one)).collect();
+        assert_eq!(of_one.iter().map(kind).collect::<Vec<_>>(), [Some(false), Some(false), Some(true), None]);
+        let of_other: Vec<_> = (0..3).map(|_| places.take(other)).collect();
+        assert_eq!(of_other.iter().map(kind).collect::<Vec<_>>(), [Some(false), Some(false), None]);
+        of_one.remove(0);
+        assert_eq!(kind(&places.take(one)), Some(false));
+        drop((of_one, of_other));
+        assert!(places.peers.lock().unwrap().is_empty());
+    }
+
+    /// Goal: the addresses of one network of IPv6 are one peer, and IPv4 in disguise is IPv4.
+    #[test]
+    fn a_network_is_one_peer() {
+        assert_eq!(network(address("2001:db8::1")), network(address("2001:db8::ffff:2")));
+        assert_ne!(network(address("2001:db8::1")), network(address("2001:db8:0:1::1")));
+        assert_eq!(network(address("::ffff:10.0.0.1")), address("10.0.0.1"));
+    }
+}

@@ -1,0 +1,53 @@
+//! TLS from two PEM files: the certificates, the server's own first, and its key, which only its owner may be able to read.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use thiserror::Error;
+
+/// Why TLS cannot be spoken.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// The key's file is refused.
+    #[error(transparent)]
+    Key(#[from] secrets::SecretError),
+    /// A file is not what it should be.
+    #[error("{} does not hold {what} in PEM form: {source}", path.display())]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        what: &'static str,
+        /// Why it does not.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// The files do not belong together.
+    #[error("certificate and key do not go together: {0}")]
+    Pair(#[from] rustls::Error),
+}
+
+/// Returns how to speak TLS 1.2 and 1.3 with this certificate and key; no certificates are asked of clients.
+///
+/// # Errors
+/// See [`TlsError`].
+pub fn tls(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+    let pem = |path: &Path, what| {
+        let path = path.to_owned();
+        move |source| TlsError::Pem { path, what, source }
+    };
+    let read = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = read.map_err(pem(certificate, "certificates"))?;
+    let secret = secrets::read(key)?;
+    let private = PrivateKeyDer::from_pem_slice(secret.reveal().as_bytes());
+    let private = private.map_err(pem(key, "a private key"))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, private)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
