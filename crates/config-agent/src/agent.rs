@@ -187,7 +187,7 @@ impl<S: Surroundings> Agent<S> {
         let seen = self.around.observe(&asked).await.map_err(AgentError::NoAnswer)?;
         let attempt = Attempt { now: self.around.now(), checked: true, ..Attempt::default() };
         let step = next(change, ledger.lineage(), &seen, &attempt, &self.config.rules);
-        tracing::info!(generation = change.document.generation(), phase = ?change.phase, ?step, "would do");
+        tracing::info!(generation = change.document.generation(), "{}; would {step}", change.phase);
         Ok(Outcome::Good)
     }
 
@@ -277,7 +277,8 @@ impl<S: Surroundings> Agent<S> {
                 Ok(Duration::ZERO)
             }
             Next::Act(effect) => {
-                tracing::info!(generation = change.document.generation(), ?effect, "asking Flink");
+                tracing::info!(generation = change.document.generation(), "asking Flink to {effect}");
+                tracing::debug!(?effect, "in full");
                 let document = to_run(change, ledger.lineage());
                 let result = self.around.act(document, &effect).await;
                 Ok(round.note(&effect, result, self.config.poll, self.around.chance()))
@@ -304,10 +305,11 @@ fn tell(change: &Change, phase: &Phase) {
     let generation = change.document.generation();
     match phase {
         Phase::Failed { .. } | Phase::RolledBack { .. } => {
-            tracing::error!(generation, ?phase, "the change failed")
+            tracing::error!(generation, "the change failed: {phase}")
         }
-        _ => tracing::info!(generation, ?phase, "next phase"),
+        _ => tracing::info!(generation, "{phase}"),
     }
+    tracing::debug!(generation, ?phase, "in full");
 }
 
 fn accepted(current: &Current, at: Timestamp) -> Entry {

@@ -63,7 +63,8 @@ pub async fn start(args: Args) -> anyhow::Result<Outcome> {
         tracing::info!(?config, "the configuration is valid");
         return Ok(Outcome::Good);
     }
-    tracing::info!(?config, "effective configuration");
+    tracing::debug!(?config, "effective configuration");
+    tracing::info!("{}", beginning(&config));
     let (listen, direct) = (config.listen, config.direct.clone());
     let agent = Arc::new(Agent::new(config)?);
     if forgive_failures {
@@ -85,6 +86,20 @@ pub async fn start(args: Args) -> anyhow::Result<Outcome> {
         _ = interrupt.recv() => stopped(&agent),
         _ = terminate.recv() => stopped(&agent),
     }
+}
+
+/// What begins, in one line; at level `debug` the log has the whole configuration.
+fn beginning(config: &Config) -> String {
+    let documents = match &config.intake.document_url {
+        Some(url) => url,
+        None => &config.drop_url,
+    };
+    let how = match &config.program {
+        Some(program) => format!("in place or with jar {}", program.jar.display()),
+        None => "in place".to_owned(),
+    };
+    let (job, flink, data) = (&config.flink_job, &config.flink_url, config.data.display());
+    format!("changing job {job:?} of {flink} {how}; documents from {documents}, journal in {data}")
 }
 
 /// Serves the pages, if they are wanted; never returns otherwise.
@@ -115,7 +130,8 @@ fn stopped(agent: &Agent) -> anyhow::Result<Outcome> {
     match ledger.change().filter(|change| !change.phase.is_final()) {
         Some(change) => {
             let generation = change.document.generation();
-            tracing::warn!(generation, phase = ?change.phase, "stopped within a change; the next start goes on with it");
+            let phase = &change.phase;
+            tracing::warn!(generation, "stopped within a change ({phase}); the next start goes on with it");
         }
         None => tracing::info!("stopped"),
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use flink::{
     Client, InPlace, JobDetails, JobId, JobOverview, JobState, Obstacle, Requirement, RunRequest,
@@ -13,6 +14,8 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::condition::chain;
+use crate::config::Config;
+use crate::fresh;
 use crate::machine::{Effect, Ended, Observation, Question, Submission};
 use crate::observed;
 use crate::pool::{CommandError, Pool};
@@ -51,6 +54,8 @@ pub(crate) struct Cluster {
     /// Without one, nothing can be submitted.
     program: Option<Program>,
     pool: Pool,
+    /// For a change in place to be prepared.
+    prepared_within: Duration,
 }
 
 /// Why an effect did not happen.
@@ -78,8 +83,14 @@ pub enum EffectError {
 
 impl Cluster {
     /// The cluster that this client reaches.
-    pub(crate) fn new(client: Client, job_name: String, program: Option<Program>, pool: Pool) -> Self {
-        Self { client, job_name, program, pool }
+    pub(crate) fn new(client: Client, config: &Config) -> Self {
+        Self {
+            client,
+            job_name: config.flink_job.clone(),
+            program: config.program.clone(),
+            pool: config.pool.clone(),
+            prepared_within: config.rules.running_within,
+        }
     }
 
     /// The client.
@@ -298,10 +309,20 @@ impl Cluster {
         if wanted == found {
             return Ok(());
         }
+        let version = match self.client.overview().await {
+            Ok(overview) => overview.flink_version,
+            Err(error) if error.is_transient() => return Err(EffectError::Unavailable(error)),
+            Err(_) => String::new(),
+        };
+        let waits = fresh::waits_for_a_checkpoint(&version);
+        if !waits {
+            let prepared = fresh::prepare(&self.client, job, &version, self.prepared_within).await;
+            prepared.map_err(EffectError::Unavailable)?;
+        }
         let required = self.client.require(job, &wanted).await;
         required.map_err(|error| Obstacle::of(&error).map_or_else(|| classify(error), refused))?;
-        // The rescale waits for a checkpoint. Without this one it waits for the next one that is due.
-        if let Err(error) = self.client.trigger_checkpoint(job).await {
+        // The rescale waits for a checkpoint. Without this one it waits for the next one that is due. Before, it has begun already.
+        if waits && let Err(error) = self.client.trigger_checkpoint(job).await {
             tracing::debug!(error = chain(&error), "no checkpoint out of turn");
         }
         Ok(())

@@ -24,6 +24,7 @@ mod book;
 mod cluster;
 mod condition;
 mod config;
+mod fresh;
 mod health;
 mod idle;
 mod ids;

@@ -56,8 +56,7 @@ impl Live {
             &config.flink_access,
         )
         .map_err(AgentError::Flink)?;
-        let cluster =
-            Cluster::new(client, config.flink_job.clone(), config.program.clone(), config.pool.clone());
+        let cluster = Cluster::new(client, config);
         let (poll, disposed_within) = (config.poll, config.rules.stopped_within);
         Ok(Self { started: Instant::now(), cluster, source, drop, poll, disposed_within })
     }

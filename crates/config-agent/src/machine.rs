@@ -14,6 +14,7 @@ mod start;
 mod stop;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use flink::{JobId, JobState, SavepointStatus, TaskManager, TriggerId, Vertex, VertexId};
@@ -266,6 +267,39 @@ pub enum Effect {
         /// The node.
         node: String,
     },
+}
+
+/// For the log, behind "asking Flink to".
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Check => write!(f, "build the job's graph on trial"),
+            Self::Stop { job, .. } => write!(f, "stop job {} with a savepoint", job.short()),
+            Self::Rescale { job, parallelism } => {
+                let widths: Vec<String> =
+                    parallelism.iter().map(|(id, p)| format!("{} → {p}", id.short())).collect();
+                write!(f, "rescale job {}: {}", job.short(), widths.join(", "))
+            }
+            Self::Cancel { job } => write!(f, "cancel job {}", job.short()),
+            Self::Submit { job, savepoint: Some(path) } => {
+                write!(f, "run job {} from {path}", job.short())
+            }
+            Self::Submit { job, savepoint: None } => write!(f, "run job {} without state", job.short()),
+            Self::StartNode { node } => write!(f, "have node {node} start its task manager"),
+            Self::StopNode { node } => write!(f, "have node {node} stop its task manager"),
+        }
+    }
+}
+
+/// For the log, behind "would".
+impl fmt::Display for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Enter(phase) => write!(f, "go on to: {phase}"),
+            Self::Act(effect) => write!(f, "ask Flink to {effect}"),
+            Self::Wait => write!(f, "wait"),
+        }
+    }
 }
 
 /// The next step.

@@ -145,6 +145,17 @@ pub enum Phase {
     },
 }
 
+/// For the log: the state, the job, what is unusual.
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.state())?;
+        if let Some(job) = self.job() {
+            write!(f, ", job {}", job.short())?;
+        }
+        self.message().map_or(Ok(()), |message| write!(f, ": {message}"))
+    }
+}
+
 impl Phase {
     /// Whether the change is over.
     pub fn is_final(&self) -> bool {

@@ -37,7 +37,8 @@ pub async fn start(args: Args) -> anyhow::Result<()> {
         tracing::info!(?config, "the configuration is valid");
         return Ok(());
     }
-    tracing::info!(?config, "effective configuration");
+    tracing::debug!(?config, "effective configuration");
+    tracing::info!("keeping documents in {}", config.data.display());
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let shutdown = async move {

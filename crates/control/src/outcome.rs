@@ -98,7 +98,7 @@ impl std::fmt::Display for Outcome {
 
 /// Returns the state as it is written in reports and logs.
 pub fn state_word(state: State) -> String {
-    serde_json::to_value(state).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    state.to_string()
 }
 
 #[cfg(test)]

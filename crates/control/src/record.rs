@@ -14,6 +14,11 @@ pub enum Effect {
     Nothing,
     /// Something was to be done, but this is a dry run.
     DryRun,
+    /// Something was to be done, and cannot be here: the plan is a recommendation.
+    Recommended {
+        /// Why, with the remedy.
+        message: String,
+    },
     /// The document is about to be published.
     Publishing {
         /// Its generation.
@@ -78,7 +83,7 @@ impl Effect {
     pub fn generation(&self) -> Option<u64> {
         match self {
             Self::Publishing { generation } | Self::Published { generation } => Some(*generation),
-            Self::Nothing | Self::DryRun | Self::NotPublished { .. } => None,
+            Self::Nothing | Self::DryRun | Self::Recommended { .. } | Self::NotPublished { .. } => None,
         }
     }
 }

@@ -42,7 +42,9 @@ impl Gist {
                 Some(Pending { epoch, generation, unconfirmed: self.decision.map(unconfirmed) })
             }
             Effect::Published { generation } => Some(Pending { epoch, generation, unconfirmed: None }),
-            Effect::Nothing | Effect::DryRun | Effect::NotPublished { .. } => None,
+            Effect::Nothing | Effect::DryRun | Effect::Recommended { .. } | Effect::NotPublished { .. } => {
+                None
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use generator::profile::{ProfileConfig, Step};
 
 use crate::config::{Benchmark, Config, ConfigFile, Shard, StartTime};
@@ -43,6 +44,11 @@ pub(crate) enum Command {
     Profile(ProfileOptions),
     /// Create, delete or describe the topics of the benchmarks
     Topics(TopicsOptions),
+    /// Print completions of this command line for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 /// How the totals are printed to standard output.

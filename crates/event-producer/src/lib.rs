@@ -61,15 +61,31 @@ pub async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
             generate::generate(&config, options.format, options.threads, out)?;
         }
         Command::Profile(options) => profile(&options)?,
-        Command::Topics(options) => topics::topics(&options.action, &mut stdout()).await?,
+        Command::Completions { shell } => {
+            let script = terminal::completions(
+                <Arguments as clap::CommandFactory>::command(),
+                "event-producer",
+                shell,
+            );
+            terminal::print(&script).context("could not write to standard output")?;
+        }
+        Command::Topics(options) => unless_closed(topics::topics(&options.action, &mut stdout()).await)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// A reader of standard output that has left (`| head`) ends the command, and is no error.
+fn unless_closed(done: anyhow::Result<()>) -> anyhow::Result<()> {
+    let is_closed = |error: &anyhow::Error| {
+        let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+        causes.any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    done.or_else(|error| if is_closed(&error) { Ok(()) } else { Err(error) })
+}
+
 fn profile(options: &ProfileOptions) -> Result<(), Failure> {
     let schedule = options.config()?.schedule;
-    stdout()
-        .write_all(plot::totals(&schedule, options.until).as_bytes())
+    terminal::forgive_closed(stdout().write_all(plot::totals(&schedule, options.until).as_bytes()))
         .context("could not write to standard output")?;
     if let Some(path) = &options.plot {
         plot::draw(&schedule, options.until, path)?;

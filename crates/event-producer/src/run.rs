@@ -1,6 +1,5 @@
 //! One run: reach Kafka, emit, report every interval, take signals, wait for the acknowledgements, print the totals.
 
-use std::io::Write;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::{Arc, PoisonError};
@@ -10,7 +9,7 @@ use anyhow::{Context, anyhow};
 use generator::Workload;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::info;
+use tracing::{debug, info};
 
 use crate::arguments::Output;
 use crate::config::{Config, Shard, StartTime};
@@ -26,7 +25,8 @@ use crate::{kafka, metrics};
 
 /// Runs until the workload ends or a signal comes; succeeds if every event was acknowledged.
 pub(crate) async fn run(config: &Config, output: Output) -> Result<ExitCode, Failure> {
-    info!(config = config.effective, "effective configuration");
+    debug!(config = config.effective, "effective configuration");
+    info!("producing to {}", config.kafka.bootstrap_servers);
     let stop = Stop::default();
     let _stop = StopOnDrop(stop.clone());
     stop_on_signals(&stop)?;
@@ -162,5 +162,5 @@ fn print_totals(totals: &Figures, output: Output) -> anyhow::Result<()> {
         Output::Text => totals.summary(),
         Output::Json => serde_json::to_string(totals)?,
     };
-    writeln!(std::io::stdout(), "{text}").context("could not write the totals")
+    terminal::print(&text).context("could not write the totals")
 }

@@ -39,6 +39,7 @@ impl DecisionLine {
         let (effect, generation) = match &record.effect {
             Effect::Nothing => ("nothing", None),
             Effect::DryRun => ("dry-run", None),
+            Effect::Recommended { .. } => ("recommended", None),
             Effect::Publishing { generation } => ("publishing", Some(*generation)),
             Effect::Published { generation } => ("published", Some(*generation)),
             Effect::NotPublished { .. } => ("not-published", None),

@@ -29,6 +29,9 @@ pub(crate) fn table(folder: &Path) -> anyhow::Result<String> {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some(width) = terminal::width().and_then(|width| width.try_into().ok()) {
+        table.set_width(width);
+    }
     table.set_header(["experiment", "what is to be seen", "policies", "time"]);
     for file in files(folder)? {
         let row = match Experiment::load(&file, Overrides::default()) {

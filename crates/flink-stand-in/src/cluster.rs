@@ -46,7 +46,8 @@ pub(crate) fn config(scenario: &Scenario) -> Value {
         Scheduler::Default => None,
     };
     let all = [("taskmanager.numberOfTaskSlots", "4")].into_iter().chain(set);
-    all.map(|(key, value)| json!({ "key": key, "value": value })).collect()
+    let more = scenario.config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    all.chain(more).map(|(key, value)| json!({ "key": key, "value": value })).collect()
 }
 
 /// The scheduler's name in `/jobs/overview`.

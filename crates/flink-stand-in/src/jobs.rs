@@ -209,6 +209,23 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The answer at `/jobs/:id/checkpoints/config`; [`None`] is "not found".
+    pub(crate) fn checkpoint_settings(&self) -> Option<Value> {
+        let is_off = self.job.checkpoints.0 == json!("none");
+        if is_off && self.version < Version::CHECKPOINTS_WITHOUT_CHECKPOINTING {
+            return None;
+        }
+        // What Flink calls none.
+        let interval_ms =
+            if is_off { i64::MAX.cast_unsigned() } else { self.job.checkpoint_interval_ms.unwrap_or(30_000) };
+        let storage = self.job.checkpoint_storage.as_deref().unwrap_or("FileSystemCheckpointStorage");
+        Some(json!({
+            "mode": "exactly_once", "interval": interval_ms, "timeout": 600_000, "min_pause": 0, "max_concurrent": 1,
+            "externalization": { "enabled": false, "delete_on_cancellation": true }, "state_backend": "RocksDBStateBackend",
+            "checkpoint_storage": storage, "unaligned_checkpoints": false, "tolerable_failed_checkpoints": 0,
+        }))
+    }
+
     /// The answer at `/jobs/:id/exceptions`: the failures of a restart loop, newest first.
     pub(crate) fn exceptions(&self, most: usize) -> Value {
         let Some(restarting) = self.restart_loop() else { return exceptions(&[]) };
@@ -226,6 +243,17 @@ impl<'a> View<'a> {
             (0..restarting.restarts + u32::from(is_down)).rev().take(most).map(entry).collect();
         exceptions(&entries)
     }
+}
+
+/// The answer at `/jobs/:id/checkpoints/:triggerid`, so long after it was asked for.
+pub(crate) fn asked_checkpoint(job: &Job, age_s: f64) -> Value {
+    if age_s < job.checkpoint_takes_s {
+        return json!({ "status": { "id": "IN_PROGRESS" }, "operation": null });
+    }
+    let failure = job.checkpoint_fails.as_ref().map(|cause| {
+        json!({ "class": "java.lang.Exception", "stack-trace": format!("java.lang.Exception: {cause}"), "serialized-throwable": "" })
+    });
+    json!({ "status": { "id": "COMPLETED" }, "operation": { "checkpointId": 6, "failureCause": failure } })
 }
 
 fn exceptions(entries: &[Value]) -> Value {

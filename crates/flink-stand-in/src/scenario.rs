@@ -50,6 +50,9 @@ pub struct Scenario {
     /// Whether `/jobmanager/config` and `/jobs/:id/jobmanager/config` answer; otherwise 404.
     #[serde(default)]
     pub shows_config: bool,
+    /// Keys that are set beside those that `scheduler` stands for; where there are any, the configuration is shown.
+    #[serde(default)]
+    pub config: BTreeMap<String, String>,
     /// The path in front of every endpoint, for example `/proxy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
@@ -116,6 +119,19 @@ pub struct Job {
     /// The answer at `/checkpoints`: absent: one completed checkpoint; `"none"`: checkpointing is off; else the answer itself.
     #[serde(default)]
     pub checkpoints: CheckpointAnswer,
+    /// How long a checkpoint takes that is asked for, in seconds.
+    #[serde(default)]
+    pub checkpoint_takes_s: f64,
+    /// Why a checkpoint fails that is asked for; absent: it completes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_fails: Option<String>,
+    /// Time between two checkpoints in the answer at `/checkpoints/config`, in milliseconds; 30 s if absent. Without checkpointing there
+    /// is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_interval_ms: Option<u64>,
+    /// Where checkpoints are kept, in the same answer; `FileSystemCheckpointStorage` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_storage: Option<String>,
     /// The most subtasks that one vertex gets, whatever is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<u32>,

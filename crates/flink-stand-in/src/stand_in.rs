@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::cluster;
-use crate::jobs::View;
+use crate::jobs::{self, View};
 use crate::log::{self, LoggedRequest};
 use crate::metrics;
 use crate::requirements::{Refused, Required, count};
@@ -73,6 +73,8 @@ pub struct FlinkStandIn {
     started_ms: i64,
     /// By job id.
     required: BTreeMap<String, Required>,
+    /// When a checkpoint was asked for last, in seconds since the start, by job id.
+    asked_s: BTreeMap<String, f64>,
     /// How often each override has answered.
     overridden: BTreeMap<String, u32>,
     log: Vec<LoggedRequest>,
@@ -83,7 +85,8 @@ impl FlinkStandIn {
     pub fn new(scenario: Scenario, now_ms: i64) -> Self {
         let version = Version::parse(version::text(scenario.version.as_deref()));
         let (required, overridden, log) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        Self { scenario, version, started_ms: now_ms, required, overridden, log }
+        let asked_s = BTreeMap::new();
+        Self { scenario, version, started_ms: now_ms, required, asked_s, overridden, log }
     }
 
     /// The scenario, to change it while it is played.
@@ -176,7 +179,7 @@ impl FlinkStandIn {
         let elapsed_s = self.elapsed_s(now_ms);
         match (request.method.as_str(), parts.as_slice()) {
             ("GET", ["overview"]) => Response::ok(&cluster::overview(&self.scenario)),
-            ("GET", ["jobmanager", "config"]) if self.scenario.shows_config => {
+            ("GET", ["jobmanager", "config"]) if self.shows_config() => {
                 Response::ok(&cluster::config(&self.scenario))
             }
             ("GET", ["taskmanagers"]) => Response::ok(&cluster::task_managers(&self.scenario)),
@@ -207,6 +210,10 @@ impl FlinkStandIn {
         }
     }
 
+    fn shows_config(&self) -> bool {
+        self.scenario.shows_config || !self.scenario.config.is_empty()
+    }
+
     fn jobs_overview(&self, now_ms: i64) -> Response {
         let scheduler = cluster::scheduler_type(self.scenario.scheduler);
         let none = Required::default();
@@ -235,14 +242,29 @@ impl FlinkStandIn {
         let view = self.view(job, &required, now_ms);
         Some(match (request.method.as_str(), rest) {
             ("GET", []) => Response::ok(&view.details()),
-            ("GET", ["jobmanager", "config"]) if self.scenario.shows_config => {
+            ("GET", ["jobmanager", "config"]) if self.shows_config() => {
                 Response::ok(&cluster::config(&self.scenario))
             }
             ("GET", ["checkpoints"]) => match view.checkpoints() {
                 Some(answer) => Response::ok(&answer),
                 None => Response::error(404, "Checkpointing has not been enabled."),
             },
-            ("POST", ["checkpoints"]) => Response::json(202, &json!({ "request-id": "0".repeat(32) })),
+            ("GET", ["checkpoints", "config"]) => match view.checkpoint_settings() {
+                Some(answer) => Response::ok(&answer),
+                None => Response::error(404, "Checkpointing has not been enabled."),
+            },
+            ("POST", ["checkpoints"]) => match view.checkpoints() {
+                Some(_) => {
+                    let elapsed_s = self.elapsed_s(now_ms);
+                    self.asked_s.insert(job.jid.clone(), elapsed_s);
+                    Response::json(202, &json!({ "request-id": "0".repeat(32) }))
+                }
+                None => Response::error(400, "Checkpointing has not been enabled."),
+            },
+            ("GET", ["checkpoints", _trigger]) => {
+                let asked_s = *self.asked_s.get(&job.jid)?;
+                Response::ok(&jobs::asked_checkpoint(job, self.elapsed_s(now_ms) - asked_s))
+            }
             ("GET", ["exceptions"]) => {
                 let most = parameter(&request.query, "maxExceptions").and_then(|most| most.parse().ok());
                 Response::ok(&view.exceptions(most.unwrap_or(EXCEPTIONS_MOST)))

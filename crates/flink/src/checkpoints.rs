@@ -4,8 +4,9 @@ use http_client::Method;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::failure::first_and_root_cause;
 use crate::lenient::{count, non_negative, or_default};
-use crate::{Client, Error, JobId};
+use crate::{Client, Error, JobId, TriggerId};
 
 /// What is known of a job's checkpoints (`/jobs/:jobid/checkpoints`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -56,15 +57,79 @@ impl Client {
         })
     }
 
-    /// Asks for a checkpoint now. A rescale waits for one, so that nothing is computed twice.
+    /// Asks for a checkpoint now. From Flink 2.0 on a rescale waits for one, so that nothing is computed twice. The answer is the id to
+    /// ask with how it stands.
     ///
     /// # Errors
     /// Any [`Error`] of the transport.
-    pub async fn trigger_checkpoint(&self, job: &JobId) -> Result<(), Error> {
+    pub async fn trigger_checkpoint(&self, job: &JobId) -> Result<Option<TriggerId>, Error> {
+        #[derive(Deserialize)]
+        struct Triggered {
+            #[serde(rename = "request-id", default)]
+            id: Option<TriggerId>,
+        }
         let path = format!("jobs/{job}/checkpoints");
         let body = json!({ "checkpointType": "CONFIGURED" });
-        self.send::<serde_json::Value>(Method::POST, &path, &body).await.map(drop)
+        Ok(self.send::<Triggered>(Method::POST, &path, &body).await?.id)
     }
+
+    /// How a checkpoint stands that was asked for.
+    ///
+    /// # Errors
+    /// Any [`Error`] of the transport.
+    pub async fn checkpoint_status(
+        &self,
+        job: &JobId,
+        trigger: &TriggerId,
+    ) -> Result<CheckpointStatus, Error> {
+        let answer: Asked = self.get(&format!("jobs/{job}/checkpoints/{trigger}"), &[]).await?;
+        Ok(match answer.operation {
+            _ if answer.status.id != "COMPLETED" => CheckpointStatus::InProgress,
+            Some(Operation { failure: Some(failure), .. }) => {
+                CheckpointStatus::Failed { cause: first_and_root_cause(&failure.stack_trace) }
+            }
+            _ => CheckpointStatus::Completed,
+        })
+    }
+}
+
+/// How a checkpoint stands that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckpointStatus {
+    /// On its way.
+    InProgress,
+    /// Complete.
+    Completed,
+    /// It failed.
+    Failed {
+        /// Why, in Flink's words.
+        cause: String,
+    },
+}
+
+/// The answer at `/jobs/:jobid/checkpoints/:triggerid`.
+#[derive(Deserialize)]
+struct Asked {
+    status: AskedStatus,
+    #[serde(default)]
+    operation: Option<Operation>,
+}
+
+#[derive(Deserialize)]
+struct AskedStatus {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Operation {
+    #[serde(rename = "failureCause", default)]
+    failure: Option<FailureCause>,
+}
+
+#[derive(Deserialize)]
+struct FailureCause {
+    #[serde(rename = "stack-trace", default)]
+    stack_trace: String,
 }
 
 #[derive(Deserialize)]
@@ -120,6 +185,22 @@ struct Completed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Goal: a checkpoint that was asked for is on its way, complete or failed, with the cause.
+    #[test]
+    fn an_asked_checkpoint_has_a_status() {
+        let read = |value: serde_json::Value| serde_json::from_value::<Asked>(value).unwrap();
+        let going = read(json!({ "status": { "id": "IN_PROGRESS" }, "operation": null }));
+        assert!(going.operation.is_none() && going.status.id == "IN_PROGRESS");
+        let done = json!({ "status": { "id": "COMPLETED" }, "operation": { "checkpointId": 4, "failureCause": null } });
+        assert!(read(done).operation.unwrap().failure.is_none());
+        let failed = json!({ "status": { "id": "COMPLETED" }, "operation": { "failureCause": {
+            "class": "a.B", "stack-trace": "a.B: no\n\tat x.Y.z(Y.java:1)", "serialized-throwable": "x" } } });
+        assert_eq!(
+            read(failed).operation.unwrap().failure.unwrap().stack_trace,
+            "a.B: no\n\tat x.Y.z(Y.java:1)"
+        );
+    }
 
     /// Goal: what Flink writes as null or -1 is unknown and no error; what it knows is read.
     #[test]

@@ -204,6 +204,8 @@ fn read<T: DeserializeOwned>((url, answer): (String, Answer)) -> Result<T, Error
     let Answer { status, body, .. } = &answer;
     if status.is_redirection() {
         let location = answer.text("location").unwrap_or("an address that it does not name");
+        // The query of a login page may hold tokens.
+        let location = location.split(['?', '#']).next().unwrap_or_default();
         let location = location.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS).collect();
         return Err(Error::Redirect { url, status: status.as_u16(), location });
     }

@@ -37,7 +37,7 @@ pub enum Error {
         message: String,
     },
     /// An answer that points elsewhere; it is not followed.
-    #[error("{url} answered {status}, a redirect to {location}; give that address if it is Flink's")]
+    #[error("{url} answered {status}, a redirect to {location}; {}", remedy(location))]
     Redirect {
         /// The address that was asked.
         url: String,
@@ -78,6 +78,16 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// What to do about a redirect to this address.
+fn remedy(location: &str) -> &'static str {
+    const WORDS: [&str; 7] = ["login", "signin", "sign-in", "oauth", "openid", "saml", "sso"];
+    let lower = location.to_ascii_lowercase();
+    match WORDS.iter().any(|word| lower.contains(word)) {
+        true => "that is a login page: something in front of Flink requires a login",
+        false => "give that address if it is Flink's",
+    }
 }
 
 impl Error {

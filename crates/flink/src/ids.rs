@@ -28,6 +28,11 @@ macro_rules! id {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// The first eight digits, for people.
+            pub fn short(&self) -> &str {
+                &self.0[..8]
+            }
         }
 
         impl fmt::Display for $name {

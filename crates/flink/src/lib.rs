@@ -1,4 +1,4 @@
-//! A typed client of Flink's REST API (2.x): the calls that an auto-scaler and its agent need, and nothing about policies.
+//! A typed client of Flink's REST API (1.18 to 2.x): the calls that an auto-scaler and its agent need, and nothing about policies.
 //!
 //! Every call has a timeout and a bound on the size of the answer. Names follow the REST documentation:
 //! <https://nightlies.apache.org/flink/flink-docs-release-2.3/docs/ops/rest_api/>. Answers are read leniently (fields that
@@ -7,6 +7,7 @@
 mod checkpoints;
 mod client;
 mod cluster;
+mod configuration;
 mod error;
 mod failure;
 mod graphite;
@@ -19,9 +20,10 @@ mod requirements;
 mod rescales;
 mod savepoints;
 
-pub use checkpoints::Checkpoints;
+pub use checkpoints::{CheckpointStatus, Checkpoints};
 pub use client::{Client, Settings};
 pub use cluster::{Overview, TaskManager};
+pub use configuration::CheckpointSettings;
 pub use error::Error;
 pub use failure::first_and_root_cause;
 pub use graphite::graphite_component;

@@ -136,19 +136,8 @@ impl Client {
 
     /// Whether the configuration says so; `None` if it is not shown.
     async fn is_reactive(&self, job: &JobId) -> Option<bool> {
-        #[derive(Deserialize)]
-        struct Entry {
-            key: String,
-            #[serde(default)]
-            value: String,
-        }
-        let of_job = self.get::<Vec<Entry>>(&format!("jobs/{job}/jobmanager/config"), &[]).await;
-        let entries = match of_job {
-            Ok(entries) => entries,
-            Err(_) => self.get::<Vec<Entry>>("jobmanager/config", &[]).await.ok()?,
-        };
-        let mode = entries.iter().find(|entry| entry.key == "scheduler-mode");
-        Some(mode.is_some_and(|entry| entry.value.eq_ignore_ascii_case("reactive")))
+        let shown = self.configuration(Some(job)).await.ok()??;
+        Some(shown.get("scheduler-mode").is_some_and(|mode| mode.eq_ignore_ascii_case("reactive")))
     }
 }
 

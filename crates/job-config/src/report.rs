@@ -1,5 +1,7 @@
 //! What an agent tells about the document that it applies.
 
+use std::fmt;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -38,6 +40,25 @@ impl State {
     /// Whether no report of the same generation follows.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Running | Self::RolledBack | Self::Failed)
+    }
+}
+
+/// As in reports and logs.
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Received => "received",
+            Self::StartingNodes => "starting-nodes",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Submitting => "submitting",
+            Self::Running => "running",
+            Self::Rescaling => "rescaling",
+            Self::RollingBack => "rolling-back",
+            Self::StoppingNodes => "stopping-nodes",
+            Self::RolledBack => "rolled-back",
+            Self::Failed => "failed",
+        })
     }
 }
 

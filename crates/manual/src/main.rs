@@ -15,9 +15,5 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let written = manual::write(&Arguments::parse().folder)?;
-    #[expect(clippy::print_stdout, reason = "what a person who ran it wants to know")]
-    {
-        println!("{} files", written.len());
-    }
-    Ok(())
+    Ok(terminal::print(&format!("{} files", written.len()))?)
 }

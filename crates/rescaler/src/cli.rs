@@ -6,19 +6,21 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use secrets::Address;
 use telemetry::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{self, Config, ConfigError};
-use crate::http::Listen;
+use crate::config::{self, ConfigError};
 use crate::keygen::{self, KeyFileError};
 use crate::outlet::OutletError;
+use crate::overrides::{self, Set};
 use crate::policies::Name;
+use crate::run::{self, Run};
 use crate::site::Site;
 use crate::{
-    explain, import, inspect, journal, offline, placement, publish, replay, simulate, watch, whisper_file,
+    doctor, explain, import, inspect, journal, offline, publish, replay, simulate, watch, whisper_file,
 };
 
 /// The configuration file unless another is named.
@@ -35,7 +37,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Watch a job and rescale it.
-    Run(Run),
+    Run(Box<Run>),
     /// Decide once on a recorded snapshot, without any cluster.
     Decide(Decide),
     /// Run policies over a recorded journal and show their decisions side by side.
@@ -48,6 +50,9 @@ enum Command {
     Publish(Publish),
     /// Print what is seen of the job, per operator, and what is missing.
     Inspect(inspect::Inspect),
+    /// Print what is wrong with a cluster's settings for scaling, in order of harm, with the lines to change. Exit code 3 if there is
+    /// anything.
+    Doctor(doctor::Doctor),
     /// Read a Whisper file.
     #[command(subcommand)]
     Whisper(whisper_file::Command),
@@ -55,36 +60,11 @@ enum Command {
     Keygen(Keygen),
     /// Convert the configuration of the research prototype that this project follows.
     ImportConfig(import::Import),
-}
-
-#[derive(Debug, Args)]
-struct Run {
-    /// The configuration file; the default is configs/rescaler.toml, or none with --flink. With --flink, what it says of the job, of
-    /// Flink's address and of placements does not count.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Flink's address: this process alone rescales the job that runs there, in place, by the policy of --config if that is given, by
-    /// policy slo if --latency-bound is given, else by policy ds2.
-    #[arg(long, value_name = "URL")]
-    flink: Option<Address>,
-    /// With --flink alone: the job, by name or id, if several run.
-    #[arg(long, value_name = "NAME|ID", requires = "flink")]
-    job: Option<String>,
-    /// With --flink alone: the event latency that must not be exceeded, for example 2s or 500ms. The policy is then slo.
-    #[arg(long, value_name = "DURATION", value_parser = latency_bound, requires = "flink", conflicts_with = "config")]
-    latency_bound: Option<Duration>,
-    /// With --flink alone: the folder for documents, journals and reports.
-    #[arg(long, value_name = "FOLDER", default_value = "run/rescaler", requires = "flink")]
-    data: PathBuf,
-    /// Decide and record, but publish nothing.
-    #[arg(long)]
-    dry_run: bool,
-    /// Where the page and the metrics are, instead of the configuration's `http.listen`; `off`: nowhere.
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    listen: Option<Listen>,
-    /// Check the configuration, print it as it takes effect, and exit.
-    #[arg(long)]
-    check_config: bool,
+    /// Print completions of this command line for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -113,6 +93,8 @@ struct Settings {
     /// Which job of a configuration that has several.
     #[arg(long, value_name = "NAME", requires = "config")]
     job: Option<String>,
+    #[command(flatten)]
+    set: Set,
     /// The program of policy `external`; given again: its arguments.
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     program: Vec<String>,
@@ -120,8 +102,12 @@ struct Settings {
 
 impl Settings {
     fn load(self) -> Result<offline::Settings, ConfigError> {
-        let job = self.job.as_deref();
-        let config = self.config.as_deref().map(|path| Site::load_job(path, job)).transpose()?;
+        let (job, above) = (self.job.as_deref(), self.set.table());
+        let config = match self.config.as_deref() {
+            Some(path) => Some(Site::load_job_over(path, job, &above)?),
+            None if above.is_empty() => None,
+            None => Some(overrides::over_defaults(above)?.check(Path::new("the command line"))?),
+        };
         Ok(offline::Settings { config, program: self.program, latency: None })
     }
 }
@@ -229,22 +215,38 @@ pub(crate) enum Output {
     Json,
 }
 
-/// Runs a command and turns its failure into a message and an exit code: 2 for bad usage or configuration, 1 otherwise.
+/// The exit code of `rescaler doctor` where there is something to change.
+const FINDINGS: u8 = 3;
+
+/// Runs a command and turns its failure into a message and an exit code: 2 for bad usage or configuration, 3 for findings of the
+/// doctor, 1 otherwise.
 pub fn main_with(arguments: Arguments) -> ExitCode {
     logging::begin("info");
     let done = block_on(execute(arguments, &Clock::steady()));
-    match done.and_then(|text| text.map_or(Ok(()), |text| print(&text))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nothing can be done if standard error is closed.
-            drop(writeln!(std::io::stderr(), "rescaler: {error:#}"));
-            ExitCode::from(exit_code(&error))
-        }
+    let (text, code) = match done {
+        Ok(text) => (text, 0),
+        Err(error) => match error.downcast_ref() {
+            Some(doctor::Findings(report)) => (Some(report.clone()), exit_code(&error)),
+            None => return failed(&error),
+        },
+    };
+    match text.map_or(Ok(()), |text| terminal::print(&text).context("cannot write to standard output")) {
+        Ok(()) => ExitCode::from(code),
+        Err(error) => failed(&error),
     }
 }
 
-/// The exit code of a command that failed: 2 for bad usage or configuration, else 1.
+fn failed(error: &anyhow::Error) -> ExitCode {
+    // Nothing can be done if standard error is closed.
+    drop(writeln!(std::io::stderr(), "rescaler: {error:#}"));
+    ExitCode::from(exit_code(error))
+}
+
+/// The exit code of a command that failed: 2 for bad usage or configuration, 3 for findings of the doctor, else 1.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<doctor::Findings>() {
+        return FINDINGS;
+    }
     let is_usage = error.is::<ConfigError>()
         || error.is::<config_agent::ConfigError>()
         || error.is::<offline::InputError>()
@@ -266,42 +268,26 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
 /// Whatever went wrong; [`exit_code`] tells its exit code.
 pub async fn execute(arguments: Arguments, clock: &Clock) -> anyhow::Result<Option<String>> {
     Ok(Some(match arguments.command {
-        Command::Run(run) => return watched(run).await,
+        Command::Run(run) => return run::run(*run, terminated()).await,
         Command::Decide(decide) => decided(decide).await?,
         Command::Replay(replay) => replayed(replay).await?,
         Command::Simulate(simulate) => simulate::run(&simulate)?,
         Command::Explain(explain) => explained(explain)?,
         Command::Inspect(inspect) => inspect::run(&inspect, clock).await?,
+        Command::Doctor(doctor) => doctor::run(&doctor).await?,
         Command::Whisper(command) => whisper_file::run(&command)?,
         Command::Publish(publish) => {
             let (place, manner) = (publish.place(), publish.manner());
             publish::from_file(&publish.document, &place, manner).await?
         }
         Command::Keygen(keygen) => keygen::generate(&keygen.key)?,
+        Command::Completions { shell } => terminal::completions(Arguments::command(), "rescaler", shell),
         Command::ImportConfig(import) => {
             let (files, remarks) = import::run(&import)?;
             writeln!(std::io::stderr(), "{remarks}").context("cannot write to standard error")?;
             files
         }
     }))
-}
-
-async fn watched(run: Run) -> anyhow::Result<Option<String>> {
-    let mut site = run.site()?;
-    if let Some(listen) = run.listen {
-        site.http_mut().listen = listen;
-    }
-    if run.check_config {
-        return Ok(Some(serde_json::to_string_pretty(&site)?));
-    }
-    if let (Some(_), Site::One(config)) = (&run.flink, &mut site) {
-        if run.config.is_none() {
-            writeln!(std::io::stderr(), "{}", run.policy_line()).context("cannot write to standard error")?;
-        }
-        placement::embed(config, &run.data, run.job.as_deref()).await?;
-    }
-    watch::run(site, run.dry_run, terminated()).await?;
-    Ok(None)
 }
 
 async fn decided(arguments: Decide) -> anyhow::Result<String> {
@@ -344,51 +330,6 @@ fn explained(arguments: Explain) -> anyhow::Result<String> {
     };
     let record = record.with_context(|| format!("{} has no such epoch; {}", path.display(), range()))?;
     Ok(explain::in_words(record))
-}
-
-impl Run {
-    fn site(&self) -> Result<Site, ConfigError> {
-        match &self.flink {
-            Some(url) => {
-                let bound_ms = self.latency_bound.map(|bound| bound.as_secs_f64() * 1000.0);
-                let mut config = match &self.config {
-                    Some(path) => Site::load_job(path, None)?,
-                    None => Config::embedded(url, bound_ms),
-                };
-                config.flink.url.clone_from(url);
-                let path = self.config.as_deref().unwrap_or(Path::new("the command line"));
-                Ok(Site::One(Box::new(config.check(path)?)))
-            }
-            None => Site::load(self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))),
-        }
-    }
-}
-
-impl Run {
-    /// Which policy decides, and how another one is chosen.
-    fn policy_line(&self) -> String {
-        match self.latency_bound {
-            Some(bound) => format!(
-                "policy slo keeps event latency below {} ms with as few slots as possible",
-                bound.as_millis()
-            ),
-            None => "policy ds2 decides, by utilisation; to keep a latency bound with as few slots as possible, add for example \
-                     --latency-bound 2s (policy slo)"
-                .to_owned(),
-        }
-    }
-}
-
-/// Reads a duration like `2s` or `500ms`.
-fn latency_bound(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|bound| Duration::try_from(bound).ok());
-    parsed
-        .filter(|bound| *bound >= Duration::from_millis(1))
-        .ok_or_else(|| "write it like 2s or 500ms".to_owned())
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    writeln!(std::io::stdout(), "{text}").context("cannot write to standard output")
 }
 
 fn block_on<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

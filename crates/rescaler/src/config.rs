@@ -6,12 +6,14 @@ use std::time::Duration;
 use job_config::JobName;
 use scaling::cluster::Size;
 use scaling::limits::Limits;
-use secrets::{Address, AddressError};
+use secrets::{Address, AddressError, SyntaxError};
 use serde::{Deserialize, Serialize};
 use telemetry::{Kinds, MappingSettings};
 use thiserror::Error;
+use toml::{Table, Value};
 
 use crate::http::Http;
+use crate::overrides::put_over;
 use crate::placement::{Mode, Placement};
 use crate::policies::{Name, Policies};
 use crate::source::SourceSection;
@@ -36,7 +38,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// Where and what.
         #[source]
-        source: secrets::SyntaxError,
+        source: SyntaxError,
     },
     /// The job that is meant cannot be told.
     #[error("{problem}")]
@@ -179,6 +181,8 @@ pub struct Epoch {
     /// The length of an epoch, which ends with one decision, in milliseconds. Absent: as the policy prefers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub length_ms: Option<u64>,
+    /// The length of the first epoch after a start, in milliseconds, so that something is said soon; never longer than the others.
+    pub first_ms: u64,
     /// How often metrics are read, in milliseconds.
     pub sample_interval_ms: u64,
     /// Readings of tasks younger than this are not used, in milliseconds.
@@ -187,7 +191,7 @@ pub struct Epoch {
 
 impl Default for Epoch {
     fn default() -> Self {
-        Self { length_ms: None, sample_interval_ms: 2_000, warm_up_ms: 10_000 }
+        Self { length_ms: None, first_ms: 10_000, sample_interval_ms: 2_000, warm_up_ms: 10_000 }
     }
 }
 
@@ -222,9 +226,33 @@ impl Config {
 
     /// Reads and checks a text; `path` is for the message.
     pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let config: Self = secrets::from_toml(text)
-            .map_err(|source| ConfigError::Syntax { path: path.to_owned(), source })?;
-        config.check(path)
+        Self::parse_over(text, path, &Table::new())
+    }
+
+    /// Reads a text, puts the keys of `above` over it, and checks the whole; `path` is for the message.
+    pub(crate) fn parse_over(text: &str, path: &Path, above: &Table) -> Result<Self, ConfigError> {
+        let syntax = |source| ConfigError::Syntax { path: path.to_owned(), source };
+        let mut table: Table = secrets::from_toml(text).map_err(syntax)?;
+        if table.contains_key("job") || !above.contains_key("job") {
+            // For its errors, which name the line.
+            let _as_written: Self = secrets::from_toml(text).map_err(syntax)?;
+        }
+        let job = table.remove("job");
+        put_over(&mut table, above.clone());
+        if let Some(job) = job {
+            table.insert("job".to_owned(), job);
+        }
+        let values = |problem| ConfigError::Values { path: path.to_owned(), problems: vec![problem] };
+        Self::from_table(table).map_err(values)?.check(path)
+    }
+
+    /// The configuration of a table, with the defaults that depend on other keys; not checked yet.
+    ///
+    /// # Errors
+    /// What is wrong, with its key.
+    pub(crate) fn from_table(mut table: Table) -> Result<Self, String> {
+        complete(&mut table);
+        Value::Table(table).try_into().map_err(|error| SyntaxError::in_value(&error).to_string())
     }
 
     /// The configuration, if all its values are in their ranges; `path` is for the message.
@@ -235,18 +263,6 @@ impl Config {
         } else {
             Err(ConfigError::Values { path: path.to_owned(), problems })
         }
-    }
-
-    /// Returns the configuration for a cluster of which only the address is known, and the latency bound if there is one. The job is
-    /// set later; it may be any job, so the policy is one that needs no metrics of ours.
-    pub(crate) fn embedded(flink_url: &Address, latency_bound_ms: Option<f64>) -> Self {
-        let Ok(mut config) = toml::from_str::<Self>("job = \"job\"") else {
-            unreachable!("all but the job has a default")
-        };
-        config.flink.url = flink_url.clone();
-        config.policy.name = if latency_bound_ms.is_some() { Name::Slo } else { Name::Ds2 };
-        config.policy.slo.latency_bound_ms = latency_bound_ms;
-        config
     }
 
     pub(crate) fn problems(&self) -> Vec<String> {
@@ -265,6 +281,11 @@ impl Config {
                 self.placement.listen.is_none_or(|listen| listen.ip().is_loopback()),
                 "placement.listen: only this machine may reach the drop of this process; for others run a config-drop with tokens",
             ),
+            (
+                self.placement.mode != Mode::Command || !self.placement.command.is_empty(),
+                "placement.command: name the program that carries plans out, for example [\"./apply.sh\"]",
+            ),
+            (self.placement.command_timeout_ms > 0, "placement.command_timeout_ms: must be above 0"),
             (self.drop.timeout_ms > 0, "drop.timeout_ms: must be above 0"),
             (self.drop.document_ttl_s > 0, "drop.document_ttl_s: must be above 0"),
             (self.drop.applied_within_s > 0, "drop.applied_within_s: must be above 0"),
@@ -346,77 +367,53 @@ impl Config {
         Duration::from_millis(self.epoch_ms())
     }
 
+    /// As long as configured, but long enough for rates, and never longer than an epoch.
+    pub(crate) fn first_epoch_length(&self) -> Duration {
+        let least_ms = self.epoch.sample_interval_ms.saturating_mul(3);
+        Duration::from_millis(self.epoch.first_ms.max(least_ms).min(self.epoch_ms()))
+    }
+
     pub(crate) fn sample_interval(&self) -> Duration {
         Duration::from_millis(self.epoch.sample_interval_ms)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The folder below which the journals, documents and reports of jobs are, unless configured.
+pub(crate) const DATA: &str = "run/rescaler";
 
-    const EXAMPLE: &str = include_str!("../../../configs/rescaler.toml");
-
-    fn load(text: &str) -> Result<Config, ConfigError> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("rescaler.toml");
-        std::fs::write(&path, text).unwrap();
-        Config::load(&path)
+/// Fills in the defaults that depend on other keys: the policy is `slo` where its bound is given; drop and agent are in this process
+/// where no drop is named, and then keep their files in a folder of the job's name.
+fn complete(table: &mut Table) {
+    let has = |path: &[&str]| has_key(table, path);
+    let is_slo = !has(&["policy", "name"]) && has(&["policy", "slo", "latency_bound_ms"]);
+    let names_drop = has(&["drop", "url"]) || has(&["drop", "folder"]);
+    let is_in_process = !has(&["placement", "mode"]) && !names_drop;
+    let (has_data, has_command) = (has(&["placement", "data"]), has(&["placement", "command"]));
+    let job = table.get("job").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if is_slo {
+        put(table, "policy", "name", Name::Slo.as_str());
     }
-
-    /// Goal: the commented example holds exactly the defaults.
-    #[test]
-    fn the_example_states_the_defaults() {
-        let example = serde_json::to_value(load(EXAMPLE).unwrap()).unwrap();
-        let defaults = serde_json::to_value(load("job = \"nexmark\"").unwrap()).unwrap();
-        assert_eq!(example, defaults);
+    if is_in_process {
+        put(table, "placement", "mode", if has_command { "command" } else { "in-process" });
     }
-
-    /// Goal: every bad value is named with its key and what would be right, all at once.
-    #[test]
-    fn bad_values_are_named_together() {
-        let bad = EXAMPLE
-            .replace("# length_ms = 120000", "length_ms = 100")
-            .replace("heap_fraction = 0.766", "heap_fraction = 1.5")
-            .replace("utilization_target = 0.7", "utilization_target = 7.0")
-            .replace("headroom_quantile = 0.95", "headroom_quantile = 95.0")
-            .replace("time_zone = \"UTC\"", "time_zone = \"Mars\"")
-            .replace("# quota_slots = 16", "quota_slots = 0")
-            .replace("url = \"http://127.0.0.1:8081\"", "url = \"localhost\"");
-        let message = load(&bad).unwrap_err().to_string();
-        for key in [
-            "epoch.length_ms",
-            "policy.latency.heap_fraction",
-            "policy.ds2.utilization_target",
-            "policy.slo.headroom_quantile",
-            "policy.time_zone",
-            "limits.quota_slots",
-            "flink.url",
-            "rescaler.toml",
-        ] {
-            assert!(message.contains(key), "{message}");
-        }
-    }
-
-    /// Goal: policy `slo` asks for its bound, and decides every 5 s unless the configuration says otherwise.
-    #[test]
-    fn slo_needs_a_bound_and_prefers_short_epochs() {
-        let parse = |text: &str| Config::parse(text, Path::new("rescaler.toml"));
-        let error = parse("job = \"a\"\npolicy.name = \"slo\"").unwrap_err().to_string();
-        assert!(error.contains("policy.slo.latency_bound_ms"), "{error}");
-        let bound = "job = \"a\"\npolicy.name = \"slo\"\npolicy.slo.latency_bound_ms = 2000.0\n";
-        let config = parse(bound).unwrap();
-        assert_eq!((config.epoch_length().as_secs(), config.latency_max_ms()), (5, Some(2000.0)));
-        assert_eq!(parse(&format!("{bound}epoch.length_ms = 30000")).unwrap().epoch_length().as_secs(), 30);
-        assert_eq!(Config::embedded(&"http://flink".into(), None).epoch_length().as_secs(), 120);
-        assert!(Config::embedded(&"http://flink".into(), Some(2000.0)).problems().is_empty());
-    }
-
-    /// Goal: a misspelt key is refused and named.
-    #[test]
-    fn unknown_keys_are_refused() {
-        let error = load(&EXAMPLE.replace("violations_needed", "violation_needed")).unwrap_err();
-        let source = std::error::Error::source(&error).unwrap().to_string();
-        assert!(source.contains("violation_needed"), "{source}");
+    if is_in_process && !has_command && !has_data {
+        put(table, "placement", "data", &format!("{DATA}/{job}"));
     }
 }
+
+fn has_key(table: &Table, path: &[&str]) -> bool {
+    let Some((last, before)) = path.split_last() else { return true };
+    let inner = before.iter().try_fold(table, |table, key| table.get(*key)?.as_table());
+    inner.is_some_and(|table| table.contains_key(*last))
+}
+
+fn put(table: &mut Table, section: &str, key: &str, value: &str) {
+    let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+    // Anything but a table is refused with its key afterwards.
+    if let Value::Table(section) = section {
+        section.insert(key.to_owned(), value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests;

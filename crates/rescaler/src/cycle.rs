@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use control::{
-    ControlLoop, Current, FollowUp, LoopOptions, OperatorNames, PutEnd, Record, Resumed, Surroundings,
-    Switches,
+    ControlLoop, Current, Effect, FollowUp, LoopOptions, OperatorNames, PutEnd, Record, Resumed,
+    Surroundings, Switches,
 };
 use drop_client::{Precondition, Published};
 use flink::Obstacle;
@@ -19,8 +19,7 @@ use tracing::{error, info, warn};
 use crate::config::Config;
 use crate::journal::Journal;
 use crate::observe::Observer;
-use crate::outlet::Outlet;
-use crate::placement::RunningJob;
+use crate::placement::{Carried, Place};
 use crate::policies::PolicyRunner;
 use crate::state::StateReader;
 use crate::status::{JobStatus, SwitchesNow};
@@ -46,12 +45,12 @@ async fn one_life(
 ) -> anyhow::Result<OperatorNames> {
     let flink = flink_client(&config)?;
     let mut carried = placement::start(&mut config, &flink, status.switches.is_dry_run_forced()).await?;
-    let running_job = carried.running_job(&config, &flink);
     let (names, job) = (carried.names(), carried.job());
     let is_other_graph = before.is_some_and(|before| !before.has_same_operators(&names));
     let (mut rescaler, mut control) =
-        Rescaler::new(config, Arc::clone(status), names.clone(), running_job, is_other_graph)?;
+        Rescaler::new(config, Arc::clone(status), &flink, &carried, is_other_graph)?;
     status.watched();
+    status.hindered(carried.obstacle());
     let cycle = async {
         loop {
             rescaler.observer.epoch().await;
@@ -75,15 +74,13 @@ async fn one_life(
 struct Rescaler {
     config: Config,
     status: Arc<JobStatus>,
-    drop: Outlet,
+    place: Place,
     observer: Observer,
     weight: StateReader,
     journal: Journal,
     runner: PolicyRunner,
-    /// Where documents come from in a run that asks nothing of Flink.
-    running_job: Option<RunningJob>,
-    /// Whether Flink has refused to rescale the job in a way that asking again does not change.
-    is_refused: bool,
+    /// Why plans cannot be carried out, where they cannot: they are recommendations.
+    obstacle: Option<String>,
 }
 
 /// A client with the configured bounds.
@@ -119,12 +116,10 @@ impl Rescaler {
     fn new(
         config: Config,
         status: Arc<JobStatus>,
-        names: OperatorNames,
-        running_job: Option<RunningJob>,
+        flink: &flink::Client,
+        carried: &Carried,
         is_other_graph: bool,
     ) -> anyhow::Result<(Self, ControlLoop)> {
-        let flink = flink_client(&config)?;
-        let drop = Outlet::new(&config.drop, config.job.clone())?;
         let runner = PolicyRunner::new(config.policy.name, &config.policy, &config.limits, &config.cluster)?;
         let (journal, mut resumed) = Journal::open(&config.journal.path, config.journal_bounds())?;
         if is_other_graph {
@@ -132,7 +127,10 @@ impl Rescaler {
         }
         let (epoch, switches) = (resumed.epoch, status.switches.now());
         info!("{}", starting(&config, epoch, switches));
-        let observer = Observer::new(&config, flink, Arc::clone(&status))?;
+        // A plan that was under way counts as carried out: the job is taken over as it runs.
+        let generation = resumed.pending.as_ref().map_or(epoch + 1, |pending| pending.generation);
+        let place = carried.place(&config, flink, generation)?;
+        let observer = Observer::new(&config, flink.clone(), Arc::clone(&status))?;
         let weight = StateReader::new(&config.state, &config.job).context("state.probe_url")?;
         let options = LoopOptions {
             job: config.job.to_string(),
@@ -141,15 +139,26 @@ impl Rescaler {
             applied_within: Duration::from_secs(config.drop.applied_within_s),
             time_zone: runner.time_zone().clone(),
         };
-        let control = ControlLoop::new(options, names, resumed);
-        let is_refused = false;
-        let rescaler =
-            Self { config, status, drop, observer, weight, journal, runner, running_job, is_refused };
+        let control = ControlLoop::new(options, carried.names(), resumed);
+        let obstacle = carried.obstacle();
+        let rescaler = Self { config, status, place, observer, weight, journal, runner, obstacle };
         Ok((rescaler, control))
     }
 
-    async fn try_put(&self, document: &JobDocument, replaces: EntityTag) -> PutEnd {
-        match self.drop.put(document, &Precondition::Replaces(replaces)).await {
+    /// The record of a plan that cannot be carried out, as a recommendation; [`None`] of any other record.
+    fn recommended(&self, record: &Record) -> Option<Record> {
+        let is_wanted = record.effect == Effect::DryRun && !self.status.switches.now().dry_run;
+        let message = self.obstacle.clone().filter(|_| is_wanted)?;
+        Some(Record { effect: Effect::Recommended { message }, ..record.clone() })
+    }
+
+    async fn try_put(&mut self, document: &JobDocument, replaces: EntityTag) -> PutEnd {
+        let drop = match &mut self.place {
+            Place::Drop(drop) => drop,
+            Place::Command(command) => return command.put(document).await,
+            Place::Nowhere(_) => return PutEnd::Refused("nothing is published in this run".to_owned()),
+        };
+        match drop.put(document, &Precondition::Replaces(replaces)).await {
             Ok(Published::Stored(_)) => PutEnd::Stored,
             Ok(Published::Superseded) => {
                 PutEnd::Refused("another document was published in the meantime".to_owned())
@@ -172,7 +181,8 @@ impl Surroundings for Rescaler {
 
     fn switches(&self) -> Switches {
         let switches = self.status.switches.now();
-        let dry_run = switches.dry_run || self.running_job.is_some() || self.is_refused;
+        let reads_only = matches!(self.place, Place::Nowhere(_));
+        let dry_run = switches.dry_run || reads_only || self.obstacle.is_some();
         Switches { paused: switches.paused, dry_run }
     }
 
@@ -181,9 +191,11 @@ impl Surroundings for Rescaler {
     }
 
     async fn current(&mut self) -> Result<Current, String> {
-        let current = match &self.running_job {
-            Some(running_job) => running_job.document().await,
-            None => publish::current(&self.drop)
+        let current = match &self.place {
+            // What has no successor needs no other number.
+            Place::Nowhere(job) => job.document(1).await,
+            Place::Command(command) => command.document().await,
+            Place::Drop(drop) => publish::current(drop)
                 .await
                 .map(|current| Current { document: current.document, entity_tag: current.entity_tag }),
         };
@@ -198,22 +210,26 @@ impl Surroundings for Rescaler {
     }
 
     async fn reports(&mut self) -> Result<Option<Vec<Report>>, String> {
-        match &self.running_job {
-            Some(_) => Ok(None),
-            None => {
-                let reports = self.drop.reports().await.context("the drop's reports cannot be read");
+        match &mut self.place {
+            Place::Nowhere(_) => Ok(None),
+            Place::Command(command) => Ok(Some(command.reports().await)),
+            Place::Drop(drop) => {
+                let reports = drop.reports().await.context("the drop's reports cannot be read");
                 reports.map_err(|reason| format!("{reason:#}"))
             }
         }
     }
 
     async fn edition(&mut self, generation: u64) -> Result<Option<JobDocument>, String> {
-        let found = self.drop.generation(generation).await;
+        let Place::Drop(drop) = &self.place else { return Ok(None) };
+        let found = drop.generation(generation).await;
         found.map_err(|error| format!("{:#}", anyhow::Error::from(error)))
     }
 
     fn append(&mut self, record: &Record) -> anyhow::Result<()> {
         info!(job = %self.config.job, epoch = record.epoch, "{}", record.decision);
+        let recommended = self.recommended(record);
+        let record = recommended.as_ref().unwrap_or(record);
         self.journal.append(record)?;
         self.status.decided(record);
         Ok(())
@@ -222,7 +238,10 @@ impl Surroundings for Rescaler {
     fn follow_up(&mut self, follow_up: &FollowUp) -> anyhow::Result<()> {
         if let Some(outcome) = &follow_up.outcome {
             info!(generation = outcome.generation, "{outcome}");
-            self.is_refused |= outcome.message.as_deref().is_some_and(Obstacle::is_named_in);
+            if let Some(message) = outcome.message.as_ref().filter(|message| Obstacle::is_named_in(message)) {
+                self.obstacle = Some(message.clone());
+                self.status.hindered(self.obstacle.clone());
+            }
         }
         self.journal.follow_up(follow_up)?;
         self.status.followed_up(follow_up);

@@ -53,6 +53,9 @@ fn done(record: &Record) -> String {
     let effect = match &record.effect {
         Effect::Nothing => "Nothing was done.".to_owned(),
         Effect::DryRun => "Nothing was published: it was a dry run.".to_owned(),
+        Effect::Recommended { message } => {
+            format!("Nothing was published; the plan is a recommendation, because {message}.")
+        }
         Effect::Publishing { generation } => {
             format!("Generation {generation} was about to be published; whether it was is not recorded.")
         }

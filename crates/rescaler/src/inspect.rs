@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use scaling::{Operator, Snapshot};
 use secrets::Address;
 use telemetry::{Clock, Sample, Settings, Source, summarise};
+use terminal::Grid;
+use toml::Table;
 
 use crate::cli::{DEFAULT_CONFIG, Output};
 use crate::config::{Config, ConfigError, Flink};
 use crate::cycle::flink_client;
 use crate::site::Site;
 use crate::source::SourceKind;
-use crate::{observe, placement};
+use crate::{observe, overrides, placement};
 
 /// Time between two attempts to find the job, in milliseconds.
 const RETRY_INTERVAL_MS: i64 = 500;
@@ -64,7 +65,7 @@ impl Inspect {
             Config { flink: Flink { job, ..config.flink.clone() }, ..config }
         };
         let mut config = match (&self.config, &self.flink_url) {
-            (None, Some(url)) => named(Config::embedded(url, None)),
+            (None, Some(_)) => named(overrides::over_defaults(Table::new())?),
             _ => match Site::load(path)? {
                 Site::One(config) => named(*config),
                 several @ Site::Several { .. } => several.job(path, self.job.as_deref())?,
@@ -94,7 +95,7 @@ pub(crate) async fn run(inspect: &Inspect, clock: &Clock) -> anyhow::Result<Stri
     let snapshot = snapshot(&samples, problems, &observe::settings(&config, &source), inspect.seconds)?;
     match inspect.output {
         Output::Json => serde_json::to_string_pretty(&snapshot).context("cannot write the snapshot as JSON"),
-        Output::Text => Ok(in_words(&snapshot)),
+        Output::Text => Ok(in_words(&snapshot, terminal::width())),
     }
 }
 
@@ -169,8 +170,8 @@ fn snapshot(
     Ok(snapshot)
 }
 
-/// A table of operators, one of task managers, and what is missing.
-fn in_words(snapshot: &Snapshot) -> String {
+/// A table of operators, one of task managers, and what is missing; tables are at most so many columns wide.
+fn in_words(snapshot: &Snapshot, width: Option<usize>) -> String {
     let seconds =
         |ms: Option<i64>| ms.map_or_else(|| "unknown".to_owned(), |ms| format!("{:.1} s", seconds(ms)));
     let mut lines = vec![format!(
@@ -181,8 +182,8 @@ fn in_words(snapshot: &Snapshot) -> String {
         seconds(snapshot.newest_age_ms),
         figure(snapshot.state_size_bytes.map(|bytes| bytes / 1e6), 1, " MB"),
     )];
-    lines.push(operators(&snapshot.operators).to_string());
-    lines.push(task_managers(snapshot).to_string());
+    lines.push(operators(&snapshot.operators).render(width));
+    lines.push(task_managers(snapshot).render(width));
     if snapshot.missing.is_empty() {
         lines.push("nothing is missing".to_owned());
     } else {
@@ -192,15 +193,8 @@ fn in_words(snapshot: &Snapshot) -> String {
     lines.join("\n")
 }
 
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
-    table.set_header(header.to_vec());
-    table
-}
-
-fn operators(operators: &[Operator]) -> Table {
-    let mut table = table(&[
+fn operators(operators: &[Operator]) -> Grid {
+    let mut table = Grid::new([
         "operator",
         "kind",
         "p",
@@ -217,7 +211,7 @@ fn operators(operators: &[Operator]) -> Table {
     let percent = |ratio: Option<f64>| figure(ratio.map(|ratio| ratio * 100.0), 0, " %");
     for operator in operators {
         let kind = serde_json::to_value(operator.kind).ok();
-        table.add_row([
+        table.row([
             operator.name.clone(),
             kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or_default().to_owned(),
             operator.parallelism.to_string(),
@@ -241,15 +235,15 @@ fn true_rate_per_s(operator: &Operator) -> Option<f64> {
     Some(operator.throughput_per_s? / busy)
 }
 
-fn task_managers(snapshot: &Snapshot) -> Table {
-    let mut table = table(&["task manager", "slots", "free", "CPU", "heap", "managed", "GC"]);
+fn task_managers(snapshot: &Snapshot) -> Grid {
+    let mut table = Grid::new(["task manager", "slots", "free", "CPU", "heap", "managed", "GC"]);
     let share =
         |used: Option<f64>, max: Option<f64>| used.zip(max).filter(|(_, max)| *max > 0.0).map(|(u, m)| u / m);
     let percent = |ratio: Option<f64>| figure(ratio.map(|ratio| ratio * 100.0), 0, " %");
     let count = |count: Option<u32>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
     for tm in &snapshot.task_managers {
-        table.add_row([
-            tm.id.clone(),
+        table.row([
+            terminal::short_id(&tm.id).to_owned(),
             count(tm.slots),
             count(tm.slots_free),
             percent(tm.cpu_load),

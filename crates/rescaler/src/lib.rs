@@ -4,9 +4,11 @@
 //! journal, publishes the next job document at the config drop, and shows what it does on a page. It never talks to Flink's
 //! tasks and never moves state; that is the config agent's work.
 
+mod by_command;
 mod cli;
 mod config;
 mod cycle;
+mod doctor;
 mod explain;
 pub mod http;
 mod import;
@@ -16,11 +18,13 @@ mod keygen;
 mod observe;
 mod offline;
 mod outlet;
+mod overrides;
 mod placement;
 mod policies;
 mod program;
 mod publish;
 mod replay;
+mod run;
 mod simulate;
 mod site;
 mod source;

@@ -22,6 +22,8 @@ pub(crate) struct Observer {
     settings: Settings,
     sample_interval: Duration,
     epoch_length: Duration,
+    /// Of the first epoch, until it has begun.
+    first_epoch_length: Option<Duration>,
     /// Those of the epoch, behind a few older ones.
     samples: Vec<Sample>,
     epoch_from: usize,
@@ -48,6 +50,7 @@ impl Observer {
             source,
             sample_interval: config.sample_interval(),
             epoch_length: config.epoch_length(),
+            first_epoch_length: Some(config.first_epoch_length()),
             samples: Vec::new(),
             epoch_from: 0,
             parallelism: None,
@@ -63,7 +66,7 @@ impl Observer {
         let keep_from = self.samples.len().saturating_sub(CURRENT_SAMPLES);
         self.samples.drain(..keep_from);
         self.epoch_from = self.samples.len().saturating_sub(1);
-        let end = Instant::now() + self.epoch_length;
+        let end = Instant::now() + self.first_epoch_length.take().unwrap_or(self.epoch_length);
         let mut ticks = interval(self.sample_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;

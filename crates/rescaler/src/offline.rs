@@ -165,11 +165,12 @@ pub(crate) fn in_words(decision: &Decision) -> String {
     lines.extend(candidates(decision));
     let figure = |value: Option<f64>| value.map_or("unknown".to_owned(), |value| format!("{value:.3}"));
     let cluster = &decision.cluster;
+    let downtime = cluster.downtime_estimate_s.map(|seconds| format!("{seconds:.3} s"));
     lines.push(format!(
-        "  cluster: load {}, memory {}, downtime estimate {} s, scale out: {}",
+        "  cluster: load {}, memory {}, downtime estimate {}, scale out: {}",
         figure(cluster.cluster_load),
         figure(cluster.memory_usage),
-        figure(cluster.downtime_estimate_s),
+        downtime.unwrap_or_else(|| "unknown".to_owned()),
         cluster.scale_out.map_or("unknown".to_owned(), |yes| if yes {
             "yes".to_owned()
         } else {

@@ -24,8 +24,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
+use crate::by_command::ByCommand;
 use crate::config::{Config, ConfigError};
 use crate::cycle::flink_client;
+use crate::outlet::Outlet;
+use crate::program::Program;
 
 /// Time between two looks at a drop of this process that is starting.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
@@ -35,7 +38,7 @@ const START_DEADLINE: Duration = Duration::from_secs(10);
 const MAX_PARALLELISM_LIMIT: u32 = 32_768;
 
 /// `[placement]`
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Placement {
     /// Where drop and agent are.
@@ -46,6 +49,23 @@ pub struct Placement {
     pub listen: Option<SocketAddr>,
     /// In-process: the agent's configuration; [`None`]: the job that runs is rescaled in place, and never stopped.
     pub agent_config: Option<PathBuf>,
+    /// Command: the program that carries plans out, with its arguments; no shell is involved.
+    pub command: Vec<String>,
+    /// How long that program may take, and the job then to run as planned, in milliseconds.
+    pub command_timeout_ms: u64,
+}
+
+impl Default for Placement {
+    fn default() -> Self {
+        Self {
+            mode: Mode::default(),
+            data: None,
+            listen: None,
+            agent_config: None,
+            command: Vec::new(),
+            command_timeout_ms: 600_000,
+        }
+    }
 }
 
 /// Where drop and agent are.
@@ -59,6 +79,8 @@ pub enum Mode {
     Direct,
     /// In this process.
     InProcess,
+    /// Nowhere: a program carries plans out.
+    Command,
 }
 
 /// What runs beside the cycle in this process.
@@ -70,6 +92,8 @@ pub(crate) struct Carried {
     job: Option<JobId>,
     /// Whether there is neither drop nor agent, because nothing will be asked of Flink.
     reads_only: bool,
+    /// Why Flink cannot rescale the job in place, where no agent restarts it.
+    obstacle: Option<String>,
 }
 
 impl Carried {
@@ -97,14 +121,47 @@ impl Carried {
         self.job.clone()
     }
 
-    /// The place of documents in a run that asks nothing of Flink.
-    pub(crate) fn running_job(&self, config: &Config, flink: &flink::Client) -> Option<RunningJob> {
-        self.reads_only.then(|| RunningJob {
+    /// Why plans are no more than recommendations, where they are.
+    pub(crate) fn obstacle(&self) -> Option<String> {
+        self.obstacle.clone()
+    }
+
+    /// Where documents come from and go to. `generation` is that of the newest plan of an earlier run.
+    ///
+    /// # Errors
+    /// The drop's settings cannot be used.
+    pub(crate) fn place(
+        &self,
+        config: &Config,
+        flink: &flink::Client,
+        generation: u64,
+    ) -> anyhow::Result<Place> {
+        let job = || RunningJob {
             flink: flink.clone(),
             name: config.job.clone(),
             job: config.flink_job().to_owned(),
-        })
+        };
+        if self.reads_only {
+            return Ok(Place::Nowhere(job()));
+        }
+        if config.placement.mode == Mode::Command {
+            let (command, timeout_ms) =
+                (config.placement.command.clone(), config.placement.command_timeout_ms);
+            let program = Program { command, timeout_ms, ..Program::default() };
+            return Ok(Place::Command(Box::new(ByCommand::new(job(), program, generation))));
+        }
+        Ok(Place::Drop(Box::new(Outlet::new(&config.drop, config.job.clone())?)))
     }
+}
+
+/// Where documents come from and go to.
+pub(crate) enum Place {
+    /// A drop, or a folder.
+    Drop(Box<Outlet>),
+    /// They are made from what runs, and go to a program.
+    Command(Box<ByCommand>),
+    /// They are made from what runs, and go nowhere.
+    Nowhere(RunningJob),
 }
 
 /// The job that runs, as a document: for a run that only reads.
@@ -120,10 +177,23 @@ impl RunningJob {
     ///
     /// # Errors
     /// Flink cannot be asked, or the job does not run.
-    pub(crate) async fn document(&self) -> anyhow::Result<control::Current> {
-        let document = derive(&self.name, 1, &running_job(&self.flink, &self.job).await?)?;
+    pub(crate) async fn document(&self, generation: u64) -> anyhow::Result<control::Current> {
+        let document = derive(&self.name, generation, &self.details().await?)?;
         let entity_tag = document.entity_tag();
         Ok(control::Current { document, entity_tag })
+    }
+
+    /// What runs now.
+    ///
+    /// # Errors
+    /// As [`RunningJob::document`].
+    pub(crate) async fn details(&self) -> anyhow::Result<JobDetails> {
+        running_job(&self.flink, &self.job).await
+    }
+
+    /// Flink's address, without any password.
+    pub(crate) fn flink_url(&self) -> &str {
+        self.flink.base_url()
     }
 }
 
@@ -138,19 +208,20 @@ pub(crate) async fn start(
     is_dry_run: bool,
 ) -> anyhow::Result<Carried> {
     let mut carried = Carried::default();
-    if config.placement.mode != Mode::InProcess {
+    if !matches!(config.placement.mode, Mode::InProcess | Mode::Command) {
         return Ok(carried);
     }
+    let is_in_place = config.placement.mode == Mode::InProcess && config.placement.agent_config.is_none();
     let mut found = None;
     if is_dry_run || config.placement.agent_config.is_none() {
         let details = running_job(flink, config.flink_job()).await?;
         carried.names = names(&details);
         carried.job = Some(details.id.clone());
-        let has_obstacle = config.placement.agent_config.is_none() && has_obstacle(flink, &details.id).await;
-        carried.reads_only = is_dry_run || has_obstacle;
+        carried.obstacle = if is_in_place { obstacle(flink, &details.id).await } else { None };
+        carried.reads_only = is_dry_run || carried.obstacle.is_some();
         found = Some(details);
     }
-    if carried.reads_only {
+    if carried.reads_only || config.placement.mode == Mode::Command {
         return Ok(carried);
     }
     let data = config.placement.data.clone().context("placement.data is missing")?;
@@ -178,20 +249,20 @@ pub(crate) async fn start(
     Ok(carried)
 }
 
-/// Whether Flink cannot rescale the job in place; the reason and the remedy are logged.
-async fn has_obstacle(flink: &flink::Client, job: &JobId) -> bool {
+/// Why Flink cannot rescale the job in place, with the remedy; it is logged.
+async fn obstacle(flink: &flink::Client, job: &JobId) -> Option<String> {
     match flink.in_place(job).await {
-        Ok(InPlace::Possible(_)) => false,
+        Ok(InPlace::Possible(_)) => None,
         Ok(InPlace::Impossible(obstacle)) => {
             warn!(
                 "{obstacle}. Until then the job is only watched, and plans are recorded as recommendations"
             );
-            true
+            Some(obstacle.to_string())
         }
         Err(error) => {
             // The agent asks again with the first plan.
             warn!("whether the job can be rescaled in place is not known: {:#}", anyhow::Error::from(error));
-            false
+            None
         }
     }
 }
@@ -228,12 +299,21 @@ fn agent_config(config: &Config, data: PathBuf) -> Result<config_agent::Config, 
 /// Flink cannot be asked, or it is not clear which job is meant.
 pub(crate) async fn embed(config: &mut Config, data: &Path, job: Option<&str>) -> anyhow::Result<()> {
     let found = the_job(&flink_client(config)?, job).await?;
-    config.job = job_name(&found.folder);
-    config.flink.job = found.called;
+    embed_as(config, data, &found.folder, &found.called);
+    Ok(())
+}
+
+/// The same with a job that is known: what its folder is named after, and how it is looked for.
+pub(crate) fn embed_as(config: &mut Config, data: &Path, folder: &str, called: &str) {
+    config.job = job_name(folder);
+    called.clone_into(&mut config.flink.job);
     let data = data.join(config.job.as_str());
     config.journal.path = data.join("decisions.jsonl");
-    config.placement = Placement { mode: Mode::InProcess, data: Some(data), ..Placement::default() };
-    Ok(())
+    let (command, command_timeout_ms) =
+        (std::mem::take(&mut config.placement.command), config.placement.command_timeout_ms);
+    let mode = if command.is_empty() { Mode::InProcess } else { Mode::Command };
+    let data = Some(data).filter(|_| mode == Mode::InProcess);
+    config.placement = Placement { mode, data, command, command_timeout_ms, ..Placement::default() };
 }
 
 /// A job that was found in Flink.
@@ -284,7 +364,7 @@ fn job_name(in_flink: &str) -> JobName {
     let name: String = lower.chars().map(allowed).collect();
     let name: String = name.trim_matches(|c| "-._".contains(c)).chars().take(63).collect();
     // It has only letters that a name may have, unless none is left.
-    name.parse().unwrap_or_else(|_| Config::embedded(&secrets::Address::default(), None).job)
+    name.parse().or_else(|_| "job".parse()).unwrap_or_else(|_| unreachable!("it is a name"))
 }
 
 async fn running_job(flink: &flink::Client, job: &str) -> anyhow::Result<JobDetails> {

@@ -57,9 +57,9 @@ impl Default for Policies {
 #[serde(rename_all = "kebab-case")]
 pub enum Name {
     /// Waits for rising latency, widens the slowest operators.
-    #[default]
     Latency,
     /// Solves the whole graph from true processing rates, up and down.
+    #[default]
     Ds2,
     /// Keeps a latency bound with as few slots and changes as that takes.
     Slo,
@@ -97,7 +97,8 @@ impl Policies {
         problems.extend(of("ds2", self.ds2.problems()));
         problems.extend(of("slo", self.slo.problems()));
         if self.name == Name::Slo && self.slo.latency_bound_ms.is_none() {
-            let remedy = "set the latency that policy slo must keep, for example 2000.0";
+            let remedy =
+                "set the latency that policy slo must keep, for example 2000.0, or give --latency-bound 2s";
             problems.push(format!("policy.slo.latency_bound_ms: {remedy}"));
         }
         problems.extend(self.external.problems(self.name == Name::External));

@@ -66,7 +66,30 @@ impl Program {
         }
     }
 
+    /// Gives the program this input; what it prints does not matter.
+    ///
+    /// # Errors
+    /// A sentence: it cannot be started, took too long, or ended with a failure.
+    pub(crate) async fn give(&self, input: Vec<u8>) -> Result<(), String> {
+        let limit = Duration::from_millis(self.timeout_ms);
+        match tokio::time::timeout(limit, self.fed(input)).await {
+            Ok(answer) => answer.map(drop),
+            Err(_) => Err(format!("it did not end within {} ms", self.timeout_ms)),
+        }
+    }
+
+    /// The program without its arguments.
+    pub(crate) fn name(&self) -> &str {
+        self.command.first().map_or("", String::as_str)
+    }
+
     async fn run(&self, input: Vec<u8>) -> Result<Answer, String> {
+        let answer = self.fed(input).await?;
+        serde_json::from_slice(&answer).map_err(|e| format!("its answer is no plan: {e}"))
+    }
+
+    /// What the program prints when it is given this input.
+    async fn fed(&self, input: Vec<u8>) -> Result<Vec<u8>, String> {
         let Some((program, arguments)) = self.command.split_first() else {
             return Err("policy.external.command is empty".to_owned());
         };
@@ -98,7 +121,7 @@ impl Program {
         if !status.success() {
             return Err(format!("it ended with {status}{complaint}"));
         }
-        serde_json::from_slice(&answer).map_err(|e| format!("its answer is no plan: {e}"))
+        Ok(answer)
     }
 }
 

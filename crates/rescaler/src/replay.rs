@@ -46,6 +46,9 @@ pub(crate) fn table(epochs: &[Epoch], runners: &[PolicyRunner]) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some(width) = terminal::width().and_then(|width| width.try_into().ok()) {
+        table.set_width(width);
+    }
     let mut header = vec!["epoch".to_owned(), "at".to_owned(), "recorded".to_owned()];
     header.extend(runners.iter().map(|runner| runner.name().to_owned()));
     table.set_header(header);

@@ -11,8 +11,9 @@ use secrets::SyntaxError;
 use serde::Serialize;
 use toml::{Table, Value};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, DATA};
 use crate::http::Http;
+use crate::overrides::put_over;
 
 /// The page and the jobs.
 #[derive(Debug, Clone, Serialize)]
@@ -35,14 +36,23 @@ impl Site {
     /// # Errors
     /// See [`ConfigError`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_over(path, &Table::new())
+    }
+
+    /// Reads a file of either form, puts the keys of `above` over each of its jobs, and checks the whole. Of a file with one job
+    /// `above` may name a job, where the file does not.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub(crate) fn load_over(path: &Path, above: &Table) -> Result<Self, ConfigError> {
         let text = files::read_configuration(path)
             .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
         let syntax = |source| ConfigError::Syntax { path: path.to_owned(), source };
         let table: Table = secrets::from_toml(&text).map_err(syntax)?;
         match table.get("job") {
-            Some(Value::Array(_)) => several(path, table),
+            Some(Value::Array(_)) => several(path, table, above.clone()),
             // Parsed once more, from the text, because its errors then name the line.
-            _ => Config::parse(&text, path).map(|config| Self::One(Box::new(config))),
+            _ => Config::parse_over(&text, path, above).map(|config| Self::One(Box::new(config))),
         }
     }
 
@@ -52,6 +62,18 @@ impl Site {
     /// See [`ConfigError`]; [`ConfigError::Job`] if there is no such job, or several and none was named.
     pub(crate) fn load_job(path: &Path, name: Option<&str>) -> Result<Config, ConfigError> {
         Self::load(path)?.job(path, name)
+    }
+
+    /// The same with the keys of `above` put over each job.
+    ///
+    /// # Errors
+    /// As [`Site::load_job`].
+    pub(crate) fn load_job_over(
+        path: &Path,
+        name: Option<&str>,
+        above: &Table,
+    ) -> Result<Config, ConfigError> {
+        Self::load_over(path, above)?.job(path, name)
     }
 
     /// Picks one job: the one of this name, or the only one; `path` is for the message.
@@ -100,9 +122,14 @@ impl Site {
     }
 }
 
-fn several(path: &Path, mut shared: Table) -> Result<Site, ConfigError> {
+fn several(path: &Path, mut shared: Table, mut above: Table) -> Result<Site, ConfigError> {
     let values = |problems| ConfigError::Values { path: path.to_owned(), problems };
-    let http = match shared.remove("http") {
+    above.remove("job");
+    let mut page = Table::new();
+    for http in [shared.remove("http"), above.remove("http")].into_iter().flatten() {
+        put_over(&mut page, Table::from_iter([("http".to_owned(), http)]));
+    }
+    let http = match page.remove("http") {
         Some(http) => http.try_into().map_err(|e| values(vec![format!("http: {}", one_line(&e))]))?,
         None => Http::default(),
     };
@@ -113,7 +140,7 @@ fn several(path: &Path, mut shared: Table) -> Result<Site, ConfigError> {
     }
     let mut jobs = Vec::new();
     for (index, table) in tables.into_iter().enumerate() {
-        match job(&shared, table) {
+        match job(&shared, table, &above) {
             Ok(config) => jobs.push(config),
             Err(found) => problems.extend(found.into_iter().map(|problem| format!("job[{index}].{problem}"))),
         }
@@ -122,8 +149,8 @@ fn several(path: &Path, mut shared: Table) -> Result<Site, ConfigError> {
     if problems.is_empty() { Ok(Site::Several { http, job: jobs }) } else { Err(values(problems)) }
 }
 
-/// One job: what is shared, and over it what is its own.
-fn job(shared: &Table, own: Value) -> Result<Config, Vec<String>> {
+/// One job: what is shared, over it what is its own, and over both the keys of the command line.
+fn job(shared: &Table, own: Value, above: &Table) -> Result<Config, Vec<String>> {
     let Value::Table(mut own) = own else {
         return Err(vec!["name: write each job as a [[job]] table".to_owned()]);
     };
@@ -141,26 +168,16 @@ fn job(shared: &Table, own: Value) -> Result<Config, Vec<String>> {
         journal.remove("path");
     }
     put_over(&mut table, own);
+    put_over(&mut table, above.clone());
     let journal = table.entry("journal").or_insert_with(|| Value::Table(Table::new()));
     if let (Value::Table(journal), Some(name)) = (journal, name.as_str()) {
-        let default = || Value::String(format!("run/rescaler/{name}/decisions.jsonl"));
+        let default = || Value::String(format!("{DATA}/{name}/decisions.jsonl"));
         journal.entry("path").or_insert_with(default);
     }
     table.insert("job".to_owned(), name);
-    let config: Config = Value::Table(table).try_into().map_err(|e| vec![one_line(&e)])?;
+    let config = Config::from_table(table).map_err(|problem| vec![problem])?;
     let problems = config.problems();
     if problems.is_empty() { Ok(config) } else { Err(problems) }
-}
-
-fn put_over(below: &mut Table, above: Table) {
-    for (key, value) in above {
-        match (below.get_mut(&key), value) {
-            (Some(Value::Table(below)), Value::Table(above)) => put_over(below, above),
-            (_, value) => {
-                below.insert(key, value);
-            }
-        }
-    }
 }
 
 /// What two jobs must not have in common.
@@ -224,6 +241,21 @@ mod tests {
         assert_eq!(psm.flink.url.reveal(), "http://10.0.0.2:8081");
         assert_eq!(nexmark.journal.path, Path::new("run/rescaler/nexmark/decisions.jsonl"));
         assert_eq!(psm.journal.path, Path::new("run/rescaler/psm/decisions.jsonl"));
+    }
+
+    /// Goal: keys of the command line count for every job, more than its own, and for the page.
+    #[test]
+    fn the_command_line_counts_for_every_job() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rescaler.toml");
+        std::fs::write(&path, "[[job]]\nname = \"a\"\nepoch.length_ms = 30000\n[[job]]\nname = \"b\"")
+            .unwrap();
+        let above = "job = \"job\"\nepoch.length_ms = 40000\nhttp.listen = \"off\"";
+        let site = Site::load_over(&path, &toml::from_str(above).unwrap()).unwrap();
+        let lengths: Vec<_> = site.jobs().iter().map(|config| config.epoch.length_ms).collect();
+        assert_eq!(lengths, [Some(40_000), Some(40_000)]);
+        assert_eq!(site.http().listen.address(), None);
+        assert_eq!(site.jobs()[1].placement.data.as_deref(), Some(Path::new("run/rescaler/b")));
     }
 
     /// Goal: of several jobs one is picked by name, and a wrong or missing name is told with the right ones.

@@ -1,7 +1,7 @@
 //! What bounds every policy's plan: operators that are not to be touched, bounds of parallelism, times, slots.
 //!
 //! Limits come after the policy. They take away from a plan or trim it, and say so in the decision. They plan one thing themselves: an operator
-//! that runs outside the bounds it is given by name is brought within them as soon as a change is allowed.
+//! that runs outside its bounds, its own or those of all operators, is brought within them as soon as a change is allowed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +24,9 @@ pub struct Limits {
     /// The job may need at most so many slots.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota_slots: Option<u32>,
+    /// No operator gets more subtasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<u32>,
     /// Bounds by operator, by name or vertex id.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub operators: BTreeMap<String, Bounds>,
@@ -52,7 +55,13 @@ impl Limits {
         if self.quota_slots == Some(0) {
             problems.push("quota_slots: must be at least 1, or absent".to_owned());
         }
+        if self.max == Some(0) {
+            problems.push("max: must be at least 1, or absent".to_owned());
+        }
         for (name, bounds) in &self.operators {
+            if self.max.is_some_and(|max| bounds.min > max) {
+                problems.push(format!("operators.{name}: min must not be above limits.max"));
+            }
             if bounds.min == 0 || bounds.max < bounds.min {
                 problems.push(format!("operators.{name}: min must be at least 1, and max not below min"));
             }
@@ -65,7 +74,7 @@ impl Limits {
         self.excluded_periods.iter().find(|period| period.contains(moment))
     }
 
-    /// Brings operators that run outside their own bounds within them, whatever the policy plans for them.
+    /// Brings operators that run outside their bounds within them, whatever the policy plans for them.
     pub(crate) fn bring_within(&self, snapshot: &Snapshot, decision: &mut Decision) {
         for operator in &snapshot.operators {
             let Some(bounds) = self.bounds_of(operator).filter(|_| !self.excludes(operator)) else {
@@ -134,7 +143,10 @@ impl Limits {
 
     fn bounds_of(&self, operator: &Operator) -> Option<Bounds> {
         let by_id = operator.vertex_id.as_ref().and_then(|id| self.operators.get(id));
-        self.operators.get(&operator.name).or(by_id).copied()
+        let own = self.operators.get(&operator.name).or(by_id).copied();
+        let Some(max) = self.max else { return own };
+        let own = own.unwrap_or_default();
+        Some(Bounds { max: own.max.min(max), ..own })
     }
 
     fn excludes(&self, operator: &Operator) -> bool {

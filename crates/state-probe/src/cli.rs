@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use secrets::Address;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,6 +34,11 @@ enum Action {
     Once(Once),
     /// Look again and again; samples go to standard output, Graphite and the page /metrics.
     Run(Run),
+    /// Print completions of this command line for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -167,6 +173,10 @@ fn start(action: Action) -> anyhow::Result<bool> {
                 let config = once.what.check(once.what.written()?)?;
                 if once.what.check_config { Ok(true) } else { once::once(config, once.output).await }
             }
+            Action::Completions { shell } => {
+                terminal::print(&terminal::completions(Arguments::command(), "state-probe", shell))?;
+                Ok(true)
+            }
             Action::Run(run) => {
                 let config = run.config()?;
                 if run.what.check_config { Ok(true) } else { run_until_asked(config).await.map(|()| true) }
@@ -178,7 +188,9 @@ fn start(action: Action) -> anyhow::Result<bool> {
 }
 
 async fn run_until_asked(config: Config) -> anyhow::Result<()> {
-    tracing::info!(?config, "effective configuration");
+    tracing::debug!(?config, "effective configuration");
+    let sources: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
+    tracing::info!("looking at {}", sources.join(", "));
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let shutdown = async move {

@@ -45,5 +45,5 @@ fn print(sample: &Sample, form: Form) -> anyhow::Result<()> {
             format!("{}: {}", sample.name, figures.join(", "))
         }
     };
-    Ok(writeln!(io::stdout(), "{line}")?)
+    Ok(terminal::print(&line)?)
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::flink::version;
 use crate::hdfs::{HdfsSettings, OWNED_KEYS as OWNED_HDFS_KEYS};
 
 /// The testbed's settings as written; absent keys have defaults that suit a machine with 2 cores and 4 GiB.
@@ -77,6 +78,8 @@ pub struct KafkaSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlinkSettings {
+    /// Its version.
+    pub version: String,
     /// Port of the REST interface and web page on 127.0.0.1; 0 takes a free one.
     pub port: u16,
     /// Task managers to start with.
@@ -127,6 +130,7 @@ impl Default for KafkaSettings {
 impl Default for FlinkSettings {
     fn default() -> Self {
         Self {
+            version: version::DEFAULT.to_owned(),
             port: 0,
             task_managers: 1,
             task_slots: 4,
@@ -278,6 +282,12 @@ impl Settings {
         range("stores.report_interval_ms", self.stores.report_interval_ms, 100, 3_600_000);
         range("flink.checkpoint_interval_ms", self.flink.checkpoint_interval_ms, 100, 3_600_000);
         range("hdfs.heap_mib", self.hdfs.heap_mib.into(), 128, 32_768);
+        if version::Release::parse(&self.flink.version).is_none() {
+            complaints.push("flink.version: give a version from 1.18 on, for example 1.20.5".to_owned());
+        }
+        if self.flink.version != version::DEFAULT && (self.stores.graphite || self.stores.prometheus) {
+            complaints.push(format!("stores: only Flink {} writes to them here", version::DEFAULT));
+        }
         complaints.extend(self.port_twice());
         if self.hdfs.enabled && self.work_dir.to_string_lossy().contains(':') {
             complaints.push("work_dir: give a path without a colon, which HDFS cannot use".to_owned());

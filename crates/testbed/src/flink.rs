@@ -4,6 +4,8 @@
 //! into `config.yaml`. Rescaling is made quick and visible (history, short cool-down, fresh metrics), because that is what this
 //! testbed is for. The JobManager keeps nothing over its own end: jobs are lost with it, checkpoints are not.
 
+pub(crate) mod version;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -12,16 +14,14 @@ use std::time::Duration;
 
 use flink::Client;
 
+use self::version::Release;
 use crate::config::FlinkSettings;
 use crate::folder::WorkFolder;
 use crate::hdfs::{self, ForFlink};
-use crate::jars::JarSet;
 use crate::java;
 use crate::process::{LaunchError, Launcher, Process, Program};
 use crate::service::{ServiceError, await_ready};
 
-/// The jars of all Flink processes.
-pub(crate) const JARS: JarSet = JarSet { name: "flink", pom: include_str!("../assets/flink/pom.xml") };
 /// The JobManager's name as a service.
 pub(crate) const JOBMANAGER: &str = "jobmanager";
 
@@ -88,7 +88,7 @@ impl Setup {
     /// Starts the JobManager and the first task managers together, and waits until all have registered.
     pub(crate) async fn start(self) -> Result<Flink, ServiceError> {
         let configure_error = |source| ServiceError::Configure { service: "flink", source };
-        fs::write(self.folder.conf().join("config.yaml"), self.render()).map_err(configure_error)?;
+        fs::write(self.folder.conf().join(self.release().file()), self.render()).map_err(configure_error)?;
         let client = self.client()?;
         let jobmanager = self.launch_jobmanager()?;
         let count = self.settings.task_managers;
@@ -194,19 +194,26 @@ impl Setup {
         }
     }
 
-    /// `config.yaml`: the testbed's settings, then the user's. Values are quoted, so that any path and text can be one.
+    fn release(&self) -> Release {
+        // It was checked with the settings.
+        Release::parse(&self.settings.version)
+            .or_else(|| Release::parse(version::DEFAULT))
+            .unwrap_or_else(|| unreachable!("the default is a version"))
+    }
+
+    /// The configuration file: the testbed's settings under the names of the version, then the user's. Where values are quoted, any
+    /// path and text can be one.
     fn render(&self) -> String {
-        let mut all = addresses(self);
-        all.extend(scheduling());
-        all.extend(memory(&self.settings));
-        all.extend(storage(self));
-        all.extend(reporters(self));
-        let mut all: BTreeMap<&str, String> = all.into_iter().collect();
+        let release = self.release();
+        let mut own = addresses(self);
+        own.extend(scheduling());
+        own.extend(memory(&self.settings));
+        own.extend(storage(self));
+        own.extend(reporters(self));
+        let named = own.into_iter().filter_map(|(key, value)| Some((release.named(key)?, value)));
+        let mut all: BTreeMap<&str, String> = named.collect();
         all.extend(self.settings.settings.iter().map(|(key, value)| (key.as_str(), value.clone())));
-        // A JSON string is a YAML string.
-        all.iter()
-            .map(|(key, value)| format!("{key}: {}\n", serde_json::Value::from(value.as_str())))
-            .collect()
+        all.iter().map(|(key, value)| release.line(key, value)).collect()
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! `mvn` checks the checksums (`--strict-checksums`) and keeps its own local repository; nothing here knows an address.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,10 +31,10 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(500);
 const ERROR_LINES: usize = 12;
 
 /// Jars that belong together: a name and the pom file that lists them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct JarSet {
     pub(crate) name: &'static str,
-    pub(crate) pom: &'static str,
+    pub(crate) pom: Cow<'static, str>,
 }
 
 impl JarSet {
@@ -126,8 +127,8 @@ impl Fetch<'_> {
         let half_done = jars.join(format!(".{}", set.folder_name()));
         // A killed predecessor may have left one behind; the lock says that nobody works in it.
         remove_tree(&half_done).and_then(|()| fs::create_dir_all(&half_done)).map_err(cache_error)?;
-        fs::write(half_done.join("pom.xml"), set.pom).map_err(cache_error)?;
-        self.run_maven(&mvn, set, &half_done, end).await?;
+        fs::write(half_done.join("pom.xml"), set.pom.as_bytes()).map_err(cache_error)?;
+        self.run_maven(&mvn, &set, &half_done, end).await?;
         fs::rename(half_done.join("lib"), &folder).map_err(cache_error)?;
         remove_tree(&half_done).map_err(cache_error)?;
         Ok(folder)
@@ -157,7 +158,7 @@ impl Fetch<'_> {
     async fn run_maven(
         &self,
         mvn: &Path,
-        set: JarSet,
+        set: &JarSet,
         folder: &Path,
         end: Instant,
     ) -> Result<(), FetchError> {
@@ -183,7 +184,7 @@ impl Fetch<'_> {
     }
 
     /// Waits for `mvn` and tells every few seconds how far it is. Dropping the process at the deadline kills it.
-    async fn watch(&self, process: &Process, set: JarSet, end: Instant) -> Result<ExitStatus, FetchError> {
+    async fn watch(&self, process: &Process, set: &JarSet, end: Instant) -> Result<ExitStatus, FetchError> {
         let mut log = Follower::from_start(process.log_file().to_owned());
         let mut downloaded = Downloaded::default();
         loop {
@@ -268,7 +269,8 @@ mod tests {
 
     #[test]
     fn another_pom_is_another_folder() {
-        let (one, two) = (JarSet { name: "kafka", pom: "a" }, JarSet { name: "kafka", pom: "b" });
+        let (one, two) =
+            (JarSet { name: "kafka", pom: "a".into() }, JarSet { name: "kafka", pom: "b".into() });
         assert_ne!(one.folder_name(), two.folder_name());
         assert_eq!(one.folder_name().len(), "kafka-".len() + 16);
     }
@@ -277,7 +279,7 @@ mod tests {
     #[tokio::test]
     async fn a_complete_folder_is_used_as_it_is() {
         let cache = tempfile::tempdir().unwrap();
-        let set = JarSet { name: "kafka", pom: "a" };
+        let set = JarSet { name: "kafka", pom: "a".into() };
         let folder = cache.path().join("jars").join(set.folder_name());
         fs::create_dir_all(&folder).unwrap();
         let launcher = Launcher::new().unwrap();
@@ -288,14 +290,14 @@ mod tests {
             begin: Instant::now(),
             progress: &|line| panic!("{line}"),
         };
-        assert_eq!(fetch.provide(set).await.unwrap(), folder);
+        assert_eq!(fetch.provide(set.clone()).await.unwrap(), folder);
         assert_eq!(fs::read_dir(cache.path().join("jars")).unwrap().count(), 1);
     }
 
     #[tokio::test]
     async fn a_failed_maven_leaves_no_folder_and_tells_why() {
         let cache = tempfile::tempdir().unwrap();
-        let set = JarSet { name: "broken", pom: "<project>" };
+        let set = JarSet { name: "broken", pom: "<project>".into() };
         let launcher = Launcher::new().unwrap();
         let fetch = Fetch {
             cache_dir: cache.path(),
@@ -304,7 +306,7 @@ mod tests {
             begin: Instant::now(),
             progress: &|_| {},
         };
-        let error = fetch.provide(set).await.unwrap_err();
+        let error = fetch.provide(set.clone()).await.unwrap_err();
         assert!(matches!(error, FetchError::Maven { .. }), "{error}");
         assert!(error.to_string().contains("[ERROR]"), "{error}");
         assert!(!cache.path().join("jars").join(set.folder_name()).exists());

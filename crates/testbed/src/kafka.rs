@@ -3,6 +3,7 @@
 //! Started by the broker's main class directly; before the first start its storage folder is formatted, which takes a JVM of
 //! its own (two seconds). Ready means: it answers a request for the cluster's metadata with itself in it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -20,7 +21,8 @@ use crate::service::{ServiceError, await_ready};
 use crate::topics::BrokerProbe;
 
 /// The broker's jars.
-pub(crate) const JARS: JarSet = JarSet { name: "kafka", pom: include_str!("../assets/kafka/pom.xml") };
+pub(crate) const JARS: JarSet =
+    JarSet { name: "kafka", pom: Cow::Borrowed(include_str!("../assets/kafka/pom.xml")) };
 /// The service's name, and its log file's.
 pub(crate) const NAME: &str = "kafka";
 

@@ -129,7 +129,8 @@ async fn provide(config: &Config, launcher: &Launcher, progress: &Progress<'_>) 
         true => Some((fetch.provide(hdfs::JARS).await?, fetch.provide(hdfs::FLINK_JARS).await?)),
         false => None,
     };
-    let (kafka, flink) = (fetch.provide(kafka::JARS).await?, fetch.provide(flink::JARS).await?);
+    let kafka = fetch.provide(kafka::JARS).await?;
+    let flink = fetch.provide(flink::version::jars(&config.flink.version)).await?;
     let graphite = match config.stores.graphite {
         true => Some(fetch.provide_python(graphite::PACKAGES).await?),
         false => None,

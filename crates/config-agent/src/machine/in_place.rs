@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use flink::{JobId, Vertex, VertexId};
+use flink::{JobId, Obstacle, Vertex, VertexId};
 use job_config::{JobDocument, RestartMode};
 
 use super::start::roll_back_or_fail;
@@ -78,6 +78,10 @@ pub(super) fn rescale(now: Now<'_>, job: &JobId, found: &Found<'_>) -> Next {
         };
     }
     if let Some(refused) = &attempt.refused {
+        // What Flink can do for no wish at all, a restart from a savepoint can.
+        if rules.can_submit && Obstacle::is_named_in(refused) {
+            return Next::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) });
+        }
         return leave(
             Some(job),
             format!("Flink refused to rescale job {job}, which goes on as it was: {refused}"),

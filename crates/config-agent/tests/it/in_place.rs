@@ -58,6 +58,18 @@ async fn everything_else_is_a_restart() {
     assert_eq!(setup.flink.with(|world| world.rescales), 0);
 }
 
+/// Goal: where Flink can rescale no job in place, an agent that has the jar restarts it from a savepoint instead.
+#[tokio::test]
+async fn another_scheduler_is_a_restart() {
+    let setup = with_first().await;
+    setup.flink.with(|world| world.has_other_scheduler = true);
+    let next = document(2, &[(VERTEX, 4)], 1);
+    assert!(matches!(setup.apply(&next).await, Phase::Running { .. }));
+    assert_eq!((setup.counts(), setup.flink.with(|world| world.rescales)), ((1, 2), 0));
+    assert_eq!(setup.flink.running()[0].document, next.text());
+    assert!(setup.flink.running()[0].from_savepoint.is_some());
+}
+
 /// Goal: missing slots are told with numbers, the job goes back to what it had, and the next generation is applied.
 #[tokio::test]
 async fn missing_slots_are_told() {

@@ -8,6 +8,7 @@
 )]
 
 mod answers;
+mod before_two;
 mod campaign;
 mod changes;
 mod crashes;

@@ -39,7 +39,7 @@ pub struct Config {
     pub(crate) kafka: KafkaSection,
     pub(crate) report_interval: Duration,
     pub(crate) listen: Option<SocketAddr>,
-    /// As one line, for the log.
+    /// As one line, for the log at level `debug`.
     pub(crate) effective: String,
 }
 

@@ -184,7 +184,7 @@ fn the_log_hides_secret_properties() {
                 \"sasl.username\" = \"ann\"\n\"sasl.password\" = \"hunter2\"";
     std::fs::write(&path, text).unwrap();
     let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_event-producer"));
-    let output = program.args(["run", "--config"]).arg(&path).output().unwrap();
+    let output = program.env("RUST_LOG", "debug").args(["run", "--config"]).arg(&path).output().unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     assert!(log.contains("effective configuration") && log.contains("31234"), "{log}");
     assert!(!log.contains("hunter2"), "{log}");

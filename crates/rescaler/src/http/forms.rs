@@ -85,6 +85,7 @@ pub(super) struct Job {
     now_ms: i64,
     state: State,
     problem: Option<String>,
+    obstacle: Option<String>,
     flink_url: String,
     policy: String,
     latency_max_ms: Option<f64>,
@@ -138,6 +139,7 @@ pub(super) fn job(job: &JobStatus, guard: &Guard, now: Timestamp) -> Job {
         snapshot_at_ms: snapshot_at.map(Timestamp::as_millisecond),
         snapshot,
         problem: moment.failure.or(moment.alarm).or(moment.problem),
+        obstacle: moment.obstacle,
     }
 }
 

@@ -2,11 +2,10 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
 use sim::contender::Contender;
 use sim::scenario::{Scenario, Set};
 use sim::scoreboard::{Group, Mean, Sum};
+use terminal::Grid;
 
 use super::batch::{Batch, RunScore};
 
@@ -38,10 +37,8 @@ pub(super) fn list() -> String {
 
 /// The mean score of each scenario under each policy, and sums.
 pub(super) fn table(batch: &Batch, results: &[RunScore]) -> String {
-    let mut table = Table::new();
-    table.load_style(NOTHING);
     let names = batch.contenders.iter().map(|contender| contender.as_str().to_owned());
-    table.set_header(["scenario".to_owned()].into_iter().chain(names));
+    let mut table = Grid::new(["scenario".to_owned()].into_iter().chain(names)).without_lines();
     let mut sums = vec![[Sum::default(); Group::ALL.len()]; batch.contenders.len()];
     for scenario in &batch.scenarios {
         let mut row = vec![scenario.name.clone()];
@@ -51,16 +48,17 @@ pub(super) fn table(batch: &Batch, results: &[RunScore]) -> String {
             sums[Group::of(scenario) as usize].add(&mean);
             row.push(cell(&Sum::from(&mean)));
         }
-        table.add_row(row);
+        table.row(row);
     }
     if batch.scenarios.len() > 1 {
         for group in Group::ALL {
             if batch.scenarios.iter().any(|scenario| Group::of(scenario) == group) {
                 let cells = sums.iter().map(|sums| cell(&sums[group as usize]));
-                table.add_row([group.title().to_owned()].into_iter().chain(cells));
+                table.row([group.title().to_owned()].into_iter().chain(cells));
             }
         }
     }
+    let table = table.render(terminal::width());
     format!("violation seconds/slot-hours/changes/reversals, means over the seeds\n{table}")
 }
 

@@ -101,6 +101,7 @@ struct Seen {
     failure: Option<String>,
     alarm: Option<String>,
     is_drifted: bool,
+    obstacle: Option<String>,
 }
 
 /// What is known of a job at one moment.
@@ -128,6 +129,8 @@ pub struct Moment {
     pub alarm: Option<String>,
     /// Whether the job does not run as its document says.
     pub is_drifted: bool,
+    /// Why plans cannot be carried out, if they cannot.
+    pub obstacle: Option<String>,
     /// The newest decision.
     pub newest: Option<Arc<Told>>,
 }
@@ -237,6 +240,11 @@ impl JobStatus {
         std::mem::replace(&mut self.lock().is_drifted, is_drifted) != is_drifted
     }
 
+    /// Plans cannot be carried out, for this reason; [`None`]: they can.
+    pub fn hindered(&self, obstacle: Option<String>) {
+        self.lock().obstacle = obstacle;
+    }
+
     /// What is known now. Counts as a look if `is_look`, see [`JobStatus::is_looked_at`].
     pub fn moment(&self, now: Timestamp, is_look: bool) -> Moment {
         let mut seen = self.lock();
@@ -255,6 +263,7 @@ impl JobStatus {
             failure: seen.failure.clone(),
             alarm: seen.alarm.clone(),
             is_drifted: seen.is_drifted,
+            obstacle: seen.obstacle.clone(),
             newest: seen.decisions.back().cloned(),
         }
     }

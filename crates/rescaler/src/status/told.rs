@@ -14,6 +14,8 @@ pub enum Outcome {
     Nothing,
     /// There was a plan, and nothing was published: a dry run.
     DryRun,
+    /// There was a plan, and it cannot be carried out here.
+    Recommended,
     /// The document is being published.
     Publishing,
     /// The document was published.
@@ -24,13 +26,20 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, for metrics that are present before they are counted.
-    pub const ALL: [Self; 5] =
-        [Self::Nothing, Self::DryRun, Self::Publishing, Self::Published, Self::NotPublished];
+    pub const ALL: [Self; 6] = [
+        Self::Nothing,
+        Self::DryRun,
+        Self::Recommended,
+        Self::Publishing,
+        Self::Published,
+        Self::NotPublished,
+    ];
 
     pub(crate) fn of(effect: &Effect) -> Self {
         match effect {
             Effect::Nothing => Self::Nothing,
             Effect::DryRun => Self::DryRun,
+            Effect::Recommended { .. } => Self::Recommended,
             Effect::Publishing { .. } => Self::Publishing,
             Effect::Published { .. } => Self::Published,
             Effect::NotPublished { .. } => Self::NotPublished,
@@ -42,6 +51,7 @@ impl Outcome {
         match self {
             Self::Nothing => "nothing",
             Self::DryRun => "dry-run",
+            Self::Recommended => "recommended",
             Self::Publishing => "publishing",
             Self::Published => "published",
             Self::NotPublished => "not-published",
@@ -109,7 +119,7 @@ impl Told {
 fn details(effect: &Effect) -> (Option<u64>, Option<String>) {
     match effect {
         Effect::Publishing { generation } | Effect::Published { generation } => (Some(*generation), None),
-        Effect::NotPublished { message } => (None, Some(message.clone())),
+        Effect::NotPublished { message } | Effect::Recommended { message } => (None, Some(message.clone())),
         Effect::Nothing | Effect::DryRun => (None, None),
     }
 }

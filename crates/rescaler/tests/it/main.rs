@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly")]
 
 mod api;
+mod by_command;
+mod closed_pipe;
 mod own_policy;
 mod page;
 mod publish;

@@ -109,8 +109,10 @@ async fn the_end_of_the_last_job_is_the_end() {
     std::fs::write(folder.path().join("a-file"), "").unwrap();
     let path = folder.path().join("rescaler.toml");
     let journal = folder.path().join("a-file/bad.jsonl");
-    let text =
-        format!("job = \"bad\"\n[http]\nlisten = \"off\"\n[journal]\npath = \"{}\"", journal.display());
+    let text = format!(
+        "job = \"bad\"\n[drop]\nurl = \"http://127.0.0.1:1\"\n[http]\nlisten = \"off\"\n[journal]\npath = \"{}\"",
+        journal.display()
+    );
     std::fs::write(&path, text).unwrap();
     let ended = rescaler::run(Site::load(&path).unwrap(), false, std::future::pending());
     let ended = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it does not end");

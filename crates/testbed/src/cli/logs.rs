@@ -35,7 +35,9 @@ pub(super) async fn print(
         let follower = if let Some(lines) = tail {
             // First the place to go on from: a line that comes in between is better printed twice than not at all.
             let follower = Follower::from_end(path.clone());
-            print_lines(&prefix, last_lines(&path, lines).lines())?;
+            if !print_lines(&prefix, last_lines(&path, lines).lines())? {
+                return Ok(());
+            }
             follower
         } else {
             Follower::from_start(path)
@@ -47,7 +49,9 @@ pub(super) async fn print(
         for (prefix, follower) in &mut followers {
             let lines = follower.new_lines()?;
             idle &= lines.is_empty();
-            print_lines(prefix, lines.iter().map(String::as_str))?;
+            if !print_lines(prefix, lines.iter().map(String::as_str))? {
+                return Ok(());
+            }
         }
         match (idle, follow) {
             (true, false) => return Ok(()),
@@ -57,12 +61,13 @@ pub(super) async fn print(
     }
 }
 
-fn print_lines<'a>(prefix: &str, lines: impl Iterator<Item = &'a str>) -> io::Result<()> {
+/// The answer is `false` if the reader of standard output has left.
+fn print_lines<'a>(prefix: &str, mut lines: impl Iterator<Item = &'a str>) -> io::Result<bool> {
     let mut out = io::stdout().lock();
-    for line in lines {
-        writeln!(out, "{prefix}{line}")?;
+    match lines.try_for_each(|line| writeln!(out, "{prefix}{line}")) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
     }
-    Ok(())
 }
 
 /// The services with a log, by name.

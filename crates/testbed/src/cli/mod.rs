@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::config::{Config, Settings};
 use crate::control::{self, Down, Status};
@@ -75,6 +76,11 @@ enum Action {
     /// Create and delete topics of the testbed that is up.
     #[command(subcommand)]
     Topic(Topic),
+    /// Print completions of this command line for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -85,6 +91,9 @@ struct Up {
     /// Slots of each task manager.
     #[arg(long, value_name = "N")]
     task_slots: Option<u32>,
+    /// Flink's version, from 1.18 on.
+    #[arg(long, value_name = "VERSION")]
+    flink_version: Option<String>,
     /// Port of the Kafka broker; 0 takes a free one.
     #[arg(long, value_name = "PORT")]
     kafka_port: Option<u16>,
@@ -159,6 +168,9 @@ impl Arguments {
             }
             Some(Action::Fetch) => start::fetch(&config, &log_progress).await?,
             Some(Action::Topic(topic)) => topic.run(&config).await?,
+            Some(Action::Completions { shell }) => {
+                terminal::print(&terminal::completions(Self::command(), "testbed", shell))?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -184,6 +196,9 @@ impl Up {
         flink.task_managers = self.task_managers.unwrap_or(flink.task_managers);
         flink.task_slots = self.task_slots.unwrap_or(flink.task_slots);
         flink.port = self.flink_port.unwrap_or(flink.port);
+        if let Some(version) = &self.flink_version {
+            flink.version.clone_from(version);
+        }
         settings.kafka.port = self.kafka_port.unwrap_or(settings.kafka.port);
         settings.fresh |= self.fresh;
         settings.hdfs.enabled |= self.hdfs;
@@ -196,12 +211,13 @@ impl Up {
             let copy = |line: &str| drop(writeln!(io::stderr(), "{line}"));
             let state = supervisor::detach(&config, &executable, &copy).await?;
             let all = [state.kafka_bootstrap, state.flink_url, state.hdfs_url, state.webhdfs_url];
-            return Ok(print_addresses(all, &config)?);
+            return Ok(terminal::forgive_closed(print_addresses(all, &config))?);
         }
         if self.new_session {
             supervisor::new_session().context("cannot make a new session")?;
         }
-        tracing::info!(settings = ?config.settings(), "effective configuration");
+        tracing::debug!(settings = ?config.settings(), "effective configuration");
+        tracing::info!("starting the testbed in {}", config.work_dir.display());
         let for_addresses = config.clone();
         supervisor::run(config, &log_progress, |testbed| {
             // Who closed standard output does not want the addresses.
@@ -236,35 +252,34 @@ fn print_addresses(addresses: [Option<String>; 4], config: &Config) -> io::Resul
 
 async fn ask(config: &Config, request: &Request, deadline: Duration) -> anyhow::Result<()> {
     let answer = requests::ask(&config.work_dir, request, deadline).await?;
-    let mut out = io::stdout().lock();
-    match answer {
-        Answer::Started(id) => writeln!(out, "{id} started")?,
-        Answer::Runs(id) => writeln!(out, "{id} runs already")?,
-        Answer::Stopped(id) => writeln!(out, "{id} stopped")?,
-        Answer::StoppedAlready(id) => writeln!(out, "{id} does not run")?,
+    let line = match answer {
+        Answer::Started(id) => format!("{id} started"),
+        Answer::Runs(id) => format!("{id} runs already"),
+        Answer::Stopped(id) => format!("{id} stopped"),
+        Answer::StoppedAlready(id) => format!("{id} does not run"),
         Answer::Failed(problem) => anyhow::bail!(problem),
-    }
-    Ok(())
+    };
+    Ok(terminal::print(&line)?)
 }
 
 async fn down(config: &Config) -> anyhow::Result<()> {
     // Task managers, JobManager, Kafka, DataNode and NameNode end one after the other, each within its deadline.
     let outcome = control::down(&config.work_dir, config.stop_deadline * 5 + Duration::from_secs(5)).await?;
-    let mut out = io::stdout().lock();
-    match outcome {
-        Down::NotUp => writeln!(out, "not up: no testbed runs in {}", config.work_dir.display())?,
-        Down::Stopped => writeln!(out, "down")?,
-        Down::Killed(names) => writeln!(out, "down; had to be killed: {}", names.join(", "))?,
-    }
-    Ok(())
+    let line = match outcome {
+        Down::NotUp => format!("not up: no testbed runs in {}", config.work_dir.display()),
+        Down::Stopped => "down".to_owned(),
+        Down::Killed(names) => format!("down; had to be killed: {}", names.join(", ")),
+    };
+    Ok(terminal::print(&line)?)
 }
 
 fn status(config: &Config, output: Output) -> anyhow::Result<ExitCode> {
     let status = control::status(&config.work_dir)?;
-    let mut out = io::stdout().lock();
     match output {
-        Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&status)?)?,
-        Output::Text => print_status(&mut out, &status, config)?,
+        Output::Json => terminal::print(&serde_json::to_string_pretty(&status)?)?,
+        Output::Text => {
+            terminal::forgive_closed(print_status(&mut io::stdout().lock(), &status, config))?;
+        }
     }
     Ok(if status.healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

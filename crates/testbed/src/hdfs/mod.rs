@@ -8,6 +8,7 @@
 mod files;
 mod settings;
 
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,10 +27,11 @@ pub use settings::HdfsSettings;
 pub(crate) use settings::OWNED_KEYS;
 
 /// The jars of NameNode, DataNode and command.
-pub(crate) const JARS: JarSet = JarSet { name: "hdfs", pom: include_str!("../../assets/hdfs/pom.xml") };
+pub(crate) const JARS: JarSet =
+    JarSet { name: "hdfs", pom: Cow::Borrowed(include_str!("../../assets/hdfs/pom.xml")) };
 /// What Flink's processes need besides.
 pub(crate) const FLINK_JARS: JarSet =
-    JarSet { name: "flink-hdfs", pom: include_str!("../../assets/flink-hdfs/pom.xml") };
+    JarSet { name: "flink-hdfs", pom: Cow::Borrowed(include_str!("../../assets/flink-hdfs/pom.xml")) };
 /// The services' names, and their log files'.
 pub(crate) const NAMENODE: &str = "namenode";
 const DATANODE: &str = "datanode";

@@ -11,6 +11,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("job-config", &[]),
     ("scaling", &[]),
     ("control", &["job-config", "scaling"]),
+    // Settings in, findings out.
+    ("doctor", &[]),
     // The simulator drives the policies against a model.
     ("sim", &["control", "job-config", "scaling"]),
     ("generator", &["events"]),
@@ -25,10 +27,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("journal", &["files"]),
     ("http-server", &["secrets"]),
     ("logging", &[]),
+    ("terminal", &[]),
     ("version", &[]),
     ("whisper", &["files"]),
     // Programs. None uses another's crate …
-    ("event-producer", &["events", "files", "generator", "secrets", "version"]),
+    ("event-producer", &["events", "files", "generator", "secrets", "terminal", "version"]),
     ("config-drop", &["files", "http-server", "job-config", "journal", "logging", "secrets", "version"]),
     // … but where a placement has one process carry another's work, by the library that the other's thin `main` calls too:
     // the agent may be its own drop (`direct`), the rescaler may carry both (`in-process`). They still speak the protocol.
@@ -36,6 +39,8 @@ const EDGES: &[(&str, &[&str])] = &[
         "config-agent",
         &[
             "config-drop",
+            // What Flink's settings are called in which version.
+            "doctor",
             "drop-client",
             "files",
             "flink",
@@ -54,6 +59,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "config-agent",
             "config-drop",
             "control",
+            "doctor",
             "drop-client",
             "files",
             "flink",
@@ -66,13 +72,17 @@ const EDGES: &[(&str, &[&str])] = &[
             "secrets",
             "sim",
             "telemetry",
+            "terminal",
             "version",
             "whisper",
         ],
     ),
-    ("state-probe", &["files", "flink", "http-client", "http-server", "logging", "secrets", "version"]),
+    (
+        "state-probe",
+        &["files", "flink", "http-client", "http-server", "logging", "secrets", "terminal", "version"],
+    ),
     // … and the testbed is also a library, on which stage, demo and the end-to-end tests stand.
-    ("testbed", &["files", "flink", "secrets", "version"]),
+    ("testbed", &["files", "flink", "secrets", "terminal", "version"]),
     ("stage", &["testbed"]),
     (
         "demo",
@@ -104,6 +114,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "secrets",
             "stage",
             "telemetry",
+            "terminal",
             "testbed",
             "version",
         ],
@@ -111,7 +122,16 @@ const EDGES: &[(&str, &[&str])] = &[
     // The pages are made from the command lines of all programs.
     (
         "manual",
-        &["config-agent", "config-drop", "event-producer", "rescaler", "state-probe", "testbed", "version"],
+        &[
+            "config-agent",
+            "config-drop",
+            "event-producer",
+            "rescaler",
+            "state-probe",
+            "terminal",
+            "testbed",
+            "version",
+        ],
     ),
     // Only for tests: what a real Flink cannot be made to show on demand.
     ("flink-stand-in", &[]),
@@ -121,7 +141,8 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// Crates without IO, and what would let it in.
-const PURE: [&str; 7] = ["events", "job-config", "scaling", "control", "sim", "generator", "reference"];
+const PURE: [&str; 8] =
+    ["events", "job-config", "scaling", "control", "doctor", "sim", "generator", "reference"];
 const EFFECTS: [&str; 8] = ["axum", "hyper", "mio", "nix", "rdkafka", "reqwest", "tempfile", "tokio"];
 
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {

@@ -64,6 +64,8 @@ pub(crate) struct World {
     pub(crate) wishes: u32,
     /// The widest that a vertex can get; none: as wide as it likes.
     pub(crate) slots: Option<u32>,
+    /// Another scheduler than the adaptive one runs: no job can be rescaled in place.
+    pub(crate) has_other_scheduler: bool,
     pub(crate) requests: u32,
     /// When the first request arrived since this was cleared.
     pub(crate) first_request: Option<std::time::Instant>,
@@ -198,6 +200,10 @@ impl World {
             ("GET", ["jobs", "overview"]) => (200, self.overview()),
             ("GET", ["jobs", id]) => self.details(id),
             ("PATCH", ["jobs", id]) => self.cancel(id),
+            (_, ["jobs", _, "resource-requirements"]) if self.has_other_scheduler => errors(
+                500,
+                "java.lang.UnsupportedOperationException: The DefaultScheduler does not support changing the parallelism",
+            ),
             ("GET", ["jobs", id, "resource-requirements"]) => self.requirements(id),
             ("PUT", ["jobs", id, "resource-requirements"]) => self.rescale(id, &body),
             ("POST", ["jobs", _, "checkpoints"]) => (202, json!({ "request-id": "0" })),

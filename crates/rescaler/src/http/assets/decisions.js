@@ -3,7 +3,7 @@
 import { clock, count, el, rate, share, time } from "/assets/text.js";
 
 const OUTCOMES = {
-  "nothing": "no change", "dry-run": "dry run", "publishing": "publishing", "published": "published", "not-published": "not published",
+  "nothing": "no change", "dry-run": "dry run", "recommended": "recommended", "publishing": "publishing", "published": "published", "not-published": "not published",
 };
 
 /** Fills the list; what a person has opened stays open. */

@@ -71,7 +71,7 @@ function show(job) {
   const words = `policy ${job.policy}, one decision every ${time(job.epoch_length_ms)}, ${job.epoch ? `epoch ${job.epoch}` : "no epoch yet"}, Flink at `;
   id("about").replaceChildren(words, el("a", { href: job.flink_url, rel: "noreferrer" }, job.flink_url));
   id("api").href = `/api/v1/jobs/${encodeURIComponent(job.job)}`;
-  notice(job.problem);
+  notice(job.problem ?? (job.obstacle ? `Plans are recommendations: ${job.obstacle}` : undefined));
   buttons(job.switches);
   tiles(job);
   const known = job.snapshot?.operators ?? [];

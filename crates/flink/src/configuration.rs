@@ -1,0 +1,81 @@
+//! What is set: the configuration of the JobManager, and the checkpoint settings of a job.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::lenient::or_default;
+use crate::{Client, Error, JobId};
+
+/// A longer time between two checkpoints is Flink's way to say that there are none (`Long.MAX_VALUE`), in milliseconds.
+const INTERVAL_MOST_MS: u64 = 1 << 53;
+
+/// The checkpoint settings of a job (`/jobs/:jobid/checkpoints/config`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CheckpointSettings {
+    /// Time from one checkpoint to the next; [`None`]: there are none.
+    pub interval: Option<Duration>,
+    /// Where they are kept, for example `FileSystemCheckpointStorage`.
+    pub storage: Option<String>,
+}
+
+impl Client {
+    /// The keys that are set for a job's JobManager: those of the job where it has its own, else those of the cluster; [`None`] where
+    /// they are not shown. Values that Flink takes for secrets are hidden by Flink.
+    ///
+    /// # Errors
+    /// Any [`Error`] of the transport but an answer that refuses to show them.
+    pub async fn configuration(
+        &self,
+        job: Option<&JobId>,
+    ) -> Result<Option<BTreeMap<String, String>>, Error> {
+        if let Some(job) = job
+            && let Some(shown) = self.shown(&format!("jobs/{job}/jobmanager/config")).await?
+        {
+            return Ok(Some(shown));
+        }
+        self.shown("jobmanager/config").await
+    }
+
+    async fn shown(&self, path: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
+        #[derive(Deserialize)]
+        struct Entry {
+            key: String,
+            #[serde(default, deserialize_with = "or_default")]
+            value: String,
+        }
+        match self.get::<Vec<Entry>>(path, &[]).await {
+            Ok(entries) => Ok(Some(entries.into_iter().map(|entry| (entry.key, entry.value)).collect())),
+            Err(Error::Status { status: 400..=499, .. }) => Ok(None),
+            // Flink answers so before a job's JobManager has its configuration.
+            Err(Error::Status { status: 500, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The checkpoint settings of a job.
+    ///
+    /// # Errors
+    /// Any [`Error`] of the transport; that checkpointing is off (404 before Flink 2.0) is an answer.
+    pub async fn checkpoint_settings(&self, job: &JobId) -> Result<CheckpointSettings, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(default)]
+            interval: Option<u64>,
+            #[serde(default)]
+            checkpoint_storage: Option<String>,
+        }
+        match self.get::<Answer>(&format!("jobs/{job}/checkpoints/config"), &[]).await {
+            Ok(answer) => Ok(CheckpointSettings {
+                interval: answer
+                    .interval
+                    .filter(|ms| (1..INTERVAL_MOST_MS).contains(ms))
+                    .map(Duration::from_millis),
+                storage: answer.checkpoint_storage,
+            }),
+            Err(error) if error.is_not_found() => Ok(CheckpointSettings::default()),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Plans that a program carries out: for clusters on which Flink cannot rescale a job in place, where no agent may run.
+//!
+//! The document is made from the job that runs, as often as it is asked for. A plan goes to the program's standard input as one JSON
+//! object; exit code 0 means that the change is under way. It is over when the job runs as wide as planned, also under another id.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use control::PutEnd;
+use flink::JobDetails;
+use jiff::Timestamp;
+use job_config::{JobDocument, Report, State};
+use serde::Serialize;
+use tracing::info;
+
+use crate::placement::RunningJob;
+use crate::program::Program;
+
+/// What the program is given.
+#[derive(Debug, Serialize)]
+struct Plan<'a> {
+    format: u32,
+    flink_url: &'a str,
+    job: &'a str,
+    job_id: &'a str,
+    generation: u64,
+    reason: &'a str,
+    vertices: Vec<PlannedVertex<'a>>,
+    /// The plan as a value of `pipeline.jobvertex-parallelism-overrides`.
+    overrides: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_managers: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct PlannedVertex<'a> {
+    id: &'a str,
+    name: &'a str,
+    parallelism: u32,
+    max_parallelism: u32,
+    wanted: u32,
+}
+
+/// A plan that the program has taken.
+#[derive(Debug)]
+struct Asked {
+    /// By vertex id.
+    wanted: BTreeMap<String, u32>,
+    at: Timestamp,
+}
+
+/// The place of documents where a program carries plans out.
+#[derive(Debug)]
+pub(crate) struct ByCommand {
+    job: RunningJob,
+    program: Program,
+    within: Duration,
+    generation: u64,
+    asked: Option<Asked>,
+    /// Of the newest generation.
+    reports: Vec<Report>,
+}
+
+impl ByCommand {
+    /// Plans of this job go to this program. `generation` is that of the newest plan of an earlier run, which counts as carried out:
+    /// the job has been taken over as it runs.
+    pub(crate) fn new(job: RunningJob, program: Program, generation: u64) -> Self {
+        let within = Duration::from_millis(program.timeout_ms);
+        let reports = vec![report(generation, 1, State::Running, None)];
+        Self { job, program, within, generation, asked: None, reports }
+    }
+
+    /// The document of what runs now.
+    ///
+    /// # Errors
+    /// Flink cannot be asked, or the job does not run.
+    pub(crate) async fn document(&self) -> anyhow::Result<control::Current> {
+        self.job.document(self.generation).await
+    }
+
+    /// How the newest plan stands.
+    pub(crate) async fn reports(&mut self) -> Vec<Report> {
+        let Some(asked) = &self.asked else { return self.reports.clone() };
+        let missing = match self.job.details().await {
+            Ok(details) => missing(&details, &asked.wanted),
+            Err(error) => Some(format!("{error:#}")),
+        };
+        let age = Timestamp::now().duration_since(asked.at).unsigned_abs();
+        let end = match missing {
+            None => Some(report(self.generation, 2, State::Running, None)),
+            Some(missing) if age >= self.within => {
+                let message = format!("the job does not run as planned after {} s: {missing}", age.as_secs());
+                Some(report(self.generation, 2, State::RolledBack, Some(message)))
+            }
+            Some(_) => None,
+        };
+        if let Some(mut end) = end {
+            end.previous_state_ms = u64::try_from(age.as_millis()).ok();
+            end.running_generation = Some(self.generation);
+            self.reports.push(end);
+            self.asked = None;
+        }
+        self.reports.clone()
+    }
+
+    /// Gives a plan to the program.
+    pub(crate) async fn put(&mut self, document: &JobDocument) -> PutEnd {
+        let details = match self.job.details().await {
+            Ok(details) => details,
+            Err(error) => return PutEnd::Refused(format!("{error:#}")),
+        };
+        let input = match serde_json::to_vec(&self.plan(document, &details)) {
+            Ok(input) => input,
+            Err(error) => return PutEnd::Refused(format!("the plan cannot be written: {error}")),
+        };
+        if let Err(reason) = self.program.give(input).await {
+            return PutEnd::Refused(format!("placement.command: {reason}"));
+        }
+        info!(generation = document.generation(), "the plan was given to {}", self.program.name());
+        self.generation = document.generation();
+        self.reports = vec![report(self.generation, 1, State::Rescaling, None)];
+        self.asked = Some(Asked { wanted: document.parallelism().operators.clone(), at: Timestamp::now() });
+        PutEnd::Stored
+    }
+
+    fn plan<'a>(&'a self, document: &'a JobDocument, details: &'a JobDetails) -> Plan<'a> {
+        let wanted = &document.parallelism().operators;
+        let vertices: Vec<PlannedVertex<'a>> = details
+            .vertices
+            .iter()
+            .map(|vertex| PlannedVertex {
+                id: vertex.id.as_str(),
+                name: &vertex.name,
+                parallelism: vertex.parallelism,
+                max_parallelism: vertex.max_parallelism,
+                wanted: wanted.get(vertex.id.as_str()).copied().unwrap_or(vertex.parallelism),
+            })
+            .collect();
+        let overrides: Vec<String> =
+            vertices.iter().map(|vertex| format!("{}:{}", vertex.id, vertex.wanted)).collect();
+        Plan {
+            format: 1,
+            flink_url: self.job.flink_url(),
+            job: &details.name,
+            job_id: details.id.as_str(),
+            generation: document.generation(),
+            reason: document.reason(),
+            vertices,
+            overrides: overrides.join(","),
+            task_managers: document.task_managers(),
+        }
+    }
+}
+
+fn report(generation: u64, sequence: u32, state: State, message: Option<String>) -> Report {
+    Report {
+        generation,
+        sequence,
+        at: Timestamp::now(),
+        state,
+        flink_job_id: None,
+        savepoint: None,
+        message,
+        previous_state_ms: None,
+        running_generation: None,
+        observed: None,
+    }
+}
+
+/// What differs from the plan, for people; [`None`]: nothing.
+fn missing(details: &JobDetails, wanted: &BTreeMap<String, u32>) -> Option<String> {
+    if !details.is_fully_running() {
+        return Some("not all tasks run".to_owned());
+    }
+    let differs = |vertex: &&flink::Vertex| {
+        wanted.get(vertex.id.as_str()).is_some_and(|wanted| *wanted != vertex.parallelism)
+    };
+    let differing: Vec<String> = details
+        .vertices
+        .iter()
+        .filter(differs)
+        .map(|vertex| {
+            let wanted = wanted.get(vertex.id.as_str()).copied().unwrap_or_default();
+            format!("{}: {} of {wanted}", vertex.head_operator(), vertex.parallelism)
+        })
+        .collect();
+    (!differing.is_empty()).then(|| differing.join(", "))
+}

@@ -1,0 +1,135 @@
+//! `rescaler doctor`: asks Flink about itself, and prints what [`doctor`] finds in it. Only reads.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::Args;
+use doctor::{Checkpointing, Configuration, Facts, InPlace, JobFacts, Report, VertexFacts};
+use flink::{Client, JobDetails, Obstacle};
+use secrets::Address;
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::cli::Output;
+use crate::config::ConfigError;
+use crate::cycle::flink_client;
+use crate::{overrides, placement};
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Flink's address.
+    #[arg(long, value_name = "URL")]
+    flink: Address,
+    /// The job, by name or id, if several run.
+    #[arg(long, value_name = "NAME|ID")]
+    job: Option<String>,
+    /// Sentences, or one JSON object.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// There is something to change. The report is for standard output, and the exit code is 3.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub(crate) struct Findings(pub(crate) String);
+
+/// The report with where it was looked, in JSON.
+#[derive(Serialize)]
+struct Told<'a> {
+    flink_url: &'a str,
+    flink_version: &'a str,
+    job: Option<&'a str>,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+/// Looks at a cluster and a job; the answer is for standard output.
+///
+/// # Errors
+/// [`Findings`] if there is something to change, else why Flink cannot be asked.
+pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<String> {
+    let mut config = overrides::over_defaults(toml::Table::new())?;
+    config.flink.url.clone_from(&arguments.flink);
+    let config = config.check(Path::new("the command line"))?;
+    let client = flink_client(&config)?;
+    let facts = facts(&client, arguments.job.as_deref()).await?;
+    let report = doctor::examine(&facts);
+    let job = facts.job.as_ref().map(|job| job.name.as_str());
+    let text = match arguments.output {
+        Output::Json => serde_json::to_string_pretty(&Told {
+            flink_url: client.base_url(),
+            flink_version: &facts.version,
+            job,
+            report: &report,
+        })
+        .context("cannot write the report as JSON")?,
+        Output::Text => {
+            let job = job.map_or_else(|| "no job".to_owned(), |job| format!("job {job:?}"));
+            format!("Flink {} at {}, {job}: {report}", facts.version, client.base_url())
+        }
+    };
+    if report.findings.is_empty() { Ok(text) } else { Err(Findings(text).into()) }
+}
+
+/// What Flink shows. Single things that it does not show are unknown.
+async fn facts(client: &Client, job: Option<&str>) -> anyhow::Result<Facts> {
+    let overview = client.overview().await.context("Flink cannot be asked")?;
+    let details = the_job(client, job).await?;
+    let id = details.as_ref().map(|details| &details.id);
+    Ok(Facts {
+        version: overview.flink_version,
+        configuration: client.configuration(id).await?.map(Configuration),
+        slots: Some(overview.slots_total),
+        slots_free: Some(overview.slots_available),
+        job: match &details {
+            Some(details) => Some(job_facts(client, details).await),
+            None => None,
+        },
+    })
+}
+
+/// The job that is meant; none if none runs and none was named.
+async fn the_job(client: &Client, job: Option<&str>) -> anyhow::Result<Option<JobDetails>> {
+    let jobs = client.jobs().await.context("Flink cannot be asked for its jobs")?;
+    if job.is_none() && jobs.iter().all(|job| job.state.is_terminal()) {
+        return Ok(None);
+    }
+    let found = placement::the_job(client, job).await?;
+    let is_it = |other: &&flink::JobOverview| {
+        !other.state.is_terminal() && (other.name == found.called || other.id.as_str() == found.called)
+    };
+    let Some(overview) = jobs.iter().find(is_it) else {
+        return Err(ConfigError::Job { problem: "the job has ended meanwhile".to_owned() }.into());
+    };
+    Ok(Some(client.job(&overview.id).await?))
+}
+
+async fn job_facts(client: &Client, details: &JobDetails) -> JobFacts {
+    let in_place = client.in_place(&details.id).await;
+    let requirements = match &in_place {
+        Ok(flink::InPlace::Possible(requirements)) => Some(requirements),
+        _ => None,
+    };
+    let vertices = details.vertices.iter().map(|vertex| VertexFacts {
+        name: vertex.name.clone(),
+        parallelism: vertex.parallelism,
+        max_parallelism: vertex.max_parallelism,
+        lower_bound: requirements.and_then(|of| of.get(&vertex.id)).map(|bounds| bounds.lower),
+    });
+    let settings = client.checkpoint_settings(&details.id).await;
+    JobFacts {
+        name: details.name.clone(),
+        vertices: vertices.collect(),
+        in_place: match &in_place {
+            Ok(flink::InPlace::Possible(_)) => InPlace::Possible,
+            Ok(flink::InPlace::Impossible(Obstacle::Scheduler)) => InPlace::OtherScheduler,
+            Ok(flink::InPlace::Impossible(Obstacle::Reactive)) => InPlace::Reactive,
+            Ok(flink::InPlace::Impossible(Obstacle::Version(_))) | Err(_) => InPlace::Unknown,
+        },
+        checkpointing: match &settings {
+            Ok(settings) => settings.interval.map_or(Checkpointing::Off, Checkpointing::Every),
+            Err(_) => Checkpointing::Unknown,
+        },
+        checkpoint_storage: settings.ok().and_then(|settings| settings.storage),
+    }
+}

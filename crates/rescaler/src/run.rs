@@ -1,0 +1,108 @@
+//! `rescaler run`: which configuration takes effect, and watching with it.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use secrets::Address;
+
+use crate::cli::DEFAULT_CONFIG;
+use crate::config::{Config, ConfigError, DATA};
+use crate::http::Listen;
+use crate::overrides::{self, Overrides};
+use crate::policies::Name;
+use crate::site::Site;
+use crate::{placement, watch};
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The configuration file; the default is configs/rescaler.toml, or none with --flink. With --flink, what it says of the job, of
+    /// Flink's address and of placements does not count.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Flink's address: this process alone rescales the job that runs there, in place.
+    #[arg(long, value_name = "URL")]
+    flink: Option<Address>,
+    /// With --flink: the job, by name or id, if several run.
+    #[arg(long, value_name = "NAME|ID", requires = "flink")]
+    job: Option<String>,
+    /// With --flink: the folder for documents, journals and reports.
+    #[arg(long, value_name = "FOLDER", default_value = DATA, requires = "flink")]
+    data: PathBuf,
+    /// With --flink: the program that carries plans out, instead of Flink in place; it gets each as JSON on its standard input
+    /// (docs/by-command.md). Given again: its arguments.
+    #[arg(long, value_name = "WORD", allow_hyphen_values = true, requires = "flink")]
+    apply_with: Vec<String>,
+    /// Decide and record, but publish nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Where the page and the metrics are, instead of the configuration's `http.listen`; `off`: nowhere.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<Listen>,
+    /// Check the configuration, print it as it takes effect, and exit.
+    #[arg(long)]
+    check_config: bool,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+/// Watches until `shutdown` ends; with `--check-config` the answer is the configuration.
+///
+/// # Errors
+/// The configuration, or why no job can be watched any more.
+pub(crate) async fn run(run: Run, shutdown: impl Future<Output = ()>) -> anyhow::Result<Option<String>> {
+    let mut site = run.site()?;
+    if let Some(listen) = run.listen {
+        site.http_mut().listen = listen;
+    }
+    if run.check_config {
+        return Ok(Some(serde_json::to_string_pretty(&site)?));
+    }
+    if let (Some(_), Site::One(config)) = (&run.flink, &mut site) {
+        placement::embed(config, &run.data, run.job.as_deref()).await?;
+        tracing::info!("{}", policy_line(config));
+    }
+    watch::run(site, run.dry_run, shutdown).await?;
+    Ok(None)
+}
+
+impl Run {
+    fn site(&self) -> Result<Site, ConfigError> {
+        let mut above = self.overrides.table()?;
+        let Some(url) = &self.flink else {
+            return Site::load_over(self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG)), &above);
+        };
+        above.insert("job".to_owned(), "job".into());
+        above.insert("flink".to_owned(), with_url(above.get("flink"), url));
+        let mut config = match &self.config {
+            Some(path) => Site::load_job_over(path, None, &above)?,
+            None => overrides::over_defaults(above)?,
+        };
+        if !self.apply_with.is_empty() {
+            config.placement.command.clone_from(&self.apply_with);
+        }
+        // Whose name only Flink knows; with --check-config it is not asked.
+        let called = self.job.clone().unwrap_or_default();
+        let folder = if called.is_empty() { "job" } else { &called };
+        placement::embed_as(&mut config, &self.data, folder, &called);
+        Ok(Site::One(Box::new(config.check(Path::new("the command line"))?)))
+    }
+}
+
+fn with_url(flink: Option<&toml::Value>, url: &Address) -> toml::Value {
+    let mut flink = flink.and_then(toml::Value::as_table).cloned().unwrap_or_default();
+    flink.insert("url".to_owned(), url.reveal().into());
+    flink.into()
+}
+
+/// Which policy decides, and how another one is chosen.
+fn policy_line(config: &Config) -> String {
+    let bound_ms = config.latency_max_ms().unwrap_or_default();
+    match config.policy.name {
+        Name::Slo => format!("policy slo keeps event latency below {bound_ms} ms with as few slots as possible"),
+        Name::Latency => format!("policy latency widens the slowest operators when a query takes {bound_ms} ms"),
+        Name::Ds2 => "policy ds2 decides, by utilisation; to keep a latency bound with as few slots as possible, add for example \
+                      --latency-bound 2s (policy slo)"
+            .to_owned(),
+        Name::External => "policy external asks its program".to_owned(),
+    }
+}
