@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use generator::profile::{ProfileConfig, Step};
 
-use crate::config::{Benchmark, Config, ConfigFile, Shard, StartTime};
+use crate::config::{Benchmark, Config, ConfigFile, Shard, StartTime, Transport};
 use crate::failure::Failure;
 use crate::generate::Format;
 use crate::kafka;
@@ -113,6 +113,9 @@ pub(crate) struct RunOptions {
     /// Kafka brokers to connect to first, host:port, with commas between
     #[arg(long, value_name = "LIST")]
     bootstrap_servers: Option<String>,
+    /// Which client carries the events
+    #[arg(long, value_enum)]
+    transport: Option<Transport>,
     /// Write only the partitions of this part of the run, from 0/COUNT to COUNT-1/COUNT
     #[arg(long, value_name = "INDEX/COUNT")]
     shard: Option<Shard>,
@@ -255,6 +258,7 @@ impl RunOptions {
         let mut file = self.stream.file()?;
         self.range.apply(&mut file);
         set(&mut file.kafka.bootstrap_servers, &self.bootstrap_servers);
+        set(&mut file.kafka.transport, &self.transport);
         set(&mut file.shard, &self.shard);
         if self.listen.is_some() {
             file.report.listen.clone_from(&self.listen);

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
+use batch_producer::{Delivery, Group};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -101,13 +102,14 @@ impl Deliveries {
         std::mem::swap(&mut *locked(&self.latencies), into);
     }
 
-    /// Counts a record that will never be acknowledged.
-    pub(crate) fn fail(&self, reason: RDKafkaErrorCode) {
-        self.failed.fetch_add(1, Ordering::SeqCst);
-        if self.first_failure.get().is_none() {
-            warn!(%reason, "a record could not be delivered; further ones are only counted");
-            let _ = self.first_failure.set(format!("{reason} ({reason:?})"));
-        }
+    /// Counts records that will never be acknowledged.
+    pub(crate) fn fail(&self, records: u64, reason: impl FnOnce() -> String) {
+        self.failed.fetch_add(records, Ordering::SeqCst);
+        self.first_failure.get_or_init(|| {
+            let reason = reason();
+            warn!(reason, "a record could not be delivered; further ones are only counted");
+            reason
+        });
     }
 
     /// Begins to count reports that arrived together.
@@ -154,7 +156,7 @@ impl Arrived<'_> {
     #[inline]
     pub(crate) fn count(&mut self, report: Report) {
         if let Err(reason) = report.outcome {
-            self.deliveries.fail(reason);
+            self.deliveries.fail(1, || format!("{reason} ({reason:?})"));
             return;
         }
         self.acked += 1;
@@ -167,6 +169,22 @@ impl Arrived<'_> {
 }
 
 impl Arrived<'_> {
+    /// Counts records that were sent in batches. Like an opaque of librdkafka's, the time of a group is when it was handed over.
+    pub(crate) fn take(&mut self, delivery: Delivery) {
+        let groups = match delivery {
+            Delivery::Acknowledged(groups) => groups,
+            Delivery::Failed { records, reason } => return self.deliveries.fail(records, || reason),
+        };
+        let Latencies { from_intended, from_send } = &mut *self.latencies;
+        for Group { timestamp_ms, handed_us, records } in groups {
+            self.acked += records;
+            self.newest_us = self.newest_us.max(handed_us);
+            let due_us = timestamp_ms.saturating_sub(self.start_ms).max(0) as u64 * 1_000;
+            from_intended.record_us(self.now_us.saturating_sub(due_us), records);
+            from_send.record_us(self.now_us.saturating_sub(handed_us), records);
+        }
+    }
+
     /// What was counted.
     pub(crate) const fn batch(&self) -> Batch {
         Batch { now_us: self.now_us, acked: self.acked, newest_us: self.newest_us }

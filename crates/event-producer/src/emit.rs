@@ -7,15 +7,17 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use batch_producer::Producer;
 use generator::{Source, Workload};
 
 use crate::config::Shard;
 use crate::deliveries::Origin;
 use crate::durations::Durations;
 use crate::kafka::Target;
-use crate::native::Outgoing;
-use crate::sink::Sink;
+use crate::native::{NativeProducer, Outgoing, Topic};
+use crate::sink::{Sink, locked};
 use crate::tick;
+use crate::transport::Client;
 
 /// So many numbers share one look at the clock and one update of the counters.
 pub(crate) const BATCH: u64 = 256;
@@ -112,6 +114,7 @@ impl Emitter {
             if due <= state.next {
                 let due_at = self.origin.instant + Duration::from_nanos(state.source.due_ns(state.next));
                 self.sink.wait_until(due_at.max(Instant::now() + self.tick()));
+                self.sink.unless_failed()?;
                 continue;
             }
             if self.origin.scheduled {
@@ -163,19 +166,32 @@ impl Emitter {
     fn emit_batch(&self, state: &mut State<'_>, end: u64) -> anyhow::Result<()> {
         let now_ns = self.origin.elapsed_ns();
         let first = state.next;
+        match self.sink.client() {
+            Client::Librdkafka(producer) => self.hand_over(producer, state, end, now_ns)?,
+            Client::Batches(producer) => self.append(&mut locked(producer), state, end, now_ns),
+        }
+        self.account(state, first, now_ns);
+        self.sink.take_reports(Duration::ZERO);
+        self.sink.unless_failed()
+    }
+
+    /// Encodes events and hands each to librdkafka.
+    fn hand_over(
+        &self,
+        producer: &NativeProducer,
+        state: &mut State<'_>,
+        end: u64,
+        now_ns: u64,
+    ) -> anyhow::Result<()> {
+        let opaque = (now_ns / 1_000) as usize;
         while state.next < end {
             if let Some((target, partition)) = self.place(state.next) {
                 let mut payload = std::mem::take(&mut state.buffer);
                 payload.clear();
                 let timestamp_ms = state.source.encode(state.next, &mut payload);
-                let outgoing = Outgoing {
-                    topic: target.topic,
-                    partition: partition as i32,
-                    timestamp_ms,
-                    payload: &payload,
-                    opaque: (now_ns / 1_000) as usize,
-                };
-                let sent = self.sink.send(outgoing)?;
+                let (topic, partition) = (Topic(target.topic), partition as i32);
+                let outgoing = Outgoing { topic, partition, timestamp_ms, payload: &payload, opaque };
+                let sent = self.sink.send(producer, outgoing)?;
                 state.records += u64::from(sent);
                 state.bytes += if sent { payload.len() as u64 } else { 0 };
                 state.buffer = payload;
@@ -185,9 +201,21 @@ impl Emitter {
             }
             state.next += 1;
         }
-        self.account(state, first, now_ns);
-        self.sink.take_reports(Duration::ZERO);
         Ok(())
+    }
+
+    /// Encodes events into the batches of their partitions.
+    fn append(&self, producer: &mut Producer, state: &mut State<'_>, end: u64, now_ns: u64) {
+        let (now, handed_us) = (producer.now(), now_ns / 1_000);
+        for number in state.next..end {
+            if let Some((target, partition)) = self.place(number) {
+                let slot = producer.slot(target.topic, partition as usize);
+                let source = &mut state.source;
+                state.bytes += producer.append(slot, now, handed_us, |out| source.encode(number, out)) as u64;
+                state.records += 1;
+            }
+        }
+        state.next = end;
     }
 
     fn account(&self, state: &State<'_>, first: u64, now_ns: u64) {

@@ -14,7 +14,7 @@ use tracing::warn;
 
 use crate::config::{KafkaSection, refusal};
 use crate::deliveries::{Callbacks, Deliveries};
-use crate::native::{NativeProducer, Topic};
+use crate::native::NativeProducer;
 use crate::stop::Stop;
 use crate::window::SCHEDULED;
 
@@ -26,7 +26,8 @@ const ATTEMPT: Duration = Duration::from_secs(2);
 pub(crate) struct Target {
     pub(crate) kind: Kind,
     pub(crate) partitions: u64,
-    pub(crate) topic: Topic,
+    /// The client's own number of the topic.
+    pub(crate) topic: usize,
 }
 
 impl KafkaSection {
@@ -121,21 +122,26 @@ pub(crate) fn targets(
         .collect();
     if missing.is_empty() {
         let mut target = |(kind, partitions): (Kind, u64)| {
-            Ok(Target { kind, partitions, topic: producer.topic(&settings.topic_of(kind))? })
+            Ok(Target { kind, partitions, topic: producer.topic(&settings.topic_of(kind))?.0 })
         };
         let known = kinds.iter().filter_map(|kind| Some((*kind, partitions(*kind)?)));
         return known.map(&mut target).collect();
     }
+    Err(self::missing(settings, &missing))
+}
+
+/// Which topics are missing, and how they are created.
+pub(crate) fn missing(settings: &KafkaSection, missing: &[String]) -> anyhow::Error {
     let servers = &settings.bootstrap_servers;
     let them = if missing.len() == 1 { "topic" } else { "topics" };
     let prefix = match settings.topic_prefix.as_str() {
         "" => String::new(),
         prefix => format!(" --topic-prefix {prefix}"),
     };
-    Err(anyhow!(
+    anyhow!(
         "{them} {} missing on {servers}; create with: event-producer topics create --bootstrap-servers {servers}{prefix}",
         missing.join(", ")
-    ))
+    )
 }
 
 /// Waits for a broker and asks it for all topics.

@@ -4,8 +4,8 @@
 //! the line a second and the metrics page. The load is open-loop: the schedule decides what is due, a slow broker does not
 //! slow it down but shows as delay, and what could not be emitted in time is caught up.
 //!
-//! One thread emits and takes the acknowledgements ([`emit`], [`deliveries`]), librdkafka's threads send ([`native`]), and the
-//! asynchronous runtime reports ([`report`], [`metrics`]) and waits for signals ([`run`]).
+//! One thread emits and takes the acknowledgements ([`emit`], [`deliveries`]), librdkafka's threads send ([`native`]) unless the same
+//! thread does so itself ([`transport`]), and the asynchronous runtime reports ([`report`], [`metrics`]) and waits for signals ([`run`]).
 
 mod arguments;
 mod config;
@@ -27,6 +27,7 @@ mod stop;
 mod summary;
 mod tick;
 mod topics;
+mod transport;
 mod window;
 
 use std::io::{BufWriter, Write, stdout};
@@ -35,7 +36,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 pub use arguments::Arguments;
-pub use config::{Config, ConfigFile, KafkaSection};
+pub use config::{BatchesSection, Config, ConfigFile, KafkaSection, Transport};
 pub use failure::Failure;
 pub use measure::ProducePath;
 pub use real_time::RealTime;

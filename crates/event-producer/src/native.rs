@@ -49,7 +49,7 @@ pub(crate) struct Report {
 
 /// A topic of one [`NativeProducer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Topic(usize);
+pub(crate) struct Topic(pub(crate) usize);
 
 /// A producer with handles of its topics.
 pub(crate) struct NativeProducer {

@@ -21,7 +21,7 @@ use crate::report::{Figures, Reporter};
 use crate::sink::Sink;
 use crate::stop::{Stop, StopOnDrop};
 use crate::window::Window;
-use crate::{kafka, metrics};
+use crate::{metrics, transport};
 
 /// Runs until the workload ends or a signal comes; succeeds if every event was acknowledged.
 pub(crate) async fn run(config: &Config, output: Output) -> Result<ExitCode, Failure> {
@@ -78,16 +78,13 @@ fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {
 async fn prepare(config: &Config, stop: Stop) -> anyhow::Result<Emitter> {
     let deliveries = Arc::new(Deliveries::default());
     let (settings, streams) = (config.kafka.clone(), config.streams.clone());
-    // The client's threads are begun by this one, and have its priority.
+    let scheduled = !config.as_fast_as_possible;
+    // librdkafka's threads are begun by this one, and have its priority.
     let reach = config.real_time.run(Level::Client, {
         let (deliveries, stop) = (Arc::clone(&deliveries), stop.clone());
-        move |_| {
-            let mut producer = kafka::producer(&settings, Arc::clone(&deliveries))?;
-            let targets = kafka::targets(&mut producer, &deliveries, &settings, &streams, &stop)?;
-            Ok::<_, anyhow::Error>((producer, targets))
-        }
+        move |_| transport::reach(&settings, &deliveries, &streams, scheduled, &stop)
     });
-    let (producer, targets) = reach.await??;
+    let (client, targets) = reach.await??;
     let Shard { of, .. } = config.shard;
     if let Some(narrow) = targets.iter().find(|target| target.partitions < of) {
         let (topic, partitions) = (config.kafka.topic_of(narrow.kind), narrow.partitions);
@@ -98,14 +95,10 @@ async fn prepare(config: &Config, stop: Stop) -> anyhow::Result<Emitter> {
     let workload =
         Workload::new(config.generator.clone(), config.schedule.clone(), origin.timestamp_ms, config.events);
     info!(start_time_ms = origin.timestamp_ms, events = workload.events(), ?targets, "ready");
+    let window = Window::new(config.kafka.max_in_flight, origin.scheduled || client.is_batches());
     Ok(Emitter {
         workload,
-        sink: Sink::new(
-            producer,
-            deliveries,
-            Window::new(config.kafka.max_in_flight, origin.scheduled),
-            stop,
-        ),
+        sink: Sink::new(client, deliveries, window, stop),
         progress: Progress::new(config.from_event),
         origin,
         targets: by_kind(&targets),

@@ -10,6 +10,7 @@
 
 #![expect(clippy::print_stderr, reason = "tests that take minutes report their progress")]
 
+mod batches;
 mod benchmark;
 mod configurations;
 mod documents;
@@ -93,6 +94,7 @@ fn with_engines(engines: &Arc<Engines>) -> Vec<Trial> {
         test(engines, "savepoint", Needs::Slots(10), savepoints::a_savepoint_goes_on_at_another_parallelism),
         test(engines, "scale_out_and_in", alone, scale_out_and_in::a_task_manager_comes_and_goes),
         test(engines, "exactness", alone, exactness::both_benchmarks_are_exact_after_restart_and_death),
+        test(engines, "batches", alone, batches::nothing_is_lost_or_doubled),
         test(engines, "services", alone, services::task_managers_and_topics_come_and_go),
     ]
 }

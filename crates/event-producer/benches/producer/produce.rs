@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use event_producer::{ConfigFile, KafkaSection, ProducePath};
+use event_producer::{ConfigFile, KafkaSection, ProducePath, Transport};
 use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
@@ -83,21 +83,28 @@ pub(crate) fn produce(rounds: usize) {
         settings.set(key, value);
     }
     let futures: FutureProducer = settings.create().unwrap();
+    let by_batches = KafkaSection { transport: Transport::Batches, ..our_settings(servers.clone()) };
+    let mut batches = ProducePath::new(&by_batches, TOPIC).unwrap();
     let mut path = ProducePath::new(&our_settings(servers), TOPIC).unwrap();
-    let (mut theirs, mut ours): ([Costs; 3], Costs) = Default::default();
+    let (mut theirs, mut ours, mut own_batches): ([Costs; 3], Costs, Costs) = Default::default();
     for round in 0..=rounds {
         if round == 1 {
             // The first was for warming up.
-            (theirs, ours) = Default::default();
+            (theirs, ours, own_batches) = Default::default();
         }
         for (costs, awaited) in theirs.iter_mut().zip(AWAITED) {
             costs.measure(|| send_and_await(&runtime, &futures, awaited));
         }
         ours.measure(|| path.produce(PARTITIONS, &PAYLOAD, RECORDS, LIMIT).unwrap());
+        own_batches.measure(|| batches.produce(PARTITIONS, &PAYLOAD, RECORDS, LIMIT).unwrap());
     }
     let [ours, ours_all] = ours.medians();
     println!(
         "our path into Kafka                    {ours:9.1} ns/record   {ours_all:.1} with the broker's thread"
+    );
+    let [by_batches, by_batches_all] = own_batches.medians();
+    println!(
+        "the same by batches                    {by_batches:9.1} ns/record   {by_batches_all:.1} with the broker's thread"
     );
     for (costs, awaited) in theirs.into_iter().zip(AWAITED) {
         let [theirs, theirs_all] = costs.medians();

@@ -58,6 +58,12 @@ impl KafkaSection {
             ("delivery_timeout_ms", self.delivery_timeout_ms, self.linger_ms.saturating_add(1), 3_600_000),
             ("connect_timeout_ms", self.connect_timeout_ms, 1, 3_600_000),
             ("flush_timeout_ms", self.flush_timeout_ms, 1, 3_600_000),
+            // A broker's own bound for a batch is 1 MiB, after compression.
+            ("batches.batch_kib", self.batches.batch_kib, 1, 900),
+            ("batches.request_kib", self.batches.request_kib, 1, 65_536),
+            ("batches.requests_in_flight", self.batches.requests_in_flight, 1, 5),
+            ("batches.request_timeout_ms", self.batches.request_timeout_ms, 100, 3_600_000),
+            ("batches.retry_backoff_ms", self.batches.retry_backoff_ms, 1, 60_000),
         ];
         for (key, value, from, to) in ranges {
             if !(from..=to).contains(&value) {
@@ -71,6 +77,19 @@ impl KafkaSection {
         problems.extend(bad);
         problems.extend(self.sasl_problem());
         problems
+    }
+
+    /// Why the transport `batches` cannot do what is configured, if that is so.
+    pub(crate) fn unsuitable_for_batches(&self) -> Option<String> {
+        if let Some(key) = self.properties.keys().next() {
+            return Some(format!("kafka.properties.{key} is a setting of librdkafka"));
+        }
+        if !self.idempotence || self.acks != "all" {
+            return Some("it is always idempotent, with acks = \"all\"".to_owned());
+        }
+        let compression = &self.compression;
+        (!["none", "lz4"].contains(&compression.as_str()))
+            .then(|| format!("compression = {compression:?} is not none or lz4"))
     }
 
     /// What lacks for SASL, where every property by itself is right.

@@ -9,4 +9,4 @@ pub use checked::Config;
 pub(crate) use kafka::refusal;
 pub(crate) use values::{Shard, StartTime};
 pub(crate) use written::Benchmark;
-pub use written::{ConfigFile, KafkaSection};
+pub use written::{BatchesSection, ConfigFile, KafkaSection, Transport};

@@ -66,6 +66,8 @@ pub enum Benchmark {
 pub struct KafkaSection {
     /// Brokers to connect to first.
     pub bootstrap_servers: String,
+    /// Which client carries the events.
+    pub transport: Transport,
     /// Stands before the name of each topic.
     pub topic_prefix: String,
     /// Who must have a record before it counts as acknowledged: `all`, `1` or `0`.
@@ -86,8 +88,49 @@ pub struct KafkaSection {
     pub connect_timeout_ms: u64,
     /// How long to wait for acknowledgements at the end, ms.
     pub flush_timeout_ms: u64,
+    /// Bounds of the transport `batches`.
+    pub batches: BatchesSection,
     /// Further settings of librdkafka, by their own names.
     pub properties: BTreeMap<String, Secret>,
+}
+
+/// Which client carries the events into Kafka.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// The general client: every broker, every setting
+    #[default]
+    Librdkafka,
+    /// Our own: events are encoded straight into record batches. Where it cannot be used, librdkafka is
+    Batches,
+}
+
+/// `[kafka.batches]` as written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchesSection {
+    /// Records of a partition after which its batch is closed, KiB before compression.
+    pub batch_kib: u64,
+    /// Records for a broker that are sent without waiting for more, KiB before compression.
+    pub request_kib: u64,
+    /// Requests to a broker that are not answered yet.
+    pub requests_in_flight: u64,
+    /// A broker that does not answer for so long is connected to anew, ms.
+    pub request_timeout_ms: u64,
+    /// How long to wait at first before something is tried again, ms.
+    pub retry_backoff_ms: u64,
+}
+
+impl Default for BatchesSection {
+    fn default() -> Self {
+        BatchesSection {
+            batch_kib: 512,
+            request_kib: 1_024,
+            requests_in_flight: 5,
+            request_timeout_ms: 30_000,
+            retry_backoff_ms: 100,
+        }
+    }
 }
 
 /// `[report]` as written.
@@ -125,6 +168,7 @@ impl Default for KafkaSection {
     fn default() -> Self {
         KafkaSection {
             bootstrap_servers: "127.0.0.1:9092".to_owned(),
+            transport: Transport::Librdkafka,
             topic_prefix: String::new(),
             acks: "all".to_owned(),
             compression: "lz4".to_owned(),
@@ -135,6 +179,7 @@ impl Default for KafkaSection {
             delivery_timeout_ms: 120_000,
             connect_timeout_ms: 15_000,
             flush_timeout_ms: 30_000,
+            batches: BatchesSection::default(),
             properties: BTreeMap::new(),
         }
     }

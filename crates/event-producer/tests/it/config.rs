@@ -72,6 +72,8 @@ fn unusable_values_are_refused_by_key() {
     check("[kafka]\nacks = \"1\"", "idempotence needs \"all\"");
     check("[kafka]\ncompression = \"zip\"", "kafka.compression");
     check("[kafka]\nmax_in_flight = 0", "kafka.max_in_flight: 0");
+    check("[kafka.batches]\nbatch_kib = 1000", "kafka.batches.batch_kib: 1000");
+    check("[kafka.batches]\nrequests_in_flight = 6", "kafka.batches.requests_in_flight: 6");
     check("[kafka]\nbootstrap_servers = \"\"", "kafka.bootstrap_servers");
     check("[report]\ninterval_ms = 1", "report.interval_ms: 1");
     check("[report]\nlisten = \"here\"", "report.listen: \"here\"");

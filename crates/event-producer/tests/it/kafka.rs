@@ -1,5 +1,5 @@
 //! Goal: what stands in Kafka after a run is exactly the stream that the generator makes of the same seed and start time:
-//! every record in its topic and partition, in the order of the numbers, with its timestamp. Against the broker that
+//! every record in its topic and partition, in the order of the numbers, with its timestamp, by either transport. Against the broker that
 //! librdkafka simulates, which speaks the protocol over real sockets.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -22,6 +22,8 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::Value;
 
+/// Each is held to the same.
+const TRANSPORTS: [&str; 2] = ["librdkafka", "batches"];
 const DEADLINE: Duration = Duration::from_secs(30);
 const KINDS: [Kind; 4] = [Kind::Person, Kind::Item, Kind::Auction, Kind::Bid];
 
@@ -80,13 +82,19 @@ fn partition(broker: &Broker, kind: Kind, partition: i32, count: usize) -> Vec<(
 
 #[test]
 fn a_run_writes_exactly_the_stream() {
+    TRANSPORTS.into_iter().for_each(a_run_writes_exactly_the_stream_by);
+}
+
+fn a_run_writes_exactly_the_stream_by(transport: &str) {
     const EVENTS: u64 = 5_300;
     let topics = [(Kind::Person, 1), (Kind::Item, 2), (Kind::Auction, 3), (Kind::Bid, 4)];
     let broker = broker(&topics);
     let start_ms = 1_700_000_000_000;
     let arguments =
         ["--seed", "7", "--events", "5300", "--start-time", "1700000000000", "--steps", "20000:0.1,100000:9"];
-    let output = producer(&broker, &arguments).output().unwrap();
+    let output = producer(&broker, &arguments).args(["--transport", transport]).output().unwrap();
+    let fallback = String::from_utf8_lossy(&output.stderr).contains("cannot be used");
+    assert!(!fallback, "{}", String::from_utf8_lossy(&output.stderr));
     let totals = totals(&output);
     assert_eq!(output.status.code(), Some(0), "{totals}");
     for (key, value) in
@@ -123,8 +131,11 @@ fn a_run_writes_exactly_the_stream() {
 fn selected_streams_keep_their_numbers_and_a_run_can_be_continued() {
     let broker = broker(&[(Kind::Bid, 1)]);
     let fixed = ["--streams", "bid", "--max", "--start-time", "5"];
-    for bounds in [["--from", "0", "--events", "1000"], ["--from", "1000", "--events", "1120"]] {
-        let output = producer(&broker, &fixed).args(bounds).output().unwrap();
+    // One transport goes on where the other has stopped.
+    let bounds = [["--from", "0", "--events", "1000"], ["--from", "1000", "--events", "1120"]];
+    for (bounds, transport) in bounds.into_iter().zip(TRANSPORTS) {
+        let output =
+            producer(&broker, &fixed).args(bounds).args(["--transport", transport]).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", totals(&output));
     }
     let generator = Nexmark::new(NexmarkConfig::default().check().unwrap(), 1);
@@ -138,12 +149,15 @@ fn selected_streams_keep_their_numbers_and_a_run_can_be_continued() {
 
 #[test]
 fn two_shards_write_together_what_one_producer_writes() {
-    let run = |shards: &[&str]| {
+    let run = |shards: &[&str], transport: &str| {
         let broker = broker(&[(Kind::Click, 3), (Kind::Impression, 2), (Kind::Search, 4)]);
         let fixed = ["--benchmark", "psm", "--max", "--start-time", "5", "--events", "3000"];
         let mut emitted = 0;
         for shard in shards {
-            let output = producer(&broker, &fixed).args(["--shard", shard]).output().unwrap();
+            let output = producer(&broker, &fixed)
+                .args(["--shard", shard, "--transport", transport])
+                .output()
+                .unwrap();
             let totals = totals(&output);
             assert_eq!(output.status.code(), Some(0), "{totals}");
             emitted += totals["emitted"].as_u64().unwrap();
@@ -153,7 +167,10 @@ fn two_shards_write_together_what_one_producer_writes() {
         assert!(all > 300, "{all} of about 375 searches");
         partition(&broker, Kind::Search, 3, all as usize)
     };
-    assert_eq!(run(&["0/1"]), run(&["1/2", "0/2"]));
+    let whole = run(&["0/1"], "librdkafka");
+    for transport in TRANSPORTS {
+        assert!(run(&["1/2", "0/2"], transport) == whole, "{transport}");
+    }
 }
 
 /// A producer at work, which is ended with the test, also with one that fails.
@@ -191,9 +208,10 @@ impl Drop for Running {
 
 #[test]
 fn a_signal_ends_the_run_with_everything_acknowledged() {
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+    for (signal, transport) in [(Signal::SIGTERM, TRANSPORTS[0]), (Signal::SIGINT, TRANSPORTS[1])] {
         let broker = broker(&KINDS.map(|kind| (kind, 2)));
-        let mut running = Running::start(&mut producer(&broker, &["--rate", "5000"]));
+        let arguments = ["--rate", "5000", "--transport", transport];
+        let mut running = Running::start(&mut producer(&broker, &arguments));
         running.await_line(" emitting ");
         running.signal(signal);
         let output = running.output();
@@ -246,6 +264,8 @@ fn the_metrics_page_follows_the_run() {
 fn a_full_queue_is_waited_for_and_nothing_is_lost() {
     for (bound, waits) in [
         ("[kafka]\nmax_in_flight = 50\n", true),
+        ("[kafka]\ntransport = \"batches\"\nmax_in_flight = 50\n", true),
+        ("[kafka]\ntransport = \"batches\"\nqueue_kib = 1\n", true),
         ("[kafka.properties]\n\"queue.buffering.max.messages\" = \"50\"\n", false),
     ] {
         let broker = broker(&KINDS.map(|kind| (kind, 2)));
@@ -266,23 +286,27 @@ fn a_client_that_has_failed_for_good_ends_the_run() {
     let broker = broker(&KINDS.map(|kind| (kind, 1)));
     let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED; 100];
     broker.request_errors(RDKafkaApiKey::InitProducerId, &refused);
-    let output = producer(&broker, &["--rate", "1000"]).output().unwrap();
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{message}");
-    assert!(message.contains("event-producer: the Kafka client has failed for good: "), "{message}");
+    for transport in TRANSPORTS {
+        let output = producer(&broker, &["--rate", "1000", "--transport", transport]).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains("event-producer: the Kafka client has failed for good: "), "{message}");
+    }
 }
 
 #[test]
 fn a_missing_topic_is_named_with_the_command_that_creates_it() {
     let broker = broker(&[(Kind::Person, 1), (Kind::Item, 1), (Kind::Bid, 1)]);
-    let output = producer(&broker, &["--events", "10"]).output().unwrap();
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{message}");
-    let expected = format!(
-        "topic auctionEvents missing on {0}; create with: event-producer topics create --bootstrap-servers {0}",
-        broker.bootstrap_servers()
-    );
-    assert!(message.contains(&expected), "{message}");
+    for transport in TRANSPORTS {
+        let output = producer(&broker, &["--events", "10", "--transport", transport]).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        let expected = format!(
+            "topic auctionEvents missing on {0}; create with: event-producer topics create --bootstrap-servers {0}",
+            broker.bootstrap_servers()
+        );
+        assert!(message.contains(&expected), "{message}");
+    }
 }
 
 /// Goal: with a prefix, every record goes to the topic of the prefixed name, and a missing one is named in full.
@@ -320,14 +344,18 @@ fn an_unreachable_broker_is_named_with_the_cause() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("producer.toml");
     std::fs::write(&config, "[kafka]\nconnect_timeout_ms = 2000\n").unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_event-producer"));
-    let output =
-        command.args(["--bootstrap-servers", "127.0.0.1:1", "--config"]).arg(&config).output().unwrap();
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{message}");
-    let expected = "event-producer: no Kafka broker at 127.0.0.1:1 within 2000 ms: ";
-    assert!(message.contains(expected) && message.contains("Connection refused"), "{message}");
-    assert!(!message.contains('\u{1b}'), "colours only for people: {message}");
+    for transport in TRANSPORTS {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_event-producer"));
+        command
+            .args(["--bootstrap-servers", "127.0.0.1:1", "--transport", transport, "--config"])
+            .arg(&config);
+        let output = command.output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        let expected = "event-producer: no Kafka broker at 127.0.0.1:1 within 2000 ms: ";
+        assert!(message.contains(expected) && message.contains("Connection refused"), "{message}");
+        assert!(!message.contains('\u{1b}'), "colours only for people: {message}");
+    }
 }
 
 #[test]
@@ -363,4 +391,25 @@ fn records_that_cannot_be_delivered_are_counted_and_end_in_failure() {
         (&530.into(), &500.into(), &30.into())
     );
     assert!(totals["first_failure"].as_str().unwrap().contains("MessageSizeTooLarge"), "{totals}");
+}
+
+/// Goal: what batches cannot do is carried by librdkafka, and the log says why.
+#[test]
+fn librdkafka_carries_what_batches_cannot() {
+    let broker = broker(&KINDS.map(|kind| (kind, 2)));
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("producer.toml");
+    for (settings, reason) in [
+        ("compression = \"gzip\"\n", "gzip"),
+        ("acks = \"1\"\nidempotence = false\n", "always idempotent"),
+        ("[kafka.properties]\n\"socket.timeout.ms\" = \"9000\"\n", "kafka.properties.socket.timeout.ms"),
+    ] {
+        std::fs::write(&config, format!("[kafka]\ntransport = \"batches\"\n{settings}")).unwrap();
+        let arguments = ["--events", "53", "--max", "--config", config.to_str().unwrap()];
+        let output = producer(&broker, &arguments).output().unwrap();
+        assert_eq!(totals(&output)["acked"], 53);
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        let line = log.lines().find(|line| line.contains("librdkafka is")).unwrap_or_else(|| panic!("{log}"));
+        assert!(line.contains(reason), "{line}");
+    }
 }

@@ -30,8 +30,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("terminal", &[]),
     ("version", &[]),
     ("whisper", &["files"]),
+    // Into Kafka, for whoever has records.
+    ("batch-producer", &[]),
     // Programs. None uses another's crate …
-    ("event-producer", &["events", "files", "generator", "secrets", "terminal", "version"]),
+    ("event-producer", &["batch-producer", "events", "files", "generator", "secrets", "terminal", "version"]),
     ("config-drop", &["files", "http-server", "job-config", "journal", "logging", "secrets", "version"]),
     // … but where a placement has one process carry another's work, by the library that the other's thin `main` calls too:
     // the agent may be its own drop (`direct`), the rescaler may carry both (`in-process`). They still speak the protocol.

@@ -1,0 +1,359 @@
+//! The batches of one partition: which is sent next, and what an answer changes.
+//!
+//! A broker takes a producer's batch only if its sequence number follows the last one, or if it is one of the last five that it
+//! has, which it acknowledges again. So:
+//!
+//! * At most five batches are in flight, one until the first was acknowledged: a broker that has never seen a producer takes any
+//!   number.
+//! * Once a batch fails, nothing is sent until all others in flight are answered; then all are sent again, in order, with the same numbers.
+//! * An acknowledgement is one of all batches before it: the broker has taken them, whatever became of the answers.
+//! * A batch that is refused leaves a gap. The epoch is raised then, and numbers begin at 0. What is behind the gap was not written, unless the
+//!   broker has yet to read it from a connection that has ended: such a batch is given up, since with another number it could be written twice.
+//! * A broker that restarts remembers the last batch of a producer only. If it finds the oldest one out of order, the later ones are
+//!   tried, the last one first, each by itself: one that is acknowledged has all before it with it. If none is, the broker has lost records
+//!   that it had acknowledged.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::batch::{Group, Identity, Open, Sealed, sequence_after};
+use crate::core::Answer;
+
+/// How long a broker is trusted to remember a producer that writes nothing; it does so for a day.
+const REMEMBERED: Duration = Duration::from_secs(3_600);
+
+/// Bounds of a partition.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) batch_bytes: usize,
+    pub(crate) in_flight: usize,
+    pub(crate) delivery_timeout: Duration,
+    pub(crate) retry_backoff: Duration,
+    pub(crate) compress: bool,
+}
+
+/// What became of records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// They are in Kafka.
+    Acknowledged(Vec<Group>),
+    /// They were given up.
+    Failed {
+        /// How many.
+        records: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Which sending of a batch an answer is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ticket(u64);
+
+/// A batch that is closed and not settled.
+#[derive(Debug)]
+struct Pending {
+    batch: Sealed,
+    /// Given when it is sent for the first time.
+    sequence: Option<i32>,
+    in_flight: Option<Ticket>,
+    /// It was sent, and whether it is in Kafka is not known.
+    unsure: bool,
+}
+
+/// What is done once nothing is in flight any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    SendAgain,
+    /// The oldest batch was out of order.
+    Probe,
+    RaiseEpoch,
+}
+
+/// The batches of a partition.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    limits: Limits,
+    identity: Identity,
+    next_sequence: i32,
+    /// When a batch was last acknowledged in this epoch.
+    known_since: Option<Duration>,
+    open: Open,
+    pending: VecDeque<Pending>,
+    in_flight: usize,
+    then: Option<Then>,
+    /// While the oldest batch is out of order: the batch that is tried next.
+    probe: Option<usize>,
+    not_before: Duration,
+    tickets: u64,
+    unsent_bytes: usize,
+    trouble: Option<String>,
+    fatal: Option<String>,
+}
+
+impl Partition {
+    pub(crate) const fn new(limits: Limits, identity: Identity, by_timestamp: bool) -> Partition {
+        Partition {
+            limits,
+            identity,
+            next_sequence: 0,
+            known_since: None,
+            open: Open::new(by_timestamp),
+            pending: VecDeque::new(),
+            in_flight: 0,
+            then: None,
+            probe: None,
+            not_before: Duration::ZERO,
+            tickets: 0,
+            unsent_bytes: 0,
+            trouble: None,
+            fatal: None,
+        }
+    }
+
+    /// Appends a record, as [`Open::append`] does; returns the length of its value.
+    #[inline]
+    pub(crate) fn append(
+        &mut self,
+        now: Duration,
+        handed_us: u64,
+        write: impl FnOnce(&mut Vec<u8>) -> i64,
+    ) -> usize {
+        let length = self.open.append(now, handed_us, write);
+        if self.open.bytes() >= self.limits.batch_bytes {
+            self.seal();
+        }
+        length
+    }
+
+    fn seal(&mut self) {
+        let batch = self.open.seal(self.limits.compress);
+        self.unsent_bytes += batch.length();
+        self.pending.push_back(Pending { batch, sequence: None, in_flight: None, unsure: false });
+    }
+
+    /// Bytes of records that are not closed into a batch yet.
+    pub(crate) fn open_bytes(&self) -> usize {
+        self.open.bytes()
+    }
+
+    /// Bytes of records that were never sent.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        self.open.bytes() + self.unsent_bytes
+    }
+
+    /// When the oldest record was appended that waits for others only.
+    pub(crate) fn open_since(&self) -> Option<Duration> {
+        (!self.open.is_empty()).then_some(self.open.since())
+    }
+
+    /// Whether nothing is left to do.
+    #[cfg(test)]
+    pub(crate) fn is_settled(&self) -> bool {
+        self.open.is_empty() && self.pending.is_empty()
+    }
+
+    /// Why nothing can be written any more, if that is so.
+    pub(crate) fn fatal(&self) -> Option<&str> {
+        self.fatal.as_deref()
+    }
+
+    /// Whether a batch may be sent, if there is one.
+    pub(crate) fn may_send(&self, now: Duration) -> bool {
+        let known = self.known_since.is_some_and(|since| now.saturating_sub(since) < REMEMBERED);
+        let most = if known && self.probe.is_none() { self.limits.in_flight } else { 1 };
+        self.then.is_none() && self.fatal.is_none() && self.in_flight < most && now >= self.not_before
+    }
+
+    /// Whether a closed batch waits to be sent.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.pending.len() > self.in_flight
+    }
+
+    /// When something waits for its time only: that time.
+    pub(crate) fn waits_until(&self) -> Option<Duration> {
+        (self.then.is_none() && self.has_waiting()).then_some(self.not_before)
+    }
+
+    /// The next batch to send; closes the open one if no other waits. `None` if none may be sent or there is none.
+    pub(crate) fn send(&mut self, now: Duration) -> Option<(Ticket, Bytes)> {
+        if !self.may_send(now) {
+            return None;
+        }
+        if !self.has_waiting() {
+            if self.open.is_empty() {
+                return None;
+            }
+            self.seal();
+        }
+        let index = self.probe.unwrap_or(self.in_flight);
+        let pending = self.pending.get_mut(index)?;
+        if pending.sequence.is_none() {
+            self.unsent_bytes -= pending.batch.length();
+            pending.sequence = Some(self.next_sequence);
+            pending.batch.stamp(self.identity, self.next_sequence);
+            self.next_sequence = sequence_after(self.next_sequence, pending.batch.count);
+        }
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        pending.in_flight = Some(ticket);
+        self.in_flight += 1;
+        Some((ticket, pending.batch.bytes()))
+    }
+
+    /// Takes note of an answer. One that is not waited for any more changes nothing.
+    pub(crate) fn settle(&mut self, ticket: Ticket, answer: Answer, now: Duration, out: &mut Vec<Delivery>) {
+        let Some(index) = self.pending.iter().position(|pending| pending.in_flight == Some(ticket)) else {
+            return;
+        };
+        let pending = &mut self.pending[index];
+        pending.in_flight = None;
+        // The broker may have taken it before it gave up, or from an earlier connection.
+        pending.unsure |= matches!(answer, Answer::Again(_));
+        self.in_flight -= 1;
+        match answer {
+            Answer::Written => self.written(index, now, out),
+            Answer::Again(reason) => self.again(now, reason),
+            Answer::OutOfOrder => self.out_of_order(index, now),
+            // Behind one that failed it is out of order, whatever the broker knows.
+            Answer::UnknownProducer(reason) if index > 0 => self.again(now, reason),
+            Answer::UnknownProducer(reason) => {
+                self.trouble = Some(reason);
+                self.afterwards(Then::RaiseEpoch);
+            }
+            Answer::Refused(reason) => {
+                self.give_up(index, &reason, out);
+                self.afterwards(Then::RaiseEpoch);
+            }
+        }
+        self.go_on(out);
+    }
+
+    /// Everything in flight may be in Kafka or not: the connection ended, or another broker leads.
+    pub(crate) fn lost(&mut self, now: Duration, reason: &str, out: &mut Vec<Delivery>) {
+        if self.in_flight == 0 {
+            return;
+        }
+        for pending in &mut self.pending {
+            pending.unsure |= pending.in_flight.take().is_some();
+        }
+        self.in_flight = 0;
+        self.again(now, reason.to_owned());
+        self.go_on(out);
+    }
+
+    /// Gives up what is not acknowledged in time. What was sent and not answered may be in Kafka; all of it is given up together, because
+    /// nothing can be sent behind it with the numbers that it has.
+    pub(crate) fn expire(&mut self, now: Duration, out: &mut Vec<Delivery>) {
+        let timeout = self.limits.delivery_timeout;
+        let late = |since: Duration| now.saturating_sub(since) >= timeout;
+        if !self.open.is_empty() && late(self.open.since()) {
+            self.seal();
+        }
+        if !self.pending.front().is_some_and(|pending| late(pending.batch.since)) {
+            return;
+        }
+        let trouble = self.trouble.clone().unwrap_or_else(|| "no broker could be reached".to_owned());
+        let reason = format!("not acknowledged within {} ms: {trouble}", timeout.as_millis());
+        let was_sent = self.pending.front().is_some_and(|pending| pending.sequence.is_some());
+        while let Some(front) = self.pending.front() {
+            if front.sequence.is_none() && !late(front.batch.since) {
+                break;
+            }
+            self.give_up(0, &reason, out);
+        }
+        if was_sent {
+            (self.in_flight, self.then) = (0, Some(Then::RaiseEpoch));
+            self.go_on(out);
+        }
+    }
+
+    fn written(&mut self, index: usize, now: Duration, out: &mut Vec<Delivery>) {
+        self.known_since = Some(now);
+        self.trouble = None;
+        for pending in self.pending.drain(..=index) {
+            self.in_flight -= usize::from(pending.in_flight.is_some());
+            out.push(Delivery::Acknowledged(pending.batch.groups));
+        }
+        self.probe = None;
+        // A failure of those that are acknowledged now is none. One of a later batch comes with an answer of its own.
+        if self.then == Some(Then::Probe) {
+            self.then = Some(Then::SendAgain);
+        }
+    }
+
+    fn again(&mut self, now: Duration, reason: String) {
+        self.trouble = Some(reason);
+        self.not_before = now + self.limits.retry_backoff;
+        self.afterwards(Then::SendAgain);
+    }
+
+    fn out_of_order(&mut self, index: usize, now: Duration) {
+        match self.probe {
+            // Nothing before it is missing, and no later one is in Kafka.
+            Some(1) => self.fail("it has lost records that it had acknowledged"),
+            Some(probe) => self.probe = Some(probe - 1),
+            None if index == 0 => self.afterwards(Then::Probe),
+            None => self.again(now, "a batch before it failed".to_owned()),
+        }
+    }
+
+    fn afterwards(&mut self, then: Then) {
+        // What needs more comes first.
+        let rank = |then: Then| then as usize;
+        if self.then.is_none_or(|planned| rank(planned) < rank(then)) {
+            self.then = Some(then);
+        }
+    }
+
+    /// Does what was to be done once nothing is in flight any more.
+    fn go_on(&mut self, out: &mut Vec<Delivery>) {
+        if self.in_flight > 0 {
+            return;
+        }
+        match self.then.take() {
+            None | Some(Then::SendAgain) => {}
+            Some(Then::Probe) => {
+                let numbered = self.pending.iter().take_while(|pending| pending.sequence.is_some()).count();
+                if numbered > 1 {
+                    self.probe = Some(numbered - 1);
+                } else {
+                    self.fail("it has lost records that it had acknowledged");
+                }
+            }
+            Some(Then::RaiseEpoch) => self.raise_epoch(out),
+        }
+    }
+
+    fn raise_epoch(&mut self, out: &mut Vec<Delivery>) {
+        // With another number it could be written a second time.
+        while let Some(index) = self.pending.iter().position(|pending| pending.unsure) {
+            self.give_up(index, "whether it is in Kafka could not be found out", out);
+        }
+        let Some(epoch) = self.identity.epoch.checked_add(1) else {
+            self.fail("it has refused more batches than a producer has epochs");
+            return;
+        };
+        self.identity.epoch = epoch;
+        (self.next_sequence, self.known_since, self.probe) = (0, None, None);
+        for pending in &mut self.pending {
+            if pending.sequence.take().is_some() {
+                self.unsent_bytes += pending.batch.length();
+            }
+        }
+    }
+
+    fn give_up(&mut self, index: usize, reason: &str, out: &mut Vec<Delivery>) {
+        let Some(pending) = self.pending.remove(index) else { return };
+        if pending.sequence.is_none() {
+            self.unsent_bytes -= pending.batch.length();
+        }
+        out.push(Delivery::Failed { records: pending.batch.records(), reason: reason.to_owned() });
+    }
+
+    fn fail(&mut self, reason: &str) {
+        self.fatal = Some(reason.to_owned());
+    }
+}

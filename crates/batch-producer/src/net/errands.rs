@@ -1,0 +1,94 @@
+//! What takes long, each in a thread of its own that ends with it: connecting to a broker, and asking for the leaders.
+//!
+//! There is at most one question for leaders at a time, and one attempt to connect a broker.
+
+use std::io;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use super::conversation::{Cluster, Conversation, Failed};
+use super::wake::{Wake, Woken, wake};
+
+/// What came of an errand.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// A connection to a broker.
+    Connected(i32, Result<Conversation, Failed>),
+    /// Brokers and leaders.
+    Cluster(Result<Cluster, Failed>),
+}
+
+/// Sends threads out, and hears of what they did.
+#[derive(Debug)]
+pub(crate) struct Errands {
+    client_id: String,
+    limit: Duration,
+    done: Sender<Done>,
+    results: Receiver<Done>,
+    wake: Wake,
+    woken: Woken,
+}
+
+impl Errands {
+    /// # Errors
+    /// The system has no more sockets.
+    pub(crate) fn new(client_id: &str, limit: Duration) -> io::Result<Errands> {
+        let ((done, results), (wake, woken)) = (channel(), wake()?);
+        Ok(Errands { client_id: client_id.to_owned(), limit, done, results, wake, woken })
+    }
+
+    /// Becomes ready when a result has arrived.
+    pub(crate) const fn woken(&self) -> &Woken {
+        &self.woken
+    }
+
+    /// The next result, if one has arrived.
+    pub(crate) fn next(&self) -> Option<Done> {
+        self.results.try_recv().ok()
+    }
+
+    /// Connects to a broker.
+    pub(crate) fn connect(&self, broker: i32, address: String) {
+        let (client_id, limit) = (self.client_id.clone(), self.limit);
+        self.send_out(
+            move || Done::Connected(broker, Conversation::begin(&address, &client_id, limit)),
+            move |failed| Done::Connected(broker, Err(failed)),
+        );
+    }
+
+    /// Asks the brokers for the leaders, one after the other until one answers.
+    pub(crate) fn cluster(&self, addresses: Vec<String>, topics: Vec<String>) {
+        let (client_id, limit) = (self.client_id.clone(), self.limit);
+        self.send_out(
+            move || {
+                let mut result = Err(Failed::Unsuitable("no broker is known".to_owned()));
+                for address in &addresses {
+                    result = Conversation::begin(address, &client_id, limit)
+                        .and_then(|mut conversation| conversation.cluster(&topics));
+                    if result.is_ok() {
+                        break;
+                    }
+                }
+                Done::Cluster(result)
+            },
+            |failed| Done::Cluster(Err(failed)),
+        );
+    }
+
+    fn send_out(&self, errand: impl FnOnce() -> Done + Send + 'static, failed: impl Fn(Failed) -> Done) {
+        let done = self.done.clone();
+        let begun = self.wake.try_clone().and_then(|wake| {
+            let body = move || {
+                // Nobody waits any more if the producer has ended meanwhile.
+                let _unwanted = done.send(errand());
+                wake.wake();
+            };
+            thread::Builder::new().name("kafka-errand".to_owned()).spawn(body)
+        });
+        if let Err(source) = begun {
+            let _heard = self.done.send(failed(Failed::Io { address: "no thread".to_owned(), source }));
+            self.wake.wake();
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The brokers: connecting, connecting again, and noticing that one does not answer.
+
+use std::io;
+use std::time::Duration;
+
+use crate::net::{Connection, Conversation, Failed};
+use crate::settings::Settings;
+
+use super::Producer;
+
+/// What retries wait for at the most, as a multiple of what they wait for at first.
+const LONGEST_BACKOFF: u32 = 10;
+/// Part of the time after which a silent broker is given up: after this, the others are asked whether it still leads.
+const SILENT_PART: u32 = 10;
+
+/// A broker that leads some of the partitions.
+#[derive(Debug)]
+pub(super) struct Broker {
+    pub(super) id: i32,
+    pub(super) address: String,
+    pub(super) link: Link,
+    /// The partitions that it leads.
+    pub(super) slots: Vec<usize>,
+    /// The one of them at which the next request begins.
+    pub(super) next_slot: usize,
+    /// Why it is not connected.
+    pub(super) trouble: Option<String>,
+    backoff: Duration,
+}
+
+/// The way to a broker.
+#[derive(Debug)]
+pub(super) enum Link {
+    /// None; when to try again.
+    Down(Duration),
+    /// A thread is connecting.
+    Connecting,
+    /// A connection.
+    Up(Connection),
+}
+
+impl Broker {
+    pub(super) const fn new(id: i32, address: String) -> Broker {
+        Broker {
+            id,
+            address,
+            link: Link::Down(Duration::ZERO),
+            slots: Vec::new(),
+            next_slot: 0,
+            trouble: None,
+            backoff: Duration::ZERO,
+        }
+    }
+
+    /// Takes note that there is no connection.
+    pub(super) fn down(&mut self, now: Duration, reason: String, settings: &Settings) {
+        self.link = Link::Down(now + self.backoff);
+        let longest = settings.retry_backoff * LONGEST_BACKOFF;
+        self.backoff = (self.backoff * 2).clamp(settings.retry_backoff, longest);
+        self.trouble = Some(reason);
+    }
+
+    /// Takes note that it answers.
+    pub(super) const fn answers(&mut self) {
+        self.backoff = Duration::ZERO;
+    }
+
+    /// When something is to be done that its socket does not tell of.
+    pub(super) fn next_time(&self, now: Duration, settings: &Settings) -> Option<Duration> {
+        match &self.link {
+            Link::Down(at) => (!self.slots.is_empty()).then_some(*at),
+            Link::Connecting => None,
+            Link::Up(connection) => {
+                let given_up = connection.asked_since().map(|since| since + settings.request_timeout);
+                let quiet = Some(connection.quiet_until).filter(|until| *until > now);
+                [given_up, quiet].into_iter().flatten().min()
+            }
+        }
+    }
+}
+
+impl Producer {
+    /// Connects those that lead and are not connected, and gives up those that do not answer.
+    pub(super) fn look_after_brokers(&mut self, now: Duration) {
+        for index in 0..self.brokers.len() {
+            let broker = &self.brokers[index];
+            match &broker.link {
+                Link::Down(at) if *at <= now && !broker.slots.is_empty() => {
+                    self.errands.connect(broker.id, broker.address.clone());
+                    self.brokers[index].link = Link::Connecting;
+                }
+                Link::Down(_) | Link::Connecting => {}
+                Link::Up(connection) => {
+                    let silent =
+                        connection.asked_since().map_or(Duration::ZERO, |since| now.saturating_sub(since));
+                    if silent >= self.settings.request_timeout {
+                        let waited = self.settings.request_timeout.as_millis();
+                        let error = io::Error::other(format!("no answer within {waited} ms"));
+                        self.disconnected(index, &error, now);
+                    } else if silent.min(self.leaders.asked_ago(now))
+                        >= self.settings.request_timeout / SILENT_PART
+                    {
+                        let reason =
+                            format!("{} has not answered for {} ms", broker.address, silent.as_millis());
+                        self.leaders.doubt(&reason, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a connection, or tries again later.
+    pub(super) fn connected(&mut self, id: i32, result: Result<Conversation, Failed>, now: Duration) {
+        let Some(broker) = self.brokers.iter_mut().find(|broker| broker.id == id) else { return };
+        let connection = result.map_err(|failed| failed.to_string()).and_then(|conversation| {
+            Connection::new(conversation, &self.settings.client_id).map_err(|error| error.to_string())
+        });
+        match connection {
+            Ok(connection) => {
+                tracing::debug!(broker = id, address = broker.address, "connected");
+                (broker.link, broker.trouble) = (Link::Up(connection), None);
+            }
+            Err(reason) => {
+                tracing::debug!(broker = id, reason, "could not connect");
+                broker.down(now, reason.clone(), &self.settings);
+                self.leaders.doubt(&reason, now);
+            }
+        }
+    }
+}

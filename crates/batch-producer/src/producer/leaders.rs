@@ -1,0 +1,156 @@
+//! Who leads which partition: asked again when there is reason to doubt it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::net::{Cluster, Failed};
+use crate::settings::Settings;
+
+use super::{Broker, Producer};
+
+/// What questions wait for at the most, as a multiple of what they wait for at first.
+const LONGEST_BACKOFF: u32 = 10;
+
+/// When to ask for the leaders next.
+#[derive(Debug)]
+pub(super) struct Leaders {
+    ask_at: Option<Duration>,
+    asking: bool,
+    asked: Option<Duration>,
+    backoff: Duration,
+    shortest_backoff: Duration,
+    /// Why the leaders are in doubt.
+    trouble: Option<String>,
+    /// The newest addresses of the brokers, and those that were given.
+    addresses: Vec<String>,
+    given: Vec<String>,
+}
+
+impl Leaders {
+    pub(super) fn new(settings: &Settings) -> Leaders {
+        let given: Vec<String> = addresses(&settings.bootstrap_servers).collect();
+        Leaders {
+            ask_at: None,
+            asking: false,
+            asked: None,
+            backoff: Duration::ZERO,
+            shortest_backoff: settings.retry_backoff,
+            trouble: None,
+            addresses: given.clone(),
+            given,
+        }
+    }
+
+    pub(super) fn next_time(&self) -> Option<Duration> {
+        self.ask_at.filter(|_| !self.asking)
+    }
+
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// How long ago they were asked for.
+    pub(super) fn asked_ago(&self, now: Duration) -> Duration {
+        self.asked.map_or(Duration::MAX, |asked| now.saturating_sub(asked))
+    }
+
+    /// The leaders may have changed.
+    pub(super) fn doubt(&mut self, reason: &str, now: Duration) {
+        if self.ask_at.is_none() && !self.asking {
+            tracing::debug!(reason, "the leaders are in doubt");
+            self.trouble = Some(reason.to_owned());
+            let earliest = self.asked.map_or(now, |asked| asked + self.shortest_backoff);
+            self.ask_at = Some(earliest.max(now + self.backoff));
+            self.backoff =
+                (self.backoff * 2).clamp(self.shortest_backoff, self.shortest_backoff * LONGEST_BACKOFF);
+        }
+    }
+}
+
+/// The addresses in a list with commas, each with the port that Kafka has where none is given.
+pub(super) fn addresses(list: &str) -> impl Iterator<Item = String> + '_ {
+    let bare = |address: &str| address.strip_prefix("PLAINTEXT://").unwrap_or(address).to_owned();
+    let has_port =
+        |address: &str| address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let with_port =
+        move |address: String| if has_port(&address) { address } else { format!("{address}:9092") };
+    list.split(',').map(str::trim).filter(|address| !address.is_empty()).map(bare).map(with_port)
+}
+
+impl Producer {
+    /// Asks for the leaders, if it is time to.
+    pub(super) fn ask_for_leaders(&mut self, now: Duration) {
+        if self.leaders.next_time().is_some_and(|at| at <= now) {
+            (self.leaders.ask_at, self.leaders.asking, self.leaders.asked) = (None, true, Some(now));
+            let names = self.topics.iter().map(|topic| topic.name.to_string()).collect();
+            // One that answers nothing is asked last.
+            let mut addresses = self.leaders.addresses.clone();
+            addresses.extend(
+                self.leaders.given.iter().filter(|given| !self.leaders.addresses.contains(given)).cloned(),
+            );
+            self.errands.cluster(addresses, names);
+        }
+    }
+
+    /// Takes note of the leaders.
+    pub(super) fn learned(&mut self, result: Result<Cluster, Failed>, now: Duration) {
+        self.leaders.asking = false;
+        if self.leaders.addresses.len() > 1 {
+            self.leaders.addresses.rotate_left(1);
+        }
+        let cluster = match result {
+            Ok(cluster) => cluster,
+            Err(failed) => {
+                self.leaders.doubt(&failed.to_string(), now);
+                return;
+            }
+        };
+        if self.take(&cluster, now) {
+            (self.leaders.backoff, self.leaders.trouble) = (Duration::ZERO, None);
+        } else {
+            self.leaders.doubt("a partition has no leader", now);
+        }
+    }
+
+    /// Returns whether every partition has a leader.
+    pub(super) fn take(&mut self, cluster: &Cluster, now: Duration) -> bool {
+        self.take_brokers(&cluster.brokers, now);
+        let mut all = true;
+        for slot in &mut self.slots {
+            let partitions = cluster.topics.get(self.topics[slot.topic].name.as_str());
+            let Some(leader) = partitions.and_then(|of| of.get(&slot.index)) else {
+                all = false;
+                continue;
+            };
+            // A broker that lags behind tells of an earlier leader.
+            let is_older = leader.epoch >= 0 && leader.epoch < slot.leader_epoch;
+            if !is_older && leader.broker.is_some() && leader.broker != slot.leader {
+                slot.partition.lost(now, "another broker leads", &mut self.deliveries);
+                (slot.leader, slot.leader_epoch) = (leader.broker, leader.epoch);
+            }
+            all &= leader.broker.is_some();
+        }
+        for broker in &mut self.brokers {
+            broker.slots =
+                (0..self.slots.len()).filter(|slot| self.slots[*slot].leader == Some(broker.id)).collect();
+        }
+        all
+    }
+
+    fn take_brokers(&mut self, known: &BTreeMap<i32, String>, now: Duration) {
+        for (id, address) in known {
+            match self.brokers.iter_mut().position(|broker| broker.id == *id) {
+                None => self.brokers.push(Broker::new(*id, address.clone())),
+                Some(index) if self.brokers[index].address != *address => {
+                    self.brokers[index].address.clone_from(address);
+                    let moved = std::io::Error::other("the broker has another address");
+                    self.disconnected(index, &moved, now);
+                }
+                Some(_) => {}
+            }
+        }
+        if !known.is_empty() {
+            self.leaders.addresses = known.values().cloned().collect();
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The producer: partitions, the brokers that lead them, and one loop that sends what is due and takes what is answered.
+
+mod brokers;
+mod connect;
+mod leaders;
+mod send;
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kafka_protocol::messages::ProduceResponse;
+use kafka_protocol::protocol::StrBytes;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
+
+use crate::core::{Answer, Delivery, Partition, answer};
+use crate::net::{Done, Errands, Part};
+use crate::settings::Settings;
+
+use brokers::{Broker, Link};
+use leaders::Leaders;
+
+/// Sockets are looked at this often while records are appended without a pause.
+const BETWEEN_LOOKS: Duration = Duration::from_micros(500);
+
+/// A partition and where it is.
+#[derive(Debug)]
+struct Slot {
+    topic: usize,
+    index: i32,
+    leader: Option<i32>,
+    leader_epoch: i32,
+    partition: Partition,
+}
+
+/// A topic that is written to.
+#[derive(Debug)]
+struct Topic {
+    name: StrBytes,
+    /// The slot of partition 0; the others follow.
+    first_slot: usize,
+    partitions: usize,
+}
+
+/// An idempotent producer for the partitions of some topics. One thread uses it.
+#[derive(Debug)]
+pub struct Producer {
+    settings: Arc<Settings>,
+    began: Instant,
+    topics: Vec<Topic>,
+    slots: Vec<Slot>,
+    brokers: Vec<Broker>,
+    leaders: Leaders,
+    errands: Errands,
+    deliveries: Vec<Delivery>,
+    flushing: bool,
+    looked: Duration,
+    fatal: Option<String>,
+}
+
+impl Producer {
+    /// How many partitions a topic has; topics are numbered as they were given.
+    pub fn partitions(&self, topic: usize) -> usize {
+        self.topics[topic].partitions
+    }
+
+    /// The slot of a topic's partition, for [`Producer::append`].
+    pub fn slot(&self, topic: usize, partition: usize) -> usize {
+        self.topics[topic].first_slot + partition
+    }
+
+    /// Time as it is counted here, for [`Producer::append`]; records that are appended together can share one look at the clock.
+    pub fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Appends a record: `write` appends its value to the bytes it is given, and returns its timestamp, ms since the epoch. Returns
+    /// the length of the value. `handed_us` comes back with the [`crate::Group`] of the record.
+    ///
+    /// # Panics
+    /// There is no such slot.
+    #[inline]
+    pub fn append(
+        &mut self,
+        slot: usize,
+        now: Duration,
+        handed_us: u64,
+        write: impl FnOnce(&mut Vec<u8>) -> i64,
+    ) -> usize {
+        self.slots[slot].partition.append(now, handed_us, write)
+    }
+
+    /// Whether more records may be appended, by the bytes that are not sent yet.
+    pub fn has_room(&self) -> bool {
+        let unsent = self.slots.iter().map(|slot| slot.partition.unsent_bytes());
+        unsent.sum::<usize>() < self.settings.unsent_bytes
+    }
+
+    /// From now on nothing waits for more records; what is appended is sent with the next turn.
+    pub const fn flush(&mut self) {
+        self.flushing = true;
+    }
+
+    /// Why nothing can be delivered any more, if that is so.
+    pub fn fatal(&self) -> Option<&str> {
+        self.fatal.as_deref()
+    }
+
+    /// What goes wrong at the moment, for people; `None` while all partitions have leaders that are connected.
+    pub fn trouble(&self) -> Option<&str> {
+        self.brokers.iter().find_map(|broker| broker.trouble.as_deref()).or(self.leaders.trouble())
+    }
+
+    /// Sends what is due and takes answers, for `limit` at most; returns as soon as there are deliveries. With a limit of 0 it
+    /// returns at once, and looks at the sockets only if that was some time ago.
+    pub fn turn(&mut self, limit: Duration) -> impl Iterator<Item = Delivery> + '_ {
+        let end = self.now() + limit;
+        loop {
+            let now = self.now();
+            self.expire(now);
+            self.take_errands(now);
+            self.look_after_brokers(now);
+            self.send_due(now);
+            let wait = self.next_time(now).min(end).saturating_sub(now);
+            if !limit.is_zero() || now.saturating_sub(self.looked) >= BETWEEN_LOOKS {
+                self.looked = now;
+                let wait = if self.deliveries.is_empty() { wait } else { Duration::ZERO };
+                self.look_at_sockets(wait);
+            }
+            if !self.deliveries.is_empty() || self.now() >= end {
+                break;
+            }
+        }
+        self.deliveries.drain(..)
+    }
+
+    /// Gives up what is too old, and notices what cannot go on.
+    fn expire(&mut self, now: Duration) {
+        for slot in &mut self.slots {
+            slot.partition.expire(now, &mut self.deliveries);
+            if let (None, Some(reason)) = (&self.fatal, slot.partition.fatal()) {
+                let topic = &self.topics[slot.topic].name;
+                self.fatal = Some(format!("the leader of {topic} {}: {reason}", slot.index));
+            }
+        }
+    }
+
+    fn take_errands(&mut self, now: Duration) {
+        while let Some(done) = self.errands.next() {
+            match done {
+                Done::Connected(id, result) => self.connected(id, result, now),
+                Done::Cluster(result) => self.learned(result, now),
+            }
+        }
+    }
+
+    /// When something is to be done that no socket tells of.
+    fn next_time(&self, now: Duration) -> Duration {
+        let linger = |slot: &Slot| Some(slot.partition.open_since()? + self.settings.linger);
+        // Of brokers that are asked already, the answer is what is waited for.
+        let asked_for = |(index, broker): (usize, &Broker)| self.may_ask(index, now).then_some(broker.id);
+        let free: Vec<i32> = self.brokers.iter().enumerate().filter_map(asked_for).collect();
+        let slots = self.slots.iter().filter(|slot| slot.leader.is_some_and(|leader| free.contains(&leader)));
+        let lingering = slots.clone().filter(|slot| slot.partition.may_send(now)).filter_map(linger).min();
+        let retried = slots.filter_map(|slot| slot.partition.waits_until()).filter(|at| *at > now).min();
+        let brokers = self.brokers.iter().filter_map(|broker| broker.next_time(now, &self.settings)).min();
+        // At the latest, to notice what is too old.
+        let latest = now + Duration::from_millis(100);
+        [lingering, retried, brokers, self.leaders.next_time()]
+            .into_iter()
+            .flatten()
+            .fold(latest, Duration::min)
+    }
+
+    /// Waits until a socket is ready or an errand is done, and takes what is there.
+    fn look_at_sockets(&mut self, wait: Duration) {
+        let mut fds = vec![PollFd::new(self.errands.woken().fd(), PollFlags::POLLIN)];
+        let mut connected = Vec::new();
+        for (index, broker) in self.brokers.iter().enumerate() {
+            if let Link::Up(connection) = &broker.link {
+                let write = if connection.wants_to_write() { PollFlags::POLLOUT } else { PollFlags::empty() };
+                fds.push(PollFd::new(connection.fd(), PollFlags::POLLIN | write));
+                connected.push(index);
+            }
+        }
+        match ppoll(&mut fds, Some(TimeSpec::from_duration(wait)), None) {
+            Ok(0) | Err(Errno::EINTR) => return,
+            Ok(_) => {}
+            Err(error) => {
+                self.fatal.get_or_insert_with(|| format!("the sockets cannot be waited for: {error}"));
+                return;
+            }
+        }
+        let ready = |fd: &PollFd<'_>| fd.revents().unwrap_or(PollFlags::empty());
+        let woken = !ready(&fds[0]).is_empty();
+        let ready: Vec<(usize, PollFlags)> = connected
+            .into_iter()
+            .zip(fds[1..].iter().map(ready))
+            .filter(|(_, flags)| !flags.is_empty())
+            .collect();
+        if woken {
+            self.errands.woken().clear();
+        }
+        for (index, flags) in ready {
+            self.serve(index, flags);
+        }
+    }
+
+    /// Writes to and reads from a broker that is ready for it.
+    fn serve(&mut self, index: usize, flags: PollFlags) {
+        let now = self.now();
+        let mut answers = Vec::new();
+        let Link::Up(connection) = &mut self.brokers[index].link else { return };
+        let written = if flags.contains(PollFlags::POLLOUT) { connection.write() } else { Ok(()) };
+        // Answers that arrived before the connection ended count.
+        let read = connection.read(|parts, response| answers.push((parts, response)));
+        for (parts, response) in answers {
+            self.answered(index, &parts, &response, now);
+        }
+        if let Err(error) = written.and(read) {
+            self.disconnected(index, &error, now);
+        }
+    }
+
+    fn answered(&mut self, index: usize, parts: &[Part], response: &ProduceResponse, now: Duration) {
+        let throttle = Duration::from_millis(u64::try_from(response.throttle_time_ms).unwrap_or(0));
+        self.brokers[index].answers();
+        if let Link::Up(connection) = &mut self.brokers[index].link {
+            connection.quiet_until = now + throttle.min(self.settings.request_timeout);
+        }
+        for Part { slot, ticket } in parts {
+            let Slot { topic, index, partition, .. } = &mut self.slots[*slot];
+            let name = &self.topics[*topic].name;
+            let topics = response.responses.iter().filter(|topic| topic.name.0 == *name);
+            let mut answers =
+                topics.flat_map(|topic| &topic.partition_responses).filter(|of| of.index == *index);
+            let answer = answers.next().map_or_else(
+                || Answer::Again("the broker's answer leaves the batch out".to_owned()),
+                |of| answer(of.error_code, of.error_message.as_deref()),
+            );
+            if let Answer::Again(reason) = &answer {
+                self.leaders.doubt(&format!("{name} {index}: {reason}"), now);
+            }
+            partition.settle(*ticket, answer, now, &mut self.deliveries);
+        }
+    }
+
+    fn disconnected(&mut self, index: usize, error: &io::Error, now: Duration) {
+        let broker = &mut self.brokers[index];
+        let (id, reason) = (broker.id, format!("{}: {error}", broker.address));
+        tracing::debug!(broker = id, reason, "disconnected");
+        broker.down(now, reason.clone(), &self.settings);
+        for slot in self.slots.iter_mut().filter(|slot| slot.leader == Some(id)) {
+            slot.partition.lost(now, &reason, &mut self.deliveries);
+        }
+        self.leaders.doubt(&reason, now);
+    }
+}

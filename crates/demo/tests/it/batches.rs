@@ -1,0 +1,125 @@
+//! The event producer's transport `batches` beside a broker that stands still, and when it is killed itself. The long form, with three brokers
+//! that are killed and started again, is `scripts/try-producer.sh`.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::time::timeout;
+
+use crate::engines::Context;
+use crate::harness::{PATIENCE, programs_dir};
+
+const TOPICS: [&str; 4] = ["personEvents", "itemEvents", "auctionEvents", "bidEvents"];
+const RATE: &str = "40000";
+const EVENTS: &str = "160000";
+const START_MS: &str = "1700000000000";
+
+/// Goal: while the broker stands still, and after, no record is lost, none is written twice, and their order is kept; of a producer that is
+/// killed stands what it had acknowledged, from the beginning and without a gap.
+pub(crate) async fn nothing_is_lost_or_doubled(context: Context) -> anyhow::Result<()> {
+    let cluster = context.shared_cluster().await?;
+    let (testbed, folder) = (cluster.testbed(), tempfile::tempdir()?);
+
+    let (mut producer, mut log) = start(&context, folder.path(), "batches-stop.").await?;
+    acknowledged(&mut log, |acked, _| acked > 0).await?;
+    testbed.pause("kafka").await?;
+    // Enough for all that may be in flight, and for batches that wait.
+    let waited = acknowledged(&mut log, |_, in_flight| in_flight > 40_000).await;
+    testbed.resume("kafka").await?;
+    waited?;
+    let output = timeout(PATIENCE, rest(&mut producer, &mut log)).await??;
+    let totals: Value = serde_json::from_str(&output).with_context(|| output.clone())?;
+    ensure!(totals["acked"].to_string() == EVENTS && totals["failed"] == 0, "{totals}");
+    ensure!(check(testbed.kafka_bootstrap(), "batches-stop.", "whole").await? == EVENTS.parse::<u64>()?);
+
+    let (mut producer, mut log) = start(&context, folder.path(), "batches-kill.").await?;
+    let acked = acknowledged(&mut log, |acked, _| acked > 20_000).await?;
+    producer.kill().await?;
+    let found = check(testbed.kafka_bootstrap(), "batches-kill.", "begin").await?;
+    ensure!(found >= acked, "{found} records, {acked} acknowledged");
+    Ok(())
+}
+
+async fn start(
+    context: &Context,
+    folder: &Path,
+    prefix: &str,
+) -> anyhow::Result<(Child, Lines<BufReader<ChildStderr>>)> {
+    let cluster = context.shared_cluster().await?;
+    for topic in TOPICS {
+        cluster.testbed().create_topic(&format!("{prefix}{topic}"), 3).await?;
+    }
+    let config = folder.join("producer.toml");
+    let text =
+        format!("[kafka]\ntransport = \"batches\"\ntopic_prefix = {prefix:?}\n[report]\ninterval_ms = 20\n");
+    std::fs::write(&config, text)?;
+    let mut command = Command::new(programs_dir()?.join("event-producer"));
+    command.args([
+        "--bootstrap-servers",
+        cluster.testbed().kafka_bootstrap(),
+        "--output",
+        "json",
+        "--config",
+    ]);
+    command.arg(config).args(["--rate", RATE, "--events", EVENTS, "--start-time", START_MS]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .context("event-producer")?;
+    let log = BufReader::new(child.stderr.take().context("no log")?).lines();
+    Ok((child, log))
+}
+
+/// Reads the log until acknowledged records and those in flight are as wanted; how many are acknowledged then.
+async fn acknowledged(
+    log: &mut Lines<BufReader<ChildStderr>>,
+    wanted: impl Fn(u64, u64) -> bool,
+) -> anyhow::Result<u64> {
+    let read = async {
+        while let Some(line) = log.next_line().await? {
+            ensure!(!line.contains("cannot be used"), "{line}");
+            let value = |key: &str| {
+                let word = line.split_whitespace().find_map(|word| word.strip_prefix(key));
+                word.and_then(|word| word.parse::<u64>().ok())
+            };
+            if let (Some(acked), Some(in_flight)) = (value("acked="), value("in_flight="))
+                && wanted(acked, in_flight)
+            {
+                return Ok(acked);
+            }
+        }
+        anyhow::bail!("the producer has ended")
+    };
+    timeout(PATIENCE, read).await.context("the producer's log")?
+}
+
+/// What the producer prints to its end; its log is read as well, so that it can be written.
+async fn rest(producer: &mut Child, log: &mut Lines<BufReader<ChildStderr>>) -> anyhow::Result<String> {
+    let mut stdout = producer.stdout.take().context("no output")?;
+    let mut output = String::new();
+    let drained = async {
+        while log.next_line().await?.is_some() {}
+        anyhow::Ok(())
+    };
+    let (read, drained) = tokio::join!(stdout.read_to_string(&mut output), drained);
+    read?;
+    drained?;
+    let status = producer.wait().await?;
+    ensure!(status.success(), "{status}: {output}");
+    Ok(output)
+}
+
+/// Compares what stands in Kafka with the stream; returns how many records there are.
+async fn check(bootstrap: &str, prefix: &str, extent: &str) -> anyhow::Result<u64> {
+    let program = programs_dir()?.join("examples/check-records");
+    let output = Command::new(program).args([bootstrap, prefix, START_MS, RATE, EVENTS, extent]).output();
+    let output = timeout(PATIENCE, output).await??;
+    ensure!(output.status.success(), "{prefix}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).trim().parse()?)
+}
