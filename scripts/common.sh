@@ -35,6 +35,16 @@ build_job() {
     mvn --batch-mode --no-transfer-progress --file flink-jobs/pom.xml -DskipTests package
 }
 
+# The program that drives Flink's own autoscaler, likewise.
+build_autoscaler() {
+    local jar=flink-autoscaler/target/flink-autoscaler-driver.jar
+    if [ -f "$jar" ] && [ -z "$(find flink-autoscaler/pom.xml flink-autoscaler/src/main -newer "$jar" -print -quit)" ]; then
+        return
+    fi
+    step "building the driver of Flink's autoscaler (Maven; the first time it downloads 45 MB)"
+    mvn --batch-mode --no-transfer-progress --file flink-autoscaler/pom.xml -DskipTests package
+}
+
 build_programs() {
     step "building our programs (Cargo; the first time a few minutes)"
     cargo build --locked --workspace --bins

@@ -38,7 +38,8 @@ end_part() {
 # Maven runs beside the other parts; its output is printed in one piece when it has ended.
 begin_maven() {
     maven_begun_s=$EPOCHSECONDS
-    mvn --batch-mode --no-transfer-progress --file flink-jobs/pom.xml verify </dev/null >"$logs/maven" 2>&1 &
+    { mvn --batch-mode --no-transfer-progress --file flink-jobs/pom.xml verify &&
+        mvn --batch-mode --no-transfer-progress --file flink-autoscaler/pom.xml verify; } </dev/null >"$logs/maven" 2>&1 &
     maven=$!
 }
 
@@ -47,9 +48,9 @@ join_maven() {
     local pid=$maven status=0
     maven=
     wait "$pid" || status=$?
-    step "the Flink jobs: build and tests (Surefire)"
+    step "the Flink jobs and the driver of Flink's autoscaler: build and tests (Surefire)"
     cat "$logs/maven"
-    parts+=("$(($(stat --format=%Y "$logs/maven") - maven_begun_s)) the Flink jobs (Maven, beside the other parts)")
+    parts+=("$(($(stat --format=%Y "$logs/maven") - maven_begun_s)) the Java parts (Maven, beside the other parts)")
     return "$status"
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
+use crate::board::board;
 use crate::compare::compare;
 use crate::experiment::{Experiment, ExperimentError, Overrides};
 use crate::list;
@@ -16,6 +17,7 @@ use crate::run::{One, Place, run};
 use crate::screen::{Screen, print};
 use crate::stop::Stop;
 use crate::time::{in_words, parse_duration};
+use crate::widths::sweep;
 
 /// Runs one job under one load, scaled by a policy or by nobody, and compares such runs.
 #[derive(Debug, Parser)]
@@ -33,6 +35,10 @@ enum Command {
     Record(RecordOptions),
     /// Put runs side by side: a table, a CSV file, plots over each other.
     Compare(CompareOptions),
+    /// Say what each width of an operator carries, from runs of fixed widths under a load that is too much for them.
+    Sweep(SweepOptions),
+    /// Make the live scoreboard of runs: one document with contenders, differences within pairs, and what was not valid.
+    Board(BoardOptions),
     /// List the experiments of a folder.
     List {
         /// The folder.
@@ -64,6 +70,9 @@ struct RunOptions {
     /// The Flink job.
     #[arg(long, value_name = "FILE", default_value = "flink-jobs/target/flink-jobs.jar")]
     jar: PathBuf,
+    /// The program that drives Flink's own autoscaler, as Maven builds it.
+    #[arg(long, value_name = "DIR", default_value = "flink-autoscaler/target")]
+    autoscaler: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -74,6 +83,32 @@ struct CompareOptions {
     /// Where tables and plots are written; by default `comparison` in the first folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct SweepOptions {
+    /// Folders of runs, or folders that have such folders in them.
+    #[arg(value_name = "DIR", required = true)]
+    folders: Vec<PathBuf>,
+    /// The operator whose width was fixed.
+    #[arg(long, value_name = "NAME")]
+    operator: String,
+    /// Where it is written, for the key `sweep` of experiments.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct BoardOptions {
+    /// Folders of runs, or folders that have such folders in them.
+    #[arg(value_name = "DIR", required = true)]
+    folders: Vec<PathBuf>,
+    /// The variant that the others are compared with.
+    #[arg(long, value_name = "NAME", default_value = "slo")]
+    base: String,
+    /// Where the document is written.
+    #[arg(long, value_name = "FILE")]
+    markdown: PathBuf,
 }
 
 /// Bad usage that the parser of the command line cannot see.
@@ -88,6 +123,9 @@ enum Usage {
     /// The Flink job is not there.
     #[error("{} is not there; build it with `mvn --file flink-jobs/pom.xml package`, or name it with --jar", .0.display())]
     Jar(PathBuf),
+    /// The program that drives Flink's autoscaler is not there.
+    #[error("{} has no program; build it with `mvn --file flink-autoscaler/pom.xml package`, or name it with --autoscaler", .0.display())]
+    Autoscaler(PathBuf),
 }
 
 /// Does what the command line asks for: 0 if everything came to its end, 2 for bad usage or configuration, 1 otherwise.
@@ -99,6 +137,12 @@ pub fn main_with(arguments: &Arguments) -> ExitCode {
         Command::Compare(options) => {
             let out = options.out.clone().or_else(|| Some(options.folders.first()?.join("comparison")));
             compare(&options.folders, &out.unwrap_or_default()).map(|text| print(&text))
+        }
+        Command::Sweep(options) => {
+            sweep(&options.folders, &options.operator, &options.out).map(|text| print(&text))
+        }
+        Command::Board(options) => {
+            board(&options.folders, &options.base, &options.markdown).map(|text| print(&text))
         }
         Command::List { folder } => list::table(folder).map(|text| print(&text)),
     };
@@ -127,32 +171,59 @@ async fn run_all(options: &RunOptions) -> anyhow::Result<()> {
     if options.dry_run {
         return Ok(());
     }
-    let jar = options.jar.canonicalize().map_err(|_| Usage::Jar(options.jar.clone()))?;
-    let place = Place { programs_dir: programs_dir()?, jar };
+    let place = place(options, &experiment)?;
     claim(&out)?;
     let stop = Stop::on_signals()?;
-    let mut screen = Screen::new();
+    let screen = Screen::new();
     let mut invalid = 0;
-    for repetition in 1..=experiment.repetitions {
-        for variant in &experiment.variants {
-            let folder = out.join(format!("{}-{repetition}", variant.name));
-            screen.say(&format!("▶ RUN {} #{repetition} → {}", variant.name, folder.display()));
-            let one = One { experiment: &experiment, variant, repetition };
-            let summary = run(one, &folder, &place, &mut screen, &stop).await?;
+    for ones in rounds(&experiment) {
+        let labels: Vec<String> = ones.iter().map(One::label).collect();
+        screen.say(&format!("▶ RUN {} → {}", labels.join(" beside "), out.display()));
+        for summary in run(&ones, &out, &place, &screen, &stop).await? {
             for problem in &summary.problems {
-                screen.say(&format!("▶ NOT VALID: {problem}"));
+                screen.say(&format!("▶ NOT VALID: {} #{}: {problem}", summary.variant, summary.repetition));
             }
             invalid += u32::from(!summary.is_valid);
-            if stop.is_asked() {
-                print(&compare(std::slice::from_ref(&out), &out.join("comparison"))?);
-                anyhow::bail!("interrupted; what was measured until then is in {}", out.display());
-            }
+        }
+        if stop.is_asked() {
+            print(&compare(std::slice::from_ref(&out), &out.join("comparison"))?);
+            anyhow::bail!("interrupted; what was measured until then is in {}", out.display());
         }
     }
     print(&compare(std::slice::from_ref(&out), &out.join("comparison"))?);
     let note = if invalid > 0 { format!(", of which {invalid} not valid") } else { String::new() };
     screen.say(&format!("all runs are over{note}; everything is in {}", out.display()));
     Ok(())
+}
+
+/// What runs at the same time, round after round; the variants one after the other, or all together. Their order turns from
+/// repetition to repetition, so that none is always the first.
+fn rounds(experiment: &Experiment) -> Vec<Vec<One<'_>>> {
+    let one = |repetition, variant| One { experiment, variant, repetition };
+    let mut rounds = Vec::new();
+    for repetition in 1..=experiment.repetitions {
+        let mut ones: Vec<One<'_>> =
+            experiment.variants.iter().map(|variant| one(repetition, variant)).collect();
+        if experiment.is_side_by_side {
+            rounds.push(ones);
+            continue;
+        }
+        if repetition.is_multiple_of(2) {
+            ones.reverse();
+        }
+        rounds.extend(ones.into_iter().map(|one| vec![one]));
+    }
+    rounds
+}
+
+fn place(options: &RunOptions, experiment: &Experiment) -> anyhow::Result<Place> {
+    let jar = options.jar.canonicalize().map_err(|_| Usage::Jar(options.jar.clone()))?;
+    let needs_it = experiment.variants.iter().any(|variant| variant.policy == "flink-autoscaler");
+    let autoscaler = options.autoscaler.canonicalize().unwrap_or_else(|_| options.autoscaler.clone());
+    if needs_it && !autoscaler.join("lib").is_dir() {
+        return Err(Usage::Autoscaler(options.autoscaler.clone()).into());
+    }
+    Ok(Place { programs_dir: programs_dir()?, jar, autoscaler })
 }
 
 async fn record_one(options: &RecordOptions) -> anyhow::Result<()> {
@@ -189,21 +260,36 @@ fn plan(experiment: &Experiment, out: &Path) -> String {
         .map(|variant| format!("{} (policy {})", variant.name, variant.policy))
         .collect();
     format!(
-        "{}: {}\n  {}; {} repetition(s) of {} with a warm-up of {}; about {} in all, and a minute more for each run\n  \
+        "{}: {}\n  {}{}; {} repetition(s) of {} with a warm-up of {}; about {} in all, and a minute more for each of \
+         {} rounds; some {} MB of disk at most at a time\n  \
          load: {:.0} events/s at most; {} task managers with {} slots each; latency bound {:.0} ms\n  kept in {}",
         experiment.name,
         experiment.description,
         variants.join(", "),
+        if experiment.is_side_by_side { " (side by side)" } else { "" },
         experiment.repetitions,
         in_words(experiment.duration),
         in_words(experiment.warm_up),
         in_words(experiment.total_duration()),
+        experiment.rounds(),
+        disk_mb(experiment),
         experiment.schedule.peak_rate(),
         experiment.cluster.task_managers,
         experiment.cluster.task_slots,
         experiment.latency_max_ms,
         out.display(),
     )
+}
+
+/// What a round needs of the disk while it goes on: above all its events in Kafka, some 250 bytes each with their index, and half a
+/// gigabyte for the engines.
+fn disk_mb(experiment: &Experiment) -> u64 {
+    const EVENT_BYTES: u64 = 250;
+    let events =
+        experiment.schedule.due_count(u64::try_from(experiment.duration.as_nanos()).unwrap_or(u64::MAX));
+    let together = if experiment.is_side_by_side { experiment.variants.len() } else { 1 };
+    let bytes = events.saturating_mul(EVENT_BYTES).saturating_mul(u64::try_from(together).unwrap_or(1));
+    500 + bytes / 1_000_000
 }
 
 fn default_out(name: &str) -> PathBuf {

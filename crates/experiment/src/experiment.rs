@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use generator::profile::{ProfileConfig, Schedule};
-use jiff::Timestamp;
-use job_config::{Change, JobDocument};
+use job_config::JobDocument;
 use thiserror::Error;
-use toml_edit::DocumentMut;
 
+use crate::contender::{Variant, checked_variant};
+use crate::needed::Sweep;
 use crate::written::{Cluster, Written, WrittenVariant};
 
 /// A day. Longer runs are possible by hand, but hardly meant.
 const DURATION_MAX_S: u64 = 86_400;
 const REPETITIONS_MAX: u32 = 100;
 const SLOTS_MAX: u32 = 1_000;
-/// The rescaler that is none.
-const NONE: &str = "none";
+/// A compressed day in ten minutes, and some room.
+const COMPRESSION_MAX: f64 = 1_000.0;
 
 /// Why an experiment cannot be run. The message names file, key and remedy.
 #[derive(Debug, Error)]
@@ -82,23 +82,20 @@ pub struct Experiment {
     pub latency_max_ms: f64,
     /// The largest 99th percentile of the producer's delay with which a run counts, in milliseconds.
     pub schedule_delay_max_ms: f64,
-    /// What the job runs on.
+    /// The latest 99th percentile of Kafka's acknowledgements after the due time with which a run counts, in milliseconds.
+    pub ack_delay_max_ms: Option<f64>,
+    /// How many cores other processes may use on average in a run that counts.
+    pub others_cpu_max_cores: Option<f64>,
+    /// The factor by which the load is faster than the one that it stands for.
+    pub compression: f64,
+    /// Whether all variants run at the same time on one cluster.
+    pub is_side_by_side: bool,
+    /// What each width has been seen to carry.
+    pub sweep: Option<Sweep>,
+    /// What the job runs on; side by side there is as much for each variant.
     pub cluster: Cluster,
     /// The ways to scale it; at least one.
     pub variants: Vec<Variant>,
-}
-
-/// One way to scale the job.
-#[derive(Debug, Clone)]
-pub struct Variant {
-    /// Its name: as written, else the policy's.
-    pub name: String,
-    /// The policy, or `none`.
-    pub policy: String,
-    /// The rescaler's configuration, for this job; [`None`]: no rescaler runs.
-    pub rescaler: Option<String>,
-    /// What runs at the beginning.
-    pub document: JobDocument,
 }
 
 impl Experiment {
@@ -130,6 +127,7 @@ impl Experiment {
                 Err(problem) => problems.push(problem),
             }
         }
+        let sweep = written.sweep.as_ref().map(|file| read_sweep(&folder.join(file))).transpose()?;
         if !problems.is_empty() {
             return Err(ExperimentError::Values { path: path.to_owned(), problems });
         }
@@ -144,6 +142,11 @@ impl Experiment {
             repetitions: written.repetitions,
             latency_max_ms: written.latency_max_ms,
             schedule_delay_max_ms: written.schedule_delay_max_ms,
+            ack_delay_max_ms: written.ack_delay_max_ms,
+            others_cpu_max_cores: written.others_cpu_max_cores,
+            compression: written.compression,
+            is_side_by_side: written.side_by_side,
+            sweep,
             cluster: written.cluster,
             variants,
         })
@@ -151,8 +154,13 @@ impl Experiment {
 
     /// How long all runs take, without the time to start and end them.
     pub fn total_duration(&self) -> Duration {
-        let runs = u32::try_from(self.variants.len()).unwrap_or(u32::MAX).saturating_mul(self.repetitions);
-        self.duration.saturating_mul(runs)
+        self.duration.saturating_mul(self.rounds())
+    }
+
+    /// How often a cluster is started: for each run, or for all variants together.
+    pub fn rounds(&self) -> u32 {
+        let together = if self.is_side_by_side { 1 } else { self.variants.len() };
+        u32::try_from(together).unwrap_or(u32::MAX).saturating_mul(self.repetitions)
     }
 }
 
@@ -208,6 +216,12 @@ impl Written {
             ((1..=REPETITIONS_MAX).contains(&self.repetitions), "repetitions: from 1 to 100"),
             (self.latency_max_ms > 0.0 && self.latency_max_ms.is_finite(), "latency_max_ms: must be above 0"),
             (self.schedule_delay_max_ms > 0.0, "schedule_delay_max_ms: must be above 0"),
+            (self.ack_delay_max_ms.is_none_or(|ms| ms > 0.0), "ack_delay_max_ms: must be above 0"),
+            (
+                self.others_cpu_max_cores.is_none_or(|cores| cores > 0.0),
+                "others_cpu_max_cores: must be above 0",
+            ),
+            ((1.0..=COMPRESSION_MAX).contains(&self.compression), "compression: from 1 to 1000"),
             ((1..=SLOTS_MAX).contains(&task_managers), "cluster.task_managers: from 1 to 1000"),
             ((1..=SLOTS_MAX).contains(&task_slots), "cluster.task_slots: from 1 to 1000"),
             (partitions > 0, "cluster.partitions: must be above 0"),
@@ -229,62 +243,14 @@ impl Written {
         let only = self.rescaler.iter().filter(|_| self.variants.is_empty());
         let only = only.map(|rescaler| WrittenVariant {
             name: String::new(),
-            rescaler: rescaler.clone(),
+            rescaler: Some(rescaler.clone()),
+            program: None,
+            flink_autoscaler: None,
+            restart_mode: None,
             parallelism: BTreeMap::new(),
         });
         only.chain(self.variants.iter().cloned()).collect()
     }
-}
-
-fn checked_variant(
-    folder: &Path,
-    document: &JobDocument,
-    written: &Written,
-    variant: &WrittenVariant,
-) -> Result<Result<Variant, String>, ExperimentError> {
-    let rescaler = match variant.rescaler.as_str() {
-        NONE => None,
-        file => Some(rescaler_for(&folder.join(file), document.job().as_str())?),
-    };
-    let policy = rescaler.as_ref().map_or(NONE.to_owned(), |(_, policy)| policy.clone());
-    let name = if variant.name.is_empty() { policy.clone() } else { variant.name.clone() };
-    let parallelism: BTreeMap<String, u32> =
-        written.parallelism.iter().chain(&variant.parallelism).map(|(uid, p)| (uid.clone(), *p)).collect();
-    let begins = begin_with(document, parallelism, &name);
-    Ok(begins.map_err(|error| format!("parallelism: {error}")).map(|document| Variant {
-        name,
-        policy,
-        rescaler: rescaler.map(|(text, _)| text),
-        document,
-    }))
-}
-
-/// The document with another parallelism, as generation 1.
-fn begin_with(
-    document: &JobDocument,
-    mut parallelism: BTreeMap<String, u32>,
-    name: &str,
-) -> Result<JobDocument, job_config::DocumentError> {
-    let default_parallelism = parallelism.remove("default");
-    let change = Change {
-        parallelism,
-        default_parallelism,
-        task_managers: None,
-        reason: format!("the experiment begins: {name}"),
-        issued_at: Timestamp::UNIX_EPOCH,
-        expires_at: None,
-    };
-    document.successor(&change)?.renumbered(1)
-}
-
-/// A rescaler's configuration for this job, and the name of its policy. The rescaler itself checks all of it.
-fn rescaler_for(path: &Path, job: &str) -> Result<(String, String), ExperimentError> {
-    let mut text: DocumentMut =
-        read(path)?.parse().map_err(|error| syntax::<toml_edit::TomlError>(path, error))?;
-    text["job"] = toml_edit::value(job);
-    let policy = text.get("policy").and_then(|policy| policy.get("name")).and_then(toml_edit::Item::as_str);
-    let policy = policy.unwrap_or("latency").to_owned();
-    Ok((text.to_string(), policy))
 }
 
 /// Which benchmark a job document is of, or nothing if it does not say.
@@ -296,7 +262,12 @@ fn benchmark(document: &str) -> String {
     toml::from_str::<Gist>(document).map(|gist| gist.benchmark).unwrap_or_default()
 }
 
-fn read(path: &Path) -> Result<String, ExperimentError> {
+fn read_sweep(path: &Path) -> Result<Sweep, ExperimentError> {
+    Sweep::parse(&read(path)?)
+        .map_err(|problem| ExperimentError::Values { path: path.to_owned(), problems: vec![problem] })
+}
+
+pub(crate) fn read(path: &Path) -> Result<String, ExperimentError> {
     files::read_configuration(path).map_err(|source| ExperimentError::Read { path: path.to_owned(), source })
 }
 
@@ -304,6 +275,6 @@ fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, E
     secrets::from_toml(text).map_err(|error| syntax(path, error))
 }
 
-fn syntax<E: std::error::Error + Send + Sync + 'static>(path: &Path, error: E) -> ExperimentError {
+pub(crate) fn syntax<E: std::error::Error + Send + Sync + 'static>(path: &Path, error: E) -> ExperimentError {
     ExperimentError::Syntax { path: path.to_owned(), source: Box::new(error) }
 }

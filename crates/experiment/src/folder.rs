@@ -82,20 +82,22 @@ impl RunFolder {
         self.write(name, &(serde_json::to_string_pretty(value)? + "\n"))
     }
 
-    /// Keeps configurations, logs and the journal of the stage, and removes the rest: Kafka's topics, Flink's checkpoints.
+    /// Keeps configurations, logs and the journal of a tenant's folder.
+    ///
+    /// # Errors
+    /// Something cannot be moved.
+    pub(crate) fn collect(&self, tenant: &Path) -> anyhow::Result<()> {
+        let kept = [("conf", "conf"), ("logs", "logs"), ("rescaler", "journal"), ("contender", "contender")];
+        kept.iter().try_for_each(|(from, to)| keep(&tenant.join(from), &self.0.join(to)))
+    }
+
+    /// Keeps the logs of the engines, and removes the rest of the stage: Kafka's topics, Flink's checkpoints.
     ///
     /// # Errors
     /// Something cannot be moved or removed.
-    pub(crate) fn collect(&self) -> anyhow::Result<()> {
-        let stage = self.stage();
-        let kept =
-            [("conf", "conf"), ("logs", "logs"), ("testbed/logs", "logs/testbed"), ("rescaler", "journal")];
-        for (from, to) in kept.map(|(from, to)| (stage.join(from), self.0.join(to))) {
-            if from.is_dir() {
-                fs::rename(&from, &to).with_context(|| format!("cannot keep {}", from.display()))?;
-            }
-        }
-        fs::remove_dir_all(&stage).with_context(|| format!("cannot remove {}", stage.display()))
+    pub(crate) fn clear(&self, stage: &Path) -> anyhow::Result<()> {
+        keep(&stage.join("testbed/logs"), &self.0.join("logs/testbed"))?;
+        fs::remove_dir_all(stage).with_context(|| format!("cannot remove {}", stage.display()))
     }
 
     /// Reads a run back.
@@ -129,6 +131,13 @@ pub(crate) fn runs_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let runs: Vec<PathBuf> = inside.filter(|path| is_run(path)).collect();
     ensure!(!runs.is_empty(), "{} has no run in it: no summary.json is there", folder.display());
     Ok(runs)
+}
+
+fn keep(from: &Path, to: &Path) -> anyhow::Result<()> {
+    if !from.is_dir() {
+        return Ok(());
+    }
+    fs::rename(from, to).with_context(|| format!("cannot keep {}", from.display()))
 }
 
 /// Writes a file.

@@ -8,17 +8,25 @@
 //! changes nothing and is the same whether somebody scales or not. Nothing here decides anything.
 
 mod about;
+mod board;
+mod changes;
 mod chart;
 mod cli;
 mod compare;
+mod contender;
 mod csv;
 mod decisions;
 mod experiment;
 mod folder;
+mod kept;
 mod list;
+mod needed;
 mod observe;
+mod others;
 mod page;
+mod pairs;
 mod plots;
+mod reaction;
 mod record;
 mod row;
 mod run;
@@ -27,11 +35,17 @@ mod stop;
 mod summary;
 mod time;
 mod totals;
+mod watch;
+mod widths;
 mod written;
 
+pub use changes::{Glance, WidthChange, changes};
 pub use cli::{Arguments, main_with};
+pub use contender::{Contender, Variant};
 pub use decisions::DecisionLine;
-pub use experiment::{Experiment, ExperimentError, Overrides, Variant};
+pub use experiment::{Experiment, ExperimentError, Overrides};
+pub use needed::{Capacity, Sweep};
+pub use reaction::{Needs, StepFigures};
 pub use row::{Figure, JobState, Row, read_series};
 pub use summary::{ProducerTotals, Quantiles, Settings, Summary, summarise};
 pub use written::Cluster;

@@ -10,10 +10,12 @@ use scaling::{Kind, Operator, Snapshot};
 use telemetry::{FlinkRest, Incarnation, Kinds, LatencyMetric, Sample, SampleError, Settings, summarise};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+use crate::others::Others;
 use crate::page::ProducerPage;
 use crate::row::{Figure, JobState, Row};
 use crate::stop::Stop;
 use crate::totals::Total;
+use crate::watch::slots;
 
 /// Rates and means are over this many samples: five seconds. Flink renews its figures once a second, but not in step with us;
 /// over fewer samples a rate jumps by a third whenever two of them show the same renewal.
@@ -45,6 +47,8 @@ pub(crate) struct Observer {
     names: Option<Names>,
     read: Total<Incarnation>,
     results: Total<Incarnation>,
+    others: Others,
+    is_shared: bool,
 }
 
 /// The names of the percentiles of a life of the job.
@@ -66,7 +70,14 @@ impl Observer {
             names: None,
             read: Total::default(),
             results: Total::default(),
+            others: Others::default(),
+            is_shared: false,
         }
+    }
+
+    /// The same for a cluster with other jobs on it: the slots are those that this job needs, not all that are held.
+    pub(crate) fn of_shared_cluster(self, is_shared: bool) -> Self {
+        Self { is_shared, ..self }
     }
 
     /// Waits until the job can be observed, and returns the names of its operators, which no rescale changes.
@@ -97,8 +108,9 @@ impl Observer {
             row.set(Figure::TaskManagers, Some(overview.taskmanagers.into()));
             row.set(Figure::Slots, Some(overview.slots_total.into()));
             let used = overview.slots_total.checked_sub(overview.slots_available);
-            row.set(Figure::SlotsUsed, used.map(f64::from));
+            row.set(Figure::SlotsUsed, used.filter(|_| !self.is_shared).map(f64::from));
         }
+        row.set(Figure::OthersCpuCores, self.others.cores());
         match self.source.sample().await {
             Ok(sample) => self.note(sample, &mut row).await,
             Err(error) => {
@@ -122,6 +134,11 @@ impl Observer {
         row.set(Figure::StateSizeBytes, sample.state_size_bytes);
         row.parallelism =
             sample.vertices.iter().map(|vertex| (vertex.name.clone(), vertex.parallelism)).collect();
+        if self.is_shared {
+            let groups =
+                sample.vertices.iter().map(|vertex| (&vertex.slot_sharing_group, vertex.parallelism));
+            row.set(Figure::SlotsUsed, Some(slots(groups).into()));
+        }
         row.set(Figure::Subtasks, Some(row.parallelism.values().sum::<u32>().into()));
         if self.samples.back().is_some_and(|before| before.incarnation != sample.incarnation) {
             self.samples.clear();

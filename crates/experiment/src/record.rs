@@ -110,6 +110,8 @@ fn keep(
         warm_up_s: options.warm_up.as_secs_f64(),
         latency_max_ms: options.latency_max_ms,
         schedule_delay_max_ms: options.schedule_delay_max_ms,
+        ack_delay_max_ms: None,
+        others_cpu_max_cores: None,
     };
     let mut summary = Summary {
         experiment: options.job.clone(),

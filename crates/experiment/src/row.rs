@@ -70,7 +70,7 @@ figures! {
     TaskManagers = "task_managers",
     /// Their slots.
     Slots = "slots",
-    /// Slots that a job holds.
+    /// Slots that a job holds; side by side those that this job needs.
     SlotsUsed = "slots_used",
     /// Sum of the parallelism of all operators.
     Subtasks = "subtasks",
@@ -86,6 +86,8 @@ figures! {
     ReadTotal = "read_total",
     /// Records that have reached the sinks since the start, likewise.
     ResultsTotal = "results_total",
+    /// Cores that processes of others used since the row before.
+    OthersCpuCores = "others_cpu_cores",
 }
 
 /// What the job did in a second.

@@ -1,27 +1,31 @@
-//! One run: a stage of its own, the loop on it, the load, a row a second, and everything that is kept.
+//! One round: a stage of its own, a loop on it or several side by side, the load, a row a second, and everything that is kept.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use drop_client::{DropClient, Precondition};
+use flink::Client;
+use futures_util::future::{join_all, try_join_all};
 use job_config::{JobDocument, State};
 use stage::{ClusterOptions, Extras, Names, ProcessGroup, Tenant, TenantOptions, TestCluster};
 use testbed::process::Process;
 use tokio::time::{Instant, sleep};
 
 use crate::about::About;
-use crate::decisions;
-use crate::experiment::{Experiment, Variant};
-use crate::folder::{Kept, RunFolder};
+use crate::changes::WidthChange;
+use crate::contender::{Places, Variant};
+use crate::experiment::Experiment;
+use crate::folder::RunFolder;
+use crate::kept::{Played, keep};
 use crate::observe::{Observer, Time};
 use crate::page::ProducerPage;
-use crate::plots;
 use crate::row::{Row, header};
 use crate::screen::Screen;
 use crate::stop::Stop;
-use crate::summary::{ProducerTotals, Settings, Summary, summarise};
+use crate::summary::{ProducerTotals, Summary};
 use crate::time::now_ms;
+use crate::watch::Watch;
 
 const JOB_DEADLINE: Duration = Duration::from_secs(120);
 const DROP_DEADLINE: Duration = Duration::from_secs(20);
@@ -33,11 +37,12 @@ const PRODUCER_DEADLINE: Duration = Duration::from_secs(40);
 /// An answer of Flink that takes longer is a row without figures.
 const FLINK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where our programs and the Flink job lie.
+/// Where our programs, the Flink job and the program that drives Flink's autoscaler lie.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) programs_dir: PathBuf,
     pub(crate) jar: PathBuf,
+    pub(crate) autoscaler: PathBuf,
 }
 
 /// What is run.
@@ -48,115 +53,211 @@ pub(crate) struct One<'a> {
     pub(crate) repetition: u32,
 }
 
-/// What became of the load.
-struct Played {
-    began_ms: i64,
-    /// Why it did not last as long as it should have.
-    problem: Option<String>,
-    producer: Option<ProducerTotals>,
+impl One<'_> {
+    /// What tells it from the other runs of its experiment.
+    pub(crate) fn label(&self) -> String {
+        format!("{}-{}", self.variant.name, self.repetition)
+    }
 }
 
-/// Runs once, and keeps in `folder` whatever there is to keep, however the run ends once its load has begun.
+/// One loop on the stage, and what is known of it before the load begins.
+struct Loop<'a> {
+    one: One<'a>,
+    folder: RunFolder,
+    tenant: Tenant,
+    programs: ProcessGroup,
+    screen: Screen,
+    /// The job's name on this cluster.
+    job: String,
+}
+
+/// A loop whose job runs.
+struct Ready {
+    observer: Observer,
+    operators: Vec<String>,
+    watch: Watch,
+    job_id: String,
+    page: String,
+}
+
+/// Runs once, or several times side by side on one cluster, and keeps in a folder of `out` for each whatever there is to keep, however
+/// the runs end once their load has begun.
 ///
 /// # Errors
 /// The load could not begin, or something cannot be written.
 pub(crate) async fn run(
-    one: One<'_>,
-    folder: &Path,
+    ones: &[One<'_>],
+    out: &Path,
     place: &Place,
-    screen: &mut Screen,
+    screen: &Screen,
     stop: &Stop,
-) -> anyhow::Result<Summary> {
-    let folder = RunFolder::make(folder)?;
-    folder.write("experiment.toml", &one.experiment.text)?;
+) -> anyhow::Result<Vec<Summary>> {
+    let folders: Vec<RunFolder> =
+        ones.iter().map(|one| RunFolder::make(&out.join(one.label()))).collect::<anyhow::Result<_>>()?;
+    let Some(first) = folders.first() else { return Ok(Vec::new()) };
+    let stage = first.stage();
+    let begun = begin(ones, &folders, &stage, place, screen, stop).await?;
+    let (cluster, mut loops) = begun;
+    let played = play(&mut loops, place, stop).await;
+    for one in &mut loops {
+        std::mem::take(&mut one.programs).stop().await;
+    }
+    let tenants: Vec<(One<'_>, PathBuf)> =
+        loops.iter().map(|one| (one.one, one.tenant.work_dir().to_owned())).collect();
+    drop(loops);
+    cluster.shutdown().await;
+    let played = played?;
+    let mut summaries = Vec::new();
+    for ((played, folder), (one, work_dir)) in played.iter().zip(&folders).zip(&tenants) {
+        folder.collect(work_dir)?;
+        summaries.push(keep(*one, folder, played)?);
+    }
+    first.clear(&stage)?;
+    Ok(summaries)
+}
+
+/// The engines, and a tenant for each loop.
+async fn begin<'a>(
+    ones: &[One<'a>],
+    folders: &[RunFolder],
+    stage: &Path,
+    place: &Place,
+    screen: &Screen,
+    stop: &Stop,
+) -> anyhow::Result<(TestCluster, Vec<Loop<'a>>)> {
+    let Some(experiment) = ones.first().map(|one| one.experiment) else { bail!("there is nothing to run") };
+    let contenders = u32::try_from(ones.len()).unwrap_or(u32::MAX);
     let options = ClusterOptions {
-        work_dir: folder.stage(),
-        task_managers: one.experiment.cluster.task_managers,
-        task_slots: one.experiment.cluster.task_slots,
-        jobs: 1,
+        work_dir: stage.to_owned(),
+        task_managers: experiment.cluster.task_managers.saturating_mul(contenders),
+        task_slots: experiment.cluster.task_slots,
+        // The subtasks of a loop may come to lie on the same task managers as those of the others.
+        jobs: contenders.min(2),
         extras: Extras::default(),
-    };
-    let tenant = TenantOptions {
-        names: Names::plain(),
-        folder: PathBuf::new(),
-        programs_dir: place.programs_dir.clone(),
-        jar: place.jar.clone(),
-        partitions: one.experiment.cluster.partitions,
     };
     let tell = |line: &str| screen.say(line);
     let start = async {
         let cluster = TestCluster::start(options, &tell).await?;
-        let tenant = cluster.tenant(tenant).await?;
-        Ok::<_, anyhow::Error>((cluster, tenant))
+        let mut loops = Vec::new();
+        for (one, folder) in ones.iter().zip(folders) {
+            folder.write("experiment.toml", &experiment.text)?;
+            let (names, label) = if ones.len() == 1 {
+                (Names::plain(), "")
+            } else {
+                (Names::of(&one.variant.name), one.variant.name.as_str())
+            };
+            let tenant = TenantOptions {
+                names,
+                folder: PathBuf::from(label),
+                programs_dir: place.programs_dir.clone(),
+                jar: place.jar.clone(),
+                partitions: experiment.cluster.partitions,
+            };
+            let tenant = cluster.tenant(tenant).await?;
+            let job = tenant.own(one.variant.document.job().as_str());
+            let screen = screen.labelled(label);
+            let programs = ProcessGroup::default();
+            loops.push(Loop { one: *one, folder: folder.clone(), tenant, programs, screen, job });
+        }
+        Ok::<_, anyhow::Error>((cluster, loops))
     };
-    let (cluster, tenant) = tokio::select! {
-        started = start => started?,
+    tokio::select! {
+        started = start => started,
         () = stop.asked() => bail!("interrupted before the load began"),
-    };
-    let mut programs = ProcessGroup::default();
-    let played = play(one, &tenant, &mut programs, &folder, screen, stop).await;
-    programs.stop().await;
-    drop(tenant);
-    cluster.shutdown().await;
-    let played = played?;
-    folder.collect()?;
-    keep(one, &folder, &played)
+    }
 }
 
-/// Everything from the first document to the end of the load.
-async fn play(
-    one: One<'_>,
-    tenant: &Tenant,
-    programs: &mut ProcessGroup,
-    folder: &RunFolder,
-    screen: &mut Screen,
-    stop: &Stop,
-) -> anyhow::Result<Played> {
-    let settings = flink::Settings { timeout: FLINK_TIMEOUT, ..flink::Settings::default() };
-    let flink = flink::Client::new(&tenant.testbed().flink_url(), settings)?;
-    let about = About::here(flink.overview().await.ok().map(|overview| overview.flink_version)).await;
-    folder.write_json("about.json", &about)?;
-
-    screen.say(&format!("the job begins, {}", widths(&one.variant.document)));
-    tokio::select! {
-        opened = open(one, tenant, programs) => opened?,
+/// Everything from the first documents to the end of the load, which begins for all at the same time.
+async fn play(loops: &mut [Loop<'_>], place: &Place, stop: &Stop) -> anyhow::Result<Vec<Played>> {
+    let is_shared = loops.len() > 1;
+    let opening = try_join_all(loops.iter_mut().map(|one| open(one, is_shared, stop)));
+    let ready = tokio::select! {
+        opened = opening => opened?,
         () = stop.asked() => bail!("interrupted before the load began"),
-    }
-    let page = format!("127.0.0.1:{}", stage::free_port().context("no free port on 127.0.0.1")?);
-    let mut observer =
-        Observer::new(flink, one.variant.document.job().as_str(), Some(ProducerPage::new(&page)?));
-    let operators = observer.await_job(JOB_DEADLINE, stop).await?;
-
+    };
     let began = Instant::now() + LEAD;
     let began_ms = now_ms() + i64::try_from(LEAD.as_millis()).unwrap_or_default();
-    let producer = start_producer(one, tenant, &page, began_ms)?;
-    if let Some(rescaler) = &one.variant.rescaler {
-        let config = tenant.write_config("rescaler.toml", &with_whole_paths(rescaler)?)?;
-        let program = tenant.program("rescaler")?.args(["run", "--config"]).arg(config);
-        programs.insert_first(tenant.launch(&program)?);
-    }
-    folder.write("series.csv", &(header(&operators) + "\n"))?;
-    screen.begin_rows();
+    let all =
+        loops.iter_mut().zip(ready).map(|(one, ready)| watch(one, ready, place, (began, began_ms), stop));
+    join_all(all).await.into_iter().collect()
+}
+
+/// Drop and agent, the first document, the job running and observed.
+async fn open(one: &mut Loop<'_>, is_shared: bool, stop: &Stop) -> anyhow::Result<Ready> {
+    let settings = flink::Settings { timeout: FLINK_TIMEOUT, ..flink::Settings::default() };
+    let flink = Client::new(&one.tenant.testbed().flink_url(), settings)?;
+    let about = About::here(flink.overview().await.ok().map(|overview| overview.flink_version)).await;
+    one.folder.write_json("about.json", &about)?;
+    one.screen.say(&format!("the job begins, {}", widths(&one.one.variant.document)));
+    start_loop(one).await?;
+    let page = format!("127.0.0.1:{}", stage::free_port().context("no free port on 127.0.0.1")?);
+    let mut observer =
+        Observer::new(flink.clone(), &one.job, Some(ProducerPage::new(&page)?)).of_shared_cluster(is_shared);
+    let operators = observer.await_job(JOB_DEADLINE, stop).await?;
+    let jobs = flink.jobs().await?;
+    let job_id = jobs.iter().find(|job| job.name == one.job && !job.state.is_terminal());
+    let job_id = job_id.map(|job| job.id.to_string()).unwrap_or_default();
+    let watch = Watch::new(flink, &one.job);
+    Ok(Ready { observer, operators, watch, job_id, page })
+}
+
+/// The load, and whoever scales the job, until the load is over.
+async fn watch(
+    one: &mut Loop<'_>,
+    mut ready: Ready,
+    place: &Place,
+    (began, began_ms): (Instant, i64),
+    stop: &Stop,
+) -> anyhow::Result<Played> {
+    let producer = start_producer(one, &ready.page, began_ms)?;
+    start_contender(one, &ready.job_id, place)?;
+    one.folder.write("series.csv", &(header(&ready.operators) + "\n"))?;
+    one.screen.begin_rows();
+    let Loop { screen, folder, programs, .. } = one;
     let mut take = |row: &Row| {
         screen.show(row);
-        folder.append_to_series(&row.line(&operators))?;
+        folder.append_to_series(&row.line(&ready.operators))?;
         check(programs, &producer)
     };
-    let time = Time { began, duration: one.experiment.duration, warm_up: one.experiment.warm_up };
-    let problem = time.observe(&mut observer, &mut take);
+    let experiment = one.one.experiment;
+    let time = Time { began, duration: experiment.duration, warm_up: experiment.warm_up };
     let problem = tokio::select! {
-        problem = problem => problem.err().map(|error| format!("{error:#}")),
+        observed = time.observe(&mut ready.observer, &mut take) => observed.err().map(|error| format!("{error:#}")),
+        () = ready.watch.look(began) => None,
         () = stop.asked() => Some("interrupted".to_owned()),
     };
     if let Some(problem) = &problem {
-        screen.say(&format!("▶ the run ends early: {problem}"));
+        one.screen.say(&format!("▶ the run ends early: {problem}"));
     }
+    let changes: Vec<WidthChange> = ready.watch.changes(began_ms).await;
     producer.stop(PRODUCER_DEADLINE).await;
-    Ok(Played { began_ms, problem, producer: totals(producer.log_file()) })
+    Ok(Played { began_ms, problem, producer: totals(producer.log_file()), changes })
+}
+
+/// Whoever scales the job in this variant.
+fn start_contender(one: &mut Loop<'_>, job_id: &str, place: &Place) -> anyhow::Result<()> {
+    let tenant = &one.tenant;
+    if let Some(rescaler) = &one.one.variant.rescaler {
+        let config = tenant.write_config("rescaler.toml", &with_whole_paths(rescaler)?)?;
+        let program = tenant.program("rescaler")?.args(["run", "--config"]).arg(config);
+        one.programs.insert_first(tenant.launch(&program)?);
+    }
+    if let Some(contender) = &one.one.variant.program {
+        let folder = tenant.work_dir().join("contender");
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let flink = tenant.testbed().flink_url();
+        let places =
+            Places { flink: &flink, job: &one.job, job_id, folder: &folder, autoscaler: &place.autoscaler };
+        if let Some(program) = contender.program(tenant, &places) {
+            one.programs.insert_first(tenant.launch(&program)?);
+        }
+    }
+    Ok(())
 }
 
 /// Drop and agent, the first document, and the job running.
-async fn open(one: One<'_>, tenant: &Tenant, programs: &mut ProcessGroup) -> anyhow::Result<()> {
+async fn start_loop(one: &mut Loop<'_>) -> anyhow::Result<()> {
+    let Loop { one, tenant, programs, .. } = one;
     let job = one.variant.document.job().as_str();
     let configs = [
         ("config-drop", "listen = \"127.0.0.1:8460\"\ndata = \"run/config-drop\"\n".to_owned()),
@@ -198,12 +299,13 @@ async fn open(one: One<'_>, tenant: &Tenant, programs: &mut ProcessGroup) -> any
     bail!("the job did not run within {} s; see logs/config-agent.log", JOB_DEADLINE.as_secs())
 }
 
-fn start_producer(one: One<'_>, tenant: &Tenant, page: &str, began_ms: i64) -> anyhow::Result<Process> {
-    let config = tenant.write_config("event-producer.toml", &with_whole_paths(&one.experiment.producer)?)?;
-    let program = tenant.program("event-producer")?.arg("--config").arg(config);
+fn start_producer(one: &Loop<'_>, page: &str, began_ms: i64) -> anyhow::Result<Process> {
+    let config = with_whole_paths(&one.one.experiment.producer)?;
+    let config = one.tenant.write_config("event-producer.toml", &config)?;
+    let program = one.tenant.program("event-producer")?.arg("--config").arg(config);
     let start_time = began_ms.to_string();
     let program = program.args(["--start-time", start_time.as_str(), "--listen", page, "--output", "json"]);
-    Ok(tenant.launch(&program)?)
+    Ok(one.tenant.launch(&program)?)
 }
 
 /// Nobody may end before the load does, except a producer that has delivered everything.
@@ -214,37 +316,6 @@ fn check(programs: &ProcessGroup, producer: &Process) -> anyhow::Result<()> {
         bail!("the event producer has ended ({status}); its log ends with:\n{tail}");
     }
     Ok(())
-}
-
-/// Writes everything that follows from what was observed.
-fn keep(one: One<'_>, folder: &RunFolder, played: &Played) -> anyhow::Result<Summary> {
-    let decisions = decisions::of_journal(&folder.journal(), played.began_ms)?;
-    folder.write("decisions.csv", &decisions::text(&decisions))?;
-    let rows = crate::row::read_series(&folder.series())?;
-    let settings = Settings {
-        duration_s: one.experiment.duration.as_secs_f64(),
-        warm_up_s: one.experiment.warm_up.as_secs_f64(),
-        latency_max_ms: one.experiment.latency_max_ms,
-        schedule_delay_max_ms: one.experiment.schedule_delay_max_ms,
-    };
-    let began_at = jiff::Timestamp::from_millisecond(played.began_ms).unwrap_or_default();
-    let mut summary = Summary {
-        experiment: one.experiment.name.clone(),
-        variant: one.variant.name.clone(),
-        policy: one.variant.policy.clone(),
-        repetition: one.repetition,
-        began_at: began_at.to_string(),
-        version: version::VERSION.to_owned(),
-        is_complete: played.problem.is_none(),
-        ..summarise(&rows, &decisions, played.producer.as_ref(), &settings)
-    };
-    if let Some(problem) = &played.problem {
-        summary.add_problem(format!("ended early: {problem}"));
-    }
-    folder.write_json("summary.json", &summary)?;
-    let kept = Kept { summary, rows, decisions };
-    plots::of_run(&kept, folder.path())?;
-    Ok(kept.summary)
 }
 
 /// The producer's totals: the last line of its log that is a JSON object.

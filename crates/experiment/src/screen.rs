@@ -12,6 +12,8 @@ const EVERY: u32 = 5;
 /// The terminal, and the time since the beginning.
 #[derive(Debug)]
 pub(crate) struct Screen {
+    /// What is written before each line, to tell runs side by side apart.
+    label: String,
     began: Instant,
     rows: u32,
     widths: BTreeMap<String, u32>,
@@ -20,13 +22,20 @@ pub(crate) struct Screen {
 
 impl Screen {
     pub(crate) fn new() -> Self {
-        Self { began: Instant::now(), rows: 0, widths: BTreeMap::new(), job: JobState::Unknown }
+        let began = Instant::now();
+        Self { label: String::new(), began, rows: 0, widths: BTreeMap::new(), job: JobState::Unknown }
+    }
+
+    /// The same terminal for one of several runs.
+    pub(crate) fn labelled(&self, label: &str) -> Self {
+        let label = if label.is_empty() { String::new() } else { format!("{label:<12} ") };
+        Self { label, began: self.began, ..Self::new() }
     }
 
     /// A line with the time in front.
     pub(crate) fn say(&self, text: &str) {
         let seconds = self.began.elapsed().as_secs();
-        print(&format!("{:>3}:{:02}  {text}", seconds / 60, seconds % 60));
+        print(&format!("{:>3}:{:02}  {}{text}", seconds / 60, seconds % 60, self.label));
     }
 
     /// The heads of the columns of [`Screen::show`], and no memory of an earlier run.

@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::changes::WidthChange;
 use crate::decisions::DecisionLine;
+use crate::reaction::{Reaction, StepFigures};
 use crate::row::{Figure, JobState, Row};
 
 /// A row stands for at most so many seconds. Rows come once a second; a row that took longer stands for what it took, but what
@@ -25,6 +27,10 @@ pub struct Settings {
     pub latency_max_ms: f64,
     /// The largest 99th percentile of the producer's delay with which a run counts, in milliseconds.
     pub schedule_delay_max_ms: f64,
+    /// The latest 99th percentile of Kafka's acknowledgements after the due time with which a run counts, in milliseconds.
+    pub ack_delay_max_ms: Option<f64>,
+    /// How many cores other processes may use on average in a run that counts.
+    pub others_cpu_max_cores: Option<f64>,
 }
 
 /// What the event producer says at its end.
@@ -139,6 +145,42 @@ pub struct Summary {
     pub schedule_delay_max_ms: Option<f64>,
     /// From the due time to Kafka's acknowledgement: 99th percentile.
     pub ack_from_intended_p99_ms: Option<f64>,
+    /// Cores that other processes of the machine used, on average.
+    pub others_cpu_cores: Option<f64>,
+    /// Whether the other variants of the repetition ran at the same time on the same machine and cluster.
+    pub is_side_by_side: bool,
+    /// The factor by which the load is faster than the one that it stands for.
+    pub compression: Option<f64>,
+    /// The time with a latency over the bound, or without a latency because the job was down, in seconds.
+    pub violation_or_down_s: Option<f64>,
+    /// Changes of widths that Flink showed, whoever made them, warm-up included.
+    pub changes: Option<u32>,
+    /// Restarts with the same widths.
+    pub restarts: Option<u32>,
+    /// How long no task ran in all of them, in seconds, from Flink's history where it has one.
+    pub outage_s: Option<f64>,
+    /// After a rise of the load: the mean time until the first widening was asked for, in seconds.
+    pub first_decision_up_s: Option<f64>,
+    /// After a fall of the load: the mean time until the first narrowing was asked for, in seconds.
+    pub first_decision_down_s: Option<f64>,
+    /// After a rise: the mean time until the width was right for good, in seconds; never counts as the whole time until the next step.
+    pub right_up_s: Option<f64>,
+    /// Likewise after a fall.
+    pub right_down_s: Option<f64>,
+    /// The most changes that a rise took until the width was right.
+    pub changes_up_max: Option<u32>,
+    /// Steps of the load after which the width was never right.
+    pub steps_not_right: Option<u32>,
+    /// The widest that a change led to, over the least width that carries the load.
+    pub widest_over_least: Option<f64>,
+    /// Changes that took back the one before although the load did not.
+    pub reversals: Option<u32>,
+    /// For how long the width was less than the least that carries the load, in seconds.
+    pub too_narrow_s: Option<f64>,
+    /// Slot-seconds of a width that is always the least.
+    pub least_slot_seconds: Option<f64>,
+    /// What followed each step of the load.
+    pub steps: Vec<StepFigures>,
 }
 
 /// Computes everything that follows from rows, decisions and the producer's totals. Who ran what when is for the caller to fill in.
@@ -167,6 +209,7 @@ pub fn summarise(
         acked_records: last(rows, Figure::AckedTotal),
         read_records: last(rows, Figure::ReadTotal),
         result_records: last(rows, Figure::ResultsTotal),
+        others_cpu_cores: mean(&spans, Figure::OthersCpuCores),
         ..Summary::default()
     };
     summary.describe_latency(&spans, settings);
@@ -217,6 +260,11 @@ fn mean(spans: &[Span<'_>], figure: Figure) -> Option<f64> {
     (length_s > 0.0).then(|| known.iter().map(|(value, length_s)| value * length_s).sum::<f64>() / length_s)
 }
 
+fn average(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (count, sum) = values.fold((0.0, 0.0), |(count, sum), value| (count + 1.0, sum + value));
+    (count > 0.0).then(|| sum / count)
+}
+
 fn largest(spans: &[Span<'_>], figure: Figure) -> Option<f64> {
     known(spans, figure).into_iter().map(|(value, _)| value).reduce(f64::max)
 }
@@ -244,6 +292,7 @@ impl Summary {
         let is_over = |row: &Row| latency(row).is_some_and(|ms| ms > settings.latency_max_ms);
         let is_dark = |row: &Row| latency(row).is_none() && row.job == JobState::Down;
         let (over_s, dark_s) = (length(spans, is_over), length(spans, is_dark));
+        self.violation_or_down_s = (!spans.is_empty()).then_some(over_s + dark_s);
         self.latency_known_s = length(spans, |row| latency(row).is_some());
         let share = |of_s: f64, all_s: f64| (all_s > 0.0).then(|| of_s / all_s);
         self.over_bound_share = share(over_s, self.latency_known_s);
@@ -291,6 +340,26 @@ impl Summary {
             )),
             Some(_) => {}
         }
+        let limits = [
+            (
+                "Kafka acknowledged late",
+                "ms after the due time (99th percentile)",
+                self.ack_from_intended_p99_ms,
+                settings.ack_delay_max_ms,
+            ),
+            ("others used this machine", "cores", self.others_cpu_cores, settings.others_cpu_max_cores),
+        ];
+        for (what, unit, seen, most) in limits {
+            match (seen, most) {
+                (Some(seen), Some(most)) if seen > most => self.problems.push(format!(
+                    "{what}: {} {unit}, {} are allowed",
+                    crate::csv::number(Some((seen * 100.0).round() / 100.0)),
+                    crate::csv::number(Some(most)),
+                )),
+                (None, Some(_)) => self.problems.push(format!("whether {what} is not known")),
+                _ => {}
+            }
+        }
         if let Some(failed) = producer.map(|producer| producer.failed).filter(|failed| *failed > 0) {
             self.problems.push(format!("{failed} events did not reach Kafka"));
         }
@@ -302,6 +371,31 @@ impl Summary {
             self.problems.push("no event latency was ever seen".to_owned());
         }
         self.is_valid = self.problems.is_empty();
+    }
+
+    /// Notes what Flink showed of changes, and how they followed the load if it is known what that needs.
+    pub(crate) fn describe_changes(&mut self, changes: &[WidthChange], reaction: Option<Reaction>) {
+        let counted = |is_change: bool| {
+            let count = changes.iter().filter(|change| change.widths.is_empty() != is_change).count();
+            u32::try_from(count).ok()
+        };
+        (self.changes, self.restarts) = (counted(true), counted(false));
+        self.outage_s = Some(changes.iter().fold(0.0, |sum, change| sum + change.outage_s));
+        let Some(Reaction { steps, reversals, least_slot_seconds, too_narrow_s }) = reaction else { return };
+        let means = |is_up: bool, figure: fn(&StepFigures) -> Option<f64>| {
+            average(steps.iter().filter(|step| step.is_up == is_up).filter_map(figure))
+        };
+        let right = |step: &StepFigures| Some(step.right_after_s.unwrap_or(step.length_s));
+        self.first_decision_up_s = means(true, |step| step.first_decision_s);
+        self.first_decision_down_s = means(false, |step| step.first_decision_s);
+        (self.right_up_s, self.right_down_s) = (means(true, right), means(false, right));
+        self.changes_up_max = steps.iter().filter(|step| step.is_up).map(|step| step.changes).max();
+        self.steps_not_right =
+            u32::try_from(steps.iter().filter(|step| step.right_after_s.is_none()).count()).ok();
+        self.widest_over_least = steps.iter().filter_map(|step| step.widest_over_least).reduce(f64::max);
+        self.reversals = Some(reversals);
+        (self.too_narrow_s, self.least_slot_seconds) = (Some(too_narrow_s), Some(least_slot_seconds));
+        self.steps = steps;
     }
 
     /// Notes why the run did not come to its end.

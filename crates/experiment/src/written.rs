@@ -29,7 +29,19 @@ pub(crate) struct Written {
     /// A run whose producer was behind its schedule by more than this (99th percentile) does not count.
     #[serde(default = "schedule_delay_max_ms")]
     pub(crate) schedule_delay_max_ms: f64,
-    /// What the job runs on.
+    /// A run in which Kafka acknowledged later than this after the due time (99th percentile) does not count; absent: not judged.
+    pub(crate) ack_delay_max_ms: Option<f64>,
+    /// A run beside which other processes used more than so many cores on average does not count; absent: not judged.
+    pub(crate) others_cpu_max_cores: Option<f64>,
+    /// The load is that of a longer time, played faster by this factor. Programs get it as `{compression}`.
+    #[serde(default = "uncompressed")]
+    pub(crate) compression: f64,
+    /// Whether all variants run at the same time, as tenants of one Kafka and one Flink.
+    #[serde(default)]
+    pub(crate) side_by_side: bool,
+    /// What each width of the job has been seen to carry (`experiment sweep`); absent: no width is called the right one.
+    pub(crate) sweep: Option<PathBuf>,
+    /// What the job runs on; with `side_by_side` there is as much for each variant.
     pub(crate) cluster: Cluster,
     /// Initial parallelism by operator, `default` for all others, in place of the document's.
     #[serde(default)]
@@ -46,10 +58,42 @@ pub(crate) struct WrittenVariant {
     /// Its name in folders, tables and plots.
     pub(crate) name: String,
     /// The rescaler's configuration, or `none`.
-    pub(crate) rescaler: String,
+    pub(crate) rescaler: Option<String>,
+    /// Any other program that scales the job.
+    pub(crate) program: Option<WrittenProgram>,
+    /// Flink's own autoscaler.
+    pub(crate) flink_autoscaler: Option<WrittenAutoscaler>,
+    /// How a change of our config agent is made, in place of the document's: `in-place` or `savepoint-restart`.
+    pub(crate) restart_mode: Option<String>,
     /// Initial parallelism, over the experiment's.
     #[serde(default)]
     pub(crate) parallelism: BTreeMap<String, u32>,
+}
+
+/// A program that scales the job. `{flink}`, `{job}`, `{job_id}`, `{folder}`, `{configs}` and `{compression}` in arguments and
+/// environment stand for Flink's address, the job's name and id, a folder of the run, the folder of the experiment's file, and the
+/// factor of compression.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WrittenProgram {
+    /// The program and its arguments.
+    pub(crate) command: Vec<String>,
+    /// Variables beside the inherited ones.
+    #[serde(default)]
+    pub(crate) environment: BTreeMap<String, String>,
+}
+
+/// Apache's library `flink-autoscaler`, driven by this project's program in `flink-autoscaler`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WrittenAutoscaler {
+    /// Its options.
+    pub(crate) options: PathBuf,
+    /// From one look at the job to the next, in seconds.
+    #[serde(default = "autoscaler_interval_s")]
+    pub(crate) interval_s: u32,
+    /// Another version of the library, in place of the one that the program is built with.
+    pub(crate) library: Option<PathBuf>,
 }
 
 /// What the job runs on.
@@ -66,6 +110,15 @@ pub struct Cluster {
 
 const fn one() -> u32 {
     1
+}
+
+const fn uncompressed() -> f64 {
+    1.0
+}
+
+/// The default of Apache's standalone autoscaler.
+const fn autoscaler_interval_s() -> u32 {
+    10
 }
 
 /// A quarter of a second: far below any latency bound that a rescale is made for, far above what an idle machine shows.

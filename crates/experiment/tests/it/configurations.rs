@@ -77,6 +77,77 @@ fn loads_ask_for_scaling() {
     }
 }
 
+/// Goal: each load that rises and falls has three contenders that change the job in place, under one factor, and is judged from outside.
+#[test]
+fn live_experiments_are_fair() {
+    let all = all();
+    for load in ["up-down", "step", "ramp", "square", "spike", "day"] {
+        let experiment = &all[&format!("live-{load}")];
+        let policies: Vec<&str> = experiment.variants.iter().map(|variant| variant.policy.as_str()).collect();
+        assert_eq!(policies, ["slo", "flink-autoscaler", "ds2"], "{load}");
+        assert!(experiment.is_side_by_side && experiment.compression > 1.0, "{load}");
+        assert!(experiment.ack_delay_max_ms.is_some() && experiment.others_cpu_max_cores.is_some(), "{load}");
+        let sweep = experiment.sweep.as_ref().unwrap();
+        for variant in &experiment.variants {
+            let has_operator = variant.document.parallelism().operators.contains_key(&sweep.operator);
+            let is_in_place = variant.document.restart_mode() == job_config::RestartMode::InPlace;
+            assert!(has_operator && (is_in_place || variant.program.is_some()), "{load}: {}", variant.name);
+        }
+        assert_eq!(experiment.rounds(), experiment.repetitions, "{load}");
+        let command = &experiment.variants[1].program.as_ref().unwrap().command;
+        let compression = experiment.compression.to_string();
+        assert!(command.contains(&"{job}".to_owned()) && command.contains(&compression), "{command:?}");
+    }
+}
+
+/// Goal: a contender is one thing and not two, and what is missing or out of range is named.
+#[test]
+fn contenders_are_checked() {
+    let shipped = std::fs::read_to_string(folder().join("live-step.toml")).unwrap();
+    let whole = |text: &str| {
+        ["documents/", "loads/", "policies/", "flink-autoscaler/", "sweeps/"]
+            .iter()
+            .fold(text.to_owned(), |text, part| {
+                text.replace(&format!("\"{part}"), &format!("\"{}/{part}", folder().display()))
+            })
+    };
+    let temporary = tempfile::tempdir().unwrap();
+    let load = |from: &str, to: &str| {
+        assert!(shipped.contains(from), "{from}");
+        let path = temporary.path().join("own.toml");
+        std::fs::write(&path, whole(&shipped.replacen(from, to, 1))).unwrap();
+        Experiment::load(&path, Overrides::default())
+    };
+    let autoscaler = "flink_autoscaler = { options = \"flink-autoscaler/tuned.properties\", interval_s = 5 }";
+    for (from, to, told) in [
+        (autoscaler, "", "one of `rescaler`, `program` and `flink_autoscaler`"),
+        (autoscaler, "rescaler = \"none\"\nprogram = { command = [\"true\"] }", "one of `rescaler`"),
+        (autoscaler, "program = { command = [] }", "command is empty"),
+        (autoscaler, "flink_autoscaler = { options = \"gone.properties\" }", "gone.properties"),
+        ("compression = 7.5", "compression = 0.5", "compression"),
+        ("\"in-place\"", "\"by-hand\"", "restart_mode"),
+        ("ack_delay_max_ms = 500.0", "ack_delay_max_ms = 0.0", "ack_delay_max_ms"),
+    ] {
+        let error = load(from, to).err().unwrap_or_else(|| panic!("{to} is accepted"));
+        let error = with_causes(&error);
+        assert!(error.contains(told), "{to}: {error}");
+    }
+    let own = "program = { command = [\"scaler\", \"{flink}\"], environment = { JOB = \"{job}\" } }";
+    let experiment = load(autoscaler, own).unwrap();
+    assert_eq!(experiment.variants[1].policy, "program");
+}
+
+/// An error with its causes.
+fn with_causes(error: &ExperimentError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
 /// Goal: the programs themselves accept the configurations, and a policy with a bound has the experiment's.
 #[test]
 fn the_programs_accept_their_configurations() {

@@ -2,8 +2,14 @@
 
 use experiment::{DecisionLine, Figure, JobState, ProducerTotals, Row, Settings, Summary, summarise};
 
-const SETTINGS: Settings =
-    Settings { duration_s: 14.0, warm_up_s: 4.0, latency_max_ms: 1000.0, schedule_delay_max_ms: 250.0 };
+const SETTINGS: Settings = Settings {
+    duration_s: 14.0,
+    warm_up_s: 4.0,
+    latency_max_ms: 1000.0,
+    schedule_delay_max_ms: 250.0,
+    ack_delay_max_ms: None,
+    others_cpu_max_cores: None,
+};
 
 fn row(at_s: u32) -> Row {
     Row { at_s: f64::from(at_s), job: JobState::Running, ..Row::default() }
@@ -152,4 +158,34 @@ fn a_late_producer_spoils_the_run() {
         !summarise(&rows, &[], None, &SETTINGS).is_valid,
         "the worst second counts where there are no totals"
     );
+}
+
+/// Goal: a load that reached Kafka late, and a machine that others used, spoil a run that is judged by them, and only such a run.
+#[test]
+fn a_disturbed_run_is_told() {
+    let mut rows = steady(350.0);
+    rows.iter_mut().for_each(|row| row.set(Figure::OthersCpuCores, Some(0.5)));
+    let judged = |ack_delay_max_ms, others_cpu_max_cores| {
+        let settings = Settings { ack_delay_max_ms, others_cpu_max_cores, ..SETTINGS };
+        summarise(&rows, &[], Some(&totals(2_000, 0)), &settings).problems
+    };
+    assert_eq!(judged(None, None), [""; 0]);
+    assert_eq!(judged(Some(9.0), Some(0.5)), [""; 0]);
+    let problems = judged(Some(8.0), Some(0.25));
+    assert!(problems[0].contains("acknowledged late: 9 ms"), "{problems:?}");
+    assert!(problems[1].contains("0.5 cores, 0.25 are allowed"), "{problems:?}");
+    let quiet = steady(350.0);
+    let settings = Settings { others_cpu_max_cores: Some(0.25), ..SETTINGS };
+    let unknown = summarise(&quiet, &[], Some(&totals(2_000, 0)), &settings).problems;
+    assert!(unknown[0].contains("not known"), "{unknown:?}");
+}
+
+/// Goal: the time over the bound and the time without a job are told in seconds as well.
+#[test]
+fn violations_are_told_in_seconds() {
+    let mut rows = steady(350.0);
+    rows[6] = Row { at_s: 6.0, job: JobState::Down, ..Row::default() };
+    rows[7].set(Figure::EventLatencyMeanMs, Some(4_000.0));
+    assert_eq!(summary(&rows).violation_or_down_s, Some(2.0));
+    assert_eq!(summary(&[]).violation_or_down_s, None);
 }

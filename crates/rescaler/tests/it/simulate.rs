@@ -81,6 +81,41 @@ fn own_scenarios_are_run_and_drawn() {
     assert!(svg.starts_with("<svg") && svg.contains("load and capacity"));
 }
 
+/// Goal: the loads of the live experiments are scenarios as well, second for second, in records of the streams that the job reads, and run.
+#[test]
+fn live_experiments_are_scenarios() {
+    const READ_OF_EVENTS: f64 = 49.0 / 53.0;
+    let read = |path: String| -> toml::Table {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs").join(path);
+        toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let whole = |value: &toml::Value| i32::try_from(value.as_integer()?).ok().map(f64::from);
+    let number = |value: &toml::Value| value.as_float().or_else(|| whole(value)).unwrap();
+    for name in ["up-down", "step", "ramp", "square", "spike", "day"] {
+        let scenario = read(format!("scenarios/live-{name}.toml"));
+        let duration_s = number(&read(format!("experiments/live-{name}.toml"))["duration_s"]);
+        assert_eq!(number(&scenario["duration_s"]), duration_s, "{name}");
+        let steps = read(format!("experiments/loads/live-{name}.toml"))["profile"]["steps"].clone();
+        let steps = steps.as_array().unwrap().iter().cycle();
+        let mut at_s = 0.0;
+        let mut expected = Vec::new();
+        for step in steps {
+            if at_s >= duration_s {
+                break;
+            }
+            expected.push((at_s, (number(&step["rate"]) * READ_OF_EVENTS * 10.0).round() / 10.0));
+            at_s += number(&step["duration_s"]);
+        }
+        let levels = scenario["load"]["shape"]["levels"].as_array().unwrap();
+        let levels: Vec<(f64, f64)> =
+            levels.iter().map(|level| (number(&level[0]), number(&level[1]))).collect();
+        assert_eq!(levels, expected, "{name}");
+        let file = format!("configs/scenarios/live-{name}.toml");
+        let text = printed(&["--scenario", &file, "--policy", "slo,flip-tuned", "--output", "csv"]);
+        assert_eq!(text.lines().count(), 3, "{text}");
+    }
+}
+
 /// Goal: a file with a key that is not understood is refused by its name.
 #[test]
 fn unknown_keys_are_refused() {

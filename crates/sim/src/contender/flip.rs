@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::flip_windows::{FlipOperator, FlipWindow};
 use super::{Controller, ceiling};
 use crate::change::{Phase, seconds};
 use crate::view::{Portions, View};
@@ -85,6 +86,19 @@ struct Collected {
     observed: Vec<Option<f64>>,
 }
 
+impl Collected {
+    /// Busy share, records in, records out, lag and observed true rate of an operator.
+    fn readings(&self, operator: usize) -> (f64, f64, f64, f64, Option<f64>) {
+        (
+            self.busy[operator],
+            self.records_in[operator],
+            self.records_out[operator],
+            self.lag[operator],
+            self.observed[operator].filter(|rate| rate.is_finite()),
+        )
+    }
+}
+
 /// A narrowing that waits.
 #[derive(Debug, Clone, Default)]
 struct Delayed {
@@ -106,11 +120,23 @@ pub(super) struct Flip {
     options: Options,
     window: VecDeque<Collected>,
     delayed: BTreeMap<usize, Delayed>,
+    /// The windows that a decision was made of, if they are to be kept.
+    recorded: Option<Vec<FlipWindow>>,
 }
 
 impl Flip {
     pub(super) fn new(options: Options) -> Self {
-        Self { options, window: VecDeque::new(), delayed: BTreeMap::new() }
+        Self { options, window: VecDeque::new(), delayed: BTreeMap::new(), recorded: None }
+    }
+
+    /// One that keeps every window that it decides of.
+    pub(super) fn recording(options: Options) -> Self {
+        Self { recorded: Some(Vec::new()), ..Self::new(options) }
+    }
+
+    /// What was kept.
+    pub(super) fn into_recorded(self) -> Vec<FlipWindow> {
+        self.recorded.unwrap_or_default()
     }
 
     fn collect(&mut self, view: View<'_>, newest_s: usize) {
@@ -182,9 +208,9 @@ impl Flip {
         let restart_s = self.restart_s(view);
         let mut plan = view.parallelism().to_vec();
         let mut acts = false;
-        for index in 0..view.operators() {
+        for (index, asked) in asked.into_iter().enumerate() {
             let true_rate = self.true_rate(view, index, &rates);
-            let needed = Needed { asked: asked[index], restart_s, catch_up_s: self.options.catch_up_s };
+            let needed = Needed { asked, restart_s, catch_up_s: self.options.catch_up_s };
             let new = parallelism(view, index, needed.at(TARGET, true) / true_rate);
             let is_outside = true_rate < needed.at(bounds.0, false) || true_rate > needed.at(bounds.1, true);
             if let Some((new, is_outside)) = self.delay(view, index, new, is_outside) {
@@ -211,6 +237,26 @@ impl Flip {
         }
         let observed = observed.iter().sum::<f64>() / seconds(observed.len());
         if by_busy_time > observed * OBSERVED_WITHIN { observed } else { by_busy_time }
+    }
+
+    /// The window, and the parallelism that is wanted of each operator before bounds of utilisation and waits are looked at.
+    fn record(&self, view: View<'_>) -> Option<FlipWindow> {
+        let rates = Rates::new(&self.window)?;
+        let (restart_s, catch_up_s) = (self.restart_s(view), self.options.catch_up_s);
+        let operator = |(index, asked): (usize, Asked)| {
+            let needed = Needed { asked, restart_s, catch_up_s };
+            let factor = needed.at(TARGET, true) / self.true_rate(view, index, &rates);
+            let samples = self.window.iter().map(|collected| collected.readings(index)).collect();
+            FlipOperator::new(view, index, samples, parallelism(view, index, factor))
+        };
+        Some(FlipWindow {
+            scenario: String::new(),
+            utilisation: TARGET,
+            restart_s,
+            catch_up_s,
+            at_s: self.window.iter().map(|collected| collected.at_s).collect(),
+            operators: rates.asked(view, catch_up_s).into_iter().enumerate().map(operator).collect(),
+        })
     }
 
     /// What is done now about the wish for this parallelism.
@@ -258,6 +304,10 @@ impl Controller for Flip {
         self.collect(*view, newest_s);
         if !self.is_full(*view) || view.is_changing() {
             return None;
+        }
+        if self.recorded.is_some() {
+            let window = self.record(*view);
+            self.recorded.as_mut().into_iter().for_each(|recorded| recorded.extend(window.clone()));
         }
         self.plan(*view)
     }

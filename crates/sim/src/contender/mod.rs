@@ -6,6 +6,7 @@
 mod documents;
 mod ds2_paper;
 mod flip;
+mod flip_windows;
 mod hpa;
 mod oracle;
 mod ours;
@@ -16,6 +17,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use flip_windows::{FlipOperator, FlipWindow, flip_windows};
 pub use ours::{Asked, Ours, OursOptions};
 
 use crate::scenario::Trial;

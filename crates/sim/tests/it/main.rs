@@ -4,6 +4,7 @@
 
 mod closed_loop;
 mod contenders;
+mod flip_windows;
 mod flow;
 mod reproducible;
 mod scoreboard;

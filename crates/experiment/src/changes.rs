@@ -1,0 +1,217 @@
+//! The changes of a job as Flink shows them, whoever made them: from looks at its vertices some times a second, and from Flink's
+//! own history of rescales, which knows more exactly when a change in place was asked for and how long no task ran.
+
+use std::collections::BTreeMap;
+
+use flink::Rescale;
+
+use crate::csv;
+
+/// Flink's word for a rescale that came to its end.
+const COMPLETED: &str = "COMPLETED";
+/// Flink's word for a rescale that somebody asked for.
+const ASKED_FOR: &str = "UPDATE_REQUIREMENT";
+/// A change in place is over in Flink's history so long before or after it is seen from outside, in seconds.
+const APART_MAX_S: f64 = 1.5;
+
+/// What Flink showed of a job at a moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Glance {
+    /// Seconds since the load began.
+    pub at_s: f64,
+    /// The job's id; empty if there is none.
+    pub job_id: String,
+    /// Whether all of its tasks ran.
+    pub is_running: bool,
+    /// Slots that it needs: the widest vertex of each slot sharing group.
+    pub slots: u32,
+    /// Parallelism by operator.
+    pub widths: BTreeMap<String, u32>,
+}
+
+/// A change of a job's widths, or a restart with the same ones.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WidthChange {
+    /// When it was asked for, else when the tasks stopped, in seconds since the load began.
+    pub began_s: f64,
+    /// When all tasks ran again.
+    pub ended_s: f64,
+    /// How long no task ran.
+    pub outage_s: f64,
+    /// `in-place`, or `restart` if the job got another id.
+    pub way: String,
+    /// Slots before.
+    pub slots_before: u32,
+    /// Slots after.
+    pub slots_after: u32,
+    /// Operators that changed, with their width before and after.
+    pub widths: BTreeMap<String, (u32, u32)>,
+}
+
+impl WidthChange {
+    fn line(&self) -> String {
+        let widths: Vec<String> =
+            self.widths.iter().map(|(name, (before, after))| format!("{name}={before}-{after}")).collect();
+        csv::line([
+            csv::number(Some(self.began_s)),
+            csv::number(Some(self.ended_s)),
+            csv::number(Some(self.outage_s)),
+            self.way.clone(),
+            self.slots_before.to_string(),
+            self.slots_after.to_string(),
+            widths.join(" "),
+        ])
+    }
+}
+
+const HEADER: &str = "began_s,ended_s,outage_s,way,slots_before,slots_after,widths";
+
+/// The changes as CSV.
+pub(crate) fn text(changes: &[WidthChange]) -> String {
+    let lines = changes.iter().map(WidthChange::line);
+    std::iter::once(HEADER.to_owned()).chain(lines).map(|line| line + "\n").collect()
+}
+
+/// The changes between these looks, in the order of time; `began_ms` is when the load began, in milliseconds since the Unix epoch.
+/// What Flink's history says of a change counts before what was seen from outside.
+pub fn changes(glances: &[Glance], rescales: &[Rescale], began_ms: i64) -> Vec<WidthChange> {
+    let mut all = Vec::new();
+    let (mut before, mut stopped_s): (Option<&Glance>, Option<f64>) = (None, None);
+    for glance in glances {
+        if !glance.is_running {
+            stopped_s = stopped_s.or(Some(glance.at_s));
+            continue;
+        }
+        if let Some(before) = before.filter(|before| is_other(before, glance) || stopped_s.is_some()) {
+            let since_s = all.last().map_or(f64::NEG_INFINITY, |change: &WidthChange| change.ended_s);
+            all.push(change(before, glance, stopped_s, &History { rescales, began_ms, since_s }));
+        }
+        (before, stopped_s) = (Some(glance), None);
+    }
+    all
+}
+
+fn is_other(before: &Glance, after: &Glance) -> bool {
+    before.widths != after.widths || before.job_id != after.job_id
+}
+
+/// Flink's history, and the end of the change before.
+struct History<'a> {
+    rescales: &'a [Rescale],
+    began_ms: i64,
+    since_s: f64,
+}
+
+impl History<'_> {
+    fn second(&self, at_ms: Option<i64>) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a run")]
+        at_ms.map(|at_ms| (at_ms - self.began_ms) as f64 / 1000.0)
+    }
+
+    /// The rescale that ended when this change was seen.
+    fn ended_at(&self, seen_s: f64) -> Option<&Rescale> {
+        let distance = |rescale: &&Rescale| {
+            self.second(rescale.ended_ms).map_or(f64::INFINITY, |ended_s| (ended_s - seen_s).abs())
+        };
+        let completed = self.rescales.iter().filter(|rescale| rescale.outcome.as_deref() == Some(COMPLETED));
+        completed
+            .min_by(|one, other| distance(one).total_cmp(&distance(other)))
+            .filter(|nearest| distance(nearest) <= APART_MAX_S)
+    }
+
+    /// When it was first asked for: a wish that is replaced by another before it is carried out is a rescale of its own.
+    fn asked_s(&self, ended_s: f64) -> Option<f64> {
+        let asked = self.rescales.iter().filter(|rescale| rescale.cause.as_deref() == Some(ASKED_FOR));
+        asked
+            .filter_map(|rescale| self.second(rescale.started_ms))
+            .filter(|asked_s| *asked_s > self.since_s && *asked_s <= ended_s)
+            .reduce(f64::min)
+    }
+}
+
+fn change(before: &Glance, after: &Glance, stopped_s: Option<f64>, history: &History<'_>) -> WidthChange {
+    let is_in_place = before.job_id == after.job_id;
+    let rescale = if is_in_place { history.ended_at(after.at_s) } else { None };
+    let seen_s = stopped_s.unwrap_or(after.at_s);
+    let asked_s = rescale.and_then(|_| history.asked_s(after.at_s));
+    let outage_s = rescale.and_then(Rescale::downtime_ms).map_or(after.at_s - seen_s, |ms| {
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a change")]
+        let seconds = ms as f64 / 1000.0;
+        seconds
+    });
+    let changed = |(name, width): (&String, &u32)| {
+        let old = before.widths.get(name).copied().unwrap_or_default();
+        (old != *width).then(|| (name.clone(), (old, *width)))
+    };
+    WidthChange {
+        began_s: asked_s.map_or(seen_s, |asked_s| asked_s.min(seen_s)),
+        ended_s: after.at_s,
+        outage_s,
+        way: if is_in_place { "in-place" } else { "restart" }.to_owned(),
+        slots_before: before.slots,
+        slots_after: after.slots,
+        widths: after.widths.iter().filter_map(changed).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn glance(at_s: f64, job: &str, width: u32) -> Glance {
+        let widths = BTreeMap::from([("a".to_owned(), width), ("b".to_owned(), 1)]);
+        Glance { at_s, job_id: job.to_owned(), is_running: true, slots: width, widths }
+    }
+
+    fn down(at_s: f64) -> Glance {
+        Glance { at_s, ..Glance::default() }
+    }
+
+    fn rescale(cause: &str, started_ms: i64, ended_ms: Option<i64>, outcome: &str) -> Rescale {
+        let json = serde_json::json!({
+            "rescaleUuid": "u", "startTimestampInMillis": started_ms, "endTimestampInMillis": ended_ms,
+            "terminalState": outcome, "triggerCause": cause,
+            "schedulerStates": [{"state": "Restarting", "durationInMillis": 140}],
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    /// Goal: without Flink's history a change is what is seen from outside: the tasks stop, and run again with other widths.
+    #[test]
+    fn a_change_is_seen_from_outside() {
+        let glances =
+            [glance(0.0, "j", 1), down(10.0), down(10.25), glance(10.5, "j", 3), glance(11.0, "j", 3)];
+        let all = changes(&glances, &[], 0);
+        assert_eq!(all.len(), 1, "{all:?}");
+        assert_eq!((all[0].began_s, all[0].ended_s, all[0].outage_s), (10.0, 10.5, 0.5));
+        assert_eq!((all[0].slots_before, all[0].slots_after, &*all[0].way), (1, 3, "in-place"));
+        assert_eq!(all[0].widths, BTreeMap::from([("a".to_owned(), (1, 3))]));
+    }
+
+    /// Goal: an outage too short to be seen is taken from Flink's history, and so is the moment of the first wish, also when it was
+    /// replaced by another before anything happened; an older change and a start are none of it.
+    #[test]
+    fn the_history_knows_more() {
+        let history = [
+            rescale("INITIAL_SCHEDULE", 95_000, Some(96_000), COMPLETED),
+            rescale(ASKED_FOR, 101_000, Some(102_000), COMPLETED),
+            rescale(ASKED_FOR, 108_000, Some(108_500), "IGNORED"),
+            rescale(ASKED_FOR, 108_500, Some(110_200), COMPLETED),
+        ];
+        let glances = [glance(0.0, "j", 1), glance(2.25, "j", 2), glance(9.0, "j", 2), glance(10.25, "j", 4)];
+        let all = changes(&glances, &history, 100_000);
+        let told: Vec<_> =
+            all.iter().map(|change| (change.began_s, change.ended_s, change.outage_s)).collect();
+        assert_eq!(told, [(1.0, 2.25, 0.14), (8.0, 10.25, 0.14)]);
+    }
+
+    /// Goal: a job that comes back under another id was restarted, with other widths or the same; the end of the looks ends nothing.
+    #[test]
+    fn a_restart_is_told() {
+        let glances = [glance(0.0, "j", 2), down(5.0), glance(9.0, "k", 2), down(20.0)];
+        let all = changes(&glances, &[rescale("INITIAL_SCHEDULE", 0, Some(9_000), COMPLETED)], 0);
+        assert_eq!(all.len(), 1);
+        assert_eq!((&*all[0].way, all[0].outage_s, all[0].widths.len()), ("restart", 4.0, 0));
+        assert_eq!(text(&all).lines().nth(1), Some("5,9,4,restart,2,2,"));
+    }
+}

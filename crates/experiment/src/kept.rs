@@ -1,0 +1,92 @@
+//! What follows from a run once it is over: everything that is computed from what was observed, written into its folder.
+
+use crate::changes::{self, WidthChange};
+use crate::decisions;
+use crate::experiment::Experiment;
+use crate::folder::{Kept, RunFolder};
+use crate::plots;
+use crate::reaction::{Needs, Reaction, reaction};
+use crate::row::{Figure, Row, read_series};
+use crate::run::One;
+use crate::summary::{ProducerTotals, Settings, Summary, summarise};
+
+/// What became of the load.
+pub(crate) struct Played {
+    pub(crate) began_ms: i64,
+    /// Why it did not last as long as it should have.
+    pub(crate) problem: Option<String>,
+    pub(crate) producer: Option<ProducerTotals>,
+    pub(crate) changes: Vec<WidthChange>,
+}
+
+/// Writes everything that follows from what was observed.
+///
+/// # Errors
+/// Something cannot be read or written.
+pub(crate) fn keep(one: One<'_>, folder: &RunFolder, played: &Played) -> anyhow::Result<Summary> {
+    let decisions = decisions::of_journal(&folder.journal(), played.began_ms)?;
+    folder.write("decisions.csv", &decisions::text(&decisions))?;
+    folder.write("changes.csv", &changes::text(&played.changes))?;
+    let rows = read_series(&folder.series())?;
+    let experiment = one.experiment;
+    let began_at = jiff::Timestamp::from_millisecond(played.began_ms).unwrap_or_default();
+    let mut summary = Summary {
+        experiment: experiment.name.clone(),
+        variant: one.variant.name.clone(),
+        policy: one.variant.policy.clone(),
+        repetition: one.repetition,
+        began_at: began_at.to_string(),
+        version: version::VERSION.to_owned(),
+        is_complete: played.problem.is_none(),
+        is_side_by_side: experiment.is_side_by_side,
+        compression: Some(experiment.compression),
+        ..summarise(&rows, &decisions, played.producer.as_ref(), &settings(experiment))
+    };
+    summary.describe_changes(&played.changes, followed(one, &rows, &played.changes));
+    if let Some(problem) = &played.problem {
+        summary.add_problem(format!("ended early: {problem}"));
+    }
+    folder.write_json("summary.json", &summary)?;
+    let kept = Kept { summary, rows, decisions };
+    plots::of_run(&kept, folder.path())?;
+    Ok(kept.summary)
+}
+
+fn settings(experiment: &Experiment) -> Settings {
+    Settings {
+        duration_s: experiment.duration.as_secs_f64(),
+        warm_up_s: experiment.warm_up.as_secs_f64(),
+        latency_max_ms: experiment.latency_max_ms,
+        schedule_delay_max_ms: experiment.schedule_delay_max_ms,
+        ack_delay_max_ms: experiment.ack_delay_max_ms,
+        others_cpu_max_cores: experiment.others_cpu_max_cores,
+    }
+}
+
+/// How the changes followed the load, if it is known what that needs.
+fn followed(one: One<'_>, rows: &[Row], changes: &[WidthChange]) -> Option<Reaction> {
+    let sweep = one.experiment.sweep.as_ref()?;
+    let records_per_s = offered(one.experiment, rows)?;
+    let needs =
+        Needs { sweep, records_per_s: &records_per_s, warm_up_s: one.experiment.warm_up.as_secs_f64() };
+    let parallelism = one.variant.document.parallelism();
+    let begins_with = parallelism.operators.get(&sweep.operator).copied().unwrap_or(parallelism.default);
+    Some(reaction(changes, &needs, begins_with))
+}
+
+/// The load of each second in records: of the schedule's events some are of streams that the job does not read, and are not sent.
+fn offered(experiment: &Experiment, rows: &[Row]) -> Option<Vec<f64>> {
+    let last = rows.iter().rev().find(|row| row.get(Figure::DueTotal).is_some())?;
+    let events = experiment.schedule.due_count(nanoseconds(last.at_s));
+    #[expect(clippy::cast_precision_loss, reason = "events of a run")]
+    let share = last.get(Figure::DueTotal)? / events as f64;
+    let seconds = 0..experiment.duration.as_secs();
+    #[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
+    let rate = |second: u64| experiment.schedule.rate_at(second as f64) * share.min(1.0);
+    (share.is_finite()).then(|| seconds.map(rate).collect())
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a run, at least 0")]
+fn nanoseconds(seconds: f64) -> u64 {
+    (seconds.max(0.0) * 1e9) as u64
+}

@@ -1,0 +1,100 @@
+//! Differences between contenders that met the same disturbance: runs of one repetition, side by side or one after the other. A
+//! difference within pairs says more than two spans beside each other.
+
+use crate::summary::Summary;
+
+/// Two-sided 95 % points of Student's distribution by degrees of freedom, from 1.
+const T_95: [f64; 30] = [
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+];
+/// The same for more.
+const T_95_MANY: f64 = 1.96;
+
+/// A run, and what tells the repetition that it belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OfRound<'a> {
+    /// Runs of the same round are pairs.
+    pub(crate) round: &'a str,
+    pub(crate) summary: &'a Summary,
+}
+
+/// How much larger a figure is with one contender than with another, in the mean over pairs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Difference {
+    pub(crate) pairs: usize,
+    pub(crate) mean: f64,
+    /// Half of the 95 % interval; unknown for a single pair.
+    pub(crate) half_width: Option<f64>,
+}
+
+/// The difference of a figure, `one` minus `other`, over the valid runs of the same rounds; nothing without a pair.
+pub(crate) fn difference(
+    runs: &[OfRound<'_>],
+    one: &str,
+    other: &str,
+    figure: fn(&Summary) -> Option<f64>,
+) -> Option<Difference> {
+    let of = |variant: &str, round: &str| {
+        let run = runs.iter().find(|run| run.round == round && run.summary.variant == variant)?;
+        figure(run.summary).filter(|_| run.summary.is_valid)
+    };
+    let pairs = runs.iter().filter(|run| run.summary.variant == one);
+    let differences: Vec<f64> =
+        pairs.filter_map(|run| Some(of(one, run.round)? - of(other, run.round)?)).collect();
+    interval(&differences)
+}
+
+/// Mean and 95 % interval of differences that are taken to be normally distributed.
+fn interval(differences: &[f64]) -> Option<Difference> {
+    #[expect(clippy::cast_precision_loss, reason = "repetitions")]
+    let count = differences.len() as f64;
+    if differences.is_empty() {
+        return None;
+    }
+    let mean = differences.iter().sum::<f64>() / count;
+    let freedom = differences.len() - 1;
+    let half_width = (freedom > 0).then(|| {
+        let squares: f64 = differences.iter().map(|difference| (difference - mean).powi(2)).sum();
+        let t = T_95.get(freedom - 1).copied().unwrap_or(T_95_MANY);
+        t * (squares / (count - 1.0) / count).sqrt()
+    });
+    Some(Difference { pairs: differences.len(), mean, half_width })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(variant: &str, slots: f64, is_valid: bool) -> Summary {
+        let slot_seconds = Some(slots);
+        Summary { variant: variant.to_owned(), slot_seconds, is_valid, ..Summary::default() }
+    }
+
+    /// Goal: only valid runs of the same round are compared, and a disturbance that both met is not a difference.
+    #[test]
+    fn pairs_are_of_one_round() {
+        let all = [
+            ("1", run("a", 10.0, true)),
+            ("1", run("b", 14.0, true)),
+            ("2", run("a", 110.0, true)),
+            ("2", run("b", 112.0, true)),
+            ("3", run("a", 0.0, true)),
+            ("3", run("b", 900.0, false)),
+            ("4", run("b", 900.0, true)),
+        ];
+        let runs: Vec<OfRound<'_>> = all.iter().map(|(round, summary)| OfRound { round, summary }).collect();
+        let difference = difference(&runs, "a", "b", |summary| summary.slot_seconds).unwrap();
+        assert_eq!((difference.pairs, difference.mean), (2, -3.0));
+        // The deviation is the root of 2; 12.706 times that over the root of 2.
+        assert!((difference.half_width.unwrap() - 12.706).abs() < 1e-9, "{difference:?}");
+    }
+
+    /// Goal: a single pair has no interval, none has no difference, many equal ones have one of no width.
+    #[test]
+    fn intervals_need_pairs() {
+        assert_eq!(interval(&[]), None);
+        assert_eq!(interval(&[2.0]), Some(Difference { pairs: 1, mean: 2.0, half_width: None }));
+        assert_eq!(interval(&[2.0; 40]).unwrap().half_width, Some(0.0));
+    }
+}

@@ -1,0 +1,172 @@
+//! Looks at a job some times a second, all the run long: where it is, how wide, and what Flink's history says of its changes. It
+//! only reads, and does the same whoever scales the job.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use flink::{Client, JobDetails, JobId, Rescale};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::changes::{Glance, WidthChange, changes};
+
+/// From look to look. Flink renews what it shows of a job every 200 ms here.
+const EVERY: Duration = Duration::from_millis(250);
+/// Flink's history is read once in so many looks; it keeps the newest 50 changes.
+const HISTORY_EVERY: u32 = 20;
+/// More changes than this are not kept: something is wrong with the job then.
+const RESCALES_MAX: usize = 10_000;
+
+/// One who looks at a job, and what was seen.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    client: Client,
+    job: String,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// Only those that differ from the one before.
+    glances: Vec<Glance>,
+    /// By their ids.
+    rescales: BTreeMap<String, Rescale>,
+    /// The job as it was found last.
+    id: Option<JobId>,
+}
+
+impl Watch {
+    /// One who looks at the job of that name.
+    pub(crate) fn new(client: Client, job: &str) -> Self {
+        Self { client, job: job.to_owned(), seen: Mutex::default() }
+    }
+
+    /// Looks until it is dropped.
+    pub(crate) async fn look(&self, began: Instant) {
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        for look in 0_u32.. {
+            ticks.tick().await;
+            let mut seen = self.seen.lock().await;
+            if let Some(glance) = self.glance(&mut seen, began).await {
+                note(&mut seen.glances, glance);
+            }
+            if look.is_multiple_of(HISTORY_EVERY) {
+                self.read_history(&mut seen).await;
+            }
+        }
+    }
+
+    /// All changes until now.
+    pub(crate) async fn changes(&self, began_ms: i64) -> Vec<WidthChange> {
+        let mut seen = self.seen.lock().await;
+        self.read_history(&mut seen).await;
+        let rescales: Vec<Rescale> = seen.rescales.values().cloned().collect();
+        changes(&seen.glances, &rescales, began_ms)
+    }
+
+    /// What Flink shows; nothing if it does not answer.
+    async fn glance(&self, seen: &mut Seen, began: Instant) -> Option<Glance> {
+        let details = match &seen.id {
+            Some(id) => self.client.job(id).await,
+            None => return self.find(seen, began).await,
+        };
+        let at_s = since(began);
+        match details {
+            Ok(details) if details.state.is_terminal() => self.find(seen, began).await,
+            Ok(details) => Some(of_details(at_s, &details)),
+            Err(error) if error.is_not_found() => self.find(seen, began).await,
+            Err(_) => None,
+        }
+    }
+
+    /// The job under the id that it has now.
+    async fn find(&self, seen: &mut Seen, began: Instant) -> Option<Glance> {
+        let jobs = self.client.jobs().await.ok()?;
+        let lives = jobs.into_iter().filter(|job| job.name == self.job && !job.state.is_terminal());
+        let found = lives.max_by_key(|job| job.start_time_ms);
+        if let Some(found) = found {
+            // The history of the life before is not shown for long.
+            self.read_history(seen).await;
+            seen.id = Some(found.id);
+        }
+        Some(Glance { at_s: since(began), ..Glance::default() })
+    }
+
+    async fn read_history(&self, seen: &mut Seen) {
+        let Some(id) = &seen.id else { return };
+        let Ok(newest) = self.client.rescales(id).await else { return };
+        for rescale in newest {
+            let is_whole = |known: &Rescale| known.ended_ms.is_some();
+            if seen.rescales.get(&rescale.id).is_some_and(is_whole) || seen.rescales.len() >= RESCALES_MAX {
+                continue;
+            }
+            let details = self.client.rescale_details(id, &rescale.id).await.ok().flatten();
+            seen.rescales.insert(rescale.id.clone(), details.unwrap_or(rescale));
+        }
+    }
+}
+
+fn note(glances: &mut Vec<Glance>, glance: Glance) {
+    let is_same = |last: &Glance| Glance { at_s: glance.at_s, ..last.clone() } == glance;
+    if !glances.last().is_some_and(is_same) {
+        glances.push(glance);
+    }
+}
+
+fn since(began: Instant) -> f64 {
+    let now = Instant::now();
+    match now.checked_duration_since(began) {
+        Some(since) => since.as_secs_f64(),
+        None => -began.duration_since(now).as_secs_f64(),
+    }
+}
+
+fn of_details(at_s: f64, details: &JobDetails) -> Glance {
+    if !details.is_fully_running() {
+        return Glance { at_s, job_id: details.id.to_string(), ..Glance::default() };
+    }
+    let widths =
+        details.vertices.iter().map(|vertex| (vertex.head_operator().to_owned(), vertex.parallelism));
+    let groups =
+        details.vertices.iter().map(|vertex| (vertex.slot_sharing_group.as_ref(), vertex.parallelism));
+    Glance {
+        at_s,
+        job_id: details.id.to_string(),
+        is_running: true,
+        slots: slots(groups),
+        widths: widths.collect(),
+    }
+}
+
+/// Slots that vertices of these groups and widths need: subtasks of different vertices of a group share them.
+pub(crate) fn slots<G: Ord>(vertices: impl Iterator<Item = (G, u32)>) -> u32 {
+    let mut widest: BTreeMap<G, u32> = BTreeMap::new();
+    for (group, width) in vertices {
+        let most = widest.entry(group).or_default();
+        *most = (*most).max(width);
+    }
+    widest.values().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: vertices of one slot sharing group share slots, those of others do not.
+    #[test]
+    fn groups_share_slots() {
+        assert_eq!(slots([(Some("a"), 2), (Some("a"), 5), (Some("b"), 3)].into_iter()), 8);
+        assert_eq!(slots(std::iter::empty::<(u8, u32)>()), 0);
+    }
+
+    /// Goal: only what differs from the look before is kept.
+    #[test]
+    fn repetitions_are_left_out() {
+        let mut glances = Vec::new();
+        for (at_s, slots) in [(0.0, 1), (0.25, 1), (0.5, 2), (0.75, 2)] {
+            note(&mut glances, Glance { at_s, slots, ..Glance::default() });
+        }
+        assert_eq!(glances.iter().map(|glance| glance.at_s).collect::<Vec<_>>(), [0.0, 0.5]);
+    }
+}

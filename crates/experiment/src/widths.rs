@@ -1,0 +1,108 @@
+//! What each width of an operator carries: from runs of fixed widths under a load that is too much for all of them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+
+use crate::folder::{Kept, RunFolder, runs_in, write};
+use crate::needed::{Capacity, Sweep};
+use crate::row::{Figure, JobState};
+
+/// A job is saturated while so many seconds of its own throughput wait.
+const WAITING_MIN_S: f64 = 2.0;
+/// Rows that are needed to call a throughput a capacity.
+const ROWS_MIN: usize = 10;
+
+/// Reads the runs in these folders and writes what each width of the operator was seen to carry. Returns the text.
+///
+/// # Errors
+/// There is no run of a saturated job, or something cannot be read or written.
+pub(crate) fn sweep(folders: &[PathBuf], operator: &str, out: &Path) -> anyhow::Result<String> {
+    let mut seen: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+    let mut dates = Vec::new();
+    for folder in folders.iter().map(|folder| runs_in(folder)).collect::<anyhow::Result<Vec<_>>>()?.concat() {
+        let kept = RunFolder::read(&folder)?;
+        let Some((width, records_per_s)) = carried(&kept, operator) else { continue };
+        seen.entry(width).or_default().push(records_per_s);
+        dates.extend(kept.summary.began_at.split('T').next().map(str::to_owned));
+    }
+    ensure!(
+        !seen.is_empty(),
+        "no run has {operator} at one width under a load that is too much for it; a sweep needs at least one"
+    );
+    dates.sort();
+    dates.dedup();
+    let capacity = rising(seen.into_iter().map(|(width, all)| (width, median(all))));
+    let sweep = Sweep { operator: operator.to_owned(), seen: dates.join(", "), capacity };
+    let text = sweep.text();
+    Sweep::parse(&text).map_err(anyhow::Error::msg).context("the sweep makes no sense")?;
+    write(out, &text)?;
+    Ok(text)
+}
+
+/// The width of a run that never changed it, and what it carried while more was waiting.
+fn carried(kept: &Kept, operator: &str) -> Option<(u32, f64)> {
+    let mut widths = kept.rows.iter().filter_map(|row| row.parallelism.get(operator));
+    let width = *widths.next()?;
+    if widths.any(|other| *other != width) {
+        return None;
+    }
+    let measured = kept.rows.iter().filter(|row| !row.is_warm_up && row.job == JobState::Running);
+    let rates: Vec<f64> = measured
+        .filter_map(|row| Some((row.get(Figure::ProcessedPerS)?, row.get(Figure::BacklogRecords)?)))
+        .filter(|(rate, waiting)| *waiting >= WAITING_MIN_S * rate)
+        .map(|(rate, _)| rate)
+        .collect();
+    (rates.len() >= ROWS_MIN).then(|| (width, median(rates)))
+}
+
+/// What a width carries, a wider one carries as well.
+fn rising(all: impl Iterator<Item = (u32, f64)>) -> Vec<Capacity> {
+    let mut most: f64 = 0.0;
+    all.map(|(width, records_per_s)| {
+        most = most.max(records_per_s);
+        Capacity { width, records_per_s: most }
+    })
+    .collect()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len().is_multiple_of(2) { (values[middle - 1] + values[middle]) / 2.0 } else { values[middle] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::Row;
+    use crate::summary::Summary;
+
+    fn kept(width: u32, rate: f64, waiting: f64) -> Kept {
+        let row = |at_s: u32| {
+            let mut row = Row { at_s: f64::from(at_s), job: JobState::Running, ..Row::default() }
+                .with(Figure::ProcessedPerS, rate + f64::from(at_s % 3))
+                .with(Figure::BacklogRecords, waiting);
+            row.parallelism.insert("a".to_owned(), width);
+            row
+        };
+        Kept { summary: Summary::default(), rows: (0..30).map(row).collect(), decisions: Vec::new() }
+    }
+
+    /// Goal: only what a saturated job of one width handed on counts as what the width carries.
+    #[test]
+    fn a_capacity_is_seen_under_too_much_load() {
+        assert_eq!(carried(&kept(2, 1000.0, 9000.0), "a"), Some((2, 1001.0)));
+        assert_eq!(carried(&kept(2, 1000.0, 50.0), "a"), None, "all of the load was carried");
+        assert_eq!(carried(&kept(2, 1000.0, 9000.0), "b"), None, "there is no such operator");
+        let mut scaled = kept(2, 1000.0, 9000.0);
+        scaled.rows[20].parallelism.insert("a".to_owned(), 3);
+        assert_eq!(carried(&scaled, "a"), None, "the width changed");
+        let flat = rising([(1, 10.0), (2, 30.0), (3, 29.0)].into_iter());
+        assert_eq!(
+            flat.iter().map(|capacity| capacity.records_per_s).collect::<Vec<_>>(),
+            [10.0, 30.0, 30.0]
+        );
+    }
+}

@@ -1,0 +1,59 @@
+package rescaler.autoscaler;
+
+import java.io.IOException;
+import java.io.Reader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Properties;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.regex.Pattern;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.util.TimeUtils;
+
+/**
+ * A file of the autoscaler's options, one {@code key: value} a line. Times of the load can be compressed with it: the windows and the
+ * waits. Times of the machine are left: how long a restart takes, in what time a backlog is to be worked off, when a job lags.
+ */
+final class OptionFile {
+    private static final String PREFIX = "job.autoscaler.";
+    /** Options that are times of the load. */
+    private static final Set<String> COMPRESSED = Set.of(
+            PREFIX + "metrics.window", PREFIX + "stabilization.interval", PREFIX + "scale-down.interval");
+
+    /** After a change Flink's own metrics take so long to say something, whatever the load: no time is compressed below it. */
+    private static final Duration LEAST = Duration.ofSeconds(10);
+
+    private static final Pattern TIME = Pattern.compile("\\d+\\s*(ms|s|sec|min|m|h|d)");
+
+    private OptionFile() {}
+
+    static Configuration read(Path file, double compression) throws IOException {
+        Properties written = new Properties();
+        try (Reader reader = Files.newBufferedReader(file, StandardCharsets.UTF_8)) {
+            written.load(reader);
+        }
+        TreeMap<String, String> options = new TreeMap<>();
+        for (String key : written.stringPropertyNames()) {
+            if (!key.startsWith(PREFIX)) {
+                throw new IllegalArgumentException(
+                        file + ": " + key + " is no option of the autoscaler; its options begin with " + PREFIX);
+            }
+            String value = written.getProperty(key).strip();
+            options.put(key, COMPRESSED.contains(key) ? compressed(value, compression) : value);
+        }
+        return Configuration.fromMap(options);
+    }
+
+    /** A time divided by the factor, but not below what the metrics allow; any other value as it is. */
+    static String compressed(String value, double compression) {
+        if (compression == 1 || !TIME.matcher(value).matches()) {
+            return value;
+        }
+        long time = TimeUtils.parseDuration(value).toMillis();
+        long compressed = Math.max(Math.round(time / compression), LEAST.toMillis());
+        return Math.min(time, compressed) + " ms";
+    }
+}
