@@ -35,8 +35,17 @@ const PAIRED: [usize; 8] = [0, 1, 4, 5, 6, 7, 10, 13];
 
 /// A run with the round that it belongs to.
 struct Run {
+    /// Its folder and repetition.
     round: String,
+    /// The place of the round among those of all runs, in the order of time, from 1.
+    number: usize,
     kept: Kept,
+}
+
+impl Run {
+    fn label(&self) -> String {
+        format!("{} in round {}", self.kept.summary.variant, self.number)
+    }
 }
 
 /// Writes the document of all runs in these folders; `base` is the variant that the others are compared with. Returns it.
@@ -49,13 +58,25 @@ pub(crate) fn board(folders: &[PathBuf], base: &str, out: &Path) -> anyhow::Resu
         for path in runs_in(folder)? {
             let kept = RunFolder::read(&path)?;
             let parent = path.parent().unwrap_or(&path).display();
-            runs.push(Run { round: format!("{parent} {}", kept.summary.repetition), kept });
+            runs.push(Run { round: format!("{parent} {}", kept.summary.repetition), number: 0, kept });
         }
     }
     runs.sort_by(|a, b| a.kept.summary.began_at.cmp(&b.kept.summary.began_at));
+    number(&mut runs);
     let text = document(&runs, base);
     write(out, &text)?;
     Ok(text)
+}
+
+/// Numbers the rounds.
+fn number(runs: &mut [Run]) {
+    let mut rounds: Vec<String> = Vec::new();
+    for run in runs {
+        if !rounds.contains(&run.round) {
+            rounds.push(run.round.clone());
+        }
+        run.number = rounds.iter().take_while(|round| **round != run.round).count() + 1;
+    }
 }
 
 fn document(runs: &[Run], base: &str) -> String {
@@ -148,18 +169,28 @@ fn differences(runs: &[&Run], variants: &[&str], base: &str) -> String {
     let rounds: Vec<OfRound<'_>> =
         runs.iter().map(|run| OfRound { round: &run.round, summary: &run.kept.summary }).collect();
     let mut text = format!(
-        "\n`{base}` minus the other within pairs of valid runs, mean and 95 % interval (number of pairs):\n\n{}",
+        "\n`{base}` minus the other within pairs of valid runs, mean and 95 % interval (number of pairs); in brackets: of all pairs, \
+         because no pair is valid:\n\n{}",
         head(&others)
     );
     for (name, figure, decimals) in PAIRED.iter().filter_map(|index| LINES.get(*index)) {
-        let cells = others.iter().map(|other| told(difference(&rounds, base, other, *figure), *decimals));
-        text += &line(name, cells);
+        let within = |other: &&str| {
+            let valid = difference(&rounds, (base, other), *figure, |summary| summary.is_valid);
+            let all = || {
+                Some(format!(
+                    "[{}]",
+                    written(difference(&rounds, (base, other), *figure, |_| true)?, *decimals)
+                ))
+            };
+            valid.map(|valid| written(valid, *decimals)).or_else(all).unwrap_or_else(|| "–".to_owned())
+        };
+        text += &line(name, others.iter().map(within));
     }
     text
 }
 
-fn told(difference: Option<Difference>, decimals: usize) -> String {
-    let Some(Difference { pairs, mean, half_width }) = difference else { return "–".to_owned() };
+fn written(difference: Difference, decimals: usize) -> String {
+    let Difference { pairs, mean, half_width } = difference;
     let interval = half_width.map_or(String::new(), |half| format!(" ± {half:.decimals$}"));
     format!("{mean:+.decimals$}{interval} ({pairs})")
 }
@@ -168,11 +199,11 @@ fn told(difference: Option<Difference>, decimals: usize) -> String {
 fn steps(runs: &[&Run]) -> String {
     let mut text = String::new();
     for run in runs {
-        let Summary { variant, repetition, steps, .. } = &run.kept.summary;
-        for step in steps {
+        for step in &run.kept.summary.steps {
             let seconds = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.1}"));
             text += &format!(
-                "| {variant} #{repetition} | {:.0} | {} to {} | {} | {} | {} |\n",
+                "| {} | {:.0} | {} to {} | {} | {} | {} |\n",
+                run.label(),
                 step.at_s,
                 step.width,
                 step.least,
@@ -195,10 +226,7 @@ fn problems(runs: &[&Run]) -> String {
     let told: Vec<String> = runs
         .iter()
         .filter(|run| !run.kept.summary.problems.is_empty())
-        .map(|run| {
-            let Summary { variant, repetition, problems, .. } = &run.kept.summary;
-            format!("* {variant} #{repetition}: {}\n", problems.join("; "))
-        })
+        .map(|run| format!("* {}: {}\n", run.label(), run.kept.summary.problems.join("; ")))
         .collect();
     if told.is_empty() { String::new() } else { format!("\nNot valid:\n\n{}", told.concat()) }
 }
@@ -220,14 +248,18 @@ mod tests {
             steps: vec![StepFigures { at_s: 45.0, least: 4, width: 1, ..StepFigures::default() }],
             ..Summary::default()
         };
-        Run { round: repetition.to_string(), kept: Kept { summary, rows: Vec::new(), decisions: Vec::new() } }
+        Run {
+            round: repetition.to_string(),
+            number: 0,
+            kept: Kept { summary, rows: Vec::new(), decisions: Vec::new() },
+        }
     }
 
     /// Goal: runs that are not valid count in no cell as long as there is a valid one, and are told with the reason; differences are
     /// within rounds.
     #[test]
     fn validity_decides_what_is_told() {
-        let runs = [
+        let mut runs = [
             run("slo", 1, 10.0, true),
             run("peer", 1, 50.0, true),
             run("slo", 2, 20.0, true),
@@ -235,6 +267,7 @@ mod tests {
             run("slo", 3, 900.0, false),
             run("ds2", 3, 30.0, false),
         ];
+        number(&mut runs);
         let text = document(&runs, "slo");
         let row = |name: &str| text.lines().find(|line| line.starts_with(&format!("| {name} |"))).unwrap();
         assert_eq!(row("valid runs"), "| valid runs | 2 of 3 | 2 of 2 | 0 of 1 |");
@@ -242,9 +275,9 @@ mod tests {
             row("over the bound or down, s"),
             "| over the bound or down, s | 15 (10 to 20) | 60 (50 to 70) | [30] |"
         );
-        assert!(text.contains("| over the bound or down, s | -45 ± 64 (2) | – |"), "{text}");
-        assert!(text.contains("* slo #3: Kafka acknowledged late"), "{text}");
-        assert!(text.contains("| slo #1 | 45 | 1 to 4 | – | – | 0 |"), "{text}");
+        assert!(text.contains("| over the bound or down, s | -45 ± 64 (2) | [+870 (1)] |"), "{text}");
+        assert!(text.contains("* slo in round 3: Kafka acknowledged late"), "{text}");
+        assert!(text.contains("| slo in round 1 | 45 | 1 to 4 | – | – | 0 |"), "{text}");
         assert!(text.contains("of 6 runs on real Kafka and Flink, of which 4 are valid"), "{text}");
     }
 }

@@ -18,6 +18,7 @@ use crate::screen::{Screen, print};
 use crate::stop::Stop;
 use crate::time::{in_words, parse_duration};
 use crate::widths::sweep;
+use crate::written::SideBySide;
 
 /// Runs one job under one load, scaled by a policy or by nobody, and compares such runs.
 #[derive(Debug, Parser)]
@@ -176,10 +177,11 @@ async fn run_all(options: &RunOptions) -> anyhow::Result<()> {
     let stop = Stop::on_signals()?;
     let screen = Screen::new();
     let mut invalid = 0;
-    for ones in rounds(&experiment) {
+    for (folder, ones) in rounds(&experiment) {
+        let folder = out.join(folder);
         let labels: Vec<String> = ones.iter().map(One::label).collect();
-        screen.say(&format!("▶ RUN {} → {}", labels.join(" beside "), out.display()));
-        for summary in run(&ones, &out, &place, &screen, &stop).await? {
+        screen.say(&format!("▶ RUN {} → {}", labels.join(" beside "), folder.display()));
+        for summary in run(&ones, &folder, &place, &screen, &stop).await? {
             for problem in &summary.problems {
                 screen.say(&format!("▶ NOT VALID: {} #{}: {problem}", summary.variant, summary.repetition));
             }
@@ -196,22 +198,19 @@ async fn run_all(options: &RunOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What runs at the same time, round after round; the variants one after the other, or all together. Their order turns from
-/// repetition to repetition, so that none is always the first.
-fn rounds(experiment: &Experiment) -> Vec<Vec<One<'_>>> {
-    let one = |repetition, variant| One { experiment, variant, repetition };
+/// What runs at the same time, round after round, each with the folder that its runs are kept in.
+fn rounds(experiment: &Experiment) -> Vec<(String, Vec<One<'_>>)> {
     let mut rounds = Vec::new();
     for repetition in 1..=experiment.repetitions {
-        let mut ones: Vec<One<'_>> =
-            experiment.variants.iter().map(|variant| one(repetition, variant)).collect();
-        if experiment.is_side_by_side {
-            rounds.push(ones);
-            continue;
+        for variants in experiment.rounds_of(repetition) {
+            let folder = match (experiment.side_by_side, variants.last()) {
+                // The first variant runs in every pair.
+                (Some(SideBySide::Pairs), Some(other)) => format!("{}-{repetition}-pair", other.name),
+                _ => String::new(),
+            };
+            let one = |variant| One { experiment, variant, repetition };
+            rounds.push((folder, variants.into_iter().map(one).collect()));
         }
-        if repetition.is_multiple_of(2) {
-            ones.reverse();
-        }
-        rounds.extend(ones.into_iter().map(|one| vec![one]));
     }
     rounds
 }
@@ -266,7 +265,11 @@ fn plan(experiment: &Experiment, out: &Path) -> String {
         experiment.name,
         experiment.description,
         variants.join(", "),
-        if experiment.is_side_by_side { " (side by side)" } else { "" },
+        match experiment.side_by_side {
+            Some(SideBySide::All) => " (all side by side)",
+            Some(SideBySide::Pairs) => " (the first beside each other)",
+            None => "",
+        },
         experiment.repetitions,
         in_words(experiment.duration),
         in_words(experiment.warm_up),
@@ -287,7 +290,7 @@ fn disk_mb(experiment: &Experiment) -> u64 {
     const EVENT_BYTES: u64 = 250;
     let events =
         experiment.schedule.due_count(u64::try_from(experiment.duration.as_nanos()).unwrap_or(u64::MAX));
-    let together = if experiment.is_side_by_side { experiment.variants.len() } else { 1 };
+    let together = experiment.rounds_of(1).first().map_or(1, Vec::len);
     let bytes = events.saturating_mul(EVENT_BYTES).saturating_mul(u64::try_from(together).unwrap_or(1));
     500 + bytes / 1_000_000
 }

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::contender::{Variant, checked_variant};
 use crate::needed::Sweep;
-use crate::written::{Cluster, Written, WrittenVariant};
+use crate::written::{Cluster, SideBySide, Written, WrittenVariant};
 
 /// A day. Longer runs are possible by hand, but hardly meant.
 const DURATION_MAX_S: u64 = 86_400;
@@ -88,8 +88,8 @@ pub struct Experiment {
     pub others_cpu_max_cores: Option<f64>,
     /// The factor by which the load is faster than the one that it stands for.
     pub compression: f64,
-    /// Whether all variants run at the same time on one cluster.
-    pub is_side_by_side: bool,
+    /// Which variants run at the same time on one cluster.
+    pub side_by_side: Option<SideBySide>,
     /// What each width has been seen to carry.
     pub sweep: Option<Sweep>,
     /// What the job runs on; side by side there is as much for each variant.
@@ -145,7 +145,7 @@ impl Experiment {
             ack_delay_max_ms: written.ack_delay_max_ms,
             others_cpu_max_cores: written.others_cpu_max_cores,
             compression: written.compression,
-            is_side_by_side: written.side_by_side,
+            side_by_side: written.side_by_side,
             sweep,
             cluster: written.cluster,
             variants,
@@ -157,10 +157,25 @@ impl Experiment {
         self.duration.saturating_mul(self.rounds())
     }
 
-    /// How often a cluster is started: for each run, or for all variants together.
+    /// The variants that run at the same time, round after round of a repetition. One after the other their order turns from repetition to
+    /// repetition, so that the same one does not always come first.
+    pub fn rounds_of(&self, repetition: u32) -> Vec<Vec<&Variant>> {
+        let mut rounds: Vec<Vec<&Variant>> = match (self.side_by_side, self.variants.split_first()) {
+            (Some(SideBySide::All), _) => vec![self.variants.iter().collect()],
+            (Some(SideBySide::Pairs), Some((first, others))) if !others.is_empty() => {
+                others.iter().map(|other| vec![first, other]).collect()
+            }
+            _ => self.variants.iter().map(|variant| vec![variant]).collect(),
+        };
+        if repetition.is_multiple_of(2) {
+            rounds.reverse();
+        }
+        rounds
+    }
+
+    /// How often a cluster is started.
     pub fn rounds(&self) -> u32 {
-        let together = if self.is_side_by_side { 1 } else { self.variants.len() };
-        u32::try_from(together).unwrap_or(u32::MAX).saturating_mul(self.repetitions)
+        u32::try_from(self.rounds_of(1).len()).unwrap_or(u32::MAX).saturating_mul(self.repetitions)
     }
 }
 

@@ -117,7 +117,7 @@ impl RunFolder {
     }
 }
 
-/// The runs in this folder: itself, or all folders in it that are of runs.
+/// The runs in this folder: itself, or all folders in it, or in folders in it, that are of runs.
 ///
 /// # Errors
 /// There is none.
@@ -126,11 +126,24 @@ pub(crate) fn runs_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if is_run(folder) {
         return Ok(vec![folder.to_owned()]);
     }
-    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let inside = entries.filter_map(Result::ok).map(|entry| entry.path());
-    let runs: Vec<PathBuf> = inside.filter(|path| is_run(path)).collect();
+    let mut runs = Vec::new();
+    for path in folders_in(folder)? {
+        if is_run(&path) {
+            runs.push(path);
+        } else {
+            runs.extend(folders_in(&path)?.into_iter().filter(|path| is_run(path)));
+        }
+    }
     ensure!(!runs.is_empty(), "{} has no run in it: no summary.json is there", folder.display());
     Ok(runs)
+}
+
+fn folders_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut folders: Vec<PathBuf> =
+        entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    Ok(folders)
 }
 
 fn keep(from: &Path, to: &Path) -> anyhow::Result<()> {

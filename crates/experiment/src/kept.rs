@@ -38,7 +38,7 @@ pub(crate) fn keep(one: One<'_>, folder: &RunFolder, played: &Played) -> anyhow:
         began_at: began_at.to_string(),
         version: version::VERSION.to_owned(),
         is_complete: played.problem.is_none(),
-        is_side_by_side: experiment.is_side_by_side,
+        is_side_by_side: experiment.side_by_side.is_some(),
         compression: Some(experiment.compression),
         ..summarise(&rows, &decisions, played.producer.as_ref(), &settings(experiment))
     };

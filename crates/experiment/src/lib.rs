@@ -48,4 +48,4 @@ pub use needed::{Capacity, Sweep};
 pub use reaction::{Needs, StepFigures};
 pub use row::{Figure, JobState, Row, read_series};
 pub use summary::{ProducerTotals, Quantiles, Settings, Summary, summarise};
-pub use written::Cluster;
+pub use written::{Cluster, SideBySide};

@@ -47,7 +47,8 @@ pub(crate) struct Observer {
     names: Option<Names>,
     read: Total<Incarnation>,
     results: Total<Incarnation>,
-    others: Others,
+    /// Only where all that is observed runs on this machine and below this process.
+    others: Option<Others>,
     is_shared: bool,
 }
 
@@ -70,14 +71,15 @@ impl Observer {
             names: None,
             read: Total::default(),
             results: Total::default(),
-            others: Others::default(),
+            others: None,
             is_shared: false,
         }
     }
 
-    /// The same for a cluster with other jobs on it: the slots are those that this job needs, not all that are held.
-    pub(crate) fn of_shared_cluster(self, is_shared: bool) -> Self {
-        Self { is_shared, ..self }
+    /// The same for a stage of our own, on which others of this machine are not to disturb. With other jobs on its cluster the slots are
+    /// those that this job needs, not all that are held.
+    pub(crate) fn of_stage(self, is_shared: bool) -> Self {
+        Self { is_shared, others: Some(Others::default()), ..self }
     }
 
     /// Waits until the job can be observed, and returns the names of its operators, which no rescale changes.
@@ -110,7 +112,7 @@ impl Observer {
             let used = overview.slots_total.checked_sub(overview.slots_available);
             row.set(Figure::SlotsUsed, used.filter(|_| !self.is_shared).map(f64::from));
         }
-        row.set(Figure::OthersCpuCores, self.others.cores());
+        row.set(Figure::OthersCpuCores, self.others.as_mut().and_then(Others::cores));
         match self.source.sample().await {
             Ok(sample) => self.note(sample, &mut row).await,
             Err(error) => {

@@ -28,16 +28,16 @@ pub(crate) struct Difference {
     pub(crate) half_width: Option<f64>,
 }
 
-/// The difference of a figure, `one` minus `other`, over the valid runs of the same rounds; nothing without a pair.
+/// The difference of a figure, `one` minus `other`, over the runs of the same rounds that count; nothing without a pair.
 pub(crate) fn difference(
     runs: &[OfRound<'_>],
-    one: &str,
-    other: &str,
+    (one, other): (&str, &str),
     figure: fn(&Summary) -> Option<f64>,
+    counts: impl Fn(&Summary) -> bool,
 ) -> Option<Difference> {
     let of = |variant: &str, round: &str| {
         let run = runs.iter().find(|run| run.round == round && run.summary.variant == variant)?;
-        figure(run.summary).filter(|_| run.summary.is_valid)
+        figure(run.summary).filter(|_| counts(run.summary))
     };
     let pairs = runs.iter().filter(|run| run.summary.variant == one);
     let differences: Vec<f64> =
@@ -71,7 +71,7 @@ mod tests {
         Summary { variant: variant.to_owned(), slot_seconds, is_valid, ..Summary::default() }
     }
 
-    /// Goal: only valid runs of the same round are compared, and a disturbance that both met is not a difference.
+    /// Goal: only runs of the same round that count are compared, and a disturbance that both met is not a difference.
     #[test]
     fn pairs_are_of_one_round() {
         let all = [
@@ -84,7 +84,10 @@ mod tests {
             ("4", run("b", 900.0, true)),
         ];
         let runs: Vec<OfRound<'_>> = all.iter().map(|(round, summary)| OfRound { round, summary }).collect();
-        let difference = difference(&runs, "a", "b", |summary| summary.slot_seconds).unwrap();
+        let slots = |summary: &Summary| summary.slot_seconds;
+        let difference = |counts: fn(&Summary) -> bool| difference(&runs, ("a", "b"), slots, counts).unwrap();
+        assert_eq!(difference(|_| true).pairs, 3);
+        let difference = difference(|summary| summary.is_valid);
         assert_eq!((difference.pairs, difference.mean), (2, -3.0));
         // The deviation is the root of 2; 12.706 times that over the root of 2.
         assert!((difference.half_width.unwrap() - 12.706).abs() < 1e-9, "{difference:?}");

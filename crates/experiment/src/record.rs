@@ -7,6 +7,7 @@ use clap::Args;
 use tokio::time::Instant;
 
 use crate::about::About;
+use crate::changes::{self, WidthChange};
 use crate::decisions;
 use crate::folder::{Kept, RunFolder};
 use crate::observe::{Observer, Time};
@@ -17,6 +18,7 @@ use crate::screen::Screen;
 use crate::stop::Stop;
 use crate::summary::{Settings, Summary, summarise};
 use crate::time::{now_ms, parse_duration};
+use crate::watch::Watch;
 
 /// The job has to run already, or nearly so.
 const JOB_DEADLINE: Duration = Duration::from_secs(10);
@@ -73,6 +75,7 @@ pub(crate) async fn record(
     let about = About::here(flink.overview().await.ok().map(|overview| overview.flink_version)).await;
     folder.write_json("about.json", &about)?;
     let producer = options.producer.as_deref().map(ProducerPage::new).transpose()?;
+    let watch = Watch::new(flink.clone(), &options.job);
     let mut observer = Observer::new(flink, &options.job, producer);
     let operators = observer.await_job(JOB_DEADLINE, stop).await?;
     folder.write("series.csv", &(header(&operators) + "\n"))?;
@@ -82,12 +85,16 @@ pub(crate) async fn record(
         screen.show(row);
         folder.append_to_series(&row.line(&operators))
     };
-    let time = Time { began: Instant::now(), duration: options.duration, warm_up: options.warm_up };
+    let began = Instant::now();
+    let time = Time { began, duration: options.duration, warm_up: options.warm_up };
     let is_complete = tokio::select! {
         observed = time.observe(&mut observer, &mut take) => observed.map(|()| true)?,
+        () = watch.look(began) => true,
         () = stop.asked() => false,
     };
-    keep(options, &folder, began_ms, is_complete)
+    let changes = watch.changes(began_ms).await;
+    folder.write("changes.csv", &changes::text(&changes))?;
+    keep(options, &folder, began_ms, is_complete, &changes)
 }
 
 fn keep(
@@ -95,6 +102,7 @@ fn keep(
     folder: &RunFolder,
     began_ms: i64,
     is_complete: bool,
+    changes: &[WidthChange],
 ) -> anyhow::Result<Summary> {
     if let Some(journal) = &options.journal {
         folder.copy_journal(journal)?;
@@ -122,6 +130,7 @@ fn keep(
         is_complete,
         ..summarise(&rows, &decisions, None, &settings)
     };
+    summary.describe_changes(changes, None);
     if !is_complete {
         summary.add_problem("ended early: interrupted".to_owned());
     }

@@ -192,7 +192,7 @@ async fn open(one: &mut Loop<'_>, is_shared: bool, stop: &Stop) -> anyhow::Resul
     start_loop(one).await?;
     let page = format!("127.0.0.1:{}", stage::free_port().context("no free port on 127.0.0.1")?);
     let mut observer =
-        Observer::new(flink.clone(), &one.job, Some(ProducerPage::new(&page)?)).of_shared_cluster(is_shared);
+        Observer::new(flink.clone(), &one.job, Some(ProducerPage::new(&page)?)).of_stage(is_shared);
     let operators = observer.await_job(JOB_DEADLINE, stop).await?;
     let jobs = flink.jobs().await?;
     let job_id = jobs.iter().find(|job| job.name == one.job && !job.state.is_terminal());

@@ -36,12 +36,11 @@ pub(crate) struct Written {
     /// The load is that of a longer time, played faster by this factor. Programs get it as `{compression}`.
     #[serde(default = "uncompressed")]
     pub(crate) compression: f64,
-    /// Whether all variants run at the same time, as tenants of one Kafka and one Flink.
-    #[serde(default)]
-    pub(crate) side_by_side: bool,
+    /// Which variants run at the same time, as tenants of one Kafka and one Flink; absent: one after the other.
+    pub(crate) side_by_side: Option<SideBySide>,
     /// What each width of the job has been seen to carry (`experiment sweep`); absent: no width is called the right one.
     pub(crate) sweep: Option<PathBuf>,
-    /// What the job runs on; with `side_by_side` there is as much for each variant.
+    /// What the job runs on; with `side_by_side` there is as much for each variant that runs at the time.
     pub(crate) cluster: Cluster,
     /// Initial parallelism by operator, `default` for all others, in place of the document's.
     #[serde(default)]
@@ -49,6 +48,16 @@ pub(crate) struct Written {
     /// The same load several times, with something else about the scaling.
     #[serde(default, rename = "variant")]
     pub(crate) variants: Vec<WrittenVariant>,
+}
+
+/// Which variants run at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SideBySide {
+    /// All of them.
+    All,
+    /// The first one beside each other, pair after pair.
+    Pairs,
 }
 
 /// One of several ways to scale the same job under the same load.
