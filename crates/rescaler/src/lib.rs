@@ -10,6 +10,7 @@ mod config;
 mod cycle;
 mod doctor;
 mod explain;
+mod fleet;
 pub mod http;
 mod import;
 mod inspect;

@@ -317,9 +317,10 @@ pub(crate) fn embed_as(config: &mut Config, data: &Path, folder: &str, called: &
 }
 
 /// A job that was found in Flink.
+#[derive(Debug)]
 pub(crate) struct Found {
     /// What its folder is named after: no other running job has the same.
-    folder: String,
+    pub(crate) folder: String,
     /// How it is looked for from now on: by its name, which outlives a resubmission; by its id where several jobs have the name.
     pub(crate) called: String,
 }
@@ -357,7 +358,7 @@ pub(crate) async fn the_job(flink: &flink::Client, job: Option<&str>) -> anyhow:
 }
 
 /// A name for documents and folders: what a job is called in Flink may be any text.
-fn job_name(in_flink: &str) -> JobName {
+pub(crate) fn job_name(in_flink: &str) -> JobName {
     let lower = in_flink.to_lowercase();
     let allowed =
         |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '_' { c } else { '-' };

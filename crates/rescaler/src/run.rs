@@ -7,6 +7,7 @@ use secrets::Address;
 
 use crate::cli::DEFAULT_CONFIG;
 use crate::config::{Config, ConfigError, DATA};
+use crate::fleet::{Pattern, Selection};
 use crate::http::Listen;
 use crate::overrides::{self, Overrides};
 use crate::policies::Name;
@@ -22,9 +23,15 @@ pub(crate) struct Run {
     /// Flink's address: this process alone rescales the job that runs there, in place.
     #[arg(long, value_name = "URL")]
     flink: Option<Address>,
-    /// With --flink: the job, by name or id, if several run.
+    /// With --flink: the job, by name or id, if several run. With --all-jobs a pattern (* and ?) that may be given several times.
     #[arg(long, value_name = "NAME|ID", requires = "flink")]
-    job: Option<String>,
+    job: Vec<String>,
+    /// With --flink: all jobs of the cluster, as they come and go, but those whose own configuration has `rescaler.enabled: false`.
+    #[arg(long, requires = "flink")]
+    all_jobs: bool,
+    /// With --all-jobs: no job whose name or id this pattern (* and ?) takes; may be given several times.
+    #[arg(long, value_name = "PATTERN", requires = "all_jobs")]
+    except: Vec<String>,
     /// With --flink: the folder for documents, journals and reports.
     #[arg(long, value_name = "FOLDER", default_value = DATA, requires = "flink")]
     data: PathBuf,
@@ -58,7 +65,13 @@ pub(crate) async fn run(run: Run, shutdown: impl Future<Output = ()>) -> anyhow:
         return Ok(Some(serde_json::to_string_pretty(&site)?));
     }
     if let (Some(_), Site::One(config)) = (&run.flink, &mut site) {
-        placement::embed(config, &run.data, run.job.as_deref()).await?;
+        if run.all_jobs {
+            tracing::info!("all jobs of {}: {}", config.flink.url, policy_line(config));
+            let selection = run.selection()?;
+            watch::run_all((**config).clone(), &run.data, selection, run.dry_run, shutdown).await?;
+            return Ok(None);
+        }
+        placement::embed(config, &run.data, run.job.first().map(String::as_str)).await?;
         tracing::info!("{}", policy_line(config));
     }
     watch::run(site, run.dry_run, shutdown).await?;
@@ -66,7 +79,20 @@ pub(crate) async fn run(run: Run, shutdown: impl Future<Output = ()>) -> anyhow:
 }
 
 impl Run {
+    /// Which jobs of the cluster are watched.
+    fn selection(&self) -> Result<Selection, ConfigError> {
+        let read = |option: &str, texts: &[String]| -> Result<Vec<Pattern>, ConfigError> {
+            let refused = |problem: regex::Error| ConfigError::Job { problem: format!("{option}: {problem}") };
+            texts.iter().map(|text| Pattern::new(text).map_err(refused)).collect()
+        };
+        Ok(Selection { only: read("--job", &self.job)?, except: read("--except", &self.except)? })
+    }
+
     fn site(&self) -> Result<Site, ConfigError> {
+        if self.job.len() > 1 && !self.all_jobs {
+            let problem = "--job: one job is watched; for several add --all-jobs".to_owned();
+            return Err(ConfigError::Job { problem });
+        }
         let mut above = self.overrides.table()?;
         let Some(url) = &self.flink else {
             return Site::load_over(self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG)), &above);
@@ -81,7 +107,7 @@ impl Run {
             config.placement.command.clone_from(&self.apply_with);
         }
         // Whose name only Flink knows; with --check-config it is not asked.
-        let called = self.job.clone().unwrap_or_default();
+        let called = self.job.first().filter(|_| !self.all_jobs).cloned().unwrap_or_default();
         let folder = if called.is_empty() { "job" } else { &called };
         placement::embed_as(&mut config, &self.data, folder, &called);
         Ok(Site::One(Box::new(config.check(Path::new("the command line"))?)))

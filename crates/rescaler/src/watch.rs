@@ -4,6 +4,7 @@
 //! makes `/healthz` say so. When no job is left that is being watched, the program ends with the reason of the last one: with
 //! one job that is at once, as a supervisor expects.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,14 +14,17 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use thiserror::Error;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
 use tracing::{error, info, warn};
 
 use crate::config::Config;
-use crate::cycle;
+use crate::cycle::{self, flink_client};
+use crate::fleet::{self, Changes, Roster, Selection};
 use crate::http::{self, Guard, Http};
 use crate::journal;
+use crate::placement;
 use crate::site::Site;
 use crate::status::{About, JobStatus, Kept, Status, Switches};
 
@@ -63,6 +67,128 @@ pub async fn run(site: Site, dry_run: bool, shutdown: impl Future<Output = ()>) 
             Ok(())
         }
     }
+}
+
+/// Watches all jobs of a cluster that are selected, as they come and go, and serves the page until `shutdown` ends. `template` is the
+/// configuration of each job but for its name and its folder, which is made in `data`.
+///
+/// # Errors
+/// The token or the address of Flink cannot be used.
+pub(crate) async fn run_all(
+    template: Config,
+    data: &Path,
+    selection: Selection,
+    dry_run: bool,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let http = template.http.clone();
+    let guard = guard(&http)?;
+    let acceptor = acceptor(&http)?;
+    let flink = flink_client(&template)?;
+    let status = Arc::new(Status::default());
+    let mut cluster = WatchedCluster {
+        template,
+        data: data.to_owned(),
+        dry_run,
+        status: Arc::clone(&status),
+        // Far from the last one: the process goes on without any job.
+        watched: Arc::new(AtomicUsize::new(usize::MAX / 2)),
+        tasks: JoinSet::new(),
+        jobs: BTreeMap::new(),
+    };
+    let page = async {
+        http::run(status, http, guard, acceptor).await;
+        // Without a page there is nothing to wait for.
+        std::future::pending::<()>().await;
+    };
+    let following = cluster.follow(&flink, Roster::new(selection));
+    tokio::select! {
+        () = page => Ok(()),
+        () = following => Ok(()),
+        () = shutdown => {
+            info!("asked to stop");
+            Ok(())
+        }
+    }
+}
+
+/// The jobs of a cluster that are watched, each in a task of its own.
+struct WatchedCluster {
+    template: Config,
+    data: PathBuf,
+    dry_run: bool,
+    status: Arc<Status>,
+    watched: Arc<AtomicUsize>,
+    tasks: JoinSet<anyhow::Error>,
+    /// By how a job is looked for in Flink: its name here, and its task.
+    jobs: BTreeMap<String, (String, AbortHandle)>,
+}
+
+impl WatchedCluster {
+    /// Looks at the cluster's jobs again and again, and watches those that take part.
+    async fn follow(&mut self, flink: &flink::Client, mut roster: Roster) {
+        let begin = Instant::now();
+        let mut looks = interval(fleet::LOOK_INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut problem = None;
+        loop {
+            looks.tick().await;
+            // Ended tasks are jobs that were let go.
+            while self.tasks.try_join_next().is_some() {}
+            match look(flink, &mut roster, begin.elapsed()).await {
+                Ok(changes) => {
+                    if problem.take().is_some() {
+                        info!("Flink answers for its jobs again");
+                    }
+                    self.change(changes);
+                }
+                // What is watched goes on; nothing is let go on a missing answer.
+                Err(error) => {
+                    let message = format!("{:#}", anyhow::Error::from(error));
+                    if problem.as_ref() != Some(&message) {
+                        warn!("Flink cannot be asked for its jobs: {message}; asked again every few seconds");
+                    }
+                    problem = Some(message);
+                }
+            }
+        }
+    }
+
+    fn change(&mut self, changes: Changes) {
+        for called in changes.end {
+            if let Some((name, task)) = self.jobs.remove(&called) {
+                info!(job = %name, "no longer watched: it does not run any more");
+                task.abort();
+                self.status.remove(&name);
+            }
+        }
+        for found in changes.begin {
+            let mut config = self.template.clone();
+            placement::embed_as(&mut config, &self.data, &found.folder, &found.called);
+            let status = Arc::new(status_of(&config, &config.http, self.dry_run));
+            self.status.add(Arc::clone(&status));
+            let name = config.job.to_string();
+            let task = self.tasks.spawn(watch(config, status, Arc::clone(&self.watched)));
+            self.jobs.insert(found.called, (name, task));
+        }
+        if let Some(number) = changes.too_many {
+            error!("{number} further jobs are not watched; choose jobs with --job, or run a second rescaler");
+        }
+    }
+}
+
+/// One look at the cluster's jobs, and at the configuration of those that are new.
+async fn look(flink: &flink::Client, roster: &mut Roster, now: Duration) -> Result<Changes, flink::Error> {
+    let jobs = flink.jobs().await?;
+    for id in roster.unasked(&jobs) {
+        let keys = flink.configuration(Some(&id)).await?.unwrap_or_default();
+        let takes_part = keys.get(fleet::ENABLED_KEY).is_none_or(|value| value.trim() != "false");
+        if !takes_part {
+            info!(job = %id, "not watched: its configuration says {} = false", fleet::ENABLED_KEY);
+        }
+        roster.told(id, takes_part);
+    }
+    Ok(roster.look(&jobs, now))
 }
 
 fn guard(http: &Http) -> anyhow::Result<Guard> {

@@ -28,7 +28,7 @@ fn json(value: &impl Serialize) -> Response {
 }
 
 fn find(site: &Site, name: &str) -> Result<Arc<JobStatus>, Refusal> {
-    site.status.job(name).cloned().ok_or_else(Refusal::no_such_job)
+    site.status.job(name).ok_or_else(Refusal::no_such_job)
 }
 
 pub(super) async fn jobs(State(site): State<Site>) -> Response {

@@ -8,7 +8,7 @@ mod switches;
 mod told;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -23,26 +23,37 @@ use control::{FollowUp, Record};
 /// A current snapshot is made with every sample for so long after somebody has looked.
 const LOOKED_AT_FOR: Duration = Duration::from_secs(30);
 
-/// All jobs of this rescaler, in the order of the configuration.
+/// All jobs of this rescaler, in the order in which watching them began: that of the configuration, where it names them.
 #[derive(Debug, Default)]
 pub struct Status {
-    jobs: Vec<Arc<JobStatus>>,
+    jobs: RwLock<Vec<Arc<JobStatus>>>,
 }
 
 impl Status {
     /// The status of these jobs.
     pub fn new(jobs: Vec<Arc<JobStatus>>) -> Self {
-        Self { jobs }
+        Self { jobs: RwLock::new(jobs) }
     }
 
     /// All jobs.
-    pub fn jobs(&self) -> &[Arc<JobStatus>] {
-        &self.jobs
+    pub fn jobs(&self) -> Vec<Arc<JobStatus>> {
+        self.jobs.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The job of that name.
-    pub fn job(&self, name: &str) -> Option<&Arc<JobStatus>> {
-        self.jobs.iter().find(|job| job.about.job == name)
+    pub fn job(&self, name: &str) -> Option<Arc<JobStatus>> {
+        let jobs = self.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        jobs.iter().find(|job| job.about.job == name).cloned()
+    }
+
+    /// A further job is watched.
+    pub(crate) fn add(&self, job: Arc<JobStatus>) {
+        self.jobs.write().unwrap_or_else(PoisonError::into_inner).push(job);
+    }
+
+    /// The job of that name is watched no longer.
+    pub(crate) fn remove(&self, name: &str) {
+        self.jobs.write().unwrap_or_else(PoisonError::into_inner).retain(|job| job.about.job != name);
     }
 }
 

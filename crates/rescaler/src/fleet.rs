@@ -1,0 +1,258 @@
+//! All jobs of one cluster: which of them are watched, and when that begins and ends.
+//!
+//! A job is followed by its name, so that one that is submitted again goes on with its memory and journal; two running jobs of one name
+//! are told apart by their ids. A job that has gone is still watched for [`GONE_AFTER`], because a submission takes a while. Jobs are
+//! left out by patterns, or by the key [`ENABLED_KEY`] of their own configuration. What is done is decided here without effects;
+//! `watch` carries it out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use flink::{JobId, JobOverview};
+use regex::Regex;
+
+use crate::placement::{Found, job_name};
+
+/// Time between two looks at the jobs of the cluster.
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// Time after which a job that no longer runs is let go.
+const GONE_AFTER: Duration = Duration::from_secs(120);
+/// The most jobs that are watched: each has a cycle, a journal, and a drop and an agent in this process.
+const JOBS_MAX: usize = 500;
+/// The key of a job's configuration that leaves it out, with the value `false`.
+pub(crate) const ENABLED_KEY: &str = "rescaler.enabled";
+
+/// A pattern for names and ids of jobs: `*` stands for any text, `?` for one character.
+#[derive(Debug, Clone)]
+pub(crate) struct Pattern(Regex);
+
+impl Pattern {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// The pattern is too long.
+    pub(crate) fn new(text: &str) -> Result<Self, regex::Error> {
+        let escaped = regex::escape(text).replace(r"\*", ".*").replace(r"\?", ".");
+        Regex::new(&format!("(?s)^{escaped}$")).map(Self)
+    }
+
+    fn takes(&self, job: &JobOverview) -> bool {
+        self.0.is_match(&job.name) || self.0.is_match(job.id.as_str())
+    }
+}
+
+/// Which jobs are watched.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Selection {
+    /// Only jobs that one of these takes; empty: all.
+    pub(crate) only: Vec<Pattern>,
+    /// No job that one of these takes.
+    pub(crate) except: Vec<Pattern>,
+}
+
+impl Selection {
+    fn takes(&self, job: &JobOverview) -> bool {
+        let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.takes(job));
+        (self.only.is_empty() || any(&self.only)) && !any(&self.except)
+    }
+}
+
+/// The jobs that are watched.
+#[derive(Debug, Default)]
+pub(crate) struct Roster {
+    selection: Selection,
+    /// By how a job is looked for: the time at which it was last seen to run.
+    seen_at: BTreeMap<String, Duration>,
+    /// Jobs that are left out by their own configuration, and those that were asked.
+    asked: BTreeMap<JobId, bool>,
+    is_full: bool,
+}
+
+/// What changes after a look at the cluster.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// Jobs to watch from now on.
+    pub(crate) begin: Vec<Found>,
+    /// Jobs to let go, by how they are looked for.
+    pub(crate) end: Vec<String>,
+    /// The number of jobs that are not watched because there are too many; reported once.
+    pub(crate) too_many: Option<usize>,
+}
+
+impl Roster {
+    /// No job yet.
+    pub(crate) fn new(selection: Selection) -> Self {
+        Self { selection, ..Self::default() }
+    }
+
+    /// The running jobs whose configuration is to be asked whether they are left out.
+    pub(crate) fn unasked(&self, jobs: &[JobOverview]) -> Vec<JobId> {
+        let new = self.selected(jobs).filter(|job| !self.asked.contains_key(&job.id));
+        new.map(|job| job.id.clone()).collect()
+    }
+
+    /// What a job's configuration says: whether it takes part.
+    pub(crate) fn told(&mut self, job: JobId, takes_part: bool) {
+        self.asked.insert(job, takes_part);
+    }
+
+    /// What changes, now that these are the jobs of the cluster. `now`: on a clock that never goes back.
+    pub(crate) fn look(&mut self, jobs: &[JobOverview], now: Duration) -> Changes {
+        let alive: BTreeSet<&JobId> = jobs.iter().filter(|job| is_alive(job)).map(|job| &job.id).collect();
+        self.asked.retain(|id, _| alive.contains(id));
+        let taking_part: Vec<&JobOverview> =
+            self.selected(jobs).filter(|job| self.asked.get(&job.id) != Some(&false)).collect();
+        let mut changes = Changes::default();
+        let mut left_out = 0;
+        for found in found(&taking_part, &self.seen_at) {
+            if let Some(at) = self.seen_at.get_mut(&found.called) {
+                *at = now;
+            } else if self.seen_at.len() < JOBS_MAX {
+                self.seen_at.insert(found.called.clone(), now);
+                changes.begin.push(found);
+            } else {
+                left_out += 1;
+            }
+        }
+        let is_new = left_out > 0 && !self.is_full;
+        self.is_full = left_out > 0;
+        changes.too_many = is_new.then_some(left_out);
+        // A name that now belongs to two jobs, or to one that is left out, is let go at once: it is not clear which job it means.
+        let names: BTreeSet<&str> = jobs.iter().filter(|job| is_alive(job)).map(|job| job.name.as_str()).collect();
+        let is_gone = |called: &str, at: Duration| {
+            let is_unclear = at < now && names.contains(called);
+            is_unclear || now.saturating_sub(at) >= GONE_AFTER
+        };
+        let gone = self.seen_at.iter().filter(|(called, at)| is_gone(called, **at));
+        changes.end = gone.map(|(called, _)| called.clone()).collect();
+        for called in &changes.end {
+            self.seen_at.remove(called);
+        }
+        changes
+    }
+
+    fn selected<'a>(&'a self, jobs: &'a [JobOverview]) -> impl Iterator<Item = &'a JobOverview> {
+        jobs.iter().filter(|job| is_alive(job) && self.selection.takes(job))
+    }
+}
+
+fn is_alive(job: &JobOverview) -> bool {
+    !job.state.is_terminal()
+}
+
+/// How each of these jobs is looked for, and what its folder is named after. Names that become one folder are told apart by ids. A job
+/// that is watched by its id stays so when the other one of its name ends: it must not be watched twice.
+fn found(jobs: &[&JobOverview], watched: &BTreeMap<String, Duration>) -> Vec<Found> {
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut folders: BTreeMap<String, usize> = BTreeMap::new();
+    for job in jobs {
+        *names.entry(&job.name).or_default() += 1;
+        *folders.entry(job_name(&job.name).to_string()).or_default() += 1;
+    }
+    let found = |job: &&JobOverview| {
+        let id = job.id.to_string();
+        let by_id = names[job.name.as_str()] > 1 || watched.contains_key(&id);
+        let called = if by_id { id.clone() } else { job.name.clone() };
+        let is_alone = folders[job_name(&job.name).as_str()] == 1;
+        let folder = if is_alone { job.name.clone() } else { format!("{id}-{}", job.name) };
+        Found { folder, called }
+    };
+    jobs.iter().map(found).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(digit: char, name: &str, state: &str) -> JobOverview {
+        let id = digit.to_string().repeat(32);
+        serde_json::from_value(serde_json::json!({ "jid": id, "name": name, "state": state })).unwrap()
+    }
+
+    fn seconds(s: u64) -> Duration {
+        Duration::from_secs(s)
+    }
+
+    fn names(changes: &Changes) -> (Vec<&str>, Vec<&str>) {
+        (
+            changes.begin.iter().map(|found| found.called.as_str()).collect(),
+            changes.end.iter().map(String::as_str).collect(),
+        )
+    }
+
+    /// Goal: jobs are watched as they come, go on over a submission under the same name, and are let go when they stay away.
+    #[test]
+    fn jobs_come_and_go() {
+        let mut roster = Roster::default();
+        let (a, b) = (job('a', "a", "RUNNING"), job('b', "b", "RUNNING"));
+        assert_eq!(names(&roster.look(std::slice::from_ref(&a), seconds(0))), (vec!["a"], vec![]));
+        assert_eq!(names(&roster.look(&[a.clone(), b.clone()], seconds(5))), (vec!["b"], vec![]));
+        let ended = job('a', "a", "FINISHED");
+        assert_eq!(names(&roster.look(&[ended.clone(), b.clone()], seconds(10))), (vec![], vec![]));
+        let again = job('c', "a", "CREATED");
+        assert_eq!(names(&roster.look(&[ended.clone(), again, b.clone()], seconds(60))), (vec![], vec![]));
+        assert_eq!(names(&roster.look(std::slice::from_ref(&b), seconds(179))), (vec![], vec![]));
+        assert_eq!(names(&roster.look(std::slice::from_ref(&b), seconds(180))), (vec![], vec!["a"]));
+        assert_eq!(names(&roster.look(&[a, b], seconds(200))), (vec!["a"], vec![]));
+    }
+
+    /// Goal: two running jobs of one name are watched by their ids, and the name, which means both now, is let go.
+    #[test]
+    fn jobs_of_one_name_are_told_apart() {
+        let mut roster = Roster::default();
+        let (first, second) = (job('a', "x", "RUNNING"), job('b', "x", "RUNNING"));
+        roster.look(std::slice::from_ref(&first), seconds(0));
+        let changes = roster.look(&[first.clone(), second.clone()], seconds(5));
+        assert_eq!(names(&changes), (vec!["a".repeat(32).as_str(), &"b".repeat(32)], vec!["x"]));
+        let folders: BTreeSet<String> =
+            changes.begin.iter().map(|found| job_name(&found.folder).to_string()).collect();
+        assert_eq!(folders.len(), 2);
+        // The one that is left is watched on by its id, and by nothing else.
+        assert_eq!(names(&roster.look(std::slice::from_ref(&second), seconds(10))), (vec![], vec![]));
+        // Names that differ, but would share a folder.
+        let changes = Roster::default().look(&[job('a', "My Job", "RUNNING"), job('b', "my-job", "RUNNING")], seconds(0));
+        let folders: BTreeSet<String> =
+            changes.begin.iter().map(|found| job_name(&found.folder).to_string()).collect();
+        assert_eq!((names(&changes).0, folders.len()), (vec!["My Job", "my-job"], 2));
+    }
+
+    /// Goal: patterns choose jobs by name or id, and a job's own configuration leaves it out.
+    #[test]
+    fn jobs_are_left_out() {
+        let pattern = |text| Pattern::new(text).unwrap();
+        let selection =
+            Selection { only: vec![pattern("etl-*"), pattern("c*")], except: vec![pattern("*-te?t")] };
+        let mut roster = Roster::new(selection);
+        let jobs = [
+            job('a', "etl-1", "RUNNING"),
+            job('b', "etl-test", "RUNNING"),
+            job('c', "by its id", "RUNNING"),
+            job('d', "x etl-1", "RUNNING"),
+            job('e', "etl-2", "RUNNING"),
+            job('f', "etl-3", "CANCELED"),
+        ];
+        let unasked = roster.unasked(&jobs);
+        assert_eq!(unasked.iter().map(|id| &id.as_str()[..1]).collect::<Vec<_>>(), ["a", "c", "e"]);
+        for id in unasked {
+            let takes_part = !id.as_str().starts_with('e');
+            roster.told(id, takes_part);
+        }
+        assert_eq!(names(&roster.look(&jobs, seconds(0))), (vec!["etl-1", "by its id"], vec![]));
+        assert_eq!(roster.unasked(&jobs), []);
+    }
+
+    /// Goal: the number of jobs is bounded, and what is left out is reported once.
+    #[test]
+    fn the_number_of_jobs_is_bounded() {
+        let mut roster = Roster::default();
+        let jobs: Vec<JobOverview> = (0..JOBS_MAX + 2)
+            .map(|number| {
+                let id = format!("{number:032x}");
+                serde_json::from_value(serde_json::json!({ "jid": id, "name": id, "state": "RUNNING" })).unwrap()
+            })
+            .collect();
+        let changes = roster.look(&jobs, seconds(0));
+        assert_eq!((changes.begin.len(), changes.too_many), (JOBS_MAX, Some(2)));
+        assert_eq!(roster.look(&jobs, seconds(5)).too_many, None);
+    }
+}
