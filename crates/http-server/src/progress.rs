@@ -122,7 +122,7 @@ mod tests {
             let reader = tokio::spawn(async move {
                 let mut buffer = vec![0; bytes];
                 while theirs.read_exact(&mut buffer).await.is_ok() {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    sleep(Duration::from_millis(1)).await;
                 }
             });
             let written = Progressing::new(ours, limit).write_all(&[0; 20_000]).await;

@@ -118,7 +118,8 @@ impl Roster {
         self.is_full = left_out > 0;
         changes.too_many = is_new.then_some(left_out);
         // A name that now belongs to two jobs, or to one that is left out, is let go at once: it is not clear which job it means.
-        let names: BTreeSet<&str> = jobs.iter().filter(|job| is_alive(job)).map(|job| job.name.as_str()).collect();
+        let names: BTreeSet<&str> =
+            jobs.iter().filter(|job| is_alive(job)).map(|job| job.name.as_str()).collect();
         let is_gone = |called: &str, at: Duration| {
             let is_unclear = at < now && names.contains(called);
             is_unclear || now.saturating_sub(at) >= GONE_AFTER
@@ -210,7 +211,8 @@ mod tests {
         // The one that is left is watched on by its id, and by nothing else.
         assert_eq!(names(&roster.look(std::slice::from_ref(&second), seconds(10))), (vec![], vec![]));
         // Names that differ, but would share a folder.
-        let changes = Roster::default().look(&[job('a', "My Job", "RUNNING"), job('b', "my-job", "RUNNING")], seconds(0));
+        let changes = Roster::default()
+            .look(&[job('a', "My Job", "RUNNING"), job('b', "my-job", "RUNNING")], seconds(0));
         let folders: BTreeSet<String> =
             changes.begin.iter().map(|found| job_name(&found.folder).to_string()).collect();
         assert_eq!((names(&changes).0, folders.len()), (vec!["My Job", "my-job"], 2));
@@ -248,7 +250,8 @@ mod tests {
         let jobs: Vec<JobOverview> = (0..JOBS_MAX + 2)
             .map(|number| {
                 let id = format!("{number:032x}");
-                serde_json::from_value(serde_json::json!({ "jid": id, "name": id, "state": "RUNNING" })).unwrap()
+                serde_json::from_value(serde_json::json!({ "jid": id, "name": id, "state": "RUNNING" }))
+                    .unwrap()
             })
             .collect();
         let changes = roster.look(&jobs, seconds(0));

@@ -82,7 +82,8 @@ impl Run {
     /// Which jobs of the cluster are watched.
     fn selection(&self) -> Result<Selection, ConfigError> {
         let read = |option: &str, texts: &[String]| -> Result<Vec<Pattern>, ConfigError> {
-            let refused = |problem: regex::Error| ConfigError::Job { problem: format!("{option}: {problem}") };
+            let refused =
+                |problem: regex::Error| ConfigError::Job { problem: format!("{option}: {problem}") };
             texts.iter().map(|text| Pattern::new(text).map_err(refused)).collect()
         };
         Ok(Selection { only: read("--job", &self.job)?, except: read("--except", &self.except)? })
