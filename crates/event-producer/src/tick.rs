@@ -12,7 +12,7 @@ use crate::emit::BATCH;
 /// The shortest tick.
 const SHORTEST: Duration = Duration::from_millis(1);
 /// The longest tick.
-pub(crate) const LONGEST: Duration = Duration::from_millis(2);
+pub(crate) const LONGEST: Duration = Duration::from_micros(2_500);
 
 /// The tick at a rate of so many events in the longest tick.
 pub(crate) fn tick(events_in_longest: u64) -> Duration {

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
@@ -16,15 +17,16 @@ use crate::harness::{PATIENCE, programs_dir};
 const TOPICS: [&str; 4] = ["personEvents", "itemEvents", "auctionEvents", "bidEvents"];
 const RATE: &str = "40000";
 const EVENTS: &str = "160000";
-const START_MS: &str = "1700000000000";
 
 /// Goal: while the broker stands still, and after, no record is lost, none is written twice, and their order is kept; of a producer that is
 /// killed stands what it had acknowledged, from the beginning and without a gap.
 pub(crate) async fn nothing_is_lost_or_doubled(context: Context) -> anyhow::Result<()> {
     let cluster = context.shared_cluster().await?;
     let (testbed, folder) = (cluster.testbed(), tempfile::tempdir()?);
+    // Kafka removes what is older than a week.
+    let start_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis().to_string();
 
-    let (mut producer, mut log) = start(&context, folder.path(), "batches-stop.").await?;
+    let (mut producer, mut log) = start(&context, folder.path(), ("batches-stop.", &start_ms)).await?;
     acknowledged(&mut log, |acked, _| acked > 0).await?;
     testbed.pause("kafka").await?;
     // Enough for all that may be in flight, and for batches that wait.
@@ -34,12 +36,15 @@ pub(crate) async fn nothing_is_lost_or_doubled(context: Context) -> anyhow::Resu
     let output = timeout(PATIENCE, rest(&mut producer, &mut log)).await??;
     let totals: Value = serde_json::from_str(&output).with_context(|| output.clone())?;
     ensure!(totals["acked"].to_string() == EVENTS && totals["failed"] == 0, "{totals}");
-    ensure!(check(testbed.kafka_bootstrap(), "batches-stop.", "whole").await? == EVENTS.parse::<u64>()?);
+    ensure!(
+        check(testbed.kafka_bootstrap(), ("batches-stop.", &start_ms), "whole").await?
+            == EVENTS.parse::<u64>()?
+    );
 
-    let (mut producer, mut log) = start(&context, folder.path(), "batches-kill.").await?;
+    let (mut producer, mut log) = start(&context, folder.path(), ("batches-kill.", &start_ms)).await?;
     let acked = acknowledged(&mut log, |acked, _| acked > 20_000).await?;
     producer.kill().await?;
-    let found = check(testbed.kafka_bootstrap(), "batches-kill.", "begin").await?;
+    let found = check(testbed.kafka_bootstrap(), ("batches-kill.", &start_ms), "begin").await?;
     ensure!(found >= acked, "{found} records, {acked} acknowledged");
     Ok(())
 }
@@ -47,7 +52,7 @@ pub(crate) async fn nothing_is_lost_or_doubled(context: Context) -> anyhow::Resu
 async fn start(
     context: &Context,
     folder: &Path,
-    prefix: &str,
+    (prefix, start_ms): (&str, &str),
 ) -> anyhow::Result<(Child, Lines<BufReader<ChildStderr>>)> {
     let cluster = context.shared_cluster().await?;
     for topic in TOPICS {
@@ -65,7 +70,7 @@ async fn start(
         "json",
         "--config",
     ]);
-    command.arg(config).args(["--rate", RATE, "--events", EVENTS, "--start-time", START_MS]);
+    command.arg(config).args(["--rate", RATE, "--events", EVENTS, "--start-time", start_ms]);
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -116,9 +121,9 @@ async fn rest(producer: &mut Child, log: &mut Lines<BufReader<ChildStderr>>) -> 
 }
 
 /// Compares what stands in Kafka with the stream; returns how many records there are.
-async fn check(bootstrap: &str, prefix: &str, extent: &str) -> anyhow::Result<u64> {
+async fn check(bootstrap: &str, (prefix, start_ms): (&str, &str), extent: &str) -> anyhow::Result<u64> {
     let program = programs_dir()?.join("examples/check-records");
-    let output = Command::new(program).args([bootstrap, prefix, START_MS, RATE, EVENTS, extent]).output();
+    let output = Command::new(program).args([bootstrap, prefix, start_ms, RATE, EVENTS, extent]).output();
     let output = timeout(PATIENCE, output).await??;
     ensure!(output.status.success(), "{prefix}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).trim().parse()?)
