@@ -33,7 +33,7 @@ type Validators = Vec<(HeaderName, String)>;
 
 #[derive(Debug)]
 enum Place {
-    Server(Transport),
+    Server(Box<Transport>),
     File(PathBuf),
 }
 
@@ -66,7 +66,7 @@ impl StaticClient {
         let place = match address.strip_prefix("file://") {
             Some(path) if path.starts_with('/') => Place::File(PathBuf::from(path)),
             Some(_) => return Err(Error::Address { url: address.into() }),
-            None => Place::Server(Transport::new(address, &settings, &access)?),
+            None => Place::Server(Box::new(Transport::new(address, &settings, &access)?)),
         };
         Ok(Self { address: address.to_owned(), place, job, keys, settings, seen: Mutex::default() })
     }

@@ -40,7 +40,7 @@ impl ProducePath {
             Transport::Batches => {
                 let settings = batch_settings(settings, false);
                 let producer = Producer::connect(settings, &[topic.to_owned()], &|| false)?;
-                (Client::Batches(producer.into()), 0)
+                (Client::Batches(Box::new(producer.into())), 0)
             }
         };
         let origin = Origin { instant: Instant::now(), timestamp_ms: 1, scheduled: true };

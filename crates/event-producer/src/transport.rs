@@ -25,7 +25,7 @@ pub(crate) enum Client {
     /// librdkafka.
     Librdkafka(NativeProducer),
     /// Ours; locked by the thread that emits.
-    Batches(Mutex<Producer>),
+    Batches(Box<Mutex<Producer>>),
 }
 
 impl Client {
@@ -84,7 +84,7 @@ fn batches(
         topic,
     };
     let targets = kinds.iter().enumerate().map(target).collect();
-    Ok(Ok((Client::Batches(Mutex::new(producer)), targets)))
+    Ok(Ok((Client::Batches(Box::new(Mutex::new(producer))), targets)))
 }
 
 /// The settings of a producer of batches.

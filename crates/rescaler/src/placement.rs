@@ -142,7 +142,7 @@ impl Carried {
             job: config.flink_job().to_owned(),
         };
         if self.reads_only {
-            return Ok(Place::Nowhere(job()));
+            return Ok(Place::Nowhere(Box::new(job())));
         }
         if config.placement.mode == Mode::Command {
             let (command, timeout_ms) =
@@ -161,7 +161,7 @@ pub(crate) enum Place {
     /// They are made from what runs, and go to a program.
     Command(Box<ByCommand>),
     /// They are made from what runs, and go nowhere.
-    Nowhere(RunningJob),
+    Nowhere(Box<RunningJob>),
 }
 
 /// The job that runs, as a document: for a run that only reads.

@@ -24,7 +24,7 @@ pub enum Site {
     /// The long form.
     Several {
         /// `[http]`
-        http: Http,
+        http: Box<Http>,
         /// Each with everything that holds for it.
         job: Vec<Config>,
     },
@@ -146,7 +146,11 @@ fn several(path: &Path, mut shared: Table, mut above: Table) -> Result<Site, Con
         }
     }
     problems.extend(shared_things(&jobs));
-    if problems.is_empty() { Ok(Site::Several { http, job: jobs }) } else { Err(values(problems)) }
+    if problems.is_empty() {
+        Ok(Site::Several { http: Box::new(http), job: jobs })
+    } else {
+        Err(values(problems))
+    }
 }
 
 /// One job: what is shared, over it what is its own, and over both the keys of the command line.

@@ -51,6 +51,10 @@ impl Producer {
                 return Err(ConnectError::Unreachable { servers, waited_ms, cause });
             }
             tracing::warn!(servers = settings.bootstrap_servers, cause, "no Kafka broker yet; trying again");
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the thread has nothing else to do, and the time is bounded"
+            )]
             sleep(settings.retry_backoff.min(settings.connect_timeout.saturating_sub(began.elapsed())));
         }
     }

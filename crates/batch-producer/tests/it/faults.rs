@@ -74,7 +74,7 @@ fn record(number: u64) -> (i64, Vec<u8>) {
 
 /// Where a record goes: the number of its topic, and the partition.
 fn place(number: u64) -> (usize, usize) {
-    let topic = (number % 5 == 0) as usize;
+    let topic = usize::from(number.is_multiple_of(5));
     (topic, (number % TOPICS[topic].1 as u64) as usize)
 }
 

@@ -35,7 +35,7 @@ pub(crate) async fn nothing_is_lost_or_doubled(context: Context) -> anyhow::Resu
     waited?;
     let output = timeout(PATIENCE, rest(&mut producer, &mut log)).await??;
     let totals: Value = serde_json::from_str(&output).with_context(|| output.clone())?;
-    ensure!(totals["acked"].to_string() == EVENTS && totals["failed"] == 0, "{totals}");
+    ensure!(totals["acked"] == EVENTS.parse::<u64>()? && totals["failed"] == 0, "{totals}");
     ensure!(
         check(testbed.kafka_bootstrap(), ("batches-stop.", &start_ms), "whole").await?
             == EVENTS.parse::<u64>()?

@@ -1,5 +1,7 @@
 //! The client against servers of its own: bounds, logins, certificates.
 
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly")]
+
 mod support;
 
 use std::time::Duration;
