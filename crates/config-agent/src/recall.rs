@@ -97,13 +97,17 @@ fn summary(reports: &[Report]) -> Option<Recalled> {
         ended,
         resumed,
         job: newest.and_then(|report| report.flink_job_id.as_deref()?.parse().ok()),
-        savepoint: last
-            .savepoint
-            .clone()
+        savepoint: savepoint(reports, last.generation)
             .filter(|_| !matches!(ended, Some(State::Running | State::RolledBack))),
         document: None,
         is_lost: false,
     })
+}
+
+/// The savepoint that was reported last about this generation. A change that was taken up again begins with reports that have none.
+fn savepoint(reports: &[Report], generation: u64) -> Option<String> {
+    let named = reports.iter().filter(|report| report.generation == generation && report.savepoint.is_some());
+    named.max_by_key(|report| report.sequence)?.savepoint.clone()
 }
 
 /// The generation that the newest final report says runs.
@@ -161,6 +165,9 @@ mod tests {
         assert_eq!((known.resumed, known.savepoint.as_deref()), (Some(Resumed::Begun), Some("file:///s")));
         assert_eq!(known.job, Some(JobId::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7])));
         assert_eq!(running_generation(&reports), Some(1));
+        // The journal was lost once more, right after the change had been taken up.
+        let again = [&reports[..], &[report(2, 4, "received", "")]].concat();
+        assert_eq!(summary(&again).unwrap().savepoint.as_deref(), Some("file:///s"));
         let known = summary(&[report(2, 4, "rolling-back", JOB)]).unwrap();
         assert_eq!(known.resumed, Some(Resumed::TakenBack));
         assert_eq!(summary(&[]), None);

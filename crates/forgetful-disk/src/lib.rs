@@ -87,8 +87,11 @@ impl ForgetfulDisk {
         Ok(())
     }
 
-    /// Counts everything below this folder as synced.
-    fn note(&self, folder: &Path) -> io::Result<()> {
+    /// Counts everything below this folder as synced, such as what the test itself has written.
+    ///
+    /// # Errors
+    /// Something cannot be read or written.
+    pub fn note(&self, folder: &Path) -> io::Result<()> {
         let mut names = String::new();
         for entry in fs::read_dir(folder)? {
             let entry = entry?;

@@ -52,8 +52,8 @@ pub(super) fn begin(
         return fail(None, message);
     }
     if is_ours {
-        // Submitted by a run of the agent whose journal is gone.
-        return Next::Enter(Phase::Submitting { job: ours, savepoint: None });
+        // Submitted by a run of the agent whose journal is gone; the state that it began from is needed once more if it fails.
+        return Next::Enter(Phase::Submitting { job: ours, savepoint: lineage.savepoint.clone() });
     }
     begin_with_job(now, job, *state)
 }

@@ -386,7 +386,7 @@ async fn slow_clients_are_cut() {
         Server::start(Limits { request_timeout: short, idle_timeout: short, ..Limits::default() }).await;
     let heads = [
         (
-            "PUT /v1/jobs/a/document HTTP/1.1\r\nhost: x\r\ncontent-type: application/toml\r\nif-none-match: *\r\ncontent-length: 9\r\n\r\nabc",
+            "PUT /v1/jobs/a/document HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/toml\r\nif-none-match: *\r\ncontent-length: 9\r\n\r\nabc",
             "408",
         ),
         ("GET /healthz HTTP/1.1\r\nhost:", ""),

@@ -97,8 +97,11 @@ async fn waits_for_the_agent() {
     let (code, text) = said(&waiting.wait_with_output().await.unwrap());
     assert!(code == Some(0) && text.contains("it runs"), "{text}");
 
+    let waiting = setup.publish(2, &["--wait-s", "60"]).spawn().unwrap();
+    let is_second = |fetched: &drop_client::Fetched| matches!(fetched, drop_client::Fetched::Document(current) if current.document.generation() == 2);
+    while !is_second(&setup.client().get(None, None).await.unwrap()) {}
     setup.report(2, 1, State::Failed, Some("no slots")).await;
-    let (code, text) = said(&setup.publish(2, &["--wait-s", "60"]).output().await.unwrap());
+    let (code, text) = said(&waiting.wait_with_output().await.unwrap());
     assert!(code == Some(1) && text.contains("no slots"), "{text}");
 
     let (code, text) = said(&setup.publish(3, &["--wait-s", "1"]).output().await.unwrap());

@@ -41,6 +41,8 @@ const TIMEOUT_MS: u64 = 2_000;
 /// Everything but the programs.
 pub(crate) struct Parties {
     pub(crate) now_ms: u64,
+    /// When a person has rescaled the job last.
+    pub(crate) edited_ms: Option<u64>,
     /// The agent's clock is so much ahead.
     pub(crate) agent_ahead: SignedDuration,
     /// Whether the policy is ds2, which widens and narrows; else latency.
@@ -139,6 +141,7 @@ impl Parties {
         let plant = Plant::new(&mut random, faults.calm_ms);
         Self {
             now_ms: 0,
+            edited_ms: None,
             agent_ahead: SignedDuration::ZERO,
             is_ds2: seed % 4 != 3,
             flink: PlayedFlink::default(),

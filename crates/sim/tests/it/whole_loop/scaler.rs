@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use control::{
-    ControlLoop, Current, FollowUp, LoopOptions, OperatorNames, PutEnd, Record, Surroundings, Switches,
+    ControlLoop, Current, DocumentStatus, FollowUp, LoopOptions, OperatorNames, PutEnd, Record, Surroundings,
+    Switches,
 };
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -18,6 +19,9 @@ use super::disk::Lost;
 use super::drop::Status;
 use super::parties::{NoAnswer, Parties, Shared, Who};
 use super::plant::{SCALED, Sight, WIDTH_MAX};
+
+/// Time within which a rescale by hand need not have been seen: two epochs of the simulated loop, in milliseconds.
+const EDIT_SEEN_MS: u64 = 20_000;
 
 /// An epoch.
 const EPOCH: Duration = Duration::from_secs(10);
@@ -195,8 +199,13 @@ impl Parties {
         }
     }
 
-    /// A new document has what was planned, and for the rest what runs or was asked for before: nothing that was rejected.
-    fn check_content(&mut self, document: &JobDocument, who: Who) {
+    /// A new document has what was planned, and for the rest what runs or was asked for before: nothing that was rejected. `running`:
+    /// the document that ran until now, from which a person may have changed the job by hand.
+    fn check_content(&mut self, document: &JobDocument, running: Option<&JobDocument>, who: Who) {
+        // The figures are of what ran when they were taken.
+        if self.edited_ms.is_some_and(|at| self.now_ms < at + EDIT_SEEN_MS) {
+            return;
+        }
         let alive: Vec<_> = self.flink.alive().map(|job| (job.width, job.wanted)).collect();
         let [(width, wanted)] = alive[..] else { return };
         for (index, (name, _)) in SCALED.into_iter().enumerate() {
@@ -205,6 +214,7 @@ impl Parties {
                 self.planned[usize::from(who == Who::Twin)].get(name).copied(),
                 Some(width[index]),
                 Some(wanted[index]),
+                running.map(|running| running.parallelism().of(name)),
             ];
             if !known.contains(&Some(new)) {
                 let generation = document.generation();
@@ -223,9 +233,14 @@ impl Parties {
         if !is_recorded {
             self.must_not(format!("generation {generation} is published before that is written down"));
         }
+        let running = match self.newest() {
+            DocumentStatus::Runs(running) => Some(running.document().clone()),
+            DocumentStatus::Earlier(earlier) => self.drop.edition(earlier.generation()).cloned(),
+            DocumentStatus::NotYet(_) | DocumentStatus::ByHand(_) => None,
+        };
         let put = self.drop.put(document, replaces);
         if put.is_ok() {
-            self.check_content(document, who);
+            self.check_content(document, running.as_ref(), who);
             self.counts.published += 1;
             self.stir();
         }
