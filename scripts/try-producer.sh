@@ -6,7 +6,7 @@
 #
 # Seed n has fault n modulo 5: a broker killed (-9) and started again, stopped for 5 s, ended in order so that its leaders move, connections cut at
 # random bytes, the producer killed. Results are appended to FILE (run/producer-trials.jsonl unless told otherwise); what stands there is not
-# tried again, so that the script can be stopped at any time. A trial takes some 15 s. docs/benchmarks.md has a run of it.
+# tried again, so that the script can be stopped at any time. A trial takes some 15 s.
 . "$(dirname "$0")/common.sh"
 
 need java "install a JDK 17 (Debian: apt-get install openjdk-17-jdk-headless)"

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly")]
 
+mod all_jobs;
 mod api;
 mod by_command;
 mod closed_pipe;
