@@ -99,7 +99,8 @@ closing() {
     trap - EXIT
     end_part
     local pid
-    for pid in $(jobs -p); do kill "$pid" 2>/dev/null || true; done
+    # A job may be a subshell around Maven.
+    for pid in $(jobs -p); do pkill -P "$pid" 2>/dev/null || true; kill "$pid" 2>/dev/null || true; done
     wait
     step "time of each part"
     for part in "${parts[@]}"; do
