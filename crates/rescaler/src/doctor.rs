@@ -1,6 +1,6 @@
 //! `rescaler doctor`: asks Flink about itself, and prints what [`doctor`] finds in it. Only reads.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -11,21 +11,45 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::cli::Output;
-use crate::config::ConfigError;
+use crate::config::{Config, ConfigError};
 use crate::cycle::flink_client;
+use crate::overrides::Set;
+use crate::site::Site;
 use crate::{overrides, placement};
 
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// Flink's address.
-    #[arg(long, value_name = "URL")]
-    flink: Address,
+    /// Flink's address; by default that of the configuration.
+    #[arg(long, value_name = "URL", required_unless_present = "config")]
+    flink: Option<Address>,
+    /// Take Flink's address, login and certificates ([flink] and [flink.access]), and the job, from this configuration.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    set: Set,
     /// The job, by name or id, if several run.
     #[arg(long, value_name = "NAME|ID")]
     job: Option<String>,
     /// Sentences, or one JSON object.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
+}
+
+impl Doctor {
+    /// The configuration whose `[flink]` counts: of a file with several jobs that of the first.
+    fn config(&self) -> Result<Config, ConfigError> {
+        let above = self.set.table();
+        let (path, mut config) = match &self.config {
+            Some(path) => {
+                let site = Site::load_over(path, &above)?;
+                let problem = || ConfigError::Job { problem: format!("{} has no job", path.display()) };
+                (path.as_path(), site.jobs().first().cloned().ok_or_else(problem)?)
+            }
+            None => (Path::new("the command line"), overrides::over_defaults(above)?),
+        };
+        config.flink.url = self.flink.clone().unwrap_or(config.flink.url);
+        config.check(path)
+    }
 }
 
 /// There is something to change. The report is for standard output, and the exit code is 3.
@@ -48,11 +72,10 @@ struct Told<'a> {
 /// # Errors
 /// [`Findings`] if there is something to change, else why Flink cannot be asked.
 pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<String> {
-    let mut config = overrides::over_defaults(toml::Table::new())?;
-    config.flink.url.clone_from(&arguments.flink);
-    let config = config.check(Path::new("the command line"))?;
+    let config = arguments.config()?;
     let client = flink_client(&config)?;
-    let facts = facts(&client, arguments.job.as_deref()).await?;
+    let configured = arguments.config.as_ref().map(|_| config.flink_job());
+    let facts = facts(&client, arguments.job.as_deref().or(configured)).await?;
     let report = doctor::examine(&facts);
     let job = facts.job.as_ref().map(|job| job.name.as_str());
     let text = match arguments.output {

@@ -88,7 +88,7 @@ enum Passed {
     Busy(Refusal),
     #[error("answers {0}, and not as WebHDFS does{1}")]
     Foreign(StatusCode, &'static str),
-    #[error(transparent)]
+    #[error("cannot be asked: {0}")]
     NoAnswer(#[from] http_client::Failure),
 }
 
