@@ -71,7 +71,10 @@ impl Gate {
         )
     }
 
-    /// How many connections were refused, for a wrong certificate or login.
+    /// How many requests were refused because they did not log in.
+    ///
+    /// A connection that ends before its first request is not counted: a client opens connections that it may not need, and a killed
+    /// client leaves them.
     pub(crate) fn refused(&self) -> usize {
         self.refused.load(Ordering::Relaxed)
     }
@@ -80,16 +83,17 @@ impl Gate {
 async fn serve(listener: TcpListener, acceptor: TlsAcceptor, server: SocketAddr, refused: Arc<AtomicUsize>) {
     while let Ok((stream, _)) = listener.accept().await {
         let (acceptor, refused) = (acceptor.clone(), Arc::clone(&refused));
-        tokio::spawn(async move {
-            if pass(stream, &acceptor, server).await.is_err() {
-                refused.fetch_add(1, Ordering::Relaxed);
-            }
-        });
+        tokio::spawn(async move { pass(stream, &acceptor, server, &refused).await });
     }
 }
 
 /// Lets one connection through whose first request logs in; the requests behind it come from the same client.
-async fn pass(stream: TcpStream, acceptor: &TlsAcceptor, server: SocketAddr) -> anyhow::Result<()> {
+async fn pass(
+    stream: TcpStream,
+    acceptor: &TlsAcceptor,
+    server: SocketAddr,
+    refused: &AtomicUsize,
+) -> anyhow::Result<()> {
     let mut client = acceptor.accept(stream).await?;
     let mut head = Vec::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -97,11 +101,11 @@ async fn pass(stream: TcpStream, acceptor: &TlsAcceptor, server: SocketAddr) -> 
         anyhow::ensure!(read > 0 && head.len() <= HEAD_BYTES, "not a request");
     }
     if !String::from_utf8_lossy(&head).to_ascii_lowercase().contains(LOGIN) {
+        refused.fetch_add(1, Ordering::Relaxed);
         client
             .write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             .await?;
-        client.shutdown().await?;
-        anyhow::bail!("no login");
+        return Ok(client.shutdown().await?);
     }
     let mut flink = TcpStream::connect(server).await.context("Flink does not listen")?;
     flink.write_all(&head).await?;
