@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::folder::{Kept, RunFolder, runs_in, write};
 use crate::pairs::{Difference, OfRound, difference};
+use crate::spread::Spread;
 use crate::summary::Summary;
 
 type Figure = fn(&Summary) -> Option<f64>;
@@ -145,18 +146,9 @@ fn line(name: &str, cells: impl Iterator<Item = String>) -> String {
 fn cell(runs: &[&Run], variant: &str, figure: Figure, decimals: usize) -> String {
     let has_valid = of(runs, variant).any(|run| run.kept.summary.is_valid);
     let counts = |run: &&&Run| run.kept.summary.is_valid || !has_valid;
-    let mut values: Vec<f64> =
-        of(runs, variant).filter(counts).filter_map(|run| figure(&run.kept.summary)).collect();
-    values.sort_by(f64::total_cmp);
-    let (Some(low), Some(high)) = (values.first(), values.last()) else { return "–".to_owned() };
-    let middle = values.len() / 2;
-    let median = if values.len().is_multiple_of(2) {
-        (values[middle - 1] + values[middle]) / 2.0
-    } else {
-        values[middle]
-    };
-    let span =
-        if values.len() > 1 { format!(" ({low:.decimals$} to {high:.decimals$})") } else { String::new() };
+    let values = of(runs, variant).filter(counts).filter_map(|run| figure(&run.kept.summary));
+    let Some(Spread { median, low, high, count }) = Spread::of(values) else { return "–".to_owned() };
+    let span = if count > 1 { format!(" ({low:.decimals$} to {high:.decimals$})") } else { String::new() };
     let text = format!("{median:.decimals$}{span}");
     if has_valid { text } else { format!("[{text}]") }
 }

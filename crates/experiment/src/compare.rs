@@ -9,6 +9,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use crate::csv;
 use crate::folder::{Kept, RunFolder, runs_in, write};
 use crate::plots;
+use crate::spread::Spread;
 use crate::summary::Summary;
 
 /// Runs of the same experiment and variant, which are told as one.
@@ -127,24 +128,14 @@ fn table(groups: &[Group<'_>]) -> String {
 
 /// One run: its figure. Several: the median, and the lowest and the highest behind it. Unknown is a dash.
 fn cell(runs: &[&Summary], figure: fn(&Summary) -> Option<f64>, written: fn(f64) -> String) -> String {
-    let mut values: Vec<f64> = runs.iter().filter_map(|run| figure(run)).collect();
-    values.sort_by(f64::total_cmp);
-    let (Some(low), Some(high)) = (values.first(), values.last()) else { return "–".to_owned() };
-    let middle = values.len() / 2;
-    let median = if values.len().is_multiple_of(2) {
-        (values[middle - 1] + values[middle]) / 2.0
-    } else {
-        values[middle]
-    };
+    let values = runs.iter().filter_map(|run| figure(run));
+    let Some(Spread { median, low, high, count }) = Spread::of(values) else { return "–".to_owned() };
     if runs.len() == 1 {
         return written(median);
     }
-    let unknown = if values.len() < runs.len() {
-        format!(", {} unknown", runs.len() - values.len())
-    } else {
-        String::new()
-    };
-    format!("{} ({} to {}{unknown})", written(median), written(*low), written(*high))
+    let unknown =
+        if count < runs.len() { format!(", {} unknown", runs.len() - count) } else { String::new() };
+    format!("{} ({} to {}{unknown})", written(median), written(low), written(high))
 }
 
 fn problems(runs: &[Kept], names: &[String]) -> String {

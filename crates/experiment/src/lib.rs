@@ -31,6 +31,7 @@ mod record;
 mod row;
 mod run;
 mod screen;
+mod spread;
 mod stop;
 mod summary;
 mod time;

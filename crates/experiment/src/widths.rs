@@ -8,6 +8,7 @@ use anyhow::{Context, ensure};
 use crate::folder::{Kept, RunFolder, runs_in, write};
 use crate::needed::{Capacity, Sweep};
 use crate::row::{Figure, JobState};
+use crate::spread::Spread;
 
 /// A job is saturated while so many seconds of its own throughput wait.
 const WAITING_MIN_S: f64 = 2.0;
@@ -33,7 +34,7 @@ pub(crate) fn sweep(folders: &[PathBuf], operator: &str, out: &Path) -> anyhow::
     );
     dates.sort();
     dates.dedup();
-    let capacity = rising(seen.into_iter().map(|(width, all)| (width, median(all))));
+    let capacity = rising(seen.into_iter().filter_map(|(width, all)| Some((width, Spread::of(all)?.median))));
     let sweep = Sweep { operator: operator.to_owned(), seen: dates.join(", "), capacity };
     let text = sweep.text();
     Sweep::parse(&text).map_err(anyhow::Error::msg).context("the sweep makes no sense")?;
@@ -49,12 +50,12 @@ fn carried(kept: &Kept, operator: &str) -> Option<(u32, f64)> {
         return None;
     }
     let measured = kept.rows.iter().filter(|row| !row.is_warm_up && row.job == JobState::Running);
-    let rates: Vec<f64> = measured
+    let rates = measured
         .filter_map(|row| Some((row.get(Figure::ProcessedPerS)?, row.get(Figure::BacklogRecords)?)))
         .filter(|(rate, waiting)| *waiting >= WAITING_MIN_S * rate)
-        .map(|(rate, _)| rate)
-        .collect();
-    (rates.len() >= ROWS_MIN).then(|| (width, median(rates)))
+        .map(|(rate, _)| rate);
+    let spread = Spread::of(rates).filter(|spread| spread.count >= ROWS_MIN)?;
+    Some((width, spread.median))
 }
 
 /// What a width carries, a wider one carries as well.
@@ -65,12 +66,6 @@ fn rising(all: impl Iterator<Item = (u32, f64)>) -> Vec<Capacity> {
         Capacity { width, records_per_s: most }
     })
     .collect()
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len().is_multiple_of(2) { (values[middle - 1] + values[middle]) / 2.0 } else { values[middle] }
 }
 
 #[cfg(test)]
