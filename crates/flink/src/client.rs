@@ -184,9 +184,7 @@ impl Client {
             Ok(request) => request,
             Err(failure) => return Ok((shown, Err(failure))),
         };
-        if let Some(credentials) = server.authorization() {
-            authorize(&mut request, credentials);
-        }
+        authorize(&mut request, server.authorization());
         let limit_bytes = self.settings.max_body_bytes;
         Ok((shown, self.http.send_within(request, timeout, limit_bytes).await))
     }

@@ -213,10 +213,11 @@ pub fn with_json(method: Method, url: &Url, body: &(impl Serialize + ?Sized)) ->
     with_body(method, url, "application/json", body)
 }
 
-/// Adds credentials, such as those of an address, as a header that `Debug` does not show. They count more than those of [`Access`].
-pub fn authorize(request: &mut Request, credentials: &Secret) {
+/// Adds the credentials of an address, if it has some, as a header that `Debug` does not show. They count more than those of [`Access`].
+pub fn authorize(request: &mut Request, credentials: Option<&Secret>) {
     // Base64 and tokens are always valid headers.
-    if let Ok(mut value) = HeaderValue::from_str(credentials.reveal()) {
+    let value = credentials.and_then(|credentials| HeaderValue::from_str(credentials.reveal()).ok());
+    if let Some(mut value) = value {
         value.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, value);
     }

@@ -75,7 +75,9 @@ pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<String> {
     let config = arguments.config()?;
     let client = flink_client(&config)?;
     let configured = arguments.config.as_ref().map(|_| config.flink_job());
-    let facts = facts(&client, arguments.job.as_deref().or(configured)).await?;
+    let job =
+        Wanted { called: arguments.job.as_deref().or(configured), is_demanded: arguments.job.is_some() };
+    let facts = facts(&client, job).await?;
     let report = doctor::examine(&facts);
     let job = facts.job.as_ref().map(|job| job.name.as_str());
     let text = match arguments.output {
@@ -94,8 +96,17 @@ pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<String> {
     if report.findings.is_empty() { Ok(text) } else { Err(Findings(text).into()) }
 }
 
+/// Which job to look at.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    /// Its name or id; [`None`]: the only one that runs.
+    called: Option<&'a str>,
+    /// Whether it is an error that no job runs: a configuration names the job that will run, a command line the one that does.
+    is_demanded: bool,
+}
+
 /// What Flink shows. Single things that it does not show are unknown.
-async fn facts(client: &Client, job: Option<&str>) -> anyhow::Result<Facts> {
+async fn facts(client: &Client, job: Wanted<'_>) -> anyhow::Result<Facts> {
     let overview = client.overview().await.context("Flink cannot be asked")?;
     let details = the_job(client, job).await?;
     let id = details.as_ref().map(|details| &details.id);
@@ -111,19 +122,13 @@ async fn facts(client: &Client, job: Option<&str>) -> anyhow::Result<Facts> {
     })
 }
 
-/// The job that is meant; none if none runs and none was named.
-async fn the_job(client: &Client, job: Option<&str>) -> anyhow::Result<Option<JobDetails>> {
+/// Returns the job that is meant, or [`None`] if no job runs and the command line names none.
+async fn the_job(client: &Client, job: Wanted<'_>) -> anyhow::Result<Option<JobDetails>> {
     let jobs = client.jobs().await.context("Flink cannot be asked for its jobs")?;
-    if job.is_none() && jobs.iter().all(|job| job.state.is_terminal()) {
+    if !job.is_demanded && jobs.iter().all(|job| job.state.is_terminal()) {
         return Ok(None);
     }
-    let found = placement::the_job(client, job).await?;
-    let is_it = |other: &&flink::JobOverview| {
-        !other.state.is_terminal() && (other.name == found.called || other.id.as_str() == found.called)
-    };
-    let Some(overview) = jobs.iter().find(is_it) else {
-        return Err(ConfigError::Job { problem: "the job has ended meanwhile".to_owned() }.into());
-    };
+    let (overview, _) = placement::the_job(&jobs, job.called)?;
     Ok(Some(client.job(&overview.id).await?))
 }
 

@@ -141,9 +141,9 @@ fn is_alive(job: &JobOverview) -> bool {
     !job.state.is_terminal()
 }
 
-/// How each of these jobs is looked for, and what its folder is named after. Names that become one folder are told apart by ids. A job
-/// that is watched by its id stays so when the other one of its name ends: it must not be watched twice.
-fn found(jobs: &[&JobOverview], watched: &BTreeMap<String, Duration>) -> Vec<Found> {
+/// Returns how each of these jobs is looked for, and what its folder is named after, in their order. Names that become one folder are told
+/// apart by ids. A job that is already watched by its id stays so when the other one of its name ends: it must not be watched twice.
+pub(crate) fn found(jobs: &[&JobOverview], watched: &BTreeMap<String, Duration>) -> Vec<Found> {
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     let mut folders: BTreeMap<String, usize> = BTreeMap::new();
     for job in jobs {

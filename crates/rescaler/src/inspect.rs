@@ -103,14 +103,10 @@ pub(crate) async fn run(inspect: &Inspect, clock: &Clock) -> anyhow::Result<Stri
 async fn the_job(client: &flink::Client, clock: &Clock, time: Duration) -> anyhow::Result<String> {
     let end_ms = clock.now_ms() + i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 2);
     loop {
-        match placement::the_job(client, None).await {
-            Ok(found) => return Ok(found.called),
-            Err(error) => {
-                let is_transient = error.downcast_ref().is_some_and(flink::Error::is_transient);
-                if !is_transient || clock.now_ms() + RETRY_INTERVAL_MS > end_ms {
-                    return Err(error);
-                }
-            }
+        match client.jobs().await {
+            Ok(jobs) => return Ok(placement::the_job(&jobs, None)?.1.called),
+            Err(error) if error.is_transient() && clock.now_ms() + RETRY_INTERVAL_MS <= end_ms => {}
+            Err(error) => return Err(error).context("Flink cannot be asked for its jobs"),
         }
         clock.wait_until_ms(clock.now_ms() + RETRY_INTERVAL_MS).await;
     }

@@ -8,6 +8,7 @@
 //! Without an agent's configuration there is nothing to submit: the job that runs is only rescaled in place, and need not be one
 //! of ours. Its document is made here from what runs, with the vertex ids for names.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use anyhow::Context;
 use control::{DocumentStatus, OperatorNames};
 use drop_client::{Current, DropClient, Fetched, Precondition};
-use flink::{InPlace, JobDetails, JobId};
+use flink::{InPlace, JobDetails, JobId, JobOverview};
 use jiff::Timestamp;
 use job_config::{JobDocument, JobName};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,7 @@ use tracing::{info, warn};
 use crate::by_command::ByCommand;
 use crate::config::{Config, ConfigError};
 use crate::cycle::flink_client;
+use crate::fleet;
 use crate::outlet::Outlet;
 use crate::program::Program;
 
@@ -275,8 +277,8 @@ pub(crate) async fn is_replaced(flink: &flink::Client, config: &Config, job: &Jo
 }
 
 /// The jobs of this name or id that have not ended.
-fn alive<'a>(jobs: &'a [flink::JobOverview], job: &'a str) -> impl Iterator<Item = &'a flink::JobOverview> {
-    let is_meant = move |other: &&flink::JobOverview| other.name == job || other.id.as_str() == job;
+fn alive<'a>(jobs: &'a [JobOverview], job: &'a str) -> impl Iterator<Item = &'a JobOverview> {
+    let is_meant = move |other: &&JobOverview| other.name == job || other.id.as_str() == job;
     jobs.iter().filter(|other| !other.state.is_terminal()).filter(is_meant)
 }
 
@@ -298,7 +300,8 @@ fn agent_config(config: &Config, data: PathBuf) -> Result<config_agent::Config, 
 /// # Errors
 /// Flink cannot be asked, or it is not clear which job is meant.
 pub(crate) async fn embed(config: &mut Config, data: &Path, job: Option<&str>) -> anyhow::Result<()> {
-    let found = the_job(&flink_client(config)?, job).await?;
+    let jobs = flink_client(config)?.jobs().await.context("Flink cannot be asked for its jobs")?;
+    let (_, found) = the_job(&jobs, job)?;
     embed_as(config, data, &found.folder, &found.called);
     Ok(())
 }
@@ -325,35 +328,28 @@ pub(crate) struct Found {
     pub(crate) called: String,
 }
 
-/// The job that is meant: the only one that runs, or the one of this name or id.
+/// Returns the job that is meant, of all jobs of a cluster: the only one that runs, or the one of this name or id.
 ///
 /// # Errors
-/// Flink cannot be asked, or it is not clear which job is meant.
-pub(crate) async fn the_job(flink: &flink::Client, job: Option<&str>) -> anyhow::Result<Found> {
-    let jobs = flink.jobs().await.context("Flink cannot be asked for its jobs")?;
-    let alive: Vec<_> = jobs.iter().filter(|other| !other.state.is_terminal()).collect();
-    let meant =
-        |other: &&&flink::JobOverview| job.is_none_or(|job| other.name == job || other.id.as_str() == job);
-    let found: Vec<_> = alive.iter().filter(meant).collect();
-    let names =
-        || alive.iter().map(|job| format!("{} ({})", job.name, job.id)).collect::<Vec<_>>().join(", ");
-    let [found] = found.as_slice() else {
-        let which = job.map_or_else(|| "the job".to_owned(), |job| format!("job {job:?}"));
-        anyhow::bail!(ConfigError::Job {
-            problem: format!(
-                "it is not clear which is {which}; name one with --job NAME or --job ID; running: {}",
-                match alive.len() {
-                    0 => "none".to_owned(),
-                    _ => names(),
-                }
-            )
-        });
-    };
-    let has_twins = alive.iter().filter(|other| other.name == found.name).count() > 1;
-    let (name, id) = (&found.name, found.id.to_string());
-    Ok(match has_twins {
-        true => Found { folder: format!("{id}-{name}"), called: id },
-        false => Found { folder: name.clone(), called: name.clone() },
+/// It is not clear which job is meant.
+pub(crate) fn the_job<'a>(
+    jobs: &'a [JobOverview],
+    job: Option<&str>,
+) -> Result<(&'a JobOverview, Found), ConfigError> {
+    let alive: Vec<&JobOverview> = jobs.iter().filter(|other| !other.state.is_terminal()).collect();
+    let is_meant = |other: &JobOverview| job.is_none_or(|job| other.name == job || other.id.as_str() == job);
+    let found = fleet::found(&alive, &BTreeMap::new());
+    let mut meant = alive.iter().zip(found).filter(|(other, _)| is_meant(other));
+    if let (Some((overview, found)), None) = (meant.next(), meant.next()) {
+        return Ok((overview, found));
+    }
+    let which = job.map_or_else(|| "the job".to_owned(), |job| format!("job {job:?}"));
+    let names: Vec<String> = alive.iter().map(|job| format!("{} ({})", job.name, job.id)).collect();
+    let running = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    Err(ConfigError::Job {
+        problem: format!(
+            "it is not clear which is {which}; name one with --job NAME or --job ID; running: {running}"
+        ),
     })
 }
 
@@ -453,8 +449,6 @@ fn derive(job: &JobName, generation: u64, details: &JobDetails) -> anyhow::Resul
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use scaling::Decision;
 

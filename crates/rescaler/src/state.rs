@@ -127,9 +127,7 @@ impl StateReader {
         let base = self.config.probe_url.http().map_err(|error| in_words(&error))?;
         let url = base.url().join("samples").map_err(|error| in_words(&error))?;
         let mut request = http_client::get(&url).map_err(|error| in_words(&error))?;
-        if let Some(credentials) = base.authorization() {
-            http_client::authorize(&mut request, credentials);
-        }
+        http_client::authorize(&mut request, base.authorization());
         let answer = self.http.send(request).await.map_err(|error| in_words(&error))?;
         if !answer.status.is_success() {
             return Err(format!("it answers {}", answer.status));

@@ -52,7 +52,7 @@ pub async fn run(site: Site, dry_run: bool, shutdown: impl Future<Output = ()>) 
     let watched = Arc::new(AtomicUsize::new(jobs.len()));
     let mut tasks = JoinSet::new();
     for (config, status) in site.jobs().iter().zip(&jobs) {
-        tasks.spawn(watch(config.clone(), Arc::clone(status), Arc::clone(&watched)));
+        tasks.spawn(watch(config.clone(), Arc::clone(status), Some(Arc::clone(&watched))));
     }
     tasks.spawn(async move {
         http::run(Arc::new(Status::new(jobs)), http, guard, acceptor).await;
@@ -91,8 +91,6 @@ pub(crate) async fn run_all(
         data: data.to_owned(),
         dry_run,
         status: Arc::clone(&status),
-        // Far from the last one: the process goes on without any job.
-        watched: Arc::new(AtomicUsize::new(usize::MAX / 2)),
         tasks: JoinSet::new(),
         jobs: BTreeMap::new(),
     };
@@ -118,7 +116,6 @@ struct WatchedCluster {
     data: PathBuf,
     dry_run: bool,
     status: Arc<Status>,
-    watched: Arc<AtomicUsize>,
     tasks: JoinSet<anyhow::Error>,
     /// By how a job is looked for in Flink: its name here, and its task.
     jobs: BTreeMap<String, (String, AbortHandle)>,
@@ -168,7 +165,7 @@ impl WatchedCluster {
             let status = Arc::new(status_of(&config, &config.http, self.dry_run));
             self.status.add(Arc::clone(&status));
             let name = config.job.to_string();
-            let task = self.tasks.spawn(watch(config, status, Arc::clone(&self.watched)));
+            let task = self.tasks.spawn(watch(config, status, None));
             self.jobs.insert(found.called, (name, task));
         }
         if let Some(number) = changes.too_many {
@@ -248,8 +245,8 @@ fn switches_path(journal: &Path) -> PathBuf {
     journal.with_extension("switches.json")
 }
 
-/// Watches one job for ever, unless it and all others have failed.
-async fn watch(config: Config, status: Arc<JobStatus>, watched: Arc<AtomicUsize>) -> anyhow::Error {
+/// Watches one job forever; with `watched`, the number of jobs whose watching has not failed, until it was the last of them.
+async fn watch(config: Config, status: Arc<JobStatus>, watched: Option<Arc<AtomicUsize>>) -> anyhow::Error {
     let pause = config.epoch_length().min(TRY_AGAIN_MAX);
     loop {
         // A task of its own, so that a defect in one job's cycle ends that cycle only. It ends with this one.
@@ -260,12 +257,14 @@ async fn watch(config: Config, status: Arc<JobStatus>, watched: Arc<AtomicUsize>
             Some(Err(lost)) => anyhow!("its cycle was lost: {lost}"),
             Some(Ok(Ok(()))) | None => anyhow!("its cycle has ended"),
         };
-        if watched.fetch_sub(1, Ordering::SeqCst) == 1 {
+        if watched.as_ref().is_some_and(|watched| watched.fetch_sub(1, Ordering::SeqCst) == 1) {
             return reason;
         }
         error!(job = %config.job, "not being watched for {} s: {reason:#}", pause.as_secs());
         status.failed(format!("{reason:#}"));
         tokio::time::sleep(pause).await;
-        watched.fetch_add(1, Ordering::SeqCst);
+        if let Some(watched) = &watched {
+            watched.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }

@@ -50,9 +50,7 @@ impl Http {
     ) -> Result<(u16, Vec<u8>), StoreError> {
         url.query_pairs_mut().extend_pairs(query);
         let mut request = get(&url).map_err(StoreError::NoAnswer)?;
-        if let Some(credentials) = &self.authorization {
-            http_client::authorize(&mut request, credentials);
-        }
+        http_client::authorize(&mut request, self.authorization.as_ref());
         match self.http.send(request).await {
             Ok(answer) => Ok((answer.status.as_u16(), answer.body)),
             Err(Failure::TooLarge { limit_bytes }) => Err(StoreError::TooLarge { limit_bytes }),

@@ -35,9 +35,7 @@ impl Transport {
     /// Asks with the credentials of the address, if it has some, and reads the whole answer.
     pub(crate) async fn get(&self, url: &Url, credentials: Option<&Secret>) -> Result<Answer, Failure> {
         let mut request = http_client::get(url)?;
-        if let Some(credentials) = credentials {
-            http_client::authorize(&mut request, credentials);
-        }
+        http_client::authorize(&mut request, credentials);
         let answer = self.client.send(request).await?;
         let challenges = answer.headers.get_all("www-authenticate").iter();
         let challenges = challenges.filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(", ");
