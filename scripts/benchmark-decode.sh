@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the jobs' decoder costs, beside Kryo with serializers of its own: builds flink-jobs/benchmarks and runs it on the
-# sample of the NexMark mix that the event producer wrote. About two minutes with the usual ten rounds.
+# Measures the decoder of the Flink jobs against Kryo with hand-written serializers: builds flink-jobs/benchmarks and runs it on the
+# sample of the NexMark mix written by the event producer. About two minutes with the default ten rounds.
 # Usage: scripts/benchmark-decode.sh [ROUNDS]
 
 source "$(dirname "$0")/common.sh"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What the way from a decision to its effect costs: a thousand changes from publication to the first request to Flink, the
+# Measures the latency from a decision to its effect: a thousand changes from publication to the first request to Flink, the
 # requests of an idle agent, and a hundred thousand generations through one drop. About ten minutes; docs/benchmarks.md has
-# the figures. The tests hold the bounds by default, too, with fewer rounds.
+# the figures. The default tests check the same bounds with fewer rounds.
 #   --idle   also three real minutes of an idle agent with default settings
 
 source "$(dirname "$0")/common.sh"

@@ -1,11 +1,11 @@
 #!/bin/bash
 # Measures the event producer: CPU time of generator, codec and produce path (in one process, alternating), then, with
 # --kafka, how it behaves against a real broker: CPU per million events at full speed, fidelity of every load profile,
-# and a broker that stands still for 500 ms. docs/benchmarks.md explains the figures.
+# and a broker that stalls for 500 ms. docs/benchmarks.md explains the figures.
 #
 #   scripts/benchmark-producer.sh [--rounds N] [--kafka [--rate EVENTS_PER_SECOND]]
 #
-# The broker is one of the testbed's own, in a temporary folder, and is ended with the script.
+# The script starts its own broker in a temporary folder, and ends it.
 . "$(dirname "$0")/common.sh"
 
 rounds=11 kafka=no rate=

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# What the queries cost on real Kafka and Flink: events per CPU-second of the task manager, on a stream that lies in Kafka
-# already, and the size of the state at its end; with --metrics-cost what the jobs' metrics cost. docs/benchmarks.md has the
-# figures and what they mean.
+# Measures the queries on real Kafka and Flink: events per CPU-second of the task manager, on a stream that is already in
+# Kafka, and the size of the state at its end; with --metrics-cost the cost of the jobs' metrics. docs/benchmarks.md explains the
+# figures.
 #
 #   scripts/benchmark-queries.sh [--queries nexmark-q4,psm-q1,…] [--events N] [--metrics-cost ROUNDS]
 #
-# Without options all ten queries, some ten minutes. The cluster is one of the testbed's own, in a temporary folder, and ends
-# with the script. Its JVMs compile at their best, which the testbed otherwise forbids them for the sake of quick starts.
+# Without options it runs all ten queries, some ten minutes. The script starts its own cluster in a temporary folder, and ends it. The
+# JVMs use the full JIT compiler, which the testbed disables by default for quick starts.
 . "$(dirname "$0")/common.sh"
 
 check_machine

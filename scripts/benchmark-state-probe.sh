@@ -1,10 +1,10 @@
 #!/bin/bash
-# Measures the CPU time of one look at a folder of a real HDFS: by the command `hdfs dfs -du -s` and by WebHDFS, both taken by
-# the state probe itself, in turn. docs/benchmarks.md explains the figures.
+# Measures the CPU time of one measurement of a folder on a real HDFS by the state probe: with `hdfs dfs -du -s` and with WebHDFS,
+# in turn. docs/benchmarks.md explains the figures.
 #
 #   scripts/benchmark-state-probe.sh [--rounds N]
 #
-# The HDFS is one of the testbed's own, in a temporary folder, and is ended with the script.
+# The script starts its own HDFS in a temporary folder, and ends it.
 . "$(dirname "$0")/common.sh"
 
 rounds=11

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Lets events cross from Rust to Java: written by the encoder, read by the decoder of the Flink jobs, shown as JSON by both
-# sides, and compared. Events of both benchmarks, and random ones of all kinds with any integers and any Unicode strings.
+# Checks that Java decodes what Rust encodes: events written by the encoder are read by the decoder of the Flink jobs, printed as
+# JSON by both sides, and compared. Events of both benchmarks, and random ones of all kinds with any integers and Unicode strings.
 # Usage: scripts/check-wire.sh [COUNT]   COUNT events of each of the three (default 1000000)
-# Ends with 1 at the first difference and shows it. Needs about 400 bytes of disk per event.
+# Exits with 1 at the first difference, and prints it. Needs about 400 bytes of disk per event.
 
 source "$(dirname "$0")/common.sh"
 count=${1:-1000000}

@@ -1,10 +1,10 @@
-# Sourced by the other scripts: where the tree is, what the machine must have, how the parts are built.
-# Shell, because it runs before anything of ours is built. Not meant to be run by itself.
+# Sourced by the other scripts: finds the tree, checks the machine, builds the parts.
+# In shell, because it runs before anything is built. Not meant to be run by itself.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# need PROGRAM REMEDY: ends with the remedy if the program is not there.
+# need PROGRAM REMEDY: exits with the remedy if the program is missing.
 need() {
     command -v "$1" >/dev/null || { echo "$0: $1 is missing; $2" >&2; exit 1; }
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Experiments: one job under one load, scaled by a policy or by nobody, measured and compared (docs/experiments.md).
+# Runs and compares experiments: one job under one load, scaled by different policies or not at all (docs/experiments.md).
 # Builds what is missing first. Usage:
 #   scripts/experiment.sh list
 #   scripts/experiment.sh run configs/experiments/nexmark-low-scaled.toml [--duration 5m] [--repetitions N] [--out DIR]

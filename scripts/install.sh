@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Puts the programs, their man pages and completions, commented configurations and systemd units in place, or takes them away.
-# Idempotent: a configuration that is there already is never changed; a newer default is put beside it as FILE.new.
+# Installs the programs, their man pages and completions, commented configurations and systemd units, or removes them.
+# Idempotent: an existing configuration is never changed; a newer default is written beside it as FILE.new.
 #   --prefix DIR      programs, man pages and completions go below DIR (default /usr/local)
 #   --binaries DIR    take the programs from DIR instead of building them
 #   --without-units   no systemd units
-#   --uninstall       take away what was installed; configurations and data stay
+#   --uninstall       remove what was installed; configurations and data stay
 #   --purge           with --uninstall: configurations too
-#   --dry-run         say what would be done
-# DESTDIR stands before every path, for packages.
+#   --dry-run         print what would be done
+# DESTDIR is prepended to every path, for packages.
 
 set -euo pipefail
 shopt -s nullglob

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Plays many seeds of the whole loop (crates/sim/tests/it/whole_loop), by the thousand. Can be stopped at any time and goes on where it
-# was: the next seed is in run/seeds/next, what failed in run/seeds/failed. Ends with code 1 if any has failed.
+# Runs many seeds of the whole loop (crates/sim/tests/it/whole_loop), a thousand at a time. Can be stopped at any time and resumes where
+# it was: the next seed is in run/seeds/next, failures are in run/seeds/failed. Exits with 1 if any seed has failed.
 #   many-seeds.sh COUNT [--new]    seeds from 0 to COUNT - 1; --new: from the beginning
 
 source "$(dirname "$0")/common.sh"

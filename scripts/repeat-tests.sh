@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Repeats the tests that start no engine, to find those that fail by chance. Can be stopped at any time and goes on where it
-# was: what has been run is in run/repeat, by mode and round. Prints how often each test has passed and failed.
+# Repeats the tests that start no engine, to find those that fail by chance. Can be stopped at any time and resumes where it
+# was: finished rounds are in run/repeat, by mode. Prints how often each test has passed and failed.
 #   --plain ROUNDS     all of them, as the gate runs them
 #   --busy ROUNDS      the same beside four busy loops
 #   --waiting ROUNDS   those that wait for something or race with something
-#   --new              forget the earlier rounds of this mode
+#   --new              discard the earlier rounds of this mode
 #   --only PACKAGES    only these packages, separated by spaces
 
 source "$(dirname "$0")/common.sh"

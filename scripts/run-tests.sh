@@ -1,8 +1,8 @@
 # Sourced by test.sh and repeat-tests.sh: lists the built test programs, runs them several at a time, and measures their tests.
 # Not meant to be run by itself.
 #
-# The programs are started here and not by `cargo test`, which starts one after the other, although most tests wait for
-# something most of the time. The output of a program stays in one piece, and its closing line is the one of Rust's runner.
+# It starts the programs itself because `cargo test` runs one after the other, although most tests mostly wait.
+# The output of a program stays in one piece, and its last line is that of Rust's runner.
 
 # Builds all tests and prints their programs, one a line: package, kind (lib, bin, test), name, folder, file.
 test_programs() {

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Brings docker-compose.yml up for real, sees the load raised, a rescale and the recovery, and takes it down without residue.
-# Not part of scripts/test.sh: it needs a container engine with Compose, and takes minutes (an hour where everything has to
-# be built first). It runs under a project name and on ports of its own, beside whatever else is up.
-#   --stand-ins       first make the upstream images that are missing from packages (docker/stand-ins; needs root)
+# Starts docker-compose.yml, checks overload, rescale and recovery, and removes everything again.
+# Not part of scripts/test.sh: it needs a container engine with Compose, and takes minutes (an hour if everything must
+# be built first). It uses its own project name and ports, so it does not disturb other containers.
+#   --stand-ins       first build missing upstream images from packages (docker/stand-ins; needs root)
 #   --engine DIR      start a container engine for the test, with its data in DIR, and stop it again (needs root)
-#   --observability   with Prometheus and Graphite, and every query of the dashboard asked; without Grafana
-#   --psm             with the second job; wants four cores
-#   --keep            leave everything up, and say how to end it
+#   --observability   with Prometheus and Graphite, and every query of the dashboard; without Grafana
+#   --psm             with the second job; needs four cores
+#   --keep            leave everything running, and print how to end it
 # CARGO_PROFILE=dev builds our programs in a fraction of the time.
 
 set -euo pipefail

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A small stateful job on each Flink that people run, from 1.18 to 2.3, watched, scaled up and down in place, and left with a task manager
-# less: what was seen, as a table. docs/versions.md shows one.
+# Tests Flink 1.18 to 2.3: runs a small stateful job on each version, watches it, scales it up and down in place, and takes a task manager
+# away. Prints the results as a table, such as the one in docs/versions.md.
 #
 #   scripts/test-versions.sh [--keep FOLDER] [VERSION...]
 #
-# Without a version: all of them. The engines come from Maven Central once, and are kept where the testbed keeps its own. Each version
-# has a cluster of its own in a temporary folder, which ends with the script; a version takes some three minutes.
+# Without a version it tests all. The engines are downloaded from Maven Central once, into the testbed's cache. Each version
+# has its own cluster in a temporary folder, which ends with the script; a version takes some three minutes.
 . "$(dirname "$0")/common.sh"
 
 keep= versions=()

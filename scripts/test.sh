@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The one gate: formatting, lints, documentation, the tests of both languages, and the loop end to end on real Kafka and
-# Flink. The same command on a laptop and in continuous integration. Everything it downloads is cached outside the tree.
-#   --fast   leave out what starts Kafka and Flink
-#   --full   also the tests that are marked as needing it (some forty minutes more)
-# It ends with the time that each part and the slowest tests took; docs/benchmarks.md keeps them, nothing depends on them.
+# The gate: formatting, lints, documentation, the tests of both languages, and the loop end to end on real Kafka and
+# Flink. The same command on a laptop and in continuous integration. Downloads are cached outside the tree.
+#   --fast   skip the tests that start Kafka and Flink
+#   --full   also run the tests marked as needing it (some forty minutes more)
+# It ends with the times of each part and of the slowest tests; docs/benchmarks.md records them, nothing depends on them.
 
 source "$(dirname "$0")/common.sh"
 source scripts/run-tests.sh

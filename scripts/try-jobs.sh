@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Nine jobs as strangers write them, on real Flink, each watched and scaled by `rescaler run --flink` under constant load: what it did
-# to each, as a table. Every job has one trait that can mislead an auto-scaler; docs/try-jobs.md says what is right and shows a table.
+# Runs nine unfamiliar jobs on real Flink, each scaled by its own `rescaler run --flink` under constant load, and prints a table of the
+# outcomes. Every job has one trait that can mislead an auto-scaler; docs/try-jobs.md has the right outcomes and a table.
 #
 #   scripts/try-jobs.sh [--minutes N] [--keep FOLDER]
 #
-# Ten minutes unless told otherwise. All jobs run at once on a cluster of the testbed's own in a temporary folder, which ends with the
-# script. Their records wait instead of computing, so two cores are enough; the last line tells how busy the machine was all the same.
+# The default is ten minutes. All jobs run at once on one cluster in a temporary folder, which ends with the
+# script. Their records wait instead of computing, so two cores are enough; the last line says how busy the machine was.
 . "$(dirname "$0")/common.sh"
 
 minutes=10 keep=
