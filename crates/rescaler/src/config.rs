@@ -12,6 +12,7 @@ use telemetry::{Kinds, MappingSettings};
 use thiserror::Error;
 use toml::{Table, Value};
 
+use crate::brokers::Brokers;
 use crate::http::Http;
 use crate::overrides::put_over;
 use crate::placement::{Mode, Placement};
@@ -92,6 +93,9 @@ pub struct Config {
     /// Where decisions are recorded.
     #[serde(default)]
     pub journal: JournalFile,
+    /// The brokers that the job reads from.
+    #[serde(default)]
+    pub kafka: Brokers,
     /// What the job's state weighs.
     #[serde(default)]
     pub state: StateProbe,
@@ -305,6 +309,7 @@ impl Config {
             checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned()).collect();
         problems.extend(self.bad_addresses());
         problems.extend(self.bad_access());
+        problems.extend(self.kafka.problems(self.source.kind));
         problems.extend(self.state.problems());
         problems.extend(self.http.problems());
         problems.extend(self.policy.problems());

@@ -4,6 +4,7 @@
 //! journal, publishes the next job document at the config drop, and shows what it does on a page. It never talks to Flink's
 //! tasks and never moves state; that is the config agent's work.
 
+mod brokers;
 mod by_command;
 mod cli;
 mod config;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use jiff::Timestamp;
 use job_config::JobDocument;
 use scaling::Snapshot;
@@ -10,6 +11,7 @@ use telemetry::{Sample, Settings, Source, summarise};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
+use crate::brokers::BrokerReader;
 use crate::config::Config;
 use crate::status::JobStatus;
 
@@ -19,6 +21,7 @@ const CURRENT_SAMPLES: usize = 8;
 /// Takes samples and remembers those of the current epoch.
 pub(crate) struct Observer {
     source: Source,
+    brokers: BrokerReader,
     settings: Settings,
     sample_interval: Duration,
     epoch_length: Duration,
@@ -48,6 +51,7 @@ impl Observer {
         Ok(Self {
             settings: settings(config, &source),
             source,
+            brokers: BrokerReader::new(&config.kafka).context("kafka")?,
             sample_interval: config.sample_interval(),
             epoch_length: config.epoch_length(),
             first_epoch_length: Some(config.first_epoch_length()),
@@ -98,7 +102,8 @@ impl Observer {
 
     async fn sample(&mut self) {
         match self.source.sample().await {
-            Ok(sample) => {
+            Ok(mut sample) => {
+                self.brokers.complete(&mut sample).await;
                 if let Some(problem) = self.problem.take() {
                     info!(problem, "metrics can be read again");
                 }

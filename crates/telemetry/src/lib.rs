@@ -26,7 +26,7 @@ pub use flink_rest::{FlinkRest, operator_vertices};
 pub use http::Bounds;
 pub use kinds::Kinds;
 pub use mapping::{MappingSettings, Preset};
-pub use sample::{Histogram, Incarnation, Input, Role, Sample, Subtask, TaskManager, Vertex};
+pub use sample::{EndOffsets, Histogram, Incarnation, Input, Role, Sample, Subtask, TaskManager, Vertex};
 pub use source::Source;
 pub use store::{StoreKind, StoreSettings};
 pub use summary::{LatencyMetric, NotReady, Settings, summarise};

@@ -241,6 +241,12 @@ pub(crate) fn partition(name: &str) -> Option<&str> {
     (topic.contains(".PulsarConsumer.") && is_number(number)).then_some(group)
 }
 
+/// The topic and the partition of Kafka that a group of [`partition`] is about.
+pub(crate) fn kafka_partition(group: &str) -> Option<(&str, i32)> {
+    let (topic, number) = group.rsplit_once(".partition.")?;
+    Some((topic.split_once(".topic.")?.1, number.parse().ok()?))
+}
+
 /// Whether this listed name is one that [`read`] understands and that is worth a question. Means of the newest values and
 /// smoothed rates are not: the counters beside them say more.
 pub(crate) fn is_wanted(name: &str) -> bool {

@@ -1,6 +1,6 @@
 //! The readings of one moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One life of a job's tasks: a restart or a rescale begins another one, and counters begin at 0 again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +68,15 @@ pub struct Subtask {
     pub p99s: BTreeMap<String, f64>,
 }
 
+/// The end offsets of a source's partitions as the brokers report them: how many records have ever arrived.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EndOffsets {
+    /// When the brokers were asked, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// The sum over all partitions, in records.
+    pub records: f64,
+}
+
 /// An edge into a vertex.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Input {
@@ -96,6 +105,11 @@ pub struct Vertex {
     pub is_windowed: bool,
     /// Sources: partitions at the origin, each once, where all subtasks name theirs.
     pub source_partitions: Option<u32>,
+    /// Sources: the partitions of Kafka that its subtasks read together, by topic. A character of a topic that Flink's metrics do not take
+    /// in names stands there as `_`. Empty where not every subtask names its partitions.
+    pub topics: BTreeMap<String, BTreeSet<i32>>,
+    /// Sources: what the ends of these partitions add up to, where the brokers were asked.
+    pub end_offsets: Option<EndOffsets>,
     /// Its slot sharing group: vertices of the same one share slots.
     pub slot_sharing_group: Option<String>,
     /// Whether it reads from outside and feeds others, where the source of metrics tells no edges.

@@ -1,6 +1,6 @@
 //! What a vertex has metrics of, told by their names: which to ask for, which partitions its sources read, whether it has windows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::names;
 
@@ -15,6 +15,15 @@ pub(super) struct Listing {
     pub(super) partitions: Vec<u32>,
     /// Partitions, each once, however many subtasks name it.
     pub(super) source_partitions: Option<u32>,
+    /// The same by topic, where they are Kafka's.
+    pub(super) topics: BTreeMap<String, BTreeSet<i32>>,
+}
+
+/// The partitions of a vertex.
+struct Partitions {
+    of_subtask: Vec<u32>,
+    all: u32,
+    topics: BTreeMap<String, BTreeSet<i32>>,
 }
 
 impl Listing {
@@ -22,17 +31,20 @@ impl Listing {
     pub(super) fn of(names: Vec<String>, parallelism: usize) -> Self {
         let is_windowed =
             names.iter().filter_map(|name| names::subtask(name)).any(|(_, rest)| names::tells_window(rest));
-        let (partitions, source_partitions) = partitions(&names, parallelism).unzip();
+        let partitions = partitions(&names, parallelism);
         let mut wanted = names;
         wanted.retain(|name| names::is_wanted(name));
         wanted.sort_by_key(|name| names::subtask(name).map(|(subtask, _)| subtask));
-        Self { wanted, is_windowed, partitions: partitions.unwrap_or_default(), source_partitions }
+        let Some(Partitions { of_subtask, all, topics }) = partitions else {
+            return Self { wanted, is_windowed, ..Self::default() };
+        };
+        Self { wanted, is_windowed, partitions: of_subtask, source_partitions: Some(all), topics }
     }
 }
 
-/// The number of partitions of each subtask, and of all of them together. A subtask of which nothing is listed may read partitions that
-/// are not known, so that nothing can be said of any.
-fn partitions(names: &[String], parallelism: usize) -> Option<(Vec<u32>, u32)> {
+/// The partitions of each subtask, and of all of them together. A subtask of which nothing is listed may read partitions that are not
+/// known, so that nothing can be said of any.
+fn partitions(names: &[String], parallelism: usize) -> Option<Partitions> {
     let mut all = BTreeSet::new();
     let mut of_subtask = vec![BTreeSet::new(); parallelism];
     let mut is_listed = vec![false; parallelism];
@@ -48,7 +60,11 @@ fn partitions(names: &[String], parallelism: usize) -> Option<(Vec<u32>, u32)> {
         return None;
     }
     let count = |set: &BTreeSet<&str>| u32::try_from(set.len()).unwrap_or(u32::MAX);
-    Some((of_subtask.iter().map(count).collect(), count(&all)))
+    let mut topics = BTreeMap::<String, BTreeSet<i32>>::new();
+    for (topic, partition) in all.iter().filter_map(|group| names::kafka_partition(group)) {
+        topics.entry(topic.to_owned()).or_default().insert(partition);
+    }
+    Some(Partitions { of_subtask: of_subtask.iter().map(count).collect(), all: count(&all), topics })
 }
 
 #[cfg(test)]
@@ -81,6 +97,8 @@ mod tests {
         let listing = listing(&names, 4);
         assert_eq!(listing.source_partitions, Some(4));
         assert_eq!(listing.partitions, [2, 2, 1, 0]);
+        let topic = |name: &str, partitions: &[i32]| (name.to_owned(), partitions.iter().copied().collect());
+        assert_eq!(listing.topics, BTreeMap::from([topic("eu_orders", &[1]), topic("orders", &[0, 1, 2])]));
     }
 
     /// Goal: a number of partitions that may be too small is none: a source without such metrics, or a subtask that is not there yet.

@@ -225,6 +225,7 @@ impl FlinkRest {
                 subtasks,
                 is_windowed: listing.is_windowed,
                 source_partitions: listing.source_partitions,
+                topics: listing.topics.clone(),
                 ..bare(details, vertex)
             });
         }

@@ -49,10 +49,10 @@ pub(super) fn operator(
         latency_ms: latency_ms(&tracks),
         throughput_per_s: throughput,
         output_rate_per_s: output,
-        arrival_rate_per_s: waiting
-            .growth_per_s
-            .zip(throughput)
-            .map(|(growth_per_s, read_per_s)| (read_per_s + growth_per_s).max(0.0)),
+        arrival_rate_per_s: waiting.arrived_per_s.or_else(|| {
+            let (growth_per_s, read_per_s) = waiting.growth_per_s.zip(throughput)?;
+            Some((read_per_s + growth_per_s).max(0.0))
+        }),
         backlog_records: waiting.records,
         backlog_series: waiting.series,
         arrivals: waiting.arrivals,

@@ -9,7 +9,7 @@ use scaling::Quality;
 
 use super::readings::{Epoch, Track};
 use super::span::counted_ms;
-use crate::sample::{Subtask, Vertex};
+use crate::sample::{Sample, Subtask, Vertex};
 
 /// A task that is idle for at least this share of the time may have had nothing to read since it started.
 const IDLE: f64 = 0.99;
@@ -86,8 +86,11 @@ pub(super) struct Backlog {
     pub(super) growth_per_s: Option<f64>,
     /// Records over time, in milliseconds since the Unix epoch.
     pub(super) series: Vec<(i64, f64)>,
-    /// Records read since the tasks started and those that wait, together, at the same times: what has come into being at the origin.
+    /// What has come into being at the origin, at some times: the end offsets that the brokers report, else records read since the tasks
+    /// started and those that wait, together.
     pub(super) arrivals: Vec<(i64, f64)>,
+    /// What has arrived per second by the end offsets, where the brokers report them.
+    pub(super) arrived_per_s: Option<f64>,
     /// Why `records` is not known although subtasks report a number.
     pub(super) unknown: Option<Quality>,
 }
@@ -110,10 +113,12 @@ pub(super) fn backlog(
     tracks: &[Track<'_>],
     reads: Option<Reads>,
 ) -> Backlog {
+    let arrived = arrived(vertex, epoch);
+    let arrived_per_s = per_s(&arrived);
     let mut all = tracks.iter().flat_map(Track::known);
     let is_impossible = tracks.iter().flat_map(Track::known).any(|subtask| subtask.has_impossible_pending);
     if !is_impossible && !all.any(|subtask| subtask.pending_records.is_some()) {
-        return Backlog::default();
+        return Backlog { arrivals: arrived, arrived_per_s, ..Backlog::default() };
     }
     let pending = |subtask: &Subtask| {
         let reads_nothing = subtask.pending_records.is_none() && has_no_partition(subtask, tracks, reads);
@@ -131,9 +136,42 @@ pub(super) fn backlog(
         records: sum(known),
         growth_per_s: sum(growth),
         series: series(vertex, epoch, pending),
-        arrivals: series(vertex, epoch, |subtask| Some(position(subtask)? + pending(subtask)?)),
+        arrivals: match arrived.len() {
+            0 => series(vertex, epoch, |subtask| Some(position(subtask)? + pending(subtask)?)),
+            _ => arrived,
+        },
+        arrived_per_s,
         unknown,
     }
+}
+
+/// The end offsets of the source's partitions over time, as the brokers reported them; empty unless they did at least twice. They do not wait
+/// for the source to read on, as `pendingRecords` does: a source that is held back asks its brokers late.
+fn arrived(vertex: &Vertex, epoch: Epoch<'_>) -> Vec<(i64, f64)> {
+    let same = |sample: &&Sample| {
+        let vertex = sample.vertices.iter().find(|other| other.name == vertex.name)?;
+        vertex.end_offsets.map(|end| (end.at_ms, end.records))
+    };
+    let by_time: BTreeMap<i64, f64> = epoch.samples.iter().filter_map(same).collect();
+    if by_time.len() < 2 { Vec::new() } else { thinned(by_time) }
+}
+
+/// The mean growth of a series per second; [`None`] if it has not grown at all times, as after a topic was made anew.
+fn per_s(readings: &[(i64, f64)]) -> Option<f64> {
+    let (first, last) = (readings.first()?, readings.last()?);
+    let grows = readings.windows(2).all(|pair| pair[0].1 <= pair[1].1);
+    #[expect(clippy::cast_precision_loss, reason = "the length of an epoch in milliseconds")]
+    let length_ms = (last.0 - first.0) as f64;
+    (grows && length_ms > 0.0).then(|| (last.1 - first.1) * 1000.0 / length_ms)
+}
+
+/// At most [`READINGS`] readings, the newest one among them.
+fn thinned(by_time: BTreeMap<i64, f64>) -> Vec<(i64, f64)> {
+    let all: Vec<(i64, f64)> = by_time.into_iter().collect();
+    let step = all.len().div_ceil(READINGS).max(1);
+    let mut kept: Vec<(i64, f64)> = all.into_iter().rev().step_by(step).collect();
+    kept.reverse();
+    kept
 }
 
 /// A sum over all subtasks at each time at which it is known, the newest ones last. A reading that repeats the one before it is left out:
@@ -153,9 +191,5 @@ fn series(vertex: &Vertex, epoch: Epoch<'_>, figure: impl Fn(&Subtask) -> Option
         }
         before = now;
     }
-    let all: Vec<(i64, f64)> = by_time.into_iter().collect();
-    let step = all.len().div_ceil(READINGS).max(1);
-    let mut kept: Vec<(i64, f64)> = all.into_iter().rev().step_by(step).collect();
-    kept.reverse();
-    kept
+    thinned(by_time)
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use scaling::{Kind, Snapshot};
 use telemetry::{
-    Histogram, Incarnation, Input, Kinds, LatencyMetric, NotReady, Sample, Settings, Subtask, TaskManager,
-    Vertex, summarise,
+    EndOffsets, Histogram, Incarnation, Input, Kinds, LatencyMetric, NotReady, Sample, Settings, Subtask,
+    TaskManager, Vertex, summarise,
 };
 
 fn settings() -> Settings {
@@ -181,4 +181,31 @@ fn readings_with_a_time_of_their_own_are_believed() {
     let source = snapshot.operator("source-bid").unwrap();
     assert!(close(source.output_rate_per_s, 4000.0), "{source:?}");
     assert!(close(source.busy_ratio, 0.75), "{source:?}");
+}
+
+/// Goal: arrivals are what the brokers say has arrived, as soon as they were asked twice, whatever Flink has heard of it; a topic that was
+/// made anew is no negative arrival.
+#[test]
+fn arrivals_are_counted_from_end_offsets() {
+    let observed = |records: [Option<f64>; 4]| {
+        let samples = (0..).zip(records).map(|(second, records)| {
+            let mut sample = sample(second);
+            let at_ms = sample.at_ms + 3;
+            sample.vertices[3].end_offsets = records.map(|records| EndOffsets { at_ms, records });
+            sample
+        });
+        let snapshot = summarise(&samples.collect::<Vec<_>>(), 128, 1, &settings()).unwrap();
+        let source = snapshot.operator("source-bid").unwrap();
+        (source.arrival_rate_per_s, source.arrivals.clone(), source.backlog_records)
+    };
+    let told = [Some(70_000.0), None, Some(78_000.0), Some(82_500.0)];
+    let (rate_per_s, arrivals, backlog) = observed(told);
+    assert_eq!((rate_per_s, backlog), (Some(12_500.0 / 3.0), Some(9100.0)));
+    assert_eq!(arrivals, [(1_000_003, 70_000.0), (1_002_003, 78_000.0), (1_003_003, 82_500.0)]);
+    for too_little in [[None; 4], [None, None, None, Some(1.0)]] {
+        let (rate_per_s, arrivals, _) = observed(too_little);
+        assert_eq!((rate_per_s, arrivals.is_empty()), (Some(5000.0), true));
+    }
+    let (rate_per_s, ..) = observed([Some(9.0), Some(90.0), Some(0.0), Some(100.0)]);
+    assert_eq!(rate_per_s, Some(5000.0));
 }

@@ -30,8 +30,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("terminal", &[]),
     ("version", &[]),
     ("whisper", &["files"]),
-    // Into Kafka, for whoever has records.
+    // Into Kafka, and the ends of its partitions.
     ("batch-producer", &[]),
+    ("end-offsets", &[]),
     // Programs. None uses another's crate …
     ("event-producer", &["batch-producer", "events", "files", "generator", "secrets", "terminal", "version"]),
     ("config-drop", &["files", "http-server", "job-config", "journal", "logging", "secrets", "version"]),
@@ -63,6 +64,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "control",
             "doctor",
             "drop-client",
+            "end-offsets",
             "files",
             "flink",
             "http-client",
