@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use secrets::SecretError;
+use secrets::{SecretError, SecretSource, SourceError};
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
@@ -37,16 +37,6 @@ pub struct Access {
     /// Further headers of every request, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, HeaderSource>,
-}
-
-/// Where a secret is kept. The first line counts, without white space at its end.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum SecretSource {
-    /// In a file that only its owner can read.
-    File(PathBuf),
-    /// In an environment variable of this name.
-    Env(String),
 }
 
 /// The value of a header.
@@ -183,7 +173,7 @@ impl Access {
         for (name, source) in &self.headers {
             let key = format!("headers.{name}");
             let value = match source {
-                HeaderSource::Kept(source) => source.header(&key, |secret| secret.to_owned())?,
+                HeaderSource::Kept(source) => kept_header(source, &key, str::to_owned)?,
                 HeaderSource::Text(text) => sensitive(&key, "the configuration", text)?,
             };
             headers.insert(self.header_name(name)?, value);
@@ -191,34 +181,28 @@ impl Access {
         if let Some(token) = &self.token {
             // A token has no spaces (RFC 6750), and one that is pasted over two lines has.
             let bearer = |token: &str| format!("Bearer {}", token.replace(char::is_whitespace, "\n"));
-            headers.insert(AUTHORIZATION, token.header("token", bearer)?);
+            headers.insert(AUTHORIZATION, kept_header(token, "token", bearer)?);
         }
         if let (Some(user), Some(password)) = (&self.user, &self.password) {
             let basic = |password: &str| format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
-            headers.insert(AUTHORIZATION, password.header("password", basic)?);
+            headers.insert(AUTHORIZATION, kept_header(password, "password", basic)?);
         }
         Ok(headers)
     }
 }
 
-impl SecretSource {
-    /// The header that `form` makes of the first line of the secret, without white space at its end. `key` is the secret's key in the
-    /// configuration.
-    fn header(&self, key: &str, form: impl FnOnce(&str) -> String) -> Result<HeaderValue, AccessError> {
-        let (origin, text) = match self {
-            Self::File(path) => (path.display().to_string(), secrets::read(path)?.reveal().to_owned()),
-            Self::Env(variable) => {
-                let text = std::env::var(variable).map_err(|_| AccessError::Variable {
-                    key: format!("{key}.env"),
-                    variable: variable.clone(),
-                })?;
-                (format!("the environment variable {variable}"), text)
-            }
-        };
-        let line = text.lines().next().map(str::trim_end).filter(|line| !line.is_empty());
-        let line = line.ok_or_else(|| AccessError::Value { key: key.to_owned(), origin: origin.clone() })?;
-        sensitive(key, &origin, &form(line))
-    }
+/// The header that `form` makes of a secret. `key` is the secret's key in the configuration.
+fn kept_header(
+    source: &SecretSource,
+    key: &str,
+    form: impl FnOnce(&str) -> String,
+) -> Result<HeaderValue, AccessError> {
+    let secret = source.first_line().map_err(|error| match error {
+        SourceError::File(error) => AccessError::File(error),
+        SourceError::Variable { variable } => AccessError::Variable { key: format!("{key}.env"), variable },
+        SourceError::Empty { origin } => AccessError::Value { key: key.to_owned(), origin },
+    })?;
+    sensitive(key, &source.origin(), &form(secret.reveal()))
 }
 
 /// A header that `Debug` does not show.

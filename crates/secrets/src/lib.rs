@@ -2,15 +2,16 @@
 //!
 //! Tokens, signing keys and TLS keys are each one small file. A file that its group or others may read is refused, because the
 //! secret is known already. [`Secret`] is a text, [`Address`] a URL with a password in it, and neither is shown by Display, Debug or
-//! Serialize; [`from_toml`] reads configurations without quoting their lines in errors, and [`without_credentials`] cleans any
+//! Serialize; [`SecretSource`] says where one is kept; [`from_toml`] reads configurations without quoting their lines in errors, and [`without_credentials`] cleans any
 //! text. Nothing is encrypted, and no key store is asked.
 
 mod address;
 mod redact;
+mod source;
 mod syntax;
 
 use std::fmt;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use thiserror::Error;
 
 pub use address::{Address, AddressError, HttpUrl};
 pub use redact::{is_secret_key, without_credentials};
+pub use source::{SecretSource, SourceError};
 pub use syntax::{SyntaxError, from_toml};
 
 /// The largest file of secrets that is read: a chain of certificates with its key takes a few KiB.
@@ -99,6 +101,26 @@ impl fmt::Debug for Secret {
 /// # Errors
 /// The file cannot be read, others may use it, or it is not a small text.
 pub fn read(path: &Path) -> Result<Secret, SecretError> {
+    let content = || SecretError::Content { path: path.to_owned() };
+    let mut bytes = Vec::new();
+    let read = open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|source| SecretError::Io { action: "read", path: path.to_owned(), source })?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(content());
+    }
+    String::from_utf8(bytes).map(Secret).map_err(|_| content())
+}
+
+/// Checks that a file can be read, and by nobody but its owner. For files that a library reads by their name.
+///
+/// # Errors
+/// The file cannot be read, others may use it, or it is no small file.
+pub fn check(path: &Path) -> Result<(), SecretError> {
+    open(path).map(drop)
+}
+
+/// Opens a file that nobody but its owner may read.
+fn open(path: &Path) -> Result<File, SecretError> {
     let io = |source| SecretError::Io { action: "read", path: path.to_owned(), source };
     let content = || SecretError::Content { path: path.to_owned() };
     let file = files::open(path).map_err(|source| match source.kind() {
@@ -119,12 +141,7 @@ pub fn read(path: &Path) -> Result<Secret, SecretError> {
     if metadata.mode() & OTHERS != 0 && !is_handed_over() {
         return Err(SecretError::Mode { path: path.to_owned(), mode: metadata.mode() & 0o777 });
     }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(content());
-    }
-    String::from_utf8(bytes).map(Secret).map_err(|_| content())
+    Ok(file)
 }
 
 /// Whether this is a secret as systemd (`LoadCredential=`), Docker or Kubernetes hand them over: owned by root, readable by the group that the
@@ -217,13 +234,16 @@ mod tests {
         write_new(&path, "hidden").unwrap();
         for mode in [0o640, 0o604, 0o620, 0o601, 0o777] {
             std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            let message = read(&path).unwrap_err().to_string();
-            for part in ["key", &format!("{mode:o}"), "chmod 600"] {
-                assert!(message.contains(part), "{message}");
+            for refused in [read(&path).map(drop), check(&path)] {
+                let message = refused.unwrap_err().to_string();
+                for part in ["key", &format!("{mode:o}"), "chmod 600"] {
+                    assert!(message.contains(part), "{message}");
+                }
             }
         }
         std::fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
         read(&path).unwrap();
+        check(&path).unwrap();
         assert!(matches!(read(folder.path()), Err(SecretError::Content { .. })));
         assert!(matches!(read(Path::new("/dev/zero")), Err(SecretError::Content { .. })));
         assert!(matches!(read(&folder.path().join("none")), Err(SecretError::Io { .. })));

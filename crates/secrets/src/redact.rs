@@ -21,7 +21,7 @@ const SECRET_PARTS: [&str; 11] = [
 pub fn is_secret_key(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let key = key.trim_matches(['"', '\'', ' ']);
-    let names_file = key.ends_with("_file") || key.ends_with("_tokens");
+    let names_file = [".location", "_file", "_tokens"].iter().any(|end| key.ends_with(end));
     // `key` alone would also be in key_group_alignment and public_keys.
     let is_key = key.contains("ssl.key") || key.rsplit(['.', '_', '-']).next() == Some("key");
     !names_file && (is_key || SECRET_PARTS.iter().any(|part| key.contains(part)))
@@ -102,6 +102,7 @@ mod tests {
         }
         for key in [
             "linger.ms",
+            "ssl.key.location",
             "drop.token_file",
             "flink.url",
             "access.agent_tokens",
