@@ -5,18 +5,20 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use crate::config::KafkaSettings;
+use crate::config::{Config, KafkaSettings};
 use crate::folder::{WorkFolder, remove_tree};
-use crate::jars::JarSet;
+use crate::jars::{Fetch, FetchError, JarSet};
 use crate::java;
 use crate::process::{Launcher, Process, Program};
+use crate::progress::Progress;
 use crate::service::{ServiceError, await_ready};
 use crate::topics::BrokerProbe;
 
@@ -25,6 +27,30 @@ pub(crate) const JARS: JarSet =
     JarSet { name: "kafka", pom: Cow::Borrowed(include_str!("../assets/kafka/pom.xml")) };
 /// The service's name, and its log file's.
 pub(crate) const NAME: &str = "kafka";
+
+/// What starts a broker beside the testbed's, with settings of one's own.
+#[derive(Clone, Debug)]
+pub struct KafkaProgram {
+    /// `java`.
+    pub java: PathBuf,
+    /// The argument of `-cp`.
+    pub class_path: OsString,
+}
+
+/// `java` and Kafka's classes; downloads them if that was never done.
+///
+/// # Errors
+/// [`FetchError`]: no Java, no Maven, no network, or a cache that cannot be written.
+pub async fn provide_kafka(
+    config: &Config,
+    launcher: &Launcher,
+    progress: &Progress<'_>,
+) -> Result<KafkaProgram, FetchError> {
+    let (cache_dir, deadline) = (config.cache_dir.as_path(), config.fetch_deadline);
+    let fetch = Fetch { cache_dir, launcher, deadline, begin: Instant::now(), progress };
+    let java = java::find_java()?;
+    Ok(KafkaProgram { java, class_path: java::jars_of(&[&fetch.provide(JARS).await?]) })
+}
 
 /// What a start of Kafka needs to know.
 pub(crate) struct Start<'a> {

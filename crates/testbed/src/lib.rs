@@ -81,6 +81,7 @@ pub use config::{Config, ConfigError, FlinkSettings, KafkaSettings, Settings, St
 pub use hdfs::HdfsSettings;
 pub use jars::FetchError;
 pub use java::MissingProgram;
+pub use kafka::{KafkaProgram, provide_kafka};
 pub use progress::Progress;
 pub use python::{PythonSet, provide_python};
 pub use service::ServiceError;
