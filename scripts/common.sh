@@ -13,6 +13,7 @@ check_machine() {
     need cargo "install Rust 1.90 or newer from your distribution or with rustup"
     need cc "install a C compiler and make (Debian: apt-get install build-essential)"
     need make "install make (Debian: apt-get install build-essential)"
+    need perl "install perl (Debian: apt-get install build-essential)"
     need java "install a JDK 17 (Debian: apt-get install openjdk-17-jdk-headless)"
     need mvn "install Maven (Debian: apt-get install maven)"
     local version

@@ -1,16 +1,17 @@
 //! The command line. What stands here overrides the configuration file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use generator::profile::{ProfileConfig, Step};
 
-use crate::config::{Benchmark, Config, ConfigFile, Shard, StartTime, Transport};
+use crate::config::{Benchmark, Config, ConfigFile, KafkaSection, Shard, StartTime, Transport};
 use crate::failure::Failure;
 use crate::generate::Format;
 use crate::kafka;
+use crate::topics::Selected;
 
 /// The shortest part of a profile that is shown, s.
 const SHORTEST_SHOWN_S: f64 = 0.001;
@@ -189,18 +190,21 @@ pub(crate) enum TopicsAction {
 
 #[derive(Debug, Args)]
 pub(crate) struct TopicsSelection {
-    /// Kafka brokers to connect to first, host:port, with commas between
-    #[arg(long, value_name = "LIST", default_value = "127.0.0.1:9092")]
-    pub(crate) bootstrap_servers: String,
-    /// What stands before the name of each topic
+    /// Configuration file (TOML) whose section [kafka] has brokers, prefix and properties (TLS, login); absent: the defaults
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Kafka brokers to connect to first, host:port, with commas between; absent: those of the configuration, or 127.0.0.1:9092
+    #[arg(long, value_name = "LIST")]
+    bootstrap_servers: Option<String>,
+    /// What stands before the name of each topic; absent: that of the configuration, or nothing
     #[arg(long, value_name = "TEXT")]
-    pub(crate) topic_prefix: Option<String>,
+    topic_prefix: Option<String>,
     /// Topics of this benchmark only
     #[arg(long, value_enum)]
-    pub(crate) benchmark: Option<Benchmark>,
+    benchmark: Option<Benchmark>,
     /// How long to try, s
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub(crate) timeout: u64,
+    timeout: u64,
 }
 
 fn parse_step(text: &str) -> Result<Step, String> {
@@ -233,9 +237,28 @@ impl StreamOptions {
 
     /// Adds to an error where the configuration comes from.
     fn named<T>(&self, result: anyhow::Result<T>) -> Result<T, Failure> {
-        let name =
-            self.config.as_deref().map_or("the command line".into(), |path| path.display().to_string());
-        result.with_context(|| format!("configuration from {name}")).map_err(Failure::Config)
+        named(self.config.as_deref(), result)
+    }
+}
+
+fn named<T>(config: Option<&Path>, result: anyhow::Result<T>) -> Result<T, Failure> {
+    let name = config.map_or("the command line".into(), |path| path.display().to_string());
+    result.with_context(|| format!("configuration from {name}")).map_err(Failure::Config)
+}
+
+impl TopicsOptions {
+    /// Which topics of which brokers: those of the file, overridden by the flags, and checked.
+    pub(crate) fn selected(&self) -> Result<Selected, Failure> {
+        let (TopicsAction::Create { which, .. }
+        | TopicsAction::Delete { which }
+        | TopicsAction::Describe { which }) = &self.action;
+        let config = which.config.as_deref();
+        let mut kafka = config.map_or_else(|| Ok(ConfigFile::default()), ConfigFile::load)?.kafka;
+        set(&mut kafka.bootstrap_servers, &which.bootstrap_servers);
+        set(&mut kafka.topic_prefix, &which.topic_prefix);
+        let kafka = KafkaSection { connect_timeout_ms: which.timeout * 1_000, ..kafka };
+        let checked = kafka.check().and_then(|()| kafka::load(&kafka));
+        Ok(Selected { kafka: named(config, checked)?, benchmark: which.benchmark })
     }
 }
 
@@ -264,7 +287,10 @@ impl RunOptions {
             file.report.listen.clone_from(&self.listen);
         }
         file.as_fast_as_possible |= self.max;
-        let checked = file.check().and_then(|config| kafka::try_out(&config.kafka).map(|()| config));
+        let checked = file.check().and_then(|config| {
+            let kafka = kafka::load(&config.kafka)?;
+            Ok(Config { kafka, ..config })
+        });
         self.stream.named(checked)
     }
 }

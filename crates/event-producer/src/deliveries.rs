@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
+use anyhow::anyhow;
 use batch_producer::{Delivery, Group};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -48,6 +49,36 @@ impl Origin {
     }
 }
 
+/// Trouble with the connection to a broker.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    code: Option<RDKafkaErrorCode>,
+    /// librdkafka's words.
+    pub(crate) reason: String,
+}
+
+impl Problem {
+    /// What to change, where trying again would not help: the broker has refused the login, or one side the other's certificate.
+    pub(crate) fn for_good(&self, servers: &str) -> Option<anyhow::Error> {
+        let Problem { code, reason } = self;
+        if *code == Some(RDKafkaErrorCode::Authentication) {
+            return Some(anyhow!(
+                "Kafka at {servers} refused the login: {reason}; set \"sasl.mechanisms\", \"sasl.username\" and \"sasl.password\" of \
+                 kafka.properties as the brokers know them"
+            ));
+        }
+        // A broker says only after the handshake that it wants another certificate, and librdkafka takes that for a broken connection.
+        let is_tls = *code == Some(RDKafkaErrorCode::SSL) || reason.contains("SSL alert number");
+        is_tls.then(|| {
+            anyhow!(
+                "no TLS connection to Kafka at {servers}: {reason}; set \"ssl.ca.location\" of kafka.properties to the authorities (PEM) that \
+                 signed the brokers' certificates, reach the brokers by a name or an address that is in them, and set \
+                 \"ssl.certificate.location\" and \"ssl.key.location\" if the brokers ask for a certificate"
+            )
+        })
+    }
+}
+
 /// Shared by the emitting thread and the report.
 #[derive(Debug, Default)]
 pub(crate) struct Deliveries {
@@ -56,7 +87,7 @@ pub(crate) struct Deliveries {
     failed: AtomicU64,
     latencies: Mutex<Latencies>,
     first_failure: OnceLock<String>,
-    connection_problem: Mutex<Option<String>>,
+    connection_problem: Mutex<Option<Problem>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -90,7 +121,7 @@ impl Deliveries {
     }
 
     /// The newest trouble with the connection.
-    pub(crate) fn connection_problem(&self) -> Option<String> {
+    pub(crate) fn connection_problem(&self) -> Option<Problem> {
         locked(&self.connection_problem).clone()
     }
 
@@ -207,14 +238,24 @@ pub(crate) struct Callbacks(pub(crate) Arc<Deliveries>);
 impl ClientContext for Callbacks {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         debug!(?level, facility, message, "librdkafka");
+        // That a broker has closed the connection is no error to librdkafka, and may be all that there is to tell.
+        if facility == "FAIL" && message.contains("Disconnected: ") {
+            let mut problem = locked(&self.0.connection_problem);
+            if problem.as_ref().is_none_or(|problem| problem.code == Some(RDKafkaErrorCode::AllBrokersDown)) {
+                let reason = message.split_once("]: ").map_or(message, |(_thread, reason)| reason);
+                let question = "does that listener speak the \"security.protocol\" of kafka.properties?";
+                *problem = Some(Problem { code: None, reason: format!("{reason}; {question}") });
+            }
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         debug!(%error, reason, "librdkafka");
         let mut problem = locked(&self.0.connection_problem);
+        let code = error.rdkafka_error_code();
         // "All brokers are down" follows the error that says why.
-        if problem.is_none() || error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            *problem = Some(reason.to_owned());
+        if problem.is_none() || code != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *problem = Some(Problem { code, reason: reason.to_owned() });
         }
     }
 }

@@ -49,33 +49,55 @@ pub(crate) fn producer(
     NativeProducer::new(producer.map_err(|error| refused(settings, &error))?)
 }
 
-/// Makes a client that knows no broker, and ends it: what the client refuses only when it is made, it refuses now.
+/// The settings with their secrets read. Makes a client that knows no broker, and ends it: what the client refuses only when it is
+/// made, it refuses now.
 ///
 /// # Errors
-/// As [`producer`].
-pub(crate) fn try_out(settings: &KafkaSection) -> anyhow::Result<()> {
-    let mut config = configuration(settings);
+/// Secrets and files that cannot be used, with their keys; and as [`producer`].
+pub(crate) fn load(settings: &KafkaSection) -> anyhow::Result<KafkaSection> {
+    let settings = settings.loaded()?;
+    let mut config = configuration(&settings);
     config.remove("bootstrap.servers");
     let made: Result<BaseProducer<_>, KafkaError> =
         config.create_with_context(Callbacks(Arc::new(Deliveries::default())));
-    made.map(drop).map_err(|error| refused(settings, &error))
+    made.map(drop).map_err(|error| refused(&settings, &error))?;
+    Ok(settings)
 }
 
 /// Why the client refuses its settings, unless a secret is part of the reason.
 fn refused(settings: &KafkaSection, error: &KafkaError) -> anyhow::Error {
     let reason = refusal(error);
-    let mut secrets = settings.properties.iter().filter(|(key, _)| is_secret_key(key));
-    let holds_secret =
-        secrets.any(|(_, value)| !value.reveal().is_empty() && reason.contains(value.reveal()));
+    let secret = settings.properties.iter().filter(|(key, _)| is_secret_key(key));
+    let mut secrets = secret.filter_map(|(_, value)| value.text()).filter(|value| !value.is_empty());
+    let holds_secret = secrets.any(|value| reason.contains(value));
     let reason = if holds_secret { "the reason holds a secret and is not shown" } else { &reason };
     anyhow!("kafka: the Kafka client refused its configuration: {reason}")
+}
+
+/// The settings that every client needs: where the brokers are, whom to trust, how to log in; and everything else that
+/// `kafka.properties` has.
+pub(crate) fn connection(settings: &KafkaSection) -> ClientConfig {
+    connected(ClientConfig::new(), settings)
+}
+
+fn connected(mut config: ClientConfig, settings: &KafkaSection) -> ClientConfig {
+    config.set("bootstrap.servers", &settings.bootstrap_servers).set("client.id", "event-producer");
+    // The OpenSSL that is built in knows no authorities, and looks for some only where these variables say.
+    let has_variable = ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some());
+    if settings.is_tls() && !settings.names_authorities() && !has_variable {
+        config.set("ssl.ca.location", "probe");
+    }
+    for (key, value) in &settings.properties {
+        if let Some(text) = value.text() {
+            config.set(key, text);
+        }
+    }
+    config
 }
 
 fn configuration(settings: &KafkaSection) -> ClientConfig {
     let mut config = ClientConfig::new();
     let own = [
-        ("bootstrap.servers", settings.bootstrap_servers.clone()),
-        ("client.id", "event-producer".to_owned()),
         ("acks", settings.acks.clone()),
         ("compression.type", settings.compression.clone()),
         ("linger.ms", settings.linger_ms.to_string()),
@@ -91,10 +113,7 @@ fn configuration(settings: &KafkaSection) -> ClientConfig {
     for (key, value) in &own {
         config.set(*key, value);
     }
-    for (key, value) in &settings.properties {
-        config.set(key, value.reveal());
-    }
-    config
+    connected(config, settings)
 }
 
 /// Waits for a broker and asks it for the partitions of the topics, in the order of `kinds`.
@@ -138,8 +157,10 @@ pub(crate) fn missing(settings: &KafkaSection, missing: &[String]) -> anyhow::Er
         "" => String::new(),
         prefix => format!(" --topic-prefix {prefix}"),
     };
+    // TLS and logins stand in the configuration alone.
+    let config = if settings.properties.is_empty() { "" } else { " --config FILE" };
     anyhow!(
-        "{them} {} missing on {servers}; create with: event-producer topics create --bootstrap-servers {servers}{prefix}",
+        "{them} {} missing on {servers}; create with: event-producer topics create --bootstrap-servers {servers}{prefix}{config}",
         missing.join(", ")
     )
 }
@@ -147,7 +168,8 @@ pub(crate) fn missing(settings: &KafkaSection, missing: &[String]) -> anyhow::Er
 /// Waits for a broker and asks it for all topics.
 ///
 /// # Errors
-/// If none answers within the configured time, with address and cause; or if the end is asked for meanwhile.
+/// If none answers within the configured time, with address and cause; if the end is asked for meanwhile; or as soon as a broker
+/// refuses the login, or there is no TLS connection to it, with what to change.
 pub(crate) fn metadata(
     producer: &NativeProducer,
     deliveries: &Deliveries,
@@ -166,7 +188,11 @@ pub(crate) fn metadata(
             };
         // Why there is no connection is told by one of the events.
         while producer.poll(Duration::ZERO, |_| {}) {}
-        let cause = deliveries.connection_problem().unwrap_or_else(|| error.to_string());
+        let problem = deliveries.connection_problem();
+        if let Some(refused) = problem.as_ref().and_then(|problem| problem.for_good(servers)) {
+            return Err(refused);
+        }
+        let cause = problem.map_or_else(|| error.to_string(), |problem| problem.reason);
         if Instant::now() >= deadline || stop.asked() {
             let waited = settings.connect_timeout_ms;
             return Err(anyhow!("no Kafka broker at {servers} within {waited} ms: {cause}"));

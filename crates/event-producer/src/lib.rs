@@ -36,7 +36,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 pub use arguments::Arguments;
-pub use config::{BatchesSection, Config, ConfigFile, KafkaSection, Transport};
+pub use config::{BatchesSection, Config, ConfigFile, KafkaSection, Property, Transport};
 pub use failure::Failure;
 pub use measure::ProducePath;
 pub use real_time::RealTime;
@@ -70,7 +70,10 @@ pub async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
             );
             terminal::print(&script).context("could not write to standard output")?;
         }
-        Command::Topics(options) => unless_closed(topics::topics(&options.action, &mut stdout()).await)?,
+        Command::Topics(options) => {
+            let which = options.selected()?;
+            unless_closed(topics::topics(&options.action, &which, &mut stdout()).await)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

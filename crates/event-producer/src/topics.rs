@@ -2,9 +2,9 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 use events::{
     Kind, NEXMARK_DEAD_LETTERS_TOPIC, NEXMARK_RESULTS_TOPIC, PSM_DEAD_LETTERS_TOPIC, PSM_RESULTS_TOPIC,
 };
@@ -14,11 +14,14 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::{Metadata, MetadataTopic};
 
-use crate::arguments::{TopicsAction, TopicsSelection};
+use crate::arguments::TopicsAction;
 use crate::config::{Benchmark, KafkaSection};
 use crate::deliveries::Callbacks;
 use crate::kafka;
 use crate::stop::Stop;
+
+/// Time between two looks for topics that were just created.
+const AGAIN: Duration = Duration::from_millis(50);
 
 type Admin = AdminClient<Callbacks>;
 
@@ -45,22 +48,27 @@ impl Benchmark {
     }
 }
 
-impl TopicsSelection {
+/// Which topics of which brokers.
+pub(crate) struct Selected {
+    /// With a patience of its own.
+    pub(crate) kafka: KafkaSection,
+    /// Absent: both.
+    pub(crate) benchmark: Option<Benchmark>,
+}
+
+impl Selected {
     fn topics(&self) -> Vec<String> {
         let benchmarks = self.benchmark.map_or(vec![Benchmark::Nexmark, Benchmark::Psm], |one| vec![one]);
         let names = benchmarks.into_iter().flat_map(Benchmark::topics);
-        let prefix = self.topic_prefix.as_deref().unwrap_or_default();
-        names.map(|name| format!("{prefix}{name}")).collect()
+        names.map(|name| format!("{}{name}", self.kafka.topic_prefix)).collect()
     }
 
     const fn limit(&self) -> Duration {
-        Duration::from_secs(self.timeout)
+        Duration::from_millis(self.kafka.connect_timeout_ms)
     }
 
     fn client(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.bootstrap_servers).set("client.id", "event-producer");
-        config
+        kafka::connection(&self.kafka)
     }
 
     fn admin(&self) -> anyhow::Result<Admin> {
@@ -74,18 +82,13 @@ impl TopicsSelection {
 
     /// Waits for a broker. Also before a change, because the admin client does not say why it reached nobody.
     fn reach(&self) -> anyhow::Result<Metadata> {
-        let settings = KafkaSection {
-            bootstrap_servers: self.bootstrap_servers.clone(),
-            connect_timeout_ms: self.timeout * 1_000,
-            ..KafkaSection::default()
-        };
         let deliveries = Arc::default();
-        let producer = kafka::producer(&settings, Arc::clone(&deliveries))?;
-        kafka::metadata(&producer, &deliveries, &settings, &Stop::default())
+        let producer = kafka::producer(&self.kafka, Arc::clone(&deliveries))?;
+        kafka::metadata(&producer, &deliveries, &self.kafka, &Stop::default())
     }
 
     fn failed(&self) -> String {
-        format!("the request to Kafka at {} failed", self.bootstrap_servers)
+        format!("the request to Kafka at {} failed", self.kafka.bootstrap_servers)
     }
 }
 
@@ -94,18 +97,22 @@ impl TopicsSelection {
 /// # Errors
 /// If Kafka cannot be reached, or refuses the change of a topic; a topic that exists already, or is gone already, is fine
 /// unless it has another number of partitions than wanted.
-pub(crate) async fn topics(action: &TopicsAction, out: &mut impl Write) -> anyhow::Result<()> {
+pub(crate) async fn topics(
+    action: &TopicsAction,
+    which: &Selected,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     match action {
-        TopicsAction::Create { which, partitions, replication } => {
+        TopicsAction::Create { partitions, replication, .. } => {
             create(which, *partitions, *replication, out).await
         }
-        TopicsAction::Delete { which } => delete(which, out).await,
-        TopicsAction::Describe { which } => tokio::task::block_in_place(|| describe(which, out)),
+        TopicsAction::Delete { .. } => delete(which, out).await,
+        TopicsAction::Describe { .. } => tokio::task::block_in_place(|| describe(which, out)),
     }
 }
 
 async fn create(
-    which: &TopicsSelection,
+    which: &Selected,
     partitions: i32,
     replication: i32,
     out: &mut impl Write,
@@ -124,7 +131,8 @@ async fn create(
             Err((name, code)) => bail!("{name}: not created: {code}"),
         }
     }
-    let known = if existing.is_empty() { Vec::new() } else { tokio::task::block_in_place(|| known(which))? };
+    // A broker may learn of a new topic a moment after the controller has made it.
+    let known = await_all(which, &names).await?;
     for (name, found, _) in known.into_iter().filter(|(name, ..)| existing.contains(name)) {
         if found != partitions as usize {
             bail!("{name}: exists with {found} partitions instead of {partitions}; delete it first");
@@ -134,7 +142,21 @@ async fn create(
     Ok(())
 }
 
-async fn delete(which: &TopicsSelection, out: &mut impl Write) -> anyhow::Result<()> {
+/// The topics that exist, once all of these do.
+async fn await_all(which: &Selected, names: &[String]) -> anyhow::Result<Vec<(String, usize, usize)>> {
+    let end = Instant::now() + which.limit();
+    loop {
+        let known = tokio::task::block_in_place(|| known(which))?;
+        let is_there =
+            |name: &String| known.iter().any(|(known, partitions, _)| known == name && *partitions > 0);
+        let Some(missing) = names.iter().find(|name| !is_there(name)) else { return Ok(known) };
+        let limit = which.limit();
+        ensure!(Instant::now() < end, "{missing}: created, but the brokers do not know it after {limit:?}");
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn delete(which: &Selected, out: &mut impl Write) -> anyhow::Result<()> {
     tokio::task::block_in_place(|| which.reach())?;
     let results = which
         .admin()?
@@ -153,12 +175,12 @@ async fn delete(which: &TopicsSelection, out: &mut impl Write) -> anyhow::Result
     Ok(())
 }
 
-fn consumer(which: &TopicsSelection) -> anyhow::Result<BaseConsumer> {
+fn consumer(which: &Selected) -> anyhow::Result<BaseConsumer> {
     which.client().create().context("the Kafka client refused its configuration")
 }
 
 /// Name, partitions and replicas of the topics that exist.
-fn known(which: &TopicsSelection) -> anyhow::Result<Vec<(String, usize, usize)>> {
+fn known(which: &Selected) -> anyhow::Result<Vec<(String, usize, usize)>> {
     let metadata = which.reach()?;
     let shape = |topic: &MetadataTopic| {
         let replicas = topic.partitions().first().map_or(0, |partition| partition.replicas().len());
@@ -167,7 +189,7 @@ fn known(which: &TopicsSelection) -> anyhow::Result<Vec<(String, usize, usize)>>
     Ok(metadata.topics().iter().map(shape).collect())
 }
 
-fn describe(which: &TopicsSelection, out: &mut impl Write) -> anyhow::Result<()> {
+fn describe(which: &Selected, out: &mut impl Write) -> anyhow::Result<()> {
     let (known, consumer) = (known(which)?, consumer(which)?);
     let mut missing = Vec::new();
     for name in which.topics() {

@@ -20,6 +20,7 @@ mod gate;
 mod guarded;
 mod harness;
 mod in_process;
+mod kafka_tls;
 mod kill_between;
 mod load;
 mod metric_sources;
@@ -89,6 +90,7 @@ fn with_engines(engines: &Arc<Engines>) -> Vec<Trial> {
         test(engines, "guarded", Needs::Slots(4), guarded::signed_documents_pass_and_forged_ones_do_not),
         test(engines, "kill_between", Needs::Slots(6), kill_between::a_killed_agent_finishes_what_it_began),
         test(engines, "example", Needs::Slots(4), in_process::an_example_of_flink_is_narrowed_by_ds2),
+        test(engines, "kafka_tls", Needs::Slots(2), kafka_tls::records_arrive_over_tls_and_logins),
         test(engines, "documents", Needs::Slots(2), documents::a_bad_document_starts_no_job),
         test(engines, "ordered", Needs::Slots(4), exactness::queries_that_depend_on_order_are_exact),
         test(engines, "savepoint", Needs::Slots(10), savepoints::a_savepoint_goes_on_at_another_parallelism),

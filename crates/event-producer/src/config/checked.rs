@@ -172,7 +172,9 @@ impl ConfigFile {
         let json = serde_json::to_value(self).and_then(|mut shown| {
             // A property is a secret until its key says otherwise.
             for (key, value) in self.kafka.properties.iter().filter(|(key, _)| !is_secret_key(key)) {
-                shown["kafka"]["properties"][key] = value.reveal().into();
+                if let Some(text) = value.text() {
+                    shown["kafka"]["properties"][key] = text.into();
+                }
             }
             serde_json::to_string(&shown)
         });

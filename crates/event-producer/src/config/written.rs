@@ -8,9 +8,9 @@ use clap::ValueEnum;
 use generator::nexmark::NexmarkConfig;
 use generator::profile::ProfileConfig;
 use generator::psm::PsmConfig;
-use secrets::Secret;
 use serde::{Deserialize, Serialize};
 
+use super::properties::Property;
 use super::values::{Shard, StartTime};
 use crate::failure::Failure;
 use crate::real_time::RealTime;
@@ -72,7 +72,7 @@ pub struct KafkaSection {
     pub topic_prefix: String,
     /// Who must have a record before it counts as acknowledged: `all`, `1` or `0`.
     pub acks: String,
-    /// `none`, `lz4`, `gzip` or `snappy`.
+    /// `none`, `lz4`, `gzip`, `snappy` or `zstd`.
     pub compression: String,
     /// How long a batch may wait for more records, ms.
     pub linger_ms: u64,
@@ -90,8 +90,8 @@ pub struct KafkaSection {
     pub flush_timeout_ms: u64,
     /// Bounds of the transport `batches`.
     pub batches: BatchesSection,
-    /// Further settings of librdkafka, by their own names.
-    pub properties: BTreeMap<String, Secret>,
+    /// Further settings of librdkafka, by their own names: also TLS and logins.
+    pub properties: BTreeMap<String, Property>,
 }
 
 /// Which client carries the events into Kafka.
