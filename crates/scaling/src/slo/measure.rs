@@ -7,9 +7,10 @@
 //! γ            = measured rate ÷ (1 ÷ (s·w)) while the operator is saturated, 0.3 to 1.05
 //! ```
 //!
-//! An operator is saturated if it is not held back (< 2 %) and one that feeds it is (> 25 %); a source, if its backlog has been worth
-//! more than 2 s of its rate all the time. An operator that is busy less than 2 % of its time, or whose service times still fall, shows
+//! When an operator is saturated, and at which rate it works then: [`saturation`]. An operator that is busy less than 2 % of its time, or whose service times still fall, shows
 //! only an upper bound of its service time, which is used until something better is known.
+
+mod saturation;
 
 use std::collections::BTreeMap;
 
@@ -136,10 +137,7 @@ impl Default for OperatorMemory {
 struct Window {
     rate_per_s: f64,
     busy: Option<f64>,
-    held: Option<f64>,
     share: f64,
-    /// The smallest backlog, if it is known all the time.
-    backlog: Option<f64>,
     length_s: f64,
 }
 
@@ -178,14 +176,11 @@ impl OperatorMemory {
             let sum: Option<f64> = known.iter().map(|(s, reading)| Some(s * figure(reading)?)).sum();
             Some(sum? / length_s)
         };
-        let backlogs: Option<Vec<f64>> = known.iter().map(|(_, reading)| reading.backlog).collect();
         (length_s > 0.0).then_some(())?;
         Some(Window {
             rate_per_s: mean(|reading| Some(reading.rate_per_s))?,
             busy: mean(|reading| reading.busy),
-            held: mean(|reading| reading.held),
             share: mean(|reading| Some(reading.share))?,
-            backlog: backlogs.and_then(|all| all.into_iter().reduce(f64::min)),
             length_s,
         })
     }
@@ -466,6 +461,7 @@ fn learn(memory: &mut Memory, snapshot: &Snapshot, now_s: i64) {
     let most = (SEEN / memory.operators.len().max(1)).clamp(2, SEEN_OF_ONE);
     let windows = windows(memory);
     for operator in &snapshot.operators {
+        let saturated_per_s = saturation::rate_per_s(memory, operator);
         let (Some(window), Some(own)) =
             (windows.get(&operator.name), memory.operators.get_mut(&operator.name))
         else {
@@ -475,21 +471,9 @@ fn learn(memory: &mut Memory, snapshot: &Snapshot, now_s: i64) {
         let promised = own.at(operator.parallelism).filter(|seen| seen.weight > 0.0);
         let promised =
             promised.map(|seen| 1.0 / (seen.service_s * seen.share)).filter(|rate| rate.is_finite());
-        if let Some(promised) = promised.filter(|_| is_saturated(operator, window, &windows)) {
-            own.correct(window.rate_per_s, promised);
+        if let Some((promised, saturated_per_s)) = promised.zip(saturated_per_s) {
+            own.correct(saturated_per_s, promised);
         }
         own.verify(operator.parallelism);
     }
-}
-
-fn is_saturated(operator: &Operator, own: &Window, windows: &BTreeMap<String, Window>) -> bool {
-    if own.held.is_none_or(|held| held > 0.02) || own.rate_per_s <= 0.0 || operator.kind.is_windowed() {
-        return false;
-    }
-    if operator.kind == Kind::Source {
-        return own.backlog.is_some_and(|records| records > 2.0 * own.rate_per_s);
-    }
-    let is_held =
-        |input: &String| windows.get(input).and_then(|input| input.held).is_some_and(|held| held > 0.25);
-    operator.inputs.iter().any(is_held)
 }

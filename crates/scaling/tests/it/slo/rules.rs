@@ -50,6 +50,28 @@ fn a_step_is_answered_while_tasks_warm_up() {
     assert!(played.slots() >= played.needed(36_000.0), "{decision}");
 }
 
+/// Goal: a job that has just become saturated is seen to carry what it then does. The readings of the quieter time before, of which the
+/// window is still full, take nothing from it.
+#[test]
+fn quiet_readings_do_not_lower_the_capacity() {
+    for seed in 0..8 {
+        let operators = vec![
+            Truth::new("source", Kind::Source, 5000.0, 1),
+            Truth::new("window", Kind::Continuous, 1200.0, 1),
+        ];
+        let mut played = Played::new(operators, seed);
+        played.run(120, 700.0, 0.02);
+        while played.changes.is_empty() {
+            let decision = played.epoch(2500.0, 0.02);
+            assert!(played.now_s < 160, "{decision:?}");
+        }
+        let (at_s, .., decision) = &played.changes[0];
+        let capacity_per_s = decision.figures["capacity_per_s"];
+        assert!((1080.0..=1210.0).contains(&capacity_per_s), "at {at_s}: {decision}");
+        assert!(played.slots() <= 4 && played.carries() >= 2500.0, "at {at_s}: {decision}");
+    }
+}
+
 /// Goal: after 24 hours of a moving load the memory of a job of 20 operators takes less than 30 kB in the journal.
 #[test]
 fn the_memory_stays_small() {
