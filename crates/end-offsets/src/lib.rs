@@ -24,9 +24,6 @@ pub type Partitions = BTreeMap<String, BTreeSet<i32>>;
 /// Why the ends of partitions are not known.
 #[derive(Debug, Error)]
 pub enum EndOffsetsError {
-    /// The client cannot be made of its settings.
-    #[error("the Kafka client refuses its settings")]
-    Setup(#[source] KafkaError),
     /// The brokers do not answer, or refuse.
     #[error("the brokers do not answer for {what}")]
     NoAnswer {
@@ -72,10 +69,9 @@ impl EndOffsets {
     /// Makes a client of these settings of librdkafka, which must name the brokers. Nothing is asked yet. `timeout`: of one question.
     ///
     /// # Errors
-    /// [`EndOffsetsError::Setup`]
-    pub fn new(settings: &ClientConfig, timeout: Duration) -> Result<Self, EndOffsetsError> {
-        let consumer = settings.create().map_err(EndOffsetsError::Setup)?;
-        Ok(Self { consumer: Arc::new(consumer), timeout, topics: BTreeMap::new() })
+    /// librdkafka refuses its settings; the reason may hold a value.
+    pub fn new(settings: &ClientConfig, timeout: Duration) -> Result<Self, KafkaError> {
+        Ok(Self { consumer: Arc::new(settings.create()?), timeout, topics: BTreeMap::new() })
     }
 
     /// Returns what the ends of each source's partitions add up to, in records, in the order of `sources`. All are asked for at once.

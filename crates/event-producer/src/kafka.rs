@@ -9,10 +9,9 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::metadata::Metadata;
 use rdkafka::producer::{BaseProducer, Producer};
-use secrets::is_secret_key;
 use tracing::warn;
 
-use crate::config::{KafkaSection, refusal};
+use crate::config::KafkaSection;
 use crate::deliveries::{Callbacks, Deliveries};
 use crate::native::NativeProducer;
 use crate::stop::Stop;
@@ -55,7 +54,7 @@ pub(crate) fn producer(
 /// # Errors
 /// Secrets and files that cannot be used, with their keys; and as [`producer`].
 pub(crate) fn load(settings: &KafkaSection) -> anyhow::Result<KafkaSection> {
-    let settings = settings.loaded()?;
+    let settings = KafkaSection { properties: settings.properties.loaded()?, ..settings.clone() };
     let mut config = configuration(&settings);
     config.remove("bootstrap.servers");
     let made: Result<BaseProducer<_>, KafkaError> =
@@ -66,11 +65,7 @@ pub(crate) fn load(settings: &KafkaSection) -> anyhow::Result<KafkaSection> {
 
 /// Why the client refuses its settings, unless a secret is part of the reason.
 fn refused(settings: &KafkaSection, error: &KafkaError) -> anyhow::Error {
-    let reason = refusal(error);
-    let secret = settings.properties.iter().filter(|(key, _)| is_secret_key(key));
-    let mut secrets = secret.filter_map(|(_, value)| value.text()).filter(|value| !value.is_empty());
-    let holds_secret = secrets.any(|value| reason.contains(value));
-    let reason = if holds_secret { "the reason holds a secret and is not shown" } else { &reason };
+    let reason = settings.properties.refusal(error);
     anyhow!("kafka: the Kafka client refused its configuration: {reason}")
 }
 
@@ -82,16 +77,7 @@ pub(crate) fn connection(settings: &KafkaSection) -> ClientConfig {
 
 fn connected(mut config: ClientConfig, settings: &KafkaSection) -> ClientConfig {
     config.set("bootstrap.servers", &settings.bootstrap_servers).set("client.id", "event-producer");
-    // The OpenSSL that is built in knows no authorities, and looks for some only where these variables say.
-    let has_variable = ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some());
-    if settings.is_tls() && !settings.names_authorities() && !has_variable {
-        config.set("ssl.ca.location", "probe");
-    }
-    for (key, value) in &settings.properties {
-        if let Some(text) = value.text() {
-            config.set(key, text);
-        }
-    }
+    settings.properties.apply(&mut config);
     config
 }
 
@@ -158,7 +144,7 @@ pub(crate) fn missing(settings: &KafkaSection, missing: &[String]) -> anyhow::Er
         prefix => format!(" --topic-prefix {prefix}"),
     };
     // TLS and logins stand in the configuration alone.
-    let config = if settings.properties.is_empty() { "" } else { " --config FILE" };
+    let config = if settings.properties.0.is_empty() { "" } else { " --config FILE" };
     anyhow!(
         "{them} {} missing on {servers}; create with: event-producer topics create --bootstrap-servers {servers}{prefix}{config}",
         missing.join(", ")

@@ -36,7 +36,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 pub use arguments::Arguments;
-pub use config::{BatchesSection, Config, ConfigFile, KafkaSection, Property, Transport};
+pub use config::{BatchesSection, Config, ConfigFile, KafkaSection, Transport};
 pub use failure::Failure;
 pub use measure::ProducePath;
 pub use real_time::RealTime;

@@ -1,18 +1,18 @@
-//! `[kafka.properties]`: what this program's build of librdkafka can do, TLS and logins, and secrets that are kept elsewhere.
+//! `[kafka.properties]` of every program: what this build of librdkafka can do, TLS and logins, and secrets that are kept elsewhere.
 //!
 //! Kerberos and OAuth need libraries that are not built in. librdkafka itself would say so only when the client is made, and in a
 //! message that may hold the value. Messages here name the key and what to do, never the value.
 
+use std::collections::BTreeMap;
+use std::error::Error;
 use std::fmt;
 use std::path::Path;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
-use secrets::{Secret, SecretSource};
+use secrets::{Secret, SecretSource, is_secret_key};
 use serde::{Deserialize, Serialize, Serializer};
-
-use super::written::KafkaSection;
 
 /// What is set instead of this property.
 const OWN_KEYS: [(&str, &str); 2] =
@@ -59,7 +59,7 @@ impl fmt::Debug for Property {
 
 impl Property {
     /// The value, unless it is kept elsewhere.
-    pub(crate) fn text(&self) -> Option<&str> {
+    pub fn text(&self) -> Option<&str> {
         match self {
             Self::Kept(_) => None,
             Self::Text(secret) => Some(secret.reveal()),
@@ -99,27 +99,37 @@ const FILES: [(&str, Named); 5] = [
 impl Named {
     /// What is wrong with the file, if it cannot be used.
     fn problem(&self, path: &Path) -> Option<String> {
-        let (checked, what) = match self {
+        let (checked, what): (Result<(), Box<dyn Error>>, _) = match self {
             Self::FileOrFolder(what) if path.is_dir() => {
-                (std::fs::read_dir(path).map(drop).map_err(anyhow::Error::from), what)
+                (std::fs::read_dir(path).map(drop).map_err(Box::from), what)
             }
             Self::FileOrFolder(what) | Self::Public(what) => {
-                (files::open(path).map(drop).map_err(anyhow::Error::from), what)
+                (files::open(path).map(drop).map_err(Box::from), what)
             }
-            Self::Private(what) => (secrets::check(path).map_err(anyhow::Error::from), what),
+            Self::Private(what) => (secrets::check(path).map_err(Box::from), what),
         };
-        checked.err().map(|error| format!("{}: {error:#}; name {what}", path.display()))
+        checked.err().map(|error| format!("{}: {}; name {what}", path.display(), chain(&*error)))
     }
 }
 
-impl KafkaSection {
+/// Settings of librdkafka by their own names, as a configuration has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Properties(pub BTreeMap<String, Property>);
+
+/// Properties that cannot be used, each as `kafka.properties.KEY: what would be right`.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("; "))]
+pub struct Unusable(pub Vec<String>);
+
+impl Properties {
     /// The value of a property, unless it is kept elsewhere.
     fn value(&self, key: &str) -> Option<&str> {
-        self.properties.get(key)?.text()
+        self.0.get(key)?.text()
     }
 
     fn has(&self, keys: &[&str]) -> bool {
-        keys.iter().any(|key| self.properties.contains_key(*key))
+        keys.iter().any(|key| self.0.contains_key(*key))
     }
 
     fn protocol_is(&self, protocols: &[&str]) -> bool {
@@ -128,18 +138,18 @@ impl KafkaSection {
     }
 
     /// Whether connections are encrypted.
-    pub(crate) fn is_tls(&self) -> bool {
+    fn is_tls(&self) -> bool {
         self.protocol_is(&["ssl", "sasl_ssl"])
     }
 
     /// Whether it is said whom to trust.
-    pub(crate) fn names_authorities(&self) -> bool {
+    fn names_authorities(&self) -> bool {
         self.has(&["ssl.ca.location", "ssl.ca.pem"])
     }
 
     /// Every property that cannot be used, as `key: what would be right`. Nothing is read.
-    pub(super) fn property_problems(&self) -> Vec<String> {
-        let properties = self.properties.iter();
+    pub fn problems(&self) -> Vec<String> {
+        let properties = self.0.iter();
         let bad = properties.filter_map(|(key, value)| {
             Some(format!("kafka.properties.{key}: {}", property_problem(key, value.text())?))
         });
@@ -150,13 +160,13 @@ impl KafkaSection {
         problems
     }
 
-    /// The section with the secrets that are kept elsewhere, and with all files that it names checked.
+    /// The properties with the secrets that are kept elsewhere, and with all files that it names checked.
     ///
     /// # Errors
     /// Every secret that cannot be read, every value that cannot be used, and every file that cannot, with its key and what to do.
-    pub(crate) fn loaded(&self) -> anyhow::Result<KafkaSection> {
+    pub fn loaded(&self) -> Result<Self, Unusable> {
         let (mut loaded, mut problems) = (self.clone(), Vec::new());
-        for (key, property) in &mut loaded.properties {
+        for (key, property) in &mut loaded.0 {
             let Property::Kept(source) = &*property else { continue };
             let problem = match source.first_line() {
                 Ok(secret) => {
@@ -164,7 +174,7 @@ impl KafkaSection {
                     *property = Property::Text(secret);
                     problem
                 }
-                Err(error) => Some(format!("{:#}", anyhow::Error::from(error))),
+                Err(error) => Some(chain(&error)),
             };
             problems.extend(problem.map(|problem| format!("kafka.properties.{key}: {problem}")));
         }
@@ -174,8 +184,33 @@ impl KafkaSection {
             let problem = path.and_then(|path| named.problem(Path::new(path)));
             problems.extend(problem.map(|problem| format!("kafka.properties.{key}: {problem}")));
         }
-        anyhow::ensure!(problems.is_empty(), "{}", problems.join("; "));
-        Ok(loaded)
+        if problems.is_empty() { Ok(loaded) } else { Err(Unusable(problems)) }
+    }
+
+    /// Sets these properties, but for secrets that were not [`loaded`](Self::loaded).
+    pub fn apply(&self, config: &mut ClientConfig) {
+        // The OpenSSL that is built in knows no authorities, and looks for some only where these variables say.
+        let has_variable =
+            ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some());
+        if self.is_tls() && !self.names_authorities() && !has_variable {
+            config.set("ssl.ca.location", "probe");
+        }
+        for (key, value) in &self.0 {
+            if let Some(text) = value.text() {
+                config.set(key, text);
+            }
+        }
+    }
+
+    /// Why a client refuses its settings, without any secret of these properties.
+    pub fn refusal(&self, error: &KafkaError) -> String {
+        let reason = refusal(error);
+        let secret = self.0.iter().filter(|(key, _)| is_secret_key(key));
+        let mut secrets = secret.filter_map(|(_, value)| value.text()).filter(|value| !value.is_empty());
+        if secrets.any(|value| reason.contains(value)) {
+            return "the reason holds a secret and is not shown".to_owned();
+        }
+        reason
     }
 
     /// What lacks for a login, where every property by itself is right.
@@ -210,7 +245,7 @@ impl KafkaSection {
             (key.starts_with("ssl.") && !self.is_tls())
                 || (key.starts_with("sasl.") && !self.protocol_is(&["sasl_plaintext", "sasl_ssl"]))
         };
-        let key = self.properties.keys().find(|key| idle(key))?;
+        let key = self.0.keys().find(|key| idle(key))?;
         let known = self.protocol_is(&["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]);
         known.then(|| {
             format!(
@@ -219,6 +254,12 @@ impl KafkaSection {
             )
         })
     }
+}
+
+/// The error with its causes, in one line.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Why a property cannot be used. Of one that is kept elsewhere the key alone is looked at.
@@ -246,7 +287,7 @@ fn property_problem(key: &str, value: Option<&str>) -> Option<String> {
 }
 
 /// Why librdkafka refuses a property or all of them together, without any value.
-pub(crate) fn refusal(error: &KafkaError) -> String {
+fn refusal(error: &KafkaError) -> String {
     match error {
         KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, key, _) => {
             format!("librdkafka has no property {key:?}")
@@ -263,7 +304,6 @@ pub(crate) fn refusal(error: &KafkaError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt as _;
 
@@ -272,20 +312,19 @@ mod tests {
     const LOGIN: [(&str, &str); 3] =
         [("sasl.mechanisms", "SCRAM-SHA-512"), ("sasl.username", "ann"), ("sasl.password", "hunter2")];
 
-    fn section(properties: &[(&str, &str)]) -> KafkaSection {
+    fn section(properties: &[(&str, &str)]) -> Properties {
         let pair = |(key, value): &(&str, &str)| {
             ((*key).to_owned(), Property::Text(Secret::from((*value).to_owned())))
         };
-        let properties: BTreeMap<_, _> = properties.iter().map(pair).collect();
-        KafkaSection { properties, ..KafkaSection::default() }
+        Properties(properties.iter().map(pair).collect())
     }
 
     fn problems(properties: &[(&str, &str)]) -> String {
         section(properties).problems().join("; ")
     }
 
-    fn written(toml: &str) -> KafkaSection {
-        toml::from_str(&format!("[properties]\n{toml}")).unwrap()
+    fn written(toml: &str) -> Properties {
+        toml::from_str(toml).unwrap()
     }
 
     /// Goal: what this build of librdkafka cannot do is refused before a client is made, with the key and what to do; so is what
@@ -407,8 +446,7 @@ mod tests {
         ] {
             assert!(message.contains(part), "no {part} in {message}");
         }
-        let unquoted =
-            toml::from_str::<KafkaSection>("[properties]\nsasl.password = \"hunter2\"").unwrap_err();
+        let unquoted = toml::from_str::<Properties>("sasl.password = \"hunter2\"").unwrap_err();
         assert!(unquoted.message().contains("quotation marks"), "{unquoted}");
     }
 

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
+use anyhow::anyhow;
 use end_offsets::{EndOffsets, EndOffsetsError, Partitions};
+use kafka_properties::{Properties, Unusable};
 use rdkafka::ClientConfig;
 use serde::{Deserialize, Serialize};
 use telemetry::Sample;
@@ -20,11 +22,13 @@ pub struct Brokers {
     pub bootstrap_servers: String,
     /// Deadline of one question to the brokers, in milliseconds.
     pub timeout_ms: u64,
+    /// Settings of librdkafka by their own names: TLS and logins.
+    pub properties: Properties,
 }
 
 impl Default for Brokers {
     fn default() -> Self {
-        Self { bootstrap_servers: String::new(), timeout_ms: 1_000 }
+        Self { bootstrap_servers: String::new(), timeout_ms: 1_000, properties: Properties::default() }
     }
 }
 
@@ -38,7 +42,13 @@ impl Brokers {
                 "kafka.bootstrap_servers: only with source.kind = \"flink-rest\", which names the partitions; leave it out",
             ),
         ];
-        checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned()).collect()
+        let wrong = checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned());
+        let mut problems: Vec<String> = wrong.collect();
+        problems.extend(self.properties.problems());
+        if let Err(Unusable(unusable)) = self.properties.loaded() {
+            problems.extend(unusable);
+        }
+        problems
     }
 }
 
@@ -51,15 +61,19 @@ pub(crate) struct BrokerReader {
 
 impl BrokerReader {
     /// # Errors
-    /// The Kafka client refuses its settings.
-    pub(crate) fn new(config: &Brokers) -> Result<Self, EndOffsetsError> {
+    /// A secret cannot be read, or the Kafka client refuses its settings.
+    pub(crate) fn new(config: &Brokers) -> anyhow::Result<Self> {
         let bootstrap_servers = config.bootstrap_servers.clone();
         let timeout = Duration::from_millis(config.timeout_ms);
         let mut settings = ClientConfig::new();
         settings.set("bootstrap.servers", &bootstrap_servers).set("client.id", "rescaler");
+        let properties = config.properties.loaded()?;
+        properties.apply(&mut settings);
         let ends = match bootstrap_servers.is_empty() {
             true => None,
-            false => Some(EndOffsets::new(&settings, timeout)?),
+            false => Some(EndOffsets::new(&settings, timeout).map_err(|error| {
+                anyhow!("the Kafka client refuses its settings: {}", properties.refusal(&error))
+            })?),
         };
         Ok(Self { bootstrap_servers, ends, problem: None })
     }

@@ -171,7 +171,7 @@ impl ConfigFile {
     fn masked(&self) -> String {
         let json = serde_json::to_value(self).and_then(|mut shown| {
             // A property is a secret until its key says otherwise.
-            for (key, value) in self.kafka.properties.iter().filter(|(key, _)| !is_secret_key(key)) {
+            for (key, value) in self.kafka.properties.0.iter().filter(|(key, _)| !is_secret_key(key)) {
                 if let Some(text) = value.text() {
                     shown["kafka"]["properties"][key] = text.into();
                 }

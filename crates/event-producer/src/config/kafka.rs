@@ -63,13 +63,13 @@ impl KafkaSection {
                 problems.push(format!("kafka.{key}: {value} is not between {from} and {to}"));
             }
         }
-        problems.extend(self.property_problems());
+        problems.extend(self.properties.problems());
         problems
     }
 
     /// Why the transport `batches` cannot do what is configured, if that is so.
     pub(crate) fn unsuitable_for_batches(&self) -> Option<String> {
-        if let Some(key) = self.properties.keys().next() {
+        if let Some(key) = self.properties.0.keys().next() {
             return Some(format!("kafka.properties.{key} is a setting of librdkafka"));
         }
         if !self.idempotence || self.acks != "all" {

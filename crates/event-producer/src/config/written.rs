@@ -1,6 +1,5 @@
 //! The configuration file as it is written, with its defaults.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
@@ -8,9 +7,9 @@ use clap::ValueEnum;
 use generator::nexmark::NexmarkConfig;
 use generator::profile::ProfileConfig;
 use generator::psm::PsmConfig;
+use kafka_properties::Properties;
 use serde::{Deserialize, Serialize};
 
-use super::properties::Property;
 use super::values::{Shard, StartTime};
 use crate::failure::Failure;
 use crate::real_time::RealTime;
@@ -91,7 +90,7 @@ pub struct KafkaSection {
     /// Bounds of the transport `batches`.
     pub batches: BatchesSection,
     /// Further settings of librdkafka, by their own names: also TLS and logins.
-    pub properties: BTreeMap<String, Property>,
+    pub properties: Properties,
 }
 
 /// Which client carries the events into Kafka.
@@ -180,7 +179,7 @@ impl Default for KafkaSection {
             connect_timeout_ms: 15_000,
             flush_timeout_ms: 30_000,
             batches: BatchesSection::default(),
-            properties: BTreeMap::new(),
+            properties: Properties::default(),
         }
     }
 }

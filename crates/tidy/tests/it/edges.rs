@@ -33,8 +33,21 @@ const EDGES: &[(&str, &[&str])] = &[
     // Into Kafka, and the ends of its partitions.
     ("batch-producer", &[]),
     ("end-offsets", &[]),
+    ("kafka-properties", &["files", "secrets"]),
     // Programs. None uses another's crate …
-    ("event-producer", &["batch-producer", "events", "files", "generator", "secrets", "terminal", "version"]),
+    (
+        "event-producer",
+        &[
+            "batch-producer",
+            "events",
+            "files",
+            "generator",
+            "kafka-properties",
+            "secrets",
+            "terminal",
+            "version",
+        ],
+    ),
     ("config-drop", &["files", "http-server", "job-config", "journal", "logging", "secrets", "version"]),
     // … but where a placement has one process carry another's work, by the library that the other's thin `main` calls too:
     // the agent may be its own drop (`direct`), the rescaler may carry both (`in-process`). They still speak the protocol.
@@ -71,6 +84,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "http-server",
             "job-config",
             "journal",
+            "kafka-properties",
             "logging",
             "scaling",
             "secrets",
