@@ -165,6 +165,8 @@ pub struct Resumed {
     pub memory: Memory,
     /// The newest plan whose outcome is not known.
     pub pending: Option<Pending>,
+    /// Whether the memory has a plan in it that was not carried out: of a dry run.
+    pub imagined: bool,
 }
 
 /// The control loop of one job.
@@ -175,13 +177,14 @@ pub struct ControlLoop {
     epoch: u64,
     memory: Memory,
     pending: Option<Pending>,
+    imagined: bool,
 }
 
 impl ControlLoop {
     /// A loop that goes on from what an earlier run left.
     pub fn new(options: LoopOptions, names: OperatorNames, resumed: Resumed) -> Self {
-        let Resumed { epoch, memory, pending } = resumed;
-        Self { options, names, epoch, memory, pending }
+        let Resumed { epoch, memory, pending, imagined } = resumed;
+        Self { options, names, epoch, memory, pending, imagined }
     }
 
     /// Returns the newest epoch, counted from 1.
@@ -296,6 +299,10 @@ impl ControlLoop {
             };
             return self.record(Effect::Nothing, Decision::nothing(policy.name(), reason), snapshot, now);
         }
+        if self.imagined && !switches.dry_run {
+            // It would wait for the end of a change that never began.
+            (self.memory, self.imagined) = (Memory::default(), false);
+        }
         let (running, snapshot) = match deciding {
             Deciding::NotYet { reason, snapshot } => {
                 let decision = Decision::nothing(policy.name(), reason);
@@ -311,6 +318,7 @@ impl ControlLoop {
             Action::Rescale if switches.dry_run => {
                 // The plan counts as published, so that a dry run shows the same waits.
                 self.memory.published(policy, &decision, moment);
+                self.imagined = true;
                 self.record(Effect::DryRun, decision, Some(snapshot), now)
             }
             Action::Rescale => self.publish(&running, decision, snapshot, now),
@@ -372,7 +380,17 @@ impl ControlLoop {
         at: Timestamp,
     ) -> Record {
         let (job, state) = (self.options.job.clone(), self.memory.clone());
-        Record { epoch: self.epoch, at, job, effect, decision, snapshot, state, outcome: None }
+        Record {
+            epoch: self.epoch,
+            at,
+            job,
+            effect,
+            decision,
+            snapshot,
+            state,
+            imagined: self.imagined,
+            outcome: None,
+        }
     }
 
     fn moment(&self, at: Timestamp) -> Moment {

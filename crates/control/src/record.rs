@@ -55,6 +55,9 @@ pub struct Record {
     /// What the policies remember for the next epoch.
     #[serde(default)]
     pub state: Memory,
+    /// Whether that has a plan in it that was not carried out: of a dry run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub imagined: bool,
     /// What became of it, once it is known. Not written with the record, but read with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,

@@ -30,6 +30,8 @@ pub struct Gist {
     decision: Option<Decision>,
     #[serde(default)]
     state: Memory,
+    #[serde(default)]
+    imagined: bool,
 }
 
 impl Gist {
@@ -56,6 +58,7 @@ pub fn resume(lines: impl IntoIterator<Item = Line<Gist>>) -> Resumed {
         match line {
             Line::Record(gist) => {
                 (resumed.epoch, resumed.memory) = (gist.epoch, gist.state.clone());
+                resumed.imagined = gist.imagined;
                 resumed.pending = gist.pending().or(resumed.pending);
             }
             Line::FollowUp(follow_up) => {

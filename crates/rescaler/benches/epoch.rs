@@ -139,6 +139,7 @@ fn main() {
             decision,
             snapshot: Some(snapshot),
             state: memory.clone(),
+            imagined: false,
             outcome: None,
         };
         line_bytes = serde_json::to_vec(&record).unwrap().len();

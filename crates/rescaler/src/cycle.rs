@@ -227,7 +227,12 @@ impl Surroundings for Rescaler {
     }
 
     fn append(&mut self, record: &Record) -> anyhow::Result<()> {
-        info!(job = %self.config.job, epoch = record.epoch, "{}", record.decision);
+        let only = if record.effect == Effect::DryRun && self.obstacle.is_none() {
+            " (dry run: nothing is changed; the plan counts as carried out in what follows)"
+        } else {
+            ""
+        };
+        info!(job = %self.config.job, epoch = record.epoch, "{}{only}", record.decision);
         let recommended = self.recommended(record);
         let record = recommended.as_ref().unwrap_or(record);
         self.journal.append(record)?;

@@ -25,7 +25,7 @@ const SAMPLES_MAX: usize = 1_000;
 
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// The configuration file; without one and with --flink-url, the defaults.
+    /// The configuration file; without one and with --flink, the defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The job: of a configuration with several, which one; else its name or id in Flink, instead of the configured one. Without a
@@ -33,7 +33,7 @@ pub(crate) struct Inspect {
     #[arg(long, value_name = "NAME|ID")]
     job: Option<String>,
     /// Where Flink is, instead of the configured address.
-    #[arg(long, value_name = "URL")]
+    #[arg(long = "flink", alias = "flink-url", value_name = "URL")]
     flink_url: Option<Address>,
     /// The source of metrics, instead of the configured one.
     #[arg(long, value_enum)]

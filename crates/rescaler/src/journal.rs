@@ -230,6 +230,7 @@ mod tests {
             decision: Decision::nothing("latency", "no query is slow"),
             snapshot: None,
             state: Memory { fewer_since_ms: Some(i64::try_from(epoch).unwrap()), ..Memory::default() },
+            imagined: false,
             outcome: None,
         }
     }

@@ -52,9 +52,31 @@ fn a_kill_before_the_answer_is_resolved_by_the_drop() {
     let unconfirmed = Unconfirmed { decision: record.decision.clone(), at: record.at, entity_tag: None };
     let generation = record.effect.generation().unwrap();
     let pending = Some(Pending { epoch: record.epoch, generation, unconfirmed: Some(unconfirmed) });
-    world.restart(Resumed { epoch: record.epoch, memory: record.state, pending });
+    world.restart(Resumed { epoch: record.epoch, memory: record.state, pending, imagined: false });
     world.epoch(&Ds2::default(), EPOCH_S);
     let last = world.records.last().unwrap();
     assert_eq!(world.plans().len(), 1);
     assert!(last.decision.to_string().contains("settles after a change"), "{}", last.decision);
+}
+
+/// Goal: what a dry run imagined ends with it, in the same process and after a restart: the real run waits for no change that never
+/// began.
+#[test]
+fn a_dry_run_leaves_no_wait() {
+    for restarts in [false, true] {
+        let mut world = World::new(1, 2000.0, 500.0);
+        world.switches.dry_run = true;
+        epochs(&mut world, 2);
+        let last = world.records.last().unwrap().clone();
+        assert!(last.decision.to_string().contains("settles after a change"), "{}", last.decision);
+        assert!(last.imagined && world.history.len() == 1);
+        if restarts {
+            let line = serde_json::to_string(&last).unwrap();
+            world.restart(control::resume([serde_json::from_str(&line).unwrap()]));
+        }
+        world.switches.dry_run = false;
+        epochs(&mut world, 1);
+        let last = world.records.last().unwrap();
+        assert!(!last.imagined && world.history.len() == 2, "{}", last.decision);
+    }
 }

@@ -68,6 +68,7 @@ pub(crate) struct World {
     pub(crate) control: ControlLoop,
     pub(crate) agent: Agent,
     pub(crate) drop: Drop,
+    pub(crate) switches: Switches,
     pub(crate) now: Timestamp,
     /// Records a second that arrive, and that one subtask of the map can take.
     pub(crate) arrival_per_s: f64,
@@ -110,6 +111,7 @@ impl World {
             control: loop_from(Resumed::default()),
             agent: Agent::Applies,
             drop: Drop::Stores,
+            switches: Switches::default(),
             now,
             arrival_per_s,
             subtask_per_s,
@@ -204,7 +206,7 @@ impl World {
         let _ = self.control.confirm(policy, newest.document.generation(), &newest.entity_tag, self.now);
         let _ = self.control.note_reports(policy, &self.reports, self.now);
         let deciding = self.deciding(newest, snapshot);
-        match self.control.epoch(policy, deciding, Switches::default(), self.now) {
+        match self.control.epoch(policy, deciding, self.switches, self.now) {
             Step::Record(record) => self.records.push(record),
             Step::Publish { record, document, replaces } => {
                 assert_eq!(replaces, self.newest().entity_tag);

@@ -136,8 +136,9 @@ impl Surroundings for AroundLoop {
         self.shared.lock().check_record(record, self.sight, self.who);
         let what = format_args!("epoch {} ({:?}): {}", record.epoch, record.effect, record.decision);
         // Nobody reads the snapshot of a record again.
-        let Record { epoch, at, job, effect, decision, state, .. } = record.clone();
-        let kept = Record { epoch, at, job, effect, decision, state, snapshot: None, outcome: None };
+        let Record { epoch, at, job, effect, decision, state, imagined, .. } = record.clone();
+        let kept =
+            Record { epoch, at, job, effect, decision, state, imagined, snapshot: None, outcome: None };
         self.shared.write(self.who, serde_json::to_string(&kept).unwrap(), what)
     }
 
