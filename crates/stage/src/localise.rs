@@ -52,6 +52,10 @@ impl Names {
                 text = text.replace(&format!("\"{topic}\""), &format!("\"{}\"", self.own(&topic)));
             }
         }
+        // The rescaler finds the topics in Flink's metrics.
+        if text.contains("\n[flink]\n") {
+            return text;
+        }
         let servers = format!("bootstrap_servers = \"{DEFAULT_KAFKA}\"\n");
         text.replace(&servers, &format!("{servers}topic_prefix = \"{}\"\n", self.prefix()))
     }
@@ -96,17 +100,17 @@ mod tests {
                         bootstrap_servers = \"127.0.0.1:9092\"\nresult_topic = \"nexmark_results\"\n\
                         url = \"http://127.0.0.1:8081\"\ndata = \"run/config-drop\"\n";
 
-    fn localised(names: &Names) -> String {
+    fn localised(names: &Names, text: &str) -> String {
         let (folder, jar) = (Path::new("/w"), Path::new("/j.jar"));
         let (kafka, flink, drop, page) =
             ("127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3", "127.0.0.1:4");
-        Addresses { names, kafka, flink, drop, page, folder, jar }.localise(TEXT)
+        Addresses { names, kafka, flink, drop, page, folder, jar }.localise(text)
     }
 
     /// Goal: two tenants of one cluster share no job, group or topic, and the benchmark keeps its name.
     #[test]
     fn names_are_those_of_the_tenant() {
-        let text = localised(&Names::of("a"));
+        let text = localised(&Names::of("a"), TEXT);
         for line in [
             "job = \"a-nexmark\"",
             "benchmark = \"nexmark\"",
@@ -121,10 +125,20 @@ mod tests {
         }
     }
 
+    /// Goal: the rescaler gets the address of Kafka alone; its configuration has no topics.
+    #[test]
+    fn the_rescaler_has_no_topics() {
+        let text = localised(&Names::of("a"), &format!("{TEXT}\n[flink]\n"));
+        assert!(
+            text.contains("bootstrap_servers = \"127.0.0.1:1\"") && !text.contains("topic_prefix"),
+            "{text}"
+        );
+    }
+
     /// Goal: the only tenant of a cluster has the names of the files.
     #[test]
     fn the_only_tenant_keeps_the_names() {
-        let text = localised(&Names::plain());
+        let text = localised(&Names::plain(), TEXT);
         assert!(text.contains("job = \"nexmark\"") && !text.contains("topic_prefix"), "{text}");
     }
 }
