@@ -1,4 +1,4 @@
-//! The loop: wait for a document, carry out its change, report.
+//! The agent's main loop: waits for a document, applies it, reports progress.
 
 use std::time::Duration;
 
@@ -21,53 +21,53 @@ use crate::reports;
 use crate::round::Round;
 use crate::surroundings::{Surroundings, within};
 
-/// Why the agent cannot go on.
+/// A fatal error of the agent.
 #[derive(Debug, Error)]
 pub enum AgentError {
-    /// The journal cannot be used; without it nothing is done.
+    /// The journal is unusable; the agent does nothing without it.
     #[error("the journal cannot be used")]
     Book(#[from] BookError),
-    /// The drop's address is no address.
+    /// Invalid drop URL.
     #[error("drop.url cannot be used")]
     Drop(#[source] drop_client::Error),
-    /// The drop could not be asked, in a run that asks only once.
+    /// The drop did not deliver a document, in a run that asks only once.
     #[error("the config drop gave no document")]
     NoDocument(#[source] drop_client::Error),
-    /// Flink's address is no address.
+    /// Invalid Flink URL.
     #[error("flink.url cannot be used")]
     Flink(#[source] flink::Error),
-    /// Flink could not be asked, in a run that asks only once.
+    /// Flink did not answer, in a run that asks only once.
     #[error("Flink cannot be asked")]
     NoAnswer(#[source] flink::Error),
 }
 
-/// How a run that ends by itself has ended.
+/// Result of a run that ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The newest document runs.
+    /// The job of the newest document is running.
     Good,
-    /// It does not, or there is none.
+    /// It is not running, or there is no document.
     Bad,
 }
 
-/// The agent of one job, by default in its real surroundings.
+/// The agent of one job, by default over the real [`Live`] surroundings.
 pub struct Agent<S = Live> {
     config: Config,
     book: Book,
-    /// What documents have to pass.
+    /// Admission of documents.
     intake: Intake,
     around: S,
-    /// Whether reports can be delivered.
+    /// Whether reports can be delivered; logs changes.
     reports_condition: Condition,
-    /// Whether Flink answers.
+    /// Whether Flink answers; logs changes.
     flink_condition: Condition,
 }
 
 impl Agent {
-    /// Takes possession of the journal. Connects to nothing yet.
+    /// Opens and locks the journal. Opens no connections yet.
     ///
     /// # Errors
-    /// The journal is in use or damaged, or an address is no address.
+    /// The journal is in use or damaged, or a URL is invalid.
     pub fn new(config: Config) -> Result<Self, AgentError> {
         let book = Book::open(&config.data, config.reports_kept)?;
         let live = Live::new(&config)?;
@@ -76,7 +76,7 @@ impl Agent {
 }
 
 impl<S: Surroundings> Agent<S> {
-    /// The agent over this journal and these surroundings.
+    /// Creates an agent over this journal and these surroundings, for tests and the simulator.
     pub fn over(config: Config, book: Book, around: S) -> Self {
         Self {
             intake: Intake::new(&config),
@@ -93,7 +93,7 @@ impl<S: Surroundings> Agent<S> {
         &self.book
     }
 
-    /// Closes the circuit breaker: changes may be begun again.
+    /// Closes the circuit breaker: new changes may start again.
     ///
     /// # Errors
     /// The journal cannot be written.
@@ -105,24 +105,18 @@ impl<S: Surroundings> Agent<S> {
         [self.intake.condition(), &self.reports_condition, &self.flink_condition]
     }
 
-    /// Which documents were refused.
+    /// Returns the counts of rejected documents and the current rejection.
     pub fn refused(&self) -> Refused {
         self.intake.refused()
     }
 
-    /// Applies documents until the future is dropped, which may happen at any moment.
-    ///
-    /// # Errors
-    /// The journal cannot be written.
+    /// Applies documents until the future is dropped. Safe to drop at any point.
     pub async fn run(&self) -> Result<(), AgentError> {
         tokio::try_join!(self.change_for_ever(), self.deliver())?;
         Ok(())
     }
 
-    /// Finishes what was begun, applies the document that is at the drop now, and tells how it went.
-    ///
-    /// # Errors
-    /// The drop could not be asked, or the journal cannot be written.
+    /// Finishes the change in progress, applies the drop's current document and returns the outcome.
     pub async fn once(&self) -> Result<Outcome, AgentError> {
         let change = async {
             self.finish().await?;
@@ -144,7 +138,7 @@ impl<S: Surroundings> Agent<S> {
         Ok(if runs { Outcome::Good } else { Outcome::Bad })
     }
 
-    /// Accepts the document that is at the drop now, if it is to be applied.
+    /// Accepts the drop's current document if it is admissible.
     async fn take_once(&self) -> Result<(), AgentError> {
         loop {
             let ledger = self.book.ledger();
@@ -152,7 +146,7 @@ impl<S: Surroundings> Agent<S> {
             let seen = self.intake.look(&self.around, &ledger, known.as_ref(), None).await;
             match seen.map_err(AgentError::NoDocument)? {
                 Seen::New(current) => return self.accept(&current).await,
-                // Then the same document is looked at once more, and is known.
+                // The next iteration fetches the same document again and finds it in the journal.
                 Seen::Note(entry) => self.book.write(entry).await?,
                 Seen::Nothing if known.is_none() => {
                     tracing::warn!(job = %self.config.job, "there is no document");
@@ -163,10 +157,10 @@ impl<S: Surroundings> Agent<S> {
         }
     }
 
-    /// Says what [`Agent::once`] would do first, and does nothing.
+    /// Logs the first step that [`Agent::once`] would take, without taking it.
     ///
     /// # Errors
-    /// The drop or Flink could not be asked.
+    /// The drop or Flink did not answer.
     pub async fn dry_run(&self) -> Result<Outcome, AgentError> {
         let mut ledger = (*self.book.ledger()).clone();
         if ledger.change().is_none_or(|change| change.phase.is_final()) {
@@ -214,7 +208,7 @@ impl<S: Surroundings> Agent<S> {
         Ok(reports::deliver(&self.book, &self.around, self.backoff(), &self.reports_condition).await?)
     }
 
-    /// Returns when all reports are delivered, or it takes too long.
+    /// Waits until all reports are delivered or the timeout expires.
     async fn delivered(&self) {
         let mut ledgers = self.book.subscribe();
         let all = ledgers.wait_for(|ledger| ledger.undelivered() == 0);
@@ -227,7 +221,7 @@ impl<S: Surroundings> Agent<S> {
         Backoff::new(self.config.retry_first, self.config.retry_longest)
     }
 
-    /// From now on this generation is used up.
+    /// Journals the document as accepted, which uses up its generation.
     async fn accept(&self, current: &Current) -> Result<(), AgentError> {
         let document = &current.document;
         tracing::info!(
@@ -236,7 +230,7 @@ impl<S: Surroundings> Agent<S> {
         Ok(self.book.write(accepted(current, self.around.now())).await?)
     }
 
-    /// Carries the accepted change to its end.
+    /// Runs the accepted change to its final phase.
     async fn finish(&self) -> Result<(), AgentError> {
         let mut round = Round::new(self.backoff(), self.around.now());
         loop {
@@ -260,7 +254,7 @@ impl<S: Surroundings> Agent<S> {
         }
     }
 
-    /// One step; the answer is the time to wait before the next look.
+    /// Takes one step and returns the delay before the next observation.
     async fn step(
         &self,
         ledger: &Ledger,
@@ -287,7 +281,7 @@ impl<S: Surroundings> Agent<S> {
         }
     }
 
-    /// What the last report of a change tells of the job. A change does not wait long for it.
+    /// Reads the job's vertices and rescales for the final report of a change, with a short timeout.
     async fn observed(&self, change: &Change, phase: &Phase) -> Option<Observed> {
         let job = phase.job().filter(|_| phase.is_final())?;
         let seen = self.around.observed(job, change.accepted_at);

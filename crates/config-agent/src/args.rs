@@ -1,4 +1,4 @@
-//! The command line, and what the command does.
+//! The command line of `config-agent`, and the command itself.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,10 +51,10 @@ pub struct Args {
     check_config: bool,
 }
 
-/// Runs the command until SIGINT or SIGTERM, or until it is done.
+/// Runs the command until it completes or receives SIGINT or SIGTERM.
 ///
 /// # Errors
-/// A [`crate::ConfigError`] for a bad configuration; otherwise what keeps the agent from going on.
+/// A [`crate::ConfigError`] for a bad configuration; otherwise the agent's fatal error.
 pub async fn start(args: Args) -> anyhow::Result<Outcome> {
     let Args { once, dry_run, check_config, forgive_failures, .. } = args;
     let path = args.config.clone();
@@ -88,7 +88,7 @@ pub async fn start(args: Args) -> anyhow::Result<Outcome> {
     }
 }
 
-/// What begins, in one line; at level `debug` the log has the whole configuration.
+/// Describes the start-up in one line; the `debug` level logs the whole configuration.
 fn beginning(config: &Config) -> String {
     let documents = match &config.intake.document_url {
         Some(url) => url,
@@ -102,7 +102,7 @@ fn beginning(config: &Config) -> String {
     format!("changing job {job:?} of {flink} {how}; documents from {documents}, journal in {data}")
 }
 
-/// Serves the pages, if they are wanted; never returns otherwise.
+/// Serves `/healthz` and `/metrics` if an address is configured; otherwise never returns.
 async fn serve(listen: Option<std::net::SocketAddr>, agent: &Arc<Agent>) -> anyhow::Result<()> {
     let Some(address) = listen else { return std::future::pending().await };
     let listener = TcpListener::bind(address)
@@ -114,7 +114,7 @@ async fn serve(listen: Option<std::net::SocketAddr>, agent: &Arc<Agent>) -> anyh
     Ok(())
 }
 
-/// Serves the drop's interface, if the agent is its own drop; never returns otherwise.
+/// Serves the drop's HTTP interface in this process if configured; otherwise never returns.
 async fn be_the_drop(direct: Option<config_drop::Config>) -> anyhow::Result<()> {
     let Some(config) = direct else { return std::future::pending().await };
     let listen = config.listen;
@@ -124,7 +124,7 @@ async fn be_the_drop(direct: Option<config_drop::Config>) -> anyhow::Result<()> 
     Ok(config_drop::run(listener, config, std::future::pending()).await?)
 }
 
-/// Nothing needs to be finished: the next start goes on from the journal.
+/// Ends the process without cleanup: the next start resumes from the journal.
 fn stopped(agent: &Agent) -> anyhow::Result<Outcome> {
     let ledger = agent.book().ledger();
     match ledger.change().filter(|change| !change.phase.is_final()) {

@@ -1,8 +1,8 @@
-//! How long to wait before trying again: longer each time up to a bound, and never all at the same moment.
+//! Retry delays: exponential up to a bound, with jitter.
 
 use std::time::Duration;
 
-/// Waiting times that double up to a bound, each shortened by a random part of up to a half.
+/// Delays that double up to a bound, each shortened by a random part of up to a half.
 #[derive(Debug, Clone)]
 pub(crate) struct Backoff {
     first: Duration,
@@ -15,7 +15,7 @@ impl Backoff {
         Self { first, longest, next: first }
     }
 
-    /// The time to wait now; the next one is longer.
+    /// Returns the next delay and doubles the one after it.
     ///
     /// `chance` is a random number in `0..=1`.
     pub(crate) fn wait(&mut self, chance: f64) -> Duration {
@@ -24,7 +24,7 @@ impl Backoff {
         wait.mul_f64(0.5 + 0.5 * chance)
     }
 
-    /// It worked: begin again with the shortest time.
+    /// Restarts from the shortest delay, after a success.
     pub(crate) fn reset(&mut self) {
         self.next = self.first;
     }
@@ -34,7 +34,7 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    /// Goal: waits grow, stay between half of the bound and the bound, and begin anew after a success.
+    /// Goal: delays grow, stay between half of the bound and the bound, and restart after a success.
     #[test]
     fn waits_grow_up_to_a_bound() {
         let ms = Duration::from_millis;

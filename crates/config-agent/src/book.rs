@@ -1,7 +1,7 @@
-//! The journal on the disk, and what it adds up to in memory, always together.
+//! The agent's journal: the file on disk and the state that its entries add up to, always in step.
 //!
-//! An entry is in memory only after it is on the disk. The change and the delivery of reports write to one journal; a lock
-//! keeps them apart, and a write that has begun is finished even if whoever asked for it is gone.
+//! An entry takes effect in memory only after it is on disk. The change and the delivery of reports share one journal
+//! under a lock. A write that has begun is completed even if its caller is dropped.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,16 +15,16 @@ use crate::ledger::{Contradiction, Entry, Ledger};
 
 const JOURNAL: &str = "journal.jsonl";
 
-/// The largest journal that is read. A compacted one has the last document, and the reports that are not delivered.
+/// The largest journal that is read. A compacted one holds the last document and the undelivered reports.
 const LIMIT_BYTES: u64 = 64 << 20;
 
-/// A journal of this size is compacted while it is in use, too.
+/// A journal above this size is compacted at run time too.
 const COMPACT_ABOVE_BYTES: u64 = 4 << 20;
 
-/// Why the journal cannot be used. Nothing is done without it.
+/// Why the journal cannot be used. The agent does nothing without it.
 #[derive(Debug, Error)]
 pub enum BookError {
-    /// The folder belongs to another process, or cannot be opened.
+    /// The folder is locked by another process, or cannot be opened.
     #[error("cannot use the journal's folder")]
     Lock(#[from] LockError),
     /// The file could not be written or read.
@@ -33,48 +33,48 @@ pub enum BookError {
     /// The entries do not fit together.
     #[error("cannot use {}", path.display())]
     Contradiction {
-        /// The file.
+        /// Path of the journal.
         path: PathBuf,
-        /// What does not fit.
+        /// The contradiction.
         #[source]
         source: Contradiction,
     },
-    /// The process is ending.
+    /// The process is shutting down.
     #[error("the agent is shutting down")]
     Interrupted,
 }
 
-/// Where a book stands still, so that tests can end a run exactly there, as a crash would.
+/// Test hook: the journal entry at which the writer blocks, to simulate a crash there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Halt {
-    /// Before this entry (counted from 1, since the book was opened) is on the disk.
+    /// Before this entry (counted from 1 since the journal was opened) is on disk.
     Before(u32),
-    /// When it is on the disk, before anybody hears of it.
+    /// After it is on disk, before any reader sees it.
     After(u32),
 }
 
-/// What entries are written on.
+/// Storage for journal entries.
 pub trait Paper: Send {
-    /// Appends an entry. It outlives every crash when this returns.
+    /// Appends an entry durably: it survives any crash once this returns.
     ///
     /// # Errors
-    /// It could not be written; it then is not there.
+    /// The entry could not be written, and is absent.
     fn append(&mut self, entry: &Entry) -> Result<(), JournalError>;
 
-    /// Puts one entry in the place of all.
+    /// Replaces all entries by one.
     ///
     /// # Errors
-    /// It could not be written; what was there before still is.
+    /// The entry could not be written; the previous content is unchanged.
     fn rewrite(&mut self, entry: &Entry) -> Result<(), JournalError>;
 
-    /// Returns its length.
+    /// Returns the length in bytes.
     fn bytes(&self) -> u64;
 
-    /// Returns whether writing takes so long that it needs a thread of its own.
+    /// Returns whether a write may block for long enough to need its own thread.
     fn is_slow(&self) -> bool;
 }
 
-/// A file, in a folder that nobody else uses.
+/// A file in a folder locked by this process.
 struct File {
     log: JsonLines,
     _lock: FolderLock,
@@ -104,7 +104,7 @@ struct Pages {
     outbox_most: usize,
 }
 
-/// The journal. Cheap to clone: all clones are one book.
+/// The journal. Cheap to clone: all clones share one journal.
 #[derive(Clone)]
 pub struct Book {
     pages: Arc<Mutex<Pages>>,
@@ -121,7 +121,7 @@ struct Standstill {
 }
 
 impl Book {
-    /// Takes possession of the folder, reads the journal and compacts it.
+    /// Locks the folder, reads the journal and compacts it.
     ///
     /// # Errors
     /// See [`BookError`].
@@ -132,10 +132,10 @@ impl Book {
         Self::over(Box::new(File { log, _lock: lock }), path, &entries, outbox_most)
     }
 
-    /// The journal on this paper, called `path` in messages, which has these entries; compacts it.
+    /// Opens a journal on this storage with these entries and compacts it. `path` names it in messages.
     ///
     /// # Errors
-    /// The entries do not fit together, or they could not be written anew.
+    /// The entries contradict each other, or could not be rewritten.
     pub fn over(
         paper: Box<dyn Paper>,
         path: PathBuf,
@@ -155,30 +155,30 @@ impl Book {
         Ok(Self { pages, ledger, halt: Arc::default() })
     }
 
-    /// Has the book stand still at an entry: whoever writes it waits for ever. Only tests want this.
+    /// Test hook: blocks the writer forever at the given journal entry, to simulate a crash there.
     pub fn halt(&self, at: Halt) {
         *self.halt.at.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
-    /// Waits until the book stands still.
+    /// Waits until the writer is blocked by [`Book::halt`].
     pub async fn halted(&self) {
         self.halt.reached.notified().await;
     }
 
-    /// What all entries add up to now.
+    /// Returns the state that all entries add up to.
     pub fn ledger(&self) -> Arc<Ledger> {
         self.ledger.borrow().clone()
     }
 
-    /// Tells of every new entry.
+    /// Returns a receiver that is notified of every new entry.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Ledger>> {
         self.ledger.subscribe()
     }
 
-    /// Writes an entry down. It is on the disk when this returns.
+    /// Writes an entry; it is on disk when this returns.
     ///
     /// # Errors
-    /// The entry could not be written; it then has not happened.
+    /// The entry could not be written and has no effect.
     pub async fn write(&self, entry: Entry) -> Result<(), BookError> {
         let mut pages = Arc::clone(&self.pages).lock_owned().await;
         let number = self.halt.entries.fetch_add(1, Ordering::Relaxed) + 1;
@@ -193,7 +193,7 @@ impl Book {
             }
             (written, pages)
         };
-        // Nobody writes while the book stands still after an entry: the pages are let go of only then.
+        // While the writer is blocked after an entry, the lock stays held.
         let (written, _pages) = match is_slow {
             true => tokio::task::spawn_blocking(write).await.map_err(|_panicked| BookError::Interrupted)?,
             false => write(),
@@ -204,7 +204,7 @@ impl Book {
 }
 
 impl Standstill {
-    /// Returns, unless the book is to stand still here.
+    /// Returns at once, unless the writer is to block here.
     async fn at(&self, here: Halt) {
         if *self.at.lock().unwrap_or_else(PoisonError::into_inner) == Some(here) {
             self.reached.notify_one();

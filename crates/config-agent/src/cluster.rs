@@ -1,4 +1,4 @@
-//! The questions and effects of the machine, put to a real Flink.
+//! Runs the machine's questions and effects against a real Flink cluster.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,21 +20,21 @@ use crate::machine::{Effect, Ended, Observation, Question, Submission};
 use crate::observed;
 use crate::pool::{CommandError, Pool};
 
-/// As many failures of a job are looked at; Flink keeps 16 by default.
+/// How many failures of a job are read; Flink keeps 16 by default.
 const FAILURES_MOST: u32 = 16;
 
-/// How jobs are submitted.
+/// What to submit and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
-    /// The jar with the job.
+    /// Path of the job's jar.
     pub jar: PathBuf,
-    /// The class with `main`; `None`: the one that the jar's manifest names.
+    /// The class with `main`; `None`: the main class in the jar's manifest.
     pub entry_class: Option<String>,
-    /// Arguments of `main` behind the document.
+    /// Further arguments of `main`, after the document.
     pub extra_arguments: Vec<String>,
-    /// Where savepoints go; `None`: where the cluster's configuration says.
+    /// Target of savepoints; `None`: the cluster's configured directory.
     pub savepoint_directory: Option<String>,
-    /// Whether Flink builds the job's graph on trial before anything is stopped.
+    /// Whether Flink builds the job graph as a dry run before the running job is stopped.
     pub check_before_stop: bool,
 }
 
@@ -51,38 +51,38 @@ pub(crate) struct Cluster {
     client: Client,
     /// The job's name in Flink.
     job_name: String,
-    /// Without one, nothing can be submitted.
+    /// `None`: nothing can be submitted.
     program: Option<Program>,
     pool: Pool,
-    /// For a change in place to be prepared.
+    /// Timeout of the preparations for a change in place.
     prepared_within: Duration,
 }
 
-/// Why an effect did not happen.
+/// Why an effect was not applied.
 #[derive(Debug, Error)]
 pub enum EffectError {
-    /// It will not happen, however often it is asked for.
+    /// Permanent: a retry cannot help.
     #[error("{reason}")]
     Refused {
-        /// Why.
+        /// Reason, for people.
         reason: String,
     },
-    /// It may happen if it is asked for again.
+    /// Transient: a retry may help.
     #[error("Flink could not be asked")]
     Unavailable(#[source] flink::Error),
-    /// The command of a node failed.
+    /// A node's start or stop command failed.
     #[error("a node could not be asked")]
     Node {
-        /// The node.
+        /// Name of the node.
         node: String,
-        /// What its command said.
+        /// Error of its command.
         #[source]
         source: CommandError,
     },
 }
 
 impl Cluster {
-    /// The cluster that this client reaches.
+    /// Wraps the cluster that this client reaches.
     pub(crate) fn new(client: Client, config: &Config) -> Self {
         Self {
             client,
@@ -93,24 +93,23 @@ impl Cluster {
         }
     }
 
-    /// The client.
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The jobs of the name that have not ended.
+    /// Returns the unfinished jobs of the configured name.
     pub(crate) async fn alive(&self) -> Result<Vec<JobId>, flink::Error> {
         let jobs = self.client.jobs().await?;
         let alive = jobs.into_iter().filter(|job| self.is_ours(job) && !job.state.is_terminal());
         Ok(alive.map(|job| job.id).collect())
     }
 
-    /// Whether this is the job that is meant: by its name, or by its id where several jobs have the name.
+    /// Whether this is the configured job: matched by name, or by id where several jobs share the name.
     fn is_ours(&self, job: &JobOverview) -> bool {
         job.name == self.job_name || job.id.as_str() == self.job_name
     }
 
-    /// What can be seen of this job, for the last report of a change that was accepted then.
+    /// Reads the job's vertices and rescales, for the final report of a change accepted at `since`.
     pub(crate) async fn observed(&self, job: &JobId, since: Timestamp) -> Result<Observed, flink::Error> {
         let details = self.client.job(job).await?;
         let task_managers = self.client.overview().await?.taskmanagers;
@@ -123,7 +122,7 @@ impl Cluster {
         Ok(observed::of(&details, task_managers, rescales))
     }
 
-    /// Asks a question about the job.
+    /// Answers a question about the job.
     ///
     /// # Errors
     /// Any [`flink::Error`].
@@ -182,7 +181,7 @@ impl Cluster {
         Ok(Observation::Jobs { alive, last, registered, wanted })
     }
 
-    /// The vertices of a job, as wide as they shall be; nothing where Flink keeps no requirements.
+    /// Reads the required parallelism of a job's vertices; `None` where Flink keeps no requirements.
     async fn wanted(&self, job: &JobId) -> Result<Option<Vec<Vertex>>, flink::Error> {
         let InPlace::Possible(requirements) = self.client.in_place(job).await? else { return Ok(None) };
         let Some(details) = known(self.client.job(job).await)? else { return Ok(None) };
@@ -194,7 +193,8 @@ impl Cluster {
     }
 
     async fn stop(&self, job: &JobId, trigger: &TriggerId) -> Result<Observation, flink::Error> {
-        // The operation first: a job that ends in between has then ended at the second look.
+        // The savepoint operation is read first: a job that ends in between is then seen as ended by the second
+        // request.
         let operation = known(self.client.savepoint_status(job, trigger).await)?;
         let state = self.state(job).await?;
         let savepoint = match state {
@@ -205,7 +205,7 @@ impl Cluster {
         Ok(Observation::Stop { operation, job: state, savepoint })
     }
 
-    /// From the overview, because the details of a job are cached for a while.
+    /// Reads the state from the job overview, because Flink caches job details.
     async fn state(&self, job: &JobId) -> Result<Option<JobState>, flink::Error> {
         let jobs = self.client.jobs().await?;
         Ok(jobs.into_iter().find(|other| other.id == *job).map(|job| job.state))
@@ -228,13 +228,14 @@ impl Cluster {
         Ok(Observation::Vertices { submission, vertices: details.vertices, failures })
     }
 
-    /// The failures of a job since then, newest first. The JobManager's clock may be off: only ages are compared.
+    /// Returns the job's failures since then, newest first. Compares ages only, since the JobManager's clock may be
+    /// off.
     async fn failures(&self, details: &JobDetails, since: Timestamp) -> Vec<String> {
         let age_ms = Timestamp::now().as_millisecond() - since.as_millisecond();
         let is_of_now = |failure: &flink::JobFailure| {
             details.now.zip(failure.timestamp).is_some_and(|(now, at)| now - at <= age_ms)
         };
-        // Where failures are not shown, the change ends at its deadline as before.
+        // If the failures cannot be read, the change still ends at its deadline.
         let all = self.client.failures(&details.id, FAILURES_MOST).await.unwrap_or_default();
         let recent = all.iter().filter(|failure| is_of_now(failure));
         recent.map(|failure| flink::first_and_root_cause(&failure.stacktrace)).collect()
@@ -263,7 +264,7 @@ impl Cluster {
         Ok(Observation::Remains { job: state, checkpoints: completed, newest_state })
     }
 
-    /// Asks an effect of Flink, for this document.
+    /// Applies an effect to Flink or a node, for this document.
     ///
     /// # Errors
     /// See [`EffectError`].
@@ -287,14 +288,14 @@ impl Cluster {
         }
     }
 
-    /// The machine submits and stops nothing where there is no program; this is a second look.
+    /// Returns the program. Defensive: the machine neither submits nor stops without one.
     fn program(&self) -> Result<&Program, EffectError> {
         let refused = || EffectError::Refused { reason: "there is no jar to submit".to_owned() };
         self.program.as_ref().ok_or_else(refused)
     }
 
-    /// Changes the upper bounds of these vertices. The other vertices keep their bounds, and lower bounds stay as they are, as far as
-    /// they are not above the new upper ones. A no-op if the requirements are these already.
+    /// Sets the upper bounds of these vertices. Other vertices keep their bounds. Lower bounds change only where they
+    /// exceed the new upper bound. No-op if the requirements already match.
     async fn rescale(&self, job: &JobId, parallelism: &BTreeMap<VertexId, u32>) -> Result<(), EffectError> {
         let refused = |obstacle: Obstacle| EffectError::Refused { reason: obstacle.to_string() };
         let found = match self.client.in_place(job).await.map_err(EffectError::Unavailable)? {
@@ -321,7 +322,8 @@ impl Cluster {
         }
         let required = self.client.require(job, &wanted).await;
         required.map_err(|error| Obstacle::of(&error).map_or_else(|| classify(error), refused))?;
-        // The rescale waits for a checkpoint. Without this one it waits for the next one that is due. Before, it has begun already.
+        // The rescale waits for a checkpoint. Without this request it waits for the next periodic one. Older versions
+        // have already begun the rescale.
         if waits && let Err(error) = self.client.trigger_checkpoint(job).await {
             tracing::debug!(error = chain(&error), "no checkpoint out of turn");
         }
@@ -359,7 +361,7 @@ impl Cluster {
         }
     }
 
-    /// The id of the jar on the JobManager, uploaded if it is not there. Its name there has its digest in it.
+    /// Returns the jar's id on the JobManager, uploading it if missing. Its name there contains its digest.
     async fn jar(&self, program: &Program) -> Result<String, EffectError> {
         let path = &program.jar;
         let bytes =
@@ -377,7 +379,7 @@ impl Cluster {
     }
 }
 
-/// What Flink does not know is an answer, too.
+/// Maps Flink's "not found" to `None`.
 fn known<T>(answer: Result<T, flink::Error>) -> Result<Option<T>, flink::Error> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
@@ -386,7 +388,7 @@ fn known<T>(answer: Result<T, flink::Error>) -> Result<Option<T>, flink::Error> 
     }
 }
 
-/// Whether an earlier request for the same submission arrived. Its job may take a moment to show.
+/// Whether an earlier request for the same submission arrived. Its job may take a moment to appear.
 fn is_there_already(error: &flink::Error) -> bool {
     let flink::Error::Status { message, .. } = error else { return false };
     ["DuplicateJobSubmissionException", "DuplicateApplicationSubmissionException"]
@@ -400,8 +402,8 @@ impl From<flink::Error> for EffectError {
     }
 }
 
-/// Whether asking again may help. Flink answers 500 also where the program is to blame, and something in front of Flink may
-/// answer 404 for all of it.
+/// Classifies an error as permanent or transient. Flink answers 500 also for faults of the program, and a proxy may
+/// answer 404 for all of Flink.
 fn classify(error: flink::Error) -> EffectError {
     match &error {
         flink::Error::Status { status, message, .. } => {

@@ -1,9 +1,9 @@
-//! Whether something can be reached, told once per change instead of once per try.
+//! Availability of a dependency, logged once per change rather than once per attempt.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A party that the agent depends on.
+/// A service that the agent depends on.
 #[derive(Debug, Clone)]
 pub(crate) struct Condition {
     name: &'static str,
@@ -11,7 +11,7 @@ pub(crate) struct Condition {
 }
 
 impl Condition {
-    /// Assumed to be good until told otherwise.
+    /// Starts as available.
     pub(crate) fn new(name: &'static str) -> Self {
         Self { name, good: Arc::new(AtomicBool::new(true)) }
     }
@@ -37,7 +37,7 @@ impl Condition {
     }
 }
 
-/// An error and its causes in one line.
+/// Formats an error and its causes in one line.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(|error| error.to_string().trim().to_owned()).collect::<Vec<_>>().join(": ")

@@ -1,4 +1,4 @@
-//! The configuration: as written, then checked.
+//! The agent's configuration: as written in the file, then validated.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,38 +21,38 @@ mod nodes;
 use self::checker::Checker;
 use self::drop::WrittenDrop;
 
-/// Why the configuration cannot be used. The message names file, key and remedy.
+/// An invalid configuration. The message names file, key and remedy.
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read the configuration {}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The operating system's reason.
         #[source]
         source: std::io::Error,
     },
-    /// Not TOML, a key that does not exist, or a value of the wrong type.
+    /// Invalid TOML, an unknown key, or a value of the wrong type.
     #[error("{}", path.display())]
     Syntax {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Where and what.
+        /// Position and cause.
         #[source]
         source: secrets::SyntaxError,
     },
-    /// Values that are missing or out of range, all of them.
+    /// Missing or out-of-range values, all of them.
     #[error("{origin}: {}", problems.join("; "))]
     Values {
         /// The file, or the command line.
         origin: String,
-        /// One sentence each.
+        /// One sentence per problem.
         problems: Vec<String>,
     },
 }
 
-/// What the command line says about the same things.
+/// Values from the command line, which override the file's.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     pub(crate) job: Option<String>,
@@ -63,20 +63,20 @@ pub struct Overrides {
     pub(crate) listen: Option<SocketAddr>,
 }
 
-/// What a process that carries the agent says about it.
+/// Settings that come from the process in which the agent is embedded.
 #[derive(Debug, Clone)]
 pub struct Carrier {
-    /// The job.
+    /// Name of the job.
     pub job: JobName,
-    /// Its name in Flink.
+    /// Name of the job in Flink.
     pub flink_job: String,
     /// The folder of the journal.
     pub data: PathBuf,
-    /// Where the drop of that process listens.
+    /// URL of the embedding process's drop.
     pub drop_url: Address,
-    /// Flink's address.
+    /// URL of Flink.
     pub flink_url: Address,
-    /// How to log in at Flink, and whom to trust.
+    /// Credentials and trusted certificates for Flink.
     pub flink_access: http_client::Access,
 }
 
@@ -161,56 +161,56 @@ struct WrittenSafety {
     breaker_pause_ms: Option<u64>,
 }
 
-/// The checked configuration.
+/// The validated configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The job.
+    /// Name of the job.
     pub job: JobName,
     /// The folder of the journal.
     pub data: PathBuf,
-    /// Where to serve `/healthz` and `/metrics`, if at all.
+    /// Address of `/healthz` and `/metrics`, if served.
     pub listen: Option<SocketAddr>,
-    /// Whether the agent serves the drop's interface itself, and where.
+    /// Configuration of the drop's interface, if the agent serves it itself.
     pub direct: Option<config_drop::Config>,
-    /// The config drop's address; empty: documents come from elsewhere, and nobody is told how it went.
+    /// URL of the config drop; empty: documents come from elsewhere and no reports are sent.
     pub drop_url: Address,
-    /// How documents are fetched and what is demanded of them.
+    /// How documents are fetched and which are admitted.
     pub intake: IntakeSettings,
-    /// How long to wait at the drop for a change before asking again.
+    /// Long-poll timeout of one request to the drop.
     pub drop_wait: Duration,
-    /// The bounds of calls to the drop.
+    /// Timeouts and size limits of requests to the drop.
     pub drop_settings: drop_client::Settings,
-    /// How many reports are kept for a drop that is away.
+    /// How many undelivered reports are kept while the drop is unavailable.
     pub reports_kept: usize,
-    /// Flink's address.
+    /// URL of Flink.
     pub flink_url: Address,
-    /// How to log in at Flink, and whom to trust.
+    /// Credentials and trusted certificates for Flink.
     pub flink_access: http_client::Access,
-    /// The bounds of calls to Flink.
+    /// Timeouts and size limits of requests to Flink.
     pub flink_settings: flink::Settings,
-    /// The job's name in Flink.
+    /// Name of the job in Flink.
     pub flink_job: String,
-    /// What to submit; [`None`]: nothing, the job that runs is only rescaled in place.
+    /// What to submit; [`None`]: nothing, the running job is only rescaled in place.
     pub program: Option<Program>,
-    /// The nodes that can be started and stopped.
+    /// Nodes that the agent can start and stop.
     pub pool: Pool,
-    /// How many savepoints are kept; 0: all.
+    /// Savepoint retention count; 0: keep all.
     pub savepoints_kept: usize,
-    /// How long a submission that was given up may still be on its way.
+    /// How long an abandoned submission may still arrive.
     pub late_submissions_within: Duration,
-    /// Time between two looks at Flink during a change.
+    /// Interval between observations of Flink during a change.
     pub poll: Duration,
-    /// How long to wait for what.
+    /// Timeouts and choices of the machine.
     pub rules: Rules,
-    /// The shortest time before something is tried again.
+    /// Shortest retry delay.
     pub retry_first: Duration,
-    /// The longest time before something is tried again.
+    /// Longest retry delay.
     pub retry_longest: Duration,
 }
 
 impl Config {
-    /// The configuration of an agent that another process carries: from a file, if there is one, with the carrier's word on what
-    /// concerns both; without a file an agent that only rescales in place.
+    /// Returns the configuration of an embedded agent: from a file if given, overridden by the embedding process.
+    /// Without a file, the agent only rescales in place.
     ///
     /// # Errors
     /// See [`ConfigError`].
@@ -232,7 +232,7 @@ impl Config {
         written.checked(file)
     }
 
-    /// Reads the file, if there is one, and puts the values of the command line over it.
+    /// Reads the file, if any, and applies the command line's overrides.
     ///
     /// # Errors
     /// See [`ConfigError`].
@@ -334,7 +334,7 @@ impl Written {
 }
 
 impl WrittenFlink {
-    /// What is submitted, unless nothing is.
+    /// Returns the program to submit, if submission is configured.
     fn program(&mut self, can_submit: bool, checker: &mut Checker) -> Option<Program> {
         if !can_submit {
             if self.jar.is_some() {

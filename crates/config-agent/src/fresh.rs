@@ -1,9 +1,10 @@
-//! A state of now for a change in place, before Flink 2.0.
+//! Takes a fresh checkpoint before a change in place, for Flink before 2.0.
 //!
-//! From 2.0 on the scheduler itself waits for a checkpoint before it restarts the tasks. Before that it restarts them at once from the
-//! newest checkpoint, however old it is, and everything since then is computed again; a checkpoint that is asked for after the change
-//! fails. In 1.19 and 1.20 it also waits until `jobmanager.adaptive-scheduler.scaling-interval.min` has passed since the last restart.
-//! So the agent waits out this interval first, has a checkpoint made, and asks for the change as soon as it is complete.
+//! From 2.0 on the scheduler itself waits for a checkpoint before it restarts the tasks. Older versions restart them
+//! at once from the newest checkpoint, however old, and reprocess everything since; a checkpoint triggered after the
+//! change fails. 1.19 and 1.20 also wait until `jobmanager.adaptive-scheduler.scaling-interval.min` has passed since
+//! the last restart. So the agent waits out this interval, triggers a checkpoint, and requests the change as soon as
+//! it completes.
 
 use std::time::Duration;
 
@@ -13,21 +14,21 @@ use tokio::time::{Instant, sleep};
 
 use crate::condition::chain;
 
-/// The shortest time between two changes, and what it is unless configured.
+/// Configuration key and default of the shortest time between two changes.
 const INTERVAL: (&str, Duration) =
     ("jobmanager.adaptive-scheduler.scaling-interval.min", Duration::from_secs(30));
-/// Time between two looks at a checkpoint: what arrives meanwhile is computed again.
+/// Poll interval of a checkpoint; records that arrive in between are reprocessed.
 const LOOK: Duration = Duration::from_millis(50);
-/// The scheduler measures its interval by a clock of its own.
+/// Margin for the scheduler's own clock.
 const MARGIN: Duration = Duration::from_millis(200);
 
-/// Whether a change itself waits for a checkpoint. One whose version cannot be read does.
+/// Whether this version's rescale itself waits for a checkpoint. Unreadable versions count as yes.
 pub(crate) fn waits_for_a_checkpoint(version: &str) -> bool {
     Version::parse(version).is_none_or(|version| version >= Version::TWO)
 }
 
-/// Returns when a change that is asked for now restores a state of now, or at the deadline. What goes wrong with it is logged: the
-/// change itself is possible all the same.
+/// Waits until a change requested now would restore a fresh checkpoint, or until the timeout. Failures of the
+/// checkpoint are only logged: the change is possible without it.
 ///
 /// # Errors
 /// Flink does not answer.
@@ -55,7 +56,7 @@ pub(crate) async fn prepare(
     Ok(())
 }
 
-/// The shortest time between two changes of this version.
+/// Returns this version's shortest time between two changes.
 async fn interval(client: &Client, job: &JobId, version: &str) -> Result<Duration, flink::Error> {
     if Version::parse(version).is_none_or(|version| version < Version::INTERVAL) {
         return Ok(Duration::ZERO);
@@ -65,7 +66,7 @@ async fn interval(client: &Client, job: &JobId, version: &str) -> Result<Duratio
     Ok(set.and_then(|set| doctor::parse_duration(&set)).unwrap_or(default))
 }
 
-/// Has a checkpoint made and waits until it is complete.
+/// Triggers a checkpoint and waits until it completes.
 async fn checkpoint(client: &Client, job: &JobId, deadline: Instant) -> Result<(), String> {
     let began = Instant::now();
     let trigger = client.trigger_checkpoint(job).await.map_err(|error| chain(&error))?;

@@ -1,4 +1,4 @@
-//! `/healthz` and `/metrics`, for people and Prometheus.
+//! The `/healthz` and `/metrics` pages, for people and Prometheus.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use axum::routing::get;
 
 use crate::agent::Agent;
 
-/// The pages of this agent.
+/// Routes the pages of this agent.
 pub(crate) fn router(agent: Arc<Agent>) -> Router {
     Router::new().route("/healthz", get(healthz)).route("/metrics", get(metrics)).with_state(agent)
 }
 
-/// "ok", and below it what the source of documents offers now if that is refused.
+/// Returns "ok", followed by the reason if the source's current document is rejected.
 async fn healthz(State(agent): State<Arc<Agent>>) -> String {
     health(&agent)
 }
 
-/// What `/healthz` and `/metrics` show of this agent.
+/// Returns the text of this agent's `/healthz` and `/metrics`.
 pub fn pages(agent: &Agent) -> (String, String) {
     (health(agent), page(agent))
 }

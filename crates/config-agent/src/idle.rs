@@ -1,7 +1,6 @@
-//! What is done between changes: savepoints that nobody needs any more are disposed of, and a job that was given up is kept from
-//! coming to life beside the one that runs.
+//! Work between changes: savepoint retention, and cancelling an abandoned job that starts late.
 //!
-//! Both may be interrupted at any moment by the next document, and both are safe to repeat.
+//! Both can be interrupted at any point by the next document, and both are idempotent.
 
 use flink::JobId;
 
@@ -12,14 +11,14 @@ use crate::ledger::{Entry, Ledger};
 use crate::phase::Phase;
 use crate::surroundings::Surroundings;
 
-/// Does what is to be done, then waits for ever.
+/// Runs the retention and the watch once, then never returns.
 pub(crate) async fn tidy<S: Surroundings>(book: &Book, around: &S, config: &Config) -> Result<(), BookError> {
     dispose(book, around, config).await?;
     watch_for_rivals(book, around, config).await;
     std::future::pending().await
 }
 
-/// Disposes of the savepoints beyond those that are kept.
+/// Deletes the savepoints beyond the retention count.
 pub(crate) async fn dispose<S: Surroundings>(
     book: &Book,
     around: &S,
@@ -41,7 +40,8 @@ pub(crate) async fn dispose<S: Surroundings>(
     Ok(())
 }
 
-/// The oldest savepoints beyond those that are kept, but none that a job that runs, or its rollback, may need.
+/// Returns the oldest savepoints beyond the retention count, except those that the running job or its rollback may
+/// need.
 fn surplus(ledger: &Ledger, kept: usize) -> Vec<String> {
     let lineage = ledger.lineage();
     let is_over = ledger.change().is_some_and(|change| change.phase.is_final());
@@ -55,8 +55,8 @@ fn surplus(ledger: &Ledger, kept: usize) -> Vec<String> {
     oldest.filter(|path| !needed.contains(&Some(*path))).cloned().collect()
 }
 
-/// After a change that was rolled back, watches for a while whether the job that was given up appears after all (its
-/// submission may have been on its way), and cancels it: two jobs would write the same results.
+/// Watches, after a rollback, for a late start of the abandoned job and cancels it: two jobs would write the same
+/// results.
 async fn watch_for_rivals<S: Surroundings>(book: &Book, around: &S, config: &Config) {
     let ledger = book.ledger();
     let Some(change) = ledger.change() else { return };

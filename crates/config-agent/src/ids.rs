@@ -1,31 +1,31 @@
-//! The ids that the agent chooses for what it asks of Flink.
+//! Deterministic ids of the agent's requests to Flink.
 //!
-//! They are derived from the change itself. Flink treats two requests with one id as one, so an agent that was killed between
-//! asking and hearing the answer asks again under the same id, and nothing happens twice; even an agent that lost its
-//! journal recognises the job that an earlier run submitted for the same document.
+//! They are derived from the change. Flink treats two requests with the same id as one, so an agent killed before it
+//! saw the answer can retry safely. Even without its journal, the agent recognises the job that an earlier run
+//! submitted for the same document.
 
 use flink::{JobId, TriggerId};
 use job_config::JobDocument;
 use sha2::{Digest as _, Sha256};
 
-/// The id of the job that runs this document.
+/// Returns the id of the job that runs this document.
 pub fn submission_id(document: &JobDocument) -> JobId {
     JobId::from_bytes(derive("submit", document))
 }
 
-/// The id of the job that runs the document before this one, after this one failed.
+/// Returns the id of the job that restores the previous document after this one failed.
 pub fn restoration_id(failed: &JobDocument) -> JobId {
     JobId::from_bytes(derive("restore", failed))
 }
 
-/// The id of the stop that makes way for this document.
+/// Returns the id of the stop-with-savepoint that precedes this document's submission.
 pub fn stop_id(document: &JobDocument) -> TriggerId {
     TriggerId::from_bytes(derive("stop", document))
 }
 
 fn derive(purpose: &str, document: &JobDocument) -> [u8; 16] {
     let mut digest = Sha256::new();
-    // The digest of the document covers its job and its generation.
+    // The document's digest covers its job and its generation.
     for part in [purpose, "\0", &document.digest()] {
         digest.update(part.as_bytes());
     }
@@ -40,7 +40,7 @@ mod tests {
 
     const EXAMPLE: &str = include_str!("../../../configs/jobs/nexmark.toml");
 
-    /// Goal: ids are the same in every run, and different for every document and purpose.
+    /// Goal: ids are the same in every run, and differ by document and purpose.
     #[test]
     fn ids_follow_from_the_document() {
         let first = JobDocument::parse(EXAMPLE).unwrap();

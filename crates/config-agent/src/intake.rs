@@ -1,15 +1,15 @@
-//! Where documents come from, and which of them are taken.
+//! The document source and the admission of documents.
 //!
-//! Two kinds of source: a config drop, which holds its answer back until there is something new, and a plain web server or
-//! folder, which is asked at intervals. Whatever they offer passes two gates. The client (crate `drop-client`) lets through what
-//! is a document of this job, signed by a pinned key if there is one; [`Admission`] lets through what is newer than the last
-//! accepted one and within its time. Every refusal has a name, which shows in the log, in `/healthz` and in `/metrics`.
+//! There are two kinds of source: a config drop, which supports long polling, and a plain web server or folder, which
+//! is polled at intervals. A document passes two gates. The client (crate `drop-client`) requires a valid document of
+//! this job, signed by a pinned key if there is one. [`Admission`] requires it to be newer than the last accepted one
+//! and not expired. Every rejection has a name, shown in the log, in `/healthz` and in `/metrics`.
 //!
-//! An agent with an empty journal first asks what it has reported before (`recall`). A document that is refused for good and that its
-//! publisher is told of is written down first, so that it is not applied later after all.
+//! An agent with an empty journal first reads its earlier reports (`recall`). A permanent rejection that is reported
+//! to the publisher is journalled first, so that the document is never applied later.
 //!
-//! A refusal is told once, not with every answer. Where the same bytes will be refused for ever the source is asked for
-//! other ones; where time or a signature may still make them good, they are asked for again.
+//! A rejection is logged once, not per response. After a permanent rejection the source is asked only for a different
+//! document; after one that time or a signature may cure, the same document is fetched again.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -27,27 +27,27 @@ use crate::ledger::{Entry, Ledger};
 use crate::recall::{Turned, recall};
 use crate::surroundings::Surroundings;
 
-/// A drop that answers so often with an error when it is asked for reports will not give any: the agent goes on without.
+/// Error responses to the request for reports after which the agent continues without them.
 const RECALLS_MOST: u32 = 30;
 
-/// A drop that held the answer back for this long let us wait: it may be asked again at once.
+/// A drop that held the response at least this long supports long polling, and is asked again at once.
 const REAL_WAIT: Duration = Duration::from_secs(1);
 
-/// How documents are fetched and what is demanded of them.
+/// How documents are fetched and which are admitted.
 #[derive(Debug, Clone)]
 pub struct IntakeSettings {
-    /// The document at a plain web server or in a folder; `None`: it is fetched from the config drop.
+    /// URL of the document on a plain web server or in a folder; `None`: the config drop.
     pub document_url: Option<Address>,
-    /// Time between two looks at such a document.
+    /// Poll interval of such a document.
     pub poll: Duration,
     /// Token, certificates and public keys.
     pub access: Access,
-    /// What is demanded of a document beyond its signature.
+    /// Requirements on a document beyond its signature.
     pub admission: Admission,
 }
 
 impl Default for IntakeSettings {
-    /// From the drop, without token; a static document is looked at every 30 s.
+    /// The drop without token; a static document is polled every 30 s.
     fn default() -> Self {
         Self {
             document_url: None,
@@ -58,21 +58,21 @@ impl Default for IntakeSettings {
     }
 }
 
-/// What one look at the source has shown.
+/// Result of one fetch from the source.
 pub(crate) enum Seen {
-    /// A document to be applied.
+    /// A document to apply.
     New(Box<Current>),
-    /// The one that was accepted last, or one that will be refused for ever: not to be sent again.
+    /// The last accepted document, or one that is permanently rejected: do not send it again.
     Known(EntityTag),
-    /// A document that may become good.
+    /// A document that may become admissible.
     NotYet,
-    /// This is to be written down before anything else.
+    /// An entry to journal before anything else.
     Note(Entry),
-    /// Nothing else than before, or nothing at all.
+    /// No change, or no document.
     Nothing,
 }
 
-/// The way in for documents of one job.
+/// Fetches and admits the documents of one job.
 pub(crate) struct Intake {
     job: JobName,
     admission: Admission,
@@ -81,17 +81,17 @@ pub(crate) struct Intake {
     condition: Condition,
     refused: Arc<Mutex<Refused>>,
     keys: Vec<PublicKey>,
-    /// Whether it is known what was reported before.
+    /// Whether the earlier reports have been read.
     is_recalled: AtomicBool,
-    /// How often the drop answered that question with an error.
+    /// Error responses to the request for reports.
     recall_refusals: AtomicU32,
 }
 
-/// What comes of waiting for a document.
+/// Result of waiting for a document.
 pub(crate) enum Taken {
-    /// It is to be applied.
+    /// A document to apply.
     Document(Box<Current>),
-    /// This is to be written down; then the drop is asked again.
+    /// An entry to journal; then the source is asked again.
     Note(Entry),
 }
 
@@ -101,12 +101,12 @@ enum Recall {
     NotYet,
 }
 
-/// What was refused so far.
+/// Rejections so far.
 #[derive(Debug, Clone, Default)]
 pub struct Refused {
-    /// Refused answers by the name of the reason.
+    /// Number of rejections by reason.
     pub counts: BTreeMap<&'static str, u64>,
-    /// What the source offers now, if that is refused: the name of the reason, and a sentence.
+    /// Reason and sentence, if the source's current document is rejected.
     pub now: Option<(&'static str, String)>,
 }
 
@@ -133,7 +133,7 @@ impl Intake {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits for a document to be applied, or for something to be written down before the next look.
+    /// Waits for a document to apply, or for an entry to journal before the next fetch.
     pub(crate) async fn next<S: Surroundings>(
         &self,
         around: &S,
@@ -146,7 +146,7 @@ impl Intake {
             match self.look(around, ledger, known.as_ref(), Some(self.drop_wait)).await {
                 Ok(Seen::New(current)) => return Taken::Document(current),
                 Ok(Seen::Note(entry)) => {
-                    // A source that offers one bad document after the other does not fill the disk in a hurry.
+                    // Limits the rate at which a source of bad documents fills the disk.
                     around.sleep(backoff.wait(around.chance())).await;
                     return Taken::Note(entry);
                 }
@@ -160,12 +160,12 @@ impl Intake {
                 }
                 Ok(Seen::Nothing) | Err(_) => {}
             }
-            // A source that does not let us wait, or that answers the same thing again and again, is not asked in a hurry.
+            // Backs off from a source that answers at once, or repeats the same answer.
             around.sleep(backoff.wait(around.chance())).await;
         }
     }
 
-    /// Whether there has been enough time since the last look: a drop should have taken it, of a static source we take it.
+    /// Enforces the poll interval: a drop must have held the response; for a static source this sleeps.
     async fn is_patient<S: Surroundings>(&self, around: &S, waited: Duration) -> bool {
         if around.holds_back() {
             return waited >= REAL_WAIT.min(self.drop_wait);
@@ -174,10 +174,10 @@ impl Intake {
         true
     }
 
-    /// One look at the source. `known` is not to be sent again.
+    /// Fetches from the source once, unless the document is still `known`.
     ///
     /// # Errors
-    /// There was no usable answer. It has been told already.
+    /// The response was unusable. The error is already logged.
     pub(crate) async fn look<S: Surroundings>(
         &self,
         around: &S,
@@ -186,7 +186,7 @@ impl Intake {
         wait: Option<Duration>,
     ) -> Result<Seen, Error> {
         let fetched = match around.fetch(known, wait).await {
-            // All places of those who wait are taken: the document can be had all the same.
+            // The drop's long-poll slots are full: the document is available without waiting.
             Err(Error::Status { status: 503, .. }) if wait.is_some() => around.fetch(known, None).await,
             fetched => fetched,
         };
@@ -220,7 +220,8 @@ impl Intake {
         let change = ledger.change();
         let last = change.map(|change| &change.document);
         let last = last.map(|document| Last { generation: document.generation(), text: document.text() });
-        // Not the times in the journal: a clock that was ahead for a while would have every later document count as expired.
+        // The journal's times are not used: after a period with a fast clock, every later document would count as
+        // expired.
         let now = around.now();
         let generation = current.document.generation();
         match self.admission.check(&current.document, &self.job, last, now) {
@@ -229,7 +230,7 @@ impl Intake {
                 self.refused.lock().unwrap_or_else(PoisonError::into_inner).now = None;
                 Seen::Known(current.entity_tag)
             }
-            // It was begun in time, by an earlier life of this agent.
+            // An earlier run of this agent started it before the expiry.
             Err(Refusal::Expired { .. })
                 if ledger.recalled().is_some_and(|recalled| recalled.generation == generation) =>
             {
@@ -249,14 +250,14 @@ impl Intake {
         let (entity_tag, sentence) = (current.entity_tag.clone(), refusal.to_string());
         self.refuse(refusal.name(), format!("generation {generation}: {sentence}"));
         if matches!(refusal, Refusal::Expired { .. } | Refusal::NoExpiry) {
-            // The publisher is told that this generation will never run, so that nobody waits for it.
+            // Reports that this generation will never run, so that the publisher does not wait for it.
             let document = Turned { generation, entity_tag, reason: refusal.name().to_owned(), sentence };
             return Seen::Note(Entry::Refused { at: around.now(), document });
         }
         if refusal.is_final() { Seen::Known(entity_tag) } else { Seen::NotYet }
     }
 
-    /// Whether nothing is to be done about this document any more, by what the journal knows beside the last accepted one.
+    /// Whether this document is already settled, by journal entries other than the last accepted one.
     fn is_over(&self, ledger: &Ledger, current: &Current) -> Option<Seen> {
         if let Some(turned) = ledger.turned_away(&current.entity_tag) {
             let name = Refusal::NAMES.into_iter().find(|name| *name == turned.reason).unwrap_or("refused");
@@ -269,7 +270,7 @@ impl Intake {
         is_over.then(|| Seen::Known(current.entity_tag.clone()))
     }
 
-    /// Asks what an earlier life of this agent has reported, once.
+    /// Reads once what an earlier run of this agent reported.
     async fn recall<S: Surroundings>(&self, around: &S, current: &Current) -> Recall {
         match recall(around, &current.document, &self.keys).await {
             Ok(entry) => {
@@ -290,7 +291,7 @@ impl Intake {
         }
     }
 
-    /// Counts a refusal, and tells it if it is not the one from before.
+    /// Counts a rejection, and logs it if it differs from the previous one.
     fn refuse(&self, name: &'static str, sentence: String) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         *refused.counts.entry(name).or_default() += 1;
@@ -304,7 +305,7 @@ impl Intake {
     }
 }
 
-/// Whether the source has answered, but not with what may be applied.
+/// Whether the source answered with unacceptable content.
 fn is_about_content(error: &Error) -> bool {
     matches!(error, Error::NotADocument { .. } | Error::TooLarge { .. })
 }

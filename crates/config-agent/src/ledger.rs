@@ -1,8 +1,8 @@
-//! What the agent knows after a restart: the journal's entries, and what they add up to.
+//! The agent's persistent state: the journal's entries, and the state they add up to.
 //!
-//! Each step is written down before its effect, so the last entry says what may have been asked of Flink but cannot have
-//! been asked twice. Reports are made from the entries and are kept here until the drop has confirmed them. This file does no IO;
-//! see `book` for the file on the disk.
+//! Each step is journalled before its effect, so the last entry names the only request to Flink whose outcome is
+//! unknown. Reports are derived from the entries and kept here until the drop has confirmed them. This file does no
+//! IO; `book` holds the file on disk.
 
 mod lineage;
 
@@ -17,117 +17,117 @@ use crate::recall::{Recalled, Turned};
 
 pub use lineage::Lineage;
 
-/// Refused documents are remembered, so that none is applied after it was reported as failed; so many of them.
+/// How many rejected documents to remember, so that none is applied after it was reported as failed.
 const TURNED_AWAY_MOST: usize = 8;
 
 /// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "kebab-case")]
 pub enum Entry {
-    /// Everything that earlier entries added up to.
+    /// Compaction of all earlier entries.
     Snapshot(Box<Ledger>),
-    /// A document was accepted: from now on its generation is used up.
+    /// A document was accepted, which uses up its generation.
     Accepted {
-        /// When.
+        /// Time of acceptance.
         at: Timestamp,
-        /// The document's exact text.
+        /// Exact text of the document.
         document: String,
-        /// The tag that the drop served it under.
+        /// Entity tag under which the drop served it.
         entity_tag: EntityTag,
     },
     /// The change of the last accepted document entered a phase.
     Entered {
-        /// When.
+        /// Time of the transition.
         at: Timestamp,
         /// The phase.
         phase: Phase,
-        /// With a final phase: what was seen of the job then.
+        /// What was observed of the job, with a final phase.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         observed: Option<Observed>,
     },
-    /// A savepoint that is not needed any more was disposed of, or cannot be.
+    /// A surplus savepoint was deleted, or cannot be.
     SavepointGone {
-        /// Where it lay.
+        /// Path of the savepoint.
         path: String,
-        /// Why it could not be disposed of.
+        /// Why it could not be deleted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         problem: Option<String>,
     },
-    /// A document was refused for good, before that is reported: it is not applied later either.
+    /// A document was permanently rejected. Journalled before the report, so that it is never applied later.
     Refused {
-        /// When.
+        /// Time of the rejection.
         at: Timestamp,
         /// The document and the reason.
         document: Turned,
     },
-    /// What the drop knows of an earlier life of this agent, whose journal is gone.
+    /// What the drop's reports say about an earlier run whose journal is lost.
     Recalled {
-        /// When.
+        /// Time of the recall.
         at: Timestamp,
-        /// What it knows.
+        /// Summary of the reports.
         known: Box<Recalled>,
     },
-    /// The drop has other reports under these numbers: those of this generation get higher ones.
+    /// The drop already has other reports under these numbers: this generation's reports are renumbered.
     Renumbered {
-        /// Of the reports.
+        /// Generation of the reports.
         generation: u64,
         /// The first sequence number that is changed.
         from: u32,
-        /// By so much.
+        /// Increment.
         by: u32,
     },
-    /// A person has looked at the failures: changes may be begun again.
+    /// An operator acknowledged the failures: new changes may start.
     FailuresForgiven,
-    /// The drop has this report, and all before it.
+    /// The drop has confirmed this report and all before it.
     Delivered {
-        /// Of the report.
+        /// Generation of the report.
         generation: u64,
-        /// Of the report.
+        /// Sequence number of the report.
         sequence: u32,
     },
 }
 
-/// The last accepted document and how far it has come.
+/// The last accepted document and its phase.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// The document.
     #[serde(with = "document_text")]
     pub document: JobDocument,
-    /// The tag that the drop served it under.
+    /// Entity tag under which the drop served it.
     pub entity_tag: EntityTag,
-    /// How far it has come.
+    /// Current phase.
     pub phase: Phase,
     /// When it entered that phase.
     pub since: Timestamp,
-    /// When its document was accepted.
+    /// When the document was accepted.
     #[serde(default)]
     pub accepted_at: Timestamp,
-    /// How many task managers there were before nodes were started for it; [`None`]: none were started.
+    /// How many task managers were registered before nodes were started for it; [`None`]: none were started.
     #[serde(default)]
     pub nodes_before: Option<u32>,
-    /// Where the state lies that the new job, or the restored one, begins from.
+    /// Path of the state that the new or the restored job starts from.
     pub savepoint: Option<String>,
-    /// What an earlier life of this agent had begun of it.
+    /// How far an earlier run of this agent had come with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed: Option<Resumed>,
-    /// Whether anything was asked of Flink that a running job notices.
+    /// Whether any request could have affected a running job.
     #[serde(default)]
     disturbed: bool,
     /// The sequence number of its last report.
     sequence: u32,
 }
 
-/// How a change is taken up again whose journal is gone.
+/// How to resume a change whose journal is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resumed {
-    /// It was begun in time.
+    /// It was started before its expiry.
     Begun,
-    /// It had failed, and was being taken back.
+    /// It had failed and was being rolled back.
     TakenBack,
 }
 
-/// What all entries add up to.
+/// The state that all entries add up to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     change: Option<Change>,
@@ -139,64 +139,64 @@ pub struct Ledger {
     recalled: Option<Box<Recalled>>,
 }
 
-/// Why an entry cannot follow the ones before it: the journal is damaged, or of another program.
+/// Why an entry cannot follow the previous ones: the journal is damaged or of another program.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Contradiction {
     /// A phase without a document.
     #[error("the journal has a phase before any document")]
     NoChange,
-    /// The text of an accepted document is no document any more.
+    /// The text of an accepted document no longer parses.
     #[error("the journal has an accepted document that is not one: {0}")]
     Document(String),
 }
 
 impl Ledger {
-    /// The last accepted document and how far it has come.
+    /// Returns the last accepted document and its phase.
     pub fn change(&self) -> Option<&Change> {
         self.change.as_ref()
     }
 
-    /// Where the job's state is.
+    /// Returns the history of the job and its state.
     pub fn lineage(&self) -> &Lineage {
         &self.lineage
     }
 
-    /// Whether nothing was ever written down but deliveries: the agent is new, or its journal is gone.
+    /// Whether the journal holds nothing but deliveries: the agent is new, or lost its journal.
     pub fn is_blank(&self) -> bool {
         self.change.is_none() && self.turned_away.is_empty() && self.recalled.is_none()
     }
 
-    /// Why the document with this tag was refused for good, if it was.
+    /// Returns why the document with this entity tag was permanently rejected, if it was.
     pub fn turned_away(&self, entity_tag: &EntityTag) -> Option<&Turned> {
         self.turned_away.iter().find(|turned| turned.entity_tag == *entity_tag)
     }
 
-    /// What the drop knew of an earlier life of this agent, until the next change begins.
+    /// Returns what the drop's reports said about an earlier run, until the next change starts.
     pub fn recalled(&self) -> Option<&Recalled> {
         self.recalled.as_deref()
     }
 
-    /// The oldest report that the drop has not confirmed.
+    /// Returns the oldest report that the drop has not confirmed.
     pub fn next_report(&self) -> Option<&Report> {
         self.outbox.front()
     }
 
-    /// How many reports the drop has not confirmed.
+    /// Returns the number of reports that the drop has not confirmed.
     pub fn undelivered(&self) -> usize {
         self.outbox.len()
     }
 
-    /// Lets go of the oldest reports beyond this number, and says how many.
+    /// Drops the oldest reports beyond this number and returns how many were dropped.
     pub fn shorten_outbox(&mut self, most: usize) -> usize {
         let excess = self.outbox.len().saturating_sub(most);
         self.outbox.drain(..excess);
         excess
     }
 
-    /// Takes up an entry.
+    /// Applies an entry.
     ///
     /// # Errors
-    /// The entry cannot follow the ones before it.
+    /// The entry contradicts the previous ones.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), Contradiction> {
         match entry {
             Entry::Snapshot(ledger) => *self = (**ledger).clone(),
@@ -240,7 +240,7 @@ impl Ledger {
             Entry::Renumbered { generation, from, by } => self.renumber(*generation, *from, *by),
             Entry::FailuresForgiven => self.lineage.failures = 0,
             Entry::Delivered { generation, sequence } => {
-                // In the order in which they were made: a refused document may have had a higher generation than the next one.
+                // Matched by position, not by order: a rejected document may have a higher generation than the next one.
                 let is_it =
                     |report: &Report| (report.generation, report.sequence) == (*generation, *sequence);
                 if let Some(index) = self.outbox.iter().position(is_it) {
@@ -324,13 +324,13 @@ impl Change {
         }
     }
 
-    /// Returns the time, but none before the document was accepted: a clock that was set back makes nothing good again that had expired
-    /// by then. Only a document with an expiry shows that the clock was about right when it was accepted.
+    /// Returns the time, but at least the document's time of acceptance, so that a clock set back cannot revive an
+    /// expired document. Applies only with an expiry, which shows that the clock was about right at acceptance.
     pub fn no_earlier_than_accepted(&self, now: Timestamp) -> Timestamp {
         if self.document.expires_at().is_some() { now.max(self.accepted_at) } else { now }
     }
 
-    /// Another life of this agent may have begun with it.
+    /// Restores the state that an earlier run of this agent had reached with this change.
     fn goes_on_from(&mut self, recalled: &Recalled) {
         if recalled.generation == self.document.generation() {
             self.sequence = recalled.sequence;
@@ -339,7 +339,7 @@ impl Change {
     }
 }
 
-/// A document in the journal is its text.
+/// Serialises a document in the journal as its text.
 mod document_text {
     use job_config::JobDocument;
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
@@ -384,8 +384,8 @@ mod tests {
 
     const EXAMPLE: &str = include_str!("../../../configs/jobs/nexmark.toml");
 
-    /// Goal: a job that was given up because it came up too late, and that the next change leaves as the one that runs, is not
-    /// ended as a rival of itself.
+    /// Goal: a job that was abandoned for starting too late, and is kept by the next change, is not cancelled as its
+    /// own rival.
     #[test]
     fn a_job_that_goes_on_is_not_given_up() {
         let job = JobId::from_bytes([7; 16]);

@@ -1,6 +1,7 @@
-//! The config agent: applies job documents to a Flink cluster, each generation at most once, whatever happens in between.
+//! The config agent: applies job documents to a Flink cluster, each generation at most once, across any crash.
 //!
-//! It waits at the config drop for a document with a newer generation than the last one it accepted, and carries out the change:
+//! It waits at the config drop for a document with a newer generation than the last one it accepted, and applies the
+//! change:
 //!
 //! ```text
 //! received -> [starting nodes] -> stopping (trigger id) -> stopped (savepoint) -> submitting (job id) -> [stopping nodes] -> running
@@ -8,14 +9,15 @@
 //! where a change fails: rolling back (or rescaling back) -> [stopping nodes] -> rolled back | failed
 //! ```
 //!
-//! * What to do next is decided by a pure function of the journal and of what Flink shows (`machine`).
-//! * Every step is in the journal (`ledger`, `book`) before its effect, under ids that the agent chooses (`ids`): killed at any
-//!   instruction and started again, it goes on where it was and asks nothing of Flink that has an effect twice.
-//! * The drop hears of every step (`reports`), sooner or later, without the change waiting for it.
+//! * A pure function of the journal and Flink's observed state decides the next step (`machine`).
+//! * Every step is journalled (`ledger`, `book`) before its effect, under deterministic ids (`ids`): after a kill at
+//!   any instruction, a restart resumes and repeats no effect.
+//! * Every step is reported to the drop asynchronously (`reports`).
 //!
-//! Clock, chance, Flink and drop are reached through one interface (`surroundings`; the real ones are `live`).
+//! Clock, random numbers, Flink and drop are behind one trait (`surroundings`; the real implementation is `live`).
 //!
-//! It never decides a parallelism, and takes nothing but a valid document of its job, signed if a key is pinned, newer and in time (`intake`).
+//! It never decides a parallelism. It accepts only valid documents of its job that are newer, not expired, and signed
+//! if a key is pinned (`intake`).
 
 mod agent;
 mod args;

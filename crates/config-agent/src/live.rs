@@ -1,4 +1,4 @@
-//! The real surroundings of the agent: the system's clock, a Flink cluster with its nodes, and a drop, web server or folder.
+//! The agent's real surroundings: the system clock, a Flink cluster with its nodes, and a drop, web server or folder.
 
 use std::time::{Duration, Instant};
 
@@ -19,9 +19,9 @@ use crate::surroundings::Surroundings;
 pub struct Live {
     started: Instant,
     cluster: Cluster,
-    /// Where documents come from.
+    /// Document source.
     source: Source,
-    /// Who is told how it went; nobody, where documents come from a plain web server or a folder.
+    /// Receiver of reports; `None` where documents come from a plain web server or a folder.
     drop: Option<DropClient>,
     poll: Duration,
     disposed_within: Duration,
@@ -33,10 +33,10 @@ enum Source {
 }
 
 impl Live {
-    /// Connects to nothing yet.
+    /// Creates the clients without connecting.
     ///
     /// # Errors
-    /// An address is no address.
+    /// A URL is invalid.
     pub(crate) fn new(config: &Config) -> Result<Self, AgentError> {
         let (job, settings) = (config.job.clone(), config.drop_settings);
         let access = config.intake.access.clone();
@@ -99,7 +99,7 @@ impl Surroundings for Live {
         self.cluster.client().cancel(job).await
     }
 
-    /// A savepoint that is gone already is an error of Flink's, told like every other.
+    /// Asks Flink to delete a savepoint. A missing savepoint is reported like any other Flink error.
     async fn dispose(&self, path: &str) -> Result<(), String> {
         let client = self.cluster.client();
         let trigger = client.dispose_savepoint(path).await.map_err(|error| chain(&error))?;

@@ -1,10 +1,9 @@
-//! What to do next: a pure function of what was journalled and what Flink shows.
+//! Decides the agent's next step: a pure function of the journal and Flink's observed state.
 //!
-//! The agent repeats: ask the [`question`] of the phase, give the answer to [`next`], do what it says. All knowledge of how
-//! to go on after a crash is here, because going on and going on after a crash are the same thing: nothing is remembered but
-//! the phase, and every phase first looks at what is already there.
+//! The agent loops: ask the [`question`] of the phase, pass the answer to [`next`], take the returned step. Crash
+//! recovery is the same code: only the phase is remembered, and every phase first checks what already exists.
 //!
-//! No IO and no clock: the time that a phase has lasted is an argument.
+//! No IO and no clock: the time spent in a phase is an argument.
 
 mod begin;
 mod in_place;
@@ -31,44 +30,44 @@ use crate::ids::submission_id;
 use crate::ledger::{Change, Lineage};
 use crate::phase::Phase;
 
-/// What must be known of Flink before the next step.
+/// What must be observed before the next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
     /// Nothing: the next step follows from the journal alone.
     Nothing,
-    /// Which jobs have the name, and what became of the last one that we know.
+    /// Which jobs have the name, and how the last known one ended.
     Jobs {
-        /// The job that was stopped or submitted last.
+        /// The job that was last stopped or submitted.
         last: Option<JobId>,
-        /// Whether it matters which task managers there are.
+        /// Whether the registered task managers are needed.
         with_nodes: bool,
-        /// Whether it matters how wide the job that runs shall be.
+        /// Whether the running job's required parallelism is needed.
         with_widths: bool,
     },
-    /// Which task managers there are.
+    /// Which task managers are registered.
     Nodes {
-        /// And how this job stands.
+        /// A job whose state is needed too.
         job: Option<JobId>,
     },
-    /// How a stop stands.
+    /// State of a stop-with-savepoint.
     Stop {
         /// The job to stop.
         job: JobId,
-        /// The id of the stop.
+        /// Id of the stop operation.
         trigger: TriggerId,
     },
-    /// With which parallelism a job runs.
+    /// Parallelism of a running job's vertices.
     Vertices {
         /// The job.
         job: JobId,
-        /// When the present phase began: failures since then are looked for.
+        /// Start of the current phase: failures since then count.
         since: Timestamp,
     },
-    /// How a submitted job stands.
+    /// State of a submitted job.
     Submission {
         /// The job.
         job: JobId,
-        /// A job that was given up for it, and may come to life all the same.
+        /// A job abandoned in its favour, which may still start.
         rival: Option<JobId>,
     },
     /// What a failed job left behind.
@@ -78,89 +77,89 @@ pub enum Question {
     },
 }
 
-/// What Flink shows.
+/// Answer to a [`Question`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observation {
-    /// Nothing was asked.
+    /// To [`Question::Nothing`].
     Nothing,
     /// To [`Question::Jobs`].
     Jobs {
-        /// The jobs of the name that have not ended.
+        /// The unfinished jobs of the name.
         alive: Vec<(JobId, JobState)>,
-        /// What became of the last job, if one is known and has ended.
+        /// How the last known job ended, if it has.
         last: Option<Ended>,
-        /// The registered task managers, if they matter.
+        /// The registered task managers, if needed.
         registered: Vec<TaskManager>,
-        /// The vertices of the only job, as wide as they shall be, if that matters and Flink tells it.
+        /// The vertices of the only job with their required parallelism, if needed and available.
         wanted: Option<Vec<Vertex>>,
     },
     /// To [`Question::Nodes`].
     Nodes {
         /// The registered task managers.
         registered: Vec<TaskManager>,
-        /// How the job stands.
+        /// State of the job.
         submission: Option<Submission>,
     },
     /// To [`Question::Stop`].
     Stop {
-        /// The operation; `None` if Flink does not know it (any more).
+        /// The operation; `None` if Flink does not know it.
         operation: Option<SavepointStatus>,
-        /// The job; `None` if Flink does not know it (any more).
+        /// The job's state; `None` if Flink does not know it.
         job: Option<JobState>,
-        /// Where the job's newest savepoint lies, once the job has ended.
+        /// Path of the job's newest savepoint, once the job has ended.
         savepoint: Option<String>,
     },
     /// To [`Question::Vertices`].
     Vertices {
-        /// How the job stands.
+        /// State of the job.
         submission: Submission,
         /// Its vertices.
         vertices: Vec<Vertex>,
-        /// Why it failed since the phase began, newest first.
+        /// Its failures since the phase began, newest first.
         failures: Vec<String>,
     },
     /// To [`Question::Submission`].
     Submission {
-        /// How the job stands.
+        /// State of the job.
         submission: Submission,
-        /// Whether the rival is alive.
+        /// Whether the rival is running.
         rival_lives: bool,
     },
     /// To [`Question::Remains`].
     Remains {
-        /// The job; `None` if Flink does not know it.
+        /// The job's state; `None` if Flink does not know it.
         job: Option<JobState>,
-        /// Checkpoints that it completed.
+        /// Number of completed checkpoints.
         checkpoints: u64,
-        /// Where its newest state lies, if it was kept.
+        /// Path of its newest retained state, if any.
         newest_state: Option<String>,
     },
 }
 
-/// A job that we know and that runs no more.
+/// A known job that no longer runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
-    /// Flink does not know it any more.
+    /// Flink no longer knows it.
     Forgotten,
     /// It has ended.
     In {
         /// The state that it ended in.
         state: JobState,
-        /// Where its newest state lies, if it was kept.
+        /// Path of its newest retained state, if any.
         newest_state: Option<String>,
     },
 }
 
-/// How a submitted job stands.
+/// State of a submitted job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Submission {
     /// Flink does not know a job with that id.
     Unknown,
-    /// On its way.
+    /// Not all tasks run yet.
     Starting {
         /// Its state.
         state: JobState,
-        /// Its newest failure, if it had one.
+        /// Its newest failure, if any.
         failure: Option<String>,
     },
     /// All tasks run.
@@ -169,107 +168,107 @@ pub enum Submission {
     Ended {
         /// The state that it ended in.
         state: JobState,
-        /// Its newest failure, if it had one.
+        /// Its newest failure, if any.
         failure: Option<String>,
     },
 }
 
-/// What this run of the agent remembers of the present phase. All of it may be lost.
+/// Volatile state of the current phase in this run of the agent. Safe to lose.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attempt {
-    /// The clock.
+    /// Current time.
     pub now: Timestamp,
-    /// For how long Flink has answered in this phase.
+    /// Time in this phase during which Flink answered.
     pub waited: Duration,
-    /// Whether the present phase's request was answered well.
+    /// Whether the phase's request was accepted.
     pub asked: bool,
-    /// Whether Flink has taken the document and the jar on trial.
+    /// Whether Flink has accepted the document and the jar in a dry run.
     pub checked: bool,
-    /// What Flink refused to do, and why: to ask again would be of no use.
+    /// Why Flink permanently rejected the request: a retry cannot help.
     pub refused: Option<String>,
-    /// The last reason why something could not be asked at all.
+    /// Reason of the last failed request.
     pub trouble: Option<String>,
-    /// The nodes that were asked to start, with the reason if their command failed.
+    /// Nodes whose start command ran, with the error if it failed.
     pub started: BTreeMap<String, Option<String>>,
-    /// The nodes that were asked to stop, with the reason if their command failed.
+    /// Nodes whose stop command ran, with the error if it failed.
     pub stopped: BTreeMap<String, Option<String>>,
 }
 
-/// How long to wait, and what to do where the journal and Flink leave a choice.
+/// Timeouts, and policy where the journal and Flink leave a choice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
-    /// For a job to reach a state in which it can be stopped.
+    /// Timeout for a job to become stoppable.
     pub stoppable_within: Duration,
-    /// For a stop with savepoint to end.
+    /// Timeout of a stop-with-savepoint.
     pub stopped_within: Duration,
-    /// For all tasks of a submitted job to run.
+    /// Timeout for all tasks of a submitted job to run.
     pub running_within: Duration,
-    /// For all tasks of the job that is put back after a failed one to run.
+    /// Timeout for all tasks of a restored job to run.
     pub restored_within: Duration,
-    /// So many failures of a job since the beginning of a change in place, or of the way back, end it.
+    /// Number of job failures during a change in place, or its rollback, that ends it.
     pub in_place_failures: u32,
-    /// How long all tasks of a new job must go on running for the change to count as good; zero: not at all.
+    /// How long all tasks of a new job must keep running for the change to succeed; zero: no check.
     pub grace: Duration,
-    /// Whether a new job that fails gives way to the document before it.
+    /// Whether a failed new job is rolled back to the previous document.
     pub roll_back: bool,
-    /// So many failed changes in a row open the circuit breaker.
+    /// Consecutive failed changes that open the circuit breaker.
     pub breaker_failures: u32,
-    /// For so long no change is begun after the last of them.
+    /// How long an open circuit breaker blocks new changes, from the last failure.
     pub breaker_pause: Duration,
-    /// Whether to begin without state if the job that we know is gone, and its state with it.
+    /// Whether to start without state if the known job and its state are lost.
     pub start_fresh_if_lost: bool,
-    /// Whether there is a program to submit. Without one a running job can only be rescaled in place.
+    /// Whether a program is configured. Without one, a running job can only be rescaled in place.
     pub can_submit: bool,
-    /// The nodes that can be started and stopped, in the order in which they are started.
+    /// Nodes that can be started and stopped, in start order.
     pub pool: Vec<PoolNode>,
-    /// For started nodes to register with their slots, and for stopped ones to go.
+    /// Timeout for started nodes to register their slots, and for stopped ones to unregister.
     pub nodes_within: Duration,
 }
 
-/// What the agent asks of Flink. To ask twice is to ask once.
+/// A request to Flink or a node. Every effect is idempotent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Have the jar uploaded, and have Flink build the job's graph from the document without running it.
+    /// Upload the jar, and have Flink build the document's job graph without running it.
     Check,
     /// Stop the job with a savepoint.
     Stop {
         /// The job to stop.
         job: JobId,
-        /// The id of the stop.
+        /// Id of the stop operation.
         trigger: TriggerId,
     },
-    /// Have the running job take this parallelism.
+    /// Rescale the running job in place.
     Rescale {
         /// The job.
         job: JobId,
-        /// Of the vertices that change; the others keep what they require.
+        /// New parallelism of the vertices that change; others keep their requirement.
         parallelism: BTreeMap<VertexId, u32>,
     },
-    /// End the job without a savepoint.
+    /// Cancel the job without a savepoint.
     Cancel {
         /// The job to end.
         job: JobId,
     },
     /// Submit the job of the document that [`to_run`] names.
     Submit {
-        /// The id of the new job.
+        /// Id of the new job.
         job: JobId,
-        /// The state to begin from.
+        /// Path of the state to start from.
         savepoint: Option<String>,
     },
-    /// Have a node of the pool start its task manager.
+    /// Run the start command of a node of the pool.
     StartNode {
-        /// The node.
+        /// Name of the node.
         node: String,
     },
-    /// Have a node of the pool stop its task manager.
+    /// Run the stop command of a node of the pool.
     StopNode {
-        /// The node.
+        /// Name of the node.
         node: String,
     },
 }
 
-/// For the log, behind "asking Flink to".
+/// For the log, after "asking Flink to".
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -291,7 +290,7 @@ impl fmt::Display for Effect {
     }
 }
 
-/// For the log, behind "would".
+/// For the log, after "would".
 impl fmt::Display for Next {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -305,15 +304,15 @@ impl fmt::Display for Next {
 /// The next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
-    /// Write this down; nothing is asked of Flink before that.
+    /// Journal this phase before any further request.
     Enter(Phase),
-    /// Ask this of Flink.
+    /// Apply this effect.
     Act(Effect),
-    /// Look again after a while.
+    /// Observe again later.
     Wait,
 }
 
-/// What must be known before the next step of this change.
+/// Returns what must be observed before the change's next step.
 pub fn question(change: &Change, lineage: &Lineage, rules: &Rules) -> Question {
     match &change.phase {
         Phase::Received | Phase::NodesStarted { .. } => Question::Jobs {
@@ -340,7 +339,7 @@ pub fn question(change: &Change, lineage: &Lineage, rules: &Rules) -> Question {
     }
 }
 
-/// The document whose job is to be checked or submitted in this phase.
+/// Returns the document whose job is checked or submitted in this phase.
 pub fn to_run<'a>(change: &'a Change, lineage: &'a Lineage) -> &'a JobDocument {
     match (&change.phase, &lineage.document) {
         (Phase::Restoring { .. }, Some(before)) => before,
@@ -348,7 +347,7 @@ pub fn to_run<'a>(change: &'a Change, lineage: &'a Lineage) -> &'a JobDocument {
     }
 }
 
-/// The next step of this change. A change that is over waits for ever.
+/// Returns the change's next step; a finished change waits forever.
 pub fn next(
     change: &Change,
     lineage: &Lineage,
@@ -363,7 +362,7 @@ pub fn next(
     }
 }
 
-/// Everything that a step may depend on, beside what Flink shows.
+/// Inputs of a step other than Flink's observed state.
 #[derive(Clone, Copy)]
 struct Now<'a> {
     change: &'a Change,
@@ -424,18 +423,18 @@ impl Now<'_> {
                 let rival = lineage.abandoned.back().filter(|_| *rival_lives);
                 restore((job, savepoint.as_ref()), message, (submission, rival), attempt, rules)
             }
-            // The answer to another question: ask the right one.
+            // The answer to another question: observe again.
             _ => Next::Wait,
         }
     }
 }
 
-/// The change ends, and nothing runs, or what runs is not known.
+/// Ends the change as failed: no job runs, or what runs is unknown.
 fn fail(job: Option<&JobId>, message: String) -> Next {
     Next::Enter(Phase::Failed { job: job.cloned(), message })
 }
 
-/// The change ends before anything was done to the job, which goes on as it was, if there is one.
+/// Ends the change before it affected the running job, if there is one.
 fn leave(job: Option<&JobId>, message: String) -> Next {
     match job {
         Some(job) => Next::Enter(Phase::RolledBack { job: job.clone(), message }),

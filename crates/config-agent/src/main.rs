@@ -1,4 +1,4 @@
-//! The `config-agent` command.
+//! The `config-agent` command: applies job documents to Flink.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What is told of a job at the end of a change: how wide it is, and how Flink itself saw the rescale.
+//! What a final report says of a job: its vertices' parallelism, and Flink's record of the rescale.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use flink::{JobDetails, Rescale, Vertex};
 use jiff::Timestamp;
 use job_config::{Observed, ObservedRescale};
 
-/// The newest rescales that a report carries; the drop bounds its size.
+/// How many rescales a report carries at most; the drop bounds its size.
 const RESCALES_MOST: usize = 8;
 
-/// The newest rescales that began after `since`, newest first.
+/// Returns the newest rescales that began after `since`, newest first.
 pub(crate) fn newest(mut rescales: Vec<Rescale>, since: Timestamp) -> Vec<Rescale> {
     rescales.retain(|rescale| rescale.started_ms.is_some_and(|started| started >= since.as_millisecond()));
     rescales.sort_by_key(|rescale| std::cmp::Reverse(rescale.started_ms));
@@ -17,7 +17,7 @@ pub(crate) fn newest(mut rescales: Vec<Rescale>, since: Timestamp) -> Vec<Rescal
     rescales
 }
 
-/// Puts together what was seen.
+/// Builds the observation from job details, task managers and rescales.
 pub(crate) fn of(details: &JobDetails, task_managers: u32, rescales: Vec<Rescale>) -> Observed {
     let name = |vertex: &Vertex| name_of(vertex, &details.vertices);
     let parallelism = details.vertices.iter().map(|vertex| (name(vertex), vertex.parallelism)).collect();
@@ -46,7 +46,7 @@ fn one(rescale: Rescale, vertices: &[Vertex]) -> Option<ObservedRescale> {
     })
 }
 
-/// The first operator's name; the vertex id where two vertices begin with operators of one name.
+/// Returns the first operator's name, or the vertex id where two vertices share that name.
 fn name_of(vertex: &Vertex, all: &[Vertex]) -> String {
     let twins = all.iter().filter(|other| other.head_operator() == vertex.head_operator()).count();
     match twins {

@@ -1,6 +1,6 @@
-//! How far a change has come: the steps of the journal.
+//! The phases of a change, as journalled.
 //!
-//! Each phase holds what a step needs to be taken up again after a crash, and nothing else.
+//! Each phase holds exactly what is needed to resume it after a crash.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 /// A node that did not come up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeFailure {
-    /// The node.
+    /// Name of the node.
     pub node: String,
-    /// Why, as far as it is known.
+    /// Reason, as far as it is known.
     pub reason: String,
 }
 
@@ -24,128 +24,127 @@ impl fmt::Display for NodeFailure {
     }
 }
 
-/// How far a change has come.
+/// Phase of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "kebab-case")]
 pub enum Phase {
-    /// Accepted, nothing asked of Flink yet.
+    /// Accepted; no request sent yet.
     Received,
-    /// These nodes may have been asked to start.
+    /// The start commands of these nodes may have run.
     StartingNodes {
-        /// The job that runs meanwhile, where there is one.
+        /// The job that runs meanwhile, if any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         job: Option<JobId>,
-        /// The nodes.
+        /// Names of the nodes.
         nodes: Vec<String>,
-        /// Nodes that were tried and did not come up.
+        /// Nodes that did not come up.
         #[serde(default)]
         failed: Vec<NodeFailure>,
-        /// How many task managers there were before.
+        /// Number of task managers before.
         before: u32,
     },
-    /// The nodes are there, and nothing was asked of the job yet.
+    /// The nodes are up; no request sent to the job yet.
     NodesStarted {
-        /// Which nodes did not come up and had to be replaced.
+        /// Which nodes did not come up and were replaced.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
     },
-    /// The stop of this job may have been asked for, under this id.
+    /// The stop of this job may have been requested, under this id.
     Stopping {
         /// The job to stop.
         job: JobId,
-        /// The id of the stop.
+        /// Id of the stop operation.
         trigger: TriggerId,
     },
-    /// The running job may have been asked to take another parallelism.
+    /// The new parallelism may have been requested of the running job.
     Rescaling {
         /// The job.
         job: JobId,
     },
-    /// The running job may have been asked to take the parallelism that it had before.
+    /// The previous parallelism may have been requested of the running job.
     RescalingBack {
-        /// The job.
         job: JobId,
-        /// Why it did not get the new one.
+        /// Why the new one was not reached.
         message: String,
     },
-    /// Nothing runs any more.
+    /// No job runs.
     Stopped {
-        /// The job that has ended.
+        /// The job that ended.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         job: Option<JobId>,
-        /// Where its state lies.
+        /// Path of its state.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         savepoint: Option<String>,
-        /// What is unusual about it.
+        /// Remarks, for the report.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
     },
-    /// The submission may have been asked for, under this id.
+    /// The submission may have been requested, under this id.
     Submitting {
-        /// The id of the new job.
+        /// Id of the new job.
         job: JobId,
-        /// The state to begin from.
+        /// Path of the state to start from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         savepoint: Option<String>,
     },
-    /// All tasks of the new job run; whether they go on doing so is watched for a while.
+    /// All tasks of the new job run; the grace time is being watched.
     Settling {
         /// The new job.
         job: JobId,
     },
-    /// The new job failed and may have been asked to end.
+    /// The new job failed and may have been cancelled.
     RollingBack {
         /// The new job.
         failed: JobId,
         /// Why it failed.
         message: String,
     },
-    /// The job of the document before this one may have been submitted under this id.
+    /// The previous document's job may have been submitted under this id.
     Restoring {
-        /// The id of that job.
+        /// Id of that job.
         job: JobId,
-        /// The state to begin from.
+        /// Path of the state to start from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         savepoint: Option<String>,
         /// Why the new job failed.
         message: String,
     },
-    /// The change is over but for nodes that are not needed any more; they may have been asked to stop.
+    /// The change is over, but surplus nodes remain; their stop commands may have run.
     StoppingNodes {
-        /// How many task managers shall be left.
+        /// Number of task managers to keep.
         wanted: u32,
-        /// The nodes that go; [`None`]: not chosen yet.
+        /// Nodes to stop; [`None`]: not chosen yet.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         nodes: Option<Vec<String>>,
-        /// How the change ends.
+        /// Final phase of the change.
         end: Box<Phase>,
     },
-    /// What ran before runs: restored, or never touched. Final.
+    /// The previous job runs: restored, or never affected. Final.
     RolledBack {
         /// That job.
         job: JobId,
-        /// Why the change was not carried out.
+        /// Why the change was not applied.
         message: String,
     },
-    /// All tasks of the new job run, or ran to their end. Final.
+    /// All tasks of the new job run, or reached the end of input. Final.
     Running {
         /// The new job.
         job: JobId,
-        /// What is unusual about it.
+        /// Remarks, for the report.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
     },
-    /// The change was given up, and nothing runs, or what runs is not known. Final.
+    /// The change failed, and no job runs, or what runs is unknown. Final.
     Failed {
-        /// The job that it was about, where there was one.
+        /// The job concerned, if any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         job: Option<JobId>,
-        /// Why, and what is the case now.
+        /// Reason and current situation.
         message: String,
     },
 }
 
-/// For the log: the state, the job, what is unusual.
+/// For the log: state, job and remarks.
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.state())?;
@@ -162,7 +161,7 @@ impl Phase {
         self.state().is_final()
     }
 
-    /// The phase as the protocol names it.
+    /// Returns the phase's name in the protocol.
     pub fn state(&self) -> State {
         match self {
             Self::Received => State::Received,
@@ -181,7 +180,7 @@ impl Phase {
         }
     }
 
-    /// The job that the phase speaks of.
+    /// Returns the job that the phase is about.
     pub fn job(&self) -> Option<&JobId> {
         match self {
             Self::Received | Self::NodesStarted { .. } => None,
@@ -221,7 +220,7 @@ impl Phase {
         }
     }
 
-    /// The same end with one sentence more.
+    /// Returns the same final phase with another sentence in its message.
     pub(crate) fn and(self, more: &str) -> Self {
         match self {
             Self::Running { job, message } => {

@@ -1,8 +1,8 @@
-//! The commands that start and stop task managers.
+//! Runs the commands that start and stop task managers.
 //!
-//! A command is a list of arguments, run without a shell, with a deadline, and with as much of its output kept as helps to
-//! understand a failure. What a command does is its author's business, with one demand: done twice is done once. Whether
-//! a task manager came is not told by the command but by Flink.
+//! A command is a list of arguments, run without a shell and with a timeout; the beginning of its output is kept for
+//! error messages. Commands must be idempotent. Whether a task manager came up is decided by Flink's list, not by the
+//! command's result.
 
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -16,13 +16,13 @@ use tokio::process::Command;
 
 use crate::machine::PoolNode;
 
-/// How long a command's output is read after its end: what it left running may hold it open for ever.
+/// How long a command's output is read after its end: a background process may hold it open forever.
 const OUTPUT_GRACE: Duration = Duration::from_millis(200);
 
 /// A node with its commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Its name, and how Flink names its task manager.
+    /// Its name, and Flink's name of its task manager.
     pub node: PoolNode,
     /// Program and arguments that start its task manager.
     pub start: Vec<String>,
@@ -33,47 +33,47 @@ pub struct Node {
 /// The nodes that can be started and stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pool {
-    /// In the order in which they are started.
+    /// Nodes in start order.
     pub nodes: Vec<Node>,
-    /// For each command.
+    /// Timeout of each command.
     pub command_timeout: Duration,
     /// How much of a command's output is kept, in bytes.
     pub output_bytes: usize,
 }
 
-/// Why a command did not do what it should.
+/// Why a command failed.
 #[derive(Debug, Error)]
 pub enum CommandError {
-    /// There is no such node in the configuration (any more).
+    /// The configuration has no such node.
     #[error("the pool has no node {0}")]
     Unknown(String),
-    /// It could not be run at all.
+    /// It could not be started.
     #[error("{program} could not be run")]
     Start {
         /// The program.
         program: String,
-        /// The operating system's reason.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// It ran, and said that it failed.
+    /// It exited with a failure.
     #[error("{program} failed ({status}): {output}")]
     Failed {
         /// The program.
         program: String,
-        /// How it ended.
+        /// Exit status.
         status: ExitStatus,
-        /// What it printed.
+        /// Beginning of its output.
         output: String,
     },
-    /// It ran for too long and was killed.
+    /// It exceeded its timeout and was killed.
     #[error("{program} did not end within {within:?} and was killed: {output}")]
     Late {
         /// The program.
         program: String,
-        /// Its deadline.
+        /// Its timeout.
         within: Duration,
-        /// What it printed.
+        /// Beginning of its output.
         output: String,
     },
 }
@@ -127,12 +127,12 @@ impl Pool {
             }
         };
         match status {
-            // What the command left running is what it is for.
+            // Background processes are what a start command is for: let them run.
             Some(_) => group.let_go(),
             None => group.kill(),
         }
         if !is_read {
-            // Nothing is lost but output that came late.
+            // Loses only output that came late.
             let _late = tokio::time::timeout(OUTPUT_GRACE, reading).await;
         }
         let output = output.lock().unwrap_or_else(PoisonError::into_inner);
@@ -144,7 +144,7 @@ impl Pool {
         }
     }
 
-    /// Reads to the end, and keeps the beginning.
+    /// Reads to the end of the stream and keeps the beginning.
     async fn keep(&self, stream: Option<impl AsyncRead + Unpin>, output: &Mutex<Vec<u8>>) {
         let Some(mut stream) = stream else { return };
         let mut buffer = [0; 1_024];
@@ -156,7 +156,7 @@ impl Pool {
     }
 }
 
-/// The processes of a command that has not ended; they end with this value.
+/// Process group of a running command; dropping it kills the group.
 struct Group(Option<u32>);
 
 impl Group {
@@ -165,7 +165,7 @@ impl Group {
     }
 
     fn kill(&mut self) {
-        // The leader is not waited for yet, so its number is nobody else's.
+        // The leader is not reaped yet, so its process id cannot have been reused.
         if let Some(leader) = self.0.take().and_then(|leader| i32::try_from(leader).ok())
             && let Err(error) = killpg(Pid::from_raw(leader), Signal::SIGKILL)
         {
@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
 
-    /// A limit that no command reaches which ends, and one for those that do not end.
+    /// Timeout of commands that end, well above what they take, and one for those that do not end.
     const LONG: Duration = Duration::from_secs(60);
     const SHORT: Duration = Duration::from_millis(300);
 
@@ -204,7 +204,7 @@ mod tests {
         Pool { nodes, command_timeout, output_bytes: 20 }
     }
 
-    /// Goal: each way in which a command can fail is told apart, with the beginning of what it printed.
+    /// Goal: each kind of command failure is distinguished, with the beginning of the output.
     #[tokio::test]
     async fn failures_are_told_apart() {
         assert!(pool(&["true"], LONG).start("a").await.is_ok());
@@ -216,7 +216,7 @@ mod tests {
         assert!(matches!(pool(&["sleep", "1000"], SHORT).start("a").await, Err(CommandError::Late { .. })));
     }
 
-    /// Goal: a command that is late ends with everything that it has started: the pipe that they hold is closed.
+    /// Goal: a command that exceeds its timeout is killed with all its children: the pipe they hold is closed.
     #[tokio::test]
     async fn a_late_command_ends_with_its_children() {
         let folder = tempfile::tempdir().unwrap();
@@ -236,8 +236,8 @@ mod tests {
         tokio::time::timeout(LONG, closed).await.expect("something still holds the pipe");
     }
 
-    /// Goal: a command that leaves something running that holds its output open has ended all the same, and one that prints
-    /// without end does not fill the memory.
+    /// Goal: a background process that holds the output open does not delay the end of a command, and endless output
+    /// does not fill the memory.
     #[tokio::test]
     async fn output_is_bounded() {
         assert!(pool(&["sh", "-c", "sleep 5 & exit 0"], LONG).start("a").await.is_ok());

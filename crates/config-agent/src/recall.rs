@@ -1,9 +1,9 @@
-//! What the place of the documents knows of an earlier life of this agent, whose journal is gone.
+//! Recovery of a lost journal from the reports stored at the drop.
 //!
-//! A lost journal must not restart a healthy job, apply a change twice, or begin without the state of the job. The agent's own
-//! reports are at the drop, so an agent with an empty journal reads them before it takes its first document. Reports are not signed:
-//! where keys are pinned, nothing of them is believed that could bring about a change. There they only keep documents from being
-//! applied again, and the agent from beginning as if there had never been a job.
+//! A lost journal must not restart a healthy job, apply a change twice, or start a job without its state. So an agent
+//! with an empty journal reads its own earlier reports before it accepts a document. Reports are not signed: where
+//! keys are pinned, they can only prevent actions. They then keep documents from being applied again, and the agent
+//! from starting as if there had never been a job.
 
 use flink::JobId;
 use job_config::{EntityTag, JobDocument, PublicKey, Report, State};
@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use crate::ledger::{Entry, Resumed};
 use crate::surroundings::Surroundings;
 
-/// A document that was refused for good.
+/// A permanently rejected document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turned {
     /// Its generation.
     pub generation: u64,
-    /// The tag that it was served under.
+    /// Entity tag under which it was served.
     pub entity_tag: EntityTag,
     /// The name of the reason.
     pub reason: String,
@@ -25,44 +25,44 @@ pub struct Turned {
     pub sentence: String,
 }
 
-/// What the reports at the drop say, up to the current document.
+/// Summary of the drop's reports, up to the current document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recalled {
-    /// The newest generation that was reported about.
+    /// The newest reported generation.
     pub generation: u64,
-    /// The newest report about it.
+    /// Sequence number of the newest report about it.
     pub sequence: u32,
-    /// How it ended, if it has.
+    /// Its final state, if it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<State>,
-    /// How it is taken up again, if it has not ended.
+    /// How to resume it, if it has not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed: Option<Resumed>,
-    /// The job that was reported about last.
+    /// The job that was reported last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
-    /// The savepoint of a job that was stopped, if no job was reported to run since.
+    /// Savepoint of a stopped job, if no job was reported to run since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub savepoint: Option<String>,
-    /// The text of the document that ran last.
+    /// Text of the document that ran last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<String>,
-    /// A job ran, and what is known of it cannot be believed.
+    /// A job ran, and the reports about it cannot be trusted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_lost: bool,
 }
 
-/// Asks for the reports, and for the document that ran last. The answer is nothing where nobody has reported.
+/// Fetches the reports and the document that ran last. Returns `None` if there are no reports.
 ///
 /// # Errors
-/// The drop could not be asked.
+/// The drop did not answer.
 pub(crate) async fn recall<S: Surroundings>(
     around: &S,
     current: &JobDocument,
     keys: &[PublicKey],
 ) -> Result<Option<Entry>, drop_client::Error> {
     let mut reports = around.reports().await?;
-    // A drop may hold reports of generations that never were.
+    // Ignores reports of generations above the current one, which a drop may hold.
     reports.retain(|report| report.generation <= current.generation());
     let Some(mut known) = summary(&reports) else { return Ok(None) };
     if !keys.is_empty() {
@@ -80,7 +80,7 @@ pub(crate) async fn recall<S: Surroundings>(
     Ok(Some(Entry::Recalled { at: around.now(), known: Box::new(known) }))
 }
 
-/// What these reports add up to.
+/// Summarises these reports.
 fn summary(reports: &[Report]) -> Option<Recalled> {
     let last = reports.iter().max_by_key(|report| (report.generation, report.sequence))?;
     let ended = last.state.is_final().then_some(last.state);
@@ -104,13 +104,13 @@ fn summary(reports: &[Report]) -> Option<Recalled> {
     })
 }
 
-/// The savepoint that was reported last about this generation. A change that was taken up again begins with reports that have none.
+/// Returns the last reported savepoint of this generation. A resumed change begins with reports that have none.
 fn savepoint(reports: &[Report], generation: u64) -> Option<String> {
     let named = reports.iter().filter(|report| report.generation == generation && report.savepoint.is_some());
     named.max_by_key(|report| report.sequence)?.savepoint.clone()
 }
 
-/// The generation that the newest final report says runs.
+/// Returns the generation that the newest final report says is running.
 fn running_generation(reports: &[Report]) -> Option<u64> {
     let ends = reports.iter().filter(|report| report.state.is_final());
     let last = ends.max_by_key(|report| (report.generation, report.sequence))?;
@@ -150,7 +150,7 @@ mod tests {
 
     const JOB: &str = r#","flink_job_id":"00000000000000000000000000000007""#;
 
-    /// Goal: a change that was under way is taken up where the last report says it was, from the state that it names.
+    /// Goal: a change in progress resumes where the last report says it was, from the state that it names.
     #[test]
     fn a_change_under_way_is_known_again() {
         let stopped = format!(r#"{JOB},"savepoint":"file:///s""#);
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!((known.resumed, known.savepoint.as_deref()), (Some(Resumed::Begun), Some("file:///s")));
         assert_eq!(known.job, Some(JobId::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7])));
         assert_eq!(running_generation(&reports), Some(1));
-        // The journal was lost once more, right after the change had been taken up.
+        // The journal was lost again, right after the change had resumed.
         let again = [&reports[..], &[report(2, 4, "received", "")]].concat();
         assert_eq!(summary(&again).unwrap().savepoint.as_deref(), Some("file:///s"));
         let known = summary(&[report(2, 4, "rolling-back", JOB)]).unwrap();
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(summary(&[]), None);
     }
 
-    /// Goal: a change that has ended is over, and its savepoint is not the state of the job any more.
+    /// Goal: an ended change is over, and its savepoint is no longer the job's state.
     #[test]
     fn an_ended_change_is_over() {
         let rolled_back = r#","message":"m","savepoint":"file:///s","running_generation":1"#;
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(running_generation(&reports), Some(1));
     }
 
-    /// Goal: where a key is pinned, reports say no more than what is over, and that there was a job.
+    /// Goal: with a pinned key, reports only say what is over, and that there was a job.
     #[test]
     fn unsigned_reports_bring_about_nothing() {
         let known = summary(&[report(2, 3, "stopped", JOB)]).unwrap().without_what_is_not_signed();

@@ -1,4 +1,4 @@
-//! Delivery of reports: in order, at least once, for as long as it takes, beside the change and never in its way.
+//! Delivery of reports to the drop: in order, at least once, with unlimited retries, concurrently with the change.
 
 use drop_client::{Error, Reported};
 use job_config::Report;
@@ -49,8 +49,8 @@ pub(crate) async fn deliver<S: Surroundings>(
     }
 }
 
-/// Sends a report, with less and less in it if the drop finds it too long. The same report gives the same tries, so that one whose
-/// answer was lost is known again.
+/// Sends a report, omitting more and more if the drop rejects its size. The attempts are deterministic, so that a
+/// report whose answer was lost is recognised as the same.
 async fn sent<S: Surroundings>(around: &S, report: &Report) -> Result<Reported, Error> {
     let bare = report.shrunk(0);
     let mut attempt = report.clone();
@@ -59,14 +59,15 @@ async fn sent<S: Surroundings>(around: &S, report: &Report) -> Result<Reported, 
             Err(Error::Status { status: 413, .. }) if attempt != bare => {
                 attempt = report.shrunk(attempt.bytes() / 2);
             }
-            // Perhaps an older drop, to which something in it is unknown.
+            // An older drop may reject unknown fields.
             Err(Error::Status { status: 400 | 422, .. }) if attempt != bare => attempt = bare.clone(),
             outcome => return outcome,
         }
     }
 }
 
-/// The drop has another report under this number. Unless it knows how the generation ended, ours follow those that it has.
+/// Handles a drop that has another report under this number. Unless it knows how the generation ended, ours are
+/// renumbered to follow it.
 fn contradicted(report: &Report, reports: &[Report]) -> Entry {
     let own = reports.iter().filter(|kept| kept.generation == report.generation);
     let Some(last) = own.max_by_key(|kept| kept.sequence) else {
@@ -93,7 +94,7 @@ fn delivered(report: &Report) -> Entry {
     Entry::Delivered { generation: report.generation, sequence: report.sequence }
 }
 
-/// Tells the log instead, where there is no drop, until the future is dropped.
+/// Logs the reports instead, where there is no drop, until the future is dropped.
 pub(crate) async fn log(book: &Book) -> Result<(), BookError> {
     let mut ledgers = book.subscribe();
     loop {
@@ -109,7 +110,7 @@ pub(crate) async fn log(book: &Book) -> Result<(), BookError> {
     }
 }
 
-/// Whether the drop finds fault with the report itself. A missing document or right may be put right.
+/// Whether the drop rejects the report itself. A missing document or permission may be fixed.
 fn is_hopeless(error: &Error) -> bool {
     matches!(error, Error::Status { status: 400 | 413 | 415 | 422, .. })
 }

@@ -1,4 +1,4 @@
-//! What one run of the agent remembers of the phase that a change is in. All of it may be lost.
+//! Volatile per-phase state (attempts, back-off) of one run of the agent. Safe to lose.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::cluster::EffectError;
 use crate::condition::chain;
 use crate::machine::{Attempt, Effect};
 
-/// What this run of the agent remembers of the present phase.
+/// Volatile state of the current phase.
 pub(crate) struct Round {
     pub(crate) attempt: Attempt,
     last_seen: Option<Duration>,
@@ -22,8 +22,8 @@ impl Round {
         Self { attempt, last_seen: None, backoff }
     }
 
-    /// The time between two looks counts if Flink answered both times: its absence is not the job's fault.
-    /// `elapsed` is on a clock that never goes back.
+    /// Counts the time between two observations if Flink answered both: its downtime is not the job's fault.
+    /// `elapsed` is monotonic.
     pub(crate) fn saw_flink(&mut self, now: Timestamp, elapsed: Duration) {
         if let Some(last) = self.last_seen.replace(elapsed) {
             self.attempt.waited += elapsed.saturating_sub(last);
@@ -31,7 +31,7 @@ impl Round {
         self.attempt.now = now;
     }
 
-    /// `chance` is a random number in `0..=1`.
+    /// Returns the retry delay after a failed observation. `chance` is a random number in `0..=1`.
     pub(crate) fn missed_flink(&mut self, chance: f64) -> Duration {
         self.last_seen = None;
         self.backoff.wait(chance)
@@ -71,7 +71,7 @@ impl Round {
         }
     }
 
-    /// A node's command is run once; whether it did its work is seen at Flink.
+    /// Records a node's command, which runs once; its result is observed at Flink.
     fn note_node(&mut self, effect: &Effect, node: &str, error: Option<&EffectError>) -> Duration {
         let problem = error.map(|error| std::error::Error::source(error).map_or_else(|| chain(error), chain));
         if let Some(problem) = &problem {

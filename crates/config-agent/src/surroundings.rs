@@ -1,7 +1,7 @@
-//! What surrounds the agent: a clock, chance, Flink with its nodes, and the place that documents come from.
+//! The agent's interface to the outside: clock, random numbers, Flink with its nodes, and the document source.
 //!
-//! The agent itself ([`crate::Agent`], `intake`, `reports`, `idle`) reaches all of it through this interface, so that the code that runs
-//! live also runs in virtual time over parties that are played. The journal is beside it: [`crate::Book`].
+//! The agent itself ([`crate::Agent`], `intake`, `reports`, `idle`) reaches all of it through this trait, so that the
+//! same code also runs in virtual time in a simulation. The journal is separate: [`crate::Book`].
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use job_config::{EntityTag, JobDocument, Observed, Report};
 use crate::cluster::EffectError;
 use crate::machine::{Effect, Observation, Question};
 
-/// Everything that the agent asks of others. A call may be given up at any moment.
+/// All calls of the agent to the outside. Every call is safe to drop at any point.
 pub trait Surroundings: Send + Sync {
-    /// Returns the time of the day.
+    /// Returns the wall-clock time.
     fn now(&self) -> Timestamp;
 
-    /// Returns the time since some moment before; it never goes back.
+    /// Returns the time since an arbitrary moment; monotonic.
     fn elapsed(&self) -> Duration;
 
     /// Waits.
@@ -33,7 +33,7 @@ pub trait Surroundings: Send + Sync {
     /// Any [`flink::Error`].
     fn observe(&self, question: &Question) -> impl Future<Output = Result<Observation, flink::Error>> + Send;
 
-    /// Asks an effect of Flink or of a node, for this document.
+    /// Applies an effect to Flink or a node, for this document.
     ///
     /// # Errors
     /// See [`EffectError`].
@@ -43,7 +43,7 @@ pub trait Surroundings: Send + Sync {
         effect: &Effect,
     ) -> impl Future<Output = Result<(), EffectError>> + Send;
 
-    /// Returns what can be seen of this job, for the last report of a change that was accepted at `since`.
+    /// Returns the job's vertices and rescales, for the final report of a change accepted at `since`.
     ///
     /// # Errors
     /// Any [`flink::Error`].
@@ -53,28 +53,28 @@ pub trait Surroundings: Send + Sync {
         since: Timestamp,
     ) -> impl Future<Output = Result<Observed, flink::Error>> + Send;
 
-    /// Returns the jobs of the name that have not ended.
+    /// Returns the unfinished jobs of the configured name.
     ///
     /// # Errors
     /// Any [`flink::Error`].
     fn alive(&self) -> impl Future<Output = Result<Vec<JobId>, flink::Error>> + Send;
 
-    /// Ends a job without a savepoint.
+    /// Cancels a job without a savepoint.
     ///
     /// # Errors
     /// Any [`flink::Error`].
     fn cancel(&self, job: &JobId) -> impl Future<Output = Result<(), flink::Error>> + Send;
 
-    /// Has Flink dispose of a savepoint, within the time that a stop may take.
+    /// Asks Flink to delete a savepoint, with the timeout of a stop.
     ///
     /// # Errors
     /// The reason, for people.
     fn dispose(&self, path: &str) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// Returns whether the place of the documents holds its answer back until there is something new.
+    /// Returns whether the document source supports long polling.
     fn holds_back(&self) -> bool;
 
-    /// Asks for the newest document, unless it is the one with the tag `known`.
+    /// Fetches the newest document, unless its entity tag is `known`.
     ///
     /// # Errors
     /// Any [`drop_client::Error`].
@@ -84,13 +84,13 @@ pub trait Surroundings: Send + Sync {
         wait: Option<Duration>,
     ) -> impl Future<Output = Result<Fetched, drop_client::Error>> + Send;
 
-    /// Returns the reports about the job that are kept; none where nobody takes reports.
+    /// Returns the stored reports about the job; empty where the source takes no reports.
     ///
     /// # Errors
     /// Any [`drop_client::Error`].
     fn reports(&self) -> impl Future<Output = Result<Vec<Report>, drop_client::Error>> + Send;
 
-    /// Returns an earlier document, where there is a history and it is still in it.
+    /// Returns an earlier document, if the source still has it.
     ///
     /// # Errors
     /// Any [`drop_client::Error`].
@@ -99,17 +99,17 @@ pub trait Surroundings: Send + Sync {
         generation: u64,
     ) -> impl Future<Output = Result<Option<JobDocument>, drop_client::Error>> + Send;
 
-    /// Returns whether anybody takes reports.
+    /// Returns whether the document source takes reports.
     fn takes_reports(&self) -> bool;
 
-    /// Delivers a report, where somebody takes reports.
+    /// Delivers a report, if the source takes reports.
     ///
     /// # Errors
     /// Any [`drop_client::Error`].
     fn report(&self, report: &Report) -> impl Future<Output = Result<Reported, drop_client::Error>> + Send;
 }
 
-/// The answer, if it comes in time.
+/// Returns the answer, or `None` at the timeout.
 pub(crate) async fn within<S: Surroundings, T>(
     around: &S,
     limit: Duration,

@@ -1,4 +1,4 @@
-//! Checks of single values, and what was found wrong with them.
+//! Validation of single values, collecting all problems.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use secrets::{Address, AddressError};
 
 use crate::condition::chain;
 
-/// Collects what is wrong, so that one look at the message is enough.
+/// Collects all problems, so that one error message lists them.
 #[derive(Default)]
 pub(super) struct Checker {
     pub(super) problems: Vec<String>,
 }
 
-/// No waiting time is longer than a day: what looks like one is a mistake of units.
+/// Longest accepted timeout, one day: anything longer is a mistake of units.
 const LONGEST_MS: u64 = 86_400_000;
 
 impl Checker {
@@ -37,7 +37,7 @@ impl Checker {
         text.parse().map_err(|e: KeyError| self.problems.push(format!("drop.public_keys: {e}"))).ok()
     }
 
-    /// The value, or `otherwise` and a problem.
+    /// Returns the value, or records a problem and returns `otherwise`.
     pub(super) fn accept<T>(&mut self, key: &str, value: Result<T, AccessError>, otherwise: T) -> T {
         value.unwrap_or_else(|e| {
             self.problems.push(format!("{key}: {}", chain(&e)));
@@ -45,12 +45,12 @@ impl Checker {
         })
     }
 
-    /// Checks the address of one server.
+    /// Validates the URL of one server.
     pub(super) fn url(&mut self, key: &str, value: Option<&Address>) {
         self.address(key, value, |url| url.http().map(drop));
     }
 
-    /// Checks the addresses of the servers of one cluster.
+    /// Validates the URLs of one cluster's servers.
     pub(super) fn servers(&mut self, key: &str, value: Option<&Address>) {
         self.address(key, value, |url| url.http_list().map(drop));
     }
@@ -68,7 +68,7 @@ impl Checker {
         }
     }
 
-    /// Checks that secrets and certificates can be read.
+    /// Validates that secrets and certificates can be read.
     pub(super) fn access(&mut self, key: &str, access: &http_client::Access) {
         if let Err(problem) = access.load() {
             self.problems.push(format!("{key}.{}", chain(&problem)));

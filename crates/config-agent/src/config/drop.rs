@@ -1,4 +1,4 @@
-//! The section `[drop]`: where documents come from, and which are taken.
+//! The section `[drop]`: the document source and what it must fulfil.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -35,10 +35,11 @@ pub(super) struct WrittenDrop {
 }
 
 impl WrittenDrop {
-    /// Which documents are taken, and where from.
+    /// Returns the document source and the admission rules.
     pub(super) fn intake(&self, checker: &mut Checker) -> IntakeSettings {
         let keys: Vec<PublicKey> = self.public_keys.iter().filter_map(|text| checker.key(text)).collect();
-        // A document that somebody can hold back for ever is half the worth of a signature.
+        // A signature alone does not stop an attacker from withholding a document and delivering it late; an expiry
+        // does.
         let expiry_required = self.expiry_required.unwrap_or(!keys.is_empty());
         let skew = match self.clock_skew_ms {
             Some(0) => Duration::ZERO,
@@ -72,7 +73,7 @@ impl WrittenDrop {
         }
     }
 
-    /// The bounds of calls to the drop.
+    /// Returns timeouts and size limits of requests to the drop.
     pub(super) fn settings(&self, checker: &mut Checker) -> drop_client::Settings {
         drop_client::Settings {
             connect_timeout: checker.ms("drop.connect_timeout_ms", self.connect_timeout_ms, 2_000),
@@ -82,7 +83,7 @@ impl WrittenDrop {
         }
     }
 
-    /// How the agent reaches the drop that it carries itself.
+    /// Returns the URL by which the agent reaches its own embedded drop.
     pub(super) fn own_url(&mut self, drop: &config_drop::Config, checker: &mut Checker) -> Option<Address> {
         if self.document_url.is_some() {
             checker.problem("direct: the agent is the drop then; remove drop.document_url");

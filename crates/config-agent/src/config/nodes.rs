@@ -1,4 +1,4 @@
-//! The node pool as written: commands for each node, or the nodes of a testbed.
+//! The node pool as written: commands per node, or the nodes of a testbed.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::Checker;
 use crate::machine::PoolNode;
 use crate::pool::{Node, Pool};
 
-/// More nodes than any pool has: a larger number is a slip of the pen.
+/// Larger than any real pool: a larger number is a typing error.
 const NODES_MOST: u64 = 1_000;
 
 #[derive(Debug, Default, Deserialize)]
@@ -59,7 +59,7 @@ impl Written {
         }
     }
 
-    /// `tm-1`, `tm-2` … of a testbed that is up in a work folder. It gives its task managers these names by itself.
+    /// Returns `tm-1`, `tm-2`, … of a running testbed, which names its task managers this way.
     fn testbed(&self, checker: &mut Checker) -> Vec<Node> {
         let most = checker.number("nodes.testbed_most", self.testbed_most, 8, NODES_MOST);
         let text = |path: &Option<PathBuf>, default: &str| {

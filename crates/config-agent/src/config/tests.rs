@@ -1,10 +1,10 @@
-//! The commented file, and what is refused.
+//! Tests of the configuration: the commented example file, and rejected values.
 
 use super::*;
 
 const DEFAULT_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/config-agent.toml");
 
-/// Goal: the commented file is valid, and the values it shows are those that hold without them.
+/// Goal: the commented file is valid, and the values it shows are the defaults.
 #[test]
 fn the_commented_file_has_the_defaults() {
     let shown = Config::load(Some(Path::new(DEFAULT_FILE)), Overrides::default()).unwrap();
@@ -19,7 +19,7 @@ fn the_commented_file_has_the_defaults() {
     assert_eq!(format!("{shown:?}"), format!("{default:?}"));
 }
 
-/// Goal: every mistake is refused with the file, the key and the remedy, all of them at once.
+/// Goal: all mistakes are reported at once, each with the file, the key and the remedy.
 #[test]
 fn mistakes_are_named() {
     let folder = tempfile::tempdir().unwrap();

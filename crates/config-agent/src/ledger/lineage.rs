@@ -1,4 +1,4 @@
-//! Where the job's state is, what ran last, how often it went wrong: what outlives a change.
+//! History across changes: the job's state, the job that ran last, and the failure count.
 
 use std::collections::VecDeque;
 
@@ -11,41 +11,41 @@ use super::{Change, Contradiction};
 use crate::phase::Phase;
 use crate::recall::Recalled;
 
-/// Jobs that were given up are remembered, so that one that comes to life late is recognised; so many of them.
+/// How many abandoned job ids to remember, so that a late-starting one is recognised.
 const ABANDONED_MOST: usize = 8;
 
-/// Savepoints are remembered until they are disposed of; so many of them, in case disposal never succeeds.
+/// How many savepoints to remember, a bound in case deletion never succeeds.
 const SAVEPOINTS_MOST: usize = 1_000;
 
-/// What outlives a change: where the job's state is, what ran last, how often it went wrong.
+/// History across changes: the job's state, the job that ran last, and the failure count.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lineage {
-    /// The document of the job that ran last.
+    /// Document of the job that ran last.
     #[serde(default, with = "super::document_text::optional")]
     pub document: Option<JobDocument>,
-    /// Changes in a row that disturbed a job and failed.
+    /// Consecutive failed changes that had affected a job.
     #[serde(default)]
     pub failures: u32,
-    /// When the last of them did.
+    /// Time of the last of them.
     #[serde(default)]
     pub failed_at: Option<Timestamp>,
-    /// The job that was stopped or submitted last.
+    /// The job that was last stopped or submitted.
     pub job: Option<JobId>,
-    /// A job ran, and nothing trustworthy says which one: nothing may be begun as if it were the first.
+    /// A job ran, but no trustworthy record says which: a new job must not start as if it were the first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_lost: bool,
-    /// The savepoint of a job that was stopped, until a job that began from it runs.
+    /// Savepoint of the stopped job, until a job started from it runs.
     pub savepoint: Option<String>,
-    /// The state that the job that runs now began from.
+    /// The state that the running job started from.
     #[serde(default)]
     pub began_from: Option<String>,
-    /// Jobs that were submitted, or may have been, and were given up; newest last.
+    /// Jobs that were or may have been submitted and were abandoned; newest last.
     #[serde(default)]
     pub abandoned: VecDeque<JobId>,
-    /// The savepoints that were taken here and not disposed of yet, oldest first.
+    /// Savepoints taken by this agent and not deleted yet, oldest first.
     #[serde(default)]
     pub savepoints: VecDeque<String>,
-    /// Savepoints that could not be disposed of and were not told of yet, with the reason.
+    /// Savepoints that could not be deleted and are not reported yet, with the reason.
     #[serde(default)]
     pub not_disposed: Vec<String>,
 }
@@ -91,7 +91,8 @@ impl Lineage {
         }
     }
 
-    /// A job runs: its state is its own from now on. A change that did not touch the job has no state to begin from.
+    /// Records that a job runs, which owns its state from now on. A change that never touched the job has no start
+    /// state.
     fn starts_from(&mut self, change: &Change) {
         self.savepoint = None;
         if change.savepoint.is_some() {
@@ -99,12 +100,12 @@ impl Lineage {
         }
     }
 
-    /// A job that was given up, came to life late and is the one that goes on now is not given up any more.
+    /// Removes a late-started job from the abandoned ones when it becomes the running job.
     fn takes_up(&mut self, job: &JobId) {
         self.abandoned.retain(|abandoned| abandoned != job);
     }
 
-    /// What a step from one phase to another says beyond the phase itself.
+    /// Records what a transition between two phases implies beyond the phase itself.
     pub(super) fn remember(&mut self, from: &Phase, to: &Phase) {
         if let (Phase::Stopping { .. }, Phase::Stopped { savepoint: Some(savepoint), .. }) = (from, to) {
             self.savepoints.push_back(savepoint.clone());

@@ -1,4 +1,4 @@
-//! From an accepted document to a job that is being stopped, or to the finding that there is none.
+//! First steps of the machine: from an accepted document to a job being stopped or rescaled, or to none.
 
 use flink::{JobId, JobState, Vertex};
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use crate::ids::{restoration_id, stop_id, submission_id};
 use crate::ledger::{Lineage, Resumed};
 use crate::phase::Phase;
 
-/// `wanted` is how wide the vertices of the only job shall be, where that matters.
+/// Decides the first step. `wanted` is the required parallelism of the only job's vertices, where needed.
 pub(super) fn begin(
     now: Now<'_>,
     alive: &[(JobId, JobState)],
@@ -20,7 +20,7 @@ pub(super) fn begin(
     let ours = submission_id(&change.document);
     let (rivals, known): (Vec<_>, Vec<_>) = alive.iter().partition(is_abandoned);
     if let (Some((rival, _)), Some(_)) = (rivals.first(), known.first()) {
-        // It was submitted, given up, and came to life when the job before it ran again.
+        // It was submitted and abandoned, and started while the previous job was already running again.
         return Next::Act(Effect::Cancel { job: rival.clone() });
     }
     let is_ours = matches!(alive, [(job, _)] if *job == ours);
@@ -28,7 +28,7 @@ pub(super) fn begin(
     if let ([(job, _)], false) = (alive, is_ours)
         && wanted.is_some_and(|vertices| in_place::is_wanted(&change.document, vertices))
     {
-        // The journal is gone, and an earlier life of the agent has asked for just this; or a person has.
+        // The journal is lost, and an earlier run of the agent, or an operator, already requested this parallelism.
         return Next::Enter(Phase::Rescaling { job: job.clone() });
     }
     let is_taken_back = change.resumed == Some(Resumed::TakenBack)
@@ -52,7 +52,7 @@ pub(super) fn begin(
         return fail(None, message);
     }
     if is_ours {
-        // Submitted by a run of the agent whose journal is gone; the state that it began from is needed once more if it fails.
+        // Submitted by a run whose journal is lost; its start state is needed again if it fails.
         return Next::Enter(Phase::Submitting { job: ours, savepoint: lineage.savepoint.clone() });
     }
     begin_with_job(now, job, *state)
@@ -86,9 +86,9 @@ fn begin_with_job(now: Now<'_>, job: &JobId, state: JobState) -> Next {
     leave(Some(job), format!("job {job} is {state:?} and did not run within {within:?}; it was not touched"))
 }
 
-/// Why nobody may begin to apply the document any more.
+/// Returns why the document may no longer be started: its expiry.
 fn expiry(now: Now<'_>) -> Option<String> {
-    // Nodes may have been started for it, or all of it by an earlier life of the agent: then it was begun in time.
+    // Nodes may have been started for it, or an earlier run applied all of it: it was started before the expiry.
     let is_begun = !matches!(now.change.phase, Phase::Received) || now.change.resumed.is_some();
     let expires_at = now.change.document.expires_at()?;
     let at = now.change.no_earlier_than_accepted(now.attempt.now);
@@ -143,9 +143,9 @@ fn begin_without_job(
     fail(Some(job), message)
 }
 
-/// Why no change may be begun now, if too many have failed.
+/// Returns why no change may start now, if the circuit breaker is open.
 fn breaker(lineage: &Lineage, attempt: &Attempt, rules: &Rules) -> Option<String> {
-    // A failure in the future is one of a clock that was wrong: it would keep the breaker open for as long as that was ahead.
+    // A failure time in the future comes from a wrong clock, and would keep the breaker open until then.
     let is_past = |failed_at: &Timestamp| *failed_at <= attempt.now;
     let failed_at =
         lineage.failed_at.filter(is_past).filter(|_| lineage.failures >= rules.breaker_failures)?;

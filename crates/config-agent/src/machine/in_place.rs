@@ -1,9 +1,9 @@
-//! Another parallelism for the running job, without stopping it.
+//! Rescaling the running job in place, without a restart from a savepoint.
 //!
-//! Flink takes the wish at once, and follows it as far as there are slots; so the change is good when every vertex runs as
-//! wide as the document says, and a wish that is not reached in time is a failure that leaves the job running. A job that fails
-//! again and again after the wish (its state cannot be restored with the new parallelism, for example) is not waited for until
-//! the deadline: it gets the parallelism before.
+//! Flink accepts the new requirements at once and meets them as far as slots allow. The change succeeds when every
+//! vertex runs at the document's parallelism. A timeout is a failure that leaves the job running. A job that keeps
+//! failing after the rescale (for example because its state cannot be restored at the new parallelism) is rolled back
+//! before the timeout.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,8 @@ use crate::ids::stop_id;
 use crate::ledger::{Change, Lineage};
 use crate::phase::Phase;
 
-/// Whether the change can be brought about in the job that runs: it is the one we know, and nothing else changes. Where
-/// there is nothing to submit, any job will do whose operators the document names.
+/// Whether the running job can be rescaled in place: it is the known one, and only parallelism changes. Without a
+/// program to submit, any job qualifies whose operators the document names.
 pub(super) fn is_possible(now: Now<'_>, running: &JobId) -> bool {
     let Now { change, lineage, rules, .. } = now;
     let differs_only = |before: &JobDocument| change.document.differs_only_in_parallelism(before);
@@ -26,13 +26,13 @@ pub(super) fn is_possible(now: Now<'_>, running: &JobId) -> bool {
     change.document.restart_mode() == RestartMode::InPlace && (is_known || !rules.can_submit)
 }
 
-/// Whether a job that runs already as the document says may be taken for the one that the document is about: it changes nothing but
-/// parallelism, and no journal says what ran before.
+/// Whether a running job that already matches the document may be adopted as the document's job: the document changes
+/// only parallelism, and no journal says what ran before.
 pub(super) fn may_be_adopted(change: &Change, lineage: &Lineage) -> bool {
     change.document.restart_mode() == RestartMode::InPlace && lineage.document.is_none()
 }
 
-/// Whether the job shall be exactly as wide as the document says, by every vertex that the document names.
+/// Whether the required parallelism of every vertex that the document names equals the document's.
 pub(super) fn is_wanted(document: &JobDocument, vertices: &[Vertex]) -> bool {
     let operators = &document.parallelism().operators;
     let vertex_of = |uid: &String| {
@@ -43,23 +43,23 @@ pub(super) fn is_wanted(document: &JobDocument, vertices: &[Vertex]) -> bool {
         && named.all(|(vertex, p)| vertex.parallelism == p.min(vertex.max_parallelism).max(1))
 }
 
-/// What Flink shows of the job.
+/// Observed state of the job.
 pub(super) struct Found<'a> {
     pub(super) submission: &'a Submission,
     pub(super) vertices: &'a [Vertex],
-    /// Why it failed since the phase began, newest first.
+    /// Its failures since the phase began, newest first.
     pub(super) failures: &'a [String],
 }
 
 impl Found<'_> {
-    /// How often it failed and why, if that is too often.
+    /// Returns count and cause of the failures, if there are too many.
     fn fails(&self, most: u32) -> Option<String> {
         let newest = self.failures.first().filter(|_| self.failures.len() >= most as usize)?;
         Some(format!("it failed {} times: {newest}", self.failures.len()))
     }
 }
 
-/// The next step towards the new parallelism.
+/// Returns the next step towards the new parallelism.
 pub(super) fn rescale(now: Now<'_>, job: &JobId, found: &Found<'_>) -> Next {
     let Now { change, lineage, attempt, rules } = now;
     let Found { submission, vertices, .. } = *found;
@@ -68,7 +68,7 @@ pub(super) fn rescale(now: Now<'_>, job: &JobId, found: &Found<'_>) -> Next {
         return roll_back_or_fail(change, lineage, job, reason, rules);
     }
     if let Some(operator) = without_vertex(now, vertices) {
-        // Operators that run in one task are as wide as its first one. Only a new graph can take them apart.
+        // Chained operators share the parallelism of the first one. Only a new job graph can separate them.
         return match rules.can_submit {
             true => Next::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) }),
             false => leave(
@@ -78,7 +78,7 @@ pub(super) fn rescale(now: Now<'_>, job: &JobId, found: &Found<'_>) -> Next {
         };
     }
     if let Some(refused) = &attempt.refused {
-        // What Flink can do for no wish at all, a restart from a savepoint can.
+        // Where Flink can rescale no job in place, a restart from a savepoint works.
         if rules.can_submit && Obstacle::is_named_in(refused) {
             return Next::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) });
         }
@@ -109,8 +109,8 @@ pub(super) fn rescale(now: Now<'_>, job: &JobId, found: &Found<'_>) -> Next {
     Next::Enter(Phase::RescalingBack { job: job.clone(), message })
 }
 
-/// The next step back to the parallelism before. What it was is in the document before; for vertices that have no
-/// entry there nothing was changed.
+/// Returns the next step of the rollback to the previous parallelism, taken from the previous document; vertices
+/// without an entry there were not changed.
 pub(super) fn rescale_back(now: Now<'_>, job: &JobId, message: &str, found: &Found<'_>) -> Next {
     let Now { change, lineage, attempt, rules } = now;
     let Found { submission, vertices, .. } = *found;
@@ -138,11 +138,11 @@ pub(super) fn rescale_back(now: Now<'_>, job: &JobId, message: &str, found: &Fou
     back(&format!("the parallelism before is asked for, but not reached yet ({})", missing.join(", ")))
 }
 
-/// The parallelism of every vertex, as the document says and the vertex allows.
+/// Returns the target parallelism of every vertex, from the document and within the vertex's maximum.
 fn wanted(document: &JobDocument, vertices: &[Vertex]) -> BTreeMap<VertexId, u32> {
     let of = |vertex: &Vertex| {
-        // A vertex without an entry keeps what it has: what the document's default means for it, its program decided.
-        // Operators without a uid of their own are named by the id of their vertex.
+        // A vertex without an entry keeps its parallelism: its program decided what the document's default means for
+        // it. Operators without a uid are named by the id of their vertex.
         let operators = &document.parallelism().operators;
         let own = operators.get(vertex.id.as_str()).or_else(|| operators.get(vertex.head_operator()));
         own.copied().unwrap_or(vertex.parallelism).min(vertex.max_parallelism).max(1)
@@ -150,15 +150,15 @@ fn wanted(document: &JobDocument, vertices: &[Vertex]) -> BTreeMap<VertexId, u32
     vertices.iter().map(|vertex| (vertex.id.clone(), of(vertex))).collect()
 }
 
-/// What is wanted of the vertices that do not run like that. The others keep what they require of Flink: that may be more than there
-/// are slots for now.
+/// Returns the target of the vertices that run at another parallelism. Others keep their requirement, which may
+/// exceed the current slots.
 fn changed(vertices: &[Vertex], wanted: &BTreeMap<VertexId, u32>) -> BTreeMap<VertexId, u32> {
     let runs =
         |id: &VertexId, p: u32| vertices.iter().any(|vertex| vertex.id == *id && vertex.parallelism == p);
     wanted.iter().filter(|(id, p)| !runs(id, **p)).map(|(id, p)| (id.clone(), *p)).collect()
 }
 
-/// An operator whose parallelism changes and that is not the first one of any vertex.
+/// Returns an operator whose parallelism changes and that is not the first one of any vertex.
 fn without_vertex<'a>(now: Now<'a>, vertices: &[Vertex]) -> Option<&'a String> {
     let after = &now.change.document.parallelism().operators;
     let changes = |uid: &String, p: u32| {
@@ -170,7 +170,7 @@ fn without_vertex<'a>(now: Now<'a>, vertices: &[Vertex]) -> Option<&'a String> {
     after.iter().find(|(uid, p)| changes(uid, **p) && !has_vertex(uid)).map(|(uid, _)| uid)
 }
 
-/// The vertices that are not as wide as they should be, for people.
+/// Lists the vertices that are below or above their target, for people.
 fn missing(vertices: &[Vertex], wanted: &BTreeMap<VertexId, u32>) -> Vec<String> {
     let pairs = vertices.iter().filter_map(|vertex| Some((vertex, *wanted.get(&vertex.id)?)));
     pairs

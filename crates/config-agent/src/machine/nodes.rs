@@ -1,34 +1,34 @@
-//! Task managers that come before a change and go after it.
+//! Starting task managers before a change and stopping them after it.
 //!
-//! Coming: as many nodes of the pool as the document wants beyond those that are registered are asked to start; one that
-//! does not come up is given up and replaced by the next one. Only when all have their slots is anything asked of the
-//! job. Going: the job is rescaled first; then as many nodes as are too many, idle ones first, are asked to stop.
+//! Start: as many pool nodes are started as the document wants beyond the registered ones; a node that does not come
+//! up is replaced by the next one. The job is changed only once all have registered their slots. Stop: the job is
+//! rescaled first; then the surplus nodes are stopped, idle ones first.
 //!
-//! Which nodes are meant is in the journal before they are asked, so that a crash neither starts nor stops more of them than
-//! wanted. To ask a node twice is to ask it once. Task managers that belong to no node of the pool are counted, and left alone.
+//! The chosen nodes are journalled before their commands run, so that a crash never starts or stops more than wanted.
+//! The commands are idempotent. Task managers outside the pool are counted but left alone.
 
 use flink::{JobId, JobState, TaskManager};
 
 use super::{Effect, Next, Now, Submission, leave};
 use crate::phase::{NodeFailure, Phase};
 
-/// A node of the pool, as far as decisions are concerned.
+/// A node of the pool, as the machine sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolNode {
-    /// Its name in configuration, journal and reports.
+    /// Name in configuration, journal and reports.
     pub name: String,
-    /// How Flink names its task manager: the resource id, or what stands before its first colon.
+    /// Flink's name of its task manager: the resource id, or its part before the first colon.
     pub task_manager: String,
 }
 
 impl PoolNode {
-    /// Whether this task manager is the node's.
+    /// Whether this task manager belongs to the node.
     pub fn owns(&self, task_manager: &TaskManager) -> bool {
         let rest = task_manager.id.strip_prefix(self.task_manager.as_str());
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
     }
 
-    /// Its task manager, if it has registered and offers slots.
+    /// Returns its task manager, if registered with slots.
     fn registered<'a>(&self, all: &'a [TaskManager]) -> Option<&'a TaskManager> {
         all.iter().find(|task_manager| self.owns(task_manager) && task_manager.slots > 0)
     }
@@ -38,7 +38,7 @@ fn count(registered: &[TaskManager]) -> u32 {
     u32::try_from(registered.len()).unwrap_or(u32::MAX)
 }
 
-/// Puts the start of nodes before the first step of a change, if the document wants more than there are.
+/// Inserts the start of nodes before a change's first step, if the document wants more than are registered.
 pub(super) fn before(
     now: Now<'_>,
     registered: &[TaskManager],
@@ -66,7 +66,7 @@ pub(super) fn before(
     }
 }
 
-/// Nodes of the pool that are not registered, not asked already and have not failed.
+/// Returns the pool nodes that are not registered, not being started and have not failed.
 fn spare<'a>(
     now: Now<'a>,
     registered: &'a [TaskManager],
@@ -81,7 +81,7 @@ fn spare<'a>(
     now.rules.pool.iter().filter(is_spare).map(|node| node.name.clone())
 }
 
-/// The next step towards nodes that offer their slots.
+/// Returns the next step towards nodes that offer their slots.
 pub(super) fn starting(
     now: Now<'_>,
     job: Option<&JobId>,
@@ -115,14 +115,14 @@ pub(super) fn starting(
     if lost.is_empty() {
         return Next::Wait;
     }
-    // It must not come up later, when nobody expects it.
+    // Stop it, so that it does not come up later.
     if let Some(failure) = lost.iter().find(|failure| !attempt.stopped.contains_key(&failure.node)) {
         return Next::Act(Effect::StopNode { node: failure.node.clone() });
     }
     replace(now, job, (nodes, failed, before), &lost, registered)
 }
 
-/// The same with other nodes in the place of those that did not come up.
+/// Replaces the nodes that did not come up by others.
 fn replace(
     now: Now<'_>,
     job: Option<&JobId>,
@@ -145,8 +145,8 @@ fn replace(
     Next::Enter(Phase::StartingNodes { job: job.cloned(), nodes: next, failed, before })
 }
 
-/// Puts the stop of nodes before the end of a change: those that the document does not want any more, or, if the change was not
-/// carried out, as many as were started for it.
+/// Inserts the stop of nodes before the end of a change: those that the document no longer wants or, for a failed
+/// change, as many as were started for it.
 pub(super) fn conclude(now: Now<'_>, end: Phase) -> Next {
     let Now { change, rules, .. } = now;
     let wanted = match end {
@@ -160,7 +160,7 @@ pub(super) fn conclude(now: Now<'_>, end: Phase) -> Next {
     }
 }
 
-/// The next step towards the end without the nodes that are too many.
+/// Returns the next step towards the end without the surplus nodes.
 pub(super) fn stopping(
     now: Now<'_>,
     wanted: u32,
@@ -192,7 +192,7 @@ pub(super) fn stopping(
         let mut pool = rules.pool.iter();
         !failed && pool.any(|node| node.name == *name && registered.iter().any(|tm| node.owns(tm)))
     };
-    // A job that had tasks there starts them again elsewhere.
+    // A job with tasks there restarts them elsewhere.
     let runs = !matches!(submission, Some(Submission::Starting { .. }));
     let lingering: Vec<&str> = nodes.iter().filter(|name| remains(name)).map(String::as_str).collect();
     if (!lingering.is_empty() || !runs) && attempt.waited < rules.nodes_within {
@@ -208,7 +208,7 @@ pub(super) fn stopping(
     Next::Enter(end)
 }
 
-/// The nodes that are too many: those without work first, then the last ones of the pool.
+/// Returns the surplus nodes: idle ones first, then the last ones of the pool.
 fn surplus(now: Now<'_>, wanted: u32, registered: &[TaskManager]) -> Vec<String> {
     let too_many = count(registered).saturating_sub(wanted) as usize;
     let of_pool = now.rules.pool.iter().rev();

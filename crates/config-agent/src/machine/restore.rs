@@ -1,7 +1,7 @@
-//! Back to the document that ran before, from the state that the failed job was to go on from.
+//! Rollback to the previous document, from the state that the failed job started from.
 //!
-//! If the failed job has completed checkpoints of its own, its output up to the newest one may be committed already: then that
-//! checkpoint is where the restored job begins, or output would be repeated.
+//! If the failed job completed checkpoints of its own, its output up to the newest one may already be committed. The
+//! restored job then starts from that checkpoint, to avoid duplicate output.
 
 use flink::{JobId, JobState};
 
@@ -18,7 +18,7 @@ pub(super) struct Remains<'a> {
     pub(super) newest_state: &'a Option<String>,
 }
 
-/// Sees to it that the failed job has ended, then decides where to go back to.
+/// Ensures that the failed job has ended, then decides the state to restore.
 pub(super) fn cancel_failed(
     change: &Change,
     (failed, message): (&JobId, &str),
@@ -57,9 +57,9 @@ fn state_to_restore(change: &Change, message: &str, remains: &Remains<'_>) -> (O
     }
 }
 
-/// The submission of the document that ran before.
+/// Returns the next step of submitting the previous document.
 ///
-/// The failed job may come to life only now: a submission that was not answered in time is not one that never happens.
+/// The failed job may still start: a submission that timed out can arrive late.
 pub(super) fn restore(
     (job, savepoint): (&JobId, Option<&String>),
     message: &str,
@@ -68,7 +68,7 @@ pub(super) fn restore(
     rules: &Rules,
 ) -> Next {
     match (seen, rival) {
-        // It may have written since: what is to be restored is decided anew, once it has ended.
+        // It may have written since: once it has ended, the state to restore is decided again.
         (Submission::Unknown, Some(rival)) => {
             return Next::Enter(Phase::RollingBack { failed: rival.clone(), message: message.to_owned() });
         }

@@ -1,4 +1,4 @@
-//! A submission that may have been asked for: asking, waiting, and judging what became of it.
+//! Submission of a job: request, wait, and verdict.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use super::{Attempt, Effect, Next, Rules, Submission, fail};
 use crate::ledger::{Change, Lineage};
 use crate::phase::Phase;
 
-/// What a submitted job comes to.
+/// Result of a submission.
 pub(super) enum Verdict {
-    /// Not known yet: ask for this, or look again.
+    /// Undecided: apply this effect, or observe again.
     Open(Next),
     /// All tasks run.
     Runs,
-    /// It has reached the end of its input.
+    /// It reached the end of its input.
     Finished,
-    /// It will not do.
+    /// It failed.
     Fails(String),
 }
 
-/// Judges a submission, all tasks of which are to run `within` this time; asks for it if Flink does not have it.
+/// Judges a submission, all tasks of which must run `within` this time; requests it if Flink does not have it.
 pub(super) fn judge(
     (job, savepoint): (&JobId, Option<&String>),
     seen: &Submission,
@@ -54,7 +54,7 @@ pub(super) fn judge(
     }
 }
 
-/// The submission of the new document.
+/// Returns the next step of submitting the new document.
 pub(super) fn start(
     change: &Change,
     lineage: &Lineage,
@@ -72,7 +72,7 @@ pub(super) fn start(
     }
 }
 
-/// A new job whose tasks all ran once: whether they go on.
+/// Returns the next step of a new job whose tasks all ran once: whether they keep running.
 pub(super) fn settle(
     change: &Change,
     lineage: &Lineage,
@@ -86,7 +86,7 @@ pub(super) fn settle(
             return Next::Enter(Phase::Running { job: job.clone(), message: None });
         }
         Submission::Ended { state: JobState::Finished, .. } => return finished(job),
-        // A job that grows into slots that have just come leaves RUNNING too, but without a failure.
+        // A job that is given new slots also leaves RUNNING, but without a failure.
         Submission::Running | Submission::Starting { failure: None, .. }
             if attempt.waited < rules.grace + rules.running_within =>
         {
@@ -106,7 +106,7 @@ fn finished(job: &JobId) -> Next {
     Next::Enter(Phase::Running { job: job.clone(), message })
 }
 
-/// Back to the document before, if there is one.
+/// Rolls back to the previous document, or fails if there is none.
 pub(super) fn roll_back_or_fail(
     change: &Change,
     lineage: &Lineage,

@@ -1,11 +1,11 @@
-//! A stop with savepoint that may have been asked for: asking, waiting, and finding its result wherever it is.
+//! Stop-with-savepoint: request, wait, and locate the savepoint.
 
 use flink::{JobId, JobState, SavepointStatus, TriggerId};
 
 use super::{Attempt, Effect, Next, Rules, fail, leave};
 use crate::phase::Phase;
 
-/// A stop that was journalled, and what Flink shows of its job.
+/// A journalled stop, and Flink's observed state of its job.
 pub(super) struct Stop<'a> {
     pub(super) job: &'a JobId,
     pub(super) trigger: &'a TriggerId,
@@ -36,7 +36,7 @@ impl Stop<'_> {
         Next::Enter(Phase::Stopped { job: Some(self.job.clone()), savepoint: Some(savepoint), message: None })
     }
 
-    /// The operation is gone, or failed because the job was: the job itself may remember its savepoint.
+    /// Decides when the operation is unknown or failed with its job: the job itself may list its savepoint.
     fn after_the_end(&self) -> Next {
         let job = self.job;
         match (self.state, self.savepoint) {

@@ -1,4 +1,4 @@
-//! A drop that answers badly, or a party that is away: nothing is done that should not be, and the right thing in the end.
+//! Bad answers of the drop, and unavailable services: no wrong action, and eventual success.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use config_agent::{Agent, Config, Phase};
 use config_drop::Limits;
 use drop_client::{DropClient, Settings};
 
-/// Runs the agent until this generation has ended.
+/// Runs the agent until this generation reaches a final phase.
 async fn applied(agent: &Agent, generation: u64) -> Phase {
     tokio::select! {
         result = agent.run() => panic!("{result:?}"),
@@ -53,7 +53,7 @@ fn bad_answers() -> Vec<Answer> {
     ]
 }
 
-/// Goal: of all these answers none is acted on, and none keeps the agent from the right one.
+/// Goal: bad answers are never acted on, and do not keep the agent from the right one.
 #[tokio::test]
 async fn bad_answers_are_never_acted_on() {
     let (flink, _) = ScriptedFlink::start().await;
@@ -70,7 +70,7 @@ async fn bad_answers_are_never_acted_on() {
     assert_eq!(submitted, [document(5).text(), document(6).text()]);
 }
 
-/// Goal: an agent that finds no place to wait takes documents all the same.
+/// Goal: an agent that finds all long-poll slots taken still accepts documents.
 #[tokio::test]
 async fn waiting_is_not_needed() {
     let (flink, _) = ScriptedFlink::start().await;
@@ -92,7 +92,7 @@ async fn waiting_is_not_needed() {
     holding.abort();
 }
 
-/// Goal: a change is carried out to its end while the drop is away, and reported when it is back.
+/// Goal: a change completes while the drop is unavailable, and is reported once it is back.
 #[tokio::test]
 async fn reports_wait_for_a_drop_that_is_away() {
     let (flink, _) = ScriptedFlink::start().await;
@@ -115,7 +115,7 @@ async fn reports_wait_for_a_drop_that_is_away() {
     assert_eq!(drop.reports().await.len(), 3);
 }
 
-/// Goal: a report that the drop finds fault with is given up, and those behind it are delivered.
+/// Goal: a report that the drop rejects is dropped, and those after it are delivered.
 #[tokio::test]
 async fn a_refused_report_does_not_block_the_next() {
     let (flink, _) = ScriptedFlink::start().await;
@@ -126,7 +126,7 @@ async fn a_refused_report_does_not_block_the_next() {
     assert!(matches!(phase, Phase::Running { .. }), "{phase:?}");
 }
 
-/// Goal: an agent that is started before Flink and before the drop applies the document when both are there.
+/// Goal: an agent started before Flink and the drop applies the document once both are up.
 #[tokio::test]
 async fn absent_parties_are_waited_for() {
     let (flink, _) = ScriptedFlink::start().await;
@@ -152,7 +152,7 @@ async fn absent_parties_are_waited_for() {
     assert_eq!(drop.reports().await.len(), 3);
 }
 
-/// Forwards connections from this address to that server from now on.
+/// Forwards connections from this address to that server.
 async fn forward(from: std::net::SocketAddr, to: &str) {
     let listener = tokio::net::TcpListener::bind(from).await.unwrap();
     let to = to.trim_start_matches("http://").to_owned();

@@ -1,4 +1,4 @@
-//! Changes in place before Flink 2.0, where a change does not wait for a checkpoint by itself.
+//! Changes in place before Flink 2.0, where a rescale does not wait for a checkpoint by itself.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn scenario(version: &str, config: serde_json::Value, more: serde_json::Value) -
     serde_json::from_value(json!({ "version": version, "config": config, "jobs": [job] })).unwrap()
 }
 
-/// The requests that matter, oldest first, after a change to this parallelism on top of a first document.
+/// The relevant requests, oldest first, of a change to this parallelism after a first document.
 async fn requests(scenario: Scenario, within: Duration) -> (Vec<LoggedRequest>, Phase) {
     let flink = Server::start(scenario, Pace::Real).await.unwrap();
     let drop = Drop::start().await;
@@ -43,7 +43,7 @@ async fn requests(scenario: Scenario, within: Duration) -> (Vec<LoggedRequest>, 
     (flink.requests().into_iter().filter(about_it).collect(), phase)
 }
 
-/// The order of the change and of its checkpoint.
+/// The order of the rescale and its checkpoint.
 fn steps(requests: &[LoggedRequest]) -> Vec<&'static str> {
     let step = |request: &LoggedRequest| match request.method.as_str() {
         "POST" => Some("checkpoint"),
@@ -56,8 +56,8 @@ fn steps(requests: &[LoggedRequest]) -> Vec<&'static str> {
     steps
 }
 
-/// Goal: before 2.0 a checkpoint is complete before the change is asked for, and none is asked for afterwards; from 2.0 on Flink waits
-/// for the one that is asked for after the change.
+/// Goal: before 2.0 a checkpoint completes before the rescale request, and none follows it; from 2.0 on Flink waits
+/// for the one that is triggered after the rescale.
 #[tokio::test]
 async fn the_checkpoint_comes_first() {
     let minute = Duration::from_secs(60);
@@ -73,7 +73,8 @@ async fn the_checkpoint_comes_first() {
     }
 }
 
-/// Goal: Flink's shortest time between two changes is over before the checkpoint is made, as it is configured; 1.18 has none.
+/// Goal: Flink's configured shortest time between two changes passes before the checkpoint is triggered; 1.18 has
+/// none.
 #[tokio::test]
 async fn the_interval_is_waited_out() {
     let interval = json!({ "jobmanager.adaptive-scheduler.scaling-interval.min": "2 s" });
@@ -82,12 +83,12 @@ async fn the_interval_is_waited_out() {
     let flink_began = Pace::Real.now_ms();
     let (after, _) = requests(scenario("1.20.5", interval, young), minute).await;
     let asked = after.iter().find(|request| request.method == "POST").unwrap();
-    // It had been running for half a second when it was seen first, which was after the beginning.
+    // It had run for half a second when it was first seen, which was after the beginning.
     assert!(asked.at_ms - flink_began >= 1_500, "{} ms", asked.at_ms - flink_began);
     assert_eq!(steps(&after), ["checkpoint", "look", "change"]);
 }
 
-/// Goal: a checkpoint that fails, does not end, or cannot be made does not keep the change back.
+/// Goal: a checkpoint that fails, does not end, or cannot be triggered does not prevent the change.
 #[tokio::test]
 async fn without_a_checkpoint_the_change_is_asked_for() {
     let minute = Duration::from_secs(60);

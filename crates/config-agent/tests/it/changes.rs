@@ -1,4 +1,4 @@
-//! Changes from beginning to end, good ones and those that fail, over a scripted Flink and the real drop.
+//! Changes from beginning to end, successful and failing, over a scripted Flink and the real drop.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ fn message_of(phase: &Phase) -> &str {
     }
 }
 
-/// Goal: the first document brings the job up; the next one stops it with a savepoint and goes on from there; one upload of
-/// the jar serves both, and every step is reported in order.
+/// Goal: the first document starts the job; the next one stops it with a savepoint and resumes from there. One upload
+/// of the jar serves both, and every step is reported in order.
 #[tokio::test]
 async fn a_job_is_brought_up_and_changed() {
     let setup = Setup::new().await;
@@ -39,7 +39,7 @@ async fn a_job_is_brought_up_and_changed() {
     assert_eq!(setup.flink.with(|world| world.uploads), 1);
 }
 
-/// Goal: while one agent waits, each new generation is applied as it comes.
+/// Goal: while one agent runs, each new generation is applied as it is published.
 #[tokio::test]
 async fn changes_follow_each_other() {
     let setup = Setup::new().await;
@@ -58,7 +58,7 @@ async fn changes_follow_each_other() {
     assert_eq!(setup.flink.running()[0].document, document(5).text());
 }
 
-/// Goal: a running job that the journal does not know is stopped with a savepoint, not left beside the new one; two of them
+/// Goal: a running job unknown to the journal is stopped with a savepoint, not left beside the new one; two of them
 /// are left alone.
 #[tokio::test]
 async fn a_foreign_job_is_adopted() {
@@ -86,7 +86,7 @@ async fn a_lost_journal_does_not_restart_the_job() {
     assert_eq!(setup.counts(), (0, 1));
 }
 
-/// Goal: a document that Flink does not take on trial, and a jar that is not there, stop nothing.
+/// Goal: a document that fails Flink's dry run, and a missing jar, stop nothing.
 #[tokio::test]
 async fn an_unfit_document_leaves_the_job_alone() {
     let setup = Setup::new().await;
@@ -105,7 +105,7 @@ async fn an_unfit_document_leaves_the_job_alone() {
     assert_eq!(setup.flink.running()[0].document, document(1).text());
 }
 
-/// Goal: a savepoint that fails leaves the job running, says so, and the next generation is applied.
+/// Goal: a failed savepoint leaves the job running, is reported, and the next generation is applied.
 #[tokio::test]
 async fn a_failed_savepoint_leaves_the_job_running() {
     let setup = Setup::new().await;
@@ -118,8 +118,8 @@ async fn a_failed_savepoint_leaves_the_job_running() {
     assert!(matches!(setup.apply(&document(3)).await, Phase::Running { .. }));
 }
 
-/// Goal: a job that fails, and one that never runs, are failures with the root cause; the next generation goes on from the
-/// savepoint that the failed one was to begin from.
+/// Goal: a job that fails, and one that never runs, are failures with the root cause; the next generation resumes
+/// from the savepoint that the failed one was to start from.
 #[tokio::test]
 async fn a_failed_job_does_not_lose_the_state() {
     let mut setup = Setup::new().await;
@@ -145,7 +145,7 @@ async fn a_failed_job_does_not_lose_the_state() {
     assert!(message_of(&phase).contains("within 2s"), "{phase:?}");
 }
 
-/// Goal: a savepoint operation that Flink has forgotten is found in the job that ended.
+/// Goal: the savepoint of an operation that Flink has forgotten is found in the job that ended.
 #[tokio::test]
 async fn a_forgotten_operation_is_found_in_the_job() {
     let setup = Setup::new().await;
@@ -157,7 +157,7 @@ async fn a_forgotten_operation_is_found_in_the_job() {
     assert_eq!(setup.counts(), (1, 2));
 }
 
-/// Goal: a cluster that forgot the job and its state is not started from nothing, unless the configuration says so.
+/// Goal: if the cluster lost the job and its state, no job is started without state, unless configured.
 #[tokio::test]
 async fn lost_state_is_not_replaced_by_none() {
     let mut setup = Setup::new().await;
@@ -173,7 +173,7 @@ async fn lost_state_is_not_replaced_by_none() {
     assert_eq!(setup.flink.running()[0].from_savepoint, None);
 }
 
-/// Goal: a job that somebody stopped by hand is gone on with from where it ended.
+/// Goal: a job that was stopped by hand is resumed from where it ended.
 #[tokio::test]
 async fn a_job_stopped_by_hand_goes_on() {
     let setup = Setup::new().await;
@@ -187,7 +187,7 @@ async fn a_job_stopped_by_hand_goes_on() {
     assert_eq!(setup.flink.running()[0].from_savepoint.as_deref(), Some("file:///by-hand"));
 }
 
-/// Goal: a job that restarts is not stopped before it runs, and not waited for without end.
+/// Goal: a restarting job is not stopped before it runs, and the wait for it has a timeout.
 #[tokio::test]
 async fn a_restarting_job_is_given_time() {
     let mut setup = Setup::new().await;
@@ -198,7 +198,7 @@ async fn a_restarting_job_is_given_time() {
     assert_eq!(setup.counts(), (0, 0));
 }
 
-/// Goal: an expired document is reported as failed, is never accepted, and nothing is done for it; its successor is.
+/// Goal: an expired document is reported as failed and never accepted, without effect; its successor is applied.
 #[tokio::test]
 async fn an_expired_document_is_not_applied() {
     let setup = Setup::new().await;
@@ -224,7 +224,7 @@ async fn an_expired_document_is_not_applied() {
     assert!(matches!(setup.apply(&document(2)).await, Phase::Running { .. }));
 }
 
-/// Goal: `--once` tells by its outcome whether the newest document runs; `--dry-run` changes nothing anywhere.
+/// Goal: `--once` returns whether the newest document runs; `--dry-run` changes nothing.
 #[tokio::test]
 async fn single_runs_tell_how_it_went() {
     let mut setup = Setup::new().await;

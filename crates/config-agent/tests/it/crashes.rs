@@ -1,8 +1,8 @@
-//! Killed anywhere: the same end state, nothing twice.
+//! Kills at any point: the same end state, and no effect applied twice.
 //!
-//! Between two requests to Flink the agent has no effect on the world, so a crash at every request, before and after its
-//! effect, is a crash everywhere. A torn journal entry is one whose effect was never asked for; it is played by cutting the
-//! journal's last line.
+//! Between two requests to Flink the agent has no effect on the world, so a crash at every request, before and after
+//! its effect, is a crash everywhere. A torn journal entry is one whose effect was never requested; it is simulated
+//! by truncating the journal's last line.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -39,7 +39,8 @@ async fn check(setup: &Setup, what: &str) {
     assert_eq!(of_second, [1, 2, 3, 4, 5], "{what}");
 }
 
-/// Goal: a crash at any request, before or after its effect, leads to the same end state with one stop and one submission.
+/// Goal: a crash at any request, before or after its effect, leads to the same end state, with one stop and one
+/// submission.
 #[tokio::test]
 async fn a_crash_at_any_request_changes_nothing_in_the_end() {
     for fault in [Fault::LostRequest, Fault::LostAnswer] {
@@ -55,7 +56,7 @@ async fn a_crash_at_any_request_changes_nothing_in_the_end() {
     }
 }
 
-/// Goal: the same with a journal whose last line is torn, where the crash came before the line's effect was asked for.
+/// Goal: the same with a journal whose last line is torn by a crash before its effect was requested.
 #[tokio::test]
 async fn a_torn_journal_changes_nothing_in_the_end() {
     for request in 1.. {
@@ -64,7 +65,7 @@ async fn a_torn_journal_changes_nothing_in_the_end() {
             break;
         }
         let path = setup.config.data.join("journal.jsonl");
-        // The agent of the crash lets go of the journal in its own time.
+        // The crashed agent releases the journal asynchronously.
         drop(agent(&setup.config).await);
         let journal = std::fs::read(&path).unwrap();
         let is_compacted = journal.iter().filter(|byte| **byte == b'\n').count() == 1;
@@ -75,7 +76,7 @@ async fn a_torn_journal_changes_nothing_in_the_end() {
     }
 }
 
-/// Goal: crash after crash after crash, a few requests apart.
+/// Goal: repeated crashes, a few requests apart, lead to the same end state.
 #[tokio::test]
 async fn crashes_in_a_row_change_nothing_in_the_end() {
     for fault in [Fault::LostRequest, Fault::LostAnswer] {
@@ -91,7 +92,7 @@ async fn crashes_in_a_row_change_nothing_in_the_end() {
     }
 }
 
-/// Goal: error 500 at any request is a delay and no more.
+/// Goal: error 500 at any request only delays the change.
 #[tokio::test]
 async fn an_error_at_any_request_is_a_delay() {
     for request in 1..=20 {
@@ -122,7 +123,7 @@ fn command(config: &Config, folder: &Path) -> Command {
     command
 }
 
-/// Goal: when power is lost, the agent's journal still has every step that had an effect.
+/// Goal: after a power loss, the agent's journal still has every step that had an effect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_journal_outlives_a_loss_of_power() {
     let setup = Setup::new().await;
@@ -156,14 +157,14 @@ async fn the_journal_outlives_a_loss_of_power() {
             1 => assert!(matches!(change.phase, Phase::Running { .. }), "{:?}", change.phase),
             _ => assert!(!matches!(change.phase, Phase::Received), "{:?}", change.phase),
         }
-        // Opening the journal has written it anew.
+        // Opening the journal rewrote it.
         drop(book);
         disk.note(&setup.config.data).unwrap();
     }
 }
 
-/// Goal: the real program, killed (SIGKILL) at the requests of a change, and started again, ends with exit code 0 and the same
-/// end state.
+/// Goal: the real program, killed (SIGKILL) at the requests of a change and restarted, ends with exit code 0 and the
+/// same end state.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_killed_program_goes_on() {
     for (request, fault) in [

@@ -1,4 +1,5 @@
-//! The agent as its own drop: the real program, reached by a publisher over the drop's interface, with and without protection.
+//! The agent as its own drop: the real program, reached by a publisher over the drop's interface, with and without
+//! authentication.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,7 +12,7 @@ use crate::support::{JOB, PATIENCE, document};
 use drop_client::{Access, DropClient, Error, Fetched, Precondition, Published, Settings};
 use job_config::State;
 
-/// The real program with these tables in its configuration; it ends with the value.
+/// The real program with these tables in its configuration; killed on drop.
 struct Program(Child);
 
 impl Program {
@@ -37,7 +38,7 @@ impl Drop for Program {
     }
 }
 
-/// Publishes the document as soon as the drop is there.
+/// Publishes the document as soon as the drop is up.
 async fn publish(client: &DropClient, generation: u64) {
     let publish = async {
         loop {
@@ -71,7 +72,8 @@ async fn runs(client: &DropClient, generation: u64) {
     tokio::time::timeout(PATIENCE, is_told).await.unwrap();
 }
 
-/// Goal: what is published at the agent is applied and reported there; killed and started again, it knows what it had.
+/// Goal: a document published at the agent is applied and reported there; after a kill and restart, the state is
+/// kept.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_is_its_own_drop() {
     let (flink, _) = ScriptedFlink::start().await;
@@ -91,7 +93,8 @@ async fn an_agent_is_its_own_drop() {
     assert_eq!(submitted, 2, "not one submission for each document");
 }
 
-/// Goal: with a drop's configuration, the agent's drop has its tokens and TLS, and the agent itself gets in with its own.
+/// Goal: with a drop configuration, the agent's drop requires tokens and TLS, and the agent itself authenticates with
+/// its own token.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_drop_of_an_agent_is_protected() {
     let (flink, _) = ScriptedFlink::start().await;

@@ -1,4 +1,4 @@
-//! Another parallelism without a restart: where it is possible, and what happens where it is not.
+//! Rescaling in place: where it is possible, and the fallback where it is not.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn document(generation: u64, operators: &[(&str, u32)], default: u32) -> JobDocu
     .unwrap()
 }
 
-/// A cluster on which generation 1 runs, two wide.
+/// A cluster on which generation 1 runs with parallelism two.
 async fn with_first() -> Setup {
     let setup = Setup::new().await;
     assert!(matches!(setup.apply(&document(1, &[(VERTEX, 2)], 1)).await, Phase::Running { .. }));
@@ -28,8 +28,8 @@ fn widths(setup: &Setup) -> Vec<u32> {
     setup.flink.running().iter().map(|job| job.width).collect()
 }
 
-/// Goal: another parallelism reaches the running job, which is neither stopped nor submitted again; the next change too. One
-/// that the job has already asks nothing of Flink.
+/// Goal: a new parallelism reaches the running job, which is neither stopped nor resubmitted; so does the next. One
+/// that the job already has sends no request.
 #[tokio::test]
 async fn the_running_job_is_rescaled() {
     let setup = with_first().await;
@@ -44,7 +44,7 @@ async fn the_running_job_is_rescaled() {
     assert_eq!(setup.flink.with(|world| (world.rescales, world.wishes)), (2, 2));
 }
 
-/// Goal: what a running job cannot take is brought about by a restart: another default, an operator inside a vertex.
+/// Goal: changes that need a new job graph restart the job: another default, an operator inside a vertex.
 #[tokio::test]
 async fn everything_else_is_a_restart() {
     let setup = with_first().await;
@@ -58,7 +58,7 @@ async fn everything_else_is_a_restart() {
     assert_eq!(setup.flink.with(|world| world.rescales), 0);
 }
 
-/// Goal: where Flink can rescale no job in place, an agent that has the jar restarts it from a savepoint instead.
+/// Goal: where Flink can rescale no job in place, an agent with a jar restarts it from a savepoint instead.
 #[tokio::test]
 async fn another_scheduler_is_a_restart() {
     let setup = with_first().await;
@@ -70,7 +70,8 @@ async fn another_scheduler_is_a_restart() {
     assert!(setup.flink.running()[0].from_savepoint.is_some());
 }
 
-/// Goal: missing slots are told with numbers, the job goes back to what it had, and the next generation is applied.
+/// Goal: missing slots are reported with numbers, the job returns to its previous parallelism, and the next
+/// generation is applied.
 #[tokio::test]
 async fn missing_slots_are_told() {
     let mut setup = with_first().await;
@@ -84,7 +85,7 @@ async fn missing_slots_are_told() {
     assert_eq!((widths(&setup), setup.counts()), (vec![3], (0, 1)));
 }
 
-/// Goal: a crash at any request leads to the same end state, with one wish and no restart.
+/// Goal: a crash at any request leads to the same end state, with one rescale and no restart.
 #[tokio::test]
 async fn a_crash_changes_nothing_in_the_end() {
     for fault in [Fault::LostRequest, Fault::LostAnswer] {

@@ -1,4 +1,4 @@
-//! Changes in place after which the job fails again and again, and jobs that cannot be rescaled in place at all.
+//! Changes in place after which the job keeps failing, and jobs that cannot be rescaled in place at all.
 
 use std::time::Duration;
 
@@ -66,21 +66,21 @@ impl World {
     }
 }
 
-/// Goal: a job that fails again and again with its new parallelism gets the one before long before the deadline, and the root cause
-/// is in the message.
+/// Goal: a job that keeps failing at its new parallelism is rolled back well before the timeout, with the root cause
+/// in the message.
 #[tokio::test]
 async fn a_job_that_keeps_failing_goes_back() {
     let failing = json!({ "failing_after_rescale": { "every_s": 0.2, "stacktrace": format!("a.B: x\n\tat a.B.c(D.java:1)\nCaused by: {CAUSE}") } });
     let world = World::new(scenario(failing)).await;
     assert!(matches!(world.apply(&document(1, 4)).await, Phase::Running { .. }));
     let Phase::RolledBack { message, .. } = world.apply(&document(2, 1)).await else { panic!("it went on") };
-    // On a busy machine it may fail once more before anybody looks.
+    // On a busy machine it may fail once more before it is observed.
     assert!(message.contains("; it failed ") && message.contains(CAUSE), "{message}");
     assert!(message.contains("parallelism before"), "{message}");
     assert_eq!(world.parallelism(), 4);
 }
 
-/// Goal: failures that were over before the change, and fewer than the bound after it, do not end it.
+/// Goal: failures before the change, and fewer than the bound after it, do not end it.
 #[tokio::test]
 async fn a_job_that_recovers_goes_on() {
     let recovering =
@@ -91,7 +91,7 @@ async fn a_job_that_recovers_goes_on() {
     assert_eq!(world.parallelism(), 6);
 }
 
-/// Goal: a lower bound that is set stays, unless it is above the new upper one; a document that asks for what is required already
+/// Goal: a lower bound stays, unless it exceeds the new upper one; a document that matches the current requirements
 /// changes nothing.
 #[tokio::test]
 async fn lower_bounds_stay() {
@@ -107,7 +107,7 @@ async fn lower_bounds_stay() {
     }
 }
 
-/// Goal: what cannot be rescaled in place is refused with the remedy, and Flink is asked for no change.
+/// Goal: a job that cannot be rescaled in place is rejected with the remedy, and Flink gets no change request.
 #[tokio::test]
 async fn what_cannot_be_rescaled_is_not_asked_to() {
     for (scheduler, version, remedy) in [
@@ -125,7 +125,7 @@ async fn what_cannot_be_rescaled_is_not_asked_to() {
     }
 }
 
-/// Goal: of two jobs with the same name, the one that is named by its id is rescaled.
+/// Goal: of two jobs with the same name, the one configured by its id is rescaled.
 #[tokio::test]
 async fn a_twin_is_named_by_its_id() {
     let mut both = scenario(json!({}));

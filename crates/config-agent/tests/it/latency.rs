@@ -1,8 +1,9 @@
-//! How long a change takes from its publication to the first request to Flink, and what an idle agent asks of a drop.
+//! How long a change takes from its publication to the first request to Flink, and how many requests an idle agent
+//! sends to a drop.
 //!
-//! The drop and the agent are the real ones, Flink is scripted. By default a hundred changes, with `scripts/test.sh --full` a
-//! thousand; the distribution is printed (docs/benchmarks.md). No test depends on how fast the machine is: what is asserted is that
-//! a change wakes the reader that waits for it, and that no reader asks at intervals.
+//! The drop and the agent are real, Flink is scripted. By default there are a hundred changes, with `scripts/test.sh
+//! --full` a thousand; the distribution is printed (docs/benchmarks.md). The tests do not depend on the machine's
+//! speed: they assert that a change wakes the waiting reader, and that no reader polls at intervals.
 
 #![expect(clippy::print_stdout, reason = "what was measured is printed")]
 
@@ -12,13 +13,13 @@ use crate::support::drop_server::Drop;
 use crate::support::scripted_flink::ScriptedFlink;
 use crate::support::{JOB, PATIENCE, agent, config, document_of, ended};
 
-/// Goal: each change is begun by the answer to a question that was already waiting: there are as many questions as changes.
+/// Goal: each change starts with the answer to a pending long poll: there are as many requests as changes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_is_begun_at_once() {
     follow(100).await;
 }
 
-/// Goal: the same for a thousand changes, of which the distribution of the latency is kept in docs/benchmarks.md.
+/// Goal: the same for a thousand changes, whose latency distribution is recorded in docs/benchmarks.md.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs --full"]
 async fn a_thousand_changes_are_begun_at_once() {
@@ -59,15 +60,15 @@ async fn follow(changes: u64) {
         quantile(0.99),
         quantile(1.0)
     );
-    // The publisher asks once, too. The question that waits now may have been counted or not.
+    // The publisher asks once, too. The pending request may or may not have been counted.
     assert!(
         (2 * changes..=2 * changes + 1).contains(&questions),
         "{questions} questions for {changes} changes"
     );
 }
 
-/// Goal: an agent with nothing to do asks the drop no more than twice a minute. The minute is shortened a hundredfold, and the
-/// waiting time with it: 45 s become 450 ms.
+/// Goal: an idle agent sends at most two requests a minute to the drop. Minute and long-poll timeout are shortened a
+/// hundredfold: 45 s become 450 ms.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_agent_asks_twice_a_minute() {
     let (flink, _) = ScriptedFlink::start().await;
@@ -88,7 +89,7 @@ async fn an_idle_agent_asks_twice_a_minute() {
         result = agent.run() => panic!("{result:?}"),
         asked = tokio::time::timeout(PATIENCE, asked) => asked.unwrap(),
     };
-    // On a busy machine the minutes that were slept through are more than ten.
+    // On a busy machine the sleep lasts more than ten minutes.
     let minutes = lasted.as_secs_f64() / minute.as_secs_f64();
     println!("{asked} requests in {minutes:.1} shortened minutes");
     assert!(asked >= 1 && asked as f64 <= 2.0 * minutes, "{asked} requests in {minutes:.1} minutes");

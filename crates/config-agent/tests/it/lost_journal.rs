@@ -1,4 +1,4 @@
-//! The journal is gone: what the drop and Flink know is enough to harm no healthy job and to leave nobody waiting.
+//! A lost journal: the drop's reports and Flink's state suffice to keep a healthy job and to answer every publisher.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn lose_journal(setup: &Setup) {
     std::fs::remove_dir_all(&setup.config.data).unwrap();
 }
 
-/// Runs the agent until it has written down so many entries.
+/// Runs the agent until it has journalled this many entries.
 async fn run_until_entry(setup: &Setup, number: u32) {
     let agent = agent(&setup.config).await;
     agent.book().halt(Halt::After(number));
@@ -30,7 +30,8 @@ async fn run_until_entry(setup: &Setup, number: u32) {
     }
 }
 
-/// Goal: a job that was rescaled in place goes on untouched when the journal is lost, and takes the next change in place.
+/// Goal: a job that was rescaled in place stays untouched when the journal is lost, and takes the next change in
+/// place.
 #[tokio::test]
 async fn a_healthy_job_is_not_touched() {
     let setup = Setup::new().await;
@@ -39,7 +40,7 @@ async fn a_healthy_job_is_not_touched() {
     }
     let reports = setup.drop.reports().await;
     lose_journal(&setup);
-    // Generation 2 is over, as the drop knows.
+    // The drop's reports say that generation 2 is over.
     run_until_entry(&setup, 1).await;
     let job = submission_id(&in_place(1, 2));
     assert_eq!(setup.apply(&in_place(3, 4)).await, Phase::Running { job, message: None });
@@ -49,7 +50,7 @@ async fn a_healthy_job_is_not_touched() {
     assert_eq!(after, reports);
 }
 
-/// Goal: where nobody keeps reports, Flink itself tells that the job is as wide as the document says.
+/// Goal: without stored reports, Flink's requirements show that the job already matches the document.
 #[tokio::test]
 async fn flink_knows_how_wide_the_job_shall_be() {
     let mut setup = Setup::new().await;
@@ -68,7 +69,7 @@ async fn flink_knows_how_wide_the_job_shall_be() {
     assert_eq!((setup.counts(), setup.flink.with(|world| world.wishes)), ((0, 1), 1));
 }
 
-/// Goal: a change that was under way is carried to its end, and told under numbers that are not used up yet.
+/// Goal: a change in progress is completed, and reported under unused sequence numbers.
 #[tokio::test]
 async fn a_change_under_way_is_finished() {
     for entries in 2..=6 {
@@ -99,7 +100,7 @@ async fn a_change_under_way_is_finished() {
     }
 }
 
-/// Goal: a stopped job is begun again from its savepoint, not without state.
+/// Goal: a stopped job is restarted from its savepoint, not without state.
 #[tokio::test]
 async fn a_stopped_job_goes_on_from_its_savepoint() {
     let setup = Setup::new().await;
@@ -124,8 +125,8 @@ async fn a_stopped_job_goes_on_from_its_savepoint() {
     assert_eq!(setup.counts(), (1, 2));
 }
 
-/// Goal: a document that was refused for good, and reported so, is not applied by an agent that would take it now: neither after a
-/// restart with another setting, nor with an empty journal.
+/// Goal: a permanently rejected document, reported as such, is not applied by an agent that would accept it now:
+/// neither after a restart with another setting, nor with an empty journal.
 #[tokio::test]
 async fn what_was_refused_stays_refused() {
     let mut setup = Setup::new().await;

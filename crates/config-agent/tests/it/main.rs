@@ -1,4 +1,4 @@
-//! Integration tests of the agent, in one program: the real agent and the real config drop over a scripted Flink.
+//! Integration tests of the agent, in one binary: the real agent and the real config drop over a scripted Flink.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! New jobs that fail: the document before comes back, from the right state, and after too many failures nothing is begun.
+//! Failing new jobs: the previous document is restored from the right state, and too many failures block new changes.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn with_bad_second() -> Setup {
     setup
 }
 
-/// What runs now, and from which state it began.
+/// The running job, and its start state.
 fn running(setup: &Setup) -> (String, Option<String>) {
     let running = setup.flink.running();
     assert_eq!(running.len(), 1);
@@ -30,8 +30,8 @@ fn running(setup: &Setup) -> (String, Option<String>) {
     (running[0].document.clone(), running[0].from_savepoint.clone())
 }
 
-/// Goal: a new job that fails gives way to the document before it, from the same savepoint; the next generation goes on from
-/// there.
+/// Goal: a failed new job is rolled back to the previous document, from the same savepoint; the next generation
+/// resumes from there.
 #[tokio::test]
 async fn a_failed_job_gives_way_to_the_one_before() {
     let setup = with_bad_second().await;
@@ -56,19 +56,19 @@ async fn a_failed_job_gives_way_to_the_one_before() {
     assert_eq!(running(&setup), (document(3).text().to_owned(), Some(savepoint)));
 }
 
-/// Goal: a job that never runs is ended before the old one comes back: never two at a time.
+/// Goal: a job that never runs is cancelled before the old one is restored: never two at a time.
 #[tokio::test]
 async fn a_hanging_job_is_ended_first() {
     let mut setup = with_bad_second().await;
-    // The way back has a limit of its own.
+    // The rollback has its own timeout.
     setup.config.rules.running_within = Duration::from_secs(1);
     setup.flink.with(|world| (world.jobs_fail, world.jobs_hang) = (None, true));
     assert!(matches!(setup.apply(&document(2)).await, Phase::RolledBack { .. }));
     assert_eq!(running(&setup), (document(1).text().to_owned(), Some(savepoint_of_first())));
 }
 
-/// Goal: a job that fails within the grace time is a failed change; what it had completed is not repeated, and if that is
-/// impossible the report says so.
+/// Goal: a job that fails within the grace time is a failed change; its completed output is not repeated or, if that
+/// is impossible, the report says so.
 #[tokio::test]
 async fn a_job_that_fails_late_goes_back_from_its_checkpoint() {
     for deletes_checkpoints in [false, true] {
@@ -87,7 +87,7 @@ async fn a_job_that_fails_late_goes_back_from_its_checkpoint() {
     }
 }
 
-/// Goal: a job that goes on running through the grace time is a good change.
+/// Goal: a job that keeps running through the grace time is a successful change.
 #[tokio::test]
 async fn a_good_job_outlasts_the_grace_time() {
     let mut setup = Setup::new().await;
@@ -97,7 +97,7 @@ async fn a_good_job_outlasts_the_grace_time() {
     assert_eq!(running(&setup), (document(2).text().to_owned(), Some(savepoint_of_first())));
 }
 
-/// Goal: if the document before fails too, the change has failed, and both reasons are told.
+/// Goal: if the restored job fails too, the change fails, and both reasons are reported.
 #[tokio::test]
 async fn a_failed_restoration_is_told() {
     let setup = with_bad_second().await;
@@ -107,7 +107,8 @@ async fn a_failed_restoration_is_told() {
     assert!(message.contains("going back") && message.matches("cannot start").count() == 2, "{message}");
 }
 
-/// Goal: after too many failures in a row nothing is begun, until the pause is over or a person says so.
+/// Goal: after too many consecutive failures no change starts, until the pause is over or an operator resets the
+/// breaker.
 #[tokio::test]
 async fn the_circuit_breaker_opens() {
     let mut setup = with_bad_second().await;

@@ -1,4 +1,4 @@
-//! Savepoints that nobody needs any more go; those that a job or its rollback may need stay.
+//! Savepoint retention: surplus savepoints are deleted; those that a job or its rollback may need stay.
 
 use crate::support::setup::Setup;
 use crate::support::{agent, document};
@@ -13,7 +13,7 @@ async fn apply(setup: &Setup, generation: u64) {
     assert_eq!(agent(&setup.config).await.once().await.unwrap(), Outcome::Good);
 }
 
-/// Goal: of the savepoints that were taken the last two stay; nothing is disposed of twice.
+/// Goal: the last two savepoints stay; none is deleted twice.
 #[tokio::test]
 async fn old_savepoints_are_disposed_of() {
     let mut setup = Setup::new().await;
@@ -25,7 +25,7 @@ async fn old_savepoints_are_disposed_of() {
     assert_eq!(disposed, [savepoint_of(1), savepoint_of(2), savepoint_of(3)]);
 }
 
-/// Goal: where all are to be kept, all are; and the state that the running job began from is never disposed of.
+/// Goal: with unlimited retention all stay; and the running job's start state is never deleted.
 #[tokio::test]
 async fn what_is_needed_stays() {
     for (kept, expected) in [(0, 0), (1, 2)] {
@@ -40,7 +40,7 @@ async fn what_is_needed_stays() {
     }
 }
 
-/// Goal: a disposal that fails changes nothing else, and is told with the next generation.
+/// Goal: a failed deletion changes nothing else, and is reported with the next generation.
 #[tokio::test]
 async fn a_failed_disposal_is_told() {
     let mut setup = Setup::new().await;

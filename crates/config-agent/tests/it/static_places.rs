@@ -1,4 +1,4 @@
-//! A plain web server or a folder in the place of the drop: signed documents arrive, and idle polling costs next to nothing.
+//! A plain web server or a folder instead of the drop: signed documents arrive, and idle polling is cheap.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -41,7 +41,7 @@ impl WebServer {
         Self { child, url, log }
     }
 
-    /// How often a request of this path was answered so.
+    /// How often a request of this path got this status.
     fn answered(&self, path: &str, status: u16) -> usize {
         let (path, status) = (format!("GET {path} "), format!("\" {status} "));
         self.log.lock().unwrap().iter().filter(|line| line.contains(&path) && line.contains(&status)).count()
@@ -59,7 +59,7 @@ fn key() -> PrivateKey {
     PrivateKey::from_seed([1; 32]).unwrap()
 }
 
-/// As the rescaler does: the signature first, each file renamed into its place.
+/// Publishes as the rescaler does: the signature first, each file renamed into place.
 fn publish(folder: &Path, document: &JobDocument, key: &PrivateKey) {
     let put = |name: &str, bytes: &[u8]| {
         std::fs::write(folder.join("new"), bytes).unwrap();
@@ -90,7 +90,7 @@ async fn applied(agent: &Agent, generation: u64) -> Phase {
     .unwrap()
 }
 
-/// Runs the agent until it refuses the document for `reason`: in one piece, since an agent that is ended in the middle of each
+/// Runs the agent until it rejects the document for `reason`, in one run: an agent dropped in the middle of each
 /// request never sees an answer.
 async fn refused(agent: &Agent, reason: &str) {
     let told = async {
@@ -108,12 +108,12 @@ async fn refused(agent: &Agent, reason: &str) {
     .unwrap_or_else(|_| panic!("refused for {:?}, not for {reason}", agent.refused().now));
 }
 
-/// Goal: from a folder, one document after the other is applied, and one that a stranger has put there is not.
+/// Goal: from a folder, successive documents are applied, and one by an unknown author is not.
 async fn documents_are_applied(folder: &Path, url: &str) {
     assert_eq!(JOB, "nexmark");
     let (flink, _) = ScriptedFlink::start().await;
     let data = tempfile::tempdir().unwrap();
-    // No drop: nobody is told how it went.
+    // No drop: reports are not delivered.
     let agent = crate::support::agent(&reading(config(data.path(), "", &flink.url), url)).await;
     for generation in 1..=3 {
         publish(folder, &document(generation), &key());
@@ -130,7 +130,7 @@ async fn documents_are_applied(folder: &Path, url: &str) {
     assert_eq!(submitted, [1, 2, 3, 4].map(|generation| document(generation).text().to_owned()));
 }
 
-/// Goal: a folder that the agent reads itself.
+/// Goal: the agent reads documents from a folder directly.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_is_a_drop() {
     let folder = tempfile::tempdir().unwrap();
@@ -138,8 +138,8 @@ async fn a_folder_is_a_drop() {
     documents_are_applied(folder.path(), &url).await;
 }
 
-/// Goal: a plain web server, with nothing but `Last-Modified`: two documents within its second are told apart, and a document that
-/// stays is not sent again.
+/// Goal: a plain web server with only `Last-Modified` works: two documents within its second are distinguished, and
+/// an unchanged document is not sent again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plain_web_server_is_a_drop() {
     let folder = tempfile::tempdir().unwrap();

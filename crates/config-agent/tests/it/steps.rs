@@ -1,4 +1,4 @@
-//! Single steps of the machine: what is begun and what is not, by journal, clock and Flink.
+//! Single steps of the machine: what starts and what does not, by journal, clock and Flink.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn rules() -> Rules {
     config(tempfile::tempdir().unwrap().path(), "http://localhost", &flink.url).rules
 }
 
-/// A document that expires, accepted in time.
+/// A document with an expiry, accepted before it.
 fn accepted(before: Vec<Entry>) -> Ledger {
     let document = document_of(JOB, 2, &format!("expires_at = \"{EXPIRES_AT}\""));
     let mut ledger = Ledger::default();
@@ -35,7 +35,7 @@ fn accepted(before: Vec<Entry>) -> Ledger {
     ledger
 }
 
-/// What is done next while this job runs.
+/// The next step while this job runs.
 fn step(ledger: &Ledger, now: &str, rules: &Rules) -> Next {
     let job = JobId::from_bytes([7; 16]);
     let alive = vec![(job, JobState::Running)];
@@ -44,8 +44,8 @@ fn step(ledger: &Ledger, now: &str, rules: &Rules) -> Next {
     next(ledger.change().unwrap(), ledger.lineage(), &seen, &attempt, rules)
 }
 
-/// Goal: a document that was accepted in time and not begun is left alone once it has expired, also when the clock is set back
-/// to before its acceptance; one that was begun is carried on.
+/// Goal: a document accepted in time but not started is dropped once it has expired, even if the clock is set back to
+/// before its acceptance; a started one continues.
 #[tokio::test]
 async fn an_expired_document_is_not_begun() {
     let rules = rules().await;
@@ -73,7 +73,8 @@ async fn an_expired_document_is_not_begun() {
     assert_eq!(step(&accepted(vec![recalled]), "2026-01-01T01:00:00Z", &rules), Next::Act(Effect::Check));
 }
 
-/// Goal: a clock that is set back makes nothing good again; a document without expiry says nothing about the clock.
+/// Goal: a clock that is set back cannot revive an expired document; a document without expiry says nothing about the
+/// clock.
 #[test]
 fn a_clock_that_is_set_back_makes_nothing_good_again() {
     let ledger = accepted(Vec::new());
@@ -90,7 +91,7 @@ fn a_clock_that_is_set_back_makes_nothing_good_again() {
     assert_eq!(change.no_earlier_than_accepted(change.accepted_at - hour), change.accepted_at - hour);
 }
 
-/// Goal: a submission that has arrived and does not show yet is asked for again, and is not taken for refused.
+/// Goal: a submission that has arrived but is not visible yet is requested again, and is not taken for rejected.
 #[tokio::test]
 async fn a_submission_that_does_not_show_yet_is_there() {
     let mut setup = Setup::new().await;

@@ -1,4 +1,5 @@
-//! Attacks on the way of a document: each is refused under its name, none reaches Flink, and the right document still does.
+//! Attacks on the path of a document: each is rejected by name, none reaches Flink, and the right document is still
+//! applied.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ fn key() -> PrivateKey {
     PrivateKey::from_seed([1; 32]).unwrap()
 }
 
-/// A document with these distances from now, in seconds; expiry 0: none.
+/// A document with these offsets from now, in seconds; expiry 0: none.
 fn document(job: &str, generation: u64, issued_in: i64, expires_in: i64, reason: &str) -> JobDocument {
     let at = |seconds: i64| jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
     let expiry = if expires_in == 0 { String::new() } else { format!("expires_at = \"{}\"", at(expires_in)) };
@@ -46,7 +47,7 @@ fn with_signature(document: &JobDocument, signature: &str) -> Answer {
     answer
 }
 
-/// One attack after the other, each under the name that it must be refused with. The agent has accepted `last` before.
+/// Attacks, each with the name of its expected rejection. The agent has accepted `last` before.
 fn attacks(last: &JobDocument) -> Vec<(&'static str, Answer)> {
     let next = good(7);
     let stranger = PrivateKey::from_seed([2; 32]).unwrap();
@@ -88,8 +89,8 @@ fn pinned(config: Config) -> Config {
     Config { intake, ..config }
 }
 
-/// Goal: an agent with a pinned key takes the signed, newer, timely document of its job and nothing else; what it refused it
-/// names in its counters, and while that is what the drop offers, on its health page.
+/// Goal: an agent with a pinned key accepts only the signed, newer, unexpired document of its job. It counts
+/// rejections by name, and shows the current one on its health page.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attacks_are_refused_by_name() {
     let last = good(5);
@@ -121,7 +122,7 @@ async fn attacks_are_refused_by_name() {
     assert_eq!(refused.now, None);
 }
 
-/// Goal: while the drop offers a document that is refused, the reason stands on the health page and in the metrics.
+/// Goal: while the drop offers a rejected document, the reason is on the health page and in the metrics.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_is_shown() {
     let (flink, _) = ScriptedFlink::start().await;

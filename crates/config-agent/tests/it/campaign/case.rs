@@ -1,4 +1,4 @@
-//! One case: a world, a change in it, what goes wrong meanwhile, and what must hold in the end.
+//! One case of the fault campaign: a world, a change, injected faults, and the final assertions.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::evil_drop::{Answer, EvilDrop, key};
 use crate::support::scripted_flink::{Fault, ScriptedFlink, VERTEX};
 use crate::support::{JOB, PATIENCE, agent, config};
 
-/// What the change is, and what is wrong with it, if anything.
+/// The kind of change, and its defect if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Nothing runs yet.
@@ -22,15 +22,15 @@ pub(crate) enum Kind {
     BadJob,
     /// There are too few slots for the new parallelism.
     NoSlots,
-    /// A third task manager comes.
+    /// A third task manager is started.
     NodeComes,
-    /// The first node that is tried does not come.
+    /// The first node that is tried does not come up.
     NodeFails,
-    /// No node comes.
+    /// No node comes up.
     NoNode,
-    /// A task manager goes.
+    /// A task manager is stopped.
     NodeGoes,
-    /// The submission is answered by nobody, and has its effect when the old job runs again.
+    /// The submission times out, and takes effect when the old job runs again.
     LateSubmission,
 }
 
@@ -56,7 +56,7 @@ impl Kind {
         matches!(self, Self::InPlace | Self::NoSlots | Self::NodeComes | Self::NodeGoes)
     }
 
-    /// Task managers that the document wants, and those that are there in the end.
+    /// Task managers that the document wants, and those registered in the end.
     fn task_managers(self) -> (Option<u32>, usize) {
         match self {
             Self::NodeComes | Self::NodeFails => (Some(3), 3),
@@ -67,23 +67,23 @@ impl Kind {
     }
 }
 
-/// What goes wrong.
+/// Injected faults.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trouble {
-    /// One run of the agent after the other is killed there; the next one is left alone.
+    /// Kill points of consecutive runs of the agent; the run after the last one is undisturbed.
     pub(crate) crashes: Vec<Halt>,
-    /// What befalls requests to Flink.
+    /// Faults of requests to Flink.
     pub(crate) flink: Vec<(u32, Fault)>,
-    /// What the drop answers before the right document.
+    /// The drop's answers before the right document.
     pub(crate) answers: Vec<Answer>,
-    /// Reports that are not taken at first.
+    /// Reports that are rejected at first.
     pub(crate) reports: Vec<u32>,
 }
 
-/// How a case went.
+/// Result of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    /// The crashes that really happened.
+    /// The kills that really happened.
     pub(crate) crashes: usize,
     pub(crate) state: State,
 }
@@ -128,7 +128,7 @@ struct World {
 impl World {
     async fn new(kind: Kind) -> Self {
         let (flink, _faults) = ScriptedFlink::start().await;
-        // In memory where that is possible: what a disk does with a journal is another test's subject.
+        // In memory if possible: disk behaviour is tested elsewhere.
         let shared = PathBuf::from("/dev/shm");
         let folder = if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() };
         let folder = folder.unwrap();
@@ -153,8 +153,8 @@ impl World {
         config.rules.stopped_within = Duration::from_secs(20);
         config.rules.stoppable_within = Duration::from_secs(20);
         if matches!(kind, Kind::NoSlots | Kind::LateSubmission) {
-            // The new job never runs, so that every case takes this long; the first one must run within it, however busy the
-            // machine is.
+            // The new job never runs, so that every such case takes this long; the first job must run within it on a
+            // busy machine.
             config.rules.running_within = Duration::from_secs(4);
         }
         let mut world = Self { kind, flink, config, folder };
@@ -162,7 +162,7 @@ impl World {
         world
     }
 
-    /// tm-2 can be stopped; tm-3 to tm-5 can be started, tm-3 and others not where the case says so.
+    /// tm-2 can be stopped; tm-3 to tm-5 can be started, except where the case makes them fail.
     fn add_pool(&mut self) {
         let command = |program: &str, name: &str| {
             vec![program.to_owned(), self.folder.path().join("nodes").join(name).display().to_string()]
@@ -183,7 +183,7 @@ impl World {
         self.config.pool = Pool { nodes, ..Pool::default() };
     }
 
-    /// Generation 1 runs, without any trouble, and with nothing in the counters.
+    /// Brings generation 1 up without faults, and resets the counters.
     async fn bring_up(&mut self, first: &JobDocument) {
         let drop = EvilDrop::start(vec![Answer::Good(first.clone())], Vec::new()).await;
         self.config.drop_url = drop.url.as_str().into();
@@ -215,7 +215,7 @@ async fn run_to_end(agent: &Agent, generation: u64) -> Phase {
     }
 }
 
-/// Plays the case. Whatever must hold and does not is a panic with the reason.
+/// Runs the case and panics with the reason if an assertion fails.
 pub(crate) async fn play(kind: Kind, trouble: Trouble) -> Outcome {
     let mut world = World::new(kind).await;
     let first = document(1, 2, kind.is_in_place(), None);
@@ -239,7 +239,7 @@ pub(crate) async fn play(kind: Kind, trouble: Trouble) -> Outcome {
             _ = crate::support::ended(agent.book(), 2) => break,
         }
     }
-    // From here on there is no crash; planned faults may still come.
+    // No more kills from here on; planned faults may still come.
     let agent = agent(&world.config).await;
     let phase = run_to_end(&agent, 2).await;
     if kind == Kind::LateSubmission {
@@ -251,7 +251,7 @@ pub(crate) async fn play(kind: Kind, trouble: Trouble) -> Outcome {
     Outcome { crashes, state: phase.state() }
 }
 
-/// The job that was given up appears when the old one runs again; the agent ends it.
+/// The abandoned job appears when the old one runs again; the agent cancels it.
 async fn the_rival_goes(world: &World, agent: &Agent) {
     world.flink.with(crate::support::scripted_flink::World::release);
     let gone = async {

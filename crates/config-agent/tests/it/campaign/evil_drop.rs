@@ -1,4 +1,5 @@
-//! A drop that answers badly before it answers well: bytes on a socket, because no HTTP library writes such answers.
+//! A drop that misbehaves before it answers correctly. It writes raw bytes, because no HTTP library produces such
+//! answers.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,11 +16,11 @@ pub(crate) fn key() -> PrivateKey {
 /// One answer to a request for the document.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
-    /// The document, as it should be.
+    /// The correct document.
     Good(JobDocument),
-    /// This document with the right headers: that it must not be applied is in its content.
+    /// This document with correct headers; its content makes it inadmissible.
     Bad(JobDocument),
-    /// This document, signed with a key that nobody knows.
+    /// This document, signed with an unknown key.
     WrongKey(JobDocument),
     /// This document without a signature.
     Unsigned(JobDocument),
@@ -27,28 +28,28 @@ pub(crate) enum Answer {
     Status(u16),
     /// A web page with status 200.
     Html,
-    /// The right headers of this document, and a web page.
+    /// The correct headers of this document, and a web page.
     HtmlAsDocument(JobDocument),
-    /// The beginning of this document under its length, then the end of the connection.
+    /// The beginning of this document with its full length, then a closed connection.
     Truncated(JobDocument),
-    /// The beginning of this document as if it were all.
+    /// The beginning of this document with the length of that part.
     Half(JobDocument),
     /// The document under the tag of another.
     OtherTag(JobDocument),
-    /// More than anybody reads.
+    /// More than the size limit.
     Oversized(JobDocument),
     /// Byte by byte.
     SlowDrip(JobDocument),
-    /// The connection ends without an answer.
+    /// A closed connection without an answer.
     Cut,
 }
 
-/// What it was told, and what it will answer.
+/// Received reports and scripted answers.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
-    /// One after the other, the last one again and again.
+    /// Answers in order; the last one repeats.
     pub(crate) answers: Vec<Answer>,
-    /// Reports with this number (counted from 1) are answered with an error, or not at all.
+    /// Reports with these numbers (counted from 1) get an error or no answer.
     pub(crate) report_faults: Vec<u32>,
     pub(crate) reports: Vec<Report>,
     report_number: u32,

@@ -1,12 +1,12 @@
-//! The fault campaign: the real agent over a scripted Flink and a drop that misbehaves, killed before and after every step of its
-//! journal, in seeded combinations.
+//! The fault campaign: the real agent over a scripted Flink and a misbehaving drop, killed before and after every
+//! step of its journal, in seeded combinations.
 //!
-//! In every case: nothing is applied that should not be, nothing twice, and the accepted generation ends as running or
-//! rolled back. First every single step of every kind of change, exhaustively; then random combinations. By default some
-//! hundred of them, with `scripts/test.sh --full` 2,500; `CAMPAIGN_SEED=n` runs one again.
+//! In every case nothing inadmissible is applied, nothing is applied twice, and the accepted generation ends as
+//! running or rolled back. First come all single steps of every kind of change, then random combinations: about a
+//! hundred by default, 2,500 with `scripts/test.sh --full`. `CAMPAIGN_SEED=n` repeats one.
 //!
-//! A kill is played by a journal that stands still before or after an entry is on the disk, and by dropping the agent then. That
-//! this is what SIGKILL does to the real program, `crashes.rs` shows.
+//! A kill is simulated by blocking the journal before or after an entry is on disk, and dropping the agent.
+//! `crashes.rs` shows that SIGKILL has the same effect on the real program.
 
 #![expect(clippy::print_stdout, reason = "a failing seed is told, and how many cases there were")]
 
@@ -27,15 +27,15 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
-/// Cases at a time: most of them wait.
+/// Concurrent cases: most of them wait.
 const AT_ONCE: usize = 12;
 const DEFAULT_CASES: u64 = 300;
 const FULL_CASES: u64 = 2_500;
 
-/// Steps of the journal beyond which no change goes.
+/// More journal steps than any change takes.
 const STEPS_MOST: u32 = 40;
 
-/// Goal: a crash before, and after, each single entry of the journal, for every kind of change.
+/// Goal: every kind of change survives a crash before, and after, each single journal entry.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_step_of_every_change_survives_a_crash() {
     let all = Kind::ALL.into_iter().flat_map(|kind| [(kind, true), (kind, false)]);
@@ -58,7 +58,8 @@ async fn every_step_of_every_change_survives_a_crash() {
     println!("{} cases: one crash, before or after every entry of the journal", counts.iter().sum::<u32>());
 }
 
-/// Goal: random combinations of crashes, lost and spoilt answers of Flink, bad answers of the drop and reports that are not taken.
+/// Goal: random combinations of crashes, lost and corrupted answers of Flink, bad answers of the drop and rejected
+/// reports end well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn seeded_combinations_of_faults_end_well() {
     let seeds = match std::env::var("CAMPAIGN_SEED").ok().map(|seed| seed.parse::<u64>().unwrap()) {
@@ -68,7 +69,7 @@ async fn seeded_combinations_of_faults_end_well() {
     play_all(seeds).await;
 }
 
-/// Goal: the same for the seeds after those.
+/// Goal: the same for the following seeds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs --full"]
 async fn more_seeded_combinations_of_faults_end_well() {
@@ -98,7 +99,7 @@ async fn play_all(seeds: std::ops::Range<u64>) {
     );
 }
 
-/// Names the case if it fails.
+/// Names the case in a failure.
 async fn named<T>(case: &str, play: impl Future<Output = T>) -> T {
     match AssertUnwindSafe(play).catch_unwind().await {
         Ok(outcome) => outcome,
@@ -109,7 +110,7 @@ async fn named<T>(case: &str, play: impl Future<Output = T>) -> T {
     }
 }
 
-/// The case of this seed.
+/// Draws the case of this seed.
 fn draw(seed: u64) -> (Kind, Trouble) {
     let mut random = StdRng::seed_from_u64(seed);
     let kind = *Kind::ALL.choose(&mut random).unwrap();
@@ -130,7 +131,7 @@ fn draw(seed: u64) -> (Kind, Trouble) {
     (kind, trouble)
 }
 
-/// An answer that must not lead to anything.
+/// An answer that must have no effect.
 fn bad_answer(random: &mut StdRng, kind: Kind) -> Answer {
     let good = wanted(kind);
     match random.random_range(0..16) {
@@ -151,7 +152,7 @@ fn bad_answer(random: &mut StdRng, kind: Kind) -> Answer {
             let text = document_with(9, 9, false, None, "").text().replace("2026-01-01", "2199-01-01");
             Answer::Bad(JobDocument::parse(&text).unwrap())
         }
-        // The generation that runs, with other content; where nothing runs yet there is none that is old.
+        // The running generation with other content; where nothing runs yet, there is no old one.
         10 if kind != Kind::First => Answer::Bad(document_with(1, 9, false, None, "reason = \"replayed\"\n")),
         _ => Answer::Cut,
     }

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use super::JOB;
 
-/// A running config drop; it ends with the value.
+/// A running config drop; stopped when dropped.
 pub(crate) struct Drop {
     pub(crate) url: String,
     task: tokio::task::JoinHandle<()>,
@@ -50,23 +50,23 @@ impl Drop {
         assert!(matches!(published, Published::Stored(_)));
     }
 
-    /// Returns when this many readers wait.
+    /// Waits until this many readers wait.
     pub(crate) async fn waiting(&self, readers: u64) {
         let all = async { while self.metric("config_drop_waiting_readers").await != readers {} };
         tokio::time::timeout(super::PATIENCE, all).await.unwrap();
     }
 
-    /// How often anybody has asked for the document.
+    /// Number of requests for the document.
     pub(crate) async fn questions(&self) -> u64 {
         self.metric("config_drop_requests_total{method=\"GET\",route=\"/v1/jobs/{job}/document\"").await
     }
 
-    /// How often the agent has asked for anything, or told anything.
+    /// Number of requests of any kind.
     pub(crate) async fn requests(&self) -> u64 {
         self.questions().await + self.metric("config_drop_requests_total{method=\"POST\"").await
     }
 
-    /// The sum of all lines of the metrics that begin so.
+    /// The sum of all metrics lines with this prefix.
     async fn metric(&self, beginning: &str) -> u64 {
         let page = reqwest::get(format!("{}/metrics", self.url)).await.unwrap().text().await.unwrap();
         let lines = page.lines().filter(|line| line.starts_with(beginning));
@@ -113,7 +113,7 @@ impl IntoResponse for Answer {
     }
 }
 
-/// A drop that gives one answer after the other, the last one again and again, and answers reports with this status.
+/// A drop that gives these answers in order, repeating the last one, and answers reports with this status.
 pub(crate) async fn scripted(answers: Vec<Answer>, reports: StatusCode) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! What befalls a request on its way to the scripted Flink, and its answer on the way back.
+//! Faults of a request to the scripted Flink, and of its answer.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
 
-/// What shall happen to the next request.
+/// Fault of the next request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It gets lost: nothing happens, no answer.
+    /// The request is lost: no effect, no answer.
     LostRequest,
-    /// It has its effect, the answer gets lost.
+    /// The request has its effect, the answer is lost.
     LostAnswer,
-    /// Error 500, nothing happens.
+    /// Error 500, without effect.
     Error500,
-    /// It has its effect, half of the answer arrives.
+    /// The request has its effect, half of the answer arrives.
     Truncated,
-    /// It has its effect, the answer is a web page with status 200.
+    /// The request has its effect, the answer is a web page with status 200.
     Html,
-    /// It has its effect, the answer is larger than anybody reads.
+    /// The request has its effect, the answer exceeds the size limit.
     Oversized,
-    /// It has its effect, the answer comes so slowly that nobody waits for its end.
+    /// The request has its effect, the answer is so slow that it times out.
     SlowDrip,
 }
 
@@ -42,7 +42,7 @@ impl Fault {
         !matches!(self, Self::LostRequest | Self::Error500)
     }
 
-    /// What arrives of an answer.
+    /// Returns what arrives of the answer.
     pub(crate) async fn spoil(self, answer: Option<Response>) -> Response {
         let chunks = |chunks: Vec<Result<Bytes, std::io::Error>>, pause: Duration| {
             let chunks = futures_util::stream::iter(chunks).then(move |chunk| async move {

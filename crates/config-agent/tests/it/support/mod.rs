@@ -1,4 +1,4 @@
-//! A world around the agent for tests: a Flink that is played by a script, the real config drop, and documents.
+//! Test environment of the agent: a scripted Flink, the real config drop, and documents.
 
 pub(crate) mod drop_server;
 pub(crate) mod fault;
@@ -13,10 +13,10 @@ use job_config::JobDocument;
 
 pub(crate) const JOB: &str = "nexmark";
 
-/// How long a test waits for something that must happen.
+/// Timeout of waits for events that must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A limit of the agent that no test reaches: shorter than the patience, so that the agent says what was late.
+/// Timeout of the agent that no test reaches: shorter than [`PATIENCE`], so that the agent names what was late.
 const LONG: Duration = Duration::from_secs(40);
 
 pub(crate) fn document(generation: u64) -> JobDocument {
@@ -31,7 +31,7 @@ pub(crate) fn document_of(job: &str, generation: u64, more: &str) -> JobDocument
     .unwrap()
 }
 
-/// A configuration with pauses that are as short as they can be, and limits that only a test which waits for one shortens.
+/// A configuration with minimal pauses, and timeouts that only the tests of a timeout shorten.
 pub(crate) fn config(folder: &Path, drop_url: &str, flink_url: &str) -> Config {
     let ms = Duration::from_millis;
     let jar = folder.join("job.jar");
@@ -85,7 +85,7 @@ pub(crate) fn config(folder: &Path, drop_url: &str, flink_url: &str) -> Config {
     }
 }
 
-/// An agent over this configuration. The one before it may take a moment to let go of the journal.
+/// An agent with this configuration. The previous one may release the journal with a delay.
 pub(crate) async fn agent(config: &Config) -> Agent {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
@@ -97,7 +97,7 @@ pub(crate) async fn agent(config: &Config) -> Agent {
     }
 }
 
-/// Waits until the change of this generation is over, and says how it ended.
+/// Waits until the change of this generation is over, and returns its final phase.
 pub(crate) async fn ended(book: &Book, generation: u64) -> config_agent::Phase {
     let mut ledgers = book.subscribe();
     let over = ledgers.wait_for(|ledger| {

@@ -1,8 +1,8 @@
-//! A Flink that is played by a script: as much of its REST interface as the agent uses, with the habits that matter.
+//! A scripted Flink: the part of its REST interface that the agent uses, with the behaviour that matters.
 //!
-//! It behaves as Flink 2.3 was seen to: operations and submissions are recognised by the id that the client chose, stops and
-//! starts take a few looks, a savepoint operation can be forgotten, a job that has ended remembers its savepoint. It keeps
-//! count of what really happened, and notices when two jobs of one name run.
+//! It behaves as Flink 2.3 was seen to: operations and submissions are recognised by the id that the client chose,
+//! stops and starts take a few looks, a savepoint operation can be forgotten, a job that has ended remembers its
+//! savepoint. It keeps count of what really happened, and notices when two jobs of one name run.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -29,80 +29,80 @@ pub(crate) struct Job {
     pub(crate) document: String,
     pub(crate) from_savepoint: Option<String>,
     pub(crate) savepoint: Option<String>,
-    /// Where its own newest checkpoint lies, once it has run.
+    /// Path of its own newest checkpoint, once it has run.
     pub(crate) checkpoint: Option<String>,
-    /// The parallelism of its one vertex that is not fixed, and what was asked for last.
+    /// Last required parallelism of its one vertex that is not fixed.
     pub(crate) width: u32,
     wanted: u32,
-    /// Looks until a starting job runs, and until a bad one that runs fails.
+    /// Requests until a starting job runs, and until a running bad job fails.
     looks: u32,
 }
 
 #[derive(Debug, Clone)]
 struct Operation {
     job: String,
-    /// Looks until it ends.
+    /// Requests until it ends.
     left: u32,
     failure: Option<String>,
 }
 
-/// Everything that the script knows and counts.
+/// State and counters of the script.
 #[derive(Debug, Default)]
 pub(crate) struct World {
     pub(crate) jobs: BTreeMap<String, Job>,
     pub(crate) order: Vec<String>,
     operations: HashMap<String, Operation>,
     pub(crate) jars: Vec<String>,
-    /// Stops that really began.
+    /// Stops that took effect.
     pub(crate) stops: u32,
-    /// Jobs that really were submitted.
+    /// Submissions that took effect.
     pub(crate) submissions: u32,
     pub(crate) uploads: u32,
-    /// Wishes for another parallelism.
+    /// Requests for another parallelism.
     pub(crate) rescales: u32,
-    /// All wishes, those for the same parallelism, too.
+    /// All requests for a parallelism, including an unchanged one.
     pub(crate) wishes: u32,
-    /// The widest that a vertex can get; none: as wide as it likes.
+    /// The highest parallelism of a vertex that the slots allow; `None`: unlimited.
     pub(crate) slots: Option<u32>,
-    /// Another scheduler than the adaptive one runs: no job can be rescaled in place.
+    /// The cluster runs without the adaptive scheduler: no job can be rescaled in place.
     pub(crate) has_other_scheduler: bool,
     pub(crate) requests: u32,
-    /// When the first request arrived since this was cleared.
+    /// Time of the first request since this was cleared.
     pub(crate) first_request: Option<std::time::Instant>,
-    /// The request (counted from 1) that a fault befalls.
+    /// A request (counted from 1) and its fault.
     pub(crate) fault: Option<(u32, Fault)>,
-    /// More of them.
+    /// Further faults.
     pub(crate) faults: Vec<(u32, Fault)>,
-    /// Submissions are taken only when the test says so, and not answered: the generations whose are.
+    /// Submissions of this generation and later take effect only when the test says so, and are not answered.
     pub(crate) holds_submissions_of: Option<u64>,
     held: Vec<(String, Value)>,
-    /// A file in it is a task manager with 4 slots.
+    /// Folder in which each file is a task manager with 4 slots.
     pub(crate) nodes: Option<std::path::PathBuf>,
-    /// Savepoints that were disposed of.
+    /// Deleted savepoints.
     pub(crate) disposed: Vec<String>,
-    /// The reason for which disposal fails.
+    /// Reason with which deletions fail.
     pub(crate) disposal_fails: Option<String>,
-    /// The reason for which the next stop fails.
+    /// Reason with which the next stop fails.
     pub(crate) stop_fails: Option<String>,
-    /// The reason for which documents are refused on trial.
+    /// Reason with which dry runs fail.
     pub(crate) plan_fails: Option<String>,
-    /// A job that was submitted does not show for so many looks at it.
+    /// Number of requests during which a submitted job is not visible yet.
     pub(crate) hidden_looks: u32,
-    /// Submissions of jobs that were there already.
+    /// Submissions of jobs that already existed.
     pub(crate) repeated_submissions: u32,
-    /// The reason for which bad jobs fail.
+    /// Reason with which bad jobs fail.
     pub(crate) jobs_fail: Option<String>,
     /// Bad jobs fail only after they have run and completed a checkpoint.
     pub(crate) fail_late: bool,
     /// Bad jobs never run.
     pub(crate) jobs_hang: bool,
-    /// The generations whose jobs are bad; none named: all.
+    /// Generations whose jobs are bad; empty: all.
     pub(crate) bad: Vec<u64>,
     /// Cancelled jobs keep no checkpoints.
     pub(crate) deletes_checkpoints: bool,
-    /// Finished operations are forgotten at once.
+    /// Finished operations are forgotten immediately.
     pub(crate) forgets_operations: bool,
-    /// Set once two jobs of one name were alive at a time.
+    /// Set once two jobs of one name were running at the same time.
     pub(crate) two_at_a_time: bool,
 }
 
@@ -120,7 +120,7 @@ struct Service {
 }
 
 impl ScriptedFlink {
-    /// Starts it; the receiver tells when a fault has befallen a request.
+    /// Starts it; the receiver reports each fault that occurred.
     pub(crate) async fn start() -> (Self, mpsc::UnboundedReceiver<Fault>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -136,7 +136,7 @@ impl ScriptedFlink {
         use_world(&mut self.world.lock().unwrap())
     }
 
-    /// A running job that nobody submitted through the agent.
+    /// Adds a running job that was not submitted through the agent.
     pub(crate) fn add_job(&self, id: &str, state: &'static str) {
         self.with(|world| {
             let job = Job {
@@ -154,7 +154,7 @@ impl ScriptedFlink {
         });
     }
 
-    /// The documents of the jobs that run, oldest first.
+    /// The running jobs, oldest first.
     pub(crate) fn running(&self) -> Vec<Job> {
         self.with(|world| world.jobs.values().filter(|job| job.state == "RUNNING").cloned().collect())
     }
@@ -229,7 +229,7 @@ impl World {
         answer
     }
 
-    /// Keeps a submission back, if it is one of those.
+    /// Holds a submission back, if it matches.
     fn holds(&mut self, method: &Method, path: &str, body: &[u8]) -> bool {
         let Some(generation) = self.holds_submissions_of else { return false };
         let text = String::from_utf8_lossy(body);
@@ -242,7 +242,7 @@ impl World {
         is_it
     }
 
-    /// Takes the submissions that were kept back.
+    /// Executes the submissions that were held back.
     pub(crate) fn release(&mut self) {
         self.holds_submissions_of = None;
         for (jar, body) in std::mem::take(&mut self.held) {

@@ -1,4 +1,4 @@
-//! One agent's world, and applying a document in it.
+//! The environment of one agent, and applying a document in it.
 
 use config_agent::{Agent, Config, Phase};
 use job_config::{JobDocument, State};
@@ -9,7 +9,7 @@ use super::drop_server::Drop;
 use super::scripted_flink::{Fault, ScriptedFlink};
 use super::{agent, config, ended};
 
-/// A scripted Flink, the real drop, and a configuration that joins them.
+/// A scripted Flink, the real drop, and a configuration that connects them.
 pub(crate) struct Setup {
     pub(crate) flink: ScriptedFlink,
     pub(crate) drop: Drop,
@@ -27,19 +27,19 @@ impl Setup {
         Self { flink, drop, config, folder, faults }
     }
 
-    /// Publishes the document and lets an agent apply it.
+    /// Publishes the document and runs an agent until it is applied.
     pub(crate) async fn apply(&self, document: &JobDocument) -> Phase {
         self.drop.publish(document).await;
         self.finish(document.generation()).await
     }
 
-    /// Lets an agent run until the change of this generation is over.
+    /// Runs an agent until the change of this generation is over.
     pub(crate) async fn finish(&self, generation: u64) -> Phase {
         run_until_ended(&agent(&self.config).await, generation).await
     }
 
-    /// Lets an agent run until the fault befalls its request to Flink with this number, or the change of this generation is
-    /// over. Says whether the fault befell.
+    /// Runs an agent until its request with this number meets the fault, or the change of this generation is over.
+    /// Returns whether the fault occurred.
     pub(crate) async fn crash_at(&mut self, request: u32, fault: Fault, generation: u64) -> bool {
         self.flink.with(|world| world.fault = Some((request, fault)));
         let agent = agent(&self.config).await;
@@ -50,7 +50,7 @@ impl Setup {
         }
     }
 
-    /// The states that were reported of this generation.
+    /// The reported states of this generation.
     pub(crate) async fn states(&self, generation: u64) -> Vec<State> {
         let reports = self.drop.reports().await;
         let of_generation = reports.iter().filter(|report| report.generation == generation);
@@ -60,7 +60,7 @@ impl Setup {
         states
     }
 
-    /// Stops and submissions that really happened.
+    /// Stops and submissions that took effect.
     pub(crate) fn counts(&self) -> (u32, u32) {
         self.flink.with(|world| (world.stops, world.submissions))
     }
