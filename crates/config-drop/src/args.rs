@@ -1,4 +1,4 @@
-//! The command line, and what the command does.
+//! The command line of `config-drop`, and the command itself.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ pub struct Args {
 /// Runs the command until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// A [`crate::ConfigError`] for a bad configuration; otherwise the address is taken, or the folder cannot be used.
+/// A [`crate::ConfigError`] for a bad configuration; otherwise the address is in use, or the folder cannot be used.
 pub async fn start(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.config.as_deref(), args.listen, args.data)?;
     if args.check_config {

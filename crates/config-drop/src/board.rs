@@ -1,9 +1,9 @@
-//! The documents and reports of all jobs: who may replace what, and who waits for it.
+//! The documents and reports of all jobs: conditional writes, and readers waiting for changes.
 //!
-//! A job has one lock for its writers, held from the check of the precondition to the moment the new document is on the
-//! disk and shown to readers: of two writers one wins, the other sees that it lost. The work of a writer runs in a task of
-//! its own, so that a client that hangs up half-way cannot leave disk and memory different. Readers never wait for writers;
-//! they are woken by the change itself.
+//! Each job has one writer lock, held from the check of the precondition until the new document is on disk and
+//! visible to readers: of two writers one wins, and the other gets an error. A write runs in its own task, so that a
+//! client that disconnects half-way cannot leave disk and memory inconsistent. Readers never wait for writers; a
+//! change wakes them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -21,14 +21,14 @@ use crate::history::{Edition, History};
 use crate::reports::{LOG_SLACK, ReportError, Reports};
 use crate::store::{Found, Signed, Store, StoreError};
 
-/// A document with the tag it is served under.
+/// A document with its entity tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// The document.
     pub document: JobDocument,
-    /// Its tag.
+    /// Its entity tag.
     pub entity_tag: EntityTag,
-    /// The signature that it came with.
+    /// Its signature, if it has one.
     pub signature: Option<Signature>,
 }
 
@@ -42,41 +42,41 @@ impl Stored {
 /// Why a document was not published.
 #[derive(Debug, Error)]
 pub enum PublishError {
-    /// The precondition does not hold.
+    /// The precondition failed.
     #[error("the current document is another one ({}); get it and decide anew", current.as_ref().map_or("none", EntityTag::as_str))]
     NotCurrent {
-        /// What is current.
+        /// Entity tag of the current document.
         current: Option<EntityTag>,
     },
-    /// The precondition holds, but the generation leaves a gap or goes back.
+    /// The precondition holds, but the generation is not the successor of the current one.
     #[error("generation {found} is not the successor of {current}; publish {}", current + 1)]
     NotTheSuccessor {
-        /// The generation that is current.
+        /// The current generation.
         current: u64,
         /// The generation of the document.
         found: u64,
     },
-    /// The first document has a generation that few or none could follow.
+    /// The first document's generation is so high that few or no successors are left.
     #[error("generation {found} is above {FIRST_GENERATION_MAX}, the highest that a first document may have")]
     FirstTooHigh {
         /// The generation of the document.
         found: u64,
     },
-    /// One job more than the configuration allows.
+    /// The number of jobs has reached its limit.
     #[error("there are {limit} jobs already; raise limits.jobs, or remove one from the data folder")]
     TooManyJobs {
-        /// The bound.
+        /// The limit.
         limit: usize,
     },
-    /// The disk refused. What is current is what the disk has.
+    /// The write failed. The current document is the one on disk.
     #[error("the document could not be stored; nothing has changed, or ask what is current")]
     Store(#[source] StoreError),
-    /// The process is ending.
+    /// The process is shutting down.
     #[error("the server is shutting down")]
     Interrupted,
 }
 
-/// Too many readers wait already.
+/// All long-poll slots are taken.
 #[derive(Debug)]
 pub(crate) struct TooManyReaders;
 
@@ -93,28 +93,28 @@ struct Inner {
     jobs: RwLock<BTreeMap<JobName, Arc<Job>>>,
     /// Held while the first document of any job is written.
     creation: Arc<Mutex<()>>,
-    /// Wakes those who wait for the first document of a job.
+    /// Wakes readers that wait for the first document of a job.
     created: watch::Sender<()>,
     readers: Semaphore,
-    /// Places of those with a reader's token: half, so that agents always find one.
+    /// Long-poll slots for reader tokens: half of all, so that agents always find one.
     tokened_readers: Semaphore,
     closing: watch::Sender<bool>,
     disk: Arc<Disk>,
 }
 
-/// The documents and reports of all jobs. Cheap to clone: all clones are one board.
+/// The documents and reports of all jobs. Cheap to clone: all clones share one board.
 #[derive(Clone)]
 pub struct Board {
     inner: Arc<Inner>,
 }
 
 impl Board {
-    /// Takes possession of the data folder and reads what is there.
+    /// Locks the data folder and loads its content.
     ///
     /// # Errors
-    /// The folder is in use, cannot be read, or holds something that is not a document.
+    /// The folder is in use, cannot be read, or holds an invalid document.
     pub fn open(data: &std::path::Path, limits: &Limits) -> Result<Self, StoreError> {
-        // JSON escapes make a report at most six times as long as its text; one line more than the slack may be there.
+        // JSON escapes make a report at most six times as long as its text; the log may exceed its slack by one line.
         let log_bytes = 6 * limits.report_bytes * (LOG_SLACK * limits.reports_kept + 1);
         let store = Store::open(data, log_bytes as u64)?;
         let jobs = store.load()?;
@@ -142,39 +142,39 @@ impl Board {
         })
     }
 
-    /// The bounds that this board was opened with.
+    /// Returns the limits that this board was opened with.
     pub fn limits(&self) -> &Limits {
         &self.inner.limits
     }
 
-    /// The current document of a job.
+    /// Returns the current document of a job.
     pub fn current(&self, job: &JobName) -> Option<Arc<Stored>> {
         self.inner.job(job).map(|job| job.current.borrow().clone())
     }
 
-    /// All jobs with the generation of their document.
+    /// Returns all jobs with the generation of their document.
     pub fn generations(&self) -> Vec<(JobName, u64)> {
         let jobs = self.inner.jobs.read().unwrap_or_else(PoisonError::into_inner);
         jobs.iter().map(|(name, job)| (name.clone(), job.current.borrow().document.generation())).collect()
     }
 
-    /// Why nothing can be kept now, if so. Known a moment after it was asked for, and again every few seconds.
+    /// Returns why the disk cannot be written, if so. Checked on request, at most every few seconds.
     pub(crate) async fn problem(&self) -> Option<String> {
         self.inner.disk.problem().await
     }
 
-    /// How many readers wait for a change now.
+    /// Returns the number of waiting readers.
     pub fn waiting_readers(&self) -> usize {
         self.inner.limits.waiting_readers - self.inner.readers.available_permits()
     }
 
-    /// Ends all waiting, now and from now on.
+    /// Ends all long polls, current and future.
     pub fn close(&self) {
         self.inner.closing.send_replace(true);
     }
 
-    /// The document of a job as soon as there is one whose tag is not among `known`; what is current after `wait`, or at
-    /// the shutdown.
+    /// Waits for a document of a job whose entity tag is not among `known`. Returns the current document after
+    /// `wait`, or at shutdown.
     pub(crate) async fn await_other(
         &self,
         job: &JobName,
@@ -196,9 +196,9 @@ impl Board {
         Ok(self.current(job))
     }
 
-    /// Makes `document` the current one of its job, if what is current is what the writer expects. The answer says whether
-    /// it is the job's first. A document that is current already is taken again, whatever was expected, because its writer
-    /// may have missed the first answer.
+    /// Replaces the job's current document if it is the one that the writer expects. Returns whether the document is
+    /// the job's first. Publishing the current document again succeeds whatever was expected, because its writer may
+    /// have missed the first response.
     ///
     /// # Errors
     /// See [`PublishError`].
@@ -206,8 +206,8 @@ impl Board {
         self.publish_signed(document, None, expected).await
     }
 
-    /// The same with a signature, which is kept and handed out with the document. Published again with exactly the current
-    /// document, it becomes the signature of that.
+    /// Does the same with a signature, which is stored and served with the document. Publishing the current document
+    /// again with a signature replaces the signature.
     ///
     /// # Errors
     /// See [`PublishError`].
@@ -228,16 +228,16 @@ impl Board {
         tokio::spawn(task).await.unwrap_or(Err(PublishError::Interrupted))
     }
 
-    /// The newest documents of a job, oldest first; `None` if there is no such job.
+    /// Returns the newest documents of a job, oldest first; `None` if the job is unknown.
     pub fn history(&self, job: &JobName) -> Option<Vec<Edition>> {
         let job = self.inner.job(job)?;
         Some(job.history.lock().unwrap_or_else(PoisonError::into_inner).list())
     }
 
-    /// A document of a job, if it is current or still kept.
+    /// Returns a document of a job, if it is current or within the retention.
     ///
     /// # Errors
-    /// The disk refused.
+    /// The file could not be read.
     pub(crate) async fn edition(
         &self,
         job: &JobName,
@@ -256,7 +256,7 @@ impl Board {
         Ok(signed.map(Stored::new))
     }
 
-    /// Keeps a report. One that is here already changes nothing.
+    /// Stores a report. Idempotent.
     ///
     /// # Errors
     /// See [`ReportError`].
@@ -272,7 +272,7 @@ impl Board {
         task.await.unwrap_or(Err(ReportError::Interrupted))
     }
 
-    /// The newest reports of a job, oldest first; `None` if there is no such job.
+    /// Returns the newest reports of a job, oldest first; `None` if the job is unknown.
     pub async fn reports(&self, job: &JobName) -> Option<Vec<Report>> {
         let job = self.inner.job(job)?;
         let reports = job.reports.lock().await;
@@ -285,10 +285,10 @@ impl Inner {
         self.jobs.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    /// Returns as soon as the job has a document whose tag is not among `known`.
+    /// Waits until the job has a document whose entity tag is not among `known`.
     async fn other_than(&self, name: &JobName, known: &[EntityTag]) {
         loop {
-            // Subscribed before looking, so that a job which appears in between is not missed.
+            // Subscribes before checking, so that a job created in between is not missed.
             let mut created = self.created.subscribe();
             let outcome = match self.job(name) {
                 Some(job) => {
@@ -300,7 +300,7 @@ impl Inner {
                     Err(closed) => Err(closed),
                 },
             };
-            // The senders live as long as the board: there is no other outcome than a change.
+            // The senders live as long as the board, so the only outcome is a change.
             if outcome.is_ok() {
                 return;
             }
@@ -318,7 +318,7 @@ impl Inner {
         let before = if is_current(&current, &signed.document) {
             signed.signature = signed.signature.or(current.signature);
             if signed.signature == current.signature {
-                // What is acknowledged is on the disk, whatever became of the first try.
+                // A confirmed document is on disk, even if the first write failed to sync.
                 return self.sync(signed.document.job()).await;
             }
             None
@@ -329,8 +329,8 @@ impl Inner {
         let written = self.write(signed.clone(), before).await;
         let shown = match &written {
             Ok(()) => Some(signed),
-            // The disk may have the new document all the same. Readers see what a restart would show them, but nothing that a loss of
-            // power could take back.
+            // The failed write may still have stored the document. Readers get what a restart would load and a power
+            // loss cannot undo.
             Err(_) => self.durable(signed.document.job()).await,
         };
         if let Some(shown) = shown.map(Stored::new).filter(|shown| *shown != *current) {
@@ -339,7 +339,7 @@ impl Inner {
         written
     }
 
-    /// Lets readers see the new document, and lets go of the oldest one.
+    /// Makes the new document visible to readers, and deletes history beyond the limit.
     fn show(&self, job: &Job, stored: Stored) {
         let name = stored.document.job().clone();
         let mut history = job.history.lock().unwrap_or_else(PoisonError::into_inner);
@@ -376,13 +376,13 @@ impl Inner {
         written.map(|()| true)
     }
 
-    /// The document of a job as it stands on the disk, if it can be made sure of.
+    /// Returns the document of a job as it is on disk, if it can be synced.
     async fn durable(self: &Arc<Self>, job: &JobName) -> Option<Signed> {
         self.sync(job).await.ok()?;
         self.store.document(job).ok().flatten()
     }
 
-    /// Makes sure that the document of a job is on the disk.
+    /// Syncs the document of a job to disk.
     async fn sync(self: &Arc<Self>, job: &JobName) -> Result<(), PublishError> {
         let (inner, job) = (Arc::clone(self), job.clone());
         let synced = tokio::task::spawn_blocking(move || inner.store.sync(&job)).await;
@@ -400,7 +400,7 @@ fn is_current(current: &Stored, document: &JobDocument) -> bool {
     current.document.text() == document.text()
 }
 
-/// Whether the document may follow the current one.
+/// Checks whether the document may replace the current one.
 fn admit(current: Option<&Stored>, document: &JobDocument, expected: &Expected) -> Result<(), PublishError> {
     let holds = match (current, expected) {
         (None, Expected::Nothing) => true,
@@ -422,7 +422,7 @@ fn admit(current: Option<&Stored>, document: &JobDocument, expected: &Expected) 
 }
 
 impl Job {
-    /// The job, and the generations that are beyond the bound of its history.
+    /// Returns the job, and the generations beyond its history limit.
     fn from_disk(found: Found, limits: &Limits) -> Result<(Self, Vec<u64>), JournalError> {
         let Found { current, older, reports, log } = found;
         let reports = Reports::from_disk(log, reports, current.document.generation(), limits.reports_kept)?;

@@ -1,20 +1,20 @@
-//! The conditional headers of a request, read strictly.
+//! The conditional headers of a request, parsed strictly.
 
 use axum::http::{HeaderMap, header};
 use job_config::EntityTag;
 
 use crate::refusal::Refusal;
 
-/// What a writer believes to be current.
+/// What a writer expects to be current.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {
-    /// No document at all (`If-None-Match: *`).
+    /// No document (`If-None-Match: *`).
     Nothing,
-    /// The document with this tag (`If-Match: <etag>`).
+    /// The document with this entity tag (`If-Match: <etag>`).
     Document(EntityTag),
 }
 
-/// The precondition of a PUT.
+/// Parses the precondition of a PUT.
 pub(crate) fn expected(headers: &HeaderMap) -> Result<Expected, Refusal> {
     let (matches, none) = (text(headers, header::IF_MATCH)?, text(headers, header::IF_NONE_MATCH)?);
     match (matches, none) {
@@ -26,7 +26,7 @@ pub(crate) fn expected(headers: &HeaderMap) -> Result<Expected, Refusal> {
     }
 }
 
-/// The tags that a reader has already; none if there is no such header.
+/// Parses the entity tags that a reader already has; empty without the header.
 pub(crate) fn known(headers: &HeaderMap) -> Result<Vec<EntityTag>, Refusal> {
     let Some(list) = text(headers, header::IF_NONE_MATCH)? else {
         return Ok(Vec::new());
@@ -54,7 +54,7 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
-    /// Goal: a writer names exactly what it replaces; nothing else lets it write.
+    /// Goal: a writer must name exactly what it replaces.
     #[test]
     fn a_writer_must_say_what_it_replaces() {
         let tag = EntityTag::parse("\"1-ab\"").unwrap();
@@ -72,7 +72,7 @@ mod tests {
         }
     }
 
-    /// Goal: a reader's list of tags is read whole, or refused.
+    /// Goal: a reader's list of tags is parsed completely, or rejected.
     #[test]
     fn a_reader_may_know_several() {
         assert_eq!(known(&headers(&[])).unwrap(), []);

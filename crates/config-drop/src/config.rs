@@ -1,4 +1,4 @@
-//! The configuration: as written, then checked.
+//! The drop's configuration: as written in the file, then validated.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,24 +9,24 @@ use thiserror::Error;
 
 use crate::protection::{Protection, WrittenAccess, WrittenTls};
 
-/// Why the configuration cannot be used. The message names file, key and remedy.
+/// An invalid configuration. The message names file, key and remedy.
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read the configuration {}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The operating system's reason.
         #[source]
         source: std::io::Error,
     },
-    /// Not TOML, a key that does not exist, or a value of the wrong type.
+    /// Invalid TOML, an unknown key, or a value of the wrong type.
     #[error("{}", path.display())]
     Syntax {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Where and what.
+        /// Position and cause.
         #[source]
         source: secrets::SyntaxError,
     },
@@ -35,12 +35,12 @@ pub enum ConfigError {
     Values {
         /// The file, or the command line.
         origin: String,
-        /// One sentence each.
+        /// One sentence per problem.
         problems: Vec<String>,
     },
 }
 
-/// The configuration as written in the file; every key may be left out.
+/// The configuration as written in the file; every key is optional.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -72,47 +72,47 @@ struct WrittenLimits {
     write_timeout_ms: Option<u64>,
 }
 
-/// The checked configuration.
+/// The validated configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where to listen.
+    /// Address to listen on.
     pub listen: SocketAddr,
     /// The folder of documents and reports.
     pub data: PathBuf,
-    /// What a stranger can make grow, and how far.
+    /// Resource limits for untrusted clients.
     pub limits: Limits,
-    /// What stands between the drop and strangers.
+    /// Authentication, TLS and signature checks.
     pub protection: Protection,
 }
 
-/// What a stranger can make grow, and how far.
+/// Resource limits for untrusted clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Jobs that have a document.
+    /// Maximum number of jobs.
     pub jobs: usize,
-    /// Size of a document.
+    /// Maximum size of a document, in bytes.
     pub document_bytes: usize,
-    /// Size of a report.
+    /// Maximum size of a report, in bytes.
     pub report_bytes: usize,
-    /// Reports kept per job, the newest ones.
+    /// Number of newest reports kept per job.
     pub reports_kept: usize,
-    /// Documents kept per job, the newest ones, the current one among them.
+    /// Number of newest documents kept per job, including the current one.
     pub history: usize,
-    /// Readers that wait for a change, over all jobs.
+    /// Maximum number of waiting readers, over all jobs.
     pub waiting_readers: usize,
-    /// Open connections.
+    /// Maximum number of open connections.
     pub connections: usize,
-    /// Those of one peer (an address, of IPv6 a network).
+    /// Maximum number of open connections per peer (an IPv4 address, or an IPv6 network).
     pub connections_per_peer: usize,
-    /// Connections beyond these for `/healthz` and those who write.
+    /// Further connections reserved for `/healthz` and writers.
     pub spare_connections: usize,
-    /// The longest time that a reader may wait.
+    /// Longest long-poll timeout a reader may ask for.
     pub wait: Duration,
-    /// From the head of a request to the end of its body.
+    /// Timeout from the head of a request to the end of its body.
     pub request_timeout: Duration,
-    /// How long a connection may be open without a whole request head arriving.
+    /// Timeout of a connection without a complete request head.
     pub idle_timeout: Duration,
-    /// How long an answer may wait for its reader without getting on.
+    /// Timeout of a response whose client reads nothing.
     pub write_timeout: Duration,
 }
 
@@ -137,7 +137,7 @@ impl Default for Limits {
 }
 
 impl Config {
-    /// Reads the file, if there is one, and puts the values of the command line over it.
+    /// Reads the file, if any, and applies the command line's overrides.
     ///
     /// # Errors
     /// See [`ConfigError`].
@@ -247,7 +247,7 @@ mod tests {
 
     const DEFAULT_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/config-drop.toml");
 
-    /// Goal: the commented file is valid and says what the program does without it.
+    /// Goal: the commented file is valid and states the defaults.
     #[test]
     fn the_commented_file_has_the_defaults() {
         let config = Config::load(Some(Path::new(DEFAULT_FILE)), None, None).unwrap();
@@ -255,7 +255,7 @@ mod tests {
         assert_eq!(config.listen, default_address());
     }
 
-    /// Goal: every mistake is refused with the file, the key and the remedy, all of them at once.
+    /// Goal: all mistakes are reported at once, each with the file, the key and the remedy.
     #[test]
     fn mistakes_are_named() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Whether the disk takes what must be kept: tried when somebody asks, not more often than every few seconds.
+//! Health check of the data folder's disk: a test write, made on request and at most every few seconds.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use journal::write_atomically;
 
-/// How long an answer is good for.
+/// How long a result is cached.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// How long whoever asks waits for the disk; then the answer is the one from before, or that the disk is slow.
+/// How long a request waits for the test write; then it gets the previous result, or that the disk is slow.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The file that is written.
+/// Name of the test file.
 const PROBE: &str = ".health";
 
 /// The data folder's disk.
@@ -24,10 +24,10 @@ pub(crate) struct Disk {
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// When the newest try that has ended began.
+    /// Start of the newest completed test write.
     at: Option<Instant>,
     problem: Option<String>,
-    /// When the try that is under way began.
+    /// Start of the test write in progress.
     trying: Option<Instant>,
 }
 
@@ -36,7 +36,7 @@ impl Disk {
         Self { probe: folder.join(PROBE), seen: Mutex::default() }
     }
 
-    /// Why nothing can be kept, if so.
+    /// Returns why the disk cannot be written, if so.
     pub(crate) async fn problem(self: &Arc<Self>) -> Option<String> {
         if self.begins() {
             let disk = Arc::clone(self);
@@ -52,7 +52,7 @@ impl Disk {
         }
     }
 
-    /// Whether the disk is to be tried now, by whoever asks.
+    /// Whether the caller must start a test write now.
     fn begins(&self) -> bool {
         let mut seen = self.seen();
         let is_due = seen.trying.is_none() && seen.at.is_none_or(|at| at.elapsed() >= FRESH);
@@ -81,7 +81,7 @@ impl Disk {
 mod tests {
     use super::*;
 
-    /// Goal: a folder that takes nothing is told, with the reason, and so is that it takes something again.
+    /// Goal: a folder that rejects writes is reported with the reason, and so is its recovery.
     #[tokio::test]
     async fn a_disk_that_refuses_is_told() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,7 +1,8 @@
-//! The last documents of a job, for people: what ran when, and with which bytes.
+//! The recent documents of a job, for people: what ran when, and its exact bytes.
 //!
-//! An old document is the file that was current before, under another name; nothing is written for it. Of each the
-//! memory holds one line. Nothing leads back from here: a document becomes current again only as a new generation.
+//! An old document is the previously current file under another name, so that no bytes are rewritten. Memory holds
+//! one summary per document. The history is read-only: an old document becomes current again only as a new
+//! generation.
 
 use std::collections::VecDeque;
 
@@ -16,7 +17,7 @@ use crate::board::Stored;
 use crate::http::{Service, answer_with, job_name};
 use crate::refusal::Refusal;
 
-/// How many characters of a reason are listed: enough for a sentence.
+/// Maximum length of a listed reason, in characters: enough for a sentence.
 const REASON_CHARS: usize = 300;
 
 /// One document in the list.
@@ -24,13 +25,13 @@ const REASON_CHARS: usize = 300;
 pub struct Edition {
     /// Its generation.
     pub generation: u64,
-    /// Its tag.
+    /// Its entity tag.
     pub entity_tag: EntityTag,
     /// When it was issued, by its publisher's clock.
     pub issued_at: Timestamp,
-    /// Why, in its publisher's words, at most 300 characters of them.
+    /// The publisher's reason, at most 300 characters of it.
     pub reason: String,
-    /// Whether it came with a signature.
+    /// Whether it has a signature.
     pub signed: bool,
 }
 
@@ -47,7 +48,7 @@ impl Edition {
     }
 }
 
-/// The newest documents of a job, oldest first, the current one at the end.
+/// The newest documents of a job, oldest first, ending with the current one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct History {
     editions: VecDeque<Edition>,
@@ -58,8 +59,8 @@ impl History {
         Self { editions: editions.into() }
     }
 
-    /// Adds the new current document, or puts it in the place of its own generation. The answer is the generations to let
-    /// go of, so that `most` are left.
+    /// Adds the new current document, or replaces the one of its generation. Returns the generations beyond `most`,
+    /// to be deleted.
     pub(crate) fn add(&mut self, edition: Edition, most: usize) -> Vec<u64> {
         self.editions.retain(|kept| kept.generation < edition.generation);
         self.editions.push_back(edition);
@@ -72,7 +73,6 @@ impl History {
     }
 }
 
-/// `GET /history`: the newest documents, oldest first.
 pub(crate) async fn list(
     State(service): State<Service>,
     Path(job): Path<String>,
@@ -81,7 +81,7 @@ pub(crate) async fn list(
     service.board.history(&job).map(Json).ok_or_else(Refusal::no_document)
 }
 
-/// `GET /history/{generation}`: one of them, with its bytes and its signature.
+/// `GET /history/{generation}`: one document, with its bytes and its signature.
 pub(crate) async fn document(
     State(service): State<Service>,
     Path((job, generation)): Path<(String, String)>,
@@ -106,7 +106,7 @@ mod tests {
         }
     }
 
-    /// Goal: the newest are kept, in order, each generation once.
+    /// Goal: the newest documents are kept, in order, each generation once.
     #[test]
     fn the_newest_are_kept() {
         let mut history = History::new(vec![edition(1, ""), edition(2, "")]);

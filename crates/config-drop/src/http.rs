@@ -1,4 +1,4 @@
-//! The protocol's paths, as thin as possible around the [`Board`].
+//! HTTP handlers of the protocol, a thin layer around the [`Board`].
 
 use std::time::Duration;
 
@@ -33,12 +33,12 @@ pub(crate) struct Service {
     public_keys: Vec<PublicKey>,
 }
 
-/// The protocol over this board, with `/healthz` and `/metrics`, for everybody who can connect.
+/// Routes the protocol over this board, with `/healthz` and `/metrics`, without authentication.
 pub fn router(board: Board) -> Router {
     protected_router(board, &Protection::default())
 }
 
-/// The same for those who show a token, and for documents with the right signature. (TLS is a matter of the connection.)
+/// Routes the same with tokens and signature checks. (TLS is handled by the connection.)
 pub fn protected_router(board: Board, protection: &Protection) -> Router {
     let public_keys = protection.public_keys.clone();
     let service = Service { board, metrics: Metrics::default(), public_keys };
@@ -91,7 +91,7 @@ async fn get_document(
     Ok(answer_with(&stored))
 }
 
-/// A document as an answer: its bytes, its tag and, if it has one, its signature.
+/// Builds the response of a document: its bytes, its entity tag and, if any, its signature.
 pub(crate) fn answer_with(stored: &Stored) -> Response {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
@@ -133,12 +133,12 @@ async fn put_document(
     Ok((status, [(header::ETAG, tag.to_string())]).into_response())
 }
 
-/// How the holder of a token is called in the log.
+/// The log name of a token's holder.
 fn name_of(holder: Option<&Holder>) -> &str {
     holder.map_or("anybody", |holder| holder.name.as_deref().unwrap_or("unnamed"))
 }
 
-/// The signature of a body, which must be right if there are keys to tell.
+/// Parses the signature of a body, and verifies it if keys are configured.
 fn signature(headers: &HeaderMap, body: &[u8], keys: &[PublicKey]) -> Result<Option<Signature>, Refusal> {
     let text = headers.get(SIGNATURE_HEADER).map(|value| value.to_str().unwrap_or_default());
     if !keys.is_empty() {
@@ -178,7 +178,7 @@ async fn post_report(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Refuses what is not asked of this drop.
+/// Rejects requests whose host is not this drop's.
 async fn is_asked(State(protection): State<Protection>, request: Request, next: Next) -> Response {
     if protection.is_asked(request.uri(), request.headers()) {
         return next.run(request).await;
@@ -187,7 +187,7 @@ async fn is_asked(State(protection): State<Protection>, request: Request, next: 
     Refusal::new(StatusCode::MISDIRECTED_REQUEST, message).into_response()
 }
 
-/// "ok", or why nothing can be kept.
+/// Returns "ok", or why the disk cannot be written.
 async fn healthz(State(service): State<Service>) -> Response {
     match service.board.problem().await {
         None => "ok\n".into_response(),
@@ -207,7 +207,7 @@ async fn count(
     next: Next,
 ) -> Response {
     let response = next.run(request).await;
-    // Only known methods and routes become labels: a stranger must not be able to make up new series.
+    // Only known methods and routes become labels, so that clients cannot create new series.
     let method = match method {
         Method::GET | Method::HEAD | Method::PUT | Method::POST => method.to_string(),
         _ => "other".to_owned(),
@@ -221,7 +221,7 @@ pub(crate) fn job_name(text: &str) -> Result<JobName, Refusal> {
     text.parse().map_err(|e: job_config::DocumentError| Refusal::bad_request(e.to_string()))
 }
 
-/// `30s` or `500ms`.
+/// Parses `30s` or `500ms`.
 fn duration(text: &str) -> Result<Duration, Refusal> {
     let parsed = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
         (Some(number), _) => number.parse().ok().map(Duration::from_millis),
@@ -240,7 +240,7 @@ fn require_type(headers: &HeaderMap, expected: &str) -> Result<(), Refusal> {
     Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the content type must be {expected}")))
 }
 
-/// The whole body, of bounded size, within a bounded time.
+/// Reads the whole body, within a size limit and a timeout.
 async fn read(body: Body, limit_bytes: usize, timeout: Duration) -> Result<Vec<u8>, Refusal> {
     tokio::time::timeout(timeout, read_bounded(body, limit_bytes)).await.unwrap_or_else(|_| {
         Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, format!("the body took longer than {timeout:?}")))
@@ -272,7 +272,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
-    /// Goal: a waiting time is read in both units, and nothing else passes for one.
+    /// Goal: waiting times are parsed in both units, and anything else is rejected.
     #[test]
     fn waiting_times_are_read() {
         assert_eq!(duration("30s").unwrap(), Duration::from_secs(30));

@@ -1,15 +1,16 @@
-//! The config drop: an HTTP server that carries one document per job from whoever decides to whoever acts.
+//! The config drop: an HTTP server that passes one document per job from the rescaler, which decides, to the agent,
+//! which acts.
 //!
-//! It exists because a cluster often stands behind a firewall that lets nobody in: the rescaler puts documents here, the
-//! agent fetches them from here, both connect outwards. The protocol is in docs/protocol.md. What makes it safe to rely on:
+//! It exists because a cluster is often behind a firewall without inbound access: the rescaler puts documents here
+//! and the agent fetches them, both by outbound connections. docs/protocol.md specifies the protocol. Its guarantees:
 //!
 //! * A document's generation is the successor of the one before, and of two writers one wins ([`Board`]).
-//! * What was confirmed is on the disk, whole, at whatever instruction the process is killed (`store`).
-//! * Where others can connect, each shows a token of its role, and connections are encrypted (`tokens`, [`Protection`]).
-//! * Everything that a stranger could make grow has a bound from the configuration ([`Limits`]).
+//! * A confirmed write is on disk, complete, even if the process is killed at any instruction (`store`).
+//! * Clients on other machines authenticate with a token of their role, over TLS (`tokens`, [`Protection`]).
+//! * Every resource that a client could exhaust has a configured limit ([`Limits`]).
 //!
-//! It knows nothing of Flink, and reads of a document only what a change is about. The same [`router`] can be carried by
-//! another process (an agent that is reachable directly, or a rescaler that is all on its own).
+//! It knows nothing of Flink. The same [`router`] can be embedded in another process (an agent that is reachable
+//! directly, or a stand-alone rescaler).
 
 mod args;
 mod board;

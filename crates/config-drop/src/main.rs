@@ -1,4 +1,4 @@
-//! The `config-drop` command.
+//! The `config-drop` command: serves documents and reports over HTTP.
 
 use std::process::ExitCode;
 

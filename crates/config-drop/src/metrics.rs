@@ -1,4 +1,4 @@
-//! What the drop counts, in the Prometheus text format.
+//! The drop's metrics, in the Prometheus text format.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::board::Board;
 
-/// What an answered request is counted under: method, route and status. Their number is bounded by the routes.
+/// Labels of a counted response: method, route and status. Their number is bounded by the routes.
 pub(crate) type Answered = (String, String, u16);
 
 /// Counters of one server.
@@ -20,7 +20,7 @@ impl Metrics {
         *self.requests.lock().unwrap_or_else(PoisonError::into_inner).entry(answered).or_default() += 1;
     }
 
-    /// The page that Prometheus reads.
+    /// Renders the metrics page.
     pub(crate) fn page(&self, board: &Board) -> String {
         let mut page = String::from(
             "# HELP config_drop_requests_total Requests answered.\n# TYPE config_drop_requests_total counter\n",

@@ -1,4 +1,4 @@
-//! What stands between the drop and strangers: tokens, TLS, and the publisher's public keys. As written, then checked.
+//! Access protection: tokens, TLS, and the publisher's public keys. As written, then validated.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,21 +36,22 @@ pub(crate) struct WrittenTls {
     key_file: Option<PathBuf>,
 }
 
-/// What stands between the drop and strangers. The default is nothing.
+/// Access protection. The default is none.
 #[derive(Clone, Default)]
 pub struct Protection {
-    /// Who may do what; none: everybody may do everything.
+    /// Tokens with their permissions; empty: no authentication.
     pub tokens: Tokens,
-    /// By which names the drop may be asked for; with tokens and without names: by any.
+    /// Host names that requests may use; with tokens and without names: any.
     pub hosts: Hosts,
-    /// How connections are encrypted, if they are.
+    /// TLS configuration, if connections are encrypted.
     pub tls: Option<Arc<ServerConfig>>,
-    /// Only documents that one of these keys has signed are taken; none: signatures are carried, not checked.
+    /// Keys of which one must have signed every document; empty: signatures are stored but not verified.
     pub public_keys: Vec<PublicKey>,
 }
 
 impl Protection {
-    /// Whether a request is for this drop. Who has to show a token is no page of somebody else.
+    /// Whether the request's host is this drop's. Checked as protection against DNS rebinding; a request that needs a
+    /// token cannot be forged by a web page.
     pub(crate) fn is_asked(&self, uri: &Uri, headers: &HeaderMap) -> bool {
         (self.hosts.is_empty() && !self.tokens.is_empty()) || self.hosts.allow(uri, headers)
     }
@@ -59,7 +60,7 @@ impl Protection {
         self.tls.clone().map(TlsAcceptor::from)
     }
 
-    /// Reads the files, and refuses to stand open to other machines by mistake.
+    /// Reads the files, and rejects an unprotected drop that other machines could reach.
     pub(crate) fn check(
         access: &WrittenAccess,
         tls: &WrittenTls,

@@ -1,4 +1,4 @@
-//! Errors as the protocol shows them: a status, and a JSON body that says what was wrong and what to do.
+//! Error responses of the protocol: a status, and a JSON body with the problem and the remedy.
 
 use axum::Json;
 use axum::http::{StatusCode, header};
@@ -8,10 +8,10 @@ use serde_json::json;
 use crate::board::PublishError;
 use crate::reports::ReportError;
 
-/// After how many seconds a reader that found no free place may try again.
+/// `Retry-After` of a reader that found no long-poll slot, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
 
-/// An answer other than what was asked for.
+/// An error response.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,
@@ -99,7 +99,7 @@ impl From<ReportError> for Refusal {
     }
 }
 
-/// The caller learns that the disk is in trouble; why, only our own log says.
+/// Logs a disk error. The response says only that the disk is in trouble; the cause appears only in this log.
 fn log_if_ours(status: StatusCode, error: &(dyn std::error::Error + 'static)) {
     if status == StatusCode::INTERNAL_SERVER_ERROR {
         let chain: Vec<String> =

@@ -1,4 +1,4 @@
-//! The reports of one job: each counts once, the newest are kept, and all that were taken are on the disk.
+//! The reports of one job: deduplicated, bounded in number, and on disk once accepted.
 
 use std::collections::VecDeque;
 
@@ -6,19 +6,19 @@ use job_config::Report;
 use journal::{JournalError, JsonLines};
 use thiserror::Error;
 
-/// A log of reports is rewritten when it has this many times the reports that are kept, so that rewriting stays rare.
+/// A log of reports is compacted at this multiple of the retained reports, so that compaction stays rare.
 pub(crate) const LOG_SLACK: usize = 2;
 
-/// Why a report was not taken.
+/// Why a report was rejected.
 #[derive(Debug, Error)]
 pub enum ReportError {
-    /// There is no document of that job.
+    /// The job has no document.
     #[error("there is no document of this job, so there is nothing to report about")]
     UnknownJob,
-    /// There has been no such generation yet.
+    /// The generation was not published yet.
     #[error("generation {found} is above the current one, {current}")]
     UnknownGeneration {
-        /// The generation that is current.
+        /// The current generation.
         current: u64,
         /// The generation of the report.
         found: u64,
@@ -26,16 +26,16 @@ pub enum ReportError {
     /// Another report has this generation and sequence number.
     #[error("another report has this generation and sequence number")]
     Contradiction,
-    /// The generation's last report was a final one.
+    /// The generation already has a final report.
     #[error("report {sequence} of this generation was a final one")]
     AfterTheEnd {
         /// The sequence number of the final report.
         sequence: u32,
     },
-    /// The disk refused.
+    /// The write failed.
     #[error("the report could not be stored; send it again later")]
     Store(#[source] JournalError),
-    /// The process is ending.
+    /// The process is shutting down.
     #[error("the server is shutting down")]
     Interrupted,
 }
@@ -48,7 +48,7 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
-    /// What the log has of this many newest reports.
+    /// Restores the newest reports from the log, at most this many.
     pub(crate) fn from_disk(
         log: JsonLines,
         mut reports: Vec<Report>,
@@ -56,7 +56,7 @@ impl Reports {
         most: usize,
     ) -> Result<Self, JournalError> {
         let lines = reports.len();
-        // An older drop took reports about generations that never were.
+        // Older drops accepted reports about unpublished generations.
         reports.retain(|report| report.generation <= generation);
         let mut reports = Self { log, lines, kept: reports.into() };
         reports.shorten(most)?;
@@ -73,7 +73,7 @@ impl Reports {
         {
             return Err(ReportError::AfterTheEnd { sequence: last.sequence });
         }
-        // A report from before the oldest that is kept was here once, and has been let go.
+        // A report older than the oldest retained one was received before, and has been dropped.
         let is_old = self.kept.front().is_some_and(|oldest| key(&report) < key(oldest));
         if is_old && self.kept.len() >= most {
             return Ok(());
@@ -81,7 +81,7 @@ impl Reports {
         self.log.append(&report).map_err(ReportError::Store)?;
         self.lines += 1;
         self.kept.push_back(report);
-        // The report is stored. A log that could not be shortened is shortened at the next report, or the next start.
+        // The report is stored. If the compaction failed, the next report or the next start retries it.
         if let Err(error) = self.shorten(most) {
             tracing::warn!(%error, "the log of reports could not be shortened");
         }

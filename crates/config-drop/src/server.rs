@@ -1,4 +1,4 @@
-//! The protocol on a socket, until the end is asked for.
+//! Serves the protocol on a socket until shutdown.
 
 use http_server::Bounds;
 use tokio::net::TcpListener;
@@ -8,10 +8,10 @@ use crate::config::Config;
 use crate::http::protected_router;
 use crate::store::StoreError;
 
-/// Serves the protocol until `shutdown` completes; readers that wait are then answered at once.
+/// Serves the protocol until `shutdown` completes; waiting readers are then answered immediately.
 ///
 /// # Errors
-/// The data folder is in use, cannot be read, or holds something that is not a document.
+/// The data folder is in use, cannot be read, or holds an invalid document.
 pub async fn run(
     listener: TcpListener,
     config: Config,

@@ -1,9 +1,9 @@
-//! What is on the disk: per job a folder with the current document, the ones before it, and the log of reports.
+//! Storage on disk: per job a folder with the current document, its predecessors, and the log of reports.
 //!
-//! A document is replaced as a whole (see the `journal` crate), so the file is the old one or the new one at whatever
-//! instruction the process dies. Its signature stands in the same file, as a comment on the first line, because two files cannot
-//! change at one moment. A file that is there but is no document stops the start: to treat it as "none yet" would
-//! let a writer go back to an earlier generation.
+//! A document is replaced atomically (see the `journal` crate): after a kill at any instruction, the file is the old
+//! or the new one. Its signature is a comment on the first line of the same file, because two files cannot be
+//! replaced atomically. An invalid document prevents the start: treating it as missing would let a writer return to
+//! an earlier generation.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,14 +18,14 @@ const DOCUMENT: &str = "document.toml";
 const HISTORY: &str = "history";
 const REPORTS: &str = "reports.jsonl";
 
-/// How the first line of a stored document begins; the rest of the line is its signature, or [`UNSIGNED`].
+/// Prefix of a stored document's first line; the rest of the line is its signature, or [`UNSIGNED`].
 const SIGNATURE: &str = "# rescaler-signature: ";
 const UNSIGNED: &str = "none";
 
-/// Why the disk did not do what it should.
+/// A failed operation on the disk.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// The folder belongs to another process, or cannot be opened.
+    /// The folder is locked by another process, or cannot be opened.
     #[error("cannot use the data folder")]
     Lock(#[from] LockError),
     /// A file could not be written or read.
@@ -34,40 +34,40 @@ pub enum StoreError {
     /// A folder or file could not be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// The folder or file.
+        /// Path of the folder or file.
         path: PathBuf,
         /// The operating system's reason.
         #[source]
         source: io::Error,
     },
-    /// A stored document is not one.
+    /// A stored document is invalid.
     #[error("{} is not the document of its job; restore it from a backup, or remove the folder to begin anew", path.display())]
     Document {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it, unless it is a valid document of another job.
+        /// What is wrong with it; `None`: a valid document of another job.
         #[source]
         source: Option<DocumentError>,
     },
 }
 
-/// A document with the signature that it came with.
+/// A document with its signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Signed {
     pub(crate) document: JobDocument,
     pub(crate) signature: Option<Signature>,
 }
 
-/// The data folder, held by this process alone.
+/// The data folder, locked by this process.
 #[derive(Debug)]
 pub(crate) struct Store {
     root: PathBuf,
-    /// A log of this size cannot come from a drop with these bounds.
+    /// Size limit of a log of reports, from the other limits.
     reports_limit_bytes: u64,
     _lock: FolderLock,
 }
 
-/// One job as found on the disk.
+/// One job as loaded from disk.
 pub(crate) struct Found {
     pub(crate) current: Signed,
     /// Older documents, oldest first.
@@ -82,13 +82,13 @@ impl Store {
         Ok(Self { root: root.to_owned(), reports_limit_bytes, _lock: lock })
     }
 
-    /// All jobs that have a document. Folders without one are what a crash left of a first publication.
+    /// Loads all jobs that have a document. Folders without one are remnants of a crash during a first publication.
     pub(crate) fn load(&self) -> Result<Vec<Found>, StoreError> {
         let mut found = Vec::new();
         for name in names(&self.root)? {
             let Ok(job) = name.parse::<JobName>() else { continue };
             if let Some(current) = self.document(&job)? {
-                // It may be what a killed process had not made sure of: nobody is shown what a loss of power could take back.
+                // A killed process may not have synced it; readers must not see what a power loss could undo.
                 self.sync(&job)?;
                 let older = self.older(&job, current.document.generation())?;
                 let (log, reports) = self.reports(&job)?;
@@ -98,27 +98,27 @@ impl Store {
         Ok(found)
     }
 
-    /// The document of a job as it stands on the disk.
+    /// Reads the document of a job from disk.
     pub(crate) fn document(&self, job: &JobName) -> Result<Option<Signed>, StoreError> {
         read(&self.folder(job).join(DOCUMENT), job)
     }
 
-    /// Makes sure that the document of a job is on the disk, under its name.
+    /// Syncs the document of a job and its directory entry.
     pub(crate) fn sync(&self, job: &JobName) -> Result<(), StoreError> {
         Ok(sync(&self.folder(job).join(DOCUMENT))?)
     }
 
-    /// An older document of a job, if it is still kept.
+    /// Reads an older document of a job, if it is within the retention.
     pub(crate) fn edition(&self, job: &JobName, generation: u64) -> Result<Option<Signed>, StoreError> {
         read(&self.edition_path(job, generation), job)
     }
 
-    /// Makes this the document of its job, whose folder exists. The one before it, of generation `before`, is kept.
+    /// Writes the document of its job, whose folder exists. The predecessor, of generation `before`, is kept.
     pub(crate) fn write(&self, signed: &Signed, before: Option<u64>) -> Result<(), StoreError> {
         let job = signed.document.job();
         let path = self.folder(job).join(DOCUMENT);
         if let Some(generation) = before {
-            // The history is for people: a file system without links does not keep a change from being made.
+            // The history is for people: a file system without links must not prevent a change.
             if let Err(error) = self.keep(&path, &self.edition_path(job, generation)) {
                 tracing::warn!(%job, generation, "a document could not be kept for the history: {error}");
             }
@@ -128,7 +128,7 @@ impl Store {
         Ok(write_atomically(&path, text.as_bytes())?)
     }
 
-    /// Lets go of older documents.
+    /// Deletes older documents.
     pub(crate) fn forget(&self, job: &JobName, generations: &[u64]) {
         for generation in generations {
             let path = self.edition_path(job, *generation);
@@ -138,17 +138,17 @@ impl Store {
         }
     }
 
-    /// The log of reports of a job, whose folder is created if it is missing.
+    /// Opens the log of reports of a job, creating its folder if missing.
     pub(crate) fn reports(&self, job: &JobName) -> Result<(JsonLines, Vec<Report>), StoreError> {
         create_folder(&self.folder(job).join(HISTORY))?;
         Ok(JsonLines::open(&self.folder(job).join(REPORTS), self.reports_limit_bytes)?)
     }
 
-    /// Gives the file that is about to be replaced a second name: no byte is written, and a crash leaves it under both.
+    /// Hard-links the file that is about to be replaced: no byte is written, and a crash leaves it under both names.
     fn keep(&self, current: &Path, edition: &Path) -> io::Result<()> {
         remove(edition)?;
         std::fs::hard_link(current, edition)?;
-        // The document before is what its successors are rolled back to.
+        // A rollback needs the previous document.
         sync_folder_of(edition).map_err(io::Error::other)
     }
 
@@ -199,7 +199,7 @@ fn read(path: &Path, job: &JobName) -> Result<Option<Signed>, StoreError> {
         }
         Err(source) => return Err(StoreError::Read { path, source }),
     };
-    // A file without that line is one that a person has put there.
+    // A file without that line was put there by a person.
     let (signature, text) = match stored.strip_prefix(SIGNATURE).and_then(|rest| rest.split_once('\n')) {
         Some((signature, text)) => (signature.parse().ok(), text),
         None => (None, stored.as_str()),

@@ -1,8 +1,8 @@
-//! Who may do what: bearer tokens (RFC 6750) of three roles, each read from a file of its own.
+//! Authorization: bearer tokens (RFC 6750) of three roles, each read from its own file.
 //!
-//! A publisher puts documents, an agent posts reports, everybody with a token may read. Of a token only its digest is kept,
-//! and every request is compared with all of them in the same time, so that neither memory nor the clock gives one away. Without any
-//! token everybody may do everything, which is why the drop then listens on loopback only (see `config`).
+//! A publisher puts documents, an agent posts reports, and every token may read. Only digests of tokens are kept, and
+//! each request is compared with all of them in constant time, so that neither memory nor timing reveals a token.
+//! Without tokens every client may do everything, so the drop then listens only on loopback (see `config`).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use thiserror::Error;
 
 use crate::refusal::Refusal;
 
-/// More tokens than this are a mistake: each request is compared with all of them.
+/// A larger number is a mistake: each request is compared with all tokens.
 const MAX_PER_ROLE: usize = 100;
 
-/// The one path that needs no token: whether the process lives is no secret.
+/// The one path that needs no token.
 const HEALTH: &str = "/healthz";
 
-/// What the holder of a token may do.
+/// Permissions of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Put documents, and read.
@@ -35,10 +35,10 @@ pub enum Role {
     Reader,
 }
 
-/// Why a file of tokens cannot be used.
+/// An invalid file of tokens.
 #[derive(Debug, Error)]
 pub enum TokenError {
-    /// The file is refused.
+    /// The file cannot be used.
     #[error(transparent)]
     Secret(#[from] SecretError),
     /// A line is not a token.
@@ -47,30 +47,30 @@ pub enum TokenError {
         min = secrets::TOKEN_CHARACTERS_MIN
     )]
     Line {
-        /// The file.
+        /// Path of the file.
         file: String,
-        /// Counted from 1.
+        /// Line number, from 1.
         line: usize,
     },
-    /// None, or more than anybody needs.
+    /// No tokens, or too many.
     #[error("{file} has {found} tokens; it must have 1 to {MAX_PER_ROLE}")]
     Number {
-        /// The file.
+        /// Path of the file.
         file: String,
-        /// How many.
+        /// Number of tokens found.
         found: usize,
     },
-    /// One token with two roles.
+    /// One token has two roles.
     #[error("{file}, line {line}: this token has another role already; give each role its own")]
     TwoRoles {
-        /// The file.
+        /// Path of the file.
         file: String,
-        /// Counted from 1.
+        /// Line number, from 1.
         line: usize,
     },
 }
 
-/// Who holds a token: a role, and a name where the file gives one.
+/// The holder of a token: a role, and a name if the file gives one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Holder {
     pub(crate) role: Role,
@@ -84,8 +84,8 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Adds the tokens of a file that only its owner may read: one a line, with the name of its holder before it if it has one; empty lines
-    /// and lines that begin with `#` are left out.
+    /// Adds the tokens of a file that only its owner may read: one per line, optionally after its holder's name.
+    /// Ignores empty lines and lines that begin with `#`.
     ///
     /// # Errors
     /// See [`TokenError`].
@@ -119,7 +119,7 @@ impl Tokens {
         }
     }
 
-    /// Whether there are no tokens, so that everybody may do everything.
+    /// Whether there are no tokens, which disables authentication.
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
@@ -127,7 +127,7 @@ impl Tokens {
     fn holder_of(&self, token: &str) -> Option<&Holder> {
         let presented: [u8; 32] = Sha256::digest(token).into();
         let mut holder = None;
-        // No early end: the time must not tell how far a guess has come.
+        // No early exit: the duration must not depend on the guess.
         for (of, digest) in &self.known {
             let same: Choice = digest.ct_eq(&presented);
             if bool::from(same) {
@@ -137,7 +137,7 @@ impl Tokens {
         holder
     }
 
-    /// Who asks, where a token is needed.
+    /// Returns the authenticated holder, where a token is needed.
     fn check(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Option<Holder>, Refusal> {
         if self.is_empty() || path == HEALTH {
             return Ok(None);
@@ -164,12 +164,12 @@ impl std::fmt::Debug for Tokens {
     }
 }
 
-/// What a holder may be called: a short word.
+/// Whether the text is a valid name of a holder: a short word.
 fn is_name(text: &str) -> bool {
     text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte))
 }
 
-/// Lets a request through if its token allows it.
+/// Passes a request on if its token permits it.
 pub(crate) async fn authorize(State(tokens): State<Tokens>, mut request: Request, next: Next) -> Response {
     match tokens.check(request.method(), request.uri().path(), request.headers()) {
         Ok(holder) => {
@@ -199,7 +199,7 @@ mod tests {
         tokens
     }
 
-    /// Goal: every role may do what it is for, and no more; a stranger may do nothing but see that the process lives.
+    /// Goal: every role has its permissions and no more; without a token only the health check works.
     #[test]
     fn each_role_has_its_rights() {
         let tokens = tokens();
@@ -237,7 +237,7 @@ mod tests {
         assert!(!format!("{tokens:?}").contains("0123456789"));
     }
 
-    /// Goal: a token may have the name of its holder before it, which is told of whoever shows it.
+    /// Goal: a token may be preceded by its holder's name, which is known after authentication.
     #[test]
     fn holders_have_names() {
         let folder = tempfile::tempdir().unwrap();
@@ -250,7 +250,7 @@ mod tests {
         assert!(tokens.holder_of(&format!("alice\t{PUBLISHER}")).is_none());
     }
 
-    /// Goal: a file that could not protect anything is refused by name and line, and the token is not repeated.
+    /// Goal: a file that protects nothing is rejected with its name and line, and the token is not repeated.
     #[test]
     fn useless_files_are_refused() {
         let folder = tempfile::tempdir().unwrap();

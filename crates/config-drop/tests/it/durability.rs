@@ -1,4 +1,4 @@
-//! The real program, killed in the middle of its work: what it confirmed is there when it is started again.
+//! Durability: the real program is killed in the middle of its work, and has everything it confirmed after a restart.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -10,7 +10,7 @@ use forgetful_disk::ForgetfulDisk;
 use job_config::{JobDocument, PrivateKey, Report, Signature, State};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// How long a test waits for something that must happen.
+/// Timeout of waits for events that must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running `config-drop`, killed (SIGKILL) when dropped.
@@ -95,14 +95,14 @@ fn report(generation: u64) -> Report {
     }
 }
 
-/// What a writer was told.
+/// What the drop confirmed to a writer.
 #[derive(Default)]
 struct Confirmed {
     generation: u64,
     reports: Vec<Report>,
 }
 
-/// Writes until the program is killed under it. Each confirmed document is told.
+/// Writes until the program is killed, and sends each confirmed document's generation.
 async fn write_until_killed(
     client: DropClient,
     mut confirmed: Confirmed,
@@ -117,7 +117,7 @@ async fn write_until_killed(
         match client.put_signed(&next, Some(&signature(&next)), &expected).await {
             Ok(Published::Stored(_)) => {
                 confirmed.generation += 1;
-                // Once the killer has counted enough, it does not listen any more.
+                // Once the killer has counted enough, it stops receiving.
                 documents.send(confirmed.generation).ok();
             }
             Ok(Published::Superseded) => panic!("there is no other writer"),
@@ -132,15 +132,15 @@ async fn write_until_killed(
     }
 }
 
-/// Goal: whenever the program is killed, the next start shows the last confirmed document or its successor, whole and with its
-/// signature (the client checks it), the ones before it, and every confirmed report.
+/// Goal: after a kill at any moment, the next start serves the last confirmed document or its successor, complete and
+/// with its signature (verified by the client), its predecessors, and every confirmed report.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_drop_has_what_it_confirmed() {
     let folder = tempfile::tempdir().unwrap();
     interrupted(folder.path(), 12, None).await;
 }
 
-/// Goal: the same when power is lost each time, and everything with it that was not synced.
+/// Goal: the same after power losses, which lose everything that was not synced.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drop_without_power_has_what_it_confirmed() {
     let folder = tempfile::tempdir().unwrap();
@@ -175,7 +175,7 @@ async fn interrupted(data: &Path, rounds: u64, disk: Option<&ForgetfulDisk>) {
         }
         let (documents, mut told) = tokio::sync::mpsc::unbounded_channel();
         let writing = tokio::spawn(write_until_killed(client, confirmed, documents));
-        // Two documents are confirmed; from there the moment of the kill wanders through the steps of the next writes.
+        // Two documents are confirmed; then the moment of the kill moves through the steps of the next writes.
         for _ in 0..2 {
             let document = tokio::time::timeout(PATIENCE, told.recv()).await.unwrap();
             assert!(document.is_some(), "the writer ended before the program was killed");
@@ -189,7 +189,8 @@ async fn interrupted(data: &Path, rounds: u64, disk: Option<&ForgetfulDisk>) {
     }
 }
 
-/// Goal: a second process on the same folder, and a damaged document, stop the start with a message; bad usage exits with 2.
+/// Goal: a second process on the same folder, and a damaged document, prevent the start with a message; bad usage
+/// exits with 2.
 #[test]
 fn a_bad_start_is_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Tokens, TLS, signatures and the history, over the wire: the real server, the real client.
+//! Tokens, TLS, signatures and the history over HTTP: the real server, the real client.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ async fn serve(folder: &Path, more: &str, limits: Limits) -> std::net::SocketAdd
     address
 }
 
-/// Goal: whoever has a reader's token cannot take all places of those who wait; an agent still finds one.
+/// Goal: holders of reader tokens cannot take all long-poll slots; an agent still finds one.
 #[tokio::test]
 async fn readers_leave_places_to_agents() {
     let folder = tempfile::tempdir().unwrap();
@@ -44,7 +44,7 @@ async fn readers_leave_places_to_agents() {
     for _ in 0..3 {
         readers.spawn(wait(with(&reader)));
     }
-    // Two of them wait; one of the three is turned away.
+    // Two of them wait; one of the three is rejected.
     assert_eq!(status(readers.join_next().await.unwrap().unwrap()), 503);
     let agent = tokio::spawn(wait(with(&agent)));
     let waiting = async {
@@ -91,8 +91,8 @@ fn status<T: std::fmt::Debug>(result: Result<T, Error>) -> u16 {
     }
 }
 
-/// Goal: over TLS under an authority of its own, each party may do what its token allows; without the right authority, or in
-/// plain text, nobody gets in.
+/// Goal: over TLS with a private certificate authority, each client may do what its token permits; without the right
+/// authority, or in plain text, no client connects.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_and_tls_keep_strangers_out() {
     let folder = tempfile::tempdir().unwrap();
@@ -134,7 +134,8 @@ async fn tokens_and_tls_keep_strangers_out() {
     assert!(plain.get(None, None).await.is_err());
 }
 
-/// Goal: a signature travels with its document, can be added later, and a drop that has the public key takes nothing else.
+/// Goal: a signature is served with its document, can be added later, and a drop with the public key accepts no other
+/// document.
 #[tokio::test]
 async fn signatures_are_carried_and_checked() {
     let folder = tempfile::tempdir().unwrap();
@@ -166,7 +167,7 @@ async fn signatures_are_carried_and_checked() {
     writer.put_signed(&document(1), Some(&sign(&key, 1)), &follows(1)).await.unwrap();
 }
 
-/// Goal: the last documents can be listed and fetched byte for byte, across a restart, and older ones are gone.
+/// Goal: the recent documents can be listed and fetched byte for byte, across a restart, and older ones are deleted.
 #[tokio::test]
 async fn the_last_documents_are_kept() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The protocol as its two parties see it: a real server on a free port, the real client.
+//! The protocol as its two clients see it: a real server on a free port, the real client.
 
 use std::time::{Duration, Instant};
 
@@ -100,8 +100,8 @@ async fn current(client: &DropClient) -> Option<u64> {
     }
 }
 
-/// Goal: a document goes from absent to first to successor, with the very bytes that were published, and survives a
-/// restart of the server.
+/// Goal: a first document and its successor are served with exactly the published bytes, and survive a restart of the
+/// server.
 #[tokio::test]
 async fn a_document_is_published_fetched_and_kept() {
     let server = Server::start(Limits::default()).await;
@@ -122,7 +122,7 @@ async fn a_document_is_published_fetched_and_kept() {
     assert_eq!(current(&server.client("other")).await, None);
 }
 
-/// Goal: of many writers with the same belief exactly one wins, generation after generation.
+/// Goal: of many writers with the same expectation exactly one wins, generation after generation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_two_writers_one_wins() {
     let server = Server::start(Limits::default()).await;
@@ -148,7 +148,7 @@ async fn of_two_writers_one_wins() {
     }
 }
 
-/// Goal: nothing leads back: gaps, repeats and older generations are refused, and a wrong belief is told apart from them.
+/// Goal: gaps, repeats and older generations are rejected, with an error distinct from a failed precondition.
 #[tokio::test]
 async fn only_the_successor_is_taken() {
     let server = Server::start(Limits::default()).await;
@@ -166,7 +166,7 @@ async fn only_the_successor_is_taken() {
     assert_eq!(current(&client).await, Some(5));
 }
 
-/// Goal: a writer that missed the answer may ask again and learns that its document is the current one.
+/// Goal: a writer that missed the response may retry and learns that its document is current.
 #[tokio::test]
 async fn a_repeated_publication_changes_nothing() {
     let server = Server::start(Limits::default()).await;
@@ -179,7 +179,7 @@ async fn a_repeated_publication_changes_nothing() {
     assert_eq!(publish(&client, &second, Some(&tag)).await, second_tag);
 }
 
-/// Goal: a waiting reader is woken by the change, not by a timer: for the first document as for the next one.
+/// Goal: a waiting reader is woken by the change, not by a timer: for the first document as for the next.
 #[tokio::test]
 async fn a_waiting_reader_is_woken_by_the_change() {
     let server = Server::start(Limits::default()).await;
@@ -201,11 +201,11 @@ async fn a_waiting_reader_is_woken_by_the_change() {
         known = Some(tag);
     }
     println!("the slowest reader was woken after {slowest:?}");
-    // A reader that no change wakes is answered when its wait is over.
+    // A reader that no change wakes is answered at its timeout.
     assert!(slowest < WAIT / 2, "the slowest reader was woken after {slowest:?}");
 }
 
-/// Goal: a wait ends when it is over, or at once when the server shuts down.
+/// Goal: a long poll ends at its timeout, or immediately when the server shuts down.
 #[tokio::test]
 async fn a_wait_ends_with_its_time_or_with_the_server() {
     let limits = Limits { wait: Duration::from_millis(50), ..Limits::default() };
@@ -226,7 +226,7 @@ async fn a_wait_ends_with_its_time_or_with_the_server() {
     assert!(stopping.elapsed() < WAIT / 2, "the server did not end the wait: {:?}", stopping.elapsed());
 }
 
-/// Goal: one waiting reader too many is turned away, and a place becomes free when a reader hangs up.
+/// Goal: waiting readers beyond the limit are rejected, and a slot becomes free when a reader disconnects.
 #[tokio::test]
 async fn waiting_readers_are_bounded() {
     let server = Server::start(Limits { waiting_readers: 1, ..Limits::default() }).await;
@@ -247,7 +247,7 @@ async fn waiting_readers_are_bounded() {
     assert!(matches!(second.await.unwrap().unwrap(), Fetched::Document(_)));
 }
 
-/// Goal: jobs, documents and reports have their bounds.
+/// Goal: jobs, documents and reports have their limits.
 #[tokio::test]
 async fn sizes_and_numbers_are_bounded() {
     let limits =
@@ -276,8 +276,8 @@ async fn sizes_and_numbers_are_bounded() {
     assert_eq!(kept(server.client("a").reports().await.unwrap()), [18, 19, 20]);
 }
 
-/// Goal: a report about a generation that never was is refused, and one that an older drop has taken is forgotten: it would bury the
-/// true ones.
+/// Goal: a report about an unpublished generation is rejected, and one that an older drop accepted is dropped: it
+/// would hide the true ones.
 #[tokio::test]
 async fn reports_of_the_future_are_refused() {
     let server = Server::start(Limits { reports_kept: 2, ..Limits::default() }).await;
@@ -302,7 +302,7 @@ async fn reports_of_the_future_are_refused() {
     assert_eq!(server.client("nexmark").reports().await.unwrap(), all);
 }
 
-/// Goal: a drop without tokens answers by its addresses only, so that no page of somebody else can make its own name point here.
+/// Goal: a drop without tokens accepts only its own addresses as host, which prevents DNS rebinding.
 #[tokio::test]
 async fn names_of_others_are_refused() {
     let server = Server::start(Limits::default()).await;
@@ -315,7 +315,8 @@ async fn names_of_others_are_refused() {
     assert_eq!(ask("evil.example:8460").await, 421);
 }
 
-/// Goal: a report counts once, contradictions and reports after the end are refused, reports survive a restart.
+/// Goal: reports are idempotent, contradictions and reports after a final one are rejected, and reports survive a
+/// restart.
 #[tokio::test]
 async fn reports_count_once() {
     let server = Server::start(Limits::default()).await;
@@ -337,7 +338,7 @@ async fn reports_count_once() {
     assert_eq!(server.client("other").reports().await.unwrap(), []);
 }
 
-/// Goal: every malformed request gets the status and the sentence that the protocol promises, as JSON.
+/// Goal: every malformed request gets the status and the sentence that the protocol specifies, as JSON.
 #[tokio::test]
 async fn malformed_requests_are_refused() {
     let server = Server::start(Limits::default()).await;
@@ -377,7 +378,7 @@ async fn malformed_requests_are_refused() {
     }
 }
 
-/// Goal: a body that drips, and a head that never ends, give their connection back.
+/// Goal: connections with a dripping body, or an endless head, are closed.
 #[tokio::test]
 async fn slow_clients_are_cut() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -401,7 +402,7 @@ async fn slow_clients_are_cut() {
     }
 }
 
-/// Goal: a health check and the metrics answer, with what has happened.
+/// Goal: the health check and the metrics reflect what has happened.
 #[tokio::test]
 async fn health_and_metrics_answer() {
     let server = Server::start(Limits::default()).await;
@@ -421,7 +422,7 @@ async fn metrics(server: &Server) -> String {
     reqwest::get(server.path("/metrics")).await.unwrap().text().await.unwrap()
 }
 
-/// Returns when this many readers wait.
+/// Waits until this many readers wait.
 async fn waiting(server: &Server, readers: usize) {
     let expected = format!("config_drop_waiting_readers {readers}\n");
     tokio::time::timeout(WAIT, async { while !metrics(server).await.contains(&expected) {} }).await.unwrap();

@@ -1,7 +1,8 @@
-//! A day and more of changes in compressed time: the program's memory and its folder do not grow.
+//! Soak test: over more than a day of changes in compressed time, memory and folder do not grow.
 //!
-//! By default some thousand generations; with `scripts/test.sh --full` a hundred thousand, which is one change every second for
-//! a day and a quarter. How long a start takes after them is printed (docs/benchmarks.md), not asserted.
+//! By default it runs a few thousand generations; with `scripts/test.sh --full` a hundred thousand, which is one
+//! change every second for a day and a quarter. How long a start takes after them is printed (docs/benchmarks.md),
+//! not asserted.
 
 #![expect(clippy::print_stdout, reason = "what was measured is printed")]
 
@@ -38,7 +39,7 @@ impl Program {
         Self { child, url: format!("http://{address}"), started_in }
     }
 
-    /// What the process holds in memory, in KiB.
+    /// Resident memory of the process, in KiB.
     fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
@@ -90,8 +91,8 @@ async fn change(client: &DropClient, generation: u64) {
     }
 }
 
-/// Goal: after 3,000 generations the process holds no more memory than after the first tenth of them, its folder has not grown,
-/// and started again it has the last one.
+/// Goal: after 3,000 generations the process uses no more memory than after the first tenth of them, its folder has
+/// not grown, and a restart has the last one.
 #[tokio::test]
 async fn a_long_life_leaves_no_traces() {
     live_through(3_000).await;

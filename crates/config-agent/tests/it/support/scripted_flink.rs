@@ -73,7 +73,7 @@ pub(crate) struct World {
     pub(crate) fault: Option<(u32, Fault)>,
     /// Further faults.
     pub(crate) faults: Vec<(u32, Fault)>,
-    /// Submissions of this generation and later take effect only when the test says so, and are not answered.
+    /// Submissions of this generation take effect only when the test says so, and are not answered.
     pub(crate) holds_submissions_of: Option<u64>,
     held: Vec<(String, Value)>,
     /// Folder in which each file is a task manager with 4 slots.
