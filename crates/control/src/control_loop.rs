@@ -1,8 +1,9 @@
-//! The loop itself: one decision an epoch, what is written down before and after it is published, and what is remembered.
+//! The control loop's state machine: one decision per epoch, the records before and after its publication, and the
+//! policies' memory.
 //!
-//! The order of effects is the caller's duty and is what survives a crash: append the record of [`Step::Publish`], put the document,
-//! then append what [`ControlLoop::put_ended`] returns. A loop that was killed in between finds in the record that a document was
-//! about to be published, and learns from the drop whether it was ([`ControlLoop::confirm`]).
+//! The caller must keep the order of effects, which makes a crash recoverable: append the record of
+//! [`Step::Publish`], put the document, then append what [`ControlLoop::put_ended`] returns. After a kill in between,
+//! the record says that a publication was pending, and the drop says whether it happened ([`ControlLoop::confirm`]).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,38 +18,39 @@ use crate::record::{Effect, FollowUp, Record};
 use crate::status::RunningDocument;
 use crate::successor::successor;
 
-/// What does not change while the loop runs.
+/// Constant options of the loop.
 #[derive(Debug, Clone)]
 pub struct LoopOptions {
     /// The job's name in records.
     pub job: String,
-    /// What bounds every plan.
+    /// Limits of every plan.
     pub constraints: Constraints,
-    /// How long a published document may be begun.
+    /// How long after publication an agent may start a document.
     pub document_ttl: Duration,
-    /// A change that has not ended after so long is told to a person, and what Flink shows takes the place of its reports.
+    /// Timeout of a change: after it an alarm is raised, and Flink's observed state replaces the reports.
     pub applied_within: Duration,
-    /// In which excluded periods are written.
+    /// Time zone of excluded periods.
     pub time_zone: TimeZone,
 }
 
-/// How operators are named in the document where they have no uid of their own: by operator name.
+/// The operators' names in documents, by operator name, for operators without a uid.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OperatorNames(BTreeMap<String, String>);
 
 impl OperatorNames {
-    /// These names in documents, by operator name.
+    /// Creates the map from operator name to name in documents.
     pub fn new(names: BTreeMap<String, String>) -> Self {
         Self(names)
     }
 
-    /// Returns whether both name the same operators, wherever these are in their documents.
+    /// Returns whether both have the same operators, whatever their names in documents.
     pub fn has_same_operators(&self, other: &Self) -> bool {
         self.0.keys().eq(other.0.keys())
     }
 
-    /// Returns the same decision with the width of every operator that it leaves alone and that runs wider than its entry in the document
-    /// says: after a change that was carried out in part, or a rescale by hand, the entry would narrow it without a plan.
+    /// Returns the decision with the current parallelism added for every operator that it leaves alone and that runs
+    /// wider than its entry in the document. After a partial change or a manual rescale, the entry would otherwise
+    /// scale it down without a plan.
     fn with_what_runs(
         &self,
         decision: &Decision,
@@ -66,7 +68,8 @@ impl OperatorNames {
         decision
     }
 
-    /// Returns the same decision in the document's names. Where operators are named by their vertices, none follows a default.
+    /// Returns the decision with the document's operator names. An operator named by its vertex id gets an entry of
+    /// its own instead of the default.
     pub fn in_document(&self, decision: &Decision) -> Decision {
         let mut decision = decision.clone();
         if !self.0.is_empty() {
@@ -79,91 +82,91 @@ impl OperatorNames {
     }
 }
 
-/// What an operator of the rescaler may switch while it runs.
+/// Run-time switches of the loop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Switches {
-    /// Decide nothing.
+    /// Makes no decisions.
     pub paused: bool,
-    /// Decide and record, but publish nothing.
+    /// Decides and records, but publishes nothing.
     pub dry_run: bool,
 }
 
-/// Whether there is something to decide on.
+/// Whether a decision is possible.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Deciding {
-    /// Not yet, for this reason; what was seen is recorded all the same.
+    /// Not yet, for this reason; the snapshot is recorded anyway.
     NotYet {
-        /// Why.
+        /// Reason.
         reason: String,
-        /// What was seen, if anything.
+        /// The snapshot, if there is one.
         snapshot: Option<Snapshot>,
     },
-    /// The document that runs and what was seen of the job.
+    /// The running document and the job's snapshot.
     Ready {
-        /// The document to succeed.
+        /// The document to replace.
         running: RunningDocument,
         /// The epoch's snapshot.
         snapshot: Snapshot,
     },
 }
 
-/// What the caller does next.
+/// The caller's next action.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// Append the record; the epoch is over.
     Record(Record),
-    /// Append the record, then put the document in the place of the one with this tag, then report how that ended.
+    /// Append the record, replace the document with this entity tag, then report the result.
     Publish {
-        /// To be appended first.
+        /// The record to append first.
         record: Record,
-        /// To be published.
+        /// The document to publish.
         document: JobDocument,
-        /// The tag of the document that it replaces.
+        /// Entity tag of the document to replace.
         replaces: EntityTag,
     },
 }
 
-/// How putting a document ended.
+/// Result of putting a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PutEnd {
-    /// The drop has it.
+    /// The drop stored it.
     Stored,
-    /// The drop does not have it, for this reason.
+    /// The drop did not store it, for this reason.
     Refused(String),
-    /// The answer is missing, so the drop may have it or not; the reason is for people.
+    /// The response is missing, so the drop may have stored it; the reason is for people.
     Unknown(String),
 }
 
-/// A published plan whose outcome is not known.
+/// A published plan whose outcome is unknown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pending {
-    /// The epoch of the decision.
+    /// Epoch of the decision.
     pub epoch: u64,
-    /// The generation of the document.
+    /// Generation of the document.
     pub generation: u64,
-    /// Whether the drop has the document; while that is not known, what was decided.
+    /// The decision, as long as it is unknown whether the drop stored the document.
     pub unconfirmed: Option<Unconfirmed>,
 }
 
-/// A plan that was about to be published.
+/// A plan whose publication is unconfirmed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unconfirmed {
-    /// What was decided.
+    /// The decision.
     pub decision: Decision,
-    /// When, in milliseconds since the Unix epoch.
+    /// Time of the decision.
     pub at: Timestamp,
-    /// The tag of the document, where this process made it.
+    /// Entity tag of the document, if this process made it.
     pub entity_tag: Option<EntityTag>,
 }
 
-/// What an earlier run left to the next.
+/// State that an earlier run left in the journal.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Resumed {
-    /// The newest epoch; 0 if there was none.
+    /// The newest epoch; 0 if there is none.
     pub epoch: u64,
-    /// What the policies remember.
+    /// The policies' memory.
     pub memory: Memory,
-    /// The newest plan whose outcome is not known.
+    /// The newest plan whose outcome is unknown.
     pub pending: Option<Pending>,
     /// Whether the memory has a plan in it that was not carried out: of a dry run.
     pub imagined: bool,
@@ -181,7 +184,7 @@ pub struct ControlLoop {
 }
 
 impl ControlLoop {
-    /// A loop that goes on from what an earlier run left.
+    /// Creates a loop that resumes from an earlier run's state.
     pub fn new(options: LoopOptions, names: OperatorNames, resumed: Resumed) -> Self {
         let Resumed { epoch, memory, pending, imagined } = resumed;
         Self { options, names, epoch, memory, pending, imagined }
@@ -192,22 +195,22 @@ impl ControlLoop {
         self.epoch
     }
 
-    /// Returns the published plan whose outcome is not known.
+    /// Returns the published plan whose outcome is unknown.
     pub fn pending(&self) -> Option<&Pending> {
         self.pending.as_ref()
     }
 
-    /// Returns what the policies remember.
+    /// Returns the policies' memory.
     pub fn memory(&self) -> &Memory {
         &self.memory
     }
 
-    /// Renames the operators in documents from the next epoch on.
+    /// Sets the operators' names in documents, from the next epoch on.
     pub fn rename(&mut self, names: OperatorNames) {
         self.names = names;
     }
 
-    /// Learns from the newest document at the drop whether a document that was about to be published was.
+    /// Resolves an unconfirmed publication from the newest document at the drop.
     pub fn confirm(
         &mut self,
         policy: &dyn Policy,
@@ -218,7 +221,7 @@ impl ControlLoop {
         let pending = self.pending.as_ref()?;
         let unconfirmed = pending.unconfirmed.as_ref()?;
         let is_ours = match &unconfirmed.entity_tag {
-            // A later generation succeeds ours, or another publisher's: the first is the safe assumption.
+            // A later generation may succeed ours or another publisher's: assuming ours is safe.
             Some(tag) => tag == entity_tag || generation > pending.generation,
             None => generation >= pending.generation,
         };
@@ -227,7 +230,7 @@ impl ControlLoop {
         self.put_ended(policy, end, now)
     }
 
-    /// Remembers how the newest published change ended, once its final report is among these.
+    /// Records the outcome of the newest published change, once these reports contain its final one.
     pub fn note_reports(
         &mut self,
         policy: &dyn Policy,
@@ -245,7 +248,7 @@ impl ControlLoop {
         Some(FollowUp { of_epoch, at: now, then: None, state, outcome: Some(outcome) })
     }
 
-    /// Remembers that the newest published change has ended by what Flink shows, though no report says so.
+    /// Records the outcome of the newest published change from Flink's observed state, without a final report.
     pub(crate) fn presumed_ended(
         &mut self,
         policy: &dyn Policy,
@@ -259,13 +262,13 @@ impl ControlLoop {
         Some(FollowUp { of_epoch: pending.epoch, at: now, then: None, state, outcome: None })
     }
 
-    /// Returns the widths of the job's operators, in the documents' names.
+    /// Returns the parallelism of the job's operators, under the documents' names.
     pub(crate) fn widths(&self, snapshot: &Snapshot) -> BTreeMap<String, u32> {
         let named = |name: &String| self.names.0.get(name).unwrap_or(name).clone();
         snapshot.operators.iter().map(|operator| (named(&operator.name), operator.parallelism)).collect()
     }
 
-    /// Returns which operators do not run as the document says, if any.
+    /// Describes the operators whose parallelism differs from the document's, if any.
     pub(crate) fn drift(&self, running: &RunningDocument, snapshot: &Snapshot) -> Option<String> {
         let entries = &running.document().parallelism().operators;
         let seen = self.widths(snapshot);
@@ -282,7 +285,7 @@ impl ControlLoop {
         self.options.applied_within
     }
 
-    /// Decides one epoch that ends now.
+    /// Decides the epoch that ends now.
     pub fn epoch(
         &mut self,
         policy: &dyn Policy,
@@ -316,7 +319,7 @@ impl ControlLoop {
         match decision.action {
             Action::None => self.record(Effect::Nothing, decision, Some(snapshot), now),
             Action::Rescale if switches.dry_run => {
-                // The plan counts as published, so that a dry run shows the same waits.
+                // Counts the plan as published, so that a dry run waits like a real one.
                 self.memory.published(policy, &decision, moment);
                 self.imagined = true;
                 self.record(Effect::DryRun, decision, Some(snapshot), now)
@@ -325,7 +328,8 @@ impl ControlLoop {
         }
     }
 
-    /// Remembers how putting the document of the newest [`Step::Publish`] ended. Returns nothing while that is unknown.
+    /// Records the result of putting the document of the newest [`Step::Publish`]. Returns `None` while it is
+    /// unknown.
     pub fn put_ended(&mut self, policy: &dyn Policy, end: PutEnd, now: Timestamp) -> Option<FollowUp> {
         let pending = self.pending.as_mut()?;
         let (of_epoch, generation) = (pending.epoch, pending.generation);
@@ -399,7 +403,7 @@ impl ControlLoop {
     }
 }
 
-/// The error and its sources in one line.
+/// Formats the error and its sources in one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let sources = std::iter::successors(error.source(), |source| source.source());
     sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
@@ -411,7 +415,7 @@ mod tests {
     use crate::status::{DocumentStatus, status};
     use scaling::{Kind, Operator};
 
-    /// Goal: a job that somebody has rescaled by hand is told with the widths that differ, by the names of the document.
+    /// Goal: a job that was rescaled by hand is reported with the parallelisms that differ, by the document's names.
     #[test]
     fn a_job_that_was_changed_by_hand_is_told() {
         let text = "format = 1\njob = \"j\"\ngeneration = 1\nissued_at = \"2026-01-01T00:00:00Z\"\nrestart_mode = \"in-place\"\n\
@@ -438,8 +442,8 @@ mod tests {
         assert!(drift(9).unwrap().ends_with("id-of-map is 9 wide, not 7"));
     }
 
-    /// Goal: an operator that runs wider than the document says keeps its width unless the plan has another one for it, and one that runs
-    /// narrower, because slots are missing, keeps what was asked for.
+    /// Goal: an operator that runs wider than the document says keeps its parallelism unless the plan changes it. One
+    /// that runs narrower for lack of slots keeps its requirement.
     #[test]
     fn nothing_is_narrowed_by_a_document_that_lags_behind() {
         let text = "format = 1\njob = \"j\"\ngeneration = 1\nissued_at = \"2026-01-01T00:00:00Z\"\nreason = \"first\"\nrestart_mode = \"in-place\"\n\

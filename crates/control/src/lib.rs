@@ -3,12 +3,12 @@
 //! ```text
 //! document + reports ──> [`status`] ──> running document ─┐
 //! snapshot ───────────────────────────────────────────────┴─> [`ControlLoop::epoch`] ──> record, and a document to publish
-//! answer of the drop ──> [`ControlLoop::put_ended`]      final report ──> [`ControlLoop::note_reports`]
+//! response of the drop ──> [`ControlLoop::put_ended`]      final report ──> [`ControlLoop::note_reports`]
 //! ```
 //!
-//! [`ControlLoop::turn`] puts these in order over [`Surroundings`]: the rescaler's are real clocks and connections, those of tests are
-//! played. What a policy remembers changes only by
-//! the events that the caller reports here. Times come in as arguments; nothing is read from outside.
+//! [`ControlLoop::turn`] runs these in order over [`Surroundings`]: real clocks and connections in the rescaler,
+//! fakes in tests. A policy's memory changes only by the events that the caller reports here. Times are arguments;
+//! nothing is read from outside.
 
 mod control_loop;
 mod outcome;

@@ -1,42 +1,42 @@
-//! How a published change went, from the reports of the agent that applied it.
+//! The outcome of a published change, derived from the agent's reports.
 
 use jiff::Timestamp;
 use job_config::{Report, State};
 use serde::{Deserialize, Serialize};
 
-/// One step of a change.
+/// One phase of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeStep {
-    /// The step.
+    /// The phase.
     pub state: State,
-    /// When it began, by the reporter's clock.
+    /// Start time, by the agent's clock.
     pub at: Timestamp,
-    /// How long it lasted, in milliseconds; absent for the last.
+    /// Duration, in milliseconds; absent for the last phase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
 }
 
-/// How the change to a generation ended.
+/// Outcome of the change to a generation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The generation.
     pub generation: u64,
-    /// How it ended.
+    /// Final state.
     pub state: State,
-    /// From the first report to the last, in milliseconds.
+    /// Time from the first report to the last, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
-    /// What was reported in words, if anything.
+    /// Message of the reports, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// The steps in order.
+    /// The phases in order.
     pub steps: Vec<OutcomeStep>,
-    /// What was seen of the job at the end.
+    /// Observed state of the job at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed: Option<job_config::Observed>,
 }
 
-/// The outcome of a generation, once its final report is there.
+/// Returns the outcome of a generation, or `None` before its final report.
 pub(crate) fn outcome(reports: &[Report], generation: u64) -> Option<Outcome> {
     let mut own: Vec<&Report> = reports.iter().filter(|report| report.generation == generation).collect();
     own.sort_by_key(|report| report.sequence);
@@ -68,7 +68,7 @@ pub(crate) fn outcome(reports: &[Report], generation: u64) -> Option<Outcome> {
 }
 
 impl Outcome {
-    /// Returns whether the job runs as the document wants it.
+    /// Returns whether the job runs as the document says.
     pub fn succeeded(&self) -> bool {
         self.state == State::Running
     }
@@ -96,7 +96,7 @@ impl std::fmt::Display for Outcome {
     }
 }
 
-/// Returns the state as it is written in reports and logs.
+/// Returns the state's name in reports and logs.
 pub fn state_word(state: State) -> String {
     state.to_string()
 }
@@ -115,7 +115,7 @@ mod tests {
         .unwrap()
     }
 
-    /// Goal: a finished generation tells how it ended and how long each step took; an unfinished one tells nothing yet.
+    /// Goal: a finished generation has an outcome and the duration of each phase; an unfinished one has none yet.
     #[test]
     fn reports_become_an_outcome() {
         assert_eq!(outcome(&reports(), 6), None);

@@ -1,6 +1,6 @@
-//! A change that does not end: after a while it is told loudly, and what Flink shows takes the place of the reports.
+//! Timeout of a change without a final report: raises an alarm, and uses Flink's observed state instead.
 //!
-//! A report can be lost, refused or never sent. A loop that waits for it without end does not scale any more, and nobody is told.
+//! A report can be lost, rejected or never sent. Without a timeout, the loop would silently stop scaling.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,31 +11,31 @@ use job_config::{JobDocument, Report};
 use crate::outcome::state_word;
 use crate::status::{Current, DocumentStatus, RunningDocument, before, runs};
 
-/// A change that should have ended by now.
+/// A change that has exceeded its timeout.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Overdue {
     newest: Current,
-    /// What the reports say ran before.
+    /// The previous running document according to the reports.
     before: DocumentStatus,
-    /// Whether an agent has taken it up.
+    /// Whether an agent has started it.
     is_begun: bool,
-    /// What is told of it.
+    /// The alarm's text.
     pub(crate) sentence: String,
 }
 
-/// Which document runs, by what Flink shows.
+/// The running document according to Flink.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Sight {
     /// The newest one.
     Newest(RunningDocument),
-    /// The one before.
+    /// The previous one.
     Before(RunningDocument),
     /// Neither.
     Unknown,
 }
 
 impl Overdue {
-    /// Returns the newest document's change, if it has not ended within this time by its newest report.
+    /// Returns the newest document's change, if its newest report is older than the timeout and not final.
     pub(crate) fn of(
         current: &Current,
         reports: Option<&[Report]>,
@@ -49,7 +49,7 @@ impl Overdue {
             return None;
         }
         let issued_at = current.document.issued_at();
-        // The agent's clock may be ahead.
+        // Limited to `now`, because the agent's clock may be ahead.
         let since = last.map_or(issued_at, |last| last.at.max(issued_at).min(now));
         let within = SignedDuration::try_from(within).unwrap_or(SignedDuration::MAX);
         let lasts = now.duration_since(since);
@@ -68,7 +68,7 @@ impl Overdue {
         })
     }
 
-    /// Returns the generation whose document is needed to judge what Flink shows.
+    /// Returns the generation whose document is needed to interpret Flink's state.
     pub(crate) fn generation_before(&self) -> Option<u64> {
         match &self.before {
             DocumentStatus::Earlier(earlier) => Some(earlier.generation()),
@@ -76,7 +76,7 @@ impl Overdue {
         }
     }
 
-    /// Returns which document runs by these widths of the job's operators, in the documents' names.
+    /// Determines the running document from the parallelism of the job's operators, given under the documents' names.
     pub(crate) fn seen(self, widths: &BTreeMap<String, u32>, document_before: Option<JobDocument>) -> Sight {
         if !self.is_begun || widths.is_empty() {
             return Sight::Unknown;
@@ -89,7 +89,7 @@ impl Overdue {
         }
         let DocumentStatus::Earlier(earlier) = self.before else { return Sight::Unknown };
         let Some(document) = document_before else { return Sight::Unknown };
-        // Where both differ in parallelism alone, the content is that of either, and no width is taken from it that does not run.
+        // If both documents differ only in parallelism, either one's content is right, with the observed parallelism.
         let is_same_but_for_widths = self.newest.document.differs_only_in_parallelism(&document);
         if !has_widths(&document, widths) && !is_same_but_for_widths {
             return Sight::Unknown;
@@ -98,7 +98,7 @@ impl Overdue {
     }
 }
 
-/// Whether every operator of the document that is seen is as wide as the document says.
+/// Whether every observed operator of the document runs at the document's parallelism.
 fn has_widths(document: &JobDocument, widths: &BTreeMap<String, u32>) -> bool {
     let entries = document.parallelism().operators.iter();
     let mut seen = entries.filter_map(|(uid, p)| Some((widths.get(uid)?, p))).peekable();
@@ -141,7 +141,7 @@ mod tests {
         overdue.seen(&BTreeMap::from([("map".to_owned(), width)]), Some(document(1, 4, "")))
     }
 
-    /// Goal: a change counts as overdue only when its newest report is older than the limit, and never when it has ended.
+    /// Goal: a change is overdue only when its newest report is older than the timeout, and never after its end.
     #[test]
     fn a_change_is_overdue_after_its_time() {
         assert_eq!(overdue("rescaling", "", "2026-01-01T00:10:59Z"), None);
@@ -150,7 +150,8 @@ mod tests {
         assert_eq!(overdue("running", "", "2026-01-01T01:00:00Z"), None);
     }
 
-    /// Goal: what runs is known by its widths; between both documents it is known where they differ in nothing else.
+    /// Goal: the running document is recognised by its parallelism; a mixture of both is recognised if they differ in
+    /// nothing else.
     #[test]
     fn widths_tell_what_runs() {
         assert!(matches!(seen(9, ""), Sight::Newest(running) if running.document().generation() == 2));
@@ -163,7 +164,7 @@ mod tests {
         assert_eq!(seen(6, other), Sight::Unknown);
     }
 
-    /// Goal: a document that no agent has taken up is told, but nothing is concluded from what runs.
+    /// Goal: a document that no agent has started raises an alarm, but nothing is concluded from Flink's state.
     #[test]
     fn a_document_without_an_agent_is_only_told() {
         let now = "2026-01-01T01:00:00Z".parse().unwrap();

@@ -1,4 +1,4 @@
-//! The record of one epoch: what was seen, decided and done, and what followed.
+//! The journal record of one epoch: snapshot, decision, effect and outcome.
 
 use jiff::Timestamp;
 use scaling::{Decision, Memory, Snapshot};
@@ -10,13 +10,13 @@ use crate::outcome::Outcome;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "effect", rename_all = "kebab-case")]
 pub enum Effect {
-    /// Nothing was to be done.
+    /// No change was decided.
     Nothing,
-    /// Something was to be done, but this is a dry run.
+    /// A change was decided, but this is a dry run.
     DryRun,
-    /// Something was to be done, and cannot be here: the plan is a recommendation.
+    /// A change was decided that cannot be applied here: the plan is a recommendation.
     Recommended {
-        /// Why, with the remedy.
+        /// Reason, with the remedy.
         message: String,
     },
     /// The document is about to be published.
@@ -29,19 +29,19 @@ pub enum Effect {
         /// Its generation.
         generation: u64,
     },
-    /// The document could not be published; the plan is dropped, and the next epoch decides anew.
+    /// The document could not be published; the plan is dropped, and the next epoch decides again.
     NotPublished {
-        /// Why.
+        /// Reason.
         message: String,
     },
 }
 
-/// One decision and what was done about it.
+/// One decision and its effect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// Counts the epochs of this journal, from 1.
+    /// Number of the epoch in this journal, from 1.
     pub epoch: u64,
-    /// When the record was written.
+    /// Time of writing.
     pub at: Timestamp,
     /// The job.
     pub job: String,
@@ -50,9 +50,9 @@ pub struct Record {
     pub effect: Effect,
     /// What was decided.
     pub decision: Decision,
-    /// On what; [`None`] if nothing could be seen.
+    /// Input of the decision; [`None`] without an observation.
     pub snapshot: Option<Snapshot>,
-    /// What the policies remember for the next epoch.
+    /// The policies' memory for the next epoch.
     #[serde(default)]
     pub state: Memory,
     /// Whether that has a plan in it that was not carried out: of a dry run.
@@ -63,26 +63,26 @@ pub struct Record {
     pub outcome: Option<Outcome>,
 }
 
-/// What came after a record was written.
+/// An addition to an earlier record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FollowUp {
-    /// The epoch of the record.
+    /// Epoch of the record.
     pub of_epoch: u64,
-    /// When this was written.
+    /// Time of writing.
     pub at: Timestamp,
     /// Whether the document was published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub then: Option<Effect>,
-    /// What the policies remember from here on, if it is something else than the record says.
+    /// The policies' memory from here on, if it differs from the record's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Memory>,
-    /// What became of the document.
+    /// Outcome of the document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
 }
 
 impl Effect {
-    /// Returns the generation of the document that is published, or about to be.
+    /// Returns the generation of the document that was published, or is about to be.
     pub fn generation(&self) -> Option<u64> {
         match self {
             Self::Publishing { generation } | Self::Published { generation } => Some(*generation),

@@ -1,4 +1,4 @@
-//! What a journal of records leaves to the next run of the loop.
+//! Restores the state of the loop from its journal after a restart.
 
 use jiff::Timestamp;
 use scaling::{Decision, Memory};
@@ -7,20 +7,20 @@ use serde::Deserialize;
 use crate::control_loop::{Pending, Resumed, Unconfirmed};
 use crate::record::{Effect, FollowUp};
 
-/// A line of the journal, read leniently: a line of another version is skipped, not fatal.
+/// A line of the journal, parsed leniently: a line of another version is skipped without error.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 #[expect(clippy::large_enum_variant, reason = "a line lives only while it is read")]
 pub enum Line<R> {
     /// A record.
     Record(R),
-    /// What came after one.
+    /// An addition to a record.
     FollowUp(FollowUp),
-    /// Something else.
+    /// An unknown line.
     Other(serde::de::IgnoredAny),
 }
 
-/// The part of a record that the next epoch needs.
+/// The part of a record that a restart needs.
 #[derive(Debug, Deserialize)]
 pub struct Gist {
     epoch: u64,
@@ -35,7 +35,7 @@ pub struct Gist {
 }
 
 impl Gist {
-    /// The plan of this record whose outcome is not known, if it has one.
+    /// Returns the record's plan whose outcome is unknown, if any.
     fn pending(self) -> Option<Pending> {
         let (epoch, at) = (self.epoch, self.at);
         let unconfirmed = |decision| Unconfirmed { decision, at, entity_tag: None };
@@ -51,7 +51,7 @@ impl Gist {
     }
 }
 
-/// Returns what the lines of a journal, oldest first, leave to the next run.
+/// Restores the loop's state from the lines of a journal, oldest first.
 pub fn resume(lines: impl IntoIterator<Item = Line<Gist>>) -> Resumed {
     let mut resumed = Resumed::default();
     for line in lines {

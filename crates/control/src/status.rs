@@ -1,16 +1,17 @@
-//! Which document runs: the newest one at the drop, or an earlier generation whose successors were rolled back or refused.
+//! Determines the running document: the newest at the drop, or an earlier generation whose successors were rolled
+//! back or rejected.
 //!
-//! A document whose change was rolled back is still the newest at the drop. Its successor must be made from the document that runs,
-//! or every change of the rejected document comes back with the next decision; only the generation counts on from the newest one.
-//! A [`RunningDocument`] can be had in two ways only: the agent reports that the newest document runs, or the drop's history
-//! gives the document of the generation that the agent reports.
+//! A document whose change was rolled back is still the newest at the drop. Its successor must be derived from the
+//! running document, or the next decision would reintroduce the rejected changes; only the generation follows the
+//! newest one. A [`RunningDocument`] is obtained in two ways only: the agent reports that the newest document runs,
+//! or the drop's history has the document of the reported generation.
 
 use jiff::{SignedDuration, Timestamp};
 use job_config::{EntityTag, JobDocument, Report, State};
 
 use crate::outcome::state_word;
 
-/// How long after its expiry an agent with a slow clock may still begin a document, and its report be on its way.
+/// How long after its expiry an agent with a slow clock may still start a document and report it.
 const EXPIRY_MARGIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// The newest document at the drop.
@@ -18,11 +19,11 @@ const EXPIRY_MARGIN: SignedDuration = SignedDuration::from_secs(60);
 pub struct Current {
     /// The document.
     pub document: JobDocument,
-    /// The tag that the drop serves it under.
+    /// Entity tag under which the drop serves it.
     pub entity_tag: EntityTag,
 }
 
-/// The document that runs, numbered as the newest one so that its successor follows that.
+/// The running document, under the newest generation so that its successor follows that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningDocument {
     document: JobDocument,
@@ -30,18 +31,18 @@ pub struct RunningDocument {
 }
 
 impl RunningDocument {
-    /// Returns the content that runs, under the generation of the newest document.
+    /// Returns the running content, under the generation of the newest document.
     pub fn document(&self) -> &JobDocument {
         &self.document
     }
 
-    /// Returns the tag of the newest document, which the successor replaces.
+    /// Returns the entity tag of the newest document, which the successor replaces.
     pub fn replaces(&self) -> &EntityTag {
         &self.replaces
     }
 }
 
-/// An earlier generation runs; its document must be fetched from the drop's history.
+/// A running earlier generation; its document must be fetched from the drop's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EarlierGeneration {
     generation: u64,
@@ -49,15 +50,15 @@ pub struct EarlierGeneration {
 }
 
 impl EarlierGeneration {
-    /// Returns the generation that runs.
+    /// Returns the running generation.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Returns the running document from what the drop's history answered for this generation.
+    /// Builds the running document from the drop's history entry of this generation.
     ///
     /// # Errors
-    /// A sentence if the history has no such document, or an answer that is not this document.
+    /// A sentence if the history lacks the document, or holds another one.
     pub fn found(self, document: Option<JobDocument>) -> Result<RunningDocument, String> {
         let Self { generation, newest } = self;
         let Some(document) = document else {
@@ -78,27 +79,27 @@ impl EarlierGeneration {
     }
 }
 
-/// What the reports say about the newest document.
+/// Status of the newest document according to the reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DocumentStatus {
-    /// It runs.
+    /// It is running.
     Runs(RunningDocument),
-    /// An earlier generation runs.
+    /// An earlier generation is running.
     Earlier(EarlierGeneration),
-    /// No successor can be made now, for this reason.
+    /// No successor is possible now, for this reason.
     NotYet(String),
-    /// No successor can be made before a person has published the next document, for this reason.
+    /// No successor is possible before a person has published the next document, for this reason.
     ByHand(String),
 }
 
-/// Judges the newest document by the reports. `reports` is [`None`] where the place of the documents takes no reports: a change
-/// then counts as under way until the document has expired.
+/// Judges the newest document by the reports. `reports` is [`None`] where the document store takes no reports: the
+/// change then counts as in progress until the document has expired.
 pub fn status(current: Current, reports: Option<&[Report]>, now: Timestamp) -> DocumentStatus {
     let generation = current.document.generation();
     let Some(reports) = reports else { return without_reports(current, now) };
     let newest = reports.iter().filter(|report| report.generation == generation);
     let Some(report) = newest.max_by_key(|report| report.sequence) else {
-        // No agent has taken it up, and none may any more: what ran before still runs.
+        // No agent has started it, and none may any more: the previous document still runs.
         if is_over(&current.document, now) {
             return before(current, reports);
         }
@@ -108,10 +109,10 @@ pub fn status(current: Current, reports: Option<&[Report]>, now: Timestamp) -> D
     };
     match report.state {
         State::Running => runs(current),
-        // An agent that has lost its journal may not know any more which generation that is.
+        // An agent without its journal may not know that generation.
         State::RolledBack if report.running_generation.is_none() => before(current, reports),
         State::RolledBack => earlier(current, report.running_generation),
-        // An accepted document has another first report: this one was refused before anything was done.
+        // The first report of an accepted document is another: this one was rejected without effect.
         State::Failed if report.sequence == 1 && report.running_generation.is_some() => {
             earlier(current, report.running_generation)
         }
@@ -142,7 +143,7 @@ pub(crate) fn earlier(current: Current, generation: Option<u64>) -> DocumentStat
     }
 }
 
-/// The generation that ran before, as the newest final report of an earlier one says.
+/// Returns the generation that ran before, from the newest final report of an earlier one.
 pub(crate) fn before(current: Current, reports: &[Report]) -> DocumentStatus {
     let generation = current.document.generation();
     let earlier_reports =
@@ -155,12 +156,12 @@ pub(crate) fn before(current: Current, reports: &[Report]) -> DocumentStatus {
     earlier(current, running)
 }
 
-/// Whether no agent may begin to apply the document any more, and one that did would have reported by now.
+/// Whether the document has expired and an agent that had started it would have reported by now.
 fn is_over(document: &JobDocument, now: Timestamp) -> bool {
     now.checked_sub(EXPIRY_MARGIN).is_ok_and(|earlier| document.is_expired(earlier))
 }
 
-/// A document without expiry was written by hand, before there was anything to wait for.
+/// Judges without reports. A document without expiry was written by hand and is taken as running.
 fn without_reports(current: Current, now: Timestamp) -> DocumentStatus {
     match current.document.expires_at() {
         Some(expires_at) if !is_over(&current.document, now) => DocumentStatus::NotYet(format!(
@@ -188,7 +189,7 @@ mod tests {
         JobDocument::parse(EXAMPLE).unwrap()
     }
 
-    /// Another width and another checkpoint interval than the first.
+    /// Another parallelism and another checkpoint interval than the first.
     fn second() -> Current {
         let text = EXAMPLE.replacen("generation = 1", "generation = 2", 1);
         let text = text.replacen("q7-bid-item = 1\n", "q7-bid-item = 9\n", 1);
@@ -207,7 +208,7 @@ mod tests {
         }
     }
 
-    /// Goal: only a document that runs is its own base; one under way or failed has no successor.
+    /// Goal: only a running document is its own base; one in progress or failed has no successor.
     #[test]
     fn reports_tell_what_runs() {
         assert!(matches!(judged(&[report(2, 4, "running", "")]), DocumentStatus::Runs(_)));
@@ -219,8 +220,8 @@ mod tests {
         assert!(reason(judged(&[report(2, 4, "rolled-back", "")])).contains("by hand"));
     }
 
-    /// Goal: a document that was refused does not keep the next one back; the one that ran before is its base, and where no report
-    /// says which one that is, the rejected content is not taken instead.
+    /// Goal: a rejected document does not block the next one. Its base is the document that ran before; without a
+    /// report that names that one, the rejected content is not used instead.
     #[test]
     fn a_refused_document_can_be_succeeded() {
         let refused = report(2, 1, "failed", "");
@@ -238,7 +239,7 @@ mod tests {
         }
     }
 
-    /// Goal: after a rollback the base is the document of the drop's history, whole, and the next generation all the same.
+    /// Goal: after a rollback the base is the full document from the drop's history, with the next generation.
     #[test]
     fn a_rolled_back_document_is_not_the_base() {
         let ask = || match judged(&[report(2, 4, "rolled-back", r#","running_generation":1"#)]) {
@@ -252,7 +253,7 @@ mod tests {
         assert!(ask().found(Some(second().document)).unwrap_err().contains("another document"));
     }
 
-    /// Goal: a document that expired before an agent took it up is not the base either.
+    /// Goal: a document that expired before an agent started it is not the base either.
     #[test]
     fn an_expired_document_is_not_the_base() {
         let mut current = second();

@@ -1,4 +1,4 @@
-//! The next generation of a document, with a decision's plan in it.
+//! Builds the next generation of a document from a decision's plan.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use scaling::Decision;
 /// Returns the successor of `running` that carries out a decision, valid for `lifetime`.
 ///
 /// # Errors
-/// The plan makes an invalid document, for example with a parallelism above the document's maximum.
+/// The resulting document is invalid, for example because a parallelism exceeds its maximum.
 pub fn successor(
     running: &JobDocument,
     decision: &Decision,
@@ -17,7 +17,7 @@ pub fn successor(
     lifetime: Duration,
 ) -> Result<JobDocument, DocumentError> {
     let lifetime = SignedDuration::try_from(lifetime).unwrap_or(SignedDuration::MAX);
-    // A join or co-group without a parallelism of its own follows the default, which is what the policy raises.
+    // A join or co-group without its own parallelism follows the default, which the policy raises.
     let follows_default = |name: &str| {
         decision.default_parallelism.is_some()
             && !running.parallelism().operators.contains_key(name)
@@ -65,7 +65,7 @@ mod tests {
         decision
     }
 
-    /// Goal: a plan becomes the next generation, with its reason and an end to its validity.
+    /// Goal: a plan becomes the next generation, with its reason and expiry.
     #[test]
     fn a_plan_becomes_the_next_generation() {
         let current = JobDocument::parse(EXAMPLE).unwrap();
@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(next.expires_at(), Some("2026-02-03T04:06:06Z".parse().unwrap()));
     }
 
-    /// Goal: a join without a parallelism of its own is raised with the default, not given an entry.
+    /// Goal: a join without its own parallelism is raised through the default, without an entry.
     #[test]
     fn joins_follow_the_default() {
         let current = JobDocument::parse(EXAMPLE).unwrap();

@@ -1,7 +1,7 @@
-//! One turn of the loop: the order in which the surroundings are asked, and in which effects happen.
+//! One turn of the control loop: the order of its inputs and effects.
 //!
-//! What surrounds the loop is an interface, so that the order that survives a crash is the same live and in virtual time. A loop that
-//! was ended at any point of a turn goes on from what was appended ([`crate::resume`]).
+//! Inputs and effects are behind a trait, so that the crash-safe order is the same live and in virtual time. After a
+//! kill at any point of a turn, the loop resumes from the appended records ([`crate::resume`]).
 
 use jiff::Timestamp;
 use job_config::{EntityTag, JobDocument, Report};
@@ -12,18 +12,18 @@ use crate::overdue::{Overdue, Sight};
 use crate::record::{FollowUp, Record};
 use crate::status::{Current, DocumentStatus, RunningDocument, status};
 
-/// What surrounds the loop of one job. Reasons are sentences for people.
+/// The control loop's interface to the outside. Reasons are sentences for people.
 pub trait Surroundings {
-    /// Why the loop cannot go on.
+    /// A fatal error of the loop.
     type Error;
 
-    /// Returns the time of the day.
+    /// Returns the wall-clock time.
     fn now(&self) -> Timestamp;
 
-    /// Returns what an operator of the rescaler has switched.
+    /// Returns the current switches.
     fn switches(&self) -> Switches;
 
-    /// Returns the policy; `ready` is what it decides on, where it decides.
+    /// Returns the policy; `ready` is the snapshot to decide on, if there is a decision.
     fn policy(&self, ready: Option<&Snapshot>) -> impl Future<Output = Box<dyn Policy>> + Send;
 
     /// Returns the newest document.
@@ -32,19 +32,19 @@ pub trait Surroundings {
     /// Why there is none.
     fn current(&mut self) -> impl Future<Output = Result<Current, String>> + Send;
 
-    /// Returns what is to be seen of the job, whose newest document is this one.
+    /// Returns a snapshot of the job, whose newest document is this one.
     ///
     /// # Errors
-    /// Why nothing is.
+    /// Why there is none.
     fn snapshot(&mut self, document: &JobDocument) -> impl Future<Output = Result<Snapshot, String>> + Send;
 
-    /// Returns the reports about the job; nothing where nobody takes reports.
+    /// Returns the reports about the job; `None` where the document store takes no reports.
     ///
     /// # Errors
     /// Why they cannot be read.
     fn reports(&mut self) -> impl Future<Output = Result<Option<Vec<Report>>, String>> + Send;
 
-    /// Returns an earlier document from the history, if it is still there.
+    /// Returns an earlier document from the history, if it is within the retention.
     ///
     /// # Errors
     /// Why the history cannot be read.
@@ -53,34 +53,34 @@ pub trait Surroundings {
         generation: u64,
     ) -> impl Future<Output = Result<Option<JobDocument>, String>> + Send;
 
-    /// Writes a record down. It outlives every crash when this returns.
+    /// Appends a record durably.
     ///
     /// # Errors
-    /// It could not be written.
+    /// The record could not be written.
     fn append(&mut self, record: &Record) -> Result<(), Self::Error>;
 
-    /// Writes down what came after a record.
+    /// Appends an addition to a record durably.
     ///
     /// # Errors
-    /// It could not be written.
+    /// The addition could not be written.
     fn follow_up(&mut self, follow_up: &FollowUp) -> Result<(), Self::Error>;
 
-    /// Tells what a person must look at, as often as it is so; nothing when there is nothing, or not any more.
+    /// Reports the current alarm, on every turn while it lasts; `None` when there is none.
     fn alarm(&mut self, sentence: Option<&str>);
 
-    /// Tells that the job does not run as its document says, though no change is under way: somebody has rescaled it by hand, or slots
-    /// are gone; nothing when it does.
+    /// Reports that the job's parallelism differs from its document without a change in progress, after a manual
+    /// rescale or a loss of slots; `None` when it matches.
     fn drift(&mut self, sentence: Option<&str>);
 
-    /// Puts a document in the place of the one with this tag.
+    /// Replaces the document with this entity tag.
     fn put(&mut self, document: &JobDocument, replaces: EntityTag) -> impl Future<Output = PutEnd> + Send;
 }
 
 impl ControlLoop {
-    /// Looks at document, metrics and reports, decides, and realizes what was decided.
+    /// Observes document, metrics and reports, decides, and applies the decision.
     ///
     /// # Errors
-    /// Something could not be written down; the loop must not go on.
+    /// A record could not be written; the loop must stop.
     pub async fn turn<S: Surroundings>(&mut self, around: &mut S) -> Result<(), S::Error> {
         let deciding = self.look(around).await?;
         let switches = around.switches();
@@ -100,7 +100,7 @@ impl ControlLoop {
         }
     }
 
-    /// Reads the newest document, its reports and the metrics, and writes down what became of earlier plans.
+    /// Reads the newest document, its reports and the metrics, and records the outcome of earlier plans.
     async fn look<S: Surroundings>(&mut self, around: &mut S) -> Result<Deciding, S::Error> {
         let current = match around.current().await {
             Ok(current) => current,
@@ -143,7 +143,7 @@ impl ControlLoop {
         })
     }
 
-    /// Looks at Flink itself, where the reports do not say in time how a change has ended.
+    /// Uses Flink's observed state when the reports of a change are overdue.
     async fn by_sight<S: Surroundings>(
         &mut self,
         around: &mut S,
@@ -174,14 +174,14 @@ impl ControlLoop {
     }
 }
 
-/// Why there cannot be a successor now.
+/// Why no successor is possible now.
 struct Standing {
     reason: String,
-    /// Whether only a person can go on.
+    /// Whether only a person can resolve it.
     is_by_hand: bool,
 }
 
-/// The document that runs, or why there cannot be a successor now.
+/// Returns the running document, or why no successor is possible now.
 async fn running<S: Surroundings>(
     around: &mut S,
     current: Current,

@@ -1,5 +1,5 @@
-//! Policy `external` under the control loop, with the answers of a played program: its plans are carried out, and what cannot help is not
-//! repeated for it. (The process that asks a real program is tested where it is, in the rescaler.)
+//! Policy `external` under the control loop, with a scripted program: its plans are applied, and useless ones are not
+//! repeated. (The rescaler's tests cover the call of a real program.)
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use crate::world::{LIMITS, Limit, OPERATOR, World};
 
 const EPOCHS: u32 = 240;
 
-/// A program without memory: doubles the map while its busiest subtask is always busy, halves it while all hardly are.
+/// A stateless program: doubles the map while its busiest subtask is always busy, and halves it while all are nearly
+/// idle.
 fn program(snapshot: &Snapshot) -> Box<dyn Policy> {
     let map = snapshot.operator(OPERATOR).unwrap();
     let busy = map.subtasks.iter().filter_map(|subtask| subtask.busy_ratio).fold(0.0, f64::max);
@@ -29,7 +30,7 @@ fn epochs(world: &mut World, count: u32) {
     }
 }
 
-/// The steps of a world from `first` on that brought less than a fifth of what they promised.
+/// The plans from `first` on that gained less than a fifth of the promised capacity.
 fn useless_steps(world: &World, first: u32) -> usize {
     let widths: Vec<u32> =
         std::iter::once(first).chain(world.plans().iter().map(|(_, width)| *width)).collect();
@@ -40,7 +41,7 @@ fn useless_steps(world: &World, first: u32) -> usize {
     widths.windows(2).filter(is_useless).count()
 }
 
-/// Goal: a program that does not notice that its widenings bring nothing gets two of them, and then the cause in words.
+/// Goal: a program that ignores the failure of its scale-ups gets two of them, then the cause as a message.
 #[test]
 fn useless_widenings_end_after_two() {
     for (limit, words) in LIMITS {
@@ -55,7 +56,7 @@ fn useless_widenings_end_after_two() {
     }
 }
 
-/// Goal: what the program wants is done where it helps: a rise and a fall are answered, and a constant load then changes nothing.
+/// Goal: useful plans are applied: a rise and a fall are answered, and a constant load then changes nothing.
 #[test]
 fn plans_that_help_are_carried_out() {
     let mut world = World::new(2, 5000.0, 500.0);
@@ -66,7 +67,7 @@ fn plans_that_help_are_carried_out() {
     assert_eq!(world.plans().iter().map(|(_, width)| *width).collect::<Vec<_>>(), [4, 8, 16, 32, 16, 8, 4]);
 }
 
-/// Goal: when the outside limit is raised, the program is followed again.
+/// Goal: when the external limit is raised, the program is followed again.
 #[test]
 fn a_raised_limit_is_noticed() {
     let mut world = World::new(2, 5000.0, 500.0);
@@ -78,7 +79,7 @@ fn a_raised_limit_is_noticed() {
     assert!(world.carried_per_s(world.width()) > 5000.0, "{:?}", world.plans());
 }
 
-/// Goal: a program that fails in every epoch changes nothing, and each decision says what was wrong.
+/// Goal: a program that fails in every epoch changes nothing, and each decision states the error.
 #[test]
 fn a_failing_program_changes_nothing() {
     let mut world = World::new(2, 5000.0, 500.0);

@@ -1,4 +1,4 @@
-//! Policy `slo` under the control loop: one change for a step, none for noise.
+//! Policy `slo` under the control loop: one change per step of the load, none for noise.
 
 use scaling::slo::{Options, Slo};
 
@@ -18,8 +18,8 @@ fn epochs(world: &mut World, arrival_per_s: f64, count: usize) {
     }
 }
 
-/// Goal: a load that triples is answered by one widening in its first epochs, and the fall to a third by one narrowing once the idle
-/// slots have paid for it.
+/// Goal: a tripled load is answered by one scale-up in its first epochs, and the fall to a third by one scale-down
+/// once the idle slots have cost more than the change.
 #[test]
 fn a_step_and_its_end_are_two_changes() {
     let mut world = World::new(3, 1000.0, 500.0);

@@ -1,4 +1,5 @@
-//! Where widening does not help: at most two useless steps in 240 epochs, then the cause in words, and no cycle.
+//! Limits that a scale-up cannot overcome: at most two useless steps in 240 epochs, then the cause as a message, and
+//! no oscillation.
 
 use scaling::ds2::{Ds2, Options};
 use scaling::limits::Bounds;
@@ -17,7 +18,7 @@ fn fast() -> Ds2 {
     })
 }
 
-/// Runs the job under constant overload: the planned widths, and the last reasons.
+/// Runs the job under constant overload and returns the planned parallelisms and the last reasons.
 fn run(limit: Limit, policy: &Ds2, width: u32, arrival_per_s: f64) -> (World, Vec<u32>, String) {
     let mut world = World::new(width, arrival_per_s, 500.0);
     world.limit = limit;
@@ -29,7 +30,7 @@ fn run(limit: Limit, policy: &Ds2, width: u32, arrival_per_s: f64) -> (World, Ve
     (world, plans, reasons)
 }
 
-/// Goal: each kind of limit is met by at most two steps, and named.
+/// Goal: each kind of limit causes at most two steps, and is named.
 #[test]
 fn limits_are_found_and_named() {
     for (limit, words) in LIMITS {
@@ -43,7 +44,8 @@ fn limits_are_found_and_named() {
     }
 }
 
-/// Goal: without a limit a constant overload is answered once, whether or not the source counts what waits; then nothing is changed.
+/// Goal: without a limit a constant overload is answered once, whether or not the source reports its backlog; then
+/// nothing changes.
 #[test]
 fn what_can_be_carried_is_carried() {
     for counts_backlog in [true, false] {
@@ -60,7 +62,7 @@ fn what_can_be_carried_is_carried() {
     }
 }
 
-/// Goal: when the outside limit is raised, the operator is widened again.
+/// Goal: when the external limit is raised, the operator is scaled up again.
 #[test]
 fn a_raised_limit_is_noticed() {
     let (mut world, _, _) = run(Limit::External(1000.0), &fast(), 2, 5000.0);
@@ -72,8 +74,8 @@ fn a_raised_limit_is_noticed() {
     assert!(world.carried_per_s(world.width()) > 5000.0, "{:?}", world.plans());
 }
 
-/// Goal: an operator that runs outside its bounds is brought within them, once, with the reason, under constant load and every policy's wait;
-/// then nothing is changed in 200 epochs.
+/// Goal: an operator outside its bounds is brought within them, once, with the reason, under constant load and every
+/// policy's waits; then nothing changes in 200 epochs.
 #[test]
 fn what_runs_outside_its_bounds_is_brought_within() {
     for (width, bounds, within) in [

@@ -1,4 +1,4 @@
-//! Closed loops: every policy through the control loop, over many epochs of a played clock.
+//! Closed-loop tests: every policy through the control loop, over many epochs of a simulated clock.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly")]
 

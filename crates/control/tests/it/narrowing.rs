@@ -1,4 +1,4 @@
-//! Policy `ds2` narrows after its interval, once, and acts again as soon as its waits are over.
+//! Policy `ds2` scales down once after its interval, and acts again as soon as its waits are over.
 
 use scaling::ds2::{Ds2, Options};
 
@@ -6,8 +6,8 @@ use crate::world::World;
 
 const EPOCH_S: i64 = 120;
 
-/// Goal: four quiet hours with default options bring exactly one narrowing, in the first epoch in which the operator has been too
-/// wide for an hour: the first epoch sees it, the 31st is 3,600 s later.
+/// Goal: four quiet hours with default options cause exactly one scale-down, in the first epoch in which the operator
+/// has been too wide for an hour: the first epoch sees it, the 31st is 3,600 s later.
 #[test]
 fn four_quiet_hours_narrow_once() {
     let mut world = World::new(8, 1000.0, 500.0);
@@ -16,7 +16,8 @@ fn four_quiet_hours_narrow_once() {
     assert_eq!((widths[29], widths[30], widths[119]), (8, 4, 4));
 }
 
-/// Goal: 240 epochs of a load that rises and falls: widened as soon as it rises, narrowed an hour after it fell, and nothing else.
+/// Goal: 240 epochs of a load that rises and falls cause a scale-up as soon as it rises, a scale-down an hour after
+/// it fell, and nothing else.
 #[test]
 fn a_rise_and_a_fall_are_two_changes() {
     let mut world = World::new(4, 1000.0, 500.0);

@@ -1,4 +1,4 @@
-//! What is remembered of a plan depends on whether the drop has its document.
+//! A plan starts the policy's waits only if the drop stored its document.
 
 use control::{Pending, Resumed, Unconfirmed};
 use scaling::ds2::Ds2;
@@ -13,7 +13,7 @@ fn epochs(world: &mut World, count: u32) {
     }
 }
 
-/// Goal: a plan that the drop refused is made again in the next epoch; it begins no wait.
+/// Goal: a plan that the drop rejected is repeated in the next epoch and starts no wait.
 #[test]
 fn a_refused_plan_is_made_again() {
     let mut world = World::new(1, 2000.0, 500.0);
@@ -25,7 +25,7 @@ fn a_refused_plan_is_made_again() {
     assert!(world.width() >= 6 && world.history.len() <= 3, "{:?}", world.plans());
 }
 
-/// Goal: a plan whose answer was lost counts as published if the drop has it, and as never made if it has not.
+/// Goal: a plan whose response was lost counts as published if the drop has it, and as never made otherwise.
 #[test]
 fn a_lost_answer_is_resolved_by_the_drop() {
     for (drop, documents) in [(Drop::StoresAndIsSilent, 2), (Drop::IsSilent, 1)] {
@@ -42,7 +42,7 @@ fn a_lost_answer_is_resolved_by_the_drop() {
     }
 }
 
-/// Goal: a rescaler that was killed between its record and the answer asks the drop, and waits if the drop has the document.
+/// Goal: a rescaler killed between its record and the response asks the drop, and waits if the drop has the document.
 #[test]
 fn a_kill_before_the_answer_is_resolved_by_the_drop() {
     let mut world = World::new(1, 2000.0, 500.0);

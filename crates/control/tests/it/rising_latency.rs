@@ -1,14 +1,14 @@
-//! Policy `latency` under the control loop: what the published algorithm keeps, and where it ends.
+//! Policy `latency` under the control loop: what the published algorithm guarantees, and its limits.
 //!
-//! It only ever widens, and looks only at rising latency; that is its nature. So a backlog that neither grows nor shrinks is left, and
-//! a limit that widening does not help against is met by steps up to the maximum.
+//! By design it only scales up, and reacts only to rising latency. So a constant backlog remains, and a limit that a
+//! scale-up cannot overcome leads to steps up to the maximum.
 
 use scaling::latency::{Latency, Options};
 
 use crate::world::{Limit, World};
 
 const EPOCHS: u32 = 240;
-/// The steps of a runaway are at least so many epochs apart: the wait after an action, and as many rises as it takes.
+/// Minimum distance of runaway steps, in epochs: the wait after an action, and the required number of rises.
 const APART: u64 = 9;
 
 fn world(parallelism: u32, arrival_per_s: f64) -> World {
@@ -23,7 +23,7 @@ fn epochs(world: &mut World) {
     }
 }
 
-/// Goal: a constant load that is carried changes nothing, wide or narrow; a fall narrows nothing.
+/// Goal: a constant load within capacity changes nothing, at high or low parallelism; a fall scales nothing down.
 #[test]
 fn a_constant_load_changes_nothing() {
     let mut world = world(2, 900.0);
@@ -34,8 +34,8 @@ fn a_constant_load_changes_nothing() {
     assert_eq!((world.plans().len(), world.width()), (0, 2));
 }
 
-/// Goal: a step is answered once, in the third epoch of rising latency, with what the formula gives; what has gathered until then stays,
-/// and the decision says that only rising latency counts.
+/// Goal: a step of the load is answered once, in the third epoch of rising latency, with the formula's result; the
+/// backlog until then remains, and the decision says that only rising latency counts.
 #[test]
 fn a_step_is_answered_once() {
     let mut world = world(2, 900.0);
@@ -43,14 +43,14 @@ fn a_step_is_answered_once() {
     world.arrival_per_s = 3000.0;
     epochs(&mut world);
     assert_eq!(world.plans(), [(u64::from(EPOCHS) + 3, 6)]);
-    // A flat latency is counted as one violation and as none in turn.
+    // A flat latency alternates between one counted violation and none.
     let newest = world.records.iter().rev().take(2);
     let reasons: Vec<String> = newest.map(|record| record.decision.to_string()).collect();
     assert!(reasons.iter().any(|reasons| reasons.contains("only rising latency counts")), "{reasons:?}");
 }
 
-/// Goal: where widening does not help, the steps never come faster than the wait allows, never go back, and end at the maximum; the
-/// decision then tells that the formulae want no more.
+/// Goal: where a scale-up does not help, the steps respect the wait, never reverse, and end at the maximum; the
+/// decision then says that the formulae want no more.
 #[test]
 fn a_runaway_ends_at_the_maximum() {
     for limit in [Limit::External(1000.0), Limit::HotKey(0.5), Limit::Host(4)] {

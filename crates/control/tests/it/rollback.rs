@@ -1,11 +1,11 @@
-//! After a rollback the rejected content never comes back.
+//! After a rollback the rejected content never returns.
 
 use scaling::ds2::Ds2;
 
 use crate::world::{Agent, World};
 
-/// Goal: a document that changed the job's own section was rolled back; every successor over 200 epochs carries the section that
-/// runs, and the parallelism of the next decision.
+/// Goal: after the rollback of a document that changed the job's own section, every successor over 200 epochs has the
+/// running section, and the parallelism of the next decision.
 #[test]
 fn rejected_content_does_not_come_back() {
     let mut world = World::new(4, 1000.0, 500.0);

@@ -1,8 +1,8 @@
-//! The situations `loop-*` of `testdata/scenarios`, round by round: what is recorded of the first epoch (`round-0.json`) is decided on,
-//! the plan is carried out, and a model of the same job shows what the next epoch would have shown.
+//! The scenarios `loop-*` of `testdata/scenarios`, round by round: decides on the recorded first epoch
+//! (`round-0.json`), applies the plan, and lets a model of the same job produce the next epoch's metrics.
 //!
-//! The model takes the speed of a subtask from the recording; `[[rounds]]` in `expected.toml` says what limits the job and what is
-//! required of all rounds together.
+//! The model takes the speed of a subtask from the recording. `[[rounds]]` in `expected.toml` states the job's limits
+//! and the assertions over all rounds.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::world::World;
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/scenarios");
 const EPOCH_S: i64 = 60;
 
-/// The part of `expected.toml` that is about rounds.
+/// The part of `expected.toml` about rounds.
 #[derive(Debug, Deserialize)]
 struct Expected {
     #[serde(default)]
@@ -28,46 +28,46 @@ struct Expected {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rounds {
-    /// How many epochs.
+    /// Number of epochs.
     epochs: u32,
     /// Options of policy `ds2`.
     #[serde(default)]
     ds2: Options,
-    /// Records per second that arrive, epoch by epoch, over and over.
+    /// Arriving records per second, per epoch, repeated.
     arrivals_per_s: Vec<f64>,
-    /// Records that operators emit for each they receive, epoch by epoch, over and over; otherwise as recorded.
+    /// Emitted records per received record, per epoch, repeated; default: as recorded.
     #[serde(default)]
     selectivities: BTreeMap<String, Vec<f64>>,
-    /// What limits operators, by name.
+    /// Limits of operators, by name.
     #[serde(default)]
     limits: BTreeMap<String, Limits>,
-    /// The number of published plans.
+    /// Allowed range of the number of published plans.
     changes: [usize; 2],
-    /// No plan is published in later epochs.
+    /// Last epoch in which a plan may be published.
     settled_by: u64,
-    /// At most so many widenings that raise what the job carries by less than a fifth of what they promise.
+    /// Maximum number of scale-ups that gain less than a fifth of the promised capacity.
     useless: usize,
-    /// The parallelism of operators in the end.
+    /// Allowed range of the operators' final parallelism.
     #[serde(default)]
     after: BTreeMap<String, [u32; 2]>,
-    /// In the last decision.
+    /// Texts that the last decision contains.
     #[serde(default)]
     says: Vec<String>,
 }
 
-/// What more subtasks do not help against.
+/// Limits that a scale-up cannot overcome.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Limits {
-    /// An outside system takes so many records a second from all subtasks; they wait for it and count as busy.
+    /// Records per second that an external system accepts from all subtasks together; waiting for it counts as busy.
     outside_per_s: Option<f64>,
-    /// Fetchers deliver so many records a second to each subtask, which waits for them and counts as idle.
+    /// Records per second that fetchers deliver to each subtask; waiting for them counts as idle.
     fetched_per_s: Option<f64>,
-    /// The share of one key, which one subtask gets however many there are.
+    /// Share of one key, which goes to one subtask at any parallelism.
     hot_share: f64,
-    /// Subtasks beyond the partitions read nothing.
+    /// Number of partitions; further subtasks read nothing.
     partitions: Option<u32>,
-    /// Capacity grows with this power of the parallelism.
+    /// Exponent of capacity as a power of the parallelism.
     exponent: Option<f64>,
 }
 
@@ -83,7 +83,7 @@ impl Modelled {
         self.recorded.edges.iter().any(|edge| edge.partitioning == Partitioning::Broadcast)
     }
 
-    /// The share of the records of each subtask; of a broadcast input each gets all.
+    /// The share of records of each subtask; a broadcast input goes to all in full.
     fn shares(&self, width: u32) -> Vec<f64> {
         let readers = self.limits.partitions.map_or(width, |partitions| partitions.min(width));
         let first = self.limits.hot_share.max(1.0 / f64::from(readers));
@@ -97,21 +97,21 @@ impl Modelled {
         (0..width).map(of).collect()
     }
 
-    /// Records per second that its subtasks could work through if they were always busy.
+    /// Records per second that its subtasks could process if always busy.
     fn capacity_per_s(&self, width: u32) -> f64 {
         let fullest = self.shares(width).into_iter().fold(0.0, f64::max);
         let grown = self.limits.exponent.map_or(1.0, |exponent| f64::from(width).powf(exponent - 1.0));
         self.subtask_per_s * grown / fullest
     }
 
-    /// Records per second that it takes at most.
+    /// Maximum records per second that it accepts.
     fn most_per_s(&self, width: u32) -> f64 {
         let fetched = self.limits.fetched_per_s.map_or(f64::INFINITY, |each| each * f64::from(width));
         let outside = self.limits.outside_per_s.unwrap_or(f64::INFINITY);
         self.capacity_per_s(width).min(fetched).min(outside)
     }
 
-    /// What an epoch shows of it. `held` is the share of its time in which a source waits for the rest of the job.
+    /// Its metrics of one epoch; `is_held`: a source spends time waiting for the rest of the job.
     fn seen(&self, width: u32, rate_per_s: f64, selectivity: f64, is_held: bool) -> Operator {
         let shares = self.shares(width);
         let fullest = shares.iter().copied().fold(0.0, f64::max);
@@ -167,7 +167,7 @@ impl Model {
         }
     }
 
-    /// Records per second of the source that the job carries at these widths.
+    /// Source records per second that the job sustains at this parallelism.
     fn carries_per_s(&self, width: impl Fn(&str) -> u32, selectivity: impl Fn(&Operator) -> f64) -> f64 {
         let mut per_source_record = 1.0;
         let most = self.operators.iter().map(|operator| {
@@ -178,7 +178,7 @@ impl Model {
         most.fold(f64::INFINITY, f64::min)
     }
 
-    /// Lets an epoch pass.
+    /// Simulates an epoch.
     fn pass(
         &mut self,
         world: &mut World,
@@ -214,7 +214,7 @@ fn recorded(folder: &Path) -> Snapshot {
     serde_json::from_str(&std::fs::read_to_string(folder.join("round-0.json")).unwrap()).unwrap()
 }
 
-/// Everything in which the rounds of one folder differ from what is required.
+/// Returns all differences between the rounds of one folder and the expectation.
 fn play(folder: &Path, mut wanted: Rounds) -> Vec<String> {
     let first = recorded(folder);
     let widths: Vec<(&str, u32)> =
@@ -290,7 +290,7 @@ fn judge(wanted: &Rounds, world: &World, carried: &[f64]) -> Vec<String> {
     problems
 }
 
-/// Goal: in each recorded situation all rounds together do what is required, not only the first.
+/// Goal: in each recorded scenario all rounds together meet the expectation, not only the first.
 #[test]
 fn every_round_is_judged() {
     let folders = std::fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().path());

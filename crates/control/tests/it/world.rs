@@ -1,4 +1,5 @@
-//! A played job: its true rates are known, its agent applies every document at once or refuses it, and its clock is the test's.
+//! A simulated job with known true rates, an agent that applies or rejects every document at once, and the test's
+//! clock.
 
 use std::time::Duration;
 
@@ -14,34 +15,34 @@ use scaling::{
     Constraints, Edge, Job, Kind, Operator, Partitioning, Policy, Query, SCHEMA, Snapshot, Subtask,
 };
 
-/// What the agent does with the next documents.
+/// The agent's reaction to the next documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Agent {
-    /// Applies them at once.
+    /// Applies them immediately.
     Applies,
     /// Rolls them back.
     RollsBack,
 }
 
-/// What the drop does with the next documents.
+/// The drop's reaction to the next documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Drop {
     /// Stores them.
     Stores,
-    /// Has another publisher's document meanwhile.
+    /// Rejects them, because another publisher was first.
     Refuses,
-    /// Stores them, and the answer is lost.
+    /// Stores them, but the response is lost.
     StoresAndIsSilent,
-    /// Neither stores them nor answers.
+    /// Neither stores them nor responds.
     IsSilent,
 }
 
-/// What more subtasks do not help against.
+/// A limit that a scale-up cannot overcome.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Limit {
-    /// Nothing: capacity grows with the subtasks.
+    /// None: capacity grows with the subtasks.
     Nothing,
-    /// An external system takes this many records a second in all; the subtasks wait for it and count as busy.
+    /// An external system accepts this many records per second in total; waiting for it counts as busy.
     External(f64),
     /// One key has this share of all records.
     HotKey(f64),
@@ -49,11 +50,11 @@ pub(crate) enum Limit {
     Broadcast,
     /// One subtask gets all records.
     Global,
-    /// The host runs this many subtasks at full speed, and more of them slower.
+    /// The host runs this many subtasks at full speed; more of them run slower.
     Host(u32),
 }
 
-/// Every kind of limit, with the words by which it is named.
+/// Every kind of limit, with the words that must name it.
 pub(crate) const LIMITS: [(Limit, &str); 6] = [
     (Limit::External(1000.0), "outside the job"),
     (Limit::HotKey(0.5), "subtask 0 gets"),
@@ -63,21 +64,21 @@ pub(crate) const LIMITS: [(Limit, &str); 6] = [
     (Limit::Host(4), "outside the job"),
 ];
 
-/// A source and a map behind it, as one job under the control loop.
+/// A job of a source and a map under the control loop.
 pub(crate) struct World {
     pub(crate) control: ControlLoop,
     pub(crate) agent: Agent,
     pub(crate) drop: Drop,
     pub(crate) switches: Switches,
     pub(crate) now: Timestamp,
-    /// Records a second that arrive, and that one subtask of the map can take.
+    /// Arriving records per second; the records per second of one subtask of the map follow.
     pub(crate) arrival_per_s: f64,
     pub(crate) subtask_per_s: f64,
     pub(crate) backlog: f64,
     pub(crate) limit: Limit,
-    /// Whether the source tells how many records wait.
+    /// Whether the source reports its backlog.
     pub(crate) counts_backlog: bool,
-    /// Whether the job has histograms of latency and the map's input rate is told.
+    /// Whether the job reports latency histograms and the map's input rate.
     pub(crate) tells_latency: bool,
     pub(crate) records: Vec<Record>,
     pub(crate) history: Vec<JobDocument>,
@@ -99,12 +100,12 @@ fn document(widths: &[(&str, u32)]) -> JobDocument {
 }
 
 impl World {
-    /// A job whose map has this parallelism and runs since long ago.
+    /// A job whose map has this parallelism and has been running for long.
     pub(crate) fn new(parallelism: u32, arrival_per_s: f64, subtask_per_s: f64) -> Self {
         Self::of(&[(OPERATOR, parallelism)], arrival_per_s, subtask_per_s)
     }
 
-    /// A job whose operators have these widths and run since long ago.
+    /// A job whose operators have this parallelism and have been running for long.
     pub(crate) fn of(widths: &[(&str, u32)], arrival_per_s: f64, subtask_per_s: f64) -> Self {
         let now: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
         let mut world = Self {
@@ -139,12 +140,12 @@ impl World {
         self.running.parallelism().of(name)
     }
 
-    /// Since when the job runs as it does, in milliseconds since the Unix epoch.
+    /// Start of the current execution, in milliseconds since the Unix epoch.
     pub(crate) fn running_since_ms(&self) -> i64 {
         self.running_since.as_millisecond()
     }
 
-    /// Starts the rescaler with bounds of the map.
+    /// Starts the rescaler with bounds for the map.
     pub(crate) fn bound(&mut self, bounds: Bounds) {
         let mut constraints = Constraints::default();
         constraints.limits.operators.insert(OPERATOR.to_owned(), bounds);
@@ -152,18 +153,18 @@ impl World {
         self.control = ControlLoop::new(options, OperatorNames::default(), Resumed::default());
     }
 
-    /// Stops the rescaler and starts it again with what its journal holds.
+    /// Restarts the rescaler from its journal.
     pub(crate) fn restart(&mut self, resumed: Resumed) {
         self.control = loop_from(resumed);
     }
 
-    /// The document that is current at the drop.
+    /// The current document at the drop.
     pub(crate) fn newest(&self) -> Current {
         let document = self.history.last().unwrap().clone();
         Current { entity_tag: document.entity_tag(), document }
     }
 
-    /// Takes a document up at the drop, and has the agent apply it.
+    /// Stores a document at the drop and lets the agent apply it.
     pub(crate) fn store(&mut self, document: JobDocument) {
         let generation = document.generation();
         let applied = self.agent == Agent::Applies || generation == 1;
@@ -188,19 +189,19 @@ impl World {
         });
     }
 
-    /// One epoch of this length under the policy; returns the width after it.
+    /// Runs one epoch of this length under the policy; returns the resulting parallelism.
     pub(crate) fn epoch(&mut self, policy: &dyn Policy, length_s: i64) -> u32 {
         let snapshot = self.pass(length_s);
         self.decide(policy, snapshot)
     }
 
-    /// One epoch of this length under a policy that is made for its snapshot; returns the width after it.
+    /// Runs one epoch of this length under a policy made for its snapshot; returns the resulting parallelism.
     pub(crate) fn epoch_by(&mut self, policy: impl Fn(&Snapshot) -> Box<dyn Policy>, length_s: i64) -> u32 {
         let snapshot = self.pass(length_s);
         self.decide(&*policy(&snapshot), snapshot)
     }
 
-    /// The end of an epoch in which this was seen; returns the width after it.
+    /// Decides an epoch with this snapshot; returns the resulting parallelism.
     pub(crate) fn decide(&mut self, policy: &dyn Policy, snapshot: Snapshot) -> u32 {
         let newest = self.newest();
         let _ = self.control.confirm(policy, newest.document.generation(), &newest.entity_tag, self.now);
@@ -240,7 +241,7 @@ impl World {
         }
     }
 
-    /// Records of the source that the map can take a second at this width.
+    /// Source records per second that the map sustains at this parallelism.
     pub(crate) fn carried_per_s(&self, width: u32) -> f64 {
         let p = f64::from(width);
         match self.limit {
@@ -265,7 +266,7 @@ impl World {
         (0..self.width()).map(of).collect()
     }
 
-    /// Lets time pass, and returns what the metrics show of it.
+    /// Simulates time and returns the metrics.
     fn pass(&mut self, length_s: i64) -> Snapshot {
         self.now += SignedDuration::from_secs(length_s);
         #[expect(clippy::cast_precision_loss, reason = "seconds of an epoch")]
@@ -311,7 +312,7 @@ impl World {
     fn map(&self, rate: f64, carried: f64, length: f64) -> Operator {
         let shares = self.shares();
         let fullest = shares.iter().copied().fold(0.0, f64::max);
-        // All subtasks wait for what they share; else each is busy as much as its share asks.
+        // With a shared limit all subtasks wait for it; otherwise each is busy in proportion to its share.
         let busy = |share: f64| match self.limit {
             Limit::External(limit) if rate >= limit => 1.0,
             _ => (rate / carried * share / fullest).min(1.0),
@@ -336,7 +337,7 @@ impl World {
         }
     }
 
-    /// The epochs (from 1) in which a document was about to be published, with the planned width.
+    /// The epochs (from 1) with a publication, and the planned parallelism.
     pub(crate) fn plans(&self) -> Vec<(u64, u32)> {
         let planned = |record: &Record| {
             record.effect.generation()?;
