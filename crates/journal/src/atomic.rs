@@ -1,8 +1,9 @@
-//! Replacing a file as a whole.
+//! Atomic and durable replacement of a file.
 //!
-//! Temp file in the same folder, fsync, rename over the old one, fsync of the folder. Whoever reads the path, before,
-//! after or during a crash, sees the old bytes or the new ones. One writer per path is assumed (see [`crate::FolderLock`]), which is
-//! why the temp file has a fixed name: what a crash leaves behind is overwritten by the next write, so nothing piles up.
+//! Writes a temporary file in the same folder, syncs it, renames it over the old one, and syncs the folder. A reader
+//! sees the old bytes or the new ones, even after a crash. One writer per path is assumed (see
+//! [`crate::FolderLock`]). The temporary file therefore has a fixed name, and the next write overwrites what a crash
+//! left behind.
 
 use std::fs::{File, Permissions};
 use std::io::Write as _;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::JournalError;
 
-/// Writes `bytes` to `path`, whole and durable, or leaves the old file.
+/// Writes `bytes` to `path` atomically and durably, or leaves the old file.
 ///
 /// # Errors
 /// The file could not be written. If only the last step failed, the fsync of the folder, the new bytes may already be
@@ -20,7 +21,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), JournalError> {
     write(path, bytes, None)
 }
 
-/// The same for a file that others shall read, whatever the umask says: mode 644.
+/// Does the same for a file that others may read: mode 644, independent of the umask.
 ///
 /// # Errors
 /// As [`write_atomically`].
@@ -45,7 +46,7 @@ fn write(path: &Path, bytes: &[u8], permissions: Option<Permissions>) -> Result<
     sync_folder_of(path)
 }
 
-/// Creates a folder, and its parents, so that it is still there after a loss of power.
+/// Creates a folder, and its parents, durably.
 ///
 /// # Errors
 /// The folder could not be created.
@@ -53,17 +54,17 @@ pub fn create_folder(path: &Path) -> Result<(), JournalError> {
     if path.is_dir() {
         return Ok(());
     }
-    // Each new name is in the folder above it: all of these are synced, from the first one that was missing down.
+    // Each new name is stored in its parent folder: syncs all of these, from the first missing one down.
     let missing: Vec<&Path> =
         path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()).collect();
     std::fs::create_dir_all(path).map_err(|e| JournalError::io("create the folder", path, e))?;
     missing.into_iter().rev().try_for_each(sync_folder_of)
 }
 
-/// Makes sure that a file which is there already is on the disk, its bytes and its name.
+/// Syncs an existing file and its directory entry.
 ///
 /// # Errors
-/// It cannot be opened, or the disk refuses.
+/// The file cannot be opened or synced.
 pub fn sync(path: &Path) -> Result<(), JournalError> {
     let synced = File::open(path).and_then(|file| file.sync_all());
     synced.map_err(|source| JournalError::io("flush", path, source))?;
@@ -73,7 +74,7 @@ pub fn sync(path: &Path) -> Result<(), JournalError> {
 /// Makes a new name in the folder of `path` durable.
 ///
 /// # Errors
-/// The disk refuses.
+/// The folder cannot be synced.
 pub fn sync_folder_of(path: &Path) -> Result<(), JournalError> {
     let folder = folder_of(path);
     File::open(folder)
@@ -99,7 +100,7 @@ fn temporary_path(path: &Path) -> PathBuf {
 mod tests {
     use super::*;
 
-    /// Goal: a replaced file has the new bytes, and what an interrupted write left behind is in nobody's way.
+    /// Goal: a replaced file has the new bytes, and remnants of an interrupted write do no harm.
     #[test]
     fn a_file_is_replaced_as_a_whole() {
         let folder = tempfile::tempdir().unwrap();
@@ -111,7 +112,7 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
-    /// Goal: what others shall read they can read, whatever the umask.
+    /// Goal: a file meant for others is readable to them, whatever the umask.
     #[test]
     fn a_shown_file_can_be_read_by_others() {
         let folder = tempfile::tempdir().unwrap();
@@ -120,7 +121,7 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
     }
 
-    /// Goal: every folder that is missing is made, below one that is there.
+    /// Goal: all missing folders are created below an existing one.
     #[test]
     fn folders_are_made_with_their_parents() {
         let folder = tempfile::tempdir().unwrap();
@@ -132,7 +133,7 @@ mod tests {
         assert!(create_folder(&folder.path().join("file/d")).is_err());
     }
 
-    /// Goal: a write that cannot be made leaves the old file and names the path.
+    /// Goal: a failed write leaves the old file and names the path.
     #[test]
     fn a_failed_write_leaves_the_old_file() {
         let folder = tempfile::tempdir().unwrap();

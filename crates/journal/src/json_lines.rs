@@ -1,8 +1,8 @@
-//! A log of JSON lines that only grows: one entry a line, each one durable before [`JsonLines::append`] returns.
+//! An append-only log of JSON lines: one entry per line, durable before [`JsonLines::append`] returns.
 //!
-//! A crash can leave a torn last line. Its entry was never confirmed to anybody, so it is cut off when the log is opened.
-//! A whole line that cannot be read is something else: it was confirmed once, and forgetting it could mean doing a thing
-//! twice. Opening then fails and says which line.
+//! A crash can leave a torn last line. Its entry was never confirmed, so it is truncated when the log is opened. A
+//! complete line that cannot be parsed was confirmed once, and ignoring it could repeat an effect: opening then fails
+//! and names the line.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek as _, SeekFrom, Write as _};
@@ -14,11 +14,11 @@ use serde::de::DeserializeOwned;
 use crate::JournalError;
 use crate::atomic::{sync_folder_of, write_atomically};
 
-/// An open log. The caller sees to it that no other process has it open (see [`crate::FolderLock`]).
+/// An open log. The caller must ensure that no other process has it open (see [`crate::FolderLock`]).
 #[derive(Debug)]
 pub struct JsonLines {
     path: PathBuf,
-    /// Absent after a failed write that could not be taken back.
+    /// `None` after a failed write that could not be undone.
     file: Option<File>,
     bytes: u64,
 }
@@ -27,7 +27,7 @@ impl JsonLines {
     /// Opens the log, creating it if it is missing, and reads all entries, oldest first.
     ///
     /// # Errors
-    /// The file cannot be read, has more than `limit_bytes`, or has a whole line that is not an entry.
+    /// The file cannot be read, has more than `limit_bytes`, or has a complete line that is not an entry.
     pub fn open<T: DeserializeOwned>(path: &Path, limit_bytes: u64) -> Result<(Self, Vec<T>), JournalError> {
         let io = |action| move |source| JournalError::io(action, path, source);
         files::check_if_exists(path).map_err(io("open"))?;
@@ -51,29 +51,29 @@ impl JsonLines {
             file.set_len(bytes).map_err(io("cut the torn last line of"))?;
         }
         if existed {
-            // Whole lines may be there that a killed process had not made sure of; from now on they count as confirmed.
+            // Complete lines that a killed process had not synced count as confirmed from now on.
             file.sync_all().map_err(io("flush"))?;
         }
         file.seek(SeekFrom::Start(bytes)).map_err(io("seek in"))?;
         Ok((Self { path: path.to_owned(), file: Some(file), bytes }, entries))
     }
 
-    /// The size of the log in bytes.
+    /// Returns the size of the log in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Adds an entry. It is on the disk when this returns.
+    /// Appends an entry; it is on disk when this returns.
     ///
     /// # Errors
-    /// The entry could not be written. It is then not in the log, now or after the next start.
+    /// The entry could not be written, and is absent even after a restart.
     pub fn append<T: Serialize>(&mut self, entry: &T) -> Result<(), JournalError> {
         let mut line = line_of(&self.path, entry)?;
         line.pop();
         self.append_line(line)
     }
 
-    /// Adds an entry that is JSON already, without its line end.
+    /// Appends an entry in JSON, given without its line end.
     pub(crate) fn append_line(&mut self, mut line: Vec<u8>) -> Result<(), JournalError> {
         line.push(b'\n');
         let Some(file) = &mut self.file else {
@@ -84,7 +84,7 @@ impl JsonLines {
             self.bytes += line.len() as u64;
             return Ok(());
         };
-        // Half an entry must not stand before the next one. If it cannot be taken back, nothing is written any more.
+        // No entry may follow half an entry. If that cannot be truncated, the log is closed.
         let taken_back = file
             .set_len(self.bytes)
             .and_then(|()| file.seek(SeekFrom::Start(self.bytes)))
@@ -98,7 +98,7 @@ impl JsonLines {
     /// Replaces the whole log by these entries, atomically.
     ///
     /// # Errors
-    /// The new log could not be written; the old one stands, or, if only the very last step failed, the new one.
+    /// The new log could not be written; the old one remains or, if only the last step failed, the new one.
     pub fn rewrite<'a, T: Serialize + 'a>(
         &mut self,
         entries: impl IntoIterator<Item = &'a T>,
@@ -107,7 +107,7 @@ impl JsonLines {
         for entry in entries {
             content.extend(line_of(&self.path, entry)?);
         }
-        // The open file is the old one from the moment of the rename on: forget it first.
+        // After the rename the open file is the old one: close it first.
         self.file = None;
         let written = write_atomically(&self.path, &content);
         let mut reopened = OpenOptions::new()
@@ -129,8 +129,8 @@ fn line_of<T: Serialize>(path: &Path, entry: &T) -> Result<Vec<u8>, JournalError
     Ok(line)
 }
 
-/// How many bytes of the content belong to whole lines. A file system may have made the file longer before it wrote
-/// all blocks: zeros in the last line, which JSON never contains, mean that it is torn too.
+/// Returns the number of bytes in complete lines. A file system may extend a file before it writes all blocks: zeros
+/// in the last line, which JSON never contains, mean that it is torn too.
 fn whole_lines(content: &[u8]) -> usize {
     let end_of_last = |slice: &[u8]| slice.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let end = end_of_last(content);
@@ -162,7 +162,8 @@ mod tests {
         JsonLines::open(path, LIMIT).unwrap().1
     }
 
-    /// Goal: wherever a crash cuts the log, exactly the entries whose lines are whole are read again, and appending goes on.
+    /// Goal: wherever a crash truncates the log, exactly the entries of complete lines are read, and appending
+    /// continues.
     #[test]
     fn every_torn_end_is_cut_off() {
         let folder = tempfile::tempdir().unwrap();
@@ -186,7 +187,7 @@ mod tests {
         }
     }
 
-    /// Goal: a last line of which the file system kept only the length and the end is torn, not corrupt.
+    /// Goal: a last line of which the file system stored only the length and the end is torn, not corrupt.
     #[test]
     fn zeros_in_the_last_line_are_a_torn_line() {
         let folder = tempfile::tempdir().unwrap();
@@ -196,7 +197,7 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 4);
     }
 
-    /// Goal: a confirmed entry that cannot be read is never passed over in silence.
+    /// Goal: a confirmed entry that cannot be parsed is an error.
     #[test]
     fn a_corrupt_line_is_an_error_that_names_it() {
         let folder = tempfile::tempdir().unwrap();
@@ -208,7 +209,7 @@ mod tests {
         }
     }
 
-    /// Goal: a rewritten log has the new entries, and appending goes on in the new file; the size is bounded at opening.
+    /// Goal: a rewritten log has the new entries, and appends go to the new file; its size is limited at opening.
     #[test]
     fn a_log_is_rewritten_and_bounded() {
         let folder = tempfile::tempdir().unwrap();

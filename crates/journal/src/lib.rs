@@ -1,9 +1,8 @@
-//! What is on disk after a crash is what was promised before it: files that change as a whole, and logs that only grow.
+//! Crash-safe storage: atomically replaced files and append-only logs.
 //!
-//! The config drop keeps its documents and reports with it, the config agent its journal. Both must survive `kill -9`
-//! and a loss of power at any instruction, which takes the same few steps in the same order each time: they are written
-//! down once, here. What the entries mean is left to the callers; there is no index, no concurrency and no async
-//! (callers in async code move a call to a blocking thread).
+//! The config drop stores its documents and reports with it, the config agent its journal. Both must survive `kill
+//! -9` and a power loss at any instruction. The meaning of entries is left to the callers. There is no index, no
+//! concurrency and no async code (async callers use a blocking thread).
 
 mod atomic;
 mod json_lines;
@@ -20,54 +19,54 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// Why something could not be kept or read.
+/// A failed operation on a file or log.
 #[derive(Debug, Error)]
 pub enum JournalError {
-    /// The operating system refused.
+    /// The operating system returned an error.
     #[error("could not {action} {}", path.display())]
     Io {
-        /// What was being done.
+        /// The attempted action.
         action: &'static str,
-        /// The file or folder it was done to.
+        /// The file or folder concerned.
         path: PathBuf,
-        /// The refusal.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// A whole line of a log is not what this program writes.
+    /// A complete line of a log is not what this program writes.
     #[error("{}, line {line}: not an entry of this log; put the file aside and start anew, or restore it", path.display())]
     Corrupt {
-        /// The log.
+        /// Path of the log.
         path: PathBuf,
-        /// Counted from 1.
+        /// Line number, from 1.
         line: usize,
-        /// What the parser says.
+        /// The parser's error.
         #[source]
         source: serde_json::Error,
     },
-    /// The log is larger than it may get.
+    /// The log exceeds its size limit.
     #[error("{} has {found} bytes, at most {limit} are read; put the file aside", path.display())]
     TooLarge {
-        /// The log.
+        /// Path of the log.
         path: PathBuf,
         /// Its size in bytes.
         found: u64,
-        /// The largest size in bytes.
+        /// The limit in bytes.
         limit: u64,
     },
     /// An entry cannot be written as JSON.
     #[error("an entry for {} cannot be written as JSON", path.display())]
     Encode {
-        /// The log.
+        /// Path of the log.
         path: PathBuf,
-        /// What the serializer says.
+        /// The serializer's error.
         #[source]
         source: serde_json::Error,
     },
-    /// An earlier write failed half-way and could not be taken back; the file is read again at the next start.
+    /// An earlier write failed half-way and could not be undone; the next start reads the file again.
     #[error("{} is closed since a write to it failed; free its disk, then start again", path.display())]
     Closed {
-        /// The log.
+        /// Path of the log.
         path: PathBuf,
     },
 }

@@ -1,4 +1,4 @@
-//! One process per folder: two writers of one journal would each be right and together wrong.
+//! Folder lock: one process per folder, because two writers would corrupt a journal.
 
 use std::path::{Path, PathBuf};
 
@@ -13,10 +13,10 @@ const NAME: &str = ".lock";
 /// Why a folder could not be locked.
 #[derive(Debug, Error)]
 pub enum LockError {
-    /// Another process holds it.
+    /// Another process holds the lock.
     #[error("{} is in use by another process; end that one, or choose another folder", folder.display())]
     InUse {
-        /// The folder.
+        /// Path of the folder.
         folder: PathBuf,
     },
     /// The folder or its lock file cannot be opened.
@@ -24,7 +24,7 @@ pub enum LockError {
     Io(#[from] JournalError),
 }
 
-/// A folder that belongs to this process until the value is dropped or the process ends, however it ends.
+/// A lock on a folder, held until the value is dropped or the process ends, even by a kill.
 #[derive(Debug)]
 pub struct FolderLock {
     _lock: FileLock,
@@ -50,7 +50,7 @@ impl FolderLock {
 mod tests {
     use super::*;
 
-    /// Goal: the second taker is refused while the first one lives, and not after.
+    /// Goal: a second process is rejected while the first one holds the lock, and not after.
     #[test]
     fn one_holder_at_a_time() {
         let parent = tempfile::tempdir().unwrap();

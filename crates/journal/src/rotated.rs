@@ -1,7 +1,7 @@
-//! A log of JSON lines of bounded size: when it is full, it is compressed and put aside, and the oldest one put aside is deleted.
+//! A rotated log of JSON lines: a full log is compressed and archived, and the oldest archive is deleted.
 //!
-//! `log.jsonl` is written, `log.jsonl.1.gz` is the newest that was put aside, `.2.gz` the one before. A crash while a log is
-//! put aside can leave its entries in both, never in none: readers go by what an entry says, not by how often it is there.
+//! `log.jsonl` is the current log, `log.jsonl.1.gz` the newest archive, `.2.gz` the one before. A crash during
+//! rotation can leave entries in both files, but never loses them: readers must tolerate duplicates.
 
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -14,21 +14,21 @@ use serde::de::DeserializeOwned;
 
 use crate::{JournalError, JsonLines, write_atomically};
 
-/// No log that this crate wrote is longer, whatever its bounds were then.
+/// Larger than any log of this crate, whatever its limits were.
 const OPEN_LIMIT_BYTES: u64 = 4 << 30;
 /// The first bytes of a gzip stream.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// How much is kept.
+/// Retention of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// A log that would grow beyond this is put aside first, in bytes. One entry may be longer.
+    /// A log that would exceed this size, in bytes, is rotated first. A single entry may be larger.
     pub max_bytes: u64,
-    /// How many logs put aside are kept.
+    /// How many archives are kept.
     pub keep: u32,
 }
 
-/// An open log. The caller sees to it that no other process has it open (see [`crate::FolderLock`]).
+/// An open log. The caller must ensure that no other process has it open (see [`crate::FolderLock`]).
 #[derive(Debug)]
 pub struct Rotated {
     log: JsonLines,
@@ -37,8 +37,8 @@ pub struct Rotated {
 }
 
 impl Rotated {
-    /// Opens the log, creating it if it is missing, and reads its entries, oldest first; if it is empty, those of the newest one put
-    /// aside.
+    /// Opens the log, creating it if it is missing, and reads its entries, oldest first; if it is empty, those of the
+    /// newest archive.
     ///
     /// # Errors
     /// As [`JsonLines::open`].
@@ -52,10 +52,10 @@ impl Rotated {
         Ok((Self { log, path: path.to_owned(), bounds }, entries))
     }
 
-    /// Adds an entry. It is on the disk when this returns.
+    /// Appends an entry; it is on disk when this returns.
     ///
     /// # Errors
-    /// The entry could not be written, or the full log not put aside; the entry is then not in the log.
+    /// The entry could not be written, or the full log could not be rotated; the entry is then absent.
     pub fn append<T: Serialize>(&mut self, entry: &T) -> Result<(), JournalError> {
         let line = serde_json::to_vec(entry)
             .map_err(|source| JournalError::Encode { path: self.path.clone(), source })?;
@@ -66,7 +66,7 @@ impl Rotated {
         self.log.append_line(line)
     }
 
-    /// The files of this log, oldest first.
+    /// Returns the paths of this log's files, oldest first.
     pub fn files(path: &Path, keep: u32) -> Vec<PathBuf> {
         let mut files: Vec<PathBuf> = (1..=keep).rev().map(|number| aside(path, number)).collect();
         files.push(path.to_owned());
@@ -104,10 +104,11 @@ fn compress(path: &Path) -> Result<Vec<u8>, JournalError> {
     encoder.finish().map_err(failed)
 }
 
-/// Gives each whole line of a file to `each`, compressed or not; at most `limit_bytes` of text are read. A torn end is passed over.
+/// Passes each complete line of a file, compressed or not, to `each`; reads at most `limit_bytes` of text and skips a
+/// torn end.
 ///
 /// # Errors
-/// The file cannot be read, or holds more.
+/// The file cannot be read, or exceeds the limit.
 pub fn read_lines(path: &Path, limit_bytes: u64, each: &mut impl FnMut(&[u8])) -> Result<(), JournalError> {
     let failed = |source| JournalError::io("read", path, source);
     let mut file = BufReader::new(files::open(path).map_err(failed)?);
@@ -145,7 +146,7 @@ mod tests {
         found
     }
 
-    /// Goal: the newest entries are there in order, across all files, and no more than the bounds allow.
+    /// Goal: the newest entries are read in order across all files, within the retention.
     #[test]
     fn full_logs_are_put_aside_compressed() {
         let folder = tempfile::tempdir().unwrap();
@@ -162,7 +163,7 @@ mod tests {
         assert_eq!(entries.last(), Some(&1199));
     }
 
-    /// Goal: after a crash between putting aside and writing on, the newest entries are still found.
+    /// Goal: after a crash in the middle of a rotation, the newest entries are still found.
     #[test]
     fn an_empty_log_shows_the_one_before() {
         let folder = tempfile::tempdir().unwrap();
@@ -175,7 +176,7 @@ mod tests {
         assert_eq!(entries.last(), Some(&29));
     }
 
-    /// Goal: a text that unpacks to more than is allowed is an error, not a full memory.
+    /// Goal: a text that decompresses beyond the limit is an error and does not fill the memory.
     #[test]
     fn reading_is_bounded() {
         let folder = tempfile::tempdir().unwrap();
