@@ -1,10 +1,10 @@
 //! Bounded reads of regular files, and of a configuration from a pipe.
 //!
-//! Every file that a user names (a configuration, a catalogue, a trace, a journal) is opened here. Devices such as `/dev/zero` never
-//! end, a FIFO without a writer blocks its reader, and a folder is read as an error without a name. Each is refused before a byte
-//! is read, with a message that says what the path is. A configuration may also come from a pipe, as in `--config <(command)`; its end
-//! is waited for [`PIPE_DEADLINE`]. [`FileLock`] is the lock of a folder that only one process may use. Left out: who may read a file;
-//! crate `secrets` checks that.
+//! Every file that a user names (a configuration, a catalogue, a trace, a journal) is opened here. Devices such as
+//! `/dev/zero` never end, a FIFO without a writer blocks its reader, and reading a folder gives an error without a
+//! path. Each is rejected before a byte is read, with a message that says what the path is. A configuration may also
+//! come from a pipe, as in `--config <(command)`; its writer has until [`PIPE_DEADLINE`]. [`FileLock`] is the lock of
+//! a folder that only one process may use. Permissions are checked by crate `secrets`.
 
 mod lock;
 
@@ -20,16 +20,16 @@ use thiserror::Error;
 
 pub use lock::FileLock;
 
-/// The largest configuration or job document that is read, in bytes; those in use have less than 64 KiB.
+/// The largest configuration or job document that is read, in bytes; typical ones are below 64 KiB.
 pub const CONFIGURATION_BYTES: u64 = 4 << 20;
 
-/// How long the writer of a configuration in a pipe may take.
+/// Timeout of the writer of a configuration in a pipe.
 pub const PIPE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Time between two looks into a pipe that holds nothing.
+/// Poll interval of an empty pipe.
 const PIPE_LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Why a file is refused although the operating system would read it. Carried by [`io::Error`].
+/// Why a readable file is rejected. Wrapped in [`io::Error`].
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum Refused {
     /// The path is not a regular file.
@@ -38,7 +38,7 @@ pub enum Refused {
         /// What it is, with its article.
         kind: &'static str,
     },
-    /// The file has more bytes than the caller reads.
+    /// The file exceeds the caller's size limit.
     #[error("it has more than {limit_bytes} bytes, the most that is read of such a file")]
     Large {
         /// The limit, in bytes.
@@ -50,7 +50,7 @@ pub enum Refused {
         deadline.as_secs_f64()
     )]
     Silent {
-        /// How long was waited.
+        /// The timeout.
         deadline: Duration,
     },
     /// The file is not UTF-8.
@@ -63,10 +63,10 @@ pub enum Refused {
 /// # Errors
 /// The operating system's reason, or [`Refused::Kind`].
 pub fn open(path: &Path) -> io::Result<File> {
-    // Looked at before it is opened, because opening a device can have effects.
+    // Checked before opening, because opening a device can have side effects.
     check_kind(fs::metadata(path)?.file_type())?;
     let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-    // Looked at again, because another file may have taken the name.
+    // Checked again, because the path may have been replaced meanwhile.
     check_kind(file.metadata()?.file_type())?;
     Ok(file)
 }
@@ -93,7 +93,7 @@ pub fn read(path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
     if length > limit_bytes {
         return Err(large(limit_bytes));
     }
-    // The length is only a hint: files of /proc state 0, and a file may grow meanwhile.
+    // The length is only a hint: files of /proc report 0, and a file may grow.
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
     file.take(limit_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit_bytes { Err(large(limit_bytes)) } else { Ok(bytes) }
@@ -107,8 +107,8 @@ pub fn read_text(path: &Path, limit_bytes: u64) -> io::Result<String> {
     text(read(path, limit_bytes)?)
 }
 
-/// Reads a configuration or job document that a user has named: text of at most [`CONFIGURATION_BYTES`], in a regular file or from a
-/// pipe whose writer closes it within [`PIPE_DEADLINE`]. A pipe can be read once.
+/// Reads a configuration or job document: text of at most [`CONFIGURATION_BYTES`], in a regular file or from a pipe
+/// whose writer closes it within [`PIPE_DEADLINE`]. A pipe can be read once.
 ///
 /// # Errors
 /// As [`read_text`], and [`Refused::Silent`].
@@ -127,8 +127,8 @@ fn large(limit_bytes: u64) -> io::Error {
     io::Error::new(io::ErrorKind::FileTooLarge, Refused::Large { limit_bytes })
 }
 
-/// Reads a pipe until its writers have closed it. One that has not been written yet looks like one that was closed, so that an empty
-/// one is waited for.
+/// Reads a pipe until its writers have closed it. An unwritten pipe looks like a closed one, so an empty one is
+/// polled.
 #[expect(
     clippy::disallowed_methods,
     reason = "a pipe without a writer has no event to wait for; the deadline bounds it"
@@ -175,7 +175,7 @@ mod tests {
         read_text(path, 100).unwrap_err().to_string()
     }
 
-    /// Goal: a device without end, a FIFO without a writer and a folder are refused at once by what they are.
+    /// Goal: an endless device, a FIFO without a writer and a folder are rejected immediately, by kind.
     #[test]
     fn only_regular_files_are_read() {
         let folder = tempfile::tempdir().unwrap();
@@ -196,7 +196,7 @@ mod tests {
         );
     }
 
-    /// Goal: a file is read whole up to the limit and refused beyond it, also where its stated length says nothing.
+    /// Goal: a file is read whole up to the limit and rejected beyond it, even if its reported length is wrong.
     #[test]
     fn the_limit_holds() {
         let folder = tempfile::tempdir().unwrap();
@@ -204,15 +204,15 @@ mod tests {
         fs::write(&path, [b'x'; 100]).unwrap();
         assert_eq!(read(&path, 100).unwrap().len(), 100);
         assert_eq!(read(&path, 99).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
-        // States a length of 0.
+        // Reports a length of 0.
         assert!(read(Path::new("/proc/self/status"), 10).is_err());
         assert!(!read(Path::new("/proc/self/status"), 1 << 20).unwrap().is_empty());
         fs::write(&path, [0xff]).unwrap();
         assert!(message(&path).contains("UTF-8"));
     }
 
-    /// Goal: a configuration in a pipe is read until its writer closes it, however often it pauses; without a writer, or with one that does
-    /// not end, the deadline ends the read with a remedy, and the limit holds.
+    /// Goal: a configuration in a pipe is read until its writer closes it, however often it pauses. Without a writer,
+    /// or without an end, the timeout ends the read with a remedy. The limit holds.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "the writer pauses")]
     fn a_configuration_may_come_from_a_pipe() {
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(read_pipe(&fifo, 100, PIPE_DEADLINE).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 
-    /// Goal: a regular file behind a link is read, as before.
+    /// Goal: a symbolic link to a regular file is followed.
     #[test]
     fn links_are_followed() {
         let folder = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 
-/// Holds an exclusive lock on a file until dropped. The kernel releases it when the process ends, however it ends.
+/// Holds an exclusive lock on a file until dropped. The kernel releases it when the process ends, even by a kill.
 #[derive(Debug)]
 pub struct FileLock {
     file: File,
@@ -27,8 +27,8 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // Closing the file is not enough: a child process that another thread has just forked holds a copy of the descriptor
-        // until it executes its program, and the lock with it.
+        // Closing the file is not enough: a child process forked by another thread holds a copy of the descriptor,
+        // and so the lock, until it executes its program.
         drop(self.file.unlock());
     }
 }
@@ -49,8 +49,8 @@ mod tests {
         assert!(FileLock::try_acquire(&path).unwrap().is_some());
     }
 
-    /// Goal: a released lock is free although a copy of its descriptor is still open, as in a child between fork and exec. A test of
-    /// the rescaler found its own folder "in use" in this way.
+    /// Goal: a released lock is free even while a copy of its descriptor is open, as in a child between fork and
+    /// exec. Regression: a test of the rescaler found its own folder "in use" this way.
     #[test]
     fn is_released_although_a_child_has_a_copy() {
         let folder = tempfile::tempdir().unwrap();
