@@ -1,8 +1,8 @@
-//! Addresses of HTTP servers that may hold a user name and a password.
+//! URLs of HTTP servers, which may contain a user name and a password.
 //!
-//! [`Address`] is what a configuration says, unchecked, and never shows the user name, the password or the query. [`HttpUrl`] is
-//! the checked form: the credentials are kept apart from the URL, so that whatever is built from the URL (a request, an error, a log
-//! line) cannot contain them.
+//! [`Address`] is the unvalidated text of a configuration; formatting it omits the user name, the password and the
+//! query. [`HttpUrl`] is the validated form, with the credentials stored apart from the URL, so that requests, errors
+//! and log lines built from the URL cannot contain them.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -18,7 +18,7 @@ use url::Url;
 use crate::Secret;
 use crate::redact::without_credentials;
 
-/// Why an address cannot be used. The address itself is never part of the message.
+/// Why a URL is invalid. The URL itself is never part of the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AddressError {
     /// Not an HTTP URL with a host.
@@ -29,23 +29,23 @@ pub enum AddressError {
     Query,
 }
 
-/// An address as configured. Display, Debug and Serialize leave out the user name, the password and the query.
+/// A URL as configured. Display, Debug and Serialize omit the user name, the password and the query.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Address(String);
 
 impl Address {
-    /// The whole text, for the client that needs it.
+    /// Returns the whole text, for the client that needs it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// Whether no address is configured.
+    /// Whether no URL is configured.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The address of one server.
+    /// Parses the URL of one server.
     ///
     /// # Errors
     /// [`AddressError::Form`] and [`AddressError::Query`].
@@ -53,7 +53,7 @@ impl Address {
         HttpUrl::parse(&self.0)
     }
 
-    /// The addresses of the servers of one cluster, separated by commas; at least one.
+    /// Parses the URLs of one cluster's servers, separated by commas; at least one.
     ///
     /// # Errors
     /// [`AddressError::Form`] and [`AddressError::Query`] of the first that is wrong.
@@ -104,7 +104,7 @@ impl FromStr for Address {
     }
 }
 
-/// The address of an HTTP server, without the credentials, which are kept beside it.
+/// The URL of an HTTP server, with its credentials stored apart.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpUrl {
     url: Url,
@@ -112,7 +112,7 @@ pub struct HttpUrl {
 }
 
 impl HttpUrl {
-    /// Reads `http://host:port/path` or `https://…`, with `user:password@` if the server wants it.
+    /// Reads `http://host:port/path` or `https://…`, with `user:password@` if the server requires it.
     ///
     /// # Errors
     /// [`AddressError::Form`] and [`AddressError::Query`].
@@ -133,17 +133,17 @@ impl HttpUrl {
         Ok(Self { url, authorization })
     }
 
-    /// The URL without credentials. Its path ends with `/`, so that paths can be joined to it.
+    /// Returns the URL without credentials. Its path ends with `/`, so that relative paths can be joined.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// The value of the header `Authorization` (RFC 7617), if the address has a user name or a password.
+    /// Returns the value of the `Authorization` header (RFC 7617), if the URL has a user name or a password.
     pub fn authorization(&self) -> Option<&Secret> {
         self.authorization.as_ref()
     }
 
-    /// Whether the server is spoken to with TLS.
+    /// Whether the scheme is `https`.
     pub fn is_encrypted(&self) -> bool {
         self.url.scheme() == "https"
     }
@@ -175,7 +175,7 @@ fn basic(url: &Url) -> Option<Secret> {
 mod tests {
     use super::*;
 
-    /// Goal: no form in which an address is shown holds its credentials or its query, whether or not it is a URL at all.
+    /// Goal: no format of a URL contains its credentials or its query, even if it is invalid.
     #[test]
     fn credentials_are_never_shown() {
         for text in [
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(Address::from("http://flink:8081/a@b").to_string(), "http://flink:8081/a@b");
     }
 
-    /// Goal: the credentials go into the header as RFC 7617 has it, decoded first.
+    /// Goal: the credentials are percent-decoded and become the header of RFC 7617.
     #[test]
     fn credentials_become_a_header() {
         let header = |text: &str| {
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(header("http://ann@store"), Some("Basic YW5uOg==".to_owned()));
     }
 
-    /// Goal: what is not the address of an HTTP server is refused with the right form; several are a list.
+    /// Goal: anything but the URL of an HTTP server is rejected with the right form; several URLs form a list.
     #[test]
     fn other_addresses_are_refused() {
         for (text, expected) in [

@@ -1,9 +1,10 @@
 //! Secrets: files that only their owner may read, and texts that must not appear in logs.
 //!
-//! Tokens, signing keys and TLS keys are each one small file. A file that its group or others may read is refused, because the
-//! secret is known already. [`Secret`] is a text, [`Address`] a URL with a password in it, and neither is shown by Display, Debug or
-//! Serialize; [`SecretSource`] says where one is kept; [`from_toml`] reads configurations without quoting their lines in errors, and [`without_credentials`] cleans any
-//! text. Nothing is encrypted, and no key store is asked.
+//! Tokens, signing keys and TLS keys are each one small file. A file that its group or others may read is rejected,
+//! because the secret may already be known. [`Secret`] is a text, [`Address`] a URL with a password in it, and
+//! neither is shown by Display, Debug or Serialize. [`SecretSource`] says where a secret is stored. [`from_toml`]
+//! parses configurations without quoting their lines in errors, and [`without_credentials`] removes credentials from
+//! any text. Nothing is encrypted, and no key store is used.
 
 mod address;
 mod redact;
@@ -24,10 +25,10 @@ pub use redact::{is_secret_key, without_credentials};
 pub use source::{SecretSource, SourceError};
 pub use syntax::{SyntaxError, from_toml};
 
-/// The largest file of secrets that is read: a chain of certificates with its key takes a few KiB.
+/// The largest file of secrets that is read, in bytes: a certificate chain with its key takes a few KiB.
 const MAX_BYTES: u64 = 256 << 10;
 
-/// The bits of a mode that let anybody but the owner do anything.
+/// The permission bits of group and others.
 const OTHERS: u32 = 0o077;
 
 /// Why a secret cannot be used. The secret itself is never part of the message.
@@ -36,32 +37,32 @@ pub enum SecretError {
     /// The file cannot be read or written.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was being done.
+        /// The attempted action.
         action: &'static str,
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The operating system's reason.
         #[source]
         source: io::Error,
     },
-    /// Others may read or write the file.
+    /// Group or others may read or write the file.
     #[error("{} has mode {mode:03o}, so others than its owner can use it; change the secret, then chmod 600 the file", path.display())]
     Mode {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
     },
-    /// It is a folder, a device or a FIFO, too large, or not text.
+    /// The path is a folder, a device or a FIFO, or the file is too large or not text.
     #[error("{} is not a file of text with at most {MAX_BYTES} bytes", path.display())]
     Content {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// There is a file of that name already.
+    /// A file of that name already exists.
     #[error("{} exists and is not overwritten; move it away, or choose another name", path.display())]
     Exists {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
 }
@@ -72,7 +73,7 @@ pub enum SecretError {
 pub struct Secret(String);
 
 impl Secret {
-    /// The text, for the one call that needs it.
+    /// Returns the text, for the one call that needs it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -96,7 +97,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Reads a file that nobody but its owner may read.
+/// Reads a file that only its owner may read.
 ///
 /// # Errors
 /// The file cannot be read, others may use it, or it is not a small text.
@@ -111,15 +112,15 @@ pub fn read(path: &Path) -> Result<Secret, SecretError> {
     String::from_utf8(bytes).map(Secret).map_err(|_| content())
 }
 
-/// Checks that a file can be read, and by nobody but its owner. For files that a library reads by their name.
+/// Checks that a file is readable, and only by its owner. For files that a library opens by name.
 ///
 /// # Errors
-/// The file cannot be read, others may use it, or it is no small file.
+/// The file cannot be read, others may use it, or it is not a small file.
 pub fn check(path: &Path) -> Result<(), SecretError> {
     open(path).map(drop)
 }
 
-/// Opens a file that nobody but its owner may read.
+/// Opens a file that only its owner may read.
 fn open(path: &Path) -> Result<File, SecretError> {
     let io = |source| SecretError::Io { action: "read", path: path.to_owned(), source };
     let content = || SecretError::Content { path: path.to_owned() };
@@ -128,7 +129,7 @@ fn open(path: &Path) -> Result<File, SecretError> {
         io::ErrorKind::InvalidInput => content(),
         _ => io(source),
     })?;
-    // Of the open file, not of the name: another file cannot be put in between.
+    // Metadata of the open file, not of the path, so that the file cannot be swapped in between.
     let metadata = file.metadata().map_err(io)?;
     if metadata.len() > MAX_BYTES {
         return Err(content());
@@ -144,9 +145,9 @@ fn open(path: &Path) -> Result<File, SecretError> {
     Ok(file)
 }
 
-/// Whether this is a secret as systemd (`LoadCredential=`), Docker or Kubernetes hand them over: owned by root, readable by the group that the
-/// program is in, writable by nobody else; in the folder of systemd's credentials, below `/run/secrets`, or in a volume that kubelet has
-/// put together (whose files lie in a folder that begins with two dots).
+/// Whether this is a secret provided by systemd (`LoadCredential=`), Docker or Kubernetes: owned by root, readable by
+/// the program's group, writable only by its owner; and located in systemd's credentials folder, below
+/// `/run/secrets`, or in a kubelet volume (whose files are in a folder that begins with two dots).
 fn is_handed_over(resolved: &Path, mode: u32, owner: u32, credentials: Option<&Path>) -> bool {
     let is_of_kubelet =
         |folder: &Path| folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("..20"));
@@ -156,18 +157,18 @@ fn is_handed_over(resolved: &Path, mode: u32, owner: u32, credentials: Option<&P
     is_place && owner == 0 && mode & OTHERS == 0o040
 }
 
-/// A token has at least so many characters: shorter ones could be guessed.
+/// Minimum length of a token in characters: shorter ones could be guessed.
 pub const TOKEN_CHARACTERS_MIN: usize = 16;
 
-/// Returns whether this can be a token: long enough, printable, without blanks.
+/// Returns whether this is a well-formed token: long enough, printable, without blanks.
 pub fn is_token(text: &str) -> bool {
     text.len() >= TOKEN_CHARACTERS_MIN && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Writes a new file that nobody but its owner may read (mode 600), and has it on the disk when it returns.
+/// Writes a new file that only its owner may read (mode 600); it is on disk when this returns.
 ///
 /// # Errors
-/// There is a file of that name, or it cannot be written; what was begun is then removed.
+/// The file exists, or it cannot be written; a partial file is removed.
 pub fn write_new(path: &Path, text: &str) -> Result<(), SecretError> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
@@ -178,7 +179,7 @@ pub fn write_new(path: &Path, text: &str) -> Result<(), SecretError> {
     })?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     written.map_err(|source| {
-        // Half a key is worse than none.
+        // A partial key must not remain.
         drop(std::fs::remove_file(path));
         io(source)
     })
@@ -191,7 +192,8 @@ mod tests {
 
     use super::*;
 
-    /// Goal: what was written is read again by its owner, has tight modes whatever the umask, and is never overwritten.
+    /// Goal: a written secret can be read by its owner, has strict permissions whatever the umask, and is never
+    /// overwritten.
     #[test]
     fn a_secret_is_kept() {
         let folder = tempfile::tempdir().unwrap();
@@ -205,7 +207,8 @@ mod tests {
         assert_eq!(read(&path).unwrap().reveal(), "hidden");
     }
 
-    /// Goal: a secret that its group may read is taken where systemd, Docker or Kubernetes hand it over, and nowhere else.
+    /// Goal: a secret readable by its group is accepted where systemd, Docker or Kubernetes provide it, and nowhere
+    /// else.
     #[test]
     fn secrets_that_are_handed_over_are_taken() {
         let credentials = Some(Path::new("/run/user/7/credentials/unit"));
@@ -226,7 +229,7 @@ mod tests {
         }
     }
 
-    /// Goal: a file that anybody else may use is refused with its name, its mode and the remedy.
+    /// Goal: a file that group or others may use is rejected with its name, its mode and the remedy.
     #[test]
     fn what_others_can_read_is_refused() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
-//! Texts that may hold secrets, made fit to be shown.
+//! Redaction of secrets in texts.
 
 use url::Url;
 
-/// Parts of keys whose values are secrets, or may be: Kafka's and Java's names as well as our own.
+/// Parts of keys whose values are or may be secrets: names of Kafka and Java and of this project.
 const SECRET_PARTS: [&str; 11] = [
     "pass",
     "pwd",
@@ -17,7 +17,8 @@ const SECRET_PARTS: [&str; 11] = [
     "properties",
 ];
 
-/// Whether the value of a configuration key may be a secret. Names of files are not: their content is read with [`crate::read`].
+/// Whether the value of a configuration key may be a secret. File names are not: their content is read with
+/// [`crate::read`].
 pub fn is_secret_key(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let key = key.trim_matches(['"', '\'', ' ']);
@@ -27,7 +28,7 @@ pub fn is_secret_key(key: &str) -> bool {
     !names_file && (is_key || SECRET_PARTS.iter().any(|part| key.contains(part)))
 }
 
-/// A text without the user names and passwords of the URLs in it.
+/// Returns a text without the user names and passwords of the URLs in it.
 pub fn without_credentials(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -35,7 +36,7 @@ pub fn without_credentials(text: &str) -> String {
         // A URL reaches from the word before `://` to white space, a quote or the end.
         let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>'));
         let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
-        // Where white space stands within the credentials the text is no URL: all before the last @ is left out.
+        // White space within the credentials makes the URL invalid: everything before the last @ is removed.
         if word.contains("://") && !word.contains('@') && after.contains('@') && !is_url(word) {
             let (scheme, _) = word.split_once("://").unwrap_or(("", word));
             shown.push_str(scheme);
@@ -57,7 +58,7 @@ fn is_url(word: &str) -> bool {
 fn word_without_credentials(word: &str) -> String {
     let Some((_, tail)) = word.rsplit_once('@') else { return word.to_owned() };
     let Some((scheme, rest)) = word.split_once("://") else {
-        // `user:password@host` without a scheme; an address of mail has no colon before the @.
+        // `user:password@host` without a scheme; an e-mail address has no colon before the @.
         let is_pair = word.split_once('@').is_some_and(|(before, _)| before.contains(':'));
         return if is_pair { tail.to_owned() } else { word.to_owned() };
     };
@@ -74,7 +75,7 @@ fn word_without_credentials(word: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Goal: URLs within a sentence lose their credentials, and everything else stays.
+    /// Goal: URLs within a sentence lose their credentials; everything else stays.
     #[test]
     fn urls_in_sentences_lose_their_credentials() {
         let cases = [
@@ -92,7 +93,7 @@ mod tests {
         }
     }
 
-    /// Goal: keys of secrets are known in every spelling, keys of files and of other things are not.
+    /// Goal: keys of secrets are recognised in every spelling; other keys are not.
     #[test]
     fn keys_of_secrets_are_known() {
         for key in

@@ -1,4 +1,4 @@
-//! Secrets that a configuration names instead of holding: in a file, or in a variable of the environment.
+//! References to secrets in a configuration: a file or an environment variable.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::{Secret, SecretError, read};
 
-/// Where a secret is kept. The first line counts, without white space at its end.
+/// Location of a secret. The first line counts, without trailing white space.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum SecretSource {
@@ -17,28 +17,28 @@ pub enum SecretSource {
     Env(String),
 }
 
-/// Why a secret cannot be had from where it is kept. The secret itself is never part of the message.
+/// Why a secret cannot be read. The secret itself is never part of the message.
 #[derive(Debug, Error)]
 pub enum SourceError {
-    /// The file is refused.
+    /// The file cannot be used.
     #[error(transparent)]
     File(#[from] SecretError),
     /// The environment variable is not set.
     #[error("the environment variable {variable} is not set, or is not text")]
     Variable {
-        /// Its name.
+        /// Name of the variable.
         variable: String,
     },
-    /// There is nothing but white space on the first line.
+    /// The first line is blank.
     #[error("{origin} has nothing on its first line")]
     Empty {
-        /// The file or the variable, in words.
+        /// Description of the file or the variable.
         origin: String,
     },
 }
 
 impl SecretSource {
-    /// The file or the variable, in words.
+    /// Describes the file or the variable.
     pub fn origin(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
@@ -46,7 +46,7 @@ impl SecretSource {
         }
     }
 
-    /// The first line, without white space at its end.
+    /// Reads the first line, without trailing white space.
     ///
     /// # Errors
     /// See [`SourceError`].
@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    /// Goal: the first line is what counts, and each reason why there is none is told without the text.
+    /// Goal: the first line counts, and each error is reported without the text.
     #[test]
     fn the_first_line_counts() {
         let folder = tempfile::tempdir().unwrap();

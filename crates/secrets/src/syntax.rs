@@ -1,20 +1,20 @@
-//! Reading TOML that may hold secrets: errors name the line and the key, and never quote a line.
+//! Parses TOML that may contain secrets: errors name the line and the key, and never quote a line.
 //!
-//! The library's own error shows the source line, and its message may show the value. A password in a line with a typing error would
-//! be in the log.
+//! The library's own error quotes the source line, and its message may quote the value: a typing error in the line of
+//! a password would put it in the log.
 
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::redact::{is_secret_key, without_credentials};
 
-/// Why a text is not the TOML that was expected.
+/// Why a text is not the expected TOML.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{}{message}", place(*.line, .key.as_deref()))]
 pub struct SyntaxError {
-    /// The line, from 1, where it is known.
+    /// Line number from 1, where known.
     line: Option<usize>,
-    /// The key of that line, with its quotes as written.
+    /// Key of that line, with its quotes as written.
     key: Option<String>,
     message: String,
 }
@@ -27,7 +27,7 @@ fn place(line: Option<usize>, key: Option<&str>) -> String {
     }
 }
 
-/// Reads TOML.
+/// Parses TOML.
 ///
 /// # Errors
 /// [`SyntaxError`].
@@ -36,14 +36,14 @@ pub fn from_toml<T: DeserializeOwned>(text: &str) -> Result<T, SyntaxError> {
 }
 
 impl SyntaxError {
-    /// The error of a text, without the source line.
+    /// Converts an error without the source line.
     pub fn in_text(text: &str, error: &toml::de::Error) -> Self {
         let Some(span) = error.span() else { return Self::in_value(error) };
         let start = (0..=span.start.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         let line = text[..start].matches('\n').count();
         let lines: Vec<&str> = text.lines().collect();
         let before = &lines[..lines.len().min(line + 1)];
-        // An array may begin some lines above; what the nearest key says of secrets holds for all of it.
+        // An array may begin some lines above; the nearest key decides whether all of it is secret.
         let nearest = before.iter().rev().find_map(|line| key(line));
         let table = before.iter().rev().find(|line| line.trim_start().starts_with('['));
         let is_secret = [nearest, table.copied()].iter().flatten().any(|text| is_secret_key(text));
@@ -54,7 +54,7 @@ impl SyntaxError {
         }
     }
 
-    /// The error of a value that was read before, whose place in the text is not known any more.
+    /// Converts an error of an already parsed value, whose position in the text is unknown.
     pub fn in_value(error: &toml::de::Error) -> Self {
         let whole = error.to_string();
         let key = whole.lines().find_map(|line| line.strip_prefix("in ")).map(|key| key.trim_matches('`'));
@@ -64,7 +64,7 @@ impl SyntaxError {
     }
 }
 
-/// The key of a line `key = value`.
+/// Returns the key of a line `key = value`.
 fn key(line: &str) -> Option<&str> {
     let (key, _) = line.split_once('=')?;
     let key = key.trim();
@@ -74,7 +74,7 @@ fn key(line: &str) -> Option<&str> {
 
 fn message(error: &toml::de::Error, is_secret: bool) -> String {
     let message = without_credentials(error.message());
-    // A name that is unknown is no value, and the remedy needs it.
+    // An unknown name is not a value, and the remedy needs it.
     if is_secret && !message.starts_with("unknown field") && !message.starts_with("missing field") {
         return "the value does not have the right form; it may be a secret and is not shown".to_owned();
     }
@@ -121,7 +121,7 @@ mod tests {
         }
     }
 
-    /// Goal: what is no secret is named as before, so that the mistake can be found.
+    /// Goal: values that are not secret are named in errors, so that the mistake can be found.
     #[test]
     fn other_mistakes_are_named() {
         assert!(refusal("sed = 1").contains("unknown field `sed`, expected"));
