@@ -1,4 +1,4 @@
-//! A change of the parallelism, from the request to the running tasks.
+//! The model of a parallelism change, from the request to the running tasks.
 //!
 //! ```text
 //! running ── request ──> ordered ── task managers, checkpoint ──> down ── outage ──> running, warming up
@@ -7,55 +7,55 @@
 use crate::conditions::{ChangeWay, Conditions};
 use crate::random::Random;
 
-/// Below this an outage is over, in seconds.
+/// An outage shorter than this is over, in seconds.
 const OVER_S: f64 = 1e-9;
-/// What tasks carry when they have just started, as a part of what they will.
+/// Capacity of freshly started tasks, as a fraction of their warm capacity.
 const COLD: f64 = 0.6;
 
-/// Where the job is in a change.
+/// Phase of a change.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Phase {
-    /// No change is under way.
+    /// No change is in progress.
     Running,
-    /// A change was asked for; the job runs as before.
+    /// A change was requested; the job runs as before.
     Ordered {
-        /// When it will be stopped, in seconds since the start.
+        /// When the job will be stopped, in seconds since the start.
         stop_at_s: f64,
     },
     /// No task runs.
     Down {
-        /// How much of the outage is left, in seconds.
+        /// Remaining outage, in seconds.
         left_s: f64,
     },
 }
 
-/// A change that is over.
+/// A completed change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// When it was asked for, in seconds since the start.
+    /// Time of the request, in seconds since the start.
     pub requested_s: usize,
     /// The second in which the tasks ran again.
     pub completed_s: usize,
-    /// How long no task ran, in seconds.
+    /// Length of the outage, in seconds.
     pub outage_s: f64,
-    /// The largest backlog from the request until the tasks ran again, in records.
+    /// Largest backlog from the request until the tasks ran again, in records.
     pub backlog_peak: f64,
-    /// Parallelism before.
+    /// Parallelism before the change.
     pub before: Vec<u32>,
-    /// Parallelism that was asked for.
+    /// Requested parallelism.
     pub wanted: Vec<u32>,
-    /// Parallelism after.
+    /// Parallelism after the change.
     pub after: Vec<u32>,
 }
 
 impl Change {
-    /// Whether the job has what was asked for.
+    /// Whether the job reached the requested parallelism.
     pub fn succeeded(&self) -> bool {
         self.after == self.wanted
     }
 }
 
-/// The change under way and those before it.
+/// The change in progress and the completed ones.
 #[derive(Debug, Clone)]
 pub(crate) struct Changes {
     phase: Phase,
@@ -64,18 +64,18 @@ pub(crate) struct Changes {
     outage_s: f64,
     backlog_peak: f64,
     task_managers: u32,
-    /// The first second after the newest change, if there was one.
+    /// First second after the newest change, if there was one.
     restarted_s: Option<usize>,
     over: Vec<Change>,
     random: Random,
 }
 
-/// What a second begins with.
+/// State at the beginning of a second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Advance {
-    /// The part of the second in which tasks run.
+    /// Fraction of the second in which tasks run.
     pub(crate) available: f64,
-    /// The tasks were stopped at the beginning of this second.
+    /// The tasks stop at the beginning of this second.
     pub(crate) stopped: bool,
     /// The tasks run again within this second.
     pub(crate) completed: bool,
@@ -112,7 +112,7 @@ impl Changes {
         self.task_managers
     }
 
-    /// Begins a change, unless one is under way.
+    /// Starts a change, unless one is in progress.
     pub(crate) fn request(
         &mut self,
         now_s: usize,
@@ -133,7 +133,7 @@ impl Changes {
         true
     }
 
-    /// Whether slots for the wanted parallelism are held for the job: from a second before it is stopped.
+    /// Returns the wanted parallelism if its slots are held for the job, which begins one second before the stop.
     pub(crate) fn holds_wanted(&self, now_s: usize) -> Option<&[u32]> {
         let holds = match self.phase {
             Phase::Running => false,
@@ -143,7 +143,7 @@ impl Changes {
         holds.then_some(self.wanted.as_slice())
     }
 
-    /// Goes through one second; `parallelism` becomes the wanted one when the change is complete.
+    /// Simulates one second; sets `parallelism` to the wanted one when the change completes.
     pub(crate) fn advance(
         &mut self,
         now_s: usize,
@@ -191,19 +191,19 @@ impl Changes {
         self.restarted_s = Some(now_s + 1);
     }
 
-    /// Notes the backlog of a second while a change is under way.
+    /// Records the backlog of a second while a change is in progress.
     pub(crate) fn note_backlog(&mut self, backlog: f64) {
         if self.phase != Phase::Running {
             self.backlog_peak = self.backlog_peak.max(backlog);
         }
     }
 
-    /// Gives back the task managers that so many slots do not need.
+    /// Releases the task managers that this many slots do not need.
     pub(crate) fn release(&mut self, slots: u32, conditions: &Conditions) {
         self.task_managers = slots.div_ceil(conditions.slots.per_task_manager.max(1));
     }
 
-    /// What the tasks carry in this second as a part of what they do when warm.
+    /// Returns the tasks' capacity in this second as a fraction of their warm capacity.
     pub(crate) fn warmth(&self, now_s: usize, conditions: &Conditions) -> f64 {
         let Some(restarted_s) = self.restarted_s else { return 1.0 };
         let (age_s, warm_up_s) =

@@ -1,18 +1,18 @@
-//! What a job runs under: how a change is made, what fails, what slots there are.
+//! Conditions of a simulated run: how changes are made, faults, and slots.
 
 use serde::{Deserialize, Serialize};
 
-/// How a change of the parallelism is made. Times in seconds; two values are the bounds of an even distribution.
+/// How a change of the parallelism is made. Times in seconds; pairs are the bounds of a uniform distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeWay {
-    /// From the order to the stop: the checkpoint or savepoint is waited for.
+    /// Time from the request to the stop, during which the checkpoint or savepoint is taken.
     pub wait_s: (f64, f64),
-    /// How long no task runs.
+    /// Length of the outage.
     pub outage_s: (f64, f64),
-    /// How much of the input is read again afterwards: so many seconds of it.
+    /// Seconds of input that are reprocessed afterwards.
     pub replay_s: f64,
-    /// How long the tasks need until they carry everything they can; at first it is 60 %.
+    /// Warm-up time of the tasks, which start at 60 % of their capacity.
     pub warm_up_s: f64,
 }
 
@@ -28,17 +28,17 @@ impl ChangeWay {
         Self { wait_s: (1.0, 10.0), outage_s: (40.0, 80.0), replay_s: 20.0, warm_up_s: 40.0 };
 }
 
-/// What varies and what fails.
+/// Random variation and failures.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Faults {
-    /// Relative standard deviation of what an operator carries, from second to second.
+    /// Relative standard deviation of an operator's capacity, from second to second.
     pub capacity_noise: f64,
-    /// How often an hour a task manager slows everything down to 70–90 % for 60–300 s.
+    /// How often per hour a slow task manager reduces all capacity to 70–90 % for 60–300 s.
     pub slow_task_managers_per_h: f64,
-    /// How often an hour metrics are incomplete for 10–40 s.
+    /// How often per hour metrics are incomplete for 10–40 s.
     pub metric_gaps_per_h: f64,
-    /// The probability that a change fails, so that the job comes back as it was, 0 to 1.
+    /// Probability, 0 to 1, that a change fails and the job returns to its previous parallelism.
     pub failing_changes: f64,
 }
 
@@ -57,11 +57,11 @@ impl Default for Faults {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Slots {
-    /// No operator gets more subtasks.
+    /// Maximum parallelism of an operator.
     pub max: u32,
     /// Slots of one task manager.
     pub per_task_manager: u32,
-    /// How long a further task manager takes to start, in seconds.
+    /// Start-up time of an additional task manager, in seconds.
     pub task_manager_start_s: u32,
 }
 
@@ -71,20 +71,20 @@ impl Default for Slots {
     }
 }
 
-/// All of it.
+/// All conditions of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conditions {
-    /// L: a second in which a record is older than this is a violation.
+    /// L, in seconds: a second in which a record is older than this is a violation.
     pub latency_bound_s: f64,
-    /// How old the newest metrics are when a policy sees them, in seconds.
+    /// Age of the newest metrics that a policy sees, in seconds.
     pub metric_age_s: u32,
     /// How a change is made.
     pub change: ChangeWay,
-    /// What varies and what fails.
+    /// Random variation and failures.
     pub faults: Faults,
     /// The cluster.
     pub slots: Slots,
 }
 
-/// The time that a record spends in an operator without any queue, in seconds.
+/// Time of a record in an operator without queueing, in seconds.
 pub const BASE_LATENCY_S: f64 = 0.02;

@@ -1,6 +1,6 @@
-//! The counters of the last minutes, one reading a second: all that a policy can look at.
+//! The counters of the last minutes, one reading per second: the only input of a policy.
 
-/// How far back readings are kept, in seconds: longer than any epoch.
+/// Retention of readings, in seconds: longer than any epoch.
 pub const KEPT_S: usize = 1024;
 
 /// The counters and gauges of one operator after a second. Counters grow from the start of the run.
@@ -8,45 +8,45 @@ pub const KEPT_S: usize = 1024;
 pub struct Reading {
     /// Records handled.
     pub records_in: f64,
-    /// Records emitted, over all edges.
+    /// Records emitted, summed over all edges.
     pub records_out: f64,
-    /// Sources: records that have arrived at the origin.
+    /// Sources: records that have arrived upstream of the source.
     pub arrived: f64,
-    /// Busy time that the fullest subtask reports, in seconds.
+    /// Reported busy time of the fullest subtask, in seconds.
     pub busy_fullest_s: f64,
-    /// Busy time that a subtask reports on average, in seconds.
+    /// Mean reported busy time of a subtask, in seconds.
     pub busy_mean_s: f64,
-    /// Time held back by the operators behind it, in seconds.
+    /// Back-pressured time, in seconds.
     pub backpressured_s: f64,
-    /// Sum over the seconds of how long a record waited before it was handled, in seconds.
+    /// Sum over all seconds of a record's waiting time before it is handled, in seconds.
     pub waited_s: f64,
-    /// Gauge: records waiting: a source's at the origin, others' in buffers.
+    /// Gauge: waiting records, upstream of a source or in an operator's buffers.
     pub pending: f64,
 }
 
 /// The counters of one partition of a source.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct PartitionReading {
-    /// Records read, those read again included.
+    /// Records read, including reprocessed ones.
     pub records: f64,
-    /// Gauge: records waiting.
+    /// Gauge: waiting records.
     pub pending: f64,
 }
 
 /// One second of the job as a whole.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct JobReading {
-    /// Age of the oldest record in the job or before it, in seconds.
+    /// Age of the oldest record in the job or upstream of it, in seconds.
     pub latency_s: f64,
     /// Sum of the latency over all seconds so far.
     pub latency_sum_s: f64,
-    /// A fault of the metrics: they read 0.
+    /// A metrics fault: all readings are 0.
     pub is_gap: bool,
-    /// Each subtask reported: no fault, and the tasks have run for some seconds.
+    /// Each subtask has reported: no fault, and the tasks have run for some seconds.
     pub is_complete: bool,
 }
 
-/// Readings by second, the oldest overwritten.
+/// Readings by second, in a ring buffer.
 #[derive(Debug, Clone)]
 pub(crate) struct History {
     operators: usize,

@@ -1,47 +1,47 @@
-//! A job: operators with what their subtasks can carry, and how records are spread over them.
+//! The model of a job: its operators' capacities, and the distribution of records over subtasks.
 //!
-//! One always busy subtask of an operator with parallelism p carries, after the universal scalability law (Neil J. Gunther,
-//! "A General Theory of Computational Scalability Based on Rational Functions", 2008),
+//! One always busy subtask of an operator with parallelism p handles, by the universal scalability law (Neil J.
+//! Gunther, "A General Theory of Computational Scalability Based on Rational Functions", 2008),
 //!
 //! ```text
 //! c(p) = c₁ ÷ (1 + α(p − 1) + βp(p − 1))
 //! ```
 //!
-//! records a second. The fullest subtask gets the share w(p) of the input, so that the operator carries C(p) = c(p) ÷ w(p), or what
-//! the system behind it takes. Operators are kept in an order of their own (readers after what they read, else by name), so that
-//! no result depends on the order in which they were written.
+//! records a second. The fullest subtask gets the share w(p) of the input, so the operator's capacity is C(p) = c(p)
+//! ÷ w(p), or the limit of its external system. Operators are stored in a canonical order (topological, then by
+//! name), so that results do not depend on the order in the file.
 
 use scaling::Kind;
 use thiserror::Error;
 
-/// How records are spread over the subtasks.
+/// Distribution of records over the subtasks.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// Evenly.
     Even,
     /// By key, through key groups with these weights, which sum to 1.
     KeyGroups(Vec<f64>),
-    /// By partition of the origin, with these weights, which sum to 1.
+    /// By partition, with these weights, which sum to 1.
     Partitions(Vec<f64>),
 }
 
-/// What a windowed operator does when its windows fire.
+/// A windowed operator's behaviour when its windows fire.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Window {
     /// Time between two firings, in seconds.
     pub slide_s: u32,
-    /// Time that a firing takes for each stored record, in seconds.
+    /// Duration of a firing per stored record, in seconds.
     pub firing_s_per_record: f64,
-    /// Records emitted for each stored record.
+    /// Records emitted per stored record.
     pub emitted_per_record: f64,
 }
 
-/// An edge into an operator.
+/// An input edge of an operator.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Edge {
-    /// The name of the operator where it begins.
+    /// Name of the upstream operator.
     pub from: String,
-    /// Records on the edge for each record that the operator there handles.
+    /// Records on the edge per record that the upstream operator handles.
     pub selectivity: f64,
 }
 
@@ -50,11 +50,11 @@ pub struct Edge {
 pub struct Operator {
     /// Its name.
     pub name: String,
-    /// What it is called in a snapshot.
+    /// Its kind in a snapshot.
     pub kind: Kind,
-    /// Its inputs; none: it is a source.
+    /// Its inputs; empty: a source.
     pub inputs: Vec<Edge>,
-    /// How its input is spread.
+    /// Distribution of its input.
     pub input: Input,
     /// c₁: records per second of an always busy single subtask.
     pub rate_per_s: f64,
@@ -62,72 +62,72 @@ pub struct Operator {
     pub contention: f64,
     /// β: coherence.
     pub coherence: f64,
-    /// Records per second that the system behind it takes.
+    /// Limit of its external system, in records per second.
     pub external_limit_per_s: Option<f64>,
-    /// What busy time is reported for each second of it.
+    /// Reported busy time per second of true busy time.
     pub busy_bias: f64,
     /// Its windows.
     pub window: Option<Window>,
-    /// The part of the job's load that arrives here, for a source.
+    /// Fraction of the job's load that arrives here, for a source.
     pub load_share: f64,
-    /// Operators of the same group share slots; none: the common group.
+    /// Slot sharing group; `None`: the default group.
     pub slot_sharing_group: Option<String>,
 }
 
-/// What an operator can do at one parallelism.
+/// Capacity of an operator at one parallelism.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Width {
     /// c(p), in records per second.
     pub subtask_rate_per_s: f64,
-    /// w(p): share of the input that the fullest subtask gets.
+    /// w(p): input share of the fullest subtask.
     pub fullest_share: f64,
     /// C(p), in records per second.
     pub capacity_per_s: f64,
-    /// Whether the system behind it is the limit: all subtasks then wait in their calls and count as busy.
+    /// Whether the external system is the limit: all subtasks then wait for it and count as busy.
     pub is_externally_limited: bool,
 }
 
-/// An edge seen from where it ends.
+/// An edge as seen by its target.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Upstream {
     pub(crate) operator: usize,
     pub(crate) selectivity: f64,
 }
 
-/// An edge seen from where it begins.
+/// An edge as seen by its origin.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Reader {
     pub(crate) operator: usize,
-    /// Which input of the reader the edge is.
+    /// Index of the edge among the target's inputs.
     pub(crate) input: usize,
     pub(crate) selectivity: f64,
 }
 
-/// Why operators make no job.
+/// Why operators do not form a valid job.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum JobError {
-    /// Two operators of one name.
+    /// Two operators have this name.
     #[error("operator {0} occurs twice")]
     Twice(String),
-    /// An input names no operator, or the operators form a cycle.
+    /// An input names an unknown operator, or the operators form a cycle.
     #[error("operator {0} reads from an operator that does not exist, or from itself over others")]
     Inputs(String),
-    /// An operator without inputs must be a source with partitions, any other must not.
+    /// An operator without inputs must be a source with partitions; any other must not.
     #[error("operator {0}: an operator without inputs needs partitions, one with inputs must have none")]
     Source(String),
-    /// A number that no operator can have.
+    /// An invalid number.
     #[error("operator {operator}: {key}: {remedy}")]
     Number {
-        /// The operator.
+        /// Name of the operator.
         operator: String,
-        /// What is wrong.
+        /// The invalid key.
         key: &'static str,
-        /// What would be right.
+        /// Valid values.
         remedy: &'static str,
     },
 }
 
-/// A job.
+/// A validated job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
     operators: Vec<Operator>,
@@ -139,7 +139,7 @@ pub struct Job {
 }
 
 impl Operator {
-    /// The largest parallelism with an effect.
+    /// Returns the largest parallelism that has an effect.
     pub fn max_parallelism(&self) -> Option<u32> {
         self.portions().map(|portions| u32::try_from(portions.len()).unwrap_or(u32::MAX))
     }
@@ -151,7 +151,7 @@ impl Operator {
         }
     }
 
-    /// The share of the input of each of `parallelism` subtasks: key groups in ranges as Flink cuts them, partitions round robin.
+    /// Returns each subtask's share of the input: key groups in Flink's ranges, partitions round robin.
     pub fn shares(&self, parallelism: u32) -> Vec<f64> {
         let p = parallelism.max(1) as usize;
         let mut shares = vec![0.0; p];
@@ -187,7 +187,7 @@ impl Operator {
         }
     }
 
-    /// How long a firing of so many stored records keeps the fullest subtask from its input, in seconds.
+    /// Returns how long a firing of this many stored records blocks the fullest subtask, in seconds.
     pub(crate) fn firing_s(&self, stored: f64, parallelism: u32, width: &Width) -> f64 {
         let cost_s = self.window.map_or(0.0, |window| window.firing_s_per_record);
         cost_s * stored * width.fullest_share * (1.0 + self.contention * f64::from(parallelism.max(1) - 1))
@@ -225,7 +225,7 @@ impl Operator {
 }
 
 impl Job {
-    /// The job of these operators, of which none will get more subtasks than `parallelism_max`.
+    /// Creates a job of these operators, with `parallelism_max` as the maximum of each.
     ///
     /// # Errors
     /// See [`JobError`].
@@ -255,12 +255,12 @@ impl Job {
         Ok(Self { upstream, readers, widths, sources, parallelism_max, operators })
     }
 
-    /// The operators, readers after what they read.
+    /// Returns the operators in topological order.
     pub fn operators(&self) -> &[Operator] {
         &self.operators
     }
 
-    /// The indices of the sources.
+    /// Returns the indices of the sources.
     pub fn sources(&self) -> &[usize] {
         &self.sources
     }
@@ -273,18 +273,18 @@ impl Job {
         &self.readers[operator]
     }
 
-    /// The largest parallelism that the operator can get.
+    /// Returns the operator's maximum parallelism.
     pub fn most(&self, operator: usize) -> u32 {
         u32::try_from(self.widths[operator].len()).unwrap_or(u32::MAX)
     }
 
-    /// What the operator can do at this parallelism, which lies within 1 and [`Job::most`].
+    /// Returns the operator's capacity at this parallelism, which must be between 1 and [`Job::most`].
     pub fn width(&self, operator: usize, parallelism: u32) -> &Width {
         let widths = &self.widths[operator];
         &widths[(parallelism.max(1) as usize - 1).min(widths.len() - 1)]
     }
 
-    /// The slots that these parallelisms need: the widest operator of each slot sharing group.
+    /// Returns the required slots: the highest parallelism in each slot sharing group, summed.
     pub fn slots(&self, parallelism: &[u32]) -> u32 {
         let group = |index: usize| self.operators[index].slot_sharing_group.as_deref();
         let widest_of = |index: usize| {
@@ -296,7 +296,8 @@ impl Job {
         (0..parallelism.len()).map(widest_of).sum()
     }
 
-    /// What arrives at each operator per second if the sources take in these rates, by order of [`Job::sources`].
+    /// Returns the records per second that reach each operator at these source rates, given in the order of
+    /// [`Job::sources`].
     pub fn demand(&self, source_rates_per_s: &[f64]) -> Vec<f64> {
         let mut arriving = vec![0.0; self.operators.len()];
         for (source, rate) in self.sources.iter().zip(source_rates_per_s) {
@@ -312,8 +313,8 @@ impl Job {
         arriving
     }
 
-    /// The smallest parallelism of each operator that carries `headroom` times these rates of the sources; where none does, the one that
-    /// carries most.
+    /// Returns the smallest parallelism of each operator that sustains `headroom` times these source rates, or else
+    /// the one with the highest capacity.
     pub fn least(&self, source_rates_per_s: &[f64], headroom: f64) -> Vec<u32> {
         let demand = self.demand(source_rates_per_s);
         let least = |(index, operator): (usize, &Operator)| {
@@ -336,7 +337,7 @@ impl Job {
         self.operators.iter().enumerate().map(least).collect()
     }
 
-    /// Records per second of all sources that these parallelisms carry, with the sources' rates in these proportions.
+    /// Returns the total source rate that this parallelism sustains, at these proportions of the sources.
     pub fn carried_per_s(&self, parallelism: &[u32], source_rates_per_s: &[f64]) -> f64 {
         let demand = self.demand(source_rates_per_s);
         let total: f64 = source_rates_per_s.iter().sum();
@@ -344,18 +345,18 @@ impl Job {
         parallelism.iter().enumerate().map(load).fold(f64::INFINITY, f64::min) * total
     }
 
-    /// The plan within what each operator can get.
+    /// Limits the plan to each operator's maximum.
     pub(crate) fn bounded(&self, plan: &[u32]) -> Vec<u32> {
         plan.iter().enumerate().map(|(index, p)| (*p).clamp(1, self.most(index))).collect()
     }
 
-    /// The largest parallelism that any operator can get.
+    /// Returns the largest parallelism of any operator.
     pub fn parallelism_max(&self) -> u32 {
         self.parallelism_max
     }
 }
 
-/// The operators in an order of their own: each after what it reads, else by name.
+/// Sorts the operators topologically, then by name.
 fn ordered(mut rest: Vec<Operator>) -> Result<Vec<Operator>, JobError> {
     rest.sort_by(|a, b| a.name.cmp(&b.name));
     if let Some(pair) = rest.windows(2).find(|pair| pair[0].name == pair[1].name) {
@@ -372,7 +373,7 @@ fn ordered(mut rest: Vec<Operator>) -> Result<Vec<Operator>, JobError> {
     Ok(placed)
 }
 
-/// The inputs of an operator by index, in the order of the operators.
+/// Resolves the inputs of an operator to indices.
 fn upstream(operator: &Operator, all: &[Operator]) -> Vec<Upstream> {
     let edge = |edge: &Edge| {
         let operator = all.iter().position(|other| other.name == edge.from)?;

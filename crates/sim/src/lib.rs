@@ -1,4 +1,5 @@
-//! Runs a policy against a model of a Flink job in virtual time, thousands of times faster than a cluster, and scores it.
+//! Runs a policy against a model of a Flink job in virtual time, thousands of times faster than a cluster, and scores
+//! it.
 //!
 //! ```text
 //! scenario ──> trial (job, load, conditions) ──> model, a second a step ──> run ──> score
@@ -7,9 +8,9 @@
 //!                                                 controller: our policies, or others
 //! ```
 //!
-//! There is no IO here and no clock, and the same seed gives the same bits on every machine: random numbers and mathematical functions
-//! are the crate's own or `libm`'s, and nothing depends on the order of a map or a thread. What the model is and leaves out:
-//! `docs/simulator.md`.
+//! There is no IO and no clock, and the same seed gives bit-identical results on every machine: random numbers and
+//! mathematical functions are the crate's own or `libm`'s, and nothing depends on the order of a map or a thread.
+//! `docs/simulator.md` describes the model and its limits.
 
 pub mod change;
 pub mod conditions;

@@ -1,12 +1,12 @@
-//! The model: a job as a fluid, one step a second.
+//! The simulation model: a job as a fluid, in steps of one second.
 //!
-//! A step goes through the graph twice. Against the stream each operator says what it can take: what it will handle and half a second
-//! of buffers. With the stream each handles what it has, what it can, and what is taken from it. What cannot flow is
-//! back-pressure, and stays with the sources as backlog. Windows only store until they fire; a firing keeps the operator from its
-//! input and then emits.
+//! A step traverses the graph twice. Upstream, each operator announces what it can accept: what it will handle and
+//! half a second of buffers. Downstream, each handles as much as its input, its capacity and its readers allow. The
+//! rest is back-pressure and remains at the sources as backlog. Windows store records until they fire; a firing
+//! blocks the operator's input and then emits.
 //!
-//! The latency of a second is the age of the oldest record that was not read, and the queues, firings and handling on the way through.
-//! So an outage counts from the moment that the oldest record is late, and a hot partition counts as itself.
+//! The latency of a second is the age of the oldest unread record plus the queues, firings and handling on its path.
+//! So an outage counts from the moment that the oldest record is late, and a hot partition by its own backlog.
 
 use crate::change::{Changes, Phase, seconds};
 use crate::conditions::BASE_LATENCY_S;
@@ -16,35 +16,35 @@ use crate::random::Random;
 use crate::scenario::Trial;
 use crate::tasks::{NONE, Operator, Period, Source};
 
-/// Buffers hold what an operator carries in this time, in seconds.
+/// Size of the buffers, as seconds of an operator's capacity.
 const BUFFER_S: f64 = 0.5;
-/// How strongly the capacity of a second depends on the one before, and the kick that keeps the deviation as it is.
+/// Autocorrelation of capacity per second, and the innovation that keeps its deviation constant.
 const CAPACITY_MEMORY: f64 = 0.9;
 const CAPACITY_KICK: f64 = 0.435_889_894_354_067_4;
-/// Capacity does not fall below this part of itself by noise.
+/// Lower bound of the capacity noise factor.
 const CAPACITY_LEAST: f64 = 0.5;
 /// Tasks report completely only this long after their start, in seconds.
 const INCOMPLETE_S: usize = 2;
-/// The rate that is read again after a change is that of the last seconds before the stop.
+/// Time before the stop over which the rate of reprocessed records is averaged, in seconds.
 const REPLAY_RATE_S: usize = 10;
 
-/// What one step computes for each operator.
+/// Values of each operator within one step.
 #[derive(Debug, Clone, Default)]
 struct Step {
-    /// Records that it could handle in this second.
+    /// Records that it can handle in this second.
     capacity: Vec<f64>,
-    /// Part of the second that it spends firing.
+    /// Fraction of the second spent firing.
     firing: Vec<f64>,
-    /// Records that it can hand on.
+    /// Records that it can emit downstream.
     movable: Vec<f64>,
-    /// Records that it can take.
+    /// Records that it can accept.
     accepted: Vec<f64>,
     arriving: Vec<f64>,
     handled: Vec<f64>,
     per_subtask: Vec<f64>,
 }
 
-/// A job under its load.
+/// A job under load.
 #[derive(Debug, Clone)]
 pub struct Model<'a> {
     trial: &'a Trial,
@@ -62,7 +62,7 @@ pub struct Model<'a> {
 }
 
 impl<'a> Model<'a> {
-    /// The job at the beginning, with this parallelism.
+    /// Creates the job's initial state with this parallelism.
     pub fn new(trial: &'a Trial, parallelism: &[u32]) -> Self {
         let (job, seed) = (&trial.job, trial.seed);
         let parallelism = job.bounded(parallelism);
@@ -130,7 +130,8 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Asks for a new parallelism, by operator. Without effect while a change is under way, or if nothing would change.
+    /// Requests a new parallelism, by operator. Returns `false` and does nothing while a change is in progress, or if
+    /// nothing would change.
     pub fn request(&mut self, plan: &[u32]) -> bool {
         let wanted = self.trial.job.bounded(plan);
         if wanted == self.parallelism {
@@ -140,7 +141,7 @@ impl<'a> Model<'a> {
         self.changes.request(self.now_s, wanted, slots, &self.trial.conditions)
     }
 
-    /// Goes through one second.
+    /// Simulates one second.
     pub fn step(&mut self) {
         let available = self.change();
         self.vary_capacities(available);
@@ -160,7 +161,7 @@ impl<'a> Model<'a> {
         self.now_s += 1;
     }
 
-    /// Goes on with the change under way; the part of the second in which tasks run.
+    /// Advances the change in progress; returns the fraction of the second in which tasks run.
     fn change(&mut self) -> f64 {
         let conditions = &self.trial.conditions;
         let now_s = self.now_s;
@@ -185,7 +186,7 @@ impl<'a> Model<'a> {
         advance.available
     }
 
-    /// What each operator could handle in this second, and what it spends firing.
+    /// Computes each operator's capacity in this second and its firing time.
     fn vary_capacities(&mut self, available: f64) {
         let conditions = &self.trial.conditions;
         let warmth = self.changes.warmth(self.now_s, conditions);
@@ -216,7 +217,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// What each operator can hand on and take, readers first.
+    /// Computes what each operator can emit and accept, readers first.
     fn accept(&mut self, available: f64) {
         for index in (0..self.operators.len()).rev() {
             let shape = &self.trial.job.operators()[index];
@@ -237,7 +238,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// A source reads what has arrived.
+    /// Reads arrived records at a source.
     fn read(&mut self, source: usize, available: f64) {
         let Self { trial, step, parallelism, operators, now_s, .. } = self;
         let rate_per_s = trial.load.rates_per_s[source].get(*now_s).copied().unwrap_or(0.0);
@@ -247,7 +248,7 @@ impl<'a> Model<'a> {
         let operator = &mut operators[index];
         let crate::job::Input::Partitions(weights) = &shape.input else { return };
         let (capacity, movable) = (step.capacity[index], step.movable[index]);
-        // Records to be read again come first.
+        // Reprocessed records come first.
         let again = source.replay.min(movable);
         source.replay -= again;
         let budget = movable - again;
@@ -289,7 +290,7 @@ impl<'a> Model<'a> {
         operator.count(handled, handled * emitted, busy, is_held, shape.busy_bias, parallelism[index]);
     }
 
-    /// An operator handles what is in its buffers.
+    /// Handles the records in an operator's buffers.
     fn handle(&mut self, index: usize, available: f64) {
         let Self { trial, step, parallelism, operators, .. } = self;
         let shape = &trial.job.operators()[index];
@@ -324,7 +325,7 @@ impl<'a> Model<'a> {
         operator.count(handled, records_out, busy, is_held, shape.busy_bias, parallelism[index]);
     }
 
-    /// An operator with several inputs lets each send in proportion to what it has sent.
+    /// Divides an operator's acceptance among several inputs in proportion to what each has sent.
     fn balance_inputs(&mut self) {
         for index in 0..self.operators.len() {
             let upstream = self.trial.job.upstream(index);
@@ -339,7 +340,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Latency, cost and readings of the second.
+    /// Computes latency, cost and readings of the second.
     fn account(&mut self) {
         let (conditions, now_s) = (&self.trial.conditions, self.now_s);
         let oldest_s = self.sources.iter().map(|source| source.oldest_s).fold(0.0, f64::max);
@@ -377,7 +378,7 @@ impl<'a> Model<'a> {
         self.latency_s.push(latency_s);
     }
 
-    /// The run that this model has gone through.
+    /// Returns the completed run.
     pub fn into_run(self) -> crate::run::Run {
         crate::run::Run {
             latency_s: self.latency_s,
@@ -411,7 +412,7 @@ impl<'a> Model<'a> {
         self.operators[operator].last_firing_s
     }
 
-    /// The number of the first partition of the source that is this operator.
+    /// Returns the number of the first partition of a source operator.
     pub(crate) fn first_partition(&self, operator: usize) -> usize {
         let source = self.sources.iter().find(|source| source.operator == operator);
         source.map_or(0, |source| source.first_partition)

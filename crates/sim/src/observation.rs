@@ -1,7 +1,7 @@
-//! The snapshot that a rescaler would make of the model: readings of an epoch, with the faults that real ones have.
+//! Builds the snapshot that a rescaler would make of the model: readings of an epoch, with realistic faults.
 //!
-//! As `telemetry` does it: only readings of the same life of the tasks and past the warm-up count, rates are differences of counters,
-//! and a rate of which one reading is incomplete is unknown and named in `missing`.
+//! Works like `telemetry`: only readings of the current execution after the warm-up count, rates are differences of
+//! counters, and a rate with an incomplete reading is unknown and listed in `missing`.
 
 use std::collections::BTreeMap;
 
@@ -16,30 +16,30 @@ use crate::view::{Portions, View};
 
 /// The start of every run, in milliseconds since the Unix epoch: the first second of 2026.
 pub const START_MS: i64 = 1_767_225_600_000;
-/// For so long after their start tasks read as always busy, in seconds.
+/// Tasks younger than this report always busy, in seconds.
 const YOUNG_S: usize = 10;
-/// The backlog is watched for so long after a change, in seconds.
+/// How long after a change its backlog is observed, in seconds.
 const WATCHED_S: usize = 60;
-/// Time between two readings of a series, in seconds.
+/// Sampling interval of a series, in seconds.
 const SAMPLE_S: usize = 2;
-/// So many past changes are shown.
+/// Number of past changes in a snapshot.
 const RESCALES: usize = 10;
 
-/// How an epoch is looked at.
+/// Length and warm-up of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Observer {
     /// Length of an epoch, in seconds.
     pub length_s: u32,
-    /// Readings of tasks younger than this are not used, in seconds.
+    /// Readings of tasks younger than this are ignored, in seconds.
     pub warm_up_s: u32,
 }
 
-/// Why there is no snapshot.
+/// The epoch has no usable readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("fewer than two usable readings in this epoch")]
 pub struct NotReady;
 
-/// The seconds of the readings that count.
+/// The seconds of the usable readings.
 #[derive(Debug, Clone, Copy)]
 struct Epoch<'a> {
     view: View<'a>,
@@ -48,12 +48,12 @@ struct Epoch<'a> {
     is_complete: bool,
 }
 
-/// A second of the run in milliseconds since the Unix epoch.
+/// Converts a second of the run to milliseconds since the Unix epoch.
 pub fn at_ms(second: usize) -> i64 {
     START_MS.saturating_add(i64::try_from(second).unwrap_or(i64::MAX).saturating_mul(1000))
 }
 
-/// The job's maximum parallelism: the largest number of key groups of any operator, or of subtasks that one can get.
+/// Returns the job's maximum parallelism: the largest number of key groups, or of possible subtasks, of any operator.
 pub(crate) fn max_parallelism(view: View<'_>) -> u32 {
     let key_groups = |index: usize| match view.portions(index) {
         Portions::KeyGroups(count) => Some(count),
@@ -64,10 +64,10 @@ pub(crate) fn max_parallelism(view: View<'_>) -> u32 {
 }
 
 impl Observer {
-    /// The snapshot of the epoch that ends now.
+    /// Builds the snapshot of the epoch that ends now.
     ///
     /// # Errors
-    /// [`NotReady`] shortly after the tasks have started.
+    /// [`NotReady`] shortly after the start of the tasks.
     pub fn observe(self, view: View<'_>) -> Result<Snapshot, NotReady> {
         let until_s = view.newest_s().ok_or(NotReady)?;
         let usable_s = view.restarted_s().map_or(0, |restarted_s| restarted_s + self.warm_up_s as usize);
@@ -111,7 +111,7 @@ impl Epoch<'_> {
         at_ms(self.until_s) - at_ms(self.from_s)
     }
 
-    /// What a counter has grown by; unknown if a reading is incomplete.
+    /// Returns the growth of a counter; `None` if a reading is incomplete.
     fn growth(self, operator: usize, counter: impl Fn(&crate::history::Reading) -> f64) -> Option<f64> {
         let at = |second| counter(self.view.reading(operator, second));
         self.is_complete.then(|| at(self.until_s) - at(self.from_s))
@@ -183,7 +183,7 @@ impl Epoch<'_> {
         }
     }
 
-    /// The largest backlog from the wish until a minute after the end, while it is still known.
+    /// Returns the largest backlog from the request until a minute after the end, within the retention.
     fn backlog_peak(self, change: &Change) -> Option<f64> {
         let view = self.view;
         let seconds = change.requested_s..=(change.completed_s + WATCHED_S).min(self.until_s);
@@ -259,7 +259,7 @@ impl Epoch<'_> {
         self.view.job(self.until_s).is_complete.then(|| self.view.reading(index, self.until_s).pending)
     }
 
-    /// Sources: what a counter showed over the epoch.
+    /// Returns a source's counter over the epoch.
     fn series(self, index: usize, counter: impl Fn(&crate::history::Reading) -> f64) -> Vec<(i64, f64)> {
         if self.view.kind(index) != Kind::Source {
             return Vec::new();
@@ -284,7 +284,7 @@ impl Epoch<'_> {
         view.upstream(index).map(|input| Edge { from: view.name(input).to_owned(), partitioning }).collect()
     }
 
-    /// The subtasks of an operator that is no source.
+    /// Returns the subtasks of an operator other than a source.
     fn subtasks(self, index: usize, held: Option<f64>, firing_ms: Option<Distribution>) -> Vec<Subtask> {
         let (records_in, records_out) = (
             self.growth(index, |reading| reading.records_in),
@@ -312,7 +312,7 @@ impl Epoch<'_> {
         shares.iter().map(subtask).collect()
     }
 
-    /// The subtasks of a source, from the counters of their partitions.
+    /// Returns the subtasks of a source, from the counters of their partitions.
     fn readers(self, index: usize, held: Option<f64>) -> Vec<Subtask> {
         let view = self.view;
         let parallelism = view.parallelism()[index] as usize;

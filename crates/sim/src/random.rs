@@ -1,12 +1,13 @@
-//! Reproducible random numbers: a stream for each purpose of each run, the same on every machine.
+//! Reproducible random numbers: one stream per purpose and seed, identical on every machine.
 //!
-//! The generator is SplitMix64 (Guy L. Steele Jr., Doug Lea and Christine H. Flood, "Fast splittable pseudorandom number
-//! generators", OOPSLA 2014). Each purpose has a stream of its own, so that two policies meet the same noise however many
-//! changes they ask for. Normal deviates come from the Box-Muller transform with the functions of `libm`.
+//! The generator is SplitMix64 (Guy L. Steele Jr., Doug Lea and Christine H. Flood, "Fast splittable pseudorandom
+//! number generators", OOPSLA 2014). Each purpose has its own stream, so that two policies meet the same noise
+//! however many changes they request. Normal deviates come from the Box-Muller transform with the functions of
+//! `libm`.
 
 use core::f64::consts::TAU;
 
-/// Distance between neighbouring states: 2^64 divided by the golden ratio, odd.
+/// Weyl increment: 2^64 divided by the golden ratio, odd.
 const INCREMENT: u64 = 0x9e37_79b9_7f4a_7c15;
 /// 2^-53: the distance between neighbouring numbers of [`Random::uniform`].
 const UNIT: f64 = 1.0 / 9_007_199_254_740_992.0;
@@ -20,7 +21,7 @@ pub struct Random {
 }
 
 impl Random {
-    /// The stream of this purpose under this seed.
+    /// Creates the stream of this purpose and seed.
     pub fn new(seed: u64, purpose: &str) -> Self {
         // FNV-1a separates the purposes, the mixer the seeds.
         let named = purpose.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -29,7 +30,7 @@ impl Random {
         Self { state: mix(named ^ mix(seed.wrapping_add(INCREMENT))), spare: None }
     }
 
-    /// A seed for further streams.
+    /// Returns a seed for further streams.
     pub fn seed(mut self) -> u64 {
         self.next()
     }
@@ -39,25 +40,25 @@ impl Random {
         mix(self.state)
     }
 
-    /// A number in `0..1`, evenly distributed.
+    /// Returns a number in `0..1`, uniformly distributed.
     pub fn uniform(&mut self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "53 bits are exact")]
         let bits = (self.next() >> 11) as f64;
         bits * UNIT
     }
 
-    /// A number between two bounds, evenly distributed.
+    /// Returns a number between two bounds, uniformly distributed.
     pub fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.uniform()
     }
 
-    /// A whole number in `low..=high`, evenly distributed.
+    /// Returns an integer in `low..=high`, uniformly distributed.
     pub fn whole(&mut self, low: usize, high: usize) -> usize {
         let count = (high - low) as u128 + 1;
         low + usize::try_from((u128::from(self.next()) * count) >> 64).unwrap_or(0)
     }
 
-    /// A normal deviate of mean 0 and variance 1.
+    /// Returns a normal deviate of mean 0 and variance 1.
     pub fn normal(&mut self) -> f64 {
         if let Some(spare) = self.spare.take() {
             return spare;
@@ -79,7 +80,7 @@ fn mix(mut z: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// Goal: a stream is a function of seed and purpose, with the moments that it promises.
+    /// Goal: a stream is a function of seed and purpose, with the specified moments.
     #[test]
     fn streams_are_reproducible_and_normal() {
         let draw = |seed, purpose: &str| {
@@ -95,7 +96,7 @@ mod tests {
         assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
     }
 
-    /// Goal: the first numbers never change, on whatever machine: stored scores depend on them.
+    /// Goal: the first numbers never change, on any machine: stored scores depend on them.
     #[test]
     fn the_stream_is_pinned() {
         let mut random = Random::new(1, "pinned");

@@ -1,4 +1,4 @@
-//! One run: a controller scales a job under its load, in virtual time.
+//! One simulated run: a controller scales a job under its load, in virtual time.
 
 use crate::change::Change;
 use crate::contender::Controller;
@@ -6,7 +6,7 @@ use crate::model::Model;
 use crate::scenario::Trial;
 use crate::view::View;
 
-/// What a run left behind.
+/// Result of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
     /// Age of the oldest record at the end of each second, in seconds.
@@ -15,24 +15,24 @@ pub struct Run {
     pub slots: Vec<u32>,
     /// Parallelism at the start.
     pub start: Vec<u32>,
-    /// The changes that were completed.
+    /// Completed changes.
     pub changes: Vec<Change>,
 }
 
 impl Run {
-    /// The parallelism in a second.
+    /// Returns the parallelism in a second.
     pub fn parallelism(&self, second: usize) -> &[u32] {
         let over = self.changes.partition_point(|change| change.completed_s <= second);
         over.checked_sub(1).map_or(&self.start, |newest| &self.changes[newest].after)
     }
 }
 
-/// Runs a controller for the whole length of the load.
+/// Runs a controller over the whole load.
 pub fn run(trial: &Trial, controller: &mut dyn Controller) -> Run {
     let start = controller.start().unwrap_or_else(|| trial.start.clone());
     let mut model = Model::new(trial, &start);
     let period_s = controller.period_s().max(1) as usize;
-    // Seeds differ in when the first epoch ends, too.
+    // Seeds also vary the end of the first epoch.
     let phase_s = usize::try_from(trial.seed % period_s as u64).unwrap_or(0);
     for second in 0..trial.duration_s() {
         if second > 0 && second % period_s == phase_s {

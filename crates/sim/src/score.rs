@@ -1,4 +1,4 @@
-//! How good a run was.
+//! Scores of a run: violations, cost, and changes.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,36 +8,36 @@ use crate::scenario::{Step, Trial};
 
 /// A change in the other direction within this time is a reversal, in seconds.
 const REVERSAL_S: usize = 600;
-/// A reversal is self-made if the logarithm of the load moved by less than this.
+/// A reversal is self-inflicted if the logarithm of the load changed by less than this.
 const LOAD_MOVED: f64 = 0.2;
-/// The load around a change is the mean of this time before it, in seconds.
+/// Averaging time of the load before a change, in seconds.
 const LOAD_OVER_S: usize = 30;
-/// The level after a step is taken from this long after it, in seconds.
+/// Delay after a step before its level is measured, in seconds.
 const LEVEL_AFTER_S: usize = 60;
 
 /// The score of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// Seconds in which a record was older than the bound.
+    /// Seconds in which a record was older than the latency bound.
     pub violation_s: u32,
-    /// Slots held, over time, in slot-hours.
+    /// Slots held over time, in slot-hours.
     pub slot_h: f64,
-    /// Changes made, failed ones included.
+    /// Number of changes, including failed ones.
     pub changes: u32,
-    /// Changes of direction within 600 s.
+    /// Reversals of direction within 600 s.
     pub reversals: u32,
-    /// Reversals although the load had hardly moved.
+    /// Reversals without a significant change of the load.
     pub self_made: u32,
-    /// Seconds from the step in the load until the parallelism carries it for good; absent: no step, or never.
+    /// Seconds from the step of the load until the parallelism permanently sustains it; absent: no step, or never.
     pub carried_after_s: Option<f64>,
     /// Seconds from the step until the last violation before the next step.
     pub late_until_s: Option<f64>,
-    /// Slots at the widest after the step over the fewest that carry the load.
+    /// Highest number of slots after the step, relative to the minimum that sustains the load.
     pub widest_over_needed: Option<f64>,
 }
 
 impl Score {
-    /// The score of a run.
+    /// Computes the score of a run.
     pub fn new(trial: &Trial, run: &Run) -> Self {
         let bound_s = trial.conditions.latency_bound_s;
         let violation_s = run.latency_s.iter().filter(|latency_s| **latency_s > bound_s).count();
@@ -59,7 +59,7 @@ impl Score {
     }
 }
 
-/// Changes in the other direction soon after one, and those of them that the load gave no reason for.
+/// Counts reversals of direction, and those without a reason in the load.
 fn reversals(trial: &Trial, run: &Run) -> (u32, u32) {
     let sum = |parallelism: &[u32]| i64::from(parallelism.iter().sum::<u32>());
     let direction = |change: &Change| sum(&change.after) - sum(&change.before);
@@ -80,7 +80,7 @@ fn reversals(trial: &Trial, run: &Run) -> (u32, u32) {
     (reversals, self_made)
 }
 
-/// The time between a step in the load and the next.
+/// The time between one step of the load and the next.
 struct Plateau<'a> {
     trial: &'a Trial,
     run: &'a Run,
@@ -100,7 +100,8 @@ impl<'a> Plateau<'a> {
         (self.step.from_s as usize).min(until_s)..until_s
     }
 
-    /// When the parallelism that carries the load to the end of the plateau came, since its beginning.
+    /// Returns when the parallelism that sustains the load to the end of the plateau was reached, in seconds since
+    /// its beginning.
     fn carried_after_s(&self) -> Option<f64> {
         let seconds_of_it = self.seconds();
         let demand = self.trial.job.demand(&self.rates_per_s);

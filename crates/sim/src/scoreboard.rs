@@ -9,17 +9,17 @@ use crate::run::run;
 use crate::scenario::{Scenario, ScenarioError, Set};
 use crate::score::Score;
 
-/// What is summed together.
+/// A group of scenarios with a common sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Group {
-    /// Constants of policies may be chosen by these.
+    /// Policies may be tuned on these.
     Tuning,
     /// Policies are judged by these.
     HoldOut,
-    /// A system behind the job is too slow at times: these violations are unavoidable.
+    /// An external system is sometimes too slow: these violations are unavoidable.
     ExternallyLimited,
-    /// From files.
+    /// Scenarios from files.
     Own,
 }
 
@@ -27,7 +27,7 @@ impl Group {
     /// All groups.
     pub const ALL: [Self; 4] = [Self::Tuning, Self::HoldOut, Self::ExternallyLimited, Self::Own];
 
-    /// The group of a scenario.
+    /// Returns the group of a scenario.
     pub fn of(scenario: &Scenario) -> Self {
         match scenario.set {
             _ if scenario.is_externally_limited => Self::ExternallyLimited,
@@ -37,7 +37,7 @@ impl Group {
         }
     }
 
-    /// What its sum is called.
+    /// Returns the title of its sum.
     pub fn title(self) -> &'static str {
         match self {
             Self::Tuning => "sum, tuning",
@@ -48,7 +48,7 @@ impl Group {
     }
 }
 
-/// The seeds by which the scoreboard is made.
+/// Returns the seeds of the scoreboard.
 pub fn seeds(set: Set) -> RangeInclusive<u64> {
     match set {
         Set::HoldOut => 101..=110,
@@ -56,29 +56,29 @@ pub fn seeds(set: Set) -> RangeInclusive<u64> {
     }
 }
 
-/// The mean of the scores of several runs.
+/// Mean score of several runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Mean {
-    /// Seconds in which a record was older than the bound.
+    /// Seconds in which a record was older than the latency bound.
     pub violation_s: f64,
     /// Slot-hours.
     pub slot_h: f64,
     /// Changes.
     pub changes: f64,
-    /// Changes of direction within 600 s.
+    /// Reversals of direction within 600 s.
     pub reversals: f64,
-    /// Reversals although the load had hardly moved.
+    /// Reversals without a significant change of the load.
     pub self_made: f64,
-    /// Seconds from a step in the load until the parallelism carries it for good, over the runs in which it does.
+    /// Seconds from a step of the load until the parallelism permanently sustains it, over the runs in which it does.
     pub carried_after_s: Option<f64>,
     /// Seconds from a step until the last violation before the next.
     pub late_until_s: Option<f64>,
-    /// Slots at the widest after a step over the fewest that carry the load.
+    /// Highest number of slots after a step, relative to the minimum that sustains the load.
     pub widest_over_needed: Option<f64>,
 }
 
 impl Mean {
-    /// The mean of these scores.
+    /// Computes the mean of these scores.
     pub fn new<'a>(scores: impl Iterator<Item = &'a Score> + Clone) -> Self {
         let mean = |figure: &dyn Fn(&Score) -> Option<f64>| {
             let known: Vec<f64> = scores.clone().filter_map(figure).collect();
@@ -105,21 +105,21 @@ impl Mean {
 pub struct Row {
     /// The scenario.
     pub scenario: String,
-    /// What it is summed with.
+    /// The group of its sum.
     pub group: Group,
     /// The policy.
     pub policy: Contender,
     /// Number of runs.
     pub runs: usize,
-    /// Their mean score.
+    /// Mean score of the runs.
     #[serde(flatten)]
     pub mean: Mean,
 }
 
-/// The row of a scenario under a policy with the scoreboard's seeds.
+/// Runs a scenario under a policy with the scoreboard's seeds.
 ///
 /// # Errors
-/// The scenario cannot be run.
+/// The scenario is invalid.
 pub fn row(scenario: &Scenario, policy: Contender) -> Result<Row, ScenarioError> {
     let score = |seed| {
         let trial = scenario.trial(seed)?;
@@ -136,21 +136,21 @@ pub fn row(scenario: &Scenario, policy: Contender) -> Result<Row, ScenarioError>
     })
 }
 
-/// What is summed over scenarios.
+/// Sums over scenarios.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Sum {
-    /// Seconds in which a record was older than the bound.
+    /// Seconds in which a record was older than the latency bound.
     pub violation_s: f64,
     /// Slot-hours.
     pub slot_h: f64,
     /// Changes.
     pub changes: f64,
-    /// Changes of direction within 600 s.
+    /// Reversals of direction within 600 s.
     pub reversals: f64,
 }
 
 impl Sum {
-    /// The sum of the rows of a policy in a group.
+    /// Sums the rows of a policy in a group.
     pub fn of(rows: &[Row], policy: Contender, group: Group) -> Self {
         let mut sum = Self::default();
         rows.iter()

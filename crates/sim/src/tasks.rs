@@ -1,11 +1,11 @@
-//! What the model keeps of each operator, each source and each kind of disturbance, and how they change in a second.
+//! The model's state of operators, sources and disturbances, and their development over a second.
 
 use crate::change::seconds;
 use crate::history::Reading;
 use crate::job::Width;
 use crate::random::Random;
 
-/// Amounts below this are none: records, or records per second.
+/// Amounts below this count as zero: records, or records per second.
 pub(crate) const NONE: f64 = 1e-9;
 
 /// One operator.
@@ -15,15 +15,15 @@ pub(crate) struct Operator {
     pub(crate) queue: f64,
     pub(crate) noise: f64,
     pub(crate) random: Random,
-    /// Records in its windows.
+    /// Records stored in its windows.
     pub(crate) stored: f64,
-    /// What is left of the firing under way, in seconds.
+    /// Remaining duration of the current firing, in seconds.
     pub(crate) firing_left_s: f64,
-    /// Records that this firing has still to emit.
+    /// Records that this firing still has to emit.
     pub(crate) to_emit: f64,
-    /// How long the last firing of the fullest subtask took since the tasks started, in seconds.
+    /// Duration of the fullest subtask's last firing since the tasks started, in seconds.
     pub(crate) last_firing_s: Option<f64>,
-    /// The part of what it can take that each of its inputs may send.
+    /// Share of its acceptance that each input may use.
     pub(crate) input_shares: Vec<f64>,
     pub(crate) width: Width,
     pub(crate) total: Reading,
@@ -34,20 +34,20 @@ pub(crate) struct Operator {
 pub(crate) struct Source {
     pub(crate) operator: usize,
     pub(crate) first_partition: usize,
-    /// Records that have arrived until the end of each second.
+    /// Total arrived records at the end of each second.
     pub(crate) arrived: Vec<f64>,
     pub(crate) backlog: Vec<f64>,
     pub(crate) read: Vec<f64>,
-    /// Records that are to be read again.
+    /// Records to be reprocessed.
     pub(crate) replay: f64,
     pub(crate) replay_rate_per_s: f64,
-    /// The newest second whose records were all read.
+    /// Newest second whose records were all read.
     pub(crate) read_until_s: usize,
-    /// Age of the oldest record that was not read, in seconds.
+    /// Age of the oldest unread record, in seconds.
     pub(crate) oldest_s: f64,
 }
 
-/// Periods that begin by chance.
+/// Disturbances that begin at random.
 #[derive(Debug, Clone)]
 pub(crate) struct Period {
     pub(crate) random: Random,
@@ -56,7 +56,7 @@ pub(crate) struct Period {
 }
 
 impl Operator {
-    /// Goes on with a firing for this part of a second; the records that it emits.
+    /// Continues a firing for this fraction of a second; returns the emitted records.
     pub(crate) fn fire(&mut self, firing: f64) -> f64 {
         let emitted = if self.firing_left_s > NONE {
             (self.to_emit * firing / self.firing_left_s).min(self.to_emit)
@@ -68,7 +68,7 @@ impl Operator {
         emitted
     }
 
-    /// Adds one second to the counters. `busy` is the fullest subtask's true busy time.
+    /// Adds one second to the counters. `busy` is the true busy time of the fullest subtask.
     pub(crate) fn count(
         &mut self,
         records_in: f64,
@@ -93,7 +93,7 @@ impl Operator {
 }
 
 impl Source {
-    /// Finds the age of the oldest record that was not read; `behind` is the largest backlog of a partition over its weight.
+    /// Updates the age of the oldest unread record; `behind` is the largest backlog of a partition over its weight.
     pub(crate) fn age(&mut self, now_s: usize, behind: f64) {
         let newest = now_s + 1;
         let read = self.arrived[newest.min(self.arrived.len() - 1)] - behind;
@@ -111,7 +111,7 @@ impl Source {
 }
 
 impl Period {
-    /// Begins a period, so many times an hour on average, if none is on.
+    /// Starts a period, on average this often per hour, unless one is active.
     pub(crate) fn begin(&mut self, now_s: usize, per_h: f64, length_s: (usize, usize), factor: (f64, f64)) {
         if per_h > 0.0 && !self.is_on(now_s) && self.random.uniform() < per_h / 3600.0 {
             self.until_s = Some(now_s + self.random.whole(length_s.0, length_s.1));

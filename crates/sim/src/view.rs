@@ -1,5 +1,5 @@
-//! What a policy may see of the model: the graph, counters of the past, its own changes. Never the load to come, never what a subtask
-//! can carry.
+//! What a policy may observe of the model: the graph, past counters, its own changes. Never the future load or true
+//! capacities.
 
 use scaling::Kind;
 
@@ -9,25 +9,25 @@ use crate::history::{JobReading, KEPT_S, PartitionReading, Reading};
 use crate::job::{Input, Operator};
 use crate::model::Model;
 
-/// The model as a policy sees it.
+/// A policy's view of the model.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     model: &'a Model<'a>,
 }
 
-/// How one operator's input is cut into portions that no two subtasks share.
+/// How an operator's input is divided into units that are each handled by one subtask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Portions {
-    /// Not at all.
+    /// Not divided.
     None,
-    /// So many key groups.
+    /// This many key groups.
     KeyGroups(u32),
-    /// So many partitions.
+    /// This many partitions.
     Partitions(u32),
 }
 
 impl Portions {
-    /// Their number, if there are any.
+    /// Returns their number, if divided.
     pub fn count(self) -> Option<u32> {
         match self {
             Self::None => None,
@@ -37,7 +37,7 @@ impl Portions {
 }
 
 impl<'a> View<'a> {
-    /// A view of the model now.
+    /// Creates a view of the model's current state.
     pub fn new(model: &'a Model<'a>) -> Self {
         Self { model }
     }
@@ -50,17 +50,17 @@ impl<'a> View<'a> {
         &self.model.trial().conditions
     }
 
-    /// Seconds since the start.
+    /// Returns the seconds since the start.
     pub fn now_s(self) -> usize {
         self.model.now_s()
     }
 
-    /// The second of the newest reading; [`None`] if there is none yet.
+    /// Returns the second of the newest reading; [`None`] if there is none yet.
     pub fn newest_s(self) -> Option<usize> {
         self.now_s().checked_sub(self.conditions().metric_age_s as usize)
     }
 
-    /// The oldest second that is still kept.
+    /// Returns the oldest second within the retention.
     pub fn oldest_s(self) -> usize {
         (self.now_s() + 1).saturating_sub(KEPT_S)
     }
@@ -69,83 +69,83 @@ impl<'a> View<'a> {
         second.clamp(self.oldest_s(), self.newest_s().unwrap_or(0).max(self.oldest_s()))
     }
 
-    /// The counters of an operator at a second, at most the newest.
+    /// Returns an operator's counters at a second, which must not be after the newest.
     pub fn reading(self, operator: usize, second: usize) -> &'a Reading {
         self.model.history().reading(operator, self.within(second))
     }
 
-    /// The counters of a partition of a source at a second, at most the newest.
+    /// Returns a source partition's counters at a second, which must not be after the newest.
     pub fn partition(self, operator: usize, partition: usize, second: usize) -> &'a PartitionReading {
         let first = self.model.first_partition(operator);
         self.model.history().partition(first + partition, self.within(second))
     }
 
-    /// The job as a whole at a second, at most the newest.
+    /// Returns the job's readings at a second, which must not be after the newest.
     pub fn job(self, second: usize) -> &'a JobReading {
         self.model.history().job(self.within(second))
     }
 
-    /// How long the last firing of the fullest subtask took since the tasks started, in seconds.
+    /// Returns the duration of the fullest subtask's last firing since the tasks started, in seconds.
     pub fn last_firing_s(self, operator: usize) -> Option<f64> {
         self.model.last_firing_s(operator)
     }
 
-    /// Parallelism by operator.
+    /// Returns the parallelism by operator.
     pub fn parallelism(self) -> &'a [u32] {
         self.model.parallelism()
     }
 
-    /// Where the job is in a change.
+    /// Returns the phase of the current change.
     pub fn phase(self) -> Phase {
         self.model.changes().phase()
     }
 
-    /// Whether a change is under way.
+    /// Whether a change is in progress.
     pub fn is_changing(self) -> bool {
         self.phase() != Phase::Running
     }
 
-    /// When the tasks started after the newest change; [`None`]: they run since the beginning.
+    /// Returns when the tasks started after the newest change; [`None`]: they have run since the beginning.
     pub fn restarted_s(self) -> Option<usize> {
         self.model.changes().restarted_s()
     }
 
-    /// The changes that are over, oldest first.
+    /// Returns the completed changes, oldest first.
     pub fn changes(self) -> &'a [Change] {
         self.model.changes().over()
     }
 
-    /// The number of operators.
+    /// Returns the number of operators.
     pub fn operators(self) -> usize {
         self.model.trial().job.operators().len()
     }
 
-    /// The indices of the sources.
+    /// Returns the indices of the sources.
     pub fn sources(self) -> &'a [usize] {
         self.model.trial().job.sources()
     }
 
-    /// The name of an operator.
+    /// Returns the name of an operator.
     pub fn name(self, operator: usize) -> &'a str {
         &self.operator(operator).name
     }
 
-    /// What an operator does.
+    /// Returns the kind of an operator.
     pub fn kind(self, operator: usize) -> Kind {
         self.operator(operator).kind
     }
 
-    /// The operators that an operator reads.
+    /// Returns the upstream operators of an operator.
     pub fn upstream(self, operator: usize) -> impl Iterator<Item = usize> + Clone + use<'a> {
         self.model.trial().job.upstream(operator).iter().map(|edge| edge.operator)
     }
 
-    /// The operators that read an operator.
+    /// Returns the downstream operators of an operator.
     pub fn readers(self, operator: usize) -> impl Iterator<Item = usize> + Clone + use<'a> {
         self.model.trial().job.readers(operator).iter().map(|reader| reader.operator)
     }
 
-    /// How the input of an operator is cut.
+    /// Returns how the input of an operator is divided.
     pub fn portions(self, operator: usize) -> Portions {
         let count = |weights: &Vec<f64>| u32::try_from(weights.len()).unwrap_or(u32::MAX);
         match &self.operator(operator).input {
@@ -155,48 +155,48 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The slot sharing group of an operator, if not the common one.
+    /// Returns the slot sharing group of an operator, if not the default one.
     pub fn slot_sharing_group(self, operator: usize) -> Option<&'a str> {
         self.operator(operator).slot_sharing_group.as_deref()
     }
 
-    /// The share of the input of each subtask, as its counters show it.
+    /// Returns each subtask's share of the input, as its counters show it.
     pub fn shares(self, operator: usize) -> Vec<f64> {
         self.operator(operator).shares(self.parallelism()[operator])
     }
 
-    /// Whether all subtasks wait in the calls of the system behind the operator, so that all are as busy as the fullest.
+    /// Whether all subtasks wait for the operator's external system, so that all are as busy as the fullest.
     pub fn is_evenly_busy(self, operator: usize) -> bool {
         let trial = self.model.trial();
         trial.job.width(operator, self.parallelism()[operator]).is_externally_limited
     }
 
-    /// The largest parallelism of an operator.
+    /// Returns the maximum parallelism of an operator.
     pub fn most(self, operator: usize) -> u32 {
         self.model.trial().job.most(operator)
     }
 
-    /// The largest parallelism of any operator.
+    /// Returns the maximum parallelism of any operator.
     pub fn parallelism_max(self) -> u32 {
         self.model.trial().job.parallelism_max()
     }
 
-    /// Slots of one task manager.
+    /// Returns the slots per task manager.
     pub fn slots_per_task_manager(self) -> u32 {
         self.conditions().slots.per_task_manager
     }
 
-    /// Task managers that run.
+    /// Returns the number of running task managers.
     pub fn task_managers(self) -> u32 {
         self.model.changes().task_managers()
     }
 
-    /// Slots that the job needs as it is.
+    /// Returns the slots that the job currently needs.
     pub fn slots(self) -> u32 {
         self.model.trial().job.slots(self.parallelism())
     }
 
-    /// L, in seconds.
+    /// Returns the latency bound L, in seconds.
     pub fn latency_bound_s(self) -> f64 {
         self.conditions().latency_bound_s
     }

@@ -1,7 +1,6 @@
-//! The job documents of a run, and the reports that a config agent would write about them.
+//! The job documents of a simulated run, and the reports of its config agent.
 //!
-//! The model takes the agent's place: a document that was published is being carried out while a change is under way, and ended as the
-//! change did.
+//! The model replaces the agent: a published document is in progress while a change is, and ends as the change does.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +12,7 @@ use job_config::{JobDocument, Report, State};
 use crate::observation;
 use crate::view::View;
 
-/// So many generations are kept, as a drop keeps some.
+/// Number of generations kept, as in a drop's history.
 const KEPT: u64 = 16;
 
 /// The documents of one job, newest last, and the reports about them.
@@ -22,14 +21,15 @@ pub(super) struct Documents {
     newest: Current,
     history: BTreeMap<u64, JobDocument>,
     reports: Vec<Report>,
-    /// The generation that runs.
+    /// The running generation.
     running: u64,
-    /// The generation that is being carried out, and how many changes there had been before.
+    /// The generation in progress, and the number of changes before it.
     under_way: Option<(u64, usize)>,
 }
 
 impl Documents {
-    /// The document of the job as it is, which runs; nothing if a name cannot stand in a document.
+    /// Creates the document of the job's initial state, as running; `None` if an operator's name is invalid in a
+    /// document.
     pub(super) fn new(view: View<'_>, now: Timestamp) -> Option<Self> {
         let mut text = format!(
             "format = 1\njob = \"simulated\"\ngeneration = 1\nissued_at = \"{now}\"\nreason = \"first\"\n\
@@ -53,7 +53,7 @@ impl Documents {
         &self.reports
     }
 
-    /// Takes up the next document.
+    /// Publishes the next document.
     pub(super) fn publish(&mut self, document: JobDocument, view: View<'_>, now: Timestamp) {
         let generation = document.generation();
         self.newest = Current { entity_tag: document.entity_tag(), document: document.clone() };
@@ -65,14 +65,14 @@ impl Documents {
         self.report(generation, 1, State::Received, now);
     }
 
-    /// Reports how the document under way has ended, if it has.
+    /// Reports the outcome of the document in progress, if it has ended.
     pub(super) fn go_on(&mut self, view: View<'_>, now: Timestamp) {
         let Some((generation, before)) = self.under_way else { return };
         if view.is_changing() {
             return;
         }
         self.under_way = None;
-        // Without a change the job was as the document wants it.
+        // Without a change the job already matched the document.
         let succeeded = view.changes().get(before).is_none_or(crate::change::Change::succeeded);
         if succeeded {
             self.running = generation;
@@ -80,7 +80,7 @@ impl Documents {
         self.report(generation, 2, if succeeded { State::Running } else { State::RolledBack }, now);
     }
 
-    /// The document that runs, or why there cannot be a successor now.
+    /// Returns the running document, or why no successor is possible now.
     pub(super) fn status(&self, now: Timestamp) -> Result<RunningDocument, String> {
         match control::status(self.newest.clone(), Some(&self.reports), now) {
             DocumentStatus::Runs(running) => Ok(running),

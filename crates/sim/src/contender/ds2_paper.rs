@@ -1,16 +1,17 @@
-//! The scaling manager of the repository that accompanies the paper on DS2 (Vasiliki Kalavri et al., "Three steps is all you need:
-//! fast, accurate, automatic scaling decisions for distributed streaming dataflows", OSDI 2018).
+//! The scaling manager of the repository that accompanies the paper on DS2 (Vasiliki Kalavri et al., "Three steps is
+//! all you need: fast, accurate, automatic scaling decisions for distributed streaming dataflows", OSDI 2018).
 //!
-//! Each interval, true rates and the sources' input tell every operator's parallelism. Intervals after a change are left out while the
-//! job warms up. A plan is acted on if an operator needs more, or more than one subtask less.
+//! In each interval, true rates and the sources' input determine every operator's parallelism. Intervals after a
+//! change are skipped while the job warms up. A plan is applied if an operator needs more subtasks, or at least two
+//! fewer.
 
 use super::{Controller, ceiling};
 use crate::view::View;
 
 const INTERVAL_S: usize = 10;
-/// So many intervals after a change are left out.
+/// Number of intervals skipped after a change.
 const WARM_UP_INTERVALS: u32 = 2;
-/// An operator that is less busy than this tells no true rate.
+/// An operator less busy than this has no usable true rate.
 const LEAST_BUSY: f64 = 0.001;
 const NONE: f64 = 1e-9;
 

@@ -1,11 +1,12 @@
-//! Flink's autoscaler (FLIP-271, `flink-autoscaler` of the Kubernetes operator), as it decides; without memory tuning.
+//! Re-implementation of Flink's autoscaler (FLIP-271, `flink-autoscaler` of the Kubernetes operator), without memory
+//! tuning.
 //!
-//! The window of metrics is emptied at every start of the job and must be full before anything is decided. True rates are rates over busy
-//! time (of the fullest subtask); for a source that is behind and not held back, the observed rate counts if it is lower. What the
-//! sources are to deliver, and what works off the backlog within the catch-up time, travels down the graph by the ratios of the
-//! edges. Something is changed if an operator is outside its bounds of utilisation; narrowing waits until it has been wanted for
-//! the scale-down interval, and takes the widest parallelism of that time. The parallelism of sources and keyed operators is raised to one
-//! that divides partitions or key groups evenly.
+//! The metrics window is cleared at every start of the job and must be full before a decision. True rates are rates
+//! over the busy time of the fullest subtask; for a source that is behind and not back-pressured, the observed rate
+//! is used if lower. The sources' target rates, including the catch-up of the backlog, propagate down the graph by
+//! the ratios of the edges. A change is made if an operator is outside its utilisation bounds. A scale-down waits
+//! until it was wanted for the scale-down interval, and uses the highest parallelism wanted in that time. The
+//! parallelism of sources and keyed operators is raised to one that divides partitions or key groups evenly.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,27 +15,27 @@ use super::{Controller, ceiling};
 use crate::change::{Phase, seconds};
 use crate::view::{Portions, View};
 
-/// Rates of a reading are taken over this time, in seconds.
+/// Time over which a reading's rates are computed, in seconds.
 const RATE_OVER_S: usize = 5;
-/// Tasks younger than this read as always busy, in seconds.
+/// Tasks younger than this report always busy, in seconds.
 const YOUNG_S: usize = 10;
-/// A source is behind if its backlog is worth this time, in seconds.
+/// A source is behind if its backlog exceeds this time of input, in seconds.
 const BEHIND_S: f64 = 30.0;
-/// The observed rate of a source replaces the true one if that is larger by this factor.
+/// The observed rate of a source replaces the true one if the latter is larger by this factor.
 const OBSERVED_WITHIN: f64 = 1.15;
-/// A tracked restart counts at most so many seconds.
+/// Upper bound of a tracked restart time, in seconds.
 const RESTART_MAX_S: f64 = 900.0;
-/// No operator gets more, unless it has more.
+/// Maximum parallelism, unless an operator already has more.
 const PARALLELISM_MAX: u32 = 200;
-/// At most so many times its parallelism is added to an operator.
+/// Maximum increase, as a multiple of the parallelism.
 const UP_FACTOR: f64 = 100_000.0;
-/// At most this part of its parallelism is taken from an operator.
+/// Maximum decrease, as a fraction of the parallelism.
 const DOWN_FACTOR: f64 = 0.6;
-/// A backlog worth more than this time is being worked off, in seconds.
+/// A backlog above this time of input counts as catching up, in seconds.
 const BACKLOG_S: f64 = 300.0;
 const TARGET: f64 = 0.7;
 
-/// Its options, in seconds and as parts.
+/// Options of the autoscaler; times in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Options {
     loop_s: u32,
@@ -49,7 +50,7 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Its defaults.
+    /// The defaults.
     pub(super) const STOCK: Self = Self {
         loop_s: 10,
         window_s: 900,
@@ -63,7 +64,7 @@ impl Options {
     };
     /// Short windows.
     pub(super) const FAST: Self = Self { loop_s: 5, window_s: 30, stabilisation_s: 10, ..Self::STOCK };
-    /// Set for jobs that change in seconds.
+    /// Tuned for jobs that rescale in seconds.
     pub(super) const TUNED: Self = Self {
         utilisation_max: 0.85,
         scale_down_s: 300,
@@ -74,7 +75,7 @@ impl Options {
     };
 }
 
-/// What was collected at one time, by operator.
+/// Samples of one time, by operator.
 #[derive(Debug, Clone)]
 struct Collected {
     at_s: usize,
@@ -82,12 +83,12 @@ struct Collected {
     records_in: Vec<f64>,
     records_out: Vec<f64>,
     lag: Vec<f64>,
-    /// Sources: the true rate as observed while they are behind; infinite if nothing is read.
+    /// Sources: observed true rate while behind; infinite if nothing is read.
     observed: Vec<Option<f64>>,
 }
 
 impl Collected {
-    /// Busy share, records in, records out, lag and observed true rate of an operator.
+    /// Returns busy share, records in, records out, lag and observed true rate of an operator.
     fn readings(&self, operator: usize) -> (f64, f64, f64, f64, Option<f64>) {
         (
             self.busy[operator],
@@ -99,15 +100,15 @@ impl Collected {
     }
 }
 
-/// A narrowing that waits.
+/// A pending scale-down.
 #[derive(Debug, Clone, Default)]
 struct Delayed {
     since_s: usize,
-    /// When which parallelism was wanted, and whether the operator was out of its bounds; falling.
+    /// Time, wanted parallelism and whether the operator was outside its bounds; in decreasing order.
     wanted: VecDeque<(usize, u32, bool)>,
 }
 
-/// What one operator is asked for, in records per second.
+/// Target rate of one operator, in records per second.
 #[derive(Debug, Clone, Copy, Default)]
 struct Asked {
     rate: f64,
@@ -120,7 +121,7 @@ pub(super) struct Flip {
     options: Options,
     window: VecDeque<Collected>,
     delayed: BTreeMap<usize, Delayed>,
-    /// The windows that a decision was made of, if they are to be kept.
+    /// The windows behind its decisions, if recorded.
     recorded: Option<Vec<FlipWindow>>,
 }
 
@@ -129,12 +130,12 @@ impl Flip {
         Self { options, window: VecDeque::new(), delayed: BTreeMap::new(), recorded: None }
     }
 
-    /// One that keeps every window that it decides of.
+    /// Creates an autoscaler that records the window of every decision.
     pub(super) fn recording(options: Options) -> Self {
         Self { recorded: Some(Vec::new()), ..Self::new(options) }
     }
 
-    /// What was kept.
+    /// Returns the recorded windows.
     pub(super) fn into_recorded(self) -> Vec<FlipWindow> {
         self.recorded.unwrap_or_default()
     }
@@ -176,7 +177,7 @@ impl Flip {
         });
     }
 
-    /// Whether the window is full, of readings after the stabilisation.
+    /// Whether the window is full of samples taken after the stabilisation.
     fn is_full(&mut self, view: View<'_>) -> bool {
         let now_s = view.now_s();
         let stable_s = view.restarted_s().unwrap_or(0) + self.options.stabilisation_s;
@@ -239,7 +240,8 @@ impl Flip {
         if by_busy_time > observed * OBSERVED_WITHIN { observed } else { by_busy_time }
     }
 
-    /// The window, and the parallelism that is wanted of each operator before bounds of utilisation and waits are looked at.
+    /// Returns the window, and the parallelism wanted of each operator before utilisation bounds and waits are
+    /// applied.
     fn record(&self, view: View<'_>) -> Option<FlipWindow> {
         let rates = Rates::new(&self.window)?;
         let (restart_s, catch_up_s) = (self.restart_s(view), self.options.catch_up_s);
@@ -259,7 +261,7 @@ impl Flip {
         })
     }
 
-    /// What is done now about the wish for this parallelism.
+    /// Applies the scale-down delay to this wanted parallelism.
     fn delay(&mut self, view: View<'_>, index: usize, new: u32, is_outside: bool) -> Option<(u32, bool)> {
         let today = view.parallelism()[index];
         if new >= today {
@@ -317,7 +319,7 @@ impl Controller for Flip {
     }
 }
 
-/// The rates of a window, by operator.
+/// Rates of a window, by operator.
 struct Rates {
     input: Vec<f64>,
     output: Vec<f64>,
@@ -340,7 +342,7 @@ impl Rates {
         })
     }
 
-    /// What is asked of each operator: of sources what arrives, of others by the ratios of the edges.
+    /// Returns each operator's target rate: for sources what arrives, for others by the ratios of the edges.
     fn asked(&self, view: View<'_>, catch_up_s: f64) -> Vec<Asked> {
         let mut asked: Vec<Asked> = Vec::new();
         for index in 0..view.operators() {
@@ -359,7 +361,7 @@ impl Rates {
         asked
     }
 
-    /// Records that reach an operator over an edge for each that the operator before handles.
+    /// Returns the records that reach an operator over an edge per record that its predecessor handles.
     fn edge_ratio(&self, view: View<'_>, from: usize, to: usize) -> f64 {
         let others = view.upstream(to).filter(|other| *other != from);
         let edge_per_s = if view.upstream(to).count() == 1 {
@@ -373,7 +375,7 @@ impl Rates {
     }
 }
 
-/// The rate that an operator must be able to carry.
+/// The required rate of an operator.
 struct Needed {
     asked: Asked,
     restart_s: f64,
@@ -381,7 +383,7 @@ struct Needed {
 }
 
 impl Needed {
-    /// At this utilisation; with or without what a restart holds up.
+    /// Returns the rate at this utilisation, with or without the backlog of a restart.
     fn at(&self, utilisation: f64, with_restart: bool) -> f64 {
         if utilisation <= 0.0 {
             return f64::INFINITY;
@@ -392,7 +394,7 @@ impl Needed {
     }
 }
 
-/// Today's parallelism times a factor, within the limits of a step, aligned to partitions or key groups.
+/// Returns the current parallelism times a factor, within the step limits, aligned to partitions or key groups.
 fn parallelism(view: View<'_>, index: usize, factor: f64) -> u32 {
     let today = view.parallelism()[index];
     if factor.is_nan() {

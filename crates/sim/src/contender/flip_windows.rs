@@ -1,5 +1,5 @@
-//! Windows of metrics that the re-implementation of Flink's autoscaler decided of, with what it wanted: for the comparison with Apache's
-//! library, which is given the same windows (`flink-autoscaler`).
+//! Recorded metrics windows and decisions of the re-implemented autoscaler, for the comparison with Apache's library,
+//! which gets the same windows (`flink-autoscaler`).
 
 use serde::Serialize;
 
@@ -8,23 +8,23 @@ use crate::run::run;
 use crate::scenario::{Scenario, ScenarioError};
 use crate::view::View;
 
-/// Apache's collector keeps so many decimals: a thousandth.
+/// Precision of Apache's collector: a thousandth.
 const ROUND: f64 = 1000.0;
 
-/// A window of metrics and what is wanted of each operator.
+/// A metrics window, and the parallelism wanted of each operator.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FlipWindow {
-    /// The scenario that it is of.
+    /// Name of the scenario.
     pub scenario: String,
     /// The target utilisation.
     pub utilisation: f64,
-    /// How long a restart is expected to take, in seconds.
+    /// Expected restart time, in seconds.
     pub restart_s: f64,
-    /// In what time a backlog is to be worked off, in seconds.
+    /// Catch-up time of a backlog, in seconds.
     pub catch_up_s: f64,
-    /// When each sample was taken, in seconds.
+    /// Time of each sample, in seconds.
     pub at_s: Vec<usize>,
-    /// In topological order.
+    /// Operators in topological order.
     pub operators: Vec<FlipOperator>,
 }
 
@@ -33,17 +33,17 @@ pub struct FlipWindow {
 pub struct FlipOperator {
     /// Its name.
     pub name: String,
-    /// Today's parallelism.
+    /// Current parallelism.
     pub parallelism: u32,
-    /// The largest possible one.
+    /// Maximum parallelism.
     pub most: u32,
-    /// Partitions of a source, key groups of a keyed operator; 0: its input is not cut.
+    /// Partitions of a source, key groups of a keyed operator; 0: neither.
     pub portions: u32,
-    /// The operators that it reads, by their places in the window; none: a source.
+    /// Indices of its inputs in the window; empty: a source.
     pub inputs: Vec<usize>,
     /// Busy share of the fullest subtask, records in, records out, lag, and the observed true rate where there is one.
     pub samples: Vec<(f64, f64, f64, f64, Option<f64>)>,
-    /// The parallelism that is wanted, before bounds of utilisation and waits are looked at.
+    /// Wanted parallelism, before utilisation bounds and waits are applied.
     pub wanted: u32,
 }
 
@@ -73,7 +73,8 @@ fn round(value: f64) -> f64 {
     libm::round(value * ROUND) / ROUND
 }
 
-/// Windows of 30 s that Flink's autoscaler with short windows decided of in a scenario, every so many of them, at most as many as `most`.
+/// Returns 30 s windows on which Flink's autoscaler with short windows decided in a scenario: one in `every`, at most
+/// `most`.
 ///
 /// # Errors
 /// The scenario cannot be built.

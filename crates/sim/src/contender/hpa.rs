@@ -1,21 +1,22 @@
 //! Kubernetes' horizontal pod autoscaler on CPU, with all operators alike.
 //!
-//! desired = ceil(replicas · CPU ÷ target), nothing within a tolerance of 10 %; up at most to twice the replicas or four more, whichever
-//! is more; down to the largest number that was desired in the last five minutes. After the documentation of `autoscaling/v2`.
+//! desired = ceil(replicas · CPU ÷ target), unchanged within a tolerance of 10 %; up at most to twice the replicas or
+//! four more, whichever is more; down to the largest number desired in the last five minutes. After the documentation
+//! of `autoscaling/v2`.
 
 use super::{Controller, ceiling};
 use crate::view::View;
 
 const TARGET: f64 = 0.7;
 const TOLERANCE: f64 = 0.1;
-/// CPU is the mean of this time, in seconds; younger tasks are left out.
+/// Averaging time of CPU, in seconds; younger tasks are excluded.
 const WINDOW_S: usize = 30;
 const DOWN_AFTER_S: usize = 300;
 
 /// Kubernetes' horizontal pod autoscaler.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Hpa {
-    /// When how many replicas were desired.
+    /// Desired replicas with their time.
     desired: Vec<(usize, u32)>,
 }
 

@@ -1,7 +1,7 @@
-//! What scales the job: our policies, and others to compare them with.
+//! The compared scaling policies: this project's, and others as baselines.
 //!
-//! The others are re-implemented from what is published about them, and see the same counters. `static` and `oracle` know the load and
-//! bound what a policy can reach.
+//! The others are re-implemented from their publications and see the same counters. `static` and `oracle` know the
+//! load and bound what a policy can achieve.
 
 mod documents;
 mod ds2_paper;
@@ -23,60 +23,60 @@ pub use ours::{Asked, Ours, OursOptions};
 use crate::scenario::Trial;
 use crate::view::View;
 
-/// What scales a job.
+/// A scaling policy under simulation.
 pub trait Controller {
-    /// Time between two looks, in seconds.
+    /// Decision interval, in seconds.
     fn period_s(&self) -> u32;
 
-    /// The parallelism to start with, if not that of the trial.
+    /// Initial parallelism, if not the trial's.
     fn start(&self) -> Option<Vec<u32>> {
         None
     }
 
-    /// Looks at the job; the new parallelism of each operator, if it is to change.
+    /// Observes the job and returns the new parallelism of each operator, if it must change.
     fn tick(&mut self, view: &View<'_>) -> Option<Vec<u32>>;
 
-    /// The plan of the last look is being carried out.
+    /// Confirms that the last plan is being applied.
     fn accepted(&mut self) {}
 }
 
-/// The name of a contender.
+/// A policy in the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Contender {
-    /// Our policy `ds2` with its defaults, or as configured.
+    /// Policy `ds2` with its defaults, or as configured.
     Ds2,
-    /// Our policy `ds2` as fast as it can be set.
+    /// Policy `ds2` at its fastest settings.
     Ds2Fast,
-    /// Our policy `latency`.
+    /// Policy `latency`.
     Latency,
-    /// Our policy `slo` with the trial's latency bound.
+    /// Policy `slo` with the trial's latency bound.
     Slo,
     /// Flink's autoscaler (FLIP-271) with its defaults.
     FlipStock,
     /// The same with short windows.
     FlipFast,
-    /// The same, set for short outages.
+    /// The same, tuned for short outages.
     FlipTuned,
-    /// The policy of the repository that came with the paper on DS2.
+    /// The scaling manager of the repository of the DS2 paper.
     Ds2Paper,
-    /// Kubernetes' horizontal autoscaler on CPU.
+    /// Kubernetes' horizontal pod autoscaler on CPU.
     Hpa,
-    /// Always as wide as the peak needs.
+    /// Constant parallelism, sized for the peak.
     Static,
-    /// Knows the load.
+    /// Optimal changes, with knowledge of the load.
     Oracle,
-    /// A program of somebody's own. It is in no scoreboard.
+    /// A user's own program. Not part of a scoreboard.
     External,
 }
 
-/// There is no contender of this name.
+/// The name of an unknown policy.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("there is no policy {0:?}; there are {list}", list = Contender::list())]
 pub struct UnknownContender(pub String);
 
 impl Contender {
-    /// All contenders that come with the program, ours first.
+    /// All built-in policies, this project's first.
     pub const ALL: [Self; 11] = [
         Self::Ds2,
         Self::Ds2Fast,
@@ -91,10 +91,10 @@ impl Contender {
         Self::Oracle,
     ];
 
-    /// Those that are this project's policies.
+    /// This project's policies.
     pub const OURS: [Self; 4] = [Self::Ds2, Self::Ds2Fast, Self::Latency, Self::Slo];
 
-    /// The name on command lines and in results.
+    /// Returns the name on command lines and in results.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ds2 => "ds2",
@@ -112,7 +112,7 @@ impl Contender {
         }
     }
 
-    /// What it is, in a sentence.
+    /// Describes it in one sentence.
     pub fn description(self) -> &'static str {
         match self {
             Self::Ds2 => "the policy ds2, as configured",
@@ -132,17 +132,17 @@ impl Contender {
         }
     }
 
-    /// All names.
+    /// Lists all names.
     pub fn list() -> String {
         Self::named().map(Self::as_str).collect::<Vec<_>>().join(", ")
     }
 
-    /// All that a name can be given for.
+    /// Returns all policies that have a name on the command line.
     pub fn named() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().chain([Self::External])
     }
 
-    /// The contender, ready for a trial.
+    /// Creates the controller for a trial.
     pub fn controller(self, trial: &Trial, options: &OursOptions) -> Box<dyn Controller> {
         match self {
             Self::Ds2 => Box::new(Ours::ds2(options)),
@@ -176,7 +176,7 @@ impl FromStr for Contender {
     }
 }
 
-/// The smallest whole number that is not below a quotient, up to the noise of computing it; at least 1.
+/// Returns the ceiling of a quotient with a tolerance for rounding errors; at least 1.
 fn ceiling(value: f64) -> u32 {
     #[expect(
         clippy::cast_possible_truncation,

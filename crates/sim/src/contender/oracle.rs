@@ -1,4 +1,4 @@
-//! Contenders that know the load: they bound what a policy can reach.
+//! Policies that know the load: they bound what a policy can achieve.
 
 use super::Controller;
 use crate::change::seconds;
@@ -6,7 +6,7 @@ use crate::load::Load;
 use crate::scenario::Trial;
 use crate::view::View;
 
-/// Never changes: the parallelism that carries the highest mean of 30 s with 10 % to spare.
+/// Never changes: the parallelism that sustains the highest 30 s mean with 10 % headroom.
 #[derive(Debug, Clone)]
 pub(super) struct Static {
     parallelism: Vec<u32>,
@@ -40,22 +40,22 @@ impl Controller for Static {
     }
 }
 
-/// Length of a block, in seconds: the need of a block is constant.
+/// Length of a block, in seconds; the required parallelism is constant within a block.
 const BLOCK_S: usize = 60;
-/// What a change costs, in seconds of the slots that it makes.
+/// Cost of a change, in seconds of the slots that it results in.
 const CHANGE_S: f64 = 300.0;
-/// Each block is carried with this much to spare.
+/// Headroom factor of each block.
 const HEADROOM: f64 = 1.06;
-/// The load of a block is its highest mean over this time, in seconds.
+/// Averaging time of a block's load, in seconds; the highest mean counts.
 const MEAN_S: usize = 5;
-/// The longest time without a change, in blocks.
+/// Longest time without a change, in blocks.
 const SEGMENT_MAX: usize = 240;
 
-/// Knows the load: the changes with the least sum of slot-seconds and of a price for each change, found by dynamic programming. It
-/// ignores that an outage may be longer than the bound, so it bounds slots, not violations.
+/// Knows the load: minimises slot-seconds plus a price per change by dynamic programming. It ignores outages longer
+/// than the bound, so it bounds slots, not violations.
 #[derive(Debug, Clone)]
 pub(super) struct Oracle {
-    /// When to ask for what, in the order of time.
+    /// Changes to request, in order of time.
     changes: Vec<(usize, Vec<u32>)>,
 }
 
@@ -75,7 +75,7 @@ impl Oracle {
         let mut changes: Vec<(usize, Vec<u32>)> = Vec::new();
         let mut before = u32::MAX;
         for (from, plan) in segments(&need) {
-            // A wider job must be ready when its block begins.
+            // A larger job must be ready when its block begins.
             let early_s = if width(&plan) > before { lead_s } else { 0 };
             before = width(&plan);
             changes.push(((from * BLOCK_S).saturating_sub(early_s), plan));
@@ -84,7 +84,7 @@ impl Oracle {
     }
 }
 
-/// The load of a block: the highest mean of a few seconds, of each source.
+/// Returns the load of a block: the highest mean over a few seconds, per source.
 fn highest(load: &Load, block: usize) -> Vec<f64> {
     let from_s = block * BLOCK_S;
     let until_s = (from_s + BLOCK_S).min(load.duration_s());
@@ -98,7 +98,7 @@ fn highest(load: &Load, block: usize) -> Vec<f64> {
     highest
 }
 
-/// The blocks from which on a parallelism holds, with it.
+/// Returns the first block of each constant parallelism, with the parallelism.
 fn segments(need: &[Vec<u32>]) -> Vec<(usize, Vec<u32>)> {
     let mut cost = vec![f64::INFINITY; need.len() + 1];
     let mut began = vec![0; need.len() + 1];
@@ -139,7 +139,7 @@ impl Controller for Oracle {
     }
 
     fn tick(&mut self, view: &View<'_>) -> Option<Vec<u32>> {
-        // The newest that is due, also if it was asked for before and failed.
+        // The newest due change, even if an earlier request for it failed.
         let due = self.changes.partition_point(|(at_s, _)| *at_s <= view.now_s());
         let (_, plan) = self.changes.get(due.checked_sub(1)?)?;
         (!view.is_changing()).then(|| plan.clone())

@@ -1,4 +1,4 @@
-//! Our policies, by the code that decides live: the control loop of the rescaler, epoch by epoch.
+//! This project's policies in the simulator, run by the rescaler's own control loop, epoch by epoch.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,20 +20,20 @@ use super::documents::Documents;
 use crate::observation::{Observer, at_ms};
 use crate::view::View;
 
-/// How long a document may be begun.
+/// How long after publication a document may be started.
 const DOCUMENT_TTL: Duration = Duration::from_secs(600);
 
-/// How long a change may take; no scenario has one that lasts so long.
+/// Timeout of a change; longer than any in the scenarios.
 const APPLIED_WITHIN: Duration = Duration::from_secs(1_800);
 
 type Ask = dyn Fn(&Snapshot) -> Result<Answer, String> + Send + Sync;
 
-/// A program that is asked for the plan of a snapshot; its failure is a sentence.
+/// A callback that plans for a snapshot, or fails with a sentence.
 #[derive(Clone)]
 pub struct Asked(Arc<Ask>);
 
 impl Asked {
-    /// The program that answers like this.
+    /// Wraps the callback.
     pub fn new(ask: impl Fn(&Snapshot) -> Result<Answer, String> + Send + Sync + 'static) -> Self {
         Self(Arc::new(ask))
     }
@@ -51,18 +51,18 @@ impl PartialEq for Asked {
     }
 }
 
-/// How our policies are set.
+/// Options of this project's policies.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OursOptions {
-    /// What an epoch is.
+    /// Length and warm-up of an epoch.
     pub epoch: Observer,
     /// Options of policy `ds2`.
     pub ds2: ds2::Options,
     /// Options of policy `latency`.
     pub latency: latency::Options,
-    /// Options of policy `slo`; its bound is the trial's.
+    /// Options of policy `slo`; its bound comes from the trial.
     pub slo: slo::Options,
-    /// The program of policy `external`; without one it plans nothing.
+    /// The program of policy `external`; without it, there are no plans.
     pub external: Option<Asked>,
     /// Limits of every plan.
     pub limits: Limits,
@@ -82,7 +82,7 @@ impl Default for OursOptions {
 }
 
 impl OursOptions {
-    /// Policy `ds2` for jobs that change quickly at little cost.
+    /// Returns policy `ds2` for jobs that rescale quickly and cheaply.
     pub fn fast() -> Self {
         let ds2 = ds2::Options {
             utilization_max: 0.85,
@@ -96,15 +96,15 @@ impl OursOptions {
     }
 }
 
-/// One of our policies, in its control loop.
+/// One of this project's policies in its control loop.
 #[derive(Debug)]
 pub struct Ours {
     policy: Box<dyn Policy>,
-    /// Asked anew in every epoch.
+    /// Called in every epoch.
     asked: Option<Asked>,
     epoch: Observer,
     constraints: Constraints,
-    /// From the first epoch on.
+    /// Set from the first epoch on.
     running: Option<Running>,
 }
 
@@ -115,17 +115,17 @@ struct Running {
 }
 
 impl Ours {
-    /// Policy `ds2`.
+    /// Creates policy `ds2`.
     pub fn ds2(options: &OursOptions) -> Self {
         Self::new(Box::new(Ds2(options.ds2.clone())), options)
     }
 
-    /// Policy `latency`.
+    /// Creates policy `latency`.
     pub fn latency(options: &OursOptions) -> Self {
         Self::new(Box::new(Latency(options.latency.clone())), options)
     }
 
-    /// Policy `slo` with this bound, in its own epochs.
+    /// Creates policy `slo` with this bound, in its own epochs.
     pub fn slo(options: &OursOptions, latency_bound_s: f64) -> Self {
         let slo = slo::Options { latency_bound_ms: Some(latency_bound_s * 1000.0), ..options.slo.clone() };
         let length_s = u32::try_from(slo.epoch_s).unwrap_or(u32::MAX);
@@ -133,20 +133,20 @@ impl Ours {
         Self::new(Box::new(Slo(slo)), &options)
     }
 
-    /// Policy `external`.
+    /// Creates policy `external`.
     pub fn external(options: &OursOptions) -> Self {
         let idle = Self::new(Box::new(External(Ok(Answer::default()))), options);
         Self { asked: options.external.clone(), ..idle }
     }
 
-    /// Any policy.
+    /// Creates any policy.
     pub fn new(policy: Box<dyn Policy>, options: &OursOptions) -> Self {
         let mut constraints = Constraints {
             limits: options.limits.clone(),
             thresholds: options.latency.thresholds(),
             ..Constraints::default()
         };
-        // The cluster makes slots when they are asked for; how many there can be bounds each operator.
+        // The cluster provides slots on demand; the maximum parallelism bounds each operator.
         constraints.size.slots_on_demand = true;
         Self { policy, asked: None, epoch: options.epoch, constraints, running: None }
     }
@@ -202,7 +202,7 @@ impl Controller for Ours {
     }
 }
 
-/// What a program says to a whole snapshot that something can be decided on.
+/// Calls the program on a complete snapshot.
 fn answered(asked: Option<&Asked>, deciding: &Deciding) -> Option<External> {
     match deciding {
         Deciding::Ready { snapshot, .. } if snapshot.missing.is_empty() => {

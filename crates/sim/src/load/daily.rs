@@ -1,24 +1,24 @@
-//! Loads with the rhythm of a day.
+//! Load shapes with a daily rhythm.
 
 use core::f64::consts::TAU;
 
 use crate::random::Random;
 
 const DAY_S: f64 = 86_400.0;
-/// When matches begin, as parts of the day.
+/// Start times of matches, as fractions of the day.
 const MATCHES: [f64; 3] = [0.60, 0.73, 0.87];
 
-/// A wave a day.
+/// One wave per day.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Day {
     pub(super) length_s: f64,
-    /// When the peak is, as a part of the day.
+    /// Time of the peak, as a fraction of the day.
     pub(super) peak: f64,
     pub(super) sharpness: f64,
 }
 
 impl Day {
-    /// The rate at a second.
+    /// Returns the rate at a second.
     pub(super) fn rate(self, low: f64, high: f64, t: f64) -> f64 {
         let wave = 0.5 + 0.5 * libm::cos(TAU * (t / self.length_s - self.peak));
         low + (high - low) * libm::pow(wave, self.sharpness)
@@ -39,7 +39,8 @@ fn second(t: f64) -> usize {
     t.max(0.0) as usize
 }
 
-/// A day, with matches: the rate jumps, sags in the break, comes back, and decays. Three quarters of the possible matches take place.
+/// A day with matches: the rate jumps, drops in the break, returns, and decays. Three quarters of the possible
+/// matches take place.
 #[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
 pub(super) fn world_cup(duration_s: usize, low: f64, high: f64, random: &mut Random) -> Vec<f64> {
     let day = Day { length_s: DAY_S, peak: 0.6, sharpness: 1.0 };
@@ -61,7 +62,7 @@ pub(super) fn world_cup(duration_s: usize, low: f64, high: f64, random: &mut Ran
     rates
 }
 
-/// The interest in a match, 0 to 1, this many seconds after it began.
+/// Returns the interest in a match, 0 to 1, this many seconds after it began.
 fn of_match(since_s: f64) -> f64 {
     match since_s {
         s if s < 0.0 => libm::exp(s / 300.0),
@@ -72,7 +73,7 @@ fn of_match(since_s: f64) -> f64 {
     }
 }
 
-/// Two harmonics of a day, and about once a day news that doubles little and fades within the hour.
+/// Two harmonics of a day and, about once a day, a news event that increases the rate and fades within the hour.
 #[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
 pub(super) fn wikipedia(duration_s: usize, low: f64, high: f64, random: &mut Random) -> Vec<f64> {
     let quiet = |at: usize| {
@@ -92,7 +93,8 @@ pub(super) fn wikipedia(duration_s: usize, low: f64, high: f64, random: &mut Ran
     rates
 }
 
-/// A day with batches at full hours, a source that is interrupted and then delivers what it held back, and a shift of the level.
+/// A day with batches at full hours, a source that pauses and then delivers what it held back, and a shift of the
+/// level.
 #[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
 pub(super) fn production(duration_s: usize, low: f64, high: f64, random: &mut Random) -> Vec<f64> {
     let day = Day { length_s: DAY_S, peak: 0.58, sharpness: 1.3 };
@@ -126,8 +128,8 @@ pub(super) fn production(duration_s: usize, low: f64, high: f64, random: &mut Ra
 mod tests {
     use super::*;
 
-    /// Goal: an interrupted source delivers later what it held back, so that nothing is lost: the sums with and without interruption agree
-    /// up to what batches and the shift do to them.
+    /// Goal: a paused source delivers later what it held back: the sums with and without the pause agree, except for
+    /// batches and the shift.
     #[test]
     fn daily_loads_stay_within_what_they_describe() {
         let mut random = Random::new(3, "test");

@@ -1,4 +1,4 @@
-//! What arrives at the sources: a shape, with noise, second by second.
+//! Load generation: the arrival rate at the sources, a shape with noise, second by second.
 
 mod daily;
 mod noise;
@@ -16,22 +16,22 @@ use crate::random::Random;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoadSpec {
-    /// Records per second over time, of all sources together.
+    /// Total records per second of all sources over time.
     pub shape: Shape,
-    /// What varies it.
+    /// Noise on the shape.
     #[serde(default)]
     pub noise: Noise,
 }
 
-/// What arrives at each source, in records per second of each second.
+/// Arrival rates of each source, per second of the run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Load {
-    /// By order of [`Job::sources`], then by second.
+    /// Records per second, in the order of [`Job::sources`], then by second.
     pub rates_per_s: Vec<Vec<f64>>,
 }
 
 impl LoadSpec {
-    /// The load of a job for so many seconds; sources share it by their `load_share`, each with a noise of its own.
+    /// Generates a job's load of this duration; sources share it by their `load_share`, each with independent noise.
     ///
     /// # Errors
     /// See [`ShapeError`].
@@ -48,12 +48,12 @@ impl LoadSpec {
 }
 
 impl Load {
-    /// The length of the load, in seconds.
+    /// Returns the duration of the load, in seconds.
     pub fn duration_s(&self) -> usize {
         self.rates_per_s.iter().map(Vec::len).min().unwrap_or(0)
     }
 
-    /// The mean rate of each source over some seconds.
+    /// Returns the mean rate of each source between two seconds.
     pub fn mean_per_s(&self, from_s: usize, until_s: usize) -> Vec<f64> {
         let mean = |rates: &Vec<f64>| {
             let part = &rates[from_s.min(rates.len())..until_s.min(rates.len())];
@@ -64,7 +64,7 @@ impl Load {
         self.rates_per_s.iter().map(mean).collect()
     }
 
-    /// The sum over all sources in one second.
+    /// Returns the total rate of all sources in one second.
     pub fn total_per_s(&self, second: usize) -> f64 {
         self.rates_per_s.iter().map(|rates| rates.get(second).copied().unwrap_or(0.0)).sum()
     }

@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::random::Random;
 
-/// How strongly a second depends on the one before it, in the fast process (it forgets within seconds).
+/// Autocorrelation of the fast process per second (it decays within seconds).
 const FAST: f64 = 0.3;
-/// The same in the slow process (it forgets within some minutes).
+/// Autocorrelation of the slow process per second (it decays within minutes).
 const SLOW: f64 = 0.995;
-/// A rate falls at most to this part of itself.
+/// Lower bound of the noise factor.
 const LEAST: f64 = 0.05;
 
-/// How strongly a load varies: the relative standard deviations of the two processes.
+/// Strength of the noise: the relative standard deviations of the two processes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Noise {
@@ -31,7 +31,7 @@ impl Noise {
     /// A load without noise.
     pub const NONE: Self = Self { fast: 0.0, slow: 0.0 };
 
-    /// The rates with this noise.
+    /// Applies the noise to the rates.
     pub(super) fn applied(self, mut rates_per_s: Vec<f64>, random: &mut Random) -> Vec<f64> {
         for (deviation, memory) in [(self.fast, FAST), (self.slow, SLOW)] {
             if deviation <= 0.0 {

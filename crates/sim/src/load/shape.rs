@@ -12,68 +12,68 @@ use crate::random::Random;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Shape {
-    /// Always the same.
+    /// A constant rate.
     Constant {
         /// The rate.
         rate: f64,
     },
-    /// `[second, rate]`: the rate holds from that second on. Also a recorded load.
+    /// `[second, rate]`: the rate holds from that second on. Also used for recorded loads.
     Steps {
-        /// In the order of time.
+        /// Levels in order of time.
         levels: Vec<(u32, f64)>,
     },
-    /// `[second, rate]`: straight lines from corner to corner.
+    /// `[second, rate]`: linear interpolation between corners.
     Ramp {
-        /// In the order of time.
+        /// Corners in order of time.
         corners: Vec<(u32, f64)>,
     },
-    /// From the lowest rate to the highest and back.
+    /// A sine wave between two rates.
     Sine {
-        /// Length of one wave.
+        /// Wave length.
         period_s: u32,
         /// Lowest rate.
         low: f64,
         /// Highest rate.
         high: f64,
     },
-    /// The lower rate, then the higher one, in each period.
+    /// A square wave: in each period the lower rate, then the higher one.
     Square {
-        /// Length of one period.
+        /// Period.
         period_s: u32,
         /// Lower rate.
         low: f64,
         /// Higher rate.
         high: f64,
-        /// Share of the period with the higher rate, 0 to 1.
+        /// Fraction of the period with the higher rate, 0 to 1.
         duty: f64,
     },
-    /// Short times of a higher rate.
+    /// Short spikes.
     Spikes {
-        /// Rate between them.
+        /// Rate between spikes.
         low: f64,
-        /// Rate in them.
+        /// Rate of a spike.
         high: f64,
-        /// When each begins.
+        /// Start of each spike.
         starts: Vec<u32>,
-        /// Length of each.
+        /// Length of each spike.
         length_s: u32,
-        /// How long the rate climbs at the beginning of each.
+        /// Rise time at the start of each spike.
         rise_s: u32,
     },
-    /// A straight climb, then exponential decay.
+    /// A linear rise, then exponential decay.
     FlashCrowd {
-        /// Rate before, and in the end.
+        /// Rate before, and asymptotically after.
         low: f64,
         /// The peak.
         high: f64,
-        /// When the climb begins.
+        /// Start of the rise.
         start_s: u32,
-        /// How long it takes.
+        /// Duration of the rise.
         rise_s: u32,
         /// Time constant of the decay.
         decay_s: u32,
     },
-    /// One wave a day.
+    /// One wave per day.
     Diurnal {
         /// Lowest rate.
         low: f64,
@@ -81,26 +81,26 @@ pub enum Shape {
         high: f64,
         /// Length of a day.
         day_s: u32,
-        /// When the peak is, as a part of the day.
+        /// Time of the peak, as a fraction of the day.
         peak: f64,
-        /// Above 1: the peak is narrower than the valley.
+        /// Above 1: the peak is narrower than the trough.
         sharpness: f64,
     },
-    /// One wave a day with sudden double humps, as in the access log of the World Cup in 1998.
+    /// One wave per day with sudden double humps, as in the 1998 World Cup access log.
     WorldCup {
         /// Lowest rate.
         low: f64,
         /// Highest rate.
         high: f64,
     },
-    /// Two waves a day and news, as at Wikipedia.
+    /// Two waves per day and news events, as at Wikipedia.
     Wikipedia {
         /// Lowest rate.
         low: f64,
         /// Highest rate without news.
         high: f64,
     },
-    /// One wave a day with batches at full hours, an interrupted source with its burst, and a shift of the level.
+    /// One wave per day with batches at full hours, a source that pauses and then bursts, and a shift of the level.
     Production {
         /// Lowest rate.
         low: f64,
@@ -116,18 +116,18 @@ pub enum Shape {
     },
 }
 
-/// Why a shape makes no load.
+/// Why a shape is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("the load's {key} {remedy}")]
 pub struct ShapeError {
-    /// What is wrong.
+    /// The invalid key.
     pub key: &'static str,
-    /// What would be right.
+    /// Valid values.
     pub remedy: &'static str,
 }
 
 impl Shape {
-    /// The rate of each second.
+    /// Computes the rate of each second.
     ///
     /// # Errors
     /// See [`ShapeError`].
@@ -215,13 +215,13 @@ impl Shape {
     }
 }
 
-/// The rate of the last point that is not in the future; before the first, the first.
+/// Returns the rate of the last point at or before `t`; before the first point, its rate.
 fn held(points: &[(u32, f64)], t: f64) -> f64 {
     let passed = points.partition_point(|(second, _)| f64::from(*second) <= t);
     points.get(passed.saturating_sub(1)).map_or(0.0, |(_, rate)| *rate)
 }
 
-/// The rate on the straight line between the points around it.
+/// Interpolates linearly between the surrounding points.
 fn between(points: &[(u32, f64)], t: f64) -> f64 {
     let passed = points.partition_point(|(second, _)| f64::from(*second) <= t);
     let before = points.get(passed.saturating_sub(1)).copied().unwrap_or_default();
@@ -253,7 +253,7 @@ mod tests {
         shape.rates_per_s(seconds, &mut Random::new(1, "test")).unwrap()
     }
 
-    /// Goal: levels hold, corners are joined, and the last value stays.
+    /// Goal: levels hold, corners are interpolated, and the last value stays.
     #[test]
     fn points_are_read_as_written() {
         let steps = rates(&Shape::Steps { levels: vec![(0, 1.0), (2, 5.0)] }, 4);
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(rates(&square, 6), [1.0, 1.0, 2.0, 2.0, 1.0, 1.0]);
     }
 
-    /// Goal: what cannot be a load is refused with what would be right.
+    /// Goal: invalid shapes are rejected with the valid values.
     #[test]
     fn impossible_shapes_are_refused() {
         let refused =

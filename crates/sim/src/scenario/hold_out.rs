@@ -1,4 +1,4 @@
-//! The scenarios by which policies are judged, and by which none of their constants may be chosen.
+//! The hold-out scenarios: policies are judged by them, and no constant may be tuned on them.
 
 use super::tuning::{diurnal, job, load, ramp, steps};
 use super::{Scenario, Set, Template};
@@ -11,7 +11,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all.into_iter().map(|scenario| Scenario { set: Set::HoldOut, ..scenario }).collect()
 }
 
-/// Loads that jump or climb.
+/// Loads that jump or rise.
 fn changing() -> Vec<Scenario> {
     let spikes =
         Shape::Spikes { low: 9e3, high: 24e3, starts: vec![2000, 5200, 9000], length_s: 300, rise_s: 10 };
@@ -33,7 +33,7 @@ fn changing() -> Vec<Scenario> {
     ]
 }
 
-/// Loads that come and go.
+/// Loads that rise and fall.
 fn wavy() -> Vec<Scenario> {
     let wikipedia = Shape::Wikipedia { low: 8e3, high: 34e3 };
     let sine = Shape::Sine { period_s: 2820, low: 12e3, high: 40e3 };
@@ -52,7 +52,7 @@ fn wavy() -> Vec<Scenario> {
     ]
 }
 
-/// A quarter of an hour on each of eight steps up, and down again.
+/// Eight steps up of a quarter of an hour each, and down again.
 fn staircase() -> Vec<(u32, f64)> {
     (0..16)
         .map(|step: u32| (step * 900, 8e3 + 3e3 * f64::from(if step < 8 { step } else { 16 - step })))

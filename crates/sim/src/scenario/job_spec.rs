@@ -1,4 +1,4 @@
-//! A job as it is written down, before a seed gives it its capacities and weights.
+//! A job's specification, before a seed determines its capacities and weights.
 
 use scaling::Kind;
 use serde::{Deserialize, Serialize};
@@ -7,23 +7,23 @@ use super::Template;
 use crate::job::{Edge, Input, Job, JobError, Operator, Window};
 use crate::random::Random;
 
-/// Deviation of the weights of key groups: of even keys, and of skewed ones (of the logarithm).
+/// Standard deviation of key group weights: of even keys, and (of the logarithm) of skewed ones.
 const EVEN: f64 = 0.05;
 const SKEWED: f64 = 0.5;
-/// The share of the hottest key group of skewed keys.
+/// Input share of the hottest key group of skewed keys.
 const HOT_GROUP: f64 = 0.06;
 
 /// A job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobSpec {
-    /// A job that comes with the program …
+    /// A built-in job …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<Template>,
     /// … or operators.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operators: Vec<OperatorSpec>,
-    /// By how much capacities differ from seed to seed, as a part of themselves.
+    /// Relative variation of capacities between seeds.
     #[serde(default = "capacity_spread")]
     pub capacity_spread: f64,
 }
@@ -38,26 +38,26 @@ fn capacity_spread() -> f64 {
 pub struct OperatorSpec {
     /// Its name.
     pub name: String,
-    /// What it is called in a snapshot.
+    /// Its kind in a snapshot.
     pub kind: Kind,
     /// Records per second of an always busy single subtask.
     pub rate_per_s: f64,
-    /// What it reads; a source reads nothing.
+    /// Its inputs; empty for a source.
     #[serde(default)]
     pub inputs: Vec<InputSpec>,
-    /// Sources: partitions.
+    /// Sources: number of partitions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partitions: Option<u32>,
-    /// Sources: the last partition gets so many times what another one gets.
+    /// Sources: weight of the last partition relative to the others.
     #[serde(default = "one")]
     pub hot_partition: f64,
-    /// Sources: the part of the load that arrives here.
+    /// Sources: fraction of the load that arrives here.
     #[serde(default = "one")]
     pub load_share: f64,
-    /// Keyed operators: how keys are spread.
+    /// Keyed operators: distribution of keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<Keys>,
-    /// Keyed operators: key groups.
+    /// Keyed operators: number of key groups.
     #[serde(default = "key_groups")]
     pub key_groups: u32,
     /// α of the universal scalability law.
@@ -66,16 +66,16 @@ pub struct OperatorSpec {
     /// β of the universal scalability law.
     #[serde(default)]
     pub coherence: f64,
-    /// Records per second that the system behind it takes.
+    /// Limit of its external system, in records per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_limit_per_s: Option<f64>,
-    /// What busy time is reported for each second of it.
+    /// Reported busy time per second of true busy time.
     #[serde(default = "one")]
     pub busy_bias: f64,
     /// Its windows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowSpec>,
-    /// Operators of the same group share slots.
+    /// Slot sharing group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot_sharing_group: Option<String>,
 }
@@ -96,14 +96,14 @@ fn contention() -> f64 {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputSpec {
-    /// The operator that is read.
+    /// Name of the upstream operator.
     pub from: String,
-    /// Records on the edge for each record that the operator there handles.
+    /// Records on the edge per record that the upstream operator handles.
     #[serde(default = "one")]
     pub selectivity: f64,
 }
 
-/// How records are spread over key groups.
+/// Distribution of records over key groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Keys {
@@ -119,19 +119,19 @@ pub enum Keys {
 pub struct WindowSpec {
     /// Time between two firings, in seconds.
     pub slide_s: u32,
-    /// Time that a firing takes for each stored record, in seconds.
+    /// Duration of a firing per stored record, in seconds.
     pub firing_s_per_record: f64,
-    /// Records emitted for each stored record.
+    /// Records emitted per stored record.
     pub emitted_per_record: f64,
 }
 
 impl JobSpec {
-    /// A job that comes with the program.
+    /// Returns the specification of a built-in job.
     pub fn of(template: Template) -> Self {
         Self { template: Some(template), operators: Vec::new(), capacity_spread: capacity_spread() }
     }
 
-    /// The job with this seed.
+    /// Builds the job with this seed.
     ///
     /// # Errors
     /// See [`JobError`].
@@ -147,7 +147,7 @@ impl JobSpec {
 }
 
 impl OperatorSpec {
-    /// An operator with everything as usual.
+    /// Creates an operator with default values.
     pub fn new(name: &str, kind: Kind, rate_per_s: f64) -> Self {
         Self {
             name: name.to_owned(),
@@ -227,7 +227,7 @@ impl Keys {
     }
 }
 
-/// The weights over their sum.
+/// Normalises the weights to a sum of 1.
 fn normed(mut weights: Vec<f64>) -> Vec<f64> {
     let sum: f64 = weights.iter().sum();
     weights.iter_mut().for_each(|weight| *weight /= sum);

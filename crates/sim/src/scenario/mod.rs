@@ -1,4 +1,4 @@
-//! Scenarios: a job, its load and what it runs under; and the trials that they become with a seed.
+//! Scenarios: a job, its load and its conditions. A seed turns a scenario into a trial.
 
 mod hold_out;
 mod job_spec;
@@ -16,32 +16,32 @@ use crate::job::{Job, JobError};
 use crate::load::{Load, LoadSpec, ShapeError};
 use crate::random::Random;
 
-/// The job starts with this much more than the load of its first minute needs.
+/// Initial capacity relative to the load of the first minute.
 const START_HEADROOM: f64 = 1.35;
-/// The load that the job is sized for at the start is the mean of this time, in seconds.
+/// Averaging time of the initial load, in seconds.
 const START_OVER_S: usize = 60;
-/// The longest scenario, in seconds: a month.
+/// Longest scenario, in seconds: a month.
 const DURATION_MAX_S: u32 = 31 * 86_400;
 
-/// What a scenario is for.
+/// Purpose of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Set {
-    /// Constants of policies may be chosen by these.
+    /// Policies may be tuned on these.
     Tuning,
-    /// Constants of policies must not be chosen by these.
+    /// Policies must not be tuned on these.
     HoldOut,
-    /// From a file.
+    /// Scenarios from a file.
     Own,
 }
 
-/// A step in the load, whose consequences are measured.
+/// A step of the load whose response is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// When it is.
+    /// Time of the step.
     pub from_s: u32,
-    /// When the next one is.
+    /// Time of the next step.
     pub until_s: u32,
 }
 
@@ -50,75 +50,75 @@ pub struct Step {
 pub struct Scenario {
     /// Its name.
     pub name: String,
-    /// What it is for.
+    /// Its purpose.
     pub set: Set,
-    /// A system behind the job is too slow for its load at times: violations are unavoidable, and are summed apart.
+    /// An external system is sometimes too slow for the load: violations are unavoidable, and are summed separately.
     pub is_externally_limited: bool,
-    /// Length, in seconds.
+    /// Duration, in seconds.
     pub duration_s: u32,
     /// The job.
     pub job: JobSpec,
     /// The load.
     pub load: LoadSpec,
-    /// L, in seconds.
+    /// Latency bound L, in seconds.
     pub latency_bound_s: f64,
-    /// How old the newest metrics are when a policy sees them, in seconds.
+    /// Age of the newest metrics that a policy sees, in seconds.
     pub metric_age_s: u32,
     /// How a change is made.
     pub change: ChangeWay,
-    /// What varies and what fails.
+    /// Random variation and failures.
     pub faults: Faults,
     /// The cluster.
     pub slots: Slots,
-    /// A step whose consequences are measured.
+    /// A step whose response is measured.
     pub step: Option<Step>,
 }
 
-/// Why a scenario cannot be run.
+/// Why a scenario is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ScenarioError {
-    /// Its job cannot be.
+    /// Its job is invalid.
     #[error("the job cannot be built")]
     Job(#[from] JobError),
-    /// Its load cannot be.
+    /// Its load is invalid.
     #[error("the load cannot be built")]
     Load(#[from] ShapeError),
-    /// A value that no scenario can have.
+    /// A value is out of range.
     #[error("{key}: {remedy}")]
     Value {
-        /// What is wrong.
+        /// The invalid key.
         key: &'static str,
-        /// What would be right.
+        /// Valid values.
         remedy: &'static str,
     },
 }
 
-/// A scenario with a seed: everything that a run needs but the policy.
+/// A scenario with a seed: all inputs of a run except the policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
-    /// What all streams of random numbers of the run are made from.
+    /// Seed of all random streams of the run.
     pub seed: u64,
     /// The job.
     pub job: Job,
     /// The load.
     pub load: Load,
-    /// What it runs under.
+    /// The conditions.
     pub conditions: Conditions,
-    /// Parallelism at the start, by operator.
+    /// Initial parallelism, by operator.
     pub start: Vec<u32>,
-    /// A step whose consequences are measured.
+    /// A step whose response is measured.
     pub step: Option<Step>,
 }
 
 impl Scenario {
-    /// All scenarios that come with the program, those for tuning first.
+    /// Returns all built-in scenarios, those for tuning first.
     pub fn all() -> Vec<Self> {
         let mut all = tuning::scenarios();
         all.extend(hold_out::scenarios());
         all
     }
 
-    /// A scenario for tuning, changed in place; the others are made from it.
+    /// Creates a tuning scenario with in-place changes; the others are derived from it.
     fn new(name: &str, job: JobSpec, hours: u32, load: LoadSpec) -> Self {
         Self {
             name: name.to_owned(),
@@ -164,10 +164,10 @@ impl Scenario {
         Self { is_externally_limited: true, ..self }
     }
 
-    /// The trial with this seed.
+    /// Creates the trial with this seed.
     ///
     /// # Errors
-    /// See [`ScenarioError`]; scenarios that come with the program have none.
+    /// See [`ScenarioError`]; built-in scenarios have none.
     pub fn trial(&self, seed: u64) -> Result<Trial, ScenarioError> {
         if let Some((key, remedy)) = self.problem() {
             return Err(ScenarioError::Value { key, remedy });
@@ -225,7 +225,7 @@ impl Scenario {
 }
 
 impl Trial {
-    /// The length of the load, in seconds.
+    /// Returns the duration of the load, in seconds.
     pub fn duration_s(&self) -> usize {
         self.load.duration_s()
     }
@@ -237,7 +237,7 @@ mod tests {
 
     use super::*;
 
-    /// Goal: every scenario that comes with the program can be run, under a name of its own.
+    /// Goal: every built-in scenario is valid and has a unique name.
     #[test]
     fn all_scenarios_are_valid() {
         let all = Scenario::all();

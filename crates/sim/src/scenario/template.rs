@@ -1,11 +1,11 @@
-//! The jobs that come with the program.
+//! The built-in jobs.
 
 use scaling::Kind;
 use serde::{Deserialize, Serialize};
 
 use super::{InputSpec, Keys, OperatorSpec, WindowSpec};
 
-/// A job that comes with the program.
+/// A built-in job.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Template {
@@ -13,18 +13,18 @@ pub enum Template {
     Linear,
     /// The same with one key group that gets 6 % of all records, and uneven others.
     Skewed,
-    /// The same with one partition that gets two and a half times what another gets, and a slow source.
+    /// The same with one partition that gets two and a half times as much as another, and a slow source.
     HotPartition,
-    /// The same with an aggregate that gains little from further subtasks.
+    /// The same with an aggregate that gains little from additional subtasks.
     Contention,
-    /// The same with a sink into a system that takes so many records per second.
+    /// The same with a sink into an external system of limited rate.
     External {
-        /// That number.
+        /// Records per second that it accepts.
         limit_per_s: f64,
     },
-    /// The same with busy times that read too low.
+    /// The same with busy times that are reported too low.
     BiasedBusyTime {
-        /// What is reported for each second of busy time.
+        /// Reported busy time per second of true busy time.
         busy_bias: f64,
     },
     /// Source, filter, sliding window, sink.
@@ -36,7 +36,7 @@ pub enum Template {
 }
 
 impl Template {
-    /// Its operators.
+    /// Returns its operators.
     pub fn operators(self) -> Vec<OperatorSpec> {
         let mut operators = linear();
         match self {

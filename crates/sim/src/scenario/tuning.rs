@@ -1,4 +1,4 @@
-//! The scenarios by which constants of policies may be chosen.
+//! The tuning scenarios: constants of policies may be chosen by them.
 
 use super::{JobSpec, Scenario, Template};
 use crate::conditions::Faults;
@@ -33,7 +33,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all
 }
 
-/// 20,000 records a second, twice as many, and back.
+/// 20,000 records per second, doubled, and back.
 fn doubled() -> LoadSpec {
     steps(&[(0, 20e3), (1800, 40e3), (5400, 20e3)])
 }
@@ -42,7 +42,7 @@ fn linear(name: &str, hours: u32, load: LoadSpec) -> Scenario {
     Scenario::new(name, job(Template::Linear), hours, load)
 }
 
-/// Loads of some hours under the linear job.
+/// Loads of a few hours on the linear job.
 fn short() -> Vec<Scenario> {
     let climb = [(0, 15e3), (1200, 15e3), (3000, 50e3), (7200, 50e3), (9000, 15e3)];
     let sine = Shape::Sine { period_s: 1800, low: 15e3, high: 45e3 };
@@ -61,7 +61,7 @@ fn short() -> Vec<Scenario> {
     ]
 }
 
-/// Other jobs under loads of some hours.
+/// Loads of a few hours on other jobs.
 fn jobs() -> Vec<Scenario> {
     let waves = Shape::Sine { period_s: 3600, low: 15e3, high: 50e3 };
     let skew = steps(&[(0, 15e3), (1800, 30e3), (5400, 18e3)]);
@@ -96,7 +96,7 @@ fn long() -> Vec<Scenario> {
     ]
 }
 
-/// What should not disturb a policy, or only little.
+/// Faults that a policy must tolerate.
 fn faulty() -> Vec<Scenario> {
     let constant = Shape::Constant { rate: 25e3 };
     let noisy = LoadSpec { shape: constant.clone(), noise: Noise { fast: 0.2, slow: 0.10 } };
@@ -113,7 +113,8 @@ fn faulty() -> Vec<Scenario> {
     ]
 }
 
-/// Where policy `slo` was weakest: large state, task managers that start slowly or slow down, news, few key groups, small steps.
+/// Cases in which policy `slo` was weakest: large state, task managers that start slowly or slow down, news, few key
+/// groups, small steps.
 fn hard() -> Vec<Scenario> {
     let climb = ramp(&[(0, 10e3), (1800, 10e3), (9000, 28e3), (14_400, 28e3), (18_000, 12e3)]);
     let spikes =

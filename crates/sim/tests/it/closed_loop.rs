@@ -1,4 +1,4 @@
-//! Policies in their control loop against the model: what must happen, and what must not.
+//! Closed-loop tests: policies in their control loop against the model.
 
 use sim::contender::{Contender, OursOptions};
 use sim::load::Shape;
@@ -13,7 +13,8 @@ fn under(trial: &Trial, contender: Contender) -> Run {
     run(trial, contender.controller(trial, &OursOptions::default()).as_mut())
 }
 
-/// Goal: in four quiet hours `ds2` narrows exactly once, an hour after it first saw that the job is too wide, and nobody is late.
+/// Goal: in four quiet hours `ds2` scales down exactly once, an hour after it first saw that the job is too wide,
+/// without a latency violation.
 #[test]
 fn four_quiet_hours_narrow_once() {
     let mut trial = trial(Shape::Constant { rate: 20_000.0 }, 4 * HOUR_S);
@@ -21,13 +22,13 @@ fn four_quiet_hours_narrow_once() {
     let run = under(&trial, Contender::Ds2);
     assert_eq!(run.changes.len(), 1, "{:?}", run.changes);
     let change = &run.changes[0];
-    // Epochs of 120 s: seen in the first or second one, ripe 3,600 s later.
+    // Epochs of 120 s: seen in the first or second one, due 3,600 s later.
     assert!((3600..=3600 + 3 * 120).contains(&change.requested_s), "{change:?}");
-    // What arrives at 70 % busy, and what a restart of 300 s holds back within half an hour: 1.6 times the load.
+    // 1.6 times the load: the arrival rate at 70 % busy, plus the backlog of a 300 s restart within half an hour.
     assert_eq!(change.after, parallelism(&trial, 2, 4, 6, 2));
 }
 
-/// Goal: a load within the dead band changes nothing, for a day.
+/// Goal: a load within the dead band changes nothing for a day.
 #[test]
 fn a_steady_load_changes_nothing() {
     let mut trial = trial(Shape::Constant { rate: 20_000.0 }, 24 * HOUR_S);
@@ -37,7 +38,8 @@ fn a_steady_load_changes_nothing() {
     }
 }
 
-/// Goal: a doubled load is answered within two epochs, at once for everything that is short, and narrowed once when it is over.
+/// Goal: a doubled load is answered within two epochs, in one change of all operators that need it, and scaled down
+/// once afterwards.
 #[test]
 fn a_rise_and_a_fall_are_answered_once_each() {
     let levels = vec![(0, 20_000.0), (1800, 40_000.0), (5400, 20_000.0)];
@@ -46,7 +48,7 @@ fn a_rise_and_a_fall_are_answered_once_each() {
     let run = under(&trial, Contender::Ds2Fast);
     let first = &run.changes[0];
     assert!((1800..=1800 + 2 * 15 + 2).contains(&first.requested_s), "{first:?}");
-    // The source has room for twice the load; the other three have not.
+    // The source has capacity for twice the load; the other three do not.
     assert!(first.after.iter().zip(&first.before).skip(1).all(|(after, before)| after > before), "{first:?}");
     let falls: Vec<usize> = run
         .changes
@@ -58,7 +60,8 @@ fn a_rise_and_a_fall_are_answered_once_each() {
     assert!(falls.iter().filter(|at_s| **at_s >= 5400).count() == 1, "{falls:?}");
 }
 
-/// Goal: while every change fails the job stays as it is, and the next attempt waits until the job has settled.
+/// Goal: while every change fails the job keeps its parallelism, and the next attempt waits until the job has
+/// settled.
 #[test]
 fn failing_changes_are_not_repeated_without_a_pause() {
     let levels = vec![(0, 20_000.0), (1800, 40_000.0)];

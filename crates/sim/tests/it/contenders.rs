@@ -1,4 +1,4 @@
-//! What the contenders do where it is known what they must do.
+//! Tests of the baselines where the right result is known.
 
 use sim::contender::{Contender, OursOptions};
 use sim::observation::Observer;
@@ -11,7 +11,7 @@ fn score(name: &str, seed: u64, contender: Contender) -> Score {
     Score::new(&trial, &run(&trial, contender.controller(&trial, &OursOptions::default()).as_mut()))
 }
 
-/// Goal: the oracle needs the fewest slots of all that hold the bound, and the static one holds it with the most.
+/// Goal: the oracle needs the fewest slots of all policies that hold the bound, and the static one the most.
 #[test]
 fn the_sighted_bound_the_others() {
     for name in ["step", "sine", "join"] {
@@ -23,7 +23,7 @@ fn the_sighted_bound_the_others() {
     }
 }
 
-/// Goal: names are understood as they are shown, and an unknown one is answered with all that there are.
+/// Goal: names are parsed as they are shown, and an unknown one is answered with a list.
 #[test]
 fn names_are_understood() {
     for contender in Contender::ALL {
@@ -33,7 +33,7 @@ fn names_are_understood() {
     assert!(error.contains("magic") && error.contains("flip-tuned"), "{error}");
 }
 
-/// Goal: the snapshot shows what the model does: rates, backlog, busy subtasks of uneven keys, and nothing that is not complete.
+/// Goal: the snapshot shows the model's rates, backlog and busy times of uneven keys, and no incomplete value.
 #[test]
 fn snapshots_show_the_model() {
     let scenario = Scenario::all().into_iter().find(|scenario| scenario.name == "skew").unwrap();
@@ -57,7 +57,7 @@ fn snapshots_show_the_model() {
     let text = serde_json::to_string(&snapshot).unwrap();
     assert_eq!(serde_json::from_str::<scaling::Snapshot>(&text).unwrap(), snapshot);
 
-    // Within a change there is nothing to see, and shortly after it there are too few readings.
+    // During a change there is no snapshot, and shortly after it there are too few readings.
     let wider: Vec<u32> = trial.start.iter().map(|p| p + 1).collect();
     assert!(model.request(&wider));
     while View::new(&model).changes().is_empty() {

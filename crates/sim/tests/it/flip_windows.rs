@@ -1,11 +1,11 @@
-//! The windows that are compared with Apache's library.
+//! The recorded windows for the comparison with Apache's library.
 
 use std::path::Path;
 
 use sim::contender::flip_windows;
 use sim::scenario::Scenario;
 
-/// Scenarios with different graphs, cuts and disturbances.
+/// Scenarios with different graphs, partitions and disturbances.
 const SCENARIOS: [&str; 10] = [
     "step",
     "ramp",
@@ -19,13 +19,13 @@ const SCENARIOS: [&str; 10] = [
     "few-key-groups",
 ];
 const SEED: u64 = 1;
-/// Windows of each scenario.
+/// Windows per scenario.
 const MOST: usize = 20;
-/// Of the windows that are decided of, every so many-th.
+/// Interval between recorded windows.
 const EVERY: usize = 23;
 
-/// Goal: the recorded windows are what the simulator decides of today; `RENEW=1` records them anew, and the Java test beside
-/// `flink-autoscaler` then says whether Apache's library still agrees.
+/// Goal: the recorded windows match the simulator's current decisions. `RENEW=1` records them again, and the Java
+/// test beside `flink-autoscaler` then checks Apache's library against them.
 #[test]
 fn recorded_windows_are_of_today() {
     let all = Scenario::all();

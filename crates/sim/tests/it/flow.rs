@@ -1,4 +1,4 @@
-//! What flows through the model, computed by hand.
+//! Flows through the model, checked against hand calculations.
 
 use sim::contender::{Contender, OursOptions};
 use sim::job::{Input, Operator};
@@ -31,8 +31,8 @@ fn assert_close(left: f64, right: f64, part: f64) {
     assert!((left - right).abs() <= part * right.abs().max(1.0), "{left} is not {right}");
 }
 
-/// Goal: no record is lost or made: what arrived was read or waits, and what an operator emitted its readers have handled or hold,
-/// through changes, overload and skew.
+/// Goal: records are conserved: arrived records are read or waiting, and emitted ones are handled or buffered by the
+/// readers, through changes, overload and skew.
 #[test]
 fn records_are_conserved() {
     for name in ["step-savepoint", "deep", "join", "skew"] {
@@ -63,7 +63,7 @@ fn records_are_conserved() {
     }
 }
 
-/// Goal: a job without load is idle, and its latency is what handling takes.
+/// Goal: a job without load is idle, and its latency is the handling time.
 #[test]
 fn without_load_nothing_is_late_or_busy() {
     let trial = trial(Shape::Constant { rate: 0.0 }, 600);
@@ -74,10 +74,10 @@ fn without_load_nothing_is_late_or_busy() {
     assert!((0..4).all(|operator| view.reading(operator, newest(&model)).busy_fullest_s == 0.0));
 }
 
-/// Goal: below the capacity the backlog stays bounded; above it, it grows by what cannot be carried.
+/// Goal: below capacity the backlog stays bounded; above it, it grows by the excess.
 #[test]
 fn the_backlog_grows_by_what_cannot_be_carried() {
-    // Four subtasks of the aggregate carry 24,000 records a second, of the others more.
+    // Four subtasks of the aggregate sustain 24,000 records per second, the others more.
     for (rate, growth_per_s) in [(23_000.0, 0.0), (30_000.0, 6_000.0)] {
         let trial = trial(Shape::Constant { rate }, 2000);
         let mut model = Model::new(&trial, &parallelism(&trial, 2, 4, 4, 3));
@@ -90,7 +90,7 @@ fn the_backlog_grows_by_what_cannot_be_carried() {
     }
 }
 
-/// Goal: the age of the oldest record grows by 1 − C/λ a second while λ is above C.
+/// Goal: the age of the oldest record grows by 1 − C/λ per second while λ is above C.
 #[test]
 fn the_oldest_record_ages_as_it_must() {
     let trial = trial(Shape::Constant { rate: 30_000.0 }, 1200);
@@ -101,7 +101,7 @@ fn the_oldest_record_ages_as_it_must() {
     assert_close(latency_s(&model) - before_s, 1000.0 * (1.0 - 24_000.0 / 30_000.0), 0.01);
 }
 
-/// Goal: what an outage D leaves, in the backlog and in buffers, is drained in λD ÷ (C − λ).
+/// Goal: the backlog of an outage D, including buffers, is drained in λD ÷ (C − λ).
 #[test]
 fn an_outage_is_drained_in_the_time_that_it_must_take() {
     // The aggregate gets a fifth subtask: λ = 24,000, C = 30,000, D = 10 s, so 40 s after it.
@@ -124,7 +124,8 @@ fn an_outage_is_drained_in_the_time_that_it_must_take() {
     assert!((drained_after_s - 40.0).abs() <= 1.0, "{drained_after_s}");
 }
 
-/// Goal: the share of the fullest subtask is as computed by hand, for key groups in Flink's ranges and for partitions.
+/// Goal: the share of the fullest subtask matches a hand calculation, for key groups in Flink's ranges and for
+/// partitions.
 #[test]
 fn shares_are_as_computed_by_hand() {
     let trial = trial(Shape::Constant { rate: 1.0 }, 100);
@@ -140,7 +141,7 @@ fn shares_are_as_computed_by_hand() {
     assert_eq!(shares, [3.0, 4.0, 2.0]);
 }
 
-/// Goal: a window fires once a slide for as long as its records need, and is busy with it.
+/// Goal: a window fires once per slide for as long as its records need, and is busy during the firing.
 #[test]
 fn firings_keep_the_input_waiting() {
     let scenario = Scenario::all().into_iter().find(|scenario| scenario.name == "window").unwrap();
@@ -149,7 +150,7 @@ fn firings_keep_the_input_waiting() {
     let mut model = Model::new(&trial, &trial.start);
     steps(&mut model, 995);
     let (view, p) = (View::new(&model), trial.start[window]);
-    // 10,000 records a second reach it: 100,000 a firing, at 30 µs each, over the subtasks.
+    // 10,000 records per second reach it: 100,000 per firing, at 30 µs each, over the subtasks.
     let width = trial.job.width(window, p);
     let expected_s = 100_000.0 * 3e-5 * width.fullest_share * (1.0 + 0.008 * f64::from(p - 1));
     assert_close(view.last_firing_s(window).unwrap(), expected_s, 0.01);

@@ -1,4 +1,4 @@
-//! The same run gives the same bits, whatever does not belong to it.
+//! Reproducibility: a run depends on nothing but its inputs.
 
 use sim::contender::{Contender, OursOptions};
 use sim::scenario::{JobSpec, Scenario, Template, Trial};
@@ -12,7 +12,7 @@ fn of(trial: &Trial, contender: Contender) -> Run {
     run(trial, contender.controller(trial, &OursOptions::default()).as_mut())
 }
 
-/// Goal: the same seed twice gives the same run to the last bit, and another seed another run.
+/// Goal: the same seed gives the same run to the last bit, and another seed another run.
 #[test]
 fn the_same_seed_gives_the_same_bits() {
     for name in ["join", "noise", "failing-rescales"] {
@@ -31,7 +31,7 @@ fn the_same_seed_gives_the_same_bits() {
     }
 }
 
-/// Goal: the order in which operators are written has no influence.
+/// Goal: the order in which operators are listed has no influence.
 #[test]
 fn the_order_of_operators_is_irrelevant() {
     let written = scenario("join");
@@ -46,7 +46,7 @@ fn the_order_of_operators_is_irrelevant() {
     assert_eq!(of_operators(operators), of_operators(reversed));
 }
 
-/// Goal: no policy sees the future: the load after some moment changes no decision before it.
+/// Goal: policies do not see the future: a later load changes no earlier decision.
 #[test]
 fn policies_do_not_see_the_future() {
     let scenario = scenario("sine");
@@ -69,7 +69,7 @@ fn policies_do_not_see_the_future() {
     }
 }
 
-/// Goal: a score survives being written and read.
+/// Goal: a score survives serialisation.
 #[test]
 fn scores_survive_json() {
     let trial = scenario("step").trial(3).unwrap();

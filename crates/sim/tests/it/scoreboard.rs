@@ -1,4 +1,4 @@
-//! The stored scoreboard is what the programs of this commit give: to the last bit, for our policies.
+//! The stored scoreboard matches this commit to the last bit, for this project's policies.
 
 use std::collections::BTreeSet;
 
@@ -6,9 +6,9 @@ use sim::contender::Contender;
 use sim::scenario::Scenario;
 use sim::scoreboard::{Row, row};
 
-/// What every run of the tests checks: steps, spikes, skew, and a limit that no width mends.
+/// Checked in every test run: steps, spikes, skew, and a limit that no parallelism overcomes.
 const QUICK: [&str; 4] = ["step", "spike", "few-key-groups", "external-ramp"];
-/// The longest scenario that `--full` checks, in seconds.
+/// Longest scenario checked with `--full`, in seconds.
 const FULL_S: u32 = 3 * 3600;
 
 fn stored() -> Vec<Row> {
@@ -33,7 +33,7 @@ fn check(is_checked: impl Fn(&Scenario) -> bool) {
     assert!(checked > 0);
 }
 
-/// Goal: the rows of our policies in some scenarios are reproduced exactly.
+/// Goal: the rows of this project's policies in some scenarios are reproduced exactly.
 #[test]
 fn the_scoreboard_is_reproduced() {
     check(|scenario| QUICK.contains(&scenario.name.as_str()));
@@ -46,7 +46,7 @@ fn full_scoreboard_is_reproduced() {
     check(|scenario| scenario.duration_s <= FULL_S);
 }
 
-/// Goal: no scenario and no policy is missing in the stored scoreboard, and none is there twice.
+/// Goal: the stored scoreboard has every scenario and policy exactly once.
 #[test]
 fn the_scoreboard_is_complete() {
     let rows = stored();

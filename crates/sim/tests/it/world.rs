@@ -1,15 +1,15 @@
-//! Scenarios without any noise, to compute by hand with.
+//! Scenarios without noise, for hand calculations.
 
 use sim::conditions::{ChangeWay, Faults, Slots};
 use sim::load::{LoadSpec, Noise, Shape};
 use sim::scenario::{JobSpec, OperatorSpec, Scenario, Set, Template, Trial};
 
-/// A change with an outage of this length and nothing else: no wait to speak of, no replay, warm at once.
+/// A change with an outage of this length only: practically no wait, no reprocessing, no warm-up.
 pub(crate) fn outage(outage_s: f64) -> ChangeWay {
     ChangeWay { wait_s: (0.0, 0.0), outage_s: (outage_s, outage_s), replay_s: 0.0, warm_up_s: 0.0 }
 }
 
-/// A job under a load, both without noise, with an outage of 10 s at a change.
+/// A job under a load, both without noise, with an outage of 10 s per change.
 pub(crate) fn quiet(job: JobSpec, shape: Shape, duration_s: u32) -> Scenario {
     Scenario {
         name: "quiet".to_owned(),
@@ -27,8 +27,8 @@ pub(crate) fn quiet(job: JobSpec, shape: Shape, duration_s: u32) -> Scenario {
     }
 }
 
-/// The linear job with even shares and perfect scaling: source 25,000, map 9,000, aggregate 6,000, sink 15,000 records per second
-/// of a subtask.
+/// The linear job with even shares and perfect scaling: source 25,000, map 9,000, aggregate 6,000, sink 15,000
+/// records per second per subtask.
 pub(crate) fn linear() -> JobSpec {
     let even = |spec: OperatorSpec| OperatorSpec { contention: 0.0, keys: None, ..spec };
     let operators = Template::Linear.operators().into_iter().map(even).collect();

@@ -1,4 +1,4 @@
-//! The surroundings of the config agent, played: the agent itself is the one that runs live.
+//! Simulated surroundings of the config agent; the agent itself is the real one.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,10 +20,10 @@ use super::flink::PlayedJob;
 use super::parties::{NoAnswer, Parties, Shared, Sleep, Who};
 use super::plant::SCALED;
 
-/// What the agent reaches.
+/// The agent's access to the simulation.
 pub(crate) struct AroundAgent(pub(crate) Shared);
 
-/// The agent's program, from its start until it crashes.
+/// The agent's process, from its start until it crashes.
 pub(crate) async fn run(shared: Shared) {
     let lines = shared.lock().disk.agent.clone();
     let entries: Vec<Entry> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -192,7 +192,7 @@ impl Surroundings for AroundAgent {
     }
 }
 
-/// Waits until the drop has another document than the known one, or time is up.
+/// Waits until the drop has another document than the known one, or until the timeout.
 struct Other<'a> {
     shared: &'a Shared,
     known: Option<&'a EntityTag>,
@@ -225,7 +225,7 @@ fn name(effect: &Effect) -> String {
     }
 }
 
-/// The id of a vertex, by its place.
+/// The id of a vertex, by its index.
 fn vertex_id(index: usize) -> VertexId {
     VertexId::from_bytes([u8::try_from(index).unwrap(); 16])
 }
@@ -254,7 +254,7 @@ impl Parties {
         }
     }
 
-    /// What Flink shows, as the agent's cluster would put it together.
+    /// Flink's observed state, as the agent's cluster client would return it.
     fn answer(&mut self, question: &Question) -> Observation {
         self.settle();
         let job_of = |id: &JobId| self.flink.job(id);
@@ -353,13 +353,13 @@ impl Parties {
         taken
     }
 
-    /// By how much the agent's clock is wrong now.
+    /// Current error of the agent's clock.
     fn agent_is_wrong_by(&self) -> SignedDuration {
         let wrong = self.faults.clock.iter().find(|(from, to, _)| (*from..*to).contains(&self.now_ms));
         wrong.map_or(SignedDuration::ZERO, |(_, _, by)| *by)
     }
 
-    /// The agent's clock is an hour ahead, or right again.
+    /// Sets the agent's clock an hour ahead, or right again.
     pub(crate) fn put_clock_ahead(&mut self, is_ahead: bool) {
         self.agent_ahead = if is_ahead { SignedDuration::from_hours(1) } else { SignedDuration::ZERO };
     }

@@ -1,4 +1,4 @@
-//! The disks of the programs: what was written before a crash is there after it, and nothing else.
+//! Simulated disks: a completed write survives a crash; an incomplete one does not.
 
 use std::fmt::Arguments;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use journal::JournalError;
 
 use super::parties::{Parties, Shared, Who};
 
-/// What is on the disks, as text: a program that starts again reads what it wrote.
+/// The disks' content, as text: a restarted program reads back what it wrote.
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
     pub(crate) agent: Vec<String>,
@@ -26,12 +26,12 @@ impl Disk {
     }
 }
 
-/// The write did not happen, or its writer is dead.
+/// The write failed, or its writer has crashed.
 #[derive(Debug)]
 pub(crate) struct Lost;
 
 impl Shared {
-    /// Appends a line to a program's disk. A program that crashes at it must not go on.
+    /// Appends a line to a program's disk. A program that crashes at it must not continue.
     pub(crate) fn write(&self, who: Who, line: String, what: Arguments<'_>) -> Result<(), Lost> {
         let mut parties = self.lock();
         if parties.crashed.contains(&who) {
@@ -94,7 +94,7 @@ impl std::fmt::Display for Named<'_> {
 }
 
 impl Parties {
-    /// What the agent is about to write down must follow what it wrote before.
+    /// Checks that the agent's next journal entry may follow its earlier ones.
     fn check_entry(&mut self, entry: &Entry) {
         match entry {
             Entry::Accepted { document, .. } => self.check_accepted(document),
@@ -111,7 +111,7 @@ impl Parties {
         if self.drop.has_failed(generation) {
             self.must_not(format!("generation {generation} is taken up after it was reported as failed"));
         }
-        // A write that was lost may be tried again; one that is there may not.
+        // A lost write may be retried; a completed one may not.
         let is_there = |line: &String| line.contains(&format!("generation = {generation}\\n"));
         let was_accepted =
             self.disk.agent.iter().any(|line| line.starts_with("{\"entry\":\"accepted\"") && is_there(line));

@@ -1,4 +1,4 @@
-//! A played drop: the rules of the protocol without HTTP and files. What it took before a crash it has after it.
+//! A simulated drop: the protocol's rules without HTTP and files. Accepted documents and reports survive crashes.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use job_config::{EntityTag, JobDocument, Report, State};
 #[derive(Debug, Default)]
 pub(crate) struct PlayedDrop {
     history: BTreeMap<u64, JobDocument>,
-    /// Of the newest document.
+    /// Entity tag of the newest document.
     tag: Option<EntityTag>,
     pub(crate) reports: Vec<Report>,
-    /// Whether a report with more in it than its head is too long.
+    /// Whether a report with more than its mandatory fields is too long.
     pub(crate) is_narrow: bool,
-    /// Whether no final report of generation 2 is taken.
+    /// Whether final reports of generation 2 are rejected.
     pub(crate) is_deaf: bool,
 }
 
-/// How the drop answers what it does not take.
+/// The HTTP status of a rejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Status(pub(crate) u16);
 
@@ -26,7 +26,7 @@ impl PlayedDrop {
         self.history.values().next_back()
     }
 
-    /// The tag of the newest document.
+    /// The entity tag of the newest document.
     pub(crate) fn tag(&self) -> Option<&EntityTag> {
         self.tag.as_ref()
     }
@@ -44,13 +44,13 @@ impl PlayedDrop {
         self.reports.iter().any(|report| report.generation == generation && is_bad(report.state))
     }
 
-    /// Makes a document the newest, whatever was before.
+    /// Sets the newest document unconditionally.
     pub(crate) fn begin(&mut self, document: JobDocument) {
         self.tag = Some(document.entity_tag());
         self.history.insert(document.generation(), document);
     }
 
-    /// Takes the successor of the document with this tag. What is current already is taken again.
+    /// Stores the successor of the document with this entity tag. Idempotent for the current document.
     pub(crate) fn put(&mut self, document: &JobDocument, replaces: &EntityTag) -> Result<(), Status> {
         let current = self.current().ok_or(Status(412))?;
         if current.text() == document.text() {
@@ -66,7 +66,7 @@ impl PlayedDrop {
         Ok(())
     }
 
-    /// Takes a report, once.
+    /// Stores a report. Idempotent.
     pub(crate) fn report(&mut self, report: &Report) -> Result<(), Status> {
         let is_refused = self.is_deaf && report.generation == 2 && report.state.is_final();
         if is_refused || (self.is_narrow && report.observed.is_some()) {

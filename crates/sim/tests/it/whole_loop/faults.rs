@@ -1,82 +1,82 @@
-//! What goes wrong in a run, drawn by its seed: before the calm everything may, after it nothing does.
+//! Fault injection, drawn from the seed: arbitrary faults before the calm, none after it.
 
 use jiff::SignedDuration;
 use sim::Random;
 
-/// What becomes of one call or one write.
+/// The fate of one call or one write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     Fine,
-    /// It happens, and the answer takes long.
+    /// It takes effect, and the response is slow.
     Late {
         ms: u64,
     },
-    /// It does not happen, and nobody answers.
+    /// It has no effect, and there is no response.
     RequestLost,
-    /// It happens, and nobody answers.
+    /// It takes effect, and there is no response.
     AnswerLost,
-    /// It does not happen, and the answer says so.
+    /// It has no effect, and the response is an error.
     Status {
         status: u16,
     },
-    /// The asking program dies first.
+    /// The caller crashes before.
     CrashBefore,
-    /// It happens, and the asking program dies before it hears so.
+    /// It takes effect, and the caller crashes before the response.
     CrashAfter,
 }
 
-/// How likely each fault is, and when there are none any more.
+/// Probabilities of faults, and when they end.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Faults {
-    /// Of a call.
+    /// Probability of a fault per call.
     pub(crate) call: f64,
-    /// Of a crash at a write to the disk.
+    /// Probability of a crash per disk write.
     pub(crate) write: f64,
-    /// That Flink does not do what it was asked for.
+    /// Probability that Flink fails to do what was requested.
     pub(crate) flink: f64,
-    /// That slots come late or not before the calm.
+    /// Probability that slots come late, or not before the calm.
     pub(crate) slots: f64,
-    /// Of an epoch whose metrics are frozen or have gaps.
+    /// Probability that an epoch's metrics are frozen or have gaps.
     pub(crate) metrics: f64,
-    /// From when on nothing goes wrong.
+    /// Start of the calm, in milliseconds.
     pub(crate) calm_ms: u64,
-    /// When a party is away: the beginning of its name, from, to.
+    /// Downtimes of services: prefix of the name, from, to.
     pub(crate) away: Vec<(&'static str, u64, u64)>,
-    /// When the JobManager starts anew and forgets what was asked of it.
+    /// When the JobManager restarts and loses its requests.
     pub(crate) forgets_ms: Vec<u64>,
-    /// That a program that crashes has lost its journal.
+    /// Probability that a crashed program has lost its journal.
     pub(crate) lost: f64,
-    /// That the drop finds a report too long.
+    /// Probability that the drop rejects a report as too long.
     pub(crate) narrow: f64,
-    /// When power is lost, for all programs at once.
+    /// Times of a power loss of all programs.
     pub(crate) power_ms: Vec<u64>,
-    /// When a person rescales the job by hand.
+    /// Times at which an operator rescales the job by hand.
     pub(crate) edits_ms: Vec<u64>,
-    /// When the agent's clock is wrong: from, to, by how much.
+    /// Errors of the agent's clock: from, to, offset.
     pub(crate) clock: Vec<(u64, u64, SignedDuration)>,
     /// Whether there is a second rescaler until the calm.
     pub(crate) has_twin: bool,
-    /// The only fault of the run.
+    /// The single fault of the run.
     pub(crate) known: Option<Known>,
 }
 
-/// Faults that once broke the loop, each by itself.
+/// Regressions: faults that once broke the loop, each injected alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Known {
-    /// The final report is too long for the drop.
+    /// The drop rejects the final report as too long.
     LongReport,
-    /// The agent loses its journal in mid-change, and is away until the document has expired.
+    /// The agent loses its journal during a change, and is down until the document has expired.
     JournalLostInMidChange,
-    /// The agent refuses a document for its clock, which is then put right.
+    /// The agent rejects a document because of its clock, which is then corrected.
     ClockPutRight,
     /// The agent loses its journal after a change in place.
     JournalLostAfterRescale,
-    /// The drop never takes the final report of a change, whatever is in it.
+    /// The drop always rejects the final report of a change.
     FinalReportRefused,
 }
 
 impl Known {
-    /// What stands in the time line when it has happened.
+    /// The timeline's text that shows the fault has occurred.
     pub(crate) fn mark(self) -> &'static str {
         match self {
             Self::LongReport => "a report is too long",
@@ -89,12 +89,12 @@ impl Known {
 }
 
 impl Faults {
-    /// Nothing goes wrong.
+    /// Returns no faults.
     pub(crate) fn none(calm_ms: u64) -> Self {
         Self { calm_ms, ..Self::default() }
     }
 
-    /// The faults of a seed: some runs have a few of one kind, some many of all.
+    /// Returns the faults of a seed: some runs have a few of one kind, some many of all.
     pub(crate) fn of(seed: u64, calm_ms: u64) -> Self {
         let mut random = Random::new(seed, "faults");
         let mut rate = |most: f64| if random.uniform() < 0.5 { random.uniform() * most } else { 0.0 };
@@ -128,8 +128,8 @@ impl Faults {
             (from, to, SignedDuration::from_secs(if random.uniform() < 0.5 { by } else { -by }))
         };
         let clock: Vec<_> = wrong_ms.into_iter().map(&mut wrong).collect();
-        // A journal that is lost right after Flink was asked for a stop, on a machine whose clock says that the document has expired:
-        // nothing that is left says that a job is missing, and a person has to publish again.
+        // A journal lost right after the stop request, on a machine whose clock considers the document expired:
+        // nothing left says that a job is missing, and an operator has to publish again.
         let lost = if clock.is_empty() { lost } else { 0.0 };
         let common =
             Self { call, write, flink, slots, metrics, calm_ms, away, forgets_ms, ..Self::default() };

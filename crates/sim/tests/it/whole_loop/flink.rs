@@ -1,4 +1,4 @@
-//! A played Flink: jobs that start, stop with a savepoint, take another width, fail, and get slots late or never.
+//! A simulated Flink: jobs that start, stop with a savepoint, rescale, fail, and get slots late or never.
 
 use flink::{JobId, JobState, SavepointStatus, TriggerId};
 use job_config::{JobDocument, RestartMode};
@@ -6,13 +6,13 @@ use job_config::{JobDocument, RestartMode};
 use super::parties::Parties;
 use super::plant::SCALED;
 
-/// A cluster with one slot sharing group: as many slots are needed as the widest operator has subtasks.
+/// A cluster with one slot sharing group: it needs as many slots as the highest parallelism.
 #[derive(Debug, Default)]
 pub(crate) struct PlayedFlink {
-    /// In the order of their submission.
+    /// Jobs in order of submission.
     pub(crate) jobs: Vec<PlayedJob>,
     pub(crate) slots: u32,
-    /// When slots that were asked for come.
+    /// Arrival time of requested slots.
     slots_at_ms: Option<u64>,
 }
 
@@ -21,12 +21,12 @@ pub(crate) struct PlayedFlink {
 pub(crate) struct PlayedJob {
     pub(crate) id: JobId,
     pub(crate) state: JobState,
-    /// The widths that it shall have, and those that it has.
+    /// Required parallelism; the actual one follows.
     pub(crate) wanted: [u32; 2],
     pub(crate) width: [u32; 2],
-    /// What happens next to it.
+    /// Its next event.
     due: Option<(u64, Due)>,
-    /// Whether it fails again and again with the widths that it shall have.
+    /// Whether it keeps failing at the required parallelism.
     is_poisoned: bool,
     pub(crate) failures_ms: Vec<u64>,
     pub(crate) stop: Option<Stop>,
@@ -54,7 +54,7 @@ enum Due {
     Cancelled,
 }
 
-/// The widths of a document.
+/// The parallelism in a document.
 pub(crate) fn widths_of(document: &JobDocument) -> [u32; 2] {
     SCALED.map(|(name, _)| document.parallelism().of(name))
 }
@@ -104,7 +104,7 @@ impl PlayedFlink {
         self.jobs.iter().filter(|job| job.is_alive())
     }
 
-    /// The next thing that happens by itself: when, and to which job; none: to the slots.
+    /// The next event: its time, and its job; `None`: the slots.
     fn next(&self) -> Option<(u64, Option<usize>)> {
         let of_jobs = self.jobs.iter().enumerate().filter_map(|(index, job)| {
             let stops = job.stop.as_ref().filter(|stop| stop.status == SavepointStatus::InProgress);
@@ -116,7 +116,7 @@ impl PlayedFlink {
 }
 
 impl Parties {
-    /// Lets happen what has become due.
+    /// Processes all due events.
     pub(crate) fn settle(&mut self) {
         let now_ms = self.now_ms;
         while let Some(at_ms) = self.faults.forgets_ms.first().copied().filter(|at| *at <= now_ms) {
@@ -139,7 +139,7 @@ impl Parties {
         }
     }
 
-    /// The next thing that happens to a job.
+    /// Processes a job's next event.
     fn happen(&mut self, index: usize, at_ms: u64) {
         let (slots, is_calm) = (self.flink.slots, at_ms >= self.faults.calm_ms);
         let job = &mut self.flink.jobs[index];
@@ -199,7 +199,7 @@ impl Parties {
         }
     }
 
-    /// Lets load and metrics see what runs, and looks whether two jobs do.
+    /// Updates load and metrics, and checks that at most one job runs.
     fn show(&mut self, at_ms: u64) {
         let mut running = self.flink.jobs.iter().filter(|job| job.is_fully_running());
         let first = running.next().map(|job| job.width);
@@ -209,7 +209,7 @@ impl Parties {
         self.plant.set(first, at_ms);
     }
 
-    /// Slots for these widths, if there are too few: at once, late, or not before the calm.
+    /// Requests slots for this parallelism, if too few: immediate, late, or not before the calm.
     fn want_slots(&mut self, widths: [u32; 2]) {
         if widths.into_iter().max() <= Some(self.flink.slots) {
             return;
@@ -225,12 +225,12 @@ impl Parties {
         self.flink.slots_at_ms = Some(self.flink.slots_at_ms.map_or(at_ms, |before| before.min(at_ms)));
     }
 
-    /// Whether Flink does not do what it is asked for.
+    /// Draws whether Flink fails to do what was requested.
     fn is_unlucky(&mut self) -> bool {
         !self.is_calm() && self.faults.flink > 0.0 && self.random.uniform() < self.faults.flink
     }
 
-    /// A stop with savepoint. Asked twice under one id it is asked once.
+    /// Stops with a savepoint. Idempotent per trigger id.
     pub(crate) fn stop(&mut self, id: &JobId, trigger: &TriggerId, document: &JobDocument) {
         let (fails, takes_ms) = (self.is_unlucky(), self.random.whole(500, 4_000) as u64);
         let ends_ms = self.now_ms + takes_ms;
@@ -247,7 +247,7 @@ impl Parties {
         }
     }
 
-    /// Another width for a running job, in place.
+    /// Rescales a running job in place.
     pub(crate) fn rescale(&mut self, id: &JobId, widths: [Option<u32>; 2]) -> Result<(), String> {
         let is_unlucky = self.is_unlucky();
         let how = self.random.whole(0, 2);
@@ -272,7 +272,7 @@ impl Parties {
         Ok(())
     }
 
-    /// A submission under this id, once.
+    /// Submits a job under this id. Idempotent.
     pub(crate) fn submit(&mut self, id: &JobId, savepoint: Option<&String>, document: &JobDocument) {
         if self.flink.job(id).is_some() {
             return;
@@ -293,7 +293,7 @@ impl Parties {
         let due = match (is_unlucky, how) {
             (false, _) => Some((self.now_ms + takes_ms, Due::Runs)),
             (true, 0) => Some((self.now_ms + takes_ms, Due::Fails)),
-            // It hangs until somebody ends it, or until the calm.
+            // It hangs until it is cancelled, or until the calm.
             (true, _) => Some((self.faults.calm_ms.max(self.now_ms) + takes_ms, Due::Runs)),
         };
         let slots = self.flink.slots.max(1);

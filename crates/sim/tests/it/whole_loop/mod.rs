@@ -1,14 +1,15 @@
-//! The whole loop in virtual time: the control loop and the config agent as they run live, over a played Flink, drop and disk, with
-//! faults drawn by a seed.
+//! End-to-end simulation in virtual time: the real control loop and the real config agent over a simulated Flink,
+//! drop and disk, with seeded faults.
 //!
-//! Lost and late answers, errors, crashes of either program at any call or write, a loss of power, lost journals, parties that are away,
-//! changes that fail or are refused, slots that come late or not, metrics that are frozen or have gaps, an agent's clock that is wrong,
-//! reports that are too long, a person who rescales the job, a second rescaler: until the calm. Checked at every step: no generation is
-//! taken up or applied twice, never two jobs, nothing narrowed without its figures, nothing begun from older state, nothing published
-//! before that is written down. After the calm the loop must come to rest: one job, known to the loop, wide enough.
+//! Faults until the calm: lost and late responses, errors, crashes of either program at any call or write, power
+//! losses, lost journals, unavailable services, changes that fail or are rejected, late or missing slots, frozen or
+//! incomplete metrics, wrong clocks, reports that are too long, manual rescales, and a second rescaler. Invariants at
+//! every step: no generation is accepted or applied twice, never two jobs, no scale-down without metrics, no start
+//! from older state, no publication before its record. After the calm the loop must reach a stable state: one job,
+//! known to the loop, with enough parallelism.
 //!
-//! A seed that fails is told with its time line; `LOOP_SEED=n` repeats it. Played are whole answers: how the agent puts them together
-//! from Flink's pages is tested over sockets, in its own crate.
+//! A failing seed is reported with its timeline; `LOOP_SEED=n` repeats it. Flink is simulated above HTTP: the agent's
+//! own crate tests its HTTP client.
 
 #![expect(clippy::print_stdout, reason = "a failing seed is told, and what the runs were made of")]
 
@@ -28,11 +29,11 @@ use faults::{Faults, Known};
 use parties::Counts;
 use play::{CALM_MS, play};
 
-/// So many seeds are played in every run of the tests, and with `--full`.
+/// Number of seeds in every test run; more with `--full`.
 const SEEDS: u64 = 10_000;
 const SEEDS_FULL: u64 = 100_000;
 
-/// Plays these seeds, or the one that is asked for, and adds up what they were made of.
+/// Runs these seeds, or the requested one, and sums up their events.
 fn play_all(seeds: Range<u64>) -> Counts {
     let asked = std::env::var("LOOP_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
     let seeds = asked.map_or(seeds, |seed| seed..seed + 1);
@@ -55,12 +56,12 @@ fn play_all(seeds: Range<u64>) -> Counts {
     sum
 }
 
-/// Goal: whatever goes wrong, nothing that must not happen does, and the loop comes to rest once nothing goes wrong any more.
+/// Goal: no fault violates an invariant, and the loop reaches a stable state after the calm.
 #[test]
 fn seeded_faults_do_no_harm() {
     let Counts { crashes, faults, published, applied, rolled_back } = play_all(0..SEEDS);
     if std::env::var("LOOP_SEED").is_err() {
-        // The runs are about something.
+        // The runs contain the events they are about.
         for (what, count) in [("crashes", crashes), ("faults", faults), ("documents", published)] {
             assert!(count > SEEDS, "only {count} {what}");
         }
@@ -68,7 +69,7 @@ fn seeded_faults_do_no_harm() {
     }
 }
 
-/// Goal: the same for the seeds after those, or for those of LOOP_FROM and LOOP_TO (`scripts/many-seeds.sh`).
+/// Goal: the same for the following seeds, or for those of LOOP_FROM and LOOP_TO (`scripts/many-seeds.sh`).
 #[test]
 #[ignore = "needs --full"]
 fn more_seeded_faults_do_no_harm() {
@@ -76,7 +77,7 @@ fn more_seeded_faults_do_no_harm() {
     let _ = play_all(bound("LOOP_FROM").unwrap_or(SEEDS)..bound("LOOP_TO").unwrap_or(SEEDS_FULL));
 }
 
-/// Goal: a seed gives the same run in every byte, so that a failing one can be repeated.
+/// Goal: a seed gives the same run byte for byte, so that a failure can be repeated.
 #[test]
 fn a_seed_gives_the_same_bytes() {
     for seed in 0..20 {
@@ -86,7 +87,7 @@ fn a_seed_gives_the_same_bytes() {
     }
 }
 
-/// Plays runs in which only this goes wrong, and sees that it does and that nothing comes of it.
+/// Runs with only this fault, and checks that it occurs and does no harm.
 fn does_no_harm(fault: Known) {
     let mut struck = 0;
     for seed in 0..20 {
@@ -97,7 +98,7 @@ fn does_no_harm(fault: Known) {
     assert!(struck > 5, "{fault:?} happened in {struck} of 20 runs");
 }
 
-/// Goal: without faults the same runs end well, so that it is the known fault that breaks the next ones.
+/// Goal: without faults the same runs succeed, so that the known fault is what breaks the next ones.
 #[test]
 fn without_faults_all_is_well() {
     for seed in 0..20 {
@@ -106,31 +107,31 @@ fn without_faults_all_is_well() {
     }
 }
 
-/// Goal: a final report that is too long for the drop gets there with less in it.
+/// Goal: a final report that is too long for the drop is delivered in a shortened form.
 #[test]
 fn a_long_report_does_not_stop_the_loop() {
     does_no_harm(Known::LongReport);
 }
 
-/// Goal: a final report that never gets to the drop is missed in time, and scaling goes on from what Flink shows.
+/// Goal: a missing final report is detected by its timeout, and scaling continues from Flink's observed state.
 #[test]
 fn a_refused_final_report_does_not_stop_the_loop() {
     does_no_harm(Known::FinalReportRefused);
 }
 
-/// Goal: a journal lost in mid-change, and a document that expires meanwhile, do not leave the loop waiting.
+/// Goal: a journal lost during a change, and a document that expires meanwhile, do not block the loop.
 #[test]
 fn a_journal_lost_in_mid_change_does_not_stop_the_loop() {
     does_no_harm(Known::JournalLostInMidChange);
 }
 
-/// Goal: a document that was reported as refused for good is not applied once the clock is put right.
+/// Goal: a document reported as permanently rejected is not applied once the clock is right.
 #[test]
 fn a_refused_document_is_never_applied() {
     does_no_harm(Known::ClockPutRight);
 }
 
-/// Goal: a lost journal does not have the agent stop a healthy job that runs as its document says.
+/// Goal: an agent with a lost journal does not stop a healthy job that matches its document.
 #[test]
 fn a_lost_journal_stops_no_healthy_job() {
     does_no_harm(Known::JournalLostAfterRescale);

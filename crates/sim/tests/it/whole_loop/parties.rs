@@ -1,4 +1,5 @@
-//! All parties of one run: the clock, chance, the played Flink, drop, disks and job, and what was noticed of them.
+//! Shared state of one run: clock, random numbers, the simulated Flink, drop, disks and job, and the observed
+//! violations.
 
 use std::collections::BTreeMap;
 use std::fmt::Arguments;
@@ -25,27 +26,27 @@ pub(crate) enum Who {
     Twin,
 }
 
-/// Why a call has no answer.
+/// A failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NoAnswer {
-    /// What stands in its place.
+    /// The HTTP status of the failure.
     pub(crate) status: u16,
 }
 
-/// Nothing goes wrong before.
+/// No faults before this time.
 const BEGIN_MS: u64 = 15_000;
 
-/// Calls are given up after so long.
+/// Timeout of calls.
 const TIMEOUT_MS: u64 = 2_000;
 
-/// Everything but the programs.
+/// The simulated world without the programs.
 pub(crate) struct Parties {
     pub(crate) now_ms: u64,
-    /// When a person has rescaled the job last.
+    /// Time of the last manual rescale.
     pub(crate) edited_ms: Option<u64>,
-    /// The agent's clock is so much ahead.
+    /// Offset of the agent's clock.
     pub(crate) agent_ahead: SignedDuration,
-    /// Whether the policy is ds2, which widens and narrows; else latency.
+    /// Whether the policy is ds2, which scales up and down; else latency.
     pub(crate) is_ds2: bool,
     pub(crate) random: Random,
     pub(crate) faults: Faults,
@@ -53,22 +54,22 @@ pub(crate) struct Parties {
     pub(crate) drop: PlayedDrop,
     pub(crate) plant: Plant,
     pub(crate) disk: Disk,
-    /// What each rescaler planned last.
+    /// The last plan of each rescaler.
     pub(crate) planned: [BTreeMap<String, u32>; 2],
     /// The programs that have just crashed.
     pub(crate) crashed: Vec<Who>,
-    /// When somebody waits for time to pass.
+    /// Wake-up times of waiting tasks.
     pub(crate) wakes: Vec<u64>,
-    /// Goes up whenever somebody who waits may go on.
+    /// Incremented whenever a waiting task may continue.
     pub(crate) version: u64,
-    /// The time line, where one is wanted.
+    /// The timeline, if wanted.
     log: Option<String>,
-    /// The first thing that must not happen and did.
+    /// The first violated invariant.
     pub(crate) violation: Option<String>,
     pub(crate) counts: Counts,
 }
 
-/// What a run was made of.
+/// Event counts of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) crashes: u64,
@@ -78,7 +79,7 @@ pub(crate) struct Counts {
     pub(crate) rolled_back: u64,
 }
 
-/// The parties, as the programs share them.
+/// The world, as shared by the programs.
 #[derive(Clone)]
 pub(crate) struct Shared(Arc<Mutex<Parties>>);
 
@@ -96,7 +97,7 @@ impl Shared {
         Sleep { shared: self.clone(), until_ms }
     }
 
-    /// A call of one program to one party, which may go wrong in every plain way.
+    /// Calls a service on behalf of a program, with fault injection.
     pub(crate) async fn call<T>(
         &self,
         who: Who,
@@ -160,17 +161,17 @@ impl Parties {
         }
     }
 
-    /// The time of the day, by the publisher's clock.
+    /// The wall-clock time, by the publisher's clock.
     pub(crate) fn now(&self) -> Timestamp {
         at(self.now_ms)
     }
 
-    /// Whether nothing goes wrong now: while the first document is brought up, and in the end.
+    /// Whether faults are off: during the first document, and after the calm.
     pub(crate) fn is_calm(&self) -> bool {
         !(BEGIN_MS..self.faults.calm_ms).contains(&self.now_ms)
     }
 
-    /// Adds a line to the time line.
+    /// Adds a line to the timeline.
     pub(crate) fn tell(&mut self, what: Arguments<'_>) {
         use std::fmt::Write as _;
         if let Some(log) = &mut self.log {
@@ -179,12 +180,12 @@ impl Parties {
         }
     }
 
-    /// The time line so far.
+    /// The timeline so far.
     pub(crate) fn log(&self) -> &str {
         self.log.as_deref().unwrap_or_default()
     }
 
-    /// Something happened that must not; the first counts.
+    /// Records a violated invariant; the first one counts.
     pub(crate) fn must_not(&mut self, what: String) {
         self.tell(format_args!("MUST NOT HAPPEN: {what}"));
         self.violation.get_or_insert(what);
@@ -196,7 +197,7 @@ impl Parties {
         self.crashed.push(who);
     }
 
-    /// Lets everybody look again who waits for a change.
+    /// Wakes all tasks that wait for a change.
     pub(crate) fn stir(&mut self) {
         self.version += 1;
     }
@@ -210,7 +211,7 @@ impl Parties {
         if fate != Fate::Fine {
             self.counts.faults += 1;
         }
-        // A look that shows nothing new would hide what happens.
+        // Repeated polls would hide the events.
         let is_look = ["Flink how", "drop for", "Flink for its"].iter().any(|look| what.starts_with(look));
         if !is_look || fate != Fate::Fine {
             self.tell(format_args!("{who:?} asks {what}{}", Told(fate)));
@@ -230,13 +231,13 @@ impl std::fmt::Display for Told {
     }
 }
 
-/// The time of the day so long after the beginning.
+/// The wall-clock time this long after the beginning.
 pub(crate) fn at(ms: u64) -> Timestamp {
     const BEGIN_MS: i64 = 1_767_268_800_000;
     Timestamp::from_millisecond(BEGIN_MS + i64::try_from(ms).unwrap()).unwrap()
 }
 
-/// Waits until virtual time has come so far.
+/// Waits until virtual time has advanced this far.
 pub(crate) struct Sleep {
     shared: Shared,
     until_ms: u64,

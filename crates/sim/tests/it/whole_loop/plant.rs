@@ -1,37 +1,37 @@
-//! The job itself: a source and two operators behind it, under a load that changes, and the snapshot that metrics show of it.
+//! The simulated job: a source and two operators under a varying load, and the snapshot of its metrics.
 
 use scaling::{Edge, Job, Kind, Operator, Partitioning, SCHEMA, Snapshot, Subtask};
 use sim::Random;
 
 use super::parties::at;
 
-/// The operators that are scaled, with the records a second that a subtask takes.
+/// The scaled operators, with the records per second of one subtask.
 pub(crate) const SCALED: [(&str, f64); 2] = [("map", 1_000.0), ("sum", 700.0)];
 
-/// The widest that any may be.
+/// Maximum parallelism.
 pub(crate) const WIDTH_MAX: u32 = 24;
 
-/// What metrics show of an epoch.
+/// Metrics of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sight {
     Whole,
-    /// Nothing newer than before.
+    /// Unchanged since before.
     Frozen,
-    /// The figures of this operator are missing.
+    /// The metrics of this operator are missing.
     Without(usize),
 }
 
-/// Load, widths and backlog.
+/// Load, parallelism and backlog.
 #[derive(Debug)]
 pub(crate) struct Plant {
-    /// From when on how many records a second arrive.
+    /// Start times and arrival rates, in records per second.
     load: Vec<(u64, f64)>,
-    /// The widths of the scaled operators; nothing while the job does not run.
+    /// Parallelism of the scaled operators; `None` while the job does not run.
     widths: Option<[u32; 2]>,
     running_since_ms: u64,
     at_ms: u64,
     backlog: f64,
-    /// Since the last snapshot: records that arrived, records that were taken, whether the job ran all the time.
+    /// Records arrived since the last snapshot; records processed, and whether the job ran all the time, follow.
     arrived: f64,
     taken: f64,
     from_ms: u64,
@@ -69,7 +69,7 @@ impl Plant {
         SCALED.iter().enumerate().map(of).fold(f64::INFINITY, f64::min)
     }
 
-    /// From now on the job runs like that.
+    /// Sets the running parallelism from now on.
     pub(crate) fn set(&mut self, widths: Option<[u32; 2]>, now_ms: u64) {
         self.pass(now_ms);
         if self.widths != widths {
@@ -79,7 +79,7 @@ impl Plant {
         }
     }
 
-    /// Lets time pass.
+    /// Advances time.
     pub(crate) fn pass(&mut self, now_ms: u64) {
         while self.at_ms < now_ms {
             let change = self.load.iter().map(|(from, _)| *from).find(|from| *from > self.at_ms);
@@ -94,7 +94,7 @@ impl Plant {
         }
     }
 
-    /// What an epoch that ends now shows, as telemetry would: nothing across a restart.
+    /// The snapshot of the epoch that ends now, as telemetry would build it: none across a restart.
     pub(crate) fn snapshot(&mut self, now_ms: u64, sight: Sight) -> Result<Snapshot, String> {
         self.pass(now_ms);
         let length_s = (now_ms - self.from_ms) as f64 / 1000.0;

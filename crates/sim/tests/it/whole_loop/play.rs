@@ -1,4 +1,4 @@
-//! One run: the programs are polled, killed and started again while virtual time passes, and what must hold is checked.
+//! One run: polls, kills and restarts the programs while virtual time advances, and checks the invariants.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use super::parties::{Counts, Parties, Shared, Who};
 use super::plant::{SCALED, WIDTH_MAX};
 use super::{agent, scaler};
 
-/// Until when anything may go wrong, and when the run ends.
+/// End of the faults; the end of the run follows.
 pub(crate) const CALM_MS: u64 = 240_000;
 const END_MS: u64 = CALM_MS + 300_000;
 
-/// A change that is under way at the end may take so much longer.
+/// Latest end if a change is in progress.
 const END_LATEST_MS: u64 = END_MS + 60_000;
 
-/// A person looks for documents that nobody else can go on from, so often after the calm.
+/// Interval at which an operator publishes documents that the programs cannot succeed, after the calm.
 const PERSON_MS: u64 = 60_000;
 
-/// Nobody needs so many polls at one moment.
+/// Bound on the polls at one moment.
 const POLLS_MAX: u32 = 2_000;
 
 /// What a run showed.
@@ -33,7 +33,7 @@ pub(crate) struct Outcome {
     pub(crate) counts: Counts,
 }
 
-/// Plays a run to its end, or to the first thing that must not happen.
+/// Runs to the end, or to the first violated invariant.
 pub(crate) fn play(seed: u64, faults: Faults, is_told: bool) -> Outcome {
     let mut parties = Parties::new(seed, faults, is_told);
     let first = first_document(&mut parties, seed);
@@ -44,7 +44,7 @@ pub(crate) fn play(seed: u64, faults: Faults, is_told: bool) -> Outcome {
     run.end()
 }
 
-/// In place or by savepoint, with any widths.
+/// In place or by savepoint, with random parallelism.
 fn first_document(parties: &mut Parties, seed: u64) -> JobDocument {
     let mode = if seed % 5 < 3 { "in-place" } else { "savepoint-restart" };
     let [map, sum] = SCALED.map(|_| parties.random.whole(1, 10));
@@ -59,7 +59,7 @@ fn first_document(parties: &mut Parties, seed: u64) -> JobDocument {
 struct Program {
     who: Who,
     life: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    /// When it starts again.
+    /// Time of its restart.
     starts_ms: u64,
 }
 
@@ -77,7 +77,7 @@ struct Run {
     programs: Vec<Program>,
     woken: Arc<Woken>,
     waker: Waker,
-    /// Whether the known fault has happened.
+    /// Whether the known fault has occurred.
     has_struck: bool,
     person_ms: u64,
 }
@@ -94,7 +94,7 @@ impl Run {
         Self { shared, programs, woken, waker, has_struck: false, person_ms: CALM_MS + PERSON_MS }
     }
 
-    /// Everything that happens at one moment; returns whether there is another one.
+    /// Processes all events of one moment; returns whether there is another moment.
     fn step(&mut self) -> bool {
         self.shared.lock().settle();
         self.strike();
@@ -137,7 +137,7 @@ impl Run {
         }
     }
 
-    /// Polls the programs until none of them can go on.
+    /// Polls the programs until none can continue.
     fn poll(&mut self) {
         for _ in 0..POLLS_MAX {
             let version = self.shared.lock().version;
@@ -172,7 +172,7 @@ impl Run {
         self.kill(index, starts_ms);
     }
 
-    /// Ends all programs at once, when it is time; the second rescaler for ever once it is calm.
+    /// Kills all programs at a power loss; stops the second rescaler forever at the calm.
     fn lose_power(&mut self) {
         let mut parties = self.shared.lock();
         let now_ms = parties.now_ms;
@@ -202,7 +202,7 @@ impl Run {
         self.programs[index].starts_ms = starts_ms;
     }
 
-    /// Has the known fault happen, once its moment has come.
+    /// Injects the known fault once its moment has come.
     fn strike(&mut self) {
         let mut parties = self.shared.lock();
         let Some(known) = parties.faults.known.filter(|_| !self.has_struck) else { return };
@@ -240,7 +240,7 @@ impl Run {
 }
 
 impl Parties {
-    /// Takes away the journal of a program that has crashed, if it is so unlucky.
+    /// Deletes the journal of a crashed program, if drawn.
     fn lose_journal(&mut self, who: Who) {
         if self.is_calm() || self.faults.lost == 0.0 || self.random.uniform() >= self.faults.lost {
             return;
@@ -249,7 +249,7 @@ impl Parties {
         self.disk.of(who).clear();
     }
 
-    /// Has a person rescale the job by hand, when it is time.
+    /// Rescales the job by hand at its time.
     fn edit(&mut self) {
         let now_ms = self.now_ms;
         if self.faults.edits_ms.first().is_none_or(|at| *at > now_ms) {
@@ -261,7 +261,7 @@ impl Parties {
         if let Some(job) = running {
             self.edited_ms = Some(now_ms);
             self.tell(format_args!("a person rescales the job to {widths:?}"));
-            // What Flink does not take is the person's affair.
+            // A rejection by Flink is ignored.
             let _ = self.rescale(&job, widths.map(Some));
         }
     }
@@ -273,21 +273,21 @@ impl Parties {
             && self.drop.current().is_some_and(|current| current.generation() > 1)
     }
 
-    /// The newest document as its reports tell it.
+    /// The newest document's status according to its reports.
     pub(super) fn newest(&self) -> DocumentStatus {
         let document = self.drop.current().cloned().unwrap();
         let current = Current { entity_tag: document.entity_tag(), document };
         control::status(current, Some(&self.drop.reports), self.now())
     }
 
-    /// Whether no change is under way.
+    /// Whether no change is in progress.
     fn is_at_rest(&self) -> bool {
         let ended =
             self.drop.current().is_some_and(|current| self.drop.has_final_report(current.generation()));
         ended && self.flink.alive().all(|job| job.is_fully_running())
     }
 
-    /// A person publishes the next document, where nobody else can: the newest one, once more.
+    /// Publishes the newest document again as an operator would, where no program can continue.
     fn help(&mut self) {
         let DocumentStatus::ByHand(reason) = self.newest() else { return };
         self.tell(format_args!("a person publishes the next document, because {reason}"));
@@ -298,7 +298,7 @@ impl Parties {
         self.stir();
     }
 
-    /// What must have come about after the calm: one job runs, the loop knows it, and the load is carried.
+    /// Checks the end state after the calm: one job runs, the loop knows it, and the load is sustained.
     fn check_end(&mut self) {
         let alive: Vec<String> =
             self.flink.alive().map(|job| format!("{} {:?}", job.id, job.state)).collect();
@@ -306,7 +306,8 @@ impl Parties {
             self.must_not(format!("in the end these jobs are there: {alive:?}"));
         }
         match self.newest() {
-            // Nothing can be published any more on reports; the loop goes on by what Flink shows, and has called for a person.
+            // Without reports nothing can be published; the loop relies on Flink's observed state and has raised an
+            // alarm.
             DocumentStatus::NotYet(_) if self.faults.known == Some(Known::FinalReportRefused) => {}
             DocumentStatus::NotYet(reason) | DocumentStatus::ByHand(reason) => {
                 self.must_not(format!("in the end the loop stands: {reason}"))

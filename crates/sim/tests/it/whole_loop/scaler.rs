@@ -1,4 +1,4 @@
-//! The surroundings of the control loop, played: the loop itself is the one that runs live.
+//! Simulated surroundings of the control loop; the loop itself is the real one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,27 +20,27 @@ use super::drop::Status;
 use super::parties::{NoAnswer, Parties, Shared, Who};
 use super::plant::{SCALED, Sight, WIDTH_MAX};
 
-/// Time within which a rescale by hand need not have been seen: two epochs of the simulated loop, in milliseconds.
+/// Time within which a manual rescale may be unobserved: two epochs of the simulated loop, in milliseconds.
 const EDIT_SEEN_MS: u64 = 20_000;
 
-/// An epoch.
+/// Length of an epoch.
 const EPOCH: Duration = Duration::from_secs(10);
 
-/// How long a document may be begun.
+/// How long after publication a document may be started.
 pub(crate) const DOCUMENT_TTL: Duration = Duration::from_secs(60);
 
-/// How long a change may take: longer than all of the agent's limits together.
+/// Timeout of a change: longer than all of the agent's timeouts together.
 const APPLIED_WITHIN: Duration = Duration::from_secs(120);
 
-/// What the loop reaches.
+/// The loop's access to the simulation.
 struct AroundLoop {
     shared: Shared,
     who: Who,
-    /// What metrics showed in this epoch.
+    /// The metrics of this epoch.
     sight: Sight,
 }
 
-/// The rescaler's program, from its start until it crashes.
+/// The rescaler's process, from its start until it crashes.
 pub(crate) async fn run(shared: Shared, who: Who) {
     let lines = shared.lock().disk.of(who).clone();
     let lines = lines.iter().map(|line| serde_json::from_str(line).unwrap());
@@ -173,7 +173,7 @@ impl Surroundings for AroundLoop {
 }
 
 impl Parties {
-    /// What metrics show of the epoch that ends now.
+    /// Draws the metrics of the epoch that ends now.
     fn sight(&mut self) -> Sight {
         if self.is_calm() || self.faults.metrics == 0.0 || self.random.uniform() >= self.faults.metrics {
             return Sight::Whole;
@@ -184,7 +184,7 @@ impl Parties {
         }
     }
 
-    /// Nothing is narrowed on figures that were not measured.
+    /// Checks that no scale-down relies on missing metrics.
     fn check_record(&mut self, record: &Record, sight: Sight, who: Who) {
         self.planned[usize::from(who == Who::Twin)].clone_from(&record.decision.parallelism);
         let (Some(_), Some(snapshot)) = (record.effect.generation(), &record.snapshot) else { return };
@@ -200,10 +200,10 @@ impl Parties {
         }
     }
 
-    /// A new document has what was planned, and for the rest what runs or was asked for before: nothing that was rejected. `running`:
-    /// the document that ran until now, from which a person may have changed the job by hand.
+    /// Checks that a new document has the planned parallelism, and otherwise what runs or was requested before:
+    /// nothing rejected. `running`: the document that ran until now; the job may have been rescaled by hand since.
     fn check_content(&mut self, document: &JobDocument, running: Option<&JobDocument>, who: Who) {
-        // The figures are of what ran when they were taken.
+        // The metrics describe the parallelism at the time of the sample.
         if self.edited_ms.is_some_and(|at| self.now_ms < at + EDIT_SEEN_MS) {
             return;
         }
