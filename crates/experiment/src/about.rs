@@ -1,9 +1,9 @@
-//! On what a run was made: versions and the machine, kept with its figures.
+//! Versions and machine of a run, stored with its results.
 
 use serde::Serialize;
 use sysinfo::System;
 
-/// What a reader of the figures has to know about the machine.
+/// Facts about the machine that a reader of the results needs.
 #[derive(Debug, Serialize)]
 pub(crate) struct About {
     version: &'static str,
@@ -15,13 +15,13 @@ pub(crate) struct About {
     memory_available_bytes: Option<u64>,
     operating_system: Option<String>,
     kernel: Option<String>,
-    /// Processes that wanted to run, averaged over a minute and over five minutes before the run. Above the number of cores:
-    /// others were at work.
+    /// Runnable processes, averaged over one and five minutes before the run. Above the number of cores, other
+    /// processes were active.
     load_before: Option<[f64; 2]>,
 }
 
 impl About {
-    /// Looks at this machine; `flink_version` is what Flink says.
+    /// Inspects this machine; `flink_version` is the version that Flink reports.
     pub(crate) async fn here(flink_version: Option<String>) -> Self {
         let system = System::new_all().ok();
         let cpu = system.as_ref().and_then(|system| system.cpus().first());
@@ -40,7 +40,7 @@ impl About {
     }
 }
 
-/// The first line that `java -version` prints.
+/// Returns the first line of `java -version`.
 async fn java_version() -> Option<String> {
     let output = tokio::process::Command::new("java").arg("-version").kill_on_drop(true).output();
     let output = tokio::time::timeout(std::time::Duration::from_secs(10), output).await.ok()?.ok()?;

@@ -1,5 +1,5 @@
-//! The live scoreboard: runs of several experiments as one document in Markdown, with what was not valid and the differences within
-//! pairs.
+//! The live scoreboard: runs of several experiments as one Markdown document, with invalid runs and the differences
+//! within pairs.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::summary::Summary;
 
 type Figure = fn(&Summary) -> Option<f64>;
 
-/// A line of the table and its decimals.
+/// Rows of the table with their number of decimals.
 const LINES: [(&str, Figure, usize); 16] = [
     ("over the bound or down, s", |s| s.violation_or_down_s, 0),
     ("slot-seconds", |s| s.slot_seconds, 0),
@@ -31,14 +31,14 @@ const LINES: [(&str, Figure, usize); 16] = [
     ("Kafka's acknowledgements p99, ms", |s| s.ack_from_intended_p99_ms, 0),
 ];
 
-/// What is compared within pairs.
+/// Indices of the rows that are compared within pairs.
 const PAIRED: [usize; 8] = [0, 1, 4, 5, 6, 7, 10, 13];
 
-/// A run with the round that it belongs to.
+/// A run with its round.
 struct Run {
     /// Its folder and repetition.
     round: String,
-    /// The place of the round among those of all runs, in the order of time, from 1.
+    /// Chronological number of the round among all runs, from 1.
     number: usize,
     kept: Kept,
 }
@@ -49,10 +49,11 @@ impl Run {
     }
 }
 
-/// Writes the document of all runs in these folders; `base` is the variant that the others are compared with. Returns it.
+/// Writes and returns the document of all runs in these folders; `base` is the variant that the others are compared
+/// with.
 ///
 /// # Errors
-/// A folder has no run, or something cannot be read or written.
+/// A folder has no run, or a file cannot be read or written.
 pub(crate) fn board(folders: &[PathBuf], base: &str, out: &Path) -> anyhow::Result<String> {
     let mut runs = Vec::new();
     for folder in folders {
@@ -69,7 +70,7 @@ pub(crate) fn board(folders: &[PathBuf], base: &str, out: &Path) -> anyhow::Resu
     Ok(text)
 }
 
-/// Numbers the rounds.
+/// Numbers the rounds chronologically.
 fn number(runs: &mut [Run]) {
     let mut rounds: Vec<String> = Vec::new();
     for run in runs {
@@ -142,7 +143,8 @@ fn line(name: &str, cells: impl Iterator<Item = String>) -> String {
     format!("| {name} | {} |\n", cells.collect::<Vec<_>>().join(" | "))
 }
 
-/// The median of the valid runs, with the span of several; of all runs, in brackets, where none is valid.
+/// Formats the median of the valid runs, with the range if there are several; without a valid run, that of all runs,
+/// in brackets.
 fn cell(runs: &[&Run], variant: &str, figure: Figure, decimals: usize) -> String {
     let has_valid = of(runs, variant).any(|run| run.kept.summary.is_valid);
     let counts = |run: &&&Run| run.kept.summary.is_valid || !has_valid;
@@ -187,7 +189,7 @@ fn written(difference: Difference, decimals: usize) -> String {
     format!("{mean:+.decimals$}{interval} ({pairs})")
 }
 
-/// Every run's path: what followed each step of the load.
+/// Lists every run's response to each step of the load.
 fn steps(runs: &[&Run]) -> String {
     let mut text = String::new();
     for run in runs {
@@ -247,8 +249,8 @@ mod tests {
         }
     }
 
-    /// Goal: runs that are not valid count in no cell as long as there is a valid one, and are told with the reason; differences are
-    /// within rounds.
+    /// Goal: invalid runs are excluded from every cell as long as there is a valid one, and are listed with the
+    /// reason; differences are within rounds.
     #[test]
     fn validity_decides_what_is_told() {
         let mut runs = [

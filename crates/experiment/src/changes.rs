@@ -1,5 +1,5 @@
-//! The changes of a job as Flink shows them, whoever made them: from looks at its vertices some times a second, and from Flink's
-//! own history of rescales, which knows more exactly when a change in place was asked for and how long no task ran.
+//! A job's rescales as Flink shows them, whatever caused them: from polling its vertices several times per second,
+//! and from Flink's rescale history, which has more exact times of the request and the outage.
 
 use std::collections::BTreeMap;
 
@@ -7,36 +7,36 @@ use flink::Rescale;
 
 use crate::csv;
 
-/// Flink's word for a rescale that came to its end.
+/// Flink's state of a completed rescale.
 const COMPLETED: &str = "COMPLETED";
-/// Flink's word for a rescale that somebody asked for.
+/// Flink's trigger of a requested rescale.
 const ASKED_FOR: &str = "UPDATE_REQUIREMENT";
-/// A change in place is over in Flink's history so long before or after it is seen from outside, in seconds.
+/// Maximum difference between the observed end of a change in place and the one in Flink's history, in seconds.
 const APART_MAX_S: f64 = 1.5;
 
-/// What Flink showed of a job at a moment.
+/// A sample of a job's state in Flink.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Glance {
     /// Seconds since the load began.
     pub at_s: f64,
-    /// The job's id; empty if there is none.
+    /// The job's id; empty without a job.
     pub job_id: String,
     /// Whether all of its tasks ran.
     pub is_running: bool,
-    /// Slots that it needs: the widest vertex of each slot sharing group.
+    /// Slots that it needs: the highest parallelism in each slot sharing group, summed.
     pub slots: u32,
     /// Parallelism by operator.
     pub widths: BTreeMap<String, u32>,
 }
 
-/// A change of a job's widths, or a restart with the same ones.
+/// A change of a job's parallelism, or a restart without one.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WidthChange {
-    /// When it was asked for, else when the tasks stopped, in seconds since the load began.
+    /// Time of the request, or else when the tasks stopped, in seconds since the load began.
     pub began_s: f64,
-    /// When all tasks ran again.
+    /// When all tasks ran again, in seconds since the load began.
     pub ended_s: f64,
-    /// How long no task ran.
+    /// Length of the outage, in seconds.
     pub outage_s: f64,
     /// `in-place`, or `restart` if the job got another id.
     pub way: String,
@@ -44,7 +44,7 @@ pub struct WidthChange {
     pub slots_before: u32,
     /// Slots after.
     pub slots_after: u32,
-    /// Operators that changed, with their width before and after.
+    /// Changed operators, with their parallelism before and after.
     pub widths: BTreeMap<String, (u32, u32)>,
 }
 
@@ -66,14 +66,14 @@ impl WidthChange {
 
 const HEADER: &str = "began_s,ended_s,outage_s,way,slots_before,slots_after,widths";
 
-/// The changes as CSV.
+/// Formats the changes as CSV.
 pub(crate) fn text(changes: &[WidthChange]) -> String {
     let lines = changes.iter().map(WidthChange::line);
     std::iter::once(HEADER.to_owned()).chain(lines).map(|line| line + "\n").collect()
 }
 
-/// The changes between these looks, in the order of time; `began_ms` is when the load began, in milliseconds since the Unix epoch.
-/// What Flink's history says of a change counts before what was seen from outside.
+/// Returns the changes between these samples, in order of time; `began_ms` is the start of the load, in milliseconds
+/// since the Unix epoch. Flink's history takes precedence over the samples.
 pub fn changes(glances: &[Glance], rescales: &[Rescale], began_ms: i64) -> Vec<WidthChange> {
     let mut all = Vec::new();
     let (mut before, mut stopped_s): (Option<&Glance>, Option<f64>) = (None, None);
@@ -95,7 +95,7 @@ fn is_other(before: &Glance, after: &Glance) -> bool {
     before.widths != after.widths || before.job_id != after.job_id
 }
 
-/// Flink's history, and the end of the change before.
+/// Flink's history, and the end of the previous change.
 struct History<'a> {
     rescales: &'a [Rescale],
     began_ms: i64,
@@ -108,7 +108,7 @@ impl History<'_> {
         at_ms.map(|at_ms| (at_ms - self.began_ms) as f64 / 1000.0)
     }
 
-    /// The rescale that ended when this change was seen.
+    /// Returns the rescale that ended at the observed change.
     fn ended_at(&self, seen_s: f64) -> Option<&Rescale> {
         let distance = |rescale: &&Rescale| {
             self.second(rescale.ended_ms).map_or(f64::INFINITY, |ended_s| (ended_s - seen_s).abs())
@@ -119,7 +119,7 @@ impl History<'_> {
             .filter(|nearest| distance(nearest) <= APART_MAX_S)
     }
 
-    /// When it was first asked for: a wish that is replaced by another before it is carried out is a rescale of its own.
+    /// Returns when it was first requested: a request that is replaced before it is applied has its own entry.
     fn asked_s(&self, ended_s: f64) -> Option<f64> {
         let asked = self.rescales.iter().filter(|rescale| rescale.cause.as_deref() == Some(ASKED_FOR));
         asked
@@ -176,7 +176,8 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
-    /// Goal: without Flink's history a change is what is seen from outside: the tasks stop, and run again with other widths.
+    /// Goal: without Flink's history a change is detected from the samples: the tasks stop, and run again at another
+    /// parallelism.
     #[test]
     fn a_change_is_seen_from_outside() {
         let glances =
@@ -188,8 +189,8 @@ mod tests {
         assert_eq!(all[0].widths, BTreeMap::from([("a".to_owned(), (1, 3))]));
     }
 
-    /// Goal: an outage too short to be seen is taken from Flink's history, and so is the moment of the first wish, also when it was
-    /// replaced by another before anything happened; an older change and a start are none of it.
+    /// Goal: an outage too short for the samples is taken from Flink's history, and so is the time of the first
+    /// request, even if it was replaced; an earlier change and the start of the job are ignored.
     #[test]
     fn the_history_knows_more() {
         let history = [
@@ -205,7 +206,8 @@ mod tests {
         assert_eq!(told, [(1.0, 2.25, 0.14), (8.0, 10.25, 0.14)]);
     }
 
-    /// Goal: a job that comes back under another id was restarted, with other widths or the same; the end of the looks ends nothing.
+    /// Goal: a job with a new id was restarted, at another parallelism or the same; the end of the samples is not an
+    /// end of a change.
     #[test]
     fn a_restart_is_told() {
         let glances = [glance(0.0, "j", 2), down(5.0), glance(9.0, "k", 2), down(20.0)];

@@ -1,4 +1,4 @@
-//! One chart over the time of a run, as SVG: lines that break where a figure is unknown, a bound, marks and shaded times.
+//! A chart over the time of a run, as SVG: lines with gaps for unknown values, a bound, marks and shaded intervals.
 
 use anyhow::anyhow;
 use plotters::coord::Shift;
@@ -8,13 +8,13 @@ use plotters::style::RGBColor;
 
 const SIZE: (u32, u32) = (1_200, 400);
 const MARGIN: i32 = 14;
-/// For the numbers and the name of the axis of values.
+/// Left margin, for the labels and the name of the value axis, in pixels.
 const LEFT: i32 = 80;
-/// For the legend, which stands beside the lines and hides none.
+/// Right margin, for the legend beside the lines, in pixels.
 const RIGHT: i32 = 235;
-/// Between two lines of it.
+/// Line height of the legend, in pixels.
 const LEGEND_STEP: i32 = 19;
-/// Distinct in print and for most kinds of colour blindness (the palette of Okabe and Ito, darkest first).
+/// Colours that are distinct in print and for most kinds of colour blindness (the Okabe-Ito palette, darkest first).
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -24,7 +24,7 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(86, 180, 233),
     RGBColor(90, 90, 90),
 ];
-/// Of the axis of values, about.
+/// Approximate number of labels on the value axis.
 const LABELS: usize = 8;
 const BOUND: RGBColor = RGBColor(200, 0, 0);
 const MARK: RGBColor = RGBColor(110, 110, 110);
@@ -32,13 +32,13 @@ const MARK: RGBColor = RGBColor(110, 110, 110);
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 type Canvas<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
-/// A figure over time.
+/// A value over time.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
     pub(crate) name: String,
     /// Seconds and values; an unknown value breaks the line.
     pub(crate) points: Vec<(f64, Option<f64>)>,
-    /// Whether a value holds until the next one.
+    /// Whether a value holds until the next one (step line).
     pub(crate) is_stepped: bool,
 }
 
@@ -47,23 +47,23 @@ pub(crate) struct Line {
 pub(crate) struct Chart {
     pub(crate) title: String,
     pub(crate) y_label: &'static str,
-    /// Whether the axis of values is logarithmic; a value of 0 or below is then at its lower end.
+    /// Whether the value axis is logarithmic; values of 0 or below are then drawn at its lower end.
     pub(crate) is_log: bool,
-    /// Whether there is nothing between two whole values.
+    /// Whether all values are integers.
     pub(crate) is_whole: bool,
     pub(crate) until_s: f64,
     pub(crate) lines: Vec<Line>,
-    /// A horizontal line with its name.
+    /// A horizontal line with its label.
     pub(crate) bound: Option<(String, f64)>,
-    /// Vertical lines, for example decisions, and what they are.
+    /// Vertical lines, for example decisions; their label follows.
     pub(crate) marks: Vec<f64>,
     pub(crate) marks_name: &'static str,
-    /// Times that are shaded: the first until when the run warms up, the others while the job was down.
+    /// Shaded intervals: the warm-up, up to this time; the job's downtimes follow.
     pub(crate) warm_up_s: f64,
     pub(crate) down: Vec<(f64, f64)>,
 }
 
-/// The axis of values: lowest, highest, number of labels.
+/// The value axis: lowest, highest, number of labels.
 struct Axis {
     low: f64,
     high: f64,
@@ -100,7 +100,7 @@ impl Axis {
     }
 }
 
-/// A number as people read it: `12,000`, `0.5`.
+/// Formats a number for people: `12,000`, `0.5`.
 fn thousands(value: f64) -> String {
     if value.fract().abs() > 1e-6 && value < 100.0 {
         return format!("{value:.1}");
@@ -117,10 +117,10 @@ fn thousands(value: f64) -> String {
 }
 
 impl Chart {
-    /// The chart as SVG.
+    /// Renders the chart as SVG.
     ///
     /// # Errors
-    /// It cannot be drawn.
+    /// The chart cannot be drawn.
     pub(crate) fn svg(&self) -> anyhow::Result<String> {
         let mut text = String::new();
         self.draw(&mut text).map_err(|error| anyhow!("cannot draw {}: {error}", self.title))?;
@@ -157,7 +157,7 @@ impl Chart {
         Ok(())
     }
 
-    /// What each line and each shade is, beside them.
+    /// Draws the legend of lines and shades beside them.
     fn draw_legend(&self, root: &DrawingArea<SVGBackend<'_>, Shift>) -> Drawn {
         let left = SIZE.0.cast_signed() - RIGHT + 4;
         let named = |name: &str, style: ShapeStyle| (name.to_owned(), style);
@@ -177,7 +177,7 @@ impl Chart {
         Ok(())
     }
 
-    /// The warm-up and the times in which the job was down, behind everything else.
+    /// Draws the warm-up and the downtimes, behind everything else.
     fn draw_shades(&self, chart: &mut Canvas<'_, '_>, axis: &Axis) -> Drawn {
         let until_s = self.until_s;
         let shade = |from: f64, until: f64, colour: RGBAColor| {
@@ -192,7 +192,7 @@ impl Chart {
         Ok(())
     }
 
-    /// The vertical lines, and the bound.
+    /// Draws the vertical lines and the bound.
     fn draw_marks(&self, chart: &mut Canvas<'_, '_>, axis: &Axis) -> Drawn {
         if !self.marks.is_empty() {
             let mark = |at: &f64| PathElement::new([(*at, axis.low), (*at, axis.high)], MARK.stroke_width(1));
@@ -220,7 +220,7 @@ impl Chart {
     }
 }
 
-/// A line in pieces without unknown values. A single known value becomes a short dash, so that it is seen.
+/// Splits a line at unknown values. A single known value becomes a short dash, to stay visible.
 fn pieces(points: &[(f64, Option<f64>)], is_stepped: bool, until_s: f64) -> Vec<Vec<(f64, f64)>> {
     let mut pieces: Vec<Vec<(f64, f64)>> = Vec::new();
     let mut is_open = false;
@@ -248,7 +248,7 @@ fn pieces(points: &[(f64, Option<f64>)], is_stepped: bool, until_s: f64) -> Vec<
 mod tests {
     use super::*;
 
-    /// Goal: a line breaks where a figure is unknown, and nothing is drawn through the gap.
+    /// Goal: a line has a gap where a value is unknown.
     #[test]
     fn gaps_break_lines() {
         let points = [(0.0, Some(1.0)), (1.0, Some(2.0)), (2.0, None), (3.0, Some(3.0)), (4.0, None)];
@@ -257,7 +257,7 @@ mod tests {
         assert!(pieces(&[(0.0, None)], false, 9.0).is_empty());
     }
 
-    /// Goal: a chart of nothing and a chart of everything can be drawn; names of others do not break the file.
+    /// Goal: an empty chart and a full one can be drawn; special characters in names do not break the file.
     #[test]
     fn charts_are_drawn() {
         let empty = Chart { title: "empty".to_owned(), ..Chart::default() };

@@ -1,4 +1,4 @@
-//! The command line.
+//! The `experiment` command.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -112,24 +112,24 @@ struct BoardOptions {
     markdown: PathBuf,
 }
 
-/// Bad usage that the parser of the command line cannot see.
+/// Bad usage that the argument parser cannot detect.
 #[derive(Debug, thiserror::Error)]
 enum Usage {
     /// There is no such variant.
     #[error("there is no variant {name:?}; there are {}", known.join(", "))]
     Variant { name: String, known: Vec<String> },
-    /// The folder for the runs has something in it.
+    /// The folder for the runs is not empty.
     #[error("{} is not empty; name an empty or new folder with --out", .0.display())]
     Out(PathBuf),
-    /// The Flink job is not there.
+    /// The Flink job's jar is missing.
     #[error("{} is not there; build it with `mvn --file flink-jobs/pom.xml package`, or name it with --jar", .0.display())]
     Jar(PathBuf),
-    /// The program that drives Flink's autoscaler is not there.
+    /// The program that drives Flink's autoscaler is missing.
     #[error("{} has no program; build it with `mvn --file flink-autoscaler/pom.xml package`, or name it with --autoscaler", .0.display())]
     Autoscaler(PathBuf),
 }
 
-/// Does what the command line asks for: 0 if everything came to its end, 2 for bad usage or configuration, 1 otherwise.
+/// Runs the command: returns 0 on success, 2 for bad usage or configuration, 1 otherwise.
 pub fn main_with(arguments: &Arguments) -> ExitCode {
     logging::begin("warn");
     let outcome = match &arguments.command {
@@ -150,7 +150,7 @@ pub fn main_with(arguments: &Arguments) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nothing can be done if standard error is closed.
+            // A closed standard error leaves nothing to do.
             drop(writeln!(std::io::stderr(), "experiment: {error:#}"));
             let is_usage = error.is::<Usage>() || error.is::<ExperimentError>();
             if is_usage { ExitCode::from(2) } else { ExitCode::FAILURE }
@@ -198,7 +198,7 @@ async fn run_all(options: &RunOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What runs at the same time, round after round, each with the folder that its runs are kept in.
+/// Groups the variants that run at the same time, round after round, each with the folder of its runs.
 fn rounds(experiment: &Experiment) -> Vec<(String, Vec<One<'_>>)> {
     let mut rounds = Vec::new();
     for repetition in 1..=experiment.repetitions {
@@ -242,7 +242,7 @@ async fn record_one(options: &RecordOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Leaves the wanted variants; all of them if none is named.
+/// Keeps the selected variants; all of them without a selection.
 fn choose(experiment: &mut Experiment, wanted: &[String]) -> Result<(), Usage> {
     let known: Vec<String> = experiment.variants.iter().map(|variant| variant.name.clone()).collect();
     if let Some(name) = wanted.iter().find(|name| !known.contains(name)) {
@@ -284,7 +284,7 @@ fn plan(experiment: &Experiment, out: &Path) -> String {
     )
 }
 
-/// What a round needs of the disk while it goes on: above all its events in Kafka, some 250 bytes each with their index, and half a
+/// Estimates the disk space of a round: mainly its events in Kafka, about 250 bytes each with their index, and half a
 /// gigabyte for the engines.
 fn disk_mb(experiment: &Experiment) -> u64 {
     const EVENT_BYTES: u64 = 250;
@@ -300,7 +300,7 @@ fn default_out(name: &str) -> PathBuf {
     PathBuf::from("run/experiments").join(format!("{name}-{now}"))
 }
 
-/// A folder that is new or empty.
+/// Ensures that the folder is new or empty.
 fn claim(out: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     let mut entries = std::fs::read_dir(out).with_context(|| format!("cannot read {}", out.display()))?;
@@ -310,7 +310,7 @@ fn claim(out: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Our programs are built into the folder that this one lies in.
+/// Returns the folder of this executable, where the project's other programs are built too.
 fn programs_dir() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("cannot tell where this program lies")?;
     own.parent().map(Path::to_path_buf).context("this program lies in no folder")

@@ -1,4 +1,4 @@
-//! Runs side by side: a table for people, a table for programs, plots over each other.
+//! Comparison of runs: a table for people, a table for programs, overlaid plots.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,16 +12,16 @@ use crate::plots;
 use crate::spread::Spread;
 use crate::summary::Summary;
 
-/// Runs of the same experiment and variant, which are told as one.
+/// Runs of the same experiment and variant, shown as one column.
 struct Group<'a> {
     name: String,
     runs: Vec<&'a Summary>,
 }
 
-/// A line of the table: its name, the figure, how it is written.
+/// A row of the table: its name, the value, its format.
 type Line = (&'static str, fn(&Summary) -> Option<f64>, fn(f64) -> String);
 
-/// What is compared. docs/experiments.md tells how each figure is computed.
+/// The compared values. docs/experiments.md describes how each is computed.
 const LINES: [Line; 19] = [
     ("time over the latency bound", |s| s.over_bound_share, percent),
     ("… or without a running job", |s| s.over_bound_or_down_share, percent),
@@ -44,11 +44,11 @@ const LINES: [Line; 19] = [
     ("results", |s| s.result_records, count),
 ];
 
-/// Tables and plots of all runs in these folders, in the order of the folders and then of time, written to `out`. Returns the table
-/// for people.
+/// Writes tables and plots of all runs in these folders to `out`, in the order of the folders and then of time.
+/// Returns the table for people.
 ///
 /// # Errors
-/// A folder has no run, or something cannot be read or written.
+/// A folder has no run, or a file cannot be read or written.
 pub(crate) fn compare(folders: &[PathBuf], out: &Path) -> anyhow::Result<String> {
     let mut runs = Vec::new();
     for folder in folders {
@@ -79,7 +79,7 @@ pub(crate) fn compare(folders: &[PathBuf], out: &Path) -> anyhow::Result<String>
     Ok(format!("{table}\n{problems}"))
 }
 
-/// What tells the runs apart: the variant, the experiment, or both.
+/// Returns the runs' distinguishing names: the variant, the experiment, or both.
 fn names(runs: &[Kept]) -> Vec<String> {
     let different =
         |of: fn(&Summary) -> &String| runs.iter().map(|run| of(&run.summary)).collect::<BTreeSet<_>>().len();
@@ -126,7 +126,7 @@ fn table(groups: &[Group<'_>]) -> String {
     table.to_string()
 }
 
-/// One run: its figure. Several: the median, and the lowest and the highest behind it. Unknown is a dash.
+/// Formats one run's value, or the median with lowest and highest of several. Unknown is a dash.
 fn cell(runs: &[&Summary], figure: fn(&Summary) -> Option<f64>, written: fn(f64) -> String) -> String {
     let values = runs.iter().filter_map(|run| figure(run));
     let Some(Spread { median, low, high, count }) = Spread::of(values) else { return "–".to_owned() };
@@ -146,7 +146,7 @@ fn problems(runs: &[Kept], names: &[String]) -> String {
     .collect()
 }
 
-/// A line a run, a column for each figure of its summary, for programs.
+/// Formats one row per run with a column per value of its summary, for programs.
 fn long_table(runs: &[Kept]) -> String {
     let objects: Vec<serde_json::Map<String, serde_json::Value>> = runs
         .iter()
@@ -179,7 +179,7 @@ fn seconds(seconds: f64) -> String {
     format!("{seconds:.1} s")
 }
 
-/// Between two runs there may be half of one.
+/// Between two runs the median may be half a count.
 fn count(value: f64) -> String {
     let decimals = usize::from(value < 100.0 && (value * 10.0).round() % 10.0 != 0.0);
     format!("{value:.decimals$}")
@@ -207,7 +207,7 @@ mod tests {
         Kept { summary, rows: Vec::new(), decisions: Vec::new() }
     }
 
-    /// Goal: repetitions are told as median and span, unknown figures as unknown, runs that do not count as such.
+    /// Goal: repetitions are shown as median and range, unknown values as unknown, invalid runs as such.
     #[test]
     fn repetitions_are_told_together() {
         let runs = [
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(problems(&runs, &names), "not valid: ds2 #1: the producer fell behind\n");
     }
 
-    /// Goal: the table for programs has a line a run, and leaves unknown figures empty.
+    /// Goal: the table for programs has one row per run, and leaves unknown values empty.
     #[test]
     fn every_run_has_a_line() {
         let text = long_table(&[run("none", 1, None, true), run("ds2", 2, Some(7.0), true)]);

@@ -1,4 +1,4 @@
-//! Who scales the job in a variant: nobody, a rescaler with a policy, Flink's own autoscaler, or any program.
+//! What scales the job in a variant: nothing, a rescaler with a policy, Flink's autoscaler, or any program.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,14 +12,14 @@ use toml_edit::DocumentMut;
 use crate::experiment::{ExperimentError, read, syntax};
 use crate::written::{Written, WrittenAutoscaler, WrittenProgram, WrittenVariant};
 
-/// The rescaler that is none.
+/// Value that selects no rescaler.
 const NONE: &str = "none";
 /// The entry class of the program in `flink-autoscaler`.
 const AUTOSCALER_MAIN: &str = "rescaler.autoscaler.Main";
-/// Small and quick to start: it asks Flink some questions every few seconds, beside a job that needs the cores.
+/// Small and quick to start: it polls Flink every few seconds, beside a job that needs the cores.
 const AUTOSCALER_JVM: [&str; 3] = ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
 
-/// Policy, key and default of the times that are compressed with the load, in seconds.
+/// Policy, key and default of the durations that are compressed with the load, in seconds.
 const COMPRESSED: [(&str, &str, f64); 4] = [
     ("slo", "change_price_s", 240.0),
     ("slo", "urgent_price_s", 60.0),
@@ -27,44 +27,44 @@ const COMPRESSED: [(&str, &str, f64); 4] = [
     ("ds2", "scale_down_interval_s", 3600.0),
 ];
 
-/// One way to scale the job.
+/// One way of scaling the job.
 #[derive(Debug, Clone)]
 pub struct Variant {
-    /// Its name: as written, else the policy's.
+    /// Name of the variant: as written, or else the policy's.
     pub name: String,
     /// The policy, `none`, `flink-autoscaler` or `program`.
     pub policy: String,
-    /// The rescaler's configuration, for this job; [`None`]: no rescaler runs.
+    /// The rescaler's configuration for this job; [`None`]: no rescaler runs.
     pub rescaler: Option<String>,
-    /// What scales the job in the rescaler's place.
+    /// Program that scales the job instead of the rescaler.
     pub program: Option<Contender>,
-    /// What runs at the beginning.
+    /// The initial document.
     pub document: JobDocument,
 }
 
 /// A program that scales the job, with placeholders in arguments and environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contender {
-    /// The program and its arguments.
+    /// Program and arguments.
     pub command: Vec<String>,
-    /// Variables beside the inherited ones.
+    /// Environment variables, in addition to the inherited ones.
     pub environment: BTreeMap<String, String>,
 }
 
-/// What the placeholders of a run stand for.
+/// Values of a run's placeholders.
 #[derive(Debug, Clone)]
 pub(crate) struct Places<'a> {
     pub(crate) flink: &'a str,
     pub(crate) job: &'a str,
     pub(crate) job_id: &'a str,
-    /// Folder of the program's own, in the run's.
+    /// The program's working folder within the run's.
     pub(crate) folder: &'a Path,
-    /// Folder of the built program in `flink-autoscaler`.
+    /// Folder of the built program from `flink-autoscaler`.
     pub(crate) autoscaler: &'a Path,
 }
 
 impl Contender {
-    /// The command of a variant's program; what is known before the run is in it already.
+    /// Builds the command of a variant's program, with the placeholders known before the run filled in.
     fn of_program(program: &WrittenProgram, folder: &Path, compression: f64) -> Self {
         let known = |text: &String| {
             text.replace("{configs}", &folder.display().to_string())
@@ -76,8 +76,7 @@ impl Contender {
         }
     }
 
-    /// The command of Flink's autoscaler. A library of the user's comes first in the class path, before the one that the program is
-    /// built with.
+    /// Builds the command of Flink's autoscaler. A user-supplied library precedes the built-in one in the class path.
     fn of_autoscaler(autoscaler: &WrittenAutoscaler, folder: &Path, compression: f64) -> Self {
         let library =
             autoscaler.library.as_ref().map(|library| format!("{}:", folder.join(library).display()));
@@ -103,7 +102,7 @@ impl Contender {
         Self { command: java.chain(arguments).map(str::to_owned).collect(), environment: BTreeMap::new() }
     }
 
-    /// The same with the run's places in it.
+    /// Fills in the run's placeholders.
     pub(crate) fn placed(&self, places: &Places<'_>) -> Self {
         let all = [
             ("{flink}", places.flink.to_owned()),
@@ -120,7 +119,7 @@ impl Contender {
         }
     }
 
-    /// The program, with a folder of its own and its log beside those of the others.
+    /// Builds the process description, with its own folder, and its log beside the others.
     pub(crate) fn program(&self, tenant: &Tenant, places: &Places<'_>) -> Option<Program> {
         let placed = self.placed(places);
         let (executable, arguments) = placed.command.split_first()?;
@@ -130,10 +129,10 @@ impl Contender {
     }
 }
 
-/// A variant, checked, or why it cannot be.
+/// Validates a variant. The inner error is a problem with its values.
 ///
 /// # Errors
-/// A file that it names cannot be used.
+/// A file that it names is unusable.
 pub(crate) fn checked_variant(
     folder: &Path,
     document: &JobDocument,
@@ -182,25 +181,25 @@ pub(crate) fn checked_variant(
     }))
 }
 
-/// Programs of a run have other working folders than this one.
+/// Makes a path absolute: the programs of a run have other working folders.
 fn whole(folder: &Path) -> Result<PathBuf, ExperimentError> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     folder.canonicalize().map_err(|source| ExperimentError::Read { path: folder.to_owned(), source })
 }
 
-/// The document, changed in this way.
+/// Sets the document's restart mode.
 fn with_restart_mode(
     document: &JobDocument,
     mode: Option<&str>,
 ) -> Result<JobDocument, job_config::DocumentError> {
     let Some(mode) = mode else { return Ok(document.clone()) };
-    // A document has been parsed already.
+    // A document always parses.
     let mut text: DocumentMut = document.text().parse().unwrap_or_default();
     text["restart_mode"] = toml_edit::value(mode);
     JobDocument::parse(&text.to_string())
 }
 
-/// The document with another parallelism, as generation 1.
+/// Sets the initial parallelism of the document, as generation 1.
 fn begin_with(
     document: &JobDocument,
     written: &Written,
@@ -221,7 +220,8 @@ fn begin_with(
     document.successor(&change)?.renumbered(1)
 }
 
-/// A rescaler's configuration for this job, and the name of its policy. The rescaler itself checks all of it.
+/// Adapts a rescaler's configuration to this job, and returns it with its policy's name. The rescaler itself
+/// validates it.
 fn rescaler_for(path: &Path, job: &str, compression: f64) -> Result<(String, String), ExperimentError> {
     let mut text: DocumentMut =
         read(path)?.parse().map_err(|error| syntax::<toml_edit::TomlError>(path, error))?;
@@ -232,9 +232,9 @@ fn rescaler_for(path: &Path, job: &str, compression: f64) -> Result<(String, Str
     Ok((text.to_string(), policy))
 }
 
-/// Divides what a policy reckons in times of the load by the factor of compression: how long it keeps what it has added, what a change
-/// must pay for, how long it waits before it narrows. Times of the machine (how old metrics are, how long a restart takes, in
-/// what time a backlog is to be worked off) are not compressed with the load.
+/// Divides a policy's load-related durations by the compression factor: retention of added capacity, pay-back time of
+/// a change, wait before a scale-down. Machine-related durations (metric age, restart time, catch-up time) are not
+/// compressed.
 fn compress(text: &mut DocumentMut, policy: &str, compression: f64) {
     let times = COMPRESSED.iter().filter(|(of, ..)| *of == policy);
     for (_, key, default) in times.filter(|_| compression > 1.0) {
@@ -257,7 +257,7 @@ fn number(value: &toml_edit::Value) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(whole))
 }
 
-/// `ds2` takes whole seconds.
+/// Whether the value must be an integer: `ds2` takes whole seconds.
 fn is_whole(key: &str) -> bool {
     key == "scale_down_interval_s"
 }
@@ -276,7 +276,7 @@ mod tests {
         }
     }
 
-    /// Goal: a program of any kind is started with the run's places, in arguments and environment.
+    /// Goal: a program of any kind is started with the run's placeholders filled in, in arguments and environment.
     #[test]
     fn placeholders_are_filled() {
         let written = WrittenProgram {
@@ -290,7 +290,8 @@ mod tests {
         assert_eq!(placed.environment["JOB"], "b-nexmark in /run/b");
     }
 
-    /// Goal: prices and waits are compressed with the load, written or not; times of the machine, and other policies, are not.
+    /// Goal: prices and waits are compressed with the load, whether configured or default; machine-related durations
+    /// and other policies are not.
     #[test]
     fn prices_are_compressed() {
         let compressed = |text: &str, policy: &str, factor: f64| {
@@ -311,7 +312,7 @@ mod tests {
         assert_eq!(policy["ds2"]["restart_time_s"].as_float(), Some(10.0));
     }
 
-    /// Goal: a library of the user's own comes before the one that the program is built with, and times are compressed with the load.
+    /// Goal: a user-supplied library precedes the built-in one, and durations are compressed with the load.
     #[test]
     fn another_version_of_the_library_comes_first() {
         let mut written =

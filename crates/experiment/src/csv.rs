@@ -1,6 +1,6 @@
-//! Lines of comma-separated values: quoted where needed (RFC 4180), an unknown figure is an empty field. One line is one record.
+//! CSV lines: quoted where needed (RFC 4180); an unknown value is an empty field. One line is one record.
 
-/// A record as one line, without its end.
+/// Formats a record as one line, without the line end.
 pub(crate) fn line<S: AsRef<str>>(fields: impl IntoIterator<Item = S>) -> String {
     let quoted = |field: S| {
         let field = field.as_ref().replace(['\n', '\r'], " ");
@@ -9,7 +9,7 @@ pub(crate) fn line<S: AsRef<str>>(fields: impl IntoIterator<Item = S>) -> String
     fields.into_iter().map(quoted).collect::<Vec<_>>().join(",")
 }
 
-/// The fields of a line.
+/// Splits a line into fields.
 pub(crate) fn fields(line: &str) -> Vec<String> {
     let (mut fields, mut field, mut quoted) = (Vec::new(), String::new(), false);
     let mut characters = line.chars().peekable();
@@ -25,7 +25,7 @@ pub(crate) fn fields(line: &str) -> Vec<String> {
     fields
 }
 
-/// A figure with as many decimals as say something; unknown is empty.
+/// Formats a number with its significant decimals; unknown is empty.
 pub(crate) fn number(value: Option<f64>) -> String {
     let Some(value) = value.filter(|value| value.is_finite()) else { return String::new() };
     let text = format!("{value:.3}");
@@ -36,7 +36,7 @@ pub(crate) fn number(value: Option<f64>) -> String {
 mod tests {
     use super::*;
 
-    /// Goal: what is written is what is read, whatever the text; unknown is empty and never 0.
+    /// Goal: records survive a round trip, whatever the text; unknown is empty and never 0.
     #[test]
     fn fields_survive() {
         let written = ["plain", "", "with, comma", "a \"quote\"", "3.25"];

@@ -1,4 +1,4 @@
-//! The decisions of a run, one line an epoch, from the rescaler's journal.
+//! The decisions of a run, one line per epoch, from the rescaler's journal.
 
 use std::path::Path;
 
@@ -8,24 +8,24 @@ use scaling::Action;
 
 use crate::csv;
 
-/// What was decided in one epoch, and what came of it.
+/// The decision of one epoch and its outcome.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DecisionLine {
     /// Seconds since the load began.
     pub at_s: f64,
-    /// The epoch.
+    /// Number of the epoch.
     pub epoch: u64,
     /// `nothing`, `dry-run`, `publishing`, `published` or `not-published`.
     pub effect: String,
     /// The generation of the document, if one was written.
     pub generation: Option<u64>,
-    /// New parallelism by operator, as `name=parallelism` with blanks between.
+    /// New parallelism by operator, as `name=parallelism` separated by blanks.
     pub plan: String,
-    /// How the change ended: `running`, `rolled-back` or `failed`; empty: not known, or no change.
+    /// Final state of the change: `running`, `rolled-back` or `failed`; empty: unknown, or no change.
     pub result: String,
-    /// How long the change took, from its first report to its last, in seconds.
+    /// Duration of the change, from its first report to its last, in seconds.
     pub duration_s: Option<f64>,
-    /// Why, in one sentence.
+    /// Reason, in one sentence.
     pub reason: String,
 }
 
@@ -87,10 +87,11 @@ fn seconds(ms: i64) -> f64 {
 
 const HEADER: &str = "time_s,epoch,effect,generation,plan,result,duration_s,reason";
 
-/// The decisions of a journal; `began_ms` is when the load began, in milliseconds since the Unix epoch. No journal: no decisions.
+/// Reads the decisions of a journal; `began_ms` is the start of the load, in milliseconds since the Unix epoch.
+/// Returns none if the journal does not exist.
 ///
 /// # Errors
-/// The journal is there and cannot be read.
+/// The journal exists but cannot be read.
 pub(crate) fn of_journal(path: &Path, began_ms: i64) -> anyhow::Result<Vec<DecisionLine>> {
     if !path.is_file() {
         return Ok(Vec::new());
@@ -100,16 +101,16 @@ pub(crate) fn of_journal(path: &Path, began_ms: i64) -> anyhow::Result<Vec<Decis
     Ok(records.iter().map(|record| DecisionLine::of(record, began_ms)).collect())
 }
 
-/// A rescaler keeps no more files of its journal than this.
+/// More journal files than a rescaler keeps.
 const JOURNALS_MAX: u32 = 1000;
 
-/// The decisions as CSV.
+/// Formats the decisions as CSV.
 pub(crate) fn text(decisions: &[DecisionLine]) -> String {
     let lines = decisions.iter().map(DecisionLine::line);
     std::iter::once(HEADER.to_owned()).chain(lines).map(|line| line + "\n").collect()
 }
 
-/// Reads decisions back.
+/// Reads decisions from CSV.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -137,7 +138,7 @@ fn parse(fields: &[String]) -> Option<DecisionLine> {
 mod tests {
     use super::*;
 
-    /// Goal: decisions are read as they were written, commas and unknown fields included; without a journal there are none.
+    /// Goal: decisions survive a round trip, commas and unknown fields included; without a journal there are none.
     #[test]
     fn decisions_survive() {
         let nothing =

@@ -1,4 +1,4 @@
-//! An experiment, checked: every file that it names is there and fits to the others.
+//! A validated experiment: every file that it names exists and is consistent with the others.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,94 +12,94 @@ use crate::contender::{Variant, checked_variant};
 use crate::needed::Sweep;
 use crate::written::{Cluster, SideBySide, Written, WrittenVariant};
 
-/// A day. Longer runs are possible by hand, but hardly meant.
+/// One day, in seconds. Longer runs are hardly intended.
 const DURATION_MAX_S: u64 = 86_400;
 const REPETITIONS_MAX: u32 = 100;
 const SLOTS_MAX: u32 = 1_000;
-/// A compressed day in ten minutes, and some room.
+/// Enough for a day in ten minutes, with a margin.
 const COMPRESSION_MAX: f64 = 1_000.0;
 
-/// Why an experiment cannot be run. The message names file, key and remedy.
+/// Why an experiment is invalid. The message names file, key and remedy.
 #[derive(Debug, Error)]
 pub enum ExperimentError {
     /// A file cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// A file is not TOML, or has a key that does not exist, or a value of the wrong type.
+    /// A file is not TOML, or has an unknown key or a value of the wrong type.
     #[error("cannot use {}", path.display())]
     Syntax {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Where and what.
+        /// Position and cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Values that do not fit, all of them.
+    /// Inconsistent or out-of-range values, all of them.
     #[error("{}: {}", path.display(), problems.join("; "))]
     Values {
-        /// The experiment's file.
+        /// Path of the experiment's file.
         path: PathBuf,
-        /// One sentence each.
+        /// One sentence per problem.
         problems: Vec<String>,
     },
 }
 
-/// What the command line says instead of the file.
+/// Values from the command line, which override the file's.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Overrides {
-    /// How long the load lasts.
+    /// Duration of the load.
     pub duration: Option<Duration>,
-    /// How often everything is run.
+    /// Number of repetitions.
     pub repetitions: Option<u32>,
 }
 
-/// One load on one job, with one or several ways to scale it.
+/// One load on one job, with one or several ways of scaling it.
 #[derive(Debug, Clone)]
 pub struct Experiment {
-    /// The name of its file without the ending.
+    /// Name of its file without the extension.
     pub name: String,
-    /// What is to be seen.
+    /// What it demonstrates.
     pub description: String,
-    /// Its own text, for the record.
+    /// Text of its file, for the record.
     pub text: String,
     /// The event producer's configuration.
     pub producer: String,
     /// The load over time.
     pub schedule: Schedule,
-    /// How long the load lasts, the warm-up included.
+    /// Duration of the load, including the warm-up.
     pub duration: Duration,
-    /// The beginning of it that counts for nothing.
+    /// Initial part of the load that is not evaluated.
     pub warm_up: Duration,
-    /// How often everything is run.
+    /// Number of repetitions.
     pub repetitions: u32,
-    /// The bound that the latency is held against, in milliseconds.
+    /// Latency bound, in milliseconds.
     pub latency_max_ms: f64,
-    /// The largest 99th percentile of the producer's delay with which a run counts, in milliseconds.
+    /// Largest 99th percentile of the producer's delay in a valid run, in milliseconds.
     pub schedule_delay_max_ms: f64,
-    /// The latest 99th percentile of Kafka's acknowledgements after the due time with which a run counts, in milliseconds.
+    /// Largest 99th percentile of Kafka's acknowledgement after the due time in a valid run, in milliseconds.
     pub ack_delay_max_ms: Option<f64>,
-    /// How many cores other processes may use on average in a run that counts.
+    /// Largest average CPU use of other processes in a valid run, in cores.
     pub others_cpu_max_cores: Option<f64>,
-    /// The factor by which the load is faster than the one that it stands for.
+    /// Time compression of the load.
     pub compression: f64,
     /// Which variants run at the same time on one cluster.
     pub side_by_side: Option<SideBySide>,
-    /// What each width has been seen to carry.
+    /// Measured capacity by parallelism.
     pub sweep: Option<Sweep>,
-    /// What the job runs on; side by side there is as much for each variant.
+    /// The job's cluster; variants that run side by side each get this much.
     pub cluster: Cluster,
-    /// The ways to scale it; at least one.
+    /// The variants; at least one.
     pub variants: Vec<Variant>,
 }
 
 impl Experiment {
-    /// Reads an experiment and all files that it names.
+    /// Reads and validates an experiment and all files that it names.
     ///
     /// # Errors
     /// See [`ExperimentError`].
@@ -152,13 +152,13 @@ impl Experiment {
         })
     }
 
-    /// How long all runs take, without the time to start and end them.
+    /// Returns the total duration of all runs, without start and end.
     pub fn total_duration(&self) -> Duration {
         self.duration.saturating_mul(self.rounds())
     }
 
-    /// The variants that run at the same time, round after round of a repetition. One after the other their order turns from repetition to
-    /// repetition, so that the same one does not always come first.
+    /// Groups a repetition's variants into rounds of simultaneous runs. Sequential variants rotate from repetition to
+    /// repetition, so that the order varies.
     pub fn rounds_of(&self, repetition: u32) -> Vec<Vec<&Variant>> {
         let mut rounds: Vec<Vec<&Variant>> = match (self.side_by_side, self.variants.split_first()) {
             (Some(SideBySide::All), _) => vec![self.variants.iter().collect()],
@@ -173,13 +173,13 @@ impl Experiment {
         rounds
     }
 
-    /// How often a cluster is started.
+    /// Returns how often a cluster is started.
     pub fn rounds(&self) -> u32 {
         u32::try_from(self.rounds_of(1).len()).unwrap_or(u32::MAX).saturating_mul(self.repetitions)
     }
 }
 
-/// What of the producer's configuration has to fit to the rest. The producer itself checks all of it.
+/// The part of the producer's configuration that must match the rest. The producer itself validates all of it.
 #[derive(Debug, serde::Deserialize)]
 struct Load {
     #[serde(default = "nexmark")]
@@ -253,7 +253,7 @@ impl Written {
         checks.into_iter().filter(|(holds, _)| !holds).map(|(_, problem)| problem.to_owned()).collect()
     }
 
-    /// The variants; without any, the one that the file itself describes. Its name is its policy's.
+    /// Returns the variants; without any, the one that the file itself describes, named after its policy.
     fn ways(&self) -> Vec<WrittenVariant> {
         let only = self.rescaler.iter().filter(|_| self.variants.is_empty());
         let only = only.map(|rescaler| WrittenVariant {
@@ -268,7 +268,7 @@ impl Written {
     }
 }
 
-/// Which benchmark a job document is of, or nothing if it does not say.
+/// Returns the benchmark of a job document; empty if it does not say.
 fn benchmark(document: &str) -> String {
     #[derive(serde::Deserialize)]
     struct Gist {

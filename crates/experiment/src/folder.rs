@@ -1,4 +1,4 @@
-//! The folder of a run: what it keeps, and what of the stage goes.
+//! The folder of a run: the results that are kept, and the working files that are removed.
 
 use std::fs;
 use std::io::Write;
@@ -11,14 +11,14 @@ use crate::decisions::{self, DecisionLine};
 use crate::row::{Row, read_series};
 use crate::summary::Summary;
 
-/// The largest file of a run that is read back, in bytes: a day of rows a second takes some 50 MB.
+/// Largest file of a run that is read, in bytes: a day of one row per second takes about 50 MB.
 pub(crate) const RESULT_BYTES: u64 = 512 << 20;
 
 /// The files of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct RunFolder(PathBuf);
 
-/// A run, read back.
+/// A completed run, read from its folder.
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) summary: Summary,
@@ -27,13 +27,14 @@ pub(crate) struct Kept {
 }
 
 impl RunFolder {
-    /// A new folder.
+    /// Creates a new folder.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// The folder cannot be created.
     pub(crate) fn make(path: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
-        // The programs of a run have folders of their own, so that the paths in their configurations must be whole.
+        // The programs of a run have their own working folders, so the paths in their configurations must be
+        // absolute.
         let path = path.canonicalize().with_context(|| format!("cannot reach {}", path.display()))?;
         Ok(Self(path))
     }
@@ -54,12 +55,12 @@ impl RunFolder {
         self.0.join("journal/decisions.jsonl")
     }
 
-    /// Where Kafka, Flink and our programs work while the run goes on.
+    /// Returns the working folder of Kafka, Flink and the project's programs during the run.
     pub(crate) fn stage(&self) -> PathBuf {
         self.0.join("stage")
     }
 
-    /// Keeps a copy of a journal that lies elsewhere.
+    /// Copies a journal from outside the run's folder.
     pub(crate) fn copy_journal(&self, from: &Path) -> anyhow::Result<()> {
         let to = self.journal();
         let copied = fs::create_dir_all(self.0.join("journal")).and_then(|()| fs::copy(from, &to));
@@ -70,7 +71,7 @@ impl RunFolder {
         write(&self.0.join(name), text)
     }
 
-    /// A further line of the series, on the disk at once, so that a sudden end leaves what was measured until then.
+    /// Appends a line to the series and syncs it, so that a kill loses no measurement.
     pub(crate) fn append_to_series(&self, line: &str) -> anyhow::Result<()> {
         let path = self.series();
         let file = fs::OpenOptions::new().append(true).open(&path);
@@ -82,28 +83,28 @@ impl RunFolder {
         self.write(name, &(serde_json::to_string_pretty(value)? + "\n"))
     }
 
-    /// Keeps configurations, logs and the journal of a tenant's folder.
+    /// Moves configurations, logs and the journal out of a tenant's folder.
     ///
     /// # Errors
-    /// Something cannot be moved.
+    /// A file cannot be moved.
     pub(crate) fn collect(&self, tenant: &Path) -> anyhow::Result<()> {
         let kept = [("conf", "conf"), ("logs", "logs"), ("rescaler", "journal"), ("contender", "contender")];
         kept.iter().try_for_each(|(from, to)| keep(&tenant.join(from), &self.0.join(to)))
     }
 
-    /// Keeps the logs of the engines, and removes the rest of the stage: Kafka's topics, Flink's checkpoints.
+    /// Keeps the logs of Kafka and Flink, and removes the rest of the working folder: topics and checkpoints.
     ///
     /// # Errors
-    /// Something cannot be moved or removed.
+    /// A file cannot be moved or removed.
     pub(crate) fn clear(&self, stage: &Path) -> anyhow::Result<()> {
         keep(&stage.join("testbed/logs"), &self.0.join("logs/testbed"))?;
         fs::remove_dir_all(stage).with_context(|| format!("cannot remove {}", stage.display()))
     }
 
-    /// Reads a run back.
+    /// Reads a run.
     ///
     /// # Errors
-    /// The folder is not one of a run, or one of its files cannot be read.
+    /// The folder is not a run, or one of its files cannot be read.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Kept> {
         let folder = Self(path.to_owned());
         let file = path.join("summary.json");
@@ -117,10 +118,10 @@ impl RunFolder {
     }
 }
 
-/// The runs in this folder: itself, or all folders in it, or in folders in it, that are of runs.
+/// Returns the runs in this folder: itself, or those one or two levels below it.
 ///
 /// # Errors
-/// There is none.
+/// There are none.
 pub(crate) fn runs_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let is_run = |folder: &Path| folder.join("summary.json").is_file();
     if is_run(folder) {
@@ -156,7 +157,7 @@ fn keep(from: &Path, to: &Path) -> anyhow::Result<()> {
 /// Writes a file.
 ///
 /// # Errors
-/// It cannot be written.
+/// The file cannot be written.
 pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

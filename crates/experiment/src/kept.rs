@@ -1,4 +1,4 @@
-//! What follows from a run once it is over: everything that is computed from what was observed, written into its folder.
+//! Evaluation of a finished run: computes all results from the observations and writes them into its folder.
 
 use crate::changes::{self, WidthChange};
 use crate::decisions;
@@ -10,19 +10,19 @@ use crate::row::{Figure, Row, read_series};
 use crate::run::One;
 use crate::summary::{ProducerTotals, Settings, Summary, summarise};
 
-/// What became of the load.
+/// What happened to the load.
 pub(crate) struct Played {
     pub(crate) began_ms: i64,
-    /// Why it did not last as long as it should have.
+    /// Why it ended early.
     pub(crate) problem: Option<String>,
     pub(crate) producer: Option<ProducerTotals>,
     pub(crate) changes: Vec<WidthChange>,
 }
 
-/// Writes everything that follows from what was observed.
+/// Computes and writes all results.
 ///
 /// # Errors
-/// Something cannot be read or written.
+/// A file cannot be read or written.
 pub(crate) fn keep(one: One<'_>, folder: &RunFolder, played: &Played) -> anyhow::Result<Summary> {
     let decisions = decisions::of_journal(&folder.journal(), played.began_ms)?;
     folder.write("decisions.csv", &decisions::text(&decisions))?;
@@ -63,7 +63,7 @@ fn settings(experiment: &Experiment) -> Settings {
     }
 }
 
-/// How the changes followed the load, if it is known what that needs.
+/// Returns how the changes followed the load, if the capacities are known.
 fn followed(one: One<'_>, rows: &[Row], changes: &[WidthChange]) -> Option<Reaction> {
     let sweep = one.experiment.sweep.as_ref()?;
     let records_per_s = offered(one.experiment, rows)?;
@@ -74,7 +74,8 @@ fn followed(one: One<'_>, rows: &[Row], changes: &[WidthChange]) -> Option<React
     Some(reaction(changes, &needs, begins_with))
 }
 
-/// The load of each second in records: of the schedule's events some are of streams that the job does not read, and are not sent.
+/// Returns the offered load of each second in records: events of streams that the job does not read are excluded, and
+/// are not sent.
 fn offered(experiment: &Experiment, rows: &[Row]) -> Option<Vec<f64>> {
     let last = rows.iter().rev().find(|row| row.get(Figure::DueTotal).is_some())?;
     let events = experiment.schedule.due_count(nanoseconds(last.at_s));

@@ -1,11 +1,12 @@
-//! Experiments: one job under one load, scaled by a policy or by nobody, measured from outside once a second.
+//! Experiments: one job under one load, scaled by a policy or not at all, measured from outside once per second.
 //!
-//! For those who compare scaling policies. A file in `configs/experiments` says what runs ([`Experiment`]); each run has a
-//! Kafka and a Flink of its own ([`stage`]), and leaves a folder with the series, the decisions, the configuration as it was
-//! run, a summary and plots; folders are compared side by side. `docs/experiments.md` tells how each figure is computed.
+//! They compare scaling policies. A file in `configs/experiments` defines what runs ([`Experiment`]). Each run has
+//! its own Kafka and Flink ([`stage`]), and leaves a folder with the series, the decisions, the effective
+//! configuration, a summary and plots. Folders are compared side by side. `docs/experiments.md` describes how each
+//! value is computed.
 //!
-//! What is computed is computed by pure functions over rows ([`summarise`]); what is observed is observed by `observe`, which
-//! changes nothing and is the same whether somebody scales or not. Nothing here decides anything.
+//! Results are computed by pure functions over rows ([`summarise`]). `observe` only reads, and works the same whether
+//! or not the job is scaled. Nothing here makes scaling decisions.
 
 mod about;
 mod board;

@@ -1,4 +1,4 @@
-//! The experiments of a folder, a line each.
+//! Lists the experiments of a folder.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use crate::experiment::{Experiment, Overrides};
 use crate::time::in_words;
 
-/// The files of the experiments in a folder, by name. What lies in folders below is theirs, and no experiment.
+/// Returns the experiment files in a folder, by name. Files in subfolders belong to experiments and are not listed.
 ///
 /// # Errors
 /// The folder cannot be read.
@@ -21,7 +21,7 @@ pub(crate) fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The experiments as a table; one that cannot be used is listed with the reason.
+/// Formats the experiments as a table; an invalid one is listed with the reason.
 ///
 /// # Errors
 /// The folder cannot be read.

@@ -1,4 +1,4 @@
-//! The command `experiment`; everything it does is in the library.
+//! The command `experiment`: runs and compares scaling experiments.
 
 use std::process::ExitCode;
 

@@ -1,32 +1,33 @@
-//! What width a load needs: from a sweep, in which fixed widths of the same job were overloaded one by one.
+//! The parallelism that a load needs, from a sweep: runs in which each fixed parallelism of the same job was
+//! overloaded.
 
 use serde::{Deserialize, Serialize};
 
-/// A width carries a load for good only if it could carry some more: otherwise a backlog that has come up once stays.
+/// Largest load relative to capacity at which a parallelism suffices: without a reserve, a backlog would remain.
 const LOAD_SHARE_MAX: f64 = 0.95;
-/// A width is right up to so many times the least one.
+/// A parallelism is right up to this multiple of the smallest sufficient one.
 pub(crate) const RIGHT_TIMES_MAX: f64 = 1.5;
 
-/// What each width of one operator was seen to carry.
+/// Measured capacity of one operator by parallelism.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sweep {
-    /// The operator that holds the others up.
+    /// The bottleneck operator.
     pub operator: String,
-    /// When, on what, how.
+    /// Date, machine and method of the measurement.
     #[serde(default)]
     pub seen: String,
-    /// In the order of the widths.
+    /// Capacities in order of parallelism.
     pub capacity: Vec<Capacity>,
 }
 
-/// What a width was seen to carry.
+/// Measured capacity at one parallelism.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Capacity {
     /// The operator's parallelism.
     pub width: u32,
-    /// Records that the job's sources handed on each second, all together, while more were waiting.
+    /// Total records per second that the job's sources emitted while more were waiting.
     pub records_per_s: f64,
 }
 
@@ -34,7 +35,7 @@ impl Sweep {
     /// Reads a sweep as [`Sweep::text`] writes it.
     ///
     /// # Errors
-    /// What is wrong with it, in a sentence.
+    /// The problem, in a sentence.
     pub fn parse(text: &str) -> Result<Self, String> {
         let sweep: Self = toml::from_str(text).map_err(|error| error.message().to_owned())?;
         let rising = |pair: &[Capacity]| {
@@ -46,7 +47,7 @@ impl Sweep {
         Ok(sweep)
     }
 
-    /// The sweep as a file.
+    /// Formats the sweep as a file.
     pub fn text(&self) -> String {
         let mut text = format!(
             "# What each width of {} was seen to carry, by `experiment sweep`.\n\noperator = {:?}\nseen = {:?}\n",
@@ -58,7 +59,7 @@ impl Sweep {
         text
     }
 
-    /// The least width that was seen to carry this load with some room; the widest one if none does.
+    /// Returns the smallest measured parallelism that sustains this load with a reserve, or the largest if none does.
     pub fn least(&self, records_per_s: f64) -> u32 {
         let carries = |capacity: &&Capacity| records_per_s <= LOAD_SHARE_MAX * capacity.records_per_s;
         let widest = self.capacity.last().map_or(1, |capacity| capacity.width);
@@ -66,7 +67,7 @@ impl Sweep {
     }
 }
 
-/// Whether a width is right for a load of which this is the least.
+/// Whether a parallelism is right for a load whose smallest sufficient parallelism is `least`.
 pub(crate) fn is_right(width: u32, least: u32) -> bool {
     width >= least && f64::from(width) <= RIGHT_TIMES_MAX * f64::from(least)
 }
@@ -81,7 +82,8 @@ mod tests {
         Sweep { operator: "q7-bid-item".to_owned(), seen: "today".to_owned(), capacity }
     }
 
-    /// Goal: the least width has room to spare, widths that were not seen are not assumed, and no load is without an answer.
+    /// Goal: the smallest sufficient parallelism has a reserve, unmeasured ones are not assumed, and every load has
+    /// an answer.
     #[test]
     fn the_least_width_carries_the_load() {
         let least = [100.0, 950.0, 951.0, 1900.0, 3600.0, 9e9].map(|rate| sweep().least(rate));
@@ -91,7 +93,7 @@ mod tests {
         assert_eq!(right, [true, false, true, false, true, false]);
     }
 
-    /// Goal: a sweep is read as it is written; one that makes no sense is refused.
+    /// Goal: a sweep survives a round trip; an inconsistent one is rejected.
     #[test]
     fn sweeps_survive() {
         assert_eq!(Sweep::parse(&sweep().text()), Ok(sweep()));

@@ -1,5 +1,5 @@
-//! Watching a job and a producer from outside, one row a second. Changes nothing, and does the same whether somebody scales
-//! or not, so that what it costs is in every run alike.
+//! Observes a job and a producer from outside, one row per second. It only reads, and works the same whether or not
+//! the job is scaled, so that its cost is equal in every run.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -17,17 +17,18 @@ use crate::stop::Stop;
 use crate::totals::Total;
 use crate::watch::slots;
 
-/// Rates and means are over this many samples: five seconds. Flink renews its figures once a second, but not in step with us;
-/// over fewer samples a rate jumps by a third whenever two of them show the same renewal.
+/// Rates and means are computed over this many samples: five seconds. Flink refreshes its metrics once per second,
+/// but not in step with the samples; over fewer samples a rate jumps by a third whenever two of them see the same
+/// value.
 const SAMPLES: usize = 6;
-/// Metrics appear some time after a task has started: their names are listed anew this often.
+/// Metric names are listed again after this time, since metrics appear some time after a task has started.
 const NAMES_MAX_AGE: Duration = Duration::from_secs(5);
-/// Between two looks at a job that does not run yet.
+/// Poll interval of a job that does not run yet.
 const POLL: Duration = Duration::from_millis(200);
-/// Where this project's jobs leave what they cannot read: no result.
+/// Sink of unparsable records in this project's jobs: not a result.
 const DEAD_LETTERS: &str = "sink-dead-letter";
 
-/// The percentiles of a second: Flink's name of the statistic, and where it goes.
+/// Percentiles of one second: Flink's name of the statistic, and its column.
 const PERCENTILES: [(&str, Figure); 6] = [
     ("eventLatency_median", Figure::EventLatencyP50Ms),
     ("eventLatency_p95", Figure::EventLatencyP95Ms),
@@ -47,12 +48,12 @@ pub(crate) struct Observer {
     names: Option<Names>,
     read: Total<Incarnation>,
     results: Total<Incarnation>,
-    /// Only where all that is observed runs on this machine and below this process.
+    /// `None` unless everything observed runs on this machine and below this process.
     others: Option<Others>,
     is_shared: bool,
 }
 
-/// The names of the percentiles of a life of the job.
+/// Names of the percentile metrics of one execution of the job.
 #[derive(Debug)]
 struct Names {
     incarnation: Incarnation,
@@ -61,7 +62,7 @@ struct Names {
 }
 
 impl Observer {
-    /// An observer of the job of that name.
+    /// Creates an observer of the job of this name.
     pub(crate) fn new(client: Client, job: &str, producer: Option<ProducerPage>) -> Self {
         Self {
             source: FlinkRest::new(client.clone(), job),
@@ -76,16 +77,16 @@ impl Observer {
         }
     }
 
-    /// The same for a stage of our own, on which others of this machine are not to disturb. With other jobs on its cluster the slots are
-    /// those that this job needs, not all that are held.
+    /// Also measures other processes, for a cluster on this machine. On a cluster shared with other jobs, slots are
+    /// those that this job needs, not all that are in use.
     pub(crate) fn of_stage(self, is_shared: bool) -> Self {
         Self { is_shared, others: Some(Others::default()), ..self }
     }
 
-    /// Waits until the job can be observed, and returns the names of its operators, which no rescale changes.
+    /// Waits until the job can be observed, and returns its operators' names, which a rescale does not change.
     ///
     /// # Errors
-    /// The job does not run in time, or the end was asked for.
+    /// The job does not run in time, or a shutdown was requested.
     pub(crate) async fn await_job(&mut self, deadline: Duration, stop: &Stop) -> anyhow::Result<Vec<String>> {
         let end = Instant::now() + deadline;
         let mut problem = "interrupted before the load began".to_owned();
@@ -100,7 +101,7 @@ impl Observer {
         bail!(problem)
     }
 
-    /// The figures of now.
+    /// Measures one row.
     pub(crate) async fn row(&mut self, at_s: f64, is_warm_up: bool) -> Row {
         let mut row = Row { at_s, is_warm_up, ..Row::default() };
         if let Some(producer) = &mut self.producer {
@@ -151,7 +152,7 @@ impl Observer {
         }
         self.note_means(row);
         self.note_totals(row);
-        // Without a new result the histograms still show the old ones, or zeros.
+        // Without a new result the histograms keep old values, or zeros.
         if row.get(Figure::EventLatencyMeanMs).is_some()
             && let Err(error) = self.note_percentiles(row).await
         {
@@ -189,7 +190,7 @@ impl Observer {
         row.set(Figure::ResultsTotal, self.results.note(&sample.incarnation, results));
     }
 
-    /// The percentiles of the slowest subtask of the slowest query.
+    /// Adds the percentiles of the slowest subtask of the slowest query.
     async fn note_percentiles(&mut self, row: &mut Row) -> Result<(), flink::Error> {
         let Some(sample) = self.samples.back() else { return Ok(()) };
         let Ok(job) = sample.incarnation.job_id.parse::<JobId>() else { return Ok(()) };
@@ -203,7 +204,7 @@ impl Observer {
             for metric in self.client.vertex_metrics(&job, vertex, names).await? {
                 let to = PERCENTILES.iter().find(|(statistic, _)| metric.id.ends_with(statistic));
                 let Some((_, figure)) = to else { continue };
-                // A subtask without a result in its newest window shows 0.
+                // A subtask without a result in its newest window reports 0.
                 let value = metric.value.filter(|value| *value > 0.0);
                 row.set(*figure, larger(row.get(*figure), value));
             }
@@ -212,7 +213,7 @@ impl Observer {
     }
 }
 
-/// When the load begins, and what of it counts.
+/// Start of the load, and its evaluated part.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Time {
     pub(crate) began: Instant,
@@ -221,10 +222,10 @@ pub(crate) struct Time {
 }
 
 impl Time {
-    /// A row a second from the beginning of the load to its end. A row that is late is not made up for.
+    /// Measures one row per second from the start of the load to its end. Late samples are skipped, not backfilled.
     ///
     /// # Errors
-    /// What the one who takes the rows says.
+    /// An error of the callback.
     pub(crate) async fn observe(
         self,
         observer: &mut Observer,
@@ -235,7 +236,7 @@ impl Time {
         loop {
             ticks.tick().await;
             let Some(since) = Instant::now().checked_duration_since(self.began) else {
-                // Before the load begins, so that its first second has rates.
+                // Sampled before the load begins, so that its first second has rates.
                 observer.row(0.0, true).await;
                 continue;
             };
@@ -262,7 +263,7 @@ async fn list_names(client: &Client, job: &JobId, sample: &Sample) -> Result<Nam
     Ok(Names { incarnation: sample.incarnation.clone(), listed_at: Instant::now(), by_vertex })
 }
 
-/// The larger of two figures, of which either may be unknown.
+/// Returns the larger of two values, either of which may be unknown.
 fn larger(one: Option<f64>, other: Option<f64>) -> Option<f64> {
     [one, other].into_iter().flatten().reduce(f64::max)
 }
@@ -277,12 +278,13 @@ fn settings(latency_metric: LatencyMetric) -> Settings {
     }
 }
 
-/// The mean latency of the slowest query.
+/// Returns the mean latency of the slowest query.
 fn slowest(snapshot: &Snapshot) -> Option<f64> {
     snapshot.queries.iter().filter_map(|query| query.overall_latency_ms).reduce(f64::max)
 }
 
-/// A sum over the operators of a kind, dead letters left out; unknown if one is, or if there is none.
+/// Sums a value over the operators of a kind, without dead letters; unknown if one value is, or if there is no
+/// operator.
 fn total(snapshot: &Snapshot, kind: Kind, figure: fn(&Operator) -> Option<f64>) -> Option<f64> {
     let is_wanted = |operator: &Operator| operator.kind == kind && operator.name != DEAD_LETTERS;
     let mut of_kind = snapshot.operators.iter().filter(|operator| is_wanted(operator)).peekable();

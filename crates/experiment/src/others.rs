@@ -1,15 +1,15 @@
-//! What the processes of others take of this machine while a run goes on. A run beside a busy neighbour says little.
+//! CPU use of other processes on this machine during a run, to detect disturbed runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Instant;
 
-/// The files of a process are small; a longer one is none of them.
+/// Files of /proc are small; a larger file is rejected.
 const FILE_MAX_BYTES: u64 = 1 << 16;
-/// Ticks a second that Linux shows times in (`USER_HZ`), on every machine that this runs on.
+/// Ticks per second of Linux's process times (`USER_HZ`).
 const TICKS_PER_S: f64 = 100.0;
 
-/// Watches the cores.
+/// Measures CPU use.
 #[derive(Debug, Default)]
 pub(crate) struct Others {
     before: Option<Reading>,
@@ -20,18 +20,19 @@ struct Reading {
     at: Instant,
     /// Ticks of all processes and of the host's other guests.
     all: u64,
-    /// Ticks of this process, its children and theirs.
+    /// Ticks of this process and its descendants.
     ours: u64,
 }
 
 impl Others {
-    /// Cores that others used since the last call; unknown at first, and where it cannot be told.
+    /// Returns the cores that other processes used since the last call; `None` at first, and where it cannot be
+    /// measured.
     pub(crate) fn cores(&mut self) -> Option<f64> {
         let reading = read(Path::new("/proc"), std::process::id(), Instant::now());
         let before = std::mem::replace(&mut self.before, reading)?;
         let now = reading?;
         let seconds = now.at.duration_since(before.at).as_secs_f64();
-        // A process of ours that has ended takes its ticks with it until its parent has waited for it.
+        // An ended child's ticks are missing until its parent has waited for it.
         let ours = now.ours.saturating_sub(before.ours);
         let others = now.all.checked_sub(before.all)?.saturating_sub(ours);
         #[expect(clippy::cast_precision_loss, reason = "ticks of a second")]
@@ -47,7 +48,7 @@ fn read(proc: &Path, own: u32, at: Instant) -> Option<Reading> {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
-        // A process may end between the two.
+        // A process may end between listing and reading.
         let Some(process) = text(&entry.path().join("stat")).and_then(|text| process(&text)) else {
             continue;
         };
@@ -60,7 +61,7 @@ fn text(path: &Path) -> Option<String> {
     files::read_text(path, FILE_MAX_BYTES).ok()
 }
 
-/// What was used of all cores: user, nice, system, interrupts, and what the host gave to others.
+/// Returns the ticks in use over all cores: user, nice, system, interrupts, and time stolen by the host.
 fn busy_ticks(stat: &str) -> Option<u64> {
     let line = stat.lines().find(|line| line.starts_with("cpu "))?;
     let ticks: Vec<u64> = line.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
@@ -70,14 +71,15 @@ fn busy_ticks(stat: &str) -> Option<u64> {
     Some(user + nice + system + interrupts + soft_interrupts + stolen)
 }
 
-/// The parent of a process, and the ticks of itself and of the children that it has waited for. The name may have blanks and brackets.
+/// Parses the parent of a process, and the ticks of itself and its reaped children. The name may contain blanks and
+/// brackets.
 fn process(stat: &str) -> Option<(u32, u64)> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = fields.get(11..15)?.iter().map(|field| field.parse::<u64>().ok()).sum::<Option<u64>>()?;
     Some((fields.get(1)?.parse().ok()?, ticks))
 }
 
-/// The ticks of a process and everything below it.
+/// Returns the ticks of a process and its descendants.
 fn ticks_below(processes: &BTreeMap<u32, (u32, u64)>, own: u32) -> u64 {
     let mut ours = BTreeSet::from([own]);
     loop {
@@ -95,7 +97,7 @@ fn ticks_below(processes: &BTreeMap<u32, (u32, u64)>, own: u32) -> u64 {
 mod tests {
     use super::*;
 
-    /// Goal: the kernel's lines are read, whatever the name of a program is; waiting and idle time are not used time.
+    /// Goal: the kernel's lines are parsed, whatever the name of a program; idle and waiting time is not counted.
     #[test]
     fn lines_of_the_kernel_are_read() {
         let stat = "cpu  100 1 20 5000 77 3 4 6 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n";
@@ -105,7 +107,7 @@ mod tests {
         assert_eq!(process(line), Some((7, 37)));
     }
 
-    /// Goal: grandchildren are ours, a neighbour and the parent are not.
+    /// Goal: grandchildren are counted as own processes; a neighbour and the parent are not.
     #[test]
     fn a_tree_is_counted_whole() {
         let processes =
@@ -113,7 +115,7 @@ mod tests {
         assert_eq!(ticks_below(&processes, 2), 1110);
     }
 
-    /// Goal: on this machine the first look tells nothing, the second something that can be.
+    /// Goal: on this machine the first measurement is unknown, the second is plausible.
     #[test]
     fn the_machine_can_be_read() {
         let mut others = Others::default();

@@ -1,4 +1,4 @@
-//! The event producer's metrics page, read once a second.
+//! Reads the event producer's metrics page once per second.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use anyhow::Context;
 
 use crate::row::{Figure, Row};
 
-/// A page that takes longer is a second without these figures.
+/// Timeout of a request; a slower page leaves the second's values unknown.
 const TIMEOUT: Duration = Duration::from_millis(800);
-/// The page has some thirty lines.
+/// Size limit; the page has about thirty lines.
 const BODY_MAX_BYTES: usize = 1 << 16;
 
-/// A reader of the page that turns counters into rates.
+/// Reads the page and converts counters to rates.
 #[derive(Debug)]
 pub(crate) struct ProducerPage {
     client: reqwest::Client,
@@ -22,24 +22,24 @@ pub(crate) struct ProducerPage {
 
 #[derive(Debug, Clone, Copy)]
 struct Reading {
-    /// When the page was renewed, in seconds since the load began, by the producer's own clock.
+    /// Time of the page's refresh, in seconds since the load began, by the producer's clock.
     elapsed_s: f64,
     due: f64,
     emitted: f64,
 }
 
 impl ProducerPage {
-    /// A reader of the page at this address, `host:port`.
+    /// Creates a reader of the page at this address, `host:port`.
     ///
     /// # Errors
-    /// No HTTP client can be made.
+    /// The HTTP client cannot be created.
     pub(crate) fn new(address: &str) -> anyhow::Result<Self> {
         let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build();
         let client = client.context("cannot make an HTTP client")?;
         Ok(Self { client, url: format!("http://{address}/metrics"), before: None })
     }
 
-    /// Notes what the producer says now. A producer that says nothing leaves its figures unknown.
+    /// Adds the producer's current values. Without a response they stay unknown.
     pub(crate) async fn note(&mut self, row: &mut Row) {
         let Some(text) = self.read().await else { return };
         note(&figures(&text), &mut self.before, row);
@@ -58,7 +58,7 @@ impl ProducerPage {
     }
 }
 
-/// The values of a page in the Prometheus text format, by name with labels.
+/// Parses a page in the Prometheus text format into values by name with labels.
 fn figures(text: &str) -> BTreeMap<&str, f64> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines
@@ -72,7 +72,7 @@ fn note(page: &BTreeMap<&str, f64>, before: &mut Option<Reading>, row: &mut Row)
     let counters =
         ["due_total", "emitted_total", "elapsed_seconds"].map(|name| of(&format!("event_producer_{name}")));
     let [Some(due), Some(emitted), Some(elapsed_s)] = counters else { return };
-    // The page is renewed once a second. Read between two renewals it is the same as before, and nothing new follows from it.
+    // The page is refreshed once per second. Between two refreshes it is unchanged, and nothing new follows from it.
     let is_new = before.is_none_or(|before| elapsed_s > before.elapsed_s);
     let emitted_before = before.map_or(0.0, |before| before.emitted);
     if let Some(before) = before.filter(|_| is_new) {
@@ -86,7 +86,7 @@ fn note(page: &BTreeMap<&str, f64>, before: &mut Option<Reading>, row: &mut Row)
     row.set(Figure::DueTotal, Some(due));
     row.set(Figure::EmittedTotal, Some(emitted));
     row.set(Figure::AckedTotal, of("event_producer_acked_total"));
-    // Of an interval without an event the page shows zeros, which nobody measured.
+    // For an interval without an event the page shows zeros, which are not measurements.
     if is_new && emitted > emitted_before {
         let p99 = |name: &str| of(&format!("event_producer_{name}_seconds{{quantile=\"0.99\"}}"));
         row.set(Figure::ScheduleDelayP99Ms, p99("schedule_delay").map(|s| s * 1000.0));
@@ -106,8 +106,8 @@ mod tests {
         )
     }
 
-    /// Goal: rates are differences between two renewals of the page, by its own clock; what was not renewed, or is about no event,
-    /// is unknown; a page that says nothing leaves everything unknown.
+    /// Goal: rates are differences between two refreshes of the page, by its clock; values without a refresh or
+    /// without an event are unknown; an empty page leaves everything unknown.
     #[test]
     fn counters_become_rates() {
         let mut before = None;

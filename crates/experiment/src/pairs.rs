@@ -1,17 +1,17 @@
-//! Differences between contenders that met the same disturbance: runs of one repetition, side by side or one after the other. A
-//! difference within pairs says more than two spans beside each other.
+//! Paired differences between variants under the same disturbance: runs of one repetition, side by side or
+//! consecutive. They are more significant than a comparison of two ranges.
 
 use crate::summary::Summary;
 
-/// Two-sided 95 % points of Student's distribution by degrees of freedom, from 1.
+/// Two-sided 95 % quantiles of Student's t distribution by degrees of freedom, from 1.
 const T_95: [f64; 30] = [
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
     2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 ];
-/// The same for more.
+/// The same for more degrees of freedom.
 const T_95_MANY: f64 = 1.96;
 
-/// A run, and what tells the repetition that it belongs to.
+/// A run with the repetition that it belongs to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OfRound<'a> {
     /// Runs of the same round are pairs.
@@ -19,16 +19,17 @@ pub(crate) struct OfRound<'a> {
     pub(crate) summary: &'a Summary,
 }
 
-/// How much larger a figure is with one contender than with another, in the mean over pairs.
+/// Mean paired difference of a value between two variants.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Difference {
     pub(crate) pairs: usize,
     pub(crate) mean: f64,
-    /// Half of the 95 % interval; unknown for a single pair.
+    /// Half width of the 95 % interval; unknown for a single pair.
     pub(crate) half_width: Option<f64>,
 }
 
-/// The difference of a figure, `one` minus `other`, over the runs of the same rounds that count; nothing without a pair.
+/// Returns the difference of a value, `one` minus `other`, over the counted runs of the same rounds; `None` without a
+/// pair.
 pub(crate) fn difference(
     runs: &[OfRound<'_>],
     (one, other): (&str, &str),
@@ -45,7 +46,7 @@ pub(crate) fn difference(
     interval(&differences)
 }
 
-/// Mean and 95 % interval of differences that are taken to be normally distributed.
+/// Returns mean and 95 % interval of differences, assuming a normal distribution.
 fn interval(differences: &[f64]) -> Option<Difference> {
     #[expect(clippy::cast_precision_loss, reason = "repetitions")]
     let count = differences.len() as f64;
@@ -71,7 +72,7 @@ mod tests {
         Summary { variant: variant.to_owned(), slot_seconds, is_valid, ..Summary::default() }
     }
 
-    /// Goal: only runs of the same round that count are compared, and a disturbance that both met is not a difference.
+    /// Goal: only counted runs of the same round are compared, and a disturbance of both is not a difference.
     #[test]
     fn pairs_are_of_one_round() {
         let all = [
@@ -89,11 +90,11 @@ mod tests {
         assert_eq!(difference(|_| true).pairs, 3);
         let difference = difference(|summary| summary.is_valid);
         assert_eq!((difference.pairs, difference.mean), (2, -3.0));
-        // The deviation is the root of 2; 12.706 times that over the root of 2.
+        // The standard deviation is √2; the half width is 12.706 × √2 ÷ √2.
         assert!((difference.half_width.unwrap() - 12.706).abs() < 1e-9, "{difference:?}");
     }
 
-    /// Goal: a single pair has no interval, none has no difference, many equal ones have one of no width.
+    /// Goal: a single pair has no interval, no pair has no difference, many equal ones have an interval of width 0.
     #[test]
     fn intervals_need_pairs() {
         assert_eq!(interval(&[]), None);

@@ -1,4 +1,4 @@
-//! The plots of a run, and those of several runs over each other.
+//! The plots of a run, and overlaid plots of several runs.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use crate::chart::{Chart, Line};
 use crate::folder::{Kept, write};
 use crate::row::{Figure, JobState, Row};
 
-/// Latency, rates, parallelism and backlog of one run.
+/// Plots latency, rates, parallelism and backlog of one run.
 ///
 /// # Errors
 /// A plot cannot be drawn or written.
@@ -77,7 +77,7 @@ pub(crate) fn of_run(run: &Kept, folder: &Path) -> anyhow::Result<()> {
     charts.iter().try_for_each(|(name, chart)| write(&folder.join(name), &chart.svg()?))
 }
 
-/// The same figures of several runs over each other; each with its name.
+/// Plots the same values of several runs over each other, each with its name.
 ///
 /// # Errors
 /// A plot cannot be drawn or written.
@@ -120,8 +120,8 @@ fn line(name: &str, rows: &[Row], figure: Figure) -> Line {
     Line { name: name.to_owned(), points, is_stepped: false }
 }
 
-/// A line for each operator whose parallelism changes, and one for all others that differ from none of them: what never changes
-/// is told by its value.
+/// Returns a line for each operator whose parallelism changes, and one line per distinct value for the constant
+/// others.
 fn parallelism(rows: &[Row]) -> Vec<Line> {
     let Some(first) = rows.iter().find(|row| !row.parallelism.is_empty()) else { return Vec::new() };
     let of = |row: &Row, name: &str| row.parallelism.get(name).copied();
@@ -134,7 +134,7 @@ fn parallelism(rows: &[Row]) -> Vec<Line> {
         points: rows.iter().map(|row| (row.at_s, row.parallelism.get(of).map(|p| f64::from(*p)))).collect(),
         is_stepped: true,
     };
-    // What changes is drawn over what does not.
+    // Changing lines are drawn over constant ones.
     let mut lines: Vec<Line> = Vec::new();
     let mut widths: Vec<u32> = steady.iter().filter_map(|name| of(first, name)).collect();
     widths.sort_unstable();
@@ -149,7 +149,7 @@ fn parallelism(rows: &[Row]) -> Vec<Line> {
     lines
 }
 
-/// The times in which the job was down.
+/// Returns the downtimes of the job.
 fn down(rows: &[Row]) -> Vec<(f64, f64)> {
     let mut times: Vec<(f64, f64)> = Vec::new();
     for (row, next) in rows.iter().zip(rows.iter().skip(1)) {

@@ -1,56 +1,56 @@
-//! How well a contender followed its load: pure functions over the changes that Flink showed, the load, and what each width has
-//! been seen to carry. Nothing here knows who scaled the job.
+//! How well a variant followed its load: pure functions over observed changes, the load, and the measured capacities,
+//! independent of what scaled the job.
 
 use serde::{Deserialize, Serialize};
 
 use crate::changes::WidthChange;
 use crate::needed::{Sweep, is_right};
 
-/// A load that needs the same width for a shorter time is no step: a ramp passes through many such widths.
+/// Minimum time at one needed parallelism for a step, in seconds: a ramp passes through many shorter ones.
 const LEVEL_MIN_S: f64 = 15.0;
 
-/// What a load needs over time, and when the run ends.
+/// A load's needed parallelism over time, and the end of the run.
 #[derive(Debug)]
 pub struct Needs<'a> {
-    /// What each width has been seen to carry.
+    /// Measured capacity by parallelism.
     pub sweep: &'a Sweep,
-    /// The load in records per second, one value a second.
+    /// The load in records per second, one value per second.
     pub records_per_s: &'a [f64],
-    /// The beginning that counts for nothing, in seconds.
+    /// Initial part that is not evaluated, in seconds.
     pub warm_up_s: f64,
 }
 
-/// A time in which the load needs the same width.
+/// An interval in which the load needs a constant parallelism.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Level {
     from_s: f64,
     until_s: f64,
     least: u32,
-    /// The least width of the time before.
+    /// Needed parallelism of the previous interval.
     before: Option<u32>,
 }
 
-/// What followed a step of the load.
+/// The response to a step of the load.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StepFigures {
-    /// When the load stepped, in seconds.
+    /// Time of the step, in seconds.
     pub at_s: f64,
-    /// How long it stayed there, in seconds.
+    /// Length of the interval until the next step, in seconds.
     pub length_s: f64,
-    /// The least width that carries it.
+    /// Smallest parallelism that sustains it.
     pub least: u32,
     /// Whether the load rose.
     pub is_up: bool,
-    /// The width at that moment.
+    /// Parallelism at the time of the step.
     pub width: u32,
-    /// From the step to the first change in its direction; absent: there was none.
+    /// Time from the step to the first change in its direction; absent: there was none.
     pub first_decision_s: Option<f64>,
-    /// From the step until the width was right and stayed so; absent: never.
+    /// Time from the step until the parallelism was right and stayed so; absent: never.
     pub right_after_s: Option<f64>,
-    /// Changes of the width until then, or until the load stepped again.
+    /// Number of changes until then, or until the next step.
     pub changes: u32,
-    /// The widest that a change led to, over the least.
+    /// Highest parallelism after a change, relative to the needed one.
     pub widest_over_least: Option<f64>,
 }
 
@@ -59,16 +59,16 @@ pub struct StepFigures {
 pub(crate) struct Reaction {
     pub(crate) steps: Vec<StepFigures>,
     pub(crate) reversals: u32,
-    /// Slots times time if the width had always been the least one.
+    /// Slot-seconds with the needed parallelism at all times.
     pub(crate) least_slot_seconds: f64,
-    /// The share of the measured time in which the width was too small for the load.
+    /// Measured time in which the parallelism was too low for the load, in seconds.
     pub(crate) too_narrow_s: f64,
 }
 
-/// The width of one operator over time.
+/// Parallelism of one operator over time.
 struct Path {
     first: u32,
-    /// When a change was over, when it had begun, and what it led to.
+    /// End and start of each change, and the resulting parallelism.
     turns: Vec<(f64, f64, u32)>,
 }
 
@@ -88,14 +88,14 @@ impl Path {
         past.last().map_or(self.first, |(.., width)| *width)
     }
 
-    /// The turns with the width before each.
+    /// Iterates over the changes, each with the parallelism before.
     fn with_before(&self) -> impl Iterator<Item = (u32, &(f64, f64, u32))> {
         let before = std::iter::once(self.first).chain(self.turns.iter().map(|(.., width)| *width));
         before.zip(&self.turns)
     }
 }
 
-/// What became of every step of the load; `begins_with` is the operator's width at the beginning.
+/// Evaluates every step of the load; `begins_with` is the operator's initial parallelism.
 pub(crate) fn reaction(changes: &[WidthChange], needs: &Needs<'_>, begins_with: u32) -> Reaction {
     let path = Path::of(changes, &needs.sweep.operator, begins_with);
     let levels = levels(needs);
@@ -153,7 +153,7 @@ fn step(path: &Path, level: &Level) -> StepFigures {
     }
 }
 
-/// From when on the width was right until the end of the level.
+/// Returns from when on the parallelism was right until the end of the interval.
 fn right_from(path: &Path, level: &Level) -> Option<f64> {
     let mut right_s = is_right(path.at(level.from_s), level.least).then_some(level.from_s);
     for (ended_s, _, width) in &path.turns {
@@ -174,8 +174,8 @@ fn too_narrow_s(path: &Path, level: &Level, from_s: f64) -> f64 {
     cuts.windows(2).filter(is_narrow).map(|pair| pair[1] - pair[0]).sum()
 }
 
-/// Changes that take back the one before although the load has not: no less is needed than when it was widened, no more than when
-/// it was narrowed.
+/// Counts changes that undo the previous one although the load did not return: a scale-down without a lower need than
+/// at the scale-up, or the opposite.
 fn reversals(path: &Path, levels: &[Level]) -> u32 {
     let needed =
         |second: f64| levels.iter().find(|level| second < level.until_s).or(levels.last()).map(|l| l.least);
@@ -208,7 +208,7 @@ mod tests {
         Sweep { operator: "a".to_owned(), seen: String::new(), capacity: capacity.collect() }
     }
 
-    /// The operator changes so: when it is asked for, when it is over, the widths before and after.
+    /// Changes of the operator: request, end, parallelism before and after.
     fn changed(all: &[(f64, f64, u32, u32)]) -> Vec<WidthChange> {
         let change = |(began_s, ended_s, before, after): &(f64, f64, u32, u32)| WidthChange {
             began_s: *began_s,
@@ -219,7 +219,7 @@ mod tests {
         all.iter().map(change).collect()
     }
 
-    /// 20 s at 800/s, 40 s at 2,500/s, 40 s at 800/s: widths 1, 3, 1.
+    /// 20 s at 800/s, 40 s at 2,500/s, 40 s at 800/s: needed parallelism 1, 3, 1.
     fn up_and_down(all: &[(f64, f64, u32, u32)], begins_with: u32) -> Reaction {
         let loads: Vec<f64> =
             (0..100).map(|second| if (20..60).contains(&second) { 2_500.0 } else { 800.0 }).collect();
@@ -227,7 +227,8 @@ mod tests {
         reaction(&changed(all), &needs, begins_with)
     }
 
-    /// Goal: the first decision is when a change was asked for, the right width is there when it is over; a detour counts as steps.
+    /// Goal: the first decision counts from the request, the right parallelism from the end of the change; detours
+    /// count as changes.
     #[test]
     fn steps_are_measured_from_the_load() {
         let all = [(25.0, 27.0, 1, 2), (35.0, 38.0, 2, 4), (70.0, 71.0, 4, 1)];
@@ -238,11 +239,12 @@ mod tests {
         assert_eq!(up.widest_over_least, Some(4.0 / 3.0));
         assert_eq!((down.first_decision_s, down.right_after_s, down.changes), (Some(10.0), Some(11.0), 1));
         assert_eq!(reaction.reversals, 0);
-        // 10 s at 1, 40 s at 3, 40 s at 1; too narrow from 20 to 38.
+        // 10 s at 1, 40 s at 3, 40 s at 1; too low from 20 to 38.
         assert_eq!((reaction.least_slot_seconds, reaction.too_narrow_s), (170.0, 18.0));
     }
 
-    /// Goal: a width that is left again was not right for good, one that is too wide is not right, and who does nothing has no decision.
+    /// Goal: a parallelism that changes again was not right for good, too high is not right, and without a change
+    /// there is no decision.
     #[test]
     fn right_is_for_good() {
         let left = up_and_down(&[(25.0, 27.0, 1, 3), (40.0, 41.0, 3, 2)], 1);
@@ -256,7 +258,7 @@ mod tests {
         assert_eq!((fixed.steps[0].right_after_s, fixed.steps[0].first_decision_s), (Some(0.0), None));
     }
 
-    /// Goal: to follow the load down is no reversal, to take back a change under the same load is one.
+    /// Goal: following the load down is not a reversal; undoing a change under the same load is.
     #[test]
     fn only_unasked_turns_are_reversals() {
         let follows = up_and_down(&[(25.0, 26.0, 1, 3), (62.0, 63.0, 3, 1)], 1);
@@ -265,7 +267,7 @@ mod tests {
         assert_eq!(swings.reversals, 2);
     }
 
-    /// Goal: widths that a climbing load needs for a moment only are no steps, and still count in what is needed.
+    /// Goal: needs that a rising load has only briefly are not steps, but count in the needed slots.
     #[test]
     fn a_ramp_has_no_steps() {
         let loads: Vec<f64> = (0..60).map(|second| 100.0 * f64::from(second)).collect();

@@ -1,4 +1,4 @@
-//! Watching a job that somebody else runs: the same rows, summary and plots as of a run of one's own, on any cluster.
+//! Records an existing job on any cluster: the same rows, summary and plots as for an experiment's run.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,9 +20,9 @@ use crate::summary::{Settings, Summary, summarise};
 use crate::time::{now_ms, parse_duration};
 use crate::watch::Watch;
 
-/// The job has to run already, or nearly so.
+/// Timeout for the job to be found running.
 const JOB_DEADLINE: Duration = Duration::from_secs(10);
-/// A cluster may be far away.
+/// Timeout of a request to Flink, which may be remote.
 const FLINK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is watched, and what it is called.
@@ -60,10 +60,10 @@ pub(crate) struct RecordOptions {
     pub(crate) out: PathBuf,
 }
 
-/// Watches until the time is over or somebody asks for the end; what was seen until then is kept.
+/// Records until the duration is over or a shutdown is requested; the rows so far are kept.
 ///
 /// # Errors
-/// The job cannot be observed, or something cannot be written.
+/// The job cannot be observed, or a file cannot be written.
 pub(crate) async fn record(
     options: &RecordOptions,
     screen: &mut Screen,

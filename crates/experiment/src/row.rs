@@ -1,4 +1,4 @@
-//! One second of a run, and the series of them as CSV: one row a second, an unknown figure is an empty field.
+//! One second of a run, and the series of rows as CSV: one row per second, an unknown value is an empty field.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,12 +7,12 @@ use anyhow::{Context, ensure};
 
 use crate::csv;
 
-/// Columns of the parallelism of an operator begin so.
+/// Prefix of the columns with an operator's parallelism.
 const PARALLELISM: &str = "parallelism.";
 
 macro_rules! figures {
     ($($(#[$doc:meta])* $name:ident = $column:literal,)*) => {
-        /// What is measured once a second. The name of a column ends in its unit.
+        /// A value measured once per second. The name of its column ends in its unit.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[repr(usize)]
         pub enum Figure {
@@ -20,10 +20,10 @@ macro_rules! figures {
         }
 
         impl Figure {
-            /// All of them, in the order of the columns.
+            /// All values, in the order of the columns.
             pub const ALL: &[Figure] = &[$(Figure::$name),*];
 
-            /// The name of the column.
+            /// Returns the name of the column.
             pub const fn column(self) -> &'static str {
                 match self {
                     $(Figure::$name => $column,)*
@@ -34,23 +34,23 @@ macro_rules! figures {
 }
 
 figures! {
-    /// Records that the schedule asked for, per second.
+    /// Records per second demanded by the schedule.
     OfferedPerS = "offered_per_s",
-    /// Records that the producer handed to Kafka's client, per second.
+    /// Records per second that the producer passed to Kafka's client.
     EmittedPerS = "emitted_per_s",
     /// Emission minus due time, 99th percentile of the last second.
     ScheduleDelayP99Ms = "schedule_delay_p99_ms",
     /// Acknowledgement by Kafka minus due time, 99th percentile of the last second.
     AckFromIntendedP99Ms = "ack_from_intended_p99_ms",
-    /// Records that come into being at the job's sources, per second: read, and growth of the backlog.
+    /// Records per second that arrive at the job's sources: records read, plus growth of the backlog.
     InputPerS = "input_per_s",
-    /// Records that the sources hand on, per second.
+    /// Records per second that the sources emit.
     ProcessedPerS = "processed_per_s",
-    /// Records that reach the sinks, per second.
+    /// Records per second that reach the sinks.
     ResultsPerS = "results_per_s",
-    /// Records that wait in Kafka.
+    /// Records waiting in Kafka.
     BacklogRecords = "backlog_records",
-    /// From the intended time of an event to the result: mean of the slowest query.
+    /// Time from an event's intended time to the result: mean of the slowest query.
     EventLatencyMeanMs = "event_latency_mean_ms",
     /// Likewise, median.
     EventLatencyP50Ms = "event_latency_p50_ms",
@@ -58,7 +58,7 @@ figures! {
     EventLatencyP95Ms = "event_latency_p95_ms",
     /// Likewise, 99th percentile.
     EventLatencyP99Ms = "event_latency_p99_ms",
-    /// From the arrival of a record in the job to the result: mean of the slowest query.
+    /// Time from a record's arrival in the job to the result: mean of the slowest query.
     OverallLatencyMeanMs = "overall_latency_mean_ms",
     /// Likewise, median.
     OverallLatencyP50Ms = "overall_latency_p50_ms",
@@ -66,15 +66,15 @@ figures! {
     OverallLatencyP95Ms = "overall_latency_p95_ms",
     /// Likewise, 99th percentile.
     OverallLatencyP99Ms = "overall_latency_p99_ms",
-    /// Task managers of the cluster.
+    /// Task managers in the cluster.
     TaskManagers = "task_managers",
     /// Their slots.
     Slots = "slots",
-    /// Slots that a job holds; side by side those that this job needs.
+    /// Slots in use; side by side, those that this job needs.
     SlotsUsed = "slots_used",
     /// Sum of the parallelism of all operators.
     Subtasks = "subtasks",
-    /// The full size of the newest checkpoint.
+    /// Full size of the newest checkpoint.
     StateSizeBytes = "state_size_bytes",
     /// Records due since the start.
     DueTotal = "due_total",
@@ -82,22 +82,22 @@ figures! {
     EmittedTotal = "emitted_total",
     /// Records acknowledged since the start.
     AckedTotal = "acked_total",
-    /// Records that the sources have handed on since the start, over all lives of the job.
+    /// Records that the sources have emitted since the start, over all executions of the job.
     ReadTotal = "read_total",
     /// Records that have reached the sinks since the start, likewise.
     ResultsTotal = "results_total",
-    /// Cores that processes of others used since the row before.
+    /// Cores that other processes used since the previous row.
     OthersCpuCores = "others_cpu_cores",
 }
 
-/// What the job did in a second.
+/// State of the job in a second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum JobState {
     /// All of its tasks ran.
     Running,
     /// There was no job, or not all of its tasks ran.
     Down,
-    /// Nobody could tell: Flink did not answer.
+    /// Unknown: Flink did not answer.
     #[default]
     Unknown,
 }
@@ -116,37 +116,37 @@ impl JobState {
 pub struct Row {
     /// Seconds since the load began.
     pub at_s: f64,
-    /// Whether it belongs to the warm-up, which counts for nothing.
+    /// Whether it belongs to the warm-up, which is not evaluated.
     pub is_warm_up: bool,
-    /// What the job did.
+    /// State of the job.
     pub job: JobState,
     /// Parallelism by operator.
     pub parallelism: BTreeMap<String, u32>,
-    /// Why figures are missing, in words.
+    /// Why values are missing.
     pub problem: String,
-    /// The figures by their number; [`Row::get`] and [`Row::set`] are plainer.
+    /// Values by index; prefer [`Row::get`] and [`Row::set`].
     pub figures: [Option<f64>; Figure::ALL.len()],
 }
 
 impl Row {
-    /// A figure, if it is known.
+    /// Returns a value, if known.
     pub fn get(&self, figure: Figure) -> Option<f64> {
         self.figures[figure as usize]
     }
 
-    /// Notes a figure; not a number is unknown.
+    /// Sets a value; NaN counts as unknown.
     pub fn set(&mut self, figure: Figure, value: Option<f64>) {
         self.figures[figure as usize] = value.filter(|value| value.is_finite());
     }
 
-    /// The same row with a figure, for rows that are written by hand.
+    /// Returns the row with a value set, for test data.
     #[must_use]
     pub fn with(mut self, figure: Figure, value: f64) -> Self {
         self.set(figure, Some(value));
         self
     }
 
-    /// The row as a line of the series with these operators.
+    /// Formats the row as a line of the series with these operators.
     pub(crate) fn line(&self, operators: &[String]) -> String {
         let phase = if self.is_warm_up { "warm-up" } else { "measured" };
         let head = [format!("{:.3}", self.at_s), phase.to_owned(), self.job.word().to_owned()];
@@ -157,7 +157,7 @@ impl Row {
     }
 }
 
-/// The first line of a series.
+/// Returns the header line of a series.
 pub(crate) fn header(operators: &[String]) -> String {
     let head = ["time_s", "phase", "job"].map(str::to_owned).into_iter();
     let figures = Figure::ALL.iter().map(|figure| figure.column().to_owned());
@@ -165,10 +165,10 @@ pub(crate) fn header(operators: &[String]) -> String {
     csv::line(head.chain(figures).chain(operators).chain(["problem".to_owned()]))
 }
 
-/// Reads a series. A line that was torn by a sudden end is left out.
+/// Reads a series. Ignores a torn last line.
 ///
 /// # Errors
-/// The file cannot be read, or is no series.
+/// The file cannot be read, or is not a series.
 pub fn read_series(path: &Path) -> anyhow::Result<Vec<Row>> {
     let text = files::read_text(path, crate::folder::RESULT_BYTES)
         .with_context(|| format!("cannot read {}", path.display()))?;
@@ -206,7 +206,7 @@ fn row(header: &[String], fields: &[String]) -> Option<Row> {
 mod tests {
     use super::*;
 
-    /// Goal: what is written is what is read; what is not known stays unknown; a torn last line is left out.
+    /// Goal: rows survive a round trip; unknown stays unknown; a torn last line is ignored.
     #[test]
     fn series_survive() {
         let known = Row { at_s: 1.5, job: JobState::Running, is_warm_up: true, ..Row::default() };

@@ -1,4 +1,5 @@
-//! One round: a stage of its own, a loop on it or several side by side, the load, a row a second, and everything that is kept.
+//! One round of an experiment: its own cluster, one or several control loops, the load, the observation, and the
+//! results.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,14 +31,14 @@ use crate::watch::Watch;
 const JOB_DEADLINE: Duration = Duration::from_secs(120);
 const DROP_DEADLINE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(200);
-/// The producer is started so long before its load begins: it has to reach Kafka.
+/// How long before the load the producer starts: it has to connect to Kafka.
 const LEAD: Duration = Duration::from_secs(4);
-/// A producer delivers what it has emitted before it ends.
+/// Timeout of the producer's end: it delivers all emitted records first.
 const PRODUCER_DEADLINE: Duration = Duration::from_secs(40);
-/// An answer of Flink that takes longer is a row without figures.
+/// Timeout of a request to Flink; a slower response leaves the row without values.
 const FLINK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where our programs, the Flink job and the program that drives Flink's autoscaler lie.
+/// Paths of the project's programs, the Flink job and the program that drives Flink's autoscaler.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) programs_dir: PathBuf,
@@ -45,7 +46,7 @@ pub(crate) struct Place {
     pub(crate) autoscaler: PathBuf,
 }
 
-/// What is run.
+/// One run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct One<'a> {
     pub(crate) experiment: &'a Experiment,
@@ -54,20 +55,20 @@ pub(crate) struct One<'a> {
 }
 
 impl One<'_> {
-    /// What tells it from the other runs of its experiment.
+    /// Returns the label that distinguishes it from the experiment's other runs.
     pub(crate) fn label(&self) -> String {
         format!("{}-{}", self.variant.name, self.repetition)
     }
 }
 
-/// One loop on the stage, and what is known of it before the load begins.
+/// One control loop on the cluster, and what is known of it before the load begins.
 struct Loop<'a> {
     one: One<'a>,
     folder: RunFolder,
     tenant: Tenant,
     programs: ProcessGroup,
     screen: Screen,
-    /// The job's name on this cluster.
+    /// Name of the job on this cluster.
     job: String,
 }
 
@@ -80,11 +81,11 @@ struct Ready {
     page: String,
 }
 
-/// Runs once, or several times side by side on one cluster, and keeps in a folder of `out` for each whatever there is to keep, however
-/// the runs end once their load has begun.
+/// Executes one run, or several side by side on one cluster. Once the load has begun, writes each run's results into
+/// a folder of `out`, however it ends.
 ///
 /// # Errors
-/// The load could not begin, or something cannot be written.
+/// The load could not begin, or a file cannot be written.
 pub(crate) async fn run(
     ones: &[One<'_>],
     out: &Path,
@@ -116,7 +117,7 @@ pub(crate) async fn run(
     Ok(summaries)
 }
 
-/// The engines, and a tenant for each loop.
+/// Starts Kafka and Flink, and a tenant for each loop.
 async fn begin<'a>(
     ones: &[One<'a>],
     folders: &[RunFolder],
@@ -131,7 +132,7 @@ async fn begin<'a>(
         work_dir: stage.to_owned(),
         task_managers: experiment.cluster.task_managers.saturating_mul(contenders),
         task_slots: experiment.cluster.task_slots,
-        // The subtasks of a loop may come to lie on the same task managers as those of the others.
+        // Subtasks of a loop may share task managers with those of the others.
         jobs: contenders.min(2),
         extras: Extras::default(),
     };
@@ -167,7 +168,7 @@ async fn begin<'a>(
     }
 }
 
-/// Everything from the first documents to the end of the load, which begins for all at the same time.
+/// Runs everything from the first documents to the end of the load, which begins for all loops at the same time.
 async fn play(loops: &mut [Loop<'_>], place: &Place, stop: &Stop) -> anyhow::Result<Vec<Played>> {
     let is_shared = loops.len() > 1;
     let opening = try_join_all(loops.iter_mut().map(|one| open(one, is_shared, stop)));
@@ -182,7 +183,7 @@ async fn play(loops: &mut [Loop<'_>], place: &Place, stop: &Stop) -> anyhow::Res
     join_all(all).await.into_iter().collect()
 }
 
-/// Drop and agent, the first document, the job running and observed.
+/// Starts drop and agent, publishes the first document, and waits until the job runs and is observed.
 async fn open(one: &mut Loop<'_>, is_shared: bool, stop: &Stop) -> anyhow::Result<Ready> {
     let settings = flink::Settings { timeout: FLINK_TIMEOUT, ..flink::Settings::default() };
     let flink = Client::new(&one.tenant.testbed().flink_url(), settings)?;
@@ -201,7 +202,7 @@ async fn open(one: &mut Loop<'_>, is_shared: bool, stop: &Stop) -> anyhow::Resul
     Ok(Ready { observer, operators, watch, job_id, page })
 }
 
-/// The load, and whoever scales the job, until the load is over.
+/// Runs the load and the program that scales the job, until the load is over.
 async fn watch(
     one: &mut Loop<'_>,
     mut ready: Ready,
@@ -234,7 +235,7 @@ async fn watch(
     Ok(Played { began_ms, problem, producer: totals(producer.log_file()), changes })
 }
 
-/// Whoever scales the job in this variant.
+/// Starts the program that scales the job in this variant.
 fn start_contender(one: &mut Loop<'_>, job_id: &str, place: &Place) -> anyhow::Result<()> {
     let tenant = &one.tenant;
     if let Some(rescaler) = &one.one.variant.rescaler {
@@ -255,7 +256,7 @@ fn start_contender(one: &mut Loop<'_>, job_id: &str, place: &Place) -> anyhow::R
     Ok(())
 }
 
-/// Drop and agent, the first document, and the job running.
+/// Starts drop and agent, publishes the first document, and waits until the job runs.
 async fn start_loop(one: &mut Loop<'_>) -> anyhow::Result<()> {
     let Loop { one, tenant, programs, .. } = one;
     let job = one.variant.document.job().as_str();
@@ -308,7 +309,7 @@ fn start_producer(one: &Loop<'_>, page: &str, began_ms: i64) -> anyhow::Result<P
     Ok(one.tenant.launch(&program)?)
 }
 
-/// Nobody may end before the load does, except a producer that has delivered everything.
+/// Checks that no process has ended early, except a producer that has delivered everything.
 fn check(programs: &ProcessGroup, producer: &Process) -> anyhow::Result<()> {
     programs.check()?;
     if let Some(status) = producer.status().filter(|status| !status.success()) {
@@ -318,14 +319,13 @@ fn check(programs: &ProcessGroup, producer: &Process) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The producer's totals: the last line of its log that is a JSON object.
+/// Parses the producer's totals: the last line of its log that is a JSON object.
 fn totals(log: &Path) -> Option<ProducerTotals> {
     let text = files::read_text(log, crate::folder::RESULT_BYTES).ok()?;
     text.lines().rev().find_map(|line| serde_json::from_str(line).ok())
 }
 
-/// Files of the tree by their whole paths: our programs have another working folder than the one that configurations are
-/// written for.
+/// Makes paths in a configuration absolute: the programs have another working folder than the one it is written for.
 fn with_whole_paths(config: &str) -> anyhow::Result<String> {
     let tree = std::env::current_dir().context("cannot tell the current folder")?;
     Ok(config.replace("\"configs/", &format!("\"{}/configs/", tree.display())))

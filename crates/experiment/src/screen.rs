@@ -1,4 +1,4 @@
-//! What is shown while a run goes on: a line every few seconds, and one for each change. Plain text.
+//! Progress output of a run: a line every few seconds, and one for each change, as plain text.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use crate::row::{Figure, JobState, Row};
 
-/// Of the lines, one a second, so many are left out for each that is shown.
+/// One in this many rows is shown.
 const EVERY: u32 = 5;
 
-/// The terminal, and the time since the beginning.
+/// The terminal, and the start time.
 #[derive(Debug)]
 pub(crate) struct Screen {
-    /// What is written before each line, to tell runs side by side apart.
+    /// Prefix of each line, which distinguishes runs side by side.
     label: String,
     began: Instant,
     rows: u32,
@@ -26,25 +26,25 @@ impl Screen {
         Self { label: String::new(), began, rows: 0, widths: BTreeMap::new(), job: JobState::Unknown }
     }
 
-    /// The same terminal for one of several runs.
+    /// Returns the same terminal with a run's label.
     pub(crate) fn labelled(&self, label: &str) -> Self {
         let label = if label.is_empty() { String::new() } else { format!("{label:<12} ") };
         Self { label, began: self.began, ..Self::new() }
     }
 
-    /// A line with the time in front.
+    /// Prints a line with the time.
     pub(crate) fn say(&self, text: &str) {
         let seconds = self.began.elapsed().as_secs();
         print(&format!("{:>3}:{:02}  {}{text}", seconds / 60, seconds % 60, self.label));
     }
 
-    /// The heads of the columns of [`Screen::show`], and no memory of an earlier run.
+    /// Prints the column headers of [`Screen::show`], and forgets an earlier run.
     pub(crate) fn begin_rows(&mut self) {
         (self.rows, self.widths, self.job) = (0, BTreeMap::new(), JobState::Unknown);
         self.say("   at s  offered/s  processed/s   backlog  event latency  slots used");
     }
 
-    /// Shows what has changed, and every few seconds the figures.
+    /// Prints changes and, every few seconds, the values.
     pub(crate) fn show(&mut self, row: &Row) {
         if row.job == JobState::Running && !self.widths.is_empty() && row.parallelism != self.widths {
             self.say(&format!("▶ parallelism {}", changes(&self.widths, &row.parallelism)));
@@ -75,9 +75,9 @@ impl Screen {
     }
 }
 
-/// A line on standard output.
+/// Prints a line on standard output.
 pub(crate) fn print(text: &str) {
-    // A closed terminal must not end a run before its children are ended in order.
+    // A closed terminal must not end a run before its children are stopped.
     drop(writeln!(std::io::stdout(), "{text}"));
 }
 

@@ -1,4 +1,4 @@
-//! The median of a few values, with the lowest and the highest: how tables show repetitions.
+//! Median and range of a few values, as tables show repetitions.
 
 /// Median and range of one or more values.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,7 +27,7 @@ impl Spread {
 mod tests {
     use super::*;
 
-    /// Goal: median and range do not depend on the order of the values, and nothing is made up of no values.
+    /// Goal: median and range do not depend on the order of the values; without values there is none.
     #[test]
     fn median_and_range() {
         let spread = |median, low, high, count| Some(Spread { median, low, high, count });

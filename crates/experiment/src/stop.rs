@@ -1,18 +1,18 @@
-//! The request to end: Ctrl-C or SIGTERM, seen by whoever waits for something else.
+//! Shutdown request by Ctrl-C or SIGTERM, for tasks that wait for something else.
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Whether the end was asked for.
+/// Whether a shutdown was requested.
 #[derive(Debug, Clone)]
 pub(crate) struct Stop(watch::Receiver<bool>);
 
 impl Stop {
-    /// Takes both signals from here on.
+    /// Installs handlers of both signals.
     ///
     /// # Errors
-    /// The system does not let them be taken.
+    /// The handlers cannot be installed.
     pub(crate) fn on_signals() -> anyhow::Result<Self> {
         let (ask, asked) = watch::channel(false);
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
@@ -23,13 +23,13 @@ impl Stop {
                 _ = terminate.recv() => {}
             }
             ask.send_replace(true);
-            // The channel stays open, so that nobody takes its end for a request.
+            // The channel stays open, so that its end is not taken for a request.
             ask.closed().await;
         });
         Ok(Self(asked))
     }
 
-    /// Waits until the end is asked for.
+    /// Waits until a shutdown is requested.
     pub(crate) async fn asked(&self) {
         let mut asked = self.0.clone();
         if asked.wait_for(|asked| *asked).await.is_err() {
@@ -37,7 +37,7 @@ impl Stop {
         }
     }
 
-    /// Whether the end was asked for.
+    /// Whether a shutdown was requested.
     pub(crate) fn is_asked(&self) -> bool {
         *self.0.borrow()
     }

@@ -1,7 +1,7 @@
-//! What a run comes to: pure functions over its rows and decisions.
+//! Summary of a run: pure functions over its rows and decisions.
 //!
-//! Every row stands for the time until the next one, at most [`SPAN_MAX_S`]; what lies beyond was not observed and counts for
-//! nothing. The warm-up counts for nothing either. A figure that was never known is absent, never 0.
+//! Every row stands for the time until the next one, at most [`SPAN_MAX_S`]; longer gaps are unobserved and not
+//! evaluated, and neither is the warm-up. A value that was never known is absent, never 0.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,30 +10,30 @@ use crate::decisions::DecisionLine;
 use crate::reaction::{Reaction, StepFigures};
 use crate::row::{Figure, JobState, Row};
 
-/// A row stands for at most so many seconds. Rows come once a second; a row that took longer stands for what it took, but what
-/// happened in a longer gap nobody knows.
+/// Longest time that a row stands for, in seconds. Rows come once per second; a slow row stands for its own time, but
+/// a longer gap is unobserved.
 const SPAN_MAX_S: f64 = 3.0;
-/// A run that was observed for a smaller share of its measured time does not count.
+/// Smallest observed share of the measured time in a valid run.
 const OBSERVED_SHARE_MIN: f64 = 0.9;
 
-/// What a run is held against.
+/// Settings of the evaluation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
-    /// How long the load was to last, in seconds, the warm-up included.
+    /// Intended duration of the load, in seconds, including the warm-up.
     pub duration_s: f64,
-    /// The beginning of it that counts for nothing, in seconds.
+    /// Initial part of it that is not evaluated, in seconds.
     pub warm_up_s: f64,
     /// The latency bound, in milliseconds.
     pub latency_max_ms: f64,
-    /// The largest 99th percentile of the producer's delay with which a run counts, in milliseconds.
+    /// Largest 99th percentile of the producer's delay in a valid run, in milliseconds.
     pub schedule_delay_max_ms: f64,
-    /// The latest 99th percentile of Kafka's acknowledgements after the due time with which a run counts, in milliseconds.
+    /// Largest 99th percentile of Kafka's acknowledgement after the due time in a valid run, in milliseconds.
     pub ack_delay_max_ms: Option<f64>,
-    /// How many cores other processes may use on average in a run that counts.
+    /// Largest average CPU use of other processes in a valid run, in cores.
     pub others_cpu_max_cores: Option<f64>,
 }
 
-/// What the event producer says at its end.
+/// The event producer's final totals.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ProducerTotals {
     /// Records due.
@@ -50,140 +50,142 @@ pub struct ProducerTotals {
     pub ack_latency_from_intended_us: Quantiles,
 }
 
-/// Three points of a distribution, in microseconds.
+/// Quantiles of a distribution, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 pub struct Quantiles {
     /// The median.
     pub p50: f64,
     /// The 99th percentile.
     pub p99: f64,
-    /// The largest.
+    /// The maximum.
     pub max: f64,
 }
 
-/// What a run came to. Absent is unknown.
+/// Results of a run. Absent means unknown.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Summary {
-    /// The experiment.
+    /// Name of the experiment.
     pub experiment: String,
-    /// Which of its ways to scale.
+    /// Name of the variant.
     pub variant: String,
     /// The policy, or `none`.
     pub policy: String,
-    /// Which repetition, from 1.
+    /// Number of the repetition, from 1.
     pub repetition: u32,
-    /// When the load began.
+    /// Start of the load.
     pub began_at: String,
-    /// The version of the program that ran it.
+    /// Version of this program.
     pub version: String,
-    /// Whether the run came to its end.
+    /// Whether the run lasted to its end.
     pub is_complete: bool,
-    /// Whether its figures may be compared with those of other runs.
+    /// Whether its results may be compared with other runs.
     pub is_valid: bool,
     /// Why not.
     pub problems: Vec<String>,
-    /// How long the load was to last, in seconds, the warm-up included.
+    /// Intended duration of the load, in seconds, including the warm-up.
     pub duration_s: f64,
-    /// The beginning of it that counts for nothing, in seconds.
+    /// Initial part of it that is not evaluated, in seconds.
     pub warm_up_s: f64,
-    /// The time that everything below describes, in seconds: what of the load is past the warm-up and was observed.
+    /// Evaluated time, in seconds: the observed part of the load after the warm-up.
     pub observed_s: f64,
-    /// What of the load is past the warm-up and was not observed, in seconds.
+    /// Unobserved part of the load after the warm-up, in seconds.
     pub unobserved_s: f64,
     /// The latency bound, in milliseconds.
     pub latency_max_ms: f64,
-    /// For how long the event latency was known, in seconds.
+    /// Time with a known event latency, in seconds.
     pub latency_known_s: f64,
-    /// The share of that time in which its mean was over the bound.
+    /// Share of that time in which its mean exceeded the bound.
     pub over_bound_share: Option<f64>,
-    /// The same with the time in which there was no latency because the job was down, counted as over the bound.
+    /// The same, counting downtime without a latency as exceeding the bound.
     pub over_bound_or_down_share: Option<f64>,
-    /// From the intended time of an event to the result: in half of the time the median was at most this.
+    /// Event latency, from an event's intended time to the result: in half of the time the median was at most this.
     pub event_latency_p50_ms: Option<f64>,
     /// In 95 % of the time the 95th percentile was at most this.
     pub event_latency_p95_ms: Option<f64>,
     /// In 99 % of the time the 99th percentile was at most this.
     pub event_latency_p99_ms: Option<f64>,
-    /// From the arrival of a record in the job to the result, likewise.
+    /// Overall latency, from a record's arrival in the job to the result: in half of the time the median was at most
+    /// this.
     pub overall_latency_p50_ms: Option<f64>,
-    /// Likewise.
+    /// In 95 % of the time the 95th percentile was at most this.
     pub overall_latency_p95_ms: Option<f64>,
-    /// Likewise.
+    /// In 99 % of the time the 99th percentile was at most this.
     pub overall_latency_p99_ms: Option<f64>,
-    /// Changes that were published and ended running, warm-up included.
+    /// Published changes that ended running, including the warm-up.
     pub rescales: u32,
-    /// Changes that were published and ended otherwise, or whose end is not known.
+    /// Published changes that ended otherwise, or whose end is unknown.
     pub rescales_not_done: u32,
-    /// The time in which the job was down, in seconds.
+    /// Downtime of the job, in seconds.
     pub downtime_s: f64,
-    /// Slots that the job held, times the time for which it held them.
+    /// Slots in use by the job, integrated over time.
     pub slot_seconds: Option<f64>,
-    /// Task managers times time.
+    /// Task managers, integrated over time.
     pub task_manager_seconds: Option<f64>,
-    /// The mean of the sum of all parallelism.
+    /// Mean sum of the operators' parallelism.
     pub subtasks_mean: Option<f64>,
-    /// The largest number of records that waited in Kafka.
+    /// Largest backlog in Kafka.
     pub backlog_max_records: Option<f64>,
-    /// The number at the end.
+    /// Backlog at the end.
     pub backlog_end_records: Option<f64>,
-    /// The largest size of the state.
+    /// Largest size of the state.
     pub state_size_max_bytes: Option<f64>,
-    /// Records that the schedule asked for, warm-up included.
+    /// Records demanded by the schedule, including the warm-up.
     pub due_records: Option<f64>,
-    /// Records that Kafka acknowledged, warm-up included.
+    /// Records acknowledged by Kafka, including the warm-up.
     pub acked_records: Option<f64>,
-    /// Records that the job's sources handed on, warm-up included.
+    /// Records emitted by the job's sources, including the warm-up.
     pub read_records: Option<f64>,
-    /// Records that reached the sinks, warm-up included.
+    /// Records that reached the sinks, including the warm-up.
     pub result_records: Option<f64>,
-    /// How far emissions were behind the schedule: median.
+    /// Delay of emissions behind the schedule: median.
     pub schedule_delay_p50_ms: Option<f64>,
-    /// 99th percentile.
+    /// Delay of emissions behind the schedule: 99th percentile.
     pub schedule_delay_p99_ms: Option<f64>,
-    /// The largest.
+    /// Delay of emissions behind the schedule: maximum.
     pub schedule_delay_max_ms: Option<f64>,
-    /// From the due time to Kafka's acknowledgement: 99th percentile.
+    /// Time from the due time to Kafka's acknowledgement: 99th percentile.
     pub ack_from_intended_p99_ms: Option<f64>,
-    /// Cores that other processes of the machine used, on average.
+    /// Average CPU use of the machine's other processes, in cores.
     pub others_cpu_cores: Option<f64>,
-    /// Whether the other variants of the repetition ran at the same time on the same machine and cluster.
+    /// Whether the repetition's other variants ran at the same time on the same machine and cluster.
     pub is_side_by_side: bool,
-    /// The factor by which the load is faster than the one that it stands for.
+    /// Time compression of the load.
     pub compression: Option<f64>,
-    /// The time with a latency over the bound, or without a latency because the job was down, in seconds.
+    /// Time with a latency above the bound, or without a latency because the job was down, in seconds.
     pub violation_or_down_s: Option<f64>,
-    /// Changes of widths that Flink showed, whoever made them, warm-up included.
+    /// Changes of parallelism observed in Flink, whatever caused them, including the warm-up.
     pub changes: Option<u32>,
-    /// Restarts with the same widths.
+    /// Restarts without a change of parallelism.
     pub restarts: Option<u32>,
-    /// How long no task ran in all of them, in seconds, from Flink's history where it has one.
+    /// Total outage of them, in seconds, from Flink's history where available.
     pub outage_s: Option<f64>,
-    /// After a rise of the load: the mean time until the first widening was asked for, in seconds.
+    /// After a rise of the load: mean time until the first scale-up was requested, in seconds.
     pub first_decision_up_s: Option<f64>,
-    /// After a fall of the load: the mean time until the first narrowing was asked for, in seconds.
+    /// After a fall of the load: mean time until the first scale-down was requested, in seconds.
     pub first_decision_down_s: Option<f64>,
-    /// After a rise: the mean time until the width was right for good, in seconds; never counts as the whole time until the next step.
+    /// After a rise: mean time until the parallelism was right for good, in seconds; never counts as the whole time
+    /// until the next step.
     pub right_up_s: Option<f64>,
-    /// Likewise after a fall.
+    /// The same after a fall.
     pub right_down_s: Option<f64>,
-    /// The most changes that a rise took until the width was right.
+    /// Largest number of changes after a rise until the parallelism was right.
     pub changes_up_max: Option<u32>,
-    /// Steps of the load after which the width was never right.
+    /// Steps of the load after which the parallelism was never right.
     pub steps_not_right: Option<u32>,
-    /// The widest that a change led to, over the least width that carries the load.
+    /// Highest parallelism after a change, relative to the needed one.
     pub widest_over_least: Option<f64>,
-    /// Changes that took back the one before although the load did not.
+    /// Changes that undid the previous one although the load did not return.
     pub reversals: Option<u32>,
-    /// For how long the width was less than the least that carries the load, in seconds.
+    /// Time with a parallelism below the needed one, in seconds.
     pub too_narrow_s: Option<f64>,
-    /// Slot-seconds of a width that is always the least.
+    /// Slot-seconds with the needed parallelism at all times.
     pub least_slot_seconds: Option<f64>,
-    /// What followed each step of the load.
+    /// Response to each step of the load.
     pub steps: Vec<StepFigures>,
 }
 
-/// Computes everything that follows from rows, decisions and the producer's totals. Who ran what when is for the caller to fill in.
+/// Computes the summary from rows, decisions and the producer's totals. The caller fills in names and times.
 pub fn summarise(
     rows: &[Row],
     decisions: &[DecisionLine],
@@ -219,13 +221,13 @@ pub fn summarise(
     summary
 }
 
-/// A row and the time that it stands for.
+/// A row and the time it stands for.
 struct Span<'a> {
     row: &'a Row,
     length_s: f64,
 }
 
-/// The rows past the warm-up, each with its time. What of a row's time lies behind the end of the load is left out.
+/// Returns the rows after the warm-up with their times, cut at the end of the load.
 fn spans<'a>(rows: &'a [Row], settings: &Settings) -> Vec<Span<'a>> {
     let end_of = |index: usize| rows.get(index + 1).map_or(settings.duration_s, |next| next.at_s);
     let span = |(index, row): (usize, &'a Row)| {
@@ -241,7 +243,7 @@ fn spans<'a>(rows: &'a [Row], settings: &Settings) -> Vec<Span<'a>> {
 }
 
 fn length(spans: &[Span<'_>], is_so: impl Fn(&Row) -> bool) -> f64 {
-    // Not `sum`, which makes -0 of nothing.
+    // `sum` would return -0 for an empty iterator.
     spans.iter().filter(|span| is_so(span.row)).fold(0.0, |sum, span| sum + span.length_s)
 }
 
@@ -249,7 +251,7 @@ fn known(spans: &[Span<'_>], figure: Figure) -> Vec<(f64, f64)> {
     spans.iter().filter_map(|span| Some((span.row.get(figure)?, span.length_s))).collect()
 }
 
-/// The figure times time; where it is unknown for a while, that while counts with the mean of the rest.
+/// Integrates the value over time; unknown intervals count with the mean of the rest.
 fn integral(spans: &[Span<'_>], figure: Figure) -> Option<f64> {
     Some(mean(spans, figure)? * spans.iter().map(|span| span.length_s).sum::<f64>())
 }
@@ -273,7 +275,7 @@ fn last(rows: &[Row], figure: Figure) -> Option<f64> {
     rows.iter().rev().find_map(|row| row.get(figure))
 }
 
-/// The smallest value that the figure did not exceed in this share of the time in which it is known.
+/// Returns the smallest value that was not exceeded in this share of the time in which it is known.
 fn quantile(spans: &[Span<'_>], figure: Figure, share: f64) -> Option<f64> {
     let mut known = known(spans, figure);
     known.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -313,7 +315,7 @@ impl Summary {
         }
     }
 
-    /// From the producer's own totals, else from the worst second that was seen.
+    /// Uses the producer's own totals, or else the worst observed second.
     fn describe_producer(&mut self, spans: &[Span<'_>], producer: Option<&ProducerTotals>) {
         const MS_PER_US: f64 = 0.001;
         let Some(producer) = producer else {
@@ -330,7 +332,7 @@ impl Summary {
         self.ack_from_intended_p99_ms = Some(producer.ack_latency_from_intended_us.p99 * MS_PER_US);
     }
 
-    /// Whether the load was the one that was asked for, and whether enough of it was observed.
+    /// Checks whether the load was as demanded, and whether enough of it was observed.
     fn judge(&mut self, producer: Option<&ProducerTotals>, settings: &Settings) {
         let most_ms = settings.schedule_delay_max_ms;
         match self.schedule_delay_p99_ms {
@@ -373,7 +375,7 @@ impl Summary {
         self.is_valid = self.problems.is_empty();
     }
 
-    /// Notes what Flink showed of changes, and how they followed the load if it is known what that needs.
+    /// Adds the changes observed in Flink, and how they followed the load if the capacities are known.
     pub(crate) fn describe_changes(&mut self, changes: &[WidthChange], reaction: Option<Reaction>) {
         let counted = |is_change: bool| {
             let count = changes.iter().filter(|change| change.widths.is_empty() != is_change).count();
@@ -398,13 +400,13 @@ impl Summary {
         self.steps = steps;
     }
 
-    /// Notes why the run did not come to its end.
+    /// Adds a reason why the run did not complete.
     pub(crate) fn add_problem(&mut self, problem: String) {
         self.problems.push(problem);
         self.is_valid = false;
     }
 
-    /// What tells this run from others.
+    /// Returns the label that distinguishes this run from others.
     pub fn label(&self) -> String {
         format!("{} {}", self.experiment, self.variant)
     }

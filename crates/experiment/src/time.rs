@@ -1,11 +1,11 @@
-//! Durations as people write them, and the clock.
+//! Durations as people write them, and the wall clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// `90s`, `5m`, `1h`, or seconds alone.
+/// Parses `90s`, `5m`, `1h`, or plain seconds.
 ///
 /// # Errors
-/// What is wrong with the text.
+/// The problem with the text.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -20,7 +20,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     count.checked_mul(seconds_of_unit).map(Duration::from_secs).ok_or_else(|| format!("{text:?} is too long"))
 }
 
-/// `5 min`, `90 s`, `1 h 5 min`.
+/// Formats as `5 min`, `90 s`, `1 h 5 min`.
 pub(crate) fn in_words(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
@@ -31,7 +31,7 @@ pub(crate) fn in_words(duration: Duration) -> String {
     }
 }
 
-/// Milliseconds since the Unix epoch.
+/// Returns the milliseconds since the Unix epoch.
 pub(crate) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
@@ -41,7 +41,7 @@ pub(crate) fn now_ms() -> i64 {
 mod tests {
     use super::*;
 
-    /// Goal: what people write is understood, what they mistype is refused with an example.
+    /// Goal: durations are parsed as people write them; a mistake is rejected with an example.
     #[test]
     fn durations_are_read_and_told() {
         for (text, seconds) in [("90", 90), ("90s", 90), ("5m", 300), ("2min", 120), ("1h", 3600)] {

@@ -1,6 +1,6 @@
-//! Totals of counters over several lives of a job: each life begins at 0 again.
+//! Counter totals over several executions of a job, each of which begins at 0.
 
-/// A total that goes on from life to life. What was counted between the last reading of a life and its end is not in it.
+/// A total over several executions. Misses what was counted between the last reading of an execution and its end.
 #[derive(Debug)]
 pub(crate) struct Total<L> {
     life: Option<L>,
@@ -15,7 +15,7 @@ impl<L> Default for Total<L> {
 }
 
 impl<L: PartialEq + Clone> Total<L> {
-    /// Notes a reading of this life and returns the total so far; unknown if it was never known.
+    /// Adds a reading of this execution and returns the total so far; `None` as long as nothing was read.
     pub(crate) fn note(&mut self, life: &L, reading: Option<f64>) -> Option<f64> {
         if self.life.as_ref() != Some(life) {
             self.of_earlier_lives += self.of_this_life.take().unwrap_or(0.0);
@@ -31,7 +31,7 @@ impl<L: PartialEq + Clone> Total<L> {
 mod tests {
     use super::*;
 
-    /// Goal: a total never falls when a job begins anew, and is unknown until something was read.
+    /// Goal: a total never falls when a job restarts, and is unknown until the first reading.
     #[test]
     fn totals_go_on_over_restarts() {
         let mut total = Total::default();

@@ -1,5 +1,5 @@
-//! Looks at a job some times a second, all the run long: where it is, how wide, and what Flink's history says of its changes. It
-//! only reads, and does the same whoever scales the job.
+//! Polls a job several times per second throughout a run: its state, parallelism, and Flink's rescale history. It
+//! only reads, independent of what scales the job.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::changes::{Glance, WidthChange, changes};
 
-/// From look to look. Flink renews what it shows of a job every 200 ms here.
+/// Poll interval. Flink is configured here to refresh a job's details every 200 ms.
 const EVERY: Duration = Duration::from_millis(250);
-/// Flink's history is read once in so many looks; it keeps the newest 50 changes.
+/// Flink's history is read once per this many polls; it keeps the newest 50 changes.
 const HISTORY_EVERY: u32 = 20;
-/// More changes than this are not kept: something is wrong with the job then.
+/// Bound on the kept changes: more of them mean a broken job.
 const RESCALES_MAX: usize = 10_000;
 
-/// One who looks at a job, and what was seen.
+/// Polls a job and stores what it sees.
 #[derive(Debug)]
 pub(crate) struct Watch {
     client: Client,
@@ -27,21 +27,21 @@ pub(crate) struct Watch {
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// Only those that differ from the one before.
+    /// Samples that differ from the previous one.
     glances: Vec<Glance>,
-    /// By their ids.
+    /// Rescales by id.
     rescales: BTreeMap<String, Rescale>,
-    /// The job as it was found last.
+    /// The job as last found.
     id: Option<JobId>,
 }
 
 impl Watch {
-    /// One who looks at the job of that name.
+    /// Creates a watch on the job of this name.
     pub(crate) fn new(client: Client, job: &str) -> Self {
         Self { client, job: job.to_owned(), seen: Mutex::default() }
     }
 
-    /// Looks until it is dropped.
+    /// Polls until the future is dropped.
     pub(crate) async fn look(&self, began: Instant) {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -57,7 +57,7 @@ impl Watch {
         }
     }
 
-    /// All changes until now.
+    /// Returns all changes until now.
     pub(crate) async fn changes(&self, began_ms: i64) -> Vec<WidthChange> {
         let mut seen = self.seen.lock().await;
         self.read_history(&mut seen).await;
@@ -65,7 +65,7 @@ impl Watch {
         changes(&seen.glances, &rescales, began_ms)
     }
 
-    /// What Flink shows; nothing if it does not answer.
+    /// Takes a sample; `None` if Flink does not answer.
     async fn glance(&self, seen: &mut Seen, began: Instant) -> Option<Glance> {
         let details = match &seen.id {
             Some(id) => self.client.job(id).await,
@@ -80,13 +80,13 @@ impl Watch {
         }
     }
 
-    /// The job under the id that it has now.
+    /// Finds the job under its current id.
     async fn find(&self, seen: &mut Seen, began: Instant) -> Option<Glance> {
         let jobs = self.client.jobs().await.ok()?;
         let lives = jobs.into_iter().filter(|job| job.name == self.job && !job.state.is_terminal());
         let found = lives.max_by_key(|job| job.start_time_ms);
         if let Some(found) = found {
-            // The history of the life before is not shown for long.
+            // The history of the previous execution soon disappears.
             self.read_history(seen).await;
             seen.id = Some(found.id);
         }
@@ -139,7 +139,7 @@ fn of_details(at_s: f64, details: &JobDetails) -> Glance {
     }
 }
 
-/// Slots that vertices of these groups and widths need: subtasks of different vertices of a group share them.
+/// Returns the slots that vertices with these groups and parallelisms need: vertices of one group share them.
 pub(crate) fn slots<G: Ord>(vertices: impl Iterator<Item = (G, u32)>) -> u32 {
     let mut widest: BTreeMap<G, u32> = BTreeMap::new();
     for (group, width) in vertices {
@@ -153,14 +153,14 @@ pub(crate) fn slots<G: Ord>(vertices: impl Iterator<Item = (G, u32)>) -> u32 {
 mod tests {
     use super::*;
 
-    /// Goal: vertices of one slot sharing group share slots, those of others do not.
+    /// Goal: vertices of one slot sharing group share slots; those of other groups do not.
     #[test]
     fn groups_share_slots() {
         assert_eq!(slots([(Some("a"), 2), (Some("a"), 5), (Some("b"), 3)].into_iter()), 8);
         assert_eq!(slots(std::iter::empty::<(u8, u32)>()), 0);
     }
 
-    /// Goal: only what differs from the look before is kept.
+    /// Goal: only samples that differ from the previous one are kept.
     #[test]
     fn repetitions_are_left_out() {
         let mut glances = Vec::new();

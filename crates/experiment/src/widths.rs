@@ -1,4 +1,4 @@
-//! What each width of an operator carries: from runs of fixed widths under a load that is too much for all of them.
+//! Measures an operator's capacity by parallelism, from runs at fixed parallelism under overload.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,15 @@ use crate::needed::{Capacity, Sweep};
 use crate::row::{Figure, JobState};
 use crate::spread::Spread;
 
-/// A job is saturated while so many seconds of its own throughput wait.
+/// A job counts as saturated if its backlog exceeds this many seconds of its throughput.
 const WAITING_MIN_S: f64 = 2.0;
-/// Rows that are needed to call a throughput a capacity.
+/// Minimum number of rows for a capacity.
 const ROWS_MIN: usize = 10;
 
-/// Reads the runs in these folders and writes what each width of the operator was seen to carry. Returns the text.
+/// Reads the runs in these folders, and writes and returns the operator's measured capacity by parallelism.
 ///
 /// # Errors
-/// There is no run of a saturated job, or something cannot be read or written.
+/// There is no run of a saturated job, or a file cannot be read or written.
 pub(crate) fn sweep(folders: &[PathBuf], operator: &str, out: &Path) -> anyhow::Result<String> {
     let mut seen: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
     let mut dates = Vec::new();
@@ -42,7 +42,7 @@ pub(crate) fn sweep(folders: &[PathBuf], operator: &str, out: &Path) -> anyhow::
     Ok(text)
 }
 
-/// The width of a run that never changed it, and what it carried while more was waiting.
+/// Returns the constant parallelism of a run, and its throughput while more was waiting.
 fn carried(kept: &Kept, operator: &str) -> Option<(u32, f64)> {
     let mut widths = kept.rows.iter().filter_map(|row| row.parallelism.get(operator));
     let width = *widths.next()?;
@@ -58,7 +58,7 @@ fn carried(kept: &Kept, operator: &str) -> Option<(u32, f64)> {
     Some((width, spread.median))
 }
 
-/// What a width carries, a wider one carries as well.
+/// Makes capacities non-decreasing: a higher parallelism carries at least as much.
 fn rising(all: impl Iterator<Item = (u32, f64)>) -> Vec<Capacity> {
     let mut most: f64 = 0.0;
     all.map(|(width, records_per_s)| {
@@ -85,7 +85,7 @@ mod tests {
         Kept { summary: Summary::default(), rows: (0..30).map(row).collect(), decisions: Vec::new() }
     }
 
-    /// Goal: only what a saturated job of one width handed on counts as what the width carries.
+    /// Goal: only the throughput of a saturated job at constant parallelism counts as a capacity.
     #[test]
     fn a_capacity_is_seen_under_too_much_load() {
         assert_eq!(carried(&kept(2, 1000.0, 9000.0), "a"), Some((2, 1001.0)));

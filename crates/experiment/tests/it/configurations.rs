@@ -1,4 +1,4 @@
-//! The experiments that come with the project: each can be run as it is, and shows what it says it shows.
+//! The shipped experiments: each can be run as it is, and demonstrates what it claims.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use event_producer::ConfigFile;
 use experiment::{Experiment, ExperimentError, Overrides, Variant};
 
-/// What one subtask of the slowed operator is good for, in records per second.
+/// Capacity of one subtask of the slowed operator, in records per second.
 const ONE_SUBTASK_PER_S: f64 = 1_200.0;
 
 fn tree() -> PathBuf {
@@ -35,7 +35,8 @@ fn all() -> BTreeMap<String, Experiment> {
     files(&folder()).iter().map(load).collect()
 }
 
-/// Goal: both benchmarks, narrow and wide, with and without scaling, and a comparison of all policies, are there.
+/// Goal: both benchmarks, at low and high parallelism, with and without scaling, and a comparison of all policies,
+/// exist.
 #[test]
 fn every_situation_has_an_experiment() {
     let all = all();
@@ -54,8 +55,8 @@ fn every_situation_has_an_experiment() {
     }
 }
 
-/// Goal: each load first is what one subtask can bear, then more, within the time of the experiment; and what is there at most
-/// is enough for it.
+/// Goal: each load starts within one subtask's capacity, then exceeds it within the duration of the experiment; the
+/// cluster's maximum suffices.
 #[test]
 fn loads_ask_for_scaling() {
     for (name, experiment) in all() {
@@ -78,8 +79,8 @@ fn loads_ask_for_scaling() {
     }
 }
 
-/// Goal: each load that rises and falls has six contenders, of which those that change the job do so in place, in pairs with the same one, under
-/// one factor; and is judged from outside.
+/// Goal: each load that rises and falls has six variants, in pairs with the same first one and one time compression;
+/// those that change the job do so in place; and runs are validated from outside.
 #[test]
 fn live_experiments_are_fair() {
     let all = all();
@@ -110,7 +111,7 @@ fn live_experiments_are_fair() {
     }
 }
 
-/// Goal: a contender is one thing and not two, and what is missing or out of range is named.
+/// Goal: a variant has exactly one way of scaling, and missing or out-of-range values are named.
 #[test]
 fn contenders_are_checked() {
     let shipped = std::fs::read_to_string(folder().join("live-step.toml")).unwrap();
@@ -147,7 +148,7 @@ fn contenders_are_checked() {
     assert_eq!(experiment.variants[1].policy, "program");
 }
 
-/// An error with its causes.
+/// Formats an error with its causes.
 fn with_causes(error: &ExperimentError) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
@@ -158,7 +159,7 @@ fn with_causes(error: &ExperimentError) -> String {
     text
 }
 
-/// Goal: the programs themselves accept the configurations, and a policy with a bound has the experiment's.
+/// Goal: the programs accept their configurations, and a policy with a bound has the experiment's.
 #[test]
 fn the_programs_accept_their_configurations() {
     for file in files(&folder().join("loads")) {
@@ -187,8 +188,8 @@ fn the_programs_accept_their_configurations() {
     }
 }
 
-/// Goal: the command line's duration and repetitions are held to the same rules; a load that ends too early, a file that is not
-/// there and a key that does not exist are named.
+/// Goal: duration and repetitions on the command line are validated by the same rules; a load that ends too early, a
+/// missing file and an unknown key are named.
 #[test]
 fn what_does_not_fit_is_named() {
     let file = folder().join("nexmark-low-fixed.toml");

@@ -1,4 +1,4 @@
-//! One real run, with `scripts/test.sh --full` only: some seventy seconds on real Kafka and Flink.
+//! One real run, only with `scripts/test.sh --full`: about seventy seconds on real Kafka and Flink.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ fn tree() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// The shipped experiment with a load that is over soon.
+/// The shipped experiment with a short load.
 fn short(folder: &Path) -> PathBuf {
     let configs = tree().join("configs/experiments");
     let read = |name: &str| std::fs::read_to_string(configs.join(name)).unwrap();
@@ -26,8 +26,8 @@ fn short(folder: &Path) -> PathBuf {
     file
 }
 
-/// Goal: a run of the command leaves a whole series, a summary that says what was seen, the journal and the plots, and nothing
-/// else; the totals fit to the load.
+/// Goal: a run of the command leaves a complete series, a correct summary, the journal and the plots, and nothing
+/// else; the totals match the load.
 #[test]
 #[ignore = "needs --full"]
 fn a_short_run_keeps_what_it_should() {
@@ -49,7 +49,8 @@ fn a_short_run_keeps_what_it_should() {
         serde_json::from_str(&std::fs::read_to_string(run.join("summary.json")).unwrap()).unwrap();
     assert!(summary.is_complete && summary.latency_known_s > 0.0, "{summary:?}");
     let (due, read) = (summary.due_records.unwrap(), summary.read_records.unwrap());
-    // 800 event numbers a second for 10 s; the steps then go on with 2400 a second for 120 s. Of 53 numbers 49 are auctions or bids.
+    // 800 event numbers per second for 10 s; the steps then continue with 2400 per second for 120 s. Of 53 numbers 49
+    // are auctions or bids.
     assert!((72_000.0..=76_000.0).contains(&due), "{due} records were due");
     assert!(read > 0.3 * due && read <= due, "{read} of {due} records were read");
     assert!(summary.result_records.is_some_and(|results| results > 10.0), "{summary:?}");

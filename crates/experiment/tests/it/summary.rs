@@ -1,4 +1,4 @@
-//! The summary of series that are written by hand.
+//! Summaries of hand-written series.
 
 use experiment::{DecisionLine, Figure, JobState, ProducerTotals, Row, Settings, Summary, summarise};
 
@@ -15,7 +15,7 @@ fn row(at_s: u32) -> Row {
     Row { at_s: f64::from(at_s), job: JobState::Running, ..Row::default() }
 }
 
-/// A row a second, all alike, with this latency.
+/// One row per second, all equal, with this latency.
 fn steady(latency_ms: f64) -> Vec<Row> {
     let row = |at_s| {
         row(at_s)
@@ -42,7 +42,7 @@ fn summary(rows: &[Row]) -> Summary {
     summarise(rows, &[], Some(&totals(2_000, 0)), &SETTINGS)
 }
 
-/// Goal: a quiet run counts from the end of its warm-up to the end of its load, and is valid.
+/// Goal: a quiet run is evaluated from the end of its warm-up to the end of its load, and is valid.
 #[test]
 fn a_quiet_run_counts_from_its_warm_up_on() {
     let mut rows = steady(350.0);
@@ -57,7 +57,7 @@ fn a_quiet_run_counts_from_its_warm_up_on() {
     assert!(summary.is_valid, "{:?}", summary.problems);
 }
 
-/// Goal: what was never known is absent, not 0, and a run without a latency is not valid.
+/// Goal: unknown values are absent, not 0, and a run without a latency is invalid.
 #[test]
 fn unknown_stays_unknown() {
     let rows: Vec<Row> = (0..14).map(row).collect();
@@ -69,8 +69,8 @@ fn unknown_stays_unknown() {
     assert!(json["slot_seconds"].is_null(), "{json}");
 }
 
-/// Goal: a restart is downtime; seconds without a latency count as over the bound only if the job was down; slots that
-/// nobody held cost nothing.
+/// Goal: a restart is downtime; seconds without a latency count as exceeding the bound only if the job was down;
+/// slots not in use cost nothing.
 #[test]
 fn a_restart_is_downtime() {
     let mut rows = steady(350.0);
@@ -78,19 +78,20 @@ fn a_restart_is_downtime() {
         *row = Row { at_s: row.at_s, job: JobState::Down, ..Row::default() }.with(Figure::SlotsUsed, 0.0);
         assert!(index < 9);
     }
-    // Back again, and late.
+    // Running again, with a high latency.
     rows[9].set(Figure::EventLatencyMeanMs, Some(4_000.0));
     // Running, but no result in this second.
     rows[11].set(Figure::EventLatencyMeanMs, None);
     let summary = summary(&rows);
     assert_eq!((summary.downtime_s, summary.latency_known_s), (3.0, 6.0));
     assert_eq!(summary.over_bound_share, Some(1.0 / 6.0));
-    // 1 s over the bound and 3 s down, of 6 s with a latency and those 3 s.
+    // 1 s over the bound and 3 s down, out of 6 s with a latency and those 3 s.
     assert_eq!(summary.over_bound_or_down_share, Some(4.0 / 9.0));
     assert_eq!(summary.slot_seconds, Some(21.0));
 }
 
-/// Goal: a row stands for at most three seconds; a longer gap is told as unobserved, is charged nothing, and spoils the run.
+/// Goal: a row stands for at most three seconds; a longer gap is reported as unobserved, costs nothing, and
+/// invalidates the run.
 #[test]
 fn gaps_are_not_made_up() {
     let mut rows = steady(350.0);
@@ -102,7 +103,7 @@ fn gaps_are_not_made_up() {
     assert!(!summary.is_valid);
 }
 
-/// Goal: a run that was cut short tells how much is missing; nothing at all is no failure of the computation.
+/// Goal: an interrupted run reports how much is missing; an empty one is computed without failure.
 #[test]
 fn partial_runs_are_told() {
     let cut = summary(&steady(350.0)[..8]);
@@ -112,7 +113,7 @@ fn partial_runs_are_told() {
     assert!(!empty.is_valid);
 }
 
-/// Goal: percentiles are of time, not of rows: a row that stands for longer weighs more.
+/// Goal: percentiles are weighted by time, not by rows.
 #[test]
 fn percentiles_are_of_time() {
     let at = |at_s, ms| row(at_s).with(Figure::EventLatencyP50Ms, ms).with(Figure::EventLatencyP99Ms, ms);
@@ -125,7 +126,7 @@ fn percentiles_are_of_time() {
     assert_eq!((summary.event_latency_p50_ms, summary.event_latency_p99_ms), (Some(30.0), Some(80.0)));
 }
 
-/// Goal: only published changes are rescales; one without a known end is told apart.
+/// Goal: only published changes are rescales; one without a known end is counted separately.
 #[test]
 fn decisions_are_counted() {
     let decision = |effect: &str, result: &str| DecisionLine {
@@ -145,7 +146,7 @@ fn decisions_are_counted() {
     assert_eq!((summary.rescales, summary.rescales_not_done), (1, 2));
 }
 
-/// Goal: a run whose producer fell behind, or lost events, is flagged, with its own totals or without them.
+/// Goal: a run whose producer fell behind, or lost events, is flagged, with or without its own totals.
 #[test]
 fn a_late_producer_spoils_the_run() {
     let late = summarise(&steady(350.0), &[], Some(&totals(251_000, 0)), &SETTINGS);
@@ -160,7 +161,8 @@ fn a_late_producer_spoils_the_run() {
     );
 }
 
-/// Goal: a load that reached Kafka late, and a machine that others used, spoil a run that is judged by them, and only such a run.
+/// Goal: late acknowledgements by Kafka, or a busy machine, invalidate a run that is checked for them, and only such
+/// a run.
 #[test]
 fn a_disturbed_run_is_told() {
     let mut rows = steady(350.0);
@@ -180,7 +182,7 @@ fn a_disturbed_run_is_told() {
     assert!(unknown[0].contains("not known"), "{unknown:?}");
 }
 
-/// Goal: the time over the bound and the time without a job are told in seconds as well.
+/// Goal: the times over the bound and without a job are reported in seconds as well.
 #[test]
 fn violations_are_told_in_seconds() {
     let mut rows = steady(350.0);
