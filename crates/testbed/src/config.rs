@@ -1,7 +1,7 @@
-//! Settings as a person writes them ([`Settings`], TOML), and the checked form the testbed works with ([`Config`]).
+//! The testbed's configuration: as written ([`Settings`], TOML), and validated ([`Config`]).
 //!
-//! All ranges are checked together, and every complaint names the key and the remedy. `configs/testbed.toml` documents each
-//! key; that file and the defaults here are held equal by a test.
+//! All ranges are checked together, and every problem names the key and the remedy. `configs/testbed.toml` documents
+//! each key; a test keeps that file and these defaults equal.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -15,34 +15,34 @@ use serde::{Deserialize, Serialize};
 use crate::flink::version;
 use crate::hdfs::{HdfsSettings, OWNED_KEYS as OWNED_HDFS_KEYS};
 
-/// The testbed's settings as written; absent keys have defaults that suit a machine with 2 cores and 4 GiB.
+/// The testbed's settings as written; the defaults suit a machine with 2 cores and 4 GiB.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Where everything of one testbed lies; created when missing. Relative to the current folder.
+    /// The work folder; created if missing. Relative to the current folder.
     pub work_dir: PathBuf,
-    /// Where downloaded jars are kept. Absent: `$RESCALER_CACHE_DIR`, `$XDG_CACHE_HOME/rescaler` or `~/.cache/rescaler`.
+    /// Folder of downloaded jars. Absent: `$RESCALER_CACHE_DIR`, `$XDG_CACHE_HOME/rescaler` or `~/.cache/rescaler`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_dir: Option<PathBuf>,
-    /// Whether to forget the topics and checkpoints of an earlier run in the same work folder.
+    /// Whether to delete topics and checkpoints of an earlier run in the same work folder.
     pub fresh: bool,
-    /// How long all downloads together may take, seconds.
+    /// Timeout of all downloads together, in seconds.
     pub fetch_deadline_s: u64,
-    /// How long services may take to become ready, seconds.
+    /// Timeout for services to become ready, in seconds.
     pub start_deadline_s: u64,
-    /// How long each service may take to end when asked to, seconds; then it is killed.
+    /// Timeout of each service's shutdown, in seconds; after it the service is killed.
     pub stop_deadline_s: u64,
     /// The Kafka broker.
     pub kafka: KafkaSettings,
     /// The Flink cluster.
     pub flink: FlinkSettings,
-    /// HDFS for the cluster's state.
+    /// The optional HDFS for Flink's state.
     pub hdfs: HdfsSettings,
-    /// Stores of metrics beside it.
+    /// The optional metrics stores.
     pub stores: StoreSettings,
 }
 
-/// Stores of metrics that Flink's reporters write to, beside the cluster.
+/// Metrics stores that Flink reports to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreSettings {
@@ -50,7 +50,7 @@ pub struct StoreSettings {
     pub graphite: bool,
     /// Whether Prometheus runs, and scrapes Flink.
     pub prometheus: bool,
-    /// How often Flink reports to carbon, milliseconds. Prometheus scrapes once a second.
+    /// Interval of Flink's reports to carbon, in milliseconds. Prometheus scrapes once per second.
     pub report_interval_ms: u64,
 }
 
@@ -64,13 +64,13 @@ impl Default for StoreSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct KafkaSettings {
-    /// Port of the broker on 127.0.0.1; 0 takes a free one.
+    /// Port of the broker on 127.0.0.1; 0: a free one.
     pub port: u16,
-    /// Largest heap of the broker, MiB.
+    /// Maximum heap of the broker, in MiB.
     pub heap_mib: u32,
-    /// Further options of its JVM.
+    /// Further JVM options of the broker.
     pub jvm_options: Vec<String>,
-    /// Further broker settings; they win over the testbed's own.
+    /// Further broker settings, which override the testbed's.
     pub settings: BTreeMap<String, String>,
 }
 
@@ -78,29 +78,29 @@ pub struct KafkaSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlinkSettings {
-    /// Its version.
+    /// Flink's version.
     pub version: String,
-    /// Port of the REST interface and web page on 127.0.0.1; 0 takes a free one.
+    /// Port of the REST interface and web page on 127.0.0.1; 0: a free one.
     pub port: u16,
-    /// Task managers to start with.
+    /// Initial number of task managers.
     pub task_managers: u32,
-    /// Slots of each task manager.
+    /// Slots per task manager.
     pub task_slots: u32,
-    /// Largest heap of the JobManager, MiB.
+    /// Maximum heap of the JobManager, in MiB.
     pub jobmanager_heap_mib: u32,
-    /// Heap of each task manager for tasks, MiB (the framework's share comes on top).
+    /// Task heap of each task manager, in MiB (plus the framework's).
     pub task_heap_mib: u32,
-    /// Managed memory of each task manager, MiB; RocksDB lives in it.
+    /// Managed memory of each task manager, in MiB; RocksDB uses it.
     pub managed_memory_mib: u32,
-    /// Network buffers of each task manager, MiB.
+    /// Network buffers of each task manager, in MiB.
     pub network_memory_mib: u32,
-    /// Time between two checkpoints of a job that does not say otherwise, milliseconds.
+    /// Default checkpoint interval of jobs, in milliseconds.
     pub checkpoint_interval_ms: u64,
-    /// Further options of the JobManager's JVM.
+    /// Further JVM options of the JobManager.
     pub jobmanager_jvm_options: Vec<String>,
-    /// Further options of the task managers' JVMs.
+    /// Further JVM options of the task managers.
     pub taskmanager_jvm_options: Vec<String>,
-    /// Further Flink settings; they win over the testbed's own.
+    /// Further Flink settings, which override the testbed's.
     pub settings: BTreeMap<String, String>,
 }
 
@@ -146,55 +146,55 @@ impl Default for FlinkSettings {
     }
 }
 
-/// Compile bytecode once, lightly. Halves the CPU time of a start (seen: 8.4 → 4.7 s for Kafka, 11.9 → 6.2 s for the
-/// JobManager, 10.0 → 4.8 s for a task manager), at the price of peak throughput.
+/// Compiles bytecode once, lightly. Halves the CPU time of a start (measured: 8.4 → 4.7 s for Kafka, 11.9 → 6.2 s for
+/// the JobManager, 10.0 → 4.8 s for a task manager), at the cost of peak throughput.
 const COMPILE_LIGHTLY: &str = "-XX:TieredStopAtLevel=1";
 
 fn light_jvm() -> Vec<String> {
     [COMPILE_LIGHTLY, "-XX:+UseSerialGC"].map(str::to_owned).into()
 }
 
-/// The settings cannot be used.
+/// Invalid settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
     /// The file is not TOML, or has an unknown key, or a value of the wrong type.
     #[error("{} is not a testbed configuration", path.display())]
     Parse {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Line, key and what was expected.
+        /// Position and cause.
         #[source]
         source: secrets::SyntaxError,
     },
-    /// Values out of range; one line each.
+    /// Out-of-range values; one line each.
     #[error("the testbed's settings cannot be used:{0}")]
     Invalid(String),
-    /// The current folder is needed to make a path absolute, and is not to be had.
+    /// The current folder, needed to make a path absolute, is unavailable.
     #[error("cannot make {} an absolute path", path.display())]
     Absolute {
-        /// The path as given.
+        /// Path as given.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
 }
 
-/// Checked settings. Made by [`Settings::check`] only.
+/// Validated settings, created only by [`Settings::check`].
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where everything of this testbed lies; absolute.
+    /// Absolute path of the work folder.
     pub(crate) work_dir: PathBuf,
-    /// Where downloaded jars are kept; absolute.
+    /// Absolute path of the folder of downloaded jars.
     pub(crate) cache_dir: PathBuf,
     pub(crate) fresh: bool,
     pub(crate) fetch_deadline: Duration,
@@ -206,7 +206,7 @@ pub struct Config {
     pub(crate) stores: StoreSettings,
 }
 
-/// Settings that the testbed derives itself; setting them by hand would cut it off from its own services.
+/// Settings that the testbed derives itself; overriding them would disconnect it from its own services.
 const OWNED_KAFKA_KEYS: [&str; 6] =
     ["advertised.listeners", "controller.quorum.voters", "listeners", "log.dirs", "node.id", "process.roles"];
 const OWNED_FLINK_KEYS: [&str; 6] = [
@@ -219,7 +219,7 @@ const OWNED_FLINK_KEYS: [&str; 6] = [
 ];
 
 impl Settings {
-    /// Reads a file.
+    /// Reads a configuration file.
     ///
     /// # Errors
     /// [`ConfigError::Read`] and [`ConfigError::Parse`].
@@ -229,10 +229,10 @@ impl Settings {
         secrets::from_toml(&text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source })
     }
 
-    /// Checks all values and makes the paths absolute.
+    /// Validates all values and makes the paths absolute.
     ///
     /// # Errors
-    /// [`ConfigError::Invalid`] with every complaint at once, or [`ConfigError::Absolute`].
+    /// [`ConfigError::Invalid`] with all problems at once, or [`ConfigError::Absolute`].
     pub fn check(self) -> Result<Config, ConfigError> {
         let cache_dir = self.cache_dir.clone().or_else(default_cache_dir);
         let mut complaints = self.complaints();
@@ -339,7 +339,7 @@ fn default_cache_dir() -> Option<PathBuf> {
 }
 
 impl Config {
-    /// These settings as they would be written in a file, with absolute paths.
+    /// Returns these settings as written in a file, with absolute paths.
     #[must_use]
     pub fn settings(&self) -> Settings {
         Settings {

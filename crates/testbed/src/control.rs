@@ -1,6 +1,6 @@
-//! A testbed that another process runs: asking how it is, ending it.
+//! Status and shutdown of a testbed that runs in another process.
 //!
-//! Everything is known from the state file, and every pid in it is believed only together with its start time.
+//! All information comes from the state file. A pid in it is trusted only together with its start time.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,56 +14,56 @@ use crate::folder::WorkFolder;
 use crate::identity::ProcessIdentity;
 use crate::state::{State, StateError};
 
-/// Time between two looks at a process that is ending. It is nobody's child here, so there is no event to await.
+/// Poll interval of a process that is ending. It is not a child here, so there is no event to await.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
-/// A killed process is gone after milliseconds; a kernel that needs longer has other troubles.
+/// Timeout of a kill. A killed process disappears within milliseconds unless the kernel hangs.
 const KILL_DEADLINE: Duration = Duration::from_secs(10);
 
-/// A testbed could not be asked or ended.
+/// A failed query or shutdown of a testbed.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// Its state file.
+    /// The state file is unreadable.
     #[error(transparent)]
     State(#[from] StateError),
-    /// A process may not be signalled.
+    /// Permission to signal a process is missing.
     #[error("cannot end {name}, process {pid}")]
     Signal {
-        /// What the process is.
+        /// Name of the process.
         name: String,
-        /// Its id.
+        /// Its process id.
         pid: i32,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: Errno,
     },
-    /// A process outlives SIGKILL.
+    /// A process survives SIGKILL.
     #[error("{name}, process {pid}, does not end")]
     Immortal {
-        /// What the process is.
+        /// Name of the process.
         name: String,
-        /// Its id.
+        /// Its process id.
         pid: i32,
     },
 }
 
-/// How a testbed is, as `testbed status` shows it.
+/// Status of a testbed, as shown by `testbed status`.
 #[derive(Debug, Serialize)]
 pub struct Status {
     /// Whether a process runs a testbed in this work folder.
     pub up: bool,
     /// Whether it is ready and every service runs.
     pub healthy: bool,
-    /// What its state file says, as long as it is up.
+    /// Content of its state file, while it is up.
     #[serde(flatten)]
     pub state: Option<State>,
-    /// The names of the services that have ended.
+    /// Names of the services that have ended.
     pub ended: Vec<String>,
 }
 
-/// Reads how the testbed in a work folder is.
+/// Reads the status of the testbed in a work folder.
 ///
 /// # Errors
-/// [`StateError`]: the state file is there and cannot be understood.
+/// [`StateError`]: the state file exists but is invalid.
 pub fn status(work_dir: &Path) -> Result<Status, StateError> {
     let state = State::read(&WorkFolder::new(work_dir.to_owned()).state_file())?;
     let state = state.filter(|state| state.supervisor.is_alive());
@@ -74,18 +74,18 @@ pub fn status(work_dir: &Path) -> Result<Status, StateError> {
     Ok(Status { up: state.is_some(), healthy, state, ended })
 }
 
-/// What `down` found and did.
+/// Result of `down`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Down {
-    /// Nothing ran.
+    /// No testbed was running.
     NotUp,
-    /// It ended by itself, having been asked to.
+    /// It stopped on request.
     Stopped,
-    /// These did not end by themselves, or were orphans, and have been killed.
+    /// These processes did not stop, or were orphans, and have been killed.
     Killed(Vec<String>),
 }
 
-/// Ends the testbed of a work folder: asks the process that runs it, gives it `deadline`, and kills what is left then.
+/// Stops the testbed of a work folder: asks its process to end, and kills what is left after `deadline`.
 ///
 /// # Errors
 /// [`ControlError`].
@@ -98,7 +98,7 @@ pub async fn down(work_dir: &Path, deadline: Duration) -> Result<Down, ControlEr
         kill("supervisor", state.supervisor).await?;
         killed.push("supervisor".to_owned());
     }
-    // Read again: task managers may have come meanwhile. A supervisor that ended politely has removed the file.
+    // Read again: task managers may have been added meanwhile. After a clean shutdown the file is gone.
     let state = State::read(&folder.state_file())?;
     for service in state.iter().flat_map(|state| &state.services) {
         if kill(&service.name, service.process).await? {
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(down(folder.path(), Duration::from_secs(20)).await.unwrap(), Down::NotUp);
     }
 
-    /// The pids in a stale file may belong to others by now: nothing happens to them.
+    /// Goal: the pids in a stale file, which may belong to other processes by now, are not signalled.
     #[tokio::test]
     async fn a_recycled_pid_is_never_signalled() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,9 @@
-//! Flink: a session cluster of one JobManager and any number of task managers, each a process, with the adaptive scheduler.
+//! Flink: a session cluster of one JobManager and any number of task managers, each a process, with the adaptive
+//! scheduler.
 //!
-//! Started by their main classes directly. Flink's own start scripts would compute memory sizes; here every size is written
-//! into `config.yaml`. Rescaling is made quick and visible (history, short cool-down, fresh metrics), because that is what this
-//! testbed is for. The JobManager keeps nothing over its own end: jobs are lost with it, checkpoints are not.
+//! The processes are started by their main classes. Flink's own start scripts would compute memory sizes; here every
+//! size is written into `config.yaml`. Rescaling is configured to be quick and visible (history, short cool-down,
+//! fresh metrics), the purpose of this testbed. A JobManager's jobs are lost when it ends; checkpoints are not.
 
 pub(crate) mod version;
 
@@ -22,24 +23,24 @@ use crate::java;
 use crate::process::{LaunchError, Launcher, Process, Program};
 use crate::service::{ServiceError, await_ready};
 
-/// The JobManager's name as a service.
+/// The JobManager's service name.
 pub(crate) const JOBMANAGER: &str = "jobmanager";
 
-/// Heap of the task managers' framework, MiB: enough for its RPC and the metrics of some hundred subtasks.
+/// Framework heap of the task managers, in MiB: enough for RPC and the metrics of some hundred subtasks.
 const FRAMEWORK_HEAP_MIB: u32 = 96;
-/// Direct memory of the task managers' framework, MiB.
+/// Framework direct memory of the task managers, in MiB.
 const FRAMEWORK_OFF_HEAP_MIB: u32 = 64;
-/// Classes of Flink, the Kafka client and a job take about 70 MiB; jobs come and go in one JVM, and old classes linger. A bound:
-/// what is not used is not taken.
+/// Metaspace limit of the task managers, in MiB. Flink, the Kafka client and a job take about 70 MiB of classes; jobs
+/// come and go in one JVM, and old classes linger. Unused memory is not allocated.
 const METASPACE_MIB: u32 = 384;
-/// The JobManager holds the classes of every job that was ever uploaded, MiB.
+/// Metaspace limit of the JobManager, in MiB, which holds the classes of every uploaded job.
 const JOBMANAGER_METASPACE_MIB: u32 = 768;
-/// What Flink reserves for threads, code cache and native code, MiB. Accounting only.
+/// Memory that Flink reserves for threads, code cache and native code, in MiB. Accounting only.
 const JVM_OVERHEAD_MIB: u32 = 128;
-/// How long Flink's REST interface may take to answer while the cluster starts; it is asked again.
+/// Timeout of one request to Flink's REST interface during the start; it is retried.
 const PROBE_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Packages of the JDK that Flink and its serializers reach into.
+/// JDK packages that Flink and its serializers access by reflection.
 const OPENED_PACKAGES: [&str; 11] = [
     "java.lang",
     "java.lang.reflect",
@@ -54,7 +55,7 @@ const OPENED_PACKAGES: [&str; 11] = [
     "java.util.concurrent.locks",
 ];
 
-/// What it takes to start processes of the cluster; kept to add task managers later.
+/// Inputs for starting the cluster's processes; kept to add task managers later.
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) settings: FlinkSettings,
@@ -62,15 +63,15 @@ pub(crate) struct Setup {
     pub(crate) launcher: Launcher,
     pub(crate) java: PathBuf,
     pub(crate) lib: PathBuf,
-    /// Where checkpoints go, if not into the work folder.
+    /// HDFS for checkpoints, instead of the work folder.
     pub(crate) hdfs: Option<ForFlink>,
     /// Port of the REST interface.
     pub(crate) rest_port: u16,
-    /// Port that task managers register at.
+    /// Port at which task managers register.
     pub(crate) rpc_port: u16,
-    /// Where Flink's processes serve their metrics for Prometheus, the JobManager's first; none: nowhere.
+    /// Ports of the processes' Prometheus reporters, the JobManager's first; empty: no reporters.
     pub(crate) reporter_ports: Vec<u16>,
-    /// Where Flink sends its metrics for Graphite, and how often, milliseconds.
+    /// Port of carbon and report interval in milliseconds, for Graphite.
     pub(crate) carbon: Option<(u16, u64)>,
     pub(crate) deadline: Duration,
 }
@@ -112,7 +113,7 @@ impl Setup {
             .map_err(|error| ServiceError::Client { service: "flink", source: error.into() })
     }
 
-    /// Address of the REST interface.
+    /// Returns the URL of the REST interface.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.rest_port)
     }
@@ -120,7 +121,7 @@ impl Setup {
     fn launch_jobmanager(&self) -> Result<Process, LaunchError> {
         let heap = format!("-Xmx{}m", self.settings.jobmanager_heap_mib);
         let mut options = vec![heap, format!("-XX:MaxMetaspaceSize={JOBMANAGER_METASPACE_MIB}m")];
-        // What the web page shows as the log.
+        // The log shown in the web page.
         options.push(format!("-Dlog.file={}", self.folder.log_of(JOBMANAGER).display()));
         options.extend(self.settings.jobmanager_jvm_options.iter().cloned());
         let main = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint";
@@ -155,16 +156,17 @@ impl Setup {
             .args(self.reporter_port(number))
     }
 
-    /// The setting that names a task manager's log, which the web page shows.
+    /// Returns the setting that names a task manager's log, which the web page shows.
     ///
-    /// Not the property `log.file`, as in Flink's own scripts: with it RocksDB keeps its logs beside that file, under one name made
-    /// of the whole path of the database. When state is merged after a rescale, that path has more parts than Flink reckons with,
-    /// and below a work folder of more than 43 characters the name is too long for a file.
+    /// It is not the property `log.file` of Flink's own scripts: with that, RocksDB writes its logs beside that file,
+    /// under a name made of the database's whole path. When state is merged after a rescale, that path is longer than
+    /// Flink expects, and below a work folder of more than 43 characters the name is too long for a file.
     fn log_path(&self, id: &str) -> String {
         format!("taskmanager.log.path={}", self.folder.log_of(id).display())
     }
 
-    /// The argument that gives a process its own port for Prometheus: 0 is the JobManager, then come the task managers.
+    /// Returns the argument that sets a process's Prometheus port: number 0 is the JobManager, then come the task
+    /// managers.
     fn reporter_port(&self, number: usize) -> Vec<String> {
         let Some((first, others)) = self.reporter_ports.split_first() else { return Vec::new() };
         let port = match number.checked_sub(1) {
@@ -195,14 +197,14 @@ impl Setup {
     }
 
     fn release(&self) -> Release {
-        // It was checked with the settings.
+        // Validated with the settings.
         Release::parse(&self.settings.version)
             .or_else(|| Release::parse(version::DEFAULT))
             .unwrap_or_else(|| unreachable!("the default is a version"))
     }
 
-    /// The configuration file: the testbed's settings under the names of the version, then the user's. Where values are quoted, any
-    /// path and text can be one.
+    /// Renders the configuration file: the testbed's settings under the version's names, then the user's. Where
+    /// values are quoted, any path and text is valid.
     fn render(&self) -> String {
         let release = self.release();
         let mut own = addresses(self);
@@ -238,15 +240,15 @@ fn scheduling() -> Vec<Entry> {
         ("jobmanager.scheduler", "adaptive"),
         ("cluster.evenly-spread-out-slots", "true"),
         ("web.adaptive-scheduler.rescale-history.size", "50"),
-        // A submitted job takes what is there after this time, instead of waiting for all it wants.
+        // A submitted job starts with the available slots after this time, instead of waiting for all.
         ("jobmanager.adaptive-scheduler.submission.resource-stabilization-timeout", "2s"),
         // By default 30 s and 60 s.
         ("jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling", "1s"),
         ("jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout", "1s"),
-        // How old metrics (10 s) and the picture of a job (3 s) may be by default is too old to see a rescale.
+        // The default age of metrics (10 s) and of job details (3 s) is too high to observe a rescale.
         ("metrics.fetcher.update-interval", "1000"),
         ("web.refresh-interval", "200"),
-        // A killed task manager is noticed in seconds, not in a minute.
+        // Detects a killed task manager in seconds, not in a minute.
         ("heartbeat.interval", "2000"),
         ("heartbeat.timeout", "10000"),
         ("restart-strategy.type", "fixed-delay"),
@@ -274,7 +276,7 @@ fn memory(settings: &FlinkSettings) -> Vec<Entry> {
     ]
 }
 
-/// The reporters' jars lie in the cluster's lib folder.
+/// Returns the reporters' settings. Their jars are in the cluster's lib folder.
 fn reporters(setup: &Setup) -> Vec<Entry> {
     let mut all = Vec::new();
     if let Some((port, interval_ms)) = setup.carbon {
@@ -291,7 +293,7 @@ fn reporters(setup: &Setup) -> Vec<Entry> {
         let factory = "org.apache.flink.metrics.prometheus.PrometheusReporterFactory";
         all.extend([
             ("metrics.reporter.prometheus.factory.class", factory.to_owned()),
-            // Names as they are, instead of underscores for everything but letters and digits.
+            // Keeps names unchanged, instead of replacing all but letters and digits by underscores.
             ("metrics.reporter.prometheus.filterLabelValueCharacters", "false".to_owned()),
         ]);
     }
@@ -299,12 +301,12 @@ fn reporters(setup: &Setup) -> Vec<Entry> {
 }
 
 impl Setup {
-    /// Where checkpoints go unless a setting says otherwise.
+    /// Returns the default checkpoint directory.
     pub(crate) fn checkpoints_url(&self) -> String {
         self.state_url("checkpoints", &self.folder.checkpoints())
     }
 
-    /// Where savepoints go likewise.
+    /// Returns the default savepoint directory.
     pub(crate) fn savepoints_url(&self) -> String {
         self.state_url("savepoints", &self.folder.savepoints())
     }
@@ -328,7 +330,7 @@ fn storage(setup: &Setup) -> Vec<Entry> {
 }
 
 impl Flink {
-    /// Starts one more task manager and waits until it has registered and offers its slots.
+    /// Starts another task manager and waits until it has registered with its slots.
     pub(crate) async fn add_task_manager(&self, id: &str) -> Result<Process, ServiceError> {
         let process = self.setup.launch_task_manager(id)?;
         await_ready(&[&process, &self.jobmanager], &process, self.setup.deadline, async || {
@@ -340,7 +342,7 @@ impl Flink {
         Ok(process)
     }
 
-    /// Removes what an ended task manager has left in its scratch folder.
+    /// Deletes the scratch files of an ended task manager.
     pub(crate) fn clear_scratch(&self, id: &str) -> io::Result<()> {
         crate::folder::remove_tree(&self.setup.folder.tmp().join(id))
     }
@@ -366,7 +368,7 @@ mod tests {
         }
     }
 
-    /// Goal: with HDFS, state goes there, and Flink's processes find the client and its configuration.
+    /// Goal: with HDFS, state is stored there, and Flink's processes find the client and its configuration.
     #[test]
     fn state_goes_into_hdfs() {
         let url = "hdfs://127.0.0.1:8020".to_owned();
@@ -401,7 +403,8 @@ mod tests {
         assert_eq!(text.matches("web.refresh-interval").count(), 1);
     }
 
-    /// Goal: no task manager has the property that makes RocksDB name files after whole paths, and each still has its log.
+    /// Goal: no task manager has the property that makes RocksDB derive file names from whole paths, and each still
+    /// has its log.
     #[test]
     fn no_file_is_named_after_a_whole_path() {
         let setup = setup(FlinkSettings::default());
@@ -410,7 +413,7 @@ mod tests {
         assert!(program.contains("taskmanager.log.path=/w \\\"q\\\"/logs/tm-1.log"), "{program}");
     }
 
-    /// The JobManager and each of the first task managers have a port of their own; later ones take freed ones.
+    /// Goal: the JobManager and each of the first task managers have their own port; later ones reuse freed ones.
     #[test]
     fn reporter_ports_are_shared_out() {
         let setup = setup(FlinkSettings::default());

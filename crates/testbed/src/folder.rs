@@ -1,6 +1,6 @@
-//! The work folder: where each file of a testbed lies, and the lock that lets only one testbed be up in it.
+//! The work folder: the paths of a testbed's files, and the lock that allows only one testbed in it.
 //!
-//! The lock belongs to the process that runs the testbed and vanishes with it, however it ends.
+//! The lock belongs to the testbed's process and disappears with it, even after a kill.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ pub(crate) struct WorkFolder {
     root: PathBuf,
 }
 
-/// Holds the work folder until dropped; takes the state file along, so that only a crash leaves one behind.
+/// Locks the work folder until dropped, and then removes the state file, so that only a crash leaves one behind.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
     state_file: PathBuf,
@@ -23,7 +23,7 @@ pub(crate) struct FolderLock {
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        // Absent when the start failed early. A file that stays is read with care: nobody believes its pids blindly.
+        // Absent when the start failed early. The pids of a leftover file are not trusted.
         drop(fs::remove_file(&self.state_file));
     }
 }
@@ -65,7 +65,7 @@ impl WorkFolder {
         self.root.join("kafka-data")
     }
 
-    /// Hadoop's configuration; also the value of `HADOOP_CONF_DIR` for its clients.
+    /// Returns Hadoop's configuration folder, the value of `HADOOP_CONF_DIR` for its clients.
     pub(crate) fn hadoop_conf(&self) -> PathBuf {
         self.conf().join("hadoop")
     }
@@ -82,19 +82,19 @@ impl WorkFolder {
         self.root.join("savepoints")
     }
 
-    /// Scratch space; emptied at every start.
+    /// Returns the scratch folder, emptied at every start.
     pub(crate) fn tmp(&self) -> PathBuf {
         self.root.join("tmp")
     }
 
-    /// Takes the lock, making the folder if need be; `None` if another process holds it.
+    /// Takes the lock, creating the folder if necessary; `None` if another process holds it.
     pub(crate) fn try_lock(&self) -> io::Result<Option<FolderLock>> {
         fs::create_dir_all(&self.root)?;
         let lock = FileLock::try_acquire(&self.lock_file())?;
         Ok(lock.map(|lock| FolderLock { state_file: self.state_file(), _lock: lock }))
     }
 
-    /// Makes all folders; empties the scratch space and the logs of services, and with `fresh` forgets all data.
+    /// Creates all folders; empties the scratch folder and the services' logs, and with `fresh` deletes all data.
     pub(crate) fn prepare(&self, fresh: bool) -> io::Result<()> {
         if fresh {
             for data in [self.kafka_data(), self.hdfs_data(), self.checkpoints(), self.savepoints()] {
@@ -107,7 +107,7 @@ impl WorkFolder {
         }
         for entry in fs::read_dir(self.logs())? {
             let path = entry?.path();
-            // The supervisor's own log is being written already.
+            // The supervisor's own log is already open.
             if path != self.log_of("supervisor") {
                 fs::remove_file(path)?;
             }
@@ -116,7 +116,7 @@ impl WorkFolder {
     }
 }
 
-/// Removes a folder with all it holds; an absent one is fine.
+/// Removes a folder with its content; a missing folder is not an error.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -1,8 +1,9 @@
-//! Graphite: carbon, which takes what Flink's reporter sends and writes Whisper files, and graphite-web, which renders them.
+//! Graphite: carbon, which receives the data of Flink's reporter and writes Whisper files, and graphite-web, which
+//! renders them.
 //!
-//! Real ones from the Python package index, in an environment in the cache. Series are kept at one point a second for an hour,
-//! because a testbed is looked at closely and not for long; carbon may create as many as come. Files of an earlier run are
-//! removed: an old series would look like a silent subtask.
+//! They are installed from the Python package index into an environment in the cache. Series have one point per
+//! second for an hour, which suits a short-lived testbed; carbon may create any number. Files of an earlier run are
+//! deleted: an old series would look like a silent subtask.
 
 use std::fs;
 use std::io;
@@ -18,42 +19,42 @@ use crate::process::{Launcher, Process, Program};
 use crate::python::PythonSet;
 use crate::service::{ServiceError, await_ready};
 
-/// The packages.
+/// The Python packages.
 pub(crate) const PACKAGES: PythonSet =
     PythonSet { name: "graphite", requirements: include_str!("../assets/graphite/requirements.txt") };
-/// The name of carbon as a service.
+/// carbon's service name.
 pub(crate) const CARBON: &str = "carbon";
-/// The name of graphite-web as a service.
+/// graphite-web's service name.
 pub(crate) const WEB: &str = "graphite-web";
 
 const SETTINGS: &str = include_str!("../assets/graphite/graphite_local_settings.py");
 const SCHEMAS: &str = "[all]\npattern = .*\nretentions = 1s:1h,10s:1d\n";
 const AGGREGATION: &str = "[all]\npattern = .*\nxFilesFactor = 0\naggregationMethod = last\n";
-/// How long an answer to one probe may take; it is asked again.
+/// Timeout of one probe; it is retried.
 const PROBE_DEADLINE: Duration = Duration::from_secs(2);
 
-/// What a start needs to know.
+/// Inputs of a start.
 pub(crate) struct Start<'a> {
     pub(crate) folder: &'a WorkFolder,
     pub(crate) launcher: &'a Launcher,
     /// The `python` of the environment.
     pub(crate) python: &'a Path,
-    /// Where Flink's reporter sends lines to.
+    /// Port for the lines of Flink's reporter.
     pub(crate) line_port: u16,
-    /// Two ports that nobody outside needs: pickled points, and questions to the cache of carbon.
+    /// Two internal ports: pickled points, and queries of carbon's cache.
     pub(crate) inner_ports: [u16; 2],
     pub(crate) http_port: u16,
     pub(crate) deadline: Duration,
 }
 
-/// carbon and graphite-web that answer.
+/// A running carbon and graphite-web.
 #[derive(Debug)]
 pub(crate) struct Graphite {
     pub(crate) carbon: Process,
     pub(crate) web: Process,
-    /// Address of graphite-web.
+    /// URL of graphite-web.
     pub(crate) url: String,
-    /// Where the Whisper files lie.
+    /// Folder of the Whisper files.
     pub(crate) whisper_dir: PathBuf,
 }
 
@@ -139,7 +140,7 @@ impl Start<'_> {
     }
 }
 
-/// Whether a `GET` of this path on this port is answered with 200.
+/// Whether a `GET` of this path on this port returns 200.
 pub(crate) async fn answers(port: u16, path: &str) -> bool {
     let ask = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;

@@ -1,9 +1,8 @@
-//! Which process is meant: its id together with the moment it started.
+//! Identity of a process: its id together with its start time.
 //!
-//! A process id alone is not a name: after the process has ended, the kernel gives the number to another one. Everything
-//! that reads a pid from a file therefore compares the start time as well, before it looks at or signals a process.
-//! Linux only (`/proc`). The processes of a running testbed are not found this way, but by their handles
-//! ([`crate::process::Process`]).
+//! A process id alone is ambiguous: the kernel reuses the number after the process has ended. All code that reads a
+//! pid from a file therefore compares the start time as well, before it inspects or signals a process. Linux only
+//! (`/proc`). Within a running testbed, processes are identified by their handles ([`crate::process::Process`]).
 
 use std::fs;
 
@@ -18,12 +17,12 @@ use serde::{Deserialize, Serialize};
 pub struct ProcessIdentity {
     /// The process id.
     pub pid: i32,
-    /// When it started, in clock ticks since the machine's boot (field 22 of `/proc/PID/stat`).
+    /// Start time in clock ticks since boot (field 22 of `/proc/PID/stat`).
     pub start_ticks: u64,
 }
 
 impl ProcessIdentity {
-    /// The process that has this id now; `None` if there is none, or only its unreaped remains (a zombie).
+    /// Returns the process that has this id now; `None` if there is none, or only a zombie.
     #[must_use]
     pub fn of(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -31,22 +30,22 @@ impl ProcessIdentity {
         (!matches!(state, 'Z' | 'X')).then_some(Self { pid, start_ticks })
     }
 
-    /// This very process.
+    /// Returns the current process.
     #[must_use]
     pub fn own() -> Option<Self> {
         Self::of(Pid::this().as_raw())
     }
 
-    /// Whether this process (not another one with the same id) still runs.
+    /// Whether this process (not another one with the same id) is still running.
     #[must_use]
     pub fn is_alive(self) -> bool {
         Self::of(self.pid) == Some(self)
     }
 
-    /// Sends a signal if the process is still this one; `false` if it has ended.
+    /// Sends a signal if the process is still this one; returns `false` if it has ended.
     ///
     /// # Errors
-    /// What the kernel says, above all that the process belongs to another user.
+    /// The kernel's error, mainly that the process belongs to another user.
     pub fn signal(self, signal: Signal) -> Result<bool, Errno> {
         if !self.is_alive() {
             return Ok(false);
@@ -59,8 +58,8 @@ impl ProcessIdentity {
     }
 }
 
-/// State letter and start time. The command's name stands in parentheses and may itself hold spaces and parentheses, so
-/// the fields are counted from the last closing one.
+/// Parses state letter and start time. The command's name is in parentheses and may itself contain spaces and
+/// parentheses, so fields are counted from the last closing one.
 fn parse_stat(stat: &str) -> Option<(char, u64)> {
     let fields = stat.get(stat.rfind(')')? + 1..)?;
     let mut fields = fields.split_ascii_whitespace();

@@ -1,10 +1,10 @@
-//! Jars from Maven Central, downloaded once by `mvn` itself and kept outside the tree.
+//! Jars from Maven Central, downloaded once by `mvn` into a cache outside the source tree.
 //!
-//! Layout of the cache: `jars/NAME-DIGEST/*.jar`, where the digest is that of the pom file in this crate: a changed pom
-//! gets a new folder, and an existing folder is complete, because it appears by rename. A start that finds its folder
-//! calls no `mvn` at all. Old folders are never removed.
+//! Layout of the cache: `jars/NAME-DIGEST/*.jar`, with the digest of the pom file in this crate. A changed pom gets a
+//! new folder; an existing folder is complete, because it is created by rename. A start that finds its folder does
+//! not call `mvn`. Old folders are never removed.
 //!
-//! `mvn` checks the checksums (`--strict-checksums`) and keeps its own local repository; nothing here knows an address.
+//! `mvn` checks the checksums (`--strict-checksums`) and uses its own local repository and configured servers.
 
 use std::borrow::Cow;
 use std::fs;
@@ -23,14 +23,14 @@ use crate::logs::{self, Follower};
 use crate::process::{LaunchError, Launcher, Process, Program};
 use crate::progress::Progress;
 
-/// Time between two lines of progress.
+/// Interval of progress lines.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(3);
-/// Time between two tries for the lock while another process downloads.
+/// Retry interval of the lock while another process downloads.
 const LOCK_INTERVAL: Duration = Duration::from_millis(500);
-/// Lines of Maven's output that an error message carries.
+/// Number of lines of Maven's output in an error message.
 const ERROR_LINES: usize = 12;
 
-/// Jars that belong together: a name and the pom file that lists them.
+/// A set of jars: a name and the pom file that lists them.
 #[derive(Clone, Debug)]
 pub(crate) struct JarSet {
     pub(crate) name: &'static str,
@@ -45,7 +45,7 @@ impl JarSet {
     }
 }
 
-/// Jars are neither in the cache nor could they be brought there.
+/// Why packages are neither cached nor downloaded.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// `java`, `mvn` or `python3` is missing.
@@ -54,61 +54,61 @@ pub enum FetchError {
     /// The cache cannot be written.
     #[error("cannot use the cache folder {}", path.display())]
     Cache {
-        /// The cache folder.
+        /// Path of the cache folder.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// `mvn` is there and cannot be started.
+    /// `mvn` could not be started.
     #[error(transparent)]
     Launch(#[from] LaunchError),
-    /// `mvn` ran and failed.
+    /// `mvn` failed.
     #[error("mvn could not download the jars of {set} ({status}); it said:\n{tail}")]
     Maven {
-        /// Which jars.
+        /// Name of the set.
         set: &'static str,
-        /// How `mvn` ended.
+        /// Exit status of `mvn`.
         status: ExitStatus,
-        /// Its last or its error lines.
+        /// Its error lines, or else its last ones.
         tail: String,
     },
-    /// Python ran and made no environment, or pip did not fill it.
+    /// Python failed to create the environment, or pip to install into it.
     #[error("the Python packages of {set} could not be installed ({step}: {status}); it said:\n{tail}")]
     Python {
-        /// Which packages.
+        /// Name of the set.
         set: &'static str,
         /// `venv` or `pip`.
         step: String,
-        /// How it ended.
+        /// Exit status.
         status: ExitStatus,
         /// Its last lines.
         tail: String,
     },
-    /// `mvn` or `pip`, or another process that downloads into the same cache, took too long.
+    /// `mvn` or `pip`, or another process that downloads into the same cache, exceeded the timeout.
     #[error(
         "the packages of {set} were not downloaded after {deadline:?}; a slow network needs a larger fetch_deadline_s"
     )]
     Late {
-        /// Which packages.
+        /// Name of the set.
         set: &'static str,
-        /// The time that was given.
+        /// The timeout.
         deadline: Duration,
     },
 }
 
-/// Where one fetch happens, and how long it may take.
+/// Cache, launcher and timeout of a download.
 pub(crate) struct Fetch<'a> {
     pub(crate) cache_dir: &'a Path,
     pub(crate) launcher: &'a Launcher,
-    /// The time all downloads have, from `begin` on.
+    /// Timeout of all downloads, counted from `begin`.
     pub(crate) deadline: Duration,
     pub(crate) begin: Instant,
     pub(crate) progress: &'a Progress<'a>,
 }
 
 impl Fetch<'_> {
-    /// The folder that holds exactly the jars of a set; downloads them if it is not there yet.
+    /// Returns the folder of a set's jars, downloading them if missing.
     pub(crate) async fn provide(&self, set: JarSet) -> Result<PathBuf, FetchError> {
         let jars = self.cache_dir.join("jars");
         let folder = jars.join(set.folder_name());
@@ -119,13 +119,13 @@ impl Fetch<'_> {
         let cache_error = |source| FetchError::Cache { path: jars.clone(), source };
         let end = self.begin + self.deadline;
         fs::create_dir_all(&jars).map_err(cache_error)?;
-        // One lock for the whole cache: Maven's local repository does not like two writers either.
+        // One lock for the whole cache: Maven's local repository does not support two writers either.
         let _lock = self.lock(&jars.join("lock"), set.name).await?;
         if folder.is_dir() {
             return Ok(folder); // Another process has downloaded it meanwhile.
         }
         let half_done = jars.join(format!(".{}", set.folder_name()));
-        // A killed predecessor may have left one behind; the lock says that nobody works in it.
+        // A killed predecessor may have left one behind; the lock excludes concurrent use.
         remove_tree(&half_done).and_then(|()| fs::create_dir_all(&half_done)).map_err(cache_error)?;
         fs::write(half_done.join("pom.xml"), set.pom.as_bytes()).map_err(cache_error)?;
         self.run_maven(&mvn, &set, &half_done, end).await?;
@@ -183,7 +183,7 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// Waits for `mvn` and tells every few seconds how far it is. Dropping the process at the deadline kills it.
+    /// Waits for `mvn` and reports its progress every few seconds. Dropping the process at the timeout kills it.
     async fn watch(&self, process: &Process, set: &JarSet, end: Instant) -> Result<ExitStatus, FetchError> {
         let mut log = Follower::from_start(process.log_file().to_owned());
         let mut downloaded = Downloaded::default();
@@ -209,7 +209,7 @@ impl Fetch<'_> {
     }
 }
 
-/// Files counted from Maven's own lines: the jars, the poms that lead to them, and Maven's plugins.
+/// Number of files according to Maven's output: the jars, their poms, and Maven's plugins.
 #[derive(Debug, Default)]
 struct Downloaded {
     files: u32,
@@ -217,7 +217,8 @@ struct Downloaded {
 }
 
 impl Downloaded {
-    /// A line such as `[INFO] Downloaded from central: https://host/a.jar (6.7 MB at 4.3 MB/s)`; others do not count.
+    /// Counts a line such as `[INFO] Downloaded from central: https://host/a.jar (6.7 MB at 4.3 MB/s)`; ignores
+    /// others.
     fn count(&mut self, line: &str) {
         let Some((_, rest)) = line.split_once("Downloaded from ") else { return };
         let Some((_address, size)) = rest.split_once(" (") else { return };
@@ -234,7 +235,7 @@ impl Downloaded {
     }
 }
 
-/// What Maven says about its failure: its lines marked as errors, or else its last lines.
+/// Returns Maven's error lines, or else its last lines.
 fn maven_complaint(log: &Path) -> String {
     let text = logs::end_of(log).unwrap_or_default();
     let errors: Vec<&str> =
@@ -275,7 +276,7 @@ mod tests {
         assert_eq!(one.folder_name().len(), "kafka-".len() + 16);
     }
 
-    /// Nothing is called when the folder is there: neither `mvn` (the launcher would fail) nor a lock is needed.
+    /// Goal: an existing folder needs neither `mvn` (the launcher would fail) nor a lock.
     #[tokio::test]
     async fn a_complete_folder_is_used_as_it_is() {
         let cache = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Finding `java`, `mvn`, `python3` and `prometheus`, and the command line of a Java service.
+//! Locates `java`, `mvn`, `python3` and `prometheus`, and builds the command line of a Java service.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,25 +7,25 @@ use std::path::{Path, PathBuf};
 use crate::folder::WorkFolder;
 use crate::process::Program;
 
-/// A program of the system is missing; the message says which package brings it.
+/// A required system program is missing; the message names its package.
 #[derive(Debug, thiserror::Error)]
 pub enum MissingProgram {
-    /// No Java.
+    /// Java is missing.
     #[error(
         "java is neither in $JAVA_HOME/bin nor in $PATH: install a JDK 17 (Debian package openjdk-17-jdk-headless)"
     )]
     Java,
-    /// No Maven.
+    /// Maven is missing.
     #[error(
         "mvn is not in $PATH, and jars are still to be downloaded: install Maven 3.8 or newer (Debian package maven)"
     )]
     Maven,
-    /// No Python.
+    /// Python is missing.
     #[error(
         "python3 is not in $PATH: install Python 3.9 or newer with venv (Debian packages python3 and python3-venv)"
     )]
     Python,
-    /// No Prometheus.
+    /// Prometheus is missing.
     #[error(
         "prometheus is not in $PATH, and stores.prometheus asks for it: install it (Debian package prometheus), or set \
          stores.prometheus to false"
@@ -33,23 +33,23 @@ pub enum MissingProgram {
     Prometheus,
 }
 
-/// The `java` of `$JAVA_HOME`, else of `$PATH`.
+/// Finds the `java` of `$JAVA_HOME`, or else of `$PATH`.
 pub(crate) fn find_java() -> Result<PathBuf, MissingProgram> {
     let home = env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin"));
     find("java", home.into_iter().chain(search_path())).ok_or(MissingProgram::Java)
 }
 
-/// The `mvn` of `$PATH`.
+/// Finds the `mvn` of `$PATH`.
 pub(crate) fn find_maven() -> Result<PathBuf, MissingProgram> {
     find("mvn", search_path()).ok_or(MissingProgram::Maven)
 }
 
-/// The `prometheus` of `$PATH`.
+/// Finds the `prometheus` of `$PATH`.
 pub(crate) fn find_prometheus() -> Result<PathBuf, MissingProgram> {
     find("prometheus", search_path()).ok_or(MissingProgram::Prometheus)
 }
 
-/// The `python3` of `$PATH`.
+/// Finds the `python3` of `$PATH`.
 pub(crate) fn find_python() -> Result<PathBuf, MissingProgram> {
     find("python3", search_path()).ok_or(MissingProgram::Python)
 }
@@ -63,8 +63,8 @@ fn find(name: &str, mut folders: impl Iterator<Item = PathBuf>) -> Option<PathBu
     folders.find_map(|folder| Some(folder.join(name)).filter(|path| path.is_file()))
 }
 
-/// The `java` command of a service up to and including the class path: logging set up, a JVM out of memory ends instead
-/// of limping on. Main class and arguments are still to be added.
+/// Builds a service's `java` command up to the class path, with logging, and with an exit on memory exhaustion. Main
+/// class and arguments are added by the caller.
 pub(crate) fn service(
     name: &str,
     java: &Path,
@@ -82,7 +82,7 @@ pub(crate) fn service(
         .arg(class_path)
 }
 
-/// The class path of all jars in these folders.
+/// Builds the class path of all jars in these folders.
 pub(crate) fn jars_of(folders: &[&Path]) -> OsString {
     let all: Vec<OsString> = folders.iter().map(|folder| folder.join("*").into_os_string()).collect();
     all.join(std::ffi::OsStr::new(":"))

@@ -1,7 +1,7 @@
 //! Kafka: one node that is broker and controller (KRaft), on loopback ports, with its data in the work folder.
 //!
-//! Started by the broker's main class directly; before the first start its storage folder is formatted, which takes a JVM of
-//! its own (two seconds). Ready means: it answers a request for the cluster's metadata with itself in it.
+//! The broker is started by its main class. Before the first start its storage folder is formatted, in a JVM of its
+//! own (two seconds). Ready means: a metadata response lists the broker.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,19 +25,19 @@ use crate::topics::BrokerProbe;
 /// The broker's jars.
 pub(crate) const JARS: JarSet =
     JarSet { name: "kafka", pom: Cow::Borrowed(include_str!("../assets/kafka/pom.xml")) };
-/// The service's name, and its log file's.
+/// Names of the service and its log file.
 pub(crate) const NAME: &str = "kafka";
 
-/// What starts a broker beside the testbed's, with settings of one's own.
+/// Command for starting a further broker with other settings.
 #[derive(Clone, Debug)]
 pub struct KafkaProgram {
-    /// `java`.
+    /// Path of `java`.
     pub java: PathBuf,
-    /// The argument of `-cp`.
+    /// Class path, the argument of `-cp`.
     pub class_path: OsString,
 }
 
-/// `java` and Kafka's classes; downloads them if that was never done.
+/// Returns `java` and Kafka's class path, downloading the jars if missing.
 ///
 /// # Errors
 /// [`FetchError`]: no Java, no Maven, no network, or a cache that cannot be written.
@@ -52,7 +52,7 @@ pub async fn provide_kafka(
     Ok(KafkaProgram { java, class_path: java::jars_of(&[&fetch.provide(JARS).await?]) })
 }
 
-/// What a start of Kafka needs to know.
+/// Inputs of a start.
 pub(crate) struct Start<'a> {
     pub(crate) settings: &'a KafkaSettings,
     pub(crate) folder: &'a WorkFolder,
@@ -61,12 +61,12 @@ pub(crate) struct Start<'a> {
     pub(crate) lib: &'a Path,
     /// Port of the broker.
     pub(crate) port: u16,
-    /// Port of the controller, which only the broker itself uses.
+    /// Port of the controller, used only by the broker itself.
     pub(crate) controller_port: u16,
     pub(crate) deadline: Duration,
 }
 
-/// A broker that answers.
+/// A running broker.
 #[derive(Debug)]
 pub(crate) struct Kafka {
     pub(crate) process: Process,
@@ -75,13 +75,13 @@ pub(crate) struct Kafka {
 }
 
 impl Start<'_> {
-    /// Formats the storage if need be, starts the broker and waits until it answers.
+    /// Formats the storage if necessary, starts the broker and waits until it answers.
     pub(crate) async fn run(&self) -> Result<Kafka, ServiceError> {
         let configure_error = |source| ServiceError::Configure { service: NAME, source };
         let properties = self.folder.conf().join("server.properties");
         let text = render(self.settings, self.port, self.controller_port, &self.folder.kafka_data());
         fs::write(&properties, text).map_err(configure_error)?;
-        // Written last, so that an interrupted format is done again from nothing.
+        // Written last, so that an interrupted format is repeated.
         let formatted = self.folder.kafka_data().join("formatted");
         if !formatted.exists() {
             remove_tree(&self.folder.kafka_data()).map_err(configure_error)?;
@@ -100,7 +100,7 @@ impl Start<'_> {
     }
 
     async fn format(&self, properties: &Path, cluster_id: String) -> Result<(), ServiceError> {
-        // A short-lived JVM: compiled code would not pay back.
+        // A short-lived JVM: compilation would not pay off.
         let program = self
             .java_service("kafka-format", &["-Xmx128m".to_owned(), "-XX:TieredStopAtLevel=1".to_owned()])
             .args(["kafka.tools.StorageTool", "format", "--cluster-id", &cluster_id, "--config"])
@@ -117,7 +117,7 @@ impl Start<'_> {
     }
 }
 
-/// `server.properties`: the testbed's settings, then the user's.
+/// Renders `server.properties`: the testbed's settings, then the user's.
 fn render(settings: &KafkaSettings, port: u16, controller_port: u16, data: &Path) -> String {
     let mut all: BTreeMap<&str, String> = [
         ("process.roles", "broker,controller".to_owned()),
@@ -128,7 +128,7 @@ fn render(settings: &KafkaSettings, port: u16, controller_port: u16, data: &Path
         ("listeners", format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}")),
         ("advertised.listeners", format!("PLAINTEXT://127.0.0.1:{port}")),
         ("log.dirs", escape(data)),
-        // A misspelt topic shall be an error, not a new topic.
+        // A misspelt topic must be an error, not a new topic.
         ("auto.create.topics.enable", "false".to_owned()),
         // One node cannot replicate.
         ("offsets.topic.replication.factor", "1".to_owned()),
@@ -136,12 +136,12 @@ fn render(settings: &KafkaSettings, port: u16, controller_port: u16, data: &Path
         ("transaction.state.log.min.isr", "1".to_owned()),
         ("share.coordinator.state.topic.replication.factor", "1".to_owned()),
         ("share.coordinator.state.topic.min.isr", "1".to_owned()),
-        // Internal topics have 50 partitions by default: files and start time for nothing.
+        // Internal topics have 50 partitions by default, which cost files and start time.
         ("offsets.topic.num.partitions", "4".to_owned()),
         ("transaction.state.log.num.partitions", "4".to_owned()),
-        // Consumers need not wait for others that never come.
+        // Consumers need not wait for further group members.
         ("group.initial.rebalance.delay.ms", "0".to_owned()),
-        // Disk and memory of a small machine.
+        // Limits for disk and memory of a small machine.
         ("log.retention.bytes", (2_u64 << 30).to_string()),
         ("log.segment.bytes", (128 << 20).to_string()),
         ("log.cleaner.dedupe.buffer.size", (16 << 20).to_string()),
@@ -153,12 +153,12 @@ fn render(settings: &KafkaSettings, port: u16, controller_port: u16, data: &Path
     all.iter().map(|(key, value)| format!("{key}={value}\n")).collect()
 }
 
-/// A path in the syntax of Java properties, where a backslash escapes.
+/// Escapes a path for Java properties, where a backslash is special.
 fn escape(path: &Path) -> String {
     path.to_string_lossy().replace('\\', "\\\\")
 }
 
-/// A new cluster id: 22 characters of base64, of which hexadecimal digits are some.
+/// Generates a new cluster id: 22 characters of base64, here hexadecimal digits.
 fn cluster_id() -> io::Result<String> {
     let uuid = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
     Ok(uuid.chars().filter(char::is_ascii_hexdigit).take(22).collect())

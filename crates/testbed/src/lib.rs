@@ -1,5 +1,5 @@
-//! A local testbed without containers: real Kafka (KRaft, one node) and real Flink (JobManager, task managers, adaptive
-//! scheduler) as plain child processes, in one work folder, on free loopback ports.
+//! A local testbed without containers: real Kafka (KRaft, one node) and real Flink (JobManager, task managers,
+//! adaptive scheduler) as plain child processes, in one work folder, on free loopback ports.
 //!
 //! As a command:
 //!
@@ -8,11 +8,11 @@
 //! testbed status --output json              # kafka_bootstrap, flink_url, pids
 //! testbed topic create bidEvents --partitions 4
 //! testbed logs tm-1 --follow
-//! testbed add-task-manager tm-3             # and stop-task-manager; asked twice is asked once
+//! testbed add-task-manager tm-3             # and stop-task-manager; both are idempotent
 //! testbed down
 //! ```
 //!
-//! As a library, for tests and demos (everything ends with the value, and with the process):
+//! As a library, for tests and demos (all processes end with the value, and with the calling process):
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -28,29 +28,30 @@
 //! # }
 //! ```
 //!
-//! Our own programs are run beside it with [`process::Launcher`], which [`Testbed::launcher`] lends.
+//! Further programs are run with [`process::Launcher`], available as [`Testbed::launcher`].
 //!
 //! # The work folder
 //!
 //! | path | what |
 //! |---|---|
-//! | `state.json` | phase, addresses, pids with start times ([`state`]); there only while a testbed is up, or after a crash |
-//! | `lock` | held by the process that runs the testbed |
+//! | `state.json` | phase, addresses, pids with start times ([`state`]); exists only while a testbed is up, or after a crash |
+//! | `lock` | held by the testbed's process |
 //! | `settings.toml` | effective settings of a detached supervisor |
 //! | `conf/` | the services' configuration as rendered at the last start |
-//! | `logs/NAME.log` | `supervisor`, `kafka-format`, `kafka`, `namenode`, `jobmanager`, `tm-1` …; begun anew at each start |
-//! | `kafka-data/` | topics; kept from run to run unless `fresh` |
-//! | `hdfs-data/`, `bin/hdfs` | with HDFS: its files, kept likewise, and a command to look at them |
+//! | `logs/NAME.log` | `supervisor`, `kafka-format`, `kafka`, `namenode`, `jobmanager`, `tm-1` …; emptied at each start |
+//! | `kafka-data/` | topics; kept across runs unless `fresh` |
+//! | `hdfs-data/`, `bin/hdfs` | with HDFS: its files, kept likewise, and a client command |
 //! | `checkpoints/`, `savepoints/` | without HDFS: Flink's state; kept likewise |
 //! | `tmp/` | scratch space, emptied at each start |
 //!
-//! # How things end
+//! # Shutdown
 //!
-//! Politely in order: task managers, JobManager, Kafka, HDFS. When the value is dropped, or its process dies in whatever way,
-//! the kernel kills all children ([`process`]). `testbed down` trusts a recorded pid only together with its start time.
+//! Services stop in order: task managers, JobManager, Kafka, HDFS. When the value is dropped, or its process dies for
+//! any reason, all children are killed ([`process`]). `testbed down` trusts a recorded pid only together with its
+//! start time.
 //!
-//! A further service is a file like `kafka.rs` (its jars or packages, its configuration, its readiness) and a line in
-//! `testbed.rs`. There is no framework for services, and nothing restarts what has ended.
+//! To add a service, write a file like `kafka.rs` (its jars or packages, its configuration, its readiness) and a line
+//! in `testbed.rs`. There is no framework for services, and ended services are not restarted.
 
 pub mod cli;
 mod config;

@@ -1,16 +1,16 @@
-//! The ends of log files: for error messages, and for `testbed logs`.
+//! Reads the ends of log files, for error messages and for `testbed logs`.
 //!
-//! Logs are plain files that services append to. This module only reads; it bounds how much of a file it takes into memory.
+//! Logs are plain files that services append to. This module limits how much of a file it reads into memory.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// At most this much of a file's end is looked at for a tail, bytes.
+/// Size of the end of a file in which a tail is searched, in bytes.
 const TAIL_BYTES: u64 = 64 * 1024;
-/// At most this much is read at once when following, bytes.
+/// Size of one read when following, in bytes.
 const FOLLOW_BYTES: u64 = 1024 * 1024;
 
-/// The last `lines` lines of a file (of its last 64 KiB); an unreadable file has none.
+/// Returns the last `lines` lines of a file, from its last 64 KiB; empty if the file is unreadable.
 #[must_use]
 pub fn tail(path: &Path, lines: usize) -> String {
     let text = end_of(path).unwrap_or_default();
@@ -18,7 +18,7 @@ pub fn tail(path: &Path, lines: usize) -> String {
     all[all.len().saturating_sub(lines)..].join("\n")
 }
 
-/// The last 64 KiB of a file.
+/// Returns the last 64 KiB of a file.
 ///
 /// # Errors
 /// The file cannot be opened or read.
@@ -31,7 +31,7 @@ pub(crate) fn end_of(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Reads a growing file piece by piece, whole lines only.
+/// Reads a growing file piece by piece, complete lines only.
 #[derive(Debug)]
 pub struct Follower {
     path: PathBuf,
@@ -39,20 +39,20 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Follows a file from its beginning; it need not exist yet.
+    /// Follows a file from its beginning; it may not exist yet.
     #[must_use]
     pub fn from_start(path: PathBuf) -> Self {
         Self { path, offset: 0 }
     }
 
-    /// Follows a file from where it ends now.
+    /// Follows a file from its current end.
     #[must_use]
     pub fn from_end(path: PathBuf) -> Self {
         let offset = path.metadata().map_or(0, |metadata| metadata.len());
         Self { path, offset }
     }
 
-    /// The lines that were completed since the last call (at most 1 MiB of them; call again for more).
+    /// Returns the lines completed since the last call (at most 1 MiB of them; call again for more).
     ///
     /// # Errors
     /// The file exists but cannot be read.

@@ -1,4 +1,4 @@
-//! `testbed`: real Kafka and Flink on this machine. Everything is in the library.
+//! The command `testbed`: real Kafka and Flink on this machine.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ async fn main() -> ExitCode {
         .with_ansi(io::stderr().is_terminal())
         .init();
     Arguments::parse().run().await.unwrap_or_else(|error| {
-        // Nothing is left to be done if even standard error is closed.
+        // A closed standard error leaves nothing to do.
         drop(writeln!(io::stderr(), "testbed: {error:#}"));
         ExitCode::from(if error.is::<ConfigError>() { BAD_CONFIGURATION } else { 1 })
     })

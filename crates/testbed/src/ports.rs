@@ -1,10 +1,10 @@
-//! Ports on the loopback address, claimed for this testbed.
+//! Claims ports on the loopback address for this testbed.
 //!
-//! A service binds its port seconds after it was chosen. Two testbeds that start at the same time must not choose the same
-//! one: the loser would take the winner's answers for its own. So each chosen port is also claimed among testbeds, by a
-//! name that the kernel gives to one process only and takes back when that process ends.
+//! A service binds its port seconds after the choice. Two testbeds that start at the same time must not choose the
+//! same one: the loser would mistake the winner's service for its own. So each chosen port is also claimed among
+//! testbeds, by a name that the kernel grants to one process only, until that process ends.
 //!
-//! A program that is no testbed may still take the port in between. Its service then ends, and the start begins anew with
+//! Another program may still take the port in between. The testbed's service then ends, and the start is retried with
 //! other ports ([`crate::Testbed::start`]).
 
 use std::io::{self, ErrorKind};
@@ -12,10 +12,10 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
-/// How many free ports are tried for one that no other testbed has claimed. There are 28 000 of them on Linux.
+/// Number of free ports tried until one is not claimed by another testbed. Linux has 28 000 of them.
 const ATTEMPTS: usize = 100;
 
-/// A port that no other testbed chooses as long as this value lives.
+/// A port that no other testbed chooses while this value lives.
 #[derive(Debug)]
 pub(crate) struct Port {
     number: u16,
@@ -27,7 +27,7 @@ impl Port {
         self.number
     }
 
-    /// Claims this port, or for 0 a free one. An error of kind [`ErrorKind::AddrInUse`] says that someone has it.
+    /// Claims this port, or for 0 a free one. [`ErrorKind::AddrInUse`] means that it is taken.
     pub(crate) fn claim(wanted: u16) -> io::Result<Self> {
         if wanted != 0 {
             return Self::try_claim(wanted);

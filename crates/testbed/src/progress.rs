@@ -1,4 +1,4 @@
-//! Telling a person how far a start is.
+//! Progress reports of a start, for people.
 
-/// Takes one line of progress, without a line break: `&|line| eprintln!("{line}")`.
+/// Receives one line of progress, without a line break: `&|line| eprintln!("{line}")`.
 pub type Progress<'a> = dyn Fn(&str) + Send + Sync + 'a;

@@ -1,7 +1,7 @@
-//! Prometheus: the distribution's own server, which scrapes Flink's processes.
+//! Prometheus: the distribution's server, scraping Flink's processes.
 //!
-//! Every process of Flink has a reporter port of its own, from a few that are claimed at the start, so that task managers
-//! can come and go without another configuration: a port behind which nothing listens is a target that is down.
+//! Every Flink process has its own reporter port, from a fixed set claimed at the start, so that task managers can be
+//! added and removed without reconfiguration: an unused port is a target that is down.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,12 +13,12 @@ use crate::graphite::answers;
 use crate::process::{Launcher, Process, Program};
 use crate::service::{ServiceError, await_ready};
 
-/// The server's name as a service.
+/// The server's service name.
 pub(crate) const NAME: &str = "prometheus";
-/// Ports for Flink's processes: the JobManager has the first, task managers the others, in turn.
+/// Number of ports for Flink's processes: the JobManager has the first, task managers the others.
 pub(crate) const REPORTER_PORTS: usize = 9;
 
-/// What a start needs to know.
+/// Inputs of a start.
 pub(crate) struct Start<'a> {
     pub(crate) folder: &'a WorkFolder,
     pub(crate) launcher: &'a Launcher,
@@ -28,11 +28,11 @@ pub(crate) struct Start<'a> {
     pub(crate) deadline: Duration,
 }
 
-/// A server that answers.
+/// A running server.
 #[derive(Debug)]
 pub(crate) struct Prometheus {
     pub(crate) process: Process,
-    /// Its address.
+    /// Its URL.
     pub(crate) url: String,
 }
 
@@ -55,7 +55,7 @@ impl Start<'_> {
     }
 }
 
-/// One scrape a second of every port.
+/// Renders the configuration: one scrape per second of every port.
 fn render(ports: &[u16]) -> String {
     let mut text = String::from(
         "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n  - job_name: flink\n    \

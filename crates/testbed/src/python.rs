@@ -1,8 +1,8 @@
-//! Packages of the Python package index, installed once by `pip` itself into environments outside the tree.
+//! Packages of the Python package index, installed once by `pip` into environments outside the source tree.
 //!
-//! Layout of the cache: `python/NAME-DIGEST/`, one virtual environment each, where the digest is that of the requirements:
-//! changed requirements get a new folder. An environment cannot be renamed, so its last file, `complete`, says that it is
-//! whole; one without it is begun anew. One that is whole calls neither `pip` nor the network.
+//! Layout of the cache: `python/NAME-DIGEST/`, one virtual environment each, with the digest of the requirements:
+//! changed requirements get a new folder. An environment cannot be renamed, so its last file, `complete`, marks it as
+//! complete; one without it is created again. A complete one needs neither `pip` nor the network.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,17 +17,17 @@ use crate::java::find_python;
 use crate::logs;
 use crate::process::{Launcher, Program};
 
-/// The file that says that an environment is whole.
+/// Marker file of a complete environment.
 const COMPLETE: &str = "complete";
-/// Lines of pip's output that an error message carries.
+/// Number of lines of pip's output in an error message.
 const ERROR_LINES: usize = 12;
 
-/// Packages that belong together: a name and the lines of a requirements file.
+/// A set of packages: a name and the lines of a requirements file.
 #[derive(Clone, Copy, Debug)]
 pub struct PythonSet {
-    /// A name for the folder and for messages.
+    /// Name for the folder and for messages.
     pub name: &'static str,
-    /// `package==version`, a line each.
+    /// `package==version`, one per line.
     pub requirements: &'static str,
 }
 
@@ -39,7 +39,7 @@ impl PythonSet {
     }
 }
 
-/// The `python` of an environment that holds exactly these packages; installs them if that was never done.
+/// Returns the `python` of an environment with exactly these packages, installing them if missing.
 ///
 /// # Errors
 /// [`FetchError`]: no Python, no network, or a cache that cannot be written.
@@ -55,7 +55,7 @@ pub async fn provide_python(
 }
 
 impl Fetch<'_> {
-    /// The `python` of an environment that holds exactly these packages.
+    /// Returns the `python` of an environment with exactly these packages.
     pub(crate) async fn provide_python(&self, set: PythonSet) -> Result<PathBuf, FetchError> {
         let all = self.cache_dir.join("python");
         let folder = all.join(set.folder_name());
@@ -103,7 +103,7 @@ mod tests {
 
     use super::*;
 
-    /// Goal: an environment that is whole is used as it is, without Python, lock or network; half of one is not.
+    /// Goal: a complete environment is used without Python, lock or network; an incomplete one is not used.
     #[tokio::test]
     async fn only_a_whole_environment_is_used() {
         let cache = tempfile::tempdir().unwrap();

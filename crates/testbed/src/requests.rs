@@ -1,10 +1,10 @@
-//! What can be asked of a testbed that another process runs: one more task manager, one fewer.
+//! Control requests to a testbed that runs in another process: add or stop a task manager.
 //!
-//! The process that runs a testbed listens on a socket whose name follows from its work folder, and answers only processes of the
-//! same user (the kernel tells whose a connection is). The name is an abstract one: it needs no file, its length does not
-//! depend on the folder's, and it vanishes with the process. A request is one line of JSON, and so is the answer.
+//! The testbed's process listens on a socket whose name is derived from its work folder, and answers only processes
+//! of the same user (by the kernel's peer credentials). The socket is abstract: it needs no file, its length does not
+//! depend on the folder's, and it disappears with the process. Request and response are one line of JSON each.
 //!
-//! To ask twice is to ask once: a name stands for one task manager, however often it is started.
+//! Requests are idempotent: a name stands for one task manager, however often it is started.
 
 use std::io;
 use std::os::linux::net::SocketAddrExt;
@@ -22,71 +22,71 @@ use tokio::time::timeout;
 
 use crate::testbed::Testbed;
 
-/// The longest request and answer, in bytes.
+/// Largest request and response, in bytes.
 const LINE_BYTES: u64 = 16 << 10;
-/// For a connected client to send its line, and to take its answer.
+/// Timeout of a client's request line, and of its reading the response.
 const LINE_DEADLINE: Duration = Duration::from_secs(10);
-/// How many requests are served at a time; the others wait in the kernel's queue.
+/// Concurrent requests; further ones wait in the kernel's queue.
 const SERVED_AT_ONCE: usize = 32;
 
-/// What is asked.
+/// A control request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
-    /// That this task manager runs.
+    /// Ensure that this task manager runs.
     AddTaskManager {
         /// Its id; [`None`]: the next one.
         id: Option<String>,
-        /// Whether the answer comes only when it has registered.
+        /// Whether to wait until it has registered.
         wait: bool,
     },
-    /// That this task manager does not run.
+    /// Ensure that this task manager does not run.
     StopTaskManager {
         /// Its id.
         id: String,
     },
 }
 
-/// What was done.
+/// Response to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Answer {
-    /// The task manager was started, or is being started.
+    /// The task manager was started, or is starting.
     Started(String),
-    /// It ran already.
+    /// It was already running.
     Runs(String),
     /// It was stopped.
     Stopped(String),
-    /// It did not run.
+    /// It was not running.
     StoppedAlready(String),
-    /// It could not be done.
+    /// The request failed.
     Failed(String),
 }
 
-/// Nothing could be asked.
+/// A request could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// No process runs a testbed there, or it does not answer.
     #[error("no testbed answers for {}; is it up?", work_dir.display())]
     NoAnswer {
-        /// The work folder.
+        /// Path of the work folder.
         work_dir: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// The answer is not one of this version.
+    /// The response is not one of this version.
     #[error("the testbed of {} answered something else", work_dir.display())]
     Unreadable {
-        /// The work folder.
+        /// Path of the work folder.
         work_dir: PathBuf,
-        /// What is wrong with it.
+        /// The parser's error.
         #[source]
         source: serde_json::Error,
     },
 }
 
-/// Asks the testbed of a work folder.
+/// Sends a request to the testbed of a work folder.
 ///
 /// # Errors
 /// [`RequestError`].
@@ -105,7 +105,7 @@ pub async fn ask(work_dir: &Path, request: &Request, deadline: Duration) -> Resu
         .map_err(|source| RequestError::Unreadable { work_dir: work_dir.to_owned(), source })
 }
 
-/// Where the testbed of a work folder listens.
+/// Returns the socket address of a work folder's testbed.
 fn address(work_dir: &Path) -> io::Result<SocketAddr> {
     let canonical = work_dir.canonicalize()?;
     let digest = Sha256::digest(canonical.as_os_str().as_encoded_bytes());
@@ -125,7 +125,7 @@ async fn read_line(stream: &mut UnixStream) -> io::Result<String> {
     if line.ends_with('\n') { Ok(line) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
-/// Takes the address of a work folder: from here on requests wait in the kernel's queue.
+/// Binds the socket of a work folder: from here on requests wait in the kernel's queue.
 pub(crate) fn listen(work_dir: &Path) -> io::Result<StdListener> {
     let listener = StdListener::bind_addr(&address(work_dir)?)?;
     listener.set_nonblocking(true)?;
@@ -158,7 +158,7 @@ async fn answer(testbed: &Testbed, mut stream: UnixStream) {
         _ => return,
     };
     let answer = match request {
-        // Done in full even if nobody waits for it.
+        // Runs to completion even if the client has disconnected.
         Ok(Request::AddTaskManager { id: Some(id), wait: false }) => {
             respond(&mut stream, &Answer::Started(id.clone())).await;
             if let Answer::Failed(problem) = add(testbed, Some(id)).await {
@@ -190,6 +190,6 @@ async fn add(testbed: &Testbed, id: Option<String>) -> Answer {
 }
 
 async fn respond(stream: &mut UnixStream, answer: &Answer) {
-    // A client that has gone away does not want the answer.
+    // A disconnected client is ignored.
     let _gone = timeout(LINE_DEADLINE, write_line(stream, answer)).await;
 }

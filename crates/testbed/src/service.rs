@@ -1,4 +1,4 @@
-//! What all services have in common: waiting until one answers, and saying why it does not.
+//! Common parts of all services: waiting for readiness, and errors of the start.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,57 +10,57 @@ use tokio::time::{Instant, sleep};
 use crate::logs;
 use crate::process::{LaunchError, Process};
 
-/// Time between two looks at a service that is starting.
+/// Poll interval of a starting service.
 const PROBE_INTERVAL: Duration = Duration::from_millis(100);
-/// Lines of a log that an error message carries.
+/// Number of log lines in an error message.
 const TAIL_LINES: usize = 20;
 
 /// A service did not become ready.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// It could not be started at all.
+    /// It could not be started.
     #[error(transparent)]
     Launch(#[from] LaunchError),
-    /// Its folders or configuration files could not be made.
+    /// Its folders or configuration files could not be written.
     #[error("cannot write the configuration of {service}")]
     Configure {
-        /// The service.
+        /// Name of the service.
         service: &'static str,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// A client for asking it could not be made.
+    /// A client for its readiness check could not be created.
     #[error("cannot make a client for {service}")]
     Client {
-        /// The service.
+        /// Name of the service.
         service: &'static str,
-        /// What the library said.
+        /// The library's error.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// It ended before it was ready.
     #[error("{service} ended while it was starting ({status}); the end of {}:\n{tail}", log.display())]
     Ended {
-        /// The service.
+        /// Name of the service.
         service: String,
-        /// How it ended.
+        /// Exit status.
         status: ExitStatus,
-        /// Its log file.
+        /// Path of its log.
         log: PathBuf,
-        /// The log's last lines.
+        /// Last lines of the log.
         tail: String,
     },
-    /// It runs, but does not answer as it should.
+    /// It runs, but does not answer as expected.
     #[error("{service} was not ready after {deadline:?}; the end of {}:\n{tail}", log.display())]
     NotReady {
-        /// The service.
+        /// Name of the service.
         service: String,
-        /// The time it was given.
+        /// The timeout.
         deadline: Duration,
-        /// Its log file.
+        /// Path of its log.
         log: PathBuf,
-        /// The log's last lines.
+        /// Last lines of the log.
         tail: String,
     },
 }
@@ -84,13 +84,13 @@ impl ServiceError {
     /// Whether the service ended because another process took its port between choice and use.
     pub(crate) fn is_port_taken(&self) -> bool {
         let Self::Ended { log, .. } = self else { return false };
-        // Kafka and both ports of Flink's JobManager end with this exception, whatever they say around it.
+        // Kafka and both ports of Flink's JobManager end with this exception, in varying messages.
         logs::end_of(log).unwrap_or_default().contains("java.net.BindException")
     }
 }
 
-/// Waits until `probe` says yes. The first process to end, or else the deadline, makes it an error that carries the end of
-/// the log; `blame` is the process whose log says most about lateness.
+/// Waits until `probe` returns true. An ended process, or else the deadline, gives an error with the end of the log;
+/// `blame` is the process whose log says most about a timeout.
 pub(crate) async fn await_ready(
     processes: &[&Process],
     blame: &Process,

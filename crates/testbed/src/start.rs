@@ -1,4 +1,4 @@
-//! From nothing to services that answer: claim the work folder, download, choose ports, start side by side.
+//! Start of a testbed: claim the work folder, download, choose ports, start the services side by side.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,38 +20,38 @@ use crate::prometheus::{self, Prometheus, REPORTER_PORTS};
 use crate::service::ServiceError;
 use crate::state::{State, StateError};
 
-/// A supervisor that was killed counts as ended while its last threads still end, and holds the lock so long.
+/// Timeout of the folder lock: a killed supervisor holds it until its last threads have ended.
 const LOCK_DEADLINE: Duration = Duration::from_secs(5);
 const LOCK_POLL: Duration = Duration::from_millis(20);
 
-/// How often a start is tried when a free port was taken by someone else before its service got it.
+/// Number of attempts when a chosen port is taken by another program.
 const START_ATTEMPTS: u32 = 3;
 
-/// The testbed could not be started; nothing of it runs.
+/// The testbed could not be started; no process of it is left running.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Another process runs a testbed in this work folder.
     #[error("a testbed is already up in {}: end it with `testbed down`, or choose another work folder", work_dir.display())]
     AlreadyUp {
-        /// The work folder.
+        /// Path of the work folder.
         work_dir: PathBuf,
     },
-    /// The work folder cannot be used.
+    /// The work folder is unusable.
     #[error("cannot use the work folder {}", work_dir.display())]
     WorkDir {
-        /// The work folder.
+        /// Path of the work folder.
         work_dir: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// A program of the system is missing.
+    /// A required system program is missing.
     #[error(transparent)]
     Missing(#[from] MissingProgram),
-    /// The jars are not to be had.
+    /// The jars are unavailable.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// A port that the settings ask for is taken.
+    /// A configured port is in use.
     #[error(
         "port {port} is in use, and {key} asks for it: end what listens there, or set {key} to 0 for a free one"
     )]
@@ -61,10 +61,10 @@ pub enum StartError {
         /// The setting.
         key: &'static str,
     },
-    /// A port cannot be tried, or none is free.
+    /// A port cannot be tested, or none is free.
     #[error("cannot find or try ports")]
     Ports(#[source] io::Error),
-    /// The system has no thread, or no process entry, for the testbed.
+    /// A thread or process identity for the testbed is unavailable.
     #[error("cannot set up process control")]
     Control(#[source] io::Error),
     /// A service did not become ready.
@@ -75,7 +75,7 @@ pub enum StartError {
     State(#[from] StateError),
 }
 
-/// Takes the work folder for this process and makes its folders.
+/// Locks the work folder for this process and creates its folders.
 pub(crate) async fn claim(folder: &WorkFolder, fresh: bool) -> Result<FolderLock, StartError> {
     let lock = lock(folder).await?;
     folder
@@ -84,7 +84,7 @@ pub(crate) async fn claim(folder: &WorkFolder, fresh: bool) -> Result<FolderLock
     Ok(lock)
 }
 
-/// Takes the lock of the work folder; waits for it if the process that the state file names has ended.
+/// Takes the lock of the work folder; waits for it if the process in the state file has ended.
 async fn lock(folder: &WorkFolder) -> Result<FolderLock, StartError> {
     let work_dir = || folder.root().to_owned();
     let deadline = Instant::now() + LOCK_DEADLINE;
@@ -103,7 +103,7 @@ async fn lock(folder: &WorkFolder) -> Result<FolderLock, StartError> {
     }
 }
 
-/// Downloads only: afterwards a start needs no network.
+/// Downloads all packages, after which a start needs no network.
 ///
 /// # Errors
 /// [`StartError::Fetch`] and [`StartError::Control`].
@@ -113,11 +113,11 @@ pub async fn fetch(config: &Config, progress: &Progress<'_>) -> Result<(), Start
     Ok(())
 }
 
-/// The folders of jars, and the `python` that has Graphite.
+/// Folders of jars, and the `python` with Graphite.
 struct Libs {
     kafka: PathBuf,
     flink: PathBuf,
-    /// With HDFS: its own, and what Flink needs besides.
+    /// With HDFS: its own jars, and the additional ones for Flink.
     hdfs: Option<(PathBuf, PathBuf)>,
     graphite: Option<PathBuf>,
 }
@@ -138,7 +138,7 @@ async fn provide(config: &Config, launcher: &Launcher, progress: &Progress<'_>) 
     Ok(Libs { kafka, flink, hdfs, graphite })
 }
 
-/// What a start works with.
+/// Inputs of a start.
 pub(crate) struct Starter<'a> {
     pub(crate) config: &'a Config,
     pub(crate) folder: &'a WorkFolder,
@@ -146,7 +146,7 @@ pub(crate) struct Starter<'a> {
     pub(crate) progress: &'a Progress<'a>,
 }
 
-/// Services that answer, and the claims on their ports.
+/// The running services, and the claims on their ports.
 pub(crate) struct Started {
     pub(crate) kafka: Kafka,
     pub(crate) flink: Flink,
@@ -155,14 +155,14 @@ pub(crate) struct Started {
     pub(crate) ports: Ports,
 }
 
-/// The stores of metrics that were asked for.
+/// The configured metrics stores.
 #[derive(Debug)]
 pub(crate) struct Stores {
     pub(crate) graphite: Option<Graphite>,
     pub(crate) prometheus: Option<Prometheus>,
 }
 
-/// The ports of one testbed, claimed.
+/// The claimed ports of one testbed.
 #[derive(Debug)]
 pub(crate) struct Ports {
     kafka: Port,
@@ -170,7 +170,7 @@ pub(crate) struct Ports {
     flink: Port,
     flink_rpc: Port,
     hdfs: Option<(Port, Port)>,
-    /// Of carbon for lines, of its two inner interfaces, and of graphite-web.
+    /// Ports of carbon's line receiver, its two internal interfaces, and graphite-web.
     graphite: Vec<Port>,
     prometheus: Vec<Port>,
     reporters: Vec<Port>,
@@ -203,7 +203,7 @@ impl Ports {
     }
 }
 
-/// Kafka, Flink and, if it was asked for, HDFS.
+/// Kafka, Flink and, if configured, HDFS.
 type Engines = (Kafka, Flink, Option<Hdfs>);
 
 fn started((kafka, flink, hdfs): Engines, stores: Stores, ports: Ports) -> Started {
@@ -211,10 +211,10 @@ fn started((kafka, flink, hdfs): Engines, stores: Stores, ports: Ports) -> Start
 }
 
 impl Starter<'_> {
-    /// Starts Kafka and Flink; with other ports again if one was taken in between.
+    /// Starts Kafka and Flink; retries with other ports if one was taken in between.
     pub(crate) async fn run(&self) -> Result<Started, StartError> {
         let java = find_java()?;
-        // Already here, because nobody likes to hear of a port after a long download.
+        // Claimed first, so that a taken port is reported before a long download.
         let mut ports = Ports::claim(self.config)?;
         let libs = provide(self.config, self.launcher, self.progress).await?;
         let logging = include_str!("../assets/log4j.properties");
@@ -235,7 +235,7 @@ impl Starter<'_> {
         Ok(started(engines, stores, ports))
     }
 
-    /// Stores start first, because Flink's reporter connects when Flink starts.
+    /// Starts all services, stores first, because Flink's reporter connects when Flink starts.
     async fn start_services(
         &self,
         java: &Path,
@@ -272,7 +272,7 @@ impl Starter<'_> {
         Ok(stores)
     }
 
-    /// The engines start side by side; if one fails, the others are dropped and thereby killed.
+    /// Starts Kafka, Flink and HDFS side by side; if one fails, the others are dropped and thereby killed.
     async fn start_engines(&self, java: &Path, libs: &Libs, ports: &Ports) -> Result<Engines, StartError> {
         let kafka = kafka::Start {
             settings: &self.config.kafka,
@@ -348,7 +348,7 @@ mod tests {
     use super::*;
     use crate::identity::ProcessIdentity;
 
-    /// Goal: a lock whose holder has ended is waited for; one whose holder runs is refused.
+    /// Goal: a lock whose holder has ended is waited for; one whose holder runs is an error.
     #[tokio::test]
     async fn the_lock_of_a_dying_supervisor_is_waited_for() {
         let temp = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
-//! The state file: what runs, under which pids, at which addresses. Written by the process that runs a testbed; read by
-//! `testbed status`, `logs` and `down`, and by anyone who wants the addresses of a testbed that was started elsewhere.
+//! The state file: a testbed's services, their pids and addresses. It is written by the testbed's process, and read
+//! by `testbed status`, `logs` and `down`, and by programs that need the addresses.
 //!
-//! Replaced as a whole by rename, so a reader never sees half of it.
+//! It is replaced atomically by rename.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -14,15 +14,15 @@ use crate::identity::ProcessIdentity;
 /// Version of the file's format.
 const FORMAT: u32 = 1;
 
-/// How far the testbed is.
+/// Phase of the testbed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// Downloads and starts are under way; addresses and services are not known yet.
+    /// Downloading and starting; addresses and services are not known yet.
     Starting,
-    /// All services answered.
+    /// All services have answered.
     Ready,
-    /// Services are being ended.
+    /// Services are being stopped.
     Stopping,
 }
 
@@ -48,67 +48,67 @@ pub struct Service {
     pub log: PathBuf,
 }
 
-/// What the state file says.
+/// Content of the state file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
     format: u32,
-    /// How far the testbed is.
+    /// Current phase.
     pub phase: Phase,
-    /// The process that runs the testbed; all services are its children.
+    /// The testbed's process; all services are its children.
     pub supervisor: ProcessIdentity,
     /// `host:port` of the broker, once ready.
     pub kafka_bootstrap: Option<String>,
-    /// Address of Flink's REST interface, once ready.
+    /// URL of Flink's REST interface, once ready.
     pub flink_url: Option<String>,
-    /// Address of HDFS, `hdfs://127.0.0.1:PORT`, once ready and if there is one.
+    /// URL of HDFS, `hdfs://127.0.0.1:PORT`, once ready, if there is one.
     #[serde(default)]
     pub hdfs_url: Option<String>,
-    /// Address of its NameNode for WebHDFS likewise.
+    /// URL of its NameNode for WebHDFS, once ready, if there is one.
     #[serde(default)]
     pub webhdfs_url: Option<String>,
-    /// Where Flink keeps checkpoints; with HDFS, `hdfs_url` and `/flink/checkpoints` instead.
+    /// Flink's checkpoint directory; with HDFS, `hdfs_url` and `/flink/checkpoints` instead.
     pub checkpoint_dir: PathBuf,
-    /// Where Flink keeps savepoints; with HDFS likewise.
+    /// Flink's savepoint directory; with HDFS, below `hdfs_url` instead.
     pub savepoint_dir: PathBuf,
-    /// The services, in the order of their start.
+    /// The services in start order.
     pub services: Vec<Service>,
 }
 
 /// The state file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// Reading failed, for another reason than that there is no such file.
+    /// Reading failed, other than for a missing file.
     #[error("cannot read {}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// The file is there, and is not a state file of this version.
+    /// The file exists, but is not a state file of this version.
     #[error("{} is not a state file of this version of the testbed: end its processes and remove it", path.display())]
     Parse {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// The parser's error.
         #[source]
         source: serde_json::Error,
     },
     /// Writing failed.
     #[error("cannot write {}", path.display())]
     Write {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
 }
 
 impl State {
-    /// A testbed that has just begun to start.
+    /// Creates the state of a testbed that is starting.
     pub(crate) fn starting(
         supervisor: ProcessIdentity,
         checkpoint_dir: PathBuf,
@@ -128,7 +128,7 @@ impl State {
         }
     }
 
-    /// Reads a state file; `None` if there is none.
+    /// Reads a state file; returns `None` if it does not exist.
     ///
     /// # Errors
     /// [`StateError::Read`] and [`StateError::Parse`].
@@ -148,7 +148,7 @@ impl State {
         }
     }
 
-    /// Whether all services have answered and none was asked to end.
+    /// Whether all services have answered and none is being stopped.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.phase == Phase::Ready

@@ -1,4 +1,4 @@
-//! The process that runs a testbed for `testbed up`: in the foreground, or detached in a session of its own.
+//! The supervisor, the testbed's process for `testbed up`: in the foreground, or detached in its own session.
 
 use std::fs::{self, File};
 use std::io;
@@ -20,9 +20,9 @@ use crate::start::StartError;
 use crate::state::{State, StateError};
 use crate::testbed::Testbed;
 
-/// Time between two looks at the services, and at a detached supervisor that is starting.
+/// Poll interval of the services, and of a starting detached supervisor.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
-/// Lines of the supervisor's log that an error message carries.
+/// Number of lines of the supervisor's log in an error message.
 const TAIL_LINES: usize = 30;
 
 /// `testbed up` failed.
@@ -31,37 +31,37 @@ pub enum UpError {
     /// The start failed.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The state file.
+    /// The state file is unusable.
     #[error(transparent)]
     State(#[from] StateError),
-    /// Signals cannot be caught.
+    /// Signal handlers cannot be installed.
     #[error("cannot wait for signals")]
     Signals(#[source] io::Error),
     /// The detached supervisor cannot be started.
     #[error("cannot start a supervisor in {}", work_dir.display())]
     Detach {
-        /// The work folder.
+        /// Path of the work folder.
         work_dir: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// The detached supervisor ended before all was ready.
+    /// The detached supervisor ended before it was ready.
     #[error("the testbed did not start ({status}); the end of {}:\n{tail}", log.display())]
     Ended {
-        /// How the supervisor ended.
+        /// Exit status of the supervisor.
         status: ExitStatus,
-        /// Its log file.
+        /// Path of its log.
         log: PathBuf,
-        /// The log's last lines.
+        /// Last lines of the log.
         tail: String,
     },
-    /// The detached supervisor took too long, or the wait was interrupted.
+    /// The detached supervisor timed out, or the wait was interrupted.
     #[error("{why}; the supervisor has been ended, its log is {}", log.display())]
     GaveUp {
-        /// Why.
+        /// Reason.
         why: &'static str,
-        /// The supervisor's log file.
+        /// Path of the supervisor's log.
         log: PathBuf,
     },
 }
@@ -92,9 +92,9 @@ impl EndSignals {
     }
 }
 
-/// Starts a testbed, calls `ready`, watches the services, and ends everything at SIGINT, SIGTERM or SIGHUP.
+/// Starts a testbed, calls `ready`, monitors the services, and stops everything at SIGINT, SIGTERM or SIGHUP.
 ///
-/// A service that ends is reported and not restarted: what a scaler does about it is what people come here to see.
+/// An ended service is reported and not restarted: the reaction of a scaler is what a testbed is for.
 ///
 /// # Errors
 /// [`UpError`].
@@ -123,7 +123,7 @@ pub async fn run(
     Ok(())
 }
 
-/// Takes requests of other processes; never returns.
+/// Serves requests of other processes; never returns.
 async fn serve_requests(testbed: &Testbed) {
     if let Err(error) = testbed.serve_requests().await {
         tracing::error!(%error, "no task managers can be added or stopped by command");
@@ -131,7 +131,7 @@ async fn serve_requests(testbed: &Testbed) {
     std::future::pending().await
 }
 
-/// Tells of every service that ends; never returns.
+/// Reports every service that ends; never returns.
 async fn report_ends(testbed: &Testbed) {
     let mut told = Vec::new();
     loop {
@@ -145,20 +145,20 @@ async fn report_ends(testbed: &Testbed) {
     }
 }
 
-/// Makes this process the leader of a new session, so that no terminal's end or Ctrl-C reaches it.
+/// Makes this process the leader of a new session, so that neither a closed terminal nor Ctrl-C reaches it.
 ///
 /// # Errors
-/// This process leads a process group already.
+/// This process already leads a process group.
 pub fn new_session() -> io::Result<()> {
     nix::unistd::setsid()?;
     Ok(())
 }
 
-/// Starts `executable up` as a supervisor in a session of its own and waits until the testbed is ready. The supervisor's
-/// log goes to `line` as it comes.
+/// Starts `executable up` as a supervisor in its own session and waits until the testbed is ready. Passes the
+/// supervisor's log to `line`.
 ///
 /// # Errors
-/// [`UpError`]; nothing runs then.
+/// [`UpError`]; no process is left running.
 pub async fn detach(config: &Config, executable: &Path, line: &Progress<'_>) -> Result<State, UpError> {
     let folder = WorkFolder::new(config.work_dir.clone());
     if control::status(folder.root())?.up {
@@ -214,7 +214,7 @@ impl Starting {
             if let Some(status) = status {
                 return Err(UpError::Ended { status, tail: logs::tail(&log, TAIL_LINES), log });
             }
-            // A state file of an earlier supervisor may still lie there.
+            // A state file of an earlier supervisor may still exist.
             let state = State::read(&self.folder.state_file())?;
             let own = |state: &State| Some(state.supervisor) == self.identity() && state.is_ready();
             if let Some(state) = state.filter(own) {
@@ -228,7 +228,7 @@ impl Starting {
         i32::try_from(self.child.id()).ok().and_then(ProcessIdentity::of)
     }
 
-    /// Ends the supervisor, and with it all its children.
+    /// Stops the supervisor with all its children.
     async fn end(&mut self, deadline: Duration) {
         let Some(identity) = self.identity() else { return };
         let _ended = identity.signal(Signal::SIGTERM);

@@ -1,4 +1,4 @@
-//! One running testbed: its addresses, its task managers, and its orderly end. How it starts is in `start.rs`.
+//! A running testbed: its addresses, its task managers, and its shutdown. `start.rs` starts it.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -23,10 +23,10 @@ use crate::start::{self, Ports, StartError, Started, Starter, Stores};
 use crate::state::{Phase, Service, State, StateError};
 use crate::topics::{self, TopicError};
 
-/// Time between two looks at a task manager that another request is starting.
+/// Poll interval of a task manager that another request is starting.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Something was asked of a running testbed that it could not do.
+/// A failed operation on a running testbed.
 #[derive(Debug, thiserror::Error)]
 pub enum TestbedError {
     /// There is no service of this name.
@@ -35,7 +35,7 @@ pub enum TestbedError {
     /// The service has ended.
     #[error("{0} has ended")]
     Ended(String),
-    /// A task manager cannot have this id.
+    /// The id is invalid for a task manager.
     #[error(
         "{0:?} is no id for a task manager; use lower-case letters, digits and '-', at most 32, and no other service's name"
     )]
@@ -43,12 +43,12 @@ pub enum TestbedError {
     /// A new task manager did not become ready.
     #[error(transparent)]
     Service(#[from] ServiceError),
-    /// What a task manager left behind cannot be removed.
+    /// The scratch files of a task manager cannot be deleted.
     #[error("cannot remove the scratch folder of {id}")]
     Scratch {
-        /// The task manager.
+        /// Id of the task manager.
         id: String,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
@@ -57,7 +57,8 @@ pub enum TestbedError {
     State(#[from] StateError),
 }
 
-/// Real Kafka and Flink, running as children of this process. Dropping it kills them; [`Testbed::stop`] is kinder.
+/// Real Kafka and Flink, running as children of this process. Dropping it kills them; [`Testbed::stop`] stops them in
+/// order.
 #[derive(Debug)]
 pub struct Testbed {
     folder: WorkFolder,
@@ -68,7 +69,7 @@ pub struct Testbed {
     hdfs: Option<hdfs::Setup>,
     stores: Stores,
     task_managers: Mutex<TaskManagers>,
-    /// Listens from before the state file tells of a testbed that is ready: whoever asks waits to be served, and is never refused.
+    /// Listens before the state file reports a ready testbed, so that early clients wait instead of failing.
     requests: UnixListener,
     _ports: Ports,
     _lock: FolderLock,
@@ -78,19 +79,19 @@ pub struct Testbed {
 struct TaskManagers {
     /// Ids that are being started by name.
     starting: BTreeSet<String>,
-    /// In the order of their start; ended ones stay until they are stopped or killed by name, so that their end is seen.
+    /// In start order; ended ones stay until they are stopped or killed by name, so that their end is reported.
     running: Vec<Process>,
     last_number: u32,
-    /// NameNode and DataNode, if there is an HDFS.
+    /// NameNode and DataNode, if HDFS is enabled.
     hdfs: Vec<Process>,
     state: State,
 }
 
 impl Testbed {
-    /// Starts all services and waits until they answer; downloads their jars before, if that was never done.
+    /// Starts all services and waits until they answer, downloading missing jars first.
     ///
     /// # Errors
-    /// [`StartError`]; whatever had been started is gone then. The same holds if the future is dropped.
+    /// [`StartError`]; no process is left running, not even if the future is dropped.
     pub async fn start(config: Config, progress: &Progress<'_>) -> Result<Self, StartError> {
         let folder = WorkFolder::new(config.work_dir.clone());
         let lock = start::claim(&folder, config.fresh).await?;
@@ -133,79 +134,79 @@ impl Testbed {
         Ok(testbed)
     }
 
-    /// `host:port` of the Kafka broker.
+    /// Returns `host:port` of the Kafka broker.
     #[must_use]
     pub fn kafka_bootstrap(&self) -> &str {
         &self.kafka.bootstrap
     }
 
-    /// Address of Flink's REST interface, `http://127.0.0.1:PORT`.
+    /// Returns the URL of Flink's REST interface, `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn flink_url(&self) -> String {
         self.flink.setup.url()
     }
 
-    /// Address of graphite-web, if it was asked for.
+    /// Returns the URL of graphite-web, if enabled.
     #[must_use]
     pub fn graphite_url(&self) -> Option<&str> {
         self.stores.graphite.as_ref().map(|graphite| graphite.url.as_str())
     }
 
-    /// Where carbon keeps its Whisper files, if it was asked for.
+    /// Returns the folder of carbon's Whisper files, if enabled.
     #[must_use]
     pub fn whisper_dir(&self) -> Option<&Path> {
         self.stores.graphite.as_ref().map(|graphite| graphite.whisper_dir.as_path())
     }
 
-    /// Address of Prometheus, if it was asked for.
+    /// Returns the URL of Prometheus, if enabled.
     #[must_use]
     pub fn prometheus_url(&self) -> Option<&str> {
         self.stores.prometheus.as_ref().map(|prometheus| prometheus.url.as_str())
     }
 
-    /// The work folder; see the crate's documentation for its layout.
+    /// Returns the work folder; see the crate's documentation for its layout.
     #[must_use]
     pub fn work_dir(&self) -> &Path {
         self.folder.root()
     }
 
-    /// `hdfs://127.0.0.1:PORT`, if there is an HDFS.
+    /// Returns `hdfs://127.0.0.1:PORT`, if HDFS is enabled.
     #[must_use]
     pub fn hdfs_url(&self) -> Option<String> {
         self.hdfs.as_ref().map(hdfs::Setup::url)
     }
 
-    /// Address of its NameNode for WebHDFS, `http://127.0.0.1:PORT`.
+    /// Returns the URL of the NameNode for WebHDFS, `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn webhdfs_url(&self) -> Option<String> {
         self.hdfs.as_ref().map(hdfs::Setup::webhdfs_url)
     }
 
-    /// The command `hdfs`, which is there with HDFS only.
+    /// Returns the path of the command `hdfs`, which exists only with HDFS.
     #[must_use]
     pub fn hdfs_command(&self) -> PathBuf {
         hdfs::command_of(self.folder.root())
     }
 
-    /// Where Flink keeps checkpoints, `file://…` or `hdfs://…`.
+    /// Returns Flink's checkpoint directory, `file://…` or `hdfs://…`.
     #[must_use]
     pub fn checkpoints_url(&self) -> String {
         self.flink.setup.checkpoints_url()
     }
 
-    /// Where Flink keeps savepoints likewise.
+    /// Returns Flink's savepoint directory, `file://…` or `hdfs://…`.
     #[must_use]
     pub fn savepoints_url(&self) -> String {
         self.flink.setup.savepoints_url()
     }
 
-    /// The log file of a service (`kafka`, `jobmanager`, `tm-1`), or of any name of a program of one's own.
+    /// Returns the log file of a service (`kafka`, `jobmanager`, `tm-1`), or of a further program's name.
     #[must_use]
     pub fn log_file(&self, service: &str) -> PathBuf {
         self.folder.log_of(service)
     }
 
-    /// Starts further programs that end with this process; see [`crate::process`].
+    /// Returns the launcher for further programs, which end with this process; see [`crate::process`].
     #[must_use]
     pub fn launcher(&self) -> &Launcher {
         &self.launcher
@@ -214,19 +215,19 @@ impl Testbed {
     /// Creates a topic.
     ///
     /// # Errors
-    /// [`TopicError`]; above all that there is one of this name.
+    /// [`TopicError`]; mainly for a duplicate name.
     pub async fn create_topic(&self, name: &str, partitions: u16) -> Result<(), TopicError> {
         topics::create_topic(&self.kafka.bootstrap, name, partitions).await
     }
 
-    /// The ids of the task managers that run, in the order of their start. The same ids are used in Flink's REST interface.
+    /// Returns the ids of the running task managers in start order. Flink's REST interface uses the same ids.
     pub async fn task_managers(&self) -> Vec<String> {
         let task_managers = self.task_managers.lock().await;
         let running = task_managers.running.iter().filter(|process| process.status().is_none());
         running.map(|process| process.name().to_owned()).collect()
     }
 
-    /// Starts one more task manager, waits until it has registered, and gives its id. Ids are never used twice.
+    /// Starts another task manager, waits until it has registered, and returns its id. Ids are never reused.
     ///
     /// # Errors
     /// [`TestbedError::Service`] or [`TestbedError::State`].
@@ -236,7 +237,7 @@ impl Testbed {
             task_managers.last_number += 1;
             format!("tm-{}", task_managers.last_number)
         };
-        // Not under the lock: several may start at once, and others may end meanwhile.
+        // Without the lock: several may start at once, and others may end meanwhile.
         let process = self.flink.add_task_manager(&id).await?;
         let mut task_managers = self.task_managers.lock().await;
         task_managers.running.push(process);
@@ -244,8 +245,8 @@ impl Testbed {
         Ok(id)
     }
 
-    /// Sees to it that the task manager with this id runs and has registered. Says whether it had to be started: asked twice,
-    /// also at the same time, it is one task manager.
+    /// Ensures that the task manager with this id runs and has registered. Idempotent, also for concurrent calls.
+    /// Returns whether it was started.
     ///
     /// # Errors
     /// [`TestbedError::BadId`], [`TestbedError::Service`] or [`TestbedError::State`].
@@ -270,21 +271,21 @@ impl Testbed {
         Ok(true)
     }
 
-    /// Whether it is the caller's turn to start it: it neither runs nor is being started.
+    /// Whether the caller must start it: it neither runs nor is being started.
     async fn claim_start(&self, id: &str) -> bool {
         let mut task_managers = self.task_managers.lock().await;
         let runs = |process: &Process| process.name() == id && process.status().is_none();
         if task_managers.running.iter().any(runs) || !task_managers.starting.insert(id.to_owned()) {
             return false;
         }
-        // One that has ended gives way.
+        // An ended one is replaced.
         task_managers.running.retain(|process| process.name() != id);
         let number = id.strip_prefix("tm-").and_then(|number| number.parse().ok()).unwrap_or(0);
         task_managers.last_number = task_managers.last_number.max(number);
         true
     }
 
-    /// Sees to it that the task manager with this id does not run. Says whether it had to be stopped.
+    /// Ensures that the task manager with this id does not run. Returns whether it was stopped.
     ///
     /// # Errors
     /// [`TestbedError::Scratch`] or [`TestbedError::State`].
@@ -299,8 +300,9 @@ impl Testbed {
         }
     }
 
-    /// Takes requests of other processes (`testbed add-task-manager` and `testbed stop-task-manager`) until the future is dropped;
-    /// those that came since the start are waiting; see [`crate::requests`]. A testbed that was started by `testbed up` does so by itself.
+    /// Serves requests of other processes (`testbed add-task-manager` and `testbed stop-task-manager`) until the
+    /// future is dropped, including those queued since the start; see [`crate::requests`]. A testbed started by
+    /// `testbed up` does so by itself.
     ///
     /// # Errors
     /// The system has no descriptor left.
@@ -308,27 +310,27 @@ impl Testbed {
         requests::serve(self, self.requests.try_clone()?).await
     }
 
-    /// Ends a task manager politely and waits until it is gone.
+    /// Stops a task manager (SIGTERM) and waits until it has ended.
     ///
     /// # Errors
-    /// [`TestbedError`]; above all [`TestbedError::UnknownService`].
+    /// [`TestbedError`]; mainly [`TestbedError::UnknownService`].
     pub async fn stop_task_manager(&self, id: &str) -> Result<(), TestbedError> {
         let process = self.take_task_manager(id).await?;
         process.stop(self.stop_deadline).await;
         self.forget_task_manager(id).await
     }
 
-    /// Kills a task manager (SIGKILL), as a crash would, and waits until it is gone.
+    /// Kills a task manager (SIGKILL), to simulate a crash, and waits until it has ended.
     ///
     /// # Errors
-    /// [`TestbedError`]; above all [`TestbedError::UnknownService`].
+    /// [`TestbedError`]; mainly [`TestbedError::UnknownService`].
     pub async fn kill_task_manager(&self, id: &str) -> Result<(), TestbedError> {
         let process = self.take_task_manager(id).await?;
         process.kill().await;
         self.forget_task_manager(id).await
     }
 
-    /// Ends the NameNode politely; HDFS answers nobody until [`Testbed::start_namenode`].
+    /// Stops the NameNode (SIGTERM); HDFS is unavailable until [`Testbed::start_namenode`].
     ///
     /// # Errors
     /// [`TestbedError::UnknownService`] if there is none.
@@ -341,10 +343,10 @@ impl Testbed {
         Ok(self.write_state(&mut task_managers)?)
     }
 
-    /// Starts the NameNode again and waits until files can be written.
+    /// Restarts the NameNode and waits until files can be written.
     ///
     /// # Errors
-    /// [`TestbedError`]; above all [`TestbedError::UnknownService`] if there is no HDFS.
+    /// [`TestbedError`]; mainly [`TestbedError::UnknownService`] without HDFS.
     pub async fn start_namenode(&self) -> Result<(), TestbedError> {
         let unknown = || TestbedError::UnknownService(hdfs::NAMENODE.to_owned());
         let namenode = self.hdfs.as_ref().ok_or_else(unknown)?.start_namenode().await?;
@@ -353,7 +355,7 @@ impl Testbed {
         Ok(self.write_state(&mut task_managers)?)
     }
 
-    /// Stops the world for a service (SIGSTOP) until [`Testbed::resume`].
+    /// Pauses a service (SIGSTOP) until [`Testbed::resume`].
     ///
     /// # Errors
     /// [`TestbedError::UnknownService`] and [`TestbedError::Ended`].
@@ -361,7 +363,7 @@ impl Testbed {
         self.with_service(service, Process::pause).await
     }
 
-    /// Lets a paused service go on.
+    /// Resumes a paused service.
     ///
     /// # Errors
     /// [`TestbedError::UnknownService`] and [`TestbedError::Ended`].
@@ -369,7 +371,7 @@ impl Testbed {
         self.with_service(service, Process::resume).await
     }
 
-    /// The services that have ended without having been asked to.
+    /// Returns the services that have ended unexpectedly.
     pub async fn ended_services(&self) -> Vec<String> {
         let task_managers = self.task_managers.lock().await;
         let all = self.fixed_services().into_iter().chain(&task_managers.hdfs).chain(&task_managers.running);
@@ -377,10 +379,10 @@ impl Testbed {
         ended.map(|(name, status)| format!("{name} ({status})")).collect()
     }
 
-    /// Ends everything politely: task managers, then the JobManager, then Kafka, then HDFS; each is killed at its deadline.
+    /// Stops everything in order: task managers, JobManager, Kafka, HDFS; each is killed at its deadline.
     ///
     /// # Errors
-    /// [`StateError`] when the state file cannot be written; everything has ended all the same.
+    /// [`StateError`] if the state file cannot be written; the services are stopped even then.
     pub async fn stop(self) -> Result<(), StateError> {
         let mut task_managers = self.task_managers.lock().await;
         task_managers.state.phase = Phase::Stopping;

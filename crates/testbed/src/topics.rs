@@ -1,4 +1,4 @@
-//! Topics, and asking the broker whether it is there: both by the Kafka client library, without a JVM.
+//! Topics, and the broker's readiness check: both by the Kafka client library, without a JVM.
 
 use std::time::Duration;
 
@@ -7,40 +7,40 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-/// How long one request to the broker may take.
+/// Timeout of one request to the broker.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(20);
-/// How long the broker may take to answer a question for its metadata; it is asked again.
+/// Timeout of one metadata request; it is retried.
 const PROBE_DEADLINE: Duration = Duration::from_millis(500);
 
 /// A topic could not be created or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
-    /// There is one of this name already, maybe with another number of partitions.
+    /// A topic of this name already exists, possibly with another number of partitions.
     #[error("topic {0} exists already")]
     Exists(String),
-    /// There is none of this name.
+    /// There is no topic of this name.
     #[error("there is no topic {0}")]
     Unknown(String),
-    /// The broker refused for another reason.
+    /// The broker returned another error.
     #[error("the broker refused the request for topic {topic}: {code}")]
     Refused {
-        /// The topic.
+        /// Name of the topic.
         topic: String,
-        /// Kafka's own reason.
+        /// Kafka's error code.
         code: RDKafkaErrorCode,
     },
-    /// The broker did not answer, or the client could not be made.
+    /// The broker did not answer, or the client could not be created.
     #[error("cannot ask the broker about topic {topic}")]
     Client {
-        /// The topic.
+        /// Name of the topic.
         topic: String,
-        /// What the library said.
+        /// The library's error.
         #[source]
         source: KafkaError,
     },
 }
 
-/// A client that keeps its complaints to itself: a broker that is not there yet is no news while it starts.
+/// A client without log output: failed connections are expected while the broker starts.
 struct Silent;
 
 impl ClientContext for Silent {
@@ -54,7 +54,7 @@ fn admin(bootstrap: &str) -> Result<AdminClient<Silent>, KafkaError> {
     config.create_with_context(Silent)
 }
 
-/// Asks a starting broker, again and again, for the cluster's metadata.
+/// Polls a starting broker for the cluster's metadata.
 pub(crate) struct BrokerProbe {
     admin: std::sync::Arc<AdminClient<Silent>>,
 }
@@ -64,7 +64,7 @@ impl BrokerProbe {
         Ok(Self { admin: std::sync::Arc::new(admin(bootstrap)?) })
     }
 
-    /// Whether the broker answered and counts itself as a member of the cluster.
+    /// Whether the broker answered and lists itself as a member of the cluster.
     pub(crate) async fn answers(&self) -> bool {
         let admin = std::sync::Arc::clone(&self.admin);
         let ask = move || {
@@ -78,7 +78,7 @@ impl BrokerProbe {
 /// Creates a topic with one replica.
 ///
 /// # Errors
-/// [`TopicError`]; above all [`TopicError::Exists`].
+/// [`TopicError`]; mainly [`TopicError::Exists`].
 pub async fn create_topic(bootstrap: &str, name: &str, partitions: u16) -> Result<(), TopicError> {
     let client_error = |source| TopicError::Client { topic: name.to_owned(), source };
     let admin = admin(bootstrap).map_err(client_error)?;
@@ -90,7 +90,7 @@ pub async fn create_topic(bootstrap: &str, name: &str, partitions: u16) -> Resul
 /// Deletes a topic with its records.
 ///
 /// # Errors
-/// [`TopicError`]; above all [`TopicError::Unknown`].
+/// [`TopicError`]; mainly [`TopicError::Unknown`].
 pub async fn delete_topic(bootstrap: &str, name: &str) -> Result<(), TopicError> {
     let client_error = |source| TopicError::Client { topic: name.to_owned(), source };
     let admin = admin(bootstrap).map_err(client_error)?;
@@ -99,7 +99,7 @@ pub async fn delete_topic(bootstrap: &str, name: &str) -> Result<(), TopicError>
 }
 
 fn options() -> AdminOptions {
-    // The operation timeout makes the broker answer only after the topic can be used.
+    // With an operation timeout the broker answers only once the topic is usable.
     AdminOptions::new().request_timeout(Some(REQUEST_DEADLINE)).operation_timeout(Some(REQUEST_DEADLINE))
 }
 

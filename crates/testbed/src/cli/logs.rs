@@ -1,4 +1,4 @@
-//! `testbed logs`: the logs of one service, or of all, each line with the service's name before it.
+//! `testbed logs`: prints the logs of one service, or of all, each line with the service's name as prefix.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::config::Config;
 use crate::folder::WorkFolder;
 use crate::logs::{Follower, tail as last_lines};
 
-/// Time between two looks at log files that are followed.
+/// Poll interval of followed log files.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Prints logs: all lines or only the last ones, and with `follow` for ever.
+/// Prints logs: all lines or only the last ones, and with `follow` forever.
 pub(super) async fn print(
     config: &Config,
     service: Option<String>,
@@ -33,7 +33,7 @@ pub(super) async fn print(
         );
         let prefix = if only { String::new() } else { format!("{name:<12} | ") };
         let follower = if let Some(lines) = tail {
-            // First the place to go on from: a line that comes in between is better printed twice than not at all.
+            // The position is taken first: a line that arrives in between is better printed twice than not at all.
             let follower = Follower::from_end(path.clone());
             if !print_lines(&prefix, last_lines(&path, lines).lines())? {
                 return Ok(());
@@ -61,7 +61,7 @@ pub(super) async fn print(
     }
 }
 
-/// The answer is `false` if the reader of standard output has left.
+/// Prints lines. Returns `false` if standard output was closed.
 fn print_lines<'a>(prefix: &str, mut lines: impl Iterator<Item = &'a str>) -> io::Result<bool> {
     let mut out = io::stdout().lock();
     match lines.try_for_each(|line| writeln!(out, "{prefix}{line}")) {
@@ -70,7 +70,7 @@ fn print_lines<'a>(prefix: &str, mut lines: impl Iterator<Item = &'a str>) -> io
     }
 }
 
-/// The services with a log, by name.
+/// Returns the services with a log, by name.
 fn log_names(folder: &WorkFolder) -> anyhow::Result<Vec<String>> {
     let logs = folder.logs();
     let entries = std::fs::read_dir(&logs).with_context(|| format!("no logs in {}", logs.display()))?;

@@ -1,4 +1,4 @@
-//! The command line of `testbed`: what each command reads, calls and prints.
+//! The commands of `testbed`: what each one reads, calls and prints.
 
 mod logs;
 
@@ -138,10 +138,10 @@ enum Output {
 }
 
 impl Arguments {
-    /// Does what was asked.
+    /// Runs the command.
     ///
     /// # Errors
-    /// The chain of reasons; with a [`crate::ConfigError`] in it the configuration is at fault.
+    /// The error of the command; a [`crate::ConfigError`] in its chain means a bad configuration.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.config()?;
         if self.check_config {
@@ -162,7 +162,7 @@ impl Arguments {
                 ask(&config, &Request::AddTaskManager { id, wait: !no_wait }, deadline).await?;
             }
             Some(Action::StopTaskManager { id }) => {
-                // It may be on its way up.
+                // It may still be starting.
                 let deadline = config.start_deadline + config.stop_deadline + Duration::from_secs(5);
                 ask(&config, &Request::StopTaskManager { id }, deadline).await?;
             }
@@ -207,7 +207,7 @@ impl Up {
     async fn run(self, config: Config) -> anyhow::Result<()> {
         if self.detach {
             let executable = std::env::current_exe().context("cannot find the testbed's own program file")?;
-            // The lines are the supervisor's own log lines already.
+            // The lines are already formatted log lines of the supervisor.
             let copy = |line: &str| drop(writeln!(io::stderr(), "{line}"));
             let state = supervisor::detach(&config, &executable, &copy).await?;
             let all = [state.kafka_bootstrap, state.flink_url, state.hdfs_url, state.webhdfs_url];
@@ -220,7 +220,7 @@ impl Up {
         tracing::info!("starting the testbed in {}", config.work_dir.display());
         let for_addresses = config.clone();
         supervisor::run(config, &log_progress, |testbed| {
-            // Who closed standard output does not want the addresses.
+            // A closed standard output is ignored.
             let (kafka, flink) = (Some(testbed.kafka_bootstrap().to_owned()), Some(testbed.flink_url()));
             let all = [kafka, flink, testbed.hdfs_url(), testbed.webhdfs_url()];
             drop(print_addresses(all, &for_addresses));
@@ -234,7 +234,7 @@ fn log_progress(line: &str) {
     tracing::info!("{line}");
 }
 
-/// Addresses of Kafka, Flink, HDFS and WebHDFS, as far as they are there.
+/// Prints the addresses of Kafka, Flink, HDFS and WebHDFS that exist.
 fn print_addresses(addresses: [Option<String>; 4], config: &Config) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let names = ["kafka", "flink", "hdfs", "webhdfs"];
@@ -263,7 +263,7 @@ async fn ask(config: &Config, request: &Request, deadline: Duration) -> anyhow::
 }
 
 async fn down(config: &Config) -> anyhow::Result<()> {
-    // Task managers, JobManager, Kafka, DataNode and NameNode end one after the other, each within its deadline.
+    // Task managers, JobManager, Kafka, DataNode and NameNode stop one after the other, each within its timeout.
     let outcome = control::down(&config.work_dir, config.stop_deadline * 5 + Duration::from_secs(5)).await?;
     let line = match outcome {
         Down::NotUp => format!("not up: no testbed runs in {}", config.work_dir.display()),

@@ -1,12 +1,12 @@
-//! What differs between versions of Flink: its jars, and what its settings are called.
+//! Differences between Flink versions: the jars, and the names of settings.
 //!
-//! The testbed's settings have the names of the newest version. Older ones ignore names that they do not know, without a word.
+//! The testbed's settings have the names of the newest version. Older ones silently ignore unknown names.
 
 use std::borrow::Cow;
 
 use crate::jars::JarSet;
 
-/// The version unless another is asked for: the one in the list of jars, and the one that our jobs are built against.
+/// The default version: the one in the list of jars, which the project's jobs are built against.
 pub(crate) const DEFAULT: &str = "2.3.0";
 const REPORTERS: [&str; 2] = ["flink-metrics-prometheus", "flink-metrics-graphite"];
 const POM: &str = include_str!("../../assets/flink/pom.xml");
@@ -22,7 +22,7 @@ impl Release {
     const TWO: Self = Self(2, 0);
     const HISTORY: Self = Self(2, 3);
 
-    /// Reads `MAJOR.MINOR.PATCH`; [`None`] if it is none, or older than what the testbed can start.
+    /// Parses `MAJOR.MINOR.PATCH`; [`None`] if it is malformed, or older than the testbed supports.
     pub(crate) fn parse(version: &str) -> Option<Self> {
         let parts: Option<Vec<u32>> = version.split('.').map(|part| part.parse().ok()).collect();
         match parts?.as_slice() {
@@ -31,12 +31,12 @@ impl Release {
         }
     }
 
-    /// The name of the configuration file.
+    /// Returns the name of the configuration file.
     pub(crate) fn file(self) -> &'static str {
         if self < Self::YAML { "flink-conf.yaml" } else { "config.yaml" }
     }
 
-    /// A line of the configuration file. Before it was YAML, quotes were a part of the value.
+    /// Formats a line of the configuration file. Before YAML, quotes were part of the value.
     pub(crate) fn line(self, key: &str, value: &str) -> String {
         match self < Self::YAML {
             true => format!("{key}: {value}\n"),
@@ -45,7 +45,7 @@ impl Release {
         }
     }
 
-    /// What a setting is called; [`None`]: there is none.
+    /// Returns the version's name of a setting; [`None`]: it does not exist.
     pub(crate) fn named(self, key: &'static str) -> Option<&'static str> {
         let since =
             |release: Self, before: Option<&'static str>| if self < release { before } else { Some(key) };
@@ -75,14 +75,14 @@ impl Release {
     }
 }
 
-/// The jars of all Flink processes of a version.
+/// Returns the jars of all Flink processes of a version.
 pub(crate) fn jars(version: &str) -> JarSet {
     if version == DEFAULT {
         return JarSet { name: "flink", pom: Cow::Borrowed(POM) };
     }
     let property = |version: &str| format!("<flink.version>{version}</flink.version>");
     let pom = POM.replacen(&property(DEFAULT), &property(version), 1);
-    // Reporters are for the stores, which only the default version has.
+    // Reporters are for the metrics stores, which only the default version supports.
     let pom = REPORTERS.iter().fold(pom, |pom, reporter| without(&pom, reporter));
     // The connector is built for 2.x.
     let is_before_two = Release::parse(version).is_some_and(|release| release < Release::TWO);
@@ -90,7 +90,7 @@ pub(crate) fn jars(version: &str) -> JarSet {
     JarSet { name: "flink", pom: Cow::Owned(pom) }
 }
 
-/// A list of jars without this one.
+/// Removes a jar from a list.
 fn without(pom: &str, artifact: &str) -> String {
     const END: &str = "</dependency>";
     let of_it = |part: &&str| !part.contains(&format!("<artifactId>{artifact}</artifactId>"));
@@ -101,7 +101,7 @@ fn without(pom: &str, artifact: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Goal: versions that the testbed can start are read, and nothing else.
+    /// Goal: supported versions are parsed, and no others.
     #[test]
     fn versions_are_read() {
         assert_eq!(Release::parse("1.18.1"), Some(Release(1, 18)));
@@ -111,7 +111,8 @@ mod tests {
         }
     }
 
-    /// Goal: every version has its own jars, the default ones are those of the list, and before 2.0 there is no connector of 2.x.
+    /// Goal: every version has its own jars, the default ones are those of the list, and before 2.0 there is no
+    /// connector of 2.x.
     #[test]
     fn each_version_has_its_jars() {
         let pom = |version: &str| jars(version).pom.into_owned();
@@ -133,7 +134,7 @@ mod tests {
         );
     }
 
-    /// Goal: settings are called as each version calls them.
+    /// Goal: settings have the names of each version.
     #[test]
     fn settings_have_the_names_of_the_version() {
         let named = |version: &str, key| Release::parse(version).unwrap().named(key);

@@ -1,4 +1,4 @@
-//! The files that HDFS and its users read: two XML files, and the command `hdfs`.
+//! The files of HDFS and its users: two XML files, and the command `hdfs`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::Path;
 use super::{Setup, command_of};
 use crate::java;
 
-/// `core-site.xml`: where the file system is.
+/// `core-site.xml`: the address of the file system.
 pub(super) fn core_site(setup: &Setup) -> String {
     let entries: BTreeMap<&str, String> = [
         ("fs.defaultFS", setup.url()),
@@ -33,10 +33,10 @@ pub(super) fn hdfs_site(setup: &Setup) -> String {
         ("dfs.datanode.address", any_port()),
         ("dfs.datanode.http.address", any_port()),
         ("dfs.datanode.ipc.address", any_port()),
-        // Leave safe mode as soon as all blocks are reported, and let the DataNode be there a second after its start.
+        // Leaves safe mode as soon as all blocks are reported; the DataNode registers within a second of its start.
         ("dfs.namenode.safemode.extension", "0".to_owned()),
         ("dfs.heartbeat.interval", "1".to_owned()),
-        // A file that Flink closes is complete in time even if the DataNode has not yet told of its last block.
+        // Allows closing a file although the DataNode has not yet reported its last block.
         ("dfs.client.block.write.locateFollowingBlock.retries", "8".to_owned()),
     ]
     .into();
@@ -53,7 +53,7 @@ fn xml(entries: &BTreeMap<&str, String>) -> String {
     format!("<?xml version=\"1.0\"?>\n<configuration>\n{properties}</configuration>\n")
 }
 
-/// The command `hdfs`, with the two subcommands that a testbed has use for.
+/// Writes the command `hdfs`, with the two subcommands that a testbed needs.
 pub(super) fn write_command(setup: &Setup) -> io::Result<()> {
     let path = command_of(setup.folder.root());
     fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
@@ -77,7 +77,7 @@ pub(super) fn write_command(setup: &Setup) -> io::Result<()> {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
 }
 
-/// A text as one word of a shell.
+/// Quotes a text as one shell word.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }

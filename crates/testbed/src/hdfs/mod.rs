@@ -1,9 +1,9 @@
-//! HDFS, if it is wanted: one NameNode and one DataNode on loopback ports, with their data in the work folder, and a command
-//! `hdfs` that speaks to them.
+//! Optional HDFS: one NameNode and one DataNode on loopback ports, with their data in the work folder, and a client
+//! command `hdfs`.
 //!
-//! Started by their main classes directly. Before the first start the NameNode formats its folder, which takes a JVM of its
-//! own (three seconds). Ready means: not in safe mode, and a DataNode is there to write to. There are no web pages, because
-//! Hadoop publishes them in no jar of its own; WebHDFS does not need them.
+//! They are started by their main classes. Before the first start the NameNode formats its folder, in a JVM of its
+//! own (three seconds). Ready means: not in safe mode, with a registered DataNode. There are no web pages, because
+//! Hadoop does not publish them as a jar; WebHDFS does not need them.
 
 mod files;
 mod settings;
@@ -29,19 +29,19 @@ pub(crate) use settings::OWNED_KEYS;
 /// The jars of NameNode, DataNode and command.
 pub(crate) const JARS: JarSet =
     JarSet { name: "hdfs", pom: Cow::Borrowed(include_str!("../../assets/hdfs/pom.xml")) };
-/// What Flink's processes need besides.
+/// Additional jars for Flink's processes.
 pub(crate) const FLINK_JARS: JarSet =
     JarSet { name: "flink-hdfs", pom: Cow::Borrowed(include_str!("../../assets/flink-hdfs/pom.xml")) };
-/// The services' names, and their log files'.
+/// Names of the services and their log files.
 pub(crate) const NAMENODE: &str = "namenode";
 const DATANODE: &str = "datanode";
 
-/// How long the NameNode may take to answer while it starts; it is asked again.
+/// Timeout of one probe of the NameNode during its start; it is retried.
 const PROBE_DEADLINE: Duration = Duration::from_secs(2);
-/// What it is asked: the state of the file system.
+/// Query of the probe: the state of the file system.
 const STATE_QUERY: &str = "jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState";
 
-/// What it takes to start the services; kept to start a NameNode again.
+/// Inputs for starting the services; kept to restart a NameNode.
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) settings: HdfsSettings,
@@ -56,37 +56,37 @@ pub(crate) struct Setup {
     pub(crate) deadline: Duration,
 }
 
-/// A file system that can be written to.
+/// A writable file system.
 #[derive(Debug)]
 pub(crate) struct Hdfs {
     pub(crate) setup: Setup,
-    /// NameNode and DataNode.
+    /// The processes of NameNode and DataNode.
     pub(crate) processes: Vec<Process>,
 }
 
-/// What Flink needs to know of the file system.
+/// Settings of the file system for Flink.
 #[derive(Debug, Clone)]
 pub(crate) struct ForFlink {
     /// The folder of [`FLINK_JARS`].
     pub(crate) lib: PathBuf,
-    /// Hadoop's configuration, with the replication that holds for Flink's own client.
+    /// Folder of Hadoop's configuration, whose replication also applies to Flink's client.
     pub(crate) conf: PathBuf,
-    /// Under which Flink keeps its state.
+    /// URL prefix of Flink's state.
     pub(crate) url: String,
 }
 
 impl Setup {
-    /// `hdfs://127.0.0.1:PORT`.
+    /// Returns `hdfs://127.0.0.1:PORT`.
     pub(crate) fn url(&self) -> String {
         format!("hdfs://127.0.0.1:{}", self.port)
     }
 
-    /// `http://127.0.0.1:PORT`, under which `/webhdfs/v1/` lies.
+    /// Returns `http://127.0.0.1:PORT`, the prefix of `/webhdfs/v1/`.
     pub(crate) fn webhdfs_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.http_port)
     }
 
-    /// Formats if need be, starts both services and waits until files can be written.
+    /// Formats if necessary, starts both services and waits until files can be written.
     pub(crate) async fn start(self) -> Result<Hdfs, ServiceError> {
         self.configure().map_err(|source| ServiceError::Configure { service: "HDFS", source })?;
         self.format_once().await?;
@@ -96,7 +96,7 @@ impl Setup {
         Ok(hdfs)
     }
 
-    /// Starts a NameNode again after it was stopped; the DataNode comes back to it by itself.
+    /// Restarts a stopped NameNode; the DataNode reconnects by itself.
     pub(crate) async fn start_namenode(&self) -> Result<Process, ServiceError> {
         let namenode = self.launch(NAMENODE)?;
         self.await_writable(&[&namenode]).await?;
@@ -105,7 +105,7 @@ impl Setup {
 
     fn configure(&self) -> io::Result<()> {
         let conf = self.folder.hadoop_conf();
-        // The servers want to see a folder for the pages of each; it may be empty.
+        // Each server requires a folder for its pages, which may be empty.
         for pages in ["hdfs", "datanode", "static"] {
             fs::create_dir_all(conf.join("webapps").join(pages))?;
         }
@@ -117,7 +117,7 @@ impl Setup {
 
     async fn format_once(&self) -> Result<(), ServiceError> {
         let configure_error = |source| ServiceError::Configure { service: NAMENODE, source };
-        // Written last, so that an interrupted format is done again from nothing.
+        // Written last, so that an interrupted format is repeated.
         let formatted = self.folder.hdfs_data().join("formatted");
         if formatted.exists() {
             return Ok(());
@@ -139,7 +139,7 @@ impl Setup {
         self.launcher.launch(&self.program(service, service))
     }
 
-    /// The `java` command of a service under a name for its log.
+    /// Builds the `java` command of a service; the name is that of its log.
     fn program(&self, name: &str, service: &str) -> Program {
         let main = match service {
             NAMENODE => "org.apache.hadoop.hdfs.server.namenode.NameNode",
@@ -147,14 +147,14 @@ impl Setup {
         };
         let mut options = vec![
             format!("-Xmx{}m", self.settings.heap_mib),
-            // Without it every WebHDFS call is answered with an error: its JSON library reaches into the JDK.
+            // Without it every WebHDFS call fails: its JSON library accesses the JDK by reflection.
             "--add-opens=java.base/java.lang=ALL-UNNAMED".to_owned(),
         ];
         options.extend(self.settings.jvm_options.iter().cloned());
         java::service(name, &self.java, &self.folder, self.class_path(), &options).arg(main)
     }
 
-    /// Configuration and pages first, then the jars.
+    /// Builds the class path: configuration and pages first, then the jars.
     fn class_path(&self) -> std::ffi::OsString {
         let mut path = self.folder.hadoop_conf().into_os_string();
         path.push(":");
@@ -192,12 +192,12 @@ async fn is_writable(http: &reqwest::Client, url: &str) -> bool {
     beans.iter().any(|state| state.num_live_data_nodes > 0 && state.state == "Operational")
 }
 
-/// Where Flink keeps checkpoints or savepoints in this file system.
+/// Returns Flink's checkpoint or savepoint directory in this file system.
 pub(crate) fn flink_folder(url: &str, name: &str) -> String {
     format!("{url}/flink/{name}")
 }
 
-/// The command `hdfs` of a work folder.
+/// Returns the command `hdfs` of a work folder.
 pub(crate) fn command_of(folder: &Path) -> PathBuf {
     folder.join("bin/hdfs")
 }

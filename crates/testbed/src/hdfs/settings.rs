@@ -1,24 +1,24 @@
-//! Settings of HDFS as a person writes them; checked together with the others in `config.rs`.
+//! The HDFS settings as written; validated with the others in `config.rs`.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Settings of HDFS. Off by default: it takes some 350 MB of memory and ten seconds of a start.
+/// Settings of HDFS. Off by default: it takes about 350 MB of memory and ten seconds of the start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HdfsSettings {
-    /// Whether HDFS runs, and Flink keeps checkpoints and savepoints in it.
+    /// Whether HDFS runs, and Flink stores checkpoints and savepoints in it.
     pub enabled: bool,
-    /// Port of the NameNode on 127.0.0.1 for `hdfs://`; 0 takes a free one.
+    /// Port of the NameNode on 127.0.0.1 for `hdfs://`; 0: a free one.
     pub port: u16,
-    /// Port of the NameNode on 127.0.0.1 for WebHDFS; 0 takes a free one.
+    /// Port of the NameNode on 127.0.0.1 for WebHDFS; 0: a free one.
     pub http_port: u16,
-    /// Largest heap of NameNode and of DataNode, MiB.
+    /// Maximum heap of NameNode and of DataNode, in MiB.
     pub heap_mib: u32,
-    /// Further options of both JVMs.
+    /// Further JVM options of both.
     pub jvm_options: Vec<String>,
-    /// Further settings of `hdfs-site.xml`; they win over the testbed's own.
+    /// Further settings of `hdfs-site.xml`, which override the testbed's.
     pub settings: BTreeMap<String, String>,
 }
 
@@ -35,6 +35,6 @@ impl Default for HdfsSettings {
     }
 }
 
-/// Settings that the testbed derives itself; setting them by hand would cut it off from its own services.
+/// Settings that the testbed derives itself; overriding them would disconnect it from its own services.
 pub(crate) const OWNED_KEYS: [&str; 4] =
     ["fs.defaultFS", "dfs.namenode.http-address", "dfs.namenode.name.dir", "dfs.datanode.data.dir"];

@@ -1,4 +1,4 @@
-//! The handle of one child: its end is awaited on a thread of its own, its id is never signalled after it was reaped.
+//! The handle of one child: waits for its end on a separate thread, and never signals its id after it was reaped.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,17 +17,17 @@ use tokio::time::timeout;
 use super::launcher::Launcher;
 use crate::identity::ProcessIdentity;
 
-/// How long `drop` waits for a killed child to be reaped. SIGKILL needs milliseconds, unless the kernel itself hangs.
+/// Timeout of `drop` for a killed child to be reaped. SIGKILL takes milliseconds, unless the kernel hangs.
 const DROP_DEADLINE: Duration = Duration::from_secs(10);
 
-/// What is known of a child while it runs and after its end.
+/// State of a child, during and after its life.
 pub(super) struct Watched {
     identity: ProcessIdentity,
     ended: watch::Receiver<Option<ExitStatus>>,
     gate: Arc<Gate>,
 }
 
-/// Guards the process id: it may be signalled only as long as the child has not been reaped.
+/// Guards the process id: it may be signalled only until the child is reaped.
 #[derive(Default)]
 struct Gate {
     reaped: Mutex<bool>,
@@ -41,11 +41,11 @@ impl Gate {
 }
 
 impl Watched {
-    /// Starts to watch a child, on a thread of its own.
+    /// Starts to watch a child, on its own thread.
     pub(super) fn new(child: Child) -> io::Result<Self> {
         let pid = pid_of(&child);
-        // A child that has already ended still has its entry, because nobody has reaped it: start time 0 then stands for
-        // "ended before anyone looked", which no living process has.
+        // A child that has already ended is still unreaped; its start time 0 stands for "ended before the first
+        // look", which no living process has.
         let ended_early = ProcessIdentity { pid: pid.as_raw(), start_ticks: 0 };
         let identity = ProcessIdentity::of(pid.as_raw()).unwrap_or(ended_early);
         let gate = Arc::new(Gate::default());
@@ -67,13 +67,13 @@ fn pid_of(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX))
 }
 
-/// Waits for a child's end on a thread of its own, then reaps it and announces how it ended.
+/// Waits for a child's end on its own thread, then reaps it and publishes its exit status.
 fn reap(mut child: Child, gate: &Gate, announce: &watch::Sender<Option<ExitStatus>>) {
     let pid = pid_of(&child);
-    // First only look: until the child is reaped its id cannot be given to another process.
+    // Without reaping: until the child is reaped, its id cannot be reused.
     while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(Errno::EINTR) {}
     let mut reaped = gate.lock();
-    // Whatever the child has left in its process group ends with it. An empty group is no error worth telling.
+    // Kills the child's remaining process group. An empty group is not an error.
     let _empty = killpg(pid, Signal::SIGKILL);
     let status = child.wait().unwrap_or_else(|error| {
         tracing::error!(%pid, %error, "cannot reap a child");
@@ -84,7 +84,7 @@ fn reap(mut child: Child, gate: &Gate, announce: &watch::Sender<Option<ExitStatu
     gate.changed.notify_all();
 }
 
-/// A running (or ended) child. Dropping it kills it.
+/// A running or ended child. Dropping it kills it.
 pub struct Process {
     name: String,
     log_file: PathBuf,
@@ -108,25 +108,25 @@ impl Process {
         Self { name, log_file, watched, _launcher: launcher }
     }
 
-    /// The name it was launched under.
+    /// Returns the name it was launched under.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Process id and start time.
+    /// Returns process id and start time.
     #[must_use]
     pub fn identity(&self) -> ProcessIdentity {
         self.watched.identity
     }
 
-    /// The file that takes its standard output and standard error.
+    /// Returns the log file of its standard output and standard error.
     #[must_use]
     pub fn log_file(&self) -> &Path {
         &self.log_file
     }
 
-    /// How it ended; `None` while it runs.
+    /// Returns its exit status; `None` while it runs.
     #[must_use]
     pub fn status(&self) -> Option<ExitStatus> {
         *self.watched.ended.borrow()
@@ -135,34 +135,34 @@ impl Process {
     /// Waits until it ends.
     pub async fn wait(&self) -> ExitStatus {
         let mut ended = self.watched.ended.clone();
-        // The reaper announces the end before it goes away, so a closed channel holds a status as well.
+        // The reaper publishes the status before it ends, so a closed channel has one as well.
         let status = ended.wait_for(Option::is_some).await.ok().and_then(|status| *status);
         status.unwrap_or_default()
     }
 
-    /// Sends a signal to the process itself (not to its group); `false` if it has already ended.
+    /// Sends a signal to the process itself (not to its group); returns `false` if it has already ended.
     #[must_use]
     pub fn signal(&self, signal: Signal) -> bool {
         let reaped = self.watched.gate.lock();
         !*reaped && kill(Pid::from_raw(self.watched.identity.pid), signal).is_ok()
     }
 
-    /// Stops the world for it (SIGSTOP) until [`Process::resume`]; `false` if it has already ended.
+    /// Pauses it (SIGSTOP) until [`Process::resume`]; returns `false` if it has already ended.
     #[must_use]
     pub fn pause(&self) -> bool {
         self.signal(Signal::SIGSTOP)
     }
 
-    /// Lets a paused process go on; `false` if it has already ended.
+    /// Resumes a paused process; returns `false` if it has already ended.
     #[must_use]
     pub fn resume(&self) -> bool {
         self.signal(Signal::SIGCONT)
     }
 
-    /// Asks it to end (SIGTERM, also when paused) and kills it if it has not ended within the deadline.
+    /// Requests its end (SIGTERM, also when paused) and kills it after the deadline.
     pub async fn stop(&self, deadline: Duration) -> ExitStatus {
         if self.signal(Signal::SIGTERM) {
-            // A paused process takes the signal when it is resumed.
+            // A paused process handles the signal when it is resumed.
             let _ended = self.resume();
         }
         match timeout(deadline, self.wait()).await {
@@ -174,7 +174,7 @@ impl Process {
         }
     }
 
-    /// Kills it (SIGKILL) and waits until it is gone.
+    /// Kills it (SIGKILL) and waits until it has ended.
     pub async fn kill(&self) -> ExitStatus {
         let _ended = self.signal(Signal::SIGKILL);
         self.wait().await

@@ -1,4 +1,4 @@
-//! Forking, on one thread, with the parent-death signal set.
+//! Forks children on one thread, with the parent-death signal set.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -15,7 +15,7 @@ use nix::unistd::{getpid, getppid};
 
 use super::child::{Process, Watched};
 
-/// What to run: a program, its arguments, and the file that takes its standard output and standard error.
+/// A program to run: executable, arguments, and log file of standard output and standard error.
 #[derive(Clone, Debug)]
 pub struct Program {
     name: String,
@@ -27,7 +27,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// A program under a name for messages; `log_file` is created or appended to, its folder must exist.
+    /// Describes a program; `name` is for messages, `log_file` is created or appended to, its folder must exist.
     pub fn new(
         name: impl Into<String>,
         executable: impl Into<PathBuf>,
@@ -57,14 +57,14 @@ impl Program {
         self
     }
 
-    /// Sets an environment variable, beside the inherited ones.
+    /// Sets an environment variable, in addition to the inherited ones.
     #[must_use]
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((key.into(), value.into()));
         self
     }
 
-    /// Runs it in this folder instead of the parent's.
+    /// Sets the working folder, instead of the parent's.
     #[must_use]
     pub fn current_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.current_dir = Some(folder.into());
@@ -83,24 +83,25 @@ impl Program {
     }
 }
 
-/// A program could not be started at all. That it ended badly is not this error, but its [`ExitStatus`](std::process::ExitStatus).
+/// A program could not be started. A program that ran and failed is not this error, but has an
+/// [`ExitStatus`](std::process::ExitStatus).
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// The log file, the executable or the process itself was refused by the system.
+    /// The operating system rejected the log file, the executable or the process.
     #[error("cannot start {name} ({executable})")]
     Start {
-        /// The program's name.
+        /// Name of the program.
         name: String,
-        /// What should have been run.
+        /// Path of its executable.
         executable: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// The forking thread is gone; only possible after it panicked.
+    /// The forking thread is gone; only possible after a panic.
     #[error("cannot start {name}: the launcher's thread has ended")]
     LauncherEnded {
-        /// The program's name.
+        /// Name of the program.
         name: String,
     },
 }
@@ -120,13 +121,13 @@ impl Launcher {
     /// Starts the forking thread.
     ///
     /// # Errors
-    /// The system has no thread to give.
+    /// The thread cannot be created.
     pub fn new() -> io::Result<Self> {
         let (requests, inbox) = mpsc::channel::<Request>();
         thread::Builder::new().name("launcher".to_owned()).spawn(move || {
             // Ends when the last clone and the last child's handle are gone.
             for Request { program, reply } in inbox {
-                // A requester that no longer listens drops the child's channels; its process ends with this one.
+                // If the requester is gone, the handle is dropped, and the process ends with it.
                 drop(reply.send(start(&program)));
             }
         })?;
@@ -136,7 +137,7 @@ impl Launcher {
     /// Starts a program. Blocks for the few milliseconds of a fork.
     ///
     /// # Errors
-    /// [`LaunchError`]; nothing runs then.
+    /// [`LaunchError`]; no process is left running.
     pub fn launch(&self, program: &Program) -> Result<Process, LaunchError> {
         let ended = || LaunchError::LauncherEnded { name: program.name.clone() };
         let (reply, answer) = mpsc::sync_channel(1);
@@ -157,13 +158,13 @@ fn start(program: &Program) -> io::Result<Watched> {
     Watched::new(command.spawn()?)
 }
 
-/// Asks the kernel to kill the child when the thread that forks it ends.
+/// Asks the kernel to kill the child when the forking thread ends.
 #[expect(unsafe_code, reason = "the parent-death signal can only be set between fork and exec")]
 fn die_with_parent(command: &mut Command) {
     let parent = getpid();
     let in_child = move || {
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-        // The parent may have died before the line above: then nobody would ever send the signal.
+        // The parent may have died before the line above; the signal would then never be sent.
         if getppid() == parent { Ok(()) } else { Err(io::Error::from(Errno::ESRCH)) }
     };
     // SAFETY: between fork and exec only async-signal-safe calls are allowed. The closure makes two system calls, prctl

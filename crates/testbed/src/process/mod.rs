@@ -1,15 +1,15 @@
 //! Child processes that cannot outlive their parent.
 //!
-//! Three guarantees, in the order of how bad things are:
-//! * [`Process::stop`] ends a child politely (SIGTERM, then SIGKILL after a deadline);
-//! * a dropped [`Process`] is killed and reaped before `drop` returns, so a failing test leaves nothing behind;
-//! * a parent that dies without a word (`kill -9`) takes its children with it, by the kernel's parent-death signal.
+//! Three guarantees, in order of severity:
+//! * [`Process::stop`] ends a child by SIGTERM, then SIGKILL after a deadline;
+//! * a dropped [`Process`] is killed and reaped before `drop` returns, so a failing test leaves no process behind;
+//! * the children of a killed parent (`kill -9`) are killed by the kernel's parent-death signal.
 //!
-//! That signal fires when the *thread* that forked the child ends. Therefore one dedicated thread forks all children of a
-//! [`Launcher`], and every [`Process`] keeps that thread alive. Each child leads a process group of its own: a terminal's
-//! Ctrl-C reaches only the parent, which then ends its children in an order of its choice.
+//! That signal fires when the *thread* that forked the child ends. Therefore one dedicated thread forks all children
+//! of a [`Launcher`], and every [`Process`] keeps that thread alive. Each child leads its own process group: a
+//! terminal's Ctrl-C reaches only the parent, which then ends its children in order.
 //!
-//! Not here: restarting what has ended, and knowing when a service is ready.
+//! Restarts and readiness checks are not part of this module.
 
 mod child;
 mod launcher;
@@ -86,7 +86,8 @@ mod tests {
         let own = process.identity();
         drop(process);
         assert!(!own.is_alive());
-        // It was killed before the child was reaped; its new parent may take a moment to reap it, as a zombie it counts as gone.
+        // It was killed before the child was reaped; its new parent may take a moment to reap it. A zombie counts as
+        // gone.
         let gone = async {
             while grandchild.is_alive() {
                 tokio::time::sleep(Duration::from_millis(5)).await;

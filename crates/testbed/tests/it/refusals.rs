@@ -1,4 +1,4 @@
-//! What `testbed` says when it cannot do what is asked, and with which exit code. No service is started here.
+//! Error messages and exit codes of `testbed`. No service is started here.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -43,7 +43,7 @@ fn a_port_in_use_is_named_with_its_remedy() {
     check(&output, 1, &[&format!("port {port} is in use"), "kafka.port"]);
 }
 
-/// Goal: a newcomer learns which package to install, not which system call failed; with --detach just the same.
+/// Goal: a missing program is reported by its package, not by a failed system call; with --detach as well.
 #[test]
 fn missing_programs_are_named_with_their_package() {
     let folder = tempfile::tempdir().unwrap();

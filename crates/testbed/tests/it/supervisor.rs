@@ -1,7 +1,7 @@
-//! The command `testbed` on real Kafka and Flink: nothing outlives its supervisor, and the next one takes over.
+//! The command `testbed` on real Kafka and Flink: no process outlives its supervisor, and the next one takes over.
 //!
-//! Needs Java, and either Maven or a filled cache. What the library offers beside that is tested in the crate `demo`, on the
-//! engines that its tests share.
+//! Needs Java, and either Maven or a filled cache. The rest of the library is tested in the crate `demo`, on a shared
+//! cluster.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -16,9 +16,9 @@ use testbed::process::{Launcher, Program};
 use testbed::state::State;
 use tokio::time::{sleep, timeout};
 
-/// For what takes milliseconds on a quiet machine.
+/// Timeout of what takes milliseconds on a quiet machine.
 const SOON: Duration = Duration::from_secs(60);
-/// For a start on a busy machine, with downloads.
+/// Timeout of a start on a busy machine, with downloads.
 const START: Duration = Duration::from_secs(600);
 
 fn partitions(bootstrap: &str, topic: &str) -> usize {
@@ -41,7 +41,7 @@ fn service_pids(work_dir: &Path) -> Vec<ProcessIdentity> {
     state.services.iter().map(|service| service.process).collect()
 }
 
-/// Ends whatever the state file names, even if the test fails.
+/// Kills the processes in the state file, even if the test fails.
 struct Leftovers(PathBuf);
 
 impl Drop for Leftovers {
@@ -64,8 +64,8 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// Goal: `kill -9` of the supervisor takes every service with it; the folder it leaves is taken over by the next `up`, which
-/// finds the topics again; `down` ends that one, and the second `down` says that there is nothing.
+/// Goal: `kill -9` of the supervisor ends every service. The next `up` takes over the folder and finds the topics
+/// again; `down` stops it, and a second `down` reports that nothing is running.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_outlives_a_killed_supervisor() {
     let folder = tempfile::tempdir().unwrap();
