@@ -1,4 +1,4 @@
-//! The engines: a running testbed that tenants share.
+//! A running Kafka and Flink that tenants share.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,47 +7,47 @@ use testbed::{Settings, Testbed};
 
 use crate::tenant::{StageError, Tenant, TenantOptions};
 
-/// Flink keeps only as many records between two tasks as they handle in this time. By default it keeps a fixed number of
-/// bytes, which an artificially slow operator needs several seconds for: every latency and every savepoint would show that
-/// queue instead of the load.
+/// Buffer debloating: limits buffered records between two tasks to what they handle in this time. The default is a
+/// fixed number of bytes, which a deliberately slow operator needs several seconds for: every latency and every
+/// savepoint would show that queue instead of the load.
 const BUFFER_DEBLOATING: [(&str, &str); 2] = [
     ("taskmanager.network.memory.buffer-debloat.enabled", "true"),
     ("taskmanager.network.memory.buffer-debloat.target", "300 ms"),
 ];
 
-/// On a busy machine a process may not run for many seconds, which must not count as its death. A killed task manager is noticed
-/// all the same, by two requests that it does not take.
+/// On a busy machine a process may not run for many seconds, which must not count as a failure. A killed task manager
+/// is still detected, by two failed requests to it.
 const PATIENT: [(&str, &str); 2] = [("heartbeat.timeout", "60000"), ("pekko.ask.timeout", "60 s")];
 
-/// How long the engines may take to answer, in seconds. A quiet machine of two cores needs 20; a test must not fail on a busy one.
+/// Timeout of the start, in seconds. A quiet machine with two cores needs 20; a test must not fail on a busy one.
 const START_DEADLINE_S: u64 = 300;
 
-/// What to start.
+/// Options of a cluster.
 #[derive(Debug, Clone)]
 pub struct ClusterOptions {
-    /// Folder of everything that the cluster and its tenants write.
+    /// Folder of all files of the cluster and its tenants.
     pub work_dir: PathBuf,
-    /// Task managers to start with.
+    /// Initial number of task managers.
     pub task_managers: u32,
-    /// Slots of each task manager.
+    /// Slots per task manager.
     pub task_slots: u32,
-    /// How many jobs the memory of a task manager is meant for at a time.
+    /// Number of concurrent jobs that the memory of a task manager is sized for.
     pub jobs: u32,
     /// Services beside Kafka and Flink.
     pub extras: Extras,
 }
 
-/// Services that a loop can do without; by default none.
+/// Optional services; none by default.
 #[derive(Debug, Clone, Default)]
 pub struct Extras {
-    /// Stores of metrics.
+    /// Metrics stores.
     pub stores: testbed::StoreSettings,
-    /// Whether Flink keeps its state in an HDFS.
+    /// Whether Flink stores its state in an HDFS.
     pub hdfs: bool,
 }
 
-/// A running Kafka and Flink. All of it ends when the last of cluster and tenants is dropped; [`TestCluster::shutdown`] ends it
-/// in order.
+/// A running Kafka and Flink. They are killed when the cluster and all tenants are dropped; [`TestCluster::shutdown`]
+/// stops them in order.
 #[derive(Debug)]
 pub struct TestCluster {
     testbed: Arc<Testbed>,
@@ -55,10 +55,10 @@ pub struct TestCluster {
 }
 
 impl TestCluster {
-    /// Starts the engines and waits until they answer.
+    /// Starts Kafka and Flink and waits until they answer.
     ///
     /// # Errors
-    /// [`StageError`]; nothing runs then.
+    /// [`StageError`]; no process is left running.
     pub async fn start(
         options: ClusterOptions,
         progress: &testbed::Progress<'_>,
@@ -80,20 +80,20 @@ impl TestCluster {
         Ok(Self { testbed: Arc::new(testbed), work_dir: options.work_dir })
     }
 
-    /// The engines.
+    /// Returns the underlying testbed.
     pub fn testbed(&self) -> &Testbed {
         &self.testbed
     }
 
-    /// Folder of everything that the cluster and its tenants write.
+    /// Returns the folder of all files of the cluster and its tenants.
     pub fn work_dir(&self) -> &Path {
         &self.work_dir
     }
 
-    /// Makes room for one loop: its folder and its topics.
+    /// Creates a tenant for one control loop: its folder and its topics.
     ///
     /// # Errors
-    /// [`StageError`]; above all that there is a tenant of this name already.
+    /// [`StageError`]; mainly for a duplicate name.
     pub async fn tenant(&self, options: TenantOptions) -> Result<Tenant, StageError> {
         Tenant::new(Arc::clone(&self.testbed), &self.work_dir, options).await
     }
@@ -101,7 +101,7 @@ impl TestCluster {
     /// Starts or stops task managers until this many run.
     ///
     /// # Errors
-    /// A task manager does not start or cannot be stopped.
+    /// A task manager cannot be started or stopped.
     pub async fn resize(&self, task_managers: usize) -> Result<(), testbed::TestbedError> {
         loop {
             let running = self.testbed.task_managers().await;
@@ -117,10 +117,11 @@ impl TestCluster {
         }
     }
 
-    /// Ends the engines in order, if no tenant is left; else they are killed when the last tenant is dropped.
+    /// Stops Kafka and Flink in order, if no tenant is left; otherwise they are killed when the last tenant is
+    /// dropped.
     pub async fn shutdown(self) {
         if let Some(testbed) = Arc::into_inner(self.testbed) {
-            // What cannot be ended in order is killed when the value is dropped.
+            // Processes that cannot be stopped in order are killed on drop.
             let _ended = testbed.stop().await;
         }
     }

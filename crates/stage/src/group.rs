@@ -1,26 +1,26 @@
-//! Programs that run together: watched together and ended in order.
+//! A group of child processes, monitored together and stopped in order.
 
 use std::time::Duration;
 
 use anyhow::bail;
 use testbed::process::Process;
 
-/// How long a program may take to end when it is asked to; then it is killed.
+/// Timeout of a program's shutdown, after which it is killed.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
-/// Lines of an ended program's log that an error message carries.
+/// Number of lines of an ended program's log in an error message.
 const TAIL_LINES: usize = 15;
 
-/// Running programs, in the order in which they are ended.
+/// Running programs, in the order in which they are stopped.
 #[derive(Debug, Default)]
 pub struct ProcessGroup(Vec<Process>);
 
 impl ProcessGroup {
-    /// Adds a program that ends before all others.
+    /// Adds a program to be stopped before all others.
     pub fn insert_first(&mut self, process: Process) {
         self.0.insert(0, process);
     }
 
-    /// Adds a program that ends after all others.
+    /// Adds a program to be stopped after all others.
     pub fn push(&mut self, process: Process) {
         self.0.push(process);
     }
@@ -43,7 +43,7 @@ impl ProcessGroup {
         Ok(())
     }
 
-    /// Ends all programs, one after the other.
+    /// Stops all programs, one after the other.
     pub async fn stop(self) {
         for process in self.0 {
             process.stop(STOP_DEADLINE).await;

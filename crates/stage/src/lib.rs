@@ -1,9 +1,9 @@
-//! Kafka and Flink from the testbed, and our own programs beside them as child processes, with configurations that name the
-//! testbed's addresses.
+//! Test clusters: Kafka and Flink from the testbed, and the project's programs as child processes, configured with
+//! the testbed's addresses.
 //!
-//! A [`TestCluster`] is the engines; a [`Tenant`] is one loop on them: topics, a job name, a config drop's address, a folder. One
-//! cluster has room for many tenants, which do not see each other. Three users: the command `demo`, the end-to-end tests and the
-//! command `experiment`. Nothing here decides anything, knows a policy or measures.
+//! A [`TestCluster`] is Kafka and Flink; a [`Tenant`] is one control loop on them: topics, a job name, a config
+//! drop's address, a folder. A cluster can have many isolated tenants. It is used by the command `demo`, the
+//! end-to-end tests and the command `experiment`. Nothing here makes decisions, depends on a policy or measures.
 
 mod cluster;
 mod group;

@@ -1,7 +1,7 @@
-//! Configuration texts with a tenant's addresses and names in place of the default ones.
+//! Replaces default addresses and names in configuration texts by a tenant's.
 //!
-//! The files in `configs` are written for the default ports and names, so that each is valid as it stands. A tenant replaces
-//! those texts; a text that has none of them stays as it is.
+//! The files in `configs` are written for the default ports and names, so that each is valid as it stands. Texts
+//! without them stay unchanged.
 
 use std::path::Path;
 
@@ -9,27 +9,27 @@ const DEFAULT_KAFKA: &str = "127.0.0.1:9092";
 const DEFAULT_FLINK: &str = "http://127.0.0.1:8081";
 const DEFAULT_DROP: &str = "http://127.0.0.1:8460";
 const DEFAULT_PAGE: &str = "127.0.0.1:8462";
-/// The benchmarks; each is also the name of its job and of its consumer group in the files.
+/// Names of the benchmarks, which are also the names of their jobs and consumer groups in the files.
 const BENCHMARKS: [&str; 2] = ["nexmark", "psm"];
 
-/// Names that keep the tenants of one cluster apart.
+/// Names that separate the tenants of one cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
     tenant: Option<String>,
 }
 
 impl Names {
-    /// The names of the only tenant of a cluster: the default ones.
+    /// Returns the default names, for the only tenant of a cluster.
     pub fn plain() -> Self {
         Self::default()
     }
 
-    /// Names that begin with that of the tenant.
+    /// Returns names with the tenant's prefix.
     pub fn of(tenant: &str) -> Self {
         Self { tenant: Some(tenant.to_owned()) }
     }
 
-    /// A topic, job or consumer group of this tenant.
+    /// Returns this tenant's name of a topic, job or consumer group.
     pub fn own(&self, name: &str) -> String {
         format!("{}{name}", self.prefix())
     }
@@ -38,7 +38,7 @@ impl Names {
         self.tenant.as_ref().map(|tenant| format!("{tenant}-")).unwrap_or_default()
     }
 
-    /// A text with the names of this tenant. Transactional ids begin with the job's name, and so need no replacement.
+    /// Replaces names in a text. Transactional ids begin with the job's name, and so need no replacement.
     fn replace(&self, mut text: String) -> String {
         if self.tenant.is_none() {
             return text;
@@ -61,7 +61,7 @@ impl Names {
     }
 }
 
-/// Where a tenant's programs find each other.
+/// Addresses of a tenant's programs.
 #[derive(Debug)]
 pub(crate) struct Addresses<'a> {
     pub(crate) names: &'a Names,
@@ -69,16 +69,16 @@ pub(crate) struct Addresses<'a> {
     pub(crate) flink: &'a str,
     /// `http://host:port` of the config drop.
     pub(crate) drop: &'a str,
-    /// `host:port` of the rescaler's page.
+    /// `host:port` of the rescaler's HTTP server.
     pub(crate) page: &'a str,
-    /// Folder in place of `run/`.
+    /// Folder that replaces `run/`.
     pub(crate) folder: &'a Path,
-    /// The Flink job.
+    /// The Flink job's jar.
     pub(crate) jar: &'a Path,
 }
 
 impl Addresses<'_> {
-    /// A text with these addresses and names in place of the default ones.
+    /// Replaces default addresses and names in a text.
     pub(crate) fn localise(&self, text: &str) -> String {
         self.names
             .replace(text.to_owned())

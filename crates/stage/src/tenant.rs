@@ -1,4 +1,4 @@
-//! One loop on a cluster: topics, configurations and programs of its own.
+//! One control loop on a cluster: its topics, configurations and programs.
 
 use std::io;
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::localise::{Addresses, Names};
 
-/// What the event producer writes.
+/// Topics that the event producer writes.
 const INPUT_TOPICS: [&str; 7] = [
     "personEvents",
     "itemEvents",
@@ -21,63 +21,63 @@ const INPUT_TOPICS: [&str; 7] = [
     "PSM_IMPRESSIONS",
     "PSM_SEARCH",
 ];
-/// What the jobs write.
+/// Topics that the jobs write.
 const OUTPUT_TOPICS: [&str; 4] =
     ["nexmark_results", "nexmark_dead_letters", "psm_results", "psm_dead_letters"];
 
 /// A cluster or a tenant could not be set up.
 #[derive(Debug, Error)]
 pub enum StageError {
-    /// A program of ours, or the job, has not been built.
+    /// A program of the project, or the job, has not been built.
     #[error("{} is missing; build it with `{command}`", path.display())]
     NotBuilt {
-        /// Where it should be.
+        /// Expected path.
         path: PathBuf,
-        /// What builds it.
+        /// Command that builds it.
         command: &'static str,
     },
     /// A file or folder of the work folder cannot be written.
     #[error("cannot write {}", path.display())]
     Write {
-        /// The file or folder.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
     /// No free port.
     #[error("no free port on 127.0.0.1")]
     Port(#[source] io::Error),
-    /// The settings made of the options are refused.
+    /// The settings derived from the options are invalid.
     #[error("the testbed refuses the cluster's settings")]
     Settings(#[from] testbed::ConfigError),
     /// The testbed did not start.
     #[error("the testbed did not start")]
     Start(#[from] testbed::StartError),
-    /// A topic could not be made.
+    /// A topic could not be created.
     #[error("a topic could not be made")]
     Topic(#[from] testbed::TopicError),
-    /// A program of ours could not be started.
+    /// A program of the project could not be started.
     #[error("a program could not be started")]
     Launch(#[from] testbed::process::LaunchError),
 }
 
-/// What a tenant needs.
+/// Options of a tenant.
 #[derive(Debug, Clone)]
 pub struct TenantOptions {
-    /// What keeps it apart from other tenants.
+    /// Names that separate it from other tenants.
     pub names: Names,
-    /// Its folder below the cluster's; empty: the cluster's own.
+    /// Its subfolder of the cluster's folder; empty: the cluster's folder itself.
     pub folder: PathBuf,
-    /// Folder of our built programs.
+    /// Folder of the project's built programs.
     pub programs_dir: PathBuf,
-    /// The Flink job.
+    /// The Flink job's jar.
     pub jar: PathBuf,
     /// Partitions of each input topic.
     pub partitions: u16,
 }
 
-/// Room for one loop on a running cluster. Keeps the cluster alive.
+/// One control loop on a running cluster. Keeps the cluster alive.
 #[derive(Debug)]
 pub struct Tenant {
     testbed: Arc<Testbed>,
@@ -112,42 +112,42 @@ impl Tenant {
         Ok(Self { testbed, options, work_dir, drop_url, page })
     }
 
-    /// The engines.
+    /// Returns the underlying testbed.
     pub fn testbed(&self) -> &Testbed {
         &self.testbed
     }
 
-    /// A topic, job or consumer group of this tenant.
+    /// Returns this tenant's name of a topic, job or consumer group.
     pub fn own(&self, name: &str) -> String {
         self.options.names.own(name)
     }
 
-    /// Partitions of each input topic.
+    /// Returns the number of partitions of each input topic.
     pub fn partitions(&self) -> u16 {
         self.options.partitions
     }
 
-    /// Address of the config drop, once it is started.
+    /// Returns the URL of the config drop, valid once it is started.
     pub fn drop_url(&self) -> &str {
         &self.drop_url
     }
 
-    /// Address of the rescaler's page, once it is started.
+    /// Returns the URL of the rescaler's HTTP server, valid once it is started.
     pub fn page_url(&self) -> String {
         format!("http://{}/", self.page)
     }
 
-    /// Folder of everything that this tenant writes.
+    /// Returns the folder of all files of this tenant.
     pub fn work_dir(&self) -> &Path {
         &self.work_dir
     }
 
-    /// The Flink job.
+    /// Returns the path of the Flink job's jar.
     pub fn jar(&self) -> &Path {
         &self.options.jar
     }
 
-    /// A text with this tenant's addresses and names in place of the default ones.
+    /// Replaces default addresses and names in a text by this tenant's.
     pub fn localise(&self, text: &str) -> String {
         let addresses = Addresses {
             names: &self.options.names,
@@ -172,7 +172,7 @@ impl Tenant {
         Ok(path)
     }
 
-    /// One of our programs, logging to `logs/<name>.log`.
+    /// Describes a program of the project, which logs to `logs/<name>.log`.
     ///
     /// # Errors
     /// [`StageError::NotBuilt`].
@@ -194,10 +194,10 @@ impl Tenant {
     }
 }
 
-/// A port of 127.0.0.1 that is not in use now.
+/// Returns a port of 127.0.0.1 that is currently unused.
 ///
 /// # Errors
-/// The system has none.
+/// There is none.
 pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
