@@ -1,4 +1,4 @@
-//! The command line.
+//! The `demo` command.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ pub struct Arguments {
     keep: bool,
 }
 
-/// Runs the demo: 0 recovered, 1 not.
+/// Runs the demo: returns 0 if the latency recovered, else 1.
 pub fn main_with(arguments: &Arguments) -> ExitCode {
     logging::begin("warn");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -39,7 +39,7 @@ pub fn main_with(arguments: &Arguments) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nothing can be done if standard error is closed.
+            // A closed standard error leaves nothing to do.
             drop(writeln!(std::io::stderr(), "demo: {error:#}"));
             if error.is::<NotOurs>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
@@ -83,10 +83,10 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
 }
 
-/// In every folder that a demo has made; only such a one is cleared by the next.
+/// Marker file in every folder created by a demo; the next demo clears only such a folder.
 const MARKER: &str = ".rescaler-demo";
 
-/// A folder that is new, empty, or of an earlier demo. Nothing in any other folder is touched.
+/// Accepts a folder that is new, empty, or of an earlier demo. Never touches any other folder.
 fn take(work: &Path) -> anyhow::Result<()> {
     let cannot = || format!("cannot create {}; choose another folder with --work", work.display());
     let marker = work.join(MARKER);
@@ -100,12 +100,13 @@ fn take(work: &Path) -> anyhow::Result<()> {
     std::fs::write(&marker, "The demo may remove what lies here.\n").with_context(cannot)
 }
 
-/// The work folder has something in it that no demo has put there.
+/// The work folder contains files that are not a demo's.
 #[derive(Debug, thiserror::Error)]
 #[error("{} is not empty and not a demo's (there is no {MARKER} in it); name an empty or new folder with --work", .0.display())]
 struct NotOurs(PathBuf);
 
-/// What an earlier demo in the same folder left: its documents and journals are of another Kafka and another Flink.
+/// Deletes documents and journals of an earlier demo in the same folder: they belong to another Kafka and another
+/// Flink.
 fn forget(work_dir: &Path) -> anyhow::Result<()> {
     for folder in ["conf", "logs", "config-drop", "config-agent", "rescaler"].map(|name| work_dir.join(name))
     {
@@ -121,7 +122,7 @@ fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     path.canonicalize().with_context(|| format!("{} is not there", path.display()))
 }
 
-/// Our programs are built into the folder that this one lies in.
+/// Returns the folder of this executable, where the project's other programs are built too.
 fn programs_dir() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("cannot tell where this program lies")?;
     own.parent().map(Path::to_path_buf).context("this program lies in no folder")
@@ -131,7 +132,8 @@ fn programs_dir() -> anyhow::Result<PathBuf> {
 mod tests {
     use super::*;
 
-    /// Goal: a folder with somebody's files is refused and left as it is; a new one, an empty one and a demo's own are taken.
+    /// Goal: a folder with foreign files is rejected and left unchanged; a new, an empty and a demo's own folder are
+    /// accepted.
     #[test]
     fn only_a_demos_folder_is_taken() {
         let parent = tempfile::tempdir().unwrap();

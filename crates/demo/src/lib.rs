@@ -1,7 +1,8 @@
-//! The whole loop with every part real: Kafka and Flink from the testbed, and our own programs as child processes.
+//! The whole control loop with real components: Kafka and Flink from the testbed, and the project's programs as child
+//! processes.
 //!
-//! Two users: the command `demo`, which shows a newcomer load, lag, decision, rescale and recovery, and the end-to-end
-//! tests in `tests/`, which count. Both use the same [`stage::TestCluster`]. Nothing here decides anything or knows a policy.
+//! It is used by the command `demo`, which shows load, lag, decision, rescale and recovery, and by the end-to-end
+//! tests in `tests/`. Both use [`stage::TestCluster`]. Nothing here makes scaling decisions or depends on a policy.
 
 mod cli;
 mod screen;

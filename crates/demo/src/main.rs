@@ -1,4 +1,4 @@
-//! The command `demo`; everything it does is in the library.
+//! The command `demo`: shows an automatic rescale under load on this machine.
 
 use std::process::ExitCode;
 

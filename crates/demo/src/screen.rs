@@ -1,5 +1,5 @@
-//! What is shown: one line a second, a marked line per event, a table at the end. Plain text, so that it reads the same in
-//! a terminal, in a file and in a bug report.
+//! The demo's output: one line per second, a marked line per event, a table at the end. Plain text, so that it reads
+//! the same in a terminal, a file and a bug report.
 
 use std::io::Write;
 use std::time::Instant;
@@ -9,10 +9,10 @@ use comfy_table::{CellAlignment, Table};
 
 use crate::watch::Moment;
 
-/// One figure of a moment, as text.
+/// One value of a sample, as text.
 type Figure = fn(&Moment) -> String;
 
-/// The terminal, and the time since the beginning.
+/// The terminal, and the start time.
 pub(crate) struct Screen {
     began: Instant,
 }
@@ -22,19 +22,19 @@ impl Screen {
         Self { began: Instant::now() }
     }
 
-    /// A line with the time in front.
+    /// Prints a line with the time.
     pub(crate) fn say(&self, text: &str) {
         let seconds = self.began.elapsed().as_secs();
         // A closed terminal must not end the demo before its children are ended in order.
         drop(writeln!(std::io::stdout(), "{:>3}:{:02}  {text}", seconds / 60, seconds % 60));
     }
 
-    /// A line that stands out.
+    /// Prints a highlighted line.
     pub(crate) fn announce(&self, what: &str, text: &str) {
         self.say(&format!("▶ {what:<9} {text}"));
     }
 
-    /// The heads of the columns of [`Screen::show`].
+    /// Prints the column headers of [`Screen::show`].
     pub(crate) fn heads(&self) {
         self.say("  input/s  processed/s   backlog  event latency  parallelism");
     }
@@ -54,7 +54,7 @@ impl Screen {
         ));
     }
 
-    /// The figures of several moments side by side.
+    /// Prints a table with the values of several samples side by side.
     pub(crate) fn table(&self, columns: &[(&str, &Moment)]) {
         let mut table = Table::new();
         table.load_style(UTF8_FULL_CONDENSED);

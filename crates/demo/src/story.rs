@@ -1,4 +1,4 @@
-//! What the demo plays: calm, load above capacity, a decision, a rescale, recovery.
+//! The demo's scenario: normal load, overload, a decision, a rescale, recovery.
 
 use std::time::Duration;
 
@@ -11,26 +11,26 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use crate::screen::Screen;
 use crate::watch::{Moment, Watch};
 
-/// The operator that the load is too much for, which the job document slows down on purpose.
+/// The bottleneck operator, which the job document slows down on purpose.
 const OPERATOR: &str = "q7-bid-item";
-/// Events per second over all streams before and after the load is raised. One subtask manages some 1,200.
+/// Total events per second before and after the load is raised. One subtask handles about 1,200.
 const CALM_PER_S: u32 = 800;
 const LOAD_PER_S: u32 = 2_700;
-/// No hot auction. With half of all bids for one auction at a time, one of three subtasks has two thirds of the work at any
-/// moment, and the catching up that the demo shows in half a minute takes longer.
+/// No hot auction. With half of all bids for one auction at a time, one of three subtasks has two thirds of the work,
+/// and the catch-up takes longer than the half minute that the demo shows.
 const EVEN_KEYS: &str = "\n[nexmark]\nhot_auction_ratio = 1\n";
-/// The policy's bound, and the one that recovery is measured by.
+/// The policy's latency bound, which also defines recovery.
 const LATENCY_MAX_MS: f64 = 1_000.0;
-/// So many moments in a row under the bound count as recovered.
+/// Number of consecutive samples within the bound that count as recovery.
 const CALM_MOMENTS: usize = 3;
 
 const JOB_DEADLINE: Duration = Duration::from_secs(90);
 const RECOVERY_DEADLINE: Duration = Duration::from_secs(240);
 
-/// How long the demo watches calm before the load is raised.
+/// How long the demo shows the normal load before raising it.
 const CALM: Duration = Duration::from_secs(25);
 
-/// Plays the whole story on a running cluster. `Ok` only if the latency came back under its bound.
+/// Runs the scenario on a running cluster. `Ok` only if the latency returned below its bound.
 pub(crate) async fn play(tenant: &Tenant, screen: &Screen, keep: bool) -> anyhow::Result<()> {
     let mut programs = ProcessGroup::default();
     let outcome = acts(tenant, screen, &mut programs).await;
@@ -69,7 +69,7 @@ async fn acts(tenant: &Tenant, screen: &Screen, programs: &mut ProcessGroup) -> 
     Ok(())
 }
 
-/// Starts drop and agent, publishes the first document.
+/// Starts drop and agent, and publishes the first document.
 async fn open(tenant: &Tenant, screen: &Screen, programs: &mut ProcessGroup) -> anyhow::Result<Watch> {
     let configs = [
         ("config-drop", include_str!("../../../configs/demo/config-drop.toml")),
@@ -115,7 +115,7 @@ async fn wait_for_job(
     bail!("the job did not run within {} s; see logs/config-agent.log", JOB_DEADLINE.as_secs())
 }
 
-/// Shows new reports and returns their states; a failed change ends the demo.
+/// Prints new reports and returns their states; a failed change ends the demo.
 async fn tell_reports(screen: &Screen, watch: &mut Watch) -> anyhow::Result<Vec<State>> {
     let mut states = Vec::new();
     for report in watch.new_reports().await {

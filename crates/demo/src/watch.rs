@@ -1,4 +1,4 @@
-//! Watching the loop from outside: the job through Flink's REST interface, changes through the drop.
+//! Observes the loop from outside: the job through Flink's REST interface, changes through the drop.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,27 +8,27 @@ use job_config::{EntityTag, JobDocument, Report};
 use scaling::{Kind, Snapshot};
 use telemetry::{FlinkRest, Kinds, LatencyMetric, Sample, SampleError, Settings, summarise};
 
-/// Rates are differences over this many samples.
+/// Number of samples between which rates are computed.
 const SAMPLES: usize = 4;
 
-/// What a person wants to know of one moment. Unknown figures are [`None`].
+/// A sample of the job's key values. Unknown values are [`None`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Moment {
-    /// Records per second that come into being at the sources.
+    /// Records per second that arrive at the sources.
     pub input_per_s: Option<f64>,
-    /// Records per second that the watched operator manages.
+    /// Records per second that the watched operator handles.
     pub processed_per_s: Option<f64>,
-    /// Records that wait in Kafka.
+    /// Records waiting in Kafka.
     pub backlog_records: Option<f64>,
     /// Event latency of the query, in milliseconds.
     pub event_latency_ms: Option<f64>,
     /// Parallelism of the watched operator.
     pub parallelism: Option<u32>,
-    /// Why there are no figures, if there are none.
+    /// Why values are missing.
     pub problem: Option<String>,
 }
 
-/// An observer of one job that changes nothing.
+/// A read-only observer of one job.
 #[derive(Debug)]
 pub struct Watch {
     source: FlinkRest,
@@ -41,7 +41,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches a job, one of its operators in particular.
+    /// Creates an observer of a job and one of its operators.
     pub fn new(flink: flink::Client, drop: DropClient, operator: &str) -> Self {
         Self {
             source: FlinkRest::new(flink, drop.job().as_str()),
@@ -60,7 +60,7 @@ impl Watch {
         }
     }
 
-    /// The figures of now.
+    /// Takes a sample.
     pub async fn moment(&mut self) -> Moment {
         match self.source.sample().await {
             Ok(sample) => self.samples.push_back(sample),
@@ -96,7 +96,7 @@ impl Watch {
         }
     }
 
-    /// A document that was published since the last call.
+    /// Returns a document that was published since the last call.
     pub async fn new_document(&mut self) -> Option<JobDocument> {
         match self.drop.get(self.known.as_ref(), None).await {
             Ok(Fetched::Document(current)) => {
@@ -107,7 +107,7 @@ impl Watch {
         }
     }
 
-    /// The reports that came since the last call.
+    /// Returns the reports that arrived since the last call.
     pub async fn new_reports(&mut self) -> Vec<Report> {
         let reports = self.drop.reports().await.unwrap_or_default();
         let new = reports.get(self.reports_seen..).unwrap_or_default().to_vec();

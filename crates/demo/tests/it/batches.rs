@@ -1,5 +1,5 @@
-//! The event producer's transport `batches` beside a broker that stands still, and when it is killed itself. The long form, with three brokers
-//! that are killed and started again, is `scripts/try-producer.sh`.
+//! The event producer's transport `batches` with a frozen broker, and after a kill of the producer. The long form,
+//! with three brokers that are killed and restarted, is `scripts/try-producer.sh`.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -18,18 +18,18 @@ const TOPICS: [&str; 4] = ["personEvents", "itemEvents", "auctionEvents", "bidEv
 const RATE: &str = "40000";
 const EVENTS: &str = "160000";
 
-/// Goal: while the broker stands still, and after, no record is lost, none is written twice, and their order is kept; of a producer that is
-/// killed stands what it had acknowledged, from the beginning and without a gap.
+/// Goal: across a freeze of the broker no record is lost, duplicated or reordered. What a killed producer had
+/// acknowledged is in Kafka, from the beginning and without a gap.
 pub(crate) async fn nothing_is_lost_or_doubled(context: Context) -> anyhow::Result<()> {
     let cluster = context.shared_cluster().await?;
     let (testbed, folder) = (cluster.testbed(), tempfile::tempdir()?);
-    // Kafka removes what is older than a week.
+    // Kafka deletes records older than a week.
     let start_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis().to_string();
 
     let (mut producer, mut log) = start(&context, folder.path(), ("batches-stop.", &start_ms)).await?;
     acknowledged(&mut log, |acked, _| acked > 0).await?;
     testbed.pause("kafka").await?;
-    // Enough for all that may be in flight, and for batches that wait.
+    // Enough for all records in flight, and for waiting batches.
     let waited = acknowledged(&mut log, |_, in_flight| in_flight > 40_000).await;
     testbed.resume("kafka").await?;
     waited?;
@@ -81,7 +81,8 @@ async fn start(
     Ok((child, log))
 }
 
-/// Reads the log until acknowledged records and those in flight are as wanted; how many are acknowledged then.
+/// Reads the log until the numbers of acknowledged records and records in flight match; returns the number
+/// acknowledged.
 async fn acknowledged(
     log: &mut Lines<BufReader<ChildStderr>>,
     wanted: impl Fn(u64, u64) -> bool,
@@ -104,7 +105,7 @@ async fn acknowledged(
     timeout(PATIENCE, read).await.context("the producer's log")?
 }
 
-/// What the producer prints to its end; its log is read as well, so that it can be written.
+/// Returns the producer's output until its end; also drains its log, so that the pipe cannot fill up.
 async fn rest(producer: &mut Child, log: &mut Lines<BufReader<ChildStderr>>) -> anyhow::Result<String> {
     let mut stdout = producer.stdout.take().context("no output")?;
     let mut output = String::new();
@@ -120,7 +121,7 @@ async fn rest(producer: &mut Child, log: &mut Lines<BufReader<ChildStderr>>) -> 
     Ok(output)
 }
 
-/// Compares what stands in Kafka with the stream; returns how many records there are.
+/// Compares Kafka's content with the stream; returns the number of records.
 async fn check(bootstrap: &str, (prefix, start_ms): (&str, &str), extent: &str) -> anyhow::Result<u64> {
     let program = programs_dir()?.join("examples/check-records");
     let output = Command::new(program).args([bootstrap, prefix, start_ms, RATE, EVENTS, extent]).output();

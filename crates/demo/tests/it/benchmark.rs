@@ -1,4 +1,4 @@
-//! The two benchmarks as the exactness tests use them: job document, producer, generator, and the rows that must come out.
+//! The two benchmarks in the exactness tests: job document, producer, generator, and the expected rows.
 
 use anyhow::Context;
 use events::Event;
@@ -21,7 +21,7 @@ pub(crate) enum Benchmark {
 }
 
 impl Benchmark {
-    /// Name of job, benchmark and consumer group without the tenant's, and the beginning of the result topics.
+    /// Name of job, benchmark and consumer group without the tenant's prefix, and prefix of the result topics.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Benchmark::Nexmark => "nexmark",
@@ -36,17 +36,17 @@ impl Benchmark {
         }
     }
 
-    /// The same at another parallelism.
+    /// The document at another parallelism.
     pub(crate) fn document_at(self, parallelism: u32) -> String {
         self.document().replace("default = 1", &format!("default = {parallelism}"))
     }
 
-    /// Where the document's results go.
+    /// The document's result topic.
     pub(crate) fn result_topic(self) -> String {
         format!("{}_results", self.name())
     }
 
-    /// What the job reads.
+    /// The job's input topics.
     pub(crate) const fn topics(self) -> &'static [&'static str] {
         match self {
             Benchmark::Nexmark => &["personEvents", "itemEvents", "auctionEvents", "bidEvents"],
@@ -54,7 +54,7 @@ impl Benchmark {
         }
     }
 
-    /// The producer's configuration in place of the demo's choice of streams.
+    /// The producer's configuration, instead of the demo's choice of streams.
     pub(crate) fn producer_settings(self) -> String {
         match self {
             Benchmark::Nexmark => "benchmark = \"nexmark\"".to_owned(),
@@ -72,12 +72,12 @@ impl Benchmark {
         }
     }
 
-    /// The first events of the stream as data.
+    /// Generates the first events of the stream.
     pub(crate) fn record(self, load: &Load, events: u64) -> anyhow::Result<Recording> {
         load.record(self.generator()?, events)
     }
 
-    /// Fails unless the committed records are those of the reference; returns a line for each query.
+    /// Fails unless the committed records match the reference; returns a line per query.
     pub(crate) fn assert_exact(
         self,
         records: Vec<String>,
@@ -111,7 +111,7 @@ fn assert_nexmark(
     let settings = nexmark::Q5Settings { window_size_ms: 2000, window_slide_ms: 500, waiting_horizon_ms };
     let q5_line = assert_same("q5", committed.take("q5")?, nexmark::q5(stream(), settings))?;
 
-    // The job takes closed auctions by end and id, so that its rows do not depend on the order of reading either.
+    // The job orders closed auctions by end and id, so that its rows do not depend on the reading order either.
     let settings = nexmark::Q6Settings { window_size: 10, window_slide: 1, waiting_horizon_ms };
     let (q6, expected) = (committed.take("q6")?, nexmark::q6(stream(), settings));
     let q6_line = match order {
@@ -137,7 +137,7 @@ fn assert_psm(committed: &mut Committed, events: &[Event<'_>], order: Order) -> 
     let (q2, expected) = (committed.take("q2")?, psm::q2(stream(), settings));
     let q2_line = match order {
         Order::Known => assert_same_in_order("q2", q2, &expected, |row| row.product)?,
-        // Which clicks are the last ones is open, but not how many rows there are and of how many clicks.
+        // Which clicks are the last ones is undetermined, but not the number of rows or their click counts.
         Order::Open => {
             let shape =
                 |rows: Vec<psm::Q2Row>| rows.iter().map(|row| (row.product, row.clicks)).collect::<Vec<_>>();

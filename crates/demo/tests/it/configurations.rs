@@ -1,4 +1,4 @@
-//! What each program says to a bad configuration: exit code 2, and a message that names file, key and remedy.
+//! Each program's response to a bad configuration: exit code 2, and a message that names file, key and remedy.
 
 use std::process::Command;
 
@@ -27,7 +27,7 @@ fn check(program: &[&str], file: &str, replacement: (&str, &str), expected: &[&s
     Ok(())
 }
 
-/// Goal: a key that does not exist is refused by every program.
+/// Goal: every program rejects an unknown key.
 pub(crate) fn unknown_keys_are_refused() -> anyhow::Result<()> {
     check(&["event-producer", "--config"], "event-producer.toml", ("seed =", "sead ="), &["sead"])?;
     check(&["rescaler", "run", "--config"], "rescaler.toml", ("timeout_ms =", "time_ms ="), &["time_ms"])?;
@@ -37,20 +37,20 @@ pub(crate) fn unknown_keys_are_refused() -> anyhow::Result<()> {
     check(&publish, "jobs/nexmark.toml", ("reason =", "raison ="), &["raison"])
 }
 
-/// Goal: a rate below zero is no load profile.
+/// Goal: a negative rate in a load profile is rejected.
 pub(crate) fn a_negative_rate_is_refused() -> anyhow::Result<()> {
     let bad = ("rate = 1000.0", "rate = -1.0");
     check(&["event-producer", "--config"], "event-producer.toml", bad, &["profile.rate", "-1"])
 }
 
-/// Goal: a parallelism above the maximum is refused before anything is sent, with what to do.
+/// Goal: a parallelism above the maximum is rejected before anything is sent, with the remedy.
 pub(crate) fn a_parallelism_above_the_maximum_is_refused() -> anyhow::Result<()> {
     let bad = ("q7-bid-item = 1", "q7-bid-item = 129");
     let expected = ["parallelism.operators.q7-bid-item", "129 is above parallelism.max = 128", "lower it"];
     check(&["rescaler", "publish", "--document"], "jobs/nexmark.toml", bad, &expected)
 }
 
-/// Goal: an epoch too short for its samples is refused.
+/// Goal: an epoch too short for its samples is rejected.
 pub(crate) fn a_senseless_epoch_is_refused() -> anyhow::Result<()> {
     let bad = ("# length_ms = 120000", "length_ms = 10");
     check(&["rescaler", "run", "--config"], "rescaler.toml", bad, &["epoch.length_ms", "at least twice"])

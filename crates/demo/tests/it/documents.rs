@@ -1,4 +1,4 @@
-//! Bad documents, submitted to a real Flink as a person would: no job starts, and the answer names the key.
+//! Bad documents submitted to a real Flink: no job starts, and the error names the key.
 
 use anyhow::{Context as _, ensure};
 
@@ -6,7 +6,7 @@ use crate::benchmark::Benchmark;
 use crate::engines::Context;
 use crate::harness::E2eHarness;
 
-/// A text of the document, what stands there instead, and what the refusal must say.
+/// A text of the document, its replacement, and the expected parts of the error.
 const BAD: [(&str, &str, &[&str]); 6] = [
     ("[queries.q7]", "[queries.q77]", &["`queries.q77`", "is an unknown key"]),
     ("default = 1", "default = 129", &["`parallelism.default`", "use at most 128"]),
@@ -21,7 +21,8 @@ const BAD: [(&str, &str, &[&str]); 6] = [
         &["`queries.q5.window_slide_ms`", "use at most the size"],
     ),
     ("interval_ms = 3000", "interval_ms = \"often\"", &["`checkpoint.interval_ms`", "whole number"]),
-    // Known only to Kafka: a subtask without a partition would hold back time, as none may be idle here.
+    // Detected only with Kafka: a subtask without a partition would hold back the watermark, as no partition may be
+    // idle here.
     (
         "default = 1",
         "default = 5",

@@ -1,9 +1,9 @@
-//! The engines that tests share: when they start, which tests may use them at the same time, and what becomes of them when a
-//! test fails.
+//! The shared Kafka and Flink of the tests: when they start, which tests may run concurrently, and what happens after
+//! a failed test.
 //!
-//! The shared cluster starts with the first test that needs it. After a test has failed, the cluster may be in any state, so the next
-//! test gets a new one; tests that are running keep the old one. A cluster that does not start fails every test that needs it,
-//! with the same reason, and is not tried again.
+//! The shared cluster starts with the first test that needs it. After a failed test the cluster may be in any state,
+//! so the next test gets a new one; running tests keep the old one. A cluster that fails to start fails every test
+//! that needs it, with the same reason, and is not retried.
 
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,21 +23,21 @@ use tokio::time::{Instant, timeout};
 /// Slots of the shared cluster: two task managers with eight each.
 const SLOTS: u32 = 16;
 const SLOTS_OF_ONE: u32 = 8;
-/// A test that takes longer than this has failed. The longest takes some two minutes on a quiet machine of two cores.
+/// Timeout of a test. The longest takes about two minutes on a quiet machine with two cores.
 const TEST_DEADLINE: Duration = Duration::from_secs(900);
-/// Lines of each program's log that the message of a failed test carries.
+/// Number of lines of each program's log in the message of a failed test.
 const TAIL_LINES: usize = 8;
-/// For blocking calls of the Kafka client in several tests at a time.
+/// Enough for blocking calls of the Kafka client in several tests at a time.
 const WORKER_THREADS: usize = 16;
-/// Part of every path below: RocksDB and others make file names of paths, so the tests have a long one.
+/// Part of every path below: RocksDB and others derive file names from paths, so the tests use a long one.
 const LONG_NAME: &str = "a-folder-with-a-path-that-is-longer-than-most-users-would-choose-for-it";
 
-/// What a test takes of the machine while it runs.
+/// Resources that a test needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Needs {
     /// Slots of the shared cluster.
     Slots(u32),
-    /// No other test runs at the same time.
+    /// Exclusive use of the machine.
     Everything,
 }
 
@@ -49,7 +49,7 @@ enum Shared {
     Failed(String),
 }
 
-/// Engines and turns of all tests of this process.
+/// Clusters and scheduling of all tests in this process.
 pub(crate) struct Engines {
     runtime: Runtime,
     free_slots: Arc<Semaphore>,
@@ -82,7 +82,7 @@ impl Engines {
         eprintln!("[{:>5.1} s] {test}: {text}", self.began.elapsed().as_secs_f64());
     }
 
-    /// Waits for the slots, runs a test, and says why it failed.
+    /// Waits for the slots, runs a test, and returns why it failed.
     fn run<F>(self: &Arc<Self>, test: &'static str, needs: Needs, body: F) -> Result<(), Failed>
     where
         F: AsyncFnOnce(Context) -> anyhow::Result<()>,
@@ -117,7 +117,7 @@ impl Engines {
         }
     }
 
-    /// Has the next test start a new cluster.
+    /// Makes the next test start a new cluster.
     async fn discard(&self) {
         let mut shared = self.shared.lock().await;
         if matches!(*shared, Shared::Running(_)) {
@@ -125,7 +125,7 @@ impl Engines {
         }
     }
 
-    /// Options of a cluster in a folder of its own.
+    /// Options of a cluster in its own folder.
     fn options(&self, task_managers: u32, extras: Extras) -> anyhow::Result<ClusterOptions> {
         let number = self.starts.fetch_add(1, Ordering::SeqCst) + 1;
         let work_dir = self.base.join(format!("cluster-{number}"));
@@ -133,7 +133,7 @@ impl Engines {
         Ok(ClusterOptions { work_dir, task_managers, task_slots: SLOTS_OF_ONE, jobs: 2, extras })
     }
 
-    /// Ends the shared cluster, counts the starts, and removes what the tests have written, unless one has failed.
+    /// Stops the shared cluster, and removes the tests' files unless one has failed.
     pub(crate) fn shutdown(&self, failed: bool) {
         self.runtime.block_on(async {
             let shared = std::mem::replace(&mut *self.shared.lock().await, Shared::NotStarted);
@@ -153,7 +153,7 @@ impl Engines {
     }
 }
 
-/// A test on real engines.
+/// Creates a test on real Kafka and Flink.
 pub(crate) fn test<F, R>(engines: &Arc<Engines>, name: &'static str, needs: Needs, body: F) -> Trial
 where
     F: FnOnce(Context) -> R + Send + 'static,
@@ -168,7 +168,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     format!("panicked: {}", text.unwrap_or("for an unknown reason"))
 }
 
-/// The ends of the logs of a test's programs.
+/// Returns the ends of the logs of a test's programs.
 fn tails(folders: &Mutex<Vec<PathBuf>>) -> String {
     let mut text = String::new();
     for folder in folders.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -180,7 +180,7 @@ fn tails(folders: &Mutex<Vec<PathBuf>>) -> String {
     text
 }
 
-/// What a test is given.
+/// Test context.
 #[derive(Clone)]
 pub(crate) struct Context {
     engines: Arc<Engines>,
@@ -190,7 +190,7 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Prints how far the test is.
+    /// Prints the progress of the test.
     pub(crate) fn note(&self, text: impl Display) {
         self.engines.note(self.test, text);
     }
@@ -200,7 +200,7 @@ impl Context {
         self.test
     }
 
-    /// Has the logs in this folder shown if the test fails.
+    /// Includes the logs in this folder in the message if the test fails.
     pub(crate) fn keep_logs_of(&self, folder: PathBuf) {
         self.folders.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
     }
@@ -210,7 +210,7 @@ impl Context {
         self.shared_cluster_with(SLOTS / SLOTS_OF_ONE).await
     }
 
-    /// The shared cluster with this many task managers. For tests that have everything for themselves.
+    /// The shared cluster with this many task managers. For tests with exclusive use.
     pub(crate) async fn shared_cluster_with(&self, task_managers: u32) -> anyhow::Result<Arc<TestCluster>> {
         let mut shared = self.engines.shared.lock().await;
         let cluster = match &*shared {
@@ -245,7 +245,7 @@ impl Context {
         Ok(Arc::new(TestCluster::start(options, &|line| self.note(line)).await?))
     }
 
-    /// Ends a cluster of this test's own, and fails if a process of it is left.
+    /// Stops a cluster of this test, and fails if one of its processes is left.
     pub(crate) async fn end(&self, cluster: Arc<TestCluster>) -> anyhow::Result<()> {
         let work_dir = cluster.testbed().work_dir().to_owned();
         let state = control::status(&work_dir)?.state.context("the testbed has no state file")?;

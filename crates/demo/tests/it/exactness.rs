@@ -1,7 +1,8 @@
-//! All queries of both benchmarks against the reference, row for row: undisturbed, across a savepoint restart at another
-//! parallelism, and across the death of the only task manager. Both benchmarks run side by side on one task manager.
+//! All queries of both benchmarks against the reference, row for row: undisturbed, across a savepoint restart at
+//! another parallelism, and across a kill of the only task manager. Both benchmarks run side by side on one task
+//! manager.
 //!
-//! By default one run suffers restart and death in the middle of its stream. Of the ignored tests each has one situation.
+//! By default one run has a restart and a kill in the middle of its stream. Each ignored test covers one situation.
 
 use anyhow::{Context as _, ensure};
 use jiff::Timestamp;
@@ -16,17 +17,17 @@ use crate::load::{Load, RunningLoad};
 use crate::rows::Order;
 
 const BOTH: [Benchmark; 2] = [Benchmark::Nexmark, Benchmark::Psm];
-/// Events per second of each benchmark, and how long they flow at least: more than 200,000 events.
+/// Events per second of each benchmark; their minimum duration follows: more than 200,000 events.
 const RATE: f64 = 4000.0;
 const LEAST: Duration = Duration::from_secs(55);
-/// The order of the stream is only known at such a size.
+/// The order of the stream is only known at this size.
 const SHORT: [(f64, f64); 1] = [(2000.0, 12.0)];
 
-/// How the streams are read and what happens meanwhile.
+/// Parallelism, and the disturbances of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Situation {
     parallelism: u32,
-    /// In mid-run: stop with a savepoint, go on at this parallelism.
+    /// In mid-run: stop with a savepoint, and resume at this parallelism.
     restart_at: Option<u32>,
     /// In mid-run, after the restart: `kill -9` of the only task manager.
     kill: bool,
@@ -34,10 +35,10 @@ pub(crate) struct Situation {
 
 const UNDISTURBED: Situation = Situation { parallelism: 1, restart_at: None, kill: false };
 
-/// Restart and death in one run, which is shorter than a run for each.
+/// Restart and kill in one run, which is shorter than a run for each.
 const RESTARTED_AND_KILLED: Situation = Situation { parallelism: 2, restart_at: Some(3), kill: true };
 
-/// Each by itself.
+/// Each situation by itself.
 pub(crate) const EVERY_SITUATION: [(&str, Situation); 5] = [
     ("full_undisturbed_at_1", UNDISTURBED),
     ("full_undisturbed_at_3", Situation { parallelism: 3, ..UNDISTURBED }),
@@ -46,8 +47,8 @@ pub(crate) const EVERY_SITUATION: [(&str, Situation); 5] = [
     ("full_kill_at_2", Situation { parallelism: 2, kill: true, ..UNDISTURBED }),
 ];
 
-/// Goal: the committed rows of two streams of 200,000 events each are those of the reference, although both jobs were
-/// restarted at another parallelism and their task manager killed while the events flowed.
+/// Goal: the committed rows of two streams of 200,000 events each match the reference, although both jobs were
+/// restarted at another parallelism and their task manager was killed under load.
 pub(crate) async fn both_benchmarks_are_exact_after_restart_and_death(
     context: Context,
 ) -> anyhow::Result<()> {
@@ -99,7 +100,7 @@ impl<'a> Run<'a> {
         Ok(Self { harness, benchmark, agent, load, _drop: drop })
     }
 
-    /// Stops the job with a savepoint and has it go on at another parallelism, until some transactions were committed.
+    /// Stops the job with a savepoint and resumes it at another parallelism, until some transactions were committed.
     async fn restart(&self, parallelism: u32) -> anyhow::Result<()> {
         let harness = self.harness;
         harness.publish(Change { default_parallelism: Some(parallelism), ..change() }).await?;
@@ -111,7 +112,7 @@ impl<'a> Run<'a> {
         harness.await_checkpoints(2).await
     }
 
-    /// Waits until all tasks run, and have begun to run after this time.
+    /// Waits until all tasks run, and were started after this time.
     async fn await_return(&self, after_ms: i64) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -127,7 +128,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Ends the stream and the job, and compares.
+    /// Ends the stream and the job, and compares the rows.
     async fn finish(self) -> anyhow::Result<()> {
         let events = self.load.stop().await?;
         ensure!(events > 200_000, "only {events} events");
@@ -138,7 +139,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Starts to write the stream of a benchmark.
+/// Starts writing the stream of a benchmark.
 pub(crate) fn start_load(
     harness: &E2eHarness,
     benchmark: Benchmark,
@@ -149,7 +150,7 @@ pub(crate) fn start_load(
     harness.start_load_with(load, more, &[streams])
 }
 
-/// Fails unless the committed rows are those of the reference and every record could be read.
+/// Fails unless the committed rows match the reference and every record could be parsed.
 fn compare(
     harness: &E2eHarness,
     benchmark: Benchmark,
@@ -167,7 +168,7 @@ fn compare(
     Ok(())
 }
 
-/// Kills all task managers (one, which has all tasks), starts another, and waits until both jobs have come back.
+/// Kills all task managers (one, which has all tasks), starts another, and waits until both jobs have recovered.
 async fn kill_task_managers(context: &Context, [one, other]: [&Run<'_>; 2]) -> anyhow::Result<()> {
     one.load.ensure_running()?;
     other.load.ensure_running()?;
@@ -184,8 +185,7 @@ async fn kill_task_managers(context: &Context, [one, other]: [&Run<'_>; 2]) -> a
     Ok(())
 }
 
-/// Goal: where the order of records is that of the stream, the queries that depend on it have the rows of the reference, in
-/// their order.
+/// Goal: with a known order of records, the queries that depend on it have the reference's rows in order.
 pub(crate) async fn queries_that_depend_on_order_are_exact(context: Context) -> anyhow::Result<()> {
     let cluster = context.shared_cluster().await?;
     let run = async |benchmark: Benchmark| {

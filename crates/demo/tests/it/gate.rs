@@ -1,4 +1,4 @@
-//! A gate in front of a server, as operators put one in front of Flink: TLS, certificates of its clients, a login.
+//! A proxy in front of a server, as operators put one in front of Flink: TLS, client certificates, a login.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,20 +14,21 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// The login that the gate wants: `ann` with the password `open sesame`.
+/// The login that the proxy requires: `ann` with the password `open sesame`.
 const LOGIN: &str = "authorization: basic yw5uom9wzw4gc2vzyw1l";
 
-/// Longer heads are no requests of ours.
+/// Larger request heads are rejected.
 const HEAD_BYTES: usize = 16 << 10;
 
-/// The gate, open as long as the runtime lives.
+/// The proxy, running as long as the runtime.
 pub(crate) struct Gate {
     pub(crate) url: String,
     refused: Arc<AtomicUsize>,
 }
 
 impl Gate {
-    /// Opens a gate to the server at this address. Writes authority, client certificate with key, and password into the folder.
+    /// Starts a proxy to the server at this address. Writes authority, client certificate with key, and password into
+    /// the folder.
     pub(crate) async fn open(server: SocketAddr, folder: &Path) -> anyhow::Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -59,7 +60,7 @@ impl Gate {
         Ok(Self { url, refused })
     }
 
-    /// The settings of a client that is let through, as keys of a TOML table.
+    /// The settings of an authorised client, as keys of a TOML table.
     pub(crate) fn access(folder: &Path) -> String {
         let path = |name: &str| folder.join(name).display().to_string();
         format!(
@@ -71,9 +72,9 @@ impl Gate {
         )
     }
 
-    /// How many requests were refused because they did not log in.
+    /// Returns the number of requests without a valid login.
     ///
-    /// A connection that ends before its first request is not counted: a client opens connections that it may not need, and a killed
+    /// A connection that ends before its first request is not counted: clients open spare connections, and a killed
     /// client leaves them.
     pub(crate) fn refused(&self) -> usize {
         self.refused.load(Ordering::Relaxed)
@@ -87,7 +88,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, server: SocketAddr,
     }
 }
 
-/// Lets one connection through whose first request logs in; the requests behind it come from the same client.
+/// Forwards a connection whose first request has a valid login; later requests on it come from the same client.
 async fn pass(
     stream: TcpStream,
     acceptor: &TlsAcceptor,
@@ -109,7 +110,7 @@ async fn pass(
     }
     let mut flink = TcpStream::connect(server).await.context("Flink does not listen")?;
     flink.write_all(&head).await?;
-    // However it ends: clients close connections as they like.
+    // Errors are ignored: clients may close connections at any time.
     drop(copy_bidirectional(&mut client, &mut flink).await);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The loop with every protection on — TLS, tokens, signed documents, a login in front of Flink — on real Kafka and Flink, and an enemy
-//! at the drop.
+//! The loop with all protections (TLS, tokens, signed documents, a login in front of Flink) on real Kafka and Flink,
+//! with an attacker at the drop.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -19,7 +19,7 @@ use crate::load::Load;
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// Everything that only some may read, and what the programs are told of it.
+/// The secrets, and the programs' configuration for them.
 struct Guarded {
     harness: E2eHarness,
     folder: PathBuf,
@@ -109,7 +109,7 @@ impl Guarded {
         self.harness.start_with("config-agent", &["--listen", &self.agent_address], &replacements)
     }
 
-    /// Publishes the demo's document under this generation and with these texts replaced, signed with this key.
+    /// Publishes the demo's document as this generation, with these replacements, signed with this key.
     async fn publish(&self, generation: u64, replacements: &[(&str, &str)], key: &str) -> anyhow::Result<()> {
         let mut text = std::fs::read_to_string(root().join("configs/demo/nexmark.toml"))?;
         let numbered = format!("generation = {generation}\n");
@@ -133,7 +133,7 @@ impl Guarded {
         self.rescaler(&arguments).await
     }
 
-    /// Waits until the reports are as wanted.
+    /// Waits until the reports match.
     async fn until(&self, what: &str, wanted: impl Fn(&[Report]) -> bool) -> anyhow::Result<()> {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -146,7 +146,7 @@ impl Guarded {
         }
     }
 
-    /// Watches the job through the gate, with the login and without.
+    /// Reads the job's metrics through the proxy, with and without the login.
     async fn inspect(&self) -> anyhow::Result<()> {
         ensure!(self.gate.refused() == 0, "the agent's login was refused");
         let inspected = |name: &str, access: String| -> anyhow::Result<String> {
@@ -192,9 +192,10 @@ fn is(generation: u64, state: State) -> impl Fn(&[Report]) -> bool {
     move |reports| reports.iter().any(|report| report.generation == generation && report.state == state)
 }
 
-/// Goal: with TLS, tokens and keys, and with TLS, certificates and a login in front of Flink, the loop works as without them; a document by the holder of a stolen publisher's token, but
-/// without its key, changes nothing; an agent that is killed while it stops the job for the next true document finishes that
-/// change once, and no row is lost or doubled.
+/// Goal: with TLS, tokens and keys, and with TLS, certificates and a login in front of Flink, the loop works as
+/// without them. A document published with a stolen publisher's token, but without its key, changes nothing. An agent
+/// killed while it stops the job for the next valid document finishes that change once, and no row is lost or
+/// duplicated.
 pub(crate) async fn signed_documents_pass_and_forged_ones_do_not(context: Context) -> anyhow::Result<()> {
     let guarded = Guarded::new(&context).await?;
     let harness = &guarded.harness;

@@ -1,5 +1,5 @@
-//! One loop of a test: a tenant on a cluster, clients of its drop and of Flink, and our programs with the configurations of
-//! `configs/demo`.
+//! Test harness of one control loop: a tenant on a cluster, clients of its drop and of Flink, and the project's
+//! programs with the configurations of `configs/demo`.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,21 +19,21 @@ use tokio::time::{Instant, sleep};
 use crate::engines::Context;
 use crate::load::{Load, RunningLoad};
 
-/// For everything that is waited for. A quiet machine needs a tenth of it.
+/// Timeout of all waits. A quiet machine needs a tenth of it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 const KAFKA_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
-/// How long a program of ours may take to end.
+/// Timeout of a program's shutdown.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
-/// The input topics of the demo's job.
+/// Input topics of the demo's job.
 pub(crate) const Q7_TOPICS: &[&str] = &["auctionEvents", "bidEvents"];
-/// No partition counts as idle: the records of one that did would be late, and missing from the results by right.
+/// Disables idleness: records of a partition considered idle would be late, and rightly missing from the results.
 pub(crate) const NEVER_IDLE: (&str, &str) = ("idleness_ms = 10000", "idleness_ms = 0");
 
-/// What differs between loops.
+/// Differences between harnesses.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HarnessOptions {
-    /// The benchmark, which is also the job's name without the tenant's.
+    /// Name of the benchmark, which is also the job's name without the tenant's prefix.
     pub(crate) benchmark: &'static str,
     /// Partitions of each input topic.
     pub(crate) partitions: u16,
@@ -45,7 +45,7 @@ impl Default for HarnessOptions {
     }
 }
 
-/// A loop on real engines.
+/// A control loop on real Kafka and Flink.
 pub(crate) struct E2eHarness {
     pub(crate) cluster: Arc<TestCluster>,
     pub(crate) tenant: Tenant,
@@ -63,7 +63,7 @@ impl E2eHarness {
         Self::on(context, cluster, HarnessOptions::default()).await
     }
 
-    /// A tenant of a cluster for any job. A test has at most one for each benchmark.
+    /// A tenant of a cluster for any job. A test has at most one per benchmark.
     pub(crate) async fn on(
         context: &Context,
         cluster: Arc<TestCluster>,
@@ -85,22 +85,22 @@ impl E2eHarness {
         Ok(Self { cluster, tenant, drop, flink, job, context: context.clone(), kept: Mutex::default() })
     }
 
-    /// The job's name in Flink and at the drop.
+    /// Name of the job in Flink and at the drop.
     pub(crate) fn job(&self) -> &str {
         &self.job
     }
 
-    /// Prints how far the test is.
+    /// Prints the progress of the test.
     pub(crate) fn note(&self, text: impl std::fmt::Display) {
         self.context.note(text);
     }
 
-    /// Starts one of our programs with its configuration from `configs/demo`.
+    /// Starts a program with its configuration from `configs/demo`.
     pub(crate) fn start(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Process> {
         self.start_with(name, arguments, &[])
     }
 
-    /// The same with these texts of the configuration replaced.
+    /// The same with these replacements in the configuration.
     pub(crate) fn start_with(
         &self,
         name: &str,
@@ -113,12 +113,12 @@ impl E2eHarness {
         Ok(self.tenant.launch(&program)?)
     }
 
-    /// Starts the producer on a load of auctions and bids.
+    /// Starts the producer with a load of auctions and bids.
     pub(crate) fn start_load(&self, load: Load) -> anyhow::Result<RunningLoad> {
         self.start_load_with(load, &[], &[])
     }
 
-    /// The same with further arguments, and with these texts of the configuration replaced.
+    /// The same with further arguments, and with these replacements in the configuration.
     pub(crate) fn start_load_with(
         &self,
         load: Load,
@@ -136,17 +136,17 @@ impl E2eHarness {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(process);
     }
 
-    /// Ends the programs that are kept, and returns the cluster.
+    /// Stops the kept programs, and returns the cluster.
     pub(crate) fn leave(self) -> Arc<TestCluster> {
         self.cluster
     }
 
-    /// Ends one of our programs.
+    /// Stops a program.
     pub(crate) async fn stop(&self, process: Process) {
         process.stop(STOP_DEADLINE).await;
     }
 
-    /// Publishes the demo's job document with these texts replaced as the first one, and waits until the job runs.
+    /// Publishes the demo's job document with these replacements as the first one, and waits until the job runs.
     pub(crate) async fn run_first(&self, replacements: &[(&str, &str)]) -> anyhow::Result<JobDocument> {
         self.run_first_text(&demo_config("nexmark", replacements)?).await
     }
@@ -173,7 +173,7 @@ impl E2eHarness {
         Ok(())
     }
 
-    /// Waits for a report; a reported failure is an error at once.
+    /// Waits for a report; a reported failure is an error immediately.
     pub(crate) async fn await_report(&self, generation: u64, state: State) -> anyhow::Result<()> {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -200,7 +200,7 @@ impl E2eHarness {
         Ok(jobs.into_iter().filter(|job| job.name == self.job).collect())
     }
 
-    /// The job that is not over.
+    /// The unfinished job.
     pub(crate) async fn running_job(&self) -> anyhow::Result<flink::JobDetails> {
         let jobs = self.jobs().await?;
         let alive: Vec<_> = jobs.into_iter().filter(|job| !job.state.is_terminal()).collect();
@@ -208,7 +208,7 @@ impl E2eHarness {
         Ok(self.flink.job(&alive[0].id).await?)
     }
 
-    /// The current document and its tag.
+    /// The current document and its entity tag.
     pub(crate) async fn current(&self) -> anyhow::Result<Current> {
         match self.drop.get(None, None).await? {
             Fetched::Document(current) => Ok(*current),
@@ -237,7 +237,7 @@ impl E2eHarness {
         }
     }
 
-    /// Records of the input topics that no checkpoint covers yet: the job commits its offsets with each.
+    /// Records of the input topics that no checkpoint covers yet: the job commits its offsets with each checkpoint.
     pub(crate) fn unread(&self, topics: &[&str]) -> anyhow::Result<i64> {
         self.unread_by(&self.consumer(&self.job)?, topics)
     }
@@ -262,12 +262,12 @@ impl E2eHarness {
         self.await_consumed_by(&self.job, topics).await
     }
 
-    /// The same for a job with another consumer group.
+    /// The same for another consumer group.
     pub(crate) async fn await_consumed_by(&self, group: &str, topics: &[&str]) -> anyhow::Result<()> {
         let end = Instant::now() + 2 * PATIENCE;
         let consumer = self.consumer(group)?;
         loop {
-            // A group's first commit makes the broker look for a coordinator; until it has one, the request is refused.
+            // The broker rejects a group's first commit until it has a coordinator.
             let left = self.unread_by(&consumer, topics);
             if matches!(left, Ok(0)) {
                 return Ok(());
@@ -277,7 +277,7 @@ impl E2eHarness {
         }
     }
 
-    /// Ends the job so that all windows fire and the last transaction is committed.
+    /// Stops the job with a drain: all windows fire and the last transaction is committed.
     pub(crate) async fn drain(&self) -> anyhow::Result<()> {
         let job = self.running_job().await?.id;
         let trigger_id = flink::TriggerId::from_bytes([7; 16]);
@@ -294,7 +294,7 @@ impl E2eHarness {
         }
     }
 
-    /// Ends a job without a savepoint.
+    /// Cancels a job without a savepoint.
     pub(crate) async fn cancel(&self, job: &flink::JobId) -> anyhow::Result<()> {
         self.flink.cancel(job).await?;
         let end = Instant::now() + PATIENCE;
@@ -305,8 +305,8 @@ impl E2eHarness {
         Ok(())
     }
 
-    /// Ends a load, waits until all of it is read, ends the agent and then the job, and compares the committed rows of
-    /// the demo's job with the reference.
+    /// Ends a load, waits until all of it is read, stops the agent and then the job, and compares the committed rows
+    /// of the demo's job with the reference.
     pub(crate) async fn finish_exactly(&self, load: &RunningLoad, agent: Process) -> anyhow::Result<()> {
         let events = load.stop().await?;
         self.await_all_consumed(Q7_TOPICS).await?;
@@ -341,7 +341,7 @@ impl E2eHarness {
         }
     }
 
-    /// A reader of what is committed, as a member of a consumer group.
+    /// A consumer of committed records, as a member of a consumer group.
     fn consumer(&self, group: &str) -> anyhow::Result<BaseConsumer> {
         Ok(ClientConfig::new()
             .set("bootstrap.servers", self.tenant.testbed().kafka_bootstrap())
@@ -353,7 +353,7 @@ impl E2eHarness {
     }
 }
 
-/// A change of nothing yet; the tests set what they want.
+/// An empty change, to be filled in by the tests.
 pub(crate) fn change() -> Change {
     Change {
         parallelism: [].into(),
@@ -365,7 +365,7 @@ pub(crate) fn change() -> Change {
     }
 }
 
-/// A file of `configs/demo` with these texts replaced.
+/// A file of `configs/demo` with these replacements.
 fn demo_config(name: &str, replacements: &[(&str, &str)]) -> anyhow::Result<String> {
     let mut text = std::fs::read_to_string(root().join(format!("configs/demo/{name}.toml")))?;
     for (old, new) in replacements {
@@ -379,7 +379,7 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Where Cargo puts the programs of the workspace: beside the folder of this test.
+/// Cargo's output folder of the workspace's programs: the parent of this test's folder.
 pub(crate) fn programs_dir() -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
     Ok(test.parent().and_then(Path::parent).context("no target folder")?.to_owned())

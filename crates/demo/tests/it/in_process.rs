@@ -1,4 +1,4 @@
-//! The rescaler alone: drop and agent in its own process, on jobs that were submitted by others.
+//! The rescaler with embedded drop and agent, on jobs that were submitted by other programs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,19 +11,19 @@ use crate::engines::Context;
 use crate::harness::{E2eHarness, NEVER_IDLE, PATIENCE};
 use crate::load::Load;
 
-/// Flink's own examples, as they lie at Maven Central.
+/// Flink's own examples on Maven Central.
 const EXAMPLES: &str = "org.apache.flink:flink-examples-streaming:2.3.0";
 const STATE_MACHINE: &str = "org.apache.flink.streaming.examples.statemachine.StateMachineExample";
 const POLL: Duration = Duration::from_millis(200);
 
-/// Goal: a job that was submitted by another program is rescaled in place, by vertex ids, by one process that is given nothing but
-/// Flink's address and how often to look; the committed rows are those of the reference.
+/// Goal: a job submitted by another program is rescaled in place, by vertex ids, by one process that is configured
+/// only with Flink's URL and its intervals; the committed rows match the reference.
 pub(crate) async fn one_process_scales_a_foreign_job(context: Context) -> anyhow::Result<()> {
     let harness = E2eHarness::shared(&context).await?;
     let config_drop = harness.start("config-drop", &[])?;
     let agent = harness.start("config-agent", &[])?;
     harness.run_first(&[NEVER_IDLE]).await?;
-    // From here on no program of ours knows the job.
+    // From here on no program of the project knows the job.
     harness.stop(agent).await;
     harness.stop(config_drop).await;
     let job = harness.running_job().await?.id;
@@ -33,7 +33,7 @@ pub(crate) async fn one_process_scales_a_foreign_job(context: Context) -> anyhow
     let placement = format!("[placement]\nmode = \"in-process\"\ndata = {data:?}\n\n[policy]\n");
     let rescaler = harness.start_with("rescaler", &["run"], &[("[policy]\n", &placement)])?;
     let deadline = Instant::now() + PATIENCE;
-    // While it rescales, the job may have no parallelism to speak of.
+    // During a rescale the job may report no parallelism.
     while harness.parallelism_of("q7-bid-item").await.unwrap_or(1) < 2 {
         ensure!(Instant::now() < deadline, "not rescaled; the log: {}", rescaler.log_file().display());
         sleep(POLL).await;
@@ -43,8 +43,8 @@ pub(crate) async fn one_process_scales_a_foreign_job(context: Context) -> anyhow
     harness.finish_exactly(&load, rescaler).await
 }
 
-/// Goal: an example job out of Flink's own distribution, too wide for its load, is narrowed by policy `ds2` in place; the job is
-/// the published one, unchanged.
+/// Goal: an unchanged example job of Flink's distribution, too wide for its load, is scaled down in place by policy
+/// `ds2`.
 pub(crate) async fn an_example_of_flink_is_narrowed_by_ds2(context: Context) -> anyhow::Result<()> {
     let harness = E2eHarness::shared(&context).await?;
     let jar = harness.tenant.work_dir().join("examples.jar");
@@ -85,7 +85,7 @@ pub(crate) async fn an_example_of_flink_is_narrowed_by_ds2(context: Context) -> 
     harness.cancel(&job).await
 }
 
-/// Downloads the jar of Flink's examples. The pom that it belongs to is not needed, and newer versions of the plugin want it.
+/// Downloads the jar of Flink's examples without its pom, which newer versions of the plugin require.
 async fn examples(jar: &Path) -> anyhow::Result<()> {
     let output = tokio::process::Command::new("mvn")
         .args(["--batch-mode", "--quiet", "org.apache.maven.plugins:maven-dependency-plugin:2.8:get"])

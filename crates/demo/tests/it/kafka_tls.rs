@@ -1,7 +1,8 @@
-//! The event producer against a Kafka that wants TLS and a login: a broker of the test's own, because the testbed's has neither.
+//! The event producer against a Kafka with TLS and authentication: the test's own broker, because the testbed's has
+//! neither.
 //!
-//! The broker has a listener for each way in: TLS with a login (SCRAM and PLAIN), TLS with a client's certificate, and an open one by
-//! which the test sees when it is up. All certificates are made by the test.
+//! The broker has a listener for each method: TLS with SASL (SCRAM and PLAIN), TLS with a client certificate, and an
+//! open one for the test's readiness check. The test creates all certificates.
 
 use std::fs::Permissions;
 use std::net::SocketAddr;
@@ -26,18 +27,19 @@ use crate::engines::Context;
 use crate::harness::{PATIENCE, programs_dir, root};
 
 const EVENTS: u64 = 20_000;
-/// A refusal is told within this time, of which a start of the program and one look at the cluster (2 s) take most.
+/// Timeout of an error report; most of it is the program's start and one metadata request (2 s).
 const TOLD_WITHIN: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(500);
-/// Never in a log.
+/// Passwords that must not appear in a log.
 const PASSWORDS: [&str; 2] = ["sesame-of-ann", "sesame-of-bob"];
 const TOPICS: [&str; 4] = ["personEvents", "itemEvents", "auctionEvents", "bidEvents"];
-/// Kafka's number of zstd, in the lowest bits of a batch's attributes.
+/// Kafka's code of zstd, in the lowest bits of a batch's attributes.
 const ZSTD: u8 = 4;
 
-/// Goal: with each login and with a certificate every record is acknowledged and is there, compressed as it was asked for; a password, an
-/// authority and a protocol that are wrong are told with what to do, in time, with exit code 1, and no log holds a password.
+/// Goal: with each login and with a certificate every record is acknowledged and stored, compressed as configured. A
+/// wrong password, authority or protocol is reported with the remedy, in time, with exit code 1, and no log contains
+/// a password.
 pub(crate) async fn records_arrive_over_tls_and_logins(context: Context) -> anyhow::Result<()> {
     let broker = Broker::start(&context).await?;
     context.note("the broker answers");
@@ -54,13 +56,13 @@ pub(crate) async fn records_arrive_over_tls_and_logins(context: Context) -> anyh
     let (by_scram, by_plain, _) = tokio::try_join!(
         broker.write_all("scram", "compression = \"zstd\"\n", &scram_too),
         broker.write_all("plain", "transport = \"batches\"\n", &plain_too),
-        // Without a named authority those count that the system trusts, or that a variable names.
+        // Without a configured authority, the system's trusted ones or those of an environment variable apply.
         broker.write_all("certificate", "compression = \"zstd\"\n", &certificate),
     )?;
     ensure!(by_scram.contains("effective configuration"), "{by_scram}");
     ensure!(by_plain.contains("the transport \"batches\" cannot be used; librdkafka is"), "{by_plain}");
     let batch = std::fs::read(broker.folder.path().join("data/scram.bidEvents-0/00000000000000000000.log"))?;
-    // After the base offset, the length, the leader's epoch, the version and the checksum.
+    // After base offset, length, leader epoch, version and checksum.
     let attributes = batch.get(22).context("no batch")?;
     ensure!(attributes & 7 == ZSTD, "the attributes of the first batch are {attributes:#x}");
     context.note("all ways in were gone");
@@ -96,13 +98,13 @@ pub(crate) async fn records_arrive_over_tls_and_logins(context: Context) -> anyh
     Ok(())
 }
 
-/// A running Kafka, with the certificates and passwords of everybody in its folder.
+/// A running Kafka, with all certificates and passwords in its folder.
 struct Broker {
     folder: tempfile::TempDir,
     process: Process,
-    /// Where a login is wanted.
+    /// Listener with SASL.
     login: SocketAddr,
-    /// Where a certificate is wanted.
+    /// Listener with client certificates.
     certificate: SocketAddr,
 }
 
@@ -149,7 +151,7 @@ impl Broker {
         self.folder.path().join(name).display().to_string()
     }
 
-    /// Properties of a login; the password as TOML.
+    /// Properties of a login; the password in TOML syntax.
     fn login(&self, mechanism: &str, user: &str, password: &str) -> String {
         format!(
             "\"security.protocol\" = \"sasl_ssl\"\n\"sasl.mechanisms\" = {mechanism:?}\n\"sasl.username\" = {user:?}\n\
@@ -180,7 +182,7 @@ impl Broker {
         Ok(command.output())
     }
 
-    /// Waits for its end, and looks for passwords in everything that it has said.
+    /// Waits for its end, and checks that no password is in its output.
     async fn end(&self, output: impl Future<Output = std::io::Result<Output>>) -> anyhow::Result<Output> {
         let output = timeout(TOLD_WITHIN, output).await.context("the producer has not ended")??;
         let said = [output.stdout.as_slice(), &output.stderr].concat();
@@ -194,7 +196,7 @@ impl Broker {
         self.end(self.begin(arguments, config)?).await
     }
 
-    /// Creates topics, has the producer write all events, and counts them in Kafka; returns the log.
+    /// Creates topics, runs the producer to write all events, and counts them in Kafka; returns the log.
     async fn write_all(&self, name: &str, kafka: &str, properties: &str) -> anyhow::Result<String> {
         let config = self.config(name, kafka, properties)?;
         let create = ["topics", "create", "--benchmark", "nexmark", "--partitions", "2"];
@@ -212,7 +214,7 @@ impl Broker {
         Ok(log)
     }
 
-    /// Reads all records of a run, by a login of the test's own.
+    /// Reads all records of a run, with the test's own login.
     fn count(&self, name: &str) -> anyhow::Result<u64> {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", self.login.to_string())
@@ -262,7 +264,7 @@ async fn await_answer(process: &Process, open: SocketAddr) -> anyhow::Result<()>
     Ok(())
 }
 
-/// `ca.pem` with broker and client under it, `other.pem`, and `ann`, a password.
+/// Creates `ca.pem` with broker and client certificates, `other.pem`, and `ann`, a password.
 fn certificates(folder: &Path, broker: SocketAddr) -> anyhow::Result<()> {
     let named = |name: &str, addresses: Vec<String>| -> anyhow::Result<_> {
         let mut params = CertificateParams::new(addresses)?;

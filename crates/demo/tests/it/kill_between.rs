@@ -1,4 +1,4 @@
-//! Killing our programs in the middle of a rescale, and starting them again.
+//! Kills of the project's programs in the middle of a rescale, and their restart.
 
 use anyhow::ensure;
 use job_config::{Change, State};
@@ -8,12 +8,12 @@ use crate::engines::Context;
 use crate::harness::{E2eHarness, NEVER_IDLE, PATIENCE, change};
 use crate::load::Load;
 
-/// So seldom that the agent cannot have seen the end of the old job before it is killed.
+/// A poll interval so long that the agent cannot see the end of the old job before it is killed.
 const SELDOM: (&str, &str) = ("jar = ", "poll_ms = 600000\njar = ");
 
-/// Goal: the agent and the drop are killed (`kill -9`) when the old job has ended with its savepoint and the new one is not
-/// yet submitted. Started again, they finish the change: one submission per generation, the new parallelism, and every
-/// row once.
+/// Goal: agent and drop are killed (`kill -9`) when the old job has ended with its savepoint and the new one is not
+/// yet submitted. After a restart they finish the change: one submission per generation, the new parallelism, and
+/// every row once.
 pub(crate) async fn a_killed_agent_finishes_what_it_began(context: Context) -> anyhow::Result<()> {
     let harness = E2eHarness::shared(&context).await?;
     let config_drop = harness.start("config-drop", &[])?;

@@ -1,4 +1,4 @@
-//! The load of a test: the events that the producer is asked for, and the same events as data.
+//! The load of a test: the events requested from the producer, and the same events as data.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,12 +12,12 @@ use serde::Deserialize;
 use testbed::process::Process;
 
 pub(crate) const SEED: u64 = 7;
-/// How long a producer may take to have its records acknowledged when it is asked to end.
+/// Timeout of the producer's final acknowledgements.
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
-/// The last step of a load that is ended by hand, in seconds.
+/// Duration of the last step of a load that is stopped by the test, in seconds.
 const UNTIL_STOPPED_S: f64 = 3600.0;
 
-/// Which event is due when.
+/// The schedule of events.
 #[derive(Debug, Clone)]
 pub(crate) struct Load {
     steps: Vec<(f64, f64)>,
@@ -25,7 +25,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Steps of events per second and seconds, which begin a moment from now, when the producer will be up.
+    /// Steps of events per second and seconds, starting shortly from now, when the producer is up.
     pub(crate) fn soon(steps: &[(f64, f64)]) -> Self {
         let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + Duration::from_secs(3);
         Self { steps: steps.to_vec(), start_ms: i64::try_from(start.as_millis()).unwrap_or(i64::MAX) }
@@ -63,12 +63,12 @@ impl Load {
         Ok(self.workload(generator)?.record(0..events))
     }
 
-    /// The number of all events; the load must be bounded.
+    /// The total number of events of a bounded load.
     pub(crate) fn events(&self, generator: impl Into<Generator>) -> anyhow::Result<u64> {
         self.workload(generator)?.events().context("the load is not bounded")
     }
 
-    /// What Q7 must answer to the first events, as the reference computes it.
+    /// The reference's Q7 rows for the first events.
     pub(crate) fn q7(&self, events: u64, window_size_ms: i64) -> anyhow::Result<Vec<Q7Row>> {
         let recording = self.record(Nexmark::new(NexmarkConfig::default().check()?, SEED), events)?;
         let events: Result<Vec<_>, _> = recording.events().collect();
@@ -76,13 +76,13 @@ impl Load {
     }
 }
 
-/// A producer that writes a load.
+/// A producer writing a load.
 pub(crate) struct RunningLoad {
     pub(crate) load: Load,
     process: Process,
 }
 
-/// The totals that a producer prints when it ends.
+/// The producer's final totals.
 #[derive(Debug, Deserialize)]
 struct Totals {
     emitted: u64,
@@ -106,7 +106,7 @@ impl RunningLoad {
         Ok(())
     }
 
-    /// Ends the stream now, and returns how many events it has had. Fails if it ended before by itself, or if a record
+    /// Ends the stream now, and returns its number of events. Fails if the producer ended by itself, or if a record
     /// was not acknowledged.
     pub(crate) async fn stop(&self) -> anyhow::Result<u64> {
         self.ensure_running()?;

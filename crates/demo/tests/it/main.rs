@@ -1,12 +1,13 @@
-//! The whole loop on real Kafka and Flink, and what the programs answer to bad configurations.
+//! End-to-end tests: the whole control loop on real Kafka and Flink, and the programs' response to bad
+//! configurations.
 //!
-//! Most tests share one cluster and have a tenant each on it: topics, job, consumer group, drop and folders of their own. A test says
-//! how many of the cluster's slots it needs; as many tests run at a time as there are slots for. Tests that kill or stop parts
-//! of the engines need all of it for themselves, and those that need other services beside the engines start a cluster of their
-//! own. The order below is the order in which tests begin.
+//! Most tests share one cluster, with one tenant each: topics, job, consumer group, drop and folders of their own. A
+//! test declares how many of the cluster's slots it needs, and as many tests run at a time as slots allow. Tests that
+//! kill or stop Kafka or Flink run exclusively, and those that need further services start their own cluster. Tests
+//! start in the order below.
 //!
-//! The tests run under `libtest-mimic`, which takes the arguments of Rust's own test harness and prints its lines. Tests that are
-//! ignored take long and show what a shorter test shows already; `-- --include-ignored` runs them as well.
+//! The tests run under `libtest-mimic`, which supports the arguments and output of Rust's test harness. Ignored tests
+//! take long and repeat what a shorter test covers; `-- --include-ignored` runs them as well.
 
 #![expect(clippy::print_stderr, reason = "tests that take minutes report their progress")]
 
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
         }
     };
     let trials = trials(&engines);
-    // Each test waits for its turn in a thread of its own.
+    // Each test waits for its turn in its own thread.
     arguments.test_threads.get_or_insert(trials.len());
     let conclusion = libtest_mimic::run(&arguments, trials);
     engines.shutdown(conclusion.has_failed());
@@ -101,7 +102,7 @@ fn with_engines(engines: &Arc<Engines>) -> Vec<Trial> {
     ]
 }
 
-/// Tests that run with `--include-ignored` only.
+/// Tests that run only with `--include-ignored`.
 fn full(engines: &Arc<Engines>) -> Vec<Trial> {
     let alone = Needs::Everything;
     let mut all = vec![

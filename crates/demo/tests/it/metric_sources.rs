@@ -1,8 +1,8 @@
-//! The same live job through all sources of metrics: Flink's REST interface, Graphite and its Whisper files (Flink's reporter,
-//! real carbon), and Prometheus. And what becomes of a rescaler whose source falls silent.
+//! The same live job through all sources of metrics: Flink's REST interface, Graphite and its Whisper files (Flink's
+//! reporter, real carbon), and Prometheus. Also the rescaler's behaviour when its source fails.
 //!
-//! Installs Graphite from the Python package index once, into the testbed's cache. Prometheus is compared where the distribution
-//! has it installed. The ignored test compares them over a minute of constant load.
+//! Installs Graphite from the Python package index once, into the testbed's cache. Prometheus is compared where it is
+//! installed. The ignored test compares them over a minute of constant load.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::engines::Context;
 use crate::harness::{E2eHarness, HarnessOptions, PATIENCE};
 use crate::load::Load;
 
-/// Events per second, steadily.
+/// Constant rate of events per second.
 const RATE: f64 = 1000.0;
-/// How far rates from two sources may be apart.
+/// Tolerated relative difference of rates from two sources.
 const TOLERANCE: f64 = 0.1;
-/// Rates below this are not compared: a window that fires once a second counts single records.
+/// Rates below this are not compared: a window that fires once per second counts single records.
 const RATE_MIN: f64 = 20.0;
 
-/// Lines of a configuration that read a store in which everything is a second old.
+/// Configuration of a store in which all data is one second old.
 const STORE: &str = "interval_ms = 2000\nlookback_ms = 10000\ngraph = \"names\"\n";
 
 /// The rescaler's section for one source.
@@ -51,7 +51,7 @@ fn config(harness: &E2eHarness, source: &str) -> anyhow::Result<String> {
     Ok(common + &section(harness, source)?)
 }
 
-/// `rescaler inspect` on one source, and what it printed.
+/// Runs `rescaler inspect` on one source, and returns its output.
 async fn inspect(harness: &E2eHarness, source: &str, seconds: u64) -> anyhow::Result<Snapshot> {
     let file = harness.tenant.write_config(&format!("inspect-{source}.toml"), &config(harness, source)?)?;
     let program = crate::harness::programs_dir()?.join("rescaler");
@@ -66,7 +66,7 @@ async fn inspect(harness: &E2eHarness, source: &str, seconds: u64) -> anyhow::Re
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Fails where a snapshot says something else than the first one.
+/// Fails if a snapshot differs from the first one.
 fn compare(first: &Snapshot, other: &Snapshot) -> anyhow::Result<String> {
     let source = other.source.as_deref().unwrap_or_default();
     ensure!(other.missing.is_empty(), "{source} lacks {:?}", other.missing);
@@ -94,7 +94,7 @@ fn compare(first: &Snapshot, other: &Snapshot) -> anyhow::Result<String> {
     Ok(format!("{source}: parallelism equal, rates within {:.1} %", largest * 100.0))
 }
 
-/// Waits until two looks in a row at the job see the same rates: what happened at the start is over.
+/// Waits until two consecutive samples of the job have the same rates, after the start-up phase.
 async fn await_steady(harness: &E2eHarness) -> anyhow::Result<()> {
     let end = Instant::now() + PATIENCE;
     let mut before = None;
@@ -118,7 +118,8 @@ fn rescaler(harness: &E2eHarness, source: &str) -> anyhow::Result<Process> {
     Ok(harness.tenant.launch(&program)?)
 }
 
-/// Waits until the newest decision of a rescaler rests on a complete snapshot; or on none, with a reason that has this text.
+/// Waits until a rescaler's newest decision is based on a complete snapshot; or on none, with a reason that contains
+/// this text.
 async fn await_decision(harness: &E2eHarness, source: &str, reason: Option<&str>) -> anyhow::Result<()> {
     let path = harness.tenant.work_dir().join(format!("journal-{source}.jsonl"));
     let end = Instant::now() + PATIENCE;
@@ -148,8 +149,9 @@ async fn await_decision(harness: &E2eHarness, source: &str, reason: Option<&str>
     anyhow::bail!("{source}: no decision with {reason:?}; the newest says {last}")
 }
 
-/// Goal: the sources agree on parallelism exactly and on rates within 10 % over a time of constant load; with carbon stopped,
-/// or all task managers killed, there is no decision, its reason is in the journal, and it is over when the fault is.
+/// Goal: under constant load the sources agree exactly on parallelism and within 10 % on rates. With carbon stopped,
+/// or all task managers killed, there is no decision, the journal has the reason, and decisions resume after the
+/// fault.
 pub(crate) async fn all_sources_see_the_same_job(context: Context) -> anyhow::Result<()> {
     let harness = observed_job(&context).await?;
     let _load = harness.start_load(Load::until_stopped(&[], RATE))?;
@@ -173,14 +175,14 @@ pub(crate) async fn all_sources_see_the_same_job(context: Context) -> anyhow::Re
     await_decision(&harness, "flink-rest", None).await
 }
 
-/// Goal: the sources agree over a minute as well.
+/// Goal: the sources also agree over a minute.
 pub(crate) async fn all_sources_agree_over_a_minute(context: Context) -> anyhow::Result<()> {
     let harness = observed_job(&context).await?;
     let _load = harness.start_load(Load::until_stopped(&[], RATE))?;
     compare_all(&harness, 60).await
 }
 
-/// The demo's job on engines that report to all stores.
+/// The demo's job on a cluster that reports to all stores.
 async fn observed_job(context: &Context) -> anyhow::Result<E2eHarness> {
     if !has_prometheus() {
         context.note("not compared with Prometheus: install it (Debian package prometheus)");
@@ -188,7 +190,7 @@ async fn observed_job(context: &Context) -> anyhow::Result<E2eHarness> {
     let stores = StoreSettings { graphite: true, prometheus: has_prometheus(), ..StoreSettings::default() };
     let cluster = context.own_cluster(2, Extras { stores, ..Extras::default() }).await?;
     let harness = E2eHarness::on(context, cluster, HarnessOptions::default()).await?;
-    // Both end with the testbed.
+    // Both are stopped with the testbed.
     harness.keep(harness.start("config-drop", &[])?);
     harness.keep(harness.start("config-agent", &[])?);
     harness.run_first(&[]).await?;
@@ -200,7 +202,7 @@ fn has_prometheus() -> bool {
     std::env::split_paths(&paths).any(|folder| folder.join("prometheus").is_file())
 }
 
-/// Fails where two sources see different things over some seconds of constant load.
+/// Fails if two sources disagree over some seconds of constant load.
 async fn compare_all(harness: &E2eHarness, seconds: u64) -> anyhow::Result<()> {
     await_steady(harness).await?;
     let (rest, whisper, graphite, prometheus) = tokio::join!(

@@ -1,4 +1,4 @@
-//! The rescaler's own decision under load above capacity, and the agent's savepoint restart.
+//! The rescaler's own decision under overload, and the agent's savepoint restart.
 
 use anyhow::ensure;
 use job_config::State;
@@ -7,9 +7,9 @@ use crate::engines::Context;
 use crate::harness::{E2eHarness, NEVER_IDLE};
 use crate::load::Load;
 
-/// Goal: while events flow, the rescaler sees the latency rise and widens the join; killed (`kill -9`) while its change is
-/// being applied and started again, it neither forgets nor repeats it; the committed results of the whole stream are those of
-/// the reference, row for row.
+/// Goal: under load, the rescaler sees the latency rise and scales up the join. Killed (`kill -9`) while its change
+/// is being applied and restarted, it neither forgets nor repeats the change. The committed results of the whole
+/// stream match the reference, row for row.
 pub(crate) async fn a_rescale_loses_nothing(context: Context) -> anyhow::Result<()> {
     let harness = E2eHarness::shared(&context).await?;
     let _drop = harness.start("config-drop", &[])?;

@@ -1,5 +1,4 @@
-//! Committed rows against those of the reference. A difference shows the first rows that differ, not thousands of equal
-//! ones.
+//! Comparison of committed rows with the reference. A difference shows the first rows that differ.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -7,7 +6,7 @@ use std::fmt::Debug;
 use anyhow::{Context, ensure};
 use serde::de::DeserializeOwned;
 
-/// Whether the order in which records were read can change the rows.
+/// Whether the reading order of records can change the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     /// One partition and parallelism 1: the order of the stream.
@@ -27,7 +26,7 @@ impl Committed {
         Self { records, compared: 0 }
     }
 
-    /// The rows of a query in the order of the topic; each query is to be taken once.
+    /// Removes and parses the rows of a query in the order of the topic; to be called once per query.
     pub(crate) fn take<R: DeserializeOwned>(&mut self, query: &str) -> anyhow::Result<Vec<R>> {
         let beginning = format!("{{\"query\":\"{query}\",");
         let records = self.records.iter().filter(|record| record.starts_with(&beginning));
@@ -36,7 +35,7 @@ impl Committed {
         Ok(rows)
     }
 
-    /// Fails if there are records that no query has taken.
+    /// Fails if records remain that belong to no query.
     pub(crate) fn assert_all_taken(&self) -> anyhow::Result<()> {
         ensure!(
             self.compared == self.records.len(),
@@ -47,13 +46,13 @@ impl Committed {
     }
 }
 
-/// Rows of one query from their JSON.
+/// Parses the rows of one query from JSON.
 pub(crate) fn parse<R: DeserializeOwned>(records: &[String]) -> anyhow::Result<Vec<R>> {
     let parsed = records.iter().map(|text| serde_json::from_str(text).with_context(|| text.clone()));
     parsed.collect()
 }
 
-/// Compares row for row, in any order; returns what can be said of it.
+/// Compares rows in any order; returns a summary.
 pub(crate) fn assert_same<R: Ord + Debug>(
     query: &str,
     mut found: Vec<R>,
@@ -77,7 +76,7 @@ pub(crate) fn assert_same<R: Ord + Debug>(
     Ok(format!("{query}: {} rows equal to the reference", found.len()))
 }
 
-/// Compares row for row, and those of each key in their order; returns what can be said of it.
+/// Compares rows, with those of each key in order; returns a summary.
 pub(crate) fn assert_same_in_order<R: PartialEq + Debug>(
     query: &str,
     mut found: Vec<R>,
@@ -96,7 +95,7 @@ pub(crate) fn assert_same_in_order<R: PartialEq + Debug>(
     Ok(format!("{query}: {} rows equal to the reference, in order", found.len()))
 }
 
-/// Splits rows that count 1, 2, 3 … for each key into the final ones; fails if a count is missing or there twice.
+/// Returns the final rows of each key's count 1, 2, 3 …; fails if a count is missing or duplicated.
 pub(crate) fn final_rows<R: Debug>(
     query: &str,
     rows: Vec<R>,
@@ -117,7 +116,7 @@ pub(crate) fn final_rows<R: Debug>(
     Ok(last)
 }
 
-/// Goal: each comparison fails on what it is there to find.
+/// Goal: each comparison detects the difference it is made for.
 pub(crate) fn lost_doubled_changed_and_disordered_rows_are_found() -> anyhow::Result<()> {
     let same = |found: &[i64]| assert_same("q", found.to_vec(), vec![1, 2, 3]).is_ok();
     assert!(same(&[3, 1, 2]));

@@ -1,10 +1,10 @@
-//! One savepoint, taken in the middle of the stream, and jobs at several parallelisms that each go on from it.
+//! One savepoint, taken in the middle of the stream, and jobs at several parallelisms that resume from it.
 //!
-//! The stream is written in two halves, so that the savepoint lies between them whatever the machine's speed: with open windows,
-//! open auctions and waiting bids. Each job that goes on writes to a topic of its own; what was committed before the savepoint
-//! belongs to all of them. Programs of ours other than the producer have no part in this.
+//! The stream is written in two halves, so that the savepoint is between them at any speed of the machine: with open
+//! windows, open auctions and waiting bids. Each resumed job writes to its own topic; the rows committed before the
+//! savepoint belong to all of them. Of the project's programs only the producer is involved.
 //!
-//! Among the events of the first half is a record that is none: it must end among the dead letters and change nothing else.
+//! The first half contains an unparsable record, which must become a dead letter and change nothing else.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::harness::{E2eHarness, HarnessOptions, PATIENCE};
 use crate::load::Load;
 use crate::rows::Order;
 
-/// As many as the widest job has subtasks, because no partition may count as idle here.
+/// One per subtask of the widest job, because no partition may count as idle here.
 const PARTITIONS: u16 = 8;
 const TAKEN_AT: u32 = 2;
 const STEPS: [(f64, f64); 1] = [(2500.0, 24.0)];
@@ -29,12 +29,12 @@ const FIRST_HALF: &str = "30000";
 const NO_EVENT: &str = "no event";
 const POLL: Duration = Duration::from_millis(200);
 
-/// Goal: a savepoint taken at parallelism 2 restores at 8, and the final rows are those of the reference.
+/// Goal: a savepoint taken at parallelism 2 restores at 8, and the final rows match the reference.
 pub(crate) async fn a_savepoint_goes_on_at_another_parallelism(context: Context) -> anyhow::Result<()> {
     go_on(&context, Benchmark::Nexmark, &[8]).await
 }
 
-/// Goal: for both benchmarks, a savepoint taken at parallelism 2 restores at 1, 3 and 8 likewise.
+/// Goal: for both benchmarks, a savepoint taken at parallelism 2 restores at 1, 3 and 8.
 pub(crate) async fn a_savepoint_goes_on_at_every_parallelism(context: Context) -> anyhow::Result<()> {
     for benchmark in [Benchmark::Nexmark, Benchmark::Psm] {
         go_on(&context, benchmark, &[1, 3, 8]).await.with_context(|| format!("{benchmark:?}"))?;
@@ -90,7 +90,7 @@ async fn write(harness: &E2eHarness, benchmark: Benchmark, load: &Load, part: &[
     start_load(harness, benchmark, load.clone(), &[part, &["--max"]].concat())?.finish().await
 }
 
-/// With a timestamp that does not move time on.
+/// Writes an unparsable record, with a timestamp that does not advance event time.
 fn write_what_is_no_event(harness: &E2eHarness, topic: &str, timestamp_ms: i64) -> anyhow::Result<()> {
     let servers = harness.tenant.testbed().kafka_bootstrap();
     let topic = harness.tenant.own(topic);
@@ -100,7 +100,7 @@ fn write_what_is_no_event(harness: &E2eHarness, topic: &str, timestamp_ms: i64) 
     Ok(producer.flush(Duration::from_secs(10))?)
 }
 
-/// Runs a job and waits until all of it runs, its widest operator at this parallelism.
+/// Runs a job and waits until all its tasks run, with this parallelism of its widest operator.
 async fn run(
     harness: &E2eHarness,
     jar: &str,

@@ -1,4 +1,4 @@
-//! A task manager comes and goes while events flow.
+//! Adding and removing a task manager under load.
 
 use anyhow::{Context as _, ensure};
 use job_config::{Change, Observed, State};
@@ -7,12 +7,13 @@ use crate::engines::Context;
 use crate::harness::{E2eHarness, HarnessOptions, NEVER_IDLE, change, programs_dir};
 use crate::load::Load;
 
-/// One more than one task manager has slots.
+/// One more than a task manager has slots.
 const WIDE: u32 = 9;
 
-/// Goal: a document that wants nine subtasks and two task managers has the agent start the second one, wait for its slots and
-/// rescale in place; the next one has it rescale first, which merges state below a folder with a long path, and then stop a
-/// task manager. The committed rows of the whole stream are those of the reference, and the reports say what was seen.
+/// Goal: for a document with nine subtasks and two task managers the agent starts the second one, waits for its slots
+/// and rescales in place. For the next document it rescales first, which merges state below a folder with a long
+/// path, and then stops a task manager. The committed rows of the whole stream match the reference, and the reports
+/// contain the observations.
 pub(crate) async fn a_task_manager_comes_and_goes(context: Context) -> anyhow::Result<()> {
     let cluster = context.shared_cluster_with(1).await?;
     let harness = E2eHarness::on(&context, cluster, HarnessOptions::default()).await?;
@@ -55,7 +56,7 @@ async fn out_and_in(harness: &E2eHarness) -> anyhow::Result<()> {
     harness.finish_exactly(&load, agent).await
 }
 
-/// The agent's node pool: the task managers of this testbed, started and stopped by the command.
+/// The agent's node pool: this testbed's task managers, started and stopped by the command.
 fn pool(harness: &E2eHarness) -> anyhow::Result<String> {
     Ok(format!(
         "[nodes]\nprovider = \"testbed\"\ntestbed_program = {:?}\ntestbed_work = {:?}\ntestbed_most = 32\n\n[flink]\n",
@@ -64,7 +65,7 @@ fn pool(harness: &E2eHarness) -> anyhow::Result<String> {
     ))
 }
 
-/// Publishes the next document, waits until it runs, and returns what the last report has seen.
+/// Publishes the next document, waits until it runs, and returns the observation in the final report.
 async fn change_to(
     harness: &E2eHarness,
     generation: u64,

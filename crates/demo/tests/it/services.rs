@@ -1,6 +1,6 @@
-//! What the testbed's library offers beside a start: topics, and task managers that come, are killed and are named from outside.
+//! The testbed's library after a start: topics, and task managers that are added, killed and named from outside.
 //!
-//! What Flink says is read by a plain HTTP request, not by our own client.
+//! Flink is read by plain HTTP requests, not by the project's client.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use tokio::time::{Instant, sleep};
 use crate::engines::Context;
 use crate::harness::PATIENCE;
 
-/// How long a JobManager that is not paused may take to answer.
+/// Timeout of a response of a JobManager that is not paused.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// Goal: a topic has the partitions that were asked for and is not made twice; task managers register under the ids that they
-/// are given, a killed one is missed, and a paused JobManager answers again when it is resumed.
+/// Goal: a topic has the requested partitions and is not created twice; task managers register under the given ids, a
+/// killed one disappears, and a paused JobManager answers again when it is resumed.
 pub(crate) async fn task_managers_and_topics_come_and_go(context: Context) -> anyhow::Result<()> {
     let cluster = context.shared_cluster_with(1).await?;
     let testbed = cluster.testbed();
@@ -52,7 +52,7 @@ pub(crate) async fn task_managers_and_topics_come_and_go(context: Context) -> an
     Ok(())
 }
 
-/// A name given twice at once, from outside, is one task manager; stopped twice it is gone.
+/// A name requested twice at once, from outside, is one task manager; stopping it twice is idempotent.
 async fn by_name(testbed: &Testbed, running: &str) -> anyhow::Result<()> {
     let id = "by-name".to_owned();
     let add = Request::AddTaskManager { id: Some(id.clone()), wait: true };

@@ -1,4 +1,4 @@
-//! The state of a running NexMark job in a real HDFS, weighed from all sides by the real state probe.
+//! State of a running NexMark job in a real HDFS, measured by all sources of the real state probe.
 
 use std::process::Output;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::harness::{E2eHarness, HarnessOptions, PATIENCE, programs_dir};
 use crate::load::Load;
 
 const POLL: Duration = Duration::from_millis(100);
-/// The sources of the probe that runs, in the order of its configuration.
+/// The sources of the running probe, in the order of its configuration.
 const RUNNING: [&str; 3] = ["hdfs", "hdfs-command", "job"];
 
-/// A job whose checkpoints are in HDFS, and are taken only when this test asks for one, so that what lies there stands still.
+/// A job whose checkpoints are in HDFS, taken only when this test requests one, so that the files are stable.
 struct Site {
     harness: E2eHarness,
     context: Context,
@@ -47,7 +47,7 @@ impl Site {
         self.harness.tenant.testbed().webhdfs_url().context("no HDFS")
     }
 
-    /// The probe's `once`, with the testbed's `hdfs` first in the path; all there is to say goes into the arguments.
+    /// Runs the probe's `once`, with the testbed's `hdfs` first in the path, configured by arguments alone.
     async fn look(&self, arguments: &[&str], user: &str) -> anyhow::Result<Output> {
         let hdfs = self.harness.tenant.testbed().hdfs_command();
         let bin = hdfs.parent().context("no folder of commands")?.to_owned();
@@ -65,7 +65,7 @@ impl Site {
         Ok(serde_json::from_slice(&output.stdout)?)
     }
 
-    /// Expects a failure without figures, whose only line has this part.
+    /// Expects a failure without values, whose only line contains this part.
     async fn refused(&self, arguments: &[&str], user: &str, part: &str) -> anyhow::Result<()> {
         let output = self.look(arguments, user).await?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -75,7 +75,7 @@ impl Site {
         Ok(())
     }
 
-    /// The command `hdfs dfs`.
+    /// Runs the command `hdfs dfs`.
     async fn hdfs(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let hdfs = self.harness.tenant.testbed().hdfs_command();
         let output = tokio::process::Command::new(hdfs).arg("dfs").args(arguments).output().await?;
@@ -83,7 +83,7 @@ impl Site {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// Number and summed size of the files that a listing names.
+    /// Number and total size of the files in a listing.
     async fn listed(&self) -> anyhow::Result<(u64, u64)> {
         let listing = self.hdfs(&["-ls", "-R", "/flink/checkpoints"]).await?;
         let mut sum = (0, 0);
@@ -99,9 +99,9 @@ fn number(figures: &Value, key: &str) -> anyhow::Result<u64> {
     figures[key].as_u64().with_context(|| format!("no {key} in {figures}"))
 }
 
-/// Goal: on a real HDFS with real checkpoints, command, WebHDFS and listing agree to the byte, Flink's own figure is within
-/// them, a file that Flink does not know shows in one and not in the other; and in every kind of trouble there is one
-/// line, no figure, and figures again when it is over.
+/// Goal: on a real HDFS with real checkpoints, command, WebHDFS and listing agree to the byte, Flink's own value is
+/// consistent with them, and a file unknown to Flink appears in one and not in the other. Every failure gives one
+/// line, no values, and values again when it is over.
 pub(crate) async fn all_sources_weigh_the_same_state(context: Context) -> anyhow::Result<()> {
     let site = Site::new(context).await?;
     side_by_side(&site).await?;
@@ -125,7 +125,7 @@ async fn side_by_side(site: &Site) -> anyhow::Result<()> {
     site.context.note(format!("{files} files listed, {listed} bytes"));
     ensure!(files > 1 && number(&by_command, "size_bytes")? == listed, "du is not the sum of what is listed");
     ensure!(number(&by_webhdfs, "size_bytes")? == listed && number(&by_webhdfs, "files")? == files);
-    // One copy of each block: the testbed's configuration has reached Flink's own client.
+    // One copy of each block: the testbed's configuration has reached Flink's HDFS client.
     ensure!(number(&by_command, "size_with_replicas_bytes")? == listed);
     ensure!(number(&by_webhdfs, "size_with_replicas_bytes")? == listed);
     let state = number(&by_flink, "size_bytes")?;
@@ -159,7 +159,7 @@ async fn samples(address: &str) -> anyhow::Result<Vec<Value>> {
     Ok(reqwest::get(format!("http://{address}/samples")).await?.json().await?)
 }
 
-/// Waits until exactly these sources have figures, and the others a reason with this part.
+/// Waits until exactly these sources have values, and the others a reason that contains this part.
 async fn until_known(address: &str, known: &[&str], reason: &str) -> anyhow::Result<()> {
     let end = Instant::now() + PATIENCE;
     loop {
