@@ -157,8 +157,8 @@ impl Experiment {
         self.duration.saturating_mul(self.rounds())
     }
 
-    /// Groups a repetition's variants into rounds of simultaneous runs. Sequential variants rotate from repetition to
-    /// repetition, so that the order varies.
+    /// Groups a repetition's variants into rounds of simultaneous runs. Every second repetition reverses the rounds, so that
+    /// the same variant does not always come first.
     pub fn rounds_of(&self, repetition: u32) -> Vec<Vec<&Variant>> {
         let mut rounds: Vec<Vec<&Variant>> = match (self.side_by_side, self.variants.split_first()) {
             (Some(SideBySide::All), _) => vec![self.variants.iter().collect()],
