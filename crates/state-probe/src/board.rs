@@ -1,6 +1,6 @@
-//! What is known now: the newest look at each source, and counts. Read by the pages.
+//! The probe's current state, shown by its pages: the newest sample of each source, and counters.
 //!
-//! A source whose newest look failed has no figures here, however good the one before was.
+//! A source whose newest sample failed has no values here, whatever the one before.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -11,27 +11,27 @@ use crate::config::SourceConfig;
 use crate::host::HostFigures;
 use crate::sample::{Kind, Sample};
 
-/// One source as it stands.
+/// State of one source.
 #[derive(Debug, Clone)]
 pub(crate) struct Standing {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) job: String,
-    /// The newest look; `None` before the first has ended.
+    /// The newest result; `None` before the first.
     pub(crate) newest: Option<(Instant, Result<Sample, String>)>,
-    /// Looks that gave figures.
+    /// Number of successful samples.
     pub(crate) samples: u64,
-    /// Looks that failed.
+    /// Number of failed samples.
     pub(crate) failures: u64,
 }
 
-/// Lines for carbon.
+/// Counters of lines for carbon.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct GraphiteCounts {
     pub(crate) is_connected: bool,
     pub(crate) buffered: usize,
     pub(crate) sent: u64,
-    /// Given up because the buffer was full.
+    /// Lines dropped because the buffer was full.
     pub(crate) dropped: u64,
 }
 
@@ -43,7 +43,7 @@ struct Inner {
     lines_dropped: u64,
 }
 
-/// Shared by everything that runs.
+/// State shared by all tasks.
 #[derive(Debug)]
 pub(crate) struct Board {
     inner: Mutex<Inner>,
@@ -55,11 +55,11 @@ pub(crate) struct Shown {
     name: String,
     source: Kind,
     job: String,
-    /// How long ago the newest look ended, in milliseconds; `null` before the first.
+    /// Age of the newest result, in milliseconds; `null` before the first.
     age_ms: Option<u64>,
-    /// Its figures; `null` if it failed.
+    /// The sample; `null` if it failed.
     sample: Option<Sample>,
-    /// Why it failed.
+    /// The error, if it failed.
     error: Option<String>,
 }
 
@@ -81,7 +81,7 @@ impl Board {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a look; gives how the one before it went.
+    /// Records a result; returns the previous one.
     pub(crate) fn note(&self, name: &str, look: Result<Sample, String>) -> Option<Result<Sample, String>> {
         let mut inner = self.lock();
         let standing = inner.standings.iter_mut().find(|standing| standing.name == name)?;
@@ -97,7 +97,7 @@ impl Board {
         self.lock().graphite = Some(counts);
     }
 
-    /// Counts a line of JSON that nobody took in time; gives how many there were before.
+    /// Counts a dropped line of JSON; returns the previous count.
     pub(crate) fn note_dropped_line(&self) -> u64 {
         let mut inner = self.lock();
         inner.lines_dropped += 1;

@@ -1,4 +1,4 @@
-//! The command line: flags over the configuration file, and how failures are told.
+//! The commands of `state-probe`: flags override the configuration file; also error reporting.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use crate::config::{Config, ConfigError, OneOrMore, Written, WrittenSource};
 use crate::once::{self, Form};
 use crate::sample::Kind;
 
-/// How long threads that hang in the system (a dead network folder, a closed terminal) may hold up the end.
+/// Shutdown timeout for threads that hang in the system (a dead network folder, a closed terminal).
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Tells what a job's state weighs: by a command, by WebHDFS, from Flink, in a folder.
@@ -148,14 +148,14 @@ impl Run {
     }
 }
 
-/// Does what was asked and tells failures: exit code 2 for bad usage or configuration, 1 otherwise.
+/// Runs the command and reports errors: exit code 2 for bad usage or configuration, 1 otherwise.
 pub fn main_with(arguments: Arguments) -> ExitCode {
     logging::begin("info");
     match start(arguments.action) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            // Nothing is left to be done if even standard error is closed.
+            // A closed standard error leaves nothing to do.
             drop(writeln!(std::io::stderr(), "state-probe: {error:#}"));
             ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
         }

@@ -1,19 +1,20 @@
-//! What `du` printed, as rows. A pure function of the text: who ran the command has looked at the exit code before.
+//! Parser of the output of `du`: a pure function of the text. The caller has already checked the exit code.
 //!
-//! Understood are the forms of `hdfs dfs -du` (`size path` in Hadoop 2, `size size-with-replicas path` since Hadoop 3, with
-//! `-h` and `-v`) and of the system's own `du -b`. Columns may be padded, a path may hold spaces and may be a URI.
+//! It supports the forms of `hdfs dfs -du` (`size path` in Hadoop 2, `size size-with-replicas path` since Hadoop 3,
+//! with `-h` and `-v`) and of the system's own `du -b`. Columns may be padded, a path may contain spaces and may be a
+//! URI.
 //!
-//! Anything else is an error that carries the line: a row that is half understood would become a false size. For the same
-//! reason a path must look like one (its first word holds a slash, or it begins with a dot), because `1 234 567 /x` and
-//! `7 octets` are numbers and words of some other language, not rows.
+//! Anything else is an error with the line, since a misread row would give a false size. For the same reason a path
+//! must look like one (its first word contains a slash, or it begins with a dot): `1 234 567 /x` and `7 octets` are
+//! localised numbers and words, not rows.
 
 use std::collections::HashSet;
 
 use thiserror::Error;
 
-/// Characters of an offending line that a message shows.
+/// Number of characters of an invalid line in a message.
 const SHOWN_CHARS: usize = 200;
-/// The units of `-h`, each 1024 times the one before.
+/// The units of `-h`, each 1024 times the previous one.
 const UNITS: [&str; 6] = ["K", "M", "G", "T", "P", "E"];
 
 /// One row.
@@ -21,9 +22,9 @@ const UNITS: [&str; 6] = ["K", "M", "G", "T", "P", "E"];
 pub struct Row {
     /// Size of one copy, in bytes.
     pub size_bytes: u64,
-    /// Size of all copies, in bytes; not told by every command.
+    /// Size of all copies, in bytes; not printed by every command.
     pub size_with_replicas_bytes: Option<u64>,
-    /// Whether a unit stood behind a number (`-h`): the figures are then rounded to some two digits.
+    /// Whether a unit followed a number (`-h`): the sizes are then rounded to about two digits.
     pub is_rounded: bool,
     /// The path as printed.
     pub path: String,
@@ -32,36 +33,36 @@ pub struct Row {
 /// All rows together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Total {
-    /// Size of one copy of everything, in bytes.
+    /// Total size of one copy, in bytes.
     pub size_bytes: u64,
-    /// Size of all copies, in bytes; only if every row told it.
+    /// Total size of all copies, in bytes; only if every row has it.
     pub size_with_replicas_bytes: Option<u64>,
     /// Whether any row was rounded.
     pub is_rounded: bool,
 }
 
-/// Why a text is no output of `du`.
+/// Why a text is not an output of `du`.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DuError {
-    /// No row at all: `-du` without `-s` on an empty folder, or a command that prints something else.
+    /// No row: `-du` without `-s` on an empty folder, or a command with another output.
     #[error("no row was printed (an empty folder shows only with -s)")]
     Empty,
     /// A line that is neither a row nor the header.
     #[error("line {line} is not a row of du: {problem}: {text:?}")]
     Line {
-        /// Counted from 1.
+        /// Line number, from 1.
         line: usize,
         /// What is wrong with it.
         problem: &'static str,
-        /// The line, shortened.
+        /// The line, truncated.
         text: String,
     },
-    /// Together the rows are larger than any file system.
+    /// The sum exceeds any file system.
     #[error("the sizes add up to more than 2^64 bytes")]
     Sum,
 }
 
-/// Reads all rows.
+/// Parses all rows.
 ///
 /// # Errors
 /// [`DuError::Empty`] and [`DuError::Line`].
@@ -88,7 +89,7 @@ pub fn rows(output: &str) -> Result<Vec<Row>, DuError> {
     if rows.is_empty() { Err(DuError::Empty) } else { Ok(rows.into_iter().map(|(row, _)| row).collect()) }
 }
 
-/// Adds the rows of an output up.
+/// Sums the rows of an output.
 ///
 /// # Errors
 /// See [`DuError`].
@@ -107,7 +108,7 @@ pub fn total(output: &str) -> Result<Total, DuError> {
     })
 }
 
-/// The line that `-v` puts first.
+/// Whether this is the header line of `-v`.
 fn is_header(text: &str) -> bool {
     let mut words = text.split_ascii_whitespace();
     words.next() == Some("SIZE") && words.next_back() == Some("FULL_PATH_NAME")
@@ -142,7 +143,7 @@ struct Size {
     is_rounded: bool,
 }
 
-/// The size at the beginning of a text and what follows it; `None` if the first word is no number at all.
+/// Parses the size at the beginning of a text and returns the rest; `None` if the first word is not a number.
 fn size(text: &str) -> Option<(Result<Size, &'static str>, &str)> {
     let (word, rest) = first_word(text);
     let unit_begin = word.find(|c: char| c.is_ascii_uppercase()).unwrap_or(word.len());
@@ -183,7 +184,7 @@ fn first_word(text: &str) -> (&str, &str) {
     text.split_at(text.find(|c: char| c.is_ascii_whitespace()).unwrap_or(text.len()))
 }
 
-/// Whether a folder above this path is in the set.
+/// Whether a parent folder of this path is in the set.
 fn lies_within(path: &str, paths: &HashSet<String>) -> bool {
     let path = path.trim_end_matches('/');
     path.match_indices('/').any(|(end, _)| paths.contains(&path[..end]))

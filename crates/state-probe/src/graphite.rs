@@ -1,9 +1,9 @@
-//! Graphite's plaintext protocol: `name value timestamp`, a line each, over TCP.
+//! Output by Graphite's plaintext protocol: lines of `name value timestamp` over TCP.
 //!
-//! While carbon cannot be reached, lines wait in a bounded buffer; when it is full the oldest go, and are counted. A line is
-//! taken out of the buffer when it has been handed to the system, because the protocol has no acknowledgements: what carbon
-//! had not read when it died is lost. Carbon never says anything, so the end of its side is noticed by reading. What was in a
-//! failed write is sent again; carbon then stores the same value at the same time.
+//! While carbon is unavailable, lines wait in a bounded buffer; when it is full the oldest are dropped and counted. A
+//! line leaves the buffer when it has been written to the socket, because the protocol has no acknowledgements: lines
+//! that carbon had not read when it died are lost. Carbon never sends data, so a disconnect is detected by reading.
+//! Lines of a failed write are sent again, which is idempotent.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,10 +18,10 @@ use tracing::{debug, info, warn};
 use crate::board::{Board, GraphiteCounts};
 use crate::config::Graphite;
 
-/// Lines that go out in one write.
+/// Number of lines per write.
 const BATCH_LINES: usize = 500;
 
-/// The buffer's end that is written to. Cheap to clone.
+/// The line buffer. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Lines {
     shared: Arc<Shared>,
@@ -30,7 +30,7 @@ pub(crate) struct Lines {
 #[derive(Debug)]
 struct Shared {
     buffer: Mutex<Buffer>,
-    /// Something was put in.
+    /// Notifies of new lines.
     filled: Notify,
     board: Arc<Board>,
 }
@@ -54,13 +54,13 @@ impl Buffer {
         self.lines.push_back(line);
     }
 
-    /// The oldest lines as one text, and the number of the line behind them.
+    /// Returns the oldest lines as one text, and the number of the line after them.
     fn batch(&self) -> (String, u64) {
         let text: String = self.lines.iter().take(BATCH_LINES).map(String::as_str).collect();
         (text, self.first + self.lines.len().min(BATCH_LINES) as u64)
     }
 
-    /// Takes out what was sent: all lines before this number that have not been dropped meanwhile.
+    /// Removes sent lines: all before this number that have not been dropped meanwhile.
     fn sent_before(&mut self, number: u64) {
         let count = usize::try_from(number.saturating_sub(self.first)).unwrap_or(usize::MAX);
         let count = count.min(self.lines.len());
@@ -71,7 +71,7 @@ impl Buffer {
 }
 
 impl Lines {
-    /// An empty buffer.
+    /// Creates an empty buffer.
     pub(crate) fn new(lines_max: usize, board: Arc<Board>) -> Self {
         let counts = GraphiteCounts::default();
         let buffer = Mutex::new(Buffer { lines: VecDeque::new(), lines_max, first: 0, counts });
@@ -91,7 +91,7 @@ impl Lines {
         self.shared.board.note_graphite(buffer.counts);
     }
 
-    /// Adds one value; `at_ms` in milliseconds since the Unix epoch.
+    /// Adds one value; `at_ms` is in milliseconds since the Unix epoch.
     pub(crate) fn put(&self, series: &str, value: impl std::fmt::Display, at_ms: u64) {
         self.change(|buffer| buffer.put(format!("{series} {value} {}\n", at_ms / 1000)));
         self.shared.filled.notify_one();
@@ -104,7 +104,7 @@ impl Lines {
         }
     }
 
-    /// Sends for ever: connects, writes, connects again.
+    /// Sends forever: connects, writes, reconnects.
     pub(crate) async fn send(self, config: Graphite, backoff: (Duration, Duration)) {
         let deadline = Duration::from_millis(config.timeout_ms);
         let (mut pause, mut failures) = (backoff.0, 0_u32);
@@ -123,7 +123,7 @@ impl Lines {
                 Err(reason) => reason,
             };
             self.change(|buffer| buffer.counts.is_connected = false);
-            // One line when it begins; who wants to see each attempt asks for it.
+            // Logs the first failure only; further attempts are at debug level.
             let counts = self.lock().counts;
             if failures == 0 {
                 let (address, buffered, dropped) = (&config.address, counts.buffered, counts.dropped);
@@ -137,7 +137,7 @@ impl Lines {
         }
     }
 
-    /// Writes until the connection is lost; gives the reason.
+    /// Writes until the connection is lost; returns the reason.
     async fn converse(&self, mut stream: TcpStream, deadline: Duration) -> String {
         let (mut from_carbon, mut to_carbon) = stream.split();
         let mut nothing = [0; 64];
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(board.graphite(), Some(expected));
     }
 
-    /// Goal: what is dropped while a batch is on its way is not taken out a second time.
+    /// Goal: lines dropped during a write are not removed twice.
     #[test]
     fn a_line_that_came_during_a_write_stays() {
         let (lines, _board) = lines(2);
@@ -223,8 +223,8 @@ mod tests {
         assert_eq!((counts.sent, counts.dropped, counts.buffered), (1, 1, 1));
     }
 
-    /// Goal: carbon down at the start, up, dead, and up again at the same address: every line that was put while it was
-    /// away arrives, in order.
+    /// Goal: across a start without carbon, its death and its return at the same address, every buffered line
+    /// arrives, in order.
     #[tokio::test]
     async fn lines_wait_for_carbon() {
         let address = test_addresses::unused_address().unwrap();
@@ -253,7 +253,8 @@ mod tests {
         sender.abort();
     }
 
-    /// Goal: a carbon that accepts and reads nothing (stopped) holds up nobody: the buffer stays bounded, the rest is counted.
+    /// Goal: a carbon that accepts and reads nothing blocks nothing else: the buffer stays bounded, and dropped lines
+    /// are counted.
     #[tokio::test]
     async fn a_frozen_carbon_costs_only_old_lines() {
         let carbon = TcpListener::bind("127.0.0.1:0").await.unwrap();

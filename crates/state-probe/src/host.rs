@@ -1,31 +1,31 @@
-//! Figures of the machine itself, for hosts without another agent. Off by default.
+//! Metrics of the machine itself, for hosts without another agent. Off by default.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use sysinfo::{Networks, System};
 
-/// The machine at one moment.
+/// Metrics of the machine at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct HostFigures {
     /// Its name.
     pub(crate) host: String,
-    /// When, in milliseconds since the Unix epoch.
+    /// Time of the sample, in milliseconds since the Unix epoch.
     pub(crate) at_ms: u64,
-    /// Share of all cores that was busy since the look before, 0 to 1; `None` at the first look.
+    /// Busy share of all cores since the previous sample, 0 to 1; `None` at the first one.
     pub(crate) cpu_ratio: Option<f32>,
-    /// Memory that is not available to programs, in bytes.
+    /// Memory not available to programs, in bytes.
     pub(crate) memory_used_bytes: u64,
-    /// All memory, in bytes.
+    /// Total memory, in bytes.
     pub(crate) memory_total_bytes: u64,
-    /// Received since the start of the machine, without loopback, in bytes.
+    /// Bytes received since boot, without loopback.
     pub(crate) network_received_bytes: u64,
-    /// Sent likewise.
+    /// Bytes sent since boot, without loopback.
     pub(crate) network_sent_bytes: u64,
 }
 
 impl HostFigures {
-    /// Every figure that is known, by name with the unit last.
+    /// Returns all known values, by name with the unit last.
     pub(crate) fn known(&self) -> Vec<(&'static str, String)> {
         let whole = [
             ("memory_used_bytes", self.memory_used_bytes),
@@ -38,7 +38,7 @@ impl HostFigures {
     }
 }
 
-/// Looks at the machine.
+/// Reads the machine's metrics.
 pub(crate) struct HostReader {
     name: String,
     system: System,
@@ -47,10 +47,10 @@ pub(crate) struct HostReader {
 }
 
 impl HostReader {
-    /// Under this name; an empty one stands for the system's own.
+    /// Creates a reader; an empty name stands for the system's host name.
     ///
     /// # Errors
-    /// The system cannot be asked.
+    /// The system's metrics are unavailable.
     pub(crate) fn new(name: &str) -> Result<Self, sysinfo::Error> {
         let name = if name.is_empty() { System::host_name()? } else { name.to_owned() };
         Ok(Self { name, system: System::new()?, networks: Networks::new()?, has_looked: false })

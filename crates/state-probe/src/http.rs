@@ -1,6 +1,6 @@
 //! The pages: `/metrics` for Prometheus, `/samples` as JSON for the rescaler, `/healthz`.
 //!
-//! There is nothing to ask for but three small pages, and nothing secret in them.
+//! The pages are small and contain no secrets.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ async fn samples(State(pages): State<Pages>) -> impl IntoResponse {
     Json(pages.board.shown())
 }
 
-/// Serves the pages for ever.
+/// Serves the pages forever.
 pub(crate) async fn serve(listener: TcpListener, connections_max: usize, prefix: &str, board: Arc<Board>) {
     let router = Router::new()
         .route("/metrics", get(metrics))

@@ -1,17 +1,17 @@
-//! What a job's state weighs, from up to four sides at once, as cheaply as each can be asked:
+//! Measures the size of a Flink job's state from up to four sources, each as cheaply as possible:
 //!
-//! | source | asks | tells |
+//! | source | asks | measures |
 //! |---|---|---|
 //! | `command` | `hdfs dfs -du -s PATH`, or any command that prints the same | size, size with replicas |
 //! | `webhdfs` | the NameNode, by HTTP | size, size with replicas, files, folders |
 //! | `flink` | the JobManager's checkpoint statistics | full and written size of the newest checkpoint |
 //! | `local` | a folder | size, files, folders |
 //!
-//! The first, second and fourth count everything that lies in a folder, old and orphaned files included; `flink` says what a
-//! restore will read. A look that fails gives no sample at all: an unknown size is never 0, and never the one before.
+//! The first, second and fourth count all files in a folder, including old and orphaned ones; `flink` reports what a
+//! restore will read. A failed measurement gives no sample: an unknown size is never 0, and never the previous one.
 //!
-//! Samples go to Graphite, to the page `/metrics`, to standard output as lines of JSON, and as the page `/samples` to the
-//! rescaler. Nothing is stored here, and nothing is decided.
+//! Samples go to Graphite, to the page `/metrics`, to standard output as lines of JSON, and as the page `/samples` to
+//! the rescaler. The probe stores nothing and makes no decisions.
 
 mod board;
 pub mod cli;

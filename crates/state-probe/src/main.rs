@@ -1,4 +1,4 @@
-//! The command `state-probe`; everything it does is in the library.
+//! The command `state-probe`: measures the size of a Flink job's state.
 
 use std::process::ExitCode;
 

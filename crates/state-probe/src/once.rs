@@ -1,4 +1,4 @@
-//! `state-probe once`: one look at each source, one object or sentence each.
+//! `state-probe once`: samples each source once, and prints one object or error each.
 
 use std::io::{self, Write};
 
@@ -15,7 +15,7 @@ pub(crate) enum Form {
     Json,
 }
 
-/// Looks at every source in turn. What fails is told on standard error; `false` if anything did.
+/// Samples every source in turn. Reports failures on standard error; returns `false` if there were any.
 ///
 /// # Errors
 /// Standard output cannot be written.
@@ -28,7 +28,7 @@ pub(crate) async fn once(config: Config, form: Form) -> anyhow::Result<bool> {
             Ok(sample) => print(&sample, form)?,
             Err(error) => {
                 all_well = false;
-                // Nothing is left to be done if even standard error is closed.
+                // A closed standard error leaves nothing to do.
                 drop(writeln!(io::stderr(), "state-probe: {name}: {:#}", anyhow::Error::from(error)));
             }
         }

@@ -1,12 +1,13 @@
-//! The page that Prometheus reads. Pure.
+//! Renders the page that Prometheus reads; pure functions.
 //!
-//! A source whose newest look failed shows no figures, only that it is down: a stale value would look like a fresh one.
+//! A source whose newest sample failed has no values and is only marked as down: a stale value would look like a
+//! fresh one.
 
 use std::fmt::Write as _;
 
 use crate::board::{Board, Standing};
 
-/// Name, type and help of the figures of a source; durations are told in seconds, as is the custom there.
+/// Name, type and help of a source's metrics; durations are in seconds, by convention.
 const FIGURES: [(&str, &str); 5] = [
     ("size_bytes", "Size of one copy; source flink: of what a restore reads."),
     ("size_with_replicas_bytes", "Size of all copies."),
@@ -15,7 +16,7 @@ const FIGURES: [(&str, &str); 5] = [
     ("checkpointed_bytes", "What the newest checkpoint itself has written."),
 ];
 
-/// The whole page; every series begins with the prefix.
+/// Renders the whole page; every series has the prefix.
 pub(crate) fn page(prefix: &str, board: &Board) -> String {
     let mut page = Page { prefix, text: String::new() };
     page.sources(&board.standings());
@@ -136,7 +137,8 @@ mod tests {
         Sample { name, source: Kind::Local, job, figures, at_ms: 1_700_000_000_007, duration_ms: 12 }
     }
 
-    /// Goal: figures are there while the newest look is good, gone when it failed, and there again; counts go on.
+    /// Goal: values are present while the newest sample is good, absent after a failure, and present again later;
+    /// counters continue.
     #[test]
     fn a_failed_look_takes_its_figures_along() {
         let written = WrittenSource {

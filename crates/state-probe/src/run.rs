@@ -1,7 +1,7 @@
-//! `state-probe run`: every source at its own interval, every sample to all outputs, until asked to end.
+//! `state-probe run`: samples every source at its own interval and sends every sample to all outputs, until shutdown.
 //!
-//! Sources do not wait for each other, nor for an output: Graphite has its buffer, standard output a queue, and both give up
-//! old or new lines before they hold up a look.
+//! Sources wait neither for each other nor for an output: Graphite has a buffer, standard output a queue, and both
+//! drop lines rather than delay a sample.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ use crate::sample::Sample;
 use crate::series::Template;
 use crate::source::{LookError, Source};
 
-/// Lines of JSON that may wait for a slow reader of standard output.
+/// Size of the queue for a slow reader of standard output, in lines.
 const LINES_WAITING: usize = 1024;
-/// How long lines may still go out after the probe was asked to end.
+/// Timeout for remaining lines at shutdown.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Where samples go.
+/// The outputs of samples.
 struct Outputs {
     board: Arc<Board>,
     graphite: Option<Lines>,
@@ -36,10 +36,10 @@ struct Outputs {
     host_series: Template,
 }
 
-/// Runs until `shutdown` ends. The listener is for the pages, if there shall be any.
+/// Runs until `shutdown` resolves. The listener is for the pages, if enabled.
 ///
 /// # Errors
-/// A source whose client cannot be made, or a system that tells nothing of itself.
+/// A source's client cannot be created, or the system's metrics are unavailable.
 pub async fn run(
     config: Config,
     listener: Option<TcpListener>,
@@ -76,7 +76,7 @@ pub async fn run(
     }
     shutdown.await;
     info!("asked to end");
-    // Looks that are under way are given up; their commands are killed with them.
+    // Aborts samples in progress; their commands are killed with them.
     looks.shutdown().await;
     if let Some(lines) = graphite {
         let _late = timeout(FAREWELL, lines.emptied()).await;
@@ -87,7 +87,7 @@ pub async fn run(
 
 async fn watch(mut source: Source, outputs: Arc<Outputs>) {
     let mut ticks = interval(source.config().interval);
-    // After a look that took longer than the interval the next begins at once, and none is made up for.
+    // After a sample that took longer than the interval the next one starts immediately; missed ones are skipped.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
@@ -106,7 +106,7 @@ async fn watch_host(mut reader: HostReader, host: Host, outputs: Arc<Outputs>) {
 }
 
 impl Outputs {
-    /// One line when a source fails, another when it fails for another reason, and one when it is back.
+    /// Logs one line when a source fails, one when the reason changes, and one when it recovers.
     fn take(&self, source: &Source, look: Result<Sample, LookError>) {
         let name = source.config().name.as_str();
         let look = look.map_err(|error| format!("{:#}", anyhow::Error::from(error)));
@@ -159,10 +159,10 @@ impl Outputs {
     }
 }
 
-/// Prints lines until standard output is closed; the probe goes on without it.
+/// Prints lines until standard output is closed; the probe continues without it.
 async fn print(mut lines: mpsc::Receiver<String>) {
     while let Some(line) = lines.recv().await {
-        // On a thread of its own: a reader that stands still must hold up nothing but these lines.
+        // On a separate thread: a blocked reader must delay only these lines.
         let written = tokio::task::spawn_blocking(move || {
             let mut stdout = std::io::stdout().lock();
             writeln!(stdout, "{line}").and_then(|()| stdout.flush())

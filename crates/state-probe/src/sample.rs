@@ -1,4 +1,4 @@
-//! What one look at the state says. The JSON form is the interface to programs in other languages.
+//! One measurement of a state's size. Its JSON form is the interface to programs in other languages.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// As it is written in configurations, series and samples.
+    /// Returns its name in configurations, series and samples.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Command => "command",
@@ -36,48 +36,48 @@ impl std::fmt::Display for Kind {
     }
 }
 
-/// The figures of one look. What a source does not tell is unknown, not 0.
+/// The values of one sample. A value that the source does not provide is unknown, not 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figures {
-    /// Size of one copy, in bytes. Source `flink`: of everything that a restore of the newest checkpoint reads.
+    /// Size of one copy, in bytes. Source `flink`: all that a restore of the newest checkpoint reads.
     pub size_bytes: u64,
     /// Size of all copies, in bytes.
     pub size_with_replicas_bytes: Option<u64>,
-    /// Regular files.
+    /// Number of regular files.
     pub files: Option<u64>,
-    /// Folders, the one that was asked for included.
+    /// Number of folders, including the requested one.
     pub folders: Option<u64>,
-    /// Source `flink`: what the newest checkpoint itself has written, in bytes. Less than the size if it is incremental.
+    /// Source `flink`: bytes written by the newest checkpoint itself. Less than the size if it is incremental.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpointed_bytes: Option<u64>,
-    /// Source `flink`: the number of the newest completed checkpoint.
+    /// Source `flink`: id of the newest completed checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_id: Option<u64>,
-    /// Whether the source rounded the sizes to some two digits (`du -h`).
+    /// Whether the source rounded the sizes to about two digits (`du -h`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_rounded: bool,
 }
 
-/// One successful look at one source.
+/// One successful measurement of one source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
-    /// The name of the source in the configuration.
+    /// Name of the source in the configuration.
     pub name: String,
     /// Its kind.
     pub source: Kind,
     /// The job whose state it is.
     pub job: String,
-    /// What was found.
+    /// The measured values.
     #[serde(flatten)]
     pub figures: Figures,
-    /// When the look began, in milliseconds since the Unix epoch.
+    /// Start of the measurement, in milliseconds since the Unix epoch.
     pub at_ms: u64,
-    /// How long it took, in milliseconds, rounded up.
+    /// Duration of the measurement, in milliseconds, rounded up.
     pub duration_ms: u64,
 }
 
 impl Sample {
-    /// Every figure that is known, by name, with the unit last.
+    /// Returns all known values, by name with the unit last.
     pub fn known(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let figures = &self.figures;
         [

@@ -1,12 +1,12 @@
-//! Names of Graphite series, from a pattern with places such as `{job}`.
+//! Names of Graphite series, from a pattern with placeholders such as `{job}`.
 //!
-//! What is filled in is cleaned by [`flink::graphite_component`], by which the rescaler looks for it, so that a job has the same name
-//! in both.
+//! Values are sanitised by [`flink::graphite_component`], as in the rescaler's queries, so that a job has the same
+//! name in both.
 
 use flink::graphite_component;
 use thiserror::Error;
 
-/// A pattern whose places are all known.
+/// A pattern with known placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
@@ -18,30 +18,30 @@ enum Part {
     Place(String),
 }
 
-/// Why a text is no pattern.
+/// Why a pattern is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TemplateError {
-    /// A place that nothing is known for.
+    /// An unknown placeholder.
     #[error("{{{place}}} is unknown; there are {known}")]
     Unknown {
-        /// The place.
+        /// Name of the placeholder.
         place: String,
-        /// Those that there are.
+        /// The known placeholders.
         known: String,
     },
-    /// An opening brace without a closing one, or the other way round.
+    /// An unpaired brace.
     #[error("a brace has no partner")]
     Brace,
-    /// Something that a series name cannot hold.
+    /// A character that is invalid in a series name.
     #[error("only printable characters without white space can be in it")]
     Character,
-    /// All figures would be one series.
+    /// All values would share one series.
     #[error("{{figure}} must be in it, or all figures would be one series")]
     NoFigure,
 }
 
 impl Template {
-    /// Reads a pattern; `known` are the places that it may have.
+    /// Parses a pattern; `known` are the valid placeholders.
     ///
     /// # Errors
     /// See [`TemplateError`].
@@ -72,7 +72,7 @@ impl Template {
         Ok(Self { parts })
     }
 
-    /// The name with these values in its places.
+    /// Returns the name with these values filled in.
     pub fn fill(&self, values: &[(&str, &str)]) -> String {
         let value =
             |place: &str| values.iter().find(|(name, _)| *name == place).map_or("", |(_, value)| *value);

@@ -1,6 +1,7 @@
-//! The configuration: as written in TOML ([`Written`]), then checked as a whole ([`Config`]).
+//! The probe's configuration: as written in TOML ([`Written`]), then validated ([`Config`]).
 //!
-//! All problems are told at once, each with its key and what would be right. `configs/state-probe.toml` documents the keys.
+//! All problems are reported at once, each with its key and the valid values. `configs/state-probe.toml` documents
+//! the keys.
 
 mod source;
 
@@ -15,16 +16,16 @@ use crate::series::{Template, TemplateError};
 
 pub use source::{OneOrMore, SourceConfig, What, WrittenSource};
 
-/// Sources of one probe. Each has a task and some series of its own.
+/// Maximum number of sources. Each has its own task and series.
 const SOURCES_MAX: usize = 64;
 
-/// Why a configuration cannot be used.
+/// Why a configuration is invalid.
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("{}: cannot be read; name another file with --config", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The operating system's reason.
         #[source]
@@ -33,33 +34,33 @@ pub enum ConfigError {
     /// Not TOML, an unknown key, or a value of the wrong type.
     #[error("{}: not a configuration of the state probe", path.display())]
     Syntax {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Where and what.
+        /// Position and cause.
         #[source]
         source: secrets::SyntaxError,
     },
-    /// Values that cannot be used, all of them at once.
+    /// Invalid values, all of them.
     #[error("{origin}: {}", problems.join("; "))]
     Values {
         /// The file, or the command line.
         origin: String,
-        /// `key: what would be right`, one per problem.
+        /// `key: valid values`, one per problem.
         problems: Vec<String>,
     },
 }
 
-/// The configuration as written. Fields are as in `configs/state-probe.toml`.
+/// The configuration as written. `configs/state-probe.toml` documents the fields.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Written {
-    /// The job whose state is looked at.
+    /// The job whose state is measured.
     pub job: String,
-    /// Time from one look to the next, in milliseconds.
+    /// Sampling interval, in milliseconds.
     pub interval_ms: u64,
-    /// What is looked at.
+    /// Sources to measure.
     pub source: Vec<WrittenSource>,
-    /// Whether each sample is a line of JSON on standard output.
+    /// Whether samples are printed as lines of JSON on standard output.
     pub json_lines: bool,
     /// `[http]`
     pub http: Http,
@@ -90,11 +91,11 @@ impl Default for Written {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
-    /// Whether there are any.
+    /// Whether they are served.
     pub enabled: bool,
-    /// Where.
+    /// Address to listen on.
     pub listen: SocketAddr,
-    /// Connections at a time.
+    /// Maximum number of connections.
     pub connections_max: usize,
 }
 
@@ -104,7 +105,7 @@ impl Default for Http {
     }
 }
 
-/// `[graphite]`: the plaintext protocol.
+/// `[graphite]`: output by the plaintext protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Graphite {
@@ -112,13 +113,13 @@ pub struct Graphite {
     pub enabled: bool,
     /// `host:port` of carbon.
     pub address: String,
-    /// Lines kept while carbon cannot be reached; then the oldest go.
+    /// Size of the buffer while carbon is unavailable, in lines; then the oldest are dropped.
     pub buffer_lines: usize,
-    /// Of one connection attempt, and of one write, in milliseconds.
+    /// Timeout of one connection attempt, and of one write, in milliseconds.
     pub timeout_ms: u64,
-    /// The first pause after a failure, in milliseconds; each further one is twice as long.
+    /// First retry delay, in milliseconds; it doubles with each failure.
     pub backoff_ms: u64,
-    /// The longest pause, in milliseconds.
+    /// Longest retry delay, in milliseconds.
     pub backoff_max_ms: u64,
 }
 
@@ -135,15 +136,15 @@ impl Default for Graphite {
     }
 }
 
-/// `[series]`: what the series are called.
+/// `[series]`: names of the series.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Series {
-    /// Graphite name of a figure of a source.
+    /// Pattern of Graphite names for a source's values.
     pub state: String,
-    /// Graphite name of a figure of the host.
+    /// Pattern of Graphite names for the host's values.
     pub host: String,
-    /// How every Prometheus series begins.
+    /// Prefix of all Prometheus series.
     pub prometheus_prefix: String,
 }
 
@@ -157,15 +158,15 @@ impl Default for Series {
     }
 }
 
-/// `[host]`: figures of the machine itself.
+/// `[host]`: metrics of the machine itself.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Host {
-    /// Whether they are taken.
+    /// Whether they are measured.
     pub enabled: bool,
-    /// Its name in series; empty: the system's.
+    /// Its name in series; empty: the system's host name.
     pub name: String,
-    /// Time from one look to the next, in milliseconds.
+    /// Sampling interval, in milliseconds.
     pub interval_ms: u64,
 }
 
@@ -175,29 +176,29 @@ impl Default for Host {
     }
 }
 
-/// A checked configuration.
+/// A validated configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What is looked at; at least one.
+    /// Sources to measure; at least one.
     pub sources: Vec<SourceConfig>,
-    /// Whether each sample is a line of JSON on standard output.
+    /// Whether samples are printed as lines of JSON on standard output.
     pub json_lines: bool,
     /// The pages.
     pub http: Http,
     /// Carbon.
     pub graphite: Graphite,
-    /// Graphite name of a figure of a source.
+    /// Pattern of Graphite names for a source's values.
     pub state_series: Template,
-    /// Graphite name of a figure of the host.
+    /// Pattern of Graphite names for the host's values.
     pub host_series: Template,
-    /// How every Prometheus series begins.
+    /// Prefix of all Prometheus series.
     pub prometheus_prefix: String,
-    /// The machine itself; `None`: not looked at.
+    /// Metrics of the machine; `None`: disabled.
     pub host: Option<Host>,
 }
 
 impl Written {
-    /// Reads a file.
+    /// Reads a configuration file.
     ///
     /// # Errors
     /// [`ConfigError::Read`] and [`ConfigError::Syntax`].
@@ -207,7 +208,7 @@ impl Written {
         secrets::from_toml(&text).map_err(|source| ConfigError::Syntax { path: path.to_owned(), source })
     }
 
-    /// Checks everything; `origin` is the file, or what stands for it in messages.
+    /// Validates everything; `origin` names the file in messages.
     ///
     /// # Errors
     /// [`ConfigError::Values`] with every problem.
@@ -293,7 +294,7 @@ impl Written {
     }
 }
 
-/// Two sources whose figures would be one series.
+/// Finds two sources whose values would share a series.
 fn collision(state: &Template, sources: &[SourceConfig]) -> Option<String> {
     let mut names: Vec<String> = sources.iter().map(|source| source.series(state, "size_bytes")).collect();
     names.sort();
@@ -302,7 +303,7 @@ fn collision(state: &Template, sources: &[SourceConfig]) -> Option<String> {
 }
 
 impl Config {
-    /// Pause between a failed connection to carbon and the next.
+    /// Returns the first and the longest retry delay of a connection to carbon.
     pub(crate) fn backoff(&self) -> (Duration, Duration) {
         (Duration::from_millis(self.graphite.backoff_ms), Duration::from_millis(self.graphite.backoff_max_ms))
     }
@@ -321,7 +322,7 @@ mod tests {
         Written::load(&path)?.check("probe.toml")
     }
 
-    /// Goal: the commented file is valid and states the defaults, and each source that it shows in comments is valid too.
+    /// Goal: the commented file is valid and states the defaults, and each source shown in comments is valid too.
     #[test]
     fn the_commented_file_states_the_defaults() {
         let example: Written = toml::from_str(EXAMPLE).unwrap();
@@ -340,7 +341,7 @@ mod tests {
         assert_eq!(check(EXAMPLE).unwrap().sources.len(), 1);
     }
 
-    /// Goal: every mistake is refused with file, key and remedy, all of them at once.
+    /// Goal: all mistakes are reported at once, with file, key and remedy.
     #[test]
     fn mistakes_are_named_together() {
         let source = "[[source]]\nkind = \"local\"\npath = \"/x\"\n";

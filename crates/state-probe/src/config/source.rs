@@ -1,4 +1,4 @@
-//! One source: as written in a `[[source]]` table or in flags, then checked. Keys of other kinds are refused.
+//! One source: as written in a `[[source]]` table or in flags, then validated. Keys of other kinds are rejected.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,12 +13,13 @@ use crate::series::Template;
 use crate::source::du_options;
 use crate::source::webhdfs::WebhdfsConfig;
 
-/// How long a look may take by default. `hdfs dfs` starts a JVM, and a NameNode that collects garbage may be silent for long.
+/// Default timeout of a command, in milliseconds. `hdfs dfs` starts a JVM, and a NameNode may pause long for garbage
+/// collection.
 const COMMAND_TIMEOUT_MS: u64 = 60_000;
 const OTHER_TIMEOUT_MS: u64 = 10_000;
-/// NameNodes of one file system; more than two are rare.
+/// Maximum number of NameNodes of one file system; more than two are rare.
 const NAMENODES_MAX: usize = 16;
-/// What a walk of a local folder counts at the most by default.
+/// Default limit of entries in a local folder.
 const ENTRIES_MAX: u64 = 1_000_000;
 
 /// A single value, or a list of them.
@@ -31,55 +32,55 @@ pub enum OneOrMore<T> {
     More(Vec<T>),
 }
 
-/// A source as written; which keys it may have depends on its kind.
+/// A source as written; its kind determines the valid keys.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WrittenSource {
-    /// What kind of source it is.
+    /// Kind of the source.
     pub kind: Option<Kind>,
-    /// Its name in samples and series; by default its kind.
+    /// Name in samples and series; default: its kind.
     pub name: Option<String>,
-    /// The job whose state it is; by default the probe's. Kind `flink`: the job to look for.
+    /// The job whose state it is; default: the probe's. Kind `flink`: the job to find.
     pub job: Option<String>,
-    /// Time from one look to the next, in milliseconds; by default the probe's.
+    /// Sampling interval, in milliseconds; default: the probe's.
     pub interval_ms: Option<u64>,
-    /// How long one look may take (`webhdfs`: with each NameNode), in milliseconds.
+    /// Timeout of one sample (`webhdfs`: per NameNode), in milliseconds.
     pub timeout_ms: Option<u64>,
-    /// `command`: the command, one text that is split like a shell would, or a list of arguments.
+    /// `command`: the command, either one text, split like in a shell, or a list of arguments.
     pub command: Option<OneOrMore<String>>,
     /// `command`, `webhdfs`, `local`: the path.
     pub path: Option<String>,
-    /// `webhdfs`: addresses of the NameNodes. `flink`: that of the REST interface.
+    /// `webhdfs`: URLs of the NameNodes. `flink`: URL of the REST interface.
     pub url: Option<OneOrMore<Address>>,
-    /// `webhdfs`: the user to be.
+    /// `webhdfs`: user name.
     pub user: Option<String>,
-    /// `webhdfs`: certificates to trust instead of the system's.
+    /// `webhdfs`: trusted certificates, instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// How to log in, and whom to trust.
+    /// Credentials and trusted authorities.
     pub access: Option<Access>,
-    /// `local`: files and folders that a walk counts at the most.
+    /// `local`: limit of files and folders.
     pub entries_max: Option<u64>,
 }
 
-/// A checked source.
+/// A validated source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceConfig {
-    /// Its name in samples and series.
+    /// Name in samples and series.
     pub name: String,
     /// The job whose state it is.
     pub job: String,
-    /// Time from one look to the next.
+    /// Sampling interval.
     pub interval: Duration,
-    /// How long one look (or its conversation with one NameNode) may take.
+    /// Timeout of one sample (or of one NameNode).
     pub timeout: Duration,
-    /// What is looked at.
+    /// What is measured.
     pub what: What,
 }
 
-/// What a source looks at.
+/// What a source measures.
 #[derive(Clone, PartialEq, Eq)]
 pub enum What {
-    /// A command that prints what `du` prints.
+    /// A command with the output of `du`.
     Command {
         /// Program and arguments.
         argv: Vec<String>,
@@ -88,18 +89,18 @@ pub enum What {
     Webhdfs(WebhdfsConfig),
     /// Flink's checkpoint statistics.
     Flink {
-        /// The REST interface.
+        /// URL of the REST interface.
         url: Address,
         /// Name or id of the job; `None`: the only one.
         job: Option<String>,
-        /// How to log in, and whom to trust.
+        /// Credentials and trusted authorities.
         access: Access,
     },
     /// A local folder.
     Local {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
-        /// What a walk counts at the most.
+        /// Limit of entries.
         entries_max: u64,
     },
 }
@@ -108,7 +109,7 @@ impl fmt::Debug for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Command { argv } => {
-                // A command may be given the address of a server with its password.
+                // A command may contain a URL with a password.
                 let words: Vec<String> = argv.iter().map(|word| without_credentials(word)).collect();
                 f.debug_struct("Command").field("argv", &words).finish()
             }
@@ -124,7 +125,7 @@ impl fmt::Debug for What {
 }
 
 impl What {
-    /// Its kind.
+    /// Returns its kind.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Command { .. } => Kind::Command,
@@ -136,7 +137,7 @@ impl What {
 }
 
 impl SourceConfig {
-    /// The Graphite series of one figure of this source.
+    /// Returns the Graphite series of one value of this source.
     pub fn series(&self, template: &Template, figure: &str) -> String {
         let source = self.what.kind().as_str();
         template.fill(&[("job", &self.job), ("name", &self.name), ("source", source), ("figure", figure)])
@@ -144,10 +145,10 @@ impl SourceConfig {
 }
 
 impl WrittenSource {
-    /// Checks a source; job and interval are what it has if it does not say otherwise.
+    /// Validates a source; `job` and `interval_ms` are defaults.
     ///
     /// # Errors
-    /// Every problem, as `key: what would be right`.
+    /// Every problem, as `key: valid values`.
     pub fn check(&self, job: &str, interval_ms: u64) -> Result<SourceConfig, Vec<String>> {
         let Some(kind) = self.kind else {
             return Err(vec!["kind: say command, webhdfs, flink or local".to_owned()]);
@@ -251,7 +252,7 @@ impl WrittenSource {
         Ok(What::Flink { url, job: self.job.clone(), access: self.access()? })
     }
 
-    /// How to log in, and whom to trust; `ca_file` is a short form of `access.authorities_file`.
+    /// Returns the access settings; `ca_file` is a short form of `access.authorities_file`.
     fn access(&self) -> Result<Access, String> {
         let mut access = self.access.clone().unwrap_or_default();
         access.authorities_file = self.ca_file.clone().or(access.authorities_file);
@@ -284,7 +285,7 @@ mod tests {
         }
     }
 
-    /// Goal: a command is split like a shell would split it, and the default one is made of the path alone.
+    /// Goal: a command is split like in a shell, and the default one consists of the path alone.
     #[test]
     fn commands_are_split_without_a_shell() {
         let default = argv("kind = \"command\"\npath = \"/flink/my job\"");
@@ -334,7 +335,7 @@ mod tests {
         }
     }
 
-    /// Goal: no source shows a password of its address or of its command.
+    /// Goal: no source shows a password of its URL or of its command.
     #[test]
     fn no_source_shows_a_password() {
         for text in [

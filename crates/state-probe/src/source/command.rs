@@ -1,10 +1,11 @@
-//! Any command that prints what `du` prints, in a process group of its own.
+//! Source `command`: runs any command with the output of `du`, in its own process group.
 //!
-//! The exit code is looked at first: `hdfs dfs -du` prints the rows of the paths that it found and then fails because of the
-//! others. No shell is involved. Standard error is kept, shortened, for the message; a Hadoop client always writes some.
+//! The exit code is checked first: `hdfs dfs -du` prints the rows of existing paths and then fails because of the
+//! others. No shell is involved. Standard error is kept, truncated, for the message; a Hadoop client always writes
+//! some.
 //!
-//! A frozen NameNode keeps `hdfs dfs` waiting for two minutes, and the `hdfs` script has a JVM below it: at the deadline the
-//! whole group is killed. A descendant that makes a group of its own escapes; nothing waits for it.
+//! A frozen NameNode keeps `hdfs dfs` waiting for two minutes, and the `hdfs` script has a JVM below it: at the
+//! timeout the whole group is killed. A descendant with its own group escapes; nothing waits for it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,81 +22,81 @@ use tokio::time::timeout;
 use crate::du::{self, DuError};
 use crate::sample::Figures;
 
-/// The largest output that is read: some ten thousand rows.
+/// Size limit of the output, in bytes: about ten thousand rows.
 const OUTPUT_BYTES: usize = 1 << 20;
-/// How much of the end of standard error is kept.
+/// Number of bytes kept of the end of standard error.
 const COMPLAINT_BYTES: usize = 4096;
-/// Characters of the complaint that a message shows.
+/// Number of characters of it in a message.
 const COMPLAINT_CHARS: usize = 500;
-/// A killed process is gone after milliseconds, unless the kernel itself hangs.
+/// Timeout of a kill. A killed process disappears within milliseconds, unless the kernel hangs.
 const REAP_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Why a command gave no figures.
+/// Why a command gave no values.
 #[derive(Debug, Error)]
 pub enum CommandError {
     /// It could not be started.
     #[error("cannot start {program:?}")]
     Start {
-        /// The program.
+        /// Name of the program.
         program: String,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
     /// Its output could not be read.
     #[error("cannot read the output of {program:?}")]
     Read {
-        /// The program.
+        /// Name of the program.
         program: String,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// It was still running at its deadline, and has been killed with everything it started.
+    /// It exceeded its timeout, and has been killed with all its children.
     #[error("{program:?} had not ended after {deadline:?} and was killed{}", said(complaint))]
     Late {
-        /// The program.
+        /// Name of the program.
         program: String,
-        /// The deadline.
+        /// The timeout.
         deadline: Duration,
-        /// What it had said by then.
+        /// Its standard error so far.
         complaint: String,
     },
-    /// It ended with an error.
+    /// It exited with a failure.
     #[error("{program:?} failed ({status}){}", said(complaint))]
     Failed {
-        /// The program.
+        /// Name of the program.
         program: String,
-        /// How it ended.
+        /// Exit status.
         status: ExitStatus,
-        /// What it said.
+        /// Its standard error.
         complaint: String,
     },
     /// It printed more than any `du` would.
     #[error("{program:?} printed more than {OUTPUT_BYTES} bytes; name fewer paths, or use -s")]
     TooLong {
-        /// The program.
+        /// Name of the program.
         program: String,
     },
-    /// It ended well and did not print what `du` prints.
+    /// It succeeded, but its output is not that of `du`.
     #[error("{program:?} ended well, but what it printed cannot be used")]
     Unreadable {
-        /// The program.
+        /// Name of the program.
         program: String,
-        /// The offending line.
+        /// The invalid line.
         #[source]
         source: DuError,
     },
 }
 
-/// A command with its deadline.
+/// A command with its timeout.
 #[derive(Debug)]
 pub(crate) struct Command {
     argv: Vec<String>,
     deadline: Duration,
 }
 
-/// What a command that ended by itself has left.
+/// Result of a command that ended by itself.
 struct Ended {
     status: ExitStatus,
     output: Vec<u8>,
@@ -103,7 +104,7 @@ struct Ended {
 }
 
 impl Command {
-    /// The first word is the program.
+    /// Creates a command; the first word is the program.
     pub(crate) fn new(argv: Vec<String>, deadline: Duration) -> Self {
         Self { argv, deadline }
     }
@@ -159,13 +160,13 @@ impl Command {
     }
 }
 
-/// A child that leads a process group; killed with the whole group if it is dropped before it has ended.
+/// A child that leads a process group; dropping it before its end kills the whole group.
 struct Group {
     child: Option<Child>,
 }
 
 impl Group {
-    /// Reads both streams to their end and reaps the child last, so that until then its id stays its own.
+    /// Reads both streams to their end and reaps the child last, so that until then its id cannot be reused.
     async fn finish(&mut self, complaint: &mut VecDeque<u8>) -> io::Result<(ExitStatus, Vec<u8>)> {
         let Some(child) = &mut self.child else { return Err(io::ErrorKind::NotFound.into()) };
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -178,16 +179,16 @@ impl Group {
     async fn kill(&mut self) {
         self.signal();
         if let Some(mut child) = self.child.take() {
-            // It is nobody's loss if the kernel does not let it go: tokio reaps it whenever it does.
+            // If the kernel delays its end, tokio reaps it later.
             let _reaped = timeout(REAP_DEADLINE, child.wait()).await;
         }
     }
 
     fn signal(&self) {
-        // The id is that of a child that has not been reaped, or is absent.
+        // The id of an unreaped child, or absent.
         let id = self.child.as_ref().and_then(Child::id).and_then(|id| i32::try_from(id).ok());
         if let Some(id) = id {
-            // A group that has just ended by itself is no error.
+            // A group that has just ended by itself is not an error.
             let _gone = killpg(Pid::from_raw(id), Signal::SIGKILL);
         }
     }
@@ -199,7 +200,7 @@ impl Drop for Group {
     }
 }
 
-/// Reads to the end and keeps one byte more than is allowed, so that too much can be told from just enough.
+/// Reads to the end and keeps one byte more than the limit, so that exceeding it can be detected.
 async fn read_bounded(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
     let Some(mut stream) = stream else { return Ok(Vec::new()) };
     let mut kept = Vec::new();
@@ -221,7 +222,7 @@ async fn keep_end(stream: Option<impl AsyncRead + Unpin>, end: &mut VecDeque<u8>
     }
 }
 
-/// The line of standard error that says why: the last one that is not empty. A Hadoop client's warnings come before it.
+/// Returns the line of standard error with the reason: the last non-empty one. A Hadoop client's warnings precede it.
 fn last_words(complaint: &[u8]) -> String {
     let text = String::from_utf8_lossy(complaint);
     let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
@@ -246,7 +247,7 @@ mod tests {
         Command::new(["sh", "-c", script].map(str::to_owned).into(), deadline)
     }
 
-    /// Goal: rows beside a failure are no figures; the reason is the last line of standard error.
+    /// Goal: rows beside a failure are not values; the reason is the last line of standard error.
     #[tokio::test]
     async fn the_exit_code_comes_first() {
         let script = "echo 10 30 /x; echo WARN native >&2; echo 'du: `/y: No such file' >&2; exit 1";
@@ -273,8 +274,8 @@ mod tests {
         assert!(matches!(error, CommandError::TooLong { .. }), "{error}");
     }
 
-    /// Goal: at the deadline the command ends with everything below it, even if that holds the pipes or the command itself
-    /// has already gone.
+    /// Goal: at the timeout the command is killed with all descendants, even if they hold the pipes or the command
+    /// itself has already ended.
     #[tokio::test]
     async fn a_hanging_command_is_killed_with_its_descendants() {
         let folder = tempfile::tempdir().unwrap();
@@ -296,7 +297,7 @@ mod tests {
         }
     }
 
-    /// Goal: a look that is given up (the probe is ending) leaves no process behind.
+    /// Goal: an aborted sample (at shutdown) leaves no process behind.
     #[tokio::test]
     async fn a_dropped_look_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
@@ -316,7 +317,7 @@ mod tests {
         assert!(is_gone(id).await, "{id} outlives the look");
     }
 
-    /// Whether a process ends within seconds; one that only waits to be reaped has ended.
+    /// Whether a process ends within seconds; a zombie has ended.
     async fn is_gone(id: i32) -> bool {
         let gone = async {
             loop {

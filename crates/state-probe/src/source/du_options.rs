@@ -1,30 +1,31 @@
-//! Whether a command line runs the system's `du` in a unit that its output does not show.
+//! Detects a command line that runs the system's `du` in a unit that its output does not show.
 //!
-//! `hdfs dfs -du` prints bytes. The system's `du` prints blocks of 1 KiB (GNU), 512 bytes (BSD, or with `POSIXLY_CORRECT`), or whatever
-//! `BLOCK_SIZE` says, and `du -sm` prints MiB; in each case as bare numbers, which look like bytes. So it must be told to print bytes,
-//! or sizes with their unit. A `du` within a script file cannot be seen from here.
+//! `hdfs dfs -du` prints bytes. The system's `du` prints blocks of 1 KiB (GNU), 512 bytes (BSD, or with
+//! `POSIXLY_CORRECT`), or whatever `BLOCK_SIZE` says, and `du -sm` prints MiB; in each case as bare numbers, which
+//! look like bytes. So the command must request bytes, or sizes with their unit. A `du` within a script file is not
+//! detected.
 
-/// Wrappers of Hadoop's file systems, whose own `-du` prints bytes.
+/// Hadoop's command-line clients, whose own `-du` prints bytes.
 const HADOOP: [&str; 3] = ["hdfs", "hadoop", "ozone"];
-/// Ends of a command within a script.
+/// Separators of commands within a script.
 const OPERATORS: [&str; 6] = ["|", "||", "&&", ";", "&", ">"];
-/// Units that stand behind the number in the output, where they are asked for by their letter.
+/// Units that are printed after the number if they are requested by their letter.
 const LETTERS: [&str; 6] = ["K", "M", "G", "T", "P", "E"];
-/// Options of GNU's `du` of one letter whose value may be the next word; `B` is the unit.
+/// One-letter options of GNU's `du` whose value may be the next word; `B` is the unit.
 const WITH_VALUE: [char; 4] = ['B', 'd', 't', 'X'];
 
-/// In which unit `du` prints.
+/// The unit of `du`'s output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unit {
-    /// None was asked for.
+    /// None requested.
     Default,
     /// Bytes, or a number with its unit.
     Shown,
-    /// Another one, as a bare number.
+    /// Another unit, as a bare number.
     Hidden,
 }
 
-/// Why the sizes of a command would be misread, if they would be.
+/// Returns why the sizes of a command would be misread, if so.
 pub(crate) fn problem(argv: &[String]) -> Option<String> {
     if argv.first().is_some_and(|program| HADOOP.contains(&name(program))) {
         return None;
@@ -38,7 +39,7 @@ pub(crate) fn problem(argv: &[String]) -> Option<String> {
                     .to_owned(),
             );
         }
-        // What is given to a shell is one word.
+        // A script passed to a shell is one word.
         if word.contains(char::is_whitespace)
             && let Some(problem) = shlex::split(word).and_then(|inner| problem(&inner))
         {
@@ -52,7 +53,7 @@ fn name(program: &str) -> &str {
     program.rsplit('/').next().unwrap_or(program)
 }
 
-/// The unit that these options ask for; the last one counts.
+/// Returns the unit requested by these options; the last one counts.
 fn unit(options: &[String]) -> Unit {
     let mut unit = Unit::Default;
     let mut words =
@@ -104,7 +105,7 @@ mod tests {
         problem(&shlex::split(line).unwrap()).is_some()
     }
 
-    /// Goal: a du whose numbers are blocks is refused with what to write, however it is started.
+    /// Goal: a du that prints blocks is rejected with the remedy, however it is started.
     #[test]
     fn blocks_are_refused() {
         for line in [
@@ -132,7 +133,7 @@ mod tests {
         assert!(problem(&["du".to_owned()]).unwrap().contains("du -sb PATH"));
     }
 
-    /// Goal: bytes, sizes with their unit, Hadoop's own -du and other commands are taken as before.
+    /// Goal: bytes, sizes with their unit, Hadoop's own -du and other commands are accepted.
     #[test]
     fn bytes_are_accepted() {
         for line in [

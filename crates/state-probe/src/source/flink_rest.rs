@@ -1,4 +1,5 @@
-//! Flink's own figures of the newest completed checkpoint: its full size, which a restore has to read, and what it wrote.
+//! Source `flink`: Flink's statistics of the newest completed checkpoint, its full size, which a restore reads, and
+//! what it wrote.
 
 use std::time::Duration;
 
@@ -8,34 +9,34 @@ use thiserror::Error;
 
 use crate::sample::Figures;
 
-/// Why Flink gave no figures.
+/// Why Flink gave no values.
 #[derive(Debug, Error)]
 pub enum FlinkError {
-    /// No such job runs.
+    /// The job is not running.
     #[error("no job{} runs on {url}", named(job.as_deref()))]
     NoJob {
-        /// The name that was looked for; `None`: any.
+        /// Name to find; `None`: any.
         job: Option<String>,
-        /// The cluster.
+        /// URL of the cluster.
         url: String,
     },
-    /// Several do; which one is meant cannot be known.
+    /// Several jobs match.
     #[error("{count} jobs{} run on {url}; name the one that is meant (job)", named(job.as_deref()))]
     Ambiguous {
-        /// The name that was looked for; `None`: any.
+        /// Name to find; `None`: any.
         job: Option<String>,
-        /// How many there are.
+        /// Number of matching jobs.
         count: usize,
-        /// The cluster.
+        /// URL of the cluster.
         url: String,
     },
-    /// The job runs, and none of its checkpoints has completed since it was started.
+    /// The job runs, but has not completed a checkpoint since its start.
     #[error("job {job:?} has not completed a checkpoint yet")]
     NoCheckpoint {
-        /// The job's name.
+        /// Name of the job.
         job: String,
     },
-    /// Flink did not answer, or not as expected.
+    /// Flink did not answer as expected.
     #[error("Flink's REST interface could not be read")]
     Rest(#[from] flink::Error),
 }
@@ -44,11 +45,11 @@ fn named(job: Option<&str>) -> String {
     job.map(|job| format!(" {job:?}")).unwrap_or_default()
 }
 
-/// A reader of one job of one cluster.
+/// Reads one job of one cluster.
 #[derive(Debug)]
 pub(crate) struct FlinkRest {
     client: Client,
-    /// Its name or its id; `None`: the only one.
+    /// Name or id; `None`: the only one.
     job: Option<String>,
 }
 

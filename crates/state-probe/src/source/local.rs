@@ -1,8 +1,8 @@
-//! A folder of this machine, walked.
+//! Source `local`: walks a folder of this machine.
 //!
-//! Counts what `du --apparent-size` counts: the lengths of regular files, a file with several names once. Symbolic links are
-//! not followed. A file that vanishes during the walk was part of a checkpoint that was given up, and is left out; any other
-//! trouble (no permission, above all) makes the look fail, because a part of the size would be a false size.
+//! It counts like `du --apparent-size`: the lengths of regular files, a file with several names once. Symbolic links
+//! are not followed. A file that disappears during the walk belonged to an aborted checkpoint and is skipped. Any
+//! other error (mainly a missing permission) fails the sample, because a partial size would be a false size.
 
 use std::collections::HashSet;
 use std::fs::{self, Metadata};
@@ -15,40 +15,40 @@ use thiserror::Error;
 
 use crate::sample::Figures;
 
-/// Why a folder gave no figures.
+/// Why a folder gave no values.
 #[derive(Debug, Error)]
 pub enum LocalError {
-    /// The folder itself, or something in it, cannot be read.
+    /// The folder, or an entry in it, cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// What cannot be read.
+        /// The unreadable path.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// The walk took too long.
+    /// The walk timed out.
     #[error("{}: the walk had not ended after {deadline:?}", path.display())]
     Late {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
-        /// The deadline.
+        /// The timeout.
         deadline: Duration,
     },
-    /// There is more in it than a walk shall bear.
+    /// The folder exceeds the limit of entries.
     #[error("{}: holds more than {entries_max} files and folders (entries_max)", path.display())]
     TooMany {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
-        /// The bound.
+        /// The limit.
         entries_max: u64,
     },
-    /// The thread of the walk is gone.
+    /// The thread of the walk has ended.
     #[error("the walk was cut off")]
     CutOff,
 }
 
-/// A folder with the bounds of a walk.
+/// A folder with the limits of a walk.
 #[derive(Debug, Clone)]
 pub(crate) struct Local {
     pub(crate) path: PathBuf,
@@ -64,7 +64,7 @@ impl Local {
             seen: HashSet::new(),
             figures: (0, 0, 0),
         };
-        // A file system that hangs in the kernel holds its thread for ever, but not the probe.
+        // A hanging file system blocks its thread forever, but not the probe.
         let walk = tokio::task::spawn_blocking(move || walk.run());
         match tokio::time::timeout(self.timeout, walk).await {
             Ok(result) => result.map_err(|_| LocalError::CutOff)?,
@@ -82,7 +82,7 @@ struct Walk {
     end: Instant,
     /// Files with several names, by device and inode.
     seen: HashSet<(u64, u64)>,
-    /// Bytes, files, folders.
+    /// Number of bytes, files and folders.
     figures: (u64, u64, u64),
 }
 
@@ -90,13 +90,13 @@ impl Walk {
     fn run(mut self) -> Result<Figures, LocalError> {
         let root = self.local.path.clone();
         let read_error = |source| LocalError::Read { path: root.clone(), source };
-        // The root may be a link to the folder that is meant.
+        // The root itself may be a symbolic link.
         let metadata = fs::metadata(&root).map_err(read_error)?;
         let mut folders = Vec::new();
         self.count(&root, &metadata, &mut folders)?;
         while let Some(folder) = folders.pop() {
             let entries = fs::read_dir(&folder);
-            // The root itself must stay: an empty look would say 0.
+            // The root itself must exist: an empty result would be 0.
             let entries = if folder == root {
                 entries.map(Some).map_err(read_error)?
             } else {
@@ -157,7 +157,7 @@ mod tests {
         Local { path: path.to_owned(), timeout: Duration::from_secs(60), entries_max: 1000 }
     }
 
-    /// Goal: each byte counts once, links lead nowhere, and folders are counted as HDFS counts them.
+    /// Goal: each byte counts once, links are not followed, and folders are counted as HDFS counts them.
     #[tokio::test]
     async fn files_are_counted_once() {
         let temp = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The four sources. Each takes one look, within its own deadline, and answers with figures or one line of reason.
+//! The four sources. Each takes a sample within its timeout, and returns values or an error of one line.
 
 pub mod command;
 pub(crate) mod du_options;
@@ -18,24 +18,24 @@ pub use flink_rest::FlinkError;
 pub use http_client::SetupError;
 pub use local::LocalError;
 
-/// Why a look gave no figures. With its sources it is one line for a person.
+/// Why a sample failed. With its sources it is one line for a person.
 #[derive(Debug, Error)]
 pub enum LookError {
-    /// The command.
+    /// Error of the command.
     #[error(transparent)]
     Command(#[from] command::CommandError),
-    /// The NameNodes.
+    /// Error of the NameNodes.
     #[error(transparent)]
     Webhdfs(#[from] webhdfs::WebhdfsError),
-    /// Flink.
+    /// Error of Flink.
     #[error(transparent)]
     Flink(#[from] FlinkError),
-    /// The folder.
+    /// Error of the folder.
     #[error(transparent)]
     Local(#[from] LocalError),
 }
 
-/// A source that is ready to be looked at, again and again.
+/// A source that can be sampled repeatedly.
 #[derive(Debug)]
 pub struct Source {
     config: SourceConfig,
@@ -51,10 +51,10 @@ enum Reader {
 }
 
 impl Source {
-    /// Makes clients; connects to nothing.
+    /// Creates the clients, without connecting.
     ///
     /// # Errors
-    /// An HTTP client that cannot be made: no address, or certificates that cannot be read.
+    /// An HTTP client cannot be created: an invalid URL, or unreadable certificates.
     pub fn new(config: SourceConfig) -> Result<Self, LookError> {
         let timeout = config.timeout;
         let reader = match &config.what {
@@ -70,15 +70,15 @@ impl Source {
         Ok(Self { config, reader })
     }
 
-    /// What it was made of.
+    /// Returns its configuration.
     pub fn config(&self) -> &SourceConfig {
         &self.config
     }
 
-    /// Takes one look.
+    /// Takes one sample.
     ///
     /// # Errors
-    /// See [`LookError`]; a look that is not whole gives no figures.
+    /// See [`LookError`]; an incomplete sample gives no values.
     pub async fn look(&mut self) -> Result<Sample, LookError> {
         let (at, begin) = (SystemTime::now(), Instant::now());
         let figures = self.figures().await?;

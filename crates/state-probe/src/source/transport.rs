@@ -1,4 +1,4 @@
-//! One GET and its bounded answer, over HTTP or HTTPS.
+//! One GET and its size-limited response, over HTTP or HTTPS.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use http_client::{Access, Failure, Settings, SetupError, StatusCode};
 use secrets::Secret;
 use url::Url;
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    /// The values of `WWW-Authenticate`: which logins the server accepts.
+    /// Values of `WWW-Authenticate`: the login methods that the server accepts.
     pub(crate) challenges: String,
     pub(crate) body: Vec<u8>,
 }
 
-/// A client; connections are kept open from one look to the next.
+/// An HTTP client; connections are kept open between samples.
 #[derive(Debug)]
 pub(crate) struct Transport {
     client: http_client::Client,
@@ -32,7 +32,7 @@ impl Transport {
         Ok(Self { client: http_client::Client::new(settings, access, is_encrypted)? })
     }
 
-    /// Asks with the credentials of the address, if it has some, and reads the whole answer.
+    /// Sends a GET with the URL's credentials, if any, and reads the whole response.
     pub(crate) async fn get(&self, url: &Url, credentials: Option<&Secret>) -> Result<Answer, Failure> {
         let mut request = http_client::get(url)?;
         http_client::authorize(&mut request, credentials);

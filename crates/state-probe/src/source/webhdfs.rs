@@ -1,8 +1,9 @@
-//! WebHDFS: one GETCONTENTSUMMARY to the NameNode, which answers from memory what `hdfs dfs -du -s` starts a JVM for.
+//! Source `webhdfs`: one GETCONTENTSUMMARY to the NameNode, which answers from memory what `hdfs dfs -du -s` starts a
+//! JVM for.
 //!
-//! Several NameNodes are tried in order, the one that answered last first. A NameNode in standby says so in an error of its
-//! own, and the next one is asked; what an active one answers (no such path, permission denied) is final. HttpFS speaks the
-//! same protocol. Left out: Kerberos, for which the command is the source to use.
+//! Several NameNodes are tried in order, the last successful one first. A standby NameNode responds with a specific
+//! error, and the next one is tried; an error of an active one (no such path, permission denied) is final. HttpFS has
+//! the same protocol. Kerberos is not supported; use the source `command` for it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,54 +18,54 @@ use url::Url;
 use super::transport::{Answer as HttpAnswer, Transport};
 use crate::sample::Figures;
 
-/// A content summary has some 300 bytes, an error with a Java stack in its message some thousand.
+/// Size limit of a response, in bytes: a content summary has about 300, an error with a Java stack some thousand.
 const BODY_BYTES: usize = 64 << 10;
-/// Characters of a NameNode's message that are shown: the rest is a stack.
+/// Number of characters shown of a NameNode's message: the rest is a stack trace.
 const MESSAGE_CHARS: usize = 300;
 
-/// Whom to ask for what, as whom.
+/// Settings of the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhdfsConfig {
-    /// Addresses of the NameNodes, for example `http://nn1:9870`.
+    /// URLs of the NameNodes, for example `http://nn1:9870`.
     pub urls: Vec<HttpUrl>,
     /// The path in HDFS, absolute.
     pub path: String,
-    /// The user to be (`user.name`); `None`: whom HDFS takes for nobody, `dr.who`.
+    /// User name (`user.name`); `None`: HDFS uses its static user, `dr.who`.
     pub user: Option<String>,
-    /// How to log in, and whom to trust.
+    /// Credentials and trusted authorities.
     pub access: Access,
 }
 
-/// Why NameNodes gave no figures.
+/// Why the NameNodes gave no values.
 #[derive(Debug, Error)]
 pub enum WebhdfsError {
-    /// The HTTP client cannot be made.
+    /// The HTTP client cannot be created.
     #[error(transparent)]
     Setup(#[from] SetupError),
-    /// An active NameNode has refused.
+    /// An active NameNode returned an error.
     #[error("{namenode} refuses {path:?}: {refusal}")]
     Refused {
-        /// The NameNode.
+        /// URL of the NameNode.
         namenode: String,
-        /// The path that was asked for.
+        /// The requested path.
         path: String,
-        /// What it said.
+        /// The error.
         refusal: Refusal,
     },
-    /// None could be asked; each with its reason.
+    /// No NameNode answered; each with its reason.
     #[error("no NameNode answers: {}", reasons.join("; "))]
     NoneAnswers {
-        /// `address: reason`.
+        /// `url: reason`.
         reasons: Vec<String>,
     },
 }
 
-/// An answer in which HDFS says no.
+/// An error response of HDFS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The class of the exception, for example `FileNotFoundException`.
+    /// Class of the exception, for example `FileNotFoundException`.
     pub exception: String,
-    /// Its message, shortened to its first line.
+    /// First line of its message.
     pub message: String,
 }
 
@@ -72,14 +73,14 @@ impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.exception.as_str() {
             "FileNotFoundException" => write!(formatter, "path missing: {}", self.message),
-            // Its message says so itself.
+            // Its message is sufficient.
             "AccessControlException" => formatter.write_str(&self.message),
             other => write!(formatter, "{other}: {}", self.message),
         }
     }
 }
 
-/// Why one NameNode was passed over.
+/// Why one NameNode was skipped.
 #[derive(Debug, Error)]
 enum Passed {
     #[error("is in standby")]
@@ -92,7 +93,7 @@ enum Passed {
     NoAnswer(#[from] http_client::Failure),
 }
 
-/// How a conversation with one NameNode ended without figures.
+/// Failure of one NameNode.
 enum Failure {
     Passed(Passed),
     Final(Refusal),
@@ -103,9 +104,9 @@ enum Failure {
 pub(crate) struct Webhdfs {
     transport: Transport,
     path: String,
-    /// The address, and what is asked for there.
+    /// Base URL and request URL.
     namenodes: Vec<(HttpUrl, Url)>,
-    /// The one that answered last.
+    /// Index of the last successful one.
     preferred: usize,
 }
 
@@ -144,8 +145,8 @@ impl Webhdfs {
     }
 }
 
-/// `BASE/webhdfs/v1/PATH?op=GETCONTENTSUMMARY`, every part of it encoded. A base that ends in `/webhdfs/v1` (or `/webhdfs`), as other
-/// clients want it, is completed.
+/// Builds `BASE/webhdfs/v1/PATH?op=GETCONTENTSUMMARY` with all parts encoded. Accepts a base that already ends in
+/// `/webhdfs/v1` (or `/webhdfs`), as for other clients.
 fn question(base: &Url, config: &WebhdfsConfig) -> Url {
     let mut url = base.clone();
     let path = base.path().trim_end_matches('/');
@@ -189,7 +190,7 @@ impl From<ContentSummary> for Figures {
     }
 }
 
-/// The JSON object that every answer is, by the name of its only member.
+/// The JSON object of every response, by the name of its only member.
 #[derive(Debug, Deserialize)]
 enum Answer {
     ContentSummary(ContentSummary),
@@ -205,7 +206,7 @@ struct RemoteException {
     _rest: BTreeMap<String, serde_json::Value>,
 }
 
-/// What an answer means. Pure.
+/// Interprets a response; a pure function.
 fn understand(answer: &HttpAnswer, has_credentials: bool) -> Result<ContentSummary, Failure> {
     let status = answer.status;
     match serde_json::from_slice(&answer.body) {
@@ -216,7 +217,7 @@ fn understand(answer: &HttpAnswer, has_credentials: bool) -> Result<ContentSumma
             let refusal = Refusal { exception: remote.exception, message };
             Err(match refusal.exception.as_str() {
                 "StandbyException" | "ObserverRetryOnActiveException" => Failure::Passed(Passed::Standby),
-                // It has just started, or is overloaded: another one may do better.
+                // It has just started, or is overloaded: another one may succeed.
                 "RetriableException" | "ServerNotActiveException" => Failure::Passed(Passed::Busy(refusal)),
                 _ => Failure::Final(refusal),
             })
@@ -273,7 +274,7 @@ mod tests {
         );
     }
 
-    /// Goal: an address that has the interface's own path already is completed, and not doubled.
+    /// Goal: a base URL that already has the interface's path is completed without duplication.
     #[test]
     fn a_base_with_the_path_of_the_interface_is_completed() {
         let expected = "http://nn:9870/webhdfs/v1/flink?op=GETCONTENTSUMMARY";
@@ -289,7 +290,7 @@ mod tests {
         assert_eq!(knox, "https://knox/gateway/default/webhdfs/v1/flink?op=GETCONTENTSUMMARY");
     }
 
-    /// Goal: a 401 is explained by what the server wants and by what it was given.
+    /// Goal: the error of a 401 names the accepted login methods and the credentials that were sent.
     #[test]
     fn a_refused_user_is_told_what_is_wanted() {
         let explained = |challenges: &str, has_credentials| {
@@ -311,7 +312,7 @@ mod tests {
         assert!(unknown.contains("Kerberos") && unknown.contains("user:password"), "{unknown}");
     }
 
-    /// Goal: each kind of answer is told apart; only a whole content summary with status 200 is figures.
+    /// Goal: each kind of response is distinguished; only a complete content summary with status 200 gives values.
     #[test]
     fn answers_are_figures_refusals_or_passed_over() {
         let exception = |name: &str| {

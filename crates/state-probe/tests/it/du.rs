@@ -1,9 +1,9 @@
-//! The corpus of the parser of `du`: outputs as the commands print them, and what is none.
+//! Test corpus of the `du` parser: valid outputs of the commands, and invalid ones.
 
 use proptest::prelude::*;
 use state_probe::du::{self, DuError, Row};
 
-/// The rows as `(size, with replicas, path)`.
+/// Rows as `(size, with replicas, path)`.
 #[track_caller]
 fn check(output: &str, expected: &[(u64, Option<u64>, &str)]) {
     let expected: Vec<Row> = expected
@@ -18,7 +18,7 @@ fn check(output: &str, expected: &[(u64, Option<u64>, &str)]) {
     assert_eq!(du::rows(output), Ok(expected), "{output:?}");
 }
 
-/// The line that is named, and a part of the reason.
+/// The reported line number, and a part of the reason.
 #[track_caller]
 fn check_refused(output: &str, line: usize, reason: &str) {
     match du::rows(output).unwrap_err() {
@@ -70,7 +70,7 @@ fn header_of_dash_v() {
     check_refused(&format!("1 1 /x\n{header}"), 2, "does not begin with a size");
 }
 
-/// Goal: `-h` is understood, and told as rounded.
+/// Goal: `-h` is parsed, and marked as rounded.
 #[test]
 fn sizes_of_dash_h() {
     let cases = [
@@ -86,7 +86,7 @@ fn sizes_of_dash_h() {
     for (output, size, replicas, is_rounded) in cases {
         let total = du::total(output).unwrap();
         let found = (total.size_bytes, total.size_with_replicas_bytes, total.is_rounded);
-        // The largest cannot be told exactly in binary.
+        // The largest value has no exact binary representation.
         assert!(
             found.0.abs_diff(size) < 2048 && found.1 == replicas && found.2 == is_rounded,
             "{output}: {found:?}"
@@ -141,7 +141,7 @@ fn what_is_no_row_is_named() {
     check_refused(&format!("{} /x", "z".repeat(10_000)), 1, begins);
 }
 
-/// Goal: overlapping rows, as `du` without `-s` prints them for a tree, are not added up.
+/// Goal: overlapping rows, as `du` without `-s` prints them for a tree, are not counted twice.
 #[test]
 fn nothing_counts_twice() {
     check_refused("1 /a\n2 /a/b\n", 2, "within another row");
@@ -155,13 +155,13 @@ fn nothing_counts_twice() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// Goal: no text whatever makes the parser panic.
+    /// Goal: the parser does not panic on any text.
     #[test]
     fn any_text_is_rows_or_an_error(text in "\\PC*|[0-9 KMGTPE./\\n\\t]{0,80}|(.|\\n){0,60}") {
         let _ = du::total(&text);
     }
 
-    /// Goal: what `du` prints for any sizes and paths is read back, whatever the padding.
+    /// Goal: the output of `du` for any sizes and paths is parsed back, whatever the padding.
     #[test]
     fn printed_rows_are_read_back(
         entries in prop::collection::btree_map("[a-z0-9 äß=]{0,12}[a-z]", (0..1_u64 << 55, 1..4_u64), 1..6),

@@ -1,4 +1,4 @@
-//! Integration tests of the state probe, in one program.
+//! Integration tests of the state probe, in one binary.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing loudly")]
 

@@ -1,4 +1,4 @@
-//! `state-probe once`, by its exact commands: each source, and what each says when there are no figures.
+//! Tests of `state-probe once` by its exact commands: each source, and its errors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ fn a_command_gives_an_object() {
     assert!(found["files"].is_null(), "what is not known is not 0");
 }
 
-/// Goal: without a command of one's own, `hdfs dfs -du -s PATH` is run, whatever `hdfs` is in `$PATH`.
+/// Goal: by default `hdfs dfs -du -s PATH` is run, with any `hdfs` in `$PATH`.
 #[test]
 fn the_default_command_is_hdfs() {
     let folder = tempfile::tempdir().unwrap();
@@ -24,7 +24,7 @@ fn the_default_command_is_hdfs() {
     for what in [["--path", "/flink/checkpoints"], ["--command", "hdfs dfs -du -s /flink/checkpoints"]] {
         let mut command = probe(&["once", "--source", "command", "--output", "json"]);
         let output = command.args(what).env("PATH", folder.path()).output();
-        // The script's own interpreter is named by its full path, so that no other folder is needed.
+        // The script names its interpreter by full path, so that no other folder is needed.
         let output = output.unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(text.contains("\"size_bytes\":7"), "{text} {}", String::from_utf8_lossy(&output.stderr));
@@ -76,7 +76,7 @@ fn a_folder_gives_an_object() {
     refused(1, &["--source", "local", "--path", "/nonexistent"], &["local", "/nonexistent", "No such file"]);
 }
 
-/// Goal: the NameNodes are tried in order; one that is down, one in standby, and one that is something else are passed over.
+/// Goal: the NameNodes are tried in order; one that is down, in standby, or another server is skipped.
 #[test]
 fn webhdfs_finds_the_active_namenode() {
     let nobody = test_addresses::unused_address().unwrap();
@@ -128,7 +128,7 @@ fn permission_denied_is_final() {
     assert_eq!(asked.load(Ordering::Relaxed), 1, "an active NameNode has spoken");
 }
 
-/// Goal: full and written size are told apart, and without a completed checkpoint there are no figures.
+/// Goal: full and written size are distinguished, and without a completed checkpoint there are no values.
 #[test]
 fn flink_tells_full_and_written_size() {
     const JOB: &str = "0123456789abcdef0123456789abcdef";
@@ -160,7 +160,7 @@ fn flink_tells_full_and_written_size() {
     refused(1, &["--source", "flink", "--url", "http://127.0.0.1:1"], &["no answer", "refused"]);
 }
 
-/// Goal: the sources of a file are looked at in turn; one that fails does not hide the others.
+/// Goal: the sources of a file are sampled in turn; a failure does not hide the others.
 #[test]
 fn a_file_names_several_sources() {
     let folder = tempfile::tempdir().unwrap();
@@ -174,7 +174,7 @@ fn a_file_names_several_sources() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("\"false\" failed"));
 }
 
-/// Goal: user name and password of the address are sent as HTTP Basic, as a gateway wants them, and are shown nowhere.
+/// Goal: user name and password of the URL are sent as HTTP Basic, as a gateway requires, and are never shown.
 #[test]
 fn webhdfs_sends_the_credentials_of_its_address() {
     let gateway = serve_with_head(|head| {
@@ -198,7 +198,8 @@ fn webhdfs_sends_the_credentials_of_its_address() {
     assert!(!reason.contains("letmein") && reason.contains("http://127.0.0.1:1"), "{reason}");
 }
 
-/// Goal: what is no configuration is refused at once by what it is, with the exit code of a bad configuration.
+/// Goal: a device given as a configuration is rejected at once by its kind, with the exit code of a bad
+/// configuration.
 #[test]
 fn a_device_is_no_configuration() {
     for (path, kind) in [("/dev/zero", "a device"), ("/tmp", "a folder")] {
@@ -209,7 +210,7 @@ fn a_device_is_no_configuration() {
     }
 }
 
-/// Goal: a du that prints blocks is refused before it runs, with the option that makes it print bytes.
+/// Goal: a du that prints blocks is rejected before it runs, with the option for bytes.
 #[test]
 fn a_du_in_blocks_is_bad_usage() {
     for command in ["du -sm ./x", "du -s ."] {

@@ -1,4 +1,4 @@
-//! `state-probe run`: sources that fail and come back, seen at every output at once.
+//! Tests of `state-probe run`: failing and recovering sources, checked at every output at once.
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
@@ -14,7 +14,7 @@ use test_addresses::unused_address;
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A running probe; its lines come as they are written. Killed if the test fails.
+/// A running probe with its output lines. Killed if the test fails.
 struct Running {
     child: Child,
     samples: Receiver<String>,
@@ -49,7 +49,7 @@ impl Running {
         Self { child, samples, log, address }
     }
 
-    /// The next line of the log with this text; those before it are given back too.
+    /// Waits for the next log line with this text; returns it with the lines before.
     #[track_caller]
     fn logged(&self, text: &str) -> Vec<String> {
         let mut before = Vec::new();
@@ -83,7 +83,7 @@ impl Running {
         until(line, || self.page("/metrics").filter(|page| page.lines().any(|found| found == line)));
     }
 
-    /// The named source fails for this reason: its figures are gone, the other source goes on.
+    /// Waits until the named source fails for this reason: its values disappear, the other source continues.
     #[track_caller]
     fn fails(&self, reason: &str) {
         self.shows(&format!("state_probe_up{LABELS} 0"));
@@ -97,7 +97,7 @@ impl Running {
     }
 }
 
-/// A probe of a command in `du.sh` and of the folder itself, with all outputs, and the address where carbon is to come.
+/// A probe of a command in `du.sh` and of the folder itself, with all outputs, and the future address of carbon.
 fn start_with_outputs(folder: &Path) -> (Running, SocketAddr) {
     let carbon = unused_address().unwrap();
     let text = format!(
@@ -112,8 +112,8 @@ fn start_with_outputs(folder: &Path) -> (Running, SocketAddr) {
     (Running::start(&folder.join("probe.toml")), carbon)
 }
 
-/// Goal: while a source fails, in whatever way, there is one line of reason, no figure of it on any output, and the other
-/// source goes on; when it is back, so are its figures.
+/// Goal: each kind of failure of a source gives one line of reason and no value on any output, and the other source
+/// continues; after recovery the values return.
 #[test]
 fn a_source_fails_and_comes_back() {
     let folder = tempfile::tempdir().unwrap();
@@ -139,7 +139,7 @@ fn a_source_fails_and_comes_back() {
         let reasons: Vec<_> = told.iter().filter(|line| line.contains("no figures")).collect();
         assert!(reasons.len() == 1 && reasons[0].contains(reason), "one line each: {told:?}");
     }
-    // Not one sample was made of a failure.
+    // No sample results from a failure.
     let samples: Vec<serde_json::Value> =
         probe.samples.try_iter().map(|line| serde_json::from_str(&line).unwrap()).collect();
     let of_hdfs = || samples.iter().filter(|sample| sample["name"] == "hdfs");
@@ -149,7 +149,8 @@ fn a_source_fails_and_comes_back() {
     assert_eq!(probe.page("/healthz").as_deref(), Some("ok\n"));
 }
 
-/// Goal: carbon is away at first: one line says so, the looks go on, and what was sampled meanwhile arrives when it comes.
+/// Goal: without carbon at the start one line is logged, sampling continues, and buffered lines arrive when it comes
+/// up.
 #[test]
 fn carbon_comes_late_and_misses_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -178,7 +179,7 @@ fn carbon_comes_late_and_misses_nothing() {
     series("rescaler.my-job.state.hdfs.size_bytes 20 ");
 }
 
-/// Goal: asked to end, the probe ends with exit code 0 at once, and a command that hangs ends with it.
+/// Goal: at shutdown the probe ends immediately with exit code 0, and a hanging command is killed with it.
 #[test]
 fn it_ends_with_its_commands_when_asked_to() {
     let folder = tempfile::tempdir().unwrap();

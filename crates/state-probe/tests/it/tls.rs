@@ -1,4 +1,4 @@
-//! WebHDFS over TLS: who has the right certificate is believed, and nobody else.
+//! WebHDFS over TLS: only a server with the right certificate is trusted.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 async fn serve(listener: TcpListener, acceptor: TlsAcceptor) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        // Who does not trust the certificate goes away during the handshake.
+        // A client that does not trust the certificate disconnects during the handshake.
         let Ok(mut stream) = acceptor.accept(stream).await else { continue };
         let _request = stream.read(&mut [0; 4096]).await;
         let answer = format!(
@@ -24,7 +24,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor) {
     }
 }
 
-/// Goal: with the file of certificates the NameNode is believed; with another one it is not, and the line says why.
+/// Goal: with the right authorities file the NameNode is trusted; with another one it is not, and the line says why.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn only_a_trusted_namenode_is_believed() {
     let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();

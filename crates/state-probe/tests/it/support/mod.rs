@@ -1,4 +1,4 @@
-//! What the tests share: the program, and HTTP servers that answer by a script.
+//! Shared test support: the program, and scripted HTTP servers.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,7 +15,7 @@ pub(crate) fn probe(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs it and reads its only line as JSON.
+/// Runs it and parses its only line as JSON.
 #[track_caller]
 pub(crate) fn figures(arguments: &[&str]) -> Value {
     let output = probe(&[&["once", "--output", "json"], arguments].concat()).output().unwrap();
@@ -25,7 +25,7 @@ pub(crate) fn figures(arguments: &[&str]) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Runs it, expects this exit code, nothing on standard output, and one line of reason with these parts.
+/// Runs it, and expects this exit code, no standard output, and one line of reason with these parts.
 #[track_caller]
 pub(crate) fn refused(code: i32, arguments: &[&str], parts: &[&str]) {
     let output: Output = probe(&[&["once", "--output", "json"], arguments].concat()).output().unwrap();
@@ -36,18 +36,18 @@ pub(crate) fn refused(code: i32, arguments: &[&str], parts: &[&str]) {
     parts.iter().for_each(|part| assert!(reason.contains(part), "{part:?} is missing in {reason:?}"));
 }
 
-/// A server that answers each request by its target, on a thread of its own, until the test ends.
+/// A server that answers each request by its target, on its own thread, until the test ends.
 pub(crate) fn serve(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> SocketAddr {
     serve_with_head(move |head| answer(head[0].split(' ').nth(1).unwrap_or_default()))
 }
 
-/// The same by the whole head of the request, line by line.
+/// The same by the request's head, line by line.
 pub(crate) fn serve_with_head(answer: impl Fn(&[String]) -> (u16, String) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
-            // A client that has gone is its own affair.
+            // A disconnected client is ignored.
             let _gone = stream.and_then(|stream| converse(stream, &answer));
         }
     });
@@ -77,7 +77,7 @@ pub(crate) fn get(address: &str, path: &str) -> Option<String> {
     head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
 }
 
-/// Waits until something is there.
+/// Polls until there is a value.
 #[track_caller]
 pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let end = std::time::Instant::now() + Duration::from_secs(30);
@@ -92,7 +92,7 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 pub(crate) const SUMMARY: &str = r#"{"ContentSummary":{"directoryCount":3,"ecPolicy":"","fileCount":7,"length":1000,"quota":-1,"spaceConsumed":3000,"spaceQuota":-1,"typeQuota":{}}}"#;
 
-/// An error as WebHDFS tells it.
+/// An error in WebHDFS's format.
 pub(crate) fn exception(name: &str, message: &str) -> String {
     serde_json::json!({"RemoteException": {"exception": name, "javaClassName": format!("x.{name}"), "message": message}})
         .to_string()
