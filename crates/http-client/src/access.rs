@@ -1,4 +1,4 @@
-//! What a configuration says about access to one server: whom to trust, and how to log in.
+//! Access settings of one server: trusted authorities, and credentials.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,20 +12,20 @@ use thiserror::Error;
 
 use crate::tls;
 
-/// The settings of access to one server, as a table of a configuration file. All keys are optional.
+/// Access settings of one server, a table of a configuration file. All keys are optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Access {
-    /// Certificates (PEM) to trust for https, instead of the system's.
+    /// Trusted authorities (PEM) for https, instead of the system's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorities_file: Option<PathBuf>,
-    /// The certificate, with its chain (PEM), that is shown to a server which asks for one. Needs `client_key_file`.
+    /// Client certificate with its chain (PEM), for servers that request one. Needs `client_key_file`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_certificate_file: Option<PathBuf>,
-    /// The private key (PEM) of the client certificate. Only its owner may be able to read the file.
+    /// Private key (PEM) of the client certificate. The file must be readable only by its owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_key_file: Option<PathBuf>,
-    /// The user name of a login by HTTP Basic (RFC 7617). Needs `password`.
+    /// User name for HTTP Basic (RFC 7617). Needs `password`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The password of `user`.
@@ -43,9 +43,9 @@ pub struct Access {
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged, expecting = "write a text, { file = \"…\" } or { env = \"…\" }")]
 pub enum HeaderSource {
-    /// A secret that is kept elsewhere.
+    /// A reference to a secret.
     Kept(SecretSource),
-    /// The value itself. It is not shown either: some services take their keys in headers.
+    /// The value itself. It is not shown either: some services expect keys in headers.
     Text(String),
 }
 
@@ -67,55 +67,55 @@ impl std::fmt::Debug for HeaderSource {
     }
 }
 
-/// Why access cannot be set up. The message names the key and the remedy, and holds no secret.
+/// Why access settings are invalid. The message names the key and the remedy, and contains no secret.
 #[derive(Debug, Error)]
 pub enum AccessError {
     /// Two keys exclude each other, or one needs another.
     #[error("{0}")]
     Keys(&'static str),
-    /// A file of secrets is refused.
+    /// A file of secrets cannot be used.
     #[error(transparent)]
     File(#[from] SecretError),
     /// An environment variable is not set.
     #[error("{key}: the environment variable {variable} is not set, or is not text")]
     Variable {
-        /// The key of the configuration.
+        /// The configuration key.
         key: String,
-        /// The name of the variable.
+        /// Name of the variable.
         variable: String,
     },
-    /// The value cannot stand in a header.
+    /// The value is invalid in a header.
     #[error("{key}: {origin} does not hold printable characters on its first line{}", if key == "token" { ", without spaces" } else { "" })]
     Value {
-        /// The key of the configuration.
+        /// The configuration key.
         key: String,
-        /// The file, the variable, or the configuration itself.
+        /// The file, the variable, or the configuration.
         origin: String,
     },
-    /// The name is not that of a header, or is one that the client sets itself.
+    /// The name is not a header's, or the client sets that header itself.
     #[error("headers.{name}: not the name of a header that can be set here")]
     Name {
-        /// The name.
+        /// Name of the header.
         name: String,
     },
     /// A file has no usable certificate or key.
     #[error("{key} {}: cannot be used as PEM: {problem}", path.display())]
     Pem {
-        /// The key of the configuration.
+        /// The configuration key.
         key: &'static str,
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// What is wrong.
         problem: String,
     },
 }
 
-/// Headers that belong to the connection or to the body.
+/// Headers that the client sets itself.
 const RESERVED: [&str; 6] =
     ["connection", "content-length", "content-type", "host", "transfer-encoding", "upgrade"];
 
 impl Access {
-    /// Access with a token in a file, and perhaps authorities of its own: the two settings that came first.
+    /// Creates access with a token file and private authorities, both optional.
     pub fn with_files(token_file: Option<&Path>, authorities_file: Option<&Path>) -> Self {
         Self {
             token: token_file.map(|path| SecretSource::File(path.to_owned())),
@@ -124,7 +124,7 @@ impl Access {
         }
     }
 
-    /// Checks which keys are set together. Files and variables are not read.
+    /// Validates the combination of keys, without reading files and variables.
     ///
     /// # Errors
     /// [`AccessError::Keys`] with what to change, and [`AccessError::Name`].
@@ -153,7 +153,7 @@ impl Access {
         if logs_in_twice || RESERVED.contains(&header.as_str()) { Err(refused()) } else { Ok(header) }
     }
 
-    /// Checks the keys and reads all files and variables, so that what is wrong is reported before a connection is made.
+    /// Validates the keys and reads all files and variables, so that errors are reported before the first connection.
     ///
     /// # Errors
     /// See [`AccessError`].
@@ -163,7 +163,7 @@ impl Access {
         tls::client_certificate(self).map(drop)
     }
 
-    /// Reads all secrets and returns the headers of every request. All are marked as sensitive.
+    /// Reads all secrets and returns the headers of every request, all marked as sensitive.
     ///
     /// # Errors
     /// See [`AccessError`].
@@ -179,7 +179,7 @@ impl Access {
             headers.insert(self.header_name(name)?, value);
         }
         if let Some(token) = &self.token {
-            // A token has no spaces (RFC 6750), and one that is pasted over two lines has.
+            // A token has no spaces (RFC 6750); one with spaces was pasted over two lines and must fail.
             let bearer = |token: &str| format!("Bearer {}", token.replace(char::is_whitespace, "\n"));
             headers.insert(AUTHORIZATION, kept_header(token, "token", bearer)?);
         }
@@ -191,7 +191,7 @@ impl Access {
     }
 }
 
-/// The header that `form` makes of a secret. `key` is the secret's key in the configuration.
+/// Builds a header from a secret by `form`. `key` is the secret's configuration key.
 fn kept_header(
     source: &SecretSource,
     key: &str,
@@ -205,7 +205,7 @@ fn kept_header(
     sensitive(key, &source.origin(), &form(secret.reveal()))
 }
 
-/// A header that `Debug` does not show.
+/// Creates a header that `Debug` does not show.
 fn sensitive(key: &str, origin: &str, value: &str) -> Result<HeaderValue, AccessError> {
     let refused = |_| AccessError::Value { key: key.to_owned(), origin: origin.to_owned() };
     let mut value = HeaderValue::from_str(value).map_err(refused)?;
@@ -221,7 +221,7 @@ mod tests {
         toml::from_str(toml).unwrap()
     }
 
-    /// Goal: secrets come from files, and no form in which the access is shown holds one.
+    /// Goal: secrets are read from files, and no format of the settings shows one.
     #[test]
     fn secrets_become_headers_and_are_not_shown() {
         let folder = tempfile::tempdir().unwrap();
@@ -245,10 +245,10 @@ mod tests {
         assert!(matches!(&spaced, AccessError::Value { key, .. } if key == "token"), "{spaced}");
     }
 
-    /// Goal: a bearer token is read from the environment; a variable that is not set is named.
+    /// Goal: a bearer token is read from the environment; an unset variable is named.
     #[test]
     fn a_token_comes_from_the_environment() {
-        // Set by Cargo or by every shell, and of printable characters.
+        // Set by Cargo or by every shell, in printable characters.
         let headers = access("token.env = 'CARGO_PKG_NAME_OR_HOME'").load_headers().unwrap_err();
         assert!(headers.to_string().contains("CARGO_PKG_NAME_OR_HOME is not set"), "{headers}");
         let path = std::env::var("PATH").unwrap();
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(headers[AUTHORIZATION], format!("Bearer {path}"));
     }
 
-    /// Goal: keys that belong together, or exclude each other, are refused with the remedy; so are headers of the connection.
+    /// Goal: keys that need or exclude each other are rejected with the remedy; so are reserved headers.
     #[test]
     fn contradictions_are_refused() {
         for (toml, words) in [

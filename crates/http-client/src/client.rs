@@ -1,4 +1,4 @@
-//! Connections to servers, and the exchange of one request for one answer.
+//! The HTTP client: connections to servers, and one request at a time.
 
 use std::time::Duration;
 
@@ -19,61 +19,61 @@ use url::Url;
 use crate::tls;
 use crate::{Access, SetupError};
 
-/// Time for which an unused connection is kept. Shorter than the idle time of usual servers, so that a request rarely meets a
-/// connection that the server is just closing.
+/// Retention of idle connections. Shorter than usual servers' idle timeout, so that a request rarely meets a
+/// connection that is being closed.
 const IDLE_CONNECTION: Duration = Duration::from_secs(5);
 
-/// The most unused connections that are kept to one server.
+/// Maximum number of idle connections to one server.
 const IDLE_CONNECTIONS: usize = 16;
 
-/// The bounds of every exchange.
+/// Timeouts and size limit of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// For a connection.
+    /// Timeout of establishing a connection.
     pub connect_timeout: Duration,
-    /// From the request to the end of the answer.
+    /// Timeout from the request to the end of the response.
     pub timeout: Duration,
-    /// The largest answer that is read, in bytes.
+    /// Size limit of a response body, in bytes.
     pub max_body_bytes: usize,
 }
 
-/// A request with its whole body.
+/// A request with its complete body.
 pub type Request = http::Request<Full<Bytes>>;
 
-/// Why there is no whole answer.
+/// Why there is no complete response.
 #[derive(Debug, Error)]
 pub enum Failure {
-    /// The deadline has passed.
+    /// The request timed out.
     #[error("no whole answer within {0:?}")]
     Timeout(Duration),
-    /// Refused, reset, name unknown, certificate not trusted.
+    /// Refused, reset, unknown name, or untrusted certificate.
     #[error("the request failed: {}{}", causes(.0), remedy(.0))]
     Request(legacy::Error),
-    /// The body was cut short.
+    /// The body was truncated.
     #[error("the answer broke off: {}", causes(.0))]
     Body(hyper::Error),
-    /// The answer is larger than the bound.
+    /// The response exceeds the size limit.
     #[error("the answer has more than {limit_bytes} bytes, the most that is read")]
     TooLarge {
-        /// The bound, in bytes.
+        /// The limit, in bytes.
         limit_bytes: usize,
     },
-    /// The parts of the request do not make one.
+    /// The parts of the request are invalid.
     #[error("the request cannot be written")]
     Form(#[from] http::Error),
-    /// The body of the request cannot be written as JSON.
+    /// The body of the request cannot be serialised as JSON.
     #[error("the body of the request cannot be written as JSON")]
     Json(#[source] serde_json::Error),
 }
 
 impl Failure {
-    /// Whether no connection was made, so that the server has certainly not seen the request.
+    /// Whether no connection was made, so that the server has certainly not received the request.
     pub fn is_connect(&self) -> bool {
         matches!(self, Self::Request(error) if error.is_connect())
     }
 }
 
-/// An answer whose body was read within its bound.
+/// A response whose body was read within its limit.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The status.
@@ -85,19 +85,19 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// A header, if the answer has it and it is text.
+    /// Returns a header's value, if present and text.
     pub fn text(&self, name: impl hyper::header::AsHeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The media type without its parameters, in lower case; empty if there is none.
+    /// Returns the media type without parameters, in lower case; empty if missing.
     pub fn media_type(&self) -> String {
         let value = self.text(CONTENT_TYPE).unwrap_or_default();
         value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 }
 
-/// Connections to servers with the same access. Cheap to clone: the connections are shared.
+/// Connections to servers with the same access settings. Cheap to clone: clones share connections.
 #[derive(Debug, Clone)]
 pub struct Client {
     client: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -106,8 +106,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Reads the secrets and certificates of `access`. `is_encrypted`: whether a server is spoken to over https; the system's
-    /// authorities are read only then.
+    /// Reads the secrets and certificates of `access`. `is_encrypted`: whether any server uses https; only then are
+    /// the system's authorities read.
     ///
     /// # Errors
     /// See [`SetupError`].
@@ -130,20 +130,20 @@ impl Client {
         Ok(Self { client, headers, settings })
     }
 
-    /// The bounds of [`Client::send`].
+    /// Returns the timeouts and limits of [`Client::send`].
     pub fn settings(&self) -> Settings {
         self.settings
     }
 
-    /// Sends the request and reads the whole answer, within the bounds of the settings.
+    /// Sends the request and reads the whole response, within the settings' limits.
     ///
     /// # Errors
-    /// See [`Failure`]. An answer with an error status is an answer.
+    /// See [`Failure`]. A response with an error status is not an error.
     pub async fn send(&self, request: Request) -> Result<Answer, Failure> {
         self.send_within(request, self.settings.timeout, self.settings.max_body_bytes).await
     }
 
-    /// [`Client::send`] with bounds of its own.
+    /// Works like [`Client::send`], with explicit limits.
     ///
     /// # Errors
     /// See [`Failure`].
@@ -154,7 +154,7 @@ impl Client {
         limit_bytes: usize,
     ) -> Result<Answer, Failure> {
         for (name, value) in &self.headers {
-            // What the request says itself counts, such as the password of an address.
+            // Headers of the request take precedence, such as the password of a URL.
             request.headers_mut().entry(name).or_insert_with(|| value.clone());
         }
         let exchange = self.exchange(request, limit_bytes);
@@ -176,24 +176,24 @@ impl Client {
     }
 }
 
-/// The length that the answer states, so that a large body is not copied again and again while it grows; 0 without.
+/// Returns the announced length, which avoids reallocations of a large body; 0 without one.
 fn stated_bytes(headers: &HeaderMap) -> usize {
     let length = headers.get(hyper::header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     length.and_then(|length| length.parse().ok()).unwrap_or(0)
 }
 
-/// A GET request.
+/// Builds a GET request.
 ///
 /// # Errors
-/// [`Failure::Form`] if the address cannot stand in a request.
+/// [`Failure::Form`] if the URL is invalid in a request.
 pub fn get(url: &Url) -> Result<Request, Failure> {
     Ok(http::Request::get(url.as_str()).body(Full::default())?)
 }
 
-/// A request with a body of the given media type.
+/// Builds a request with a body of the given media type.
 ///
 /// # Errors
-/// [`Failure::Form`] if the address or the media type cannot stand in a request.
+/// [`Failure::Form`] if the URL or the media type is invalid in a request.
 pub fn with_body(
     method: Method,
     url: &Url,
@@ -204,7 +204,7 @@ pub fn with_body(
     Ok(request.body(Full::new(body.into()))?)
 }
 
-/// A request with a body of JSON.
+/// Builds a request with a JSON body.
 ///
 /// # Errors
 /// [`Failure::Form`] as [`with_body`], and [`Failure::Json`].
@@ -213,7 +213,7 @@ pub fn with_json(method: Method, url: &Url, body: &(impl Serialize + ?Sized)) ->
     with_body(method, url, "application/json", body)
 }
 
-/// Adds the credentials of an address, if it has some, as a header that `Debug` does not show. They count more than those of [`Access`].
+/// Adds a URL's credentials, if any, as a header that `Debug` does not show. They override those of [`Access`].
 pub fn authorize(request: &mut Request, credentials: Option<&Secret>) {
     // Base64 and tokens are always valid headers.
     let value = credentials.and_then(|credentials| HeaderValue::from_str(credentials.reveal()).ok());
@@ -223,7 +223,7 @@ pub fn authorize(request: &mut Request, credentials: Option<&Secret>) {
     }
 }
 
-/// The error with all that lies behind it: the library's own words are "client error (Connect)" and no more.
+/// Formats the error with its causes: the library's own text is "client error (Connect)" and no more.
 fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut words: Vec<String> = Vec::new();
     for error in std::iter::successors(Some(error), |error| error.source()) {
@@ -235,7 +235,7 @@ fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     words.join(": ")
 }
 
-/// What to do about a certificate that is not trusted, and about the wrong one of http and https.
+/// Returns the remedy for an untrusted certificate, and for http instead of https or the reverse.
 fn remedy(error: &(dyn std::error::Error + 'static)) -> &'static str {
     let all: Vec<String> =
         std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();

@@ -1,12 +1,15 @@
-//! The HTTP client that all programs share: one request, one bounded answer, over HTTP or TLS, with or without a login.
+//! The HTTP client of all programs: one request, one size-limited response, over HTTP or TLS, with or without
+//! credentials.
 //!
-//! * Every request has a deadline that covers everything from the connection to the last byte of the answer, and a bound on the
-//!   size of the answer.
-//! * Redirects are not followed: the answer of a redirect reaches the caller, and credentials go only to the configured server.
-//! * No proxy is asked. `HTTP_PROXY` and its relatives have no effect, so a loopback address always means this machine.
-//! * A request is sent once. The one exception is a kept connection that the server has closed before the request was written.
-//! * [`Access`] holds what a server is shown (password, token, headers, client certificate) and whom the client trusts. Nothing in
-//!   it is shown by `Debug` or in an error.
+//! * Every request has a timeout from the connection to the last byte of the response, and a limit on the response's
+//!   size.
+//! * Redirects are not followed: the caller gets the redirect's response, and credentials go only to the configured
+//!   server.
+//! * Proxies are not used. `HTTP_PROXY` and similar variables have no effect, so a loopback address always means this
+//!   machine.
+//! * A request is sent once, unless the server has closed an idle connection before the request was written.
+//! * [`Access`] holds the credentials (password, token, headers, client certificate) and the trusted authorities.
+//!   Neither `Debug` nor errors show its content.
 
 mod access;
 mod client;

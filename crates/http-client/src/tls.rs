@@ -1,4 +1,4 @@
-//! TLS: whom a client trusts, and the certificate that it shows.
+//! TLS of the client: trusted authorities, and the client certificate.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use thiserror::Error;
 
 use crate::{Access, AccessError};
 
-/// The largest file of certificates that is read, in bytes: the authorities of a whole system take some 250 KiB.
+/// Size limit of a file of certificates, in bytes: a whole system's authorities take about 250 KiB.
 const CERTIFICATES_BYTES: u64 = 4 << 20;
 
-/// Why no client could be made.
+/// Why the client could not be created.
 #[derive(Debug, Error)]
 pub enum SetupError {
-    /// A key, a file or a variable of the access cannot be used.
+    /// A key, a file or a variable of the access settings is invalid.
     #[error(transparent)]
     Access(#[from] AccessError),
-    /// The system has no certificates, and none were configured.
+    /// The system has no certificates, and none are configured.
     #[error("the system has no certificates to trust for https; name some with authorities_file")]
     NoAuthorities,
     /// TLS cannot be set up.
@@ -27,7 +27,7 @@ pub enum SetupError {
     Tls(#[from] rustls::Error),
 }
 
-/// How to speak TLS. The system's authorities are read only for an https server without authorities of its own.
+/// Builds the TLS configuration. Reads the system's authorities only for an https server without configured ones.
 pub(crate) fn config(access: &Access, is_encrypted: bool) -> Result<ClientConfig, SetupError> {
     let roots = match &access.authorities_file {
         Some(path) => authorities(path)?,
@@ -47,7 +47,7 @@ pub(crate) fn config(access: &Access, is_encrypted: bool) -> Result<ClientConfig
 /// A certificate with its chain, and its private key.
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// Reads the certificate that the client shows, if it has one.
+/// Reads the client certificate, if configured.
 pub(crate) fn client_certificate(access: &Access) -> Result<Option<Identity>, AccessError> {
     match (&access.client_certificate_file, &access.client_key_file) {
         (Some(certificate), Some(key)) => {
@@ -57,7 +57,7 @@ pub(crate) fn client_certificate(access: &Access) -> Result<Option<Identity>, Ac
     }
 }
 
-/// Reads the certificates of authorities to trust.
+/// Reads the certificates of trusted authorities.
 ///
 /// # Errors
 /// [`AccessError::Pem`] if the file cannot be read or has no usable certificate.
@@ -80,7 +80,7 @@ fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'st
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, AccessError> {
     const KEY: &str = "client_key_file";
     let text = secrets::read(path)?;
-    // The parser's message is not shown: it may quote the text.
+    // The parser's message is not shown: it may quote the key.
     PrivateKeyDer::from_pem_slice(text.reveal().as_bytes())
         .map_err(|_| pem(KEY, path, "the file has no private key".to_owned()))
 }
@@ -89,7 +89,8 @@ fn pem(key: &'static str, path: &Path, problem: String) -> AccessError {
     AccessError::Pem { key, path: path.to_owned(), problem }
 }
 
-/// Certificates that cannot be read are left out: a server that needs one of them is then refused by name.
+/// Reads the system's authorities, skipping unreadable certificates: a server that needs one of them is then rejected
+/// with an error.
 fn of_the_system() -> Result<RootCertStore, SetupError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

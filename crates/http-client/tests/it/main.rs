@@ -1,4 +1,4 @@
-//! The client against servers of its own: bounds, logins, certificates.
+//! Tests of the client against real servers: limits, credentials, certificates.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly")]
 
@@ -28,7 +28,8 @@ async fn ask(client: &Client, server: &Server) -> Result<http_client::Answer, Fa
     client.send(get(&server.url).unwrap()).await
 }
 
-/// Goal: login, header and user's own certificate reach a server that wants all of them, and a request's own login counts more.
+/// Goal: credentials, header and client certificate reach a server that requires them all, and a request's own
+/// credentials take precedence.
 #[tokio::test]
 async fn a_login_reaches_a_server_that_wants_a_certificate() {
     let authority = Authority::new();
@@ -46,8 +47,8 @@ async fn a_login_reaches_a_server_that_wants_a_certificate() {
     assert!(String::from_utf8_lossy(&answer.body).contains("b3RoZXI6b3RoZXI="));
 }
 
-/// Goal: a server is believed only if the configured authority vouches for it, and the message names the setting; a client without
-/// the certificate that the server wants gets an error, not an answer.
+/// Goal: a server is trusted only if the configured authority signed its certificate, and the error names the
+/// setting; a client without the required certificate gets an error.
 #[tokio::test]
 async fn certificates_are_checked_on_both_sides() {
     let (authority, other) = (Authority::new(), Authority::new());
@@ -65,7 +66,7 @@ async fn certificates_are_checked_on_both_sides() {
     assert!(matches!(refused, Failure::Request(_) | Failure::Body(_)), "{refused}");
 }
 
-/// Goal: files that cannot be used are refused when the client is made, with their key and name.
+/// Goal: unusable files are rejected when the client is created, with their key and name.
 #[test]
 fn unusable_files_are_named() {
     let folder = tempfile::tempdir().unwrap();
@@ -87,8 +88,8 @@ fn unusable_files_are_named() {
     }
 }
 
-/// Goal: a larger answer than allowed, an answer that breaks off, a server that does not answer and a port where nothing listens
-/// are four different failures, and a redirect is an answer that is not followed.
+/// Goal: a response that is too large or truncated, an unresponsive server and a closed port are four different
+/// failures; a redirect is a response and is not followed.
 #[tokio::test]
 async fn bounds_and_redirects() {
     let plain = Access::default();
@@ -110,14 +111,14 @@ async fn bounds_and_redirects() {
     assert!(refused.is_connect() && refused.to_string().contains("refused"), "{refused}");
 }
 
-/// Goal: who writes http for https, or the reverse, is shown the right one.
+/// Goal: a wrong scheme, http for https or the reverse, is reported with the right one.
 #[tokio::test]
 async fn the_wrong_scheme_is_named() {
     let authority = Authority::new();
     let encrypted = Server::encrypted(&authority, false, Answering::Headers).await;
     let plain = Server::plain(Answering::Headers).await;
     let client = Client::new(SETTINGS, &Access::default(), true);
-    // A machine without any authority cannot make a client for https, and says so.
+    // A machine without any authority cannot create a client for https, and returns an error.
     let Ok(client) = client else { return };
     for (server, scheme) in [(&encrypted, "http"), (&plain, "https")] {
         let mut url = server.url.clone();

@@ -1,4 +1,4 @@
-//! Servers that answer every request in one way, with or without TLS, and an authority that signs their certificates.
+//! Test servers with one kind of response, with or without TLS, and an authority that signs their certificates.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
-/// How a server answers.
+/// Kind of response.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Answering {
-    /// With the request's own head as the body.
+    /// The request's head as the body.
     Headers,
-    /// With a body that is shorter than stated, or as long.
+    /// A body that is shorter than announced, or as long.
     Bytes {
-        /// The stated length.
+        /// The announced length.
         stated: usize,
-        /// The bytes that are sent.
+        /// The bytes sent.
         sent: usize,
     },
-    /// With a redirect.
+    /// A redirect.
     Redirect,
-    /// Not at all.
+    /// No response.
     Nothing,
 }
 
@@ -47,7 +47,7 @@ impl Server {
         Self { url }
     }
 
-    /// `wants_certificate`: only clients with a certificate of the same authority are served.
+    /// `wants_certificate`: serves only clients with a certificate of the same authority.
     pub(crate) async fn encrypted(
         authority: &Authority,
         wants_certificate: bool,
@@ -60,7 +60,7 @@ impl Server {
                 let (stream, _) = listener.accept().await.unwrap();
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
-                    // A client without the right certificate goes away during the handshake.
+                    // A client without the right certificate disconnects during the handshake.
                     if let Ok(stream) = acceptor.accept(stream).await {
                         serve(stream, answering).await;
                     }
@@ -81,7 +81,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, answering: Answe
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
-            // The first byte of a TLS handshake: other servers answer 400 to it.
+            // The first byte of a TLS handshake: other servers respond with 400 to it.
             Ok(0x16) if head.is_empty() => {
                 drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await);
                 return;
@@ -104,7 +104,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, answering: Answe
             b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/login\r\nContent-Length: 0\r\n\r\n".to_vec()
         }
         Answering::Nothing => {
-            // Until the client has given up.
+            // Until the client times out.
             drop(stream.read_u8().await);
             return;
         }
@@ -137,7 +137,7 @@ impl Authority {
         (params.signed_by(&key, &self.issuer).unwrap(), key)
     }
 
-    /// Writes a client's certificate, its key and the authority's certificate, and returns the settings that name them.
+    /// Writes a client certificate, its key and the authority's certificate, and returns the settings that name them.
     pub(crate) fn write_client(&self, folder: &Path) -> String {
         let (certificate, key) = self.signed();
         let path = |name: &str| folder.join(name);
