@@ -1,28 +1,28 @@
-//! By which names a server may be asked for.
+//! Host names that a server answers to, as protection against DNS rebinding.
 //!
-//! *DNS rebinding*: a page of somebody else makes its own name point at this machine, and then asks as if it were ours. So the `Host`
-//! of a request must be an address, `localhost`, or a name of ours.
+//! *DNS rebinding*: a foreign web page makes its own host name resolve to this machine, and then sends requests as if
+//! it were of the same origin. So the `Host` of a request must be an IP address, `localhost`, or a configured name.
 
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, Uri, header};
 
-/// The names of a server, beside its addresses and `localhost`.
+/// A server's host names, besides its addresses and `localhost`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hosts(Vec<String>);
 
 impl Hosts {
-    /// These names; case does not matter.
+    /// Creates a list of names; case does not matter.
     pub fn new(names: &[String]) -> Self {
         Self(names.iter().map(|name| name.to_ascii_lowercase()).collect())
     }
 
-    /// Returns whether there are no names but addresses and `localhost`.
+    /// Returns whether no names are configured.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Returns whether the request is for this server.
+    /// Returns whether the request's host is allowed.
     pub fn allow(&self, uri: &Uri, headers: &HeaderMap) -> bool {
         let host = host_of(uri, headers).map(without_port).unwrap_or_default().to_ascii_lowercase();
         let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
@@ -30,13 +30,13 @@ impl Hosts {
     }
 }
 
-/// Returns the host that a request is for, with its port.
+/// Returns the host of a request, with its port.
 pub fn host_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     let named = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     uri.authority().map(|authority| authority.as_str()).or(named)
 }
 
-/// Returns whether this can be one of the names: no address, port, path or blank.
+/// Returns whether this is a valid name: no address, port, path or blank.
 pub fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.contains([':', '/', ' '])
 }
@@ -52,7 +52,8 @@ fn without_port(host: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// Goal: a name that somebody else may let point here is refused, whatever its port; addresses and our names are not.
+    /// Goal: a foreign name that resolves to this server is rejected, whatever its port; addresses and configured
+    /// names are accepted.
     #[test]
     fn only_our_names_are_answered() {
         let hosts = Hosts::new(&["Rescaler.example".to_owned()]);

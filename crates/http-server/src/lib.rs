@@ -1,8 +1,9 @@
-//! Connections, one by one: how many there are, how long one may be silent or not read, and how they end.
+//! The HTTP server's connection loop: limits on their number, idle and write timeouts, and graceful shutdown.
 //!
-//! `axum::serve` bounds neither the number of connections nor the time a request head takes, nor how long an answer may wait for its
-//! reader; this loop does. One peer has a share of the connections. A few more are kept for what must always get through: `/healthz`, and
-//! those who write. What is answered is the router's business. Encryption goes between the accepted stream and the connection.
+//! `axum::serve` limits neither the number of connections nor the time of a request head, nor how long a response may
+//! wait for its client; this loop does. The connections of one peer are limited. Spare connections are reserved for
+//! `/healthz` and writers. Responses are the router's task. TLS is inserted between the accepted stream and the
+//! connection.
 
 mod hosts;
 mod places;
@@ -30,29 +31,30 @@ pub use tls::{TlsError, tls};
 use places::{Place, Places};
 use progress::Progressing;
 
-/// How long to wait after an accept that failed (too many open files, mostly) before the next one.
+/// Pause after a failed accept (usually too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// For the head of a request that comes over a spare place: it is needed by the next one.
+/// Timeout of the request head on a spare connection, which the next request needs.
 const SPARE_IDLE: Duration = Duration::from_secs(2);
 
-/// What is answered over every place, also the spare ones, beside those who write.
+/// Path that is served on every connection, including spare ones.
 const HEALTH: &str = "/healthz";
 
-/// What a stranger can make grow, and how far.
+/// Resource limits for untrusted clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Open connections.
+    /// Maximum number of open connections.
     pub connections: usize,
-    /// Those of one peer (an address, of IPv6 a network); it may have spare ones beyond.
+    /// Maximum number of open connections per peer (an IPv4 address, or an IPv6 network), besides spare ones.
     pub connections_per_peer: usize,
-    /// Connections beyond these, each for one request to `/healthz` or to write. Further ones wait in the system's own queue.
+    /// Number of spare connections, each for one request to `/healthz` or one write. Further ones wait in the
+    /// kernel's queue.
     pub spare_connections: usize,
-    /// How long a connection may be open without a whole request head arriving.
+    /// Timeout of a connection without a complete request head.
     pub idle_timeout: Duration,
-    /// How long an answer may wait for its reader without getting on.
+    /// Timeout of a response whose client reads nothing.
     pub write_timeout: Duration,
-    /// How long requests that are being answered at the end may take before they are cut.
+    /// Timeout at shutdown for requests in progress, which are then aborted.
     pub drain_timeout: Duration,
 }
 
@@ -70,10 +72,10 @@ impl Default for Bounds {
     }
 }
 
-/// Serves until `shutdown` completes, then lets running requests end. With an acceptor, connections must be encrypted; a
-/// handshake has as much time as a request head.
+/// Serves until `shutdown` completes, then waits for requests in progress. With an acceptor, connections must be
+/// encrypted; a handshake has the timeout of a request head.
 ///
-/// Whoever holds requests back on purpose answers them at the end of `shutdown`.
+/// Long-poll handlers must respond when `shutdown` resolves.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -98,7 +100,7 @@ async fn accept(listener: &TcpListener, server: &Server, graceful: &GracefulShut
     let Bounds { connections, connections_per_peer, spare_connections, .. } = server.bounds;
     let places = Places::new(connections, spare_connections, connections_per_peer);
     loop {
-        // While there is no place, new connections wait in the system's own queue.
+        // Without a free slot, new connections wait in the kernel's queue.
         places.any().await;
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -120,7 +122,7 @@ async fn accept(listener: &TcpListener, server: &Server, graceful: &GracefulShut
     }
 }
 
-/// What every connection needs.
+/// State shared by all connections.
 #[derive(Clone)]
 struct Server {
     router: Router,
@@ -131,7 +133,7 @@ struct Server {
 
 impl Server {
     async fn serve(self, stream: TcpStream, place: &Place, watcher: Watcher) {
-        // An answer is often one small packet that somebody waits for.
+        // A response is often one small packet that a client waits for.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot send small packets at once");
         }
@@ -167,7 +169,7 @@ impl Server {
     }
 }
 
-/// Lets through what must always get through.
+/// Restricts a spare connection to `/healthz` and writes.
 async fn what_must_get_through(request: Request, next: Next) -> Response {
     let is_write = matches!(*request.method(), Method::PUT | Method::POST);
     if is_write || request.uri().path() == HEALTH {
@@ -194,7 +196,7 @@ mod tests {
         }
     }
 
-    /// Goal: a request that is being answered when the end comes is answered, and then the server is gone.
+    /// Goal: a request in progress at shutdown is answered, and then the server ends.
     #[tokio::test]
     async fn running_requests_end_before_the_server() {
         let address = test_addresses::unused_address().unwrap();
@@ -225,7 +227,7 @@ mod tests {
         assert!(TcpStream::connect(address).await.is_err());
     }
 
-    /// Goal: who connects and says nothing loses the connection, so that the only place is free for the next.
+    /// Goal: a silent connection is closed, which frees the only slot.
     #[tokio::test]
     async fn silent_connections_are_closed() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -242,14 +244,14 @@ mod tests {
         server.abort();
     }
 
-    /// Asks for more than the system takes up, and reads nothing.
+    /// Requests more than the system buffers, and reads nothing.
     async fn never_reading(address: std::net::SocketAddr) -> TcpStream {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(20).as_slice()).await.unwrap();
         stream
     }
 
-    /// A page of 4 MB, and who has asked for it.
+    /// A page of 4 MB, and notifications of its requests.
     fn long_pages() -> (Router, tokio::sync::mpsc::UnboundedReceiver<()>) {
         let (asked, seen) = tokio::sync::mpsc::unbounded_channel::<()>();
         let page = get(move || {
@@ -259,7 +261,7 @@ mod tests {
         (Router::new().route("/", page).route("/healthz", get(|| async { "ok" })), seen)
     }
 
-    /// Goal: who asks and does not read loses the connection, so that the only place is free for the next.
+    /// Goal: a client that does not read its response is disconnected, which frees the only slot.
     #[tokio::test]
     async fn who_does_not_read_is_let_go_of() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -276,7 +278,8 @@ mod tests {
         server.abort();
     }
 
-    /// Goal: while one peer holds all that it may have, health is answered and writers get through, and others are told to come back.
+    /// Goal: while one peer holds its share, health checks and writers are still served, and other requests get a
+    /// retry error.
     #[tokio::test]
     async fn health_and_writers_always_get_through() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,4 @@
-//! Who may have a connection: so many in all, so many of one peer, and a few more for what must always get through.
+//! Connection slots: a total limit, a limit per peer, and spare slots for health checks and writers.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// All places of a server.
+/// All slots of a server.
 pub(crate) struct Places {
     all: Arc<Semaphore>,
     spare: Arc<Semaphore>,
@@ -14,9 +14,9 @@ pub(crate) struct Places {
     peers: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-/// One place; it is free again when this is dropped.
+/// One slot, released on drop.
 pub(crate) struct Place {
-    /// Whether it is one of those that are kept for what must always get through.
+    /// Whether it is a spare slot.
     pub(crate) is_spare: bool,
     _permit: OwnedSemaphorePermit,
     _peer: Option<Peer>,
@@ -34,7 +34,7 @@ impl Places {
         Self { all, spare, peer_most, peers: Arc::default() }
     }
 
-    /// Waits until there is any place.
+    /// Waits until any slot is free.
     pub(crate) async fn any(&self) {
         // The semaphores are never closed.
         tokio::select! {
@@ -44,7 +44,7 @@ impl Places {
         }
     }
 
-    /// A place for this peer; a spare one if it has its share already or there is no other; none if there is none.
+    /// Takes a slot for this peer; a spare one if it has its share or there is no other; `None` if all are taken.
     pub(crate) fn take(&self, address: IpAddr) -> Option<Place> {
         let place =
             |permit, peer: Option<Peer>| Place { is_spare: peer.is_none(), _permit: permit, _peer: peer };
@@ -80,7 +80,7 @@ impl Drop for Peer {
     }
 }
 
-/// Whoever has one address of IPv6 has all of its network.
+/// Reduces an IPv6 address to its network, which one peer may control.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -99,7 +99,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// Goal: a peer has its share, then spare places, then none; another peer is not concerned; what is given back can be had again.
+    /// Goal: a peer gets its share, then spare slots, then none; another peer is not affected; a released slot can be
+    /// taken again.
     #[test]
     fn each_peer_has_its_share() {
         let places = Places::new(4, 1, 2);
@@ -115,7 +116,7 @@ mod tests {
         assert!(places.peers.lock().unwrap().is_empty());
     }
 
-    /// Goal: the addresses of one network of IPv6 are one peer, and IPv4 in disguise is IPv4.
+    /// Goal: the addresses of one IPv6 network are one peer, and IPv4-mapped addresses are IPv4.
     #[test]
     fn a_network_is_one_peer() {
         assert_eq!(network(address("2001:db8::1")), network(address("2001:db8::ffff:2")));

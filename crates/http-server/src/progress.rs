@@ -1,4 +1,4 @@
-//! A stream whose writes must get on: who asks and does not read must not keep a connection for as long as he likes.
+//! A stream with a write timeout, against clients that send requests and do not read the responses.
 
 use std::io;
 use std::pin::Pin;
@@ -8,14 +8,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// Fewer bytes than these are no progress: somebody who takes one byte now and then keeps nothing alive.
+/// Fewer bytes than these do not count as progress, so that reading single bytes does not keep a connection alive.
 const PROGRESS_BYTES: usize = 1024;
 
-/// The stream, with a limit for writes that are held back.
+/// A stream with a timeout of blocked writes.
 pub(crate) struct Progressing<S> {
     stream: S,
     limit: Duration,
-    /// Runs since a write was held back; with the bytes that were written meanwhile.
+    /// Timer since a write was blocked; with the bytes written since.
     held_back: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
@@ -33,7 +33,7 @@ impl<S> Progressing<S> {
         }
     }
 
-    /// Nothing could be written: waits no longer than the limit.
+    /// Handles a blocked write: waits at most until the timeout.
     fn wait(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let limit = self.limit;
         let (timer, _) = self.held_back.get_or_insert_with(|| (Box::pin(sleep(limit)), 0));
@@ -85,7 +85,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Progressing<S> {
         self.stream.is_write_vectored()
     }
 
-    /// Whoever flushes has written all that there is.
+    /// A flush follows the last write.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = ready!(Pin::new(&mut self.stream).poll_flush(context));
         self.held_back = None;
@@ -104,7 +104,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_millis(50);
 
-    /// Goal: a write that nobody takes ends, after the limit and not before.
+    /// Goal: a blocked write ends at the timeout and not before.
     #[tokio::test]
     async fn an_answer_that_nobody_reads_ends() {
         let (ours, _theirs) = tokio::io::duplex(64);
@@ -114,7 +114,7 @@ mod tests {
         assert!(began.elapsed() >= LIMIT);
     }
 
-    /// Goal: who takes a byte now and then keeps no connection; who gets on gets everything.
+    /// Goal: a client that reads a byte now and then is disconnected; one that makes progress gets everything.
     #[tokio::test]
     async fn a_byte_now_and_then_is_no_progress() {
         for (bytes, limit, is_served) in [(1, LIMIT, false), (2_000, Duration::from_secs(600), true)] {

@@ -1,4 +1,5 @@
-//! TLS from two PEM files: the certificates, the server's own first, and its key, which only its owner may be able to read.
+//! TLS from two PEM files: the certificate chain, the server's own first, and its key, which must be readable only by
+//! its owner.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,28 +9,28 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 
-/// Why TLS cannot be spoken.
+/// Why the TLS configuration is invalid.
 #[derive(Debug, Error)]
 pub enum TlsError {
-    /// The key's file is refused.
+    /// The key's file cannot be used.
     #[error(transparent)]
     Key(#[from] secrets::SecretError),
-    /// A file is not what it should be.
+    /// A file has the wrong content.
     #[error("{} does not hold {what} in PEM form: {source}", path.display())]
     Pem {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What it should hold.
+        /// Expected content.
         what: &'static str,
-        /// Why it does not.
+        /// The parser's error.
         source: rustls::pki_types::pem::Error,
     },
-    /// The files do not belong together.
+    /// Certificate and key do not match.
     #[error("certificate and key do not go together: {0}")]
     Pair(#[from] rustls::Error),
 }
 
-/// Returns how to speak TLS 1.2 and 1.3 with this certificate and key; no certificates are asked of clients.
+/// Builds a configuration of TLS 1.2 and 1.3 with this certificate and key, without client certificates.
 ///
 /// # Errors
 /// See [`TlsError`].
