@@ -1,11 +1,11 @@
-//! What a client shows a drop, and what it demands of one: token, certificates, signatures.
+//! A client's credentials for a drop, and its requirements: token, certificates, signatures.
 
 use std::path::Path;
 
 use http_client::{AccessError, SecretSource};
 use job_config::PublicKey;
 
-/// What a client shows a drop, and what it demands of one.
+/// A client's credentials for a drop, and its requirements.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
     http: http_client::Access,
@@ -13,7 +13,7 @@ pub struct Access {
 }
 
 impl Access {
-    /// Access by everything that an HTTP server may want.
+    /// Creates access with these HTTP credentials.
     ///
     /// # Errors
     /// See [`AccessError`].
@@ -22,7 +22,7 @@ impl Access {
         Ok(Self { http, keys: Vec::new() })
     }
 
-    /// Shows the token on the first line of this file, which only its owner may be able to read.
+    /// Sends the token on the first line of this file, which must be readable only by its owner.
     ///
     /// # Errors
     /// See [`AccessError`].
@@ -31,7 +31,7 @@ impl Access {
         Ok(Self { keys: self.keys, ..Self::new(self.http)? })
     }
 
-    /// Trusts a server only if one of the certificates in this PEM file vouches for it, instead of the system's.
+    /// Trusts only the authorities in this PEM file, instead of the system's.
     ///
     /// # Errors
     /// See [`AccessError`].
@@ -40,14 +40,14 @@ impl Access {
         Ok(Self { keys: self.keys, ..Self::new(self.http)? })
     }
 
-    /// Takes only documents that one of these keys has signed. No keys: signatures are not looked at.
+    /// Accepts only documents that one of these keys has signed. Without keys, signatures are ignored.
     #[must_use]
     pub fn with_public_keys(mut self, keys: Vec<PublicKey>) -> Self {
         self.keys = keys;
         self
     }
 
-    /// The keys of which one must have signed a document; none if signatures are not looked at.
+    /// Returns the keys of which one must have signed a document; empty if signatures are ignored.
     pub fn public_keys(&self) -> &[PublicKey] {
         &self.keys
     }
@@ -61,7 +61,7 @@ impl Access {
 mod tests {
     use super::*;
 
-    /// Goal: a token is read from its first line, is never shown, and a file without one is refused by name.
+    /// Goal: a token is read from the first line, is never shown, and a file without one is an error that names it.
     #[test]
     fn a_token_is_read_and_not_shown() {
         let folder = tempfile::tempdir().unwrap();
@@ -79,7 +79,7 @@ mod tests {
         }
     }
 
-    /// Goal: a file without certificates is refused by name.
+    /// Goal: a file without certificates is an error that names it.
     #[test]
     fn a_file_without_certificates_is_refused() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The calls of the protocol.
+//! The requests of the config drop's protocol.
 
 use std::time::Duration;
 
@@ -13,21 +13,21 @@ use crate::Access;
 use crate::error::{Defect, Error};
 use crate::transport::{Answer, Draft, Transport};
 
-/// The bounds of every call.
+/// Timeouts and size limits of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// To establish a connection.
+    /// Timeout of establishing a connection.
     pub connect_timeout: Duration,
-    /// From the request to the end of the answer; a long poll has its waiting time on top.
+    /// Timeout from the request to the end of the response; a long poll's waiting time is added.
     pub timeout: Duration,
-    /// The largest document that is read, in bytes.
+    /// Size limit of a document, in bytes.
     pub max_document_bytes: usize,
-    /// The largest list of reports that is read, in bytes.
+    /// Size limit of a list of reports, in bytes.
     pub max_reports_bytes: usize,
 }
 
 impl Default for Settings {
-    /// 2 s to connect, 10 s in all, 256 KiB for a document, 4 MiB for the reports: the drop's own default bounds.
+    /// 2 s to connect, 10 s in total, 256 KiB for a document, 4 MiB for the reports: the drop's own default limits.
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(2),
@@ -38,7 +38,7 @@ impl Default for Settings {
     }
 }
 
-/// A client of one job at one drop. Cheap to clone: the connections are shared.
+/// A client of one job at one drop. Cheap to clone: clones share connections.
 #[derive(Debug, Clone)]
 pub struct DropClient {
     /// Ends with a slash.
@@ -54,63 +54,64 @@ pub struct DropClient {
 pub struct Current {
     /// The document.
     pub document: JobDocument,
-    /// The tag that the drop serves it under.
+    /// Entity tag under which the drop serves it.
     pub entity_tag: EntityTag,
-    /// Its signature, if it came with one. It was checked if the client has public keys.
+    /// Its signature, if any. It is verified if the client has public keys.
     pub signature: Option<Signature>,
 }
 
-/// What a [`DropClient::get`] found.
+/// Result of [`DropClient::get`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fetched {
-    /// A document other than the one the caller has.
+    /// A document other than the caller's.
     Document(Box<Current>),
-    /// Still the one the caller has.
+    /// The caller's document is current.
     NotModified,
     /// There is no document yet.
     Absent,
 }
 
-/// What a publisher believes to be current.
+/// What a publisher expects to be current.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Precondition {
     /// No document at all.
     Nothing,
-    /// The document with this tag.
+    /// The document with this entity tag.
     Replaces(EntityTag),
 }
 
-/// What became of a [`DropClient::put`].
+/// Result of [`DropClient::put`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Published {
-    /// The document is the current one, under this tag.
+    /// The document is current, under this entity tag.
     Stored(EntityTag),
-    /// Somebody else's document is the current one: get it, decide anew.
+    /// Another publisher's document is current: fetch it and decide again.
     Superseded,
 }
 
-/// What became of a [`DropClient::report`].
+/// Result of [`DropClient::report`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reported {
-    /// The drop has it.
+    /// The drop has stored it.
     Stored,
-    /// The drop has another report under this generation and sequence number; sending it again is of no use.
+    /// The drop has another report under this generation and sequence number; a retry is useless.
     Contradicted,
 }
 
 impl DropClient {
-    /// A client of this job at the drop with this address, for example `http://127.0.0.1:8460`. Connects on the first call.
+    /// Creates a client of this job at the drop with this URL, for example `http://127.0.0.1:8460`. Connects on the
+    /// first request.
     ///
     /// # Errors
-    /// [`Error::Address`] if the address is no HTTP URL.
+    /// [`Error::Address`] if the URL is invalid.
     pub fn new(base_url: &str, job: JobName, settings: Settings) -> Result<Self, Error> {
         Self::with_access(base_url, job, settings, Access::default())
     }
 
-    /// The same for a drop that asks for a token, speaks TLS under an authority of its own, or carries signed documents.
+    /// Does the same for a drop that requires a token, uses TLS with a private authority, or serves signed documents.
     ///
     /// # Errors
-    /// [`Error::Address`] if the address is no HTTP URL; [`Error::Setup`] if what `access` names cannot be used.
+    /// [`Error::Address`] if the URL is invalid; [`Error::Setup`] if `access` is invalid.
     pub fn with_access(
         base_url: &str,
         job: JobName,
@@ -123,17 +124,17 @@ impl DropClient {
         Ok(Self { base, job, transport, keys, settings })
     }
 
-    /// The job that this client is about.
+    /// Returns the job of this client.
     pub fn job(&self) -> &JobName {
         &self.job
     }
 
-    /// The current document, unless it is the one with the tag `known`.
+    /// Fetches the current document, unless its entity tag is `known`.
     ///
-    /// With `wait` the drop holds the answer back until there is another document, at most for this time.
+    /// With `wait` the request is a long poll: the drop responds when there is another document, or after this time.
     ///
     /// # Errors
-    /// Everything that is not a document, "still the same" or "none": see [`Error`].
+    /// Every other response than a document, "not modified" or "none": see [`Error`].
     pub async fn get(&self, known: Option<&EntityTag>, wait: Option<Duration>) -> Result<Fetched, Error> {
         let query = wait.map(|wait| format!("?wait={}ms", wait.as_millis())).unwrap_or_default();
         let mut draft = self.draft(Method::GET, &format!("document{query}"));
@@ -151,10 +152,11 @@ impl DropClient {
         }
     }
 
-    /// Returns the document of an earlier or the current generation from the drop's history, if it is still there.
+    /// Fetches the document of an earlier or the current generation from the drop's history, if it is within the
+    /// retention.
     ///
     /// # Errors
-    /// Everything that is not a document or "none": see [`Error`].
+    /// Every other response than a document or "none": see [`Error`].
     pub async fn generation(&self, generation: u64) -> Result<Option<Current>, Error> {
         let draft = self.draft(Method::GET, &format!("history/{generation}"));
         let Settings { timeout, max_document_bytes, .. } = self.settings;
@@ -166,20 +168,21 @@ impl DropClient {
         }
     }
 
-    /// Publishes a document, if what is current is what the caller believes it to be.
+    /// Publishes a document, if the current one is what the caller expects.
     ///
-    /// Safe to repeat after a lost answer: a drop that already has exactly this document answers as if it had just stored it.
+    /// Idempotent: a drop that already has exactly this document responds as if it had just stored it.
     ///
     /// # Errors
-    /// [`Error::Status`] if the drop refuses the document (400, 409, 413, …), else any [`Error`] of the transport.
+    /// [`Error::Status`] if the drop rejects the document (400, 409, 413, …), else any [`Error`] of the transport.
     pub async fn put(&self, document: &JobDocument, expected: &Precondition) -> Result<Published, Error> {
         self.put_signed(document, None, expected).await
     }
 
-    /// Publishes a document with its signature. Repeated with exactly the current document it adds the signature to that.
+    /// Publishes a document with its signature. If exactly this document is already current, adds the signature to
+    /// it.
     ///
     /// # Errors
-    /// As [`DropClient::put`]; 403 if the drop checks signatures and this one is not right.
+    /// As [`DropClient::put`]; 403 if the drop verifies signatures and this one is invalid.
     pub async fn put_signed(
         &self,
         document: &JobDocument,
@@ -205,10 +208,10 @@ impl DropClient {
         }
     }
 
-    /// Delivers a report. Safe to repeat.
+    /// Delivers a report. Idempotent.
     ///
     /// # Errors
-    /// [`Error::Status`] if the drop refuses it (400, 404, 413, …), else any [`Error`] of the transport.
+    /// [`Error::Status`] if the drop rejects it (400, 404, 413, …), else any [`Error`] of the transport.
     pub async fn report(&self, report: &Report) -> Result<Reported, Error> {
         let body = serde_json::to_vec(report).map_err(Error::Encode)?;
         let draft = self.draft(Method::POST, "reports").header(header::CONTENT_TYPE, "application/json");
@@ -220,7 +223,7 @@ impl DropClient {
         }
     }
 
-    /// The newest reports of the job, oldest first; none if the drop does not know the job.
+    /// Fetches the newest reports of the job, oldest first; empty if the drop does not know the job.
     ///
     /// # Errors
     /// Any [`Error`] of the transport, or [`Error::NotReports`].
@@ -240,7 +243,7 @@ impl DropClient {
         Request::builder().method(method).uri(format!("{}v1/jobs/{}/{what}", self.base, self.job))
     }
 
-    /// Whatever the answer is, it is not longer than a document.
+    /// Sends a request; the response is limited to the size of a document.
     async fn send(&self, draft: Draft, body: impl Into<Bytes>) -> Result<Answer, Error> {
         let Settings { timeout, max_document_bytes, .. } = self.settings;
         self.transport.send(draft, body, timeout, max_document_bytes).await
@@ -261,9 +264,9 @@ impl DropClient {
     }
 }
 
-/// The document in these bytes, if they are signed as required and are one of this job, under the tag of its content.
+/// Parses a document of this job that is signed as required, and computes the entity tag of its content.
 ///
-/// The signature comes first: nothing is parsed that nobody trustworthy has written.
+/// The signature is verified first: untrusted bytes are never parsed.
 pub(crate) fn read(
     bytes: &[u8],
     signature: Option<&str>,

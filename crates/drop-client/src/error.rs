@@ -1,4 +1,4 @@
-//! What can go wrong with one call.
+//! Errors of a request to the drop.
 
 use job_config::{DocumentError, EntityTag, Refusal};
 use secrets::Address;
@@ -6,92 +6,92 @@ use thiserror::Error;
 
 use crate::Failure;
 
-/// Why a call gave no answer that can be used.
+/// Why a request gave no usable response.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The address is not an HTTP URL.
+    /// The URL is invalid.
     #[error(
         "{url:?} is not the address of a config drop; write it as http://host:port, without a password (drop.token_file)"
     )]
     Address {
-        /// The address as given; its credentials are not shown.
+        /// The URL as given; its credentials are not shown.
         url: Address,
     },
-    /// A token, a certificate or a key cannot be used.
+    /// A token, a certificate or a key is unusable.
     #[error("cannot set up access to the drop")]
     Setup(#[source] http_client::SetupError),
     /// A report cannot be written as JSON.
     #[error("the report cannot be written as JSON")]
     Encode(#[source] serde_json::Error),
-    /// No answer: refused, reset, name unknown, cut short, or not within the timeout.
+    /// No response: refused, reset, unknown name, truncated, or timed out.
     #[error("no whole answer from {url}")]
     NoAnswer {
-        /// The address that was asked.
+        /// The requested URL.
         url: String,
-        /// The transport's own reason.
+        /// The transport's error.
         #[source]
         source: Failure,
     },
-    /// The body is larger than allowed. At most the bound was read.
+    /// The body exceeds the limit. At most the limit was read.
     #[error("{url} answered more than {limit_bytes} bytes")]
     TooLarge {
-        /// The address that was asked.
+        /// The requested URL.
         url: String,
-        /// The bound that was exceeded.
+        /// The limit.
         limit_bytes: usize,
     },
-    /// A status that the protocol does not have for this call.
+    /// A status that the protocol does not define for this request.
     #[error("{url} answered {status}: {message}")]
     Status {
-        /// The address that was asked.
+        /// The requested URL.
         url: String,
         /// The HTTP status code.
         status: u16,
-        /// The drop's own message, or the beginning of whatever was answered.
+        /// The drop's message, or the beginning of another body.
         message: String,
     },
     /// Status 200, but not a document of this job.
     #[error("{url} answered 200, but not with a document of this job")]
     NotADocument {
-        /// The address that was asked.
+        /// The requested URL.
         url: String,
-        /// What is wrong with the answer.
+        /// What is wrong with the response.
         #[source]
         defect: Defect,
     },
     /// Status 200, but not a list of reports.
     #[error("{url} answered 200, but not with a list of reports")]
     NotReports {
-        /// The address that was asked.
+        /// The requested URL.
         url: String,
-        /// Where the JSON stops making sense.
+        /// The parser's error.
         #[source]
         source: serde_json::Error,
     },
-    /// A new document was stored, but the answer has no entity tag for it.
+    /// A new document was stored, but the response has no entity tag for it.
     #[error("{url} stored the document, but answered no entity tag")]
     NoEntityTag {
-        /// The address that was asked.
+        /// The requested URL.
         url: String,
     },
 }
 
-/// What an answer with status 200 lacks to be a document of the job that was asked for.
+/// Why a response with status 200 is not a document of the requested job.
 #[derive(Debug, Error)]
 pub enum Defect {
-    /// The content type is another one, or missing.
+    /// The content type is wrong or missing.
     #[error("the content type is {found:?}, not {}", job_config::MEDIA_TYPE)]
     ContentType {
-        /// What stood in the header.
+        /// Value of the header.
         found: String,
     },
     /// The entity tag is missing or malformed.
     #[error("there is no entity tag")]
     EntityTag,
-    /// The tag is one of a config drop, and says that the body should be another one: it was changed or cut short.
+    /// The entity tag is a config drop's and does not match the body: the body was changed or truncated.
     #[error("the body is not the one that its entity tag {found} belongs to")]
     Digest {
-        /// The tag.
+        /// The entity tag.
         found: EntityTag,
     },
     /// The body is not UTF-8.
@@ -106,7 +106,7 @@ pub enum Defect {
 }
 
 impl Error {
-    /// Whether the same call may succeed later without anybody changing anything: no answer, or a server in trouble.
+    /// Whether a retry may succeed without any intervention: no response, or a server error.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::NoAnswer { .. } => true,
@@ -115,7 +115,7 @@ impl Error {
         }
     }
 
-    /// Whether a call that changes something has certainly changed nothing: it was never sent, or refused for its content.
+    /// Whether a write certainly had no effect: it was never sent, or was rejected for its content.
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Address { .. } | Self::Setup(_) | Self::Encode(_) => true,
@@ -124,7 +124,7 @@ impl Error {
         }
     }
 
-    /// A name for what is wrong, for logs, metrics and reports. Those of [`Refusal`] are among them.
+    /// Returns the error's name for logs, metrics and reports; includes those of [`Refusal`].
     pub fn name(&self) -> &'static str {
         match self {
             Self::Address { .. } | Self::Setup(_) | Self::Encode(_) => "setup",
@@ -143,7 +143,7 @@ impl Error {
         }
     }
 
-    /// The refusal behind this error, if it is one.
+    /// Returns the rejection behind this error, if it is one.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::NotADocument { defect: Defect::Refused(refusal), .. } => Some(refusal),

@@ -1,8 +1,8 @@
-//! A plain web server, or a folder, in the place of a config drop: one document, and its signature beside it.
+//! A client of a plain web server, or a folder, instead of a config drop: one document, and its signature beside it.
 //!
-//! Such a server does not let anybody wait and takes no reports; it is asked at intervals, and says with a validator (`ETag`, or
-//! `Last-Modified`) whether anything has changed. Its tags and its content types mean nothing for certain, so a
-//! document is known by its content here. A `file://` address is read directly.
+//! Such a server supports neither long polls nor reports. It is polled at intervals, with a validator (`ETag` or
+//! `Last-Modified`). Its entity tags and content types are unreliable, so a document is identified by its content. A
+//! `file://` URL is read directly.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -18,17 +18,17 @@ use crate::error::{Defect, Error};
 use crate::transport::{Answer, Transport};
 use crate::{Access, Fetched, Settings};
 
-/// What static servers call a TOML file. A page of HTML is none of them.
+/// Content types of TOML files on static servers. HTML is not among them.
 const MEDIA_TYPES: [&str; 5] = [MEDIA_TYPE, "text/toml", "text/plain", "application/octet-stream", ""];
 
-/// The largest signature file that is read, in bytes.
+/// Size limit of a signature file, in bytes.
 const MAX_SIGNATURE_BYTES: usize = 1_024;
 
-/// `Last-Modified` counts in seconds: of a file changed this shortly before the answer it does not tell two versions apart
-/// (RFC 9110, section 8.8.2.2).
+/// `Last-Modified` has a resolution of seconds: a file changed this shortly before the response may have two versions
+/// with one date (RFC 9110, section 8.8.2.2).
 const SETTLED: SignedDuration = SignedDuration::from_secs(2);
 
-/// Headers that ask for a document only if it is another one.
+/// Headers that make a request conditional.
 type Validators = Vec<(HeaderName, String)>;
 
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub struct StaticClient {
     job: JobName,
     keys: Vec<PublicKey>,
     settings: Settings,
-    /// The last good document, and what the server said about it.
+    /// The last valid document, and the server's validators for it.
     seen: Mutex<Option<Good>>,
 }
 
@@ -57,10 +57,10 @@ struct Good {
 }
 
 impl StaticClient {
-    /// A client of the document with this address: `http://…`, `https://…` or `file:///…`.
+    /// Creates a client of the document with this URL: `http://…`, `https://…` or `file:///…`.
     ///
     /// # Errors
-    /// [`Error::Address`] if the address is none of these.
+    /// [`Error::Address`] if the URL is none of these.
     pub fn new(address: &str, job: JobName, settings: Settings, access: Access) -> Result<Self, Error> {
         let keys = access.public_keys().to_vec();
         let place = match address.strip_prefix("file://") {
@@ -71,10 +71,10 @@ impl StaticClient {
         Ok(Self { address: address.to_owned(), place, job, keys, settings, seen: Mutex::default() })
     }
 
-    /// The document, unless it is the one with the content tag `known`.
+    /// Fetches the document, unless its content tag is `known`.
     ///
     /// # Errors
-    /// Everything that is not a document of the job, signed if that is required, "still the same" or "none": see [`Error`].
+    /// Every other response than a document of the job (signed if required), "not modified" or "none": see [`Error`].
     pub async fn get(&self, known: Option<&EntityTag>) -> Result<Fetched, Error> {
         let found = match &self.place {
             Place::Server(server) => self.fetch(server, known).await?,
@@ -101,8 +101,8 @@ impl StaticClient {
         Ok(if is_known { Fetched::NotModified } else { Fetched::Document(Box::new(current)) })
     }
 
-    /// Whether these are the bytes that the caller has: their signature has been looked at, and that of the next document may lie
-    /// there already.
+    /// Whether these are the caller's bytes: their signature was already verified, and the signature file may already
+    /// be the next document's.
     fn is_known(&self, bytes: &[u8], known: Option<&EntityTag>) -> bool {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.as_ref().is_some_and(|good| known == Some(&good.entity_tag) && good.bytes == bytes)
@@ -129,7 +129,7 @@ impl StaticClient {
         }
     }
 
-    /// The text of the signature file, if there is one and signatures are looked at.
+    /// Returns the text of the signature file, if it exists and signatures are verified.
     async fn signature(&self) -> Result<Option<String>, Error> {
         if self.keys.is_empty() {
             return Ok(None);
@@ -165,10 +165,10 @@ impl StaticClient {
         server.send(draft, Bytes::new(), self.settings.timeout, limit_bytes).await
     }
 
-    /// A file's bytes, within the same bounds as an answer; `None` if there is no such file.
+    /// Reads a file within the same limits as a response; `None` if it does not exist.
     async fn read_file(&self, path: PathBuf, limit_bytes: usize) -> Result<Option<Vec<u8>>, Error> {
         let url = format!("file://{}", path.display());
-        // A network folder may block; the thread is then left to the system.
+        // A network file system may block; the thread is then abandoned.
         let reading = tokio::task::spawn_blocking(move || files::read(&path, limit_bytes as u64));
         let timeout = self.settings.timeout;
         let read = tokio::time::timeout(timeout, reading).await;
@@ -193,7 +193,7 @@ enum Found {
     Absent,
 }
 
-/// What to send along the next time. A `Last-Modified` that may be shared by two versions is left out.
+/// Returns the validators for the next request. Omits a `Last-Modified` that two versions may share.
 fn validators(answer: &Answer) -> Validators {
     let mut validators = Validators::new();
     if let Some(tag) = answer.text(header::ETAG) {
@@ -208,7 +208,7 @@ fn validators(answer: &Answer) -> Validators {
     validators
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`
+/// Parses `Sun, 06 Nov 1994 08:49:37 GMT`.
 fn http_date(text: &str) -> Option<Timestamp> {
     jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }

@@ -1,14 +1,14 @@
-//! A typed client of the config drop (docs/protocol.md), and of a plain web server or folder in its place: whatever it hands
-//! out as a document is one.
+//! A typed client of the config drop (docs/protocol.md), or of a plain web server or folder instead. It returns only
+//! valid documents.
 //!
-//! A drop is reached over networks that its users do not control: captive portals answer log-in pages with status 200,
-//! proxies cut bodies short, a wrong address belongs to somebody else's server. So an answer counts as a document only if
-//! status, content type, entity tag, signature (where a public key is pinned), content and job name are all right, and
-//! everything else is an error that says which of them was not. Redirects are not followed. Every call has a deadline,
-//! every body a bound.
+//! Networks between client and drop are unreliable: captive portals return log-in pages with status 200, proxies
+//! truncate bodies, a wrong URL reaches a foreign server. So a response counts as a document only if status, content
+//! type, entity tag, signature (where a public key is pinned), content and job name are all valid; any other response
+//! is an error that names the invalid part. Redirects are not followed. Every request has a timeout, every body a
+//! size limit.
 //!
-//! Nothing is retried: when to ask again is the caller's decision. Which of the right documents may be applied is decided by
-//! [`job_config::Admission`].
+//! Nothing is retried: that is the caller's decision. [`job_config::Admission`] decides which valid documents may be
+//! applied.
 
 mod access;
 mod client;

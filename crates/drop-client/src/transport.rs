@@ -1,4 +1,4 @@
-//! One request, one bounded answer, encrypted where the address says so.
+//! One request and its size-limited response, encrypted for https.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use thiserror::Error;
 
 use crate::{Access, Error, Settings};
 
-/// How many characters of an error body are kept: enough for a sentence, too few to fill a log with a web page.
+/// Number of characters kept of an error body: enough for a sentence, too few to fill a log with a web page.
 const MESSAGE_CHARS: usize = 300;
 
-/// Why there was no whole answer.
+/// Why there was no complete response.
 #[derive(Debug, Error)]
 pub enum Failure {
-    /// The server did not answer, or not whole, or not in time.
+    /// The server did not respond completely and in time.
     #[error(transparent)]
     Http(#[from] http_client::Failure),
     /// A file could not be read.
@@ -27,7 +27,7 @@ pub enum Failure {
     File(#[from] std::io::Error),
 }
 
-/// An answer whose body was read within its bound.
+/// A response whose body was read within its limit.
 pub(crate) struct Answer {
     pub(crate) url: String,
     pub(crate) status: StatusCode,
@@ -36,17 +36,17 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The error for a status that the call has no meaning for.
+    /// Returns the error for a status that is undefined for the request.
     pub(crate) fn unexpected(&self) -> Error {
         Error::Status { url: self.url.clone(), status: self.status.as_u16(), message: message(&self.body) }
     }
 
-    /// A header, if it is there and is text.
+    /// Returns a header's value, if present and text.
     pub(crate) fn text(&self, name: HeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The media type without its parameters, in lower case; empty if there is none.
+    /// Returns the media type without parameters, in lower case; empty if missing.
     pub(crate) fn media_type(&self) -> String {
         let value = self.text(hyper::header::CONTENT_TYPE).unwrap_or_default();
         value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
@@ -57,7 +57,7 @@ impl Answer {
     }
 }
 
-/// A request before its address is known to be one.
+/// A request whose URL is not validated yet.
 pub(crate) type Draft = hyper::http::request::Builder;
 
 /// Connections to one server.
@@ -67,16 +67,16 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    /// For a server with this address.
+    /// Creates a transport to a server with this URL.
     ///
     /// # Errors
-    /// The address is not an HTTP URL with a host, or access cannot be set up.
+    /// The URL is not an HTTP URL with a host, or access is invalid.
     pub(crate) fn new(url: &str, settings: &Settings, access: &Access) -> Result<Self, Error> {
         let address = || Error::Address { url: url.into() };
-        // Hyper is stricter than the general form of a URL.
+        // Hyper's URLs are stricter than the general form.
         let _: Uri = url.parse().map_err(|_| address())?;
         let checked = HttpUrl::parse(url).map_err(|_| address())?;
-        // Drops know tokens, not passwords.
+        // Drops support tokens, not passwords.
         if checked.authorization().is_some() {
             return Err(address());
         }
@@ -89,7 +89,7 @@ impl Transport {
         Ok(Self { client: client.map_err(Error::Setup)? })
     }
 
-    /// Sends the request and reads the answer, at most `limit_bytes` of it, within `timeout` all in all.
+    /// Sends the request and reads at most `limit_bytes` of the response, within a total of `timeout`.
     pub(crate) async fn send(
         &self,
         draft: Draft,
@@ -110,7 +110,7 @@ impl Transport {
     }
 }
 
-/// The text of the drop's `{"error": …}`, or the beginning of whatever else was answered.
+/// Returns the text of the drop's `{"error": …}`, or the beginning of another body.
 fn message(body: &[u8]) -> String {
     #[derive(serde::Deserialize)]
     struct Body {
@@ -128,7 +128,7 @@ fn message(body: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// Goal: an error message is one short line, whatever was answered.
+    /// Goal: an error message is one short line, whatever the response.
     #[test]
     fn messages_are_short() {
         assert_eq!(message(br#"{"error": "the generation is 3"}"#), "the generation is 3");
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(message(&[b'x'; 5_000]).len(), MESSAGE_CHARS);
     }
 
-    /// Goal: only the address of a web server is one.
+    /// Goal: only HTTP URLs are accepted.
     #[test]
     fn other_addresses_are_refused() {
         let settings = Settings::default();

@@ -1,5 +1,5 @@
-//! Whatever a server answers: only a document of the job that was asked for is one. Each case is the right answer with one
-//! thing wrong.
+//! Only a document of the requested job is accepted, whatever the response. Each case is the right response with one
+//! defect.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn document(job: &str) -> JobDocument {
     .unwrap()
 }
 
-/// A client of a server that answers every request with these bytes, then closes the connection.
+/// A client of a server that responds to every request with these bytes, then closes the connection.
 async fn client_of(answer: Vec<u8>) -> DropClient {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -26,7 +26,7 @@ async fn client_of(answer: Vec<u8>) -> DropClient {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = vec![0; 16 << 10];
             let _request_bytes = stream.read(&mut request).await.unwrap();
-            // The client may have seen enough before everything is written.
+            // The client may close the connection before everything is written.
             drop(stream.write_all(&answer).await);
             drop(stream.shutdown().await);
         }
@@ -57,7 +57,7 @@ fn defect(result: Result<Fetched, Error>) -> Defect {
     }
 }
 
-/// Goal: the right answer is taken, from a config drop and from a plain web server with tags of its own.
+/// Goal: the right response is accepted, from a config drop and from a plain web server with its own entity tags.
 #[tokio::test]
 async fn a_document_is_a_document() {
     let expected = document("nexmark");
@@ -72,7 +72,7 @@ async fn a_document_is_a_document() {
     assert_eq!(get("404 Not Found", &[("content-length", "0")], "").await.unwrap(), Fetched::Absent);
 }
 
-/// Goal: an answer with status 200 that lacks one thing is named after it.
+/// Goal: a defect of a response with status 200 is named.
 #[tokio::test]
 async fn a_defect_is_named() {
     let right = document("nexmark");
@@ -104,10 +104,10 @@ async fn a_defect_is_named() {
     assert!(matches!(found, Defect::Digest { .. }), "{found}");
 }
 
-/// Goal: a body cut at any byte is never a document, whether its length was announced or not.
+/// Goal: a body truncated at any byte is never a document, whether its length was announced or not.
 #[tokio::test]
 async fn a_cut_body_is_never_a_document() {
-    // With a comment at the end there are cuts that leave a valid document behind.
+    // With a trailing comment some truncations leave a valid document.
     let whole = JobDocument::parse(&format!("{}# the end\n", document("nexmark").text())).unwrap();
     let (text, tag, length) = (whole.text(), whole.entity_tag(), whole.text().len().to_string());
     let headers = good_headers(tag.as_str(), &length);
@@ -119,7 +119,7 @@ async fn a_cut_body_is_never_a_document() {
     }
 }
 
-/// Goal: other statuses, redirects among them, are errors that carry the server's own sentence; some are worth a retry.
+/// Goal: other statuses, including redirects, are errors with the server's message; some are transient.
 #[tokio::test]
 async fn other_statuses_are_errors() {
     let right = document("nexmark");
@@ -143,7 +143,7 @@ async fn other_statuses_are_errors() {
     }
 }
 
-/// Goal: a body without end is read up to the bound and no further.
+/// Goal: an endless body is read up to the limit and no further.
 #[tokio::test]
 async fn a_body_is_bounded() {
     let endless = "x".repeat(8 << 20);
@@ -151,7 +151,7 @@ async fn a_body_is_bounded() {
     assert!(matches!(error, Error::TooLarge { limit_bytes: LIMIT, .. }), "{error}");
 }
 
-/// Goal: a server that accepts and never answers costs the timeout, not forever; the waiting time comes on top.
+/// Goal: an unresponsive server costs at most the timeout; the long poll's waiting time is added.
 #[tokio::test]
 async fn silence_ends_with_the_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -166,7 +166,7 @@ async fn silence_ends_with_the_timeout() {
     }
 }
 
-/// Goal: what a publisher and a reporter are told.
+/// Goal: results of writes and reports are distinguished.
 #[tokio::test]
 async fn answers_to_writers_are_told_apart() {
     let document = document("nexmark");
