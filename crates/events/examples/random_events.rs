@@ -1,8 +1,9 @@
-//! Random events of all kinds for a decoder in another language: `random_events COUNT SEED WIRE_FILE JSON_FILE`.
+//! Generates random events of all kinds to test a decoder in another language: `random_events COUNT SEED WIRE_FILE
+//! JSON_FILE`.
 //!
-//! The wire file holds each record after its length (`u32`, little-endian), the JSON file the same events, an object a
-//! line with the keys in alphabetical order. Integers are of every magnitude and include the extremes; strings are of any
-//! characters, some of them empty and some long. The same seed gives the same files.
+//! The wire file contains each record after its length (`u32`, little-endian), the JSON file the same events, one
+//! object per line with keys in alphabetical order. Integers are of every magnitude and include the extremes; strings
+//! are of any characters, some of them empty and some long. The same seed gives the same files.
 #![expect(clippy::unwrap_used, reason = "a tool of the tests, which fails loudly")]
 
 use std::fs::File;
@@ -31,7 +32,7 @@ impl Random {
             0 => i64::MIN,
             1 => i64::MAX,
             2 => 0,
-            // Of every magnitude, with either sign.
+            // Any magnitude, with either sign.
             _ => (self.next() as i64) >> self.below(64),
         }
     }
@@ -45,7 +46,7 @@ impl Random {
         (0..length).map(|_| self.character()).collect()
     }
 
-    /// Of one to four bytes; surrogates are no characters.
+    /// One to four bytes of UTF-8; surrogates are not characters.
     fn character(&mut self) -> char {
         let end = [0x80, 0x800, 0x1_0000, 0x11_0000][self.below(4) as usize];
         char::from_u32(self.below(end) as u32).unwrap_or('\u{fffd}')
@@ -85,7 +86,7 @@ fn put(random: &mut Random, wire: &mut impl Write, json: &mut impl Write) {
     assert_eq!(Event::decode(&record), Ok(event));
     wire.write_all(&(record.len() as u32).to_le_bytes()).unwrap();
     wire.write_all(&record).unwrap();
-    // By way of a value, whose keys are sorted.
+    // Through a `Value`, which sorts the keys.
     writeln!(json, "{}", serde_json::to_value(event).unwrap()).unwrap();
 }
 

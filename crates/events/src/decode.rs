@@ -1,25 +1,25 @@
-//! From bytes to event: strict, borrowing, and never reading what is not there.
+//! Decodes bytes to an event: strict, without copying, and without reading beyond the record.
 //!
-//! Fields are read in their order and the first problem is the one reported: a bad string in an early field hides a
-//! record that also ends too soon. The Java decoder reports the same problem at the same offset.
+//! Fields are read in order and the first problem is reported: a bad string in an early field hides a later
+//! truncation. The Java decoder reports the same problem at the same offset.
 
 use thiserror::Error;
 
 use crate::{Auction, Bid, Click, Event, FORMAT_VERSION, Impression, Item, Kind, Person, Search};
 
-/// Why bytes are not an event, and where.
+/// Why bytes are not an event, with the offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum DecodeError {
-    /// There is not even a first byte.
+    /// The record is empty.
     #[error("an empty record")]
     Empty,
-    /// The first byte names another version of the format.
+    /// The first byte has another version of the format.
     #[error("format version {version}, only version {FORMAT_VERSION} is known (offset 0)")]
     UnknownVersion {
         /// The version found.
         version: u8,
     },
-    /// The first byte names no kind of event.
+    /// The first byte has an unknown kind.
     #[error("event kind {number}, which does not exist (offset 0)")]
     UnknownKind {
         /// The number found.
@@ -28,35 +28,35 @@ pub enum DecodeError {
     /// The record ends within a field.
     #[error("field {field} at offset {offset} needs {needed} bytes, {present} are left")]
     Truncated {
-        /// The field that could not be read.
+        /// Name of the unreadable field.
         field: &'static str,
-        /// Where the field begins, in bytes from the start of the record; for a string that is its length.
+        /// Start of the field, in bytes from the start of the record; for a string that of its length.
         offset: usize,
-        /// Length of the field, bytes; a string's length is included as far as it is known.
+        /// Length of the field, in bytes; includes a string's length as far as it is known.
         needed: u64,
-        /// Bytes there are from `offset` to the end of the record.
+        /// Number of bytes from `offset` to the end of the record.
         present: usize,
     },
     /// A string is not UTF-8.
     #[error("field {field} is not UTF-8 from offset {offset} on")]
     BadUtf8 {
-        /// The field.
+        /// Name of the field.
         field: &'static str,
-        /// Where the first sequence begins that is not UTF-8, in bytes from the start of the record.
+        /// Start of the first invalid sequence, in bytes from the start of the record.
         offset: usize,
     },
-    /// The event is complete, but the record goes on.
+    /// Bytes follow the complete event.
     #[error("{count} bytes too many from offset {offset} on")]
     TrailingBytes {
-        /// Where the surplus begins, in bytes from the start of the record.
+        /// Start of the surplus, in bytes from the start of the record.
         offset: usize,
-        /// How long it is, bytes.
+        /// Length of the surplus, in bytes.
         count: usize,
     },
 }
 
 impl DecodeError {
-    /// Name of the problem, the same in Rust, Java and the test data.
+    /// Returns the problem's name, the same in Rust, Java and the test data.
     pub const fn name(&self) -> &'static str {
         match self {
             DecodeError::Empty => "empty",
@@ -68,7 +68,7 @@ impl DecodeError {
         }
     }
 
-    /// Where the problem is, in bytes from the start of the record.
+    /// Returns the problem's offset, in bytes from the start of the record.
     pub const fn offset(&self) -> usize {
         match *self {
             DecodeError::Empty | DecodeError::UnknownVersion { .. } | DecodeError::UnknownKind { .. } => 0,
@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads the named fields, in this order, into the struct of that name.
+/// Reads the named fields, in order, into the struct of that name.
 macro_rules! read {
     ($reader:ident, $event:ident { $($field:ident: $type:ident),+ $(,)? }) => {
         $event { $($field: $reader.$type(stringify!($field))?),+ }
@@ -130,10 +130,10 @@ macro_rules! read {
 }
 
 impl<'a> Event<'a> {
-    /// Reads one record, which must be exactly one event.
+    /// Decodes one record, which must be exactly one event.
     ///
     /// # Errors
-    /// The first thing that is wrong with the record, and its offset.
+    /// The first problem of the record, with its offset.
     pub fn decode(record: &'a [u8]) -> Result<Event<'a>, DecodeError> {
         let kind = kind_of(record)?;
         let mut reader = Reader { record, offset: 1 };
@@ -143,7 +143,7 @@ impl<'a> Event<'a> {
     }
 }
 
-/// The kind that a record's first byte names.
+/// Returns the kind in a record's first byte.
 fn kind_of(record: &[u8]) -> Result<Kind, DecodeError> {
     let first = *record.first().ok_or(DecodeError::Empty)?;
     let (version, number) = (first >> 4, first & 0x0f);

@@ -1,16 +1,16 @@
-//! From event to bytes: appended to the caller's buffer, which is reused from event to event.
+//! Encodes an event to bytes, appended to the caller's reusable buffer.
 //!
-//! Events of integers only are laid out in one array of known size and appended at once, which is what keeps a bid at
-//! a few nanoseconds. Events with strings reserve their whole size first, so that the buffer grows at most once.
+//! Events of integers only are laid out in one array of constant size and appended at once, so that a bid takes a few
+//! nanoseconds. Events with strings reserve their whole size first, so that the buffer grows at most once.
 
 use crate::{Auction, Bid, Click, Event, FORMAT_VERSION, Impression, Item, Kind, Person, Search};
 
-/// The first byte of every record of this kind.
+/// Returns the first byte of every record of this kind.
 const fn header(kind: Kind) -> u8 {
     FORMAT_VERSION << 4 | kind.number()
 }
 
-/// Appends the header and `COUNT` integers; `SIZE` is the length of that, which the compiler checks.
+/// Appends the header and `COUNT` integers; `SIZE` is their total length, checked by the compiler.
 #[inline]
 fn put_integers<const COUNT: usize, const SIZE: usize>(out: &mut Vec<u8>, kind: Kind, values: [i64; COUNT]) {
     const { assert!(SIZE == 1 + 8 * COUNT) };
@@ -24,8 +24,8 @@ fn put_integers<const COUNT: usize, const SIZE: usize>(out: &mut Vec<u8>, kind: 
 
 /// Appends a string's length and bytes.
 ///
-/// A string of 4 GiB or more does not fit the format. Kafka refuses records far below that, so it is cut off by an
-/// assertion and not by an error that every caller would have to handle.
+/// A string of 4 GiB or more does not fit the format. Kafka rejects much smaller records, so this is an assertion and
+/// not an error that every caller would have to handle.
 #[inline]
 fn put_string(out: &mut Vec<u8>, text: &str) {
     assert!(
@@ -38,9 +38,9 @@ fn put_string(out: &mut Vec<u8>, text: &str) {
 }
 
 impl Event<'_> {
-    /// Appends the record of this event to `out`; what is in `out` already stays.
+    /// Appends the record of this event to `out`, keeping its content.
     ///
-    /// Allocates only if `out` has not enough capacity left.
+    /// Allocates only if the capacity of `out` is insufficient.
     #[inline]
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {

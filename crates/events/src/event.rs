@@ -1,13 +1,13 @@
-//! The events themselves. The order of the fields is the order on the wire.
+//! The event types. The order of the fields is the order on the wire.
 //!
-//! Ids and quantities are 64-bit signed integers, money is integer cents, times are milliseconds since the Unix epoch.
-//! Strings are borrowed, from the record when decoded and from wherever the caller keeps them when encoded.
+//! Ids and quantities are 64-bit signed integers, money is integer cents, times are milliseconds since the Unix
+//! epoch. Strings are borrowed: from the record when decoded, from the caller when encoded.
 
 use serde::Serialize;
 
 use crate::Kind;
 
-/// Somebody registered at the auction site.
+/// A person registered at the auction site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Person<'a> {
     /// Intended time of the event, ms since the epoch.
@@ -16,7 +16,7 @@ pub struct Person<'a> {
     pub person_id: i64,
     /// Full name.
     pub name: &'a str,
-    /// Address for mail.
+    /// E-mail address.
     pub email: &'a str,
     /// Card number, digits in groups.
     pub credit_card: &'a str,
@@ -26,7 +26,7 @@ pub struct Person<'a> {
     pub state: &'a str,
 }
 
-/// An item that will be auctioned; it comes before its auction.
+/// An item to be auctioned; it precedes its auction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Item<'a> {
     /// Intended time of the event, ms since the epoch.
@@ -48,36 +48,36 @@ pub struct Auction {
     pub timestamp: i64,
     /// Unique among auctions.
     pub auction_id: i64,
-    /// The item it is about.
+    /// The auctioned item.
     pub item_id: i64,
-    /// The person who sells it.
+    /// The selling person.
     pub seller_id: i64,
-    /// Price that counts while nobody has bid, cents.
+    /// Price without any bid, cents.
     pub initial_price: i64,
-    /// Price below which the seller need not sell, cents.
+    /// Price below which the seller may refuse to sell, cents.
     pub reserve: i64,
-    /// Bids count from this moment on, ms since the epoch.
+    /// Start of the auction; bids count from this moment on, ms since the epoch.
     pub start: i64,
-    /// Bids at or after this moment count nowhere, ms since the epoch.
+    /// End of the auction; bids at or after this moment do not count, ms since the epoch.
     pub end: i64,
 }
 
-/// Somebody bid in an auction.
+/// A bid in an auction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Bid {
     /// Intended time of the event, ms since the epoch.
     pub timestamp: i64,
     /// Unique among bids.
     pub bid_id: i64,
-    /// The auction it was placed in, which may be still to come.
+    /// The bid's auction, which may come later in the stream.
     pub auction_id: i64,
-    /// The person who placed it, who may be still to come.
+    /// The bidding person, who may come later in the stream.
     pub bidder_id: i64,
     /// Price offered, cents.
     pub price: i64,
 }
 
-/// Somebody clicked on a product's offer.
+/// A click on a product's offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Click {
     /// Intended time of the event, ms since the epoch.
@@ -86,9 +86,9 @@ pub struct Click {
     pub product: i64,
     /// The product's category.
     pub category: i64,
-    /// The shop that owns the product's offer and pays for the click.
+    /// The shop that owns the offer and pays for the click.
     pub owner: i64,
-    /// What the click costs the owner, cents.
+    /// Cost of the click to the owner, cents.
     pub price: i64,
 }
 
@@ -116,7 +116,7 @@ pub struct Search {
     pub rank: i64,
 }
 
-/// Any event. As JSON: an object of the fields, and `kind` with the kind's name.
+/// Any event. As JSON: an object of the fields, with `kind` as the kind's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Event<'a> {
@@ -137,7 +137,7 @@ pub enum Event<'a> {
 }
 
 impl Event<'_> {
-    /// What the event is.
+    /// Returns the event's kind.
     pub const fn kind(&self) -> Kind {
         match self {
             Event::Person(_) => Kind::Person,
@@ -150,7 +150,7 @@ impl Event<'_> {
         }
     }
 
-    /// The intended time of the event, ms since the epoch; also the timestamp of its Kafka record.
+    /// Returns the intended time of the event, ms since the epoch; also the timestamp of its Kafka record.
     pub const fn timestamp(&self) -> i64 {
         match self {
             Event::Person(event) => event.timestamp,

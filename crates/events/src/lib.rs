@@ -1,14 +1,14 @@
-//! The wire: what the event producer writes to Kafka and the Flink jobs read from it.
+//! The wire format of events, which the event producer writes to Kafka and the Flink jobs read.
 //!
-//! One record is one event: a byte of format version (upper four bits) and [`Kind`] (lower four bits), then the fields
-//! in their fixed order. Integers are eight bytes, little-endian, signed; strings are a `u32` byte length, little-endian,
-//! and that many bytes of UTF-8. There is nothing else: no schema in the record, no optional field, no padding, so that
-//! decoding is a handful of reads, and every byte that does not belong there is an error with its offset.
+//! One record is one event: a byte of format version (upper four bits) and [`Kind`] (lower four bits), then the
+//! fields in their fixed order. Integers are eight bytes, little-endian, signed; strings are a `u32` byte length,
+//! little-endian, and that many bytes of UTF-8. There is no schema, no optional field and no padding, so that
+//! decoding is a few reads, and every unexpected byte is an error with its offset.
 //!
 //! Encoding appends to the caller's buffer, decoding borrows from it; neither allocates. The golden bytes in
 //! `testdata/wire` are read by the tests of this crate and of the Java decoder.
 //!
-//! Left out on purpose: sockets, files, clocks and Kafka itself. This crate only names the topics.
+//! This crate does no IO and does not use Kafka; it only names the topics.
 
 mod decode;
 mod encode;

@@ -1,7 +1,7 @@
-//! Goal: the bytes of `testdata/wire`, which the Java decoder reads too, are exactly what this crate writes, and what it
-//! refuses.
+//! Goal: the bytes of `testdata/wire`, which the Java decoder also reads, are exactly what this crate writes or
+//! rejects.
 //!
-//! After a deliberate change of the format, `UPDATE_GOLDEN=1 cargo test -p events golden` writes the files anew.
+//! After a deliberate change of the format, `UPDATE_GOLDEN=1 cargo test -p events golden` rewrites the files.
 
 use std::path::PathBuf;
 
@@ -39,7 +39,7 @@ fn events_of_one_number(number: i64) -> [Event<'static>; 5] {
     ]
 }
 
-/// Every field with another value, so that exchanged fields are seen.
+/// Events with a different value in every field, so that swapped fields are detected.
 fn typical_events() -> Vec<Event<'static>> {
     let timestamp = 1_700_000_000_123;
     vec![
@@ -123,7 +123,7 @@ fn encoded(event: Event<'_>) -> Vec<u8> {
     out
 }
 
-/// Name, bytes, error and offset. What is expected is written here by hand and not asked of the decoder.
+/// Name, bytes, error and offset. The expectation is written by hand, independent of the decoder.
 fn malformed_records() -> Vec<(String, Vec<u8>, &'static str, usize)> {
     let mut all = vec![("nothing at all".to_owned(), vec![], "empty", 0)];
     for first in [0x00_u8, 0x04, 0x21, 0x24, 0xf4] {
