@@ -57,7 +57,7 @@ impl Problems {
     }
 }
 
-/// The first of several problems.
+/// Returns the first of several problems.
 pub(crate) fn first(problems: Vec<ConfigError>) -> ConfigError {
     let unknown = || ConfigError::new("configuration", "it cannot be used");
     problems.into_iter().next().unwrap_or_else(unknown)

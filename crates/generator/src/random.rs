@@ -1,13 +1,13 @@
-//! Counter-based randomness: a number for every (seed, event number, lane), in any order, without state.
+//! Counter-based random numbers: one for every (seed, event number, lane), in any order, without state.
 //!
-//! The mixer is the output function of SplitMix64 (Guy L. Steele Jr., Doug Lea and Christine H. Flood, "Fast splittable
-//! pseudorandom number generators", OOPSLA 2014, with the constants of David Stafford's variant 13). Two rounds separate
-//! the event numbers, one more the lanes of an event. It is made for load, not for secrets.
+//! The mixer is the output function of SplitMix64 (Guy L. Steele Jr., Doug Lea and Christine H. Flood, "Fast
+//! splittable pseudorandom number generators", OOPSLA 2014, with the constants of David Stafford's variant 13). Two
+//! rounds separate the event numbers, one more the lanes of an event. It is not cryptographically secure.
 
-/// Distance between neighbouring inputs: 2^64 divided by the golden ratio, odd.
+/// Weyl increment: 2^64 divided by the golden ratio, odd.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Changes about half of the bits of the output for every bit of the input.
+/// Changes about half of the output bits for every input bit.
 #[inline]
 const fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,34 +22,36 @@ pub struct EventRandom {
 }
 
 impl EventRandom {
-    /// Turns a seed as written into the one that [`EventRandom::new`] expects, so that neighbouring seeds are unrelated.
+    /// Converts a seed as written to the one that [`EventRandom::new`] expects, so that neighbouring seeds are
+    /// unrelated.
     pub const fn spread_seed(seed: u64) -> u64 {
         mix(seed.wrapping_add(GOLDEN))
     }
 
-    /// The numbers of event `number` under a spread seed.
+    /// Creates the random numbers of event `number` under a spread seed.
     #[inline]
     pub const fn new(spread_seed: u64, number: u64) -> Self {
         EventRandom { base: mix(spread_seed.wrapping_add(number.wrapping_mul(GOLDEN))) }
     }
 
-    /// The number of a lane: evenly distributed over all 64 bits.
+    /// Returns the number of a lane: uniform over all 64 bits.
     #[inline]
     pub const fn lane(self, lane: u64) -> u64 {
         mix(self.base.wrapping_add(lane.wrapping_add(1).wrapping_mul(GOLDEN)))
     }
 
-    /// A number in `0..bound` from a lane; 0 if `bound` is 0.
+    /// Returns a number in `0..bound` from a lane; 0 if `bound` is 0.
     ///
-    /// Multiply and shift, without rejection: the deviation from even is below `bound / 2^64`.
+    /// Multiply and shift, without rejection: the deviation from uniform is below `bound / 2^64`.
     #[inline]
     pub const fn below(self, lane: u64, bound: u64) -> u64 {
         ((self.lane(lane) as u128 * bound as u128) >> 64) as u64
     }
 }
 
-/// Two numbers from the halves of a lane: in `0..first` and in `0..second`, each bound at most 2^33. The deviation from even
-/// is below `bound / 2^32`, which is enough for choices among thousands and saves half of the mixing.
+/// Returns two numbers from the halves of a lane: in `0..first` and in `0..second`, each bound at most 2^33. The
+/// deviation from uniform is below `bound / 2^32`, which suffices for choices among thousands and saves half of the
+/// mixing.
 #[inline]
 pub(crate) const fn two_below(lane: u64, first: u64, second: u64) -> (u64, u64) {
     let (high, low) = ((lane >> 32) as u128, (lane & 0xffff_ffff) as u128);

@@ -1,12 +1,12 @@
-//! Strings without allocation: an event's strings are written one after another into a buffer that is kept from event to
-//! event, and the event borrows them from there.
+//! Strings without allocation: an event's strings are written into a reusable buffer, and the event borrows them from
+//! there.
 
 use crate::EventRandom;
 
-/// The most strings an event has (a person).
+/// Maximum number of strings of an event (a person).
 const MOST_STRINGS: usize = 5;
 
-/// The buffer that the strings of one event at a time live in.
+/// Reusable buffer for the strings of one event at a time.
 #[derive(Debug, Default, Clone)]
 pub struct Scratch {
     text: Vec<u8>,
@@ -21,7 +21,7 @@ pub(crate) struct Writer<'s> {
 }
 
 impl Scratch {
-    /// Forgets the strings of the event before.
+    /// Clears the strings of the previous event.
     pub(crate) fn writer(&mut self) -> Writer<'_> {
         self.text.clear();
         Writer { text: &mut self.text, ends: [0; MOST_STRINGS], count: 0, begin: 0 }
@@ -45,11 +45,11 @@ impl<'s> Writer<'s> {
         self.text.extend_from_slice(&digits[at..]);
     }
 
-    /// Appends lower-case letters until the current string has `length` bytes; a longer one stays as it is.
+    /// Appends lower-case letters until the current string has `length` bytes; a longer one is unchanged.
     pub(crate) fn fill_to(&mut self, length: usize, random: EventRandom, first_lane: u64) {
         let begin = self.text.len();
         let missing = (self.begin + length).saturating_sub(begin);
-        // Eight letters at a time, and the surplus of the last eight is cut off.
+        // Writes eight letters at a time and truncates the surplus.
         self.text.resize(begin + missing.next_multiple_of(8), 0);
         for (place, lane) in self.text[begin..].chunks_exact_mut(8).zip(first_lane..) {
             place.copy_from_slice(&letters(random.lane(lane)));
@@ -64,9 +64,9 @@ impl<'s> Writer<'s> {
         self.count += 1;
     }
 
-    /// The strings, in the order they were written; those that were not written are empty.
+    /// Returns the strings in order of writing; unwritten ones are empty.
     pub(crate) fn finish(self) -> [&'s str; MOST_STRINGS] {
-        // Whole strings, digits and letters were written, so that neither of these ever falls back.
+        // Only complete strings, digits and letters were written, so the fallbacks never apply.
         let text: &'s str = std::str::from_utf8(self.text).unwrap_or_default();
         let mut begin = 0;
         let mut strings = [""; MOST_STRINGS];
@@ -78,7 +78,7 @@ impl<'s> Writer<'s> {
     }
 }
 
-/// Eight letters from a random number: each byte, 0 to 255, is scaled to 0 to 25, four at a time.
+/// Maps a random number to eight letters: each byte, 0 to 255, is scaled to 0 to 25, four at a time.
 fn letters(random: u64) -> [u8; 8] {
     const EVERY_SECOND: u64 = 0x00ff_00ff_00ff_00ff;
     let even = (((random & EVERY_SECOND) * 26) >> 8) & EVERY_SECOND;

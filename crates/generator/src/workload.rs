@@ -1,4 +1,4 @@
-//! A run of the producer as data: generator, schedule, start time and bound. What it says is written is written.
+//! A producer's run as data: generator, schedule, start time and bound. It determines the stream completely.
 
 use events::{DecodeError, Event, Kind};
 
@@ -19,7 +19,7 @@ pub enum Generator {
 }
 
 impl Generator {
-    /// The kinds that occur, in the order of their numbers on the wire.
+    /// Returns the kinds that occur, in the order of their numbers on the wire.
     pub const fn kinds(&self) -> &'static [Kind] {
         match self {
             Generator::Nexmark(_) => &[Kind::Person, Kind::Item, Kind::Auction, Kind::Bid],
@@ -27,7 +27,7 @@ impl Generator {
         }
     }
 
-    /// The kind of event `number`.
+    /// Returns the kind of event `number`.
     #[inline]
     pub const fn kind(&self, number: u64) -> Kind {
         match self {
@@ -36,7 +36,7 @@ impl Generator {
         }
     }
 
-    /// Event `number`, with its strings in `scratch`; `time_ms` gives the event time of a number.
+    /// Generates event `number`, with its strings in `scratch`; `time_ms` returns the event time of a number.
     #[inline]
     pub fn event<'s>(
         &self,
@@ -73,8 +73,8 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// A workload whose event 0 is due at `start_ms` (ms since the epoch); it ends with the schedule, or after `events`
-    /// events if that is earlier.
+    /// Creates a workload whose event 0 is due at `start_ms` (ms since the epoch). It ends with the schedule, or
+    /// after `events` events if that is earlier.
     pub fn new(
         generator: impl Into<Generator>,
         schedule: Schedule,
@@ -88,45 +88,45 @@ impl Workload {
         Workload { generator: generator.into(), schedule, start_ms, events }
     }
 
-    /// How many events there are; `None` if the workload goes on for ever.
+    /// Returns the number of events; `None` if unlimited.
     pub const fn events(&self) -> Option<u64> {
         self.events
     }
 
-    /// Which event is due when.
+    /// Returns the schedule.
     pub const fn schedule(&self) -> &Schedule {
         &self.schedule
     }
 
-    /// When event 0 is due, ms since the epoch.
+    /// Returns when event 0 is due, ms since the epoch.
     pub const fn start_ms(&self) -> i64 {
         self.start_ms
     }
 
-    /// The kind of event `number`.
+    /// Returns the kind of event `number`.
     #[inline]
     pub const fn kind(&self, number: u64) -> Kind {
         self.generator.kind(number)
     }
 
-    /// The kinds that occur, in the order of their numbers on the wire.
+    /// Returns the kinds that occur, in the order of their numbers on the wire.
     pub const fn kinds(&self) -> &'static [Kind] {
         self.generator.kinds()
     }
 
-    /// How many events are due by `elapsed_ns` after the start.
+    /// Returns how many events are due by `elapsed_ns` after the start.
     pub fn due_count(&self, elapsed_ns: u64) -> u64 {
         let due = self.schedule.due_count(elapsed_ns);
         self.events.map_or(due, |events| due.min(events))
     }
 
-    /// A reader of the stream; each thread has its own.
+    /// Returns a source of the stream's events; each thread needs its own.
     pub fn source(&self) -> Source<'_> {
         let (scratch, bidding) = (Scratch::default(), Bidding::default());
         Source { workload: self, cursor: self.schedule.cursor(), scratch, bidding }
     }
 
-    /// The events of a range of numbers, kept in memory as they are on the wire.
+    /// Generates the events of a range of numbers into memory, in wire format.
     pub fn record(&self, numbers: std::ops::Range<u64>) -> Recording {
         let mut source = self.source();
         let mut recording = Recording::default();
@@ -138,24 +138,24 @@ impl Workload {
     }
 }
 
-/// Makes events of a workload, in any order, reusing its buffers.
+/// Generates events of a workload, in any order, reusing its buffers.
 #[derive(Debug, Clone)]
 pub struct Source<'w> {
     workload: &'w Workload,
     cursor: Cursor<'w>,
     scratch: Scratch,
-    /// What was true of the last bid that was encoded.
+    /// Common values of the last encoded bid's epoch.
     bidding: Bidding,
 }
 
 impl Source<'_> {
-    /// When event `number` is due, ns after the start.
+    /// Returns when event `number` is due, ns after the start.
     #[inline]
     pub fn due_ns(&self, number: u64) -> u64 {
         self.cursor.due_ns(number)
     }
 
-    /// Event `number`; it borrows its strings until the next call.
+    /// Generates event `number`; it borrows its strings until the next call.
     #[inline]
     pub fn event(&mut self, number: u64) -> Event<'_> {
         let Source { workload, cursor, scratch, .. } = self;
@@ -163,8 +163,8 @@ impl Source<'_> {
         workload.generator.event(number, time_ms, scratch)
     }
 
-    /// Appends the record of event `number` to `out` and returns its timestamp. The bytes are those of [`Source::event`],
-    /// made faster.
+    /// Appends the record of event `number` to `out` and returns its timestamp. Equivalent to encoding
+    /// [`Source::event`], but faster.
     #[inline]
     pub fn encode(&mut self, number: u64, out: &mut Vec<u8>) -> i64 {
         let Source { workload, cursor, scratch, bidding } = self;
@@ -180,7 +180,7 @@ impl Source<'_> {
     }
 }
 
-/// Records of the wire format, one after another in memory.
+/// Records in wire format, consecutive in memory.
 #[derive(Debug, Clone, Default)]
 pub struct Recording {
     bytes: Vec<u8>,
@@ -188,13 +188,13 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// The records, in the order of their numbers.
+    /// Iterates over the records in the order of their numbers.
     pub fn records(&self) -> impl Iterator<Item = &[u8]> {
         let begins = std::iter::once(0).chain(self.ends.iter().copied());
         begins.zip(&self.ends).map(|(begin, end)| &self.bytes[begin..*end])
     }
 
-    /// The events, in the order of their numbers.
+    /// Iterates over the events in the order of their numbers.
     pub fn events(&self) -> impl Iterator<Item = Result<Event<'_>, DecodeError>> {
         self.records().map(Event::decode)
     }

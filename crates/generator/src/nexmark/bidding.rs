@@ -1,5 +1,5 @@
-//! Bids. Within an epoch no auction opens and nobody registers between two bids, so that all of them choose among the same
-//! auctions and bidders; only the random numbers and the time differ.
+//! Bids of the NexMark stream. Within an epoch no auction or person is created between two bids, so all bids choose
+//! among the same auctions and bidders; only random numbers and time differ.
 
 use std::hint::select_unpredictable;
 use std::ops::Range;
@@ -9,19 +9,19 @@ use events::Bid;
 use super::{Nexmark, lane};
 use crate::random::two_below;
 
-/// What the bids of an epoch have in common.
+/// Common values of an epoch's bids.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bidding {
-    /// The numbers of these bids.
+    /// Event numbers of these bids.
     pub(super) numbers: Range<u64>,
     pub(super) first_bid_id: i64,
     pub(super) hot_auction: i64,
     pub(super) oldest_auction: i64,
-    /// Auctions to choose from, counted from the oldest.
+    /// Number of auctions to choose from, starting with the oldest.
     pub(super) auctions: u64,
     pub(super) hot_bidder: i64,
     pub(super) oldest_bidder: i64,
-    /// Persons to choose from, counted from the oldest.
+    /// Number of persons to choose from, starting with the oldest.
     pub(super) bidders: u64,
 }
 
@@ -31,10 +31,10 @@ impl Bidding {
         self.numbers.contains(&number)
     }
 
-    /// Bid `number`, which must be one of these.
+    /// Returns bid `number`, which must be one of these.
     ///
-    /// Both the hot and the other key are worked out and one is taken, without a branch: which one cannot be predicted, and
-    /// a wrong prediction would cost the processor more than the sums.
+    /// Computes both the hot and the other key and selects one without a branch: the choice is unpredictable, and a
+    /// misprediction would cost more than the arithmetic.
     #[inline]
     pub(super) fn bid(&self, generator: &Nexmark, number: u64, timestamp: i64) -> Bid {
         let (settings, random) = (&generator.settings, generator.random(number));

@@ -1,16 +1,17 @@
-//! The section `[nexmark]` as it is written, and the settings it becomes after all ranges have been checked.
+//! The section `[nexmark]` as written, and the validated settings.
 
 use serde::{Deserialize, Serialize};
 
 use super::mix::Mix;
 use crate::{ConfigError, Problems, first};
 
-/// The largest value of any count: far beyond use, and small enough that no arithmetic on ids overflows.
+/// Maximum of any count: far beyond use, and small enough that arithmetic on ids does not overflow.
 const MOST: u64 = 1 << 32;
-/// The longest string, bytes; Kafka's default limit of a record is 1 MiB, and a person has three strings of this size.
+/// Maximum length of a string, in bytes; Kafka's default limit of a record is 1 MiB, and a person has three strings
+/// of this size.
 const LONGEST_STRING_BYTES: usize = 256 * 1024;
 
-/// Where settings come from that are not written.
+/// Defaults of absent settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
@@ -21,54 +22,54 @@ pub enum Preset {
     Thesis,
 }
 
-/// `[nexmark]` as written. Whatever is absent comes from the preset.
+/// `[nexmark]` as written. Absent values come from the preset.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NexmarkConfig {
-    /// Where absent settings come from.
+    /// Preset of absent settings.
     pub preset: Preset,
-    /// Persons in an epoch, at least 1.
+    /// Persons per epoch, at least 1.
     pub persons: Option<u64>,
-    /// Auctions, and as many items, in an epoch; at least 1.
+    /// Auctions, and as many items, per epoch; at least 1.
     pub auctions: Option<u64>,
-    /// Bids in an epoch.
+    /// Bids per epoch.
     pub bids: Option<u64>,
-    /// One bid in so many is for any auction in flight, the others for the hot one; 1: no hot auction.
+    /// One in this many bids is for any auction in flight, the others for the hot one; 1: no hot auction.
     pub hot_auction_ratio: Option<u64>,
-    /// One auction in so many is by any active person, the others by the hot seller; 1: no hot seller.
+    /// One in this many auctions is by any active person, the others by the hot seller; 1: no hot seller.
     pub hot_seller_ratio: Option<u64>,
-    /// One bid in so many is by any active person, the others by the hot bidder; 1: no hot bidder.
+    /// One in this many bids is by any active person, the others by the hot bidder; 1: no hot bidder.
     pub hot_bidder_ratio: Option<u64>,
-    /// The newest so many persons sell and bid.
+    /// Number of newest persons that sell and bid.
     pub active_persons: Option<u64>,
-    /// The newest so many auctions receive bids, and about so many are open at a time.
+    /// Number of newest auctions that receive bids, and approximate number of open ones.
     pub in_flight_auctions: Option<u64>,
-    /// A reference may point to a person so many ids ahead.
+    /// How many ids ahead a reference to a person may point.
     pub person_lead: Option<u64>,
-    /// A bid may be for an auction so many ids ahead.
+    /// How many ids ahead a bid's auction may be.
     pub auction_lead: Option<u64>,
     /// Number of categories.
     pub categories: Option<u64>,
-    /// Shortest and longest auction, ms. Absent: by the preset.
+    /// Shortest and longest auction, ms. Absent: the preset's.
     pub auction_length_ms: Option<[i64; 2]>,
-    /// Names of persons are filled up to this length, bytes.
+    /// Names of persons are padded to this length, bytes.
     pub person_name_bytes: Option<usize>,
-    /// Mail addresses are filled up to this length, bytes.
+    /// E-mail addresses are padded to this length, bytes.
     pub email_bytes: Option<usize>,
-    /// Cities are filled up to this length, bytes.
+    /// Cities are padded to this length, bytes.
     pub city_bytes: Option<usize>,
-    /// Names of items are filled up to this length, bytes.
+    /// Names of items are padded to this length, bytes.
     pub item_name_bytes: Option<usize>,
     /// Descriptions of items have this length, bytes.
     pub description_bytes: Option<usize>,
 }
 
-/// How long an auction is open.
+/// Duration of an auction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuctionLength {
-    /// So that about `in_flight_auctions` are open at a time, at any rate.
+    /// Such that about `in_flight_auctions` are open at a time, at any rate.
     ByHorizon,
-    /// Evenly distributed between two lengths, both included.
+    /// Uniformly distributed between two lengths, inclusive.
     Between {
         /// The shortest, ms; at least 1.
         from_ms: i64,
@@ -77,7 +78,7 @@ pub enum AuctionLength {
     },
 }
 
-/// Checked settings; see [`NexmarkConfig`] for the meaning of the fields.
+/// Validated settings; see [`NexmarkConfig`] for the meaning of the fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
     pub(super) mix: Mix,
@@ -120,18 +121,18 @@ impl Preset {
 }
 
 impl NexmarkConfig {
-    /// Checks all ranges and fills in the preset.
+    /// Validates all ranges and fills in the preset.
     ///
     /// # Errors
-    /// The first key whose value cannot be used.
+    /// The first key with an invalid value.
     pub fn check(&self) -> Result<Settings, ConfigError> {
         self.check_all().map_err(first)
     }
 
-    /// Checks all ranges and fills in the preset.
+    /// Validates all ranges and fills in the preset.
     ///
     /// # Errors
-    /// Every key whose value cannot be used.
+    /// Every key with an invalid value.
     pub fn check_all(&self) -> Result<Settings, Vec<ConfigError>> {
         let mut problems = Problems::default();
         let settings = self.settings(&mut problems);
@@ -235,7 +236,7 @@ mod tests {
         check("description_bytes = 999999999", "nexmark.description_bytes");
     }
 
-    /// Goal: all bad values of the section are named at once, in the order of the section.
+    /// Goal: all bad values of the section are reported at once, in the order of the section.
     #[test]
     fn all_bad_values_are_named() {
         let text = "persons = 0\nauction_length_ms = [6, 5]\ncity_bytes = 999999999\nhot_seller_ratio = 0";

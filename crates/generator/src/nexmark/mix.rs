@@ -1,16 +1,16 @@
-//! The composition of the stream, and what a number alone tells: its kind and how many of each kind came before.
+//! The composition of the stream: an event's number determines its kind and how many of each kind precede it.
 
 use std::ops::Range;
 
 use events::Kind;
 
-/// Persons, auctions (each with its item before it) and bids in an epoch.
+/// Persons, auctions (each preceded by its item) and bids per epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mix {
     persons: u64,
     auctions: u64,
     bids: u64,
-    /// 2^64 divided by the events in an epoch, rounded down.
+    /// 2^64 divided by the events per epoch, rounded down.
     reciprocal: u64,
 }
 
@@ -28,17 +28,17 @@ pub struct Counts {
 }
 
 impl Mix {
-    /// A mix with at least one person and one auction, so that every reference can resolve.
+    /// Creates a mix with at least one person and one auction, so that every reference can resolve.
     pub(super) const fn new(persons: u64, auctions: u64, bids: u64) -> Option<Self> {
         if persons == 0 || auctions == 0 {
             return None;
         }
-        // At least 3, because there is a person, an item and an auction.
+        // At least 3: a person, an item and an auction.
         let epoch = persons + 2 * auctions + bids;
         Some(Mix { persons, auctions, bids, reciprocal: ((1_u128 << 64) / epoch as u128) as u64 })
     }
 
-    /// Events in an epoch.
+    /// Returns the events per epoch.
     pub const fn epoch(&self) -> u64 {
         self.persons + 2 * self.auctions + self.bids
     }
@@ -47,7 +47,8 @@ impl Mix {
         self.auctions
     }
 
-    /// Epoch of a number and place in it: a division by way of the reciprocal, which is at most one too small.
+    /// Returns the epoch of a number and its position in it: a division by the reciprocal, whose result is at most
+    /// one too small.
     #[inline]
     const fn divide(&self, number: u64) -> (u64, u64) {
         let epoch = ((number as u128 * self.reciprocal as u128) >> 64) as u64;
@@ -55,7 +56,7 @@ impl Mix {
         if place >= self.epoch() { (epoch + 1, place - self.epoch()) } else { (epoch, place) }
     }
 
-    /// The numbers of the bids in the epoch of `number`, and how many of each kind came before the first of them.
+    /// Returns the numbers of the bids in the epoch of `number`, and how many of each kind precede the first of them.
     pub(super) const fn bids_around(&self, number: u64) -> (Range<u64>, Counts) {
         let (epoch, _) = self.divide(number);
         let first = epoch * self.epoch() + self.persons + 2 * self.auctions;
@@ -64,7 +65,7 @@ impl Mix {
         (first..first + self.bids, Counts { persons, items: auctions, auctions, bids: epoch * self.bids })
     }
 
-    /// The kind of event `number`, and how many of each kind came before it.
+    /// Returns the kind of event `number`, and how many of each kind precede it.
     #[inline]
     pub const fn locate(&self, number: u64) -> (Kind, Counts) {
         let (epoch, place) = self.divide(number);

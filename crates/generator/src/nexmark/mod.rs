@@ -1,8 +1,9 @@
-//! The auction site of the NexMark benchmark: persons register, items are put up, auctions are opened, bids are placed.
+//! Generator of the NexMark benchmark's auction site: persons register, items are offered, auctions are opened, bids
+//! are placed.
 //!
-//! The numbers are divided into epochs of equal composition. One epoch of the standard mix is 1 person, then 3 times an
-//! item and its auction, then 46 bids: 53 events, each of them one Kafka record. Ids count the events of a kind, so the
-//! newest id of every kind follows from the number alone, and every reference is drawn from the ids around it.
+//! The numbers are divided into epochs of equal composition. One epoch of the standard mix is 1 person, then 3 times
+//! an item and its auction, then 46 bids: 53 events, each of them one Kafka record. Ids count the events of a kind,
+//! so the newest id of every kind follows from the event number alone, and every reference is drawn from nearby ids.
 //!
 //! Hot keys, active persons, leads, price range and auction lengths follow the NexMark generator of Apache Beam (Pete
 //! Tucker, Kristin Tufte, Vassilis Papadimos, David Maier: "NEXMark – a benchmark for queries over data streams");
@@ -24,19 +25,19 @@ use crate::random::{EventRandom, two_below};
 use crate::text::Scratch;
 use price::PriceScale;
 
-/// Ids of persons begin here. The kinds begin at different ids, so that an id in the wrong place is noticed.
+/// First id of persons. The kinds begin at different ids, so that an id in the wrong field is noticed.
 pub const FIRST_PERSON_ID: i64 = 1_000;
-/// Ids of items begin here.
+/// First id of items.
 pub const FIRST_ITEM_ID: i64 = 2_000;
-/// Ids of auctions begin here.
+/// First id of auctions.
 pub const FIRST_AUCTION_ID: i64 = 3_000;
-/// Ids of bids begin here.
+/// First id of bids.
 pub const FIRST_BID_ID: i64 = 4_000;
 
-/// A hot key is held by the first of this many neighbouring ids until the next such batch begins (NexMark: 100).
+/// The first of this many consecutive ids is the hot key until the next such batch begins (NexMark: 100).
 pub const HOT_KEY_BATCH: u64 = 100;
 
-/// What the lanes of an event's random numbers are used for. Strings take lanes from [`lane::TEXT`] on, a block each.
+/// Lanes of an event's random numbers by use. Strings take lanes from [`lane::TEXT`] on, a block each.
 mod lane {
     pub(super) const HOT: u64 = 0;
     pub(super) const KEYS: u64 = 1;
@@ -48,7 +49,7 @@ mod lane {
     pub(super) const TEXT_BLOCK: u64 = 1 << 32;
 }
 
-/// The generator: settings and seed, nothing that changes.
+/// The generator: settings and seed, without mutable state.
 #[derive(Debug, Clone)]
 pub struct Nexmark {
     settings: Settings,
@@ -57,34 +58,34 @@ pub struct Nexmark {
     horizon_events: u64,
 }
 
-/// Persons by their count, from 0.
+/// Persons by index, from 0.
 #[derive(Debug, Clone, Copy)]
 struct Persons {
     newest: u64,
     /// The first of the newest batch.
     hot: u64,
-    /// The oldest of those active.
+    /// The oldest active one.
     oldest: u64,
     active: u64,
 }
 
 impl Nexmark {
-    /// A generator of checked settings.
+    /// Creates a generator from validated settings.
     pub fn new(settings: Settings, seed: u64) -> Self {
         let mix = settings.mix;
         let horizon_events = settings.in_flight_auctions.saturating_mul(mix.epoch()) / mix.auctions();
         Nexmark { settings, seed: EventRandom::spread_seed(seed), prices: PriceScale::new(), horizon_events }
     }
 
-    /// The composition of the stream.
+    /// Returns the composition of the stream.
     pub const fn mix(&self) -> &Mix {
         &self.settings.mix
     }
 
-    /// Event `number`, with its strings in `scratch`.
+    /// Generates event `number`, with its strings in `scratch`.
     ///
-    /// `time_ms` gives the event time of a number in ms since the epoch; it must not decrease, and it is also asked for
-    /// numbers ahead, because the length of an auction depends on how soon others follow.
+    /// `time_ms` returns the event time of a number in ms since the epoch. It must not decrease, and is also called
+    /// for later numbers, because the length of an auction depends on when others follow.
     #[inline]
     pub fn event<'s>(
         &self,
@@ -99,9 +100,9 @@ impl Nexmark {
         }
     }
 
-    /// Appends the record of event `number` to `out` and returns its timestamp: [`Nexmark::event`] and [`Event::encode`] in
-    /// one. Nine of ten events are bids: these go from the processor's registers into the record, and what the bids of
-    /// an epoch have in common is remembered in `bidding`, which must be of this generator.
+    /// Appends the record of event `number` to `out` and returns its timestamp: [`Nexmark::event`] and
+    /// [`Event::encode`] in one. Nine of ten events are bids: these are encoded from registers, and the common values
+    /// of an epoch's bids are cached in `bidding`, which must be of this generator.
     #[inline]
     pub(crate) fn encode(
         &self,
@@ -130,7 +131,7 @@ impl Nexmark {
         EventRandom::new(self.seed, number)
     }
 
-    /// Event `number` if it is not a bid.
+    /// Generates event `number` if it is not a bid.
     fn other<'s>(
         &self,
         kind: Kind,
@@ -150,14 +151,14 @@ impl Nexmark {
         }
     }
 
-    /// What the bids in the epoch of `number` have in common.
+    /// Computes the common values of the bids in the epoch of `number`.
     fn bidding(&self, number: u64) -> Bidding {
         let settings = &self.settings;
         let (numbers, counts) = settings.mix.bids_around(number);
         let newest = counts.auctions.saturating_sub(1);
         let oldest = newest.saturating_sub(settings.in_flight_auctions);
         let persons = self.persons(counts);
-        // The second of the batch, so that the hot bidder is not the hot seller too.
+        // The second of the batch, so that hot bidder and hot seller differ.
         let hot_bidder = (persons.hot + 1).min(persons.newest + settings.person_lead);
         Bidding {
             numbers,
@@ -189,7 +190,7 @@ impl Nexmark {
         }
     }
 
-    /// The persons that can be referred to.
+    /// Returns the persons that can be referenced.
     #[inline]
     fn persons(&self, counts: Counts) -> Persons {
         let active = counts.persons.min(self.settings.active_persons);
@@ -202,8 +203,8 @@ impl Nexmark {
         }
     }
 
-    /// By the horizon: evenly from 1 ms to twice the event time in which as many auctions follow as shall be open at a
-    /// time. Their mean lifetime is then that time, so their number stays the same at any rate.
+    /// By the horizon: uniform from 1 ms to twice the event time in which as many auctions follow as must be open at
+    /// a time. Their mean lifetime is then that time, so their number is constant at any rate.
     fn auction_length_ms(
         &self,
         number: u64,

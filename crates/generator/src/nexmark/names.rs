@@ -1,4 +1,4 @@
-//! What persons, cities and items are called.
+//! Names of persons, cities and items.
 
 pub(super) const FIRST: &[&str] = &[
     "Amara", "Bela", "Carlos", "Dana", "Elif", "Farid", "Greta", "Hiro", "Ines", "Jonas", "Kamala", "Liam",
@@ -27,7 +27,7 @@ pub(super) const ITEMS: &[&str] = &[
     "umbrella", "violin",
 ];
 
-/// One of the table by a random number.
+/// Picks an entry of the table by a random number.
 pub(super) fn pick<'t>(table: &[&'t str], random: u64) -> &'t str {
     table[((u128::from(random) * table.len() as u128) >> 64) as usize]
 }

@@ -1,7 +1,7 @@
 //! Log-uniform prices, from 1 to 1 000 000 in whole currency units (NexMark: `10^(6 u)`), in cents.
 //!
-//! In fixed point and from a table, not with `powf`: the result is then the same on every machine (the standard library
-//! leaves the last bits of `powf` to the platform), and it takes two nanoseconds.
+//! Uses a fixed-point table instead of `powf`, so that results are identical on every machine (the last bits of
+//! `powf` depend on the platform). It takes two nanoseconds.
 
 /// The lowest price, cents.
 pub(super) const LOWEST_CENTS: i64 = 100;
@@ -9,7 +9,7 @@ pub(super) const LOWEST_CENTS: i64 = 100;
 const HIGHEST_CENTS: i64 = 100_000_000;
 /// log2 of the highest price over the lowest, times 2^32.
 const RANGE_LOG2: u64 = 85_605_435_163;
-/// Table entries from one power of two to the next.
+/// Table entries per power of two.
 const STEPS: usize = 256;
 /// Bits of the exponent's fraction below a table step.
 const BELOW_STEP_BITS: u32 = 24;
@@ -22,7 +22,7 @@ pub(super) struct PriceScale {
 }
 
 impl PriceScale {
-    /// Builds the table with square roots and products only, which are exact to the last bit on every machine.
+    /// Builds the table by square roots and products only, which are exact to the last bit on every machine.
     pub(super) fn new() -> Self {
         let mut powers = Box::new([0; STEPS + 1]);
         for (index, power) in powers.iter_mut().enumerate() {
@@ -39,7 +39,7 @@ impl PriceScale {
         PriceScale { powers }
     }
 
-    /// The price for a random number.
+    /// Returns the price for a random number.
     #[inline]
     pub(super) fn price_cents(&self, random: u64) -> i64 {
         let exponent = ((u128::from(random) * u128::from(RANGE_LOG2)) >> 64) as u64;

@@ -1,4 +1,4 @@
-//! The section `[profile]` as it is written, and the pieces of rate it stands for.
+//! The section `[profile]` as written, and its conversion to pieces of linear rate.
 
 use std::path::{Path, PathBuf};
 
@@ -9,20 +9,20 @@ use super::schedule::{After, Piece, Schedule};
 use super::trace::{TraceError, parse_trace};
 use crate::{ConfigError, Problems, first};
 
-/// The highest rate, events per second: a hundred times what one producer can emit.
+/// Highest rate, events per second: a hundred times what one producer can emit.
 pub(super) const HIGHEST_RATE: f64 = 1e8;
-/// The longest time, s: ten years.
+/// Longest duration, s: ten years.
 pub(super) const LONGEST_S: f64 = 10.0 * 365.25 * 86_400.0;
-/// The most steps in a list, or lines in a trace: a year in minutes.
+/// Maximum number of steps in a list, or lines in a trace: a year in minutes.
 pub(super) const MOST_STEPS: usize = 527_040;
 
-/// One step: a rate and how long it holds.
+/// One step: a rate and its duration.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// Events per second over all streams.
     pub rate: f64,
-    /// How long, s.
+    /// Duration, s.
     pub duration_s: f64,
 }
 
@@ -41,42 +41,42 @@ pub enum ProfileConfig {
     Steps {
         /// The steps, in order.
         steps: Vec<Step>,
-        /// Begin anew after the last step.
+        /// Whether to restart after the last step.
         #[serde(default)]
         repeat: bool,
         /// End of the run, s; absent: the end of the last step.
         duration_s: Option<f64>,
     },
-    /// From one rate to another in a straight line, then that rate until stopped.
+    /// A linear change from one rate to another, then that rate until stopped.
     Ramp {
         /// Rate at the start.
         from: f64,
         /// Rate at the end.
         to: f64,
-        /// How long it takes, s.
+        /// Duration of the change, s.
         over_s: f64,
         /// End of the run, s; absent: until stopped.
         duration_s: Option<f64>,
     },
-    /// Low, high, low, high … until stopped; it begins low.
+    /// Low, high, low, high … until stopped; it begins with low.
     Square {
         /// The lower rate.
         low: f64,
         /// The higher rate.
         high: f64,
-        /// Low and high together, s.
+        /// Duration of low and high together, s.
         period_s: f64,
-        /// Share of the period that is high, above 0 and below 1.
+        /// Fraction of the period that is high, above 0 and below 1.
         #[serde(default = "half")]
         high_share: f64,
         /// End of the run, s; absent: until stopped.
         duration_s: Option<f64>,
     },
-    /// Around a mean, until stopped; it begins rising from the mean.
+    /// A sine around a mean, until stopped; it begins at the mean, rising.
     Sine {
         /// The mean rate.
         mean: f64,
-        /// Largest distance from the mean, at most the mean.
+        /// Amplitude, at most the mean.
         amplitude: f64,
         /// Length of a wave, s.
         period_s: f64,
@@ -93,7 +93,7 @@ pub enum ProfileConfig {
         before_s: f64,
         /// Length of the spike, s.
         spike_s: f64,
-        /// Begin anew after each spike.
+        /// Whether to restart after each spike.
         #[serde(default)]
         repeat: bool,
         /// End of the run, s; absent: until stopped.
@@ -101,21 +101,21 @@ pub enum ProfileConfig {
     },
     /// Rates from a CSV file, then the end. See [`ProfileConfig::with_trace`].
     Trace {
-        /// The file: `second,rate`, that header first.
+        /// The file: `second,rate`, with that header.
         file: PathBuf,
-        /// Begin anew after the last line.
+        /// Whether to restart after the last line.
         #[serde(default)]
         repeat: bool,
         /// End of the run, s; absent: the end of the trace.
         duration_s: Option<f64>,
     },
-    /// Five percent of the maximum more every change interval, then the maximum until stopped.
+    /// Steps of 5 % of the maximum per change interval, then the maximum until stopped.
     Thesis {
         /// Rate at the start.
         low: f64,
         /// Rate at the end.
         maximum: f64,
-        /// How long each rate holds, s.
+        /// Duration of each rate, s.
         change_interval_s: f64,
         /// End of the run, s; absent: until stopped.
         duration_s: Option<f64>,
@@ -143,18 +143,18 @@ fn time(key: &str, value: f64) -> Result<f64, ConfigError> {
 }
 
 impl ProfileConfig {
-    /// Checks all values and lays out the schedule.
+    /// Validates all values and builds the schedule.
     ///
     /// # Errors
-    /// The first key whose value cannot be used, or a profile without any event.
+    /// The first key with an invalid value, or a profile without any event.
     pub fn check(&self) -> Result<Schedule, ConfigError> {
         self.check_all().map_err(first)
     }
 
-    /// Checks all values and lays out the schedule.
+    /// Validates all values and builds the schedule.
     ///
     /// # Errors
-    /// Every key whose value cannot be used, or a profile without any event.
+    /// Every key with an invalid value, or a profile without any event.
     pub fn check_all(&self) -> Result<Schedule, Vec<ConfigError>> {
         let mut problems = Problems::default();
         let pieces = self.pieces(&mut problems);
@@ -237,16 +237,16 @@ impl ProfileConfig {
         }
     }
 
-    /// The file that must be read before the profile can be used, if it is a trace.
+    /// Returns the file that must be read first, if the profile is a trace.
     pub fn trace_file(&self) -> Option<&Path> {
         if let ProfileConfig::Trace { file, .. } = self { Some(file) } else { None }
     }
 
-    /// A trace with the text of its file becomes steps: each rate holds until the second of the next line, the last one as
-    /// long as the one before it (one second if it is the only one). Other profiles stay as they are.
+    /// Converts a trace with the text of its file to steps: each rate holds until the second of the next line, the
+    /// last one as long as the one before it (one second if it is the only one). Other profiles are unchanged.
     ///
     /// # Errors
-    /// Which line of the text cannot be used, and why.
+    /// The invalid line of the text, with the reason.
     pub fn with_trace(self, text: &str) -> Result<ProfileConfig, TraceError> {
         match self {
             ProfileConfig::Trace { repeat, duration_s, .. } => {
@@ -290,7 +290,7 @@ fn step_pieces(steps: &[Step], problems: &mut Problems) -> Option<Vec<Piece>> {
         let duration_s = problems.note(time(&key("duration_s"), step.duration_s));
         Some(flat(rate?, duration_s?))
     };
-    // Each step is looked at, also behind one that cannot be used.
+    // Checks every step, even after an invalid one.
     let pieces: Vec<Option<Piece>> = steps.iter().enumerate().map(&mut piece).collect();
     pieces.into_iter().collect()
 }

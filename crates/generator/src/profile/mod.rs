@@ -1,9 +1,9 @@
 //! Load profiles: which event is due when.
 //!
-//! A profile as written ([`ProfileConfig`]) becomes a [`Schedule`]: pieces of linear rate whose integral is the number of
-//! events due. Two questions are answered, and exactly as each other's inverse: when is event n due, and how many events
-//! are due by time t. The producer asks the second to know what to emit, the generator asks the first for the event's
-//! timestamp. Neither knows the clock.
+//! A profile as written ([`ProfileConfig`]) is converted to a [`Schedule`]: pieces of linear rate whose integral is
+//! the number of events due. It has two functions, which are exact inverses: when event n is due, and how many events
+//! are due by time t. The producer uses the second to know what to emit, the generator the first for the event's
+//! timestamp. Neither reads a clock.
 
 mod config;
 mod pieces;

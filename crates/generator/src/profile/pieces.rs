@@ -1,10 +1,10 @@
-//! The shapes of rate that take more than a line.
+//! Profile shapes that consist of many pieces.
 
 use super::schedule::Piece;
 
-/// Straight pieces of a wave; the largest distance from the sine is `amplitude · (2π/128)²/8`, 0.03 % of the amplitude.
+/// Linear pieces per wave; the largest error is `amplitude · (2π/128)²/8`, 0.03 % of the amplitude.
 const SINE_PIECES: usize = 128;
-/// Steps of the profile `thesis` from 0 to its maximum: each adds 5 %.
+/// Number of steps of the profile `thesis` from 0 to its maximum: each adds 5 %.
 const THESIS_STEPS: f64 = 20.0;
 
 pub(super) const fn flat(rate: f64, duration_s: f64) -> Piece {
@@ -22,7 +22,7 @@ pub(super) fn thesis(low: f64, maximum: f64, interval_s: f64) -> Vec<Piece> {
     pieces
 }
 
-/// One wave, by turning a unit vector: the library's sine leaves its last bits to the platform.
+/// Builds one wave by rotating a unit vector: the last bits of the library's sine depend on the platform.
 pub(super) fn sine(mean: f64, amplitude: f64, period_s: f64) -> Vec<Piece> {
     let (step_cos, step_sin) = turn(SINE_PIECES);
     let rate = |sine: f64| (mean + amplitude * sine).max(0.0);
@@ -36,7 +36,7 @@ pub(super) fn sine(mean: f64, amplitude: f64, period_s: f64) -> Vec<Piece> {
     pieces
 }
 
-/// Cosine and sine of a full turn divided by a power of two, by halving a quarter.
+/// Returns cosine and sine of a full turn divided by a power of two, by repeated halving.
 fn turn(parts: usize) -> (f64, f64) {
     let (mut cos, mut sin, mut done) = (0.0_f64, 1.0_f64, 4);
     while done < parts {

@@ -6,15 +6,16 @@
 
 use std::cell::Cell;
 
-/// Counts this close to a whole number are taken for it, so that 1000/s for 10 s are 10 000 events and not one more.
+/// Tolerance to a whole number, so that 1000/s for 10 s are 10 000 events and not one more.
 const WHOLE_WITHIN: f64 = 1e-6;
 
 const NANOSECONDS: f64 = 1e9;
 
-/// Due times end here: 292 years after the start, in nanoseconds. Nothing is due later, so a count at that time is an end.
+/// Latest due time: 292 years after the start, in nanoseconds. Nothing is due later, so a count at that time is
+/// final.
 const LATEST_NS: u64 = i64::MAX as u64 - 1;
 
-/// One piece of a profile: the rate goes evenly from one value to another.
+/// One piece of a profile: the rate changes linearly from one value to another.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Piece {
     pub(super) from_rate: f64,
@@ -27,13 +28,13 @@ pub(super) struct Piece {
 pub(super) enum After {
     /// Nothing: the run ends.
     End,
-    /// The last rate goes on.
+    /// The last rate is held.
     Hold,
-    /// The pieces begin anew.
+    /// The pieces repeat.
     Repeat,
 }
 
-/// A piece with its place in the schedule, or the open end behind the last one.
+/// A piece with its position in the schedule, or the open end after the last one.
 #[derive(Debug, Clone, Copy)]
 struct Segment {
     start_s: f64,
@@ -43,7 +44,7 @@ struct Segment {
     slope: f64,
 }
 
-/// Which event is due when; immutable and cheap to ask.
+/// Which event is due when; immutable and fast.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     /// At least one. Without `cycle` the last one is open-ended.
@@ -61,7 +62,7 @@ struct Cycle {
     count: f64,
 }
 
-/// A segment of a certain repetition, with the events that belong to it.
+/// A segment in one repetition, with its range of events.
 #[derive(Debug, Clone, Copy)]
 struct Located {
     first_count: f64,
@@ -78,25 +79,25 @@ impl Located {
         self.first_count <= number && number < self.next_count
     }
 
-    /// Solves `rate·x + slope·x²/2 = number − first_count` for x, in the form that does not cancel.
+    /// Solves `rate·x + slope·x²/2 = number − first_count` for x, in the form without cancellation.
     #[inline]
     fn due_ns(&self, number: f64) -> u64 {
         let events = number - self.first_count;
         let into_s = if self.slope == 0.0 { events / self.rate } else { self.on_slope_s(events) };
         let due_s = self.start_s + into_s;
-        // By way of i64, which is one instruction: 292 years fit.
+        // Converted through i64, a single instruction: 292 years fit.
         ((if due_s < self.end_s { due_s } else { self.end_s }) * NANOSECONDS) as i64 as u64
     }
 
     fn on_slope_s(&self, events: f64) -> f64 {
         let square = (self.rate * self.rate + 2.0 * self.slope * events).max(0.0);
         let into_s = 2.0 * events / (self.rate + square.sqrt());
-        // 0/0 where a rising rate begins at 0: the first event is due at once.
+        // 0/0 where a rising rate begins at 0: the first event is due immediately.
         if into_s.is_nan() { 0.0 } else { into_s }
     }
 }
 
-/// An event number for calculating. By way of i64, which is one instruction; beyond 2^53 it is rounded in any case.
+/// Converts an event number to f64 through i64, a single instruction; beyond 2^53 it is rounded anyway.
 #[inline]
 fn position(number: u64) -> f64 {
     number.min(i64::MAX as u64) as i64 as f64
@@ -107,7 +108,7 @@ fn whole_if_close(count: f64) -> f64 {
 }
 
 impl Schedule {
-    /// Lays out pieces; `limit_s` ends the schedule early. `None` if no event would ever be due.
+    /// Builds a schedule of pieces; `limit_s` ends it early. Returns `None` if no event would ever be due.
     pub(super) fn new(pieces: &[Piece], after: After, limit_s: Option<f64>) -> Option<Schedule> {
         let (mut start_s, mut start_count) = (0.0, 0.0);
         let mut segments = Vec::with_capacity(pieces.len() + 1);
@@ -122,8 +123,8 @@ impl Schedule {
         let ends = after == After::End || (after == After::Hold && last_rate == 0.0);
         let cycle = (after == After::Repeat).then_some(Cycle { duration_s: start_s, count: start_count });
         if cycle.is_none() {
-            // Behind the end nothing is emitted, but auctions still ask for times there: one event a second at least. A rate that
-            // is held is kept, however low.
+            // After the end nothing is emitted, but auctions still need later times: at least one event per second. A
+            // held rate is kept, however low.
             let rate = if ends { last_rate.max(1.0) } else { last_rate };
             segments.push(Segment { start_s, start_count, rate, slope: 0.0 });
         }
@@ -135,7 +136,7 @@ impl Schedule {
             (None, true) => Some(start_s),
             (None, false) => None,
         };
-        // Events at exactly the end no longer belong to it: [0, duration).
+        // Events exactly at the end are excluded: [0, duration).
         schedule.events =
             schedule.duration_s.map(|end_s| whole_if_close(schedule.count_at(end_s)).ceil() as u64);
         let never =
@@ -143,29 +144,28 @@ impl Schedule {
         (!never).then_some(schedule)
     }
 
-    /// How many events the schedule has; `None` if it goes on for ever.
+    /// Returns the number of events; `None` if unlimited.
     pub const fn events(&self) -> Option<u64> {
         self.events
     }
 
-    /// Length in seconds; `None` if it goes on for ever.
+    /// Returns the duration in seconds; `None` if unlimited.
     pub const fn duration_s(&self) -> Option<f64> {
         self.duration_s
     }
 
-    /// How long it takes until everything that is different has been seen, s: one repetition, or the time until the rate
-    /// stays the same.
+    /// Returns the time until the shape is complete, s: one repetition, or the time until the rate stays constant.
     pub fn shape_s(&self) -> f64 {
         self.cycle
             .map_or_else(|| self.segments.last().map_or(0.0, |last| last.start_s), |cycle| cycle.duration_s)
     }
 
-    /// The highest rate, events per second.
+    /// Returns the highest rate, events per second.
     pub const fn peak_rate(&self) -> f64 {
         self.peak_rate
     }
 
-    /// The rate `at_s` seconds after the start, events per second; 0 after the end.
+    /// Returns the rate `at_s` seconds after the start, events per second; 0 after the end.
     pub fn rate_at(&self, at_s: f64) -> f64 {
         if self.duration_s.is_some_and(|end_s| at_s >= end_s) {
             return 0.0;
@@ -174,14 +174,15 @@ impl Schedule {
         (segment.rate + segment.slope * into_s).max(0.0)
     }
 
-    /// When event `number` is due, ns after the start. Never decreases; numbers beyond the last event continue at the
-    /// last rate.
+    /// Returns when event `number` is due, ns after the start. Never decreases; numbers beyond the last event
+    /// continue at the last rate.
     pub fn due_ns(&self, number: u64) -> u64 {
         let position = position(number);
         self.locate(position).due_ns(position)
     }
 
-    /// How many events are due by `elapsed_ns` after the start: the smallest n such that event n is due later.
+    /// Returns how many events are due by `elapsed_ns` after the start: the smallest n such that event n is due
+    /// later.
     pub fn due_count(&self, elapsed_ns: u64) -> u64 {
         let elapsed_ns = elapsed_ns.min(LATEST_NS);
         let mut count = self.count_at(elapsed_ns as f64 / NANOSECONDS).max(0.0) as u64;
@@ -194,12 +195,12 @@ impl Schedule {
         self.events.map_or(count, |events| count.min(events))
     }
 
-    /// Answers [`Schedule::due_ns`] quickly for numbers near each other.
+    /// Returns a cursor, which computes [`Schedule::due_ns`] quickly for consecutive numbers.
     pub fn cursor(&self) -> Cursor<'_> {
         Cursor { schedule: self, located: Cell::new(self.locate(0.0)) }
     }
 
-    /// The segment at a time, how far into it that is in seconds, and the count before this repetition.
+    /// Returns the segment at a time, the seconds into it, and the event count before this repetition.
     fn segment_at(&self, at_s: f64) -> (&Segment, f64, f64) {
         let (mut into_s, mut count) = (at_s, 0.0);
         if let Some(cycle) = self.cycle {
@@ -212,20 +213,20 @@ impl Schedule {
         (segment, into_s - segment.start_s, count)
     }
 
-    /// The integral of the rate.
+    /// Returns the integral of the rate.
     fn count_at(&self, at_s: f64) -> f64 {
         let (segment, into_s, before) = self.segment_at(at_s);
         before + segment.start_count + (segment.rate + segment.slope * into_s / 2.0) * into_s
     }
 
-    /// The segment that a number belongs to. Segments without events hold none, so a number at the edge of a pause
-    /// belongs to what follows the pause.
+    /// Returns the segment of a number. Segments without events contain none, so a number at the edge of a pause
+    /// belongs to the segment after it.
     fn locate(&self, number: f64) -> Located {
         let mut repetition = self.cycle.map_or(0.0, |cycle| (number / cycle.count).floor());
         let before = self.cycle.map_or(0.0, |cycle| repetition * cycle.count);
         let mut index =
             self.segments.partition_point(|segment| segment.start_count + before <= number).saturating_sub(1);
-        // Rounding may have put the guess next to the right place; the bounds themselves decide.
+        // Rounding may put the guess next to the right segment; the bounds themselves decide.
         loop {
             let located = self.located(repetition, index);
             if located.holds(number) {
@@ -266,7 +267,7 @@ impl Schedule {
     }
 }
 
-/// A schedule that remembers where it was asked last. The answers are those of the schedule.
+/// A schedule with a cached position. Its results equal the schedule's.
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
     schedule: &'a Schedule,

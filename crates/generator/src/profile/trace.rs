@@ -1,21 +1,21 @@
-//! A recorded load: CSV of second and rate, as text.
+//! Recorded loads: CSV of second and rate, as text.
 
 use super::config::{HIGHEST_RATE, LONGEST_S, MOST_STEPS, Step};
 
 /// The header row of a trace.
 const HEADER: &str = "second,rate";
 
-/// Why text is not a trace, and in which line.
+/// An invalid line of a trace, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct TraceError {
-    /// The line, from 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The problem.
     pub problem: String,
 }
 
-/// The steps that the lines stand for. Before the first second nothing is due.
+/// Parses the lines into steps. Before the first second nothing is due.
 pub(super) fn parse_trace(text: &str) -> Result<Vec<Step>, TraceError> {
     let refuse = |line: usize, problem: String| Err(TraceError { line, problem });
     let mut lines = (1..).zip(text.lines());
@@ -27,7 +27,7 @@ pub(super) fn parse_trace(text: &str) -> Result<Vec<Step>, TraceError> {
         }
     }
     let mut points: Vec<(f64, f64)> = Vec::new();
-    // Editors and spreadsheets end a file with empty lines.
+    // Editors and spreadsheets append empty lines.
     let written = text.trim_end().lines().count();
     for (line, text) in lines.take_while(|(line, _)| *line <= written) {
         let point = text.split_once(',').and_then(|(second, rate)| {
@@ -63,7 +63,7 @@ pub(super) fn parse_trace(text: &str) -> Result<Vec<Step>, TraceError> {
     Ok(steps(&points))
 }
 
-/// Most traces with such seconds hold the time of day instead of the time since their start.
+/// Traces with such seconds usually contain the time of day instead of the time since their start.
 fn too_late(second: f64) -> String {
     let remedy = "a trace counts seconds from its own start; if these are seconds since 1970, subtract the first one from all";
     format!("second {second} is more than ten years after the start; {remedy}")
@@ -111,7 +111,7 @@ mod tests {
         check("second,rate\n0,1\n\n5,1", "line 3: \"\" is not second,rate");
     }
 
-    /// Goal: a trace in seconds since 1970, or milliseconds, is refused in its line, with what to do.
+    /// Goal: a trace in seconds since 1970, or milliseconds, is rejected with its line and the remedy.
     #[test]
     fn the_time_of_day_is_no_second_of_a_trace() {
         for text in ["1700000000,10\n1700000060,20\n", "0,10\n1700000060000,20\n"] {
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(parse_trace("second,rate\n1000000,5\n").unwrap()[0].duration_s, 1_000_000.0);
     }
 
-    /// Goal: empty lines at the end are no lines of the trace.
+    /// Goal: empty lines at the end are ignored.
     #[test]
     fn empty_lines_at_the_end_are_passed_over() {
         for end in ["", "\n", "\n\n", "\r\n\r\n", "\n  \n\t\n"] {

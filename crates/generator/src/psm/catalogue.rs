@@ -1,4 +1,4 @@
-//! The products: from CSV text, or made from a seed.
+//! The product catalogue: from CSV text, or generated from a seed.
 
 use std::collections::HashMap;
 
@@ -6,10 +6,10 @@ use crate::random::EventRandom;
 
 /// The header row of a catalogue.
 const HEADER: &str = "product,category,owner";
-/// The most products: what 32-bit places and the memory of a small machine hold.
+/// Maximum number of products: 32-bit indices, and the memory of a small machine.
 pub(super) const MOST_PRODUCTS: usize = 1 << 24;
 
-/// A product, and whose it is.
+/// A product with its category and owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Product {
     /// Its id.
@@ -26,13 +26,13 @@ pub struct Catalogue {
     products: Vec<Product>,
 }
 
-/// Why text is not a catalogue, and in which line.
+/// An invalid line of a catalogue, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct CatalogueError {
-    /// The line, from 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The problem.
     pub problem: String,
 }
 
@@ -43,11 +43,10 @@ impl CatalogueError {
 }
 
 impl Catalogue {
-    /// Reads `product,category,owner`: that header, then three whole numbers a line.
+    /// Parses `product,category,owner`: that header, then three integers per line.
     ///
     /// # Errors
-    /// A missing header, a line that is not three whole numbers, a product that was there before, no product at all, or
-    /// more than 2^24.
+    /// A missing header, a line that is not three integers, a duplicate product, no product, or more than 2^24.
     pub fn parse(text: &str) -> Result<Catalogue, CatalogueError> {
         let mut lines = (1..).zip(text.lines());
         match lines.next() {
@@ -61,7 +60,7 @@ impl Catalogue {
         }
         let mut products = Vec::new();
         let mut seen: HashMap<i64, usize> = HashMap::new();
-        // Editors and spreadsheets end a file with empty lines.
+        // Editors and spreadsheets append empty lines.
         let written = text.trim_end().lines().count();
         for (line, text) in lines.take_while(|(line, _)| *line <= written) {
             let product = parse_line(text).map_err(|problem| CatalogueError::new(line, problem))?;
@@ -80,7 +79,7 @@ impl Catalogue {
         Ok(Catalogue { products })
     }
 
-    /// Makes products 0 to `products` − 1, each with an even draw of category and owner.
+    /// Generates products 0 to `products` − 1, with uniformly drawn category and owner.
     pub(super) fn made(products: usize, categories: u64, owners: u64, seed: u64) -> Catalogue {
         const CATEGORY: u64 = 0;
         const OWNER: u64 = 1;
@@ -96,7 +95,7 @@ impl Catalogue {
         Catalogue { products: (0..products).map(product).collect() }
     }
 
-    /// Number of products.
+    /// Returns the number of products.
     #[expect(clippy::len_without_is_empty, reason = "there is no empty catalogue")]
     pub fn len(&self) -> usize {
         self.products.len()

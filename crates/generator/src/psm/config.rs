@@ -1,4 +1,4 @@
-//! The section `[psm]` as it is written, and the settings it becomes after all ranges have been checked.
+//! The section `[psm]` as written, and the validated settings.
 
 use std::path::PathBuf;
 
@@ -11,17 +11,17 @@ use crate::{ConfigError, Problems, first};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PsmConfig {
-    /// Of the clicks and impressions, the share of clicks, 0 to 1.
+    /// Share of clicks among clicks and impressions, 0 to 1.
     pub click_probability: f64,
-    /// Exponent of Zipf's law for the choice of products; 0: all products alike.
+    /// Exponent of Zipf's law for the choice of products; 0: uniform.
     pub zipf_exponent: f64,
-    /// CSV file of the catalogue; absent: made from the seed.
+    /// CSV file of the catalogue; absent: generated from the seed.
     pub catalogue: Option<PathBuf>,
-    /// Products of a made catalogue.
+    /// Products of a generated catalogue.
     pub products: usize,
-    /// Categories of a made catalogue.
+    /// Categories of a generated catalogue.
     pub categories: u64,
-    /// Owners of a made catalogue.
+    /// Owners of a generated catalogue.
     pub owners: u64,
 }
 
@@ -38,7 +38,7 @@ impl Default for PsmConfig {
     }
 }
 
-/// Checked settings; see [`PsmConfig`].
+/// Validated settings; see [`PsmConfig`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PsmSettings {
     /// The probability times 2^64.
@@ -47,18 +47,18 @@ pub struct PsmSettings {
 }
 
 impl PsmConfig {
-    /// Checks all ranges.
+    /// Validates all ranges.
     ///
     /// # Errors
-    /// The first key whose value cannot be used.
+    /// The first key with an invalid value.
     pub fn check(&self) -> Result<PsmSettings, ConfigError> {
         self.check_all().map_err(first)
     }
 
-    /// Checks all ranges.
+    /// Validates all ranges.
     ///
     /// # Errors
-    /// Every key whose value cannot be used.
+    /// Every key with an invalid value.
     pub fn check_all(&self) -> Result<PsmSettings, Vec<ConfigError>> {
         let within = |key: &str, value: f64, to: f64| {
             if (0.0..=to).contains(&value) {
@@ -88,7 +88,7 @@ impl PsmConfig {
         problems.unless_any(settings)
     }
 
-    /// The catalogue that belongs to a seed if no file is given.
+    /// Generates the catalogue of a seed, for a configuration without a file.
     pub fn made_catalogue(&self, seed: u64) -> Catalogue {
         Catalogue::made(self.products, self.categories, self.owners, seed)
     }

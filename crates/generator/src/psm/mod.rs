@@ -1,7 +1,7 @@
-//! The price-comparison site: products are shown, clicked and searched for.
+//! Generator of the price-comparison site (PSM): products are shown, clicked and searched for.
 //!
-//! A step is two events: one click or one impression, and one search. Which of the two comes first is drawn anew for
-//! each step, so that no stream is bound to the even or the odd numbers, and with them to half of the partitions.
+//! A step is two events: one click or one impression, and one search. Their order is drawn for each step, so that no
+//! stream is tied to the even or the odd numbers, and thereby to half of the partitions.
 
 mod catalogue;
 mod config;
@@ -19,34 +19,34 @@ use zipf::Zipf;
 pub const LOWEST_CLICK_CENTS: u64 = 20;
 /// Highest click price, cents.
 pub const HIGHEST_CLICK_CENTS: u64 = 70;
-/// Ranks are below this.
+/// Exclusive upper bound of ranks.
 pub const RANKS: u64 = 200;
 
-/// What the lanes of an event's random numbers are used for.
+/// Lanes of an event's random numbers by use.
 mod lane {
     pub(super) const PRODUCT: u64 = 0;
     pub(super) const PRODUCT_OR_ALIAS: u64 = 1;
     pub(super) const PRICE: u64 = 2;
     pub(super) const RANK: u64 = 3;
-    /// Of the step, not of the event.
+    /// Lane of the step, not of the event.
     pub(super) const ORDER: u64 = 4;
-    /// Of the step, not of the event.
+    /// Lane of the step, not of the event.
     pub(super) const CLICK: u64 = 5;
 }
 
-/// The generator: settings, seed and catalogue, nothing that changes.
+/// The generator: settings, seed and catalogue, without mutable state.
 #[derive(Debug, Clone)]
 pub struct Psm {
     settings: PsmSettings,
     seed: u64,
-    /// Steps have random numbers of their own.
+    /// Seed of the steps' random numbers.
     step_seed: u64,
     catalogue: Catalogue,
     zipf: Option<Zipf>,
 }
 
 impl Psm {
-    /// A generator of checked settings over a catalogue.
+    /// Creates a generator from validated settings and a catalogue.
     pub fn new(settings: PsmSettings, seed: u64, catalogue: Catalogue) -> Self {
         let seed = EventRandom::spread_seed(seed);
         let exponent = settings.zipf_exponent;
@@ -54,7 +54,7 @@ impl Psm {
         Psm { settings, seed, step_seed: EventRandom::spread_seed(!seed), catalogue, zipf }
     }
 
-    /// The kind of event `number`.
+    /// Returns the kind of event `number`.
     #[inline]
     pub const fn kind(&self, number: u64) -> Kind {
         let step = EventRandom::new(self.step_seed, number / 2);
@@ -70,7 +70,7 @@ impl Psm {
         }
     }
 
-    /// Event `number`; see [`crate::nexmark::Nexmark::event`] about the time.
+    /// Generates event `number`; see [`crate::nexmark::Nexmark::event`] about the time.
     #[inline]
     pub fn event(&self, number: u64, time_ms: impl Fn(u64) -> i64) -> Event<'static> {
         let random = EventRandom::new(self.seed, number);

@@ -1,21 +1,21 @@
-//! Zipf's law in constant time: place i (from 1) is chosen with a weight of 1/i^s.
+//! Sampling by Zipf's law in constant time: rank i (from 1) has the weight 1/i^s.
 //!
-//! By the alias method (Alastair J. Walker 1977, in the construction of Michael D. Vose 1991): each place keeps itself up
-//! to a threshold and gives the rest to one other place, so that a choice is an even draw and one comparison. Weights
-//! are rounded to whole numbers and the table is built in whole numbers.
+//! Uses the alias method (Alastair J. Walker 1977, in the construction of Michael D. Vose 1991): each entry has a
+//! threshold and one alias, so that a sample takes a uniform draw and one comparison. Weights are rounded to integers
+//! and the table is built in integers.
 
-/// Weight of the first place. Together with the most places of a catalogue it keeps all sums within 64 bits.
+/// Weight of the first rank. With the largest catalogue all sums fit in 64 bits.
 const FIRST_WEIGHT: f64 = (1_u64 << 39) as f64;
 
-/// The table.
+/// The alias table.
 #[derive(Debug, Clone)]
 pub(super) struct Zipf {
-    /// Per place: up to this draw it is the place itself, otherwise its alias.
+    /// Threshold and alias of each entry: a draw up to the threshold selects the entry itself.
     places: Vec<(u64, u32)>,
 }
 
 impl Zipf {
-    /// A table for `count` places, 1 to 2^24.
+    /// Builds a table for `count` ranks, 1 to 2^24.
     pub(super) fn new(count: usize, exponent: f64) -> Self {
         let weight =
             |place: usize| ((FIRST_WEIGHT / (place as f64 + 1.0).powf(exponent)).round() as u128).max(1);
@@ -37,7 +37,7 @@ impl Zipf {
         Zipf { places }
     }
 
-    /// The place for an even draw of a place and a random number.
+    /// Returns the rank for a uniformly drawn entry and a random number.
     #[inline]
     pub(super) fn choose(&self, place: usize, random: u64) -> usize {
         let (threshold, alias) = self.places[place];

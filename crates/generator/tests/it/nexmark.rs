@@ -1,5 +1,4 @@
-//! Goal: the stream is the one that the benchmark describes, whatever the rate, and an event depends on seed and number
-//! alone.
+//! Goal: the stream matches the benchmark's description at any rate, and an event depends on seed and number alone.
 
 use std::collections::HashMap;
 
@@ -51,7 +50,7 @@ fn every_auction_introduces_the_item_right_before_it() {
     assert_eq!(found, 3_000);
 }
 
-/// The fast way remembers things from event to event; whatever was asked before must not show.
+/// The fast path caches values between events; the order of calls must not show.
 #[test]
 fn encoding_gives_the_bytes_of_the_event_in_any_order_of_numbers() {
     for config in ["", "preset = \"thesis\"", "persons = 2\nauctions = 3\nbids = 1", "bids = 0"] {
@@ -128,7 +127,7 @@ fn hot_keys_get_their_share_and_ratio_one_has_none() {
             assert!((found - expected).abs() < 0.02, "{found} instead of {expected}");
         }
     };
-    // A hundredth of the other references falls on the same ids by chance.
+    // A hundredth of the other references has the same ids by chance.
     near(share(""), [0.505, 0.752, 0.752]);
     near(share("hot_auction_ratio = 1\nhot_seller_ratio = 1\nhot_bidder_ratio = 1"), [0.01, 0.01, 0.01]);
     near(share("preset = \"thesis\""), [0.01, 0.01, 0.01]);

@@ -1,5 +1,5 @@
-//! Goal: the stream of the price-comparison site is the one that the benchmark describes, and an event depends on seed and
-//! number alone.
+//! Goal: the stream of the price-comparison site matches the benchmark's description, and an event depends on seed
+//! and number alone.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,5 +1,5 @@
-//! Goal: of every profile, the count due by a time and the time an event is due are exactly each other's inverse, no time
-//! ever decreases, and the totals are those of the integral.
+//! Goal: for every profile, the count due by a time and the due time of an event are exact inverses, times never
+//! decrease, and the totals match the integral.
 
 use generator::profile::{ProfileConfig, Schedule};
 use proptest::prelude::*;
@@ -114,7 +114,7 @@ fn unusable_profiles_are_refused_by_key() {
     check("kind = 'thesis'\nlow = 2\nmaximum = 1\nchange_interval_s = 1", "profile.low");
 }
 
-/// Goal: a rate below one event a second is kept where a profile holds its last rate.
+/// Goal: a held rate below one event per second is kept.
 #[test]
 fn rates_below_one_are_kept() {
     for (text, events) in [
@@ -131,13 +131,13 @@ fn rates_below_one_are_kept() {
     assert!((thesis.rate_at(1_000.0) - 0.5).abs() < 1e-12);
     let constant = schedule("kind='constant'\nrate=0.1");
     assert_eq!((constant.due_ns(1), constant.due_ns(6)), (10 * SECOND, 60 * SECOND));
-    // As before: a held rate above one, and one event a second where auctions ask for times behind an end.
+    // A held rate above one, and one event per second where auctions need times after the end.
     assert_eq!(schedule("kind='constant'\nrate=2.5").due_ns(5), 2 * SECOND);
     let ended = schedule("kind='steps'\nsteps=[{rate=0.5,duration_s=2.0}]");
     assert_eq!((ended.events(), ended.due_ns(1), ended.due_ns(2)), (Some(1), 2 * SECOND, 3 * SECOND));
 }
 
-/// Goal: every bad value of a profile is named at once.
+/// Goal: all bad values of a profile are reported at once.
 #[test]
 fn all_bad_values_of_a_profile_are_named() {
     let check = |text: &str, keys: &[&str]| {
@@ -155,7 +155,7 @@ fn all_bad_values_of_a_profile_are_named() {
     );
 }
 
-/// Goal: counting ends at any time, also where times have reached their end.
+/// Goal: counting ends at any time, even at the latest due time.
 #[test]
 fn counting_ends_at_any_time() {
     for text in [
