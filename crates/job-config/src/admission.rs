@@ -1,70 +1,70 @@
-//! Whether a reader may take a document: every reason against it has a name.
+//! Admission of documents by a reader: every reason for a rejection has a name.
 //!
 //! The names are the ones of attacks on update systems (The Update Framework has the list): *replay* and *rollback*
-//! (an older document is offered again), *freeze* (a document is held back until it does harm), *mix-up* (the document of another
-//! job). Job, generation, issue and expiry are inside the signed bytes, so that nobody between publisher and reader can
-//! change them; here they are compared with what the reader knows. No clock: the time is an argument.
+//! (an older document is offered again), *freeze* (a document is withheld until it does harm), *mix-up* (the document
+//! of another job). Job, generation, issue and expiry are inside the signed bytes, so that no intermediary can change
+//! them; here they are compared with the reader's state. No clock: the time is an argument.
 
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
 use crate::document::{JobDocument, JobName};
 
-/// A generation is above the one before by no more than this. One document with a generation near the end of all numbers, by a mistake or
-/// by somebody who means harm, would otherwise be the last one of its job.
+/// Maximum distance of a generation from the previous one. Otherwise a document with an extreme generation, by
+/// mistake or malice, would be the last one of its job.
 pub const GENERATION_JUMP_MAX: u64 = 1_000_000;
 
-/// The first document of a job has no higher generation than this (2^53, up to which every program reads numbers exactly).
+/// Maximum generation of a job's first document (2^53, up to which every program represents integers exactly).
 pub const FIRST_GENERATION_MAX: u64 = 1 << 53;
 
-/// Why a document is not taken.
+/// Why a document is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// There is no signature, and one is required.
+    /// A required signature is missing.
     #[error("it has no signature; sign it with the key that belongs to a pinned public key")]
     Unsigned,
-    /// What is in the place of the signature is none.
+    /// The signature is malformed.
     #[error("its signature is malformed")]
     MalformedSignature,
-    /// No pinned key has made this signature over these bytes.
+    /// No pinned key made this signature over these bytes.
     #[error(
         "no pinned public key belongs to its signature: another key signed it, or its bytes were changed"
     )]
     WrongKey,
-    /// It is about another job.
+    /// It is the document of another job.
     #[error("it is the document of job {found}")]
     WrongJob {
-        /// The job that it names.
+        /// The job in the document.
         found: JobName,
     },
-    /// An older document is offered again.
+    /// It is older than the last accepted document.
     #[error("its generation {found} is older than generation {last}, which was accepted before")]
     OldGeneration {
         /// Its generation.
         found: u64,
-        /// The generation that was accepted last.
+        /// The last accepted generation.
         last: u64,
     },
-    /// Its generation is so high that few or none could follow.
+    /// Its generation is so high that few or no successors are left.
     #[error(
         "its generation {found} is above the highest that may follow, {most}; publish it under a lower one"
     )]
     GenerationJump {
         /// Its generation.
         found: u64,
-        /// The highest that would be taken.
+        /// The highest acceptable generation.
         most: u64,
     },
-    /// Another document has this generation already.
+    /// Another document already has this generation.
     #[error("generation {generation} was accepted before, with other content")]
     OtherContent {
-        /// The generation of both.
+        /// The common generation.
         generation: u64,
     },
-    /// Nobody may begin to apply it any more.
+    /// It has expired.
     #[error("it expired at {expires_at}")]
     Expired {
-        /// When.
+        /// Time of expiry.
         expires_at: Timestamp,
     },
     /// It was issued in the future.
@@ -72,16 +72,16 @@ pub enum Refusal {
         "it was issued at {issued_at}, which is in the future; compare the clocks of publisher and reader"
     )]
     FutureDated {
-        /// When.
+        /// Time of issue.
         issued_at: Timestamp,
     },
-    /// It is good for ever, so that somebody could hold it back and show it at any time.
+    /// It has no expiry, so an attacker could withhold it and present it at any time.
     #[error("it has no expires_at; publish it with one, or have the reader take documents without")]
     NoExpiry,
 }
 
 impl Refusal {
-    /// All names: what a counter per name has to show.
+    /// All names, for a counter per name.
     pub const NAMES: [&str; 10] = [
         "unsigned",
         "malformed-signature",
@@ -95,7 +95,7 @@ impl Refusal {
         "generation-jump",
     ];
 
-    /// The name, for logs, metrics and reports.
+    /// Returns the name for logs, metrics and reports.
     pub fn name(&self) -> &'static str {
         let index = match self {
             Self::Unsigned => 0,
@@ -112,13 +112,13 @@ impl Refusal {
         Self::NAMES[index]
     }
 
-    /// Whether the same bytes will be refused for ever. A signature may still arrive, and time passes.
+    /// Whether the same bytes are rejected forever. A signature may still arrive, and time passes.
     pub fn is_final(&self) -> bool {
         !matches!(self, Self::Unsigned | Self::MalformedSignature | Self::WrongKey | Self::FutureDated { .. })
     }
 }
 
-/// The document that a reader accepted last.
+/// The last document that a reader accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Last<'a> {
     /// Its generation.
@@ -127,35 +127,35 @@ pub struct Last<'a> {
     pub text: &'a str,
 }
 
-/// What a document can be that is not refused.
+/// Result of a successful admission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admitted {
-    /// Newer than the one accepted last: to be applied.
+    /// Newer than the last accepted one: to be applied.
     New,
-    /// The one that was accepted last.
+    /// The last accepted one.
     Known,
 }
 
-/// What a reader demands of a document, beyond being one of its job that follows the last one.
+/// Requirements on a document, besides being of the reader's job and following the last one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admission {
-    /// How far the publisher's clock may be ahead of the reader's.
+    /// Tolerated lead of the publisher's clock over the reader's.
     pub clock_skew: SignedDuration,
-    /// Whether a document without expiry is refused.
+    /// Whether a document without expiry is rejected.
     pub expiry_required: bool,
 }
 
 impl Default for Admission {
-    /// One minute of skew; documents may be without expiry.
+    /// One minute of skew; documents may lack an expiry.
     fn default() -> Self {
         Self { clock_skew: SignedDuration::from_secs(60), expiry_required: false }
     }
 }
 
 impl Admission {
-    /// Whether the document may be taken now, by a reader of `job` that accepted `last` before.
+    /// Checks whether a reader of `job` that last accepted `last` may accept the document now.
     ///
-    /// The one that was accepted last is known, and remains so when it has expired.
+    /// The last accepted document is [`Admitted::Known`], even after its expiry.
     ///
     /// # Errors
     /// The first [`Refusal`] that applies: job, generation, issue, expiry.
@@ -223,7 +223,7 @@ mod tests {
         }
     }
 
-    /// Goal: replay, rollback, freeze and mix-up are each refused under their name, and the right document is not.
+    /// Goal: replay, rollback, freeze and mix-up are each rejected by name, and the right document is accepted.
     #[test]
     fn every_attack_has_its_name() {
         let strict = Admission { expiry_required: true, ..Admission::default() };
@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(outcome(&document("nexmark", 8, FOR_EVER), "2036-01-01T00:00:00Z", &lax), "New");
     }
 
-    /// Goal: the same bytes are asked for again where a signature may arrive or time pass, and only there.
+    /// Goal: the same bytes are fetched again only where a signature may arrive or time pass.
     #[test]
     fn what_cannot_become_good_is_final() {
         let found: JobName = "other".parse().unwrap();
@@ -274,7 +274,7 @@ mod tests {
         }
     }
 
-    /// Goal: a reader that has accepted nothing yet takes any generation that others can follow.
+    /// Goal: a reader without an accepted document accepts any generation with room for successors.
     #[test]
     fn the_first_document_may_have_any_generation() {
         let job = "nexmark".parse().unwrap();

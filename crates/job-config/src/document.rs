@@ -1,4 +1,4 @@
-//! Parsing and checking a job document.
+//! Parsing and validation of a job document.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,33 +11,33 @@ use thiserror::Error;
 /// The version of the document format that this crate reads and writes.
 pub const FORMAT: u32 = 1;
 
-/// The media type of a document on the wire.
+/// Media type of a document in HTTP.
 pub const MEDIA_TYPE: &str = "application/toml";
 
 /// Flink's own upper bound of key groups (`KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM`).
 const MAX_PARALLELISM_LIMIT: u32 = 32_768;
 
-/// More task managers than any cluster has: a larger number is a slip of the pen.
+/// Larger than any cluster: a larger number is a typing error.
 const TASK_MANAGERS_LIMIT: u32 = 10_000;
 
-/// Why a text is not a job document.
+/// Why a text is not a valid job document.
 #[derive(Debug, Error)]
 pub enum DocumentError {
-    /// Not TOML, a key that does not exist, or a value of the wrong type.
+    /// Invalid TOML, an unknown key, or a value of the wrong type.
     #[error("not a job document")]
     Syntax(#[source] Box<toml::de::Error>),
-    /// The format version is not the one this crate understands.
+    /// The format version is not supported.
     #[error("format: version {found} is not understood; this program reads version {FORMAT}")]
     Format {
-        /// The version that the document states.
+        /// The version in the document.
         found: u32,
     },
-    /// One value is out of its range.
+    /// A value is out of range.
     #[error("{key}: {problem}")]
     Value {
         /// The dotted key.
         key: String,
-        /// What is wrong with the value and what would be right.
+        /// The problem and the valid values.
         problem: String,
     },
 }
@@ -50,14 +50,14 @@ impl DocumentError {
 
 /// The name of a job: its name in Flink, at the drop and in journals.
 ///
-/// Lower-case letters, digits, `.`, `_` and `-`, at most 63 characters, beginning with a letter or digit, so that it can
-/// stand in a URL path and as a file name without quoting.
+/// Lower-case letters, digits, `.`, `_` and `-`, at most 63 characters, beginning with a letter or digit, so that it
+/// is valid in a URL path and as a file name without quoting.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct JobName(String);
 
 impl JobName {
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -102,14 +102,14 @@ impl From<JobName> for String {
     }
 }
 
-/// How a change of parallelism is brought about.
+/// How a change of parallelism is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartMode {
-    /// Stop with a savepoint, then submit again from it: works with every scheduler.
+    /// Stop with a savepoint, then resubmit from it: works with every scheduler.
     SavepointRestart,
-    /// Change the parallelism of the running job: a fraction of the outage, but only with the adaptive scheduler, and only if
-    /// nothing but the operators' parallelism changes. Otherwise the change is made by a restart.
+    /// Rescale the running job: a fraction of the outage, but only with the adaptive scheduler, and only if nothing
+    /// but the operators' parallelism changes. Otherwise the job is restarted.
     InPlace,
 }
 
@@ -117,17 +117,17 @@ pub enum RestartMode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parallelism {
-    /// Of every operator that has no entry of its own.
+    /// Parallelism of every operator without its own entry.
     pub default: u32,
     /// The number of key groups, and so the largest parallelism of any operator.
     pub max: u32,
-    /// Per operator, by uid.
+    /// Parallelism by operator uid.
     #[serde(default)]
     pub operators: BTreeMap<String, u32>,
 }
 
 impl Parallelism {
-    /// The parallelism of the operator with this uid.
+    /// Returns the parallelism of the operator with this uid.
     pub fn of(&self, uid: &str) -> u32 {
         self.operators.get(uid).copied().unwrap_or(self.default)
     }
@@ -161,7 +161,7 @@ impl Parallelism {
     }
 }
 
-/// The document as written. Sections that only the job understands are carried, not read.
+/// The document as written. Sections for the job are kept, not parsed.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
@@ -193,7 +193,7 @@ struct Raw {
     _sink: Option<toml::Table>,
 }
 
-/// A checked job document together with the exact text it was read from.
+/// A validated job document with its exact text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobDocument {
     text: String,
@@ -208,11 +208,11 @@ pub struct JobDocument {
 }
 
 impl JobDocument {
-    /// Reads a document.
+    /// Parses a document.
     ///
     /// # Errors
-    /// Unknown keys, wrong types, an unknown format version, a generation of 0, an expiry that is not after the issue,
-    /// no or too many task managers, a parallelism of 0 or above the maximum.
+    /// Unknown keys, wrong types, an unknown format version, a generation of 0, an expiry that is not after the
+    /// issue, no or too many task managers, a parallelism of 0 or above the maximum.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         let raw: Raw = toml::from_str(text).map_err(|e| DocumentError::Syntax(Box::new(e)))?;
         if raw.format != FORMAT {
@@ -244,53 +244,53 @@ impl JobDocument {
         })
     }
 
-    /// The exact text, byte for byte as it was parsed.
+    /// Returns the exact text, byte for byte as parsed.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The job that the document is about.
+    /// Returns the document's job.
     pub fn job(&self) -> &JobName {
         &self.job
     }
 
-    /// The generation: 1 for the first document of a job, and one more for each successor.
+    /// Returns the generation: 1 for the first document of a job, plus one for each successor.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// When the document was issued, by its writer's clock.
+    /// Returns the time of issue, by its writer's clock.
     pub fn issued_at(&self) -> Timestamp {
         self.issued_at
     }
 
-    /// After this moment nobody may start to apply the document.
+    /// Returns the time after which no agent may start to apply the document.
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.expires_at
     }
 
-    /// Whether the document may no longer be applied at this moment.
+    /// Whether the document has expired at this moment.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|expires_at| expires_at <= now)
     }
 
-    /// Why this generation exists, in the writer's words.
+    /// Returns the reason of this generation, in the writer's words.
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// How the change is to be brought about.
+    /// Returns how the change is to be applied.
     pub fn restart_mode(&self) -> RestartMode {
         self.restart_mode
     }
 
-    /// The wanted number of task managers; [`None`]: as many as there are.
+    /// Returns the wanted number of task managers; [`None`]: unchanged.
     pub fn task_managers(&self) -> Option<u32> {
         self.task_managers
     }
 
-    /// Whether a job that runs `before` becomes one that runs this document by nothing but another parallelism of operators
-    /// that have an entry of their own. How many task managers there are does not matter to the job.
+    /// Whether this document differs from `before` only in the parallelism of operators with their own entry. The
+    /// number of task managers does not matter to the job.
     pub fn differs_only_in_parallelism(&self, before: &Self) -> bool {
         let named = |uid: &String| self.parallelism.operators.contains_key(uid);
         let rest = |document: &Self| {
@@ -304,7 +304,7 @@ impl JobDocument {
         before.parallelism.operators.keys().all(named) && rest(self).is_some() && rest(self) == rest(before)
     }
 
-    /// The parallelism of the job's operators.
+    /// Returns the parallelism of the job's operators.
     pub fn parallelism(&self) -> &Parallelism {
         &self.parallelism
     }
@@ -316,7 +316,7 @@ mod tests {
 
     const EXAMPLE: &str = include_str!("../../../configs/jobs/nexmark.toml");
 
-    /// Goal: the commented example is a valid document and reads as it says.
+    /// Goal: the commented example is valid and has the values it describes.
     #[test]
     fn the_example_is_valid() {
         let document = JobDocument::parse(EXAMPLE).unwrap();
@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(document.text(), EXAMPLE);
     }
 
-    /// Goal: only another parallelism of the same operators can be brought about in a running job.
+    /// Goal: only a new parallelism of the same operators can be applied to a running job.
     #[test]
     fn other_changes_are_told_from_parallelism() {
         let before = JobDocument::parse(EXAMPLE).unwrap();
@@ -357,7 +357,7 @@ mod tests {
         }
     }
 
-    /// Goal: every kind of mistake is refused with a message that names the key.
+    /// Goal: every mistake is rejected with a message that names the key.
     #[test]
     fn mistakes_are_named() {
         let cases = [

@@ -1,6 +1,6 @@
-//! Writing the successor of a document: the next generation with another parallelism.
+//! Builds the successor of a document: the next generation with another parallelism.
 //!
-//! The text is edited, not rewritten, so that an operator's comments and layout survive any number of changes.
+//! The text is edited, not rewritten, so that comments and layout survive any number of changes.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +9,28 @@ use toml_edit::{DocumentMut, Item, Table, value};
 
 use crate::document::{DocumentError, JobDocument};
 
-/// What a successor changes.
+/// Changes of a successor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// New parallelism by operator uid; operators that are not named keep theirs.
+    /// New parallelism by operator uid; other operators keep theirs.
     pub parallelism: BTreeMap<String, u32>,
-    /// New parallelism of operators without an entry of their own, if it changes.
+    /// New parallelism of operators without their own entry, if it changes.
     pub default_parallelism: Option<u32>,
     /// New wanted number of task managers, if it changes.
     pub task_managers: Option<u32>,
-    /// Why, for people.
+    /// Reason, for people.
     pub reason: String,
-    /// The moment of writing.
+    /// Time of writing.
     pub issued_at: Timestamp,
-    /// After this moment nobody may start to apply the successor; `None`: never.
+    /// Time after which no agent may start to apply the successor; `None`: unlimited.
     pub expires_at: Option<Timestamp>,
 }
 
 impl JobDocument {
-    /// The same document under another generation, so that it can have a successor that follows the newest one.
+    /// Returns the document under another generation, so that its successor can follow the newest one.
     ///
     /// # Errors
-    /// There is no such generation.
+    /// The generation is invalid.
     pub fn renumbered(&self, generation: u64) -> Result<Self, DocumentError> {
         let mut text = self.editable()?;
         let number = i64::try_from(generation)
@@ -43,10 +43,10 @@ impl JobDocument {
         self.text().parse().map_err(|e: toml_edit::TomlError| DocumentError::value("document", e.to_string()))
     }
 
-    /// The next generation of this document.
+    /// Builds the next generation of this document.
     ///
     /// # Errors
-    /// The change would make an invalid document (for example a parallelism above the maximum).
+    /// The resulting document would be invalid (for example a parallelism above the maximum).
     pub fn successor(&self, change: &Change) -> Result<Self, DocumentError> {
         let mut text = self.editable()?;
         let generation = i64::try_from(self.generation() + 1)
@@ -74,7 +74,7 @@ impl JobDocument {
         Self::parse(&text.to_string())
     }
 
-    /// The same document with other times, and nothing else changed.
+    /// Returns the document with other times only.
     ///
     /// # Errors
     /// The expiry is not after the issue.
@@ -92,7 +92,7 @@ impl JobDocument {
     }
 }
 
-/// Sets a key and keeps the blanks and the comment around the old value.
+/// Sets a key and keeps blanks and comment around the old value.
 fn replace(table: &mut Table, key: &str, new: Item) {
     let decor = table.get(key).and_then(Item::as_value).map(|old| old.decor().clone());
     let mut new = new;
@@ -105,7 +105,7 @@ fn replace(table: &mut Table, key: &str, new: Item) {
     }
 }
 
-/// The sub-table of that name, made if absent. A document that parsed has a table there or nothing.
+/// Returns the sub-table of that name, creating it if absent. A parsed document has a table or nothing there.
 fn table<'a>(parent: &'a mut Table, key: &str) -> &'a mut Table {
     let item = parent.entry(key).or_insert_with(|| Item::Table(Table::new()));
     if item.as_table().is_none() {
@@ -135,7 +135,7 @@ mod tests {
         }
     }
 
-    /// Goal: a successor differs from its predecessor in exactly the lines that the change is about.
+    /// Goal: a successor differs from its predecessor in exactly the changed lines.
     #[test]
     fn only_the_changed_lines_change() {
         let first = JobDocument::parse(EXAMPLE).unwrap();
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(first.text().lines().count(), second.text().lines().count());
     }
 
-    /// Goal: inline tables and missing sub-tables are written as well as the long form.
+    /// Goal: inline tables and missing sub-tables are edited as well as the long form.
     #[test]
     fn other_spellings_are_edited_too() {
         let inline = "format = 1\njob = \"j\"\ngeneration = 4\nissued_at = \"2026-01-01T00:00:00Z\"\n\
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(seventh.generation(), 7);
     }
 
-    /// Goal: a change that would break the document is an error, not a broken document.
+    /// Goal: a change that would make the document invalid is an error.
     #[test]
     fn an_invalid_change_is_refused() {
         let first = JobDocument::parse(EXAMPLE).unwrap();

@@ -1,7 +1,7 @@
-//! What tells one document from another: the digest of its bytes, and the entity tag that travels with it over HTTP.
+//! Identity of a document: the digest of its bytes, and its HTTP entity tag.
 //!
-//! The tag is made here, not in the drop, because a publisher that lost the answer to its request must be able to see
-//! whether the document that is now current is its own.
+//! The tag is computed here, not in the drop, because a publisher that lost the response to its request must be able
+//! to check whether the current document is its own.
 
 use std::fmt::{self, Write as _};
 
@@ -11,13 +11,13 @@ use thiserror::Error;
 
 use crate::document::JobDocument;
 
-/// The longest entity tag that is accepted from a server, in bytes.
+/// Maximum length of a server's entity tag, in bytes.
 const MAX_TAG_BYTES: usize = 200;
 
-/// An HTTP entity tag, with its quotes, as it stands in a header (RFC 9110, section 8.8.3).
+/// An HTTP entity tag with its quotes, as in a header (RFC 9110, section 8.8.3).
 ///
-/// The config drop's tags are `"<generation>-<16 hex digits of SHA-256>"`; a client must not rely on that form, because a
-/// plain web server has tags of its own.
+/// The config drop's tags are `"<generation>-<16 hex digits of SHA-256>"`; a client must not rely on that form,
+/// because plain web servers have other tags.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EntityTag(String);
@@ -28,12 +28,12 @@ pub struct EntityTag(String);
 pub struct EntityTagError;
 
 impl EntityTag {
-    /// The tag as it stands in a header.
+    /// Returns the tag as in a header.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether the tag has the config drop's form, so that it can be compared with [`JobDocument::entity_tag`].
+    /// Whether the tag has the config drop's form and can be compared with [`JobDocument::entity_tag`].
     pub fn is_of_a_drop(&self) -> bool {
         let inner = self.0.trim_matches('"');
         inner.split_once('-').is_some_and(|(generation, digest)| {
@@ -42,10 +42,10 @@ impl EntityTag {
         })
     }
 
-    /// Reads a header value.
+    /// Parses a header value.
     ///
     /// # Errors
-    /// The text is not in quotes, is too long, or has characters that cannot stand in a tag.
+    /// The text is not quoted, is too long, or contains invalid characters.
     pub fn parse(text: &str) -> Result<Self, EntityTagError> {
         let strong = text.strip_prefix("W/").unwrap_or(text);
         let inner = strong.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or(EntityTagError)?;
@@ -78,12 +78,12 @@ impl From<EntityTag> for String {
 }
 
 impl JobDocument {
-    /// SHA-256 over the document's exact bytes, as 64 lower-case hexadecimal digits.
+    /// Returns the SHA-256 of the document's exact bytes, as 64 lower-case hexadecimal digits.
     pub fn digest(&self) -> String {
         hexadecimal(&Sha256::digest(self.text().as_bytes()))
     }
 
-    /// The tag under which the config drop serves this document.
+    /// Returns the entity tag under which the config drop serves this document.
     pub fn entity_tag(&self) -> EntityTag {
         EntityTag(format!("\"{}-{}\"", self.generation(), &self.digest()[..16]))
     }
@@ -103,7 +103,7 @@ mod tests {
 
     const EXAMPLE: &str = include_str!("../../../configs/jobs/nexmark.toml");
 
-    /// Goal: the tag has the form of the protocol and changes with a single byte of the document.
+    /// Goal: the tag has the protocol's form and changes with a single byte of the document.
     #[test]
     fn a_tag_tells_documents_apart() {
         let first = JobDocument::parse(EXAMPLE).unwrap();
@@ -117,7 +117,7 @@ mod tests {
         assert_ne!(other.entity_tag(), tag);
     }
 
-    /// Goal: only what can stand in a header is a tag.
+    /// Goal: only a text that is valid in a header is a tag.
     #[test]
     fn other_texts_are_no_tags() {
         for wrong in

@@ -1,11 +1,12 @@
-//! The job document and the reports about it: what every party of a change reads and writes.
+//! The job document and the reports about it, shared by all programs that take part in a change.
 //!
-//! A document says what runs and how wide. The Flink job reads it, the rescaler writes its successor, the config drop
-//! carries it, the config agent executes it. This crate parses and checks the part that concerns a change (identity,
-//! generation, validity, parallelism) and leaves the job's own sections (`queries`, `source`, `sink` …) to the job, which
-//! refuses to start on a bad one: two checkers of the same keys in two languages would drift apart.
+//! A document describes a job and its parallelism. The Flink job reads it, the rescaler writes its successor, the
+//! config drop serves it, the config agent applies it. This crate parses and validates the part that concerns a
+//! change (identity, generation, validity, parallelism) and leaves the job's own sections (`queries`, `source`,
+//! `sink` …) to the job, which rejects bad values at its start: two validators of the same keys in two languages
+//! would diverge.
 //!
-//! No IO and no clock: the text comes in as `&str`, times are arguments.
+//! No IO and no clock: texts and times are arguments.
 
 mod admission;
 mod document;

@@ -1,4 +1,4 @@
-//! What an agent tells about the document that it applies.
+//! Reports of an agent about the document that it applies.
 
 use std::fmt;
 
@@ -8,42 +8,42 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// How far the change has come.
+/// Phase of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// The document was accepted and written to the agent's journal.
     Received,
-    /// Task managers that the document wants are being started.
+    /// Task managers are being started.
     StartingNodes,
-    /// A stop with savepoint was asked for.
+    /// A stop with savepoint was requested.
     Stopping,
-    /// The old job has ended, its savepoint is complete.
+    /// The old job has ended with a complete savepoint.
     Stopped,
     /// The new job is being submitted.
     Submitting,
     /// All tasks of the new job run. Final.
     Running,
-    /// The running job is being given another parallelism.
+    /// The running job is being rescaled in place.
     Rescaling,
-    /// The change failed; what ran before it is being restored, from the same state.
+    /// The change failed; the previous job is being restored from the same state.
     RollingBack,
-    /// Task managers that are not needed any more are being stopped.
+    /// Surplus task managers are being stopped.
     StoppingNodes,
-    /// The change was not carried out, and what ran before it runs: restored, or never touched. Final.
+    /// The change was not applied, and the previous job runs: restored, or never affected. Final.
     RolledBack,
-    /// The change was not carried out, and nothing runs, or what runs is not known. A person must look. Final.
+    /// The change was not applied, and no job runs, or what runs is unknown. Needs a person. Final.
     Failed,
 }
 
 impl State {
-    /// Whether no report of the same generation follows.
+    /// Whether no further report of the same generation follows.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Running | Self::RolledBack | Self::Failed)
     }
 }
 
-/// As in reports and logs.
+/// The name in reports and logs.
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -66,46 +66,45 @@ impl fmt::Display for State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
-    /// The generation that is being applied.
+    /// Generation of the document.
     pub generation: u64,
-    /// 1, 2, 3 … within the generation; with it a report that is sent twice counts once.
+    /// 1, 2, 3 … within the generation; makes reports idempotent.
     pub sequence: u32,
-    /// By the reporter's clock.
+    /// Time of the report, by the agent's clock.
     pub at: Timestamp,
-    /// How far the change has come.
+    /// Phase of the change.
     pub state: State,
-    /// The Flink job that this state speaks of.
+    /// Id of the Flink job concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flink_job_id: Option<String>,
-    /// Where the state of the old job lies, from [`State::Stopped`] on.
+    /// Path of the old job's state, from [`State::Stopped`] on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub savepoint: Option<String>,
     /// For people; always present with [`State::Failed`] and [`State::RolledBack`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// How long the state before this one lasted, in milliseconds; absent in the first report of a generation.
+    /// Duration of the previous phase, in milliseconds; absent in the first report of a generation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_state_ms: Option<u64>,
-    /// With a final state: the generation of the document that runs now, where it is known. The next document must be made from
-    /// that one.
+    /// With a final state: generation of the running document, if known. The next document must be derived from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_generation: Option<u64>,
-    /// With a final state: what was seen of the job that runs now.
+    /// With a final state: what was observed of the running job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed: Option<Observed>,
 }
 
-/// What an agent saw of the job at the end of a change.
+/// Observed state of the job at the end of a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Observed {
-    /// The parallelism of each vertex, by the name of its first operator (by vertex id where two have one name).
+    /// Parallelism of each vertex, by the name of its first operator (by vertex id for duplicate names).
     #[serde(default)]
     pub parallelism: BTreeMap<String, u32>,
-    /// Registered task managers.
+    /// Number of registered task managers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_managers: Option<u32>,
-    /// Flink's own record of the rescales since the change was accepted, newest first; empty where Flink keeps none.
+    /// Flink's record of the rescales since the change was accepted, newest first; empty where Flink keeps none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rescales: Vec<ObservedRescale>,
 }
@@ -114,15 +113,15 @@ pub struct Observed {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ObservedRescale {
-    /// When it began, by Flink's clock.
+    /// Start time, by Flink's clock.
     pub at: Timestamp,
-    /// How long it took, in milliseconds; absent if it has not ended.
+    /// Duration, in milliseconds; absent if it has not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
-    /// How it ended, in Flink's word.
+    /// Final state, as named by Flink.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
-    /// What set it off, in Flink's word.
+    /// Trigger, as named by Flink.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// Per vertex, named as in [`Observed::parallelism`]: before, desired, reached.
@@ -130,22 +129,22 @@ pub struct ObservedRescale {
     pub vertices: BTreeMap<String, [Option<u32>; 3]>,
 }
 
-/// Why a report is not acceptable.
+/// Why a report is invalid.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ReportError {
     /// Generations and sequences begin at 1.
     #[error("{field} begins at 1")]
     Zero {
-        /// The field that is 0.
+        /// Name of the field that is 0.
         field: &'static str,
     },
-    /// A failure without a reason helps nobody.
+    /// A failure needs a reason.
     #[error("a report of a failure needs a message")]
     FailureWithoutMessage,
 }
 
 impl Report {
-    /// Checks what the types cannot express.
+    /// Validates what the types cannot express.
     ///
     /// # Errors
     /// See [`ReportError`].
@@ -171,7 +170,7 @@ mod shrink;
 mod tests {
     use super::*;
 
-    /// Goal: the JSON form is the one that docs/protocol.md shows, and unknown fields are refused.
+    /// Goal: the JSON form matches docs/protocol.md, and unknown fields are rejected.
     #[test]
     fn the_wire_form_is_stable() {
         let text = r#"{"generation":7,"sequence":3,"at":"2026-01-01T00:00:00.123Z","state":"stopped","savepoint":"file:///s"}"#;
@@ -182,7 +181,7 @@ mod tests {
         assert!(serde_json::from_str::<Report>(&text.replace("savepoint", "save")).is_err());
     }
 
-    /// Goal: what an agent saw travels with the final report.
+    /// Goal: observations survive serialisation in a final report.
     #[test]
     fn what_was_seen_is_read_again() {
         let text = r#"{"generation":7,"sequence":3,"at":"2026-01-01T00:00:00Z","state":"running","previous_state_ms":812,"running_generation":7,"observed":{"parallelism":{"q7":3},"task_managers":2,"rescales":[{"at":"2026-01-01T00:00:00Z","duration_ms":640,"outcome":"COMPLETED","cause":"UPDATE_REQUIREMENT","vertices":{"q7":[1,3,3]}}]}}"#;
@@ -190,7 +189,7 @@ mod tests {
         assert_eq!(serde_json::to_string(&report).unwrap(), text);
     }
 
-    /// Goal: a failure without a reason, and zero numbers, are refused.
+    /// Goal: a failure without a reason, and zero numbers, are rejected.
     #[test]
     fn incomplete_reports_are_refused() {
         let mut report: Report =

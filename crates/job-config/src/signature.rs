@@ -1,11 +1,11 @@
-//! Signatures of documents: Ed25519 (RFC 8032) over the exact bytes, kept beside the document, never inside it.
+//! Signatures of documents: Ed25519 (RFC 8032) over the exact bytes, stored beside the document, not inside it.
 //!
-//! The drop, the proxies before it and the web server of a static folder can all change what they carry. A reader that has
-//! pinned the publisher's public key takes only what the publisher wrote. What the bytes say (job, generation, issue, expiry)
-//! is signed with them; whether they fit the reader's job and time is for [`crate::Admission`] to say.
+//! The drop, proxies and static web servers can all change a document in transit. A reader that has pinned the
+//! publisher's public key accepts only what the publisher signed. The signature covers job, generation, issue and
+//! expiry; [`crate::Admission`] checks them against the reader's job and time.
 //!
-//! Keys and signatures are one line of text: `ed25519:<base64>`, a private key `ed25519-private:<base64>`. No randomness here: whoever
-//! makes a key brings its 32 random bytes.
+//! Keys and signatures are one line of text: `ed25519:<base64>`, a private key `ed25519-private:<base64>`. The caller
+//! provides the 32 random bytes of a new key.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,16 +18,16 @@ use thiserror::Error;
 
 use crate::admission::Refusal;
 
-/// The HTTP header that carries a document's signature.
+/// HTTP header of a document's signature.
 pub const SIGNATURE_HEADER: &str = "rescaler-signature";
 
-/// What a static web server's signature file is called: the document's name with this at its end.
+/// Suffix of a signature file on a static web server, appended to the document's name.
 pub const SIGNATURE_SUFFIX: &str = ".sig";
 
 const PUBLIC: &str = "ed25519:";
 const PRIVATE: &str = "ed25519-private:";
 
-/// Why a text is not a key or a signature. The text itself is not repeated: it may be a secret.
+/// Why a text is not a key or a signature. The text is not repeated: it may be a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("not {what}; it is one line, {form}")]
 pub struct KeyError {
@@ -35,7 +35,7 @@ pub struct KeyError {
     form: &'static str,
 }
 
-/// The publisher's key. Whoever has it can publish.
+/// The publisher's private key. Its holder can publish.
 pub struct PrivateKey {
     seed: [u8; 32],
     pair: Ed25519KeyPair,
@@ -45,21 +45,21 @@ impl PrivateKey {
     const ERROR: KeyError =
         KeyError { what: "a private key", form: "ed25519-private:<44 characters of base64>" };
 
-    /// The key that belongs to these bytes, which must come from a cryptographic source of randomness.
+    /// Creates the key of these bytes, which must come from a cryptographically secure random source.
     ///
     /// # Errors
-    /// The bytes are no key. No such bytes are known.
+    /// The bytes are not a key. No such bytes are known.
     pub fn from_seed(seed: [u8; 32]) -> Result<Self, KeyError> {
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| Self::ERROR)?;
         Ok(Self { seed, pair })
     }
 
-    /// The key as it is kept in a file that nobody else may read.
+    /// Returns the key's text for a file that only its owner may read.
     pub fn to_secret_text(&self) -> String {
         format!("{PRIVATE}{}", BASE64.encode(self.seed))
     }
 
-    /// The key that readers pin.
+    /// Returns the public key, which readers pin.
     pub fn public_key(&self) -> PublicKey {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(self.pair.public_key().as_ref());
@@ -88,7 +88,7 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
-/// The key that a reader pins.
+/// The public key, which readers pin.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PublicKey([u8; 32]);
@@ -116,10 +116,11 @@ impl FromStr for Signature {
     }
 }
 
-/// Whether one of these keys has signed exactly these bytes. `signature` is the text as it was received, if there was one.
+/// Verifies that one of these keys has signed exactly these bytes. `signature` is the received text, if any.
 ///
 /// # Errors
-/// [`Refusal::Unsigned`], [`Refusal::MalformedSignature`] or [`Refusal::WrongKey`]. Without keys nothing is right.
+/// [`Refusal::Unsigned`], [`Refusal::MalformedSignature`] or [`Refusal::WrongKey`]. Without keys every signature is
+/// rejected.
 pub fn verify(keys: &[PublicKey], bytes: &[u8], signature: Option<&str>) -> Result<(), Refusal> {
     let signature: Signature =
         signature.ok_or(Refusal::Unsigned)?.trim().parse().map_err(|_| Refusal::MalformedSignature)?;
@@ -131,7 +132,7 @@ fn decode<const BYTES: usize>(text: &str, prefix: &str) -> Option<[u8; BYTES]> {
     BASE64.decode(text.trim().strip_prefix(prefix)?).ok()?.try_into().ok()
 }
 
-/// Text form and its way into and out of JSON and TOML, the same for both public types.
+/// Text form and serialisation, the same for both public types.
 macro_rules! as_text {
     ($type:ty) => {
         impl fmt::Display for $type {
@@ -169,7 +170,7 @@ as_text!(Signature);
 mod tests {
     use super::*;
 
-    /// Goal: keys and signatures are those of RFC 8032 (section 7.1, second test), so that other tools can check them.
+    /// Goal: keys and signatures match RFC 8032 (section 7.1, second test), so that other tools can verify them.
     #[test]
     fn signatures_are_those_of_the_standard() {
         let bytes = |hexadecimal: &str| -> Vec<u8> {
@@ -187,7 +188,7 @@ mod tests {
         assert_eq!(key.sign(&[0x72]).0.as_slice(), signature);
     }
 
-    /// Goal: only the exact bytes under a pinned key are right, and what is wrong has its own name.
+    /// Goal: only the exact bytes under a pinned key are accepted, and each error has its own name.
     #[test]
     fn what_is_wrong_with_a_signature_is_named() {
         let [key, other] = [1, 2].map(|byte| PrivateKey::from_seed([byte; 32]).unwrap());
@@ -209,7 +210,7 @@ mod tests {
         }
     }
 
-    /// Goal: keys survive their way through a file, and a private key never shows up in a message.
+    /// Goal: keys survive a round trip through a file, and a private key never appears in a message.
     #[test]
     fn keys_are_one_line_and_private_ones_stay_private() {
         let key = PrivateKey::from_seed([7; 32]).unwrap();

@@ -1,20 +1,21 @@
-//! A report that is too long for its drop, with less in it.
+//! Shortens a report that is too long for its drop.
 //!
-//! What the publisher needs to go on (generation, sequence, state, which generation runs) is never left out; what is of use to people
-//! goes first: the vertices that no rescale has changed, the oldest rescales, all that was seen, and in the end the text.
+//! The fields that the publisher needs (generation, sequence, state, running generation) are never omitted.
+//! Information for people is omitted in this order: vertices that no rescale has changed, the oldest rescales, all
+//! observations, and finally the text.
 
 use super::{Observed, ObservedRescale, Report};
 
-/// So many characters of a message are kept when everything else is gone.
+/// Number of characters kept of a message when everything else is omitted.
 const MESSAGE_CHARS: usize = 200;
 
 impl Report {
-    /// Returns its length as JSON, in bytes.
+    /// Returns the length of the JSON form, in bytes.
     pub fn bytes(&self) -> usize {
         serde_json::to_vec(self).map_or(0, |json| json.len())
     }
 
-    /// Returns the same report with as much left out as is needed for it to have at most `most_bytes`, or all that can be left out.
+    /// Returns the report shortened as far as needed for `most_bytes`, or as far as possible.
     pub fn shrunk(&self, most_bytes: usize) -> Self {
         let mut report = self.clone();
         let fits = |report: &Self| report.bytes() <= most_bytes;
@@ -48,7 +49,7 @@ impl Observed {
         }
     }
 
-    /// Leaves out the oldest one; returns whether there was one.
+    /// Omits the oldest rescale; returns whether there was one.
     fn leave_out_a_rescale(&mut self) -> bool {
         self.rescales.pop().is_some()
     }
@@ -69,7 +70,7 @@ mod tests {
     use crate::State;
     use jiff::Timestamp;
 
-    /// Seventy vertices with names of fifty characters and eight rescales, of which each widened one vertex.
+    /// Seventy vertices with names of fifty characters, and eight rescales that each widened one vertex.
     fn long() -> Report {
         let name = |index: usize| format!("{index:02}-{}", "x".repeat(47));
         let rescale = |number: usize| ObservedRescale {
@@ -99,8 +100,8 @@ mod tests {
         }
     }
 
-    /// Goal: whatever the bound, the report is within it or bare, less is left out where more fits, and what the publisher needs to
-    /// go on is always there.
+    /// Goal: for any limit, the report is within it or minimal, no more is omitted than needed, and the fields that
+    /// the publisher needs are present.
     #[test]
     fn a_report_shrinks_until_it_fits() {
         let whole = long();
@@ -122,7 +123,8 @@ mod tests {
         }
     }
 
-    /// Goal: vertices that no rescale changed go first, and all rescales stay; then the oldest rescales go.
+    /// Goal: vertices that no rescale changed are omitted first, and all rescales stay; then the oldest rescales are
+    /// omitted.
     #[test]
     fn the_least_useful_goes_first() {
         let seen = |most_bytes| long().shrunk(most_bytes).observed.unwrap_or_default();
