@@ -1,16 +1,16 @@
-//! The meeting of bids and auctions, which the queries Q5 and Q7 share.
+//! The join of bids and auctions, shared by the queries Q5 and Q7.
 //!
-//! A bid counts if it was placed before its auction's end. It may come before its auction; then it waits, and counts from
-//! the auction's time on. A bid that waited longer than the horizon, or whose auction never comes, counts nowhere.
+//! A bid counts if it was placed before its auction's end. It may precede its auction; then it waits, and counts from
+//! the auction's time on. A bid that waits longer than the horizon, or whose auction never comes, does not count.
 
 use std::collections::HashMap;
 
 use events::{Auction, Event};
 
-/// A bid that counts, with what its auction adds.
+/// A bid that counts, joined with its auction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AcceptedBid {
-    /// When bid and auction were both there, ms: the later one's timestamp.
+    /// When bid and auction were both present, ms: the later timestamp.
     pub time: i64,
     /// The item of the bid's auction.
     pub item_id: i64,
@@ -20,7 +20,8 @@ pub struct AcceptedBid {
     pub price: i64,
 }
 
-/// All bids that count, in the order of the stream. `waiting_horizon_ms` is how long a bid waits for its auction.
+/// Returns all bids that count, in the order of the stream. `waiting_horizon_ms` is how long a bid waits for its
+/// auction.
 pub fn accepted_bids<'a>(
     events: impl IntoIterator<Item = Event<'a>>,
     waiting_horizon_ms: i64,

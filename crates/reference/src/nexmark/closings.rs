@@ -1,21 +1,21 @@
-//! What each auction went for, which the queries Q4 and Q6 share.
+//! The closing price of each auction, shared by the queries Q4 and Q6.
 //!
-//! The closing price is that of the highest bid with start ≤ timestamp < end, even if it is below the initial price; without
-//! such a bid it is the initial price. A bid may come before what is known of its auction, and then waits for the horizon
-//! and not longer, as in Q5 and Q7. The reserve plays no role. An auction closes at its end, or when it becomes known if that
-//! is later, and every auction closes.
+//! The closing price is that of the highest bid with start ≤ timestamp < end, even if it is below the initial price;
+//! without such a bid it is the initial price. A bid may precede its auction, and then waits at most for the horizon,
+//! as in Q5 and Q7. The reserve is ignored. Every auction closes at its end, or when it becomes known if that is
+//! later.
 
 use std::collections::HashMap;
 
 use events::{Auction, Bid};
 
-/// An auction, and since when everything about it is known that a query needs.
+/// An auction, and when all information about it that a query needs is known.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct KnownAuction {
     pub(super) auction: Auction,
-    /// The auction's own timestamp or that of something it was joined with, whichever is later, ms.
+    /// The auction's timestamp or that of an event it was joined with, whichever is later, ms.
     pub(super) known_at: i64,
-    /// What the query groups by: a category or a seller.
+    /// The grouping key of the query: a category or a seller.
     pub(super) subject: i64,
 }
 
@@ -25,11 +25,11 @@ pub(super) struct Closing {
     pub(super) end: i64,
     pub(super) auction_id: i64,
     pub(super) subject: i64,
-    /// Cents.
+    /// Closing price, cents.
     pub(super) price: i64,
 }
 
-/// The closing of every auction, by end and, of the same end, by auction.
+/// Returns the closings of all auctions, by end, then by auction.
 pub(super) fn closings(auctions: &[KnownAuction], bids: &[Bid], waiting_horizon_ms: i64) -> Vec<Closing> {
     let mut bids_of: HashMap<i64, Vec<&Bid>> = HashMap::new();
     for bid in bids {

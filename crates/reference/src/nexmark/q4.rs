@@ -1,11 +1,11 @@
 //! NexMark Q4: the average closing price of each category.
 //!
-//! The job writes a row whenever an auction has closed; in which order is open, so only the final row of a category is
-//! determined, the one with the most closed auctions. (The rows before it count 1, 2, 3 … without a gap.) The average is the
-//! sum of all closing prices in cents, divided once.
+//! The job writes a row whenever an auction has closed. The order is undetermined, so only the final row of a
+//! category is: the one with the most closed auctions. (The rows before it count 1, 2, 3 … without a gap.) The
+//! average is the sum of all closing prices in cents, divided once.
 //!
-//! An auction counts with the category of its item if the two are at most the horizon apart, whichever comes first. What is
-//! known of the auction is then as old as the later of the two, and bids wait for that.
+//! An auction counts in the category of its item if the two are at most the horizon apart, in either order. The
+//! auction is then known since the later of the two, and bids wait for that.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,14 +15,14 @@ use serde::{Deserialize, Serialize};
 use super::closings::{KnownAuction, closings};
 use crate::Quotient;
 
-/// What Q4 depends on.
+/// Parameters of Q4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Q4Settings {
     /// How long a bid waits for its auction, and an auction and its item for each other, ms.
     pub waiting_horizon_ms: i64,
 }
 
-/// One result; its JSON is the record that the job writes.
+/// One result; its JSON is the job's output record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Q4Row {
@@ -30,13 +30,13 @@ pub struct Q4Row {
     pub query: String,
     /// The category.
     pub category_id: i64,
-    /// Its auctions that have closed.
+    /// Number of its closed auctions.
     pub closed_auctions: i64,
     /// Average of their closing prices, cents.
     pub average_price: Quotient,
 }
 
-/// The final row of every category that an auction has closed in, by category.
+/// Returns the final row of every category with a closed auction, by category.
 pub fn q4<'a>(events: impl IntoIterator<Item = Event<'a>>, settings: Q4Settings) -> Vec<Q4Row> {
     let horizon = settings.waiting_horizon_ms;
     let (mut items, mut auctions, mut bids) = (HashMap::new(), Vec::new(), Vec::new());

@@ -8,32 +8,32 @@ use serde::{Deserialize, Serialize};
 use super::auctions::accepted_bids;
 use crate::windows::sliding_ends;
 
-/// What Q5 depends on.
+/// Parameters of Q5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Q5Settings {
     /// Length of a window, ms, above 0.
     pub window_size_ms: i64,
-    /// Distance from one window's start to the next, ms, above 0. Windows begin at whole multiples of it.
+    /// Distance between window starts, ms, above 0. Windows begin at whole multiples of it.
     pub window_slide_ms: i64,
     /// How long a bid waits for its auction, ms.
     pub waiting_horizon_ms: i64,
 }
 
-/// One result; its JSON is the record that the job writes.
+/// One result; its JSON is the job's output record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Q5Row {
     /// Always `q5`.
     pub query: String,
-    /// End of the window, ms; it does not belong to the window any more.
+    /// End of the window, ms, exclusive.
     pub window_end: i64,
     /// The item.
     pub item_id: i64,
-    /// Its bids in the window.
+    /// Number of its bids in the window.
     pub bids: i64,
 }
 
-/// The hottest items of every window that a bid falls into, by window and then by item.
+/// Returns the hottest items of every window with a bid, by window, then by item.
 pub fn q5<'a>(events: impl IntoIterator<Item = Event<'a>>, settings: Q5Settings) -> Vec<Q5Row> {
     let mut windows: BTreeMap<i64, BTreeMap<i64, i64>> = BTreeMap::new();
     for bid in accepted_bids(events, settings.waiting_horizon_ms) {

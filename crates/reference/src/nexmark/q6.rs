@@ -1,7 +1,7 @@
 //! NexMark Q6: the average closing price of each seller's last auctions.
 //!
-//! A window over a number of records depends on their order. Auctions take their turn by end, and of the same end by auction
-//! id. The average is the sum of the window's closing prices in cents, divided once.
+//! A window over a number of records depends on their order. Auctions are ordered by end, then by auction id. The
+//! average is the sum of the window's closing prices in cents, divided once.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,18 @@ use serde::{Deserialize, Serialize};
 use super::closings::{KnownAuction, closings};
 use crate::Quotient;
 
-/// What Q6 depends on.
+/// Parameters of Q6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Q6Settings {
     /// Auctions in a full window, above 0; the first windows of a seller have fewer.
     pub window_size: usize,
-    /// A row comes with every so many of a seller's auctions, above 0.
+    /// Number of a seller's auctions between rows, above 0.
     pub window_slide: usize,
     /// How long a bid waits for its auction, ms.
     pub waiting_horizon_ms: i64,
 }
 
-/// One result; its JSON is the record that the job writes.
+/// One result; its JSON is the job's output record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Q6Row {
@@ -30,13 +30,13 @@ pub struct Q6Row {
     pub query: String,
     /// The seller.
     pub seller_id: i64,
-    /// Auctions in the window.
+    /// Number of auctions in the window.
     pub auctions: i64,
     /// Average of their closing prices, cents.
     pub average_price: Quotient,
 }
 
-/// The rows of each seller in the order of its closings, by seller.
+/// Returns the rows of each seller in the order of its closings, by seller.
 pub fn q6<'a>(events: impl IntoIterator<Item = Event<'a>>, settings: Q6Settings) -> Vec<Q6Row> {
     let (mut auctions, mut bids) = (Vec::new(), Vec::new());
     for event in events {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::auctions::{AcceptedBid, accepted_bids};
 use crate::windows::tumbling_end;
 
-/// What Q7 depends on.
+/// Parameters of Q7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Q7Settings {
     /// Length of a window, ms, above 0. Windows begin at whole multiples of it.
@@ -17,13 +17,13 @@ pub struct Q7Settings {
     pub waiting_horizon_ms: i64,
 }
 
-/// One result; its JSON is the record that the job writes.
+/// One result; its JSON is the job's output record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Q7Row {
     /// Always `q7`.
     pub query: String,
-    /// End of the window, ms; it does not belong to the window any more.
+    /// End of the window, ms, exclusive.
     pub window_end: i64,
     /// Item of the highest bid's auction.
     pub item_id: i64,
@@ -33,7 +33,7 @@ pub struct Q7Row {
     pub price: i64,
 }
 
-/// One row for every window that a bid falls into, in the order of the windows.
+/// Returns one row for every window with a bid, in the order of the windows.
 pub fn q7<'a>(events: impl IntoIterator<Item = Event<'a>>, settings: Q7Settings) -> Vec<Q7Row> {
     let mut highest: BTreeMap<i64, AcceptedBid> = BTreeMap::new();
     for bid in accepted_bids(events, settings.waiting_horizon_ms) {

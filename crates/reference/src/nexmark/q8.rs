@@ -1,4 +1,4 @@
-//! NexMark Q8: who registered and opened an auction in the same tumbling window.
+//! NexMark Q8: persons who registered and opened an auction in the same tumbling window.
 
 use std::collections::HashMap;
 
@@ -7,30 +7,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::windows::tumbling_end;
 
-/// What Q8 depends on.
+/// Parameters of Q8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Q8Settings {
     /// Length of a window, ms, above 0. Windows begin at whole multiples of it.
     pub window_size_ms: i64,
 }
 
-/// One result; its JSON is the record that the job writes.
+/// One result; its JSON is the job's output record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Q8Row {
     /// Always `q8`.
     pub query: String,
-    /// End of the window, ms; it does not belong to the window any more.
+    /// End of the window, ms, exclusive.
     pub window_end: i64,
-    /// Who registered.
+    /// The person who registered.
     pub person_id: i64,
     /// That person's name.
     pub name: String,
-    /// The auction that person opened.
+    /// An auction opened by that person.
     pub auction_id: i64,
 }
 
-/// One row for every auction whose seller registered in the same window, before or after it.
+/// Returns one row for every auction whose seller registered in the same window, before or after it.
 pub fn q8<'a>(events: impl IntoIterator<Item = Event<'a>>, settings: Q8Settings) -> Vec<Q8Row> {
     let window_of = |timestamp| tumbling_end(timestamp, settings.window_size_ms);
     let (mut names, mut auctions) = (HashMap::new(), Vec::new());

@@ -1,13 +1,13 @@
-//! How many events of one kind came on each click, which the queries Q4 and Q5 share.
+//! The number of events of one kind per click, shared by the queries Q4 and Q5.
 //!
-//! Events and clicks are brought together by product and window, and a window in which nobody clicked has no ratio and no
-//! row. The ratio is one division of the two numbers.
+//! Events and clicks are joined by product and window; a window without a click has no row. The ratio is one division
+//! of the two numbers.
 
 use std::collections::BTreeMap;
 
 use crate::Quotient;
 
-/// What one product saw in one window.
+/// Counts of one product in one window.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
     pub(super) events: i64,
@@ -20,8 +20,8 @@ impl Counts {
     }
 }
 
-/// The counts of every window (by its end) and product with a click in it. `seen` are window and product of the events,
-/// `clicked` those of the clicks.
+/// Returns the counts of every window (by its end) and product with a click. `seen` are window and product of the
+/// events, `clicked` those of the clicks.
 pub(super) fn per_click(
     seen: impl IntoIterator<Item = (i64, i64)>,
     clicked: impl IntoIterator<Item = (i64, i64)>,

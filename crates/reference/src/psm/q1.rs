@@ -7,30 +7,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::windows::tumbling_end;
 
-/// What Q1 depends on.
+/// Parameters of Q1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Q1Settings {
     /// Length of a window, ms, above 0. Windows begin at whole multiples of it.
     pub window_size_ms: i64,
 }
 
-/// One result; its JSON is the record that the job writes.
+/// One result; its JSON is the job's output record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Q1Row {
     /// Always `q1`.
     pub query: String,
-    /// End of the window, ms; it does not belong to the window any more.
+    /// End of the window, ms, exclusive.
     pub window_end: i64,
     /// The owner.
     pub owner: i64,
-    /// A category no other of the owner had more clicks than.
+    /// A category with the owner's highest number of clicks.
     pub category: i64,
-    /// The owner's clicks in the category.
+    /// Number of the owner's clicks in the category.
     pub clicks: i64,
 }
 
-/// The best categories of every window and owner with a click in it.
+/// Returns the best categories of every window and owner with a click.
 pub fn q1<'a>(events: impl IntoIterator<Item = Event<'a>>, settings: Q1Settings) -> Vec<Q1Row> {
     let mut windows: BTreeMap<(i64, i64), BTreeMap<i64, i64>> = BTreeMap::new();
     for event in events {

@@ -1,7 +1,7 @@
-//! PSM Q2: the median price of a product's last clicks, again after every so many more.
+//! PSM Q2: the median price of a product's last clicks, repeated every `window_slide` clicks.
 //!
-//! A window over a number of records depends on their order; here it is the order of the stream, whatever the timestamps.
-//! Of an even number of clicks the median is the mean of the two prices in the middle.
+//! A window over a number of records depends on their order; here it is the order of the stream, whatever the
+//! timestamps. Of an even number of clicks the median is the mean of the two prices in the middle.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::Quotient;
 
-/// What Q2 depends on.
+/// Parameters of Q2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Q2Settings {
     /// Clicks in a full window, above 0; the first windows of a product have fewer.
     pub window_size: usize,
-    /// A row comes with every so many of a product's clicks, above 0.
+    /// Number of a product's clicks between rows, above 0.
     pub window_slide: usize,
 }
 
-/// One result; its JSON is the record that the job writes.
+/// One result; its JSON is the job's output record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Q2Row {
@@ -27,13 +27,13 @@ pub struct Q2Row {
     pub query: String,
     /// The product.
     pub product: i64,
-    /// Clicks in the window.
+    /// Number of clicks in the window.
     pub clicks: i64,
     /// Median of their prices, cents.
     pub median_price: Quotient,
 }
 
-/// The rows of each product in the order of its clicks, by product.
+/// Returns the rows of each product in the order of its clicks, by product.
 pub fn q2<'a>(events: impl IntoIterator<Item = Event<'a>>, settings: Q2Settings) -> Vec<Q2Row> {
     let mut prices: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
     for event in events {

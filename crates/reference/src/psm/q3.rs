@@ -10,30 +10,30 @@ use serde::{Deserialize, Serialize};
 use crate::Quotient;
 use crate::windows::tumbling_end;
 
-/// What Q3 depends on.
+/// Parameters of Q3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Q3Settings {
     /// Length of a window, ms, above 0. Windows begin at whole multiples of it.
     pub window_size_ms: i64,
 }
 
-/// One result; its JSON is the record that the job writes.
+/// One result; its JSON is the job's output record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Q3Row {
     /// Always `q3`.
     pub query: String,
-    /// End of the window, ms; it does not belong to the window any more.
+    /// End of the window, ms, exclusive.
     pub window_end: i64,
     /// The owner.
     pub owner: i64,
-    /// The owner's clicks in the window.
+    /// Number of the owner's clicks in the window.
     pub clicks: i64,
     /// Median of their prices, cents.
     pub median_price: Quotient,
 }
 
-/// One row for every window and owner with a click in it.
+/// Returns one row for every window and owner with a click.
 pub fn q3<'a>(events: impl IntoIterator<Item = Event<'a>>, settings: Q3Settings) -> Vec<Q3Row> {
     let mut prices: BTreeMap<(i64, i64), Vec<i64>> = BTreeMap::new();
     for event in events {

@@ -7,34 +7,34 @@ use super::per_click::per_click;
 use crate::Quotient;
 use crate::windows::sliding_ends;
 
-/// What Q4 depends on.
+/// Parameters of Q4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Q4Settings {
     /// Length of a window, ms, above 0.
     pub window_size_ms: i64,
-    /// Distance from one window's start to the next, ms, above 0. Windows begin at whole multiples of it.
+    /// Distance between window starts, ms, above 0. Windows begin at whole multiples of it.
     pub window_slide_ms: i64,
 }
 
-/// One result; its JSON is the record that the job writes.
+/// One result; its JSON is the job's output record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Q4Row {
     /// Always `q4`.
     pub query: String,
-    /// End of the window, ms; it does not belong to the window any more.
+    /// End of the window, ms, exclusive.
     pub window_end: i64,
     /// The product.
     pub product: i64,
-    /// Its impressions in the window, 0 or more.
+    /// Number of its impressions in the window, 0 or more.
     pub impressions: i64,
-    /// Its clicks in the window, 1 or more.
+    /// Number of its clicks in the window, 1 or more.
     pub clicks: i64,
     /// Impressions divided by clicks.
     pub ratio: Quotient,
 }
 
-/// One row for every window and product with a click in it.
+/// Returns one row for every window and product with a click.
 pub fn q4<'a>(events: impl IntoIterator<Item = Event<'a>>, settings: Q4Settings) -> Vec<Q4Row> {
     let windows = |timestamp, product| {
         sliding_ends(timestamp, settings.window_size_ms, settings.window_slide_ms)

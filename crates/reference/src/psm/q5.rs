@@ -7,32 +7,32 @@ use super::per_click::per_click;
 use crate::Quotient;
 use crate::windows::tumbling_end;
 
-/// What Q5 depends on.
+/// Parameters of Q5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Q5Settings {
     /// Length of a window, ms, above 0. Windows begin at whole multiples of it.
     pub window_size_ms: i64,
 }
 
-/// One result; its JSON is the record that the job writes.
+/// One result; its JSON is the job's output record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Q5Row {
     /// Always `q5`.
     pub query: String,
-    /// End of the window, ms; it does not belong to the window any more.
+    /// End of the window, ms, exclusive.
     pub window_end: i64,
     /// The product.
     pub product: i64,
-    /// Its searches in the window, 0 or more.
+    /// Number of its searches in the window, 0 or more.
     pub searches: i64,
-    /// Its clicks in the window, 1 or more.
+    /// Number of its clicks in the window, 1 or more.
     pub clicks: i64,
     /// Searches divided by clicks.
     pub ratio: Quotient,
 }
 
-/// One row for every window and product with a click in it.
+/// Returns one row for every window and product with a click.
 pub fn q5<'a>(events: impl IntoIterator<Item = Event<'a>>, settings: Q5Settings) -> Vec<Q5Row> {
     let window = |timestamp| tumbling_end(timestamp, settings.window_size_ms);
     let (mut seen, mut clicked) = (Vec::new(), Vec::new());

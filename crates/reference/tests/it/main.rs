@@ -1,4 +1,4 @@
-//! Integration tests of the reference queries, in one program.
+//! Integration tests of the reference queries, in one binary.
 
 mod nexmark_bids;
 mod nexmark_closings;

@@ -1,4 +1,4 @@
-//! Goal: the reference queries say what their specification says, on streams small enough to work out by hand.
+//! Goal: the reference queries match their specification, on streams small enough to check by hand.
 
 use events::{Auction, Bid, Event};
 use reference::nexmark::{Q5Settings, Q7Settings, q5, q7};

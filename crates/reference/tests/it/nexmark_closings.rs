@@ -1,4 +1,4 @@
-//! Goal: Q4, Q6 and Q8 say what their specification says, on streams small enough to work out by hand.
+//! Goal: Q4, Q6 and Q8 match their specification, on streams small enough to check by hand.
 
 use events::{Auction, Bid, Event, Item, Person};
 use reference::nexmark::{Q4Settings, Q6Settings, Q8Settings, q4, q6, q8};
@@ -67,7 +67,7 @@ fn check_q8<const N: usize>(events: &[Event<'static>], expected: [(i64, i64, i64
     assert_eq!(found, expected);
 }
 
-/// The closing price of one auction, by both queries that ask for it.
+/// Checks the closing price of one auction in both queries that compute it.
 #[track_caller]
 fn check_closing_price(auction_and_bids: &[Event<'static>], price: i64) {
     check_q6((10, 1), auction_and_bids, [(7, 1, price as f64)]);
@@ -138,7 +138,7 @@ fn q4_averages_each_category_exactly() {
     check_q4(&events, [(3, 3, 301.0 / 3.0), (4, 1, 8.0)]);
 }
 
-/// Three auctions of a seller, closed at 100, 200 and 400 cents in this order whatever the order of the stream.
+/// Three auctions of a seller, closed at 100, 200 and 400 cents in this order, whatever the order of the stream.
 fn three_closings() -> Vec<Event<'static>> {
     let mut events = vec![auction(0, 1, 40), auction(0, 3, 30), auction(0, 2, 30)];
     events.extend([bid(1, 2, 100), bid(1, 3, 200), bid(1, 1, 400)]);

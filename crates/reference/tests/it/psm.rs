@@ -1,5 +1,5 @@
-//! Goal: the reference queries over the price-comparison site say what their specification says, on streams small enough
-//! to work out by hand.
+//! Goal: the reference queries over the price-comparison site match their specification, on streams small enough to
+//! check by hand.
 
 use events::{Click, Event, Impression, Search};
 use reference::psm::{Q1Settings, Q2Settings, Q3Settings, Q4Settings, Q5Settings, q1, q2, q3, q4, q5};
