@@ -1,6 +1,6 @@
-//! What one fetch costs here and in the reference implementation: CPU time, not elapsed time, because the machine may be
-//! busy with other things. Python runs its own loop in one process and we ours in another; rounds alternate, and medians are
-//! told. The reference installs itself into the testbed's cache.
+//! What one fetch costs here and in the reference implementation: CPU time, not elapsed time, because the machine may
+//! be busy with other things. Python runs its own loop in one process and we ours in another; rounds alternate, and
+//! medians are told. The reference installs itself into the testbed's cache.
 //!
 //! `cargo bench -p whisper --bench fetch` (or `scripts/benchmark-whisper.sh`); `--rounds N` for other than 11.
 #![expect(
@@ -22,10 +22,10 @@ use whisper::{Range, fetch};
 const REFERENCE: PythonSet = PythonSet { name: "whisper", requirements: "whisper==1.1.10\n" };
 const NOW: i64 = 1_700_000_000;
 const ROUNDS: usize = 11;
-/// Points, repetitions of Python, our repetitions.
+/// Points, repetitions in Python, repetitions in Rust.
 const CASES: [(i64, u32, u32); 2] = [(12, 2_000, 20_000), (8_000, 40, 2_000)];
 
-/// CPU time of this process, ns.
+/// Returns the CPU time of this process, ns.
 fn cpu_ns() -> f64 {
     let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap();
     time.tv_sec() as f64 * 1e9 + time.tv_nsec() as f64
@@ -60,7 +60,7 @@ impl Python {
         line.trim().to_owned()
     }
 
-    /// CPU time per fetch, ns.
+    /// Measures the CPU time per fetch, ns.
     fn measure(&mut self, points: i64, repetitions: u32) -> f64 {
         writeln!(self.questions, "{points} {repetitions}").unwrap();
         self.line().parse().unwrap()

@@ -1,69 +1,69 @@
-//! Why a series could not be read.
+//! Errors of reading a series.
 
 use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Why there is no series.
+/// Why a series could not be read.
 #[derive(Debug, Error)]
 pub enum FetchError {
     /// The file cannot be opened.
     #[error("{}: cannot be opened", path.display())]
     Open {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The operating system's reason.
         #[source]
         source: io::Error,
     },
-    /// The file was opened and cannot be read.
+    /// The file was opened but cannot be read.
     #[error("{}: cannot be read", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The operating system's reason.
         #[source]
         source: io::Error,
     },
-    /// The file is no Whisper file, or only a part of one.
+    /// The file is not a Whisper file, or incomplete.
     #[error("{}: not a whole Whisper file", path.display())]
     Corrupt {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The defect.
         #[source]
         source: Corruption,
     },
-    /// Every reading differed from the one before it.
+    /// All consecutive readings differed.
     #[error("{}: changed during each of {readings} readings; read it again later", path.display())]
     Unsettled {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// How often it was read.
+        /// Number of readings.
         readings: u32,
     },
     /// The range ends before it begins.
     #[error("the range is from {from} until {until}, which is earlier")]
     Range {
-        /// Where it begins.
+        /// Start of the range.
         from: i64,
-        /// Where it ends.
+        /// End of the range.
         until: i64,
     },
-    /// The range holds more points than one call answers.
+    /// The range has more points than the limit of one call.
     #[error("{}: the range holds {points} points, more than {max}; ask for a shorter one", path.display())]
     TooLong {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// How many points it holds.
+        /// Number of points in the range.
         points: u64,
-        /// How many are answered at most.
+        /// The limit.
         max: u64,
     },
 }
 
-/// What is wrong with a file. One that carbon is about to create looks like this for a moment.
+/// Defect of a file. A file that carbon is creating looks like this for a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Corruption {
     /// Shorter than its own header.
@@ -72,37 +72,37 @@ pub enum Corruption {
         /// The length of the file.
         bytes: u64,
     },
-    /// An aggregation method that Whisper does not have.
+    /// An unknown aggregation method.
     #[error("the header states aggregation method {0}; there are 1 to 8")]
     Aggregation(u32),
-    /// An xFilesFactor that is no share.
+    /// The xFilesFactor is not a fraction.
     #[error("the header states an xFilesFactor that is not between 0 and 1")]
     XFilesFactor,
-    /// No archive, or more than a file can sensibly have.
+    /// No archive, or implausibly many.
     #[error("the header states {0} archives; 1 to 256 are read")]
     ArchiveCount(u32),
-    /// An archive without points, or with points that are no time apart.
+    /// An archive without points, or with an interval of zero.
     #[error("archive {0} has no points or no time between them")]
     EmptyArchive(usize),
-    /// An archive that does not begin where the one before it, or the header, ends.
+    /// An archive does not start at the end of the previous one, or of the header.
     #[error("archive {archive} begins at byte {found} instead of {expected}")]
     Misplaced {
-        /// Which archive, from 0.
+        /// Index of the archive, from 0.
         archive: usize,
-        /// Where it begins.
+        /// Its start.
         found: u64,
-        /// Where the one before it ends.
+        /// End of the previous one.
         expected: u64,
     },
-    /// An archive that is not coarser and longer than the one before it.
+    /// An archive is not coarser and longer than the previous one.
     #[error("archive {0} is not coarser and longer than the one before it")]
     Order(usize),
-    /// The longest retention is not that of the last archive.
+    /// The stated longest retention differs from that of the last archive.
     #[error("the header states a retention of {stated} s, the last archive has {found} s")]
     Retention {
-        /// What the header states.
+        /// Retention in the header.
         stated: u64,
-        /// What the archives give.
+        /// Retention of the archives.
         found: u64,
     },
     /// Shorter than its archives.
@@ -110,7 +110,7 @@ pub enum Corruption {
     ArchivesCut {
         /// The length of the file.
         bytes: u64,
-        /// Where the last archive ends.
+        /// End of the last archive.
         expected: u64,
     },
 }

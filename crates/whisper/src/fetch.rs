@@ -1,9 +1,9 @@
-//! One series over a range of time, as Python's `whisper.fetch` gives it.
+//! Reads one series over a range of time, with the results of Python's `whisper.fetch`.
 //!
-//! The finest archive that reaches back to the beginning of the range answers. Times are moved down to a multiple of its
-//! step, and then up by one step: the value at time *t* is that of the interval that begins at *t*. Where a point belongs
-//! follows from the archive's first point; a point counts only if the time stored with it is the time expected there, since
-//! otherwise it is left over from an earlier round.
+//! It uses the finest archive that reaches back to the beginning of the range. Times are rounded down to a multiple
+//! of its step, and then increased by one step: the value at time *t* is that of the interval that begins at *t*. The
+//! archive's first point determines the slot of a time. A point counts only if its stored time matches the slot,
+//! since otherwise it is left over from an earlier round.
 
 use std::fs::File;
 use std::io;
@@ -17,24 +17,24 @@ use crate::error::FetchError;
 use crate::header::{Archive, Header, MAX_HEADER_BYTES, POINT_BYTES};
 use crate::settle::{READINGS, Reading, Stamp, settled};
 
-/// How many points one call answers at most: 256 MiB of them.
+/// Maximum number of points per call: 256 MiB.
 pub const MAX_POINTS: u64 = 1 << 24;
 
-/// Times further from the Unix epoch than this are moved to it, in seconds (34,000 years), so that no sum of times overflows.
+/// Times are limited to this distance from the Unix epoch, in seconds (34,000 years), so that sums do not overflow.
 const FURTHEST_S: i64 = 1 << 40;
 
-/// Points that are read at a time; 12 KiB stay in the processor's nearest cache.
+/// Number of points read at a time; 12 KiB fit in the processor's first-level cache.
 const CHUNK_POINTS: usize = 1024;
 const CHUNK_BYTES: usize = CHUNK_POINTS * POINT_BYTES as usize;
 
-/// What is asked for. All times in seconds since the Unix epoch.
+/// A range of time, in seconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
     /// Values after this time …
     pub from: i64,
     /// … up to this one, at most up to now.
     pub until: i64,
-    /// The present, from which the file's retention is counted back.
+    /// The current time, from which the file's retention is counted back.
     pub now: i64,
 }
 
@@ -47,12 +47,12 @@ pub struct Series {
     pub until: i64,
     /// The time from value to value, in seconds.
     pub step: i64,
-    /// The values; [`None`] where there is none.
+    /// The values; [`None`] where unknown.
     pub values: Vec<Option<f64>>,
 }
 
 impl Series {
-    /// The same to the last bit, whatever is not a number included.
+    /// Compares to the last bit, including NaN.
     fn is_same(&self, other: &Self) -> bool {
         let bits = |value: &Option<f64>| value.map(f64::to_bits);
         (self.from, self.until, self.step) == (other.from, other.until, other.step)
@@ -60,7 +60,7 @@ impl Series {
     }
 }
 
-/// The series in a file over a range; [`None`] if the range lies in the future or beyond what the file keeps.
+/// Reads the series in a file over a range; [`None`] if the range is in the future or beyond the file's retention.
 ///
 /// # Errors
 /// See [`FetchError`].
@@ -80,7 +80,7 @@ struct OpenFile<'a> {
     path: &'a Path,
 }
 
-/// Where the answer lies: an archive, and the times of the first value and one step after the last.
+/// Position of the result: an archive, and the times of the first value and one step after the last.
 struct Span {
     archive: Archive,
     from: i64,
@@ -105,7 +105,7 @@ impl OpenFile<'_> {
         FetchError::Read { path: self.path.to_owned(), source }
     }
 
-    /// The beginning of the file, as much as there is of it.
+    /// Reads the beginning of the file, as far as it exists.
     fn read_head<'h>(&self, head: &'h mut [u8; MAX_HEADER_BYTES]) -> Result<&'h [u8], FetchError> {
         let mut filled = 0;
         while filled < head.len() {
@@ -138,7 +138,7 @@ impl OpenFile<'_> {
         Ok(Some(Series { from: span.from, until: span.until, step, values }))
     }
 
-    /// The time of the archive's first point, 0 if it was never written to. Mostly it was read with the header.
+    /// Returns the time of the archive's first point, 0 if it was never written. It was usually read with the header.
     fn base(&self, head: &[u8], archive: &Archive) -> Result<i64, FetchError> {
         let begin = usize::try_from(archive.offset).unwrap_or(usize::MAX);
         if let Some(time) = head.get(begin..).and_then(|rest| rest.first_chunk::<4>()) {
@@ -149,7 +149,7 @@ impl OpenFile<'_> {
         Ok(u32::from_be_bytes(time).into())
     }
 
-    /// The points from the span's beginning to the end of the archive, and the rest from its start.
+    /// Reads the points from the span's beginning to the end of the archive, and the rest from its start.
     fn values(
         &self,
         span: &Span,
@@ -167,7 +167,7 @@ impl OpenFile<'_> {
         self.run(archive.offset, points - until_end, &mut time, step, values)
     }
 
-    /// Points that lie side by side.
+    /// Reads consecutive points.
     fn run(
         &self,
         mut offset: u64,
@@ -194,26 +194,26 @@ impl OpenFile<'_> {
     }
 }
 
-/// The value of a point if it is of that time.
+/// Returns the value of a point if its time matches.
 fn value_at(point: &[u8; 12], time: i64) -> Option<f64> {
     let [t0, t1, t2, t3, value @ ..] = *point;
     (i64::from(u32::from_be_bytes([t0, t1, t2, t3])) == time).then(|| f64::from_be_bytes(value))
 }
 
 impl Span {
-    /// The number of values; never more than the archive has points.
+    /// Returns the number of values; at most the archive's number of points.
     fn points(&self) -> u64 {
         (self.until - self.from).unsigned_abs() / u64::from(self.archive.seconds_per_point)
     }
 }
 
-/// Which archive answers, over which of its intervals; [`None`] if the range lies outside of what the file keeps.
+/// Selects the archive and its intervals; [`None`] if the range is beyond the file's retention.
 fn span(header: &Header, range: Range) -> Result<Option<Span>, FetchError> {
     let Range { from, until, now } = range;
     if from > until {
         return Err(FetchError::Range { from, until });
     }
-    // Files hold times of 32 bits: a range further out has no values, wherever it is.
+    // Files hold 32-bit times: a range further out has no values, wherever it is.
     let within = |time: i64| time.clamp(-FURTHEST_S, FURTHEST_S);
     let (from, until, now) = (within(from), within(until), within(now));
     let oldest = now.saturating_sub(header.max_retention_s.cast_signed());
@@ -230,7 +230,7 @@ fn span(header: &Header, range: Range) -> Result<Option<Span>, FetchError> {
     let interval = |time: i64| (time - time.rem_euclid(step)).saturating_add(step);
     let (from, mut until) = (interval(from), interval(until));
     if from == until {
-        // A range of no length still holds one value.
+        // An empty range still contains one value.
         until = until.saturating_add(step);
     }
     Ok(Some(Span { archive: *archive, from, until }))

@@ -1,8 +1,8 @@
-//! The beginning of a file: what it holds, and whether that can be true.
+//! Parser and validation of a file's header.
 //!
-//! All numbers are big-endian. Metadata: aggregation method (u32), longest retention in seconds (u32), xFilesFactor (f32),
-//! number of archives (u32). Then per archive: offset in bytes, seconds per point, number of points (u32 each). Then the
-//! archives, finest first, 12 bytes a point: time (u32) and value (f64).
+//! All numbers are big-endian. Metadata: aggregation method (u32), longest retention in seconds (u32), xFilesFactor
+//! (f32), number of archives (u32). Then per archive: offset in bytes, seconds per point, number of points (u32
+//! each). Then the archives, finest first, 12 bytes a point: time (u32) and value (f64).
 
 use crate::error::Corruption;
 
@@ -10,11 +10,11 @@ use crate::error::Corruption;
 const METADATA_BYTES: usize = 16;
 /// The size of an archive's description, in bytes.
 const DESCRIPTION_BYTES: usize = 12;
-/// The size of a point, in bytes.
+/// Size of a point, in bytes.
 pub(crate) const POINT_BYTES: u64 = 12;
-/// More archives than this are taken for a header that is none. Files in use have two to five.
+/// More archives than this mean an invalid header. Usual files have two to five.
 const MAX_ARCHIVES: u32 = 256;
-/// The largest header that is read, in bytes.
+/// Size limit of a header, in bytes.
 pub(crate) const MAX_HEADER_BYTES: usize = METADATA_BYTES + DESCRIPTION_BYTES * MAX_ARCHIVES as usize;
 
 /// How points are merged when they move into a coarser archive.
@@ -24,13 +24,13 @@ pub enum Aggregation {
     Average,
     /// Their sum.
     Sum,
-    /// The newest.
+    /// The newest point.
     Last,
     /// The largest.
     Max,
     /// The smallest.
     Min,
-    /// Their sum over the number of slots, empty ones included.
+    /// Their sum divided by the number of slots, including empty ones.
     AverageZero,
     /// The one with the largest magnitude.
     AbsoluteMax,
@@ -57,46 +57,46 @@ impl Aggregation {
 /// One resolution of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Archive {
-    /// Where its first point lies, in bytes from the beginning of the file.
+    /// Offset of its first point, in bytes from the start of the file.
     pub offset: u64,
-    /// The time from point to point, in seconds.
+    /// Interval between points, in seconds.
     pub seconds_per_point: u32,
-    /// How many points it holds.
+    /// Number of points.
     pub points: u32,
 }
 
 impl Archive {
-    /// How far back it reaches, in seconds.
+    /// Returns its retention, in seconds.
     pub fn retention_s(&self) -> u64 {
         u64::from(self.seconds_per_point) * u64::from(self.points)
     }
 
-    /// Its size, in bytes.
+    /// Returns its size, in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         u64::from(self.points) * POINT_BYTES
     }
 
-    /// Where it ends, in bytes from the beginning of the file.
+    /// Returns the offset of its end, in bytes from the start of the file.
     pub(crate) fn end(&self) -> u64 {
         self.offset + self.bytes()
     }
 }
 
-/// What a file says about itself.
+/// The header of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
     /// How points are merged into coarser archives.
     pub aggregation: Aggregation,
-    /// How far back the file reaches, in seconds.
+    /// Longest retention, in seconds.
     pub max_retention_s: u64,
-    /// The share of a coarser point's finer ones that must be known for it to be known.
+    /// Fraction of a coarse point's fine ones that must be known for it to be known.
     pub x_files_factor: f32,
     /// Finest first; at least one.
     pub archives: Vec<Archive>,
 }
 
 impl Header {
-    /// Reads the beginning of a file of this length, and checks it against the length and against itself.
+    /// Parses the beginning of a file of this length, and validates its consistency.
     ///
     /// # Errors
     /// [`Corruption`].
@@ -155,7 +155,7 @@ impl Header {
     }
 }
 
-/// Big-endian numbers side by side.
+/// Parses consecutive big-endian numbers.
 fn words<const BYTES: usize, const WORDS: usize>(bytes: &[u8; BYTES]) -> [u32; WORDS] {
     let (chunks, _) = bytes.as_chunks::<4>();
     std::array::from_fn(|index| chunks.get(index).map_or(0, |word| u32::from_be_bytes(*word)))

@@ -1,4 +1,4 @@
-//! Reads Whisper files, the round-robin files in which Graphite's carbon keeps one series each.
+//! Reads Whisper files, the round-robin files in which Graphite's carbon stores one series each.
 //!
 //! ```no_run
 //! use whisper::{Range, fetch};
@@ -9,13 +9,13 @@
 //! # Ok::<(), whisper::FetchError>(())
 //! ```
 //!
-//! What is answered is what `whisper.fetch` of the reference implementation in Python answers, bit for bit, for every file
-//! that it wrote itself; a test compares the two. Two things are stricter here. A file whose header contradicts itself or
-//! the file's length is refused with the reason, where Python answers with a shorter list. And what was read while somebody
-//! wrote is read again, until two readings agree.
+//! Results equal those of `whisper.fetch` of the reference implementation in Python, bit for bit, for every file
+//! written by it; a test compares the two. Two things are stricter. A file whose header contradicts itself or the
+//! file's length is rejected with the reason, where Python returns a shorter list. A read during a write is repeated
+//! until two readings agree.
 //!
-//! Only the header and the points of the range are read, never the whole file. Left out: writing, the choice of a
-//! granularity by the caller, and the compressed files of other implementations.
+//! Only the header and the points of the range are read, never the whole file. Not supported: writing, a granularity
+//! chosen by the caller, and compressed files of other implementations.
 
 mod error;
 mod fetch;

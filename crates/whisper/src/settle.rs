@@ -1,20 +1,20 @@
-//! Reading what another process may be writing.
+//! Consistent reads of a file that another process may be writing.
 //!
-//! Carbon neither locks its files nor replaces them: it overwrites points in place. A reading is taken as it is if nothing
-//! can have been written during it, and is otherwise believed when the next reading is the same.
+//! Carbon neither locks its files nor replaces them: it overwrites points in place. A reading is accepted if nothing
+//! can have been written during it, or if the next reading is the same.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How often a file is read at most.
+/// Maximum number of readings of a file.
 pub(crate) const READINGS: u32 = 5;
 
-/// The kernel stamps changes with the time of its last clock tick, at most 10 ms ago: a file with an older stamp is not being
-/// written to. Twice that, for clocks that are read a little apart.
+/// The kernel stamps changes with the time of its last clock tick, at most 10 ms ago: a file with an older stamp is
+/// not being written. Twice that, for clocks that are read slightly apart.
 const QUIET: Duration = Duration::from_millis(20);
 
-/// By what a change of a file is noticed. Every write sets the time of change, which nobody can set back.
+/// Change detection of a file. Every write sets the change time, which no program can set back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
     changed_s: i64,
@@ -27,12 +27,12 @@ impl Stamp {
         Self { changed_s: metadata.ctime(), changed_ns: metadata.ctime_nsec(), bytes: metadata.len() }
     }
 
-    /// The length of the file.
+    /// Returns the length of the file.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Whether the last write was over some time before now. A stamp from the future says nothing.
+    /// Whether the last write ended some time before now. A stamp in the future proves nothing.
     fn is_quiet(&self, now: SystemTime) -> bool {
         let since = |second: i64, nanosecond: i64| {
             Some(Duration::new(u64::try_from(second).ok()?, u32::try_from(nanosecond).ok()?))
@@ -42,7 +42,7 @@ impl Stamp {
     }
 }
 
-/// One reading, with the file's stamps before and after it, and when it began.
+/// One reading, with the file's stamps before and after it, and its start time.
 #[derive(Debug)]
 pub(crate) struct Reading<T> {
     pub(crate) began: SystemTime,
@@ -52,13 +52,13 @@ pub(crate) struct Reading<T> {
 }
 
 impl<T> Reading<T> {
-    /// Whether nothing was written from its beginning to its end.
+    /// Whether nothing was written during the reading.
     fn is_undisturbed(&self) -> bool {
         self.before == self.after && self.before.is_quiet(self.began)
     }
 }
 
-/// Reads until a reading was undisturbed, or two in a row are the same. [`None`] if that never came.
+/// Reads until a reading was undisturbed, or two consecutive ones are equal. Returns [`None`] if that never happened.
 ///
 /// # Errors
 /// The first error of a reading.
@@ -93,7 +93,7 @@ mod tests {
         Reading { began: UNIX_EPOCH + Duration::from_secs(NOW_S), before, after, content }
     }
 
-    /// What comes of these readings, and how many were taken.
+    /// The result of these readings, and their number.
     fn settle(readings: &[(Stamp, Stamp, u32)]) -> (Option<u32>, usize) {
         let mut taken = 0;
         let read = || {
@@ -105,20 +105,20 @@ mod tests {
         (content, taken)
     }
 
-    /// Goal: a file that nobody touches is read once; a write before, during or after the reading makes it be read again,
-    /// and what differs from reading to reading is never believed.
+    /// Goal: a quiet file is read once. A write before, during or after the reading repeats it, and a result that
+    /// differs from reading to reading is not accepted.
     #[test]
     fn a_reading_counts_when_nothing_was_written() {
         let (old, fresh) = (stamp(900, 0), stamp(999, 985_000_000));
         assert_eq!(settle(&[(old, old, 1)]), (Some(1), 1));
-        // Written during the reading; the half-written content does not come back.
+        // Written during the reading; the partial content does not recur.
         assert_eq!(settle(&[(old, fresh, 7), (fresh, fresh, 2), (fresh, fresh, 2)]), (Some(2), 3));
-        // Written just before: the stamp would hide another write of the same tick.
+        // Written just before: the stamp would hide another write in the same tick.
         assert_eq!(settle(&[(fresh, fresh, 2), (fresh, fresh, 2)]), (Some(2), 2));
-        // Longer than before, with the same stamp of time.
+        // Longer than before, with the same time stamp.
         let longer = Stamp { bytes: 200, ..old };
         assert_eq!(settle(&[(old, longer, 7), (longer, longer, 2)]), (Some(2), 2));
-        // A stamp from the future is no proof of anything.
+        // A stamp in the future proves nothing.
         let future = stamp(2_000, 0);
         assert_eq!(settle(&[(future, future, 2), (future, future, 2)]), (Some(2), 2));
         let restless: Vec<_> = (0..READINGS).map(|content| (old, fresh, content)).collect();

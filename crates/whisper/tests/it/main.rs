@@ -1,4 +1,4 @@
-//! Integration tests of the Whisper reader, in one program.
+//! Integration tests of the Whisper reader, in one binary.
 
 #![expect(
     clippy::unwrap_used,

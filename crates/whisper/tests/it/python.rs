@@ -1,7 +1,7 @@
-//! The same as the reference implementation, on files that the reference itself wrote.
+//! Comparison with the reference implementation, on files written by it.
 //!
-//! Installs PyPI's `whisper` once into the testbed's cache. Without Python or a network the first test says so and compares
-//! nothing; the one of `scripts/test.sh --full` fails then.
+//! Installs PyPI's `whisper` once into the testbed's cache. Without Python or a network the first test prints a note
+//! and compares nothing; the one of `scripts/test.sh --full` fails.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ const REFERENCE: PythonSet = PythonSet { name: "whisper", requirements: "whisper
 /// Files, with six ranges each.
 const FILES: u32 = 400;
 const FILES_FULL: u32 = 10_000;
-/// Files per run of the script, so that they never fill a disk.
+/// Files per run of the script, to limit disk use.
 const BATCH: u32 = 500;
 
 async fn python() -> Result<PathBuf, String> {
@@ -43,7 +43,7 @@ fn cases(python: &Path, folder: &Path, first: u32, count: u32) -> Vec<Case> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// What Python's answer looks like in our form. The bits of a NaN are not told by its text: any is as good as another.
+/// Converts a result to Python's output format. The bits of a NaN are not in its text: all count as equal.
 fn in_pythons_words(found: Result<Option<Series>, FetchError>) -> serde_json::Value {
     let text = |value: f64| hexadecimal(value);
     match found {
@@ -57,7 +57,7 @@ fn in_pythons_words(found: Result<Option<Series>, FetchError>) -> serde_json::Va
     }
 }
 
-/// As Python's `float.hex` writes it: exact to the last bit.
+/// Formats like Python's `float.hex`: exact to the last bit.
 fn hexadecimal(value: f64) -> String {
     if value.is_nan() {
         return "nan".to_owned();
@@ -74,8 +74,8 @@ fn hexadecimal(value: f64) -> String {
     }
 }
 
-/// Goal: for random files (several archives, wrap-around, gaps, all aggregations and xFilesFactors, empty) and random ranges
-/// (edges of retention, the future, backwards), the very answer of Python's `whisper.fetch`.
+/// Goal: for random files (several archives, wrap-around, gaps, all aggregations and xFilesFactors, empty) and random
+/// ranges (edges of retention, the future, backwards), results equal Python's `whisper.fetch`.
 #[tokio::test]
 async fn random_files_read_as_python_reads_them() {
     match python().await {
@@ -105,7 +105,7 @@ fn compare(python: &Path, files: u32) {
         }
     }
     println!("{files} files: {seen:?}");
-    // The draw would be no test if it missed one of these.
+    // The draw must cover all of these classes.
     for class in ["invalid", "nothing", "unknown", "some values"] {
         assert!(seen.get(class).is_some_and(|count| *count > files / 20), "{class} is rare: {seen:?}");
     }

@@ -1,4 +1,4 @@
-//! What a range answers, case by case, and properties over random files. The comparison with Python is in `python.rs`.
+//! Results of ranges, case by case, and properties over random files. `python.rs` has the comparison with Python.
 
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,7 @@ fn check(file: &File, from: i64, until: i64, expected: Option<(i64, i64, i64, &[
     assert_eq!(found, expected);
 }
 
-/// Goal: each rule of the range, with figures worked out by hand.
+/// Goal: each rule of the range, with values computed by hand.
 #[test]
 fn ranges_are_answered_as_the_reference_does() {
     let file = example();
@@ -51,23 +51,23 @@ fn ranges_are_answered_as_the_reference_does() {
     };
     // Both ends move up by one step; the slot of 60 s ago is empty; the end wraps around.
     fine(70, 20, &[None, Some(-50.0), Some(-40.0), Some(-30.0), Some(-20.0)]);
-    // Times between two steps move down first.
+    // Times between two steps are rounded down first.
     check(&file, NOW - 36, NOW - 11, Some((NOW - 30, NOW - 10, 10, &[Some(-30.0), Some(-20.0)])));
-    // A range of no length holds the next value.
+    // An empty range contains the next value.
     check(&file, NOW - 35, NOW - 35, Some((NOW - 30, NOW - 20, 10, &[Some(-30.0)])));
-    // The end is at most now, and the value after now is asked for.
+    // The end is at most now, and the value after now is included.
     check(&file, NOW - 10, NOW + 1000, Some((NOW, NOW + 10, 10, &[Some(0.0)])));
-    // 90 s ago would lie where 10 years ago lay: the whole archive, each point once.
+    // 90 s ago has the slot of 10 years ago: the whole archive, each point once.
     let all: Vec<Option<f64>> =
         [80, 70, 60, 50, 40, 30, 20, 10, 0].map(|ago| (ago != 60).then(|| -f64::from(ago))).into();
     fine(90, 0, &all);
-    // 100 s is as far as the fine archive reaches; the slot of 90 s ago holds no value of that time.
+    // 100 s is the fine archive's retention; the slot of 90 s ago has no value of that time.
     let whole: Vec<Option<f64>> = std::iter::once(None).chain(all).collect();
     fine(100, 0, &whole);
-    // One second more is answered by the coarse one, whose first interval is after the beginning.
+    // One second more uses the coarse archive, whose first interval is after the beginning.
     let coarse = (NOW - 100, NOW + 20, 60, &[Some(100.0), Some(40.0)][..]);
     check(&file, NOW - 101, NOW - 1, Some(coarse));
-    // Beyond retention: cut off, or nothing at all.
+    // Beyond retention: truncated, or nothing.
     let found = read(&file.path, NOW - 10_000, NOW - 590).unwrap().unwrap();
     assert_eq!((found.from, found.until, found.values), (NOW - 580, NOW - 520, vec![None]));
     check(&file, NOW - 10_000, NOW - 601, None);
@@ -76,14 +76,14 @@ fn ranges_are_answered_as_the_reference_does() {
     assert!(matches!(error, FetchError::Range { .. }), "{error}");
 }
 
-/// Goal: a file that was created and never written to has as many unknown values as the range has steps.
+/// Goal: a file without any write has as many unknown values as the range has steps.
 #[test]
 fn an_empty_file_is_unknown_not_absent() {
     let file = file(&crate::support::file(&[Archive::new(10, 10, &[])]));
     check(&file, NOW - 30, NOW, Some((NOW - 20, NOW + 10, 10, &[None, None, None])));
 }
 
-/// Goal: what is no whole Whisper file is refused, and the message says what is wrong with it.
+/// Goal: an incomplete or invalid Whisper file is rejected, and the message names the defect.
 #[test]
 fn broken_files_are_refused_with_the_reason() {
     let good = crate::support::file(&[Archive::new(10, 10, &[(10, 1.0)]), Archive::new(60, 10, &[])]);
@@ -139,7 +139,7 @@ fn archives() -> impl Strategy<Value = Vec<Archive>> {
 }
 
 proptest! {
-    /// Goal: every value of a series is exactly what was last written to its slot under its time, or unknown.
+    /// Goal: every value of a series is exactly the last one written to its slot at its time, or unknown.
     #[test]
     fn each_value_is_the_one_written_at_its_time(archives in archives(), ago in 0_i64..200, length in 0_i64..200) {
         let file = file(&crate::support::file(&archives));
@@ -158,7 +158,7 @@ proptest! {
         prop_assert_eq!(time, series.until);
     }
 
-    /// Goal: no damage makes the reader panic or answer without a bound.
+    /// Goal: no damaged file makes the reader panic or return an unbounded result.
     #[test]
     fn damage_is_never_a_panic(
         archives in archives(),
@@ -183,7 +183,7 @@ proptest! {
 }
 
 proptest! {
-    /// Goal: no times on a command line make the reader panic, whatever a whole file holds.
+    /// Goal: no times make the reader panic, whatever a valid file contains.
     #[test]
     fn no_range_is_a_panic(
         archives in archives(),
@@ -199,7 +199,7 @@ proptest! {
     }
 }
 
-/// Goal: a present at the end of all times answers as one before the file does: nothing.
+/// Goal: a current time at the end of all times gives the result of one before the file: nothing.
 #[test]
 fn the_present_may_be_at_any_time() {
     let file = example();
@@ -208,12 +208,12 @@ fn the_present_may_be_at_any_time() {
         let values = found.map(|series| series.values).unwrap_or_default();
         assert!(values.iter().all(Option::is_none), "{now}: {values:?}");
     }
-    // As before: the true present.
+    // The real current time.
     let found = fetch(&file.path, Range { from: NOW - 50, until: NOW, now: NOW }).unwrap().unwrap();
     assert!(found.values.iter().any(Option::is_some));
 }
 
-/// Goal: what is no regular file is refused at once, and does not hold its reader up.
+/// Goal: anything but a regular file is rejected at once, and does not block the reader.
 #[test]
 fn only_regular_files_are_opened() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,13 +1,13 @@
-//! Writes Whisper files for tests, by the description of the format alone: it shares no code with the reader.
+//! Writes Whisper files for tests, from the format's description alone: it shares no code with the reader.
 
 use std::collections::BTreeMap;
 
-/// One archive, with what was written into it in this order.
+/// One archive, with its writes in order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Archive {
     pub(crate) step: u32,
     pub(crate) points: u32,
-    /// Times are multiples of the step. The first one decides where all others lie.
+    /// Times are multiples of the step. The first one determines the slots of all others.
     pub(crate) writes: Vec<(u32, f64)>,
 }
 
@@ -16,14 +16,14 @@ impl Archive {
         Self { step, points, writes: writes.to_vec() }
     }
 
-    /// The slot of a time: as far from the first write's as the two are apart, round and round.
+    /// The slot of a time: its distance from the first write's, modulo the number of slots.
     fn slot(&self, time: u32) -> usize {
         let base = self.writes.first().map_or(0, |(time, _)| *time);
         let distance = (i64::from(time) - i64::from(base)) / i64::from(self.step);
         usize::try_from(distance.rem_euclid(i64::from(self.points))).unwrap()
     }
 
-    /// What each time holds at the end: the newest write of its slot, under that write's time.
+    /// The final content: the newest write of each slot, at that write's time.
     pub(crate) fn content(&self) -> BTreeMap<i64, f64> {
         let mut slots = BTreeMap::new();
         for (time, value) in &self.writes {
@@ -43,7 +43,7 @@ impl Archive {
     }
 }
 
-/// A whole file: averages, half of a coarser point's finer ones needed.
+/// A complete file: aggregation by average, half of a coarse point's fine ones needed.
 pub(crate) fn file(archives: &[Archive]) -> Vec<u8> {
     let longest = archives.iter().map(|archive| archive.step * archive.points).max().unwrap_or(0);
     let count = u32::try_from(archives.len()).unwrap();
