@@ -1,4 +1,4 @@
-//! Checkpoints and savepoints that a job has made.
+//! Checkpoints and savepoints of a job.
 
 use http_client::Method;
 use serde::Deserialize;
@@ -8,37 +8,38 @@ use crate::failure::first_and_root_cause;
 use crate::lenient::{count, non_negative, or_default};
 use crate::{Client, Error, JobId, TriggerId};
 
-/// What is known of a job's checkpoints (`/jobs/:jobid/checkpoints`).
+/// Statistics of a job's checkpoints (`/jobs/:jobid/checkpoints`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Checkpoints {
     /// Checkpoints completed since the job started.
     pub completed: u64,
     /// Checkpoints failed since the job started.
     pub failed: u64,
-    /// The full size of the newest completed checkpoint, in bytes.
+    /// Full size of the newest completed checkpoint, in bytes.
     pub state_size_bytes: Option<u64>,
-    /// What the newest completed checkpoint has written itself, in bytes: less than its full size if it is incremental.
+    /// Bytes written by the newest completed checkpoint itself: less than its full size if it is incremental.
     pub checkpointed_size_bytes: Option<u64>,
-    /// The number of the newest completed checkpoint.
+    /// Id of the newest completed checkpoint.
     pub newest_id: Option<u64>,
-    /// How long the newest completed checkpoint took, in milliseconds.
+    /// Duration of the newest completed checkpoint, in milliseconds.
     pub duration_ms: Option<u64>,
-    /// When the newest completed checkpoint was acknowledged by the last task, by the JobManager's clock, in milliseconds since the
-    /// Unix epoch.
+    /// When the last task acknowledged the newest completed checkpoint, by the JobManager's clock, in milliseconds
+    /// since the Unix epoch.
     pub completed_at_ms: Option<i64>,
-    /// How often the job went back to a checkpoint or savepoint.
+    /// Number of restores from a checkpoint or savepoint.
     pub restored: u64,
-    /// Where the newest savepoint lies.
+    /// Path of the newest savepoint.
     pub latest_savepoint: Option<String>,
-    /// Where the newest complete state lies, checkpoint or savepoint; `None` also if Flink has deleted it since.
+    /// Path of the newest complete state, checkpoint or savepoint; `None` also if Flink has deleted it since.
     pub newest_state: Option<String>,
 }
 
 impl Client {
-    /// What is known of the job's checkpoints and savepoints.
+    /// Fetches the statistics of the job's checkpoints and savepoints.
     ///
     /// # Errors
-    /// [`Error::is_not_found`] if checkpointing is off (before Flink 2.0) or the job is unknown, else any [`Error`] of the transport.
+    /// [`Error::is_not_found`] if checkpointing is off (before Flink 2.0) or the job is unknown, else any [`Error`]
+    /// of the transport.
     pub async fn checkpoints(&self, job: &JobId) -> Result<Checkpoints, Error> {
         let answer: Answer = self.get(&format!("jobs/{job}/checkpoints"), &[]).await?;
         let newest_state = answer.latest.newest_state();
@@ -57,8 +58,8 @@ impl Client {
         })
     }
 
-    /// Asks for a checkpoint now. From Flink 2.0 on a rescale waits for one, so that nothing is computed twice. The answer is the id to
-    /// ask with how it stands.
+    /// Triggers a checkpoint. From Flink 2.0 on a rescale waits for one, so that no input is reprocessed. Returns the
+    /// id for [`Client::checkpoint_status`].
     ///
     /// # Errors
     /// Any [`Error`] of the transport.
@@ -73,7 +74,7 @@ impl Client {
         Ok(self.send::<Triggered>(Method::POST, &path, &body).await?.id)
     }
 
-    /// How a checkpoint stands that was asked for.
+    /// Fetches the status of a triggered checkpoint.
     ///
     /// # Errors
     /// Any [`Error`] of the transport.
@@ -93,21 +94,21 @@ impl Client {
     }
 }
 
-/// How a checkpoint stands that was asked for.
+/// Status of a triggered checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckpointStatus {
-    /// On its way.
+    /// In progress.
     InProgress,
     /// Complete.
     Completed,
     /// It failed.
     Failed {
-        /// Why, in Flink's words.
+        /// Cause, in Flink's words.
         cause: String,
     },
 }
 
-/// The answer at `/jobs/:jobid/checkpoints/:triggerid`.
+/// The response of `/jobs/:jobid/checkpoints/:triggerid`.
 #[derive(Deserialize)]
 struct Asked {
     status: AskedStatus,
@@ -164,7 +165,7 @@ impl Latest {
     }
 }
 
-/// Flink answers -1 for what it does not know, for example of a savepoint in a directory that it cannot measure.
+/// Flink returns -1 for unknown values, for example for a savepoint in a directory that it cannot measure.
 #[derive(Deserialize)]
 struct Completed {
     #[serde(default, deserialize_with = "count")]
@@ -186,7 +187,7 @@ struct Completed {
 mod tests {
     use super::*;
 
-    /// Goal: a checkpoint that was asked for is on its way, complete or failed, with the cause.
+    /// Goal: a triggered checkpoint is in progress, completed or failed, with the cause.
     #[test]
     fn an_asked_checkpoint_has_a_status() {
         let read = |value: serde_json::Value| serde_json::from_value::<Asked>(value).unwrap();
@@ -202,7 +203,7 @@ mod tests {
         );
     }
 
-    /// Goal: what Flink writes as null or -1 is unknown and no error; what it knows is read.
+    /// Goal: null or -1 from Flink is unknown and not an error; known values are parsed.
     #[test]
     fn unknown_figures_are_unknown() {
         let answer: Answer = serde_json::from_value(json!({

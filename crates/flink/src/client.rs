@@ -1,4 +1,4 @@
-//! The transport: one request, one bounded answer, from the JobManager that leads.
+//! The transport: one request to the leading JobManager, one size-limited response.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,22 +15,23 @@ use url::Url;
 use crate::Error;
 use crate::failure::first_and_root_cause;
 
-/// How many characters of Flink's own error message are kept: its stack traces run to tens of kilobytes.
+/// Number of characters kept of Flink's error message: its stack traces have tens of kilobytes.
 const MESSAGE_CHARS: usize = 2_000;
 
-/// The bounds of every call.
+/// Timeouts and size limit of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// From the request to the end of the answer.
+    /// Timeout from the request to the end of the response.
     pub timeout: Duration,
-    /// The same for calls that carry a jar or make Flink build a job graph.
+    /// The same for requests that upload a jar or make Flink build a job graph.
     pub submit_timeout: Duration,
-    /// The largest answer that is read.
+    /// Size limit of a response, in bytes.
     pub max_body_bytes: usize,
 }
 
 impl Default for Settings {
-    /// 10 s (60 s for submissions) and 16 MiB: a job of 100 vertices with 32 subtasks each answers less than 2 MiB.
+    /// 10 s (60 s for submissions) and 16 MiB: the response for a job of 100 vertices with 32 subtasks each has less
+    /// than 2 MiB.
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(10),
@@ -40,35 +41,36 @@ impl Default for Settings {
     }
 }
 
-/// A client of one Flink cluster. Cheap to clone: the connections are shared.
+/// A client of one Flink cluster. Cheap to clone: clones share connections.
 ///
-/// A cluster with several JobManagers (high availability) has several addresses. A JobManager that cannot be connected to, that
-/// answers 503 because it knows no leader, or that redirects to another of the addresses is passed over, and later calls begin with
-/// the one that answered.
+/// A cluster with several JobManagers (high availability) has several URLs. A JobManager that is unreachable, that
+/// responds with 503 because it knows no leader, or that redirects to another of the URLs is skipped, and later
+/// requests begin with the one that responded.
 #[derive(Debug, Clone)]
 pub struct Client {
     /// At least one.
     servers: Arc<[HttpUrl]>,
-    /// The index of the server that is asked first.
+    /// Index of the server that is tried first.
     first: Arc<AtomicUsize>,
     http: http_client::Client,
     settings: Settings,
 }
 
 impl Client {
-    /// A client without login of the cluster at this address, for example `http://127.0.0.1:8081`; see [`Client::with_access`].
+    /// Creates a client without credentials of the cluster at this URL, for example `http://127.0.0.1:8081`; see
+    /// [`Client::with_access`].
     ///
     /// # Errors
-    /// As [`Client::with_access`].
+    /// See [`Client::with_access`].
     pub fn new(base_url: &str, settings: Settings) -> Result<Self, Error> {
         Self::with_access(base_url, settings, &Access::default())
     }
 
-    /// A client of the cluster at this address, or at several, separated by commas: those of its JobManagers. Connects on the first
-    /// call. A user name and a password in an address are sent as HTTP Basic, and are part of no message.
+    /// Creates a client of the cluster at this URL, or at the comma-separated URLs of its JobManagers. Connects on
+    /// the first request. A user name and a password in a URL are sent as HTTP Basic, and never appear in a message.
     ///
     /// # Errors
-    /// [`Error::Address`] if an address is no HTTP URL, and [`Error::Setup`] if what `access` names cannot be used.
+    /// [`Error::Address`] if a URL is invalid, and [`Error::Setup`] if `access` is invalid.
     pub fn with_access(base_url: &str, settings: Settings, access: &Access) -> Result<Self, Error> {
         let url = Address::from(base_url);
         let servers = url.http_list().map_err(|reason| Error::Address { url, reason })?;
@@ -82,7 +84,7 @@ impl Client {
         Ok(Self { servers: servers.into(), first: Arc::default(), http, settings })
     }
 
-    /// The address of the JobManager that answered last, without credentials.
+    /// Returns the URL of the last JobManager that responded, without credentials.
     pub fn base_url(&self) -> &str {
         let server = &self.servers[self.first.load(Ordering::Relaxed) % self.servers.len()];
         server.url().as_str().trim_end_matches('/')
@@ -122,7 +124,7 @@ impl Client {
         read(self.exchange(path, self.settings.submit_timeout, &request).await?)
     }
 
-    /// Posts a body of the given media type, in the time for submissions.
+    /// Posts a body of the given media type, with the timeout of submissions.
     pub(crate) async fn upload<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -134,7 +136,7 @@ impl Client {
         read(self.exchange(path, self.settings.submit_timeout, &request).await?)
     }
 
-    /// Asks the servers in turn, until one of them answers as a leader does.
+    /// Tries the servers in turn, until one responds as the leader.
     async fn exchange(
         &self,
         path: &str,
@@ -157,7 +159,7 @@ impl Client {
                 (at, others) = (next, others - 1);
                 continue;
             }
-            // A server that let the deadline pass is asked last by the next call.
+            // A server that timed out is tried last by the next request.
             let first = if matches!(outcome, Err(Failure::Timeout(_))) { at + 1 } else { at };
             self.first.store(first % count, Ordering::Relaxed);
             return match outcome {
@@ -189,7 +191,7 @@ impl Client {
         Ok((shown, self.http.send_within(request, timeout, limit_bytes).await))
     }
 
-    /// The configured server that an answer redirects to.
+    /// Returns the configured server to which a response redirects.
     fn redirected_to(&self, answer: &Answer) -> Option<usize> {
         let location = answer.status.is_redirection().then(|| answer.text("location")).flatten()?;
         let location = Url::parse(location).ok()?;
@@ -197,12 +199,12 @@ impl Client {
     }
 }
 
-/// The content of an answer.
+/// Parses the content of a response.
 fn read<T: DeserializeOwned>((url, answer): (String, Answer)) -> Result<T, Error> {
     let Answer { status, body, .. } = &answer;
     if status.is_redirection() {
         let location = answer.text("location").unwrap_or("an address that it does not name");
-        // The query of a login page may hold tokens.
+        // The query of a login page may contain tokens.
         let location = location.split(['?', '#']).next().unwrap_or_default();
         let location = location.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS).collect();
         return Err(Error::Redirect { url, status: status.as_u16(), location });
@@ -214,12 +216,12 @@ fn read<T: DeserializeOwned>((url, answer): (String, Answer)) -> Result<T, Error
     if is_html(body) {
         return Err(Error::Html { url });
     }
-    // Some calls answer 202 with nothing in it.
+    // Some requests return 202 with an empty body.
     let body: &[u8] = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|source| Error::Unreadable { url, source })
 }
 
-/// What an answer with an error status says: Flink's own words; of a page for people only what its status means.
+/// Returns the message of an error response: Flink's own, or the meaning of the status if the body is HTML.
 fn message(status: StatusCode, body: &[u8]) -> String {
     #[derive(serde::Deserialize)]
     struct Errors {
@@ -241,7 +243,7 @@ fn message(status: StatusCode, body: &[u8]) -> String {
     }
 }
 
-/// What to do about a status that Flink itself does not answer.
+/// Returns the remedy for a status that Flink itself never returns.
 fn hint(status: StatusCode) -> Option<&'static str> {
     match status {
         StatusCode::UNAUTHORIZED => Some(
@@ -253,7 +255,7 @@ fn hint(status: StatusCode) -> Option<&'static str> {
     }
 }
 
-/// Whether this is a page for people.
+/// Whether this is an HTML page.
 fn is_html(body: &[u8]) -> bool {
     body.trim_ascii_start().first() == Some(&b'<')
 }
@@ -262,7 +264,7 @@ fn is_html(body: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// Goal: an address that cannot be Flink's is refused at once, with the form that is right.
+    /// Goal: an invalid URL of Flink is rejected at once, with the right form.
     #[test]
     fn addresses_are_checked() {
         for wrong in
@@ -277,7 +279,7 @@ mod tests {
         assert_eq!(client.base_url(), "http://127.0.0.1:8081/proxy");
     }
 
-    /// Goal: a password in the address is in no message of the client, and in no form in which the client is shown.
+    /// Goal: a password in the URL appears in no message of the client, and in no format of it.
     #[tokio::test]
     async fn a_password_is_never_shown() {
         let client = Client::new("http://ann:hunter2@127.0.0.1:1", Settings::default()).unwrap();
@@ -288,7 +290,7 @@ mod tests {
         assert!(wrong.to_string().contains("http://host:port"), "{wrong}");
     }
 
-    /// Goal: Flink's message is shown without its JSON around it and never at full length; a page for people is not shown at all.
+    /// Goal: Flink's message is shown without its JSON and truncated; an HTML page is not shown.
     #[test]
     fn messages_are_unwrapped_and_bounded() {
         let not_found = StatusCode::NOT_FOUND;
@@ -299,7 +301,7 @@ mod tests {
         assert!(login.contains("a login is required") && !login.contains("<html>"), "{login}");
     }
 
-    /// Answers every request in the same way, on a loopback port of its own.
+    /// Responds to every request in the same way, on its own loopback port.
     async fn server(answer: String) -> String {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -321,8 +323,9 @@ mod tests {
         format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
     }
 
-    /// Goal: of several JobManagers the one that answers is found past one that is gone, one that knows no leader and one that redirects
-    /// to it, and is asked first from then on; a redirect to elsewhere is not followed, and the last error is reported.
+    /// Goal: of several JobManagers the leader is found past one that is down, one that knows no leader and one that
+    /// redirects to it, and is tried first from then on; a redirect elsewhere is not followed, and the last error is
+    /// reported.
     #[tokio::test]
     async fn the_leading_jobmanager_is_found() {
         let leader = server(answer("200 OK", r#"{"jobs":[]}"#)).await;

@@ -1,19 +1,19 @@
-//! The cluster: slots and task managers.
+//! Requests about the cluster: slots and task managers.
 
 use serde::Deserialize;
 
 use crate::lenient::count;
 use crate::{Client, Error};
 
-/// The cluster in numbers (`/overview`).
+/// Overview of the cluster (`/overview`).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Overview {
-    /// Registered task managers.
+    /// Number of registered task managers.
     pub taskmanagers: u32,
-    /// Their slots.
+    /// Total number of slots.
     #[serde(rename = "slots-total")]
     pub slots_total: u32,
-    /// Slots that no job holds.
+    /// Number of free slots.
     #[serde(rename = "slots-available")]
     pub slots_available: u32,
     /// Flink's version, for example `2.3.0`.
@@ -24,18 +24,18 @@ pub struct Overview {
 /// One registered task manager (`/taskmanagers`).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TaskManager {
-    /// The resource id; a restarted task manager has a new one unless it is configured.
+    /// The resource id; a restarted task manager gets a new one unless configured.
     pub id: String,
-    /// Its slots; 0 where Flink does not tell.
+    /// Number of slots; 0 where unknown.
     #[serde(rename = "slotsNumber", default, deserialize_with = "count")]
     pub slots: u32,
-    /// Slots that no job holds.
+    /// Number of free slots.
     #[serde(rename = "freeSlots", default, deserialize_with = "count")]
     pub free_slots: u32,
 }
 
 impl Client {
-    /// The cluster in numbers. Also the cheapest way to see whether the JobManager answers.
+    /// Fetches the overview of the cluster. Also the cheapest check whether the JobManager responds.
     ///
     /// # Errors
     /// Any [`Error`] of the transport.
@@ -43,7 +43,7 @@ impl Client {
         self.get("overview", &[]).await
     }
 
-    /// All registered task managers.
+    /// Fetches all registered task managers.
     ///
     /// # Errors
     /// Any [`Error`] of the transport.

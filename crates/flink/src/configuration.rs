@@ -1,4 +1,4 @@
-//! What is set: the configuration of the JobManager, and the checkpoint settings of a job.
+//! Configuration: that of the JobManager, and the checkpoint settings of a job.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,24 +8,24 @@ use serde::Deserialize;
 use crate::lenient::or_default;
 use crate::{Client, Error, JobId};
 
-/// A longer time between two checkpoints is Flink's way to say that there are none (`Long.MAX_VALUE`), in milliseconds.
+/// A longer checkpoint interval is Flink's representation of none (`Long.MAX_VALUE`), in milliseconds.
 const INTERVAL_MOST_MS: u64 = 1 << 53;
 
 /// The checkpoint settings of a job (`/jobs/:jobid/checkpoints/config`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CheckpointSettings {
-    /// Time from one checkpoint to the next; [`None`]: there are none.
+    /// Checkpoint interval; [`None`]: disabled.
     pub interval: Option<Duration>,
-    /// Where they are kept, for example `FileSystemCheckpointStorage`.
+    /// Checkpoint storage, for example `FileSystemCheckpointStorage`.
     pub storage: Option<String>,
 }
 
 impl Client {
-    /// The keys that are set for a job's JobManager: those of the job where it has its own, else those of the cluster; [`None`] where
-    /// they are not shown. Values that Flink takes for secrets are hidden by Flink.
+    /// Fetches the configuration of a job's JobManager, or else of the cluster; [`None`] where it is not shown. Flink
+    /// hides values that it considers secrets.
     ///
     /// # Errors
-    /// Any [`Error`] of the transport but an answer that refuses to show them.
+    /// Any [`Error`] of the transport except a refusal to show it.
     pub async fn configuration(
         &self,
         job: Option<&JobId>,
@@ -48,16 +48,16 @@ impl Client {
         match self.get::<Vec<Entry>>(path, &[]).await {
             Ok(entries) => Ok(Some(entries.into_iter().map(|entry| (entry.key, entry.value)).collect())),
             Err(Error::Status { status: 400..=499, .. }) => Ok(None),
-            // Flink answers so before a job's JobManager has its configuration.
+            // Flink's response before a job's JobManager has its configuration.
             Err(Error::Status { status: 500, .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// The checkpoint settings of a job.
+    /// Fetches the checkpoint settings of a job.
     ///
     /// # Errors
-    /// Any [`Error`] of the transport; that checkpointing is off (404 before Flink 2.0) is an answer.
+    /// Any [`Error`] of the transport; disabled checkpointing (404 before Flink 2.0) is not an error.
     pub async fn checkpoint_settings(&self, job: &JobId) -> Result<CheckpointSettings, Error> {
         #[derive(Deserialize)]
         struct Answer {

@@ -1,86 +1,86 @@
-//! What can go wrong with one call.
+//! Errors of a request to Flink.
 
 use secrets::{Address, AddressError};
 use thiserror::Error;
 
-/// Why a call gave no answer that can be used.
+/// Why a request gave no usable response.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The base address is not an HTTP URL.
+    /// The base URL is invalid.
     #[error("{url:?} is not the address of a Flink REST endpoint; {reason}")]
     Address {
-        /// The address as given; its credentials are not shown.
+        /// The URL as given; its credentials are not shown.
         url: Address,
-        /// What would be right.
+        /// What is wrong with it.
         reason: AddressError,
     },
-    /// The HTTP client could not be made: the message names the key of the access that cannot be used.
+    /// The HTTP client could not be created: the message names the invalid key.
     #[error("cannot set up access to Flink")]
     Setup(#[source] http_client::SetupError),
-    /// No answer: refused, reset, name unknown, or not within the timeout.
+    /// No response: refused, reset, unknown name, or timed out.
     #[error("no answer from {url}")]
     NoAnswer {
-        /// The address that was asked.
+        /// The requested URL.
         url: String,
-        /// The transport's own reason.
+        /// The transport's error.
         #[source]
         source: http_client::Failure,
     },
-    /// An answer with an error status.
+    /// A response with an error status.
     #[error("{url} answered {status}: {message}")]
     Status {
-        /// The address that was asked.
+        /// The requested URL.
         url: String,
         /// The HTTP status code.
         status: u16,
-        /// Flink's own message, shortened.
+        /// Flink's message, truncated.
         message: String,
     },
-    /// An answer that points elsewhere; it is not followed.
+    /// A redirect; it is not followed.
     #[error("{url} answered {status}, a redirect to {location}; {}", remedy(location))]
     Redirect {
-        /// The address that was asked.
+        /// The requested URL.
         url: String,
         /// The HTTP status code.
         status: u16,
-        /// Where it points to.
+        /// Target of the redirect.
         location: String,
     },
-    /// A page for people instead of an answer for programs.
+    /// An HTML page instead of JSON.
     #[error("{url} answered an HTML page; a login page or another program is at this address")]
     Html {
-        /// The address that was asked.
+        /// The requested URL.
         url: String,
     },
-    /// The answer is larger than allowed.
+    /// The response exceeds the size limit.
     #[error("{url} answered more than {limit_bytes} bytes")]
     TooLarge {
-        /// The address that was asked.
+        /// The requested URL.
         url: String,
-        /// The bound that was exceeded.
+        /// The limit.
         limit_bytes: usize,
     },
-    /// The answer is not what Flink answers to this call.
+    /// The response is not Flink's response to this request.
     #[error("{url} answered something that is not Flink's answer to this call")]
     Unreadable {
-        /// The address that was asked.
+        /// The requested URL.
         url: String,
-        /// Where the JSON stops making sense.
+        /// The parser's error.
         #[source]
         source: serde_json::Error,
     },
     /// The local file to upload cannot be read.
     #[error("cannot read {path}")]
     File {
-        /// The path as given.
+        /// Path as given.
         path: String,
-        /// The operating system's reason.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
 }
 
-/// What to do about a redirect to this address.
+/// Returns the remedy for a redirect to this URL.
 fn remedy(location: &str) -> &'static str {
     const WORDS: [&str; 7] = ["login", "signin", "sign-in", "oauth", "openid", "saml", "sso"];
     let lower = location.to_ascii_lowercase();
@@ -91,18 +91,18 @@ fn remedy(location: &str) -> &'static str {
 }
 
 impl Error {
-    /// Whether Flink answered that the thing asked for does not exist.
+    /// Whether Flink responded that the requested object does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Status { status: 404, .. })
     }
 
-    /// Whether Flink has no statistics of a job's checkpoints yet: around a job's first checkpoint Flink 2.3 answers the request
-    /// for them with an internal error for up to a second.
+    /// Whether Flink has no checkpoint statistics of a job yet: around the first checkpoint, Flink 2.3 responds to
+    /// the request for them with an internal error for up to a second.
     pub fn is_without_statistics(&self) -> bool {
         matches!(self, Self::Status { status: 500, message, .. } if message.contains("NullArgumentException"))
     }
 
-    /// Whether the same call may succeed later: no answer, or a server-side error.
+    /// Whether a retry may succeed: no response, or a server error.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::NoAnswer { .. } => true,

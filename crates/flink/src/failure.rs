@@ -1,21 +1,22 @@
-//! Java stack traces in one line: what was being done, and the root cause.
+//! Condenses Java stack traces to one line: the failed action, and the root cause.
 //!
-//! Flink answers failures as whole traces, tens of kilobytes long, in which the cause stands far behind frames and wrappers.
+//! Flink returns failures as complete traces of tens of kilobytes, in which the cause follows long after frames and
+//! wrappers.
 
-/// How many characters of each part are kept.
+/// Number of characters kept of each part.
 const PART_CHARS: usize = 1_000;
 
-/// Wrappers that say nothing themselves.
+/// Wrapper exceptions without information.
 const WRAPPERS: [&str; 3] = [
     "java.util.concurrent.CompletionException: ",
     "java.util.concurrent.ExecutionException: ",
     "org.apache.flink.runtime.rest.handler.RestHandlerException: ",
 ];
 
-/// How Flink introduces a trace in the answer to a call.
+/// Flink's prefix of a trace in an error response.
 const ON_SERVER_SIDE: &str = "<Exception on server side:";
 
-/// The first line of a stack trace and its root cause, without frames and empty wrappers, in one line.
+/// Returns the first line of a stack trace and its root cause, without frames and empty wrappers, in one line.
 ///
 /// ```
 /// let trace = "java.util.concurrent.CompletionException: a.B: no way\n\tat x.Y.z(Y.java:1)\n\
@@ -46,7 +47,7 @@ fn shorten(line: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Goal: the sentence that helps is found in the traces that Flink 2.3 really answers.
+    /// Goal: the helpful sentence is found in real traces of Flink 2.3.
     #[test]
     fn the_cause_is_found() {
         let cases = [

@@ -1,10 +1,11 @@
-//! Names of series as Flink's Graphite reporter writes them.
+//! Names of series in the format of Flink's Graphite reporter.
 
-/// A name (of a job, an operator, a host) as one component of a series' name.
+/// Converts a name (of a job, an operator, a host) to one component of a series' name.
 ///
-/// As in Flink's Graphite reporter, dots and runs of white space become dashes and double quotes go. So do the two characters that
-/// carbon gives a meaning of its own, `/` (a folder) and `;` (a tag), and control characters go, because a line is a value in carbon's
-/// protocol. Whoever writes and whoever looks for a series must use this function, else a job is not found by its name.
+/// As in Flink's Graphite reporter, dots and runs of white space become dashes and double quotes are removed. The two
+/// characters with a special meaning in carbon, `/` (a folder) and `;` (a tag), become dashes, too. Control
+/// characters are removed, because carbon's protocol is line-based. Writers and readers of a series must both use
+/// this function, or a job is not found by its name.
 pub fn graphite_component(name: &str) -> String {
     let mut component = String::with_capacity(name.len());
     let mut was_space = false;
@@ -27,7 +28,7 @@ pub fn graphite_component(name: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Goal: a job is found under the name that the reporter gives it, apostrophes included, and no name breaks carbon's protocol.
+    /// Goal: a job is found under the reporter's name, apostrophes included, and no name breaks carbon's protocol.
     #[test]
     fn names_become_components_as_in_the_reporter() {
         for (name, expected) in [

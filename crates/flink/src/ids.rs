@@ -1,4 +1,4 @@
-//! Ids as Flink writes them: 16 bytes in 32 lower-case hexadecimal digits.
+//! Flink's ids: 16 bytes in 32 lower-case hexadecimal digits.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,17 +19,17 @@ macro_rules! id {
         pub struct $name(String);
 
         impl $name {
-            /// The id of these 16 bytes.
+            /// Creates the id of these 16 bytes.
             pub fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
             }
 
-            /// The 32 digits.
+            /// Returns the 32 digits.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
 
-            /// The first eight digits, for people.
+            /// Returns the first eight digits, for people.
             pub fn short(&self) -> &str {
                 &self.0[..8]
             }
@@ -67,15 +67,16 @@ macro_rules! id {
 }
 
 id!(
-    /// A job: one submission.
+    /// Id of a job: one submission.
     JobId
 );
 id!(
-    /// A vertex of the job graph: a chain of operators. The hash of the uid of its first operator, and so the same over runs.
+    /// Id of a vertex of the job graph, a chain of operators: the hash of the uid of its first operator, and so the
+    /// same in all runs.
     VertexId
 );
 id!(
-    /// An asynchronous operation, chosen by whoever asks for it: asking twice with one id is asking once.
+    /// Id of an asynchronous operation, chosen by the caller, which makes the request idempotent.
     TriggerId
 );
 
@@ -83,7 +84,7 @@ id!(
 mod tests {
     use super::*;
 
-    /// Goal: only 32 lower-case digits are an id, and bytes are written as Flink writes them.
+    /// Goal: only 32 lower-case digits are a valid id, and bytes are formatted as in Flink.
     #[test]
     fn ids_are_32_digits() {
         let id = JobId::from_bytes([0xab, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 255]);

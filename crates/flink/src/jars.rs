@@ -1,4 +1,4 @@
-//! Jars on the JobManager, and submitting a job from one.
+//! Jars on the JobManager, and submission of a job from one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,42 +7,42 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Client, Error, JobId};
 
-/// The largest jar that is read, in bytes: a job with everything it needs has some 100 MB.
+/// Size limit of a jar, in bytes: a job with all dependencies has about 100 MB.
 const JAR_BYTES: u64 = 1 << 30;
 
-/// A jar that was uploaded (`/jars`).
+/// An uploaded jar (`/jars`).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Jar {
-    /// Flink's id of it: a random prefix and the name.
+    /// Flink's id: a random prefix and the name.
     pub id: String,
     /// The file name at upload.
     pub name: String,
 }
 
-/// What to run (`/jars/:jarid/run`).
+/// Submission of a job (`/jars/:jarid/run`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunRequest {
-    /// The class with `main`; `None`: the one that the jar's manifest names.
+    /// The class with `main`; `None`: the main class in the jar's manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry_class: Option<String>,
-    /// The arguments of `main`.
+    /// Arguments of `main`.
     pub program_args_list: Vec<String>,
-    /// The id that the job shall have. Flink refuses a second submission under one id.
+    /// Id of the new job. Flink rejects a second submission under one id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_id: Option<JobId>,
-    /// The savepoint to begin from.
+    /// Path of the savepoint to start from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub savepoint_path: Option<String>,
-    /// Whether state of operators that are gone may be dropped.
+    /// Whether state of removed operators may be dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_non_restored_state: Option<bool>,
-    /// Flink settings of this job alone.
+    /// Flink settings of this job only.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub flink_configuration: BTreeMap<String, String>,
 }
 
-/// Reads a jar from the disk.
+/// Reads a jar from disk.
 ///
 /// # Errors
 /// [`Error::File`] if it cannot be read, is not a regular file, or has more than 1 GiB.
@@ -54,7 +54,7 @@ pub async fn read_jar(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 impl Client {
-    /// The jars that lie on the JobManager.
+    /// Fetches the list of jars on the JobManager.
     ///
     /// # Errors
     /// Any [`Error`] of the transport; `/jars` is absent where `web.submit.enable` is off.
@@ -76,7 +76,7 @@ impl Client {
             filename: String,
         }
         let bytes = read_jar(path).await?;
-        // As long as a random UUID, so that it occurs in no jar.
+        // As long as a random UUID, so that it cannot occur in a jar.
         let boundary = format!("rescaler-{:032x}", rand::random::<u128>());
         let (media_type, body) = form(name, &bytes, &boundary);
         let answer: Answer = self.upload("jars/upload", &media_type, body).await?;
@@ -84,8 +84,8 @@ impl Client {
         Ok(id.to_owned())
     }
 
-    /// Runs the program's `main` up to the point where it would submit a job, and no further: whether the program takes its
-    /// arguments is known before anything is stopped for it.
+    /// Runs the program's `main` up to the point where it would submit a job, as a dry run: validates its arguments
+    /// before anything is stopped for it.
     ///
     /// # Errors
     /// [`Error::Status`] with the program's own message if its `main` fails, else any [`Error`] of the transport.
@@ -107,7 +107,7 @@ impl Client {
         self.submit::<serde_json::Value>(&path, &plan).await.map(drop)
     }
 
-    /// Submits a job; the answer comes when the JobManager has accepted it, long before it runs.
+    /// Submits a job; returns when the JobManager has accepted it, long before it runs.
     ///
     /// # Errors
     /// [`Error::Status`] with the program's own message if its `main` fails, else any [`Error`] of the transport.
@@ -121,9 +121,10 @@ impl Client {
     }
 }
 
-/// A form with one file (RFC 7578): its media type and its bytes. The boundary must not occur in the file.
+/// Builds a form with one file (RFC 7578): returns its media type and its bytes. The boundary must not occur in the
+/// file.
 fn form(name: &str, file: &[u8], boundary: &str) -> (String, Vec<u8>) {
-    // The characters that would end the quoted name, as the WHATWG's standard for forms escapes them.
+    // Escapes the characters that would end the quoted name, as in the WHATWG's standard for forms.
     let name = name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
     let head = format!(
         "--{boundary}\r\nContent-Disposition: form-data; name=\"jarfile\"; filename=\"{name}\"\r\n\
@@ -137,7 +138,7 @@ fn form(name: &str, file: &[u8], boundary: &str) -> (String, Vec<u8>) {
 mod tests {
     use super::*;
 
-    /// Goal: the form is what RFC 7578 says, whatever is in the name.
+    /// Goal: the form conforms to RFC 7578, whatever the name.
     #[test]
     fn a_jar_becomes_a_form() {
         let (media_type, body) = form("a\"b.jar", b"PK", "x-1");

@@ -1,4 +1,4 @@
-//! Jobs: their state, their graph, their failures.
+//! Requests about jobs: state, graph, failures.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,22 +9,22 @@ use serde_json::json;
 use crate::lenient::{non_negative, or_default};
 use crate::{Client, Error, JobId, VertexId};
 
-/// The largest parallelism that Flink knows: it has at most so many key groups.
+/// Flink's largest parallelism: its maximum number of key groups.
 pub const MAX_PARALLELISM: u32 = 32_768;
 
-/// The maximum parallelism that Flink gives an operator of this parallelism by default
-/// (`KeyGroupRangeAssignment.computeDefaultMaxParallelism`): 1.5 times the parallelism, rounded up to a power of two, from 128 to
-/// [`MAX_PARALLELISM`].
+/// Returns Flink's default maximum parallelism of an operator
+/// (`KeyGroupRangeAssignment.computeDefaultMaxParallelism`): 1.5 times the parallelism, rounded up to a power of two,
+/// from 128 to [`MAX_PARALLELISM`].
 fn default_max_parallelism(parallelism: u32) -> u32 {
     let larger = parallelism.saturating_add(parallelism / 2).min(MAX_PARALLELISM);
     larger.next_power_of_two().clamp(128, MAX_PARALLELISM)
 }
 
-/// Where a job is in its life (`org.apache.flink.api.common.JobStatus`).
+/// State of a job (`org.apache.flink.api.common.JobStatus`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum JobState {
-    /// Waiting for the JobManager to take it up.
+    /// Waiting for the JobManager to start it.
     Initializing,
     /// Accepted; with the adaptive scheduler also: waiting for slots.
     Created,
@@ -32,21 +32,21 @@ pub enum JobState {
     Running,
     /// A task failed; the job is being torn down.
     Failing,
-    /// Failed for good.
+    /// Permanently failed.
     Failed,
     /// Being cancelled.
     Cancelling,
     /// Cancelled.
     Canceled,
-    /// Ended by itself, or stopped with a savepoint.
+    /// Reached the end of its input, or stopped with a savepoint.
     Finished,
     /// Between two attempts.
     Restarting,
-    /// Stopped, to be taken up by another JobManager.
+    /// Stopped, to be recovered by another JobManager.
     Suspended,
-    /// Being compared with what a recovered JobManager finds.
+    /// Being compared with the state found by a recovered JobManager.
     Reconciling,
-    /// A state that this client does not know.
+    /// A state unknown to this client.
     #[serde(other)]
     Unknown,
 }
@@ -58,7 +58,7 @@ impl JobState {
     }
 }
 
-/// A line of `/jobs/overview`.
+/// An entry of `/jobs/overview`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct JobOverview {
     /// The job's id.
@@ -66,38 +66,37 @@ pub struct JobOverview {
     pub id: JobId,
     /// The job's name.
     pub name: String,
-    /// Where it is in its life.
+    /// Its state.
     pub state: JobState,
-    /// When it was accepted by the JobManager's clock, in milliseconds since the Unix epoch.
+    /// When the JobManager accepted it, by its clock, in milliseconds since the Unix epoch.
     #[serde(rename = "start-time", default, deserialize_with = "non_negative")]
     pub start_time_ms: Option<i64>,
-    /// The scheduler that runs it, for example `Adaptive` (from Flink 2.3 on).
+    /// Its scheduler, for example `Adaptive` (from Flink 2.3 on).
     #[serde(rename = "schedulerType", default)]
     pub scheduler: Option<String>,
 }
 
-/// One vertex: a chain of operators that run in one task.
+/// A vertex: a chain of operators that run in one task.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "VertexAnswer")]
 pub struct Vertex {
-    /// The same over runs and rescales.
+    /// Its id, the same in all runs and rescales.
     pub id: VertexId,
     /// The names of its operators, joined by ` -> `.
     pub name: String,
-    /// The number of subtasks now; 0 while Flink has not decided it.
+    /// Current number of subtasks; 0 while undecided.
     pub parallelism: u32,
-    /// The largest parallelism; 1 for operators that are not parallel by nature. Where Flink does not tell it, the one that it
-    /// gives by default.
+    /// Maximum parallelism; 1 for inherently sequential operators. Where Flink does not report it, Flink's default.
     pub max_parallelism: u32,
     /// The state of its tasks, for example `RUNNING`.
     pub status: String,
-    /// The id of its slot sharing group (Flink 1.20 and later): subtasks of vertices with the same one share slots.
+    /// Id of its slot sharing group (Flink 1.20 and later): subtasks of vertices in one group share slots.
     pub slot_sharing_group: Option<String>,
-    /// How many of its subtasks are in each state.
+    /// Number of its subtasks by state.
     pub tasks: BTreeMap<String, u32>,
 }
 
-/// A vertex as Flink writes it, with -1 for a number that is not known.
+/// A vertex in Flink's format, with -1 for unknown numbers.
 #[derive(Deserialize)]
 struct VertexAnswer {
     id: VertexId,
@@ -135,17 +134,17 @@ impl From<VertexAnswer> for Vertex {
 }
 
 impl Vertex {
-    /// Whether all its tasks have read their input to its end.
+    /// Whether all its tasks have reached the end of their input.
     pub fn is_finished(&self) -> bool {
         self.status == "FINISHED"
     }
 
-    /// Whether some of its tasks have read their input to its end, and others have not.
+    /// Whether some, but not all, of its tasks have reached the end of their input.
     pub fn is_partly_finished(&self) -> bool {
         !self.is_finished() && self.tasks.get("FINISHED").is_some_and(|count| *count > 0)
     }
 
-    /// The name of the vertex' first operator, without the prefix that Flink gives to sources.
+    /// Returns the name of the vertex' first operator, without Flink's prefix of sources.
     ///
     /// ```
     /// # let v = |name: &str| flink::Vertex { id: "0".repeat(32).parse().unwrap(), name: name.to_owned(),
@@ -161,10 +160,10 @@ impl Vertex {
     }
 }
 
-/// An edge into a vertex of the plan.
+/// An input edge of a vertex in the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Edge {
-    /// The vertex that it comes from.
+    /// Id of the upstream vertex.
     pub id: VertexId,
     /// How records are distributed: `HASH`, `FORWARD`, `REBALANCE`, `BROADCAST` …
     #[serde(default)]
@@ -174,9 +173,9 @@ pub struct Edge {
 /// A vertex of the plan with its inputs.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct PlanNode {
-    /// The vertex.
+    /// Id of the vertex.
     pub id: VertexId,
-    /// Its inputs; none for a source.
+    /// Its inputs; empty for a source.
     #[serde(default, deserialize_with = "or_default")]
     pub inputs: Vec<Edge>,
 }
@@ -187,7 +186,7 @@ struct Plan {
     nodes: Option<Vec<PlanNode>>,
 }
 
-/// A job in detail (`/jobs/:jobid`). The JobManager caches this picture for `web.refresh-interval`.
+/// Details of a job (`/jobs/:jobid`). The JobManager caches them for `web.refresh-interval`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct JobDetails {
     /// The job's id.
@@ -195,19 +194,19 @@ pub struct JobDetails {
     pub id: JobId,
     /// The job's name.
     pub name: String,
-    /// Where it is in its life.
+    /// Its state.
     pub state: JobState,
     /// `STREAMING` or `BATCH`, from Flink 1.18 on.
     #[serde(rename = "job-type", default)]
     pub job_type: Option<String>,
-    /// When it entered each state by the JobManager's clock, in milliseconds since the Unix epoch; 0: never.
+    /// When it entered each state, by the JobManager's clock, in milliseconds since the Unix epoch; 0: never.
     #[serde(default, deserialize_with = "or_default")]
     pub timestamps: BTreeMap<String, i64>,
-    /// The JobManager's clock at this answer, in milliseconds since the Unix epoch. It may differ from this machine's: compare it
-    /// with Flink's own times only.
+    /// The JobManager's time of this response, in milliseconds since the Unix epoch. It may differ from this
+    /// machine's: compare it only with Flink's own times.
     #[serde(default, deserialize_with = "non_negative")]
     pub now: Option<i64>,
-    /// Its vertices. The order changes between states: go by id.
+    /// Its vertices. Their order varies with the state: identify them by id.
     #[serde(default, deserialize_with = "or_default")]
     pub vertices: Vec<Vertex>,
     #[serde(default)]
@@ -215,7 +214,7 @@ pub struct JobDetails {
 }
 
 impl JobDetails {
-    /// Whether the job and every one of its tasks run, but those that have read a bounded input to its end.
+    /// Whether the job and all its tasks are running, except those that have reached the end of a bounded input.
     pub fn is_fully_running(&self) -> bool {
         let runs = |vertex: &Vertex| vertex.status == "RUNNING";
         self.state == JobState::Running
@@ -223,22 +222,22 @@ impl JobDetails {
             && self.vertices.iter().all(|vertex| runs(vertex) || vertex.is_finished())
     }
 
-    /// Whether it is a batch job, whose scheduler chooses the parallelism by itself.
+    /// Whether it is a batch job, whose scheduler chooses the parallelism.
     pub fn is_batch(&self) -> bool {
         self.job_type.as_deref() == Some("BATCH")
     }
 
-    /// When the job last entered `RUNNING` by the JobManager's clock, in milliseconds since the Unix epoch.
+    /// Returns when the job last entered `RUNNING`, by the JobManager's clock, in milliseconds since the Unix epoch.
     pub fn running_since_ms(&self) -> Option<i64> {
         self.timestamps.get("RUNNING").copied().filter(|at| *at > 0)
     }
 
-    /// For how long the job has been running, in milliseconds, by the JobManager's clock alone.
+    /// Returns how long the job has been running, in milliseconds, by the JobManager's clock alone.
     pub fn running_ms(&self) -> Option<i64> {
         Some((self.now? - self.running_since_ms()?).max(0))
     }
 
-    /// The edges between vertices; empty where Flink tells none, as it does while it makes the plan anew.
+    /// Returns the edges between vertices; empty where Flink reports none, as it does while it rebuilds the plan.
     pub fn plan(&self) -> &[PlanNode] {
         self.plan.as_ref().and_then(|plan| plan.nodes.as_deref()).unwrap_or_default()
     }
@@ -250,13 +249,13 @@ pub struct JobFailure {
     /// Flink's stack trace.
     #[serde(default)]
     pub stacktrace: String,
-    /// When it happened by the JobManager's clock, in milliseconds since the Unix epoch.
+    /// Time of the failure by the JobManager's clock, in milliseconds since the Unix epoch.
     #[serde(default, deserialize_with = "non_negative")]
     pub timestamp: Option<i64>,
 }
 
 impl Client {
-    /// All jobs that the JobManager remembers, ended ones included.
+    /// Fetches all jobs known to the JobManager, including ended ones.
     ///
     /// # Errors
     /// Any [`Error`] of the transport.
@@ -268,7 +267,7 @@ impl Client {
         Ok(self.get::<Answer>("jobs/overview", &[]).await?.jobs)
     }
 
-    /// One job in detail.
+    /// Fetches the details of a job.
     ///
     /// # Errors
     /// [`Error::is_not_found`] if the JobManager does not know the job, else any [`Error`] of the transport.
@@ -276,7 +275,7 @@ impl Client {
         self.get(&format!("jobs/{job}"), &[]).await
     }
 
-    /// The subtasks of a vertex that have read their input to its end, by index.
+    /// Fetches the indices of a vertex' subtasks that have reached the end of their input.
     ///
     /// # Errors
     /// Any [`Error`] of the transport.
@@ -297,10 +296,11 @@ impl Client {
         Ok(finished.map(|subtask| subtask.subtask).collect())
     }
 
-    /// The newest failures of a job, newest first, at most as many as `most`.
+    /// Fetches the newest failures of a job, newest first, at most `most`.
     ///
-    /// A job that failed before its tasks were deployed (for example because its savepoint is unreadable) has no failures of its
-    /// own; from Flink 2.3 on the application around it, which has the id that was asked for at submission, has them.
+    /// A job that failed before its tasks were deployed (for example because its savepoint is unreadable) has no
+    /// failures of its own; from Flink 2.3 on the application around it, which has the id that was asked for at
+    /// submission, has them.
     ///
     /// # Errors
     /// Any [`Error`] of the transport.
@@ -328,7 +328,7 @@ impl Client {
         }
     }
 
-    /// The newest failure of a job, as Flink's stack trace; `None` if there was none.
+    /// Fetches the newest failure of a job, as Flink's stack trace; `None` if there was none.
     ///
     /// # Errors
     /// Any [`Error`] of the transport.
@@ -357,7 +357,7 @@ mod tests {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// Goal: a plan that is null, empty or left out is a plan without edges, not an answer of another form.
+    /// Goal: a plan that is null, empty or missing has no edges, and the response is valid.
     #[test]
     fn a_plan_may_be_missing() {
         for plan in
@@ -369,7 +369,7 @@ mod tests {
         assert_eq!(details(&format!(r#","plan":{{"nodes":[{{"id":"{id}"}}]}}"#), "").plan().len(), 1);
     }
 
-    /// Goal: numbers that Flink does not know are its defaults, and those that it knows are taken as they are.
+    /// Goal: numbers unknown to Flink get its defaults, and known ones are unchanged.
     #[test]
     fn unknown_numbers_of_a_vertex_are_understood() {
         let of = |fields: &str| {

@@ -1,8 +1,8 @@
-//! Numbers that Flink answers as `null` or as -1 where they are not known.
+//! Deserialisation of numbers that Flink reports as `null` or -1 where unknown.
 
 use serde::{Deserialize, Deserializer};
 
-/// A number that is 0 or more; [`None`] for `null`, for a negative one, and for what is no number.
+/// Deserialises a non-negative number; [`None`] for `null`, for a negative one, and for anything but a number.
 pub(crate) fn non_negative<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -13,7 +13,7 @@ where
     Ok(number.and_then(|number| T::try_from(number).ok()))
 }
 
-/// A count; 0 where it is not known.
+/// Deserialises a count; 0 where unknown.
 pub(crate) fn count<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -22,7 +22,7 @@ where
     Ok(non_negative(deserializer)?.unwrap_or_default())
 }
 
-/// The default value for `null`.
+/// Deserialises `null` as the default value.
 pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,8 +1,9 @@
-//! A typed client of Flink's REST API (1.18 to 2.x): the calls that an auto-scaler and its agent need, and nothing about policies.
+//! A typed client of Flink's REST API (1.18 to 2.x): the requests that an auto-scaler and its agent need, independent
+//! of policies.
 //!
-//! Every call has a timeout and a bound on the size of the answer. Names follow the REST documentation:
-//! <https://nightlies.apache.org/flink/flink-docs-release-2.3/docs/ops/rest_api/>. Answers are read leniently (fields that
-//! we do not know are ignored: a patch release may add some), requests are written exactly.
+//! Every request has a timeout and a size limit of the response. Names follow the REST documentation:
+//! <https://nightlies.apache.org/flink/flink-docs-release-2.3/docs/ops/rest_api/>. Responses are parsed leniently
+//! (unknown fields are ignored: a patch release may add some).
 
 mod checkpoints;
 mod client;

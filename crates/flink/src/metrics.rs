@@ -1,11 +1,11 @@
-//! Metrics as the JobManager holds them: a picture that it renews every `metrics.fetcher.update-interval`, and only when
-//! somebody asks.
+//! Requests for metrics. The JobManager caches them and refreshes them every `metrics.fetcher.update-interval`, and
+//! only on request.
 
 use serde::Deserialize;
 
 use crate::{Client, Error, JobId, VertexId};
 
-/// One value. Flink sends every number as text; a value that is no number is [`None`].
+/// One value. Flink sends every number as text; anything but a number is [`None`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metric {
     /// The name as listed, for example `0.q7-bid-item.latency_mean`.
@@ -32,7 +32,7 @@ impl From<Entry> for Metric {
 }
 
 impl Client {
-    /// The names of all metrics of a vertex, with the subtask's index in front: `0.numRecordsIn`.
+    /// Fetches the names of all metrics of a vertex, prefixed by the subtask's index: `0.numRecordsIn`.
     ///
     /// # Errors
     /// Any [`Error`] of the transport.
@@ -41,7 +41,7 @@ impl Client {
         Ok(entries.into_iter().map(|entry| entry.id).collect())
     }
 
-    /// Named metrics of a vertex. Names that do not exist are absent from the answer.
+    /// Fetches metrics of a vertex by name. Unknown names are absent from the result.
     ///
     /// # Errors
     /// Any [`Error`] of the transport.
@@ -54,7 +54,7 @@ impl Client {
         self.metrics(&format!("jobs/{job}/vertices/{vertex}/metrics"), names).await
     }
 
-    /// Named metrics of a task manager, for example `Status.JVM.CPU.Load`.
+    /// Fetches metrics of a task manager by name, for example `Status.JVM.CPU.Load`.
     ///
     /// # Errors
     /// Any [`Error`] of the transport.
@@ -62,7 +62,8 @@ impl Client {
         self.metrics(&format!("taskmanagers/{}/metrics", path_segment(id)), names).await
     }
 
-    /// Names go into the query string; long lists are split so that no request line exceeds Netty's 4096 bytes.
+    /// Fetches metrics by name. Names are in the query string; long lists are split so that no request line exceeds
+    /// Netty's 4096 bytes.
     async fn metrics(&self, path: &str, names: &[String]) -> Result<Vec<Metric>, Error> {
         let mut metrics = Vec::with_capacity(names.len());
         for batch in batches(names) {
@@ -73,7 +74,7 @@ impl Client {
     }
 }
 
-/// A text as one segment of a path: whatever has a meaning in an address is written as its bytes.
+/// Encodes a text as one path segment: reserved characters are percent-encoded.
 fn path_segment(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:@".contains(&byte);
     let mut segment = String::with_capacity(text.len());
@@ -87,12 +88,12 @@ fn path_segment(text: &str) -> String {
     segment
 }
 
-/// Comma-separated names, each text at most this long after URL encoding (a comma becomes three bytes).
+/// Maximum length of comma-separated names after URL encoding, in bytes (a comma takes three).
 const BATCH_BYTES: usize = 3_000;
 
-/// Splits a list of names. Names of the same subtask (the text up to the first dot) that follow each other stay in one text
-/// where they fit: the JobManager may renew its picture between two questions, and figures that are divided by each other
-/// must be of the same picture.
+/// Splits a list of names. Consecutive names of the same subtask (the text up to the first dot) stay together where
+/// they fit: the JobManager may refresh its cache between two requests, and values that are divided by each other
+/// must be from the same refresh.
 fn batches(names: &[String]) -> Vec<String> {
     let mut batches: Vec<String> = Vec::new();
     let mut room_bytes = 0;
@@ -124,7 +125,7 @@ fn subtask_of(name: &str) -> &str {
     name.split_once('.').map_or(name, |(subtask, _)| subtask)
 }
 
-/// The length of a name and a comma in an address: a letter stays one byte, anything else may become three.
+/// Returns the length of a name and a comma in a URL: a letter takes one byte, anything else up to three.
 fn encoded_bytes(name: &str) -> usize {
     3 + name.bytes().map(|b| if b.is_ascii_alphanumeric() { 1 } else { 3 }).sum::<usize>()
 }
@@ -133,7 +134,7 @@ fn encoded_bytes(name: &str) -> usize {
 mod tests {
     use super::*;
 
-    /// Goal: unknown is not zero, whatever Flink writes for it.
+    /// Goal: unknown is not zero, in any of Flink's forms.
     #[test]
     fn only_numbers_are_values() {
         let cases = [
@@ -154,7 +155,7 @@ mod tests {
         }
     }
 
-    /// Goal: every name is asked for exactly once, and no request line grows too long.
+    /// Goal: every name is requested exactly once, and no request line is too long.
     #[test]
     fn long_lists_are_split() {
         let names: Vec<String> = (0..500).map(|i| format!("{i}.q7-bid-item.latency_mean")).collect();
@@ -165,7 +166,7 @@ mod tests {
         assert!(super::batches(&[]).is_empty());
     }
 
-    /// Goal: the metrics of one subtask are asked for in one question where they fit, so that they are of one picture.
+    /// Goal: the metrics of one subtask are requested together where they fit, so that they are consistent.
     #[test]
     fn a_subtask_is_not_split() {
         let subtask = |i: u32| (0..20).map(move |n| format!("{i}.some-operator.metric_number_{n}"));
@@ -177,13 +178,13 @@ mod tests {
             let holders = batches.iter().filter(|batch| of(batch).contains(&subtask.to_string())).count();
             assert_eq!(holders, 1, "subtask {subtask}");
         }
-        // One that does not fit into any question is split all the same, and nothing of it is lost.
+        // A subtask that does not fit into one request is split, without loss.
         let long: Vec<String> = (0..200).map(|n| format!("0.some-operator.metric_number_{n}")).collect();
         let split = super::batches(&long);
         assert!(split.len() > 1 && split.iter().map(|batch| batch.split(',').count()).sum::<usize>() == 200);
     }
 
-    /// Goal: an id with characters that mean something in an address is asked for as it is.
+    /// Goal: an id with reserved URL characters is requested unchanged.
     #[test]
     fn ids_are_one_segment() {
         assert_eq!(path_segment("10.0.0.1:6122-a_b"), "10.0.0.1:6122-a_b");

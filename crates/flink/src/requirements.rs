@@ -1,4 +1,4 @@
-//! Resource requirements: how wide each vertex may run, and whether a job can be rescaled that way at all.
+//! Resource requirements: bounds of each vertex' parallelism, and whether a job can be rescaled by them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Client, Error, JobId, VertexId};
 
-/// Bounds of the parallelism of one vertex. Flink starts the job if there are slots for all lower bounds, and takes as many as there
-/// are up to the upper ones.
+/// Bounds of a vertex' parallelism. Flink starts the job if there are slots for all lower bounds, and uses as many as
+/// there are up to the upper ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requirement {
-    /// The least, at least 1.
+    /// Lower bound, at least 1.
     #[serde(rename = "lowerBound")]
     pub lower: u32,
-    /// The most.
+    /// Upper bound.
     #[serde(rename = "upperBound")]
     pub upper: u32,
 }
@@ -23,9 +23,9 @@ pub struct Requirement {
 /// Whether a job can be rescaled in place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InPlace {
-    /// It can; these are its requirements now.
+    /// Possible; these are its current requirements.
     Possible(BTreeMap<VertexId, Requirement>),
-    /// It cannot, and asking again does not help.
+    /// Permanently impossible.
     Impossible(Obstacle),
 }
 
@@ -34,14 +34,14 @@ pub enum InPlace {
 pub enum Obstacle {
     /// Another scheduler than the adaptive one.
     Scheduler,
-    /// The adaptive scheduler in reactive mode, which takes all slots by itself.
+    /// The adaptive scheduler in reactive mode, which uses all slots by itself.
     Reactive,
-    /// A Flink without resource requirements.
+    /// A Flink version without resource requirements.
     Version(String),
 }
 
 impl Obstacle {
-    /// The obstacle that a refusal of Flink speaks of, if it is one.
+    /// Returns the obstacle in an error of Flink, if it is one.
     pub fn of(error: &Error) -> Option<Self> {
         let Error::Status { message, .. } = error else { return None };
         if message.contains("running in reactive mode") {
@@ -52,7 +52,7 @@ impl Obstacle {
         is_unsupported.then_some(Self::Scheduler)
     }
 
-    /// Whether a message (of a config agent, for example) gives one of these reasons.
+    /// Whether a message (of a config agent, for example) contains one of these reasons.
     pub fn is_named_in(message: &str) -> bool {
         [Self::Scheduler, Self::Reactive].iter().any(|obstacle| message.contains(&obstacle.to_string()))
             || message.contains("cannot rescale a job in place")
@@ -80,7 +80,7 @@ impl fmt::Display for Obstacle {
 }
 
 impl Client {
-    /// How wide each vertex may run (adaptive scheduler only).
+    /// Fetches the bounds of each vertex' parallelism (adaptive scheduler only).
     ///
     /// # Errors
     /// Any [`Error`] of the transport; with another scheduler 500, before Flink 1.18 404.
@@ -90,11 +90,11 @@ impl Client {
         Ok(answer.into_iter().map(|(id, wrapped)| (id, wrapped.parallelism)).collect())
     }
 
-    /// Changes how wide each vertex of a running job may run (adaptive scheduler only). Every vertex must be named. Asking again for
-    /// the same changes nothing.
+    /// Sets the bounds of each vertex' parallelism in a running job (adaptive scheduler only). Every vertex must be
+    /// named. Idempotent.
     ///
     /// # Errors
-    /// [`Error::Status`] with 400 if a vertex is missing, unknown or given more than its maximum, else any [`Error`] of the
+    /// [`Error::Status`] with 400 if a vertex is missing, unknown or above its maximum, else any [`Error`] of the
     /// transport.
     pub async fn require(
         &self,
@@ -107,10 +107,10 @@ impl Client {
         self.send::<serde_json::Value>(Method::PUT, &path, &body).await.map(drop)
     }
 
-    /// Whether the job can be rescaled in place. Only reads.
+    /// Checks whether the job can be rescaled in place, without a change.
     ///
     /// # Errors
-    /// Any [`Error`] of the transport that tells nothing about it.
+    /// Any [`Error`] of the transport that leaves it unknown.
     pub async fn in_place(&self, job: &JobId) -> Result<InPlace, Error> {
         let requirements = match self.requirements(job).await {
             Ok(requirements) => requirements,
@@ -134,7 +134,7 @@ impl Client {
         Ok(is_old.then_some(Obstacle::Version(version)))
     }
 
-    /// Whether the configuration says so; `None` if it is not shown.
+    /// Whether the configuration enables reactive mode; `None` if it is not shown.
     async fn is_reactive(&self, job: &JobId) -> Option<bool> {
         let shown = self.configuration(Some(job)).await.ok()??;
         Some(shown.get("scheduler-mode").is_some_and(|mode| mode.eq_ignore_ascii_case("reactive")))
@@ -146,7 +146,7 @@ struct Wrapped {
     parallelism: Requirement,
 }
 
-/// Whether this version is older than 1.18. One that cannot be read is not.
+/// Whether this version is older than 1.18. An unreadable one is not.
 fn has_no_requirements(version: &str) -> bool {
     let mut parts = version.split('.').map(str::parse::<u32>);
     matches!((parts.next(), parts.next()), (Some(Ok(1)), Some(Ok(minor))) if minor < 18)
@@ -156,7 +156,7 @@ fn has_no_requirements(version: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Goal: refusals that asking again cannot change are told from those of the moment, with the remedy.
+    /// Goal: permanent rejections are distinguished from transient ones, with the remedy.
     #[test]
     fn obstacles_are_recognised() {
         let status = |status, message: &str| Error::Status {

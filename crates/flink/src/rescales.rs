@@ -1,4 +1,4 @@
-//! What Flink remembers of a job's rescales (2.3 and later, adaptive scheduler only, and only where
+//! Flink's rescale history of a job (2.3 and later, adaptive scheduler only, and only where
 //! `web.adaptive-scheduler.rescale-history.size` is above 0).
 
 use std::collections::BTreeMap;
@@ -7,45 +7,45 @@ use serde::Deserialize;
 
 use crate::{Client, Error, JobId};
 
-/// One rescale as the scheduler saw it (`/jobs/:jobid/rescales/history`, `/jobs/:jobid/rescales/details/:rescaleuuid`).
+/// One rescale of the history (`/jobs/:jobid/rescales/history`, `/jobs/:jobid/rescales/details/:rescaleuuid`).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Rescale {
     /// Its id.
     #[serde(rename = "rescaleUuid")]
     pub id: String,
-    /// When it began, in milliseconds since the Unix epoch.
+    /// Start time, in milliseconds since the Unix epoch.
     #[serde(rename = "startTimestampInMillis")]
     pub started_ms: Option<i64>,
-    /// When it ended, in milliseconds since the Unix epoch; [`None`] while it is under way.
+    /// End time, in milliseconds since the Unix epoch; [`None`] while in progress.
     #[serde(rename = "endTimestampInMillis", default)]
     pub ended_ms: Option<i64>,
-    /// How it ended, for example `COMPLETED`, `FAILED`, `IGNORED`.
+    /// Final state, for example `COMPLETED`, `FAILED`, `IGNORED`.
     #[serde(rename = "terminalState", default)]
     pub outcome: Option<String>,
-    /// What set it off, for example `UPDATE_REQUIREMENT`, `NEW_RESOURCE_AVAILABLE`, `RECOVERABLE_FAILOVER`.
+    /// Trigger, for example `UPDATE_REQUIREMENT`, `NEW_RESOURCE_AVAILABLE`, `RECOVERABLE_FAILOVER`.
     #[serde(rename = "triggerCause", default)]
     pub cause: Option<String>,
-    /// Per vertex id. The history leaves them out; only [`Client::rescale_details`] tells them.
+    /// Vertices by id. Absent in the history; only [`Client::rescale_details`] has them.
     #[serde(default)]
     pub vertices: BTreeMap<String, RescaledVertex>,
-    /// What the scheduler did in it, in order. The history leaves it out as well.
+    /// States of the scheduler, in order. Absent in the history as well.
     #[serde(rename = "schedulerStates", default)]
     pub states: Option<Vec<SchedulerState>>,
 }
 
-/// A state of the scheduler in a rescale.
+/// A state of the scheduler during a rescale.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct SchedulerState {
     /// Its name, for example `Executing`, `Restarting`, `WaitingForResources`, `CreatingExecutionGraph`.
     #[serde(default)]
     pub state: String,
-    /// When it began, in milliseconds since the Unix epoch.
+    /// Start time, in milliseconds since the Unix epoch.
     #[serde(rename = "enterTimestampInMillis", default)]
     pub entered_ms: Option<i64>,
-    /// When it ended, in milliseconds since the Unix epoch.
+    /// End time, in milliseconds since the Unix epoch.
     #[serde(rename = "leaveTimestampInMillis", default)]
     pub left_ms: Option<i64>,
-    /// How long it lasted, in milliseconds.
+    /// Duration, in milliseconds.
     #[serde(rename = "durationInMillis", default)]
     pub duration_ms: Option<i64>,
 }
@@ -58,13 +58,13 @@ impl SchedulerState {
 }
 
 impl Rescale {
-    /// From its beginning to its end, in milliseconds; unknown while it is under way.
+    /// Returns the time from start to end, in milliseconds; `None` while in progress.
     pub fn duration_ms(&self) -> Option<u64> {
         u64::try_from(self.ended_ms? - self.started_ms?).ok()
     }
 
-    /// How long no task ran: the time that the scheduler spent in other states than `Executing`, in milliseconds. Unknown unless
-    /// every one of them tells how long it lasted.
+    /// Returns the outage: the time that the scheduler spent in other states than `Executing`, in milliseconds.
+    /// `None` unless the durations of all of them are known.
     pub fn downtime_ms(&self) -> Option<u64> {
         let outside = self.states.as_ref()?.iter().filter(|state| state.state != "Executing");
         let lasted: Vec<u64> = outside.map(SchedulerState::lasted_ms).collect::<Option<_>>()?;
@@ -78,22 +78,22 @@ pub struct RescaledVertex {
     /// The names of its operators, joined by ` -> `.
     #[serde(rename = "jobVertexName", default)]
     pub name: String,
-    /// Its parallelism before.
+    /// Parallelism before.
     #[serde(rename = "preRescaleParallelism", default)]
     pub before: Option<u32>,
-    /// What it should have had.
+    /// Desired parallelism.
     #[serde(rename = "desiredParallelism", default)]
     pub desired: Option<u32>,
-    /// What it got.
+    /// Resulting parallelism.
     #[serde(rename = "postRescaleParallelism", default)]
     pub after: Option<u32>,
 }
 
 impl Client {
-    /// The newest rescales of a job, as many as Flink keeps, without their vertices; none where Flink keeps no history.
+    /// Fetches a job's rescale history, without vertices; empty where Flink keeps no history.
     ///
     /// # Errors
-    /// Any [`Error`] of the transport but "not found": an older Flink has no history.
+    /// Any [`Error`] of the transport except "not found": an older Flink has no history.
     pub async fn rescales(&self, job: &JobId) -> Result<Vec<Rescale>, Error> {
         match self.get(&format!("jobs/{job}/rescales/history"), &[]).await {
             Err(error) if error.is_not_found() => Ok(Vec::new()),
@@ -101,12 +101,12 @@ impl Client {
         }
     }
 
-    /// One of these rescales, with its vertices; [`None`] where Flink has forgotten it.
+    /// Fetches one of these rescales, with its vertices; [`None`] if it is no longer in the history.
     ///
     /// # Errors
-    /// Any [`Error`] of the transport but "not found".
+    /// Any [`Error`] of the transport except "not found".
     pub async fn rescale_details(&self, job: &JobId, id: &str) -> Result<Option<Rescale>, Error> {
-        // It comes from an answer and goes into an address.
+        // It comes from a response and becomes part of a URL.
         if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
             return Ok(None);
         }
@@ -121,7 +121,7 @@ impl Client {
 mod tests {
     use super::*;
 
-    /// Goal: a history as Flink 2.3 answers it is read, which has no vertices.
+    /// Goal: a history in Flink 2.3's format, without vertices, is parsed.
     #[test]
     fn a_history_is_read() {
         let text = r#"[{"rescaleUuid":"u","resourceRequirementsUuid":"r","rescaleAttemptId":1,"vertices":{},"slots":{},
@@ -132,7 +132,7 @@ mod tests {
         assert!(history[0].vertices.is_empty());
     }
 
-    /// Goal: the details of a rescale are read, also of one that is under way.
+    /// Goal: the details of a rescale are parsed, even of one in progress.
     #[test]
     fn details_are_read() {
         let text = r#"{"rescaleUuid":"u","resourceRequirementsUuid":"r","rescaleAttemptId":1,"vertices":{"aa":{
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!((rescale.duration_ms(), rescale.downtime_ms()), (None, None));
     }
 
-    /// Goal: the outage is the time outside `Executing`; a part of unknown length makes it unknown.
+    /// Goal: the outage is the time outside `Executing`; an unknown duration makes it unknown.
     #[test]
     fn the_outage_is_what_was_not_executing() {
         let rescale = |states: &str| -> Rescale {

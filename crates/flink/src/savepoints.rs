@@ -1,4 +1,4 @@
-//! Stopping a job with a savepoint, and letting go of savepoints.
+//! Stopping a job with a savepoint, and deleting savepoints.
 
 use http_client::Method;
 use serde::{Deserialize, Serialize};
@@ -6,44 +6,45 @@ use serde::{Deserialize, Serialize};
 use crate::failure::first_and_root_cause;
 use crate::{Client, Error, JobId, TriggerId};
 
-/// How to stop (`/jobs/:jobid/stop`).
+/// A stop request (`/jobs/:jobid/stop`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StopRequest {
-    /// Chosen by the caller: the same request sent again is the same operation.
+    /// Chosen by the caller: repeating the request is idempotent.
     pub trigger_id: TriggerId,
-    /// Where to write; `None`: the cluster's `execution.checkpointing.savepoint-dir`.
+    /// Target directory; `None`: the cluster's `execution.checkpointing.savepoint-dir`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_directory: Option<String>,
-    /// Whether to emit the largest watermark first, so that all windows fire. Only for a job that shall not go on.
+    /// Whether to emit the largest watermark first, so that all windows fire. Only for a job that will not be
+    /// resumed.
     pub drain: bool,
 }
 
-/// How an asynchronous savepoint stands.
+/// Status of an asynchronous savepoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SavepointStatus {
-    /// Not finished.
+    /// In progress.
     InProgress,
-    /// Finished; the state lies there.
+    /// Completed.
     Completed {
-        /// The savepoint's path.
+        /// Path of the savepoint.
         location: String,
     },
-    /// Finished without a savepoint.
+    /// Failed.
     Failed {
         /// Flink's reason and its root cause, in one line.
         cause: String,
     },
 }
 
-/// How the disposal of a savepoint stands.
+/// Status of a savepoint's deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Disposal {
-    /// Not finished.
+    /// In progress.
     InProgress,
-    /// The savepoint is gone.
+    /// Deleted.
     Done,
-    /// It could not be disposed of, or is not there (any more).
+    /// Failed, or the savepoint does not exist.
     Failed {
         /// Flink's reason and its root cause, in one line.
         cause: String,
@@ -51,8 +52,8 @@ pub enum Disposal {
 }
 
 impl Client {
-    /// Asks Flink to dispose of a savepoint; the answer is the id to ask [`Client::disposal`] about. Flink itself knows which
-    /// files belong to a savepoint, wherever they lie.
+    /// Asks Flink to delete a savepoint; returns the id for [`Client::disposal`]. Flink knows which files belong to a
+    /// savepoint, wherever they are.
     ///
     /// # Errors
     /// Any [`Error`] of the transport.
@@ -66,7 +67,7 @@ impl Client {
         Ok(self.send::<Answer>(Method::POST, "savepoint-disposal", &body).await?.trigger)
     }
 
-    /// How a disposal stands. Flink forgets a finished one after `rest.async.store-duration` (5 minutes).
+    /// Fetches the status of a deletion. Flink keeps a finished one for `rest.async.store-duration` (5 minutes).
     ///
     /// # Errors
     /// [`Error::is_not_found`] if the operation is unknown or forgotten, else any [`Error`] of the transport.
@@ -85,7 +86,7 @@ impl Client {
         })
     }
 
-    /// Asks for a stop with savepoint. Asking again with the same trigger id starts no second operation.
+    /// Requests a stop with savepoint. Idempotent per trigger id.
     ///
     /// # Errors
     /// [`Error::is_not_found`] if the job is unknown, else any [`Error`] of the transport.
@@ -94,7 +95,7 @@ impl Client {
         self.send::<serde_json::Value>(Method::POST, &path, stop).await.map(drop)
     }
 
-    /// How the operation with this trigger id stands. Flink forgets a finished one after
+    /// Fetches the status of the operation with this trigger id. Flink keeps a finished one for
     /// `rest.async.store-duration` (5 minutes).
     ///
     /// # Errors
