@@ -1,4 +1,4 @@
-//! Answers about the cluster: its numbers, its task managers, its configuration.
+//! Responses about the cluster: overview, task managers, configuration.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::metrics::{self, Clock};
 use crate::scenario::{Scenario, Scheduler, TaskManager};
 use crate::version;
 
-/// The answer at `/overview`.
+/// The response of `/overview`.
 pub(crate) fn overview(scenario: &Scenario) -> Value {
     let slots: u32 = scenario.taskmanagers.iter().map(|tm| tm.slots).sum();
     let free: u32 = scenario.taskmanagers.iter().map(|tm| tm.free).sum();
@@ -17,7 +17,7 @@ pub(crate) fn overview(scenario: &Scenario) -> Value {
     })
 }
 
-/// The answer at `/taskmanagers`.
+/// The response of `/taskmanagers`.
 pub(crate) fn task_managers(scenario: &Scenario) -> Value {
     let one = |tm: &TaskManager| {
         json!({
@@ -29,7 +29,7 @@ pub(crate) fn task_managers(scenario: &Scenario) -> Value {
     json!({ "taskmanagers": scenario.taskmanagers.iter().map(one).collect::<Vec<Value>>() })
 }
 
-/// The answer at `/taskmanagers/:id/metrics`.
+/// The response of `/taskmanagers/:id/metrics`.
 pub(crate) fn task_manager_metrics(tm: &TaskManager, asked: Option<&str>, elapsed_s: f64) -> Value {
     let clock = Clock { elapsed_s, restarted_s: None };
     let values = tm.metrics.clone().unwrap_or_else(metrics::of_task_manager);
@@ -38,7 +38,7 @@ pub(crate) fn task_manager_metrics(tm: &TaskManager, asked: Option<&str>, elapse
     metrics::answer(&known.collect(), asked)
 }
 
-/// The answer at `/jobmanager/config` and `/jobs/:id/jobmanager/config`: the options that are set.
+/// The response of `/jobmanager/config` and `/jobs/:id/jobmanager/config`: the options that are set.
 pub(crate) fn config(scenario: &Scenario) -> Value {
     let set = match scenario.scheduler {
         Scheduler::Adaptive => Some(("jobmanager.scheduler", "adaptive")),

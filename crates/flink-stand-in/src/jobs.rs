@@ -1,4 +1,4 @@
-//! Answers about one job: overview, details, checkpoints, exceptions.
+//! Responses about one job: overview, details, checkpoints, exceptions.
 
 use serde_json::{Map, Value, json};
 
@@ -7,10 +7,10 @@ use crate::requirements::{Required, count};
 use crate::scenario::{Failure, Job, Vertex};
 use crate::version::Version;
 
-/// For how long a job has been running if the scenario does not say, in milliseconds.
+/// Default age of a job, in milliseconds.
 const AGE_MS: i64 = 7_200_000;
 
-/// The states that details carry a time for, beside `CREATED` and `RUNNING`.
+/// States with a timestamp in the details, besides `CREATED` and `RUNNING`.
 const OTHER_STATES: [&str; 10] = [
     "INITIALIZING",
     "RESTARTING",
@@ -29,21 +29,21 @@ const OTHER_STATES: [&str; 10] = [
 pub(crate) struct View<'a> {
     pub(crate) job: &'a Job,
     pub(crate) required: &'a Required,
-    /// When the stand-in was started by the JobManager's clock, in milliseconds since the Unix epoch.
+    /// Start of the stand-in by the JobManager's clock, in milliseconds since the Unix epoch.
     pub(crate) started_ms: i64,
     /// The JobManager's clock, in milliseconds since the Unix epoch.
     pub(crate) now_ms: i64,
-    /// Seconds since the stand-in was started.
+    /// Seconds since the start of the stand-in.
     pub(crate) elapsed_s: f64,
     pub(crate) version: Version,
 }
 
-/// Where the job is in a restart loop.
+/// Position of a job in its restart loop.
 struct Loop<'a> {
     failure: &'a Failure,
     /// Restarts so far.
     restarts: u32,
-    /// The newest restart, in seconds since the stand-in was started.
+    /// Time of the newest restart, in seconds since the start of the stand-in.
     restarted_s: f64,
     is_over: bool,
 }
@@ -65,7 +65,7 @@ impl<'a> View<'a> {
         Some(Loop { failure, restarts, restarted_s, is_over })
     }
 
-    /// The state: while in a restart loop, `RESTARTING` in the second half of each cycle.
+    /// Returns the state: within a restart loop, `RESTARTING` in the second half of each cycle.
     fn state(&self) -> &'a str {
         let is_down = self.restart_loop().is_some_and(|restarting| {
             !restarting.is_over && self.elapsed_s - restarting.restarted_s > restarting.failure.every_s / 2.0
@@ -73,12 +73,13 @@ impl<'a> View<'a> {
         if is_down { "RESTARTING" } else { self.job.state.as_deref().unwrap_or("RUNNING") }
     }
 
-    /// When the tasks were restarted last because of a rescale or a failure, in seconds since the stand-in was started.
+    /// Returns when the tasks were last restarted by a rescale or a failure, in seconds since the start of the
+    /// stand-in.
     fn restarted_s(&self) -> Option<f64> {
         self.restart_loop().map(|restarting| restarting.restarted_s).or(self.required.changed_s)
     }
 
-    /// What the values of its metrics depend on.
+    /// Returns the times that its metrics depend on.
     pub(crate) fn clock(&self) -> Clock {
         Clock { elapsed_s: self.elapsed_s, restarted_s: self.restarted_s() }
     }
@@ -92,7 +93,7 @@ impl<'a> View<'a> {
         self.restarted_s().map_or(self.started_ms - age_ms, |s| self.started_ms + (s * 1000.0) as i64)
     }
 
-    /// The line in `/jobs/overview`.
+    /// Returns its entry in `/jobs/overview`.
     pub(crate) fn overview(&self, scheduler: &str) -> Value {
         let mut line = json!({
             "jid": self.job.jid, "name": self.job.name, "state": self.state(), "start-time": self.running_since_ms(),
@@ -104,7 +105,7 @@ impl<'a> View<'a> {
         line
     }
 
-    /// The answer at `/jobs/:id`.
+    /// Returns the response of `/jobs/:id`.
     pub(crate) fn details(&self) -> Value {
         let since_ms = self.running_since_ms();
         let mut timestamps: Map<String, Value> =
@@ -153,14 +154,14 @@ impl<'a> View<'a> {
         details
     }
 
-    /// How many subtasks are in which state.
+    /// Counts subtasks by state.
     fn tasks(&self, vertex: &Vertex) -> Value {
         let all = self.required.parallelism(self.job, vertex).max(0);
         let finished = i64::try_from(vertex.finished_subtasks.len()).unwrap_or(i64::MAX).min(all);
         json!({ "RUNNING": all - finished, "FINISHED": finished })
     }
 
-    /// The answer at `/jobs/:id/vertices/:id`.
+    /// Returns the response of `/jobs/:id/vertices/:id`.
     pub(crate) fn vertex_details(&self, vertex: &Vertex) -> Value {
         let subtask = |index: u32| {
             let is_finished = vertex.finished_subtasks.contains(&index);
@@ -186,7 +187,7 @@ impl<'a> View<'a> {
         node
     }
 
-    /// The answer at `/jobs/:id/checkpoints`; [`None`] is "not found".
+    /// Returns the response of `/jobs/:id/checkpoints`; [`None`] is "not found".
     pub(crate) fn checkpoints(&self) -> Option<Value> {
         let restored = self.restart_loop().map_or(0, |restarting| restarting.restarts);
         match &self.job.checkpoints.0 {
@@ -209,13 +210,13 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The answer at `/jobs/:id/checkpoints/config`; [`None`] is "not found".
+    /// Returns the response of `/jobs/:id/checkpoints/config`; [`None`] is "not found".
     pub(crate) fn checkpoint_settings(&self) -> Option<Value> {
         let is_off = self.job.checkpoints.0 == json!("none");
         if is_off && self.version < Version::CHECKPOINTS_WITHOUT_CHECKPOINTING {
             return None;
         }
-        // What Flink calls none.
+        // Flink's value for no interval.
         let interval_ms =
             if is_off { i64::MAX.cast_unsigned() } else { self.job.checkpoint_interval_ms.unwrap_or(30_000) };
         let storage = self.job.checkpoint_storage.as_deref().unwrap_or("FileSystemCheckpointStorage");
@@ -226,7 +227,7 @@ impl<'a> View<'a> {
         }))
     }
 
-    /// The answer at `/jobs/:id/exceptions`: the failures of a restart loop, newest first.
+    /// Returns the response of `/jobs/:id/exceptions`: the failures of a restart loop, newest first.
     pub(crate) fn exceptions(&self, most: usize) -> Value {
         let Some(restarting) = self.restart_loop() else { return exceptions(&[]) };
         let is_down = self.state() == "RESTARTING";
@@ -245,7 +246,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// The answer at `/jobs/:id/checkpoints/:triggerid`, so long after it was asked for.
+/// Returns the response of `/jobs/:id/checkpoints/:triggerid`, this long after the trigger.
 pub(crate) fn asked_checkpoint(job: &Job, age_s: f64) -> Value {
     if age_s < job.checkpoint_takes_s {
         return json!({ "status": { "id": "IN_PROGRESS" }, "operation": null });

@@ -1,10 +1,10 @@
-//! A stand-in for Flink's REST interface, driven by a scenario file: for situations that a real cluster cannot be made to show on
+//! A fake of Flink's REST interface, driven by a scenario file, for situations that a real cluster cannot produce on
 //! demand.
 //!
-//! [`FlinkStandIn::answer`] is a function of the scenario, the requests so far and a time that the caller passes, so that a
-//! simulator can run it in virtual time. [`Server`] puts it behind a loopback port. Counters grow with time; overrides answer single
-//! endpoints differently; `PUT resource-requirements` changes the parallelism. The form of a scenario is documented at
-//! [`Scenario`].
+//! [`FlinkStandIn::answer`] is a function of the scenario, the requests so far and a time argument, so that it can
+//! run in virtual time. [`Server`] serves it on a loopback port. Counters grow with time, overrides replace the
+//! responses of single endpoints, and `PUT resource-requirements` changes the parallelism. [`Scenario`] documents the
+//! file format.
 
 mod cluster;
 mod jobs;

@@ -1,4 +1,4 @@
-//! The metrics of tasks and task managers: values by name, at a time.
+//! Metrics of tasks and task managers: values by name, at a time.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use serde_json::{Value, json};
 
 use crate::scenario::{Counter, Metric, MetricValues, Vertex};
 
-/// How old counters look when the stand-in is started, in seconds.
+/// Apparent age of counters at the start of the stand-in, in seconds.
 const AGE_S: f64 = 1000.0;
 
-/// What a value depends on.
+/// The times that a value depends on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
-    /// Seconds since the stand-in was started.
+    /// Seconds since the start of the stand-in.
     pub(crate) elapsed_s: f64,
-    /// When the tasks were restarted last, in the same seconds; counters begin at 0 then.
+    /// Time of the tasks' last restart, in the same seconds; counters restart at 0 then.
     pub(crate) restarted_s: Option<f64>,
 }
 
-/// What a task manager shows if the scenario says nothing.
+/// Returns a task manager's default metrics.
 pub(crate) fn of_task_manager() -> MetricValues {
     let constants = [
         ("Status.JVM.CPU.Load", "0.3"),
@@ -28,7 +28,7 @@ pub(crate) fn of_task_manager() -> MetricValues {
     constants.map(|(name, value)| (name.to_owned(), Metric::Constant(json!(value)))).into()
 }
 
-/// All metrics of a vertex by `<subtask>.<name>`.
+/// Returns all metrics of a vertex by `<subtask>.<name>`.
 pub(crate) fn of_vertex(vertex: &Vertex, parallelism: u32, clock: Clock) -> BTreeMap<String, Value> {
     let mut all = BTreeMap::new();
     for index in 0..parallelism {
@@ -43,14 +43,14 @@ pub(crate) fn of_vertex(vertex: &Vertex, parallelism: u32, clock: Clock) -> BTre
     all
 }
 
-/// The answer to a question for metrics: the names alone, or the values of those that were asked for.
+/// Returns the response of a metrics request: the names alone, or the requested values.
 pub(crate) fn answer(all: &BTreeMap<String, Value>, asked: Option<&str>) -> Value {
     let Some(asked) = asked else { return all.keys().map(|name| json!({ "id": name })).collect() };
     let known = asked.split(',').filter_map(|name| Some((name, all.get(name)?)));
     known.map(|(name, value)| json!({ "id": name, "value": value })).collect()
 }
 
-/// The value of a metric at this time; [`None`]: it does not exist.
+/// Returns the value of a metric at this time; [`None`]: it does not exist.
 pub(crate) fn value(name: &str, metric: &Metric, clock: Clock) -> Option<Value> {
     match metric {
         Metric::Constant(Value::Null) => None,
@@ -75,7 +75,7 @@ fn grown(counter: Counter, elapsed_s: f64, restarted_s: Option<f64>) -> f64 {
     }
 }
 
-/// Counters of a task begin at 0 with every life of the task; gauges such as `pendingRecords` do not.
+/// Whether a metric restarts at 0 with the task, as counters do; gauges such as `pendingRecords` do not.
 fn restarts_at_zero(name: &str) -> bool {
     let metric = name.rsplit('.').next().unwrap_or(name);
     metric.starts_with("numRecords") || metric.starts_with("accumulate")
@@ -90,7 +90,7 @@ mod tests {
         value("numRecordsIn", &metric, Clock { elapsed_s, restarted_s: None }).unwrap_or(Value::Null)
     }
 
-    /// Goal: each kind of value changes with time as the scenario says, and text is answered as it is.
+    /// Goal: each kind of value changes with time as in the scenario, and text is returned unchanged.
     #[test]
     fn values_follow_the_scenario() {
         assert_eq!(at(&json!({ "rate": 10 }), 2.0), json!("10020"));
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(at(&Value::Null, 60.0), Value::Null);
     }
 
-    /// Goal: after a restart counters begin at 0 and gauges go on.
+    /// Goal: after a restart counters begin at 0 and gauges continue.
     #[test]
     fn counters_begin_again_after_a_restart() {
         let clock = Clock { elapsed_s: 30.0, restarted_s: Some(20.0) };

@@ -1,21 +1,21 @@
-//! The time that a server answers with: the system's, or a virtual one that the test moves.
+//! The server's clock: the system's, or a virtual one that the test advances.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A clock, and what it means to hold an answer back.
+/// A clock, and the meaning of a delayed response.
 #[derive(Debug, Clone, Default)]
 pub enum Pace {
-    /// The system's clock; an answer that is held back takes its time.
+    /// The system's clock; a delayed response takes its time.
     #[default]
     Real,
-    /// Milliseconds since the Unix epoch, moved by the test; an answer that is held back moves it, too.
+    /// Milliseconds since the Unix epoch, advanced by the test; a delayed response advances it, too.
     Virtual(Arc<AtomicI64>),
 }
 
 impl Pace {
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     pub fn now_ms(&self) -> i64 {
         match self {
             Self::Real => {

@@ -1,4 +1,4 @@
-//! What jobs require, and what they have got of it.
+//! Resource requirements of jobs, and their resulting parallelism.
 
 use std::collections::BTreeMap;
 
@@ -10,21 +10,21 @@ use crate::scenario::{Bounds, Job, Vertex};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Required {
     by_vertex: BTreeMap<String, Bounds>,
-    /// When a change took effect last, in seconds since the stand-in was started.
+    /// When a change last took effect, in seconds since the start of the stand-in.
     pub(crate) changed_s: Option<f64>,
 }
 
-/// Why a change is refused, as Flink puts it.
+/// Why a change is rejected, in Flink's words.
 pub(crate) struct Refused(pub(crate) String);
 
 impl Required {
-    /// The bounds of a vertex: as they were set, else as the scenario says, else up to what runs.
+    /// Returns the bounds of a vertex: as last set, or from the scenario, or up to the current parallelism.
     pub(crate) fn bounds(&self, job: &Job, vertex: &Vertex) -> Bounds {
         let set = self.by_vertex.get(&vertex.id).or_else(|| job.requirements.get(&vertex.id));
         set.copied().unwrap_or(Bounds { lower_bound: 1, upper_bound: count(vertex.parallelism).max(1) })
     }
 
-    /// How many subtasks a vertex has.
+    /// Returns the parallelism of a vertex.
     pub(crate) fn parallelism(&self, job: &Job, vertex: &Vertex) -> i64 {
         match self.by_vertex.get(&vertex.id) {
             Some(bounds) => i64::from(bounds.upper_bound.min(job.slots.unwrap_or(u32::MAX))),
@@ -32,7 +32,7 @@ impl Required {
         }
     }
 
-    /// The answer to `GET resource-requirements`.
+    /// Returns the response of `GET resource-requirements`.
     pub(crate) fn answer(&self, job: &Job) -> Value {
         let one = |vertex: &Vertex| {
             let bounds = self.bounds(job, vertex);
@@ -41,7 +41,7 @@ impl Required {
         Value::Object(job.vertices.iter().map(one).collect())
     }
 
-    /// Takes `PUT resource-requirements`: bounds for every vertex, none above its maximum.
+    /// Applies `PUT resource-requirements`: bounds for every vertex, none above its maximum.
     pub(crate) fn change(&mut self, job: &Job, body: &[u8], elapsed_s: f64) -> Result<(), Refused> {
         #[derive(serde::Deserialize)]
         struct Requirement {
@@ -83,7 +83,7 @@ impl Required {
     }
 }
 
-/// A parallelism as a count; one that is not decided yet counts as 0.
+/// Converts a parallelism to a count; an undecided one counts as 0.
 pub(crate) fn count(parallelism: i64) -> u32 {
     u32::try_from(parallelism.max(0)).unwrap_or(u32::MAX)
 }

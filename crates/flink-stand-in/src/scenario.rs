@@ -1,6 +1,6 @@
-//! The form of a scenario file (JSON): what the cluster looks like, and what changes when.
+//! The format of a scenario file (JSON): the cluster's state, and its changes over time.
 //!
-//! Times named `…_s` are seconds since the stand-in was started. Everything but `jobs` has a default.
+//! Times named `…_s` are seconds since the start of the stand-in. Everything but `jobs` has a default.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,24 +9,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-/// Why a scenario file cannot be used.
+/// Why a scenario file is invalid.
 #[derive(Debug, Error)]
 pub enum ScenarioError {
     /// The file cannot be read.
     #[error("{}: cannot be read", path.display())]
     File {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The operating system's reason.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
     /// The file is not a scenario.
     #[error("{}: not a scenario", path.display())]
     Syntax {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Where and what.
+        /// Position and cause.
         #[source]
         source: serde_json::Error,
     },
@@ -41,31 +41,32 @@ pub struct Scenario {
     /// The registered task managers.
     #[serde(default)]
     pub taskmanagers: Vec<TaskManager>,
-    /// Flink's version, for example `1.20.0`; it decides which endpoints and fields exist.
+    /// Flink's version, for example `1.20.0`; it determines which endpoints and fields exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The scheduler, where it is not the adaptive one.
+    /// The scheduler, if not the adaptive one.
     #[serde(default)]
     pub scheduler: Scheduler,
-    /// Whether `/jobmanager/config` and `/jobs/:id/jobmanager/config` answer; otherwise 404.
+    /// Whether `/jobmanager/config` and `/jobs/:id/jobmanager/config` exist; otherwise 404.
     #[serde(default)]
     pub shows_config: bool,
-    /// Keys that are set beside those that `scheduler` stands for; where there are any, the configuration is shown.
+    /// Further keys of the configuration, besides those implied by `scheduler`; if there are any, the configuration
+    /// is shown.
     #[serde(default)]
     pub config: BTreeMap<String, String>,
-    /// The path in front of every endpoint, for example `/proxy`.
+    /// Path prefix of all endpoints, for example `/proxy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
     /// `user:password`, required by basic authentication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<String>,
-    /// How far the JobManager's clock is ahead, in milliseconds; negative: behind.
+    /// Lead of the JobManager's clock, in milliseconds; negative: lag.
     #[serde(default)]
     pub jm_clock_ahead_ms: i64,
-    /// Endpoints that answer differently, by `METHOD /path` without the prefix.
+    /// Replaced responses, by `METHOD /path` without the prefix.
     #[serde(default)]
     pub overrides: BTreeMap<String, Override>,
-    /// Other jobs in place of `jobs`, from some time on.
+    /// Jobs that replace `jobs` from some time on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swap: Option<JobChange>,
 }
@@ -77,9 +78,9 @@ pub enum Scheduler {
     /// Follows resource requirements.
     #[default]
     Adaptive,
-    /// Refuses resource requirements.
+    /// Rejects resource requirements.
     Default,
-    /// Adaptive in reactive mode: takes all slots, refuses resource requirements.
+    /// Adaptive in reactive mode: takes all slots, rejects resource requirements.
     Reactive,
 }
 
@@ -87,7 +88,7 @@ pub enum Scheduler {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobChange {
-    /// When, in seconds.
+    /// Time of the replacement, in seconds.
     pub after_s: f64,
     /// The jobs from then on.
     pub jobs: Vec<Job>,
@@ -110,54 +111,55 @@ pub struct Job {
     /// Its maximum parallelism; -1 if absent.
     #[serde(rename = "maxParallelism", default, skip_serializing_if = "Option::is_none")]
     pub max_parallelism: Option<i64>,
-    /// For how long it runs when the stand-in is started, in milliseconds; two hours if absent.
+    /// Its age at the start of the stand-in, in milliseconds; two hours if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_ms: Option<i64>,
-    /// It always runs for `age_ms`, as if it restarted with every answer.
+    /// Whether its age is always `age_ms`, as if it restarted with every response.
     #[serde(default)]
     pub moving_since: bool,
-    /// The answer at `/checkpoints`: absent: one completed checkpoint; `"none"`: checkpointing is off; else the answer itself.
+    /// The response of `/checkpoints`: absent: one completed checkpoint; `"none"`: checkpointing is off; else the
+    /// response itself.
     #[serde(default)]
     pub checkpoints: CheckpointAnswer,
-    /// How long a checkpoint takes that is asked for, in seconds.
+    /// Duration of a triggered checkpoint, in seconds.
     #[serde(default)]
     pub checkpoint_takes_s: f64,
-    /// Why a checkpoint fails that is asked for; absent: it completes.
+    /// Reason with which a triggered checkpoint fails; absent: it completes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_fails: Option<String>,
-    /// Time between two checkpoints in the answer at `/checkpoints/config`, in milliseconds; 30 s if absent. Without checkpointing there
-    /// is none.
+    /// Checkpoint interval in `/checkpoints/config`, in milliseconds; 30 s if absent. Without checkpointing there is
+    /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_interval_ms: Option<u64>,
-    /// Where checkpoints are kept, in the same answer; `FileSystemCheckpointStorage` if absent.
+    /// Checkpoint storage in the same response; `FileSystemCheckpointStorage` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_storage: Option<String>,
-    /// The most subtasks that one vertex gets, whatever is required.
+    /// Maximum number of subtasks of a vertex, whatever is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<u32>,
-    /// What the job requires by vertex id, where it is more than what runs.
+    /// Requirements of the job by vertex id, where they exceed the current parallelism.
     #[serde(default)]
     pub requirements: BTreeMap<String, Bounds>,
-    /// What happens while the requirements are others than what runs at first.
+    /// Restart loop while the requirements differ from the initial parallelism.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_after_rescale: Option<Failure>,
     /// Its vertices.
     pub vertices: Vec<Vertex>,
-    /// Fields of the details that replace or complete those made here.
+    /// Fields that override or extend the generated details.
     #[serde(default)]
     pub extra: BTreeMap<String, Value>,
 }
 
-/// A restart loop: the tasks fail and are restarted, again and again.
+/// A restart loop: the tasks repeatedly fail and are restarted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
-    /// Time between two restarts, in seconds.
+    /// Interval of restarts, in seconds.
     pub every_s: f64,
-    /// Restarts until it runs; absent: it never does.
+    /// Number of restarts until it runs; absent: it never does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
-    /// The stack trace that `/exceptions` shows.
+    /// Stack trace in `/exceptions`.
     pub stacktrace: String,
 }
 
@@ -165,13 +167,13 @@ pub struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Bounds {
-    /// The least with which the job starts.
+    /// Smallest parallelism with which the job starts.
     pub lower_bound: u32,
-    /// The most that it takes.
+    /// Largest parallelism.
     pub upper_bound: u32,
 }
 
-/// The answer at `/jobs/:id/checkpoints`: a word or the answer itself.
+/// The response of `/jobs/:id/checkpoints`: a keyword or the response itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CheckpointAnswer(pub Value);
@@ -190,7 +192,7 @@ pub struct Vertex {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// How many subtasks it has; -1: not decided yet.
+    /// Number of subtasks; -1: undecided.
     pub parallelism: i64,
     /// Its maximum parallelism; 128 if absent.
     #[serde(rename = "maxParallelism", default, skip_serializing_if = "Option::is_none")]
@@ -198,31 +200,31 @@ pub struct Vertex {
     /// The state of its tasks; `RUNNING` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// The subtasks that have read their input to its end, by index.
+    /// Indices of the subtasks that have reached the end of their input.
     #[serde(default)]
     pub finished_subtasks: Vec<u32>,
-    /// The vertices that it reads from.
+    /// Its input edges.
     #[serde(default)]
     pub inputs: Vec<Input>,
     /// Metrics of every subtask by name, without the subtask's index.
     #[serde(default)]
     pub metrics: MetricValues,
-    /// Metrics of single subtasks by index: they replace those of `metrics`; `null` removes one.
+    /// Metrics of single subtasks by index, which override those of `metrics`; `null` removes one.
     #[serde(default)]
     pub subtasks: BTreeMap<String, MetricValues>,
-    /// Fields of the details that are left out.
+    /// Fields that are omitted from the details.
     #[serde(default)]
     pub drop: Vec<String>,
-    /// Fields of the details that replace or complete those made here.
+    /// Fields that override or extend the generated details.
     #[serde(default)]
     pub extra: BTreeMap<String, Value>,
 }
 
-/// An edge into a vertex.
+/// An input edge of a vertex.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// The vertex that it comes from.
+    /// Id of the upstream vertex.
     pub id: String,
     /// How records are distributed; `HASH` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -238,23 +240,24 @@ pub type MetricValues = BTreeMap<String, Metric>;
 pub enum Metric {
     /// Grows with time.
     Counter(Counter),
-    /// Answered as it is; `null`: the metric does not exist.
+    /// Returned unchanged; `null`: the metric does not exist.
     Constant(Value),
 }
 
-/// A figure that grows with time: `base + rate × (seconds + 1000)`, so that it looks as old as a job that has been running for a while.
+/// A value that grows with time: `base + rate × (seconds + 1000)`, so that it appears as old as that of a running
+/// job.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counter {
     /// Growth per second.
     pub rate: f64,
-    /// Added to it.
+    /// Offset.
     #[serde(default)]
     pub base: f64,
-    /// The value is renewed only this often, in seconds.
+    /// Refresh interval of the value, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renew_s: Option<f64>,
-    /// From then on it stands still, in seconds.
+    /// Time at which it stops growing, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_s: Option<f64>,
 }
@@ -265,10 +268,10 @@ pub struct Counter {
 pub struct TaskManager {
     /// Its resource id.
     pub id: String,
-    /// Its slots.
+    /// Number of slots.
     #[serde(default = "slots")]
     pub slots: u32,
-    /// Slots that no job holds.
+    /// Number of free slots.
     #[serde(default)]
     pub free: u32,
     /// Its metrics by name; CPU load and heap if absent.
@@ -280,29 +283,29 @@ fn slots() -> u32 {
     4
 }
 
-/// A different answer of one endpoint.
+/// A replaced response of one endpoint.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Override {
-    /// The HTTP status; absent: the usual answer, only late.
+    /// The HTTP status; absent: the usual response, only delayed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The body: a text as it is, anything else as JSON.
+    /// The body: text unchanged, anything else as JSON.
     #[serde(default)]
     pub body: Value,
     /// Headers.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// For how long the answer is held back, in seconds.
+    /// Delay of the response, in seconds.
     #[serde(default)]
     pub sleep_s: f64,
-    /// Only from then on, in seconds.
+    /// Start of the override, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_s: Option<f64>,
-    /// Only until then, in seconds.
+    /// End of the override, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_s: Option<f64>,
-    /// Only the first requests, as many as this.
+    /// Number of requests after which the override ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
 }
@@ -311,7 +314,7 @@ impl Scenario {
     /// Reads a scenario file.
     ///
     /// # Errors
-    /// The file cannot be read, or is not a scenario.
+    /// The file cannot be read, or is not a valid scenario.
     pub fn load(path: &Path) -> Result<Self, ScenarioError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ScenarioError::File { path: path.to_owned(), source })?;

@@ -1,4 +1,4 @@
-//! The stand-in behind a free port of the loopback interface.
+//! HTTP server of the stand-in, on a free loopback port.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,12 +16,12 @@ use crate::pace::Pace;
 use crate::scenario::Scenario;
 use crate::stand_in::{FlinkStandIn, Request, Response};
 
-/// The longest request body, in bytes.
+/// Size limit of a request body, in bytes.
 const BODY_MAX_BYTES: usize = 1 << 20;
-/// The longest request line that Flink's Netty server takes, in bytes; a longer one is answered with 414.
+/// Longest request line that Flink's Netty server accepts, in bytes; a longer one gets 414.
 const REQUEST_LINE_MAX_BYTES: usize = 4096;
 
-/// A running stand-in; it ends when this value is dropped.
+/// A running stand-in; it ends when dropped.
 #[derive(Debug)]
 pub struct Server {
     url: String,
@@ -46,7 +46,7 @@ impl Server {
     /// Starts a scenario on a free port.
     ///
     /// # Errors
-    /// No port of the loopback interface is free.
+    /// No loopback port is free.
     pub async fn start(scenario: Scenario, pace: Pace) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -54,28 +54,28 @@ impl Server {
         let shared = Arc::new(Shared { stand_in, pace, answered: Notify::new() });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         let task = tokio::spawn(async move {
-            // It serves until it is aborted.
+            // Serves until it is aborted.
             let _ended = axum::serve(listener, router).await;
         });
         Ok(Self { url, shared, task })
     }
 
-    /// Where it listens: `http://127.0.0.1:port`.
+    /// Returns its URL: `http://127.0.0.1:port`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Looks at the stand-in, or changes it.
+    /// Gives access to the stand-in's state.
     pub fn with<T>(&self, use_it: impl FnOnce(&mut FlinkStandIn) -> T) -> T {
         use_it(&mut self.shared.stand_in())
     }
 
-    /// The requests so far, oldest first.
+    /// Returns the requests so far, oldest first.
     pub fn requests(&self) -> Vec<LoggedRequest> {
         self.shared.stand_in().log().to_vec()
     }
 
-    /// Waits until this holds; it is looked at after every request.
+    /// Waits until the condition holds; it is checked after every request.
     pub async fn wait_until(&self, mut holds: impl FnMut(&FlinkStandIn) -> bool) {
         loop {
             let answered = self.shared.answered.notified();

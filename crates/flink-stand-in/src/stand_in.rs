@@ -1,4 +1,4 @@
-//! The answers: a function of the scenario, the requests so far and the time.
+//! Computes the responses: a function of the scenario, the requests so far and the time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use crate::requirements::{Refused, Required, count};
 use crate::scenario::{Job, Override, Scenario, Scheduler};
 use crate::version::{self, Version};
 
-/// Requests that are remembered; later ones are answered and not logged.
+/// Maximum number of logged requests; later ones are answered and not logged.
 const LOG_MAX: usize = 100_000;
-/// How many failures Flink shows by default.
+/// Flink's default number of shown failures.
 const EXCEPTIONS_MOST: usize = 16;
-/// The longest time that an answer is held back.
+/// Longest delay of a response.
 const DELAY_MAX: Duration = Duration::from_secs(600);
 
 /// One request.
@@ -28,9 +28,9 @@ const DELAY_MAX: Duration = Duration::from_secs(600);
 pub struct Request {
     /// `GET`, `PUT` …
     pub method: String,
-    /// The path as it was sent, percent-encoded.
+    /// The path as sent, percent-encoded.
     pub path: String,
-    /// The query as it was sent, without the question mark.
+    /// The query as sent, without the question mark.
     pub query: String,
     /// The header `Authorization`.
     pub authorization: Option<String>,
@@ -38,7 +38,7 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// One answer.
+/// An HTTP response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
     /// The HTTP status.
@@ -47,7 +47,7 @@ pub struct Response {
     pub headers: BTreeMap<String, String>,
     /// The body.
     pub body: String,
-    /// For how long it is held back.
+    /// Delay before it is sent.
     pub delay: Duration,
 }
 
@@ -65,17 +65,17 @@ impl Response {
     }
 }
 
-/// A scenario that is being played.
+/// A running scenario.
 #[derive(Debug, Clone)]
 pub struct FlinkStandIn {
     scenario: Scenario,
     version: Version,
     started_ms: i64,
-    /// By job id.
+    /// Requirements by job id.
     required: BTreeMap<String, Required>,
-    /// When a checkpoint was asked for last, in seconds since the start, by job id.
+    /// Time of the last triggered checkpoint, in seconds since the start, by job id.
     asked_s: BTreeMap<String, f64>,
-    /// How often each override has answered.
+    /// Number of responses of each override.
     overridden: BTreeMap<String, u32>,
     log: Vec<LoggedRequest>,
 }
@@ -89,17 +89,17 @@ impl FlinkStandIn {
         Self { scenario, version, started_ms: now_ms, required, asked_s, overridden, log }
     }
 
-    /// The scenario, to change it while it is played.
+    /// Returns the scenario, to change it while it runs.
     pub fn scenario_mut(&mut self) -> &mut Scenario {
         &mut self.scenario
     }
 
-    /// The requests so far, oldest first.
+    /// Returns the requests so far, oldest first.
     pub fn log(&self) -> &[LoggedRequest] {
         &self.log
     }
 
-    /// The parallelism of all vertices of all jobs by vertex id, as they run at this time; negative: not decided yet.
+    /// Returns the current parallelism of all vertices of all jobs by vertex id; negative: undecided.
     pub fn parallelism_by_vertex(&self, now_ms: i64) -> BTreeMap<String, i64> {
         let none = Required::default();
         let jobs = self.jobs(self.elapsed_s(now_ms)).iter();
@@ -159,7 +159,7 @@ impl FlinkStandIn {
         Response { delay, ..usual }
     }
 
-    /// The override that answers now, if there is one.
+    /// Returns the active override, if there is one.
     fn overriding(&mut self, key: &str, elapsed_s: f64) -> Option<Override> {
         let found = self.scenario.overrides.get(key)?;
         let is_now = found.after_s.is_none_or(|after| elapsed_s >= after)
@@ -236,7 +236,7 @@ impl FlinkStandIn {
         }
     }
 
-    /// What is below `/jobs/:id`; [`None`] is "not found".
+    /// Returns the response below `/jobs/:id`; [`None`] is "not found".
     fn of_job(&mut self, request: &Request, job: &Job, rest: &[&str], now_ms: i64) -> Option<Response> {
         let required = self.required.get(&job.jid).cloned().unwrap_or_default();
         let view = self.view(job, &required, now_ms);
@@ -317,7 +317,7 @@ impl FlinkStandIn {
     }
 }
 
-/// The metrics that a query asks for.
+/// Returns the metrics requested by a query.
 fn asked(query: &str) -> Option<String> {
     parameter(query, "get")
 }
@@ -326,7 +326,7 @@ fn parameter(query: &str, name: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
-/// A part of a path without its percent-encoding.
+/// Percent-decodes a part of a path.
 fn decoded(part: &str) -> String {
     // In a path a plus sign is itself, in a query it is a space.
     let as_query = part.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");

@@ -1,6 +1,6 @@
-//! Flink's version, as far as endpoints and fields depend on it.
+//! Flink versions that matter for endpoints and fields.
 
-/// The version if the scenario names none.
+/// Version of a scenario without one.
 const DEFAULT: &str = "1.20.0";
 
 /// Major and minor version.
@@ -8,23 +8,23 @@ const DEFAULT: &str = "1.20.0";
 pub(crate) struct Version(u32, u32);
 
 impl Version {
-    /// `/jobs/:id/resource-requirements` exists.
+    /// First version with `/jobs/:id/resource-requirements`.
     pub(crate) const REQUIREMENTS: Self = Self(1, 18);
-    /// Vertices have a `slotSharingGroupId`.
+    /// First version with `slotSharingGroupId` of vertices.
     pub(crate) const SLOT_SHARING_GROUPS: Self = Self(1, 20);
-    /// `/checkpoints` answers also if checkpointing is off.
+    /// First version in which `/checkpoints` responds even if checkpointing is off.
     pub(crate) const CHECKPOINTS_WITHOUT_CHECKPOINTING: Self = Self(2, 0);
-    /// `/jobs/overview` names the scheduler.
+    /// First version with the scheduler in `/jobs/overview`.
     pub(crate) const SCHEDULER_TYPE: Self = Self(2, 3);
 
-    /// Reads `MAJOR.MINOR…`; what is not a number counts as 0.
+    /// Parses `MAJOR.MINOR…`; invalid numbers count as 0.
     pub(crate) fn parse(text: &str) -> Self {
         let mut parts = text.split('.').map(|part| part.parse().unwrap_or(0));
         Self(parts.next().unwrap_or(0), parts.next().unwrap_or(0))
     }
 }
 
-/// The version's text.
+/// Returns the version's text.
 pub(crate) fn text(of_scenario: Option<&str>) -> &str {
     of_scenario.unwrap_or(DEFAULT)
 }

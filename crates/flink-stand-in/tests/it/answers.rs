@@ -1,4 +1,4 @@
-//! A small job through the project's own client.
+//! Tests with a small job and the project's client.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ async fn server(more: serde_json::Value) -> (Server, Client, Arc<AtomicI64>) {
     (server, client, now_ms)
 }
 
-/// Goal: a counter grows with the virtual time, and text stays text.
+/// Goal: a counter grows with virtual time, and text stays unchanged.
 #[tokio::test]
 async fn counters_grow_with_virtual_time() {
     let (_server, client, now_ms) = server(json!({})).await;
@@ -56,8 +56,8 @@ async fn counters_grow_with_virtual_time() {
     assert_eq!(read().await, Some(100_750.0));
 }
 
-/// Goal: requirements that are accepted change the parallelism as far as there are slots and restart the tasks; others are refused
-/// with 400.
+/// Goal: accepted requirements change the parallelism as far as slots allow and restart the tasks; others are
+/// rejected with 400.
 #[tokio::test]
 async fn requirements_change_the_parallelism() {
     let (server, client, now_ms) = server(json!({})).await;
@@ -79,7 +79,7 @@ async fn requirements_change_the_parallelism() {
     assert_eq!(methods, ["PUT", "PUT", "PUT", "GET", "GET"]);
 }
 
-/// Goal: a scheduler, a mode or a version that cannot change the parallelism is recognised without any change being asked for.
+/// Goal: a scheduler, a mode or a version that cannot rescale is recognised without a change request.
 #[tokio::test]
 async fn obstacles_are_recognised_by_reading() {
     for (more, expected) in [
@@ -99,7 +99,7 @@ async fn obstacles_are_recognised_by_reading() {
     }
 }
 
-/// Goal: in reactive mode whose configuration is hidden, the refusal itself tells.
+/// Goal: reactive mode with a hidden configuration is recognised from the rejection.
 #[tokio::test]
 async fn reactive_mode_is_told_by_the_refusal() {
     let (_server, client, _) = server(json!({ "scheduler": "reactive" })).await;
@@ -119,7 +119,7 @@ async fn ids_with_any_letter_are_found() {
     assert_eq!(metrics[0].value, Some(0.3));
 }
 
-/// Goal: an override answers in its time window and as often as it says; otherwise the usual answer comes.
+/// Goal: an override applies in its time window and up to its limit; otherwise the usual response is returned.
 #[tokio::test]
 async fn overrides_have_their_time() {
     let unavailable =
@@ -135,7 +135,7 @@ async fn overrides_have_their_time() {
     assert!(client.task_managers().await.is_ok());
 }
 
-/// Goal: after a swap other jobs run, and the JobManager's clock is as far off as the scenario says.
+/// Goal: after a swap other jobs run, and the JobManager's clock has the scenario's offset.
 #[tokio::test]
 async fn jobs_are_swapped_and_clocks_are_off() {
     let swap = json!({ "after_s": 6, "jobs": [{ "jid": "cd".repeat(16), "name": "job", "vertices": [] }] });

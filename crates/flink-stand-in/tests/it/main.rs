@@ -1,4 +1,4 @@
-//! The stand-in as a client sees it: growing counters, changed requirements, overrides, versions, schedulers.
+//! Tests of the stand-in through a client: growing counters, changed requirements, overrides, versions, schedulers.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly")]
 
