@@ -1,8 +1,8 @@
-//! Durations as Flink's configuration has them.
+//! Durations in the syntax of Flink's configuration.
 
 use std::time::Duration;
 
-/// Reads `30 s`, `1min`, `500 ms`, `PT1M30S`, or a number of milliseconds; [`None`] if it is nothing of it.
+/// Parses `30 s`, `1min`, `500 ms`, `PT1M30S`, or a number of milliseconds; [`None`] for anything else.
 pub fn parse(text: &str) -> Option<Duration> {
     let text = text.trim();
     if let Some(iso) = text.strip_prefix("PT").or_else(|| text.strip_prefix("pt")) {
@@ -24,7 +24,7 @@ pub fn parse(text: &str) -> Option<Duration> {
     Some(Duration::from_nanos(number.saturating_mul(nanoseconds_each)))
 }
 
-/// The sum of numbers with units, as ISO 8601 writes a time.
+/// Sums numbers with units, as in an ISO 8601 duration.
 fn parts(text: &str, units: &[(&str, f64)]) -> Option<Duration> {
     let (mut rest, mut seconds) = (text.to_ascii_lowercase(), 0.0);
     while !rest.is_empty() {
@@ -41,7 +41,7 @@ fn parts(text: &str, units: &[(&str, f64)]) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    /// Goal: every form that Flink takes is read, and nothing else.
+    /// Goal: every form that Flink accepts is parsed, and nothing else.
     #[test]
     fn durations_are_read() {
         for (text, ms) in [

@@ -1,9 +1,9 @@
-//! What is wrong with the settings of a Flink cluster for scaling: facts in, findings out.
+//! Diagnoses a Flink cluster's settings for scaling: facts in, findings out.
 //!
-//! [`examine`] is a pure function of what Flink shows of itself. Each finding says what was found, what it costs to leave it, and the
-//! line to change for this version of Flink: keys differ between versions, and Flink ignores unknown ones without a word.
+//! [`examine`] is a pure function of the facts that Flink reports. Each finding states the problem, its cost, and the
+//! line to change for this version of Flink: keys differ between versions, and Flink silently ignores unknown ones.
 //!
-//! Left out is everything that needs the job's figures: whether the job keeps up is the policies' question.
+//! Metrics are not examined: whether the job keeps up is the policies' question.
 
 mod checks;
 mod duration;
@@ -16,7 +16,7 @@ pub use facts::{Checkpointing, Configuration, Facts, InPlace, JobFacts, VertexFa
 pub use report::{Check, Finding, Harm, Report, Unchecked};
 pub use version::Version;
 
-/// All findings about a cluster and one of its jobs, the most harmful first, and what could not be checked.
+/// Returns all findings about a cluster and one of its jobs, the most harmful first, and the skipped checks.
 pub fn examine(facts: &Facts) -> Report {
     checks::all(facts)
 }

@@ -1,14 +1,14 @@
-//! Findings, and the text in which people read them.
+//! Findings, and their text for people.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// What is checked, in the order in which findings of the same harm are listed.
+/// The checks, in the order of findings with equal harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Check {
-    /// Whether this Flink can change the parallelism of a running job at all.
+    /// Whether this Flink supports rescaling a running job.
     Version,
     /// `jobmanager.scheduler`.
     Scheduler,
@@ -16,43 +16,43 @@ pub enum Check {
     ReactiveMode,
     /// Free slots.
     Slots,
-    /// How wide operators can become.
+    /// Maximum parallelism of operators.
     MaximumParallelism,
-    /// Whether there are checkpoints.
+    /// Whether checkpointing is enabled.
     Checkpointing,
     /// Where checkpoints are kept.
     CheckpointStorage,
-    /// Whether a failed job is started again.
+    /// Whether a failed job is restarted.
     RestartStrategy,
-    /// With how many subtasks operators must start.
+    /// Smallest parallelism with which operators start.
     LowerBounds,
-    /// Keys that this Flink does not know, and ignores.
+    /// Keys that this Flink version ignores.
     IgnoredKeys,
     /// The shortest time between two changes.
     Interval,
-    /// How long a change waits for missing slots.
+    /// How long a rescale waits for missing slots.
     Stabilization,
-    /// How small a change may be.
+    /// Smallest change of parallelism.
     MinimumIncrease,
-    /// Time between two checkpoints.
+    /// Checkpoint interval.
     CheckpointInterval,
-    /// How often the JobManager collects metrics.
+    /// Refresh interval of the JobManager's metrics.
     MetricsRefresh,
-    /// Whether Flink remembers rescales.
+    /// Whether Flink keeps a rescale history.
     RescaleHistory,
 }
 
-/// What a finding does, the worst first.
+/// Kind of harm, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Harm {
-    /// Nothing can be scaled, or not this way.
+    /// Prevents scaling, or one way of it.
     Prevents,
-    /// State, or the job, can be lost.
+    /// Risks the loss of state, or of the job.
     Loses,
-    /// Changes take longer.
+    /// Slows changes down.
     Slows,
-    /// Figures are late, or missing.
+    /// Makes metrics late or unavailable.
     Blinds,
 }
 
@@ -67,40 +67,40 @@ impl fmt::Display for Harm {
     }
 }
 
-/// Something that should be changed.
+/// A problem with its remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Which check found it.
+    /// The check that found it.
     pub check: Check,
-    /// What it does.
+    /// Its harm.
     pub harm: Harm,
-    /// What was found.
+    /// The problem.
     pub found: String,
-    /// What it costs to leave it.
+    /// Its cost if unchanged.
     pub cost: String,
-    /// The lines to change, in Flink's configuration unless `then` says otherwise.
+    /// Lines to change, in Flink's configuration unless `then` says otherwise.
     pub change: Vec<String>,
-    /// What must be done for the lines to take effect.
+    /// What to do for the lines to take effect.
     pub then: String,
 }
 
-/// A check that was not made.
+/// A skipped check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unchecked {
-    /// Which one.
+    /// The check.
     pub check: Check,
-    /// What is not known.
+    /// The missing fact.
     pub because: String,
 }
 
-/// All findings, the most harmful first, and what could not be checked.
+/// All findings, the most harmful first, and the skipped checks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The findings.
     pub findings: Vec<Finding>,
-    /// What was not checked.
+    /// The skipped checks.
     pub unchecked: Vec<Unchecked>,
-    /// How many checks were made.
+    /// Number of checks that were made.
     pub checks: usize,
 }
 

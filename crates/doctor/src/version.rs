@@ -1,4 +1,4 @@
-//! Flink's versions, as far as settings depend on them.
+//! Flink versions that matter for the settings.
 
 use std::fmt;
 
@@ -7,18 +7,18 @@ use std::fmt;
 pub struct Version(pub u32, pub u32);
 
 impl Version {
-    /// From then on the parallelism of a running job can be changed.
+    /// First version that can rescale a running job.
     pub const IN_PLACE: Self = Self(1, 18);
-    /// From then on there is a shortest time between two changes.
+    /// First version with a shortest time between two changes.
     pub const INTERVAL: Self = Self(1, 19);
-    /// From then on the settings of checkpoints are below `execution.checkpointing`.
+    /// First version with checkpoint settings below `execution.checkpointing`.
     pub const CHECKPOINT_NAMES: Self = Self(1, 20);
-    /// From then on a change waits for a checkpoint, and the settings of the scheduler have their present names.
+    /// First version in which a rescale waits for a checkpoint, with the current names of the scheduler's settings.
     pub const TWO: Self = Self(2, 0);
-    /// From then on Flink remembers rescales.
+    /// First version with a rescale history.
     pub const HISTORY: Self = Self(2, 3);
 
-    /// Reads `MAJOR.MINOR…`; [`None`] if it is no version.
+    /// Parses `MAJOR.MINOR…`; [`None`] if it is malformed.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(['.', '-']).map(str::parse::<u32>);
         Some(Self(parts.next()?.ok()?, parts.next()?.ok()?))

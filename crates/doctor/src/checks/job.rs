@@ -1,17 +1,17 @@
-//! What bounds the job, and what it stands to lose.
+//! Checks of the job: limits of its scaling, and risks of data loss.
 
 use std::time::Duration;
 
 use super::{Answer, RESTART, SUBMIT, Seen, Wrong, answer};
 use crate::{Checkpointing, Harm, Version, VertexFacts};
 
-/// So much is computed again at worst after a failure.
+/// Longest acceptable checkpoint interval: this much is reprocessed after a failure.
 const INTERVAL_MOST: Duration = Duration::from_secs(60);
-/// Operators that are named in a finding.
+/// Maximum number of operators named in a finding.
 const NAMES_MOST: usize = 3;
-/// Characters of a name in a finding.
+/// Maximum length of a name in a finding, in characters.
 const NAME_CHARS: usize = 40;
-/// Flink's bounds of key groups by default, and at all.
+/// Flink's default number of key groups, and its maximum.
 const KEY_GROUPS: (u32, u32) = (128, 32_768);
 
 pub(super) fn slots(seen: &Seen<'_>) -> Answer {
@@ -45,7 +45,7 @@ pub(super) fn maximum_parallelism(seen: &Seen<'_>) -> Answer {
     answer(|| {
         let job = seen.job()?;
         let slots = seen.facts.slots.unwrap_or(0);
-        // One that is not parallel by nature has 1, and nothing helps.
+        // An inherently sequential operator has 1, and nothing helps.
         let is_tight = |vertex: &&VertexFacts| {
             vertex.max_parallelism > 1
                 && (vertex.max_parallelism < slots.min(KEY_GROUPS.1)
@@ -192,7 +192,7 @@ pub(super) fn lower_bounds(seen: &Seen<'_>) -> Answer {
     })
 }
 
-/// A sentence about each of these vertices; of many only the first.
+/// Joins a sentence about each of these vertices; about the first ones only if there are many.
 fn named(vertices: &[&VertexFacts], sentence: impl Fn(&VertexFacts) -> String) -> String {
     let shown: Vec<String> = vertices.iter().take(NAMES_MOST).copied().map(&sentence).collect();
     let more = match vertices.len().saturating_sub(NAMES_MOST) {

@@ -1,4 +1,4 @@
-//! The checks. Each looks at the facts and answers: right, a finding, not applicable to this version, or not known.
+//! The checks. Each examines the facts and returns: right, a finding, not applicable to this version, or unknown.
 
 mod job;
 mod scheduling;
@@ -6,24 +6,24 @@ mod watching;
 
 use crate::{Check, Configuration, Facts, Finding, Harm, JobFacts, Report, Unchecked, Version};
 
-/// Where a line of the configuration takes effect.
+/// What to do for a changed configuration line to take effect.
 const RESTART: &str = "restart the cluster";
 const RESTART_AND_SUBMIT: &str = "restart the cluster and submit the job again";
 const SUBMIT: &str = "submit the job again";
 
-/// The answer of one check.
+/// Result of one check.
 enum Answer {
     /// Nothing to change.
     Right,
     /// This version has no such setting.
     NotApplicable,
-    /// What it needs is not known.
+    /// A required fact is unknown.
     Unknown(&'static str),
     /// Something to change.
     Wrong(Wrong),
 }
 
-/// A finding without its check.
+/// A finding without the name of its check.
 struct Wrong {
     harm: Harm,
     found: String,
@@ -32,7 +32,7 @@ struct Wrong {
     then: &'static str,
 }
 
-/// What a check sees.
+/// Input of a check.
 struct Seen<'a> {
     facts: &'a Facts,
     version: Option<Version>,
@@ -59,7 +59,7 @@ const RULES: [(Check, Rule); 16] = [
     (Check::RescaleHistory, watching::rescale_history),
 ];
 
-/// Makes every check.
+/// Runs every check.
 pub(crate) fn all(facts: &Facts) -> Report {
     let seen = Seen { facts, version: facts.version() };
     let mut report = Report::default();
@@ -81,7 +81,7 @@ pub(crate) fn all(facts: &Facts) -> Report {
 }
 
 impl Seen<'_> {
-    /// The configuration, or why there is none.
+    /// Returns the configuration, or why it is unknown.
     fn configuration(&self) -> Result<&Configuration, Answer> {
         let hidden = "Flink does not show its configuration";
         self.facts.configuration.as_ref().ok_or(Answer::Unknown(hidden))
@@ -96,7 +96,7 @@ impl Seen<'_> {
     }
 }
 
-/// For checks that end early with `?`.
+/// Runs a check that returns early with `?`.
 fn answer(check: impl FnOnce() -> Result<Answer, Answer>) -> Answer {
     check().unwrap_or_else(|early| early)
 }

@@ -1,11 +1,11 @@
-//! What decides whether and how fast the scheduler follows.
+//! Checks of the settings that decide whether and how fast the scheduler rescales.
 
 use std::time::Duration;
 
 use super::{Answer, RESTART, RESTART_AND_SUBMIT, Seen, Wrong, answer};
 use crate::{Harm, InPlace, Version, duration};
 
-/// A wait that is longer is worth a finding: a change itself takes a second or two.
+/// Longest acceptable wait: a rescale itself takes a second or two.
 const WAIT_MOST: Duration = Duration::from_secs(10);
 
 const COOLDOWN: &str = "jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling";
@@ -15,7 +15,7 @@ const STABILIZATION_BEFORE_2: &str = "jobmanager.adaptive-scheduler.resource-sta
 const INCREASE: &str = "jobmanager.adaptive-scheduler.min-parallelism-increase";
 const HISTORY: &str = "web.adaptive-scheduler.rescale-history.size";
 
-/// Keys with the version that they came with. Older ones take them and do nothing.
+/// Keys with the version that introduced them. Older versions silently ignore them.
 const NEW_KEYS: [(&str, Version); 5] = [
     (COOLDOWN, Version::TWO),
     (STABILIZATION, Version::TWO),
@@ -142,7 +142,7 @@ pub(super) fn stabilization(seen: &Seen<'_>) -> Answer {
     wait(seen, &[key], default, "a change for which slots are missing waits so long for them")
 }
 
-/// A finding if the first of these keys, or its default, is a long wait.
+/// Returns a finding if the first of these keys that is set, or the default, is a long wait.
 fn wait(seen: &Seen<'_>, keys: &[&str], default: Duration, what: &str) -> Answer {
     answer(|| {
         let shown = seen.configuration()?;

@@ -1,11 +1,11 @@
-//! What decides how well the job can be watched.
+//! Checks of the settings that decide how well the job can be observed.
 
 use std::time::Duration;
 
 use super::{Answer, RESTART, Seen, Wrong, answer};
 use crate::{Harm, Version, duration};
 
-/// Figures may be so old.
+/// Highest acceptable age of metrics.
 const AGE_MOST: Duration = Duration::from_secs(5);
 const FETCHER: &str = "metrics.fetcher.update-interval";
 const HISTORY: &str = "web.adaptive-scheduler.rescale-history.size";

@@ -1,4 +1,4 @@
-//! The doctor on clusters that are set right, and on one wrong setting at a time.
+//! Tests of the doctor on well-configured clusters, and with one wrong setting at a time.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly")]
 
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use doctor::{Check, Checkpointing, Configuration, Facts, Harm, InPlace, JobFacts, VertexFacts, examine};
 
-/// The versions that the project is tried on.
+/// The Flink versions that the project is tested with.
 const VERSIONS: [&str; 7] = ["1.18.1", "1.19.3", "1.20.5", "2.0.2", "2.1.3", "2.2.1", "2.3.0"];
 
-/// A cluster of this version as it should be.
+/// A well-configured cluster of this version.
 fn right(version: &str) -> Facts {
     let of_version: &[(&str, &str)] = match version {
         "1.18.1" => &[("metrics.fetcher.update-interval", "1000")],
@@ -58,14 +58,14 @@ fn set(facts: &mut Facts, key: &str, value: Option<&str>) {
     };
 }
 
-/// One wrong setting, with the check that must find it and words of the remedy.
+/// One wrong setting, with the check that must find it and a part of the remedy.
 type Case = (fn(&mut Facts), Check, &'static str);
 
 fn job(facts: &mut Facts) -> &mut JobFacts {
     facts.job.as_mut().unwrap()
 }
 
-/// What can be wrong with any version.
+/// Problems that can occur in any version.
 const EVERYWHERE: [Case; 13] = [
     (
         |f| {
@@ -109,7 +109,7 @@ const EVERYWHERE: [Case; 13] = [
     ),
 ];
 
-/// Goal: on a cluster that is set right nothing is found, whatever its version, and every check that applies was made.
+/// Goal: a well-configured cluster of any version has no findings, and every applicable check was made.
 #[test]
 fn a_right_cluster_of_each_version_is_left_alone() {
     for version in VERSIONS {
@@ -119,7 +119,7 @@ fn a_right_cluster_of_each_version_is_left_alone() {
     }
 }
 
-/// Goal: on every version each wrong setting is found, alone, with its remedy.
+/// Goal: on every version each wrong setting is the only finding, with its remedy.
 #[test]
 fn each_wrong_setting_is_found_on_each_version() {
     for version in VERSIONS {
@@ -134,7 +134,7 @@ fn each_wrong_setting_is_found_on_each_version() {
     }
 }
 
-/// Goal: what a version calls otherwise, or does not have, is reported under the names of that version.
+/// Goal: remedies use the key names of the version, and omit missing ones.
 #[test]
 fn keys_are_those_of_the_version() {
     let only = |version: &str, spoil: &dyn Fn(&mut Facts)| {
@@ -170,7 +170,7 @@ fn keys_are_those_of_the_version() {
     assert_eq!(only("1.20.5", &|f| set(f, increase, Some("4"))).0, Check::MinimumIncrease);
 }
 
-/// Goal: the most harmful comes first, and what is worst on a cluster as it comes out of the box is found.
+/// Goal: the most harmful finding comes first, and the worst problem of a default cluster is found.
 #[test]
 fn findings_are_in_order_of_harm() {
     let facts = Facts {
@@ -195,7 +195,7 @@ fn findings_are_in_order_of_harm() {
     assert_eq!(examine(&Facts { version: "1.17.2".to_owned(), ..facts }).findings[0].check, Check::Version);
 }
 
-/// Goal: what is not known is not judged, and listed; slots that come on demand need not be there.
+/// Goal: unknown facts are listed and not judged; slots on demand need not exist.
 #[test]
 fn the_unknown_is_told_and_not_judged() {
     let nothing = Facts::default();
@@ -210,7 +210,7 @@ fn the_unknown_is_told_and_not_judged() {
     assert!(examine(&on_demand).findings.is_empty());
 }
 
-/// Goal: a program can read the report.
+/// Goal: the report can be serialised as JSON.
 #[test]
 fn the_report_is_json() {
     let facts = Facts { slots_free: Some(0), ..right("2.3.0") };
