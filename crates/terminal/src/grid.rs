@@ -1,12 +1,12 @@
-//! A table that fits: names that are too long are cut in the middle, columns that do not fit stand in a further table below, with the
-//! names repeated.
+//! A table that fits a terminal: long names are truncated in the middle, and columns that do not fit go to a further
+//! table below, with the names repeated.
 
 use comfy_table::{CellAlignment, Table, TableStyle, presets};
 
 /// Spaces around each cell, and between columns.
 const PADDING: usize = 2;
 const BETWEEN: usize = 1;
-/// A name is never cut to fewer characters.
+/// Minimum length of a truncated name, in characters.
 const NAME_LEAST: usize = 16;
 
 /// A table whose first column names its rows.
@@ -18,27 +18,27 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// A table with these heads; the first is that of the names.
+    /// Creates a table with these headers; the first is that of the names.
     pub fn new(heads: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let heads = heads.into_iter().map(Into::into).collect();
         Self { heads, rows: Vec::new(), style: presets::UTF8_HORIZONTAL_ONLY }
     }
 
-    /// The same without lines.
+    /// Returns the table without lines.
     #[must_use]
     pub fn without_lines(self) -> Self {
         Self { style: presets::NOTHING, ..self }
     }
 
-    /// Adds a row; cells beyond the heads are left out.
+    /// Adds a row; surplus cells are dropped.
     pub fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
         let mut row: Vec<String> = cells.into_iter().map(Into::into).collect();
         row.resize(self.heads.len(), String::new());
         self.rows.push(row);
     }
 
-    /// The table as text, no line wider than `width` columns as far as names and single figures can be shown in it; [`None`]: as wide
-    /// as it is.
+    /// Renders the table with lines of at most `width` columns, as far as names and single cells fit; [`None`]:
+    /// unlimited.
     pub fn render(&self, width: Option<usize>) -> String {
         let widths = self.widths();
         let Some((name_width, figures)) = widths.split_first() else { return String::new() };
@@ -61,7 +61,7 @@ impl Grid {
         texts.join("\n")
     }
 
-    /// The width of each column with its padding.
+    /// Returns the width of each column with its padding.
     fn widths(&self) -> Vec<usize> {
         let of = |column: usize| {
             let cells = self.rows.iter().map(|row| &row[column]).chain([&self.heads[column]]);
@@ -87,7 +87,7 @@ impl Grid {
     }
 }
 
-/// A text of at most so many characters: beginning and end, which both tell names apart.
+/// Truncates a text in the middle: beginning and end both distinguish names.
 fn cut(text: &str, most: usize) -> String {
     let count = text.chars().count();
     if count <= most || most == 0 {
@@ -114,7 +114,7 @@ mod tests {
         grid
     }
 
-    /// Goal: at every width from 40 columns on no line is wider, no figure is lost, and rows can still be distinguished.
+    /// Goal: at every width from 40 columns on no line is wider, no cell is lost, and rows are distinguishable.
     #[test]
     fn no_line_is_wider_than_the_terminal() {
         let wide = grid().render(None);

@@ -1,7 +1,6 @@
-//! What programs share that speak to a person at a terminal: output into a pipe whose reader may leave, tables that fit, and
-//! completions of their own command line.
+//! Terminal output of all programs: pipes that may be closed, tables that fit, and shell completions.
 //!
-//! Colours and interaction are left out: no program has them.
+//! There are no colours and no interaction.
 
 mod grid;
 
@@ -12,7 +11,7 @@ use clap_complete::Shell;
 
 pub use grid::Grid;
 
-/// Prints a text and the end of the line on standard output. A reader that has left (`| head`) is no error.
+/// Prints a line on standard output. A closed pipe (`| head`) is not an error.
 ///
 /// # Errors
 /// Standard output cannot be written for another reason, for example a full disk.
@@ -21,10 +20,10 @@ pub fn print(text: &str) -> io::Result<()> {
     forgive_closed(writeln!(out, "{text}").and_then(|()| out.flush()))
 }
 
-/// The result of writing to standard output, where a reader that has left is no error.
+/// Converts the result of a write to standard output: a closed pipe is not an error.
 ///
 /// # Errors
-/// Any other error of the writing.
+/// Any other error of the write.
 pub fn forgive_closed(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -32,21 +31,21 @@ pub fn forgive_closed(written: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// The width of the terminal in columns: as `COLUMNS` says, else that of standard output, if it is a terminal.
+/// Returns the width of the terminal in columns: from `COLUMNS`, or else of standard output, if it is a terminal.
 pub fn width() -> Option<usize> {
     let set = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     set.or_else(|| comfy_table::Table::new().width().map(usize::from)).filter(|width| *width > 0)
 }
 
-/// The completions of a program's command line for a shell.
+/// Generates the completions of a program's command line for a shell.
 pub fn completions(mut command: Command, program: &str, shell: Shell) -> String {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, program, &mut script);
     String::from_utf8_lossy(&script).trim_end().to_owned()
 }
 
-/// An id of Flink for people: its first eight digits, which no other one on the same cluster has, mostly. Anything else stays as
-/// it is.
+/// Shortens a Flink id to its first eight digits, which are practically unique on a cluster. Anything else is
+/// unchanged.
 pub fn short_id(id: &str) -> &str {
     let is_id = id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit());
     if is_id { &id[..8] } else { id }
@@ -56,7 +55,7 @@ pub fn short_id(id: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// Goal: a reader that has left ends the output without an error, anything else is one.
+    /// Goal: a closed pipe ends the output without an error; any other error is reported.
     #[test]
     fn a_closed_pipe_is_no_error() {
         let failed = |kind: io::ErrorKind| forgive_closed(Err(kind.into()));
@@ -64,7 +63,7 @@ mod tests {
         assert!(failed(io::ErrorKind::StorageFull).is_err());
     }
 
-    /// Goal: ids of Flink are cut, names are not.
+    /// Goal: Flink ids are shortened, names are not.
     #[test]
     fn only_ids_are_cut() {
         assert_eq!(short_id(&"0123456789abcdef".repeat(2)), "01234567");
