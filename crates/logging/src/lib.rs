@@ -1,17 +1,17 @@
-//! The log of a program: to standard error, as much of it as `RUST_LOG` asks for, in colours only where a person reads it.
+//! Logging to standard error, filtered by `RUST_LOG`, in colour only on a terminal.
 //!
-//! One event is one line: names of operators, reasons of documents and answers of servers come from outside, and must neither begin a
-//! line of their own nor speak to a terminal.
+//! One event is one line: operator names, documents and server responses are untrusted text, and must neither start a
+//! new line nor control a terminal.
 
 use std::io::{self, IsTerminal as _, Write};
 
 use tracing_subscriber::EnvFilter;
 
-/// Begins the log; to be called once, first of all. `level` is what is told without `RUST_LOG`: `info`, or `warn` for programs
-/// that talk to a person themselves.
+/// Starts the log; must be called once, first of all. `level` is the default without `RUST_LOG`: `info`, or `warn`
+/// for interactive programs.
 ///
 /// # Panics
-/// If there is a log already.
+/// If the log was already started.
 pub fn begin(level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let is_terminal = io::stderr().is_terminal();
@@ -28,7 +28,7 @@ struct Lines {
 }
 
 impl Write for Lines {
-    /// The formatter writes an event in one piece, with its line end.
+    /// The formatter writes an event in one call, with its line end.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         io::stderr().write_all(one_line(&String::from_utf8_lossy(event), self.is_coloured).as_bytes())?;
         Ok(event.len())
@@ -39,7 +39,7 @@ impl Write for Lines {
     }
 }
 
-/// The event with its control characters written out, but for the line end after it and, where it is coloured, colours.
+/// Escapes the event's control characters, except its line end and, where coloured, colours.
 fn one_line(event: &str, is_coloured: bool) -> String {
     let (event, end) = event.strip_suffix('\n').map_or((event, ""), |event| (event, "\n"));
     let mut line = String::with_capacity(event.len() + 1);
@@ -53,7 +53,7 @@ fn one_line(event: &str, is_coloured: bool) -> String {
     line + end
 }
 
-/// Whether this goes on behind an escape as a colour does: `[`, digits and semicolons, `m`.
+/// Whether the text after an escape character is a colour: `[`, digits and semicolons, `m`.
 fn begins_with_colour(rest: &str) -> bool {
     let Some(rest) = rest.strip_prefix('[') else { return false };
     rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m')
@@ -63,7 +63,7 @@ fn begins_with_colour(rest: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Goal: whatever stands in an event, it is one line, and nothing in it moves a cursor or clears a screen.
+    /// Goal: an event with any text is one line, and cannot move a cursor or clear a screen.
     #[test]
     fn an_event_is_one_line() {
         let event = "INFO published reason=a\n2026 ERROR forged\r\u{1b}[2J\u{9b}1m\t\u{1b}[31mred\n";
