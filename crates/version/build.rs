@@ -1,6 +1,6 @@
 //! Finds the commit that a release is built from.
 //!
-//! Development builds are not marked: with every commit each program would have to be linked anew.
+//! Development builds are not marked, to avoid relinking each program with every commit.
 
 use std::env;
 use std::process::Command;
@@ -12,7 +12,8 @@ fn git(arguments: &[&str]) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// The commit given by whoever builds without a repository (an image, a package), else the one that is checked out.
+/// Returns the commit from the environment for builds without a repository (an image, a package), or else the one
+/// checked out.
 fn commit() -> Option<String> {
     println!("cargo:rerun-if-env-changed=RESCALER_COMMIT");
     if let Some(given) = env::var("RESCALER_COMMIT").ok().filter(|given| !given.is_empty()) {

@@ -1,9 +1,9 @@
-//! What every program of the project answers to `--version`.
+//! The `--version` text of every program.
 //!
-//! A crate of its own, so that the commit is looked up once, and only this crate is built anew when it changes.
+//! It is a separate crate so that the commit is determined once, and only this crate is rebuilt when it changes.
 
-/// The version, and in parentheses the commit of a release build: `0.1.0 (4487a40c2d1e)`, with `, changed` behind it if
-/// tracked files differed. Builds that are not releases say `development build`, unless `RESCALER_COMMIT` was set.
+/// Version and, in parentheses, the commit of a release build: `0.1.0 (4487a40c2d1e)`, followed by `, changed` if
+/// tracked files differed. Other builds have `development build`, unless `RESCALER_COMMIT` was set.
 pub const VERSION: &str = env!("RESCALER_VERSION");
 
 #[cfg(test)]
