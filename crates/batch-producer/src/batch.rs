@@ -1,53 +1,53 @@
-//! The record batch of Kafka, format v2 (`docs/protocol` of Apache Kafka, "Record Batch"): records are appended in place, and what
-//! stands before them is filled in when the batch is closed.
+//! Encoder of Kafka's record batch, format v2 (`docs/protocol` of Apache Kafka, "Record Batch"): records are appended
+//! in place, and the header is filled in when the batch is closed.
 //!
-//! Left out: keys, headers, log-append times, transactions, control batches.
+//! Not supported: keys, headers, log-append times, transactions, control batches.
 
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-/// Bytes before the first record.
+/// Size of the batch header, in bytes.
 const HEADER_BYTES: usize = 61;
-/// Where the length stands, and where what it counts begins.
+/// Offset of the length field; the bytes it counts follow.
 const LENGTH_AT: usize = 8;
 const LENGTH_FROM: usize = 12;
-/// Where the checksum stands, and where what it covers begins.
+/// Offset of the checksum; the bytes it covers follow.
 const CHECKSUM_AT: usize = 17;
 const CHECKSUM_FROM: usize = 21;
-/// Where producer id, epoch and first sequence number stand.
+/// Offset of producer id, epoch and first sequence number.
 const PRODUCER_AT: usize = 43;
-/// The compression in the attributes.
+/// Compression type lz4 in the attributes.
 const LZ4: i16 = 3;
-/// The most that stands before a record's value: length, attributes, two deltas, no key, length of the value.
+/// Maximum size of the bytes before a record's value: length, attributes, two deltas, no key, length of the value.
 const HEAD_BYTES: usize = 5 + 1 + 10 + 5 + 1 + 5;
 
-/// Records that were appended one after another, with the same timestamp and at the same moment.
+/// Consecutively appended records with the same timestamp and hand-over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Group {
-    /// The timestamp, ms since the epoch; of the first record where timestamps are not told apart.
+    /// Timestamp, ms since the epoch; of the first record where timestamps are not distinguished.
     pub timestamp_ms: i64,
-    /// When they were handed over, in the caller's own time.
+    /// Hand-over time, in the caller's own clock.
     pub handed_us: u64,
-    /// How many.
+    /// Number of records.
     pub records: u64,
 }
 
-/// A producer as the brokers know it.
+/// Identity of a producer at the brokers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) id: i64,
     pub(crate) epoch: i16,
 }
 
-/// A batch that records are appended to.
+/// A batch to which records are appended.
 #[derive(Debug)]
 pub(crate) struct Open {
     records: Vec<u8>,
     count: i32,
     first_ms: i64,
     last_ms: i64,
-    /// How many bytes stood before the last value: most likely as many as before the next.
+    /// Size of the bytes before the last value, the estimate for the next one.
     head_bytes: usize,
     groups: Vec<Group>,
     since: Duration,
@@ -74,7 +74,7 @@ impl Head {
     #[inline]
     fn new(timestamp_delta: i64, offset_delta: i64, value_bytes: usize) -> Head {
         let value_length = value_bytes as i64;
-        // Attributes, no key and no headers are a byte each.
+        // Attributes, no key and no headers take one byte each.
         let behind_length = 3
             + varint_bytes(timestamp_delta)
             + varint_bytes(offset_delta)
@@ -121,8 +121,8 @@ impl Open {
         }
     }
 
-    /// Appends the record whose value `write` appends to the bytes it is given, and whose timestamp it returns; returns the length of
-    /// the value. `handed_us` comes back with the acknowledgement.
+    /// Appends a record: `write` appends its value to the given bytes and returns its timestamp. Returns the length
+    /// of the value. `handed_us` is returned with the acknowledgement.
     #[inline]
     pub(crate) fn append(
         &mut self,
@@ -171,17 +171,17 @@ impl Open {
         self.count == 0
     }
 
-    /// Bytes of the records.
+    /// Returns the size of the records, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.records.len()
     }
 
-    /// When the first record was appended.
+    /// Returns when the first record was appended.
     pub(crate) const fn since(&self) -> Duration {
         self.since
     }
 
-    /// Closes the batch, which begins anew.
+    /// Closes the batch, and starts a new one.
     pub(crate) fn seal(&mut self, compress: bool) -> Sealed {
         let mut bytes = Vec::with_capacity(HEADER_BYTES + self.records.len() / if compress { 2 } else { 1 });
         bytes.resize(HEADER_BYTES, 0);
@@ -211,7 +211,7 @@ impl Open {
     }
 }
 
-/// A batch that is complete but for who sends it.
+/// A complete batch without its producer's identity.
 #[derive(Debug)]
 pub(crate) struct Sealed {
     bytes: Bytes,
@@ -222,9 +222,9 @@ pub(crate) struct Sealed {
 }
 
 impl Sealed {
-    /// Fills in who sends the batch, and the sequence number of its first record.
+    /// Sets the producer's identity and the sequence number of the first record.
     pub(crate) fn stamp(&mut self, identity: Identity, sequence: i32) {
-        // Copied only if an earlier request still holds the bytes.
+        // Copied only if an earlier request still shares the bytes.
         let mut bytes = std::mem::take(&mut self.bytes)
             .try_into_mut()
             .unwrap_or_else(|shared| BytesMut::from(&shared[..]));
@@ -237,40 +237,40 @@ impl Sealed {
         self.bytes = bytes.freeze();
     }
 
-    /// What is sent.
+    /// Returns the bytes to send.
     pub(crate) fn bytes(&self) -> Bytes {
         self.bytes.clone()
     }
 
-    /// Its length.
+    /// Returns its length, in bytes.
     pub(crate) fn length(&self) -> usize {
         self.bytes.len()
     }
 
-    /// How many records.
+    /// Returns the number of records.
     pub(crate) fn records(&self) -> u64 {
         self.count as u64
     }
 }
 
-/// The sequence number behind `count` records that begin with `sequence`; after the largest number comes 0.
+/// Returns the sequence number after `count` records that begin with `sequence`; the largest number is followed by 0.
 pub(crate) const fn sequence_after(sequence: i32, count: i32) -> i32 {
     (sequence as u32).wrapping_add(count as u32) as i32 & i32::MAX
 }
 
-/// The frame format of lz4, by hand around the crate's compression of blocks: independent blocks without checksums, as Kafka's own client
-/// writes them. The crate's writer of frames allocates its buffers anew for each batch.
+/// The lz4 frame format, built around the crate's block compression: independent blocks without checksums, as Kafka's
+/// own client writes them. The crate's frame writer allocates its buffers for each batch.
 mod lz4 {
     use lz4_flex::block::{compress_into, get_maximum_output_size};
 
     /// Magic number; version 1 with independent blocks; blocks of at most 64 KiB; checksum of these two bytes.
     const HEADER: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
-    /// Bytes a block. Below 2^16, so that the compressor's table has entries of 16 bits and stays in the cache.
+    /// Block size, in bytes. Below 2^16, so that the compressor's table has 16-bit entries and stays in the cache.
     const BLOCK_BYTES: usize = 65_000;
-    /// Marks a block that is not compressed.
+    /// Flag of an uncompressed block.
     const PLAIN: u32 = 1 << 31;
 
-    /// Appends the frame of `records` to `out`, or nothing and `false` if it would not be shorter.
+    /// Appends the frame of `records` to `out`; returns `false` and appends nothing if it would not be shorter.
     pub(super) fn frame(records: &[u8], out: &mut Vec<u8>) -> bool {
         let begin = out.len();
         out.extend_from_slice(&HEADER);

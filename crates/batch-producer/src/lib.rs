@@ -1,25 +1,27 @@
-//! An idempotent Kafka producer whose records are written once, straight into the batch that is sent.
+//! An idempotent Kafka producer that writes records directly into the batch to be sent.
 //!
-//! A general client keeps an object for each record: it is allocated, queued, copied into a batch, and looked at again when the batch is
-//! acknowledged. Most of a small record's CPU time is spent there. Here a record is a few bytes behind the one before, and what is kept
-//! for it is a count.
+//! A general client keeps an object per record: it is allocated, queued, copied into a batch, and processed again at
+//! the acknowledgement, which takes most of a small record's CPU time. Here a record is a few bytes after the
+//! previous one, and only a count is kept for it.
 //!
 //! * [`batch`]: the record batch, format v2, and its compression.
-//! * [`core`]: what happens to the batches of one partition: sequence numbers, retries in order, epochs. No clock, no sockets.
-//! * [`net`]: connections, and the conversations that may take long, in threads of their own.
-//! * [`Producer`]: puts them together. One thread appends, sends and takes acknowledgements; it never waits for a broker unless asked to.
+//! * [`core`]: the state machine of one partition's batches: sequence numbers, retries in order, epochs. No clock, no
+//!   sockets.
+//! * [`net`]: connections, and blocking requests in separate threads.
+//! * [`Producer`]: combines them. One thread appends, sends and processes acknowledgements; it never waits for a
+//!   broker unless requested.
 //!
-//! # What is guaranteed
+//! # Guarantees
 //!
-//! Records of a partition stand in Kafka in the order in which they were appended, none twice. A record that is reported as
-//! acknowledged is in Kafka on all replicas in sync (`acks` of all). A record that is reported as failed may be in Kafka (where it was sent
-//! and not answered in time), and those behind it are delivered. If a broker has lost records that it had acknowledged, the
-//! producer says so and ends ([`Producer::fatal`]).
+//! Records of a partition are in Kafka in the order in which they were appended, without duplicates. A record
+//! reported as acknowledged is in Kafka on all in-sync replicas (`acks=all`). A record reported as failed may be in
+//! Kafka (if it was sent and not answered in time), and later ones are delivered. If a broker has lost acknowledged
+//! records, the producer reports it and ends ([`Producer::fatal`]).
 //!
-//! # What is left out
+//! # Limits
 //!
-//! TLS, SASL, transactions, keys, headers, partitioners, compression other than lz4, brokers before 0.11. Who needs these uses
-//! librdkafka; [`ConnectError::Unsuitable`] says when a broker needs it.
+//! Not supported: TLS, SASL, transactions, keys, headers, partitioners, compression other than lz4, brokers before
+//! 0.11. Use librdkafka for these; [`ConnectError::Unsuitable`] reports a broker that requires it.
 
 mod batch;
 mod core;

@@ -1,61 +1,62 @@
-//! What a producer is told, and why it cannot begin.
+//! Settings of a producer, and errors of its start.
 
 use std::time::Duration;
 
-/// Bounds and addresses of a producer. The caller has checked the ranges.
+/// Limits and addresses of a producer. The caller has validated the ranges.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Brokers to connect to first, `host:port` with commas between.
+    /// Bootstrap brokers, `host:port` separated by commas.
     pub bootstrap_servers: String,
-    /// What brokers log about this client.
+    /// Client id in the brokers' logs.
     pub client_id: String,
     /// Whether batches are compressed with lz4.
     pub compress: bool,
-    /// How long a record may wait for others.
+    /// Longest time that a record waits for others.
     pub linger: Duration,
-    /// Bytes of records, uncompressed, after which a batch is closed. A broker's bound for one batch is 1 MiB unless configured otherwise.
+    /// Size of uncompressed records at which a batch is closed, in bytes. A broker's default limit of a batch is 1
+    /// MiB.
     pub batch_bytes: usize,
-    /// Bytes of records, uncompressed, for one broker that are sent without waiting for more.
+    /// Size of uncompressed records for one broker at which they are sent without lingering, in bytes.
     pub request_bytes: usize,
-    /// Requests to a broker that are not answered yet, 1 to 5: a broker remembers five batches of a producer.
+    /// Unanswered requests per broker, 1 to 5: a broker remembers five batches of a producer.
     pub requests_in_flight: usize,
-    /// Bytes that are not sent yet; [`crate::Producer::has_room`] is false beyond.
+    /// Limit of unsent bytes, above which [`crate::Producer::has_room`] is false.
     pub unsent_bytes: usize,
-    /// A record that is not acknowledged by then has failed.
+    /// Time after which an unacknowledged record fails.
     pub delivery_timeout: Duration,
-    /// A broker that does not answer for so long is connected to anew.
+    /// Time after which an unresponsive broker is reconnected.
     pub request_timeout: Duration,
-    /// How long to wait before something is tried again, at first; up to ten times as long when it goes on failing.
+    /// First retry delay; repeated failures increase it up to tenfold.
     pub retry_backoff: Duration,
-    /// How long to try to reach a broker at the start.
+    /// Timeout of connecting to a broker at the start.
     pub connect_timeout: Duration,
-    /// Whether [`crate::Group`]s tell timestamps apart.
+    /// Whether [`crate::Group`]s distinguish timestamps.
     pub by_timestamp: bool,
 }
 
-/// Why a producer cannot begin.
+/// Why a producer could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// No broker answered in time.
+    /// No broker responded in time.
     #[error("no Kafka broker at {servers} within {waited_ms} ms: {cause}")]
     Unreachable {
         /// The addresses tried.
         servers: String,
-        /// For how long.
+        /// Time spent, in milliseconds.
         waited_ms: u128,
-        /// What went wrong last.
+        /// The last error.
         cause: String,
     },
     /// Topics do not exist, or have no partition.
     #[error("topics {} missing", .0.join(", "))]
     MissingTopics(Vec<String>),
-    /// The broker lacks what this producer needs; another client may work.
+    /// The broker does not support what this producer needs; another client may work.
     #[error("{0}")]
     Unsuitable(String),
-    /// The broker refuses this client.
+    /// The broker rejects this client.
     #[error("the broker refuses a producer id: {0}")]
     Refused(String),
-    /// The end was asked for.
+    /// The caller requested a stop.
     #[error("stopped while connecting")]
     Stopped,
 }

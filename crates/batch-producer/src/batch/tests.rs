@@ -1,5 +1,5 @@
-//! Goal: what is written here is what another implementation of the format reads: every value, timestamp and number, for values of all
-//! lengths and timestamps in any order, compressed or not.
+//! Goal: another implementation of the format decodes every value, timestamp and number, for values of all lengths
+//! and timestamps in any order, compressed or not.
 
 use kafka_protocol::records::{Compression, RecordBatchDecoder};
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use super::*;
 
 const IDENTITY: Identity = Identity { id: 1 << 40, epoch: 7 };
 
-/// Takes a frame of lz4 apart by the format's description.
+/// Decodes an lz4 frame by the format's specification.
 fn unframe(bytes: &mut Bytes, compression: Compression) -> anyhow::Result<Bytes> {
     if compression == Compression::None {
         return Ok(bytes.clone());
@@ -69,14 +69,14 @@ proptest! {
         prop_assert!(open.is_empty() && open.bytes() == 0);
         prop_assert_eq!(sealed.records(), records.len() as u64);
         prop_assert_eq!(sealed.groups.iter().map(|group| group.records).sum::<u64>(), records.len() as u64);
-        // Stamped twice, as after a raised epoch.
+        // Stamped twice, as after an increment of the epoch.
         sealed.stamp(Identity { id: 3, epoch: 1 }, 9);
         sealed.stamp(IDENTITY, 100);
         prop_assert_eq!(read(sealed.bytes()), records);
     }
 }
 
-/// Goal: values around every length at which a varint grows, and values that cannot be compressed.
+/// Goal: values around every length at which a varint grows, and incompressible values, are encoded correctly.
 #[test]
 fn lengths_at_which_numbers_grow() {
     let noise = |length: usize| {
@@ -111,7 +111,7 @@ fn groups_are_told_apart_by_what_is_asked_for() {
     }
 }
 
-/// Goal: behind the largest number comes 0, as Kafka counts (`DefaultRecordBatch.incrementSequence`).
+/// Goal: the largest sequence number is followed by 0, as in Kafka (`DefaultRecordBatch.incrementSequence`).
 #[test]
 fn sequence_numbers_begin_anew() {
     assert_eq!(sequence_after(0, 5), 5);

@@ -1,30 +1,30 @@
-//! What a broker's answer about a batch means for it.
+//! Interpretation of a broker's response about a batch.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::error::ParseResponseErrorCode;
 
-/// What became of a batch that was sent.
+/// Result of a sent batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// It is in Kafka.
     Written,
-    /// It is to be sent again; why. Where the connection ended or the broker gave up, it may be in Kafka.
+    /// It must be sent again, for this reason. If the connection ended or the broker timed out, it may be in Kafka.
     Again(String),
-    /// Its sequence number does not follow the last one that the broker has seen.
+    /// Its sequence number does not follow the last one seen by the broker.
     OutOfOrder,
-    /// The broker does not know the producer any more, or knows a later epoch of it.
+    /// The broker no longer knows the producer, or knows a later epoch of it.
     UnknownProducer(String),
-    /// It will never be written; why.
+    /// It will never be written, for this reason.
     Refused(String),
 }
 
-/// Reads an error code of a produce response.
+/// Interprets the error code of a produce response.
 pub(crate) fn answer(code: i16, message: Option<&str>) -> Answer {
     use ResponseError as Error;
     let Some(error) = code.err() else { return Answer::Written };
     let text = message.map_or_else(|| error.to_string(), |message| format!("{error}: {message}"));
     match error {
-        // An older batch of this producer; the newer ones have been acknowledged since.
+        // An older batch of this producer; newer ones have been acknowledged since.
         Error::DuplicateSequenceNumber => Answer::Written,
         Error::OutOfOrderSequenceNumber => Answer::OutOfOrder,
         Error::UnknownProducerId | Error::InvalidProducerEpoch | Error::ProducerFenced => {
@@ -40,7 +40,7 @@ pub(crate) fn answer(code: i16, message: Option<&str>) -> Answer {
 mod tests {
     use super::*;
 
-    /// Goal: the errors by Kafka's own numbers (`Errors.java`), among them one that this client has never heard of.
+    /// Goal: errors are interpreted by Kafka's numbers (`Errors.java`), including one unknown to this client.
     #[test]
     fn errors_by_number() {
         let again = |code| matches!(answer(code, None), Answer::Again(_));

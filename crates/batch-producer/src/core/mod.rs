@@ -1,5 +1,5 @@
-//! What happens to the batches of one partition, as values: what is sent next, and what an answer means. No clock, no sockets; time is an
-//! argument.
+//! The state machine of one partition's batches: what is sent next, and what a response means. No clock and no
+//! sockets; time is an argument.
 
 mod answer;
 mod partition;

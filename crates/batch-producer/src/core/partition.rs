@@ -1,17 +1,19 @@
-//! The batches of one partition: which is sent next, and what an answer changes.
+//! The batches of one partition: which is sent next, and the effect of a response.
 //!
-//! A broker takes a producer's batch only if its sequence number follows the last one, or if it is one of the last five that it
-//! has, which it acknowledges again. So:
+//! A broker accepts a producer's batch only if its sequence number follows the last one; it acknowledges the last
+//! five batches again if they are repeated. So:
 //!
-//! * At most five batches are in flight, one until the first was acknowledged: a broker that has never seen a producer takes any
-//!   number.
-//! * Once a batch fails, nothing is sent until all others in flight are answered; then all are sent again, in order, with the same numbers.
-//! * An acknowledgement is one of all batches before it: the broker has taken them, whatever became of the answers.
-//! * A batch that is refused leaves a gap. The epoch is raised then, and numbers begin at 0. What is behind the gap was not written, unless the
-//!   broker has yet to read it from a connection that has ended: such a batch is given up, since with another number it could be written twice.
-//! * A broker that restarts remembers the last batch of a producer only. If it finds the oldest one out of order, the later ones are
-//!   tried, the last one first, each by itself: one that is acknowledged has all before it with it. If none is, the broker has lost records
-//!   that it had acknowledged.
+//! * At most five batches are in flight, and only one until the first is acknowledged: a broker accepts any number
+//!   from an unknown producer.
+//! * After a failed batch, nothing is sent until all others in flight are answered; then all are sent again, in
+//!   order, with the same numbers.
+//! * An acknowledgement includes all earlier batches: the broker has accepted them, even if the responses were lost.
+//! * A rejected batch leaves a gap. The epoch is then incremented, and numbers restart at 0. Batches after the gap
+//!   were not written, unless the broker has yet to read one from a closed connection: such a batch is reported as
+//!   failed, since with another number it could be written twice.
+//! * A restarted broker knows only the last batch of a producer. If it finds the oldest one out of order, the later
+//!   ones are tried one by one, the last one first: an acknowledgement includes all earlier ones. If none is
+//!   acknowledged, the broker has lost records that it had acknowledged.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -21,10 +23,10 @@ use bytes::Bytes;
 use crate::batch::{Group, Identity, Open, Sealed, sequence_after};
 use crate::core::Answer;
 
-/// How long a broker is trusted to remember a producer that writes nothing; it does so for a day.
+/// How long a broker is assumed to remember an idle producer; it does so for a day.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
 
-/// Bounds of a partition.
+/// Limits of a partition.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) batch_bytes: usize,
@@ -34,36 +36,36 @@ pub(crate) struct Limits {
     pub(crate) compress: bool,
 }
 
-/// What became of records.
+/// Result of records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
     /// They are in Kafka.
     Acknowledged(Vec<Group>),
-    /// They were given up.
+    /// They were not delivered in time, or were rejected.
     Failed {
-        /// How many.
+        /// Number of records.
         records: u64,
-        /// Why.
+        /// Reason.
         reason: String,
     },
 }
 
-/// Which sending of a batch an answer is about.
+/// Identifies one sending of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
 
-/// A batch that is closed and not settled.
+/// A closed batch without a final result.
 #[derive(Debug)]
 struct Pending {
     batch: Sealed,
-    /// Given when it is sent for the first time.
+    /// Assigned at the first sending.
     sequence: Option<i32>,
     in_flight: Option<Ticket>,
-    /// It was sent, and whether it is in Kafka is not known.
+    /// It was sent, and may or may not be in Kafka.
     unsure: bool,
 }
 
-/// What is done once nothing is in flight any more.
+/// Action to take once nothing is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
     SendAgain,
@@ -78,13 +80,13 @@ pub(crate) struct Partition {
     limits: Limits,
     identity: Identity,
     next_sequence: i32,
-    /// When a batch was last acknowledged in this epoch.
+    /// Time of the last acknowledgement in this epoch.
     known_since: Option<Duration>,
     open: Open,
     pending: VecDeque<Pending>,
     in_flight: usize,
     then: Option<Then>,
-    /// While the oldest batch is out of order: the batch that is tried next.
+    /// While the oldest batch is out of order: index of the next batch to try.
     probe: Option<usize>,
     not_before: Duration,
     tickets: u64,
@@ -134,33 +136,33 @@ impl Partition {
         self.pending.push_back(Pending { batch, sequence: None, in_flight: None, unsure: false });
     }
 
-    /// Bytes of records that are not closed into a batch yet.
+    /// Returns the size of records in the open batch, in bytes.
     pub(crate) fn open_bytes(&self) -> usize {
         self.open.bytes()
     }
 
-    /// Bytes of records that were never sent.
+    /// Returns the size of records that were never sent, in bytes.
     pub(crate) fn unsent_bytes(&self) -> usize {
         self.open.bytes() + self.unsent_bytes
     }
 
-    /// When the oldest record was appended that waits for others only.
+    /// Returns when the oldest record of the open batch was appended.
     pub(crate) fn open_since(&self) -> Option<Duration> {
         (!self.open.is_empty()).then_some(self.open.since())
     }
 
-    /// Whether nothing is left to do.
+    /// Whether no batch is pending.
     #[cfg(test)]
     pub(crate) fn is_settled(&self) -> bool {
         self.open.is_empty() && self.pending.is_empty()
     }
 
-    /// Why nothing can be written any more, if that is so.
+    /// Returns why nothing can be written any more, if so.
     pub(crate) fn fatal(&self) -> Option<&str> {
         self.fatal.as_deref()
     }
 
-    /// Whether a batch may be sent, if there is one.
+    /// Whether a batch may be sent now.
     pub(crate) fn may_send(&self, now: Duration) -> bool {
         let known = self.known_since.is_some_and(|since| now.saturating_sub(since) < REMEMBERED);
         let most = if known && self.probe.is_none() { self.limits.in_flight } else { 1 };
@@ -172,12 +174,13 @@ impl Partition {
         self.pending.len() > self.in_flight
     }
 
-    /// When something waits for its time only: that time.
+    /// Returns the time until which sending is delayed, if it is.
     pub(crate) fn waits_until(&self) -> Option<Duration> {
         (self.then.is_none() && self.has_waiting()).then_some(self.not_before)
     }
 
-    /// The next batch to send; closes the open one if no other waits. `None` if none may be sent or there is none.
+    /// Returns the next batch to send, closing the open one if no other waits. `None` if there is none or sending is
+    /// not allowed.
     pub(crate) fn send(&mut self, now: Duration) -> Option<(Ticket, Bytes)> {
         if !self.may_send(now) {
             return None;
@@ -203,21 +206,21 @@ impl Partition {
         Some((ticket, pending.batch.bytes()))
     }
 
-    /// Takes note of an answer. One that is not waited for any more changes nothing.
+    /// Processes a response. Ignores one that is no longer expected.
     pub(crate) fn settle(&mut self, ticket: Ticket, answer: Answer, now: Duration, out: &mut Vec<Delivery>) {
         let Some(index) = self.pending.iter().position(|pending| pending.in_flight == Some(ticket)) else {
             return;
         };
         let pending = &mut self.pending[index];
         pending.in_flight = None;
-        // The broker may have taken it before it gave up, or from an earlier connection.
+        // The broker may have accepted it before it timed out, or from an earlier connection.
         pending.unsure |= matches!(answer, Answer::Again(_));
         self.in_flight -= 1;
         match answer {
             Answer::Written => self.written(index, now, out),
             Answer::Again(reason) => self.again(now, reason),
             Answer::OutOfOrder => self.out_of_order(index, now),
-            // Behind one that failed it is out of order, whatever the broker knows.
+            // After a failed batch it is out of order, whatever the broker knows.
             Answer::UnknownProducer(reason) if index > 0 => self.again(now, reason),
             Answer::UnknownProducer(reason) => {
                 self.trouble = Some(reason);
@@ -231,7 +234,7 @@ impl Partition {
         self.go_on(out);
     }
 
-    /// Everything in flight may be in Kafka or not: the connection ended, or another broker leads.
+    /// Marks everything in flight as uncertain: the connection ended, or the leader changed.
     pub(crate) fn lost(&mut self, now: Duration, reason: &str, out: &mut Vec<Delivery>) {
         if self.in_flight == 0 {
             return;
@@ -244,8 +247,8 @@ impl Partition {
         self.go_on(out);
     }
 
-    /// Gives up what is not acknowledged in time. What was sent and not answered may be in Kafka; all of it is given up together, because
-    /// nothing can be sent behind it with the numbers that it has.
+    /// Reports batches beyond the delivery timeout as failed. Sent and unanswered batches may be in Kafka; they fail
+    /// together, because nothing can be sent after them with their numbers.
     pub(crate) fn expire(&mut self, now: Duration, out: &mut Vec<Delivery>) {
         let timeout = self.limits.delivery_timeout;
         let late = |since: Duration| now.saturating_sub(since) >= timeout;
@@ -278,7 +281,7 @@ impl Partition {
             out.push(Delivery::Acknowledged(pending.batch.groups));
         }
         self.probe = None;
-        // A failure of those that are acknowledged now is none. One of a later batch comes with an answer of its own.
+        // Failures of batches that are acknowledged now are void. A later batch gets its own response.
         if self.then == Some(Then::Probe) {
             self.then = Some(Then::SendAgain);
         }
@@ -292,7 +295,7 @@ impl Partition {
 
     fn out_of_order(&mut self, index: usize, now: Duration) {
         match self.probe {
-            // Nothing before it is missing, and no later one is in Kafka.
+            // No earlier one is missing, and no later one is in Kafka.
             Some(1) => self.fail("it has lost records that it had acknowledged"),
             Some(probe) => self.probe = Some(probe - 1),
             None if index == 0 => self.afterwards(Then::Probe),
@@ -301,14 +304,14 @@ impl Partition {
     }
 
     fn afterwards(&mut self, then: Then) {
-        // What needs more comes first.
+        // The more severe action takes precedence.
         let rank = |then: Then| then as usize;
         if self.then.is_none_or(|planned| rank(planned) < rank(then)) {
             self.then = Some(then);
         }
     }
 
-    /// Does what was to be done once nothing is in flight any more.
+    /// Executes the pending action once nothing is in flight.
     fn go_on(&mut self, out: &mut Vec<Delivery>) {
         if self.in_flight > 0 {
             return;
@@ -328,7 +331,7 @@ impl Partition {
     }
 
     fn raise_epoch(&mut self, out: &mut Vec<Delivery>) {
-        // With another number it could be written a second time.
+        // With another number it could be written twice.
         while let Some(index) = self.pending.iter().position(|pending| pending.unsure) {
             self.give_up(index, "whether it is in Kafka could not be found out", out);
         }

@@ -1,6 +1,7 @@
-//! Goal: whatever a broker and the network do to the batches of a partition, what was appended stands in the log in its order, once; what was
-//! acknowledged stands there; what is missing was reported as failed. Against a model of a broker that follows Kafka's rules
-//! (`ProducerStateManager`, `ProducerAppendInfo`), with connections that end, whose requests are taken all the same, or later.
+//! Goal: whatever a broker and the network do to the batches of a partition, the log contains appended values in
+//! order and at most once; acknowledged ones are in it; missing ones were reported as failed. The broker is a model
+//! of Kafka's rules (`ProducerStateManager`, `ProducerAppendInfo`); connections end, and their requests may still be
+//! processed, even later.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,7 +23,7 @@ const LIMITS: Limits = Limits {
 };
 const OUT_OF_ORDER: i16 = 45;
 
-/// What the broker knows of the producer: epoch and the last batches, as first and last sequence number.
+/// The broker's state of the producer: epoch and last batches, as first and last sequence number.
 #[derive(Debug, Clone, Default)]
 struct Known {
     epoch: i16,
@@ -59,7 +60,7 @@ fn read(mut bytes: Bytes) -> Batch {
 }
 
 impl Broker {
-    /// Appends a batch, by Kafka's rules; the error code.
+    /// Appends a batch by Kafka's rules; returns the error code.
     fn append(&mut self, batch: &Batch) -> i16 {
         if let Some(known) = &self.known {
             if batch.epoch < known.epoch {
@@ -88,7 +89,7 @@ impl Broker {
         0
     }
 
-    /// A snapshot of a producer holds its last batch only.
+    /// A producer's snapshot contains only its last batch.
     fn restart(&mut self) {
         if let Some(known) = &mut self.known {
             known.batches = known.batches.back().copied().into_iter().collect();
@@ -96,20 +97,20 @@ impl Broker {
     }
 }
 
-/// What happens next.
+/// The next event.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Append(u8),
     Send,
-    /// The broker takes the oldest request of a connection, the newest connection being 0, and answers it.
+    /// The broker processes the oldest request of a connection, the newest connection being 0, and answers it.
     Take(u8),
-    /// It answers with an error instead, without having taken it.
+    /// It answers with an error, without processing it.
     Fail(i16),
-    /// It takes it and answers with an error all the same.
+    /// It processes it and answers with an error nevertheless.
     FailAfter(i16),
-    /// It refuses it for good.
+    /// It rejects it permanently.
     Refuse,
-    /// The connection ends; what was sent may still be taken, after the new connection's.
+    /// The connection ends; sent requests may still be processed, after those of the new connection.
     Cut,
     Restart,
     Wait(u8),
@@ -133,7 +134,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 struct World {
     partition: Partition,
     broker: Broker,
-    /// Requests on their way, the newest connection last.
+    /// Requests in transit, the newest connection last.
     connections: Vec<VecDeque<(Ticket, Bytes)>>,
     now: Duration,
     appended: u64,
@@ -172,12 +173,12 @@ impl World {
         }
     }
 
-    /// The oldest request of a connection is answered by `answer`.
+    /// Processes the oldest request of a connection by `answer_it`.
     fn serve(&mut self, back: u8, answer_it: impl FnOnce(&mut Broker, &Batch) -> i16) {
         let Some(index) = self.connections.len().checked_sub(1 + usize::from(back)) else { return };
         let Some((ticket, bytes)) = self.connections[index].pop_front() else { return };
         let code = answer_it(&mut self.broker, &read(bytes));
-        // Nobody hears what is answered on a connection that has ended.
+        // Responses on a closed connection are lost.
         if back == 0 {
             let mut out = Vec::new();
             self.partition.settle(ticket, answer(code, None), self.now, &mut out);
@@ -216,7 +217,7 @@ impl World {
         }
     }
 
-    /// No more faults, until everything is settled.
+    /// Stops the faults until everything is settled.
     fn calm(&mut self) {
         for _ in 0..10_000 {
             if self.partition.is_settled() {
@@ -230,14 +231,14 @@ impl World {
     }
 }
 
-/// The log holds each value at most once and in order.
+/// Whether the log has each value at most once and in order.
 fn in_order(log: &[u64]) -> bool {
     log.windows(2).all(|pair| pair[0] < pair[1])
 }
 
-/// The same cases in every run, so that a failure shows a change and not chance; another seed tries others. Known, and rare: requests of
-/// connections that have ended reach a broker that was restarted meanwhile, and only the delivery timeout ends what it then finds out of
-/// order, with an error.
+/// The same cases in every run, so that a failure shows a change and not chance; another seed tries others. Known and
+/// rare: requests of closed connections reach a restarted broker, and only the delivery timeout ends the resulting
+/// out-of-order error.
 fn same_cases() -> ProptestConfig {
     ProptestConfig { rng_seed: RngSeed::Fixed(7), ..ProptestConfig::with_cases(3_000) }
 }
@@ -258,7 +259,8 @@ proptest! {
         prop_assert_eq!(world.partition.unsent_bytes(), 0);
     }
 
-    /// Goal: with batches that are refused or too old, what is acknowledged is in the log, and the rest was reported.
+    /// Goal: with rejected or expired batches, acknowledged values are in the log, and the rest was reported as
+    /// failed.
     #[test]
     fn what_is_refused_leaves_the_others_in_order(
         steps in steps(),
@@ -299,7 +301,8 @@ fn world_with_batches(count: u64) -> World {
     world
 }
 
-/// Goal: a broker that has never seen the producer is sent one batch at a time: it would take a later one first.
+/// Goal: a broker that does not know the producer is sent one batch at a time: it would otherwise accept a later one
+/// first.
 #[test]
 fn the_first_batch_is_sent_alone() {
     let mut world = World::new();
@@ -319,8 +322,8 @@ fn five_batches_are_in_flight_and_no_more() {
     assert_eq!(world.connections[0].len(), 5);
 }
 
-/// The story: a broker is shut down in order after it has written three batches whose answers never arrive. It comes back with the last of
-/// them as all it remembers, and finds the first one out of order.
+/// Scenario: a broker shuts down in order after it has written three batches whose responses are lost. It restarts
+/// with only the last of them in its snapshot, and finds the first one out of order.
 #[test]
 fn a_restarted_broker_that_remembers_one_batch_is_believed() {
     let mut world = world_with_batches(3);
@@ -334,7 +337,7 @@ fn a_restarted_broker_that_remembers_one_batch_is_believed() {
     assert_eq!((world.acknowledged, world.failed), (4, 0));
 }
 
-/// Goal: a broker that has lost what it acknowledged is no reason to go on as if nothing had happened.
+/// Goal: a broker that has lost acknowledged records ends the producer.
 #[test]
 fn lost_acknowledged_records_are_the_end() {
     let mut world = world_with_batches(0);
@@ -351,7 +354,7 @@ fn lost_acknowledged_records_are_the_end() {
     assert_eq!(world.partition.send(world.now + Duration::from_secs(9)), None);
 }
 
-/// Goal: an error about a producer that the broker has forgotten raises the epoch, and nothing is lost.
+/// Goal: an error about an unknown producer increments the epoch, and nothing is lost.
 #[test]
 fn a_forgotten_producer_begins_a_new_epoch() {
     let mut world = world_with_batches(3);
@@ -363,7 +366,7 @@ fn a_forgotten_producer_begins_a_new_epoch() {
     assert_eq!(world.broker.known.unwrap().epoch, 1);
 }
 
-/// Goal: what is older than the delivery timeout fails with the reason that there is, sent or not.
+/// Goal: batches beyond the delivery timeout fail with the known reason, sent or not.
 #[test]
 fn what_is_too_old_fails_with_the_reason() {
     let mut world = world_with_batches(1);
@@ -382,7 +385,7 @@ fn what_is_too_old_fails_with_the_reason() {
     assert!(reason.contains("no broker could be reached"), "{reason}");
 }
 
-/// Goal: an answer that is no longer waited for changes nothing.
+/// Goal: a response that is no longer expected changes nothing.
 #[test]
 fn late_answers_change_nothing() {
     let mut world = world_with_batches(1);

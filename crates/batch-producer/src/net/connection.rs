@@ -1,4 +1,5 @@
-//! A connection for produce requests. It never blocks: what cannot be written is kept, and what is not there yet is read later.
+//! A non-blocking connection for produce requests: unwritten bytes are buffered, and responses are read when
+//! available.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -13,19 +14,19 @@ use kafka_protocol::protocol::StrBytes;
 use super::conversation::{Conversation, first_answer, frame, unframe};
 use crate::core::Ticket;
 
-/// Bytes that are read at a time.
+/// Number of bytes read at a time.
 const READ_BYTES: usize = 16 * 1024;
 
 /// A batch within a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Part {
-    /// The partition, as the producer numbers them.
+    /// Slot of the partition in the producer.
     pub(crate) slot: usize,
-    /// Which sending of the batch it is.
+    /// Identifies the sending of the batch.
     pub(crate) ticket: Ticket,
 }
 
-/// A request that is not answered yet.
+/// A request without a response yet.
 #[derive(Debug)]
 struct Asked {
     correlation: i32,
@@ -43,13 +44,13 @@ pub(crate) struct Connection {
     unwritten: BytesMut,
     unread: BytesMut,
     asked: VecDeque<Asked>,
-    /// The broker asks for silence until then.
+    /// Throttling by the broker: no requests until then.
     pub(crate) quiet_until: Duration,
 }
 
 impl Connection {
     /// # Errors
-    /// The system cannot make it one that does not block.
+    /// The socket cannot be set to non-blocking mode.
     pub(crate) fn new(conversation: Conversation, client_id: &str) -> io::Result<Connection> {
         let version = conversation.produce_version();
         let stream = conversation.into_stream();
@@ -66,30 +67,30 @@ impl Connection {
         })
     }
 
-    /// What to wait for.
+    /// Returns the descriptor to poll.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
 
-    /// Requests that are not answered yet.
+    /// Returns the number of unanswered requests.
     pub(crate) fn in_flight(&self) -> usize {
         self.asked.len()
     }
 
-    /// When the oldest of them was sent.
+    /// Returns when the oldest of them was sent.
     pub(crate) fn asked_since(&self) -> Option<Duration> {
         self.asked.front().map(|asked| asked.at)
     }
 
-    /// Whether bytes wait to be written.
+    /// Whether bytes are waiting to be written.
     pub(crate) fn wants_to_write(&self) -> bool {
         !self.unwritten.is_empty()
     }
 
-    /// Sends a request, as much of it as can be written at once.
+    /// Sends a request, as far as it can be written without blocking.
     ///
     /// # Errors
-    /// The connection is of no use any more.
+    /// The connection is unusable.
     pub(crate) fn ask(
         &mut self,
         request: &ProduceRequest,
@@ -102,10 +103,10 @@ impl Connection {
         self.write()
     }
 
-    /// Writes what can be written.
+    /// Writes buffered bytes without blocking.
     ///
     /// # Errors
-    /// The connection is of no use any more.
+    /// The connection is unusable.
     pub(crate) fn write(&mut self) -> io::Result<()> {
         while !self.unwritten.is_empty() {
             match self.stream.write(&self.unwritten) {
@@ -119,10 +120,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what is there, and shows each answer with what it answers.
+    /// Reads available responses, and passes each to `take` with the batches of its request.
     ///
     /// # Errors
-    /// The connection is of no use any more.
+    /// The connection is unusable.
     pub(crate) fn read(&mut self, mut take: impl FnMut(Vec<Part>, ProduceResponse)) -> io::Result<()> {
         loop {
             let begin = self.unread.len();

@@ -1,4 +1,4 @@
-//! A connection on which one question is asked at a time and its answer is waited for.
+//! A blocking connection: one request at a time, waiting for its response.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -17,26 +17,26 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, Str
 
 use crate::batch::Identity;
 
-/// The longest answer that is read, bytes: metadata of some 100,000 partitions.
+/// Size limit of a response, in bytes: metadata of about 100,000 partitions.
 const LONGEST_ANSWER: usize = 16 << 20;
-/// The versions of each request that this client speaks. Produce: record batches, and topics by name. Metadata: without making topics.
+/// Supported versions of each request. Produce: record batches, and topics by name. Metadata: without topic creation.
 const SPOKEN: [(ApiKey, i16, i16); 3] =
     [(ApiKey::Produce, 3, 9), (ApiKey::Metadata, 4, 9), (ApiKey::InitProducerId, 0, 4)];
-/// As the Java client has it where there is no transaction.
+/// The Java client's value without transactions.
 const NO_TRANSACTION_MS: i32 = i32::MAX;
 
-/// Why a question was not answered as hoped.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failed {
-    /// The connection.
+    /// The connection failed.
     #[error("{address}: {source}")]
     Io {
         /// `host:port`.
         address: String,
-        /// What failed.
+        /// The cause.
         source: io::Error,
     },
-    /// The broker lacks a request, or a version of it.
+    /// The broker does not support a request, or a version of it.
     #[error("{0}")]
     Unsuitable(String),
     /// The broker answered with an error.
@@ -44,25 +44,25 @@ pub(crate) enum Failed {
     Refused(ResponseError),
 }
 
-/// Brokers and leaders, as a broker sees them.
+/// Brokers and leaders, from the metadata of one broker.
 #[derive(Debug, Default)]
 pub(crate) struct Cluster {
-    /// Addresses by id.
+    /// Addresses by broker id.
     pub(crate) brokers: BTreeMap<i32, String>,
-    /// Topics that have partitions, by name.
+    /// Topics with partitions, by name.
     pub(crate) topics: BTreeMap<String, BTreeMap<i32, Leader>>,
 }
 
 /// The leader of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Leader {
-    /// None while one is elected.
+    /// Id of the broker; `None` during an election.
     pub(crate) broker: Option<i32>,
-    /// Grows with every leader; -1 where the broker does not tell.
+    /// Increases with every new leader; -1 where unknown.
     pub(crate) epoch: i32,
 }
 
-/// A connection to a broker whose versions are known.
+/// A connection to a broker with known versions.
 #[derive(Debug)]
 pub(crate) struct Conversation {
     stream: TcpStream,
@@ -94,7 +94,7 @@ pub(crate) fn frame<R: Request>(
     Ok(())
 }
 
-/// Reads the answer to a request of this version; the length has been taken off.
+/// Parses the response to a request of this version, without its length.
 pub(crate) fn unframe<R: Request>(mut bytes: Bytes, version: i16) -> io::Result<(i32, R::Response)> {
     let broken =
         |error| io::Error::new(io::ErrorKind::InvalidData, format!("an answer that cannot be read: {error}"));
@@ -103,7 +103,7 @@ pub(crate) fn unframe<R: Request>(mut bytes: Bytes, version: i16) -> io::Result<
     Ok((header.correlation_id, response))
 }
 
-/// The length of an answer, from its first bytes.
+/// Parses the length of a response.
 pub(crate) fn answer_bytes(length: [u8; 4]) -> io::Result<usize> {
     usize::try_from(i32::from_be_bytes(length)).ok().filter(|length| *length <= LONGEST_ANSWER).ok_or_else(
         || {
@@ -116,7 +116,7 @@ pub(crate) fn answer_bytes(length: [u8; 4]) -> io::Result<usize> {
 }
 
 impl Conversation {
-    /// Connects and asks for the versions; within `limit` or a little more.
+    /// Connects and requests the versions, within about `limit`.
     pub(crate) fn begin(address: &str, client_id: &str, limit: Duration) -> Result<Conversation, Failed> {
         let failed = |source| Failed::Io { address: address.to_owned(), source };
         let stream = connect(address, limit).map_err(failed)?;
@@ -146,17 +146,17 @@ impl Conversation {
         Ok(conversation)
     }
 
-    /// The version of a request that both sides speak.
+    /// Returns the common version of a request.
     fn version<R: Request>(&self) -> i16 {
         self.versions.get(&R::KEY).copied().unwrap_or(R::VERSIONS.min)
     }
 
-    /// The version of produce requests.
+    /// Returns the version of produce requests.
     pub(crate) fn produce_version(&self) -> i16 {
         self.version::<ProduceRequest>()
     }
 
-    /// The connection.
+    /// Returns the connection.
     pub(crate) fn into_stream(self) -> TcpStream {
         self.stream
     }
@@ -182,7 +182,7 @@ impl Conversation {
         }
     }
 
-    /// Asks for brokers, and for the partitions of these topics.
+    /// Requests brokers, and the partitions of these topics.
     pub(crate) fn cluster(&mut self, topics: &[String]) -> Result<Cluster, Failed> {
         let asked = |name: &String| {
             MetadataRequestTopic::default().with_name(Some(TopicName(StrBytes::from_string(name.clone()))))
@@ -208,7 +208,7 @@ impl Conversation {
         Ok(cluster)
     }
 
-    /// Asks for a producer id of its own.
+    /// Requests a producer id.
     pub(crate) fn producer_id(&mut self) -> Result<Identity, Failed> {
         let request = InitProducerIdRequest::default()
             .with_transactional_id(None)
@@ -225,7 +225,7 @@ fn refused(code: i16) -> Result<(), Failed> {
     code.err().map_or(Ok(()), |error| Err(Failed::Refused(error)))
 }
 
-/// As it is written before a port.
+/// Formats an address.
 fn address(host: &str, port: i32) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
@@ -248,7 +248,7 @@ fn connect(address: &str, limit: Duration) -> io::Result<TcpStream> {
     Err(failed)
 }
 
-/// The first answer in these bytes, if it is complete.
+/// Removes the first response from these bytes, if it is complete.
 pub(crate) fn first_answer(bytes: &mut BytesMut) -> io::Result<Option<Bytes>> {
     let Some(length) = bytes.first_chunk::<4>() else { return Ok(None) };
     let length = answer_bytes(*length)?;

@@ -1,6 +1,6 @@
-//! What takes long, each in a thread of its own that ends with it: connecting to a broker, and asking for the leaders.
+//! Blocking tasks, each in a thread of its own: connecting to a broker, and requesting the leaders.
 //!
-//! There is at most one question for leaders at a time, and one attempt to connect a broker.
+//! There is at most one request for the leaders at a time, and one connection attempt per broker.
 
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::conversation::{Cluster, Conversation, Failed};
 use super::wake::{Wake, Woken, wake};
 
-/// What came of an errand.
+/// Result of a task.
 #[derive(Debug)]
 pub(crate) enum Done {
     /// A connection to a broker.
@@ -19,7 +19,7 @@ pub(crate) enum Done {
     Cluster(Result<Cluster, Failed>),
 }
 
-/// Sends threads out, and hears of what they did.
+/// Starts tasks and collects their results.
 #[derive(Debug)]
 pub(crate) struct Errands {
     client_id: String,
@@ -32,18 +32,18 @@ pub(crate) struct Errands {
 
 impl Errands {
     /// # Errors
-    /// The system has no more sockets.
+    /// No socket can be created.
     pub(crate) fn new(client_id: &str, limit: Duration) -> io::Result<Errands> {
         let ((done, results), (wake, woken)) = (channel(), wake()?);
         Ok(Errands { client_id: client_id.to_owned(), limit, done, results, wake, woken })
     }
 
-    /// Becomes ready when a result has arrived.
+    /// Returns the end that becomes readable when a result arrives.
     pub(crate) const fn woken(&self) -> &Woken {
         &self.woken
     }
 
-    /// The next result, if one has arrived.
+    /// Returns the next result, if there is one.
     pub(crate) fn next(&self) -> Option<Done> {
         self.results.try_recv().ok()
     }
@@ -57,7 +57,7 @@ impl Errands {
         );
     }
 
-    /// Asks the brokers for the leaders, one after the other until one answers.
+    /// Requests the leaders from the brokers, one after the other until one responds.
     pub(crate) fn cluster(&self, addresses: Vec<String>, topics: Vec<String>) {
         let (client_id, limit) = (self.client_id.clone(), self.limit);
         self.send_out(
@@ -80,7 +80,7 @@ impl Errands {
         let done = self.done.clone();
         let begun = self.wake.try_clone().and_then(|wake| {
             let body = move || {
-                // Nobody waits any more if the producer has ended meanwhile.
+                // The producer may have ended meanwhile.
                 let _unwanted = done.send(errand());
                 wake.wake();
             };

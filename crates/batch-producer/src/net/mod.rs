@@ -1,5 +1,5 @@
-//! Sockets and threads. What is asked once in a while (addresses, versions, metadata, a producer id) is asked by threads of their own
-//! that wait for the answer ([`conversation`], [`errands`]); batches go over connections that never block ([`connection`]).
+//! Sockets and threads. Infrequent requests (addresses, versions, metadata, a producer id) run in separate blocking
+//! threads ([`conversation`], [`errands`]); batches use non-blocking connections ([`connection`]).
 
 mod connection;
 mod conversation;

@@ -1,21 +1,21 @@
-//! Wakes a thread that waits for sockets.
+//! Wakes a thread that polls sockets.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
-/// The end that is waited for.
+/// The polled end.
 #[derive(Debug)]
 pub(crate) struct Woken(UnixStream);
 
-/// The end that wakes; each thread has its own.
+/// The waking end; each thread has its own.
 #[derive(Debug)]
 pub(crate) struct Wake(UnixStream);
 
-/// Both ends.
+/// Creates both ends.
 ///
 /// # Errors
-/// The system has no more sockets.
+/// No socket can be created.
 pub(crate) fn wake() -> io::Result<(Wake, Woken)> {
     let (wake, woken) = UnixStream::pair()?;
     wake.set_nonblocking(true)?;
@@ -28,20 +28,20 @@ impl Wake {
         self.0.try_clone().map(Wake)
     }
 
-    /// Wakes the other end, now or when it next waits.
+    /// Wakes the other end, now or at its next poll.
     pub(crate) fn wake(&self) {
-        // If it cannot be written, there is enough to be read already, or nobody waits any more.
+        // If it cannot be written, enough bytes are waiting, or the other end is closed.
         let _enough = (&self.0).write(&[0]);
     }
 }
 
 impl Woken {
-    /// What to wait for.
+    /// Returns the descriptor to poll.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 
-    /// Begins to wait anew.
+    /// Resets the wake-up.
     pub(crate) fn clear(&self) {
         let mut bytes = [0; 64];
         while (&self.0).read(&mut bytes).is_ok_and(|count| count > 0) {}

@@ -1,4 +1,4 @@
-//! The brokers: connecting, connecting again, and noticing that one does not answer.
+//! Connections to the brokers: connecting, reconnecting, and detecting an unresponsive one.
 
 use std::io;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use crate::settings::Settings;
 
 use super::Producer;
 
-/// What retries wait for at the most, as a multiple of what they wait for at first.
+/// Longest retry delay, as a multiple of the first.
 const LONGEST_BACKOFF: u32 = 10;
-/// Part of the time after which a silent broker is given up: after this, the others are asked whether it still leads.
+/// Fraction of the timeout after which a silent broker is doubted: the others are then asked whether it still leads.
 const SILENT_PART: u32 = 10;
 
 /// A broker that leads some of the partitions.
@@ -19,23 +19,23 @@ pub(super) struct Broker {
     pub(super) id: i32,
     pub(super) address: String,
     pub(super) link: Link,
-    /// The partitions that it leads.
+    /// Slots of the partitions that it leads.
     pub(super) slots: Vec<usize>,
-    /// The one of them at which the next request begins.
+    /// Index of the slot with which the next request begins.
     pub(super) next_slot: usize,
     /// Why it is not connected.
     pub(super) trouble: Option<String>,
     backoff: Duration,
 }
 
-/// The way to a broker.
+/// State of the connection to a broker.
 #[derive(Debug)]
 pub(super) enum Link {
-    /// None; when to try again.
+    /// Disconnected; time of the next attempt.
     Down(Duration),
     /// A thread is connecting.
     Connecting,
-    /// A connection.
+    /// Connected.
     Up(Connection),
 }
 
@@ -52,7 +52,7 @@ impl Broker {
         }
     }
 
-    /// Takes note that there is no connection.
+    /// Records that the connection is lost.
     pub(super) fn down(&mut self, now: Duration, reason: String, settings: &Settings) {
         self.link = Link::Down(now + self.backoff);
         let longest = settings.retry_backoff * LONGEST_BACKOFF;
@@ -60,12 +60,12 @@ impl Broker {
         self.trouble = Some(reason);
     }
 
-    /// Takes note that it answers.
+    /// Records that it responds.
     pub(super) const fn answers(&mut self) {
         self.backoff = Duration::ZERO;
     }
 
-    /// When something is to be done that its socket does not tell of.
+    /// Returns when an action is due without a socket event.
     pub(super) fn next_time(&self, now: Duration, settings: &Settings) -> Option<Duration> {
         match &self.link {
             Link::Down(at) => (!self.slots.is_empty()).then_some(*at),
@@ -80,7 +80,7 @@ impl Broker {
 }
 
 impl Producer {
-    /// Connects those that lead and are not connected, and gives up those that do not answer.
+    /// Connects leaders that are not connected, and disconnects unresponsive ones.
     pub(super) fn look_after_brokers(&mut self, now: Duration) {
         for index in 0..self.brokers.len() {
             let broker = &self.brokers[index];
@@ -109,7 +109,7 @@ impl Producer {
         }
     }
 
-    /// Takes a connection, or tries again later.
+    /// Uses a new connection, or schedules a retry.
     pub(super) fn connected(&mut self, id: i32, result: Result<Conversation, Failed>, now: Duration) {
         let Some(broker) = self.brokers.iter_mut().find(|broker| broker.id == id) else { return };
         let connection = result.map_err(|failed| failed.to_string()).and_then(|conversation| {

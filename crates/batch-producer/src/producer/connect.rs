@@ -1,4 +1,4 @@
-//! The beginning: reach a broker, learn the partitions of the topics, be given a producer id.
+//! Start of the producer: reaches a broker, reads the topics' partitions, and gets a producer id.
 
 use std::sync::Arc;
 use std::thread::sleep;
@@ -14,14 +14,15 @@ use crate::settings::{ConnectError, Settings};
 use super::leaders::{Leaders, addresses};
 use super::{Producer, Slot, Topic};
 
-/// How long one attempt may take; the time for all of them is configured.
+/// Timeout of one attempt; the total timeout is configured.
 const ATTEMPT: Duration = Duration::from_secs(2);
 
 impl Producer {
-    /// Reaches a broker and asks it for topics and a producer id; waits for that. `stopped` is asked between attempts.
+    /// Connects to a broker and requests topics and a producer id; blocks meanwhile. Checks `stopped` between
+    /// attempts.
     ///
     /// # Errors
-    /// As [`ConnectError`] says.
+    /// See [`ConnectError`].
     pub fn connect(
         settings: Settings,
         topics: &[String],

@@ -1,4 +1,4 @@
-//! Who leads which partition: asked again when there is reason to doubt it.
+//! Leaders of the partitions, requested again when in doubt.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use crate::settings::Settings;
 
 use super::{Broker, Producer};
 
-/// What questions wait for at the most, as a multiple of what they wait for at first.
+/// Longest delay between requests, as a multiple of the first.
 const LONGEST_BACKOFF: u32 = 10;
 
-/// When to ask for the leaders next.
+/// When to request the leaders next.
 #[derive(Debug)]
 pub(super) struct Leaders {
     ask_at: Option<Duration>,
@@ -21,7 +21,7 @@ pub(super) struct Leaders {
     shortest_backoff: Duration,
     /// Why the leaders are in doubt.
     trouble: Option<String>,
-    /// The newest addresses of the brokers, and those that were given.
+    /// The newest addresses of the brokers, and the configured ones.
     addresses: Vec<String>,
     given: Vec<String>,
 }
@@ -49,12 +49,12 @@ impl Leaders {
         self.trouble.as_deref()
     }
 
-    /// How long ago they were asked for.
+    /// Returns the time since they were requested.
     pub(super) fn asked_ago(&self, now: Duration) -> Duration {
         self.asked.map_or(Duration::MAX, |asked| now.saturating_sub(asked))
     }
 
-    /// The leaders may have changed.
+    /// Records that the leaders may have changed.
     pub(super) fn doubt(&mut self, reason: &str, now: Duration) {
         if self.ask_at.is_none() && !self.asking {
             tracing::debug!(reason, "the leaders are in doubt");
@@ -67,7 +67,7 @@ impl Leaders {
     }
 }
 
-/// The addresses in a list with commas, each with the port that Kafka has where none is given.
+/// Parses a comma-separated list of addresses, with Kafka's default port where none is given.
 pub(super) fn addresses(list: &str) -> impl Iterator<Item = String> + '_ {
     let bare = |address: &str| address.strip_prefix("PLAINTEXT://").unwrap_or(address).to_owned();
     let has_port =
@@ -78,12 +78,12 @@ pub(super) fn addresses(list: &str) -> impl Iterator<Item = String> + '_ {
 }
 
 impl Producer {
-    /// Asks for the leaders, if it is time to.
+    /// Requests the leaders, if due.
     pub(super) fn ask_for_leaders(&mut self, now: Duration) {
         if self.leaders.next_time().is_some_and(|at| at <= now) {
             (self.leaders.ask_at, self.leaders.asking, self.leaders.asked) = (None, true, Some(now));
             let names = self.topics.iter().map(|topic| topic.name.to_string()).collect();
-            // One that answers nothing is asked last.
+            // An unresponsive broker is asked last.
             let mut addresses = self.leaders.addresses.clone();
             addresses.extend(
                 self.leaders.given.iter().filter(|given| !self.leaders.addresses.contains(given)).cloned(),
@@ -92,7 +92,7 @@ impl Producer {
         }
     }
 
-    /// Takes note of the leaders.
+    /// Updates the leaders.
     pub(super) fn learned(&mut self, result: Result<Cluster, Failed>, now: Duration) {
         self.leaders.asking = false;
         if self.leaders.addresses.len() > 1 {
@@ -112,7 +112,7 @@ impl Producer {
         }
     }
 
-    /// Returns whether every partition has a leader.
+    /// Updates the leaders; returns whether every partition has one.
     pub(super) fn take(&mut self, cluster: &Cluster, now: Duration) -> bool {
         self.take_brokers(&cluster.brokers, now);
         let mut all = true;
@@ -122,7 +122,7 @@ impl Producer {
                 all = false;
                 continue;
             };
-            // A broker that lags behind tells of an earlier leader.
+            // A broker that lags behind reports an earlier leader.
             let is_older = leader.epoch >= 0 && leader.epoch < slot.leader_epoch;
             if !is_older && leader.broker.is_some() && leader.broker != slot.leader {
                 slot.partition.lost(now, "another broker leads", &mut self.deliveries);

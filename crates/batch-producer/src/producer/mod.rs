@@ -1,4 +1,4 @@
-//! The producer: partitions, the brokers that lead them, and one loop that sends what is due and takes what is answered.
+//! The producer: partitions, the brokers that lead them, and one loop that sends due batches and processes responses.
 
 mod brokers;
 mod connect;
@@ -22,10 +22,10 @@ use crate::settings::Settings;
 use brokers::{Broker, Link};
 use leaders::Leaders;
 
-/// Sockets are looked at this often while records are appended without a pause.
+/// Poll interval of the sockets while records are appended without a pause.
 const BETWEEN_LOOKS: Duration = Duration::from_micros(500);
 
-/// A partition and where it is.
+/// A partition and its leader.
 #[derive(Debug)]
 struct Slot {
     topic: usize,
@@ -35,16 +35,16 @@ struct Slot {
     partition: Partition,
 }
 
-/// A topic that is written to.
+/// A topic of the producer.
 #[derive(Debug)]
 struct Topic {
     name: StrBytes,
-    /// The slot of partition 0; the others follow.
+    /// Slot of partition 0; the others follow.
     first_slot: usize,
     partitions: usize,
 }
 
-/// An idempotent producer for the partitions of some topics. One thread uses it.
+/// An idempotent producer for the partitions of some topics, for use by one thread.
 #[derive(Debug)]
 pub struct Producer {
     settings: Arc<Settings>,
@@ -61,23 +61,24 @@ pub struct Producer {
 }
 
 impl Producer {
-    /// How many partitions a topic has; topics are numbered as they were given.
+    /// Returns the number of a topic's partitions; topics are numbered as given.
     pub fn partitions(&self, topic: usize) -> usize {
         self.topics[topic].partitions
     }
 
-    /// The slot of a topic's partition, for [`Producer::append`].
+    /// Returns the slot of a topic's partition, for [`Producer::append`].
     pub fn slot(&self, topic: usize, partition: usize) -> usize {
         self.topics[topic].first_slot + partition
     }
 
-    /// Time as it is counted here, for [`Producer::append`]; records that are appended together can share one look at the clock.
+    /// Returns the producer's time, for [`Producer::append`]; records that are appended together can share one
+    /// reading of the clock.
     pub fn now(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// Appends a record: `write` appends its value to the bytes it is given, and returns its timestamp, ms since the epoch. Returns
-    /// the length of the value. `handed_us` comes back with the [`crate::Group`] of the record.
+    /// Appends a record: `write` appends its value to the given bytes, and returns its timestamp, ms since the epoch.
+    /// Returns the length of the value. `handed_us` is returned with the [`crate::Group`] of the record.
     ///
     /// # Panics
     /// There is no such slot.
@@ -92,29 +93,29 @@ impl Producer {
         self.slots[slot].partition.append(now, handed_us, write)
     }
 
-    /// Whether more records may be appended, by the bytes that are not sent yet.
+    /// Whether more records may be appended, by the size of unsent records.
     pub fn has_room(&self) -> bool {
         let unsent = self.slots.iter().map(|slot| slot.partition.unsent_bytes());
         unsent.sum::<usize>() < self.settings.unsent_bytes
     }
 
-    /// From now on nothing waits for more records; what is appended is sent with the next turn.
+    /// Disables lingering: appended records are sent with the next turn.
     pub const fn flush(&mut self) {
         self.flushing = true;
     }
 
-    /// Why nothing can be delivered any more, if that is so.
+    /// Returns why nothing can be delivered any more, if so.
     pub fn fatal(&self) -> Option<&str> {
         self.fatal.as_deref()
     }
 
-    /// What goes wrong at the moment, for people; `None` while all partitions have leaders that are connected.
+    /// Returns the current problem, for people; `None` while all partitions have connected leaders.
     pub fn trouble(&self) -> Option<&str> {
         self.brokers.iter().find_map(|broker| broker.trouble.as_deref()).or(self.leaders.trouble())
     }
 
-    /// Sends what is due and takes answers, for `limit` at most; returns as soon as there are deliveries. With a limit of 0 it
-    /// returns at once, and looks at the sockets only if that was some time ago.
+    /// Sends due batches and processes responses for at most `limit`; returns as soon as there are deliveries. With a
+    /// limit of 0 it returns immediately, and polls the sockets only at intervals.
     pub fn turn(&mut self, limit: Duration) -> impl Iterator<Item = Delivery> + '_ {
         let end = self.now() + limit;
         loop {
@@ -136,7 +137,7 @@ impl Producer {
         self.deliveries.drain(..)
     }
 
-    /// Gives up what is too old, and notices what cannot go on.
+    /// Fails expired batches, and detects fatal errors.
     fn expire(&mut self, now: Duration) {
         for slot in &mut self.slots {
             slot.partition.expire(now, &mut self.deliveries);
@@ -156,17 +157,17 @@ impl Producer {
         }
     }
 
-    /// When something is to be done that no socket tells of.
+    /// Returns when an action is due without a socket event.
     fn next_time(&self, now: Duration) -> Duration {
         let linger = |slot: &Slot| Some(slot.partition.open_since()? + self.settings.linger);
-        // Of brokers that are asked already, the answer is what is waited for.
+        // For brokers with a request in flight, their response is the next event.
         let asked_for = |(index, broker): (usize, &Broker)| self.may_ask(index, now).then_some(broker.id);
         let free: Vec<i32> = self.brokers.iter().enumerate().filter_map(asked_for).collect();
         let slots = self.slots.iter().filter(|slot| slot.leader.is_some_and(|leader| free.contains(&leader)));
         let lingering = slots.clone().filter(|slot| slot.partition.may_send(now)).filter_map(linger).min();
         let retried = slots.filter_map(|slot| slot.partition.waits_until()).filter(|at| *at > now).min();
         let brokers = self.brokers.iter().filter_map(|broker| broker.next_time(now, &self.settings)).min();
-        // At the latest, to notice what is too old.
+        // An upper bound, to detect expired batches.
         let latest = now + Duration::from_millis(100);
         [lingering, retried, brokers, self.leaders.next_time()]
             .into_iter()
@@ -174,7 +175,7 @@ impl Producer {
             .fold(latest, Duration::min)
     }
 
-    /// Waits until a socket is ready or an errand is done, and takes what is there.
+    /// Waits until a socket is ready or a task is done, and processes it.
     fn look_at_sockets(&mut self, wait: Duration) {
         let mut fds = vec![PollFd::new(self.errands.woken().fd(), PollFlags::POLLIN)];
         let mut connected = Vec::new();
@@ -208,13 +209,13 @@ impl Producer {
         }
     }
 
-    /// Writes to and reads from a broker that is ready for it.
+    /// Writes to and reads from a ready connection.
     fn serve(&mut self, index: usize, flags: PollFlags) {
         let now = self.now();
         let mut answers = Vec::new();
         let Link::Up(connection) = &mut self.brokers[index].link else { return };
         let written = if flags.contains(PollFlags::POLLOUT) { connection.write() } else { Ok(()) };
-        // Answers that arrived before the connection ended count.
+        // Responses that arrived before the connection ended count.
         let read = connection.read(|parts, response| answers.push((parts, response)));
         for (parts, response) in answers {
             self.answered(index, &parts, &response, now);

@@ -1,7 +1,7 @@
-//! Which batches go into the next request to a broker, and when.
+//! Composition and timing of produce requests.
 //!
-//! A request has a batch of every partition that has something, so that a broker is asked seldom. It is sent when a batch is closed
-//! because it is full, when the oldest record has waited for its time, or when there is enough for a request.
+//! A request contains a batch of every partition with records, to keep requests few. It is sent when a batch is full,
+//! when the oldest record has waited for the linger time, or when there are enough bytes for a request.
 
 use std::time::Duration;
 
@@ -13,13 +13,14 @@ use crate::net::Part;
 use super::brokers::Link;
 use super::{Producer, Slot};
 
-/// All replicas in sync.
+/// `acks=all`.
 const ACKS_OF_ALL: i16 = -1;
-/// Part of the linger by which records may be sent early, so that those of two ticks of the caller go out together.
+/// Fraction of the linger by which records may be sent early, so that those of two ticks of the caller are sent
+/// together.
 const EARLY_PART: u32 = 10;
 
 impl Producer {
-    /// Asks for leaders and sends what is due.
+    /// Requests leaders if due and sends due batches.
     pub(super) fn send_due(&mut self, now: Duration) {
         self.ask_for_leaders(now);
         if self.fatal.is_some() {
@@ -57,10 +58,10 @@ impl Producer {
         open_bytes >= self.settings.request_bytes
     }
 
-    /// Sends a request; returns whether there was something to send.
+    /// Sends a request; returns whether there was anything to send.
     fn send(&mut self, index: usize, now: Duration) -> bool {
         let broker = &mut self.brokers[index];
-        // Where one request does not take all, the next begins behind it.
+        // If one request does not hold all, the next begins after it.
         let count = broker.slots.len();
         let (mut taken, mut topics, mut parts, mut bytes) =
             (0, Vec::<TopicProduceData>::new(), Vec::new(), 0);

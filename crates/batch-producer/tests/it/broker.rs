@@ -1,7 +1,7 @@
-//! Brokers that follow Kafka's rules for idempotent producers, and fail as a script says.
+//! Scripted brokers that follow Kafka's rules for idempotent producers, and inject faults.
 //!
-//! They share one log per partition, as replicas do that are all in sync. Each answers on its own port; which of them leads a partition can be
-//! changed. Every request is read and answered as `kafka-protocol` has it, by a thread for each connection.
+//! They share one log per partition, like in-sync replicas. Each listens on its own port; the leader of a partition
+//! can be changed. Requests are handled with the crate `kafka-protocol`, by one thread per connection.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{Read, Write};
@@ -24,37 +24,37 @@ use kafka_protocol::protocol::{
 };
 use kafka_protocol::records::{Compression, RecordBatchDecoder};
 
-/// What a broker does with a batch, or with the connection.
+/// A fault of a batch, or of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Answers with this code without taking the batch.
+    /// Responds with this code without accepting the batch.
     Refuse(i16),
-    /// Takes it and answers with this code.
+    /// Accepts it and responds with this code.
     TakeAndRefuse(i16),
-    /// Takes the request, and ends the connection after so many bytes of the answer.
+    /// Accepts the request, and closes the connection after this many bytes of the response.
     CutAnswer(usize),
-    /// Ends the connection after it has read so many bytes of the request.
+    /// Closes the connection after reading this many bytes of the request.
     CutRequest(usize),
-    /// Another broker leads all partitions from now on.
+    /// Moves the leadership of all partitions to another broker.
     MoveLeaders,
-    /// Answers the request twice.
+    /// Responds twice.
     AnswerTwice,
-    /// Asks for silence, ms.
+    /// Requests throttling, ms.
     Throttle(i32),
-    /// Does not answer until the connection has ended.
+    /// Does not respond until the connection has ended.
     Hang,
-    /// Remembers of each producer the last batch only.
+    /// Forgets all but the last batch of each producer.
     Restart,
 }
 
-/// Last batches of a producer in a partition, as first and last number.
+/// Last batches of a producer in a partition, as first and last sequence number.
 #[derive(Debug, Default)]
 struct Known {
     epoch: i16,
     batches: VecDeque<(i32, i32)>,
 }
 
-/// A partition: what stands in it, and what is known of producers.
+/// A partition: its records, and the state of its producers.
 #[derive(Debug, Default)]
 struct Log {
     values: Vec<(i64, Bytes)>,
@@ -66,7 +66,7 @@ struct State {
     logs: BTreeMap<(String, i32), Log>,
     leader: usize,
     leader_epoch: i32,
-    /// For each produce request in turn; nothing is done about those behind the last.
+    /// Fault of each produce request in turn; none after the last.
     script: VecDeque<Option<Fault>>,
     requests: usize,
     producers: i64,
@@ -74,14 +74,14 @@ struct State {
     producer_id_error: i16,
 }
 
-/// Some brokers with the same partitions.
+/// Brokers with the same partitions.
 pub(crate) struct Cluster {
     state: Arc<Mutex<State>>,
     addresses: Vec<String>,
 }
 
 impl Cluster {
-    /// As many brokers as wanted, with topics and their partitions.
+    /// Starts this many brokers, with topics and their partitions.
     pub(crate) fn start(brokers: usize, topics: &[(&str, i32)]) -> Cluster {
         let logs = topics.iter().flat_map(|(name, partitions)| {
             (0..*partitions).map(|partition| (((*name).to_owned(), partition), Log::default()))
@@ -115,22 +115,22 @@ impl Cluster {
         self.addresses.join(",")
     }
 
-    /// What happens to the produce requests that come, in turn.
+    /// Sets the faults of the next produce requests, in turn.
     pub(crate) fn script(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
         self.with(|state| state.script = faults.into_iter().collect());
     }
 
-    /// The versions that are told from now on.
+    /// Sets the reported versions.
     pub(crate) fn versions(&self, versions: Vec<(ApiKey, i16, i16)>) {
         self.with(|state| state.versions = versions);
     }
 
-    /// With which error producer ids are refused.
+    /// Sets the error code of requests for producer ids.
     pub(crate) fn refuse_producer_ids(&self, code: i16) {
         self.with(|state| state.producer_id_error = code);
     }
 
-    /// Produce requests so far.
+    /// Number of produce requests so far.
     pub(crate) fn requests(&self) -> usize {
         self.with(|state| state.requests)
     }
@@ -140,7 +140,7 @@ impl Cluster {
         self.with(|state| state.logs[&(topic.to_owned(), partition)].values.clone())
     }
 
-    /// The brokers forget the last record of a partition, which they have acknowledged.
+    /// Deletes the last, acknowledged record of a partition.
     pub(crate) fn lose_last(&self, topic: &str, partition: i32) {
         self.with(|state| {
             let log = state.logs.get_mut(&(topic.to_owned(), partition)).unwrap();
@@ -158,7 +158,7 @@ struct Connection {
     addresses: Vec<String>,
 }
 
-/// The answer of a request, framed.
+/// The framed response of a request.
 fn framed<R: Request>(response: &R::Response, version: i16, correlation: i32) -> BytesMut {
     let mut bytes = BytesMut::from(&[0; 4][..]);
     let header = ResponseHeader::default().with_correlation_id(correlation);
@@ -171,7 +171,7 @@ fn framed<R: Request>(response: &R::Response, version: i16, correlation: i32) ->
 
 impl Connection {
     fn serve(self, mut stream: TcpStream) {
-        // Ends with the client, however it ends.
+        // Ends with the client's connection.
         while let Some(request) = self.read(&mut stream) {
             if self.answer(request, &mut stream).is_none() {
                 break;
@@ -210,7 +210,7 @@ impl Connection {
         Some(bytes.into())
     }
 
-    /// `None` if the connection is to end.
+    /// Responds to a request; `None` if the connection must end.
     fn answer(&self, mut request: Bytes, stream: &mut TcpStream) -> Option<()> {
         let header = decode_request_header_from_buffer(&mut request).unwrap();
         let (version, correlation) = (header.request_api_version, header.correlation_id);
@@ -315,7 +315,7 @@ impl Connection {
                 None
             }
             Some(Fault::Hang) => {
-                // Until the client gives up.
+                // Until the client disconnects.
                 while stream.read(&mut [0; 1024]).is_ok_and(|count| count > 0) {}
                 None
             }
@@ -357,7 +357,7 @@ impl Connection {
 }
 
 impl Log {
-    /// Appends a batch by the rules of `ProducerStateManager` and `ProducerAppendInfo`; the error code.
+    /// Appends a batch by the rules of `ProducerStateManager` and `ProducerAppendInfo`; returns the error code.
     fn append(&mut self, mut bytes: Bytes) -> i16 {
         let set = RecordBatchDecoder::decode_with_custom_compression(&mut bytes, Some(unframe)).unwrap();
         assert!(!bytes.has_remaining());

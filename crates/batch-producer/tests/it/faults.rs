@@ -1,5 +1,5 @@
-//! Goal: whatever the brokers and the connections do, every record that was appended stands in its partition once and in order, with its
-//! timestamp and value, and was acknowledged. Scripts are made from seeds; `FAULTS_SEED=n` repeats one.
+//! Goal: whatever the brokers and the connections do, every appended record is in its partition once and in order,
+//! with its timestamp and value, and was acknowledged. Faults are generated from seeds; `FAULTS_SEED=n` repeats one.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::broker::{Cluster, Fault};
 const TOPICS: [(&str, i32); 2] = [("a", 3), ("b", 1)];
 const RECORDS: u64 = 1_500;
 const SEEDS: u64 = 40;
-/// How long a test may take that hangs.
+/// Timeout of a test.
 const PATIENCE: Duration = Duration::from_secs(100);
 
 pub(crate) fn settings(cluster: &Cluster) -> Settings {
@@ -36,7 +36,7 @@ pub(crate) fn connect(cluster: &Cluster) -> Producer {
     Producer::connect(settings(cluster), &topics, &|| false).unwrap()
 }
 
-/// Records acknowledged and failed.
+/// Numbers of acknowledged and failed records.
 #[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
 pub(crate) struct Counts {
     pub(crate) acknowledged: u64,
@@ -55,7 +55,7 @@ impl Counts {
         }
     }
 
-    /// Takes deliveries until there are so many, or the producer has failed for good.
+    /// Processes deliveries until this many records are settled, or the producer has failed permanently.
     pub(crate) fn take_all(&mut self, producer: &mut Producer, records: u64) {
         let begin = Instant::now();
         producer.flush();
@@ -72,7 +72,7 @@ fn record(number: u64) -> (i64, Vec<u8>) {
     (1_000_000 + (number / 3) as i64, format!("{number:0length$}").into_bytes())
 }
 
-/// Where a record goes: the number of its topic, and the partition.
+/// The topic's index and the partition of a record.
 fn place(number: u64) -> (usize, usize) {
     let topic = usize::from(number.is_multiple_of(5));
     (topic, (number % TOPICS[topic].1 as u64) as usize)
@@ -102,7 +102,7 @@ fn assert_all(cluster: &Cluster, records: u64, context: &str) {
     }
 }
 
-/// Numbers that look random (SplitMix64).
+/// Pseudo-random numbers (SplitMix64).
 struct Random(u64);
 
 impl Random {
@@ -158,7 +158,7 @@ fn nothing_is_lost_or_doubled_or_out_of_order() {
     (0..SEEDS).for_each(run);
 }
 
-/// Goal: without faults a request has a batch of every partition, and few requests are made.
+/// Goal: without faults a request contains a batch of every partition, and there are few requests.
 #[test]
 fn a_request_has_a_batch_of_every_partition() {
     let cluster = Cluster::start(1, &TOPICS);

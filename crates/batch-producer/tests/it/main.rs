@@ -1,4 +1,4 @@
-//! The producer against brokers that are played here, over real sockets.
+//! Tests of the producer against scripted brokers, over real sockets.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Goal: what cannot work is told apart and named: at the beginning, and later.
+//! Goal: permanent errors are distinguished and named, at the start and later.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -53,7 +53,7 @@ fn an_unreachable_broker_is_named_with_the_cause() {
     };
     let error = refused(one, &["a"]).to_string();
     assert!(error.starts_with(&format!("no Kafka broker at {closed} within 20 ms: {closed}: ")), "{error}");
-    // One address of several is enough.
+    // One reachable address of several is enough.
     let several = format!("{closed}, {}", cluster.bootstrap_servers());
     let settings = Settings { bootstrap_servers: several, ..settings(&cluster) };
     assert_eq!(Producer::connect(settings, &["a".to_owned()], &|| false).unwrap().partitions(0), 1);
