@@ -1,9 +1,9 @@
-//! For tests: a disk that forgets what was not synced when its power is lost.
+//! Test support: simulates a power loss, after which only synced data is left on disk.
 //!
-//! After `kill -9` everything that a program has written is still there, so such a test cannot see a sync that is missing. Here a small
-//! library (`forgetful.c`) is loaded into the program under test and keeps what it syncs, file by file and folder by folder;
-//! [`ForgetfulDisk::lose_power`] then leaves just that. A file of which the name was synced and the bytes were not is empty, or has
-//! the bytes of its last sync.
+//! After `kill -9` all written data is still there, so such a test cannot detect a missing sync. Here a small library
+//! (`forgetful.c`) is loaded into the program under test and records what it syncs, per file and folder;
+//! [`ForgetfulDisk::lose_power`] then keeps only that. A file whose name was synced, but not its bytes, is empty or
+//! has the bytes of its last sync.
 
 use std::fs;
 use std::io;
@@ -13,14 +13,14 @@ use std::process::Command;
 
 const SOURCE: &str = include_str!("forgetful.c");
 
-/// What was synced by the programs that were started with it.
+/// The data synced by the programs that were started with it.
 #[derive(Debug)]
 pub struct ForgetfulDisk {
     folder: PathBuf,
 }
 
 impl ForgetfulDisk {
-    /// A disk that keeps its notes in this folder, which exists. Needs a C compiler.
+    /// Creates a disk with its records in this existing folder. Needs a C compiler.
     ///
     /// # Errors
     /// The library cannot be compiled, or the folder cannot be written.
@@ -39,15 +39,15 @@ impl ForgetfulDisk {
         }
     }
 
-    /// Has the program write to this disk.
+    /// Configures the program to write to this disk.
     pub fn under(&self, command: &mut Command) {
         command.env("LD_PRELOAD", self.folder.join("forgetful.so")).env("FORGETFUL_DISK", &self.folder);
     }
 
-    /// Leaves in this folder, which is there by itself, only what was synced. No program may be running in it.
+    /// Reduces this folder to its synced content. No program may be running in it.
     ///
     /// # Errors
-    /// Something cannot be read or written.
+    /// A file cannot be read or written.
     pub fn lose_power(&self, data: &Path) -> io::Result<()> {
         let inode = fs::metadata(data)?.ino();
         let left = data.with_extension("left");
@@ -55,7 +55,7 @@ impl ForgetfulDisk {
         self.restore(inode, &left)?;
         fs::remove_dir_all(data)?;
         fs::rename(&left, data)?;
-        // From here on these files have other numbers: what is left is synced anew.
+        // The files get new inode numbers: the remaining content counts as synced again.
         for notes in ["files", "folders"] {
             fs::remove_dir_all(self.folder.join(notes))?;
             fs::create_dir(self.folder.join(notes))?;
@@ -87,10 +87,10 @@ impl ForgetfulDisk {
         Ok(())
     }
 
-    /// Counts everything below this folder as synced, such as what the test itself has written.
+    /// Marks everything below this folder as synced, for data written by the test itself.
     ///
     /// # Errors
-    /// Something cannot be read or written.
+    /// A file cannot be read or written.
     pub fn note(&self, folder: &Path) -> io::Result<()> {
         let mut names = String::new();
         for entry in fs::read_dir(folder)? {
@@ -113,7 +113,7 @@ impl ForgetfulDisk {
 mod tests {
     use super::*;
 
-    /// Goal: what was synced is there after a loss of power, and only that.
+    /// Goal: after a power loss exactly the synced data is there.
     #[test]
     fn only_what_was_synced_is_left() {
         let folder = tempfile::tempdir().unwrap();
