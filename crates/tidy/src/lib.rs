@@ -1,1 +1,1 @@
-//! Rules of the repository that no compiler knows, as tests: see `tests/it`. There is nothing to call here.
+//! Repository rules that no compiler checks, as tests: see `tests/it`. The library is empty.

@@ -1,4 +1,4 @@
-//! What Cargo builds: the same dependencies for programs as for tests, and no test that is left out.
+//! Rules about Cargo builds: the same dependencies for programs as for tests, and no test that is never run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -7,10 +7,10 @@ use cargo_metadata::{MetadataCommand, Target, TargetKind};
 
 use crate::tree::{files, root};
 
-/// The sets of features with which each package is built.
+/// The feature sets with which each package is built.
 type Features = BTreeMap<String, BTreeSet<String>>;
 
-/// The features over these kinds of edges, as `cargo tree` resolves them for the whole workspace.
+/// Returns the features over these kinds of edges, as `cargo tree` resolves them for the whole workspace.
 fn features(edges: &str) -> Features {
     let listed = Command::new(env!("CARGO"))
         .args(["tree", "--workspace", "--locked", "--offline", "--quiet"])
@@ -21,7 +21,7 @@ fn features(edges: &str) -> Features {
     assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
     let mut features = Features::new();
     for line in String::from_utf8(listed.stdout).unwrap().lines() {
-        // What was listed before is marked so.
+        // Repeated entries have this mark.
         if let Some((package, enabled)) = line.trim_end_matches(" (*)").split_once('\t') {
             features.entry(package.to_owned()).or_default().insert(enabled.to_owned());
         }
@@ -29,20 +29,20 @@ fn features(edges: &str) -> Features {
     features
 }
 
-/// Goal: what the programs depend on is built once, for programs, tests and documentation: tests switch no feature on that the
-/// programs do not. (Otherwise: add the feature to the dependency in the root `Cargo.toml`.)
+/// Goal: the programs' dependencies are built once, for programs, tests and documentation: tests enable no additional
+/// feature. (Otherwise: add the feature to the dependency in the root `Cargo.toml`.)
 #[test]
 fn tests_switch_no_features_on() {
     let (programs, tests) = (features("normal,build"), features("normal,build,dev"));
     assert!(programs.len() > 100, "only {} packages", programs.len());
-    // A package may be there once more for tests, as one is that only build scripts of programs need.
+    // A package may occur again for tests, like one that only build scripts of programs need.
     let is_reused = |package: &str, enabled| tests.get(package).is_some_and(|of| of.is_superset(enabled));
     let differ = programs.iter().filter(|(package, enabled)| !is_reused(package, enabled));
     let differ: Vec<_> = differ.map(|(package, enabled)| (package, enabled, tests.get(package))).collect();
     assert!(differ.is_empty(), "package, features for programs, features for tests: {differ:?}");
 }
 
-/// The sources of a target: of a library the whole folder.
+/// Returns the sources of a target; of a library the whole folder.
 fn sources(target: &Target) -> Vec<(String, String)> {
     let path = target.src_path.strip_prefix(root().to_str().unwrap()).unwrap();
     let is_library = !target.kind.contains(&TargetKind::Bin);
@@ -52,7 +52,7 @@ fn sources(target: &Target) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Goal: a target for which no test program is built has no tests.
+/// Goal: a target without a test binary has no tests.
 #[test]
 fn targets_that_are_not_tested_have_no_tests() {
     let metadata = MetadataCommand::new().no_deps().exec().unwrap();

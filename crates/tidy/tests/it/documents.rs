@@ -1,11 +1,11 @@
-//! What documents point at is there.
+//! Rules about documents: links and names must resolve.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::tree::{files, root};
 
-/// The lines outside fenced blocks.
+/// Returns the lines outside fenced blocks.
 fn prose(text: &str) -> impl Iterator<Item = &str> {
     let mut is_fenced = false;
     text.lines().filter(move |line| {
@@ -15,7 +15,7 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Targets of links and images: what stands between `](` and `)`.
+/// Returns the targets of links and images: the text between `](` and `)`.
 fn links(text: &str) -> Vec<String> {
     let plain: Vec<&str> = prose(text).flat_map(|line| line.split('`').step_by(2)).collect();
     let mut targets = Vec::new();
@@ -25,7 +25,7 @@ fn links(text: &str) -> Vec<String> {
     targets
 }
 
-/// The anchors that a page gives its headings.
+/// Returns the anchors of a page's headings.
 fn anchors(text: &str) -> BTreeSet<String> {
     let headings = prose(text).filter(|line| line.starts_with('#'));
     let slug = |heading: &str| -> String {
@@ -36,7 +36,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
     headings.map(slug).collect()
 }
 
-/// What is wrong with a link in a file, if anything.
+/// Returns the problem of a link in a file, if any.
 fn problem(file: &str, text: &str, target: &str) -> Option<String> {
     if target.contains("://") || target.starts_with("mailto:") {
         return None;
@@ -52,7 +52,7 @@ fn problem(file: &str, text: &str, target: &str) -> Option<String> {
     (!is_there).then(|| format!("{file}: {target} has no such heading"))
 }
 
-/// Goal: every link and image of a document leads somewhere.
+/// Goal: every link and image of a document resolves.
 #[test]
 fn links_lead_somewhere() {
     let documents = files(".md");
@@ -68,7 +68,7 @@ fn links_lead_somewhere() {
     assert!(checked > 2, "only {checked} links were found");
 }
 
-/// Goal: a link that leads nowhere would be found.
+/// Goal: a dead link is detected.
 #[test]
 fn dead_links_would_be_found() {
     let text = "# A title, here\n[a](#a-title-here) [b](#b) ![c](images/none.png)\n```\n[d](e.md)\n```\n`[f](g.md)`\n";
@@ -79,7 +79,7 @@ fn dead_links_would_be_found() {
     assert!(problem("README.md", "", "docs/page.md").is_none());
 }
 
-/// Goal: every path that a document names in backquotes, and that looks like one of ours, exists.
+/// Goal: every path in backquotes that looks like one of the repository exists.
 #[test]
 fn documents_name_files_that_exist() {
     let ours = [
@@ -108,7 +108,7 @@ fn documents_name_files_that_exist() {
     assert!(checked > 10, "only {checked} paths were found in the documents");
 }
 
-/// Names of metrics in a text: quoted or at the head of a line of the Prometheus format.
+/// Returns the metric names in a text: quoted, or at the start of a line in the Prometheus format.
 fn metrics(text: &str, prefix: &str) -> BTreeSet<String> {
     let is_part = |letter: char| letter.is_ascii_lowercase() || letter == '_' || letter.is_ascii_digit();
     let words = text.split(|letter: char| !is_part(letter));
@@ -118,7 +118,7 @@ fn metrics(text: &str, prefix: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Goal: each metric that a program or the job shows is in the reference.
+/// Goal: each metric of a program or the job is in the reference.
 #[test]
 fn metrics_are_documented() {
     let reference = std::fs::read_to_string(root().join("docs/metrics.md")).unwrap();
@@ -139,7 +139,7 @@ fn metrics_are_documented() {
             for rest in text.split(call).skip(1) {
                 let name = rest.split('"').next().unwrap_or_default();
                 checked += 1;
-                // Some names get the number of the input behind them.
+                // Some names have the number of the input appended.
                 assert!(reference.contains(&format!("`{name}")), "docs/metrics.md: no {name} ({file})");
             }
         }
@@ -147,7 +147,7 @@ fn metrics_are_documented() {
     assert!(checked > 40, "only {checked} metrics were found");
 }
 
-/// What the programs can say: their sources, with literals that go over several lines put together.
+/// Returns the sources of the programs, with multi-line literals joined.
 fn sources() -> String {
     let mut text = String::new();
     for (_, source) in files(".rs").into_iter().filter(|(name, _)| name.contains("/src/")) {
@@ -158,15 +158,15 @@ fn sources() -> String {
     text
 }
 
-/// The literal parts of a message that a guide shows, with `…` for what differs.
+/// Returns the literal parts of a message in a guide, with `…` for variable parts.
 fn literal_parts(message: &str) -> Vec<&str> {
     let parts = message.split('…').flat_map(|part| part.split(": ")).flat_map(|part| part.split("; "));
     let trimmed = parts.map(|part| part.trim().trim_end_matches([':', ';', ',']));
-    // Two words may stand in any order of arguments; three are a sentence of ours.
+    // Two words may be a coincidence of arguments; three are a sentence of a program.
     trimmed.filter(|part| part.split_whitespace().count() >= 3).collect()
 }
 
-/// Goal: the messages that the guide tells people to look for are those that the programs print.
+/// Goal: the messages in the troubleshooting guide are those that the programs print.
 #[test]
 fn the_guide_shows_messages_that_exist() {
     let guide = std::fs::read_to_string(root().join("docs/operating.md")).unwrap();

@@ -1,12 +1,12 @@
-//! Who may depend on whom. A new edge is a decision: it is made here, in the same commit.
+//! The allowed dependencies between crates. A new edge is a decision, made here in the same commit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
-/// Every crate with the crates of ours that its library or program may use.
+/// Every crate, with the workspace crates that its library or program may use.
 const EDGES: &[(&str, &[&str])] = &[
-    // Bytes, text and decisions: no effects of any kind.
+    // Bytes, text and decisions: no effects.
     ("events", &[]),
     ("job-config", &[]),
     ("scaling", &[]),
@@ -30,7 +30,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("terminal", &[]),
     ("version", &[]),
     ("whisper", &["files"]),
-    // Into Kafka, and the ends of its partitions.
+    // Writing to Kafka, and the ends of its partitions.
     ("batch-producer", &[]),
     ("end-offsets", &[]),
     ("kafka-properties", &["files", "secrets"]),
@@ -49,13 +49,13 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("config-drop", &["files", "http-server", "job-config", "journal", "logging", "secrets", "version"]),
-    // … but where a placement has one process carry another's work, by the library that the other's thin `main` calls too:
-    // the agent may be its own drop (`direct`), the rescaler may carry both (`in-process`). They still speak the protocol.
+    // … except where one process embeds another's work by its library: the agent may be its own drop (`direct`), the
+    // rescaler may embed both (`in-process`). They still use the protocol.
     (
         "config-agent",
         &[
             "config-drop",
-            // What Flink's settings are called in which version.
+            // The names of Flink's settings by version.
             "doctor",
             "drop-client",
             "files",
@@ -99,7 +99,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "state-probe",
         &["files", "flink", "http-client", "http-server", "logging", "secrets", "terminal", "version"],
     ),
-    // … and the testbed is also a library, on which stage, demo and the end-to-end tests stand.
+    // … and the testbed is also a library, used by stage, demo and the end-to-end tests.
     ("testbed", &["files", "flink", "secrets", "terminal", "version"]),
     ("stage", &["testbed"]),
     (
@@ -137,7 +137,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "version",
         ],
     ),
-    // The pages are made from the command lines of all programs.
+    // The manual pages are generated from the command lines of all programs.
     (
         "manual",
         &[
@@ -151,14 +151,14 @@ const EDGES: &[(&str, &[&str])] = &[
             "version",
         ],
     ),
-    // Only for tests: what a real Flink cannot be made to show on demand.
+    // Only for tests: what a real Flink cannot produce on demand.
     ("flink-stand-in", &[]),
     ("tidy", &[]),
     ("test-addresses", &[]),
     ("forgetful-disk", &[]),
 ];
 
-/// Crates without IO, and what would let it in.
+/// Crates without IO, and the dependencies that would allow it.
 const PURE: [&str; 8] =
     ["events", "job-config", "scaling", "control", "doctor", "sim", "generator", "reference"];
 const EFFECTS: [&str; 8] = ["axum", "hyper", "mio", "nix", "rdkafka", "reqwest", "tempfile", "tokio"];
@@ -172,7 +172,7 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     metadata.packages.iter().map(|package| (package.name.to_string(), normal(package))).collect()
 }
 
-/// Goal: the crates depend on each other as designed, and no crate is outside the design.
+/// Goal: the crates depend on each other as designed, and no crate is missing in the design.
 #[test]
 fn only_the_designed_edges_exist() {
     let dependencies = dependencies();
@@ -189,7 +189,7 @@ fn only_the_designed_edges_exist() {
     }
 }
 
-/// Goal: what decides and encodes cannot reach a network, a process or an asynchronous runtime.
+/// Goal: crates that decide and encode cannot reach a network, a process or an asynchronous runtime.
 #[test]
 fn pure_crates_have_no_effects() {
     let dependencies = dependencies();

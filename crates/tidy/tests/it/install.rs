@@ -1,6 +1,6 @@
-//! The installer does what it says, twice as well as once, and takes away what it brought.
+//! Tests of the installer: it is idempotent, and removes what it installed.
 //!
-//! The programs are stand-ins: what is installed is the business of other tests, where it goes is the business of this one.
+//! The programs are fakes: this test checks where files go, not the programs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ fn tree() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// A folder with stand-ins of all programs, and an empty root to install into.
+/// A folder with fakes of all programs, and an empty root to install into.
 struct Setup {
     folder: tempfile::TempDir,
 }
@@ -78,8 +78,8 @@ fn succeed(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Goal: programs, pages, configurations and units are in place; a second run has nothing to do; what a person edited
-/// stays; uninstalling leaves the configuration, purging leaves nothing.
+/// Goal: programs, pages, configurations and units are installed; a second run changes nothing; edited files stay;
+/// uninstalling keeps the configuration, purging leaves nothing.
 #[test]
 fn installs_once_keeps_edits_and_goes_without_residue() {
     let setup = Setup::new();
@@ -110,7 +110,7 @@ fn installs_once_keeps_edits_and_goes_without_residue() {
     assert_eq!(setup.files(), BTreeSet::new());
 }
 
-/// Goal: a dry run touches nothing; bad usage ends with 2; a missing program is named.
+/// Goal: a dry run changes nothing; bad usage exits with 2; a missing program is named.
 #[test]
 fn says_what_is_wrong() {
     let setup = Setup::new();
@@ -124,7 +124,7 @@ fn says_what_is_wrong() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("rescaler"));
 }
 
-/// Goal: another prefix reaches the units too.
+/// Goal: another prefix is used in the units too.
 #[test]
 fn units_name_the_program_where_it_is() {
     let setup = Setup::new();
@@ -136,7 +136,7 @@ fn units_name_the_program_where_it_is() {
     }
 }
 
-/// Goal: no two units share a user or a folder, and every user is made.
+/// Goal: no two units share a user or a folder, and every user is created.
 #[test]
 fn each_unit_has_its_own_user_and_folder() {
     let users = fs::read_to_string(tree().join("scripts/systemd/rescaler.sysusers")).unwrap();
@@ -151,7 +151,7 @@ fn each_unit_has_its_own_user_and_folder() {
     }
 }
 
-/// Goal: systemd rates the units as docs/operating.md says, where there is a systemd to ask.
+/// Goal: systemd's security rating of the units matches docs/operating.md, where systemd is available.
 #[test]
 fn the_units_are_tight() {
     for (unit, most) in UNITS.map(|unit| (unit, 1.5)) {
@@ -169,7 +169,7 @@ fn the_units_are_tight() {
     }
 }
 
-/// Goal: systemd understands the units, where there is a systemd to ask.
+/// Goal: systemd accepts the units, where systemd is available.
 #[test]
 fn systemd_accepts_the_units() {
     let units = UNITS.map(|unit| tree().join(format!("scripts/systemd/{unit}.service")));
@@ -181,7 +181,7 @@ fn systemd_accepts_the_units() {
     }
     let Ok(output) = Command::new("systemd-analyze").arg("verify").args(&units).output() else { return };
     let complaints = String::from_utf8_lossy(&output.stderr);
-    // The programs and their pages are not installed on the machine that tests.
+    // The programs and their pages are not installed on the testing machine.
     let ours = complaints.lines().filter(|line| line.contains("Unknown") || line.contains("Invalid"));
     assert_eq!(ours.collect::<Vec<_>>(), Vec::<&str>::new());
 }

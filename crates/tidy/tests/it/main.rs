@@ -1,4 +1,4 @@
-//! Rules of the repository, checked in one program.
+//! Tests of the repository's rules, in one binary.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing loudly")]
 

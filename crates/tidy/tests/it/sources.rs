@@ -1,11 +1,11 @@
-//! What every source file of ours has in common.
+//! Rules about source files.
 
 use crate::tree::files;
 
-/// Files are to be read in one sitting. Most are far shorter.
+/// Maximum length of a file, in lines. Most are far shorter.
 const LINES_MAX: usize = 500;
 
-/// Goal: each Rust file opens with what it is, and none has grown beyond a sitting.
+/// Goal: each Rust file begins with its purpose, and none is too long.
 #[test]
 fn files_are_introduced_and_short() {
     let rust = files(".rs");
@@ -20,10 +20,10 @@ fn files_are_introduced_and_short() {
     }
 }
 
-/// Goal: nothing half-finished and no switched-off test is in the tree. What `scripts/test.sh --full` runs is not switched off.
+/// Goal: no unfinished code and no disabled test is in the tree. Tests of `scripts/test.sh --full` are not disabled.
 #[test]
 fn nothing_is_left_over() {
-    // Written in two parts, so that this file does not find itself.
+    // Written in two parts, so that this file does not match itself.
     let leftovers =
         [["FIX", "ME"], ["XX", "X:"], ["#[ign", "ore"], ["@Dis", "abled"]].map(|parts| parts.concat());
     let full = ["#[ign", "ore = \"needs --full\"]"].concat();

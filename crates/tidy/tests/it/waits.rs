@@ -1,10 +1,10 @@
-//! Each wait that docs/security.md lists has a test of the name that it gives.
+//! Checks that each wait listed in docs/security.md has the named test.
 
 use std::collections::BTreeSet;
 
 use crate::tree::{files, root};
 
-/// The tests that the table of waits names.
+/// Returns the tests named in the table of waits.
 fn named(text: &str) -> Vec<String> {
     let section = text.split("## Every wait and its bound").nth(1).unwrap_or_default();
     let rows =
@@ -13,7 +13,7 @@ fn named(text: &str) -> Vec<String> {
     tests.map(|test| test.trim_matches('`').to_owned()).collect()
 }
 
-/// Goal: a test that is renamed or removed is missed in the table.
+/// Goal: a renamed or removed test is detected in the table.
 #[test]
 fn every_wait_has_its_test() {
     let text = std::fs::read_to_string(root().join("docs/security.md")).unwrap();

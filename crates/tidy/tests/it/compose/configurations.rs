@@ -1,10 +1,10 @@
-//! The configurations of the compose file, read by the programs' own loaders.
+//! The configurations of the compose file, loaded by the programs' own loaders.
 
 use std::path::{Path, PathBuf};
 
 use super::{compose, read, tree};
 
-/// The configurations with tokens that are there, as the service `tokens` would have made them.
+/// The configurations with tokens, as the service `tokens` would have created them.
 fn localised() -> (tempfile::TempDir, impl Fn(&str) -> PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let secrets = folder.path().join("secrets");
@@ -30,7 +30,7 @@ fn checked<T, E: std::error::Error>(name: &str, loaded: Result<T, E>) -> T {
     })
 }
 
-/// Goal: every file in the folder is read by the program that it is for, and none is forgotten here.
+/// Goal: every file in the folder is loaded by its program, and none is missing here.
 #[test]
 fn every_configuration_is_valid() {
     let (_folder, localise) = localised();
@@ -71,7 +71,8 @@ fn event_producer_is_valid(path: &Path) {
     drop(file.check().unwrap_or_else(|error| panic!("{}: {error:#}", path.display())));
 }
 
-/// Goal: what the drop's limits admit fits into half of its container's memory: documents, reports, and a body on every connection.
+/// Goal: the maximum that the drop's limits admit fits into half of its container's memory: documents, reports, and a
+/// body on every connection.
 #[test]
 fn the_drop_fits_into_its_container() {
     let (_folder, localise) = localised();
@@ -83,7 +84,7 @@ fn the_drop_fits_into_its_container() {
     assert!(read("docker-compose.yml").contains("mem_limit: 96m"));
 }
 
-/// Goal: an agent holds no publisher's token, and the rescaler no agent's: only the drop sees all of them.
+/// Goal: an agent has no publisher's token, and the rescaler no agent's: only the drop has all of them.
 #[test]
 fn each_party_holds_its_own_tokens() {
     let text = read("docker-compose.yml");
@@ -110,7 +111,7 @@ fn each_party_holds_its_own_tokens() {
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), expected);
 }
 
-/// Goal: a configuration that is broken is found by the same loaders.
+/// Goal: the same loaders detect a broken configuration.
 #[test]
 fn a_broken_configuration_is_found() {
     let (_folder, localise) = localised();

@@ -1,4 +1,4 @@
-//! Grafana's dashboard and provisioning, as data: no Grafana is asked.
+//! Grafana's dashboard and provisioning, checked as data, without Grafana.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ fn array(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// All values of a key, at any depth.
+/// Collects all values of a key, at any depth.
 fn find<'v>(value: &'v Value, key: &str, found: &mut Vec<&'v Value>) {
     match value {
         Value::Object(members) => {
@@ -38,7 +38,7 @@ fn texts(value: &Value, key: &str) -> Vec<String> {
     found.into_iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// Whether one of our programs has a metric of this name.
+/// Whether one of the project's programs exports a metric of this name.
 fn is_told(metric: &str) -> bool {
     let quoted = |file: &str, name: &str| read(file).contains(&format!("\"{name}\""));
     let within = |prefix: &str| metric.strip_prefix(prefix);
@@ -59,7 +59,7 @@ fn is_told(metric: &str) -> bool {
     within("state_probe_").is_some_and(|name| quoted("crates/state-probe/src/page.rs", name))
 }
 
-/// The names of metrics in a query.
+/// Returns the metric names in a query.
 fn metrics(expression: &str) -> BTreeSet<String> {
     let pattern =
         regex::Regex::new("(?:rescaler|event_producer|config_agent|config_drop|state_probe|flink)_[a-z_]+")
@@ -67,7 +67,7 @@ fn metrics(expression: &str) -> BTreeSet<String> {
     pattern.find_iter(expression).map(|found| found.as_str().to_owned()).collect()
 }
 
-/// Goal: every figure that the dashboard shows is one that a program of ours tells.
+/// Goal: every metric on the dashboard is exported by a program of the project.
 #[test]
 fn the_dashboard_asks_for_what_is_told() {
     let expressions = [texts(&dashboard(), "expr"), texts(&dashboard()["templating"], "query")].concat();
@@ -91,7 +91,7 @@ fn the_dashboard_asks_for_what_is_told() {
     }
 }
 
-/// Goal: panels have ids of their own, do not overlap, and ask stores that are provisioned; decisions are annotations.
+/// Goal: panels have unique ids, do not overlap, and query provisioned stores; decisions are annotations.
 #[test]
 fn the_dashboard_is_whole() {
     let dashboard = dashboard();
@@ -120,7 +120,7 @@ fn the_dashboard_is_whole() {
     assert!(decisions, "decisions are no annotations");
 }
 
-/// Goal: what is provisioned is where the compose file puts it.
+/// Goal: provisioned files are where the compose file mounts them.
 #[test]
 fn the_provisioning_fits_the_compose_file() {
     let folder = yaml("configs/compose/grafana/provisioning/dashboards/folder.yaml");

@@ -1,14 +1,14 @@
-//! What the compose file says, and the rules for it.
+//! Parser of the compose file, and the rules for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::Value;
 
-/// What all containers together may take, in bytes.
+/// Limit of all containers' memory together, in bytes.
 const MEMORY_MAX: u64 = 8 << 30;
 
-/// The parts of the file that rules speak of.
+/// The parts of the file that the rules check.
 #[derive(Debug)]
 pub(crate) struct ComposeFile {
     pub(crate) services: BTreeMap<String, Service>,
@@ -24,10 +24,10 @@ pub(crate) struct Service {
     image: String,
     build: Option<Value>,
     profiles: BTreeSet<String>,
-    /// Name and condition.
+    /// Names of required services, with the condition.
     depends_on: BTreeMap<String, String>,
     has_health_check: bool,
-    /// Runs to its end and is not started again.
+    /// Whether it runs to its end and is not restarted.
     is_task: bool,
     memory: Option<u64>,
     ports: Vec<String>,
@@ -37,7 +37,7 @@ pub(crate) struct Service {
 }
 
 impl ComposeFile {
-    /// Reads the text as Compose does without any variable set.
+    /// Parses the text as Compose does without any variable set.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (text, variables) = interpolate(text)?;
         let file: Value = serde_saphyr::from_str(&text).map_err(|error| error.to_string())?;
@@ -48,7 +48,7 @@ impl ComposeFile {
     }
 }
 
-/// Puts the defaults in place of `${NAME:-default}`.
+/// Replaces `${NAME:-default}` by the defaults.
 fn interpolate(text: &str) -> Result<(String, BTreeMap<String, String>), String> {
     let pattern = regex::Regex::new(r"\$\{([A-Z_]+):-([^}]*)\}").map_err(|error| error.to_string())?;
     let mut variables = BTreeMap::new();
@@ -76,7 +76,7 @@ fn texts(value: &Value) -> Vec<String> {
     }
 }
 
-/// `64m`, `4g`.
+/// Parses `64m`, `4g`.
 fn bytes(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let shift = match unit {
@@ -107,7 +107,7 @@ impl Service {
     }
 }
 
-/// Everything that is wrong with a compose file that lies at the root of a tree.
+/// Returns all problems of a compose file at the root of a tree.
 pub(crate) fn problems(file: &ComposeFile, tree: &Path) -> Vec<String> {
     let mut problems = Vec::new();
     for (name, service) in &file.services {
@@ -133,7 +133,7 @@ pub(crate) fn problems(file: &ComposeFile, tree: &Path) -> Vec<String> {
     problems
 }
 
-/// Pinned, or built here; and built in one place.
+/// Checks that the image is pinned or built here, and built in one place.
 fn image(file: &ComposeFile, service: &Service, tree: &Path) -> Vec<String> {
     let image = &service.image;
     let mut problems = Vec::new();
@@ -209,7 +209,7 @@ fn volumes(file: &ComposeFile, service: &Service, tree: &Path) -> Vec<String> {
     problems
 }
 
-/// `/etc/rescaler` is `configs/compose`.
+/// Checks the configurations: `/etc/rescaler` is `configs/compose`.
 fn configurations(service: &Service, tree: &Path) -> Vec<String> {
     let named = service.words.iter().filter_map(|word| word.find("/etc/rescaler/").map(|at| &word[at..]));
     let there = |path: &str| {
@@ -226,7 +226,7 @@ fn configurations(service: &Service, tree: &Path) -> Vec<String> {
     problems
 }
 
-/// Of loopback, and each given once, over all profiles.
+/// Checks that ports are on loopback and unique over all profiles.
 fn ports(file: &ComposeFile) -> Vec<String> {
     let mut problems = Vec::new();
     let mut taken: BTreeMap<&str, &str> = BTreeMap::new();

@@ -1,6 +1,7 @@
-//! The compose file and everything that it names, checked as data: what needs no container engine to be known.
+//! The compose file and everything that it references, checked as data, without a container engine.
 //!
-//! What needs one is seen by `scripts/test-compose.sh`: that the images build, the services become healthy, and the loop closes.
+//! `scripts/test-compose.sh` checks the rest with an engine: the images build, the services become healthy, and the
+//! loop closes.
 
 mod configurations;
 mod dashboard;
@@ -22,13 +23,13 @@ fn compose() -> ComposeFile {
     ComposeFile::parse(&read("docker-compose.yml")).unwrap()
 }
 
-/// Goal: nothing that the file says contradicts itself, the tree, or the promises of docs/compose.md.
+/// Goal: the file is consistent in itself, with the tree, and with docs/compose.md.
 #[test]
 fn the_compose_file_is_sound() {
     assert_eq!(problems(&compose(), &tree()), Vec::<String>::new());
 }
 
-/// Goal: each rule finds what it is there to find. One thing is broken at a time.
+/// Goal: each rule detects its violation. One thing is broken at a time.
 #[test]
 fn each_rule_can_fail() {
     let text = read("docker-compose.yml");
@@ -74,7 +75,7 @@ fn each_rule_can_fail() {
     }
 }
 
-/// Goal: whatever can be set is in .env.example, with the default that the file has, and nothing else is.
+/// Goal: .env.example lists exactly the variables of the file, with their defaults.
 #[test]
 fn the_example_environment_is_complete() {
     let used = compose().variables;
@@ -96,7 +97,8 @@ fn the_example_environment_is_complete() {
     }
 }
 
-/// Goal: the images build on an engine that can reach no image registry but has the base images, and ours do not run as root.
+/// Goal: the images build on an engine that has the base images but no access to a registry, and the project's do not
+/// run as root.
 #[test]
 fn the_dockerfiles_are_plain() {
     let mut folders = vec![tree().join("docker")];

@@ -1,14 +1,14 @@
-//! The tree that the rules are about: its root, and its files by their ending.
+//! Access to the repository: its root, and its files by extension.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The root of the repository.
+/// Returns the root of the repository.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// The files that git tracks or would track, with this ending.
+/// Returns the files of this extension that git tracks or would track.
 pub(crate) fn files(ending: &str) -> Vec<(String, String)> {
     let listed = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
