@@ -1,15 +1,15 @@
-//! The benchmarks' events and the times at which they are due: the pure half of the event producer.
+//! Generates the benchmarks' events and their due times: the part of the event producer without IO.
 //!
-//! An event is a function of the seed, its number and the event time that a load profile gives to numbers. There is no
-//! state between events and no clock, so the stream is the same for any number of threads, from any starting point, in
-//! the producer, in the reference queries and in a test that wants to know what was written to Kafka.
+//! An event is a function of the seed, its number and the event time that a load profile gives to numbers. There is
+//! no state between events and no clock, so the stream is the same for any number of threads, from any starting
+//! point, in the producer, in the reference queries and in tests that check Kafka's content.
 //!
 //! * [`nexmark`]: persons, items, auctions and bids of an auction site.
 //! * [`psm`]: clicks, impressions and searches of a price-comparison site.
 //! * [`profile`]: which event is due when.
 //! * [`Workload`]: both together with a start time, as the producer runs them.
 //!
-//! Left out on purpose: Kafka, files, waiting, reporting. They are effects and live in `event-producer`.
+//! Kafka, files, waiting and reporting are effects, and part of `event-producer`.
 
 pub mod nexmark;
 pub mod profile;
@@ -22,13 +22,13 @@ pub use random::EventRandom;
 pub use text::Scratch;
 pub use workload::{Generator, Recording, Source, Workload};
 
-/// A setting that cannot be used, by its key in the configuration.
+/// An invalid setting, by its configuration key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {problem}")]
 pub struct ConfigError {
     /// Dotted path of the key.
     pub key: String,
-    /// What is wrong with the value and what would be right.
+    /// The problem and the valid values.
     pub problem: String,
 }
 
@@ -38,17 +38,17 @@ impl ConfigError {
     }
 }
 
-/// Collects every setting of a section that cannot be used, so that all are reported at once.
+/// Collects every invalid setting of a section, so that all are reported at once.
 #[derive(Debug, Default)]
 pub(crate) struct Problems(Vec<ConfigError>);
 
 impl Problems {
-    /// The value, or [`None`] and a problem.
+    /// Returns the value, or [`None`] after recording a problem.
     pub(crate) fn note<T>(&mut self, checked: Result<T, ConfigError>) -> Option<T> {
         checked.map_err(|problem| self.0.push(problem)).ok()
     }
 
-    /// The settings, if there was no problem.
+    /// Returns the settings, or the problems if there are any.
     pub(crate) fn unless_any<T>(self, settings: Option<T>) -> Result<T, Vec<ConfigError>> {
         match settings {
             Some(settings) if self.0.is_empty() => Ok(settings),

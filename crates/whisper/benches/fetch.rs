@@ -1,6 +1,6 @@
-//! What one fetch costs here and in the reference implementation: CPU time, not elapsed time, because the machine may
-//! be busy with other things. Python runs its own loop in one process and we ours in another; rounds alternate, and
-//! medians are told. The reference installs itself into the testbed's cache.
+//! Benchmark of one fetch against the reference implementation: CPU time, not elapsed time, because the machine may be
+//! busy. Python's loop runs in one process and Rust's in another; rounds alternate, and medians are reported. The
+//! reference is installed into the testbed's cache.
 //!
 //! `cargo bench -p whisper --bench fetch` (or `scripts/benchmark-whisper.sh`); `--rounds N` for other than 11.
 #![expect(

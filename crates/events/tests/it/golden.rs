@@ -147,8 +147,8 @@ fn malformed_records() -> Vec<(String, Vec<u8>, &'static str, usize)> {
     all
 }
 
-/// Where to cut a record (after the header, and one byte before the end of each field), and where the field that is
-/// then missing begins.
+/// Returns where to truncate a record (after the header, and one byte before the end of each field), and the offset
+/// of the field that is then missing.
 fn cuts(record: &[u8], event: Event<'_>) -> Vec<(usize, usize)> {
     let (integers, strings): (usize, &[&str]) = match &event {
         Event::Person(p) => (2, &[p.name, p.email, p.credit_card, p.city, p.state]),
@@ -174,7 +174,7 @@ fn cuts(record: &[u8], event: Event<'_>) -> Vec<(usize, usize)> {
 }
 
 fn add_bad_strings(all: &mut Vec<(String, Vec<u8>, &'static str, usize)>) {
-    // The name of an item begins at 25: its length, then its bytes from 29 on.
+    // The name of an item begins at offset 25: its length, then its bytes from 29 on.
     let with_name = |length: u32, bytes: &[u8]| {
         let mut record = encoded(item(1, "", ""))[..25].to_vec();
         record.extend(length.to_le_bytes());
@@ -227,13 +227,13 @@ fn unhex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }
 
-/// The file's content: an array with one entry a line.
+/// The file's content: an array with one entry per line.
 fn document(entries: &[Value]) -> String {
     let lines: Vec<String> = entries.iter().map(|entry| format!("  {entry}")).collect();
     format!("[\n{}\n]\n", lines.join(",\n"))
 }
 
-/// Compares with the file, or writes it when asked to; returns its entries as read back.
+/// Compares with the file, or writes it on request; returns its entries as parsed.
 fn check_file(name: &str, entries: &[Value]) -> Vec<Value> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata/wire").join(name);
     let expected = document(entries);

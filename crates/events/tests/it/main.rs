@@ -1,4 +1,4 @@
-//! Integration tests of the wire format, in one program.
+//! Integration tests of the wire format, in one binary.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly")]
 

@@ -1,5 +1,5 @@
-//! Goal: what is encoded comes back, and nothing else is ever taken for an event: any truncation, surplus or corruption of
-//! a length or of the first byte is an error or another well-formed event, never a panic.
+//! Goal: an encoded event is decoded unchanged, and nothing else is accepted as it: any truncation, surplus or
+//! corruption of a length or of the first byte is an error or another well-formed event, never a panic.
 
 use events::{Auction, Bid, Click, DecodeError, Event, Impression, Item, Kind, Person, Search};
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ fn parts() -> impl Strategy<Value = Parts> {
     (prop::array::uniform8(integer), prop::array::uniform5(".{0,40}"))
 }
 
-/// The event of this kind with the parts it needs.
+/// Builds the event of this kind from its parts.
 fn event_of(kind: Kind, (n, texts): &Parts) -> Event<'_> {
     let [timestamp, a, b, c, d, e, f, g] = *n;
     let [name, email, credit_card, city, state] = texts.each_ref().map(String::as_str);
