@@ -8,11 +8,11 @@ import org.apache.flink.util.TimeUtils;
 /**
  * The program's arguments.
  *
- * @param flink address of Flink's REST interface
+ * @param flink URL of Flink's REST interface
  * @param job the job, by name or by id
  * @param options file of {@code job.autoscaler.} options
- * @param interval time from one look at the job to the next
- * @param compression windows and waits are divided by this
+ * @param interval decision interval
+ * @param compression divisor of windows and waits
  */
 record Arguments(URI flink, String job, Path options, Duration interval, double compression) {
     static final String USAGE =

@@ -18,7 +18,7 @@ import org.apache.flink.autoscaler.state.InMemoryAutoScalerStateStore;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.metrics.groups.UnregisteredMetricsGroup;
 
-/** Apache's autoscaler, put together as its standalone program does, for one job. */
+/** Runs Apache's autoscaler for one job, composed as in its standalone program. */
 final class Driver {
     private final FlinkRest rest;
     private final SharedClient client;
@@ -42,7 +42,7 @@ final class Driver {
                 state);
     }
 
-    /** Looks once at the job, and scales it if the library wants so. Returns whether there is a job. */
+    /** Evaluates the job once, and scales it if the library decides so. Returns whether there is a job. */
     boolean round() throws Exception {
         Optional<FlinkRest.Job> found = rest.find(job);
         if (found.isEmpty()) {
@@ -52,7 +52,9 @@ final class Driver {
         return true;
     }
 
-    /** What the library is given: the job's own configuration with the options over it, as the standalone program gives it. */
+    /**
+     * Builds the library's context: the job's configuration overridden by the options, as in the standalone program.
+     */
     JobAutoScalerContext<JobID> context(FlinkRest.Job found) throws IOException, InterruptedException {
         Configuration configuration = Configuration.fromMap(rest.configuration(found.id()));
         configuration.addAll(options);

@@ -14,7 +14,7 @@ import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.JsonNode;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.ObjectMapper;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.node.ObjectNode;
 
-/** What the driver itself asks of Flink's REST interface: which job runs, its configuration, how wide its vertices may be. */
+/** The driver's own requests to Flink's REST interface: the running job, its configuration, and its requirements. */
 final class FlinkRest {
     private static final Duration TIMEOUT = Duration.ofSeconds(10);
     private static final Set<String> ENDED = Set.of("FINISHED", "CANCELED", "FAILED");
@@ -23,17 +23,17 @@ final class FlinkRest {
     private final URI base;
     private final HttpClient http = HttpClient.newBuilder().connectTimeout(TIMEOUT).build();
 
-    /** A job as the overview shows it. */
+    /** An entry of the job overview. */
     record Job(String id, String name, String state) {}
 
-    /** How wide a vertex may run. */
+    /** Bounds of a vertex's parallelism. */
     record Bounds(int lower, int upper) {}
 
     FlinkRest(URI base) {
         this.base = base;
     }
 
-    /** The job of that name or id that has not ended. */
+    /** Finds the unfinished job of that name or id. */
     Optional<Job> find(String nameOrId) throws IOException, InterruptedException {
         for (JsonNode node : get("/jobs/overview").path("jobs")) {
             Job job = new Job(
@@ -45,7 +45,7 @@ final class FlinkRest {
         return Optional.empty();
     }
 
-    /** The configuration that the job runs with. */
+    /** Fetches the job's effective configuration. */
     Map<String, String> configuration(String job) throws IOException, InterruptedException {
         Map<String, String> entries = new TreeMap<>();
         for (JsonNode entry : get("/jobs/" + job + "/jobmanager/config")) {
@@ -54,7 +54,7 @@ final class FlinkRest {
         return entries;
     }
 
-    /** How wide each vertex may run. */
+    /** Fetches the bounds of each vertex's parallelism. */
     Map<String, Bounds> requirements(String job) throws IOException, InterruptedException {
         Map<String, Bounds> all = new TreeMap<>();
         get("/jobs/" + job + "/resource-requirements").fields().forEachRemaining(vertex -> {
@@ -68,7 +68,7 @@ final class FlinkRest {
         return all;
     }
 
-    /** Changes how wide each vertex may run; every vertex must be named. */
+    /** Sets the bounds of each vertex's parallelism; every vertex must be named. */
     void require(String job, Map<String, Bounds> requirements) throws IOException, InterruptedException {
         ObjectNode body = JSON.createObjectNode();
         requirements.forEach((vertex, bounds) -> body.putObject(vertex)

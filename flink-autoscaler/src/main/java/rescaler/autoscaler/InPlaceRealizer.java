@@ -13,8 +13,8 @@ import org.slf4j.LoggerFactory;
 import rescaler.autoscaler.FlinkRest.Bounds;
 
 /**
- * Carries out what the autoscaler wants as Apache's standalone autoscaler does: by {@code PUT resource-requirements}, from 1 to the
- * wanted parallelism for each vertex, and only if something differs. It leaves task managers as they are.
+ * Applies the autoscaler's decisions like Apache's standalone autoscaler: by {@code PUT resource-requirements}, from
+ * 1 to the wanted parallelism of each vertex, and only if something differs. It does not change task managers.
  */
 final class InPlaceRealizer implements ScalingRealizer<JobID, JobAutoScalerContext<JobID>> {
     private static final Logger LOG = LoggerFactory.getLogger(InPlaceRealizer.class);
@@ -45,7 +45,7 @@ final class InPlaceRealizer implements ScalingRealizer<JobID, JobAutoScalerConte
         LOG.warn("changes of task managers are not carried out: {}", changes);
     }
 
-    /** The requirements with the wanted parallelism in place of theirs. */
+    /** Replaces the requirements by the wanted parallelism. */
     static Map<String, Bounds> with(Map<String, Bounds> today, Map<String, String> overrides) {
         Map<String, Bounds> wanted = new TreeMap<>(today);
         wanted.replaceAll((vertex, bounds) -> {

@@ -6,10 +6,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Entry class: runs Apache's autoscaler for one job, a round every interval, until the process is ended.
+ * Entry class: runs Apache's autoscaler for one job, one round per interval, until the process is stopped.
  *
- * <p>It keeps its state in memory: a new process begins as if it had never seen the job. A round that fails is logged, and the
- * next one comes as if nothing had been.
+ * <p>State is kept in memory: a new process starts without history. A failed round is logged and skipped.
  */
 public final class Main {
     private static final Logger LOG = LoggerFactory.getLogger(Main.class);

@@ -14,16 +14,16 @@ import org.apache.flink.configuration.Configuration;
 import org.apache.flink.util.TimeUtils;
 
 /**
- * A file of the autoscaler's options, one {@code key: value} a line. Times of the load can be compressed with it: the windows and the
- * waits. Times of the machine are left: how long a restart takes, in what time a backlog is to be worked off, when a job lags.
+ * A file of the autoscaler's options, one {@code key: value} per line. Load-related durations (windows and waits)
+ * can be compressed with the load. Machine-related ones (restart time, catch-up time, lag threshold) are unchanged.
  */
 final class OptionFile {
     private static final String PREFIX = "job.autoscaler.";
-    /** Options that are times of the load. */
+    /** Options that are load-related durations. */
     private static final Set<String> COMPRESSED = Set.of(
             PREFIX + "metrics.window", PREFIX + "stabilization.interval", PREFIX + "scale-down.interval");
 
-    /** After a change Flink's own metrics take so long to say something, whatever the load: no time is compressed below it. */
+    /** Lower bound of compressed durations: after a change Flink's metrics need this long, whatever the load. */
     private static final Duration LEAST = Duration.ofSeconds(10);
 
     private static final Pattern TIME = Pattern.compile("\\d+\\s*(ms|s|sec|min|m|h|d)");
@@ -47,7 +47,7 @@ final class OptionFile {
         return Configuration.fromMap(options);
     }
 
-    /** A time divided by the factor, but not below what the metrics allow; any other value as it is. */
+    /** Divides a duration by the factor, down to the lower bound; any other value is unchanged. */
     static String compressed(String value, double compression) {
         if (compression == 1 || !TIME.matcher(value).matches()) {
             return value;

@@ -6,8 +6,8 @@ import org.apache.flink.configuration.Configuration;
 import org.apache.flink.runtime.highavailability.nonha.standalone.StandaloneClientHAServices;
 
 /**
- * Flink's client, kept for the whole run. The library asks for a client and closes it for every request; a new one each time costs
- * threads and connections, which on a small machine the job would pay for.
+ * A Flink client kept for the whole run. The library requests and closes a client for every request; creating each
+ * one would cost threads and connections, at the expense of the job on a small machine.
  */
 final class SharedClient extends RestClusterClient<String> {
     SharedClient(Configuration configuration, URI flink) throws Exception {
@@ -16,6 +16,6 @@ final class SharedClient extends RestClusterClient<String> {
 
     @Override
     public void close() {
-        // Ends with the process.
+        // Kept until the process ends.
     }
 }

@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.time.Duration;
 import org.junit.jupiter.api.Test;
 
-/** Goal: what the command line says is understood, and what it must not say is refused with the usage. */
+/** Goal: valid command lines are parsed, and invalid ones are rejected with the usage. */
 class ArgumentsTest {
     private static Arguments parse(String line) {
         return Arguments.parse(line.split(" "));

@@ -13,10 +13,16 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import rescaler.autoscaler.FlinkRest.Bounds;
 
-/** Goal: Apache's library sees the job through our context, decides by itself, and what it decides reaches Flink. */
+/**
+ * Goal: Apache's library sees the job through the project's context, decides by itself, and its decision reaches
+ * Flink.
+ */
 @Timeout(120)
 class DriverTest {
-    /** A short window, of which the library needs two readings at least, no stabilisation, and no share of the backlog in the target. */
+    /**
+     * A short window, of which the library needs at least two samples, no stabilisation, and no share of the backlog
+     * in the target.
+     */
     private static final Configuration OPTIONS = Configuration.fromMap(Map.of(
             "job.autoscaler.enabled", "true",
             "job.autoscaler.metrics.window", "1 s",
@@ -41,11 +47,11 @@ class DriverTest {
     @Test
     void aSaturatedJobIsWidened() throws Exception {
         Driver driver = new Driver(flink.address(), "nexmark", OPTIONS);
-        // How many rounds it takes until the window is full depends on the machine.
+        // The number of rounds until the window is full depends on the machine.
         for (int round = 0; round < 1000 && flink.required().isEmpty(); round++) {
             assertTrue(driver.round());
         }
-        // 3,000 records come in the time in which an always busy subtask reads 1,000: 3 / 0.7 subtasks.
+        // 3,000 records arrive while an always busy subtask reads 1,000: 3 / 0.7 subtasks.
         String five = "{\"parallelism\":{\"lowerBound\":1,\"upperBound\":5}}";
         assertEquals(
                 "{\"" + TestingFlink.SOURCE + "\":" + five + ",\"" + TestingFlink.SINK + "\":" + five + "}",

@@ -14,7 +14,7 @@ import org.apache.flink.configuration.Configuration;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Goal: the library understands the files that come with the project, and a factor compresses times of the load only. */
+/** Goal: the library accepts the shipped option files, and a factor compresses only load-related durations. */
 class OptionFileTest {
     private static final Path SHIPPED = Path.of("../configs/experiments/flink-autoscaler");
 

@@ -33,13 +33,15 @@ import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.ObjectMap
 import org.junit.jupiter.api.Test;
 
 /**
- * Goal: for the same windows of metrics Apache's library wants the parallelism that the simulator's re-implementation of it wants, in
- * 95 of 100 cases. The windows are recorded by the simulator ({@code crates/sim/tests/it/flip_windows.rs}).
+ * Goal: for the same metrics windows Apache's library wants the same parallelism as the simulator's
+ * re-implementation, in 95 of 100 cases. The windows are recorded by the simulator ({@code
+ * crates/sim/tests/it/flip_windows.rs}).
  *
- * <p>How a parallelism is aligned with key groups and partitions differs by version: 1.10.0 takes divisors only, and also where
- * nothing else would change; later versions leave a parallelism that does not change, and have a mode (MAXIMIZE_UTILISATION) that takes
- * the next one with fewer key groups for the fullest subtask. The simulator does what that mode does. So the library's targets are taken
- * without alignment and aligned by that rule; how many agree as the library itself aligns them is printed.
+ * <p>The alignment of a parallelism with key groups and partitions differs by version: 1.10.0 uses divisors only,
+ * even where nothing else would change; later versions keep an unchanged parallelism, and have a mode
+ * (MAXIMIZE_UTILISATION) that uses the next one with fewer key groups for the fullest subtask. The simulator
+ * implements that mode. So the library's targets are taken without alignment and aligned by that rule; the agreement
+ * with the library's own alignment is printed.
  */
 class RecordedWindowsTest {
     private static final Path WINDOWS = Path.of("../testdata/flip-windows.jsonl");
@@ -85,7 +87,7 @@ class RecordedWindowsTest {
         assertTrue(agreement >= AGREEMENT_MIN, () -> String.join("\n", different));
     }
 
-    /** A target aligned with key groups or partitions as the mode MAXIMIZE_UTILISATION of later versions does. */
+    /** Aligns a target with key groups or partitions as the mode MAXIMIZE_UTILISATION of later versions does. */
     private static int later(JsonNode operator, int target) {
         int portions = operator.path("portions").asInt();
         int today = operator.path("parallelism").asInt();
@@ -101,7 +103,7 @@ class RecordedWindowsTest {
         return target;
     }
 
-    /** What the library wants of each operator of a window, aligned with key groups and partitions or not. */
+    /** Returns the library's targets for each operator of a window, aligned with key groups and partitions or not. */
     private static List<Integer> wanted(JsonNode window, boolean aligns) {
         Configuration configuration = configuration(window);
         List<JobVertexID> ids = new ArrayList<>();

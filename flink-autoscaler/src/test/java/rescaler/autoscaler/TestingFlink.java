@@ -14,8 +14,8 @@ import java.util.Map;
 import java.util.stream.Collectors;
 
 /**
- * A Flink's REST interface with one job of a source and a sink, both always busy. Each time that the job is looked at, a thousand
- * records more have been read and two thousand more wait.
+ * A fake of Flink's REST interface with one job of a source and a sink, both always busy. With each request of the
+ * job, a thousand more records have been read and two thousand more are waiting.
  */
 final class TestingFlink implements AutoCloseable {
     static final String JOB = "a".repeat(32);
@@ -37,7 +37,7 @@ final class TestingFlink implements AutoCloseable {
         return URI.create("http://127.0.0.1:" + server.getAddress().getPort());
     }
 
-    /** The bodies of all changes of requirements. */
+    /** Returns the bodies of all requirement changes. */
     synchronized List<String> required() {
         return List.copyOf(required);
     }
@@ -113,7 +113,7 @@ final class TestingFlink implements AutoCloseable {
         return "\"" + vertex + "\":{\"parallelism\":{\"lowerBound\":1,\"upperBound\":1}}";
     }
 
-    /** Names, or the values of those that are asked for; nothing if one of them is not known, as Flink does. */
+    /** Returns names, or the requested values; empty if one of them is unknown, as in Flink. */
     private static String metrics(String query, Map<String, Double> known) {
         String get = Arrays.stream(query.split("&"))
                 .filter(part -> part.startsWith("get="))

@@ -11,8 +11,9 @@ import rescaler.jobs.kafka.Topics;
  * Entry class of the jar: runs the job that a job document describes.
  *
  * <p>{@code --document-text TEXT} takes the document itself, {@code --document FILE} a file on the machine where the
- * program runs (the client, or the JobManager when the jar is run by REST). {@code --bounded} ends the job at the records that
- * are in Kafka when it starts. A refused document fails the submission with a message that names key and remedy.
+ * program runs (the client, or the JobManager when the jar is run by REST). {@code --bounded} ends the job at the
+ * records that are in Kafka when it starts. A rejected document fails the submission with a message that names key
+ * and remedy.
  */
 public final class Main {
     private Main() {}

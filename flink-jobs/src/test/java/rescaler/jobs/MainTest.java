@@ -11,7 +11,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import rescaler.jobs.config.JobDocumentException;
 
-/** Goal: the program takes exactly one document, as text or as a file, and refuses a bad one before anything runs. */
+/** Goal: the program takes exactly one document, as text or as a file, and rejects a bad one before anything runs. */
 class MainTest {
     @Test
     void aDocumentIsTextOrFile(@TempDir Path folder) throws IOException {

@@ -32,7 +32,7 @@ public enum Benchmark {
         return Arrays.stream(values()).map(Benchmark::label).collect(Collectors.joining(", "));
     }
 
-    /** Every operator a job of this benchmark can have, by uid: sources, the queries' own, sinks. */
+    /** Returns every possible operator of a job of this benchmark, by uid: sources, the queries' own, sinks. */
     public Map<String, Operator> operators() {
         Map<String, Operator> operators = new LinkedHashMap<>();
         for (Query query : Query.of(this)) {

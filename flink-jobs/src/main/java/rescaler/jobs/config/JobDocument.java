@@ -5,14 +5,14 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * A checked job document: everything present, within its range and consistent.
+ * A validated job document: complete, within all ranges and consistent.
  *
  * @param job the job's name
  * @param generation only ever grows
- * @param issuedAt when the document was made
- * @param expiresAt after this moment nobody may start to apply it; for the config agent, the job runs on
- * @param reason why this generation exists
- * @param queries the queries that are switched on
+ * @param issuedAt time of issue
+ * @param expiresAt time after which no agent may start to apply it; the job itself continues
+ * @param reason reason of this generation
+ * @param queries the enabled queries
  * @param work artificial costs by uid, only where there are any
  */
 public record JobDocument(
@@ -31,17 +31,17 @@ public record JobDocument(
         Kafka kafka,
         Sink sink) {
 
-    /** Metrics and artificial cost of one operator. */
+    /** Returns metrics settings and artificial cost of one operator. */
     public OperatorSettings operatorSettings(String uid) {
         return new OperatorSettings(metrics, work.getOrDefault(uid, WorkSettings.NONE), checkpoint.cachedKeys());
     }
 
     /**
-     * How wide the job runs.
+     * Parallelism of the job.
      *
-     * @param defaultValue of every operator without an entry
+     * @param defaultValue parallelism of every operator without an entry
      * @param max number of key groups
-     * @param operators by uid; never 0
+     * @param operators parallelism by uid; never 0
      */
     public record Parallelism(int defaultValue, int max, Map<String, Integer> operators) {
         public int of(String uid) {
@@ -50,14 +50,15 @@ public record JobDocument(
     }
 
     /**
-     * @param outOfOrdernessMs how far behind its partition's newest timestamp an event may come
-     * @param idlenessMs a partition silent for this long no longer holds back time; 0: never idle
+     * @param outOfOrdernessMs how far behind its partition's newest timestamp an event may be
+     * @param idlenessMs time after which a silent partition no longer holds back the watermark; 0: never idle
      * @param waitingBidHorizonMs how long (event time) a bid waits for its auction
      */
     public record Source(long outOfOrdernessMs, long idlenessMs, long waitingBidHorizonMs) {}
 
     /**
-     * @param cachedKeys number of keys whose values each subtask of a keyed operator keeps as objects between checkpoints
+     * @param cachedKeys number of keys whose values each subtask of a keyed operator caches as objects between
+     * checkpoints
      * @param directory a URI; absent: the cluster's own setting
      */
     public record Checkpoint(
@@ -68,7 +69,7 @@ public record JobDocument(
             int cachedKeys,
             Optional<String> directory) {}
 
-    /** @param topicPrefix stands before the name of each stream's topic; empty: the names as they are */
+    /** @param topicPrefix prefix of each stream's topic; may be empty */
     public record Kafka(
             String bootstrapServers,
             String groupId,
@@ -76,7 +77,7 @@ public record JobDocument(
             String resultTopic,
             String deadLetterTopic,
             int partitionFetchBytes) {
-        /** The topic that a stream is read from. */
+        /** Returns the topic of a stream. */
         public String topicOf(Stream stream) {
             return topicPrefix + stream.topic();
         }
@@ -85,11 +86,11 @@ public record JobDocument(
     /** @param transactionTimeoutMs at most the broker's transaction.max.timeout.ms */
     public record Sink(Delivery delivery, int transactionTimeoutMs) {}
 
-    /** What the results topic promises. */
+    /** Delivery guarantee of the results topic. */
     public enum Delivery {
-        /** Results become visible (to readers of committed records) at each checkpoint, each exactly once. */
+        /** Results become visible (to consumers of committed records) at each checkpoint, each exactly once. */
         EXACTLY_ONCE,
-        /** Results become visible at once; after a failure some come twice. */
+        /** Results become visible immediately; after a failure some are duplicated. */
         AT_LEAST_ONCE
     }
 }

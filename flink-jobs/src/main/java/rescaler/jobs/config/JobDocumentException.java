@@ -2,7 +2,7 @@ package rescaler.jobs.config;
 
 import java.util.List;
 
-/** Everything that is wrong with a job document; each problem names the key, what is wrong with it and the remedy. */
+/** All problems of a job document; each names the key, the problem and the remedy. */
 public final class JobDocumentException extends Exception {
     private static final long serialVersionUID = 1L;
 

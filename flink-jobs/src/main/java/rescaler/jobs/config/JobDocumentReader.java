@@ -16,21 +16,21 @@ import java.util.Optional;
 import java.util.regex.Pattern;
 
 /**
- * Reads a job document from TOML and refuses what is unknown, missing, out of range or inconsistent.
+ * Parses a job document from TOML and rejects unknown, missing, out-of-range or inconsistent values.
  *
- * <p>All problems are reported together. The rescaler validates the same document before it publishes it; the job does
- * so again because anybody can submit one by hand.
+ * <p>All problems are reported together. The rescaler validates the same document before it publishes it; the job
+ * does so again because documents can be submitted by hand.
  */
 public final class JobDocumentReader {
     private static final long FORMAT = 1;
     private static final long LONGEST_MS = QueryOption.LONGEST_MS;
-    /** Flink's own upper bound on key groups. */
+    /** Flink's upper bound of key groups. */
     private static final int MOST_KEY_GROUPS = 1 << 15;
     private static final long MOST_TASK_MANAGERS = 10_000;
-    /** A single record may cost at most a second. */
+    /** Maximum artificial cost of a record: one second. */
     private static final long MOST_WORK_MICROS = 1_000_000;
 
-    /** At some 300 bytes a key already far more than a task manager's heap. */
+    /** Far more than a task manager's heap at about 300 bytes per key. */
     private static final int MOST_CACHED_KEYS = 100_000_000;
 
     private static final Pattern TOPIC_PREFIX = Pattern.compile("[A-Za-z0-9._-]{0,100}");
@@ -40,7 +40,7 @@ public final class JobDocumentReader {
 
     private JobDocumentReader() {}
 
-    /** Reads and checks the document. */
+    /** Parses and validates the document. */
     public static JobDocument read(String toml) throws JobDocumentException {
         JsonNode root;
         try {
@@ -181,7 +181,7 @@ public final class JobDocumentReader {
         return new QuerySettings(options);
     }
 
-    /** Also keeps a window's number of panes small: they are as long as the slide. */
+    /** Also limits a window's number of panes: they are as long as the slide. */
     private static void checkSlide(
             TomlTable entry, Map<QueryOption, Long> options, QueryOption slide, QueryOption size) {
         if (!options.containsKey(slide)) {
@@ -283,7 +283,7 @@ public final class JobDocumentReader {
         return sink;
     }
 
-    /** A transaction must outlive the wait for the checkpoint that commits it, or Kafka throws its results away. */
+    /** A transaction must outlive the wait for the checkpoint that commits it, or Kafka discards its results. */
     private static void checkTransactionTimeout(TomlTable root, JobDocument document) {
         long needed = document.checkpoint().intervalMs() + document.checkpoint().timeoutMs();
         if (document.sink().delivery() == JobDocument.Delivery.EXACTLY_ONCE

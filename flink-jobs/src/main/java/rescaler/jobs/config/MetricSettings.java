@@ -3,9 +3,9 @@ package rescaler.jobs.config;
 import java.io.Serializable;
 
 /**
- * The operators' own metrics.
+ * Settings of the operators' own metrics.
  *
- * @param enabled whether there are any
+ * @param enabled whether they are enabled
  * @param histogramWindowMs histograms describe the last one to two windows of this length, ms
  */
 public record MetricSettings(boolean enabled, long histogramWindowMs) implements Serializable {}

@@ -1,18 +1,18 @@
 package rescaler.jobs.config;
 
 /**
- * One vertex of a job's graph.
+ * A vertex of a job's graph.
  *
  * @param uid its uid, which is also its name
- * @param kind what it is, as far as its parallelism is concerned
+ * @param kind its kind, which determines its parallelism
  */
 public record Operator(String uid, Kind kind) {
-    /** Kinds that differ in what a document may say about them. */
+    /** Kinds of operators with different document options. */
     public enum Kind {
         SOURCE,
         /** Has keyed state and any parallelism up to the maximum. */
         KEYED,
-        /** One window over everything: parallelism 1 by nature. */
+        /** One window over the whole stream: parallelism 1 by definition. */
         ALL_WINDOW,
         SINK
     }
@@ -25,7 +25,7 @@ public record Operator(String uid, Kind kind) {
         return new Operator(uid, Kind.ALL_WINDOW);
     }
 
-    /** Whether the document may give it an artificial cost. */
+    /** Returns whether the document may give it an artificial cost. */
     boolean takesWork() {
         return kind == Kind.KEYED || kind == Kind.ALL_WINDOW;
     }

@@ -3,9 +3,9 @@ package rescaler.jobs.config;
 import java.io.Serializable;
 
 /**
- * What every query operator is told, whatever it computes.
+ * Settings of every query operator.
  *
- * @param cachedKeys number of keys whose values each subtask keeps as objects
+ * @param cachedKeys number of keys whose values each subtask caches as objects
  */
 public record OperatorSettings(MetricSettings metrics, WorkSettings work, int cachedKeys) implements Serializable {
     /** Neither metrics nor artificial cost. */

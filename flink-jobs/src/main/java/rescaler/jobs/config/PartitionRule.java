@@ -7,20 +7,20 @@ import java.util.Set;
 import java.util.TreeSet;
 
 /**
- * The one thing that a document cannot be checked for by itself: whether every subtask of a source gets a partition.
+ * The one rule that needs Kafka: every subtask of a source must get a partition.
  *
- * <p>A subtask without one never sees a timestamp. Where partitions are never idle ({@code source.idleness_ms} = 0) it
- * would hold back time for good, and no window would ever fire.
+ * <p>A subtask without one never sees a timestamp. Where partitions are never idle ({@code source.idleness_ms} = 0)
+ * it would hold back the watermark forever, and no window would ever fire.
  */
 public final class PartitionRule {
     private PartitionRule() {}
 
-    /** Whether partitions have to be counted. */
+    /** Returns whether partitions have to be counted. */
     public static boolean appliesTo(JobDocument document) {
         return document.source().idlenessMs() == 0;
     }
 
-    /** The streams that the document's queries read. */
+    /** Returns the streams that the document's queries read. */
     public static Set<Stream> streams(JobDocument document) {
         Set<Stream> streams = new TreeSet<>();
         document.queries().keySet().forEach(query -> streams.addAll(query.streams()));
@@ -28,9 +28,9 @@ public final class PartitionRule {
     }
 
     /**
-     * Refuses a document whose sources are wider than their topics.
+     * Rejects a document whose sources have more subtasks than their topics have partitions.
      *
-     * @param partitions of each stream's topic
+     * @param partitions number of partitions of each stream's topic
      */
     public static void check(JobDocument document, Map<Stream, Integer> partitions) throws JobDocumentException {
         List<String> problems = new ArrayList<>();

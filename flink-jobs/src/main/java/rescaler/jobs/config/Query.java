@@ -23,7 +23,7 @@ import java.util.Map;
 /**
  * The queries: which streams each reads, which operators it consists of, and which options it takes.
  *
- * <p>This table is what a document is checked against; the job graphs are built from the same uids.
+ * <p>Documents are validated against this table; the job graphs are built from the same uids.
  */
 public enum Query {
     NEXMARK_Q4(
@@ -106,12 +106,12 @@ public enum Query {
         this.options = new EnumMap<>(options);
     }
 
-    /** The queries of a benchmark, in order. */
+    /** Returns the queries of a benchmark, in order. */
     public static List<Query> of(Benchmark benchmark) {
         return Arrays.stream(values()).filter(query -> query.benchmark == benchmark).toList();
     }
 
-    /** Name within the benchmark: the document's table, the key of result records. */
+    /** Returns the name within the benchmark: the document's table, the key of result records. */
     public String label() {
         return label;
     }
@@ -120,22 +120,22 @@ public enum Query {
         return streams;
     }
 
-    /** The query's own operators, without sources and sink. */
+    /** Returns the query's own operators, without sources and sink. */
     public List<Operator> operators() {
         return operators;
     }
 
-    /** The sink's uid. */
+    /** Returns the sink's uid. */
     public String sinkUid() {
         return "sink-" + label;
     }
 
-    /** The options the query takes, with the value of each where the document is silent. */
+    /** Returns the query's options with their defaults. */
     public Map<QueryOption, Long> options() {
         return options;
     }
 
-    /** Durations that several queries share; an enum cannot refer to its own constants in its constructors. */
+    /** Shared default durations; an enum cannot refer to its own constants in its constructors. */
     private static final class Defaults {
         private static final long MINUTE_MS = 60_000;
         private static final long DAY_MS = 24 * 60 * MINUTE_MS;

@@ -2,7 +2,7 @@ package rescaler.jobs.config;
 
 import java.util.Map;
 
-/** The options of one query that is switched on, all of them present. */
+/** The options of one enabled query, all present. */
 public record QuerySettings(Map<QueryOption, Long> options) {
     public long get(QueryOption option) {
         Long value = options.get(option);

@@ -2,7 +2,7 @@ package rescaler.jobs.config;
 
 import rescaler.jobs.events.Kind;
 
-/** The streams of events: a Kafka topic and a source each. */
+/** The event streams: a Kafka topic and a source each. */
 public enum Stream {
     PERSON("person", Kind.PERSON, "personEvents"),
     ITEM("item", Kind.ITEM, "itemEvents"),
@@ -26,12 +26,12 @@ public enum Stream {
         return kind;
     }
 
-    /** The topic's name without the document's `kafka.topic_prefix`. */
+    /** Returns the topic's name without the document's `kafka.topic_prefix`. */
     public String topic() {
         return topic;
     }
 
-    /** The source's uid. */
+    /** Returns the source's uid. */
     public String uid() {
         return "source-" + label;
     }

@@ -9,9 +9,10 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * One table of the document while it is being read: hands out typed values and notes every problem.
+ * A table of the document during parsing: returns typed values and records every problem.
  *
- * <p>Reading goes on after a problem (with the default or a harmless value), so that one refusal names everything.
+ * <p>Parsing continues after a problem (with the default or a harmless value), so that all problems are reported
+ * together.
  */
 final class TomlTable {
     private final ObjectNode node;
@@ -25,7 +26,7 @@ final class TomlTable {
         this.problems = problems;
     }
 
-    /** Notes a problem with one key of this table. */
+    /** Records a problem with one key of this table. */
     void problem(String key, String text) {
         problems.add("`" + path + key + "`: " + text);
     }
@@ -34,7 +35,7 @@ final class TomlTable {
         return node.has(key);
     }
 
-    /** The keys that are there, in no particular order. */
+    /** Returns the present keys, in no particular order. */
     Set<String> keys() {
         Set<String> keys = new LinkedHashSet<>();
         for (Iterator<String> names = node.fieldNames(); names.hasNext(); ) {
@@ -43,7 +44,7 @@ final class TomlTable {
         return keys;
     }
 
-    /** A table within this one; an empty one where it is absent. */
+    /** Returns a table within this one; an empty one if absent. */
     TomlTable table(String key) {
         JsonNode value = get(key);
         if (value != null && !value.isObject()) {
@@ -73,7 +74,7 @@ final class TomlTable {
         return Optional.of(value.textValue());
     }
 
-    /** A string, which may be empty. */
+    /** Returns a string, which may be empty. */
     String text(String key, String absent) {
         JsonNode value = get(key);
         if (value == null) {
@@ -122,7 +123,7 @@ final class TomlTable {
         return value.booleanValue();
     }
 
-    /** To be called when everything has been asked for: what is left is unknown. */
+    /** To be called last: rejects all keys that were not requested. */
     void refuseUnknownKeys() {
         for (String key : keys()) {
             if (!known.contains(key)) {

@@ -5,8 +5,8 @@ import java.io.Serializable;
 /**
  * Artificial cost of every record of an operator.
  *
- * @param cpuMicros time a core spins, µs
- * @param waitMicros time spent asleep, as an external call would, µs
+ * @param cpuMicros CPU time of a busy loop, µs
+ * @param waitMicros time spent asleep, like an external call, µs
  */
 public record WorkSettings(long cpuMicros, long waitMicros) implements Serializable {
     public static final WorkSettings NONE = new WorkSettings(0, 0);

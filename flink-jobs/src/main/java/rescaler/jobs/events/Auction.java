@@ -11,21 +11,21 @@ import rescaler.jobs.state.RecordType;
  *
  * @param timestamp intended time of the event, ms since the epoch
  * @param auctionId unique among auctions
- * @param itemId the item it is about
- * @param sellerId the person who sells it
- * @param initialPrice price that counts while nobody has bid, cents
- * @param reserve price below which the seller need not sell, cents
+ * @param itemId the auctioned item
+ * @param sellerId the selling person
+ * @param initialPrice price without any bid, cents
+ * @param reserve price below which the seller may refuse to sell, cents
  * @param start bids count from this moment on, ms since the epoch
- * @param end bids at or after this moment count nowhere, ms since the epoch
+ * @param end bids at or after this moment do not count, ms since the epoch
  * @param ingestionTime when the source decoded the event, ms since the epoch
  */
 public record Auction(long timestamp, long auctionId, long itemId, long sellerId, long initialPrice, long reserve,
         long start, long end, long ingestionTime)
         implements Event {
-    /** How Flink ships and stores the event. */
+    /** Flink's type information of the event. */
     public static final RecordType<Auction> TYPE = RecordType.of(Auction.class, new Format());
 
-    /** The fields in their order. */
+    /** Serialised fields in order. */
     public static final class Format implements RecordFormat<Auction> {
         private static final long serialVersionUID = 1L;
 

@@ -7,21 +7,21 @@ import rescaler.jobs.state.RecordFormat;
 import rescaler.jobs.state.RecordType;
 
 /**
- * Somebody bid in an auction.
+ * A bid in an auction.
  *
  * @param timestamp intended time of the event, ms since the epoch
  * @param bidId unique among bids
- * @param auctionId the auction, which may be still to come
- * @param bidderId the person who bid, who may be still to come
+ * @param auctionId the auction, which may come later in the stream
+ * @param bidderId the bidding person, who may come later in the stream
  * @param price price offered, cents
  * @param ingestionTime when the source decoded the event, ms since the epoch
  */
 public record Bid(long timestamp, long bidId, long auctionId, long bidderId, long price, long ingestionTime)
         implements Event {
-    /** How Flink ships and stores the event. */
+    /** Flink's type information of the event. */
     public static final RecordType<Bid> TYPE = RecordType.of(Bid.class, new Format());
 
-    /** The fields in their order. */
+    /** Serialised fields in order. */
     public static final class Format implements RecordFormat<Bid> {
         private static final long serialVersionUID = 1L;
 

@@ -7,21 +7,21 @@ import rescaler.jobs.state.RecordFormat;
 import rescaler.jobs.state.RecordType;
 
 /**
- * Somebody clicked on a product's offer.
+ * A click on a product's offer.
  *
  * @param timestamp intended time of the event, ms since the epoch
  * @param product the product of the catalogue
  * @param category the product's category
  * @param owner the shop that owns the offer and pays for the click
- * @param price what the click costs the owner, cents
+ * @param price cost of the click to the owner, cents
  * @param ingestionTime when the source decoded the event, ms since the epoch
  */
 public record Click(long timestamp, long product, long category, long owner, long price, long ingestionTime)
         implements Event {
-    /** How Flink ships and stores the event. */
+    /** Flink's type information of the event. */
     public static final RecordType<Click> TYPE = RecordType.of(Click.class, new Format());
 
-    /** The fields in their order. */
+    /** Serialised fields in order. */
     public static final class Format implements RecordFormat<Click> {
         private static final long serialVersionUID = 1L;
 

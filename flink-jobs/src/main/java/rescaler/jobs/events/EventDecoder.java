@@ -6,15 +6,15 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 
 /**
- * From bytes to event: strict, and never reading what is not there.
+ * Decodes bytes to an event: strict, and without reading beyond the record.
  *
  * <p>A record is one byte (format version in the upper four bits, kind in the lower four), then the fields in their
- * order: integers as 8 bytes little-endian, strings as a 4-byte little-endian length and UTF-8. The first problem is the
- * one reported, at the same offset as by the Rust decoder. One decoder serves one thread; it is reused because it
- * holds nothing but a position. It leaves out encoding: the jobs only read events.
+ * order: integers as 8 bytes little-endian, strings as a 4-byte little-endian length and UTF-8. The first problem is
+ * the one reported, at the same offset as by the Rust decoder. A decoder is for one thread; it is reusable because
+ * it holds only a position. There is no encoder: the jobs only read events.
  */
 public final class EventDecoder {
-    /** The version of the format this decoder reads. */
+    /** The format version that this decoder supports. */
     public static final int FORMAT_VERSION = 1;
 
     private static final VarHandle LONGS =
@@ -25,7 +25,7 @@ public final class EventDecoder {
     /** The upper four bits of every record's first byte. */
     private static final int HEADER = FORMAT_VERSION << 4;
     private static final int INTEGERS_BEGIN = 1;
-    // The integers of each kind, which come before its strings.
+    // Integer fields of each kind, which precede its strings.
     private static final String[] PERSON = {"timestamp", "person_id"};
     private static final String[] ITEM = {"timestamp", "item_id", "category_id"};
     private static final String[] AUCTION = {
@@ -40,16 +40,16 @@ public final class EventDecoder {
     private int offset;
 
     /**
-     * Reads one record, which must be exactly one event.
+     * Decodes one record, which must be exactly one event.
      *
      * @param record the record's value; null counts as empty
-     * @param ingestionTime what the event shall carry as its ingestion time, ms since the epoch
+     * @param ingestionTime the event's ingestion time, ms since the epoch
      */
     public Event decode(byte[] record, long ingestionTime) throws MalformedEventException {
         if (record == null || record.length == 0) {
             throw MalformedEventException.empty();
         }
-        // The numbers are those of Kind. A switch over the byte itself is one jump; over an enum it is two look-ups more.
+        // The numbers are those of Kind. A switch over the byte is one jump; over an enum it takes two more look-ups.
         return switch (record[0]) {
             case HEADER | 1 -> person(record, ingestionTime);
             case HEADER | 2 -> item(record, ingestionTime);
@@ -62,7 +62,7 @@ public final class EventDecoder {
         };
     }
 
-    /** The kind that a record's first byte names. */
+    /** Returns the kind in a record's first byte. */
     public static Kind kindOf(byte[] record) throws MalformedEventException {
         if (record == null || record.length == 0) {
             throw MalformedEventException.empty();
@@ -75,7 +75,7 @@ public final class EventDecoder {
         return kind;
     }
 
-    /** Says what is wrong with a first byte that names no event. */
+    /** Describes the problem of a first byte that is not an event's. */
     private static MalformedEventException unknown(byte[] record) {
         int version = (record[0] & 0xff) >> 4;
         return version == FORMAT_VERSION
@@ -158,7 +158,7 @@ public final class EventDecoder {
                 integer(record, 0), integer(record, 1), integer(record, 2), integer(record, 3), ingestionTime);
     }
 
-    /** Checks all integers of a record at once, before any is read; returns where they end. */
+    /** Checks all integers of a record at once, before reading any; returns their end. */
     private static int checkIntegers(byte[] record, String[] fields) throws MalformedEventException {
         int end = INTEGERS_BEGIN + fields.length * Long.BYTES;
         if (record.length < end) {
@@ -179,7 +179,7 @@ public final class EventDecoder {
         return (long) LONGS.get(record, INTEGERS_BEGIN + index * Long.BYTES);
     }
 
-    /** Checks the integers and begins to read behind them. */
+    /** Checks the integers and starts reading after them. */
     private void beginStrings(byte[] record, String[] integers) throws MalformedEventException {
         offset = checkIntegers(record, integers);
         bytes = record;
@@ -198,7 +198,7 @@ public final class EventDecoder {
         int to = from + (int) length;
         offset = to;
         if (Utf8.isAscii(bytes, from, to)) {
-            // Copied as it is; as UTF-8 it would be searched for other characters once more.
+            // Copied unchanged; decoding as UTF-8 would scan for other characters again.
             return new String(bytes, from, to - from, StandardCharsets.ISO_8859_1);
         }
         int bad = Utf8.firstBad(bytes, from, to);

@@ -16,10 +16,10 @@ import rescaler.jobs.state.RecordType;
  */
 public record Impression(long timestamp, long product, long category, long ingestionTime)
         implements Event {
-    /** How Flink ships and stores the event. */
+    /** Flink's type information of the event. */
     public static final RecordType<Impression> TYPE = RecordType.of(Impression.class, new Format());
 
-    /** The fields in their order. */
+    /** Serialised fields in order. */
     public static final class Format implements RecordFormat<Impression> {
         private static final long serialVersionUID = 1L;
 

@@ -8,7 +8,7 @@ import rescaler.jobs.state.RecordFormat;
 import rescaler.jobs.state.RecordType;
 
 /**
- * An item that will be auctioned; its event comes before its auction's.
+ * An item to be auctioned; its event precedes its auction's.
  *
  * @param timestamp intended time of the event, ms since the epoch
  * @param itemId unique among items
@@ -20,10 +20,10 @@ import rescaler.jobs.state.RecordType;
 public record Item(long timestamp, long itemId, long categoryId, String name, String description, long
         ingestionTime)
         implements Event {
-    /** How Flink ships and stores the event. */
+    /** Flink's type information of the event. */
     public static final RecordType<Item> TYPE = RecordType.of(Item.class, new Format());
 
-    /** The fields in their order. */
+    /** Serialised fields in order. */
     public static final class Format implements RecordFormat<Item> {
         private static final long serialVersionUID = 1L;
 

@@ -1,6 +1,6 @@
 package rescaler.jobs.events;
 
-/** Kinds of events, with the number that stands for each on the wire. */
+/** Kinds of events, with their numbers on the wire. */
 public enum Kind {
     PERSON(1),
     ITEM(2),
@@ -24,12 +24,12 @@ public enum Kind {
         this.number = number;
     }
 
-    /** The lower four bits of a record's first byte. */
+    /** Returns the lower four bits of a record's first byte. */
     public int number() {
         return number;
     }
 
-    /** The kind of that number (0 to 15), or null if there is none. */
+    /** Returns the kind of that number (0 to 15), or null. */
     static Kind ofNumber(int number) {
         return BY_NUMBER[number];
     }

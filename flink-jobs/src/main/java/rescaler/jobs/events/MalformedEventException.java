@@ -1,10 +1,13 @@
 package rescaler.jobs.events;
 
-/** Says why bytes are not an event, and where. Without a stack trace, because a bad producer can cause many. */
+/**
+ * Describes why bytes are not an event, with the offset. Without a stack trace, because a bad producer can cause
+ * many.
+ */
 public final class MalformedEventException extends Exception {
     private static final long serialVersionUID = 1L;
 
-    /** What can be wrong; the names are the same in Rust, Java and the test data. */
+    /** Kinds of problems; the names are the same in Rust, Java and the test data. */
     public enum Problem {
         EMPTY("empty"),
         UNKNOWN_VERSION("unknown-version"),
@@ -12,7 +15,7 @@ public final class MalformedEventException extends Exception {
         TRUNCATED("truncated"),
         BAD_UTF8("bad-utf8"),
         TRAILING_BYTES("trailing-bytes"),
-        /** A sound event in a topic of other events; the codec itself never reports it. */
+        /** A valid event in a topic of other events; never reported by the codec itself. */
         WRONG_TOPIC("wrong-topic");
 
         private final String label;
@@ -39,7 +42,7 @@ public final class MalformedEventException extends Exception {
         return problem;
     }
 
-    /** Where the problem is, in bytes from the start of the record. */
+    /** Returns the offset of the problem, in bytes from the start of the record. */
     public int offset() {
         return offset;
     }
@@ -59,14 +62,14 @@ public final class MalformedEventException extends Exception {
         return new MalformedEventException(Problem.UNKNOWN_KIND, 0, message);
     }
 
-    /** {@code offset}: where the field begins; a string's length belongs to the field. */
+    /** {@code offset}: start of the field; a string's length belongs to the field. */
     static MalformedEventException truncated(String field, int offset, long needed, int present) {
         String message = "field " + field + " at offset " + offset + " needs " + needed + " bytes, " + present
                 + " are left";
         return new MalformedEventException(Problem.TRUNCATED, offset, message);
     }
 
-    /** {@code offset}: where the first sequence begins that is not UTF-8. */
+    /** {@code offset}: start of the first invalid sequence. */
     static MalformedEventException badUtf8(String field, int offset) {
         String message = "field " + field + " is not UTF-8 from offset " + offset + " on";
         return new MalformedEventException(Problem.BAD_UTF8, offset, message);
@@ -77,7 +80,7 @@ public final class MalformedEventException extends Exception {
         return new MalformedEventException(Problem.TRAILING_BYTES, offset, message);
     }
 
-    /** For a sound event in a topic that carries another kind. */
+    /** For a valid event in a topic of another kind. */
     public static MalformedEventException wrongTopic(Kind expected, Kind found) {
         String message = "an event of kind " + found.number() + " where kind " + expected.number() + " is expected";
         return new MalformedEventException(Problem.WRONG_TOPIC, 0, message);

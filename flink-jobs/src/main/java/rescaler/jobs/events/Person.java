@@ -8,12 +8,12 @@ import rescaler.jobs.state.RecordFormat;
 import rescaler.jobs.state.RecordType;
 
 /**
- * Somebody registered at the auction site.
+ * A person registered at the auction site.
  *
  * @param timestamp intended time of the event, ms since the epoch
  * @param personId unique among persons
  * @param name full name
- * @param email address for mail
+ * @param email e-mail address
  * @param creditCard card number
  * @param city city
  * @param state state
@@ -22,10 +22,10 @@ import rescaler.jobs.state.RecordType;
 public record Person(long timestamp, long personId, String name, String email, String creditCard, String city,
         String state, long ingestionTime)
         implements Event {
-    /** How Flink ships and stores the event. */
+    /** Flink's type information of the event. */
     public static final RecordType<Person> TYPE = RecordType.of(Person.class, new Format());
 
-    /** The fields in their order. */
+    /** Serialised fields in order. */
     public static final class Format implements RecordFormat<Person> {
         private static final long serialVersionUID = 1L;
 

@@ -17,10 +17,10 @@ import rescaler.jobs.state.RecordType;
  */
 public record Search(long timestamp, long product, long category, long rank, long ingestionTime)
         implements Event {
-    /** How Flink ships and stores the event. */
+    /** Flink's type information of the event. */
     public static final RecordType<Search> TYPE = RecordType.of(Search.class, new Format());
 
-    /** The fields in their order. */
+    /** Serialised fields in order. */
     public static final class Format implements RecordFormat<Search> {
         private static final long serialVersionUID = 1L;
 

@@ -5,10 +5,10 @@ import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 
 /**
- * Finds the first sequence that is not UTF-8.
+ * Finds the first sequence that is not valid UTF-8.
  *
- * <p>The JDK's decoder either replaces bad bytes silently or reports them without a position in the record, so the
- * check is made here, eight ASCII bytes at a time. What counts as well-formed is table 3-7 of the Unicode standard: no
+ * <p>The JDK's decoder either replaces bad bytes silently or reports them without their offset, so this class checks
+ * them, eight ASCII bytes at a time. Well-formed sequences are those of table 3-7 of the Unicode standard: no
  * overlong forms, no surrogates, nothing above U+10FFFF.
  */
 final class Utf8 {
@@ -19,7 +19,8 @@ final class Utf8 {
     private Utf8() {}
 
     /**
-     * Whether all bytes within [from, to) are surely below 128. False says nothing; see {@link #firstBad}.
+     * Returns whether all bytes within [from, to) are certainly below 128. False is inconclusive; see {@link
+     * #firstBad}.
      */
     static boolean isAscii(byte[] bytes, int from, int to) {
         int at = from;
@@ -35,12 +36,12 @@ final class Utf8 {
         if (to < Long.BYTES) {
             return false; // Too near the array's begin for reading eight bytes; the slower check decides.
         }
-        // The rest are the last bytes of the eight before the end; what stands in front of them is shifted out.
+        // The rest are the last bytes of the eight before the end; the preceding ones are shifted out.
         long last = (long) LONGS.get(bytes, to - Long.BYTES);
         return (last & (HIGH_BITS << (Long.SIZE - (to - at) * Byte.SIZE))) == 0;
     }
 
-    /** Offset of the first byte of the first bad sequence within [from, to), or {@code to} if there is none. */
+    /** Returns the offset of the first bad sequence within [from, to), or {@code to} if there is none. */
     static int firstBad(byte[] bytes, int from, int to) {
         int at = from;
         while (at < to) {
@@ -57,7 +58,7 @@ final class Utf8 {
         return to;
     }
 
-    /** Length of the well-formed sequence that begins at {@code at}, or 0 if there is none. */
+    /** Returns the length of the well-formed sequence at {@code at}, or 0 if there is none. */
     private static int sequenceLength(byte[] bytes, int at, int to) {
         int first = bytes[at] & 0xff;
         if (first < 0x80) {
@@ -78,7 +79,7 @@ final class Utf8 {
         return length;
     }
 
-    /** The second byte's range is narrower after the first bytes that could begin overlong or excluded characters. */
+    /** The second byte's range is narrower after first bytes that could begin overlong or excluded characters. */
     private static boolean secondFits(int first, int second) {
         int lowest = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
         int highest = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;

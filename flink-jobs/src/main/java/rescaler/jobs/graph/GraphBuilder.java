@@ -22,9 +22,9 @@ import rescaler.jobs.kafka.Sources;
 import rescaler.jobs.state.RecordType;
 
 /**
- * The rules that every operator of a job's graph obeys, in one place.
+ * Builds the operators of a job's graph by common rules.
  *
- * <p>An operator's name is its uid and it begins a chain, so that the vertices and their ids are the same at any
+ * <p>An operator's name is its uid and it starts a chain, so that the vertices and their ids are the same at any
  * parallelism. Exchanges are by key, to the first subtask (all-window operators), or round robin (sinks), never the
  * default, which depends on the parallelism at submission and could not be rescaled in place.
  */
@@ -43,7 +43,7 @@ public final class GraphBuilder {
         this.sinks = new Sinks(document);
     }
 
-    /** Builds a query if the document switches it on. */
+    /** Builds a query if the document enables it. */
     public void ifEnabled(Query query, Runnable build) {
         if (document.queries().containsKey(query)) {
             build.run();
@@ -62,13 +62,13 @@ public final class GraphBuilder {
         return document.operatorSettings(uid);
     }
 
-    /** A stream's events, from one source however often it is asked for. */
+    /** Returns a stream's events, from one source for all queries. */
     @SuppressWarnings("unchecked") // each stream is always asked for with its own type
     public <E extends Event> DataStream<E> events(Stream stream, RecordType<E> type) {
         return (DataStream<E>) streams.computeIfAbsent(stream, absent -> sources.read(stream, type));
     }
 
-    /** A keyed operator with one input. */
+    /** Adds a keyed operator with one input. */
     public <I, O> DataStream<O> keyed(
             String uid, KeyedStream<I, ?> input, TypeInformation<O> type, OneInputStreamOperator<I, O> operator) {
         return named(uid, input.transform(uid, type, operator))
@@ -76,7 +76,7 @@ public final class GraphBuilder {
                 .startNewChain();
     }
 
-    /** A keyed operator with two inputs, both keyed. */
+    /** Adds a keyed operator with two inputs, both keyed. */
     public <L, R, O> DataStream<O> keyed(
             String uid,
             ConnectedStreams<L, R> inputs,
@@ -87,7 +87,7 @@ public final class GraphBuilder {
                 .startNewChain();
     }
 
-    /** A window over everything: parallelism 1, and a maximum of 1 that whoever rescales can see. */
+    /** Adds a window over the whole stream: parallelism 1, with a maximum of 1 that is visible to a rescaler. */
     public <I, O> DataStream<O> allWindow(
             String uid, DataStream<I> input, TypeInformation<O> type, OneInputStreamOperator<I, O> operator) {
         return named(uid, input.global().transform(uid, type, operator))
@@ -104,7 +104,7 @@ public final class GraphBuilder {
         sinks.writeResults(query, results);
     }
 
-    /** To be called last, when every stream has been asked for. */
+    /** To be called last, when every stream has been requested. */
     public void writeDeadLetters() {
         sinks.writeDeadLetters(sources);
     }

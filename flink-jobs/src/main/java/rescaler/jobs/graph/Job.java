@@ -14,9 +14,9 @@ import rescaler.jobs.nexmark.NexmarkGraph;
 import rescaler.jobs.psm.PsmGraph;
 
 /**
- * A job document as a Flink job: settings, then the graph of its queries.
+ * Builds a Flink job from a job document: settings, then the graph of its queries.
  *
- * <p>What the document does not say (restart strategy, memory, reporters) stays the cluster's.
+ * <p>All other settings (restart strategy, memory, reporters) are the cluster's.
  */
 public final class Job {
     private Job() {}
@@ -38,11 +38,11 @@ public final class Job {
         JobDocument.Checkpoint checkpoint = document.checkpoint();
         Configuration configuration = new Configuration();
         configuration.set(PipelineOptions.NAME, document.job());
-        // Everything that moves has a serializer of its own; a type that Flink would hand to Kryo is an error.
+        // Every record type has its own serializer; a type that Flink would pass to Kryo is an error.
         configuration.set(PipelineOptions.GENERIC_TYPES, false);
-        // Records are immutable, so operators in a chain may share them.
+        // Records are immutable, so chained operators may share them.
         configuration.set(PipelineOptions.OBJECT_REUSE, true);
-        // CachedState relies on a backend that keeps bytes.
+        // CachedState relies on a backend that stores bytes.
         configuration.set(StateBackendOptions.STATE_BACKEND, "rocksdb");
         configuration.set(CheckpointingOptions.INCREMENTAL_CHECKPOINTS, checkpoint.incremental());
         configuration.set(CheckpointingOptions.CHECKPOINTING_CONSISTENCY_MODE, CheckpointingMode.EXACTLY_ONCE);

@@ -9,11 +9,11 @@ import rescaler.jobs.state.RecordFormat;
 import rescaler.jobs.state.RecordType;
 
 /**
- * A record that is not an event, with what is wrong and where.
+ * A record that is not an event, with the problem and its offset.
  *
  * @param problem short name of the problem
- * @param problemOffset where in the record, bytes
- * @param message the problem in words
+ * @param problemOffset offset in the record, bytes
+ * @param message description of the problem
  */
 record DeadLetter(RawRecord record, String problem, int problemOffset, String message) {
     static final RecordType<DeadLetter> TYPE = RecordType.of(DeadLetter.class, new Format());
@@ -22,7 +22,7 @@ record DeadLetter(RawRecord record, String problem, int problemOffset, String me
         return new DeadLetter(record, problem.problem().label(), problem.offset(), problem.getMessage());
     }
 
-    /** The fields in their order. */
+    /** Serialised fields in order. */
     public static final class Format implements RecordFormat<DeadLetter> {
         private static final long serialVersionUID = 1L;
         private static final RawRecord.Format RECORD = new RawRecord.Format();

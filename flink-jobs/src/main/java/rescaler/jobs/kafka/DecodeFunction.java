@@ -11,14 +11,14 @@ import rescaler.jobs.events.Kind;
 import rescaler.jobs.events.MalformedEventException;
 
 /**
- * Makes events of records; what is not an event of the expected kind is counted and goes to the dead letters.
+ * Decodes records to events; anything but an event of the expected kind is counted and emitted as a dead letter.
  *
- * <p>It also stamps the ingestion time, from which the operators' waiting times and overall latencies count.
+ * <p>It also sets the ingestion time, the start of the operators' waiting times and overall latencies.
  */
 final class DecodeFunction<E extends Event> extends ProcessFunction<RawRecord, E> {
     private static final long serialVersionUID = 1L;
 
-    /** Where undecodable records go. */
+    /** Side output of undecodable records. */
     static final OutputTag<DeadLetter> DEAD_LETTERS = new OutputTag<>("dead-letters", DeadLetter.TYPE);
 
     private final Kind kind;

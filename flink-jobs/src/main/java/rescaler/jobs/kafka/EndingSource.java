@@ -15,19 +15,19 @@ import org.apache.flink.connector.kafka.source.split.KafkaPartitionSplit;
 import org.apache.flink.core.io.SimpleVersionedSerializer;
 
 /**
- * A bounded Kafka source that also ends after a restore.
+ * A bounded Kafka source that ends even after a restore.
  *
- * <p>Flink's own tells its readers that no more partitions will come when it has found the first ones; after a restore it
- * finds none that are new, never says so, and the job runs on for good with nothing to read (seen with connector
- * 5.0.0). Here every reader that registers after a restore is told, once it has what is still to be assigned to it. All
- * else, the state included, is the wrapped source's.
+ * <p>Flink's own signals "no more splits" to its readers after the first partition discovery. After a restore it
+ * discovers no new ones, never sends the signal, and the job runs forever with nothing to read (seen with connector
+ * 5.0.0). This class sends the signal to every reader that registers after a restore, once its pending splits are
+ * assigned. Everything else, including the state, is delegated to the wrapped source.
  */
 final class EndingSource implements Source<RawRecord, KafkaPartitionSplit, KafkaSourceEnumState> {
     private static final long serialVersionUID = 1L;
 
     private final KafkaSource<RawRecord> source;
 
-    /** @param source a bounded one */
+    /** @param source a bounded source */
     EndingSource(KafkaSource<RawRecord> source) {
         this.source = source;
     }
@@ -52,7 +52,7 @@ final class EndingSource implements Source<RawRecord, KafkaPartitionSplit, Kafka
     public SplitEnumerator<KafkaPartitionSplit, KafkaSourceEnumState> restoreEnumerator(
             SplitEnumeratorContext<KafkaPartitionSplit> context, KafkaSourceEnumState state) throws IOException {
         SplitEnumerator<KafkaPartitionSplit, KafkaSourceEnumState> restored = source.restoreEnumerator(context, state);
-        // Before the first partitions were found the wrapped source does as it should.
+        // Before the first discovery the wrapped source works correctly.
         return state.initialDiscoveryFinished() ? new EndingEnumerator(restored, context) : restored;
     }
 
@@ -66,7 +66,7 @@ final class EndingSource implements Source<RawRecord, KafkaPartitionSplit, Kafka
         return source.getEnumeratorCheckpointSerializer();
     }
 
-    /** Passes everything on, and tells each reader that there is no more. */
+    /** Delegates everything, and signals "no more splits" to each reader. */
     private record EndingEnumerator(
             SplitEnumerator<KafkaPartitionSplit, KafkaSourceEnumState> restored,
             SplitEnumeratorContext<KafkaPartitionSplit> context)

@@ -8,14 +8,14 @@ import rescaler.jobs.state.RecordFormat;
 import rescaler.jobs.state.RecordType;
 
 /**
- * A record as it lies in Kafka, with its place. It lives only between a source and the decoder chained to it.
+ * A raw Kafka record with its position. It exists only between a source and the decoder chained to it.
  *
- * @param value empty where the record had none
+ * @param value empty if the record had none
  */
 record RawRecord(String topic, int partition, long offset, byte[] value) {
     static final RecordType<RawRecord> TYPE = RecordType.of(RawRecord.class, new Format());
 
-    /** The fields in their order. */
+    /** Serialised fields in order. */
     public static final class Format implements RecordFormat<RawRecord> {
         private static final long serialVersionUID = 1L;
 

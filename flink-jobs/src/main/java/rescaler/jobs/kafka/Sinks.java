@@ -17,15 +17,16 @@ import rescaler.jobs.config.Query;
 /**
  * The sinks: one per query into the common results topic, and one for undecodable records.
  *
- * <p>Exactly once by Kafka transactions, which become visible at each checkpoint: a result is as late as the next
- * checkpoint, to readers of committed records. At least once shows results immediately, and some twice after a failure.
+ * <p>Exactly-once uses Kafka transactions, committed at each checkpoint: consumers of committed records see a result
+ * with the next checkpoint. At-least-once shows results immediately, and some twice after a failure.
  *
- * <p>Transactional ids come from a pool per sink: {@code rescaler/<job>/<query>/-<subtask>-<n>}, the same over restarts.
- * After a restart at any parallelism each subtask asks the broker which transactions of the prefix are still open and
- * aborts those that no savepoint refers to. (The other strategy takes a new id at each checkpoint, which fills the
- * broker's memory, and finds open transactions by guessing ids.)
+ * <p>Transactional ids come from a pool per sink: {@code rescaler/<job>/<query>/-<subtask>-<n>}, the same across
+ * restarts. After a restart at any parallelism each subtask asks the broker which transactions of the prefix are
+ * still open and aborts those that no savepoint refers to. (The other strategy uses a new id for each checkpoint,
+ * which fills the broker's memory, and finds open transactions by guessing ids.)
  *
- * <p>Every exchange into a sink is a round robin, so that it never chains to its query and can be widened in place.
+ * <p>Every exchange into a sink is round robin, so that the sink is never chained to its query and can be rescaled
+ * in place.
  */
 public final class Sinks {
     private final JobDocument document;
@@ -34,7 +35,7 @@ public final class Sinks {
         this.document = document;
     }
 
-    /** Writes a query's results, JSON objects in UTF-8, under the query's name as key. */
+    /** Writes a query's results, JSON objects in UTF-8, with the query's name as key. */
     public void writeResults(Query query, DataStream<byte[]> results) {
         KafkaRecordSerializationSchema<byte[]> schema = KafkaRecordSerializationSchema.<byte[]>builder()
                 .setTopic(document.kafka().resultTopic())
@@ -44,7 +45,7 @@ public final class Sinks {
         connect(results, kafkaSink(query.label(), schema), query.sinkUid());
     }
 
-    /** Writes the sources' undecodable records as they were, with what is wrong in the headers. */
+    /** Writes the sources' undecodable records unchanged, with the problem in the headers. */
     public void writeDeadLetters(Sources sources) {
         DataStream<DeadLetter> letters = sources.deadLetters().stream()
                 .reduce((left, right) -> left.union(right))
@@ -108,7 +109,7 @@ public final class Sinks {
         }
     }
 
-    /** A row is bytes already. */
+    /** A row is already serialised. */
     private static final class Unchanged implements SerializationSchema<byte[]> {
         private static final long serialVersionUID = 1L;
 

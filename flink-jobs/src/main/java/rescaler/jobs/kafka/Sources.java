@@ -19,12 +19,12 @@ import rescaler.jobs.state.RecordType;
 /**
  * The sources: one per stream, from the topic's earliest records on, with the decoder chained to it.
  *
- * <p>Watermarks are made per partition from the Kafka timestamps, which are the events' own; they do not decrease within
- * a partition, so with no allowance for disorder nothing is late. The chain is one vertex, whose id is that of the
- * source's uid at any parallelism.
+ * <p>Watermarks are generated per partition from the Kafka timestamps, which are the events' own; they do not
+ * decrease within a partition, so even without an out-of-orderness allowance nothing is late. The chain is one
+ * vertex, whose id derives from the source's uid at any parallelism.
  */
 public final class Sources {
-    /** New partitions of a topic are found this often. */
+    /** Interval of partition discovery. */
     private static final Duration PARTITION_DISCOVERY = Duration.ofSeconds(10);
 
     private final StreamExecutionEnvironment environment;
@@ -32,14 +32,14 @@ public final class Sources {
     private final boolean bounded;
     private final List<DataStream<DeadLetter>> deadLetters = new ArrayList<>();
 
-    /** @param bounded whether the job ends at the offsets that are the latest when it starts */
+    /** @param bounded whether the job ends at the latest offsets of its start */
     public Sources(StreamExecutionEnvironment environment, JobDocument document, boolean bounded) {
         this.environment = environment;
         this.document = document;
         this.bounded = bounded;
     }
 
-    /** The events of one stream. To be called once for each stream, however many queries read it. */
+    /** Reads the events of one stream. To be called once per stream, however many queries read it. */
     public <E extends Event> DataStream<E> read(Stream stream, RecordType<E> type) {
         int parallelism = document.parallelism().of(stream.uid());
         SingleOutputStreamOperator<E> events = environment
@@ -54,7 +54,7 @@ public final class Sources {
         return events;
     }
 
-    /** The undecodable records of all streams read so far. */
+    /** Returns the undecodable records of all streams read so far. */
     List<DataStream<DeadLetter>> deadLetters() {
         return deadLetters;
     }

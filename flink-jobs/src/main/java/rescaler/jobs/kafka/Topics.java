@@ -12,14 +12,14 @@ import org.apache.kafka.clients.admin.TopicDescription;
 import rescaler.jobs.config.JobDocument;
 import rescaler.jobs.config.Stream;
 
-/** Asks Kafka about the topics before the job is submitted. */
+/** Queries Kafka about the topics before the job is submitted. */
 public final class Topics {
-    /** For all questions together; a broker that takes longer would not feed a job either. */
+    /** Timeout of all requests together; a slower broker could not feed a job either. */
     private static final Duration TIMEOUT = Duration.ofSeconds(15);
 
     private Topics() {}
 
-    /** How many partitions each stream's topic has. */
+    /** Returns the number of partitions of each stream's topic. */
     public static Map<Stream, Integer> partitions(JobDocument document, Set<Stream> streams)
             throws InterruptedException {
         JobDocument.Kafka kafka = document.kafka();

@@ -4,17 +4,17 @@ import java.util.concurrent.locks.LockSupport;
 import rescaler.jobs.config.WorkSettings;
 
 /**
- * Makes every record cost time: spinning uses a core, waiting does not.
+ * Artificial cost of records: spinning uses a core, waiting does not.
  *
- * <p>A sleep cannot be shorter than some 60 µs and always takes longer than asked, so waiting is owed and paid in naps of
- * two milliseconds; what a nap took too long counts towards the next one. A checkpoint barrier waits for one nap at most
- * (or for one record's whole wait, where that is longer).
+ * <p>A sleep takes at least about 60 µs and always longer than requested, so waiting time is accumulated and spent
+ * in sleeps of two milliseconds; their excess counts towards the next one. A checkpoint barrier waits for at most
+ * one sleep (or for one record's whole wait, where that is longer).
  */
 public final class ArtificialWork {
-    /** Long enough that its inaccuracy is small, short enough that nobody waits for it. */
+    /** Long enough for a small relative error, short enough not to delay other work. */
     private static final long NAP_NANOS = 2_000_000;
 
-    /** What a nap took too long counts up to this: a pause of the whole machine is not followed by a rush. */
+    /** Limit of credited excess: a pause of the whole machine must not be followed by a burst. */
     private static final long MOST_CREDIT_NANOS = 100_000_000;
 
     private final long spinNanos;
@@ -46,7 +46,7 @@ public final class ArtificialWork {
         }
     }
 
-    /** Returns early when the task is interrupted, and leaves the interrupt to it. */
+    /** Returns early when the task is interrupted, and keeps the interrupt flag. */
     private void nap() {
         long start = System.nanoTime();
         long slept = 0;

@@ -9,21 +9,22 @@ import org.apache.flink.metrics.MetricGroup;
 import rescaler.jobs.config.OperatorSettings;
 
 /**
- * The metrics every query operator has, in the operator's own group and under the same names everywhere.
+ * The metrics of every query operator, in the operator's own group and under common names.
  *
- * <p>Counts are exact. Times are taken for one record in sixteen on average, at random distances, because two readings of
- * the clock for each would cost several per cent of a fast operator's throughput. A timed record counts as often as there
- * were records since the one before, so that records and window firings have their true shares in a mean. With an
- * artificial cost every record is timed: such an operator sleeps in naps that pay for many records at once, which a
- * sample would see or miss.
+ * <p>Counts are exact. Times are measured for one record in sixteen on average, at random distances, because two
+ * clock readings per record would cost several per cent of a fast operator's throughput. A timed record is weighted
+ * by the records since the previous one, so that records and window firings have their true shares in a mean. With
+ * an artificial cost every record is timed: such an operator sleeps for many records at once, which sampling would
+ * see or miss.
  *
- * <p>Names: {@code latency} (µs), {@code waitingTime} (ms), {@code throughput} (records/s over one histogram window) and
- * {@code throughputCount}, {@code windowSize} (records), {@code parallelism}, {@code overallLatency} and {@code
- * eventLatency} (ms). Operators with two inputs also have {@code latencyInput1}, {@code waitingTimeInput1} and so on;
- * there, {@code latency} is over both inputs. Every histogram {@code h} has the counters {@code hCount} and {@code hSum}.
+ * <p>Names: {@code latency} (µs), {@code waitingTime} (ms), {@code throughput} (records/s over one histogram window)
+ * and {@code throughputCount}, {@code windowSize} (records), {@code parallelism}, {@code overallLatency} and {@code
+ * eventLatency} (ms). Operators with two inputs also have {@code latencyInput1}, {@code waitingTimeInput1} and so
+ * on; there, {@code latency} is over both inputs. Every histogram {@code h} has the counters {@code hCount} and
+ * {@code hSum}.
  */
 public final class OperatorProbe {
-    /** What {@link #begin} answers for a record that is not timed. */
+    /** Result of {@link #begin} for a record that is not timed. */
     private static final long NOT_TIMED = 0;
     /** One record in this many is timed, on average. */
     private static final int SAMPLE_DISTANCE = 16;
@@ -76,8 +77,8 @@ public final class OperatorProbe {
     }
 
     /**
-     * A histogram, and beside it the number and the sum of its values since the start. Differences of these two give the
-     * exact mean of any span of time, and tell "no value came" from "the values were 0", which the histogram cannot.
+     * Registers a histogram with the number and the sum of its values since the start. Differences of these two give
+     * the exact mean of any interval, and distinguish "no value" from "all values 0", which the histogram cannot.
      */
     private void register(String name, WindowedHistogram histogram) {
         group.histogram(name, histogram);
@@ -85,17 +86,17 @@ public final class OperatorProbe {
         group.counter(name + "Sum", new RecordCounter(histogram::valueSum));
     }
 
-    /** A counter of this operator, such as of dropped records. Registered even where metrics are off. */
+    /** Registers a counter of this operator, such as of dropped records, even if metrics are disabled. */
     public Counter counter(String name) {
         return group.counter(name);
     }
 
-    /** The histogram of records in a fired window. */
+    /** Registers the histogram of the records in a fired window. */
     public ValueProbe windowSize() {
         return new ValueProbe("windowSize");
     }
 
-    /** For the last operator of a query. */
+    /** Registers the metrics of a query's last operator. */
     public ResultProbe results() {
         return new ResultProbe();
     }
@@ -104,8 +105,8 @@ public final class OperatorProbe {
      * To be called before a record is processed.
      *
      * @param input 0 or 1
-     * @param ingestionTime the record's, ms since the epoch
-     * @return to be handed to {@link #end}
+     * @param ingestionTime the record's ingestion time, ms since the epoch
+     * @return the argument of {@link #end}
      */
     public long begin(int input, long ingestionTime) {
         inputs[input].records++;
@@ -122,7 +123,7 @@ public final class OperatorProbe {
         return now == NOT_TIMED ? 1 : now;
     }
 
-    /** To be called after the record was processed, with what {@link #begin} answered. */
+    /** To be called after the record was processed, with the result of {@link #begin}. */
     public void end(int input, long begun) {
         if (begun != NOT_TIMED) {
             long now = System.nanoTime();
@@ -131,12 +132,12 @@ public final class OperatorProbe {
         }
     }
 
-    /** To be called before a window fires or a timer's work is done. */
+    /** To be called before a window fires or a timer is handled. */
     public long beginFiring() {
         return enabled ? System.nanoTime() : NOT_TIMED;
     }
 
-    /** To be called after the firing, with what {@link #beginFiring} answered. */
+    /** To be called after the firing, with the result of {@link #beginFiring}. */
     public void endFiring(long begun) {
         if (enabled) {
             firings++;
@@ -153,7 +154,7 @@ public final class OperatorProbe {
         return sum;
     }
 
-    /** One input's share. */
+    /** Metrics of one input. */
     private final class InputProbe {
         private long records;
         private final WindowedHistogram latency = new WindowedHistogram(() -> records, NANOS_PER_MICRO, windowMs);
@@ -179,7 +180,7 @@ public final class OperatorProbe {
         }
     }
 
-    /** What a query's results say about it. */
+    /** Latency metrics of a query's results. */
     public final class ResultProbe {
         private final ValueProbe overallLatency = new ValueProbe("overallLatency");
         private final ValueProbe eventLatency = new ValueProbe("eventLatency");
@@ -199,7 +200,7 @@ public final class OperatorProbe {
         }
     }
 
-    /** Shows a number that is counted elsewhere as a counter. */
+    /** Exposes a number that is counted elsewhere as a counter. */
     private record RecordCounter(LongSupplier count) implements Counter {
         @Override
         public void inc() {

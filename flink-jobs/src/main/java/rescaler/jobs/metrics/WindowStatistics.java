@@ -3,7 +3,7 @@ package rescaler.jobs.metrics;
 import org.HdrHistogram.Histogram;
 import org.apache.flink.metrics.HistogramStatistics;
 
-/** Flink's view of one or two windows of values. Nothing recorded reads as zeros, as everywhere in Flink. */
+/** Statistics over one or two windows of values. Without values they are zeros, as everywhere in Flink. */
 final class WindowStatistics extends HistogramStatistics {
     private final Histogram values;
     private final double mean;
@@ -20,13 +20,13 @@ final class WindowStatistics extends HistogramStatistics {
         return values.getValueAtPercentile(quantile * 100) / unit;
     }
 
-    /** Not kept one by one; Flink's reporters never ask for them. */
+    /** Single values are not kept; Flink's reporters never request them. */
     @Override
     public long[] getValues() {
         return new long[0];
     }
 
-    /** How many values the statistics rest on, which is fewer than the histogram's count. */
+    /** Returns the number of values in the statistics, which is lower than the histogram's count. */
     @Override
     public int size() {
         return (int) Math.min(Integer.MAX_VALUE, values.getTotalCount());

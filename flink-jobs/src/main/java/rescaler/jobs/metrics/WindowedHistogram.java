@@ -5,14 +5,14 @@ import org.apache.flink.metrics.Histogram;
 import org.apache.flink.metrics.HistogramStatistics;
 
 /**
- * A histogram of the recent past: statistics over the last one to two windows, count since the start.
+ * A histogram of recent values: statistics over the last one to two windows, count since the start.
  *
- * <p>Two HdrHistograms take turns. The task's thread writes and the metric reporters read, under the histogram's lock:
- * it is all but never contended, and the writer takes it only for values that were measured (see {@link
- * OperatorProbe}). A decaying reservoir would be the usual choice, but it forgets by number of records, so that after a
- * rescale it would describe the time before for minutes.
+ * <p>Two HdrHistograms alternate. The task's thread writes and the metric reporters read, under the histogram's
+ * lock: it is almost never contended, and the writer takes it only for measured values (see {@link OperatorProbe}).
+ * A decaying reservoir would be the usual choice, but it decays by number of records, so that after a rescale it
+ * would show the time before for minutes.
  *
- * <p>The count comes from outside, because it counts every record while values may be sampled.
+ * <p>The count is supplied from outside, because it includes every record while values may be sampled.
  */
 public final class WindowedHistogram implements Histogram {
     /** Two decimal digits: quantiles are within 1 %. */
@@ -28,8 +28,8 @@ public final class WindowedHistogram implements Histogram {
     private double valueSum;
 
     /**
-     * @param count how many values there have been since the start, sampled or not
-     * @param unit recorded values are divided by this: 1000 if nanoseconds go in and microseconds shall come out
+     * @param count number of values since the start, sampled or not
+     * @param unit divisor of recorded values: 1000 to convert nanoseconds to microseconds
      * @param windowMs length of a window, ms
      */
     public WindowedHistogram(LongSupplier count, double unit, long windowMs) {
@@ -44,10 +44,10 @@ public final class WindowedHistogram implements Histogram {
     }
 
     /**
-     * Records a value that stands for several.
+     * Records a value with a weight.
      *
      * @param value negative ones count as 0
-     * @param weight how many values this one stands for, at least 1
+     * @param weight number of values that this one represents, at least 1
      * @param nowNanos the current {@link System#nanoTime}
      */
     public synchronized void update(long value, long weight, long nowNanos) {
@@ -57,12 +57,12 @@ public final class WindowedHistogram implements Histogram {
         valueSum += (double) Math.max(0, value) * weight;
     }
 
-    /** How many values were recorded since the start. */
+    /** Returns the number of values recorded since the start. */
     synchronized long valueCount() {
         return valueCount;
     }
 
-    /** The sum of all values recorded since the start, in the unit of the statistics. */
+    /** Returns the sum of all values recorded since the start, in the unit of the statistics. */
     synchronized long valueSum() {
         return Math.round(valueSum / unit);
     }
@@ -100,7 +100,7 @@ public final class WindowedHistogram implements Histogram {
         currentStartNanos = nowNanos - age % windowNanos;
     }
 
-    /** One window's values, and their exact sum, which the buckets would round. */
+    /** One window's values, with their exact sum, which the buckets would round. */
     private static final class WindowContent {
         private final org.HdrHistogram.Histogram values = new org.HdrHistogram.Histogram(SIGNIFICANT_DIGITS);
         private double sum;

@@ -22,18 +22,18 @@ import rescaler.jobs.operators.MeasuredOperator;
 import rescaler.jobs.state.CachedState;
 
 /**
- * Brings bids together with their auction; keyed by auction on both inputs.
+ * Joins bids with their auction; keyed by auction on both inputs.
  *
- * <p>Results do not depend on the order in which the two inputs happen to be read. A bid that comes first waits. It
- * counts if its auction is at most the horizon younger than itself, whichever came first, and if the bid is before the
- * auction's end. What a bid and its auction produce has the later of their two timestamps, as in Flink's own interval
- * join, and therefore is never late downstream: the later of the two was not late here.
+ * <p>Results do not depend on the order in which the two inputs are read. A bid that comes first waits. It counts if
+ * its auction is at most the horizon younger, whichever came first, and if the bid is before the auction's end. A
+ * result has the later of the two timestamps, as in Flink's own interval join, and is therefore never late
+ * downstream: the later of the two was not late here.
  *
- * <p>All state ends: the auction's when the watermark reaches its end, a waiting bid's when the watermark reaches its
- * timestamp plus the horizon. A bid that comes even later finds no auction, waits for its horizon and is then counted
- * as expired and not as late: the auction that would tell is gone.
+ * <p>All state expires: the auction's when the watermark reaches its end, a waiting bid's when the watermark reaches
+ * its timestamp plus the horizon. An even later bid finds no auction, waits for its horizon and is then counted as
+ * expired and not as late, because the auction is gone.
  *
- * @param <A> input 1, what is known of an auction
+ * @param <A> input 1, the information about an auction
  */
 abstract class AuctionBidOperator<A, OUT> extends MeasuredOperator<OUT>
         implements TwoInputStreamOperator<A, Bid, OUT> {
@@ -53,20 +53,20 @@ abstract class AuctionBidOperator<A, OUT> extends MeasuredOperator<OUT>
         this.waitingBidHorizonMs = waitingBidHorizonMs;
     }
 
-    /** What is to be remembered of an auction. */
+    /** Returns the state of an auction. */
     protected abstract OpenAuction remember(A auction);
 
-    /** The auction's ingestion time, ms since the epoch. */
+    /** Returns the auction's ingestion time, ms since the epoch. */
     protected abstract long ingestionTime(A auction);
 
     /**
-     * A bid that is neither late nor expired.
+     * Processes a bid that is neither late nor expired.
      *
-     * @return what is to be remembered of the auction from now on; the auction itself if nothing changed
+     * @return the new state of the auction; the same object if unchanged
      */
     protected abstract OpenAuction bid(OpenAuction auction, Bid bid);
 
-    /** The auction's end has come and nothing more can count. */
+    /** Called at the auction's end, when no more bids can count. */
     protected abstract void ended(long auctionId, OpenAuction auction);
 
     @Override

@@ -18,11 +18,11 @@ import rescaler.jobs.operators.MeasuredOperator;
 import rescaler.jobs.state.CachedState;
 
 /**
- * {@code q4-auction-item}: every auction with the category of its item; keyed by item.
+ * {@code q4-auction-item}: joins every auction with the category of its item; keyed by item.
  *
- * <p>An item has exactly one auction, so the pair leaves as soon as both are there and nothing remains. Whichever comes
- * first waits, until the watermark reaches its timestamp plus the horizon; a pair further apart than the horizon is
- * none, in whatever order the two are read. The result has the later of the two timestamps (see {@link
+ * <p>An item has exactly one auction, so the pair is emitted as soon as both are present, and no state remains.
+ * Whichever comes first waits until the watermark reaches its timestamp plus the horizon; a pair further apart than
+ * the horizon is not joined, in either reading order. The result has the later of the two timestamps (see {@link
  * AuctionBidOperator}).
  */
 final class AuctionItemOperator extends MeasuredOperator<CategorizedAuction>

@@ -33,6 +33,6 @@ final class BidItemOperator extends AuctionBidOperator<Auction, ItemBid> {
 
     @Override
     protected void ended(long auctionId, OpenAuction auction) {
-        // Every bid was passed on when it came.
+        // Every bid was emitted when it arrived.
     }
 }

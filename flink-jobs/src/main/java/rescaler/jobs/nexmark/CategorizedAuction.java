@@ -10,10 +10,10 @@ import rescaler.jobs.state.RecordType;
  * An auction with the category of its item.
  *
  * @param timestamp the later of the auction's and its item's, ms since the epoch
- * @param initialPrice price that counts while nobody has bid, cents
+ * @param initialPrice price without any bid, cents
  * @param start bids count from this moment on, ms since the epoch
- * @param end bids at or after this moment count nowhere, ms since the epoch
- * @param newestIngestionTime of the auction and its item, ms since the epoch
+ * @param end bids at or after this moment do not count, ms since the epoch
+ * @param newestIngestionTime newest ingestion time of the auction and its item, ms since the epoch
  */
 record CategorizedAuction(
         long timestamp,
@@ -25,7 +25,7 @@ record CategorizedAuction(
         long newestIngestionTime) {
     static final RecordType<CategorizedAuction> TYPE = RecordType.of(CategorizedAuction.class, new Format());
 
-    /** The fields in their order. */
+    /** Serialised fields in order. */
     public static final class Format implements RecordFormat<CategorizedAuction> {
         private static final long serialVersionUID = 1L;
 

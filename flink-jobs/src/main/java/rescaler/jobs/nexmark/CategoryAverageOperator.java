@@ -8,8 +8,8 @@ import rescaler.jobs.operators.JsonRow;
 /**
  * {@code q4-category-average}: the running average of closing prices; keyed by category.
  *
- * <p>Prices are summed as integers, so that the average of the same auctions is the same in any order. A category is
- * forgotten when no auction of it has ended for the time to live. {@code eventLatency} counts from the auction's end.
+ * <p>Prices are summed as integers, so that the average does not depend on the order of auctions. A category expires
+ * when no auction of it has ended for the time to live. {@code eventLatency} counts from the auction's end.
  */
 final class CategoryAverageOperator extends ExpiringOperator<ClosedAuction, CategoryTotal> {
     private static final long serialVersionUID = 1L;

@@ -10,17 +10,17 @@ import rescaler.jobs.state.RecordType;
  * All closed auctions of a category so far.
  *
  * @param priceSum cents
- * @param newestEnd of an auction that counted, ms since the epoch
+ * @param newestEnd newest end of a counted auction, ms since the epoch
  */
 record CategoryTotal(long auctions, long priceSum, long newestEnd) {
     static final RecordType<CategoryTotal> TYPE = RecordType.of(CategoryTotal.class, new Format());
 
-    /** This total and one more auction. */
+    /** Returns this total with one more auction. */
     CategoryTotal with(ClosedAuction closed) {
         return new CategoryTotal(auctions + 1, priceSum + closed.price(), Math.max(newestEnd, closed.end()));
     }
 
-    /** The fields in their order. */
+    /** Serialised fields in order. */
     public static final class Format implements RecordFormat<CategoryTotal> {
         private static final long serialVersionUID = 1L;
 

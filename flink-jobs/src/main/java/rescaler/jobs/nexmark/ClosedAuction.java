@@ -12,12 +12,12 @@ import rescaler.jobs.state.RecordType;
  * @param subject the category of its item (Q4) or its seller (Q6)
  * @param price the highest bid that counted, or the initial price if there was none, cents
  * @param end ms since the epoch
- * @param newestIngestionTime of the auction and the bid that won, ms since the epoch
+ * @param newestIngestionTime newest ingestion time of the auction and the winning bid, ms since the epoch
  */
 record ClosedAuction(long auctionId, long subject, long price, long end, long newestIngestionTime) {
     static final RecordType<ClosedAuction> TYPE = RecordType.of(ClosedAuction.class, new Format());
 
-    /** The fields in their order. */
+    /** Serialised fields in order. */
     public static final class Format implements RecordFormat<ClosedAuction> {
         private static final long serialVersionUID = 1L;
 

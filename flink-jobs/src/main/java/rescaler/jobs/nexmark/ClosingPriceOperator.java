@@ -6,12 +6,12 @@ import rescaler.jobs.events.Auction;
 import rescaler.jobs.events.Bid;
 
 /**
- * {@code q4-closing-price} and {@code q6-closing-price}: what each auction went for, when its end has come.
+ * {@code q4-closing-price} and {@code q6-closing-price}: the closing price of each auction, at its end.
  *
- * <p>The price is that of the highest bid from the auction's start to before its end, or the initial price if there was
- * no such bid. It leaves with the last moment of the auction as its timestamp.
+ * <p>The price is that of the highest bid from the auction's start to before its end, or the initial price if there
+ * was no such bid. Its timestamp is the last moment of the auction.
  *
- * @param <A> what is known of an auction
+ * @param <A> the information about an auction
  */
 abstract class ClosingPriceOperator<A> extends AuctionBidOperator<A, ClosedAuction> {
     private static final long serialVersionUID = 1L;

@@ -46,7 +46,7 @@ final class HighestBidOperator extends AllWindowOperator<ItemBid, HighestBidOper
         return new Fired(window.records, window.newestIngestionTime);
     }
 
-    /** The highest bid so far, how many there were, and when the newest of them was read. */
+    /** The highest bid so far, the number of bids, and the newest ingestion time. */
     static final class Highest {
         private ItemBid bid;
         private long records;
@@ -61,7 +61,7 @@ final class HighestBidOperator extends AllWindowOperator<ItemBid, HighestBidOper
         }
     }
 
-    /** A pane in state; one without a bid is never made. */
+    /** Serialised pane; a pane without a bid is never created. */
     public static final class Format implements RecordFormat<StoredPane<Highest>> {
         private static final long serialVersionUID = 1L;
         private static final ItemBid.Format BID = new ItemBid.Format();

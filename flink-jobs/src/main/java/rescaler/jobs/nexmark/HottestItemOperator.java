@@ -15,8 +15,8 @@ import rescaler.jobs.state.RecordFormat;
 /**
  * {@code q5-hottest-item}: the item with the most bids in a sliding window; of a tie all items, lowest id first.
  *
- * <p>A bid is counted once, in its pane; a firing adds up the window's panes. All items with a bid in the window are on the
- * heap, some 20 to 40 bytes for each pane they occur in.
+ * <p>A bid is counted once, in its pane; a firing sums the window's panes. All items with a bid in the window are on
+ * the heap, about 20 to 40 bytes for each pane they occur in.
  */
 final class HottestItemOperator extends AllWindowOperator<ItemBid, HottestItemOperator.ItemCounts> {
     private static final long serialVersionUID = 1L;
@@ -59,13 +59,13 @@ final class HottestItemOperator extends AllWindowOperator<ItemBid, HottestItemOp
         return new Fired(bids.total(), newestIngestionTime);
     }
 
-    /** Bids by item, and when the newest of them was read. */
+    /** Bids by item, and the newest ingestion time. */
     static final class ItemCounts {
         private LongCounts bids = new LongCounts();
         private long newestIngestionTime = Long.MIN_VALUE;
     }
 
-    /** A pane in state. */
+    /** Serialised pane. */
     public static final class Format implements RecordFormat<StoredPane<ItemCounts>> {
         private static final long serialVersionUID = 1L;
 

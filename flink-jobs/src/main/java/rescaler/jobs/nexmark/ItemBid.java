@@ -10,17 +10,17 @@ import rescaler.jobs.state.RecordType;
  * A bid with the item it is for.
  *
  * @param price cents
- * @param newestIngestionTime of the bid and its auction, ms since the epoch
+ * @param newestIngestionTime newest ingestion time of the bid and its auction, ms since the epoch
  */
 record ItemBid(long itemId, long bidId, long price, long newestIngestionTime) {
     static final RecordType<ItemBid> TYPE = RecordType.of(ItemBid.class, new Format());
 
-    /** Whether this bid beats the other: higher, or as high and with the lower id. */
+    /** Returns whether this bid beats the other: higher, or equal with the lower id. */
     boolean beats(ItemBid other) {
         return price > other.price || price == other.price && bidId < other.bidId;
     }
 
-    /** The fields in their order. */
+    /** Serialised fields in order. */
     public static final class Format implements RecordFormat<ItemBid> {
         private static final long serialVersionUID = 1L;
 

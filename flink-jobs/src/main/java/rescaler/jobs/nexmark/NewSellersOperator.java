@@ -18,8 +18,8 @@ import rescaler.jobs.operators.PanesFormat;
 import rescaler.jobs.operators.Windows;
 
 /**
- * {@code q8-new-sellers}: who registered and opened an auction in the same window, one row for each such auction; keyed
- * by person and seller. Rows of a person come with the lowest auction first.
+ * {@code q8-new-sellers}: persons who registered and opened an auction in the same window, one row per auction;
+ * keyed by person and seller. Rows of a person are ordered by auction id.
  */
 final class NewSellersOperator extends KeyedWindowOperator<NewSellersOperator.Seller>
         implements TwoInputStreamOperator<Person, Auction, byte[]> {
@@ -78,7 +78,7 @@ final class NewSellersOperator extends KeyedWindowOperator<NewSellersOperator.Se
         return new Fired(seller.records, seller.newestIngestionTime);
     }
 
-    /** What one person did within one window. */
+    /** Activity of one person within one window. */
     static final class Seller {
         private static final long[] NONE = new long[0];
 
@@ -102,7 +102,7 @@ final class NewSellersOperator extends KeyedWindowOperator<NewSellersOperator.Se
         }
     }
 
-    /** A person's window in state. */
+    /** Serialised window of a person. */
     public static final class Format extends PanesFormat<Seller> {
         private static final long serialVersionUID = 1L;
 

@@ -20,7 +20,7 @@ public final class NexmarkGraph {
         this.graph = graph;
     }
 
-    /** Adds every query that is switched on. */
+    /** Adds every enabled query. */
     public void build() {
         graph.ifEnabled(Query.NEXMARK_Q4, this::categoryAverage);
         graph.ifEnabled(Query.NEXMARK_Q5, this::hottestItem);

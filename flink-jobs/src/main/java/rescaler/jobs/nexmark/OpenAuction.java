@@ -9,15 +9,15 @@ import rescaler.jobs.state.RecordFormat;
 import rescaler.jobs.state.RecordType;
 
 /**
- * What an operator keyed by auction remembers of an auction until its end.
+ * State of an auction in an operator keyed by auction, until its end.
  *
  * @param timestamp the auction's event time, ms since the epoch
- * @param subject what the query asks about: the item, its category or the seller
+ * @param subject the query's grouping key: the item, its category or the seller
  * @param start bids count from this moment on, ms since the epoch
- * @param end bids at or after this moment count nowhere, ms since the epoch
- * @param price highest price so far, or the initial price while nobody has bid, cents
- * @param hasBid whether somebody has bid
- * @param newestIngestionTime of the auction and the highest bid, ms since the epoch
+ * @param end bids at or after this moment do not count, ms since the epoch
+ * @param price highest price so far, or the initial price without any bid, cents
+ * @param hasBid whether there is a bid
+ * @param newestIngestionTime newest ingestion time of the auction and the highest bid, ms since the epoch
  */
 record OpenAuction(
         long timestamp,
@@ -29,7 +29,7 @@ record OpenAuction(
         long newestIngestionTime) {
     static final RecordType<OpenAuction> TYPE = RecordType.of(OpenAuction.class, new Format());
 
-    /** An auction without bids. */
+    /** Creates an auction without bids. */
     static OpenAuction of(Auction auction, long subject) {
         return new OpenAuction(
                 auction.timestamp(),
@@ -41,7 +41,7 @@ record OpenAuction(
                 auction.ingestionTime());
     }
 
-    /** The same auction with a new highest bid. */
+    /** Returns the auction with a new highest bid. */
     OpenAuction withBid(Bid bid) {
         return new OpenAuction(
                 timestamp,
@@ -53,7 +53,7 @@ record OpenAuction(
                 Math.max(newestIngestionTime, bid.ingestionTime()));
     }
 
-    /** The fields in their order. */
+    /** Serialised fields in order. */
     public static final class Format implements RecordFormat<OpenAuction> {
         private static final long serialVersionUID = 1L;
 

@@ -14,10 +14,10 @@ import rescaler.jobs.operators.JsonRow;
 /**
  * {@code q6-seller-average}: the average price of a seller's last closed auctions; keyed by seller.
  *
- * <p>A window by number depends on order, and closed auctions arrive from many subtasks in any order. So they wait until
- * the watermark has reached their end and are then taken by end and auction id: the rows are the same at any
- * parallelism. A seller is forgotten when no auction has ended for the time to live. {@code eventLatency} counts from
- * the auction's end.
+ * <p>A count window depends on order, and closed auctions arrive from many subtasks in any order. So they wait until
+ * the watermark has reached their end and are then processed by end and auction id: the rows are the same at any
+ * parallelism. A seller expires when no auction has ended for the time to live. {@code eventLatency} counts from the
+ * auction's end.
  */
 final class SellerAverageOperator extends ExpiringOperator<ClosedAuction, SellerHistory> {
     private static final long serialVersionUID = 1L;
@@ -73,7 +73,10 @@ final class SellerAverageOperator extends ExpiringOperator<ClosedAuction, Seller
         }
     }
 
-    /** Also called before a seller is forgotten: when time leaps, that timer may come before that of an auction's end. */
+    /**
+     * Also called before a seller expires: after a jump of the watermark, that timer may precede the one of an
+     * auction's end.
+     */
     @Override
     protected void advance(SellerHistory history, long time) {
         long begun = probe.beginFiring();

@@ -12,7 +12,7 @@ import org.apache.flink.core.memory.DataOutputView;
 import rescaler.jobs.state.RecordFormat;
 import rescaler.jobs.state.RecordType;
 
-/** A seller's last closing prices, and closed auctions whose turn has not come yet. */
+/** A seller's last closing prices, and closed auctions that are not due yet. */
 final class SellerHistory {
     static final RecordType<SellerHistory> TYPE = RecordType.of(SellerHistory.class, new Format());
 
@@ -25,7 +25,7 @@ final class SellerHistory {
     private long lastEnd = Long.MIN_VALUE;
     private long newestEnd = Long.MIN_VALUE;
 
-    /** End of the newest auction, ms since the epoch. */
+    /** Returns the end of the newest auction, ms since the epoch. */
     long newestEnd() {
         return newestEnd;
     }
@@ -35,7 +35,7 @@ final class SellerHistory {
         newestEnd = Math.max(newestEnd, closed.end());
     }
 
-    /** Takes the auctions that ended by then, in the order of their ends and, of the same end, of their ids. */
+    /** Removes the auctions that ended by then, ordered by end, then by id. */
     List<ClosedAuction> takeEndedBy(long time) {
         List<ClosedAuction> ended = new ArrayList<>(pending.size());
         for (Iterator<ClosedAuction> left = pending.iterator(); left.hasNext(); ) {
@@ -53,18 +53,18 @@ final class SellerHistory {
         return !prices.isEmpty();
     }
 
-    /** End of the auction whose price is the window's newest, ms since the epoch. */
+    /** Returns the end of the auction with the window's newest price, ms since the epoch. */
     long lastEnd() {
         return lastEnd;
     }
 
-    /** Begins the window anew; auctions whose turn has not come stay. */
+    /** Clears the window; auctions that are not due yet stay. */
     void forgetPrices() {
         prices.clear();
         sinceFiring = 0;
     }
 
-    /** Moves the window on by one price. Whether it fires: it does once for each {@code slide} prices. */
+    /** Moves the window by one price. Returns whether it fires: once per {@code slide} prices. */
     boolean slide(ClosedAuction closed, long size, long slide) {
         lastEnd = closed.end();
         prices.addLast(closed.price());
@@ -79,7 +79,7 @@ final class SellerHistory {
         return true;
     }
 
-    /** Prices in the window. */
+    /** Returns the number of prices in the window. */
     int size() {
         return prices.size();
     }
@@ -92,7 +92,7 @@ final class SellerHistory {
         return (double) sum / prices.size();
     }
 
-    /** A seller in state. */
+    /** Serialised seller. */
     public static final class Format implements RecordFormat<SellerHistory> {
         private static final long serialVersionUID = 1L;
         private static final ClosedAuction.Format CLOSED = new ClosedAuction.Format();
@@ -132,7 +132,7 @@ final class SellerHistory {
             return history;
         }
 
-        /** Histories change, so a copy goes through their bytes. */
+        /** Histories are mutable, so a copy is made through their bytes. */
         @Override
         public SellerHistory copy(SellerHistory history) {
             return copyThroughBytes(history);

@@ -7,7 +7,7 @@ import rescaler.jobs.state.RecordFormat;
 import rescaler.jobs.state.RecordType;
 
 /**
- * What is remembered of an item until its auction comes.
+ * State of an item that waits for its auction.
  *
  * @param timestamp ms since the epoch
  * @param ingestionTime ms since the epoch
@@ -15,7 +15,7 @@ import rescaler.jobs.state.RecordType;
 record WaitingItem(long timestamp, long categoryId, long ingestionTime) {
     static final RecordType<WaitingItem> TYPE = RecordType.of(WaitingItem.class, new Format());
 
-    /** The fields in their order. */
+    /** Serialised fields in order. */
     public static final class Format implements RecordFormat<WaitingItem> {
         private static final long serialVersionUID = 1L;
 

@@ -22,13 +22,13 @@ import rescaler.jobs.state.RecordSerializer;
 /**
  * A window over the whole stream, with parallelism 1.
  *
- * <p>Flink's {@code windowAll} keeps its accumulators in a state backend under a made-up key and pays a read and a write
- * of RocksDB for each record. Here each record changes an accumulator on the heap (a pane, see {@link Windows}), and a
- * checkpoint writes the few open panes as operator state. That is what lets one task keep up with many; the price is
- * that open panes must fit into memory, so a pane is to be an aggregate and never the records themselves.
+ * <p>Flink's {@code windowAll} keeps its accumulators in a state backend under an artificial key, with a read and a
+ * write of RocksDB per record. Here each record updates an accumulator on the heap (a pane, see {@link Windows}),
+ * and a checkpoint writes the few open panes as operator state. So one task keeps up with many; in return, open
+ * panes must fit into memory: a pane must be an aggregate and never the records themselves.
  *
- * <p>Windows fire when the watermark has passed their end, in order, and only those with a record in them. A record that
- * belongs to fired windows only is dropped and counted.
+ * <p>Windows with records fire in order when the watermark has passed their end. A record that belongs only to fired
+ * windows is dropped and counted.
  *
  * @param <IN> input
  * @param <P> accumulator of one pane
@@ -54,19 +54,19 @@ public abstract class AllWindowOperator<IN, P> extends MeasuredOperator<byte[]>
         this.storedFormat = storedFormat;
     }
 
-    /** An empty accumulator. */
+    /** Creates an empty accumulator. */
     protected abstract P newPane();
 
     protected abstract void add(P pane, IN value);
 
-    /** The input's ingestion time, ms since the epoch. */
+    /** Returns the input's ingestion time, ms since the epoch. */
     protected abstract long ingestionTime(IN value);
 
     /**
      * Emits the results of a window by {@link #emit}.
      *
-     * @param contents the window's panes that have records, oldest first; at least one; not to be changed
-     * @return records in the window, and the newest ingestion time among them
+     * @param contents the window's panes with records, oldest first; at least one; read-only
+     * @return number of records in the window, and the newest ingestion time among them
      */
     protected abstract Fired fire(long windowEnd, Iterable<P> contents);
 
@@ -116,7 +116,7 @@ public abstract class AllWindowOperator<IN, P> extends MeasuredOperator<byte[]>
 
     @Override
     public void processWatermark(Watermark mark) throws Exception {
-        // A watermark of t says that nothing at or before t will come: the window that ends at t + 1 is complete.
+        // A watermark of t means that nothing at or before t will come: the window that ends at t + 1 is complete.
         long complete = mark.getTimestamp() == Long.MAX_VALUE ? Long.MAX_VALUE : mark.getTimestamp() + 1;
         while (!panes.isEmpty()) {
             long end = Math.max(windows.firstEnd(panes.firstKey()), nextEndAfterFired());

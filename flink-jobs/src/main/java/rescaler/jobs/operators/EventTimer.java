@@ -4,7 +4,7 @@ import org.apache.flink.runtime.state.VoidNamespace;
 import org.apache.flink.streaming.api.operators.InternalTimer;
 import org.apache.flink.streaming.api.operators.Triggerable;
 
-/** What an operator does when event time reaches a timer; the jobs have no timers in processing time. */
+/** Handles event-time timers; the jobs have no processing-time timers. */
 @FunctionalInterface
 public interface EventTimer<K> extends Triggerable<K, VoidNamespace> {
     @Override

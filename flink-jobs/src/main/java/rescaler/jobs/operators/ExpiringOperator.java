@@ -16,15 +16,14 @@ import rescaler.jobs.state.CachedState;
 import rescaler.jobs.state.RecordType;
 
 /**
- * A value per key (a number) that no window ends: it is forgotten when its key had no news for the time to live, in
- * event time.
+ * A value per key (a number) that expires when its key had no input for the time to live, in event time.
  *
- * <p>A key has one timer, which is moved on when it comes and there was news. Watermarks come in steps, so a record from
- * after a silence may be here before the timer that would have ended it. {@link #wasSilent} is therefore asked for each
- * record as well, and a key begins anew after the same silences whenever its records happen to be processed.
+ * <p>A key has one timer, which is postponed when it fires after new input. Watermarks advance in steps, so a record
+ * after a silence may be processed before the timer that would have expired the key. {@link #wasSilent} is therefore
+ * checked for each record as well, so that expiry does not depend on processing order.
  *
  * @param <I> input
- * @param <V> what is known of a key
+ * @param <V> value of a key
  */
 public abstract class ExpiringOperator<I, V> extends MeasuredOperator<byte[]>
         implements OneInputStreamOperator<I, byte[]> {
@@ -40,7 +39,7 @@ public abstract class ExpiringOperator<I, V> extends MeasuredOperator<byte[]>
     /** The last operator's results. */
     protected transient OperatorProbe.ResultProbe results;
 
-    /** @param stateTtlMs a key is forgotten after so long without news, ms of event time */
+    /** @param stateTtlMs time to live of a key without input, ms of event time */
     protected ExpiringOperator(
             OperatorSettings settings, String stateName, RecordType<V> stateType, long stateTtlMs) {
         super(settings, 1);
@@ -49,35 +48,38 @@ public abstract class ExpiringOperator<I, V> extends MeasuredOperator<byte[]>
         this.stateTtlMs = stateTtlMs;
     }
 
-    /** The input's ingestion time, ms since the epoch. */
+    /** Returns the input's ingestion time, ms since the epoch. */
     protected abstract long ingestionTime(I input);
 
-    /** The moment from which the input keeps its key alive, ms since the epoch. */
+    /** Returns the time from which the input keeps its key alive, ms since the epoch. */
     protected abstract long eventTime(I input);
 
-    /** The latest {@link #eventTime} of the value's inputs. */
+    /** Returns the latest {@link #eventTime} of the value's inputs. */
     protected abstract long newest(V value);
 
     /**
-     * Takes in one input and emits what it brings about.
+     * Processes one input and emits its results.
      *
-     * @param value the key's, to be changed at will; null if there is none
-     * @return the key's value from now on
+     * @param value the key's value, mutable; null if there is none
+     * @return the key's new value
      */
     protected abstract V add(V value, StreamRecord<I> element) throws Exception;
 
-    /** Brings a value up to that time before it is decided whether to forget it. */
+    /** Advances a value to that time before its expiry is decided. */
     protected void advance(V value, long time) throws Exception {}
 
-    /** The current key's value was forgotten. */
+    /** Called after the current key's value has expired. */
     protected void forgotten() throws Exception {}
 
-    /** Whether a key whose newest input was at the one time had been forgotten by the other, both ms since the epoch. */
+    /**
+     * Returns whether a key whose newest input was at {@code newest} had expired by {@code until}, both ms since the
+     * epoch.
+     */
     protected final boolean wasSilent(long newest, long until) {
         return newest + stateTtlMs <= until;
     }
 
-    /** The current key's value outside of {@link #add}, or null; to be put back when it was changed. */
+    /** Returns the current key's value outside of {@link #add}, or null; to be put back after a change. */
     protected final CachedState<V> values() {
         return values;
     }

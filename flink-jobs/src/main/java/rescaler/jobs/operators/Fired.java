@@ -1,9 +1,9 @@
 package rescaler.jobs.operators;
 
 /**
- * What a fired window held.
+ * Content of a fired window.
  *
  * @param records number of records
- * @param newestIngestionTime the newest among them, ms since the epoch
+ * @param newestIngestionTime newest ingestion time among them, ms since the epoch
  */
 public record Fired(long records, long newestIngestionTime) {}

@@ -6,12 +6,12 @@ import java.nio.charset.StandardCharsets;
 /**
  * One result as a JSON object on one line, its fields in the order in which they are added.
  *
- * <p>Doubles are written so that reading them back gives the very same double, without an exponent.
+ * <p>Doubles are written without an exponent and survive a round trip exactly.
  */
 public final class JsonRow {
     private final StringBuilder text = new StringBuilder(128);
 
-    /** Begins a row with the name of its query. */
+    /** Starts a row with the name of its query. */
     public JsonRow(String query) {
         text.append("{\"query\":\"").append(query).append('"');
     }

@@ -20,14 +20,13 @@ import rescaler.jobs.state.RecordSerializer;
 /**
  * Windows per key (a number), of one or two inputs.
  *
- * <p>Flink's window operator keeps an accumulator for each key and window and changes it in the state backend for each
- * record, ten times for a window of ten slides. Here a record changes one accumulator of one pane, as an object, and a
- * key has one timer: for the next window that will fire. Windows fire when the watermark has passed their end, those
- * without a record do not, and a record whose windows have all fired is dropped and counted. A key without open panes
- * has no state.
+ * <p>Flink's window operator keeps an accumulator per key and window and updates it in the state backend for each
+ * record, ten times for a window of ten slides. Here a record updates one accumulator of one pane, as an object, and
+ * a key has one timer: for the next window to fire. Windows with records fire when the watermark has passed their
+ * end; a record whose windows have all fired is dropped and counted. A key without open panes has no state.
  *
- * <p>Metrics: one firing is all that one watermark makes fire here, because that is how long the input waits. {@code
- * windowSize} is the records in it, over all keys of the subtask.
+ * <p>Metrics: one firing is everything that one watermark fires here, because the input waits that long. {@code
+ * windowSize} is its number of records, over all keys of the subtask.
  *
  * @param <P> accumulator of one key and pane
  */
@@ -51,14 +50,14 @@ public abstract class KeyedWindowOperator<P> extends MeasuredOperator<byte[]> {
         this.format = format;
     }
 
-    /** An empty accumulator. */
+    /** Creates an empty accumulator. */
     protected abstract P newPane();
 
     /**
      * Emits the results of one key's window by {@link #emit}.
      *
-     * @param contents the window's panes that have records, oldest first; at least one; not to be changed
-     * @return records in the window, and the newest ingestion time among them
+     * @param contents the window's panes with records, oldest first; at least one; read-only
+     * @return number of records in the window, and the newest ingestion time among them
      */
     protected abstract Fired fire(long key, long windowEnd, List<P> contents);
 
@@ -81,8 +80,8 @@ public abstract class KeyedWindowOperator<P> extends MeasuredOperator<byte[]> {
     }
 
     /**
-     * The current key's pane for a record of that timestamp, to be changed at once; null if the record is late, which
-     * is counted.
+     * Returns the current key's pane for a record of that timestamp, to be changed immediately; null if the record
+     * is late, which is counted.
      */
     protected final P paneAt(long timestamp) throws Exception {
         long start = windows.paneStart(timestamp);
@@ -107,7 +106,10 @@ public abstract class KeyedWindowOperator<P> extends MeasuredOperator<byte[]> {
         return pane;
     }
 
-    /** A timer for the new pane's first window that can still fire, unless the key has an earlier pane's already. */
+    /**
+     * Registers a timer for the new pane's first window that can still fire, unless an earlier pane of the key has
+     * one.
+     */
     private void scheduleFirstWindow(Panes<P> panes, long start, long complete) {
         if (!panes.isEmpty() && windows.firstEnd(panes.firstStart()) <= windows.firstEnd(start)) {
             return;

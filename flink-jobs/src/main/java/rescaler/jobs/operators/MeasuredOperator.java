@@ -6,10 +6,11 @@ import rescaler.jobs.metrics.ArtificialWork;
 import rescaler.jobs.metrics.OperatorProbe;
 
 /**
- * What every query operator shares: its metrics and its artificial cost.
+ * Base of every query operator: metrics and artificial cost.
  *
- * <p>The queries are operators and not process functions, because several of them emit with a timestamp of their own
- * (see {@code AuctionBidOperator}), flush caches before a checkpoint, and save the wrapping objects of the function API.
+ * <p>The queries are operators and not process functions, because several of them emit with their own timestamps
+ * (see {@code AuctionBidOperator}), flush caches before a checkpoint, and avoid the wrapper objects of the function
+ * API.
  */
 public abstract class MeasuredOperator<OUT> extends AbstractStreamOperator<OUT> {
     private static final long serialVersionUID = 1L;

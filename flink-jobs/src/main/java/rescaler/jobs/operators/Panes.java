@@ -3,7 +3,7 @@ package rescaler.jobs.operators;
 import java.util.ArrayList;
 import java.util.List;
 
-/** One key's open panes, oldest first, and how far its windows have fired. */
+/** One key's open panes, oldest first, and the end of its last fired window. */
 public final class Panes<P> {
     private final List<StoredPane<P>> panes = new ArrayList<>(2);
     private long firedUpTo;
@@ -12,7 +12,10 @@ public final class Panes<P> {
         this.firedUpTo = firedUpTo;
     }
 
-    /** End of the last window that fired while the key had state, ms since the epoch; the lowest number if none. */
+    /**
+     * Returns the end of the last window that fired while the key had state, ms since the epoch; the smallest number
+     * if none.
+     */
     long firedUpTo() {
         return firedUpTo;
     }
@@ -29,7 +32,7 @@ public final class Panes<P> {
         return panes;
     }
 
-    /** The pane that starts there, or null. */
+    /** Returns the pane with that start, or null. */
     P get(long start) {
         for (int index = panes.size() - 1; index >= 0; index--) {
             if (panes.get(index).start() == start) {
@@ -39,7 +42,7 @@ public final class Panes<P> {
         return null;
     }
 
-    /** Adds a pane that is not there yet. */
+    /** Adds a new pane. */
     void add(long start, P pane) {
         int index = panes.size();
         while (index > 0 && panes.get(index - 1).start() > start) {
@@ -48,7 +51,7 @@ public final class Panes<P> {
         panes.add(index, new StoredPane<>(start, pane));
     }
 
-    /** The panes that start within [from, to), oldest first. */
+    /** Returns the panes that start within [from, to), oldest first. */
     List<P> within(long from, long to) {
         List<P> found = new ArrayList<>(panes.size());
         for (StoredPane<P> pane : panes) {
@@ -59,7 +62,7 @@ public final class Panes<P> {
         return found;
     }
 
-    /** Notes that the window with that end has fired, and drops the panes that no later window contains. */
+    /** Records that the window with that end has fired, and drops the panes that no later window contains. */
     void fired(long end, Windows windows) {
         firedUpTo = Math.max(firedUpTo, end);
         panes.removeIf(pane -> windows.lastEnd(pane.start()) <= end);

@@ -5,13 +5,13 @@ import org.apache.flink.core.memory.DataInputView;
 import org.apache.flink.core.memory.DataOutputView;
 import rescaler.jobs.state.RecordFormat;
 
-/** How a key's panes are stored; a query says how one pane is. */
+/** Serialisation of a key's panes; subclasses serialise one pane. */
 public abstract class PanesFormat<P> implements RecordFormat<Panes<P>> {
     private static final long serialVersionUID = 1L;
 
     protected abstract void writePane(P pane, DataOutputView out) throws IOException;
 
-    /** Reads a pane of that version of the query's format. */
+    /** Reads a pane in that version of the query's format. */
     protected abstract P readPane(int version, DataInputView in) throws IOException;
 
     @Override
@@ -34,7 +34,7 @@ public abstract class PanesFormat<P> implements RecordFormat<Panes<P>> {
         return panes;
     }
 
-    /** Panes change, so a copy goes through their bytes. */
+    /** Panes are mutable, so a copy is made through their bytes. */
     @Override
     public final Panes<P> copy(Panes<P> panes) {
         return copyThroughBytes(panes);

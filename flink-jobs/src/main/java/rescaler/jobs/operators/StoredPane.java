@@ -1,8 +1,8 @@
 package rescaler.jobs.operators;
 
 /**
- * A pane as it is written to state.
+ * A pane in operator state.
  *
- * @param start ms since the epoch
+ * @param start start of the pane, ms since the epoch
  */
 public record StoredPane<P>(long start, P pane) {}

@@ -6,11 +6,11 @@ import java.io.Serializable;
  * Tumbling and sliding windows made of panes.
  *
  * <p>Windows are [start, start + size) for every multiple of the slide as start. A pane is as long as the greatest
- * common divisor of size and slide, so that every window is a whole number of panes and every record belongs to one
- * pane only, however many windows it counts in. All times are ms since the epoch.
+ * common divisor of size and slide, so that every window consists of whole panes and every record belongs to one
+ * pane, however many windows contain it. All times are ms since the epoch.
  *
  * @param sizeMs length of a window
- * @param slideMs distance of two windows' starts, at most the size; equal to it for tumbling windows
+ * @param slideMs distance between window starts, at most the size; equal to it for tumbling windows
  */
 public record Windows(long sizeMs, long slideMs) implements Serializable {
     public Windows {
@@ -23,12 +23,12 @@ public record Windows(long sizeMs, long slideMs) implements Serializable {
         return new Windows(sizeMs, sizeMs);
     }
 
-    /** Start of the pane a moment belongs to. */
+    /** Returns the start of a timestamp's pane. */
     public long paneStart(long timestamp) {
         return timestamp - Math.floorMod(timestamp, paneMs());
     }
 
-    /** Length of a pane. */
+    /** Returns the length of a pane. */
     public long paneMs() {
         long divisor = sizeMs;
         long rest = slideMs;
@@ -40,13 +40,13 @@ public record Windows(long sizeMs, long slideMs) implements Serializable {
         return divisor;
     }
 
-    /** End of the first window that contains the pane. */
+    /** Returns the end of the first window that contains the pane. */
     public long firstEnd(long paneStart) {
         long lastStartBefore = paneStart - sizeMs - Math.floorMod(paneStart - sizeMs, slideMs);
         return lastStartBefore + slideMs + sizeMs;
     }
 
-    /** End of the last window that contains the pane. */
+    /** Returns the end of the last window that contains the pane. */
     public long lastEnd(long paneStart) {
         return paneStart - Math.floorMod(paneStart, slideMs) + sizeMs;
     }

@@ -6,7 +6,7 @@ import org.apache.flink.core.memory.DataOutputView;
 import rescaler.jobs.operators.PanesFormat;
 import rescaler.jobs.state.LongCounts;
 
-/** Clicks of one key and pane by category or by price, and when the newest of them was read. */
+/** Clicks of one key and pane by category or by price, and the newest ingestion time. */
 final class ClickCounts {
     private LongCounts clicks = new LongCounts();
     private long newestIngestionTime = Long.MIN_VALUE;
@@ -24,7 +24,7 @@ final class ClickCounts {
         return newestIngestionTime;
     }
 
-    /** Panes of clicks in state. */
+    /** Serialised panes of clicks. */
     public static final class Format extends PanesFormat<ClickCounts> {
         private static final long serialVersionUID = 1L;
 

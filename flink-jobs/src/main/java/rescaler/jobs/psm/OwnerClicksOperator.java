@@ -11,7 +11,7 @@ import rescaler.jobs.operators.KeyedWindowOperator;
 import rescaler.jobs.operators.Windows;
 import rescaler.jobs.state.LongCounts;
 
-/** What a shop's clicks within a tumbling window were: by category (Q1) or by price (Q3); keyed by owner. */
+/** A shop's clicks within a tumbling window, by category (Q1) or by price (Q3); keyed by owner. */
 abstract class OwnerClicksOperator extends KeyedWindowOperator<ClickCounts>
         implements OneInputStreamOperator<Click, byte[]> {
     private static final long serialVersionUID = 1L;
@@ -20,10 +20,10 @@ abstract class OwnerClicksOperator extends KeyedWindowOperator<ClickCounts>
         super(settings, 1, Windows.tumbling(windowSizeMs), new ClickCounts.Format());
     }
 
-    /** What clicks are counted by. */
+    /** Returns the number by which a click is counted. */
     protected abstract long countedBy(Click click);
 
-    /** Emits the results of an owner's window, in which there is at least one click. */
+    /** Emits the results of an owner's window, which has at least one click. */
     protected abstract void emit(long owner, long windowEnd, LongCounts clicks);
 
     @Override

@@ -16,10 +16,10 @@ import rescaler.jobs.operators.PanesFormat;
 import rescaler.jobs.operators.Windows;
 
 /**
- * {@code q4-impressions-per-click} and {@code q5-searches-per-click}: how many of the one came on each of the other, for
- * products with a click in the window; keyed by product.
+ * {@code q4-impressions-per-click} and {@code q5-searches-per-click}: the number of events per click, for products
+ * with a click in the window; keyed by product.
  *
- * @param <E> what is set in relation to clicks
+ * @param <E> type of the events per click
  */
 final class PerClickOperator<E extends Event> extends KeyedWindowOperator<PerClickOperator.Counts>
         implements TwoInputStreamOperator<E, Click, byte[]> {
@@ -30,7 +30,7 @@ final class PerClickOperator<E extends Event> extends KeyedWindowOperator<PerCli
 
     /**
      * @param query the query's name in results
-     * @param counted what the results call the events of input 1
+     * @param counted name of the events of input 1 in results
      */
     PerClickOperator(OperatorSettings settings, Windows windows, String query, String counted) {
         super(settings, 2, windows, new Format());
@@ -91,14 +91,14 @@ final class PerClickOperator<E extends Event> extends KeyedWindowOperator<PerCli
         return new Fired(events + clicks, newestIngestionTime);
     }
 
-    /** Events and clicks of one product and pane, and when the newest of them was read. */
+    /** Numbers of events and clicks of one product and pane, and the newest ingestion time. */
     static final class Counts {
         private long events;
         private long clicks;
         private long newestIngestionTime = Long.MIN_VALUE;
     }
 
-    /** Panes of counts in state. */
+    /** Serialised panes of counts. */
     public static final class Format extends PanesFormat<Counts> {
         private static final long serialVersionUID = 1L;
 

@@ -13,12 +13,12 @@ import rescaler.jobs.operators.JsonRow;
 import rescaler.jobs.state.LongCounts;
 
 /**
- * {@code q2-product-median}: the median price of a product's last clicks, each time as many more have come as the slide
- * says; keyed by product, clicks taken in order of arrival.
+ * {@code q2-product-median}: the median price of a product's last clicks, once per slide; keyed by product, clicks
+ * in order of arrival.
  *
- * <p>The window is kept as panes of one slide each, and a pane as how often each price occurred: the median needs no
- * more, and there are few different prices. A click touches the newest pane only; the others, which are most of the
- * state, are read when the window fires. A product is forgotten when it had no click for the time to live.
+ * <p>The window consists of panes of one slide each, and a pane of the count of each price: this suffices for the
+ * median, and there are few different prices. A click updates only the newest pane; the others, most of the state,
+ * are read when the window fires. A product expires when it had no click for the time to live.
  */
 final class ProductMedianOperator extends ExpiringOperator<Click, ProductPrices> {
     private static final long serialVersionUID = 1L;

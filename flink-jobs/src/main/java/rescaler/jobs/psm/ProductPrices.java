@@ -9,7 +9,7 @@ import rescaler.jobs.state.LongCounts;
 import rescaler.jobs.state.RecordFormat;
 import rescaler.jobs.state.RecordType;
 
-/** The click prices of one product since its window last fired, and the newest of those clicks. */
+/** The click prices of one product since its window last fired, and the newest of those clicks' ingestion times. */
 final class ProductPrices {
     static final RecordType<ProductPrices> TYPE = RecordType.of(ProductPrices.class, new Format());
 
@@ -32,14 +32,14 @@ final class ProductPrices {
         return prices;
     }
 
-    /** Timestamp of the product's newest click, ms since the epoch. */
+    /** Returns the timestamp of the product's newest click, ms since the epoch. */
     long newestTimestamp() {
         return newestTimestamp;
     }
 
     /** Full panes of prices, oldest first. */
     record History(List<LongCounts> panes) {
-        /** This history followed by one more pane, of which at most {@code most} are kept. */
+        /** Returns this history with one more pane, of which at most {@code most} are kept. */
         History with(LongCounts pane, int most) {
             List<LongCounts> longer = new ArrayList<>(panes);
             longer.add(pane);
@@ -47,7 +47,7 @@ final class ProductPrices {
         }
     }
 
-    /** The prices in state. */
+    /** Serialised prices. */
     public static final class Format implements RecordFormat<ProductPrices> {
         private static final long serialVersionUID = 1L;
 
@@ -75,7 +75,7 @@ final class ProductPrices {
         }
     }
 
-    /** The history in state. Its panes are full and change no more. */
+    /** Serialised history. Its panes are full and immutable. */
     public static final class HistoryFormat implements RecordFormat<History> {
         private static final long serialVersionUID = 1L;
 

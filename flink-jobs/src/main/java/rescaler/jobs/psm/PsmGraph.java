@@ -20,7 +20,7 @@ public final class PsmGraph {
         this.graph = graph;
     }
 
-    /** Adds every query that is switched on. */
+    /** Adds every enabled query. */
     public void build() {
         graph.ifEnabled(Query.PSM_Q1, this::bestCategory);
         graph.ifEnabled(Query.PSM_Q2, this::productMedian);

@@ -8,15 +8,15 @@ import org.apache.flink.api.common.state.ValueState;
 import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
 
 /**
- * A keyed value with a write-back cache in front of it: values of busy keys stay as objects between checkpoints.
+ * Keyed state with a write-back cache: values of busy keys stay as objects between checkpoints.
  *
- * <p>Reading and writing a RocksDB state for each record costs microseconds, most of it in making bytes of the value and
- * back. Here a value is written when a checkpoint is taken ({@link #flush}) or when the cache is full and the value is
- * the one not used for longest. A key that comes and goes between two checkpoints never reaches RocksDB. After a
- * restart the cache is empty and the state is complete, so rescaling is Flink's own business.
+ * <p>Reading and writing RocksDB for each record costs microseconds, mostly for serialisation. Here a value is
+ * written at a checkpoint ({@link #flush}) or when it is evicted as the least recently used one. A key that comes
+ * and goes between two checkpoints never reaches RocksDB. After a restart the cache is empty and the state is
+ * complete, so rescaling is left to Flink.
  *
- * <p>The cached object is the caller's to change; it must {@link #put} it back afterwards. This relies on a state backend
- * that keeps bytes, as RocksDB does, and not the objects themselves.
+ * <p>The caller may change the cached object, and must {@link #put} it back afterwards. This relies on a state
+ * backend that stores bytes, like RocksDB, and not the objects themselves.
  */
 public final class CachedState<V> {
     private final AbstractStreamOperator<?> operator;
@@ -25,8 +25,8 @@ public final class CachedState<V> {
     private final LinkedHashMap<Object, Entry<V>> entries = new LinkedHashMap<>(64, 0.75f, true);
 
     /**
-     * @param operator whose current key is meant by every call
-     * @param capacity number of values kept as objects, at least 1
+     * @param operator whose current key every call refers to
+     * @param capacity number of cached values, at least 1
      */
     public CachedState(AbstractStreamOperator<?> operator, ValueState<V> state, int capacity) {
         this.operator = operator;
@@ -34,7 +34,7 @@ public final class CachedState<V> {
         this.capacity = capacity;
     }
 
-    /** The current key's value, or null. */
+    /** Returns the current key's value, or null. */
     public V get() throws IOException {
         Object key = operator.getCurrentKey();
         Entry<V> entry = entries.get(key);
@@ -68,7 +68,7 @@ public final class CachedState<V> {
         }
     }
 
-    /** Writes everything that is not in the state yet; the operator's current key is lost. */
+    /** Writes all cached changes to the state; the operator's current key is lost. */
     public void flush() throws IOException {
         for (Map.Entry<Object, Entry<V>> entry : entries.entrySet()) {
             write(entry.getKey(), entry.getValue());
@@ -95,7 +95,7 @@ public final class CachedState<V> {
         }
     }
 
-    /** A value; whether it differs from the state; whether the state has one for this key. */
+    /** A value, whether it differs from the state, and whether the state has one for this key. */
     private static final class Entry<V> {
         private V value;
         private boolean dirty;

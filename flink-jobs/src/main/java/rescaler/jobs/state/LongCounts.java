@@ -6,10 +6,10 @@ import org.apache.flink.core.memory.DataInputView;
 import org.apache.flink.core.memory.DataOutputView;
 
 /**
- * How often each of many numbers occurred: a hash table of primitives, without an object per entry.
+ * Counts of numbers: a hash table of primitives, without an object per entry.
  *
- * <p>Open addressing with linear probing, at most three quarters full. A slot is empty where the count is 0, so counts
- * are at least 1 and nothing can be taken out again.
+ * <p>Open addressing with linear probing, at most three quarters full. A slot is empty where the count is 0, so
+ * counts are at least 1 and entries cannot be removed.
  */
 public final class LongCounts {
     private static final int SMALLEST = 4;
@@ -19,13 +19,13 @@ public final class LongCounts {
     private int size;
     private long total;
 
-    /** What is done with each entry. */
+    /** Callback for each entry. */
     @FunctionalInterface
     public interface Visitor {
         void visit(long number, long count);
     }
 
-    /** Counts the number {@code times} more often, at least once. */
+    /** Adds {@code times}, at least 1, to the number's count. */
     public void add(long number, long times) {
         if (4 * (size + 1) > 3 * numbers.length) {
             grow();
@@ -43,12 +43,12 @@ public final class LongCounts {
         other.forEach(this::add);
     }
 
-    /** How many different numbers there are. */
+    /** Returns the number of distinct numbers. */
     public int size() {
         return size;
     }
 
-    /** The sum of all counts. */
+    /** Returns the sum of all counts. */
     public long total() {
         return total;
     }
@@ -62,7 +62,7 @@ public final class LongCounts {
         }
     }
 
-    /** The numbers that occurred most often, in ascending order; none if nothing was counted. */
+    /** Returns the most frequent numbers, in ascending order; empty if nothing was counted. */
     public long[] mostFrequent() {
         long most = Arrays.stream(counts).max().orElse(0);
         long[] found = new long[size];
@@ -77,12 +77,14 @@ public final class LongCounts {
         return sorted;
     }
 
-    /** How often the number occurred. */
+    /** Returns the count of the number. */
     public long count(long number) {
         return counts[slotOf(number)];
     }
 
-    /** The median: of an even number of values the mean of the two in the middle. At least one must be there. */
+    /**
+     * Returns the median: of an even number of values the mean of the two in the middle. There must be at least one.
+     */
     public double median() {
         long[] sorted = new long[size];
         int[] filled = {0};

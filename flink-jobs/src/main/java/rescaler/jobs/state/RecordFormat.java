@@ -9,27 +9,27 @@ import org.apache.flink.core.memory.DataOutputSerializer;
 import org.apache.flink.core.memory.DataOutputView;
 
 /**
- * How one type is written to network buffers and state: by hand, without reflection.
+ * Hand-written serialisation of one type for network buffers and state, without reflection.
  *
- * <p>An implementation is stateless and has a public constructor without arguments, because a savepoint names its class
- * and a later run makes an instance of it. Whoever changes the layout raises {@link #version} and keeps reading the
+ * <p>An implementation is stateless and has a public constructor without arguments, because a savepoint names its
+ * class and a later run instantiates it. A change of the layout must increment {@link #version} and keep reading the
  * older ones, so that old savepoints restore.
  */
 public interface RecordFormat<T> extends Serializable {
-    /** The version that {@link #write} writes; at least 1. */
+    /** Returns the version that {@link #write} writes; at least 1. */
     int version();
 
     void write(T value, DataOutputView out) throws IOException;
 
-    /** Reads what {@link #write} of that version wrote. */
+    /** Reads what {@link #write} of that version has written. */
     T read(int version, DataInputView in) throws IOException;
 
-    /** A copy that shares nothing changeable with the value; the value itself where nothing can change. */
+    /** Returns a copy that shares no mutable part with the value; the value itself if immutable. */
     default T copy(T value) {
         return value;
     }
 
-    /** A copy by way of the bytes, for {@link #copy} of values that change. RocksDB never asks for one. */
+    /** Copies through the bytes, for {@link #copy} of mutable values. RocksDB never requests a copy. */
     default T copyThroughBytes(T value) {
         try {
             DataOutputSerializer out = new DataOutputSerializer(128);

@@ -18,7 +18,7 @@ public final class RecordSerializer<T> extends TypeSerializer<T> {
         this.readVersion = readVersion;
     }
 
-    /** The serializer of the format's newest version. */
+    /** Creates the serializer of the format's newest version. */
     public static <T> RecordSerializer<T> of(RecordFormat<T> format) {
         return new RecordSerializer<>(format, format.version());
     }

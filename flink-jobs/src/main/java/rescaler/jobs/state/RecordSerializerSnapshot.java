@@ -10,10 +10,10 @@ import org.apache.flink.util.FlinkException;
 import org.apache.flink.util.InstantiationUtil;
 
 /**
- * What a savepoint remembers of a {@link RecordSerializer}: the class of its format and the version it wrote.
+ * Savepoint metadata of a {@link RecordSerializer}: the class of its format and the written version.
  *
- * <p>An older version is readable after migration (Flink rewrites the state with the new one); a newer one, or another
- * class, is not.
+ * <p>An older version is readable after migration (Flink rewrites the state with the new one); a newer one, or
+ * another class, is not.
  */
 public final class RecordSerializerSnapshot<T> implements TypeSerializerSnapshot<T> {
     private static final int SNAPSHOT_VERSION = 1;

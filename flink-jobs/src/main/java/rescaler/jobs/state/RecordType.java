@@ -7,7 +7,7 @@ import org.apache.flink.api.common.typeutils.TypeSerializer;
 /**
  * Flink's type information for a type with a {@link RecordFormat}.
  *
- * <p>Every stream and every state names its type explicitly, so that Flink never has to guess one by reflection.
+ * <p>Every stream and every state names its type explicitly, so that Flink never derives one by reflection.
  */
 public final class RecordType<T> extends TypeInformation<T> {
     private static final long serialVersionUID = 1L;
@@ -24,7 +24,7 @@ public final class RecordType<T> extends TypeInformation<T> {
         return new RecordType<>(type, format);
     }
 
-    /** The serializer of the newest version. */
+    /** Creates the serializer of the newest version. */
     public TypeSerializer<T> serializer() {
         return RecordSerializer.of(format);
     }

@@ -10,10 +10,10 @@ import rescaler.jobs.events.Person;
 import rescaler.jobs.events.Search;
 
 /**
- * Events as JSON, character for character as the event producer writes them: the kind, then the fields in the order of
- * the wire, without spaces; only quotes, backslashes and control characters are escaped.
+ * Formats events as JSON, exactly like the event producer: the kind, then the fields in the order of the wire,
+ * without spaces; only quotes, backslashes and control characters are escaped.
  *
- * <p>The ingestion time is not on the wire and therefore left out.
+ * <p>The ingestion time is not on the wire and therefore omitted.
  */
 final class EventJson {
     private static final String HEX = "0123456789abcdef";

@@ -13,14 +13,14 @@ import rescaler.jobs.events.EventDecoder;
 import rescaler.jobs.events.MalformedEventException;
 
 /**
- * From records on standard input to JSON on standard output, an object a line, with the decoder that the jobs use.
+ * Converts records on standard input to JSON on standard output, one object per line, with the jobs' decoder.
  *
- * <p>A record stands after its length (4 bytes, little-endian), as {@code event-producer generate --format wire} writes
- * it. With it the two decoders are compared on any number of events. It ends with 1 at the first record that is not an
- * event, and says which.
+ * <p>A record is preceded by its length (4 bytes, little-endian), as written by {@code event-producer generate
+ * --format wire}. It serves to compare the two decoders on any number of events. It exits with 1 at the first record
+ * that is not an event, and names it.
  */
 public final class WireToJson {
-    /** Longer than any record that Kafka takes by default; a length beyond it means that the input is something else. */
+    /** Larger than any record in Kafka by default; a larger length means that the input is something else. */
     private static final int RECORD_BYTES_MAX = 16 << 20;
 
     private WireToJson() {}
@@ -38,7 +38,7 @@ public final class WireToJson {
         }
     }
 
-    /** Converts all records of the input; what was converted before a problem has been written. */
+    /** Converts all records of the input; the output before a problem has been written. */
     static void convert(InputStream in, OutputStream out) throws IOException, MalformedInputException {
         EventDecoder decoder = new EventDecoder();
         StringBuilder line = new StringBuilder();
@@ -57,7 +57,7 @@ public final class WireToJson {
         }
     }
 
-    /** The next record, or null at the end of the input. */
+    /** Returns the next record, or null at the end of the input. */
     private static byte[] next(InputStream in, long number) throws IOException, MalformedInputException {
         byte[] prefix = in.readNBytes(Integer.BYTES);
         if (prefix.length == 0) {
@@ -79,7 +79,7 @@ public final class WireToJson {
         return record;
     }
 
-    /** Says which record could not be read. */
+    /** Names the record that could not be read. */
     static final class MalformedInputException extends Exception {
         private static final long serialVersionUID = 1L;
 

@@ -11,9 +11,10 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 /**
  * A small stateful job that runs on every Flink from 1.18 on; {@code scripts/test-versions.sh} scales it on each.
  *
- * <p>It uses nothing but what these versions have in common: no sink with a package that has moved, no open method whose argument has
- * changed. A subtask of the source takes 5 ms for each number, and so passes on 200 a second. The source makes as many splits as it has
- * subtasks at first; a subtask without one would end, so the job begins as wide as it ever gets.
+ * <p>It uses only what these versions have in common: no sink whose package has moved, no open method whose argument
+ * has changed. A subtask of the source takes 5 ms per number, and so emits 200 per second. The source creates as
+ * many splits as its initial number of subtasks; a subtask without one would end, so the job starts at its maximum
+ * parallelism.
  */
 public final class AnyVersion {
     private static final long EACH_NANOS = 5_000_000;
@@ -39,7 +40,7 @@ public final class AnyVersion {
         environment.execute("any-version");
     }
 
-    /** Takes its time for each number. */
+    /** Delays each number. */
     private static final class Paced implements MapFunction<Long, Long> {
         private static final long serialVersionUID = 1L;
 
@@ -50,7 +51,7 @@ public final class AnyVersion {
         }
     }
 
-    /** How often each key has come. */
+    /** Counts the occurrences of each key. */
     private static final class Counted extends RichMapFunction<Long, Long> {
         private static final long serialVersionUID = 1L;
 

@@ -21,8 +21,8 @@ import org.apache.flink.core.io.SimpleVersionedSerializer;
 import org.apache.flink.metrics.Counter;
 
 /**
- * Flink's own source of numbers, at a fixed rate that all subtasks share; between two numbers a subtask is idle. Flink's own does not
- * count what it reads; here it does where that is wanted, as the sources of Kafka and most others do.
+ * Flink's number source at a fixed total rate of all subtasks; between two numbers a subtask is idle. Flink's own
+ * does not count what it reads; this one optionally does, like the sources of Kafka and most others.
  */
 final class RatedSource implements Source<Long, NumberSequenceSplit, Collection<NumberSequenceSplit>> {
     private static final long serialVersionUID = 1L;
@@ -89,7 +89,7 @@ final class RatedSource implements Source<Long, NumberSequenceSplit, Collection<
         return numbers.getEnumeratorCheckpointSerializer();
     }
 
-    /** Passes everything on, and counts the numbers. */
+    /** Delegates everything, and counts the numbers. */
     private record CountingReader(SourceReader<Long, NumberSequenceSplit> reader, Counter read)
             implements SourceReader<Long, NumberSequenceSplit> {
         @Override
@@ -128,7 +128,7 @@ final class RatedSource implements Source<Long, NumberSequenceSplit, Collection<
         }
     }
 
-    /** Passes everything on, and counts the numbers. */
+    /** Delegates everything, and counts the numbers. */
     private record CountingOutput(ReaderOutput<Long> output, Counter read) implements ReaderOutput<Long> {
         @Override
         public void collect(Long number) {

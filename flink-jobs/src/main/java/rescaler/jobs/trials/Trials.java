@@ -8,13 +8,14 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
 
 /**
- * Jobs as strangers write them, each with one trait that can mislead an auto-scaler; {@code scripts/try-jobs.sh} runs them.
+ * Typical user jobs, each with one trait that can mislead an auto-scaler; {@code scripts/try-jobs.sh} runs them.
  *
- * <p>The only argument names the job. Records take their time by waiting, not by computing: a subtask that waits 2 ms for each takes
- * 500 records per second and counts as busy, and all jobs run on two cores without slowing each other down.
+ * <p>The only argument names the job. Records cost time by waiting, not by computing: a subtask that waits 2 ms per
+ * record handles 500 records per second and counts as busy, and all jobs run on two cores without slowing each other
+ * down.
  */
 public final class Trials {
-    /** How long a record takes, in nanoseconds. */
+    /** Cost of a record, in nanoseconds. */
     private static final long WORK_NANOS = 2_000_000;
 
     private Trials() {}
@@ -42,7 +43,7 @@ public final class Trials {
         return environment.fromSource(RatedSource.endless(perSecond), WatermarkStrategy.noWatermarks(), "numbers");
     }
 
-    /** Source, work and sink in one task, which is too narrow. */
+    /** Source, work and sink in one chain, with too low a parallelism. */
     private static void oneChain(StreamExecutionEnvironment environment, RatedSource source) {
         environment
                 .fromSource(source, WatermarkStrategy.noWatermarks(), "numbers")
@@ -50,19 +51,19 @@ public final class Trials {
                 .sinkTo(new DiscardingSink<>());
     }
 
-    /** Two subtasks that take {@link #WORK_NANOS} for each record, and a sink in their chain. */
+    /** Adds two subtasks that take {@link #WORK_NANOS} per record, with a chained sink. */
     private static void work(DataStream<Long> records, String name) {
         records.map(new Work(WORK_NANOS)).name(name).setParallelism(2).sinkTo(new DiscardingSink<>()).setParallelism(2);
     }
 
-    /** One record of ten leaves the source's chain; it is the chain that is busy, at 60 %. */
+    /** One record of ten leaves the source's chain; the chain is busy at 60 %. */
     private static void filterInSourceChain(StreamExecutionEnvironment environment) {
         DataStream<Long> kept =
                 numbers(environment, 300).map(new Work(WORK_NANOS)).filter(number -> number % 10 == 0);
         work(kept.rebalance(), "work");
     }
 
-    /** A source that ends after a second, and one that goes on. */
+    /** A source that ends after a second, and an endless one. */
     private static void boundedBesideEndless(StreamExecutionEnvironment environment) {
         DataStream<Long> history = environment.fromSource(
                 RatedSource.bounded(300, 300), WatermarkStrategy.noWatermarks(), "history");
@@ -74,7 +75,7 @@ public final class Trials {
         work(numbers(environment, 600).rebalance(), "work");
     }
 
-    /** Two operators with Flink's default name "Map"; the second one is too narrow. */
+    /** Two operators with Flink's default name "Map"; the second one has too low a parallelism. */
     private static void twoUnnamed(StreamExecutionEnvironment environment) {
         numbers(environment, 600)
                 .rebalance()
@@ -87,12 +88,12 @@ public final class Trials {
                 .setParallelism(1);
     }
 
-    /** Seven records of ten have the same key: more than one subtask takes. */
+    /** Seven records of ten have the same key: more than one subtask handles. */
     private static void hotKey(StreamExecutionEnvironment environment) {
         work(numbers(environment, 900).keyBy(number -> number % 10 < 7 ? 0 : number % 1000), "work");
     }
 
-    /** Behind the sink is something that takes 400 records per second in all; 900 come. */
+    /** An external system behind the sink accepts 400 records per second in total; 900 arrive. */
     private static void fixedRateSink(StreamExecutionEnvironment environment) {
         numbers(environment, 900)
                 .rebalance()
@@ -103,7 +104,7 @@ public final class Trials {
                 .setParallelism(2);
     }
 
-    /** Takes its time for each record. */
+    /** Delays each record. */
     private record Work(long nanos) implements MapFunction<Long, Long> {
         @Override
         public Long map(Long number) {
@@ -112,7 +113,7 @@ public final class Trials {
         }
     }
 
-    /** Waits its turn at a system that all subtasks of the job share; they are in one process. */
+    /** A system shared by all subtasks of the job, which are in one process. */
     private static final class Outside implements MapFunction<Long, Long> {
         private static final long serialVersionUID = 1L;
         private static final long EACH_NANOS = 1_000_000_000 / 400;

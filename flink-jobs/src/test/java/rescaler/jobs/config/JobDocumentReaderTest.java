@@ -11,7 +11,7 @@ import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
-/** Goal: the example documents are accepted, and every bad one is refused with its key and a remedy. */
+/** Goal: the example documents are accepted, and every bad one is rejected with its key and a remedy. */
 class JobDocumentReaderTest {
     private static String nexmark;
 
@@ -38,7 +38,7 @@ class JobDocumentReaderTest {
         assertEquals(Query.of(Benchmark.PSM), List.copyOf(document.queries().keySet()));
     }
 
-    /** The examples show each option with the value it has where the document is silent. */
+    /** The examples show each option with its default. */
     @Test
     void theExamplesShowTheDefaults() throws Exception {
         for (String name : List.of("nexmark", "psm")) {

@@ -11,7 +11,10 @@ import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 
-/** Goal: where partitions are never idle, a source that is wider than its topic is refused, by the key that made it so. */
+/**
+ * Goal: where partitions are never idle, a source with more subtasks than its topic has partitions is rejected, with
+ * the key responsible.
+ */
 class PartitionRuleTest {
     private static final Map<Stream, Integer> FOUR = Map.of(Stream.AUCTION, 4, Stream.BID, 4);
 

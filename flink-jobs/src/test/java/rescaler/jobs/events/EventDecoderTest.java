@@ -18,7 +18,7 @@ import java.util.Random;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 
-/** Goal: this decoder and the Rust one agree on every golden record, and on what is wrong with every malformed one. */
+/** Goal: this decoder and the Rust one agree on every golden record, and on the problem of every malformed one. */
 class EventDecoderTest {
     private static final Path WIRE = Path.of("..", "testdata", "wire");
     private static final long INGESTION_TIME = 42;
@@ -98,7 +98,7 @@ class EventDecoderTest {
         return HexFormat.of().parseHex(testCase.get("hex").asText());
     }
 
-    /** The event's fields by their names on the wire, and its kind. */
+    /** Returns the event's fields by their names on the wire, and its kind. */
     private static Map<String, String> fields(Event event) throws ReflectiveOperationException {
         Map<String, String> fields = new TreeMap<>();
         fields.put("kind", event.getClass().getSimpleName().toLowerCase(Locale.ROOT));

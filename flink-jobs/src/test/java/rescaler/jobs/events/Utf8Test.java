@@ -7,9 +7,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.Arrays;
 import org.junit.jupiter.api.Test;
 
-/** Goal: one bad byte is found wherever it stands in a string of any length, and bytes beside the string do not matter. */
+/**
+ * Goal: one bad byte is found at any position in a string of any length, and bytes outside the string do not matter.
+ */
 class Utf8Test {
-    /** Where the string begins, behind the length and the fields before it. */
+    /** Start of the string, after the length and the fields before it. */
     private static final int FROM = 29;
     private static final int LENGTH_MAX = 40;
 

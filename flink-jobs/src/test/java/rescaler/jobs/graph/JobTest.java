@@ -69,7 +69,7 @@ class JobTest {
         }
     }
 
-    /** The check above would be worth nothing if Flink let generic types pass. */
+    /** The check above would be meaningless if Flink accepted generic types. */
     @Test
     void aGenericTypeWouldBeRefused() throws Exception {
         StreamExecutionEnvironment environment = environment(JobDocumentReader.read(example("nexmark")));
@@ -98,13 +98,13 @@ class JobTest {
         return environment;
     }
 
-    /** An example document with every query switched on. */
+    /** Returns an example document with every query enabled. */
     private static String example(String name) throws IOException {
         String text = Files.readString(Path.of("..", "configs", "jobs", name + ".toml"));
         return text.replace("enabled = false", "enabled = true");
     }
 
-    /** The rule by which a vertex's name gives its uid. */
+    /** Returns the uid of a vertex by its name. */
     private static String uid(String vertexName) {
         return vertexName.replaceFirst("^Source: ", "").replaceFirst(" -> .*", "").replaceFirst(": Writer$", "");
     }

@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 import rescaler.jobs.events.Bid;
 import rescaler.jobs.events.Kind;
 
-/** Goal: every record leaves a source once, as an event or as a dead letter that says where it lay and what is wrong. */
+/** Goal: every record leaves a source once, as an event or as a dead letter with its position and problem. */
 class DecodeFunctionTest {
     private static final byte[] NO_EVENT = "no event".getBytes(StandardCharsets.UTF_8);
 
@@ -54,7 +54,7 @@ class DecodeFunctionTest {
                 + letter.problemOffset();
     }
 
-    /** The first golden record of that kind. */
+    /** Returns the first golden record of that kind. */
     private static byte[] golden(String kind) throws Exception {
         Path file = Path.of("..", "testdata", "wire", "golden.json");
         for (JsonNode golden : new ObjectMapper().readTree(file.toFile())) {

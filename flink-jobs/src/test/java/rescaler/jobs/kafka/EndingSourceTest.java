@@ -23,8 +23,8 @@ import org.apache.flink.metrics.groups.UnregisteredMetricsGroup;
 import org.junit.jupiter.api.Test;
 
 /**
- * Goal: after a restore every reader learns that no more partitions will come. A bounded job that was stopped with a
- * savepoint and started again read everything and then ran on for good.
+ * Goal: after a restore every reader gets the signal "no more splits". Regression: a bounded job that was stopped
+ * with a savepoint and restarted read everything and then ran forever.
  */
 class EndingSourceTest {
     private final TestingContext context = new TestingContext();
@@ -55,7 +55,7 @@ class EndingSourceTest {
                 .build());
     }
 
-    /** Notes who was told that there is no more. */
+    /** Records which readers got the signal "no more splits". */
     private static final class TestingContext implements SplitEnumeratorContext<KafkaPartitionSplit> {
         private final Set<Integer> told = new TreeSet<>();
         private final Map<Integer, ReaderInfo> readers = new HashMap<>();

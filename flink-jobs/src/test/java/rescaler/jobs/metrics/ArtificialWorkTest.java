@@ -7,7 +7,7 @@ import java.lang.management.ThreadMXBean;
 import org.junit.jupiter.api.Test;
 import rescaler.jobs.config.WorkSettings;
 
-/** Goal: the cost of many records is what was asked for, although no sleep is that short or that exact. */
+/** Goal: the total cost of many records is as requested, although no sleep is that short or that exact. */
 class ArtificialWorkTest {
     @Test
     void waitingAddsUp() {
@@ -15,7 +15,10 @@ class ArtificialWorkTest {
         assertTrue(tookMs >= 890 && tookMs < 3000, "10,000 records of 100 µs took " + tookMs + " ms");
     }
 
-    /** On a busy machine the thread loses the core in mid-spin; that takes longer by the clock, but no more of the core. */
+    /**
+     * On a busy machine the thread loses the core while spinning; that takes longer by the clock, but no more CPU
+     * time.
+     */
     @Test
     void spinningAddsUp() {
         ArtificialWork work = new ArtificialWork(new WorkSettings(100, 0));

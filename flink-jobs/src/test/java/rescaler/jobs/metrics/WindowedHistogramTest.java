@@ -5,7 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import org.apache.flink.metrics.HistogramStatistics;
 import org.junit.jupiter.api.Test;
 
-/** Goal: statistics describe the last one to two windows, and only those. */
+/** Goal: statistics cover the last one to two windows, and only those. */
 class WindowedHistogramTest {
     private static final long WINDOW_MS = 1000;
     private static final long WINDOW_NANOS = WINDOW_MS * 1_000_000;

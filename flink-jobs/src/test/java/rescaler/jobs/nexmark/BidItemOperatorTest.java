@@ -20,7 +20,7 @@ import rescaler.jobs.events.Auction;
 import rescaler.jobs.events.Bid;
 import rescaler.jobs.testing.TestingSubtasks;
 
-/** Goal: every bid that counts is passed on exactly once with its item, in whatever order the inputs are read. */
+/** Goal: every bid that counts is emitted exactly once with its item, in any reading order of the inputs. */
 class BidItemOperatorTest {
     private static final long HORIZON_MS = 100;
 
@@ -97,7 +97,9 @@ class BidItemOperatorTest {
         check(new Random(99), parallelism, EmbeddedRocksDBStateBackend::new);
     }
 
-    /** Two streams in their own order, interleaved at random, with watermarks between and one restore in the middle. */
+    /**
+     * Two streams in their own order, interleaved at random, with watermarks between and one restore in the middle.
+     */
     private static void check(Random random, int parallelism, Supplier<StateBackend> backend) throws Exception {
         List<Auction> auctions = new ArrayList<>();
         List<Bid> bids = new ArrayList<>();
@@ -133,7 +135,7 @@ class BidItemOperatorTest {
         }
     }
 
-    /** The definition, without any notion of order. */
+    /** The definition, independent of order. */
     private static List<String> expected(List<Auction> auctions, List<Bid> bids) {
         Map<Long, Auction> byId = new HashMap<>();
         auctions.forEach(auction -> byId.put(auction.auctionId(), auction));

@@ -11,7 +11,7 @@ import rescaler.jobs.events.Item;
 import rescaler.jobs.testing.Rows;
 import rescaler.jobs.testing.TestingSubtasks;
 
-/** Goal: Q4 and Q6 take the highest bid from start to before the end, and average the right auctions. */
+/** Goal: Q4 and Q6 use the highest bid from start to before the end, and average the right auctions. */
 class ClosingPriceTest {
     private static final long HORIZON_MS = 100;
     private static final long TTL_MS = 10_000;
@@ -124,7 +124,7 @@ class ClosingPriceTest {
         }
     }
 
-    /** At the end of a bounded stream all timers are due at once, and the one that forgets a seller came first. */
+    /** At the end of a bounded stream all timers are due at once; the one that expires a seller came first. */
     @Test
     void theEndOfTheStreamForgetsNoAuction() throws Exception {
         try (var subtasks = sellerAverages(3, 1)) {
@@ -149,8 +149,8 @@ class ClosingPriceTest {
     }
 
     /**
-     * Watermarks come in steps: what comes after a silence may be here before the timer that ends the key. It used to
-     * depend on that whether a category went on or began anew.
+     * Watermarks advance in steps: a record after a silence may be processed before the timer that expires the key.
+     * Regression: whether a category continued or restarted used to depend on that.
      */
     @Test
     void aCategoryBeginsAnewAfterASilenceWhetherItsTimerHasComeOrNot() throws Exception {
@@ -172,7 +172,7 @@ class ClosingPriceTest {
         }
     }
 
-    /** The same for a seller; here an auction that has not had its turn must survive. */
+    /** The same for a seller; here an auction that is not due yet must survive. */
     @Test
     void aSellerBeginsAnewAfterASilenceWhetherTheTimerHasComeOrNot() throws Exception {
         for (boolean timerFirst : new boolean[] {false, true}) {

@@ -11,7 +11,7 @@ import rescaler.jobs.config.MetricSettings;
 import rescaler.jobs.config.OperatorSettings;
 import rescaler.jobs.config.WorkSettings;
 
-/** Goal: one row for each window with a bid in it, the highest bid's, also across a restart. */
+/** Goal: one row for each window with a bid, that of the highest bid, also across a restart. */
 class HighestBidOperatorTest {
     private static final OperatorSettings MEASURED =
             new OperatorSettings(new MetricSettings(true, 1000), WorkSettings.NONE, 1_000);

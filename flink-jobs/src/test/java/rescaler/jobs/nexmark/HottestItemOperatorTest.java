@@ -14,7 +14,7 @@ import org.junit.jupiter.api.Test;
 import rescaler.jobs.config.OperatorSettings;
 import rescaler.jobs.operators.Windows;
 
-/** Goal: every sliding window with a bid in it has one row for each item that no other beats. */
+/** Goal: every sliding window with a bid has one row for each item that no other beats. */
 class HottestItemOperatorTest {
     private static final long SIZE = 40;
     private static final long SLIDE = 10;

@@ -10,7 +10,7 @@ import rescaler.jobs.events.Person;
 import rescaler.jobs.testing.Rows;
 import rescaler.jobs.testing.TestingSubtasks;
 
-/** Goal: a row for each auction of a person who registered in the same window, and for no other. */
+/** Goal: one row for each auction of a person who registered in the same window, and no other. */
 class NewSellersOperatorTest {
     @Test
     void bothMustBeInTheSameWindow() throws Exception {

@@ -8,7 +8,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import org.junit.jupiter.api.Test;
 
-/** Goal: rows are JSON that reads back to the very same values, fields in order. */
+/** Goal: rows are JSON that survives a round trip exactly, with fields in order. */
 class JsonRowTest {
     @Test
     void fieldsComeInOrder() {

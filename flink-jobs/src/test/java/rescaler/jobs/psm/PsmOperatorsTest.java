@@ -19,7 +19,7 @@ import rescaler.jobs.operators.Windows;
 import rescaler.jobs.testing.Rows;
 import rescaler.jobs.testing.TestingSubtasks;
 
-/** Goal: the price-comparison queries answer what their definitions say, also across rescales. */
+/** Goal: the price-comparison queries match their definitions, also across rescales. */
 class PsmOperatorsTest {
     private static final Windows SLIDING = new Windows(50, 10);
 
@@ -101,7 +101,7 @@ class PsmOperatorsTest {
         }
     }
 
-    /** Whether the timer that forgets the product comes before the click or, with a late watermark, after it. */
+    /** Whether the timer that expires the product comes before the click or, with a late watermark, after it. */
     @Test
     void aProductBeginsAnewAfterASilenceWhetherItsTimerHasComeOrNot() throws Exception {
         for (boolean timerFirst : new boolean[] {false, true}) {

@@ -11,7 +11,7 @@ import org.apache.flink.core.memory.DataInputDeserializer;
 import org.apache.flink.core.memory.DataOutputSerializer;
 import org.junit.jupiter.api.Test;
 
-/** Goal: the table counts as a map of boxed numbers would. */
+/** Goal: the table counts like a map of boxed numbers. */
 class LongCountsTest {
     @Test
     void countsAgreeWithAMap() throws IOException {

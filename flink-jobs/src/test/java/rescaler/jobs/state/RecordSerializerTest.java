@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 import rescaler.jobs.events.Bid;
 import rescaler.jobs.events.Person;
 
-/** Goal: what was written is read back, also by a later version of the format, and never by an earlier one. */
+/** Goal: written values can be read, also by a later version of the format, and never by an earlier one. */
 class RecordSerializerTest {
     private static final Person PERSON =
             new Person(1, Long.MIN_VALUE, "Zoë \uD83E\uDD80", "", "x".repeat(100_000), "\u0000", "é", Long.MAX_VALUE);
@@ -111,7 +111,7 @@ class RecordSerializerTest {
         }
     }
 
-    /** Writes something else. */
+    /** Writes another type. */
     public static final class Other implements RecordFormat<Long> {
         private static final long serialVersionUID = 1L;
 

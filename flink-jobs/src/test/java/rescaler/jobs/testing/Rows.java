@@ -7,7 +7,7 @@ import java.util.List;
 public final class Rows {
     private Rows() {}
 
-    /** Such as {@code 59999: q8 60000 1 Ada 5}. */
+    /** For example {@code 59999: q8 60000 1 Ada 5}. */
     public static List<String> of(TestingSubtasks<?, ?, byte[]> subtasks) {
         return subtasks.output(Rows::values).stream().map(row -> row.replaceFirst(" ", ": ")).toList();
     }

@@ -19,10 +19,10 @@ import org.apache.flink.streaming.util.KeyedOneInputStreamOperatorTestHarness;
 import org.apache.flink.streaming.util.KeyedTwoInputStreamOperatorTestHarness;
 
 /**
- * All subtasks of an operator keyed by a number, fed by key as a cluster would, and restorable at any parallelism.
+ * All subtasks of an operator keyed by a number, fed by key like in a cluster, and restorable at any parallelism.
  *
- * <p>Built on Flink's own harnesses. Output is collected over restores, in order of emission. An operator with one input
- * has the left one only.
+ * <p>Built on Flink's test harnesses. Output is collected across restores, in order of emission. An operator with
+ * one input has only the left one.
  */
 public final class TestingSubtasks<L, R, O> implements AutoCloseable {
     public static final int MAX_PARALLELISM = 128;
@@ -41,7 +41,7 @@ public final class TestingSubtasks<L, R, O> implements AutoCloseable {
         this.rightKey = rightKey;
     }
 
-    /** An operator with one input, with one subtask on the heap. */
+    /** Creates an operator with one input, with one subtask on the heap backend. */
     public static <I, O> TestingSubtasks<I, Void, O> oneInput(
             Supplier<OneInputStreamOperator<I, O>> operator, KeySelector<I, Long> key) throws Exception {
         Starter<I, Void, O> starter = (parallelism, index) -> {
@@ -59,7 +59,7 @@ public final class TestingSubtasks<L, R, O> implements AutoCloseable {
         return new TestingSubtasks<I, Void, O>(starter, key, nothing -> 0L).started(1);
     }
 
-    /** An operator with two inputs, with one subtask on the heap. */
+    /** Creates an operator with two inputs, with one subtask on the heap backend. */
     public static <L, R, O> TestingSubtasks<L, R, O> twoInputs(
             Supplier<TwoInputStreamOperator<L, R, O>> operator,
             KeySelector<L, Long> leftKey,
@@ -78,7 +78,7 @@ public final class TestingSubtasks<L, R, O> implements AutoCloseable {
         return new TestingSubtasks<>(starter, leftKey, rightKey).started(1);
     }
 
-    /** The same from the beginning, without state, on another state backend. */
+    /** Restarts without state on another state backend. */
     public TestingSubtasks<L, R, O> on(Supplier<StateBackend> other) throws Exception {
         close();
         backend = other;
@@ -120,7 +120,7 @@ public final class TestingSubtasks<L, R, O> implements AutoCloseable {
         }
     }
 
-    /** Takes a checkpoint and goes on from it with another number of subtasks. */
+    /** Takes a checkpoint and resumes from it with another number of subtasks. */
     public TestingSubtasks<L, R, O> restore(int parallelism) throws Exception {
         OperatorSubtaskState[] states = new OperatorSubtaskState[subtasks.size()];
         for (int index = 0; index < states.length; index++) {
@@ -132,7 +132,7 @@ public final class TestingSubtasks<L, R, O> implements AutoCloseable {
         return this;
     }
 
-    /** Number of values and timers in state, after caches were written to it; for the heap backend only. */
+    /** Returns the number of values and timers in state, after caches were flushed; for the heap backend only. */
     public int stateEntries() throws Exception {
         int entries = 0;
         for (Subtask<L, R, O> subtask : subtasks) {
@@ -142,7 +142,7 @@ public final class TestingSubtasks<L, R, O> implements AutoCloseable {
         return entries;
     }
 
-    /** What was emitted since the beginning: the timestamp, a space, and the value as text. */
+    /** Returns everything emitted since the beginning: the timestamp, a space, and the value as text. */
     public List<String> output(Function<O, String> text) {
         drain();
         List<String> rows = new ArrayList<>();

@@ -17,7 +17,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Goal: events that the Rust encoder wrote are here read field for field as the Rust side itself shows them. */
+/** Goal: events of the Rust encoder are decoded field for field as the Rust side shows them. */
 class WireSampleTest {
     private static final Path WIRE = Path.of("..", "testdata", "wire");
 
@@ -58,7 +58,7 @@ class WireSampleTest {
         return out.toByteArray();
     }
 
-    /** Split at line feeds only: the strings hold every other character that somebody takes for a line's end. */
+    /** Splits at line feeds only: the strings contain every other line separator. */
     private static List<String> lines(byte[] text) {
         return List.of(new String(text, StandardCharsets.UTF_8).split("\n"));
     }
