@@ -63,7 +63,7 @@ impl Follower {
             Err(error) => return Err(error),
         };
         if file.metadata()?.len() < self.offset {
-            self.offset = 0; // The file was begun anew.
+            self.offset = 0; // The file was truncated.
         }
         file.seek(SeekFrom::Start(self.offset))?;
         let mut bytes = Vec::new();

@@ -55,7 +55,7 @@ impl Watched {
             .name(format!("reaper-{pid}"))
             .spawn(move || reap(child, &for_reaper, &announce));
         if let Err(error) = reaper {
-            kill(pid, Signal::SIGKILL)?; // Nobody would ever wait for it.
+            kill(pid, Signal::SIGKILL)?; // It would never be reaped.
             return Err(error);
         }
         Ok(Self { identity, ended, gate })

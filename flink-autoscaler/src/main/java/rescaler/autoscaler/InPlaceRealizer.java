@@ -29,7 +29,7 @@ final class InPlaceRealizer implements ScalingRealizer<JobID, JobAutoScalerConte
     public void realizeParallelismOverrides(JobAutoScalerContext<JobID> context, Map<String, String> overrides)
             throws IOException, InterruptedException {
         if (context.getJobStatus() != JobStatus.RUNNING) {
-            return; // asked again in the next round
+            return; // retried in the next round
         }
         String job = context.getJobID().toString();
         Map<String, Bounds> today = rest.requirements(job);

@@ -9,7 +9,7 @@ import rescaler.jobs.state.LongCounts;
 import rescaler.jobs.state.RecordFormat;
 import rescaler.jobs.state.RecordType;
 
-/** The click prices of one product since its window last fired, and the newest of those clicks' ingestion times. */
+/** The click prices of one product since its window last fired, and the newest click's timestamp. */
 final class ProductPrices {
     static final RecordType<ProductPrices> TYPE = RecordType.of(ProductPrices.class, new Format());
 
