@@ -168,7 +168,7 @@ pub struct Resumed {
     pub memory: Memory,
     /// The newest plan whose outcome is unknown.
     pub pending: Option<Pending>,
-    /// Whether the memory has a plan in it that was not carried out: of a dry run.
+    /// Whether the memory contains a plan that was not applied because of a dry run.
     pub imagined: bool,
 }
 
@@ -303,7 +303,7 @@ impl ControlLoop {
             return self.record(Effect::Nothing, Decision::nothing(policy.name(), reason), snapshot, now);
         }
         if self.imagined && !switches.dry_run {
-            // It would wait for the end of a change that never began.
+            // It would wait for the end of a change that never started.
             (self.memory, self.imagined) = (Memory::default(), false);
         }
         let (running, snapshot) = match deciding {

@@ -55,10 +55,10 @@ pub struct Record {
     /// The policies' memory for the next epoch.
     #[serde(default)]
     pub state: Memory,
-    /// Whether that has a plan in it that was not carried out: of a dry run.
+    /// Whether the memory contains a plan that was not applied because of a dry run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub imagined: bool,
-    /// What became of it, once it is known. Not written with the record, but read with it.
+    /// Outcome, once known. Not written with the record, but joined to it when read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
 }

@@ -59,8 +59,8 @@ fn a_kill_before_the_answer_is_resolved_by_the_drop() {
     assert!(last.decision.to_string().contains("settles after a change"), "{}", last.decision);
 }
 
-/// Goal: what a dry run imagined ends with it, in the same process and after a restart: the real run waits for no change that never
-/// began.
+/// Goal: the plans of a dry run end with it, in the same process and after a restart: the real run does not wait for a
+/// change that never started.
 #[test]
 fn a_dry_run_leaves_no_wait() {
     for restarts in [false, true] {
