@@ -135,7 +135,7 @@ impl Surroundings for AroundLoop {
     fn append(&mut self, record: &Record) -> Result<(), Lost> {
         self.shared.lock().check_record(record, self.sight, self.who);
         let what = format_args!("epoch {} ({:?}): {}", record.epoch, record.effect, record.decision);
-        // Nobody reads the snapshot of a record again.
+        // The snapshot of a record is never read again.
         let Record { epoch, at, job, effect, decision, state, imagined, .. } = record.clone();
         let kept =
             Record { epoch, at, job, effect, decision, state, imagined, snapshot: None, outcome: None };
