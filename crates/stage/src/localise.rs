@@ -125,7 +125,7 @@ mod tests {
         }
     }
 
-    /// Goal: the rescaler gets the address of Kafka alone; its configuration has no topics.
+    /// Goal: the rescaler gets only Kafka's address; its configuration has no topics.
     #[test]
     fn the_rescaler_has_no_topics() {
         let text = localised(&Names::of("a"), &format!("{TEXT}\n[flink]\n"));
