@@ -35,10 +35,10 @@ fn nothing_is_left_over() {
     }
 }
 
-/// Goal: no file of text has the marks that git leaves where a merge was not finished.
+/// Goal: no text file has conflict markers of an unfinished merge.
 #[test]
 fn every_merge_is_finished() {
-    // Written in parts, so that this file does not find itself.
+    // Written in parts, so that this file does not match itself.
     let marks = ["<", ">"].map(|mark| format!("{} ", mark.repeat(7)));
     for (name, text) in [".rs", ".java", ".sh", ".py", ".toml", ".md", ".yml"].into_iter().flat_map(files) {
         let found = text.lines().find(|line| marks.iter().any(|mark| line.starts_with(mark.as_str())));
