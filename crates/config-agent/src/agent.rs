@@ -281,7 +281,7 @@ impl<S: Surroundings> Agent<S> {
         }
     }
 
-    /// Reads the job's vertices and rescales for the final report of a change, with a short timeout.
+    /// Reads the job's vertices and rescales for the final report of a change, within the timeout of one request to Flink.
     async fn observed(&self, change: &Change, phase: &Phase) -> Option<Observed> {
         let job = phase.job().filter(|_| phase.is_final())?;
         let seen = self.around.observed(job, change.accepted_at);

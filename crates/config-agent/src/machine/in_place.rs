@@ -16,8 +16,8 @@ use crate::ids::stop_id;
 use crate::ledger::{Change, Lineage};
 use crate::phase::Phase;
 
-/// Whether the running job can be rescaled in place: it is the known one, and only parallelism changes. Without a
-/// program to submit, any job qualifies whose operators the document names.
+/// Whether the running job can be rescaled in place: the document's mode is `in-place`, the job is the known one, and only
+/// parallelism changes. Without a program to submit, any job qualifies.
 pub(super) fn is_possible(now: Now<'_>, running: &JobId) -> bool {
     let Now { change, lineage, rules, .. } = now;
     let differs_only = |before: &JobDocument| change.document.differs_only_in_parallelism(before);
@@ -26,8 +26,8 @@ pub(super) fn is_possible(now: Now<'_>, running: &JobId) -> bool {
     change.document.restart_mode() == RestartMode::InPlace && (is_known || !rules.can_submit)
 }
 
-/// Whether a running job that already matches the document may be adopted as the document's job: the document changes
-/// only parallelism, and no journal says what ran before.
+/// Whether a running job that already matches the document may be adopted as the document's job: the document's mode is
+/// `in-place`, and no journal says what ran before.
 pub(super) fn may_be_adopted(change: &Change, lineage: &Lineage) -> bool {
     change.document.restart_mode() == RestartMode::InPlace && lineage.document.is_none()
 }
