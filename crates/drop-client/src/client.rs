@@ -134,7 +134,7 @@ impl DropClient {
     /// With `wait` the request is a long poll: the drop responds when there is another document, or after this time.
     ///
     /// # Errors
-    /// Every other response than a document, "not modified" or "none": see [`Error`].
+    /// Any other response than a document, "not modified" or "none": see [`Error`].
     pub async fn get(&self, known: Option<&EntityTag>, wait: Option<Duration>) -> Result<Fetched, Error> {
         let query = wait.map(|wait| format!("?wait={}ms", wait.as_millis())).unwrap_or_default();
         let mut draft = self.draft(Method::GET, &format!("document{query}"));
@@ -156,7 +156,7 @@ impl DropClient {
     /// retention.
     ///
     /// # Errors
-    /// Every other response than a document or "none": see [`Error`].
+    /// Any other response than a document or "none": see [`Error`].
     pub async fn generation(&self, generation: u64) -> Result<Option<Current>, Error> {
         let draft = self.draft(Method::GET, &format!("history/{generation}"));
         let Settings { timeout, max_document_bytes, .. } = self.settings;

@@ -74,7 +74,7 @@ impl StaticClient {
     /// Fetches the document, unless its content tag is `known`.
     ///
     /// # Errors
-    /// Every other response than a document of the job (signed if required), "not modified" or "none": see [`Error`].
+    /// Any other response than a document of the job (signed if required), "not modified" or "none": see [`Error`].
     pub async fn get(&self, known: Option<&EntityTag>) -> Result<Fetched, Error> {
         let found = match &self.place {
             Place::Server(server) => self.fetch(server, known).await?,

@@ -60,7 +60,7 @@ pub enum Error {
         /// The limit.
         limit_bytes: usize,
     },
-    /// The response is not Flink's response to this request.
+    /// The response does not have the expected format.
     #[error("{url} answered something that is not Flink's answer to this call")]
     Unreadable {
         /// The requested URL.
