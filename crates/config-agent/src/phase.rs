@@ -63,6 +63,7 @@ pub enum Phase {
     },
     /// The previous parallelism may have been requested of the running job.
     RescalingBack {
+        /// The job.
         job: JobId,
         /// Why the new one was not reached.
         message: String,
