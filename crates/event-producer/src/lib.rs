@@ -8,6 +8,7 @@
 //! thread does so itself ([`transport`]), and the asynchronous runtime reports ([`report`], [`metrics`]) and waits for signals ([`run`]).
 
 mod arguments;
+mod client_priority;
 mod config;
 mod deliveries;
 mod durations;

@@ -3,7 +3,7 @@
 //! On a machine that is shared with a broker, a thread of normal priority may wait for a processor for longer than a load
 //! profile allows. The thread that emits, and below it those of the Kafka client, which it waits for at their locks, therefore
 //! ask for the policy `SCHED_RR` (`man 7 sched`). They sleep most of the time: what they take from others is when they
-//! run, not how much.
+//! run, not how much. Where that is not so, `client_priority` takes the priority from the client's threads.
 
 use std::io;
 

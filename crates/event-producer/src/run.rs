@@ -82,9 +82,10 @@ async fn prepare(config: &Config, stop: Stop) -> anyhow::Result<Emitter> {
     // librdkafka's threads are begun by this one, and have its priority.
     let reach = config.real_time.run(Level::Client, {
         let (deliveries, stop) = (Arc::clone(&deliveries), stop.clone());
-        move |_| transport::reach(&settings, &deliveries, &streams, scheduled, &stop)
+        move |real_time| (real_time, transport::reach(&settings, &deliveries, &streams, scheduled, &stop))
     });
-    let (client, targets) = reach.await??;
+    let (is_real_time, reached) = reach.await?;
+    let (client, targets) = reached?;
     let Shard { of, .. } = config.shard;
     if let Some(narrow) = targets.iter().find(|target| target.partitions < of) {
         let (topic, partitions) = (config.kafka.topic_of(narrow.kind), narrow.partitions);
@@ -96,9 +97,10 @@ async fn prepare(config: &Config, stop: Stop) -> anyhow::Result<Emitter> {
         Workload::new(config.generator.clone(), config.schedule.clone(), origin.timestamp_ms, config.events);
     info!(start_time_ms = origin.timestamp_ms, events = workload.events(), ?targets, "ready");
     let window = Window::new(config.kafka.max_in_flight, origin.scheduled || client.is_batches());
+    let sink = Sink::new(client, deliveries, window, stop);
     Ok(Emitter {
         workload,
-        sink: Sink::new(client, deliveries, window, stop),
+        sink: if is_real_time { sink.with_real_time() } else { sink },
         progress: Progress::new(config.from_event),
         origin,
         targets: by_kind(&targets),

@@ -11,6 +11,7 @@ use batch_producer::Producer;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::Producer as _;
 
+use crate::client_priority::ClientPriority;
 use crate::deliveries::{Batch, Deliveries};
 use crate::native::{NativeProducer, Outgoing};
 use crate::stop::Stop;
@@ -25,14 +26,21 @@ pub(crate) struct Sink {
     client: Client,
     deliveries: Arc<Deliveries>,
     window: Mutex<Window>,
+    priority: Mutex<ClientPriority>,
     stop: Stop,
     /// Why the producer of batches has failed for good.
     fatal: OnceLock<String>,
 }
 
 impl Sink {
-    pub(crate) const fn new(client: Client, deliveries: Arc<Deliveries>, window: Window, stop: Stop) -> Self {
-        Sink { client, deliveries, window: Mutex::new(window), stop, fatal: OnceLock::new() }
+    pub(crate) fn new(client: Client, deliveries: Arc<Deliveries>, window: Window, stop: Stop) -> Self {
+        let priority = Mutex::new(ClientPriority::new(false));
+        Sink { client, deliveries, window: Mutex::new(window), priority, stop, fatal: OnceLock::new() }
+    }
+
+    /// The client's threads have real-time priority, which they keep as long as the brokers keep up.
+    pub(crate) fn with_real_time(self) -> Self {
+        Sink { priority: Mutex::new(ClientPriority::new(true)), ..self }
     }
 
     pub(crate) const fn client(&self) -> &Client {
@@ -144,10 +152,12 @@ impl Sink {
                 self.note(arrived.batch());
             }
             if !any {
-                return;
+                break;
             }
             limit = Duration::ZERO;
         }
+        let in_flight = || u64::try_from(producer.producer().in_flight_count()).unwrap_or(0);
+        locked(&self.priority).adapt(in_flight, self.deliveries.settled());
     }
 
     fn take_from_batches(&self, producer: &mut Producer, limit: Duration) {

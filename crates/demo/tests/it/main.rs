@@ -30,6 +30,7 @@ mod rows;
 mod savepoints;
 mod scale_out_and_in;
 mod services;
+mod slow_broker;
 mod state_in_hdfs;
 
 use std::process::ExitCode;
@@ -98,6 +99,7 @@ fn with_engines(engines: &Arc<Engines>) -> Vec<Trial> {
         test(engines, "scale_out_and_in", alone, scale_out_and_in::a_task_manager_comes_and_goes),
         test(engines, "exactness", alone, exactness::both_benchmarks_are_exact_after_restart_and_death),
         test(engines, "batches", alone, batches::nothing_is_lost_or_doubled),
+        test(engines, "slow_broker", alone, slow_broker::a_slow_broker_gets_its_share),
         test(engines, "services", alone, services::task_managers_and_topics_come_and_go),
     ]
 }
