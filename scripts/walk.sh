@@ -38,7 +38,7 @@ if [ -z "$installed" ]; then
     # Downloads do not count.
     cargo fetch --locked --quiet --manifest-path "$work/clone/Cargo.toml"
     began=$SECONDS
-    (cd "$work/clone" && CARGO_TARGET_DIR=$work/target cargo install --quiet --locked --path crates/rescaler --root "$work/root")
+    (cd "$work/clone" && CARGO_TARGET_DIR=$work/target cargo install --quiet --locked --path crates/rescaler --no-default-features --root "$work/root")
     echo "cargo install: $((SECONDS - began)) s"
     installed=$work/root/bin
 fi

@@ -132,26 +132,29 @@ mod tests {
     /// Goal: a thread's priority is taken and returned, where the system permits real-time priority.
     #[test]
     fn threads_change_their_priority() {
-        let (told, asked) = std::sync::mpsc::channel();
-        let thread = std::thread::Builder::new().name("rdk:test".to_owned()).spawn(move || {
-            let policy = || {
-                let policy = thread_priority::thread_schedule_policy();
-                matches!(policy, Ok(thread_priority::ThreadSchedulePolicy::Realtime(_)))
-            };
-            let mut seen = Vec::new();
+        let (ask, asked) = std::sync::mpsc::channel();
+        let (answer, answered) = std::sync::mpsc::channel();
+        let body = move || {
             while asked.recv().is_ok() {
-                seen.push(policy());
+                let policy = thread_priority::thread_schedule_policy();
+                answer
+                    .send(matches!(policy, Ok(thread_priority::ThreadSchedulePolicy::Realtime(_))))
+                    .unwrap();
             }
-            seen
-        });
-        let thread = thread.unwrap();
-        for is_real_time in [true, false] {
+        };
+        let thread = std::thread::Builder::new().name("rdk:test".to_owned()).spawn(body).unwrap();
+        let is_real_time_now = || {
+            ask.send(()).unwrap();
+            answered.recv().unwrap()
+        };
+        // A thread that answers has its name.
+        let _before = is_real_time_now();
+        let seen = [true, false].map(|is_real_time| {
             set_all(is_real_time);
-            told.send(()).unwrap();
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        drop(told);
-        let seen = thread.join().unwrap();
+            is_real_time_now()
+        });
+        drop(ask);
+        thread.join().unwrap();
         assert!(seen == [true, false] || seen == [false, false], "{seen:?}");
     }
 }

@@ -1,0 +1,109 @@
+//! The brokers that the job reads from, asked for the ends of its partitions with every sample.
+//!
+//! Without brokers, or while they do not answer, arrivals are counted from what Flink's metrics tell.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use end_offsets::{EndOffsets, EndOffsetsError, Partitions};
+use kafka_properties::{Properties, Unusable};
+use rdkafka::ClientConfig;
+use serde::{Deserialize, Serialize};
+use telemetry::Sample;
+use tracing::{info, warn};
+
+use crate::source::SourceKind;
+
+/// `[kafka]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Brokers {
+    /// Addresses of brokers, host:port with commas; empty: arrivals are counted from Flink's metrics.
+    pub bootstrap_servers: String,
+    /// Deadline of one question to the brokers, in milliseconds.
+    pub timeout_ms: u64,
+    /// Settings of librdkafka by their own names: TLS and logins.
+    pub properties: Properties,
+}
+
+impl Default for Brokers {
+    fn default() -> Self {
+        Self { bootstrap_servers: String::new(), timeout_ms: 1_000, properties: Properties::default() }
+    }
+}
+
+impl Brokers {
+    /// What cannot be used, as `key: what would be right`.
+    pub(crate) fn problems(&self, metrics: SourceKind) -> Vec<String> {
+        let checks = [
+            ((1..=60_000).contains(&self.timeout_ms), "kafka.timeout_ms: must be between 1 and 60000"),
+            (
+                self.bootstrap_servers.is_empty() || metrics == SourceKind::FlinkRest,
+                "kafka.bootstrap_servers: only with source.kind = \"flink-rest\", which names the partitions; leave it out",
+            ),
+        ];
+        let wrong = checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned());
+        let mut problems: Vec<String> = wrong.collect();
+        problems.extend(self.properties.problems());
+        if let Err(Unusable(unusable)) = self.properties.loaded() {
+            problems.extend(unusable);
+        }
+        problems
+    }
+}
+
+/// Completes samples by what the brokers say has arrived.
+pub(crate) struct BrokerReader {
+    bootstrap_servers: String,
+    ends: Option<EndOffsets>,
+    problem: Option<String>,
+}
+
+impl BrokerReader {
+    /// # Errors
+    /// A secret cannot be read, or the Kafka client refuses its settings.
+    pub(crate) fn new(config: &Brokers) -> anyhow::Result<Self> {
+        let bootstrap_servers = config.bootstrap_servers.clone();
+        let timeout = Duration::from_millis(config.timeout_ms);
+        let mut settings = ClientConfig::new();
+        settings.set("bootstrap.servers", &bootstrap_servers).set("client.id", "rescaler");
+        let properties = config.properties.loaded()?;
+        properties.apply(&mut settings);
+        let ends = match bootstrap_servers.is_empty() {
+            true => None,
+            false => Some(EndOffsets::new(&settings, timeout).map_err(|error| {
+                anyhow!("the Kafka client refuses its settings: {}", properties.refusal(&error))
+            })?),
+        };
+        Ok(Self { bootstrap_servers, ends, problem: None })
+    }
+
+    /// Puts the end offsets of its sources into a sample; what the brokers do not tell stays unknown.
+    pub(crate) async fn complete(&mut self, sample: &mut Sample) {
+        let Some(ends) = &mut self.ends else { return };
+        let sources: Vec<usize> =
+            (0..sample.vertices.len()).filter(|index| !sample.vertices[*index].topics.is_empty()).collect();
+        let wanted: Vec<&Partitions> = sources.iter().map(|index| &sample.vertices[*index].topics).collect();
+        let found = if wanted.is_empty() { Ok(Vec::new()) } else { ends.sums(&wanted).await };
+        match found {
+            Ok(sums) => {
+                let at_ms = jiff::Timestamp::now().as_millisecond();
+                for (index, records) in sources.into_iter().zip(sums) {
+                    sample.vertices[index].end_offsets = Some(telemetry::EndOffsets { at_ms, records });
+                }
+                if self.problem.take().is_some() {
+                    info!(brokers = %self.bootstrap_servers, "the brokers tell what arrives again");
+                }
+            }
+            Err(error) => self.warn(error),
+        }
+    }
+
+    fn warn(&mut self, error: EndOffsetsError) {
+        let problem = format!("{:#}", anyhow::Error::from(error));
+        if self.problem.as_ref() != Some(&problem) {
+            warn!(brokers = %self.bootstrap_servers, "{problem}; arrivals are counted from Flink's metrics");
+        }
+        self.problem = Some(problem);
+    }
+}
