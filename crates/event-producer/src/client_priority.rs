@@ -21,26 +21,24 @@ const CALM_AFTER: Duration = Duration::from_secs(2);
 /// The beginning of the names of librdkafka's threads.
 const THREADS: &str = "rdk:";
 
-/// The priority of librdkafka's threads.
+/// The priority of librdkafka's threads, which began with real-time priority.
 #[derive(Debug)]
 pub(crate) struct ClientPriority {
-    /// Whether they began with real-time priority.
-    is_real_time: bool,
     pace: Pace,
     looked_at: Instant,
 }
 
 impl ClientPriority {
-    /// `is_real_time`: whether the threads have real-time priority now.
-    pub(crate) fn new(is_real_time: bool) -> Self {
+    /// The threads have real-time priority now.
+    pub(crate) fn new() -> Self {
         let now = Instant::now();
-        Self { is_real_time, pace: Pace::new(now), looked_at: now }
+        Self { pace: Pace::new(now), looked_at: now }
     }
 
     /// Adapts the priority to what the brokers do. `in_flight`: records that are not acknowledged; `settled`: those that are, or have failed.
     pub(crate) fn adapt(&mut self, in_flight: impl FnOnce() -> u64, settled: u64) {
         let now = Instant::now();
-        if !self.is_real_time || now - self.looked_at < LOOK_INTERVAL {
+        if now - self.looked_at < LOOK_INTERVAL {
             return;
         }
         self.looked_at = now;
@@ -72,13 +70,11 @@ impl Pace {
         if in_flight == 0 || settled > self.settled {
             (self.settled, self.moved_at) = (settled, now);
         }
-        if now - self.moved_at >= STALLED_AFTER {
+        let is_stalled = now - self.moved_at >= STALLED_AFTER;
+        if is_stalled {
             self.stalled_at = now;
         }
-        let keeps_up = match self.keeps_up {
-            true => self.stalled_at != now,
-            false => now - self.stalled_at >= CALM_AFTER,
-        };
+        let keeps_up = if self.keeps_up { !is_stalled } else { now - self.stalled_at >= CALM_AFTER };
         (std::mem::replace(&mut self.keeps_up, keeps_up) != keeps_up).then_some(keeps_up)
     }
 }

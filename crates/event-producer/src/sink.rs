@@ -26,21 +26,21 @@ pub(crate) struct Sink {
     client: Client,
     deliveries: Arc<Deliveries>,
     window: Mutex<Window>,
-    priority: Mutex<ClientPriority>,
+    /// Of a client whose threads have real-time priority.
+    priority: Option<Mutex<ClientPriority>>,
     stop: Stop,
     /// Why the producer of batches has failed for good.
     fatal: OnceLock<String>,
 }
 
 impl Sink {
-    pub(crate) fn new(client: Client, deliveries: Arc<Deliveries>, window: Window, stop: Stop) -> Self {
-        let priority = Mutex::new(ClientPriority::new(false));
-        Sink { client, deliveries, window: Mutex::new(window), priority, stop, fatal: OnceLock::new() }
+    pub(crate) const fn new(client: Client, deliveries: Arc<Deliveries>, window: Window, stop: Stop) -> Self {
+        Sink { client, deliveries, window: Mutex::new(window), priority: None, stop, fatal: OnceLock::new() }
     }
 
     /// The client's threads have real-time priority, which they keep as long as the brokers keep up.
     pub(crate) fn with_real_time(self) -> Self {
-        Sink { priority: Mutex::new(ClientPriority::new(true)), ..self }
+        Sink { priority: Some(Mutex::new(ClientPriority::new())), ..self }
     }
 
     pub(crate) const fn client(&self) -> &Client {
@@ -156,8 +156,10 @@ impl Sink {
             }
             limit = Duration::ZERO;
         }
-        let in_flight = || u64::try_from(producer.producer().in_flight_count()).unwrap_or(0);
-        locked(&self.priority).adapt(in_flight, self.deliveries.settled());
+        if let Some(priority) = &self.priority {
+            let in_flight = || u64::try_from(producer.producer().in_flight_count()).unwrap_or(0);
+            locked(priority).adapt(in_flight, self.deliveries.settled());
+        }
     }
 
     fn take_from_batches(&self, producer: &mut Producer, limit: Duration) {
