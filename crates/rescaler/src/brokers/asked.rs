@@ -64,17 +64,7 @@ impl BrokerReader {
     /// A secret cannot be read, or the Kafka client refuses its settings.
     pub(crate) fn new(config: &Brokers) -> anyhow::Result<Self> {
         let bootstrap_servers = config.bootstrap_servers.clone();
-        let timeout = Duration::from_millis(config.timeout_ms);
-        let mut settings = ClientConfig::new();
-        settings.set("bootstrap.servers", &bootstrap_servers).set("client.id", "rescaler");
-        let properties = config.properties.loaded()?;
-        properties.apply(&mut settings);
-        let ends = match bootstrap_servers.is_empty() {
-            true => None,
-            false => Some(EndOffsets::new(&settings, timeout).map_err(|error| {
-                anyhow!("the Kafka client refuses its settings: {}", properties.refusal(&error))
-            })?),
-        };
+        let ends = if bootstrap_servers.is_empty() { None } else { Some(end_offsets(config)?) };
         Ok(Self { bootstrap_servers, ends, problem: None })
     }
 
@@ -106,4 +96,14 @@ impl BrokerReader {
         }
         self.problem = Some(problem);
     }
+}
+
+/// A client of the configured brokers.
+fn end_offsets(config: &Brokers) -> anyhow::Result<EndOffsets> {
+    let mut settings = ClientConfig::new();
+    settings.set("bootstrap.servers", &config.bootstrap_servers).set("client.id", "rescaler");
+    let properties = config.properties.loaded()?;
+    properties.apply(&mut settings);
+    EndOffsets::new(&settings, Duration::from_millis(config.timeout_ms))
+        .map_err(|error| anyhow!("the Kafka client refuses its settings: {}", properties.refusal(&error)))
 }
