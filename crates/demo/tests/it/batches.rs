@@ -11,10 +11,10 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
+use crate::benchmark::Benchmark;
 use crate::engines::Context;
 use crate::harness::{PATIENCE, programs_dir};
 
-const TOPICS: [&str; 4] = ["personEvents", "itemEvents", "auctionEvents", "bidEvents"];
 const RATE: &str = "40000";
 const EVENTS: &str = "160000";
 
@@ -55,7 +55,7 @@ async fn start(
     (prefix, start_ms): (&str, &str),
 ) -> anyhow::Result<(Child, Lines<BufReader<ChildStderr>>)> {
     let cluster = context.shared_cluster().await?;
-    for topic in TOPICS {
+    for topic in Benchmark::Nexmark.topics() {
         cluster.testbed().create_topic(&format!("{prefix}{topic}"), 3).await?;
     }
     let config = folder.join("producer.toml");

@@ -23,6 +23,7 @@ use testbed::process::{Launcher, Process, Program};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::benchmark::Benchmark;
 use crate::engines::Context;
 use crate::harness::{PATIENCE, programs_dir, root};
 
@@ -33,7 +34,6 @@ const POLL: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(500);
 /// Passwords that must not appear in a log.
 const PASSWORDS: [&str; 2] = ["sesame-of-ann", "sesame-of-bob"];
-const TOPICS: [&str; 4] = ["personEvents", "itemEvents", "auctionEvents", "bidEvents"];
 /// Kafka's code of zstd, in the lowest bits of a batch's attributes.
 const ZSTD: u8 = 4;
 
@@ -227,7 +227,7 @@ impl Broker {
             .set("sasl.password", PASSWORDS[1])
             .create()?;
         let mut partitions = TopicPartitionList::new();
-        for topic in TOPICS {
+        for topic in Benchmark::Nexmark.topics() {
             for partition in 0..2 {
                 partitions.add_partition_offset(&format!("{name}.{topic}"), partition, Offset::Beginning)?;
             }

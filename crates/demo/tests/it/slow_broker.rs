@@ -7,10 +7,10 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
+use crate::benchmark::Benchmark;
 use crate::engines::Context;
 use crate::harness::{PATIENCE, programs_dir};
 
-const TOPICS: [&str; 4] = ["personEvents", "itemEvents", "auctionEvents", "bidEvents"];
 const EVENTS: u64 = 16_000;
 /// Times for which the broker is frozen, and then runs.
 const FROZEN: Duration = Duration::from_millis(450);
@@ -23,8 +23,10 @@ pub(crate) async fn a_slow_broker_gets_its_share(context: Context) -> anyhow::Re
     let cluster = context.shared_cluster().await?;
     let testbed = cluster.testbed();
     let prefixes = ["slow-a.", "slow-b."];
-    for (prefix, topic) in prefixes.iter().flat_map(|prefix| TOPICS.map(|topic| (prefix, topic))) {
-        testbed.create_topic(&format!("{prefix}{topic}"), 1).await?;
+    for prefix in prefixes {
+        for topic in Benchmark::Nexmark.topics() {
+            testbed.create_topic(&format!("{prefix}{topic}"), 1).await?;
+        }
     }
     let slowed = async {
         for _ in 0..FREEZES {
