@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use sim::contender::{Contender, OursOptions, UnknownContender};
 use sim::observation::Observer;
-use sim::scenario::{Scenario, ScenarioError};
+use sim::scenario::{Scenario, ScenarioError, Variation};
 use thiserror::Error;
 
 use crate::config::Config;
@@ -56,6 +56,10 @@ struct Run {
     /// Seeds, each a run: numbers and ranges with commas, for example `1,2,5-10`.
     #[arg(long, value_name = "N", default_value = SEEDS)]
     seeds: String,
+    /// Change a condition of every scenario, for example `metric_age_s=10` or `change.outage_s=x3` (three times as long). Keys
+    /// are those of a scenario file; several with commas.
+    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',')]
+    vary: Vec<Variation>,
     /// The form of the answer.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -158,7 +162,10 @@ pub(crate) fn run(arguments: &Simulate) -> anyhow::Result<String> {
 
 impl Run {
     fn run(&self) -> anyhow::Result<String> {
-        let scenarios = scenarios(&self.scenario)?;
+        let mut scenarios = scenarios(&self.scenario)?;
+        for variation in &self.vary {
+            scenarios.iter_mut().for_each(|scenario| variation.apply(scenario));
+        }
         let (contenders, seeds) = (contenders(&self.policy)?, seeds(&self.seeds)?);
         let config = self.config.as_deref().map(|path| Site::load_job(path, None)).transpose()?;
         let mut options = config.as_ref().map_or_else(OursOptions::default, options);

@@ -58,6 +58,8 @@ fn bad_usage_is_answered_with_what_there_is() {
         (["--scenario", "steep"], "step-savepoint"),
         (["--policy", "magic"], "flip-tuned"),
         (["--seeds", "one"], "for example"),
+        (["--vary", "change.outage=x3"], "change.outage_s"),
+        (["--vary", "metric_age_s=100"], "0..=60"),
         (["--scenario", "none.toml"], "cannot be read"),
         (["--config", "none.toml"], "cannot be read"),
     ] {
@@ -66,6 +68,20 @@ fn bad_usage_is_answered_with_what_there_is() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
         assert!(said.contains(told), "{arguments:?}: {said}");
     }
+}
+
+/// Goal: a condition is varied in every scenario, and longer outages cost a policy violations.
+#[test]
+fn conditions_are_varied() {
+    let violation_s = |vary: &[&str]| {
+        let text = printed(
+            &[&["--scenario", "step-savepoint", "--policy", "flip-tuned", "--output", "json"], vary].concat(),
+        );
+        let runs: serde_json::Value = serde_json::from_str(&text).unwrap();
+        runs[0]["violation_s"].as_f64().unwrap()
+    };
+    let (plain, varied) = (violation_s(&[]), violation_s(&["--vary", "change.outage_s=x10,metric_age_s=10"]));
+    assert!(varied > plain + 10.0, "{varied} after {plain}");
 }
 
 /// Goal: a scenario of one's own runs under the options of a configuration, and is drawn.

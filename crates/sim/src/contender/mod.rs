@@ -52,6 +52,9 @@ pub enum Contender {
     Latency,
     /// Policy `slo` with the trial's latency bound.
     Slo,
+    /// The same with a change price of 960 s instead of 240 s, for fewer changes.
+    #[serde(rename = "slo-960")]
+    Slo960,
     /// Flink's autoscaler (FLIP-271) with its defaults.
     FlipStock,
     /// The same with short windows.
@@ -77,11 +80,12 @@ pub struct UnknownContender(pub String);
 
 impl Contender {
     /// All built-in policies, this project's first.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Ds2,
         Self::Ds2Fast,
         Self::Latency,
         Self::Slo,
+        Self::Slo960,
         Self::FlipStock,
         Self::FlipFast,
         Self::FlipTuned,
@@ -92,7 +96,7 @@ impl Contender {
     ];
 
     /// This project's policies.
-    pub const OURS: [Self; 4] = [Self::Ds2, Self::Ds2Fast, Self::Latency, Self::Slo];
+    pub const OURS: [Self; 5] = [Self::Ds2, Self::Ds2Fast, Self::Latency, Self::Slo, Self::Slo960];
 
     /// Returns the name on command lines and in results.
     pub fn as_str(self) -> &'static str {
@@ -101,6 +105,7 @@ impl Contender {
             Self::Ds2Fast => "ds2-fast",
             Self::Latency => "latency",
             Self::Slo => "slo",
+            Self::Slo960 => "slo-960",
             Self::FlipStock => "flip-stock",
             Self::FlipFast => "flip-fast",
             Self::FlipTuned => "flip-tuned",
@@ -121,6 +126,7 @@ impl Contender {
             Self::Slo => {
                 "the policy slo with epochs of 5 s, as configured, and the latency bound of the scenario"
             }
+            Self::Slo960 => "the policy slo with a change price of 960 s, for fewer changes",
             Self::FlipStock => "Flink's autoscaler (FLIP-271) with its defaults",
             Self::FlipFast => "Flink's autoscaler with a window of 30 s",
             Self::FlipTuned => "Flink's autoscaler with a window of 30 s, set for short outages",
@@ -149,6 +155,9 @@ impl Contender {
             Self::Ds2Fast => Box::new(Ours::ds2(&OursOptions::fast())),
             Self::Latency => Box::new(Ours::latency(options)),
             Self::Slo => Box::new(Ours::slo(options, trial.conditions.latency_bound_s)),
+            Self::Slo960 => {
+                Box::new(Ours::slo(&options.with_change_price(960.0), trial.conditions.latency_bound_s))
+            }
             Self::FlipStock => Box::new(flip::Flip::new(flip::Options::STOCK)),
             Self::FlipFast => Box::new(flip::Flip::new(flip::Options::FAST)),
             Self::FlipTuned => Box::new(flip::Flip::new(flip::Options::TUNED)),

@@ -94,6 +94,11 @@ impl OursOptions {
         };
         Self { epoch: Observer { length_s: 15, warm_up_s: 10 }, ds2, ..Self::default() }
     }
+
+    /// Returns the same options with this change price of policy `slo`, in seconds of the present slots.
+    pub fn with_change_price(&self, change_price_s: f64) -> Self {
+        Self { slo: slo::Options { change_price_s, ..self.slo.clone() }, ..self.clone() }
+    }
 }
 
 /// One of this project's policies in its control loop.

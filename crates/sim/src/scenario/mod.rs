@@ -4,12 +4,14 @@ mod hold_out;
 mod job_spec;
 mod template;
 mod tuning;
+mod variation;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use job_spec::{InputSpec, JobSpec, Keys, OperatorSpec, WindowSpec};
 pub use template::Template;
+pub use variation::{Variation, VariationError};
 
 use crate::conditions::{ChangeWay, Conditions, Faults, Slots};
 use crate::job::{Job, JobError};
