@@ -1,8 +1,8 @@
 //! What is known of one operator: what is asked of it, what it can carry, and how its work is spread.
 
+use super::Options;
 use super::memory::Memory;
 use super::spread::Spread;
-use super::{BusyTime, Options};
 use crate::key_groups::Portions;
 use crate::{Kind, Operator, Snapshot, Target, windows};
 
@@ -50,8 +50,7 @@ impl View<'_> {
         let busy = busy(operator).ok_or("its busy time is unknown")?;
         let target = *target.ok_or("what is asked of it is unknown")?;
         let portions = self.portions(operator);
-        let counts_skew = self.options.busy_time_aggregator == BusyTime::Max;
-        let spread = Spread::of(operator, self.snapshot, portions, counts_skew);
+        let spread = Spread::of(operator, self.snapshot, portions, self.options);
         if rate <= 0.0 && (busy >= LEAST_BUSY || target.rate_per_s + target.drain_per_s > 0.0) {
             return Err("it processed nothing, which tells no rate".to_owned());
         }

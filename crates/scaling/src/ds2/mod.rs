@@ -111,7 +111,7 @@ impl Policy for Ds2 {
 pub(crate) fn cause_of_no_effect(operator: &Operator, snapshot: &Snapshot) -> String {
     let keys = operator.max_parallelism.unwrap_or(snapshot.job.max_parallelism).max(1);
     let portions = if operator.is_keyed() { Portions::Of(keys) } else { Portions::None };
-    let spread = spread::Spread::of(operator, snapshot, portions, true);
+    let spread = spread::Spread::of(operator, snapshot, portions, &Options::default());
     let partitions = operator.source_partitions.filter(|_| operator.kind == Kind::Source);
     match (spread.indivisible.in_words(), partitions) {
         (_, Some(partitions)) if partitions < operator.parallelism => {

@@ -14,6 +14,7 @@
 //!   p₀·b + m records that it counts: fixed = b ÷ (p₀·b + m), rest = m ÷ (p₀·b + m).
 //! * *Global.* One subtask gets all records: fixed = 1.
 
+use super::{BusyTime, Options};
 use crate::key_groups::{Portions, without_noise};
 use crate::{Kind, Operator, Partitioning, Snapshot, Subtask};
 
@@ -63,12 +64,12 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    /// The spread of an operator, by its inputs and the records of its subtasks; skew counts only if `counts_skew`.
+    /// Returns the spread of an operator, by its inputs and the records of its subtasks; the options say how skew counts.
     pub(super) fn of(
         operator: &Operator,
         snapshot: &Snapshot,
         portions: Portions,
-        counts_skew: bool,
+        options: &Options,
     ) -> Self {
         let even = Self { portions, fixed: 0.0, rest: 1.0, indivisible: Indivisible::Nothing };
         let kinds = || operator.edges.iter().map(|edge| edge.partitioning);
@@ -81,6 +82,7 @@ impl Spread {
         if kinds().any(|partitioning| partitioning == Partitioning::Broadcast) {
             return broadcast(operator, snapshot, even);
         }
+        let counts_skew = options.busy_time_aggregator == BusyTime::Max;
         match excess(operator, portions).filter(|_| counts_skew) {
             Some((indivisible, excess)) if excess > LEAST_FIXED_SHARE => {
                 Self { fixed: excess, rest: 1.0 - excess, indivisible, ..even }
@@ -193,7 +195,7 @@ mod tests {
     fn spread(operator: &Operator, portions: Portions) -> Spread {
         let input = Operator { name: "in".to_owned(), output_rate_per_s: Some(100.0), ..Operator::default() };
         let snapshot = Snapshot { operators: vec![input, operator.clone()], ..Snapshot::default() };
-        Spread::of(operator, &snapshot, portions, true)
+        Spread::of(operator, &snapshot, portions, &Options::default())
     }
 
     fn close(found: f64, expected: f64) -> bool {
