@@ -10,6 +10,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::cluster::Program;
+use crate::idle::Retention;
 use crate::intake::IntakeSettings;
 use crate::machine::Rules;
 use crate::pool::Pool;
@@ -194,8 +195,8 @@ pub struct Config {
     pub program: Option<Program>,
     /// Nodes that the agent can start and stop.
     pub pool: Pool,
-    /// Savepoint retention count; 0: keep all.
-    pub savepoints_kept: usize,
+    /// Which savepoints are kept.
+    pub retention: Retention,
     /// How long an abandoned submission may still arrive.
     pub late_submissions_within: Duration,
     /// Interval between observations of Flink during a change.
@@ -312,10 +313,10 @@ impl Written {
             rules,
             program,
             pool,
-            savepoints_kept: match self.flink.savepoints_kept {
+            retention: Retention::keeping(match self.flink.savepoints_kept {
                 Some(0) => 0,
                 other => checker.number("flink.savepoints_kept", other, 5, 1_000),
-            },
+            }),
             late_submissions_within: checker.ms(
                 "deadlines.late_submissions_ms",
                 self.deadlines.late_submissions_ms,

@@ -11,6 +11,34 @@ use crate::ledger::{Entry, Ledger};
 use crate::phase::Phase;
 use crate::surroundings::Surroundings;
 
+/// Which savepoints are kept. Those that the running job or its rollback may need are always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// The number of newest savepoints that are kept; 0: all.
+    pub savepoints: usize,
+}
+
+impl Retention {
+    /// Keeps this number of savepoints; 0: all.
+    pub const fn keeping(savepoints: usize) -> Self {
+        Self { savepoints }
+    }
+
+    /// Returns the savepoints to delete, oldest first; none during a change.
+    fn surplus(self, ledger: &Ledger) -> Vec<String> {
+        let lineage = ledger.lineage();
+        let is_over = ledger.change().is_some_and(|change| change.phase.is_final());
+        if self.savepoints == 0 || !is_over {
+            return Vec::new();
+        }
+        let of_change = ledger.change().and_then(|change| change.savepoint.as_ref());
+        let needed = [lineage.savepoint.as_ref(), lineage.began_from.as_ref(), of_change];
+        let surplus = lineage.savepoints.len().saturating_sub(self.savepoints);
+        let oldest = lineage.savepoints.iter().take(surplus);
+        oldest.filter(|path| !needed.contains(&Some(*path))).cloned().collect()
+    }
+}
+
 /// Runs the retention and the watch once, then never returns.
 pub(crate) async fn tidy<S: Surroundings>(book: &Book, around: &S, config: &Config) -> Result<(), BookError> {
     dispose(book, around, config).await?;
@@ -18,13 +46,13 @@ pub(crate) async fn tidy<S: Surroundings>(book: &Book, around: &S, config: &Conf
     std::future::pending().await
 }
 
-/// Deletes the savepoints beyond the retention count.
+/// Deletes the savepoints that the retention does not keep.
 pub(crate) async fn dispose<S: Surroundings>(
     book: &Book,
     around: &S,
     config: &Config,
 ) -> Result<(), BookError> {
-    for path in surplus(&book.ledger(), config.savepoints_kept) {
+    for path in config.retention.surplus(&book.ledger()) {
         let problem = match around.dispose(&path).await {
             Ok(()) => {
                 tracing::info!(%path, "disposed of a savepoint");
@@ -38,21 +66,6 @@ pub(crate) async fn dispose<S: Surroundings>(
         book.write(Entry::SavepointGone { path, problem }).await?;
     }
     Ok(())
-}
-
-/// Returns the oldest savepoints beyond the retention count, except those that the running job or its rollback may
-/// need.
-fn surplus(ledger: &Ledger, kept: usize) -> Vec<String> {
-    let lineage = ledger.lineage();
-    let is_over = ledger.change().is_some_and(|change| change.phase.is_final());
-    let of_change = ledger.change().and_then(|change| change.savepoint.as_ref());
-    let needed = [lineage.savepoint.as_ref(), lineage.began_from.as_ref(), of_change];
-    if kept == 0 || !is_over {
-        return Vec::new();
-    }
-    let surplus = lineage.savepoints.len().saturating_sub(kept);
-    let oldest = lineage.savepoints.iter().take(surplus);
-    oldest.filter(|path| !needed.contains(&Some(*path))).cloned().collect()
 }
 
 /// Watches, after a rollback, for a late start of the abandoned job and cancels it: two jobs would write the same

@@ -210,27 +210,7 @@ impl Ledger {
                 self.change = Some(change);
                 self.report(*at, None, None);
             }
-            Entry::Entered { at, phase, observed } => {
-                let change = self.change.as_mut().ok_or(Contradiction::NoChange)?;
-                let before = std::mem::replace(&mut change.phase, phase.clone());
-                let lasted = at.duration_since(std::mem::replace(&mut change.since, *at));
-                change.disturbed |= matches!(
-                    phase,
-                    Phase::Stopping { .. } | Phase::Submitting { .. } | Phase::RescalingBack { .. }
-                );
-                if let Phase::StartingNodes { before, .. } = phase {
-                    change.nodes_before = Some(*before);
-                }
-                self.lineage.remember(&before, phase);
-                if let Phase::Stopped { savepoint, .. }
-                | Phase::Submitting { savepoint, .. }
-                | Phase::Restoring { savepoint, .. } = phase
-                {
-                    change.savepoint.clone_from(savepoint);
-                }
-                self.lineage.follow(change);
-                self.report(*at, u64::try_from(lasted.as_millis()).ok(), observed.clone());
-            }
+            Entry::Entered { at, phase, observed } => self.enter(*at, phase, observed.clone())?,
             Entry::SavepointGone { path, problem } => self.lineage.forget_savepoint(path, problem.as_deref()),
             Entry::Refused { at, document } => self.turn_away(*at, document),
             Entry::Recalled { known, .. } => {
@@ -248,6 +228,20 @@ impl Ledger {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn enter(
+        &mut self,
+        at: Timestamp,
+        phase: &Phase,
+        observed: Option<Observed>,
+    ) -> Result<(), Contradiction> {
+        let change = self.change.as_mut().ok_or(Contradiction::NoChange)?;
+        let before = change.enter(phase);
+        let lasted = at.duration_since(std::mem::replace(&mut change.since, at));
+        self.lineage.follow(&before, change);
+        self.report(at, u64::try_from(lasted.as_millis()).ok(), observed);
         Ok(())
     }
 
@@ -322,6 +316,22 @@ impl Change {
             disturbed: false,
             sequence: 0,
         }
+    }
+
+    /// Enters a phase and returns the one before it.
+    fn enter(&mut self, phase: &Phase) -> Phase {
+        self.disturbed |=
+            matches!(phase, Phase::Stopping { .. } | Phase::Submitting { .. } | Phase::RescalingBack { .. });
+        if let Phase::StartingNodes { before, .. } = phase {
+            self.nodes_before = Some(*before);
+        }
+        if let Phase::Stopped { savepoint, .. }
+        | Phase::Submitting { savepoint, .. }
+        | Phase::Restoring { savepoint, .. } = phase
+        {
+            self.savepoint.clone_from(savepoint);
+        }
+        std::mem::replace(&mut self.phase, phase.clone())
     }
 
     /// Returns the time, but at least the document's time of acceptance, so that a clock set back cannot revive an

@@ -48,6 +48,7 @@ pub use book::{Book, BookError, Halt, Paper};
 pub use cluster::{EffectError, Program};
 pub use config::{Carrier, Config, ConfigError, Overrides};
 pub use health::pages;
+pub use idle::Retention;
 pub use ids::{restoration_id, stop_id, submission_id};
 pub use intake::{IntakeSettings, Refused};
 pub use ledger::{Change, Contradiction, Entry, Ledger, Lineage, Resumed};

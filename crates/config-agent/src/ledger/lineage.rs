@@ -60,7 +60,9 @@ impl Lineage {
         Ok(())
     }
 
-    pub(super) fn follow(&mut self, change: &Change) {
+    /// Records what it means that this change went from a phase to its present one.
+    pub(super) fn follow(&mut self, from: &Phase, change: &Change) {
+        self.remember(from, change);
         match &change.phase {
             Phase::Stopped { savepoint, .. } => self.savepoint.clone_from(savepoint),
             Phase::Stopping { job, .. } | Phase::Submitting { job, .. } | Phase::Restoring { job, .. } => {
@@ -106,7 +108,8 @@ impl Lineage {
     }
 
     /// Records what a transition between two phases implies beyond the phase itself.
-    pub(super) fn remember(&mut self, from: &Phase, to: &Phase) {
+    fn remember(&mut self, from: &Phase, change: &Change) {
+        let to = &change.phase;
         if let (Phase::Stopping { .. }, Phase::Stopped { savepoint: Some(savepoint), .. }) = (from, to) {
             self.savepoints.push_back(savepoint.clone());
             let surplus = self.savepoints.len().saturating_sub(SAVEPOINTS_MOST);

@@ -2,7 +2,7 @@
 
 use crate::support::setup::Setup;
 use crate::support::{agent, document};
-use config_agent::{Outcome, submission_id};
+use config_agent::{Outcome, Retention, submission_id};
 
 fn savepoint_of(generation: u64) -> String {
     format!("file:///savepoints/{}", submission_id(&document(generation)))
@@ -17,7 +17,7 @@ async fn apply(setup: &Setup, generation: u64) {
 #[tokio::test]
 async fn old_savepoints_are_disposed_of() {
     let mut setup = Setup::new().await;
-    setup.config.savepoints_kept = 2;
+    setup.config.retention = Retention::keeping(2);
     for generation in 1..=6 {
         apply(&setup, generation).await;
     }
@@ -30,7 +30,7 @@ async fn old_savepoints_are_disposed_of() {
 async fn what_is_needed_stays() {
     for (kept, expected) in [(0, 0), (1, 2)] {
         let mut setup = Setup::new().await;
-        setup.config.savepoints_kept = kept;
+        setup.config.retention = Retention::keeping(kept);
         for generation in 1..=4 {
             apply(&setup, generation).await;
         }
@@ -44,7 +44,7 @@ async fn what_is_needed_stays() {
 #[tokio::test]
 async fn a_failed_disposal_is_told() {
     let mut setup = Setup::new().await;
-    setup.config.savepoints_kept = 1;
+    setup.config.retention = Retention::keeping(1);
     setup.flink.with(|world| world.disposal_fails = Some("a.B: no such savepoint".to_owned()));
     for generation in 1..=4 {
         apply(&setup, generation).await;

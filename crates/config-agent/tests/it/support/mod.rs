@@ -8,7 +8,7 @@ pub(crate) mod setup;
 use std::path::Path;
 use std::time::Duration;
 
-use config_agent::{Agent, Book, Config, Pool, Program, Rules};
+use config_agent::{Agent, Book, Config, Pool, Program, Retention, Rules};
 use job_config::JobDocument;
 
 pub(crate) const JOB: &str = "nexmark";
@@ -62,7 +62,7 @@ pub(crate) fn config(folder: &Path, drop_url: &str, flink_url: &str) -> Config {
             check_before_stop: true,
         }),
         pool: Pool::default(),
-        savepoints_kept: 0,
+        retention: Retention::keeping(0),
         late_submissions_within: Duration::from_secs(30),
         poll: ms(1),
         rules: Rules {

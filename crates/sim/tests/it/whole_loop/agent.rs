@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use config_agent::{
     Agent, Book, Config, Effect, EffectError, Ended, Entry, IntakeSettings, Observation, Pool, Program,
-    Question, Rules, Submission, Surroundings,
+    Question, Retention, Rules, Submission, Surroundings,
 };
 use drop_client::{Current, Fetched, Reported};
 use flink::{JobId, JobState, Vertex, VertexId};
@@ -56,7 +56,7 @@ fn config() -> Config {
             check_before_stop: true,
         }),
         pool: Pool::default(),
-        savepoints_kept: 2,
+        retention: Retention::keeping(2),
         late_submissions_within: s(20),
         poll: Duration::from_millis(500),
         rules: Rules {
