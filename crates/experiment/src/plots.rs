@@ -12,69 +12,47 @@ use crate::row::{Figure, JobState, Row};
 /// A plot cannot be drawn or written.
 pub(crate) fn of_run(run: &Kept, folder: &Path) -> anyhow::Result<()> {
     let summary = &run.summary;
-    let base = Chart {
-        until_s: summary.duration_s,
-        warm_up_s: summary.warm_up_s,
-        down: down(&run.rows),
-        marks: run
-            .decisions
-            .iter()
-            .filter(|decision| decision.is_published())
-            .map(|decision| decision.at_s)
-            .collect(),
-        marks_name: "change published",
-        ..Chart::default()
-    };
-    let title = |what: &str| format!("{what}: {}", summary.label());
     let figures = |wanted: &[(&str, Figure)]| -> Vec<Line> {
         wanted.iter().map(|(name, figure)| line(name, &run.rows, *figure)).collect()
     };
-    let charts = [
-        (
-            "latency.svg",
-            Chart {
-                title: title("latency"),
-                y_label: "milliseconds",
-                is_log: true,
-                bound: Some(("bound".to_owned(), summary.latency_max_ms)),
-                lines: figures(&[
-                    ("event latency, mean", Figure::EventLatencyMeanMs),
-                    ("event latency, p99", Figure::EventLatencyP99Ms),
-                    ("inside Flink, mean", Figure::OverallLatencyMeanMs),
-                ]),
-                ..base.clone()
-            },
-        ),
-        (
-            "rates.svg",
-            Chart {
-                title: title("rates"),
-                y_label: "records per second",
-                lines: figures(&[("offered", Figure::OfferedPerS), ("processed", Figure::ProcessedPerS)]),
-                ..base.clone()
-            },
-        ),
-        (
-            "parallelism.svg",
-            Chart {
-                title: title("parallelism"),
-                y_label: "subtasks",
-                is_whole: true,
-                lines: parallelism(&run.rows),
-                ..base.clone()
-            },
-        ),
-        (
-            "backlog.svg",
-            Chart {
-                title: title("backlog"),
-                y_label: "records waiting in Kafka",
-                lines: figures(&[("backlog", Figure::BacklogRecords)]),
-                ..base
-            },
-        ),
+    let latencies = [
+        ("event latency, mean", Figure::EventLatencyMeanMs),
+        ("event latency, p99", Figure::EventLatencyP99Ms),
+        ("inside Flink, mean", Figure::OverallLatencyMeanMs),
     ];
-    charts.iter().try_for_each(|(name, chart)| write(&folder.join(name), &chart.svg()?))
+    let rates = [("offered", Figure::OfferedPerS), ("processed", Figure::ProcessedPerS)];
+    let base = base_of(run);
+    let latency = Chart {
+        is_log: true,
+        bound: Some(("bound".to_owned(), summary.latency_max_ms)),
+        lines: figures(&latencies),
+        ..base.clone()
+    };
+    let parallelism = Chart { is_whole: true, lines: parallelism(&run.rows), ..base.clone() };
+    let backlog = Chart { lines: figures(&[("backlog", Figure::BacklogRecords)]), ..base.clone() };
+    let charts = [
+        ("latency", "milliseconds", latency),
+        ("rates", "records per second", Chart { lines: figures(&rates), ..base }),
+        ("parallelism", "subtasks", parallelism),
+        ("backlog", "records waiting in Kafka", backlog),
+    ];
+    charts.into_iter().try_for_each(|(name, y_label, chart)| {
+        let chart = Chart { title: format!("{name}: {}", summary.label()), y_label, ..chart };
+        write(&folder.join(name).with_extension("svg"), &chart.svg()?)
+    })
+}
+
+/// What the plots of a run have in common: the time axis, outages and published changes.
+fn base_of(run: &Kept) -> Chart {
+    let published = run.decisions.iter().filter(|decision| decision.is_published());
+    Chart {
+        until_s: run.summary.duration_s,
+        warm_up_s: run.summary.warm_up_s,
+        down: down(&run.rows),
+        marks: published.map(|decision| decision.at_s).collect(),
+        marks_name: "change published",
+        ..Chart::default()
+    }
 }
 
 /// Plots the same values of several runs over each other, each with its name.

@@ -44,6 +44,64 @@ struct Step {
     per_subtask: Vec<f64>,
 }
 
+impl Step {
+    fn new(operators: usize) -> Self {
+        let none = || vec![0.0; operators];
+        Self {
+            capacity: none(),
+            firing: none(),
+            movable: none(),
+            accepted: none(),
+            arriving: none(),
+            handled: none(),
+            per_subtask: Vec::new(),
+        }
+    }
+}
+
+/// Returns an operator in its initial state.
+fn new_operator(shape: &crate::job::Operator, width: Width, seed: u64) -> Operator {
+    Operator {
+        queue: 0.0,
+        noise: 1.0,
+        random: Random::new(seed, &format!("capacity of {}", shape.name)),
+        stored: 0.0,
+        firing_left_s: 0.0,
+        to_emit: 0.0,
+        last_firing_s: None,
+        input_shares: vec![1.0 / seconds(shape.inputs.len().max(1)); shape.inputs.len()],
+        width,
+        total: Reading::default(),
+    }
+}
+
+/// Returns the job's sources in their initial state; their partitions are numbered in this order.
+fn new_sources(trial: &Trial) -> Vec<Source> {
+    let mut first_partition = 0;
+    let source = |(source, operator): (usize, &usize)| {
+        let count = trial.job.operators()[*operator].max_parallelism().unwrap_or(1) as usize;
+        let rates = trial.load.rates_per_s[source].iter();
+        let sums = rates.scan(0.0, |sum, rate| {
+            *sum += rate;
+            Some(*sum)
+        });
+        let new = Source {
+            operator: *operator,
+            first_partition,
+            arrived: std::iter::once(0.0).chain(sums).collect(),
+            backlog: vec![0.0; count],
+            read: vec![0.0; count],
+            replay: 0.0,
+            replay_rate_per_s: 0.0,
+            read_until_s: 0,
+            oldest_s: 0.0,
+        };
+        first_partition += count;
+        new
+    };
+    trial.job.sources().iter().enumerate().map(source).collect()
+}
+
 /// A job under load.
 #[derive(Debug, Clone)]
 pub struct Model<'a> {
@@ -66,46 +124,13 @@ impl<'a> Model<'a> {
     pub fn new(trial: &'a Trial, parallelism: &[u32]) -> Self {
         let (job, seed) = (&trial.job, trial.seed);
         let parallelism = job.bounded(parallelism);
-        let operator = |(index, shape): (usize, &crate::job::Operator)| Operator {
-            queue: 0.0,
-            noise: 1.0,
-            random: Random::new(seed, &format!("capacity of {}", shape.name)),
-            stored: 0.0,
-            firing_left_s: 0.0,
-            to_emit: 0.0,
-            last_firing_s: None,
-            input_shares: vec![1.0 / seconds(shape.inputs.len().max(1)); shape.inputs.len()],
-            width: *job.width(index, parallelism[index]),
-            total: Reading::default(),
-        };
-        let operators: Vec<Operator> = job.operators().iter().enumerate().map(operator).collect();
-        let mut partitions = 0;
-        let source = |(source, operator): (usize, &usize)| {
-            let count = job.operators()[*operator].max_parallelism().unwrap_or(1) as usize;
-            let mut arrived = Vec::with_capacity(trial.duration_s() + 1);
-            arrived.push(0.0);
-            let mut sum = 0.0;
-            arrived.extend(trial.load.rates_per_s[source].iter().map(|rate| {
-                sum += rate;
-                sum
-            }));
-            partitions += count;
-            Source {
-                operator: *operator,
-                first_partition: partitions - count,
-                arrived,
-                backlog: vec![0.0; count],
-                read: vec![0.0; count],
-                replay: 0.0,
-                replay_rate_per_s: 0.0,
-                read_until_s: 0,
-                oldest_s: 0.0,
-            }
-        };
-        let sources: Vec<Source> = job.sources().iter().enumerate().map(source).collect();
+        let shapes = job.operators().iter().zip(&parallelism).enumerate();
+        let operators: Vec<Operator> =
+            shapes.map(|(index, (shape, p))| new_operator(shape, *job.width(index, *p), seed)).collect();
+        let sources = new_sources(trial);
+        let partitions = sources.iter().map(|source| source.backlog.len()).sum();
         let period = |purpose| Period { random: Random::new(seed, purpose), until_s: None, factor: 1.0 };
         let task_managers = job.slots(&parallelism).div_ceil(trial.conditions.slots.per_task_manager.max(1));
-        let none = || vec![0.0; operators.len()];
         Self {
             trial,
             now_s: 0,
@@ -113,15 +138,7 @@ impl<'a> Model<'a> {
             changes: Changes::new(task_managers, seed),
             slow: period("slow task managers"),
             gap: period("metric gaps"),
-            step: Step {
-                capacity: none(),
-                firing: none(),
-                movable: none(),
-                accepted: none(),
-                arriving: none(),
-                handled: none(),
-                per_subtask: Vec::new(),
-            },
+            step: Step::new(operators.len()),
             history: History::new(operators.len(), partitions),
             operators,
             sources,

@@ -21,19 +21,8 @@ pub(super) fn operator(
     let tracks = epoch.tracks(vertex);
     let reads = if kind == Kind::Source { Reads::of(&tracks, idle) } else { None };
     let output = all_rates(vertex, &tracks, "numRecordsOut", output_rate, missing);
-    let throughput = match (kind, reads) {
-        (Kind::Source, Some(reads)) => {
-            all_rates(vertex, &tracks, "what is read", |track| reads.rate(track), missing)
-        }
-        (Kind::Source, None) => {
-            missing.push(format!(
-                "what {} reads is not known: none of its counters has ever counted a record (before Flink 2.0, those of a \
-                 task that both reads and writes count nothing); break its chain behind the source (startNewChain), so that what it \
-                 hands on is counted",
-                vertex.name
-            ));
-            None
-        }
+    let throughput = match kind {
+        Kind::Source => read_rate(vertex, &tracks, reads, missing),
         _ => all_rates(vertex, &tracks, "numRecordsIn", input_rate, missing),
     };
     let waiting =
@@ -74,6 +63,25 @@ pub(super) fn operator(
         reading: reading(&tracks, kind, reads, waiting.unknown),
         ..Operator::default()
     }
+}
+
+/// The records per second that a source reads.
+fn read_rate(
+    vertex: &Vertex,
+    tracks: &[Track<'_>],
+    reads: Option<Reads>,
+    missing: &mut Vec<String>,
+) -> Option<f64> {
+    let Some(reads) = reads else {
+        missing.push(format!(
+            "what {} reads is not known: none of its counters has ever counted a record (before Flink 2.0, those of a \
+             task that both reads and writes count nothing); break its chain behind the source (startNewChain), so that what it \
+             hands on is counted",
+            vertex.name
+        ));
+        return None;
+    };
+    all_rates(vertex, tracks, "what is read", |track| reads.rate(track), missing)
 }
 
 /// Histograms of processing are in microseconds.
