@@ -6,7 +6,7 @@
 //! counts twice.
 //!
 //! Graphite and Whisper have dotted names by nature. A series of Prometheus gets one from its labels, see
-//! [`crate::store::prometheus`], so that the same patterns serve.
+//! [`crate::store::labels`], so that the same patterns serve.
 
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};

@@ -10,6 +10,7 @@ use serde::Deserializer as _;
 use serde::de::{SeqAccess, Visitor};
 
 use super::points::Points;
+use super::{MetricStore, Read, Reading};
 use crate::error::StoreError;
 use crate::http::{Bounds, Http, successful};
 use crate::mapping::Mapping;
@@ -31,14 +32,30 @@ struct Rendered<'a> {
     datapoints: Points<true>,
 }
 
-impl Graphite {
-    pub(crate) async fn read(&self, mapping: &Mapping, lookback: Duration) -> Result<Vec<Found>, StoreError> {
-        let from = format!("-{}s", lookback.as_secs().max(1));
-        let fixed = [("format", "json"), ("noNullPoints", "true"), ("from", from.as_str()), ("until", "now")];
-        let targets = self.targets.iter().map(|target| ("target", target.as_str()));
-        let url = self.base.url().join("render").map_err(|_| StoreError::Refused(self.base.to_string()))?;
-        let body = successful(self.http.get(url, targets.chain(fixed)).await?)?;
-        parse(body, mapping, self.bounds.max_series)
+impl MetricStore for Graphite {
+    fn kind(&self) -> &'static str {
+        "graphite"
+    }
+
+    fn place(&self) -> String {
+        self.base.to_string()
+    }
+
+    fn remedy_for_ambiguity(&self) -> &'static str {
+        "name the hosts of the one that is meant in source.targets"
+    }
+
+    fn read<'a>(&'a mut self, mapping: &'a Mapping, _now_ms: i64, lookback: Duration) -> Read<'a> {
+        Box::pin(async move {
+            let from = format!("-{}s", lookback.as_secs().max(1));
+            let fixed =
+                [("format", "json"), ("noNullPoints", "true"), ("from", from.as_str()), ("until", "now")];
+            let targets = self.targets.iter().map(|target| ("target", target.as_str()));
+            let url = self.base.url().join("render");
+            let url = url.map_err(|_| StoreError::Refused(self.base.to_string()))?;
+            let body = successful(self.http.get(url, targets.chain(fixed)).await?)?;
+            parse(body, mapping, self.bounds.max_series).map(Reading::whole)
+        })
     }
 }
 

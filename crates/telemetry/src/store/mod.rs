@@ -2,12 +2,15 @@
 //!
 //! Each is asked for the newest points of all series that a pattern knows, and [`crate::series`] makes a sample of them.
 
-pub(crate) mod graphite;
+mod graphite;
+pub(crate) mod labels;
 mod points;
-pub(crate) mod prometheus;
-pub(crate) mod whisper_folder;
+mod prometheus;
+mod whisper_folder;
 
+use std::fmt::Debug;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
 use http_client::Access;
@@ -24,7 +27,7 @@ use crate::series::{Assembler, Found, Rules, Structure};
 
 use graphite::Graphite;
 use prometheus::Prometheus;
-use whisper_folder::{Gap, Reading, WhisperFolder};
+use whisper_folder::WhisperFolder;
 
 /// Which store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +73,7 @@ pub struct StoreSettings {
 /// A store, and what it takes to make samples of it.
 #[derive(Debug)]
 pub(crate) struct Store {
-    reader: Reader,
+    reader: Box<dyn MetricStore>,
     mapping: Mapping,
     assembler: Assembler,
     graph: Option<FlinkRest>,
@@ -79,11 +82,47 @@ pub(crate) struct Store {
     lookback: Duration,
 }
 
+/// How one kind of store is read.
+trait MetricStore: Debug + Send + Sync {
+    /// Returns the name of the kind, as configured.
+    fn kind(&self) -> &'static str;
+
+    /// Returns where the store is, for messages.
+    fn place(&self) -> String;
+
+    /// Returns how to name the job that is meant, where several of its name write to the store.
+    fn remedy_for_ambiguity(&self) -> &'static str;
+
+    /// Reads the points of all series that a pattern knows, from `now_ms` (since the Unix epoch) back.
+    ///
+    /// # Errors
+    /// The store did not answer, or not as expected.
+    fn read<'a>(&'a mut self, mapping: &'a Mapping, now_ms: i64, lookback: Duration) -> Read<'a>;
+}
+
+/// A read in progress.
+type Read<'a> = Pin<Box<dyn Future<Output = Result<Reading, StoreError>> + Send + 'a>>;
+
+/// What was read, and what could not be.
+#[derive(Debug, Default)]
+struct Reading {
+    found: Vec<Found>,
+    gaps: Vec<Gap>,
+}
+
+/// Series that may be there and are unknown.
 #[derive(Debug)]
-enum Reader {
-    Whisper(WhisperFolder),
-    Graphite(Graphite),
-    Prometheus(Prometheus),
+struct Gap {
+    /// What the series is of; [`None`]: of anything.
+    subject: Option<Subject>,
+    error: StoreError,
+}
+
+impl Reading {
+    /// Returns a reading without gaps.
+    const fn whole(found: Vec<Found>) -> Self {
+        Self { found, gaps: Vec::new() }
+    }
 }
 
 impl StoreSettings {
@@ -118,15 +157,15 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let mapping =
             Mapping::new(&settings.mapping).map_err(|problems| StoreError::Refused(problems.join("; ")))?;
-        let reader = match settings.kind {
-            StoreKind::Whisper { folder } => Reader::Whisper(WhisperFolder::new(folder, settings.bounds)),
+        let reader: Box<dyn MetricStore> = match settings.kind {
+            StoreKind::Whisper { folder } => Box::new(WhisperFolder::new(folder, settings.bounds)),
             StoreKind::Graphite { url, targets } => {
                 let (base, http) = client(&url, settings.bounds, &settings.access)?;
-                Reader::Graphite(Graphite { http, base, targets, bounds: settings.bounds })
+                Box::new(Graphite { http, base, targets, bounds: settings.bounds })
             }
             StoreKind::Prometheus { url, selector } => {
                 let (base, http) = client(&url, settings.bounds, &settings.access)?;
-                Reader::Prometheus(Prometheus { http, base, selector, bounds: settings.bounds })
+                Box::new(Prometheus { http, base, selector, bounds: settings.bounds })
             }
         };
         let interval_ms = i64::try_from(settings.interval.as_millis()).unwrap_or(i64::MAX / 4);
@@ -149,11 +188,7 @@ impl Store {
 
     /// The name of the kind of store.
     pub(crate) fn kind(&self) -> &'static str {
-        match self.reader {
-            Reader::Whisper(_) => "whisper",
-            Reader::Graphite(_) => "graphite",
-            Reader::Prometheus(_) => "prometheus",
-        }
+        self.reader.kind()
     }
 
     /// Reads everything once.
@@ -163,12 +198,12 @@ impl Store {
             None => None,
         };
         let now_ms = self.clock.now_ms();
-        let store = self.place();
+        let store = self.reader.place();
         let found =
             self.read(now_ms).await.map_err(|source| SampleError::Store { store: store.clone(), source })?;
         let series = found.len();
         let sample = self.assembler.assemble(found, now_ms, structure).map_err(|jobs| {
-            let remedy = self.remedy_for_ambiguity();
+            let remedy = self.reader.remedy_for_ambiguity();
             SampleError::Store { store: store.clone(), source: StoreError::Ambiguous { jobs, remedy } }
         })?;
         sample.ok_or_else(|| SampleError::NoMetrics {
@@ -181,12 +216,7 @@ impl Store {
 
     /// All series that a pattern knows.
     async fn read(&mut self, now_ms: i64) -> Result<Vec<Found>, StoreError> {
-        let folder = match &mut self.reader {
-            Reader::Graphite(graphite) => return graphite.read(&self.mapping, self.lookback).await,
-            Reader::Prometheus(prometheus) => return prometheus.read(&self.mapping, self.lookback).await,
-            Reader::Whisper(folder) => folder,
-        };
-        let Reading { found, gaps } = folder.read(&self.mapping, now_ms, self.lookback).await?;
+        let Reading { found, gaps } = self.reader.read(&self.mapping, now_ms, self.lookback).await?;
         for Gap { subject, error } in gaps {
             // Where Flink tells the graph, a subtask without a series is unknown. Otherwise the job would look smaller than it is.
             let may_be_of_job = subject.is_none_or(|subject| {
@@ -198,25 +228,6 @@ impl Store {
             debug!("left out: {error}");
         }
         Ok(found)
-    }
-
-    fn remedy_for_ambiguity(&self) -> &'static str {
-        match self.reader {
-            Reader::Prometheus(_) => "name the labels of the one that is meant in source.labels",
-            Reader::Graphite(_) => "name the hosts of the one that is meant in source.targets",
-            Reader::Whisper(_) => {
-                "name a folder in source.folder that has the one that is meant, or match only its hosts by metrics.patterns with \
-                 metrics.presets = []"
-            }
-        }
-    }
-
-    fn place(&self) -> String {
-        match &self.reader {
-            Reader::Whisper(folder) => folder.folder().display().to_string(),
-            Reader::Graphite(graphite) => graphite.base.to_string(),
-            Reader::Prometheus(prometheus) => prometheus.base.to_string(),
-        }
     }
 }
 

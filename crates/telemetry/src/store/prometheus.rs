@@ -1,28 +1,24 @@
 //! Prometheus' query interface: one instant query with a range selector, which answers the scraped values with their own
 //! times.
 //!
-//! A series gets the dotted name that Flink's Graphite reporter would give it, from its labels, so that the same patterns serve:
-//! `<host>.taskmanager.<tm_id>.<job_name>.<operator or task>.<subtask_index>.<metric>`. Metrics of operators carry the
-//! operator's name as well as the task's; the operator's counts. Of the counters that both have, the task's are taken, and of a
-//! source operator what it has read.
+//! What a series is of is in its labels ([`super::labels`]).
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use flink::graphite_component;
 use secrets::HttpUrl;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer as _};
 use serde_json::value::RawValue;
 
+use super::labels::subject;
 use super::points::Points;
+use super::{MetricStore, Read, Reading};
 use crate::error::StoreError;
 use crate::http::{Bounds, Http, successful};
-use crate::mapping::{Mapping, Subject};
-use crate::names::{self, Figure};
+use crate::mapping::Mapping;
 use crate::origins::{Origin, Origins};
-use crate::sample::Role;
 use crate::series::Found;
 
 /// How many characters of a store's warnings are kept.
@@ -71,19 +67,34 @@ struct Series {
     values: Points<false>,
 }
 
-impl Prometheus {
-    pub(crate) async fn read(&self, mapping: &Mapping, lookback: Duration) -> Result<Vec<Found>, StoreError> {
-        let query = format!("{}[{}s]", self.selector, lookback.as_secs().max(1));
-        let url =
-            self.base.url().join("api/v1/query").map_err(|_| StoreError::Refused(self.base.to_string()))?;
-        let answer = self.http.get(url, [("query", query.as_str())]).await?;
-        // A refused question comes with an error status and its reason as JSON.
-        if let (400..500, body) = &answer
-            && let Ok(Answer { status: Status::Error, error: Some(error), .. }) = serde_json::from_slice(body)
-        {
-            return Err(StoreError::Refused(error));
-        }
-        parse(&successful(answer)?, mapping, self.bounds.max_series)
+impl MetricStore for Prometheus {
+    fn kind(&self) -> &'static str {
+        "prometheus"
+    }
+
+    fn place(&self) -> String {
+        self.base.to_string()
+    }
+
+    fn remedy_for_ambiguity(&self) -> &'static str {
+        "name the labels of the one that is meant in source.labels"
+    }
+
+    fn read<'a>(&'a mut self, mapping: &'a Mapping, _now_ms: i64, lookback: Duration) -> Read<'a> {
+        Box::pin(async move {
+            let query = format!("{}[{}s]", self.selector, lookback.as_secs().max(1));
+            let url = self.base.url().join("api/v1/query");
+            let url = url.map_err(|_| StoreError::Refused(self.base.to_string()))?;
+            let answer = self.http.get(url, [("query", query.as_str())]).await?;
+            // A refused question comes with an error status and its reason as JSON.
+            if let (400..500, body) = &answer
+                && let Ok(Answer { status: Status::Error, error: Some(error), .. }) =
+                    serde_json::from_slice(body)
+            {
+                return Err(StoreError::Refused(error));
+            }
+            parse(&successful(answer)?, mapping, self.bounds.max_series).map(Reading::whole)
+        })
     }
 }
 
@@ -151,62 +162,11 @@ impl<'de> Visitor<'de> for &mut List<'_> {
     }
 }
 
-/// What a series with these labels is of, if a pattern knows it.
-fn subject(mapping: &Mapping, metric: &BTreeMap<String, String>) -> Option<Subject> {
-    let subject = mapping.subject(&dotted(metric)?)?;
-    let is_operator = metric.get("__name__").is_some_and(|name| name.starts_with(OPERATOR));
-    if is_operator { of_operator(subject) } else { Some(subject) }
-}
-
-/// What all metrics of operators begin with.
-const OPERATOR: &str = "flink_taskmanager_job_task_operator_";
-
-/// An operator's metric: of those that the task has under the same name, only what a source has read is one of its own.
-fn of_operator(mut subject: Subject) -> Option<Subject> {
-    if let Subject::Subtask { operator, figure, .. } = &mut subject
-        && figure.is_of_task()
-    {
-        let is_source = names::chain(operator).1 == Role::Source;
-        *figure = (*figure == Figure::RecordsIn && is_source).then_some(Figure::SourceRecordsIn)?;
-    }
-    Some(subject)
-}
-
-/// The scopes of Flink's reporter by the beginning of the metric's name, the longest first.
-const SCOPES: [&str; 4] =
-    ["taskmanager_job_task_operator_", "taskmanager_job_task_", "taskmanager_", "jobmanager_job_"];
-
-/// How the offset of a partition ends in the name; which one it is stands in the labels.
-const PARTITION: &str = "_topic_partition_currentOffset";
-
-/// The dotted name of a series; [`None`] if it is none of Flink's scopes.
-fn dotted(labels: &BTreeMap<String, String>) -> Option<String> {
-    let label = |name: &str| labels.get(name).map(|value| graphite_component(value));
-    let name = labels.get("__name__")?.strip_prefix("flink_")?;
-    let scope = SCOPES.iter().find(|scope| name.starts_with(**scope))?;
-    let metric = name.strip_prefix(scope)?;
-    let host = label("host").unwrap_or_default();
-    Some(match *scope {
-        "jobmanager_job_" => format!("{host}.jobmanager.{}.{metric}", label("job_name")?),
-        "taskmanager_" => format!("{host}.taskmanager.{}.{metric}", label("tm_id")?),
-        _ => {
-            let operator = label("operator_name").or_else(|| label("task_name"))?;
-            let (tm, job, subtask) = (label("tm_id")?, label("job_name")?, label("subtask_index")?);
-            let metric = match (metric.strip_suffix(PARTITION), label("topic"), label("partition")) {
-                (Some(reader), Some(topic), Some(partition)) => {
-                    format!("{reader}.topic.{topic}.partition.{partition}.currentOffset")
-                }
-                _ => metric.to_owned(),
-            };
-            format!("{host}.taskmanager.{tm}.{job}.{operator}.{subtask}.{metric}")
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mapping::MappingSettings;
+    use crate::mapping::{MappingSettings, Subject};
+    use crate::names::Figure;
 
     /// Goal: what Prometheus answers becomes points under the names that the patterns know; a refusal is told as such.
     #[test]

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use whisper::{FetchError, Range};
 
+use super::{Gap, MetricStore, Read, Reading};
 use crate::error::StoreError;
 use crate::http::Bounds;
 use crate::mapping::{Mapping, Subject};
@@ -43,21 +44,6 @@ struct Listing {
     unlisted: Vec<(PathBuf, String)>,
 }
 
-/// What was read, and what could not be.
-#[derive(Debug, Default)]
-pub(crate) struct Reading {
-    pub(crate) found: Vec<Found>,
-    pub(crate) gaps: Vec<Gap>,
-}
-
-/// Series that may be there and are unknown.
-#[derive(Debug)]
-pub(crate) struct Gap {
-    /// What the series is of; [`None`]: of anything.
-    pub(crate) subject: Option<Subject>,
-    pub(crate) error: StoreError,
-}
-
 /// A folder that is still to be listed.
 struct Open {
     path: PathBuf,
@@ -65,37 +51,45 @@ struct Open {
     above: Vec<(u64, u64)>,
 }
 
+impl MetricStore for WhisperFolder {
+    fn kind(&self) -> &'static str {
+        "whisper"
+    }
+
+    fn place(&self) -> String {
+        self.folder.display().to_string()
+    }
+
+    fn remedy_for_ambiguity(&self) -> &'static str {
+        "name a folder in source.folder that has the one that is meant, or match only its hosts by metrics.patterns with \
+         metrics.presets = []"
+    }
+
+    fn read<'a>(&'a mut self, mapping: &'a Mapping, now_ms: i64, lookback: Duration) -> Read<'a> {
+        Box::pin(async move {
+            let listing = match self.listed.take() {
+                Some((at, listing)) if at.elapsed() < LISTING_MAX_AGE => (at, listing),
+                _ => (Instant::now(), self.list(mapping)?),
+            };
+            let now = now_ms / 1000;
+            let lookback_s = i64::try_from(lookback.as_secs()).unwrap_or(i64::MAX / 4);
+            let range = Range { from: now.saturating_sub(lookback_s), until: now, now };
+            let task = tokio::task::spawn_blocking(move || {
+                let reading = listing.1.read(range);
+                (listing, reading)
+            });
+            let read = tokio::time::timeout(self.bounds.timeout, task).await;
+            let (listing, reading) =
+                read.map_err(|_late| StoreError::Interrupted)?.map_err(|_| StoreError::Interrupted)?;
+            self.listed = Some(listing);
+            Ok(reading)
+        })
+    }
+}
+
 impl WhisperFolder {
     pub(crate) fn new(folder: PathBuf, bounds: Bounds) -> Self {
         Self { folder, bounds, listed: None }
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    pub(crate) async fn read(
-        &mut self,
-        mapping: &Mapping,
-        now_ms: i64,
-        lookback: Duration,
-    ) -> Result<Reading, StoreError> {
-        let listing = match self.listed.take() {
-            Some((at, listing)) if at.elapsed() < LISTING_MAX_AGE => (at, listing),
-            _ => (Instant::now(), self.list(mapping)?),
-        };
-        let now = now_ms / 1000;
-        let lookback_s = i64::try_from(lookback.as_secs()).unwrap_or(i64::MAX / 4);
-        let range = Range { from: now.saturating_sub(lookback_s), until: now, now };
-        let task = tokio::task::spawn_blocking(move || {
-            let reading = listing.1.read(range);
-            (listing, reading)
-        });
-        let read = tokio::time::timeout(self.bounds.timeout, task).await;
-        let (listing, reading) =
-            read.map_err(|_late| StoreError::Interrupted)?.map_err(|_| StoreError::Interrupted)?;
-        self.listed = Some(listing);
-        Ok(reading)
     }
 
     /// All files that a pattern knows.
