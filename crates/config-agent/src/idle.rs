@@ -26,16 +26,10 @@ impl Retention {
 
     /// Returns the savepoints to delete, oldest first; none during a change.
     fn surplus(self, ledger: &Ledger) -> Vec<String> {
-        let lineage = ledger.lineage();
-        let is_over = ledger.change().is_some_and(|change| change.phase.is_final());
-        if self.savepoints == 0 || !is_over {
-            return Vec::new();
-        }
-        let of_change = ledger.change().and_then(|change| change.savepoint.as_ref());
-        let needed = [lineage.savepoint.as_ref(), lineage.began_from.as_ref(), of_change];
-        let surplus = lineage.savepoints.len().saturating_sub(self.savepoints);
-        let oldest = lineage.savepoints.iter().take(surplus);
-        oldest.filter(|path| !needed.contains(&Some(*path))).cloned().collect()
+        let kept = if self.savepoints == 0 { usize::MAX } else { self.savepoints };
+        let beyond = ledger.lineage().savepoints.len().saturating_sub(kept);
+        let surplus = ledger.dispensable().filter(|(older, _)| *older < beyond);
+        surplus.map(|(_, path)| path.clone()).collect()
     }
 }
 

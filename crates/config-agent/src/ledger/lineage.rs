@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use job_config::JobDocument;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Contradiction};
+use super::{Change, Contradiction, Ledger};
 use crate::phase::Phase;
 use crate::recall::Recalled;
 
@@ -48,6 +48,18 @@ pub struct Lineage {
     /// Savepoints that could not be deleted and are not reported yet, with the reason.
     #[serde(default)]
     pub not_disposed: Vec<String>,
+}
+
+impl Ledger {
+    /// Returns the savepoints that neither the running job nor its rollback may need, oldest first, each with the
+    /// number of older ones; none during a change.
+    pub(crate) fn dispensable(&self) -> impl Iterator<Item = (usize, &String)> {
+        let is_over = self.change.as_ref().is_some_and(|change| change.phase.is_final());
+        let of_change = self.change.as_ref().and_then(|change| change.savepoint.as_ref());
+        let needed = [self.lineage.savepoint.as_ref(), self.lineage.began_from.as_ref(), of_change];
+        let all = self.lineage.savepoints.iter().enumerate();
+        all.filter(move |(_, path)| is_over && !needed.contains(&Some(*path)))
+    }
 }
 
 impl Lineage {
