@@ -38,3 +38,29 @@ pub struct TaskManager {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reading: Option<Reading>,
 }
+
+impl TaskManager {
+    /// Every figure that a formula uses.
+    pub(super) fn figures(&self) -> [Option<f64>; 6] {
+        [
+            self.cpu_load,
+            self.heap_used_bytes,
+            self.heap_max_bytes,
+            self.managed_used_bytes,
+            self.managed_max_bytes,
+            self.gc_ms_per_s,
+        ]
+    }
+
+    /// The same figures, to be changed.
+    pub(super) fn figures_mut(&mut self) -> [&mut Option<f64>; 6] {
+        [
+            &mut self.cpu_load,
+            &mut self.heap_used_bytes,
+            &mut self.heap_max_bytes,
+            &mut self.managed_used_bytes,
+            &mut self.managed_max_bytes,
+            &mut self.gc_ms_per_s,
+        ]
+    }
+}

@@ -71,39 +71,36 @@ impl Snapshot {
     ///
     /// Metric sources leave such figures out already; snapshots of other programs need not.
     pub fn without_impossible_figures(&self) -> Cow<'_, Self> {
+        if times::are_possible(self) && self.figures().flatten().all(is_possible) {
+            return Cow::Borrowed(self);
+        }
         let mut checked = self.clone();
-        let mut found = times::bound(&mut checked);
+        times::bound(&mut checked);
         let is_impossible =
             |operator: &&mut Operator| operator.backlog_records.is_some_and(|f| !is_possible(f));
         checked.operators.iter_mut().filter(is_impossible).for_each(Operator::doubt_backlog);
-        checked.for_each_figure(|figure| {
-            if figure.is_some_and(|figure| !is_possible(figure)) {
-                (*figure, found) = (None, true);
-            }
-        });
-        if found { Cow::Owned(checked) } else { Cow::Borrowed(self) }
+        for figure in checked.figures_mut() {
+            *figure = figure.filter(|figure| is_possible(*figure));
+        }
+        Cow::Owned(checked)
     }
 
-    fn for_each_figure(&mut self, mut visit: impl FnMut(&mut Option<f64>)) {
-        visit(&mut self.state_size_bytes);
-        for query in &mut self.queries {
-            visit(&mut query.overall_latency_ms);
-        }
-        for operator in &mut self.operators {
-            operator.figures().into_iter().for_each(&mut visit);
-            operator.subtasks.iter_mut().flat_map(Subtask::figures).for_each(&mut visit);
-        }
-        for tm in &mut self.task_managers {
-            let figures = [
-                &mut tm.cpu_load,
-                &mut tm.heap_used_bytes,
-                &mut tm.heap_max_bytes,
-                &mut tm.managed_used_bytes,
-                &mut tm.managed_max_bytes,
-                &mut tm.gc_ms_per_s,
-            ];
-            figures.into_iter().for_each(&mut visit);
-        }
+    /// Every figure that a formula uses.
+    fn figures(&self) -> impl Iterator<Item = Option<f64>> {
+        let of_queries = self.queries.iter().map(|query| query.overall_latency_ms);
+        std::iter::once(self.state_size_bytes)
+            .chain(of_queries)
+            .chain(self.operators.iter().flat_map(Operator::figures))
+            .chain(self.task_managers.iter().flat_map(TaskManager::figures))
+    }
+
+    /// The same figures, to be changed.
+    fn figures_mut(&mut self) -> impl Iterator<Item = &mut Option<f64>> {
+        let of_queries = self.queries.iter_mut().map(|query| &mut query.overall_latency_ms);
+        std::iter::once(&mut self.state_size_bytes)
+            .chain(of_queries)
+            .chain(self.operators.iter_mut().flat_map(Operator::figures_mut))
+            .chain(self.task_managers.iter_mut().flat_map(TaskManager::figures_mut))
     }
 
     /// The slots of all task managers; unknown as soon as those of one are.
@@ -124,4 +121,29 @@ impl Snapshot {
 
 fn is_possible(figure: f64) -> bool {
     figure.is_finite() && figure >= 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: every figure that is made unknown where it cannot be true is looked at before a snapshot counts as possible.
+    #[test]
+    fn each_impossible_figure_is_found() {
+        let good = Snapshot {
+            queries: vec![Query::default()],
+            operators: vec![Operator { subtasks: vec![Subtask::default()], ..Operator::default() }],
+            task_managers: vec![TaskManager::default()],
+            ..Snapshot::default()
+        };
+        assert!(matches!(good.without_impossible_figures(), Cow::Borrowed(_)));
+        let figures = good.clone().figures_mut().count();
+        assert_eq!(good.figures().count(), figures);
+        for index in 0..figures {
+            let mut spoilt = good.clone();
+            *spoilt.figures_mut().nth(index).unwrap() = Some(-1.0);
+            let checked = spoilt.without_impossible_figures();
+            assert!(checked.figures().all(|figure| figure.is_none()), "figure {index}");
+        }
+    }
 }

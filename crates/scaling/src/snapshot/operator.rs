@@ -157,9 +157,26 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Every figure of the operator itself that a formula uses.
-    pub(super) fn figures(&mut self) -> [&mut Option<f64>; 10] {
-        [
+    /// Every figure of the operator and its subtasks that a formula uses.
+    pub(super) fn figures(&self) -> impl Iterator<Item = Option<f64>> {
+        let own = [
+            self.latency_ms,
+            self.throughput_per_s,
+            self.input_rate_per_s,
+            self.output_rate_per_s,
+            self.arrival_rate_per_s,
+            self.backlog_records,
+            self.busy_ratio,
+            self.idle_ratio,
+            self.backpressured_ratio,
+            self.state_size_bytes,
+        ];
+        own.into_iter().chain(self.subtasks.iter().flat_map(Subtask::figures))
+    }
+
+    /// The same figures, to be changed.
+    pub(super) fn figures_mut(&mut self) -> impl Iterator<Item = &mut Option<f64>> {
+        let own = [
             &mut self.latency_ms,
             &mut self.throughput_per_s,
             &mut self.input_rate_per_s,
@@ -170,7 +187,8 @@ impl Operator {
             &mut self.idle_ratio,
             &mut self.backpressured_ratio,
             &mut self.state_size_bytes,
-        ]
+        ];
+        own.into_iter().chain(self.subtasks.iter_mut().flat_map(Subtask::figures_mut))
     }
 
     /// Notes that the backlog cannot be true, so that what arrives, which follows from it, is not known either.
@@ -240,7 +258,19 @@ pub struct Subtask {
 
 impl Subtask {
     /// Every figure that a formula uses.
-    pub(super) fn figures(&mut self) -> [&mut Option<f64>; 6] {
+    fn figures(&self) -> [Option<f64>; 6] {
+        [
+            self.records_in,
+            self.records_out,
+            self.busy_ratio,
+            self.idle_ratio,
+            self.backpressured_ratio,
+            self.pending_records,
+        ]
+    }
+
+    /// The same figures, to be changed.
+    fn figures_mut(&mut self) -> [&mut Option<f64>; 6] {
         [
             &mut self.records_in,
             &mut self.records_out,

@@ -73,15 +73,7 @@ fn impossible_times_are_unknown() {
     let good: Snapshot = serde_json::from_value(full()).unwrap();
     assert_eq!(good.without_impossible_figures().into_owned(), good);
     for spoilt in [i64::MIN, -1, 253_402_300_800_000, i64::MAX] {
-        let mut bad = full();
-        let is_time = |name: &str| {
-            (name.ends_with("at_ms") || name == "from_ms" || name == "interval_ms")
-                || name == "newest_age_ms"
-                || name == "running_since_ms"
-        };
-        spoil(&mut bad, &is_time, spoilt);
-        let found =
-            serde_json::from_value::<Snapshot>(bad).unwrap().without_impossible_figures().into_owned();
+        let found = checked_with(&times(&full(), ""), spoilt);
         let text = serde_json::to_string(&found).unwrap();
         assert!(!text.contains(&spoilt.to_string()), "{text}");
         assert!(found.operators[0].arrivals.is_empty() && found.operators[0].backlog_series.is_empty());
@@ -89,20 +81,44 @@ fn impossible_times_are_unknown() {
     }
 }
 
-/// Sets every signed time to this value. The interval of checkpoints is unsigned and stays.
-fn spoil(value: &mut Value, is_time: &dyn Fn(&str) -> bool, time: i64) {
+/// Goal: one time that cannot be true is found, wherever it stands, while all the others can be true.
+#[test]
+fn one_impossible_time_is_found() {
+    let times = times(&full(), "");
+    assert_eq!(times.len(), 18, "{times:?}");
+    for time in times {
+        let text = serde_json::to_string(&checked_with(std::slice::from_ref(&time), -1)).unwrap();
+        assert!(!text.contains("-1"), "{time}: {text}");
+    }
+}
+
+/// The full form with this value for these times, without what cannot be true.
+fn checked_with(pointers: &[String], time: i64) -> Snapshot {
+    let mut spoilt = full();
+    for pointer in pointers {
+        *spoilt.pointer_mut(pointer).unwrap() = json!(time);
+    }
+    serde_json::from_value::<Snapshot>(spoilt).unwrap().without_impossible_figures().into_owned()
+}
+
+/// The pointers to all signed times. The interval of checkpoints is unsigned.
+fn times(value: &Value, pointer: &str) -> Vec<String> {
+    let is_time = |name: &str| {
+        name.ends_with("at_ms")
+            || ["from_ms", "interval_ms", "newest_age_ms", "running_since_ms"].contains(&name)
+    };
+    let of_field = |(name, value): (&String, &Value)| match name.as_str() {
+        "checkpoints" => vec![format!("{pointer}/{name}/last_at_ms")],
+        "backlog_series" | "arrivals" => vec![format!("{pointer}/{name}/0/0")],
+        time if is_time(time) => vec![format!("{pointer}/{time}")],
+        _ => times(value, &format!("{pointer}/{name}")),
+    };
     match value {
-        Value::Object(fields) if fields.contains_key("completed") => fields["last_at_ms"] = json!(time),
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                match name.as_str() {
-                    "backlog_series" | "arrivals" => value[0][0] = json!(time),
-                    name if is_time(name) => *value = json!(time),
-                    _ => spoil(value, is_time, time),
-                }
-            }
+        Value::Object(fields) => fields.iter().flat_map(of_field).collect(),
+        Value::Array(all) => {
+            let of_element = |(index, value)| times(value, &format!("{pointer}/{index}"));
+            all.iter().enumerate().flat_map(of_element).collect()
         }
-        Value::Array(all) => all.iter_mut().for_each(|one| spoil(one, is_time, time)),
-        _ => {}
+        _ => Vec::new(),
     }
 }
