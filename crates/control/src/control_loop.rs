@@ -6,6 +6,7 @@
 //! the record says that a publication was pending, and the drop says whether it happened ([`ControlLoop::confirm`]).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -165,7 +166,7 @@ pub struct Resumed {
     /// The newest epoch; 0 if there is none.
     pub epoch: u64,
     /// The policies' memory.
-    pub memory: Memory,
+    pub memory: Arc<Memory>,
     /// The newest plan whose outcome is unknown.
     pub pending: Option<Pending>,
     /// Whether the memory contains a plan that was not applied because of a dry run.
@@ -178,7 +179,8 @@ pub struct ControlLoop {
     options: LoopOptions,
     names: OperatorNames,
     epoch: u64,
-    memory: Memory,
+    /// Shared with the newest record, so that an epoch copies it only while that record exists.
+    memory: Arc<Memory>,
     pending: Option<Pending>,
     imagined: bool,
 }
@@ -242,9 +244,7 @@ impl ControlLoop {
         let of_epoch = pending.epoch;
         self.pending = None;
         let change = if outcome.succeeded() { ChangeEnd::Succeeded } else { ChangeEnd::Failed };
-        let before = self.memory.clone();
-        self.memory.change_ended(policy, change, self.moment(now));
-        let state = (self.memory != before).then(|| self.memory.clone());
+        let state = self.change_ended(policy, change, now);
         Some(FollowUp { of_epoch, at: now, then: None, state, outcome: Some(outcome) })
     }
 
@@ -256,10 +256,20 @@ impl ControlLoop {
         now: Timestamp,
     ) -> Option<FollowUp> {
         let pending = self.pending.take_if(|pending| pending.unconfirmed.is_none())?;
-        let before = self.memory.clone();
-        self.memory.change_ended(policy, change, self.moment(now));
-        let state = (self.memory != before).then(|| self.memory.clone());
+        let state = self.change_ended(policy, change, now);
         Some(FollowUp { of_epoch: pending.epoch, at: now, then: None, state, outcome: None })
+    }
+
+    /// Remembers how the newest change ended; returns the memory if that has changed it.
+    fn change_ended(
+        &mut self,
+        policy: &dyn Policy,
+        change: ChangeEnd,
+        now: Timestamp,
+    ) -> Option<Arc<Memory>> {
+        let (before, moment) = (Arc::clone(&self.memory), self.moment(now));
+        Arc::make_mut(&mut self.memory).change_ended(policy, change, moment);
+        (self.memory != before).then(|| Arc::clone(&self.memory))
     }
 
     /// Returns the parallelism of the job's operators, under the documents' names.
@@ -304,7 +314,7 @@ impl ControlLoop {
         }
         if self.imagined && !switches.dry_run {
             // It would wait for the end of a change that never started.
-            (self.memory, self.imagined) = (Memory::default(), false);
+            (self.memory, self.imagined) = (Arc::default(), false);
         }
         let (running, snapshot) = match deciding {
             Deciding::NotYet { reason, snapshot } => {
@@ -314,13 +324,18 @@ impl ControlLoop {
             Deciding::Ready { running, snapshot } => (running, snapshot),
         };
         let moment = self.moment(now);
-        let decision =
-            scaling::decide(policy, &self.options.constraints, &mut self.memory, &snapshot, moment);
+        let decision = scaling::decide(
+            policy,
+            &self.options.constraints,
+            Arc::make_mut(&mut self.memory),
+            &snapshot,
+            moment,
+        );
         match decision.action {
             Action::None => self.record(Effect::Nothing, decision, Some(snapshot), now),
             Action::Rescale if switches.dry_run => {
                 // Counts the plan as published, so that a dry run waits like a real one.
-                self.memory.published(policy, &decision, moment);
+                Arc::make_mut(&mut self.memory).published(policy, &decision, moment);
                 self.imagined = true;
                 self.record(Effect::DryRun, decision, Some(snapshot), now)
             }
@@ -341,8 +356,9 @@ impl ControlLoop {
         let unconfirmed = pending.unconfirmed.take()?;
         let mut state = None;
         if matches!(then, Effect::Published { .. }) {
-            self.memory.published(policy, &unconfirmed.decision, self.moment(unconfirmed.at));
-            state = Some(self.memory.clone());
+            let moment = self.moment(unconfirmed.at);
+            Arc::make_mut(&mut self.memory).published(policy, &unconfirmed.decision, moment);
+            state = Some(Arc::clone(&self.memory));
         } else {
             self.pending = None;
         }
@@ -383,7 +399,7 @@ impl ControlLoop {
         snapshot: Option<Snapshot>,
         at: Timestamp,
     ) -> Record {
-        let (job, state) = (self.options.job.clone(), self.memory.clone());
+        let (job, state) = (self.options.job.clone(), Arc::clone(&self.memory));
         Record {
             epoch: self.epoch,
             at,

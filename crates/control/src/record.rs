@@ -1,5 +1,7 @@
 //! The journal record of one epoch: snapshot, decision, effect and outcome.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use scaling::{Decision, Memory, Snapshot};
 use serde::{Deserialize, Serialize};
@@ -52,9 +54,9 @@ pub struct Record {
     pub decision: Decision,
     /// Input of the decision; [`None`] without an observation.
     pub snapshot: Option<Snapshot>,
-    /// The policies' memory for the next epoch.
+    /// The policies' memory for the next epoch, shared with the loop until that changes it.
     #[serde(default)]
-    pub state: Memory,
+    pub state: Arc<Memory>,
     /// Whether the memory contains a plan that was not applied because of a dry run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub imagined: bool,
@@ -75,7 +77,7 @@ pub struct FollowUp {
     pub then: Option<Effect>,
     /// The policies' memory from here on, if it differs from the record's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<Memory>,
+    pub state: Option<Arc<Memory>>,
     /// Outcome of the document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,

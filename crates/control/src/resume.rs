@@ -1,5 +1,7 @@
 //! Restores the state of the loop from its journal after a restart.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use scaling::{Decision, Memory};
 use serde::Deserialize;
@@ -10,7 +12,6 @@ use crate::record::{Effect, FollowUp};
 /// A line of the journal, parsed leniently: a line of another version is skipped without error.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-#[expect(clippy::large_enum_variant, reason = "a line lives only while it is read")]
 pub enum Line<R> {
     /// A record.
     Record(R),
@@ -29,7 +30,7 @@ pub struct Gist {
     effect: Effect,
     decision: Option<Decision>,
     #[serde(default)]
-    state: Memory,
+    state: Arc<Memory>,
     #[serde(default)]
     imagined: bool,
 }

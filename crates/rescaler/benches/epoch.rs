@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
 use control::{Effect, Record};
@@ -138,7 +139,7 @@ fn main() {
             effect: Effect::Nothing,
             decision,
             snapshot: Some(snapshot),
-            state: memory.clone(),
+            state: Arc::new(memory.clone()),
             imagined: false,
             outcome: None,
         };

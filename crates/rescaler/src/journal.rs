@@ -212,6 +212,7 @@ fn read_all(files: &[PathBuf]) -> Result<Reading, JournalError> {
 mod tests {
     use std::fs::OpenOptions;
     use std::io::Write;
+    use std::sync::Arc;
 
     use super::*;
     use control::{Effect, Outcome, Pending};
@@ -229,7 +230,10 @@ mod tests {
             effect: Effect::Publishing { generation: epoch + 5 },
             decision: Decision::nothing("latency", "no query is slow"),
             snapshot: None,
-            state: Memory { fewer_since_ms: Some(i64::try_from(epoch).unwrap()), ..Memory::default() },
+            state: Arc::new(Memory {
+                fewer_since_ms: Some(i64::try_from(epoch).unwrap()),
+                ..Memory::default()
+            }),
             imagined: false,
             outcome: None,
         }
@@ -307,7 +311,7 @@ mod tests {
         std::fs::write(&path, "{\"epoch\":9,\"at\":\"2026-01-01T00:00:00Z\",\"effect\":\"nothing\",\"state\":{\"latency\":{\"counts\":{},\"wait_epochs_left\":3}}}\n{\"x\":1}\n").unwrap();
         let (mut journal, resumed) = Journal::open(&path, Bounds { max_bytes: 1000, keep: 50 }).unwrap();
         assert_eq!(resumed.epoch, 9);
-        assert_ne!(resumed.memory, Memory::default());
+        assert_ne!(*resumed.memory, Memory::default());
         (10..40).for_each(|epoch| journal.append(&record(epoch)).unwrap());
         let epochs: Vec<u64> =
             read_with_older(&path, 50).unwrap().iter().map(|record| record.epoch).collect();

@@ -117,17 +117,7 @@ fn record(job: &str, epoch: u64, now: Timestamp) -> Record {
     };
     let (job, snapshot) = (job.to_owned(), Some(snapshot(job, epoch, at)));
     let outcome = (epoch == PLAN).then(|| outcome(at));
-    Record {
-        epoch,
-        at,
-        job,
-        effect,
-        decision,
-        snapshot,
-        state: scaling::Memory::default(),
-        imagined: false,
-        outcome,
-    }
+    Record { epoch, at, job, effect, decision, snapshot, state: Arc::default(), imagined: false, outcome }
 }
 
 /// How the published plan went.
