@@ -4,7 +4,11 @@
 //! running ── request ──> ordered ── task managers, checkpoint ──> down ── outage ──> running, warming up
 //! ```
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::conditions::{ChangeWay, Conditions};
+use crate::job::Job;
 use crate::random::Random;
 
 /// An outage shorter than this is over, in seconds.
@@ -46,6 +50,19 @@ pub struct Change {
     pub wanted: Vec<u32>,
     /// Parallelism after the change.
     pub after: Vec<u32>,
+    /// The three by operator name, for snapshots.
+    pub named: Named,
+}
+
+/// Parallelism by operator name before a change, as requested, and after it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Named {
+    /// Before the change.
+    pub before: Arc<BTreeMap<String, u32>>,
+    /// As requested.
+    pub wanted: Arc<BTreeMap<String, u32>>,
+    /// After the change.
+    pub after: Arc<BTreeMap<String, u32>>,
 }
 
 impl Change {
@@ -148,6 +165,7 @@ impl Changes {
         &mut self,
         now_s: usize,
         parallelism: &mut Vec<u32>,
+        job: &Job,
         conditions: &Conditions,
     ) -> Advance {
         let mut stopped = false;
@@ -166,18 +184,23 @@ impl Changes {
         let left_s = left_s - used;
         let completed = left_s <= OVER_S;
         if completed {
-            self.complete(now_s, parallelism, conditions);
+            self.complete(now_s, parallelism, job, conditions);
         } else {
             self.phase = Phase::Down { left_s };
         }
         Advance { available: 1.0 - used, stopped, completed }
     }
 
-    fn complete(&mut self, now_s: usize, parallelism: &mut Vec<u32>, conditions: &Conditions) {
+    fn complete(&mut self, now_s: usize, parallelism: &mut Vec<u32>, job: &Job, conditions: &Conditions) {
         let before = parallelism.clone();
         if self.random.uniform() >= conditions.faults.failing_changes {
             parallelism.clone_from(&self.wanted);
         }
+        let named = Named {
+            before: Arc::new(job.named(&before)),
+            wanted: Arc::new(job.named(&self.wanted)),
+            after: Arc::new(job.named(parallelism)),
+        };
         self.over.push(Change {
             requested_s: self.requested_s,
             completed_s: now_s,
@@ -186,6 +209,7 @@ impl Changes {
             before,
             wanted: std::mem::take(&mut self.wanted),
             after: parallelism.clone(),
+            named,
         });
         self.phase = Phase::Running;
         self.restarted_s = Some(now_s + 1);

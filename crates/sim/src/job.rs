@@ -11,6 +11,8 @@
 //! ÷ w(p), or the limit of its external system. Operators are stored in a canonical order (topological, then by
 //! name), so that results do not depend on the order in the file.
 
+use std::collections::BTreeMap;
+
 use scaling::Kind;
 use thiserror::Error;
 
@@ -343,6 +345,11 @@ impl Job {
         let total: f64 = source_rates_per_s.iter().sum();
         let load = |(index, p): (usize, &u32)| self.width(index, *p).capacity_per_s / demand[index].max(1e-9);
         parallelism.iter().enumerate().map(load).fold(f64::INFINITY, f64::min) * total
+    }
+
+    /// Returns the parallelism by operator name.
+    pub(crate) fn named(&self, parallelism: &[u32]) -> BTreeMap<String, u32> {
+        self.operators.iter().zip(parallelism).map(|(operator, p)| (operator.name.clone(), *p)).collect()
     }
 
     /// Limits the plan to each operator's maximum.

@@ -182,7 +182,7 @@ impl<'a> Model<'a> {
     fn change(&mut self) -> f64 {
         let conditions = &self.trial.conditions;
         let now_s = self.now_s;
-        let advance = self.changes.advance(now_s, &mut self.parallelism, conditions);
+        let advance = self.changes.advance(now_s, &mut self.parallelism, &self.trial.job, conditions);
         if advance.stopped {
             let from_s = now_s.saturating_sub(REPLAY_RATE_S);
             for source in &mut self.sources {

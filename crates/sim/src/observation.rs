@@ -11,7 +11,7 @@ use scaling::{
 };
 use thiserror::Error;
 
-use crate::change::{Change, seconds};
+use crate::change::{Change, Named, seconds};
 use crate::view::{Portions, View};
 
 /// The start of every run, in milliseconds since the Unix epoch: the first second of 2026.
@@ -167,9 +167,7 @@ impl Epoch<'_> {
             )]
             Some((seconds * 1000.0).round() as u64)
         };
-        let named = |parallelism: &[u32]| {
-            parallelism.iter().enumerate().map(|(index, p)| (self.view.name(index).to_owned(), *p)).collect()
-        };
+        let Named { before, wanted, after } = change.named.clone();
         Rescale {
             at_ms: Some(at_ms(change.completed_s + 1)),
             requested_at_ms: Some(at_ms(change.requested_s)),
@@ -177,9 +175,9 @@ impl Epoch<'_> {
             duration_ms: ms(seconds(change.completed_s + 1 - change.requested_s)),
             downtime_ms: ms(change.outage_s),
             succeeded: Some(change.succeeded()),
-            before: named(&change.before),
-            wanted: named(&change.wanted),
-            after: named(&change.after),
+            before,
+            wanted,
+            after,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The job as a whole: its life, its checkpoints, its past rescales, its queries.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +67,7 @@ pub struct Checkpoints {
     pub written_bytes: Option<u64>,
 }
 
-/// One past rescale of the job.
+/// One past rescale of the job. Snapshots that show the same rescale may share its parallelisms.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rescale {
@@ -90,13 +91,13 @@ pub struct Rescale {
     pub succeeded: Option<bool>,
     /// Parallelism before, by operator.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub before: BTreeMap<String, u32>,
+    pub before: Arc<BTreeMap<String, u32>>,
     /// Parallelism that was wanted, by operator.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub wanted: BTreeMap<String, u32>,
+    pub wanted: Arc<BTreeMap<String, u32>>,
     /// Parallelism after, by operator.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub after: BTreeMap<String, u32>,
+    pub after: Arc<BTreeMap<String, u32>>,
 }
 
 /// One query's end-to-end latency.

@@ -2,6 +2,7 @@
 //! for once.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flink::{Client, JobId, Rescale};
@@ -82,9 +83,9 @@ impl History {
     }
 
     fn rescale(&self, rescale: &Rescale, name: impl Fn(&str) -> Option<String>) -> scaling::Rescale {
-        let by_name = |parallelism: fn(&flink::RescaledVertex) -> Option<u32>| -> BTreeMap<String, u32> {
+        let by_name = |parallelism: fn(&flink::RescaledVertex) -> Option<u32>| {
             let known = rescale.vertices.iter().filter_map(|(id, v)| Some((name(id)?, parallelism(v)?)));
-            known.collect()
+            Arc::new(known.collect::<BTreeMap<String, u32>>())
         };
         let was_reached = |vertex: &flink::RescaledVertex| Some(vertex.after? == vertex.desired?);
         let reached: Option<Vec<bool>> = rescale.vertices.values().map(was_reached).collect();
