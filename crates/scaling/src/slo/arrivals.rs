@@ -274,8 +274,9 @@ impl Arrivals {
         let ratio = |bin: i64| Some((self.bin(bin)? / self.bin(bin - 1)?).ln().abs());
         let mut steps: Vec<f64> = ((bin - 30).max(first + 1)..=bin).filter_map(ratio).collect();
         steps.resize(steps.len().max(LEAST_STEPS), USUAL_STEP);
-        steps.sort_by(f64::total_cmp);
-        (steps[steps.len() / 2] * 1.05).max(0.01)
+        let middle = steps.len() / 2;
+        let (_, median, _) = steps.select_nth_unstable_by(middle, f64::total_cmp);
+        (*median * 1.05).max(0.01)
     }
 
     /// The rate over the newest so many seconds that are known, in records per second.

@@ -33,6 +33,8 @@ pub(super) struct Capacity<'a> {
     pub(super) today: u32,
     pub(super) max: u32,
     pub(super) alpha: f64,
+    /// e: the share of today's records that no parallelism divides.
+    pub(super) excess: f64,
 }
 
 /// Returns the largest parallelism that the operator can have.
@@ -54,14 +56,14 @@ impl<'a> Capacity<'a> {
         now_s: i64,
     ) -> Option<Self> {
         (!memory.seen.is_empty()).then_some(())?;
-        let today = operator.parallelism.max(1);
-        let max = max(snapshot, operator);
+        let (today, portions) = (operator.parallelism.max(1), portions(snapshot, operator));
         Some(Self {
             memory,
-            portions: portions(snapshot, operator),
+            portions,
             today,
-            max,
+            max: max(snapshot, operator),
             alpha: alpha(&memory.seen, now_s),
+            excess: excess(memory.at(today), portions),
         })
     }
 
@@ -103,30 +105,11 @@ impl<'a> Capacity<'a> {
         1.0 + self.alpha * f64::from(parallelism.saturating_sub(1))
     }
 
-    /// The share of the fullest subtask if all portions were alike.
-    fn even(&self, parallelism: u32) -> f64 {
-        1.0 / self.portions.effective(parallelism)
-    }
-
-    /// e: the share of today's records that no parallelism divides.
-    pub(super) fn excess(&self) -> f64 {
-        let even = self.even(self.today);
-        match self.memory.at(self.today) {
-            Some(seen) if self.portions != Portions::None && even < 1.0 => {
-                ((seen.share - even) / (1.0 - even)).max(0.0)
-            }
-            _ => 0.0,
-        }
-    }
-
     /// The share of the records that the fullest subtask gets.
     pub(super) fn share(&self, parallelism: u32) -> f64 {
         match self.memory.at(parallelism) {
             Some(seen) => seen.share,
-            None => {
-                let excess = self.excess();
-                excess + (1.0 - excess) * self.even(parallelism)
-            }
+            None => self.excess + (1.0 - self.excess) * even(self.portions, parallelism),
         }
     }
 
@@ -140,6 +123,18 @@ impl<'a> Capacity<'a> {
     pub(super) fn per_s(&self, parallelism: u32) -> f64 {
         self.without_margin(parallelism) * (1.0 - self.memory.variation.clamp(0.0, 0.15))
     }
+}
+
+/// The share of the fullest subtask if all portions were alike.
+fn even(portions: Portions, parallelism: u32) -> f64 {
+    1.0 / portions.effective(parallelism)
+}
+
+/// The share of the records that no parallelism divides, by what was seen at today's.
+fn excess(today: Option<&Seen>, portions: Portions) -> f64 {
+    let Some(seen) = today.filter(|_| portions != Portions::None) else { return 0.0 };
+    let even = even(portions, seen.parallelism);
+    if even < 1.0 { ((seen.share - even) / (1.0 - even)).max(0.0) } else { 0.0 }
 }
 
 /// The contention that explains the service times best.
@@ -162,13 +157,18 @@ fn alpha(seen: &[Seen], now_s: i64) -> f64 {
     if total <= 0.0 {
         return PRIOR_ALPHA;
     }
-    let loss = |alpha: f64| {
-        let base = |(others, service, _): &(f64, f64, f64)| service - (1.0 + alpha * others).ln();
-        let mean = points.iter().map(|point| point.2 * base(point)).sum::<f64>() / total;
-        let squares: f64 = points.iter().map(|point| point.2 * (base(point) - mean).powi(2)).sum();
+    let mut bases = vec![0.0; points.len()];
+    let mut loss = |alpha: f64| {
+        for (base, (others, service, _)) in bases.iter_mut().zip(&points) {
+            *base = service - (1.0 + alpha * others).ln();
+        }
+        let weighted = || bases.iter().zip(&points).map(|(base, (.., weight))| (base, weight));
+        let mean = weighted().map(|(base, weight)| weight * base).sum::<f64>() / total;
+        let squares: f64 = weighted().map(|(base, weight)| weight * (base - mean).powi(2)).sum();
         squares / 0.03_f64.powi(2) + 0.3 * ((alpha + 0.01) / 0.015).ln().powi(2)
     };
-    ALPHAS.into_iter().min_by(|one, other| loss(*one).total_cmp(&loss(*other))).unwrap_or(PRIOR_ALPHA)
+    let losses = ALPHAS.into_iter().map(|alpha| (alpha, loss(alpha)));
+    losses.min_by(|one, other| one.1.total_cmp(&other.1)).map_or(PRIOR_ALPHA, |(alpha, _)| alpha)
 }
 
 #[cfg(test)]
@@ -206,7 +206,7 @@ mod tests {
         let snapshot = Snapshot { job, ..Snapshot::default() };
         let operator = Operator { kind: Kind::Window, parallelism: 4, ..Operator::default() };
         let capacity = Capacity::new(&snapshot, &operator, &memory, 0).unwrap();
-        assert!((capacity.excess() - 0.2 / 3.0).abs() < 1e-9);
+        assert!((capacity.excess - 0.2 / 3.0).abs() < 1e-9);
         assert!((capacity.share(4) - 0.3).abs() < 1e-12);
         assert!(capacity.share(128) > 0.0666 && capacity.share(2) > 0.5);
         let even = remembering(seen(4, 1e-4));

@@ -127,7 +127,7 @@ fn of_work(view: &View<'_>, node: &Node<'_>) -> Option<(Cause, String)> {
     let (operator, capacity, name) = (node.operator, &node.capacity, &node.operator.name);
     let parallelism = capacity.today;
     let is_portioned = portions(view.snapshot, operator) != Portions::None;
-    if is_portioned && capacity.excess() >= 1.0 / f64::from(parallelism) {
+    if is_portioned && capacity.excess >= 1.0 / f64::from(parallelism) {
         let because = format!(
             "one subtask of {name}{} gets {:.0} % of the records, which no parallelism divides",
             fullest(node),

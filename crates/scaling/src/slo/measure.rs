@@ -12,8 +12,6 @@
 
 mod saturation;
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::memory::{Memory, running_since_ms, sane, seconds, short};
@@ -166,14 +164,13 @@ impl OperatorMemory {
     }
 
     fn window(&self, spans: &[(i64, i64)]) -> Option<Window> {
-        let known: Vec<(f64, Reading)> = spans
-            .iter()
-            .zip(&self.readings)
-            .filter_map(|((from_ms, at_ms), reading)| Some((seconds(at_ms - from_ms), (*reading)?)))
-            .collect();
-        let length_s: f64 = known.iter().map(|(length_s, _)| length_s).sum();
+        let known = || {
+            let all = spans.iter().zip(&self.readings);
+            all.filter_map(|((from_ms, at_ms), reading)| Some((seconds(at_ms - from_ms), reading.as_ref()?)))
+        };
+        let length_s: f64 = known().map(|(length_s, _)| length_s).sum();
         let mean = |figure: fn(&Reading) -> Option<f64>| -> Option<f64> {
-            let sum: Option<f64> = known.iter().map(|(s, reading)| Some(s * figure(reading)?)).sum();
+            let sum: Option<f64> = known().map(|(s, reading)| Some(s * figure(reading)?)).sum();
             Some(sum? / length_s)
         };
         (length_s > 0.0).then_some(())?;
@@ -183,6 +180,11 @@ impl OperatorMemory {
             share: mean(|reading| Some(reading.share))?,
             length_s,
         })
+    }
+
+    /// The averages over the window once it is long enough.
+    fn full_window(&self, spans: &[(i64, i64)]) -> Option<Window> {
+        self.window(spans).filter(|window| window.length_s >= LEAST_S)
     }
 
     fn learn(&mut self, operator: &Operator, window: Window, now_s: i64, most: usize) {
@@ -437,37 +439,24 @@ fn settle(memory: &mut Memory, snapshot: &Snapshot, age_ms: i64) -> bool {
     true
 }
 
-/// The averages over the window, of the operators of which it is long enough.
-fn windows(memory: &Memory) -> BTreeMap<String, Window> {
-    let all = memory.operators.iter();
-    all.filter_map(|(name, own)| Some((name.clone(), own.window(&memory.spans)?)))
-        .filter(|(_, window)| window.length_s >= LEAST_S)
-        .collect()
-}
-
 /// A load that rises while the tasks of a new job warm up must not wait for them.
 fn learn_bounds(memory: &mut Memory, snapshot: &Snapshot, now_s: i64) {
-    let windows = windows(memory);
     for operator in &snapshot.operators {
-        if let (Some(window), Some(own)) =
-            (windows.get(&operator.name), memory.operators.get_mut(&operator.name))
+        if let Some(own) = memory.operators.get_mut(&operator.name)
+            && let Some(window) = own.full_window(&memory.spans)
         {
-            own.learn_bound(operator, *window, now_s);
+            own.learn_bound(operator, window, now_s);
         }
     }
 }
 
 fn learn(memory: &mut Memory, snapshot: &Snapshot, now_s: i64) {
     let most = (SEEN / memory.operators.len().max(1)).clamp(2, SEEN_OF_ONE);
-    let windows = windows(memory);
     for operator in &snapshot.operators {
         let saturated_per_s = saturation::rate_per_s(memory, operator);
-        let (Some(window), Some(own)) =
-            (windows.get(&operator.name), memory.operators.get_mut(&operator.name))
-        else {
-            continue;
-        };
-        own.learn(operator, *window, now_s, most);
+        let Some(own) = memory.operators.get_mut(&operator.name) else { continue };
+        let Some(window) = own.full_window(&memory.spans) else { continue };
+        own.learn(operator, window, now_s, most);
         let promised = own.at(operator.parallelism).filter(|seen| seen.weight > 0.0);
         let promised =
             promised.map(|seen| 1.0 / (seen.service_s * seen.share)).filter(|rate| rate.is_finite());

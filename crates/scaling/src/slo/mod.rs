@@ -79,11 +79,8 @@ impl Policy for Slo {
         measure::observe(memory, snapshot, now_ms, epoch_ms);
         memory.changes.observe_backlog(snapshot, now_ms);
         let seen = View::new(options, memory, snapshot, now_ms).ok().map(|view| {
-            let needed =
-                view.graph.solve(options, view.outlook.upper(NEED_AHEAD_S, view.slow_per_s), Purpose::Narrow);
-            let needed: Vec<(String, u32)> =
-                needed.into_iter().map(|(name, parallelism)| (name.to_owned(), parallelism)).collect();
-            (view.arrival_per_s.max(view.slow_per_s), needed)
+            let needed = need(&view).into_iter().map(|(name, parallelism)| (name.to_owned(), parallelism));
+            (view.arrival_per_s.max(view.slow_per_s), needed.collect::<Vec<(String, u32)>>())
         });
         if let Some((arrival_per_s, needed)) = seen {
             memory.changes.observe_latency(options, snapshot, arrival_per_s, now_ms);
@@ -102,7 +99,7 @@ impl Policy for Slo {
         };
         match closed(options, memory, snapshot, now_ms) {
             Some(reason) => decision(&view, None, vec![reason], BTreeMap::new(), Vec::new()),
-            None => decide(&view),
+            None => decide(view),
         }
     }
 
@@ -112,8 +109,7 @@ impl Policy for Slo {
             Ok(view) => view,
             Err(unknown) => return Decision::nothing(NAME, unknown),
         };
-        let needed = self.need(&view);
-        let narrower = narrow::narrowed(&view, &needed);
+        let narrower = narrow::narrowed(&view, &need(&view));
         let shortage = view.shortage();
         if shortage.is_none()
             && view.backlog.is_some()
@@ -127,7 +123,7 @@ impl Policy for Slo {
                 Vec::new(),
             );
         }
-        widened(&view, shortage.unwrap_or(Shortage::Forecast))
+        widened(view, shortage.unwrap_or(Shortage::Forecast))
     }
 
     fn is_waiting(&self, memory: &crate::Memory, snapshot: &Snapshot, now_ms: i64) -> bool {
@@ -171,13 +167,6 @@ impl Policy for Slo {
 }
 
 impl Slo {
-    /// Returns what is needed now, with the margin of a narrowing.
-    fn need(&self, view: &View<'_>) -> BTreeMap<String, u32> {
-        let rate_per_s = view.outlook.upper(NEED_AHEAD_S, view.slow_per_s);
-        let needed = view.graph.solve(&self.0, rate_per_s, Purpose::Narrow);
-        needed.into_iter().map(|(name, parallelism)| (name.to_owned(), parallelism)).collect()
-    }
-
     /// Returns the memory of a job that has looked like this snapshot for 40 s, and the time at their end.
     fn observed_once(&self, snapshot: &Snapshot) -> (crate::Memory, i64) {
         const EPOCH_MS: i64 = 10_000;
@@ -194,6 +183,12 @@ impl Slo {
         }
         (memory, 4 * EPOCH_MS)
     }
+}
+
+/// Returns what is needed now, with the margin of a narrowing.
+fn need<'a>(view: &View<'a>) -> Plan<'a> {
+    let rate_per_s = view.outlook.upper(NEED_AHEAD_S, view.slow_per_s);
+    view.graph.solve(view.options, rate_per_s, Purpose::Narrow)
 }
 
 /// Why nothing may be changed now, if it may not.
@@ -218,29 +213,30 @@ fn closed(options: &Options, memory: &Memory, snapshot: &Snapshot, now_ms: i64) 
     Some(format!("three changes failed within ten minutes: nothing is changed for {left_s:.0} s more"))
 }
 
-fn widened(view: &View<'_>, shortage: Shortage) -> Decision {
-    let widening = widen::widen(view, shortage);
+fn widened(view: View<'_>, shortage: Shortage) -> Decision {
+    let view = View { graph: view.graph.tabulated(), ..view };
+    let widening = widen::widen(&view, shortage);
     let mut decision =
-        decision(view, widening.plan.as_ref(), widening.reasons, widening.figures, widening.candidates);
+        decision(&view, widening.plan.as_ref(), widening.reasons, widening.figures, widening.candidates);
     decision.diagnosis = widening.diagnosis;
     decision
 }
 
-fn decide(view: &View<'_>) -> Decision {
+fn decide(view: View<'_>) -> Decision {
     if let Some(shortage) = view.shortage() {
         return widened(view, shortage);
     }
-    let mut reasons = vec![explain::enough(view)];
+    let mut reasons = vec![explain::enough(&view)];
     if view.is_jump || view.newest_per_s >= view.level_per_s * (1.0 + 3.0 * view.sigma) {
         reasons.push("the arrival rate is moving, so nothing is narrowed".to_owned());
-        return decision(view, None, reasons, BTreeMap::new(), Vec::new());
+        return decision(&view, None, reasons, BTreeMap::new(), Vec::new());
     }
-    let narrowing = narrow::narrow(view);
+    let narrowing = narrow::narrow(&view);
     if narrowing.plan.is_some() {
         reasons.clear();
     }
     reasons.extend(narrowing.reasons);
-    decision(view, narrowing.plan.as_ref(), reasons, narrowing.figures, Vec::new())
+    decision(&view, narrowing.plan.as_ref(), reasons, narrowing.figures, Vec::new())
 }
 
 fn decision(

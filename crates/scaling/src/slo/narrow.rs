@@ -70,7 +70,7 @@ struct Step<'a> {
 
 impl<'a> Step<'a> {
     /// Returns the narrowing to what this stretch needed; [`None`] if that is no fewer slots.
-    fn new(view: &View<'a>, stretch: &Stretch) -> Option<Self> {
+    fn new(view: &View<'a>, stretch: &Stretch<'_>) -> Option<Self> {
         let plan = narrowed(view, &stretch.needed);
         let slots = view.graph.slots(&plan);
         let fewer = view.slots - f64::from(slots);
@@ -98,10 +98,8 @@ impl<'a> Step<'a> {
 }
 
 /// Today's plan cut to the widest need of each slot sharing group: only what must shrink does.
-pub(super) fn narrowed<'a>(view: &View<'a>, needed: &BTreeMap<String, u32>) -> Plan<'a> {
-    let needed: Plan<'_> =
-        view.today.iter().map(|(name, p)| (*name, needed.get(*name).copied().unwrap_or(*p))).collect();
-    let widths = view.graph.widths(&needed);
+pub(super) fn narrowed<'a>(view: &View<'a>, needed: &Plan<'_>) -> Plan<'a> {
+    let widths = view.graph.widths(needed);
     let cut = |operator: &&'a crate::Operator| {
         let today = operator.parallelism.max(1);
         let width = widths.get(group(operator)).copied().unwrap_or(today);

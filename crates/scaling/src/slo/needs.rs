@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::solve::Plan;
+
 /// A pause of more than this makes the past unknown, in milliseconds.
 const PAUSE_MS: i64 = 60_000;
 
@@ -24,11 +26,11 @@ pub(super) struct Needs {
 
 /// The needs over the last stretch of time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stretch {
+pub(super) struct Stretch<'a> {
     /// Its length, in milliseconds.
     pub(super) length_ms: i64,
     /// The largest need of each operator in it.
-    pub(super) needed: BTreeMap<String, u32>,
+    pub(super) needed: Plan<'a>,
 }
 
 impl Needs {
@@ -57,20 +59,18 @@ impl Needs {
     }
 
     /// Returns the stretches up to now over which the needs differ, the shortest first; each as long as it can be.
-    pub(super) fn stretches(&self, now_ms: i64) -> Vec<Stretch> {
-        let Some(since_ms) = self.since_ms else { return Vec::new() };
+    pub(super) fn stretches(&self, now_ms: i64) -> impl Iterator<Item = Stretch<'_>> {
         let mut times: Vec<i64> = self.needed.values().flatten().map(|(at_ms, _)| *at_ms).collect();
         times.sort_unstable_by_key(|at_ms| std::cmp::Reverse(*at_ms));
         times.dedup();
-        let stretch = |(index, at_ms): (usize, &i64)| {
-            let begin_ms = times.get(index + 1).copied().unwrap_or(since_ms);
+        let begins = times.clone().into_iter().skip(1).chain(self.since_ms);
+        times.into_iter().zip(begins).map(move |(at_ms, begin_ms)| {
             let widest =
-                |own: &Vec<(i64, u32)>| own.iter().find(|(time_ms, _)| time_ms >= at_ms).map(|(_, p)| *p);
-            let needed =
-                self.needed.iter().filter_map(|(name, own)| Some((name.clone(), widest(own)?))).collect();
+                |own: &Vec<(i64, u32)>| own.iter().find(|(time_ms, _)| *time_ms >= at_ms).map(|(_, p)| *p);
+            let own = self.needed.iter();
+            let needed = own.filter_map(|(name, own)| Some((name.as_str(), widest(own)?))).collect();
             Stretch { length_ms: now_ms - begin_ms, needed }
-        };
-        times.iter().enumerate().map(stretch).collect()
+        })
     }
 }
 
@@ -108,7 +108,7 @@ mod tests {
         let one = |p: u32| [("a".to_owned(), p)].into_iter();
         needs.add(one(5), 0, 5000);
         needs.add(one(1), 40_000, 5000);
-        assert_eq!(needs.stretches(40_000).len(), 2);
+        assert_eq!(needs.stretches(40_000).count(), 2);
         needs.add(one(1), 110_000, 5000);
         assert_eq!(needs.stretches(110_000).last().unwrap().length_ms, 5000);
     }

@@ -24,7 +24,7 @@ pub(super) struct Node<'a> {
     /// Input per record of all sources.
     pub(super) ratio: f64,
     pub(super) capacity: Capacity<'a>,
-    /// Records per second at parallelism 1, 2, …
+    /// Records per second at parallelism 1, 2, …; empty unless the graph is [tabulated](Graph::tabulated).
     table: Vec<f64>,
     /// The smallest parallelism at which a firing is short enough.
     for_burst: u32,
@@ -47,6 +47,14 @@ impl Node<'_> {
     pub(super) fn carries(&self, parallelism: u32) -> f64 {
         let index = usize::try_from(parallelism.max(1) - 1).unwrap_or(usize::MAX);
         self.table.get(index).copied().unwrap_or_else(|| self.capacity.per_s(parallelism))
+    }
+
+    /// The part of this rate that it carries at a parallelism for which every further subtask adds enough, at most 1.
+    fn reachable(&self, wanted_per_s: f64, least_yield: f64) -> f64 {
+        if wanted_per_s <= 0.0 || self.carries(self.capacity.today) >= wanted_per_s {
+            return 1.0;
+        }
+        (self.top(least_yield) / wanted_per_s).min(1.0)
     }
 
     /// The largest capacity for which every further subtask adds enough.
@@ -83,13 +91,21 @@ impl<'a> Graph<'a> {
             };
             let capacity = Capacity::new(snapshot, operator, own, now_ms / 1000)?;
             let ratio = sane(Some(ratio)).filter(|ratio| *ratio > 0.0)?;
-            let table = (1..=capacity.max).map(|p| capacity.per_s(p)).collect();
-            let mut node = Node { operator, ratio, capacity, table, for_burst: 1, fires_too_long: false };
+            let mut node =
+                Node { operator, ratio, capacity, table: Vec::new(), for_burst: 1, fires_too_long: false };
             node.limit_firings(options);
             Some(node)
         };
         let nodes = operators.iter().filter_map(node).collect();
         Self { nodes, operators }
+    }
+
+    /// Computes the capacities at every parallelism in advance, which pays where many plans are compared.
+    pub(super) fn tabulated(mut self) -> Self {
+        for Node { capacity, table, .. } in &mut self.nodes {
+            *table = (1..=capacity.max).map(|p| capacity.per_s(p)).collect();
+        }
+        self
     }
 
     /// Today's parallelism of every operator.
@@ -114,13 +130,8 @@ impl<'a> Graph<'a> {
             let rate_per_s = rate_per_s * node.ratio;
             if node.capacity.was_saturated() { rate_per_s } else { rate_per_s / TRUST }
         };
-        let mut reachable: f64 = 1.0;
-        for node in &self.nodes {
-            let wanted = wanted(node);
-            if wanted > 0.0 {
-                reachable = reachable.min(node.top(options.least_yield) / wanted);
-            }
-        }
+        let parts = self.nodes.iter().map(|node| node.reachable(wanted(node), options.least_yield));
+        let reachable = parts.fold(1.0, f64::min);
         let factor = match purpose {
             _ if reachable >= 1.0 => 1.0,
             Purpose::Narrow => reachable * 0.98,

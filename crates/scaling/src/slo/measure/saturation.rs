@@ -25,12 +25,12 @@ pub(super) fn rate_per_s(memory: &Memory, operator: &Operator) -> Option<f64> {
         let reading = own.readings.get(index).copied().flatten()?;
         Some((pressure(memory, operator, reading, index)?, seconds(at_ms - from_ms), reading.rate_per_s))
     };
-    let spans: Vec<_> = memory.spans.iter().enumerate().map(of_span).collect();
-    spans.last().copied().flatten()?;
-    let known = || spans.iter().flatten();
-    let most = known().map(|(pressure, ..)| *pressure).fold(0.0, f64::max);
+    let spans = || memory.spans.iter().enumerate().map(of_span);
+    spans().next_back().flatten()?;
+    let known: Vec<_> = spans().flatten().collect();
+    let most = known.iter().map(|(pressure, ..)| *pressure).fold(0.0, f64::max);
     let (mut length_s, mut records) = (0.0, 0.0);
-    for (_, span_s, rate_per_s) in known().filter(|(pressure, ..)| *pressure >= MOST_SATURATED * most) {
+    for (_, span_s, rate_per_s) in known.iter().filter(|(pressure, ..)| *pressure >= MOST_SATURATED * most) {
         length_s += span_s;
         records += span_s * rate_per_s;
     }
