@@ -43,7 +43,7 @@ impl Default for Options {
             act_at: 0.2,
             hold_s: 600.0,
             burst_share: 0.3,
-            least_yield: 0.2,
+            least_yield: 0.15,
             settle_s: 10,
             epoch_s: 5,
         }
