@@ -3,8 +3,8 @@
 //! Tokens, signing keys and TLS keys are each one small file. A file that its group or others may read is rejected,
 //! because the secret may already be known. [`Secret`] is a text, [`Address`] a URL with a password in it, and
 //! neither is shown by Display, Debug or Serialize. [`SecretSource`] says where a secret is stored. [`from_toml`]
-//! parses configurations without quoting their lines in errors, and [`without_credentials`] removes credentials from
-//! any text. Nothing is encrypted, and no key store is used.
+//! and [`from_toml_all`] parse configurations without quoting their lines in errors, and [`without_credentials`]
+//! removes credentials from any text. Nothing is encrypted, and no key store is used.
 
 mod address;
 mod redact;
@@ -23,7 +23,7 @@ use thiserror::Error;
 pub use address::{Address, AddressError, HttpUrl};
 pub use redact::{is_secret_key, without_credentials};
 pub use source::{SecretSource, SourceError};
-pub use syntax::{SyntaxError, from_toml};
+pub use syntax::{Parsed, SyntaxError, from_toml, from_toml_all};
 
 /// The largest file of secrets that is read, in bytes: a certificate chain with its key takes a few KiB.
 const MAX_BYTES: u64 = 256 << 10;

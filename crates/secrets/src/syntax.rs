@@ -3,8 +3,11 @@
 //! The library's own error quotes the source line, and its message may quote the value: a typing error in the line of
 //! a password would put it in the log.
 
+use std::ops::Range;
+
 use serde::de::DeserializeOwned;
 use thiserror::Error;
+use toml::de::{DeTable, DeValue, Deserializer};
 
 use crate::redact::{is_secret_key, without_credentials};
 
@@ -33,6 +36,81 @@ fn place(line: Option<usize>, key: Option<&str>) -> String {
 /// [`SyntaxError`].
 pub fn from_toml<T: DeserializeOwned>(text: &str) -> Result<T, SyntaxError> {
     toml::from_str(text).map_err(|error| SyntaxError::in_text(text, &error))
+}
+
+/// Maximum number of errors that [`from_toml_all`] collects.
+const ERRORS_MAX: usize = 32;
+
+/// A document with all its errors.
+#[derive(Debug)]
+pub struct Parsed<T> {
+    /// The value without the wrong keys; [`None`] if it cannot be built without them.
+    pub value: Option<T>,
+    /// The errors, one per wrong key; empty if the document is right.
+    pub errors: Vec<SyntaxError>,
+    /// Dotted paths of the wrong keys, which `value` has not.
+    pub omitted: Vec<String>,
+}
+
+/// Parses TOML and reports every unknown key and every value of the wrong type, up to 32, instead of only the first.
+///
+/// After each error the wrong key is removed and the rest is parsed again. Text that is not TOML gives one error.
+pub fn from_toml_all<T: DeserializeOwned>(text: &str) -> Parsed<T> {
+    let mut parsed = Parsed { value: None, errors: Vec::new(), omitted: Vec::new() };
+    let mut table = match DeTable::parse(text) {
+        Ok(table) => table,
+        Err(error) => {
+            parsed.errors.push(SyntaxError::in_text(text, &error));
+            return parsed;
+        }
+    };
+    while parsed.errors.len() < ERRORS_MAX {
+        let error = match serde::Deserialize::deserialize(Deserializer::from(table.clone())) {
+            Ok(value) => {
+                parsed.value = Some(value);
+                break;
+            }
+            Err(error) => error,
+        };
+        // A required key that was removed for its value is wrong, not missing.
+        if parsed.omitted.iter().any(|key| error.message() == missing(key)) {
+            break;
+        }
+        parsed.errors.push(SyntaxError::in_text(text, &error));
+        let Some(key) = error.span().and_then(|span| omit(table.get_mut(), &span)) else { break };
+        parsed.omitted.push(key);
+    }
+    parsed
+}
+
+/// Returns the library's message about a missing key.
+fn missing(key: &str) -> String {
+    format!("missing field `{}`", key.rsplit('.').next().unwrap_or(key))
+}
+
+/// Removes the innermost key at this position of the text, and returns its dotted path.
+fn omit(table: &mut DeTable<'_>, at: &Range<usize>) -> Option<String> {
+    let covers = |span: Range<usize>| span.start <= at.start && at.end <= span.end;
+    let mut own = None;
+    for (key, value) in table.iter_mut() {
+        if let Some(inner) = omit_within(value.get_mut(), at) {
+            return Some(format!("{}.{inner}", key.get_ref()));
+        }
+        if covers(key.span()) || covers(value.span()) {
+            own = Some(key.get_ref().to_string());
+        }
+    }
+    let own = own?;
+    table.remove(own.as_str());
+    Some(own)
+}
+
+fn omit_within(value: &mut DeValue<'_>, at: &Range<usize>) -> Option<String> {
+    match value {
+        DeValue::Table(table) => omit(table, at),
+        DeValue::Array(array) => array.iter_mut().find_map(|element| omit_within(element.get_mut(), at)),
+        _ => None,
+    }
 }
 
 impl SyntaxError {
@@ -119,6 +197,66 @@ mod tests {
             let message = refusal(text);
             assert!(!message.contains("hunter2") && message.contains(expected), "{text}: {message}");
         }
+    }
+
+    #[derive(Debug, Default, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields, default)]
+    struct Whole {
+        seed: u64,
+        kafka: Kafka,
+        node: Vec<Node>,
+    }
+
+    #[derive(Debug, Default, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields, default)]
+    struct Kafka {
+        port: u16,
+        servers: Vec<String>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Node {
+        name: String,
+        slots: Option<u32>,
+    }
+
+    /// Goal: every wrong key is reported with its line, in tables, dotted keys and arrays of tables, and the rest is read.
+    #[test]
+    fn every_wrong_key_is_reported() {
+        let text = "sead = 1\nseed = \"x\"\nkafka.prot = 2\nkafka.port = 70000\nkafka.servers = [\"a\"]\n[[node]]\nname = \"n\"\nslot = 1";
+        let parsed = from_toml_all::<Whole>(text);
+        let errors: Vec<String> = parsed.errors.iter().map(ToString::to_string).collect();
+        let said = errors.join("\n");
+        for expected in [
+            "line 1, sead: unknown",
+            "line 2, seed: invalid type",
+            "line 3, kafka.prot: unknown",
+            "line 4, kafka.port: ",
+            "line 8, slot: unknown",
+        ] {
+            assert!(said.contains(expected), "{expected}: {said}");
+        }
+        assert_eq!(errors.len(), 5, "{said}");
+        let kafka = Kafka { port: 0, servers: vec!["a".to_owned()] };
+        let node = vec![Node { name: "n".to_owned(), slots: None }];
+        assert_eq!(parsed.value, Some(Whole { seed: 0, kafka, node }));
+        let headed = from_toml_all::<Whole>("[kafka]\nprot = 2\nport = \"x\"\n[node]");
+        assert_eq!(headed.errors.len(), 3, "{:?}", headed.errors);
+        assert!(headed.omitted.contains(&"kafka.prot".to_owned()), "{:?}", headed.omitted);
+    }
+
+    /// Goal: a required key with a wrong value is not also reported as missing; a missing one is; text that is not TOML
+    /// gives one error.
+    #[test]
+    fn a_wrong_key_is_reported_once() {
+        let parsed = from_toml_all::<Node>("name = 3");
+        assert_eq!((parsed.errors.len(), parsed.value), (1, None), "{:?}", parsed.errors);
+        assert!(from_toml_all::<Node>("slots = 3").errors[0].to_string().contains("missing field `name`"));
+        let none = from_toml_all::<Whole>("seed =\nsead = 1");
+        assert_eq!((none.errors.len(), none.value), (1, None), "{:?}", none.errors);
+        let right = from_toml_all::<Whole>("seed = 1");
+        assert!(right.errors.is_empty() && right.value.is_some_and(|whole| whole.seed == 1));
     }
 
     /// Goal: values that are not secret are named in errors, so that the mistake can be found.

@@ -20,20 +20,22 @@ const EDGES: &[(&str, &[&str])] = &[
     // Clients, readers, files.
     ("files", &[]),
     ("secrets", &["files"]),
-    ("http-client", &["files", "secrets"]),
+    ("http-client", &["files", "secrets", "service"]),
     ("flink", &["files", "http-client", "secrets"]),
     ("drop-client", &["files", "http-client", "job-config", "secrets"]),
     ("telemetry", &["files", "flink", "http-client", "scaling", "secrets", "whisper"]),
     ("journal", &["files"]),
     ("http-server", &["secrets"]),
-    ("logging", &[]),
+    ("logging", "service", &[]),
+    // What every program is made of; the clients use its one way to format an error with its causes.
+    ("service", &["files", "secrets"]),
     ("terminal", &[]),
     ("version", &[]),
     ("whisper", &["files"]),
     // Writing to Kafka, and the ends of its partitions.
     ("batch-producer", &[]),
     ("end-offsets", &[]),
-    ("kafka-properties", &["files", "secrets"]),
+    ("kafka-properties", &["files", "secrets", "service"]),
     // Programs. None uses another's crate …
     (
         "event-producer",
@@ -44,11 +46,12 @@ const EDGES: &[(&str, &[&str])] = &[
             "generator",
             "kafka-properties",
             "secrets",
+            "service",
             "terminal",
             "version",
         ],
     ),
-    ("config-drop", &["files", "http-server", "job-config", "journal", "logging", "secrets", "version"]),
+    ("config-drop", &["files", "http-server", "job-config", "journal", "logging", "service", "secrets", "version"]),
     // … except where one process embeds another's work by its library: the agent may be its own drop (`direct`), the
     // rescaler may embed both (`in-process`). They still use the protocol.
     (
@@ -65,6 +68,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "job-config",
             "journal",
             "logging",
+            "service",
             "secrets",
             "version",
         ],
@@ -86,6 +90,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "journal",
             "kafka-properties",
             "logging",
+            "service",
             "scaling",
             "secrets",
             "sim",
@@ -97,10 +102,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "state-probe",
-        &["files", "flink", "http-client", "http-server", "logging", "secrets", "terminal", "version"],
+        &["files", "flink", "http-client", "http-server", "logging", "service", "secrets", "terminal", "version"],
     ),
     // … and the testbed is also a library, used by stage, demo and the end-to-end tests.
-    ("testbed", &["files", "flink", "secrets", "terminal", "version"]),
+    ("testbed", &["files", "flink", "http-client", "secrets", "service", "terminal", "version"]),
     ("stage", &["testbed"]),
     (
         "demo",
@@ -109,6 +114,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "flink",
             "job-config",
             "logging",
+            "service",
             "scaling",
             "stage",
             "telemetry",
@@ -127,6 +133,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "generator",
             "job-config",
             "logging",
+            "service",
             "rescaler",
             "scaling",
             "secrets",
