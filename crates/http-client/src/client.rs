@@ -13,6 +13,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use secrets::Secret;
 use serde::Serialize;
+use service::with_causes;
 use thiserror::Error;
 use url::Url;
 
@@ -47,10 +48,10 @@ pub enum Failure {
     #[error("no whole answer within {0:?}")]
     Timeout(Duration),
     /// Refused, reset, unknown name, or untrusted certificate.
-    #[error("the request failed: {}{}", causes(.0), remedy(.0))]
+    #[error("the request failed: {}{}", with_causes(.0), remedy(.0))]
     Request(legacy::Error),
     /// The body was truncated.
-    #[error("the answer broke off: {}", causes(.0))]
+    #[error("the answer broke off: {}", with_causes(.0))]
     Body(hyper::Error),
     /// The response exceeds the size limit.
     #[error("the answer has more than {limit_bytes} bytes, the most that is read")]
@@ -221,18 +222,6 @@ pub fn authorize(request: &mut Request, credentials: Option<&Secret>) {
         value.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, value);
     }
-}
-
-/// Formats the error with its causes: the library's own text is "client error (Connect)" and no more.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut words: Vec<String> = Vec::new();
-    for error in std::iter::successors(Some(error), |error| error.source()) {
-        let said = error.to_string();
-        if words.last().is_none_or(|before| !before.ends_with(&said)) {
-            words.push(said);
-        }
-    }
-    words.join(": ")
 }
 
 /// Returns the remedy for an untrusted certificate, and for http instead of https or the reverse.

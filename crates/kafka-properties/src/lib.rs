@@ -13,6 +13,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 use secrets::{Secret, SecretSource, is_secret_key};
 use serde::{Deserialize, Serialize, Serializer};
+use service::with_causes;
 
 /// What is set instead of this property.
 const OWN_KEYS: [(&str, &str); 2] =
@@ -108,7 +109,7 @@ impl Named {
             }
             Self::Private(what) => (secrets::check(path).map_err(Box::from), what),
         };
-        checked.err().map(|error| format!("{}: {}; name {what}", path.display(), chain(&*error)))
+        checked.err().map(|error| format!("{}: {}; name {what}", path.display(), with_causes(&*error)))
     }
 }
 
@@ -174,7 +175,7 @@ impl Properties {
                     *property = Property::Text(secret);
                     problem
                 }
-                Err(error) => Some(chain(&error)),
+                Err(error) => Some(with_causes(&error)),
             };
             problems.extend(problem.map(|problem| format!("kafka.properties.{key}: {problem}")));
         }
@@ -254,12 +255,6 @@ impl Properties {
             )
         })
     }
-}
-
-/// The error with its causes, in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| (*error).source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Why a property cannot be used. Of one that is kept elsewhere the key alone is looked at.
