@@ -5,11 +5,12 @@ use std::time::Duration;
 use drop_client::Current;
 use jiff::Timestamp;
 use job_config::{EntityTag, Observed, State};
+use service::with_causes;
 use thiserror::Error;
 
 use crate::backoff::Backoff;
 use crate::book::{Book, BookError};
-use crate::condition::{Condition, chain};
+use crate::condition::Condition;
 use crate::config::Config;
 use crate::idle;
 use crate::intake::{Intake, Refused, Seen, Taken};
@@ -288,7 +289,7 @@ impl<S: Surroundings> Agent<S> {
         match within(&self.around, self.config.flink_settings.timeout, seen).await? {
             Ok(observed) => Some(observed),
             Err(error) => {
-                tracing::debug!(error = chain(&error), "the job could not be looked at once more");
+                tracing::debug!(error = with_causes(&error), "the job could not be looked at once more");
                 None
             }
         }

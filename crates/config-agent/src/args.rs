@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use secrets::Address;
+use service::Shutdown;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::agent::{Agent, Outcome};
 use crate::config::{Config, Overrides};
@@ -54,7 +54,7 @@ pub struct Args {
 /// Runs the command until it completes or receives SIGINT or SIGTERM.
 ///
 /// # Errors
-/// A [`crate::ConfigError`] for a bad configuration; otherwise the agent's fatal error.
+/// A [`service::ConfigError`] for a bad configuration; otherwise the agent's fatal error.
 pub async fn start(args: Args) -> anyhow::Result<Outcome> {
     let Args { once, dry_run, check_config, forgive_failures, .. } = args;
     let path = args.config.clone();
@@ -70,8 +70,7 @@ pub async fn start(args: Args) -> anyhow::Result<Outcome> {
     if forgive_failures {
         agent.forgive_failures().await?;
     }
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut shutdown = Shutdown::listen()?;
     let work = async {
         match (once, dry_run) {
             (true, _) => agent.once().await,
@@ -83,8 +82,7 @@ pub async fn start(args: Args) -> anyhow::Result<Outcome> {
         outcome = work => Ok(outcome?),
         served = serve(listen, &agent) => served.map(|()| Outcome::Good),
         served = be_the_drop(direct) => served.map(|()| Outcome::Good),
-        _ = interrupt.recv() => stopped(&agent),
-        _ = terminate.recv() => stopped(&agent),
+        () = shutdown.requested() => stopped(&agent),
     }
 }
 

@@ -10,10 +10,10 @@ use flink::{
 };
 use jiff::Timestamp;
 use job_config::{JobDocument, Observed};
+use service::with_causes;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use crate::condition::chain;
 use crate::config::Config;
 use crate::fresh;
 use crate::machine::{Effect, Ended, Observation, Question, Submission};
@@ -325,7 +325,7 @@ impl Cluster {
         // The rescale waits for a checkpoint. Without this request it waits for the next periodic one. Older versions
         // have already begun the rescale.
         if waits && let Err(error) = self.client.trigger_checkpoint(job).await {
-            tracing::debug!(error = chain(&error), "no checkpoint out of turn");
+            tracing::debug!(error = with_causes(&error), "no checkpoint out of turn");
         }
         Ok(())
     }
@@ -364,8 +364,9 @@ impl Cluster {
     /// Returns the jar's id on the JobManager, uploading it if missing. Its name there contains its digest.
     async fn jar(&self, program: &Program) -> Result<String, EffectError> {
         let path = &program.jar;
-        let bytes =
-            flink::read_jar(path).await.map_err(|error| EffectError::Refused { reason: chain(&error) })?;
+        let bytes = flink::read_jar(path)
+            .await
+            .map_err(|error| EffectError::Refused { reason: with_causes(&error) })?;
         let digest = Sha256::digest(&bytes);
         let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();

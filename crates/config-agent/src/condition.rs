@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use service::with_causes;
+
 /// A service that the agent depends on.
 #[derive(Debug, Clone)]
 pub(crate) struct Condition {
@@ -32,13 +34,11 @@ impl Condition {
 
     pub(crate) fn bad(&self, error: &(dyn std::error::Error + 'static)) {
         if self.good.swap(false, Ordering::Relaxed) {
-            tracing::warn!("{} is in trouble, trying again until it is not: {}", self.name, chain(error));
+            tracing::warn!(
+                "{} is in trouble, trying again until it is not: {}",
+                self.name,
+                with_causes(error)
+            );
         }
     }
-}
-
-/// Formats an error and its causes in one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(|error| error.to_string().trim().to_owned()).collect::<Vec<_>>().join(": ")
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use job_config::JobName;
 use secrets::Address;
 use serde::Deserialize;
-use thiserror::Error;
+use service::settings::{self, ConfigError, Problems};
 
 use crate::cluster::Program;
 use crate::idle::Retention;
@@ -21,37 +21,6 @@ mod nodes;
 
 use self::checker::Checker;
 use self::drop::WrittenDrop;
-
-/// An invalid configuration. The message names file, key and remedy.
-#[derive(Debug, Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read the configuration {}", path.display())]
-    Read {
-        /// Path of the file.
-        path: PathBuf,
-        /// The operating system's reason.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Invalid TOML, an unknown key, or a value of the wrong type.
-    #[error("{}", path.display())]
-    Syntax {
-        /// Path of the file.
-        path: PathBuf,
-        /// Position and cause.
-        #[source]
-        source: secrets::SyntaxError,
-    },
-    /// Missing or out-of-range values, all of them.
-    #[error("{origin}: {}", problems.join("; "))]
-    Values {
-        /// The file, or the command line.
-        origin: String,
-        /// One sentence per problem.
-        problems: Vec<String>,
-    },
-}
 
 /// Values from the command line, which override the file's.
 #[derive(Debug, Clone, Default)]
@@ -216,13 +185,10 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`].
     pub fn carried(file: Option<&Path>, carrier: Carrier) -> Result<Self, ConfigError> {
-        let mut written = match file {
-            Some(path) => read(path)?,
-            None => Written {
-                flink: WrittenFlink { in_place_only: Some(true), ..WrittenFlink::default() },
-                ..Written::default()
-            },
-        };
+        let (mut written, problems) = settings::load_or_default::<Written>(file)?;
+        if file.is_none() {
+            written.flink.in_place_only = Some(true);
+        }
         written.job = Some(carrier.job.to_string());
         written.data = Some(carrier.data);
         written.direct = None;
@@ -230,7 +196,7 @@ impl Config {
         written.flink.url = Some(carrier.flink_url);
         written.flink.access = carrier.flink_access;
         written.flink.job_name = Some(carrier.flink_job);
-        written.checked(file)
+        written.checked(problems)
     }
 
     /// Reads the file, if any, and applies the command line's overrides.
@@ -238,34 +204,22 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`].
     pub fn load(file: Option<&Path>, overrides: Overrides) -> Result<Self, ConfigError> {
-        let mut written = match file {
-            Some(path) => read(path)?,
-            None => Written::default(),
-        };
+        let (mut written, problems) = settings::load_or_default::<Written>(file)?;
         written.job = overrides.job.or(written.job);
         written.data = overrides.data.or(written.data);
         written.listen = overrides.listen.or(written.listen);
         written.drop.url = overrides.drop.or(written.drop.url);
         written.flink.url = overrides.flink.or(written.flink.url);
         written.flink.jar = overrides.jar.or(written.flink.jar);
-        written.checked(file)
+        written.checked(problems)
     }
 }
 
-fn read(path: &Path) -> Result<Written, ConfigError> {
-    let text = files::read_configuration(path)
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    secrets::from_toml(&text).map_err(|source| ConfigError::Syntax { path: path.to_owned(), source })
-}
-
 impl Written {
-    fn checked(self, file: Option<&Path>) -> Result<Config, ConfigError> {
-        let mut checker = Checker::default();
-        if let Some(config) = self.check(&mut checker).filter(|_| checker.problems.is_empty()) {
-            return Ok(config);
-        }
-        let origin = file.map_or_else(|| "the command line".to_owned(), |p| p.display().to_string());
-        Err(ConfigError::Values { origin, problems: checker.problems })
+    fn checked(self, problems: Problems) -> Result<Config, ConfigError> {
+        let mut checker = Checker { problems };
+        let config = self.check(&mut checker);
+        checker.problems.finish(config)
     }
 
     fn check(mut self, checker: &mut Checker) -> Option<Config> {
@@ -282,14 +236,18 @@ impl Written {
             (None, Some(_)) => Some(Address::default()),
             (url, _) => {
                 let url = checker.required("drop.url", "the config drop's address, also --drop", url);
-                checker.url("drop.url", url.as_ref());
+                if let Some(url) = &url {
+                    checker.problems.url("drop.url", url);
+                }
                 url
             }
         };
         let intake = self.drop.intake(checker);
         let url = checker.required("flink.url", "Flink's address, also --flink", self.flink.url.take());
         let (flink_url, program) = (url, self.flink.program(rules.can_submit, checker));
-        checker.servers("flink.url", flink_url.as_ref());
+        if let Some(url) = &flink_url {
+            checker.problems.urls("flink.url", url);
+        }
         checker.access("flink.access", &self.flink.access);
         let drop_settings = self.drop.settings(checker);
         let flink_settings = flink::Settings {
@@ -339,7 +297,9 @@ impl WrittenFlink {
     fn program(&mut self, can_submit: bool, checker: &mut Checker) -> Option<Program> {
         if !can_submit {
             if self.jar.is_some() {
-                checker.problem("flink.in_place_only: there is nothing to submit then; remove flink.jar");
+                checker
+                    .problems
+                    .add("flink.in_place_only", "there is nothing to submit then; remove flink.jar");
             }
             return None;
         }
@@ -359,25 +319,19 @@ impl WrittenDirect {
     fn check(self, checker: &mut Checker) -> Option<config_drop::Config> {
         if let Some(path) = self.config {
             if self.listen.is_some() || self.data.is_some() {
-                checker.problem(
-                    "direct.config: that file has listen and data; remove direct.listen and direct.data",
-                );
+                let remedy = "that file has listen and data; remove direct.listen and direct.data";
+                checker.problems.add("direct.config", remedy);
             }
-            return match config_drop::Config::load(Some(&path), None, None) {
-                Ok(config) => Some(config),
-                Err(error) => {
-                    checker.problem(format!("direct.config: {}", crate::condition::chain(&error)));
-                    None
-                }
-            };
+            return checker
+                .problems
+                .accept("direct.config", config_drop::Config::load(Some(&path), None, None));
         }
         let data = checker.required("direct.data", "a folder for documents and reports", self.data)?;
         let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8460)));
         if !listen.ip().is_loopback() {
-            checker.problem(format!(
-                "direct.listen: other machines reach {listen}; name a file like configs/config-drop.toml with tokens in \
-                 direct.config instead"
-            ));
+            let remedy = "other machines reach it; name a file like configs/config-drop.toml with tokens in direct.config \
+                          instead";
+            checker.problems.refuse("direct.listen", listen, remedy);
         }
         let (limits, protection) = (config_drop::Limits::default(), config_drop::Protection::default());
         Some(config_drop::Config { listen, data, limits, protection })

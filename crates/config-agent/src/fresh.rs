@@ -10,9 +10,8 @@ use std::time::Duration;
 
 use doctor::Version;
 use flink::{CheckpointStatus, Client, JobId};
+use service::with_causes;
 use tokio::time::{Instant, sleep};
-
-use crate::condition::chain;
 
 /// Configuration key and default of the shortest time between two changes.
 const INTERVAL: (&str, Duration) =
@@ -69,7 +68,7 @@ async fn interval(client: &Client, job: &JobId, version: &str) -> Result<Duratio
 /// Triggers a checkpoint and waits until it completes.
 async fn checkpoint(client: &Client, job: &JobId, deadline: Instant) -> Result<(), String> {
     let began = Instant::now();
-    let trigger = client.trigger_checkpoint(job).await.map_err(|error| chain(&error))?;
+    let trigger = client.trigger_checkpoint(job).await.map_err(|error| with_causes(&error))?;
     let trigger = trigger.ok_or("Flink does not tell the id of the checkpoint")?;
     loop {
         match client.checkpoint_status(job, &trigger).await {
@@ -80,7 +79,7 @@ async fn checkpoint(client: &Client, job: &JobId, deadline: Instant) -> Result<(
             Ok(CheckpointStatus::Failed { cause }) => return Err(cause),
             Ok(CheckpointStatus::InProgress) => {}
             Err(error) if error.is_transient() => {}
-            Err(error) => return Err(chain(&error)),
+            Err(error) => return Err(with_causes(&error)),
         }
         if Instant::now() >= deadline {
             return Err(format!("its checkpoint is not complete after {} s", began.elapsed().as_secs()));

@@ -3,9 +3,9 @@
 //! Both can be interrupted at any point by the next document, and both are idempotent.
 
 use flink::JobId;
+use service::with_causes;
 
 use crate::book::{Book, BookError};
-use crate::condition::chain;
 use crate::config::Config;
 use crate::ledger::{Entry, Ledger};
 use crate::phase::Phase;
@@ -78,7 +78,7 @@ async fn watch_for_rivals<S: Surroundings>(book: &Book, around: &S, config: &Con
                 }
             }
             Ok(_) => {}
-            Err(error) => tracing::debug!(error = chain(&error), "Flink cannot be asked for its jobs"),
+            Err(error) => tracing::debug!(error = with_causes(&error), "Flink cannot be asked for its jobs"),
         }
         around.sleep(config.retry_longest).await;
     }
@@ -87,6 +87,6 @@ async fn watch_for_rivals<S: Surroundings>(book: &Book, around: &S, config: &Con
 async fn cancel<S: Surroundings>(around: &S, rival: &JobId, runs: &JobId) {
     tracing::error!(%rival, %runs, "a job that was given up has come to life beside the one that runs; cancelling it");
     if let Err(error) = around.cancel(rival).await {
-        tracing::warn!(%rival, error = chain(&error), "it could not be cancelled yet");
+        tracing::warn!(%rival, error = with_causes(&error), "it could not be cancelled yet");
     }
 }

@@ -19,9 +19,10 @@ use std::time::Duration;
 use drop_client::{Access, Current, Error, Fetched};
 use job_config::{Admission, Admitted, EntityTag, JobName, Last, PublicKey, Refusal};
 use secrets::Address;
+use service::with_causes;
 
 use crate::backoff::Backoff;
-use crate::condition::{Condition, chain};
+use crate::condition::Condition;
 use crate::config::Config;
 use crate::ledger::{Entry, Ledger};
 use crate::recall::{Turned, recall};
@@ -198,7 +199,7 @@ impl Intake {
             }
             Err(error) => {
                 if is_about_content(&error) {
-                    self.refuse(error.name(), chain(&error));
+                    self.refuse(error.name(), with_causes(&error));
                 }
                 self.condition.bad(&error);
                 Err(error)
@@ -284,7 +285,7 @@ impl Intake {
                     self.condition.bad(&error);
                     return Recall::NotYet;
                 }
-                tracing::warn!("going on without what was reported before: {}", chain(&error));
+                tracing::warn!("going on without what was reported before: {}", with_causes(&error));
                 self.is_recalled.store(true, Ordering::Relaxed);
                 Recall::Nothing
             }

@@ -46,7 +46,7 @@ pub use agent::{Agent, AgentError, Outcome};
 pub use args::{Args, start};
 pub use book::{Book, BookError, Halt, Paper};
 pub use cluster::{EffectError, Program};
-pub use config::{Carrier, Config, ConfigError, Overrides};
+pub use config::{Carrier, Config, Overrides};
 pub use health::pages;
 pub use idle::Retention;
 pub use ids::{restoration_id, stop_id, submission_id};

@@ -7,10 +7,10 @@ use flink::{Disposal, JobId};
 use jiff::Timestamp;
 use job_config::{EntityTag, JobDocument, Observed, Report};
 use secrets::Address;
+use service::with_causes;
 
 use crate::agent::AgentError;
 use crate::cluster::{Cluster, EffectError};
-use crate::condition::chain;
 use crate::config::Config;
 use crate::machine::{Effect, Observation, Question};
 use crate::surroundings::Surroundings;
@@ -102,10 +102,10 @@ impl Surroundings for Live {
     /// Asks Flink to delete a savepoint. A missing savepoint is reported like any other Flink error.
     async fn dispose(&self, path: &str) -> Result<(), String> {
         let client = self.cluster.client();
-        let trigger = client.dispose_savepoint(path).await.map_err(|error| chain(&error))?;
+        let trigger = client.dispose_savepoint(path).await.map_err(|error| with_causes(&error))?;
         let deadline = Instant::now() + self.disposed_within;
         loop {
-            match client.disposal(&trigger).await.map_err(|error| chain(&error))? {
+            match client.disposal(&trigger).await.map_err(|error| with_causes(&error))? {
                 Disposal::Done => return Ok(()),
                 Disposal::Failed { cause } => return Err(cause),
                 Disposal::InProgress if Instant::now() >= deadline => {

@@ -3,18 +3,15 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use config_agent::{Args, ConfigError, Outcome};
+use config_agent::{Args, Outcome};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    logging::begin("info");
+    service::logging::begin("info");
     match config_agent::start(args).await {
         Ok(Outcome::Good) => ExitCode::SUCCESS,
         Ok(Outcome::Bad) => ExitCode::FAILURE,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
-        }
+        Err(error) => service::fail("config-agent", &error),
     }
 }

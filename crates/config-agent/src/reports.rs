@@ -2,10 +2,11 @@
 
 use drop_client::{Error, Reported};
 use job_config::Report;
+use service::with_causes;
 
 use crate::backoff::Backoff;
 use crate::book::{Book, BookError};
-use crate::condition::{Condition, chain};
+use crate::condition::Condition;
 use crate::ledger::Entry;
 use crate::surroundings::Surroundings;
 
@@ -36,7 +37,7 @@ pub(crate) async fn deliver<S: Surroundings>(
                 }
                 Err(_) => given_up(&report, "the drop has another report in its place"),
             },
-            Err(error) if is_hopeless(&error) => given_up(&report, &chain(&error)),
+            Err(error) if is_hopeless(&error) => given_up(&report, &with_causes(&error)),
             Err(error) => {
                 condition.bad(&error);
                 around.sleep(backoff.wait(around.chance())).await;

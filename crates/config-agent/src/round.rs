@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use service::with_causes;
 
 use crate::backoff::Backoff;
 use crate::cluster::EffectError;
-use crate::condition::chain;
 use crate::machine::{Attempt, Effect};
 
 /// Volatile state of the current phase.
@@ -61,7 +61,7 @@ impl Round {
                 Duration::ZERO
             }
             Err(error @ (EffectError::Unavailable(_) | EffectError::Node { .. })) => {
-                let trouble = chain(&error);
+                let trouble = with_causes(&error);
                 if self.attempt.trouble.as_ref() != Some(&trouble) {
                     tracing::warn!("{trouble}; trying again");
                 }
@@ -73,7 +73,8 @@ impl Round {
 
     /// Records a node's command, which runs once; its result is observed at Flink.
     fn note_node(&mut self, effect: &Effect, node: &str, error: Option<&EffectError>) -> Duration {
-        let problem = error.map(|error| std::error::Error::source(error).map_or_else(|| chain(error), chain));
+        let problem = error
+            .map(|error| std::error::Error::source(error).map_or_else(|| with_causes(error), with_causes));
         if let Some(problem) = &problem {
             tracing::warn!(node, "{problem}");
         }

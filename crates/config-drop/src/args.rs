@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use service::Shutdown;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 
@@ -30,7 +30,7 @@ pub struct Args {
 /// Runs the command until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// A [`crate::ConfigError`] for a bad configuration; otherwise the address is in use, or the folder cannot be used.
+/// A [`service::ConfigError`] for a bad configuration; otherwise the address is in use, or the folder cannot be used.
 pub async fn start(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.config.as_deref(), args.listen, args.data)?;
     if args.check_config {
@@ -39,17 +39,10 @@ pub async fn start(args: Args) -> anyhow::Result<()> {
     }
     tracing::debug!(?config, "effective configuration");
     tracing::info!("keeping documents in {}", config.data.display());
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let shutdown = async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
+    let mut shutdown = Shutdown::listen()?;
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}; is another process there?", config.listen))?;
-    crate::run(listener, config, shutdown).await?;
+    crate::run(listener, config, async move { shutdown.requested().await }).await?;
     Ok(())
 }

@@ -5,40 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use thiserror::Error;
+use service::settings::{self, ConfigError, Problems};
 
 use crate::protection::{Protection, WrittenAccess, WrittenTls};
-
-/// An invalid configuration. The message names file, key and remedy.
-#[derive(Debug, Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read the configuration {}", path.display())]
-    Read {
-        /// Path of the file.
-        path: PathBuf,
-        /// The operating system's reason.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Invalid TOML, an unknown key, or a value of the wrong type.
-    #[error("{}", path.display())]
-    Syntax {
-        /// Path of the file.
-        path: PathBuf,
-        /// Position and cause.
-        #[source]
-        source: secrets::SyntaxError,
-    },
-    /// Values out of range, all of them.
-    #[error("{origin}: {}", problems.join("; "))]
-    Values {
-        /// The file, or the command line.
-        origin: String,
-        /// One sentence per problem.
-        problems: Vec<String>,
-    },
-}
 
 /// The configuration as written in the file; every key is optional.
 #[derive(Debug, Default, Deserialize)]
@@ -146,24 +115,13 @@ impl Config {
         listen: Option<SocketAddr>,
         data: Option<PathBuf>,
     ) -> Result<Self, ConfigError> {
-        let written = match file {
-            Some(path) => read(path)?,
-            None => Written::default(),
-        };
-        let origin = file.map_or_else(|| "the command line".to_owned(), |path| path.display().to_string());
-        let mut problems = Vec::new();
+        let (written, mut problems) = settings::load_or_default::<Written>(file)?;
         let data = data.or(written.data);
-        if data.is_none() {
-            problems
-                .push("data: no folder for documents and reports; set it, or use --data FOLDER".to_owned());
-        }
+        let data = problems.require("data", "a folder for documents and reports, also --data", data);
         let limits = check(&written.limits, &mut problems);
         let listen = listen.or(written.listen).unwrap_or_else(default_address);
         let protection = Protection::check(&written.access, &written.tls, listen, &mut problems);
-        match data {
-            Some(data) if problems.is_empty() => Ok(Self { listen, data, limits, protection }),
-            _ => Err(ConfigError::Values { origin, problems }),
-        }
+        problems.finish(data.map(|data| Self { listen, data, limits, protection }))
     }
 }
 
@@ -171,21 +129,11 @@ fn default_address() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8460))
 }
 
-fn read(path: &Path) -> Result<Written, ConfigError> {
-    let text = files::read_configuration(path)
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    secrets::from_toml(&text).map_err(|source| ConfigError::Syntax { path: path.to_owned(), source })
-}
-
-fn check(written: &WrittenLimits, problems: &mut Vec<String>) -> Limits {
+fn check(written: &WrittenLimits, problems: &mut Problems) -> Limits {
     let default = Limits::default();
-    let mut number = |key: &str, value: Option<u64>, default: usize, most: u64| match value {
-        Some(value) if value == 0 || value > most => {
-            problems.push(format!("limits.{key}: {value} is outside 1..={most}"));
-            default
-        }
-        Some(value) => usize::try_from(value).unwrap_or(default),
-        None => default,
+    let mut number = |key: &str, value: Option<u64>, default: usize, most: u64| {
+        let Some(value) = value else { return default };
+        usize::try_from(problems.range(&format!("limits.{key}"), value, 1..=most)).unwrap_or(default)
     };
     let ms = |duration: Duration| usize::try_from(duration.as_millis()).unwrap_or(usize::MAX);
     let limits = Limits {
@@ -229,10 +177,11 @@ fn check(written: &WrittenLimits, problems: &mut Vec<String>) -> Limits {
         )),
     };
     if limits.connections <= limits.waiting_readers {
-        problems.push(format!(
-            "limits.connections: {} connections could all be waiting readers; raise it above limits.waiting_readers = {}",
-            limits.connections, limits.waiting_readers
-        ));
+        let remedy = format!(
+            "all could be waiting readers; raise it above limits.waiting_readers = {}",
+            limits.waiting_readers
+        );
+        problems.refuse("limits.connections", limits.connections, remedy);
     }
     limits
 }
@@ -266,7 +215,10 @@ mod tests {
             ("data = \"d\"\nlisten = \"somewhere\"", &["listen"]),
             (
                 "data = \"d\"\n[limits]\njobs = 0\nwait_ms = 600001",
-                &["limits.jobs: 0 is outside", "limits.wait_ms"],
+                &[
+                    "limits.jobs = 0: give a number from 1 to 100000",
+                    "limits.wait_ms = 600001: give a number",
+                ],
             ),
             ("data = \"d\"\n[limits]\nconnections = 10", &["limits.connections", "limits.waiting_readers"]),
             ("data = \"d\"\nlisten = \"0.0.0.0:8460\"", &["listen", "no tokens", "access.unprotected"]),

@@ -119,7 +119,7 @@ async fn put_document(
     let signature = signature(&headers, &body, &service.public_keys)?;
     let text =
         std::str::from_utf8(&body).map_err(|e| Refusal::bad_request(format!("not a job document: {e}")))?;
-    let document = JobDocument::parse(text).map_err(|e| Refusal::bad_request(chain(&e)))?;
+    let document = JobDocument::parse(text).map_err(|e| Refusal::bad_request(service::with_causes(&e)))?;
     if document.job() != &job {
         let message = format!("the document is about job {}, the path about {job}", document.job());
         return Err(Refusal::new(StatusCode::CONFLICT, message));
@@ -259,13 +259,6 @@ async fn read_bounded(body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refusal
         whole.extend_from_slice(&chunk);
     }
     Ok(whole)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", source.to_string().trim()),
-        None => error.to_string(),
-    }
 }
 
 #[cfg(test)]

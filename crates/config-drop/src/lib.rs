@@ -30,7 +30,7 @@ mod tokens;
 pub use args::{Args, start};
 pub use board::{Board, PublishError, Stored};
 pub use conditions::Expected;
-pub use config::{Config, ConfigError, Limits};
+pub use config::{Config, Limits};
 pub use history::Edition;
 pub use http::{protected_router, router};
 pub use protection::Protection;

@@ -3,17 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use config_drop::{Args, ConfigError};
+use config_drop::Args;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    logging::begin("info");
-    match config_drop::start(args).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
-        }
-    }
+    service::logging::begin("info");
+    config_drop::start(args)
+        .await
+        .map_or_else(|error| service::fail("config-drop", &error), |()| ExitCode::SUCCESS)
 }

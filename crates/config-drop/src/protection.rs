@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, Uri};
 use http_server::Hosts;
-use job_config::{KeyError, PublicKey};
+use job_config::PublicKey;
 use rustls::ServerConfig;
 use serde::Deserialize;
+use service::Problems;
 use tokio_rustls::TlsAcceptor;
 
 use crate::tokens::{Role, Tokens};
@@ -65,7 +66,7 @@ impl Protection {
         access: &WrittenAccess,
         tls: &WrittenTls,
         listen: SocketAddr,
-        problems: &mut Vec<String>,
+        problems: &mut Problems,
     ) -> Self {
         let mut tokens = Tokens::default();
         let files = [
@@ -74,55 +75,41 @@ impl Protection {
             ("reader_tokens", Role::Reader, &access.reader_tokens),
         ];
         for (key, role, path) in files {
-            if let Some(path) = path
-                && let Err(error) = tokens.add_file(role, path)
-            {
-                problems.push(format!("access.{key}: {}", chain(&error)));
+            if let Some(path) = path {
+                problems.accept(&format!("access.{key}"), tokens.add_file(role, path));
             }
         }
         if tokens.is_empty() && !access.unprotected && !listen.ip().is_loopback() {
-            problems.push(format!(
-                "listen: other machines reach {listen}, and there are no tokens; set access.publisher_tokens and \
-                 access.agent_tokens, or listen on 127.0.0.1, or set access.unprotected = true"
-            ));
+            let remedy = "other machines reach it, and there are no tokens; set access.publisher_tokens and \
+                          access.agent_tokens, or listen on 127.0.0.1, or set access.unprotected = true";
+            problems.refuse("listen", listen, remedy);
         }
         let tls = encryption(tls, problems);
         if tls.is_none() && !tokens.is_empty() && !listen.ip().is_loopback() {
             tracing::warn!(%listen, "tokens and documents travel unencrypted; set [tls], or have a proxy encrypt them");
         }
-        let public_keys = access.public_keys.iter().filter_map(|text| {
-            let refused = |e: KeyError| problems.push(format!("access.public_keys: {e}"));
-            text.parse().map_err(refused).ok()
-        });
+        let public_keys = access
+            .public_keys
+            .iter()
+            .filter_map(|text| problems.accept("access.public_keys", text.parse::<PublicKey>()));
         let public_keys = public_keys.collect();
         if !access.hosts.iter().all(|host| http_server::is_name(host)) {
-            problems.push("access.hosts: write names only, without http:// and port".to_owned());
+            problems.add("access.hosts", "write names only, without http:// and port");
         }
         Self { tokens, hosts: Hosts::new(&access.hosts), tls, public_keys }
     }
 }
 
-fn encryption(written: &WrittenTls, problems: &mut Vec<String>) -> Option<Arc<ServerConfig>> {
+fn encryption(written: &WrittenTls, problems: &mut Problems) -> Option<Arc<ServerConfig>> {
     let (certificate, key) = match (&written.certificate_file, &written.key_file) {
         (Some(certificate), Some(key)) => (certificate, key),
         (None, None) => return None,
         _ => {
-            problems.push("tls: certificate_file and key_file go together; set both or none".to_owned());
+            problems.add("tls", "certificate_file and key_file go together; set both or none");
             return None;
         }
     };
-    match http_server::tls(certificate, key) {
-        Ok(config) => Some(config),
-        Err(error) => {
-            problems.push(format!("tls: {}", chain(&error)));
-            None
-        }
-    }
-}
-
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    problems.accept("tls", http_server::tls(certificate, key))
 }
 
 impl std::fmt::Debug for Protection {

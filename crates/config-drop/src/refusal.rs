@@ -102,8 +102,6 @@ impl From<ReportError> for Refusal {
 /// Logs a disk error. The response says only that the disk is in trouble; the cause appears only in this log.
 fn log_if_ours(status: StatusCode, error: &(dyn std::error::Error + 'static)) {
     if status == StatusCode::INTERNAL_SERVER_ERROR {
-        let chain: Vec<String> =
-            std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
-        tracing::error!("{}", chain.join(": "));
+        tracing::error!("{}", service::with_causes(error));
     }
 }

@@ -227,7 +227,7 @@ impl JobDocument {
         if raw.task_managers.is_some_and(|wanted| !(1..=TASK_MANAGERS_LIMIT).contains(&wanted)) {
             return Err(DocumentError::value(
                 "task_managers",
-                format!("must be within 1..={TASK_MANAGERS_LIMIT}, or absent"),
+                format!("give a number from 1 to {TASK_MANAGERS_LIMIT}, or leave it out"),
             ));
         }
         raw.parallelism.check()?;
@@ -372,7 +372,7 @@ mod tests {
             ("generation = 1", "generation = 1\nexpires_at = \"2025-01-01T00:00:00Z\"", "expires_at"),
             ("generation = 1", "generation = 1\nspeed = 3", "speed"),
             ("restart_mode = \"savepoint-restart\"", "restart_mode = \"hope\"", "restart_mode"),
-            ("# task_managers = 1", "task_managers = 0", "task_managers: must be within"),
+            ("# task_managers = 1", "task_managers = 0", "task_managers: give a number from 1 to"),
         ];
         for (right, wrong, expected) in cases {
             assert!(EXAMPLE.contains(right), "the example no longer contains {right:?}");

@@ -1,7 +1,7 @@
 //! The command line: what can be asked, and how failures are told.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,10 +9,11 @@ use anyhow::Context;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use secrets::Address;
+use service::settings::COMMAND_LINE;
+use service::{ConfigError, Problems, Shutdown};
 use telemetry::Clock;
-use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{self, ConfigError};
+use crate::config;
 use crate::keygen::{self, KeyFileError};
 use crate::outlet::OutletError;
 use crate::overrides::{self, Set};
@@ -106,7 +107,7 @@ impl Settings {
         let config = match self.config.as_deref() {
             Some(path) => Some(Site::load_job_over(path, job, &above)?),
             None if above.is_empty() => None,
-            None => Some(overrides::over_defaults(above)?.check(Path::new("the command line"))?),
+            None => Some(overrides::over_defaults(above)?.check(Problems::new(COMMAND_LINE))?),
         };
         Ok(offline::Settings { config, program: self.program, latency: None })
     }
@@ -221,7 +222,7 @@ const FINDINGS: u8 = 3;
 /// Runs a command and turns its failure into a message and an exit code: 2 for bad usage or configuration, 3 for findings of the
 /// doctor, 1 otherwise.
 pub fn main_with(arguments: Arguments) -> ExitCode {
-    logging::begin("info");
+    service::logging::begin("info");
     let done = block_on(execute(arguments, &Clock::steady()));
     let (text, code) = match done {
         Ok(text) => (text, 0),
@@ -237,9 +238,7 @@ pub fn main_with(arguments: Arguments) -> ExitCode {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    // Nothing can be done if standard error is closed.
-    drop(writeln!(std::io::stderr(), "rescaler: {error:#}"));
-    ExitCode::from(exit_code(error))
+    service::fail_with("rescaler", error, exit_code(error))
 }
 
 /// The exit code of a command that failed: 2 for bad usage or configuration, 3 for findings of the doctor, else 1.
@@ -248,7 +247,6 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         return FINDINGS;
     }
     let is_usage = error.is::<ConfigError>()
-        || error.is::<config_agent::ConfigError>()
         || error.is::<offline::InputError>()
         || error.is::<publish::BadDocument>()
         || error.downcast_ref().is_some_and(whisper_file::is_usage)
@@ -259,7 +257,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<secrets::SecretError>()
         || error.is::<watch::NoToken>()
         || matches!(error.downcast_ref(), Some(flink::Error::Address { .. }));
-    if is_usage { 2 } else { 1 }
+    if is_usage { service::BAD_USAGE } else { 1 }
 }
 
 /// Runs a command; the answer is what it has for standard output. Samples are taken by this clock.
@@ -268,7 +266,10 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
 /// Whatever went wrong; [`exit_code`] tells its exit code.
 pub async fn execute(arguments: Arguments, clock: &Clock) -> anyhow::Result<Option<String>> {
     Ok(Some(match arguments.command {
-        Command::Run(run) => return run::run(*run, terminated()).await,
+        Command::Run(run) => {
+            let mut shutdown = Shutdown::listen()?;
+            return run::run(*run, async move { shutdown.requested().await }).await;
+        }
         Command::Decide(decide) => decided(decide).await?,
         Command::Replay(replay) => replayed(replay).await?,
         Command::Simulate(simulate) => simulate::run(&simulate)?,
@@ -339,13 +340,4 @@ fn block_on<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
         .build()
         .context("cannot start the asynchronous runtime")?;
     runtime.block_on(task)
-}
-
-/// Ends when the process is asked to end.
-async fn terminated() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
 }

@@ -8,8 +8,8 @@ use scaling::cluster::Size;
 use scaling::limits::Limits;
 use secrets::{Address, AddressError, SyntaxError};
 use serde::{Deserialize, Serialize};
+use service::settings::{self, ConfigError, Problems, refusal};
 use telemetry::{Kinds, MappingSettings};
-use thiserror::Error;
 use toml::{Table, Value};
 
 use crate::brokers::Brokers;
@@ -19,43 +19,6 @@ use crate::placement::{Mode, Placement};
 use crate::policies::{Name, Policies};
 use crate::source::SourceSection;
 use crate::state::StateProbe;
-
-/// Why a configuration cannot be used.
-#[derive(Debug, Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("{}: cannot be read; name another file with --config", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The operating system's reason.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Not TOML, an unknown key, or a value of the wrong type.
-    #[error("{}: not a configuration of the rescaler", path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// Where and what.
-        #[source]
-        source: SyntaxError,
-    },
-    /// The job that is meant cannot be told.
-    #[error("{problem}")]
-    Job {
-        /// What is not clear, and what makes it clear.
-        problem: String,
-    },
-    /// Values out of their range, all of them at once.
-    #[error("{}: {}", path.display(), problems.join("; "))]
-    Values {
-        /// The file.
-        path: PathBuf,
-        /// `key: what would be right`, one per bad value.
-        problems: Vec<String>,
-    },
-}
 
 /// The configuration. Fields are as in `configs/rescaler.toml`, which is their documentation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -223,9 +186,7 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = files::read_configuration(path)
-            .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
-        Self::parse(&text, path)
+        Self::parse(&settings::read(path)?, path)
     }
 
     /// Reads and checks a text; `path` is for the message.
@@ -235,19 +196,20 @@ impl Config {
 
     /// Reads a text, puts the keys of `above` over it, and checks the whole; `path` is for the message.
     pub(crate) fn parse_over(text: &str, path: &Path, above: &Table) -> Result<Self, ConfigError> {
-        let syntax = |source| ConfigError::Syntax { path: path.to_owned(), source };
-        let mut table: Table = secrets::from_toml(text).map_err(syntax)?;
+        let (mut table, problems): (Table, Problems) = settings::parse(text, path)?;
         if table.contains_key("job") || !above.contains_key("job") {
             // For its errors, which name the line.
-            let _as_written: Self = secrets::from_toml(text).map_err(syntax)?;
+            let (as_written, wrong_keys): (Self, Problems) = settings::parse(text, path)?;
+            if !wrong_keys.is_empty() {
+                return as_written.check(wrong_keys);
+            }
         }
         let job = table.remove("job");
         put_over(&mut table, above.clone());
         if let Some(job) = job {
             table.insert("job".to_owned(), job);
         }
-        let values = |problem| ConfigError::Values { path: path.to_owned(), problems: vec![problem] };
-        Self::from_table(table).map_err(values)?.check(path)
+        Self::from_table(table).map_err(|problem| ConfigError::in_file(path, problem))?.check(problems)
     }
 
     /// The configuration of a table, with the defaults that depend on other keys; not checked yet.
@@ -259,20 +221,16 @@ impl Config {
         Value::Table(table).try_into().map_err(|error| SyntaxError::in_value(&error).to_string())
     }
 
-    /// The configuration, if all its values are in their ranges; `path` is for the message.
-    pub(crate) fn check(self, path: &Path) -> Result<Self, ConfigError> {
-        let problems = self.problems();
-        if problems.is_empty() {
-            Ok(self)
-        } else {
-            Err(ConfigError::Values { path: path.to_owned(), problems })
-        }
+    /// The configuration, if all its values are in their ranges and there were no other problems before.
+    pub(crate) fn check(self, mut problems: Problems) -> Result<Self, ConfigError> {
+        problems.extend_by_key(self.problems());
+        problems.finish(Some(self))
     }
 
     pub(crate) fn problems(&self) -> Vec<String> {
         let checks = [
-            (self.flink.timeout_ms > 0, "flink.timeout_ms: must be above 0"),
-            (self.flink.max_body_bytes > 0, "flink.max_body_bytes: must be above 0"),
+            (self.flink.timeout_ms > 0, "flink.timeout_ms: give a number above 0"),
+            (self.flink.max_body_bytes > 0, "flink.max_body_bytes: give a number above 0"),
             (
                 self.drop.reports_url.is_none() || self.drop.folder.is_some(),
                 "drop.reports_url: only with drop.folder; the drop at drop.url takes reports itself",
@@ -289,11 +247,11 @@ impl Config {
                 self.placement.mode != Mode::Command || !self.placement.command.is_empty(),
                 "placement.command: name the program that carries plans out, for example [\"./apply.sh\"]",
             ),
-            (self.placement.command_timeout_ms > 0, "placement.command_timeout_ms: must be above 0"),
-            (self.drop.timeout_ms > 0, "drop.timeout_ms: must be above 0"),
-            (self.drop.document_ttl_s > 0, "drop.document_ttl_s: must be above 0"),
-            (self.drop.applied_within_s > 0, "drop.applied_within_s: must be above 0"),
-            (self.epoch.sample_interval_ms >= 100, "epoch.sample_interval_ms: must be at least 100"),
+            (self.placement.command_timeout_ms > 0, "placement.command_timeout_ms: give a number above 0"),
+            (self.drop.timeout_ms > 0, "drop.timeout_ms: give a number above 0"),
+            (self.drop.document_ttl_s > 0, "drop.document_ttl_s: give a number above 0"),
+            (self.drop.applied_within_s > 0, "drop.applied_within_s: give a number above 0"),
+            (self.epoch.sample_interval_ms >= 100, "epoch.sample_interval_ms: give a number from 100 on"),
             (
                 self.epoch_ms() >= self.epoch.sample_interval_ms.saturating_mul(2),
                 "epoch.length_ms: must be at least twice epoch.sample_interval_ms, so that rates can be told",
@@ -302,8 +260,11 @@ impl Config {
                 self.epoch_ms() / self.epoch.sample_interval_ms.max(1) <= 10_000,
                 "epoch.sample_interval_ms: at most 10000 samples are kept in an epoch; raise it",
             ),
-            (self.journal.max_bytes >= 1 << 20, "journal.max_bytes: must be at least 1048576"),
-            (self.journal.keep_files <= crate::journal::KEEP_MAX, "journal.keep_files: must be at most 1000"),
+            (self.journal.max_bytes >= 1 << 20, "journal.max_bytes: give a number from 1048576 on"),
+            (
+                self.journal.keep_files <= crate::journal::KEEP_MAX,
+                "journal.keep_files: give a number up to 1000",
+            ),
         ];
         let mut problems: Vec<String> =
             checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned()).collect();
@@ -317,7 +278,17 @@ impl Config {
         let cluster = self.cluster.problems();
         problems.extend(cluster.iter().map(|(option, remedy)| format!("cluster.{option}: {remedy}")));
         problems.extend(self.source.problems(&self.metrics));
-        problems
+        self.with_values(problems)
+    }
+
+    /// The problems, each with the value of its key as it takes effect, unless that is no single value. Secrets are not shown.
+    fn with_values(&self, problems: Vec<String>) -> Vec<String> {
+        let Ok(effective) = Table::try_from(self) else { return problems };
+        let with_value = |problem: &str| {
+            let (key, remedy) = problem.split_once(": ")?;
+            Some(refusal(key, single_value(&effective, key)?, remedy))
+        };
+        problems.into_iter().map(|problem| with_value(&problem).unwrap_or(problem)).collect()
     }
 
     fn bad_addresses(&self) -> Vec<String> {
@@ -410,6 +381,15 @@ fn has_key(table: &Table, path: &[&str]) -> bool {
     let Some((last, before)) = path.split_last() else { return true };
     let inner = before.iter().try_fold(table, |table, key| table.get(*key)?.as_table());
     inner.is_some_and(|table| table.contains_key(*last))
+}
+
+/// The value at this dotted path, if it is one number, text or choice.
+fn single_value<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
+    let (path, last) = path.rsplit_once('.').unwrap_or(("", path));
+    // Properties of Kafka's client may be secrets.
+    let mut sections = path.split('.').filter(|section| !section.is_empty() && *section != "properties");
+    let section = sections.try_fold(table, |table, section| table.get(section)?.as_table())?;
+    section.get(last).filter(|value| !value.is_table() && !value.is_array())
 }
 
 fn put(table: &mut Table, section: &str, key: &str, value: &str) {

@@ -8,10 +8,12 @@ use doctor::{Checkpointing, Configuration, Facts, InPlace, JobFacts, Report, Ver
 use flink::{Client, JobDetails, Obstacle};
 use secrets::Address;
 use serde::Serialize;
+use service::settings::COMMAND_LINE;
+use service::{ConfigError, Problems};
 use thiserror::Error;
 
 use crate::cli::Output;
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::cycle::flink_client;
 use crate::overrides::Set;
 use crate::site::Site;
@@ -42,13 +44,13 @@ impl Doctor {
         let (path, mut config) = match &self.config {
             Some(path) => {
                 let site = Site::load_over(path, &above)?;
-                let problem = || ConfigError::Job { problem: format!("{} has no job", path.display()) };
+                let problem = || ConfigError::in_file(path, "there is no [[job]]; add one");
                 (path.as_path(), site.jobs().first().cloned().ok_or_else(problem)?)
             }
-            None => (Path::new("the command line"), overrides::over_defaults(above)?),
+            None => (Path::new(COMMAND_LINE), overrides::over_defaults(above)?),
         };
         config.flink.url = self.flink.clone().unwrap_or(config.flink.url);
-        config.check(path)
+        config.check(Problems::new(path.display().to_string()))
     }
 }
 

@@ -7,12 +7,14 @@ use anyhow::{Context, bail};
 use clap::Args;
 use scaling::{Operator, Snapshot};
 use secrets::Address;
+use service::settings::COMMAND_LINE;
+use service::{ConfigError, Problems};
 use telemetry::{Clock, Sample, Settings, Source, summarise};
 use terminal::Grid;
 use toml::Table;
 
 use crate::cli::{DEFAULT_CONFIG, Output};
-use crate::config::{Config, ConfigError, Flink};
+use crate::config::{Config, Flink};
 use crate::cycle::flink_client;
 use crate::site::Site;
 use crate::source::SourceKind;
@@ -57,7 +59,7 @@ impl Inspect {
         // What the message about bad values names: without a file they are of the command line.
         let path = match (&self.config, &self.flink_url) {
             (Some(path), _) => path,
-            (None, Some(_)) => Path::new("the command line"),
+            (None, Some(_)) => Path::new(COMMAND_LINE),
             (None, None) => Path::new(DEFAULT_CONFIG),
         };
         let named = |config: Config| {
@@ -75,7 +77,7 @@ impl Inspect {
         config.source.kind = self.source.unwrap_or(config.source.kind);
         config.source.url = self.source_url.clone().unwrap_or(config.source.url);
         config.source.folder = self.source_folder.clone().unwrap_or(config.source.folder);
-        config.check(path)
+        config.check(Problems::new(path.display().to_string()))
     }
 }
 

@@ -36,7 +36,7 @@ mod watch;
 mod whisper_file;
 
 pub use cli::{Arguments, execute, exit_code, main_with};
-pub use config::{Config, ConfigError};
+pub use config::Config;
 pub use journal::{Journal, JournalError, read, read_with_older};
 pub use placement::{Mode, Placement};
 pub use policies::{Name, Policies};

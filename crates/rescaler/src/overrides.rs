@@ -3,17 +3,15 @@
 //! Without a file the rest are the defaults, which are the same as those of a file: policy `slo` where a latency bound is given, else
 //! `ds2`; drop and agent in this process, unless a drop is named.
 
-use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
+use service::ConfigError;
+use service::settings::COMMAND_LINE;
 use toml::{Table, Value};
 
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::policies::Name;
-
-/// What a message calls the source of these values.
-const COMMAND_LINE: &str = "the command line";
 
 /// `--set KEY=VALUE`
 #[derive(Debug, Clone, Default, Args)]
@@ -73,7 +71,7 @@ impl Overrides {
                 Name::Ds2 | Name::External => {
                     let problem =
                         format!("--latency-bound: policy {} keeps no bound; slo does", name.as_str());
-                    return Err(ConfigError::Values { path: COMMAND_LINE.into(), problems: vec![problem] });
+                    return Err(ConfigError::new(COMMAND_LINE, problem));
                 }
             }
             put(&mut table, &["policy", "name"], name.as_str().into());
@@ -100,10 +98,7 @@ impl Overrides {
 pub(crate) fn over_defaults(above: Table) -> Result<Config, ConfigError> {
     let mut table = Table::from_iter([("job".to_owned(), Value::from("job"))]);
     put_over(&mut table, above);
-    Config::from_table(table).map_err(|problem| ConfigError::Values {
-        path: Path::new(COMMAND_LINE).to_owned(),
-        problems: vec![problem],
-    })
+    Config::from_table(table).map_err(|problem| ConfigError::new(COMMAND_LINE, problem))
 }
 
 /// Puts the tables of `above` over those of `below`, key by key.

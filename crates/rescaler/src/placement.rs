@@ -20,13 +20,15 @@ use flink::{InPlace, JobDetails, JobId, JobOverview};
 use jiff::Timestamp;
 use job_config::{JobDocument, JobName};
 use serde::{Deserialize, Serialize};
+use service::ConfigError;
+use service::settings::COMMAND_LINE;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use crate::by_command::ByCommand;
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::cycle::flink_client;
 use crate::fleet;
 use crate::outlet::Outlet;
@@ -282,7 +284,7 @@ fn alive<'a>(jobs: &'a [JobOverview], job: &'a str) -> impl Iterator<Item = &'a 
     jobs.iter().filter(|other| !other.state.is_terminal()).filter(is_meant)
 }
 
-fn agent_config(config: &Config, data: PathBuf) -> Result<config_agent::Config, config_agent::ConfigError> {
+fn agent_config(config: &Config, data: PathBuf) -> Result<config_agent::Config, ConfigError> {
     let carrier = config_agent::Carrier {
         job: config.job.clone(),
         flink_job: config.flink_job().to_owned(),
@@ -346,11 +348,9 @@ pub(crate) fn the_job<'a>(
     let which = job.map_or_else(|| "the job".to_owned(), |job| format!("job {job:?}"));
     let names: Vec<String> = alive.iter().map(|job| format!("{} ({})", job.name, job.id)).collect();
     let running = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    Err(ConfigError::Job {
-        problem: format!(
-            "it is not clear which is {which}; name one with --job NAME or --job ID; running: {running}"
-        ),
-    })
+    let problem =
+        format!("it is not clear which is {which}; name one with --job NAME or --job ID; running: {running}");
+    Err(ConfigError::new(COMMAND_LINE, problem))
 }
 
 /// A name for documents and folders: what a job is called in Flink may be any text.

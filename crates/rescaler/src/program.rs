@@ -41,8 +41,8 @@ impl Program {
                 !is_used || !self.command.is_empty(),
                 "command: name the program that decides, for example [\"python3\", \"plan.py\"]",
             ),
-            (self.timeout_ms > 0, "timeout_ms: must be above 0"),
-            (self.max_answer_bytes > 0, "max_answer_bytes: must be above 0"),
+            (self.timeout_ms > 0, "timeout_ms: give a number above 0"),
+            (self.max_answer_bytes > 0, "max_answer_bytes: give a number above 0"),
         ];
         checks
             .iter()

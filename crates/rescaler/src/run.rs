@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use secrets::Address;
+use service::settings::COMMAND_LINE;
+use service::{ConfigError, Problems};
 
 use crate::cli::DEFAULT_CONFIG;
-use crate::config::{Config, ConfigError, DATA};
+use crate::config::{Config, DATA};
 use crate::fleet::{Pattern, Selection};
 use crate::http::Listen;
 use crate::overrides::{self, Overrides};
@@ -62,6 +64,7 @@ pub(crate) async fn run(run: Run, shutdown: impl Future<Output = ()>) -> anyhow:
         site.http_mut().listen = listen;
     }
     if run.check_config {
+        tracing::info!("the configuration is valid");
         return Ok(Some(serde_json::to_string_pretty(&site)?));
     }
     if let (Some(_), Site::One(config)) = (&run.flink, &mut site) {
@@ -83,7 +86,7 @@ impl Run {
     fn selection(&self) -> Result<Selection, ConfigError> {
         let read = |option: &str, texts: &[String]| -> Result<Vec<Pattern>, ConfigError> {
             let refused =
-                |problem: regex::Error| ConfigError::Job { problem: format!("{option}: {problem}") };
+                |problem: regex::Error| ConfigError::new(COMMAND_LINE, format!("{option}: {problem}"));
             texts.iter().map(|text| Pattern::new(text).map_err(refused)).collect()
         };
         Ok(Selection { only: read("--job", &self.job)?, except: read("--except", &self.except)? })
@@ -91,8 +94,8 @@ impl Run {
 
     fn site(&self) -> Result<Site, ConfigError> {
         if self.job.len() > 1 && !self.all_jobs {
-            let problem = "--job: one job is watched; for several add --all-jobs".to_owned();
-            return Err(ConfigError::Job { problem });
+            let problem = "--job: one job is watched; for several add --all-jobs";
+            return Err(ConfigError::new(COMMAND_LINE, problem));
         }
         let mut above = self.overrides.table()?;
         let Some(url) = &self.flink else {
@@ -111,7 +114,7 @@ impl Run {
         let called = self.job.first().filter(|_| !self.all_jobs).cloned().unwrap_or_default();
         let folder = if called.is_empty() { "job" } else { &called };
         placement::embed_as(&mut config, &self.data, folder, &called);
-        Ok(Site::One(Box::new(config.check(Path::new("the command line"))?)))
+        Ok(Site::One(Box::new(config.check(Problems::new(COMMAND_LINE))?)))
     }
 }
 

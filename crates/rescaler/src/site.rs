@@ -9,9 +9,10 @@ use std::path::Path;
 
 use secrets::SyntaxError;
 use serde::Serialize;
+use service::settings::{self, ConfigError, Problems};
 use toml::{Table, Value};
 
-use crate::config::{Config, ConfigError, DATA};
+use crate::config::{Config, DATA};
 use crate::http::Http;
 use crate::overrides::put_over;
 
@@ -45,10 +46,8 @@ impl Site {
     /// # Errors
     /// See [`ConfigError`].
     pub(crate) fn load_over(path: &Path, above: &Table) -> Result<Self, ConfigError> {
-        let text = files::read_configuration(path)
-            .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
-        let syntax = |source| ConfigError::Syntax { path: path.to_owned(), source };
-        let table: Table = secrets::from_toml(&text).map_err(syntax)?;
+        let text = settings::read(path)?;
+        let (table, _): (Table, Problems) = settings::parse(&text, path)?;
         match table.get("job") {
             Some(Value::Array(_)) => several(path, table, above.clone()),
             // Parsed once more, from the text, because its errors then name the line.
@@ -59,7 +58,7 @@ impl Site {
     /// Reads and checks a file of either form, and picks one job: the one of this name, or the only one.
     ///
     /// # Errors
-    /// See [`ConfigError`]; [`ConfigError::Job`] if there is no such job, or several and none was named.
+    /// See [`ConfigError`]; [`ConfigError::Values`] if there is no such job, or several and none was named.
     pub(crate) fn load_job(path: &Path, name: Option<&str>) -> Result<Config, ConfigError> {
         Self::load(path)?.job(path, name)
     }
@@ -79,7 +78,7 @@ impl Site {
     /// Picks one job: the one of this name, or the only one; `path` is for the message.
     ///
     /// # Errors
-    /// [`ConfigError::Job`] if there is no such job, or several and none was named.
+    /// [`ConfigError::Values`] if there is no such job, or several and none was named.
     pub(crate) fn job(&self, path: &Path, name: Option<&str>) -> Result<Config, ConfigError> {
         let jobs = self.jobs();
         let found = match (name, jobs) {
@@ -90,10 +89,10 @@ impl Site {
         found.cloned().ok_or_else(|| {
             let known = jobs.iter().map(|config| config.job.as_str()).collect::<Vec<_>>().join(", ");
             let problem = name.map_or_else(
-                || format!("{} has several jobs; name one with --job: {known}", path.display()),
-                |name| format!("{} has no job {name:?}, but {known}", path.display()),
+                || format!("there are several jobs; name one with --job: {known}"),
+                |name| format!("there is no job {name:?}, but {known}"),
             );
-            ConfigError::Job { problem }
+            ConfigError::in_file(path, problem)
         })
     }
 
@@ -123,20 +122,22 @@ impl Site {
 }
 
 fn several(path: &Path, mut shared: Table, mut above: Table) -> Result<Site, ConfigError> {
-    let values = |problems| ConfigError::Values { path: path.to_owned(), problems };
+    let mut problems = Problems::new(path.display().to_string());
     above.remove("job");
     let mut page = Table::new();
     for http in [shared.remove("http"), above.remove("http")].into_iter().flatten() {
         put_over(&mut page, Table::from_iter([("http".to_owned(), http)]));
     }
     let http = match page.remove("http") {
-        Some(http) => http.try_into().map_err(|e| values(vec![format!("http: {}", one_line(&e))]))?,
+        Some(http) => http
+            .try_into()
+            .map_err(|e| ConfigError::in_file(path, format!("http: {}", SyntaxError::in_value(&e))))?,
         None => Http::default(),
     };
-    let Some(Value::Array(tables)) = shared.remove("job") else { return Err(values(Vec::new())) };
-    let mut problems = http.problems();
+    let Some(Value::Array(tables)) = shared.remove("job") else { return Err(problems.into_error()) };
+    problems.extend(http.problems());
     if tables.is_empty() {
-        problems.push("job: at least one [[job]] is needed".to_owned());
+        problems.add("job", "at least one [[job]] is needed");
     }
     let mut jobs = Vec::new();
     for (index, table) in tables.into_iter().enumerate() {
@@ -146,11 +147,7 @@ fn several(path: &Path, mut shared: Table, mut above: Table) -> Result<Site, Con
         }
     }
     problems.extend(shared_things(&jobs));
-    if problems.is_empty() {
-        Ok(Site::Several { http: Box::new(http), job: jobs })
-    } else {
-        Err(values(problems))
-    }
+    problems.finish(Some(Site::Several { http: Box::new(http), job: jobs }))
 }
 
 /// One job: what is shared, over it what is its own, and over both the keys of the command line.
@@ -197,10 +194,6 @@ fn shared_things(jobs: &[Config]) -> Vec<String> {
         }
     }
     problems
-}
-
-fn one_line(error: &toml::de::Error) -> String {
-    SyntaxError::in_value(error).to_string()
 }
 
 #[cfg(test)]

@@ -135,14 +135,14 @@ impl SourceSection {
                 !needs_folder || !self.folder.as_os_str().is_empty(),
                 "source.folder: name the folder of Whisper files",
             ),
-            (self.interval_ms > 0, "source.interval_ms: must be above 0"),
+            (self.interval_ms > 0, "source.interval_ms: give a number above 0"),
             (
                 self.lookback_ms >= self.interval_ms.saturating_mul(2) && self.lookback_ms <= 86_400_000,
                 "source.lookback_ms: must be at least twice source.interval_ms, and at most a day",
             ),
-            (self.timeout_ms > 0, "source.timeout_ms: must be above 0"),
-            (self.max_body_bytes > 0, "source.max_body_bytes: must be above 0"),
-            (self.max_series > 0, "source.max_series: must be above 0"),
+            (self.timeout_ms > 0, "source.timeout_ms: give a number above 0"),
+            (self.max_body_bytes > 0, "source.max_body_bytes: give a number above 0"),
+            (self.max_series > 0, "source.max_series: give a number above 0"),
             (
                 self.labels.is_empty() || self.kind == SourceKind::Prometheus,
                 "source.labels: only series of Prometheus have labels; remove it, or name hosts in source.targets",

@@ -44,8 +44,8 @@ impl StateProbe {
     /// What cannot be used, as `key: what would be right`.
     pub(crate) fn problems(&self) -> Vec<String> {
         let checks = [
-            (self.timeout_ms > 0, "state.timeout_ms: must be above 0"),
-            (self.age_max_ms > 0, "state.age_max_ms: must be above 0"),
+            (self.timeout_ms > 0, "state.timeout_ms: give a number above 0"),
+            (self.age_max_ms > 0, "state.age_max_ms: give a number above 0"),
         ];
         let wrong = checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned());
         let mut problems: Vec<String> = wrong.collect();

@@ -73,7 +73,7 @@ impl Size {
         let (min, max) = (self.task_managers_min.unwrap_or(1), self.task_managers_max.unwrap_or(u32::MAX));
         let mut problems = Vec::new();
         if min == 0 {
-            problems.push(("task_managers_min", "must be at least 1"));
+            problems.push(("task_managers_min", "give a number from 1 on"));
         }
         if max < min {
             problems.push(("task_managers_max", "must not be below task_managers_min, and at least 1"));

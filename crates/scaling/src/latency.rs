@@ -74,16 +74,20 @@ impl Options {
     pub fn problems(&self) -> Vec<(&'static str, &'static str)> {
         let positive = |value: f64| value.is_finite() && value > 0.0;
         [
-            (positive(self.latency_max_ms), "latency_max_ms", "must be above 0"),
-            (self.violations_needed >= 1, "violations_needed", "must be at least 1"),
-            (self.operators_to_scale >= 1, "operators_to_scale", "must be at least 1"),
-            ((1..=32_768).contains(&self.parallelism_max), "parallelism_max", "must be within 1..=32768"),
-            (positive(self.network_bytes_per_s), "network_bytes_per_s", "must be above 0"),
-            (positive(self.downtime_max_s), "downtime_max_s", "must be above 0"),
+            (positive(self.latency_max_ms), "latency_max_ms", "give a number above 0"),
+            (self.violations_needed >= 1, "violations_needed", "give a number from 1 on"),
+            (self.operators_to_scale >= 1, "operators_to_scale", "give a number from 1 on"),
+            (
+                (1..=32_768).contains(&self.parallelism_max),
+                "parallelism_max",
+                "give a number from 1 to 32768",
+            ),
+            (positive(self.network_bytes_per_s), "network_bytes_per_s", "give a number above 0"),
+            (positive(self.downtime_max_s), "downtime_max_s", "give a number above 0"),
             (
                 positive(self.heap_fraction) && self.heap_fraction <= 1.0,
                 "heap_fraction",
-                "must be above 0 and at most 1",
+                "give a number above 0 and at most 1",
             ),
         ]
         .into_iter()

@@ -53,10 +53,10 @@ impl Limits {
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.quota_slots == Some(0) {
-            problems.push("quota_slots: must be at least 1, or absent".to_owned());
+            problems.push("quota_slots: give a number from 1 on, or leave it out".to_owned());
         }
         if self.max == Some(0) {
-            problems.push("max: must be at least 1, or absent".to_owned());
+            problems.push("max: give a number from 1 on, or leave it out".to_owned());
         }
         for (name, bounds) in &self.operators {
             if self.max.is_some_and(|max| bounds.min > max) {

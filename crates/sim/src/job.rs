@@ -204,21 +204,25 @@ impl Operator {
                 && not_negative(window.emitted_per_record)
         });
         let checks = [
-            (positive(self.rate_per_s), "rate_per_s", "must be above 0"),
-            (not_negative(self.contention), "contention", "must not be negative"),
-            (not_negative(self.coherence), "coherence", "must not be negative"),
-            (self.external_limit_per_s.is_none_or(positive), "external_limit_per_s", "must be above 0"),
-            (positive(self.busy_bias) && self.busy_bias <= 1.0, "busy_bias", "must be above 0 and at most 1"),
-            (positive(self.load_share), "load_share", "must be above 0"),
+            (positive(self.rate_per_s), "rate_per_s", "give a number above 0"),
+            (not_negative(self.contention), "contention", "give a number from 0 on"),
+            (not_negative(self.coherence), "coherence", "give a number from 0 on"),
+            (self.external_limit_per_s.is_none_or(positive), "external_limit_per_s", "give a number above 0"),
+            (
+                positive(self.busy_bias) && self.busy_bias <= 1.0,
+                "busy_bias",
+                "give a number above 0 and at most 1",
+            ),
+            (positive(self.load_share), "load_share", "give a number above 0"),
             (
                 self.inputs.iter().all(|edge| not_negative(edge.selectivity)),
                 "selectivity",
-                "must not be negative",
+                "give a number from 0 on",
             ),
             (
                 self.portions().is_none_or(|weights| (1..=32_768).contains(&weights.len())),
                 "partitions or key_groups",
-                "must be within 1..=32768",
+                "give a number from 1 to 32768",
             ),
             (window, "window", "slide_s must be at least 1, the others not negative"),
         ];

@@ -60,7 +60,7 @@ impl WrittenDrop {
             && url.http().is_err()
         {
             let remedy = "write it as https://host/nexmark.toml or file:///folder/nexmark.toml";
-            checker.problems.push(format!("drop.document_url: {url:?} is not an address; {remedy}"));
+            checker.problems.refuse("drop.document_url", format!("{url:?}"), remedy);
         }
         IntakeSettings {
             document_url: self.document_url.clone(),
@@ -86,16 +86,18 @@ impl WrittenDrop {
     /// Returns the URL by which the agent reaches its own embedded drop.
     pub(super) fn own_url(&mut self, drop: &config_drop::Config, checker: &mut Checker) -> Option<Address> {
         if self.document_url.is_some() {
-            checker.problem("direct: the agent is the drop then; remove drop.document_url");
+            checker.problems.add("direct", "the agent is the drop then; remove drop.document_url");
         }
         match (self.url.take(), drop.protection.tls.is_some()) {
             (Some(url), true) => Some(url),
             (Some(_), false) => {
-                checker.problem("direct: the agent is the drop then; remove drop.url and --drop");
+                checker.problems.add("direct", "the agent is the drop then; remove drop.url and --drop");
                 None
             }
             (None, true) => {
-                checker.problem("drop.url: the drop of this agent speaks TLS; write its address with the name in its certificate");
+                let remedy =
+                    "the drop of this agent speaks TLS; write its address with the name in its certificate";
+                checker.problems.add("drop.url", remedy);
                 None
             }
             (None, false) => {

@@ -45,9 +45,8 @@ impl Written {
             Provider::Commands => commands(nodes, checker),
             Provider::Testbed => {
                 if !nodes.is_empty() {
-                    checker.problem(
-                        "node: with nodes.provider = \"testbed\" the nodes are the testbed's; remove them",
-                    );
+                    let remedy = "with nodes.provider = \"testbed\" the nodes are the testbed's; remove them";
+                    checker.problems.add("node", remedy);
                 }
                 self.testbed(checker)
             }
@@ -87,14 +86,13 @@ fn commands(written: Vec<WrittenNode>, checker: &mut Checker) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::new();
     for WrittenNode { name, task_manager, start, stop } in written {
         if name.is_empty() || nodes.iter().any(|node| node.node.name == name) {
-            checker
-                .problem(format!("node: {name:?} is empty or there twice; give each node a name of its own"));
+            let remedy = format!("{name:?} is empty or there twice; give each node a name of its own");
+            checker.problems.add("node", remedy);
         }
         for (key, command) in [("start", &start), ("stop", &stop)] {
             if command.first().is_none_or(String::is_empty) {
-                checker.problem(format!(
-                    "node {name:?}: {key} is no command; write [\"program\", \"argument\", …]"
-                ));
+                let remedy = format!("{key} is no command; write [\"program\", \"argument\", …]");
+                checker.problems.add(&format!("node {name:?}"), remedy);
             }
         }
         let task_manager = task_manager.unwrap_or_else(|| name.clone());

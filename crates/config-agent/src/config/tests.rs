@@ -31,16 +31,16 @@ fn mistakes_are_named() {
             "[direct]\nconfig = \"/nonexistent.toml\"\ndata = \"d\"",
             &["direct.config", "/nonexistent.toml", "direct.data"],
         ),
-        ("", &["job is missing", "--data", "drop.url", "flink.url", "flink.jar"]),
+        ("", &["job: missing; set it to", "--data", "drop.url", "flink.url", "flink.jar"]),
         ("speed = 3", &["speed"]),
         ("[flink]\nspeed = 3", &["speed"]),
         (
             "job = \"No Name\"\n[drop]\nurl = \"localhost\"",
-            &["not a job name", "drop.url", "http://host:port"],
+            &["not a job name", "drop.url = \"localhost\": write it as http://host:port"],
         ),
         (
             "[deadlines]\nrunning_ms = 0\n[flink]\npoll_ms = 99999999",
-            &["deadlines.running_ms", "flink.poll_ms"],
+            &["deadlines.running_ms = 0: give a number from 1 to", "flink.poll_ms = 99999999: give"],
         ),
     ];
     for (text, expected) in cases {

@@ -36,7 +36,7 @@ impl Brokers {
     /// What cannot be used, as `key: what would be right`.
     pub(crate) fn problems(&self, metrics: SourceKind) -> Vec<String> {
         let checks = [
-            ((1..=60_000).contains(&self.timeout_ms), "kafka.timeout_ms: must be between 1 and 60000"),
+            ((1..=60_000).contains(&self.timeout_ms), "kafka.timeout_ms: give a number from 1 to 60000"),
             (
                 self.bootstrap_servers.is_empty() || metrics == SourceKind::FlinkRest,
                 "kafka.bootstrap_servers: only with source.kind = \"flink-rest\", which names the partitions; leave it out",

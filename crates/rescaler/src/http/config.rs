@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use service::settings::out_of_range;
 
 /// `[http]`. Fields are as in `configs/rescaler.toml`, which is their documentation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,9 +69,8 @@ impl Default for Http {
 impl Http {
     /// Every value that is out of its range: `key: what would be right`.
     pub(crate) fn problems(&self) -> Vec<String> {
-        let within = |key: &str, value: u64, most: u64| {
-            (value == 0 || value > most).then(|| format!("http.{key}: must be within 1..={most}"))
-        };
+        let within =
+            |key: &str, value: u64, most: u64| out_of_range(&format!("http.{key}"), value, &(1..=most));
         let long = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
         let mut problems: Vec<String> = [
             within("history_points", long(self.history_points), 100_000),

@@ -84,49 +84,49 @@ impl Options {
         let not_negative = |value: f64| within(value, 0.0, f64::MAX);
         let target = self.utilization_target;
         [
-            (within(target, 0.01, 1.0), "utilization_target", "must be within 0.01..=1"),
+            (within(target, 0.01, 1.0), "utilization_target", "give a number from 0.01 to 1"),
             (
                 within(self.utilization_min, 0.0, target),
                 "utilization_min",
-                "must be within 0..=utilization_target",
+                "give a number from 0 to utilization_target",
             ),
             (
                 within(self.utilization_max, target, 1.0),
                 "utilization_max",
-                "must be within utilization_target..=1",
+                "give a number from utilization_target to 1",
             ),
-            (not_negative(self.catch_up_duration_s), "catch_up_duration_s", "must not be negative"),
-            (not_negative(self.restart_time_s), "restart_time_s", "must not be negative"),
+            (not_negative(self.catch_up_duration_s), "catch_up_duration_s", "give a number from 0 on"),
+            (not_negative(self.restart_time_s), "restart_time_s", "give a number from 0 on"),
             (
                 not_negative(self.restart_time_tracking_limit_s),
                 "restart_time_tracking_limit_s",
-                "must not be negative",
+                "give a number from 0 on",
             ),
             (
                 not_negative(self.backlog_processing_lag_threshold_s),
                 "backlog_processing_lag_threshold_s",
-                "must not be negative",
+                "give a number from 0 on",
             ),
             (
                 self.scale_up_max_factor.is_finite() && self.scale_up_max_factor > 0.0,
                 "scale_up_max_factor",
-                "must be above 0",
+                "give a number above 0",
             ),
             (
                 within(self.scale_down_max_factor, 0.01, 1.0),
                 "scale_down_max_factor",
-                "must be within 0.01..=1 (1: no limit)",
+                "give a number from 0.01 to 1 (1: no limit)",
             ),
-            (self.vertex_min_parallelism >= 1, "vertex_min_parallelism", "must be at least 1"),
+            (self.vertex_min_parallelism >= 1, "vertex_min_parallelism", "give a number from 1 on"),
             (
                 (self.vertex_min_parallelism..=32_768).contains(&self.vertex_max_parallelism),
                 "vertex_max_parallelism",
-                "must be within vertex_min_parallelism..=32768",
+                "give a number from vertex_min_parallelism to 32768",
             ),
             (
                 self.window_firing_max_ms.is_finite() && self.window_firing_max_ms > 0.0,
                 "window_firing_max_ms",
-                "must be above 0",
+                "give a number above 0",
             ),
         ]
         .into_iter()

@@ -64,18 +64,22 @@ impl Options {
             (
                 self.latency_bound_ms.is_none_or(|ms| within(ms, 1.0, 86_400_000.0)),
                 "latency_bound_ms",
-                "must be within 1..=86400000",
+                "give a number from 1 to 86400000",
             ),
-            (price(self.violation_price), "violation_price", "must be within 0..=1000000"),
-            (price(self.change_price_s), "change_price_s", "must be within 0..=1000000"),
-            (price(self.urgent_price_s), "urgent_price_s", "must be within 0..=1000000"),
-            (within(self.headroom_quantile, 0.5, 0.999), "headroom_quantile", "must be within 0.5..=0.999"),
-            (within(self.act_at, 0.01, 1.0), "act_at", "must be within 0.01..=1"),
-            (within(self.hold_s, 1.0, 86_400.0), "hold_s", "must be within 1..=86400"),
-            (within(self.burst_share, 0.01, 1.0), "burst_share", "must be within 0.01..=1"),
-            (within(self.least_yield, 0.0, 1.0), "least_yield", "must be within 0..=1"),
-            (self.settle_s <= 3600, "settle_s", "must be at most 3600"),
-            ((1..=3600).contains(&self.epoch_s), "epoch_s", "must be within 1..=3600"),
+            (price(self.violation_price), "violation_price", "give a number from 0 to 1000000"),
+            (price(self.change_price_s), "change_price_s", "give a number from 0 to 1000000"),
+            (price(self.urgent_price_s), "urgent_price_s", "give a number from 0 to 1000000"),
+            (
+                within(self.headroom_quantile, 0.5, 0.999),
+                "headroom_quantile",
+                "give a number from 0.5 to 0.999",
+            ),
+            (within(self.act_at, 0.01, 1.0), "act_at", "give a number from 0.01 to 1"),
+            (within(self.hold_s, 1.0, 86_400.0), "hold_s", "give a number from 1 to 86400"),
+            (within(self.burst_share, 0.01, 1.0), "burst_share", "give a number from 0.01 to 1"),
+            (within(self.least_yield, 0.0, 1.0), "least_yield", "give a number from 0 to 1"),
+            (self.settle_s <= 3600, "settle_s", "give a number up to 3600"),
+            ((1..=3600).contains(&self.epoch_s), "epoch_s", "give a number from 1 to 3600"),
         ]
         .into_iter()
         .filter(|(right, ..)| !right)

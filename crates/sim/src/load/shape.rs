@@ -188,18 +188,18 @@ impl Shape {
         };
         let points = "must have at least one entry, later seconds after earlier ones, no negative rate";
         let (right, key, remedy) = match self {
-            Self::Constant { rate: value } => (rate(value), "rate", "must not be negative"),
+            Self::Constant { rate: value } => (rate(value), "rate", "give a number from 0 on"),
             Self::Steps { levels } => (in_order(levels), "levels", points),
             Self::Ramp { corners } => (in_order(corners), "corners", points),
             Self::Square { duty, .. } if !(0.0..=1.0).contains(duty) => {
-                (false, "duty", "must be within 0..=1")
+                (false, "duty", "give a number from 0 to 1")
             }
             Self::Sine { period_s: 0, .. } | Self::Square { period_s: 0, .. } => {
-                (false, "period_s", "must be at least 1")
+                (false, "period_s", "give a number from 1 on")
             }
-            Self::Diurnal { day_s: 0, .. } => (false, "day_s", "must be at least 1"),
+            Self::Diurnal { day_s: 0, .. } => (false, "day_s", "give a number from 1 on"),
             Self::FlashCrowd { rise_s, decay_s, .. } if *rise_s == 0 || *decay_s == 0 => {
-                (false, "rise_s and decay_s", "must be at least 1")
+                (false, "rise_s and decay_s", "give a number from 1 on")
             }
             Self::Sine { low, high, .. }
             | Self::Square { low, high, .. }
@@ -209,7 +209,9 @@ impl Shape {
             | Self::WorldCup { low, high }
             | Self::Wikipedia { low, high }
             | Self::Production { low, high }
-            | Self::Walk { low, high } => (rate(low) && rate(high), "low and high", "must not be negative"),
+            | Self::Walk { low, high } => {
+                (rate(low) && rate(high), "low and high", "give a number from 0 on")
+            }
         };
         (!right).then_some((key, remedy))
     }

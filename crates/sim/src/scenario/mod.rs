@@ -193,28 +193,40 @@ impl Scenario {
         let bounds = |(low, high): (f64, f64)| not_negative(low) && not_negative(high) && low <= high;
         let (change, faults, slots) = (&self.change, &self.faults, &self.slots);
         let checks = [
-            ((1..=DURATION_MAX_S).contains(&self.duration_s), "duration_s", "must be within 1..=2678400"),
+            (
+                (1..=DURATION_MAX_S).contains(&self.duration_s),
+                "duration_s",
+                "give a number from 1 to 2678400",
+            ),
             (
                 self.job.template.is_some() == self.job.operators.is_empty(),
                 "job",
                 "must be either a template or operators",
             ),
-            (not_negative(self.latency_bound_s), "latency_bound_s", "must not be negative"),
-            (self.metric_age_s <= 60, "metric_age_s", "must be within 0..=60"),
+            (not_negative(self.latency_bound_s), "latency_bound_s", "give a number from 0 on"),
+            (self.metric_age_s <= 60, "metric_age_s", "give a number from 0 to 60"),
             (bounds(change.wait_s), "change.wait_s", "must be two times, the shorter first"),
             (bounds(change.outage_s), "change.outage_s", "must be two times, the shorter first"),
-            (not_negative(change.replay_s), "change.replay_s", "must not be negative"),
-            (not_negative(change.warm_up_s), "change.warm_up_s", "must not be negative"),
-            ((0.0..=0.3).contains(&faults.capacity_noise), "faults.capacity_noise", "must be within 0..=0.3"),
+            (not_negative(change.replay_s), "change.replay_s", "give a number from 0 on"),
+            (not_negative(change.warm_up_s), "change.warm_up_s", "give a number from 0 on"),
+            (
+                (0.0..=0.3).contains(&faults.capacity_noise),
+                "faults.capacity_noise",
+                "give a number from 0 to 0.3",
+            ),
             (
                 not_negative(faults.slow_task_managers_per_h),
                 "faults.slow_task_managers_per_h",
-                "must not be negative",
+                "give a number from 0 on",
             ),
-            (not_negative(faults.metric_gaps_per_h), "faults.metric_gaps_per_h", "must not be negative"),
-            ((0.0..=1.0).contains(&faults.failing_changes), "faults.failing_changes", "must be within 0..=1"),
-            ((1..=4096).contains(&slots.max), "slots.max", "must be within 1..=4096"),
-            (slots.per_task_manager >= 1, "slots.per_task_manager", "must be at least 1"),
+            (not_negative(faults.metric_gaps_per_h), "faults.metric_gaps_per_h", "give a number from 0 on"),
+            (
+                (0.0..=1.0).contains(&faults.failing_changes),
+                "faults.failing_changes",
+                "give a number from 0 to 1",
+            ),
+            ((1..=4096).contains(&slots.max), "slots.max", "give a number from 1 to 4096"),
+            (slots.per_task_manager >= 1, "slots.per_task_manager", "give a number from 1 on"),
             (
                 self.step
                     .is_none_or(|step| step.from_s + 60 < step.until_s && step.until_s <= self.duration_s),
