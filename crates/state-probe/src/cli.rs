@@ -1,6 +1,5 @@
 //! The commands of `state-probe`: flags override the configuration file; also error reporting.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,10 +9,10 @@ use anyhow::Context;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use secrets::Address;
+use service::{ConfigError, Problems, Shutdown};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Config, ConfigError, OneOrMore, Written, WrittenSource};
+use crate::config::{Config, OneOrMore, Written, WrittenSource};
 use crate::once::{self, Form};
 use crate::sample::Kind;
 
@@ -102,8 +101,8 @@ struct Sources {
 }
 
 impl Sources {
-    fn written(&self) -> Result<Written, ConfigError> {
-        let mut written = self.config.as_deref().map_or_else(|| Ok(Written::default()), Written::load)?;
+    fn written(&self) -> Result<(Written, Problems), ConfigError> {
+        let (mut written, problems) = Written::load(self.config.as_deref())?;
         written.job = self.job.clone().unwrap_or(written.job);
         if let Some(kind) = self.source {
             let one_or_more = match self.url.as_slice() {
@@ -123,42 +122,30 @@ impl Sources {
                 ..WrittenSource::default()
             }];
         }
-        Ok(written)
-    }
-
-    fn check(&self, written: Written) -> Result<Config, ConfigError> {
-        let origin = self
-            .config
-            .as_ref()
-            .map_or_else(|| "the command line".to_owned(), |path| path.display().to_string());
-        written.check(&origin)
+        Ok((written, problems))
     }
 }
 
 impl Run {
     fn config(&self) -> Result<Config, ConfigError> {
-        let mut written = self.what.written()?;
+        let (mut written, problems) = self.what.written()?;
         written.interval_ms = self.interval_ms.unwrap_or(written.interval_ms);
         written.http.listen = self.listen.unwrap_or(written.http.listen);
         if let Some(address) = &self.graphite {
             written.graphite.enabled = true;
             written.graphite.address.clone_from(address);
         }
-        self.what.check(written)
+        written.check(problems)
     }
 }
 
 /// Runs the command and reports errors: exit code 2 for bad usage or configuration, 1 otherwise.
 pub fn main_with(arguments: Arguments) -> ExitCode {
-    logging::begin("info");
+    service::logging::begin("info");
     match start(arguments.action) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            // A closed standard error leaves nothing to do.
-            drop(writeln!(std::io::stderr(), "state-probe: {error:#}"));
-            ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
-        }
+        Err(error) => service::fail("state-probe", &error),
     }
 }
 
@@ -170,8 +157,13 @@ fn start(action: Action) -> anyhow::Result<bool> {
     let result = runtime.block_on(async {
         match action {
             Action::Once(once) => {
-                let config = once.what.check(once.what.written()?)?;
-                if once.what.check_config { Ok(true) } else { once::once(config, once.output).await }
+                let (written, problems) = once.what.written()?;
+                let config = written.check(problems)?;
+                if once.what.check_config {
+                    Ok(valid(&config))
+                } else {
+                    once::once(config, once.output).await
+                }
             }
             Action::Completions { shell } => {
                 terminal::print(&terminal::completions(Arguments::command(), "state-probe", shell))?;
@@ -179,7 +171,11 @@ fn start(action: Action) -> anyhow::Result<bool> {
             }
             Action::Run(run) => {
                 let config = run.config()?;
-                if run.what.check_config { Ok(true) } else { run_until_asked(config).await.map(|()| true) }
+                if run.what.check_config {
+                    Ok(valid(&config))
+                } else {
+                    run_until_asked(config).await.map(|()| true)
+                }
             }
         }
     });
@@ -187,18 +183,17 @@ fn start(action: Action) -> anyhow::Result<bool> {
     result
 }
 
+/// Reports a valid configuration, which is a success.
+fn valid(config: &Config) -> bool {
+    tracing::info!(?config, "the configuration is valid");
+    true
+}
+
 async fn run_until_asked(config: Config) -> anyhow::Result<()> {
     tracing::debug!(?config, "effective configuration");
     let sources: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
     tracing::info!("looking at {}", sources.join(", "));
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let shutdown = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
+    let mut shutdown = Shutdown::listen()?;
     let listener = if config.http.enabled {
         let address = config.http.listen;
         let listener = TcpListener::bind(address).await.with_context(|| {
@@ -209,5 +204,5 @@ async fn run_until_asked(config: Config) -> anyhow::Result<()> {
     } else {
         None
     };
-    crate::run(config, listener, shutdown).await
+    crate::run(config, listener, async move { shutdown.requested().await }).await
 }

@@ -28,6 +28,6 @@ pub mod series;
 pub mod source;
 
 pub use cli::Arguments;
-pub use config::{Config, ConfigError};
+pub use config::Config;
 pub use run::run;
 pub use sample::{Figures, Kind, Sample};

@@ -6,49 +6,18 @@
 mod source;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
-use thiserror::Error;
+use service::settings::{self, ConfigError, Problems};
 
-use crate::series::{Template, TemplateError};
+use crate::series::Template;
 
 pub use source::{OneOrMore, SourceConfig, What, WrittenSource};
 
 /// Maximum number of sources. Each has its own task and series.
 const SOURCES_MAX: usize = 64;
-
-/// Why a configuration is invalid.
-#[derive(Debug, Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("{}: cannot be read; name another file with --config", path.display())]
-    Read {
-        /// Path of the file.
-        path: PathBuf,
-        /// The operating system's reason.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Not TOML, an unknown key, or a value of the wrong type.
-    #[error("{}: not a configuration of the state probe", path.display())]
-    Syntax {
-        /// Path of the file.
-        path: PathBuf,
-        /// Position and cause.
-        #[source]
-        source: secrets::SyntaxError,
-    },
-    /// Invalid values, all of them.
-    #[error("{origin}: {}", problems.join("; "))]
-    Values {
-        /// The file, or the command line.
-        origin: String,
-        /// `key: valid values`, one per problem.
-        problems: Vec<String>,
-    },
-}
 
 /// The configuration as written. `configs/state-probe.toml` documents the fields.
 #[derive(Debug, Clone, Deserialize)]
@@ -198,99 +167,83 @@ pub struct Config {
 }
 
 impl Written {
-    /// Reads a configuration file.
+    /// Reads a configuration file, or takes the defaults.
     ///
     /// # Errors
-    /// [`ConfigError::Read`] and [`ConfigError::Syntax`].
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = files::read_configuration(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        secrets::from_toml(&text).map_err(|source| ConfigError::Syntax { path: path.to_owned(), source })
+    /// As [`settings::load`].
+    pub fn load(path: Option<&Path>) -> Result<(Self, Problems), ConfigError> {
+        settings::load_or_default(path)
     }
 
-    /// Validates everything; `origin` names the file in messages.
+    /// Validates everything, and adds to these problems.
     ///
     /// # Errors
     /// [`ConfigError::Values`] with every problem.
-    pub fn check(self, origin: &str) -> Result<Config, ConfigError> {
-        let mut problems = self.problems();
+    pub fn check(self, mut problems: Problems) -> Result<Config, ConfigError> {
+        self.problems(&mut problems);
         let sources = self.sources(&mut problems);
         let state = Template::parse(&self.series.state, &["job", "name", "source", "figure"]);
         let host = Template::parse(&self.series.host, &["host", "figure"]);
-        let mut template = |key: &str, template: Result<Template, TemplateError>| {
-            template.map_err(|error| problems.push(format!("series.{key}: {error}"))).ok()
-        };
-        let (state, host) = (template("state", state), template("host", host));
+        let (state, host) = (problems.accept("series.state", state), problems.accept("series.host", host));
         if let Some(state) = &state {
             problems.extend(collision(state, &sources));
         }
-        match (state, host) {
-            (Some(state_series), Some(host_series)) if problems.is_empty() => Ok(Config {
-                sources,
-                json_lines: self.json_lines,
-                http: self.http,
-                graphite: self.graphite,
-                state_series,
-                host_series,
-                prometheus_prefix: self.series.prometheus_prefix,
-                host: Some(self.host).filter(|host| host.enabled),
-            }),
-            _ => Err(ConfigError::Values { origin: origin.to_owned(), problems }),
-        }
+        let patterns = state.zip(host);
+        problems.finish(patterns.map(|(state_series, host_series)| Config {
+            sources,
+            json_lines: self.json_lines,
+            http: self.http,
+            graphite: self.graphite,
+            state_series,
+            host_series,
+            prometheus_prefix: self.series.prometheus_prefix,
+            host: Some(self.host).filter(|host| host.enabled),
+        }))
     }
 
-    fn sources(&self, problems: &mut Vec<String>) -> Vec<SourceConfig> {
+    fn sources(&self, problems: &mut Problems) -> Vec<SourceConfig> {
         let mut sources: Vec<SourceConfig> = Vec::new();
         for (index, written) in self.source.iter().enumerate() {
+            let place = format!("source {}", index + 1);
             match written.check(&self.job, self.interval_ms) {
-                Ok(source) if sources.iter().any(|other| other.name == source.name) => problems.push(
-                    format!("source {}: a second one named {:?}; give it a name", index + 1, source.name),
-                ),
-                Ok(source) => sources.push(source),
-                Err(of_source) => {
-                    let place = |problem| format!("source {}: {problem}", index + 1);
-                    problems.extend(of_source.into_iter().map(place));
+                Ok(source) if sources.iter().any(|other| other.name == source.name) => {
+                    problems.add(&place, format!("a second one named {:?}; give it a name", source.name));
                 }
+                Ok(source) => sources.push(source),
+                Err(of_source) => of_source.iter().for_each(|problem| problems.add(&place, problem)),
             }
         }
         sources
     }
 
-    fn problems(&self) -> Vec<String> {
-        let range = |value: u64, least: u64, most: u64| (least..=most).contains(&value);
-        let prefix = &self.series.prometheus_prefix;
+    fn problems(&self, problems: &mut Problems) {
+        let Self { graphite, host, http, series: Series { prometheus_prefix: prefix, .. }, .. } = self;
         let is_prefix = prefix.starts_with(|c: char| c.is_ascii_alphabetic())
             && prefix.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        let address = self.graphite.address.rsplit_once(':');
+        let address = graphite.address.rsplit_once(':');
         let is_address = address.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-        let graphite = &self.graphite;
-        let checks = [
-            (!self.source.is_empty(), "source: nothing to look at; add a [[source]], or use --source"),
-            (self.source.len() <= SOURCES_MAX, "source: at most 64"),
-            (!self.job.is_empty(), "job: must not be empty"),
-            (range(self.interval_ms, 100, 86_400_000), "interval_ms: give a number from 100 to 86400000"),
-            (
-                range(self.host.interval_ms, 100, 86_400_000),
-                "host.interval_ms: give a number from 100 to 86400000",
-            ),
-            (
-                range(self.http.connections_max as u64, 1, 10_000),
-                "http.connections_max: give a number from 1 to 10000",
-            ),
-            (is_address, "graphite.address: write it as host:port"),
-            (
-                range(graphite.buffer_lines as u64, 1, 10_000_000),
-                "graphite.buffer_lines: give a number from 1 to 10000000",
-            ),
-            (range(graphite.timeout_ms, 1, 600_000), "graphite.timeout_ms: give a number from 1 to 600000"),
-            (range(graphite.backoff_ms, 1, 600_000), "graphite.backoff_ms: give a number from 1 to 600000"),
-            (
-                range(graphite.backoff_max_ms, graphite.backoff_ms, 3_600_000),
-                "graphite.backoff_max_ms: give a number from graphite.backoff_ms to 3600000",
-            ),
-            (is_prefix, "series.prometheus_prefix: letters, digits and _, beginning with a letter"),
-        ];
-        checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned()).collect()
+        if self.source.is_empty() {
+            problems.add("source", "nothing to look at; add a [[source]], or use --source");
+        }
+        if self.source.len() > SOURCES_MAX {
+            problems.add("source", format!("there are {}; give at most {SOURCES_MAX}", self.source.len()));
+        }
+        problems.check(!self.job.is_empty(), "job", "\"\"", "give it a name");
+        problems.range("interval_ms", self.interval_ms, 100..=86_400_000);
+        problems.range("host.interval_ms", host.interval_ms, 100..=86_400_000);
+        problems.range("http.connections_max", http.connections_max, 1..=10_000);
+        problems.check(
+            is_address,
+            "graphite.address",
+            format!("{:?}", graphite.address),
+            "write it as host:port",
+        );
+        problems.range("graphite.buffer_lines", graphite.buffer_lines, 1..=10_000_000);
+        problems.range("graphite.timeout_ms", graphite.timeout_ms, 1..=600_000);
+        let least_ms = problems.range("graphite.backoff_ms", graphite.backoff_ms, 1..=600_000);
+        problems.range("graphite.backoff_max_ms", graphite.backoff_max_ms, least_ms..=3_600_000);
+        let remedy = "use letters, digits and _, beginning with a letter";
+        problems.check(is_prefix, "series.prometheus_prefix", format!("{prefix:?}"), remedy);
     }
 }
 
@@ -319,7 +272,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("probe.toml");
         std::fs::write(&path, text).unwrap();
-        Written::load(&path)?.check("probe.toml")
+        let (written, problems) = Written::load(Some(&path))?;
+        written.check(problems)
     }
 
     /// Goal: the commented file is valid and states the defaults, and each source shown in comments is valid too.
@@ -350,7 +304,7 @@ mod tests {
             ("", &["source: nothing to look at", "--source"]),
             (
                 "interval_ms = 1\n[host]\ninterval_ms = 0",
-                &["interval_ms: give", "host.interval_ms: give", "source:"],
+                &["interval_ms = 1: give", "host.interval_ms = 0: give", "source:"],
             ),
             ("[[source]]\nkind = \"nfs\"", &["nfs", "webhdfs"]),
             (&format!("{source}{source}"), &["source 2", "a second one named \"local\""]),

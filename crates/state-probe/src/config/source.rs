@@ -7,6 +7,7 @@ use std::time::Duration;
 use http_client::Access;
 use secrets::{Address, HttpUrl, without_credentials};
 use serde::Deserialize;
+use service::settings::{out_of_range, refusal};
 
 use crate::sample::Kind;
 use crate::series::Template;
@@ -163,9 +164,7 @@ impl WrittenSource {
         let what = what.map_err(|problem| problems.push(problem)).ok();
         let timeout_ms = if kind == Kind::Command { COMMAND_TIMEOUT_MS } else { OTHER_TIMEOUT_MS };
         let mut milliseconds = |key: &str, value: u64, least: u64| {
-            if !(least..=86_400_000).contains(&value) {
-                problems.push(format!("{key}: give a number from {least} to 86400000"));
-            }
+            problems.extend(out_of_range(key, value, &(least..=86_400_000)));
             Duration::from_millis(value)
         };
         let timeout = milliseconds("timeout_ms", self.timeout_ms.unwrap_or(timeout_ms), 1);
@@ -231,7 +230,8 @@ impl WrittenSource {
             OneOrMore::One(url) => vec![url],
             OneOrMore::More(urls) => urls,
         };
-        let checked = urls.iter().map(|url| url.http().map_err(|reason| format!("url: {url:?}: {reason}")));
+        let checked =
+            urls.iter().map(|url| url.http().map_err(|remedy| refusal("url", format!("{url:?}"), remedy)));
         let urls: Vec<HttpUrl> = checked.collect::<Result<_, _>>()?;
         if urls.is_empty() || urls.len() > NAMENODES_MAX {
             return Err(format!("url: write 1 to {NAMENODES_MAX} NameNodes, each as http://namenode:9870"));
@@ -248,7 +248,7 @@ impl WrittenSource {
                 urls.iter().map(Address::reveal).collect::<Vec<_>>().join(",").into()
             }
         };
-        url.http_list().map_err(|reason| format!("url: {url:?}: {reason}"))?;
+        url.http_list().map_err(|remedy| refusal("url", format!("{url:?}"), remedy))?;
         Ok(What::Flink { url, job: self.job.clone(), access: self.access()? })
     }
 
@@ -264,7 +264,7 @@ impl WrittenSource {
         let path = self.path.clone().filter(|path| !path.is_empty()).ok_or("path: say which folder")?;
         let entries_max = self.entries_max.unwrap_or(ENTRIES_MAX);
         if entries_max == 0 {
-            return Err("entries_max: must be above 0".to_owned());
+            return Err(refusal("entries_max", entries_max, "give a number from 1 on"));
         }
         Ok(What::Local { path: PathBuf::from(path), entries_max })
     }
@@ -310,23 +310,23 @@ mod tests {
             ("kind = \"command\"\npath = \"x\"", "must begin with /"),
             ("kind = \"command\"\ncommand = \"du -sm ./x\"", "du -sb PATH"),
             ("kind = \"command\"\ncommand = [\"sh\", \"-c\", \"du -s .\"]", "du -sb PATH"),
-            ("kind = \"webhdfs\"\npath = \"/x\"\nurl = \"http://a b\"", "url: \"http://a b\": write it as"),
+            ("kind = \"webhdfs\"\npath = \"/x\"\nurl = \"http://a b\"", "url = \"http://a b\": write it as"),
             (
                 "kind = \"webhdfs\"\npath = \"/x\"\nurl = \"http://ann:hunter2@a b\"",
-                "url: \"http://a b\": write it as",
+                "url = \"http://a b\": write it as",
             ),
             ("kind = \"flink\"\naccess.user = \"ann\"", "access.user and password"),
             ("kind = \"local\"\npath = \"/x\"\naccess.user = \"ann\"", "access: a source of kind local"),
             ("kind = \"webhdfs\"", "path: say which"),
             ("kind = \"webhdfs\"\npath = \"/a/../b\"", ".."),
-            ("kind = \"webhdfs\"\npath = \"/x\"\nurl = \"nn:9870\"", "url: "),
+            ("kind = \"webhdfs\"\npath = \"/x\"\nurl = \"nn:9870\"", "url = "),
             ("kind = \"webhdfs\"\npath = \"/x\"\nurl = []", "url: "),
             ("kind = \"flink\"\npath = \"/x\"", "path: a source of kind flink has no such key"),
-            ("kind = \"flink\"\nurl = \"localhost\"", "url: "),
+            ("kind = \"flink\"\nurl = \"localhost\"", "url = "),
             ("kind = \"local\"", "path: say which folder"),
             ("kind = \"local\"\npath = \"/x\"\nname = \"a.b\"", "name: letters"),
-            ("kind = \"local\"\npath = \"/x\"\ntimeout_ms = 0", "timeout_ms: give"),
-            ("kind = \"local\"\npath = \"/x\"\ninterval_ms = 5", "interval_ms: give"),
+            ("kind = \"local\"\npath = \"/x\"\ntimeout_ms = 0", "timeout_ms = 0: give"),
+            ("kind = \"local\"\npath = \"/x\"\ninterval_ms = 5", "interval_ms = 5: give"),
             ("kind = \"local\"\npath = \"/x\"\nentries_max = 0", "entries_max"),
         ] {
             let problems = parse(text).unwrap_err().join("; ");

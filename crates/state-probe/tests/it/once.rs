@@ -57,7 +57,10 @@ fn bad_usage_is_exit_code_2() {
     check(&["once", "--source", "nfs"], &["webhdfs", "local"]);
     check(&["once", "--source", "local", "--path", "/x", "--user", "me"], &["user", "no such key"]);
     check(&["once", "--path", "/x"], &["--source"]);
-    check(&["run", "--config", "/nonexistent/probe.toml"], &["/nonexistent/probe.toml", "--config"]);
+    check(
+        &["run", "--config", "/nonexistent/probe.toml"],
+        &["/nonexistent/probe.toml: there is no such file"],
+    );
     let checked = probe(&["run", "--check-config", "--source", "local", "--path", "/x"]).output().unwrap();
     assert!(checked.status.success() && checked.stdout.is_empty());
 }

@@ -52,8 +52,8 @@ fn every_configuration_is_valid() {
             "event-producer" => event_producer_is_valid(&path),
             "rescaler" => drop(checked(&name, rescaler::Site::load(&path))),
             "state-probe" => {
-                let written = checked(&name, state_probe::config::Written::load(&path));
-                drop(checked(&name, written.check(&name)));
+                let (written, problems) = checked(&name, state_probe::config::Written::load(Some(&path)));
+                drop(checked(&name, written.check(problems)));
             }
             "nexmark" | "psm" => {
                 let text = std::fs::read_to_string(&path).unwrap();
