@@ -1,14 +1,13 @@
 //! The command line. What stands here overrides the configuration file.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use generator::profile::{ProfileConfig, Step};
+use service::{ConfigError, Problems};
 
 use crate::config::{Benchmark, Config, ConfigFile, KafkaSection, Shard, StartTime, Transport};
-use crate::failure::Failure;
 use crate::generate::Format;
 use crate::kafka;
 use crate::topics::Selected;
@@ -222,8 +221,8 @@ fn set<T: Clone>(value: &mut T, flag: &Option<T>) {
 
 impl StreamOptions {
     /// The file, or the defaults, with these flags.
-    fn file(&self) -> Result<ConfigFile, Failure> {
-        let mut file = self.config.as_deref().map_or_else(|| Ok(ConfigFile::default()), ConfigFile::load)?;
+    fn file(&self) -> Result<(ConfigFile, Problems), ConfigError> {
+        let (mut file, problems) = ConfigFile::load(self.config.as_deref())?;
         set(&mut file.benchmark, &self.benchmark);
         set(&mut file.seed, &self.seed);
         if let Some(rate) = self.rate {
@@ -232,33 +231,30 @@ impl StreamOptions {
         if let Some(steps) = &self.steps {
             file.profile = ProfileConfig::Steps { steps: steps.clone(), repeat: false, duration_s: None };
         }
-        Ok(file)
-    }
-
-    /// Adds to an error where the configuration comes from.
-    fn named<T>(&self, result: anyhow::Result<T>) -> Result<T, Failure> {
-        named(self.config.as_deref(), result)
+        Ok((file, problems))
     }
 }
 
-fn named<T>(config: Option<&Path>, result: anyhow::Result<T>) -> Result<T, Failure> {
-    let name = config.map_or("the command line".into(), |path| path.display().to_string());
-    result.with_context(|| format!("configuration from {name}")).map_err(Failure::Config)
+/// The settings of Kafka with their secrets read, if they can be used; otherwise the problems are added.
+fn load_kafka(kafka: &KafkaSection, problems: &mut Problems) -> Option<KafkaSection> {
+    // What the client would refuse for a reason that is known already is not reported twice.
+    let loaded = kafka.problems().is_empty().then(|| kafka::load(kafka))?;
+    loaded.map_err(|error| problems.extend([format!("{error:#}")])).ok()
 }
 
 impl TopicsOptions {
     /// Which topics of which brokers: those of the file, overridden by the flags, and checked.
-    pub(crate) fn selected(&self) -> Result<Selected, Failure> {
+    pub(crate) fn selected(&self) -> Result<Selected, ConfigError> {
         let (TopicsAction::Create { which, .. }
         | TopicsAction::Delete { which }
         | TopicsAction::Describe { which }) = &self.action;
-        let config = which.config.as_deref();
-        let mut kafka = config.map_or_else(|| Ok(ConfigFile::default()), ConfigFile::load)?.kafka;
+        let (ConfigFile { mut kafka, .. }, mut problems) = ConfigFile::load(which.config.as_deref())?;
         set(&mut kafka.bootstrap_servers, &which.bootstrap_servers);
         set(&mut kafka.topic_prefix, &which.topic_prefix);
         let kafka = KafkaSection { connect_timeout_ms: which.timeout * 1_000, ..kafka };
-        let checked = kafka.check().and_then(|()| kafka::load(&kafka));
-        Ok(Selected { kafka: named(config, checked)?, benchmark: which.benchmark })
+        problems.extend(kafka.problems());
+        let kafka = load_kafka(&kafka, &mut problems);
+        Ok(Selected { kafka: problems.finish(kafka)?, benchmark: which.benchmark })
     }
 }
 
@@ -277,8 +273,8 @@ impl RangeOptions {
 
 impl RunOptions {
     /// The file, overridden by the flags, and checked.
-    pub(crate) fn config(&self) -> Result<Config, Failure> {
-        let mut file = self.stream.file()?;
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+        let (mut file, mut problems) = self.stream.file()?;
         self.range.apply(&mut file);
         set(&mut file.kafka.bootstrap_servers, &self.bootstrap_servers);
         set(&mut file.kafka.transport, &self.transport);
@@ -287,33 +283,28 @@ impl RunOptions {
             file.report.listen.clone_from(&self.listen);
         }
         file.as_fast_as_possible |= self.max;
-        let checked = file.check().and_then(|config| {
-            let kafka = kafka::load(&config.kafka)?;
-            Ok(Config { kafka, ..config })
-        });
-        self.stream.named(checked)
+        let kafka = load_kafka(&file.kafka, &mut problems);
+        let config = file.check_with(problems)?;
+        Ok(Config { kafka: kafka.unwrap_or(file.kafka), ..config })
     }
 }
 
 impl GenerateOptions {
     /// The file, overridden by the flags, and checked.
-    pub(crate) fn config(&self) -> Result<Config, Failure> {
-        let mut file = self.stream.file()?;
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+        let (mut file, problems) = self.stream.file()?;
         self.range.apply(&mut file);
-        self.stream.named(file.check())
+        file.check_with(problems)
     }
 }
 
 impl ProfileOptions {
     /// The file, overridden by the flags, and checked. Nothing is written, so that the profile alone counts.
-    pub(crate) fn config(&self) -> Result<Config, Failure> {
-        let file = self.stream.file()?;
-        let shown = match self.until {
-            Some(until) if !(SHORTEST_SHOWN_S..=LONGEST_SHOWN_S).contains(&until) => Err(anyhow!(
-                "--until: {until} s is not between {SHORTEST_SHOWN_S} and {LONGEST_SHOWN_S} s, which are ten years"
-            )),
-            _ => Ok(()),
-        };
-        self.stream.named(shown.and_then(|()| file.check()))
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+        let (file, mut problems) = self.stream.file()?;
+        if let Some(until) = self.until {
+            problems.range("--until", until, SHORTEST_SHOWN_S..=LONGEST_SHOWN_S);
+        }
+        file.check_with(problems)
     }
 }

@@ -13,7 +13,6 @@ mod config;
 mod deliveries;
 mod durations;
 mod emit;
-mod failure;
 mod generate;
 mod kafka;
 mod measure;
@@ -38,7 +37,6 @@ use anyhow::Context;
 
 pub use arguments::Arguments;
 pub use config::{BatchesSection, Config, ConfigFile, KafkaSection, Transport};
-pub use failure::Failure;
 pub use measure::ProducePath;
 pub use real_time::RealTime;
 
@@ -47,12 +45,13 @@ use arguments::{Command, ProfileOptions};
 /// Does what the command line asks for.
 ///
 /// # Errors
-/// [`Failure::Config`] for bad usage or configuration, [`Failure::Run`] for everything that goes wrong later.
-pub async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
+/// A [`service::ConfigError`] for bad usage or configuration; anything else went wrong later.
+pub async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command() {
         Command::Run(options) => {
             let config = options.config()?;
             if options.check_config {
+                tracing::info!(config = config.effective, "the configuration is valid");
                 return Ok(ExitCode::SUCCESS);
             }
             return run::run(&config, options.output).await;
@@ -88,7 +87,7 @@ fn unless_closed(done: anyhow::Result<()>) -> anyhow::Result<()> {
     done.or_else(|error| if is_closed(&error) { Ok(()) } else { Err(error) })
 }
 
-fn profile(options: &ProfileOptions) -> Result<(), Failure> {
+fn profile(options: &ProfileOptions) -> anyhow::Result<()> {
     let schedule = options.config()?.schedule;
     terminal::forgive_closed(stdout().write_all(plot::totals(&schedule, options.until).as_bytes()))
         .context("could not write to standard output")?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
 use generator::Workload;
-use tokio::signal::unix::{SignalKind, signal};
+use service::Shutdown;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, info};
 
@@ -15,7 +15,6 @@ use crate::arguments::Output;
 use crate::config::{Config, Shard, StartTime};
 use crate::deliveries::{Deliveries, Origin};
 use crate::emit::{Emitter, Progress, by_kind};
-use crate::failure::Failure;
 use crate::real_time::Level;
 use crate::report::{Figures, Reporter};
 use crate::sink::Sink;
@@ -24,7 +23,7 @@ use crate::window::Window;
 use crate::{metrics, transport};
 
 /// Runs until the workload ends or a signal comes; succeeds if every event was acknowledged.
-pub(crate) async fn run(config: &Config, output: Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(config: &Config, output: Output) -> anyhow::Result<ExitCode> {
     debug!(config = config.effective, "effective configuration");
     info!("producing to {}", config.kafka.bootstrap_servers);
     let stop = Stop::default();
@@ -49,28 +48,24 @@ pub(crate) async fn run(config: &Config, output: Output) -> Result<ExitCode, Fai
     print_totals(&totals, output)?;
     result?;
     if let Some(first) = &totals.first_failure {
-        return Err(
-            anyhow!("{} of {} events failed, the first: {first}", totals.failed, totals.emitted).into()
-        );
+        return Err(anyhow!("{} of {} events failed, the first: {first}", totals.failed, totals.emitted));
     }
     if !totals.complete() {
-        return Err(anyhow!("{} events were not acknowledged in time", totals.in_flight).into());
+        return Err(anyhow!("{} events were not acknowledged in time", totals.in_flight));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The first signal ends the run in order, the second does not wait for acknowledgements either.
-fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {
-    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-        let mut signals = signal(kind).context("could not listen for signals")?;
-        let stop = stop.clone();
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                info!("asked to stop; a second signal does not wait for acknowledgements");
-                stop.ask();
-            }
-        });
-    }
+fn stop_on_signals(stop: &Stop) -> anyhow::Result<()> {
+    let (mut shutdown, stop) = (Shutdown::listen()?, stop.clone());
+    tokio::spawn(async move {
+        loop {
+            shutdown.requested().await;
+            info!("asked to stop; a second signal does not wait for acknowledgements");
+            stop.ask();
+        }
+    });
     Ok(())
 }
 

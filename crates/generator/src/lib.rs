@@ -24,17 +24,27 @@ pub use workload::{Generator, Recording, Source, Workload};
 
 /// An invalid setting, by its configuration key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: {problem}")]
+#[error("{key}{}: {problem}", value.as_ref().map_or_else(String::new, |value| format!(" = {value}")))]
 pub struct ConfigError {
     /// Dotted path of the key.
     pub key: String,
+    /// The value, unless the problem is not one of the value alone.
+    pub value: Option<String>,
     /// The problem and the valid values.
     pub problem: String,
 }
 
 impl ConfigError {
     pub(crate) fn new(key: &str, problem: impl Into<String>) -> Self {
-        ConfigError { key: key.to_owned(), problem: problem.into() }
+        ConfigError { key: key.to_owned(), value: None, problem: problem.into() }
+    }
+
+    pub(crate) fn of_value(key: &str, value: impl ToString, remedy: impl Into<String>) -> Self {
+        ConfigError { key: key.to_owned(), value: Some(value.to_string()), problem: remedy.into() }
+    }
+
+    pub(crate) fn out_of_range<T: std::fmt::Display>(key: &str, value: T, from: T, to: T) -> Self {
+        Self::of_value(key, value, format!("give a number from {from} to {to}"))
     }
 }
 

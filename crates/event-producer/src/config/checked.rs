@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
 use events::Kind;
 use generator::Generator;
 use generator::nexmark::Nexmark;
@@ -12,6 +11,7 @@ use generator::profile::Schedule;
 use generator::psm::{Catalogue, Psm};
 
 use secrets::is_secret_key;
+use service::settings::{COMMAND_LINE, ConfigError, Problems, refusal};
 
 use crate::real_time::RealTime;
 
@@ -43,51 +43,38 @@ pub struct Config {
     pub(crate) effective: String,
 }
 
-/// Collects every key that cannot be used, so that all are reported at once.
-#[derive(Debug, Default)]
-struct Problems(Vec<String>);
-
-impl Problems {
-    fn note<T>(&mut self, checked: Result<T, Vec<String>>) -> Option<T> {
-        checked.map_err(|problems| self.0.extend(problems)).ok()
-    }
-
-    fn unless(&mut self, is_right: bool, problem: impl FnOnce() -> String) {
-        if !is_right {
-            self.0.push(problem());
-        }
-    }
-}
-
 impl ConfigFile {
     /// Checks all values together.
     ///
     /// # Errors
     /// Every key whose value cannot be used, and what would be right.
-    pub fn check(&self) -> anyhow::Result<Config> {
-        let mut problems = Problems::default();
-        let generator = problems.note(self.generator());
+    pub fn check(&self) -> Result<Config, ConfigError> {
+        self.check_with(Problems::new(COMMAND_LINE))
+    }
+
+    /// Works like [`ConfigFile::check`], and adds to these problems.
+    ///
+    /// # Errors
+    /// As [`ConfigFile::check`].
+    pub fn check_with(&self, mut problems: Problems) -> Result<Config, ConfigError> {
+        let generator = note(&mut problems, self.generator());
         let kinds = generator.as_ref().map(Generator::kinds);
-        let streams = kinds.and_then(|kinds| problems.note(self.checked_streams(kinds)));
-        let schedule = problems.note(self.schedule());
-        problems.0.extend(self.kafka.problems());
-        problems.unless(self.events != Some(0), || {
-            "events: 0 events are nothing to do; leave the key out for no bound".to_owned()
-        });
+        let streams = kinds.and_then(|kinds| note(&mut problems, self.checked_streams(kinds)));
+        let schedule = note(&mut problems, self.schedule());
+        let listen = note(&mut problems, self.listen());
+        problems.extend(self.kafka.problems());
+        problems.check(
+            self.events != Some(0),
+            "events",
+            0,
+            "give at least 1, or leave the key out for no bound",
+        );
         let end = self.from_event.saturating_add(self.events.unwrap_or(0));
-        problems.unless(end < 1 << 53, || {
-            format!("from_event: {} and events go beyond event number 2^53", self.from_event)
-        });
-        problems.unless((10..=3_600_000).contains(&self.report.interval_ms), || {
-            format!("report.interval_ms: {} is not between 10 and 3600000", self.report.interval_ms)
-        });
-        let listen = problems.note(self.listen());
-        let all = (generator, streams, schedule, listen);
-        let (Some(generator), Some(streams), Some(schedule), Some(listen)) = all else {
-            bail!("{}", problems.0.join("; "));
-        };
-        ensure!(problems.0.is_empty(), "{}", problems.0.join("; "));
-        Ok(Config {
+        let remedy = "events go beyond event number 2^53; give a lower number";
+        problems.check(end < 1 << 53, "from_event", self.from_event, remedy);
+        problems.range("report.interval_ms", self.report.interval_ms, 10..=3_600_000);
+        let all = generator.zip(streams).zip(schedule).zip(listen);
+        problems.finish(all.map(|(((generator, streams), schedule), listen)| Config {
             generator,
             schedule,
             start_time: self.start_time,
@@ -101,13 +88,13 @@ impl ConfigFile {
             report_interval: Duration::from_millis(self.report.interval_ms),
             listen,
             effective: self.masked(),
-        })
+        }))
     }
 
     fn listen(&self) -> Result<Option<SocketAddr>, Vec<String>> {
         let Some(text) = &self.report.listen else { return Ok(None) };
-        let problem = || format!("report.listen: {text:?} is not ADDRESS:PORT, for example 127.0.0.1:9464");
-        text.parse().map(Some).map_err(|_| vec![problem()])
+        let remedy = "write it as ADDRESS:PORT, for example 127.0.0.1:9464";
+        text.parse().map(Some).map_err(|_| vec![refusal("report.listen", format!("{text:?}"), remedy)])
     }
 
     /// The generator, with its catalogue read or made.
@@ -180,6 +167,11 @@ impl ConfigFile {
         });
         json.unwrap_or_else(|error| format!("not printable: {error}"))
     }
+}
+
+/// Records the problems of a part, and returns the part if it has none.
+fn note<T>(problems: &mut Problems, checked: Result<T, Vec<String>>) -> Option<T> {
+    checked.map_err(|of_part| problems.extend(of_part)).ok()
 }
 
 fn in_words(problems: Vec<generator::ConfigError>) -> Vec<String> {

@@ -1,24 +1,16 @@
 //! What `[kafka]` may say: ranges, and what the transport `batches` can do. `[kafka.properties]` is looked at beside it.
 
+use service::settings::{out_of_range, refusal};
+
 use super::written::KafkaSection;
 use crate::window::SCHEDULED;
 
 impl KafkaSection {
-    /// Checks all values together. Nothing is read.
-    ///
-    /// # Errors
-    /// Every key whose value cannot be used, and what would be right.
-    pub(crate) fn check(&self) -> anyhow::Result<()> {
-        let problems = self.problems();
-        anyhow::ensure!(problems.is_empty(), "{}", problems.join("; "));
-        Ok(())
-    }
-
-    /// Every key that cannot be used, as `key: what would be right`.
-    pub(super) fn problems(&self) -> Vec<String> {
+    /// Every key that cannot be used, as `key: what would be right`. Nothing is read.
+    pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.bootstrap_servers.trim().is_empty() {
-            problems.push("kafka.bootstrap_servers: empty; give host:port".to_owned());
+            problems.push("kafka.bootstrap_servers = \"\": give host:port".to_owned());
         }
         if self.bootstrap_servers.contains('@') {
             let remedy =
@@ -29,7 +21,7 @@ impl KafkaSection {
         if self.topic_prefix.len() > 100 || !self.topic_prefix.chars().all(allowed) {
             let prefix = &self.topic_prefix;
             let remedy = "use at most 100 letters, digits, '.', '_' and '-'";
-            problems.push(format!("kafka.topic_prefix: {prefix:?}; {remedy}"));
+            problems.push(refusal("kafka.topic_prefix", format!("{prefix:?}"), remedy));
         }
         let one_of = [
             ("acks", &self.acks, &["all", "1", "0"][..]),
@@ -37,12 +29,13 @@ impl KafkaSection {
         ];
         for (key, value, known) in one_of {
             if !known.contains(&value.as_str()) {
-                problems.push(format!("kafka.{key}: {value:?} is not one of {}", known.join(", ")));
+                let remedy = format!("give one of {}", known.join(", "));
+                problems.push(refusal(&format!("kafka.{key}"), format!("{value:?}"), remedy));
             }
         }
         if self.idempotence && ["1", "0"].contains(&self.acks.as_str()) {
-            let acks = &self.acks;
-            problems.push(format!("kafka.acks: {acks:?} with idempotence; idempotence needs \"all\""));
+            let remedy = "idempotence needs \"all\"; set that, or kafka.idempotence = false";
+            problems.push(refusal("kafka.acks", format!("{:?}", self.acks), remedy));
         }
         let ranges = [
             ("linger_ms", self.linger_ms, 0, 60_000),
@@ -59,9 +52,7 @@ impl KafkaSection {
             ("batches.retry_backoff_ms", self.batches.retry_backoff_ms, 1, 60_000),
         ];
         for (key, value, from, to) in ranges {
-            if !(from..=to).contains(&value) {
-                problems.push(format!("kafka.{key}: {value} is not between {from} and {to}"));
-            }
+            problems.extend(out_of_range(&format!("kafka.{key}"), value, &(from..=to)));
         }
         problems.extend(self.properties.problems());
         problems

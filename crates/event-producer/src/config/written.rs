@@ -2,16 +2,15 @@
 
 use std::path::Path;
 
-use anyhow::Context;
 use clap::ValueEnum;
 use generator::nexmark::NexmarkConfig;
 use generator::profile::ProfileConfig;
 use generator::psm::PsmConfig;
 use kafka_properties::Properties;
 use serde::{Deserialize, Serialize};
+use service::settings::{self, ConfigError, Problems};
 
 use super::values::{Shard, StartTime};
-use crate::failure::Failure;
 use crate::real_time::RealTime;
 
 /// The file. Every key has a default; unknown keys are refused.
@@ -191,16 +190,11 @@ impl Default for ReportSection {
 }
 
 impl ConfigFile {
-    /// Reads a file.
+    /// Reads a file, or takes the defaults.
     ///
     /// # Errors
-    /// If it cannot be read, is not TOML, or has unknown keys or values of the wrong type.
-    pub fn load(path: &Path) -> Result<ConfigFile, Failure> {
-        let read = || {
-            let text = files::read_configuration(path)
-                .with_context(|| format!("could not read {}", path.display()))?;
-            secrets::from_toml(&text).with_context(|| format!("could not use {}", path.display()))
-        };
-        read().map_err(Failure::Config)
+    /// As [`settings::load`].
+    pub fn load(path: Option<&Path>) -> Result<(ConfigFile, Problems), ConfigError> {
+        settings::load_or_default(path)
     }
 }

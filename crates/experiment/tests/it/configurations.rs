@@ -163,10 +163,8 @@ fn with_causes(error: &ExperimentError) -> String {
 #[test]
 fn the_programs_accept_their_configurations() {
     for file in files(&folder().join("loads")) {
-        ConfigFile::load(&file)
-            .unwrap()
-            .check()
-            .unwrap_or_else(|error| panic!("{}: {error:#}", file.display()));
+        let (written, problems) = ConfigFile::load(Some(&file)).unwrap();
+        written.check_with(problems).unwrap_or_else(|error| panic!("{error:#}"));
     }
     let temporary = tempfile::tempdir().unwrap();
     for (name, experiment) in all() {

@@ -146,17 +146,13 @@ impl NexmarkConfig {
             if (least..=MOST).contains(&value) {
                 return Ok(value);
             }
-            Err(ConfigError::new(
-                &format!("nexmark.{key}"),
-                format!("{value} is not between {least} and {MOST}"),
-            ))
+            Err(ConfigError::out_of_range(&format!("nexmark.{key}"), value, least, MOST))
         };
         let bytes = |key: &str, written: Option<usize>, preset: usize| match written.unwrap_or(preset) {
             value if value <= LONGEST_STRING_BYTES => Ok(value),
-            value => Err(ConfigError::new(
-                &format!("nexmark.{key}"),
-                format!("{value} bytes are more than {LONGEST_STRING_BYTES}"),
-            )),
+            value => {
+                Err(ConfigError::out_of_range(&format!("nexmark.{key}"), value, 0, LONGEST_STRING_BYTES))
+            }
         };
         let mut note = |checked| problems.note(checked);
         let mix = [
@@ -207,11 +203,10 @@ impl NexmarkConfig {
             Some([from_ms, to_ms]) if (1..=to_ms).contains(&from_ms) && to_ms <= LONGEST_MS => {
                 Ok(AuctionLength::Between { from_ms, to_ms })
             }
-            Some([from_ms, to_ms]) => Err(ConfigError::new(
+            Some([from_ms, to_ms]) => Err(ConfigError::of_value(
                 "nexmark.auction_length_ms",
-                format!(
-                    "[{from_ms}, {to_ms}] is not [shortest, longest] with 1 ≤ shortest ≤ longest ≤ {LONGEST_MS}"
-                ),
+                format!("[{from_ms}, {to_ms}]"),
+                format!("give [shortest, longest] with 1 ≤ shortest ≤ longest ≤ {LONGEST_MS}"),
             )),
         }
     }

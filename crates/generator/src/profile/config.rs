@@ -126,20 +126,15 @@ fn rate(key: &str, value: f64) -> Result<f64, ConfigError> {
     if (0.0..=HIGHEST_RATE).contains(&value) {
         return Ok(value);
     }
-    Err(ConfigError::new(
-        &format!("profile.{key}"),
-        format!("{value} events/s is not between 0 and {HIGHEST_RATE}"),
-    ))
+    Err(ConfigError::out_of_range(&format!("profile.{key}"), value, 0.0, HIGHEST_RATE))
 }
 
 fn time(key: &str, value: f64) -> Result<f64, ConfigError> {
     if value > 0.0 && value <= LONGEST_S {
         return Ok(value);
     }
-    Err(ConfigError::new(
-        &format!("profile.{key}"),
-        format!("{value} s is not above 0 and at most {LONGEST_S} s"),
-    ))
+    let remedy = format!("give a number above 0 and at most {LONGEST_S}");
+    Err(ConfigError::of_value(&format!("profile.{key}"), value, remedy))
 }
 
 impl ProfileConfig {
@@ -229,8 +224,8 @@ impl ProfileConfig {
                 let interval_s = problems.note(time("change_interval_s", *change_interval_s));
                 let (low, maximum) = (rates[0]?, rates[1]?);
                 if low > maximum {
-                    let problem = format!("{low} is above the maximum, {maximum}");
-                    return problems.note(Err(ConfigError::new("profile.low", problem)));
+                    let remedy = format!("give a number up to profile.maximum = {maximum}");
+                    return problems.note(Err(ConfigError::of_value("profile.low", low, remedy)));
                 }
                 Some((thesis(low, maximum, interval_s?), After::Hold))
             }
@@ -265,23 +260,21 @@ fn between(key: &str, value: f64, above: f64, below: f64) -> Result<f64, ConfigE
     if value > above && value < below {
         return Ok(value);
     }
-    Err(ConfigError::new(
-        &format!("profile.{key}"),
-        format!("{value} is not above {above} and below {below}"),
-    ))
+    let remedy = format!("give a number above {above} and below {below}");
+    Err(ConfigError::of_value(&format!("profile.{key}"), value, remedy))
 }
 
 fn amplitude_of(mean: f64, amplitude: f64) -> Result<(), ConfigError> {
     if (0.0..=mean).contains(&amplitude) && mean + amplitude <= HIGHEST_RATE {
         return Ok(());
     }
-    let problem = format!("{amplitude} is not between 0 and the mean, {mean}");
-    Err(ConfigError::new("profile.amplitude", problem))
+    let remedy = format!("give a number from 0 to profile.mean = {mean}, and at most {HIGHEST_RATE} with it");
+    Err(ConfigError::of_value("profile.amplitude", amplitude, remedy))
 }
 
 fn step_pieces(steps: &[Step], problems: &mut Problems) -> Option<Vec<Piece>> {
     if steps.is_empty() || steps.len() > MOST_STEPS {
-        let problem = format!("{} steps; give 1 to {MOST_STEPS}", steps.len());
+        let problem = format!("there are {}; give 1 to {MOST_STEPS}", steps.len());
         return problems.note(Err(ConfigError::new("profile.steps", problem)));
     }
     let mut piece = |(index, step): (usize, &Step)| {

@@ -64,16 +64,13 @@ impl PsmConfig {
             if (0.0..=to).contains(&value) {
                 return Ok(value);
             }
-            Err(ConfigError::new(&format!("psm.{key}"), format!("{value} is not between 0 and {to}")))
+            Err(ConfigError::out_of_range(&format!("psm.{key}"), value, 0.0, to))
         };
         let count = |key: &str, value: u64| {
             if (1..=MOST_PRODUCTS as u64).contains(&value) {
                 return Ok(());
             }
-            Err(ConfigError::new(
-                &format!("psm.{key}"),
-                format!("{value} is not between 1 and {MOST_PRODUCTS}"),
-            ))
+            Err(ConfigError::out_of_range(&format!("psm.{key}"), value, 1, MOST_PRODUCTS as u64))
         };
         let mut problems = Problems::default();
         problems.note(count("products", self.products as u64));

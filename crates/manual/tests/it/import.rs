@@ -15,7 +15,8 @@ fn the_producer_accepts_its_imported_configuration() {
         ["rescaler", "import-config", old.to_str().unwrap(), "--output", folder.path().to_str().unwrap()];
     let _ = rescaler::main_with(rescaler::Arguments::parse_from(words));
     let made = folder.path().join("event-producer.toml");
-    event_producer::ConfigFile::load(&made).unwrap().check().unwrap();
+    let (file, problems) = event_producer::ConfigFile::load(Some(&made)).unwrap();
+    file.check_with(problems).unwrap();
     let text = std::fs::read_to_string(made).unwrap();
     assert!(text.contains("kind = \"thesis\"") && text.contains("maximum = 10400.0"), "{text}");
 }

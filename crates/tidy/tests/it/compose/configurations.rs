@@ -67,8 +67,9 @@ fn every_configuration_is_valid() {
 }
 
 fn event_producer_is_valid(path: &Path) {
-    let file = event_producer::ConfigFile::load(path).unwrap_or_else(|failure| panic!("{failure:?}"));
-    drop(file.check().unwrap_or_else(|error| panic!("{}: {error:#}", path.display())));
+    let (file, problems) =
+        event_producer::ConfigFile::load(Some(path)).unwrap_or_else(|failure| panic!("{failure:?}"));
+    drop(file.check_with(problems).unwrap_or_else(|error| panic!("{}: {error:#}", path.display())));
 }
 
 /// Goal: the maximum that the drop's limits admit fits into half of its container's memory: documents, reports, and a
