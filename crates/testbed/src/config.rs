@@ -5,12 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fmt::Write as _;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use service::settings::{self, ConfigError, Problems};
 
 use crate::flink::version;
 use crate::hdfs::{HdfsSettings, OWNED_KEYS as OWNED_HDFS_KEYS};
@@ -154,41 +153,6 @@ fn light_jvm() -> Vec<String> {
     [COMPILE_LIGHTLY, "-XX:+UseSerialGC"].map(str::to_owned).into()
 }
 
-/// Invalid settings.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// Path of the file.
-        path: PathBuf,
-        /// The operating system's error.
-        #[source]
-        source: io::Error,
-    },
-    /// The file is not TOML, or has an unknown key, or a value of the wrong type.
-    #[error("{} is not a testbed configuration", path.display())]
-    Parse {
-        /// Path of the file.
-        path: PathBuf,
-        /// Position and cause.
-        #[source]
-        source: secrets::SyntaxError,
-    },
-    /// Out-of-range values; one line each.
-    #[error("the testbed's settings cannot be used:{0}")]
-    Invalid(String),
-    /// The current folder, needed to make a path absolute, is unavailable.
-    #[error("cannot make {} an absolute path", path.display())]
-    Absolute {
-        /// Path as given.
-        path: PathBuf,
-        /// The operating system's error.
-        #[source]
-        source: io::Error,
-    },
-}
-
 /// Validated settings, created only by [`Settings::check`].
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -219,38 +183,37 @@ const OWNED_FLINK_KEYS: [&str; 6] = [
 ];
 
 impl Settings {
-    /// Reads a configuration file.
+    /// Reads a configuration file, or takes the defaults.
     ///
     /// # Errors
-    /// [`ConfigError::Read`] and [`ConfigError::Parse`].
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = files::read_configuration(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        secrets::from_toml(&text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source })
+    /// As [`settings::load`].
+    pub fn load(path: Option<&Path>) -> Result<(Self, Problems), ConfigError> {
+        settings::load_or_default(path)
     }
 
     /// Validates all values and makes the paths absolute.
     ///
     /// # Errors
-    /// [`ConfigError::Invalid`] with all problems at once, or [`ConfigError::Absolute`].
+    /// [`ConfigError::Values`] with all problems at once.
     pub fn check(self) -> Result<Config, ConfigError> {
+        self.check_with(Problems::new("the testbed's settings"))
+    }
+
+    /// Works like [`Settings::check`], and adds to these problems.
+    ///
+    /// # Errors
+    /// As [`Settings::check`].
+    pub fn check_with(self, mut problems: Problems) -> Result<Config, ConfigError> {
+        self.problems(&mut problems);
         let cache_dir = self.cache_dir.clone().or_else(default_cache_dir);
-        let mut complaints = self.complaints();
-        let cache_dir = cache_dir.unwrap_or_else(|| {
-            complaints
-                .push("cache_dir: set it, or one of $RESCALER_CACHE_DIR, $XDG_CACHE_HOME, $HOME".to_owned());
-            PathBuf::new()
-        });
-        if !complaints.is_empty() {
-            let mut lines = String::new();
-            for complaint in complaints {
-                let _infallible = write!(lines, "\n  {complaint}");
-            }
-            return Err(ConfigError::Invalid(lines));
-        }
-        Ok(Config {
-            work_dir: absolute(&self.work_dir)?,
-            cache_dir: absolute(&cache_dir)?,
+        let variables = "a folder, or set one of $RESCALER_CACHE_DIR, $XDG_CACHE_HOME, $HOME";
+        let cache_dir = problems.require("cache_dir", variables, cache_dir);
+        let mut absolute = |key, path: Option<PathBuf>| problems.accept(key, std::path::absolute(path?));
+        let (work_dir, cache_dir) =
+            (absolute("work_dir", Some(self.work_dir.clone())), absolute("cache_dir", cache_dir));
+        problems.finish(work_dir.zip(cache_dir).map(|(work_dir, cache_dir)| Config {
+            work_dir,
+            cache_dir,
             fresh: self.fresh,
             fetch_deadline: Duration::from_secs(self.fetch_deadline_s),
             start_deadline: Duration::from_secs(self.start_deadline_s),
@@ -259,15 +222,12 @@ impl Settings {
             flink: self.flink,
             hdfs: self.hdfs,
             stores: self.stores,
-        })
+        }))
     }
 
-    fn complaints(&self) -> Vec<String> {
-        let mut complaints = Vec::new();
+    fn problems(&self, problems: &mut Problems) {
         let mut range = |key: &str, value: u64, least: u64, most: u64| {
-            if value < least || value > most {
-                complaints.push(format!("{key} = {value}: give a number from {least} to {most}"));
-            }
+            problems.range(key, value, least..=most);
         };
         range("fetch_deadline_s", self.fetch_deadline_s, 1, 86_400);
         range("start_deadline_s", self.start_deadline_s, 1, 3_600);
@@ -283,26 +243,26 @@ impl Settings {
         range("flink.checkpoint_interval_ms", self.flink.checkpoint_interval_ms, 100, 3_600_000);
         range("hdfs.heap_mib", self.hdfs.heap_mib.into(), 128, 32_768);
         if version::Release::parse(&self.flink.version).is_none() {
-            complaints.push("flink.version: give a version from 1.18 on, for example 1.20.5".to_owned());
+            let remedy = "give a version from 1.18 on, for example 1.20.5";
+            problems.refuse("flink.version", format!("{:?}", self.flink.version), remedy);
         }
         if self.flink.version != version::DEFAULT && (self.stores.graphite || self.stores.prometheus) {
-            complaints.push(format!("stores: only Flink {} writes to them here", version::DEFAULT));
+            problems.add("stores", format!("only Flink {} writes to them here", version::DEFAULT));
         }
-        complaints.extend(self.port_twice());
+        problems.extend(self.port_twice());
         if self.hdfs.enabled && self.work_dir.to_string_lossy().contains(':') {
-            complaints.push("work_dir: give a path without a colon, which HDFS cannot use".to_owned());
+            problems.add("work_dir", "give a path without a colon, which HDFS cannot use");
         }
         // Kafka separates storage folders by commas, Java separates jars by colons.
         if self.work_dir.to_string_lossy().contains([',', '\n']) || self.work_dir.as_os_str().is_empty() {
-            complaints.push("work_dir: give a path without a comma or line break".to_owned());
+            problems.add("work_dir", "give a path without a comma or line break");
         }
         if self.cache_dir.as_ref().is_some_and(|path| path.to_string_lossy().contains(':')) {
-            complaints.push("cache_dir: give a path without a colon".to_owned());
+            problems.add("cache_dir", "give a path without a colon");
         }
-        owned(&mut complaints, "kafka", &self.kafka.settings, &OWNED_KAFKA_KEYS);
-        owned(&mut complaints, "flink", &self.flink.settings, &OWNED_FLINK_KEYS);
-        owned(&mut complaints, "hdfs", &self.hdfs.settings, &OWNED_HDFS_KEYS);
-        complaints
+        owned(problems, "kafka", &self.kafka.settings, &OWNED_KAFKA_KEYS);
+        owned(problems, "flink", &self.flink.settings, &OWNED_FLINK_KEYS);
+        owned(problems, "hdfs", &self.hdfs.settings, &OWNED_HDFS_KEYS);
     }
 
     fn port_twice(&self) -> Option<String> {
@@ -321,14 +281,10 @@ impl Settings {
     }
 }
 
-fn owned(complaints: &mut Vec<String>, table: &str, settings: &BTreeMap<String, String>, owned: &[&str]) {
+fn owned(problems: &mut Problems, table: &str, settings: &BTreeMap<String, String>, owned: &[&str]) {
     for key in settings.keys().filter(|key| owned.contains(&key.as_str())) {
-        complaints.push(format!("{table}.settings.\"{key}\": the testbed sets this itself, remove it"));
+        problems.add(&format!("{table}.settings.\"{key}\""), "the testbed sets this itself, remove it");
     }
-}
-
-fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
-    std::path::absolute(path).map_err(|source| ConfigError::Absolute { path: path.to_owned(), source })
 }
 
 fn default_cache_dir() -> Option<PathBuf> {
@@ -364,7 +320,7 @@ mod tests {
     #[test]
     fn the_documented_file_holds_exactly_the_defaults() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/testbed.toml");
-        let settings = Settings::load(&path).unwrap();
+        let (settings, _) = Settings::load(Some(&path)).unwrap();
         assert_eq!(settings, Settings::default());
         settings.check().unwrap();
     }
@@ -389,9 +345,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("testbed.toml");
         std::fs::write(&path, "[kafka]\nprot = 9092\n").unwrap();
-        let error = Settings::load(&path).unwrap_err();
-        let source = std::error::Error::source(&error).unwrap().to_string();
-        assert!(source.contains("prot") && source.contains("line 2"), "{source}");
+        let (settings, problems) = Settings::load(Some(&path)).unwrap();
+        let message = settings.check_with(problems).unwrap_err().to_string();
+        assert!(message.contains("prot") && message.contains("line 2"), "{message}");
     }
 
     #[test]

@@ -78,7 +78,8 @@ pub mod supervisor;
 mod testbed;
 mod topics;
 
-pub use config::{Config, ConfigError, FlinkSettings, KafkaSettings, Settings, StoreSettings};
+pub use ::service::ConfigError;
+pub use config::{Config, FlinkSettings, KafkaSettings, Settings, StoreSettings};
 pub use hdfs::HdfsSettings;
 pub use jars::FetchError;
 pub use java::MissingProgram;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tokio::signal::unix::{SignalKind, signal};
+use service::{Shutdown, ShutdownError};
 use tokio::time::{Instant, sleep};
 
 use crate::config::Config;
@@ -35,8 +35,8 @@ pub enum UpError {
     #[error(transparent)]
     State(#[from] StateError),
     /// Signal handlers cannot be installed.
-    #[error("cannot wait for signals")]
-    Signals(#[source] io::Error),
+    #[error(transparent)]
+    Signals(#[from] ShutdownError),
     /// The detached supervisor cannot be started.
     #[error("cannot start a supervisor in {}", work_dir.display())]
     Detach {
@@ -66,32 +66,6 @@ pub enum UpError {
     },
 }
 
-/// Resolves at the first SIGINT, SIGTERM or SIGHUP.
-struct EndSignals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
-}
-
-impl EndSignals {
-    fn new() -> Result<Self, UpError> {
-        let listen = |kind| signal(kind).map_err(UpError::Signals);
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
-        }
-    }
-}
-
 /// Starts a testbed, calls `ready`, monitors the services, and stops everything at SIGINT, SIGTERM or SIGHUP.
 ///
 /// An ended service is reported and not restarted: the reaction of a scaler is what a testbed is for.
@@ -103,10 +77,10 @@ pub async fn run(
     progress: &Progress<'_>,
     ready: impl FnOnce(&Testbed),
 ) -> Result<(), UpError> {
-    let mut signals = EndSignals::new()?;
+    let mut signals = Shutdown::listen()?.with_hangup()?;
     let testbed = tokio::select! {
         testbed = Testbed::start(config, progress) => testbed?,
-        () = signals.any() => {
+        () = signals.requested() => {
             progress("interrupted while starting");
             return Ok(());
         }
@@ -115,7 +89,7 @@ pub async fn run(
     tokio::select! {
         () = report_ends(&testbed) => {}
         () = serve_requests(&testbed) => {}
-        () = signals.any() => {}
+        () = signals.requested() => {}
     }
     progress("ending all services");
     testbed.stop().await?;
@@ -164,7 +138,7 @@ pub async fn detach(config: &Config, executable: &Path, line: &Progress<'_>) -> 
     if control::status(folder.root())?.up {
         return Err(StartError::AlreadyUp { work_dir: config.work_dir.clone() }.into());
     }
-    let mut signals = EndSignals::new()?;
+    let mut signals = Shutdown::listen()?.with_hangup()?;
     let child = spawn(config, executable, &folder)
         .map_err(|source| UpError::Detach { work_dir: config.work_dir.clone(), source })?;
     let mut starting = Starting { child, log: Follower::from_start(folder.log_of("supervisor")), folder };
@@ -172,7 +146,7 @@ pub async fn detach(config: &Config, executable: &Path, line: &Progress<'_>) -> 
     let why = tokio::select! {
         result = starting.ready(line) => return result,
         () = sleep(deadline) => "the testbed took too long to start",
-        () = signals.any() => "interrupted while starting",
+        () = signals.requested() => "interrupted while starting",
     };
     starting.end(config.stop_deadline).await;
     Err(UpError::GaveUp { why, log: starting.folder.log_of("supervisor") })

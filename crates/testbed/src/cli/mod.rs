@@ -141,10 +141,11 @@ impl Arguments {
     /// Runs the command.
     ///
     /// # Errors
-    /// The error of the command; a [`crate::ConfigError`] in its chain means a bad configuration.
+    /// The error of the command; a [`service::ConfigError`] in its chain means a bad configuration.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.config()?;
         if self.check_config {
+            tracing::info!(?config, "the configuration is valid");
             return Ok(ExitCode::SUCCESS);
         }
         match self.command {
@@ -175,8 +176,8 @@ impl Arguments {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn config(&self) -> Result<Config, crate::ConfigError> {
-        let mut settings = self.config.as_deref().map_or_else(|| Ok(Settings::default()), Settings::load)?;
+    fn config(&self) -> Result<Config, service::ConfigError> {
+        let (mut settings, problems) = Settings::load(self.config.as_deref())?;
         let replace = |target: &mut PathBuf, flag: &Option<PathBuf>| {
             if let Some(path) = flag {
                 target.clone_from(path);
@@ -186,7 +187,7 @@ impl Arguments {
         if let Some(Action::Up(up)) = &self.command {
             up.apply(&mut settings);
         }
-        settings.check()
+        settings.check_with(problems)
     }
 }
 

@@ -9,13 +9,16 @@ mod files;
 mod settings;
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http_client::{Access, Client};
 use serde::Deserialize;
 use tokio::time::timeout;
+use url::Url;
 
 use crate::folder::{WorkFolder, remove_tree};
 use crate::jars::JarSet;
@@ -38,6 +41,8 @@ const DATANODE: &str = "datanode";
 
 /// Timeout of one probe of the NameNode during its start; it is retried.
 const PROBE_DEADLINE: Duration = Duration::from_secs(2);
+/// Size limit of the NameNode's answer, which has a few KiB.
+const PROBE_BODY_MAX_BYTES: usize = 1 << 20;
 /// Query of the probe: the state of the file system.
 const STATE_QUERY: &str = "jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState";
 
@@ -163,11 +168,16 @@ impl Setup {
     }
 
     async fn await_writable(&self, processes: &[&Process]) -> Result<(), ServiceError> {
-        let http = reqwest::Client::builder()
-            .timeout(PROBE_DEADLINE)
-            .build()
-            .map_err(|error| ServiceError::Client { service: NAMENODE, source: error.into() })?;
+        let failed =
+            |source: Box<dyn Error + Send + Sync>| ServiceError::Client { service: NAMENODE, source };
+        let settings = http_client::Settings {
+            connect_timeout: PROBE_DEADLINE,
+            timeout: PROBE_DEADLINE,
+            max_body_bytes: PROBE_BODY_MAX_BYTES,
+        };
+        let http = Client::new(settings, &Access::default(), false).map_err(|error| failed(error.into()))?;
         let url = format!("{}/{STATE_QUERY}", self.webhdfs_url());
+        let url: Url = url.parse().map_err(|error: url::ParseError| failed(error.into()))?;
         let Some(namenode) = processes.first() else { return Ok(()) };
         await_ready(processes, namenode, self.deadline, async || is_writable(&http, &url).await).await
     }
@@ -186,9 +196,11 @@ struct FileSystemState {
     state: String,
 }
 
-async fn is_writable(http: &reqwest::Client, url: &str) -> bool {
-    let answer = async { http.get(url).send().await?.json::<Beans>().await };
-    let beans = answer.await.map_or_else(|_| Vec::new(), |answer| answer.beans);
+async fn is_writable(http: &Client, url: &Url) -> bool {
+    let answer = async { http.send(http_client::get(url)?).await };
+    let Ok(answer) = answer.await else { return false };
+    let beans =
+        serde_json::from_slice::<Beans>(&answer.body).map_or_else(|_| Vec::new(), |state| state.beans);
     beans.iter().any(|state| state.num_live_data_nodes > 0 && state.state == "Operational")
 }
 
