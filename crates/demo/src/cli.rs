@@ -1,6 +1,5 @@
 //! The `demo` command.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -31,7 +30,7 @@ pub struct Arguments {
 
 /// Runs the demo: returns 0 if the latency recovered, else 1.
 pub fn main_with(arguments: &Arguments) -> ExitCode {
-    logging::begin("warn");
+    service::logging::begin("warn");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = runtime
         .context("cannot start the asynchronous runtime")
@@ -39,9 +38,7 @@ pub fn main_with(arguments: &Arguments) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // A closed standard error leaves nothing to do.
-            drop(writeln!(std::io::stderr(), "demo: {error:#}"));
-            if error.is::<NotOurs>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            service::fail_with("demo", &error, if error.is::<NotOurs>() { service::BAD_USAGE } else { 1 })
         }
     }
 }

@@ -1,16 +1,16 @@
 //! The `experiment` command.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use service::{BAD_USAGE, ConfigError};
 
 use crate::board::board;
 use crate::compare::compare;
-use crate::experiment::{Experiment, ExperimentError, Overrides};
+use crate::experiment::{Experiment, Overrides};
 use crate::list;
 use crate::record::{RecordOptions, record};
 use crate::run::{One, Place, run};
@@ -66,7 +66,7 @@ struct RunOptions {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Check everything, say what would be run, and end.
-    #[arg(long)]
+    #[arg(long, visible_alias = "check-config")]
     dry_run: bool,
     /// The Flink job.
     #[arg(long, value_name = "FILE", default_value = "flink-jobs/target/flink-jobs.jar")]
@@ -131,7 +131,7 @@ enum Usage {
 
 /// Runs the command: returns 0 on success, 2 for bad usage or configuration, 1 otherwise.
 pub fn main_with(arguments: &Arguments) -> ExitCode {
-    logging::begin("warn");
+    service::logging::begin("warn");
     let outcome = match &arguments.command {
         Command::Run(options) => in_runtime(run_all(options)),
         Command::Record(options) => in_runtime(record_one(options)),
@@ -150,10 +150,8 @@ pub fn main_with(arguments: &Arguments) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // A closed standard error leaves nothing to do.
-            drop(writeln!(std::io::stderr(), "experiment: {error:#}"));
-            let is_usage = error.is::<Usage>() || error.is::<ExperimentError>();
-            if is_usage { ExitCode::from(2) } else { ExitCode::FAILURE }
+            let is_usage = error.is::<Usage>() || error.is::<ConfigError>();
+            service::fail_with("experiment", &error, if is_usage { BAD_USAGE } else { 1 })
         }
     }
 }

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use job_config::{Change, JobDocument};
+use service::settings::{self, ConfigError};
 use stage::Tenant;
 use testbed::process::Program;
 use toml_edit::DocumentMut;
 
-use crate::experiment::{ExperimentError, read, syntax};
+use crate::experiment::syntax;
 use crate::written::{Written, WrittenAutoscaler, WrittenProgram, WrittenVariant};
 
 /// Value that selects no rescaler.
@@ -138,7 +139,7 @@ pub(crate) fn checked_variant(
     document: &JobDocument,
     written: &Written,
     variant: &WrittenVariant,
-) -> Result<Result<Variant, String>, ExperimentError> {
+) -> Result<Result<Variant, String>, ConfigError> {
     let label = if variant.name.is_empty() { "rescaler" } else { &variant.name };
     let rescaler = match variant.rescaler.as_deref() {
         None | Some(NONE) => None,
@@ -148,7 +149,7 @@ pub(crate) fn checked_variant(
     let program = match (&variant.program, &variant.flink_autoscaler) {
         (Some(program), None) => Some(Contender::of_program(program, &folder, written.compression)),
         (None, Some(autoscaler)) => {
-            read(&folder.join(&autoscaler.options))?;
+            settings::read(&folder.join(&autoscaler.options))?;
             Some(Contender::of_autoscaler(autoscaler, &folder, written.compression))
         }
         _ => None,
@@ -161,7 +162,7 @@ pub(crate) fn checked_variant(
         return Ok(Err(format!("{label}: program.command is empty")));
     }
     if variant.flink_autoscaler.as_ref().is_some_and(|autoscaler| autoscaler.interval_s == 0) {
-        return Ok(Err(format!("{label}: flink_autoscaler.interval_s must be above 0")));
+        return Ok(Err(format!("{label}.flink_autoscaler.interval_s = 0: give a number from 1 on")));
     }
     let policy = match (&rescaler, &variant.flink_autoscaler, &variant.program) {
         (Some((_, policy)), ..) => policy.clone(),
@@ -182,9 +183,9 @@ pub(crate) fn checked_variant(
 }
 
 /// Makes a path absolute: the programs of a run have other working folders.
-fn whole(folder: &Path) -> Result<PathBuf, ExperimentError> {
+fn whole(folder: &Path) -> Result<PathBuf, ConfigError> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    folder.canonicalize().map_err(|source| ExperimentError::Read { path: folder.to_owned(), source })
+    folder.canonicalize().map_err(|source| ConfigError::Read { path: folder.to_owned(), source })
 }
 
 /// Sets the document's restart mode.
@@ -222,9 +223,9 @@ fn begin_with(
 
 /// Adapts a rescaler's configuration to this job, and returns it with its policy's name. The rescaler itself
 /// validates it.
-fn rescaler_for(path: &Path, job: &str, compression: f64) -> Result<(String, String), ExperimentError> {
+fn rescaler_for(path: &Path, job: &str, compression: f64) -> Result<(String, String), ConfigError> {
     let mut text: DocumentMut =
-        read(path)?.parse().map_err(|error| syntax::<toml_edit::TomlError>(path, error))?;
+        settings::read(path)?.parse().map_err(|error: toml_edit::TomlError| syntax(path, &error))?;
     text["job"] = toml_edit::value(job);
     let policy = text.get("policy").and_then(|policy| policy.get("name")).and_then(toml_edit::Item::as_str);
     let policy = policy.unwrap_or("latency").to_owned();

@@ -1,12 +1,13 @@
 //! A validated experiment: every file that it names exists and is consistent with the others.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use generator::profile::{ProfileConfig, Schedule};
 use job_config::JobDocument;
-use thiserror::Error;
+use service::settings::{self, ConfigError, Problems};
+use service::with_causes;
 
 use crate::contender::{Variant, checked_variant};
 use crate::needed::Sweep;
@@ -18,37 +19,6 @@ const REPETITIONS_MAX: u32 = 100;
 const SLOTS_MAX: u32 = 1_000;
 /// Enough for a day in ten minutes, with a margin.
 const COMPRESSION_MAX: f64 = 1_000.0;
-
-/// Why an experiment is invalid. The message names file, key and remedy.
-#[derive(Debug, Error)]
-pub enum ExperimentError {
-    /// A file cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// Path of the file.
-        path: PathBuf,
-        /// The operating system's error.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file is not TOML, or has an unknown key or a value of the wrong type.
-    #[error("cannot use {}", path.display())]
-    Syntax {
-        /// Path of the file.
-        path: PathBuf,
-        /// Position and cause.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// Inconsistent or out-of-range values, all of them.
-    #[error("{}: {}", path.display(), problems.join("; "))]
-    Values {
-        /// Path of the experiment's file.
-        path: PathBuf,
-        /// One sentence per problem.
-        problems: Vec<String>,
-    },
-}
 
 /// Values from the command line, which override the file's.
 #[derive(Debug, Clone, Copy, Default)]
@@ -102,36 +72,34 @@ impl Experiment {
     /// Reads and validates an experiment and all files that it names.
     ///
     /// # Errors
-    /// See [`ExperimentError`].
-    pub fn load(path: &Path, overrides: Overrides) -> Result<Self, ExperimentError> {
-        let text = read(path)?;
-        let mut written: Written = parse(path, &text)?;
+    /// See [`ConfigError`].
+    pub fn load(path: &Path, overrides: Overrides) -> Result<Self, ConfigError> {
+        let text = settings::read(path)?;
+        let (mut written, mut problems): (Written, Problems) = settings::parse(&text, path)?;
         if let Some(duration) = overrides.duration {
             written.duration_s = duration.as_secs();
         }
         written.repetitions = overrides.repetitions.unwrap_or(written.repetitions);
         let folder = path.parent().unwrap_or(Path::new("."));
         let (document_path, producer_path) = (folder.join(&written.document), folder.join(&written.producer));
-        let document_text = read(&document_path)?;
-        let document = JobDocument::parse(&document_text).map_err(|error| syntax(&document_path, error))?;
-        let producer = read(&producer_path)?;
-        let load: Load = parse(&producer_path, &producer)?;
-        let schedule = load.profile.check().map_err(|error| syntax(&producer_path, error))?;
+        let document_text = settings::read(&document_path)?;
+        let document = JobDocument::parse(&document_text).map_err(|error| syntax(&document_path, &error))?;
+        let producer = settings::read(&producer_path)?;
+        let (load, of_load): (Load, Problems) = settings::parse(&producer, &producer_path)?;
+        let load = of_load.finish(Some(load))?;
+        let schedule = load.profile.check().map_err(|error| syntax(&producer_path, &error))?;
 
-        let mut problems = written.problems();
+        written.problems(&mut problems);
         problems.extend(load.problems(&written, &benchmark(&document_text), &schedule));
         let mut variants = Vec::new();
         for variant in written.ways() {
             match checked_variant(folder, &document, &written, &variant)? {
                 Ok(variant) => variants.push(variant),
-                Err(problem) => problems.push(problem),
+                Err(problem) => problems.extend([problem]),
             }
         }
         let sweep = written.sweep.as_ref().map(|file| read_sweep(&folder.join(file))).transpose()?;
-        if !problems.is_empty() {
-            return Err(ExperimentError::Values { path: path.to_owned(), problems });
-        }
-        Ok(Self {
+        problems.finish(Some(Self {
             name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
             description: written.description,
             text,
@@ -149,7 +117,7 @@ impl Experiment {
             sweep,
             cluster: written.cluster,
             variants,
-        })
+        }))
     }
 
     /// Returns the total duration of all runs, without start and end.
@@ -217,7 +185,7 @@ impl Load {
 }
 
 impl Written {
-    fn problems(&self) -> Vec<String> {
+    fn problems(&self, problems: &mut Problems) {
         let Cluster { task_managers, task_slots, partitions } = self.cluster;
         let is_name = |variant: &WrittenVariant| {
             let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -225,32 +193,32 @@ impl Written {
         };
         let is_repeated =
             |index: usize| self.variants[..index].iter().any(|other| other.name == self.variants[index].name);
-        let checks = [
-            (self.duration_s <= DURATION_MAX_S, "duration_s: at most 86400 (a day)"),
-            (self.duration_s > self.warm_up_s, "duration_s: must be longer than warm_up_s"),
-            ((1..=REPETITIONS_MAX).contains(&self.repetitions), "repetitions: from 1 to 100"),
-            (self.latency_max_ms > 0.0 && self.latency_max_ms.is_finite(), "latency_max_ms: must be above 0"),
-            (self.schedule_delay_max_ms > 0.0, "schedule_delay_max_ms: must be above 0"),
-            (self.ack_delay_max_ms.is_none_or(|ms| ms > 0.0), "ack_delay_max_ms: must be above 0"),
-            (
-                self.others_cpu_max_cores.is_none_or(|cores| cores > 0.0),
-                "others_cpu_max_cores: must be above 0",
-            ),
-            ((1.0..=COMPRESSION_MAX).contains(&self.compression), "compression: from 1 to 1000"),
-            ((1..=SLOTS_MAX).contains(&task_managers), "cluster.task_managers: from 1 to 1000"),
-            ((1..=SLOTS_MAX).contains(&task_slots), "cluster.task_slots: from 1 to 1000"),
-            (partitions > 0, "cluster.partitions: must be above 0"),
-            (
-                self.variants.iter().all(is_name),
-                "variant.name: lower-case letters, digits and '-', at most 40",
-            ),
-            (!(0..self.variants.len()).any(is_repeated), "variant.name: each once"),
-            (
-                self.rescaler.is_some() == self.variants.is_empty(),
-                "rescaler: name a configuration or \"none\", either here or in each [[variant]]",
-            ),
+        let warm_up_s = self.warm_up_s.min(DURATION_MAX_S - 1);
+        problems.range("warm_up_s", self.warm_up_s, 0..=DURATION_MAX_S - 1);
+        problems.range("duration_s", self.duration_s, warm_up_s + 1..=DURATION_MAX_S);
+        problems.range("repetitions", self.repetitions, 1..=REPETITIONS_MAX);
+        let positive = [
+            ("latency_max_ms", Some(self.latency_max_ms)),
+            ("schedule_delay_max_ms", Some(self.schedule_delay_max_ms)),
+            ("ack_delay_max_ms", self.ack_delay_max_ms),
+            ("others_cpu_max_cores", self.others_cpu_max_cores),
         ];
-        checks.into_iter().filter(|(holds, _)| !holds).map(|(_, problem)| problem.to_owned()).collect()
+        for (key, value) in positive.into_iter().filter_map(|(key, value)| Some((key, value?))) {
+            problems.check(value > 0.0 && value.is_finite(), key, value, "give a number above 0");
+        }
+        problems.range("compression", self.compression, 1.0..=COMPRESSION_MAX);
+        problems.range("cluster.task_managers", task_managers, 1..=SLOTS_MAX);
+        problems.range("cluster.task_slots", task_slots, 1..=SLOTS_MAX);
+        problems.check(partitions > 0, "cluster.partitions", partitions, "give a number from 1 on");
+        if !self.variants.iter().all(is_name) {
+            problems.add("variant.name", "use lower-case letters, digits and '-', at most 40");
+        }
+        if (0..self.variants.len()).any(is_repeated) {
+            problems.add("variant.name", "give each variant a name of its own");
+        }
+        if self.rescaler.is_some() != self.variants.is_empty() {
+            problems.add("rescaler", "name a configuration or \"none\", either here or in each [[variant]]");
+        }
     }
 
     /// Returns the variants; without any, the one that the file itself describes, named after its policy.
@@ -277,19 +245,11 @@ fn benchmark(document: &str) -> String {
     toml::from_str::<Gist>(document).map(|gist| gist.benchmark).unwrap_or_default()
 }
 
-fn read_sweep(path: &Path) -> Result<Sweep, ExperimentError> {
-    Sweep::parse(&read(path)?)
-        .map_err(|problem| ExperimentError::Values { path: path.to_owned(), problems: vec![problem] })
+fn read_sweep(path: &Path) -> Result<Sweep, ConfigError> {
+    Sweep::parse(&settings::read(path)?).map_err(|problem| ConfigError::in_file(path, problem))
 }
 
-pub(crate) fn read(path: &Path) -> Result<String, ExperimentError> {
-    files::read_configuration(path).map_err(|source| ExperimentError::Read { path: path.to_owned(), source })
-}
-
-fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, ExperimentError> {
-    secrets::from_toml(text).map_err(|error| syntax(path, error))
-}
-
-pub(crate) fn syntax<E: std::error::Error + Send + Sync + 'static>(path: &Path, error: E) -> ExperimentError {
-    ExperimentError::Syntax { path: path.to_owned(), source: Box::new(error) }
+/// Returns the error of a file that is invalid for this reason.
+pub(crate) fn syntax(path: &Path, error: &(dyn std::error::Error + 'static)) -> ConfigError {
+    ConfigError::in_file(path, with_causes(error))
 }

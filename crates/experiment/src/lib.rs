@@ -45,7 +45,7 @@ pub use changes::{Glance, WidthChange, changes};
 pub use cli::{Arguments, main_with};
 pub use contender::{Contender, Variant};
 pub use decisions::DecisionLine;
-pub use experiment::{Experiment, ExperimentError, Overrides};
+pub use experiment::{Experiment, Overrides};
 pub use needed::{Capacity, Sweep};
 pub use reaction::{Needs, StepFigures};
 pub use row::{Figure, JobState, Row, read_series};

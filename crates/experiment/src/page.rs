@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context;
+use http_client::{Access, Client, Settings};
+use url::Url;
 
 use crate::row::{Figure, Row};
 
@@ -15,8 +17,8 @@ const BODY_MAX_BYTES: usize = 1 << 16;
 /// Reads the page and converts counters to rates.
 #[derive(Debug)]
 pub(crate) struct ProducerPage {
-    client: reqwest::Client,
-    url: String,
+    client: Client,
+    url: Url,
     before: Option<Reading>,
 }
 
@@ -34,9 +36,12 @@ impl ProducerPage {
     /// # Errors
     /// The HTTP client cannot be created.
     pub(crate) fn new(address: &str) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build();
-        let client = client.context("cannot make an HTTP client")?;
-        Ok(Self { client, url: format!("http://{address}/metrics"), before: None })
+        let settings =
+            Settings { connect_timeout: TIMEOUT, timeout: TIMEOUT, max_body_bytes: BODY_MAX_BYTES };
+        let client =
+            Client::new(settings, &Access::default(), false).context("cannot make an HTTP client")?;
+        let url = format!("http://{address}/metrics").parse().context("the producer's address")?;
+        Ok(Self { client, url, before: None })
     }
 
     /// Adds the producer's current values. Without a response they stay unknown.
@@ -46,15 +51,8 @@ impl ProducerPage {
     }
 
     async fn read(&self) -> Option<String> {
-        let mut response = self.client.get(&self.url).send().await.ok()?.error_for_status().ok()?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.ok()? {
-            if body.len() + chunk.len() > BODY_MAX_BYTES {
-                return None;
-            }
-            body.extend_from_slice(&chunk);
-        }
-        String::from_utf8(body).ok()
+        let answer = self.client.send(http_client::get(&self.url).ok()?).await.ok()?;
+        answer.status.is_success().then_some(answer.body).and_then(|body| String::from_utf8(body).ok())
     }
 }
 

@@ -1,7 +1,6 @@
 //! Shutdown request by Ctrl-C or SIGTERM, for tasks that wait for something else.
 
-use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use service::{Shutdown, ShutdownError};
 use tokio::sync::watch;
 
 /// Whether a shutdown was requested.
@@ -13,15 +12,11 @@ impl Stop {
     ///
     /// # Errors
     /// The handlers cannot be installed.
-    pub(crate) fn on_signals() -> anyhow::Result<Self> {
+    pub(crate) fn on_signals() -> Result<Self, ShutdownError> {
         let (ask, asked) = watch::channel(false);
-        let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
-        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+        let mut shutdown = Shutdown::listen()?;
         tokio::spawn(async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+            shutdown.requested().await;
             ask.send_replace(true);
             // The channel stays open, so that its end is not taken for a request.
             ask.closed().await;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use event_producer::ConfigFile;
-use experiment::{Experiment, ExperimentError, Overrides, Variant};
+use experiment::{Experiment, Overrides, Variant};
+use service::{ConfigError, with_causes};
 
 /// Capacity of one subtask of the slowed operator, in records per second.
 const ONE_SUBTASK_PER_S: f64 = 1_200.0;
@@ -148,17 +149,6 @@ fn contenders_are_checked() {
     assert_eq!(experiment.variants[1].policy, "program");
 }
 
-/// Formats an error with its causes.
-fn with_causes(error: &ExperimentError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
 /// Goal: the programs accept their configurations, and a policy with a bound has the experiment's.
 #[test]
 fn the_programs_accept_their_configurations() {
@@ -212,7 +202,7 @@ fn what_does_not_fit_is_named() {
         .replace("loads/nexmark.toml", &whole("loads/nexmark.toml"));
     let problem = |text: String| {
         let error = Experiment::load(&written("own.toml", &text), Overrides::default()).unwrap_err();
-        (matches!(error, ExperimentError::Values { .. }), format!("{error:?}"))
+        (matches!(error, ConfigError::Values { .. }), format!("{error:?}"))
     };
     written("short.toml", "[profile]\nkind = \"constant\"\nrate = 100.0\nduration_s = 60.0\n");
     let (is_value, told) = problem(shipped.replace(&whole("loads/nexmark.toml"), "short.toml"));

@@ -26,7 +26,6 @@ const EDGES: &[(&str, &[&str])] = &[
     ("telemetry", &["files", "flink", "http-client", "scaling", "secrets", "whisper"]),
     ("journal", &["files"]),
     ("http-server", &["secrets"]),
-    ("logging", "service", &[]),
     // What every program is made of; the clients use its one way to format an error with its causes.
     ("service", &["files", "secrets"]),
     ("terminal", &[]),
@@ -51,7 +50,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "version",
         ],
     ),
-    ("config-drop", &["files", "http-server", "job-config", "journal", "logging", "service", "secrets", "version"]),
+    ("config-drop", &["files", "http-server", "job-config", "journal", "secrets", "service", "version"]),
     // … except where one process embeds another's work by its library: the agent may be its own drop (`direct`), the
     // rescaler may embed both (`in-process`). They still use the protocol.
     (
@@ -61,15 +60,13 @@ const EDGES: &[(&str, &[&str])] = &[
             // The names of Flink's settings by version.
             "doctor",
             "drop-client",
-            "files",
             "flink",
             "http-client",
             "http-server",
             "job-config",
             "journal",
-            "logging",
-            "service",
             "secrets",
+            "service",
             "version",
         ],
     ),
@@ -89,10 +86,9 @@ const EDGES: &[(&str, &[&str])] = &[
             "job-config",
             "journal",
             "kafka-properties",
-            "logging",
-            "service",
             "scaling",
             "secrets",
+            "service",
             "sim",
             "telemetry",
             "terminal",
@@ -100,12 +96,9 @@ const EDGES: &[(&str, &[&str])] = &[
             "whisper",
         ],
     ),
-    (
-        "state-probe",
-        &["files", "flink", "http-client", "http-server", "logging", "service", "secrets", "terminal", "version"],
-    ),
+    ("state-probe", &["flink", "http-client", "http-server", "secrets", "service", "terminal", "version"]),
     // … and the testbed is also a library, used by stage, demo and the end-to-end tests.
-    ("testbed", &["files", "flink", "http-client", "secrets", "service", "terminal", "version"]),
+    ("testbed", &["files", "flink", "http-client", "service", "terminal", "version"]),
     ("stage", &["testbed"]),
     (
         "demo",
@@ -113,9 +106,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "drop-client",
             "flink",
             "job-config",
-            "logging",
-            "service",
             "scaling",
+            "service",
             "stage",
             "telemetry",
             "testbed",
@@ -131,12 +123,11 @@ const EDGES: &[(&str, &[&str])] = &[
             "files",
             "flink",
             "generator",
+            "http-client",
             "job-config",
-            "logging",
-            "service",
             "rescaler",
             "scaling",
-            "secrets",
+            "service",
             "stage",
             "telemetry",
             "terminal",
@@ -203,5 +194,13 @@ fn pure_crates_have_no_effects() {
     for name in PURE {
         let effects: Vec<_> = EFFECTS.iter().filter(|effect| dependencies[name].contains(**effect)).collect();
         assert!(effects.is_empty(), "{name} is pure and must not use {effects:?}");
+    }
+}
+
+/// Goal: every program sends its requests by the one bounded client, which uses no proxy; `reqwest` is for tests.
+#[test]
+fn only_tests_use_another_http_client() {
+    for (name, uses) in dependencies() {
+        assert!(!uses.contains("reqwest"), "{name} uses reqwest; use the crate http-client");
     }
 }
