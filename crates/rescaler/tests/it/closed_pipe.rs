@@ -1,14 +1,8 @@
 //! Programs whose reader has left.
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The program of this name, which is built into the same folder as the rescaler.
-fn program(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_rescaler")).with_file_name(name);
-    assert!(path.exists(), "{} is missing; run `cargo build --workspace --bins`", path.display());
-    path
-}
+use crate::support::program;
 
 /// Goal: what a program prints into a pipe whose reader has left is no failure, whichever program it is.
 #[test]

@@ -4,8 +4,10 @@
 
 mod all_jobs;
 mod api;
+mod bad_configurations;
 mod by_command;
 mod closed_pipe;
+mod no_proxy;
 mod own_policy;
 mod page;
 mod publish;

@@ -2,7 +2,7 @@
 
 pub(crate) mod browser;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,13 @@ pub(crate) const EPOCHS: u64 = 60;
 pub(crate) const PLAN: u64 = 40;
 /// The time between two epochs.
 pub(crate) const EPOCH: Duration = Duration::from_secs(4);
+
+/// The program of this name, which is built into the same folder as the rescaler.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_rescaler")).with_file_name(name);
+    assert!(path.exists(), "{} is missing; run `cargo build --workspace --bins`", path.display());
+    path
+}
 
 fn operator(name: &str, kind: Kind, parallelism: u32, inputs: &[&str]) -> Operator {
     let edge = |from: &&str| Edge { from: (*from).to_owned(), partitioning: Partitioning::Hash };
