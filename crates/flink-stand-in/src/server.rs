@@ -47,6 +47,7 @@ impl Server {
     ///
     /// # Errors
     /// No loopback port is free.
+    #[expect(clippy::disallowed_methods, reason = "only a test talks to the stand-in")]
     pub async fn start(scenario: Scenario, pace: Pace) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);

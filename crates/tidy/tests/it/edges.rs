@@ -43,6 +43,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "events",
             "files",
             "generator",
+            "http-server",
             "kafka-properties",
             "secrets",
             "service",

@@ -114,6 +114,7 @@ impl IntoResponse for Answer {
 }
 
 /// A drop that gives these answers in order, repeating the last one, and answers reports with this status.
+#[expect(clippy::disallowed_methods, reason = "only the agent under test talks to it")]
 pub(crate) async fn scripted(answers: Vec<Answer>, reports: StatusCode) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

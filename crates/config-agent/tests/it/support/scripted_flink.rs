@@ -121,6 +121,7 @@ struct Service {
 
 impl ScriptedFlink {
     /// Starts it; the receiver reports each fault that occurred.
+    #[expect(clippy::disallowed_methods, reason = "only the agent under test talks to it")]
     pub(crate) async fn start() -> (Self, mpsc::UnboundedReceiver<Fault>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
