@@ -1,13 +1,11 @@
 //! The `/healthz` and `/metrics` pages, for people and Prometheus.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::IntoResponse;
 use axum::routing::get;
+use http_server::MetricsPage;
 
 use crate::agent::Agent;
 
@@ -23,7 +21,7 @@ async fn healthz(State(agent): State<Arc<Agent>>) -> String {
 
 /// Returns the text of this agent's `/healthz` and `/metrics`.
 pub fn pages(agent: &Agent) -> (String, String) {
-    (health(agent), page(agent))
+    (health(agent), page(agent).into_text())
 }
 
 fn health(agent: &Agent) -> String {
@@ -33,54 +31,36 @@ fn health(agent: &Agent) -> String {
     }
 }
 
-async fn metrics(State(agent): State<Arc<Agent>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], page(&agent))
+async fn metrics(State(agent): State<Arc<Agent>>) -> MetricsPage {
+    page(&agent)
 }
 
-fn page(agent: &Agent) -> String {
+fn page(agent: &Agent) -> MetricsPage {
     let ledger = agent.book().ledger();
-    let mut page = String::new();
-    let mut gauge = |name: &str, help: &str, lines: &[(String, u64)]| {
-        let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} gauge");
-        for (labels, value) in lines {
-            let _ = writeln!(page, "{name}{labels} {value}");
-        }
-    };
+    let mut page = MetricsPage::default();
     if let Some(change) = ledger.change() {
-        let job = change.document.job();
-        let generation = change.document.generation();
-        gauge(
-            "config_agent_generation",
-            "Generation accepted last.",
-            &[(format!("{{job=\"{job}\"}}"), generation)],
-        );
+        let job = change.document.job().as_str();
+        page.gauge("config_agent_generation", "Generation accepted last.")
+            .add(&[("job", job)], change.document.generation());
         let state = serde_name(change.phase.state());
-        gauge(
-            "config_agent_state",
-            "How far that generation has come.",
-            &[(format!("{{job=\"{job}\",state=\"{state}\"}}"), 1)],
-        );
+        page.gauge("config_agent_state", "How far that generation has come.")
+            .add(&[("job", job), ("state", &state)], true);
         let since = u64::try_from(change.since.as_second()).unwrap_or_default();
-        gauge(
-            "config_agent_state_since_seconds",
-            "When, in seconds since the Unix epoch.",
-            &[(String::new(), since)],
-        );
+        page.gauge("config_agent_state_since_seconds", "When, in seconds since the Unix epoch.")
+            .add(&[], since);
     }
-    let undelivered = ledger.undelivered() as u64;
-    gauge(
-        "config_agent_undelivered_reports",
-        "Reports that the drop does not have yet.",
-        &[(String::new(), undelivered)],
+    page.gauge("config_agent_undelivered_reports", "Reports that the drop does not have yet.")
+        .add(&[], ledger.undelivered());
+    let mut up = page.gauge("config_agent_party_up", "Whether the last call was answered.");
+    for condition in agent.conditions() {
+        up.add(&[("party", condition.name())], condition.is_good());
+    }
+    let mut refused = page.counter(
+        "config_agent_refused_answers_total",
+        "Documents that were refused, each time they were offered.",
     );
-    let conditions = agent
-        .conditions()
-        .map(|condition| (format!("{{party=\"{}\"}}", condition.name()), u64::from(condition.is_good())));
-    gauge("config_agent_party_up", "Whether the last call was answered.", &conditions);
-    page.push_str("# HELP config_agent_refused_answers_total Documents that were refused, each time they were offered.\n");
-    page.push_str("# TYPE config_agent_refused_answers_total counter\n");
     for (reason, count) in agent.refused().counts {
-        let _ = writeln!(page, "config_agent_refused_answers_total{{reason=\"{reason}\"}} {count}");
+        refused.add(&[("reason", reason)], count);
     }
     page
 }

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures_util::StreamExt as _;
+use http_server::MetricsPage;
 use job_config::{
     JobDocument, JobName, KeyError, MEDIA_TYPE, PublicKey, Report, SIGNATURE_HEADER, Signature, verify,
 };
@@ -24,7 +25,6 @@ use crate::tokens::{Holder, Role};
 use crate::{conditions, history, tokens};
 
 const JSON: &str = "application/json";
-const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4";
 
 #[derive(Clone)]
 pub(crate) struct Service {
@@ -195,8 +195,8 @@ async fn healthz(State(service): State<Service>) -> Response {
     }
 }
 
-async fn metrics(State(service): State<Service>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], service.metrics.page(&service.board))
+async fn metrics(State(service): State<Service>) -> MetricsPage {
+    service.metrics.page(&service.board)
 }
 
 async fn count(

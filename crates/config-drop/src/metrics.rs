@@ -1,8 +1,9 @@
 //! The drop's metrics, in the Prometheus text format.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use http_server::MetricsPage;
 
 use crate::board::Board;
 
@@ -20,26 +21,21 @@ impl Metrics {
         *self.requests.lock().unwrap_or_else(PoisonError::into_inner).entry(answered).or_default() += 1;
     }
 
-    /// Renders the metrics page.
-    pub(crate) fn page(&self, board: &Board) -> String {
-        let mut page = String::from(
-            "# HELP config_drop_requests_total Requests answered.\n# TYPE config_drop_requests_total counter\n",
-        );
+    /// Builds the metrics page.
+    pub(crate) fn page(&self, board: &Board) -> MetricsPage {
+        let mut page = MetricsPage::default();
+        let mut requests = page.counter("config_drop_requests_total", "Requests answered.");
         for ((method, route, status), count) in
             self.requests.lock().unwrap_or_else(PoisonError::into_inner).iter()
         {
-            let _ = writeln!(
-                page,
-                "config_drop_requests_total{{method=\"{method}\",route=\"{route}\",status=\"{status}\"}} {count}"
-            );
+            let labels = [("method", method.as_str()), ("route", route), ("status", &status.to_string())];
+            requests.add(&labels, *count);
         }
-        page.push_str("# HELP config_drop_waiting_readers Readers that wait for a change.\n");
-        page.push_str("# TYPE config_drop_waiting_readers gauge\n");
-        let _ = writeln!(page, "config_drop_waiting_readers {}", board.waiting_readers());
-        page.push_str("# HELP config_drop_generation Generation of the current document.\n");
-        page.push_str("# TYPE config_drop_generation gauge\n");
+        page.gauge("config_drop_waiting_readers", "Readers that wait for a change.")
+            .add(&[], board.waiting_readers());
+        let mut generations = page.gauge("config_drop_generation", "Generation of the current document.");
         for (job, generation) in board.generations() {
-            let _ = writeln!(page, "config_drop_generation{{job=\"{job}\"}} {generation}");
+            generations.add(&[("job", job.as_str())], generation);
         }
         page
     }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use axum::Router;
-use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use http_server::Bounds;
 use tokio::net::TcpListener;
@@ -30,10 +29,7 @@ pub(crate) async fn serve(address: SocketAddr, shown: Shown) -> anyhow::Result<(
 }
 
 async fn answer(listener: TcpListener, shown: Shown, bounds: Bounds) {
-    let page = move || async move {
-        let text = shown.lock().unwrap_or_else(PoisonError::into_inner).prometheus();
-        ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
-    };
+    let page = move || async move { shown.lock().unwrap_or_else(PoisonError::into_inner).metrics() };
     let router = Router::new().route("/metrics", get(page)).route("/healthz", get(|| async { "ok\n" }));
     http_server::serve(listener, router, None, bounds, std::future::pending()).await;
 }

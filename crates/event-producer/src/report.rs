@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http_server::MetricsPage;
 use serde::Serialize;
 use tracing::info;
 
@@ -192,56 +193,125 @@ impl Figures {
         )
     }
 
-    /// The figures in the Prometheus text format.
-    pub(crate) fn prometheus(&self) -> String {
-        let mut page = String::new();
+    /// The figures as the metrics page.
+    pub(crate) fn metrics(&self) -> MetricsPage {
+        let mut page = MetricsPage::default();
         let counters = [
-            ("due", "Records due", self.due),
-            ("emitted", "Records handed to the Kafka client", self.emitted),
-            ("acked", "Records acknowledged by Kafka", self.acked),
-            ("failed", "Records refused or not acknowledged in time", self.failed),
-            ("bytes", "Bytes of the records emitted", self.bytes),
-            ("queue_waits", "Times that a full queue was waited for", self.queue_waits),
+            ("event_producer_due_total", "Records due.", self.due),
+            ("event_producer_emitted_total", "Records handed to the Kafka client.", self.emitted),
+            ("event_producer_acked_total", "Records acknowledged by Kafka.", self.acked),
+            ("event_producer_failed_total", "Records refused or not acknowledged in time.", self.failed),
+            ("event_producer_bytes_total", "Bytes of the records emitted.", self.bytes),
+            ("event_producer_queue_waits_total", "Times that a full queue was waited for.", self.queue_waits),
         ];
         for (name, help, value) in counters {
-            page += &format!(
-                "# HELP event_producer_{name}_total {help}.\n# TYPE event_producer_{name}_total counter\n\
-                 event_producer_{name}_total {value}\n"
-            );
+            page.counter(name, help).add(&[], value);
         }
-        page += &format!(
-            "# HELP event_producer_in_flight Records emitted and not yet settled.\n\
-             # TYPE event_producer_in_flight gauge\nevent_producer_in_flight {}\n",
-            self.in_flight
-        );
-        page += &format!(
-            "# HELP event_producer_elapsed_seconds Time since the first event was due, when these figures were taken.\n\
-             # TYPE event_producer_elapsed_seconds gauge\nevent_producer_elapsed_seconds {}\n",
-            self.elapsed_s
-        );
+        page.gauge("event_producer_in_flight", "Records emitted and not yet settled.")
+            .add(&[], self.in_flight);
+        page.gauge(
+            "event_producer_elapsed_seconds",
+            "Time since the first event was due, when these figures were taken.",
+        )
+        .add(&[], self.elapsed_s);
+        self.distributions(&mut page);
+        page
+    }
+
+    fn distributions(&self, page: &mut MetricsPage) {
         let distributions = [
-            ("schedule_delay", "Emission minus due time", self.schedule_delay_us),
             (
-                "ack_latency_from_intended",
-                "Acknowledgement minus due time",
+                "event_producer_schedule_delay_seconds",
+                "Emission minus due time, last interval.",
+                self.schedule_delay_us,
+            ),
+            (
+                "event_producer_ack_latency_from_intended_seconds",
+                "Acknowledgement minus due time, last interval.",
                 self.ack_latency_from_intended_us,
             ),
-            ("ack_latency_from_send", "Acknowledgement minus emission", self.ack_latency_from_send_us),
+            (
+                "event_producer_ack_latency_from_send_seconds",
+                "Acknowledgement minus emission, last interval.",
+                self.ack_latency_from_send_us,
+            ),
         ];
         for (name, help, Quantiles { p50, p99, max }) in distributions {
-            page += &format!("# HELP event_producer_{name}_seconds {help}, last interval.\n");
-            page += &format!("# TYPE event_producer_{name}_seconds gauge\n");
+            let mut samples = page.gauge(name, help);
             for (quantile, us) in [("0.5", p50), ("0.99", p99), ("1", max)] {
-                let seconds = us as f64 / 1e6;
-                page += &format!("event_producer_{name}_seconds{{quantile=\"{quantile}\"}} {seconds}\n");
+                samples.add(&[("quantile", quantile)], us as f64 / 1e6);
             }
         }
-        page
     }
 }
 
 impl std::fmt::Display for Quantiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}/{}", self.p50, self.p99, self.max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: names, types, labels, help texts and units of the metrics stay.
+    #[test]
+    fn the_metrics_page_stays() {
+        let quantiles = Quantiles { p50: 500, p99: 2_500, max: 1_000_000 };
+        let figures = Figures {
+            due: 7,
+            emitted: 6,
+            acked: 4,
+            failed: 1,
+            bytes: 600,
+            in_flight: 1,
+            queue_waits: 2,
+            elapsed_s: 1.25,
+            schedule_delay_us: quantiles,
+            ..Figures::default()
+        };
+        let expected = "\
+# HELP event_producer_due_total Records due.
+# TYPE event_producer_due_total counter
+event_producer_due_total 7
+# HELP event_producer_emitted_total Records handed to the Kafka client.
+# TYPE event_producer_emitted_total counter
+event_producer_emitted_total 6
+# HELP event_producer_acked_total Records acknowledged by Kafka.
+# TYPE event_producer_acked_total counter
+event_producer_acked_total 4
+# HELP event_producer_failed_total Records refused or not acknowledged in time.
+# TYPE event_producer_failed_total counter
+event_producer_failed_total 1
+# HELP event_producer_bytes_total Bytes of the records emitted.
+# TYPE event_producer_bytes_total counter
+event_producer_bytes_total 600
+# HELP event_producer_queue_waits_total Times that a full queue was waited for.
+# TYPE event_producer_queue_waits_total counter
+event_producer_queue_waits_total 2
+# HELP event_producer_in_flight Records emitted and not yet settled.
+# TYPE event_producer_in_flight gauge
+event_producer_in_flight 1
+# HELP event_producer_elapsed_seconds Time since the first event was due, when these figures were taken.
+# TYPE event_producer_elapsed_seconds gauge
+event_producer_elapsed_seconds 1.25
+# HELP event_producer_schedule_delay_seconds Emission minus due time, last interval.
+# TYPE event_producer_schedule_delay_seconds gauge
+event_producer_schedule_delay_seconds{quantile=\"0.5\"} 0.0005
+event_producer_schedule_delay_seconds{quantile=\"0.99\"} 0.0025
+event_producer_schedule_delay_seconds{quantile=\"1\"} 1
+# HELP event_producer_ack_latency_from_intended_seconds Acknowledgement minus due time, last interval.
+# TYPE event_producer_ack_latency_from_intended_seconds gauge
+event_producer_ack_latency_from_intended_seconds{quantile=\"0.5\"} 0
+event_producer_ack_latency_from_intended_seconds{quantile=\"0.99\"} 0
+event_producer_ack_latency_from_intended_seconds{quantile=\"1\"} 0
+# HELP event_producer_ack_latency_from_send_seconds Acknowledgement minus emission, last interval.
+# TYPE event_producer_ack_latency_from_send_seconds gauge
+event_producer_ack_latency_from_send_seconds{quantile=\"0.5\"} 0
+event_producer_ack_latency_from_send_seconds{quantile=\"0.99\"} 0
+event_producer_ack_latency_from_send_seconds{quantile=\"1\"} 0
+";
+        assert_eq!(figures.metrics().into_text(), expected);
     }
 }

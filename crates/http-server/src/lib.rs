@@ -1,4 +1,5 @@
-//! The HTTP server's connection loop: limits on their number, idle and write timeouts, and graceful shutdown.
+//! The HTTP server of the services: the connection loop, with limits on the number of connections, idle and write timeouts
+//! and graceful shutdown; and the page `/metrics` ([`MetricsPage`]).
 //!
 //! `axum::serve` limits neither the number of connections nor the time of a request head, nor how long a response may
 //! wait for its client; this loop does. The connections of one peer are limited. Spare connections are reserved for
@@ -6,6 +7,7 @@
 //! connection.
 
 mod hosts;
+mod metrics;
 mod places;
 mod progress;
 mod tls;
@@ -26,6 +28,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 pub use hosts::{Hosts, host_of, is_name};
+pub use metrics::{MetricsPage, Samples, Type, Value};
 pub use tls::{TlsError, tls};
 
 use places::{Place, Places};

@@ -26,15 +26,16 @@ pub(crate) struct HostFigures {
 
 impl HostFigures {
     /// Returns all known values, by name with the unit last.
-    pub(crate) fn known(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn known(&self) -> Vec<(&'static str, f64)> {
         let whole = [
             ("memory_used_bytes", self.memory_used_bytes),
             ("memory_total_bytes", self.memory_total_bytes),
             ("network_received_bytes", self.network_received_bytes),
             ("network_sent_bytes", self.network_sent_bytes),
         ];
-        let cpu = self.cpu_ratio.map(|ratio| ("cpu_ratio", format!("{ratio:.4}")));
-        cpu.into_iter().chain(whole.map(|(name, value)| (name, value.to_string()))).collect()
+        // Four decimals: more are noise.
+        let cpu = self.cpu_ratio.map(|ratio| ("cpu_ratio", (f64::from(ratio) * 1e4).round() / 1e4));
+        cpu.into_iter().chain(whole.map(|(name, value)| (name, value as f64))).collect()
     }
 }
 

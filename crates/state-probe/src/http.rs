@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
-use http_server::Bounds;
+use http_server::{Bounds, MetricsPage};
 use tokio::net::TcpListener;
 
 use crate::board::Board;
@@ -20,9 +20,8 @@ struct Pages {
     prefix: Arc<str>,
 }
 
-async fn metrics(State(pages): State<Pages>) -> impl IntoResponse {
-    let kind = [("content-type", "text/plain; version=0.0.4; charset=utf-8")];
-    (kind, page::page(&pages.prefix, &pages.board))
+async fn metrics(State(pages): State<Pages>) -> MetricsPage {
+    page::page(&pages.prefix, &pages.board)
 }
 
 async fn samples(State(pages): State<Pages>) -> impl IntoResponse {

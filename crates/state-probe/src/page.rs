@@ -1,9 +1,9 @@
-//! Renders the page that Prometheus reads; pure functions.
+//! The page that Prometheus reads; pure functions.
 //!
 //! A source whose newest sample failed has no values and is only marked as down: a stale value would look like a
 //! fresh one.
 
-use std::fmt::Write as _;
+use http_server::{MetricsPage, Samples};
 
 use crate::board::{Board, Standing};
 
@@ -16,119 +16,95 @@ const FIGURES: [(&str, &str); 5] = [
     ("checkpointed_bytes", "What the newest checkpoint itself has written."),
 ];
 
-/// Renders the whole page; every series has the prefix.
-pub(crate) fn page(prefix: &str, board: &Board) -> String {
-    let mut page = Page { prefix, text: String::new() };
+/// Builds the whole page; every name has the prefix.
+pub(crate) fn page(prefix: &str, board: &Board) -> MetricsPage {
+    let mut page = Page { prefix, metrics: MetricsPage::default() };
     page.sources(&board.standings());
     page.host(board);
     if let Some(graphite) = board.graphite() {
-        let connected = u64::from(graphite.is_connected);
-        page.single("graphite_connected", "gauge", "Whether carbon is connected.", connected);
-        page.single(
-            "graphite_buffered_lines",
-            "gauge",
-            "Lines that wait for carbon.",
-            graphite.buffered as u64,
-        );
-        page.single("graphite_sent_lines_total", "counter", "Lines sent.", graphite.sent);
-        page.single(
-            "graphite_dropped_lines_total",
-            "counter",
-            "Lines given up, oldest first.",
-            graphite.dropped,
-        );
+        page.gauge("graphite_connected", "Whether carbon is connected.").add(&[], graphite.is_connected);
+        page.gauge("graphite_buffered_lines", "Lines that wait for carbon.").add(&[], graphite.buffered);
+        page.counter("graphite_sent_lines_total", "Lines sent.").add(&[], graphite.sent);
+        page.counter("graphite_dropped_lines_total", "Lines given up, oldest first.")
+            .add(&[], graphite.dropped);
     }
-    let help = "Lines of JSON that nobody took in time.";
-    page.single("json_dropped_lines_total", "counter", help, board.lines_dropped());
-    page.text
+    page.counter("json_dropped_lines_total", "Lines of JSON that nobody took in time.")
+        .add(&[], board.lines_dropped());
+    page.metrics
 }
 
 struct Page<'a> {
     prefix: &'a str,
-    text: String,
+    metrics: MetricsPage,
 }
 
 impl Page<'_> {
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        let prefix = self.prefix;
-        // Writing to a string cannot fail, here and below.
-        let _ = writeln!(self.text, "# HELP {prefix}_{name} {help}\n# TYPE {prefix}_{name} {kind}");
+    fn gauge(&mut self, name: &str, help: &str) -> Samples<'_> {
+        self.metrics.gauge(format!("{}_{name}", self.prefix), help)
     }
 
-    fn line(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
-        let _ = writeln!(self.text, "{}_{name}{labels} {value}", self.prefix);
-    }
-
-    fn single(&mut self, name: &str, kind: &str, help: &str, value: u64) {
-        self.head(name, kind, help);
-        self.line(name, "", value);
+    fn counter(&mut self, name: &str, help: &str) -> Samples<'_> {
+        self.metrics.counter(format!("{}_{name}", self.prefix), help)
     }
 
     fn sources(&mut self, standings: &[Standing]) {
-        let all: Vec<(String, &Standing)> =
-            standings.iter().map(|standing| (labels(standing), standing)).collect();
-        let fresh: Vec<_> = all
+        let fresh: Vec<_> = standings
             .iter()
-            .filter_map(|(labels, standing)| Some((labels, standing.newest.as_ref()?.1.as_ref().ok()?)))
+            .filter_map(|standing| Some((standing, standing.newest.as_ref()?.1.as_ref().ok()?)))
             .collect();
         for (figure, help) in FIGURES {
-            self.head(figure, "gauge", help);
-            for (labels, sample) in &fresh {
-                if let Some((_, value)) = sample.known().find(|(name, _)| *name == figure) {
-                    self.line(figure, labels, value);
-                }
+            let mut samples = self.gauge(figure, help);
+            for (standing, sample) in &fresh {
+                let value = sample.known().find(|(name, _)| *name == figure).map(|(_, value)| value);
+                samples.add_known(&labels(standing), value);
             }
         }
-        self.head("look_duration_seconds", "gauge", "How long the newest look took.");
-        for (labels, sample) in &fresh {
-            self.line("look_duration_seconds", labels, seconds(sample.duration_ms));
+        let mut durations = self.gauge("look_duration_seconds", "How long the newest look took.");
+        for (standing, sample) in &fresh {
+            durations.add(&labels(standing), seconds(sample.duration_ms));
         }
-        self.head("look_timestamp_seconds", "gauge", "When the newest look began, since the Unix epoch.");
-        for (labels, sample) in &fresh {
-            self.line("look_timestamp_seconds", labels, seconds(sample.at_ms));
+        let help = "When the newest look began, since the Unix epoch.";
+        let mut timestamps = self.gauge("look_timestamp_seconds", help);
+        for (standing, sample) in &fresh {
+            timestamps.add(&labels(standing), seconds(sample.at_ms));
         }
-        self.head("up", "gauge", "Whether the newest look gave figures.");
-        for (labels, standing) in all.iter().filter(|(_, standing)| standing.newest.is_some()) {
-            self.line("up", labels, u8::from(standing.newest.as_ref().is_some_and(|(_, look)| look.is_ok())));
+        let mut up = self.gauge("up", "Whether the newest look gave figures.");
+        for standing in standings {
+            let is_up = standing.newest.as_ref().map(|(_, look)| look.is_ok());
+            up.add_known(&labels(standing), is_up);
         }
-        self.head("looks_total", "counter", "Looks that gave figures.");
-        all.iter().for_each(|(labels, standing)| self.line("looks_total", labels, standing.samples));
-        self.head("failures_total", "counter", "Looks that failed.");
-        all.iter().for_each(|(labels, standing)| self.line("failures_total", labels, standing.failures));
+        let mut looks = self.counter("looks_total", "Looks that gave figures.");
+        standings.iter().for_each(|standing| looks.add(&labels(standing), standing.samples));
+        let mut failures = self.counter("failures_total", "Looks that failed.");
+        standings.iter().for_each(|standing| failures.add(&labels(standing), standing.failures));
     }
 
     fn host(&mut self, board: &Board) {
         let Some(host) = board.host() else { return };
-        let labels = format!("{{host=\"{}\"}}", escaped(&host.host));
         for (figure, value) in host.known() {
-            let is_total = figure.starts_with("network_");
-            let (name, kind) = match is_total {
-                true => (format!("host_{figure}_total"), "counter"),
-                false => (format!("host_{figure}"), "gauge"),
+            let mut samples = match figure.starts_with("network_") {
+                true => self.counter(&format!("host_{figure}_total"), "Of the machine."),
+                false => self.gauge(&format!("host_{figure}"), "Of the machine."),
             };
-            self.head(&name, kind, "Of the machine.");
-            self.line(&name, &labels, value);
+            samples.add(&[("host", &host.host)], value);
         }
     }
 }
 
-fn labels(standing: &Standing) -> String {
-    let (job, name, source) = (escaped(&standing.job), escaped(&standing.name), standing.kind);
-    format!("{{job=\"{job}\",name=\"{name}\",source=\"{source}\"}}")
+fn labels(standing: &Standing) -> [(&str, &str); 3] {
+    [("job", &standing.job), ("name", &standing.name), ("source", standing.kind.as_str())]
 }
 
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
-fn seconds(milliseconds: u64) -> String {
-    format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000)
+fn seconds(milliseconds: u64) -> f64 {
+    milliseconds as f64 / 1000.0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::board::GraphiteCounts;
     use crate::config::WrittenSource;
+    use crate::host::HostFigures;
     use crate::sample::{Figures, Kind, Sample};
 
     fn sample(size_bytes: u64) -> Sample {
@@ -137,22 +113,30 @@ mod tests {
         Sample { name, source: Kind::Local, job, figures, at_ms: 1_700_000_000_007, duration_ms: 12 }
     }
 
-    /// Goal: values are present while the newest sample is good, absent after a failure, and present again later;
-    /// counters continue.
-    #[test]
-    fn a_failed_look_takes_its_figures_along() {
+    fn board() -> Board {
         let written = WrittenSource {
             kind: Some(Kind::Local),
             name: Some("a".to_owned()),
             path: Some("/x".to_owned()),
             ..WrittenSource::default()
         };
-        let board = Board::new(&[written.check("my \"job\"", 1000).unwrap()]);
+        Board::new(&[written.check("my \"job\"", 1000).unwrap()])
+    }
+
+    fn text(board: &Board) -> String {
+        page("p", board).into_text()
+    }
+
+    /// Goal: values are present while the newest sample is good, absent after a failure, and present again later;
+    /// counters continue.
+    #[test]
+    fn a_failed_look_takes_its_figures_along() {
+        let board = board();
         let labels = r#"{job="my \"job\"",name="a",source="local"}"#;
-        assert!(!page("p", &board).contains("p_up{"), "nothing is known before the first look");
+        assert!(!text(&board).contains("p_up{"), "nothing is known before the first look");
 
         assert!(board.note("a", Ok(sample(77))).is_none());
-        let good = page("p", &board);
+        let good = text(&board);
         for line in [
             format!("p_size_bytes{labels} 77"),
             format!("p_files{labels} 2"),
@@ -165,11 +149,99 @@ mod tests {
         assert!(!good.contains("p_folders{"), "what is not known is not there:\n{good}");
 
         assert!(board.note("a", Err("down".to_owned())).unwrap().is_ok());
-        let bad = page("p", &board);
+        let bad = text(&board);
         assert!(!bad.contains("p_size_bytes{") && bad.contains(&format!("p_up{labels} 0")), "{bad}");
         board.note("a", Ok(sample(78)));
-        let again = page("p", &board);
+        let again = text(&board);
         assert!(again.contains(&format!("p_size_bytes{labels} 78")), "{again}");
         assert!(again.contains(&format!("p_failures_total{labels} 1")), "{again}");
     }
+
+    /// Goal: names, types, labels, help texts and units stay.
+    #[test]
+    fn the_page_stays() {
+        let board = board();
+        let all = Figures {
+            size_with_replicas_bytes: Some(154),
+            folders: Some(1),
+            checkpointed_bytes: Some(7),
+            ..sample(77).figures
+        };
+        board.note("a", Ok(Sample { figures: all, ..sample(77) }));
+        board.note_graphite(GraphiteCounts { is_connected: true, buffered: 3, sent: 4, dropped: 5 });
+        board.note_host(HostFigures {
+            host: "h1".to_owned(),
+            at_ms: 0,
+            cpu_ratio: Some(0.123_456),
+            memory_used_bytes: 10,
+            memory_total_bytes: 20,
+            network_received_bytes: 30,
+            network_sent_bytes: 40,
+        });
+        let labels = r#"{job="my \"job\"",name="a",source="local"}"#;
+        assert_eq!(text(&board), EXPECTED.replace("{}", labels));
+    }
+
+    const EXPECTED: &str = "\
+# HELP p_size_bytes Size of one copy; source flink: of what a restore reads.
+# TYPE p_size_bytes gauge
+p_size_bytes{} 77
+# HELP p_size_with_replicas_bytes Size of all copies.
+# TYPE p_size_with_replicas_bytes gauge
+p_size_with_replicas_bytes{} 154
+# HELP p_files Regular files.
+# TYPE p_files gauge
+p_files{} 2
+# HELP p_folders Folders, the one that was asked for included.
+# TYPE p_folders gauge
+p_folders{} 1
+# HELP p_checkpointed_bytes What the newest checkpoint itself has written.
+# TYPE p_checkpointed_bytes gauge
+p_checkpointed_bytes{} 7
+# HELP p_look_duration_seconds How long the newest look took.
+# TYPE p_look_duration_seconds gauge
+p_look_duration_seconds{} 0.012
+# HELP p_look_timestamp_seconds When the newest look began, since the Unix epoch.
+# TYPE p_look_timestamp_seconds gauge
+p_look_timestamp_seconds{} 1700000000.007
+# HELP p_up Whether the newest look gave figures.
+# TYPE p_up gauge
+p_up{} 1
+# HELP p_looks_total Looks that gave figures.
+# TYPE p_looks_total counter
+p_looks_total{} 1
+# HELP p_failures_total Looks that failed.
+# TYPE p_failures_total counter
+p_failures_total{} 0
+# HELP p_host_cpu_ratio Of the machine.
+# TYPE p_host_cpu_ratio gauge
+p_host_cpu_ratio{host=\"h1\"} 0.1235
+# HELP p_host_memory_used_bytes Of the machine.
+# TYPE p_host_memory_used_bytes gauge
+p_host_memory_used_bytes{host=\"h1\"} 10
+# HELP p_host_memory_total_bytes Of the machine.
+# TYPE p_host_memory_total_bytes gauge
+p_host_memory_total_bytes{host=\"h1\"} 20
+# HELP p_host_network_received_bytes_total Of the machine.
+# TYPE p_host_network_received_bytes_total counter
+p_host_network_received_bytes_total{host=\"h1\"} 30
+# HELP p_host_network_sent_bytes_total Of the machine.
+# TYPE p_host_network_sent_bytes_total counter
+p_host_network_sent_bytes_total{host=\"h1\"} 40
+# HELP p_graphite_connected Whether carbon is connected.
+# TYPE p_graphite_connected gauge
+p_graphite_connected 1
+# HELP p_graphite_buffered_lines Lines that wait for carbon.
+# TYPE p_graphite_buffered_lines gauge
+p_graphite_buffered_lines 3
+# HELP p_graphite_sent_lines_total Lines sent.
+# TYPE p_graphite_sent_lines_total counter
+p_graphite_sent_lines_total 4
+# HELP p_graphite_dropped_lines_total Lines given up, oldest first.
+# TYPE p_graphite_dropped_lines_total counter
+p_graphite_dropped_lines_total 5
+# HELP p_json_dropped_lines_total Lines of JSON that nobody took in time.
+# TYPE p_json_dropped_lines_total counter
+p_json_dropped_lines_total 0
+";
 }

@@ -39,6 +39,40 @@ async fn a_job_is_brought_up_and_changed() {
     assert_eq!(setup.flink.with(|world| world.uploads), 1);
 }
 
+/// Goal: names, types, labels and help texts of the metrics stay.
+#[tokio::test]
+async fn the_metrics_page_stays() {
+    let setup = Setup::new().await;
+    setup.apply(&document(1)).await;
+    let (_, page) = config_agent::pages(&agent(&setup.config).await);
+    let since = page.lines().find_map(|line| line.strip_prefix("config_agent_state_since_seconds ")).unwrap();
+    assert!(since.parse::<u64>().unwrap() > 1_700_000_000, "{page}");
+    let expected = format!(
+        "\
+# HELP config_agent_generation Generation accepted last.
+# TYPE config_agent_generation gauge
+config_agent_generation{{job=\"nexmark\"}} 1
+# HELP config_agent_state How far that generation has come.
+# TYPE config_agent_state gauge
+config_agent_state{{job=\"nexmark\",state=\"running\"}} 1
+# HELP config_agent_state_since_seconds When, in seconds since the Unix epoch.
+# TYPE config_agent_state_since_seconds gauge
+config_agent_state_since_seconds {since}
+# HELP config_agent_undelivered_reports Reports that the drop does not have yet.
+# TYPE config_agent_undelivered_reports gauge
+config_agent_undelivered_reports 0
+# HELP config_agent_party_up Whether the last call was answered.
+# TYPE config_agent_party_up gauge
+config_agent_party_up{{party=\"the config drop\"}} 1
+config_agent_party_up{{party=\"Flink\"}} 1
+config_agent_party_up{{party=\"the delivery of reports\"}} 1
+# HELP config_agent_refused_answers_total Documents that were refused, each time they were offered.
+# TYPE config_agent_refused_answers_total counter
+config_agent_refused_answers_total{{reason=\""
+    );
+    assert!(page.starts_with(&expected), "{page}");
+}
+
 /// Goal: while one agent runs, each new generation is applied as it is published.
 #[tokio::test]
 async fn changes_follow_each_other() {

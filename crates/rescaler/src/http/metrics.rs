@@ -1,15 +1,15 @@
-//! `/metrics`, in the Prometheus text format. Names and labels are listed in docs/metrics.md and do not change lightly.
+//! The metrics of the rescaler, in the Prometheus text format. Names and labels are listed in docs/metrics.md and do not change lightly.
 //!
 //! A figure that is not known has no line: a missing series is unknown, 0 would be a claim.
 
 use std::collections::BTreeMap;
-use std::fmt::{Display, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{Method, header};
+use axum::http::Method;
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use http_server::{MetricsPage, Type};
 use jiff::Timestamp;
 use scaling::{Operator, Snapshot};
 
@@ -43,27 +43,26 @@ pub(super) async fn count(
     response
 }
 
-pub(super) async fn page(State(site): State<Site>) -> impl IntoResponse {
+pub(super) async fn page(State(site): State<Site>) -> MetricsPage {
     let requests = site.requests.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let headers = [(header::CONTENT_TYPE, "text/plain; version=0.0.4"), (header::CACHE_CONTROL, "no-store")];
-    (headers, text(&site.status, &requests, now()))
+    metrics(&site.status, &requests, now())
 }
 
 /// All series. Those of one name stand together, as the format asks for, so each name goes once through all jobs.
-fn text(status: &Status, requests: &BTreeMap<Answered, u64>, now: Timestamp) -> String {
+fn metrics(status: &Status, requests: &BTreeMap<Answered, u64>, now: Timestamp) -> MetricsPage {
     let seen: Vec<Seen> = status.jobs().iter().map(|job| Seen::of(job, now)).collect();
-    let mut page = Page::default();
-    page.name("rescaler_build_info", "gauge", "Always 1; the version is a label.");
-    page.line("rescaler_build_info", &[("version", version::VERSION)], 1);
+    let mut page = MetricsPage::default();
+    page.gauge("rescaler_build_info", "Always 1; the version is a label.")
+        .add(&[("version", version::VERSION)], true);
     whole_jobs(&mut page, &seen, now);
     totals(&mut page, &seen);
     operators(&mut page, &seen);
-    page.name("rescaler_http_requests_total", "counter", "Requests answered.");
+    let mut answered = page.counter("rescaler_http_requests_total", "Requests answered.");
     for ((method, route, status), count) in requests {
         let labels = [("method", method.as_str()), ("route", route), ("status", &status.to_string())];
-        page.line("rescaler_http_requests_total", &labels, count);
+        answered.add(&labels, *count);
     }
-    page.0
+    page
 }
 
 struct Seen {
@@ -85,42 +84,45 @@ impl Seen {
 }
 
 /// One name with a value per job.
-type PerJob = (&'static str, &'static str, &'static str, fn(&Seen, Timestamp) -> Option<f64>);
+type PerJob = (&'static str, Type, &'static str, fn(&Seen, Timestamp) -> Option<f64>);
 
 #[expect(clippy::cast_precision_loss, reason = "counters and milliseconds stay far below 2^52")]
 const WHOLE_JOBS: [PerJob; 11] = [
-    ("rescaler_up", "gauge", "Whether the job is being watched.", |seen, _| {
+    ("rescaler_up", Type::Gauge, "Whether the job is being watched.", |seen, _| {
         Some(f64::from(u8::from(seen.moment.failure.is_none())))
     }),
-    ("rescaler_paused", "gauge", "Whether the job is paused.", |seen, _| {
+    ("rescaler_paused", Type::Gauge, "Whether the job is paused.", |seen, _| {
         Some(f64::from(u8::from(seen.job.switches.now().paused)))
     }),
-    ("rescaler_dry_run", "gauge", "Whether plans are recorded only.", |seen, _| {
+    ("rescaler_dry_run", Type::Gauge, "Whether plans are recorded only.", |seen, _| {
         Some(f64::from(u8::from(seen.job.switches.now().dry_run)))
     }),
     (
         "rescaler_needs_a_person",
-        "gauge",
+        Type::Gauge,
         "Whether a person must act before scaling goes on as usual.",
         |seen, _| Some(f64::from(u8::from(seen.moment.alarm.is_some()))),
     ),
-    ("rescaler_drifted", "gauge", "Whether the job runs otherwise than its document says.", |seen, _| {
+    ("rescaler_drifted", Type::Gauge, "Whether the job runs otherwise than its document says.", |seen, _| {
         Some(f64::from(u8::from(seen.moment.is_drifted)))
     }),
-    ("rescaler_samples_total", "counter", "Samples of metrics taken.", |seen, _| {
+    ("rescaler_samples_total", Type::Counter, "Samples of metrics taken.", |seen, _| {
         Some(seen.moment.samples as f64)
     }),
-    ("rescaler_samples_failed_total", "counter", "Samples of metrics that could not be taken.", |seen, _| {
-        Some(seen.moment.failed_samples as f64)
-    }),
-    ("rescaler_epochs_total", "counter", "Epochs ended.", |seen, _| Some(seen.moment.epochs as f64)),
-    ("rescaler_epoch_age_seconds", "gauge", "Time since the last epoch ended.", |seen, now| {
+    (
+        "rescaler_samples_failed_total",
+        Type::Counter,
+        "Samples of metrics that could not be taken.",
+        |seen, _| Some(seen.moment.failed_samples as f64),
+    ),
+    ("rescaler_epochs_total", Type::Counter, "Epochs ended.", |seen, _| Some(seen.moment.epochs as f64)),
+    ("rescaler_epoch_age_seconds", Type::Gauge, "Time since the last epoch ended.", |seen, now| {
         seconds_since(seen.moment.epoch_ended_at, now)
     }),
-    ("rescaler_data_age_seconds", "gauge", "Time since the newest sample.", |seen, now| {
+    ("rescaler_data_age_seconds", Type::Gauge, "Time since the newest sample.", |seen, now| {
         seconds_since(seen.moment.sampled_at, now)
     }),
-    ("rescaler_generation", "gauge", "Generation of the document published last.", |seen, _| {
+    ("rescaler_generation", Type::Gauge, "Generation of the document published last.", |seen, _| {
         let decisions = seen.job.decisions(usize::MAX);
         decisions.iter().find_map(|told| told.generation).map(|generation| generation as f64)
     }),
@@ -131,20 +133,20 @@ fn seconds_since(at: Option<Timestamp>, now: Timestamp) -> Option<f64> {
     at.map(|at| (now.as_millisecond() - at.as_millisecond()).max(0) as f64 / 1000.0)
 }
 
-fn whole_jobs(page: &mut Page, seen: &[Seen], now: Timestamp) {
+fn whole_jobs(page: &mut MetricsPage, seen: &[Seen], now: Timestamp) {
     for (name, kind, help, figure) in WHOLE_JOBS {
-        page.name(name, kind, help);
+        let mut samples = page.metric(kind, name, help);
         for one in seen {
-            page.maybe(name, &[("job", &one.job.about.job)], figure(one, now));
+            samples.add_known(&[("job", &one.job.about.job)], figure(one, now));
         }
     }
     newest_decision(page, seen);
-    page.name("rescaler_decisions_total", "counter", "Decisions by what became of them.");
+    let mut decisions = page.counter("rescaler_decisions_total", "Decisions by what became of them.");
     for one in seen {
         for outcome in Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Publishing) {
             let labels = [("job", one.job.about.job.as_str()), ("outcome", outcome.name())];
             let count = one.moment.outcomes.get(&outcome).copied().unwrap_or_default();
-            page.line("rescaler_decisions_total", &labels, count);
+            decisions.add(&labels, count);
         }
     }
 }
@@ -165,17 +167,17 @@ const FIGURES: [(&str, &str, &str); 3] = [
 ];
 
 /// What policies that compare prices found in the newest epoch.
-fn newest_decision(page: &mut Page, seen: &[Seen]) {
+fn newest_decision(page: &mut MetricsPage, seen: &[Seen]) {
     let newest: Vec<_> =
         seen.iter().filter_map(|one| Some((one, one.job.decisions(1).into_iter().next()?))).collect();
     for (name, help, figure) in FIGURES {
-        page.name(name, "gauge", help);
+        let mut samples = page.gauge(name, help);
         for (one, told) in &newest {
-            page.maybe(name, &[("job", &one.job.about.job)], told.decision.figures.get(figure).copied());
+            let value = told.decision.figures.get(figure).copied();
+            samples.add_known(&[("job", &one.job.about.job)], value);
         }
     }
-    let name = "rescaler_diagnosis";
-    page.name(name, "gauge", "1 for the cause why more subtasks would not help.");
+    let mut diagnoses = page.gauge("rescaler_diagnosis", "1 for the cause why more subtasks would not help.");
     for (one, told) in &newest {
         if let Some(found) = &told.decision.diagnosis {
             let labels = [
@@ -183,7 +185,7 @@ fn newest_decision(page: &mut Page, seen: &[Seen]) {
                 ("cause", found.cause.name()),
                 ("operator", &found.operator),
             ];
-            page.line(name, &labels, 1);
+            diagnoses.add(&labels, true);
         }
     }
 }
@@ -206,19 +208,20 @@ const TOTALS: [Total; 7] = [
     ("rescaler_slots", "Slots of the cluster.", |totals| totals.slots.map(f64::from)),
 ];
 
-fn totals(page: &mut Page, seen: &[Seen]) {
+fn totals(page: &mut MetricsPage, seen: &[Seen]) {
     for (name, help, figure) in TOTALS {
-        page.name(name, "gauge", help);
+        let mut samples = page.gauge(name, help);
         for one in seen {
-            page.maybe(name, &[("job", &one.job.about.job)], one.totals.as_ref().and_then(figure));
+            samples.add_known(&[("job", &one.job.about.job)], one.totals.as_ref().and_then(figure));
         }
     }
-    page.name("rescaler_query_latency_seconds", "gauge", "Mean latency of a query over the epoch.");
+    let help = "Mean latency of a query over the epoch.";
+    let mut latencies = page.gauge("rescaler_query_latency_seconds", help);
     for (one, snapshot) in seen.iter().filter_map(|one| Some((one, one.snapshot()?))) {
         for query in &snapshot.queries {
             let labels = [("job", one.job.about.job.as_str()), ("query", &query.name)];
             let latency_s = query.overall_latency_ms.map(|ms| ms / 1000.0);
-            page.maybe("rescaler_query_latency_seconds", &labels, latency_s);
+            latencies.add_known(&labels, latency_s);
         }
     }
 }
@@ -252,53 +255,14 @@ const OPERATORS: [PerOperator; 9] = [
     }),
 ];
 
-fn operators(page: &mut Page, seen: &[Seen]) {
+fn operators(page: &mut MetricsPage, seen: &[Seen]) {
     for (name, help, figure) in OPERATORS {
-        page.name(name, "gauge", help);
+        let mut samples = page.gauge(name, help);
         for (one, snapshot) in seen.iter().filter_map(|one| Some((one, one.snapshot()?))) {
             for operator in &snapshot.operators {
                 let labels = [("job", one.job.about.job.as_str()), ("operator", &operator.name)];
-                page.maybe(name, &labels, figure(operator));
+                samples.add_known(&labels, figure(operator));
             }
         }
-    }
-}
-
-#[derive(Default)]
-struct Page(String);
-
-impl Page {
-    fn name(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    fn maybe(&mut self, name: &str, labels: &[(&str, &str)], value: Option<f64>) {
-        if let Some(value) = value {
-            self.line(name, labels, value);
-        }
-    }
-
-    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        let labels: Vec<String> =
-            labels.iter().map(|(label, text)| format!("{label}=\"{}\"", escaped(text))).collect();
-        let _ = writeln!(self.0, "{name}{{{}}} {value}", labels.join(","));
-    }
-}
-
-/// A label's value: names of operators come from the job, and can hold anything.
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Goal: whatever a name holds, it stays one label on one line.
-    #[test]
-    fn labels_are_escaped() {
-        let mut page = Page::default();
-        page.line("x", &[("operator", "a\"} 7\n\\b")], 1);
-        assert_eq!(page.0, "x{operator=\"a\\\"} 7\\n\\\\b\"} 1\n");
     }
 }

@@ -126,6 +126,7 @@ fn metrics_are_documented() {
         ("crates/rescaler/src/http/metrics.rs", "rescaler_"),
         ("crates/config-drop/src/metrics.rs", "config_drop_"),
         ("crates/config-agent/src/health.rs", "config_agent_"),
+        ("crates/event-producer/src/report.rs", "event_producer_"),
     ];
     let mut checked = 0;
     for (file, prefix) in sources {

@@ -41,22 +41,20 @@ fn texts(value: &Value, key: &str) -> Vec<String> {
 /// Whether one of the project's programs exports a metric of this name.
 fn is_told(metric: &str) -> bool {
     let quoted = |file: &str, name: &str| read(file).contains(&format!("\"{name}\""));
-    let within = |prefix: &str| metric.strip_prefix(prefix);
     if metric.starts_with("rescaler_") {
         return read("docs/metrics.md").contains(&format!("| `{metric}` |"));
     }
-    if let Some(name) = within("event_producer_") {
-        let name = name.trim_end_matches("_total").trim_end_matches("_seconds");
-        let report = "crates/event-producer/src/report.rs";
-        return quoted(report, name) || read(report).contains(&format!("{metric} {{}}"));
+    if metric.starts_with("event_producer_") {
+        return quoted("crates/event-producer/src/report.rs", metric);
     }
     if metric.starts_with("config_agent_") {
         return quoted("crates/config-agent/src/health.rs", metric);
     }
     if metric.starts_with("config_drop_") {
-        return read("crates/config-drop/src/metrics.rs").contains(&format!("# TYPE {metric} "));
+        return quoted("crates/config-drop/src/metrics.rs", metric);
     }
-    within("state_probe_").is_some_and(|name| quoted("crates/state-probe/src/page.rs", name))
+    let name = metric.strip_prefix("state_probe_");
+    name.is_some_and(|name| quoted("crates/state-probe/src/page.rs", name))
 }
 
 /// Returns the metric names in a query.
