@@ -291,6 +291,22 @@ impl ControlLoop {
             .then(|| format!("the job does not run as its document says: {}", differ.join(", ")))
     }
 
+    /// Returns the slots that the job needs as it runs or, where that is more, as its document says: Flink takes those as soon as there
+    /// are any.
+    pub(crate) fn slots_held(&self, running: &RunningDocument, snapshot: &Snapshot) -> u32 {
+        let entries = &running.document().parallelism().operators;
+        let entry = |operator: &scaling::Operator| {
+            let name = self.names.0.get(&operator.name).unwrap_or(&operator.name);
+            Some((operator.name.clone(), operator.parallelism.max(*entries.get(name)?)))
+        };
+        scaling::limits::slots_needed(snapshot, &snapshot.operators.iter().filter_map(entry).collect())
+    }
+
+    /// Sets the slots that a quota leaves the job which it shares with other jobs, for the next epochs.
+    pub fn set_quota(&mut self, quota: Option<scaling::quota::Bound>) {
+        self.options.constraints.quota = quota;
+    }
+
     pub(crate) fn applied_within(&self) -> Duration {
         self.options.applied_within
     }

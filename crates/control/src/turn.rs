@@ -26,6 +26,13 @@ pub trait Surroundings {
     /// Returns the policy; `ready` is the snapshot to decide on, if there is a decision.
     fn policy(&self, ready: Option<&Snapshot>) -> impl Future<Output = Box<dyn Policy>> + Send;
 
+    /// Returns the slots that a quota leaves the job which it shares with other jobs; the job needs `held` now. The answer to what is
+    /// planned then is [`Surroundings::append`]. [`None`]: it shares none.
+    fn slots(&mut self, held: u32) -> Option<scaling::quota::Bound> {
+        let _ = held;
+        None
+    }
+
     /// Returns the newest document.
     ///
     /// # Errors
@@ -89,6 +96,12 @@ impl ControlLoop {
             _ => None,
         };
         let policy = around.policy(ready).await;
+        if let Deciding::Ready { running, snapshot } = &deciding
+            && !switches.paused
+        {
+            let held = self.slots_held(running, snapshot);
+            self.set_quota(around.slots(held));
+        }
         match self.epoch(&*policy, deciding, switches, around.now()) {
             Step::Record(record) => around.append(&record),
             Step::Publish { record, document, replaces } => {

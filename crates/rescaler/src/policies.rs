@@ -126,7 +126,7 @@ impl PolicyRunner {
     pub(crate) fn new(name: Name, policies: &Policies, limits: &Limits, size: &Size) -> anyhow::Result<Self> {
         let time_zone = TimeZone::get(&policies.time_zone).context("policy.time_zone")?;
         let thresholds = policies.latency.thresholds();
-        let constraints = Constraints { limits: limits.clone(), size: size.clone(), thresholds };
+        let constraints = Constraints { limits: limits.clone(), size: size.clone(), quota: None, thresholds };
         Ok(Self { name, policies: policies.clone(), constraints, time_zone })
     }
 

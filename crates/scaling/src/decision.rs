@@ -138,6 +138,12 @@ pub struct ClusterReport {
     /// The slots that this job can have without another task manager: its own and the free ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots_available: Option<u32>,
+    /// Where jobs share a quota: the slots that this job would use without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots_wanted: Option<u32>,
+    /// The slots that the shared quota leaves this job now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots_granted: Option<u32>,
     /// The wanted number of task managers, if it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_managers: Option<u32>,

@@ -18,6 +18,7 @@ pub mod latency;
 pub mod limits;
 mod period;
 mod policy;
+pub mod quota;
 pub mod slo;
 mod snapshot;
 pub mod windows;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::Size;
+use crate::quota;
 use crate::{Decision, Kind, Moment, Operator, Partitioning, Period, Rejected, Snapshot};
 
 /// How many operators are listed where a name is not one of them.
@@ -94,10 +95,12 @@ impl Limits {
         }
     }
 
-    /// Trims a plan to bounds, exclusions and slots. `keeps_forward`: operators behind a forward edge follow each other.
+    /// Trims a plan to bounds, exclusions and slots, of which `quota` is this job's part of a shared quota. `keeps_forward`: operators
+    /// behind a forward edge follow each other.
     pub(crate) fn trim(
         &self,
         size: &Size,
+        quota: Option<&quota::Bound>,
         snapshot: &Snapshot,
         decision: &mut Decision,
         keeps_forward: bool,
@@ -106,7 +109,7 @@ impl Limits {
         if keeps_forward {
             self.equalise(snapshot, decision);
         }
-        self.fit_slots(size, snapshot, decision);
+        self.fit_slots(size, quota, snapshot, decision);
         let unchanged =
             |name: &String, new: &u32| snapshot.operator(name).is_some_and(|o| o.parallelism == *new);
         decision.parallelism.retain(|name, new| !unchanged(name, new));
@@ -141,7 +144,7 @@ impl Limits {
             .collect()
     }
 
-    fn bounds_of(&self, operator: &Operator) -> Option<Bounds> {
+    pub(crate) fn bounds_of(&self, operator: &Operator) -> Option<Bounds> {
         let by_id = operator.vertex_id.as_ref().and_then(|id| self.operators.get(id));
         let own = self.operators.get(&operator.name).or(by_id).copied();
         let Some(max) = self.max else { return own };
@@ -149,7 +152,7 @@ impl Limits {
         Some(Bounds { max: own.max.min(max), ..own })
     }
 
-    fn excludes(&self, operator: &Operator) -> bool {
+    pub(crate) fn excludes(&self, operator: &Operator) -> bool {
         self.exclude.iter().any(|name| *name == operator.name || Some(name) == operator.vertex_id.as_ref())
     }
 
@@ -222,7 +225,12 @@ impl Limits {
     }
 
     /// How many slots the job may need at most, and why; [`None`]: no bound is known.
-    fn slots(&self, size: &Size, snapshot: &Snapshot) -> Option<(u32, String)> {
+    fn slots(
+        &self,
+        size: &Size,
+        shared: Option<&quota::Bound>,
+        snapshot: &Snapshot,
+    ) -> Option<(u32, String)> {
         let present = available(snapshot).filter(|_| !size.slots_on_demand);
         let grown = present.map(|present| {
             let room = size.task_managers_max.map_or(0, |max| {
@@ -233,13 +241,20 @@ impl Limits {
             (slots, format!("there are slots for {slots}; add task managers"))
         });
         let quota = self.quota_slots.map(|quota| (quota, format!("the quota is {quota} slots")));
-        [grown, quota].into_iter().flatten().min_by_key(|(slots, _)| *slots)
+        let shared = shared.map(|bound| (bound.slots, bound.because()));
+        [grown, quota, shared].into_iter().flatten().min_by_key(|(slots, _)| *slots)
     }
 
     /// Caps the operators of each slot sharing group, so that the job fits. With several groups each may grow by an equal
     /// part of what is free today: how much one group gets does not depend on how much another one wants.
-    fn fit_slots(&self, size: &Size, snapshot: &Snapshot, decision: &mut Decision) {
-        let Some((bound, because)) = self.slots(size, snapshot) else { return };
+    fn fit_slots(
+        &self,
+        size: &Size,
+        quota: Option<&quota::Bound>,
+        snapshot: &Snapshot,
+        decision: &mut Decision,
+    ) {
+        let Some((bound, because)) = self.slots(size, quota, snapshot) else { return };
         let today = groups(snapshot, &BTreeMap::new());
         let taken = today.values().copied().fold(0, u32::saturating_add);
         let free = bound.saturating_sub(taken) / count(today.len()).max(1);
@@ -281,7 +296,7 @@ fn most(snapshot: &Snapshot, operator: &Operator) -> u32 {
     snapshot.job.max_parallelism.min(own).max(1)
 }
 
-fn group_of(operator: &Operator) -> &str {
+pub(crate) fn group_of(operator: &Operator) -> &str {
     operator.slot_sharing_group.as_deref().unwrap_or_default()
 }
 
@@ -290,7 +305,7 @@ fn count(length: usize) -> u32 {
 }
 
 /// The widest operator of each slot sharing group, with `plan` applied: the slots that the group needs.
-fn groups<'a>(snapshot: &'a Snapshot, plan: &BTreeMap<String, u32>) -> BTreeMap<&'a str, u32> {
+pub(crate) fn groups<'a>(snapshot: &'a Snapshot, plan: &BTreeMap<String, u32>) -> BTreeMap<&'a str, u32> {
     let mut groups = BTreeMap::new();
     for operator in &snapshot.operators {
         let width = plan.get(&operator.name).copied().unwrap_or(operator.parallelism);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::{self, Size, Thresholds};
 use crate::limits::{self, Limits};
-use crate::{Action, Decision, Moment, Snapshot, ds2, external, latency, slo};
+use crate::{Action, Decision, Moment, Snapshot, ds2, external, latency, quota, slo};
 
 /// A scaling policy. It does no IO and reads no clock: times are arguments, in milliseconds since the Unix epoch.
 ///
@@ -79,6 +79,8 @@ pub struct Constraints {
     pub limits: Limits,
     /// How many task managers there may be.
     pub size: Size,
+    /// The slots that a quota leaves it which it shares with other jobs; [`None`]: it shares none.
+    pub quota: Option<quota::Bound>,
     /// What the cluster's figures are measured against.
     pub thresholds: Thresholds,
 }
@@ -136,15 +138,24 @@ pub fn decide(
     let now_ms = now.bounded_ms();
     policy.observe(memory, snapshot, now_ms);
     let mut decision = policy.decide(memory, snapshot, now_ms);
-    if !policy.is_waiting(memory, snapshot, now_ms) {
+    let may_change = !policy.is_waiting(memory, snapshot, now_ms);
+    if may_change {
         constraints.limits.bring_within(snapshot, &mut decision);
+    }
+    let slots_wanted = slots_wanted(policy.traits(), constraints, snapshot, &decision);
+    if let Some(bound) = constraints.quota.filter(|_| may_change) {
+        quota::give_back(&bound, &constraints.limits, snapshot, &mut decision);
     }
     let wait = ScaleInWait { since_ms: &mut memory.fewer_since_ms, now_ms: Some(now_ms) };
     constrain(policy.traits(), constraints, snapshot, &mut decision, wait);
+    decision.cluster.slots_wanted = slots_wanted;
+    decision.cluster.slots_granted = constraints.quota.map(|bound| bound.slots);
     if let Some(period) = constraints.limits.excluded_period(now)
         && decision.has_change()
     {
         decision.withdraw(format!("nothing is changed during {period}"));
+        // Other jobs need not give back what cannot be used now.
+        decision.cluster.slots_wanted = None;
     }
     decision
 }
@@ -160,6 +171,21 @@ pub fn plan(policy: &dyn Policy, constraints: &Constraints, snapshot: &Snapshot)
     let wait = ScaleInWait { since_ms: &mut None, now_ms: None };
     constrain(policy.traits(), constraints, snapshot, &mut decision, wait);
     decision
+}
+
+/// The slots that the job would use with this plan if it did not share them, within its own limits; [`None`] if it shares none.
+fn slots_wanted(
+    traits: Traits,
+    constraints: &Constraints,
+    snapshot: &Snapshot,
+    decision: &Decision,
+) -> Option<u32> {
+    constraints.quota?;
+    // Slots that other jobs have are free when they give them back.
+    let size = Size { slots_on_demand: true, ..constraints.size.clone() };
+    let mut alone = decision.clone();
+    constraints.limits.trim(&size, None, snapshot, &mut alone, traits.keeps_forward);
+    Some(limits::slots_needed(snapshot, &alone.parallelism))
 }
 
 /// How long fewer task managers have been enough.
@@ -179,7 +205,8 @@ fn constrain(
 ) {
     let had_plan = decision.action == Action::Rescale || decision.has_change();
     if had_plan {
-        constraints.limits.trim(&constraints.size, snapshot, decision, traits.keeps_forward);
+        let quota = constraints.quota.as_ref();
+        constraints.limits.trim(&constraints.size, quota, snapshot, decision, traits.keeps_forward);
     }
     decision.reasons.extend(constraints.limits.unknown_names(snapshot));
     size_cluster(traits, constraints, snapshot, decision, wait);

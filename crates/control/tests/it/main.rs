@@ -10,4 +10,5 @@ mod publishing;
 mod rising_latency;
 mod rollback;
 mod rounds;
+mod sharing;
 mod world;

@@ -44,6 +44,9 @@ use crate::{Action, ChangeEnd, Decision, Policy, Snapshot, Traits};
 /// The policy's name in configuration and records.
 pub const NAME: &str = "slo";
 
+/// The beginning of the reason why nothing is changed after several failures.
+pub const BLOCKED: &str = "three changes failed within ten minutes";
+
 /// The needs of the past are those of this horizon, in seconds.
 const NEED_AHEAD_S: f64 = 300.0;
 /// Metrics that are older than this many epochs tell nothing of now.
@@ -210,7 +213,7 @@ fn closed(options: &Options, memory: &Memory, snapshot: &Snapshot, now_ms: i64) 
     }
     let until_ms = memory.changes.blocked_until_ms(now_ms)?;
     let left_s = seconds(until_ms - now_ms);
-    Some(format!("three changes failed within ten minutes: nothing is changed for {left_s:.0} s more"))
+    Some(format!("{BLOCKED}: nothing is changed for {left_s:.0} s more"))
 }
 
 fn widened(view: View<'_>, shortage: Shortage) -> Decision {

@@ -7,6 +7,7 @@ mod ds2;
 mod extremes;
 mod latency;
 mod policies;
+mod quota;
 mod slo;
 mod snapshot;
 mod world;
