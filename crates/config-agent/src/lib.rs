@@ -54,7 +54,8 @@ pub use intake::{IntakeSettings, Refused};
 pub use ledger::{Change, Contradiction, Entry, Ledger, Lineage, Resumed};
 pub use live::Live;
 pub use machine::{
-    Attempt, Effect, Ended, Next, Observation, PoolNode, Question, Rules, Submission, next, question, to_run,
+    Attempt, BREAKER_IS_OPEN, Effect, Ended, Next, Observation, PoolNode, Question, Rules, Submission, next,
+    question, to_run,
 };
 pub use phase::{NodeFailure, Phase};
 pub use pool::{CommandError, Node, Pool};

@@ -20,6 +20,7 @@ use flink::{JobId, JobState, SavepointStatus, TaskManager, TriggerId, Vertex, Ve
 use jiff::Timestamp;
 use job_config::JobDocument;
 
+pub use self::begin::BREAKER_IS_OPEN;
 use self::begin::begin;
 use self::in_place::{Found, rescale, rescale_back};
 pub use self::nodes::PoolNode;

@@ -14,9 +14,11 @@ use toml::{Table, Value};
 
 use crate::brokers::Brokers;
 use crate::http::Http;
+use crate::notify::Notify;
 use crate::overrides::put_over;
 use crate::placement::{Mode, Placement};
 use crate::policies::{Name, Policies};
+use crate::quota::Quota;
 use crate::source::SourceSection;
 use crate::state::StateProbe;
 
@@ -68,6 +70,12 @@ pub struct Config {
     /// The page and the metrics; of the whole program, also where there are several jobs.
     #[serde(default)]
     pub http: Http,
+    /// Where events are sent; of the whole program, too.
+    #[serde(default)]
+    pub notify: Notify,
+    /// The slots that all jobs share; of the whole program, too.
+    #[serde(default)]
+    pub quota: Quota,
 }
 
 /// `[flink]`
@@ -273,6 +281,8 @@ impl Config {
         problems.extend(self.kafka.problems(self.source.kind));
         problems.extend(self.state.problems());
         problems.extend(self.http.problems());
+        problems.extend(self.notify.problems());
+        problems.extend(self.quota.problems());
         problems.extend(self.policy.problems());
         problems.extend(self.limits.problems().iter().map(|problem| format!("limits.{problem}")));
         let cluster = self.cluster.problems();

@@ -13,6 +13,7 @@ use drop_client::{Precondition, Published};
 use flink::Obstacle;
 use jiff::Timestamp;
 use job_config::{EntityTag, JobDocument, Report};
+use scaling::quota::Bound;
 use scaling::{Policy, Snapshot};
 use tracing::{error, info, warn};
 
@@ -21,6 +22,7 @@ use crate::journal::Journal;
 use crate::observe::Observer;
 use crate::placement::{Carried, Place};
 use crate::policies::PolicyRunner;
+use crate::quota::Member;
 use crate::state::StateReader;
 use crate::status::{JobStatus, SwitchesNow};
 use crate::{placement, publish};
@@ -29,10 +31,14 @@ use crate::{placement, publish};
 ///
 /// # Errors
 /// The journal cannot be used, an address is no address, or what this process carries has ended.
-pub(crate) async fn run(config: Config, status: Arc<JobStatus>) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    config: Config,
+    status: Arc<JobStatus>,
+    slots: Option<Arc<Member>>,
+) -> anyhow::Result<()> {
     let mut names = None;
     loop {
-        names = Some(one_life(config.clone(), &status, names).await?);
+        names = Some(one_life(config.clone(), &status, slots.clone(), names).await?);
         info!(job = %config.job, "the job has been submitted again; it is taken over as it runs now");
     }
 }
@@ -41,6 +47,7 @@ pub(crate) async fn run(config: Config, status: Arc<JobStatus>) -> anyhow::Resul
 async fn one_life(
     mut config: Config,
     status: &Arc<JobStatus>,
+    slots: Option<Arc<Member>>,
     before: Option<OperatorNames>,
 ) -> anyhow::Result<OperatorNames> {
     let flink = flink_client(&config)?;
@@ -49,6 +56,7 @@ async fn one_life(
     let is_other_graph = before.is_some_and(|before| !before.has_same_operators(&names));
     let (mut rescaler, mut control) =
         Rescaler::new(config, Arc::clone(status), &flink, &carried, is_other_graph)?;
+    rescaler.slots = slots;
     status.watched();
     status.hindered(carried.obstacle());
     let cycle = async {
@@ -79,6 +87,8 @@ struct Rescaler {
     weight: StateReader,
     journal: Journal,
     runner: PolicyRunner,
+    /// The slots that it shares with other jobs, if it does.
+    slots: Option<Arc<Member>>,
     /// Why plans cannot be carried out, where they cannot: they are recommendations.
     obstacle: Option<String>,
 }
@@ -141,7 +151,8 @@ impl Rescaler {
         };
         let control = ControlLoop::new(options, carried.names(), resumed);
         let obstacle = carried.obstacle();
-        let rescaler = Self { config, status, place, observer, weight, journal, runner, obstacle };
+        let rescaler =
+            Self { config, status, place, observer, weight, journal, runner, slots: None, obstacle };
         Ok((rescaler, control))
     }
 
@@ -190,6 +201,10 @@ impl Surroundings for Rescaler {
         self.runner.policy(ready).await
     }
 
+    fn slots(&mut self, held: u32) -> Option<Bound> {
+        self.slots.as_ref()?.bound(held)
+    }
+
     async fn current(&mut self) -> Result<Current, String> {
         let current = match &self.place {
             // What has no successor needs no other number.
@@ -227,6 +242,11 @@ impl Surroundings for Rescaler {
     }
 
     fn append(&mut self, record: &Record) -> anyhow::Result<()> {
+        if let Some(slots) = &self.slots {
+            let cluster = &record.decision.cluster;
+            let is_published = matches!(record.effect, Effect::Publishing { .. });
+            slots.settle(cluster.slots_wanted, cluster.slots_needed.filter(|_| is_published));
+        }
         let only = if record.effect == Effect::DryRun && self.obstacle.is_none() {
             " (dry run: nothing is changed; the plan counts as carried out in what follows)"
         } else {

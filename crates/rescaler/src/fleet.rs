@@ -36,8 +36,13 @@ impl Pattern {
         Regex::new(&format!("(?s)^{escaped}$")).map(Self)
     }
 
+    /// Whether it takes this name.
+    pub(crate) fn matches(&self, name: &str) -> bool {
+        self.0.is_match(name)
+    }
+
     fn takes(&self, job: &JobOverview) -> bool {
-        self.0.is_match(&job.name) || self.0.is_match(job.id.as_str())
+        self.matches(&job.name) || self.matches(job.id.as_str())
     }
 }
 

@@ -8,13 +8,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use secrets::SyntaxError;
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use service::settings::{self, ConfigError, Problems};
 use toml::{Table, Value};
 
 use crate::config::{Config, DATA};
 use crate::http::Http;
+use crate::notify::Notify;
 use crate::overrides::put_over;
+use crate::quota::Quota;
 
 /// The page and the jobs.
 #[derive(Debug, Clone, Serialize)]
@@ -26,6 +28,10 @@ pub enum Site {
     Several {
         /// `[http]`
         http: Box<Http>,
+        /// `[notify]`
+        notify: Box<Notify>,
+        /// `[quota]`
+        quota: Quota,
         /// Each with everything that holds for it.
         job: Vec<Config>,
     },
@@ -112,6 +118,22 @@ impl Site {
         }
     }
 
+    /// `[notify]`
+    pub fn notify(&self) -> &Notify {
+        match self {
+            Self::One(config) => &config.notify,
+            Self::Several { notify, .. } => notify,
+        }
+    }
+
+    /// `[quota]`
+    pub fn quota(&self) -> &Quota {
+        match self {
+            Self::One(config) => &config.quota,
+            Self::Several { quota, .. } => quota,
+        }
+    }
+
     /// `[http]`, for the command line to put its values over it.
     pub(crate) fn http_mut(&mut self) -> &mut Http {
         match self {
@@ -124,18 +146,12 @@ impl Site {
 fn several(path: &Path, mut shared: Table, mut above: Table) -> Result<Site, ConfigError> {
     let mut problems = Problems::new(path.display().to_string());
     above.remove("job");
-    let mut page = Table::new();
-    for http in [shared.remove("http"), above.remove("http")].into_iter().flatten() {
-        put_over(&mut page, Table::from_iter([("http".to_owned(), http)]));
-    }
-    let http = match page.remove("http") {
-        Some(http) => http
-            .try_into()
-            .map_err(|e| ConfigError::in_file(path, format!("http: {}", SyntaxError::in_value(&e))))?,
-        None => Http::default(),
-    };
+    let wrong = |problem| ConfigError::in_file(path, problem);
+    let http: Http = of_the_program("http", &mut shared, &mut above).map_err(wrong)?;
+    let notify: Notify = of_the_program("notify", &mut shared, &mut above).map_err(wrong)?;
+    let quota: Quota = of_the_program("quota", &mut shared, &mut above).map_err(wrong)?;
     let Some(Value::Array(tables)) = shared.remove("job") else { return Err(problems.into_error()) };
-    problems.extend(http.problems());
+    problems.extend([http.problems(), notify.problems(), quota.problems()].concat());
     if tables.is_empty() {
         problems.add("job", "at least one [[job]] is needed");
     }
@@ -147,7 +163,24 @@ fn several(path: &Path, mut shared: Table, mut above: Table) -> Result<Site, Con
         }
     }
     problems.extend(shared_things(&jobs));
-    problems.finish(Some(Site::Several { http: Box::new(http), job: jobs }))
+    problems.finish(Some(Site::Several { http: Box::new(http), notify: Box::new(notify), quota, job: jobs }))
+}
+
+/// Takes a section of the whole program out of what is shared, with the keys of the command line over it.
+///
+/// # Errors
+/// What is wrong, with its key.
+fn of_the_program<T: Default + DeserializeOwned>(
+    key: &str,
+    shared: &mut Table,
+    above: &mut Table,
+) -> Result<T, String> {
+    let mut table = Table::new();
+    for section in [shared.remove(key), above.remove(key)].into_iter().flatten() {
+        put_over(&mut table, Table::from_iter([(key.to_owned(), section)]));
+    }
+    let Some(section) = table.remove(key) else { return Ok(T::default()) };
+    section.try_into().map_err(|error| format!("{key}: {}", SyntaxError::in_value(&error)))
 }
 
 /// One job: what is shared, over it what is its own, and over both the keys of the command line.
@@ -158,7 +191,7 @@ fn job(shared: &Table, own: Value, above: &Table) -> Result<Config, Vec<String>>
     let Some(name) = own.remove("name") else {
         return Err(vec!["name: the job's name in Flink is needed".to_owned()]);
     };
-    for key in ["job", "http"] {
+    for key in ["job", "http", "notify", "quota"] {
         if own.contains_key(key) {
             return Err(vec![format!("{key}: does not belong into a [[job]]")]);
         }
@@ -281,6 +314,9 @@ mod tests {
             (two("name = \"b\"\nepoch.length_ms = 1"), "job[1].epoch.length_ms"),
             (two("name = \"b\"\njournal.path = \"run/rescaler/a/decisions.jsonl\""), "job[1].journal.path"),
             (two("name = \"b\"\nhttp.listen = \"off\""), "job[1].http"),
+            (two("name = \"b\"\nquota.slots = 3"), "job[1].quota"),
+            (format!("[quota]\nslots = 0\n{}", two("name = \"b\"")), "quota.slots"),
+            (format!("[notify]\nattempts = 0\n{}", two("name = \"b\"")), "notify.attempts"),
             ("job = []".to_owned(), "at least one"),
             (format!("[http]\nlisten = \"here\"\n{}", two("name = \"b\"")), "http"),
         ];

@@ -24,12 +24,16 @@ use crate::cycle::{self, flink_client};
 use crate::fleet::{self, Changes, Roster, Selection};
 use crate::http::{self, Guard, Http};
 use crate::journal;
+use crate::notify::{Notifier, Notify};
 use crate::placement;
+use crate::quota::{Member, Quota, SharedSlots};
 use crate::site::Site;
-use crate::status::{About, JobStatus, Kept, Status, Switches};
+use crate::status::{About, JobStatus, Kept, Shared, Status, Switches};
 
 /// The longest time after which a job that failed is tried again.
 const TRY_AGAIN_MAX: Duration = Duration::from_secs(60);
+/// The longest time that the end of the program waits for notifications.
+const FLUSH_MAX: Duration = Duration::from_secs(5);
 
 /// A file for the token that holds none.
 #[derive(Debug, Error)]
@@ -47,18 +51,22 @@ pub async fn run(site: Site, dry_run: bool, shutdown: impl Future<Output = ()>) 
     let http = site.http().clone();
     let guard = guard(&http)?;
     let acceptor = acceptor(&http)?;
-    let jobs: Vec<Arc<JobStatus>> =
-        site.jobs().iter().map(|config| Arc::new(status_of(config, &http, dry_run))).collect();
+    let mut deliveries = JoinSet::new();
+    let shared = shared(site.notify(), site.quota(), &mut deliveries)?;
+    let status = |config| Arc::new(status_of(config, &http, dry_run, &shared));
+    let jobs: Vec<Arc<JobStatus>> = site.jobs().iter().map(status).collect();
     let watched = Arc::new(AtomicUsize::new(jobs.len()));
     let mut tasks = JoinSet::new();
     for (config, status) in site.jobs().iter().zip(&jobs) {
-        tasks.spawn(watch(config.clone(), Arc::clone(status), Some(Arc::clone(&watched))));
+        let slots = shared.slots.as_ref().map(|slots| slots.join(config));
+        tasks.spawn(watch(config.clone(), Arc::clone(status), slots, Some(Arc::clone(&watched))));
     }
+    let status = Arc::new(Status::of(jobs, shared.clone()));
     tasks.spawn(async move {
-        http::run(Arc::new(Status::new(jobs)), http, guard, acceptor).await;
+        http::run(status, http, guard, acceptor).await;
         std::future::pending().await
     });
-    tokio::select! {
+    let end = tokio::select! {
         ended = tasks.join_next() => Err(ended.map_or_else(|| anyhow!("no job is configured"), |ended| {
             ended.unwrap_or_else(|lost| anyhow!("a task of the rescaler was lost: {lost}"))
         })),
@@ -66,7 +74,14 @@ pub async fn run(site: Site, dry_run: bool, shutdown: impl Future<Output = ()>) 
             info!("asked to stop");
             Ok(())
         }
-    }
+    };
+    shared.notifier.flush(FLUSH_MAX).await;
+    end
+}
+
+fn shared(notify: &Notify, quota: &Quota, deliveries: &mut JoinSet<()>) -> anyhow::Result<Shared> {
+    let notifier = Notifier::start(notify, deliveries)?;
+    Ok(Shared { notifier, slots: SharedSlots::of(quota) })
 }
 
 /// Watches all jobs of a cluster that are selected, as they come and go, and serves the page until `shutdown` ends. `template` is the
@@ -85,7 +100,9 @@ pub(crate) async fn run_all(
     let guard = guard(&http)?;
     let acceptor = acceptor(&http)?;
     let flink = flink_client(&template)?;
-    let status = Arc::new(Status::default());
+    let mut deliveries = JoinSet::new();
+    let shared = shared(&template.notify, &template.quota, &mut deliveries)?;
+    let status = Arc::new(Status::of(Vec::new(), shared.clone()));
     let mut cluster = WatchedCluster {
         template,
         data: data.to_owned(),
@@ -101,13 +118,12 @@ pub(crate) async fn run_all(
     };
     let following = cluster.follow(&flink, Roster::new(selection));
     tokio::select! {
-        () = page => Ok(()),
-        () = following => Ok(()),
-        () = shutdown => {
-            info!("asked to stop");
-            Ok(())
-        }
+        () = page => {}
+        () = following => {}
+        () = shutdown => info!("asked to stop"),
     }
+    shared.notifier.flush(FLUSH_MAX).await;
+    Ok(())
 }
 
 /// The jobs of a cluster that are watched, each in a task of its own.
@@ -162,10 +178,12 @@ impl WatchedCluster {
         for found in changes.begin {
             let mut config = self.template.clone();
             placement::embed_as(&mut config, &self.data, &found.folder, &found.called);
-            let status = Arc::new(status_of(&config, &config.http, self.dry_run));
+            let shared = self.status.shared();
+            let status = Arc::new(status_of(&config, &config.http, self.dry_run, shared));
             self.status.add(Arc::clone(&status));
             let name = config.job.to_string();
-            let task = self.tasks.spawn(watch(config, status, None));
+            let slots = shared.slots.as_ref().map(|slots| slots.join(&config));
+            let task = self.tasks.spawn(watch(config, status, slots, None));
             self.jobs.insert(found.called, (name, task));
         }
         if let Some(number) = changes.too_many {
@@ -212,7 +230,7 @@ fn acceptor(http: &Http) -> anyhow::Result<Option<TlsAcceptor>> {
     Ok(Some(TlsAcceptor::from(config)))
 }
 
-fn status_of(config: &Config, http: &Http, dry_run: bool) -> JobStatus {
+fn status_of(config: &Config, http: &Http, dry_run: bool, shared: &Shared) -> JobStatus {
     let path = switches_path(&config.journal.path);
     let switches = Switches::open(Some(path.clone()), dry_run).unwrap_or_else(|reason| {
         let reason = anyhow::Error::from(reason);
@@ -230,7 +248,7 @@ fn status_of(config: &Config, http: &Http, dry_run: bool) -> JobStatus {
         started_at: Timestamp::now(),
     };
     let kept = Kept { points: http.history_points, decisions: http.decisions_kept };
-    let status = JobStatus::new(about, switches, kept);
+    let status = JobStatus::new(about, switches, kept).notifying(shared.notifier.clone());
     match journal::read_with_older(&config.journal.path, 0) {
         Ok(records) => status.remember(&records),
         Err(reason) => {
@@ -246,12 +264,17 @@ fn switches_path(journal: &Path) -> PathBuf {
 }
 
 /// Watches one job forever; with `watched`, the number of jobs whose watching has not failed, until it was the last of them.
-async fn watch(config: Config, status: Arc<JobStatus>, watched: Option<Arc<AtomicUsize>>) -> anyhow::Error {
+async fn watch(
+    config: Config,
+    status: Arc<JobStatus>,
+    slots: Option<Arc<Member>>,
+    watched: Option<Arc<AtomicUsize>>,
+) -> anyhow::Error {
     let pause = config.epoch_length().min(TRY_AGAIN_MAX);
     loop {
         // A task of its own, so that a defect in one job's cycle ends that cycle only. It ends with this one.
         let mut cycle = JoinSet::new();
-        cycle.spawn(cycle::run(config.clone(), Arc::clone(&status)));
+        cycle.spawn(cycle::run(config.clone(), Arc::clone(&status), slots.clone()));
         let reason = match cycle.join_next().await {
             Some(Ok(Err(reason))) => reason,
             Some(Err(lost)) => anyhow!("its cycle was lost: {lost}"),

@@ -143,6 +143,9 @@ fn begin_without_job(
     fail(Some(job), message)
 }
 
+/// The words of the report about a change that the open circuit breaker prevents.
+pub const BREAKER_IS_OPEN: &str = "changes in a row have failed, the last one at";
+
 /// Returns why no change may start now, if the circuit breaker is open.
 fn breaker(lineage: &Lineage, attempt: &Attempt, rules: &Rules) -> Option<String> {
     // A failure time in the future comes from a wrong clock, and would keep the breaker open until then.
@@ -152,7 +155,7 @@ fn breaker(lineage: &Lineage, attempt: &Attempt, rules: &Rules) -> Option<String
     let closes_at = failed_at + rules.breaker_pause;
     (attempt.now < closes_at).then(|| {
         format!(
-            "{} changes in a row have failed, the last one at {failed_at}; nothing is begun before {closes_at}, or before \
+            "{} {BREAKER_IS_OPEN} {failed_at}; nothing is begun before {closes_at}, or before \
              the agent is started with --forgive-failures",
             lineage.failures
         )

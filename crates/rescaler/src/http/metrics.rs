@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use scaling::{Operator, Snapshot};
 
 use super::{Site, now};
+use crate::quota::Figures;
 use crate::status::{JobStatus, Moment, Outcome, Status, Totals};
 
 /// What an answered request is counted under: method, route and status. Their number is bounded by the routes.
@@ -57,6 +58,7 @@ fn metrics(status: &Status, requests: &BTreeMap<Answered, u64>, now: Timestamp) 
     whole_jobs(&mut page, &seen, now);
     totals(&mut page, &seen);
     operators(&mut page, &seen);
+    shared(&mut page, status);
     let mut answered = page.counter("rescaler_http_requests_total", "Requests answered.");
     for ((method, route, status), count) in requests {
         let labels = [("method", method.as_str()), ("route", route), ("status", &status.to_string())];
@@ -263,6 +265,36 @@ fn operators(page: &mut MetricsPage, seen: &[Seen]) {
                 let labels = [("job", one.job.about.job.as_str()), ("operator", &operator.name)];
                 samples.add_known(&labels, figure(operator));
             }
+        }
+    }
+}
+
+/// One name with a value per job that shares slots.
+type PerMember = (&'static str, &'static str, fn(&Figures) -> u32);
+
+const MEMBERS: [PerMember; 3] = [
+    ("rescaler_quota_held_slots", "Slots of the job, or of its change in progress.", |job| job.held),
+    ("rescaler_quota_share_slots", "Slots that the job gets whenever it wants them.", |job| job.share),
+    ("rescaler_quota_wanted_slots", "Slots that its policy would use without a quota.", |job| job.wanted),
+];
+
+/// What all jobs have in common: the slots that they share, and the notifications.
+fn shared(page: &mut MetricsPage, status: &Status) {
+    let shared = status.shared();
+    let (quota, jobs) = shared.slots.as_ref().map(|slots| slots.figures()).unzip();
+    let mut slots = page.gauge("rescaler_quota_slots", "Slots that all jobs may have together.");
+    slots.add_known(&[], quota.map(f64::from));
+    for (name, help, figure) in MEMBERS {
+        let mut samples = page.gauge(name, help);
+        for job in jobs.iter().flatten() {
+            samples.add(&[("job", &job.job)], f64::from(figure(job)));
+        }
+    }
+    let mut notifications =
+        page.counter("rescaler_notifications_total", "Events for each receiver, by what became of them.");
+    for (receiver, counts) in shared.notifier.counts() {
+        for (result, count) in counts.results() {
+            notifications.add(&[("receiver", receiver), ("result", result)], count);
         }
     }
 }

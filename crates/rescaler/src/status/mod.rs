@@ -20,6 +20,9 @@ pub use told::{Outcome, Told};
 
 use control::{FollowUp, Record};
 
+use crate::notify::{self, Event, News, Notifier};
+use crate::quota::SharedSlots;
+
 /// A current snapshot is made with every sample for so long after somebody has looked.
 const LOOKED_AT_FOR: Duration = Duration::from_secs(30);
 
@@ -27,12 +30,32 @@ const LOOKED_AT_FOR: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub struct Status {
     jobs: RwLock<Vec<Arc<JobStatus>>>,
+    shared: Shared,
+}
+
+/// What all jobs of this rescaler have in common.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shared {
+    /// Where events are sent.
+    pub(crate) notifier: Notifier,
+    /// The slots that they share, if they do.
+    pub(crate) slots: Option<Arc<SharedSlots>>,
 }
 
 impl Status {
     /// The status of these jobs.
     pub fn new(jobs: Vec<Arc<JobStatus>>) -> Self {
-        Self { jobs: RwLock::new(jobs) }
+        Self { jobs: RwLock::new(jobs), shared: Shared::default() }
+    }
+
+    /// The status of these jobs, which have this in common.
+    pub(crate) fn of(jobs: Vec<Arc<JobStatus>>, shared: Shared) -> Self {
+        Self { jobs: RwLock::new(jobs), shared }
+    }
+
+    /// What the jobs have in common.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// All jobs.
@@ -93,11 +116,13 @@ pub struct JobStatus {
     /// Pause and dry run.
     pub switches: Switches,
     kept: Kept,
+    notifier: Notifier,
     seen: Mutex<Seen>,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Seen {
+    news: News,
     looked_at: Option<Timestamp>,
     sampled_at: Option<Timestamp>,
     samples: u64,
@@ -149,7 +174,12 @@ pub struct Moment {
 impl JobStatus {
     /// A job of which nothing is known yet.
     pub fn new(about: About, switches: Switches, kept: Kept) -> Self {
-        Self { about, switches, kept, seen: Mutex::default() }
+        Self { about, switches, kept, notifier: Notifier::default(), seen: Mutex::default() }
+    }
+
+    /// The same, whose events are sent.
+    pub(crate) fn notifying(self, notifier: Notifier) -> Self {
+        Self { notifier, ..self }
     }
 
     /// Fills time line and decisions from records of earlier runs, oldest first.
@@ -208,6 +238,9 @@ impl JobStatus {
             *seen.outcomes.entry(outcome).or_default() += 1;
         }
         self.keep(&mut seen, record);
+        let events = seen.news.decided(&Told::of(record));
+        drop(seen);
+        self.notify(events);
     }
 
     /// It has turned out what became of an earlier decision.
@@ -219,30 +252,43 @@ impl JobStatus {
             *seen.outcomes.entry(Outcome::of(effect)).or_default() += 1;
         }
         let of_epoch = follow_up.of_epoch;
+        let mut events = Vec::new();
         if let Some(told) = seen.decisions.iter_mut().rev().find(|told| told.epoch == of_epoch) {
             Arc::make_mut(told).follow(follow_up);
+            let told = Arc::clone(told);
+            events.extend(follow_up.then.as_ref().and_then(|_| seen.news.planned(&told)));
+        }
+        if let Some(outcome) = &follow_up.outcome {
+            events.extend(seen.news.ended(outcome, follow_up.at));
         }
         let point = seen.points.iter_mut().rev().find(|point| point.epoch == of_epoch);
         if let (Some(point), Some(effect)) = (point, &follow_up.then) {
             Arc::make_mut(point).became(Outcome::of(effect));
         }
+        drop(seen);
+        self.notify(events);
     }
 
     /// The job is being watched, again after a failure.
     pub fn watched(&self) {
-        self.lock().failure = None;
+        let before = self.lock().failure.take();
+        self.notify(before.map(|_| notify::watching(None, Timestamp::now())));
     }
 
     /// The job is not being watched any more, or not yet.
     pub fn failed(&self, reason: String) {
-        self.lock().failure = Some(reason);
+        let before = self.lock().failure.replace(reason.clone());
+        let is_news = before.is_none();
+        self.notify(is_news.then(|| notify::watching(Some(&reason), Timestamp::now())));
     }
 
     /// What a person must look at now, or nothing. Returns whether there was nothing before and is now, or the other way round.
     pub fn alarm(&self, sentence: Option<String>) -> bool {
         let mut seen = self.lock();
         let is_news = seen.alarm.is_some() != sentence.is_some();
-        seen.alarm = sentence;
+        seen.alarm.clone_from(&sentence);
+        drop(seen);
+        self.notify(is_news.then(|| notify::needs_a_person(sentence.as_deref(), Timestamp::now())));
         is_news
     }
 
@@ -295,6 +341,13 @@ impl JobStatus {
         let told = Arc::new(Told::of(record));
         push(&mut seen.points, Arc::new(Point::of(record)), self.kept.points, |point| point.epoch);
         push(&mut seen.decisions, told, self.kept.decisions, |told| told.epoch);
+    }
+
+    fn notify(&self, events: impl IntoIterator<Item = Event>) {
+        for event in events {
+            let is_dry_run = self.switches.now().dry_run;
+            self.notifier.tell(&self.about.job, &self.about.flink_url, &event, is_dry_run);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {

@@ -1,0 +1,325 @@
+//! Events about a job: their form, and when one has happened. What lasts is reported at its beginning and at its end, not every epoch.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::status::{Outcome, Told};
+
+/// A cause that has not been found for this time is over.
+const CAUSE_OVER_AFTER: SignedDuration = SignedDuration::from_mins(10);
+
+/// The kinds of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A plan was published, or recorded only.
+    Decision,
+    /// A published plan was carried out.
+    Change,
+    /// A plan could not be published, its change failed, or the job is not being watched.
+    Failure,
+    /// Nothing is changed for a while, because several changes in a row have failed.
+    Breaker,
+    /// A person must act before scaling goes on.
+    NeedsAPerson,
+    /// More subtasks would not help.
+    CannotHelp,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Decision, Self::Change, Self::Failure, Self::Breaker, Self::NeedsAPerson, Self::CannotHelp];
+}
+
+/// Something that happened to a job.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Event {
+    /// What.
+    pub(crate) event: Kind,
+    /// Whether it has ended, of what lasts.
+    pub(crate) is_over: bool,
+    /// In a sentence.
+    pub(crate) text: String,
+    /// When.
+    pub(crate) at: Timestamp,
+    /// The epoch of the decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) epoch: Option<u64>,
+    /// The generation of the document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) generation: Option<u64>,
+    /// What became of the decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) outcome: Option<Outcome>,
+    /// The new parallelism by operator.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) parallelism: BTreeMap<String, u32>,
+}
+
+impl Event {
+    fn new(event: Kind, text: impl Into<String>, at: Timestamp) -> Self {
+        Self {
+            event,
+            is_over: false,
+            text: text.into(),
+            at,
+            epoch: None,
+            generation: None,
+            outcome: None,
+            parallelism: BTreeMap::new(),
+        }
+    }
+
+    fn over(self) -> Self {
+        Self { is_over: true, ..self }
+    }
+
+    fn of(self, told: &Told) -> Self {
+        Self { epoch: Some(told.epoch), generation: told.generation, ..self }
+    }
+}
+
+/// What has been reported of a job, so that nothing is reported twice.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct News {
+    /// The newest plan that was not carried out, and why not.
+    repeated: Option<(Outcome, BTreeMap<String, u32>)>,
+    /// When each cause was found last, by its name and operator.
+    causes: BTreeMap<(&'static str, String), Timestamp>,
+    /// Whether the agent refuses changes.
+    is_refused: bool,
+    /// Whether the policy has stopped changing the job.
+    is_stopped: bool,
+}
+
+impl News {
+    /// Returns what is new about a decision: as it was recorded, or after it has turned out whether it was published.
+    pub(crate) fn decided(&mut self, told: &Told) -> Vec<Event> {
+        let mut events: Vec<Event> = self.planned(told).into_iter().collect();
+        events.extend(self.stopped(told));
+        self.diagnosed(told, &mut events);
+        events
+    }
+
+    /// Returns what is new about a plan after it has turned out whether it was published.
+    pub(crate) fn planned(&mut self, told: &Told) -> Option<Event> {
+        if !told.is_plan() || matches!(told.outcome, Outcome::Publishing | Outcome::Nothing) {
+            return None;
+        }
+        let plan = (told.outcome, told.decision.parallelism.clone());
+        let repeats = matches!(told.outcome, Outcome::NotPublished | Outcome::Recommended);
+        if repeats && self.repeated.as_ref() == Some(&plan) {
+            return None;
+        }
+        self.repeated = repeats.then_some(plan);
+        let because = told.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+        let (kind, words) = match told.outcome {
+            Outcome::NotPublished => (Kind::Failure, "not published"),
+            Outcome::Recommended => (Kind::Decision, "recommended only"),
+            Outcome::DryRun => (Kind::Decision, "dry run, not published"),
+            Outcome::Nothing | Outcome::Publishing | Outcome::Published => (Kind::Decision, "published"),
+        };
+        let event = Event::new(kind, format!("{} ({words}{because})", told.headline), told.at).of(told);
+        let parallelism = told.decision.parallelism.clone();
+        Some(Event { outcome: Some(told.outcome), parallelism, ..event })
+    }
+
+    /// Returns what is new about the end of a change.
+    pub(crate) fn ended(&mut self, outcome: &control::Outcome, at: Timestamp) -> Vec<Event> {
+        let is_refused =
+            outcome.message.as_ref().is_some_and(|message| message.contains(config_agent::BREAKER_IS_OPEN));
+        let was_refused = std::mem::replace(&mut self.is_refused, is_refused);
+        let mut events = Vec::new();
+        if was_refused && !is_refused {
+            events.push(Event::new(Kind::Breaker, "the agent changes the job again", at).over());
+        }
+        let kind = match (is_refused, outcome.succeeded()) {
+            (true, _) if was_refused => return events,
+            (true, _) => Kind::Breaker,
+            (false, true) => Kind::Change,
+            (false, false) => Kind::Failure,
+        };
+        let generation = Some(outcome.generation);
+        events.push(Event { generation, ..Event::new(kind, outcome.to_string(), at) });
+        events
+    }
+
+    /// Whether the policy has stopped changing the job after several failures, or changes it again. Decisions without a view of the job
+    /// tell neither.
+    fn stopped(&mut self, told: &Told) -> Option<Event> {
+        let reason = told.decision.reasons.iter().find(|reason| reason.starts_with(scaling::slo::BLOCKED));
+        if reason.is_none() && told.decision.operators.is_empty() {
+            return None;
+        }
+        let was_stopped = std::mem::replace(&mut self.is_stopped, reason.is_some());
+        match reason {
+            Some(reason) if !was_stopped => Some(Event::new(Kind::Breaker, reason, told.at).of(told)),
+            None if was_stopped => {
+                Some(Event::new(Kind::Breaker, "the policy changes the job again", told.at).of(told).over())
+            }
+            _ => None,
+        }
+    }
+
+    fn diagnosed(&mut self, told: &Told, events: &mut Vec<Event>) {
+        if let Some(found) = &told.decision.diagnosis {
+            let key = (found.cause.name(), found.operator.clone());
+            if self.causes.insert(key, told.at).is_none() {
+                events.push(Event::new(Kind::CannotHelp, &found.because, told.at).of(told));
+            }
+        }
+        let is_over = |at: Timestamp| told.at.duration_since(at) >= CAUSE_OVER_AFTER;
+        self.causes.retain(|(cause, operator), at| {
+            if is_over(*at) {
+                let text = format!("{operator} is no longer found to be limited ({cause})");
+                events.push(Event::new(Kind::CannotHelp, text, told.at).of(told).over());
+            }
+            !is_over(*at)
+        });
+    }
+}
+
+/// A person must act, or no longer.
+pub(crate) fn needs_a_person(sentence: Option<&str>, at: Timestamp) -> Event {
+    match sentence {
+        Some(sentence) => Event::new(Kind::NeedsAPerson, sentence, at),
+        None => Event::new(Kind::NeedsAPerson, "nothing is left that a person must look at", at).over(),
+    }
+}
+
+/// The job is not being watched, or again.
+pub(crate) fn watching(failure: Option<&str>, at: Timestamp) -> Event {
+    match failure {
+        Some(reason) => Event::new(Kind::Failure, format!("the job is not being watched: {reason}"), at),
+        None => Event::new(Kind::Failure, "the job is being watched again", at).over(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use job_config::State;
+    use scaling::{Action, Cause, Decision, Diagnosis};
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+    }
+
+    fn told(seconds: i64, outcome: Outcome, decision: Decision) -> Told {
+        Told {
+            epoch: 7,
+            at: at(seconds),
+            outcome,
+            generation: None,
+            message: None,
+            headline: decision.to_string(),
+            decision,
+            result: None,
+        }
+    }
+
+    fn plan(width: u32) -> Decision {
+        let mut decision = Decision::nothing("slo", "it is slow");
+        decision.action = Action::Rescale;
+        decision.parallelism.insert("map".to_owned(), width);
+        decision
+    }
+
+    fn kinds(events: &[Event]) -> Vec<(Kind, bool)> {
+        events.iter().map(|event| (event.event, event.is_over)).collect()
+    }
+
+    /// Goal: each plan is one event with its outcome; one that is repeated because nothing comes of it is reported once; epochs without
+    /// a plan are none.
+    #[test]
+    fn plans_are_reported_once() {
+        let mut news = News::default();
+        let nothing = told(0, Outcome::Nothing, Decision::nothing("slo", "all is well"));
+        assert_eq!(news.decided(&nothing), []);
+        assert_eq!(news.decided(&told(1, Outcome::Publishing, plan(3))), []);
+        let published = news.planned(&told(1, Outcome::Published, plan(3))).unwrap();
+        assert_eq!((published.event, published.outcome), (Kind::Decision, Some(Outcome::Published)));
+        assert_eq!(published.parallelism["map"], 3);
+        assert!(published.text.contains("map → 3: it is slow (published)"), "{}", published.text);
+        for (seconds, width, expected) in [(2, 4, 1), (3, 4, 0), (4, 5, 1), (5, 4, 1)] {
+            let events = news.decided(&told(seconds, Outcome::NotPublished, plan(width)));
+            assert_eq!(events.len(), expected, "{seconds}: {events:?}");
+            assert!(events.iter().all(|event| event.event == Kind::Failure));
+        }
+        assert_eq!(kinds(&news.decided(&told(6, Outcome::DryRun, plan(4)))), [(Kind::Decision, false)]);
+    }
+
+    /// Goal: a cause is reported when it is found and when it has not been found for ten minutes, whatever epochs lie between.
+    #[test]
+    fn causes_begin_and_end() {
+        let mut news = News::default();
+        let mut limited = Decision::nothing("slo", "no use");
+        let because = "subtask 0 gets half of all records".to_owned();
+        limited.diagnosis = Some(Diagnosis { cause: Cause::Skew, operator: "map".to_owned(), because });
+        let mut at_s = |seconds, decision: &Decision| {
+            kinds(&news.decided(&told(seconds, Outcome::Nothing, decision.clone())))
+        };
+        let well = Decision::nothing("slo", "all is well");
+        assert_eq!(at_s(0, &limited), [(Kind::CannotHelp, false)]);
+        assert_eq!(at_s(5, &limited), []);
+        assert_eq!(at_s(10, &well), []);
+        assert_eq!(at_s(500, &limited), []);
+        assert_eq!(at_s(1000, &well), []);
+        assert_eq!(at_s(1100, &well), [(Kind::CannotHelp, true)]);
+        assert_eq!(at_s(1105, &limited), [(Kind::CannotHelp, false)]);
+    }
+
+    /// Goal: changes, failures, and the breaker of the agent are told apart; the breaker is reported once, and its end.
+    #[test]
+    fn changes_end_in_their_own_ways() {
+        let mut news = News::default();
+        let mut ended = |state, message: &str| {
+            let outcome = control::Outcome {
+                generation: 4,
+                state,
+                duration_ms: Some(900),
+                message: Some(message.to_owned()),
+                steps: Vec::new(),
+                observed: None,
+            };
+            kinds(&news.ended(&outcome, at(0)))
+        };
+        let open = format!("3 {}, the last one at noon", config_agent::BREAKER_IS_OPEN);
+        assert_eq!(ended(State::Running, ""), [(Kind::Change, false)]);
+        assert_eq!(ended(State::RolledBack, "slots may be missing"), [(Kind::Failure, false)]);
+        assert_eq!(ended(State::RolledBack, &open), [(Kind::Breaker, false)]);
+        assert_eq!(ended(State::RolledBack, &open), []);
+        assert_eq!(ended(State::Running, ""), [(Kind::Breaker, true), (Kind::Change, false)]);
+    }
+
+    /// Goal: the policy's own stop after failures is a breaker too; epochs in which nothing is known of the job are no end of it.
+    #[test]
+    fn the_policy_stops_and_goes_on() {
+        let mut news = News::default();
+        let of = |reason: String, is_view: bool| {
+            let mut decision = plan(1);
+            decision.action = Action::None;
+            decision.reasons = vec![reason];
+            if is_view {
+                decision.operators.push(scaling::OperatorReport {
+                    name: "map".to_owned(),
+                    kind: scaling::Kind::Continuous,
+                    latency_ms: None,
+                    parallelism: 1,
+                    new_parallelism: None,
+                    because: String::new(),
+                    figures: BTreeMap::new(),
+                });
+            }
+            told(0, Outcome::Nothing, decision)
+        };
+        let stopped = format!("{}: nothing is changed for 60 s more", scaling::slo::BLOCKED);
+        assert_eq!(kinds(&news.decided(&of(stopped.clone(), true))), [(Kind::Breaker, false)]);
+        assert_eq!(news.decided(&of(stopped, true)), []);
+        assert_eq!(news.decided(&of("the metrics are incomplete".to_owned(), false)), []);
+        assert_eq!(kinds(&news.decided(&of("all is well".to_owned(), true))), [(Kind::Breaker, true)]);
+    }
+}

@@ -1,0 +1,169 @@
+//! Notifications: events about jobs, sent to a web hook and given to a program, beside the control loop and never in its way.
+//!
+//! A cycle puts an event into a bounded queue and goes on. One task per receiver takes events from its queue, so a receiver that is slow
+//! does not delay the other one. Each attempt has a timeout, and their number is bounded: an event that cannot be delivered is
+//! counted and logged, and so is one that finds its queue full. An event may arrive twice, where an answer was lost: its `id` is then the
+//! same.
+
+mod config;
+mod deliver;
+mod event;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::{Notify as Signal, mpsc};
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+pub use config::Notify;
+pub(crate) use deliver::Receiver;
+pub use event::Kind;
+pub(crate) use event::{Event, News, needs_a_person, watching};
+
+/// The version of the form of a notification.
+const SCHEMA: u32 = 1;
+
+/// A notification as it is sent.
+#[derive(Debug, Serialize)]
+struct Notification<'a> {
+    schema: u32,
+    id: String,
+    job: &'a str,
+    flink_url: &'a str,
+    rescaler: &'static str,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+/// What became of the events for one receiver.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    sent: AtomicU64,
+    failed: AtomicU64,
+    dropped: AtomicU64,
+    waiting: AtomicU64,
+    is_empty: Signal,
+}
+
+impl Counts {
+    /// The counters by name.
+    pub(crate) fn results(&self) -> [(&'static str, u64); 3] {
+        [("sent", &self.sent), ("failed", &self.failed), ("dropped", &self.dropped)]
+            .map(|(name, count)| (name, count.load(Ordering::Relaxed)))
+    }
+
+    fn ended(&self, is_sent: bool) {
+        let count = if is_sent { &self.sent } else { &self.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.is_empty.notify_waiters();
+    }
+
+    /// Waits until no event waits.
+    async fn emptied(&self) {
+        loop {
+            let changed = self.is_empty.notified();
+            if self.waiting.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+/// The queue before one receiver.
+#[derive(Debug)]
+struct Queue {
+    /// What the receiver is called in metrics.
+    name: &'static str,
+    sender: mpsc::Sender<Arc<str>>,
+    counts: Arc<Counts>,
+}
+
+/// Where cycles put events. Without receivers they go nowhere.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Notifier(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    events: Vec<Kind>,
+    queues: Vec<Queue>,
+    /// Distinguishes the events of this run from those of others.
+    began_ms: i64,
+    number: AtomicU64,
+}
+
+impl Notifier {
+    /// Starts the tasks that deliver events; they end with `tasks`.
+    ///
+    /// # Errors
+    /// A receiver's settings cannot be used.
+    pub(crate) fn start(config: &Notify, tasks: &mut JoinSet<()>) -> anyhow::Result<Self> {
+        let mut queues = Vec::new();
+        for receiver in Receiver::all(config)? {
+            let (sender, events) = mpsc::channel(config.queue_events);
+            let counts = Arc::new(Counts::default());
+            queues.push(Queue { name: receiver.name(), sender, counts: Arc::clone(&counts) });
+            info!("notifications go to {receiver}");
+            tasks.spawn(deliver::run(receiver, config.clone(), events, counts));
+        }
+        let began_ms = Timestamp::now().as_millisecond();
+        let inner = Inner { events: config.events.clone(), queues, began_ms, number: AtomicU64::new(0) };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Sends an event about a job, without waiting. In a dry run it is only logged.
+    pub(crate) fn tell(&self, job: &str, flink_url: &str, event: &Event, is_dry_run: bool) {
+        if self.0.queues.is_empty() || !self.0.events.contains(&event.event) {
+            return;
+        }
+        let number = self.0.number.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{}-{number}", self.0.began_ms);
+        let rescaler = version::VERSION;
+        let notification = Notification { schema: SCHEMA, id, job, flink_url, rescaler, event };
+        // Texts, numbers and names: they can always be written.
+        let Ok(text) = serde_json::to_string(&notification) else { return };
+        if is_dry_run {
+            info!(job, "not sent, because this is a dry run: {text}");
+            return;
+        }
+        let text: Arc<str> = text.into();
+        for queue in &self.0.queues {
+            queue.counts.waiting.fetch_add(1, Ordering::SeqCst);
+            if queue.sender.try_send(Arc::clone(&text)).is_err() {
+                queue.counts.waiting.fetch_sub(1, Ordering::SeqCst);
+                queue.counts.dropped.fetch_add(1, Ordering::Relaxed);
+                warn!(
+                    job,
+                    "a notification was dropped, because {} already wait for the {}: {text}",
+                    queue.sender.max_capacity(),
+                    queue.name
+                );
+            }
+        }
+    }
+
+    /// What became of the events, by receiver.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, &Counts)> {
+        self.0.queues.iter().map(|queue| (queue.name, &*queue.counts))
+    }
+
+    /// Waits until all events are delivered, but no longer than this.
+    pub(crate) async fn flush(&self, within: Duration) {
+        let emptied = async {
+            for queue in &self.0.queues {
+                queue.counts.emptied().await;
+            }
+        };
+        if tokio::time::timeout(within, emptied).await.is_err() {
+            warn!("notifications are left that could not be delivered before the end");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,269 @@
+//! `[quota]`: slots that the jobs of this process share, and what each of them holds and wants of them.
+//!
+//! The rules are [`scaling::quota`]'s. Here are the claims of all jobs behind one lock: between the question for a job's bound and the
+//! answer what it planned ([`Member::settle`]) the job holds all that it was left, so two jobs that decide at the same time are never
+//! left the same slots.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use scaling::quota::{self, Bound, Claim};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::fleet::Pattern;
+
+/// `[quota]`. Fields are as in `configs/rescaler.toml`, which is their documentation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quota {
+    /// The slots that all jobs of this process may have together; [`None`]: they are not shared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slots: Option<u32>,
+    /// Bounds of jobs, by name or pattern.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub jobs: BTreeMap<String, JobSlots>,
+}
+
+/// `[quota.jobs."PATTERN"]`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JobSlots {
+    /// The slots that are guaranteed to each of these jobs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slots_min: Option<u32>,
+    /// The most slots that each of these jobs may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slots_max: Option<u32>,
+}
+
+impl Quota {
+    /// Every value that is out of its range, as `key: what would be right`.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.slots == Some(0) {
+            problems.push("quota.slots: must be at least 1, or absent".to_owned());
+        }
+        if self.slots.is_none() && !self.jobs.is_empty() {
+            problems
+                .push("quota.slots: set the slots of all jobs together, or remove [quota.jobs]".to_owned());
+        }
+        for (name, job) in &self.jobs {
+            let (min, max) = (job.slots_min.unwrap_or(1), job.slots_max.unwrap_or(u32::MAX));
+            if min == 0 || max < min {
+                problems.push(format!(
+                    "quota.jobs.{name:?}: slots_min must be at least 1, and slots_max not below it"
+                ));
+            }
+            if self.slots.is_some_and(|slots| job.slots_min.is_some_and(|min| min > slots)) {
+                problems.push(format!("quota.jobs.{name:?}: slots_min must not be above quota.slots"));
+            }
+            problems.extend(
+                Pattern::new(name).err().map(|error: regex::Error| format!("quota.jobs.{name:?}: {error}")),
+            );
+        }
+        problems
+    }
+
+    /// The bounds of a job of these names: those of a name, else of the longest pattern that takes one.
+    fn of(&self, names: &[&str]) -> JobSlots {
+        if let Some(own) = names.iter().find_map(|name| self.jobs.get(*name)) {
+            return *own;
+        }
+        let takes = |pattern: &str| {
+            Pattern::new(pattern).is_ok_and(|pattern| names.iter().any(|name| pattern.matches(name)))
+        };
+        let taken = self.jobs.iter().filter(|(pattern, _)| takes(pattern));
+        taken.max_by_key(|(pattern, _)| pattern.len()).map(|(_, job)| *job).unwrap_or_default()
+    }
+}
+
+/// What is known of one job.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Its bounds.
+    bounds: JobSlots,
+    /// The slots that it needs as it runs, or as its document says; [`None`]: it has not been seen yet.
+    held: Option<u32>,
+    /// Those that it needs when the change in progress succeeds.
+    planned: u32,
+    /// Those that its policy would use.
+    wanted: u32,
+    /// Whether it has asked for its bound and not yet said what it planned.
+    is_deciding: bool,
+}
+
+/// The claims of all jobs of this process.
+#[derive(Debug)]
+pub(crate) struct SharedSlots {
+    config: Quota,
+    /// The slots of all jobs together.
+    quota: u32,
+    jobs: Mutex<BTreeMap<String, Seen>>,
+}
+
+/// What the metrics say of one job.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Figures {
+    pub(crate) job: String,
+    pub(crate) held: u32,
+    pub(crate) wanted: u32,
+    pub(crate) share: u32,
+}
+
+impl SharedSlots {
+    /// The slots that this configuration shares; [`None`]: it shares none.
+    pub(crate) fn of(config: &Quota) -> Option<Arc<Self>> {
+        let quota = config.slots?;
+        Some(Arc::new(Self { config: config.clone(), quota, jobs: Mutex::default() }))
+    }
+
+    /// A further job takes part, until the member is dropped. Until it is seen it holds its share.
+    pub(crate) fn join(self: &Arc<Self>, config: &Config) -> Arc<Member> {
+        let job = config.job.to_string();
+        let mut bounds = self.config.of(&[config.flink_job(), &job]);
+        let own = config.limits.quota_slots.unwrap_or(u32::MAX);
+        bounds.slots_max = bounds.slots_max.or(config.limits.quota_slots).map(|max| max.min(own));
+        self.lock().insert(job.clone(), Seen { bounds, ..Seen::default() });
+        Arc::new(Member { slots: Arc::clone(self), job })
+    }
+
+    /// The quota, and the figures of each job.
+    pub(crate) fn figures(&self) -> (u32, Vec<Figures>) {
+        let jobs = self.lock();
+        let claims = self.claims(&jobs);
+        let shares = quota::shares(self.quota, &claims);
+        let figures = |((job, claim), share): ((&String, &Claim), u32)| Figures {
+            job: job.clone(),
+            held: claim.held,
+            wanted: claim.wanted,
+            share,
+        };
+        (self.quota, jobs.keys().zip(&claims).zip(shares).map(figures).collect())
+    }
+
+    fn claims(&self, jobs: &BTreeMap<String, Seen>) -> Vec<Claim> {
+        let claim = |seen: &Seen| Claim {
+            held: seen.held.unwrap_or_default().max(seen.planned),
+            wanted: seen.wanted,
+            min: seen.bounds.slots_min,
+            max: seen.bounds.slots_max,
+        };
+        let mut claims: Vec<Claim> = jobs.values().map(claim).collect();
+        let shares = quota::shares(self.quota, &claims);
+        for ((claim, share), seen) in claims.iter_mut().zip(shares).zip(jobs.values()) {
+            if seen.held.is_none() {
+                (claim.held, claim.wanted) = (share, share);
+            }
+        }
+        claims
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Seen>> {
+        // What a task that panicked has left is corrected with the job's next decision.
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One job among those that share slots; it leaves them when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Member {
+    slots: Arc<SharedSlots>,
+    job: String,
+}
+
+impl Member {
+    /// The slots that the job may have now, which needs this many as it runs. Until [`Member::settle`] it holds all of them.
+    pub(crate) fn bound(&self, held: u32) -> Option<Bound> {
+        let mut jobs = self.slots.lock();
+        let own = jobs.get_mut(&self.job)?;
+        (own.held, own.planned, own.is_deciding) = (Some(held), 0, true);
+        let index = jobs.keys().position(|job| *job == self.job)?;
+        let bound = quota::bound(self.slots.quota, &self.slots.claims(&jobs), index);
+        jobs.get_mut(&self.job)?.planned = bound.slots;
+        Some(bound)
+    }
+
+    /// The epoch is decided: the slots that the job's policy would use, where it has said so, and those that the plan needs which is
+    /// published.
+    pub(crate) fn settle(&self, wanted: Option<u32>, planned: Option<u32>) {
+        let mut jobs = self.slots.lock();
+        let Some(own) = jobs.get_mut(&self.job) else { return };
+        if std::mem::take(&mut own.is_deciding) {
+            own.planned = planned.unwrap_or(0);
+        }
+        own.wanted = wanted.unwrap_or_else(|| own.held.unwrap_or_default().max(own.planned));
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.slots.lock().remove(&self.job);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slots(toml: &str) -> Arc<SharedSlots> {
+        let quota: Quota = toml::from_str(toml).unwrap();
+        assert_eq!(quota.problems(), Vec::<String>::new());
+        SharedSlots::of(&quota).unwrap()
+    }
+
+    fn join(slots: &Arc<SharedSlots>, job: &str) -> Arc<Member> {
+        slots.join(&Config::parse(&format!("job = \"{job}\""), "r.toml".as_ref()).unwrap())
+    }
+
+    /// Goal: jobs that decide at the same time are not left the same slots; what was not planned is free again; a plan that is published
+    /// is held until the job is seen with it.
+    #[test]
+    fn slots_are_left_to_one_job_at_a_time() {
+        let slots = slots("slots = 12");
+        let (a, b) = (join(&slots, "a"), join(&slots, "b"));
+        // The other one has not been seen, so its share is kept for it.
+        assert_eq!(a.bound(2).unwrap().slots, 6);
+        a.settle(Some(2), None);
+        assert_eq!(b.bound(1).unwrap().slots, 10);
+        assert_eq!(a.bound(2).unwrap().slots, 2);
+        b.settle(Some(5), Some(5));
+        a.settle(Some(9), None);
+        assert_eq!(a.bound(2).unwrap().slots, 7);
+        a.settle(Some(9), Some(7));
+        // The change of b is in progress, then it has failed.
+        assert_eq!(slots.figures().1[1], Figures { job: "b".to_owned(), held: 5, wanted: 5, share: 6 });
+        assert_eq!(b.bound(1).unwrap().slots, 5);
+        b.settle(None, None);
+        assert_eq!(slots.figures().1[1].held, 1);
+    }
+
+    /// Goal: bounds are those of the job's name, else of the longest pattern; a job that has left gives its slots free.
+    #[test]
+    fn jobs_have_bounds_by_name_and_leave() {
+        let slots =
+            slots("slots = 12\n[jobs]\n'etl-*'.slots_max = 3\n'*'.slots_min = 1\netl-9.slots_min = 6");
+        let (small, guaranteed) = (join(&slots, "etl-1"), join(&slots, "etl-9"));
+        assert_eq!(small.bound(1).unwrap().slots, 3);
+        small.settle(Some(9), None);
+        let bound = guaranteed.bound(1).unwrap();
+        assert_eq!((bound.share, bound.slots), (6, 9));
+        guaranteed.settle(Some(1), None);
+        drop(small);
+        assert_eq!(guaranteed.bound(1).unwrap().slots, 12);
+    }
+
+    /// Goal: what makes no sense is named.
+    #[test]
+    fn mistakes_are_named() {
+        for (toml, key) in [
+            ("slots = 0", "quota.slots"),
+            ("jobs.a.slots_min = 1", "quota.slots"),
+            ("slots = 4\njobs.a.slots_min = 5", "quota.jobs.\"a\""),
+            ("slots = 4\njobs.a = { slots_min = 3, slots_max = 2 }", "quota.jobs.\"a\""),
+        ] {
+            let found = toml::from_str::<Quota>(toml).unwrap().problems().join("; ");
+            assert!(found.contains(key), "{toml}: {found}");
+        }
+    }
+}
