@@ -7,6 +7,7 @@ mod compose;
 mod documents;
 mod edges;
 mod install;
+mod observability;
 mod sources;
 mod tree;
 mod waits;
