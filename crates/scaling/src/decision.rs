@@ -37,6 +37,9 @@ pub struct OperatorReport {
     pub figures: BTreeMap<String, f64>,
 }
 
+/// What to do where slots are missing: the end of [`Rejected::because`] then.
+pub(crate) const ADD_TASK_MANAGERS: &str = "add task managers";
+
 /// A parallelism that was considered and not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {
@@ -219,6 +222,11 @@ impl Decision {
         self.cluster.task_managers = None;
         self.action = Action::None;
         self.reasons.insert(0, reason);
+    }
+
+    /// Returns the parallelism that an operator does not get because the cluster has no slots for it.
+    pub fn short_of_slots(&self) -> Option<&Rejected> {
+        self.rejected.iter().find(|rejected| rejected.because.ends_with(ADD_TASK_MANAGERS))
     }
 
     /// Today's and the new parallelism of one operator of the plan, as `1 → 3`.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::Size;
 use crate::quota;
+use crate::decision::ADD_TASK_MANAGERS;
 use crate::{Decision, Kind, Moment, Operator, Partitioning, Period, Rejected, Snapshot};
 
 /// How many operators are listed where a name is not one of them.
@@ -238,7 +239,7 @@ impl Limits {
                 more.saturating_mul(snapshot.slots_per_task_manager().unwrap_or(0))
             });
             let slots = present.saturating_add(room);
-            (slots, format!("there are slots for {slots}; add task managers"))
+            (slots, format!("there are slots for {slots}; {ADD_TASK_MANAGERS}"))
         });
         let quota = self.quota_slots.map(|quota| (quota, format!("the quota is {quota} slots")));
         let shared = shared.map(|bound| (bound.slots, bound.because()));
@@ -321,7 +322,7 @@ pub fn slots_needed(snapshot: &Snapshot, plan: &BTreeMap<String, u32>) -> u32 {
 }
 
 /// The slots that this job can have without another task manager: its own and the free ones.
-pub(crate) fn available(snapshot: &Snapshot) -> Option<u32> {
+pub fn available(snapshot: &Snapshot) -> Option<u32> {
     let present = snapshot.slots_present()?;
     let free =
         snapshot.task_managers.iter().try_fold(0_u32, |sum, tm| Some(sum.saturating_add(tm.slots_free?)));

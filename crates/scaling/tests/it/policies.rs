@@ -212,6 +212,8 @@ fn plans_and_slots_fit_together() {
     assert_eq!(decision.parallelism["operator-1"], 2);
     assert_eq!((decision.cluster.slots_needed, decision.cluster.slots_present), (Some(2), Some(2)));
     assert!(decision.to_string().contains("slots for 2"), "{decision}");
+    let short = decision.short_of_slots().map(|short| (short.operator.as_str(), short.parallelism));
+    assert_eq!(short, Some(("operator-1", 7)));
     let mut constraints = Constraints {
         size: Size { task_managers_max: Some(3), ..Size::default() },
         ..Constraints::default()
@@ -225,6 +227,7 @@ fn plans_and_slots_fit_together() {
     constraints.size = Size { slots_on_demand: true, ..Size::default() };
     let decision = ds2_plan(&constraints, &snapshot);
     assert_eq!((decision.parallelism["operator-1"], decision.cluster.task_managers), (7, None));
+    assert_eq!(decision.short_of_slots(), None);
 }
 
 /// Goal: a cluster that is too large is made smaller, but only after a while, not below what slots and load need, and not in an
