@@ -31,8 +31,17 @@ fn find(site: &Site, name: &str) -> Result<Arc<JobStatus>, Refusal> {
     site.status.job(name).ok_or_else(Refusal::no_such_job)
 }
 
-pub(super) async fn jobs(State(site): State<Site>) -> Response {
-    json(&forms::jobs(&site.status, now()))
+#[derive(Deserialize)]
+pub(super) struct SinceQuery {
+    since_ms: Option<i64>,
+}
+
+pub(super) async fn jobs(
+    State(site): State<Site>,
+    query: Result<Query<SinceQuery>, QueryRejection>,
+) -> Answer {
+    let Query(query) = query.map_err(|e| Refusal::new(StatusCode::BAD_REQUEST, e.body_text()))?;
+    Ok(json(&forms::jobs(&site.status, query.since_ms, now())))
 }
 
 pub(super) async fn job(State(site): State<Site>, Path(job): Path<String>) -> Answer {

@@ -8,7 +8,9 @@ use scaling::Snapshot;
 use serde::Serialize;
 
 use super::Guard;
-use crate::status::{JobStatus, Mark, Moment, Point, Status, Told, Totals};
+use crate::status::{
+    Attention, JobStatus, Mark, Moment, Outlook, Point, Since, Status, Told, Totals, attention,
+};
 
 /// How a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -37,6 +39,9 @@ fn state(job: &JobStatus, moment: &Moment) -> State {
     }
 }
 
+/// Newest points whose latency is in a line of the overview.
+const TRACE_POINTS: usize = 40;
+
 fn age_ms(of: Option<Timestamp>, now: Timestamp) -> Option<i64> {
     of.map(|at| (now.as_millisecond() - at.as_millisecond()).max(0))
 }
@@ -57,14 +62,46 @@ struct Line {
     data_age_ms: Option<i64>,
     epoch: Option<u64>,
     totals: Option<Totals>,
+    latency_max_ms: Option<f64>,
+    delay_ms: Option<f64>,
+    /// Latency of the newest epochs, or the estimated delay where it is not measured, in milliseconds, oldest first.
+    trace_ms: Vec<Option<f64>>,
+    attention: Vec<Attention>,
+    last_change: Option<Mark>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Since>,
 }
 
-pub(super) fn jobs(status: &Status, now: Timestamp) -> Jobs {
+/// The estimated delay, in milliseconds.
+fn delay_ms(moment: &Moment) -> Option<f64> {
+    moment.outlook.as_ref().ok().and_then(|outlook| outlook.delay_ms)
+}
+
+/// The newest plan that the time line has.
+fn last_change(points: &[Arc<Point>]) -> Option<Mark> {
+    points.iter().rev().find_map(|point| point.mark.clone())
+}
+
+fn trace_ms(points: &[Arc<Point>]) -> Vec<Option<f64>> {
+    let newest = &points[points.len().saturating_sub(TRACE_POINTS)..];
+    let estimated = |point: &Point| point.outlook.and_then(|outlook| outlook.delay_ms);
+    let measured = |point: &Point| point.totals.and_then(|totals| totals.latency_ms);
+    let is_measured = newest.iter().any(|point| measured(point).is_some());
+    newest.iter().map(|point| if is_measured { measured(point) } else { estimated(point) }).collect()
+}
+
+pub(super) fn jobs(status: &Status, since_ms: Option<i64>, now: Timestamp) -> Jobs {
     let line = |job: &Arc<JobStatus>| {
-        let moment = job.moment(now, false);
+        let (moment, points) = (job.moment(now, false), job.points(usize::MAX));
         Line {
             job: job.about.job.clone(),
             state: state(job, &moment),
+            latency_max_ms: job.about.latency_max_ms,
+            delay_ms: delay_ms(&moment),
+            trace_ms: trace_ms(&points),
+            attention: attention(job, &moment, now),
+            last_change: last_change(&points),
+            since: since_ms.map(|since_ms| job.since(since_ms)),
             data_age_ms: age_ms(moment.sampled_at, now),
             epoch: moment.newest.as_ref().map(|told| told.epoch),
             totals: moment.snapshot.as_ref().map(|(_, snapshot)| Totals::of(snapshot)),
@@ -98,6 +135,10 @@ pub(super) struct Job {
     totals: Option<Totals>,
     snapshot_at_ms: Option<i64>,
     snapshot: Option<Arc<Snapshot>>,
+    outlook: Option<Outlook>,
+    /// Why there is no outlook, if there is none.
+    outlook_missing: Option<String>,
+    attention: Vec<Attention>,
 }
 
 #[derive(Debug, Serialize)]
@@ -116,7 +157,14 @@ pub(super) fn job(job: &JobStatus, guard: &Guard, now: Timestamp) -> Job {
     let moment = job.moment(now, true);
     let switches = job.switches.now();
     let (snapshot_at, snapshot) = moment.snapshot.clone().unzip();
+    let (outlook, outlook_missing) = match moment.outlook.clone() {
+        Ok(outlook) => (Some(outlook), None),
+        Err(reason) => (None, Some(reason)),
+    };
     Job {
+        outlook,
+        outlook_missing,
+        attention: attention(job, &moment, now),
         job: job.about.job.clone(),
         now_ms: now.as_millisecond(),
         state: state(job, &moment),
@@ -155,6 +203,12 @@ pub(super) struct History {
     stored_size_bytes: Vec<Option<f64>>,
     task_managers: Vec<Option<usize>>,
     parallelism: BTreeMap<String, Vec<Option<u32>>>,
+    busy_ratio: BTreeMap<String, Vec<Option<f64>>>,
+    slots_used: Vec<Option<u32>>,
+    arrival_per_s: Vec<Option<f64>>,
+    capacity_per_s: Vec<Option<f64>>,
+    forecast_per_s: Vec<Option<f64>>,
+    delay_ms: Vec<Option<f64>>,
     marks: Vec<Mark>,
 }
 
@@ -162,6 +216,9 @@ impl History {
     pub(super) fn of(points: &[Arc<Point>]) -> Self {
         let total = |figure: fn(&Totals) -> Option<f64>| {
             points.iter().map(|point| point.totals.as_ref().and_then(figure)).collect()
+        };
+        let outlook = |figure: fn(&Outlook) -> Option<f64>| {
+            points.iter().map(|point| point.outlook.as_ref().and_then(figure)).collect()
         };
         Self {
             epoch: points.iter().map(|point| point.epoch).collect(),
@@ -176,6 +233,12 @@ impl History {
                 .map(|point| point.totals.map(|totals| totals.task_managers))
                 .collect(),
             parallelism: columns(points, |point| &point.parallelism),
+            busy_ratio: columns(points, |point| &point.busy_ratio),
+            slots_used: points.iter().map(|point| point.totals.map(|totals| totals.slots_used)).collect(),
+            arrival_per_s: outlook(|outlook| Some(outlook.arrival_per_s)),
+            capacity_per_s: outlook(|outlook| Some(outlook.capacity_per_s)),
+            forecast_per_s: outlook(|outlook| Some(outlook.forecast_per_s)),
+            delay_ms: outlook(|outlook| outlook.delay_ms),
             marks: points.iter().filter_map(|point| point.mark.clone()).collect(),
         }
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use scaling::{Action, Kind, Operator, Snapshot};
+use scaling::{Action, Kind, Operator, Snapshot, limits};
 use serde::Serialize;
 
-use super::Outcome;
+use super::{Outcome, Outlook};
 use control::Record;
 
 /// The figures of the job as a whole. Each is unknown as soon as one part of it is.
@@ -27,6 +27,10 @@ pub struct Totals {
     pub task_managers: usize,
     /// Their slots.
     pub slots: Option<u32>,
+    /// The slots that the job takes.
+    pub slots_used: u32,
+    /// The slots that the job can have without another task manager: its own and the free ones.
+    pub slots_available: Option<u32>,
 }
 
 impl Totals {
@@ -46,12 +50,14 @@ impl Totals {
             subtasks: snapshot.operators.iter().map(|operator| operator.parallelism).sum(),
             task_managers: snapshot.task_managers.len(),
             slots: snapshot.slots_present(),
+            slots_used: limits::slots_needed(snapshot, &BTreeMap::new()),
+            slots_available: limits::available(snapshot),
         }
     }
 }
 
 /// One epoch on the time line.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Point {
     /// Its number.
     pub epoch: u64,
@@ -63,6 +69,10 @@ pub struct Point {
     pub latency_ms: BTreeMap<String, f64>,
     /// Parallelism by operator.
     pub parallelism: BTreeMap<String, u32>,
+    /// Busy share by operator, 0 to 1: of its busiest subtask, where subtasks are known one by one.
+    pub busy_ratio: BTreeMap<String, f64>,
+    /// Wanted and present capacity, where they are known.
+    pub outlook: Option<Outlook>,
     /// The plan of this epoch, if there was one.
     pub mark: Option<Mark>,
 }
@@ -81,8 +91,8 @@ pub struct Mark {
 }
 
 impl Point {
-    /// The point of a record.
-    pub fn of(record: &Record) -> Self {
+    /// The point of a record, with the outlook at the end of its epoch.
+    pub fn of(record: &Record, outlook: Option<Outlook>) -> Self {
         let snapshot = record.snapshot.as_ref();
         let (epoch, at_ms) = (record.epoch, record.at.as_millisecond());
         let is_plan = record.decision.action == Action::Rescale;
@@ -92,6 +102,8 @@ impl Point {
             totals: snapshot.map(Totals::of),
             latency_ms: snapshot.map(latencies).unwrap_or_default(),
             parallelism: snapshot.map(widths).unwrap_or_default(),
+            busy_ratio: snapshot.map(busy).unwrap_or_default(),
+            outlook,
             mark: is_plan.then(|| Mark {
                 epoch,
                 at_ms,
@@ -119,6 +131,18 @@ fn latencies(snapshot: &Snapshot) -> BTreeMap<String, f64> {
 
 fn widths(snapshot: &Snapshot) -> BTreeMap<String, u32> {
     snapshot.operators.iter().map(|operator| (operator.name.clone(), operator.parallelism)).collect()
+}
+
+fn busy(snapshot: &Snapshot) -> BTreeMap<String, f64> {
+    let busiest = |operator: &Operator| {
+        let subtasks = operator.subtasks.iter().filter_map(|subtask| subtask.busy_ratio);
+        subtasks.reduce(f64::max).or(operator.busy_ratio)
+    };
+    snapshot
+        .operators
+        .iter()
+        .filter_map(|operator| Some((operator.name.clone(), busiest(operator)?)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@
 //! Everything here is bounded and in memory; the journal is what lasts. A cycle writes, readers copy what they need under
 //! a short lock, and the two [`Switches`] of a job are the only thing that a reader may change.
 
+mod attention;
 mod history;
+mod outlook;
+mod since;
 mod switches;
 mod told;
 
@@ -14,15 +17,23 @@ use std::time::Duration;
 use jiff::Timestamp;
 use scaling::Snapshot;
 
+pub use attention::{Attention, Problem, Severity, attention};
 pub use history::{Mark, Point, Totals};
+pub use outlook::Outlook;
+pub use since::Since;
 pub use switches::{Switch, SwitchError, Switches, SwitchesNow};
 pub use told::{Outcome, Told};
 
 use control::{FollowUp, Record};
+use outlook::Estimator;
 
 use crate::notify::{self, Event, News, Notifier};
 use crate::quota::SharedSlots;
 
+/// Records of earlier runs from which the outlook of a job is computed anew; older points of the time line have none.
+const ESTIMATED_RECORDS: usize = 120;
+/// Newest decisions in a [`Moment`].
+const RECENT_DECISIONS: usize = 5;
 /// A current snapshot is made with every sample for so long after somebody has looked.
 const LOOKED_AT_FOR: Duration = Duration::from_secs(30);
 
@@ -118,6 +129,7 @@ pub struct JobStatus {
     kept: Kept,
     notifier: Notifier,
     seen: Mutex<Seen>,
+    estimator: Mutex<Estimator>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -138,6 +150,7 @@ struct Seen {
     alarm: Option<String>,
     is_drifted: bool,
     obstacle: Option<String>,
+    outlook: Option<Result<Outlook, String>>,
 }
 
 /// What is known of a job at one moment.
@@ -169,12 +182,26 @@ pub struct Moment {
     pub obstacle: Option<String>,
     /// The newest decision.
     pub newest: Option<Arc<Told>>,
+    /// The newest decisions, newest first.
+    pub recent: Vec<Arc<Told>>,
+    /// The newest decision with a plan.
+    pub last_plan: Option<Arc<Told>>,
+    /// Wanted and present capacity, or why they are not known.
+    pub outlook: Result<Outlook, String>,
 }
 
 impl JobStatus {
     /// A job of which nothing is known yet.
     pub fn new(about: About, switches: Switches, kept: Kept) -> Self {
-        Self { about, switches, kept, notifier: Notifier::default(), seen: Mutex::default() }
+        let estimator = Mutex::new(Estimator::new(about.latency_max_ms));
+        Self {
+            about,
+            switches,
+            kept,
+            notifier: Notifier::default(),
+            seen: Mutex::default(),
+            estimator,
+        }
     }
 
     /// The same, whose events are sent.
@@ -184,9 +211,12 @@ impl JobStatus {
 
     /// Fills time line and decisions from records of earlier runs, oldest first.
     pub fn remember<'a>(&self, records: impl IntoIterator<Item = &'a Record>) {
-        let mut seen = self.lock();
-        for record in records {
-            self.keep(&mut seen, record);
+        let records: Vec<&Record> = records.into_iter().collect();
+        let estimated_from = records.len().saturating_sub(ESTIMATED_RECORDS);
+        for (index, record) in records.into_iter().enumerate() {
+            let has_figures = !record.decision.figures.is_empty();
+            let outlook = (index >= estimated_from || has_figures).then(|| self.estimate(record));
+            self.keep(&mut self.lock(), record, outlook);
         }
     }
 
@@ -224,6 +254,7 @@ impl JobStatus {
 
     /// An epoch ended with this record. A record of the same epoch as the one before takes its place.
     pub fn decided(&self, record: &Record) {
+        let outlook = self.estimate(record);
         let mut seen = self.lock();
         if let Some(snapshot) = &record.snapshot {
             seen.snapshot = Some((record.at, Arc::new(snapshot.clone())));
@@ -237,7 +268,7 @@ impl JobStatus {
             seen.epoch_ended_at = Some(record.at);
             *seen.outcomes.entry(outcome).or_default() += 1;
         }
-        self.keep(&mut seen, record);
+        self.keep(&mut seen, record, Some(outlook));
         let events = seen.news.decided(&Told::of(record));
         drop(seen);
         self.notify(events);
@@ -322,6 +353,9 @@ impl JobStatus {
             is_drifted: seen.is_drifted,
             obstacle: seen.obstacle.clone(),
             newest: seen.decisions.back().cloned(),
+            recent: seen.decisions.iter().rev().take(RECENT_DECISIONS).cloned().collect(),
+            last_plan: seen.decisions.iter().rev().find(|told| told.is_plan()).cloned(),
+            outlook: seen.outlook.clone().unwrap_or_else(|| Err("no epoch has ended yet".to_owned())),
         }
     }
 
@@ -337,9 +371,21 @@ impl JobStatus {
         self.lock().decisions.iter().rev().take(limit).cloned().collect()
     }
 
-    fn keep(&self, seen: &mut Seen, record: &Record) {
+    /// Returns what happened after a moment, as far as the time line goes back.
+    pub fn since(&self, since_ms: i64) -> Since {
+        let seen = self.lock();
+        Since::of(seen.points.iter().map(|point| &**point), since_ms, self.about.latency_max_ms)
+    }
+
+    fn estimate(&self, record: &Record) -> Result<Outlook, String> {
+        self.estimator.lock().unwrap_or_else(PoisonError::into_inner).estimate(record)
+    }
+
+    fn keep(&self, seen: &mut Seen, record: &Record, outlook: Option<Result<Outlook, String>>) {
         let told = Arc::new(Told::of(record));
-        push(&mut seen.points, Arc::new(Point::of(record)), self.kept.points, |point| point.epoch);
+        let known = outlook.as_ref().and_then(|outlook| outlook.as_ref().ok().copied());
+        seen.outlook = outlook;
+        push(&mut seen.points, Arc::new(Point::of(record, known)), self.kept.points, |point| point.epoch);
         push(&mut seen.decisions, told, self.kept.decisions, |told| told.epoch);
     }
 
