@@ -18,11 +18,19 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const IMAGE: &str = "image/svg+xml";
 
 /// Path, content type, content.
-const FILES: [(&str, &str, &str); 10] = [
+const FILES: [(&str, &str, &str); 18] = [
     ("/", HTML, include_str!("assets/index.html")),
     ("/assets/page.css", STYLE, include_str!("assets/page.css")),
     ("/assets/icon.svg", IMAGE, include_str!("assets/icon.svg")),
     ("/assets/page.js", SCRIPT, include_str!("assets/page.js")),
+    ("/assets/address.js", SCRIPT, include_str!("assets/address.js")),
+    ("/assets/attention.js", SCRIPT, include_str!("assets/attention.js")),
+    ("/assets/looked.js", SCRIPT, include_str!("assets/looked.js")),
+    ("/assets/overview.js", SCRIPT, include_str!("assets/overview.js")),
+    ("/assets/pinned.js", SCRIPT, include_str!("assets/pinned.js")),
+    ("/assets/since.js", SCRIPT, include_str!("assets/since.js")),
+    ("/assets/switches.js", SCRIPT, include_str!("assets/switches.js")),
+    ("/assets/tiles.js", SCRIPT, include_str!("assets/tiles.js")),
     ("/assets/server.js", SCRIPT, include_str!("assets/server.js")),
     ("/assets/text.js", SCRIPT, include_str!("assets/text.js")),
     ("/assets/graph.js", SCRIPT, include_str!("assets/graph.js")),
@@ -67,8 +75,12 @@ mod tests {
             }
         }
         for quoted in FILES.iter().flat_map(|(_, _, content)| content.split('"').skip(1).step_by(2)) {
-            if quoted.starts_with("/assets/") {
-                assert!(FILES.iter().any(|(path, ..)| *path == quoted), "{quoted} is named but not served");
+            // Behind a path prefix an absolute path would lead to another program.
+            assert!(!quoted.starts_with("/assets/") && !quoted.starts_with("/api/"), "{quoted} is absolute");
+            let name = quoted.strip_prefix("./").or(quoted.strip_prefix("assets/"));
+            if let Some(name) = name.filter(|name| name.ends_with(".js") || quoted != *name) {
+                let is_served = FILES.iter().any(|(path, ..)| path.strip_prefix("/assets/") == Some(name));
+                assert!(is_served, "{quoted} is named but not served");
             }
         }
     }

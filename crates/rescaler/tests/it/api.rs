@@ -80,10 +80,16 @@ async fn the_history_is_columns_of_equal_length() {
         "state_size_bytes",
         "stored_size_bytes",
         "task_managers",
+        "slots_used",
+        "arrival_per_s",
+        "capacity_per_s",
+        "forecast_per_s",
+        "delay_ms",
     ] {
         assert_eq!(length(&history[column]), EPOCHS, "{column}");
     }
     assert_eq!(length(&history["latency_ms"]["q7"]), EPOCHS);
+    assert_eq!(length(&history["busy_ratio"]["q7-bid-item"]), EPOCHS);
     let widths = history["parallelism"]["q7-bid-item"].as_array().unwrap();
     assert_eq!((&widths[PLAN as usize - 1], &widths[PLAN as usize]), (&json!(1), &json!(3)));
     assert_eq!(history["marks"][0]["epoch"], PLAN);
@@ -91,6 +97,27 @@ async fn the_history_is_columns_of_equal_length() {
     let newest = get(&server, "/api/v1/jobs/nexmark/history?limit=5").await;
     assert_eq!(newest["epoch"], json!([56, 57, 58, 59, 60]));
     assert_eq!(ask(&server, Method::GET, "/api/v1/jobs/nexmark/history?limit=x", &[], "").await.0, 400);
+}
+
+/// Goal: a line of the list says how a job is beside its bound, what was changed last, and what has happened since a moment.
+#[tokio::test]
+async fn the_list_sums_up_each_job() {
+    let (_job, server) = recorded_server("nexmark").await;
+    let line = get(&server, "/api/v1/jobs").await["jobs"][0].clone();
+    assert_eq!((&line["latency_max_ms"], &line["attention"]), (&json!(1000.0), &json!([])));
+    assert_eq!((&line["totals"]["slots_used"], &line["last_change"]["epoch"]), (&json!(3), &json!(PLAN)));
+    assert_eq!((line["trace_ms"].as_array().unwrap().len(), &line["since"]), (40, &Value::Null));
+    assert!(line["delay_ms"].as_f64().is_some(), "{line}");
+    let change_ms = line["last_change"]["at_ms"].as_i64().unwrap();
+    for (since_ms, published) in [(change_ms - 1, 1), (change_ms, 0)] {
+        let all = get(&server, &format!("/api/v1/jobs?since_ms={since_ms}")).await;
+        assert_eq!(all["jobs"][0]["since"]["published"], published, "since {since_ms}");
+    }
+    assert_eq!(ask(&server, Method::GET, "/api/v1/jobs?since_ms=x", &[], "").await.0, 400);
+    let job = get(&server, "/api/v1/jobs/nexmark").await;
+    let outlook = &job["outlook"];
+    assert!(outlook["capacity_per_s"].as_f64().unwrap() > 0.0, "{outlook}");
+    assert!(outlook["forecast_per_s"].as_f64() >= outlook["arrival_per_s"].as_f64(), "{outlook}");
 }
 
 /// Goal: decisions come newest first with their reasons, and each one by its epoch.

@@ -5,10 +5,10 @@ use crate::support::{PLAN, recorded, recorded_server, server};
 use rescaler::status::SwitchesNow;
 use serde_json::{Value, json};
 
-/// The browser, or a clear word that there is none.
+/// The browser, or a message that there is none.
 macro_rules! browser_or_leave_out {
     () => {
-        match Browser::start().await {
+        match $crate::support::browser::Browser::start().await {
             Some(browser) => browser,
             None => {
                 println!("LEFT OUT: no Chromium here (Debian: apt-get install chromium chromium-driver)");
@@ -18,12 +18,18 @@ macro_rules! browser_or_leave_out {
     };
 }
 
+mod charts;
+mod glance;
+mod moments;
+mod pictures;
+mod prefix;
+
 async fn api(url: &str, path: &str) -> Value {
     reqwest::get(format!("{url}{path}")).await.unwrap().json().await.unwrap()
 }
 
 /// Keeps a picture if `RESCALER_PICTURES` names a folder, for people to look at.
-async fn keep_picture(browser: &Browser, name: &str) {
+pub(super) async fn keep_picture(browser: &Browser, name: &str) {
     if let Some(folder) = std::env::var_os("RESCALER_PICTURES") {
         std::fs::write(std::path::Path::new(&folder).join(name), browser.picture().await).unwrap();
     }
@@ -43,7 +49,7 @@ async fn the_page_shows_what_the_interface_says() {
         let shown = browser
             .run(&format!("return document.querySelector('#tiles [data-figure={figure}]')?.dataset.value"))
             .await;
-        if figure == "slots" || figure == "task_managers" {
+        if ["slots", "slots_available", "task_managers"].contains(&figure.as_str()) {
             continue;
         }
         assert_eq!(shown.as_str().unwrap().parse::<f64>().unwrap(), value.as_f64().unwrap(), "{figure}");
@@ -63,8 +69,12 @@ async fn the_page_shows_what_the_interface_says() {
         assert_eq!(shown.as_f64(), operator["latency_ms"].as_f64(), "{name}");
     }
     assert_eq!(browser.run("return document.querySelectorAll('#graph path.edge').length").await, json!(4));
-    assert_eq!(browser.run("return document.querySelectorAll('#timeline figure').length").await, json!(4));
-    browser.until("document.querySelectorAll('#timeline g.mark.published').length", &json!(4)).await;
+    let charts = "[...document.querySelectorAll('#timeline figure')].map((chart) => chart.dataset.chart)";
+    assert_eq!(
+        browser.run(&format!("return {charts}")).await,
+        json!(["Latency", "Capacity", "Backlog", "Busy", "Parallelism"])
+    );
+    browser.until("document.querySelectorAll('#timeline g.mark.published').length", &json!(5)).await;
     let plan = format!("document.querySelector('#decisions [data-epoch=\"{PLAN}\"] details')");
     browser.run(&format!("{plan}.open = true")).await;
     browser
@@ -143,16 +153,16 @@ async fn jobs_themes_and_phones() {
     let brightness = "parseInt(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0])";
     browser.look(390, 844, "dark").await;
     browser.open(&server.url).await;
-    browser.until("document.querySelectorAll('#jobs a').length", &json!(2)).await;
-    browser.click("#jobs a:nth-child(2)").await;
+    browser.until("document.querySelectorAll('#overview [data-job]').length", &json!(2)).await;
+    browser.click("#overview [data-job=psm] a").await;
     browser.until("document.getElementById('job').textContent", &json!("psm")).await;
-    browser.until("document.querySelectorAll('#timeline figure').length", &json!(4)).await;
+    browser.until("document.querySelectorAll('#timeline figure').length > 3", &json!(true)).await;
     browser.until(&format!("{brightness} < 40"), &json!(true)).await;
     keep_picture(&browser, "phone-dark.png").await;
     browser.until("document.documentElement.scrollWidth <= innerWidth", &json!(true)).await;
     browser.click("#theme").await;
     browser.until(&format!("{brightness} > 200"), &json!(true)).await;
-    browser.open(&server.url).await;
+    browser.open(&format!("{}/#job=psm", server.url)).await;
     browser.until("document.documentElement.dataset.theme", &json!("light")).await;
     browser.look(1280, 1500, "dark").await;
     browser.run("localStorage.clear(); document.documentElement.removeAttribute('data-theme')").await;

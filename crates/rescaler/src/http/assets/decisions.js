@@ -1,6 +1,6 @@
 // The last decisions with their reasons. Equal reasons for doing nothing, one epoch after the other, are one line.
 
-import { clock, count, el, rate, share, time } from "/assets/text.js";
+import { clock, count, cut, el, rate, share, time } from "./text.js";
 
 const OUTCOMES = {
   "nothing": "no change", "dry-run": "dry run", "recommended": "recommended", "publishing": "publishing", "published": "published", "not-published": "not published",
@@ -108,7 +108,7 @@ function operators(list) {
   const row = (operator) => {
     const isChanged = typeof operator.new_parallelism === "number" && operator.new_parallelism !== operator.parallelism;
     const width = isChanged ? `${operator.parallelism} → ${operator.new_parallelism}` : String(operator.parallelism);
-    return el("tr", {}, el("th", { scope: "row" }, operator.name), el("td", {}, width), el("td", {}, time(operator.latency_ms)), el("td", { class: "words" }, operator.because));
+    return el("tr", {}, el("th", { scope: "row", class: "name" }, cut(operator.name)), el("td", {}, width), el("td", {}, time(operator.latency_ms)), el("td", { class: "words" }, operator.because));
   };
   const heads = ["operator", "parallelism", "latency", "because"].map((head) => el("th", { scope: "col", class: head === "because" ? "words" : undefined }, head));
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Operators of this decision" },

@@ -1,17 +1,17 @@
 // The job graph: operators in layers behind their sources, edges as wide as what flows.
 
-import { count, draw, el, rate, time } from "/assets/text.js";
+import { count, cut, draw, el, rate, time } from "./text.js";
 
 const WIDE = { width: 196, height: 94, along: 56, across: 18 };
 const NARROW = { width: 160, height: 94, along: 34, across: 12 };
+/** From top to bottom there is room for long names. */
+const DOWN = { ...WIDE, width: 300, along: 34 };
 const EDGE_MAX = 6;
 
 /** Draws the operators into `place`; `open(name)` is called when one is chosen, `chosen` is the open one. */
 export function show(place, operators, chosen, open) {
   const layers = layered(operators);
-  const size = place.clientWidth < 560 ? NARROW : WIDE;
-  const needed = layers.length * size.width + (layers.length - 1) * size.along;
-  const isAcross = needed <= place.clientWidth || (size === WIDE && layers.length <= 4);
+  const { size, isAcross } = fitting(layers, place.clientWidth);
   const spots = placed(layers, size, isAcross, place.clientWidth);
   const focused = place.contains(document.activeElement) ? document.activeElement.dataset.operator : undefined;
   const scrolled = [place.scrollLeft, place.scrollTop];
@@ -22,6 +22,7 @@ export function show(place, operators, chosen, open) {
   for (const operator of operators) {
     const node = card(operator, operator.name === chosen);
     const spot = spots.at.get(operator.name);
+    node.style.width = `${size.width}px`;
     node.style.left = `${spot.x}px`;
     node.style.top = `${spot.y}px`;
     node.addEventListener("click", () => open(operator.name));
@@ -31,12 +32,25 @@ export function show(place, operators, chosen, open) {
   [place.scrollLeft, place.scrollTop] = scrolled;
 }
 
+/** The size of a node, and whether the layers stand from left to right: if they fit, with narrower nodes if need be. */
+function fitting(layers, available) {
+  const across = (size) => layers.length * size.width + (layers.length - 1) * size.along <= available;
+  if (across(WIDE)) return { size: WIDE, isAcross: true };
+  if (across(NARROW)) {
+    const width = Math.min(WIDE.width, Math.floor((available - (layers.length - 1) * NARROW.along) / layers.length));
+    return { size: { ...NARROW, width }, isAcross: true };
+  }
+  const widest = Math.max(1, ...layers.map((layer) => layer.length));
+  const down = [DOWN, WIDE].find((size) => widest * (size.width + size.across) <= available);
+  return { size: down ?? NARROW, isAcross: false };
+}
+
 function card(operator, isOpen) {
   const flow = operator.kind === "source" ? operator.arrival_rate_per_s ?? operator.throughput_per_s : operator.throughput_per_s;
   const behind = operator.backlog_records > 0 ? `${count(operator.backlog_records)} behind` : "";
   const latency = typeof operator.latency_ms === "number" ? time(operator.latency_ms) : "";
   return el("button", { class: "node", type: "button", "aria-expanded": String(isOpen), "data-operator": operator.name, title: operator.name },
-    el("span", { class: "name" }, el("span", {}, operator.name), el("span", { class: "wide" }, `× ${operator.parallelism}`)),
+    el("span", { class: "name" }, cut(operator.name, 8), el("span", { class: "wide" }, `× ${operator.parallelism}`)),
     el("span", { class: "kind" }, el("span", {}, operator.kind), el("span", { class: "behind" }, behind)),
     el("span", { class: "rates" }, el("span", {}, rate(flow)), el("span", {}, latency)),
     bar(operator));

@@ -1,7 +1,7 @@
 // The operators' figures: all of them as a table, and one of them with its subtasks.
 
-import { bar } from "/assets/graph.js";
-import { bytes, count, el, rate, share, time } from "/assets/text.js";
+import { bar } from "./graph.js";
+import { bytes, count, cut, el, rate, share, time } from "./text.js";
 
 /** Field of the interface, heading, form. */
 const FIGURES = [
@@ -21,7 +21,7 @@ const FIGURES = [
 export function table(place, operators) {
   const heads = ["operator", "kind", ...FIGURES.map(([, heading]) => heading)];
   const row = (operator) => el("tr", { "data-operator": operator.name },
-    el("th", { scope: "row" }, operator.name), el("td", {}, operator.kind),
+    el("th", { scope: "row", class: "name" }, cut(operator.name)), el("td", {}, operator.kind),
     ...FIGURES.map(([field, , form]) => el("td", { "data-figure": field, "data-value": operator[field] }, form(operator[field]))));
   place.replaceChildren(
     el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", { scope: "col" }, head)))),

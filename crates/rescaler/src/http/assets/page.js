@@ -1,37 +1,46 @@
-// The page: which job is shown, when the server is asked, what a button does.
+// The page: which job and which moment is shown, and when the server is asked.
 
-import * as decisions from "/assets/decisions.js";
-import * as graph from "/assets/graph.js";
-import * as operators from "/assets/operators.js";
-import * as server from "/assets/server.js";
-import { age, bytes, count, el, rate, time } from "/assets/text.js";
-import { Timeline } from "/assets/timeline.js";
+import * as address from "./address.js";
+import * as attention from "./attention.js";
+import * as decisions from "./decisions.js";
+import * as graph from "./graph.js";
+import * as looked from "./looked.js";
+import * as operators from "./operators.js";
+import * as overview from "./overview.js";
+import * as pinned from "./pinned.js";
+import * as server from "./server.js";
+import * as since from "./since.js";
+import * as switches from "./switches.js";
+import { age, cut, el, time } from "./text.js";
+import * as tiles from "./tiles.js";
+import { Timeline } from "./timeline.js";
 
 const POLL_MS = 2000;
+/** More jobs than this can be searched by name. */
+const FIND_JOBS = 8;
 const THEME = "rescaler-theme";
-const STATES = { "running": "running", "paused": "paused", "dry-run": "dry run", "no-data": "no data", "failed": "failed" };
 
 const id = (name) => document.getElementById(name);
-const shown = { name: undefined, job: undefined, at: 0, epoch: undefined, decisions: [], operator: undefined, failedSince: undefined };
-const timeline = new Timeline(id("timeline"), id("moment"), (epoch) => {
-  id("plans-only").checked = false;
-  decisions.show(id("decisions"), shown.decisions, false);
-  decisions.jump(id("decisions"), epoch);
-});
+const NOTHING = { job: undefined, epoch: undefined, decisions: [], operator: undefined, history: undefined, atMs: undefined };
+const shown = { name: undefined, all: undefined, at: 0, failedSince: undefined, ...NOTHING };
+const timeline = new Timeline(id("timeline"), id("moment"), { jump, pin: (atMs) => pin(atMs, true), absent });
 
 /** Asks for everything that may have changed and shows it. One round at a time. */
 async function round() {
   try {
-    const all = await server.jobs();
+    const all = await server.jobs(looked.since());
+    looked.look(all.now_ms);
+    shown.all = all;
     id("version").textContent = all.version;
     choose(all.jobs);
-    if (shown.name === undefined) throw new server.Refused(404, "no job is configured");
-    const [name, job] = [shown.name, await server.job(shown.name)];
-    // Somebody may have chosen another job in the meantime.
-    if (name !== shown.name) return;
-    [shown.job, shown.at, shown.failedSince] = [job, performance.now(), undefined];
-    show(job);
-    await past(name, job);
+    if (all.jobs.length === 0) throw new server.Refused(404, "no job is watched");
+    if (shown.name === undefined) {
+      notice(shown.unknown === undefined ? undefined : `No job ${shown.unknown} is watched now.`);
+      overall(all);
+    } else {
+      await single();
+    }
+    shown.failedSince = undefined;
   } catch (error) {
     shown.failedSince ??= Date.now();
     notice(error instanceof server.Refused ? error.message : String(error), Date.now() - shown.failedSince);
@@ -39,41 +48,103 @@ async function round() {
   }
 }
 
+/** Which job is shown: that of the address, or the only one; none: all of them. */
+function choose(jobs) {
+  const asked = address.read();
+  const name = jobs.find((job) => job.job === asked.job)?.job ?? (jobs.length === 1 ? jobs[0].job : undefined);
+  const atMs = name !== undefined && name === (asked.job ?? name) ? asked.atMs : undefined;
+  if (name !== shown.name) Object.assign(shown, NOTHING, { name });
+  if (atMs !== shown.atMs) [shown.atMs, id("range").dataset.changed] = [atMs, "yes"];
+  shown.unknown = name === undefined ? asked.job : undefined;
+  id("all").hidden = name !== undefined;
+  id("one").hidden = name === undefined || shown.job === undefined;
+  id("age-line").hidden = name === undefined;
+  const back = el("a", { href: "#", "aria-current": name === undefined ? "page" : undefined }, `All jobs (${jobs.length})`);
+  const here = name === undefined ? [] : [el("a", { href: address.link(name), "aria-current": "page" }, cut(name))];
+  const words = `${jobs.length} ${name}`;
+  if (id("jobs").dataset.words !== words) id("jobs").replaceChildren(...(jobs.length > 1 ? [back, ...here] : []));
+  id("jobs").dataset.words = words;
+}
+
+/** The page of all jobs. */
+function overall(all) {
+  document.title = "All jobs – rescaler";
+  id("find").hidden = all.jobs.length <= FIND_JOBS;
+  id("summary").textContent = overview.summary(all.jobs);
+  overview.show(id("overview"), all, id("wanted").value);
+  const sinceMs = looked.since();
+  id("since").hidden = sinceMs === undefined;
+  if (sinceMs !== undefined && all.jobs[0].since) since.ofAll(id("since"), all, sinceMs, putAway);
+}
+
+/** The page of one job. */
+async function single() {
+  const [name, job] = [shown.name, await server.job(shown.name)];
+  // Another job may have been chosen in the meantime.
+  if (name !== shown.name) return;
+  [shown.job, shown.at] = [job, performance.now()];
+  id("one").hidden = false;
+  notice();
+  show(job);
+  await past(name, job);
+  const [line, sinceMs] = [shown.all.jobs.find((one) => one.job === name), looked.since()];
+  id("since").hidden = sinceMs === undefined;
+  if (sinceMs !== undefined && line?.since && shown.history) since.ofJob(id("since"), line, shown.history.marks, shown.all.now_ms, sinceMs, putAway);
+}
+
 /** Time line and decisions; they change only with an epoch, or with what becomes of its plan. */
 async function past(name, job) {
   const isDue = job.epoch !== shown.epoch || shown.decisions[0]?.outcome === "publishing" || id("range").dataset.changed;
   if (!isDue) return;
   delete id("range").dataset.changed;
-  const [history, told] = await Promise.all([server.history(name, Number(id("range").value)), server.decisions(name)]);
+  let [history, told] = await Promise.all([server.history(name, Number(id("range").value)), server.decisions(name)]);
+  if (shown.atMs !== undefined && !(history.at_ms[0] <= shown.atMs)) {
+    id("range").value = "0";
+    history = await server.history(name, 0);
+  }
   if (name !== shown.name) return;
-  [shown.epoch, shown.decisions] = [job.epoch, told.decisions];
-  timeline.show(history, { boundMs: job.latency_max_ms, epochMs: job.epoch_length_ms });
+  [shown.epoch, shown.decisions, shown.history] = [job.epoch, told.decisions, history];
+  timeline.show(history, { boundMs: job.latency_max_ms, epochMs: job.epoch_length_ms, missing: job.outlook_missing, pinnedMs: shown.atMs });
   decisions.show(id("decisions"), shown.decisions, id("plans-only").checked);
+  await pinned.show(name, history, shown.atMs, job.epoch_length_ms);
 }
 
-/** The row of jobs, and which one is shown: the one in the address, else the first. */
-function choose(jobs) {
-  const wanted = decodeURIComponent(location.hash.replace(/^#/, ""));
-  const name = (jobs.find((job) => job.job === wanted) ?? jobs[0])?.job;
-  if (name !== shown.name) {
-    Object.assign(shown, { name, job: undefined, epoch: undefined, decisions: [], operator: undefined });
-  }
-  const tab = (job) => el("a", { href: `#${encodeURIComponent(job.job)}`, "aria-current": job.job === name ? "page" : undefined, title: STATES[job.state] },
-    el("i", { class: job.state, "aria-hidden": "true" }), job.job);
-  id("jobs").replaceChildren(...(jobs.length > 1 ? jobs.map(tab) : []));
+/** Looks at a moment; undefined: at now. The address follows, so that it can be sent. */
+async function pin(atMs, isFromTimeline) {
+  shown.atMs = atMs;
+  address.rewrite(shown.name, atMs);
+  if (!isFromTimeline) timeline.pin(atMs);
+  await pinned.show(shown.name, shown.history, atMs, shown.job.epoch_length_ms);
+}
+
+function step(direction) {
+  const mark = pinned.neighbour(shown.history?.marks ?? [], shown.atMs, direction);
+  if (mark) pin(mark.at_ms, false);
+}
+
+function absent(reasons) {
+  id("absent").hidden = reasons.length === 0;
+  id("absent").replaceChildren(...reasons);
+}
+
+function jump(epoch) {
+  id("plans-only").checked = false;
+  decisions.show(id("decisions"), shown.decisions, false);
+  decisions.jump(id("decisions"), epoch);
 }
 
 function show(job) {
   document.title = `${job.job} – rescaler`;
   id("job").textContent = job.job;
-  id("state").textContent = STATES[job.state] ?? job.state;
-  id("state").className = `chip ${job.state}`;
+  const chip = attention.chip(job);
+  if (id("state").textContent !== chip.textContent) id("state").textContent = chip.textContent;
+  id("state").className = chip.className;
   const words = `policy ${job.policy}, one decision every ${time(job.epoch_length_ms)}, ${job.epoch ? `epoch ${job.epoch}` : "no epoch yet"}, Flink at `;
   id("about").replaceChildren(words, el("a", { href: job.flink_url, rel: "noreferrer" }, job.flink_url));
-  id("api").href = `/api/v1/jobs/${encodeURIComponent(job.job)}`;
-  notice(job.problem ?? (job.obstacle ? `Plans are recommendations: ${job.obstacle}` : undefined));
-  buttons(job.switches);
-  tiles(job);
+  id("api").href = `api/v1/jobs/${encodeURIComponent(job.job)}`;
+  attention.show(id("attention"), job.attention);
+  switches.show(job.switches);
+  tiles.show(id("tiles"), job);
   const known = job.snapshot?.operators ?? [];
   graph.show(id("graph"), known, shown.operator, toggle);
   operators.table(id("operators"), known);
@@ -87,70 +158,21 @@ function toggle(name) {
   show(shown.job);
 }
 
-function tiles(job) {
-  const totals = job.totals ?? {};
-  const queries = job.snapshot?.queries ?? [];
-  const slowest = queries.filter((query) => query.overall_latency_ms === totals.latency_ms && totals.latency_ms !== null)[0];
-  const bound = typeof job.latency_max_ms === "number" ? `bound ${time(job.latency_max_ms)}` : "";
-  const isOver = typeof totals.latency_ms === "number" && totals.latency_ms >= (job.latency_max_ms ?? Infinity);
-  const managers = typeof totals.task_managers === "number" ? `${totals.task_managers} task manager${totals.task_managers === 1 ? "" : "s"}` : "";
-  // Old, shared and orphaned files lie there too; what grows while the state does not is a leak.
-  const stored = typeof totals.stored_size_bytes === "number" ? `; ${bytes(totals.stored_size_bytes)} stored` : "";
-  const state = el("span", { "data-figure": "stored_size_bytes", "data-value": totals.stored_size_bytes }, `newest checkpoint${stored}`);
-  const all = [
-    ["Latency", "latency_ms", totals.latency_ms, time, [slowest?.name, bound].filter(Boolean).join(", "), isOver],
-    ["Input", "input_rate_per_s", totals.input_rate_per_s, rate, "records at the sources"],
-    ["Backlog", "backlog_records", totals.backlog_records, count, "records that wait"],
-    ["State", "state_size_bytes", totals.state_size_bytes, bytes, state],
-    ["Subtasks", "subtasks", totals.subtasks, count, [typeof totals.slots === "number" ? `${totals.slots} slots` : "", managers].filter(Boolean).join(", ")],
-  ];
-  id("tiles").replaceChildren(...all.map(([name, field, value, form, note, over]) => el("div", {},
-    el("dt", {}, name), el("dd", { "data-figure": field, "data-value": value, class: over ? "over" : undefined }, form(value)),
-    el("dd", { class: "note" }, note))));
+function putAway() {
+  looked.seen();
+  id("since").hidden = true;
+  if (shown.name === undefined) round();
 }
 
-function buttons(switches) {
-  const [pause, dryRun] = [id("pause"), id("dry-run")];
-  pause.textContent = switches.paused ? "Resume" : "Pause";
-  pause.classList.toggle("main", switches.paused);
-  dryRun.setAttribute("aria-pressed", String(switches.dry_run));
-  pause.disabled = !switches.can_change;
-  dryRun.disabled = !switches.can_change || switches.dry_run_forced;
-  const closed = switches.can_change ? "" : "Nothing can be changed over a network without a token: see http.token_file.";
-  pause.title = closed || "While paused, the job is observed and recorded; nothing is decided or published.";
-  dryRun.title = closed || (switches.dry_run_forced ? "The rescaler was started with --dry-run." : "In a dry run plans are recorded, and nothing is published.");
-}
-
-async function press(action, body) {
-  const name = shown.name;
-  try {
-    await server.change(name, action, body);
-    await round();
-  } catch (error) {
-    if (error.status !== 401) return notice(error.message);
-    if (await token()) await press(action, body);
-  }
-}
-
-/** Asks for the token; false if the person does not want to give one. */
-function token() {
-  const dialog = id("token-dialog");
-  id("token").value = "";
-  server.remember("");
-  dialog.returnValue = "";
-  dialog.showModal();
-  return new Promise((resolve) => dialog.addEventListener("close", () => {
-    const given = dialog.returnValue === "send" ? id("token").value.trim() : "";
-    server.remember(given);
-    resolve(given !== "");
-  }, { once: true }));
+function press(action, body) {
+  return switches.press(shown.name, action, body, round, notice);
 }
 
 function notice(text, silentMs) {
   id("notice").hidden = !text;
-  const since = silentMs === undefined ? "" : `; what is shown is ${age(silentMs)} old or older`;
+  const old = silentMs === undefined ? "" : `; what is shown is ${age(silentMs)} old or older`;
   // Announced anew only if it is another one.
-  const whole = text ? text + since : "";
+  const whole = text ? text + old : "";
   if (id("notice").textContent !== whole) id("notice").textContent = whole;
 }
 
@@ -161,7 +183,7 @@ function tick() {
   const known = typeof job.data_age_ms === "number";
   const ms = known ? job.data_age_ms + performance.now() - shown.at : undefined;
   id("age").textContent = age(ms);
-  id("age").parentElement.classList.toggle("old", !known || ms > 2 * job.sample_interval_ms + POLL_MS);
+  id("age-line").classList.toggle("old", known ? ms > 2 * job.sample_interval_ms + POLL_MS : job.attention.some((found) => found.kind === "no-data"));
 }
 
 function ranges(epochMs) {
@@ -190,20 +212,26 @@ async function poll() {
   setTimeout(poll, POLL_MS);
 }
 
+function listen() {
+  const on = (name, event, then) => id(name).addEventListener(event, then);
+  on("theme", "click", () => theme(true));
+  on("pause", "click", () => press(shown.job?.switches.paused ? "resume" : "pause"));
+  on("dry-run", "click", () => press("dry-run", { enabled: !shown.job?.switches.dry_run }));
+  on("plans-only", "change", (event) => decisions.show(id("decisions"), shown.decisions, event.target.checked));
+  on("range", "change", () => { id("range").dataset.changed = "yes"; round(); });
+  on("wanted", "input", () => overview.show(id("overview"), shown.all, id("wanted").value));
+  on("earlier", "click", () => step(-1));
+  on("later", "click", () => step(1));
+  on("now", "click", () => pin(undefined, false));
+  on("copy", "click", () => pinned.copy(new URL(address.link(shown.name, shown.atMs ?? shown.history.at_ms.at(-1)), location.href).href));
+  document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); id("main").focus(); });
+  document.querySelector(".brand").addEventListener("click", (event) => { event.preventDefault(); location.hash = ""; });
+  addEventListener("keydown", (event) => { if (event.key === "Escape" && shown.operator !== undefined) toggle(shown.operator); });
+  addEventListener("hashchange", () => { scrollTo(0, 0); round(); });
+  addEventListener("resize", () => { if (shown.job) show(shown.job); });
+}
+
 theme(false);
-id("theme").addEventListener("click", () => theme(true));
-id("pause").addEventListener("click", () => press(shown.job?.switches.paused ? "resume" : "pause"));
-id("dry-run").addEventListener("click", () => press("dry-run", { enabled: !shown.job?.switches.dry_run }));
-id("plans-only").addEventListener("change", (event) => decisions.show(id("decisions"), shown.decisions, event.target.checked));
-id("range").addEventListener("change", () => { id("range").dataset.changed = "yes"; round(); });
-id("token-send").addEventListener("click", () => id("token-dialog").close("send"));
-id("token-cancel").addEventListener("click", () => id("token-dialog").close("cancel"));
-id("token").addEventListener("keydown", (event) => {
-  if (event.key !== "Enter") return;
-  event.preventDefault();
-  id("token-dialog").close("send");
-});
-addEventListener("hashchange", () => round());
-addEventListener("resize", () => { if (shown.job) show(shown.job); });
+listen();
 setInterval(tick, 1000);
 poll();

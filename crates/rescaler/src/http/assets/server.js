@@ -23,11 +23,14 @@ async function ask(path, options) {
   return answer;
 }
 
-const path = (job, rest) => `/api/v1/jobs/${encodeURIComponent(job)}${rest}`;
+// Relative to the page, so that it works behind a path prefix.
+const path = (job, rest) => `api/v1/jobs/${encodeURIComponent(job)}${rest}`;
 
-export const jobs = () => ask("/api/v1/jobs");
+/** All jobs; with a moment, also what has happened to each since then. */
+export const jobs = (sinceMs) => ask(sinceMs === undefined ? "api/v1/jobs" : `api/v1/jobs?since_ms=${Math.round(sinceMs)}`);
 export const job = (name) => ask(path(name, ""));
 export const history = (name, limit) => ask(path(name, limit ? `/history?limit=${limit}` : "/history"));
+export const decision = (name, epoch) => ask(path(name, `/decisions/${epoch}`));
 export const decisions = (name) => ask(path(name, "/decisions?limit=100"));
 
 /** Presses a switch. The header is one that only our own page and programs can send. */

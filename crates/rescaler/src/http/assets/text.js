@@ -22,6 +22,17 @@ function fill(element, attributes, children) {
   return element;
 }
 
+/**
+ * A name that is shortened in the middle where it does not fit: what tells operators apart is often at the end. The text stays whole
+ * for screen readers and searches; what is seen is made of two parts, of which the first gives way.
+ */
+export function cut(name, tailMost = 14) {
+  const tail = name.length > 16 ? Math.min(tailMost, Math.floor(name.length * 0.4)) : 0;
+  if (tail === 0) return el("span", { class: "cut whole", title: name }, name);
+  const part = (kind, text) => el("span", { class: kind, "aria-hidden": "true", "data-text": text });
+  return el("span", { class: "cut", title: name }, el("span", { class: "unseen" }, name), part("head", name.slice(0, -tail)), part("tail", name.slice(-tail)));
+}
+
 const known = (value) => typeof value === "number" && Number.isFinite(value);
 
 /** A number with at most so many digits that a person takes in at a glance: 1,234, 12.3 k, 4.56 M. */
@@ -74,4 +85,11 @@ export function clock(ms, now = Date.now()) {
   const hours = at.toLocaleTimeString("en-GB");
   const isToday = at.toDateString() === new Date(now).toDateString();
   return isToday ? hours : `${at.toLocaleDateString("en-CA")} ${hours}`;
+}
+
+/** How long ago, in words. */
+export function ago(ms) {
+  if (!known(ms)) return UNKNOWN;
+  if (ms < 60000) return "just now";
+  return ms < 5400000 ? `${Math.round(ms / 60000)} min ago` : `${time(ms).replace(/\.\d+/, "")} ago`;
 }

@@ -1,6 +1,7 @@
 //! A recorded job, and the server of the page over it.
 
 pub(crate) mod browser;
+pub(crate) mod played;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -200,7 +201,17 @@ pub(crate) struct Server {
 
 /// Serves these jobs on a free port. `as_if_on` is the address that the guard is told.
 pub(crate) async fn server(jobs: Vec<Arc<JobStatus>>, as_if_on: &str, token: Option<&str>) -> Server {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    server_on("127.0.0.1:0", jobs, as_if_on, token).await
+}
+
+/// The same on an address of the caller's choice.
+pub(crate) async fn server_on(
+    address: &str,
+    jobs: Vec<Arc<JobStatus>>,
+    as_if_on: &str,
+    token: Option<&str>,
+) -> Server {
+    let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
     let guard = Guard::new(as_if_on.parse().unwrap(), &["rescaler.example".to_owned()], token);
     let (stop, stopped) = oneshot::channel::<()>();
