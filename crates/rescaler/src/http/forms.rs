@@ -77,13 +77,7 @@ fn delay_ms(moment: &Moment) -> Option<f64> {
     moment.outlook.as_ref().ok().and_then(|outlook| outlook.delay_ms)
 }
 
-/// The newest plan that the time line has.
-fn last_change(points: &[Arc<Point>]) -> Option<Mark> {
-    points.iter().rev().find_map(|point| point.mark.clone())
-}
-
-fn trace_ms(points: &[Arc<Point>]) -> Vec<Option<f64>> {
-    let newest = &points[points.len().saturating_sub(TRACE_POINTS)..];
+fn trace_ms(newest: &[Arc<Point>]) -> Vec<Option<f64>> {
     let estimated = |point: &Point| point.outlook.and_then(|outlook| outlook.delay_ms);
     let measured = |point: &Point| point.totals.and_then(|totals| totals.latency_ms);
     let is_measured = newest.iter().any(|point| measured(point).is_some());
@@ -92,15 +86,15 @@ fn trace_ms(points: &[Arc<Point>]) -> Vec<Option<f64>> {
 
 pub(super) fn jobs(status: &Status, since_ms: Option<i64>, now: Timestamp) -> Jobs {
     let line = |job: &Arc<JobStatus>| {
-        let (moment, points) = (job.moment(now, false), job.points(usize::MAX));
+        let moment = job.moment(now, false);
         Line {
             job: job.about.job.clone(),
             state: state(job, &moment),
             latency_max_ms: job.about.latency_max_ms,
             delay_ms: delay_ms(&moment),
-            trace_ms: trace_ms(&points),
+            trace_ms: trace_ms(&job.points(TRACE_POINTS)),
             attention: attention(job, &moment, now),
-            last_change: last_change(&points),
+            last_change: job.last_change(),
             since: since_ms.map(|since_ms| job.since(since_ms)),
             data_age_ms: age_ms(moment.sampled_at, now),
             epoch: moment.newest.as_ref().map(|told| told.epoch),

@@ -371,6 +371,11 @@ impl JobStatus {
         self.lock().decisions.iter().rev().take(limit).cloned().collect()
     }
 
+    /// Returns the newest plan that the time line has.
+    pub fn last_change(&self) -> Option<Mark> {
+        self.lock().points.iter().rev().find_map(|point| point.mark.clone())
+    }
+
     /// Returns what happened after a moment, as far as the time line goes back.
     pub fn since(&self, since_ms: i64) -> Since {
         let seen = self.lock();

@@ -12,9 +12,8 @@ export function read() {
 
 /** A link to a job, or to a moment of it. */
 export function link(job, atMs) {
-  const asked = new URLSearchParams({ job });
-  if (atMs !== undefined) asked.set("at", new Date(atMs).toISOString());
-  return `#${asked}`;
+  const at = atMs === undefined ? "" : `&at=${new Date(atMs).toISOString()}`;
+  return `#job=${encodeURIComponent(job)}${at}`;
 }
 
 /** Makes the address that of a moment, without a step in the history of the browser. */

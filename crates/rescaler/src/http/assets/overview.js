@@ -10,7 +10,9 @@ const HEADS = ["Job", "What is wrong", "Latency", "Input", "Backlog", "Slots", "
 
 /** Fills the place with a line for each job that `wanted` (a part of a name) leaves. */
 export function show(place, answer, wanted) {
-  const focused = document.activeElement?.closest?.("[data-job]")?.dataset.job;
+  // Somebody copies a name.
+  if (!getSelection().isCollapsed && place.contains(getSelection().anchorNode)) return;
+  const focused = place.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
   const jobs = answer.jobs.filter((job) => job.job.toLowerCase().includes(wanted.toLowerCase()));
   jobs.sort((a, b) => urgency(a) - urgency(b) || a.job.localeCompare(b.job));
   const heads = HEADS.map((head) => el("th", { scope: "col" }, head));
@@ -18,7 +20,7 @@ export function show(place, answer, wanted) {
     el("thead", {}, el("tr", {}, ...heads)),
     el("tbody", {}, ...jobs.map((job) => line(job, answer.now_ms))));
   if (jobs.length === 0) place.append(el("tbody", {}, el("tr", {}, el("td", { colspan: HEADS.length, class: "words" }, "No job has such a name."))));
-  if (focused) [...place.querySelectorAll("[data-job]")].find((row) => row.dataset.job === focused)?.querySelector("a").focus({ preventScroll: true });
+  if (focused !== null) [...place.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused)?.focus({ preventScroll: true });
 }
 
 /** How many jobs there are, and how many need somebody. */

@@ -11,27 +11,26 @@ import * as pinned from "./pinned.js";
 import * as server from "./server.js";
 import * as since from "./since.js";
 import * as switches from "./switches.js";
-import { age, cut, el, time } from "./text.js";
+import { age, cut, el, say, time } from "./text.js";
 import * as tiles from "./tiles.js";
 import { Timeline } from "./timeline.js";
 
 const POLL_MS = 2000;
+/** While one job is shown, the list of all is asked for in each of so many rounds. */
+const LIST_ROUNDS = 5;
 /** More jobs than this can be searched by name. */
 const FIND_JOBS = 8;
 const THEME = "rescaler-theme";
 
 const id = (name) => document.getElementById(name);
 const NOTHING = { job: undefined, epoch: undefined, decisions: [], operator: undefined, history: undefined, atMs: undefined };
-const shown = { name: undefined, all: undefined, at: 0, failedSince: undefined, ...NOTHING };
+const shown = { name: undefined, all: undefined, rounds: 0, at: 0, failedSince: undefined, ...NOTHING };
 const timeline = new Timeline(id("timeline"), id("moment"), { jump, pin: (atMs) => pin(atMs, true), absent });
 
 /** Asks for everything that may have changed and shows it. One round at a time. */
 async function round() {
   try {
-    const all = await server.jobs(looked.since());
-    looked.look(all.now_ms);
-    shown.all = all;
-    id("version").textContent = all.version;
+    const all = await list();
     choose(all.jobs);
     if (all.jobs.length === 0) throw new server.Refused(404, "no job is watched");
     if (shown.name === undefined) {
@@ -46,6 +45,19 @@ async function round() {
     notice(error instanceof server.Refused ? error.message : String(error), Date.now() - shown.failedSince);
     if (!(error instanceof server.Refused)) throw error;
   }
+}
+
+/** All jobs, as new as what is shown needs them. */
+async function list() {
+  shown.rounds += 1;
+  const { all } = shown;
+  const hasJob = all?.jobs.some((job) => job.job === address.read().job);
+  const lacksSince = looked.since() !== undefined && all?.jobs[0]?.since === undefined;
+  if (hasJob && !lacksSince && shown.rounds % LIST_ROUNDS !== 0) return all;
+  shown.all = await server.jobs(looked.since());
+  looked.look(shown.all.now_ms);
+  say(id("version"), shown.all.version);
+  return shown.all;
 }
 
 /** Which job is shown: that of the address, or the only one; none: all of them. */
@@ -70,7 +82,7 @@ function choose(jobs) {
 function overall(all) {
   document.title = "All jobs – rescaler";
   id("find").hidden = all.jobs.length <= FIND_JOBS;
-  id("summary").textContent = overview.summary(all.jobs);
+  say(id("summary"), overview.summary(all.jobs));
   overview.show(id("overview"), all, id("wanted").value);
   const sinceMs = looked.since();
   id("since").hidden = sinceMs === undefined;
@@ -117,6 +129,12 @@ async function pin(atMs, isFromTimeline) {
   await pinned.show(shown.name, shown.history, atMs, shown.job.epoch_length_ms);
 }
 
+/** A link to the moment that is looked at; where the browser does not allow copying, the address is one. */
+async function copy() {
+  if (shown.atMs === undefined) await pin(shown.history.at_ms.at(-1), false);
+  await pinned.copy(location.href);
+}
+
 function step(direction) {
   const mark = pinned.neighbour(shown.history?.marks ?? [], shown.atMs, direction);
   if (mark) pin(mark.at_ms, false);
@@ -137,7 +155,7 @@ function show(job) {
   document.title = `${job.job} – rescaler`;
   id("job").textContent = job.job;
   const chip = attention.chip(job);
-  if (id("state").textContent !== chip.textContent) id("state").textContent = chip.textContent;
+  say(id("state"), chip.textContent);
   id("state").className = chip.className;
   const words = `policy ${job.policy}, one decision every ${time(job.epoch_length_ms)}, ${job.epoch ? `epoch ${job.epoch}` : "no epoch yet"}, Flink at `;
   id("about").replaceChildren(words, el("a", { href: job.flink_url, rel: "noreferrer" }, job.flink_url));
@@ -173,7 +191,7 @@ function notice(text, silentMs) {
   const old = silentMs === undefined ? "" : `; what is shown is ${age(silentMs)} old or older`;
   // Announced anew only if it is another one.
   const whole = text ? text + old : "";
-  if (id("notice").textContent !== whole) id("notice").textContent = whole;
+  say(id("notice"), whole);
 }
 
 /** The age of the data counts up between two answers. */
@@ -219,11 +237,11 @@ function listen() {
   on("dry-run", "click", () => press("dry-run", { enabled: !shown.job?.switches.dry_run }));
   on("plans-only", "change", (event) => decisions.show(id("decisions"), shown.decisions, event.target.checked));
   on("range", "change", () => { id("range").dataset.changed = "yes"; round(); });
-  on("wanted", "input", () => overview.show(id("overview"), shown.all, id("wanted").value));
+  on("wanted", "input", () => shown.all && overview.show(id("overview"), shown.all, id("wanted").value));
   on("earlier", "click", () => step(-1));
   on("later", "click", () => step(1));
   on("now", "click", () => pin(undefined, false));
-  on("copy", "click", () => pinned.copy(new URL(address.link(shown.name, shown.atMs ?? shown.history.at_ms.at(-1)), location.href).href));
+  on("copy", "click", copy);
   document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); id("main").focus(); });
   document.querySelector(".brand").addEventListener("click", (event) => { event.preventDefault(); location.hash = ""; });
   addEventListener("keydown", (event) => { if (event.key === "Escape" && shown.operator !== undefined) toggle(shown.operator); });

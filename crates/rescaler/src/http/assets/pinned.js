@@ -2,7 +2,7 @@
 
 import * as server from "./server.js";
 import { nearest } from "./timeline.js";
-import { clock } from "./text.js";
+import { clock, say as sayIn } from "./text.js";
 
 const COPIED_MS = 2000;
 const id = (name) => document.getElementById(name);
@@ -50,5 +50,5 @@ async function headline(name, epoch, marks) {
 }
 
 function say(words) {
-  if (id("pinned").textContent !== words) id("pinned").textContent = words;
+  sayIn(id("pinned"), words);
 }

@@ -76,6 +76,11 @@ export function time(ms) {
   return `${short(ms / 86400000)} d`;
 }
 
+/** Replaces a text only by another one, so that it is not announced anew. */
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 /** An age: whole seconds, because it counts up while one looks at it. */
 export const age = (ms) => (known(ms) ? time(Math.max(0, Math.floor(ms / 1000)) * 1000).replace("0 ms", "0 s") : UNKNOWN);
 

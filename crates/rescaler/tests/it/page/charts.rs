@@ -55,9 +55,9 @@ async fn an_estimated_delay_is_marked() {
     browser.open(&server.url).await;
     browser.until(&format!("{CHARTS}[0]"), &json!("Delay")).await;
     browser.until(ABSENT, &json!(["Latency"])).await;
-    let caption = "document.querySelector('figure.estimated figcaption').innerText.includes('estimated')";
+    let caption = "document.querySelector('figure.estimated figcaption')?.innerText.includes('estimated')";
     browser.until(caption, &json!(true)).await;
-    let tile = "document.querySelector('#tiles [data-figure=delay_ms]').nextElementSibling.innerText.includes('estimated')";
+    let tile = "document.querySelector('#tiles [data-figure=delay_ms]')?.nextElementSibling.innerText.includes('estimated')";
     browser.until(tile, &json!(true)).await;
 }
 

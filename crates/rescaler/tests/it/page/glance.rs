@@ -63,7 +63,7 @@ async fn the_job_that_needs_a_person_is_first() {
     browser.click("#overview [data-job=small-cluster] a").await;
     browser.until("document.getElementById('job').textContent", &json!("small-cluster")).await;
     browser
-        .until("document.querySelector('#attention .act b').textContent", &json!("Add task managers"))
+        .until("document.querySelector('#attention .act b')?.textContent", &json!("Add task managers"))
         .await;
     assert_eq!(browser.run(&loud("#attention .act")).await, json!(true));
     browser.click("#jobs a").await;
@@ -85,8 +85,8 @@ async fn a_job_with_data_is_not_red() {
     browser.look(1280, 800, "light").await;
     browser.open(&server.url).await;
     let chip = |name: &str| format!("document.querySelector('#overview [data-job={name}] .chip')");
-    browser.until(&format!("{}.textContent", chip("silent")), &json!("no data")).await;
-    browser.until(&format!("{}.textContent", chip("waiting")), &json!("waiting")).await;
+    browser.until(&format!("{}?.textContent", chip("silent")), &json!("no data")).await;
+    browser.until(&format!("{}?.textContent", chip("waiting")), &json!("waiting")).await;
     let is_red = |name: &str| format!("{IS_RED} return isRed(getComputedStyle({}).color)", chip(name));
     assert_eq!(browser.run(&is_red("silent")).await, json!(true));
     assert_eq!(browser.run(&is_red("waiting")).await, json!(false));
@@ -110,7 +110,7 @@ async fn what_has_changed_since_is_told() {
     browser
         .until("document.getElementById('since').innerText.includes('1 change published')", &json!(true))
         .await;
-    browser.until("document.querySelector('#since a').textContent", &json!("q7-bid-item 1 → 3")).await;
+    browser.until("document.querySelector('#since a')?.textContent", &json!("q7-bid-item 1 → 3")).await;
     browser.run("location.hash = ''").await;
     browser
         .until(

@@ -43,7 +43,7 @@ async fn a_link_shows_the_moment() {
     browser.open(&link).await;
     browser.until(&told, &json!(true)).await;
     browser.until("Number(document.getElementById('moment').value)", &json!(PLAN - 1)).await;
-    let latency = "document.querySelector('[data-chart=Latency] .legend b').textContent";
+    let latency = "document.querySelector('[data-chart=Latency] .legend b')?.textContent";
     browser.until(latency, &json!("2.28 s")).await;
     browser.click("#now").await;
     browser.until(latency, &json!("320 ms")).await;

@@ -39,7 +39,6 @@ async fn the_played_cluster_is_shown() {
             browser.until("document.documentElement.scrollWidth <= innerWidth", &json!(true)).await;
             let height = browser.run("return document.documentElement.scrollHeight").await.as_u64().unwrap();
             browser.look(width, u32::try_from(height).unwrap().min(HEIGHT_MOST), scheme).await;
-            browser.until("innerHeight", &json!(height.min(HEIGHT_MOST.into()))).await;
             keep_picture(&browser, &format!("{view}-{name}.png")).await;
         }
     }
