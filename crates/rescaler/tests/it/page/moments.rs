@@ -92,6 +92,7 @@ async fn the_keyboard_is_enough() {
     let unnamed = "[...document.querySelectorAll('button, a, input, select, [role=region], [role=img]')].filter((e) => \
                    !(e.textContent.trim() || e.getAttribute('aria-label') || e.labels?.[0]?.textContent.trim())).length";
     browser.until(unnamed, &json!(0)).await;
-    let live = "['notice', 'since', 'state', 'attention', 'pinned'].every((id) => ['status', 'alert'].includes(document.getElementById(id).getAttribute('role')))";
+    let live = "['notice', 'since', 'state', 'attention', 'pinned'].every((id) => \
+                ['status', 'alert'].includes(document.getElementById(id).getAttribute('role')))";
     browser.until(live, &json!(true)).await;
 }

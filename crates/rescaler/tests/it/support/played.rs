@@ -242,7 +242,7 @@ pub(crate) fn cluster() -> Vec<Part> {
     vec![
         Part {
             operators: &["source-bid", "source-auction", "bid-map", "q7-join-highest-bid", "sink-q7"],
-            ..part("nexmark-q7", Template::Join, steps(&[(0, 16e3), (1_900, 24e3), (2_900, 36e3)]))
+            ..part("nexmark-q7", Template::Join, steps(&[(0, 16e3), (2_500, 24e3), (3_000, 36e3)]))
         },
         Part {
             operators: LONG_NAMES,
@@ -260,7 +260,7 @@ pub(crate) fn cluster() -> Vec<Part> {
         part(
             "orders-to-warehouse",
             Template::External { limit_per_s: 24e3 },
-            steps(&[(0, 18e3), (3_300, 34e3)]),
+            steps(&[(0, 18e3), (2_700, 34e3)]),
         ),
         part("inventory-sync", Template::Window, steps(&[(0, 12e3)])),
         part("fraud-model-features", Template::Linear, steps(&[(0, 14e3)])),
