@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::{EPOCHS, PLAN, Server, job, recorded, recorded_server, server};
+use crate::support::{EPOCHS, PLAN, Server, job, recorded, recorded_server, records, server};
 use reqwest::{Method, StatusCode};
 use rescaler::status::SwitchesNow;
 use serde_json::{Value, json};
@@ -118,6 +118,41 @@ async fn the_list_sums_up_each_job() {
     let outlook = &job["outlook"];
     assert!(outlook["capacity_per_s"].as_f64().unwrap() > 0.0, "{outlook}");
     assert!(outlook["forecast_per_s"].as_f64() >= outlook["arrival_per_s"].as_f64(), "{outlook}");
+}
+
+/// Goal: whatever is wrong with a job is said, the most urgent first, and no longer once it is over.
+#[tokio::test]
+async fn what_is_wrong_is_said() {
+    let (job, server) = recorded_server("nexmark").await;
+    let kinds = async || -> Vec<(String, String)> {
+        let job = get(&server, "/api/v1/jobs/nexmark").await;
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let found = job["attention"].as_array().unwrap().iter();
+        found.map(|found| (text(&found["severity"]), text(&found["kind"]))).collect()
+    };
+    assert!(kinds().await.is_empty());
+    job.hindered(Some("Flink cannot rescale in place".to_owned()));
+    job.drift(true);
+    job.alarm(Some("the agent does not report".to_owned()));
+    job.failed("the journal cannot be written".to_owned());
+    let pair = |severity: &str, kind: &str| (severity.to_owned(), kind.to_owned());
+    let wanted = [
+        pair("act", "not-watched"),
+        pair("act", "alarm"),
+        pair("warn", "drift"),
+        pair("info", "recommendations"),
+    ];
+    assert_eq!(kinds().await, wanted);
+    job.watched();
+    job.alarm(None);
+    job.drift(false);
+    job.hindered(None);
+    assert!(kinds().await.is_empty());
+    let mut late = records("nexmark").pop().unwrap();
+    late.epoch += 1;
+    late.snapshot.as_mut().unwrap().queries[0].overall_latency_ms = Some(1000.0);
+    job.decided(&late);
+    assert_eq!(kinds().await, [pair("warn", "over-bound")]);
 }
 
 /// Goal: decisions come newest first with their reasons, and each one by its epoch.
