@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{JobStatus, Moment, Outcome, Told, Totals};
 
-/// Decisions in which a lack of slots still counts: while a change is applied, none is missed.
+/// Decisions in which a lack of slots still counts: while a change is applied, the lack is not reported.
 const SLOTS_DECISIONS: usize = 5;
 /// Data older than this many sampling intervals is missing.
 const FRESH_SAMPLES: u32 = 3;

@@ -30,7 +30,7 @@ use outlook::Estimator;
 use crate::notify::{self, Event, News, Notifier};
 use crate::quota::SharedSlots;
 
-/// Records of earlier runs from which the outlook of a job is computed anew; older points of the time line have none.
+/// Records of earlier runs from which the outlook of a job is computed anew; older points of the time line lack it.
 const ESTIMATED_RECORDS: usize = 120;
 /// Newest decisions in a [`Moment`].
 const RECENT_DECISIONS: usize = 5;

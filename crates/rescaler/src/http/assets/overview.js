@@ -1,4 +1,4 @@
-// All jobs at a glance, those that need somebody first.
+// All jobs at a glance, those that need a person first.
 
 import * as address from "./address.js";
 import * as attention from "./attention.js";
@@ -10,7 +10,7 @@ const HEADS = ["Job", "What is wrong", "Latency", "Input", "Backlog", "Slots", "
 
 /** Fills the place with a line for each job that `wanted` (a part of a name) leaves. */
 export function show(place, answer, wanted) {
-  // Somebody copies a name.
+  // A name is being copied.
   if (!getSelection().isCollapsed && place.contains(getSelection().anchorNode)) return;
   const focused = place.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
   const jobs = answer.jobs.filter((job) => job.job.toLowerCase().includes(wanted.toLowerCase()));
@@ -23,7 +23,7 @@ export function show(place, answer, wanted) {
   if (focused !== null) [...place.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused)?.focus({ preventScroll: true });
 }
 
-/** How many jobs there are, and how many need somebody. */
+/** How many jobs there are, and how many need a person. */
 export function summary(jobs) {
   const of = (severity) => jobs.filter((job) => job.attention[0]?.severity === severity).length;
   const slots = jobs.reduce((sum, job) => sum + (job.totals?.slots_used ?? 0), 0);

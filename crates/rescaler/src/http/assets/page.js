@@ -60,7 +60,7 @@ async function list() {
   return shown.all;
 }
 
-/** Which job is shown: that of the address, or the only one; none: all of them. */
+/** Which job is shown: that of the address, or the only one; undefined: all of them. */
 function choose(jobs) {
   const asked = address.read();
   const name = jobs.find((job) => job.job === asked.job)?.job ?? (jobs.length === 1 ? jobs[0].job : undefined);

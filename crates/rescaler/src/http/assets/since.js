@@ -1,4 +1,4 @@
-// What has happened since somebody last looked, as a strip that can be put away.
+// What has happened since the last look, as a strip that can be put away.
 
 import * as address from "./address.js";
 import { plan } from "./overview.js";

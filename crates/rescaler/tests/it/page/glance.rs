@@ -97,7 +97,7 @@ async fn a_job_with_data_is_not_red() {
 
 /// Goal: after a while away the page says what has changed since, and to which moment each change belongs, until it is put away.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_changed_since_is_told() {
+async fn changes_since_the_last_look_are_shown() {
     let browser = browser_or_leave_out!();
     let server = server(vec![recorded("nexmark"), recorded("psm")], "127.0.0.1:0", None).await;
     browser.open(&server.url).await;
