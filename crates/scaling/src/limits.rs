@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::Size;
-use crate::quota;
 use crate::decision::ADD_TASK_MANAGERS;
+use crate::quota;
 use crate::{Decision, Kind, Moment, Operator, Partitioning, Period, Rejected, Snapshot};
 
 /// How many operators are listed where a name is not one of them.

@@ -32,9 +32,9 @@ impl Cluster {
     fn run(&mut self, policy: &dyn Policy, length_s: i64, epochs: u64, loads: &[f64]) -> usize {
         let mut late = 0;
         for epoch in 0..epochs {
-            for index in 0..self.jobs.len() {
+            for (index, load) in loads.iter().enumerate() {
                 let job = &mut self.jobs[index];
-                job.arrival_per_s = loads[index];
+                job.arrival_per_s = *load;
                 job.control.set_quota(Some(bound(QUOTA, &self.claims, index)));
                 let before = job.plans().len();
                 let held = job.epoch(policy, length_s);

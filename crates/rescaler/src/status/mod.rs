@@ -194,14 +194,7 @@ impl JobStatus {
     /// A job of which nothing is known yet.
     pub fn new(about: About, switches: Switches, kept: Kept) -> Self {
         let estimator = Mutex::new(Estimator::new(about.latency_max_ms));
-        Self {
-            about,
-            switches,
-            kept,
-            notifier: Notifier::default(),
-            seen: Mutex::default(),
-            estimator,
-        }
+        Self { about, switches, kept, notifier: Notifier::default(), seen: Mutex::default(), estimator }
     }
 
     /// The same, whose events are sent.

@@ -251,7 +251,7 @@ async fn health_names_what_is_wrong() {
     assert!(metrics.contains("rescaler_needs_a_person{job=\"nexmark\"} 1"), "{metrics}");
     assert!(job.alarm(None));
     // A last epoch that ended long ago, as after a cycle that hangs.
-    let mut old = crate::support::records("nexmark").remove(0);
+    let mut old = records("nexmark").remove(0);
     old.at = "2026-01-01T00:00:00Z".parse().unwrap();
     job.decided(&old);
     job.watched();

@@ -30,6 +30,7 @@ async fn take(State((events, is_silent)): State<(Events, bool)>, body: String) {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "only the test talks to it")]
 async fn hook(is_silent: bool) -> (Events, String) {
     let events: Events = Arc::new(watch::Sender::new(Vec::new()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -33,6 +33,7 @@ async fn hand_on(State(upstream): State<String>, request: Request) -> Response {
 
 /// Goal: below a path prefix the page shows the job and its buttons work; nothing is asked for outside of the prefix.
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "only the test talks to it")]
 async fn the_page_works_below_a_path() {
     let browser = browser_or_leave_out!();
     let (job, server) = recorded_server("nexmark").await;
