@@ -1,4 +1,4 @@
-"""Runs the queries one after the other and measures them. Called by benchmark-queries.sh, which sets up the cluster.
+"""Measures the queries one after the other. Called by benchmark-queries.sh, which starts the cluster.
 
 Each job reads its topics from the first record. Its first second is left out; from then on records decoded by its sources are
 set against CPU time of the task manager's process (all threads: tasks, garbage collector, compiler, RocksDB) until the last
@@ -80,7 +80,7 @@ class Cluster:
         return answer["filename"].rsplit("/", 1)[1]
 
     def produce(self, stream, numbers):
-        """Writes a stream anew; topics have one partition, so that each run reads the same in the same order."""
+        """Writes a stream again; topics have one partition, so that each run reads the same records in the same order."""
         site = stream.split("-")[0]
         servers = ["--bootstrap-servers", self.kafka]
         subprocess.run([self.producer, "topics", "delete", *servers], check=True, stdout=subprocess.DEVNULL)
@@ -95,14 +95,14 @@ class Cluster:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "RUST_LOG": "warn"})
 
     def records(self, query):
-        """How many records the query's topics hold."""
+        """Returns the number of records in the query's topics."""
         command = [self.producer, "topics", "describe", "--bootstrap-servers", self.kafka]
         lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
         wanted = [TOPICS[stream] + ":" for stream in QUERIES[query][0]]
         return sum(int(re.search(r"(\d+) records", line)[1]) for line in lines if line.split()[0] in wanted)
 
     def cpu_s(self, with_compiler):
-        """CPU time of the task manager so far; without that of the JIT compiler's threads, if so wanted."""
+        """Returns the CPU time of the task manager so far, optionally without the JIT compiler's threads."""
         if with_compiler:
             return cpu_of(pathlib.Path(f"/proc/{self.pid}/stat"))
         tasks = pathlib.Path(f"/proc/{self.pid}/task").iterdir()
@@ -115,7 +115,7 @@ class Cluster:
         return self.ask("POST", f"jars/{self.jar}/run", {"programArgsList": ["--document-text", text]})["jobid"]
 
     def sources(self, job):
-        """Where the counters of decoded records are."""
+        """Returns the metrics with the counters of decoded records."""
         found = []
         for vertex in self.ask("GET", f"jobs/{job}")["vertices"]:
             if vertex["name"].startswith("Source: "):
@@ -131,7 +131,7 @@ class Cluster:
         return total
 
     def state_bytes(self, job):
-        """The full size of a checkpoint taken now."""
+        """Takes a checkpoint and returns its full size."""
         before = self.ask("GET", f"jobs/{job}/checkpoints")["counts"]["completed"]
         self.ask("POST", f"jobs/{job}/checkpoints", {"checkpointType": "FULL"})
         deadline = time.monotonic() + DEADLINE_S
@@ -151,7 +151,7 @@ class Cluster:
             time.sleep(POLL_S)
 
     def run(self, query, until, metrics=True, state=False, with_compiler=True):
-        """Runs a query until so many records were decoded."""
+        """Runs a query until this many records were decoded."""
         job = self.start(query, metrics)
         began = first = None
         sources = []
@@ -201,7 +201,7 @@ def document(query, kafka, group, metrics):
 
 
 def throughput(cluster, queries, events):
-    print("| query | records read per CPU-second | as nexmark counts | cores used | state at the end |")
+    print("| query | records read per CPU-second | counted as in nexmark | cores used | state at the end |")
     print("|---|---|---|---|---|", flush=True)
     stream = None
     for query in queries:
@@ -244,7 +244,7 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/benchmark-queries.sh")
     parser.add_argument("--status", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--programs", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--queries", default=",".join(QUERIES), help="which, with commas between; all by default")
+    parser.add_argument("--queries", default=",".join(QUERIES), help="queries, separated by commas; all by default")
     events_help = "event numbers of a stream (NexMark Q8: ten times as many, PSM: twelve times)"
     parser.add_argument("--events", type=int, default=3_000_000, help=events_help)
     parser.add_argument("--metrics-cost", type=int, default=0, metavar="ROUNDS", help="runs with and without metrics instead")

@@ -88,6 +88,6 @@ assert sizes == {1_000_000}, f"the looks do not agree: {sizes}"
 for what, values in figures.items():
     low, mid, high = min(values), statistics.median(values), max(values)
     print(f"{what}: {mid * 1e3:.3f} ms ({low * 1e3:.3f} to {high * 1e3:.3f})")
-print(f"command against WebHDFS in a probe that runs: {statistics.median(ratios):,.0f} times "
+print(f"command / WebHDFS in a running probe: {statistics.median(ratios):,.0f} times "
       f"({min(ratios):,.0f} to {max(ratios):,.0f})")
 PY

@@ -35,7 +35,7 @@ for stream in nexmark psm random; do
     write "$stream" json > "$work/rust"
     write "$stream" wire | java -cp "$classpath" rescaler.jobs.tools.WireToJson > "$work/java"
     lines=$(wc -l < "$work/rust")
-    [ "$lines" -eq "$count" ] || { echo "$0: $lines events were made instead of $count" >&2; exit 1; }
+    [ "$lines" -eq "$count" ] || { echo "$0: $lines events instead of $count" >&2; exit 1; }
     if ! difference=$(cmp "$work/rust" "$work/java" 2>&1); then
         line=$(sed -n 's/.*line \([0-9]*\).*/\1/p' <<< "$difference")
         echo "$0: $stream differs: $difference" >&2

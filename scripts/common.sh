@@ -1,5 +1,5 @@
 # Sourced by the other scripts: finds the tree, checks the machine, builds the parts.
-# In shell, because it runs before anything is built. Not meant to be run by itself.
+# Sourced by the other scripts; in shell, because it runs before anything is built.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -32,7 +32,7 @@ build_job() {
     if [ -f "$jar" ] && [ -z "$(find flink-jobs/pom.xml flink-jobs/src/main -newer "$jar" -print -quit)" ]; then
         return
     fi
-    step "building the Flink job (Maven; the first time it downloads Flink's API)"
+    step "building the Flink job (Maven; the first build downloads Flink's API)"
     mvn --batch-mode --no-transfer-progress --file flink-jobs/pom.xml -DskipTests package
 }
 
@@ -42,12 +42,12 @@ build_autoscaler() {
     if [ -f "$jar" ] && [ -z "$(find flink-autoscaler/pom.xml flink-autoscaler/src/main -newer "$jar" -print -quit)" ]; then
         return
     fi
-    step "building the driver of Flink's autoscaler (Maven; the first time it downloads 45 MB)"
+    step "building the driver of Flink's autoscaler (Maven; the first build downloads 45 MB)"
     mvn --batch-mode --no-transfer-progress --file flink-autoscaler/pom.xml -DskipTests package
 }
 
 build_programs() {
-    step "building our programs (Cargo; the first time a few minutes)"
+    step "building the programs (Cargo; the first build takes a few minutes)"
     cargo build --locked --workspace --bins
 }
 

@@ -33,7 +33,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ -z "$purge" ] || [ -n "$uninstall" ] || { echo "$0: --purge only goes with --uninstall" >&2; exit 2; }
+[ -z "$purge" ] || [ -n "$uninstall" ] || { echo "$0: --purge requires --uninstall" >&2; exit 2; }
 
 root=${DESTDIR:-}
 bin=$root$prefix/bin
@@ -80,7 +80,7 @@ find_binaries() {
     fi
     local program
     for program in "${programs[@]}" manual; do
-        [ -n "$dry_run" ] || [ -x "$binaries/$program" ] || { echo "$0: there is no program $binaries/$program" >&2; exit 1; }
+        [ -n "$dry_run" ] || [ -x "$binaries/$program" ] || { echo "$0: program $binaries/$program does not exist" >&2; exit 1; }
     done
 }
 

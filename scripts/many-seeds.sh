@@ -15,7 +15,7 @@ touch "$state/failed"
 
 program=$(cargo test --locked --workspace --no-run --quiet --message-format=json-render-diagnostics |
     sed -n 's|.*/sim/Cargo.toml".*"name":"it".*"executable":"\([^"]*\)".*|\1|p' | tail -1)
-[ -x "$program" ] || { echo "the tests of crates/sim are not built" >&2; exit 1; }
+[ -x "$program" ] || { echo "the tests of crates/sim are not built; run cargo test --no-run" >&2; exit 1; }
 
 from=$(cat "$state/next")
 while [ "$from" -lt "$count" ]; do

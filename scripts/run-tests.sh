@@ -9,7 +9,7 @@ test_programs() {
     local found
     found=$(cargo test --locked --workspace --no-run --quiet --message-format=json-render-diagnostics |
         sed -n 's|.*"manifest_path":"\([^"]*\)/\([^"/]*\)/Cargo.toml","target":{"kind":\["\([a-z]*\)"[^{}]*"name":"\([^"]*\)".*"overflow_checks":[a-z]*,"test":true}.*"executable":"\([^"]*\)".*|\2 \3 \4 \1/\2 \5|p')
-    [ -n "$found" ] || { echo "$0: Cargo names no test program" >&2; return 1; }
+    [ -n "$found" ] || { echo "$0: Cargo lists no test program" >&2; return 1; }
     printf '%s\n' "$found"
 }
 
@@ -132,10 +132,10 @@ run_and_show() {
         if [ "$status" -eq 101 ] && [ -n "${CI:-}" ] && pass_again "$folder" "$program" "$log" "$limit_s"; then
             status=0
             echo "$name of $package" >>"$logs/by-chance"
-            echo "warning: what failed in $name of $package passed when it was run again by itself"
+            echo "warning: the failed tests of $name of $package passed when repeated alone"
         fi
         if [ "$status" -ne 0 ]; then
-            echo "error: $name of $package ended with status $status$([ "$status" -ne 124 ] || echo ", after its limit of $limit_s s")"
+            echo "error: $name of $package exited with status $status$([ "$status" -ne 124 ] || echo ", after its limit of $limit_s s")"
             sed -n 's/^-\t/did not end: /p' "$log.seconds"
             echo "$name of $package" >>"$logs/failed"
         fi

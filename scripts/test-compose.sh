@@ -53,7 +53,7 @@ start_engine() {
         kill -0 "$dockerd" 2>/dev/null || break
         sleep 0.5
     done
-    fail "the engine did not start (looked $tries times); see $engine/dockerd.log"
+    fail "the engine did not start ($tries attempts); see $engine/dockerd.log"
 }
 
 stop_engine() {
@@ -99,18 +99,18 @@ end() {
     local code=$?
     trap - EXIT
     if [ "$code" -ne 0 ]; then
-        say "the containers, and the end of what those said that are not well:"
+        say "the containers, and the last log lines of unhealthy ones:"
         standings || true
         unwell | while read -r service _; do "${compose[@]}" logs --no-color --tail 15 "$service" || true; done
         "${compose[@]}" logs --no-color --tail 10 rescaler config-agent || true
     fi
     if [ -n "$keep" ]; then
-        say "left up; end it with: docker compose --project-name $project --profile '*' down --volumes"
+        say "left running; stop it with: docker compose --project-name $project --profile '*' down --volumes"
         exit "$code"
     fi
     docker compose --project-name "$project" --profile '*' down --volumes --timeout 20 >/dev/null 2>&1 || code=1
     if [ -n "$(residue)" ]; then
-        say "FAILED: left behind: $(residue | tr '\n' ' ')" >&2
+        say "FAILED: resources left: $(residue | tr '\n' ' ')" >&2
         code=1
     else
         say "down: no container, volume or network is left"
@@ -122,7 +122,7 @@ end() {
 wait_until_well() {
     local deadline=$((SECONDS + 600))
     until [ -z "$(unwell)" ] && [ -n "$(containers)" ]; do
-        [ "$SECONDS" -lt "$deadline" ] || fail "not well within ten minutes: $(unwell | tr '\n' ';')"
+        [ "$SECONDS" -lt "$deadline" ] || fail "not healthy within ten minutes: $(unwell | tr '\n' ';')"
         sleep 3
     done
     say "$(standings | wc -l) containers: healthy, or done"
@@ -151,7 +151,7 @@ watch_the_loop() {
         fi
     done
     say "recovered: q7-bid-item 1 → $width, latency $latency s at $input records/s"
-    inside rescaler explain --config /etc/rescaler/rescaler.toml >/dev/null || fail "the journal cannot be read"
+    inside rescaler explain --config /etc/rescaler/rescaler.toml >/dev/null || fail "cannot read the journal"
 }
 
 # The reserve: the file that the agent's pool makes starts a task manager, and without it that goes again.
@@ -160,21 +160,21 @@ watch_the_reserve() {
     task_managers() { inside curl -fsS --max-time 5 http://jobmanager:8081/taskmanagers; }
     "${compose[@]}" exec -T config-agent touch /nodes/taskmanager-3
     for tries in $(seq 60); do task_managers | grep -q '"taskmanager-3"' && break || sleep 2; done
-    task_managers | grep -q '"taskmanager-3"' || fail "the task manager in reserve did not come (looked $tries times)"
+    task_managers | grep -q '"taskmanager-3"' || fail "the task manager in reserve did not start ($tries attempts)"
     "${compose[@]}" exec -T config-agent rm /nodes/taskmanager-3
     for tries in $(seq 60); do task_managers | grep -q '"taskmanager-3"' && sleep 2 || break; done
-    if task_managers | grep -q '"taskmanager-3"'; then fail "the task manager in reserve did not go"; fi
-    say "the task manager in reserve came and went"
+    if task_managers | grep -q '"taskmanager-3"'; then fail "the task manager in reserve did not stop"; fi
+    say "the task manager in reserve started and stopped"
 }
 
 # What nobody may do without a token.
 watch_the_door() {
     local code
     code=$(inside curl -s -o /dev/null -w '%{http_code}' http://config-drop:8460/v1/jobs/nexmark/document)
-    [ "$code" = 401 ] || fail "the drop answers $code to a stranger"
+    [ "$code" = 401 ] || fail "the drop answers $code without a token"
     code=$(inside curl -s -o /dev/null -w '%{http_code}' -X POST -H 'x-rescaler: 1' http://localhost:8462/api/v1/jobs/nexmark/pause)
-    [ "$code" = 401 ] || [ "$code" = 403 ] || fail "the page lets a stranger pause the job ($code)"
-    say "strangers are turned away at the drop and at the page"
+    [ "$code" = 401 ] || [ "$code" = 403 ] || fail "the page allows a pause without a token ($code)"
+    say "the drop and the page refuse requests without a token"
 }
 
 # Every query of the dashboard has an answer, except those of what has not happened.
@@ -205,13 +205,13 @@ watch_the_dashboard() {
 # ---- the test ----------------------------------------------------------------------------------------------------------
 
 trap end EXIT
-trap 'say "asked to end"; exit 130' INT TERM
+trap 'say "stopping: received a signal"; exit 130' INT TERM
 [ -z "$engine" ] || start_engine
-docker compose version >/dev/null || fail "there is no Compose: docker compose version"
+docker compose version >/dev/null || fail "docker compose is not available"
 [ -z "$stand_ins" ] || docker/stand-ins/make.sh
-say "building our images"
+say "building the images"
 "${compose[@]}" build --quiet
-say "bringing the testbed up"
+say "starting the testbed"
 # Every service but Grafana, so that the test runs on stand-ins too.
 mapfile -t services < <("${compose[@]}" config --services | grep -v '^grafana$')
 "${compose[@]}" up --detach "${services[@]}" 2>&1 | tail -n 3
@@ -222,5 +222,5 @@ watch_the_door
 watch_the_reserve
 wait_until_well
 restarted=$(standings | awk '$5 > 0 { print $1 }')
-[ -z "$restarted" ] || fail "restarted on the way: $restarted"
+[ -z "$restarted" ] || fail "containers restarted: $restarted"
 say "no container was restarted"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What scripts/test-versions.sh does on one cluster, and the table of all.
+"""One cluster of scripts/test-versions.sh, and the table of all.
 
     test-versions.py run --programs FOLDER --work FOLDER    # a testbed is up below the work folder
     test-versions.py table FOLDER...                        # of these work folders
@@ -63,7 +63,7 @@ class Trial:
         return subprocess.run([f"{self.programs}/{name}", *arguments], capture_output=True, text=True, check=False, timeout=PATIENCE_S)
 
     def until(self, what, holds):
-        """Waits until something holds; the answer is how long that took, in seconds."""
+        """Waits until a condition holds; returns the time it took, in seconds."""
         began = time.monotonic()
         while time.monotonic() - began < PATIENCE_S:
             try:
@@ -83,7 +83,7 @@ class Trial:
         return lambda: (widths := self.widths()) and all(p == width for p in widths)
 
     def restored(self):
-        """How old the state was that was restored last, in seconds: from the beginning of its checkpoint to the restart."""
+        """Returns the age of the state restored last, in seconds: from the start of its checkpoint to the restart."""
         checkpoints = self.flink.get(f"/jobs/{self.job}/checkpoints")
         restored = checkpoints["latest"].get("restored")
         if not restored:
@@ -123,7 +123,7 @@ class Trial:
         self.found["inspect"] = "yes" if inspect.returncode == 0 and json.loads(inspect.stdout)["operators"] else "no"
 
     def dry_run(self):
-        """The time until the first decision, and whether anything was changed."""
+        """Returns the time until the first decision, and whether the job was changed."""
         for policy, more in [("ds2", []), ("slo", ["--latency-bound", "2s"])]:
             before = self.requirements()
             run = self.rescaler(f"dry-{policy}", "--dry-run", "--policy", policy, *more)
@@ -135,7 +135,7 @@ class Trial:
             self.found["dry_run"] = "changes nothing" if self.requirements() == before else "CHANGES"
 
     def scale(self):
-        """Up, down and up again, each with the time that it took and the age of the state."""
+        """Scales up, down and up again; returns the time of each and the age of the state."""
         took, ages = [], []
         for width in WIDTHS:
             # The last checkpoint is some seconds old, as it is mostly.
@@ -148,7 +148,7 @@ class Trial:
         self.found["rescales_s"], self.found["ages_s"] = took, ages
 
     def lose(self):
-        """A task manager less than the job needs, and back."""
+        """Removes a task manager that the job needs, and adds it again."""
         self.want(FIRST)
         self.until("the first width", self.has(FIRST))
         completed = self.completed()

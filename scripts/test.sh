@@ -60,16 +60,16 @@ join_maven_if_ended() {
     [ -z "$maven" ] || kill -0 "$maven" 2>/dev/null || join_maven
 }
 
-# The tests of the rescaler's page drive a real browser. Where it cannot be installed they say that they were left out.
+# The tests of the rescaler's page drive a real browser. If it cannot be installed they report that they were skipped.
 # The metric sources are also compared with a real Prometheus. Debian's program is unpacked, not installed: no service begins.
 provide_packages() {
     if ! command -v chromedriver >/dev/null && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
         { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-            chromium chromium-driver fonts-dejavu-core >/dev/null; } || echo "$0: no Chromium could be installed" >&2
+            chromium chromium-driver fonts-dejavu-core >/dev/null; } || echo "$0: could not install Chromium" >&2
     fi
     if [ -z "$fast" ] && ! command -v prometheus >/dev/null && command -v apt-get >/dev/null; then
         [ -x "$prometheus/usr/bin/prometheus" ] || unpack_debian prometheus "$prometheus" ||
-            echo "$0: no Prometheus could be had; the metric sources are compared without it" >&2
+            echo "$0: could not install Prometheus; the metric sources are compared without it" >&2
     fi
 }
 
@@ -80,7 +80,7 @@ join_packages() {
     if command -v chromedriver >/dev/null; then
         export RESCALER_BROWSER=needed
     else
-        echo "$0: no Chromium here; the tests of the page are left out (Debian: apt-get install chromium chromium-driver)" >&2
+        echo "$0: no Chromium found; skipping the tests of the page (Debian: apt-get install chromium chromium-driver)" >&2
     fi
     PATH=$PATH:$prometheus/usr/bin
 }
@@ -108,9 +108,9 @@ closing() {
     for part in "${parts[@]}"; do
         printf '%7s  %s\n' "$(minutes "${part%% *}")" "${part#* }"
     done | tee "$logs/parts"
-    printf '%7s  %s\n' "$(minutes "$SECONDS")" "all together" | tee -a "$logs/parts"
+    printf '%7s  %s\n' "$(minutes "$SECONDS")" "total" | tee -a "$logs/parts"
     if [ -s "$logs/seconds" ]; then
-        step "the ten slowest tests, in seconds from their beginning to their end, beside others"
+        step "the ten slowest tests, wall time in seconds, run in parallel"
         sort -rn "$logs/seconds" | head -n 10 || true
     fi
     show_failures by-chance "failed by chance: passed when run again; each is a fault of a test or of the product, to be mended first"
@@ -138,7 +138,7 @@ cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
 begin_part "documentation (rustdoc)"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
 
-begin_part "building programs and tests (Cargo; the first time some minutes)"
+begin_part "building programs and tests (Cargo; the first build takes some minutes)"
 cargo build --locked --workspace --bins --examples --tests
 test_programs >"$logs/all"
 

@@ -26,7 +26,7 @@ def epochs(folder):
 
 def main():
     folder, is_wrong = pathlib.Path(sys.argv[1]), False
-    print("| job | decisions | changes | parallelism over time | narrowed and widened again | in the end it said |")
+    print("| job | decisions | changes | parallelism over time | narrowed and widened again | last reason |")
     print("|---|---|---|---|---|---|")
     for job in sys.argv[2:]:
         seen, changes, reason, count = {}, 0, "nothing", 0

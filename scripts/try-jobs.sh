@@ -81,5 +81,5 @@ after=($((user + nice + system + irq + softirq)) $((idle + iowait)) "$steal")
 
 python3 scripts/try-jobs.py "$work/data" $jobs
 all=$((after[0] - before[0] + after[1] - before[1] + after[2] - before[2]))
-echo "processors: $(((after[0] - before[0]) * 100 / all)) % busy, $(((after[2] - before[2]) * 100 / all)) % withheld by the host"
+echo "processors: $(((after[0] - before[0]) * 100 / all)) % busy, $(((after[2] - before[2]) * 100 / all)) % steal"
 [ -z "$keep" ] || { mkdir -p "$keep" && cp -r "$work/data" "$work"/*.log "$keep"; }

@@ -36,7 +36,7 @@ def await_true(what, condition, seconds=PATIENCE_S):
 
 
 class Proxy:
-    """Passes bytes between clients and a broker, and cuts connections in the middle of them when asked to."""
+    """Forwards bytes between clients and a broker, and cuts connections on request."""
 
     def __init__(self, port):
         self.port, self.cut_after, self.lock = port, None, threading.Lock()
@@ -153,7 +153,7 @@ class Cluster:
 
 
 def disturb(fault, chance, cluster, producer):
-    """Does what the seed says to brokers or producer; returns what happened in words."""
+    """Injects the seed's fault into brokers or producer; returns a description."""
     time.sleep(chance.uniform(1.0, 4.0))
     broker = chance.choice(cluster.brokers)
     if fault == "kill":
@@ -180,7 +180,7 @@ def disturb(fault, chance, cluster, producer):
 
 
 def acknowledged(log):
-    """The last count of acknowledged records in the producer's log."""
+    """Returns the last count of acknowledged records in the producer's log."""
     counts = [word.split("=")[1] for line in log.splitlines() for word in line.split() if word.startswith("acked=")]
     return int(counts[-1]) if counts else 0
 

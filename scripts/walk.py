@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What scripts/walk.sh does with one version of Flink. Needs the job's jar."""
+"""One version of Flink in scripts/walk.sh. Needs the job's jar."""
 
 import argparse
 import json
@@ -42,7 +42,7 @@ class Walk:
         raise TimeoutError(f"{what} did not happen within {PATIENCE_S} s")
 
     def start(self):
-        """The cluster with the settings of now, and the job on it."""
+        """Starts the cluster with the present settings, and the job."""
         path = f"{self.options.work}/testbed.toml"
         with open(path, "w", encoding="utf-8") as file:
             file.write("[flink]\ntask_heap_mib = 128\nmanaged_memory_mib = 64\nnetwork_memory_mib = 48\n[flink.settings]\n")
@@ -63,7 +63,7 @@ class Walk:
         return [v["parallelism"] for v in vertices] if all(v["status"] == "RUNNING" for v in vertices) else []
 
     def doctor(self):
-        """Whether there is nothing to change; what there is becomes a setting of the next start."""
+        """Whether the doctor has no findings; findings become settings of the next start."""
         doctor = subprocess.run([self.options.rescaler, "doctor", "--flink", self.url, "--output", "json"],
                                 capture_output=True, text=True, check=False, timeout=60)
         for finding in json.loads(doctor.stdout)["findings"]:
@@ -105,7 +105,7 @@ class Walk:
 
     def nothing_to_change(self):
         if not self.doctor():
-            raise ValueError("the doctor still finds something to change")
+            raise ValueError("the doctor still reports findings")
 
     def walk(self):
         self.start()
@@ -117,7 +117,7 @@ class Walk:
                    lambda: self.run("a plan", lambda: "dry-run" in self.effects(), "--dry-run"))
         self.timed("rescaler run --latency-bound 2s, until the job runs as planned",
                    lambda: self.run("a change", lambda: (widths := self.widths()) and set(widths) != {FIRST}))
-        print(f"  {time.monotonic() - began:5.1f} s  all together; the job runs at {self.widths()}")
+        print(f"  {time.monotonic() - began:5.1f} s  total; the job runs at {self.widths()}")
 
 
 def main():

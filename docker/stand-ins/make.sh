@@ -51,6 +51,6 @@ for name in "${names[@]}"; do
         flink) build flink "$(pinned flink)" ;;
         prometheus) build prometheus "$(pinned prom/prometheus)" ;;
         graphite) build graphite "$(pinned graphiteapp/graphite-statsd)" ;;
-        *) echo "$0: there is no stand-in for $name" >&2; exit 2 ;;
+        *) echo "$0: no stand-in for $name" >&2; exit 2 ;;
     esac
 done
