@@ -13,7 +13,7 @@ export function show(place, decisions, plansOnly) {
   const runs = grouped(plansOnly ? decisions.filter(isPlan) : decisions);
   const lines = runs.map((run) => line(run, open.has(String(run[0].epoch))));
   if (lines.length === 0) {
-    lines.push(el("li", { class: "empty" }, plansOnly ? "No plan among the decisions that are kept." : "Nothing yet: the first epoch has not ended."));
+    lines.push(el("li", { class: "empty" }, plansOnly ? "No plan among the stored decisions." : "Nothing yet: the first epoch has not ended."));
   }
   place.replaceChildren(...lines);
   if (focused) place.querySelector(`[data-epoch="${focused}"] summary`)?.focus({ preventScroll: true });
@@ -50,7 +50,7 @@ function line(run, isOpen) {
     el("span", {}, el("span", { class: `chip ${newest.outcome}` }, run.length === 1 ? OUTCOMES[newest.outcome] ?? newest.outcome : `no change × ${run.length}`)),
     el("span", { class: "headline" }, newest.headline));
   const details = el("details", {}, summary);
-  // Only what is opened is made: a hundred decisions of a hundred operators would be a large page.
+  // Details are created when opened: a hundred decisions of a hundred operators would be a large page.
   const fill = () => { if (details.open && details.children.length === 1) details.append(inside(newest, epochs)); };
   details.addEventListener("toggle", fill);
   details.open = isOpen;
@@ -77,8 +77,8 @@ function inside(told, epochs) {
 
 /** What a policy that compares prices rests on: wanted against present capacity, and the delay that it estimates. */
 function prices(figures) {
-  const facts = [["arrives", "arrival_per_s", rate], ["carried", "capacity_per_s", rate], ["at most to be expected", "forecast_per_s", rate],
-    ["delay (estimated)", "delay_s", (s) => time(s * 1000)], ["bound", "bound_s", (s) => time(s * 1000)]];
+  const facts = [["arrival rate", "arrival_per_s", rate], ["capacity", "capacity_per_s", rate], ["forecast (upper bound)", "forecast_per_s", rate],
+    ["predicted delay", "delay_s", (s) => time(s * 1000)], ["bound", "bound_s", (s) => time(s * 1000)]];
   return facts.filter(([, name]) => typeof figures[name] === "number").map(([head, name, form]) => [head, form(figures[name])]);
 }
 
@@ -89,8 +89,8 @@ function candidates(list) {
   const row = (candidate) => el("tr", { class: candidate.is_cheapest ? "cheapest" : undefined },
     el("th", { scope: "row" }, `${candidate.is_cheapest ? "✓ " : ""}${candidate.slots}`), el("td", {}, rate(candidate.capacity_per_s)), el("td", {}, count(candidate.price_slot_s)),
     ...terms.map((term) => el("td", {}, term in candidate.terms ? count(candidate.terms[term]) : "")), el("td", { class: "words" }, plan(candidate)));
-  const heads = ["slots", "carry", "price (slot-s)", ...terms, "plan"].map((head) => el("th", { scope: "col", class: head === "plan" ? "words" : undefined }, head));
-  return el("div", { class: "scroll prices", tabindex: "0", role: "region", "aria-label": "Prices of the plans that were compared" },
+  const heads = ["slots", "capacity", "price (slot-s)", ...terms, "plan"].map((head) => el("th", { scope: "col", class: head === "plan" ? "words" : undefined }, head));
+  return el("div", { class: "scroll prices", tabindex: "0", role: "region", "aria-label": "Prices of the candidate plans" },
     el("table", {}, el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...list.map(row))));
 }
 
@@ -110,7 +110,7 @@ function operators(list) {
     const width = isChanged ? `${operator.parallelism} → ${operator.new_parallelism}` : String(operator.parallelism);
     return el("tr", {}, el("th", { scope: "row", class: "name" }, cut(operator.name)), el("td", {}, width), el("td", {}, time(operator.latency_ms)), el("td", { class: "words" }, operator.because));
   };
-  const heads = ["operator", "parallelism", "latency", "because"].map((head) => el("th", { scope: "col", class: head === "because" ? "words" : undefined }, head));
+  const heads = ["operator", "parallelism", "latency", "reason"].map((head) => el("th", { scope: "col", class: head === "reason" ? "words" : undefined }, head));
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Operators of this decision" },
     el("table", {}, el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...list.map(row))));
 }

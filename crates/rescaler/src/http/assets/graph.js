@@ -56,11 +56,11 @@ function card(operator, isOpen) {
     bar(operator));
 }
 
-/** Busy, held back and idle time as one bar; with its figures in words for those who do not see it. */
+/** Busy, back-pressured and idle time as one bar, with its figures as text for screen readers. */
 export function bar(figures) {
   const known = (value) => (typeof value === "number" ? Math.min(1, Math.max(0, value)) : undefined);
   const [busy, held] = [known(figures.busy_ratio), known(figures.backpressured_ratio)];
-  const words = busy === undefined ? "busy time unknown" : `${Math.round(busy * 100)} % busy, ${Math.round((held ?? 0) * 100)} % held back`;
+  const words = busy === undefined ? "busy time unknown" : `${Math.round(busy * 100)} % busy, ${Math.round((held ?? 0) * 100)} % back-pressured`;
   const whole = el("span", { class: "share", role: "img", "aria-label": words, title: words });
   for (const [name, value] of [["busy", busy], ["held", held]]) {
     const part = el("i", { class: name });

@@ -12,7 +12,7 @@ const FIGURES = [
   ["output_rate_per_s", "emitted", rate],
   ["backlog_records", "backlog", count],
   ["busy_ratio", "busy", share],
-  ["backpressured_ratio", "held back", share],
+  ["backpressured_ratio", "back-pressured", share],
   ["watermark_lag_ms", "watermark lag", time],
   ["state_size_bytes", "state", bytes],
 ];

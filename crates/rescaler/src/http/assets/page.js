@@ -210,7 +210,7 @@ function ranges(epochMs) {
   select.dataset.epoch = String(epochMs);
   const options = [60, 240, 720].map((epochs) => el("option", { value: epochs }, `${epochs} epochs (${time(epochs * epochMs)})`));
   const before = select.value;
-  select.replaceChildren(...options, el("option", { value: 0 }, "all that is kept"));
+  select.replaceChildren(...options, el("option", { value: 0 }, "all"));
   select.value = before || "240";
 }
 

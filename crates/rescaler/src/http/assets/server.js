@@ -1,4 +1,4 @@
-// Asking the server: bounded in time, and with what a change needs.
+// Requests to the server, with a timeout and the headers that a change needs.
 
 const TIMEOUT_MS = 8000;
 const TOKEN = "rescaler-token";

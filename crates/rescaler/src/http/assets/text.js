@@ -1,4 +1,4 @@
-// Figures as text, and elements made without any markup in strings: whatever a name holds is shown as text.
+// Formats figures and creates elements without markup in strings, so that names are always shown as text.
 
 const UNKNOWN = "–";
 const SVG = "http://www.w3.org/2000/svg";

@@ -151,7 +151,7 @@ class Axis {
     const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
     const most = Math.max(2, Math.floor((this.width - LEFT) / 110));
     const step = 1000 * (steps.find((seconds) => this.span / (seconds * 1000) <= most) ?? 2592000);
-    // Whole hours and days by the clock on the wall.
+    // Whole hours and days in local time.
     const zone = new Date(this.from).getTimezoneOffset() * 60000;
     const first = Math.ceil((this.from - zone) / step) * step + zone;
     const ticks = [];
