@@ -54,7 +54,7 @@ pub enum ConnectError {
     #[error("{0}")]
     Unsuitable(String),
     /// The broker rejects this client.
-    #[error("the broker refuses a producer id: {0}")]
+    #[error("the broker refused a producer id: {0}")]
     Refused(String),
     /// The caller requested a stop.
     #[error("stopped while connecting")]

@@ -26,19 +26,19 @@ use crate::surroundings::{Surroundings, within};
 #[derive(Debug, Error)]
 pub enum AgentError {
     /// The journal is unusable; the agent does nothing without it.
-    #[error("the journal cannot be used")]
+    #[error("cannot use the journal")]
     Book(#[from] BookError),
     /// Invalid drop URL.
-    #[error("drop.url cannot be used")]
+    #[error("invalid drop.url")]
     Drop(#[source] drop_client::Error),
     /// The drop did not deliver a document, in a run that asks only once.
-    #[error("the config drop gave no document")]
+    #[error("could not fetch the document from the config drop")]
     NoDocument(#[source] drop_client::Error),
     /// Invalid Flink URL.
-    #[error("flink.url cannot be used")]
+    #[error("invalid flink.url")]
     Flink(#[source] flink::Error),
     /// Flink did not answer, in a run that asks only once.
-    #[error("Flink cannot be asked")]
+    #[error("request to Flink failed")]
     NoAnswer(#[source] flink::Error),
 }
 
@@ -150,7 +150,7 @@ impl<S: Surroundings> Agent<S> {
                 // The next iteration fetches the same document again and finds it in the journal.
                 Seen::Note(entry) => self.book.write(entry).await?,
                 Seen::Nothing if known.is_none() => {
-                    tracing::warn!(job = %self.config.job, "there is no document");
+                    tracing::warn!(job = %self.config.job, "the job has no document");
                     return Ok(());
                 }
                 _ => return Ok(()),
@@ -172,7 +172,7 @@ impl<S: Surroundings> Agent<S> {
             }
             let seen = seen.map_err(AgentError::NoDocument)?;
             let Seen::New(current) = seen else {
-                tracing::info!("nothing to do: there is no newer document that may be applied");
+                tracing::info!("nothing to do: no newer applicable document");
                 return Ok(Outcome::Good);
             };
             drop(ledger.apply(&accepted(&current, self.around.now())));
@@ -214,7 +214,7 @@ impl<S: Surroundings> Agent<S> {
         let mut ledgers = self.book.subscribe();
         let all = ledgers.wait_for(|ledger| ledger.undelivered() == 0);
         if within(&self.around, self.config.drop_settings.timeout, all).await.is_none() {
-            tracing::warn!("some reports are not delivered yet; the next start delivers them");
+            tracing::warn!("some reports are undelivered; the next start delivers them");
         }
     }
 
@@ -272,7 +272,7 @@ impl<S: Surroundings> Agent<S> {
                 Ok(Duration::ZERO)
             }
             Next::Act(effect) => {
-                tracing::info!(generation = change.document.generation(), "asking Flink to {effect}");
+                tracing::info!(generation = change.document.generation(), "next step: {effect}");
                 tracing::debug!(?effect, "in full");
                 let document = to_run(change, ledger.lineage());
                 let result = self.around.act(document, &effect).await;

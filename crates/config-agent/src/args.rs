@@ -16,34 +16,34 @@ use crate::health;
 #[derive(Debug, clap::Parser)]
 #[command(version = version::VERSION)]
 pub struct Args {
-    /// The configuration file.
+    /// Configuration file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The job, instead of the configuration's.
+    /// Job, instead of the configured one.
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
-    /// The folder of the journal, instead of the configuration's.
+    /// Folder of the journal, instead of the configured one.
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
-    /// The config drop's address, instead of the configuration's.
+    /// URL of the config drop, instead of the configured one.
     #[arg(long, value_name = "URL")]
     drop: Option<Address>,
-    /// Flink's address, instead of the configuration's.
+    /// URL of Flink, instead of the configured one.
     #[arg(long, value_name = "URL")]
     flink: Option<Address>,
-    /// The jar with the job, instead of the configuration's.
+    /// Jar of the job, instead of the configured one.
     #[arg(long, value_name = "FILE")]
     jar: Option<PathBuf>,
-    /// Where to serve /healthz and /metrics, instead of the configuration's.
+    /// Address to serve /healthz and /metrics at, instead of the configured one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<std::net::SocketAddr>,
-    /// Apply what is at the drop now, then exit: 0 if it runs, 1 if not.
+    /// Apply the current document, then exit: 0 if the job runs, 1 if not.
     #[arg(long)]
     once: bool,
-    /// Say what would be done, and do nothing.
+    /// Print the next step without taking it.
     #[arg(long, conflicts_with = "once")]
     dry_run: bool,
-    /// Close the circuit breaker that failed changes have opened.
+    /// Close the circuit breaker that failed changes opened.
     #[arg(long)]
     forgive_failures: bool,
     /// Check the configuration and exit.
@@ -97,15 +97,15 @@ fn beginning(config: &Config) -> String {
         None => "in place".to_owned(),
     };
     let (job, flink, data) = (&config.flink_job, &config.flink_url, config.data.display());
-    format!("changing job {job:?} of {flink} {how}; documents from {documents}, journal in {data}")
+    format!("applying documents from {documents} to job {job:?} of {flink} {how}; journal in {data}")
 }
 
 /// Serves `/healthz` and `/metrics` if an address is configured; otherwise never returns.
 async fn serve(listen: Option<std::net::SocketAddr>, agent: &Arc<Agent>) -> anyhow::Result<()> {
     let Some(address) = listen else { return std::future::pending().await };
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}; is another process there?"))?;
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; stop the process that uses it, or set another address")
+    })?;
     tracing::info!(address = %listener.local_addr()?, "serving /healthz and /metrics");
     let router = health::router(Arc::clone(agent));
     http_server::serve(listener, router, None, http_server::Bounds::default(), std::future::pending()).await;
@@ -116,9 +116,9 @@ async fn serve(listen: Option<std::net::SocketAddr>, agent: &Arc<Agent>) -> anyh
 async fn be_the_drop(direct: Option<config_drop::Config>) -> anyhow::Result<()> {
     let Some(config) = direct else { return std::future::pending().await };
     let listen = config.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}; is another process there?"))?;
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("cannot listen on {listen}; stop the process that uses it, or set another address")
+    })?;
     Ok(config_drop::run(listener, config, std::future::pending()).await?)
 }
 
@@ -129,7 +129,7 @@ fn stopped(agent: &Agent) -> anyhow::Result<Outcome> {
         Some(change) => {
             let generation = change.document.generation();
             let phase = &change.phase;
-            tracing::warn!(generation, "stopped within a change ({phase}); the next start goes on with it");
+            tracing::warn!(generation, "stopped during a change ({phase}); the next start resumes it");
         }
         None => tracing::info!("stopped"),
     }

@@ -25,10 +25,10 @@ const COMPACT_ABOVE_BYTES: u64 = 4 << 20;
 #[derive(Debug, Error)]
 pub enum BookError {
     /// The folder is locked by another process, or cannot be opened.
-    #[error("cannot use the journal's folder")]
+    #[error("cannot use the folder of the journal")]
     Lock(#[from] LockError),
     /// The file could not be written or read.
-    #[error("cannot keep the journal")]
+    #[error("cannot write the journal")]
     Journal(#[from] JournalError),
     /// The entries do not fit together.
     #[error("cannot use {}", path.display())]
@@ -219,7 +219,7 @@ impl Pages {
         self.paper.append(entry)?;
         let lost = ledger.shorten_outbox(self.outbox_most);
         if lost > 0 {
-            tracing::warn!(lost, "the drop has been away for too long: the oldest reports were given up");
+            tracing::warn!(lost, "the drop was unreachable for too long: dropped the oldest reports");
         }
         if self.paper.bytes() > COMPACT_ABOVE_BYTES {
             self.compact(ledger)?;

@@ -68,10 +68,10 @@ pub enum EffectError {
         reason: String,
     },
     /// Transient: a retry may help.
-    #[error("Flink could not be asked")]
+    #[error("request to Flink failed")]
     Unavailable(#[source] flink::Error),
     /// A node's start or stop command failed.
-    #[error("a node could not be asked")]
+    #[error("command of a node failed")]
     Node {
         /// Name of the node.
         node: String,
@@ -290,7 +290,7 @@ impl Cluster {
 
     /// Returns the program. Defensive: the machine neither submits nor stops without one.
     fn program(&self) -> Result<&Program, EffectError> {
-        let refused = || EffectError::Refused { reason: "there is no jar to submit".to_owned() };
+        let refused = || EffectError::Refused { reason: "no jar to submit; set flink.jar".to_owned() };
         self.program.as_ref().ok_or_else(refused)
     }
 

@@ -28,7 +28,7 @@ impl Condition {
 
     pub(crate) fn good(&self) {
         if !self.good.swap(true, Ordering::Relaxed) {
-            tracing::info!("{} is back", self.name);
+            tracing::info!("{} works again", self.name);
         }
     }
 

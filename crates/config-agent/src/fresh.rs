@@ -46,11 +46,11 @@ pub(crate) async fn prepare(
     let interval = interval(client, job, version).await?;
     let left = interval.saturating_sub(runs_for.unwrap_or(interval));
     if !left.is_zero() {
-        tracing::info!("waiting {:.1} s for Flink's shortest time between two changes", left.as_secs_f64());
+        tracing::info!("waiting {:.1} s for Flink's minimum time between changes", left.as_secs_f64());
         sleep((left + MARGIN).min(deadline.saturating_duration_since(Instant::now()))).await;
     }
     if let Err(reason) = checkpoint(client, job, deadline).await {
-        tracing::warn!("the change restores an older checkpoint: {reason}");
+        tracing::warn!("the change will restore an older checkpoint: {reason}");
     }
     Ok(())
 }
@@ -73,7 +73,7 @@ async fn checkpoint(client: &Client, job: &JobId, deadline: Instant) -> Result<(
     loop {
         match client.checkpoint_status(job, &trigger).await {
             Ok(CheckpointStatus::Completed) => {
-                tracing::info!("a checkpoint is complete after {:.1} s", began.elapsed().as_secs_f64());
+                tracing::info!("checkpoint completed after {:.1} s", began.elapsed().as_secs_f64());
                 return Ok(());
             }
             Ok(CheckpointStatus::Failed { cause }) => return Err(cause),
@@ -82,7 +82,7 @@ async fn checkpoint(client: &Client, job: &JobId, deadline: Instant) -> Result<(
             Err(error) => return Err(with_causes(&error)),
         }
         if Instant::now() >= deadline {
-            return Err(format!("its checkpoint is not complete after {} s", began.elapsed().as_secs()));
+            return Err(format!("checkpoint not completed after {} s", began.elapsed().as_secs()));
         }
         sleep(LOOK).await;
     }

@@ -49,11 +49,11 @@ pub(crate) async fn dispose<S: Surroundings>(
     for path in config.retention.surplus(&book.ledger()) {
         let problem = match around.dispose(&path).await {
             Ok(()) => {
-                tracing::info!(%path, "disposed of a savepoint");
+                tracing::info!(%path, "deleted a savepoint");
                 None
             }
             Err(problem) => {
-                tracing::warn!(%path, %problem, "a savepoint could not be disposed of; it is left where it is");
+                tracing::warn!(%path, %problem, "could not delete a savepoint; it is kept");
                 Some(problem)
             }
         };
@@ -85,7 +85,7 @@ async fn watch_for_rivals<S: Surroundings>(book: &Book, around: &S, config: &Con
 }
 
 async fn cancel<S: Surroundings>(around: &S, rival: &JobId, runs: &JobId) {
-    tracing::error!(%rival, %runs, "a job that was given up has come to life beside the one that runs; cancelling it");
+    tracing::error!(%rival, %runs, "an abandoned submission has started beside the current job; cancelling it");
     if let Err(error) = around.cancel(rival).await {
         tracing::warn!(%rival, error = with_causes(&error), "it could not be cancelled yet");
     }

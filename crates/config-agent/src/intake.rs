@@ -300,7 +300,7 @@ impl Intake {
         if refused.now != now
             && let Some((reason, sentence)) = &now
         {
-            tracing::warn!(job = %self.job, reason, "a document is refused: {sentence}");
+            tracing::warn!(job = %self.job, reason, "refused a document: {sentence}");
         }
         refused.now = now;
     }

@@ -143,10 +143,10 @@ pub struct Ledger {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Contradiction {
     /// A phase without a document.
-    #[error("the journal has a phase before any document")]
+    #[error("the journal has a phase before the first document")]
     NoChange,
     /// The text of an accepted document no longer parses.
-    #[error("the journal has an accepted document that is not one: {0}")]
+    #[error("the journal has an invalid accepted document: {0}")]
     Document(String),
 }
 
@@ -408,7 +408,7 @@ mod tests {
         let late = || "late".to_owned();
         let restoring = Phase::Restoring { job: job.clone(), savepoint: None, message: late() };
         let failed = Phase::Failed { job: Some(job.clone()), message: late() };
-        let left = Phase::RolledBack { job: job.clone(), message: "it was not touched".to_owned() };
+        let left = Phase::RolledBack { job: job.clone(), message: "nothing was changed".to_owned() };
         let mut ledger = Ledger::default();
         for entry in [accepted(2), entered(restoring), entered(failed)] {
             ledger.apply(&entry).unwrap();

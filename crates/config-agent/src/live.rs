@@ -109,7 +109,7 @@ impl Surroundings for Live {
                 Disposal::Done => return Ok(()),
                 Disposal::Failed { cause } => return Err(cause),
                 Disposal::InProgress if Instant::now() >= deadline => {
-                    return Err(format!("not done within {:?}", self.disposed_within));
+                    return Err(format!("no answer within {:?}", self.disposed_within));
                 }
                 Disposal::InProgress => self.sleep(self.poll).await,
             }

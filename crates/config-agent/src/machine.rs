@@ -273,7 +273,7 @@ pub enum Effect {
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Check => write!(f, "build the job's graph on trial"),
+            Self::Check => write!(f, "check that Flink can build the job's graph"),
             Self::Stop { job, .. } => write!(f, "stop job {} with a savepoint", job.short()),
             Self::Rescale { job, parallelism } => {
                 let widths: Vec<String> =
@@ -285,8 +285,8 @@ impl fmt::Display for Effect {
                 write!(f, "run job {} from {path}", job.short())
             }
             Self::Submit { job, savepoint: None } => write!(f, "run job {} without state", job.short()),
-            Self::StartNode { node } => write!(f, "have node {node} start its task manager"),
-            Self::StopNode { node } => write!(f, "have node {node} stop its task manager"),
+            Self::StartNode { node } => write!(f, "start the task manager of node {node}"),
+            Self::StopNode { node } => write!(f, "stop the task manager of node {node}"),
         }
     }
 }
@@ -295,8 +295,8 @@ impl fmt::Display for Effect {
 impl fmt::Display for Next {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Enter(phase) => write!(f, "go on to: {phase}"),
-            Self::Act(effect) => write!(f, "ask Flink to {effect}"),
+            Self::Enter(phase) => write!(f, "enter phase {phase}"),
+            Self::Act(effect) => write!(f, "{effect}"),
             Self::Wait => write!(f, "wait"),
         }
     }

@@ -20,7 +20,7 @@ pub struct NodeFailure {
 
 impl fmt::Display for NodeFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "node {} did not come up: {}", self.node, self.reason)
+        write!(f, "node {} did not start: {}", self.node, self.reason)
     }
 }
 
@@ -216,7 +216,7 @@ impl Phase {
             | Self::RollingBack { message, .. }
             | Self::Restoring { message, .. }
             | Self::RolledBack { message, .. } => Some(message.as_str().into()),
-            Self::Settling { .. } => Some("all tasks run; watching whether they go on".into()),
+            Self::Settling { .. } => Some("all tasks run; observing whether they keep running".into()),
             Self::Received | Self::Rescaling { .. } | Self::Stopping { .. } | Self::Submitting { .. } => None,
         }
     }

@@ -45,10 +45,10 @@ pub struct Pool {
 #[derive(Debug, Error)]
 pub enum CommandError {
     /// The configuration has no such node.
-    #[error("the pool has no node {0}")]
+    #[error("unknown node {0}")]
     Unknown(String),
     /// It could not be started.
-    #[error("{program} could not be run")]
+    #[error("could not run {program}")]
     Start {
         /// The program.
         program: String,
@@ -67,7 +67,7 @@ pub enum CommandError {
         output: String,
     },
     /// It exceeded its timeout and was killed.
-    #[error("{program} did not end within {within:?} and was killed: {output}")]
+    #[error("{program} did not exit within {within:?} and was killed: {output}")]
     Late {
         /// The program.
         program: String,
@@ -169,7 +169,7 @@ impl Group {
         if let Some(leader) = self.0.take().and_then(|leader| i32::try_from(leader).ok())
             && let Err(error) = killpg(Pid::from_raw(leader), Signal::SIGKILL)
         {
-            tracing::debug!(leader, %error, "the processes of a command could not be ended");
+            tracing::debug!(leader, %error, "could not stop the processes of a command");
         }
     }
 }
@@ -183,7 +183,7 @@ impl Drop for Group {
 fn one_line(output: &[u8]) -> String {
     let text = String::from_utf8_lossy(output);
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.is_empty() { "it printed nothing".to_owned() } else { line }
+    if line.is_empty() { "no output".to_owned() } else { line }
 }
 
 #[cfg(test)]

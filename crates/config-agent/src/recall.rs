@@ -75,7 +75,7 @@ pub(crate) async fn recall<S: Surroundings>(
     }
     tracing::warn!(
         job = %current.job(), generation = known.generation, ended = ?known.ended,
-        "the journal is empty, but the drop has reports of this job: going on from them"
+        "the journal is empty, but the drop has reports of this job: resuming from them"
     );
     Ok(Some(Entry::Recalled { at: around.now(), known: Box::new(known) }))
 }

@@ -35,7 +35,7 @@ pub(crate) async fn deliver<S: Surroundings>(
                     around.sleep(backoff.wait(around.chance())).await;
                     continue;
                 }
-                Err(_) => given_up(&report, "the drop has another report in its place"),
+                Err(_) => given_up(&report, "the drop has a different report with this number"),
             },
             Err(error) if is_hopeless(&error) => given_up(&report, &with_causes(&error)),
             Err(error) => {
@@ -72,10 +72,10 @@ async fn sent<S: Surroundings>(around: &S, report: &Report) -> Result<Reported, 
 fn contradicted(report: &Report, reports: &[Report]) -> Entry {
     let own = reports.iter().filter(|kept| kept.generation == report.generation);
     let Some(last) = own.max_by_key(|kept| kept.sequence) else {
-        return given_up(report, "the drop has another report in its place");
+        return given_up(report, "the drop has a different report with this number");
     };
     if last.state.is_final() {
-        return given_up(report, "the drop knows already how this generation ended");
+        return given_up(report, "the drop already has the final report of this generation");
     }
     match (last.sequence + 1).checked_sub(report.sequence) {
         Some(by) if by > 0 => {
@@ -83,11 +83,11 @@ fn contradicted(report: &Report, reports: &[Report]) -> Entry {
                 generation = report.generation,
                 sequence = report.sequence,
                 by,
-                "the drop has another report under this number: this one and those behind it get higher ones"
+                "the drop has a different report with this number: renumbering this report and the later ones"
             );
             Entry::Renumbered { generation: report.generation, from: report.sequence, by }
         }
-        _ => given_up(report, "the drop has another report in its place"),
+        _ => given_up(report, "the drop has a different report with this number"),
     }
 }
 
@@ -102,7 +102,7 @@ pub(crate) async fn log(book: &Book) -> Result<(), BookError> {
         let oldest = ledgers.borrow_and_update().next_report().cloned();
         match oldest {
             Some(Report { generation, sequence, state, message, .. }) => {
-                tracing::info!(generation, ?state, message, "reported to the log: there is no drop");
+                tracing::info!(generation, ?state, message, "report (no drop configured, logged only)");
                 book.write(Entry::Delivered { generation, sequence }).await?;
             }
             None if ledgers.changed().await.is_err() => return Err(BookError::Interrupted),
@@ -117,11 +117,6 @@ fn is_hopeless(error: &Error) -> bool {
 }
 
 fn given_up(report: &Report, reason: &str) -> Entry {
-    tracing::warn!(
-        generation = report.generation,
-        sequence = report.sequence,
-        reason,
-        "a report was given up"
-    );
+    tracing::warn!(generation = report.generation, sequence = report.sequence, reason, "dropped a report");
     delivered(report)
 }

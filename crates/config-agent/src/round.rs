@@ -56,14 +56,14 @@ impl Round {
                 if is_check { Duration::ZERO } else { poll }
             }
             Err(EffectError::Refused { reason }) => {
-                tracing::warn!(%reason, "Flink refused");
+                tracing::warn!(%reason, "request refused");
                 self.attempt.refused = Some(reason);
                 Duration::ZERO
             }
             Err(error @ (EffectError::Unavailable(_) | EffectError::Node { .. })) => {
                 let trouble = with_causes(&error);
                 if self.attempt.trouble.as_ref() != Some(&trouble) {
-                    tracing::warn!("{trouble}; trying again");
+                    tracing::warn!("{trouble}; retrying");
                 }
                 self.attempt.trouble = Some(trouble);
                 self.backoff.wait(chance)

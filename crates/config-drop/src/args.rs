@@ -9,17 +9,17 @@ use tokio::net::TcpListener;
 
 use crate::config::Config;
 
-/// Carries job documents from the rescaler to the agent, over HTTP.
+/// Serves job documents from the rescaler to the agent, over HTTP.
 #[derive(Debug, clap::Parser)]
 #[command(version = version::VERSION)]
 pub struct Args {
-    /// The configuration file.
+    /// Configuration file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The address to listen on, instead of the configuration's.
+    /// Address to listen on, instead of the configured one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// The folder of documents and reports, instead of the configuration's.
+    /// Folder of documents and reports, instead of the configured one.
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
     /// Check the configuration and exit.

@@ -43,7 +43,7 @@ impl Stored {
 #[derive(Debug, Error)]
 pub enum PublishError {
     /// The precondition failed.
-    #[error("the current document is another one ({}); get it and decide anew", current.as_ref().map_or("none", EntityTag::as_str))]
+    #[error("the current document has a different entity tag ({}); fetch it and decide again", current.as_ref().map_or("none", EntityTag::as_str))]
     NotCurrent {
         /// Entity tag of the current document.
         current: Option<EntityTag>,
@@ -63,13 +63,13 @@ pub enum PublishError {
         found: u64,
     },
     /// The number of jobs has reached its limit.
-    #[error("there are {limit} jobs already; raise limits.jobs, or remove one from the data folder")]
+    #[error("limit of {limit} jobs reached; raise limits.jobs, or remove a job from the data folder")]
     TooManyJobs {
         /// The limit.
         limit: usize,
     },
     /// The write failed. The current document is the one on disk.
-    #[error("the document could not be stored; nothing has changed, or ask what is current")]
+    #[error("could not store the document; nothing has changed, or fetch the current one to check")]
     Store(#[source] StoreError),
     /// The process is shutting down.
     #[error("the server is shutting down")]

@@ -221,7 +221,7 @@ mod tests {
                 ],
             ),
             ("data = \"d\"\n[limits]\nconnections = 10", &["limits.connections", "limits.waiting_readers"]),
-            ("data = \"d\"\nlisten = \"0.0.0.0:8460\"", &["listen", "no tokens", "access.unprotected"]),
+            ("data = \"d\"\nlisten = \"0.0.0.0:8460\"", &["listen", "without tokens", "access.unprotected"]),
             (
                 "data = \"d\"\n[access]\nagent_tokens = \"/nonexistent\"",
                 &["access.agent_tokens", "/nonexistent"],

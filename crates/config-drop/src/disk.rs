@@ -46,7 +46,7 @@ impl Disk {
         let seen = self.seen();
         match seen.trying {
             Some(since) if since.elapsed() > FRESH => {
-                Some(format!("the disk has not answered for {} s", since.elapsed().as_secs()))
+                Some(format!("the disk has not responded for {} s", since.elapsed().as_secs()))
             }
             _ => seen.problem.clone(),
         }
@@ -68,7 +68,7 @@ impl Disk {
         seen.at = seen.trying.take();
         seen.problem = written.err().map(|error| {
             let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
-            format!("nothing can be kept: {error}{}", source.unwrap_or_default())
+            format!("cannot write to disk: {error}{}", source.unwrap_or_default())
         });
     }
 
@@ -88,7 +88,7 @@ mod tests {
         let disk = Arc::new(Disk::new(&folder.path().join("data")));
         disk.look();
         let problem = disk.problem().await.unwrap();
-        assert!(problem.contains("nothing can be kept") && problem.contains("data"), "{problem}");
+        assert!(problem.contains("cannot write to disk") && problem.contains("data"), "{problem}");
         std::fs::create_dir(folder.path().join("data")).unwrap();
         disk.look();
         assert_eq!(disk.problem().await, None);

@@ -51,7 +51,7 @@ pub fn protected_router(board: Board, protection: &Protection) -> Router {
         .route("/metrics", get(metrics))
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "no such path; see docs/protocol.md") })
         .method_not_allowed_fallback(|| async {
-            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "no such method here; see docs/protocol.md")
+            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed; see docs/protocol.md")
         })
         .layer(middleware::from_fn_with_state(protection.tokens.clone(), tokens::authorize))
         .layer(middleware::from_fn_with_state(protection.clone(), is_asked))
@@ -121,7 +121,7 @@ async fn put_document(
         std::str::from_utf8(&body).map_err(|e| Refusal::bad_request(format!("not a job document: {e}")))?;
     let document = JobDocument::parse(text).map_err(|e| Refusal::bad_request(service::with_causes(&e)))?;
     if document.job() != &job {
-        let message = format!("the document is about job {}, the path about {job}", document.job());
+        let message = format!("the document is of job {}, the path of {job}", document.job());
         return Err(Refusal::new(StatusCode::CONFLICT, message));
     }
     let (generation, reason) = (document.generation(), document.reason().to_owned());
@@ -183,7 +183,7 @@ async fn is_asked(State(protection): State<Protection>, request: Request, next: 
     if protection.is_asked(request.uri(), request.headers()) {
         return next.run(request).await;
     }
-    let message = "this name is not one of the drop's; ask by address, or add the name to access.hosts";
+    let message = "unknown host name; use the address, or add the name to access.hosts";
     Refusal::new(StatusCode::MISDIRECTED_REQUEST, message).into_response()
 }
 
@@ -251,7 +251,7 @@ async fn read_bounded(body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refusal
     let mut whole = Vec::new();
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Refusal::bad_request("the body was cut short"))?;
+        let chunk = chunk.map_err(|_| Refusal::bad_request("the body is truncated"))?;
         if whole.len() + chunk.len() > limit_bytes {
             let message = format!("the body is larger than {limit_bytes} bytes");
             return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message));

@@ -86,7 +86,7 @@ impl Protection {
         }
         let tls = encryption(tls, problems);
         if tls.is_none() && !tokens.is_empty() && !listen.ip().is_loopback() {
-            tracing::warn!(%listen, "tokens and documents travel unencrypted; set [tls], or have a proxy encrypt them");
+            tracing::warn!(%listen, "tokens and documents are sent unencrypted; set [tls], or use an encrypting proxy");
         }
         let public_keys = access
             .public_keys

@@ -28,16 +28,16 @@ impl Refusal {
     }
 
     pub(crate) fn precondition_required() -> Self {
-        let message = "say what the document replaces: If-Match with the entity tag of the current one, or If-None-Match: * for the first";
+        let message = "missing precondition: send If-Match with the entity tag of the current document, or If-None-Match: * for the first";
         Self::new(StatusCode::PRECONDITION_REQUIRED, message)
     }
 
     pub(crate) fn no_document() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "there is no document of this job yet")
+        Self::new(StatusCode::NOT_FOUND, "this job has no document yet")
     }
 
     pub(crate) fn unauthorized() -> Self {
-        let message = "show a token of this drop: Authorization: Bearer <token>";
+        let message = "missing or unknown token; send Authorization: Bearer <token>";
         Self::new(StatusCode::UNAUTHORIZED, message)
     }
 
@@ -46,10 +46,7 @@ impl Refusal {
     }
 
     pub(crate) fn too_many_readers() -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too many readers wait already; try again, or without wait",
-        )
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too many readers are waiting; retry, or leave out wait")
     }
 
     #[cfg(test)]

@@ -13,10 +13,10 @@ pub(crate) const LOG_SLACK: usize = 2;
 #[derive(Debug, Error)]
 pub enum ReportError {
     /// The job has no document.
-    #[error("there is no document of this job, so there is nothing to report about")]
+    #[error("this job has no document to report on")]
     UnknownJob,
     /// The generation was not published yet.
-    #[error("generation {found} is above the current one, {current}")]
+    #[error("generation {found} is above the current generation {current}")]
     UnknownGeneration {
         /// The current generation.
         current: u64,
@@ -24,16 +24,16 @@ pub enum ReportError {
         found: u64,
     },
     /// Another report has this generation and sequence number.
-    #[error("another report has this generation and sequence number")]
+    #[error("a different report has this generation and sequence number")]
     Contradiction,
     /// The generation already has a final report.
-    #[error("report {sequence} of this generation was a final one")]
+    #[error("report {sequence} of this generation was final")]
     AfterTheEnd {
         /// The sequence number of the final report.
         sequence: u32,
     },
     /// The write failed.
-    #[error("the report could not be stored; send it again later")]
+    #[error("could not store the report; retry later")]
     Store(#[source] JournalError),
     /// The process is shutting down.
     #[error("the server is shutting down")]
@@ -83,7 +83,7 @@ impl Reports {
         self.kept.push_back(report);
         // The report is stored. If the compaction failed, the next report or the next start retries it.
         if let Err(error) = self.shorten(most) {
-            tracing::warn!(%error, "the log of reports could not be shortened");
+            tracing::warn!(%error, "could not truncate the log of reports");
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ pub enum StoreError {
     #[error("cannot use the data folder")]
     Lock(#[from] LockError),
     /// A file could not be written or read.
-    #[error("cannot keep documents and reports")]
+    #[error("cannot store documents and reports")]
     Journal(#[from] JournalError),
     /// A folder or file could not be read.
     #[error("cannot read {}", path.display())]
@@ -41,7 +41,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// A stored document is invalid.
-    #[error("{} is not the document of its job; restore it from a backup, or remove the folder to begin anew", path.display())]
+    #[error("{} is not the document of its job; restore it from a backup, or remove the folder to start over", path.display())]
     Document {
         /// Path of the file.
         path: PathBuf,
@@ -120,7 +120,7 @@ impl Store {
         if let Some(generation) = before {
             // The history is for people: a file system without links must not prevent a change.
             if let Err(error) = self.keep(&path, &self.edition_path(job, generation)) {
-                tracing::warn!(%job, generation, "a document could not be kept for the history: {error}");
+                tracing::warn!(%job, generation, "could not add a document to the history: {error}");
             }
         }
         let signature = signed.signature.map_or(UNSIGNED.to_owned(), |signature| signature.to_string());
@@ -133,7 +133,7 @@ impl Store {
         for generation in generations {
             let path = self.edition_path(job, *generation);
             if let Err(error) = remove(&path) {
-                tracing::warn!(path = %path.display(), "an old document could not be removed: {error}");
+                tracing::warn!(path = %path.display(), "could not remove an old document: {error}");
             }
         }
     }
@@ -165,7 +165,7 @@ impl Store {
         for generation in generations {
             match self.edition(job, generation) {
                 Ok(signed) => older.extend(signed),
-                Err(error) => tracing::warn!("left out of the history: {error}"),
+                Err(error) => tracing::warn!("skipped in the history: {error}"),
             }
         }
         Ok(older)

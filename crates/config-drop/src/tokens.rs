@@ -43,7 +43,7 @@ pub enum TokenError {
     Secret(#[from] SecretError),
     /// A line is not a token.
     #[error(
-        "{file}, line {line}: not a token; write one a line, at least {min} printable characters without blanks",
+        "{file}, line {line}: not a token; write one per line, at least {min} printable characters without spaces",
         min = secrets::TOKEN_CHARACTERS_MIN
     )]
     Line {
@@ -53,7 +53,7 @@ pub enum TokenError {
         line: usize,
     },
     /// No tokens, or too many.
-    #[error("{file} has {found} tokens; it must have 1 to {MAX_PER_ROLE}")]
+    #[error("{file} has {found} tokens; allowed are 1 to {MAX_PER_ROLE}")]
     Number {
         /// Path of the file.
         file: String,
@@ -61,7 +61,7 @@ pub enum TokenError {
         found: usize,
     },
     /// One token has two roles.
-    #[error("{file}, line {line}: this token has another role already; give each role its own")]
+    #[error("{file}, line {line}: this token already has another role; use different tokens per role")]
     TwoRoles {
         /// Path of the file.
         file: String,

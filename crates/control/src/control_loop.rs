@@ -285,10 +285,9 @@ impl ControlLoop {
         let differ = entries.iter().filter_map(|(uid, p)| Some((uid, p, *seen.get(uid)?)));
         let differ: Vec<String> = differ
             .filter(|(_, p, seen)| *p != seen)
-            .map(|(uid, p, seen)| format!("{uid} is {seen} wide, not {p}"))
+            .map(|(uid, p, seen)| format!("{uid} has parallelism {seen}, not {p}"))
             .collect();
-        (!differ.is_empty())
-            .then(|| format!("the job does not run as its document says: {}", differ.join(", ")))
+        (!differ.is_empty()).then(|| format!("the job differs from its document: {}", differ.join(", ")))
     }
 
     /// Returns the slots that the job needs as it runs or, where that is more, as its document says: Flink takes those as soon as there
@@ -321,7 +320,7 @@ impl ControlLoop {
     ) -> Step {
         self.epoch += 1;
         if switches.paused {
-            let reason = "paused: nothing is decided until it is resumed";
+            let reason = "paused: no decisions until resumed";
             let snapshot = match deciding {
                 Deciding::NotYet { snapshot, .. } => snapshot,
                 Deciding::Ready { snapshot, .. } => Some(snapshot),
@@ -392,7 +391,7 @@ impl ControlLoop {
         let document = match successor(running.document(), &plan, now, self.options.document_ttl) {
             Ok(document) => document,
             Err(error) => {
-                let message = format!("the plan makes no valid document: {}", chain(&error));
+                let message = format!("the plan does not give a valid document: {}", chain(&error));
                 return self.record(Effect::NotPublished { message }, decision, Some(snapshot), now);
             }
         };
@@ -471,7 +470,7 @@ mod tests {
             control.drift(&running, &Snapshot { operators: vec![map], ..Snapshot::default() })
         };
         assert_eq!(drift(7), None);
-        assert!(drift(9).unwrap().ends_with("id-of-map is 9 wide, not 7"));
+        assert!(drift(9).unwrap().ends_with("id-of-map has parallelism 9, not 7"));
     }
 
     /// Goal: an operator that runs wider than the document says keeps its parallelism unless the plan changes it. One

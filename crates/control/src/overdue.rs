@@ -55,14 +55,14 @@ impl Overdue {
         let lasts = now.duration_since(since);
         let what = match last {
             Some(last) => format!("is being applied ({})", state_word(last.state)),
-            None => "has not been taken up by a config agent".to_owned(),
+            None => "has not been accepted by a config agent".to_owned(),
         };
         (lasts > within).then(|| Self {
             newest: current.clone(),
             before: before(current.clone(), reports),
             is_begun: last.is_some(),
             sentence: format!(
-                "generation {generation} {what} for {} s; look at the config agent",
+                "generation {generation} {what} for {} s; check the config agent",
                 lasts.as_secs()
             ),
         })
@@ -171,7 +171,7 @@ mod tests {
         let found =
             Overdue::of(&current(""), Some(&reports("rescaling")[..1]), Duration::from_secs(600), now);
         let found = found.unwrap();
-        assert!(found.sentence.contains("has not been taken up"), "{}", found.sentence);
+        assert!(found.sentence.contains("has not been accepted"), "{}", found.sentence);
         let widths = BTreeMap::from([("map".to_owned(), 9)]);
         assert_eq!(found.seen(&widths, Some(document(1, 4, ""))), Sight::Unknown);
     }

@@ -63,15 +63,12 @@ impl EarlierGeneration {
         let Self { generation, newest } = self;
         let Some(document) = document else {
             return Err(format!(
-                "generation {} does not run but generation {generation} does, and the drop's history has no such document; \
-                 publish the next document by hand",
+                "generation {generation} runs instead of generation {}, and the drop's history does not have it; publish the next document by hand",
                 newest.document.generation()
             ));
         };
         if document.generation() != generation || document.job() != newest.document.job() {
-            return Err(format!(
-                "the drop's history answered with another document than generation {generation}"
-            ));
+            return Err(format!("the drop's history returned a document other than generation {generation}"));
         }
         let document =
             document.renumbered(newest.document.generation()).map_err(|error| error.to_string())?;
@@ -104,7 +101,7 @@ pub fn status(current: Current, reports: Option<&[Report]>, now: Timestamp) -> D
             return before(current, reports);
         }
         return DocumentStatus::NotYet(format!(
-            "generation {generation} has not been taken up by a config agent yet"
+            "generation {generation} has not been accepted by a config agent yet"
         ));
     };
     match report.state {
@@ -118,8 +115,8 @@ pub fn status(current: Current, reports: Option<&[Report]>, now: Timestamp) -> D
         }
         State::Failed if report.sequence == 1 => before(current, reports),
         State::Failed => DocumentStatus::ByHand(format!(
-            "generation {generation} failed, and what runs is not known ({}); look at it, then publish the next document by hand",
-            report.message.as_deref().unwrap_or("no reason given")
+            "generation {generation} failed, and which generation runs is unknown ({}); check the job, then publish the next document by hand",
+            report.message.as_deref().unwrap_or("no reason reported")
         )),
         state => DocumentStatus::NotYet(format!(
             "generation {generation} is being applied ({})",
@@ -137,7 +134,7 @@ pub(crate) fn earlier(current: Current, generation: Option<u64>) -> DocumentStat
         Some(generation) if generation == current.document.generation() => runs(current),
         Some(generation) => DocumentStatus::Earlier(EarlierGeneration { generation, newest: current }),
         None => DocumentStatus::ByHand(format!(
-            "generation {} was not carried out, and no report says which generation runs; publish the next document by hand",
+            "generation {} was not applied, and no report says which generation runs; publish the next document by hand",
             current.document.generation()
         )),
     }
@@ -165,7 +162,7 @@ fn is_over(document: &JobDocument, now: Timestamp) -> bool {
 fn without_reports(current: Current, now: Timestamp) -> DocumentStatus {
     match current.document.expires_at() {
         Some(expires_at) if !is_over(&current.document, now) => DocumentStatus::NotYet(format!(
-            "no agent reports here; generation {} may be begun until it expires at {expires_at}",
+            "no reports here; an agent may still start generation {} until it expires at {expires_at}",
             current.document.generation()
         )),
         _ => runs(current),
@@ -212,7 +209,7 @@ mod tests {
     #[test]
     fn reports_tell_what_runs() {
         assert!(matches!(judged(&[report(2, 4, "running", "")]), DocumentStatus::Runs(_)));
-        assert!(reason(judged(&[])).contains("taken up"));
+        assert!(reason(judged(&[])).contains("has not been accepted"));
         assert!(reason(judged(&[report(2, 4, "stopping-nodes", "")])).contains("stopping-nodes"));
         assert!(reason(judged(&[report(2, 4, "failed", "")])).contains("by hand"));
         let rolled_back = judged(&[report(2, 4, "rolled-back", r#","running_generation":1"#)]);
@@ -250,7 +247,7 @@ mod tests {
         assert_eq!(base.document().text().replacen("generation = 2", "generation = 1", 1), first().text());
         assert_eq!((base.document().generation(), base.replaces()), (2, &second().entity_tag));
         assert!(ask().found(None).unwrap_err().contains("by hand"));
-        assert!(ask().found(Some(second().document)).unwrap_err().contains("another document"));
+        assert!(ask().found(Some(second().document)).unwrap_err().contains("a document other than"));
     }
 
     /// Goal: a document that expired before an agent started it is not the base either.
@@ -264,7 +261,7 @@ mod tests {
             let now = issued + SignedDuration::from_secs(seconds);
             status(current.clone(), Some(&[report(1, 7, "running", "")]), now)
         };
-        assert!(reason(at(119)).contains("taken up"));
+        assert!(reason(at(119)).contains("has not been accepted"));
         assert!(matches!(at(121), DocumentStatus::Earlier(_)));
         assert!(matches!(status(current.clone(), None, issued), DocumentStatus::NotYet(_)));
         let late = issued + SignedDuration::from_secs(121);

@@ -175,10 +175,10 @@ impl ControlLoop {
                 return Ok(Err(sentence));
             }
             Sight::Newest(running) => (running, ChangeEnd::Succeeded, "it"),
-            Sight::Before(running) => (running, ChangeEnd::Failed, "the document before"),
+            Sight::Before(running) => (running, ChangeEnd::Failed, "the previous document"),
         };
         around.alarm(Some(&format!(
-            "{sentence}; by what Flink shows, {what} runs, and scaling goes on from that"
+            "{sentence}; according to Flink, {what} runs; scaling continues from there"
         )));
         let policy = around.policy(None).await;
         let ended = self.presumed_ended(&*policy, end, around.now());
@@ -209,7 +209,7 @@ async fn running<S: Surroundings>(
         DocumentStatus::Earlier(earlier) => match around.edition(earlier.generation()).await {
             Ok(document) => earlier.found(document).map_err(by_hand),
             Err(error) => {
-                let reason = format!("the drop's history cannot be read for the document that runs: {error}");
+                let reason = format!("cannot read the running document from the drop's history: {error}");
                 Err(Standing { reason, is_by_hand: false })
             }
         },

@@ -11,19 +11,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::screen::Screen;
 use crate::story;
 
-/// Shows the loop live: real Kafka, real Flink, load above capacity, a decision, a rescale, recovery.
+/// Runs the loop live on real Kafka and Flink: load above capacity, decision, rescale, recovery.
 ///
-/// Ends with exit code 0 only if the event latency came back under its bound.
+/// Exits with code 0 only if the event latency returned below its bound.
 #[derive(Debug, Parser)]
 #[command(version = version::VERSION)]
 pub struct Arguments {
-    /// Where everything of the demo lies: configurations, logs, state.
+    /// Work folder of the demo: configurations, logs, state.
     #[arg(long, value_name = "DIR", default_value = "run/demo")]
     work: PathBuf,
-    /// The Flink job.
+    /// Jar of the Flink job.
     #[arg(long, value_name = "FILE", default_value = "flink-jobs/target/flink-jobs.jar")]
     jar: PathBuf,
-    /// Leave everything running after the recovery, until Ctrl-C, and print the addresses.
+    /// Keep everything running after the recovery until Ctrl-C, and print the addresses.
     #[arg(long)]
     keep: bool,
 }
@@ -76,7 +76,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     tokio::select! {
         outcome = whole => outcome,
         _ = tokio::signal::ctrl_c(), if !arguments.keep => anyhow::bail!("interrupted"),
-        _ = terminate.recv() => anyhow::bail!("asked to stop"),
+        _ = terminate.recv() => anyhow::bail!("stopping: received a signal"),
     }
 }
 
@@ -85,7 +85,7 @@ const MARKER: &str = ".rescaler-demo";
 
 /// Accepts a folder that is new, empty, or of an earlier demo. Never touches any other folder.
 fn take(work: &Path) -> anyhow::Result<()> {
-    let cannot = || format!("cannot create {}; choose another folder with --work", work.display());
+    let cannot = || format!("cannot create {}; use another folder for --work", work.display());
     let marker = work.join(MARKER);
     if !marker.is_file() {
         std::fs::create_dir_all(work).with_context(cannot)?;
@@ -94,12 +94,12 @@ fn take(work: &Path) -> anyhow::Result<()> {
             return Err(NotOurs(work.to_owned()).into());
         }
     }
-    std::fs::write(&marker, "The demo may remove what lies here.\n").with_context(cannot)
+    std::fs::write(&marker, "The demo may remove the files in this folder.\n").with_context(cannot)
 }
 
 /// The work folder contains files that are not a demo's.
 #[derive(Debug, thiserror::Error)]
-#[error("{} is not empty and not a demo's (there is no {MARKER} in it); name an empty or new folder with --work", .0.display())]
+#[error("{} is not empty and not a folder of the demo (no {MARKER} in it); use an empty or new folder for --work", .0.display())]
 struct NotOurs(PathBuf);
 
 /// Deletes documents and journals of an earlier demo in the same folder: they belong to another Kafka and another
@@ -116,13 +116,13 @@ fn forget(work_dir: &Path) -> anyhow::Result<()> {
 }
 
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
-    path.canonicalize().with_context(|| format!("{} is not there", path.display()))
+    path.canonicalize().with_context(|| format!("{} does not exist", path.display()))
 }
 
 /// Returns the folder of this executable, where the project's other programs are built too.
 fn programs_dir() -> anyhow::Result<PathBuf> {
-    let own = std::env::current_exe().context("cannot tell where this program lies")?;
-    own.parent().map(Path::to_path_buf).context("this program lies in no folder")
+    let own = std::env::current_exe().context("cannot find this program's executable")?;
+    own.parent().map(Path::to_path_buf).context("this program's executable has no folder")
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ async fn acts(tenant: &Tenant, screen: &Screen, programs: &mut ProcessGroup) -> 
     programs.insert_first(tenant.launch(&program)?);
     programs.push(tenant.launch(&tenant.program("rescaler")?.args(["run", "--config"]).arg(rescaler))?);
     screen.announce("PAGE", &tenant.page_url());
-    screen.announce("LOAD", &format!("{CALM_PER_S} events/s, which parallelism 1 can bear"));
+    screen.announce("LOAD", &format!("{CALM_PER_S} events/s, within the capacity of parallelism 1"));
     screen.heads();
     let columns = watch_until_recovered(screen, programs, &mut watch, &mut ticks).await?;
     screen.table(&[
@@ -65,7 +65,7 @@ async fn acts(tenant: &Tenant, screen: &Screen, programs: &mut ProcessGroup) -> 
         ("overloaded", &columns.overloaded),
         ("recovered", &columns.recovered),
     ]);
-    screen.say(&format!("recovered: event latency is back under {LATENCY_MAX_MS:.0} ms at the higher load"));
+    screen.say(&format!("recovered: event latency is below {LATENCY_MAX_MS:.0} ms again at the higher load"));
     Ok(())
 }
 
@@ -87,7 +87,7 @@ async fn open(tenant: &Tenant, screen: &Screen, programs: &mut ProcessGroup) -> 
         programs.check()?;
         ensure!(
             Instant::now() < deadline,
-            "the config drop takes no document: {:#}",
+            "the config drop does not accept a document: {:#}",
             anyhow::Error::from(error)
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -124,7 +124,7 @@ async fn tell_reports(screen: &Screen, watch: &mut Watch) -> anyhow::Result<Vec<
         let detail = report.message.or(savepoint).map_or(String::new(), |detail| format!(": {detail}"));
         screen.announce("AGENT", &format!("generation {}: {text}{detail}", report.generation));
         let undone = matches!(report.state, State::Failed | State::RolledBack);
-        ensure!(!undone, "generation {} was not carried out{detail}", report.generation);
+        ensure!(!undone, "generation {} was not applied{detail}", report.generation);
         states.push(report.state);
     }
     Ok(states)
@@ -151,7 +151,7 @@ async fn watch_until_recovered(
         if !is_raised && Instant::now() >= raised_at {
             screen.announce(
                 "LOAD",
-                &format!("raised to {LOAD_PER_S} events/s, about twice what parallelism 1 can bear"),
+                &format!("raised to {LOAD_PER_S} events/s, about twice the capacity of parallelism 1"),
             );
             is_raised = true;
         }
@@ -178,8 +178,8 @@ async fn watch_until_recovered(
     }
     let what = match (overloaded.is_some(), rescaled) {
         (false, _) => "the rescaler did not act; see logs/rescaler.log",
-        (true, false) => "the change was not carried out; see logs/config-agent.log",
-        (true, true) => "the latency did not come back under its bound",
+        (true, false) => "the change was not applied; see logs/config-agent.log",
+        (true, true) => "the latency did not return below its bound",
     };
     bail!("not recovered within {} s: {what}", RECOVERY_DEADLINE.as_secs())
 }

@@ -61,8 +61,8 @@ impl fmt::Display for Harm {
         f.write_str(match self {
             Self::Prevents => "prevents scaling",
             Self::Loses => "loses state or the job",
-            Self::Slows => "slows changes down",
-            Self::Blinds => "makes figures late or missing",
+            Self::Slows => "slows changes",
+            Self::Blinds => "delays or hides metrics",
         })
     }
 }
@@ -114,11 +114,11 @@ impl fmt::Display for Report {
         }
         for (number, finding) in self.findings.iter().enumerate() {
             write!(f, "\n\n{}. {}: {}", number + 1, finding.harm, finding.found)?;
-            write!(f, "\n   if left:  {}", finding.cost)?;
+            write!(f, "\n   impact:   {}", finding.cost)?;
             for (index, line) in finding.change.iter().enumerate() {
                 write!(f, "\n   {}  {line}", if index == 0 { "change: " } else { "        " })?;
             }
-            write!(f, "\n   then:     {}", finding.then)?;
+            write!(f, "\n   apply:    {}", finding.then)?;
         }
         if !self.unchecked.is_empty() {
             write!(f, "\n\nnot checked:")?;

@@ -11,7 +11,7 @@ use crate::Failure;
 pub enum Error {
     /// The URL is invalid.
     #[error(
-        "{url:?} is not the address of a config drop; write it as http://host:port, without a password (drop.token_file)"
+        "{url:?} is not the URL of a config drop; write http://host:port, without a password (see drop.token_file)"
     )]
     Address {
         /// The URL as given; its credentials are not shown.
@@ -21,10 +21,10 @@ pub enum Error {
     #[error("cannot set up access to the drop")]
     Setup(#[source] http_client::SetupError),
     /// A report cannot be written as JSON.
-    #[error("the report cannot be written as JSON")]
+    #[error("cannot serialise the report")]
     Encode(#[source] serde_json::Error),
     /// No response: refused, reset, unknown name, truncated, or timed out.
-    #[error("no whole answer from {url}")]
+    #[error("no complete answer from {url}")]
     NoAnswer {
         /// The requested URL.
         url: String,
@@ -51,7 +51,7 @@ pub enum Error {
         message: String,
     },
     /// Status 200, but not a document of this job.
-    #[error("{url} answered 200, but not with a document of this job")]
+    #[error("{url} answered 200 without a valid document of this job")]
     NotADocument {
         /// The requested URL.
         url: String,
@@ -60,7 +60,7 @@ pub enum Error {
         defect: Defect,
     },
     /// Status 200, but not a list of reports.
-    #[error("{url} answered 200, but not with a list of reports")]
+    #[error("{url} answered 200 without a list of reports")]
     NotReports {
         /// The requested URL.
         url: String,
@@ -69,7 +69,7 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// A new document was stored, but the response has no entity tag for it.
-    #[error("{url} stored the document, but answered no entity tag")]
+    #[error("{url} stored the document, but returned no entity tag")]
     NoEntityTag {
         /// The requested URL.
         url: String,
@@ -86,10 +86,10 @@ pub enum Defect {
         found: String,
     },
     /// The entity tag is missing or malformed.
-    #[error("there is no entity tag")]
+    #[error("the entity tag is missing")]
     EntityTag,
     /// The entity tag is a config drop's and does not match the body: the body was changed or truncated.
-    #[error("the body is not the one that its entity tag {found} belongs to")]
+    #[error("the body does not match its entity tag {found}")]
     Digest {
         /// The entity tag.
         found: EntityTag,

@@ -25,7 +25,7 @@ pub type Partitions = BTreeMap<String, BTreeSet<i32>>;
 #[derive(Debug, Error)]
 pub enum EndOffsetsError {
     /// The brokers do not answer, or refuse.
-    #[error("the brokers do not answer for {what}")]
+    #[error("no answer from the brokers for {what}")]
     NoAnswer {
         /// What was asked.
         what: &'static str,
@@ -34,7 +34,7 @@ pub enum EndOffsetsError {
         source: KafkaError,
     },
     /// A broker refuses to tell the end of a partition.
-    #[error("the end of partition {partition} of topic {topic:?} is not known")]
+    #[error("the end offset of partition {partition} of topic {topic:?} is unknown")]
     Partition {
         /// The topic.
         topic: String,
@@ -45,7 +45,7 @@ pub enum EndOffsetsError {
         source: Option<KafkaError>,
     },
     /// No topic has this name, or several have.
-    #[error("{found} topics of these brokers can be the one that Flink's metrics call {name:?}")]
+    #[error("{found} topics match the name {name:?} in Flink's metrics")]
     Topic {
         /// The name in Flink's metrics.
         name: String,
@@ -53,7 +53,7 @@ pub enum EndOffsetsError {
         found: usize,
     },
     /// The thread that asks was lost.
-    #[error("the question to the brokers was lost")]
+    #[error("the request to the brokers was lost")]
     Lost,
 }
 
@@ -177,10 +177,7 @@ mod tests {
         assert_eq!((found["eu_orders"].as_str(), found["clicks"].as_str()), ("eu.orders", "clicks"));
         for (name, found) in [("us_orders", 2), ("orders", 0)] {
             let message = resolve([name].into_iter(), &topics).unwrap_err().to_string();
-            assert_eq!(
-                message,
-                format!("{found} topics of these brokers can be the one that Flink's metrics call {name:?}")
-            );
+            assert_eq!(message, format!("{found} topics match the name {name:?} in Flink's metrics"));
         }
     }
 }

@@ -17,7 +17,7 @@ const SHORTEST_SHOWN_S: f64 = 0.001;
 /// The longest part of a profile that is shown, s: what a profile may last at the most.
 const LONGEST_SHOWN_S: f64 = 10.0 * 365.25 * 86_400.0;
 
-/// Events of the NexMark and the price-comparison benchmark into Kafka, at the times a load profile says.
+/// Produces the events of the NexMark and price-comparison benchmarks to Kafka on a load profile.
 #[derive(Debug, Parser)]
 #[command(version = version::VERSION, args_conflicts_with_subcommands = true)]
 pub struct Arguments {
@@ -28,7 +28,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// The command; `run` if none is named.
+    /// Command; by default `run`.
     pub(crate) fn command(self) -> Command {
         self.command.unwrap_or(Command::Run(Box::new(self.run)))
     }
@@ -36,11 +36,11 @@ impl Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write events to Kafka (also what happens without a command)
+    /// Write events to Kafka (the default command)
     Run(Box<RunOptions>),
-    /// Write events to standard output; the same bytes for any number of threads and any division into ranges
+    /// Write events to standard output; the bytes do not depend on threads or on how the range is divided
     Generate(GenerateOptions),
-    /// Print the totals of a load profile and draw its rate, before anything is produced
+    /// Print the totals of a load profile and plot its rate, without producing
     Profile(ProfileOptions),
     /// Create, delete or describe the topics of the benchmarks
     Topics(TopicsOptions),
@@ -51,10 +51,10 @@ pub(crate) enum Command {
     },
 }
 
-/// How the totals are printed to standard output.
+/// Format of the totals on standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Output {
-    /// A line for people
+    /// One line of text
     #[default]
     Text,
     /// One JSON object
@@ -67,19 +67,19 @@ pub(crate) struct StreamOptions {
     /// Configuration file (TOML); absent: the defaults
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Which site's events
+    /// Benchmark to produce
     #[arg(long, value_enum)]
     benchmark: Option<Benchmark>,
     /// Seed of the stream
     #[arg(long)]
     seed: Option<u64>,
-    /// Instead of the configured profile: this rate, events per second
+    /// Constant rate in events per second, instead of the configured profile
     #[arg(long, value_name = "RATE", conflicts_with = "steps")]
     rate: Option<f64>,
-    /// Instead of the configured profile: steps, as RATE:SECONDS with commas between
+    /// Steps RATE:SECONDS, separated by commas, instead of the configured profile
     #[arg(long, value_name = "RATE:SECONDS", value_delimiter = ',', value_parser = parse_step)]
     steps: Option<Vec<Step>>,
-    /// End the profile of --rate after so many seconds
+    /// Duration of --rate, in seconds
     #[arg(long, value_name = "SECONDS", requires = "rate")]
     duration: Option<f64>,
 }
@@ -87,16 +87,16 @@ pub(crate) struct StreamOptions {
 /// Which events of the stream.
 #[derive(Debug, Args)]
 pub(crate) struct RangeOptions {
-    /// So many event numbers, then the end
+    /// Number of events to write
     #[arg(long, value_name = "N")]
     events: Option<u64>,
-    /// Begin with event number N, to continue an earlier run
+    /// First event number, to continue an earlier run
     #[arg(long, value_name = "N")]
     from: Option<u64>,
-    /// Event time of event 0: "now" or milliseconds since the epoch
+    /// Event time of event 0: "now" or milliseconds since the Unix epoch
     #[arg(long, value_name = "now|MS")]
     start_time: Option<StartTime>,
-    /// Only these streams; numbers and times stay the same
+    /// Streams to write; event numbers and times do not change
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     streams: Option<Vec<String>>,
 }
@@ -107,25 +107,25 @@ pub(crate) struct RunOptions {
     stream: StreamOptions,
     #[command(flatten)]
     range: RangeOptions,
-    /// Check the configuration and end
+    /// Check the configuration and exit
     #[arg(long)]
     pub(crate) check_config: bool,
-    /// Kafka brokers to connect to first, host:port, with commas between
+    /// Kafka bootstrap servers, host:port, separated by commas
     #[arg(long, value_name = "LIST")]
     bootstrap_servers: Option<String>,
-    /// Which client carries the events
+    /// Kafka client to use
     #[arg(long, value_enum)]
     transport: Option<Transport>,
-    /// Write only the partitions of this part of the run, from 0/COUNT to COUNT-1/COUNT
+    /// Write only the partitions of this shard, 0/COUNT to COUNT-1/COUNT
     #[arg(long, value_name = "INDEX/COUNT")]
     shard: Option<Shard>,
-    /// Do not wait for the schedule: as fast as possible, with the schedule's timestamps
+    /// Ignore the schedule except for timestamps: emit as fast as possible
     #[arg(long)]
     max: bool,
-    /// Serve /metrics and /healthz here, host:port
+    /// Address to serve /metrics and /healthz at, host:port
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// How the totals are printed at the end
+    /// Format of the totals at the end
     #[arg(long, value_enum, default_value_t)]
     pub(crate) output: Output,
 }
@@ -136,10 +136,10 @@ pub(crate) struct GenerateOptions {
     stream: StreamOptions,
     #[command(flatten)]
     range: RangeOptions,
-    /// json: an object a line; wire: each record after its length (u32, little-endian); count: a summary with a hash
+    /// json: one object per line; wire: each record preceded by its length (u32, little-endian); count: a summary with a hash
     #[arg(long, value_enum, default_value = "json")]
     pub(crate) format: Format,
-    /// Threads that make events
+    /// Generator threads
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) threads: u16,
 }
@@ -148,10 +148,10 @@ pub(crate) struct GenerateOptions {
 pub(crate) struct ProfileOptions {
     #[command(flatten)]
     stream: StreamOptions,
-    /// Draw the offered rate into this SVG file
+    /// SVG file to plot the offered rate into
     #[arg(long, value_name = "FILE.svg")]
     pub(crate) plot: Option<PathBuf>,
-    /// How much of an endless profile to show, s; absent: as much as shows its shape
+    /// Seconds of an endless profile to show; by default enough to show its shape
     #[arg(long, value_name = "SECONDS")]
     pub(crate) until: Option<f64>,
 }
@@ -164,7 +164,7 @@ pub(crate) struct TopicsOptions {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TopicsAction {
-    /// Create what is missing
+    /// Create the missing topics
     Create {
         #[command(flatten)]
         which: TopicsSelection,
@@ -175,12 +175,12 @@ pub(crate) enum TopicsAction {
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=100))]
         replication: i32,
     },
-    /// Delete them with their records
+    /// Delete the topics and their records
     Delete {
         #[command(flatten)]
         which: TopicsSelection,
     },
-    /// Partitions, replicas and records of each
+    /// Print partitions, replicas and records of each topic
     Describe {
         #[command(flatten)]
         which: TopicsSelection,
@@ -189,19 +189,20 @@ pub(crate) enum TopicsAction {
 
 #[derive(Debug, Args)]
 pub(crate) struct TopicsSelection {
-    /// Configuration file (TOML) whose section [kafka] has brokers, prefix and properties (TLS, login); absent: the defaults
+    /// Configuration file (TOML); its section [kafka] gives brokers, topic prefix and properties (TLS, login); absent: the
+    /// defaults
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Kafka brokers to connect to first, host:port, with commas between; absent: those of the configuration, or 127.0.0.1:9092
+    /// Kafka bootstrap servers, host:port, separated by commas; absent: the configured ones, or 127.0.0.1:9092
     #[arg(long, value_name = "LIST")]
     bootstrap_servers: Option<String>,
-    /// What stands before the name of each topic; absent: that of the configuration, or nothing
+    /// Prefix of each topic's name; absent: the configured one, or none
     #[arg(long, value_name = "TEXT")]
     topic_prefix: Option<String>,
-    /// Topics of this benchmark only
+    /// Only the topics of this benchmark
     #[arg(long, value_enum)]
     benchmark: Option<Benchmark>,
-    /// How long to try, s
+    /// Timeout in seconds
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
 }

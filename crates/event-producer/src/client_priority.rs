@@ -44,8 +44,10 @@ impl ClientPriority {
         self.looked_at = now;
         let Some(keeps_up) = self.pace.look(now, in_flight(), settled) else { return };
         match keeps_up {
-            true => debug!("the brokers keep up again; the Kafka client has real-time priority again"),
-            false => debug!("the brokers do not keep up; the Kafka client has normal priority until they do"),
+            true => debug!("the brokers keep up again; the Kafka client runs at real-time priority"),
+            false => {
+                debug!("the brokers do not keep up; the Kafka client runs at normal priority until they do")
+            }
         }
         set_all(keeps_up);
     }

@@ -63,17 +63,14 @@ impl Problem {
         let Problem { code, reason } = self;
         if *code == Some(RDKafkaErrorCode::Authentication) {
             return Some(anyhow!(
-                "Kafka at {servers} refused the login: {reason}; set \"sasl.mechanisms\", \"sasl.username\" and \"sasl.password\" of \
-                 kafka.properties as the brokers know them"
+                "Kafka at {servers} refused the login: {reason}; set \"sasl.mechanisms\", \"sasl.username\" and \"sasl.password\" in kafka.properties to what the brokers accept"
             ));
         }
         // A broker says only after the handshake that it wants another certificate, and librdkafka takes that for a broken connection.
         let is_tls = *code == Some(RDKafkaErrorCode::SSL) || reason.contains("SSL alert number");
         is_tls.then(|| {
             anyhow!(
-                "no TLS connection to Kafka at {servers}: {reason}; set \"ssl.ca.location\" of kafka.properties to the authorities (PEM) that \
-                 signed the brokers' certificates, reach the brokers by a name or an address that is in them, and set \
-                 \"ssl.certificate.location\" and \"ssl.key.location\" if the brokers ask for a certificate"
+                "no TLS connection to Kafka at {servers}: {reason}; set \"ssl.ca.location\" in kafka.properties to the authorities (PEM) that signed the brokers' certificates, use a host name or address that the certificates contain, and set \"ssl.certificate.location\" and \"ssl.key.location\" if the brokers require client certificates"
             )
         })
     }
@@ -138,7 +135,7 @@ impl Deliveries {
         self.failed.fetch_add(records, Ordering::SeqCst);
         self.first_failure.get_or_init(|| {
             let reason = reason();
-            warn!(reason, "a record could not be delivered; further ones are only counted");
+            warn!(reason, "a record could not be delivered; further failures are only counted");
             reason
         });
     }
@@ -243,7 +240,7 @@ impl ClientContext for Callbacks {
             let mut problem = locked(&self.0.connection_problem);
             if problem.as_ref().is_none_or(|problem| problem.code == Some(RDKafkaErrorCode::AllBrokersDown)) {
                 let reason = message.split_once("]: ").map_or(message, |(_thread, reason)| reason);
-                let question = "does that listener speak the \"security.protocol\" of kafka.properties?";
+                let question = "does that listener use the \"security.protocol\" of kafka.properties?";
                 *problem = Some(Problem { code: None, reason: format!("{reason}; {question}") });
             }
         }
@@ -267,7 +264,7 @@ impl ProducerContext for Callbacks {
     /// Only called for what is thrown away when a run is broken off; otherwise [`Deliveries::arrived`] sees the reports.
     fn delivery(&self, result: &DeliveryResult<'_>, _: usize) {
         if let Err((error, _)) = result {
-            debug!(%error, "a record was given up");
+            debug!(%error, "gave up a record");
         }
     }
 }

@@ -29,9 +29,9 @@ const AHEAD: usize = 4;
 /// What to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// An object a line
+    /// One object per line
     Json,
-    /// Each record after its length (u32, little-endian)
+    /// Each record preceded by its length (u32, little-endian)
     Wire,
     /// A summary with a hash
     Count,
@@ -57,7 +57,7 @@ pub(crate) fn generate(config: &Config, format: Format, threads: u16, out: impl 
         StartTime::At(ms) => ms,
     };
     let workload = Workload::new(config.generator.clone(), config.schedule.clone(), start_ms, config.events);
-    let end = workload.events().context("the profile has no end; give --events")?;
+    let end = workload.events().context("the profile is endless; set --events")?;
     let numbers = config.from_event..end.max(config.from_event);
     let job =
         Job { workload: &workload, streams: &config.streams, format, numbers, threads: u64::from(threads) };
@@ -131,7 +131,7 @@ impl Job<'_> {
                 (0..self.threads).map(|thread| scope.spawn(move || self.summarize(thread))).collect();
             let mut whole = Summary::default();
             for thread in threads {
-                whole.add(thread.join().map_err(|_| anyhow!("a generating thread ended"))?);
+                whole.add(thread.join().map_err(|_| anyhow!("a generator thread ended unexpectedly"))?);
             }
             anyhow::Ok(whole)
         })?;

@@ -66,7 +66,7 @@ pub(crate) fn load(settings: &KafkaSection) -> anyhow::Result<KafkaSection> {
 /// Why the client refuses its settings, unless a secret is part of the reason.
 fn refused(settings: &KafkaSection, error: &KafkaError) -> anyhow::Error {
     let reason = settings.properties.refusal(error);
-    anyhow!("kafka: the Kafka client refused its configuration: {reason}")
+    anyhow!("kafka: the Kafka client rejected its configuration: {reason}")
 }
 
 /// The settings that every client needs: where the brokers are, whom to trust, how to log in; and everything else that
@@ -183,6 +183,6 @@ pub(crate) fn metadata(
             let waited = settings.connect_timeout_ms;
             return Err(anyhow!("no Kafka broker at {servers} within {waited} ms: {cause}"));
         }
-        warn!(servers, cause, "no Kafka broker yet; trying again");
+        warn!(servers, cause, "no Kafka broker yet; retrying");
     }
 }

@@ -90,7 +90,7 @@ impl NativeProducer {
         let topic = unsafe {
             sys::rd_kafka_topic_new(self.producer.client().native_ptr(), name_z.as_ptr(), null_mut())
         };
-        let topic = NonNull::new(topic).ok_or_else(|| anyhow!("the Kafka client refused topic {name}"))?;
+        let topic = NonNull::new(topic).ok_or_else(|| anyhow!("the Kafka client rejected topic {name}"))?;
         self.topics.push(topic);
         Ok(Topic(self.topics.len() - 1))
     }

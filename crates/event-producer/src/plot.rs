@@ -27,7 +27,7 @@ pub(crate) fn totals(schedule: &Schedule, until_s: Option<f64>) -> String {
     let events = schedule.events().map_or(events, |all| all.min(events));
     let end = match (schedule.duration_s(), schedule.events()) {
         (Some(duration_s), Some(events)) => format!("ends after {duration_s} s with {events} events"),
-        _ => "goes on until stopped".to_owned(),
+        _ => "endless".to_owned(),
     };
     format!(
         "profile: {end}\nshown: {shown_s} s, {events} events, {:.1} events/s on average, {:.1} events/s at the peak\n",
@@ -44,7 +44,7 @@ pub(crate) fn draw(schedule: &Schedule, until_s: Option<f64>, path: &Path) -> an
     let shown_s = shown_s(schedule, until_s);
     let mut text = String::new();
     draw_into(schedule, shown_s, &mut text)
-        .map_err(|error| anyhow!("could not draw the profile: {error}"))?;
+        .map_err(|error| anyhow!("could not plot the profile: {error}"))?;
     std::fs::write(path, text).with_context(|| format!("could not write {}", path.display()))
 }
 

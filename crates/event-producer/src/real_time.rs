@@ -55,8 +55,8 @@ impl RealTime {
             // Nobody waits any more if the run has failed meanwhile.
             let _unwanted = done.send(result);
         };
-        thread.spawn(body).context("the system has no thread for the producer")?;
-        result.await.with_context(|| format!("the thread {} ended", level.name()))?
+        thread.spawn(body).context("cannot start a producer thread")?;
+        result.await.with_context(|| format!("thread {} ended unexpectedly", level.name()))?
     }
 
     fn enter(self, level: Level) -> anyhow::Result<bool> {
@@ -66,11 +66,10 @@ impl RealTime {
         match (level.take(), self) {
             (Ok(()), _) => Ok(true),
             (Err(error), RealTime::Required) => bail!(
-                "real_time: \"required\", and not permitted to this process: {error}; it needs CAP_SYS_NICE, or an \
-                 RLIMIT_RTPRIO of 2 (ulimit -r 2; LimitRTPRIO=2 in a systemd unit)"
+                "real_time: \"required\", but this process may not set it: {error}; grant CAP_SYS_NICE, or RLIMIT_RTPRIO 2 (ulimit -r 2; LimitRTPRIO=2 in a systemd unit)"
             ),
             (Err(error), _) => {
-                info!(%error, thread = level.name(), "no real-time priority; the schedule may be kept less well");
+                info!(%error, thread = level.name(), "running without real-time priority; the schedule may be kept less precisely");
                 Ok(false)
             }
         }
@@ -123,6 +122,6 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_an_error() {
         let ended = RealTime::Off.run(Level::Emitter, |_| panic!("broken")).await;
-        assert_eq!(ended.unwrap_err().to_string(), "the thread emitter ended");
+        assert_eq!(ended.unwrap_err().to_string(), "thread emitter ended unexpectedly");
     }
 }

@@ -84,7 +84,7 @@ async fn prepare(config: &Config, stop: Stop) -> anyhow::Result<Emitter> {
     let Shard { of, .. } = config.shard;
     if let Some(narrow) = targets.iter().find(|target| target.partitions < of) {
         let (topic, partitions) = (config.kafka.topic_of(narrow.kind), narrow.partitions);
-        return Err(anyhow!("shard: {of} producers cannot share the {partitions} partitions of {topic}"));
+        return Err(anyhow!("shard: {topic} has only {partitions} partitions for {of} producers"));
     }
     let origin = origin(config)?;
     deliveries.begin(origin);
@@ -107,10 +107,9 @@ async fn prepare(config: &Config, stop: Stop) -> anyhow::Result<Emitter> {
 /// there, and the first event is due now.
 fn origin(config: &Config) -> anyhow::Result<Origin> {
     let before_first = Duration::from_nanos(config.schedule.due_ns(config.from_event));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock shows a time before 1970")?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the system clock is before 1970")?;
     let instant = Instant::now();
-    let first_now =
-        instant.checked_sub(before_first).context("from_event: is due too long after the start")?;
+    let first_now = instant.checked_sub(before_first).context("from_event: due too long after the start")?;
     let now_ms = |since: Duration| i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
     let (instant, timestamp_ms) = match config.start_time {
         StartTime::Now => (first_now, now_ms(now.saturating_sub(before_first))),
@@ -142,7 +141,7 @@ async fn report_until_done(
         figures.log();
         *shown.lock().unwrap_or_else(PoisonError::into_inner) = figures;
         if let Some(reason) = emitter.sink.fatal_error() {
-            return Err(anyhow!("the Kafka client has failed for good: {reason}"));
+            return Err(anyhow!("fatal error of the Kafka client: {reason}"));
         }
     }
 }

@@ -71,7 +71,7 @@ impl Sink {
     /// When the client has failed for good.
     pub(crate) fn unless_failed(&self) -> anyhow::Result<()> {
         match self.fatal.get() {
-            Some(reason) => Err(anyhow!("the Kafka client has failed for good: {reason}")),
+            Some(reason) => Err(anyhow!("fatal error of the Kafka client: {reason}")),
             None => Ok(()),
         }
     }
@@ -90,7 +90,7 @@ impl Sink {
                 Err(RDKafkaErrorCode::QueueFull) => self.take_reports(LONGEST_WAIT),
                 Err(RDKafkaErrorCode::Fatal) => {
                     let reason = self.fatal_error().unwrap_or_default();
-                    return Err(anyhow!("the Kafka client has failed for good: {reason}"));
+                    return Err(anyhow!("fatal error of the Kafka client: {reason}"));
                 }
                 Err(reason) => {
                     self.deliveries.fail(1, || format!("{reason} ({reason:?})"));

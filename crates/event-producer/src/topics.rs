@@ -73,7 +73,7 @@ impl Selected {
 
     fn admin(&self) -> anyhow::Result<Admin> {
         let callbacks = Callbacks(Arc::default());
-        self.client().create_with_context(callbacks).context("the Kafka client refused its configuration")
+        self.client().create_with_context(callbacks).context("the Kafka client rejected its configuration")
     }
 
     fn options(&self) -> AdminOptions {
@@ -151,7 +151,7 @@ async fn await_all(which: &Selected, names: &[String]) -> anyhow::Result<Vec<(St
             |name: &String| known.iter().any(|(known, partitions, _)| known == name && *partitions > 0);
         let Some(missing) = names.iter().find(|name| !is_there(name)) else { return Ok(known) };
         let limit = which.limit();
-        ensure!(Instant::now() < end, "{missing}: created, but the brokers do not know it after {limit:?}");
+        ensure!(Instant::now() < end, "{missing}: created, but not visible at the brokers after {limit:?}");
         tokio::time::sleep(AGAIN).await;
     }
 }
@@ -176,7 +176,7 @@ async fn delete(which: &Selected, out: &mut impl Write) -> anyhow::Result<()> {
 }
 
 fn consumer(which: &Selected) -> anyhow::Result<BaseConsumer> {
-    which.client().create().context("the Kafka client refused its configuration")
+    which.client().create().context("the Kafka client rejected its configuration")
 }
 
 /// Name, partitions and replicas of the topics that exist.

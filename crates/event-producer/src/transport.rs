@@ -54,7 +54,7 @@ pub(crate) fn reach(
                 Err(reason) => reason,
             },
         };
-        warn!(reason, "the transport \"batches\" cannot be used; librdkafka is");
+        warn!(reason, "cannot use transport \"batches\"; using librdkafka");
     }
     let mut producer = kafka::producer(settings, Arc::clone(deliveries))?;
     let targets = kafka::targets(&mut producer, deliveries, settings, kinds, stop)?;
@@ -74,7 +74,7 @@ fn batches(
         Err(ConnectError::Unsuitable(reason)) => return Ok(Err(reason)),
         Err(ConnectError::MissingTopics(missing)) => return Err(kafka::missing(settings, &missing)),
         Err(refused @ ConnectError::Refused(_)) => {
-            return Err(anyhow!("the Kafka client has failed for good: {refused}"));
+            return Err(anyhow!("fatal error of the Kafka client: {refused}"));
         }
         Err(error) => return Err(error.into()),
     };

@@ -14,13 +14,13 @@ pub enum DecodeError {
     #[error("an empty record")]
     Empty,
     /// The first byte has another version of the format.
-    #[error("format version {version}, only version {FORMAT_VERSION} is known (offset 0)")]
+    #[error("unknown format version {version}, supported is {FORMAT_VERSION} (offset 0)")]
     UnknownVersion {
         /// The version found.
         version: u8,
     },
     /// The first byte has an unknown kind.
-    #[error("event kind {number}, which does not exist (offset 0)")]
+    #[error("unknown event kind {number} (offset 0)")]
     UnknownKind {
         /// The number found.
         number: u8,
@@ -46,7 +46,7 @@ pub enum DecodeError {
         offset: usize,
     },
     /// Bytes follow the complete event.
-    #[error("{count} bytes too many from offset {offset} on")]
+    #[error("{count} surplus bytes at offset {offset}")]
     TrailingBytes {
         /// Start of the surplus, in bytes from the start of the record.
         offset: usize,

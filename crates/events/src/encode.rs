@@ -30,7 +30,7 @@ fn put_integers<const COUNT: usize, const SIZE: usize>(out: &mut Vec<u8>, kind: 
 fn put_string(out: &mut Vec<u8>, text: &str) {
     assert!(
         u32::try_from(text.len()).is_ok(),
-        "a string of {} bytes does not fit the wire format",
+        "a string of {} bytes exceeds the limit of the wire format",
         text.len()
     );
     out.extend_from_slice(&(text.len() as u32).to_le_bytes());

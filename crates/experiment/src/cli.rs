@@ -20,7 +20,7 @@ use crate::time::{in_words, parse_duration};
 use crate::widths::sweep;
 use crate::written::SideBySide;
 
-/// Runs one job under one load, scaled by a policy or by nobody, and compares such runs.
+/// Runs a job under a load, scaled by different policies or not at all, and compares the runs.
 #[derive(Debug, Parser)]
 #[command(version = version::VERSION)]
 pub struct Arguments {
@@ -30,17 +30,17 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run an experiment: every variant, every repetition, each on a Kafka and a Flink of its own.
+    /// Run an experiment: all variants and repetitions, each on its own Kafka and Flink.
     Run(RunOptions),
-    /// Watch a job that runs already, on any cluster, and keep the same as of a run.
+    /// Record a job that already runs on any cluster, in the same files as a run.
     Record(RecordOptions),
-    /// Put runs side by side: a table, a CSV file, plots over each other.
+    /// Compare runs: a table, a CSV file, plots on the same axes.
     Compare(CompareOptions),
-    /// Say what each width of an operator carries, from runs of fixed widths under a load that is too much for them.
+    /// Compute the capacity of an operator at each width, from runs of fixed widths under overload.
     Sweep(SweepOptions),
-    /// Make the live scoreboard of runs: one document with contenders, differences within pairs, and what was not valid.
+    /// Write the live scoreboard of runs: one document with contenders, differences within pairs, and invalid runs.
     Board(BoardOptions),
-    /// List the experiments of a folder.
+    /// List the experiments in a folder.
     List {
         /// The folder.
         #[arg(value_name = "DIR", default_value = "configs/experiments")]
@@ -53,61 +53,61 @@ struct RunOptions {
     /// The experiment.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// How long the load lasts, the warm-up included, instead of the experiment's: 90s, 5m, 1h.
+    /// Duration of the load, including the warm-up, instead of the experiment's: 90s, 5m, 1h.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
-    /// How often everything is run, instead of the experiment's.
+    /// Number of repetitions, instead of the experiment's.
     #[arg(long, value_name = "N")]
     repetitions: Option<u32>,
-    /// Only this variant; may be given several times.
+    /// Run only this variant; repeatable.
     #[arg(long, value_name = "NAME")]
     variant: Vec<String>,
-    /// Where the runs are kept; new or empty. By default run/experiments/NAME-TIME.
+    /// Folder for the runs, new or empty; by default run/experiments/NAME-TIME.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Check everything, say what would be run, and end.
     #[arg(long, visible_alias = "check-config")]
     dry_run: bool,
-    /// The Flink job.
+    /// Jar of the Flink job.
     #[arg(long, value_name = "FILE", default_value = "flink-jobs/target/flink-jobs.jar")]
     jar: PathBuf,
-    /// The program that drives Flink's own autoscaler, as Maven builds it.
+    /// Jar of the program that drives Flink's own autoscaler, as Maven builds it.
     #[arg(long, value_name = "DIR", default_value = "flink-autoscaler/target")]
     autoscaler: PathBuf,
 }
 
 #[derive(Debug, Args)]
 struct CompareOptions {
-    /// Folders of runs, or folders that have such folders in them.
+    /// Folders of runs, or folders that contain them.
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<PathBuf>,
-    /// Where tables and plots are written; by default `comparison` in the first folder.
+    /// Folder for tables and plots; by default `comparison` in the first folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 struct SweepOptions {
-    /// Folders of runs, or folders that have such folders in them.
+    /// Folders of runs, or folders that contain them.
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<PathBuf>,
-    /// The operator whose width was fixed.
+    /// Operator whose width was fixed.
     #[arg(long, value_name = "NAME")]
     operator: String,
-    /// Where it is written, for the key `sweep` of experiments.
+    /// Output file, for the key `sweep` of experiments.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
 
 #[derive(Debug, Args)]
 struct BoardOptions {
-    /// Folders of runs, or folders that have such folders in them.
+    /// Folders of runs, or folders that contain them.
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<PathBuf>,
-    /// The variant that the others are compared with.
+    /// Variant to compare the others with.
     #[arg(long, value_name = "NAME", default_value = "slo")]
     base: String,
-    /// Where the document is written.
+    /// Output file.
     #[arg(long, value_name = "FILE")]
     markdown: PathBuf,
 }
@@ -116,16 +116,16 @@ struct BoardOptions {
 #[derive(Debug, thiserror::Error)]
 enum Usage {
     /// There is no such variant.
-    #[error("there is no variant {name:?}; there are {}", known.join(", "))]
+    #[error("unknown variant {name:?}; known: {}", known.join(", "))]
     Variant { name: String, known: Vec<String> },
     /// The folder for the runs is not empty.
-    #[error("{} is not empty; name an empty or new folder with --out", .0.display())]
+    #[error("{} is not empty; use an empty or new folder for --out", .0.display())]
     Out(PathBuf),
     /// The Flink job's jar is missing.
-    #[error("{} is not there; build it with `mvn --file flink-jobs/pom.xml package`, or name it with --jar", .0.display())]
+    #[error("{} does not exist; build it with `mvn --file flink-jobs/pom.xml package`, or set --jar", .0.display())]
     Jar(PathBuf),
     /// The program that drives Flink's autoscaler is missing.
-    #[error("{} has no program; build it with `mvn --file flink-autoscaler/pom.xml package`, or name it with --autoscaler", .0.display())]
+    #[error("{} contains no program; build it with `mvn --file flink-autoscaler/pom.xml package`, or set --autoscaler", .0.display())]
     Autoscaler(PathBuf),
 }
 
@@ -187,12 +187,12 @@ async fn run_all(options: &RunOptions) -> anyhow::Result<()> {
         }
         if stop.is_asked() {
             print(&compare(std::slice::from_ref(&out), &out.join("comparison"))?);
-            anyhow::bail!("interrupted; what was measured until then is in {}", out.display());
+            anyhow::bail!("interrupted; the results so far are in {}", out.display());
         }
     }
     print(&compare(std::slice::from_ref(&out), &out.join("comparison"))?);
     let note = if invalid > 0 { format!(", of which {invalid} not valid") } else { String::new() };
-    screen.say(&format!("all runs are over{note}; everything is in {}", out.display()));
+    screen.say(&format!("all runs have finished{note}; results are in {}", out.display()));
     Ok(())
 }
 
@@ -232,11 +232,7 @@ async fn record_one(options: &RecordOptions) -> anyhow::Result<()> {
         screen.say(&format!("▶ NOT VALID: {problem}"));
     }
     print(&compare(std::slice::from_ref(&options.out), &options.out.join("comparison"))?);
-    anyhow::ensure!(
-        !stop.is_asked(),
-        "interrupted; what was seen until then is in {}",
-        options.out.display()
-    );
+    anyhow::ensure!(!stop.is_asked(), "interrupted; the results so far are in {}", options.out.display());
     Ok(())
 }
 
@@ -257,15 +253,13 @@ fn plan(experiment: &Experiment, out: &Path) -> String {
         .map(|variant| format!("{} (policy {})", variant.name, variant.policy))
         .collect();
     format!(
-        "{}: {}\n  {}{}; {} repetition(s) of {} with a warm-up of {}; about {} in all, and a minute more for each of \
-         {} rounds; some {} MB of disk at most at a time\n  \
-         load: {:.0} events/s at most; {} task managers with {} slots each; latency bound {:.0} ms\n  kept in {}",
+        "{}: {}\n  {}{}; {} repetition(s) of {} with a warm-up of {}; about {} in total, plus a minute for each of {} rounds; up to {} MB of disk at a time\n  load: up to {:.0} events/s; {} task managers with {} slots each; latency bound {:.0} ms\n  results in {}",
         experiment.name,
         experiment.description,
         variants.join(", "),
         match experiment.side_by_side {
             Some(SideBySide::All) => " (all side by side)",
-            Some(SideBySide::Pairs) => " (the first beside each other)",
+            Some(SideBySide::Pairs) => " (the first paired with each other one)",
             None => "",
         },
         experiment.repetitions,
@@ -310,6 +304,6 @@ fn claim(out: &Path) -> anyhow::Result<()> {
 
 /// Returns the folder of this executable, where the project's other programs are built too.
 fn programs_dir() -> anyhow::Result<PathBuf> {
-    let own = std::env::current_exe().context("cannot tell where this program lies")?;
-    own.parent().map(Path::to_path_buf).context("this program lies in no folder")
+    let own = std::env::current_exe().context("cannot find this program's executable")?;
+    own.parent().map(Path::to_path_buf).context("this program's executable has no folder")
 }

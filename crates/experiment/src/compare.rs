@@ -32,7 +32,7 @@ const LINES: [Line; 19] = [
     ("latency inside Flink p95", |s| s.overall_latency_p95_ms, ms),
     ("latency inside Flink p99", |s| s.overall_latency_p99_ms, ms),
     ("rescales", |s| Some(s.rescales.into()), count),
-    ("rescales not done", |s| Some(s.rescales_not_done.into()), count),
+    ("failed rescales", |s| Some(s.rescales_not_done.into()), count),
     ("downtime", |s| (s.observed_s > 0.0).then_some(s.downtime_s), seconds),
     ("slot-seconds", |s| s.slot_seconds, count),
     ("mean of all parallelism", |s| s.subtasks_mean, decimal),

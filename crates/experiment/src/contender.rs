@@ -156,7 +156,7 @@ pub(crate) fn checked_variant(
     };
     let ways = [variant.rescaler.is_some(), variant.program.is_some(), variant.flink_autoscaler.is_some()];
     if ways.iter().filter(|is_there| **is_there).count() != 1 {
-        return Ok(Err(format!("{label}: one of `rescaler`, `program` and `flink_autoscaler` is needed")));
+        return Ok(Err(format!("{label}: set one of `rescaler`, `program` and `flink_autoscaler`")));
     }
     if program.as_ref().is_some_and(|program| program.command.iter().all(String::is_empty)) {
         return Ok(Err(format!("{label}: program.command is empty")));
@@ -214,7 +214,7 @@ fn begin_with(
         parallelism,
         default_parallelism,
         task_managers: None,
-        reason: format!("the experiment begins: {name}"),
+        reason: format!("experiment started: {name}"),
         issued_at: Timestamp::UNIX_EPOCH,
         expires_at: None,
     };

@@ -165,19 +165,18 @@ impl Load {
         let mut problems = Vec::new();
         if self.benchmark != benchmark {
             problems.push(format!(
-                "producer: makes events of {}, but the job document is of {benchmark}",
+                "producer: benchmark {} differs from {benchmark} of the job document",
                 self.benchmark
             ));
         }
         if self.events.is_some() {
-            problems.push("producer: takes no `events`; duration_s ends the load".to_owned());
+            problems.push("producer: remove `events`; duration_s ends the load".to_owned());
         }
         #[expect(clippy::cast_precision_loss, reason = "seconds of at most a day")]
         let wanted_s = written.duration_s as f64;
         if let Some(duration_s) = schedule.duration_s().filter(|duration_s| *duration_s < wanted_s) {
             problems.push(format!(
-                "producer: its profile ends after {duration_s} s, the experiment after {wanted_s} s; \
-                 make the profile longer (repeat = true) or the experiment shorter"
+                "producer: the profile ends after {duration_s} s, the experiment after {wanted_s} s; make the profile longer (repeat = true) or the experiment shorter"
             ));
         }
         problems

@@ -135,7 +135,7 @@ pub(crate) fn runs_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
             runs.extend(folders_in(&path)?.into_iter().filter(|path| is_run(path)));
         }
     }
-    ensure!(!runs.is_empty(), "{} has no run in it: no summary.json is there", folder.display());
+    ensure!(!runs.is_empty(), "{} is not the folder of a run: it has no summary.json", folder.display());
     Ok(runs)
 }
 

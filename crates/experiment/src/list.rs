@@ -32,7 +32,7 @@ pub(crate) fn table(folder: &Path) -> anyhow::Result<String> {
     if let Some(width) = terminal::width().and_then(|width| width.try_into().ok()) {
         table.set_width(width);
     }
-    table.set_header(["experiment", "what is to be seen", "policies", "time"]);
+    table.set_header(["experiment", "subject", "policies", "time"]);
     for file in files(folder)? {
         let row = match Experiment::load(&file, Overrides::default()) {
             Ok(experiment) => {

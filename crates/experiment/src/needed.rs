@@ -42,7 +42,7 @@ impl Sweep {
             pair[0].width < pair[1].width && pair[0].records_per_s <= pair[1].records_per_s
         };
         if sweep.capacity.is_empty() || !sweep.capacity.windows(2).all(rising) {
-            return Err("capacity: widths must rise, and what they carry must not fall".to_owned());
+            return Err("capacity: widths must increase, and their capacities must not decrease".to_owned());
         }
         Ok(sweep)
     }
@@ -50,7 +50,7 @@ impl Sweep {
     /// Formats the sweep as a file.
     pub fn text(&self) -> String {
         let mut text = format!(
-            "# What each width of {} was seen to carry, by `experiment sweep`.\n\noperator = {:?}\nseen = {:?}\n",
+            "# Measured capacity of each width of {}, by `experiment sweep`.\n\noperator = {:?}\nseen = {:?}\n",
             self.operator, self.operator, self.seen
         );
         for Capacity { width, records_per_s } in &self.capacity {

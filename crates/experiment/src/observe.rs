@@ -89,13 +89,13 @@ impl Observer {
     /// The job does not run in time, or a shutdown was requested.
     pub(crate) async fn await_job(&mut self, deadline: Duration, stop: &Stop) -> anyhow::Result<Vec<String>> {
         let end = Instant::now() + deadline;
-        let mut problem = "interrupted before the load began".to_owned();
+        let mut problem = "interrupted before the load started".to_owned();
         while Instant::now() < end && !stop.is_asked() {
             let row = self.row(0.0, true).await;
             if row.job == JobState::Running {
                 return Ok(row.parallelism.into_keys().collect());
             }
-            problem = format!("the job cannot be observed: {}", row.problem);
+            problem = format!("cannot observe the job: {}", row.problem);
             sleep(POLL).await;
         }
         bail!(problem)

@@ -77,7 +77,7 @@ pub(crate) fn of_comparison(runs: &[(String, Kept)], folder: &Path) -> anyhow::R
         ("latency.svg", "event latency, mean", "milliseconds", Figure::EventLatencyMeanMs, true, false),
         ("rates.svg", "processed", "records per second", Figure::ProcessedPerS, false, false),
         ("slots.svg", "slots used", "slots", Figure::SlotsUsed, false, true),
-        ("backlog.svg", "backlog", "records waiting in Kafka", Figure::BacklogRecords, false, false),
+        ("backlog.svg", "backlog", "backlog in Kafka (records)", Figure::BacklogRecords, false, false),
     ];
     charts.iter().try_for_each(|(name, title, y_label, figure, is_log, is_stepped)| {
         let mut lines = lines(*figure, *is_stepped);

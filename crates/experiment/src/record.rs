@@ -28,34 +28,34 @@ const FLINK_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is watched, and what it is called.
 #[derive(Debug, Args)]
 pub(crate) struct RecordOptions {
-    /// Flink's address.
+    /// URL of Flink.
     #[arg(long, value_name = "URL")]
     flink: String,
     /// The job's name in Flink.
     #[arg(long, value_name = "NAME")]
     job: String,
-    /// Where the event producer shows its metrics (its `--listen`); without it the load is not known and the run is not valid.
+    /// Metrics address of the event producer (its `--listen`); without it the load is unknown and the run invalid.
     #[arg(long, value_name = "HOST:PORT")]
     producer: Option<String>,
-    /// The rescaler's journal, a copy of which is kept; without it there are no decisions.
+    /// Journal of the rescaler, which is copied; without it the run has no decisions.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
-    /// How long to watch, the warm-up included: 90s, 5m, 1h.
+    /// Duration of the recording, including the warm-up: 90s, 5m, 1h.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     duration: Duration,
-    /// The beginning that counts for nothing.
+    /// Warm-up at the start, which does not count.
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "30s")]
     warm_up: Duration,
-    /// The latency bound, in milliseconds.
+    /// Latency bound, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 1000.0)]
     latency_max_ms: f64,
-    /// A run whose producer was later than this (99th percentile, milliseconds) is not valid.
+    /// Largest schedule delay of the producer in a valid run (99th percentile, milliseconds).
     #[arg(long, value_name = "MS", default_value_t = 250.0)]
     schedule_delay_max_ms: f64,
-    /// What it is called in tables and plots, for example the policy.
+    /// Label in tables and plots, for example the policy.
     #[arg(long, value_name = "NAME")]
     name: String,
-    /// Where everything is kept; new or empty.
+    /// Folder for the results, new or empty.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
 }

@@ -174,7 +174,11 @@ pub fn read_series(path: &Path) -> anyhow::Result<Vec<Row>> {
         .with_context(|| format!("cannot read {}", path.display()))?;
     let mut lines = text.lines();
     let header = csv::fields(lines.next().unwrap_or_default());
-    ensure!(header.first().is_some_and(|name| name == "time_s"), "{} is no series of a run", path.display());
+    ensure!(
+        header.first().is_some_and(|name| name == "time_s"),
+        "{} is not the series of a run",
+        path.display()
+    );
     Ok(lines
         .map(csv::fields)
         .filter(|line| line.len() == header.len())

@@ -189,7 +189,7 @@ async fn open(one: &mut Loop<'_>, is_shared: bool, stop: &Stop) -> anyhow::Resul
     let flink = Client::new(&one.tenant.testbed().flink_url(), settings)?;
     let about = About::here(flink.overview().await.ok().map(|overview| overview.flink_version)).await;
     one.folder.write_json("about.json", &about)?;
-    one.screen.say(&format!("the job begins, {}", widths(&one.one.variant.document)));
+    one.screen.say(&format!("the job starts, {}", widths(&one.one.variant.document)));
     start_loop(one).await?;
     let page = format!("127.0.0.1:{}", stage::free_port().context("no free port on 127.0.0.1")?);
     let mut observer =
@@ -281,7 +281,7 @@ async fn start_loop(one: &mut Loop<'_>) -> anyhow::Result<()> {
     while let Err(error) = drop.put(&document, &Precondition::Nothing).await {
         programs.check()?;
         if Instant::now() > deadline {
-            return Err(error).context("the config drop takes no document");
+            return Err(error).context("cannot publish the first document at the config drop");
         }
         sleep(POLL).await;
     }
@@ -289,8 +289,8 @@ async fn start_loop(one: &mut Loop<'_>) -> anyhow::Result<()> {
     while Instant::now() < deadline {
         programs.check()?;
         for report in drop.reports().await.unwrap_or_default() {
-            let detail = report.message.as_deref().unwrap_or("no reason given");
-            ensure!(report.state != State::Failed, "the first document was not carried out: {detail}");
+            let detail = report.message.as_deref().unwrap_or("no reason reported");
+            ensure!(report.state != State::Failed, "the first document was not applied: {detail}");
             if report.state == State::Running {
                 return Ok(());
             }
@@ -314,7 +314,7 @@ fn check(programs: &ProcessGroup, producer: &Process) -> anyhow::Result<()> {
     programs.check()?;
     if let Some(status) = producer.status().filter(|status| !status.success()) {
         let tail = testbed::logs::tail(producer.log_file(), 5);
-        bail!("the event producer has ended ({status}); its log ends with:\n{tail}");
+        bail!("the event producer exited ({status}); the end of its log:\n{tail}");
     }
     Ok(())
 }
@@ -327,7 +327,7 @@ fn totals(log: &Path) -> Option<ProducerTotals> {
 
 /// Makes paths in a configuration absolute: the programs have another working folder than the one it is written for.
 fn with_whole_paths(config: &str) -> anyhow::Result<String> {
-    let tree = std::env::current_dir().context("cannot tell the current folder")?;
+    let tree = std::env::current_dir().context("cannot read the current folder")?;
     Ok(config.replace("\"configs/", &format!("\"{}/configs/", tree.display())))
 }
 

@@ -336,7 +336,7 @@ impl Summary {
     fn judge(&mut self, producer: Option<&ProducerTotals>, settings: &Settings) {
         let most_ms = settings.schedule_delay_max_ms;
         match self.schedule_delay_p99_ms {
-            None => self.problems.push("whether the producer kept its schedule is not known".to_owned()),
+            None => self.problems.push("unknown whether the producer kept its schedule".to_owned()),
             Some(delay_ms) if delay_ms > most_ms => self.problems.push(format!(
                 "the producer fell behind its schedule: {delay_ms:.0} ms (99th percentile), {most_ms:.0} ms are allowed"
             )),
@@ -358,7 +358,7 @@ impl Summary {
                     crate::csv::number(Some((seen * 100.0).round() / 100.0)),
                     crate::csv::number(Some(most)),
                 )),
-                (None, Some(_)) => self.problems.push(format!("whether {what} is not known")),
+                (None, Some(_)) => self.problems.push(format!("unknown whether {what}")),
                 _ => {}
             }
         }
@@ -367,10 +367,10 @@ impl Summary {
         }
         let measured_s = settings.duration_s - settings.warm_up_s;
         if self.observed_s < OBSERVED_SHARE_MIN * measured_s {
-            self.problems.push(format!("only {:.0} s of {measured_s:.0} s were observed", self.observed_s));
+            self.problems.push(format!("only {:.0} s of {measured_s:.0} s observed", self.observed_s));
         }
         if self.latency_known_s <= 0.0 {
-            self.problems.push("no event latency was ever seen".to_owned());
+            self.problems.push("no event latency observed".to_owned());
         }
         self.is_valid = self.problems.is_empty();
     }

@@ -13,10 +13,10 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         "" | "s" => 1,
         "m" | "min" => 60,
         "h" => 3600,
-        _ => return Err(format!("{text:?} has no unit that is known; write for example 90s, 5m or 1h")),
+        _ => return Err(format!("{text:?} has an unknown unit; write for example 90s, 5m or 1h")),
     };
     let count: u64 =
-        digits.parse().map_err(|_| format!("{text:?} is no duration; write for example 90s, 5m or 1h"))?;
+        digits.parse().map_err(|_| format!("{text:?} is not a duration; write for example 90s, 5m or 1h"))?;
     count.checked_mul(seconds_of_unit).map(Duration::from_secs).ok_or_else(|| format!("{text:?} is too long"))
 }
 

@@ -30,14 +30,14 @@ pub(crate) fn sweep(folders: &[PathBuf], operator: &str, out: &Path) -> anyhow::
     }
     ensure!(
         !seen.is_empty(),
-        "no run has {operator} at one width under a load that is too much for it; a sweep needs at least one"
+        "no run has {operator} at a fixed width under overload; a sweep needs at least one"
     );
     dates.sort();
     dates.dedup();
     let capacity = rising(seen.into_iter().filter_map(|(width, all)| Some((width, Spread::of(all)?.median))));
     let sweep = Sweep { operator: operator.to_owned(), seen: dates.join(", "), capacity };
     let text = sweep.text();
-    Sweep::parse(&text).map_err(anyhow::Error::msg).context("the sweep makes no sense")?;
+    Sweep::parse(&text).map_err(anyhow::Error::msg).context("the sweep is inconsistent")?;
     write(out, &text)?;
     Ok(text)
 }

@@ -203,7 +203,7 @@ impl Client {
 fn read<T: DeserializeOwned>((url, answer): (String, Answer)) -> Result<T, Error> {
     let Answer { status, body, .. } = &answer;
     if status.is_redirection() {
-        let location = answer.text("location").unwrap_or("an address that it does not name");
+        let location = answer.text("location").unwrap_or("an unnamed address");
         // The query of a login page may contain tokens.
         let location = location.split(['?', '#']).next().unwrap_or_default();
         let location = location.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS).collect();
@@ -247,9 +247,9 @@ fn message(status: StatusCode, body: &[u8]) -> String {
 fn hint(status: StatusCode) -> Option<&'static str> {
     match status {
         StatusCode::UNAUTHORIZED => Some(
-            "a login is required; set flink.access (user and password, or token), or write http://user:password@host:port",
+            "a login is required; set flink.access (user and password, or token), or use http://user:password@host:port",
         ),
-        StatusCode::FORBIDDEN => Some("something in front of Flink refuses this request"),
+        StatusCode::FORBIDDEN => Some("a proxy in front of Flink refuses this request"),
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => Some("a proxy requires a login"),
         _ => None,
     }

@@ -47,7 +47,7 @@ pub enum Error {
         location: String,
     },
     /// An HTML page instead of JSON.
-    #[error("{url} answered an HTML page; a login page or another program is at this address")]
+    #[error("{url} answered an HTML page; the address is that of a login page or another program")]
     Html {
         /// The requested URL.
         url: String,
@@ -61,7 +61,7 @@ pub enum Error {
         limit_bytes: usize,
     },
     /// The response does not have the expected format.
-    #[error("{url} answered something that is not Flink's answer to this call")]
+    #[error("{url} gave an unexpected answer; check that it is Flink's REST address")]
     Unreadable {
         /// The requested URL.
         url: String,
@@ -85,8 +85,8 @@ fn remedy(location: &str) -> &'static str {
     const WORDS: [&str; 7] = ["login", "signin", "sign-in", "oauth", "openid", "saml", "sso"];
     let lower = location.to_ascii_lowercase();
     match WORDS.iter().any(|word| lower.contains(word)) {
-        true => "that is a login page: something in front of Flink requires a login",
-        false => "give that address if it is Flink's",
+        true => "that is a login page: a proxy in front of Flink requires a login",
+        false => "use that address if it is Flink's",
     }
 }
 

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 /// A text that is not an id.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("{0:?} is not an id: 32 hexadecimal digits are needed")]
+#[error("{0:?} is not an id; write 32 hexadecimal digits")]
 pub struct InvalidId(String);
 
 macro_rules! id {

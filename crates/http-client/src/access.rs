@@ -93,7 +93,7 @@ pub enum AccessError {
         origin: String,
     },
     /// The name is not a header's, or the client sets that header itself.
-    #[error("headers.{name}: not the name of a header that can be set here")]
+    #[error("headers.{name}: not a header name that can be set here")]
     Name {
         /// Name of the header.
         name: String,
@@ -133,7 +133,7 @@ impl Access {
             return Err(AccessError::Keys("user and password: set both, or neither"));
         }
         if self.user.as_ref().is_some_and(|user| user.contains(':')) {
-            return Err(AccessError::Keys("user: a user name has no colon"));
+            return Err(AccessError::Keys("user: must not contain a colon"));
         }
         if self.token.is_some() && self.user.is_some() {
             return Err(AccessError::Keys("token: set either token, or user and password"));
@@ -262,7 +262,7 @@ mod tests {
         for (toml, words) in [
             ("user = 'ann'", "set both"),
             ("password.env = 'X'", "set both"),
-            ("user = 'a:b'\npassword.env = 'X'", "no colon"),
+            ("user = 'a:b'\npassword.env = 'X'", "colon"),
             ("user = 'ann'\npassword.env = 'X'\ntoken.env = 'Y'", "either token"),
             ("client_key_file = 'key.pem'", "client_certificate_file"),
             ("headers = { Host = 'other' }", "headers.Host"),

@@ -45,7 +45,7 @@ pub type Request = http::Request<Full<Bytes>>;
 #[derive(Debug, Error)]
 pub enum Failure {
     /// The request timed out.
-    #[error("no whole answer within {0:?}")]
+    #[error("no complete answer within {0:?}")]
     Timeout(Duration),
     /// Refused, reset, unknown name, or untrusted certificate.
     #[error("the request failed: {}{}", with_causes(.0), remedy(.0))]
@@ -54,16 +54,16 @@ pub enum Failure {
     #[error("the answer broke off: {}", with_causes(.0))]
     Body(hyper::Error),
     /// The response exceeds the size limit.
-    #[error("the answer has more than {limit_bytes} bytes, the most that is read")]
+    #[error("the answer exceeds the limit of {limit_bytes} bytes")]
     TooLarge {
         /// The limit, in bytes.
         limit_bytes: usize,
     },
     /// The parts of the request are invalid.
-    #[error("the request cannot be written")]
+    #[error("cannot build the request")]
     Form(#[from] http::Error),
     /// The body of the request cannot be serialised as JSON.
-    #[error("the body of the request cannot be written as JSON")]
+    #[error("cannot serialise the body of the request")]
     Json(#[source] serde_json::Error),
 }
 
@@ -231,7 +231,7 @@ fn remedy(error: &(dyn std::error::Error + 'static)) -> &'static str {
     let says = |words: &str| all.iter().any(|said| said.contains(words));
     // A bad signature: another authority of the same name.
     if says("UnknownIssuer") || says("BadSignature") {
-        "; if the server is yours, name its authority with authorities_file"
+        "; to trust the server's authority set authorities_file"
     } else if says("InvalidContentType") {
         "; the server does not speak TLS, write http:// if that is right"
     } else if says("invalid HTTP version") {

@@ -20,7 +20,7 @@ pub enum SetupError {
     #[error(transparent)]
     Access(#[from] AccessError),
     /// The system has no certificates, and none are configured.
-    #[error("the system has no certificates to trust for https; name some with authorities_file")]
+    #[error("the system has no trusted certificates for https; set authorities_file")]
     NoAuthorities,
     /// TLS cannot be set up.
     #[error("cannot set up TLS")]

@@ -95,7 +95,7 @@ pub async fn serve(
     }
     drop(listener);
     if tokio::time::timeout(bounds.drain_timeout, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some requests did not end in time and were cut");
+        tracing::warn!("some requests did not finish in time and were aborted");
     }
 }
 
@@ -108,7 +108,7 @@ async fn accept(listener: &TcpListener, server: &Server, graceful: &GracefulShut
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let Some(place) = places.take(peer.ip()) else {
-                    tracing::debug!(%peer, "a connection too many of one peer was closed");
+                    tracing::debug!(%peer, "closed a connection above the limit of its peer");
                     continue;
                 };
                 let (server, watcher) = (server.clone(), graceful.watcher());
@@ -118,7 +118,7 @@ async fn accept(listener: &TcpListener, server: &Server, graceful: &GracefulShut
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                tracing::warn!(%error, "could not accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -138,14 +138,14 @@ impl Server {
     async fn serve(self, stream: TcpStream, place: &Place, watcher: Watcher) {
         // A response is often one small packet that a client waits for.
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot send small packets at once");
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
         let stream = Progressing::new(stream, self.bounds.write_timeout);
         let Some(acceptor) = &self.acceptor else { return self.speak(stream, place, watcher).await };
         match tokio::time::timeout(self.idle_timeout(place), acceptor.accept(stream)).await {
             Ok(Ok(stream)) => self.speak(stream, place, watcher).await,
-            Ok(Err(error)) => tracing::debug!(%error, "a connection was not encrypted as required"),
-            Err(_) => tracing::debug!("a connection took too long to be encrypted"),
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+            Err(_) => tracing::debug!("TLS handshake timed out"),
         }
     }
 
@@ -162,7 +162,7 @@ impl Server {
             .keep_alive(!place.is_spare)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
         if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(%error, "a connection ended with an error");
+            tracing::debug!(%error, "connection error");
         }
     }
 
@@ -178,7 +178,7 @@ async fn what_must_get_through(request: Request, next: Next) -> Response {
     if is_write || request.uri().path() == HEALTH {
         return next.run(request).await;
     }
-    (StatusCode::SERVICE_UNAVAILABLE, "too many connections are open; try again later\n").into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, "too many open connections; retry later\n").into_response()
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ impl<S> Progressing<S> {
         let limit = self.limit;
         let (timer, _) = self.held_back.get_or_insert_with(|| (Box::pin(sleep(limit)), 0));
         ready!(timer.as_mut().poll(context));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nobody reads the answer")))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read the answer")))
     }
 }
 

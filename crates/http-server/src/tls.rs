@@ -26,7 +26,7 @@ pub enum TlsError {
         source: rustls::pki_types::pem::Error,
     },
     /// Certificate and key do not match.
-    #[error("certificate and key do not go together: {0}")]
+    #[error("certificate and key do not match: {0}")]
     Pair(#[from] rustls::Error),
 }
 

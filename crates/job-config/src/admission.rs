@@ -21,15 +21,13 @@ pub const FIRST_GENERATION_MAX: u64 = 1 << 53;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// A required signature is missing.
-    #[error("it has no signature; sign it with the key that belongs to a pinned public key")]
+    #[error("it has no signature; sign it with the private key of a pinned public key")]
     Unsigned,
     /// The signature is malformed.
     #[error("its signature is malformed")]
     MalformedSignature,
     /// No pinned key made this signature over these bytes.
-    #[error(
-        "no pinned public key belongs to its signature: another key signed it, or its bytes were changed"
-    )]
+    #[error("its signature matches no pinned public key: another key signed it, or its bytes were changed")]
     WrongKey,
     /// It is the document of another job.
     #[error("it is the document of job {found}")]
@@ -38,7 +36,7 @@ pub enum Refusal {
         found: JobName,
     },
     /// It is older than the last accepted document.
-    #[error("its generation {found} is older than generation {last}, which was accepted before")]
+    #[error("its generation {found} is older than the accepted generation {last}")]
     OldGeneration {
         /// Its generation.
         found: u64,
@@ -46,9 +44,7 @@ pub enum Refusal {
         last: u64,
     },
     /// Its generation is so high that few or no successors are left.
-    #[error(
-        "its generation {found} is above the highest that may follow, {most}; publish it under a lower one"
-    )]
+    #[error("its generation {found} is above {most}, the highest successor; publish it with a lower one")]
     GenerationJump {
         /// Its generation.
         found: u64,
@@ -56,7 +52,7 @@ pub enum Refusal {
         most: u64,
     },
     /// Another document already has this generation.
-    #[error("generation {generation} was accepted before, with other content")]
+    #[error("generation {generation} was already accepted with different content")]
     OtherContent {
         /// The common generation.
         generation: u64,
@@ -68,15 +64,13 @@ pub enum Refusal {
         expires_at: Timestamp,
     },
     /// It was issued in the future.
-    #[error(
-        "it was issued at {issued_at}, which is in the future; compare the clocks of publisher and reader"
-    )]
+    #[error("it was issued at {issued_at}, in the future; compare the clocks of publisher and reader")]
     FutureDated {
         /// Time of issue.
         issued_at: Timestamp,
     },
     /// It has no expiry, so an attacker could withhold it and present it at any time.
-    #[error("it has no expires_at; publish it with one, or have the reader take documents without")]
+    #[error("it has no expires_at; publish it with one, or set drop.expiry_required = false at the agent")]
     NoExpiry,
 }
 

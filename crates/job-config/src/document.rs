@@ -27,7 +27,7 @@ pub enum DocumentError {
     #[error("not a job document")]
     Syntax(#[source] Box<toml::de::Error>),
     /// The format version is not supported.
-    #[error("format: version {found} is not understood; this program reads version {FORMAT}")]
+    #[error("format: unsupported version {found}; this program reads version {FORMAT}")]
     Format {
         /// The version in the document.
         found: u32,
@@ -144,7 +144,7 @@ impl Parallelism {
             if p == 0 {
                 return Err(DocumentError::value(
                     key,
-                    "0 is no parallelism; use at least 1, or remove the key",
+                    "0 is not a parallelism; use at least 1, or remove the key",
                 ));
             }
             if p > self.max {
@@ -361,7 +361,7 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         let cases = [
-            ("format = 1", "format = 2", "format: version 2"),
+            ("format = 1", "format = 2", "format: unsupported version 2"),
             ("job = \"nexmark\"", "job = \"Nex/mark\"", "job"),
             ("generation = 1", "generation = 0", "generation"),
             ("generation = 1", "generation = -1", "generation"),

@@ -24,7 +24,7 @@ pub struct EntityTag(String);
 
 /// Why a header value is not an entity tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("an entity tag is a text of printable ASCII in double quotes, at most {MAX_TAG_BYTES} bytes long")]
+#[error("write an entity tag as printable ASCII in double quotes, at most {MAX_TAG_BYTES} bytes")]
 pub struct EntityTagError;
 
 impl EntityTag {

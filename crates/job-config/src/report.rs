@@ -133,13 +133,13 @@ pub struct ObservedRescale {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ReportError {
     /// Generations and sequences begin at 1.
-    #[error("{field} begins at 1")]
+    #[error("{field} starts at 1")]
     Zero {
         /// Name of the field that is 0.
         field: &'static str,
     },
     /// A failure needs a reason.
-    #[error("a report of a failure needs a message")]
+    #[error("message: required in the report of a failure")]
     FailureWithoutMessage,
 }
 

@@ -34,7 +34,7 @@ pub enum JournalError {
         source: io::Error,
     },
     /// A complete line of a log is not what this program writes.
-    #[error("{}, line {line}: not an entry of this log; put the file aside and start anew, or restore it", path.display())]
+    #[error("{}, line {line}: not an entry of this log; move the file away to start over, or restore it", path.display())]
     Corrupt {
         /// Path of the log.
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum JournalError {
         source: serde_json::Error,
     },
     /// The log exceeds its size limit.
-    #[error("{} has {found} bytes, at most {limit} are read; put the file aside", path.display())]
+    #[error("{} has {found} bytes, limit {limit}; move the file away", path.display())]
     TooLarge {
         /// Path of the log.
         path: PathBuf,
@@ -55,7 +55,7 @@ pub enum JournalError {
         limit: u64,
     },
     /// An entry cannot be written as JSON.
-    #[error("an entry for {} cannot be written as JSON", path.display())]
+    #[error("cannot serialise an entry for {}", path.display())]
     Encode {
         /// Path of the log.
         path: PathBuf,
@@ -64,7 +64,7 @@ pub enum JournalError {
         source: serde_json::Error,
     },
     /// An earlier write failed half-way and could not be undone; the next start reads the file again.
-    #[error("{} is closed since a write to it failed; free its disk, then start again", path.display())]
+    #[error("{} was closed after a failed write; free space on its disk, then restart", path.display())]
     Closed {
         /// Path of the log.
         path: PathBuf,

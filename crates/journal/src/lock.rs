@@ -14,7 +14,7 @@ const NAME: &str = ".lock";
 #[derive(Debug, Error)]
 pub enum LockError {
     /// Another process holds the lock.
-    #[error("{} is in use by another process; end that one, or choose another folder", folder.display())]
+    #[error("{} is in use by another process; stop it, or use another folder", folder.display())]
     InUse {
         /// Path of the folder.
         folder: PathBuf,

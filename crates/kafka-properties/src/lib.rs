@@ -20,18 +20,15 @@ const OWN_KEYS: [(&str, &str); 2] =
     [("bootstrap.servers", "kafka.bootstrap_servers"), ("metadata.broker.list", "kafka.bootstrap_servers")];
 
 const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
-const NO_KERBEROS: &str = "Kerberos (GSSAPI) is not built into this program; set \"sasl.mechanisms\" to \"PLAIN\", \"SCRAM-SHA-256\" or \
-                           \"SCRAM-SHA-512\", which the brokers must have, too";
-const NO_OAUTH: &str = "OAuth (OAUTHBEARER) is not built into this program; set \"sasl.mechanisms\" to \"PLAIN\", \"SCRAM-SHA-256\" or \
-                        \"SCRAM-SHA-512\", which the brokers must have, too";
-const MECHANISM: &str = "set \"sasl.mechanisms\" to \"PLAIN\", \"SCRAM-SHA-256\" or \"SCRAM-SHA-512\", as the brokers have it; without it \
-                         librdkafka takes Kerberos, which is not built in";
+const NO_KERBEROS: &str = "Kerberos (GSSAPI) is not supported; set \"sasl.mechanisms\" to \"PLAIN\", \"SCRAM-SHA-256\" or \"SCRAM-SHA-512\", enabled at the brokers, too";
+const NO_OAUTH: &str = "OAuth (OAUTHBEARER) is not supported; set \"sasl.mechanisms\" to \"PLAIN\", \"SCRAM-SHA-256\" or \"SCRAM-SHA-512\", enabled at the brokers, too";
+const MECHANISM: &str = "set \"sasl.mechanisms\" to \"PLAIN\", \"SCRAM-SHA-256\" or \"SCRAM-SHA-512\", as enabled at the brokers; the default, Kerberos, is not supported";
 
 /// The value of a property, or where it is kept.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(
     untagged,
-    expecting = "write a text, { file = \"…\" } or { env = \"…\" }; a key with dots stands in quotation marks"
+    expecting = "write a string, { file = \"…\" } or { env = \"…\" }; quote keys that have dots"
 )]
 pub enum Property {
     /// A secret that is kept elsewhere.
@@ -85,16 +82,10 @@ const FILES: [(&str, Named); 5] = [
             "the authorities (PEM) that signed the brokers' certificates, as a file or a folder",
         ),
     ),
-    ("ssl.certificate.location", Named::Public("the certificate (PEM) that the brokers are shown")),
+    ("ssl.certificate.location", Named::Public("the client certificate (PEM)")),
     ("ssl.crl.location", Named::Public("the list of revoked certificates (PEM)")),
-    (
-        "ssl.key.location",
-        Named::Private("the private key (PEM) of the certificate that the brokers are shown"),
-    ),
-    (
-        "ssl.keystore.location",
-        Named::Private("the certificate that the brokers are shown and its key (PKCS#12)"),
-    ),
+    ("ssl.key.location", Named::Private("the private key (PEM) of the client certificate")),
+    ("ssl.keystore.location", Named::Private("the client certificate and its key (PKCS#12)")),
 ];
 
 impl Named {
@@ -209,7 +200,7 @@ impl Properties {
         let secret = self.0.iter().filter(|(key, _)| is_secret_key(key));
         let mut secrets = secret.filter_map(|(_, value)| value.text()).filter(|value| !value.is_empty());
         if secrets.any(|value| reason.contains(value)) {
-            return "the reason holds a secret and is not shown".to_owned();
+            return "the reason contains a secret and is hidden".to_owned();
         }
         reason
     }
@@ -291,7 +282,7 @@ fn refusal(error: &KafkaError) -> String {
             // The value is part of some reasons, and may be short enough to be found in any.
             let is_harmless = value.is_empty() || (value.len() > 2 && !reason.contains(value.as_str()));
             let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-            if is_harmless { reason } else { "librdkafka does not take this value".to_owned() }
+            if is_harmless { reason } else { "librdkafka rejects this value".to_owned() }
         }
         other => other.to_string(),
     }
@@ -442,7 +433,7 @@ mod tests {
             assert!(message.contains(part), "no {part} in {message}");
         }
         let unquoted = toml::from_str::<Properties>("sasl.password = \"hunter2\"").unwrap_err();
-        assert!(unquoted.message().contains("quotation marks"), "{unquoted}");
+        assert!(unquoted.message().contains("quote keys"), "{unquoted}");
     }
 
     /// Goal: a file that a property names is looked at before a client is made: a missing one, and a key that others can read, are refused.

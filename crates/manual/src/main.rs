@@ -8,7 +8,7 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(version = version::VERSION)]
 struct Arguments {
-    /// Where to: DIR/man/man1, DIR/completions/{bash,zsh,fish} and DIR/options.md
+    /// Output folder for DIR/man/man1, DIR/completions/{bash,zsh,fish} and DIR/options.md
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }

@@ -19,8 +19,8 @@ const CONFIGURATIONS: [(&str, &str); 6] = [
 
 const OPENING: &str = "# Options and keys
 
-Made from the programs' command lines and from the examples in `configs`, which say more: `docs/operating.md` tells how to make it
-anew. A key with a dash for its default may be absent; what follows is an example. `--help` and `--version` are left out.
+Generated from the programs' command lines and the examples in `configs`, which have more details; `docs/operating.md` describes how.
+A key with a dash for its default may be absent; the value is an example. `--help` and `--version` are omitted.
 ";
 
 /// The whole document.

@@ -89,7 +89,7 @@ impl ByCommand {
         let end = match missing {
             None => Some(report(self.generation, 2, State::Running, None)),
             Some(missing) if age >= self.within => {
-                let message = format!("the job does not run as planned after {} s: {missing}", age.as_secs());
+                let message = format!("the job does not match the plan after {} s: {missing}", age.as_secs());
                 Some(report(self.generation, 2, State::RolledBack, Some(message)))
             }
             Some(_) => None,
@@ -111,12 +111,12 @@ impl ByCommand {
         };
         let input = match serde_json::to_vec(&self.plan(document, &details)) {
             Ok(input) => input,
-            Err(error) => return PutEnd::Refused(format!("the plan cannot be written: {error}")),
+            Err(error) => return PutEnd::Refused(format!("cannot serialise the plan: {error}")),
         };
         if let Err(reason) = self.program.give(input).await {
             return PutEnd::Refused(format!("placement.command: {reason}"));
         }
-        info!(generation = document.generation(), "the plan was given to {}", self.program.name());
+        info!(generation = document.generation(), "passed the plan to {}", self.program.name());
         self.generation = document.generation();
         self.reports = vec![report(self.generation, 1, State::Rescaling, None)];
         self.asked = Some(Asked { wanted: document.parallelism().operators.clone(), at: Timestamp::now() });

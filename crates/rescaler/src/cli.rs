@@ -27,7 +27,7 @@ use crate::{
 /// The configuration file unless another is named.
 pub(crate) const DEFAULT_CONFIG: &str = "configs/rescaler.toml";
 
-/// Keeps a Flink job's latency bound: observes, decides once an epoch, publishes the next job document.
+/// Scales a Flink job to keep its latency bound: observes it, decides once per epoch, publishes the next job document.
 #[derive(Debug, Parser)]
 #[command(version = version::VERSION, about)]
 pub struct Arguments {
@@ -37,27 +37,27 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Watch a job and rescale it.
+    /// Watch jobs and rescale them.
     Run(Box<Run>),
-    /// Decide once on a recorded snapshot, without any cluster.
+    /// Decide once on a recorded snapshot, without a cluster.
     Decide(Decide),
-    /// Run policies over a recorded journal and show their decisions side by side.
+    /// Replay a recorded journal through policies and show their decisions side by side.
     Replay(Replay),
-    /// Tell one decision in plain words.
+    /// Explain one recorded decision: metrics, plan, reasons, outcome.
     Explain(Explain),
-    /// Run policies against a model of a job in virtual time, and score them.
+    /// Simulate policies on a model of a job in virtual time, and score them.
     Simulate(simulate::Simulate),
-    /// Put a job document into the drop: the first one of a job, or the successor of the current one.
+    /// Publish a job document at the drop: the first of a job, or the successor of the current one.
     Publish(Publish),
-    /// Print what is seen of the job, per operator, and what is missing.
+    /// Print the metrics of the job per operator, and which are missing.
     Inspect(inspect::Inspect),
-    /// Print what is wrong with a cluster's settings for scaling, in order of harm, with the lines to change. Exit code 3 if there is
-    /// anything.
+    /// Check a cluster's settings for scaling and print the lines to change, the most harmful first. Exit code 3 if there are
+    /// findings.
     Doctor(doctor::Doctor),
-    /// Read a Whisper file.
+    /// Print a series of a Whisper file.
     #[command(subcommand)]
     Whisper(whisper_file::Command),
-    /// Make the key pair that documents are signed and checked with.
+    /// Generate a key pair for signing documents.
     Keygen(Keygen),
     /// Convert the configuration of the research prototype that this project follows.
     ImportConfig(import::Import),
@@ -75,10 +75,10 @@ struct Decide {
     policy: Name,
     #[command(flatten)]
     settings: Settings,
-    /// The snapshot, as JSON; a file with a `snapshot` (and a `policy`) member is understood too. `-`: standard input.
+    /// Snapshot as JSON, or a JSON object with a member `snapshot` (and `policy`). `-`: standard input.
     #[arg(long, value_name = "FILE")]
     snapshot: PathBuf,
-    /// Plan as if the policy's trigger had been met.
+    /// Plan as if the policy's trigger had fired.
     #[arg(long)]
     assume_violation: bool,
     /// The form of the answer.
@@ -88,7 +88,7 @@ struct Decide {
 
 #[derive(Debug, Args)]
 struct Settings {
-    /// Take the policies' options and limits from this configuration; otherwise they are the defaults.
+    /// Configuration with the options of the policies and the limits; without it, the defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Which job of a configuration that has several.
@@ -96,7 +96,7 @@ struct Settings {
     job: Option<String>,
     #[command(flatten)]
     set: Set,
-    /// The program of policy `external`; given again: its arguments.
+    /// Program of policy `external`; repeat the option for its arguments.
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     program: Vec<String>,
 }
@@ -115,10 +115,10 @@ impl Settings {
 
 #[derive(Debug, Args)]
 struct Replay {
-    /// The journal: JSON lines, compressed or not.
+    /// Journal: JSON lines, plain or gzip.
     #[arg(long, value_name = "FILE")]
     journal: PathBuf,
-    /// A policy to run; may be given several times.
+    /// Policy to run; repeatable.
     #[arg(long, value_enum, required = true)]
     policy: Vec<Name>,
     #[command(flatten)]
@@ -130,10 +130,10 @@ struct Replay {
 
 #[derive(Debug, Args)]
 struct Explain {
-    /// The epoch; by default the newest.
+    /// Number of the epoch; by default the newest.
     #[arg(long, value_name = "N")]
     epoch: Option<u64>,
-    /// The journal; by default that of the configuration.
+    /// Journal; by default the one that the configuration names.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
     /// The configuration file.
@@ -152,28 +152,28 @@ struct Publish {
     /// The drop.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8460")]
     drop: Address,
-    /// A folder to publish into instead of a drop; a plain web server may show it to the agent.
+    /// Folder to publish into instead of a drop; a plain web server can serve it to the agent.
     #[arg(long, value_name = "FOLDER", conflicts_with = "drop")]
     folder: Option<PathBuf>,
-    /// The private key to sign the document with.
+    /// Private key that signs the document.
     #[arg(long, value_name = "FILE")]
     signing_key_file: Option<PathBuf>,
-    /// The token to show the drop.
+    /// File with the publisher token of the drop.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Certificates (PEM) to trust instead of the system's.
     #[arg(long, value_name = "FILE")]
     authorities_file: Option<PathBuf>,
-    /// Publish it as issued now, to be begun within this time (the file itself stays as it is).
+    /// Set issued_at to now and expires_at to this time later; the file itself is not changed.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     expires_in_s: Option<u64>,
-    /// Only if the job has no document yet; otherwise nothing is published, which counts as done.
+    /// Publish only if the job has no document yet; otherwise exit with code 0.
     #[arg(long)]
     first: bool,
-    /// Wait until the agent has carried the document out; exit code 1 if it has not within this time, or could not.
+    /// Wait until the agent has applied the document; exit code 1 if it fails or takes longer than this.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     wait_s: Option<u64>,
-    /// Check the document and tell what would be done.
+    /// Check the document and print what would be published.
     #[arg(long)]
     dry_run: bool,
 }
@@ -202,12 +202,12 @@ impl Publish {
 
 #[derive(Debug, Args)]
 struct Keygen {
-    /// Where to write the private key; the public key is written beside it, with `.pub` at the end. Nothing is overwritten.
+    /// File for the private key; the public key gets the same name with `.pub` appended. Existing files are not overwritten.
     #[arg(long, value_name = "FILE", default_value = "rescaler.key")]
     key: PathBuf,
 }
 
-/// For people or for programs.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     /// Sentences.
@@ -231,7 +231,7 @@ pub fn main_with(arguments: Arguments) -> ExitCode {
             None => return failed(&error),
         },
     };
-    match text.map_or(Ok(()), |text| terminal::print(&text).context("cannot write to standard output")) {
+    match text.map_or(Ok(()), |text| terminal::print(&text).context("could not write to standard output")) {
         Ok(()) => ExitCode::from(code),
         Err(error) => failed(&error),
     }
@@ -285,7 +285,7 @@ pub async fn execute(arguments: Arguments, clock: &Clock) -> anyhow::Result<Opti
         Command::Completions { shell } => terminal::completions(Arguments::command(), "rescaler", shell),
         Command::ImportConfig(import) => {
             let (files, remarks) = import::run(&import)?;
-            writeln!(std::io::stderr(), "{remarks}").context("cannot write to standard error")?;
+            writeln!(std::io::stderr(), "{remarks}").context("could not write to standard error")?;
             files
         }
     }))
@@ -326,10 +326,11 @@ fn explained(arguments: Explain) -> anyhow::Result<String> {
         None => records.last(),
     };
     let range = || match (records.first(), records.last()) {
-        (Some(first), Some(last)) => format!("it holds epochs {} to {}", first.epoch, last.epoch),
-        _ => "it holds none yet".to_owned(),
+        (Some(first), Some(last)) => format!("it has epochs {} to {}", first.epoch, last.epoch),
+        _ => "it has no epoch yet".to_owned(),
     };
-    let record = record.with_context(|| format!("{} has no such epoch; {}", path.display(), range()))?;
+    let record =
+        record.with_context(|| format!("{} does not have this epoch; {}", path.display(), range()))?;
     Ok(explain::in_words(record))
 }
 

@@ -86,9 +86,9 @@ pub struct Flink {
     pub url: Address,
     /// The job's name in Flink; empty: as at the drop.
     pub job: String,
-    /// Of one call, in milliseconds.
+    /// Timeout of one request, in milliseconds.
     pub timeout_ms: u64,
-    /// Of one answer, in bytes.
+    /// Size limit of one response, in bytes.
     pub max_body_bytes: usize,
     /// How to log in, and whom to trust.
     pub access: http_client::Access,
@@ -122,7 +122,7 @@ pub struct Drop {
     pub authorities_file: Option<PathBuf>,
     /// The private key that signs documents; none: they are not signed.
     pub signing_key_file: Option<PathBuf>,
-    /// Of one call, in milliseconds.
+    /// Timeout of one request, in milliseconds.
     pub timeout_ms: u64,
     /// How long a published document may wait for its agent, in seconds.
     pub document_ttl_s: u64,
@@ -245,7 +245,7 @@ impl Config {
             ),
             (
                 self.placement.mode != Mode::InProcess || self.placement.data.is_some(),
-                "placement.data: name a folder for what drop and agent of this process keep",
+                "placement.data: set a folder for the data of the embedded drop and agent",
             ),
             (
                 self.placement.listen.is_none_or(|listen| listen.ip().is_loopback()),
@@ -262,7 +262,7 @@ impl Config {
             (self.epoch.sample_interval_ms >= 100, "epoch.sample_interval_ms: give a number from 100 on"),
             (
                 self.epoch_ms() >= self.epoch.sample_interval_ms.saturating_mul(2),
-                "epoch.length_ms: must be at least twice epoch.sample_interval_ms, so that rates can be told",
+                "epoch.length_ms: must be at least twice epoch.sample_interval_ms, so that rates can be computed",
             ),
             (
                 self.epoch_ms() / self.epoch.sample_interval_ms.max(1) <= 10_000,

@@ -105,14 +105,14 @@ pub(crate) fn flink_client(config: &Config) -> anyhow::Result<flink::Client> {
 
 /// What begins, in one line; `--check-config` shows all of the configuration.
 fn starting(config: &Config, epoch: u64, switches: SwitchesNow) -> String {
-    let then = if epoch == 0 { String::new() } else { format!(", goes on after epoch {epoch}") };
+    let then = if epoch == 0 { String::new() } else { format!(", resuming after epoch {epoch}") };
     let only = match (switches.paused, switches.dry_run) {
         (true, _) => ", paused",
-        (false, true) => ", publishes nothing (dry run)",
+        (false, true) => ", dry run (publishes nothing)",
         (false, false) => "",
     };
     format!(
-        "watching job {:?} of {} by policy {} every {} s, metrics from {}, decisions in {}{then}{only}",
+        "watching job {:?} of {} with policy {} every {} s, metrics from {}, journal {}{then}{only}",
         config.flink_job(),
         config.flink.url,
         config.policy.name.as_str(),
@@ -167,12 +167,12 @@ impl Rescaler {
         let drop = match &mut self.place {
             Place::Drop(drop) => drop,
             Place::Command(command) => return command.put(document).await,
-            Place::Nowhere(_) => return PutEnd::Refused("nothing is published in this run".to_owned()),
+            Place::Nowhere(_) => return PutEnd::Refused("this run publishes nothing".to_owned()),
         };
         match drop.put(document, &Precondition::Replaces(replaces)).await {
             Ok(Published::Stored(_)) => PutEnd::Stored,
             Ok(Published::Superseded) => {
-                PutEnd::Refused("another document was published in the meantime".to_owned())
+                PutEnd::Refused("another document was published concurrently".to_owned())
             }
             Err(error) => {
                 let is_refused = error.is_refusal();
@@ -229,7 +229,7 @@ impl Surroundings for Rescaler {
             Place::Nowhere(_) => Ok(None),
             Place::Command(command) => Ok(Some(command.reports().await)),
             Place::Drop(drop) => {
-                let reports = drop.reports().await.context("the drop's reports cannot be read");
+                let reports = drop.reports().await.context("cannot read the drop's reports");
                 reports.map_err(|reason| format!("{reason:#}"))
             }
         }
@@ -248,7 +248,7 @@ impl Surroundings for Rescaler {
             slots.settle(cluster.slots_wanted, cluster.slots_needed.filter(|_| is_published));
         }
         let only = if record.effect == Effect::DryRun && self.obstacle.is_none() {
-            " (dry run: nothing is changed; the plan counts as carried out in what follows)"
+            " (dry run: nothing is changed; later epochs assume that the plan was applied)"
         } else {
             ""
         };
@@ -276,8 +276,8 @@ impl Surroundings for Rescaler {
     fn alarm(&mut self, sentence: Option<&str>) {
         if self.status.alarm(sentence.map(str::to_owned)) {
             match sentence {
-                Some(sentence) => error!(job = %self.config.job, "a person must act: {sentence}"),
-                None => info!(job = %self.config.job, "nothing is left that a person must look at"),
+                Some(sentence) => error!(job = %self.config.job, "operator action required: {sentence}"),
+                None => info!(job = %self.config.job, "operator action is no longer required"),
             }
         }
     }
@@ -286,9 +286,9 @@ impl Surroundings for Rescaler {
         if self.status.drift(sentence.is_some()) {
             match sentence {
                 Some(sentence) => {
-                    warn!(job = %self.config.job, "{sentence}; somebody has rescaled it by hand, or slots are gone")
+                    warn!(job = %self.config.job, "{sentence}; it was rescaled by hand, or slots were lost")
                 }
-                None => info!(job = %self.config.job, "the job runs as its document says again"),
+                None => info!(job = %self.config.job, "the job matches its document again"),
             }
         }
     }
@@ -299,7 +299,7 @@ impl Surroundings for Rescaler {
         match &end {
             PutEnd::Stored => info!(generation, "published"),
             PutEnd::Refused(reason) => error!(generation, "not published: {reason}"),
-            PutEnd::Unknown(reason) => warn!(generation, "perhaps not published: {reason}"),
+            PutEnd::Unknown(reason) => warn!(generation, "unknown whether it was published: {reason}"),
         }
         end
     }

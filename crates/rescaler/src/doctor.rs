@@ -21,15 +21,15 @@ use crate::{overrides, placement};
 
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// Flink's address; by default that of the configuration.
+    /// URL of Flink; by default the configured one.
     #[arg(long, value_name = "URL", required_unless_present = "config")]
     flink: Option<Address>,
-    /// Take Flink's address, login and certificates ([flink] and [flink.access]), and the job, from this configuration.
+    /// Configuration to take the job and Flink's URL, login and certificates ([flink], [flink.access]) from.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
     set: Set,
-    /// The job, by name or id, if several run.
+    /// Name or id of the job, if several run.
     #[arg(long, value_name = "NAME|ID")]
     job: Option<String>,
     /// Sentences, or one JSON object.
@@ -89,7 +89,7 @@ pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<String> {
             job,
             report: &report,
         })
-        .context("cannot write the report as JSON")?,
+        .context("cannot serialise the report")?,
         Output::Text => {
             let job = job.map_or_else(|| "no job".to_owned(), |job| format!("job {job:?}"));
             format!("Flink {} at {}, {job}: {report}", facts.version, client.base_url())
@@ -109,7 +109,7 @@ struct Wanted<'a> {
 
 /// What Flink shows. Single things that it does not show are unknown.
 async fn facts(client: &Client, job: Wanted<'_>) -> anyhow::Result<Facts> {
-    let overview = client.overview().await.context("Flink cannot be asked")?;
+    let overview = client.overview().await.context("request to Flink failed")?;
     let details = the_job(client, job).await?;
     let id = details.as_ref().map(|details| &details.id);
     Ok(Facts {
@@ -126,7 +126,7 @@ async fn facts(client: &Client, job: Wanted<'_>) -> anyhow::Result<Facts> {
 
 /// Returns the job that is meant, or [`None`] if no job runs and the command line names none.
 async fn the_job(client: &Client, job: Wanted<'_>) -> anyhow::Result<Option<JobDetails>> {
-    let jobs = client.jobs().await.context("Flink cannot be asked for its jobs")?;
+    let jobs = client.jobs().await.context("cannot list Flink's jobs")?;
     if !job.is_demanded && jobs.iter().all(|job| job.state.is_terminal()) {
         return Ok(None);
     }

@@ -21,7 +21,7 @@ pub(crate) fn in_words(record: &Record) -> String {
 }
 
 fn seen(record: &Record) -> String {
-    let Some(snapshot) = &record.snapshot else { return "Nothing could be seen of the job.".to_owned() };
+    let Some(snapshot) = &record.snapshot else { return "The job could not be observed.".to_owned() };
     let total = |figure: fn(&scaling::Operator) -> Option<f64>| -> Option<f64> {
         let sources = snapshot.operators.iter().filter(|operator| operator.kind == scaling::Kind::Source);
         sources.map(figure).sum()
@@ -33,7 +33,7 @@ fn seen(record: &Record) -> String {
         .map(|query| format!("{} {} ms", query.name, figure(query.overall_latency_ms)))
         .collect();
     let mut text = format!(
-        "Seen: {} operators, {} task managers; {} records a second arrived, {} waited",
+        "Observed: {} operators, {} task managers; arrival rate {} records/s, backlog {} records",
         snapshot.operators.len(),
         snapshot.task_managers.len(),
         figure(total(|operator| operator.arrival_rate_per_s)),
@@ -51,20 +51,20 @@ fn seen(record: &Record) -> String {
 
 fn done(record: &Record) -> String {
     let effect = match &record.effect {
-        Effect::Nothing => "Nothing was done.".to_owned(),
-        Effect::DryRun => "Nothing was published: it was a dry run.".to_owned(),
+        Effect::Nothing => "No action.".to_owned(),
+        Effect::DryRun => "Not published: dry run.".to_owned(),
         Effect::Recommended { message } => {
-            format!("Nothing was published; the plan is a recommendation, because {message}.")
+            format!("Not published: the plan is only a recommendation, because {message}.")
         }
         Effect::Publishing { generation } => {
-            format!("Generation {generation} was about to be published; whether it was is not recorded.")
+            format!("Publishing generation {generation} was started; its result is not recorded.")
         }
         Effect::Published { generation } => format!("Generation {generation} was published."),
-        Effect::NotPublished { message } => format!("The plan was not published: {message}."),
+        Effect::NotPublished { message } => format!("Not published: {message}."),
     };
     match (&record.outcome, &record.effect) {
         (Some(outcome), _) => format!("{effect}\nThen {outcome}."),
-        (None, Effect::Published { .. }) => format!("{effect}\nHow it ended has not been reported."),
+        (None, Effect::Published { .. }) => format!("{effect}\nThe agent has not reported the outcome."),
         (None, _) => effect,
     }
 }

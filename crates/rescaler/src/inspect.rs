@@ -27,29 +27,29 @@ const SAMPLES_MAX: usize = 1_000;
 
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// The configuration file; without one and with --flink, the defaults.
+    /// Configuration file; with --flink it may be left out: then the defaults apply.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The job: of a configuration with several, which one; else its name or id in Flink, instead of the configured one. Without a
+    /// Job: one of the configured jobs if the configuration has several, else the job's name or id in Flink. Without a
     /// configuration it may be left out if only one job runs.
     #[arg(long, value_name = "NAME|ID")]
     job: Option<String>,
-    /// Where Flink is, instead of the configured address.
+    /// URL of Flink, instead of the configured one.
     #[arg(long = "flink", alias = "flink-url", value_name = "URL")]
     flink_url: Option<Address>,
-    /// The source of metrics, instead of the configured one.
+    /// Metric source, instead of the configured one.
     #[arg(long, value_enum)]
     source: Option<SourceKind>,
-    /// Where Graphite or Prometheus listens, instead of the configured address.
+    /// URL of Graphite or Prometheus, instead of the configured one.
     #[arg(long, value_name = "URL")]
     source_url: Option<Address>,
-    /// The folder of Whisper files, instead of the configured one.
+    /// Folder of Whisper files, instead of the configured one.
     #[arg(long, value_name = "FOLDER")]
     source_folder: Option<PathBuf>,
-    /// How long to watch, in seconds: rates are differences over this time.
+    /// Observation time in seconds; rates are averages over it.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
-    /// A table with what is missing below it, or the snapshot as JSON (docs/snapshot.md).
+    /// Output format: tables and the missing metrics, or the snapshot as JSON (docs/snapshot.md).
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
@@ -96,7 +96,7 @@ pub(crate) async fn run(inspect: &Inspect, clock: &Clock) -> anyhow::Result<Stri
         watch(&mut source, clock, config.sample_interval(), Duration::from_secs(inspect.seconds)).await;
     let snapshot = snapshot(&samples, problems, &observe::settings(&config, &source), inspect.seconds)?;
     match inspect.output {
-        Output::Json => serde_json::to_string_pretty(&snapshot).context("cannot write the snapshot as JSON"),
+        Output::Json => serde_json::to_string_pretty(&snapshot).context("cannot serialise the snapshot"),
         Output::Text => Ok(in_words(&snapshot, terminal::width())),
     }
 }
@@ -108,7 +108,7 @@ async fn the_job(client: &flink::Client, clock: &Clock, time: Duration) -> anyho
         match client.jobs().await {
             Ok(jobs) => return Ok(placement::the_job(&jobs, None)?.1.called),
             Err(error) if error.is_transient() && clock.now_ms() + RETRY_INTERVAL_MS <= end_ms => {}
-            Err(error) => return Err(error).context("Flink cannot be asked for its jobs"),
+            Err(error) => return Err(error).context("cannot list Flink's jobs"),
         }
         clock.wait_until_ms(clock.now_ms() + RETRY_INTERVAL_MS).await;
     }
@@ -153,14 +153,14 @@ fn snapshot(
     seconds: u64,
 ) -> anyhow::Result<Snapshot> {
     let Some(last) = samples.last() else {
-        bail!("nothing was seen in {seconds} s: {}", problems.join("; "));
+        bail!("no sample within {seconds} s: {}", problems.join("; "));
     };
     let widest = |of: fn(&telemetry::Vertex) -> u32| last.vertices.iter().map(of).max().unwrap_or(1);
     let parallelism = widest(|v| v.parallelism);
     let max_parallelism = widest(|v| v.max_parallelism);
     let lenient = Settings { warm_up: Duration::ZERO, ..settings.clone() };
     let mut snapshot = summarise(samples, max_parallelism, parallelism, &lenient)
-        .with_context(|| format!("watched for {seconds} s, see --seconds"))?;
+        .with_context(|| format!("observed for only {seconds} s, see --seconds"))?;
     if let Err(not_ready) = summarise(samples, max_parallelism, parallelism, settings) {
         snapshot.missing.push(not_ready.to_string());
     }
@@ -183,7 +183,7 @@ fn in_words(snapshot: &Snapshot, width: Option<usize>) -> String {
     lines.push(operators(&snapshot.operators).render(width));
     lines.push(task_managers(snapshot).render(width));
     if snapshot.missing.is_empty() {
-        lines.push("nothing is missing".to_owned());
+        lines.push("no metric is missing".to_owned());
     } else {
         lines.push("missing:".to_owned());
         lines.extend(snapshot.missing.iter().map(|missing| format!("  {missing}")));

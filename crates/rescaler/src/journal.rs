@@ -20,7 +20,7 @@ pub(crate) const KEEP_MAX: u32 = 1000;
 
 /// Why the journal cannot be used.
 #[derive(Debug, Error)]
-#[error("the journal cannot be used; see journal.path in the configuration")]
+#[error("cannot use the journal; check journal.path")]
 pub struct JournalError(#[from] journal::JournalError);
 
 /// An open journal.
@@ -82,13 +82,13 @@ pub(crate) enum ReadError {
     #[error("the journal cannot be read")]
     Journal(#[from] journal::JournalError),
     /// There is no such file.
-    #[error("{}: there is no such journal", path.display())]
+    #[error("{}: no such journal", path.display())]
     Missing {
         /// The file.
         path: PathBuf,
     },
     /// No line is a record that this version understands.
-    #[error("{}: none of its {lines} lines is a record of a journal that this version reads; line {line}: {reason}", path.display())]
+    #[error("{}: no line of {lines} is a journal record that this version can read; line {line}: {reason}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -121,10 +121,7 @@ pub(crate) fn read_for_people(path: &Path, keep: u32) -> Result<Vec<Record>, Rea
         }),
         Some(first) => {
             let (count, line, reason) = (skipped.len(), first.line, &first.reason);
-            tracing::warn!(
-                "{}: {count} of {lines} lines are left out; line {line}: {reason}",
-                path.display()
-            );
+            tracing::warn!("{}: skipped {count} of {lines} lines; line {line}: {reason}", path.display());
             Ok(records)
         }
         None => Ok(records),

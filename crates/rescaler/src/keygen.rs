@@ -23,7 +23,7 @@ pub(crate) enum KeyFileError {
         source: job_config::KeyError,
     },
     /// The system has no random numbers.
-    #[error("the system gives no random numbers")]
+    #[error("the system's random number generator failed")]
     Random,
 }
 
@@ -48,8 +48,8 @@ pub(crate) fn generate(path: &Path) -> Result<String, KeyFileError> {
         source,
     })?;
     Ok(format!(
-        "# private key: {} (signs; keep it with the rescaler: [drop] signing_key_file)\n\
-         # public key: {} (checks; for every agent: [drop] of its configuration)\n\
+        "# private key: {} (for the rescaler: [drop] signing_key_file)\n\
+         # public key: {} (for every agent: add the next line to [drop])\n\
          public_keys = [\"{public}\"]",
         path.display(),
         public_path.display(),

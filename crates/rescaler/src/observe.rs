@@ -87,7 +87,7 @@ impl Observer {
         self.parallelism = Some((parallelism.max, parallelism.default));
     }
 
-    /// Makes a snapshot of the newest samples, if somebody looks.
+    /// Makes a snapshot of the newest samples, if a client has asked lately.
     fn show(&self) {
         let now = Timestamp::now();
         self.status.sampled(self.problem.clone().map_or(Ok(()), Err), now);
@@ -105,7 +105,7 @@ impl Observer {
             Ok(mut sample) => {
                 self.brokers.complete(&mut sample).await;
                 if let Some(problem) = self.problem.take() {
-                    info!(problem, "metrics can be read again");
+                    info!(problem, "metrics are available again");
                 }
                 self.newest_at = Some(Instant::now());
                 self.samples.push(sample);

@@ -28,7 +28,7 @@ pub(crate) enum InputError {
         source: std::io::Error,
     },
     /// The file is larger than any snapshot.
-    #[error("{file}: larger than {MAX_BYTES} bytes, which no snapshot is")]
+    #[error("{file}: larger than {MAX_BYTES} bytes, the limit of a snapshot")]
     TooLarge {
         /// The file.
         file: String,
@@ -43,7 +43,7 @@ pub(crate) enum InputError {
         source: serde_json::Error,
     },
     /// The snapshot has another form.
-    #[error("{file}: schema {found} is not understood; this program reads schema {SCHEMA}")]
+    #[error("{file}: unsupported schema {found}; this program reads schema {SCHEMA}")]
     Schema {
         /// The file.
         file: String,
@@ -194,23 +194,22 @@ fn sentences(decision: &Decision) -> Option<Vec<String>> {
     let of = |name: &str| decision.figures.get(name).copied();
     let (arrival, capacity, delay, bound) =
         (of("arrival_per_s")?, of("capacity_per_s")?, of("delay_s")?, of("bound_s")?);
-    let backlog = of("backlog_records").map_or("an unknown number of records waits".to_owned(), |records| {
-        format!("{records:.0} records wait")
-    });
+    let backlog = of("backlog_records")
+        .map_or("backlog unknown".to_owned(), |records| format!("backlog {records:.0} records"));
     let mut lines = vec![
-        format!("  seen: {arrival:.0}/s arrive, the job carries {capacity:.0}/s, {backlog}"),
-        format!("  delay: records will have to wait {delay:.1} s at worst, the bound is {bound:.1} s"),
+        format!("  observed: arrival rate {arrival:.0}/s, capacity {capacity:.0}/s, {backlog}"),
+        format!("  predicted delay: at most {delay:.1} s; bound {bound:.1} s"),
     ];
     if let (Some(forecast), Some(lead), Some(quantile)) = (of("forecast_per_s"), of("lead_s"), of("quantile"))
     {
         lines.push(format!(
-            "  forecast: no more than {forecast:.0}/s within the {lead:.0} s until a change could help, by {:.0} % of past forecasts",
+            "  forecast: at most {forecast:.0}/s during the {lead:.0} s until a change takes effect ({:.0} % quantile of past forecasts)",
             quantile * 100.0
         ));
     }
     if let (Some(downtime), Some(outage)) = (of("downtime_s"), of("outage_s")) {
         lines.push(format!(
-            "  a change: stops the job for {downtime:.1} s and leaves what arrives in {outage:.1} s as backlog, as the last ones did"
+            "  cost of a change, from past ones: downtime {downtime:.1} s, backlog of {outage:.1} s of arrivals"
         ));
     }
     Some(lines)
@@ -221,7 +220,7 @@ fn candidates(decision: &Decision) -> Vec<String> {
     let mut lines = Vec::new();
     let cheapest = decision.candidates.iter().find(|candidate| candidate.is_cheapest);
     if !decision.candidates.is_empty() {
-        lines.push("  compared by price, in slot-seconds:".to_owned());
+        lines.push("  candidates and their price in slot-seconds:".to_owned());
     }
     for candidate in &decision.candidates {
         let changes: Vec<String> =
@@ -231,7 +230,7 @@ fn candidates(decision: &Decision) -> Vec<String> {
             candidate.terms.iter().map(|(name, price)| format!("{name} {price:.0}")).collect();
         let why = cheapest.map_or(String::new(), |cheapest| lost(candidate, cheapest));
         lines.push(format!(
-            "  {} {:>9.0} = {}: {} slots carry {:.0}/s ({what}){why}",
+            "  {} {:>9.0} = {}: {} slots, capacity {:.0}/s ({what}){why}",
             if candidate.is_cheapest { "*" } else { " " },
             candidate.price_slot_s,
             terms.join(" + "),
@@ -250,7 +249,7 @@ fn lost(candidate: &Candidate, cheapest: &Candidate) -> String {
     let dearest = candidate.terms.iter().map(more).max_by(|one, other| one.1.total_cmp(&other.1));
     match dearest {
         Some((name, more)) if !candidate.is_cheapest && more >= 0.5 => {
-            format!("; lost by {more:.0} more for {name}")
+            format!("; rejected: {name} +{more:.0}")
         }
         _ => String::new(),
     }
@@ -281,13 +280,13 @@ mod tests {
         ];
         let told = in_words(&decision);
         for expected in [
-            "2400/s arrive, the job carries 2000/s, an unknown number of records waits",
-            "have to wait 3.0 s at worst, the bound is 2.0 s",
-            "(stay); lost by 9000 more for violations",
-            "lost by 600 more for slots",
+            "arrival rate 2400/s, capacity 2000/s, backlog unknown",
+            "predicted delay: at most 3.0 s; bound 2.0 s",
+            "(stay); rejected: violations +9000",
+            "rejected: slots +600",
         ] {
             assert!(told.contains(expected), "{expected} is not in:\n{told}");
         }
-        assert_eq!(told.matches("lost by").count(), 2, "{told}");
+        assert_eq!(told.matches("rejected: ").count(), 2, "{told}");
     }
 }

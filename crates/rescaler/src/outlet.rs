@@ -15,11 +15,11 @@ use crate::keygen::{self, KeyFileError};
 /// Why nothing can be published with this configuration. The message begins with the key.
 #[derive(Debug, Error)]
 pub(crate) enum OutletError {
-    /// The address is none.
-    #[error("drop.url, drop.folder or drop.reports_url")]
+    /// Invalid URL.
+    #[error("invalid drop.url, drop.folder or drop.reports_url")]
     Address(#[source] drop_client::Error),
     /// The token or the authorities cannot be used.
-    #[error("drop.token_file or drop.authorities_file")]
+    #[error("cannot use drop.token_file or drop.authorities_file")]
     Access(#[source] drop_client::AccessError),
     /// The key cannot be used.
     #[error("drop.signing_key_file")]
@@ -32,11 +32,11 @@ pub(crate) enum PutError {
     /// The drop refuses it, or does not answer.
     #[error(transparent)]
     Drop(#[from] drop_client::Error),
-    /// Somebody else publishes into the folder at this moment.
-    #[error("the folder is not ours")]
+    /// Another process publishes into the folder at this moment.
+    #[error("another process publishes into the folder")]
     Lock(#[from] LockError),
     /// The folder cannot be written.
-    #[error("the folder cannot be written")]
+    #[error("cannot write to the folder")]
     Folder(#[from] JournalError),
     /// What was current is not followed by this.
     #[error("generation {found} cannot follow generation {current}")]
@@ -66,7 +66,7 @@ pub(crate) enum GenerationError {
     #[error(transparent)]
     Drop(#[from] drop_client::Error),
     /// The file cannot be read.
-    #[error("the folder of earlier documents cannot be read")]
+    #[error("cannot read the folder of earlier documents")]
     Folder(#[source] std::io::Error),
     /// The file is no job document.
     #[error("the earlier document is not a job document")]
@@ -158,7 +158,7 @@ impl Outlet {
         }
     }
 
-    /// The newest reports; `None` if nobody reports about what is in this place.
+    /// The newest reports; `None` if no reports are taken in this place.
     pub(crate) async fn reports(&self) -> Result<Option<Vec<Report>>, drop_client::Error> {
         match &self.place {
             Place::Drop(drop) | Place::Folder { reports: Some(drop), .. } => drop.reports().await.map(Some),

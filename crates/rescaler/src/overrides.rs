@@ -16,7 +16,7 @@ use crate::policies::Name;
 /// `--set KEY=VALUE`
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Set {
-    /// A key of the configuration with its value, for example policy.ds2.utilization_target=0.8; may be given several times.
+    /// Set a configuration key, for example policy.ds2.utilization_target=0.8; repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     settings: Vec<Setting>,
 }
@@ -28,16 +28,16 @@ struct Setting(Table);
 /// What people change first.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Overrides {
-    /// The policy that decides; by default policy slo where there is a latency bound, else policy ds2.
+    /// Policy; by default slo if there is a latency bound, else ds2.
     #[arg(long, value_enum, value_name = "NAME")]
     pub(crate) policy: Option<Name>,
-    /// The event latency that must not be exceeded, for example 2s or 500ms. The policy is then slo, unless --policy latency is given.
+    /// Upper bound of event latency, for example 2s or 500ms. Selects policy slo, unless --policy latency is given.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) latency_bound: Option<Duration>,
-    /// No operator gets more than this many subtasks (limits.max).
+    /// Most subtasks of an operator (limits.max).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32_768))]
     max: Option<u32>,
-    /// Time from one decision to the next, for example 30s (epoch.length_ms).
+    /// Time between decisions, for example 30s (epoch.length_ms).
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     epoch: Option<Duration>,
     #[command(flatten)]
@@ -129,7 +129,7 @@ fn setting(text: &str) -> Result<Setting, String> {
     let written = [format!("{key} = {value}"), format!("{key} = {quoted}")];
     let table = written.iter().find_map(|line| toml::from_str::<Table>(line).ok());
     let one_key = table.filter(|table| table.len() == 1 && !value.contains('\n'));
-    one_key.map(Setting).ok_or_else(|| format!("{key} is not a key of the configuration"))
+    one_key.map(Setting).ok_or_else(|| format!("{key} is not a configuration key"))
 }
 
 /// Reads a duration like `2s` or `500ms`.

@@ -49,7 +49,7 @@ pub struct Placement {
     pub mode: Mode,
     /// In-process: the folder of documents, reports and the agent's journal.
     pub data: Option<PathBuf>,
-    /// In-process: where the drop of this process listens; [`None`]: on a free port of the loopback interface.
+    /// In-process: where the embedded drop listens; [`None`]: on a free port of the loopback interface.
     pub listen: Option<SocketAddr>,
     /// In-process: the agent's configuration; [`None`]: the job that runs is rescaled in place, and never stopped.
     pub agent_config: Option<PathBuf>,
@@ -105,7 +105,7 @@ impl Carried {
     pub(crate) async fn ended(&mut self) -> anyhow::Error {
         match self.tasks.join_next().await {
             None => std::future::pending().await,
-            Some(Ok(Ok(()))) => anyhow::anyhow!("a part of this process has ended"),
+            Some(Ok(Ok(()))) => anyhow::anyhow!("the embedded drop or agent ended unexpectedly"),
             Some(Ok(Err(error))) => error,
             Some(Err(error)) => error.into(),
         }
@@ -242,14 +242,14 @@ pub(crate) async fn start(
         protection: config_drop::Protection::default(),
     };
     carried.tasks.spawn(async move {
-        config_drop::run(listener, served, std::future::pending()).await.context("the drop of this process")
+        config_drop::run(listener, served, std::future::pending()).await.context("the embedded drop")
     });
     let agent = config_agent::Agent::new(agent_config(config, data.join("agent"))?)?;
     if let Some(details) = found {
         adopt(config, &details).await?;
     }
-    carried.tasks.spawn(async move { agent.run().await.context("the agent of this process") });
-    info!(drop = %config.drop.url, data = %data.display(), "drop and agent run in this process");
+    carried.tasks.spawn(async move { agent.run().await.context("the embedded agent") });
+    info!(drop = %config.drop.url, data = %data.display(), "running an embedded drop and agent");
     Ok(carried)
 }
 
@@ -258,14 +258,15 @@ async fn obstacle(flink: &flink::Client, job: &JobId) -> Option<String> {
     match flink.in_place(job).await {
         Ok(InPlace::Possible(_)) => None,
         Ok(InPlace::Impossible(obstacle)) => {
-            warn!(
-                "{obstacle}. Until then the job is only watched, and plans are recorded as recommendations"
-            );
+            warn!("{obstacle}. Until then plans are recorded as recommendations and not applied");
             Some(obstacle.to_string())
         }
         Err(error) => {
             // The agent asks again with the first plan.
-            warn!("whether the job can be rescaled in place is not known: {:#}", anyhow::Error::from(error));
+            warn!(
+                "cannot find out whether the job can be rescaled in place: {:#}",
+                anyhow::Error::from(error)
+            );
             None
         }
     }
@@ -302,7 +303,7 @@ fn agent_config(config: &Config, data: PathBuf) -> Result<config_agent::Config, 
 /// # Errors
 /// Flink cannot be asked, or it is not clear which job is meant.
 pub(crate) async fn embed(config: &mut Config, data: &Path, job: Option<&str>) -> anyhow::Result<()> {
-    let jobs = flink_client(config)?.jobs().await.context("Flink cannot be asked for its jobs")?;
+    let jobs = flink_client(config)?.jobs().await.context("cannot list Flink's jobs")?;
     let (_, found) = the_job(&jobs, job)?;
     embed_as(config, data, &found.folder, &found.called);
     Ok(())
@@ -365,7 +366,7 @@ pub(crate) fn job_name(in_flink: &str) -> JobName {
 }
 
 async fn running_job(flink: &flink::Client, job: &str) -> anyhow::Result<JobDetails> {
-    let jobs = flink.jobs().await.context("Flink cannot be asked for its jobs")?;
+    let jobs = flink.jobs().await.context("cannot list Flink's jobs")?;
     let found = alive(&jobs, job).next();
     let found = found.with_context(|| format!("no job named {job:?} runs on {}", flink.base_url()))?;
     Ok(flink.job(&found.id).await?)
@@ -381,13 +382,13 @@ fn names(details: &JobDetails) -> OperatorNames {
 async fn adopt(config: &Config, details: &JobDetails) -> anyhow::Result<()> {
     let settings = drop_client::Settings::default();
     let drop = DropClient::new(config.drop.url.reveal(), config.job.clone(), settings)
-        .context("the drop of this process")?;
+        .context("the embedded drop")?;
     let deadline = Instant::now() + START_DEADLINE;
     let fetched = loop {
         match drop.get(None, None).await {
             Ok(fetched) => break fetched,
             Err(error) if Instant::now() >= deadline => {
-                return Err(error).context("the drop of this process");
+                return Err(error).context("the embedded drop");
             }
             Err(_) => sleep(LOOK_INTERVAL).await,
         }
@@ -399,8 +400,8 @@ async fn adopt(config: &Config, details: &JobDetails) -> anyhow::Result<()> {
         },
         Fetched::Absent | Fetched::NotModified => (derive(&config.job, 1, details)?, Precondition::Nothing),
     };
-    info!(job = %config.job, generation = document.generation(), "the job goes on as it was found");
-    drop.put(&document, &expected).await.context("the drop of this process")?;
+    info!(job = %config.job, generation = document.generation(), "adopted the job at its present parallelism");
+    drop.put(&document, &expected).await.context("the embedded drop")?;
     Ok(())
 }
 
@@ -415,7 +416,7 @@ async fn next(
     let operators = &current.document.parallelism().operators;
     let is_of_this_graph = operators.len() == details.vertices.len()
         && details.vertices.iter().all(|vertex| operators.contains_key(vertex.id.as_str()));
-    let reports = drop.reports().await.context("the drop of this process")?;
+    let reports = drop.reports().await.context("the embedded drop")?;
     let failed = reports.last().is_some_and(|report| report.state.is_final());
     let newest =
         control::Current { document: current.document.clone(), entity_tag: current.entity_tag.clone() };
@@ -434,7 +435,7 @@ fn derive(job: &JobName, generation: u64, details: &JobDetails) -> anyhow::Resul
     let largest = details.vertices.iter().map(|vertex| vertex.max_parallelism).max().unwrap_or(1);
     let largest = largest.max(details.vertices.iter().map(|vertex| vertex.parallelism).max().unwrap_or(1));
     let mut text = format!(
-        "# Made from the job that runs; operators are named by the ids of their vertices.\nformat = 1\njob = \"{job}\"\n\
+        "# Generated from the running job; operators are named by vertex id.\nformat = 1\njob = \"{job}\"\n\
          generation = {generation}\nissued_at = \"{}\"\nreason = \"as it was found\"\nrestart_mode = \"in-place\"\n\n\
          [parallelism]\ndefault = 1\nmax = {}\n\n[parallelism.operators]\n",
         Timestamp::now(),
@@ -444,7 +445,7 @@ fn derive(job: &JobName, generation: u64, details: &JobDetails) -> anyhow::Resul
         let name = vertex.head_operator().replace(char::is_control, " ");
         text.push_str(&format!("{} = {} # {name}\n", vertex.id, vertex.parallelism.max(1)));
     }
-    JobDocument::parse(&text).context("no document can be made of this job")
+    JobDocument::parse(&text).context("cannot describe this job in a document")
 }
 
 #[cfg(test)]

@@ -57,12 +57,12 @@ impl Program {
     /// A sentence: it cannot be started, took too long, ended with a failure, or answered something that is no plan.
     pub(crate) async fn ask(&self, snapshot: &Snapshot) -> Result<Answer, String> {
         let input =
-            serde_json::to_vec(snapshot).map_err(|e| format!("the snapshot cannot be written: {e}"))?;
+            serde_json::to_vec(snapshot).map_err(|e| format!("cannot serialise the snapshot: {e}"))?;
         let limit = Duration::from_millis(self.timeout_ms);
         match tokio::time::timeout(limit, self.run(input)).await {
             Ok(answer) => answer,
             // Dropping the run has killed the program.
-            Err(_) => Err(format!("it did not answer within {} ms", self.timeout_ms)),
+            Err(_) => Err(format!("no answer within {} ms", self.timeout_ms)),
         }
     }
 
@@ -74,7 +74,7 @@ impl Program {
         let limit = Duration::from_millis(self.timeout_ms);
         match tokio::time::timeout(limit, self.fed(input)).await {
             Ok(answer) => answer.map(drop),
-            Err(_) => Err(format!("it did not end within {} ms", self.timeout_ms)),
+            Err(_) => Err(format!("it did not exit within {} ms", self.timeout_ms)),
         }
     }
 
@@ -85,7 +85,7 @@ impl Program {
 
     async fn run(&self, input: Vec<u8>) -> Result<Answer, String> {
         let answer = self.fed(input).await?;
-        serde_json::from_slice(&answer).map_err(|e| format!("its answer is no plan: {e}"))
+        serde_json::from_slice(&answer).map_err(|e| format!("its answer is not a plan: {e}"))
     }
 
     /// What the program prints when it is given this input.
@@ -100,11 +100,11 @@ impl Program {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .map_err(|e| format!("{program} cannot be started: {e}"))?;
+            .map_err(|e| format!("cannot start {program}: {e}"))?;
         let (Some(mut stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
-            return Err(format!("{program} has no pipes"));
+            return Err(format!("cannot open pipes to {program}"));
         };
         let write = async move {
             // A program that reads only a part, or nothing, may still answer.
@@ -113,13 +113,13 @@ impl Program {
         let read = read(stdout, self.max_answer_bytes + 1);
         let complaint = read_complaint(stderr);
         let ((), answer, complaint) = tokio::join!(write, read, complaint);
-        let answer = answer.map_err(|e| format!("its answer cannot be read: {e}"))?;
+        let answer = answer.map_err(|e| format!("cannot read its answer: {e}"))?;
         if answer.len() as u64 > self.max_answer_bytes {
             return Err(format!("its answer is longer than {} bytes", self.max_answer_bytes));
         }
-        let status = child.wait().await.map_err(|e| format!("it cannot be waited for: {e}"))?;
+        let status = child.wait().await.map_err(|e| format!("cannot wait for it to exit: {e}"))?;
         if !status.success() {
-            return Err(format!("it ended with {status}{complaint}"));
+            return Err(format!("it exited with {status}{complaint}"));
         }
         Ok(answer)
     }
@@ -137,7 +137,7 @@ async fn read_complaint(mut pipe: tokio::process::ChildStderr) -> String {
     let _bytes_or_error = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
     let text = String::from_utf8_lossy(&beginning);
     match text.lines().rev().find(|line| !line.trim().is_empty()) {
-        Some(line) => format!(" and said: {}", line.trim()),
+        Some(line) => format!("; standard error: {}", line.trim()),
         None => String::new(),
     }
 }
@@ -188,9 +188,12 @@ mod tests {
     #[tokio::test]
     async fn failures_are_sentences() {
         for (command, expected) in [
-            (&["./no-such-program"][..], "cannot be started"),
-            (&["sh", "-c", "echo first >&2; echo no data >&2; exit 3"], "exit status: 3 and said: no data"),
-            (&["echo", "hello"], "no plan"),
+            (&["./no-such-program"][..], "cannot start ./no-such-program"),
+            (
+                &["sh", "-c", "echo first >&2; echo no data >&2; exit 3"],
+                "exit status: 3; standard error: no data",
+            ),
+            (&["echo", "hello"], "not a plan"),
             (&["echo", "{\"plan\": {}}"], "missing field `parallelism`"),
             (&["sh", "-c", "yes '{}' | head -n 10000"], "longer than 1000 bytes"),
         ] {

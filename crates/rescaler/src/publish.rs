@@ -34,13 +34,13 @@ pub(crate) enum BadDocument {
         source: job_config::DocumentError,
     },
     /// Nothing can be published there.
-    #[error("the place to publish at")]
+    #[error("cannot publish with this configuration")]
     Outlet(#[from] OutletError),
 }
 
 /// The current document at the drop.
 pub(crate) async fn current(drop: &Outlet) -> anyhow::Result<Current> {
-    match drop.current().await.context("the drop cannot be read")? {
+    match drop.current().await.context("cannot read the drop")? {
         Some(current) => Ok(current),
         None => anyhow::bail!(
             "the drop has no document of job {}; publish the first one with `rescaler publish --document FILE`",
@@ -82,11 +82,11 @@ pub(crate) async fn from_file(
         document = document.dated(now, now.checked_add(lifetime).ok()).map_err(bad)?;
     }
     let drop = Outlet::new(settings, document.job().clone()).map_err(BadDocument::Outlet)?;
-    let current = drop.current().await.context("the drop cannot be read")?;
+    let current = drop.current().await.context("cannot read the drop")?;
     let (generation, told) = match current {
         Some(current) if manner.only_first => {
             let generation = current.document.generation();
-            (generation, format!("job {} has a document already, of generation {generation}", drop.job()))
+            (generation, format!("job {} already has a document, generation {generation}", drop.job()))
         }
         current => (document.generation(), put(&drop, &document, current, manner.dry_run).await?),
     };
@@ -108,7 +108,7 @@ async fn put(
     let expected = match current {
         Some(current) if current.document.text() == document.text() => {
             if drop.signature(document).is_none_or(|signature| current.signature == Some(signature)) {
-                return Ok(format!("generation {generation} of job {job} is already the current document"));
+                return Ok(format!("generation {generation} of job {job} is the current document already"));
             }
             Precondition::Replaces(current.entity_tag)
         }
@@ -129,7 +129,7 @@ async fn put(
     match drop.put(document, &expected).await.context("the drop refused the document")? {
         Published::Stored(_) => Ok(format!("published generation {generation} of job {job} at {place}")),
         Published::Superseded => {
-            anyhow::bail!("another document was published in the meantime; look at it and try again")
+            anyhow::bail!("another document was published concurrently; check it and retry")
         }
     }
 }
@@ -140,22 +140,25 @@ async fn carried_out(drop: &Outlet, generation: u64, limit: Duration) -> anyhow:
     loop {
         let reports = match drop.reports().await {
             Ok(Some(reports)) => reports,
-            Ok(None) => anyhow::bail!("nobody reports at {}, so there is nothing to wait for", drop.name()),
+            Ok(None) => anyhow::bail!(
+                "{} takes no reports, so there is nothing to wait for; leave out --wait",
+                drop.name()
+            ),
             Err(error) if error.is_transient() => Vec::new(),
-            Err(error) => return Err(error).context("the reports cannot be read"),
+            Err(error) => return Err(error).context("cannot read the reports"),
         };
         let last = reports.iter().rfind(|report| report.generation == generation);
         match last {
-            Some(report) if report.state == State::Running => return Ok("it runs".to_owned()),
+            Some(report) if report.state == State::Running => return Ok("running".to_owned()),
             Some(report) if report.state.is_final() => {
-                let why = report.message.as_deref().unwrap_or("the agent does not say why");
-                anyhow::bail!("generation {generation} was not carried out: {why}")
+                let why = report.message.as_deref().unwrap_or("the agent gave no reason");
+                anyhow::bail!("generation {generation} was not applied: {why}")
             }
             _ => {}
         }
         anyhow::ensure!(
             tokio::time::Instant::now() < deadline,
-            "the agent has not carried out generation {generation} within {} s; it said last: {}",
+            "the agent has not applied generation {generation} within {} s; last report: {}",
             limit.as_secs(),
             last.map_or("nothing".to_owned(), |report| format!("{:?}", report.state).to_lowercase())
         );

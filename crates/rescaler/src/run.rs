@@ -18,36 +18,36 @@ use crate::{placement, watch};
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// The configuration file; the default is configs/rescaler.toml, or none with --flink. With --flink, what it says of the job, of
-    /// Flink's address and of placements does not count.
+    /// Configuration file; by default configs/rescaler.toml, or none with --flink. With --flink its job, flink.url and
+    /// placements are ignored.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Flink's address: this process alone rescales the job that runs there, in place.
+    /// URL of Flink: rescale the job that runs there in place, without a drop, an agent or a configuration file.
     #[arg(long, value_name = "URL")]
     flink: Option<Address>,
-    /// With --flink: the job, by name or id, if several run. With --all-jobs a pattern (* and ?) that may be given several times.
+    /// With --flink: name or id of the job, if several run. With --all-jobs: a pattern (* and ?); repeatable.
     #[arg(long, value_name = "NAME|ID", requires = "flink")]
     job: Vec<String>,
-    /// With --flink: all jobs of the cluster, as they come and go, but those whose own configuration has `rescaler.enabled: false`.
+    /// With --flink: all jobs of the cluster, also later ones, except those configured with `rescaler.enabled: false`.
     #[arg(long, requires = "flink")]
     all_jobs: bool,
-    /// With --all-jobs: no job whose name or id this pattern (* and ?) takes; may be given several times.
+    /// With --all-jobs: skip jobs whose name or id matches this pattern (* and ?); repeatable.
     #[arg(long, value_name = "PATTERN", requires = "all_jobs")]
     except: Vec<String>,
-    /// With --flink: the folder for documents, journals and reports.
+    /// With --flink: folder for documents, journals and reports.
     #[arg(long, value_name = "FOLDER", default_value = DATA, requires = "flink")]
     data: PathBuf,
-    /// With --flink: the program that carries plans out, instead of Flink in place; it gets each as JSON on its standard input
-    /// (docs/by-command.md). Given again: its arguments.
+    /// With --flink: program that applies plans instead of rescaling in place; it gets each plan as JSON on standard input
+    /// (docs/by-command.md). Repeat the option for its arguments.
     #[arg(long, value_name = "WORD", allow_hyphen_values = true, requires = "flink")]
     apply_with: Vec<String>,
     /// Decide and record, but publish nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Where the page and the metrics are, instead of the configuration's `http.listen`; `off`: nowhere.
+    /// Address of the page and the metrics, instead of `http.listen`; `off`: do not serve them.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<Listen>,
-    /// Check the configuration, print it as it takes effect, and exit.
+    /// Check the configuration, print it with all defaults, and exit.
     #[arg(long)]
     check_config: bool,
     #[command(flatten)]
@@ -128,11 +128,11 @@ fn with_url(flink: Option<&toml::Value>, url: &Address) -> toml::Value {
 fn policy_line(config: &Config) -> String {
     let bound_ms = config.latency_max_ms().unwrap_or_default();
     match config.policy.name {
-        Name::Slo => format!("policy slo keeps event latency below {bound_ms} ms with as few slots as possible"),
-        Name::Latency => format!("policy latency widens the slowest operators when a query takes {bound_ms} ms"),
-        Name::Ds2 => "policy ds2 decides, by utilisation; to keep a latency bound with as few slots as possible, add for example \
+        Name::Slo => format!("policy slo: keep event latency below {bound_ms} ms with as few slots as possible"),
+        Name::Latency => format!("policy latency: widen the slowest operators when the latency of a query reaches {bound_ms} ms"),
+        Name::Ds2 => "policy ds2: scale by utilisation; to keep a latency bound with as few slots as possible, add for example \
                       --latency-bound 2s (policy slo)"
             .to_owned(),
-        Name::External => "policy external asks its program".to_owned(),
+        Name::External => "policy external: plans come from the configured program".to_owned(),
     }
 }

@@ -193,7 +193,7 @@ fn job(shared: &Table, own: Value, above: &Table) -> Result<Config, Vec<String>>
     };
     for key in ["job", "http", "notify", "quota"] {
         if own.contains_key(key) {
-            return Err(vec![format!("{key}: does not belong into a [[job]]")]);
+            return Err(vec![format!("{key}: not allowed in a [[job]]; set it at the top")]);
         }
     }
     let mut table = shared.clone();
@@ -219,11 +219,13 @@ fn shared_things(jobs: &[Config]) -> Vec<String> {
     let (mut names, mut journals, mut problems) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for (index, config) in jobs.iter().enumerate() {
         if !names.insert(config.job.to_string()) {
-            problems.push(format!("job[{index}].name: {} stands there twice", config.job));
+            problems.push(format!("job[{index}].name: duplicate name {}", config.job));
         }
         if !journals.insert(&config.journal.path) {
             let path = config.journal.path.display();
-            problems.push(format!("job[{index}].journal.path: {path} is another job's; each needs its own"));
+            problems.push(format!(
+                "job[{index}].journal.path: {path} is used by another job; give each job its own"
+            ));
         }
     }
     problems
@@ -295,7 +297,9 @@ mod tests {
         let path = folder.path().join("rescaler.toml");
         std::fs::write(&path, "[[job]]\nname = \"a\"\n[[job]]\nname = \"b\"").unwrap();
         assert_eq!(Site::load_job(&path, Some("b")).unwrap().job.as_str(), "b");
-        for (name, expected) in [(None, "name one with --job: a, b"), (Some("c"), "no job \"c\", but a, b")] {
+        for (name, expected) in
+            [(None, "select one with --job: a, b"), (Some("c"), "no job \"c\"; it has a, b")]
+        {
             let message = Site::load_job(&path, name).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
         }
@@ -308,7 +312,7 @@ mod tests {
     fn mistakes_name_their_job() {
         let two = |second: &str| format!("[[job]]\nname = \"a\"\n[[job]]\n{second}");
         let cases = [
-            (two("name = \"a\""), "job[1].name: a stands there twice"),
+            (two("name = \"a\""), "job[1].name: duplicate name a"),
             (two("flink.url = \"http://x\""), "job[1].name: the job's name"),
             (two("name = \"b\"\nepoch.length = 1"), "unknown field `length`"),
             (two("name = \"b\"\nepoch.length_ms = 1"), "job[1].epoch.length_ms"),

@@ -77,31 +77,31 @@ pub enum Graph {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SourceSection {
-    /// Which one.
+    /// Kind of source.
     pub kind: SourceKind,
-    /// Where a store listens.
+    /// URL of the store.
     pub url: Address,
-    /// Where Whisper files lie.
+    /// Folder of Whisper files.
     pub folder: PathBuf,
-    /// Where the job's graph comes from.
+    /// Source of the job's graph.
     pub graph: Graph,
-    /// How often a series of a store gets a new value, in milliseconds.
+    /// Interval between values of a series in the store, in milliseconds.
     pub interval_ms: u64,
-    /// How far back is looked for subtasks that have fallen silent, in milliseconds.
+    /// How long a subtask without new values is still expected, in milliseconds.
     pub lookback_ms: u64,
-    /// Of one question, in milliseconds.
+    /// Timeout of one query, in milliseconds.
     pub timeout_ms: u64,
-    /// Of one answer, in bytes.
+    /// Size limit of one response, in bytes.
     pub max_body_bytes: usize,
-    /// Series in one answer, or files.
+    /// Largest number of series in one response, or of files.
     pub max_series: usize,
-    /// What is asked of Graphite.
+    /// Targets to query from Graphite.
     pub targets: Vec<String>,
-    /// What is asked of Prometheus.
+    /// Selector to query from Prometheus.
     pub selector: String,
     /// Labels that the series of Prometheus must have, in addition to the selector.
     pub labels: BTreeMap<String, String>,
-    /// How to log in at the store, and whom to trust.
+    /// Login at the store and trusted certificates.
     pub access: http_client::Access,
 }
 

@@ -21,7 +21,7 @@ const BODY_BYTES: usize = 256 << 10;
 pub struct StateProbe {
     /// The probe's address; empty: there is none.
     pub probe_url: Address,
-    /// Of one call, in milliseconds.
+    /// Timeout of one request, in milliseconds.
     pub timeout_ms: u64,
     /// Figures older than this are not used, in milliseconds.
     pub age_max_ms: u64,
@@ -108,15 +108,15 @@ impl StateReader {
                 snapshot.state_size_bytes = sizes.state_bytes.or(snapshot.state_size_bytes);
                 snapshot.stored_size_bytes = sizes.stored_bytes.or(snapshot.stored_size_bytes);
                 let known = sizes.state_bytes.or(sizes.stored_bytes).is_some();
-                (!known).then(|| format!("it has no fresh figure of job {}", self.job))
+                (!known).then(|| format!("no fresh figure of job {}", self.job))
             }
             Err(problem) => Some(problem),
         };
         match (&problem, &self.problem) {
             (Some(problem), before) if before.as_ref() != Some(problem) => {
-                warn!(url = %self.config.probe_url, "the state probe: {problem}; Flink's own figure is used");
+                warn!(url = %self.config.probe_url, "state probe: {problem}; using Flink's figure");
             }
-            (None, Some(_)) => info!(url = %self.config.probe_url, "the state probe has figures again"),
+            (None, Some(_)) => info!(url = %self.config.probe_url, "the state probe answers again"),
             _ => {}
         }
         self.problem = problem;
@@ -130,11 +130,11 @@ impl StateReader {
         http_client::authorize(&mut request, base.authorization());
         let answer = self.http.send(request).await.map_err(|error| in_words(&error))?;
         if !answer.status.is_success() {
-            return Err(format!("it answers {}", answer.status));
+            return Err(format!("it answered {}", answer.status));
         }
         let body = answer.body;
-        let sources: Vec<Source> = serde_json::from_slice(&body)
-            .map_err(|error| format!("its page /samples cannot be read: {error}"))?;
+        let sources: Vec<Source> =
+            serde_json::from_slice(&body).map_err(|error| format!("cannot parse /samples: {error}"))?;
         Ok(sizes(&sources, self.job.as_str(), self.config.age_max_ms))
     }
 }

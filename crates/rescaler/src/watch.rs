@@ -38,7 +38,7 @@ const FLUSH_MAX: Duration = Duration::from_secs(5);
 /// A file for the token that holds none.
 #[derive(Debug, Error)]
 #[error(
-    "http.token_file: the file does not hold one token of {} or more printable characters; put a long random text into it, or leave the key out",
+    "http.token_file: the file must contain one token of at least {} printable characters; write a long random text into it, or remove the key",
     secrets::TOKEN_CHARACTERS_MIN
 )]
 pub(crate) struct NoToken;
@@ -71,7 +71,7 @@ pub async fn run(site: Site, dry_run: bool, shutdown: impl Future<Output = ()>) 
             ended.unwrap_or_else(|lost| anyhow!("a task of the rescaler was lost: {lost}"))
         })),
         () = shutdown => {
-            info!("asked to stop");
+            info!("stopping: received a signal");
             Ok(())
         }
     };
@@ -151,7 +151,7 @@ impl WatchedCluster {
             match look(flink, &mut roster, begin.elapsed()).await {
                 Ok(changes) => {
                     if problem.take().is_some() {
-                        info!("Flink answers for its jobs again");
+                        info!("Flink answers again");
                     }
                     self.change(changes);
                 }
@@ -159,7 +159,7 @@ impl WatchedCluster {
                 Err(error) => {
                     let message = format!("{:#}", anyhow::Error::from(error));
                     if problem.as_ref() != Some(&message) {
-                        warn!("Flink cannot be asked for its jobs: {message}; asked again every few seconds");
+                        warn!("cannot list Flink's jobs: {message}; retrying every few seconds");
                     }
                     problem = Some(message);
                 }
@@ -170,7 +170,7 @@ impl WatchedCluster {
     fn change(&mut self, changes: Changes) {
         for called in changes.end {
             if let Some((name, task)) = self.jobs.remove(&called) {
-                info!(job = %name, "no longer watched: it does not run any more");
+                info!(job = %name, "no longer watching: the job has ended");
                 task.abort();
                 self.status.remove(&name);
             }
@@ -187,7 +187,9 @@ impl WatchedCluster {
             self.jobs.insert(found.called, (name, task));
         }
         if let Some(number) = changes.too_many {
-            error!("{number} further jobs are not watched; choose jobs with --job, or run a second rescaler");
+            error!(
+                "{number} jobs above the limit are not watched; select jobs with --job, or run a second rescaler"
+            );
         }
     }
 }
@@ -199,7 +201,7 @@ async fn look(flink: &flink::Client, roster: &mut Roster, now: Duration) -> Resu
         let keys = flink.configuration(Some(&id)).await?.unwrap_or_default();
         let takes_part = keys.get(fleet::ENABLED_KEY).is_none_or(|value| value.trim() != "false");
         if !takes_part {
-            info!(job = %id, "not watched: its configuration says {} = false", fleet::ENABLED_KEY);
+            info!(job = %id, "not watching: its configuration has {} = false", fleet::ENABLED_KEY);
         }
         roster.told(id, takes_part);
     }
@@ -218,7 +220,9 @@ fn guard(http: &Http) -> anyhow::Result<Guard> {
     let anywhere = SocketAddr::from(([0, 0, 0, 0], 0));
     let guard = Guard::new(http.listen.address().unwrap_or(anywhere), &http.hosts, token);
     if http.listen.address().is_some() && !guard.has_switches() {
-        warn!("http.listen is not this machine alone and there is no http.token_file: the page only shows");
+        warn!(
+            "http.listen is reachable from other machines and http.token_file is not set: the page is read-only"
+        );
     }
     Ok(guard)
 }
@@ -226,7 +230,8 @@ fn guard(http: &Http) -> anyhow::Result<Guard> {
 /// How the page is encrypted, if it is.
 fn acceptor(http: &Http) -> anyhow::Result<Option<TlsAcceptor>> {
     let (Some(certificate), Some(key)) = (&http.certificate_file, &http.key_file) else { return Ok(None) };
-    let config = http_server::tls(certificate, key).context("http.certificate_file and http.key_file")?;
+    let config =
+        http_server::tls(certificate, key).context("cannot use http.certificate_file and http.key_file")?;
     Ok(Some(TlsAcceptor::from(config)))
 }
 
@@ -234,7 +239,7 @@ fn status_of(config: &Config, http: &Http, dry_run: bool, shared: &Shared) -> Jo
     let path = switches_path(&config.journal.path);
     let switches = Switches::open(Some(path.clone()), dry_run).unwrap_or_else(|reason| {
         let reason = anyhow::Error::from(reason);
-        error!(job = %config.job, "paused, because nobody knows whether it shall be: {reason:#}");
+        error!(job = %config.job, "paused, because the state of the switches is unknown: {reason:#}");
         Switches::paused(path, dry_run)
     });
     let about = About {
@@ -252,7 +257,7 @@ fn status_of(config: &Config, http: &Http, dry_run: bool, shared: &Shared) -> Jo
     match journal::read_with_older(&config.journal.path, 0) {
         Ok(records) => status.remember(&records),
         Err(reason) => {
-            warn!(job = %config.job, "the time line begins empty: {:#}", anyhow::Error::from(reason))
+            warn!(job = %config.job, "the time line starts empty: {:#}", anyhow::Error::from(reason))
         }
     }
     status
@@ -277,13 +282,13 @@ async fn watch(
         cycle.spawn(cycle::run(config.clone(), Arc::clone(&status), slots.clone()));
         let reason = match cycle.join_next().await {
             Some(Ok(Err(reason))) => reason,
-            Some(Err(lost)) => anyhow!("its cycle was lost: {lost}"),
-            Some(Ok(Ok(()))) | None => anyhow!("its cycle has ended"),
+            Some(Err(lost)) => anyhow!("its control loop failed: {lost}"),
+            Some(Ok(Ok(()))) | None => anyhow!("its control loop ended"),
         };
         if watched.as_ref().is_some_and(|watched| watched.fetch_sub(1, Ordering::SeqCst) == 1) {
             return reason;
         }
-        error!(job = %config.job, "not being watched for {} s: {reason:#}", pause.as_secs());
+        error!(job = %config.job, "not watching the job; retry in {} s: {reason:#}", pause.as_secs());
         status.failed(format!("{reason:#}"));
         tokio::time::sleep(pause).await;
         if let Some(watched) = &watched {

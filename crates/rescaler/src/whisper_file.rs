@@ -13,25 +13,25 @@ use crate::cli::Output;
 /// What can be asked of a Whisper file.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Print one series over a range of time, as Python's whisper.fetch gives it.
+    /// Print a series over a time range, as Python's whisper.fetch returns it.
     Fetch(Fetch),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Fetch {
-    /// The .wsp file.
+    /// .wsp file.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The beginning of the range, in seconds since the Unix epoch; the first value is later by up to one step.
+    /// Start of the range, in seconds since the Unix epoch; the first value is up to one step later.
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     from: i64,
-    /// The end of the range, in seconds since the Unix epoch; by default now.
+    /// End of the range, in seconds since the Unix epoch; by default now.
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     until: Option<i64>,
-    /// The present, from which the file's retention is counted back; by default the clock's.
+    /// Time to take for now, in seconds since the Unix epoch; retention is counted back from it.
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     now: Option<i64>,
-    /// The form of the answer: a line per value, or one JSON object (null if the file keeps nothing of the range).
+    /// Output format: a line per value, or one JSON object (null if the range is outside the retention).
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
@@ -46,9 +46,9 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<String> {
     let range = Range { from: fetch.from, until: fetch.until.unwrap_or(now), now };
     let series = whisper::fetch(&fetch.file, range)?;
     match fetch.output {
-        Output::Json => serde_json::to_string(&series).context("cannot write the series as JSON"),
+        Output::Json => serde_json::to_string(&series).context("cannot serialise the series"),
         Output::Text => Ok(series.map_or_else(
-            || "nothing: the range lies in the future, or before what the file keeps".to_owned(),
+            || "no data: the range is in the future, or before the file's retention".to_owned(),
             |series| lines(&series),
         )),
     }

@@ -81,7 +81,7 @@ impl Size {
         if self.slots_on_demand && self.task_managers_max.is_some() {
             problems.push((
                 "slots_on_demand",
-                "remove task_managers_max: the cluster itself decides how many there are",
+                "remove task_managers_max: the cluster itself decides on the number",
             ));
         }
         problems

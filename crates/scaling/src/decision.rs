@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Kind;
 
-/// What shall be done.
+/// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
@@ -157,7 +157,7 @@ pub struct ClusterReport {
 pub struct Decision {
     /// The policy's name.
     pub policy: String,
-    /// What shall be done.
+    /// What to do.
     pub action: Action,
     /// New parallelism by operator, only where it differs from today's.
     pub parallelism: BTreeMap<String, u32>,

@@ -244,7 +244,8 @@ impl Policy for Latency {
 
 /// The plan for a snapshot whose trigger has been met.
 pub fn plan(options: &Options, snapshot: &Snapshot) -> Decision {
-    let mut decision = Decision::nothing(NAME, "the slowest operators are as wide as the formulae want them");
+    let mut decision =
+        Decision::nothing(NAME, "the slowest operators already have the parallelism that the formulae give");
     for (rank, operator) in by_latency(snapshot).into_iter().enumerate() {
         let chosen = rank < options.operators_to_scale;
         let (new, because) = if chosen {
@@ -262,7 +263,7 @@ pub fn plan(options: &Options, snapshot: &Snapshot) -> Decision {
     }
     for operator in snapshot.operators.iter().filter(|operator| !is_candidate(operator)) {
         let because = if operator.kind == Kind::AllWindow {
-            "an all-window operator always runs at 1".to_owned()
+            "an all-window operator always has parallelism 1".to_owned()
         } else {
             "its latency is unknown".to_owned()
         };
@@ -324,7 +325,7 @@ fn new_parallelism(options: &Options, job: &crate::Job, operator: &Operator) -> 
     let max = options.parallelism_max.min(job.max_parallelism).min(own).max(1);
     let p = operator.parallelism;
     let (wanted, formula) = match operator.kind {
-        Kind::AllWindow => (1, "an all-window operator always runs at 1".to_owned()),
+        Kind::AllWindow => (1, "an all-window operator always has parallelism 1".to_owned()),
         Kind::Window | Kind::Join | Kind::CoGroup => (p.saturating_add(STEP), format!("{p} + {STEP}")),
         Kind::Continuous | Kind::Source | Kind::Sink => match continuous(operator) {
             Some(result) => result,

@@ -41,7 +41,7 @@ fn incomplete(snapshot: &Snapshot) -> Option<String> {
     {
         let (name, parallelism) = (&operator.name, operator.parallelism);
         return Some(format!(
-            "{name} has a parallelism of {parallelism}, and Flink's largest is {PARALLELISM_MOST}"
+            "{name} has parallelism {parallelism}, above Flink's maximum {PARALLELISM_MOST}"
         ));
     }
     let first = snapshot.missing.first()?;

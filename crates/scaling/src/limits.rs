@@ -90,7 +90,7 @@ impl Limits {
             }
             decision.parallelism.insert(operator.name.clone(), within);
             decision.reasons.push(format!(
-                "bound: {} runs with {today} and is bounded to {}..={}, so it gets {within}",
+                "bound: {} has parallelism {today}, outside {}..={}, so it gets {within}",
                 operator.name, bounds.min, bounds.max
             ));
         }
@@ -137,10 +137,7 @@ impl Limits {
                 let names: Vec<&str> =
                     snapshot.operators.iter().map(|o| o.name.as_str()).take(NAMES_SHOWN).collect();
                 let more = if snapshot.operators.len() > NAMES_SHOWN { ", …" } else { "" };
-                format!(
-                    "{key} names {name:?}, which the job does not have; it has {}{more}",
-                    names.join(", ")
-                )
+                format!("{key}: the job has no operator {name:?}; it has {}{more}", names.join(", "))
             })
             .collect()
     }
@@ -208,7 +205,13 @@ impl Limits {
     /// that; [`None`] if the group stays as it is.
     fn common(&self, snapshot: &Snapshot, group: &[&Operator], widest: u32) -> (Option<u32>, Option<String>) {
         if let Some(held) = group.iter().find(|operator| self.excludes(operator)) {
-            return (None, Some(format!("{} hands on or takes records one to one and stays", held.name)));
+            return (
+                None,
+                Some(format!(
+                    "{} has a forward (one-to-one) connection and keeps its parallelism",
+                    held.name
+                )),
+            );
         }
         let most_of = |operator: &Operator| {
             let bound = self.bounds_of(operator).unwrap_or_default().max;
@@ -220,7 +223,7 @@ impl Limits {
         };
         let cap = most_of(tightest);
         let because =
-            format!("{} hands on or takes records one to one and is bounded to {cap}", tightest.name);
+            format!("{} has a forward (one-to-one) connection and is bounded to {cap}", tightest.name);
         let is_a_change = group.iter().any(|operator| operator.parallelism != cap);
         (is_a_change.then_some(cap), Some(because))
     }

@@ -56,7 +56,7 @@ pub struct Period {
 /// Why a text is not a period.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "{text:?} is not a time of the week; write it like \"Mon-Fri 09:00-17:30\", \"Sat,Sun\" or \"22:00-06:00\""
+    "{text:?} is not a weekly period; write it like \"Mon-Fri 09:00-17:30\", \"Sat,Sun\" or \"22:00-06:00\""
 )]
 pub struct PeriodError {
     text: String,

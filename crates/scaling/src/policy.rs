@@ -214,7 +214,7 @@ fn constrain(
         decision.action = Action::Rescale;
     } else if had_plan {
         decision.action = Action::None;
-        decision.reasons.insert(0, "the limits leave nothing of the plan".to_owned());
+        decision.reasons.insert(0, "the limits exclude the whole plan".to_owned());
     }
 }
 
@@ -260,7 +260,7 @@ fn size_cluster(
             } else {
                 decision
                     .reasons
-                    .push(format!("{wanted} of {present} task managers would do, given up if so for longer"));
+                    .push(format!("{wanted} of {present} task managers are enough, removed if that lasts"));
             }
         }
         _ => {}

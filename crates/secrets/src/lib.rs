@@ -46,7 +46,7 @@ pub enum SecretError {
         source: io::Error,
     },
     /// Group or others may read or write the file.
-    #[error("{} has mode {mode:03o}, so others than its owner can use it; change the secret, then chmod 600 the file", path.display())]
+    #[error("{} has mode {mode:03o} and is accessible to other users; change the secret, then chmod 600 the file", path.display())]
     Mode {
         /// Path of the file.
         path: PathBuf,
@@ -60,7 +60,7 @@ pub enum SecretError {
         path: PathBuf,
     },
     /// A file of that name already exists.
-    #[error("{} exists and is not overwritten; move it away, or choose another name", path.display())]
+    #[error("{} exists and is not overwritten; move it away, or use another name", path.display())]
     Exists {
         /// Path of the file.
         path: PathBuf,

@@ -30,7 +30,7 @@ pub enum SourceError {
         variable: String,
     },
     /// The first line is blank.
-    #[error("{origin} has nothing on its first line")]
+    #[error("{origin} has an empty first line")]
     Empty {
         /// Description of the file or the variable.
         origin: String,

@@ -154,7 +154,7 @@ fn message(error: &toml::de::Error, is_secret: bool) -> String {
     let message = without_credentials(error.message());
     // An unknown name is not a value, and the remedy needs it.
     if is_secret && !message.starts_with("unknown field") && !message.starts_with("missing field") {
-        return "the value does not have the right form; it may be a secret and is not shown".to_owned();
+        return "the value has the wrong form; it is hidden because it may be a secret".to_owned();
     }
     message.split_whitespace().collect::<Vec<_>>().join(" ")
 }

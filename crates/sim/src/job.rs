@@ -112,7 +112,7 @@ pub enum JobError {
     #[error("operator {0} occurs twice")]
     Twice(String),
     /// An input names an unknown operator, or the operators form a cycle.
-    #[error("operator {0} reads from an operator that does not exist, or from itself over others")]
+    #[error("operator {0} reads from an unknown operator, or is part of a cycle")]
     Inputs(String),
     /// An operator without inputs must be a source with partitions; any other must not.
     #[error("operator {0}: an operator without inputs needs partitions, one with inputs must have none")]

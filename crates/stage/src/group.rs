@@ -34,7 +34,7 @@ impl ProcessGroup {
             if let Some(status) = process.status() {
                 let tail = testbed::logs::tail(process.log_file(), TAIL_LINES);
                 bail!(
-                    "{} has ended ({status}); its log {} ends with:\n{tail}",
+                    "{} exited ({status}); the end of its log {}:\n{tail}",
                     process.name(),
                     process.log_file().display()
                 );

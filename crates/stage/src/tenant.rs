@@ -49,16 +49,16 @@ pub enum StageError {
     #[error("no free port on 127.0.0.1")]
     Port(#[source] io::Error),
     /// The settings derived from the options are invalid.
-    #[error("the testbed refuses the cluster's settings")]
+    #[error("the testbed rejects the cluster's settings")]
     Settings(#[from] testbed::ConfigError),
     /// The testbed did not start.
     #[error("the testbed did not start")]
     Start(#[from] testbed::StartError),
     /// A topic could not be created.
-    #[error("a topic could not be made")]
+    #[error("could not create a topic")]
     Topic(#[from] testbed::TopicError),
     /// A program of the project could not be started.
-    #[error("a program could not be started")]
+    #[error("could not start a program")]
     Launch(#[from] testbed::process::LaunchError),
 }
 

@@ -19,7 +19,7 @@ use crate::sample::Kind;
 /// Shutdown timeout for threads that hang in the system (a dead network folder, a closed terminal).
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Tells what a job's state weighs: by a command, by WebHDFS, from Flink, in a folder.
+/// Measures the size of a job's state by a command, WebHDFS, Flink or in a folder.
 #[derive(Debug, Parser)]
 #[command(version = version::VERSION)]
 pub struct Arguments {
@@ -29,9 +29,9 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Look once, print, and end: exit code 0 with figures, 1 without.
+    /// Measure once, print, and exit: code 0 with figures, 1 without.
     Once(Once),
-    /// Look again and again; samples go to standard output, Graphite and the page /metrics.
+    /// Measure periodically; samples go to standard output, Graphite and the page /metrics.
     Run(Run),
     /// Print completions of this command line for a shell.
     Completions {
@@ -53,49 +53,48 @@ struct Once {
 struct Run {
     #[command(flatten)]
     what: Sources,
-    /// Time from one look to the next, in milliseconds.
+    /// Time between measurements, in milliseconds.
     #[arg(long, value_name = "MS")]
     interval_ms: Option<u64>,
-    /// Where the pages are; the default is 127.0.0.1:8480.
+    /// Address of the pages; by default 127.0.0.1:8480.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// Carbon to send to, in Graphite's plaintext protocol.
+    /// Address of carbon for Graphite's plaintext protocol.
     #[arg(long, value_name = "HOST:PORT")]
     graphite: Option<String>,
 }
 
-/// Where to look: the sources of a file, or one from flags.
+/// Sources: those of a file, or one from flags.
 #[derive(Debug, Args)]
 struct Sources {
     /// Configuration file (TOML).
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Check the configuration and do nothing else.
+    /// Check the configuration and exit.
     #[arg(long)]
     check_config: bool,
-    /// Look at this source instead of those of the file; the flags below describe it.
+    /// Measure this source instead of those of the file; the flags below describe it.
     #[arg(long, value_enum, value_name = "KIND")]
     source: Option<Kind>,
-    /// command: what to run, split like a shell would [default: hdfs dfs -du -s PATH]
+    /// command: command line, split as by a shell [default: hdfs dfs -du -s PATH]
     #[arg(long, value_name = "LINE", requires = "source")]
     command: Option<String>,
     /// command, webhdfs, local: the path.
     #[arg(long, value_name = "PATH", requires = "source")]
     path: Option<String>,
-    /// webhdfs: a NameNode, may be repeated [default: http://127.0.0.1:9870]; flink: the JobManager [default:
-    /// http://127.0.0.1:8081]
+    /// webhdfs: a NameNode, repeatable [default: http://127.0.0.1:9870]; flink: the JobManager [default: http://127.0.0.1:8081]
     #[arg(long, value_name = "URL", requires = "source")]
     url: Vec<Address>,
-    /// webhdfs: the user to be.
+    /// webhdfs: user name.
     #[arg(long, value_name = "NAME", requires = "source")]
     user: Option<String>,
     /// webhdfs: certificates (PEM) to trust instead of the system's.
     #[arg(long, value_name = "FILE", requires = "source")]
     ca_file: Option<PathBuf>,
-    /// The job whose state it is; flink: the job to look for, by name or id [default: the only one]
+    /// Job that the state belongs to; flink: its name or id [default: the only job]
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
-    /// How long a look may take, in milliseconds.
+    /// Timeout of a measurement, in milliseconds.
     #[arg(long, value_name = "MS", requires = "source")]
     timeout_ms: Option<u64>,
 }
@@ -197,7 +196,7 @@ async fn run_until_asked(config: Config) -> anyhow::Result<()> {
     let listener = if config.http.enabled {
         let address = config.http.listen;
         let listener = TcpListener::bind(address).await.with_context(|| {
-            format!("cannot listen on {address}; is another process there? (http.listen)")
+            format!("cannot listen on {address}; stop the process that uses it, or set http.listen")
         })?;
         tracing::info!(address = %listener.local_addr()?, "listening");
         Some(listener)

@@ -45,7 +45,7 @@ pub struct Total {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DuError {
     /// No row: `-du` without `-s` on an empty folder, or a command with another output.
-    #[error("no row was printed (an empty folder shows only with -s)")]
+    #[error("no row in the output (du prints an empty folder only with -s)")]
     Empty,
     /// A line that is neither a row nor the header.
     #[error("line {line} is not a row of du: {problem}: {text:?}")]
@@ -78,12 +78,12 @@ pub fn rows(output: &str) -> Result<Vec<Row>, DuError> {
         let row = row(text).map_err(wrong)?;
         paths.insert(row.path.trim_end_matches('/').to_owned());
         if paths.len() == rows.len() {
-            return Err(wrong("its path was there before and would count twice"));
+            return Err(wrong("duplicate path, which would count twice"));
         }
         rows.push((row, index + 1));
     }
     if let Some((row, line)) = rows.iter().find(|(row, _)| lies_within(&row.path, &paths)) {
-        let problem = "it lies within another row and would count twice";
+        let problem = "inside the path of another row, would count twice";
         return Err(DuError::Line { line: *line, problem, text: shortened(&row.path) });
     }
     if rows.is_empty() { Err(DuError::Empty) } else { Ok(rows.into_iter().map(|(row, _)| row).collect()) }
@@ -115,7 +115,7 @@ fn is_header(text: &str) -> bool {
 }
 
 fn row(text: &str) -> Result<Row, &'static str> {
-    let (size, rest) = size(text).ok_or("it does not begin with a size")?;
+    let (size, rest) = size(text).ok_or("does not start with a size")?;
     let size = size?;
     let (replicas, rest) = match self::size(rest) {
         Some((replicas, rest)) => (Some(replicas?), rest),
@@ -123,11 +123,11 @@ fn row(text: &str) -> Result<Row, &'static str> {
     };
     let path = rest.trim_ascii();
     if path.is_empty() {
-        return Err("it has no path");
+        return Err("no path");
     }
     let first_word = path.split_ascii_whitespace().next().unwrap_or_default();
     if !first_word.contains('/') && !first_word.starts_with('.') {
-        return Err("what follows the sizes is no path; give the command the whole path, from / on");
+        return Err("the text after the sizes is not a path; give the command an absolute path");
     }
     Ok(Row {
         size_bytes: size.bytes,

@@ -114,7 +114,7 @@ impl Lines {
                     info!(
                         address = config.address,
                         buffered = self.lock().lines.len(),
-                        "carbon is connected"
+                        "connected to carbon"
                     );
                     self.change(|buffer| buffer.counts.is_connected = true);
                     (pause, failures) = (backoff.0, 0);
@@ -127,7 +127,7 @@ impl Lines {
             let counts = self.lock().counts;
             if failures == 0 {
                 let (address, buffered, dropped) = (&config.address, counts.buffered, counts.dropped);
-                warn!(address, buffered, dropped, "carbon: {reason}; lines are kept meanwhile");
+                warn!(address, buffered, dropped, "carbon: {reason}; buffering lines");
             } else {
                 debug!(address = config.address, failures, "carbon: {reason}");
             }
@@ -160,7 +160,7 @@ impl Lines {
             match timeout(deadline, to_carbon.write_all(text.as_bytes())).await {
                 Ok(Ok(())) => self.change(|buffer| buffer.sent_before(next)),
                 Ok(Err(error)) => return error.to_string(),
-                Err(_late) => return format!("takes nothing for {deadline:?}"),
+                Err(_late) => return format!("accepts no data for {deadline:?}"),
             }
         }
     }

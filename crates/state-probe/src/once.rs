@@ -9,7 +9,7 @@ use crate::source::Source;
 /// The form of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Form {
-    /// A sentence.
+    /// Text.
     Text,
     /// One JSON object on one line.
     Json,

@@ -71,11 +71,11 @@ pub async fn run(
         looks.spawn(watch(source, Arc::clone(&outputs)));
     }
     if let Some(host) = config.host {
-        let reader = HostReader::new(&host.name).context("cannot ask the system about itself (host)")?;
+        let reader = HostReader::new(&host.name).context("cannot read the figures of this host ([host])")?;
         looks.spawn(watch_host(reader, host, Arc::clone(&outputs)));
     }
     shutdown.await;
-    info!("asked to end");
+    info!("stopping: received a signal");
     // Aborts samples in progress; their commands are killed with them.
     looks.shutdown().await;
     if let Some(lines) = graphite {
@@ -154,7 +154,7 @@ impl Outputs {
         if let Err(mpsc::error::TrySendError::Full(_)) = json.try_send(line)
             && self.board.note_dropped_line() == 0
         {
-            warn!("nobody reads standard output; lines are given up (counted in json_dropped_lines_total)");
+            warn!("standard output is not read; dropping lines (counted in json_dropped_lines_total)");
         }
     }
 }
@@ -168,7 +168,7 @@ async fn print(mut lines: mpsc::Receiver<String>) {
             writeln!(stdout, "{line}").and_then(|()| stdout.flush())
         });
         if let Ok(Err(error)) = written.await {
-            warn!("standard output cannot be written any more: {error}");
+            warn!("cannot write to standard output any more: {error}");
             return;
         }
     }

@@ -22,7 +22,7 @@ enum Part {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TemplateError {
     /// An unknown placeholder.
-    #[error("{{{place}}} is unknown; there are {known}")]
+    #[error("{{{place}}} is unknown; known: {known}")]
     Unknown {
         /// Name of the placeholder.
         place: String,
@@ -30,13 +30,13 @@ pub enum TemplateError {
         known: String,
     },
     /// An unpaired brace.
-    #[error("a brace has no partner")]
+    #[error("unbalanced brace")]
     Brace,
     /// A character that is invalid in a series name.
-    #[error("only printable characters without white space can be in it")]
+    #[error("only printable characters without white space are allowed")]
     Character,
     /// All values would share one series.
-    #[error("{{figure}} must be in it, or all figures would be one series")]
+    #[error("{{figure}} is missing; without it all figures would share a series")]
     NoFigure,
 }
 
@@ -118,6 +118,6 @@ mod tests {
             assert_eq!(Template::parse(pattern, &KNOWN), Err(expected), "{pattern}");
         }
         let unknown = Template::parse("{jop}.{figure}", &KNOWN).unwrap_err();
-        assert_eq!(unknown.to_string(), "{jop} is unknown; there are {job}, {name}, {figure}");
+        assert_eq!(unknown.to_string(), "{jop} is unknown; known: {job}, {name}, {figure}");
     }
 }

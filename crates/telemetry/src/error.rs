@@ -17,7 +17,7 @@ pub enum SampleError {
         url: String,
     },
     /// Several jobs of that name run; which one is meant cannot be known.
-    #[error("several jobs named {job:?} run on {url}; name one by its id: {}", ids.join(", "))]
+    #[error("several jobs named {job:?} run on {url}; select one by id: {}", ids.join(", "))]
     Ambiguous {
         /// The name that was looked for.
         job: String,
@@ -35,16 +35,16 @@ pub enum SampleError {
         state: JobState,
     },
     /// A batch job, whose scheduler chooses the parallelism of each vertex when its input is known.
-    #[error("job {job:?} is a batch job, which Flink scales by itself; only streaming jobs are watched")]
+    #[error("job {job:?} is a batch job, which Flink scales itself; only streaming jobs are supported")]
     Batch {
         /// The name that was looked for.
         job: String,
     },
     /// Flink did not answer, or not as expected.
-    #[error("Flink's REST interface could not be read")]
+    #[error("could not read Flink's REST interface")]
     Flink(#[from] flink::Error),
     /// The store of metrics did not answer, or not as expected.
-    #[error("the metrics could not be read from {store}")]
+    #[error("could not read metrics from {store}")]
     Store {
         /// Where they were looked for.
         store: String,
@@ -54,7 +54,7 @@ pub enum SampleError {
     },
     /// The store answers, and has nothing recent of the job.
     #[error(
-        "{store} has no metrics of job {job:?} from the last {lookback_s} s ({series} series matched a pattern)"
+        "{store} has no metrics of job {job:?} for the last {lookback_s} s ({series} series matched a pattern)"
     )]
     NoMetrics {
         /// Where they were looked for.
@@ -72,7 +72,7 @@ pub enum SampleError {
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The HTTP client could not be made.
-    #[error("cannot set up access to it")]
+    #[error("cannot set up access")]
     Setup(#[source] http_client::SetupError),
     /// No answer: refused, reset, name unknown, or not within the timeout.
     #[error("no answer")]
@@ -86,31 +86,31 @@ pub enum StoreError {
         message: String,
     },
     /// The answer is larger than allowed.
-    #[error("it answered more than {limit_bytes} bytes; ask for less, or raise max_body_bytes")]
+    #[error("it answered more than {limit_bytes} bytes; narrow the query, or raise max_body_bytes")]
     TooLarge {
         /// The bound that was exceeded.
         limit_bytes: usize,
     },
     /// The answer is not what such a store answers.
-    #[error("it answered something else than such a store does")]
+    #[error("unexpected answer; check that the URL is that of such a store")]
     Unreadable(#[source] serde_json::Error),
     /// The store understood the question and refused it.
-    #[error("it refused the question: {0}")]
+    #[error("it rejected the query: {0}")]
     Refused(String),
     /// There are more series than may be read.
-    #[error("there are more than {limit} series; narrow the patterns, or raise max_series")]
+    #[error("more than {limit} series; narrow the patterns, or raise max_series")]
     TooMany {
         /// The bound that was exceeded.
         limit: usize,
     },
     /// The store answers with a part of the series only.
-    #[error("it answered with a part of the series only ({why}); repair the part that does not answer")]
+    #[error("it returned only a part of the series ({why}); repair the part that does not answer")]
     Partial {
         /// What the store says.
         why: String,
     },
     /// Several jobs of the same name write to the store at the same time.
-    #[error("several jobs of this name write to it at the same time, [{}] and [{}]; {remedy}", jobs[0], jobs[1])]
+    #[error("several jobs with this name write to it at the same time, [{}] and [{}]; {remedy}", jobs[0], jobs[1])]
     Ambiguous {
         /// What tells two of them apart.
         jobs: [String; 2],
@@ -128,7 +128,7 @@ pub enum StoreError {
     },
     /// A part of the folder cannot be listed, so that it is not known what runs.
     #[error(
-        "{}: its series are unknown ({reason}); make it readable, move it away, or take the graph from Flink (source.graph)",
+        "{}: cannot read its series ({reason}); make it readable, move it away, or use Flink's graph (source.graph)",
         path.display()
     )]
     Unlisted {
@@ -139,11 +139,10 @@ pub enum StoreError {
     },
     /// A file cannot be read, so that it is not known what runs.
     #[error(
-        "a series of the job cannot be read; make the file readable, remove it (carbon makes it anew), or take the graph from \
-         Flink (source.graph)"
+        "cannot read a series of the job; make the file readable, remove it (carbon recreates it), or use Flink's graph (source.graph)"
     )]
     File(#[source] whisper::FetchError),
     /// The thread that reads files is gone.
-    #[error("the reading of files was interrupted")]
+    #[error("reading the files was interrupted")]
     Interrupted,
 }

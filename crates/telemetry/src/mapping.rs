@@ -200,17 +200,17 @@ fn compile(text: &str) -> Result<Regex, String> {
     let pattern = RegexBuilder::new(text)
         .size_limit(PATTERN_BYTES)
         .build()
-        .map_err(|error| format!("{text:?} is no regular expression ({error})"))?;
+        .map_err(|error| format!("{text:?} is not a regular expression ({error})"))?;
     let has = |name: &str| pattern.capture_names().flatten().any(|group| group == name);
     let is_known = |name: &&str| ["job", "operator", "subtask", "metric", "tm"].contains(name);
     if let Some(unknown) = pattern.capture_names().flatten().find(|name| !is_known(name)) {
         return Err(format!(
-            "{text:?} has a group named {unknown:?}; job, operator, subtask, metric and tm are known"
+            "{text:?} has an unknown group {unknown:?}; use job, operator, subtask, metric and tm"
         ));
     }
     if !has("metric") || has("operator") != has("subtask") || !(has("operator") || has("tm") || has("job")) {
         return Err(format!(
-            "{text:?} needs the group metric, and with it operator and subtask, or tm, or job"
+            "{text:?} needs group metric with operator and subtask, or with tm, or with job"
         ));
     }
     Ok(pattern)

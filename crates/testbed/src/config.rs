@@ -275,7 +275,7 @@ impl Settings {
         let later = |index| ports.iter().skip(index + 1);
         let same = |(index, one): (usize, &(&str, u16))| {
             let other = later(index).find(|other| other.1 == one.1 && one.1 != 0)?;
-            Some(format!("{} and {} are the same: change one, or let 0 choose", one.0, other.0))
+            Some(format!("{} and {} are equal: change one, or set it to 0 for a free port", one.0, other.0))
         };
         ports.iter().enumerate().find_map(same)
     }

@@ -26,7 +26,7 @@ pub enum ControlError {
     #[error(transparent)]
     State(#[from] StateError),
     /// Permission to signal a process is missing.
-    #[error("cannot end {name}, process {pid}")]
+    #[error("cannot stop {name}, process {pid}")]
     Signal {
         /// Name of the process.
         name: String,
@@ -37,7 +37,7 @@ pub enum ControlError {
         source: Errno,
     },
     /// A process survives SIGKILL.
-    #[error("{name}, process {pid}, does not end")]
+    #[error("{name}, process {pid}, does not exit")]
     Immortal {
         /// Name of the process.
         name: String,

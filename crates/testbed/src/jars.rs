@@ -64,7 +64,7 @@ pub enum FetchError {
     #[error(transparent)]
     Launch(#[from] LaunchError),
     /// `mvn` failed.
-    #[error("mvn could not download the jars of {set} ({status}); it said:\n{tail}")]
+    #[error("mvn could not download the jars of {set} ({status}); its output:\n{tail}")]
     Maven {
         /// Name of the set.
         set: &'static str,
@@ -74,7 +74,7 @@ pub enum FetchError {
         tail: String,
     },
     /// Python failed to create the environment, or pip to install into it.
-    #[error("the Python packages of {set} could not be installed ({step}: {status}); it said:\n{tail}")]
+    #[error("could not install the Python packages of {set} ({step}: {status}); output:\n{tail}")]
     Python {
         /// Name of the set.
         set: &'static str,
@@ -87,7 +87,7 @@ pub enum FetchError {
     },
     /// `mvn` or `pip`, or another process that downloads into the same cache, exceeded the timeout.
     #[error(
-        "the packages of {set} were not downloaded after {deadline:?}; a slow network needs a larger fetch_deadline_s"
+        "could not download the packages of {set} within {deadline:?}; raise fetch_deadline_s on a slow network"
     )]
     Late {
         /// Name of the set.
@@ -148,7 +148,7 @@ impl Fetch<'_> {
                 return Err(self.late(set));
             }
             if !reported {
-                (self.progress)("another process downloads, waiting for it");
+                (self.progress)("waiting for another process that downloads");
                 reported = true;
             }
             sleep(LOCK_INTERVAL).await;
@@ -162,7 +162,7 @@ impl Fetch<'_> {
         folder: &Path,
         end: Instant,
     ) -> Result<(), FetchError> {
-        (self.progress)(&format!("{}: asking mvn for the jars (once)", set.name));
+        (self.progress)(&format!("{}: downloading the jars with mvn (once)", set.name));
         let program = Program::new("mvn", mvn, folder.join("mvn.log"))
             .args([
                 "--batch-mode",
@@ -198,7 +198,7 @@ impl Fetch<'_> {
                 downloaded.count(&line);
             }
             (self.progress)(&format!(
-                "{}: mvn is at work, {} files ({:.0} MB) downloaded so far",
+                "{}: mvn has downloaded {} files ({:.0} MB) so far",
                 set.name, downloaded.files, downloaded.megabytes
             ));
         }

@@ -17,7 +17,7 @@ pub enum MissingProgram {
     Java,
     /// Maven is missing.
     #[error(
-        "mvn is not in $PATH, and jars are still to be downloaded: install Maven 3.8 or newer (Debian package maven)"
+        "mvn is not in $PATH, but jars have to be downloaded: install Maven 3.8 or newer (Debian package maven)"
     )]
     Maven,
     /// Python is missing.
@@ -27,8 +27,7 @@ pub enum MissingProgram {
     Python,
     /// Prometheus is missing.
     #[error(
-        "prometheus is not in $PATH, and stores.prometheus asks for it: install it (Debian package prometheus), or set \
-         stores.prometheus to false"
+        "prometheus is not in $PATH: install it (Debian package prometheus), or set stores.prometheus to false"
     )]
     Prometheus,
 }

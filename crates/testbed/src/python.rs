@@ -71,7 +71,7 @@ impl Fetch<'_> {
             return Ok(python); // Another process has installed it meanwhile.
         }
         remove_tree(&folder).map_err(cache_error)?;
-        (self.progress)(&format!("{}: asking pip for the packages (once)", set.name));
+        (self.progress)(&format!("{}: installing the packages with pip (once)", set.name));
         let log = all.join(format!("{}.log", set.folder_name()));
         fs::write(&log, "").map_err(cache_error)?;
         self.run(Program::new("venv", system, &log).args(["-m", "venv"]).arg(&folder), set, &log).await?;

@@ -67,7 +67,7 @@ pub enum Answer {
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// No process runs a testbed there, or it does not answer.
-    #[error("no testbed answers for {}; is it up?", work_dir.display())]
+    #[error("no testbed answers in {}; start it with `testbed up`", work_dir.display())]
     NoAnswer {
         /// Path of the work folder.
         work_dir: PathBuf,
@@ -76,7 +76,7 @@ pub enum RequestError {
         source: io::Error,
     },
     /// The response is not one of this version.
-    #[error("the testbed of {} answered something else", work_dir.display())]
+    #[error("unexpected answer from the testbed in {}", work_dir.display())]
     Unreadable {
         /// Path of the work folder.
         work_dir: PathBuf,
@@ -140,7 +140,7 @@ pub(crate) async fn serve(testbed: &Testbed, listener: StdListener) -> io::Resul
         tokio::select! {
             accepted = listener.accept(), if served.len() < SERVED_AT_ONCE => match accepted {
                 Ok((stream, _)) => served.push(answer(testbed, stream)),
-                Err(error) => tracing::warn!(%error, "a request could not be taken"),
+                Err(error) => tracing::warn!(%error, "could not accept a request"),
             },
             Some(()) = served.next() => {}
         }
@@ -150,7 +150,7 @@ pub(crate) async fn serve(testbed: &Testbed, listener: StdListener) -> io::Resul
 async fn answer(testbed: &Testbed, mut stream: UnixStream) {
     let own = std::fs::metadata("/proc/self").map(|own| own.uid()).ok();
     if own.is_none() || stream.peer_cred().ok().map(|peer| peer.uid()) != own {
-        tracing::warn!("a request of another user is not answered");
+        tracing::warn!("ignored a request of another user");
         return;
     }
     let request = match timeout(LINE_DEADLINE, read_line(&mut stream)).await {
@@ -172,7 +172,7 @@ async fn answer(testbed: &Testbed, mut stream: UnixStream) {
             Ok(false) => Answer::StoppedAlready(id),
             Err(error) => Answer::Failed(format!("{:#}", anyhow::Error::from(error))),
         },
-        Err(error) => Answer::Failed(format!("not a request: {error}")),
+        Err(error) => Answer::Failed(format!("invalid request: {error}")),
     };
     respond(&mut stream, &answer).await;
 }

@@ -31,7 +31,7 @@ pub enum ServiceError {
         source: io::Error,
     },
     /// A client for its readiness check could not be created.
-    #[error("cannot make a client for {service}")]
+    #[error("cannot create an HTTP client for {service}")]
     Client {
         /// Name of the service.
         service: &'static str,
@@ -40,7 +40,7 @@ pub enum ServiceError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// It ended before it was ready.
-    #[error("{service} ended while it was starting ({status}); the end of {}:\n{tail}", log.display())]
+    #[error("{service} exited during its start ({status}); the end of {}:\n{tail}", log.display())]
     Ended {
         /// Name of the service.
         service: String,
@@ -132,7 +132,7 @@ mod tests {
             await_ready(&[&process], &process, Duration::from_secs(60), async || false).await.unwrap_err();
         assert!(error.is_port_taken());
         let message = error.to_string();
-        assert!(message.starts_with("svc ended while it was starting (exit status: 1)"), "{message}");
+        assert!(message.starts_with("svc exited during its start (exit status: 1)"), "{message}");
         assert!(message.ends_with("Address already in use"), "{message}");
     }
 

@@ -31,7 +31,7 @@ const START_ATTEMPTS: u32 = 3;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Another process runs a testbed in this work folder.
-    #[error("a testbed is already up in {}: end it with `testbed down`, or choose another work folder", work_dir.display())]
+    #[error("a testbed is already up in {}: stop it with `testbed down`, or use another --work folder", work_dir.display())]
     AlreadyUp {
         /// Path of the work folder.
         work_dir: PathBuf,
@@ -53,7 +53,7 @@ pub enum StartError {
     Fetch(#[from] FetchError),
     /// A configured port is in use.
     #[error(
-        "port {port} is in use, and {key} asks for it: end what listens there, or set {key} to 0 for a free one"
+        "{key}: port {port} is in use; stop the program that listens there, or set {key} to 0 for a free port"
     )]
     PortInUse {
         /// The port.
@@ -62,7 +62,7 @@ pub enum StartError {
         key: &'static str,
     },
     /// A port cannot be tested, or none is free.
-    #[error("cannot find or try ports")]
+    #[error("cannot find free ports")]
     Ports(#[source] io::Error),
     /// A thread or process identity for the testbed is unavailable.
     #[error("cannot set up process control")]
@@ -223,7 +223,7 @@ impl Starter<'_> {
         for _ in 1..START_ATTEMPTS {
             match self.start_services(&java, &libs, &ports).await {
                 Err(StartError::Service(error)) if error.is_port_taken() => {
-                    (self.progress)("a port was taken by another process, starting over with others");
+                    (self.progress)("another process took a port; restarting with other ports");
                     ports = Ports::claim(self.config)?;
                 }
                 result => {

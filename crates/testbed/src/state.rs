@@ -88,7 +88,7 @@ pub enum StateError {
         source: io::Error,
     },
     /// The file exists, but is not a state file of this version.
-    #[error("{} is not a state file of this version of the testbed: end its processes and remove it", path.display())]
+    #[error("{} is not a state file of this testbed version: stop its processes and remove it", path.display())]
     Parse {
         /// Path of the file.
         path: PathBuf,

@@ -57,7 +57,7 @@ pub enum UpError {
         tail: String,
     },
     /// The detached supervisor timed out, or the wait was interrupted.
-    #[error("{why}; the supervisor has been ended, its log is {}", log.display())]
+    #[error("{why}; the supervisor was stopped, its log is {}", log.display())]
     GaveUp {
         /// Reason.
         why: &'static str,
@@ -91,16 +91,16 @@ pub async fn run(
         () = serve_requests(&testbed) => {}
         () = signals.requested() => {}
     }
-    progress("ending all services");
+    progress("stopping all services");
     testbed.stop().await?;
-    progress("all services have ended");
+    progress("all services have stopped");
     Ok(())
 }
 
 /// Serves requests of other processes; never returns.
 async fn serve_requests(testbed: &Testbed) {
     if let Err(error) = testbed.serve_requests().await {
-        tracing::error!(%error, "no task managers can be added or stopped by command");
+        tracing::error!(%error, "task managers cannot be added or stopped by command");
     }
     std::future::pending().await
 }
@@ -111,7 +111,7 @@ async fn report_ends(testbed: &Testbed) {
     loop {
         for ended in testbed.ended_services().await {
             if !told.contains(&ended) {
-                tracing::error!("{ended} has ended; the others go on");
+                tracing::error!("{ended} exited; the other services keep running");
                 told.push(ended);
             }
         }

@@ -30,14 +30,14 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 #[derive(Debug, thiserror::Error)]
 pub enum TestbedError {
     /// There is no service of this name.
-    #[error("there is no service {0}")]
+    #[error("unknown service {0}")]
     UnknownService(String),
     /// The service has ended.
-    #[error("{0} has ended")]
+    #[error("{0} has exited")]
     Ended(String),
     /// The id is invalid for a task manager.
     #[error(
-        "{0:?} is no id for a task manager; use lower-case letters, digits and '-', at most 32, and no other service's name"
+        "invalid task manager id {0:?}; use at most 32 lower-case letters, digits and '-', and not the name of another service"
     )]
     BadId(String),
     /// A new task manager did not become ready.

@@ -16,10 +16,10 @@ const PROBE_DEADLINE: Duration = Duration::from_millis(500);
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
     /// A topic of this name already exists, possibly with another number of partitions.
-    #[error("topic {0} exists already")]
+    #[error("topic {0} already exists")]
     Exists(String),
     /// There is no topic of this name.
-    #[error("there is no topic {0}")]
+    #[error("topic {0} does not exist")]
     Unknown(String),
     /// The broker returned another error.
     #[error("the broker refused the request for topic {topic}: {code}")]
@@ -30,7 +30,7 @@ pub enum TopicError {
         code: RDKafkaErrorCode,
     },
     /// The broker did not answer, or the client could not be created.
-    #[error("cannot ask the broker about topic {topic}")]
+    #[error("request to the broker for topic {topic} failed")]
     Client {
         /// Name of the topic.
         topic: String,

@@ -27,7 +27,7 @@ pub enum FetchError {
         source: io::Error,
     },
     /// The file is not a Whisper file, or incomplete.
-    #[error("{}: not a whole Whisper file", path.display())]
+    #[error("{}: not a complete Whisper file", path.display())]
     Corrupt {
         /// Path of the file.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum FetchError {
         source: Corruption,
     },
     /// All consecutive readings differed.
-    #[error("{}: changed during each of {readings} readings; read it again later", path.display())]
+    #[error("{}: changed during each of {readings} reads; retry later", path.display())]
     Unsettled {
         /// Path of the file.
         path: PathBuf,
@@ -44,7 +44,7 @@ pub enum FetchError {
         readings: u32,
     },
     /// The range ends before it begins.
-    #[error("the range is from {from} until {until}, which is earlier")]
+    #[error("the range ends at {until}, before its start {from}")]
     Range {
         /// Start of the range.
         from: i64,
@@ -52,7 +52,7 @@ pub enum FetchError {
         until: i64,
     },
     /// The range has more points than the limit of one call.
-    #[error("{}: the range holds {points} points, more than {max}; ask for a shorter one", path.display())]
+    #[error("{}: the range has {points} points, limit {max}; use a shorter range", path.display())]
     TooLong {
         /// Path of the file.
         path: PathBuf,
@@ -67,25 +67,25 @@ pub enum FetchError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Corruption {
     /// Shorter than its own header.
-    #[error("its {bytes} bytes are fewer than its header takes")]
+    #[error("its {bytes} bytes are fewer than its header needs")]
     HeaderCut {
         /// The length of the file.
         bytes: u64,
     },
     /// An unknown aggregation method.
-    #[error("the header states aggregation method {0}; there are 1 to 8")]
+    #[error("the header has aggregation method {0}; valid are 1 to 8")]
     Aggregation(u32),
     /// The xFilesFactor is not a fraction.
-    #[error("the header states an xFilesFactor that is not between 0 and 1")]
+    #[error("the header has an xFilesFactor outside 0 to 1")]
     XFilesFactor,
     /// No archive, or implausibly many.
-    #[error("the header states {0} archives; 1 to 256 are read")]
+    #[error("the header has {0} archives; supported are 1 to 256")]
     ArchiveCount(u32),
     /// An archive without points, or with an interval of zero.
-    #[error("archive {0} has no points or no time between them")]
+    #[error("archive {0} has no points or no interval")]
     EmptyArchive(usize),
     /// An archive does not start at the end of the previous one, or of the header.
-    #[error("archive {archive} begins at byte {found} instead of {expected}")]
+    #[error("archive {archive} starts at byte {found} instead of {expected}")]
     Misplaced {
         /// Index of the archive, from 0.
         archive: usize,
@@ -98,7 +98,7 @@ pub enum Corruption {
     #[error("archive {0} is not coarser and longer than the one before it")]
     Order(usize),
     /// The stated longest retention differs from that of the last archive.
-    #[error("the header states a retention of {stated} s, the last archive has {found} s")]
+    #[error("the header has a retention of {stated} s, the last archive {found} s")]
     Retention {
         /// Retention in the header.
         stated: u64,

@@ -13,7 +13,7 @@
 //!   failed, since with another number it could be written twice.
 //! * A restarted broker knows only the last batch of a producer. If it finds the oldest one out of order, the later
 //!   ones are tried one by one, the last one first: an acknowledgement includes all earlier ones. If none is
-//!   acknowledged, the broker has lost records that it had acknowledged.
+//!   acknowledged, the broker has lost acknowledged records.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -296,10 +296,10 @@ impl Partition {
     fn out_of_order(&mut self, index: usize, now: Duration) {
         match self.probe {
             // No earlier one is missing, and no later one is in Kafka.
-            Some(1) => self.fail("it has lost records that it had acknowledged"),
+            Some(1) => self.fail("the broker lost acknowledged records"),
             Some(probe) => self.probe = Some(probe - 1),
             None if index == 0 => self.afterwards(Then::Probe),
-            None => self.again(now, "a batch before it failed".to_owned()),
+            None => self.again(now, "an earlier batch failed".to_owned()),
         }
     }
 
@@ -323,7 +323,7 @@ impl Partition {
                 if numbered > 1 {
                     self.probe = Some(numbered - 1);
                 } else {
-                    self.fail("it has lost records that it had acknowledged");
+                    self.fail("the broker lost acknowledged records");
                 }
             }
             Some(Then::RaiseEpoch) => self.raise_epoch(out),
@@ -333,10 +333,10 @@ impl Partition {
     fn raise_epoch(&mut self, out: &mut Vec<Delivery>) {
         // With another number it could be written twice.
         while let Some(index) = self.pending.iter().position(|pending| pending.unsure) {
-            self.give_up(index, "whether it is in Kafka could not be found out", out);
+            self.give_up(index, "unknown whether it is stored in Kafka", out);
         }
         let Some(epoch) = self.identity.epoch.checked_add(1) else {
-            self.fail("it has refused more batches than a producer has epochs");
+            self.fail("the broker refused more batches than a producer has epochs");
             return;
         };
         self.identity.epoch = epoch;

@@ -132,10 +132,7 @@ impl Connection {
             self.unread.truncate(begin + *read.as_ref().unwrap_or(&0));
             let count = match read {
                 Ok(0) => {
-                    return Err(io::Error::new(
-                        ErrorKind::UnexpectedEof,
-                        "the broker has closed the connection",
-                    ));
+                    return Err(io::Error::new(ErrorKind::UnexpectedEof, "the broker closed the connection"));
                 }
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -145,9 +142,8 @@ impl Connection {
             while let Some(bytes) = first_answer(&mut self.unread)? {
                 let (correlation, response) = unframe::<ProduceRequest>(bytes, self.version)?;
                 let asked = self.asked.pop_front().filter(|asked| asked.correlation == correlation);
-                let asked = asked.ok_or_else(|| {
-                    io::Error::new(ErrorKind::InvalidData, "an answer to a request that was not made")
-                })?;
+                let asked = asked
+                    .ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "response without a request"))?;
                 take(asked.parts, response);
             }
             if count < READ_BYTES {

@@ -96,8 +96,7 @@ pub(crate) fn frame<R: Request>(
 
 /// Parses the response to a request of this version, without its length.
 pub(crate) fn unframe<R: Request>(mut bytes: Bytes, version: i16) -> io::Result<(i32, R::Response)> {
-    let broken =
-        |error| io::Error::new(io::ErrorKind::InvalidData, format!("an answer that cannot be read: {error}"));
+    let broken = |error| io::Error::new(io::ErrorKind::InvalidData, format!("malformed response: {error}"));
     let header = ResponseHeader::decode(&mut bytes, R::Response::header_version(version)).map_err(broken)?;
     let response = R::Response::decode(&mut bytes, version).map_err(broken)?;
     Ok((header.correlation_id, response))
@@ -109,7 +108,7 @@ pub(crate) fn answer_bytes(length: [u8; 4]) -> io::Result<usize> {
         || {
             io::Error::new(
                 io::ErrorKind::InvalidData,
-                "an answer of a length that no broker sends; is this a Kafka broker without TLS?",
+                "invalid length of a response; check that this is a Kafka broker without TLS",
             )
         },
     )
@@ -132,13 +131,13 @@ impl Conversation {
         for (key, from, to) in SPOKEN {
             let name = format!("{key:?}");
             let of = known.api_keys.iter().find(|known| known.api_key == key as i16).ok_or_else(|| {
-                Failed::Unsuitable(format!("the broker at {address} does not know the request {name}"))
+                Failed::Unsuitable(format!("the broker at {address} does not support request {name}"))
             })?;
             let version = of.max_version.min(to);
             if version < of.min_version.max(from) {
                 let (min, max) = (of.min_version, of.max_version);
                 return Err(Failed::Unsuitable(format!(
-                    "the broker at {address} speaks versions {min} to {max} of {name}, this client {from} to {to}"
+                    "the broker at {address} supports versions {min} to {max} of {name}, this client {from} to {to}"
                 )));
             }
             conversation.versions.insert(key as i16, version);
@@ -178,7 +177,7 @@ impl Conversation {
         if correlation == self.correlation {
             Ok(response)
         } else {
-            Err(io::Error::new(io::ErrorKind::InvalidData, "an answer to another request"))
+            Err(io::Error::new(io::ErrorKind::InvalidData, "response to another request"))
         }
     }
 
@@ -232,7 +231,7 @@ fn address(host: &str, port: i32) -> String {
 
 fn connect(address: &str, limit: Duration) -> io::Result<TcpStream> {
     let deadline = Instant::now() + limit;
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
     for address in address.to_socket_addrs()? {
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         match TcpStream::connect_timeout(&address, left) {

@@ -101,7 +101,7 @@ impl Producer {
                         >= self.settings.request_timeout / SILENT_PART
                     {
                         let reason =
-                            format!("{} has not answered for {} ms", broker.address, silent.as_millis());
+                            format!("no answer from {} for {} ms", broker.address, silent.as_millis());
                         self.leaders.doubt(&reason, now);
                     }
                 }

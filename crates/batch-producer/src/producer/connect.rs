@@ -30,7 +30,7 @@ impl Producer {
     ) -> Result<Producer, ConnectError> {
         let began = Instant::now();
         let servers: Vec<String> = addresses(&settings.bootstrap_servers).collect();
-        let mut cause = "no address is given".to_owned();
+        let mut cause = "no address".to_owned();
         loop {
             for address in &servers {
                 let left = settings.connect_timeout.saturating_sub(began.elapsed());
@@ -51,7 +51,7 @@ impl Producer {
                 let (servers, waited_ms) = (settings.bootstrap_servers, settings.connect_timeout.as_millis());
                 return Err(ConnectError::Unreachable { servers, waited_ms, cause });
             }
-            tracing::warn!(servers = settings.bootstrap_servers, cause, "no Kafka broker yet; trying again");
+            tracing::warn!(servers = settings.bootstrap_servers, cause, "no Kafka broker yet; retrying");
             #[expect(
                 clippy::disallowed_methods,
                 reason = "the thread has nothing else to do, and the time is bounded"
@@ -95,7 +95,7 @@ impl Producer {
             }));
         }
         let errands = Errands::new(&settings.client_id, ATTEMPT)
-            .map_err(|error| ConnectError::Unsuitable(format!("no socket to wait with: {error}")))?;
+            .map_err(|error| ConnectError::Unsuitable(format!("cannot create a socket: {error}")))?;
         let mut producer = Producer {
             leaders: Leaders::new(&settings),
             settings: Arc::new(settings),

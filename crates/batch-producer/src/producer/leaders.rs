@@ -57,7 +57,7 @@ impl Leaders {
     /// Records that the leaders may have changed.
     pub(super) fn doubt(&mut self, reason: &str, now: Duration) {
         if self.ask_at.is_none() && !self.asking {
-            tracing::debug!(reason, "the leaders are in doubt");
+            tracing::debug!(reason, "refreshing the partition leaders");
             self.trouble = Some(reason.to_owned());
             let earliest = self.asked.map_or(now, |asked| asked + self.shortest_backoff);
             self.ask_at = Some(earliest.max(now + self.backoff));
@@ -125,7 +125,7 @@ impl Producer {
             // A broker that lags behind reports an earlier leader.
             let is_older = leader.epoch >= 0 && leader.epoch < slot.leader_epoch;
             if !is_older && leader.broker.is_some() && leader.broker != slot.leader {
-                slot.partition.lost(now, "another broker leads", &mut self.deliveries);
+                slot.partition.lost(now, "the leader has changed", &mut self.deliveries);
                 (slot.leader, slot.leader_epoch) = (leader.broker, leader.epoch);
             }
             all &= leader.broker.is_some();
@@ -143,7 +143,7 @@ impl Producer {
                 None => self.brokers.push(Broker::new(*id, address.clone())),
                 Some(index) if self.brokers[index].address != *address => {
                     self.brokers[index].address.clone_from(address);
-                    let moved = std::io::Error::other("the broker has another address");
+                    let moved = std::io::Error::other("the broker's address has changed");
                     self.disconnected(index, &moved, now);
                 }
                 Some(_) => {}

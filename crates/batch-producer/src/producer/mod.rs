@@ -190,7 +190,7 @@ impl Producer {
             Ok(0) | Err(Errno::EINTR) => return,
             Ok(_) => {}
             Err(error) => {
-                self.fatal.get_or_insert_with(|| format!("the sockets cannot be waited for: {error}"));
+                self.fatal.get_or_insert_with(|| format!("cannot poll the sockets: {error}"));
                 return;
             }
         }
@@ -238,7 +238,7 @@ impl Producer {
             let mut answers =
                 topics.flat_map(|topic| &topic.partition_responses).filter(|of| of.index == *index);
             let answer = answers.next().map_or_else(
-                || Answer::Again("the broker's answer leaves the batch out".to_owned()),
+                || Answer::Again("the broker's response omits the batch".to_owned()),
                 |of| answer(of.error_code, of.error_message.as_deref()),
             );
             if let Answer::Again(reason) = &answer {

@@ -21,7 +21,7 @@ fn a_broker_that_lacks_something_is_unsuitable() {
     for (versions, expected) in [
         (vec![(ApiKey::Produce, 0, 2)], "versions 0 to 2 of Produce, this client 3 to 9"),
         (newer, "versions 13 to 14 of Produce"),
-        (vec![(ApiKey::Produce, 0, 9), (ApiKey::Metadata, 0, 9)], "does not know the request InitProducerId"),
+        (vec![(ApiKey::Produce, 0, 9), (ApiKey::Metadata, 0, 9)], "does not support request InitProducerId"),
     ] {
         cluster.versions(versions);
         let error = refused(settings(&cluster), &["a"]);
@@ -112,5 +112,5 @@ fn brokers_that_lose_what_they_acknowledged_end_the_producer() {
     producer.append(slot, now, 0, |_| 5);
     counts.take_all(&mut producer, 3);
     let fatal = producer.fatal().unwrap();
-    assert_eq!(fatal, "the leader of b 0: it has lost records that it had acknowledged");
+    assert_eq!(fatal, "the leader of b 0: the broker lost acknowledged records");
 }

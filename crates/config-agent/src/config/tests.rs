@@ -26,7 +26,7 @@ fn mistakes_are_named() {
     let path = folder.path().join("agent.toml");
     let cases: [(&str, &[&str]); 8] = [
         ("[direct]\nlisten = \"0.0.0.0:8460\"\ndata = \"d\"", &["direct.listen", "tokens", "direct.config"]),
-        ("[direct]\ndata = \"d\"\n[drop]\nurl = \"http://x\"", &["remove drop.url"]),
+        ("[direct]\ndata = \"d\"\n[drop]\nurl = \"http://x\"", &["drop.url", "remove"]),
         (
             "[direct]\nconfig = \"/nonexistent.toml\"\ndata = \"d\"",
             &["direct.config", "/nonexistent.toml", "direct.data"],

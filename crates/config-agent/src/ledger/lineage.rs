@@ -145,7 +145,7 @@ impl Lineage {
     pub(super) fn forget_savepoint(&mut self, path: &str, problem: Option<&str>) {
         self.savepoints.retain(|kept| kept != path);
         if let Some(problem) = problem {
-            self.not_disposed.push(format!("savepoint {path} could not be disposed of: {problem}"));
+            self.not_disposed.push(format!("could not delete savepoint {path}: {problem}"));
         }
     }
 

@@ -35,7 +35,7 @@ pub(super) fn begin(
         || running.is_some_and(|job| *job == restoration_id(&change.document));
     if let (true, Some(job), false) = (is_taken_back, running, is_ours) {
         let message =
-            format!("the change had failed before the journal was lost; job {job} goes on as it was");
+            format!("the change failed before the journal was lost; job {job} keeps running unchanged");
         return leave(Some(job), message);
     }
     if let Some(message) = expiry(now).or_else(|| breaker(lineage, attempt, rules))
@@ -48,7 +48,7 @@ pub(super) fn begin(
     };
     if !others.is_empty() {
         let ids: Vec<&str> = alive.iter().map(|(id, _)| id.as_str()).collect();
-        let message = format!("several jobs of this name run ({}); stop all but one", ids.join(", "));
+        let message = format!("several jobs with this name run ({}); stop all but one", ids.join(", "));
         return fail(None, message);
     }
     if is_ours {
@@ -61,14 +61,13 @@ pub(super) fn begin(
 fn begin_with_job(now: Now<'_>, job: &JobId, state: JobState) -> Next {
     let Now { change, attempt, rules, .. } = now;
     if let Some(refused) = &attempt.refused {
-        let message = format!("Flink does not take the document: {refused}; job {job} goes on as it was");
+        let message = format!("Flink rejects the document: {refused}; job {job} keeps running unchanged");
         return leave(Some(job), message);
     }
     let in_place = in_place::is_possible(now, job);
     if !rules.can_submit && !in_place {
-        let message = "the job can only be rescaled in place: there is no jar to submit (flink.jar), and the document \
-                       does not have restart_mode = \"in-place\"";
-        return leave(Some(job), format!("{message}; job {job} goes on as it was"));
+        let message = "the job can only be rescaled in place: flink.jar is not set, and the document does not have restart_mode = \"in-place\"";
+        return leave(Some(job), format!("{message}; job {job} keeps running unchanged"));
     }
     if rules.can_submit && !attempt.checked {
         return Next::Act(Effect::Check);
@@ -83,7 +82,10 @@ fn begin_with_job(now: Now<'_>, job: &JobId, state: JobState) -> Next {
         return Next::Wait;
     }
     let within = rules.stoppable_within;
-    leave(Some(job), format!("job {job} is {state:?} and did not run within {within:?}; it was not touched"))
+    leave(
+        Some(job),
+        format!("job {job} is {state:?} and was not running within {within:?}; nothing was changed"),
+    )
 }
 
 /// Returns why the document may no longer be started: its expiry.
@@ -93,7 +95,7 @@ fn expiry(now: Now<'_>) -> Option<String> {
     let expires_at = now.change.document.expires_at()?;
     let at = now.change.no_earlier_than_accepted(now.attempt.now);
     let expired = now.change.document.is_expired(at) && !is_begun;
-    expired.then(|| format!("the document expired at {expires_at}, before anything was done for it"))
+    expired.then(|| format!("the document expired at {expires_at}, before its change started"))
 }
 
 fn begin_without_job(
@@ -104,10 +106,10 @@ fn begin_without_job(
     ours: JobId,
 ) -> Next {
     if !rules.can_submit {
-        return fail(None, "no job of this name runs, and there is no jar to submit (flink.jar)".to_owned());
+        return fail(None, "no job with this name runs, and flink.jar is not set".to_owned());
     }
     if let Some(refused) = &attempt.refused {
-        return fail(None, format!("Flink does not take the document: {refused}; no job of this name runs"));
+        return fail(None, format!("Flink rejects the document: {refused}; no job with this name runs"));
     }
     if !attempt.checked {
         return Next::Act(Effect::Check);
@@ -116,8 +118,7 @@ fn begin_without_job(
         Next::Enter(Phase::Stopped { job: lineage.job.clone(), savepoint, message })
     };
     if lineage.is_lost && !rules.start_fresh_if_lost {
-        let message = "the journal is gone, and nothing that can be believed says where the state of the job lies; to begin \
-                       without state set flink.start_fresh_if_lost, then publish the next generation";
+        let message = "the journal is lost, and no trusted report names the job's newest state; to start without state set flink.start_fresh_if_lost, then publish the next generation";
         return fail(None, message.to_owned());
     }
     let Some(job) = &lineage.job else {
@@ -128,17 +129,17 @@ fn begin_without_job(
         Some(Ended::In { state, newest_state }) => (format!("is {state:?}"), newest_state.clone()),
     };
     if let Some(state) = newest_state.or_else(|| lineage.savepoint.clone()) {
-        let message = format!("no job of this name runs; job {job} {how}; going on from its newest state");
+        let message = format!("no job with this name runs; job {job} {how}; resuming from its newest state");
         return stopped(Some(state), Some(message));
     }
     if rules.start_fresh_if_lost {
         return stopped(
             None,
-            Some(format!("job {job} {how}, and its state is lost; beginning without state")),
+            Some(format!("job {job} {how}, and its state is lost; starting without state")),
         );
     }
     let message = format!(
-        "job {job} {how}, and no state of it is known; to begin without state set flink.start_fresh_if_lost, then publish the next generation"
+        "job {job} {how}, and its state is unknown; to start without state set flink.start_fresh_if_lost, then publish the next generation"
     );
     fail(Some(job), message)
 }

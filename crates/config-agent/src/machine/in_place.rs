@@ -64,7 +64,7 @@ pub(super) fn rescale(now: Now<'_>, job: &JobId, found: &Found<'_>) -> Next {
     let Now { change, lineage, attempt, rules } = now;
     let Found { submission, vertices, .. } = *found;
     if let Submission::Unknown | Submission::Ended { .. } = submission {
-        let reason = format!("job {job} did not survive its rescale: {submission:?}");
+        let reason = format!("job {job} ended during the rescale: {submission:?}");
         return roll_back_or_fail(change, lineage, job, reason, rules);
     }
     if let Some(operator) = without_vertex(now, vertices) {
@@ -73,7 +73,9 @@ pub(super) fn rescale(now: Now<'_>, job: &JobId, found: &Found<'_>) -> Next {
             true => Next::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) }),
             false => leave(
                 Some(job),
-                format!("job {job} has no vertex that begins with operator {operator}; it goes on as it was"),
+                format!(
+                    "job {job} has no vertex that starts with operator {operator}; it keeps running unchanged"
+                ),
             ),
         };
     }
@@ -84,7 +86,7 @@ pub(super) fn rescale(now: Now<'_>, job: &JobId, found: &Found<'_>) -> Next {
         }
         return leave(
             Some(job),
-            format!("Flink refused to rescale job {job}, which goes on as it was: {refused}"),
+            format!("Flink refused to rescale job {job}, which keeps running unchanged: {refused}"),
         );
     }
     let wanted = wanted(&change.document, vertices);
@@ -116,10 +118,10 @@ pub(super) fn rescale_back(now: Now<'_>, job: &JobId, message: &str, found: &Fou
     let Found { submission, vertices, .. } = *found;
     let back = |more: &str| leave(Some(job), format!("{message}; {more}"));
     if let Submission::Unknown | Submission::Ended { .. } = submission {
-        return roll_back_or_fail(change, lineage, job, format!("{message}; then it ended"), rules);
+        return roll_back_or_fail(change, lineage, job, format!("{message}; then the job ended"), rules);
     }
     let Some(before) = &lineage.document else {
-        return back("it goes on with what it has, because the parallelism before is not known");
+        return back("it keeps its present parallelism, because the previous one is unknown");
     };
     let wanted = wanted(before, vertices);
     if attempt.refused.is_none() && !attempt.asked && !wanted.is_empty() {
@@ -127,15 +129,15 @@ pub(super) fn rescale_back(now: Now<'_>, job: &JobId, message: &str, found: &Fou
     }
     let missing = missing(vertices, &wanted);
     if *submission == Submission::Running && missing.is_empty() {
-        return back("it has the parallelism before");
+        return back("restored the previous parallelism");
     }
     if let Some(failure) = found.fails(rules.in_place_failures) {
-        return back(&format!("the parallelism before is asked for, but {failure}"));
+        return back(&format!("requested the previous parallelism, but {failure}"));
     }
     if attempt.refused.is_none() && attempt.waited < rules.running_within {
         return Next::Wait;
     }
-    back(&format!("the parallelism before is asked for, but not reached yet ({})", missing.join(", ")))
+    back(&format!("requested the previous parallelism, not reached yet ({})", missing.join(", ")))
 }
 
 /// Returns the target parallelism of every vertex, from the document and within the vertex's maximum.

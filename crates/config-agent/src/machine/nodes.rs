@@ -59,7 +59,7 @@ pub(super) fn before(
         (missing, found) if found < missing => leave(
             job,
             format!(
-                "the document wants {wanted} task managers, {before} are registered, and the pool has only {found} more nodes"
+                "the document requires {wanted} task managers, {before} are registered, and the pool has only {found} more nodes"
             ),
         ),
         _ => Next::Enter(Phase::StartingNodes { job: job.cloned(), nodes, failed: Vec::new(), before }),
@@ -138,7 +138,7 @@ fn replace(
         let told: Vec<String> = failed.iter().map(ToString::to_string).collect();
         return leave(
             job,
-            format!("{}; the pool has no other node; the job was not touched", told.join("; ")),
+            format!("{}; the pool has no other node; the job was not changed", told.join("; ")),
         );
     }
     next.extend(spare);

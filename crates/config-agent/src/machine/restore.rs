@@ -30,7 +30,10 @@ pub(super) fn cancel_failed(
         Some(state) if !state.is_terminal() => {
             if attempt.waited >= rules.stopped_within {
                 let within = rules.stopped_within;
-                return fail(Some(failed), format!("{message}; job {failed} did not end within {within:?}"));
+                return fail(
+                    Some(failed),
+                    format!("{message}; job {failed} did not terminate within {within:?}"),
+                );
             }
             match state {
                 JobState::Cancelling => Next::Wait,
@@ -50,9 +53,7 @@ fn state_to_restore(change: &Change, message: &str, remains: &Remains<'_>) -> (O
         (_, Some(newest)) => (Some(newest.clone()), message.to_owned()),
         (_, None) => (
             change.savepoint.clone(),
-            format!(
-                "{message}; its checkpoints are gone: what it wrote since the savepoint may be written again"
-            ),
+            format!("{message}; its checkpoints are lost: results since the savepoint may be written twice"),
         ),
     }
 }
@@ -81,7 +82,7 @@ pub(super) fn restore(
             Next::Enter(Phase::RolledBack { job: job.clone(), message: message.to_owned() })
         }
         Verdict::Fails(reason) => {
-            fail(Some(job), format!("{message}; going back to the document before failed too: {reason}"))
+            fail(Some(job), format!("{message}; restoring the previous document failed, too: {reason}"))
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn judge(
 ) -> Verdict {
     let in_time = attempt.waited < within;
     let because =
-        |reason: &Option<String>| reason.clone().unwrap_or_else(|| "Flink gives no reason".to_owned());
+        |reason: &Option<String>| reason.clone().unwrap_or_else(|| "Flink gave no reason".to_owned());
     match (seen, &attempt.refused) {
         (Submission::Running, _) => Verdict::Runs,
         (Submission::Ended { state: JobState::Finished, .. }, _) => Verdict::Finished,
@@ -38,7 +38,7 @@ pub(super) fn judge(
         }
         (Submission::Starting { .. }, _) if in_time => Verdict::Open(Next::Wait),
         (Submission::Starting { state, failure }, _) => Verdict::Fails(format!(
-            "job {job} is {state:?}, not all of its tasks ran within {within:?}: {}",
+            "job {job} is {state:?}; not all its tasks ran within {within:?}: {}",
             because(failure)
         )),
         (Submission::Unknown, Some(refused)) => {
@@ -48,7 +48,7 @@ pub(super) fn judge(
             Verdict::Open(Next::Act(Effect::Submit { job: job.clone(), savepoint: savepoint.cloned() }))
         }
         (Submission::Unknown, None) => Verdict::Fails(format!(
-            "the job could not be submitted within {within:?}: {}",
+            "could not submit the job within {within:?}: {}",
             because(&attempt.trouble)
         )),
     }
@@ -94,8 +94,8 @@ pub(super) fn settle(
         }
         Submission::Running | Submission::Unknown => format!("job {job} is unknown to Flink"),
         Submission::Starting { state, failure } | Submission::Ended { state, failure } => {
-            let failure = failure.as_deref().unwrap_or("Flink gives no reason");
-            format!("job {job} ran, but is {state:?} now: {failure}")
+            let failure = failure.as_deref().unwrap_or("Flink gave no reason");
+            format!("job {job} ran, but is now {state:?}: {failure}")
         }
     };
     roll_back_or_fail(change, lineage, job, reason, rules)

@@ -20,14 +20,14 @@ impl Stop<'_> {
             Some(SavepointStatus::Completed { location }) if has_ended => self.stopped(location.clone()),
             Some(SavepointStatus::Failed { cause }) if !has_ended => {
                 let job = self.job;
-                leave(Some(job), format!("job {job} could not be stopped and goes on as it was: {cause}"))
+                leave(Some(job), format!("could not stop job {job}, which keeps running unchanged: {cause}"))
             }
             Some(SavepointStatus::Failed { .. }) | None if has_ended => self.after_the_end(),
             None => self.ask(attempt),
             Some(_) if attempt.waited < rules.stopped_within => Next::Wait,
             Some(_) => {
                 let (job, within) = (self.job, rules.stopped_within);
-                fail(Some(job), format!("job {job} has not stopped within {within:?}; it may still do so"))
+                fail(Some(job), format!("job {job} did not stop within {within:?}; it may still stop"))
             }
         }
     }
@@ -47,9 +47,7 @@ impl Stop<'_> {
             ),
             (None, _) => fail(
                 Some(job),
-                format!(
-                    "job {job} was to be stopped, but Flink does not know it any more; nothing was submitted"
-                ),
+                format!("Flink no longer knows job {job}, which was to be stopped; nothing was submitted"),
             ),
         }
     }
@@ -60,7 +58,7 @@ impl Stop<'_> {
                 let job = self.job;
                 leave(
                     Some(job),
-                    format!("Flink refused to stop job {job}, which goes on as it was: {refused}"),
+                    format!("Flink refused to stop job {job}, which keeps running unchanged: {refused}"),
                 )
             }
             None => Next::Act(Effect::Stop { job: self.job.clone(), trigger: self.trigger.clone() }),

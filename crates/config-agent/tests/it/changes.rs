@@ -105,7 +105,7 @@ async fn a_foreign_job_is_adopted() {
 
     setup.flink.add_job(&"b".repeat(32), "RUNNING");
     let phase = setup.apply(&document(5)).await;
-    assert!(message_of(&phase).contains("several jobs of this name"), "{phase:?}");
+    assert!(message_of(&phase).contains("several jobs with this name"), "{phase:?}");
     assert_eq!(setup.counts(), (1, 1));
 }
 
@@ -128,7 +128,7 @@ async fn an_unfit_document_leaves_the_job_alone() {
     setup.flink.with(|world| world.plan_fails = Some("unknown operator".to_owned()));
     let phase = setup.apply(&document(2)).await;
     let message = message_of(&phase);
-    assert!(message.contains("unknown operator") && message.contains("goes on as it was"), "{message}");
+    assert!(message.contains("unknown operator") && message.contains("keeps running unchanged"), "{message}");
     setup.flink.with(|world| world.plan_fails = None);
     let mut missing = setup.config.clone();
     missing.program.as_mut().unwrap().jar = setup.folder.path().join("missing.jar");
@@ -147,7 +147,7 @@ async fn a_failed_savepoint_leaves_the_job_running() {
     setup.flink.with(|world| world.stop_fails = Some("a.B: disk full\n\tat c.D(E.java:1)".to_owned()));
     let phase = setup.apply(&document(2)).await;
     let message = message_of(&phase);
-    assert!(message.contains("disk full") && message.contains("goes on as it was"), "{message}");
+    assert!(message.contains("disk full") && message.contains("keeps running unchanged"), "{message}");
     assert_eq!(setup.flink.running()[0].document, document(1).text());
     assert!(matches!(setup.apply(&document(3)).await, Phase::Running { .. }));
 }

@@ -76,7 +76,7 @@ async fn a_job_that_keeps_failing_goes_back() {
     let Phase::RolledBack { message, .. } = world.apply(&document(2, 1)).await else { panic!("it went on") };
     // On a busy machine it may fail once more before it is observed.
     assert!(message.contains("; it failed ") && message.contains(CAUSE), "{message}");
-    assert!(message.contains("parallelism before"), "{message}");
+    assert!(message.contains("previous parallelism"), "{message}");
     assert_eq!(world.parallelism(), 4);
 }
 

@@ -80,7 +80,7 @@ async fn a_job_that_fails_late_goes_back_from_its_checkpoint() {
         });
         let phase = setup.apply(&document(2)).await;
         let Phase::RolledBack { message, .. } = &phase else { panic!("{phase:?}") };
-        assert_eq!(message.contains("may be written again"), deletes_checkpoints, "{message}");
+        assert_eq!(message.contains("may be written twice"), deletes_checkpoints, "{message}");
         let checkpoint = format!("file:///checkpoints/{}", submission_id(&document(2)));
         let expected = if deletes_checkpoints { savepoint_of_first() } else { checkpoint };
         assert_eq!(running(&setup), (document(1).text().to_owned(), Some(expected)));
@@ -104,7 +104,10 @@ async fn a_failed_restoration_is_told() {
     setup.flink.with(|world| world.bad.clear());
     let phase = setup.apply(&document(2)).await;
     let Phase::Failed { message, .. } = &phase else { panic!("{phase:?}") };
-    assert!(message.contains("going back") && message.matches("cannot start").count() == 2, "{message}");
+    assert!(
+        message.contains("restoring the previous") && message.matches("cannot start").count() == 2,
+        "{message}"
+    );
 }
 
 /// Goal: after too many consecutive failures no change starts, until the pause is over or an operator resets the
@@ -119,7 +122,7 @@ async fn the_circuit_breaker_opens() {
     let stops = setup.flink.with(|world| world.stops);
     let phase = setup.apply(&document(4)).await;
     let Phase::RolledBack { message, .. } = &phase else { panic!("{phase:?}") };
-    assert!(message.contains("2 changes in a row have failed"), "{message}");
+    assert!(message.contains("2 changes in a row failed"), "{message}");
     assert_eq!(setup.flink.with(|world| world.stops), stops);
 
     agent(&setup.config).await.forgive_failures().await.unwrap();

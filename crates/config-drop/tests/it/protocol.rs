@@ -364,7 +364,7 @@ async fn malformed_requests_are_refused() {
         (http.get(format!("{path}?wait=1s&wait=2s")), 400, "wait"),
         (http.get(&path).header(none_match, "1-ab"), 400, "If-None-Match"),
         (http.get(server.path("/v1/jobs")), 404, "no such path"),
-        (http.delete(&path), 405, "no such method"),
+        (http.delete(&path), 405, "method not allowed"),
         (http.post(&reports).header("content-type", "application/json").body("{}"), 400, "not a report"),
         (http.post(&reports).body("{}"), 415, "application/json"),
     ];

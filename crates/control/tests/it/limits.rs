@@ -91,8 +91,10 @@ fn what_runs_outside_its_bounds_is_brought_within() {
         let widths: Vec<u32> = world.plans().iter().map(|(_, width)| *width).collect();
         let expected = if width == within { vec![] } else { vec![within] };
         assert_eq!(widths, expected, "{bounds:?}");
-        let is_told =
-            world.records.iter().any(|record| record.decision.to_string().contains("bound: map runs with"));
+        let is_told = world
+            .records
+            .iter()
+            .any(|record| record.decision.to_string().contains("bound: map has parallelism"));
         assert_eq!(is_told, width != within);
     }
 }

@@ -66,7 +66,7 @@ fn a_runaway_ends_at_the_maximum() {
         let last = plans.last().unwrap().0;
         assert!(last < u64::from(EPOCHS) / 2, "{limit:?}: {plans:?}");
         let told = world.records.iter().filter(|record| record.epoch > last);
-        let wants_no_more = |text: &str| text.contains("as wide as the formulae want them");
+        let wants_no_more = |text: &str| text.contains("the parallelism that the formulae give");
         assert!(told.map(|record| record.decision.to_string()).any(|text| wants_no_more(&text)), "{limit:?}");
     }
 }

@@ -89,7 +89,7 @@ async fn acknowledged(
 ) -> anyhow::Result<u64> {
     let read = async {
         while let Some(line) = log.next_line().await? {
-            ensure!(!line.contains("cannot be used"), "{line}");
+            ensure!(!line.contains("cannot use transport"), "{line}");
             let value = |key: &str| {
                 let word = line.split_whitespace().find_map(|word| word.strip_prefix(key));
                 word.and_then(|word| word.parse::<u64>().ok())

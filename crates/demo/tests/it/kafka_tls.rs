@@ -60,7 +60,7 @@ pub(crate) async fn records_arrive_over_tls_and_logins(context: Context) -> anyh
         broker.write_all("certificate", "compression = \"zstd\"\n", &certificate),
     )?;
     ensure!(by_scram.contains("effective configuration"), "{by_scram}");
-    ensure!(by_plain.contains("the transport \"batches\" cannot be used; librdkafka is"), "{by_plain}");
+    ensure!(by_plain.contains("cannot use transport \"batches\"; using librdkafka"), "{by_plain}");
     let batch = std::fs::read(broker.folder.path().join("data/scram.bidEvents-0/00000000000000000000.log"))?;
     // After base offset, length, leader epoch, version and checksum.
     let attributes = batch.get(22).context("no batch")?;

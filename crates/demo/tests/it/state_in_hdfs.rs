@@ -205,8 +205,8 @@ async fn trouble_while_running(site: &Site) -> anyhow::Result<()> {
     testbed.pause("namenode").await?;
     until_known(&address, &["job"], "s").await?;
     let frozen = samples(&address).await?;
-    ensure!(frozen[0]["error"].as_str().is_some_and(|error| error.contains("no whole answer within 4s")));
-    ensure!(frozen[1]["error"].as_str().is_some_and(|error| error.contains("had not ended after 8s")));
+    ensure!(frozen[0]["error"].as_str().is_some_and(|error| error.contains("no complete answer within 4s")));
+    ensure!(frozen[1]["error"].as_str().is_some_and(|error| error.contains("did not exit within 8s")));
     testbed.resume("namenode").await?;
     until_known(&address, &RUNNING, "").await?;
 

@@ -16,7 +16,7 @@ const KEY_GROUPS: (u32, u32) = (128, 32_768);
 
 pub(super) fn slots(seen: &Seen<'_>) -> Answer {
     let (Some(slots), Some(free)) = (seen.facts.slots, seen.facts.slots_free) else {
-        return Answer::Unknown("Flink does not tell its slots");
+        return Answer::Unknown("Flink does not show its slots");
     };
     let on_demand = seen.facts.configuration.as_ref().is_some_and(|shown| shown.makes_slots_on_demand());
     if free > 0 || on_demand {
@@ -32,9 +32,9 @@ pub(super) fn slots(seen: &Seen<'_>) -> Answer {
     Answer::Wrong(Wrong {
         harm: Harm::Prevents,
         found,
-        cost: "nothing can become wider until another task manager comes".to_owned(),
+        cost: "no operator can be widened until another task manager registers".to_owned(),
         change: vec![format!(
-            "start further task managers, or taskmanager.numberOfTaskSlots: {} where cores and memory allow",
+            "start more task managers, or taskmanager.numberOfTaskSlots: {} where cores and memory allow",
             of_one.saturating_mul(2).max(2)
         )],
         then: "start or restart task managers",
@@ -68,27 +68,29 @@ pub(super) fn maximum_parallelism(seen: &Seen<'_>) -> Answer {
         Ok(Answer::Wrong(Wrong {
             harm: Harm::Prevents,
             found: named(&tight, sentence),
-            cost: "it can never become wider than that, whatever the load".to_owned(),
+            cost: "it can never be widened further, whatever the load".to_owned(),
             change: vec![format!(
                 "pipeline.max-parallelism: {enough}, and no setMaxParallelism in the program"
             )],
-            then: "submit the job again, without its state: the number of key groups of a state cannot be changed",
+            then: "resubmit the job without its state: the number of key groups of a state cannot be changed",
         }))
     })
 }
 
 pub(super) fn checkpointing(seen: &Seen<'_>) -> Answer {
-    answer(|| match seen.job()?.checkpointing {
-        Checkpointing::Unknown => Ok(Answer::Unknown("Flink does not tell the job's checkpoint settings")),
+    answer(|| {
+        match seen.job()?.checkpointing {
+        Checkpointing::Unknown => Ok(Answer::Unknown("Flink does not show the job's checkpoint settings")),
         Checkpointing::Every(_) => Ok(Answer::Right),
         Checkpointing::Off => Ok(Answer::Wrong(Wrong {
             harm: Harm::Loses,
-            found: "the job makes no checkpoints".to_owned(),
-            cost: "every change and every failure begins without state, and sources where they begin"
+            found: "the job takes no checkpoints".to_owned(),
+            cost: "every change and every failure restarts without state, with the sources at their start position"
                 .to_owned(),
             change: vec!["execution.checkpointing.interval: 10 s".to_owned()],
             then: SUBMIT,
         })),
+    }
     })
 }
 
@@ -103,16 +105,14 @@ pub(super) fn checkpoint_interval(seen: &Seen<'_>) -> Answer {
         let seconds = interval.as_secs();
         let by_hand = match seen.version {
             Some(version) if version < Version::TWO => {
-                "; a change that is not made by the rescaler, which asks for a checkpoint first, costs the same"
+                "; so does every change that the rescaler does not make (the rescaler triggers a checkpoint first)"
             }
             _ => "",
         };
         Ok(Answer::Wrong(Wrong {
             harm: Harm::Slows,
-            found: format!("the job makes a checkpoint every {seconds} s"),
-            cost: format!(
-                "after a lost task manager up to {seconds} s of records are read and computed again{by_hand}"
-            ),
+            found: format!("the job takes a checkpoint every {seconds} s"),
+            cost: format!("losing a task manager reprocesses up to {seconds} s of records{by_hand}"),
             change: vec!["execution.checkpointing.interval: 10 s".to_owned()],
             then: SUBMIT,
         }))
@@ -126,7 +126,7 @@ pub(super) fn checkpoint_storage(seen: &Seen<'_>) -> Answer {
             return Ok(Answer::NotApplicable);
         }
         let Some(storage) = &job.checkpoint_storage else {
-            return Ok(Answer::Unknown("Flink does not tell where checkpoints are kept"));
+            return Ok(Answer::Unknown("Flink does not show where checkpoints are stored"));
         };
         if storage != "JobManagerCheckpointStorage" {
             return Ok(Answer::Right);
@@ -143,9 +143,8 @@ pub(super) fn checkpoint_storage(seen: &Seen<'_>) -> Answer {
         };
         Ok(Answer::Wrong(Wrong {
             harm: Harm::Loses,
-            found: "checkpoints are kept in the memory of the JobManager".to_owned(),
-            cost: "a state of more than 5 MiB in one subtask makes checkpoints fail, and a JobManager that ends takes all of them \
-                   with it"
+            found: "checkpoints are stored in the memory of the JobManager".to_owned(),
+            cost: "checkpoints fail when a subtask has more than 5 MiB of state, and all are lost with the JobManager"
                 .to_owned(),
             change: change.map(str::to_owned).into(),
             then: super::RESTART_AND_SUBMIT,
@@ -163,7 +162,7 @@ pub(super) fn restart_strategy(seen: &Seen<'_>) -> Answer {
         Ok(Answer::Wrong(Wrong {
             harm: Harm::Loses,
             found: format!("the restart strategy is {set}"),
-            cost: "the job ends with the first task manager that is lost".to_owned(),
+            cost: "the job ends when the first task manager is lost".to_owned(),
             change: vec!["restart-strategy.type: exponential-delay".to_owned()],
             then: RESTART,
         }))
@@ -180,14 +179,18 @@ pub(super) fn lower_bounds(seen: &Seen<'_>) -> Answer {
             return Ok(if is_known { Answer::Right } else { Answer::NotApplicable });
         }
         let sentence = |vertex: &VertexFacts| {
-            format!("{} must have at least {}", short(&vertex.name), vertex.lower_bound.unwrap_or(1))
+            format!("{} has a lower bound of {}", short(&vertex.name), vertex.lower_bound.unwrap_or(1))
         };
         Ok(Answer::Wrong(Wrong {
             harm: Harm::Loses,
             found: named(&bound, sentence),
-            cost: "after a lost task manager the whole job stands still until there are slots for all lower bounds".to_owned(),
-            change: vec!["\"lowerBound\": 1 for every vertex (PUT /jobs/ID/resource-requirements)".to_owned()],
-            then: "nothing: it takes effect at once",
+            cost:
+                "after losing a task manager the whole job waits until there are slots for all lower bounds"
+                    .to_owned(),
+            change: vec![
+                "\"lowerBound\": 1 for every vertex (PUT /jobs/ID/resource-requirements)".to_owned(),
+            ],
+            then: "nothing to restart: it takes effect at once",
         }))
     })
 }

@@ -8,8 +8,8 @@ use crate::{Check, Configuration, Facts, Finding, Harm, JobFacts, Report, Unchec
 
 /// What to do for a changed configuration line to take effect.
 const RESTART: &str = "restart the cluster";
-const RESTART_AND_SUBMIT: &str = "restart the cluster and submit the job again";
-const SUBMIT: &str = "submit the job again";
+const RESTART_AND_SUBMIT: &str = "restart the cluster and resubmit the job";
+const SUBMIT: &str = "resubmit the job";
 
 /// Result of one check.
 enum Answer {
@@ -92,7 +92,7 @@ impl Seen<'_> {
     }
 
     fn known_version(&self) -> Result<Version, Answer> {
-        self.version.ok_or(Answer::Unknown("Flink does not tell its version"))
+        self.version.ok_or(Answer::Unknown("Flink does not show its version"))
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn version(seen: &Seen<'_>) -> Answer {
         Ok(Answer::Wrong(Wrong {
             harm: Harm::Prevents,
             found: format!("Flink {} cannot change the parallelism of a running job", seen.facts.version),
-            cost: "jobs are only watched, or scaled by a restart from a savepoint where a config agent has the jar"
+            cost: "plans are only recommended, unless a config agent with the jar restarts the job from a savepoint"
                 .to_owned(),
             change: vec!["Flink 1.18 or newer".to_owned()],
             then: RESTART_AND_SUBMIT,
@@ -66,8 +66,7 @@ pub(super) fn scheduler(seen: &Seen<'_>) -> Answer {
         Ok(Answer::Wrong(Wrong {
             harm: Harm::Prevents,
             found,
-            cost: "Flink refuses to change the parallelism of a running job; plans stay recommendations, unless a config agent \
-                   with the jar restarts the job from a savepoint for each"
+            cost: "Flink refuses to change the parallelism of a running job; plans are only recommended, unless a config agent with the jar restarts the job from a savepoint"
                 .to_owned(),
             change: vec!["jobmanager.scheduler: adaptive".to_owned()],
             then: RESTART_AND_SUBMIT,
@@ -88,7 +87,7 @@ pub(super) fn reactive_mode(seen: &Seen<'_>) -> Answer {
     Answer::Wrong(Wrong {
         harm: Harm::Prevents,
         found: "scheduler-mode is reactive".to_owned(),
-        cost: "Flink itself takes all slots that there are, and refuses every other parallelism".to_owned(),
+        cost: "Flink itself takes all available slots and refuses any other parallelism".to_owned(),
         change: vec![
             "remove scheduler-mode: reactive".to_owned(),
             "jobmanager.scheduler: adaptive".to_owned(),
@@ -117,7 +116,7 @@ pub(super) fn ignored_keys(seen: &Seen<'_>) -> Answer {
         Ok(Answer::Wrong(Wrong {
             harm: Harm::Slows,
             found: format!("Flink {version} does not know {} and ignores it", ignored.join(", ")),
-            cost: "what was meant does not happen, without a word in Flink's log".to_owned(),
+            cost: "the setting has no effect, and Flink does not log that".to_owned(),
             change: removed.chain(change).collect(),
             then: RESTART,
         }))
@@ -130,7 +129,7 @@ pub(super) fn interval(seen: &Seen<'_>) -> Answer {
         Some(version) if version >= Version::INTERVAL => &[INTERVAL_MIN],
         _ => return Answer::NotApplicable,
     };
-    wait(seen, keys, Duration::from_secs(30), "after each change the next one has to wait for it")
+    wait(seen, keys, Duration::from_secs(30), "minimum time between changes")
 }
 
 pub(super) fn stabilization(seen: &Seen<'_>) -> Answer {
@@ -139,7 +138,7 @@ pub(super) fn stabilization(seen: &Seen<'_>) -> Answer {
         Some(version) if version >= Version::IN_PLACE => (STABILIZATION_BEFORE_2, Duration::from_secs(10)),
         _ => return Answer::NotApplicable,
     };
-    wait(seen, &[key], default, "a change for which slots are missing waits so long for them")
+    wait(seen, &[key], default, "time that a change waits for missing slots")
 }
 
 /// Returns a finding if the first of these keys that is set, or the default, is a long wait.
@@ -148,7 +147,7 @@ fn wait(seen: &Seen<'_>, keys: &[&str], default: Duration, what: &str) -> Answer
         let shown = seen.configuration()?;
         let set = shown.get(keys);
         let found = match set {
-            Some(set) => duration::parse(set).ok_or(Answer::Unknown("its value is no duration"))?,
+            Some(set) => duration::parse(set).ok_or(Answer::Unknown("its value is not a duration"))?,
             None => default,
         };
         if found <= WAIT_MOST {
@@ -160,7 +159,7 @@ fn wait(seen: &Seen<'_>, keys: &[&str], default: Duration, what: &str) -> Answer
         Ok(Answer::Wrong(Wrong {
             harm: Harm::Slows,
             found: format!("{key} is {seconds} s{by_default}"),
-            cost: format!("{what}: up to {seconds} s in which a growing load is not answered"),
+            cost: format!("{what}: scaling reacts up to {seconds} s late"),
             change: vec![format!("{key}: 1 s")],
             then: RESTART,
         }))
@@ -177,7 +176,9 @@ pub(super) fn minimum_increase(seen: &Seen<'_>) -> Answer {
         Ok(Answer::Wrong(Wrong {
             harm: Harm::Slows,
             found: format!("{INCREASE} is {least}"),
-            cost: format!("Flink ignores a widening by fewer than {least} subtasks until more slots come"),
+            cost: format!(
+                "Flink ignores an increase of fewer than {least} subtasks until it gets more slots"
+            ),
             change: vec![format!("{INCREASE}: 1")],
             then: RESTART,
         }))

@@ -14,7 +14,7 @@ pub(super) fn metrics_refresh(seen: &Seen<'_>) -> Answer {
     answer(|| {
         let set = seen.configuration()?.get(&[FETCHER]);
         let found = match set {
-            Some(set) => duration::parse(set).ok_or(Answer::Unknown("its value is no duration"))?,
+            Some(set) => duration::parse(set).ok_or(Answer::Unknown("its value is not a duration"))?,
             None => Duration::from_secs(10),
         };
         if found <= AGE_MOST && !found.is_zero() {
@@ -27,12 +27,12 @@ pub(super) fn metrics_refresh(seen: &Seen<'_>) -> Answer {
         let (harm, cost) = match found.is_zero() {
             true => (
                 Harm::Prevents,
-                "the JobManager collects no metrics, and nothing is decided on them".to_owned(),
+                "the JobManager collects no metrics, so no decisions are possible".to_owned(),
             ),
             false => (
                 Harm::Blinds,
                 format!(
-                    "figures from Flink's REST interface are up to {seconds} s old, and so is what is decided on them"
+                    "metrics from Flink's REST interface are up to {seconds} s old, which delays decisions"
                 ),
             ),
         };
@@ -58,7 +58,7 @@ pub(super) fn rescale_history(seen: &Seen<'_>) -> Answer {
         Ok(Answer::Wrong(Wrong {
             harm: Harm::Blinds,
             found: format!("{HISTORY} is 0"),
-            cost: "how long changes stop the job is estimated instead of measured, and the reason why Flink ignored one is missing"
+            cost: "the downtime of changes is estimated instead of measured, and reasons of ignored changes are missing"
                 .to_owned(),
             change: vec![format!("{HISTORY}: 20")],
             then: RESTART,

@@ -71,8 +71,8 @@ fn check(consumer: &BaseConsumer, topic: &str, partition: i32, expected: &[&[u8]
         let message = message?;
         let Timestamp::CreateTime(timestamp) = message.timestamp() else { bail!("no timestamp at {next}") };
         let record = expected[next];
-        ensure!(message.payload() == Some(record), "another record than expected at {next}");
-        ensure!(timestamp == Event::decode(record)?.timestamp(), "another timestamp than expected at {next}");
+        ensure!(message.payload() == Some(record), "unexpected record at {next}");
+        ensure!(timestamp == Event::decode(record)?.timestamp(), "unexpected timestamp at {next}");
         next += 1;
     }
     Ok(count)

@@ -11,17 +11,17 @@ use clap::{Parser, ValueEnum};
 enum Format {
     /// An object a line
     Json,
-    /// Each record after its length (u32, little-endian)
+    /// Each record preceded by its length (u32, little-endian)
     Wire,
 }
 
-/// Random events of all kinds: any integer, any Unicode string. The same ones each time.
+/// Random events of all kinds, with any integer and any Unicode string. Deterministic.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// How many
+    /// Number of events
     #[arg(long)]
     events: u64,
-    /// How they are written
+    /// Output format
     #[arg(long, value_enum)]
     format: Format,
 }

@@ -149,7 +149,7 @@ impl ConfigFile {
             }
         }
         if names.is_empty() {
-            problems.push("streams: no stream is named; leave the key out to write all".to_owned());
+            problems.push("streams: empty; remove the key to write all".to_owned());
         }
         if problems.is_empty() { Ok(kinds) } else { Err(problems) }
     }

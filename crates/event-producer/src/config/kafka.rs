@@ -14,7 +14,7 @@ impl KafkaSection {
         }
         if self.bootstrap_servers.contains('@') {
             let remedy =
-                "give host:port without a user name; it belongs into \"sasl.username\" of kafka.properties";
+                "give host:port without a user name; set \"sasl.username\" in kafka.properties instead";
             problems.push(format!("kafka.bootstrap_servers: {remedy}"));
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');

@@ -25,7 +25,7 @@ pub struct ConfigFile {
     pub start_time: StartTime,
     /// First event number to write.
     pub from_event: u64,
-    /// So many event numbers from there, then the end; absent: the profile's end.
+    /// Number of events to write; absent: until the profile ends.
     pub events: Option<u64>,
     /// Kinds to write; absent: all of the benchmark.
     pub streams: Option<Vec<String>>,
@@ -66,7 +66,7 @@ pub struct KafkaSection {
     pub bootstrap_servers: String,
     /// Which client carries the events.
     pub transport: Transport,
-    /// Stands before the name of each topic.
+    /// Prefix of each topic's name.
     pub topic_prefix: String,
     /// Who must have a record before it counts as acknowledged: `all`, `1` or `0`.
     pub acks: String,
@@ -96,10 +96,10 @@ pub struct KafkaSection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
-    /// The general client: every broker, every setting
+    /// The general client: all brokers, all settings
     #[default]
     Librdkafka,
-    /// Our own: events are encoded straight into record batches. Where it cannot be used, librdkafka is
+    /// Built in: encodes events straight into record batches; falls back to librdkafka where it cannot be used
     Batches,
 }
 
@@ -113,7 +113,7 @@ pub struct BatchesSection {
     pub request_kib: u64,
     /// Requests to a broker that are not answered yet.
     pub requests_in_flight: u64,
-    /// A broker that does not answer for so long is connected to anew, ms.
+    /// Time without a response after which a broker is reconnected, ms.
     pub request_timeout_ms: u64,
     /// How long to wait at first before something is tried again, ms.
     pub retry_backoff_ms: u64,

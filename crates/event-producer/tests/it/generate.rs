@@ -93,7 +93,7 @@ fn count_tells_the_shares() {
 fn an_endless_stream_and_a_reader_that_leaves_are_handled() {
     let output = run(&["generate"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("the profile has no end; give --events"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the profile is endless; set --events"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_event-producer"));
     command
         .args(["generate", "--events", "10000000000", "--threads", "2"])
@@ -142,6 +142,6 @@ fn an_unreadable_catalogue_is_refused_with_file_line_and_reason() {
         assert!(message.contains(expected), "{message}");
     };
     check("product,category,owner\n1,2,3\nx,2,3\n", "shop.csv: line 3: product \"x\" is not a whole number");
-    check("product,category,owner\n1,2,3\n1,5,3\n", "shop.csv: line 3: product 1 stands in line 2 already");
+    check("product,category,owner\n1,2,3\n1,5,3\n", "shop.csv: line 3: duplicate product 1, first in line 2");
     check("", "shop.csv: line 1: the file is empty");
 }

@@ -208,7 +208,7 @@ fn what_does_not_fit_is_named() {
     let (is_value, told) = problem(shipped.replace(&whole("loads/nexmark.toml"), "short.toml"));
     assert!(is_value && told.contains("ends after 60 s"), "{told}");
     let (is_value, told) = problem(shipped.replace(&whole("loads/nexmark.toml"), &whole("loads/psm.toml")));
-    assert!(is_value && told.contains("events of psm"), "{told}");
+    assert!(is_value && told.contains("benchmark psm differs"), "{told}");
     let (_, told) = problem(shipped.replace("rescaler = \"none\"", "rescaler = \"gone.toml\""));
     assert!(told.contains("gone.toml"), "{told}");
     let (_, told) = problem(shipped.replace("warm_up_s", "warmup_s"));

@@ -179,7 +179,7 @@ fn a_disturbed_run_is_told() {
     let quiet = steady(350.0);
     let settings = Settings { others_cpu_max_cores: Some(0.25), ..SETTINGS };
     let unknown = summarise(&quiet, &[], Some(&totals(2_000, 0)), &settings).problems;
-    assert!(unknown[0].contains("not known"), "{unknown:?}");
+    assert!(unknown[0].contains("unknown whether"), "{unknown:?}");
 }
 
 /// Goal: the times over the bound and without a job are reported in seconds as well.

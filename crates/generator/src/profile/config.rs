@@ -159,7 +159,7 @@ impl ProfileConfig {
         };
         let schedule = pieces.zip(limit_s).and_then(|((pieces, after), limit_s)| {
             let schedule = Schedule::new(&pieces, after, limit_s);
-            let none = || ConfigError::new("profile", "no event is ever due; give a rate above 0");
+            let none = || ConfigError::new("profile", "the rate is always 0; use a rate above 0");
             problems.note(schedule.ok_or_else(none))
         });
         problems.unless_any(schedule)

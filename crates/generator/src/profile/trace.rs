@@ -41,7 +41,7 @@ pub(super) fn parse_trace(text: &str) -> Result<Vec<Step>, TraceError> {
             (Some((second, _)), Some((last, _))) if second <= *last => {
                 return refuse(
                     line,
-                    format!("second {second} does not follow {last}; a trace is sorted by time"),
+                    format!("second {second} does not follow {last}; sort the trace by time"),
                 );
             }
             (Some((second, _)), _) if second > LONGEST_S => return refuse(line, too_late(second)),
@@ -58,14 +58,14 @@ pub(super) fn parse_trace(text: &str) -> Result<Vec<Step>, TraceError> {
         }
     }
     if points.is_empty() {
-        return refuse(1, "there is no rate below the header".to_owned());
+        return refuse(1, "no rates after the header".to_owned());
     }
     Ok(steps(&points))
 }
 
 /// Traces with such seconds usually contain the time of day instead of the time since their start.
 fn too_late(second: f64) -> String {
-    let remedy = "a trace counts seconds from its own start; if these are seconds since 1970, subtract the first one from all";
+    let remedy = "a trace counts seconds from its start; if these are seconds since 1970, subtract the first one from all";
     format!("second {second} is more than ten years after the start; {remedy}")
 }
 
@@ -101,10 +101,10 @@ mod tests {
         };
         check("", "line 1: \"\" is not the header \"second,rate\"");
         check("0,1\n", "line 1: \"0,1\" is not the header \"second,rate\"");
-        check("second,rate\n", "line 1: there is no rate below the header");
+        check("second,rate\n", "line 1: no rates after the header");
         check("second,rate\n0,1\nx,1", "line 3: \"x,1\" is not second,rate");
-        check("second,rate\n5,1\n4,1", "line 3: second 4 does not follow 5; a trace is sorted by time");
-        check("second,rate\n5,1\n5,1", "line 3: second 5 does not follow 5; a trace is sorted by time");
+        check("second,rate\n5,1\n4,1", "line 3: second 4 does not follow 5; sort the trace by time");
+        check("second,rate\n5,1\n5,1", "line 3: second 5 does not follow 5; sort the trace by time");
         check("second,rate\n0,-1", "line 2: rate -1 is not 0 or more");
         check("second,rate\n0,nan", "line 2: rate NaN is not 0 or more");
         check("second,rate\n0,1e9", "line 2: rate 1000000000 is more than 100000000 events/s");

@@ -51,7 +51,10 @@ impl Catalogue {
         let mut lines = (1..).zip(text.lines());
         match lines.next() {
             None => {
-                return Err(CatalogueError::new(1, format!("the file is empty; it begins with {HEADER:?}")));
+                return Err(CatalogueError::new(
+                    1,
+                    format!("the file is empty; it must start with {HEADER:?}"),
+                ));
             }
             Some((_, header)) if header.trim_start_matches('\u{feff}').trim() == HEADER => {}
             Some((line, other)) => {
@@ -65,7 +68,7 @@ impl Catalogue {
         for (line, text) in lines.take_while(|(line, _)| *line <= written) {
             let product = parse_line(text).map_err(|problem| CatalogueError::new(line, problem))?;
             if let Some(first) = seen.insert(product.product, line) {
-                let problem = format!("product {} stands in line {first} already", product.product);
+                let problem = format!("duplicate product {}, first in line {first}", product.product);
                 return Err(CatalogueError::new(line, problem));
             }
             if products.len() == MOST_PRODUCTS {
@@ -74,7 +77,7 @@ impl Catalogue {
             products.push(product);
         }
         if products.is_empty() {
-            return Err(CatalogueError::new(1, "there is no product below the header"));
+            return Err(CatalogueError::new(1, "no products after the header"));
         }
         Ok(Catalogue { products })
     }
@@ -143,9 +146,9 @@ mod tests {
         let check = |text: &str, expected: &str| {
             assert_eq!(Catalogue::parse(text).unwrap_err().to_string(), expected, "{text:?}");
         };
-        check("", "line 1: the file is empty; it begins with \"product,category,owner\"");
+        check("", "line 1: the file is empty; it must start with \"product,category,owner\"");
         check("1,2,3\n", "line 1: \"1,2,3\" is not the header \"product,category,owner\"");
-        check("product,category,owner\n", "line 1: there is no product below the header");
+        check("product,category,owner\n", "line 1: no products after the header");
         check(
             "product,category,owner\n1,2,3\n1,2\n",
             "line 3: 2 columns instead of 3 (product,category,owner)",
@@ -158,6 +161,9 @@ mod tests {
             "product,category,owner\n1,two,3\n",
             "line 2: category \"two\" is not a whole number: invalid digit found in string",
         );
-        check("product,category,owner\n5,2,3\n6,2,3\n5,1,1\n", "line 4: product 5 stands in line 2 already");
+        check(
+            "product,category,owner\n5,2,3\n6,2,3\n5,1,1\n",
+            "line 4: duplicate product 5, first in line 2",
+        );
     }
 }

@@ -23,8 +23,7 @@ pub struct Brokers {
 impl Brokers {
     /// What cannot be used, as `key: what would be right`.
     pub(crate) fn problems(&self, _metrics: SourceKind) -> Vec<String> {
-        let remedy = "kafka.bootstrap_servers: Kafka's client is not built into this rescaler; install it with the feature kafka, or leave \
-                      the key out";
+        let remedy = "kafka.bootstrap_servers: Kafka's client is not built into this rescaler; build it with the feature kafka, or remove the key";
         if self.bootstrap_servers.is_empty() { Vec::new() } else { vec![remedy.to_owned()] }
     }
 }

@@ -82,7 +82,7 @@ impl BrokerReader {
                     sample.vertices[index].end_offsets = Some(telemetry::EndOffsets { at_ms, records });
                 }
                 if self.problem.take().is_some() {
-                    info!(brokers = %self.bootstrap_servers, "the brokers tell what arrives again");
+                    info!(brokers = %self.bootstrap_servers, "arrivals are counted from the brokers' end offsets again");
                 }
             }
             Err(error) => self.warn(error),
@@ -92,7 +92,7 @@ impl BrokerReader {
     fn warn(&mut self, error: EndOffsetsError) {
         let problem = format!("{:#}", anyhow::Error::from(error));
         if self.problem.as_ref() != Some(&problem) {
-            warn!(brokers = %self.bootstrap_servers, "{problem}; arrivals are counted from Flink's metrics");
+            warn!(brokers = %self.bootstrap_servers, "{problem}; counting arrivals from Flink's metrics");
         }
         self.problem = Some(problem);
     }
@@ -105,5 +105,5 @@ fn end_offsets(config: &Brokers) -> anyhow::Result<EndOffsets> {
     let properties = config.properties.loaded()?;
     properties.apply(&mut settings);
     EndOffsets::new(&settings, Duration::from_millis(config.timeout_ms))
-        .map_err(|error| anyhow!("the Kafka client refuses its settings: {}", properties.refusal(&error)))
+        .map_err(|error| anyhow!("the Kafka client rejects its settings: {}", properties.refusal(&error)))
 }

@@ -80,7 +80,7 @@ pub(super) async fn decisions(
 pub(super) async fn decision(State(site): State<Site>, Path((job, epoch)): Path<(String, String)>) -> Answer {
     let told = find(&site, &job)?.decisions(usize::MAX);
     let told = told.into_iter().find(|told| Ok(told.epoch) == epoch.parse());
-    let message = "no such epoch is kept here; the journal may still have it";
+    let message = "epoch not in memory; the journal may still have it";
     told.map(|told| json(&*told)).ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, message))
 }
 
@@ -103,7 +103,7 @@ pub(super) async fn dry_run(State(site): State<Site>, Path(job): Path<String>, b
     let late = || Refusal::new(StatusCode::REQUEST_TIMEOUT, format!("the body took longer than {timeout:?}"));
     let body =
         tokio::time::timeout(timeout, axum::body::to_bytes(body, BODY_BYTES)).await.map_err(|_| late())?;
-    let too_large = format!("the body is cut short or larger than {BODY_BYTES} bytes");
+    let too_large = format!("the body is truncated or larger than {BODY_BYTES} bytes");
     let body = body.map_err(|_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, too_large))?;
     let wrong =
         |e| Refusal::new(StatusCode::BAD_REQUEST, format!("write {{\"enabled\":true}} or false: {e}"));

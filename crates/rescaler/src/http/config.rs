@@ -37,7 +37,7 @@ pub struct Http {
     pub connections_per_peer: usize,
     /// Connections beyond these for `/healthz` and the buttons.
     pub spare_connections: usize,
-    /// Of one request, from its head to the end of its body, in milliseconds.
+    /// Timeout from the head of a request to the end of its body, in milliseconds.
     pub request_timeout_ms: u64,
     /// How long a connection may be open without a whole request head arriving, in milliseconds.
     pub idle_timeout_ms: u64,
@@ -90,7 +90,7 @@ impl Http {
             problems.push("http.hosts: write names only, without http:// and port".to_owned());
         }
         if self.certificate_file.is_some() != self.key_file.is_some() {
-            problems.push("http.certificate_file and http.key_file go together; set both or none".to_owned());
+            problems.push("http.certificate_file and http.key_file: set both or neither".to_owned());
         }
         problems
     }

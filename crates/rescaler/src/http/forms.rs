@@ -258,10 +258,10 @@ pub(super) fn health(status: &Status, epochs: u32, now: Timestamp) -> Vec<String
     let problem = |job: &Arc<JobStatus>| {
         let moment = job.moment(now, false);
         if let Some(failure) = moment.failure {
-            return Some(format!("{}: not being watched: {failure}", job.about.job));
+            return Some(format!("{}: not watched: {failure}", job.about.job));
         }
         if let Some(alarm) = moment.alarm {
-            return Some(format!("{}: a person must act: {alarm}", job.about.job));
+            return Some(format!("{}: operator action required: {alarm}", job.about.job));
         }
         let since = moment.epoch_ended_at.unwrap_or(job.about.started_at);
         let silent_ms = age_ms(Some(since), now).unwrap_or_default();
@@ -269,10 +269,7 @@ pub(super) fn health(status: &Status, epochs: u32, now: Timestamp) -> Vec<String
         let is_late = u128::try_from(silent_ms).unwrap_or_default() > most_ms;
         is_late.then(|| {
             let seconds = silent_ms / 1000;
-            format!(
-                "{}: no epoch has ended for {seconds} s, which is more than {epochs} epochs",
-                job.about.job
-            )
+            format!("{}: no epoch ended for {seconds} s, more than {epochs} epochs", job.about.job)
         })
     };
     status.jobs().iter().filter_map(problem).collect()

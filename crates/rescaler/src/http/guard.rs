@@ -1,6 +1,5 @@
 //! Who may look, and who may press a button.
-//!
-//! Three attacks are met here. *DNS rebinding*: a page of somebody else makes its own name point at this machine; so the
+//! Protects against three attacks. *DNS rebinding*: a foreign page makes its own name point at this machine; so the
 //! `Host` of every request must be an address, `localhost`, or a configured name. *Forged requests*: a page of somebody else
 //! sends one here with the visitor's browser; so a change needs a header that only our own page and programs can send without
 //! the browser asking first (which is never granted), and an `Origin` that is this very host. *Strangers*: whoever reaches
@@ -53,7 +52,7 @@ impl Guard {
         if self.hosts.allow(uri, headers) {
             return Ok(());
         }
-        let message = "this name is not one of ours; ask by address, or add the name to http.hosts";
+        let message = "unknown host name; use the address, or add the name to http.hosts";
         Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, message))
     }
 
@@ -61,19 +60,17 @@ impl Guard {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
         let forbidden = |message: &str| Err(Refusal::new(StatusCode::FORBIDDEN, message));
         if text(OWN_HEADER).is_none() {
-            return forbidden("send the header x-rescaler: 1, which no page of somebody else can send");
+            return forbidden("missing header x-rescaler: 1, which protects against cross-site requests");
         }
         let is_own = |origin: &str| origin.split_once("://").map(|(_, host)| host) == host_of(uri, headers);
         if !text("origin").is_none_or(is_own) {
-            return forbidden("this request comes from a page of somebody else");
+            return forbidden("cross-site request refused");
         }
         if !text("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none")) {
-            return forbidden("this request comes from a page of somebody else");
+            return forbidden("cross-site request refused");
         }
         if !self.has_switches() {
-            return forbidden(
-                "nothing can be changed over a network without a token; set http.token_file, or listen on 127.0.0.1",
-            );
+            return forbidden("read-only without a token; set http.token_file, or listen on 127.0.0.1");
         }
         let sent = text("authorization").and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
         let sent: Option<[u8; 32]> = sent.map(|token| Sha256::digest(token).into());

@@ -88,7 +88,7 @@ pub async fn serve(
     http_server::serve(listener, router(status, settings, guard), acceptor, bounds, shutdown).await;
 }
 
-/// Serves for ever. While the address is taken it tries again: a page that cannot be shown must not stop the scaling.
+/// Serves forever. Retries while the address is taken: a page that cannot be shown must not stop the scaling.
 pub(crate) async fn run(status: Arc<Status>, settings: Http, guard: Guard, acceptor: Option<TlsAcceptor>) {
     let Some(address) = settings.listen.address() else { return };
     let listener = listen(address).await;
@@ -106,7 +106,7 @@ async fn listen(address: SocketAddr) -> TcpListener {
             Ok(listener) => return listener,
             Err(error) if !is_told => tracing::error!(
                 %address,
-                "no page and no metrics: {error}; end the other process, or set http.listen or --listen; trying again"
+                "cannot serve the page and the metrics: {error}; stop the other process, or set http.listen or --listen; retrying"
             ),
             Err(_) => {}
         }

@@ -56,5 +56,5 @@ pub(super) async fn no_such_path() -> Refusal {
 }
 
 pub(super) async fn no_such_method() -> Refusal {
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "no such method here; see docs/api.md")
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed; see docs/api.md")
 }

@@ -35,7 +35,7 @@ pub(super) struct NewFile {
 /// more that is wrong.
 pub(super) fn write(taken: &mut Taken, reason: &str, now: Timestamp) -> Result<Vec<NewFile>, ImportError> {
     if taken.benchmark.is_none() && taken.problems.is_empty() {
-        taken.problems.push("benchmark: no file names it; write nexmark or psm".to_owned());
+        taken.problems.push("benchmark: missing in all files; set it to nexmark or psm".to_owned());
     }
     let profile = match (&taken.load, taken.benchmark) {
         (Some(load), Some(benchmark)) => load.profile(benchmark).map(Some),

@@ -91,9 +91,9 @@ use Meaning::{
     PauseMs, Query, Sink, Threads,
 };
 
-const WIDTH_ONE: &str = "an all-window operator always runs at 1";
-const NO_ZOOKEEPER: &str = "clients ask the brokers";
-const FROM_FLINK: &str = "the rescaler asks Flink";
+const WIDTH_ONE: &str = "an all-window operator always has parallelism 1";
+const NO_ZOOKEEPER: &str = "clients query the brokers";
+const FROM_FLINK: &str = "the rescaler queries Flink";
 
 /// Keys of the job's configuration and of the rescaler's.
 pub(super) const JOB: [(&str, Meaning); 68] = [
@@ -110,7 +110,7 @@ pub(super) const JOB: [(&str, Meaning); 68] = [
     ),
     ("kafka_server", Becomes(&[(Document, "kafka.bootstrap_servers")], Form::Text)),
     ("kafka_zookeeper", NotNeeded(NO_ZOOKEEPER)),
-    ("latencyTrackingInterval", NotNeeded("the job keeps histograms of its own")),
+    ("latencyTrackingInterval", NotNeeded("the job has its own histograms")),
     ("checkpointing_interval", Becomes(&[(Document, "checkpoint.interval_ms")], Form::Count(1))),
     ("minPauseBetweenCheckpoints", Becomes(&[(Document, "checkpoint.min_pause_ms")], Form::Size)),
     ("checkpointing_method", Becomes(&[(Document, "checkpoint.incremental")], Form::Is("incremental"))),
@@ -152,8 +152,8 @@ pub(super) const JOB: [(&str, Meaning); 68] = [
     ("Query6_Active", Query(6)),
     ("Query7_Active", Query(7)),
     ("Query8_Active", Query(8)),
-    ("restarted", NotNeeded("the agent's journal knows")),
-    ("out", NotNeeded("the document says task_managers")),
+    ("restarted", NotNeeded("in the agent's journal")),
+    ("out", NotNeeded("task_managers of the document")),
     // The rescaler, whose settings were the variables of a Python file.
     ("job_name", JobName),
     ("jobmanager", FlinkHost),
@@ -168,7 +168,7 @@ pub(super) const JOB: [(&str, Meaning); 68] = [
     ("path_to_jar", Elsewhere("`flink.jar` of config-agent.toml")),
     ("savepoint_path", Elsewhere("`flink.savepoint_directory` of config-agent.toml")),
     ("taskmanagers", Elsewhere("a `[[node]]` each in config-agent.toml")),
-    ("path_to_flink", NotNeeded("the agent speaks to Flink's REST interface")),
+    ("path_to_flink", NotNeeded("the agent uses Flink's REST interface")),
     ("max_heap", NotNeeded(FROM_FLINK)),
     ("operators", NotNeeded(FROM_FLINK)),
     ("map_joins", NotNeeded(FROM_FLINK)),

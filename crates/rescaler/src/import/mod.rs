@@ -23,13 +23,13 @@ use files::NewFile;
 /// What can be said to `import-config`.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// The old files: of the job, of the producer, of the rescaler (its variables as YAML); which one is which is seen from the keys.
+    /// Old files of the job, the producer and the rescaler (its variables as YAML), in any order.
     #[arg(value_name = "OLD.yaml", required = true)]
     old: Vec<PathBuf>,
-    /// The folder to write into; by default everything goes to standard output. Nothing is overwritten.
+    /// Output folder; by default standard output. Existing files are not overwritten.
     #[arg(long, value_name = "FOLDER")]
     output: Option<PathBuf>,
-    /// Only tell what would become of each key.
+    /// Only print what each key would become.
     #[arg(long)]
     dry_run: bool,
 }
@@ -47,7 +47,7 @@ pub(crate) enum ImportError {
         source: std::io::Error,
     },
     /// A file is no configuration.
-    #[error("{file}: larger than {bytes} bytes, which no configuration is")]
+    #[error("{file}: larger than {bytes} bytes, the limit of a configuration")]
     TooLarge {
         /// The file.
         file: String,
@@ -55,7 +55,7 @@ pub(crate) enum ImportError {
         bytes: u64,
     },
     /// There is nothing in a file.
-    #[error("{file}: no key is in it")]
+    #[error("{file}: has no keys")]
     Empty {
         /// The file.
         file: String,
@@ -77,7 +77,7 @@ pub(crate) enum ImportError {
         problems: Vec<String>,
     },
     /// Our own reader does not accept what was made of the old values.
-    #[error("{} would not be accepted", file.display())]
+    #[error("the converted {} is invalid", file.display())]
     Refused {
         /// The file that would have been written.
         file: PathBuf,
@@ -86,10 +86,10 @@ pub(crate) enum ImportError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// An example of ours is broken.
-    #[error("an example configuration cannot be edited")]
+    #[error("cannot edit an example configuration")]
     Template(#[source] toml_edit::TomlError),
     /// Nothing is overwritten.
-    #[error("{} exists; name another --output folder, or remove it", file.display())]
+    #[error("{} exists; use another --output folder, or remove it", file.display())]
     Exists {
         /// The file.
         file: PathBuf,
@@ -109,7 +109,7 @@ struct Imported {
 /// See [`ImportError`]; also a file that cannot be written.
 pub(crate) fn run(import: &Import) -> anyhow::Result<(String, String)> {
     let entries = import.old.iter().map(|path| yaml::read(path)).collect::<Result<Vec<_>, _>>()?;
-    let now = Timestamp::now().round(Unit::Second).context("the clock shows no usable time")?;
+    let now = Timestamp::now().round(Unit::Second).context("cannot use the system's time")?;
     let imported = convert(&entries, now)?;
     let mut output = String::new();
     match &import.output {
@@ -150,7 +150,7 @@ fn convert(entries: &[Vec<yaml::Entry>], now: Timestamp) -> Result<Imported, Imp
     let names: Vec<_> = firsts.map(|entry| entry.file.rsplit('/').next().unwrap_or_default()).collect();
     let files = files::write(&mut taken, &format!("imported from {}", names.join(", ")), now)?;
     let mut remarks = taken.remarks;
-    remarks.push(format!("{} keys, {} of them not taken over", remarks.len(), taken.unknown));
+    remarks.push(format!("{} keys, {} of them not converted", remarks.len(), taken.unknown));
     Ok(Imported { files, remarks })
 }
 

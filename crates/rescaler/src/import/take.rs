@@ -55,7 +55,7 @@ pub(super) fn take(files: &[Vec<Entry>]) -> Taken {
             if earlier.value == entry.value {
                 taken.entry(entry, producer);
             } else {
-                taken.problem(entry, &format!("another value than in {}:{}", earlier.file, earlier.line));
+                taken.problem(entry, &format!("differs from {}:{}", earlier.file, earlier.line));
             }
         }
     }
@@ -70,7 +70,7 @@ impl Taken {
             _ => return self.problem(entry, "write nexmark or psm"),
         };
         match self.benchmark {
-            Some(known) if known != found => self.problem(entry, "the files are of different benchmarks"),
+            Some(known) if known != found => self.problem(entry, "the files belong to different benchmarks"),
             _ => self.benchmark = Some(found),
         }
     }
@@ -78,13 +78,13 @@ impl Taken {
     fn entry(&mut self, entry: &Entry, producer: bool) {
         let Some(meaning) = meaning(&entry.plain_key(), producer) else {
             self.unknown += 1;
-            return self.remark(entry, "NOT TAKEN OVER: no such key is known");
+            return self.remark(entry, "NOT CONVERTED: unknown key");
         };
         match meaning {
             Meaning::NotNeeded(why) => self.remark(entry, &format!("not needed: {why}")),
             Meaning::Elsewhere(place) => {
                 self.unknown += 1;
-                self.remark(entry, &format!("NOT TAKEN OVER: it is now {place}, which you write yourself"));
+                self.remark(entry, &format!("NOT CONVERTED: set {place} yourself"));
             }
             Meaning::Benchmark => self.remark(entry, "`benchmark`"),
             Meaning::JobName => self.job_name(entry),
@@ -132,10 +132,8 @@ impl Taken {
         name = name.replace(|letter: char| !allowed(letter) && !"._-".contains(letter), "-");
         let name: String = name.trim_start_matches(|letter| !allowed(letter)).chars().take(63).collect();
         match &self.job {
-            Some(known) if *known != name => {
-                self.problem(entry, &format!("the job is called {known} already"))
-            }
-            _ if name.is_empty() => self.problem(entry, "no letter and no digit in it"),
+            Some(known) if *known != name => self.problem(entry, &format!("conflicts with job name {known}")),
+            _ if name.is_empty() => self.problem(entry, "has no letter and no digit"),
             _ => self.job = Some(name),
         }
     }
@@ -171,14 +169,14 @@ impl Taken {
     fn operator(&mut self, entry: &Entry, benchmark: Option<Benchmark>, uid: String) {
         let Some(width) = self.integer(entry, 0) else { return };
         if benchmark.is_some() && benchmark != self.benchmark {
-            return self.remark(entry, "not needed: of the other benchmark");
+            return self.remark(entry, "not needed: belongs to the other benchmark");
         }
         if width == 0 {
-            return self.remark(entry, "0: the default, as it was");
+            return self.remark(entry, "0: the default, as before");
         }
         self.remark(entry, &format!("`parallelism.operators.{uid}`"));
         if self.operators.insert(uid.clone(), width).is_some_and(|earlier| earlier != width) {
-            self.problem(entry, &format!("another key gives {uid} another width"));
+            self.problem(entry, &format!("conflicts with another key that sets the parallelism of {uid}"));
         }
     }
 
@@ -189,7 +187,7 @@ impl Taken {
             _ => return self.problem(entry, "write true or false"),
         };
         if !self.benchmark.is_some_and(|benchmark| benchmark.queries().contains(&number)) {
-            return self.remark(entry, "not needed: of the other benchmark");
+            return self.remark(entry, "not needed: belongs to the other benchmark");
         }
         self.queries.insert(number, active);
         self.remark(entry, &format!("`queries.q{number}.enabled`"));
@@ -215,7 +213,7 @@ impl Taken {
         let number =
             text(entry).and_then(|text| text.parse().ok()).filter(|number| (least..=MOST).contains(number));
         if number.is_none() {
-            self.problem(entry, &format!("not a whole number from {least} on"));
+            self.problem(entry, &format!("not an integer of at least {least}"));
         }
         number
     }

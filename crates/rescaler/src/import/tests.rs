@@ -78,8 +78,8 @@ fn words_keep_their_meaning() {
 #[test]
 fn unknown_keys_are_named() {
     let imported = import(&[("old.yaml", "benchmark: psm\n\nspeed: 3\n")]).unwrap();
-    assert_eq!(imported.remarks[1], "old.yaml:3: speed: NOT TAKEN OVER: no such key is known");
-    assert_eq!(imported.remarks[2], "2 keys, 1 of them not taken over");
+    assert_eq!(imported.remarks[1], "old.yaml:3: speed: NOT CONVERTED: unknown key");
+    assert_eq!(imported.remarks[2], "2 keys, 1 of them not converted");
     assert_eq!(imported.files.len(), 2);
 }
 
@@ -92,11 +92,11 @@ fn wrong_values_are_named_together() {
          jobmanager_port: x\n",
     )]);
     for expected in [
-        "old.yaml:2: parallelism: not a whole number from 1 on",
+        "old.yaml:2: parallelism: not an integer of at least 1",
         "old.yaml:3: max_downtime: not a number above 0",
         "old.yaml:4: Query1_Active: write true or false",
         "old.yaml:5: kafka_server: not a text",
-        "old.yaml:6: Sink_1_Parallelism: not a whole number from 0 on",
+        "old.yaml:6: Sink_1_Parallelism: not an integer of at least 0",
         "old.yaml:7: jobmanager_port: not a port",
     ] {
         assert!(message.contains(expected), "{message}");
@@ -109,10 +109,10 @@ fn contradictions_are_refused() {
     let one = ("one.yaml", "benchmark: psm\nparallelism: 3\n");
     assert!(
         problems(&[one, ("two.yaml", "Parallelism: 4\n")])
-            .contains("two.yaml:1: Parallelism: another value than in one.yaml:2")
+            .contains("two.yaml:1: Parallelism: differs from one.yaml:2")
     );
     assert!(problems(&[one, ("two.yaml", "benchmark: nexmark\n")]).contains("different benchmarks"));
-    assert!(problems(&[("two.yaml", "parallelism: 4\n")]).contains("benchmark: no file names it"));
+    assert!(problems(&[("two.yaml", "parallelism: 4\n")]).contains("benchmark: missing in all files"));
     let wide = ("wide.yaml", "benchmark: psm\nmaxParallelism: 2\nClicks_Input: 3\n");
     assert!(
         problems(&[wide]).contains("parallelism.operators.source-click: 3 is above"),

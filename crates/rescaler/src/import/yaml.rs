@@ -89,7 +89,7 @@ impl<'a> Reader<'a> {
             match event {
                 Event::StreamEnd => return Ok(()),
                 Event::DocumentStart(_) if !self.entries.is_empty() => {
-                    return Err(self.refused(line, "a second document; give each a file of its own"));
+                    return Err(self.refused(line, "a second document; put each into its own file"));
                 }
                 Event::MappingStart(..) => self.mapping("", 1)?,
                 Event::Scalar(..) | Event::SequenceStart(..) | Event::Alias(_) => {

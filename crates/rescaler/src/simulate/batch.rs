@@ -152,7 +152,7 @@ impl Progress {
             state.shown = Instant::now();
             let left = self.began.elapsed().as_secs() * (self.total_s - state.simulated_s)
                 / state.simulated_s.max(1);
-            let line = format!("\r{} of {} runs, about {left} s left \x1b[K", state.runs, self.runs);
+            let line = format!("\r{} of {} runs done, about {left} s left \x1b[K", state.runs, self.runs);
             // Nothing can be done if standard error is closed.
             drop(std::io::stderr().write_all(line.as_bytes()));
         }

@@ -47,14 +47,12 @@ impl Asking {
         let Failures { asked, failed, first } =
             &*self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(first) = first {
-            warn!(
-                "policy.external.command gave no plan {failed} of {asked} times, the first time because {first}"
-            );
+            warn!("policy.external.command failed {failed} of {asked} times; first failure: {first}");
         }
     }
 }
 
 fn ask(program: &Program, snapshot: &Snapshot) -> Result<Answer, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| format!("it cannot be waited for: {error}"))?.block_on(program.ask(snapshot))
+    runtime.map_err(|error| format!("cannot start a runtime: {error}"))?.block_on(program.ask(snapshot))
 }

@@ -36,24 +36,24 @@ pub(crate) struct Simulate {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the scenarios and policies that come with the program.
+    /// List the built-in scenarios and policies.
     List,
-    /// Run every scenario under every policy with ten seeds, and write the table of scores.
+    /// Run every scenario with every policy and ten seeds, and write the table of scores.
     Scoreboard(scoreboard::Scoreboard),
 }
 
 #[derive(Debug, Args)]
 struct Run {
-    /// Scenarios by name, `all`, or files (a name that ends in `.toml`); several with commas.
+    /// Scenarios, separated by commas: names, `all`, or files that end in `.toml`.
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "all")]
     scenario: Vec<String>,
-    /// Policies by name, `all`, or `external` (the program of --config); several with commas.
+    /// Policies, separated by commas: names, `all`, or `external` (the program in --config).
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "ds2")]
     policy: Vec<String>,
-    /// Take epoch, limits and the options of our policies from this configuration; otherwise they are the defaults.
+    /// Configuration with epoch, limits and options of the policies; without it, the defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Seeds, each a run: numbers and ranges with commas, for example `1,2,5-10`.
+    /// Seeds, one run each: numbers and ranges, separated by commas, for example `1,2,5-10`.
     #[arg(long, value_name = "N", default_value = SEEDS)]
     seeds: String,
     /// Change a condition of every scenario, for example `metric_age_s=10` or `change.outage_s=x3` (three times as long). Keys
@@ -63,7 +63,7 @@ struct Run {
     /// The form of the answer.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
-    /// Draw load, capacity, latency and slots of each run into this folder.
+    /// Folder for a plot of each run: load, capacity, latency and slots.
     #[arg(long, value_name = "FOLDER")]
     plot: Option<PathBuf>,
 }
@@ -83,7 +83,7 @@ enum Output {
 #[derive(Debug, Error)]
 pub(crate) enum SimulateError {
     /// No scenario has this name.
-    #[error("there is no scenario {name:?}; there are {list}")]
+    #[error("unknown scenario {name:?}; known: {list}")]
     Scenario {
         /// The name.
         name: String,
@@ -95,12 +95,12 @@ pub(crate) enum SimulateError {
     Policy(#[from] UnknownContender),
     /// No program is configured.
     #[error(
-        "--policy external needs a program: name it as policy.external.command in a file, and that file with --config"
+        "--policy external needs a program: set policy.external.command in a file and pass it with --config"
     )]
     NoProgram,
     /// The seeds are no numbers.
     #[error(
-        "--seeds {0:?}: write numbers and ranges with commas, for example 1,2,5-10, at most {SEEDS_MAX} in all"
+        "--seeds {0:?}: write numbers and ranges separated by commas, for example 1,2,5-10; at most {SEEDS_MAX} seeds"
     )]
     Seeds(String),
     /// A scenario file cannot be read.
@@ -122,9 +122,7 @@ pub(crate) enum SimulateError {
         source: Box<toml::de::Error>,
     },
     /// A recorded load is none.
-    #[error(
-        "{file}: line {line}: a second and a rate with a comma are needed, later seconds after earlier ones"
-    )]
+    #[error("{file}: line {line}: write SECOND,RATE with increasing seconds")]
     Trace {
         /// The file.
         file: String,
@@ -132,13 +130,13 @@ pub(crate) enum SimulateError {
         line: usize,
     },
     /// A recorded load without any rate.
-    #[error("{file}: there is no second with a rate")]
+    #[error("{file}: no line with a rate")]
     EmptyTrace {
         /// The file.
         file: String,
     },
     /// A scenario that cannot be run.
-    #[error("scenario {name} cannot be run")]
+    #[error("cannot run scenario {name}")]
     Impossible {
         /// The scenario.
         name: String,

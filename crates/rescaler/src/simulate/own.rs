@@ -95,7 +95,7 @@ pub(super) fn read(file: &str) -> Result<Scenario, SimulateError> {
             let beside = beside.display().to_string();
             trace_of(&beside, &text_of(&beside)?)?
         }
-        _ => return Err(syntax(serde::de::Error::custom("load: either a shape or a trace is needed"))),
+        _ => return Err(syntax(serde::de::Error::custom("load: set either a shape or a trace"))),
     };
     Ok(Scenario {
         name: written.name,
@@ -191,7 +191,7 @@ mod tests {
             ("0;20000\n", "line 1"),
             ("0,nan\n", "line 1"),
             ("0,1\n9999999999,1\n", "line 2"),
-            ("second,rate\n", "no second"),
+            ("second,rate\n", "no line with a rate"),
         ] {
             let error = trace_of("load.csv", text).unwrap_err().to_string();
             assert!(error.contains(line), "{error}");

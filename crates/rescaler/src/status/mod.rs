@@ -1,4 +1,4 @@
-//! What the cycles tell of their jobs, for whoever looks from outside: the page, the programming interface, the metrics.
+//! State of the watched jobs as the page, the HTTP interface and the metrics show it.
 //!
 //! Everything here is bounded and in memory; the journal is what lasts. A cycle writes, readers copy what they need under
 //! a short lock, and the two [`Switches`] of a job are the only thing that a reader may change.
@@ -228,7 +228,7 @@ impl JobStatus {
         }
     }
 
-    /// Whether somebody has looked lately, so that a current snapshot is worth its making.
+    /// Whether a client has asked lately, so that current snapshots are needed.
     pub fn is_looked_at(&self, now: Timestamp) -> bool {
         self.lock().looked_at.is_some_and(|at| now.duration_since(at).unsigned_abs() < LOOKED_AT_FOR)
     }

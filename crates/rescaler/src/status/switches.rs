@@ -24,10 +24,10 @@ pub enum Switch {
 #[derive(Debug, Error)]
 pub enum SwitchError {
     /// The program was started with `--dry-run`.
-    #[error("the rescaler was started with --dry-run; start it without, to publish again")]
+    #[error("the rescaler was started with --dry-run; restart it without")]
     Forced,
     /// The file cannot be written.
-    #[error("the switch is as it was: its file cannot be written")]
+    #[error("the switch is unchanged: cannot write its file")]
     File(#[source] JournalError),
     /// The file cannot be read.
     #[error("{}: cannot be read", path.display())]
@@ -39,7 +39,7 @@ pub enum SwitchError {
         source: std::io::Error,
     },
     /// The file holds something else.
-    #[error("{}: holds no switches; put the file aside, and both are off", path.display())]
+    #[error("{}: not a switches file; remove it to turn both switches off", path.display())]
     Corrupt {
         /// The file.
         path: PathBuf,

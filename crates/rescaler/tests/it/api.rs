@@ -246,7 +246,7 @@ async fn health_names_what_is_wrong() {
     job.watched();
     assert!(job.alarm(Some("generation 2 is being applied for 1801 s".to_owned())));
     let (status, text) = ask(&server, Method::GET, "/healthz", &[], "").await;
-    assert!(status == 503 && text.contains("nexmark: a person must act: generation 2"), "{text}");
+    assert!(status == 503 && text.contains("nexmark: operator action required: generation 2"), "{text}");
     let (_, metrics) = ask(&server, Method::GET, "/metrics", &[], "").await;
     assert!(metrics.contains("rescaler_needs_a_person{job=\"nexmark\"} 1"), "{metrics}");
     assert!(job.alarm(None));

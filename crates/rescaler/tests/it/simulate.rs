@@ -181,7 +181,7 @@ fn external_programs_are_run() {
     assert!(fields[5].parse::<u32>().unwrap() > 0, "it changed nothing: {text}");
     let output = run("[\"false\"]");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("gave no plan"), "{said}");
+    assert!(output.status.success() && said.contains("policy.external.command failed"), "{said}");
     let output = simulate(&["--scenario", "step", "--policy", "external"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && said.contains("policy.external.command"), "{said}");

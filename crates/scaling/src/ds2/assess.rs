@@ -141,8 +141,7 @@ fn may_be_short(operator: &Operator, figures: &Figures) -> Option<String> {
     let is_uncounted = operator.kind == Kind::Source && figures.target.is_estimated;
     (is_uncounted && figures.busy >= SATURATED).then(|| {
         format!(
-            "{} is always busy and counts no pendingRecords, so whether it keeps up is not known; have its connector report what waits, or \
-             widen it by hand",
+            "{} is always busy and reports no pendingRecords, so whether it keeps up is unknown; use a connector that reports pendingRecords, or widen it by hand",
             operator.name
         )
     })
@@ -164,7 +163,7 @@ impl View<'_> {
     ) -> Assessment {
         if operator.kind == Kind::AllWindow {
             let mut assessment =
-                Assessment::new(operator, Direction::Stay, "an all-window operator always runs at 1");
+                Assessment::new(operator, Direction::Stay, "an all-window operator always has parallelism 1");
             assessment.warning = self.burst_warning(operator);
             return assessment;
         }
@@ -200,7 +199,7 @@ impl View<'_> {
             let is_saturated = figures.busy >= SATURATED;
             let indivisible = figures.spread.indivisible.in_words();
             let reason = format!(
-                "the last widening from {} to {} brought nothing ({:.0}/s before, {:.0}/s since); {}",
+                "the last widening from {} to {} had no effect ({:.0}/s before, {:.0}/s since); {}",
                 widened.from,
                 widened.to,
                 widened.carry_before_per_s,
@@ -210,16 +209,14 @@ impl View<'_> {
             return Ceiling { parallelism: today, carry_per_s: carry(today), reason: Some(reason) };
         }
         if let Some(idle) = without_partitions(operator) {
-            let reason = format!(
-                "{idle} of its {today} subtasks have no partition to read, so there are no more partitions than subtasks; add partitions"
-            );
+            let reason = format!("{idle} of its {today} subtasks have no partition to read; add partitions");
             return Ceiling { parallelism: today, carry_per_s: carry(today), reason: Some(reason) };
         }
         let useful = figures.spread.most_useful(today, max, LEAST_YIELD);
         let top = figures.spread.portions().aligned(max.max(1));
         let in_words = || {
             let cause = figures.spread.indivisible.in_words();
-            cause.unwrap_or_else(|| "further subtasks would carry hardly more".to_owned())
+            cause.unwrap_or_else(|| "further subtasks would add little capacity".to_owned())
         };
         let reason = (today < max && useful < top.max(today)).then(in_words);
         Ceiling { parallelism: useful, carry_per_s: carry(useful), reason }
@@ -236,8 +233,10 @@ impl View<'_> {
         let asked = self.asked_per_s(&figures) * shares.steady;
         let up = figures.carry_per_s < without_noise(asked) || firing_too_long;
         if up && figures.is_least && !firing_too_long {
-            let because =
-                format!("{}; it is hardly busy, which tells no true rate", self.formula(operator, &figures));
+            let because = format!(
+                "{}; it is hardly busy, so its true rate is unknown",
+                self.formula(operator, &figures)
+            );
             return Assessment::new(operator, Direction::Unknown, because);
         }
         let down = !up
@@ -347,9 +346,9 @@ impl View<'_> {
         let firing = figures.firing_ms.map_or(String::new(), |ms| {
             format!(", a firing takes {ms:.0} of {:.0} ms", options.window_firing_max_ms)
         });
-        let when = if figures.is_fetcher_bound { "as their fetchers read" } else { "when always busy" };
+        let when = if figures.is_fetcher_bound { "limited by their fetchers" } else { "when always busy" };
         format!(
-            "asked for {rate_per_s:.1}/s{estimated}{drain}, {p} subtasks carry {:.1}/s {when}{firing}; target {:.0} % busy",
+            "required {rate_per_s:.1}/s{estimated}{drain}, capacity of {p} subtasks {:.1}/s {when}{firing}; target {:.0} % busy",
             figures.carry_per_s,
             options.utilization_target * 100.0
         )
@@ -391,7 +390,7 @@ impl View<'_> {
         let (portions, wider) = (figures.spread.portions(), assessment.wanted.saturating_add(1));
         if wider <= self.max(operator) && portions.aligned(wider) < wider {
             let top = portions.aligned(self.max(operator));
-            reject(wider, format!("carries no more than {} (of {top} that can be used)", wider - 1));
+            reject(wider, format!("no more capacity than {} (of {top} that can be used)", wider - 1));
         }
     }
 
@@ -399,11 +398,9 @@ impl View<'_> {
         let max = self.max(operator);
         let is_partitions = operator.kind == Kind::Source && operator.source_partitions == Some(max);
         let (subtasks, remedy) = match (is_partitions, firing_too_long) {
-            (true, _) => {
-                ("a subtask for each partition of the source", "add partitions, or make a record cheaper")
-            }
-            (_, true) => ("all of them", "aggregate before the window, or let it fire more often on less"),
-            (_, false) => ("all of them", "make a record cheaper, or raise the maximum"),
+            (true, _) => ("one per partition of the source", "add partitions, or reduce the cost per record"),
+            (_, true) => ("all of them", "aggregate before the window, or fire more often on fewer records"),
+            (_, false) => ("all of them", "reduce the cost per record, or raise the maximum"),
         };
         format!("{}: even {max} subtasks ({subtasks}) are not enough; {remedy}", operator.name)
     }

@@ -48,15 +48,15 @@ impl View<'_> {
     pub(super) fn figures(&self, operator: &Operator, target: Option<&Target>) -> Result<Figures, String> {
         let rate = operator.throughput_per_s.ok_or("its rate is unknown")?;
         let busy = busy(operator).ok_or("its busy time is unknown")?;
-        let target = *target.ok_or("what is asked of it is unknown")?;
+        let target = *target.ok_or("its required rate is unknown")?;
         let portions = self.portions(operator);
         let spread = Spread::of(operator, self.snapshot, portions, self.options);
         if rate <= 0.0 && (busy >= LEAST_BUSY || target.rate_per_s + target.drain_per_s > 0.0) {
-            return Err("it processed nothing, which tells no rate".to_owned());
+            return Err("it processed no records, so its rate is unknown".to_owned());
         }
         if let Some(records) = self.too_few_records(rate) {
             return Err(format!(
-                "it processed {records:.0} records in the epoch, which are too few to tell a rate"
+                "it processed {records:.0} records in the epoch, too few to estimate its rate"
             ));
         }
         let p = operator.parallelism.max(1);

@@ -24,8 +24,7 @@ fn mean(snapshot: &Snapshot, figure: impl Fn(&crate::TaskManager) -> Option<f64>
 pub(super) fn unusable(snapshot: &Snapshot) -> Option<String> {
     let share = gc_share(snapshot).filter(|share| *share > GC_HIGH)?;
     Some(format!(
-        "the task managers spend {:.0} % of their time collecting garbage, so rates tell nothing and more subtasks make it worse; \
-         give them more memory",
+        "the task managers spend {:.0} % of their time in garbage collection, which distorts rates and gets worse with more subtasks; give them more memory",
         share * 100.0
     ))
 }
@@ -35,7 +34,7 @@ pub(super) fn cause_of_no_effect(snapshot: &Snapshot, is_saturated: bool) -> Str
     let percent = |share: f64| (share * 100.0).round();
     if let Some(share) = gc_share(snapshot).filter(|share| *share > GC_RAISED) {
         return format!(
-            "the task managers spend {} % of their time collecting garbage: give them more memory",
+            "the task managers spend {} % of their time in garbage collection: give them more memory",
             percent(share)
         );
     }
@@ -49,5 +48,5 @@ pub(super) fn cause_of_no_effect(snapshot: &Snapshot, is_saturated: bool) -> Str
         return "all its subtasks are busy, so they share a limit outside the job, such as an external system: raise that limit"
             .to_owned();
     }
-    "what limits it does not show in the metrics".to_owned()
+    "the metrics do not show the cause".to_owned()
 }

@@ -34,7 +34,7 @@ pub(super) fn behind_lagging_sources<'a>(
 /// Why nothing behind this source is narrowed, if that is so.
 fn reason(options: &Options, source: &Operator) -> Option<String> {
     if is_lagging(options, source) {
-        return Some(format!("the backlog of {} is still being worked off", source.name));
+        return Some(format!("{} is still catching up with its backlog", source.name));
     }
     if source.arrival_rate_per_s.is_some() {
         return None;
@@ -42,12 +42,12 @@ fn reason(options: &Options, source: &Operator) -> Option<String> {
     let reported = source.reading.as_ref().and_then(|reading| reading.except.get("backlog_records"));
     match reported {
         Some(Quality::Impossible) => Some(format!(
-            "what waits at {} is not known: its pendingRecords is negative or no number; have its connector report what waits",
+            "the backlog of {} is not known: its pendingRecords is negative or not a number; use a connector that reports it",
             source.name
         )),
-        Some(_) => Some(format!("what waits at {} is not known for all of its subtasks", source.name)),
+        Some(_) => Some(format!("the backlog of {} is not known for all subtasks", source.name)),
         None if !keeps_up(source) => Some(format!(
-            "what waits at {} is not known: it counts no pendingRecords, and it has no time left or is held back",
+            "the backlog of {} is not known: it reports no pendingRecords, and it is saturated or back-pressured",
             source.name
         )),
         None => None,

@@ -182,7 +182,7 @@ impl Memory {
             .map(|(name, too_wide)| {
                 let left_s = wait_ms.saturating_sub(now_ms.saturating_sub(too_wide.since_ms)) / 1000;
                 format!(
-                    "{name} could do with {} of {}, narrowed if so for {left_s} s more",
+                    "{name} needs only {} of {}, narrowed if that lasts {left_s} s more",
                     too_wide.widest, too_wide.parallelism
                 )
             })

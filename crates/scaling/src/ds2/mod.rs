@@ -79,7 +79,7 @@ impl Policy for Ds2 {
         for assessment in assessments.iter_mut().filter(|assessment| assessment.direction == Direction::Up) {
             if memory.must_be_confirmed(assessment) {
                 waits.push(format!(
-                    "{} is widened to {} if the next epoch agrees",
+                    "{} is widened to {} if the next epoch confirms it",
                     assessment.name, assessment.wanted
                 ));
                 (assessment.direction, assessment.wanted) = (Direction::Stay, assessment.parallelism);

@@ -17,13 +17,13 @@ pub enum BusyTime {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// The share of its time that a subtask shall be busy after a change, 0 to 1.
+    /// Target share of busy time of a subtask after a change, 0 to 1.
     pub utilization_target: f64,
     /// Below this share an operator is narrowed.
     pub utilization_min: f64,
     /// Above this share an operator is widened.
     pub utilization_max: f64,
-    /// The time in which a backlog shall be worked off, in seconds; 0: a backlog widens nothing.
+    /// Time in which a backlog must be processed, in seconds; 0: a backlog does not widen.
     pub catch_up_duration_s: f64,
     /// How long a change is expected to stop the job, in seconds.
     pub restart_time_s: f64,

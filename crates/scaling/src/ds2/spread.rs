@@ -44,7 +44,7 @@ impl Indivisible {
     pub(super) fn in_words(self) -> Option<String> {
         match self {
             Self::Skew { subtask, share } => Some(format!(
-                "subtask {subtask} gets {:.0} % of all records (hot or few keys), which more subtasks do not divide",
+                "subtask {subtask} gets {:.0} % of all records (hot or few keys), which more subtasks do not change",
                 share * 100.0
             )),
             Self::Broadcast => Some("every subtask gets every record of a broadcast input".to_owned()),

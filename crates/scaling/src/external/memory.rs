@@ -88,8 +88,7 @@ impl Memory {
             && widened.was_useless(operator, capacity_per_s);
         is_useless.then(|| {
             format!(
-                "{} is not widened again: {} widenings from {} to {} brought nothing ({:.0}/s before the last, {capacity_per_s:.0}/s \
-                 since); {}",
+                "{} is not widened again: {} widenings from {} to {} had no effect ({:.0}/s before the last, {capacity_per_s:.0}/s since); {}",
                 operator.name,
                 widened.useless_before + 1,
                 widened.first,

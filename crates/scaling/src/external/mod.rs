@@ -101,7 +101,7 @@ fn decide(answer: &Result<Answer, String>, snapshot: &Snapshot) -> Decision {
     decision.default_parallelism = answer.default_parallelism.filter(|new| *new != snapshot.job.parallelism);
     decision.operators = snapshot.operators.iter().map(|operator| report(operator, &decision)).collect();
     if decision.has_change() {
-        (decision.action, decision.reasons) = (Action::Rescale, vec!["the program wants it so".to_owned()]);
+        (decision.action, decision.reasons) = (Action::Rescale, vec!["chosen by the program".to_owned()]);
     }
     let told = answer.reasons.iter().take(REASONS_MAX);
     let told: Vec<String> = told.map(|reason| reason.chars().take(REASON_CHARS_MAX).collect()).collect();
@@ -119,7 +119,7 @@ fn report(operator: &Operator, decision: &Decision) -> OperatorReport {
         latency_ms: operator.latency_ms,
         parallelism: operator.parallelism,
         new_parallelism: new,
-        because: if new.is_some() { "the program's choice" } else { "left as it is" }.to_owned(),
+        because: if new.is_some() { "chosen by the program" } else { "unchanged" }.to_owned(),
         figures: memory::capacity_per_s(operator)
             .map(|capacity_per_s| (memory::CAPACITY.to_owned(), capacity_per_s))
             .into_iter()
@@ -135,7 +135,7 @@ fn problem(answer: &Answer, snapshot: &Snapshot) -> Option<String> {
     }
     answer.parallelism.iter().find_map(|(name, new)| {
         let Some(operator) = snapshot.operator(name) else {
-            return Some(format!("there is no operator {name:?}"));
+            return Some(format!("unknown operator {name:?}"));
         };
         let max = operator.max_parallelism.unwrap_or(job_max).min(job_max);
         if !(1..=max).contains(new) {
@@ -148,6 +148,6 @@ fn problem(answer: &Answer, snapshot: &Snapshot) -> Option<String> {
             [operator.latency_ms, operator.throughput_per_s, operator.input_rate_per_s, operator.busy_ratio];
         let is_unknown = known.iter().all(Option::is_none);
         (is_unknown && *new != operator.parallelism)
-            .then(|| format!("nothing is known of {name}, so it is not changed"))
+            .then(|| format!("{name} has no metrics, so it is not changed"))
     })
 }

@@ -23,7 +23,7 @@ pub(super) fn reports(
             latency_ms: operator.latency_ms,
             parallelism: operator.parallelism,
             new_parallelism,
-            because: node.map_or("its capacity is unknown, so it stays as it is".to_owned(), sentence),
+            because: node.map_or("its capacity is unknown, so it is not changed".to_owned(), sentence),
             figures,
         }
     };
@@ -52,7 +52,7 @@ pub(super) const PREDICTED: &str = "predicted_per_s";
 fn sentence(node: &Node<'_>) -> String {
     let today = node.capacity.today;
     format!(
-        "carries {:.0}/s at {today}, which is {:.0}/s of all sources",
+        "capacity {:.0}/s at {today}, {:.0}/s in records of all sources",
         node.carries(today),
         node.carries(today) / node.ratio
     )
@@ -61,21 +61,21 @@ fn sentence(node: &Node<'_>) -> String {
 /// Why the job must be widened.
 pub(super) fn shortage(view: &View<'_>, shortage: Shortage) -> String {
     let rates = format!(
-        "{:.0}/s arrive, {:.0}/s are carried ({} is the tightest)",
+        "arrival rate {:.0}/s, capacity {:.0}/s (bottleneck {})",
         view.arrival_per_s, view.capacity_per_s, view.tightest
     );
     match shortage {
         Shortage::Delay => format!(
-            "records will wait {:.1} s, the bound is {:.1} s: {rates}, {:.0} wait",
+            "predicted delay {:.1} s, bound {:.1} s: {rates}, backlog {:.0}",
             view.delay_s(),
             view.bound_s,
             view.least_backlog()
         ),
         Shortage::Stuck => {
-            format!("a backlog of {:.0} records is not worked off: {rates}", view.least_backlog())
+            format!("a backlog of {:.0} records does not shrink: {rates}", view.least_backlog())
         }
         Shortage::Forecast => format!(
-            "{:.0}/s are to be expected within {:.0} s ({} with its past errors): {rates}",
+            "forecast {:.0}/s within {:.0} s ({} with its past errors): {rates}",
             view.near_per_s(),
             view.lead_s,
             view.outlook.model(view.lead_s).name()
@@ -86,7 +86,7 @@ pub(super) fn shortage(view: &View<'_>, shortage: Shortage) -> String {
 /// The state of a job that is wide enough.
 pub(super) fn enough(view: &View<'_>) -> String {
     format!(
-        "wide enough: {:.0}/s arrive, {:.0}/s are carried ({} is the tightest), records wait {:.2} s of {:.1} s",
+        "wide enough: arrival rate {:.0}/s, capacity {:.0}/s (bottleneck {}), predicted delay {:.2} s of {:.1} s",
         view.arrival_per_s,
         view.capacity_per_s,
         view.tightest,
@@ -106,12 +106,14 @@ pub(super) fn diagnosis(view: &View<'_>) -> Option<Diagnosis> {
 fn of_kind(node: &Node<'_>) -> Option<(Cause, String)> {
     let (name, parallelism) = (&node.operator.name, node.capacity.today);
     if node.operator.kind == Kind::AllWindow {
-        return Some((Cause::AllWindow, format!("{name} is a window over all keys and runs at 1")));
+        return Some((
+            Cause::AllWindow,
+            format!("{name} is an all-window operator, which always has parallelism 1"),
+        ));
     }
     if node.fires_too_long {
-        let because = format!(
-            "the windows of {name} fire for too long at any parallelism: aggregate before the window"
-        );
+        let because =
+            format!("firings of {name} take too long at any parallelism: aggregate before the window");
         return Some((Cause::WindowBurst, because));
     }
     let has_all = node.operator.source_partitions.is_some_and(|most| parallelism >= most);
@@ -129,7 +131,7 @@ fn of_work(view: &View<'_>, node: &Node<'_>) -> Option<(Cause, String)> {
     let is_portioned = portions(view.snapshot, operator) != Portions::None;
     if is_portioned && capacity.excess >= 1.0 / f64::from(parallelism) {
         let because = format!(
-            "one subtask of {name}{} gets {:.0} % of the records, which no parallelism divides",
+            "one subtask of {name}{} gets {:.0} % of the records at any parallelism",
             fullest(node),
             capacity.share(parallelism) * 100.0
         );
@@ -138,24 +140,26 @@ fn of_work(view: &View<'_>, node: &Node<'_>) -> Option<(Cause, String)> {
     let all_busy = !operator.subtasks.is_empty()
         && operator.subtasks.iter().all(|subtask| subtask.busy_ratio.is_some_and(|busy| busy >= 0.9));
     if capacity.alpha >= 0.5 && all_busy {
-        let because = format!(
-            "{name} waits for something outside of the job: its subtasks get slower as they get more"
-        );
+        let because =
+            format!("{name} waits for an external system: its subtasks get slower as their number grows");
         return Some((Cause::External, because));
     }
     let gc = view.snapshot.task_managers.iter().filter_map(|tm| sane(tm.gc_ms_per_s)).reduce(f64::max);
     let gc = gc.filter(|gc| *gc > 100.0)?;
-    let because =
-        format!("task managers collect garbage for {:.0} % of the time: give them more memory", gc / 10.0);
+    let because = format!(
+        "task managers spend {:.0} % of the time in garbage collection: give them more memory",
+        gc / 10.0
+    );
     Some((Cause::GarbageCollection, because))
 }
 
 fn of_width(node: &Node<'_>) -> (Cause, String) {
     let (name, capacity) = (&node.operator.name, &node.capacity);
     if capacity.today >= capacity.max {
-        return (Cause::Width, format!("{name} is as wide as it can be ({})", capacity.today));
+        return (Cause::Width, format!("{name} has reached its maximum ({})", capacity.today));
     }
-    let because = format!("further subtasks of {name} add too little (contention {:.2})", capacity.alpha);
+    let because =
+        format!("further subtasks of {name} add too little capacity (contention {:.2})", capacity.alpha);
     (Cause::Contention, because)
 }
 

@@ -217,7 +217,7 @@ fn need<'a>(view: &View<'a>) -> Plan<'a> {
 /// Why nothing may be changed now, if it may not.
 fn closed(options: &Options, memory: &Memory, snapshot: &Snapshot, now_ms: i64) -> Option<String> {
     if let Some(since_ms) = memory.changes.under_way_since_ms() {
-        return Some(format!("a change is under way for {:.0} s", seconds(now_ms - since_ms)));
+        return Some(format!("a change has been in progress for {:.0} s", seconds(now_ms - since_ms)));
     }
     if let Some(state) = snapshot.job.state.as_ref().filter(|state| *state != "RUNNING") {
         return Some(format!("the job is not running: it is {state}"));

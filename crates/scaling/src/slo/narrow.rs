@@ -34,7 +34,7 @@ pub(super) fn narrow<'a>(view: &View<'a>) -> Narrowing<'a> {
         return narrowing;
     }
     if view.waits_s() > 0.3 * view.bound_s {
-        narrowing.reasons.push("nothing is narrowed while a backlog is worked off".to_owned());
+        narrowing.reasons.push("nothing is narrowed while a backlog remains".to_owned());
         return narrowing;
     }
     let mut nearest: Option<(f64, Step<'a>)> = None;
@@ -43,7 +43,7 @@ pub(super) fn narrow<'a>(view: &View<'a>) -> Narrowing<'a> {
         let part = quotient(step.saved, step.price);
         if part >= 1.0 {
             narrowing.figures = step.figures();
-            narrowing.reasons.push(step.sentence("has paid"));
+            narrowing.reasons.push(step.sentence("is worth"));
             narrowing.plan = Some(step.plan);
             return narrowing;
         }
@@ -53,7 +53,7 @@ pub(super) fn narrow<'a>(view: &View<'a>) -> Narrowing<'a> {
     }
     if let Some((_, step)) = nearest {
         narrowing.figures = step.figures();
-        narrowing.reasons.push(step.sentence("has not paid yet"));
+        narrowing.reasons.push(step.sentence("is not yet worth"));
     }
     narrowing
 }
@@ -91,7 +91,7 @@ impl<'a> Step<'a> {
 
     fn sentence(&self, verdict: &str) -> String {
         format!(
-            "{} slots would have been enough for {:.0} s: {:.0} slot-s were idle, which {verdict} for {:.0}",
+            "{} slots would have been enough for {:.0} s: {:.0} idle slot-s, the change {verdict} its price of {:.0}",
             self.slots, self.idle_s, self.saved, self.price
         )
     }

@@ -66,8 +66,8 @@ impl<'a> View<'a> {
         snapshot: &'a Snapshot,
         now_ms: i64,
     ) -> Result<Self, &'static str> {
-        let bound_s = options.bound_s().ok_or("no latency bound is set: set policy.slo.latency_bound_ms")?;
-        let bin = memory.arrivals.newest().ok_or("the arrival rate has not been seen for 30 s yet")?;
+        let bound_s = options.bound_s().ok_or("no latency bound; set policy.slo.latency_bound_ms")?;
+        let bin = memory.arrivals.newest().ok_or("fewer than 30 s of arrival rates so far")?;
         let arrivals = &memory.arrivals;
         let known = (
             arrivals.level(bin, 3),
@@ -77,7 +77,7 @@ impl<'a> View<'a> {
             arrivals.rate(10),
         );
         let (Some(level), Some(slow), Some(two), Some(five), Some(ten)) = known else {
-            return Err("the arrival rate is not known");
+            return Err("the arrival rate is unknown");
         };
         let graph = Graph::new(options, memory, snapshot, now_ms);
         let today = graph.today();

@@ -117,17 +117,17 @@ pub(super) fn widen<'a>(view: &View<'a>, shortage: Shortage) -> Widening<'a> {
     if best.plan == view.today || best.capacity_per_s < LEAST_GAIN * view.capacity_per_s {
         widening.diagnosis = explain::diagnosis(view);
         let because = widening.diagnosis.as_ref().map(|diagnosis| diagnosis.because.as_str());
-        let because = because.unwrap_or("no operator is known to be tight");
+        let because = because.unwrap_or("the bottleneck is unknown");
         widening.reasons.push(format!("more subtasks do not help: {because}"));
     } else if stay.price() <= best.price() {
         widening.reasons.push(format!(
-            "a change costs more than it saves: {:.0} slot-s against {:.0} for staying",
+            "a change costs more than it saves: {:.0} slot-s, no change {:.0}",
             best.price(),
             stay.price()
         ));
     } else {
         widening.reasons.push(format!(
-            "{} slots carry {:.0}/s and cost {:.0} slot-s, staying costs {:.0}",
+            "{} slots: capacity {:.0}/s, price {:.0} slot-s; no change: price {:.0}",
             best.slots,
             best.capacity_per_s,
             best.price(),

@@ -284,7 +284,7 @@ fn impossible_answers_are_refused() {
         scaling::plan(&External(answer), &Constraints::default(), &snapshot)
     };
     for (name, parallelism, expected) in [
-        ("operator-9", 1, "no operator"),
+        ("operator-9", 1, "unknown operator"),
         ("operator-0", 0, "outside 1..=128"),
         ("operator-0", 129, "outside 1..=128"),
         ("operator-2", 2, "all-window"),
@@ -343,8 +343,8 @@ fn misspelt_limits_are_reported() {
     constraints.limits.exclude.push("map".to_owned());
     let told = ds2_plan(&constraints, &snapshot).to_string();
     assert!(
-        told.contains("limits.operators names \"oprator-1\"")
-            && told.contains("limits.exclude names \"map\""),
+        told.contains("limits.operators: the job has no operator \"oprator-1\"")
+            && told.contains("limits.exclude: the job has no operator \"map\""),
         "{told}"
     );
     assert!(told.contains("it has operator-0, operator-1"), "{told}");

@@ -75,7 +75,7 @@ pub enum Contender {
 
 /// The name of an unknown policy.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("there is no policy {0:?}; there are {list}", list = Contender::list())]
+#[error("unknown policy {0:?}; known: {list}", list = Contender::list())]
 pub struct UnknownContender(pub String);
 
 impl Contender {
@@ -130,10 +130,10 @@ impl Contender {
             Self::FlipStock => "Flink's autoscaler (FLIP-271) with its defaults",
             Self::FlipFast => "Flink's autoscaler with a window of 30 s",
             Self::FlipTuned => "Flink's autoscaler with a window of 30 s, set for short outages",
-            Self::Ds2Paper => "the policy of the repository of the paper on DS2",
-            Self::Hpa => "Kubernetes' horizontal autoscaler: CPU at 70 %, all operators alike",
-            Self::Static => "never changes: as wide as the peak needs",
-            Self::Oracle => "knows the load: the fewest slot-hours for it",
+            Self::Ds2Paper => "the policy in the repository of the DS2 paper",
+            Self::Hpa => "Kubernetes' horizontal autoscaler: CPU at 70 %, one parallelism for all operators",
+            Self::Static => "constant parallelism, sized for the peak",
+            Self::Oracle => "knows the load in advance: fewest slot-hours",
             Self::External => "the program of policy.external.command in the file of --config; not in `all`",
         }
     }

@@ -80,10 +80,10 @@ pub struct Scenario {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ScenarioError {
     /// Its job is invalid.
-    #[error("the job cannot be built")]
+    #[error("invalid job")]
     Job(#[from] JobError),
     /// Its load is invalid.
-    #[error("the load cannot be built")]
+    #[error("invalid load")]
     Load(#[from] ShapeError),
     /// A value is out of range.
     #[error("{key}: {remedy}")]

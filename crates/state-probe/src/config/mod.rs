@@ -252,7 +252,7 @@ fn collision(state: &Template, sources: &[SourceConfig]) -> Option<String> {
     let mut names: Vec<String> = sources.iter().map(|source| source.series(state, "size_bytes")).collect();
     names.sort();
     let twice = names.windows(2).find(|pair| pair[0] == pair[1])?;
-    Some(format!("series.state: two sources would both be {:?}; use {{name}} in it", twice[0]))
+    Some(format!("series.state: two sources would both be {:?}; add {{name}}", twice[0]))
 }
 
 impl Config {
@@ -301,13 +301,13 @@ mod tests {
         let source = "[[source]]\nkind = \"local\"\npath = \"/x\"\n";
         let cases: [(&str, &[&str]); 9] = [
             ("speed = 3", &["probe.toml", "speed"]),
-            ("", &["source: nothing to look at", "--source"]),
+            ("", &["source: none configured", "--source"]),
             (
                 "interval_ms = 1\n[host]\ninterval_ms = 0",
                 &["interval_ms = 1: give", "host.interval_ms = 0: give", "source:"],
             ),
             ("[[source]]\nkind = \"nfs\"", &["nfs", "webhdfs"]),
-            (&format!("{source}{source}"), &["source 2", "a second one named \"local\""]),
+            (&format!("{source}{source}"), &["source 2", "duplicate name \"local\""]),
             (&format!("{source}[graphite]\naddress = \"carbon\""), &["graphite.address", "host:port"]),
             (&format!("{source}[series]\nstate = \"a.{{jop}}\""), &["series.state", "{jop}", "{job}"]),
             (

@@ -152,7 +152,7 @@ impl WrittenSource {
     /// Every problem, as `key: valid values`.
     pub fn check(&self, job: &str, interval_ms: u64) -> Result<SourceConfig, Vec<String>> {
         let Some(kind) = self.kind else {
-            return Err(vec!["kind: say command, webhdfs, flink or local".to_owned()]);
+            return Err(vec!["kind: use command, webhdfs, flink or local".to_owned()]);
         };
         let mut problems = self.foreign_keys(kind);
         let what = match kind {
@@ -194,26 +194,26 @@ impl WrittenSource {
             ("entries_max", self.entries_max.is_some(), &[Kind::Local]),
         ];
         let foreign = keys.iter().filter(|(_, is_set, kinds)| *is_set && !kinds.contains(&kind));
-        foreign
-            .map(|(key, ..)| format!("{key}: a source of kind {kind} has no such key, remove it"))
-            .collect()
+        foreign.map(|(key, ..)| format!("{key}: not a key of kind {kind}, remove it")).collect()
     }
 
     fn command(&self) -> Result<What, String> {
         let argv = match (&self.command, &self.path) {
-            (Some(_), Some(_)) => return Err("path: belongs into the command, remove it".to_owned()),
+            (Some(_), Some(_)) => {
+                return Err("path: conflicts with command; write it into the command".to_owned());
+            }
             (Some(OneOrMore::More(words)), None) => words.clone(),
             (Some(OneOrMore::One(line)), None) => {
-                shlex::split(line).ok_or("command: a quote is not closed, or a \\ ends it")?
+                shlex::split(line).ok_or("command: unclosed quote, or \\ at the end")?
             }
             (None, Some(path)) if path.starts_with('/') || path.contains("://") => {
                 ["hdfs", "dfs", "-du", "-s", path].map(str::to_owned).into()
             }
-            (None, Some(_)) => return Err("path: must begin with / or hdfs://".to_owned()),
-            (None, None) => return Err("command: give one, or a path for hdfs dfs -du -s".to_owned()),
+            (None, Some(_)) => return Err("path: must start with / or hdfs://".to_owned()),
+            (None, None) => return Err("command: set it, or path for hdfs dfs -du -s".to_owned()),
         };
         if argv.first().is_none_or(String::is_empty) {
-            return Err("command: is empty; the first word is the program".to_owned());
+            return Err("command: empty; start with the program".to_owned());
         }
         match du_options::problem(&argv) {
             Some(problem) => Err(problem),
@@ -222,9 +222,9 @@ impl WrittenSource {
     }
 
     fn webhdfs(&self) -> Result<What, String> {
-        let path = self.path.clone().ok_or("path: say which path of HDFS, for example /flink/checkpoints")?;
+        let path = self.path.clone().ok_or("path: set a path of HDFS, for example /flink/checkpoints")?;
         if !path.starts_with('/') || path.split('/').any(|part| matches!(part, "." | "..")) {
-            return Err("path: must begin with / and have no . or .. in it".to_owned());
+            return Err("path: must start with / and not contain . or ..".to_owned());
         }
         let urls = match self.url.clone().unwrap_or(OneOrMore::One("http://127.0.0.1:9870".into())) {
             OneOrMore::One(url) => vec![url],
@@ -234,7 +234,7 @@ impl WrittenSource {
             urls.iter().map(|url| url.http().map_err(|remedy| refusal("url", format!("{url:?}"), remedy)));
         let urls: Vec<HttpUrl> = checked.collect::<Result<_, _>>()?;
         if urls.is_empty() || urls.len() > NAMENODES_MAX {
-            return Err(format!("url: write 1 to {NAMENODES_MAX} NameNodes, each as http://namenode:9870"));
+            return Err(format!("url: set 1 to {NAMENODES_MAX} NameNodes, each like http://namenode:9870"));
         }
         Ok(What::Webhdfs(WebhdfsConfig { urls, path, user: self.user.clone(), access: self.access()? }))
     }
@@ -261,7 +261,7 @@ impl WrittenSource {
     }
 
     fn local(&self) -> Result<What, String> {
-        let path = self.path.clone().filter(|path| !path.is_empty()).ok_or("path: say which folder")?;
+        let path = self.path.clone().filter(|path| !path.is_empty()).ok_or("path: set a folder")?;
         let entries_max = self.entries_max.unwrap_or(ENTRIES_MAX);
         if entries_max == 0 {
             return Err(refusal("entries_max", entries_max, "give a number from 1 on"));
@@ -301,13 +301,13 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         for (text, expected) in [
-            ("", "kind: say"),
-            ("kind = \"command\"", "command: give one"),
+            ("", "kind: use"),
+            ("kind = \"command\"", "command: set it"),
             ("kind = \"command\"\ncommand = \"sh -c 'echo\"", "quote"),
-            ("kind = \"command\"\ncommand = \"\"", "is empty"),
-            ("kind = \"command\"\ncommand = []", "is empty"),
-            ("kind = \"command\"\ncommand = \"x\"\npath = \"/x\"", "path: belongs"),
-            ("kind = \"command\"\npath = \"x\"", "must begin with /"),
+            ("kind = \"command\"\ncommand = \"\"", "command: empty"),
+            ("kind = \"command\"\ncommand = []", "command: empty"),
+            ("kind = \"command\"\ncommand = \"x\"\npath = \"/x\"", "path: conflicts"),
+            ("kind = \"command\"\npath = \"x\"", "must start with /"),
             ("kind = \"command\"\ncommand = \"du -sm ./x\"", "du -sb PATH"),
             ("kind = \"command\"\ncommand = [\"sh\", \"-c\", \"du -s .\"]", "du -sb PATH"),
             ("kind = \"webhdfs\"\npath = \"/x\"\nurl = \"http://a b\"", "url = \"http://a b\": write it as"),
@@ -316,8 +316,8 @@ mod tests {
                 "url = \"http://a b\": write it as",
             ),
             ("kind = \"flink\"\naccess.user = \"ann\"", "access.user and password"),
-            ("kind = \"local\"\npath = \"/x\"\naccess.user = \"ann\"", "access: a source of kind local"),
-            ("kind = \"webhdfs\"", "path: say which"),
+            ("kind = \"local\"\npath = \"/x\"\naccess.user = \"ann\"", "access: not a key of kind local"),
+            ("kind = \"webhdfs\"", "path: set a path"),
             ("kind = \"webhdfs\"\npath = \"/a/../b\"", ".."),
             ("kind = \"webhdfs\"\npath = \"/x\"\nurl = \"nn:9870\"", "url = "),
             ("kind = \"webhdfs\"\npath = \"/x\"\nurl = []", "url: "),

@@ -53,7 +53,7 @@ pub enum CommandError {
         source: io::Error,
     },
     /// It exceeded its timeout, and has been killed with all its children.
-    #[error("{program:?} had not ended after {deadline:?} and was killed{}", said(complaint))]
+    #[error("{program:?} did not exit within {deadline:?} and was killed{}", said(complaint))]
     Late {
         /// Name of the program.
         program: String,
@@ -79,7 +79,7 @@ pub enum CommandError {
         program: String,
     },
     /// It succeeded, but its output is not that of `du`.
-    #[error("{program:?} ended well, but what it printed cannot be used")]
+    #[error("{program:?} succeeded, but its output cannot be parsed")]
     Unreadable {
         /// Name of the program.
         program: String,

@@ -34,8 +34,7 @@ pub(crate) fn problem(argv: &[String]) -> Option<String> {
         let is_du = word == "du" || word.ends_with("/bin/du") || (index == 0 && name(word) == "du");
         if is_du && unit(&argv[index + 1..]) != Unit::Shown {
             return Some(
-                "command: du prints blocks here, which would be taken for bytes; write du -sb PATH, with -b behind -k and -m, or use kind \
-                 local"
+                "command: du would print blocks instead of bytes; write du -sb PATH, with -b after -k and -m, or use kind local"
                     .to_owned(),
             );
         }

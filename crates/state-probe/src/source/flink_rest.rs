@@ -21,7 +21,7 @@ pub enum FlinkError {
         url: String,
     },
     /// Several jobs match.
-    #[error("{count} jobs{} run on {url}; name the one that is meant (job)", named(job.as_deref()))]
+    #[error("{count} jobs{} run on {url}; select one with job", named(job.as_deref()))]
     Ambiguous {
         /// Name to find; `None`: any.
         job: Option<String>,
@@ -31,13 +31,13 @@ pub enum FlinkError {
         url: String,
     },
     /// The job runs, but has not completed a checkpoint since its start.
-    #[error("job {job:?} has not completed a checkpoint yet")]
+    #[error("job {job:?} has no completed checkpoint yet")]
     NoCheckpoint {
         /// Name of the job.
         job: String,
     },
     /// Flink did not answer as expected.
-    #[error("Flink's REST interface could not be read")]
+    #[error("could not read Flink's REST interface")]
     Rest(#[from] flink::Error),
 }
 

@@ -28,7 +28,7 @@ pub enum LocalError {
         source: io::Error,
     },
     /// The walk timed out.
-    #[error("{}: the walk had not ended after {deadline:?}", path.display())]
+    #[error("{}: the walk did not finish within {deadline:?}", path.display())]
     Late {
         /// Path of the folder.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum LocalError {
         deadline: Duration,
     },
     /// The folder exceeds the limit of entries.
-    #[error("{}: holds more than {entries_max} files and folders (entries_max)", path.display())]
+    #[error("{}: more than {entries_max} files and folders (entries_max)", path.display())]
     TooMany {
         /// Path of the folder.
         path: PathBuf,
@@ -44,7 +44,7 @@ pub enum LocalError {
         entries_max: u64,
     },
     /// The thread of the walk has ended.
-    #[error("the walk was cut off")]
+    #[error("the walk was interrupted")]
     CutOff,
 }
 

@@ -43,7 +43,7 @@ pub enum WebhdfsError {
     #[error(transparent)]
     Setup(#[from] SetupError),
     /// An active NameNode returned an error.
-    #[error("{namenode} refuses {path:?}: {refusal}")]
+    #[error("{namenode} rejected {path:?}: {refusal}")]
     Refused {
         /// URL of the NameNode.
         namenode: String,
@@ -87,9 +87,9 @@ enum Passed {
     Standby,
     #[error("{0}")]
     Busy(Refusal),
-    #[error("answers {0}, and not as WebHDFS does{1}")]
+    #[error("answered {0}, which is not WebHDFS{1}")]
     Foreign(StatusCode, &'static str),
-    #[error("cannot be asked: {0}")]
+    #[error("request failed: {0}")]
     NoAnswer(#[from] http_client::Failure),
 }
 
@@ -232,11 +232,11 @@ fn remedy(answer: &HttpAnswer, has_credentials: bool) -> &'static str {
     match answer.status.as_u16() {
         401 if has_credentials => " (the user name or the password in url is not accepted)",
         401 if wants("basic") => {
-            " (it wants a user name and a password: write url as https://user:password@host)"
+            " (requires a user name and a password: write url as https://user:password@host)"
         }
-        401 if wants("negotiate") => " (it wants Kerberos: use source command)",
+        401 if wants("negotiate") => " (requires Kerberos: use source command)",
         401 => {
-            " (it wants a user name and a password, url = https://user:password@host, or Kerberos, for which use source command)"
+            " (requires a user name and a password, url = https://user:password@host, or Kerberos, for which use source command)"
         }
         400 | 404 => " (is it a NameNode's HTTP address? 9870 is usual, not the 8020 of hdfs://)",
         300..400 => " (it redirects)",

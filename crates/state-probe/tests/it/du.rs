@@ -67,7 +67,7 @@ fn header_of_dash_v() {
     let header = "SIZE     DISK_SPACE_CONSUMED_WITH_ALL_REPLICAS  FULL_PATH_NAME\n";
     check(&format!("{header}3001234  9003702   /flink\n"), &[(3_001_234, Some(9_003_702), "/flink")]);
     assert_eq!(du::rows(header), Err(DuError::Empty));
-    check_refused(&format!("1 1 /x\n{header}"), 2, "does not begin with a size");
+    check_refused(&format!("1 1 /x\n{header}"), 2, "does not start with a size");
 }
 
 /// Goal: `-h` is parsed, and marked as rounded.
@@ -103,7 +103,7 @@ fn nothing_is_not_zero() {
 
 #[test]
 fn what_is_no_row_is_named() {
-    let begins = "does not begin with a size";
+    let begins = "does not start with a size";
     for output in [
         "du: `/flink': No such file or directory",
         "24/11/22 10:00:00 WARN util.NativeCodeLoader: Unable to load native-hadoop library",
@@ -144,10 +144,10 @@ fn what_is_no_row_is_named() {
 /// Goal: overlapping rows, as `du` without `-s` prints them for a tree, are not counted twice.
 #[test]
 fn nothing_counts_twice() {
-    check_refused("1 /a\n2 /a/b\n", 2, "within another row");
-    check_refused("1 /a/b/c\n2 /a-b\n3 /a/\n", 1, "within another row");
-    check_refused("1 /a\n1 /a/\n", 2, "was there before");
-    check_refused("1 /\n1 /a\n", 2, "within another row");
+    check_refused("1 /a\n2 /a/b\n", 2, "inside the path of another row");
+    check_refused("1 /a/b/c\n2 /a-b\n3 /a/\n", 1, "inside the path of another row");
+    check_refused("1 /a\n1 /a/\n", 2, "duplicate path");
+    check_refused("1 /\n1 /a\n", 2, "inside the path of another row");
     check("1 /a\n2 /a-b\n3 /ab\n", &[(1, None, "/a"), (2, None, "/a-b"), (3, None, "/ab")]);
     assert_eq!(du::total("18446744073709551615 /a\n1 /b"), Err(DuError::Sum));
 }

@@ -40,7 +40,7 @@ fn a_failed_command_is_one_line() {
     refused(1, &command("true"), &["no row"]);
     refused(1, &command("/nonexistent/hdfs"), &["cannot start", "/nonexistent/hdfs", "No such file"]);
     let hanging = [&command("sleep 1000")[..], &["--timeout-ms", "200"]].concat();
-    refused(1, &hanging, &["sleep", "had not ended after 200ms"]);
+    refused(1, &hanging, &["sleep", "did not exit within 200ms"]);
 }
 
 #[test]
@@ -51,11 +51,11 @@ fn bad_usage_is_exit_code_2() {
         assert_eq!(output.status.code(), Some(2), "{reason}");
         parts.iter().for_each(|part| assert!(reason.contains(part), "{part:?} is missing in {reason:?}"));
     };
-    check(&["once"], &["nothing to look at", "--source"]);
-    check(&["once", "--source", "command"], &["command: give one"]);
+    check(&["once"], &["source: none configured", "--source"]);
+    check(&["once", "--source", "command"], &["command: set it"]);
     check(&["once", "--source", "command", "--command", "sh -c 'echo"], &["quote"]);
     check(&["once", "--source", "nfs"], &["webhdfs", "local"]);
-    check(&["once", "--source", "local", "--path", "/x", "--user", "me"], &["user", "no such key"]);
+    check(&["once", "--source", "local", "--path", "/x", "--user", "me"], &["user", "not a key of kind"]);
     check(&["once", "--path", "/x"], &["--source"]);
     check(
         &["run", "--config", "/nonexistent/probe.toml"],
@@ -113,7 +113,7 @@ fn webhdfs_finds_the_active_namenode() {
     refused(1, &arguments, &["webhdfs", "path missing", "File does not exist"]);
     let arguments = with(&urls[..3], "/flink");
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    refused(1, &arguments, &["no NameNode answers", "refused", "is in standby", "not as WebHDFS does"]);
+    refused(1, &arguments, &["no NameNode answers", "refused", "is in standby", "which is not WebHDFS"]);
 }
 
 #[test]
@@ -156,10 +156,10 @@ fn flink_tells_full_and_written_size() {
     assert_eq!((&found["source"], &found["checkpoint_id"]), (&"flink".into(), &5.into()));
     refused(1, &["--source", "flink", "--url", &good, "--job", "psm"], &["no job \"psm\" runs"]);
     let two = cluster(&["nexmark", "psm"], completed);
-    refused(1, &["--source", "flink", "--url", &two], &["2 jobs run", "name the one"]);
+    refused(1, &["--source", "flink", "--url", &two], &["2 jobs run", "select one with job"]);
     assert_eq!(figures(&["--source", "flink", "--url", &two, "--job", "psm"])["size_bytes"], 5000);
     let young = cluster(&["nexmark"], none);
-    refused(1, &["--source", "flink", "--url", &young], &["has not completed a checkpoint"]);
+    refused(1, &["--source", "flink", "--url", &young], &["has no completed checkpoint"]);
     refused(1, &["--source", "flink", "--url", "http://127.0.0.1:1"], &["no answer", "refused"]);
 }
 

@@ -128,7 +128,7 @@ fn a_source_fails_and_comes_back() {
         ),
         ("echo 10 30 /x; echo 'du: `/x: No such file or directory' >&2; exit 1", "No such file or directory"),
         ("echo 'du: Permission denied: user=eve' >&2; exit 1", "Permission denied: user=eve"),
-        ("echo 10 30 /x; sleep 1000", "had not ended after 1.5s"),
+        ("echo 10 30 /x; sleep 1000", "did not exit within 1.5s"),
         ("echo kein Platz", "line 1 is not a row"),
     ] {
         write(&script, failing);
@@ -165,7 +165,7 @@ fn carbon_comes_late_and_misses_nothing() {
     probe.shows("state_probe_graphite_connected 0");
 
     let carbon = lines(TcpListener::bind(address).unwrap().accept().unwrap().0);
-    let told = probe.logged("carbon is connected");
+    let told = probe.logged("connected to carbon");
     assert!(!told.iter().any(|line| line.contains("carbon:")), "one line for all attempts: {told:?}");
     let series = |wanted: &str| loop {
         let line = carbon.recv_timeout(SOON).unwrap();

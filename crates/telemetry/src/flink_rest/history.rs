@@ -47,7 +47,7 @@ impl History {
         self.read_at = Some(Instant::now());
         match client.rescales(job).await {
             Ok(rescales) => self.newest = newest(rescales),
-            Err(error) => tracing::debug!(%error, "the history of rescales could not be read"),
+            Err(error) => tracing::debug!(%error, "could not read the rescale history"),
         }
         for rescale in self.newest.clone() {
             if self.details.contains_key(&rescale.id) || rescale.ended_ms.is_none() {
@@ -56,7 +56,7 @@ impl History {
             match client.rescale_details(job, &rescale.id).await {
                 Ok(Some(details)) => drop(self.details.insert(rescale.id, details)),
                 Ok(None) => {}
-                Err(error) => tracing::debug!(%error, "the details of a rescale could not be read"),
+                Err(error) => tracing::debug!(%error, "could not read the details of a rescale"),
             }
         }
         let newest = &self.newest;

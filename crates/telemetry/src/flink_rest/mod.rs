@@ -254,7 +254,7 @@ impl FlinkRest {
 fn told<T>(answer: Result<T, flink::Error>) -> Result<Option<T>, flink::Error> {
     match answer {
         Err(error @ flink::Error::Status { .. }) => {
-            tracing::debug!(%error, "a part of the metrics could not be read");
+            tracing::debug!(%error, "could not read some of the metrics");
             Ok(None)
         }
         other => other.map(Some),

@@ -64,7 +64,7 @@ pub struct StoreSettings {
     pub lookback: Duration,
     /// The bounds of every question.
     pub bounds: Bounds,
-    /// How to log in at the store, and whom to trust.
+    /// Login at the store and trusted certificates.
     pub access: Access,
     /// What the series are called.
     pub mapping: MappingSettings,
@@ -225,7 +225,7 @@ impl Store {
             if self.graph.is_none() && may_be_of_job {
                 return Err(error);
             }
-            debug!("left out: {error}");
+            debug!("skipped: {error}");
         }
         Ok(found)
     }

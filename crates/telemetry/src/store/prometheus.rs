@@ -103,7 +103,7 @@ pub(crate) fn parse(body: &[u8], mapping: &Mapping, max_series: usize) -> Result
     let answer: Answer<'_> = serde_json::from_slice(body).map_err(StoreError::Unreadable)?;
     let data = match answer {
         Answer { status: Status::Error, error, .. } => {
-            return Err(StoreError::Refused(error.unwrap_or_else(|| "without a reason".to_owned())));
+            return Err(StoreError::Refused(error.unwrap_or_else(|| "no reason given".to_owned())));
         }
         Answer { data, .. } => data.map_or("null", RawValue::get),
     };

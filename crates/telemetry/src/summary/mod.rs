@@ -56,7 +56,7 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NotReady {
     /// No two samples of the same life of the job, both past the warm-up.
-    #[error("only {usable} usable samples in this epoch; 2 are needed (the job warms up for {warm_up_s} s)")]
+    #[error("only {usable} usable samples in this epoch; 2 are needed (warm-up {warm_up_s} s)")]
     TooFewSamples {
         /// How many there are.
         usable: usize,
@@ -64,7 +64,7 @@ pub enum NotReady {
         warm_up_s: u64,
     },
     /// The newest reading of the newest sample is too old.
-    #[error("the newest metrics are {age_s} s old; more than {max_s} s is too old")]
+    #[error("the newest metrics are {age_s} s old, limit {max_s} s")]
     Stale {
         /// How old, in seconds.
         age_s: u64,
@@ -133,7 +133,10 @@ fn unknown_graph(vertices: &[Vertex]) -> Option<String> {
     let unknown: Vec<&str> =
         vertices.iter().filter(|v| v.has_unknown_inputs).map(|vertex| vertex.name.as_str()).collect();
     (!unknown.is_empty()).then(|| {
-        format!("the job's graph is not known: Flink's plan does not tell what feeds {}", unknown.join(", "))
+        format!(
+            "the job's graph is not known: Flink's plan does not show the inputs of {}",
+            unknown.join(", ")
+        )
     })
 }
 

@@ -128,7 +128,7 @@ fn all_rates(
         let stale = tracks.iter().filter(|track| track.is_stale()).count();
         let why = match stale {
             0 => String::new(),
-            _ => format!("; the metrics of {stale} are not renewed: the times that they count stand still"),
+            _ => format!("; the metrics of {stale} are stale: their time counters do not increase"),
         };
         missing.push(format!(
             "{metric} of {name} is not known for all of its {parallelism} subtasks (not for {}){why}",

@@ -53,7 +53,11 @@ async fn counters_that_never_count_tell_no_rate() {
         assert_eq!((source.throughput_per_s, source.arrival_rate_per_s), (None, None));
         assert_eq!(source.backlog_records, is_told.then_some(0.0));
         assert_eq!(source.reading.as_ref().unwrap().quality_of("throughput_per_s"), Quality::Missing);
-        assert!(snapshot.missing[0].contains("what kafka reads is not known"), "{:?}", snapshot.missing);
+        assert!(
+            snapshot.missing[0].contains("the input rate of kafka is not known"),
+            "{:?}",
+            snapshot.missing
+        );
     }
 }
 
@@ -131,7 +135,7 @@ async fn frozen_metrics_are_unknown() {
         let figures = [source.throughput_per_s, source.busy_ratio, source.idle_ratio, source.backlog_records];
         assert_eq!(figures, [None; 4], "until {end_s}: {source:?}");
         assert_eq!(source.reading.as_ref().map(|reading| reading.quality), Some(Quality::Stale));
-        assert!(snapshot.missing.iter().any(|text| text.contains("not renewed")), "{:?}", snapshot.missing);
+        assert!(snapshot.missing.iter().any(|text| text.contains("are stale")), "{:?}", snapshot.missing);
         // What is renewed is not touched by it.
         assert!(close(snapshot.operator("work").unwrap().throughput_per_s, 4000.0));
     }

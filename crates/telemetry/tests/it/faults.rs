@@ -178,7 +178,7 @@ async fn illness_is_told_and_over_when_it_is_over() {
         assert_eq!(source.name(), kind);
         let ills = [
             (Mood::Failing, "500"),
-            (Mood::Garbage, "answered"),
+            (Mood::Garbage, "answer"),
             (Mood::Huge, "more than 1048576 bytes"),
             (Mood::Silent, "no answer"),
         ];
@@ -216,7 +216,7 @@ async fn nothing_of_the_job_is_told() {
     let mut source =
         store(StoreKind::Graphite { url: server.url.as_str().into(), targets: vec!["*".to_owned()] });
     let words = source.sample().await.unwrap_err().to_string();
-    assert!(words.contains("no metrics of job \"My Job\" from the last 60 s"), "{words}");
+    assert!(words.contains("no metrics of job \"My Job\" for the last 60 s"), "{words}");
     let folder = tempfile::tempdir().unwrap();
     let mut source = store(StoreKind::Whisper { folder: folder.path().join("none") });
     let words = in_words(&source.sample().await.unwrap_err());
@@ -295,7 +295,7 @@ async fn the_same_job_on_two_clusters_is_refused() {
         store(StoreKind::Prometheus { url: server.url.as_str().into(), selector: selector.to_owned() })
     };
     let words = in_words(&of("{}").sample().await.unwrap_err());
-    for part in ["several jobs of this name", "cluster=\"east\"", "cluster=\"west\"", "source.labels"] {
+    for part in ["several jobs with this name", "cluster=\"east\"", "cluster=\"west\"", "source.labels"] {
         assert!(words.contains(part), "{words}");
     }
     let sample = of("{cluster=\"west\"}").sample().await.unwrap();

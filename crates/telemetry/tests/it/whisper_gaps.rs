@@ -95,7 +95,7 @@ async fn a_broken_file_makes_the_job_unknown() {
     for content in [Vec::new(), file(store.newest, 1.0)[..500].to_vec()] {
         std::fs::write(&path, content).unwrap();
         let reason = store.parallelism().await.unwrap_err();
-        for part in ["count.wsp", "not a whole Whisper file", "remove it", "source.graph"] {
+        for part in ["count.wsp", "not a complete Whisper file", "remove it", "source.graph"] {
             assert!(reason.contains(part), "{reason}");
         }
     }

@@ -18,17 +18,17 @@ use crate::requests::{Answer, Request};
 use crate::state::State;
 use crate::{requests, start, supervisor, topics};
 
-/// Real Kafka and Flink on this machine, as plain processes in a work folder.
+/// Runs real Kafka and Flink on this machine, as plain processes in a work folder.
 #[derive(Debug, Parser)]
 #[command(version = version::VERSION)]
 pub struct Arguments {
-    /// Configuration file (TOML); flags win over it.
+    /// Configuration file (TOML); flags override it.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Work folder; the default is ./run/testbed.
+    /// Work folder; by default ./run/testbed.
     #[arg(long, global = true, value_name = "DIR")]
     work: Option<PathBuf>,
-    /// Check the configuration and do nothing else.
+    /// Check the configuration and exit.
     #[arg(long, global = true)]
     check_config: bool,
     #[command(subcommand)]
@@ -37,43 +37,43 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Start all services; end them at Ctrl-C, or leave them to a supervisor in the background with --detach.
+    /// Start all services and stop them at Ctrl-C; with --detach, run them under a supervisor in the background.
     Up(Up),
-    /// End all services.
+    /// Stop all services.
     Down,
-    /// Show what runs. Exit code 0 only if all is ready.
+    /// Show the services. Exit code 0 only if all are ready.
     Status {
         /// The form of the answer.
         #[arg(long, value_enum, default_value = "text")]
         output: Output,
     },
-    /// Print the logs of all services, or of one.
+    /// Print the logs of all services, or of one service.
     Logs {
-        /// kafka, jobmanager, tm-1, supervisor …
+        /// Service: kafka, jobmanager, tm-1, supervisor …
         service: Option<String>,
-        /// Go on printing as lines come.
+        /// Follow the logs.
         #[arg(long, short)]
         follow: bool,
-        /// Only the last lines of each log.
+        /// Number of last lines of each log to print.
         #[arg(long, value_name = "LINES")]
         tail: Option<usize>,
     },
-    /// Start a task manager of the testbed that is up. One that runs already stays as it is.
+    /// Start a task manager in the running testbed. No-op if it runs already.
     AddTaskManager {
-        /// Its id, for example tm-3; the default is the next number.
+        /// Id of the task manager, for example tm-3; by default the next number.
         id: Option<String>,
-        /// Return before it has registered.
+        /// Return before it has registered at the JobManager.
         #[arg(long, requires = "id")]
         no_wait: bool,
     },
-    /// Stop a task manager of the testbed that is up. One that does not run is no error.
+    /// Stop a task manager in the running testbed. No-op if it does not run.
     StopTaskManager {
-        /// Its id, for example tm-3.
+        /// Id of the task manager, for example tm-3.
         id: String,
     },
-    /// Download the jars and do nothing else.
+    /// Download the jars and exit.
     Fetch,
-    /// Create and delete topics of the testbed that is up.
+    /// Create and delete topics in the running testbed.
     #[command(subcommand)]
     Topic(Topic),
     /// Print completions of this command line for a shell.
@@ -85,31 +85,31 @@ enum Action {
 
 #[derive(Debug, clap::Args)]
 struct Up {
-    /// Task managers to start with.
+    /// Number of task managers.
     #[arg(long, value_name = "N")]
     task_managers: Option<u32>,
     /// Slots of each task manager.
     #[arg(long, value_name = "N")]
     task_slots: Option<u32>,
-    /// Flink's version, from 1.18 on.
+    /// Version of Flink, 1.18 or newer.
     #[arg(long, value_name = "VERSION")]
     flink_version: Option<String>,
-    /// Port of the Kafka broker; 0 takes a free one.
+    /// Port of the Kafka broker; 0: a free one.
     #[arg(long, value_name = "PORT")]
     kafka_port: Option<u16>,
-    /// Port of Flink's REST interface and web page; 0 takes a free one.
+    /// Port of Flink's REST interface and web page; 0: a free one.
     #[arg(long, value_name = "PORT")]
     flink_port: Option<u16>,
-    /// Run HDFS as well, and let Flink keep its state there.
+    /// Run HDFS, too, and store Flink's state there.
     #[arg(long)]
     hdfs: bool,
-    /// Forget topics and checkpoints of an earlier run in the same work folder.
+    /// Delete topics and checkpoints of an earlier run in the same work folder.
     #[arg(long)]
     fresh: bool,
-    /// Return as soon as all is ready; `testbed down` ends it.
+    /// Return when all services are ready; `testbed down` stops them.
     #[arg(long)]
     detach: bool,
-    /// Used by --detach for the supervisor that it starts.
+    /// Internal: the supervisor that --detach starts.
     #[arg(long, hide = true)]
     new_session: bool,
 }
@@ -118,15 +118,15 @@ struct Up {
 enum Topic {
     /// Create a topic.
     Create {
-        /// Its name.
+        /// Name of the topic.
         name: String,
-        /// Its partitions.
+        /// Number of partitions.
         #[arg(long, default_value = "4")]
         partitions: NonZeroU16,
     },
     /// Delete a topic with its records.
     Delete {
-        /// Its name.
+        /// Name of the topic.
         name: String,
     },
 }
@@ -150,7 +150,7 @@ impl Arguments {
         }
         match self.command {
             None => {
-                anyhow::bail!("say what to do: up, down, status, logs, fetch, topic … (--help explains them)")
+                anyhow::bail!("no command; use up, down, status, logs, fetch, topic … (see --help)")
             }
             Some(Action::Up(up)) => up.run(config).await?,
             Some(Action::Down) => down(&config).await?,
@@ -207,7 +207,7 @@ impl Up {
 
     async fn run(self, config: Config) -> anyhow::Result<()> {
         if self.detach {
-            let executable = std::env::current_exe().context("cannot find the testbed's own program file")?;
+            let executable = std::env::current_exe().context("cannot find the testbed's executable")?;
             // The lines are already formatted log lines of the supervisor.
             let copy = |line: &str| drop(writeln!(io::stderr(), "{line}"));
             let state = supervisor::detach(&config, &executable, &copy).await?;
@@ -215,7 +215,7 @@ impl Up {
             return Ok(terminal::forgive_closed(print_addresses(all, &config))?);
         }
         if self.new_session {
-            supervisor::new_session().context("cannot make a new session")?;
+            supervisor::new_session().context("cannot create a session")?;
         }
         tracing::debug!(settings = ?config.settings(), "effective configuration");
         tracing::info!("starting the testbed in {}", config.work_dir.display());
@@ -255,7 +255,7 @@ async fn ask(config: &Config, request: &Request, deadline: Duration) -> anyhow::
     let answer = requests::ask(&config.work_dir, request, deadline).await?;
     let line = match answer {
         Answer::Started(id) => format!("{id} started"),
-        Answer::Runs(id) => format!("{id} runs already"),
+        Answer::Runs(id) => format!("{id} already runs"),
         Answer::Stopped(id) => format!("{id} stopped"),
         Answer::StoppedAlready(id) => format!("{id} does not run"),
         Answer::Failed(problem) => anyhow::bail!(problem),
@@ -267,9 +267,9 @@ async fn down(config: &Config) -> anyhow::Result<()> {
     // Task managers, JobManager, Kafka, DataNode and NameNode stop one after the other, each within its timeout.
     let outcome = control::down(&config.work_dir, config.stop_deadline * 5 + Duration::from_secs(5)).await?;
     let line = match outcome {
-        Down::NotUp => format!("not up: no testbed runs in {}", config.work_dir.display()),
+        Down::NotUp => format!("no testbed is up in {}", config.work_dir.display()),
         Down::Stopped => "down".to_owned(),
-        Down::Killed(names) => format!("down; had to be killed: {}", names.join(", ")),
+        Down::Killed(names) => format!("down; killed after the deadline: {}", names.join(", ")),
     };
     Ok(terminal::print(&line)?)
 }
@@ -287,7 +287,7 @@ fn status(config: &Config, output: Output) -> anyhow::Result<ExitCode> {
 
 fn print_status(out: &mut impl Write, status: &Status, config: &Config) -> io::Result<()> {
     let Some(state) = &status.state else {
-        return writeln!(out, "not up: no testbed runs in {}", config.work_dir.display());
+        return writeln!(out, "no testbed is up in {}", config.work_dir.display());
     };
     let address = |address: &Option<String>| address.clone().unwrap_or_else(|| "not yet".to_owned());
     writeln!(out, "phase  {}", state.phase)?;

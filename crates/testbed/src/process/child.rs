@@ -76,7 +76,7 @@ fn reap(mut child: Child, gate: &Gate, announce: &watch::Sender<Option<ExitStatu
     // Kills the child's remaining process group. An empty group is not an error.
     let _empty = killpg(pid, Signal::SIGKILL);
     let status = child.wait().unwrap_or_else(|error| {
-        tracing::error!(%pid, %error, "cannot reap a child");
+        tracing::error!(%pid, %error, "cannot wait for a child process");
         ExitStatus::default()
     });
     *reaped = true;
@@ -168,7 +168,7 @@ impl Process {
         match timeout(deadline, self.wait()).await {
             Ok(status) => status,
             Err(_late) => {
-                tracing::warn!(name = self.name, ?deadline, "did not end when asked to, is killed");
+                tracing::warn!(name = self.name, ?deadline, "did not exit in time; killing it");
                 self.kill().await
             }
         }

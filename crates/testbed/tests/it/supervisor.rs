@@ -90,13 +90,17 @@ async fn nothing_outlives_a_killed_supervisor() {
     assert!(supervisor.identity().signal(Signal::SIGKILL).unwrap());
     until("all services are gone", SOON, || pids.iter().all(|pid| !pid.is_alive())).await;
     let status = command(&work_dir, &["status"]);
-    assert!(status.status.code() == Some(1) && said(&status).starts_with("not up"), "{}", said(&status));
+    assert!(
+        status.status.code() == Some(1) && said(&status).starts_with("no testbed is up"),
+        "{}",
+        said(&status)
+    );
 
     let up = command(&work_dir, &["up", "--detach", "--task-managers", "1"]);
     assert!(up.status.success(), "{}", said(&up));
     let state = control::status(&work_dir).unwrap().state.unwrap();
     assert_eq!(partitions(&state.kafka_bootstrap.unwrap(), "bids"), 2);
-    for expected in ["down\n", "not up"] {
+    for expected in ["down\n", "no testbed is up"] {
         let down = command(&work_dir, &["down"]);
         assert!(down.status.success() && said(&down).starts_with(expected), "{}", said(&down));
     }

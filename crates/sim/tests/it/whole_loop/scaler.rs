@@ -105,7 +105,7 @@ impl Surroundings for AroundLoop {
     async fn current(&mut self) -> Result<Current, String> {
         let current = |p: &mut Parties| p.drop.current().cloned().zip(p.drop.tag().cloned());
         let found = self.shared.call(self.who, "drop for the newest document", current).await;
-        let (document, entity_tag) = found.map_err(reason)?.ok_or("there is no document")?;
+        let (document, entity_tag) = found.map_err(reason)?.ok_or("the job has no document")?;
         Ok(Current { document, entity_tag })
     }
 
