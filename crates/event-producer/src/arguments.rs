@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Topics(TopicsOptions),
     /// Print completions of this command line for a shell
     Completions {
-        /// The shell
+        /// Shell
         shell: Shell,
     },
 }

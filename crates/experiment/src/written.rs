@@ -11,7 +11,7 @@ use serde::Deserialize;
 pub(crate) struct Written {
     /// What it demonstrates, in one sentence.
     pub(crate) description: String,
-    /// The job document.
+    /// Job document.
     pub(crate) document: PathBuf,
     /// The event producer's configuration, with the load profile and the seed.
     pub(crate) producer: PathBuf,

@@ -13,7 +13,7 @@ use clap_complete::Shell;
 
 pub use options::page as options;
 
-/// The shells for which completions are written.
+/// Shells for which completions are written.
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 
 /// The command line of each program, under its name.

@@ -63,14 +63,14 @@ enum Command {
     ImportConfig(import::Import),
     /// Print completions of this command line for a shell.
     Completions {
-        /// The shell.
+        /// Shell.
         shell: Shell,
     },
 }
 
 #[derive(Debug, Args)]
 struct Decide {
-    /// The policy that decides.
+    /// Policy.
     #[arg(long, value_enum, default_value_t = Name::Latency)]
     policy: Name,
     #[command(flatten)]
@@ -81,7 +81,7 @@ struct Decide {
     /// Plan as if the policy's trigger had fired.
     #[arg(long)]
     assume_violation: bool,
-    /// The form of the answer.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
@@ -91,7 +91,7 @@ struct Settings {
     /// Configuration with the options of the policies and the limits; without it, the defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Which job of a configuration that has several.
+    /// Job, if the configuration has several.
     #[arg(long, value_name = "NAME", requires = "config")]
     job: Option<String>,
     #[command(flatten)]
@@ -123,7 +123,7 @@ struct Replay {
     policy: Vec<Name>,
     #[command(flatten)]
     settings: Settings,
-    /// The form of the answer.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
@@ -136,20 +136,20 @@ struct Explain {
     /// Journal; by default the one that the configuration names.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
-    /// The configuration file.
+    /// Configuration file.
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
-    /// Which job of a configuration that has several.
+    /// Job, if the configuration has several.
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
 }
 
 #[derive(Debug, Args)]
 struct Publish {
-    /// The job document.
+    /// Job document.
     #[arg(long, value_name = "FILE")]
     document: PathBuf,
-    /// The drop.
+    /// URL of the drop.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8460")]
     drop: Address,
     /// Folder to publish into instead of a drop; a plain web server can serve it to the agent.
@@ -167,7 +167,7 @@ struct Publish {
     /// Set issued_at to now and expires_at to this time later; the file itself is not changed.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     expires_in_s: Option<u64>,
-    /// Publish only if the job has no document yet; otherwise exit with code 0.
+    /// Publish only if the job has no document yet; otherwise publish nothing, which is not an error.
     #[arg(long)]
     first: bool,
     /// Wait until the agent has applied the document; exit code 1 if it fails or takes longer than this.

@@ -35,7 +35,7 @@ enum Action {
     Run(Run),
     /// Print completions of this command line for a shell.
     Completions {
-        /// The shell.
+        /// Shell.
         shell: Shell,
     },
 }
@@ -44,7 +44,7 @@ enum Action {
 struct Once {
     #[command(flatten)]
     what: Sources,
-    /// The form of the answer.
+    /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     output: Form,
 }

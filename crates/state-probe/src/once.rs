@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::sample::Sample;
 use crate::source::Source;
 
-/// The form of the answer.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Form {
     /// Text.

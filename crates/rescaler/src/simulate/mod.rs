@@ -68,7 +68,7 @@ struct Run {
     plot: Option<PathBuf>,
 }
 
-/// The form of the answer.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
     /// A table of means over the seeds.

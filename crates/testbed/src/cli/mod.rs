@@ -43,7 +43,7 @@ enum Action {
     Down,
     /// Show the services. Exit code 0 only if all are ready.
     Status {
-        /// The form of the answer.
+        /// Output format.
         #[arg(long, value_enum, default_value = "text")]
         output: Output,
     },
@@ -78,7 +78,7 @@ enum Action {
     Topic(Topic),
     /// Print completions of this command line for a shell.
     Completions {
-        /// The shell.
+        /// Shell.
         shell: Shell,
     },
 }
