@@ -187,7 +187,7 @@ fn records(part: &Part, epochs: Vec<Epoch>, now: Timestamp) -> Vec<Record> {
             effect,
             decision: epoch.decision,
             snapshot,
-            state: std::sync::Arc::default(),
+            state: Arc::default(),
             imagined: false,
             outcome: epoch.is_published.then(|| outcome(generation, at)),
         }
