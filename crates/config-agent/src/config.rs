@@ -149,7 +149,7 @@ pub struct Config {
     /// Long-poll timeout of one request to the drop.
     pub drop_wait: Duration,
     /// Timeouts and size limits of requests to the drop.
-    pub drop_settings: drop_client::Settings,
+    pub drop_settings: drop_client::ClientSettings,
     /// How many undelivered reports are kept while the drop is unavailable.
     pub reports_kept: usize,
     /// URL of Flink.
@@ -157,7 +157,7 @@ pub struct Config {
     /// Credentials and trusted certificates for Flink.
     pub flink_access: http_client::Access,
     /// Timeouts and size limits of requests to Flink.
-    pub flink_settings: flink::Settings,
+    pub flink_settings: flink::ClientSettings,
     /// Name of the job in Flink.
     pub flink_job: String,
     /// What to submit; [`None`]: nothing, the running job is only rescaled in place.
@@ -250,10 +250,10 @@ impl Written {
         }
         checker.access("flink.access", &self.flink.access);
         let drop_settings = self.drop.settings(checker);
-        let flink_settings = flink::Settings {
+        let flink_settings = flink::ClientSettings {
             timeout: checker.ms("flink.timeout_ms", self.flink.timeout_ms, 10_000),
             submit_timeout: checker.ms("flink.submit_timeout_ms", self.flink.submit_timeout_ms, 60_000),
-            ..flink::Settings::default()
+            ..flink::ClientSettings::default()
         };
         let kept = checker.number("drop.undelivered_reports", self.drop.undelivered_reports, 1_000, 100_000);
         Some(Config {

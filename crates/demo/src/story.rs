@@ -81,7 +81,8 @@ async fn open(tenant: &Tenant, screen: &Screen, programs: &mut ProcessGroup) -> 
     }
     let text = tenant.localise(include_str!("../../../configs/demo/nexmark.toml"));
     let document = job_config::JobDocument::parse(&text)?;
-    let drop = DropClient::new(tenant.drop_url(), document.job().clone(), drop_client::Settings::default())?;
+    let drop =
+        DropClient::new(tenant.drop_url(), document.job().clone(), drop_client::ClientSettings::default())?;
     let deadline = Instant::now() + JOB_DEADLINE;
     while let Err(error) = drop.put(&document, &drop_client::Precondition::Nothing).await {
         programs.check()?;
@@ -93,7 +94,7 @@ async fn open(tenant: &Tenant, screen: &Screen, programs: &mut ProcessGroup) -> 
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     screen.announce("DOCUMENT", &format!("generation 1: {OPERATOR} at parallelism 1"));
-    let flink = flink::Client::new(&tenant.testbed().flink_url(), flink::Settings::default())?;
+    let flink = flink::Client::new(&tenant.testbed().flink_url(), flink::ClientSettings::default())?;
     Ok(Watch::new(flink, drop, OPERATOR))
 }
 

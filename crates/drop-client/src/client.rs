@@ -11,11 +11,11 @@ use job_config::{
 
 use crate::Access;
 use crate::error::{Defect, Error};
-use crate::transport::{Answer, Draft, Transport};
+use crate::transport::{Answer, RequestBuilder, Transport};
 
 /// Timeouts and size limits of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
+pub struct ClientSettings {
     /// Timeout of establishing a connection.
     pub connect_timeout: Duration,
     /// Timeout from the request to the end of the response; a long poll's waiting time is added.
@@ -26,7 +26,7 @@ pub struct Settings {
     pub max_reports_bytes: usize,
 }
 
-impl Default for Settings {
+impl Default for ClientSettings {
     /// 2 s to connect, 10 s in total, 256 KiB for a document, 4 MiB for the reports: the drop's own default limits.
     fn default() -> Self {
         Self {
@@ -46,7 +46,7 @@ pub struct DropClient {
     job: JobName,
     transport: Transport,
     keys: Vec<PublicKey>,
-    settings: Settings,
+    settings: ClientSettings,
 }
 
 /// A document as the drop served it.
@@ -104,7 +104,7 @@ impl DropClient {
     ///
     /// # Errors
     /// [`Error::Address`] if the URL is invalid.
-    pub fn new(base_url: &str, job: JobName, settings: Settings) -> Result<Self, Error> {
+    pub fn new(base_url: &str, job: JobName, settings: ClientSettings) -> Result<Self, Error> {
         Self::with_access(base_url, job, settings, Access::default())
     }
 
@@ -115,7 +115,7 @@ impl DropClient {
     pub fn with_access(
         base_url: &str,
         job: JobName,
-        settings: Settings,
+        settings: ClientSettings,
         access: Access,
     ) -> Result<Self, Error> {
         let base = format!("{}/", base_url.trim_end_matches('/'));
@@ -159,7 +159,7 @@ impl DropClient {
     /// Any other response than a document or "none": see [`Error`].
     pub async fn generation(&self, generation: u64) -> Result<Option<Current>, Error> {
         let draft = self.draft(Method::GET, &format!("history/{generation}"));
-        let Settings { timeout, max_document_bytes, .. } = self.settings;
+        let ClientSettings { timeout, max_document_bytes, .. } = self.settings;
         let answer = self.transport.send(draft, Bytes::new(), timeout, max_document_bytes).await?;
         match answer.status {
             StatusCode::OK => self.document(&answer).map(Some),
@@ -229,7 +229,7 @@ impl DropClient {
     /// Any [`Error`] of the transport, or [`Error::NotReports`].
     pub async fn reports(&self) -> Result<Vec<Report>, Error> {
         let draft = self.draft(Method::GET, "reports");
-        let Settings { timeout, max_reports_bytes, .. } = self.settings;
+        let ClientSettings { timeout, max_reports_bytes, .. } = self.settings;
         let answer = self.transport.send(draft, Bytes::new(), timeout, max_reports_bytes).await?;
         match answer.status {
             StatusCode::OK => serde_json::from_slice(&answer.body)
@@ -239,13 +239,13 @@ impl DropClient {
         }
     }
 
-    fn draft(&self, method: Method, what: &str) -> Draft {
+    fn draft(&self, method: Method, what: &str) -> RequestBuilder {
         Request::builder().method(method).uri(format!("{}v1/jobs/{}/{what}", self.base, self.job))
     }
 
     /// Sends a request; the response is limited to the size of a document.
-    async fn send(&self, draft: Draft, body: impl Into<Bytes>) -> Result<Answer, Error> {
-        let Settings { timeout, max_document_bytes, .. } = self.settings;
+    async fn send(&self, draft: RequestBuilder, body: impl Into<Bytes>) -> Result<Answer, Error> {
+        let ClientSettings { timeout, max_document_bytes, .. } = self.settings;
         self.transport.send(draft, body, timeout, max_document_bytes).await
     }
 

@@ -16,7 +16,7 @@ use job_config::{EntityTag, JobName, MEDIA_TYPE, PublicKey, SIGNATURE_SUFFIX};
 use crate::client::read;
 use crate::error::{Defect, Error};
 use crate::transport::{Answer, Transport};
-use crate::{Access, Fetched, Settings};
+use crate::{Access, ClientSettings, Fetched};
 
 /// Content types of TOML files on static servers. HTML is not among them.
 const MEDIA_TYPES: [&str; 5] = [MEDIA_TYPE, "text/toml", "text/plain", "application/octet-stream", ""];
@@ -32,7 +32,7 @@ const SETTLED: SignedDuration = SignedDuration::from_secs(2);
 type Validators = Vec<(HeaderName, String)>;
 
 #[derive(Debug)]
-enum Place {
+enum Location {
     Server(Box<Transport>),
     File(PathBuf),
 }
@@ -41,16 +41,16 @@ enum Place {
 #[derive(Debug)]
 pub struct StaticClient {
     address: String,
-    place: Place,
+    place: Location,
     job: JobName,
     keys: Vec<PublicKey>,
-    settings: Settings,
+    settings: ClientSettings,
     /// The last valid document, and the server's validators for it.
-    seen: Mutex<Option<Good>>,
+    seen: Mutex<Option<CachedDocument>>,
 }
 
 #[derive(Debug)]
-struct Good {
+struct CachedDocument {
     entity_tag: EntityTag,
     bytes: Vec<u8>,
     validators: Validators,
@@ -61,12 +61,12 @@ impl StaticClient {
     ///
     /// # Errors
     /// [`Error::Address`] if the URL is none of these.
-    pub fn new(address: &str, job: JobName, settings: Settings, access: Access) -> Result<Self, Error> {
+    pub fn new(address: &str, job: JobName, settings: ClientSettings, access: Access) -> Result<Self, Error> {
         let keys = access.public_keys().to_vec();
         let place = match address.strip_prefix("file://") {
-            Some(path) if path.starts_with('/') => Place::File(PathBuf::from(path)),
+            Some(path) if path.starts_with('/') => Location::File(PathBuf::from(path)),
             Some(_) => return Err(Error::Address { url: address.into() }),
-            None => Place::Server(Box::new(Transport::new(address, &settings, &access)?)),
+            None => Location::Server(Box::new(Transport::new(address, &settings, &access)?)),
         };
         Ok(Self { address: address.to_owned(), place, job, keys, settings, seen: Mutex::default() })
     }
@@ -77,16 +77,16 @@ impl StaticClient {
     /// Any other response than a document of the job (signed if required), "not modified" or "none": see [`Error`].
     pub async fn get(&self, known: Option<&EntityTag>) -> Result<Fetched, Error> {
         let found = match &self.place {
-            Place::Server(server) => self.fetch(server, known).await?,
-            Place::File(path) => self
+            Location::Server(server) => self.fetch(server, known).await?,
+            Location::File(path) => self
                 .read_file(path.clone(), self.settings.max_document_bytes)
                 .await?
-                .map_or(Found::Absent, |bytes| Found::Bytes(bytes, Validators::new())),
+                .map_or(ReadOutcome::Absent, |bytes| ReadOutcome::Bytes(bytes, Validators::new())),
         };
         let (bytes, validators) = match found {
-            Found::Bytes(bytes, validators) => (bytes, validators),
-            Found::Unchanged => return Ok(Fetched::NotModified),
-            Found::Absent => return Ok(Fetched::Absent),
+            ReadOutcome::Bytes(bytes, validators) => (bytes, validators),
+            ReadOutcome::Unchanged => return Ok(Fetched::NotModified),
+            ReadOutcome::Absent => return Ok(Fetched::Absent),
         };
         if self.is_known(&bytes, known) {
             return Ok(Fetched::NotModified);
@@ -96,7 +96,7 @@ impl StaticClient {
         let current = read(&bytes, signature.as_deref(), &self.keys, &self.job).map_err(defect)?;
         let entity_tag = current.entity_tag.clone();
         let is_known = known == Some(&entity_tag);
-        let good = Good { entity_tag, bytes, validators };
+        let good = CachedDocument { entity_tag, bytes, validators };
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(good);
         Ok(if is_known { Fetched::NotModified } else { Fetched::Document(Box::new(current)) })
     }
@@ -108,7 +108,7 @@ impl StaticClient {
         seen.as_ref().is_some_and(|good| known == Some(&good.entity_tag) && good.bytes == bytes)
     }
 
-    async fn fetch(&self, server: &Transport, known: Option<&EntityTag>) -> Result<Found, Error> {
+    async fn fetch(&self, server: &Transport, known: Option<&EntityTag>) -> Result<ReadOutcome, Error> {
         let validators = match (&*self.seen.lock().unwrap_or_else(PoisonError::into_inner), known) {
             (Some(good), Some(known)) if good.entity_tag == *known => good.validators.clone(),
             _ => Validators::new(),
@@ -117,14 +117,14 @@ impl StaticClient {
         match answer.status {
             StatusCode::OK if MEDIA_TYPES.contains(&answer.media_type().as_str()) => {
                 let validators = self::validators(&answer);
-                Ok(Found::Bytes(answer.body, validators))
+                Ok(ReadOutcome::Bytes(answer.body, validators))
             }
             StatusCode::OK => {
                 let defect = Defect::ContentType { found: answer.media_type() };
                 Err(Error::NotADocument { url: answer.url, defect })
             }
-            StatusCode::NOT_MODIFIED if !validators.is_empty() => Ok(Found::Unchanged),
-            StatusCode::NOT_FOUND => Ok(Found::Absent),
+            StatusCode::NOT_MODIFIED if !validators.is_empty() => Ok(ReadOutcome::Unchanged),
+            StatusCode::NOT_FOUND => Ok(ReadOutcome::Absent),
             _ => Err(answer.unexpected()),
         }
     }
@@ -135,7 +135,7 @@ impl StaticClient {
             return Ok(None);
         }
         let bytes = match &self.place {
-            Place::Server(server) => {
+            Location::Server(server) => {
                 let address = format!("{}{SIGNATURE_SUFFIX}", self.address);
                 let answer = self.ask(server, &address, &Validators::new(), MAX_SIGNATURE_BYTES).await?;
                 match answer.status {
@@ -144,7 +144,7 @@ impl StaticClient {
                     _ => return Err(answer.unexpected()),
                 }
             }
-            Place::File(path) => {
+            Location::File(path) => {
                 let mut name = path.clone().into_os_string();
                 name.push(SIGNATURE_SUFFIX);
                 self.read_file(PathBuf::from(name), MAX_SIGNATURE_BYTES).await?
@@ -187,7 +187,7 @@ impl StaticClient {
     }
 }
 
-enum Found {
+enum ReadOutcome {
     Bytes(Vec<u8>, Validators),
     Unchanged,
     Absent,

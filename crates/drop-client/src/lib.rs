@@ -17,7 +17,7 @@ mod files;
 mod transport;
 
 pub use access::Access;
-pub use client::{Current, DropClient, Fetched, Precondition, Published, Reported, Settings};
+pub use client::{ClientSettings, Current, DropClient, Fetched, Precondition, Published, Reported};
 pub use error::{Defect, Error};
 pub use files::StaticClient;
 pub use http_client::AccessError;

@@ -11,7 +11,7 @@ use job_config::SIGNATURE_HEADER;
 use secrets::HttpUrl;
 use thiserror::Error;
 
-use crate::{Access, Error, Settings};
+use crate::{Access, ClientSettings, Error};
 
 /// Number of characters kept of an error body: enough for a sentence, too few to fill a log with a web page.
 const MESSAGE_CHARS: usize = 300;
@@ -58,7 +58,7 @@ impl Answer {
 }
 
 /// A request whose URL is not validated yet.
-pub(crate) type Draft = hyper::http::request::Builder;
+pub(crate) type RequestBuilder = hyper::http::request::Builder;
 
 /// Connections to one server.
 #[derive(Debug, Clone)]
@@ -71,7 +71,7 @@ impl Transport {
     ///
     /// # Errors
     /// The URL is not an HTTP URL with a host, or access is invalid.
-    pub(crate) fn new(url: &str, settings: &Settings, access: &Access) -> Result<Self, Error> {
+    pub(crate) fn new(url: &str, settings: &ClientSettings, access: &Access) -> Result<Self, Error> {
         let address = || Error::Address { url: url.into() };
         // Hyper's URLs are stricter than the general form.
         let _: Uri = url.parse().map_err(|_| address())?;
@@ -80,7 +80,7 @@ impl Transport {
         if checked.authorization().is_some() {
             return Err(address());
         }
-        let bounds = http_client::Settings {
+        let bounds = http_client::ClientSettings {
             connect_timeout: settings.connect_timeout,
             timeout: settings.timeout,
             max_body_bytes: settings.max_document_bytes,
@@ -92,7 +92,7 @@ impl Transport {
     /// Sends the request and reads at most `limit_bytes` of the response, within a total of `timeout`.
     pub(crate) async fn send(
         &self,
-        draft: Draft,
+        draft: RequestBuilder,
         body: impl Into<Bytes>,
         timeout: Duration,
         limit_bytes: usize,
@@ -139,7 +139,7 @@ mod tests {
     /// Goal: only HTTP URLs are accepted.
     #[test]
     fn other_addresses_are_refused() {
-        let settings = Settings::default();
+        let settings = ClientSettings::default();
         for right in ["http://127.0.0.1:8460", "https://drop.example/behind/a/proxy/"] {
             Transport::new(right, &settings, &Access::default()).unwrap();
         }

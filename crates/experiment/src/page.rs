@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context;
-use http_client::{Access, Client, Settings};
+use http_client::{Access, Client, ClientSettings};
 use url::Url;
 
 use crate::row::{Figure, Row};
@@ -37,7 +37,7 @@ impl ProducerPage {
     /// The HTTP client cannot be created.
     pub(crate) fn new(address: &str) -> anyhow::Result<Self> {
         let settings =
-            Settings { connect_timeout: TIMEOUT, timeout: TIMEOUT, max_body_bytes: BODY_MAX_BYTES };
+            ClientSettings { connect_timeout: TIMEOUT, timeout: TIMEOUT, max_body_bytes: BODY_MAX_BYTES };
         let client =
             Client::new(settings, &Access::default(), false).context("cannot make an HTTP client")?;
         let url = format!("http://{address}/metrics").parse().context("the producer's address")?;

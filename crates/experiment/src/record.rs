@@ -69,7 +69,7 @@ pub(crate) async fn record(
     screen: &mut Screen,
     stop: &Stop,
 ) -> anyhow::Result<Summary> {
-    let settings = flink::Settings { timeout: FLINK_TIMEOUT, ..flink::Settings::default() };
+    let settings = flink::ClientSettings { timeout: FLINK_TIMEOUT, ..flink::ClientSettings::default() };
     let flink = flink::Client::new(&options.flink, settings)?;
     let folder = RunFolder::make(&options.out)?;
     let about = About::here(flink.overview().await.ok().map(|overview| overview.flink_version)).await;

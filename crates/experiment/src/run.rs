@@ -185,7 +185,7 @@ async fn play(loops: &mut [Loop<'_>], place: &Place, stop: &Stop) -> anyhow::Res
 
 /// Starts drop and agent, publishes the first document, and waits until the job runs and is observed.
 async fn open(one: &mut Loop<'_>, is_shared: bool, stop: &Stop) -> anyhow::Result<Ready> {
-    let settings = flink::Settings { timeout: FLINK_TIMEOUT, ..flink::Settings::default() };
+    let settings = flink::ClientSettings { timeout: FLINK_TIMEOUT, ..flink::ClientSettings::default() };
     let flink = Client::new(&one.tenant.testbed().flink_url(), settings)?;
     let about = About::here(flink.overview().await.ok().map(|overview| overview.flink_version)).await;
     one.folder.write_json("about.json", &about)?;
@@ -276,7 +276,8 @@ async fn start_loop(one: &mut Loop<'_>) -> anyhow::Result<()> {
     }
     tenant.write_config("document.toml", one.variant.document.text())?;
     let document = JobDocument::parse(&tenant.localise(one.variant.document.text()))?;
-    let drop = DropClient::new(tenant.drop_url(), document.job().clone(), drop_client::Settings::default())?;
+    let drop =
+        DropClient::new(tenant.drop_url(), document.job().clone(), drop_client::ClientSettings::default())?;
     let deadline = Instant::now() + DROP_DEADLINE;
     while let Err(error) = drop.put(&document, &Precondition::Nothing).await {
         programs.check()?;

@@ -31,7 +31,7 @@ const PIPE_LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Why a readable file is rejected. Wrapped in [`io::Error`].
 #[derive(Debug, Error, PartialEq, Eq)]
-pub enum Refused {
+pub enum UnreadableFile {
     /// The path is not a regular file.
     #[error("it is {kind}; name a regular file")]
     Kind {
@@ -61,7 +61,7 @@ pub enum Refused {
 /// Opens a regular file for reading. Never blocks.
 ///
 /// # Errors
-/// The operating system's reason, or [`Refused::Kind`].
+/// The operating system's reason, or [`UnreadableFile::Kind`].
 pub fn open(path: &Path) -> io::Result<File> {
     // Checked before opening, because opening a device can have side effects.
     check_kind(fs::metadata(path)?.file_type())?;
@@ -74,7 +74,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// Returns an error if there is something at this path that is not a regular file; a missing file is accepted.
 ///
 /// # Errors
-/// The operating system's reason, or [`Refused::Kind`].
+/// The operating system's reason, or [`UnreadableFile::Kind`].
 pub fn check_if_exists(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(metadata) => check_kind(metadata.file_type()),
@@ -86,7 +86,7 @@ pub fn check_if_exists(path: &Path) -> io::Result<()> {
 /// Reads a regular file of at most `limit_bytes`.
 ///
 /// # Errors
-/// The operating system's reason, [`Refused::Kind`] or [`Refused::Large`].
+/// The operating system's reason, [`UnreadableFile::Kind`] or [`UnreadableFile::Large`].
 pub fn read(path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     let length = file.metadata()?.len();
@@ -102,7 +102,7 @@ pub fn read(path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
 /// Reads a regular file of at most `limit_bytes` as UTF-8.
 ///
 /// # Errors
-/// As [`read`], and [`Refused::Encoding`].
+/// As [`read`], and [`UnreadableFile::Encoding`].
 pub fn read_text(path: &Path, limit_bytes: u64) -> io::Result<String> {
     text(read(path, limit_bytes)?)
 }
@@ -111,7 +111,7 @@ pub fn read_text(path: &Path, limit_bytes: u64) -> io::Result<String> {
 /// whose writer closes it within [`PIPE_DEADLINE`]. A pipe can be read once.
 ///
 /// # Errors
-/// As [`read_text`], and [`Refused::Silent`].
+/// As [`read_text`], and [`UnreadableFile::Silent`].
 pub fn read_configuration(path: &Path) -> io::Result<String> {
     if fs::metadata(path)?.file_type().is_fifo() {
         return text(read_pipe(path, CONFIGURATION_BYTES, PIPE_DEADLINE)?);
@@ -120,11 +120,11 @@ pub fn read_configuration(path: &Path) -> io::Result<String> {
 }
 
 fn text(bytes: Vec<u8>) -> io::Result<String> {
-    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, Refused::Encoding))
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, UnreadableFile::Encoding))
 }
 
 fn large(limit_bytes: u64) -> io::Error {
-    io::Error::new(io::ErrorKind::FileTooLarge, Refused::Large { limit_bytes })
+    io::Error::new(io::ErrorKind::FileTooLarge, UnreadableFile::Large { limit_bytes })
 }
 
 /// Reads a pipe until its writers have closed it. An unwritten pipe looks like a closed one, so an empty one is
@@ -150,7 +150,7 @@ fn read_pipe(path: &Path, limit_bytes: u64, deadline: Duration) -> io::Result<Ve
             return Err(large(limit_bytes));
         }
     }
-    Err(io::Error::new(io::ErrorKind::TimedOut, Refused::Silent { deadline }))
+    Err(io::Error::new(io::ErrorKind::TimedOut, UnreadableFile::Silent { deadline }))
 }
 
 fn check_kind(kind: FileType) -> io::Result<()> {
@@ -161,7 +161,7 @@ fn check_kind(kind: FileType) -> io::Result<()> {
         socket if socket.is_socket() => "a socket",
         _ => "a device",
     };
-    Err(io::Error::new(io::ErrorKind::InvalidInput, Refused::Kind { kind }))
+    Err(io::Error::new(io::ErrorKind::InvalidInput, UnreadableFile::Kind { kind }))
 }
 
 #[cfg(test)]

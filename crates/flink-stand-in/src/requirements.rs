@@ -15,7 +15,7 @@ pub(crate) struct Required {
 }
 
 /// Why a change is rejected, in Flink's words.
-pub(crate) struct Refused(pub(crate) String);
+pub(crate) struct RejectedChange(pub(crate) String);
 
 impl Required {
     /// Returns the bounds of a vertex: as last set, or from the scenario, or up to the current parallelism.
@@ -42,16 +42,16 @@ impl Required {
     }
 
     /// Applies `PUT resource-requirements`: bounds for every vertex, none above its maximum.
-    pub(crate) fn change(&mut self, job: &Job, body: &[u8], elapsed_s: f64) -> Result<(), Refused> {
+    pub(crate) fn change(&mut self, job: &Job, body: &[u8], elapsed_s: f64) -> Result<(), RejectedChange> {
         #[derive(serde::Deserialize)]
         struct Requirement {
             parallelism: Bounds,
         }
         let wanted: BTreeMap<String, Requirement> = serde_json::from_slice(body)
-            .map_err(|error| Refused(format!("Bad request received: {error}")))?;
+            .map_err(|error| RejectedChange(format!("Bad request received: {error}")))?;
         for vertex in &job.vertices {
             let Some(requirement) = wanted.get(&vertex.id) else {
-                return Err(Refused(format!(
+                return Err(RejectedChange(format!(
                     "The request was incomplete, missing bounds for vertex {}.",
                     vertex.id
                 )));
@@ -59,19 +59,19 @@ impl Required {
             let Bounds { lower_bound, upper_bound } = requirement.parallelism;
             let most = vertex.max_parallelism.filter(|most| *most > 0).unwrap_or(128);
             if lower_bound > upper_bound || lower_bound == 0 {
-                return Err(Refused(format!(
+                return Err(RejectedChange(format!(
                     "The requested lower bound {lower_bound} is not within 1..={upper_bound}."
                 )));
             }
             if i64::from(upper_bound) > most {
-                return Err(Refused(format!(
+                return Err(RejectedChange(format!(
                     "The newly requested parallelism {upper_bound} for vertex {} exceeds its maximum parallelism {most}.",
                     vertex.id
                 )));
             }
         }
         if let Some(unknown) = wanted.keys().find(|id| job.vertices.iter().all(|vertex| vertex.id != **id)) {
-            return Err(Refused(format!("Unknown job vertex {unknown}.")));
+            return Err(RejectedChange(format!("Unknown job vertex {unknown}.")));
         }
         let before: Vec<i64> = job.vertices.iter().map(|vertex| self.parallelism(job, vertex)).collect();
         self.by_vertex = wanted.into_iter().map(|(id, requirement)| (id, requirement.parallelism)).collect();

@@ -12,7 +12,7 @@ use crate::cluster;
 use crate::jobs::{self, View};
 use crate::log::{self, LoggedRequest};
 use crate::metrics;
-use crate::requirements::{Refused, Required, count};
+use crate::requirements::{RejectedChange, Required, count};
 use crate::scenario::{Job, Override, Scenario, Scheduler};
 use crate::version::{self, Version};
 
@@ -310,7 +310,7 @@ impl FlinkStandIn {
         Some(match method {
             "PUT" => match required.change(job, body, elapsed_s) {
                 Ok(()) => Response::ok(&json!({})),
-                Err(Refused(reason)) => Response::error(400, &reason),
+                Err(RejectedChange(reason)) => Response::error(400, &reason),
             },
             _ => Response::ok(&required.answer(job)),
         })

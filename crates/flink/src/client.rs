@@ -20,7 +20,7 @@ const MESSAGE_CHARS: usize = 2_000;
 
 /// Timeouts and size limit of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
+pub struct ClientSettings {
     /// Timeout from the request to the end of the response.
     pub timeout: Duration,
     /// The same for requests that upload a jar or make Flink build a job graph.
@@ -29,7 +29,7 @@ pub struct Settings {
     pub max_body_bytes: usize,
 }
 
-impl Default for Settings {
+impl Default for ClientSettings {
     /// 10 s (60 s for submissions) and 16 MiB: the response for a job of 100 vertices with 32 subtasks each has less
     /// than 2 MiB.
     fn default() -> Self {
@@ -53,7 +53,7 @@ pub struct Client {
     /// Index of the server that is tried first.
     first: Arc<AtomicUsize>,
     http: http_client::Client,
-    settings: Settings,
+    settings: ClientSettings,
 }
 
 impl Client {
@@ -62,7 +62,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`Client::with_access`].
-    pub fn new(base_url: &str, settings: Settings) -> Result<Self, Error> {
+    pub fn new(base_url: &str, settings: ClientSettings) -> Result<Self, Error> {
         Self::with_access(base_url, settings, &Access::default())
     }
 
@@ -71,10 +71,10 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Address`] if a URL is invalid, and [`Error::Setup`] if `access` is invalid.
-    pub fn with_access(base_url: &str, settings: Settings, access: &Access) -> Result<Self, Error> {
+    pub fn with_access(base_url: &str, settings: ClientSettings, access: &Access) -> Result<Self, Error> {
         let url = Address::from(base_url);
         let servers = url.http_list().map_err(|reason| Error::Address { url, reason })?;
-        let bounds = http_client::Settings {
+        let bounds = http_client::ClientSettings {
             connect_timeout: settings.timeout,
             timeout: settings.timeout,
             max_body_bytes: settings.max_body_bytes,
@@ -271,20 +271,20 @@ mod tests {
             ["", "localhost:8081", "ftp://localhost", "http://", "http://a b", "http://a:1,,http://b:1"]
         {
             assert!(
-                matches!(Client::new(wrong, Settings::default()), Err(Error::Address { .. })),
+                matches!(Client::new(wrong, ClientSettings::default()), Err(Error::Address { .. })),
                 "{wrong:?}"
             );
         }
-        let client = Client::new("http://127.0.0.1:8081/proxy", Settings::default()).unwrap();
+        let client = Client::new("http://127.0.0.1:8081/proxy", ClientSettings::default()).unwrap();
         assert_eq!(client.base_url(), "http://127.0.0.1:8081/proxy");
     }
 
     /// Goal: a password in the URL appears in no message of the client, and in no format of it.
     #[tokio::test]
     async fn a_password_is_never_shown() {
-        let client = Client::new("http://ann:hunter2@127.0.0.1:1", Settings::default()).unwrap();
+        let client = Client::new("http://ann:hunter2@127.0.0.1:1", ClientSettings::default()).unwrap();
         let refused = client.jobs().await.unwrap_err();
-        let wrong = Client::new("ftp://ann:hunter2@host", Settings::default()).unwrap_err();
+        let wrong = Client::new("ftp://ann:hunter2@host", ClientSettings::default()).unwrap_err();
         let shown = format!("{client:?} {} {refused} {refused:?} {wrong} {wrong:?}", client.base_url());
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(wrong.to_string().contains("http://host:port"), "{wrong}");
@@ -338,13 +338,13 @@ mod tests {
             vec![&leader, gone],
             vec![&standby, &old, &leader],
         ] {
-            let client = Client::new(&servers.join(","), Settings::default()).unwrap();
+            let client = Client::new(&servers.join(","), ClientSettings::default()).unwrap();
             assert_eq!(client.jobs().await.unwrap(), []);
             assert_eq!(client.base_url(), leader);
         }
-        let client = Client::new(&format!("{gone},{standby}"), Settings::default()).unwrap();
+        let client = Client::new(&format!("{gone},{standby}"), ClientSettings::default()).unwrap();
         assert!(matches!(client.jobs().await, Err(Error::Status { status: 503, .. })));
-        let client = Client::new(&format!("{old},{gone}"), Settings::default()).unwrap();
+        let client = Client::new(&format!("{old},{gone}"), ClientSettings::default()).unwrap();
         assert!(matches!(client.jobs().await, Err(Error::Redirect { .. })));
     }
 }

@@ -22,7 +22,7 @@ mod rescales;
 mod savepoints;
 
 pub use checkpoints::{CheckpointStatus, Checkpoints};
-pub use client::{Client, Settings};
+pub use client::{Client, ClientSettings};
 pub use cluster::{Overview, TaskManager};
 pub use configuration::CheckpointSettings;
 pub use error::Error;

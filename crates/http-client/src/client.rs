@@ -29,7 +29,7 @@ const IDLE_CONNECTIONS: usize = 16;
 
 /// Timeouts and size limit of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
+pub struct ClientSettings {
     /// Timeout of establishing a connection.
     pub connect_timeout: Duration,
     /// Timeout from the request to the end of the response.
@@ -103,7 +103,7 @@ impl Answer {
 pub struct Client {
     client: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     headers: HeaderMap,
-    settings: Settings,
+    settings: ClientSettings,
 }
 
 impl Client {
@@ -112,7 +112,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`SetupError`].
-    pub fn new(settings: Settings, access: &Access, is_encrypted: bool) -> Result<Self, SetupError> {
+    pub fn new(settings: ClientSettings, access: &Access, is_encrypted: bool) -> Result<Self, SetupError> {
         let headers = access.load_headers()?;
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
@@ -132,7 +132,7 @@ impl Client {
     }
 
     /// Returns the timeouts and limits of [`Client::send`].
-    pub fn settings(&self) -> Settings {
+    pub fn settings(&self) -> ClientSettings {
         self.settings
     }
 

@@ -16,7 +16,7 @@ mod client;
 mod tls;
 
 pub use access::{Access, AccessError, HeaderSource};
-pub use client::{Answer, Client, Failure, Request, Settings, authorize, get, with_body, with_json};
+pub use client::{Answer, Client, ClientSettings, Failure, Request, authorize, get, with_body, with_json};
 pub use hyper::{Method, StatusCode};
 pub use secrets::SecretSource;
 pub use tls::SetupError;

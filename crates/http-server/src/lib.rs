@@ -6,9 +6,9 @@
 //! `/healthz` and writers. Responses are the router's task. TLS is inserted between the accepted stream and the
 //! connection.
 
+mod connection_slots;
 mod hosts;
 mod metrics;
-mod places;
 mod progress;
 mod tls;
 
@@ -31,7 +31,7 @@ pub use hosts::{Hosts, host_of, is_name};
 pub use metrics::{MetricsPage, Samples, Type, Value};
 pub use tls::{TlsError, tls};
 
-use places::{Place, Places};
+use connection_slots::{ConnectionSlot, ConnectionSlots};
 use progress::Progressing;
 
 /// Pause after a failed accept (usually too many open files).
@@ -101,20 +101,20 @@ pub async fn serve(
 
 async fn accept(listener: &TcpListener, server: &Server, graceful: &GracefulShutdown) {
     let Bounds { connections, connections_per_peer, spare_connections, .. } = server.bounds;
-    let places = Places::new(connections, spare_connections, connections_per_peer);
+    let connection_slots = ConnectionSlots::new(connections, spare_connections, connections_per_peer);
     loop {
         // Without a free slot, new connections wait in the kernel's queue.
-        places.any().await;
+        connection_slots.any().await;
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let Some(place) = places.take(peer.ip()) else {
+                let Some(slot) = connection_slots.take(peer.ip()) else {
                     tracing::debug!(%peer, "closed a connection above the limit of its peer");
                     continue;
                 };
                 let (server, watcher) = (server.clone(), graceful.watcher());
                 tokio::spawn(async move {
-                    server.serve(stream, &place, watcher).await;
-                    drop(place);
+                    server.serve(stream, &slot, watcher).await;
+                    drop(slot);
                 });
             }
             Err(error) => {
@@ -135,15 +135,15 @@ struct Server {
 }
 
 impl Server {
-    async fn serve(self, stream: TcpStream, place: &Place, watcher: Watcher) {
+    async fn serve(self, stream: TcpStream, slot: &ConnectionSlot, watcher: Watcher) {
         // A response is often one small packet that a client waits for.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
         let stream = Progressing::new(stream, self.bounds.write_timeout);
-        let Some(acceptor) = &self.acceptor else { return self.speak(stream, place, watcher).await };
-        match tokio::time::timeout(self.idle_timeout(place), acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => self.speak(stream, place, watcher).await,
+        let Some(acceptor) = &self.acceptor else { return self.speak(stream, slot, watcher).await };
+        match tokio::time::timeout(self.idle_timeout(slot), acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => self.speak(stream, slot, watcher).await,
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_) => tracing::debug!("TLS handshake timed out"),
         }
@@ -152,23 +152,23 @@ impl Server {
     async fn speak(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        place: &Place,
+        slot: &ConnectionSlot,
         watcher: Watcher,
     ) {
-        let router = if place.is_spare { &self.spare_router } else { &self.router };
+        let router = if slot.is_spare { &self.spare_router } else { &self.router };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.idle_timeout(place))
-            .keep_alive(!place.is_spare)
+            .header_read_timeout(self.idle_timeout(slot))
+            .keep_alive(!slot.is_spare)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%error, "connection error");
         }
     }
 
-    fn idle_timeout(&self, place: &Place) -> Duration {
+    fn idle_timeout(&self, slot: &ConnectionSlot) -> Duration {
         let longest = self.bounds.idle_timeout;
-        if place.is_spare { longest.min(SPARE_IDLE) } else { longest }
+        if slot.is_spare { longest.min(SPARE_IDLE) } else { longest }
     }
 }
 

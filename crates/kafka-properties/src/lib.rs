@@ -66,7 +66,7 @@ impl Property {
 }
 
 /// How a file that a property names is checked, and what to do if it cannot be used.
-enum Named {
+enum FileCheck {
     /// Certificates, or a folder of them.
     FileOrFolder(&'static str),
     /// Anything that all may read.
@@ -75,20 +75,20 @@ enum Named {
     Private(&'static str),
 }
 
-const FILES: [(&str, Named); 5] = [
+const FILES: [(&str, FileCheck); 5] = [
     (
         "ssl.ca.location",
-        Named::FileOrFolder(
+        FileCheck::FileOrFolder(
             "the authorities (PEM) that signed the brokers' certificates, as a file or a folder",
         ),
     ),
-    ("ssl.certificate.location", Named::Public("the client certificate (PEM)")),
-    ("ssl.crl.location", Named::Public("the list of revoked certificates (PEM)")),
-    ("ssl.key.location", Named::Private("the private key (PEM) of the client certificate")),
-    ("ssl.keystore.location", Named::Private("the client certificate and its key (PKCS#12)")),
+    ("ssl.certificate.location", FileCheck::Public("the client certificate (PEM)")),
+    ("ssl.crl.location", FileCheck::Public("the list of revoked certificates (PEM)")),
+    ("ssl.key.location", FileCheck::Private("the private key (PEM) of the client certificate")),
+    ("ssl.keystore.location", FileCheck::Private("the client certificate and its key (PKCS#12)")),
 ];
 
-impl Named {
+impl FileCheck {
     /// What is wrong with the file, if it cannot be used.
     fn problem(&self, path: &Path) -> Option<String> {
         let (checked, what): (Result<(), Box<dyn Error>>, _) = match self {
@@ -112,7 +112,7 @@ pub struct Properties(pub BTreeMap<String, Property>);
 /// Properties that cannot be used, each as `kafka.properties.KEY: what would be right`.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("; "))]
-pub struct Unusable(pub Vec<String>);
+pub struct InvalidProperties(pub Vec<String>);
 
 impl Properties {
     /// The value of a property, unless it is kept elsewhere.
@@ -156,7 +156,7 @@ impl Properties {
     ///
     /// # Errors
     /// Every secret that cannot be read, every value that cannot be used, and every file that cannot, with its key and what to do.
-    pub fn loaded(&self) -> Result<Self, Unusable> {
+    pub fn loaded(&self) -> Result<Self, InvalidProperties> {
         let (mut loaded, mut problems) = (self.clone(), Vec::new());
         for (key, property) in &mut loaded.0 {
             let Property::Kept(source) = &*property else { continue };
@@ -176,7 +176,7 @@ impl Properties {
             let problem = path.and_then(|path| named.problem(Path::new(path)));
             problems.extend(problem.map(|problem| format!("kafka.properties.{key}: {problem}")));
         }
-        if problems.is_empty() { Ok(loaded) } else { Err(Unusable(problems)) }
+        if problems.is_empty() { Ok(loaded) } else { Err(InvalidProperties(problems)) }
     }
 
     /// Sets these properties, but for secrets that were not [`loaded`](Self::loaded).
@@ -452,7 +452,7 @@ mod tests {
         section(&[("ssl.ca.location", "probe")]).loaded().unwrap();
         std::fs::set_permissions(file, Permissions::from_mode(0o644)).unwrap();
         for (key, named) in &FILES {
-            let is_private = matches!(named, Named::Private(_));
+            let is_private = matches!(named, FileCheck::Private(_));
             assert_eq!(section(&[(key, file)]).loaded().is_err(), is_private, "{key}");
         }
     }

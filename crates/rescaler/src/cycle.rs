@@ -95,10 +95,10 @@ struct Rescaler {
 
 /// A client with the configured bounds.
 pub(crate) fn flink_client(config: &Config) -> anyhow::Result<flink::Client> {
-    let settings = flink::Settings {
+    let settings = flink::ClientSettings {
         timeout: Duration::from_millis(config.flink.timeout_ms),
         max_body_bytes: config.flink.max_body_bytes,
-        ..flink::Settings::default()
+        ..flink::ClientSettings::default()
     };
     flink::Client::with_access(config.flink.url.reveal(), settings, &config.flink.access).context("flink.url")
 }

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use drop_client::{Access, Current, DropClient, Fetched, Precondition, Published, Settings, StaticClient};
+use drop_client::{
+    Access, ClientSettings, Current, DropClient, Fetched, Precondition, Published, StaticClient,
+};
 use job_config::{JobDocument, JobName, PrivateKey, Report, SIGNATURE_SUFFIX, Signature};
 use journal::{FolderLock, JournalError, LockError, show_atomically, write_atomically};
 use secrets::Address;
@@ -99,7 +101,10 @@ impl Outlet {
         }
         let key = settings.signing_key_file.as_deref().map(keygen::read);
         let key = key.transpose().map_err(OutletError::Key)?;
-        let bounds = Settings { timeout: Duration::from_millis(settings.timeout_ms), ..Settings::default() };
+        let bounds = ClientSettings {
+            timeout: Duration::from_millis(settings.timeout_ms),
+            ..ClientSettings::default()
+        };
         let connect = |url: &Address, access: Access| {
             DropClient::with_access(url.reveal(), job.clone(), bounds, access)
         };

@@ -380,7 +380,7 @@ fn names(details: &JobDetails) -> OperatorNames {
 
 /// Sees to it that the drop's document is what runs.
 async fn adopt(config: &Config, details: &JobDetails) -> anyhow::Result<()> {
-    let settings = drop_client::Settings::default();
+    let settings = drop_client::ClientSettings::default();
     let drop = DropClient::new(config.drop.url.reveal(), config.job.clone(), settings)
         .context("the embedded drop")?;
     let deadline = Instant::now() + START_DEADLINE;

@@ -92,7 +92,7 @@ impl StateReader {
     pub(crate) fn new(config: &StateProbe, job: &JobName) -> Result<Self, http_client::SetupError> {
         let timeout = Duration::from_millis(config.timeout_ms);
         let settings =
-            http_client::Settings { connect_timeout: timeout, timeout, max_body_bytes: BODY_BYTES };
+            http_client::ClientSettings { connect_timeout: timeout, timeout, max_body_bytes: BODY_BYTES };
         let is_encrypted = config.probe_url.http().is_ok_and(|url| url.is_encrypted());
         let http = http_client::Client::new(settings, &config.access, is_encrypted)?;
         Ok(Self { config: config.clone(), job: job.clone(), http, problem: None })

@@ -32,7 +32,7 @@ pub(crate) struct Http {
 impl Http {
     /// A client of the store at this address, whose credentials count more than those of `access`.
     pub(crate) fn new(base: &HttpUrl, bounds: Bounds, access: &Access) -> Result<Self, StoreError> {
-        let settings = http_client::Settings {
+        let settings = http_client::ClientSettings {
             connect_timeout: bounds.timeout,
             timeout: bounds.timeout,
             max_body_bytes: bounds.max_body_bytes,

@@ -108,7 +108,7 @@ impl Setup {
     }
 
     fn client(&self) -> Result<Client, ServiceError> {
-        let settings = flink::Settings { timeout: PROBE_DEADLINE, ..flink::Settings::default() };
+        let settings = flink::ClientSettings { timeout: PROBE_DEADLINE, ..flink::ClientSettings::default() };
         Client::new(&self.url(), settings)
             .map_err(|error| ServiceError::Client { service: "flink", source: error.into() })
     }

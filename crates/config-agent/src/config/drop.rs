@@ -74,12 +74,12 @@ impl WrittenDrop {
     }
 
     /// Returns timeouts and size limits of requests to the drop.
-    pub(super) fn settings(&self, checker: &mut Checker) -> drop_client::Settings {
-        drop_client::Settings {
+    pub(super) fn settings(&self, checker: &mut Checker) -> drop_client::ClientSettings {
+        drop_client::ClientSettings {
             connect_timeout: checker.ms("drop.connect_timeout_ms", self.connect_timeout_ms, 2_000),
             timeout: checker.ms("drop.timeout_ms", self.timeout_ms, 10_000),
             max_document_bytes: checker.number("drop.document_bytes", self.document_bytes, 262_144, 16 << 20),
-            ..drop_client::Settings::default()
+            ..drop_client::ClientSettings::default()
         }
     }
 

@@ -8,7 +8,7 @@ use crate::support::{JOB, PATIENCE, agent, config, document, document_of, ended}
 use axum::http::StatusCode;
 use config_agent::{Agent, Config, Phase};
 use config_drop::Limits;
-use drop_client::{DropClient, Settings};
+use drop_client::{ClientSettings, DropClient};
 
 /// Runs the agent until this generation reaches a final phase.
 async fn applied(agent: &Agent, generation: u64) -> Phase {
@@ -77,7 +77,7 @@ async fn waiting_is_not_needed() {
     let drop = Drop::with(Limits { waiting_readers: 1, ..Limits::default() }).await;
     let folder = tempfile::tempdir().unwrap();
     let agent = agent(&config(folder.path(), &drop.url, &flink.url)).await;
-    let other = DropClient::new(&drop.url, "other".parse().unwrap(), Settings::default()).unwrap();
+    let other = DropClient::new(&drop.url, "other".parse().unwrap(), ClientSettings::default()).unwrap();
     let holding = tokio::spawn(async move {
         loop {
             let _absent = other.get(None, Some(PATIENCE)).await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::support::scripted_flink::ScriptedFlink;
 use crate::support::{JOB, PATIENCE, document};
-use drop_client::{Access, DropClient, Error, Fetched, Precondition, Published, Settings};
+use drop_client::{Access, ClientSettings, DropClient, Error, Fetched, Precondition, Published};
 use job_config::State;
 
 /// The real program with these tables in its configuration; killed on drop.
@@ -81,7 +81,8 @@ async fn an_agent_is_its_own_drop() {
     let listen = test_addresses::unused_address().unwrap();
     let tables = format!("[direct]\nlisten = \"{listen}\"\ndata = {:?}", folder.path().join("drop"));
     let client =
-        DropClient::new(&format!("http://{listen}"), JOB.parse().unwrap(), Settings::default()).unwrap();
+        DropClient::new(&format!("http://{listen}"), JOB.parse().unwrap(), ClientSettings::default())
+            .unwrap();
     let agent = Program::start(folder.path(), &flink.url, &tables);
     publish(&client, 1).await;
     runs(&client, 1).await;
@@ -125,8 +126,9 @@ async fn the_drop_of_an_agent_is_protected() {
     );
     let _agent = Program::start(folder.path(), &flink.url, &tables);
     let trusting = || Access::default().with_authorities_file(&certificate).unwrap();
-    let client =
-        |access| DropClient::with_access(&url, JOB.parse().unwrap(), Settings::default(), access).unwrap();
+    let client = |access| {
+        DropClient::with_access(&url, JOB.parse().unwrap(), ClientSettings::default(), access).unwrap()
+    };
     let own = client(trusting().with_token_file(&publisher).unwrap());
     publish(&own, 1).await;
     runs(&own, 1).await;

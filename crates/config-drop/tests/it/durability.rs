@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use drop_client::{Access, DropClient, Fetched, Precondition, Published, Reported, Settings};
+use drop_client::{Access, ClientSettings, DropClient, Fetched, Precondition, Published, Reported};
 use forgetful_disk::ForgetfulDisk;
 use job_config::{JobDocument, PrivateKey, Report, Signature, State};
 use tokio::sync::mpsc::UnboundedSender;
@@ -48,7 +48,8 @@ impl Program {
 
     fn client(&self) -> DropClient {
         let access = Access::default().with_public_keys(vec![key().public_key()]);
-        DropClient::with_access(&self.url, "nexmark".parse().unwrap(), Settings::default(), access).unwrap()
+        DropClient::with_access(&self.url, "nexmark".parse().unwrap(), ClientSettings::default(), access)
+            .unwrap()
     }
 }
 

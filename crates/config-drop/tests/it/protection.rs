@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use config_drop::{Config, Limits};
-use drop_client::{Access, Defect, DropClient, Error, Fetched, Precondition, Published, Settings};
+use drop_client::{Access, ClientSettings, Defect, DropClient, Error, Fetched, Precondition, Published};
 use job_config::{JobDocument, PrivateKey, Refusal};
 use tokio::net::TcpListener;
 
@@ -66,7 +66,7 @@ fn secret(folder: &Path, name: &str, text: &str) -> PathBuf {
 }
 
 fn client(url: &str, access: Access) -> DropClient {
-    DropClient::with_access(url, "nexmark".parse().unwrap(), Settings::default(), access).unwrap()
+    DropClient::with_access(url, "nexmark".parse().unwrap(), ClientSettings::default(), access).unwrap()
 }
 
 fn document(generation: u64) -> JobDocument {

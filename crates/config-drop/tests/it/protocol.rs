@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use config_drop::{Config, Limits};
-use drop_client::{DropClient, Error, Fetched, Precondition, Published, Reported, Settings};
+use drop_client::{ClientSettings, DropClient, Error, Fetched, Precondition, Published, Reported};
 use job_config::{EntityTag, JobDocument, Report, State};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -53,7 +53,7 @@ impl Server {
     }
 
     fn client(&self, job: &str) -> DropClient {
-        DropClient::new(&self.url, job.parse().unwrap(), Settings::default()).unwrap()
+        DropClient::new(&self.url, job.parse().unwrap(), ClientSettings::default()).unwrap()
     }
 
     fn path(&self, path: &str) -> String {

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use drop_client::{DropClient, Fetched, Precondition, Published, Reported, Settings};
+use drop_client::{ClientSettings, DropClient, Fetched, Precondition, Published, Reported};
 use job_config::{JobDocument, Report, State};
 
 struct Program {
@@ -108,7 +108,8 @@ async fn a_day_of_changes_leaves_no_traces() {
 async fn live_through(generations: u64) {
     let folder = tempfile::tempdir().unwrap();
     let program = Program::start(folder.path());
-    let client = DropClient::new(&program.url, "nexmark".parse().unwrap(), Settings::default()).unwrap();
+    let client =
+        DropClient::new(&program.url, "nexmark".parse().unwrap(), ClientSettings::default()).unwrap();
     let began = Instant::now();
     let mut resident = Vec::new();
     for generation in 1..=generations {
@@ -120,7 +121,7 @@ async fn live_through(generations: u64) {
     let each = began.elapsed() / u32::try_from(generations).unwrap();
     drop(program);
     let again = Program::start(folder.path());
-    let client = DropClient::new(&again.url, "nexmark".parse().unwrap(), Settings::default()).unwrap();
+    let client = DropClient::new(&again.url, "nexmark".parse().unwrap(), ClientSettings::default()).unwrap();
     let Fetched::Document(current) = client.get(None, None).await.unwrap() else { panic!("no document") };
     let bytes: u64 = files(folder.path());
     println!(

@@ -46,7 +46,7 @@ impl Guarded {
         let access = Access::default()
             .with_authorities_file(&folder.join("drop.crt"))?
             .with_token_file(&folder.join("reader"))?;
-        let settings = drop_client::Settings::default();
+        let settings = drop_client::ClientSettings::default();
         let client = DropClient::with_access(&url, harness.job().parse()?, settings, access)?;
         let agent_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let agent_address = format!("127.0.0.1:{agent_port}");

@@ -80,8 +80,8 @@ impl E2eHarness {
         let tenant = cluster.tenant(tenant_options).await?;
         context.keep_logs_of(tenant.work_dir().to_owned());
         let job = tenant.own(options.benchmark);
-        let drop = DropClient::new(tenant.drop_url(), job.parse()?, drop_client::Settings::default())?;
-        let flink = flink::Client::new(&tenant.testbed().flink_url(), flink::Settings::default())?;
+        let drop = DropClient::new(tenant.drop_url(), job.parse()?, drop_client::ClientSettings::default())?;
+        let flink = flink::Client::new(&tenant.testbed().flink_url(), flink::ClientSettings::default())?;
         Ok(Self { cluster, tenant, drop, flink, job, context: context.clone(), kept: Mutex::default() })
     }
 

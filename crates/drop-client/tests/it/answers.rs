@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use drop_client::{Defect, DropClient, Error, Fetched, Precondition, Published, Reported, Settings};
+use drop_client::{ClientSettings, Defect, DropClient, Error, Fetched, Precondition, Published, Reported};
 use job_config::{EntityTag, JobDocument, Report, State};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -31,8 +31,11 @@ async fn client_of(answer: Vec<u8>) -> DropClient {
             drop(stream.shutdown().await);
         }
     });
-    let settings =
-        Settings { timeout: Duration::from_secs(10), max_document_bytes: LIMIT, ..Settings::default() };
+    let settings = ClientSettings {
+        timeout: Duration::from_secs(10),
+        max_document_bytes: LIMIT,
+        ..ClientSettings::default()
+    };
     DropClient::new(&url, "nexmark".parse().unwrap(), settings).unwrap()
 }
 
@@ -156,7 +159,7 @@ async fn a_body_is_bounded() {
 async fn silence_ends_with_the_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let settings = Settings { timeout: Duration::from_millis(100), ..Settings::default() };
+    let settings = ClientSettings { timeout: Duration::from_millis(100), ..ClientSettings::default() };
     let client = DropClient::new(&url, "nexmark".parse().unwrap(), settings).unwrap();
     for wait in [None, Some(Duration::from_millis(200))] {
         let started = std::time::Instant::now();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use flink::{Client, InPlace, JobId, Obstacle, Requirement, Settings, VertexId};
+use flink::{Client, ClientSettings, InPlace, JobId, Obstacle, Requirement, VertexId};
 use flink_stand_in::{Pace, Scenario, Server};
 use serde_json::json;
 
@@ -37,7 +37,7 @@ fn scenario(more: serde_json::Value) -> Scenario {
 async fn server(more: serde_json::Value) -> (Server, Client, Arc<AtomicI64>) {
     let now_ms = Arc::new(AtomicI64::new(START_MS));
     let server = Server::start(scenario(more), Pace::Virtual(Arc::clone(&now_ms))).await.unwrap();
-    let client = Client::new(server.url(), Settings::default()).unwrap();
+    let client = Client::new(server.url(), ClientSettings::default()).unwrap();
     (server, client, now_ms)
 }
 

@@ -6,11 +6,11 @@ mod support;
 
 use std::time::Duration;
 
-use http_client::{Access, Client, Failure, Settings, get};
+use http_client::{Access, Client, ClientSettings, Failure, get};
 use support::{Answering, Authority, Server};
 use url::Url;
 
-const SETTINGS: Settings = Settings {
+const SETTINGS: ClientSettings = ClientSettings {
     connect_timeout: Duration::from_secs(20),
     timeout: Duration::from_secs(60),
     max_body_bytes: 64 << 10,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use end_offsets::{EndOffsets, EndOffsetsError, Partitions};
-use kafka_properties::{Properties, Unusable};
+use kafka_properties::{InvalidProperties, Properties};
 use rdkafka::ClientConfig;
 use serde::{Deserialize, Serialize};
 use telemetry::Sample;
@@ -45,7 +45,7 @@ impl Brokers {
         let wrong = checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned());
         let mut problems: Vec<String> = wrong.collect();
         problems.extend(self.properties.problems());
-        if let Err(Unusable(unusable)) = self.properties.loaded() {
+        if let Err(InvalidProperties(unusable)) = self.properties.loaded() {
             problems.extend(unusable);
         }
         problems

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use http_client::{Client, Failure, Method, Settings, StatusCode};
+use http_client::{Client, ClientSettings, Failure, Method, StatusCode};
 use tokio::sync::mpsc;
 use tracing::warn;
 use url::Url;
@@ -56,7 +56,8 @@ impl Receiver {
         let mut receivers = Vec::new();
         if let Some(url) = config.address().map_err(anyhow::Error::msg).context("notify.url")? {
             let timeout = Duration::from_millis(config.timeout_ms);
-            let settings = Settings { connect_timeout: timeout, timeout, max_body_bytes: ANSWER_MAX_BYTES };
+            let settings =
+                ClientSettings { connect_timeout: timeout, timeout, max_body_bytes: ANSWER_MAX_BYTES };
             let client = Client::new(settings, &config.access, url.scheme() == "https");
             receivers.push(Self::Hook { url, client: Box::new(client.context("notify.access")?) });
         }

@@ -285,7 +285,8 @@ async fn the_page_is_encrypted() {
     let url = format!("https://localhost:{}", address.port());
     let job = "nexmark".parse().unwrap();
     let client =
-        drop_client::DropClient::with_access(&url, job, drop_client::Settings::default(), access).unwrap();
+        drop_client::DropClient::with_access(&url, job, drop_client::ClientSettings::default(), access)
+            .unwrap();
     // The page has no such path, and says so: 404 over TLS.
     assert_eq!(client.get(None, None).await.unwrap(), drop_client::Fetched::Absent);
     assert!(reqwest::get(format!("http://{address}/healthz")).await.is_err());

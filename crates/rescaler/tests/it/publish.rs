@@ -44,7 +44,7 @@ impl Setup {
 
     fn client(&self) -> DropClient {
         let job: JobName = JobDocument::parse(EXAMPLE).unwrap().job().clone();
-        DropClient::new(&self.url, job, drop_client::Settings::default()).unwrap()
+        DropClient::new(&self.url, job, drop_client::ClientSettings::default()).unwrap()
     }
 
     async fn report(&self, generation: u64, sequence: u32, state: State, message: Option<&str>) {

@@ -60,7 +60,7 @@ impl FlinkRest {
         timeout: Duration,
         access: &Access,
     ) -> Result<Self, FlinkError> {
-        let settings = flink::Settings { timeout, ..flink::Settings::default() };
+        let settings = flink::ClientSettings { timeout, ..flink::ClientSettings::default() };
         let client = Client::with_access(url, settings, access)?;
         Ok(Self { client, job })
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http_client::{Access, Failure, Settings, SetupError, StatusCode};
+use http_client::{Access, ClientSettings, Failure, SetupError, StatusCode};
 use secrets::Secret;
 use url::Url;
 
@@ -28,7 +28,7 @@ impl Transport {
         timeout: Duration,
         max_body_bytes: usize,
     ) -> Result<Self, SetupError> {
-        let settings = Settings { connect_timeout: timeout, timeout, max_body_bytes };
+        let settings = ClientSettings { connect_timeout: timeout, timeout, max_body_bytes };
         Ok(Self { client: http_client::Client::new(settings, access, is_encrypted)? })
     }
 

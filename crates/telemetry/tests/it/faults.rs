@@ -146,8 +146,11 @@ async fn source(kind: &str) -> (Server, Source) {
     match kind {
         "flink-rest" => {
             let server = Server::start(flink).await;
-            let settings =
-                flink::Settings { timeout: TIMEOUT, max_body_bytes: 1 << 20, ..flink::Settings::default() };
+            let settings = flink::ClientSettings {
+                timeout: TIMEOUT,
+                max_body_bytes: 1 << 20,
+                ..flink::ClientSettings::default()
+            };
             let client = flink::Client::new(&server.url, settings).unwrap();
             (server, Source::flink_rest(client, "My Job"))
         }
@@ -306,7 +309,7 @@ async fn the_same_job_on_two_clusters_is_refused() {
 #[tokio::test]
 async fn flink_tells_which_job_is_meant() {
     let (server, cluster) = (Server::start(two_clusters).await, Server::start(flink).await);
-    let client = flink::Client::new(&cluster.url, flink::Settings::default()).unwrap();
+    let client = flink::Client::new(&cluster.url, flink::ClientSettings::default()).unwrap();
     let settings = StoreSettings {
         kind: StoreKind::Prometheus { url: server.url.as_str().into(), selector: "{}".to_owned() },
         interval: Duration::from_secs(10),

@@ -170,7 +170,7 @@ impl Setup {
     async fn await_writable(&self, processes: &[&Process]) -> Result<(), ServiceError> {
         let failed =
             |source: Box<dyn Error + Send + Sync>| ServiceError::Client { service: NAMENODE, source };
-        let settings = http_client::Settings {
+        let settings = http_client::ClientSettings {
             connect_timeout: PROBE_DEADLINE,
             timeout: PROBE_DEADLINE,
             max_body_bytes: PROBE_BODY_MAX_BYTES,

@@ -139,7 +139,7 @@ impl World {
         }
         flink.with(|world| world.nodes = Some(nodes.clone()));
         let mut config = config(folder.path(), "http://127.0.0.1:1", &flink.url);
-        config.flink_settings = flink::Settings {
+        config.flink_settings = flink::ClientSettings {
             timeout: Duration::from_millis(400),
             submit_timeout: Duration::from_millis(400),
             max_body_bytes: 1 << 20,

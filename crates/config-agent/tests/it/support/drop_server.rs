@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use config_drop::Limits;
-use drop_client::{DropClient, Fetched, Precondition, Published, Settings};
+use drop_client::{ClientSettings, DropClient, Fetched, Precondition, Published};
 use job_config::{JobDocument, Report};
 use tokio::net::TcpListener;
 
@@ -38,7 +38,7 @@ impl Drop {
     }
 
     fn client(&self) -> DropClient {
-        DropClient::new(&self.url, JOB.parse().unwrap(), Settings::default()).unwrap()
+        DropClient::new(&self.url, JOB.parse().unwrap(), ClientSettings::default()).unwrap()
     }
 
     pub(crate) async fn publish(&self, document: &JobDocument) {

@@ -44,14 +44,17 @@ pub(crate) fn config(folder: &Path, drop_url: &str, flink_url: &str) -> Config {
         drop_url: drop_url.into(),
         intake: config_agent::IntakeSettings::default(),
         drop_wait: Duration::from_secs(20),
-        drop_settings: drop_client::Settings { timeout: PATIENCE, ..drop_client::Settings::default() },
+        drop_settings: drop_client::ClientSettings {
+            timeout: PATIENCE,
+            ..drop_client::ClientSettings::default()
+        },
         reports_kept: 1_000,
         flink_url: flink_url.into(),
         flink_access: http_client::Access::default(),
-        flink_settings: flink::Settings {
+        flink_settings: flink::ClientSettings {
             timeout: PATIENCE,
             submit_timeout: PATIENCE,
-            ..flink::Settings::default()
+            ..flink::ClientSettings::default()
         },
         flink_job: JOB.to_owned(),
         program: Some(Program {

@@ -42,11 +42,11 @@ fn config() -> Config {
         drop_url: "http://drop".into(),
         intake: IntakeSettings::default(),
         drop_wait: s(30),
-        drop_settings: drop_client::Settings::default(),
+        drop_settings: drop_client::ClientSettings::default(),
         reports_kept: 1_000,
         flink_url: "http://flink".into(),
         flink_access: http_client::Access::default(),
-        flink_settings: flink::Settings::default(),
+        flink_settings: flink::ClientSettings::default(),
         flink_job: "played".to_owned(),
         program: Some(Program {
             jar: PathBuf::new(),

@@ -239,7 +239,8 @@ impl Played {
                 tokio::spawn(serve(stream, Arc::clone(&flink), Arc::clone(&clock), Arc::clone(&log)));
             }
         });
-        let settings = flink::Settings { timeout: Duration::from_secs(30), ..flink::Settings::default() };
+        let settings =
+            flink::ClientSettings { timeout: Duration::from_secs(30), ..flink::ClientSettings::default() };
         let client = flink::Client::new(&url, settings).unwrap();
         Self { source: Source::flink_rest(client, "job"), now_s, asked }
     }

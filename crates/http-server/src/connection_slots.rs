@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// All slots of a server.
-pub(crate) struct Places {
+pub(crate) struct ConnectionSlots {
     all: Arc<Semaphore>,
     spare: Arc<Semaphore>,
     peer_most: usize,
@@ -15,7 +15,7 @@ pub(crate) struct Places {
 }
 
 /// One slot, released on drop.
-pub(crate) struct Place {
+pub(crate) struct ConnectionSlot {
     /// Whether it is a spare slot.
     pub(crate) is_spare: bool,
     _permit: OwnedSemaphorePermit,
@@ -28,7 +28,7 @@ struct Peer {
     peers: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-impl Places {
+impl ConnectionSlots {
     pub(crate) fn new(all: usize, spare: usize, peer_most: usize) -> Self {
         let (all, spare) = (Arc::new(Semaphore::new(all)), Arc::new(Semaphore::new(spare)));
         Self { all, spare, peer_most, peers: Arc::default() }
@@ -45,15 +45,18 @@ impl Places {
     }
 
     /// Takes a slot for this peer; a spare one if it has its share or there is no other; `None` if all are taken.
-    pub(crate) fn take(&self, address: IpAddr) -> Option<Place> {
-        let place =
-            |permit, peer: Option<Peer>| Place { is_spare: peer.is_none(), _permit: permit, _peer: peer };
+    pub(crate) fn take(&self, address: IpAddr) -> Option<ConnectionSlot> {
+        let slot = |permit, peer: Option<Peer>| ConnectionSlot {
+            is_spare: peer.is_none(),
+            _permit: permit,
+            _peer: peer,
+        };
         if let Some(peer) = self.peer(address)
             && let Ok(permit) = Arc::clone(&self.all).try_acquire_owned()
         {
-            return Some(place(permit, Some(peer)));
+            return Some(slot(permit, Some(peer)));
         }
-        Arc::clone(&self.spare).try_acquire_owned().ok().map(|permit| place(permit, None))
+        Arc::clone(&self.spare).try_acquire_owned().ok().map(|permit| slot(permit, None))
     }
 
     fn peer(&self, address: IpAddr) -> Option<Peer> {
@@ -103,17 +106,17 @@ mod tests {
     /// taken again.
     #[test]
     fn each_peer_has_its_share() {
-        let places = Places::new(4, 1, 2);
+        let connection_slots = ConnectionSlots::new(4, 1, 2);
         let (one, other) = (address("10.0.0.1"), address("10.0.0.2"));
-        let kind = |place: &Option<Place>| place.as_ref().map(|place| place.is_spare);
-        let mut of_one: Vec<_> = (0..4).map(|_| places.take(one)).collect();
+        let kind = |slot: &Option<ConnectionSlot>| slot.as_ref().map(|slot| slot.is_spare);
+        let mut of_one: Vec<_> = (0..4).map(|_| connection_slots.take(one)).collect();
         assert_eq!(of_one.iter().map(kind).collect::<Vec<_>>(), [Some(false), Some(false), Some(true), None]);
-        let of_other: Vec<_> = (0..3).map(|_| places.take(other)).collect();
+        let of_other: Vec<_> = (0..3).map(|_| connection_slots.take(other)).collect();
         assert_eq!(of_other.iter().map(kind).collect::<Vec<_>>(), [Some(false), Some(false), None]);
         of_one.remove(0);
-        assert_eq!(kind(&places.take(one)), Some(false));
+        assert_eq!(kind(&connection_slots.take(one)), Some(false));
         drop((of_one, of_other));
-        assert!(places.peers.lock().unwrap().is_empty());
+        assert!(connection_slots.peers.lock().unwrap().is_empty());
     }
 
     /// Goal: the addresses of one IPv6 network are one peer, and IPv4-mapped addresses are IPv4.
