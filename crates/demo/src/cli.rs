@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use stage::{ClusterOptions, Extras, Names, TenantOptions, TestCluster};
+use test_cluster::{ClusterOptions, Extras, TenantNames, TenantOptions, TestCluster};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::screen::Screen;
@@ -55,7 +55,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         extras: Extras::default(),
     };
     let tenant = TenantOptions {
-        names: Names::plain(),
+        names: TenantNames::plain(),
         folder: PathBuf::new(),
         programs_dir: programs_dir()?,
         jar: absolute(&arguments.jar)

@@ -2,7 +2,7 @@
 //! processes.
 //!
 //! It is used by the command `demo`, which shows load, lag, decision, rescale and recovery, and by the end-to-end
-//! tests in `tests/`. Both use [`stage::TestCluster`]. Nothing here makes scaling decisions or depends on a policy.
+//! tests in `tests/`. Both use [`test_cluster::TestCluster`]. Nothing here makes scaling decisions or depends on a policy.
 
 mod cli;
 mod screen;

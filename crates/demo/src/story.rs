@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use drop_client::DropClient;
 use job_config::State;
-use stage::{ProcessGroup, Tenant};
+use test_cluster::{ProcessGroup, Tenant};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::screen::Screen;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use job_config::{Change, JobDocument};
 use service::settings::{self, ConfigError};
-use stage::Tenant;
+use test_cluster::Tenant;
 use testbed::process::Program;
 use toml_edit::DocumentMut;
 

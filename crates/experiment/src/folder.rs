@@ -56,8 +56,8 @@ impl RunFolder {
     }
 
     /// Returns the working folder of Kafka, Flink and the project's programs during the run.
-    pub(crate) fn stage(&self) -> PathBuf {
-        self.0.join("stage")
+    pub(crate) fn cluster_dir(&self) -> PathBuf {
+        self.0.join("cluster")
     }
 
     /// Copies a journal from outside the run's folder.
@@ -96,9 +96,9 @@ impl RunFolder {
     ///
     /// # Errors
     /// A file cannot be moved or removed.
-    pub(crate) fn clear(&self, stage: &Path) -> anyhow::Result<()> {
-        keep(&stage.join("testbed/logs"), &self.0.join("logs/testbed"))?;
-        fs::remove_dir_all(stage).with_context(|| format!("cannot remove {}", stage.display()))
+    pub(crate) fn clear(&self, cluster_dir: &Path) -> anyhow::Result<()> {
+        keep(&cluster_dir.join("testbed/logs"), &self.0.join("logs/testbed"))?;
+        fs::remove_dir_all(cluster_dir).with_context(|| format!("cannot remove {}", cluster_dir.display()))
     }
 
     /// Reads a run.

@@ -1,7 +1,7 @@
 //! Experiments: one job under one load, scaled by a policy or not at all, measured from outside once per second.
 //!
 //! They compare scaling policies. A file in `configs/experiments` defines what runs ([`Experiment`]). Each run has
-//! its own Kafka and Flink ([`stage`]), and leaves a folder with the series, the decisions, the effective
+//! its own Kafka and Flink ([`test_cluster`]), and leaves a folder with the series, the decisions, the effective
 //! configuration, a summary and plots. Folders are compared side by side. `docs/experiments.md` describes how each
 //! value is computed.
 //!

@@ -9,7 +9,7 @@ use drop_client::{DropClient, Precondition};
 use flink::Client;
 use futures_util::future::{join_all, try_join_all};
 use job_config::{JobDocument, State};
-use stage::{ClusterOptions, Extras, Names, ProcessGroup, Tenant, TenantOptions, TestCluster};
+use test_cluster::{ClusterOptions, Extras, ProcessGroup, Tenant, TenantNames, TenantOptions, TestCluster};
 use testbed::process::Process;
 use tokio::time::{Instant, sleep};
 
@@ -96,8 +96,8 @@ pub(crate) async fn run(
     let folders: Vec<RunFolder> =
         ones.iter().map(|one| RunFolder::make(&out.join(one.label()))).collect::<anyhow::Result<_>>()?;
     let Some(first) = folders.first() else { return Ok(Vec::new()) };
-    let stage = first.stage();
-    let begun = begin(ones, &folders, &stage, place, screen, stop).await?;
+    let cluster_dir = first.cluster_dir();
+    let begun = begin(ones, &folders, &cluster_dir, place, screen, stop).await?;
     let (cluster, mut loops) = begun;
     let played = play(&mut loops, place, stop).await;
     for one in &mut loops {
@@ -113,7 +113,7 @@ pub(crate) async fn run(
         folder.collect(work_dir)?;
         summaries.push(keep(*one, folder, played)?);
     }
-    first.clear(&stage)?;
+    first.clear(&cluster_dir)?;
     Ok(summaries)
 }
 
@@ -121,7 +121,7 @@ pub(crate) async fn run(
 async fn begin<'a>(
     ones: &[One<'a>],
     folders: &[RunFolder],
-    stage: &Path,
+    cluster_dir: &Path,
     place: &Place,
     screen: &Screen,
     stop: &Stop,
@@ -129,7 +129,7 @@ async fn begin<'a>(
     let Some(experiment) = ones.first().map(|one| one.experiment) else { bail!("there is nothing to run") };
     let contenders = u32::try_from(ones.len()).unwrap_or(u32::MAX);
     let options = ClusterOptions {
-        work_dir: stage.to_owned(),
+        work_dir: cluster_dir.to_owned(),
         task_managers: experiment.cluster.task_managers.saturating_mul(contenders),
         task_slots: experiment.cluster.task_slots,
         // Subtasks of a loop may share task managers with those of the others.
@@ -143,9 +143,9 @@ async fn begin<'a>(
         for (one, folder) in ones.iter().zip(folders) {
             folder.write("experiment.toml", &experiment.text)?;
             let (names, label) = if ones.len() == 1 {
-                (Names::plain(), "")
+                (TenantNames::plain(), "")
             } else {
-                (Names::of(&one.variant.name), one.variant.name.as_str())
+                (TenantNames::of(&one.variant.name), one.variant.name.as_str())
             };
             let tenant = TenantOptions {
                 names,
@@ -191,7 +191,7 @@ async fn open(one: &mut Loop<'_>, is_shared: bool, stop: &Stop) -> anyhow::Resul
     one.folder.write_json("about.json", &about)?;
     one.screen.say(&format!("the job starts, {}", widths(&one.one.variant.document)));
     start_loop(one).await?;
-    let page = format!("127.0.0.1:{}", stage::free_port().context("no free port on 127.0.0.1")?);
+    let page = format!("127.0.0.1:{}", test_cluster::free_port().context("no free port on 127.0.0.1")?);
     let mut observer =
         Observer::new(flink.clone(), &one.job, Some(ProducerPage::new(&page)?)).of_stage(is_shared);
     let operators = observer.await_job(JOB_DEADLINE, stop).await?;

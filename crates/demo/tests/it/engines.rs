@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use libtest_mimic::{Failed, Trial};
-use stage::{ClusterOptions, Extras, TestCluster};
+use test_cluster::{ClusterOptions, Extras, TestCluster};
 use testbed::control::{self, Down};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};

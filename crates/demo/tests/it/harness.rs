@@ -12,7 +12,7 @@ use job_config::{Change, JobDocument, State};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
-use stage::{Names, Tenant, TenantOptions, TestCluster};
+use test_cluster::{Tenant, TenantNames, TenantOptions, TestCluster};
 use testbed::process::Process;
 use tokio::time::{Instant, sleep};
 
@@ -71,7 +71,7 @@ impl E2eHarness {
     ) -> anyhow::Result<Self> {
         let name = format!("{}-{}", context.test(), options.benchmark).replace('_', "-");
         let tenant_options = TenantOptions {
-            names: Names::of(&name),
+            names: TenantNames::of(&name),
             folder: PathBuf::from(&name),
             programs_dir: programs_dir()?,
             jar: root().join("flink-jobs/target/flink-jobs.jar"),

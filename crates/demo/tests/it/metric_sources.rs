@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use scaling::Snapshot;
-use stage::Extras;
+use test_cluster::Extras;
 use testbed::StoreSettings;
 use testbed::process::Process;
 use tokio::time::{Instant, sleep};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
-use stage::Extras;
+use test_cluster::Extras;
 use tokio::time::{Instant, sleep};
 
 use crate::engines::Context;

@@ -72,6 +72,6 @@ fn a_short_run_keeps_what_it_should() {
     for file in kept.iter().chain(&plots) {
         assert!(run.join(file).is_file(), "there is no {file}");
     }
-    assert!(!run.join("stage").exists(), "the stage is left over");
+    assert!(!run.join("cluster").exists(), "the cluster's folder is left over");
     assert!(out.join("comparison/comparison.csv").is_file());
 }

@@ -98,9 +98,9 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("state-probe", &["flink", "http-client", "http-server", "secrets", "service", "terminal", "version"]),
-    // … and the testbed is also a library, used by stage, demo and the end-to-end tests.
+    // … and the testbed is also a library, used by test-cluster, demo and the end-to-end tests.
     ("testbed", &["files", "flink", "http-client", "service", "terminal", "version"]),
-    ("stage", &["testbed"]),
+    ("test-cluster", &["testbed"]),
     (
         "demo",
         &[
@@ -109,7 +109,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "job-config",
             "scaling",
             "service",
-            "stage",
+            "test-cluster",
             "telemetry",
             "testbed",
             "version",
@@ -129,7 +129,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "rescaler",
             "scaling",
             "service",
-            "stage",
+            "test-cluster",
             "telemetry",
             "terminal",
             "testbed",

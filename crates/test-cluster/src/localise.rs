@@ -14,11 +14,11 @@ const BENCHMARKS: [&str; 2] = ["nexmark", "psm"];
 
 /// Names that separate the tenants of one cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Names {
+pub struct TenantNames {
     tenant: Option<String>,
 }
 
-impl Names {
+impl TenantNames {
     /// Returns the default names, for the only tenant of a cluster.
     pub fn plain() -> Self {
         Self::default()
@@ -64,7 +64,7 @@ impl Names {
 /// Addresses of a tenant's programs.
 #[derive(Debug)]
 pub(crate) struct Addresses<'a> {
-    pub(crate) names: &'a Names,
+    pub(crate) names: &'a TenantNames,
     pub(crate) kafka: &'a str,
     pub(crate) flink: &'a str,
     /// `http://host:port` of the config drop.
@@ -100,7 +100,7 @@ mod tests {
                         bootstrap_servers = \"127.0.0.1:9092\"\nresult_topic = \"nexmark_results\"\n\
                         url = \"http://127.0.0.1:8081\"\ndata = \"run/config-drop\"\n";
 
-    fn localised(names: &Names, text: &str) -> String {
+    fn localised(names: &TenantNames, text: &str) -> String {
         let (folder, jar) = (Path::new("/w"), Path::new("/j.jar"));
         let (kafka, flink, drop, page) =
             ("127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3", "127.0.0.1:4");
@@ -110,7 +110,7 @@ mod tests {
     /// Goal: two tenants of one cluster share no job, group or topic, and the benchmark keeps its name.
     #[test]
     fn names_are_those_of_the_tenant() {
-        let text = localised(&Names::of("a"), TEXT);
+        let text = localised(&TenantNames::of("a"), TEXT);
         for line in [
             "job = \"a-nexmark\"",
             "benchmark = \"nexmark\"",
@@ -128,7 +128,7 @@ mod tests {
     /// Goal: the rescaler gets only Kafka's address; its configuration has no topics.
     #[test]
     fn the_rescaler_has_no_topics() {
-        let text = localised(&Names::of("a"), &format!("{TEXT}\n[flink]\n"));
+        let text = localised(&TenantNames::of("a"), &format!("{TEXT}\n[flink]\n"));
         assert!(
             text.contains("bootstrap_servers = \"127.0.0.1:1\"") && !text.contains("topic_prefix"),
             "{text}"
@@ -138,7 +138,7 @@ mod tests {
     /// Goal: the only tenant of a cluster has the names of the files.
     #[test]
     fn the_only_tenant_keeps_the_names() {
-        let text = localised(&Names::plain(), TEXT);
+        let text = localised(&TenantNames::plain(), TEXT);
         assert!(text.contains("job = \"nexmark\"") && !text.contains("topic_prefix"), "{text}");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use testbed::{Settings, Testbed};
 
-use crate::tenant::{StageError, Tenant, TenantOptions};
+use crate::tenant::{Tenant, TenantOptions, TestClusterError};
 
 /// Buffer debloating: limits buffered records between two tasks to what they handle in this time. The default is a
 /// fixed number of bytes, which a deliberately slow operator needs several seconds for: every latency and every
@@ -58,11 +58,11 @@ impl TestCluster {
     /// Starts Kafka and Flink and waits until they answer.
     ///
     /// # Errors
-    /// [`StageError`]; no process is left running.
+    /// [`TestClusterError`]; no process is left running.
     pub async fn start(
         options: ClusterOptions,
         progress: &testbed::Progress<'_>,
-    ) -> Result<Self, StageError> {
+    ) -> Result<Self, TestClusterError> {
         let mut settings =
             Settings { work_dir: options.work_dir.join("testbed"), fresh: true, ..Settings::default() };
         settings.start_deadline_s = START_DEADLINE_S;
@@ -93,8 +93,8 @@ impl TestCluster {
     /// Creates a tenant for one control loop: its folder and its topics.
     ///
     /// # Errors
-    /// [`StageError`]; mainly for a duplicate name.
-    pub async fn tenant(&self, options: TenantOptions) -> Result<Tenant, StageError> {
+    /// [`TestClusterError`]; mainly for a duplicate name.
+    pub async fn tenant(&self, options: TenantOptions) -> Result<Tenant, TestClusterError> {
         Tenant::new(Arc::clone(&self.testbed), &self.work_dir, options).await
     }
 

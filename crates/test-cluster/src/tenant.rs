@@ -9,7 +9,7 @@ use testbed::Testbed;
 use testbed::process::{Process, Program};
 use thiserror::Error;
 
-use crate::localise::{Addresses, Names};
+use crate::localise::{Addresses, TenantNames};
 
 /// Topics that the event producer writes.
 const INPUT_TOPICS: [&str; 7] = [
@@ -27,7 +27,7 @@ const OUTPUT_TOPICS: [&str; 4] =
 
 /// A cluster or a tenant could not be set up.
 #[derive(Debug, Error)]
-pub enum StageError {
+pub enum TestClusterError {
     /// A program of the project, or the job, has not been built.
     #[error("{} is missing; build it with `{command}`", path.display())]
     NotBuilt {
@@ -66,7 +66,7 @@ pub enum StageError {
 #[derive(Debug, Clone)]
 pub struct TenantOptions {
     /// Names that separate it from other tenants.
-    pub names: Names,
+    pub names: TenantNames,
     /// Its subfolder of the cluster's folder; empty: the cluster's folder itself.
     pub folder: PathBuf,
     /// Folder of the project's built programs.
@@ -92,14 +92,15 @@ impl Tenant {
         testbed: Arc<Testbed>,
         cluster_dir: &Path,
         options: TenantOptions,
-    ) -> Result<Self, StageError> {
+    ) -> Result<Self, TestClusterError> {
         if !options.jar.is_file() {
             let command = "mvn --file flink-jobs/pom.xml package";
-            return Err(StageError::NotBuilt { path: options.jar, command });
+            return Err(TestClusterError::NotBuilt { path: options.jar, command });
         }
         let work_dir = cluster_dir.join(&options.folder);
         for folder in ["conf", "logs"].map(|name| work_dir.join(name)) {
-            std::fs::create_dir_all(&folder).map_err(|source| StageError::Write { path: folder, source })?;
+            std::fs::create_dir_all(&folder)
+                .map_err(|source| TestClusterError::Write { path: folder, source })?;
         }
         for topic in INPUT_TOPICS {
             testbed.create_topic(&options.names.own(topic), options.partitions).await?;
@@ -107,7 +108,7 @@ impl Tenant {
         for topic in OUTPUT_TOPICS {
             testbed.create_topic(&options.names.own(topic), 1).await?;
         }
-        let port = || free_port().map_err(StageError::Port);
+        let port = || free_port().map_err(TestClusterError::Port);
         let (drop_url, page) = (format!("http://127.0.0.1:{}", port()?), format!("127.0.0.1:{}", port()?));
         Ok(Self { testbed, options, work_dir, drop_url, page })
     }
@@ -164,22 +165,22 @@ impl Tenant {
     /// Writes a configuration with this tenant's addresses and names, and returns its path.
     ///
     /// # Errors
-    /// [`StageError::Write`].
-    pub fn write_config(&self, name: &str, text: &str) -> Result<PathBuf, StageError> {
+    /// [`TestClusterError::Write`].
+    pub fn write_config(&self, name: &str, text: &str) -> Result<PathBuf, TestClusterError> {
         let path = self.work_dir.join("conf").join(name);
         std::fs::write(&path, self.localise(text))
-            .map_err(|source| StageError::Write { path: path.clone(), source })?;
+            .map_err(|source| TestClusterError::Write { path: path.clone(), source })?;
         Ok(path)
     }
 
     /// Describes a program of the project, which logs to `logs/<name>.log`.
     ///
     /// # Errors
-    /// [`StageError::NotBuilt`].
-    pub fn program(&self, name: &str) -> Result<Program, StageError> {
+    /// [`TestClusterError::NotBuilt`].
+    pub fn program(&self, name: &str) -> Result<Program, TestClusterError> {
         let executable = self.options.programs_dir.join(name);
         if !executable.is_file() {
-            return Err(StageError::NotBuilt { path: executable, command: "cargo build" });
+            return Err(TestClusterError::NotBuilt { path: executable, command: "cargo build" });
         }
         let log_file = self.work_dir.join("logs").join(format!("{name}.log"));
         Ok(Program::new(name, executable, log_file).current_dir(&self.work_dir))
@@ -188,8 +189,8 @@ impl Tenant {
     /// Starts a program as a child of this process.
     ///
     /// # Errors
-    /// [`StageError::Launch`].
-    pub fn launch(&self, program: &Program) -> Result<Process, StageError> {
+    /// [`TestClusterError::Launch`].
+    pub fn launch(&self, program: &Program) -> Result<Process, TestClusterError> {
         Ok(self.testbed.launcher().launch(program)?)
     }
 }

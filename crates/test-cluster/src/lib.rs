@@ -12,5 +12,5 @@ mod tenant;
 
 pub use cluster::{ClusterOptions, Extras, TestCluster};
 pub use group::ProcessGroup;
-pub use localise::Names;
-pub use tenant::{StageError, Tenant, TenantOptions, free_port};
+pub use localise::TenantNames;
+pub use tenant::{Tenant, TenantOptions, TestClusterError, free_port};
