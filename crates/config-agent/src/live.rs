@@ -138,7 +138,7 @@ impl Surroundings for Live {
         }
     }
 
-    async fn edition(&self, generation: u64) -> Result<Option<JobDocument>, drop_client::Error> {
+    async fn revision(&self, generation: u64) -> Result<Option<JobDocument>, drop_client::Error> {
         match &self.drop {
             Some(drop) => Ok(drop.generation(generation).await?.map(|current| current.document)),
             None => Ok(None),

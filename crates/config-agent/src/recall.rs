@@ -70,7 +70,7 @@ pub(crate) async fn recall<S: Surroundings>(
     } else if let Some(running) = running_generation(&reports) {
         known.document = match running == current.generation() {
             true => Some(current.text().to_owned()),
-            false => around.edition(running).await?.map(|document| document.text().to_owned()),
+            false => around.revision(running).await?.map(|document| document.text().to_owned()),
         };
     }
     tracing::warn!(

@@ -94,7 +94,7 @@ pub trait Surroundings: Send + Sync {
     ///
     /// # Errors
     /// Any [`drop_client::Error`].
-    fn edition(
+    fn revision(
         &self,
         generation: u64,
     ) -> impl Future<Output = Result<Option<JobDocument>, drop_client::Error>> + Send;

@@ -3,11 +3,11 @@
 use axum::http::{HeaderMap, header};
 use job_config::EntityTag;
 
-use crate::refusal::Refusal;
+use crate::api_error::ApiError;
 
 /// What a writer expects to be current.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Expected {
+pub enum ExpectedDocument {
     /// No document (`If-None-Match: *`).
     Nothing,
     /// The document with this entity tag (`If-Match: <etag>`).
@@ -15,19 +15,19 @@ pub enum Expected {
 }
 
 /// Parses the precondition of a PUT.
-pub(crate) fn expected(headers: &HeaderMap) -> Result<Expected, Refusal> {
+pub(crate) fn expected(headers: &HeaderMap) -> Result<ExpectedDocument, ApiError> {
     let (matches, none) = (text(headers, header::IF_MATCH)?, text(headers, header::IF_NONE_MATCH)?);
     match (matches, none) {
-        (None, Some("*")) => Ok(Expected::Nothing),
+        (None, Some("*")) => Ok(ExpectedDocument::Nothing),
         (Some(tag), None) => EntityTag::parse(tag)
-            .map(Expected::Document)
-            .map_err(|e| Refusal::bad_request(format!("If-Match: {e}"))),
-        _ => Err(Refusal::precondition_required()),
+            .map(ExpectedDocument::Document)
+            .map_err(|e| ApiError::bad_request(format!("If-Match: {e}"))),
+        _ => Err(ApiError::precondition_required()),
     }
 }
 
 /// Parses the entity tags that a reader already has; empty without the header.
-pub(crate) fn known(headers: &HeaderMap) -> Result<Vec<EntityTag>, Refusal> {
+pub(crate) fn known(headers: &HeaderMap) -> Result<Vec<EntityTag>, ApiError> {
     let Some(list) = text(headers, header::IF_NONE_MATCH)? else {
         return Ok(Vec::new());
     };
@@ -35,14 +35,14 @@ pub(crate) fn known(headers: &HeaderMap) -> Result<Vec<EntityTag>, Refusal> {
         .map(|tag| tag.trim())
         .map(|tag| EntityTag::parse(tag.strip_prefix("W/").unwrap_or(tag)))
         .collect::<Result<_, _>>()
-        .map_err(|e| Refusal::bad_request(format!("If-None-Match: {e}")))
+        .map_err(|e| ApiError::bad_request(format!("If-None-Match: {e}")))
 }
 
-fn text(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<&str>, Refusal> {
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<&str>, ApiError> {
     match headers.get(&name).map(|value| value.to_str()) {
         None => Ok(None),
         Some(Ok(value)) => Ok(Some(value.trim())),
-        Some(Err(_)) => Err(Refusal::bad_request(format!("{name}: not printable ASCII"))),
+        Some(Err(_)) => Err(ApiError::bad_request(format!("{name}: not printable ASCII"))),
     }
 }
 
@@ -58,8 +58,11 @@ mod tests {
     #[test]
     fn a_writer_must_say_what_it_replaces() {
         let tag = EntityTag::parse("\"1-ab\"").unwrap();
-        assert_eq!(expected(&headers(&[("if-none-match", "*")])).ok(), Some(Expected::Nothing));
-        assert_eq!(expected(&headers(&[("if-match", "\"1-ab\"")])).ok(), Some(Expected::Document(tag)));
+        assert_eq!(expected(&headers(&[("if-none-match", "*")])).ok(), Some(ExpectedDocument::Nothing));
+        assert_eq!(
+            expected(&headers(&[("if-match", "\"1-ab\"")])).ok(),
+            Some(ExpectedDocument::Document(tag))
+        );
         let refused: [(&[_], u16); 5] = [
             (&[], 428),
             (&[("if-match", "*")], 400),

@@ -7,25 +7,25 @@ use std::time::Duration;
 use serde::Deserialize;
 use service::settings::{self, ConfigError, Problems};
 
-use crate::protection::{Protection, WrittenAccess, WrittenTls};
+use crate::protection::{Protection, RawAccess, RawTls};
 
 /// The configuration as written in the file; every key is optional.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct RawConfig {
     listen: Option<SocketAddr>,
     data: Option<PathBuf>,
     #[serde(default)]
-    limits: WrittenLimits,
+    limits: RawLimits,
     #[serde(default)]
-    access: WrittenAccess,
+    access: RawAccess,
     #[serde(default)]
-    tls: WrittenTls,
+    tls: RawTls,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenLimits {
+struct RawLimits {
     jobs: Option<u64>,
     document_bytes: Option<u64>,
     report_bytes: Option<u64>,
@@ -115,7 +115,7 @@ impl Config {
         listen: Option<SocketAddr>,
         data: Option<PathBuf>,
     ) -> Result<Self, ConfigError> {
-        let (written, mut problems) = settings::load_or_default::<Written>(file)?;
+        let (written, mut problems) = settings::load_or_default::<RawConfig>(file)?;
         let data = data.or(written.data);
         let data = problems.require("data", "a folder for documents and reports, also --data", data);
         let limits = check(&written.limits, &mut problems);
@@ -129,7 +129,7 @@ fn default_address() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8460))
 }
 
-fn check(written: &WrittenLimits, problems: &mut Problems) -> Limits {
+fn check(written: &RawLimits, problems: &mut Problems) -> Limits {
     let default = Limits::default();
     let mut number = |key: &str, value: Option<u64>, default: usize, most: u64| {
         let Some(value) = value else { return default };

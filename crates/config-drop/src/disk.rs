@@ -19,11 +19,11 @@ const PROBE: &str = ".health";
 #[derive(Debug)]
 pub(crate) struct Disk {
     probe: PathBuf,
-    seen: Mutex<Seen>,
+    seen: Mutex<DiskCheck>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct DiskCheck {
     /// Start of the newest completed test write.
     at: Option<Instant>,
     problem: Option<String>,
@@ -72,7 +72,7 @@ impl Disk {
         });
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+    fn seen(&self) -> std::sync::MutexGuard<'_, DiskCheck> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,16 +13,16 @@ use jiff::Timestamp;
 use job_config::EntityTag;
 use serde::Serialize;
 
-use crate::board::Stored;
+use crate::api_error::ApiError;
 use crate::http::{Service, answer_with, job_name};
-use crate::refusal::Refusal;
+use crate::registry::StoredDocument;
 
 /// Maximum length of a listed reason, in characters: enough for a sentence.
 const REASON_CHARS: usize = 300;
 
 /// One document in the list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Edition {
+pub struct Revision {
     /// Its generation.
     pub generation: u64,
     /// Its entity tag.
@@ -35,8 +35,8 @@ pub struct Edition {
     pub signed: bool,
 }
 
-impl Edition {
-    pub(crate) fn of(stored: &Stored) -> Self {
+impl Revision {
+    pub(crate) fn of(stored: &StoredDocument) -> Self {
         let document = &stored.document;
         Self {
             generation: document.generation(),
@@ -51,53 +51,53 @@ impl Edition {
 /// The newest documents of a job, oldest first, ending with the current one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct History {
-    editions: VecDeque<Edition>,
+    revisions: VecDeque<Revision>,
 }
 
 impl History {
-    pub(crate) fn new(editions: Vec<Edition>) -> Self {
-        Self { editions: editions.into() }
+    pub(crate) fn new(revisions: Vec<Revision>) -> Self {
+        Self { revisions: revisions.into() }
     }
 
     /// Adds the new current document, or replaces the one of its generation. Returns the generations beyond `most`,
     /// to be deleted.
-    pub(crate) fn add(&mut self, edition: Edition, most: usize) -> Vec<u64> {
-        self.editions.retain(|kept| kept.generation < edition.generation);
-        self.editions.push_back(edition);
-        let excess = self.editions.len().saturating_sub(most);
-        self.editions.drain(..excess).map(|gone| gone.generation).collect()
+    pub(crate) fn add(&mut self, revision: Revision, most: usize) -> Vec<u64> {
+        self.revisions.retain(|kept| kept.generation < revision.generation);
+        self.revisions.push_back(revision);
+        let excess = self.revisions.len().saturating_sub(most);
+        self.revisions.drain(..excess).map(|gone| gone.generation).collect()
     }
 
-    pub(crate) fn list(&self) -> Vec<Edition> {
-        self.editions.iter().cloned().collect()
+    pub(crate) fn list(&self) -> Vec<Revision> {
+        self.revisions.iter().cloned().collect()
     }
 }
 
 pub(crate) async fn list(
     State(service): State<Service>,
     Path(job): Path<String>,
-) -> Result<Json<Vec<Edition>>, Refusal> {
+) -> Result<Json<Vec<Revision>>, ApiError> {
     let job = job_name(&job)?;
-    service.board.history(&job).map(Json).ok_or_else(Refusal::no_document)
+    service.registry.history(&job).map(Json).ok_or_else(ApiError::no_document)
 }
 
 /// `GET /history/{generation}`: one document, with its bytes and its signature.
 pub(crate) async fn document(
     State(service): State<Service>,
     Path((job, generation)): Path<(String, String)>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let job = job_name(&job)?;
-    let generation = generation.parse().map_err(|_| Refusal::bad_request("the generation is a number"))?;
-    let found = service.board.edition(&job, generation).await?;
-    found.map(|stored| answer_with(&stored)).ok_or_else(Refusal::no_document)
+    let generation = generation.parse().map_err(|_| ApiError::bad_request("the generation is a number"))?;
+    let found = service.registry.revision(&job, generation).await?;
+    found.map(|stored| answer_with(&stored)).ok_or_else(ApiError::no_document)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn edition(generation: u64, reason: &str) -> Edition {
-        Edition {
+    fn revision(generation: u64, reason: &str) -> Revision {
+        Revision {
             generation,
             entity_tag: EntityTag::parse("\"a\"").unwrap(),
             issued_at: Timestamp::UNIX_EPOCH,
@@ -109,12 +109,12 @@ mod tests {
     /// Goal: the newest documents are kept, in order, each generation once.
     #[test]
     fn the_newest_are_kept() {
-        let mut history = History::new(vec![edition(1, ""), edition(2, "")]);
-        assert!(history.add(edition(2, "signed later"), 3).is_empty());
-        assert!(history.add(edition(3, ""), 3).is_empty());
-        assert_eq!(history.add(edition(4, ""), 3), [1]);
-        assert_eq!(history.add(edition(5, ""), 1), [2, 3, 4]);
-        let generations: Vec<u64> = history.list().iter().map(|edition| edition.generation).collect();
+        let mut history = History::new(vec![revision(1, ""), revision(2, "")]);
+        assert!(history.add(revision(2, "signed later"), 3).is_empty());
+        assert!(history.add(revision(3, ""), 3).is_empty());
+        assert_eq!(history.add(revision(4, ""), 3), [1]);
+        assert_eq!(history.add(revision(5, ""), 1), [2, 3, 4]);
+        let generations: Vec<u64> = history.list().iter().map(|revision| revision.generation).collect();
         assert_eq!(generations, [5]);
     }
 }

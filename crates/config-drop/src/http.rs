@@ -1,4 +1,4 @@
-//! HTTP handlers of the protocol, a thin layer around the [`Board`].
+//! HTTP handlers of the protocol, a thin layer around the [`DocumentRegistry`].
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use job_config::{
 };
 use serde::Deserialize;
 
-use crate::board::{Board, Stored, TooManyReaders};
+use crate::api_error::ApiError;
 use crate::metrics::Metrics;
 use crate::protection::Protection;
-use crate::refusal::Refusal;
+use crate::registry::{DocumentRegistry, StoredDocument, TooManyReaders};
 use crate::tokens::{Holder, Role};
 use crate::{conditions, history, tokens};
 
@@ -28,20 +28,20 @@ const JSON: &str = "application/json";
 
 #[derive(Clone)]
 pub(crate) struct Service {
-    pub(crate) board: Board,
+    pub(crate) registry: DocumentRegistry,
     metrics: Metrics,
     public_keys: Vec<PublicKey>,
 }
 
 /// Routes the protocol over this board, with `/healthz` and `/metrics`, without authentication.
-pub fn router(board: Board) -> Router {
-    protected_router(board, &Protection::default())
+pub fn router(registry: DocumentRegistry) -> Router {
+    protected_router(registry, &Protection::default())
 }
 
 /// Routes the same with tokens and signature checks. (TLS is handled by the connection.)
-pub fn protected_router(board: Board, protection: &Protection) -> Router {
+pub fn protected_router(registry: DocumentRegistry, protection: &Protection) -> Router {
     let public_keys = protection.public_keys.clone();
-    let service = Service { board, metrics: Metrics::default(), public_keys };
+    let service = Service { registry, metrics: Metrics::default(), public_keys };
     Router::new()
         .route("/v1/jobs/{job}/history", get(history::list))
         .route("/v1/jobs/{job}/history/{generation}", get(history::document))
@@ -49,9 +49,9 @@ pub fn protected_router(board: Board, protection: &Protection) -> Router {
         .route("/v1/jobs/{job}/reports", get(get_reports).post(post_report))
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
-        .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "no such path; see docs/protocol.md") })
+        .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "no such path; see docs/protocol.md") })
         .method_not_allowed_fallback(|| async {
-            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed; see docs/protocol.md")
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed; see docs/protocol.md")
         })
         .layer(middleware::from_fn_with_state(protection.tokens.clone(), tokens::authorize))
         .layer(middleware::from_fn_with_state(protection.clone(), is_asked))
@@ -70,20 +70,20 @@ async fn get_document(
     query: Result<Query<GetDocument>, QueryRejection>,
     holder: Option<Extension<Holder>>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let job = job_name(&job)?;
     let is_reader = holder.is_some_and(|Extension(holder)| holder.role == Role::Reader);
-    let Query(query) = query.map_err(|e| Refusal::bad_request(e.body_text()))?;
+    let Query(query) = query.map_err(|e| ApiError::bad_request(e.body_text()))?;
     let known = conditions::known(&headers)?;
     let found = match query.wait.as_deref().map(duration).transpose()? {
-        None => service.board.current(&job),
+        None => service.registry.current(&job),
         Some(wait) => service
-            .board
+            .registry
             .await_other(&job, &known, wait, is_reader)
             .await
-            .map_err(|TooManyReaders| Refusal::too_many_readers())?,
+            .map_err(|TooManyReaders| ApiError::too_many_readers())?,
     };
-    let stored = found.ok_or_else(Refusal::no_document)?;
+    let stored = found.ok_or_else(ApiError::no_document)?;
     let tag = [(header::ETAG, stored.entity_tag.to_string())];
     if known.contains(&stored.entity_tag) {
         return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
@@ -92,7 +92,7 @@ async fn get_document(
 }
 
 /// Builds the response of a document: its bytes, its entity tag and, if any, its signature.
-pub(crate) fn answer_with(stored: &Stored) -> Response {
+pub(crate) fn answer_with(stored: &StoredDocument) -> Response {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     let tag = HeaderValue::from_str(stored.entity_tag.as_str());
@@ -110,23 +110,23 @@ async fn put_document(
     holder: Option<Extension<Holder>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let job = job_name(&job)?;
     require_type(&headers, MEDIA_TYPE)?;
     let expected = conditions::expected(&headers)?;
-    let limits = service.board.limits();
+    let limits = service.registry.limits();
     let body = read(body, limits.document_bytes, limits.request_timeout).await?;
     let signature = signature(&headers, &body, &service.public_keys)?;
     let text =
-        std::str::from_utf8(&body).map_err(|e| Refusal::bad_request(format!("not a job document: {e}")))?;
-    let document = JobDocument::parse(text).map_err(|e| Refusal::bad_request(service::with_causes(&e)))?;
+        std::str::from_utf8(&body).map_err(|e| ApiError::bad_request(format!("not a job document: {e}")))?;
+    let document = JobDocument::parse(text).map_err(|e| ApiError::bad_request(service::with_causes(&e)))?;
     if document.job() != &job {
         let message = format!("the document is of job {}, the path of {job}", document.job());
-        return Err(Refusal::new(StatusCode::CONFLICT, message));
+        return Err(ApiError::new(StatusCode::CONFLICT, message));
     }
     let (generation, reason) = (document.generation(), document.reason().to_owned());
     let tag = document.entity_tag();
-    let is_first = service.board.publish_signed(document, signature, expected).await?;
+    let is_first = service.registry.publish_signed(document, signature, expected).await?;
     let by = name_of(holder.as_deref());
     tracing::info!(%job, generation, by, signed = signature.is_some(), %reason, "published");
     let status = if is_first { StatusCode::CREATED } else { StatusCode::NO_CONTENT };
@@ -139,22 +139,22 @@ fn name_of(holder: Option<&Holder>) -> &str {
 }
 
 /// Parses the signature of a body, and verifies it if keys are configured.
-fn signature(headers: &HeaderMap, body: &[u8], keys: &[PublicKey]) -> Result<Option<Signature>, Refusal> {
+fn signature(headers: &HeaderMap, body: &[u8], keys: &[PublicKey]) -> Result<Option<Signature>, ApiError> {
     let text = headers.get(SIGNATURE_HEADER).map(|value| value.to_str().unwrap_or_default());
     if !keys.is_empty() {
         verify(keys, body, text)
-            .map_err(|e| Refusal::forbidden(format!("the document is refused ({}): {e}", e.name())))?;
+            .map_err(|e| ApiError::forbidden(format!("the document is refused ({}): {e}", e.name())))?;
     }
-    let malformed = |e: KeyError| Refusal::bad_request(format!("{SIGNATURE_HEADER}: {e}"));
+    let malformed = |e: KeyError| ApiError::bad_request(format!("{SIGNATURE_HEADER}: {e}"));
     text.map(|text| text.trim().parse()).transpose().map_err(malformed)
 }
 
 async fn get_reports(
     State(service): State<Service>,
     Path(job): Path<String>,
-) -> Result<Json<Vec<Report>>, Refusal> {
+) -> Result<Json<Vec<Report>>, ApiError> {
     let job = job_name(&job)?;
-    service.board.reports(&job).await.map(Json).ok_or_else(Refusal::no_document)
+    service.registry.reports(&job).await.map(Json).ok_or_else(ApiError::no_document)
 }
 
 async fn post_report(
@@ -163,16 +163,16 @@ async fn post_report(
     holder: Option<Extension<Holder>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, ApiError> {
     let job = job_name(&job)?;
     require_type(&headers, JSON)?;
-    let limits = service.board.limits();
+    let limits = service.registry.limits();
     let body = read(body, limits.report_bytes, limits.request_timeout).await?;
     let report: Report =
-        serde_json::from_slice(&body).map_err(|e| Refusal::bad_request(format!("not a report: {e}")))?;
-    report.check().map_err(|e| Refusal::bad_request(format!("not a report: {e}")))?;
+        serde_json::from_slice(&body).map_err(|e| ApiError::bad_request(format!("not a report: {e}")))?;
+    report.check().map_err(|e| ApiError::bad_request(format!("not a report: {e}")))?;
     let (generation, state, message) = (report.generation, report.state, report.message.clone());
-    service.board.report(&job, report).await?;
+    service.registry.report(&job, report).await?;
     let by = name_of(holder.as_deref());
     tracing::info!(%job, generation, by, ?state, message, "reported");
     Ok(StatusCode::NO_CONTENT)
@@ -184,19 +184,19 @@ async fn is_asked(State(protection): State<Protection>, request: Request, next: 
         return next.run(request).await;
     }
     let message = "unknown host name; use the address, or add the name to access.hosts";
-    Refusal::new(StatusCode::MISDIRECTED_REQUEST, message).into_response()
+    ApiError::new(StatusCode::MISDIRECTED_REQUEST, message).into_response()
 }
 
 /// Returns "ok", or why the disk cannot be written.
 async fn healthz(State(service): State<Service>) -> Response {
-    match service.board.problem().await {
+    match service.registry.problem().await {
         None => "ok\n".into_response(),
         Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")).into_response(),
     }
 }
 
 async fn metrics(State(service): State<Service>) -> MetricsPage {
-    service.metrics.page(&service.board)
+    service.metrics.page(&service.registry)
 }
 
 async fn count(
@@ -217,44 +217,44 @@ async fn count(
     response
 }
 
-pub(crate) fn job_name(text: &str) -> Result<JobName, Refusal> {
-    text.parse().map_err(|e: job_config::DocumentError| Refusal::bad_request(e.to_string()))
+pub(crate) fn job_name(text: &str) -> Result<JobName, ApiError> {
+    text.parse().map_err(|e: job_config::DocumentError| ApiError::bad_request(e.to_string()))
 }
 
 /// Parses `30s` or `500ms`.
-fn duration(text: &str) -> Result<Duration, Refusal> {
+fn duration(text: &str) -> Result<Duration, ApiError> {
     let parsed = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
         (Some(number), _) => number.parse().ok().map(Duration::from_millis),
         (None, Some(number)) => number.parse().ok().map(Duration::from_secs),
         (None, None) => None,
     };
-    parsed.ok_or_else(|| Refusal::bad_request("wait: write it as 30s or 500ms"))
+    parsed.ok_or_else(|| ApiError::bad_request("wait: write it as 30s or 500ms"))
 }
 
-fn require_type(headers: &HeaderMap, expected: &str) -> Result<(), Refusal> {
+fn require_type(headers: &HeaderMap, expected: &str) -> Result<(), ApiError> {
     let found = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = found.split(';').next().unwrap_or_default().trim();
     if media_type.eq_ignore_ascii_case(expected) {
         return Ok(());
     }
-    Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the content type must be {expected}")))
+    Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the content type must be {expected}")))
 }
 
 /// Reads the whole body, within a size limit and a timeout.
-async fn read(body: Body, limit_bytes: usize, timeout: Duration) -> Result<Vec<u8>, Refusal> {
+async fn read(body: Body, limit_bytes: usize, timeout: Duration) -> Result<Vec<u8>, ApiError> {
     tokio::time::timeout(timeout, read_bounded(body, limit_bytes)).await.unwrap_or_else(|_| {
-        Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, format!("the body took longer than {timeout:?}")))
+        Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, format!("the body took longer than {timeout:?}")))
     })
 }
 
-async fn read_bounded(body: Body, limit_bytes: usize) -> Result<Vec<u8>, Refusal> {
+async fn read_bounded(body: Body, limit_bytes: usize) -> Result<Vec<u8>, ApiError> {
     let mut whole = Vec::new();
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Refusal::bad_request("the body is truncated"))?;
+        let chunk = chunk.map_err(|_| ApiError::bad_request("the body is truncated"))?;
         if whole.len() + chunk.len() > limit_bytes {
             let message = format!("the body is larger than {limit_bytes} bytes");
-            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
         }
         whole.extend_from_slice(&chunk);
     }

@@ -17,7 +17,7 @@ use crate::tokens::{Role, Tokens};
 /// `[access]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct WrittenAccess {
+pub(crate) struct RawAccess {
     publisher_tokens: Option<PathBuf>,
     agent_tokens: Option<PathBuf>,
     reader_tokens: Option<PathBuf>,
@@ -32,7 +32,7 @@ pub(crate) struct WrittenAccess {
 /// `[tls]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct WrittenTls {
+pub(crate) struct RawTls {
     certificate_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
 }
@@ -63,8 +63,8 @@ impl Protection {
 
     /// Reads the files, and rejects an unprotected drop that other machines could reach.
     pub(crate) fn check(
-        access: &WrittenAccess,
-        tls: &WrittenTls,
+        access: &RawAccess,
+        tls: &RawTls,
         listen: SocketAddr,
         problems: &mut Problems,
     ) -> Self {
@@ -100,7 +100,7 @@ impl Protection {
     }
 }
 
-fn encryption(written: &WrittenTls, problems: &mut Problems) -> Option<Arc<ServerConfig>> {
+fn encryption(written: &RawTls, problems: &mut Problems) -> Option<Arc<ServerConfig>> {
     let (certificate, key) = match (&written.certificate_file, &written.key_file) {
         (Some(certificate), Some(key)) => (certificate, key),
         (None, None) => return None,

@@ -3,9 +3,9 @@
 use http_server::Bounds;
 use tokio::net::TcpListener;
 
-use crate::board::Board;
 use crate::config::Config;
 use crate::http::protected_router;
+use crate::registry::DocumentRegistry;
 use crate::store::StoreError;
 
 /// Serves the protocol until `shutdown` completes; waiting readers are then answered immediately.
@@ -17,12 +17,12 @@ pub async fn run(
     config: Config,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), StoreError> {
-    let board = Board::open(&config.data, &config.limits)?;
-    let router = protected_router(board.clone(), &config.protection);
+    let registry = DocumentRegistry::open(&config.data, &config.limits)?;
+    let router = protected_router(registry.clone(), &config.protection);
     let acceptor = config.protection.acceptor();
     if let Ok(address) = listener.local_addr() {
         let encrypted = acceptor.is_some();
-        tracing::info!(%address, encrypted, jobs = board.generations().len(), "listening");
+        tracing::info!(%address, encrypted, jobs = registry.generations().len(), "listening");
     }
     let bounds = Bounds {
         connections: config.limits.connections,
@@ -34,7 +34,7 @@ pub async fn run(
     };
     let closing = async {
         shutdown.await;
-        board.close();
+        registry.close();
     };
     http_server::serve(listener, router, acceptor, bounds, closing).await;
     tracing::info!("stopped");

@@ -53,7 +53,7 @@ pub enum StoreError {
 
 /// A document with its signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Signed {
+pub(crate) struct SignedDocument {
     pub(crate) document: JobDocument,
     pub(crate) signature: Option<Signature>,
 }
@@ -68,10 +68,10 @@ pub(crate) struct Store {
 }
 
 /// One job as loaded from disk.
-pub(crate) struct Found {
-    pub(crate) current: Signed,
+pub(crate) struct StoredJob {
+    pub(crate) current: SignedDocument,
     /// Older documents, oldest first.
-    pub(crate) older: Vec<Signed>,
+    pub(crate) older: Vec<SignedDocument>,
     pub(crate) reports: Vec<Report>,
     pub(crate) log: JsonLines,
 }
@@ -83,7 +83,7 @@ impl Store {
     }
 
     /// Loads all jobs that have a document. Folders without one are remnants of a crash during a first publication.
-    pub(crate) fn load(&self) -> Result<Vec<Found>, StoreError> {
+    pub(crate) fn load(&self) -> Result<Vec<StoredJob>, StoreError> {
         let mut found = Vec::new();
         for name in names(&self.root)? {
             let Ok(job) = name.parse::<JobName>() else { continue };
@@ -92,14 +92,14 @@ impl Store {
                 self.sync(&job)?;
                 let older = self.older(&job, current.document.generation())?;
                 let (log, reports) = self.reports(&job)?;
-                found.push(Found { current, older, reports, log });
+                found.push(StoredJob { current, older, reports, log });
             }
         }
         Ok(found)
     }
 
     /// Reads the document of a job from disk.
-    pub(crate) fn document(&self, job: &JobName) -> Result<Option<Signed>, StoreError> {
+    pub(crate) fn document(&self, job: &JobName) -> Result<Option<SignedDocument>, StoreError> {
         read(&self.folder(job).join(DOCUMENT), job)
     }
 
@@ -109,17 +109,21 @@ impl Store {
     }
 
     /// Reads an older document of a job, if it is within the retention.
-    pub(crate) fn edition(&self, job: &JobName, generation: u64) -> Result<Option<Signed>, StoreError> {
-        read(&self.edition_path(job, generation), job)
+    pub(crate) fn revision(
+        &self,
+        job: &JobName,
+        generation: u64,
+    ) -> Result<Option<SignedDocument>, StoreError> {
+        read(&self.revision_path(job, generation), job)
     }
 
     /// Writes the document of its job, whose folder exists. The predecessor, of generation `before`, is kept.
-    pub(crate) fn write(&self, signed: &Signed, before: Option<u64>) -> Result<(), StoreError> {
+    pub(crate) fn write(&self, signed: &SignedDocument, before: Option<u64>) -> Result<(), StoreError> {
         let job = signed.document.job();
         let path = self.folder(job).join(DOCUMENT);
         if let Some(generation) = before {
             // The history is for people: a file system without links must not prevent a change.
-            if let Err(error) = self.keep(&path, &self.edition_path(job, generation)) {
+            if let Err(error) = self.keep(&path, &self.revision_path(job, generation)) {
                 tracing::warn!(%job, generation, "could not add a document to the history: {error}");
             }
         }
@@ -131,7 +135,7 @@ impl Store {
     /// Deletes older documents.
     pub(crate) fn forget(&self, job: &JobName, generations: &[u64]) {
         for generation in generations {
-            let path = self.edition_path(job, *generation);
+            let path = self.revision_path(job, *generation);
             if let Err(error) = remove(&path) {
                 tracing::warn!(path = %path.display(), "could not remove an old document: {error}");
             }
@@ -145,14 +149,14 @@ impl Store {
     }
 
     /// Hard-links the file that is about to be replaced: no byte is written, and a crash leaves it under both names.
-    fn keep(&self, current: &Path, edition: &Path) -> io::Result<()> {
-        remove(edition)?;
-        std::fs::hard_link(current, edition)?;
+    fn keep(&self, current: &Path, revision: &Path) -> io::Result<()> {
+        remove(revision)?;
+        std::fs::hard_link(current, revision)?;
         // A rollback needs the previous document.
-        sync_folder_of(edition).map_err(io::Error::other)
+        sync_folder_of(revision).map_err(io::Error::other)
     }
 
-    fn older(&self, job: &JobName, current: u64) -> Result<Vec<Signed>, StoreError> {
+    fn older(&self, job: &JobName, current: u64) -> Result<Vec<SignedDocument>, StoreError> {
         let folder = self.folder(job).join(HISTORY);
         let names = if folder.is_dir() { names(&folder)? } else { Vec::new() };
         let mut generations: Vec<u64> = names
@@ -163,7 +167,7 @@ impl Store {
         generations.sort_unstable();
         let mut older = Vec::new();
         for generation in generations {
-            match self.edition(job, generation) {
+            match self.revision(job, generation) {
                 Ok(signed) => older.extend(signed),
                 Err(error) => tracing::warn!("skipped in the history: {error}"),
             }
@@ -171,7 +175,7 @@ impl Store {
         Ok(older)
     }
 
-    fn edition_path(&self, job: &JobName, generation: u64) -> PathBuf {
+    fn revision_path(&self, job: &JobName, generation: u64) -> PathBuf {
         self.folder(job).join(HISTORY).join(format!("{generation}.toml"))
     }
 
@@ -190,7 +194,7 @@ fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
 /// The largest stored document that is read, in bytes: the largest `limits.document_bytes` with its signature.
 const STORED_BYTES: u64 = 17 << 20;
 
-fn read(path: &Path, job: &JobName) -> Result<Option<Signed>, StoreError> {
+fn read(path: &Path, job: &JobName) -> Result<Option<SignedDocument>, StoreError> {
     let path = path.to_owned();
     let stored = match files::read_text(&path, STORED_BYTES) {
         Ok(stored) => stored,
@@ -205,7 +209,7 @@ fn read(path: &Path, job: &JobName) -> Result<Option<Signed>, StoreError> {
         None => (None, stored.as_str()),
     };
     match JobDocument::parse(text) {
-        Ok(document) if document.job() == job => Ok(Some(Signed { document, signature })),
+        Ok(document) if document.job() == job => Ok(Some(SignedDocument { document, signature })),
         Ok(_) => Err(StoreError::Document { path, source: None }),
         Err(source) => Err(StoreError::Document { path, source: Some(source) }),
     }

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 use thiserror::Error;
 
-use crate::refusal::Refusal;
+use crate::api_error::ApiError;
 
 /// A larger number is a mistake: each request is compared with all tokens.
 const MAX_PER_ROLE: usize = 100;
@@ -138,7 +138,7 @@ impl Tokens {
     }
 
     /// Returns the authenticated holder, where a token is needed.
-    fn check(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Option<Holder>, Refusal> {
+    fn check(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Option<Holder>, ApiError> {
         if self.is_empty() || path == HEALTH {
             return Ok(None);
         }
@@ -147,13 +147,13 @@ impl Tokens {
             let (scheme, token) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         });
-        let holder = token.and_then(|token| self.holder_of(token)).ok_or_else(Refusal::unauthorized)?;
+        let holder = token.and_then(|token| self.holder_of(token)).ok_or_else(ApiError::unauthorized)?;
         let role = holder.role;
         match (method, role) {
             (&Method::GET | &Method::HEAD, _)
             | (&Method::PUT, Role::Publisher)
             | (&Method::POST, Role::Agent) => Ok(Some(holder.clone())),
-            _ => Err(Refusal::forbidden(format!("a token of the role {role:?} does not allow {method}"))),
+            _ => Err(ApiError::forbidden(format!("a token of the role {role:?} does not allow {method}"))),
         }
     }
 }

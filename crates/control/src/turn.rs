@@ -55,7 +55,7 @@ pub trait Surroundings {
     ///
     /// # Errors
     /// Why the history cannot be read.
-    fn edition(
+    fn revision(
         &mut self,
         generation: u64,
     ) -> impl Future<Output = Result<Option<JobDocument>, String>> + Send;
@@ -166,7 +166,7 @@ impl ControlLoop {
         let sentence = overdue.sentence.clone();
         let widths = snapshot.map(|snapshot| self.widths(snapshot)).unwrap_or_default();
         let before = match overdue.generation_before() {
-            Some(generation) => around.edition(generation).await.unwrap_or_default(),
+            Some(generation) => around.revision(generation).await.unwrap_or_default(),
             None => None,
         };
         let (running, end, what) = match overdue.seen(&widths, before) {
@@ -206,7 +206,7 @@ async fn running<S: Surroundings>(
         DocumentStatus::Runs(running) => Ok(running),
         DocumentStatus::NotYet(reason) => Err(Standing { reason, is_by_hand: false }),
         DocumentStatus::ByHand(reason) => Err(by_hand(reason)),
-        DocumentStatus::Earlier(earlier) => match around.edition(earlier.generation()).await {
+        DocumentStatus::Earlier(earlier) => match around.revision(earlier.generation()).await {
             Ok(document) => earlier.found(document).map_err(by_hand),
             Err(error) => {
                 let reason = format!("cannot read the running document from the drop's history: {error}");

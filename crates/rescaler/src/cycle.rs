@@ -235,7 +235,7 @@ impl Surroundings for Rescaler {
         }
     }
 
-    async fn edition(&mut self, generation: u64) -> Result<Option<JobDocument>, String> {
+    async fn revision(&mut self, generation: u64) -> Result<Option<JobDocument>, String> {
         let Place::Drop(drop) = &self.place else { return Ok(None) };
         let found = drop.generation(generation).await;
         found.map_err(|error| format!("{:#}", anyhow::Error::from(error)))

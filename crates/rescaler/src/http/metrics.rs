@@ -18,11 +18,11 @@ use crate::quota::Figures;
 use crate::status::{JobStatus, Moment, Outcome, Status, Totals};
 
 /// What an answered request is counted under: method, route and status. Their number is bounded by the routes.
-type Answered = (String, String, u16);
+type RequestLabels = (String, String, u16);
 
 /// Counters of one server.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Requests(Arc<Mutex<BTreeMap<Answered, u64>>>);
+pub(super) struct Requests(Arc<Mutex<BTreeMap<RequestLabels, u64>>>);
 
 pub(super) async fn count(
     State(requests): State<Requests>,
@@ -50,7 +50,7 @@ pub(super) async fn page(State(site): State<Site>) -> MetricsPage {
 }
 
 /// All series. Those of one name stand together, as the format asks for, so each name goes once through all jobs.
-fn metrics(status: &Status, requests: &BTreeMap<Answered, u64>, now: Timestamp) -> MetricsPage {
+fn metrics(status: &Status, requests: &BTreeMap<RequestLabels, u64>, now: Timestamp) -> MetricsPage {
     let seen: Vec<Seen> = status.jobs().iter().map(|job| Seen::of(job, now)).collect();
     let mut page = MetricsPage::default();
     page.gauge("rescaler_build_info", "Always 1; the version is a label.")

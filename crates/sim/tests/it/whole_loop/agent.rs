@@ -170,9 +170,9 @@ impl Surroundings for AroundAgent {
         answer.map_err(|no_answer| of_drop(no_answer.status))
     }
 
-    async fn edition(&self, generation: u64) -> Result<Option<JobDocument>, drop_client::Error> {
-        let edition = |p: &mut Parties| p.drop.edition(generation).cloned();
-        let answer = self.0.call(Who::Agent, "drop for an earlier document", edition).await;
+    async fn revision(&self, generation: u64) -> Result<Option<JobDocument>, drop_client::Error> {
+        let revision = |p: &mut Parties| p.drop.revision(generation).cloned();
+        let answer = self.0.call(Who::Agent, "drop for an earlier document", revision).await;
         answer.map_err(|no_answer| of_drop(no_answer.status))
     }
 

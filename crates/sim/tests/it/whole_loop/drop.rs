@@ -31,7 +31,7 @@ impl PlayedDrop {
         self.tag.as_ref()
     }
 
-    pub(crate) fn edition(&self, generation: u64) -> Option<&JobDocument> {
+    pub(crate) fn revision(&self, generation: u64) -> Option<&JobDocument> {
         self.history.get(&generation)
     }
 

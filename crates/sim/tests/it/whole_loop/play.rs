@@ -312,7 +312,7 @@ impl Parties {
             DocumentStatus::NotYet(reason) | DocumentStatus::ByHand(reason) => {
                 self.must_not(format!("in the end the loop stands: {reason}"))
             }
-            DocumentStatus::Earlier(earlier) if self.drop.edition(earlier.generation()).is_none() => {
+            DocumentStatus::Earlier(earlier) if self.drop.revision(earlier.generation()).is_none() => {
                 self.must_not("in the end the document that runs is gone".to_owned());
             }
             _ => {}

@@ -127,9 +127,9 @@ impl Surroundings for AroundLoop {
         self.shared.call(self.who, "drop for reports", reports).await.map(Some).map_err(reason)
     }
 
-    async fn edition(&mut self, generation: u64) -> Result<Option<JobDocument>, String> {
-        let edition = |p: &mut Parties| p.drop.edition(generation).cloned();
-        self.shared.call(self.who, "drop for an earlier document", edition).await.map_err(reason)
+    async fn revision(&mut self, generation: u64) -> Result<Option<JobDocument>, String> {
+        let revision = |p: &mut Parties| p.drop.revision(generation).cloned();
+        self.shared.call(self.who, "drop for an earlier document", revision).await.map_err(reason)
     }
 
     fn append(&mut self, record: &Record) -> Result<(), Lost> {
@@ -236,7 +236,7 @@ impl Parties {
         }
         let running = match self.newest() {
             DocumentStatus::Runs(running) => Some(running.document().clone()),
-            DocumentStatus::Earlier(earlier) => self.drop.edition(earlier.generation()).cloned(),
+            DocumentStatus::Earlier(earlier) => self.drop.revision(earlier.generation()).cloned(),
             DocumentStatus::NotYet(_) | DocumentStatus::ByHand(_) => None,
         };
         let put = self.drop.put(document, replaces);

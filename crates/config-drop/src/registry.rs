@@ -14,16 +14,16 @@ use journal::JournalError;
 use thiserror::Error;
 use tokio::sync::{Mutex, Semaphore, watch};
 
-use crate::conditions::Expected;
+use crate::conditions::ExpectedDocument;
 use crate::config::Limits;
 use crate::disk::Disk;
-use crate::history::{Edition, History};
+use crate::history::{History, Revision};
 use crate::reports::{LOG_SLACK, ReportError, Reports};
-use crate::store::{Found, Signed, Store, StoreError};
+use crate::store::{SignedDocument, Store, StoreError, StoredJob};
 
 /// A document with its entity tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredDocument {
     /// The document.
     pub document: JobDocument,
     /// Its entity tag.
@@ -32,9 +32,9 @@ pub struct Stored {
     pub signature: Option<Signature>,
 }
 
-impl Stored {
-    pub(crate) fn new(signed: Signed) -> Self {
-        let Signed { document, signature } = signed;
+impl StoredDocument {
+    pub(crate) fn new(signed: SignedDocument) -> Self {
+        let SignedDocument { document, signature } = signed;
         Self { entity_tag: document.entity_tag(), document, signature }
     }
 }
@@ -81,7 +81,7 @@ pub enum PublishError {
 pub(crate) struct TooManyReaders;
 
 struct Job {
-    current: watch::Sender<Arc<Stored>>,
+    current: watch::Sender<Arc<StoredDocument>>,
     history: std::sync::Mutex<History>,
     writer: Arc<Mutex<()>>,
     reports: Arc<Mutex<Reports>>,
@@ -102,13 +102,13 @@ struct Inner {
     disk: Arc<Disk>,
 }
 
-/// The documents and reports of all jobs. Cheap to clone: all clones share one board.
+/// The documents and reports of all jobs. Cheap to clone: all clones share one registry.
 #[derive(Clone)]
-pub struct Board {
+pub struct DocumentRegistry {
     inner: Arc<Inner>,
 }
 
-impl Board {
+impl DocumentRegistry {
     /// Locks the data folder and loads its content.
     ///
     /// # Errors
@@ -142,13 +142,13 @@ impl Board {
         })
     }
 
-    /// Returns the limits that this board was opened with.
+    /// Returns the limits that this registry was opened with.
     pub fn limits(&self) -> &Limits {
         &self.inner.limits
     }
 
     /// Returns the current document of a job.
-    pub fn current(&self, job: &JobName) -> Option<Arc<Stored>> {
+    pub fn current(&self, job: &JobName) -> Option<Arc<StoredDocument>> {
         self.inner.job(job).map(|job| job.current.borrow().clone())
     }
 
@@ -181,7 +181,7 @@ impl Board {
         known: &[EntityTag],
         wait: Duration,
         is_reader: bool,
-    ) -> Result<Option<Arc<Stored>>, TooManyReaders> {
+    ) -> Result<Option<Arc<StoredDocument>>, TooManyReaders> {
         let _share = match is_reader {
             true => Some(self.inner.tokened_readers.try_acquire().map_err(|_none_or_closed| TooManyReaders)?),
             false => None,
@@ -202,7 +202,11 @@ impl Board {
     ///
     /// # Errors
     /// See [`PublishError`].
-    pub async fn publish(&self, document: JobDocument, expected: Expected) -> Result<bool, PublishError> {
+    pub async fn publish(
+        &self,
+        document: JobDocument,
+        expected: ExpectedDocument,
+    ) -> Result<bool, PublishError> {
         self.publish_signed(document, None, expected).await
     }
 
@@ -215,10 +219,10 @@ impl Board {
         &self,
         document: JobDocument,
         signature: Option<Signature>,
-        expected: Expected,
+        expected: ExpectedDocument,
     ) -> Result<bool, PublishError> {
         let inner = Arc::clone(&self.inner);
-        let signed = Signed { document, signature };
+        let signed = SignedDocument { document, signature };
         let task = async move {
             match inner.job(signed.document.job()) {
                 Some(job) => inner.replace(&job, signed, &expected).await.map(|()| false),
@@ -229,7 +233,7 @@ impl Board {
     }
 
     /// Returns the newest documents of a job, oldest first; `None` if the job is unknown.
-    pub fn history(&self, job: &JobName) -> Option<Vec<Edition>> {
+    pub fn history(&self, job: &JobName) -> Option<Vec<Revision>> {
         let job = self.inner.job(job)?;
         Some(job.history.lock().unwrap_or_else(PoisonError::into_inner).list())
     }
@@ -238,11 +242,11 @@ impl Board {
     ///
     /// # Errors
     /// The file could not be read.
-    pub(crate) async fn edition(
+    pub(crate) async fn revision(
         &self,
         job: &JobName,
         generation: u64,
-    ) -> Result<Option<Stored>, PublishError> {
+    ) -> Result<Option<StoredDocument>, PublishError> {
         match self.current(job) {
             None => return Ok(None),
             Some(current) if current.document.generation() == generation => {
@@ -251,9 +255,9 @@ impl Board {
             Some(_) => {}
         }
         let (inner, job) = (Arc::clone(&self.inner), job.clone());
-        let read = tokio::task::spawn_blocking(move || inner.store.edition(&job, generation)).await;
+        let read = tokio::task::spawn_blocking(move || inner.store.revision(&job, generation)).await;
         let signed = read.map_err(|_| PublishError::Interrupted)?.map_err(PublishError::Store)?;
-        Ok(signed.map(Stored::new))
+        Ok(signed.map(StoredDocument::new))
     }
 
     /// Stores a report. Idempotent.
@@ -292,7 +296,7 @@ impl Inner {
             let mut created = self.created.subscribe();
             let outcome = match self.job(name) {
                 Some(job) => {
-                    let other = |stored: &Arc<Stored>| !known.contains(&stored.entity_tag);
+                    let other = |stored: &Arc<StoredDocument>| !known.contains(&stored.entity_tag);
                     job.current.subscribe().wait_for(other).await.map(drop)
                 }
                 None => match created.changed().await {
@@ -300,7 +304,7 @@ impl Inner {
                     Err(closed) => Err(closed),
                 },
             };
-            // The senders live as long as the board, so the only outcome is a change.
+            // The senders live as long as the registry, so the only outcome is a change.
             if outcome.is_ok() {
                 return;
             }
@@ -310,8 +314,8 @@ impl Inner {
     async fn replace(
         self: &Arc<Self>,
         job: &Job,
-        mut signed: Signed,
-        expected: &Expected,
+        mut signed: SignedDocument,
+        expected: &ExpectedDocument,
     ) -> Result<(), PublishError> {
         let _writer = job.writer.lock().await;
         let current = job.current.borrow().clone();
@@ -333,23 +337,27 @@ impl Inner {
             // loss cannot undo.
             Err(_) => self.durable(signed.document.job()).await,
         };
-        if let Some(shown) = shown.map(Stored::new).filter(|shown| *shown != *current) {
+        if let Some(shown) = shown.map(StoredDocument::new).filter(|shown| *shown != *current) {
             self.show(job, shown);
         }
         written
     }
 
     /// Makes the new document visible to readers, and deletes history beyond the limit.
-    fn show(&self, job: &Job, stored: Stored) {
+    fn show(&self, job: &Job, stored: StoredDocument) {
         let name = stored.document.job().clone();
         let mut history = job.history.lock().unwrap_or_else(PoisonError::into_inner);
-        let forgotten = history.add(Edition::of(&stored), self.limits.history);
+        let forgotten = history.add(Revision::of(&stored), self.limits.history);
         drop(history);
         job.current.send_replace(Arc::new(stored));
         self.store.forget(&name, &forgotten);
     }
 
-    async fn create(self: &Arc<Self>, signed: Signed, expected: &Expected) -> Result<bool, PublishError> {
+    async fn create(
+        self: &Arc<Self>,
+        signed: SignedDocument,
+        expected: &ExpectedDocument,
+    ) -> Result<bool, PublishError> {
         let creation = self.creation.lock().await;
         if let Some(job) = self.job(signed.document.job()) {
             drop(creation);
@@ -368,7 +376,7 @@ impl Inner {
             Err(_) => self.durable(&name).await,
         };
         if let Some(current) = shown {
-            let found = Found { current, older: Vec::new(), reports, log };
+            let found = StoredJob { current, older: Vec::new(), reports, log };
             let (job, _) = Job::from_disk(found, &self.limits).map_err(|e| PublishError::Store(e.into()))?;
             self.jobs.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(job));
             self.created.send_replace(());
@@ -377,7 +385,7 @@ impl Inner {
     }
 
     /// Returns the document of a job as it is on disk, if it can be synced.
-    async fn durable(self: &Arc<Self>, job: &JobName) -> Option<Signed> {
+    async fn durable(self: &Arc<Self>, job: &JobName) -> Option<SignedDocument> {
         self.sync(job).await.ok()?;
         self.store.document(job).ok().flatten()
     }
@@ -389,23 +397,31 @@ impl Inner {
         synced.map_err(|_| PublishError::Interrupted)?.map_err(PublishError::Store)
     }
 
-    async fn write(self: &Arc<Self>, signed: Signed, before: Option<u64>) -> Result<(), PublishError> {
+    async fn write(
+        self: &Arc<Self>,
+        signed: SignedDocument,
+        before: Option<u64>,
+    ) -> Result<(), PublishError> {
         let inner = Arc::clone(self);
         let written = tokio::task::spawn_blocking(move || inner.store.write(&signed, before)).await;
         written.map_err(|_| PublishError::Interrupted)?.map_err(PublishError::Store)
     }
 }
 
-fn is_current(current: &Stored, document: &JobDocument) -> bool {
+fn is_current(current: &StoredDocument, document: &JobDocument) -> bool {
     current.document.text() == document.text()
 }
 
 /// Checks whether the document may replace the current one.
-fn admit(current: Option<&Stored>, document: &JobDocument, expected: &Expected) -> Result<(), PublishError> {
+fn admit(
+    current: Option<&StoredDocument>,
+    document: &JobDocument,
+    expected: &ExpectedDocument,
+) -> Result<(), PublishError> {
     let holds = match (current, expected) {
-        (None, Expected::Nothing) => true,
-        (Some(current), Expected::Document(tag)) => current.entity_tag == *tag,
-        (None, Expected::Document(_)) | (Some(_), Expected::Nothing) => false,
+        (None, ExpectedDocument::Nothing) => true,
+        (Some(current), ExpectedDocument::Document(tag)) => current.entity_tag == *tag,
+        (None, ExpectedDocument::Document(_)) | (Some(_), ExpectedDocument::Nothing) => false,
     };
     if !holds {
         return Err(PublishError::NotCurrent { current: current.map(|current| current.entity_tag.clone()) });
@@ -423,13 +439,13 @@ fn admit(current: Option<&Stored>, document: &JobDocument, expected: &Expected) 
 
 impl Job {
     /// Returns the job, and the generations beyond its history limit.
-    fn from_disk(found: Found, limits: &Limits) -> Result<(Self, Vec<u64>), JournalError> {
-        let Found { current, older, reports, log } = found;
+    fn from_disk(found: StoredJob, limits: &Limits) -> Result<(Self, Vec<u64>), JournalError> {
+        let StoredJob { current, older, reports, log } = found;
         let reports = Reports::from_disk(log, reports, current.document.generation(), limits.reports_kept)?;
-        let older = older.into_iter().map(|signed| Edition::of(&Stored::new(signed))).collect();
+        let older = older.into_iter().map(|signed| Revision::of(&StoredDocument::new(signed))).collect();
         let mut history = History::new(older);
-        let current = Stored::new(current);
-        let forgotten = history.add(Edition::of(&current), limits.history);
+        let current = StoredDocument::new(current);
+        let forgotten = history.add(Revision::of(&current), limits.history);
         let job = Self {
             current: watch::Sender::new(Arc::new(current)),
             history: std::sync::Mutex::new(history),

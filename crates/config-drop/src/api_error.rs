@@ -5,7 +5,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::board::PublishError;
+use crate::registry::PublishError;
 use crate::reports::ReportError;
 
 /// `Retry-After` of a reader that found no long-poll slot, in seconds.
@@ -13,12 +13,12 @@ const RETRY_AFTER_SECONDS: &str = "1";
 
 /// An error response.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct ApiError {
     status: StatusCode,
     message: String,
 }
 
-impl Refusal {
+impl ApiError {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into() }
     }
@@ -55,7 +55,7 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(json!({ "error": self.message }))).into_response();
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
@@ -70,7 +70,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-impl From<PublishError> for Refusal {
+impl From<PublishError> for ApiError {
     fn from(error: PublishError) -> Self {
         let status = match &error {
             PublishError::NotCurrent { .. } => StatusCode::PRECONDITION_FAILED,
@@ -83,7 +83,7 @@ impl From<PublishError> for Refusal {
     }
 }
 
-impl From<ReportError> for Refusal {
+impl From<ReportError> for ApiError {
     fn from(error: ReportError) -> Self {
         let status = match &error {
             ReportError::UnknownJob => StatusCode::NOT_FOUND,
