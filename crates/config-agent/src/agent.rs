@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use drop_client::Current;
 use jiff::Timestamp;
-use job_config::{EntityTag, Observed, State};
+use job_config::{ChangeState, EntityTag, Observed};
 use service::with_causes;
 use thiserror::Error;
 
@@ -133,9 +133,9 @@ impl<S: Surroundings> Agent<S> {
         }
         let ledger = self.book.ledger();
         let ended = ledger.recalled().and_then(|recalled| recalled.ended);
-        let runs = ledger
-            .change()
-            .map_or(ended == Some(State::Running), |change| matches!(change.phase, Phase::Running { .. }));
+        let runs = ledger.change().map_or(ended == Some(ChangeState::Running), |change| {
+            matches!(change.phase, Phase::Running { .. })
+        });
         Ok(if runs { Outcome::Good } else { Outcome::Bad })
     }
 

@@ -65,6 +65,6 @@ fn page(agent: &Agent) -> MetricsPage {
     page
 }
 
-fn serde_name(state: job_config::State) -> String {
+fn serde_name(state: job_config::ChangeState) -> String {
     format!("{state:?}").to_lowercase()
 }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use drop_client::{Access, Current, Error, Fetched};
-use job_config::{Admission, Admitted, EntityTag, JobName, Last, PublicKey, Refusal};
+use job_config::{Admission, AdmissionError, Admitted, EntityTag, JobName, LastAccepted, PublicKey};
 use secrets::Address;
 use service::with_causes;
 
@@ -116,7 +116,7 @@ impl Intake {
         let IntakeSettings { poll, admission, access, .. } = config.intake.clone();
         let job = config.job.clone();
         let refused = Arc::new(Mutex::new(Refused {
-            counts: Refusal::NAMES.into_iter().map(|name| (name, 0)).collect(),
+            counts: AdmissionError::NAMES.into_iter().map(|name| (name, 0)).collect(),
             now: None,
         }));
         let condition = Condition::new("the config drop");
@@ -220,7 +220,8 @@ impl Intake {
         }
         let change = ledger.change();
         let last = change.map(|change| &change.document);
-        let last = last.map(|document| Last { generation: document.generation(), text: document.text() });
+        let last =
+            last.map(|document| LastAccepted { generation: document.generation(), text: document.text() });
         // The journal's times are not used: after a period with a fast clock, every later document would count as
         // expired.
         let now = around.now();
@@ -232,7 +233,7 @@ impl Intake {
                 Seen::Known(current.entity_tag)
             }
             // An earlier run of this agent started it before the expiry.
-            Err(Refusal::Expired { .. })
+            Err(AdmissionError::Expired { .. })
                 if ledger.recalled().is_some_and(|recalled| recalled.generation == generation) =>
             {
                 self.takes(current)
@@ -246,11 +247,11 @@ impl Intake {
         Seen::New(Box::new(current))
     }
 
-    fn refuses<S: Surroundings>(&self, around: &S, current: &Current, refusal: &Refusal) -> Seen {
+    fn refuses<S: Surroundings>(&self, around: &S, current: &Current, refusal: &AdmissionError) -> Seen {
         let generation = current.document.generation();
         let (entity_tag, sentence) = (current.entity_tag.clone(), refusal.to_string());
         self.refuse(refusal.name(), format!("generation {generation}: {sentence}"));
-        if matches!(refusal, Refusal::Expired { .. } | Refusal::NoExpiry) {
+        if matches!(refusal, AdmissionError::Expired { .. } | AdmissionError::NoExpiry) {
             // Reports that this generation will never run, so that the publisher does not wait for it.
             let document = Turned { generation, entity_tag, reason: refusal.name().to_owned(), sentence };
             return Seen::Note(Entry::Refused { at: around.now(), document });
@@ -261,7 +262,8 @@ impl Intake {
     /// Whether this document is already settled, by journal entries other than the last accepted one.
     fn is_over(&self, ledger: &Ledger, current: &Current) -> Option<Seen> {
         if let Some(turned) = ledger.turned_away(&current.entity_tag) {
-            let name = Refusal::NAMES.into_iter().find(|name| *name == turned.reason).unwrap_or("refused");
+            let name =
+                AdmissionError::NAMES.into_iter().find(|name| *name == turned.reason).unwrap_or("refused");
             let sentence = format!("generation {}: {}", turned.generation, turned.sentence);
             self.refused.lock().unwrap_or_else(PoisonError::into_inner).now = Some((name, sentence));
             return Some(Seen::Known(current.entity_tag.clone()));

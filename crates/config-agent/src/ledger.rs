@@ -9,7 +9,7 @@ mod lineage;
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
-use job_config::{EntityTag, JobDocument, Observed, Report, State};
+use job_config::{ChangeState, EntityTag, JobDocument, Observed, Report};
 use serde::{Deserialize, Serialize};
 
 use crate::phase::Phase;
@@ -251,7 +251,7 @@ impl Ledger {
             generation: document.generation,
             sequence: sequence.map_or(0, |recalled| recalled.sequence) + 1,
             at,
-            state: State::Failed,
+            state: ChangeState::Failed,
             flink_job_id: None,
             savepoint: None,
             message: Some(format!("refused ({}): {}", document.reason, document.sentence)),

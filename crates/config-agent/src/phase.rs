@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use flink::{JobId, TriggerId};
-use job_config::State;
+use job_config::ChangeState;
 use serde::{Deserialize, Serialize};
 
 /// A node that did not come up.
@@ -163,21 +163,21 @@ impl Phase {
     }
 
     /// Returns the phase's name in the protocol.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> ChangeState {
         match self {
-            Self::Received => State::Received,
-            Self::StartingNodes { .. } | Self::NodesStarted { .. } => State::StartingNodes,
-            Self::StoppingNodes { .. } => State::StoppingNodes,
-            Self::Stopping { .. } => State::Stopping,
-            Self::Rescaling { .. } => State::Rescaling,
-            Self::Stopped { .. } => State::Stopped,
-            Self::Submitting { .. } | Self::Settling { .. } => State::Submitting,
+            Self::Received => ChangeState::Received,
+            Self::StartingNodes { .. } | Self::NodesStarted { .. } => ChangeState::StartingNodes,
+            Self::StoppingNodes { .. } => ChangeState::StoppingNodes,
+            Self::Stopping { .. } => ChangeState::Stopping,
+            Self::Rescaling { .. } => ChangeState::Rescaling,
+            Self::Stopped { .. } => ChangeState::Stopped,
+            Self::Submitting { .. } | Self::Settling { .. } => ChangeState::Submitting,
             Self::RescalingBack { .. } | Self::RollingBack { .. } | Self::Restoring { .. } => {
-                State::RollingBack
+                ChangeState::RollingBack
             }
-            Self::RolledBack { .. } => State::RolledBack,
-            Self::Running { .. } => State::Running,
-            Self::Failed { .. } => State::Failed,
+            Self::RolledBack { .. } => ChangeState::RolledBack,
+            Self::Running { .. } => ChangeState::Running,
+            Self::Failed { .. } => ChangeState::Failed,
         }
     }
 

@@ -6,7 +6,7 @@
 //! from starting as if there had never been a job.
 
 use flink::JobId;
-use job_config::{EntityTag, JobDocument, PublicKey, Report, State};
+use job_config::{ChangeState, EntityTag, JobDocument, PublicKey, Report};
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::{Entry, Resumed};
@@ -34,7 +34,7 @@ pub struct Recalled {
     pub sequence: u32,
     /// Its final state, if it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<State>,
+    pub ended: Option<ChangeState>,
     /// How to resume it, if it has not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed: Option<Resumed>,
@@ -88,7 +88,7 @@ fn summary(reports: &[Report]) -> Option<Recalled> {
     let newest = with_job.max_by_key(|report| (report.generation, report.sequence));
     let resumed = match last.state {
         _ if ended.is_some() => None,
-        State::RollingBack => Some(Resumed::TakenBack),
+        ChangeState::RollingBack => Some(Resumed::TakenBack),
         _ => Some(Resumed::Begun),
     };
     Some(Recalled {
@@ -98,7 +98,7 @@ fn summary(reports: &[Report]) -> Option<Recalled> {
         resumed,
         job: newest.and_then(|report| report.flink_job_id.as_deref()?.parse().ok()),
         savepoint: savepoint(reports, last.generation)
-            .filter(|_| !matches!(ended, Some(State::Running | State::RolledBack))),
+            .filter(|_| !matches!(ended, Some(ChangeState::Running | ChangeState::RolledBack))),
         document: None,
         is_lost: false,
     })
@@ -115,7 +115,7 @@ fn running_generation(reports: &[Report]) -> Option<u64> {
     let ends = reports.iter().filter(|report| report.state.is_final());
     let last = ends.max_by_key(|report| (report.generation, report.sequence))?;
     match last.state {
-        State::Running => Some(last.generation),
+        ChangeState::Running => Some(last.generation),
         _ => last.running_generation,
     }
 }
@@ -179,7 +179,10 @@ mod tests {
         let rolled_back = r#","message":"m","savepoint":"file:///s","running_generation":1"#;
         let reports = [report(1, 3, "running", JOB), report(2, 4, "rolled-back", rolled_back)];
         let known = summary(&reports).unwrap();
-        assert_eq!((known.ended, known.resumed, known.savepoint), (Some(State::RolledBack), None, None));
+        assert_eq!(
+            (known.ended, known.resumed, known.savepoint),
+            (Some(ChangeState::RolledBack), None, None)
+        );
         assert_eq!(running_generation(&reports), Some(1));
     }
 

@@ -1,14 +1,14 @@
 //! The outcome of a published change, derived from the agent's reports.
 
 use jiff::Timestamp;
-use job_config::{Report, State};
+use job_config::{ChangeState, Report};
 use serde::{Deserialize, Serialize};
 
 /// One phase of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeStep {
     /// The phase.
-    pub state: State,
+    pub state: ChangeState,
     /// Start time, by the agent's clock.
     pub at: Timestamp,
     /// Duration, in milliseconds; absent for the last phase.
@@ -22,7 +22,7 @@ pub struct Outcome {
     /// The generation.
     pub generation: u64,
     /// Final state.
-    pub state: State,
+    pub state: ChangeState,
     /// Time from the first report to the last, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
@@ -70,7 +70,7 @@ pub(crate) fn outcome(reports: &[Report], generation: u64) -> Option<Outcome> {
 impl Outcome {
     /// Returns whether the job runs as the document says.
     pub fn succeeded(&self) -> bool {
-        self.state == State::Running
+        self.state == ChangeState::Running
     }
 }
 
@@ -97,7 +97,7 @@ impl std::fmt::Display for Outcome {
 }
 
 /// Returns the state's name in reports and logs.
-pub fn state_word(state: State) -> String {
+pub fn state_word(state: ChangeState) -> String {
     state.to_string()
 }
 
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(outcome(&reports(), 6), None);
         assert_eq!(outcome(&reports()[..3], 7), None);
         let outcome = outcome(&reports(), 7).unwrap();
-        assert_eq!((outcome.state, outcome.duration_ms), (State::Running, Some(2500)));
+        assert_eq!((outcome.state, outcome.duration_ms), (ChangeState::Running, Some(2500)));
         let durations: Vec<_> = outcome.steps.iter().map(|step| step.duration_ms).collect();
         assert_eq!(durations, [Some(490), Some(2000), None]);
         assert_eq!(

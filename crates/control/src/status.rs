@@ -7,7 +7,7 @@
 //! or the drop's history has the document of the reported generation.
 
 use jiff::{SignedDuration, Timestamp};
-use job_config::{EntityTag, JobDocument, Report, State};
+use job_config::{ChangeState, EntityTag, JobDocument, Report};
 
 use crate::outcome::state_word;
 
@@ -105,16 +105,16 @@ pub fn status(current: Current, reports: Option<&[Report]>, now: Timestamp) -> D
         ));
     };
     match report.state {
-        State::Running => runs(current),
+        ChangeState::Running => runs(current),
         // An agent without its journal may not know that generation.
-        State::RolledBack if report.running_generation.is_none() => before(current, reports),
-        State::RolledBack => earlier(current, report.running_generation),
+        ChangeState::RolledBack if report.running_generation.is_none() => before(current, reports),
+        ChangeState::RolledBack => earlier(current, report.running_generation),
         // The first report of an accepted document is another: this one was rejected without effect.
-        State::Failed if report.sequence == 1 && report.running_generation.is_some() => {
+        ChangeState::Failed if report.sequence == 1 && report.running_generation.is_some() => {
             earlier(current, report.running_generation)
         }
-        State::Failed if report.sequence == 1 => before(current, reports),
-        State::Failed => DocumentStatus::ByHand(format!(
+        ChangeState::Failed if report.sequence == 1 => before(current, reports),
+        ChangeState::Failed => DocumentStatus::ByHand(format!(
             "generation {generation} failed, and which generation runs is unknown ({}); check the job, then publish the next document by hand",
             report.message.as_deref().unwrap_or("no reason reported")
         )),
@@ -147,7 +147,7 @@ pub(crate) fn before(current: Current, reports: &[Report]) -> DocumentStatus {
         reports.iter().filter(|report| report.generation < generation && report.state.is_final());
     let last = earlier_reports.max_by_key(|report| (report.generation, report.sequence));
     let running = last.and_then(|report| match report.state {
-        State::Running => Some(report.generation),
+        ChangeState::Running => Some(report.generation),
         _ => report.running_generation,
     });
     earlier(current, running)

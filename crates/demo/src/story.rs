@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use drop_client::DropClient;
-use job_config::State;
+use job_config::ChangeState;
 use test_cluster::{ProcessGroup, Tenant};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
@@ -109,7 +109,7 @@ async fn wait_for_job(
     while Instant::now() < deadline {
         ticks.tick().await;
         programs.check()?;
-        if tell_reports(screen, watch).await?.contains(&State::Running) {
+        if tell_reports(screen, watch).await?.contains(&ChangeState::Running) {
             return Ok(());
         }
     }
@@ -117,14 +117,14 @@ async fn wait_for_job(
 }
 
 /// Prints new reports and returns their states; a failed change ends the demo.
-async fn tell_reports(screen: &Screen, watch: &mut Watch) -> anyhow::Result<Vec<State>> {
+async fn tell_reports(screen: &Screen, watch: &mut Watch) -> anyhow::Result<Vec<ChangeState>> {
     let mut states = Vec::new();
     for report in watch.new_reports().await {
         let text = format!("{:?}", report.state).to_lowercase();
-        let savepoint = report.savepoint.filter(|_| report.state == State::Stopped);
+        let savepoint = report.savepoint.filter(|_| report.state == ChangeState::Stopped);
         let detail = report.message.or(savepoint).map_or(String::new(), |detail| format!(": {detail}"));
         screen.announce("AGENT", &format!("generation {}: {text}{detail}", report.generation));
-        let undone = matches!(report.state, State::Failed | State::RolledBack);
+        let undone = matches!(report.state, ChangeState::Failed | ChangeState::RolledBack);
         ensure!(!undone, "generation {} was not applied{detail}", report.generation);
         states.push(report.state);
     }
@@ -164,7 +164,7 @@ async fn watch_until_recovered(
             overloaded.get_or_insert(newest.clone());
         }
         let states = tell_reports(screen, watch).await?;
-        rescaled |= overloaded.is_some() && states.contains(&State::Running);
+        rescaled |= overloaded.is_some() && states.contains(&ChangeState::Running);
         let moment = watch.moment().await;
         screen.show(&moment);
         let is_under = moment.event_latency_ms.is_some_and(|ms| ms < LATENCY_MAX_MS);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::{Method, Request, StatusCode, header};
 use job_config::{
-    EntityTag, JobDocument, JobName, MEDIA_TYPE, PublicKey, Refusal, Report, SIGNATURE_HEADER, Signature,
-    verify,
+    AdmissionError, EntityTag, JobDocument, JobName, MEDIA_TYPE, PublicKey, Report, SIGNATURE_HEADER,
+    Signature, verify,
 };
 
 use crate::Access;
@@ -279,7 +279,7 @@ pub(crate) fn read(
     let text = String::from_utf8(bytes.to_vec()).map_err(Defect::Encoding)?;
     let document = JobDocument::parse(&text).map_err(Defect::Content)?;
     if document.job() != job {
-        return Err(Defect::Refused(Refusal::WrongJob { found: document.job().clone() }));
+        return Err(Defect::Refused(AdmissionError::WrongJob { found: document.job().clone() }));
     }
     let signature = signature.and_then(|text| text.trim().parse().ok());
     Ok(Current { entity_tag: document.entity_tag(), document, signature })

@@ -1,6 +1,6 @@
 //! Errors of a request to the drop.
 
-use job_config::{DocumentError, EntityTag, Refusal};
+use job_config::{AdmissionError, DocumentError, EntityTag};
 use secrets::Address;
 use thiserror::Error;
 
@@ -102,7 +102,7 @@ pub enum Defect {
     Content(#[source] DocumentError),
     /// Not signed as required, or of another job.
     #[error("the document is refused ({})", .0.name())]
-    Refused(#[source] Refusal),
+    Refused(#[source] AdmissionError),
 }
 
 impl Error {
@@ -124,7 +124,7 @@ impl Error {
         }
     }
 
-    /// Returns the error's name for logs, metrics and reports; includes those of [`Refusal`].
+    /// Returns the error's name for logs, metrics and reports; includes those of [`AdmissionError`].
     pub fn name(&self) -> &'static str {
         match self {
             Self::Address { .. } | Self::Setup(_) | Self::Encode(_) => "setup",
@@ -144,7 +144,7 @@ impl Error {
     }
 
     /// Returns the rejection behind this error, if it is one.
-    pub fn refusal(&self) -> Option<&Refusal> {
+    pub fn refusal(&self) -> Option<&AdmissionError> {
         match self {
             Self::NotADocument { defect: Defect::Refused(refusal), .. } => Some(refusal),
             _ => None,

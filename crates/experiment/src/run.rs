@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 use drop_client::{DropClient, Precondition};
 use flink::Client;
 use futures_util::future::{join_all, try_join_all};
-use job_config::{JobDocument, State};
+use job_config::{ChangeState, JobDocument};
 use test_cluster::{ClusterOptions, Extras, ProcessGroup, Tenant, TenantNames, TenantOptions, TestCluster};
 use testbed::process::Process;
 use tokio::time::{Instant, sleep};
@@ -291,8 +291,8 @@ async fn start_loop(one: &mut Loop<'_>) -> anyhow::Result<()> {
         programs.check()?;
         for report in drop.reports().await.unwrap_or_default() {
             let detail = report.message.as_deref().unwrap_or("no reason reported");
-            ensure!(report.state != State::Failed, "the first document was not applied: {detail}");
-            if report.state == State::Running {
+            ensure!(report.state != ChangeState::Failed, "the first document was not applied: {detail}");
+            if report.state == ChangeState::Running {
                 return Ok(());
             }
         }

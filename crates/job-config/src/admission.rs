@@ -19,7 +19,7 @@ pub const FIRST_GENERATION_MAX: u64 = 1 << 53;
 
 /// Why a document is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Refusal {
+pub enum AdmissionError {
     /// A required signature is missing.
     #[error("it has no signature; sign it with the private key of a pinned public key")]
     Unsigned,
@@ -74,7 +74,7 @@ pub enum Refusal {
     NoExpiry,
 }
 
-impl Refusal {
+impl AdmissionError {
     /// All names, for a counter per name.
     pub const NAMES: [&str; 10] = [
         "unsigned",
@@ -114,7 +114,7 @@ impl Refusal {
 
 /// The last document that a reader accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Last<'a> {
+pub struct LastAccepted<'a> {
     /// Its generation.
     pub generation: u64,
     /// Its exact text.
@@ -152,25 +152,25 @@ impl Admission {
     /// The last accepted document is [`Admitted::Known`], even after its expiry.
     ///
     /// # Errors
-    /// The first [`Refusal`] that applies: job, generation, issue, expiry.
+    /// The first [`AdmissionError`] that applies: job, generation, issue, expiry.
     pub fn check(
         &self,
         document: &JobDocument,
         job: &JobName,
-        last: Option<Last<'_>>,
+        last: Option<LastAccepted<'_>>,
         now: Timestamp,
-    ) -> Result<Admitted, Refusal> {
+    ) -> Result<Admitted, AdmissionError> {
         if document.job() != job {
-            return Err(Refusal::WrongJob { found: document.job().clone() });
+            return Err(AdmissionError::WrongJob { found: document.job().clone() });
         }
         let found = document.generation();
         match last {
             Some(last) if found < last.generation => {
-                return Err(Refusal::OldGeneration { found, last: last.generation });
+                return Err(AdmissionError::OldGeneration { found, last: last.generation });
             }
             Some(last) if found == last.generation => {
                 let is_known = document.text() == last.text;
-                let other = Refusal::OtherContent { generation: found };
+                let other = AdmissionError::OtherContent { generation: found };
                 return is_known.then_some(Admitted::Known).ok_or(other);
             }
             _ => {}
@@ -178,15 +178,15 @@ impl Admission {
         let most =
             last.map_or(FIRST_GENERATION_MAX, |last| last.generation.saturating_add(GENERATION_JUMP_MAX));
         if found > most {
-            return Err(Refusal::GenerationJump { found, most });
+            return Err(AdmissionError::GenerationJump { found, most });
         }
         let issued_at = document.issued_at();
         if issued_at.duration_since(now) > self.clock_skew {
-            return Err(Refusal::FutureDated { issued_at });
+            return Err(AdmissionError::FutureDated { issued_at });
         }
         match document.expires_at() {
-            Some(expires_at) if document.is_expired(now) => Err(Refusal::Expired { expires_at }),
-            None if self.expiry_required => Err(Refusal::NoExpiry),
+            Some(expires_at) if document.is_expired(now) => Err(AdmissionError::Expired { expires_at }),
+            None if self.expiry_required => Err(AdmissionError::NoExpiry),
             _ => Ok(Admitted::New),
         }
     }
@@ -209,7 +209,7 @@ mod tests {
 
     fn outcome(document: &JobDocument, now: &str, admission: &Admission) -> String {
         let last = self::document("nexmark", 7, NOON);
-        let last = Last { generation: 7, text: last.text() };
+        let last = LastAccepted { generation: 7, text: last.text() };
         let job = "nexmark".parse().unwrap();
         match admission.check(document, &job, Some(last), now.parse().unwrap()) {
             Ok(admitted) => format!("{admitted:?}"),
@@ -253,16 +253,16 @@ mod tests {
         let found: JobName = "other".parse().unwrap();
         let at = Timestamp::UNIX_EPOCH;
         for (refusal, is_final) in [
-            (Refusal::Unsigned, false),
-            (Refusal::MalformedSignature, false),
-            (Refusal::WrongKey, false),
-            (Refusal::FutureDated { issued_at: at }, false),
-            (Refusal::WrongJob { found }, true),
-            (Refusal::OldGeneration { found: 1, last: 2 }, true),
-            (Refusal::OtherContent { generation: 1 }, true),
-            (Refusal::Expired { expires_at: at }, true),
-            (Refusal::NoExpiry, true),
-            (Refusal::GenerationJump { found: 9, most: 8 }, true),
+            (AdmissionError::Unsigned, false),
+            (AdmissionError::MalformedSignature, false),
+            (AdmissionError::WrongKey, false),
+            (AdmissionError::FutureDated { issued_at: at }, false),
+            (AdmissionError::WrongJob { found }, true),
+            (AdmissionError::OldGeneration { found: 1, last: 2 }, true),
+            (AdmissionError::OtherContent { generation: 1 }, true),
+            (AdmissionError::Expired { expires_at: at }, true),
+            (AdmissionError::NoExpiry, true),
+            (AdmissionError::GenerationJump { found: 9, most: 8 }, true),
         ] {
             assert_eq!(refusal.is_final(), is_final, "{}", refusal.name());
         }

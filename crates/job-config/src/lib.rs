@@ -15,9 +15,11 @@ mod identity;
 mod report;
 mod signature;
 
-pub use admission::{Admission, Admitted, FIRST_GENERATION_MAX, GENERATION_JUMP_MAX, Last, Refusal};
+pub use admission::{
+    Admission, AdmissionError, Admitted, FIRST_GENERATION_MAX, GENERATION_JUMP_MAX, LastAccepted,
+};
 pub use document::{DocumentError, FORMAT, JobDocument, JobName, MEDIA_TYPE, Parallelism, RestartMode};
 pub use edit::Change;
 pub use identity::{EntityTag, EntityTagError};
-pub use report::{Observed, ObservedRescale, Report, ReportError, State};
+pub use report::{ChangeState, Observed, ObservedRescale, Report, ReportError};
 pub use signature::{KeyError, PrivateKey, PublicKey, SIGNATURE_HEADER, SIGNATURE_SUFFIX, Signature, verify};

@@ -11,7 +11,7 @@ use thiserror::Error;
 /// Phase of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
+pub enum ChangeState {
     /// The document was accepted and written to the agent's journal.
     Received,
     /// Task managers are being started.
@@ -36,7 +36,7 @@ pub enum State {
     Failed,
 }
 
-impl State {
+impl ChangeState {
     /// Whether no further report of the same generation follows.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Running | Self::RolledBack | Self::Failed)
@@ -44,7 +44,7 @@ impl State {
 }
 
 /// The name in reports and logs.
-impl fmt::Display for State {
+impl fmt::Display for ChangeState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Received => "received",
@@ -73,14 +73,14 @@ pub struct Report {
     /// Time of the report, by the agent's clock.
     pub at: Timestamp,
     /// Phase of the change.
-    pub state: State,
+    pub state: ChangeState,
     /// Id of the Flink job concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flink_job_id: Option<String>,
-    /// Path of the old job's state, from [`State::Stopped`] on.
+    /// Path of the old job's state, from [`ChangeState::Stopped`] on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub savepoint: Option<String>,
-    /// For people; always present with [`State::Failed`] and [`State::RolledBack`].
+    /// For people; always present with [`ChangeState::Failed`] and [`ChangeState::RolledBack`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Duration of the previous phase, in milliseconds; absent in the first report of a generation.
@@ -155,7 +155,7 @@ impl Report {
         if self.sequence == 0 {
             return Err(ReportError::Zero { field: "sequence" });
         }
-        if matches!(self.state, State::Failed | State::RolledBack)
+        if matches!(self.state, ChangeState::Failed | ChangeState::RolledBack)
             && self.message.as_deref().is_none_or(str::is_empty)
         {
             return Err(ReportError::FailureWithoutMessage);
@@ -175,7 +175,7 @@ mod tests {
     fn the_wire_form_is_stable() {
         let text = r#"{"generation":7,"sequence":3,"at":"2026-01-01T00:00:00.123Z","state":"stopped","savepoint":"file:///s"}"#;
         let report: Report = parse(text);
-        assert_eq!(report.state, State::Stopped);
+        assert_eq!(report.state, ChangeState::Stopped);
         assert_eq!(report.check(), Ok(()));
         assert_eq!(serde_json::to_string(&report).unwrap(), text);
         assert!(serde_json::from_str::<Report>(&text.replace("savepoint", "save")).is_err());

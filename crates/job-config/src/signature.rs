@@ -16,7 +16,7 @@ use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::admission::Refusal;
+use crate::admission::AdmissionError;
 
 /// HTTP header of a document's signature.
 pub const SIGNATURE_HEADER: &str = "rescaler-signature";
@@ -119,13 +119,16 @@ impl FromStr for Signature {
 /// Verifies that one of these keys has signed exactly these bytes. `signature` is the received text, if any.
 ///
 /// # Errors
-/// [`Refusal::Unsigned`], [`Refusal::MalformedSignature`] or [`Refusal::WrongKey`]. Without keys every signature is
+/// [`AdmissionError::Unsigned`], [`AdmissionError::MalformedSignature`] or [`AdmissionError::WrongKey`]. Without keys every signature is
 /// rejected.
-pub fn verify(keys: &[PublicKey], bytes: &[u8], signature: Option<&str>) -> Result<(), Refusal> {
-    let signature: Signature =
-        signature.ok_or(Refusal::Unsigned)?.trim().parse().map_err(|_| Refusal::MalformedSignature)?;
+pub fn verify(keys: &[PublicKey], bytes: &[u8], signature: Option<&str>) -> Result<(), AdmissionError> {
+    let signature: Signature = signature
+        .ok_or(AdmissionError::Unsigned)?
+        .trim()
+        .parse()
+        .map_err(|_| AdmissionError::MalformedSignature)?;
     let signs = |key: &PublicKey| UnparsedPublicKey::new(&ED25519, key.0).verify(bytes, &signature.0).is_ok();
-    if keys.iter().any(signs) { Ok(()) } else { Err(Refusal::WrongKey) }
+    if keys.iter().any(signs) { Ok(()) } else { Err(AdmissionError::WrongKey) }
 }
 
 fn decode<const BYTES: usize>(text: &str, prefix: &str) -> Option<[u8; BYTES]> {
@@ -197,16 +200,24 @@ mod tests {
         let keys = [other.public_key(), key.public_key()];
         assert_eq!(verify(&keys, text, Some(&signature)), Ok(()));
         assert_eq!(verify(&keys, text, Some(&format!("{signature}\n"))), Ok(()));
-        assert_eq!(verify(&keys, text, None), Err(Refusal::Unsigned));
-        assert_eq!(verify(&keys[..1], text, Some(&signature)), Err(Refusal::WrongKey));
-        assert_eq!(verify(&[], text, Some(&signature)), Err(Refusal::WrongKey));
+        assert_eq!(verify(&keys, text, None), Err(AdmissionError::Unsigned));
+        assert_eq!(verify(&keys[..1], text, Some(&signature)), Err(AdmissionError::WrongKey));
+        assert_eq!(verify(&[], text, Some(&signature)), Err(AdmissionError::WrongKey));
         for flipped in 0..text.len() * 8 {
             let mut changed = *text;
             changed[flipped / 8] ^= 1 << (flipped % 8);
-            assert_eq!(verify(&keys, &changed, Some(&signature)), Err(Refusal::WrongKey), "bit {flipped}");
+            assert_eq!(
+                verify(&keys, &changed, Some(&signature)),
+                Err(AdmissionError::WrongKey),
+                "bit {flipped}"
+            );
         }
         for wrong in ["", "ed25519:", "ed25519:AAAA", &signature[8..], &signature[..80], "<html>"] {
-            assert_eq!(verify(&keys, text, Some(wrong)), Err(Refusal::MalformedSignature), "{wrong:?}");
+            assert_eq!(
+                verify(&keys, text, Some(wrong)),
+                Err(AdmissionError::MalformedSignature),
+                "{wrong:?}"
+            );
         }
     }
 

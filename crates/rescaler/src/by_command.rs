@@ -9,7 +9,7 @@ use std::time::Duration;
 use control::PutEnd;
 use flink::JobDetails;
 use jiff::Timestamp;
-use job_config::{JobDocument, Report, State};
+use job_config::{ChangeState, JobDocument, Report};
 use serde::Serialize;
 use tracing::info;
 
@@ -66,7 +66,7 @@ impl ByCommand {
     /// the job has been taken over as it runs.
     pub(crate) fn new(job: RunningJob, program: Program, generation: u64) -> Self {
         let within = Duration::from_millis(program.timeout_ms);
-        let reports = vec![report(generation, 1, State::Running, None)];
+        let reports = vec![report(generation, 1, ChangeState::Running, None)];
         Self { job, program, within, generation, asked: None, reports }
     }
 
@@ -87,10 +87,10 @@ impl ByCommand {
         };
         let age = Timestamp::now().duration_since(asked.at).unsigned_abs();
         let end = match missing {
-            None => Some(report(self.generation, 2, State::Running, None)),
+            None => Some(report(self.generation, 2, ChangeState::Running, None)),
             Some(missing) if age >= self.within => {
                 let message = format!("the job does not match the plan after {} s: {missing}", age.as_secs());
-                Some(report(self.generation, 2, State::RolledBack, Some(message)))
+                Some(report(self.generation, 2, ChangeState::RolledBack, Some(message)))
             }
             Some(_) => None,
         };
@@ -118,7 +118,7 @@ impl ByCommand {
         }
         info!(generation = document.generation(), "passed the plan to {}", self.program.name());
         self.generation = document.generation();
-        self.reports = vec![report(self.generation, 1, State::Rescaling, None)];
+        self.reports = vec![report(self.generation, 1, ChangeState::Rescaling, None)];
         self.asked = Some(Asked { wanted: document.parallelism().operators.clone(), at: Timestamp::now() });
         PutEnd::Stored
     }
@@ -152,7 +152,7 @@ impl ByCommand {
     }
 }
 
-fn report(generation: u64, sequence: u32, state: State, message: Option<String>) -> Report {
+fn report(generation: u64, sequence: u32, state: ChangeState, message: Option<String>) -> Report {
     Report {
         generation,
         sequence,

@@ -214,7 +214,7 @@ mod tests {
     use super::*;
     use control::{Effect, Outcome, Pending};
     use jiff::Timestamp;
-    use job_config::State as Applied;
+    use job_config::ChangeState as Applied;
     use scaling::{Decision, Memory};
 
     const BOUNDS: Bounds = Bounds { max_bytes: 1 << 20, keep: 3 };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use drop_client::{Current, Precondition, Published};
 use jiff::{SignedDuration, Timestamp};
-use job_config::{JobDocument, State};
+use job_config::{ChangeState, JobDocument};
 use thiserror::Error;
 
 use crate::config;
@@ -149,7 +149,7 @@ async fn carried_out(drop: &Outlet, generation: u64, limit: Duration) -> anyhow:
         };
         let last = reports.iter().rfind(|report| report.generation == generation);
         match last {
-            Some(report) if report.state == State::Running => return Ok("running".to_owned()),
+            Some(report) if report.state == ChangeState::Running => return Ok("running".to_owned()),
             Some(report) if report.state.is_final() => {
                 let why = report.message.as_deref().unwrap_or("the agent gave no reason");
                 anyhow::bail!("generation {generation} was not applied: {why}")

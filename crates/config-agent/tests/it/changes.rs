@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::setup::{Setup, run_until_ended};
 use crate::support::{JOB, PATIENCE, agent, document, document_of, ended};
 use config_agent::{Outcome, Phase, submission_id};
-use job_config::State;
+use job_config::ChangeState;
 
 fn message_of(phase: &Phase) -> &str {
     match phase {
@@ -22,12 +22,18 @@ async fn a_job_is_brought_up_and_changed() {
     let first = document(1);
     let phase = setup.apply(&first).await;
     assert_eq!(phase, Phase::Running { job: submission_id(&first), message: None });
-    let expected = [State::Received, State::Submitting, State::Running];
+    let expected = [ChangeState::Received, ChangeState::Submitting, ChangeState::Running];
     assert_eq!(setup.states(1).await, expected);
 
     let second = document(2);
     setup.apply(&second).await;
-    let expected = [State::Received, State::Stopping, State::Stopped, State::Submitting, State::Running];
+    let expected = [
+        ChangeState::Received,
+        ChangeState::Stopping,
+        ChangeState::Stopped,
+        ChangeState::Submitting,
+        ChangeState::Running,
+    ];
     assert_eq!(setup.states(2).await, expected);
     let running = setup.flink.running();
     assert_eq!(running.len(), 1);
@@ -252,7 +258,7 @@ async fn an_expired_document_is_not_applied() {
     };
     let message = reports[0].message.as_deref().unwrap();
     assert!(message.contains("refused (expired): it expired at 2026-01-02"), "{message}");
-    assert_eq!((reports.len(), reports[0].state), (1, State::Failed));
+    assert_eq!((reports.len(), reports[0].state), (1, ChangeState::Failed));
     assert_eq!((agent.book().ledger().change(), setup.counts()), (None, (0, 0)));
     drop(agent);
     assert!(matches!(setup.apply(&document(2)).await, Phase::Running { .. }));

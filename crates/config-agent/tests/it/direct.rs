@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::support::scripted_flink::ScriptedFlink;
 use crate::support::{JOB, PATIENCE, document};
 use drop_client::{Access, ClientSettings, DropClient, Error, Fetched, Precondition, Published};
-use job_config::State;
+use job_config::ChangeState;
 
 /// The real program with these tables in its configuration; killed on drop.
 struct Program(Child);
@@ -62,7 +62,9 @@ async fn runs(client: &DropClient, generation: u64) {
     let is_told = async {
         loop {
             let reports = client.reports().await.unwrap_or_default();
-            if reports.iter().any(|report| report.generation == generation && report.state == State::Running)
+            if reports
+                .iter()
+                .any(|report| report.generation == generation && report.state == ChangeState::Running)
             {
                 return;
             }

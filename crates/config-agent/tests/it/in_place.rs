@@ -6,7 +6,7 @@ use crate::support::JOB;
 use crate::support::scripted_flink::{Fault, VERTEX};
 use crate::support::setup::Setup;
 use config_agent::{Phase, submission_id};
-use job_config::{JobDocument, State};
+use job_config::{ChangeState, JobDocument};
 
 fn document(generation: u64, operators: &[(&str, u32)], default: u32) -> JobDocument {
     let operators: String = operators.iter().map(|(uid, p)| format!("{uid} = {p}\n")).collect();
@@ -38,7 +38,10 @@ async fn the_running_job_is_rescaled() {
         let phase = setup.apply(&document(generation, &[(VERTEX, width)], 1)).await;
         assert_eq!(phase, Phase::Running { job: first.clone(), message: None });
         assert_eq!(widths(&setup), [width]);
-        assert_eq!(setup.states(generation).await, [State::Received, State::Rescaling, State::Running]);
+        assert_eq!(
+            setup.states(generation).await,
+            [ChangeState::Received, ChangeState::Rescaling, ChangeState::Running]
+        );
     }
     assert_eq!(setup.counts(), (0, 1));
     assert_eq!(setup.flink.with(|world| (world.rescales, world.wishes)), (2, 2));

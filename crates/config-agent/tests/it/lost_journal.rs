@@ -6,7 +6,7 @@ use crate::support::scripted_flink::VERTEX;
 use crate::support::setup::{Setup, run_until_ended};
 use crate::support::{JOB, PATIENCE, agent, document};
 use config_agent::{Config, Halt, IntakeSettings, Phase, submission_id};
-use job_config::{Admission, JobDocument, Report, State};
+use job_config::{Admission, ChangeState, JobDocument, Report};
 
 fn in_place(generation: u64, width: u32) -> JobDocument {
     JobDocument::parse(&format!(
@@ -93,7 +93,7 @@ async fn a_change_under_way_is_finished() {
         let last = reports.last().unwrap();
         assert_eq!(
             (last.state, last.running_generation),
-            (State::Running, Some(2)),
+            (ChangeState::Running, Some(2)),
             "{entries}: {reports:?}"
         );
         assert_eq!((setup.counts(), setup.flink.running()[0].width), ((0, 1), 5), "{entries}");
@@ -147,7 +147,7 @@ async fn what_was_refused_stays_refused() {
         () = told => {}
     }
     drop(refusing);
-    assert_eq!(setup.states(2).await, [State::Failed]);
+    assert_eq!(setup.states(2).await, [ChangeState::Failed]);
     setup.config.intake.admission = Admission::default();
     for is_lost in [false, true] {
         if is_lost {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::setup::Setup;
 use crate::support::{agent, document};
 use config_agent::{Phase, restoration_id, submission_id};
-use job_config::State;
+use job_config::ChangeState;
 
 fn savepoint_of_first() -> String {
     format!("file:///savepoints/{}", submission_id(&document(1)))
@@ -41,13 +41,13 @@ async fn a_failed_job_gives_way_to_the_one_before() {
     assert!(message.contains("cannot start"), "{message}");
     assert_eq!(running(&setup), (document(1).text().to_owned(), Some(savepoint_of_first())));
     let expected = [
-        State::Received,
-        State::Stopping,
-        State::Stopped,
-        State::Submitting,
-        State::RollingBack,
-        State::RollingBack,
-        State::RolledBack,
+        ChangeState::Received,
+        ChangeState::Stopping,
+        ChangeState::Stopped,
+        ChangeState::Submitting,
+        ChangeState::RollingBack,
+        ChangeState::RollingBack,
+        ChangeState::RolledBack,
     ];
     assert_eq!(setup.states(2).await, expected);
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use drop_client::{Access, ClientSettings, DropClient, Fetched, Precondition, Published, Reported};
 use forgetful_disk::ForgetfulDisk;
-use job_config::{JobDocument, PrivateKey, Report, Signature, State};
+use job_config::{ChangeState, JobDocument, PrivateKey, Report, Signature};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Timeout of waits for events that must happen.
@@ -86,7 +86,7 @@ fn report(generation: u64) -> Report {
         generation,
         sequence: 1,
         at: "2026-01-01T00:00:00Z".parse().unwrap(),
-        state: State::Received,
+        state: ChangeState::Received,
         flink_job_id: None,
         savepoint: None,
         message: None,

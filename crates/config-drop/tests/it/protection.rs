@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use config_drop::{Config, Limits};
 use drop_client::{Access, ClientSettings, Defect, DropClient, Error, Fetched, Precondition, Published};
-use job_config::{JobDocument, PrivateKey, Refusal};
+use job_config::{AdmissionError, JobDocument, PrivateKey};
 use tokio::net::TcpListener;
 
 const PUBLISHER: &str = "publisher-0123456789";
@@ -150,9 +150,9 @@ async fn signatures_are_carried_and_checked() {
         other => panic!("{other:?}"),
     };
     writer.put(&document(1), &follows(1)).await.unwrap();
-    assert_eq!(refusal().await, Refusal::Unsigned);
+    assert_eq!(refusal().await, AdmissionError::Unsigned);
     writer.put_signed(&document(1), Some(&sign(&other, 1)), &Precondition::Nothing).await.unwrap();
-    assert_eq!(refusal().await, Refusal::WrongKey);
+    assert_eq!(refusal().await, AdmissionError::WrongKey);
     writer.put_signed(&document(1), Some(&sign(&key, 1)), &Precondition::Nothing).await.unwrap();
     let Fetched::Document(current) = pinned.get(None, None).await.unwrap() else { panic!("no document") };
     assert_eq!((current.document, current.signature), (document(1), Some(sign(&key, 1))));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use config_drop::{Config, Limits};
 use drop_client::{ClientSettings, DropClient, Error, Fetched, Precondition, Published, Reported};
-use job_config::{EntityTag, JobDocument, Report, State};
+use job_config::{ChangeState, EntityTag, JobDocument, Report};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -69,7 +69,7 @@ fn document(job: &str, generation: u64, reason: &str) -> JobDocument {
     .unwrap()
 }
 
-fn report(generation: u64, sequence: u32, state: State) -> Report {
+fn report(generation: u64, sequence: u32, state: ChangeState) -> Report {
     Report {
         generation,
         sequence,
@@ -77,7 +77,7 @@ fn report(generation: u64, sequence: u32, state: State) -> Report {
         state,
         flink_job_id: None,
         savepoint: None,
-        message: (state == State::Failed).then(|| "no slots".to_owned()),
+        message: (state == ChangeState::Failed).then(|| "no slots".to_owned()),
         previous_state_ms: None,
         running_generation: None,
         observed: None,
@@ -264,14 +264,17 @@ async fn sizes_and_numbers_are_bounded() {
         507
     );
     assert_eq!(status(client.put(&document("a", 2, &"x".repeat(400)), &Precondition::Nothing).await), 413);
-    let long = Report { message: Some("x".repeat(300)), ..report(1, 1, State::Received) };
+    let long = Report { message: Some("x".repeat(300)), ..report(1, 1, ChangeState::Received) };
     assert!(matches!(client.report(&long).await, Err(Error::Status { status: 413, .. })));
     for sequence in 1..=20 {
-        assert_eq!(client.report(&report(1, sequence, State::Received)).await.unwrap(), Reported::Stored);
+        assert_eq!(
+            client.report(&report(1, sequence, ChangeState::Received)).await.unwrap(),
+            Reported::Stored
+        );
     }
     let kept = |reports: Vec<Report>| reports.iter().map(|report| report.sequence).collect::<Vec<_>>();
     assert_eq!(kept(client.reports().await.unwrap()), [18, 19, 20]);
-    assert_eq!(client.report(&report(1, 2, State::Received)).await.unwrap(), Reported::Stored);
+    assert_eq!(client.report(&report(1, 2, ChangeState::Received)).await.unwrap(), Reported::Stored);
     let server = server.restart().await;
     assert_eq!(kept(server.client("a").reports().await.unwrap()), [18, 19, 20]);
 }
@@ -283,17 +286,18 @@ async fn reports_of_the_future_are_refused() {
     let server = Server::start(Limits { reports_kept: 2, ..Limits::default() }).await;
     let client = server.client("nexmark");
     publish(&client, &document("nexmark", 1, "first"), None).await;
-    let refused = client.report(&report(2, 1, State::Received)).await;
+    let refused = client.report(&report(2, 1, ChangeState::Received)).await;
     assert!(matches!(refused, Err(Error::Status { status: 422, .. })), "{refused:?}");
     let (folder, limits) = server.stop().await;
     let log = folder.path().join("nexmark").join("reports.jsonl");
-    let bogus = [report(1_000_000_000_000_000_000, 1, State::Received), report(7, 1, State::Received)];
+    let bogus =
+        [report(1_000_000_000_000_000_000, 1, ChangeState::Received), report(7, 1, ChangeState::Received)];
     let lines: Vec<String> =
         bogus.iter().map(|report| serde_json::to_string(report).unwrap() + "\n").collect();
     std::fs::write(log, lines.concat()).unwrap();
     let server = Server::on(folder, limits).await;
     let client = server.client("nexmark");
-    let all = [report(1, 1, State::Received), report(1, 2, State::Running)];
+    let all = [report(1, 1, ChangeState::Received), report(1, 2, ChangeState::Running)];
     for report in &all {
         assert_eq!(client.report(report).await.unwrap(), Reported::Stored);
     }
@@ -322,17 +326,17 @@ async fn reports_count_once() {
     let server = Server::start(Limits::default()).await;
     let client = server.client("nexmark");
     assert!(matches!(
-        client.report(&report(1, 1, State::Received)).await,
+        client.report(&report(1, 1, ChangeState::Received)).await,
         Err(Error::Status { status: 404, .. })
     ));
     publish(&client, &document("nexmark", 1, "first"), None).await;
-    let all = [report(1, 1, State::Received), report(1, 2, State::Failed)];
+    let all = [report(1, 1, ChangeState::Received), report(1, 2, ChangeState::Failed)];
     for report in all.iter().chain(&all) {
         assert_eq!(client.report(report).await.unwrap(), Reported::Stored);
     }
-    let other = report(1, 2, State::Running);
+    let other = report(1, 2, ChangeState::Running);
     assert_eq!(client.report(&other).await.unwrap(), Reported::Contradicted);
-    assert_eq!(client.report(&report(1, 3, State::Running)).await.unwrap(), Reported::Contradicted);
+    assert_eq!(client.report(&report(1, 3, ChangeState::Running)).await.unwrap(), Reported::Contradicted);
     let server = server.restart().await;
     assert_eq!(server.client("nexmark").reports().await.unwrap(), all);
     assert_eq!(server.client("other").reports().await.unwrap(), []);

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use drop_client::{ClientSettings, DropClient, Fetched, Precondition, Published, Reported};
-use job_config::{JobDocument, Report, State};
+use job_config::{ChangeState, JobDocument, Report};
 
 struct Program {
     child: Child,
@@ -68,7 +68,7 @@ fn report(generation: u64, sequence: u32) -> Report {
         generation,
         sequence,
         at: "2026-01-01T00:00:00Z".parse().unwrap(),
-        state: if sequence == 1 { State::Received } else { State::Running },
+        state: if sequence == 1 { ChangeState::Received } else { ChangeState::Running },
         flink_job_id: None,
         savepoint: None,
         message: None,

@@ -9,7 +9,7 @@ use control::{
 };
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use job_config::{JobDocument, Report, State};
+use job_config::{ChangeState, JobDocument, Report};
 use scaling::limits::Bounds;
 use scaling::{
     Constraints, Edge, Job, Kind, Operator, Partitioning, Policy, Query, SCHEMA, Snapshot, Subtask,
@@ -179,7 +179,7 @@ impl World {
             generation,
             sequence: 2,
             at: self.now,
-            state: if applied { State::Running } else { State::RolledBack },
+            state: if applied { ChangeState::Running } else { ChangeState::RolledBack },
             flink_job_id: None,
             savepoint: None,
             message: Some("played".to_owned()),

@@ -6,7 +6,7 @@
 
 use anyhow::{Context as _, ensure};
 use jiff::Timestamp;
-use job_config::{Change, State};
+use job_config::{Change, ChangeState};
 use testbed::process::Process;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
@@ -104,7 +104,7 @@ impl<'a> Run<'a> {
     async fn restart(&self, parallelism: u32) -> anyhow::Result<()> {
         let harness = self.harness;
         harness.publish(Change { default_parallelism: Some(parallelism), ..change() }).await?;
-        harness.await_report(2, State::Running).await?;
+        harness.await_report(2, ChangeState::Running).await?;
         let job = harness.running_job().await?;
         let widest = job.vertices.iter().map(|vertex| vertex.parallelism).max();
         ensure!(widest == Some(parallelism), "the job runs at {widest:?}");

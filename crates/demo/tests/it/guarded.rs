@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use drop_client::{Access, DropClient};
-use job_config::{Report, State};
+use job_config::{ChangeState, Report};
 use testbed::process::Process;
 use tokio::time::{Instant, sleep};
 
@@ -188,7 +188,7 @@ pub(crate) fn secret(folder: &Path, name: &str, text: &str) -> anyhow::Result<()
     Ok(std::fs::set_permissions(folder.join(name), Permissions::from_mode(0o600))?)
 }
 
-fn is(generation: u64, state: State) -> impl Fn(&[Report]) -> bool {
+fn is(generation: u64, state: ChangeState) -> impl Fn(&[Report]) -> bool {
     move |reports| reports.iter().any(|report| report.generation == generation && report.state == state)
 }
 
@@ -207,7 +207,7 @@ pub(crate) async fn signed_documents_pass_and_forged_ones_do_not(context: Contex
         sleep(POLL).await;
     }
     guarded.publish(1, &[NEVER_IDLE], "true.key").await?;
-    guarded.until("the first document runs", is(1, State::Running)).await?;
+    guarded.until("the first document runs", is(1, ChangeState::Running)).await?;
     let job = harness.running_job().await?.id;
 
     let load = harness.start_load(Load::until_stopped(&[], 1500.0))?;
@@ -219,10 +219,10 @@ pub(crate) async fn signed_documents_pass_and_forged_ones_do_not(context: Contex
     ensure!(harness.parallelism_of("q7-bid-item").await? == 1, "a forged document was applied");
 
     guarded.publish(3, &[NEVER_IDLE, ("q7-bid-item = 1", "q7-bid-item = 3")], "true.key").await?;
-    guarded.until("the job is being stopped", is(3, State::Stopping)).await?;
+    guarded.until("the job is being stopped", is(3, ChangeState::Stopping)).await?;
     agent.kill().await;
     let agent = guarded.start_agent()?;
-    guarded.until("the third document runs", is(3, State::Running)).await?;
+    guarded.until("the third document runs", is(3, ChangeState::Running)).await?;
     ensure!(harness.parallelism_of("q7-bid-item").await? == 3, "the third document was not applied");
     ensure!(harness.jobs().await?.len() == 2, "not one submission for each true document");
     harness.await_checkpoints(1).await?;

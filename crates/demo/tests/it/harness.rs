@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use drop_client::{Current, DropClient, Fetched, Precondition, Published};
 use jiff::Timestamp;
-use job_config::{Change, JobDocument, State};
+use job_config::{Change, ChangeState, JobDocument};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
@@ -159,7 +159,7 @@ impl E2eHarness {
             ensure!(Instant::now() < deadline, "the drop takes no document: {error}");
             sleep(POLL).await;
         }
-        self.await_report(1, State::Running).await?;
+        self.await_report(1, ChangeState::Running).await?;
         self.note("the job runs");
         Ok(document)
     }
@@ -174,7 +174,7 @@ impl E2eHarness {
     }
 
     /// Waits for a report; a reported failure is an error immediately.
-    pub(crate) async fn await_report(&self, generation: u64, state: State) -> anyhow::Result<()> {
+    pub(crate) async fn await_report(&self, generation: u64, state: ChangeState) -> anyhow::Result<()> {
         let end = Instant::now() + PATIENCE;
         loop {
             let reports = self.drop.reports().await.unwrap_or_default();
@@ -182,8 +182,9 @@ impl E2eHarness {
             if of_generation().any(|report| report.state == state) {
                 return Ok(());
             }
-            let undone =
-                |report: &&job_config::Report| matches!(report.state, State::Failed | State::RolledBack);
+            let undone = |report: &&job_config::Report| {
+                matches!(report.state, ChangeState::Failed | ChangeState::RolledBack)
+            };
             let failed = of_generation().find(undone);
             ensure!(failed.is_none(), "generation {generation} was not carried out: {failed:?}");
             ensure!(

@@ -1,7 +1,7 @@
 //! Kills of the project's programs in the middle of a rescale, and their restart.
 
 use anyhow::ensure;
-use job_config::{Change, State};
+use job_config::{Change, ChangeState};
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::engines::Context;
@@ -37,7 +37,7 @@ pub(crate) async fn a_killed_agent_finishes_what_it_began(context: Context) -> a
 
     let _config_drop = harness.start("config-drop", &[])?;
     let agent = harness.start("config-agent", &[])?;
-    harness.await_report(2, State::Running).await?;
+    harness.await_report(2, ChangeState::Running).await?;
     ensure!(harness.jobs().await?.len() == 2, "not one submission for each generation");
     let width = harness.parallelism_of("q7-bid-item").await?;
     ensure!(width == 3, "the join runs at {width}");

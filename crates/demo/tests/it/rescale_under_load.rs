@@ -1,7 +1,7 @@
 //! The rescaler's own decision under overload, and the agent's savepoint restart.
 
 use anyhow::ensure;
-use job_config::State;
+use job_config::ChangeState;
 
 use crate::engines::Context;
 use crate::harness::{E2eHarness, NEVER_IDLE};
@@ -18,10 +18,10 @@ pub(crate) async fn a_rescale_loses_nothing(context: Context) -> anyhow::Result<
 
     let load = harness.start_load(Load::until_stopped(&[(800.0, 10.0)], 2700.0))?;
     let rescaler = harness.start("rescaler", &["run"])?;
-    harness.await_report(2, State::Received).await?;
+    harness.await_report(2, ChangeState::Received).await?;
     rescaler.kill().await;
     let rescaler = harness.start("rescaler", &["run"])?;
-    harness.await_report(2, State::Running).await?;
+    harness.await_report(2, ChangeState::Running).await?;
     harness.stop(rescaler).await;
     let generation = harness.current().await?.document.generation();
     ensure!(generation == 2, "the rescaler acted again while it should have waited");

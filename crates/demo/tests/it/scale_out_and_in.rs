@@ -1,7 +1,7 @@
 //! Adding and removing a task manager under load.
 
 use anyhow::{Context as _, ensure};
-use job_config::{Change, Observed, State};
+use job_config::{Change, ChangeState, Observed};
 
 use crate::engines::Context;
 use crate::harness::{E2eHarness, HarnessOptions, NEVER_IDLE, change, programs_dir};
@@ -74,7 +74,7 @@ async fn change_to(
 ) -> anyhow::Result<Observed> {
     let parallelism = [("q7-bid-item".to_owned(), width)].into();
     harness.publish(Change { parallelism, task_managers: Some(task_managers), ..change() }).await?;
-    harness.await_report(generation, State::Running).await?;
+    harness.await_report(generation, ChangeState::Running).await?;
     let reports = harness.drop.reports().await?;
     let of_change: Vec<_> = reports.into_iter().filter(|report| report.generation == generation).collect();
     for report in &of_change {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use drop_client::{ClientSettings, Defect, DropClient, Error, Fetched, Precondition, Published, Reported};
-use job_config::{EntityTag, JobDocument, Report, State};
+use job_config::{ChangeState, EntityTag, JobDocument, Report};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -188,7 +188,7 @@ async fn answers_to_writers_are_told_apart() {
         generation: 3,
         sequence: 1,
         at: "2026-01-01T00:00:00Z".parse().unwrap(),
-        state: State::Received,
+        state: ChangeState::Received,
         flink_job_id: None,
         savepoint: None,
         message: None,

@@ -67,7 +67,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::State;
+    use crate::ChangeState;
     use jiff::Timestamp;
 
     /// Seventy vertices with names of fifty characters, and eight rescales that each widened one vertex.
@@ -86,7 +86,7 @@ mod tests {
             generation: 2,
             sequence: 4,
             at: Timestamp::UNIX_EPOCH,
-            state: State::RolledBack,
+            state: ChangeState::RolledBack,
             flink_job_id: Some("0".repeat(32)),
             savepoint: Some("s".repeat(300)),
             message: Some("ä".repeat(1_000)),

@@ -201,7 +201,7 @@ pub(crate) fn watching(failure: Option<&str>, at: Timestamp) -> Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use job_config::State;
+    use job_config::ChangeState;
     use scaling::{Action, Cause, Decision, Diagnosis};
 
     fn at(seconds: i64) -> Timestamp {
@@ -288,11 +288,11 @@ mod tests {
             kinds(&news.ended(&outcome, at(0)))
         };
         let open = format!("3 {}, the last one at noon", config_agent::BREAKER_IS_OPEN);
-        assert_eq!(ended(State::Running, ""), [(Kind::Change, false)]);
-        assert_eq!(ended(State::RolledBack, "slots may be missing"), [(Kind::Failure, false)]);
-        assert_eq!(ended(State::RolledBack, &open), [(Kind::Breaker, false)]);
-        assert_eq!(ended(State::RolledBack, &open), []);
-        assert_eq!(ended(State::Running, ""), [(Kind::Breaker, true), (Kind::Change, false)]);
+        assert_eq!(ended(ChangeState::Running, ""), [(Kind::Change, false)]);
+        assert_eq!(ended(ChangeState::RolledBack, "slots may be missing"), [(Kind::Failure, false)]);
+        assert_eq!(ended(ChangeState::RolledBack, &open), [(Kind::Breaker, false)]);
+        assert_eq!(ended(ChangeState::RolledBack, &open), []);
+        assert_eq!(ended(ChangeState::Running, ""), [(Kind::Breaker, true), (Kind::Change, false)]);
     }
 
     /// Goal: the policy's own stop after failures is a breaker too; epochs in which nothing is known of the job are no end of it.

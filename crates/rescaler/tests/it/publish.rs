@@ -5,7 +5,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use drop_client::DropClient;
-use job_config::{JobDocument, JobName, Report, State};
+use job_config::{ChangeState, JobDocument, JobName, Report};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
@@ -47,7 +47,7 @@ impl Setup {
         DropClient::new(&self.url, job, drop_client::ClientSettings::default()).unwrap()
     }
 
-    async fn report(&self, generation: u64, sequence: u32, state: State, message: Option<&str>) {
+    async fn report(&self, generation: u64, sequence: u32, state: ChangeState, message: Option<&str>) {
         let report = Report {
             generation,
             sequence,
@@ -92,15 +92,15 @@ async fn waits_for_the_agent() {
     while setup.client().get(None, Some(Duration::from_secs(5))).await.unwrap()
         == drop_client::Fetched::Absent
     {}
-    setup.report(1, 1, State::Received, None).await;
-    setup.report(1, 2, State::Running, None).await;
+    setup.report(1, 1, ChangeState::Received, None).await;
+    setup.report(1, 2, ChangeState::Running, None).await;
     let (code, text) = said(&waiting.wait_with_output().await.unwrap());
     assert!(code == Some(0) && text.contains("; running"), "{text}");
 
     let waiting = setup.publish(2, &["--wait-s", "60"]).spawn().unwrap();
     let is_second = |fetched: &drop_client::Fetched| matches!(fetched, drop_client::Fetched::Document(current) if current.document.generation() == 2);
     while !is_second(&setup.client().get(None, None).await.unwrap()) {}
-    setup.report(2, 1, State::Failed, Some("no slots")).await;
+    setup.report(2, 1, ChangeState::Failed, Some("no slots")).await;
     let (code, text) = said(&waiting.wait_with_output().await.unwrap());
     assert!(code == Some(1) && text.contains("no slots"), "{text}");
 

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use control::{Current, DocumentStatus, RunningDocument};
 use jiff::Timestamp;
-use job_config::{JobDocument, Report, State};
+use job_config::{ChangeState, JobDocument, Report};
 
 use crate::observation;
 use crate::view::View;
@@ -45,7 +45,7 @@ impl Documents {
         let newest = Current { entity_tag: document.entity_tag(), document: document.clone() };
         let history = BTreeMap::from([(1, document)]);
         let mut documents = Self { newest, history, reports: Vec::new(), running: 1, under_way: None };
-        documents.report(1, 1, State::Running, now);
+        documents.report(1, 1, ChangeState::Running, now);
         Some(documents)
     }
 
@@ -62,7 +62,7 @@ impl Documents {
         self.history.retain(|kept, _| *kept > oldest || *kept == running);
         self.reports.retain(|report| report.generation > oldest || report.generation == running);
         self.under_way = Some((generation, view.changes().len()));
-        self.report(generation, 1, State::Received, now);
+        self.report(generation, 1, ChangeState::Received, now);
     }
 
     /// Reports the outcome of the document in progress, if it has ended.
@@ -77,7 +77,12 @@ impl Documents {
         if succeeded {
             self.running = generation;
         }
-        self.report(generation, 2, if succeeded { State::Running } else { State::RolledBack }, now);
+        self.report(
+            generation,
+            2,
+            if succeeded { ChangeState::Running } else { ChangeState::RolledBack },
+            now,
+        );
     }
 
     /// Returns the running document, or why no successor is possible now.
@@ -92,8 +97,8 @@ impl Documents {
         }
     }
 
-    fn report(&mut self, generation: u64, sequence: u32, state: State, at: Timestamp) {
-        let failed = state == State::RolledBack;
+    fn report(&mut self, generation: u64, sequence: u32, state: ChangeState, at: Timestamp) {
+        let failed = state == ChangeState::RolledBack;
         self.reports.push(Report {
             generation,
             sequence,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config_agent::{Agent, Config, Halt, Node, Phase, Pool, PoolNode, restoration_id, submission_id};
 use drop_client::Access;
-use job_config::{JobDocument, Report, State};
+use job_config::{ChangeState, JobDocument, Report};
 
 use super::evil_drop::{Answer, EvilDrop, key};
 use crate::support::scripted_flink::{Fault, ScriptedFlink, VERTEX};
@@ -85,7 +85,7 @@ pub(crate) struct Trouble {
 pub(crate) struct Outcome {
     /// The kills that really happened.
     pub(crate) crashes: usize,
-    pub(crate) state: State,
+    pub(crate) state: ChangeState,
 }
 
 pub(crate) fn document(

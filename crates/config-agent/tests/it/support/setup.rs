@@ -1,7 +1,7 @@
 //! The environment of one agent, and applying a document in it.
 
 use config_agent::{Agent, Config, Phase};
-use job_config::{JobDocument, State};
+use job_config::{ChangeState, JobDocument};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -51,7 +51,7 @@ impl Setup {
     }
 
     /// The reported states of this generation.
-    pub(crate) async fn states(&self, generation: u64) -> Vec<State> {
+    pub(crate) async fn states(&self, generation: u64) -> Vec<ChangeState> {
         let reports = self.drop.reports().await;
         let of_generation = reports.iter().filter(|report| report.generation == generation);
         let (sequences, states): (Vec<_>, Vec<_>) =

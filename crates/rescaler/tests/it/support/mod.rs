@@ -133,13 +133,13 @@ fn outcome(at: Timestamp) -> Outcome {
     let step = |state, duration_ms| OutcomeStep { state, at, duration_ms };
     Outcome {
         generation: 2,
-        state: job_config::State::Running,
+        state: job_config::ChangeState::Running,
         duration_ms: Some(5_400),
         message: None,
         steps: vec![
-            step(job_config::State::Stopping, Some(2_100)),
-            step(job_config::State::Submitting, Some(3_300)),
-            step(job_config::State::Running, None),
+            step(job_config::ChangeState::Stopping, Some(2_100)),
+            step(job_config::ChangeState::Submitting, Some(3_300)),
+            step(job_config::ChangeState::Running, None),
         ],
         observed: None,
     }

@@ -198,9 +198,11 @@ fn records(part: &Part, epochs: Vec<Epoch>, now: Timestamp) -> Vec<Record> {
 /// How a change in place goes.
 fn outcome(generation: u64, at: Timestamp) -> Outcome {
     let step = |state, duration_ms| OutcomeStep { state, at, duration_ms };
-    let steps =
-        vec![step(job_config::State::Submitting, Some(3_300)), step(job_config::State::Running, None)];
-    let state = job_config::State::Running;
+    let steps = vec![
+        step(job_config::ChangeState::Submitting, Some(3_300)),
+        step(job_config::ChangeState::Running, None),
+    ];
+    let state = job_config::ChangeState::Running;
     Outcome { generation, state, duration_ms: Some(3_400), message: None, steps, observed: None }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use job_config::{EntityTag, JobDocument, Report, State};
+use job_config::{ChangeState, EntityTag, JobDocument, Report};
 
 /// The drop of one job.
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ impl PlayedDrop {
     }
 
     pub(crate) fn has_failed(&self, generation: u64) -> bool {
-        let is_bad = |state: State| state.is_final() && state != State::Running;
+        let is_bad = |state: ChangeState| state.is_final() && state != ChangeState::Running;
         self.reports.iter().any(|report| report.generation == generation && is_bad(report.state))
     }
 
