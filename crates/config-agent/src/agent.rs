@@ -9,25 +9,25 @@ use service::with_causes;
 use thiserror::Error;
 
 use crate::backoff::Backoff;
-use crate::book::{Book, BookError};
 use crate::condition::Condition;
 use crate::config::Config;
-use crate::idle;
-use crate::intake::{Intake, Refused, Seen, Taken};
+use crate::document_source::{DocumentSource, FetchOutcome, Rejections, SourceEvent};
+use crate::environment::{Environment, within};
+use crate::journal_store::{JournalStore, JournalStoreError};
 use crate::ledger::{Change, Entry, Ledger};
-use crate::live::Live;
-use crate::machine::{Attempt, Next, Observation, next, question, to_run};
+use crate::live::LiveEnvironment;
+use crate::machine::{Attempt, NextStep, Observation, next, question, to_run};
 use crate::phase::Phase;
+use crate::phase_state::PhaseState;
 use crate::reports;
-use crate::round::Round;
-use crate::surroundings::{Surroundings, within};
+use crate::retention;
 
 /// A fatal error of the agent.
 #[derive(Debug, Error)]
 pub enum AgentError {
     /// The journal is unusable; the agent does nothing without it.
     #[error("cannot use the journal")]
-    Book(#[from] BookError),
+    Journal(#[from] JournalStoreError),
     /// Invalid drop URL.
     #[error("invalid drop.url")]
     Drop(#[source] drop_client::Error),
@@ -44,20 +44,20 @@ pub enum AgentError {
 
 /// Result of a run that ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RunOutcome {
     /// The job of the newest document is running.
     Good,
     /// It is not running, or there is no document.
     Bad,
 }
 
-/// The agent of one job, by default over the real [`Live`] surroundings.
-pub struct Agent<S = Live> {
+/// The agent of one job, by default in its [`LiveEnvironment`].
+pub struct Agent<S = LiveEnvironment> {
     config: Config,
-    book: Book,
+    journal: JournalStore,
     /// Admission of documents.
-    intake: Intake,
-    around: S,
+    document_source: DocumentSource,
+    env: S,
     /// Whether reports can be delivered; logs changes.
     reports_condition: Condition,
     /// Whether Flink answers; logs changes.
@@ -70,28 +70,28 @@ impl Agent {
     /// # Errors
     /// The journal is in use or damaged, or a URL is invalid.
     pub fn new(config: Config) -> Result<Self, AgentError> {
-        let book = Book::open(&config.data, config.reports_kept)?;
-        let live = Live::new(&config)?;
-        Ok(Self::over(config, book, live))
+        let journal = JournalStore::open(&config.data, config.reports_kept)?;
+        let live = LiveEnvironment::new(&config)?;
+        Ok(Self::over(config, journal, live))
     }
 }
 
-impl<S: Surroundings> Agent<S> {
-    /// Creates an agent over this journal and these surroundings, for tests and the simulator.
-    pub fn over(config: Config, book: Book, around: S) -> Self {
+impl<S: Environment> Agent<S> {
+    /// Creates an agent over this journal and in this environment, for tests and the simulator.
+    pub fn over(config: Config, journal: JournalStore, env: S) -> Self {
         Self {
-            intake: Intake::new(&config),
+            document_source: DocumentSource::new(&config),
             config,
-            book,
-            around,
+            journal,
+            env,
             reports_condition: Condition::new("the delivery of reports"),
             flink_condition: Condition::new("Flink"),
         }
     }
 
     /// The journal.
-    pub fn book(&self) -> &Book {
-        &self.book
+    pub fn journal(&self) -> &JournalStore {
+        &self.journal
     }
 
     /// Closes the circuit breaker: new changes may start again.
@@ -99,16 +99,16 @@ impl<S: Surroundings> Agent<S> {
     /// # Errors
     /// The journal cannot be written.
     pub async fn forgive_failures(&self) -> Result<(), AgentError> {
-        Ok(self.book.write(Entry::FailuresForgiven).await?)
+        Ok(self.journal.write(Entry::FailuresForgiven).await?)
     }
 
     pub(crate) fn conditions(&self) -> [&Condition; 3] {
-        [self.intake.condition(), &self.reports_condition, &self.flink_condition]
+        [self.document_source.condition(), &self.reports_condition, &self.flink_condition]
     }
 
     /// Returns the counts of rejected documents and the current rejection.
-    pub fn refused(&self) -> Refused {
-        self.intake.refused()
+    pub fn rejections(&self) -> Rejections {
+        self.document_source.rejections()
     }
 
     /// Applies documents until the future is dropped. Safe to drop at any point.
@@ -118,12 +118,12 @@ impl<S: Surroundings> Agent<S> {
     }
 
     /// Finishes the change in progress, applies the drop's current document and returns the outcome.
-    pub async fn once(&self) -> Result<Outcome, AgentError> {
+    pub async fn once(&self) -> Result<RunOutcome, AgentError> {
         let change = async {
             self.finish().await?;
             self.take_once().await?;
             self.finish().await?;
-            idle::dispose(&self.book, &self.around, &self.config).await?;
+            retention::dispose(&self.journal, &self.env, &self.config).await?;
             self.delivered().await;
             Ok::<_, AgentError>(())
         };
@@ -131,25 +131,25 @@ impl<S: Surroundings> Agent<S> {
             changed = change => changed?,
             delivered = self.deliver() => delivered?,
         }
-        let ledger = self.book.ledger();
-        let ended = ledger.recalled().and_then(|recalled| recalled.ended);
+        let ledger = self.journal.ledger();
+        let ended = ledger.recovered().and_then(|recovered| recovered.ended);
         let runs = ledger.change().map_or(ended == Some(ChangeState::Running), |change| {
             matches!(change.phase, Phase::Running { .. })
         });
-        Ok(if runs { Outcome::Good } else { Outcome::Bad })
+        Ok(if runs { RunOutcome::Good } else { RunOutcome::Bad })
     }
 
     /// Accepts the drop's current document if it is admissible.
     async fn take_once(&self) -> Result<(), AgentError> {
         loop {
-            let ledger = self.book.ledger();
+            let ledger = self.journal.ledger();
             let known = ledger.change().map(|change| change.entity_tag.clone());
-            let seen = self.intake.look(&self.around, &ledger, known.as_ref(), None).await;
+            let seen = self.document_source.look(&self.env, &ledger, known.as_ref(), None).await;
             match seen.map_err(AgentError::NoDocument)? {
-                Seen::New(current) => return self.accept(&current).await,
+                FetchOutcome::New(current) => return self.accept(&current).await,
                 // The next iteration fetches the same document again and finds it in the journal.
-                Seen::Note(entry) => self.book.write(entry).await?,
-                Seen::Nothing if known.is_none() => {
+                FetchOutcome::Note(entry) => self.journal.write(entry).await?,
+                FetchOutcome::Nothing if known.is_none() => {
                     tracing::warn!(job = %self.config.job, "the job has no document");
                     return Ok(());
                 }
@@ -162,58 +162,58 @@ impl<S: Surroundings> Agent<S> {
     ///
     /// # Errors
     /// The drop or Flink did not answer.
-    pub async fn dry_run(&self) -> Result<Outcome, AgentError> {
-        let mut ledger = (*self.book.ledger()).clone();
+    pub async fn dry_run(&self) -> Result<RunOutcome, AgentError> {
+        let mut ledger = (*self.journal.ledger()).clone();
         if ledger.change().is_none_or(|change| change.phase.is_final()) {
-            let mut seen = self.intake.look(&self.around, &ledger, None, None).await;
-            if let Ok(Seen::Note(entry)) = &seen {
+            let mut seen = self.document_source.look(&self.env, &ledger, None, None).await;
+            if let Ok(FetchOutcome::Note(entry)) = &seen {
                 drop(ledger.apply(entry));
-                seen = self.intake.look(&self.around, &ledger, None, None).await;
+                seen = self.document_source.look(&self.env, &ledger, None, None).await;
             }
             let seen = seen.map_err(AgentError::NoDocument)?;
-            let Seen::New(current) = seen else {
+            let FetchOutcome::New(current) = seen else {
                 tracing::info!("nothing to do: no newer applicable document");
-                return Ok(Outcome::Good);
+                return Ok(RunOutcome::Good);
             };
-            drop(ledger.apply(&accepted(&current, self.around.now())));
+            drop(ledger.apply(&accepted(&current, self.env.now())));
         }
-        let Some(change) = ledger.change() else { return Ok(Outcome::Good) };
-        let asked = question(change, ledger.lineage(), &self.config.rules);
-        let seen = self.around.observe(&asked).await.map_err(AgentError::NoAnswer)?;
-        let attempt = Attempt { now: self.around.now(), checked: true, ..Attempt::default() };
-        let step = next(change, ledger.lineage(), &seen, &attempt, &self.config.rules);
+        let Some(change) = ledger.change() else { return Ok(RunOutcome::Good) };
+        let asked = question(change, ledger.history(), &self.config.rules);
+        let seen = self.env.observe(&asked).await.map_err(AgentError::NoAnswer)?;
+        let attempt = Attempt { now: self.env.now(), checked: true, ..Attempt::default() };
+        let step = next(change, ledger.history(), &seen, &attempt, &self.config.rules);
         tracing::info!(generation = change.document.generation(), "{}; would {step}", change.phase);
-        Ok(Outcome::Good)
+        Ok(RunOutcome::Good)
     }
 
     async fn change_for_ever(&self) -> Result<(), AgentError> {
         loop {
             self.finish().await?;
-            let ledger = self.book.ledger();
+            let ledger = self.journal.ledger();
             let taken = tokio::select! {
                 biased;
-                taken = self.intake.next(&self.around, &ledger, self.backoff()) => taken,
-                kept = idle::tidy(&self.book, &self.around, &self.config) => return Ok(kept?),
+                taken = self.document_source.next(&self.env, &ledger, self.backoff()) => taken,
+                kept = retention::tidy(&self.journal, &self.env, &self.config) => return Ok(kept?),
             };
             match taken {
-                Taken::Document(current) => self.accept(&current).await?,
-                Taken::Note(entry) => self.book.write(entry).await?,
+                SourceEvent::Document(current) => self.accept(&current).await?,
+                SourceEvent::Note(entry) => self.journal.write(entry).await?,
             }
         }
     }
 
     async fn deliver(&self) -> Result<(), AgentError> {
-        if !self.around.takes_reports() {
-            return Ok(reports::log(&self.book).await?);
+        if !self.env.takes_reports() {
+            return Ok(reports::log(&self.journal).await?);
         }
-        Ok(reports::deliver(&self.book, &self.around, self.backoff(), &self.reports_condition).await?)
+        Ok(reports::deliver(&self.journal, &self.env, self.backoff(), &self.reports_condition).await?)
     }
 
     /// Waits until all reports are delivered or the timeout expires.
     async fn delivered(&self) {
-        let mut ledgers = self.book.subscribe();
+        let mut ledgers = self.journal.subscribe();
         let all = ledgers.wait_for(|ledger| ledger.undelivered() == 0);
-        if within(&self.around, self.config.drop_settings.timeout, all).await.is_none() {
+        if within(&self.env, self.config.drop_settings.timeout, all).await.is_none() {
             tracing::warn!("some reports are undelivered; the next start delivers them");
         }
     }
@@ -228,30 +228,30 @@ impl<S: Surroundings> Agent<S> {
         tracing::info!(
             job = %document.job(), generation = document.generation(), reason = document.reason(), "accepted"
         );
-        Ok(self.book.write(accepted(current, self.around.now())).await?)
+        Ok(self.journal.write(accepted(current, self.env.now())).await?)
     }
 
     /// Runs the accepted change to its final phase.
     async fn finish(&self) -> Result<(), AgentError> {
-        let mut round = Round::new(self.backoff(), self.around.now());
+        let mut phase_state = PhaseState::new(self.backoff(), self.env.now());
         loop {
-            let ledger = self.book.ledger();
+            let ledger = self.journal.ledger();
             let Some(change) = ledger.change().filter(|change| !change.phase.is_final()) else {
                 return Ok(());
             };
-            let asked = question(change, ledger.lineage(), &self.config.rules);
-            let pause = match self.around.observe(&asked).await {
+            let asked = question(change, ledger.history(), &self.config.rules);
+            let pause = match self.env.observe(&asked).await {
                 Ok(seen) => {
                     self.flink_condition.good();
-                    round.saw_flink(self.around.now(), self.around.elapsed());
-                    self.step(&ledger, change, &seen, &mut round).await?
+                    phase_state.saw_flink(self.env.now(), self.env.elapsed());
+                    self.step(&ledger, change, &seen, &mut phase_state).await?
                 }
                 Err(error) => {
                     self.flink_condition.bad(&error);
-                    round.missed_flink(self.around.chance())
+                    phase_state.missed_flink(self.env.chance())
                 }
             };
-            self.around.sleep(pause).await;
+            self.env.sleep(pause).await;
         }
     }
 
@@ -261,32 +261,32 @@ impl<S: Surroundings> Agent<S> {
         ledger: &Ledger,
         change: &Change,
         seen: &Observation,
-        round: &mut Round,
+        phase_state: &mut PhaseState,
     ) -> Result<Duration, AgentError> {
-        match next(change, ledger.lineage(), seen, &round.attempt, &self.config.rules) {
-            Next::Enter(phase) => {
+        match next(change, ledger.history(), seen, &phase_state.attempt, &self.config.rules) {
+            NextStep::Enter(phase) => {
                 tell(change, &phase);
                 let observed = self.observed(change, &phase).await;
-                self.book.write(Entry::Entered { at: self.around.now(), phase, observed }).await?;
-                *round = Round::new(self.backoff(), self.around.now());
+                self.journal.write(Entry::Entered { at: self.env.now(), phase, observed }).await?;
+                *phase_state = PhaseState::new(self.backoff(), self.env.now());
                 Ok(Duration::ZERO)
             }
-            Next::Act(effect) => {
+            NextStep::Act(effect) => {
                 tracing::info!(generation = change.document.generation(), "next step: {effect}");
                 tracing::debug!(?effect, "in full");
-                let document = to_run(change, ledger.lineage());
-                let result = self.around.act(document, &effect).await;
-                Ok(round.note(&effect, result, self.config.poll, self.around.chance()))
+                let document = to_run(change, ledger.history());
+                let result = self.env.act(document, &effect).await;
+                Ok(phase_state.note(&effect, result, self.config.poll, self.env.chance()))
             }
-            Next::Wait => Ok(self.config.poll),
+            NextStep::Wait => Ok(self.config.poll),
         }
     }
 
     /// Reads the job's vertices and rescales for the final report of a change, within the timeout of one request to Flink.
     async fn observed(&self, change: &Change, phase: &Phase) -> Option<Observed> {
         let job = phase.job().filter(|_| phase.is_final())?;
-        let seen = self.around.observed(job, change.accepted_at);
-        match within(&self.around, self.config.flink_settings.timeout, seen).await? {
+        let seen = self.env.observed(job, change.accepted_at);
+        match within(&self.env, self.config.flink_settings.timeout, seen).await? {
             Ok(observed) => Some(observed),
             Err(error) => {
                 tracing::debug!(error = with_causes(&error), "the job could not be looked at once more");

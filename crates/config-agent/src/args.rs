@@ -8,7 +8,7 @@ use secrets::Address;
 use service::Shutdown;
 use tokio::net::TcpListener;
 
-use crate::agent::{Agent, Outcome};
+use crate::agent::{Agent, RunOutcome};
 use crate::config::{Config, Overrides};
 use crate::health;
 
@@ -55,13 +55,13 @@ pub struct Args {
 ///
 /// # Errors
 /// A [`service::ConfigError`] for a bad configuration; otherwise the agent's fatal error.
-pub async fn start(args: Args) -> anyhow::Result<Outcome> {
+pub async fn start(args: Args) -> anyhow::Result<RunOutcome> {
     let Args { once, dry_run, check_config, forgive_failures, .. } = args;
     let path = args.config.clone();
     let config = Config::load(path.as_deref(), args.into())?;
     if check_config {
         tracing::info!(?config, "the configuration is valid");
-        return Ok(Outcome::Good);
+        return Ok(RunOutcome::Good);
     }
     tracing::debug!(?config, "effective configuration");
     tracing::info!("{}", beginning(&config));
@@ -75,20 +75,20 @@ pub async fn start(args: Args) -> anyhow::Result<Outcome> {
         match (once, dry_run) {
             (true, _) => agent.once().await,
             (_, true) => agent.dry_run().await,
-            _ => agent.run().await.map(|()| Outcome::Good),
+            _ => agent.run().await.map(|()| RunOutcome::Good),
         }
     };
     tokio::select! {
         outcome = work => Ok(outcome?),
-        served = serve(listen, &agent) => served.map(|()| Outcome::Good),
-        served = be_the_drop(direct) => served.map(|()| Outcome::Good),
+        served = serve(listen, &agent) => served.map(|()| RunOutcome::Good),
+        served = be_the_drop(direct) => served.map(|()| RunOutcome::Good),
         () = shutdown.requested() => stopped(&agent),
     }
 }
 
 /// Describes the start-up in one line; the `debug` level logs the whole configuration.
 fn beginning(config: &Config) -> String {
-    let documents = match &config.intake.document_url {
+    let documents = match &config.document_source.document_url {
         Some(url) => url,
         None => &config.drop_url,
     };
@@ -123,8 +123,8 @@ async fn be_the_drop(direct: Option<config_drop::Config>) -> anyhow::Result<()> 
 }
 
 /// Ends the process without cleanup: the next start resumes from the journal.
-fn stopped(agent: &Agent) -> anyhow::Result<Outcome> {
-    let ledger = agent.book().ledger();
+fn stopped(agent: &Agent) -> anyhow::Result<RunOutcome> {
+    let ledger = agent.journal().ledger();
     match ledger.change().filter(|change| !change.phase.is_final()) {
         Some(change) => {
             let generation = change.document.generation();
@@ -133,7 +133,7 @@ fn stopped(agent: &Agent) -> anyhow::Result<Outcome> {
         }
         None => tracing::info!("stopped"),
     }
-    Ok(Outcome::Good)
+    Ok(RunOutcome::Good)
 }
 
 impl From<Args> for Overrides {

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::config::Config;
 use crate::fresh;
-use crate::machine::{Effect, Ended, Observation, Question, Submission};
+use crate::machine::{Effect, EndedJob, Observation, Question, Submission};
 use crate::observed;
 use crate::pool::{CommandError, Pool};
 
@@ -25,7 +25,7 @@ const FAILURES_MOST: u32 = 16;
 
 /// What to submit and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Program {
+pub struct JobProgram {
     /// Path of the job's jar.
     pub jar: PathBuf,
     /// The class with `main`; `None`: the main class in the jar's manifest.
@@ -38,7 +38,7 @@ pub struct Program {
     pub check_before_stop: bool,
 }
 
-impl Program {
+impl JobProgram {
     fn arguments(&self, document: &JobDocument) -> Vec<String> {
         let document = ["--document-text".to_owned(), document.text().to_owned()];
         document.into_iter().chain(self.extra_arguments.iter().cloned()).collect()
@@ -52,7 +52,7 @@ pub(crate) struct Cluster {
     /// The job's name in Flink.
     job_name: String,
     /// `None`: nothing can be submitted.
-    program: Option<Program>,
+    program: Option<JobProgram>,
     pool: Pool,
     /// Timeout of the preparations for a change in place.
     prepared_within: Duration,
@@ -150,7 +150,7 @@ impl Cluster {
                 Ok(Observation::Submission { submission, rival_lives })
             }
             Question::Vertices { job, since } => self.vertices(job, *since).await,
-            Question::Remains { job } => self.remains(job).await,
+            Question::FailedJob { job } => self.remains(job).await,
         }
     }
 
@@ -164,11 +164,11 @@ impl Cluster {
         let state_of = |id: &JobId| jobs.iter().find(|job| job.id == *id).map(|job| job.state);
         let last = match last.map(|id| (id, state_of(id))) {
             None => None,
-            Some((_, None)) => Some(Ended::Forgotten),
+            Some((_, None)) => Some(EndedJob::Forgotten),
             Some((_, Some(state))) if !state.is_terminal() => None,
             Some((id, Some(state))) => {
                 let newest_state = self.client.checkpoints(id).await?.newest_state;
-                Some(Ended::In { state, newest_state })
+                Some(EndedJob::In { state, newest_state })
             }
         };
         let alive = jobs.into_iter().filter(|job| self.is_ours(job) && !job.state.is_terminal());
@@ -261,7 +261,7 @@ impl Cluster {
             None => flink::Checkpoints::default(),
         };
         let flink::Checkpoints { completed, newest_state, .. } = checkpoints;
-        Ok(Observation::Remains { job: state, checkpoints: completed, newest_state })
+        Ok(Observation::FailedJob { job: state, checkpoints: completed, newest_state })
     }
 
     /// Applies an effect to Flink or a node, for this document.
@@ -289,7 +289,7 @@ impl Cluster {
     }
 
     /// Returns the program. Defensive: the machine neither submits nor stops without one.
-    fn program(&self) -> Result<&Program, EffectError> {
+    fn program(&self) -> Result<&JobProgram, EffectError> {
         let refused = || EffectError::Refused { reason: "no jar to submit; set flink.jar".to_owned() };
         self.program.as_ref().ok_or_else(refused)
     }
@@ -362,7 +362,7 @@ impl Cluster {
     }
 
     /// Returns the jar's id on the JobManager, uploading it if missing. Its name there contains its digest.
-    async fn jar(&self, program: &Program) -> Result<String, EffectError> {
+    async fn jar(&self, program: &JobProgram) -> Result<String, EffectError> {
         let path = &program.jar;
         let bytes = flink::read_jar(path)
             .await

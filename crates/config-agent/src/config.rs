@@ -9,18 +9,18 @@ use secrets::Address;
 use serde::Deserialize;
 use service::settings::{self, ConfigError, Problems};
 
-use crate::cluster::Program;
-use crate::idle::Retention;
-use crate::intake::IntakeSettings;
+use crate::cluster::JobProgram;
+use crate::document_source::DocumentSourceSettings;
 use crate::machine::Rules;
 use crate::pool::Pool;
+use crate::retention::Retention;
 
 mod checker;
 mod drop;
 mod nodes;
 
 use self::checker::Checker;
-use self::drop::WrittenDrop;
+use self::drop::RawDrop;
 
 /// Values from the command line, which override the file's.
 #[derive(Debug, Clone, Default)]
@@ -35,7 +35,7 @@ pub struct Overrides {
 
 /// Settings that come from the process in which the agent is embedded.
 #[derive(Debug, Clone)]
-pub struct Carrier {
+pub struct EmbeddingOptions {
     /// Name of the job.
     pub job: JobName,
     /// Name of the job in Flink.
@@ -53,30 +53,30 @@ pub struct Carrier {
 /// The configuration as written in the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct RawConfig {
     job: Option<String>,
     data: Option<PathBuf>,
     listen: Option<SocketAddr>,
-    direct: Option<WrittenDirect>,
+    direct: Option<RawDirect>,
     #[serde(default)]
-    drop: WrittenDrop,
+    drop: RawDrop,
     #[serde(default)]
-    flink: WrittenFlink,
+    flink: RawFlink,
     #[serde(default)]
-    deadlines: WrittenDeadlines,
+    deadlines: RawDeadlines,
     #[serde(default)]
-    retry: WrittenRetry,
+    retry: RawRetry,
     #[serde(default)]
-    safety: WrittenSafety,
+    safety: RawSafety,
     #[serde(default)]
-    nodes: nodes::Written,
+    nodes: nodes::RawNodes,
     #[serde(default)]
-    node: Vec<nodes::WrittenNode>,
+    node: Vec<nodes::RawNode>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenDirect {
+struct RawDirect {
     config: Option<PathBuf>,
     listen: Option<SocketAddr>,
     data: Option<PathBuf>,
@@ -84,7 +84,7 @@ struct WrittenDirect {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenFlink {
+struct RawFlink {
     url: Option<Address>,
     job_name: Option<String>,
     jar: Option<PathBuf>,
@@ -105,7 +105,7 @@ struct WrittenFlink {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenDeadlines {
+struct RawDeadlines {
     stoppable_ms: Option<u64>,
     stopped_ms: Option<u64>,
     running_ms: Option<u64>,
@@ -116,14 +116,14 @@ struct WrittenDeadlines {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenRetry {
+struct RawRetry {
     first_ms: Option<u64>,
     longest_ms: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenSafety {
+struct RawSafety {
     roll_back: Option<bool>,
     grace_ms: Option<u64>,
     in_place_failures: Option<u64>,
@@ -145,7 +145,7 @@ pub struct Config {
     /// URL of the config drop; empty: documents come from elsewhere and no reports are sent.
     pub drop_url: Address,
     /// How documents are fetched and which are admitted.
-    pub intake: IntakeSettings,
+    pub document_source: DocumentSourceSettings,
     /// Long-poll timeout of one request to the drop.
     pub drop_wait: Duration,
     /// Timeouts and size limits of requests to the drop.
@@ -161,7 +161,7 @@ pub struct Config {
     /// Name of the job in Flink.
     pub flink_job: String,
     /// What to submit; [`None`]: nothing, the running job is only rescaled in place.
-    pub program: Option<Program>,
+    pub program: Option<JobProgram>,
     /// Nodes that the agent can start and stop.
     pub pool: Pool,
     /// Which savepoints are kept.
@@ -184,18 +184,18 @@ impl Config {
     ///
     /// # Errors
     /// See [`ConfigError`].
-    pub fn carried(file: Option<&Path>, carrier: Carrier) -> Result<Self, ConfigError> {
-        let (mut written, problems) = settings::load_or_default::<Written>(file)?;
+    pub fn embedded(file: Option<&Path>, embedding: EmbeddingOptions) -> Result<Self, ConfigError> {
+        let (mut written, problems) = settings::load_or_default::<RawConfig>(file)?;
         if file.is_none() {
             written.flink.in_place_only = Some(true);
         }
-        written.job = Some(carrier.job.to_string());
-        written.data = Some(carrier.data);
+        written.job = Some(embedding.job.to_string());
+        written.data = Some(embedding.data);
         written.direct = None;
-        written.drop.url = Some(carrier.drop_url);
-        written.flink.url = Some(carrier.flink_url);
-        written.flink.access = carrier.flink_access;
-        written.flink.job_name = Some(carrier.flink_job);
+        written.drop.url = Some(embedding.drop_url);
+        written.flink.url = Some(embedding.flink_url);
+        written.flink.access = embedding.flink_access;
+        written.flink.job_name = Some(embedding.flink_job);
         written.checked(problems)
     }
 
@@ -204,7 +204,7 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`].
     pub fn load(file: Option<&Path>, overrides: Overrides) -> Result<Self, ConfigError> {
-        let (mut written, problems) = settings::load_or_default::<Written>(file)?;
+        let (mut written, problems) = settings::load_or_default::<RawConfig>(file)?;
         written.job = overrides.job.or(written.job);
         written.data = overrides.data.or(written.data);
         written.listen = overrides.listen.or(written.listen);
@@ -215,7 +215,7 @@ impl Config {
     }
 }
 
-impl Written {
+impl RawConfig {
     fn checked(self, problems: Problems) -> Result<Config, ConfigError> {
         let mut checker = Checker { problems };
         let config = self.check(&mut checker);
@@ -242,7 +242,7 @@ impl Written {
                 url
             }
         };
-        let intake = self.drop.intake(checker);
+        let document_source = self.drop.document_source(checker);
         let url = checker.required("flink.url", "Flink's address, also --flink", self.flink.url.take());
         let (flink_url, program) = (url, self.flink.program(rules.can_submit, checker));
         if let Some(url) = &flink_url {
@@ -258,7 +258,7 @@ impl Written {
         let kept = checker.number("drop.undelivered_reports", self.drop.undelivered_reports, 1_000, 100_000);
         Some(Config {
             listen: self.listen,
-            intake,
+            document_source,
             direct,
             drop_wait: checker.ms("drop.wait_ms", self.drop.wait_ms, 45_000),
             poll: checker.ms("flink.poll_ms", self.flink.poll_ms, 200),
@@ -292,9 +292,9 @@ impl Written {
     }
 }
 
-impl WrittenFlink {
+impl RawFlink {
     /// Returns the program to submit, if submission is configured.
-    fn program(&mut self, can_submit: bool, checker: &mut Checker) -> Option<Program> {
+    fn program(&mut self, can_submit: bool, checker: &mut Checker) -> Option<JobProgram> {
         if !can_submit {
             if self.jar.is_some() {
                 checker
@@ -305,7 +305,7 @@ impl WrittenFlink {
         }
         let remedy = "the jar with the job, also --jar, or set flink.in_place_only";
         let jar = checker.required("flink.jar", remedy, self.jar.take())?;
-        Some(Program {
+        Some(JobProgram {
             jar,
             entry_class: self.entry_class.take(),
             extra_arguments: std::mem::take(&mut self.extra_arguments),
@@ -315,7 +315,7 @@ impl WrittenFlink {
     }
 }
 
-impl WrittenDirect {
+impl RawDirect {
     fn check(self, checker: &mut Checker) -> Option<config_drop::Config> {
         if let Some(path) = self.config {
             if self.listen.is_some() || self.data.is_some() {
@@ -338,12 +338,7 @@ impl WrittenDirect {
     }
 }
 
-fn rules(
-    deadlines: &WrittenDeadlines,
-    safety: &WrittenSafety,
-    flink: &WrittenFlink,
-    checker: &mut Checker,
-) -> Rules {
+fn rules(deadlines: &RawDeadlines, safety: &RawSafety, flink: &RawFlink, checker: &mut Checker) -> Rules {
     let failures = checker.number("safety.breaker_failures", safety.breaker_failures, 3, 1_000);
     let in_place_failures = checker.number("safety.in_place_failures", safety.in_place_failures, 3, 16);
     Rules {

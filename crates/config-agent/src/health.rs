@@ -25,7 +25,7 @@ pub fn pages(agent: &Agent) -> (String, String) {
 }
 
 fn health(agent: &Agent) -> String {
-    match agent.refused().now {
+    match agent.rejections().now {
         Some((reason, sentence)) => format!("ok\nrefused ({reason}): {sentence}\n"),
         None => "ok\n".to_owned(),
     }
@@ -36,7 +36,7 @@ async fn metrics(State(agent): State<Arc<Agent>>) -> MetricsPage {
 }
 
 fn page(agent: &Agent) -> MetricsPage {
-    let ledger = agent.book().ledger();
+    let ledger = agent.journal().ledger();
     let mut page = MetricsPage::default();
     if let Some(change) = ledger.change() {
         let job = change.document.job().as_str();
@@ -59,7 +59,7 @@ fn page(agent: &Agent) -> MetricsPage {
         "config_agent_refused_answers_total",
         "Documents that were refused, each time they were offered.",
     );
-    for (reason, count) in agent.refused().counts {
+    for (reason, count) in agent.rejections().counts {
         refused.add(&[("reason", reason)], count);
     }
     page

@@ -2,9 +2,9 @@
 //!
 //! Each step is journalled before its effect, so the last entry names the only request to Flink whose outcome is
 //! unknown. Reports are derived from the entries and kept here until the drop has confirmed them. This file does no
-//! IO; `book` holds the file on disk.
+//! IO; `journal_store` holds the file on disk.
 
-mod lineage;
+mod history;
 
 use std::collections::VecDeque;
 
@@ -13,12 +13,12 @@ use job_config::{ChangeState, EntityTag, JobDocument, Observed, Report};
 use serde::{Deserialize, Serialize};
 
 use crate::phase::Phase;
-use crate::recall::{Recalled, Turned};
+use crate::recovery::{RecoveredState, RejectedDocument};
 
-pub use lineage::Lineage;
+pub use history::JobHistory;
 
 /// How many rejected documents to remember, so that none is applied after it was reported as failed.
-const TURNED_AWAY_MOST: usize = 8;
+const REJECTED_MAX: usize = 8;
 
 /// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,14 +58,15 @@ pub enum Entry {
         /// Time of the rejection.
         at: Timestamp,
         /// The document and the reason.
-        document: Turned,
+        document: RejectedDocument,
     },
     /// What the drop's reports say about an earlier run whose journal is lost.
-    Recalled {
-        /// Time of the recall.
+    #[serde(rename = "recalled")]
+    Recovered {
+        /// Time of the recovery.
         at: Timestamp,
         /// Summary of the reports.
-        known: Box<Recalled>,
+        known: Box<RecoveredState>,
     },
     /// The drop already has other reports under these numbers: this generation's reports are renumbered.
     Renumbered {
@@ -109,7 +110,7 @@ pub struct Change {
     pub savepoint: Option<String>,
     /// How far an earlier run of this agent had come with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resumed: Option<Resumed>,
+    pub resumed: Option<ResumePoint>,
     /// Whether any request could have affected a running job.
     #[serde(default)]
     disturbed: bool,
@@ -120,7 +121,7 @@ pub struct Change {
 /// How to resume a change whose journal is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Resumed {
+pub enum ResumePoint {
     /// It was started before its expiry.
     Begun,
     /// It had failed and was being rolled back.
@@ -131,12 +132,15 @@ pub enum Resumed {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     change: Option<Change>,
-    lineage: Lineage,
+    #[serde(rename = "lineage")]
+    history: JobHistory,
     outbox: VecDeque<Report>,
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
-    turned_away: VecDeque<Turned>,
+    #[serde(rename = "turned_away")]
+    rejected: VecDeque<RejectedDocument>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    recalled: Option<Box<Recalled>>,
+    #[serde(rename = "recalled")]
+    recovered: Option<Box<RecoveredState>>,
 }
 
 /// Why an entry cannot follow the previous ones: the journal is damaged or of another program.
@@ -157,23 +161,23 @@ impl Ledger {
     }
 
     /// Returns the history of the job and its state.
-    pub fn lineage(&self) -> &Lineage {
-        &self.lineage
+    pub fn history(&self) -> &JobHistory {
+        &self.history
     }
 
     /// Whether the journal holds nothing but deliveries: the agent is new, or lost its journal.
     pub fn is_blank(&self) -> bool {
-        self.change.is_none() && self.turned_away.is_empty() && self.recalled.is_none()
+        self.change.is_none() && self.rejected.is_empty() && self.recovered.is_none()
     }
 
     /// Returns why the document with this entity tag was permanently rejected, if it was.
-    pub fn turned_away(&self, entity_tag: &EntityTag) -> Option<&Turned> {
-        self.turned_away.iter().find(|turned| turned.entity_tag == *entity_tag)
+    pub fn rejection(&self, entity_tag: &EntityTag) -> Option<&RejectedDocument> {
+        self.rejected.iter().find(|rejected| rejected.entity_tag == *entity_tag)
     }
 
     /// Returns what the drop's reports said about an earlier run, until the next change starts.
-    pub fn recalled(&self) -> Option<&Recalled> {
-        self.recalled.as_deref()
+    pub fn recovered(&self) -> Option<&RecoveredState> {
+        self.recovered.as_deref()
     }
 
     /// Returns the oldest report that the drop has not confirmed.
@@ -204,21 +208,21 @@ impl Ledger {
                 let document =
                     JobDocument::parse(document).map_err(|e| Contradiction::Document(e.to_string()))?;
                 let mut change = Change::new(document, entity_tag.clone(), *at);
-                if let Some(recalled) = self.recalled.take() {
-                    change.goes_on_from(&recalled);
+                if let Some(recovered) = self.recovered.take() {
+                    change.goes_on_from(&recovered);
                 }
                 self.change = Some(change);
                 self.report(*at, None, None);
             }
             Entry::Entered { at, phase, observed } => self.enter(*at, phase, observed.clone())?,
-            Entry::SavepointGone { path, problem } => self.lineage.forget_savepoint(path, problem.as_deref()),
-            Entry::Refused { at, document } => self.turn_away(*at, document),
-            Entry::Recalled { known, .. } => {
-                self.lineage.recall(known)?;
-                self.recalled = Some(known.clone());
+            Entry::SavepointGone { path, problem } => self.history.forget_savepoint(path, problem.as_deref()),
+            Entry::Refused { at, document } => self.reject(*at, document),
+            Entry::Recovered { known, .. } => {
+                self.history.recover(known)?;
+                self.recovered = Some(known.clone());
             }
             Entry::Renumbered { generation, from, by } => self.renumber(*generation, *from, *by),
-            Entry::FailuresForgiven => self.lineage.failures = 0,
+            Entry::FailuresForgiven => self.history.failures = 0,
             Entry::Delivered { generation, sequence } => {
                 // Matched by position, not by order: a rejected document may have a higher generation than the next one.
                 let is_it =
@@ -240,28 +244,29 @@ impl Ledger {
         let change = self.change.as_mut().ok_or(Contradiction::NoChange)?;
         let before = change.enter(phase);
         let lasted = at.duration_since(std::mem::replace(&mut change.since, at));
-        self.lineage.follow(&before, change);
+        self.history.follow(&before, change);
         self.report(at, u64::try_from(lasted.as_millis()).ok(), observed);
         Ok(())
     }
 
-    fn turn_away(&mut self, at: Timestamp, document: &Turned) {
-        let sequence = self.recalled.as_ref().filter(|recalled| recalled.generation == document.generation);
+    fn reject(&mut self, at: Timestamp, document: &RejectedDocument) {
+        let sequence =
+            self.recovered.as_ref().filter(|recovered| recovered.generation == document.generation);
         self.outbox.push_back(Report {
             generation: document.generation,
-            sequence: sequence.map_or(0, |recalled| recalled.sequence) + 1,
+            sequence: sequence.map_or(0, |recovered| recovered.sequence) + 1,
             at,
             state: ChangeState::Failed,
             flink_job_id: None,
             savepoint: None,
             message: Some(format!("refused ({}): {}", document.reason, document.sentence)),
             previous_state_ms: None,
-            running_generation: self.lineage.document.as_ref().map(JobDocument::generation),
+            running_generation: self.history.document.as_ref().map(JobDocument::generation),
             observed: None,
         });
-        self.turned_away.push_back(document.clone());
-        let surplus = self.turned_away.len().saturating_sub(TURNED_AWAY_MOST);
-        self.turned_away.drain(..surplus);
+        self.rejected.push_back(document.clone());
+        let surplus = self.rejected.len().saturating_sub(REJECTED_MAX);
+        self.rejected.drain(..surplus);
     }
 
     fn renumber(&mut self, generation: u64, from: u32, by: u32) {
@@ -280,8 +285,8 @@ impl Ledger {
         change.sequence += 1;
         let generation = change.document.generation();
         let mut message = change.phase.message().map(std::borrow::Cow::into_owned);
-        if change.sequence == 1 && !self.lineage.not_disposed.is_empty() {
-            message = Some(std::mem::take(&mut self.lineage.not_disposed).join("; "));
+        if change.sequence == 1 && !self.history.not_disposed.is_empty() {
+            message = Some(std::mem::take(&mut self.history.not_disposed).join("; "));
         }
         self.outbox.push_back(Report {
             generation,
@@ -294,7 +299,7 @@ impl Ledger {
             previous_state_ms,
             running_generation: match &change.phase {
                 Phase::Running { .. } => Some(generation),
-                Phase::RolledBack { .. } => self.lineage.document.as_ref().map(JobDocument::generation),
+                Phase::RolledBack { .. } => self.history.document.as_ref().map(JobDocument::generation),
                 _ => None,
             },
             observed,
@@ -341,10 +346,10 @@ impl Change {
     }
 
     /// Restores the state that an earlier run of this agent had reached with this change.
-    fn goes_on_from(&mut self, recalled: &Recalled) {
-        if recalled.generation == self.document.generation() {
-            self.sequence = recalled.sequence;
-            self.resumed = recalled.resumed;
+    fn goes_on_from(&mut self, recovered: &RecoveredState) {
+        if recovered.generation == self.document.generation() {
+            self.sequence = recovered.sequence;
+            self.resumed = recovered.resumed;
         }
     }
 }
@@ -413,10 +418,10 @@ mod tests {
         for entry in [accepted(2), entered(restoring), entered(failed)] {
             ledger.apply(&entry).unwrap();
         }
-        assert_eq!(ledger.lineage().abandoned, [job]);
+        assert_eq!(ledger.history().abandoned, [job]);
         for entry in [accepted(3), entered(left)] {
             ledger.apply(&entry).unwrap();
         }
-        assert!(ledger.lineage().abandoned.is_empty());
+        assert!(ledger.history().abandoned.is_empty());
     }
 }

@@ -10,54 +10,54 @@
 //! ```
 //!
 //! * A pure function of the journal and Flink's observed state decides the next step (`machine`).
-//! * Every step is journalled (`ledger`, `book`) before its effect, under deterministic ids (`ids`): after a kill at
+//! * Every step is journalled (`ledger`, `journal_store`) before its effect, under deterministic ids (`ids`): after a kill at
 //!   any instruction, a restart resumes and repeats no effect.
 //! * Every step is reported to the drop asynchronously (`reports`).
 //!
-//! Clock, random numbers, Flink and drop are behind one trait (`surroundings`; the real implementation is `live`).
+//! Clock, random numbers, Flink and drop are behind one trait (`environment`; the real implementation is `live`).
 //!
 //! It never decides a parallelism. It accepts only valid documents of its job that are newer, not expired, and signed
-//! if a key is pinned (`intake`).
+//! if a key is pinned (`document_source`).
 
 mod agent;
 mod args;
 mod backoff;
-mod book;
 mod cluster;
 mod condition;
 mod config;
+mod document_source;
+mod environment;
 mod fresh;
 mod health;
-mod idle;
 mod ids;
-mod intake;
+mod journal_store;
 mod ledger;
 mod live;
 mod machine;
 mod observed;
 mod phase;
+mod phase_state;
 mod pool;
-mod recall;
+mod recovery;
 mod reports;
-mod round;
-mod surroundings;
+mod retention;
 
-pub use agent::{Agent, AgentError, Outcome};
+pub use agent::{Agent, AgentError, RunOutcome};
 pub use args::{Args, start};
-pub use book::{Book, BookError, Halt, Paper};
-pub use cluster::{EffectError, Program};
-pub use config::{Carrier, Config, Overrides};
+pub use cluster::{EffectError, JobProgram};
+pub use config::{Config, EmbeddingOptions, Overrides};
+pub use document_source::{DocumentSourceSettings, Rejections};
+pub use environment::Environment;
 pub use health::pages;
-pub use idle::Retention;
 pub use ids::{restoration_id, stop_id, submission_id};
-pub use intake::{IntakeSettings, Refused};
-pub use ledger::{Change, Contradiction, Entry, Ledger, Lineage, Resumed};
-pub use live::Live;
+pub use journal_store::{CrashPoint, JournalBackend, JournalStore, JournalStoreError};
+pub use ledger::{Change, Contradiction, Entry, JobHistory, Ledger, ResumePoint};
+pub use live::LiveEnvironment;
 pub use machine::{
-    Attempt, BREAKER_IS_OPEN, Effect, Ended, Next, Observation, PoolNode, Question, Rules, Submission, next,
-    question, to_run,
+    Attempt, BREAKER_IS_OPEN, Effect, EndedJob, NextStep, Observation, PoolNode, Question, Rules, Submission,
+    next, question, to_run,
 };
 pub use phase::{NodeFailure, Phase};
 pub use pool::{CommandError, Node, Pool};
-pub use recall::{Recalled, Turned};
-pub use surroundings::Surroundings;
+pub use recovery::{RecoveredState, RejectedDocument};
+pub use retention::Retention;

@@ -1,4 +1,4 @@
-//! The agent's real surroundings: the system clock, a Flink cluster with its nodes, and a drop, web server or folder.
+//! The agent's real environment: the system clock, a Flink cluster with its nodes, and a drop, web server or folder.
 
 use std::time::{Duration, Instant};
 
@@ -12,43 +12,43 @@ use service::with_causes;
 use crate::agent::AgentError;
 use crate::cluster::{Cluster, EffectError};
 use crate::config::Config;
+use crate::environment::Environment;
 use crate::machine::{Effect, Observation, Question};
-use crate::surroundings::Surroundings;
 
-/// The real surroundings.
-pub struct Live {
+/// The real environment.
+pub struct LiveEnvironment {
     started: Instant,
     cluster: Cluster,
     /// Document source.
-    source: Source,
+    source: DocumentClient,
     /// Receiver of reports; `None` where documents come from a plain web server or a folder.
     drop: Option<DropClient>,
     poll: Duration,
     disposed_within: Duration,
 }
 
-enum Source {
+enum DocumentClient {
     Drop(DropClient),
     Static(StaticClient),
 }
 
-impl Live {
+impl LiveEnvironment {
     /// Creates the clients without connecting.
     ///
     /// # Errors
     /// A URL is invalid.
     pub(crate) fn new(config: &Config) -> Result<Self, AgentError> {
         let (job, settings) = (config.job.clone(), config.drop_settings);
-        let access = config.intake.access.clone();
+        let access = config.document_source.access.clone();
         let connect =
             |url: &Address| DropClient::with_access(url.reveal(), job.clone(), settings, access.clone());
         let drop = Some(&config.drop_url).filter(|url| !url.is_empty()).map(connect);
         let drop = drop.transpose().map_err(AgentError::Drop)?;
-        let source = match &config.intake.document_url {
+        let source = match &config.document_source.document_url {
             Some(url) => StaticClient::new(url.reveal(), job.clone(), settings, access.clone())
-                .map(Source::Static)
+                .map(DocumentClient::Static)
                 .map_err(AgentError::Drop)?,
-            None => connect(&config.drop_url).map(Source::Drop).map_err(AgentError::Drop)?,
+            None => connect(&config.drop_url).map(DocumentClient::Drop).map_err(AgentError::Drop)?,
         };
         let client = flink::Client::with_access(
             config.flink_url.reveal(),
@@ -62,7 +62,7 @@ impl Live {
     }
 }
 
-impl Surroundings for Live {
+impl Environment for LiveEnvironment {
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
@@ -117,7 +117,7 @@ impl Surroundings for Live {
     }
 
     fn holds_back(&self) -> bool {
-        matches!(self.source, Source::Drop(_))
+        matches!(self.source, DocumentClient::Drop(_))
     }
 
     async fn fetch(
@@ -126,8 +126,8 @@ impl Surroundings for Live {
         wait: Option<Duration>,
     ) -> Result<Fetched, drop_client::Error> {
         match &self.source {
-            Source::Drop(drop) => drop.get(known, wait).await,
-            Source::Static(place) => place.get(known).await,
+            DocumentClient::Drop(drop) => drop.get(known, wait).await,
+            DocumentClient::Static(place) => place.get(known).await,
         }
     }
 

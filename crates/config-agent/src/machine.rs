@@ -22,13 +22,13 @@ use job_config::JobDocument;
 
 pub use self::begin::BREAKER_IS_OPEN;
 use self::begin::begin;
-use self::in_place::{Found, rescale, rescale_back};
+use self::in_place::{ObservedJob, rescale, rescale_back};
 pub use self::nodes::PoolNode;
 use self::restore::{cancel_failed, restore};
 use self::start::{settle, start};
-use self::stop::Stop;
+use self::stop::ObservedStop;
 use crate::ids::submission_id;
-use crate::ledger::{Change, Lineage};
+use crate::ledger::{Change, JobHistory};
 use crate::phase::Phase;
 
 /// What must be observed before the next step.
@@ -72,7 +72,7 @@ pub enum Question {
         rival: Option<JobId>,
     },
     /// What a failed job left behind.
-    Remains {
+    FailedJob {
         /// The job.
         job: JobId,
     },
@@ -88,7 +88,7 @@ pub enum Observation {
         /// The unfinished jobs of the name.
         alive: Vec<(JobId, JobState)>,
         /// How the last known job ended, if it has.
-        last: Option<Ended>,
+        last: Option<EndedJob>,
         /// The registered task managers, if needed.
         registered: Vec<TaskManager>,
         /// The vertices of the only job with their required parallelism, if needed and available.
@@ -126,8 +126,8 @@ pub enum Observation {
         /// Whether the rival is running.
         rival_lives: bool,
     },
-    /// To [`Question::Remains`].
-    Remains {
+    /// To [`Question::FailedJob`].
+    FailedJob {
         /// The job's state; `None` if Flink does not know it.
         job: Option<JobState>,
         /// Number of completed checkpoints.
@@ -139,7 +139,7 @@ pub enum Observation {
 
 /// A known job that no longer runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
+pub enum EndedJob {
     /// Flink no longer knows it.
     Forgotten,
     /// It has ended.
@@ -292,7 +292,7 @@ impl fmt::Display for Effect {
 }
 
 /// For the log, after "would".
-impl fmt::Display for Next {
+impl fmt::Display for NextStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Enter(phase) => write!(f, "enter phase {phase}"),
@@ -304,7 +304,7 @@ impl fmt::Display for Next {
 
 /// The next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next {
+pub enum NextStep {
     /// Journal this phase before any further request.
     Enter(Phase),
     /// Apply this effect.
@@ -314,12 +314,12 @@ pub enum Next {
 }
 
 /// Returns what must be observed before the change's next step.
-pub fn question(change: &Change, lineage: &Lineage, rules: &Rules) -> Question {
+pub fn question(change: &Change, history: &JobHistory, rules: &Rules) -> Question {
     match &change.phase {
         Phase::Received | Phase::NodesStarted { .. } => Question::Jobs {
-            last: lineage.job.clone(),
+            last: history.job.clone(),
             with_nodes: change.document.task_managers().is_some() && !rules.pool.is_empty(),
-            with_widths: in_place::may_be_adopted(change, lineage),
+            with_widths: in_place::may_be_adopted(change, history),
         },
         Phase::StartingNodes { .. } => Question::Nodes { job: None },
         Phase::StoppingNodes { end, .. } => Question::Nodes { job: end.job().cloned() },
@@ -328,12 +328,12 @@ pub fn question(change: &Change, lineage: &Lineage, rules: &Rules) -> Question {
             Question::Submission { job: job.clone(), rival: None }
         }
         Phase::Restoring { job, .. } => {
-            Question::Submission { job: job.clone(), rival: lineage.abandoned.back().cloned() }
+            Question::Submission { job: job.clone(), rival: history.abandoned.back().cloned() }
         }
         Phase::Rescaling { job } | Phase::RescalingBack { job, .. } => {
             Question::Vertices { job: job.clone(), since: change.since }
         }
-        Phase::RollingBack { failed, .. } => Question::Remains { job: failed.clone() },
+        Phase::RollingBack { failed, .. } => Question::FailedJob { job: failed.clone() },
         Phase::Stopped { .. } | Phase::Running { .. } | Phase::RolledBack { .. } | Phase::Failed { .. } => {
             Question::Nothing
         }
@@ -341,8 +341,8 @@ pub fn question(change: &Change, lineage: &Lineage, rules: &Rules) -> Question {
 }
 
 /// Returns the document whose job is checked or submitted in this phase.
-pub fn to_run<'a>(change: &'a Change, lineage: &'a Lineage) -> &'a JobDocument {
-    match (&change.phase, &lineage.document) {
+pub fn to_run<'a>(change: &'a Change, history: &'a JobHistory) -> &'a JobDocument {
+    match (&change.phase, &history.document) {
         (Phase::Restoring { .. }, Some(before)) => before,
         _ => &change.document,
     }
@@ -351,30 +351,30 @@ pub fn to_run<'a>(change: &'a Change, lineage: &'a Lineage) -> &'a JobDocument {
 /// Returns the change's next step; a finished change waits forever.
 pub fn next(
     change: &Change,
-    lineage: &Lineage,
+    history: &JobHistory,
     seen: &Observation,
     attempt: &Attempt,
     rules: &Rules,
-) -> Next {
-    let now = Now { change, lineage, attempt, rules };
-    match now.step(seen) {
-        Next::Enter(end) if end.is_final() => nodes::conclude(now, end),
+) -> NextStep {
+    let context = StepContext { change, history, attempt, rules };
+    match context.step(seen) {
+        NextStep::Enter(end) if end.is_final() => nodes::conclude(context, end),
         step => step,
     }
 }
 
 /// Inputs of a step other than Flink's observed state.
 #[derive(Clone, Copy)]
-struct Now<'a> {
+struct StepContext<'a> {
     change: &'a Change,
-    lineage: &'a Lineage,
+    history: &'a JobHistory,
     attempt: &'a Attempt,
     rules: &'a Rules,
 }
 
-impl Now<'_> {
-    fn step(self, seen: &Observation) -> Next {
-        let Self { change, lineage, attempt, rules } = self;
+impl StepContext<'_> {
+    fn step(self, seen: &Observation) -> NextStep {
+        let Self { change, history, attempt, rules } = self;
         match (&change.phase, seen) {
             (
                 Phase::Received | Phase::NodesStarted { .. },
@@ -390,55 +390,55 @@ impl Now<'_> {
                 nodes::stopping(self, *wanted, nodes.as_deref(), end, registered, submission.as_ref())
             }
             (Phase::Stopping { job, trigger }, Observation::Stop { operation, job: state, savepoint }) => {
-                let stop = Stop { job, trigger, state: *state, savepoint: savepoint.as_ref() };
+                let stop = ObservedStop { job, trigger, state: *state, savepoint: savepoint.as_ref() };
                 stop.next(operation.as_ref(), attempt, rules)
             }
-            (Phase::Stopped { savepoint, .. }, _) => Next::Enter(Phase::Submitting {
+            (Phase::Stopped { savepoint, .. }, _) => NextStep::Enter(Phase::Submitting {
                 job: submission_id(&change.document),
                 savepoint: savepoint.clone(),
             }),
             (Phase::Submitting { job, savepoint }, Observation::Submission { submission, .. }) => {
-                start(change, lineage, (job, savepoint.as_ref()), submission, attempt, rules)
+                start(change, history, (job, savepoint.as_ref()), submission, attempt, rules)
             }
             (Phase::Rescaling { job }, Observation::Vertices { submission, vertices, failures }) => {
-                rescale(self, job, &Found { submission, vertices, failures })
+                rescale(self, job, &ObservedJob { submission, vertices, failures })
             }
             (
                 Phase::RescalingBack { job, message },
                 Observation::Vertices { submission, vertices, failures },
-            ) => rescale_back(self, job, message, &Found { submission, vertices, failures }),
+            ) => rescale_back(self, job, message, &ObservedJob { submission, vertices, failures }),
             (Phase::Settling { job }, Observation::Submission { submission, .. }) => {
-                settle(change, lineage, job, submission, attempt, rules)
+                settle(change, history, job, submission, attempt, rules)
             }
             (
                 Phase::RollingBack { failed, message },
-                Observation::Remains { job: state, checkpoints, newest_state },
+                Observation::FailedJob { job: state, checkpoints, newest_state },
             ) => {
-                let remains = restore::Remains { state: *state, checkpoints: *checkpoints, newest_state };
+                let remains = restore::FailedJob { state: *state, checkpoints: *checkpoints, newest_state };
                 cancel_failed(change, (failed, message), &remains, attempt, rules)
             }
             (
                 Phase::Restoring { job, savepoint, message },
                 Observation::Submission { submission, rival_lives },
             ) => {
-                let rival = lineage.abandoned.back().filter(|_| *rival_lives);
+                let rival = history.abandoned.back().filter(|_| *rival_lives);
                 restore((job, savepoint.as_ref()), message, (submission, rival), attempt, rules)
             }
             // The answer to another question: observe again.
-            _ => Next::Wait,
+            _ => NextStep::Wait,
         }
     }
 }
 
 /// Ends the change as failed: no job runs, or what runs is unknown.
-fn fail(job: Option<&JobId>, message: String) -> Next {
-    Next::Enter(Phase::Failed { job: job.cloned(), message })
+fn fail(job: Option<&JobId>, message: String) -> NextStep {
+    NextStep::Enter(Phase::Failed { job: job.cloned(), message })
 }
 
 /// Ends the change before it affected the running job, if there is one.
-fn leave(job: Option<&JobId>, message: String) -> Next {
+fn leave(job: Option<&JobId>, message: String) -> NextStep {
     match job {
-        Some(job) => Next::Enter(Phase::RolledBack { job: job.clone(), message }),
+        Some(job) => NextStep::Enter(Phase::RolledBack { job: job.clone(), message }),
         None => fail(None, message),
     }
 }

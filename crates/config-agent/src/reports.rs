@@ -5,34 +5,34 @@ use job_config::Report;
 use service::with_causes;
 
 use crate::backoff::Backoff;
-use crate::book::{Book, BookError};
 use crate::condition::Condition;
+use crate::environment::Environment;
+use crate::journal_store::{JournalStore, JournalStoreError};
 use crate::ledger::Entry;
-use crate::surroundings::Surroundings;
 
 /// Delivers reports until the future is dropped.
-pub(crate) async fn deliver<S: Surroundings>(
-    book: &Book,
-    around: &S,
+pub(crate) async fn deliver<S: Environment>(
+    journal: &JournalStore,
+    env: &S,
     mut backoff: Backoff,
     condition: &Condition,
-) -> Result<(), BookError> {
-    let mut ledgers = book.subscribe();
+) -> Result<(), JournalStoreError> {
+    let mut ledgers = journal.subscribe();
     loop {
         let oldest = ledgers.borrow_and_update().next_report().cloned();
         let Some(report) = oldest else {
             if ledgers.changed().await.is_err() {
-                return Err(BookError::Interrupted);
+                return Err(JournalStoreError::Interrupted);
             }
             continue;
         };
-        let entry = match sent(around, &report).await {
+        let entry = match sent(env, &report).await {
             Ok(Reported::Stored) => delivered(&report),
-            Ok(Reported::Contradicted) => match around.reports().await {
+            Ok(Reported::Contradicted) => match env.reports().await {
                 Ok(reports) => contradicted(&report, &reports),
                 Err(error) if error.is_transient() => {
                     condition.bad(&error);
-                    around.sleep(backoff.wait(around.chance())).await;
+                    env.sleep(backoff.wait(env.chance())).await;
                     continue;
                 }
                 Err(_) => given_up(&report, "the drop has a different report with this number"),
@@ -40,23 +40,23 @@ pub(crate) async fn deliver<S: Surroundings>(
             Err(error) if is_hopeless(&error) => given_up(&report, &with_causes(&error)),
             Err(error) => {
                 condition.bad(&error);
-                around.sleep(backoff.wait(around.chance())).await;
+                env.sleep(backoff.wait(env.chance())).await;
                 continue;
             }
         };
         condition.good();
         backoff.reset();
-        book.write(entry).await?;
+        journal.write(entry).await?;
     }
 }
 
 /// Sends a report, omitting more and more if the drop rejects its size. The attempts are deterministic, so that a
 /// report whose answer was lost is recognised as the same.
-async fn sent<S: Surroundings>(around: &S, report: &Report) -> Result<Reported, Error> {
+async fn sent<S: Environment>(env: &S, report: &Report) -> Result<Reported, Error> {
     let bare = report.shrunk(0);
     let mut attempt = report.clone();
     loop {
-        match around.report(&attempt).await {
+        match env.report(&attempt).await {
             Err(Error::Status { status: 413, .. }) if attempt != bare => {
                 attempt = report.shrunk(attempt.bytes() / 2);
             }
@@ -96,16 +96,16 @@ fn delivered(report: &Report) -> Entry {
 }
 
 /// Logs the reports instead, where there is no drop, until the future is dropped.
-pub(crate) async fn log(book: &Book) -> Result<(), BookError> {
-    let mut ledgers = book.subscribe();
+pub(crate) async fn log(journal: &JournalStore) -> Result<(), JournalStoreError> {
+    let mut ledgers = journal.subscribe();
     loop {
         let oldest = ledgers.borrow_and_update().next_report().cloned();
         match oldest {
             Some(Report { generation, sequence, state, message, .. }) => {
                 tracing::info!(generation, ?state, message, "report (no drop configured, logged only)");
-                book.write(Entry::Delivered { generation, sequence }).await?;
+                journal.write(Entry::Delivered { generation, sequence }).await?;
             }
-            None if ledgers.changed().await.is_err() => return Err(BookError::Interrupted),
+            None if ledgers.changed().await.is_err() => return Err(JournalStoreError::Interrupted),
             None => {}
         }
     }

@@ -6,7 +6,7 @@
 //! response of the drop ──> [`ControlLoop::put_ended`]      final report ──> [`ControlLoop::note_reports`]
 //! ```
 //!
-//! [`ControlLoop::turn`] runs these in order over [`Surroundings`]: real clocks and connections in the rescaler,
+//! [`ControlLoop::turn`] runs these in order over [`Environment`]: real clocks and connections in the rescaler,
 //! fakes in tests. A policy's memory changes only by the events that the caller reports here. Times are arguments;
 //! nothing is read from outside.
 
@@ -27,4 +27,4 @@ pub use record::{Effect, FollowUp, Record};
 pub use resume::{Gist, Line, resume};
 pub use status::{Current, DocumentStatus, EarlierGeneration, RunningDocument, status};
 pub use successor::successor;
-pub use turn::Surroundings;
+pub use turn::Environment;

@@ -13,7 +13,7 @@ use crate::record::{FollowUp, Record};
 use crate::status::{Current, DocumentStatus, RunningDocument, status};
 
 /// The control loop's interface to the outside. Reasons are sentences for people.
-pub trait Surroundings {
+pub trait Environment {
     /// A fatal error of the loop.
     type Error;
 
@@ -27,7 +27,7 @@ pub trait Surroundings {
     fn policy(&self, ready: Option<&Snapshot>) -> impl Future<Output = Box<dyn Policy>> + Send;
 
     /// Returns the slots that a quota leaves the job which it shares with other jobs; the job needs `held` now. The answer to what is
-    /// planned then is [`Surroundings::append`]. [`None`]: it shares none.
+    /// planned then is [`Environment::append`]. [`None`]: it shares none.
     fn slots(&mut self, held: u32) -> Option<scaling::quota::Bound> {
         let _ = held;
         None
@@ -88,66 +88,66 @@ impl ControlLoop {
     ///
     /// # Errors
     /// A record could not be written; the loop must stop.
-    pub async fn turn<S: Surroundings>(&mut self, around: &mut S) -> Result<(), S::Error> {
-        let deciding = self.look(around).await?;
-        let switches = around.switches();
+    pub async fn turn<S: Environment>(&mut self, env: &mut S) -> Result<(), S::Error> {
+        let deciding = self.look(env).await?;
+        let switches = env.switches();
         let ready = match &deciding {
             Deciding::Ready { snapshot, .. } if !switches.paused => Some(snapshot),
             _ => None,
         };
-        let policy = around.policy(ready).await;
+        let policy = env.policy(ready).await;
         if let Deciding::Ready { running, snapshot } = &deciding
             && !switches.paused
         {
             let held = self.slots_held(running, snapshot);
-            self.set_quota(around.slots(held));
+            self.set_quota(env.slots(held));
         }
-        match self.epoch(&*policy, deciding, switches, around.now()) {
-            Step::Record(record) => around.append(&record),
+        match self.epoch(&*policy, deciding, switches, env.now()) {
+            Step::Record(record) => env.append(&record),
             Step::Publish { record, document, replaces } => {
-                around.append(&record)?;
-                let end = around.put(&document, replaces).await;
-                let follow_up = self.put_ended(&*policy, end, around.now());
-                write(around, follow_up.as_ref())
+                env.append(&record)?;
+                let end = env.put(&document, replaces).await;
+                let follow_up = self.put_ended(&*policy, end, env.now());
+                write(env, follow_up.as_ref())
             }
         }
     }
 
     /// Reads the newest document, its reports and the metrics, and records the outcome of earlier plans.
-    async fn look<S: Surroundings>(&mut self, around: &mut S) -> Result<Deciding, S::Error> {
-        let current = match around.current().await {
+    async fn look<S: Environment>(&mut self, env: &mut S) -> Result<Deciding, S::Error> {
+        let current = match env.current().await {
             Ok(current) => current,
             Err(reason) => return Ok(Deciding::NotYet { reason, snapshot: None }),
         };
-        let policy = around.policy(None).await;
-        let (generation, now) = (current.document.generation(), around.now());
+        let policy = env.policy(None).await;
+        let (generation, now) = (current.document.generation(), env.now());
         let confirmed = self.confirm(&*policy, generation, &current.entity_tag, now);
-        write(around, confirmed.as_ref())?;
-        let snapshot = around.snapshot(&current.document).await;
-        let reports = match around.reports().await {
+        write(env, confirmed.as_ref())?;
+        let snapshot = env.snapshot(&current.document).await;
+        let reports = match env.reports().await {
             Ok(reports) => reports,
             Err(reason) => return Ok(Deciding::NotYet { reason, snapshot: snapshot.ok() }),
         };
         let ended = self.note_reports(&*policy, reports.as_deref().unwrap_or_default(), now);
-        write(around, ended.as_ref())?;
-        let running = match running(around, current.clone(), reports.as_deref(), now).await {
+        write(env, ended.as_ref())?;
+        let running = match running(env, current.clone(), reports.as_deref(), now).await {
             Ok(running) => {
-                around.alarm(None);
+                env.alarm(None);
                 Ok(running)
             }
             Err(Standing { reason, is_by_hand }) => {
                 let within = self.applied_within();
                 match Overdue::of(&current, reports.as_deref(), within, now).filter(|_| !is_by_hand) {
-                    Some(overdue) => self.by_sight(around, overdue, snapshot.as_ref().ok()).await?,
+                    Some(overdue) => self.by_sight(env, overdue, snapshot.as_ref().ok()).await?,
                     None => {
-                        around.alarm(is_by_hand.then_some(reason.as_str()));
+                        env.alarm(is_by_hand.then_some(reason.as_str()));
                         Err(reason)
                     }
                 }
             }
         };
         if let (Ok(running), Ok(snapshot)) = (&running, &snapshot) {
-            around.drift(self.drift(running, snapshot).as_deref());
+            env.drift(self.drift(running, snapshot).as_deref());
         }
         Ok(match (running, snapshot) {
             (Ok(running), Ok(snapshot)) => Deciding::Ready { running, snapshot },
@@ -157,32 +157,32 @@ impl ControlLoop {
     }
 
     /// Uses Flink's observed state when the reports of a change are overdue.
-    async fn by_sight<S: Surroundings>(
+    async fn by_sight<S: Environment>(
         &mut self,
-        around: &mut S,
+        env: &mut S,
         overdue: Overdue,
         snapshot: Option<&Snapshot>,
     ) -> Result<Result<RunningDocument, String>, S::Error> {
         let sentence = overdue.sentence.clone();
         let widths = snapshot.map(|snapshot| self.widths(snapshot)).unwrap_or_default();
         let before = match overdue.generation_before() {
-            Some(generation) => around.revision(generation).await.unwrap_or_default(),
+            Some(generation) => env.revision(generation).await.unwrap_or_default(),
             None => None,
         };
         let (running, end, what) = match overdue.seen(&widths, before) {
             Sight::Unknown => {
-                around.alarm(Some(&sentence));
+                env.alarm(Some(&sentence));
                 return Ok(Err(sentence));
             }
             Sight::Newest(running) => (running, ChangeEnd::Succeeded, "it"),
             Sight::Before(running) => (running, ChangeEnd::Failed, "the previous document"),
         };
-        around.alarm(Some(&format!(
+        env.alarm(Some(&format!(
             "{sentence}; according to Flink, {what} runs; scaling continues from there"
         )));
-        let policy = around.policy(None).await;
-        let ended = self.presumed_ended(&*policy, end, around.now());
-        write(around, ended.as_ref())?;
+        let policy = env.policy(None).await;
+        let ended = self.presumed_ended(&*policy, end, env.now());
+        write(env, ended.as_ref())?;
         Ok(Ok(running))
     }
 }
@@ -195,8 +195,8 @@ struct Standing {
 }
 
 /// Returns the running document, or why no successor is possible now.
-async fn running<S: Surroundings>(
-    around: &mut S,
+async fn running<S: Environment>(
+    env: &mut S,
     current: Current,
     reports: Option<&[Report]>,
     now: Timestamp,
@@ -206,7 +206,7 @@ async fn running<S: Surroundings>(
         DocumentStatus::Runs(running) => Ok(running),
         DocumentStatus::NotYet(reason) => Err(Standing { reason, is_by_hand: false }),
         DocumentStatus::ByHand(reason) => Err(by_hand(reason)),
-        DocumentStatus::Earlier(earlier) => match around.revision(earlier.generation()).await {
+        DocumentStatus::Earlier(earlier) => match env.revision(earlier.generation()).await {
             Ok(document) => earlier.found(document).map_err(by_hand),
             Err(error) => {
                 let reason = format!("cannot read the running document from the drop's history: {error}");
@@ -216,6 +216,6 @@ async fn running<S: Surroundings>(
     }
 }
 
-fn write<S: Surroundings>(around: &mut S, follow_up: Option<&FollowUp>) -> Result<(), S::Error> {
-    follow_up.map_or(Ok(()), |follow_up| around.follow_up(follow_up))
+fn write<S: Environment>(env: &mut S, follow_up: Option<&FollowUp>) -> Result<(), S::Error> {
+    follow_up.map_or(Ok(()), |follow_up| env.follow_up(follow_up))
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use control::{
-    ControlLoop, Current, Effect, FollowUp, LoopOptions, OperatorNames, PutEnd, Record, Resumed,
-    Surroundings, Switches,
+    ControlLoop, Current, Effect, Environment, FollowUp, LoopOptions, OperatorNames, PutEnd, Record, Resumed,
+    Switches,
 };
 use drop_client::{Precondition, Published};
 use flink::Obstacle;
@@ -183,7 +183,7 @@ impl Rescaler {
     }
 }
 
-impl Surroundings for Rescaler {
+impl Environment for Rescaler {
     type Error = anyhow::Error;
 
     fn now(&self) -> Timestamp {

@@ -286,7 +286,7 @@ fn alive<'a>(jobs: &'a [JobOverview], job: &'a str) -> impl Iterator<Item = &'a 
 }
 
 fn agent_config(config: &Config, data: PathBuf) -> Result<config_agent::Config, ConfigError> {
-    let carrier = config_agent::Carrier {
+    let carrier = config_agent::EmbeddingOptions {
         job: config.job.clone(),
         flink_job: config.flink_job().to_owned(),
         data,
@@ -294,7 +294,7 @@ fn agent_config(config: &Config, data: PathBuf) -> Result<config_agent::Config, 
         flink_url: config.flink.url.clone(),
         flink_access: config.flink.access.clone(),
     };
-    config_agent::Config::carried(config.placement.agent_config.as_deref(), carrier)
+    config_agent::Config::embedded(config.placement.agent_config.as_deref(), carrier)
 }
 
 /// Completes the configuration of a rescaler that is given nothing but a cluster, and perhaps a job: the only one that runs there,

@@ -11,11 +11,11 @@ use secrets::Address;
 use serde::Deserialize;
 
 use super::checker::Checker;
-use crate::intake::IntakeSettings;
+use crate::document_source::DocumentSourceSettings;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct WrittenDrop {
+pub(super) struct RawDrop {
     pub(super) url: Option<Address>,
     pub(super) wait_ms: Option<u64>,
     pub(super) timeout_ms: Option<u64>,
@@ -34,9 +34,9 @@ pub(super) struct WrittenDrop {
     pub(super) expiry_required: Option<bool>,
 }
 
-impl WrittenDrop {
+impl RawDrop {
     /// Returns the document source and the admission rules.
-    pub(super) fn intake(&self, checker: &mut Checker) -> IntakeSettings {
+    pub(super) fn document_source(&self, checker: &mut Checker) -> DocumentSourceSettings {
         let keys: Vec<PublicKey> = self.public_keys.iter().filter_map(|text| checker.key(text)).collect();
         // A signature alone does not stop an attacker from withholding a document and delivering it late; an expiry
         // does.
@@ -62,7 +62,7 @@ impl WrittenDrop {
             let remedy = "write it as https://host/nexmark.toml or file:///folder/nexmark.toml";
             checker.problems.refuse("drop.document_url", format!("{url:?}"), remedy);
         }
-        IntakeSettings {
+        DocumentSourceSettings {
             document_url: self.document_url.clone(),
             poll: checker.ms("drop.poll_ms", self.poll_ms, 30_000),
             access,

@@ -13,7 +13,7 @@ const NODES_MOST: u64 = 1_000;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Written {
+pub(super) struct RawNodes {
     provider: Option<Provider>,
     command_timeout_ms: Option<u64>,
     output_bytes: Option<u64>,
@@ -32,15 +32,15 @@ enum Provider {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct WrittenNode {
+pub(super) struct RawNode {
     name: String,
     task_manager: Option<String>,
     start: Vec<String>,
     stop: Vec<String>,
 }
 
-impl Written {
-    pub(super) fn check(self, nodes: Vec<WrittenNode>, checker: &mut Checker) -> Pool {
+impl RawNodes {
+    pub(super) fn check(self, nodes: Vec<RawNode>, checker: &mut Checker) -> Pool {
         let nodes = match self.provider.unwrap_or_default() {
             Provider::Commands => commands(nodes, checker),
             Provider::Testbed => {
@@ -82,9 +82,9 @@ impl Written {
     }
 }
 
-fn commands(written: Vec<WrittenNode>, checker: &mut Checker) -> Vec<Node> {
+fn commands(written: Vec<RawNode>, checker: &mut Checker) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::new();
-    for WrittenNode { name, task_manager, start, stop } in written {
+    for RawNode { name, task_manager, start, stop } in written {
         if name.is_empty() || nodes.iter().any(|node| node.node.name == name) {
             let remedy = format!("{name:?} is empty or there twice; give each node a name of its own");
             checker.problems.add("node", remedy);

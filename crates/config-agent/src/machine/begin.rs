@@ -3,25 +3,25 @@
 use flink::{JobId, JobState, Vertex};
 use jiff::Timestamp;
 
-use super::{Attempt, Effect, Ended, Next, Now, Rules, fail, in_place, leave};
+use super::{Attempt, Effect, EndedJob, NextStep, Rules, StepContext, fail, in_place, leave};
 use crate::ids::{restoration_id, stop_id, submission_id};
-use crate::ledger::{Lineage, Resumed};
+use crate::ledger::{JobHistory, ResumePoint};
 use crate::phase::Phase;
 
 /// Decides the first step. `wanted` is the required parallelism of the only job's vertices, where needed.
 pub(super) fn begin(
-    now: Now<'_>,
+    context: StepContext<'_>,
     alive: &[(JobId, JobState)],
-    last: Option<&Ended>,
+    last: Option<&EndedJob>,
     wanted: Option<&[Vertex]>,
-) -> Next {
-    let Now { change, lineage, attempt, rules } = now;
-    let is_abandoned = |(job, _): &&(JobId, JobState)| lineage.abandoned.contains(job);
+) -> NextStep {
+    let StepContext { change, history, attempt, rules } = context;
+    let is_abandoned = |(job, _): &&(JobId, JobState)| history.abandoned.contains(job);
     let ours = submission_id(&change.document);
     let (rivals, known): (Vec<_>, Vec<_>) = alive.iter().partition(is_abandoned);
     if let (Some((rival, _)), Some(_)) = (rivals.first(), known.first()) {
         // It was submitted and abandoned, and started while the previous job was already running again.
-        return Next::Act(Effect::Cancel { job: rival.clone() });
+        return NextStep::Act(Effect::Cancel { job: rival.clone() });
     }
     let is_ours = matches!(alive, [(job, _)] if *job == ours);
     let running = alive.first().map(|(job, _)| job);
@@ -29,22 +29,22 @@ pub(super) fn begin(
         && wanted.is_some_and(|vertices| in_place::is_wanted(&change.document, vertices))
     {
         // The journal is lost, and an earlier run of the agent, or an operator, already requested this parallelism.
-        return Next::Enter(Phase::Rescaling { job: job.clone() });
+        return NextStep::Enter(Phase::Rescaling { job: job.clone() });
     }
-    let is_taken_back = change.resumed == Some(Resumed::TakenBack)
+    let is_taken_back = change.resumed == Some(ResumePoint::TakenBack)
         || running.is_some_and(|job| *job == restoration_id(&change.document));
     if let (true, Some(job), false) = (is_taken_back, running, is_ours) {
         let message =
             format!("the change failed before the journal was lost; job {job} keeps running unchanged");
         return leave(Some(job), message);
     }
-    if let Some(message) = expiry(now).or_else(|| breaker(lineage, attempt, rules))
+    if let Some(message) = expiry(context).or_else(|| breaker(history, attempt, rules))
         && !is_ours
     {
         return leave(running, message);
     }
     let [(job, state), others @ ..] = alive else {
-        return begin_without_job(lineage, last, attempt, rules, ours);
+        return begin_without_job(history, last, attempt, rules, ours);
     };
     if !others.is_empty() {
         let ids: Vec<&str> = alive.iter().map(|(id, _)| id.as_str()).collect();
@@ -53,33 +53,33 @@ pub(super) fn begin(
     }
     if is_ours {
         // Submitted by a run whose journal is lost; its start state is needed again if it fails.
-        return Next::Enter(Phase::Submitting { job: ours, savepoint: lineage.savepoint.clone() });
+        return NextStep::Enter(Phase::Submitting { job: ours, savepoint: history.savepoint.clone() });
     }
-    begin_with_job(now, job, *state)
+    begin_with_job(context, job, *state)
 }
 
-fn begin_with_job(now: Now<'_>, job: &JobId, state: JobState) -> Next {
-    let Now { change, attempt, rules, .. } = now;
+fn begin_with_job(context: StepContext<'_>, job: &JobId, state: JobState) -> NextStep {
+    let StepContext { change, attempt, rules, .. } = context;
     if let Some(refused) = &attempt.refused {
         let message = format!("Flink rejects the document: {refused}; job {job} keeps running unchanged");
         return leave(Some(job), message);
     }
-    let in_place = in_place::is_possible(now, job);
+    let in_place = in_place::is_possible(context, job);
     if !rules.can_submit && !in_place {
         let message = "the job can only be rescaled in place: flink.jar is not set, and the document does not have restart_mode = \"in-place\"";
         return leave(Some(job), format!("{message}; job {job} keeps running unchanged"));
     }
     if rules.can_submit && !attempt.checked {
-        return Next::Act(Effect::Check);
+        return NextStep::Act(Effect::Check);
     }
     if state == JobState::Running && in_place {
-        return Next::Enter(Phase::Rescaling { job: job.clone() });
+        return NextStep::Enter(Phase::Rescaling { job: job.clone() });
     }
     if state == JobState::Running {
-        return Next::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) });
+        return NextStep::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) });
     }
     if attempt.waited < rules.stoppable_within {
-        return Next::Wait;
+        return NextStep::Wait;
     }
     let within = rules.stoppable_within;
     leave(
@@ -89,22 +89,22 @@ fn begin_with_job(now: Now<'_>, job: &JobId, state: JobState) -> Next {
 }
 
 /// Returns why the document may no longer be started: its expiry.
-fn expiry(now: Now<'_>) -> Option<String> {
+fn expiry(context: StepContext<'_>) -> Option<String> {
     // Nodes may have been started for it, or an earlier run applied all of it: it was started before the expiry.
-    let is_begun = !matches!(now.change.phase, Phase::Received) || now.change.resumed.is_some();
-    let expires_at = now.change.document.expires_at()?;
-    let at = now.change.no_earlier_than_accepted(now.attempt.now);
-    let expired = now.change.document.is_expired(at) && !is_begun;
+    let is_begun = !matches!(context.change.phase, Phase::Received) || context.change.resumed.is_some();
+    let expires_at = context.change.document.expires_at()?;
+    let at = context.change.no_earlier_than_accepted(context.attempt.now);
+    let expired = context.change.document.is_expired(at) && !is_begun;
     expired.then(|| format!("the document expired at {expires_at}, before its change started"))
 }
 
 fn begin_without_job(
-    lineage: &Lineage,
-    last: Option<&Ended>,
+    history: &JobHistory,
+    last: Option<&EndedJob>,
     attempt: &Attempt,
     rules: &Rules,
     ours: JobId,
-) -> Next {
+) -> NextStep {
     if !rules.can_submit {
         return fail(None, "no job with this name runs, and flink.jar is not set".to_owned());
     }
@@ -112,23 +112,23 @@ fn begin_without_job(
         return fail(None, format!("Flink rejects the document: {refused}; no job with this name runs"));
     }
     if !attempt.checked {
-        return Next::Act(Effect::Check);
+        return NextStep::Act(Effect::Check);
     }
     let stopped = |savepoint: Option<String>, message: Option<String>| {
-        Next::Enter(Phase::Stopped { job: lineage.job.clone(), savepoint, message })
+        NextStep::Enter(Phase::Stopped { job: history.job.clone(), savepoint, message })
     };
-    if lineage.is_lost && !rules.start_fresh_if_lost {
+    if history.is_lost && !rules.start_fresh_if_lost {
         let message = "the journal is lost, and no trusted report names the job's newest state; to start without state set flink.start_fresh_if_lost, then publish the next generation";
         return fail(None, message.to_owned());
     }
-    let Some(job) = &lineage.job else {
-        return Next::Enter(Phase::Submitting { job: ours, savepoint: None });
+    let Some(job) = &history.job else {
+        return NextStep::Enter(Phase::Submitting { job: ours, savepoint: None });
     };
     let (how, newest_state) = match last {
-        None | Some(Ended::Forgotten) => ("is unknown to Flink".to_owned(), None),
-        Some(Ended::In { state, newest_state }) => (format!("is {state:?}"), newest_state.clone()),
+        None | Some(EndedJob::Forgotten) => ("is unknown to Flink".to_owned(), None),
+        Some(EndedJob::In { state, newest_state }) => (format!("is {state:?}"), newest_state.clone()),
     };
-    if let Some(state) = newest_state.or_else(|| lineage.savepoint.clone()) {
+    if let Some(state) = newest_state.or_else(|| history.savepoint.clone()) {
         let message = format!("no job with this name runs; job {job} {how}; resuming from its newest state");
         return stopped(Some(state), Some(message));
     }
@@ -148,17 +148,17 @@ fn begin_without_job(
 pub const BREAKER_IS_OPEN: &str = "changes in a row have failed, the last one at";
 
 /// Returns why no change may start now, if the circuit breaker is open.
-fn breaker(lineage: &Lineage, attempt: &Attempt, rules: &Rules) -> Option<String> {
+fn breaker(history: &JobHistory, attempt: &Attempt, rules: &Rules) -> Option<String> {
     // A failure time in the future comes from a wrong clock, and would keep the breaker open until then.
     let is_past = |failed_at: &Timestamp| *failed_at <= attempt.now;
     let failed_at =
-        lineage.failed_at.filter(is_past).filter(|_| lineage.failures >= rules.breaker_failures)?;
+        history.failed_at.filter(is_past).filter(|_| history.failures >= rules.breaker_failures)?;
     let closes_at = failed_at + rules.breaker_pause;
     (attempt.now < closes_at).then(|| {
         format!(
             "{} {BREAKER_IS_OPEN} {failed_at}; nothing is begun before {closes_at}, or before \
              the agent is started with --forgive-failures",
-            lineage.failures
+            history.failures
         )
     })
 }

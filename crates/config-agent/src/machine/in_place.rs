@@ -11,25 +11,25 @@ use flink::{JobId, Obstacle, Vertex, VertexId};
 use job_config::{JobDocument, RestartMode};
 
 use super::start::roll_back_or_fail;
-use super::{Effect, Next, Now, Submission, leave};
+use super::{Effect, NextStep, StepContext, Submission, leave};
 use crate::ids::stop_id;
-use crate::ledger::{Change, Lineage};
+use crate::ledger::{Change, JobHistory};
 use crate::phase::Phase;
 
 /// Whether the running job can be rescaled in place: the document's mode is `in-place`, the job is the known one, and only
 /// parallelism changes. Without a program to submit, any job qualifies.
-pub(super) fn is_possible(now: Now<'_>, running: &JobId) -> bool {
-    let Now { change, lineage, rules, .. } = now;
+pub(super) fn is_possible(context: StepContext<'_>, running: &JobId) -> bool {
+    let StepContext { change, history, rules, .. } = context;
     let differs_only = |before: &JobDocument| change.document.differs_only_in_parallelism(before);
     let is_known =
-        lineage.job.as_ref() == Some(running) && lineage.document.as_ref().is_some_and(differs_only);
+        history.job.as_ref() == Some(running) && history.document.as_ref().is_some_and(differs_only);
     change.document.restart_mode() == RestartMode::InPlace && (is_known || !rules.can_submit)
 }
 
 /// Whether a running job that already matches the document may be adopted as the document's job: the document's mode is
 /// `in-place`, and no journal says what ran before.
-pub(super) fn may_be_adopted(change: &Change, lineage: &Lineage) -> bool {
-    change.document.restart_mode() == RestartMode::InPlace && lineage.document.is_none()
+pub(super) fn may_be_adopted(change: &Change, history: &JobHistory) -> bool {
+    change.document.restart_mode() == RestartMode::InPlace && history.document.is_none()
 }
 
 /// Whether the required parallelism of every vertex that the document names equals the document's.
@@ -44,14 +44,14 @@ pub(super) fn is_wanted(document: &JobDocument, vertices: &[Vertex]) -> bool {
 }
 
 /// Observed state of the job.
-pub(super) struct Found<'a> {
+pub(super) struct ObservedJob<'a> {
     pub(super) submission: &'a Submission,
     pub(super) vertices: &'a [Vertex],
     /// Its failures since the phase began, newest first.
     pub(super) failures: &'a [String],
 }
 
-impl Found<'_> {
+impl ObservedJob<'_> {
     /// Returns count and cause of the failures, if there are too many.
     fn fails(&self, most: u32) -> Option<String> {
         let newest = self.failures.first().filter(|_| self.failures.len() >= most as usize)?;
@@ -60,17 +60,17 @@ impl Found<'_> {
 }
 
 /// Returns the next step towards the new parallelism.
-pub(super) fn rescale(now: Now<'_>, job: &JobId, found: &Found<'_>) -> Next {
-    let Now { change, lineage, attempt, rules } = now;
-    let Found { submission, vertices, .. } = *found;
+pub(super) fn rescale(context: StepContext<'_>, job: &JobId, found: &ObservedJob<'_>) -> NextStep {
+    let StepContext { change, history, attempt, rules } = context;
+    let ObservedJob { submission, vertices, .. } = *found;
     if let Submission::Unknown | Submission::Ended { .. } = submission {
         let reason = format!("job {job} ended during the rescale: {submission:?}");
-        return roll_back_or_fail(change, lineage, job, reason, rules);
+        return roll_back_or_fail(change, history, job, reason, rules);
     }
-    if let Some(operator) = without_vertex(now, vertices) {
+    if let Some(operator) = without_vertex(context, vertices) {
         // Chained operators share the parallelism of the first one. Only a new job graph can separate them.
         return match rules.can_submit {
-            true => Next::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) }),
+            true => NextStep::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) }),
             false => leave(
                 Some(job),
                 format!(
@@ -82,7 +82,7 @@ pub(super) fn rescale(now: Now<'_>, job: &JobId, found: &Found<'_>) -> Next {
     if let Some(refused) = &attempt.refused {
         // Where Flink can rescale no job in place, a restart from a savepoint works.
         if rules.can_submit && Obstacle::is_named_in(refused) {
-            return Next::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) });
+            return NextStep::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) });
         }
         return leave(
             Some(job),
@@ -92,40 +92,45 @@ pub(super) fn rescale(now: Now<'_>, job: &JobId, found: &Found<'_>) -> Next {
     let wanted = wanted(&change.document, vertices);
     let changed = changed(vertices, &wanted);
     if !attempt.asked && !changed.is_empty() {
-        return Next::Act(Effect::Rescale { job: job.clone(), parallelism: changed });
+        return NextStep::Act(Effect::Rescale { job: job.clone(), parallelism: changed });
     }
     let missing = missing(vertices, &wanted);
     if *submission == Submission::Running && missing.is_empty() {
-        return Next::Enter(Phase::Running { job: job.clone(), message: None });
+        return NextStep::Enter(Phase::Running { job: job.clone(), message: None });
     }
     if let Some(failure) = found.fails(rules.in_place_failures) {
         let message = format!("job {job} does not run with the new parallelism; {failure}");
-        return Next::Enter(Phase::RescalingBack { job: job.clone(), message });
+        return NextStep::Enter(Phase::RescalingBack { job: job.clone(), message });
     }
     if attempt.waited < rules.running_within {
-        return Next::Wait;
+        return NextStep::Wait;
     }
     let within = rules.running_within;
     let what = if missing.is_empty() { "not all tasks run".to_owned() } else { missing.join(", ") };
     let message = format!("job {job} was not rescaled within {within:?} ({what}); slots may be missing");
-    Next::Enter(Phase::RescalingBack { job: job.clone(), message })
+    NextStep::Enter(Phase::RescalingBack { job: job.clone(), message })
 }
 
 /// Returns the next step of the rollback to the previous parallelism, taken from the previous document; vertices
 /// without an entry there were not changed.
-pub(super) fn rescale_back(now: Now<'_>, job: &JobId, message: &str, found: &Found<'_>) -> Next {
-    let Now { change, lineage, attempt, rules } = now;
-    let Found { submission, vertices, .. } = *found;
+pub(super) fn rescale_back(
+    context: StepContext<'_>,
+    job: &JobId,
+    message: &str,
+    found: &ObservedJob<'_>,
+) -> NextStep {
+    let StepContext { change, history, attempt, rules } = context;
+    let ObservedJob { submission, vertices, .. } = *found;
     let back = |more: &str| leave(Some(job), format!("{message}; {more}"));
     if let Submission::Unknown | Submission::Ended { .. } = submission {
-        return roll_back_or_fail(change, lineage, job, format!("{message}; then the job ended"), rules);
+        return roll_back_or_fail(change, history, job, format!("{message}; then the job ended"), rules);
     }
-    let Some(before) = &lineage.document else {
+    let Some(before) = &history.document else {
         return back("it keeps its present parallelism, because the previous one is unknown");
     };
     let wanted = wanted(before, vertices);
     if attempt.refused.is_none() && !attempt.asked && !wanted.is_empty() {
-        return Next::Act(Effect::Rescale { job: job.clone(), parallelism: wanted });
+        return NextStep::Act(Effect::Rescale { job: job.clone(), parallelism: wanted });
     }
     let missing = missing(vertices, &wanted);
     if *submission == Submission::Running && missing.is_empty() {
@@ -135,7 +140,7 @@ pub(super) fn rescale_back(now: Now<'_>, job: &JobId, message: &str, found: &Fou
         return back(&format!("requested the previous parallelism, but {failure}"));
     }
     if attempt.refused.is_none() && attempt.waited < rules.running_within {
-        return Next::Wait;
+        return NextStep::Wait;
     }
     back(&format!("requested the previous parallelism, not reached yet ({})", missing.join(", ")))
 }
@@ -161,10 +166,10 @@ fn changed(vertices: &[Vertex], wanted: &BTreeMap<VertexId, u32>) -> BTreeMap<Ve
 }
 
 /// Returns an operator whose parallelism changes and that is not the first one of any vertex.
-fn without_vertex<'a>(now: Now<'a>, vertices: &[Vertex]) -> Option<&'a String> {
-    let after = &now.change.document.parallelism().operators;
+fn without_vertex<'a>(context: StepContext<'a>, vertices: &[Vertex]) -> Option<&'a String> {
+    let after = &context.change.document.parallelism().operators;
     let changes = |uid: &String, p: u32| {
-        now.lineage.document.as_ref().is_none_or(|before| before.parallelism().of(uid) != p)
+        context.history.document.as_ref().is_none_or(|before| before.parallelism().of(uid) != p)
     };
     let has_vertex = |uid: &String| {
         vertices.iter().any(|vertex| vertex.head_operator() == uid || vertex.id.as_str() == uid)

@@ -9,7 +9,7 @@
 
 use flink::{JobId, JobState, TaskManager};
 
-use super::{Effect, Next, Now, Submission, leave};
+use super::{Effect, NextStep, StepContext, Submission, leave};
 use crate::phase::{NodeFailure, Phase};
 
 /// A node of the pool, as the machine sees it.
@@ -40,19 +40,19 @@ fn count(registered: &[TaskManager]) -> u32 {
 
 /// Inserts the start of nodes before a change's first step, if the document wants more than are registered.
 pub(super) fn before(
-    now: Now<'_>,
+    context: StepContext<'_>,
     registered: &[TaskManager],
     alive: &[(JobId, JobState)],
-    first: Next,
-) -> Next {
-    let wanted = now.change.document.task_managers().filter(|_| !now.rules.pool.is_empty());
-    let is_first_step = matches!(&first, Next::Enter(phase) if !phase.is_final());
-    let (Some(wanted), true, Phase::Received) = (wanted, is_first_step, &now.change.phase) else {
+    first: NextStep,
+) -> NextStep {
+    let wanted = context.change.document.task_managers().filter(|_| !context.rules.pool.is_empty());
+    let is_first_step = matches!(&first, NextStep::Enter(phase) if !phase.is_final());
+    let (Some(wanted), true, Phase::Received) = (wanted, is_first_step, &context.change.phase) else {
         return first;
     };
     let before = count(registered);
     let missing = wanted.saturating_sub(before) as usize;
-    let nodes = spare(now, registered, &[], &[]).take(missing).collect::<Vec<_>>();
+    let nodes = spare(context, registered, &[], &[]).take(missing).collect::<Vec<_>>();
     let job = alive.first().map(|(job, _)| job);
     match (missing, nodes.len()) {
         (0, _) => first,
@@ -62,13 +62,13 @@ pub(super) fn before(
                 "the document requires {wanted} task managers, {before} are registered, and the pool has only {found} more nodes"
             ),
         ),
-        _ => Next::Enter(Phase::StartingNodes { job: job.cloned(), nodes, failed: Vec::new(), before }),
+        _ => NextStep::Enter(Phase::StartingNodes { job: job.cloned(), nodes, failed: Vec::new(), before }),
     }
 }
 
 /// Returns the pool nodes that are not registered, not being started and have not failed.
 fn spare<'a>(
-    now: Now<'a>,
+    context: StepContext<'a>,
     registered: &'a [TaskManager],
     asked: &'a [String],
     failed: &'a [NodeFailure],
@@ -78,19 +78,19 @@ fn spare<'a>(
             && !failed.iter().any(|failure| failure.node == node.name)
             && !registered.iter().any(|task_manager| node.owns(task_manager))
     };
-    now.rules.pool.iter().filter(is_spare).map(|node| node.name.clone())
+    context.rules.pool.iter().filter(is_spare).map(|node| node.name.clone())
 }
 
 /// Returns the next step towards nodes that offer their slots.
 pub(super) fn starting(
-    now: Now<'_>,
+    context: StepContext<'_>,
     job: Option<&JobId>,
     nodes: &[String],
     failed: &[NodeFailure],
     before: u32,
     registered: &[TaskManager],
-) -> Next {
-    let Now { attempt, rules, .. } = now;
+) -> NextStep {
+    let StepContext { attempt, rules, .. } = context;
     let is_up = |name: &String| {
         rules.pool.iter().any(|node| node.name == *name && node.registered(registered).is_some())
     };
@@ -98,10 +98,10 @@ pub(super) fn starting(
     if coming.is_empty() {
         let told: Vec<String> = failed.iter().map(ToString::to_string).collect();
         let message = (!told.is_empty()).then(|| told.join("; "));
-        return Next::Enter(Phase::NodesStarted { message });
+        return NextStep::Enter(Phase::NodesStarted { message });
     }
     if let Some(node) = coming.iter().find(|name| !attempt.started.contains_key(**name)) {
-        return Next::Act(Effect::StartNode { node: (*node).clone() });
+        return NextStep::Act(Effect::StartNode { node: (*node).clone() });
     }
     let is_late = attempt.waited >= rules.nodes_within;
     let lost: Vec<NodeFailure> = coming
@@ -113,27 +113,27 @@ pub(super) fn starting(
         })
         .collect();
     if lost.is_empty() {
-        return Next::Wait;
+        return NextStep::Wait;
     }
     // Stop it, so that it does not come up later.
     if let Some(failure) = lost.iter().find(|failure| !attempt.stopped.contains_key(&failure.node)) {
-        return Next::Act(Effect::StopNode { node: failure.node.clone() });
+        return NextStep::Act(Effect::StopNode { node: failure.node.clone() });
     }
-    replace(now, job, (nodes, failed, before), &lost, registered)
+    replace(context, job, (nodes, failed, before), &lost, registered)
 }
 
 /// Replaces the nodes that did not come up by others.
 fn replace(
-    now: Now<'_>,
+    context: StepContext<'_>,
     job: Option<&JobId>,
     (nodes, failed, before): (&[String], &[NodeFailure], u32),
     lost: &[NodeFailure],
     registered: &[TaskManager],
-) -> Next {
+) -> NextStep {
     let failed: Vec<NodeFailure> = failed.iter().chain(lost).cloned().collect();
     let mut next: Vec<String> =
         nodes.iter().filter(|name| !lost.iter().any(|failure| failure.node == **name)).cloned().collect();
-    let spare: Vec<String> = spare(now, registered, nodes, &failed).take(lost.len()).collect();
+    let spare: Vec<String> = spare(context, registered, nodes, &failed).take(lost.len()).collect();
     if spare.len() < lost.len() {
         let told: Vec<String> = failed.iter().map(ToString::to_string).collect();
         return leave(
@@ -142,44 +142,44 @@ fn replace(
         );
     }
     next.extend(spare);
-    Next::Enter(Phase::StartingNodes { job: job.cloned(), nodes: next, failed, before })
+    NextStep::Enter(Phase::StartingNodes { job: job.cloned(), nodes: next, failed, before })
 }
 
 /// Inserts the stop of nodes before the end of a change: those that the document no longer wants or, for a failed
 /// change, as many as were started for it.
-pub(super) fn conclude(now: Now<'_>, end: Phase) -> Next {
-    let Now { change, rules, .. } = now;
+pub(super) fn conclude(context: StepContext<'_>, end: Phase) -> NextStep {
+    let StepContext { change, rules, .. } = context;
     let wanted = match end {
         Phase::Running { .. } => change.document.task_managers(),
         _ => change.nodes_before,
     };
     let is_concluding = matches!(change.phase, Phase::StoppingNodes { .. });
     match wanted.filter(|_| !is_concluding && !rules.pool.is_empty()) {
-        Some(wanted) => Next::Enter(Phase::StoppingNodes { wanted, nodes: None, end: Box::new(end) }),
-        None => Next::Enter(end),
+        Some(wanted) => NextStep::Enter(Phase::StoppingNodes { wanted, nodes: None, end: Box::new(end) }),
+        None => NextStep::Enter(end),
     }
 }
 
 /// Returns the next step towards the end without the surplus nodes.
 pub(super) fn stopping(
-    now: Now<'_>,
+    context: StepContext<'_>,
     wanted: u32,
     nodes: Option<&[String]>,
     end: &Phase,
     registered: &[TaskManager],
     submission: Option<&Submission>,
-) -> Next {
-    let Now { attempt, rules, .. } = now;
+) -> NextStep {
+    let StepContext { attempt, rules, .. } = context;
     let Some(nodes) = nodes else {
-        let nodes = surplus(now, wanted, registered);
+        let nodes = surplus(context, wanted, registered);
         let end = Box::new(end.clone());
         return match nodes.is_empty() {
-            true => Next::Enter(*end),
-            false => Next::Enter(Phase::StoppingNodes { wanted, nodes: Some(nodes), end }),
+            true => NextStep::Enter(*end),
+            false => NextStep::Enter(Phase::StoppingNodes { wanted, nodes: Some(nodes), end }),
         };
     };
     if let Some(node) = nodes.iter().find(|name| !attempt.stopped.contains_key(*name)) {
-        return Next::Act(Effect::StopNode { node: node.clone() });
+        return NextStep::Act(Effect::StopNode { node: node.clone() });
     }
     let problems: Vec<String> = nodes
         .iter()
@@ -196,7 +196,7 @@ pub(super) fn stopping(
     let runs = !matches!(submission, Some(Submission::Starting { .. }));
     let lingering: Vec<&str> = nodes.iter().filter(|name| remains(name)).map(String::as_str).collect();
     if (!lingering.is_empty() || !runs) && attempt.waited < rules.nodes_within {
-        return Next::Wait;
+        return NextStep::Wait;
     }
     let mut end = end.clone();
     if !problems.is_empty() {
@@ -205,13 +205,13 @@ pub(super) fn stopping(
     if !lingering.is_empty() {
         end = end.and(&format!("still registered after {:?}: {}", rules.nodes_within, lingering.join(", ")));
     }
-    Next::Enter(end)
+    NextStep::Enter(end)
 }
 
 /// Returns the surplus nodes: idle ones first, then the last ones of the pool.
-fn surplus(now: Now<'_>, wanted: u32, registered: &[TaskManager]) -> Vec<String> {
+fn surplus(context: StepContext<'_>, wanted: u32, registered: &[TaskManager]) -> Vec<String> {
     let too_many = count(registered).saturating_sub(wanted) as usize;
-    let of_pool = now.rules.pool.iter().rev();
+    let of_pool = context.rules.pool.iter().rev();
     let mut up: Vec<(&PoolNode, &TaskManager)> =
         of_pool.filter_map(|node| Some((node, registered.iter().find(|tm| node.owns(tm))?))).collect();
     up.sort_by_key(|(_, task_manager)| task_manager.free_slots < task_manager.slots);

@@ -5,14 +5,14 @@
 
 use flink::{JobId, JobState};
 
-use super::start::{Verdict, judge};
-use super::{Attempt, Effect, Next, Rules, Submission, fail};
+use super::start::{SubmissionOutcome, judge};
+use super::{Attempt, Effect, NextStep, Rules, Submission, fail};
 use crate::ids::restoration_id;
 use crate::ledger::Change;
 use crate::phase::Phase;
 
 /// What a failed job left behind.
-pub(super) struct Remains<'a> {
+pub(super) struct FailedJob<'a> {
     pub(super) state: Option<JobState>,
     pub(super) checkpoints: u64,
     pub(super) newest_state: &'a Option<String>,
@@ -22,10 +22,10 @@ pub(super) struct Remains<'a> {
 pub(super) fn cancel_failed(
     change: &Change,
     (failed, message): (&JobId, &str),
-    remains: &Remains<'_>,
+    remains: &FailedJob<'_>,
     attempt: &Attempt,
     rules: &Rules,
-) -> Next {
+) -> NextStep {
     match remains.state {
         Some(state) if !state.is_terminal() => {
             if attempt.waited >= rules.stopped_within {
@@ -36,18 +36,18 @@ pub(super) fn cancel_failed(
                 );
             }
             match state {
-                JobState::Cancelling => Next::Wait,
-                _ => Next::Act(Effect::Cancel { job: failed.clone() }),
+                JobState::Cancelling => NextStep::Wait,
+                _ => NextStep::Act(Effect::Cancel { job: failed.clone() }),
             }
         }
         Some(_) | None => {
             let (savepoint, message) = state_to_restore(change, message, remains);
-            Next::Enter(Phase::Restoring { job: restoration_id(&change.document), savepoint, message })
+            NextStep::Enter(Phase::Restoring { job: restoration_id(&change.document), savepoint, message })
         }
     }
 }
 
-fn state_to_restore(change: &Change, message: &str, remains: &Remains<'_>) -> (Option<String>, String) {
+fn state_to_restore(change: &Change, message: &str, remains: &FailedJob<'_>) -> (Option<String>, String) {
     match (remains.checkpoints, remains.newest_state) {
         (0, _) => (change.savepoint.clone(), message.to_owned()),
         (_, Some(newest)) => (Some(newest.clone()), message.to_owned()),
@@ -67,21 +67,24 @@ pub(super) fn restore(
     (seen, rival): (&Submission, Option<&JobId>),
     attempt: &Attempt,
     rules: &Rules,
-) -> Next {
+) -> NextStep {
     match (seen, rival) {
         // It may have written since: once it has ended, the state to restore is decided again.
         (Submission::Unknown, Some(rival)) => {
-            return Next::Enter(Phase::RollingBack { failed: rival.clone(), message: message.to_owned() });
+            return NextStep::Enter(Phase::RollingBack {
+                failed: rival.clone(),
+                message: message.to_owned(),
+            });
         }
-        (_, Some(rival)) => return Next::Act(Effect::Cancel { job: rival.clone() }),
+        (_, Some(rival)) => return NextStep::Act(Effect::Cancel { job: rival.clone() }),
         (_, None) => {}
     }
     match judge((job, savepoint), seen, attempt, rules.restored_within) {
-        Verdict::Open(next) => next,
-        Verdict::Runs | Verdict::Finished => {
-            Next::Enter(Phase::RolledBack { job: job.clone(), message: message.to_owned() })
+        SubmissionOutcome::Open(next) => next,
+        SubmissionOutcome::Runs | SubmissionOutcome::Finished => {
+            NextStep::Enter(Phase::RolledBack { job: job.clone(), message: message.to_owned() })
         }
-        Verdict::Fails(reason) => {
+        SubmissionOutcome::Fails(reason) => {
             fail(Some(job), format!("{message}; restoring the previous document failed, too: {reason}"))
         }
     }

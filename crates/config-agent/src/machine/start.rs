@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use flink::{JobId, JobState};
 
-use super::{Attempt, Effect, Next, Rules, Submission, fail};
-use crate::ledger::{Change, Lineage};
+use super::{Attempt, Effect, NextStep, Rules, Submission, fail};
+use crate::ledger::{Change, JobHistory};
 use crate::phase::Phase;
 
 /// Result of a submission.
-pub(super) enum Verdict {
+pub(super) enum SubmissionOutcome {
     /// Undecided: apply this effect, or observe again.
-    Open(Next),
+    Open(NextStep),
     /// All tasks run.
     Runs,
     /// It reached the end of its input.
@@ -26,28 +26,29 @@ pub(super) fn judge(
     seen: &Submission,
     attempt: &Attempt,
     within: Duration,
-) -> Verdict {
+) -> SubmissionOutcome {
     let in_time = attempt.waited < within;
     let because =
         |reason: &Option<String>| reason.clone().unwrap_or_else(|| "Flink gave no reason".to_owned());
     match (seen, &attempt.refused) {
-        (Submission::Running, _) => Verdict::Runs,
-        (Submission::Ended { state: JobState::Finished, .. }, _) => Verdict::Finished,
+        (Submission::Running, _) => SubmissionOutcome::Runs,
+        (Submission::Ended { state: JobState::Finished, .. }, _) => SubmissionOutcome::Finished,
         (Submission::Ended { state, failure }, _) => {
-            Verdict::Fails(format!("job {job} is {state:?}: {}", because(failure)))
+            SubmissionOutcome::Fails(format!("job {job} is {state:?}: {}", because(failure)))
         }
-        (Submission::Starting { .. }, _) if in_time => Verdict::Open(Next::Wait),
-        (Submission::Starting { state, failure }, _) => Verdict::Fails(format!(
+        (Submission::Starting { .. }, _) if in_time => SubmissionOutcome::Open(NextStep::Wait),
+        (Submission::Starting { state, failure }, _) => SubmissionOutcome::Fails(format!(
             "job {job} is {state:?}; not all its tasks ran within {within:?}: {}",
             because(failure)
         )),
         (Submission::Unknown, Some(refused)) => {
-            Verdict::Fails(format!("Flink refused the submission: {refused}"))
+            SubmissionOutcome::Fails(format!("Flink refused the submission: {refused}"))
         }
-        (Submission::Unknown, None) if in_time => {
-            Verdict::Open(Next::Act(Effect::Submit { job: job.clone(), savepoint: savepoint.cloned() }))
-        }
-        (Submission::Unknown, None) => Verdict::Fails(format!(
+        (Submission::Unknown, None) if in_time => SubmissionOutcome::Open(NextStep::Act(Effect::Submit {
+            job: job.clone(),
+            savepoint: savepoint.cloned(),
+        })),
+        (Submission::Unknown, None) => SubmissionOutcome::Fails(format!(
             "could not submit the job within {within:?}: {}",
             because(&attempt.trouble)
         )),
@@ -57,40 +58,42 @@ pub(super) fn judge(
 /// Returns the next step of submitting the new document.
 pub(super) fn start(
     change: &Change,
-    lineage: &Lineage,
+    history: &JobHistory,
     (job, savepoint): (&JobId, Option<&String>),
     seen: &Submission,
     attempt: &Attempt,
     rules: &Rules,
-) -> Next {
+) -> NextStep {
     match judge((job, savepoint), seen, attempt, rules.running_within) {
-        Verdict::Open(next) => next,
-        Verdict::Runs if !rules.grace.is_zero() => Next::Enter(Phase::Settling { job: job.clone() }),
-        Verdict::Runs => Next::Enter(Phase::Running { job: job.clone(), message: None }),
-        Verdict::Finished => finished(job),
-        Verdict::Fails(reason) => roll_back_or_fail(change, lineage, job, reason, rules),
+        SubmissionOutcome::Open(next) => next,
+        SubmissionOutcome::Runs if !rules.grace.is_zero() => {
+            NextStep::Enter(Phase::Settling { job: job.clone() })
+        }
+        SubmissionOutcome::Runs => NextStep::Enter(Phase::Running { job: job.clone(), message: None }),
+        SubmissionOutcome::Finished => finished(job),
+        SubmissionOutcome::Fails(reason) => roll_back_or_fail(change, history, job, reason, rules),
     }
 }
 
 /// Returns the next step of a new job whose tasks all ran once: whether they keep running.
 pub(super) fn settle(
     change: &Change,
-    lineage: &Lineage,
+    history: &JobHistory,
     job: &JobId,
     seen: &Submission,
     attempt: &Attempt,
     rules: &Rules,
-) -> Next {
+) -> NextStep {
     let reason = match seen {
         Submission::Running if attempt.waited >= rules.grace => {
-            return Next::Enter(Phase::Running { job: job.clone(), message: None });
+            return NextStep::Enter(Phase::Running { job: job.clone(), message: None });
         }
         Submission::Ended { state: JobState::Finished, .. } => return finished(job),
         // A job that is given new slots also leaves RUNNING, but without a failure.
         Submission::Running | Submission::Starting { failure: None, .. }
             if attempt.waited < rules.grace + rules.running_within =>
         {
-            return Next::Wait;
+            return NextStep::Wait;
         }
         Submission::Running | Submission::Unknown => format!("job {job} is unknown to Flink"),
         Submission::Starting { state, failure } | Submission::Ended { state, failure } => {
@@ -98,25 +101,25 @@ pub(super) fn settle(
             format!("job {job} ran, but is now {state:?}: {failure}")
         }
     };
-    roll_back_or_fail(change, lineage, job, reason, rules)
+    roll_back_or_fail(change, history, job, reason, rules)
 }
 
-fn finished(job: &JobId) -> Next {
+fn finished(job: &JobId) -> NextStep {
     let message = Some("the job has already reached the end of its input".to_owned());
-    Next::Enter(Phase::Running { job: job.clone(), message })
+    NextStep::Enter(Phase::Running { job: job.clone(), message })
 }
 
 /// Rolls back to the previous document, or fails if there is none.
 pub(super) fn roll_back_or_fail(
     change: &Change,
-    lineage: &Lineage,
+    history: &JobHistory,
     job: &JobId,
     reason: String,
     rules: &Rules,
-) -> Next {
-    let has_before = lineage.document.as_ref().is_some_and(|before| *before != change.document);
+) -> NextStep {
+    let has_before = history.document.as_ref().is_some_and(|before| *before != change.document);
     match rules.roll_back && has_before && rules.can_submit {
-        true => Next::Enter(Phase::RollingBack { failed: job.clone(), message: reason }),
+        true => NextStep::Enter(Phase::RollingBack { failed: job.clone(), message: reason }),
         false => fail(Some(job), reason),
     }
 }

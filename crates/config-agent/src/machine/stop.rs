@@ -2,19 +2,24 @@
 
 use flink::{JobId, JobState, SavepointStatus, TriggerId};
 
-use super::{Attempt, Effect, Next, Rules, fail, leave};
+use super::{Attempt, Effect, NextStep, Rules, fail, leave};
 use crate::phase::Phase;
 
 /// A journalled stop, and Flink's observed state of its job.
-pub(super) struct Stop<'a> {
+pub(super) struct ObservedStop<'a> {
     pub(super) job: &'a JobId,
     pub(super) trigger: &'a TriggerId,
     pub(super) state: Option<JobState>,
     pub(super) savepoint: Option<&'a String>,
 }
 
-impl Stop<'_> {
-    pub(super) fn next(&self, operation: Option<&SavepointStatus>, attempt: &Attempt, rules: &Rules) -> Next {
+impl ObservedStop<'_> {
+    pub(super) fn next(
+        &self,
+        operation: Option<&SavepointStatus>,
+        attempt: &Attempt,
+        rules: &Rules,
+    ) -> NextStep {
         let has_ended = self.state.is_none_or(JobState::is_terminal);
         match operation {
             Some(SavepointStatus::Completed { location }) if has_ended => self.stopped(location.clone()),
@@ -24,7 +29,7 @@ impl Stop<'_> {
             }
             Some(SavepointStatus::Failed { .. }) | None if has_ended => self.after_the_end(),
             None => self.ask(attempt),
-            Some(_) if attempt.waited < rules.stopped_within => Next::Wait,
+            Some(_) if attempt.waited < rules.stopped_within => NextStep::Wait,
             Some(_) => {
                 let (job, within) = (self.job, rules.stopped_within);
                 fail(Some(job), format!("job {job} did not stop within {within:?}; it may still stop"))
@@ -32,12 +37,16 @@ impl Stop<'_> {
         }
     }
 
-    fn stopped(&self, savepoint: String) -> Next {
-        Next::Enter(Phase::Stopped { job: Some(self.job.clone()), savepoint: Some(savepoint), message: None })
+    fn stopped(&self, savepoint: String) -> NextStep {
+        NextStep::Enter(Phase::Stopped {
+            job: Some(self.job.clone()),
+            savepoint: Some(savepoint),
+            message: None,
+        })
     }
 
     /// Decides when the operation is unknown or failed with its job: the job itself may list its savepoint.
-    fn after_the_end(&self) -> Next {
+    fn after_the_end(&self) -> NextStep {
         let job = self.job;
         match (self.state, self.savepoint) {
             (Some(JobState::Finished), Some(savepoint)) => self.stopped(savepoint.clone()),
@@ -52,7 +61,7 @@ impl Stop<'_> {
         }
     }
 
-    fn ask(&self, attempt: &Attempt) -> Next {
+    fn ask(&self, attempt: &Attempt) -> NextStep {
         match &attempt.refused {
             Some(refused) => {
                 let job = self.job;
@@ -61,7 +70,7 @@ impl Stop<'_> {
                     format!("Flink refused to stop job {job}, which keeps running unchanged: {refused}"),
                 )
             }
-            None => Next::Act(Effect::Stop { job: self.job.clone(), trigger: self.trigger.clone() }),
+            None => NextStep::Act(Effect::Stop { job: self.job.clone(), trigger: self.trigger.clone() }),
         }
     }
 }

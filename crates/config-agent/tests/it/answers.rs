@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::drop_server::{Answer, Drop, scripted};
+use crate::support::drop_server::{Answer, TestDrop, scripted};
 use crate::support::scripted_flink::ScriptedFlink;
 use crate::support::{JOB, PATIENCE, agent, config, document, document_of, ended};
 use axum::http::StatusCode;
@@ -14,7 +14,7 @@ use drop_client::{ClientSettings, DropClient};
 async fn applied(agent: &Agent, generation: u64) -> Phase {
     tokio::select! {
         result = agent.run() => panic!("{result:?}"),
-        phase = ended(agent.book(), generation) => phase,
+        phase = ended(agent.journal(), generation) => phase,
     }
 }
 
@@ -74,7 +74,7 @@ async fn bad_answers_are_never_acted_on() {
 #[tokio::test]
 async fn waiting_is_not_needed() {
     let (flink, _) = ScriptedFlink::start().await;
-    let drop = Drop::with(Limits { waiting_readers: 1, ..Limits::default() }).await;
+    let drop = TestDrop::with(Limits { waiting_readers: 1, ..Limits::default() }).await;
     let folder = tempfile::tempdir().unwrap();
     let agent = agent(&config(folder.path(), &drop.url, &flink.url)).await;
     let other = DropClient::new(&drop.url, "other".parse().unwrap(), ClientSettings::default()).unwrap();
@@ -96,19 +96,19 @@ async fn waiting_is_not_needed() {
 #[tokio::test]
 async fn reports_wait_for_a_drop_that_is_away() {
     let (flink, _) = ScriptedFlink::start().await;
-    let drop = Drop::start().await;
+    let drop = TestDrop::start().await;
     drop.publish(&document(1)).await;
     let folder = tempfile::tempdir().unwrap();
     let good = config(folder.path(), &drop.url, &flink.url);
     let away = scripted(vec![Answer::document(&document(1))], StatusCode::SERVICE_UNAVAILABLE).await;
     let first = agent(&Config { drop_url: away.into(), ..good.clone() }).await;
-    let mut ledgers = first.book().subscribe();
+    let mut ledgers = first.journal().subscribe();
     let over = ledgers.wait_for(|ledger| ledger.change().is_some_and(|change| change.phase.is_final()));
     tokio::select! {
         result = first.run() => panic!("{result:?}"),
         over = tokio::time::timeout(PATIENCE, over) => std::mem::drop(over.unwrap().unwrap()),
     }
-    assert_eq!(first.book().ledger().undelivered(), 3);
+    assert_eq!(first.journal().ledger().undelivered(), 3);
     std::mem::drop(first);
     let phase = applied(&agent(&good).await, 1).await;
     assert!(matches!(phase, Phase::Running { .. }), "{phase:?}");
@@ -130,7 +130,7 @@ async fn a_refused_report_does_not_block_the_next() {
 #[tokio::test]
 async fn absent_parties_are_waited_for() {
     let (flink, _) = ScriptedFlink::start().await;
-    let drop = Drop::start().await;
+    let drop = TestDrop::start().await;
     let folder = tempfile::tempdir().unwrap();
     let [drop_at, flink_at] = [(); 2].map(|()| test_addresses::unused_address().unwrap());
     let config = config(folder.path(), &format!("http://{drop_at}"), &format!("http://{flink_at}"));
@@ -139,10 +139,10 @@ async fn absent_parties_are_waited_for() {
     let appear = async {
         tokio::time::sleep(Duration::from_millis(30)).await;
         forward(drop_at, &drop.url).await;
-        let mut ledgers = agent.book().subscribe();
+        let mut ledgers = agent.journal().subscribe();
         ledgers.wait_for(|ledger| ledger.change().is_some()).await.unwrap();
         forward(flink_at, &flink.url).await;
-        ended(agent.book(), 1).await
+        ended(agent.journal(), 1).await
     };
     let phase = tokio::select! {
         result = agent.run() => panic!("{result:?}"),

@@ -7,7 +7,7 @@ use flink_stand_in::{LoggedRequest, Pace, Scenario, Server};
 use job_config::JobDocument;
 use serde_json::json;
 
-use crate::support::drop_server::Drop;
+use crate::support::drop_server::TestDrop;
 use crate::support::setup::run_until_ended;
 use crate::support::{JOB, agent, config};
 
@@ -31,7 +31,7 @@ fn scenario(version: &str, config: serde_json::Value, more: serde_json::Value) -
 /// The relevant requests, oldest first, of a change to this parallelism after a first document.
 async fn requests(scenario: Scenario, within: Duration) -> (Vec<LoggedRequest>, Phase) {
     let flink = Server::start(scenario, Pace::Real).await.unwrap();
-    let drop = Drop::start().await;
+    let drop = TestDrop::start().await;
     let folder = tempfile::tempdir().unwrap();
     let mut config: Config = config(folder.path(), &drop.url, flink.url());
     config.program = None;

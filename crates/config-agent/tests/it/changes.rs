@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::setup::{Setup, run_until_ended};
 use crate::support::{JOB, PATIENCE, agent, document, document_of, ended};
-use config_agent::{Outcome, Phase, submission_id};
+use config_agent::{Phase, RunOutcome, submission_id};
 use job_config::ChangeState;
 
 fn message_of(phase: &Phase) -> &str {
@@ -87,7 +87,7 @@ async fn changes_follow_each_other() {
     let publish = async {
         for generation in 1..=5 {
             setup.drop.publish(&document(generation)).await;
-            ended(agent.book(), generation).await;
+            ended(agent.journal(), generation).await;
         }
     };
     tokio::select! {
@@ -122,7 +122,7 @@ async fn a_lost_journal_does_not_restart_the_job() {
     setup.apply(&document(1)).await;
     std::fs::remove_dir_all(&setup.config.data).unwrap();
     let agent = agent(&setup.config).await;
-    assert_eq!(tokio::time::timeout(PATIENCE, agent.once()).await.unwrap().unwrap(), Outcome::Good);
+    assert_eq!(tokio::time::timeout(PATIENCE, agent.once()).await.unwrap().unwrap(), RunOutcome::Good);
     assert_eq!(setup.counts(), (0, 1));
 }
 
@@ -259,7 +259,7 @@ async fn an_expired_document_is_not_applied() {
     let message = reports[0].message.as_deref().unwrap();
     assert!(message.contains("refused (expired): it expired at 2026-01-02"), "{message}");
     assert_eq!((reports.len(), reports[0].state), (1, ChangeState::Failed));
-    assert_eq!((agent.book().ledger().change(), setup.counts()), (None, (0, 0)));
+    assert_eq!((agent.journal().ledger().change(), setup.counts()), (None, (0, 0)));
     drop(agent);
     assert!(matches!(setup.apply(&document(2)).await, Phase::Running { .. }));
 }
@@ -270,15 +270,15 @@ async fn single_runs_tell_how_it_went() {
     let mut setup = Setup::new().await;
     setup.config.rules.roll_back = false;
     let once = async || agent(&setup.config).await.once().await.unwrap();
-    assert_eq!(once().await, Outcome::Bad);
+    assert_eq!(once().await, RunOutcome::Bad);
     setup.drop.publish(&document(1)).await;
-    assert_eq!(agent(&setup.config).await.dry_run().await.unwrap(), Outcome::Good);
+    assert_eq!(agent(&setup.config).await.dry_run().await.unwrap(), RunOutcome::Good);
     assert_eq!((setup.counts(), setup.drop.reports().await.len()), ((0, 0), 0));
-    assert_eq!(once().await, Outcome::Good);
-    assert_eq!(once().await, Outcome::Good);
+    assert_eq!(once().await, RunOutcome::Good);
+    assert_eq!(once().await, RunOutcome::Good);
     setup.flink.with(|world| world.jobs_fail = Some("a.B: no".to_owned()));
     setup.drop.publish(&document(2)).await;
-    assert_eq!(once().await, Outcome::Bad);
-    assert_eq!(once().await, Outcome::Bad);
+    assert_eq!(once().await, RunOutcome::Bad);
+    assert_eq!(once().await, RunOutcome::Bad);
     assert_eq!(setup.counts(), (1, 2));
 }

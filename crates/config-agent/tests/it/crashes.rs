@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use crate::support::scripted_flink::Fault;
 use crate::support::setup::Setup;
 use crate::support::{PATIENCE, agent, document};
-use config_agent::{Book, Config, Phase};
+use config_agent::{Config, JournalStore, Phase};
 use forgetful_disk::ForgetfulDisk;
 
 /// A cluster on which generation 1 runs, and generation 2 at the drop.
@@ -149,8 +149,8 @@ async fn the_journal_outlives_a_loss_of_power() {
         }
         tokio::task::spawn_blocking(move || agent.wait().unwrap()).await.unwrap();
         disk.lose_power(&setup.config.data).unwrap();
-        let book = Book::open(&setup.config.data, 1_000).unwrap();
-        let ledger = book.ledger();
+        let journal = JournalStore::open(&setup.config.data, 1_000).unwrap();
+        let ledger = journal.ledger();
         let change = ledger.change().unwrap();
         assert_eq!(change.document.generation(), generation);
         match generation {
@@ -158,7 +158,7 @@ async fn the_journal_outlives_a_loss_of_power() {
             _ => assert!(!matches!(change.phase, Phase::Received), "{:?}", change.phase),
         }
         // Opening the journal rewrote it.
-        drop(book);
+        drop(journal);
         disk.note(&setup.config.data).unwrap();
     }
 }

@@ -13,9 +13,9 @@ use drop_client::{Access, ClientSettings, DropClient, Error, Fetched, Preconditi
 use job_config::ChangeState;
 
 /// The real program with these tables in its configuration; killed on drop.
-struct Program(Child);
+struct AgentProcess(Child);
 
-impl Program {
+impl AgentProcess {
     fn start(folder: &Path, flink_url: &str, tables: &str) -> Self {
         let jar = folder.join("job.jar");
         std::fs::write(&jar, "a jar").unwrap();
@@ -31,7 +31,7 @@ impl Program {
     }
 }
 
-impl Drop for Program {
+impl Drop for AgentProcess {
     fn drop(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
@@ -85,11 +85,11 @@ async fn an_agent_is_its_own_drop() {
     let client =
         DropClient::new(&format!("http://{listen}"), JOB.parse().unwrap(), ClientSettings::default())
             .unwrap();
-    let agent = Program::start(folder.path(), &flink.url, &tables);
+    let agent = AgentProcess::start(folder.path(), &flink.url, &tables);
     publish(&client, 1).await;
     runs(&client, 1).await;
     drop(agent);
-    let _agent = Program::start(folder.path(), &flink.url, &tables);
+    let _agent = AgentProcess::start(folder.path(), &flink.url, &tables);
     publish(&client, 2).await;
     runs(&client, 2).await;
     let submitted = flink.with(|world| world.order.len());
@@ -126,7 +126,7 @@ async fn the_drop_of_an_agent_is_protected() {
     let tables = format!(
         "[direct]\nconfig = {drop_file:?}\n[drop]\nurl = {url:?}\ntoken_file = {agent:?}\nauthorities_file = {certificate:?}"
     );
-    let _agent = Program::start(folder.path(), &flink.url, &tables);
+    let _agent = AgentProcess::start(folder.path(), &flink.url, &tables);
     let trusting = || Access::default().with_authorities_file(&certificate).unwrap();
     let client = |access| {
         DropClient::with_access(&url, JOB.parse().unwrap(), ClientSettings::default(), access).unwrap()

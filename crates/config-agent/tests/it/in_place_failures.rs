@@ -7,7 +7,7 @@ use flink_stand_in::{Bounds, Pace, Scenario, Scheduler, Server};
 use job_config::JobDocument;
 use serde_json::json;
 
-use crate::support::drop_server::Drop;
+use crate::support::drop_server::TestDrop;
 use crate::support::setup::run_until_ended;
 use crate::support::{JOB, agent, config};
 
@@ -16,7 +16,7 @@ const CAUSE: &str = "org.rocksdb.RocksDBException: While open a file for appendi
 /// A stand-in of Flink, the real drop, and an agent that only rescales in place.
 struct World {
     flink: Server,
-    drop: Drop,
+    drop: TestDrop,
     config: Config,
     _folder: tempfile::TempDir,
 }
@@ -41,7 +41,7 @@ fn scenario(more: serde_json::Value) -> Scenario {
 impl World {
     async fn new(scenario: Scenario) -> Self {
         let flink = Server::start(scenario, Pace::Real).await.unwrap();
-        let drop = Drop::start().await;
+        let drop = TestDrop::start().await;
         let folder = tempfile::tempdir().unwrap();
         let mut config = config(folder.path(), &drop.url, flink.url());
         config.program = None;

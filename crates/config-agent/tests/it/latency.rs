@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::drop_server::Drop;
+use crate::support::drop_server::TestDrop;
 use crate::support::scripted_flink::ScriptedFlink;
 use crate::support::{JOB, PATIENCE, agent, config, document_of, ended};
 
@@ -28,7 +28,7 @@ async fn a_thousand_changes_are_begun_at_once() {
 
 async fn follow(changes: u64) {
     let (flink, _) = ScriptedFlink::start().await;
-    let drop = Drop::start().await;
+    let drop = TestDrop::start().await;
     let folder = tempfile::tempdir().unwrap();
     let agent = agent(&config(folder.path(), &drop.url, &flink.url)).await;
     let measure = async {
@@ -40,7 +40,7 @@ async fn follow(changes: u64) {
             flink.with(|world| world.first_request = None);
             let published = Instant::now();
             drop.publish(&document_of(JOB, generation, "reason = \"measured\"")).await;
-            ended(agent.book(), generation).await;
+            ended(agent.journal(), generation).await;
             let begun = flink.with(|world| world.first_request).unwrap();
             latencies.push(begun.duration_since(published));
         }
@@ -72,14 +72,14 @@ async fn follow(changes: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_agent_asks_twice_a_minute() {
     let (flink, _) = ScriptedFlink::start().await;
-    let drop = Drop::start().await;
+    let drop = TestDrop::start().await;
     let folder = tempfile::tempdir().unwrap();
     let default = config(folder.path(), &drop.url, &flink.url);
     let agent = agent(&config_agent::Config { drop_wait: Duration::from_millis(450), ..default }).await;
     drop.publish(&document_of(JOB, 1, "")).await;
     let minute = Duration::from_millis(600);
     let asked = async {
-        ended(agent.book(), 1).await;
+        ended(agent.journal(), 1).await;
         drop.waiting(1).await;
         let (before, began) = (drop.requests().await, Instant::now());
         tokio::time::sleep(minute * 10).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::scripted_flink::VERTEX;
 use crate::support::setup::{Setup, run_until_ended};
 use crate::support::{JOB, PATIENCE, agent, document};
-use config_agent::{Config, Halt, IntakeSettings, Phase, submission_id};
+use config_agent::{Config, CrashPoint, DocumentSourceSettings, Phase, submission_id};
 use job_config::{Admission, ChangeState, JobDocument, Report};
 
 fn in_place(generation: u64, width: u32) -> JobDocument {
@@ -23,10 +23,10 @@ fn lose_journal(setup: &Setup) {
 /// Runs the agent until it has journalled this many entries.
 async fn run_until_entry(setup: &Setup, number: u32) {
     let agent = agent(&setup.config).await;
-    agent.book().halt(Halt::After(number));
+    agent.journal().crash_at(CrashPoint::After(number));
     tokio::select! {
         result = agent.run() => panic!("{result:?}"),
-        halted = tokio::time::timeout(PATIENCE, agent.book().halted()) => halted.unwrap(),
+        halted = tokio::time::timeout(PATIENCE, agent.journal().reached_crash_point()) => halted.unwrap(),
     }
 }
 
@@ -61,9 +61,12 @@ async fn flink_knows_how_wide_the_job_shall_be() {
     let file = setup.folder.path().join("nexmark.toml");
     std::fs::write(&file, in_place(2, 5).text()).unwrap();
     let document_url = Some(format!("file://{}", file.display()).as_str().into());
-    let intake =
-        IntakeSettings { document_url, poll: Duration::from_millis(20), ..IntakeSettings::default() };
-    setup.config = Config { intake, drop_url: "".into(), ..setup.config.clone() };
+    let document_source = DocumentSourceSettings {
+        document_url,
+        poll: Duration::from_millis(20),
+        ..DocumentSourceSettings::default()
+    };
+    setup.config = Config { document_source, drop_url: "".into(), ..setup.config.clone() };
     let job = submission_id(&in_place(1, 2));
     assert_eq!(setup.finish(2).await, Phase::Running { job, message: None });
     assert_eq!((setup.counts(), setup.flink.with(|world| world.wishes)), ((0, 1), 1));
@@ -107,7 +110,7 @@ async fn a_stopped_job_goes_on_from_its_savepoint() {
     assert!(matches!(setup.apply(&document(1)).await, Phase::Running { .. }));
     setup.drop.publish(&document(2)).await;
     let first = agent(&setup.config).await;
-    let mut ledgers = first.book().subscribe();
+    let mut ledgers = first.journal().subscribe();
     let stopped = ledgers.wait_for(|ledger| {
         ledger.change().is_some_and(|change| matches!(change.phase, Phase::Submitting { .. }))
             && ledger.next_report().is_none_or(|report| report.generation == 2 && report.sequence > 2)
@@ -132,13 +135,13 @@ async fn what_was_refused_stays_refused() {
     let mut setup = Setup::new().await;
     assert!(matches!(setup.apply(&document(1)).await, Phase::Running { .. }));
     setup.drop.publish(&document(2)).await;
-    setup.config.intake.admission = Admission { expiry_required: true, ..Admission::default() };
+    setup.config.document_source.admission = Admission { expiry_required: true, ..Admission::default() };
     let refusing = agent(&setup.config).await;
-    let mut ledgers = refusing.book().subscribe();
+    let mut ledgers = refusing.journal().subscribe();
     let told = async {
         let tag = document(2).entity_tag();
         let is_told = |ledger: &std::sync::Arc<config_agent::Ledger>| {
-            ledger.turned_away(&tag).is_some() && ledger.undelivered() == 0
+            ledger.rejection(&tag).is_some() && ledger.undelivered() == 0
         };
         drop(ledgers.wait_for(is_told).await.unwrap());
     };
@@ -148,7 +151,7 @@ async fn what_was_refused_stays_refused() {
     }
     drop(refusing);
     assert_eq!(setup.states(2).await, [ChangeState::Failed]);
-    setup.config.intake.admission = Admission::default();
+    setup.config.document_source.admission = Admission::default();
     for is_lost in [false, true] {
         if is_lost {
             lose_journal(&setup);
@@ -156,14 +159,14 @@ async fn what_was_refused_stays_refused() {
         let generation = if is_lost { 4 } else { 3 };
         let agent = agent(&setup.config).await;
         let looked = async {
-            while agent.refused().now.is_none() && agent.book().ledger().recalled().is_none() {
+            while agent.rejections().now.is_none() && agent.journal().ledger().recovered().is_none() {
                 tokio::task::yield_now().await;
             }
             setup.drop.publish(&document(generation)).await;
         };
         tokio::select! {
             result = agent.run() => panic!("{result:?}"),
-            ((), phase) = async { tokio::join!(looked, crate::support::ended(agent.book(), generation)) } => {
+            ((), phase) = async { tokio::join!(looked, crate::support::ended(agent.journal(), generation)) } => {
                 assert!(matches!(phase, Phase::Running { .. }), "{phase:?}");
             }
         }

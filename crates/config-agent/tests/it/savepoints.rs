@@ -2,7 +2,7 @@
 
 use crate::support::setup::Setup;
 use crate::support::{agent, document};
-use config_agent::{Outcome, Retention, submission_id};
+use config_agent::{Retention, RunOutcome, submission_id};
 
 fn savepoint_of(generation: u64) -> String {
     format!("file:///savepoints/{}", submission_id(&document(generation)))
@@ -10,7 +10,7 @@ fn savepoint_of(generation: u64) -> String {
 
 async fn apply(setup: &Setup, generation: u64) {
     setup.drop.publish(&document(generation)).await;
-    assert_eq!(agent(&setup.config).await.once().await.unwrap(), Outcome::Good);
+    assert_eq!(agent(&setup.config).await.once().await.unwrap(), RunOutcome::Good);
 }
 
 /// Goal: the last two savepoints stay; none is deleted twice.

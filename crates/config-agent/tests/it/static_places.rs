@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::support::scripted_flink::ScriptedFlink;
 use crate::support::{JOB, PATIENCE, config, document, ended};
-use config_agent::{Agent, Config, IntakeSettings, Phase};
+use config_agent::{Agent, Config, DocumentSourceSettings, Phase};
 use drop_client::Access;
 use job_config::{JobDocument, PrivateKey};
 
@@ -70,20 +70,20 @@ fn publish(folder: &Path, document: &JobDocument, key: &PrivateKey) {
 }
 
 fn reading(config: Config, url: &str) -> Config {
-    let intake = IntakeSettings {
+    let document_source = DocumentSourceSettings {
         document_url: Some(url.into()),
         poll: Duration::from_millis(20),
         access: Access::default().with_public_keys(vec![key().public_key()]),
-        ..IntakeSettings::default()
+        ..DocumentSourceSettings::default()
     };
-    Config { intake, ..config }
+    Config { document_source, ..config }
 }
 
 async fn applied(agent: &Agent, generation: u64) -> Phase {
     tokio::time::timeout(PATIENCE, async {
         tokio::select! {
             result = agent.run() => panic!("{result:?}"),
-            phase = ended(agent.book(), generation) => phase,
+            phase = ended(agent.journal(), generation) => phase,
         }
     })
     .await
@@ -94,7 +94,7 @@ async fn applied(agent: &Agent, generation: u64) -> Phase {
 /// request never sees an answer.
 async fn refused(agent: &Agent, reason: &str) {
     let told = async {
-        while agent.refused().now.is_none_or(|(now, _)| now != reason) {
+        while agent.rejections().now.is_none_or(|(now, _)| now != reason) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -105,7 +105,7 @@ async fn refused(agent: &Agent, reason: &str) {
         }
     })
     .await
-    .unwrap_or_else(|_| panic!("refused for {:?}, not for {reason}", agent.refused().now));
+    .unwrap_or_else(|_| panic!("refused for {:?}, not for {reason}", agent.rejections().now));
 }
 
 /// Goal: from a folder, successive documents are applied, and one by an unknown author is not.

@@ -6,7 +6,8 @@ use crate::support::scripted_flink::ScriptedFlink;
 use crate::support::setup::Setup;
 use crate::support::{JOB, config, document, document_of};
 use config_agent::{
-    Attempt, Effect, Entry, Ledger, Next, Observation, Phase, Recalled, Resumed, Rules, next, submission_id,
+    Attempt, Effect, Entry, Ledger, NextStep, Observation, Phase, RecoveredState, ResumePoint, Rules, next,
+    submission_id,
 };
 use flink::{JobId, JobState};
 use jiff::{SignedDuration, Timestamp};
@@ -36,12 +37,12 @@ fn accepted(before: Vec<Entry>) -> Ledger {
 }
 
 /// The next step while this job runs.
-fn step(ledger: &Ledger, now: &str, rules: &Rules) -> Next {
+fn step(ledger: &Ledger, now: &str, rules: &Rules) -> NextStep {
     let job = JobId::from_bytes([7; 16]);
     let alive = vec![(job, JobState::Running)];
     let seen = Observation::Jobs { alive, last: None, registered: Vec::new(), wanted: None };
     let attempt = Attempt { now: at(now), ..Attempt::default() };
-    next(ledger.change().unwrap(), ledger.lineage(), &seen, &attempt, rules)
+    next(ledger.change().unwrap(), ledger.history(), &seen, &attempt, rules)
 }
 
 /// Goal: a document accepted in time but not started is dropped once it has expired, even if the clock is set back to
@@ -50,27 +51,30 @@ fn step(ledger: &Ledger, now: &str, rules: &Rules) -> Next {
 async fn an_expired_document_is_not_begun() {
     let rules = rules().await;
     let ledger = accepted(Vec::new());
-    assert_eq!(step(&ledger, "2026-01-01T00:09:59Z", &rules), Next::Act(Effect::Check));
-    let Next::Enter(Phase::RolledBack { message, .. }) = step(&ledger, EXPIRES_AT, &rules) else {
+    assert_eq!(step(&ledger, "2026-01-01T00:09:59Z", &rules), NextStep::Act(Effect::Check));
+    let NextStep::Enter(Phase::RolledBack { message, .. }) = step(&ledger, EXPIRES_AT, &rules) else {
         panic!("it was begun after its expiry");
     };
     assert!(message.contains("the document expired at"), "{message}");
     let mut begun = ledger.clone();
     let phase = Phase::NodesStarted { message: None };
     begun.apply(&Entry::Entered { at: at(EXPIRES_AT), phase, observed: None }).unwrap();
-    assert_eq!(step(&begun, "2026-01-01T01:00:00Z", &rules), Next::Act(Effect::Check));
-    let known = Recalled {
+    assert_eq!(step(&begun, "2026-01-01T01:00:00Z", &rules), NextStep::Act(Effect::Check));
+    let known = RecoveredState {
         generation: 2,
         sequence: 3,
         ended: None,
-        resumed: Some(Resumed::Begun),
+        resumed: Some(ResumePoint::Begun),
         job: None,
         savepoint: None,
         document: None,
         is_lost: false,
     };
-    let recalled = Entry::Recalled { at: at(EXPIRES_AT), known: Box::new(known) };
-    assert_eq!(step(&accepted(vec![recalled]), "2026-01-01T01:00:00Z", &rules), Next::Act(Effect::Check));
+    let recovered = Entry::Recovered { at: at(EXPIRES_AT), known: Box::new(known) };
+    assert_eq!(
+        step(&accepted(vec![recovered]), "2026-01-01T01:00:00Z", &rules),
+        NextStep::Act(Effect::Check)
+    );
 }
 
 /// Goal: a clock that is set back cannot revive an expired document; a document without expiry says nothing about the

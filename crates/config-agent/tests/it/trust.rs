@@ -7,7 +7,7 @@ use crate::support::drop_server::{Answer, scripted};
 use crate::support::scripted_flink::ScriptedFlink;
 use crate::support::{JOB, PATIENCE, config, ended};
 use axum::http::StatusCode;
-use config_agent::{Config, IntakeSettings, Phase};
+use config_agent::{Config, DocumentSourceSettings, Phase};
 use drop_client::Access;
 use job_config::{Admission, JobDocument, PrivateKey};
 
@@ -81,12 +81,12 @@ fn attacks(last: &JobDocument) -> Vec<(&'static str, Answer)> {
 }
 
 fn pinned(config: Config) -> Config {
-    let intake = IntakeSettings {
+    let document_source = DocumentSourceSettings {
         access: Access::default().with_public_keys(vec![key().public_key()]),
         admission: Admission { expiry_required: true, ..Admission::default() },
-        ..IntakeSettings::default()
+        ..DocumentSourceSettings::default()
     };
-    Config { intake, ..config }
+    Config { document_source, ..config }
 }
 
 /// Goal: an agent with a pinned key accepts only the signed, newer, unexpired document of its job. It counts
@@ -107,14 +107,14 @@ async fn attacks_are_refused_by_name() {
     let phase = tokio::time::timeout(PATIENCE, async {
         tokio::select! {
             result = agent.run() => panic!("{result:?}"),
-            phase = ended(agent.book(), 8) => phase,
+            phase = ended(agent.journal(), 8) => phase,
         }
     });
     assert!(matches!(phase.await.unwrap(), Phase::Running { .. }));
     let submitted: Vec<String> =
         flink.with(|world| world.order.iter().map(|id| world.jobs[id].document.clone()).collect());
     assert_eq!(submitted, [last.text(), right.text()]);
-    let refused = agent.refused();
+    let refused = agent.rejections();
     for name in &names {
         let times = names.iter().filter(|other| *other == name).count() as u64;
         assert_eq!(refused.counts.get(name), Some(&times), "{name}: {:?}", refused.counts);
@@ -134,7 +134,7 @@ async fn a_refusal_is_shown() {
         async move { agent.run().await }
     });
     let refused = async {
-        while agent.refused().now.is_none() {
+        while agent.rejections().now.is_none() {
             tokio::task::yield_now().await;
         }
     };

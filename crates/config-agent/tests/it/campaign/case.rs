@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use config_agent::{Agent, Config, Halt, Node, Phase, Pool, PoolNode, restoration_id, submission_id};
+use config_agent::{Agent, Config, CrashPoint, Node, Phase, Pool, PoolNode, restoration_id, submission_id};
 use drop_client::Access;
 use job_config::{ChangeState, JobDocument, Report};
 
-use super::evil_drop::{Answer, EvilDrop, key};
+use super::faulty_drop::{Answer, FaultyDrop, key};
 use crate::support::scripted_flink::{Fault, ScriptedFlink, VERTEX};
 use crate::support::{JOB, PATIENCE, agent, config};
 
@@ -69,9 +69,9 @@ impl Kind {
 
 /// Injected faults.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Trouble {
+pub(crate) struct FaultPlan {
     /// Kill points of consecutive runs of the agent; the run after the last one is undisturbed.
-    pub(crate) crashes: Vec<Halt>,
+    pub(crate) crashes: Vec<CrashPoint>,
     /// Faults of requests to Flink.
     pub(crate) flink: Vec<(u32, Fault)>,
     /// The drop's answers before the right document.
@@ -82,7 +82,7 @@ pub(crate) struct Trouble {
 
 /// Result of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Outcome {
+pub(crate) struct CaseOutcome {
     /// The kills that really happened.
     pub(crate) crashes: usize,
     pub(crate) state: ChangeState,
@@ -146,7 +146,7 @@ impl World {
         };
         config.drop_settings.timeout = Duration::from_millis(400);
         config.drop_wait = Duration::from_millis(100);
-        config.intake.access = Access::default().with_public_keys(vec![key().public_key()]);
+        config.document_source.access = Access::default().with_public_keys(vec![key().public_key()]);
         config.rules.running_within = Duration::from_secs(20);
         config.rules.restored_within = Duration::from_secs(60);
         config.rules.nodes_within = Duration::from_secs(20);
@@ -185,7 +185,7 @@ impl World {
 
     /// Brings generation 1 up without faults, and resets the counters.
     async fn bring_up(&mut self, first: &JobDocument) {
-        let drop = EvilDrop::start(vec![Answer::Good(first.clone())], Vec::new()).await;
+        let drop = FaultyDrop::start(vec![Answer::Good(first.clone())], Vec::new()).await;
         self.config.drop_url = drop.url.as_str().into();
         let agent = agent(&self.config).await;
         let phase = run_to_end(&agent, 1).await;
@@ -208,7 +208,7 @@ impl World {
 }
 
 async fn run_to_end(agent: &Agent, generation: u64) -> Phase {
-    let ended = crate::support::ended(agent.book(), generation);
+    let ended = crate::support::ended(agent.journal(), generation);
     tokio::select! {
         result = agent.run() => panic!("{result:?}"),
         phase = ended => phase,
@@ -216,7 +216,7 @@ async fn run_to_end(agent: &Agent, generation: u64) -> Phase {
 }
 
 /// Runs the case and panics with the reason if an assertion fails.
-pub(crate) async fn play(kind: Kind, trouble: Trouble) -> Outcome {
+pub(crate) async fn play(kind: Kind, trouble: FaultPlan) -> CaseOutcome {
     let mut world = World::new(kind).await;
     let first = document(1, 2, kind.is_in_place(), None);
     if kind != Kind::First {
@@ -225,18 +225,18 @@ pub(crate) async fn play(kind: Kind, trouble: Trouble) -> Outcome {
     let wanted = wanted(kind);
     let mut answers = trouble.answers.clone();
     answers.push(Answer::Good(wanted.clone()));
-    let drop = EvilDrop::start(answers, trouble.reports.clone()).await;
+    let drop = FaultyDrop::start(answers, trouble.reports.clone()).await;
     world.config.drop_url = drop.url.as_str().into();
     world.flink.with(|flink| flink.faults.clone_from(&trouble.flink));
 
     let mut crashes = 0;
-    for halt in &trouble.crashes {
+    for crash_point in &trouble.crashes {
         let agent = agent(&world.config).await;
-        agent.book().halt(*halt);
+        agent.journal().crash_at(*crash_point);
         tokio::select! {
             result = agent.run() => panic!("{result:?}"),
-            () = agent.book().halted() => crashes += 1,
-            _ = crate::support::ended(agent.book(), 2) => break,
+            () = agent.journal().reached_crash_point() => crashes += 1,
+            _ = crate::support::ended(agent.journal(), 2) => break,
         }
     }
     // No more kills from here on; planned faults may still come.
@@ -246,9 +246,9 @@ pub(crate) async fn play(kind: Kind, trouble: Trouble) -> Outcome {
         assert!(matches!(phase, Phase::RolledBack { .. }), "it ended as {phase:?}");
         the_rival_goes(&world, &agent).await;
     }
-    let reports = drop.board.lock().unwrap().reports.clone();
+    let reports = drop.state.lock().unwrap().reports.clone();
     check(&world, &first, &wanted, &phase, &reports);
-    Outcome { crashes, state: phase.state() }
+    CaseOutcome { crashes, state: phase.state() }
 }
 
 /// The abandoned job appears when the old one runs again; the agent cancels it.

@@ -11,16 +11,16 @@
 #![expect(clippy::print_stdout, reason = "a failing seed is told, and how many cases there were")]
 
 mod case;
-mod evil_drop;
+mod faulty_drop;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use crate::support::scripted_flink::Fault;
-use case::{Kind, Outcome, Trouble, document_with, play, wanted};
-use config_agent::Halt;
-use evil_drop::Answer;
+use case::{CaseOutcome, FaultPlan, Kind, document_with, play, wanted};
+use config_agent::CrashPoint;
+use faulty_drop::Answer;
 use futures_util::{FutureExt as _, StreamExt as _};
 use job_config::JobDocument;
 use rand::rngs::StdRng;
@@ -42,9 +42,9 @@ async fn every_step_of_every_change_survives_a_crash() {
     let counts: Vec<u32> = futures_util::stream::iter(all)
         .map(|(kind, before)| async move {
             for step in 1..STEPS_MOST {
-                let halt = if before { Halt::Before(step) } else { Halt::After(step) };
-                let trouble = Trouble { crashes: vec![halt], ..Trouble::default() };
-                let outcome = named(&format!("{kind:?}, {halt:?}"), play(kind, trouble)).await;
+                let crash_point = if before { CrashPoint::Before(step) } else { CrashPoint::After(step) };
+                let trouble = FaultPlan { crashes: vec![crash_point], ..FaultPlan::default() };
+                let outcome = named(&format!("{kind:?}, {crash_point:?}"), play(kind, trouble)).await;
                 if outcome.crashes == 0 {
                     assert!(step > 5, "{kind:?} took only {step} steps");
                     return step;
@@ -78,7 +78,7 @@ async fn more_seeded_combinations_of_faults_end_well() {
 
 async fn play_all(seeds: std::ops::Range<u64>) {
     let began = Instant::now();
-    let outcomes: Vec<(Kind, Outcome)> = futures_util::stream::iter(seeds)
+    let outcomes: Vec<(Kind, CaseOutcome)> = futures_util::stream::iter(seeds)
         .map(|seed| async move {
             let (kind, trouble) = draw(seed);
             let told = format!("CAMPAIGN_SEED={seed}: {kind:?}, {trouble:?}");
@@ -111,13 +111,17 @@ async fn named<T>(case: &str, play: impl Future<Output = T>) -> T {
 }
 
 /// Draws the case of this seed.
-fn draw(seed: u64) -> (Kind, Trouble) {
+fn draw(seed: u64) -> (Kind, FaultPlan) {
     let mut random = StdRng::seed_from_u64(seed);
     let kind = *Kind::ALL.choose(&mut random).unwrap();
-    let mut trouble = Trouble::default();
+    let mut trouble = FaultPlan::default();
     for _ in 0..random.random_range(0..4) {
         let step = random.random_range(1..12);
-        trouble.crashes.push(if random.random() { Halt::Before(step) } else { Halt::After(step) });
+        trouble.crashes.push(if random.random() {
+            CrashPoint::Before(step)
+        } else {
+            CrashPoint::After(step)
+        });
     }
     for _ in 0..random.random_range(0..4) {
         trouble.flink.push((random.random_range(1..60), *Fault::ALL.choose(&mut random).unwrap()));

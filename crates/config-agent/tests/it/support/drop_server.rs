@@ -13,13 +13,13 @@ use tokio::net::TcpListener;
 use super::JOB;
 
 /// A running config drop; stopped when dropped.
-pub(crate) struct Drop {
+pub(crate) struct TestDrop {
     pub(crate) url: String,
     task: tokio::task::JoinHandle<()>,
     _folder: tempfile::TempDir,
 }
 
-impl Drop {
+impl TestDrop {
     pub(crate) async fn start() -> Self {
         Self::with(Limits::default()).await
     }
@@ -78,7 +78,7 @@ impl Drop {
     }
 }
 
-impl std::ops::Drop for Drop {
+impl Drop for TestDrop {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -8,7 +8,7 @@ pub(crate) mod setup;
 use std::path::Path;
 use std::time::Duration;
 
-use config_agent::{Agent, Book, Config, Pool, Program, Retention, Rules};
+use config_agent::{Agent, Config, JobProgram, JournalStore, Pool, Retention, Rules};
 use job_config::JobDocument;
 
 pub(crate) const JOB: &str = "nexmark";
@@ -42,7 +42,7 @@ pub(crate) fn config(folder: &Path, drop_url: &str, flink_url: &str) -> Config {
         listen: None,
         direct: None,
         drop_url: drop_url.into(),
-        intake: config_agent::IntakeSettings::default(),
+        document_source: config_agent::DocumentSourceSettings::default(),
         drop_wait: Duration::from_secs(20),
         drop_settings: drop_client::ClientSettings {
             timeout: PATIENCE,
@@ -57,7 +57,7 @@ pub(crate) fn config(folder: &Path, drop_url: &str, flink_url: &str) -> Config {
             ..flink::ClientSettings::default()
         },
         flink_job: JOB.to_owned(),
-        program: Some(Program {
+        program: Some(JobProgram {
             jar,
             entry_class: None,
             extra_arguments: vec!["--bounded".to_owned()],
@@ -101,8 +101,8 @@ pub(crate) async fn agent(config: &Config) -> Agent {
 }
 
 /// Waits until the change of this generation is over, and returns its final phase.
-pub(crate) async fn ended(book: &Book, generation: u64) -> config_agent::Phase {
-    let mut ledgers = book.subscribe();
+pub(crate) async fn ended(journal: &JournalStore, generation: u64) -> config_agent::Phase {
+    let mut ledgers = journal.subscribe();
     let over = ledgers.wait_for(|ledger| {
         ledger.change().is_some_and(|c| c.document.generation() >= generation && c.phase.is_final())
             && ledger.undelivered() == 0

@@ -5,14 +5,14 @@ use job_config::{ChangeState, JobDocument};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::drop_server::Drop;
+use super::drop_server::TestDrop;
 use super::scripted_flink::{Fault, ScriptedFlink};
 use super::{agent, config, ended};
 
 /// A scripted Flink, the real drop, and a configuration that connects them.
 pub(crate) struct Setup {
     pub(crate) flink: ScriptedFlink,
-    pub(crate) drop: Drop,
+    pub(crate) drop: TestDrop,
     pub(crate) config: Config,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) faults: UnboundedReceiver<Fault>,
@@ -21,7 +21,7 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) async fn new() -> Self {
         let (flink, faults) = ScriptedFlink::start().await;
-        let drop = Drop::start().await;
+        let drop = TestDrop::start().await;
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path(), &drop.url, &flink.url);
         Self { flink, drop, config, folder, faults }
@@ -45,7 +45,7 @@ impl Setup {
         let agent = agent(&self.config).await;
         tokio::select! {
             result = agent.run() => panic!("{result:?}"),
-            _ = ended(agent.book(), generation) => false,
+            _ = ended(agent.journal(), generation) => false,
             befallen = self.faults.recv() => befallen.is_some(),
         }
     }
@@ -70,6 +70,6 @@ impl Setup {
 pub(crate) async fn run_until_ended(agent: &Agent, generation: u64) -> Phase {
     tokio::select! {
         result = agent.run() => panic!("{result:?}"),
-        phase = ended(agent.book(), generation) => phase,
+        phase = ended(agent.journal(), generation) => phase,
     }
 }

@@ -1,12 +1,12 @@
-//! Simulated surroundings of the config agent; the agent itself is the real one.
+//! Simulated environment of the config agent; the agent itself is the real one.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use config_agent::{
-    Agent, Book, Config, Effect, EffectError, Ended, Entry, IntakeSettings, Observation, Pool, Program,
-    Question, Retention, Rules, Submission, Surroundings,
+    Agent, Config, DocumentSourceSettings, Effect, EffectError, EndedJob, Entry, Environment, JobProgram,
+    JournalStore, Observation, Pool, Question, Retention, Rules, Submission,
 };
 use drop_client::{Current, Fetched, Reported};
 use flink::{JobId, JobState, Vertex, VertexId};
@@ -27,9 +27,9 @@ pub(crate) struct AroundAgent(pub(crate) Shared);
 pub(crate) async fn run(shared: Shared) {
     let lines = shared.lock().disk.agent.clone();
     let entries: Vec<Entry> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let paper = Box::new(AgentPaper(shared.clone()));
-    let book = Book::over(paper, PathBuf::from("played"), &entries, 1_000).unwrap();
-    let _crashed = Agent::over(config(), book, AroundAgent(shared)).run().await;
+    let backend = Box::new(AgentPaper(shared.clone()));
+    let journal = JournalStore::over(backend, PathBuf::from("played"), &entries, 1_000).unwrap();
+    let _crashed = Agent::over(config(), journal, AroundAgent(shared)).run().await;
 }
 
 fn config() -> Config {
@@ -40,7 +40,7 @@ fn config() -> Config {
         listen: None,
         direct: None,
         drop_url: "http://drop".into(),
-        intake: IntakeSettings::default(),
+        document_source: DocumentSourceSettings::default(),
         drop_wait: s(30),
         drop_settings: drop_client::ClientSettings::default(),
         reports_kept: 1_000,
@@ -48,7 +48,7 @@ fn config() -> Config {
         flink_access: http_client::Access::default(),
         flink_settings: flink::ClientSettings::default(),
         flink_job: "played".to_owned(),
-        program: Some(Program {
+        program: Some(JobProgram {
             jar: PathBuf::new(),
             entry_class: None,
             extra_arguments: Vec::new(),
@@ -87,7 +87,7 @@ fn of_drop(status: u16) -> drop_client::Error {
     drop_client::Error::Status { url: "http://drop".to_owned(), status, message: "played".to_owned() }
 }
 
-impl Surroundings for AroundAgent {
+impl Environment for AroundAgent {
     fn now(&self) -> Timestamp {
         let parties = self.0.lock();
         parties.now() + parties.agent_ahead + parties.agent_is_wrong_by()
@@ -297,9 +297,9 @@ impl Parties {
                     failures: recent.map(|_| "a task failed".to_owned()).collect(),
                 }
             }
-            Question::Remains { job } => {
+            Question::FailedJob { job } => {
                 let played = job_of(job);
-                Observation::Remains {
+                Observation::FailedJob {
                     job: played.map(|job| job.state),
                     checkpoints: played.map_or(0, |job| job.checkpoints(self.now_ms)),
                     newest_state: played.and_then(|job| job.newest_state(self.now_ms)),
@@ -308,10 +308,10 @@ impl Parties {
         }
     }
 
-    fn ended(&self, id: &JobId) -> Option<Ended> {
-        let Some(job) = self.flink.job(id) else { return Some(Ended::Forgotten) };
+    fn ended(&self, id: &JobId) -> Option<EndedJob> {
+        let Some(job) = self.flink.job(id) else { return Some(EndedJob::Forgotten) };
         let newest_state = job.newest_state(self.now_ms);
-        (!job.is_alive()).then_some(Ended::In { state: job.state, newest_state })
+        (!job.is_alive()).then_some(EndedJob::In { state: job.state, newest_state })
     }
 
     fn act(&mut self, document: &JobDocument, effect: &Effect) -> Result<(), String> {

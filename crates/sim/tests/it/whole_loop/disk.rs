@@ -3,7 +3,7 @@
 use std::fmt::Arguments;
 use std::path::PathBuf;
 
-use config_agent::{Entry, Paper, Phase};
+use config_agent::{Entry, JournalBackend, Phase};
 use journal::JournalError;
 
 use super::parties::{Parties, Shared, Who};
@@ -58,7 +58,7 @@ fn lost() -> JournalError {
     JournalError::Closed { path: PathBuf::from("played") }
 }
 
-impl Paper for AgentPaper {
+impl JournalBackend for AgentPaper {
     fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
         self.0.lock().check_entry(entry);
         let line = serde_json::to_string(entry).unwrap();

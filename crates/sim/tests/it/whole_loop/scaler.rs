@@ -1,10 +1,10 @@
-//! Simulated surroundings of the control loop; the loop itself is the real one.
+//! Simulated environment of the control loop; the loop itself is the real one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use control::{
-    ControlLoop, Current, DocumentStatus, FollowUp, LoopOptions, OperatorNames, PutEnd, Record, Surroundings,
+    ControlLoop, Current, DocumentStatus, Environment, FollowUp, LoopOptions, OperatorNames, PutEnd, Record,
     Switches,
 };
 use jiff::Timestamp;
@@ -45,10 +45,10 @@ pub(crate) async fn run(shared: Shared, who: Who) {
     let lines = shared.lock().disk.of(who).clone();
     let lines = lines.iter().map(|line| serde_json::from_str(line).unwrap());
     let mut control = ControlLoop::new(options(), OperatorNames::default(), control::resume(lines));
-    let mut around = AroundLoop { shared: shared.clone(), who, sight: Sight::Whole };
+    let mut env = AroundLoop { shared: shared.clone(), who, sight: Sight::Whole };
     loop {
         shared.sleep(EPOCH).await;
-        if control.turn(&mut around).await.is_err() {
+        if control.turn(&mut env).await.is_err() {
             return;
         }
     }
@@ -87,7 +87,7 @@ fn reason(NoAnswer { status }: NoAnswer) -> String {
     format!("status {status}")
 }
 
-impl Surroundings for AroundLoop {
+impl Environment for AroundLoop {
     type Error = Lost;
 
     fn now(&self) -> Timestamp {

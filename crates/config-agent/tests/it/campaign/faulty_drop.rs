@@ -46,7 +46,7 @@ pub(crate) enum Answer {
 
 /// Received reports and scripted answers.
 #[derive(Debug, Default)]
-pub(crate) struct Board {
+pub(crate) struct FaultyDropState {
     /// Answers in order; the last one repeats.
     pub(crate) answers: Vec<Answer>,
     /// Reports with these numbers (counted from 1) get an error or no answer.
@@ -56,9 +56,9 @@ pub(crate) struct Board {
 }
 
 #[derive(Clone)]
-pub(crate) struct EvilDrop {
+pub(crate) struct FaultyDrop {
     pub(crate) url: String,
-    pub(crate) board: Arc<Mutex<Board>>,
+    pub(crate) state: Arc<Mutex<FaultyDropState>>,
     _server: Arc<Server>,
 }
 
@@ -70,31 +70,32 @@ impl Drop for Server {
     }
 }
 
-impl EvilDrop {
+impl FaultyDrop {
     pub(crate) async fn start(answers: Vec<Answer>, report_faults: Vec<u32>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let board = Arc::new(Mutex::new(Board { answers, report_faults, ..Board::default() }));
-        let shared = Arc::clone(&board);
+        let state =
+            Arc::new(Mutex::new(FaultyDropState { answers, report_faults, ..FaultyDropState::default() }));
+        let shared = Arc::clone(&state);
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let board = Arc::clone(&shared);
-                tokio::spawn(async move { drop(serve(stream, board).await) });
+                let state = Arc::clone(&shared);
+                tokio::spawn(async move { drop(serve(stream, state).await) });
             }
         });
-        Self { url, board, _server: Arc::new(Server(server)) }
+        Self { url, state, _server: Arc::new(Server(server)) }
     }
 }
 
-async fn serve(mut stream: TcpStream, board: Arc<Mutex<Board>>) -> std::io::Result<()> {
+async fn serve(mut stream: TcpStream, state: Arc<Mutex<FaultyDropState>>) -> std::io::Result<()> {
     let (head, body) = read_request(&mut stream).await?;
     if head.starts_with("POST") {
-        let answer = take_report(&board, &body);
+        let answer = take_report(&state, &body);
         stream.write_all(answer).await?;
         return stream.shutdown().await;
     }
     if head.starts_with("GET") && head.lines().next().is_some_and(|line| line.contains("/reports")) {
-        let reports = serde_json::to_string(&board.lock().unwrap().reports).unwrap();
+        let reports = serde_json::to_string(&state.lock().unwrap().reports).unwrap();
         let length = reports.len();
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
@@ -103,8 +104,8 @@ async fn serve(mut stream: TcpStream, board: Arc<Mutex<Board>>) -> std::io::Resu
         return stream.shutdown().await;
     }
     let answer = {
-        let mut board = board.lock().unwrap();
-        if board.answers.len() > 1 { board.answers.remove(0) } else { board.answers[0].clone() }
+        let mut state = state.lock().unwrap();
+        if state.answers.len() > 1 { state.answers.remove(0) } else { state.answers[0].clone() }
     };
     let known = head
         .lines()
@@ -121,11 +122,11 @@ async fn serve(mut stream: TcpStream, board: Arc<Mutex<Board>>) -> std::io::Resu
     stream.shutdown().await
 }
 
-fn take_report(board: &Mutex<Board>, body: &[u8]) -> &'static [u8] {
-    let mut board = board.lock().unwrap();
-    board.report_number += 1;
-    let number = board.report_number;
-    if board.report_faults.contains(&number) {
+fn take_report(state: &Mutex<FaultyDropState>, body: &[u8]) -> &'static [u8] {
+    let mut state = state.lock().unwrap();
+    state.report_number += 1;
+    let number = state.report_number;
+    if state.report_faults.contains(&number) {
         return match number % 3 {
             0 => b"",
             1 => b"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
@@ -133,8 +134,8 @@ fn take_report(board: &Mutex<Board>, body: &[u8]) -> &'static [u8] {
         };
     }
     let report: Report = serde_json::from_slice(body).unwrap();
-    if !board.reports.contains(&report) {
-        board.reports.push(report);
+    if !state.reports.contains(&report) {
+        state.reports.push(report);
     }
     b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"
 }

@@ -10,13 +10,13 @@ use crate::cluster::EffectError;
 use crate::machine::{Attempt, Effect};
 
 /// Volatile state of the current phase.
-pub(crate) struct Round {
+pub(crate) struct PhaseState {
     pub(crate) attempt: Attempt,
     last_seen: Option<Duration>,
     backoff: Backoff,
 }
 
-impl Round {
+impl PhaseState {
     pub(crate) fn new(backoff: Backoff, now: Timestamp) -> Self {
         let attempt = Attempt { now, ..Attempt::default() };
         Self { attempt, last_seen: None, backoff }

@@ -1,7 +1,7 @@
 //! The agent's interface to the outside: clock, random numbers, Flink with its nodes, and the document source.
 //!
-//! The agent itself ([`crate::Agent`], `intake`, `reports`, `idle`) reaches all of it through this trait, so that the
-//! same code also runs in virtual time in a simulation. The journal is separate: [`crate::Book`].
+//! The agent itself ([`crate::Agent`], `document_source`, `reports`, `retention`) reaches all of it through this trait, so that the
+//! same code also runs in virtual time in a simulation. The journal is separate: [`crate::JournalStore`].
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::cluster::EffectError;
 use crate::machine::{Effect, Observation, Question};
 
 /// All calls of the agent to the outside. Every call is safe to drop at any point.
-pub trait Surroundings: Send + Sync {
+pub trait Environment: Send + Sync {
     /// Returns the wall-clock time.
     fn now(&self) -> Timestamp;
 
@@ -110,14 +110,14 @@ pub trait Surroundings: Send + Sync {
 }
 
 /// Returns the answer, or `None` at the timeout.
-pub(crate) async fn within<S: Surroundings, T>(
-    around: &S,
+pub(crate) async fn within<S: Environment, T>(
+    env: &S,
     limit: Duration,
     answer: impl Future<Output = T>,
 ) -> Option<T> {
     tokio::select! {
         biased;
         answer = answer => Some(answer),
-        () = around.sleep(limit) => None,
+        () = env.sleep(limit) => None,
     }
 }

@@ -5,11 +5,11 @@
 use flink::JobId;
 use service::with_causes;
 
-use crate::book::{Book, BookError};
 use crate::config::Config;
+use crate::environment::Environment;
+use crate::journal_store::{JournalStore, JournalStoreError};
 use crate::ledger::{Entry, Ledger};
 use crate::phase::Phase;
-use crate::surroundings::Surroundings;
 
 /// Which savepoints are kept. Those that the running job or its rollback may need are always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,27 +27,31 @@ impl Retention {
     /// Returns the savepoints to delete, oldest first; none during a change.
     fn surplus(self, ledger: &Ledger) -> Vec<String> {
         let kept = if self.savepoints == 0 { usize::MAX } else { self.savepoints };
-        let beyond = ledger.lineage().savepoints.len().saturating_sub(kept);
+        let beyond = ledger.history().savepoints.len().saturating_sub(kept);
         let surplus = ledger.dispensable().filter(|(older, _)| *older < beyond);
         surplus.map(|(_, path)| path.clone()).collect()
     }
 }
 
 /// Runs the retention and the watch once, then never returns.
-pub(crate) async fn tidy<S: Surroundings>(book: &Book, around: &S, config: &Config) -> Result<(), BookError> {
-    dispose(book, around, config).await?;
-    watch_for_rivals(book, around, config).await;
+pub(crate) async fn tidy<S: Environment>(
+    journal: &JournalStore,
+    env: &S,
+    config: &Config,
+) -> Result<(), JournalStoreError> {
+    dispose(journal, env, config).await?;
+    watch_for_rivals(journal, env, config).await;
     std::future::pending().await
 }
 
 /// Deletes the savepoints that the retention does not keep.
-pub(crate) async fn dispose<S: Surroundings>(
-    book: &Book,
-    around: &S,
+pub(crate) async fn dispose<S: Environment>(
+    journal: &JournalStore,
+    env: &S,
     config: &Config,
-) -> Result<(), BookError> {
-    for path in config.retention.surplus(&book.ledger()) {
-        let problem = match around.dispose(&path).await {
+) -> Result<(), JournalStoreError> {
+    for path in config.retention.surplus(&journal.ledger()) {
+        let problem = match env.dispose(&path).await {
             Ok(()) => {
                 tracing::info!(%path, "deleted a savepoint");
                 None
@@ -57,36 +61,36 @@ pub(crate) async fn dispose<S: Surroundings>(
                 Some(problem)
             }
         };
-        book.write(Entry::SavepointGone { path, problem }).await?;
+        journal.write(Entry::SavepointGone { path, problem }).await?;
     }
     Ok(())
 }
 
 /// Watches, after a rollback, for a late start of the abandoned job and cancels it: two jobs would write the same
 /// results.
-async fn watch_for_rivals<S: Surroundings>(book: &Book, around: &S, config: &Config) {
-    let ledger = book.ledger();
+async fn watch_for_rivals<S: Environment>(journal: &JournalStore, env: &S, config: &Config) {
+    let ledger = journal.ledger();
     let Some(change) = ledger.change() else { return };
     let Phase::RolledBack { job: runs, .. } = &change.phase else { return };
-    let abandoned = &ledger.lineage().abandoned;
-    let deadline = around.elapsed() + config.late_submissions_within;
-    while !abandoned.is_empty() && around.elapsed() < deadline {
-        match around.alive().await {
+    let abandoned = &ledger.history().abandoned;
+    let deadline = env.elapsed() + config.late_submissions_within;
+    while !abandoned.is_empty() && env.elapsed() < deadline {
+        match env.alive().await {
             Ok(alive) if alive.contains(runs) => {
                 for rival in alive.iter().filter(|job| abandoned.contains(job)) {
-                    cancel(around, rival, runs).await;
+                    cancel(env, rival, runs).await;
                 }
             }
             Ok(_) => {}
             Err(error) => tracing::debug!(error = with_causes(&error), "Flink cannot be asked for its jobs"),
         }
-        around.sleep(config.retry_longest).await;
+        env.sleep(config.retry_longest).await;
     }
 }
 
-async fn cancel<S: Surroundings>(around: &S, rival: &JobId, runs: &JobId) {
+async fn cancel<S: Environment>(env: &S, rival: &JobId, runs: &JobId) {
     tracing::error!(%rival, %runs, "an abandoned submission has started beside the current job; cancelling it");
-    if let Err(error) = around.cancel(rival).await {
+    if let Err(error) = env.cancel(rival).await {
         tracing::warn!(%rival, error = with_causes(&error), "it could not be cancelled yet");
     }
 }

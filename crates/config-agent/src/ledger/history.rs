@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Change, Contradiction, Ledger};
 use crate::phase::Phase;
-use crate::recall::Recalled;
+use crate::recovery::RecoveredState;
 
 /// How many abandoned job ids to remember, so that a late-starting one is recognised.
 const ABANDONED_MOST: usize = 8;
@@ -19,7 +19,7 @@ const SAVEPOINTS_MOST: usize = 1_000;
 
 /// History across changes: the job's state, the job that ran last, and the failure count.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lineage {
+pub struct JobHistory {
     /// Document of the job that ran last.
     #[serde(default, with = "super::document_text::optional")]
     pub document: Option<JobDocument>,
@@ -56,14 +56,14 @@ impl Ledger {
     pub(crate) fn dispensable(&self) -> impl Iterator<Item = (usize, &String)> {
         let is_over = self.change.as_ref().is_some_and(|change| change.phase.is_final());
         let of_change = self.change.as_ref().and_then(|change| change.savepoint.as_ref());
-        let needed = [self.lineage.savepoint.as_ref(), self.lineage.began_from.as_ref(), of_change];
-        let all = self.lineage.savepoints.iter().enumerate();
+        let needed = [self.history.savepoint.as_ref(), self.history.began_from.as_ref(), of_change];
+        let all = self.history.savepoints.iter().enumerate();
         all.filter(move |(_, path)| is_over && !needed.contains(&Some(*path)))
     }
 }
 
-impl Lineage {
-    pub(super) fn recall(&mut self, known: &Recalled) -> Result<(), Contradiction> {
+impl JobHistory {
+    pub(super) fn recover(&mut self, known: &RecoveredState) -> Result<(), Contradiction> {
         let document = known.document.as_deref().map(JobDocument::parse).transpose();
         self.document = document.map_err(|e| Contradiction::Document(e.to_string()))?;
         self.job.clone_from(&known.job);

@@ -23,7 +23,7 @@ const COMPACT_ABOVE_BYTES: u64 = 4 << 20;
 
 /// Why the journal cannot be used. The agent does nothing without it.
 #[derive(Debug, Error)]
-pub enum BookError {
+pub enum JournalStoreError {
     /// The folder is locked by another process, or cannot be opened.
     #[error("cannot use the folder of the journal")]
     Lock(#[from] LockError),
@@ -46,7 +46,7 @@ pub enum BookError {
 
 /// Test hook: the journal entry at which the writer blocks, to simulate a crash there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Halt {
+pub enum CrashPoint {
     /// Before this entry (counted from 1 since the journal was opened) is on disk.
     Before(u32),
     /// After it is on disk, before any reader sees it.
@@ -54,7 +54,7 @@ pub enum Halt {
 }
 
 /// Storage for journal entries.
-pub trait Paper: Send {
+pub trait JournalBackend: Send {
     /// Appends an entry durably: it survives any crash once this returns.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ struct File {
     _lock: FolderLock,
 }
 
-impl Paper for File {
+impl JournalBackend for File {
     fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
         self.log.append(entry)
     }
@@ -98,34 +98,34 @@ impl Paper for File {
     }
 }
 
-struct Pages {
-    paper: Box<dyn Paper>,
+struct JournalWriter {
+    backend: Box<dyn JournalBackend>,
     path: PathBuf,
     outbox_most: usize,
 }
 
 /// The journal. Cheap to clone: all clones share one journal.
 #[derive(Clone)]
-pub struct Book {
-    pages: Arc<Mutex<Pages>>,
+pub struct JournalStore {
+    writer: Arc<Mutex<JournalWriter>>,
     ledger: watch::Sender<Arc<Ledger>>,
-    halt: Arc<Standstill>,
+    crash_hook: Arc<CrashHook>,
 }
 
-/// See [`Halt`].
+/// See [`CrashPoint`].
 #[derive(Default)]
-struct Standstill {
-    at: std::sync::Mutex<Option<Halt>>,
+struct CrashHook {
+    at: std::sync::Mutex<Option<CrashPoint>>,
     entries: AtomicU32,
     reached: Notify,
 }
 
-impl Book {
+impl JournalStore {
     /// Locks the folder, reads the journal and compacts it.
     ///
     /// # Errors
-    /// See [`BookError`].
-    pub fn open(folder: &Path, outbox_most: usize) -> Result<Self, BookError> {
+    /// See [`JournalStoreError`].
+    pub fn open(folder: &Path, outbox_most: usize) -> Result<Self, JournalStoreError> {
         let lock = FolderLock::acquire(folder)?;
         let path = folder.join(JOURNAL);
         let (log, entries) = JsonLines::open::<Entry>(&path, LIMIT_BYTES)?;
@@ -137,32 +137,34 @@ impl Book {
     /// # Errors
     /// The entries contradict each other, or could not be rewritten.
     pub fn over(
-        paper: Box<dyn Paper>,
+        backend: Box<dyn JournalBackend>,
         path: PathBuf,
         entries: &[Entry],
         outbox_most: usize,
-    ) -> Result<Self, BookError> {
+    ) -> Result<Self, JournalStoreError> {
         let mut ledger = Ledger::default();
         for entry in entries {
-            ledger.apply(entry).map_err(|source| BookError::Contradiction { path: path.clone(), source })?;
+            ledger
+                .apply(entry)
+                .map_err(|source| JournalStoreError::Contradiction { path: path.clone(), source })?;
         }
-        let mut pages = Pages { paper, path, outbox_most };
+        let mut writer = JournalWriter { backend, path, outbox_most };
         if entries.len() > 1 {
             ledger.shorten_outbox(outbox_most);
-            pages.compact(&ledger)?;
+            writer.compact(&ledger)?;
         }
-        let (pages, ledger) = (Arc::new(Mutex::new(pages)), watch::Sender::new(Arc::new(ledger)));
-        Ok(Self { pages, ledger, halt: Arc::default() })
+        let (writer, ledger) = (Arc::new(Mutex::new(writer)), watch::Sender::new(Arc::new(ledger)));
+        Ok(Self { writer, ledger, crash_hook: Arc::default() })
     }
 
     /// Test hook: blocks the writer forever at the given journal entry, to simulate a crash there.
-    pub fn halt(&self, at: Halt) {
-        *self.halt.at.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+    pub fn crash_at(&self, at: CrashPoint) {
+        *self.crash_hook.at.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
-    /// Waits until the writer is blocked by [`Book::halt`].
-    pub async fn halted(&self) {
-        self.halt.reached.notified().await;
+    /// Waits until the writer is blocked by [`JournalStore::crash_at`].
+    pub async fn reached_crash_point(&self) {
+        self.crash_hook.reached.notified().await;
     }
 
     /// Returns the state that all entries add up to.
@@ -179,33 +181,35 @@ impl Book {
     ///
     /// # Errors
     /// The entry could not be written and has no effect.
-    pub async fn write(&self, entry: Entry) -> Result<(), BookError> {
-        let mut pages = Arc::clone(&self.pages).lock_owned().await;
-        let number = self.halt.entries.fetch_add(1, Ordering::Relaxed) + 1;
-        self.halt.at(Halt::Before(number)).await;
+    pub async fn write(&self, entry: Entry) -> Result<(), JournalStoreError> {
+        let mut writer = Arc::clone(&self.writer).lock_owned().await;
+        let number = self.crash_hook.entries.fetch_add(1, Ordering::Relaxed) + 1;
+        self.crash_hook.at(CrashPoint::Before(number)).await;
         let ledger = self.ledger.clone();
-        let is_slow = pages.paper.is_slow();
+        let is_slow = writer.backend.is_slow();
         let write = move || {
             let mut next = (**ledger.borrow()).clone();
-            let written = pages.write(&entry, &mut next);
+            let written = writer.write(&entry, &mut next);
             if written.is_ok() {
                 ledger.send_replace(Arc::new(next));
             }
-            (written, pages)
+            (written, writer)
         };
         // While the writer is blocked after an entry, the lock stays held.
         let (written, _pages) = match is_slow {
-            true => tokio::task::spawn_blocking(write).await.map_err(|_panicked| BookError::Interrupted)?,
+            true => tokio::task::spawn_blocking(write)
+                .await
+                .map_err(|_panicked| JournalStoreError::Interrupted)?,
             false => write(),
         };
-        self.halt.at(Halt::After(number)).await;
+        self.crash_hook.at(CrashPoint::After(number)).await;
         written
     }
 }
 
-impl Standstill {
+impl CrashHook {
     /// Returns at once, unless the writer is to block here.
-    async fn at(&self, here: Halt) {
+    async fn at(&self, here: CrashPoint) {
         if *self.at.lock().unwrap_or_else(PoisonError::into_inner) == Some(here) {
             self.reached.notify_one();
             std::future::pending().await
@@ -213,21 +217,23 @@ impl Standstill {
     }
 }
 
-impl Pages {
-    fn write(&mut self, entry: &Entry, ledger: &mut Ledger) -> Result<(), BookError> {
-        ledger.apply(entry).map_err(|source| BookError::Contradiction { path: self.path.clone(), source })?;
-        self.paper.append(entry)?;
+impl JournalWriter {
+    fn write(&mut self, entry: &Entry, ledger: &mut Ledger) -> Result<(), JournalStoreError> {
+        ledger
+            .apply(entry)
+            .map_err(|source| JournalStoreError::Contradiction { path: self.path.clone(), source })?;
+        self.backend.append(entry)?;
         let lost = ledger.shorten_outbox(self.outbox_most);
         if lost > 0 {
             tracing::warn!(lost, "the drop was unreachable for too long: dropped the oldest reports");
         }
-        if self.paper.bytes() > COMPACT_ABOVE_BYTES {
+        if self.backend.bytes() > COMPACT_ABOVE_BYTES {
             self.compact(ledger)?;
         }
         Ok(())
     }
 
     fn compact(&mut self, ledger: &Ledger) -> Result<(), JournalError> {
-        self.paper.rewrite(&Entry::Snapshot(Box::new(ledger.clone())))
+        self.backend.rewrite(&Entry::Snapshot(Box::new(ledger.clone())))
     }
 }

@@ -5,7 +5,7 @@
 //! this job, signed by a pinned key if there is one. [`Admission`] requires it to be newer than the last accepted one
 //! and not expired. Every rejection has a name, shown in the log, in `/healthz` and in `/metrics`.
 //!
-//! An agent with an empty journal first reads its earlier reports (`recall`). A permanent rejection that is reported
+//! An agent with an empty journal first reads its earlier reports (`recovery`). A permanent rejection that is reported
 //! to the publisher is journalled first, so that the document is never applied later.
 //!
 //! A rejection is logged once, not per response. After a permanent rejection the source is asked only for a different
@@ -24,19 +24,19 @@ use service::with_causes;
 use crate::backoff::Backoff;
 use crate::condition::Condition;
 use crate::config::Config;
+use crate::environment::Environment;
 use crate::ledger::{Entry, Ledger};
-use crate::recall::{Turned, recall};
-use crate::surroundings::Surroundings;
+use crate::recovery::{RejectedDocument, recover};
 
 /// Error responses to the request for reports after which the agent continues without them.
-const RECALLS_MOST: u32 = 30;
+const RECOVERY_ERRORS_MAX: u32 = 30;
 
 /// A drop that held the response at least this long supports long polling, and is asked again at once.
 const REAL_WAIT: Duration = Duration::from_secs(1);
 
 /// How documents are fetched and which are admitted.
 #[derive(Debug, Clone)]
-pub struct IntakeSettings {
+pub struct DocumentSourceSettings {
     /// URL of the document on a plain web server or in a folder; `None`: the config drop.
     pub document_url: Option<Address>,
     /// Poll interval of such a document.
@@ -47,7 +47,7 @@ pub struct IntakeSettings {
     pub admission: Admission,
 }
 
-impl Default for IntakeSettings {
+impl Default for DocumentSourceSettings {
     /// The drop without token; a static document is polled every 30 s.
     fn default() -> Self {
         Self {
@@ -60,7 +60,7 @@ impl Default for IntakeSettings {
 }
 
 /// Result of one fetch from the source.
-pub(crate) enum Seen {
+pub(crate) enum FetchOutcome {
     /// A document to apply.
     New(Box<Current>),
     /// The last accepted document, or one that is permanently rejected: do not send it again.
@@ -74,29 +74,29 @@ pub(crate) enum Seen {
 }
 
 /// Fetches and admits the documents of one job.
-pub(crate) struct Intake {
+pub(crate) struct DocumentSource {
     job: JobName,
     admission: Admission,
     drop_wait: Duration,
     poll: Duration,
     condition: Condition,
-    refused: Arc<Mutex<Refused>>,
+    rejections: Arc<Mutex<Rejections>>,
     keys: Vec<PublicKey>,
     /// Whether the earlier reports have been read.
-    is_recalled: AtomicBool,
+    is_recovered: AtomicBool,
     /// Error responses to the request for reports.
-    recall_refusals: AtomicU32,
+    recovery_errors: AtomicU32,
 }
 
 /// Result of waiting for a document.
-pub(crate) enum Taken {
+pub(crate) enum SourceEvent {
     /// A document to apply.
     Document(Box<Current>),
     /// An entry to journal; then the source is asked again.
     Note(Entry),
 }
 
-enum Recall {
+enum RecoveryOutcome {
     Nothing,
     Known(Entry),
     NotYet,
@@ -104,74 +104,74 @@ enum Recall {
 
 /// Rejections so far.
 #[derive(Debug, Clone, Default)]
-pub struct Refused {
+pub struct Rejections {
     /// Number of rejections by reason.
     pub counts: BTreeMap<&'static str, u64>,
     /// Reason and sentence, if the source's current document is rejected.
     pub now: Option<(&'static str, String)>,
 }
 
-impl Intake {
+impl DocumentSource {
     pub(crate) fn new(config: &Config) -> Self {
-        let IntakeSettings { poll, admission, access, .. } = config.intake.clone();
+        let DocumentSourceSettings { poll, admission, access, .. } = config.document_source.clone();
         let job = config.job.clone();
-        let refused = Arc::new(Mutex::new(Refused {
+        let rejections = Arc::new(Mutex::new(Rejections {
             counts: AdmissionError::NAMES.into_iter().map(|name| (name, 0)).collect(),
             now: None,
         }));
         let condition = Condition::new("the config drop");
         let drop_wait = config.drop_wait;
         let keys = access.public_keys().to_vec();
-        let (is_recalled, recall_refusals) = (AtomicBool::new(false), AtomicU32::new(0));
-        Self { job, admission, drop_wait, poll, condition, refused, keys, is_recalled, recall_refusals }
+        let (is_recovered, recovery_errors) = (AtomicBool::new(false), AtomicU32::new(0));
+        Self { job, admission, drop_wait, poll, condition, rejections, keys, is_recovered, recovery_errors }
     }
 
     pub(crate) fn condition(&self) -> &Condition {
         &self.condition
     }
 
-    pub(crate) fn refused(&self) -> Refused {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn rejections(&self) -> Rejections {
+        self.rejections.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits for a document to apply, or for an entry to journal before the next fetch.
-    pub(crate) async fn next<S: Surroundings>(
+    pub(crate) async fn next<S: Environment>(
         &self,
-        around: &S,
+        env: &S,
         ledger: &Ledger,
         mut backoff: Backoff,
-    ) -> Taken {
+    ) -> SourceEvent {
         let mut known = ledger.change().map(|change| change.entity_tag.clone());
         loop {
-            let asked = around.elapsed();
-            match self.look(around, ledger, known.as_ref(), Some(self.drop_wait)).await {
-                Ok(Seen::New(current)) => return Taken::Document(current),
-                Ok(Seen::Note(entry)) => {
+            let asked = env.elapsed();
+            match self.look(env, ledger, known.as_ref(), Some(self.drop_wait)).await {
+                Ok(FetchOutcome::New(current)) => return SourceEvent::Document(current),
+                Ok(FetchOutcome::Note(entry)) => {
                     // Limits the rate at which a source of bad documents fills the disk.
-                    around.sleep(backoff.wait(around.chance())).await;
-                    return Taken::Note(entry);
+                    env.sleep(backoff.wait(env.chance())).await;
+                    return SourceEvent::Note(entry);
                 }
-                Ok(Seen::Known(tag)) => known = Some(tag),
-                Ok(Seen::NotYet) => {}
-                Ok(Seen::Nothing)
-                    if self.is_patient(around, around.elapsed().saturating_sub(asked)).await =>
+                Ok(FetchOutcome::Known(tag)) => known = Some(tag),
+                Ok(FetchOutcome::NotYet) => {}
+                Ok(FetchOutcome::Nothing)
+                    if self.is_patient(env, env.elapsed().saturating_sub(asked)).await =>
                 {
                     backoff.reset();
                     continue;
                 }
-                Ok(Seen::Nothing) | Err(_) => {}
+                Ok(FetchOutcome::Nothing) | Err(_) => {}
             }
             // Backs off from a source that answers at once, or repeats the same answer.
-            around.sleep(backoff.wait(around.chance())).await;
+            env.sleep(backoff.wait(env.chance())).await;
         }
     }
 
     /// Enforces the poll interval: a drop must have held the response; for a static source this sleeps.
-    async fn is_patient<S: Surroundings>(&self, around: &S, waited: Duration) -> bool {
-        if around.holds_back() {
+    async fn is_patient<S: Environment>(&self, env: &S, waited: Duration) -> bool {
+        if env.holds_back() {
             return waited >= REAL_WAIT.min(self.drop_wait);
         }
-        around.sleep(self.poll).await;
+        env.sleep(self.poll).await;
         true
     }
 
@@ -179,23 +179,23 @@ impl Intake {
     ///
     /// # Errors
     /// The response was unusable. The error is already logged.
-    pub(crate) async fn look<S: Surroundings>(
+    pub(crate) async fn look<S: Environment>(
         &self,
-        around: &S,
+        env: &S,
         ledger: &Ledger,
         known: Option<&EntityTag>,
         wait: Option<Duration>,
-    ) -> Result<Seen, Error> {
-        let fetched = match around.fetch(known, wait).await {
+    ) -> Result<FetchOutcome, Error> {
+        let fetched = match env.fetch(known, wait).await {
             // The drop's long-poll slots are full: the document is available without waiting.
-            Err(Error::Status { status: 503, .. }) if wait.is_some() => around.fetch(known, None).await,
+            Err(Error::Status { status: 503, .. }) if wait.is_some() => env.fetch(known, None).await,
             fetched => fetched,
         };
         match fetched {
             Ok(fetched) => {
                 self.condition.good();
-                let Fetched::Document(current) = fetched else { return Ok(Seen::Nothing) };
-                Ok(self.consider(around, ledger, *current).await)
+                let Fetched::Document(current) = fetched else { return Ok(FetchOutcome::Nothing) };
+                Ok(self.consider(env, ledger, *current).await)
             }
             Err(error) => {
                 if is_about_content(&error) {
@@ -207,12 +207,12 @@ impl Intake {
         }
     }
 
-    async fn consider<S: Surroundings>(&self, around: &S, ledger: &Ledger, current: Current) -> Seen {
-        if ledger.is_blank() && around.takes_reports() && !self.is_recalled.load(Ordering::Relaxed) {
-            match self.recall(around, &current).await {
-                Recall::Nothing => {}
-                Recall::Known(entry) => return Seen::Note(entry),
-                Recall::NotYet => return Seen::NotYet,
+    async fn consider<S: Environment>(&self, env: &S, ledger: &Ledger, current: Current) -> FetchOutcome {
+        if ledger.is_blank() && env.takes_reports() && !self.is_recovered.load(Ordering::Relaxed) {
+            match self.recover(env, &current).await {
+                RecoveryOutcome::Nothing => {}
+                RecoveryOutcome::Known(entry) => return FetchOutcome::Note(entry),
+                RecoveryOutcome::NotYet => return FetchOutcome::NotYet,
             }
         }
         if let Some(seen) = self.is_over(ledger, &current) {
@@ -224,87 +224,88 @@ impl Intake {
             last.map(|document| LastAccepted { generation: document.generation(), text: document.text() });
         // The journal's times are not used: after a period with a fast clock, every later document would count as
         // expired.
-        let now = around.now();
+        let now = env.now();
         let generation = current.document.generation();
         match self.admission.check(&current.document, &self.job, last, now) {
             Ok(Admitted::New) => self.takes(current),
             Ok(Admitted::Known) => {
-                self.refused.lock().unwrap_or_else(PoisonError::into_inner).now = None;
-                Seen::Known(current.entity_tag)
+                self.rejections.lock().unwrap_or_else(PoisonError::into_inner).now = None;
+                FetchOutcome::Known(current.entity_tag)
             }
             // An earlier run of this agent started it before the expiry.
             Err(AdmissionError::Expired { .. })
-                if ledger.recalled().is_some_and(|recalled| recalled.generation == generation) =>
+                if ledger.recovered().is_some_and(|recovered| recovered.generation == generation) =>
             {
                 self.takes(current)
             }
-            Err(refusal) => self.refuses(around, &current, &refusal),
+            Err(refusal) => self.refuses(env, &current, &refusal),
         }
     }
 
-    fn takes(&self, current: Current) -> Seen {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).now = None;
-        Seen::New(Box::new(current))
+    fn takes(&self, current: Current) -> FetchOutcome {
+        self.rejections.lock().unwrap_or_else(PoisonError::into_inner).now = None;
+        FetchOutcome::New(Box::new(current))
     }
 
-    fn refuses<S: Surroundings>(&self, around: &S, current: &Current, refusal: &AdmissionError) -> Seen {
+    fn refuses<S: Environment>(&self, env: &S, current: &Current, refusal: &AdmissionError) -> FetchOutcome {
         let generation = current.document.generation();
         let (entity_tag, sentence) = (current.entity_tag.clone(), refusal.to_string());
         self.refuse(refusal.name(), format!("generation {generation}: {sentence}"));
         if matches!(refusal, AdmissionError::Expired { .. } | AdmissionError::NoExpiry) {
             // Reports that this generation will never run, so that the publisher does not wait for it.
-            let document = Turned { generation, entity_tag, reason: refusal.name().to_owned(), sentence };
-            return Seen::Note(Entry::Refused { at: around.now(), document });
+            let document =
+                RejectedDocument { generation, entity_tag, reason: refusal.name().to_owned(), sentence };
+            return FetchOutcome::Note(Entry::Refused { at: env.now(), document });
         }
-        if refusal.is_final() { Seen::Known(entity_tag) } else { Seen::NotYet }
+        if refusal.is_final() { FetchOutcome::Known(entity_tag) } else { FetchOutcome::NotYet }
     }
 
     /// Whether this document is already settled, by journal entries other than the last accepted one.
-    fn is_over(&self, ledger: &Ledger, current: &Current) -> Option<Seen> {
-        if let Some(turned) = ledger.turned_away(&current.entity_tag) {
+    fn is_over(&self, ledger: &Ledger, current: &Current) -> Option<FetchOutcome> {
+        if let Some(rejected) = ledger.rejection(&current.entity_tag) {
             let name =
-                AdmissionError::NAMES.into_iter().find(|name| *name == turned.reason).unwrap_or("refused");
-            let sentence = format!("generation {}: {}", turned.generation, turned.sentence);
-            self.refused.lock().unwrap_or_else(PoisonError::into_inner).now = Some((name, sentence));
-            return Some(Seen::Known(current.entity_tag.clone()));
+                AdmissionError::NAMES.into_iter().find(|name| *name == rejected.reason).unwrap_or("refused");
+            let sentence = format!("generation {}: {}", rejected.generation, rejected.sentence);
+            self.rejections.lock().unwrap_or_else(PoisonError::into_inner).now = Some((name, sentence));
+            return Some(FetchOutcome::Known(current.entity_tag.clone()));
         }
-        let recalled = ledger.recalled().filter(|recalled| recalled.ended.is_some())?;
-        let is_over = recalled.generation == current.document.generation();
-        is_over.then(|| Seen::Known(current.entity_tag.clone()))
+        let recovered = ledger.recovered().filter(|recovered| recovered.ended.is_some())?;
+        let is_over = recovered.generation == current.document.generation();
+        is_over.then(|| FetchOutcome::Known(current.entity_tag.clone()))
     }
 
     /// Reads once what an earlier run of this agent reported.
-    async fn recall<S: Surroundings>(&self, around: &S, current: &Current) -> Recall {
-        match recall(around, &current.document, &self.keys).await {
+    async fn recover<S: Environment>(&self, env: &S, current: &Current) -> RecoveryOutcome {
+        match recover(env, &current.document, &self.keys).await {
             Ok(entry) => {
-                self.is_recalled.store(true, Ordering::Relaxed);
-                entry.map_or(Recall::Nothing, Recall::Known)
+                self.is_recovered.store(true, Ordering::Relaxed);
+                entry.map_or(RecoveryOutcome::Nothing, RecoveryOutcome::Known)
             }
             Err(error) => {
                 let is_away = matches!(error, Error::NoAnswer { .. });
-                let refusals = if is_away { 0 } else { self.recall_refusals.fetch_add(1, Ordering::Relaxed) };
-                if error.is_transient() && refusals < RECALLS_MOST {
+                let refusals = if is_away { 0 } else { self.recovery_errors.fetch_add(1, Ordering::Relaxed) };
+                if error.is_transient() && refusals < RECOVERY_ERRORS_MAX {
                     self.condition.bad(&error);
-                    return Recall::NotYet;
+                    return RecoveryOutcome::NotYet;
                 }
                 tracing::warn!("going on without what was reported before: {}", with_causes(&error));
-                self.is_recalled.store(true, Ordering::Relaxed);
-                Recall::Nothing
+                self.is_recovered.store(true, Ordering::Relaxed);
+                RecoveryOutcome::Nothing
             }
         }
     }
 
     /// Counts a rejection, and logs it if it differs from the previous one.
     fn refuse(&self, name: &'static str, sentence: String) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        *refused.counts.entry(name).or_default() += 1;
+        let mut rejections = self.rejections.lock().unwrap_or_else(PoisonError::into_inner);
+        *rejections.counts.entry(name).or_default() += 1;
         let now = Some((name, sentence));
-        if refused.now != now
+        if rejections.now != now
             && let Some((reason, sentence)) = &now
         {
             tracing::warn!(job = %self.job, reason, "refused a document: {sentence}");
         }
-        refused.now = now;
+        rejections.now = now;
     }
 }
 

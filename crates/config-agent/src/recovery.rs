@@ -9,12 +9,12 @@ use flink::JobId;
 use job_config::{ChangeState, EntityTag, JobDocument, PublicKey, Report};
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::{Entry, Resumed};
-use crate::surroundings::Surroundings;
+use crate::environment::Environment;
+use crate::ledger::{Entry, ResumePoint};
 
 /// A permanently rejected document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Turned {
+pub struct RejectedDocument {
     /// Its generation.
     pub generation: u64,
     /// Entity tag under which it was served.
@@ -27,7 +27,7 @@ pub struct Turned {
 
 /// Summary of the drop's reports, up to the current document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recalled {
+pub struct RecoveredState {
     /// The newest reported generation.
     pub generation: u64,
     /// Sequence number of the newest report about it.
@@ -37,7 +37,7 @@ pub struct Recalled {
     pub ended: Option<ChangeState>,
     /// How to resume it, if it has not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resumed: Option<Resumed>,
+    pub resumed: Option<ResumePoint>,
     /// The job that was reported last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
@@ -56,12 +56,12 @@ pub struct Recalled {
 ///
 /// # Errors
 /// The drop did not answer.
-pub(crate) async fn recall<S: Surroundings>(
-    around: &S,
+pub(crate) async fn recover<S: Environment>(
+    env: &S,
     current: &JobDocument,
     keys: &[PublicKey],
 ) -> Result<Option<Entry>, drop_client::Error> {
-    let mut reports = around.reports().await?;
+    let mut reports = env.reports().await?;
     // Ignores reports of generations above the current one, which a drop may hold.
     reports.retain(|report| report.generation <= current.generation());
     let Some(mut known) = summary(&reports) else { return Ok(None) };
@@ -70,28 +70,28 @@ pub(crate) async fn recall<S: Surroundings>(
     } else if let Some(running) = running_generation(&reports) {
         known.document = match running == current.generation() {
             true => Some(current.text().to_owned()),
-            false => around.revision(running).await?.map(|document| document.text().to_owned()),
+            false => env.revision(running).await?.map(|document| document.text().to_owned()),
         };
     }
     tracing::warn!(
         job = %current.job(), generation = known.generation, ended = ?known.ended,
         "the journal is empty, but the drop has reports of this job: resuming from them"
     );
-    Ok(Some(Entry::Recalled { at: around.now(), known: Box::new(known) }))
+    Ok(Some(Entry::Recovered { at: env.now(), known: Box::new(known) }))
 }
 
 /// Summarises these reports.
-fn summary(reports: &[Report]) -> Option<Recalled> {
+fn summary(reports: &[Report]) -> Option<RecoveredState> {
     let last = reports.iter().max_by_key(|report| (report.generation, report.sequence))?;
     let ended = last.state.is_final().then_some(last.state);
     let with_job = reports.iter().filter(|report| report.flink_job_id.is_some());
     let newest = with_job.max_by_key(|report| (report.generation, report.sequence));
     let resumed = match last.state {
         _ if ended.is_some() => None,
-        ChangeState::RollingBack => Some(Resumed::TakenBack),
-        _ => Some(Resumed::Begun),
+        ChangeState::RollingBack => Some(ResumePoint::TakenBack),
+        _ => Some(ResumePoint::Begun),
     };
-    Some(Recalled {
+    Some(RecoveredState {
         generation: last.generation,
         sequence: last.sequence,
         ended,
@@ -120,7 +120,7 @@ fn running_generation(reports: &[Report]) -> Option<u64> {
     }
 }
 
-impl Recalled {
+impl RecoveredState {
     fn without_what_is_not_signed(self) -> Self {
         let is_lost = self.job.is_some();
         let Self { generation, sequence, ended, .. } = self;
@@ -162,14 +162,17 @@ mod tests {
         ];
         let known = summary(&reports).unwrap();
         assert_eq!((known.generation, known.sequence, known.ended), (2, 3, None));
-        assert_eq!((known.resumed, known.savepoint.as_deref()), (Some(Resumed::Begun), Some("file:///s")));
+        assert_eq!(
+            (known.resumed, known.savepoint.as_deref()),
+            (Some(ResumePoint::Begun), Some("file:///s"))
+        );
         assert_eq!(known.job, Some(JobId::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7])));
         assert_eq!(running_generation(&reports), Some(1));
         // The journal was lost again, right after the change had resumed.
         let again = [&reports[..], &[report(2, 4, "received", "")]].concat();
         assert_eq!(summary(&again).unwrap().savepoint.as_deref(), Some("file:///s"));
         let known = summary(&[report(2, 4, "rolling-back", JOB)]).unwrap();
-        assert_eq!(known.resumed, Some(Resumed::TakenBack));
+        assert_eq!(known.resumed, Some(ResumePoint::TakenBack));
         assert_eq!(summary(&[]), None);
     }
 
