@@ -2,7 +2,7 @@
 //! policies' memory.
 //!
 //! The caller must keep the order of effects, which makes a crash recoverable: append the record of
-//! [`Step::Publish`], put the document, then append what [`ControlLoop::put_ended`] returns. After a kill in between,
+//! [`NextAction::Publish`], put the document, then append what [`ControlLoop::put_ended`] returns. After a kill in between,
 //! the record says that a publication was pending, and the drop says whether it happened ([`ControlLoop::confirm`]).
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use job_config::{EntityTag, JobDocument, Report};
 use scaling::{Action, ChangeEnd, Constraints, Decision, Memory, Moment, Policy, Snapshot};
 
-use crate::outcome::{Outcome, outcome};
+use crate::outcome::{ChangeOutcome, outcome};
 use crate::record::{Effect, FollowUp, Record};
 use crate::status::RunningDocument;
 use crate::successor::successor;
@@ -94,7 +94,7 @@ pub struct Switches {
 
 /// Whether a decision is possible.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Deciding {
+pub enum Readiness {
     /// Not yet, for this reason; the snapshot is recorded anyway.
     NotYet {
         /// Reason.
@@ -113,7 +113,7 @@ pub enum Deciding {
 
 /// The caller's next action.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Step {
+pub enum NextAction {
     /// Append the record; the epoch is over.
     Record(Record),
     /// Append the record, replace the document with this entity tag, then report the result.
@@ -129,7 +129,7 @@ pub enum Step {
 
 /// Result of putting a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PutEnd {
+pub enum PutOutcome {
     /// The drop stored it.
     Stored,
     /// The drop did not store it, for this reason.
@@ -162,7 +162,7 @@ pub struct Unconfirmed {
 
 /// State that an earlier run left in the journal.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Resumed {
+pub struct ResumedState {
     /// The newest epoch; 0 if there is none.
     pub epoch: u64,
     /// The policies' memory.
@@ -187,8 +187,8 @@ pub struct ControlLoop {
 
 impl ControlLoop {
     /// Creates a loop that resumes from an earlier run's state.
-    pub fn new(options: LoopOptions, names: OperatorNames, resumed: Resumed) -> Self {
-        let Resumed { epoch, memory, pending, imagined } = resumed;
+    pub fn new(options: LoopOptions, names: OperatorNames, resumed: ResumedState) -> Self {
+        let ResumedState { epoch, memory, pending, imagined } = resumed;
         Self { options, names, epoch, memory, pending, imagined }
     }
 
@@ -227,8 +227,10 @@ impl ControlLoop {
             Some(tag) => tag == entity_tag || generation > pending.generation,
             None => generation >= pending.generation,
         };
-        let end =
-            if is_ours { PutEnd::Stored } else { PutEnd::Refused("it did not reach the drop".to_owned()) };
+        let end = match is_ours {
+            true => PutOutcome::Stored,
+            false => PutOutcome::Refused("it did not reach the drop".to_owned()),
+        };
         self.put_ended(policy, end, now)
     }
 
@@ -240,7 +242,7 @@ impl ControlLoop {
         now: Timestamp,
     ) -> Option<FollowUp> {
         let pending = self.pending.as_ref().filter(|pending| pending.unconfirmed.is_none())?;
-        let outcome: Outcome = outcome(reports, pending.generation)?;
+        let outcome: ChangeOutcome = outcome(reports, pending.generation)?;
         let of_epoch = pending.epoch;
         self.pending = None;
         let change = if outcome.succeeded() { ChangeEnd::Succeeded } else { ChangeEnd::Failed };
@@ -314,16 +316,16 @@ impl ControlLoop {
     pub fn epoch(
         &mut self,
         policy: &dyn Policy,
-        deciding: Deciding,
+        readiness: Readiness,
         switches: Switches,
         now: Timestamp,
-    ) -> Step {
+    ) -> NextAction {
         self.epoch += 1;
         if switches.paused {
             let reason = "paused: no decisions until resumed";
-            let snapshot = match deciding {
-                Deciding::NotYet { snapshot, .. } => snapshot,
-                Deciding::Ready { snapshot, .. } => Some(snapshot),
+            let snapshot = match readiness {
+                Readiness::NotYet { snapshot, .. } => snapshot,
+                Readiness::Ready { snapshot, .. } => Some(snapshot),
             };
             return self.record(Effect::Nothing, Decision::nothing(policy.name(), reason), snapshot, now);
         }
@@ -331,12 +333,12 @@ impl ControlLoop {
             // It would wait for the end of a change that never started.
             (self.memory, self.imagined) = (Arc::default(), false);
         }
-        let (running, snapshot) = match deciding {
-            Deciding::NotYet { reason, snapshot } => {
+        let (running, snapshot) = match readiness {
+            Readiness::NotYet { reason, snapshot } => {
                 let decision = Decision::nothing(policy.name(), reason);
                 return self.record(Effect::Nothing, decision, snapshot, now);
             }
-            Deciding::Ready { running, snapshot } => (running, snapshot),
+            Readiness::Ready { running, snapshot } => (running, snapshot),
         };
         let moment = self.moment(now);
         let decision = scaling::decide(
@@ -358,15 +360,15 @@ impl ControlLoop {
         }
     }
 
-    /// Records the result of putting the document of the newest [`Step::Publish`]. Returns `None` while it is
+    /// Records the result of putting the document of the newest [`NextAction::Publish`]. Returns `None` while it is
     /// unknown.
-    pub fn put_ended(&mut self, policy: &dyn Policy, end: PutEnd, now: Timestamp) -> Option<FollowUp> {
+    pub fn put_ended(&mut self, policy: &dyn Policy, end: PutOutcome, now: Timestamp) -> Option<FollowUp> {
         let pending = self.pending.as_mut()?;
         let (of_epoch, generation) = (pending.epoch, pending.generation);
         let then = match end {
-            PutEnd::Unknown(_) => return None,
-            PutEnd::Stored => Effect::Published { generation },
-            PutEnd::Refused(message) => Effect::NotPublished { message },
+            PutOutcome::Unknown(_) => return None,
+            PutOutcome::Stored => Effect::Published { generation },
+            PutOutcome::Refused(message) => Effect::NotPublished { message },
         };
         let unconfirmed = pending.unconfirmed.take()?;
         let mut state = None;
@@ -386,7 +388,7 @@ impl ControlLoop {
         decision: Decision,
         snapshot: Snapshot,
         now: Timestamp,
-    ) -> Step {
+    ) -> NextAction {
         let plan = self.names.in_document(&self.names.with_what_runs(&decision, running, &snapshot));
         let document = match successor(running.document(), &plan, now, self.options.document_ttl) {
             Ok(document) => document,
@@ -400,11 +402,17 @@ impl ControlLoop {
         let unconfirmed = Some(Unconfirmed { decision: decision.clone(), at: now, entity_tag });
         self.pending = Some(Pending { epoch: self.epoch, generation, unconfirmed });
         let record = self.record_of(Effect::Publishing { generation }, decision, Some(snapshot), now);
-        Step::Publish { record, document, replaces: running.replaces().clone() }
+        NextAction::Publish { record, document, replaces: running.replaces().clone() }
     }
 
-    fn record(&self, effect: Effect, decision: Decision, snapshot: Option<Snapshot>, now: Timestamp) -> Step {
-        Step::Record(self.record_of(effect, decision, snapshot, now))
+    fn record(
+        &self,
+        effect: Effect,
+        decision: Decision,
+        snapshot: Option<Snapshot>,
+        now: Timestamp,
+    ) -> NextAction {
+        NextAction::Record(self.record_of(effect, decision, snapshot, now))
     }
 
     fn record_of(
@@ -464,7 +472,7 @@ mod tests {
             applied_within: Duration::from_secs(60),
             time_zone: TimeZone::UTC,
         };
-        let control = ControlLoop::new(options, names, Resumed::default());
+        let control = ControlLoop::new(options, names, ResumedState::default());
         let drift = |width| {
             let map = Operator { name: "map".to_owned(), parallelism: width, ..Operator::default() };
             control.drift(&running, &Snapshot { operators: vec![map], ..Snapshot::default() })

@@ -20,11 +20,12 @@ mod successor;
 mod turn;
 
 pub use control_loop::{
-    ControlLoop, Deciding, LoopOptions, OperatorNames, Pending, PutEnd, Resumed, Step, Switches, Unconfirmed,
+    ControlLoop, LoopOptions, NextAction, OperatorNames, Pending, PutOutcome, Readiness, ResumedState,
+    Switches, Unconfirmed,
 };
-pub use outcome::{Outcome, OutcomeStep, state_word};
+pub use outcome::{ChangeOutcome, PhaseDuration, state_word};
 pub use record::{Effect, FollowUp, Record};
-pub use resume::{Gist, Line, resume};
+pub use resume::{JournalLine, ResumeRecord, resume};
 pub use status::{Current, DocumentStatus, EarlierGeneration, RunningDocument, status};
 pub use successor::successor;
 pub use turn::Environment;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One phase of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutcomeStep {
+pub struct PhaseDuration {
     /// The phase.
     pub state: ChangeState,
     /// Start time, by the agent's clock.
@@ -18,7 +18,7 @@ pub struct OutcomeStep {
 
 /// Outcome of the change to a generation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct ChangeOutcome {
     /// The generation.
     pub generation: u64,
     /// Final state.
@@ -30,14 +30,14 @@ pub struct Outcome {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The phases in order.
-    pub steps: Vec<OutcomeStep>,
+    pub steps: Vec<PhaseDuration>,
     /// Observed state of the job at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed: Option<job_config::Observed>,
 }
 
 /// Returns the outcome of a generation, or `None` before its final report.
-pub(crate) fn outcome(reports: &[Report], generation: u64) -> Option<Outcome> {
+pub(crate) fn outcome(reports: &[Report], generation: u64) -> Option<ChangeOutcome> {
     let mut own: Vec<&Report> = reports.iter().filter(|report| report.generation == generation).collect();
     own.sort_by_key(|report| report.sequence);
     let (first, last) = (own.first()?, own.last().filter(|report| report.state.is_final())?);
@@ -51,13 +51,13 @@ pub(crate) fn outcome(reports: &[Report], generation: u64) -> Option<Outcome> {
     let steps = own
         .iter()
         .enumerate()
-        .map(|(index, report)| OutcomeStep {
+        .map(|(index, report)| PhaseDuration {
             state: report.state,
             at: report.at,
             duration_ms: duration(index, report),
         })
         .collect();
-    Some(Outcome {
+    Some(ChangeOutcome {
         generation,
         state: last.state,
         duration_ms: between(first.at, last.at),
@@ -67,14 +67,14 @@ pub(crate) fn outcome(reports: &[Report], generation: u64) -> Option<Outcome> {
     })
 }
 
-impl Outcome {
+impl ChangeOutcome {
     /// Returns whether the job runs as the document says.
     pub fn succeeded(&self) -> bool {
         self.state == ChangeState::Running
     }
 }
 
-impl std::fmt::Display for Outcome {
+impl std::fmt::Display for ChangeOutcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let seconds = |ms: u64| format!("{}.{} s", ms / 1000, ms % 1000 / 100);
         write!(f, "generation {} ended as {}", self.generation, state_word(self.state))?;

@@ -13,7 +13,7 @@ use crate::status::{Current, DocumentStatus, RunningDocument, before, runs};
 
 /// A change that has exceeded its timeout.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Overdue {
+pub(crate) struct OverdueChange {
     newest: Current,
     /// The previous running document according to the reports.
     before: DocumentStatus,
@@ -25,7 +25,7 @@ pub(crate) struct Overdue {
 
 /// The running document according to Flink.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Sight {
+pub(crate) enum ObservedDocument {
     /// The newest one.
     Newest(RunningDocument),
     /// The previous one.
@@ -34,7 +34,7 @@ pub(crate) enum Sight {
     Unknown,
 }
 
-impl Overdue {
+impl OverdueChange {
     /// Returns the newest document's change, if its newest report is older than the timeout and not final.
     pub(crate) fn of(
         current: &Current,
@@ -77,24 +77,28 @@ impl Overdue {
     }
 
     /// Determines the running document from the parallelism of the job's operators, given under the documents' names.
-    pub(crate) fn seen(self, widths: &BTreeMap<String, u32>, document_before: Option<JobDocument>) -> Sight {
+    pub(crate) fn seen(
+        self,
+        widths: &BTreeMap<String, u32>,
+        document_before: Option<JobDocument>,
+    ) -> ObservedDocument {
         if !self.is_begun || widths.is_empty() {
-            return Sight::Unknown;
+            return ObservedDocument::Unknown;
         }
         if has_widths(&self.newest.document, widths) {
             return match runs(self.newest) {
-                DocumentStatus::Runs(running) => Sight::Newest(running),
-                _ => Sight::Unknown,
+                DocumentStatus::Runs(running) => ObservedDocument::Newest(running),
+                _ => ObservedDocument::Unknown,
             };
         }
-        let DocumentStatus::Earlier(earlier) = self.before else { return Sight::Unknown };
-        let Some(document) = document_before else { return Sight::Unknown };
+        let DocumentStatus::Earlier(earlier) = self.before else { return ObservedDocument::Unknown };
+        let Some(document) = document_before else { return ObservedDocument::Unknown };
         // If both documents differ only in parallelism, either one's content is right, with the observed parallelism.
         let is_same_but_for_widths = self.newest.document.differs_only_in_parallelism(&document);
         if !has_widths(&document, widths) && !is_same_but_for_widths {
-            return Sight::Unknown;
+            return ObservedDocument::Unknown;
         }
-        earlier.found(Some(document)).map_or(Sight::Unknown, Sight::Before)
+        earlier.found(Some(document)).map_or(ObservedDocument::Unknown, ObservedDocument::Before)
     }
 }
 
@@ -131,11 +135,16 @@ mod tests {
         .unwrap()
     }
 
-    fn overdue(state: &str, more: &str, at: &str) -> Option<Overdue> {
-        Overdue::of(&current(more), Some(&reports(state)), Duration::from_secs(600), at.parse().unwrap())
+    fn overdue(state: &str, more: &str, at: &str) -> Option<OverdueChange> {
+        OverdueChange::of(
+            &current(more),
+            Some(&reports(state)),
+            Duration::from_secs(600),
+            at.parse().unwrap(),
+        )
     }
 
-    fn seen(width: u32, more: &str) -> Sight {
+    fn seen(width: u32, more: &str) -> ObservedDocument {
         let overdue = overdue("rescaling", more, "2026-01-01T01:00:00Z").unwrap();
         assert_eq!(overdue.generation_before(), Some(1));
         overdue.seen(&BTreeMap::from([("map".to_owned(), width)]), Some(document(1, 4, "")))
@@ -154,14 +163,16 @@ mod tests {
     /// nothing else.
     #[test]
     fn widths_tell_what_runs() {
-        assert!(matches!(seen(9, ""), Sight::Newest(running) if running.document().generation() == 2));
+        assert!(
+            matches!(seen(9, ""), ObservedDocument::Newest(running) if running.document().generation() == 2)
+        );
         for width in [4, 6] {
-            let Sight::Before(running) = seen(width, "") else { panic!("{width}") };
+            let ObservedDocument::Before(running) = seen(width, "") else { panic!("{width}") };
             assert_eq!((running.document().generation(), running.document().parallelism().of("map")), (2, 4));
         }
         let other = "reason = \"other\"\n[sink]\ntopic = \"t\"";
-        assert!(matches!(seen(4, other), Sight::Before(_)));
-        assert_eq!(seen(6, other), Sight::Unknown);
+        assert!(matches!(seen(4, other), ObservedDocument::Before(_)));
+        assert_eq!(seen(6, other), ObservedDocument::Unknown);
     }
 
     /// Goal: a document that no agent has started raises an alarm, but nothing is concluded from Flink's state.
@@ -169,10 +180,10 @@ mod tests {
     fn a_document_without_an_agent_is_only_told() {
         let now = "2026-01-01T01:00:00Z".parse().unwrap();
         let found =
-            Overdue::of(&current(""), Some(&reports("rescaling")[..1]), Duration::from_secs(600), now);
+            OverdueChange::of(&current(""), Some(&reports("rescaling")[..1]), Duration::from_secs(600), now);
         let found = found.unwrap();
         assert!(found.sentence.contains("has not been accepted"), "{}", found.sentence);
         let widths = BTreeMap::from([("map".to_owned(), 9)]);
-        assert_eq!(found.seen(&widths, Some(document(1, 4, ""))), Sight::Unknown);
+        assert_eq!(found.seen(&widths, Some(document(1, 4, ""))), ObservedDocument::Unknown);
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use scaling::{Decision, Memory, Snapshot};
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::Outcome;
+use crate::outcome::ChangeOutcome;
 
 /// What was done about a decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ pub struct Record {
     pub imagined: bool,
     /// Outcome, once known. Not written with the record, but joined to it when read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<ChangeOutcome>,
 }
 
 /// An addition to an earlier record.
@@ -80,7 +80,7 @@ pub struct FollowUp {
     pub state: Option<Arc<Memory>>,
     /// Outcome of the document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<ChangeOutcome>,
 }
 
 impl Effect {

@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use scaling::{Decision, Memory};
 use serde::Deserialize;
 
-use crate::control_loop::{Pending, Resumed, Unconfirmed};
+use crate::control_loop::{Pending, ResumedState, Unconfirmed};
 use crate::record::{Effect, FollowUp};
 
 /// A line of the journal, parsed leniently: a line of another version is skipped without error.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub enum Line<R> {
+pub enum JournalLine<R> {
     /// A record.
     Record(R),
     /// An addition to a record.
@@ -23,7 +23,7 @@ pub enum Line<R> {
 
 /// The part of a record that a restart needs.
 #[derive(Debug, Deserialize)]
-pub struct Gist {
+pub struct ResumeRecord {
     epoch: u64,
     at: Timestamp,
     #[serde(flatten)]
@@ -35,7 +35,7 @@ pub struct Gist {
     imagined: bool,
 }
 
-impl Gist {
+impl ResumeRecord {
     /// Returns the record's plan whose outcome is unknown, if any.
     fn pending(self) -> Option<Pending> {
         let (epoch, at) = (self.epoch, self.at);
@@ -53,16 +53,16 @@ impl Gist {
 }
 
 /// Restores the loop's state from the lines of a journal, oldest first.
-pub fn resume(lines: impl IntoIterator<Item = Line<Gist>>) -> Resumed {
-    let mut resumed = Resumed::default();
+pub fn resume(lines: impl IntoIterator<Item = JournalLine<ResumeRecord>>) -> ResumedState {
+    let mut resumed = ResumedState::default();
     for line in lines {
         match line {
-            Line::Record(gist) => {
-                (resumed.epoch, resumed.memory) = (gist.epoch, gist.state.clone());
-                resumed.imagined = gist.imagined;
-                resumed.pending = gist.pending().or(resumed.pending);
+            JournalLine::Record(record) => {
+                (resumed.epoch, resumed.memory) = (record.epoch, record.state.clone());
+                resumed.imagined = record.imagined;
+                resumed.pending = record.pending().or(resumed.pending);
             }
-            Line::FollowUp(follow_up) => {
+            JournalLine::FollowUp(follow_up) => {
                 resumed.memory = follow_up.state.unwrap_or(resumed.memory);
                 let is_over = follow_up.outcome.is_some()
                     || matches!(follow_up.then, Some(Effect::NotPublished { .. }));
@@ -74,7 +74,7 @@ pub fn resume(lines: impl IntoIterator<Item = Line<Gist>>) -> Resumed {
                     pending.unconfirmed = None;
                 }
             }
-            Line::Other(_) => {}
+            JournalLine::Other(_) => {}
         }
     }
     resumed

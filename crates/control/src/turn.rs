@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use job_config::{EntityTag, JobDocument, Report};
 use scaling::{ChangeEnd, Policy, Snapshot};
 
-use crate::control_loop::{ControlLoop, Deciding, PutEnd, Step, Switches};
-use crate::overdue::{Overdue, Sight};
+use crate::control_loop::{ControlLoop, NextAction, PutOutcome, Readiness, Switches};
+use crate::overdue::{ObservedDocument, OverdueChange};
 use crate::record::{FollowUp, Record};
 use crate::status::{Current, DocumentStatus, RunningDocument, status};
 
@@ -80,7 +80,8 @@ pub trait Environment {
     fn drift(&mut self, sentence: Option<&str>);
 
     /// Replaces the document with this entity tag.
-    fn put(&mut self, document: &JobDocument, replaces: EntityTag) -> impl Future<Output = PutEnd> + Send;
+    fn put(&mut self, document: &JobDocument, replaces: EntityTag)
+    -> impl Future<Output = PutOutcome> + Send;
 }
 
 impl ControlLoop {
@@ -89,22 +90,22 @@ impl ControlLoop {
     /// # Errors
     /// A record could not be written; the loop must stop.
     pub async fn turn<S: Environment>(&mut self, env: &mut S) -> Result<(), S::Error> {
-        let deciding = self.look(env).await?;
+        let readiness = self.look(env).await?;
         let switches = env.switches();
-        let ready = match &deciding {
-            Deciding::Ready { snapshot, .. } if !switches.paused => Some(snapshot),
+        let ready = match &readiness {
+            Readiness::Ready { snapshot, .. } if !switches.paused => Some(snapshot),
             _ => None,
         };
         let policy = env.policy(ready).await;
-        if let Deciding::Ready { running, snapshot } = &deciding
+        if let Readiness::Ready { running, snapshot } = &readiness
             && !switches.paused
         {
             let held = self.slots_held(running, snapshot);
             self.set_quota(env.slots(held));
         }
-        match self.epoch(&*policy, deciding, switches, env.now()) {
-            Step::Record(record) => env.append(&record),
-            Step::Publish { record, document, replaces } => {
+        match self.epoch(&*policy, readiness, switches, env.now()) {
+            NextAction::Record(record) => env.append(&record),
+            NextAction::Publish { record, document, replaces } => {
                 env.append(&record)?;
                 let end = env.put(&document, replaces).await;
                 let follow_up = self.put_ended(&*policy, end, env.now());
@@ -114,10 +115,10 @@ impl ControlLoop {
     }
 
     /// Reads the newest document, its reports and the metrics, and records the outcome of earlier plans.
-    async fn look<S: Environment>(&mut self, env: &mut S) -> Result<Deciding, S::Error> {
+    async fn look<S: Environment>(&mut self, env: &mut S) -> Result<Readiness, S::Error> {
         let current = match env.current().await {
             Ok(current) => current,
-            Err(reason) => return Ok(Deciding::NotYet { reason, snapshot: None }),
+            Err(reason) => return Ok(Readiness::NotYet { reason, snapshot: None }),
         };
         let policy = env.policy(None).await;
         let (generation, now) = (current.document.generation(), env.now());
@@ -126,7 +127,7 @@ impl ControlLoop {
         let snapshot = env.snapshot(&current.document).await;
         let reports = match env.reports().await {
             Ok(reports) => reports,
-            Err(reason) => return Ok(Deciding::NotYet { reason, snapshot: snapshot.ok() }),
+            Err(reason) => return Ok(Readiness::NotYet { reason, snapshot: snapshot.ok() }),
         };
         let ended = self.note_reports(&*policy, reports.as_deref().unwrap_or_default(), now);
         write(env, ended.as_ref())?;
@@ -135,9 +136,9 @@ impl ControlLoop {
                 env.alarm(None);
                 Ok(running)
             }
-            Err(Standing { reason, is_by_hand }) => {
+            Err(NoSuccessor { reason, is_by_hand }) => {
                 let within = self.applied_within();
-                match Overdue::of(&current, reports.as_deref(), within, now).filter(|_| !is_by_hand) {
+                match OverdueChange::of(&current, reports.as_deref(), within, now).filter(|_| !is_by_hand) {
                     Some(overdue) => self.by_sight(env, overdue, snapshot.as_ref().ok()).await?,
                     None => {
                         env.alarm(is_by_hand.then_some(reason.as_str()));
@@ -150,9 +151,9 @@ impl ControlLoop {
             env.drift(self.drift(running, snapshot).as_deref());
         }
         Ok(match (running, snapshot) {
-            (Ok(running), Ok(snapshot)) => Deciding::Ready { running, snapshot },
-            (Err(reason), snapshot) => Deciding::NotYet { reason, snapshot: snapshot.ok() },
-            (Ok(_), Err(reason)) => Deciding::NotYet { reason, snapshot: None },
+            (Ok(running), Ok(snapshot)) => Readiness::Ready { running, snapshot },
+            (Err(reason), snapshot) => Readiness::NotYet { reason, snapshot: snapshot.ok() },
+            (Ok(_), Err(reason)) => Readiness::NotYet { reason, snapshot: None },
         })
     }
 
@@ -160,7 +161,7 @@ impl ControlLoop {
     async fn by_sight<S: Environment>(
         &mut self,
         env: &mut S,
-        overdue: Overdue,
+        overdue: OverdueChange,
         snapshot: Option<&Snapshot>,
     ) -> Result<Result<RunningDocument, String>, S::Error> {
         let sentence = overdue.sentence.clone();
@@ -170,12 +171,12 @@ impl ControlLoop {
             None => None,
         };
         let (running, end, what) = match overdue.seen(&widths, before) {
-            Sight::Unknown => {
+            ObservedDocument::Unknown => {
                 env.alarm(Some(&sentence));
                 return Ok(Err(sentence));
             }
-            Sight::Newest(running) => (running, ChangeEnd::Succeeded, "it"),
-            Sight::Before(running) => (running, ChangeEnd::Failed, "the previous document"),
+            ObservedDocument::Newest(running) => (running, ChangeEnd::Succeeded, "it"),
+            ObservedDocument::Before(running) => (running, ChangeEnd::Failed, "the previous document"),
         };
         env.alarm(Some(&format!(
             "{sentence}; according to Flink, {what} runs; scaling continues from there"
@@ -188,7 +189,7 @@ impl ControlLoop {
 }
 
 /// Why no successor is possible now.
-struct Standing {
+struct NoSuccessor {
     reason: String,
     /// Whether only a person can resolve it.
     is_by_hand: bool,
@@ -200,17 +201,17 @@ async fn running<S: Environment>(
     current: Current,
     reports: Option<&[Report]>,
     now: Timestamp,
-) -> Result<RunningDocument, Standing> {
-    let by_hand = |reason| Standing { reason, is_by_hand: true };
+) -> Result<RunningDocument, NoSuccessor> {
+    let by_hand = |reason| NoSuccessor { reason, is_by_hand: true };
     match status(current, reports, now) {
         DocumentStatus::Runs(running) => Ok(running),
-        DocumentStatus::NotYet(reason) => Err(Standing { reason, is_by_hand: false }),
+        DocumentStatus::NotYet(reason) => Err(NoSuccessor { reason, is_by_hand: false }),
         DocumentStatus::ByHand(reason) => Err(by_hand(reason)),
         DocumentStatus::Earlier(earlier) => match env.revision(earlier.generation()).await {
             Ok(document) => earlier.found(document).map_err(by_hand),
             Err(error) => {
                 let reason = format!("cannot read the running document from the drop's history: {error}");
-                Err(Standing { reason, is_by_hand: false })
+                Err(NoSuccessor { reason, is_by_hand: false })
             }
         },
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use control::PutEnd;
+use control::PutOutcome;
 use flink::JobDetails;
 use jiff::Timestamp;
 use job_config::{ChangeState, JobDocument, Report};
@@ -104,23 +104,23 @@ impl ByCommand {
     }
 
     /// Gives a plan to the program.
-    pub(crate) async fn put(&mut self, document: &JobDocument) -> PutEnd {
+    pub(crate) async fn put(&mut self, document: &JobDocument) -> PutOutcome {
         let details = match self.job.details().await {
             Ok(details) => details,
-            Err(error) => return PutEnd::Refused(format!("{error:#}")),
+            Err(error) => return PutOutcome::Refused(format!("{error:#}")),
         };
         let input = match serde_json::to_vec(&self.plan(document, &details)) {
             Ok(input) => input,
-            Err(error) => return PutEnd::Refused(format!("cannot serialise the plan: {error}")),
+            Err(error) => return PutOutcome::Refused(format!("cannot serialise the plan: {error}")),
         };
         if let Err(reason) = self.program.give(input).await {
-            return PutEnd::Refused(format!("placement.command: {reason}"));
+            return PutOutcome::Refused(format!("placement.command: {reason}"));
         }
         info!(generation = document.generation(), "passed the plan to {}", self.program.name());
         self.generation = document.generation();
         self.reports = vec![report(self.generation, 1, ChangeState::Rescaling, None)];
         self.asked = Some(Asked { wanted: document.parallelism().operators.clone(), at: Timestamp::now() });
-        PutEnd::Stored
+        PutOutcome::Stored
     }
 
     fn plan<'a>(&'a self, document: &'a JobDocument, details: &'a JobDetails) -> Plan<'a> {

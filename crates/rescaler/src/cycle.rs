@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use control::{
-    ControlLoop, Current, Effect, Environment, FollowUp, LoopOptions, OperatorNames, PutEnd, Record, Resumed,
-    Switches,
+    ControlLoop, Current, Effect, Environment, FollowUp, LoopOptions, OperatorNames, PutOutcome, Record,
+    ResumedState, Switches,
 };
 use drop_client::{Precondition, Published};
 use flink::Obstacle;
@@ -133,7 +133,7 @@ impl Rescaler {
         let runner = PolicyRunner::new(config.policy.name, &config.policy, &config.limits, &config.cluster)?;
         let (journal, mut resumed) = Journal::open(&config.journal.path, config.journal_bounds())?;
         if is_other_graph {
-            resumed = Resumed { epoch: resumed.epoch, ..Resumed::default() };
+            resumed = ResumedState { epoch: resumed.epoch, ..ResumedState::default() };
         }
         let (epoch, switches) = (resumed.epoch, status.switches.now());
         info!("{}", starting(&config, epoch, switches));
@@ -163,21 +163,21 @@ impl Rescaler {
         Some(Record { effect: Effect::Recommended { message }, ..record.clone() })
     }
 
-    async fn try_put(&mut self, document: &JobDocument, replaces: EntityTag) -> PutEnd {
+    async fn try_put(&mut self, document: &JobDocument, replaces: EntityTag) -> PutOutcome {
         let drop = match &mut self.place {
             Place::Drop(drop) => drop,
             Place::Command(command) => return command.put(document).await,
-            Place::Nowhere(_) => return PutEnd::Refused("this run publishes nothing".to_owned()),
+            Place::Nowhere(_) => return PutOutcome::Refused("this run publishes nothing".to_owned()),
         };
         match drop.put(document, &Precondition::Replaces(replaces)).await {
-            Ok(Published::Stored(_)) => PutEnd::Stored,
+            Ok(Published::Stored(_)) => PutOutcome::Stored,
             Ok(Published::Superseded) => {
-                PutEnd::Refused("another document was published concurrently".to_owned())
+                PutOutcome::Refused("another document was published concurrently".to_owned())
             }
             Err(error) => {
                 let is_refused = error.is_refusal();
                 let reason = format!("{:#}", anyhow::Error::from(error));
-                if is_refused { PutEnd::Refused(reason) } else { PutEnd::Unknown(reason) }
+                if is_refused { PutOutcome::Refused(reason) } else { PutOutcome::Unknown(reason) }
             }
         }
     }
@@ -293,13 +293,13 @@ impl Environment for Rescaler {
         }
     }
 
-    async fn put(&mut self, document: &JobDocument, replaces: EntityTag) -> PutEnd {
+    async fn put(&mut self, document: &JobDocument, replaces: EntityTag) -> PutOutcome {
         let generation = document.generation();
         let end = self.try_put(document, replaces).await;
         match &end {
-            PutEnd::Stored => info!(generation, "published"),
-            PutEnd::Refused(reason) => error!(generation, "not published: {reason}"),
-            PutEnd::Unknown(reason) => warn!(generation, "unknown whether it was published: {reason}"),
+            PutOutcome::Stored => info!(generation, "published"),
+            PutOutcome::Refused(reason) => error!(generation, "not published: {reason}"),
+            PutOutcome::Unknown(reason) => warn!(generation, "unknown whether it was published: {reason}"),
         }
         end
     }

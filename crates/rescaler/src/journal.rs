@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use control::{FollowUp, Gist, Line, Record, Resumed};
+use control::{FollowUp, JournalLine, Record, ResumeRecord, ResumedState};
 use journal::{Bounds, Rotated, read_lines};
 use scaling::SCHEMA;
 use thiserror::Error;
@@ -34,11 +34,11 @@ impl Journal {
     ///
     /// # Errors
     /// The file or its folder cannot be made, read or written.
-    pub fn open(path: &Path, bounds: Bounds) -> Result<(Self, Resumed), JournalError> {
+    pub fn open(path: &Path, bounds: Bounds) -> Result<(Self, ResumedState), JournalError> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             journal::create_folder(folder)?;
         }
-        let (log, lines) = Rotated::open::<Line<Gist>>(path, bounds)?;
+        let (log, lines) = Rotated::open::<JournalLine<ResumeRecord>>(path, bounds)?;
         Ok((Self { log }, control::resume(lines)))
     }
 
@@ -150,14 +150,14 @@ impl Reading {
     fn take(&mut self, line: &[u8]) {
         self.lines += 1;
         let line = if self.lines == 1 { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line };
-        let reason = match serde_json::from_slice::<Line<Box<Record>>>(line) {
-            Ok(Line::Record(record)) => match wrong_schema(&record) {
+        let reason = match serde_json::from_slice::<JournalLine<Box<Record>>>(line) {
+            Ok(JournalLine::Record(record)) => match wrong_schema(&record) {
                 Some(reason) => reason,
                 None => return self.record(*record),
             },
-            Ok(Line::FollowUp(follow_up)) => return self.follow_up(follow_up),
+            Ok(JournalLine::FollowUp(follow_up)) => return self.follow_up(follow_up),
             // Reading it as one kind only understands more, and tells why it is no record.
-            Ok(Line::Other(_)) | Err(_) => match serde_json::from_slice::<Record>(line) {
+            Ok(JournalLine::Other(_)) | Err(_) => match serde_json::from_slice::<Record>(line) {
                 Ok(record) => match wrong_schema(&record) {
                     Some(reason) => reason,
                     None => return self.record(record),
@@ -212,7 +212,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use control::{Effect, Outcome, Pending};
+    use control::{ChangeOutcome, Effect, Pending};
     use jiff::Timestamp;
     use job_config::ChangeState as Applied;
     use scaling::{Decision, Memory};
@@ -240,9 +240,9 @@ mod tests {
         FollowUp { of_epoch, at: Timestamp::UNIX_EPOCH, then: None, state: None, outcome: None }
     }
 
-    fn outcome(generation: u64) -> Option<Outcome> {
+    fn outcome(generation: u64) -> Option<ChangeOutcome> {
         let state = Applied::Running;
-        Some(Outcome {
+        Some(ChangeOutcome {
             generation,
             state,
             duration_ms: None,
@@ -258,7 +258,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/decisions.jsonl");
         let (mut journal, resumed) = Journal::open(&path, BOUNDS).unwrap();
-        assert_eq!(resumed, Resumed::default());
+        assert_eq!(resumed, ResumedState::default());
         journal.append(&record(1)).unwrap();
         journal.append(&record(2)).unwrap();
         drop(journal);

@@ -1,9 +1,9 @@
 //! A plan starts the policy's waits only if the drop stored its document.
 
-use control::{Pending, Resumed, Unconfirmed};
+use control::{Pending, ResumedState, Unconfirmed};
 use scaling::ds2::Ds2;
 
-use crate::world::{Drop, World};
+use crate::world::{DropBehaviour, World};
 
 const EPOCH_S: i64 = 120;
 
@@ -17,10 +17,10 @@ fn epochs(world: &mut World, count: u32) {
 #[test]
 fn a_refused_plan_is_made_again() {
     let mut world = World::new(1, 2000.0, 500.0);
-    world.drop = Drop::Refuses;
+    world.drop = DropBehaviour::Refuses;
     epochs(&mut world, 3);
     assert_eq!(world.plans().len(), 3);
-    world.drop = Drop::Stores;
+    world.drop = DropBehaviour::Stores;
     epochs(&mut world, 10);
     assert!(world.width() >= 6 && world.history.len() <= 3, "{:?}", world.plans());
 }
@@ -28,7 +28,7 @@ fn a_refused_plan_is_made_again() {
 /// Goal: a plan whose response was lost counts as published if the drop has it, and as never made otherwise.
 #[test]
 fn a_lost_answer_is_resolved_by_the_drop() {
-    for (drop, documents) in [(Drop::StoresAndIsSilent, 2), (Drop::IsSilent, 1)] {
+    for (drop, documents) in [(DropBehaviour::StoresAndIsSilent, 2), (DropBehaviour::IsSilent, 1)] {
         let mut world = World::new(1, 2000.0, 500.0);
         world.drop = drop;
         world.epoch(&Ds2::default(), EPOCH_S);
@@ -36,9 +36,13 @@ fn a_lost_answer_is_resolved_by_the_drop() {
         assert!(world.control.pending().is_some_and(|pending| pending.unconfirmed.is_some()));
         world.epoch(&Ds2::default(), EPOCH_S);
         let plans = world.plans().len();
-        assert_eq!(plans, if drop == Drop::StoresAndIsSilent { 1 } else { 2 }, "{drop:?}");
+        assert_eq!(plans, if drop == DropBehaviour::StoresAndIsSilent { 1 } else { 2 }, "{drop:?}");
         let reasons = world.records.last().unwrap().decision.to_string();
-        assert_eq!(reasons.contains("settles after a change"), drop == Drop::StoresAndIsSilent, "{reasons}");
+        assert_eq!(
+            reasons.contains("settles after a change"),
+            drop == DropBehaviour::StoresAndIsSilent,
+            "{reasons}"
+        );
     }
 }
 
@@ -46,13 +50,13 @@ fn a_lost_answer_is_resolved_by_the_drop() {
 #[test]
 fn a_kill_before_the_answer_is_resolved_by_the_drop() {
     let mut world = World::new(1, 2000.0, 500.0);
-    world.drop = Drop::StoresAndIsSilent;
+    world.drop = DropBehaviour::StoresAndIsSilent;
     world.epoch(&Ds2::default(), EPOCH_S);
     let record = world.records.last().unwrap().clone();
     let unconfirmed = Unconfirmed { decision: record.decision.clone(), at: record.at, entity_tag: None };
     let generation = record.effect.generation().unwrap();
     let pending = Some(Pending { epoch: record.epoch, generation, unconfirmed: Some(unconfirmed) });
-    world.restart(Resumed { epoch: record.epoch, memory: record.state, pending, imagined: false });
+    world.restart(ResumedState { epoch: record.epoch, memory: record.state, pending, imagined: false });
     world.epoch(&Ds2::default(), EPOCH_S);
     let last = world.records.last().unwrap();
     assert_eq!(world.plans().len(), 1);

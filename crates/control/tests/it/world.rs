@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use control::{
-    ControlLoop, Current, Deciding, DocumentStatus, LoopOptions, OperatorNames, PutEnd, Record, Resumed,
-    Step, Switches,
+    ControlLoop, Current, DocumentStatus, LoopOptions, NextAction, OperatorNames, PutOutcome, Readiness,
+    Record, ResumedState, Switches,
 };
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -17,7 +17,7 @@ use scaling::{
 
 /// The agent's reaction to the next documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Agent {
+pub(crate) enum AgentBehaviour {
     /// Applies them immediately.
     Applies,
     /// Rolls them back.
@@ -26,7 +26,7 @@ pub(crate) enum Agent {
 
 /// The drop's reaction to the next documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Drop {
+pub(crate) enum DropBehaviour {
     /// Stores them.
     Stores,
     /// Rejects them, because another publisher was first.
@@ -67,8 +67,8 @@ pub(crate) const LIMITS: [(Limit, &str); 6] = [
 /// A job of a source and a map under the control loop.
 pub(crate) struct World {
     pub(crate) control: ControlLoop,
-    pub(crate) agent: Agent,
-    pub(crate) drop: Drop,
+    pub(crate) agent: AgentBehaviour,
+    pub(crate) drop: DropBehaviour,
     pub(crate) switches: Switches,
     pub(crate) now: Timestamp,
     /// Arriving records per second; the records per second of one subtask of the map follow.
@@ -109,9 +109,9 @@ impl World {
     pub(crate) fn of(widths: &[(&str, u32)], arrival_per_s: f64, subtask_per_s: f64) -> Self {
         let now: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
         let mut world = Self {
-            control: loop_from(Resumed::default()),
-            agent: Agent::Applies,
-            drop: Drop::Stores,
+            control: loop_from(ResumedState::default()),
+            agent: AgentBehaviour::Applies,
+            drop: DropBehaviour::Stores,
             switches: Switches::default(),
             now,
             arrival_per_s,
@@ -150,11 +150,11 @@ impl World {
         let mut constraints = Constraints::default();
         constraints.limits.operators.insert(OPERATOR.to_owned(), bounds);
         let options = LoopOptions { constraints, ..options() };
-        self.control = ControlLoop::new(options, OperatorNames::default(), Resumed::default());
+        self.control = ControlLoop::new(options, OperatorNames::default(), ResumedState::default());
     }
 
     /// Restarts the rescaler from its journal.
-    pub(crate) fn restart(&mut self, resumed: Resumed) {
+    pub(crate) fn restart(&mut self, resumed: ResumedState) {
         self.control = loop_from(resumed);
     }
 
@@ -167,7 +167,7 @@ impl World {
     /// Stores a document at the drop and lets the agent apply it.
     pub(crate) fn store(&mut self, document: JobDocument) {
         let generation = document.generation();
-        let applied = self.agent == Agent::Applies || generation == 1;
+        let applied = self.agent == AgentBehaviour::Applies || generation == 1;
         if applied {
             self.running = document.clone();
             if generation > 1 {
@@ -206,18 +206,20 @@ impl World {
         let newest = self.newest();
         let _ = self.control.confirm(policy, newest.document.generation(), &newest.entity_tag, self.now);
         let _ = self.control.note_reports(policy, &self.reports, self.now);
-        let deciding = self.deciding(newest, snapshot);
-        match self.control.epoch(policy, deciding, self.switches, self.now) {
-            Step::Record(record) => self.records.push(record),
-            Step::Publish { record, document, replaces } => {
+        let readiness = self.readiness(newest, snapshot);
+        match self.control.epoch(policy, readiness, self.switches, self.now) {
+            NextAction::Record(record) => self.records.push(record),
+            NextAction::Publish { record, document, replaces } => {
                 assert_eq!(replaces, self.newest().entity_tag);
                 self.records.push(record);
                 let end = match self.drop {
-                    Drop::Stores => PutEnd::Stored,
-                    Drop::Refuses => PutEnd::Refused("superseded".to_owned()),
-                    Drop::StoresAndIsSilent | Drop::IsSilent => PutEnd::Unknown("no answer".to_owned()),
+                    DropBehaviour::Stores => PutOutcome::Stored,
+                    DropBehaviour::Refuses => PutOutcome::Refused("superseded".to_owned()),
+                    DropBehaviour::StoresAndIsSilent | DropBehaviour::IsSilent => {
+                        PutOutcome::Unknown("no answer".to_owned())
+                    }
                 };
-                if matches!(self.drop, Drop::Stores | Drop::StoresAndIsSilent) {
+                if matches!(self.drop, DropBehaviour::Stores | DropBehaviour::StoresAndIsSilent) {
                     self.store(document);
                 }
                 let _ = self.control.put_ended(policy, end, self.now);
@@ -226,17 +228,17 @@ impl World {
         self.width()
     }
 
-    fn deciding(&self, newest: Current, snapshot: Snapshot) -> Deciding {
+    fn readiness(&self, newest: Current, snapshot: Snapshot) -> Readiness {
         match control::status(newest, Some(&self.reports), self.now) {
-            DocumentStatus::Runs(running) => Deciding::Ready { running, snapshot },
+            DocumentStatus::Runs(running) => Readiness::Ready { running, snapshot },
             DocumentStatus::NotYet(reason) | DocumentStatus::ByHand(reason) => {
-                Deciding::NotYet { reason, snapshot: Some(snapshot) }
+                Readiness::NotYet { reason, snapshot: Some(snapshot) }
             }
             DocumentStatus::Earlier(earlier) => {
                 let found =
                     self.history.iter().find(|document| document.generation() == earlier.generation());
                 let running = earlier.found(found.cloned()).unwrap();
-                Deciding::Ready { running, snapshot }
+                Readiness::Ready { running, snapshot }
             }
         }
     }
@@ -368,6 +370,6 @@ fn options() -> LoopOptions {
     }
 }
 
-fn loop_from(resumed: Resumed) -> ControlLoop {
+fn loop_from(resumed: ResumedState) -> ControlLoop {
     ControlLoop::new(options(), OperatorNames::default(), resumed)
 }

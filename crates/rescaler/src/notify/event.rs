@@ -128,7 +128,7 @@ impl News {
     }
 
     /// Returns what is new about the end of a change.
-    pub(crate) fn ended(&mut self, outcome: &control::Outcome, at: Timestamp) -> Vec<Event> {
+    pub(crate) fn ended(&mut self, outcome: &control::ChangeOutcome, at: Timestamp) -> Vec<Event> {
         let is_refused =
             outcome.message.as_ref().is_some_and(|message| message.contains(config_agent::BREAKER_IS_OPEN));
         let was_refused = std::mem::replace(&mut self.is_refused, is_refused);
@@ -277,7 +277,7 @@ mod tests {
     fn changes_end_in_their_own_ways() {
         let mut news = News::default();
         let mut ended = |state, message: &str| {
-            let outcome = control::Outcome {
+            let outcome = control::ChangeOutcome {
                 generation: 4,
                 state,
                 duration_ms: Some(900),

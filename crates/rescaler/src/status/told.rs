@@ -80,7 +80,7 @@ pub struct Told {
     pub decision: Decision,
     /// How the published change went, once it is over.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub result: Option<control::Outcome>,
+    pub result: Option<control::ChangeOutcome>,
 }
 
 impl Told {

@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::{ControlLoop, Deciding, LoopOptions, OperatorNames, PutEnd, Resumed, Step, Switches};
+use control::{
+    ControlLoop, LoopOptions, NextAction, OperatorNames, PutOutcome, Readiness, ResumedState, Switches,
+};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use scaling::ds2::{self, Ds2};
@@ -172,7 +174,7 @@ impl Ours {
             applied_within: APPLIED_WITHIN,
             time_zone: TimeZone::UTC,
         };
-        let control = ControlLoop::new(options, OperatorNames::default(), Resumed::default());
+        let control = ControlLoop::new(options, OperatorNames::default(), ResumedState::default());
         Some(Running { control, documents: Documents::new(view, now)? })
     }
 }
@@ -190,27 +192,28 @@ impl Controller for Ours {
         let Running { control, documents } = self.running.as_mut()?;
         documents.go_on(*view, now);
         let _ = control.note_reports(&*self.policy, documents.reports(), now);
-        let deciding = match (documents.status(now), self.epoch.observe(*view)) {
-            (Ok(running), Ok(snapshot)) => Deciding::Ready { running, snapshot },
-            (Err(reason), snapshot) => Deciding::NotYet { reason, snapshot: snapshot.ok() },
-            (Ok(_), Err(reason)) => Deciding::NotYet { reason: reason.to_string(), snapshot: None },
+        let readiness = match (documents.status(now), self.epoch.observe(*view)) {
+            (Ok(running), Ok(snapshot)) => Readiness::Ready { running, snapshot },
+            (Err(reason), snapshot) => Readiness::NotYet { reason, snapshot: snapshot.ok() },
+            (Ok(_), Err(reason)) => Readiness::NotYet { reason: reason.to_string(), snapshot: None },
         };
-        let answered = answered(self.asked.as_ref(), &deciding);
+        let answered = answered(self.asked.as_ref(), &readiness);
         let policy = answered.as_ref().map_or(&*self.policy, |external| external);
-        let Step::Publish { document, .. } = control.epoch(policy, deciding, Switches::default(), now) else {
+        let NextAction::Publish { document, .. } = control.epoch(policy, readiness, Switches::default(), now)
+        else {
             return None;
         };
         let parallelism = document.parallelism().clone();
         documents.publish(document, *view, now);
-        let _ = control.put_ended(&*self.policy, PutEnd::Stored, now);
+        let _ = control.put_ended(&*self.policy, PutOutcome::Stored, now);
         Some((0..view.operators()).map(|index| parallelism.of(view.name(index))).collect())
     }
 }
 
 /// Calls the program on a complete snapshot.
-fn answered(asked: Option<&Asked>, deciding: &Deciding) -> Option<External> {
-    match deciding {
-        Deciding::Ready { snapshot, .. } if snapshot.missing.is_empty() => {
+fn answered(asked: Option<&Asked>, readiness: &Readiness) -> Option<External> {
+    match readiness {
+        Readiness::Ready { snapshot, .. } if snapshot.missing.is_empty() => {
             asked.map(|asked| External((asked.0)(snapshot)))
         }
         _ => None,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::{Effect, Outcome, OutcomeStep, Record};
+use control::{ChangeOutcome, Effect, PhaseDuration, Record};
 use jiff::{SignedDuration, Timestamp};
 use rescaler::http::{Guard, Http, serve};
 use rescaler::status::{About, JobStatus, Kept, Status, Switches};
@@ -129,9 +129,9 @@ fn record(job: &str, epoch: u64, now: Timestamp) -> Record {
 }
 
 /// How the published plan went.
-fn outcome(at: Timestamp) -> Outcome {
-    let step = |state, duration_ms| OutcomeStep { state, at, duration_ms };
-    Outcome {
+fn outcome(at: Timestamp) -> ChangeOutcome {
+    let step = |state, duration_ms| PhaseDuration { state, at, duration_ms };
+    ChangeOutcome {
         generation: 2,
         state: job_config::ChangeState::Running,
         duration_ms: Some(5_400),

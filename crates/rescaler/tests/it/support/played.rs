@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::{Effect, Outcome, OutcomeStep, Record};
+use control::{ChangeOutcome, Effect, PhaseDuration, Record};
 use jiff::{SignedDuration, Timestamp};
 use rescaler::status::{About, JobStatus, Kept, Switch, Switches};
 use scaling::ds2::{self, Ds2};
@@ -196,14 +196,14 @@ fn records(part: &Part, epochs: Vec<Epoch>, now: Timestamp) -> Vec<Record> {
 }
 
 /// How a change in place goes.
-fn outcome(generation: u64, at: Timestamp) -> Outcome {
-    let step = |state, duration_ms| OutcomeStep { state, at, duration_ms };
+fn outcome(generation: u64, at: Timestamp) -> ChangeOutcome {
+    let step = |state, duration_ms| PhaseDuration { state, at, duration_ms };
     let steps = vec![
         step(job_config::ChangeState::Submitting, Some(3_300)),
         step(job_config::ChangeState::Running, None),
     ];
     let state = job_config::ChangeState::Running;
-    Outcome { generation, state, duration_ms: Some(3_400), message: None, steps, observed: None }
+    ChangeOutcome { generation, state, duration_ms: Some(3_400), message: None, steps, observed: None }
 }
 
 impl Played {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use control::{
-    ControlLoop, Current, DocumentStatus, Environment, FollowUp, LoopOptions, OperatorNames, PutEnd, Record,
-    Switches,
+    ControlLoop, Current, DocumentStatus, Environment, FollowUp, LoopOptions, OperatorNames, PutOutcome,
+    Record, Switches,
 };
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -160,14 +160,14 @@ impl Environment for AroundLoop {
         }
     }
 
-    async fn put(&mut self, document: &JobDocument, replaces: EntityTag) -> PutEnd {
+    async fn put(&mut self, document: &JobDocument, replaces: EntityTag) -> PutOutcome {
         let what = format!("drop to take generation {}", document.generation());
         let who = self.who;
         match self.shared.call(self.who, &what, |p| p.put(document, &replaces, who)).await {
-            Ok(Ok(())) => PutEnd::Stored,
-            Ok(Err(Status(status))) => PutEnd::Refused(format!("status {status}")),
-            Err(NoAnswer { status: 429 }) => PutEnd::Refused("status 429".to_owned()),
-            Err(no_answer) => PutEnd::Unknown(reason(no_answer)),
+            Ok(Ok(())) => PutOutcome::Stored,
+            Ok(Err(Status(status))) => PutOutcome::Refused(format!("status {status}")),
+            Err(NoAnswer { status: 429 }) => PutOutcome::Refused("status 429".to_owned()),
+            Err(no_answer) => PutOutcome::Unknown(reason(no_answer)),
         }
     }
 }
