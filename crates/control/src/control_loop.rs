@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use job_config::{EntityTag, JobDocument, Report};
-use scaling::{Action, ChangeEnd, Constraints, Decision, Memory, Moment, Policy, Snapshot};
+use scaling::{Action, ChangeEnd, Constraints, Decision, LocalTime, Memory, Policy, Snapshot};
 
 use crate::outcome::{ChangeOutcome, outcome};
 use crate::record::{Effect, FollowUp, Record};
@@ -269,8 +269,8 @@ impl ControlLoop {
         change: ChangeEnd,
         now: Timestamp,
     ) -> Option<Arc<Memory>> {
-        let (before, moment) = (Arc::clone(&self.memory), self.moment(now));
-        Arc::make_mut(&mut self.memory).change_ended(policy, change, moment);
+        let (before, local_time) = (Arc::clone(&self.memory), self.local_time(now));
+        Arc::make_mut(&mut self.memory).change_ended(policy, change, local_time);
         (self.memory != before).then(|| Arc::clone(&self.memory))
     }
 
@@ -340,19 +340,19 @@ impl ControlLoop {
             }
             Readiness::Ready { running, snapshot } => (running, snapshot),
         };
-        let moment = self.moment(now);
+        let local_time = self.local_time(now);
         let decision = scaling::decide(
             policy,
             &self.options.constraints,
             Arc::make_mut(&mut self.memory),
             &snapshot,
-            moment,
+            local_time,
         );
         match decision.action {
             Action::None => self.record(Effect::Nothing, decision, Some(snapshot), now),
             Action::Rescale if switches.dry_run => {
                 // Counts the plan as published, so that a dry run waits like a real one.
-                Arc::make_mut(&mut self.memory).published(policy, &decision, moment);
+                Arc::make_mut(&mut self.memory).published(policy, &decision, local_time);
                 self.imagined = true;
                 self.record(Effect::DryRun, decision, Some(snapshot), now)
             }
@@ -373,8 +373,8 @@ impl ControlLoop {
         let unconfirmed = pending.unconfirmed.take()?;
         let mut state = None;
         if matches!(then, Effect::Published { .. }) {
-            let moment = self.moment(unconfirmed.at);
-            Arc::make_mut(&mut self.memory).published(policy, &unconfirmed.decision, moment);
+            let local_time = self.local_time(unconfirmed.at);
+            Arc::make_mut(&mut self.memory).published(policy, &unconfirmed.decision, local_time);
             state = Some(Arc::clone(&self.memory));
         } else {
             self.pending = None;
@@ -436,9 +436,9 @@ impl ControlLoop {
         }
     }
 
-    fn moment(&self, at: Timestamp) -> Moment {
+    fn local_time(&self, at: Timestamp) -> LocalTime {
         let utc_offset_s = self.options.time_zone.to_offset(at).seconds();
-        Moment { at_ms: at.as_millisecond(), utc_offset_s }
+        LocalTime { at_ms: at.as_millisecond(), utc_offset_s }
     }
 }
 

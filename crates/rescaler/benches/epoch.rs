@@ -18,7 +18,7 @@ use control::{Effect, Record};
 use nix::time::{ClockId, clock_gettime};
 use scaling::ds2::Ds2;
 use scaling::latency::Latency;
-use scaling::{Constraints, Job, Memory, Moment};
+use scaling::{Constraints, Job, LocalTime, Memory};
 use telemetry::{
     Histogram, Incarnation, Input, Kinds, LatencyMetric, Sample, Settings, Subtask, TaskManager, Vertex,
     summarise,
@@ -113,7 +113,7 @@ fn main() {
     };
     let (latency, ds2) = (Latency::default(), Ds2::default());
     let (constraints, mut memory) = (Constraints::default(), Memory::default());
-    let now = Moment::utc(1_700_000_120_000);
+    let now = LocalTime::utc(1_700_000_120_000);
 
     let names = ["snapshot of the samples", "decision by latency", "decision by ds2", "line of the journal"];
     let mut costs = vec![Vec::new(); names.len()];

@@ -9,7 +9,7 @@ use scaling::external::{self, External};
 use scaling::latency::{self, Latency};
 use scaling::limits::Limits;
 use scaling::slo::{self, Slo};
-use scaling::{Action, Constraints, Decision, Memory, Moment, Policy, Snapshot};
+use scaling::{Action, Constraints, Decision, LocalTime, Memory, Policy, Snapshot};
 use serde::{Deserialize, Serialize};
 use telemetry::LatencyMetric;
 
@@ -158,7 +158,7 @@ impl PolicyRunner {
 
     /// One epoch of a recording, at the time of the record. The plan counts as published: the recording goes on as it did.
     pub(crate) async fn replay(&self, memory: &mut Memory, snapshot: &Snapshot, at: Timestamp) -> Decision {
-        let (policy, now) = (self.policy(Some(snapshot)).await, self.moment(at));
+        let (policy, now) = (self.policy(Some(snapshot)).await, self.local_time(at));
         let decision = scaling::decide(&*policy, &self.constraints, memory, snapshot, now);
         if decision.action == Action::Rescale {
             memory.published(&*policy, &decision, now);
@@ -171,8 +171,8 @@ impl PolicyRunner {
         scaling::plan(&*self.policy(Some(snapshot)).await, &self.constraints, snapshot)
     }
 
-    fn moment(&self, at: Timestamp) -> Moment {
+    fn local_time(&self, at: Timestamp) -> LocalTime {
         let utc_offset_s = self.time_zone.to_offset(at).seconds();
-        Moment { at_ms: at.as_millisecond(), utc_offset_s }
+        LocalTime { at_ms: at.as_millisecond(), utc_offset_s }
     }
 }

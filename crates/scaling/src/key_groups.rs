@@ -1,4 +1,4 @@
-//! How much more a wider operator can carry, when its input comes in a fixed number of portions.
+//! How much more a wider operator can carry, when its input comes in a fixed number of units.
 //!
 //! A keyed operator's records come in M key groups (the maximum parallelism), a source's in as many partitions. A subtask gets
 //! whole portions only, so of p subtasks the fullest has ceil(M/p), and the operator carries what M/ceil(M/p) subtasks with an
@@ -11,24 +11,24 @@
 //! Of all p with the same ceil(M/p) the smallest is therefore as good as the largest. An operator without such portions carries
 //! as much as its p subtasks.
 
-/// How an operator's input is portioned.
+/// How an operator's input is divided into units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Portions {
+pub enum InputUnits {
     /// Not at all: each record can go to any subtask.
     None,
     /// Into this many: key groups, or partitions of a source. At least 1.
     Of(u32),
 }
 
-impl Portions {
+impl InputUnits {
     /// How many evenly loaded subtasks carry as much as `parallelism` subtasks do.
     pub fn effective(self, parallelism: u32) -> f64 {
         let p = parallelism.max(1);
         match self {
             Self::None => f64::from(p),
-            Self::Of(portions) => {
-                let portions = portions.max(1);
-                f64::from(portions) / f64::from(portions.div_ceil(p))
+            Self::Of(input_units) => {
+                let input_units = input_units.max(1);
+                f64::from(input_units) / f64::from(input_units.div_ceil(p))
             }
         }
     }
@@ -39,10 +39,11 @@ impl Portions {
         let max = max.max(1);
         let enough = match self {
             Self::None => whole(effective.ceil()),
-            Self::Of(portions) => {
-                let portions = portions.max(1);
-                let fullest = whole((f64::from(portions) / effective.max(1.0)).floor()).clamp(1, portions);
-                portions.div_ceil(fullest)
+            Self::Of(input_units) => {
+                let input_units = input_units.max(1);
+                let fullest =
+                    whole((f64::from(input_units) / effective.max(1.0)).floor()).clamp(1, input_units);
+                input_units.div_ceil(fullest)
             }
         };
         self.aligned(enough.clamp(1, max))
@@ -52,7 +53,9 @@ impl Portions {
     pub fn aligned(self, parallelism: u32) -> u32 {
         match self {
             Self::None => parallelism.max(1),
-            Self::Of(portions) => portions.max(1).div_ceil(portions.max(1).div_ceil(parallelism.max(1))),
+            Self::Of(input_units) => {
+                input_units.max(1).div_ceil(input_units.max(1).div_ceil(parallelism.max(1)))
+            }
         }
     }
 }
@@ -79,7 +82,7 @@ mod tests {
     /// Goal: with 128 key groups 100 subtasks carry no more than 64, and what is found is the smallest that suffices.
     #[test]
     fn the_smallest_sufficient_parallelism_is_found() {
-        let groups = Portions::Of(128);
+        let groups = InputUnits::Of(128);
         assert!((groups.effective(100) - 64.0).abs() < 1e-9);
         assert_eq!(groups.aligned(100), 64);
         for (effective, expected) in
@@ -92,7 +95,7 @@ mod tests {
             assert!((1..found).all(|p| !suffices(p)), "{effective}");
         }
         assert_eq!(groups.smallest(65.0, 100), 64);
-        assert_eq!(Portions::None.smallest(2.1, 128), 3);
-        assert_eq!(Portions::None.smallest(0.0, 128), 1);
+        assert_eq!(InputUnits::None.smallest(2.1, 128), 3);
+        assert_eq!(InputUnits::None.smallest(0.0, 128), 1);
     }
 }

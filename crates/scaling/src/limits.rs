@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::Size;
 use crate::decision::ADD_TASK_MANAGERS;
 use crate::quota;
-use crate::{Decision, Kind, Moment, Operator, Partitioning, Period, Rejected, Snapshot};
+use crate::{Decision, Kind, LocalTime, Operator, Partitioning, Period, Rejected, Snapshot};
 
 /// How many operators are listed where a name is not one of them.
 const NAMES_SHOWN: usize = 12;
@@ -72,8 +72,8 @@ impl Limits {
     }
 
     /// The excluded period that the moment lies in.
-    pub fn excluded_period(&self, moment: Moment) -> Option<&Period> {
-        self.excluded_periods.iter().find(|period| period.contains(moment))
+    pub fn excluded_period(&self, local_time: LocalTime) -> Option<&Period> {
+        self.excluded_periods.iter().find(|period| period.contains(local_time))
     }
 
     /// Brings operators that run outside their bounds within them, whatever the policy plans for them.

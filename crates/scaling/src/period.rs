@@ -13,14 +13,14 @@ const DAY_MINUTES: u32 = 24 * 60;
 
 /// A moment, and how far the clocks of the place that matters are ahead of UTC.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Moment {
+pub struct LocalTime {
     /// Milliseconds since the Unix epoch.
     pub at_ms: i64,
     /// Seconds ahead of UTC.
     pub utc_offset_s: i32,
 }
 
-impl Moment {
+impl LocalTime {
     /// A moment in UTC.
     pub fn utc(at_ms: i64) -> Self {
         Self { at_ms, utc_offset_s: 0 }
@@ -64,8 +64,8 @@ pub struct PeriodError {
 
 impl Period {
     /// Whether the moment lies within.
-    pub fn contains(&self, moment: Moment) -> bool {
-        let (day, minute) = moment.day_and_minute();
+    pub fn contains(&self, local_time: LocalTime) -> bool {
+        let (day, minute) = local_time.day_and_minute();
         let yesterday = (day + 6) % 7;
         if self.from_minute < self.until_minute {
             return self.days[day] && (self.from_minute..self.until_minute).contains(&minute);
@@ -154,12 +154,16 @@ mod tests {
     use super::*;
 
     /// 2026-01-05 was a Monday.
-    fn at(day: i64, hour: i64, minute: i64) -> Moment {
-        Moment::utc(1_767_571_200_000 + ((day * 24 + hour) * 60 + minute) * 60_000)
+    fn at(day: i64, hour: i64, minute: i64) -> LocalTime {
+        LocalTime::utc(1_767_571_200_000 + ((day * 24 + hour) * 60 + minute) * 60_000)
     }
 
-    fn check(period: &str, moment: Moment, expected: bool) {
-        assert_eq!(period.parse::<Period>().unwrap().contains(moment), expected, "{period} {moment:?}");
+    fn check(period: &str, local_time: LocalTime, expected: bool) {
+        assert_eq!(
+            period.parse::<Period>().unwrap().contains(local_time),
+            expected,
+            "{period} {local_time:?}"
+        );
     }
 
     /// Goal: days, times, both, and over midnight mean what they say; the end is not within.
@@ -181,9 +185,9 @@ mod tests {
     /// Goal: the place's clocks count.
     #[test]
     fn the_offset_shifts_the_week() {
-        let moment = Moment { utc_offset_s: 7200, ..at(0, 22, 30) };
-        check("Tue 00:00-01:00", moment, true);
-        check("Mon 22:00-23:00", moment, false);
+        let local_time = LocalTime { utc_offset_s: 7200, ..at(0, 22, 30) };
+        check("Tue 00:00-01:00", local_time, true);
+        check("Mon 22:00-23:00", local_time, false);
     }
 
     /// Goal: whatever else is written is refused with an example.

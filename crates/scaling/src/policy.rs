@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::{self, Size, Thresholds};
 use crate::limits::{self, Limits};
-use crate::{Action, Decision, Moment, Snapshot, ds2, external, latency, quota, slo};
+use crate::{Action, Decision, LocalTime, Snapshot, ds2, external, latency, quota, slo};
 
 /// A scaling policy. It does no IO and reads no clock: times are arguments, in milliseconds since the Unix epoch.
 ///
@@ -106,7 +106,7 @@ pub struct Memory {
 
 impl Memory {
     /// Remembers that this decision's plan was published.
-    pub fn published(&mut self, policy: &dyn Policy, decision: &Decision, now: Moment) {
+    pub fn published(&mut self, policy: &dyn Policy, decision: &Decision, now: LocalTime) {
         if decision.cluster.task_managers.is_some() {
             self.fewer_since_ms = None;
         }
@@ -116,7 +116,7 @@ impl Memory {
     }
 
     /// Remembers how the change that was published last ended.
-    pub fn change_ended(&mut self, policy: &dyn Policy, change: ChangeEnd, now: Moment) {
+    pub fn change_ended(&mut self, policy: &dyn Policy, change: ChangeEnd, now: LocalTime) {
         policy.change_ended(self, change, now.bounded_ms());
     }
 }
@@ -129,7 +129,7 @@ pub fn decide(
     constraints: &Constraints,
     memory: &mut Memory,
     snapshot: &Snapshot,
-    now: Moment,
+    now: LocalTime,
 ) -> Decision {
     if let Some(reason) = crate::incomplete(snapshot) {
         return Decision::nothing(policy.name(), reason);

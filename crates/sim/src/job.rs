@@ -143,10 +143,10 @@ pub struct Job {
 impl Operator {
     /// Returns the largest parallelism that has an effect.
     pub fn max_parallelism(&self) -> Option<u32> {
-        self.portions().map(|portions| u32::try_from(portions.len()).unwrap_or(u32::MAX))
+        self.input_units().map(|input_units| u32::try_from(input_units.len()).unwrap_or(u32::MAX))
     }
 
-    fn portions(&self) -> Option<&[f64]> {
+    fn input_units(&self) -> Option<&[f64]> {
         match &self.input {
             Input::Even => None,
             Input::KeyGroups(weights) | Input::Partitions(weights) => Some(weights),
@@ -220,7 +220,7 @@ impl Operator {
                 "give a number from 0 on",
             ),
             (
-                self.portions().is_none_or(|weights| (1..=32_768).contains(&weights.len())),
+                self.input_units().is_none_or(|weights| (1..=32_768).contains(&weights.len())),
                 "partitions or key_groups",
                 "give a number from 1 to 32768",
             ),

@@ -32,4 +32,4 @@ pub use model::Model;
 pub use random::Random;
 pub use run::{Run, run};
 pub use score::Score;
-pub use view::{Portions, View};
+pub use view::{InputUnits, View};

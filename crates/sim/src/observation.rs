@@ -12,7 +12,7 @@ use scaling::{
 use thiserror::Error;
 
 use crate::change::{Change, Named, seconds};
-use crate::view::{Portions, View};
+use crate::view::{InputUnits, View};
 
 /// The start of every run, in milliseconds since the Unix epoch: the first second of 2026.
 pub const START_MS: i64 = 1_767_225_600_000;
@@ -55,9 +55,9 @@ pub fn at_ms(second: usize) -> i64 {
 
 /// Returns the job's maximum parallelism: the largest number of key groups, or of possible subtasks, of any operator.
 pub(crate) fn max_parallelism(view: View<'_>) -> u32 {
-    let key_groups = |index: usize| match view.portions(index) {
-        Portions::KeyGroups(count) => Some(count),
-        Portions::None | Portions::Partitions(_) => None,
+    let key_groups = |index: usize| match view.input_units(index) {
+        InputUnits::KeyGroups(count) => Some(count),
+        InputUnits::None | InputUnits::Partitions(_) => None,
     };
     let most = (0..view.operators()).filter_map(key_groups).max().unwrap_or(128);
     most.max(view.parallelism_max())
@@ -210,7 +210,7 @@ impl Epoch<'_> {
 
     fn operator(self, index: usize) -> Operator {
         let view = self.view;
-        let (kind, portions) = (view.kind(index), view.portions(index));
+        let (kind, input_units) = (view.kind(index), view.input_units(index));
         let is_source = kind == Kind::Source;
         let output = self.rate(index, |reading| reading.records_out);
         let busy = self.busy(index, |reading| reading.busy_mean_s);
@@ -226,13 +226,13 @@ impl Epoch<'_> {
             backlog_records: self.backlog(index).filter(|_| is_source),
             backlog_series: self.series(index, |reading| reading.pending),
             arrivals: self.series(index, |reading| reading.arrived),
-            source_partitions: portions.count().filter(|_| is_source),
+            source_partitions: input_units.count().filter(|_| is_source),
             busy_ratio: busy,
             idle_ratio: busy.zip(held).map(|(busy, held)| (1.0 - busy - held).max(0.0)),
             backpressured_ratio: held,
             firing_ms,
             parallelism: view.parallelism()[index],
-            max_parallelism: if is_source { None } else { portions.count() },
+            max_parallelism: if is_source { None } else { input_units.count() },
             slot_sharing_group: view.slot_sharing_group(index).map(str::to_owned),
             inputs: view.upstream(index).map(|input| view.name(input).to_owned()).collect(),
             edges: self.edges(index),
@@ -275,9 +275,9 @@ impl Epoch<'_> {
 
     fn edges(self, index: usize) -> Vec<Edge> {
         let view = self.view;
-        let partitioning = match view.portions(index) {
-            Portions::KeyGroups(_) => Partitioning::Hash,
-            Portions::None | Portions::Partitions(_) => Partitioning::Rebalance,
+        let partitioning = match view.input_units(index) {
+            InputUnits::KeyGroups(_) => Partitioning::Hash,
+            InputUnits::None | InputUnits::Partitions(_) => Partitioning::Rebalance,
         };
         view.upstream(index).map(|input| Edge { from: view.name(input).to_owned(), partitioning }).collect()
     }
@@ -314,7 +314,7 @@ impl Epoch<'_> {
     fn readers(self, index: usize, held: Option<f64>) -> Vec<Subtask> {
         let view = self.view;
         let parallelism = view.parallelism()[index] as usize;
-        let partitions = view.portions(index).count().unwrap_or(1) as usize;
+        let partitions = view.input_units(index).count().unwrap_or(1) as usize;
         let fullest_busy = self.busy(index, |reading| reading.busy_fullest_s);
         let shares = view.shares(index);
         let fullest_share = shares.iter().copied().fold(0.0, f64::max);

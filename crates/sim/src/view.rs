@@ -17,7 +17,7 @@ pub struct View<'a> {
 
 /// How an operator's input is divided into units that are each handled by one subtask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Portions {
+pub enum InputUnits {
     /// Not divided.
     None,
     /// This many key groups.
@@ -26,7 +26,7 @@ pub enum Portions {
     Partitions(u32),
 }
 
-impl Portions {
+impl InputUnits {
     /// Returns their number, if divided.
     pub fn count(self) -> Option<u32> {
         match self {
@@ -146,12 +146,12 @@ impl<'a> View<'a> {
     }
 
     /// Returns how the input of an operator is divided.
-    pub fn portions(self, operator: usize) -> Portions {
+    pub fn input_units(self, operator: usize) -> InputUnits {
         let count = |weights: &Vec<f64>| u32::try_from(weights.len()).unwrap_or(u32::MAX);
         match &self.operator(operator).input {
-            Input::Even => Portions::None,
-            Input::KeyGroups(weights) => Portions::KeyGroups(count(weights)),
-            Input::Partitions(weights) => Portions::Partitions(count(weights)),
+            Input::Even => InputUnits::None,
+            Input::KeyGroups(weights) => InputUnits::KeyGroups(count(weights)),
+            Input::Partitions(weights) => InputUnits::Partitions(count(weights)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::figures::{Figures, View};
+use super::inputs::{OperatorInputs, View};
 use super::lagging::behind_lagging_sources;
 use super::memory::Memory;
 use super::{Options, health};
@@ -38,7 +38,7 @@ pub(super) struct Assessment {
     pub(super) is_overloaded: bool,
     pub(super) because: String,
     /// What is known of it, where all is.
-    pub(super) known: Option<Figures>,
+    pub(super) known: Option<OperatorInputs>,
     /// The same by name, for the record.
     pub(super) figures: BTreeMap<String, f64>,
     pub(super) rejected: Vec<Rejected>,
@@ -55,12 +55,12 @@ pub(super) fn all(options: &Options, snapshot: &Snapshot, memory: &Memory) -> Ve
         Some(reason) => Err(reason.clone()),
         None => view.figures(operator, targets.get(operator.name.as_str())),
     };
-    let figures: Vec<Result<Figures, String>> = snapshot.operators.iter().map(known).collect();
+    let figures: Vec<Result<OperatorInputs, String>> = snapshot.operators.iter().map(known).collect();
     let known = snapshot.operators.iter().zip(&figures);
     let shares = known.filter_map(|(operator, known)| view.passed_shares(operator, known.as_ref().ok()?));
     let shares = shares.fold(PassedShares::ALL, PassedShares::least);
     let lagging = behind_lagging_sources(options, snapshot);
-    let one = |(operator, known): (&Operator, Result<Figures, String>)| {
+    let one = |(operator, known): (&Operator, Result<OperatorInputs, String>)| {
         let mut assessment = view.assess(operator, known, shares);
         if assessment.direction == Direction::Down
             && let Some(reason) = lagging.get(operator.name.as_str())
@@ -131,13 +131,13 @@ impl PassedShares {
 struct Ceiling {
     parallelism: u32,
     /// What it carries there, in records per second.
-    carry_per_s: f64,
+    capacity_per_s: f64,
     /// The reason, if it is not the configured or possible maximum.
     reason: Option<String>,
 }
 
 /// What is to be said of a source that is always busy and does not count what waits: nothing tells whether it keeps up.
-fn may_be_short(operator: &Operator, figures: &Figures) -> Option<String> {
+fn may_be_short(operator: &Operator, figures: &OperatorInputs) -> Option<String> {
     let is_uncounted = operator.kind == Kind::Source && figures.target.is_estimated;
     (is_uncounted && figures.busy >= SATURATED).then(|| {
         format!(
@@ -158,7 +158,7 @@ impl View<'_> {
     fn assess(
         &self,
         operator: &Operator,
-        figures: Result<Figures, String>,
+        figures: Result<OperatorInputs, String>,
         shares: PassedShares,
     ) -> Assessment {
         if operator.kind == Kind::AllWindow {
@@ -174,11 +174,11 @@ impl View<'_> {
     }
 
     /// The shares of what is asked of the job that this operator can carry at its best.
-    fn passed_shares(&self, operator: &Operator, figures: &Figures) -> Option<PassedShares> {
+    fn passed_shares(&self, operator: &Operator, figures: &OperatorInputs) -> Option<PassedShares> {
         if figures.is_least || operator.kind == Kind::AllWindow {
             return None;
         }
-        let most = self.ceiling(operator, figures).carry_per_s;
+        let most = self.ceiling(operator, figures).capacity_per_s;
         let of = |rate: f64| if rate > most { most / rate } else { 1.0 };
         Some(PassedShares {
             steady: of(self.asked_per_s(figures)),
@@ -187,15 +187,15 @@ impl View<'_> {
     }
 
     /// Records per second that the operator must carry today, or it is too narrow.
-    fn asked_per_s(&self, figures: &Figures) -> f64 {
+    fn asked_per_s(&self, figures: &OperatorInputs) -> f64 {
         figures.target.rate_per_s / self.options.utilization_max + figures.target.drain_per_s
     }
 
-    fn ceiling(&self, operator: &Operator, figures: &Figures) -> Ceiling {
+    fn ceiling(&self, operator: &Operator, figures: &OperatorInputs) -> Ceiling {
         let (today, max) = (operator.parallelism, self.max(operator));
         let carry = |p: u32| figures.true_rate_per_s * figures.spread.even_shares(p);
         let useless = self.memory.widened(&operator.name);
-        if let Some(widened) = useless.filter(|widened| widened.was_useless(today, figures.carry_per_s)) {
+        if let Some(widened) = useless.filter(|widened| widened.was_useless(today, figures.capacity_per_s)) {
             let is_saturated = figures.busy >= SATURATED;
             let indivisible = figures.spread.indivisible.in_words();
             let reason = format!(
@@ -203,26 +203,26 @@ impl View<'_> {
                 widened.from,
                 widened.to,
                 widened.carry_before_per_s,
-                figures.carry_per_s,
+                figures.capacity_per_s,
                 indivisible.unwrap_or_else(|| health::cause_of_no_effect(self.snapshot, is_saturated))
             );
-            return Ceiling { parallelism: today, carry_per_s: carry(today), reason: Some(reason) };
+            return Ceiling { parallelism: today, capacity_per_s: carry(today), reason: Some(reason) };
         }
         if let Some(idle) = without_partitions(operator) {
             let reason = format!("{idle} of its {today} subtasks have no partition to read; add partitions");
-            return Ceiling { parallelism: today, carry_per_s: carry(today), reason: Some(reason) };
+            return Ceiling { parallelism: today, capacity_per_s: carry(today), reason: Some(reason) };
         }
         let useful = figures.spread.most_useful(today, max, LEAST_YIELD);
-        let top = figures.spread.portions().aligned(max.max(1));
+        let top = figures.spread.input_units().aligned(max.max(1));
         let in_words = || {
             let cause = figures.spread.indivisible.in_words();
             cause.unwrap_or_else(|| "further subtasks would add little capacity".to_owned())
         };
         let reason = (today < max && useful < top.max(today)).then(in_words);
-        Ceiling { parallelism: useful, carry_per_s: carry(useful), reason }
+        Ceiling { parallelism: useful, capacity_per_s: carry(useful), reason }
     }
 
-    fn judge(&self, operator: &Operator, figures: Figures, shares: PassedShares) -> Assessment {
+    fn judge(&self, operator: &Operator, figures: OperatorInputs, shares: PassedShares) -> Assessment {
         let options = self.options;
         let Target { rate_per_s: rate, drain_per_s: drain, .. } = figures.target;
         let firing_too_long = figures.firing_ms.is_some_and(|ms| ms > options.window_firing_max_ms);
@@ -231,7 +231,7 @@ impl View<'_> {
             self.passed_shares(operator, &figures).is_some_and(|own| own.planned <= shares.planned);
         let shares = if is_tightest { PassedShares::ALL } else { shares };
         let asked = self.asked_per_s(&figures) * shares.steady;
-        let up = figures.carry_per_s < without_noise(asked) || firing_too_long;
+        let up = figures.capacity_per_s < without_noise(asked) || firing_too_long;
         if up && figures.is_least && !firing_too_long {
             let because = format!(
                 "{}; it is hardly busy, so its true rate is unknown",
@@ -240,7 +240,7 @@ impl View<'_> {
             return Assessment::new(operator, Direction::Unknown, because);
         }
         let down = !up
-            && (figures.carry_per_s > rate / options.utilization_min + drain || rate + drain <= 0.0)
+            && (figures.capacity_per_s > rate / options.utilization_min + drain || rate + drain <= 0.0)
             && operator.parallelism > 1;
         let direction = match (up, down) {
             (true, _) => Direction::Up,
@@ -248,7 +248,7 @@ impl View<'_> {
             (false, false) => Direction::Stay,
         };
         let mut assessment = Assessment::new(operator, direction, self.formula(operator, &figures));
-        assessment.is_overloaded = figures.carry_per_s < rate;
+        assessment.is_overloaded = figures.capacity_per_s < rate;
         match direction {
             Direction::Up => self.widen(operator, &figures, shares.planned, firing_too_long, &mut assessment),
             Direction::Down => {
@@ -271,7 +271,7 @@ impl View<'_> {
     fn widen(
         &self,
         operator: &Operator,
-        figures: &Figures,
+        figures: &OperatorInputs,
         share: f64,
         firing_too_long: bool,
         assessment: &mut Assessment,
@@ -290,7 +290,7 @@ impl View<'_> {
     }
 
     /// Records per second that the operator must be able to carry after a change, for this share of what is asked of the job.
-    fn required_per_s(&self, figures: &Figures, share: f64) -> f64 {
+    fn required_per_s(&self, figures: &OperatorInputs, share: f64) -> f64 {
         let options = self.options;
         // What gathers during a restart is a backlog; where none is counted, the estimate of what arrives is high enough.
         let restart = if options.catch_up_duration_s > 0.0 && !figures.target.is_estimated {
@@ -303,7 +303,7 @@ impl View<'_> {
     }
 
     /// The even shares behind the needed parallelism: those of the steady state or of a firing, whichever are more.
-    fn shares(&self, operator: &Operator, figures: &Figures, share: f64) -> f64 {
+    fn shares(&self, operator: &Operator, figures: &OperatorInputs, share: f64) -> f64 {
         let required = self.required_per_s(figures, share);
         let steady = if required > 0.0 { required / figures.true_rate_per_s } else { 0.0 };
         let today = figures.spread.even_shares(operator.parallelism);
@@ -313,20 +313,20 @@ impl View<'_> {
     }
 
     /// The parallelism that the formulas give; [`None`] if none is enough.
-    fn needed(&self, operator: &Operator, figures: &Figures, share: f64) -> Option<u32> {
+    fn needed(&self, operator: &Operator, figures: &OperatorInputs, share: f64) -> Option<u32> {
         let max = self.max(operator);
         let found = figures.spread.smallest(self.shares(operator, figures, share), max)?;
         Some(found.max(self.options.vertex_min_parallelism.min(max)))
     }
 
-    fn limited_up(&self, operator: &Operator, figures: &Figures, needed: u32) -> u32 {
-        let (today, portions) = (operator.parallelism, figures.spread.portions());
+    fn limited_up(&self, operator: &Operator, figures: &OperatorInputs, needed: u32) -> u32 {
+        let (today, input_units) = (operator.parallelism, figures.spread.input_units());
         let step = f64::from(today) * (1.0 + self.options.scale_up_max_factor);
         let most = whole(step.floor()).max(today.saturating_add(1));
-        let limited = portions.aligned(needed.min(most));
+        let limited = input_units.aligned(needed.min(most));
         if needed > today && limited <= today {
             // The step allows no parallelism that carries more: take the next that does.
-            return portions.smallest(portions.effective(today) + 1e-6, self.max(operator)).min(needed);
+            return input_units.smallest(input_units.effective(today) + 1e-6, self.max(operator)).min(needed);
         }
         limited.max(self.options.vertex_min_parallelism.min(self.max(operator)))
     }
@@ -337,7 +337,7 @@ impl View<'_> {
         needed.max(least).max(1)
     }
 
-    fn formula(&self, operator: &Operator, figures: &Figures) -> String {
+    fn formula(&self, operator: &Operator, figures: &OperatorInputs) -> String {
         let (options, p) = (self.options, operator.parallelism);
         let Target { rate_per_s, drain_per_s, is_estimated } = figures.target;
         let estimated = if is_estimated { " (estimated from back-pressure)" } else { "" };
@@ -349,12 +349,12 @@ impl View<'_> {
         let when = if figures.is_fetcher_bound { "limited by their fetchers" } else { "when always busy" };
         format!(
             "required {rate_per_s:.1}/s{estimated}{drain}, capacity of {p} subtasks {:.1}/s {when}{firing}; target {:.0} % busy",
-            figures.carry_per_s,
+            figures.capacity_per_s,
             options.utilization_target * 100.0
         )
     }
 
-    fn named(&self, operator: &Operator, figures: &Figures, wanted: u32) -> BTreeMap<String, f64> {
+    fn named(&self, operator: &Operator, figures: &OperatorInputs, wanted: u32) -> BTreeMap<String, f64> {
         let target = figures.target;
         let even = f64::from(operator.parallelism.max(1)) / figures.spread.even_shares(operator.parallelism);
         let expected = figures.true_rate_per_s * figures.spread.even_shares(wanted);
@@ -365,9 +365,12 @@ impl View<'_> {
             ("busy_ratio", Some(figures.busy)),
             ("true_rate_per_subtask_per_s", Some(figures.true_rate_per_s)),
             ("skew", Some(even)),
-            ("carry_per_s", Some(figures.carry_per_s)),
+            ("carry_per_s", Some(figures.capacity_per_s)),
             ("carry_expected_per_s", (wanted != operator.parallelism).then_some(expected)),
-            ("utilization", (figures.carry_per_s > 0.0).then(|| target.rate_per_s / figures.carry_per_s)),
+            (
+                "utilization",
+                (figures.capacity_per_s > 0.0).then(|| target.rate_per_s / figures.capacity_per_s),
+            ),
             ("firing_ms", figures.firing_ms),
             ("restart_time_s", Some(figures.restart_s)),
             ("even_shares_needed", Some(self.shares(operator, figures, 1.0))),
@@ -376,7 +379,7 @@ impl View<'_> {
     }
 
     /// The next narrower parallelism, and why it would not do.
-    fn reject_neighbours(&self, operator: &Operator, figures: &Figures, assessment: &mut Assessment) {
+    fn reject_neighbours(&self, operator: &Operator, figures: &OperatorInputs, assessment: &mut Assessment) {
         let narrower = assessment.wanted.saturating_sub(1);
         if narrower == 0 || figures.true_rate_per_s <= 0.0 {
             return;
@@ -387,9 +390,9 @@ impl View<'_> {
         let carry = figures.true_rate_per_s * figures.spread.even_shares(narrower);
         let because = format!("{:.0} % busy without a backlog", figures.target.rate_per_s / carry * 100.0);
         reject(narrower, because);
-        let (portions, wider) = (figures.spread.portions(), assessment.wanted.saturating_add(1));
-        if wider <= self.max(operator) && portions.aligned(wider) < wider {
-            let top = portions.aligned(self.max(operator));
+        let (input_units, wider) = (figures.spread.input_units(), assessment.wanted.saturating_add(1));
+        if wider <= self.max(operator) && input_units.aligned(wider) < wider {
+            let top = input_units.aligned(self.max(operator));
             reject(wider, format!("no more capacity than {} (of {top} that can be used)", wider - 1));
         }
     }

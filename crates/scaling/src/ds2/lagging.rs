@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::Options;
 use super::assess::SATURATED;
-use super::figures::{HELD_BACK, backlog_grows, busy};
+use super::inputs::{HELD_BACK, backlog_grows, busy};
 use crate::{Kind, Operator, Quality, Snapshot};
 
 /// The sources that lag or may lag and all operators behind them, with the reason in words.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::assess::{Assessment, Direction};
-use super::{Options, Ripe};
+use super::{DueAction, Options};
 use crate::{Decision, Operator, Snapshot};
 
 /// A single epoch pushes the known rate of a subtask down by at most this factor: a host that is busy for a moment is no slower job.
@@ -69,8 +69,8 @@ pub(super) struct Widened {
 
 impl Widened {
     /// Whether the operator at this parallelism carries hardly more than before it was widened.
-    pub(super) fn was_useless(&self, parallelism: u32, carry_per_s: f64) -> bool {
-        let gained = carry_per_s - self.carry_before_per_s;
+    pub(super) fn was_useless(&self, parallelism: u32, capacity_per_s: f64) -> bool {
+        let gained = capacity_per_s - self.carry_before_per_s;
         parallelism == self.to
             && gained < LEAST_EFFECT * (self.carry_expected_per_s - self.carry_before_per_s)
     }
@@ -163,18 +163,18 @@ impl Memory {
     }
 
     /// Those that have been too wide for long enough, with the widest parallelism that was wanted in that time.
-    pub(super) fn ripe(&self, options: &Options, assessments: &[Assessment], now_ms: i64) -> Vec<Ripe> {
+    pub(super) fn ripe(&self, options: &Options, assessments: &[Assessment], now_ms: i64) -> Vec<DueAction> {
         let wait_ms = milliseconds(options.scale_down_interval_s);
         let is_ripe = |assessment: &Assessment| {
             let too_wide = self.too_wide.get(&assessment.name)?;
             (now_ms.saturating_sub(too_wide.since_ms) >= wait_ms)
-                .then(|| Ripe { name: assessment.name.clone(), parallelism: too_wide.widest })
+                .then(|| DueAction { name: assessment.name.clone(), parallelism: too_wide.widest })
         };
         assessments.iter().filter_map(is_ripe).collect()
     }
 
     /// A sentence for each operator that is too wide and not yet ripe.
-    pub(super) fn waits(&self, options: &Options, ripe: &[Ripe], now_ms: i64) -> Vec<String> {
+    pub(super) fn waits(&self, options: &Options, ripe: &[DueAction], now_ms: i64) -> Vec<String> {
         let wait_ms = milliseconds(options.scale_down_interval_s);
         self.too_wide
             .iter()

@@ -25,8 +25,8 @@
 //! Left out on purpose: memory tuning.
 
 mod assess;
-mod figures;
 mod health;
+mod inputs;
 mod lagging;
 mod memory;
 mod options;
@@ -38,7 +38,7 @@ use assess::{Assessment, Direction};
 pub use memory::Memory;
 pub use options::{BusyTime, Options};
 
-use crate::key_groups::Portions;
+use crate::key_groups::InputUnits;
 use crate::{Action, Decision, Kind, Operator, OperatorReport, Policy, Snapshot, Traits};
 
 /// The policy's name in configuration and records.
@@ -90,10 +90,10 @@ impl Policy for Ds2 {
 
     fn plan(&self, snapshot: &Snapshot) -> Decision {
         let assessments = assess::all(&self.0, snapshot, &Memory::default());
-        let ripe: Vec<Ripe> = assessments
+        let ripe: Vec<DueAction> = assessments
             .iter()
             .filter(|assessment| assessment.direction == Direction::Down)
-            .map(|assessment| Ripe { name: assessment.name.clone(), parallelism: assessment.wanted })
+            .map(|assessment| DueAction { name: assessment.name.clone(), parallelism: assessment.wanted })
             .collect();
         decision(&assessments, &ripe, Vec::new())
     }
@@ -110,8 +110,8 @@ impl Policy for Ds2 {
 /// The likeliest cause why a wider operator, whose busiest subtask is always busy, carries no more, in words.
 pub(crate) fn cause_of_no_effect(operator: &Operator, snapshot: &Snapshot) -> String {
     let keys = operator.max_parallelism.unwrap_or(snapshot.job.max_parallelism).max(1);
-    let portions = if operator.is_keyed() { Portions::Of(keys) } else { Portions::None };
-    let spread = spread::Spread::of(operator, snapshot, portions, &Options::default());
+    let input_units = if operator.is_keyed() { InputUnits::Of(keys) } else { InputUnits::None };
+    let spread = spread::Spread::of(operator, snapshot, input_units, &Options::default());
     let partitions = operator.source_partitions.filter(|_| operator.kind == Kind::Source);
     match (spread.indivisible.in_words(), partitions) {
         (_, Some(partitions)) if partitions < operator.parallelism => {
@@ -124,12 +124,12 @@ pub(crate) fn cause_of_no_effect(operator: &Operator, snapshot: &Snapshot) -> St
 
 /// An operator that may be narrowed now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Ripe {
+struct DueAction {
     name: String,
     parallelism: u32,
 }
 
-fn decision(assessments: &[Assessment], ripe: &[Ripe], waits: Vec<String>) -> Decision {
+fn decision(assessments: &[Assessment], ripe: &[DueAction], waits: Vec<String>) -> Decision {
     let mut decision = Decision::nothing(NAME, headline(assessments));
     decision.operators = reports(assessments, ripe);
     for assessment in assessments {
@@ -153,7 +153,7 @@ fn decision(assessments: &[Assessment], ripe: &[Ripe], waits: Vec<String>) -> De
 }
 
 /// The parallelism that the decision gives the operator, if it gives one.
-fn taken(assessment: &Assessment, ripe: &[Ripe]) -> Option<u32> {
+fn taken(assessment: &Assessment, ripe: &[DueAction]) -> Option<u32> {
     match assessment.direction {
         Direction::Up => Some(assessment.wanted),
         Direction::Down => ripe.iter().find(|ripe| ripe.name == assessment.name).map(|ripe| ripe.parallelism),
@@ -171,7 +171,7 @@ fn headline(assessments: &[Assessment]) -> String {
     }
 }
 
-fn reports(assessments: &[Assessment], ripe: &[Ripe]) -> Vec<OperatorReport> {
+fn reports(assessments: &[Assessment], ripe: &[DueAction]) -> Vec<OperatorReport> {
     let report = |assessment: &Assessment| OperatorReport {
         name: assessment.name.clone(),
         kind: assessment.kind,

@@ -15,7 +15,7 @@
 //! * *Global.* One subtask gets all records: fixed = 1.
 
 use super::{BusyTime, Options};
-use crate::key_groups::{Portions, without_noise};
+use crate::key_groups::{InputUnits, without_noise};
 use crate::{Kind, Operator, Partitioning, Snapshot, Subtask};
 
 /// Shares below this are rounding noise of rates, not work that cannot be divided.
@@ -57,7 +57,7 @@ impl Indivisible {
 /// How the work is spread.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Spread {
-    portions: Portions,
+    input_units: InputUnits,
     fixed: f64,
     rest: f64,
     pub(super) indivisible: Indivisible,
@@ -68,10 +68,10 @@ impl Spread {
     pub(super) fn of(
         operator: &Operator,
         snapshot: &Snapshot,
-        portions: Portions,
+        input_units: InputUnits,
         options: &Options,
     ) -> Self {
-        let even = Self { portions, fixed: 0.0, rest: 1.0, indivisible: Indivisible::Nothing };
+        let even = Self { input_units, fixed: 0.0, rest: 1.0, indivisible: Indivisible::Nothing };
         let kinds = || operator.edges.iter().map(|edge| edge.partitioning);
         if operator.edges.len() == operator.inputs.len()
             && !operator.edges.is_empty()
@@ -83,7 +83,7 @@ impl Spread {
             return broadcast(operator, snapshot, even);
         }
         let counts_skew = options.busy_time_aggregator == BusyTime::Max;
-        match excess(operator, portions).filter(|_| counts_skew) {
+        match excess(operator, input_units).filter(|_| counts_skew) {
             Some((indivisible, excess)) if excess > LEAST_FIXED_SHARE => {
                 Self { fixed: excess, rest: 1.0 - excess, indivisible, ..even }
             }
@@ -93,7 +93,7 @@ impl Spread {
 
     /// How many evenly loaded subtasks carry as much as this many do.
     pub(super) fn even_shares(&self, parallelism: u32) -> f64 {
-        1.0 / (self.fixed + self.rest / self.portions.effective(parallelism))
+        1.0 / (self.fixed + self.rest / self.input_units.effective(parallelism))
     }
 
     /// The smallest parallelism up to `max` that carries as much as `shares` evenly loaded subtasks; [`None`] if none does.
@@ -106,7 +106,7 @@ impl Spread {
         } else {
             return None;
         };
-        let found = self.portions.smallest(needed, max);
+        let found = self.input_units.smallest(needed, max);
         (self.even_shares(found) >= shares * (1.0 - 1e-9) || shares <= 1.0).then_some(found)
     }
 
@@ -119,11 +119,11 @@ impl Spread {
             self.even_shares(p) - present >= least_yield * each * f64::from(p - today) * (1.0 - 1e-9)
         };
         let useful = (today.saturating_add(1)..=max).rev().find(|p| yields(*p));
-        self.portions.aligned(useful.unwrap_or(today)).max(today.min(max))
+        self.input_units.aligned(useful.unwrap_or(today)).max(today.min(max))
     }
 
-    pub(super) fn portions(&self) -> Portions {
-        self.portions
+    pub(super) fn input_units(&self) -> InputUnits {
+        self.input_units
     }
 }
 
@@ -155,7 +155,7 @@ fn records(operator: &Operator, subtask: &Subtask) -> Option<f64> {
 /// The share of the work in the fullest subtask beyond what its portions and the noise of counting explain.
 ///
 /// The fullest of p subtasks with n records each on average has about √(2·ln p·n) more than that by chance alone.
-fn excess(operator: &Operator, portions: Portions) -> Option<(Indivisible, f64)> {
+fn excess(operator: &Operator, input_units: InputUnits) -> Option<(Indivisible, f64)> {
     let counts: Option<Vec<f64>> =
         operator.subtasks.iter().map(|subtask| records(operator, subtask)).collect();
     let counts = counts.filter(|counts| counts.len() > 1)?;
@@ -167,7 +167,7 @@ fn excess(operator: &Operator, portions: Portions) -> Option<(Indivisible, f64)>
     let (subtask, fullest) = counts.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
     let by_chance = (2.0 * subtasks.ln() * total / subtasks).sqrt();
     let share = ((fullest - by_chance) / total).max(0.0);
-    let explained = 1.0 / portions.effective(operator.parallelism);
+    let explained = 1.0 / input_units.effective(operator.parallelism);
     if explained >= 1.0 {
         return None;
     }
@@ -192,10 +192,10 @@ mod tests {
         }
     }
 
-    fn spread(operator: &Operator, portions: Portions) -> Spread {
+    fn spread(operator: &Operator, input_units: InputUnits) -> Spread {
         let input = Operator { name: "in".to_owned(), output_rate_per_s: Some(100.0), ..Operator::default() };
         let snapshot = Snapshot { operators: vec![input, operator.clone()], ..Snapshot::default() };
-        Spread::of(operator, &snapshot, portions, &Options::default())
+        Spread::of(operator, &snapshot, input_units, &Options::default())
     }
 
     fn close(found: f64, expected: f64) -> bool {
@@ -207,11 +207,11 @@ mod tests {
     fn a_hot_key_bounds_what_any_width_carries() {
         let mut counts = vec![60_000.0; 9];
         counts[4] = 8.0 * 60_000.0;
-        let hot = spread(&operator(&counts, Partitioning::Hash), Portions::None);
+        let hot = spread(&operator(&counts, Partitioning::Hash), InputUnits::None);
         assert!(matches!(hot.indivisible, Indivisible::Skew { subtask: 4, .. }));
         assert!(close(hot.even_shares(9), 2.0) && close(hot.even_shares(10_000), 2.29));
         assert_eq!((hot.smallest(3.0, 128), hot.most_useful(9, 128, 0.2)), (None, 9));
-        let even = spread(&operator(&[60_000.0; 9], Partitioning::Hash), Portions::None);
+        let even = spread(&operator(&[60_000.0; 9], Partitioning::Hash), InputUnits::None);
         assert_eq!((even.indivisible, even.smallest(20.0, 128)), (Indivisible::Nothing, Some(20)));
         assert_eq!(even.most_useful(9, 128, 0.2), 128);
     }
@@ -219,18 +219,18 @@ mod tests {
     /// Goal: few records are not taken for skew, whatever subtask they fell into; a hot key of few records still is.
     #[test]
     fn the_noise_of_counting_is_no_skew() {
-        let few = spread(&operator(&[3.0, 1.0, 0.0, 2.0], Partitioning::Hash), Portions::None);
+        let few = spread(&operator(&[3.0, 1.0, 0.0, 2.0], Partitioning::Hash), InputUnits::None);
         assert_eq!(few.indivisible, Indivisible::Nothing);
-        let hot = spread(&operator(&[600.0, 10.0, 12.0, 9.0], Partitioning::Hash), Portions::None);
+        let hot = spread(&operator(&[600.0, 10.0, 12.0, 9.0], Partitioning::Hash), InputUnits::None);
         assert!(hot.even_shares(128) < 1.4, "{hot:?}");
     }
 
     /// Goal: a broadcast or global input is not divided by more subtasks.
     #[test]
     fn broadcast_and_global_inputs_are_not_divided() {
-        let all = spread(&operator(&[50.0, 50.0], Partitioning::Broadcast), Portions::None);
+        let all = spread(&operator(&[50.0, 50.0], Partitioning::Broadcast), InputUnits::None);
         assert!(close(all.even_shares(2), 2.0) && close(all.even_shares(64), 2.0));
-        let one = spread(&operator(&[100.0, 0.0], Partitioning::Global), Portions::None);
+        let one = spread(&operator(&[100.0, 0.0], Partitioning::Global), InputUnits::None);
         assert!(close(one.even_shares(2), 1.0) && close(one.even_shares(64), 1.0));
         assert_eq!((one.indivisible, one.smallest(1.5, 128)), (Indivisible::Global, None));
     }
@@ -238,9 +238,9 @@ mod tests {
     /// Goal: without anything indivisible the spread is that of the portions.
     #[test]
     fn even_work_is_spread_by_its_portions() {
-        let keyed = spread(&operator(&[1.0, 1.0], Partitioning::Hash), Portions::Of(128));
+        let keyed = spread(&operator(&[1.0, 1.0], Partitioning::Hash), InputUnits::Of(128));
         for p in 1..=128 {
-            assert!(close(keyed.even_shares(p), Portions::Of(128).effective(p)));
+            assert!(close(keyed.even_shares(p), InputUnits::Of(128).effective(p)));
         }
         assert_eq!((keyed.smallest(33.0, 128), keyed.smallest(500.0, 128)), (Some(43), None));
     }

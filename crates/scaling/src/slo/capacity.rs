@@ -10,8 +10,8 @@
 //! At a parallelism that has been seen three times, service time and share are as measured. A limit behind the operator, for example
 //! a database that takes no more, needs no case of its own: the service time then grows with p, and α becomes 1.
 
-use super::measure::{OperatorMemory, Seen, portions};
-use crate::key_groups::Portions;
+use super::measure::{OperatorMemory, ServiceTime, input_units};
+use crate::key_groups::InputUnits;
 use crate::{Kind, Operator, Snapshot};
 
 /// What contention may be.
@@ -29,7 +29,7 @@ const MOST: u32 = 2048;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Capacity<'a> {
     memory: &'a OperatorMemory,
-    portions: Portions,
+    input_units: InputUnits,
     pub(super) today: u32,
     pub(super) max: u32,
     pub(super) alpha: f64,
@@ -56,14 +56,14 @@ impl<'a> Capacity<'a> {
         now_s: i64,
     ) -> Option<Self> {
         (!memory.seen.is_empty()).then_some(())?;
-        let (today, portions) = (operator.parallelism.max(1), portions(snapshot, operator));
+        let (today, input_units) = (operator.parallelism.max(1), input_units(snapshot, operator));
         Some(Self {
             memory,
-            portions,
+            input_units,
             today,
             max: max(snapshot, operator),
             alpha: alpha(&memory.seen, now_s),
-            excess: excess(memory.at(today), portions),
+            excess: excess(memory.at(today), input_units),
         })
     }
 
@@ -86,11 +86,11 @@ impl<'a> Capacity<'a> {
 
     /// Seconds of one subtask per record.
     pub(super) fn service_s(&self, parallelism: u32) -> f64 {
-        let measured = |seen: &&Seen| seen.weight >= MEASURED;
+        let measured = |seen: &&ServiceTime| seen.weight >= MEASURED;
         if let Some(seen) = self.memory.at(parallelism).filter(measured) {
             return seen.service_s;
         }
-        let distance = |seen: &&Seen| (seen.parallelism.abs_diff(parallelism), seen.parallelism);
+        let distance = |seen: &&ServiceTime| (seen.parallelism.abs_diff(parallelism), seen.parallelism);
         let all = || self.memory.seen.iter();
         let own = self.memory.at(self.today).filter(measured);
         let nearest = own
@@ -109,7 +109,7 @@ impl<'a> Capacity<'a> {
     pub(super) fn share(&self, parallelism: u32) -> f64 {
         match self.memory.at(parallelism) {
             Some(seen) => seen.share,
-            None => self.excess + (1.0 - self.excess) * even(self.portions, parallelism),
+            None => self.excess + (1.0 - self.excess) * even(self.input_units, parallelism),
         }
     }
 
@@ -126,20 +126,20 @@ impl<'a> Capacity<'a> {
 }
 
 /// The share of the fullest subtask if all portions were alike.
-fn even(portions: Portions, parallelism: u32) -> f64 {
-    1.0 / portions.effective(parallelism)
+fn even(input_units: InputUnits, parallelism: u32) -> f64 {
+    1.0 / input_units.effective(parallelism)
 }
 
 /// The share of the records that no parallelism divides, by what was seen at today's.
-fn excess(today: Option<&Seen>, portions: Portions) -> f64 {
-    let Some(seen) = today.filter(|_| portions != Portions::None) else { return 0.0 };
-    let even = even(portions, seen.parallelism);
+fn excess(today: Option<&ServiceTime>, input_units: InputUnits) -> f64 {
+    let Some(seen) = today.filter(|_| input_units != InputUnits::None) else { return 0.0 };
+    let even = even(input_units, seen.parallelism);
     if even < 1.0 { ((seen.share - even) / (1.0 - even)).max(0.0) } else { 0.0 }
 }
 
 /// The contention that explains the service times best.
-fn alpha(seen: &[Seen], now_s: i64) -> f64 {
-    let age_s = |seen: &Seen| {
+fn alpha(seen: &[ServiceTime], now_s: i64) -> f64 {
+    let age_s = |seen: &ServiceTime| {
         f64::from(i32::try_from(now_s.saturating_sub(seen.at_s).clamp(0, 1 << 30)).unwrap_or(0))
     };
     let points: Vec<(f64, f64, f64)> = seen
@@ -175,11 +175,11 @@ fn alpha(seen: &[Seen], now_s: i64) -> f64 {
 mod tests {
     use super::*;
 
-    fn seen(parallelism: u32, service_s: f64) -> Seen {
-        Seen { parallelism, service_s, share: 1.0 / f64::from(parallelism), weight: 10.0, at_s: 0 }
+    fn seen(parallelism: u32, service_s: f64) -> ServiceTime {
+        ServiceTime { parallelism, service_s, share: 1.0 / f64::from(parallelism), weight: 10.0, at_s: 0 }
     }
 
-    fn remembering(seen: Seen) -> OperatorMemory {
+    fn remembering(seen: ServiceTime) -> OperatorMemory {
         let mut memory = OperatorMemory::default();
         memory.seen.push(seen);
         memory
@@ -193,14 +193,14 @@ mod tests {
         assert!(close(alpha(&[seen(4, 1e-4), seen(8, 1e-4)], 0), 0.0));
         assert!(close(alpha(&[seen(1, 1e-4), seen(11, 2e-4)], 0), 0.1));
         assert!(close(alpha(&[seen(4, 1e-4), seen(16, 4e-4)], 0), 1.0));
-        let bound = Seen { weight: 0.0, ..seen(16, 4e-4) };
+        let bound = ServiceTime { weight: 0.0, ..seen(16, 4e-4) };
         assert!(close(alpha(&[seen(4, 1e-4), bound], 0), PRIOR_ALPHA));
     }
 
     /// Goal: a hot key group is not divided: a subtask that has 30 % of the records has at least 25 % at any parallelism.
     #[test]
     fn a_hot_key_is_indivisible() {
-        let hot = Seen { share: 0.3, ..seen(4, 1e-4) };
+        let hot = ServiceTime { share: 0.3, ..seen(4, 1e-4) };
         let memory = remembering(hot);
         let job = crate::Job { max_parallelism: 128, ..crate::Job::default() };
         let snapshot = Snapshot { job, ..Snapshot::default() };

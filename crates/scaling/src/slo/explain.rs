@@ -1,10 +1,10 @@
 //! The sentences of a decision: why the job is widened, and why widening would not help.
 
-use super::measure::portions;
+use super::measure::input_units;
 use super::memory::{sane, short};
 use super::solve::Node;
 use super::view::{Shortage, View};
-use crate::{Cause, Diagnosis, Kind, OperatorReport, key_groups::Portions};
+use crate::{Cause, Diagnosis, Kind, OperatorReport, key_groups::InputUnits};
 
 /// What the operators were found to be.
 pub(super) fn reports(
@@ -128,7 +128,7 @@ fn of_kind(node: &Node<'_>) -> Option<(Cause, String)> {
 fn of_work(view: &View<'_>, node: &Node<'_>) -> Option<(Cause, String)> {
     let (operator, capacity, name) = (node.operator, &node.capacity, &node.operator.name);
     let parallelism = capacity.today;
-    let is_portioned = portions(view.snapshot, operator) != Portions::None;
+    let is_portioned = input_units(view.snapshot, operator) != InputUnits::None;
     if is_portioned && capacity.excess >= 1.0 / f64::from(parallelism) {
         let because = format!(
             "one subtask of {name}{} gets {:.0} % of the records at any parallelism",

@@ -15,7 +15,7 @@ mod saturation;
 use serde::{Deserialize, Serialize};
 
 use super::memory::{Memory, running_since_ms, sane, seconds, short};
-use crate::key_groups::Portions;
+use crate::key_groups::InputUnits;
 use crate::{Kind, Operator, Snapshot, Subtask};
 
 /// Readings of younger tasks are not used, in milliseconds.
@@ -70,7 +70,7 @@ impl From<Reading> for (f64, Option<f64>, Option<f64>, f64, Option<f64>) {
 /// What has been seen of an operator at one parallelism.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(from = "(u32, f64, f64, f64, i64)", into = "(u32, f64, f64, f64, i64)")]
-pub(super) struct Seen {
+pub(super) struct ServiceTime {
     pub(super) parallelism: u32,
     /// Seconds of one subtask per record.
     pub(super) service_s: f64,
@@ -82,14 +82,14 @@ pub(super) struct Seen {
     pub(super) at_s: i64,
 }
 
-impl From<(u32, f64, f64, f64, i64)> for Seen {
+impl From<(u32, f64, f64, f64, i64)> for ServiceTime {
     fn from((parallelism, service_s, share, weight, at_s): (u32, f64, f64, f64, i64)) -> Self {
         Self { parallelism, service_s, share, weight, at_s }
     }
 }
 
-impl From<Seen> for (u32, f64, f64, f64, i64) {
-    fn from(seen: Seen) -> Self {
+impl From<ServiceTime> for (u32, f64, f64, f64, i64) {
+    fn from(seen: ServiceTime) -> Self {
         (seen.parallelism, seen.service_s, seen.share, seen.weight, seen.at_s)
     }
 }
@@ -100,7 +100,7 @@ impl From<Seen> for (u32, f64, f64, f64, i64) {
 pub(super) struct OperatorMemory {
     /// By span; [`None`] where its rate was unknown.
     readings: Vec<Option<Reading>>,
-    pub(super) seen: Vec<Seen>,
+    pub(super) seen: Vec<ServiceTime>,
     /// γ: what a saturated operator did, as a multiple of what its busy time promised.
     pub(super) gamma: f64,
     pub(super) was_saturated: bool,
@@ -153,7 +153,7 @@ impl OperatorMemory {
         self.readings.clear();
     }
 
-    pub(super) fn at(&self, parallelism: u32) -> Option<&Seen> {
+    pub(super) fn at(&self, parallelism: u32) -> Option<&ServiceTime> {
         self.seen.iter().find(|seen| seen.parallelism == parallelism)
     }
 
@@ -209,7 +209,7 @@ impl OperatorMemory {
             Some(seen) => (seen.share, seen.at_s) = (share, now_s),
             None => {
                 let weight = if busy > LEAST_BUSY { 1.0 } else { 0.0 };
-                self.seen.push(Seen { parallelism: p, service_s, share, weight, at_s: now_s });
+                self.seen.push(ServiceTime { parallelism: p, service_s, share, weight, at_s: now_s });
                 self.seen.sort_by_key(|seen| seen.parallelism);
             }
         }
@@ -227,7 +227,7 @@ impl OperatorMemory {
         }
         let Some(service_s) = window.service_s() else { return };
         let (parallelism, share) = (operator.parallelism, short(window.share));
-        self.seen = vec![Seen { parallelism, service_s, share, weight: 0.0, at_s: now_s }];
+        self.seen = vec![ServiceTime { parallelism, service_s, share, weight: 0.0, at_s: now_s }];
     }
 
     /// Compares a predicted capacity with what was measured since.
@@ -256,20 +256,20 @@ impl OperatorMemory {
 }
 
 /// How the input of an operator is portioned.
-pub(super) fn portions(snapshot: &Snapshot, operator: &Operator) -> Portions {
+pub(super) fn input_units(snapshot: &Snapshot, operator: &Operator) -> InputUnits {
     match operator.source_partitions {
-        Some(partitions) if operator.kind == Kind::Source => Portions::Of(partitions.max(1)),
+        Some(partitions) if operator.kind == Kind::Source => InputUnits::Of(partitions.max(1)),
         _ if operator.is_keyed() => {
             let own = operator.max_parallelism.unwrap_or(u32::MAX);
-            Portions::Of(own.min(snapshot.job.max_parallelism).max(1))
+            InputUnits::Of(own.min(snapshot.job.max_parallelism).max(1))
         }
-        _ => Portions::None,
+        _ => InputUnits::None,
     }
 }
 
 fn reading(snapshot: &Snapshot, operator: &Operator) -> Option<Reading> {
     let rate_per_s = sane(operator.throughput_per_s)?;
-    let even = 1.0 / portions(snapshot, operator).effective(operator.parallelism);
+    let even = 1.0 / input_units(snapshot, operator).effective(operator.parallelism);
     let subtasks = &operator.subtasks;
     let taken = |subtask: &Subtask| {
         let read = sane(subtask.records_in);

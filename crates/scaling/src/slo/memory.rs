@@ -13,7 +13,7 @@ use super::arrivals::Arrivals;
 use super::changes::Changes;
 use super::forecast::Errors;
 use super::measure::OperatorMemory;
-use super::needs::Needs;
+use super::needs::NeededParallelism;
 use crate::Snapshot;
 
 /// Clocks differ by no more than this; one that is set back by more begins a new memory, in milliseconds.
@@ -35,7 +35,7 @@ pub struct Memory {
     /// Whether the service times have stopped falling since the job started.
     pub(super) is_warm: bool,
     pub(super) operators: BTreeMap<String, OperatorMemory>,
-    pub(super) needs: Needs,
+    pub(super) needs: NeededParallelism,
     pub(super) changes: Changes,
 }
 

@@ -23,12 +23,12 @@ mod explain;
 mod forecast;
 mod measure;
 mod memory;
-mod narrow;
 mod needs;
 mod options;
+mod scale_in;
+mod scale_out;
 mod solve;
 mod view;
-mod widen;
 
 use std::collections::BTreeMap;
 
@@ -112,7 +112,7 @@ impl Policy for Slo {
             Ok(view) => view,
             Err(unknown) => return Decision::nothing(NAME, unknown),
         };
-        let narrower = narrow::narrowed(&view, &need(&view));
+        let narrower = scale_in::narrowed(&view, &need(&view));
         let shortage = view.shortage();
         if shortage.is_none()
             && view.backlog.is_some()
@@ -238,7 +238,7 @@ fn closed(options: &Options, memory: &Memory, snapshot: &Snapshot, now_ms: i64) 
 
 fn widened(view: View<'_>, shortage: Shortage) -> Decision {
     let view = View { graph: view.graph.tabulated(), ..view };
-    let widening = widen::widen(&view, shortage);
+    let widening = scale_out::scale_out(&view, shortage);
     let mut decision =
         decision(&view, widening.plan.as_ref(), widening.reasons, widening.figures, widening.candidates);
     decision.diagnosis = widening.diagnosis;
@@ -254,7 +254,7 @@ fn decide(view: View<'_>) -> Decision {
         reasons.push("the arrival rate is moving, so nothing is narrowed".to_owned());
         return decision(&view, None, reasons, BTreeMap::new(), Vec::new());
     }
-    let narrowing = narrow::narrow(&view);
+    let narrowing = scale_in::scale_in(&view);
     if narrowing.plan.is_some() {
         reasons.clear();
     }
@@ -275,7 +275,7 @@ fn decision(
     decision.figures.extend(figures);
     decision.candidates = candidates;
     if let Some(plan) = plan {
-        decision.parallelism = widen::changed(view, plan);
+        decision.parallelism = scale_out::changed(view, plan);
     }
     if !decision.parallelism.is_empty() {
         decision.action = Action::Rescale;

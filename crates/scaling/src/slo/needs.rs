@@ -15,7 +15,7 @@ const PAUSE_MS: i64 = 60_000;
 /// The needs since the last change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Needs {
+pub(super) struct NeededParallelism {
     /// The beginning of the record, in milliseconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     since_ms: Option<i64>,
@@ -33,7 +33,7 @@ pub(super) struct Stretch<'a> {
     pub(super) needed: Plan<'a>,
 }
 
-impl Needs {
+impl NeededParallelism {
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn the_maximum_of_every_stretch_is_kept() {
         let series = |k: i64, salt: i64| u32::try_from((k * 7919 + salt * 104_729) % 13 + 1).unwrap();
-        let (mut needs, mut all) = (Needs::default(), Vec::new());
+        let (mut needs, mut all) = (NeededParallelism::default(), Vec::new());
         for k in 0..200 {
             let (a, b) = (series(k, 1), series(k, 2));
             all.push((a, b));
@@ -104,7 +104,7 @@ mod tests {
     /// Goal: after a pause nothing of the past counts.
     #[test]
     fn a_pause_is_unknown() {
-        let mut needs = Needs::default();
+        let mut needs = NeededParallelism::default();
         let one = |p: u32| [("a".to_owned(), p)].into_iter();
         needs.add(one(5), 0, 5000);
         needs.add(one(1), 40_000, 5000);

@@ -2,7 +2,9 @@
 
 use crate::world::{World, truth};
 use scaling::ds2::{self, Ds2, Options};
-use scaling::{Action, Constraints, Distribution, Kind, Memory, Moment, Policy, Rescale, Snapshot, Subtask};
+use scaling::{
+    Action, Constraints, Distribution, Kind, LocalTime, Memory, Policy, Rescale, Snapshot, Subtask,
+};
 
 /// A source, a map that does 1,000 records a second per subtask, a keyed window that does 500.
 fn chain(arrival_per_s: f64, map: u32, window: u32) -> World {
@@ -120,7 +122,7 @@ const MINUTE_MS: i64 = 60_000;
 
 /// One epoch through the crate's own entry, without constraints.
 fn epoch(memory: &mut Memory, snapshot: &Snapshot, minute: i64) -> scaling::Decision {
-    let now = Moment::utc(minute * MINUTE_MS);
+    let now = LocalTime::utc(minute * MINUTE_MS);
     scaling::decide(&Ds2(options()), &Constraints::default(), memory, snapshot, now)
 }
 
@@ -131,7 +133,7 @@ fn changes_are_given_time_to_settle() {
     let mut memory = Memory::default();
     let first = epoch(&mut memory, &snapshot, 0);
     assert_eq!(first.action, Action::Rescale);
-    memory.published(&Ds2(options()), &first, Moment::utc(0));
+    memory.published(&Ds2(options()), &first, LocalTime::utc(0));
     let at = |minutes: i64, snapshot: &Snapshot| epoch(&mut memory.clone(), snapshot, minutes);
     assert_eq!(at(4, &snapshot).action, Action::None);
     assert!(at(4, &snapshot).to_string().contains("60 s left"));

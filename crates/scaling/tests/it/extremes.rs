@@ -8,8 +8,8 @@ use scaling::latency::Latency;
 use scaling::limits::{Bounds, Limits};
 use scaling::slo::{self, Slo};
 use scaling::{
-    Constraints, Edge, Job, Kind, Memory, Moment, Operator, Partitioning, Policy, SCHEMA, Snapshot, Subtask,
-    TaskManager,
+    Constraints, Edge, Job, Kind, LocalTime, Memory, Operator, Partitioning, Policy, SCHEMA, Snapshot,
+    Subtask, TaskManager,
 };
 
 const NUMBERS: [u32; 5] = [0, 1, 2, u32::MAX - 1, u32::MAX];
@@ -91,7 +91,7 @@ fn the_largest_numbers_end_nothing() {
             {
                 let seen = snapshot(parallelism, max, at_ms);
                 let mut memory = Memory::default();
-                let now = Moment { at_ms, utc_offset_s: 0 };
+                let now = LocalTime { at_ms, utc_offset_s: 0 };
                 let mut decisions = vec![scaling::plan(&*policy, &constraints, &seen)];
                 for _ in 0..4 {
                     let decision = scaling::decide(&*policy, &constraints, &mut memory, &seen, now);

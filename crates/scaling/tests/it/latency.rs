@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use scaling::latency::{self, Latency, Options};
 use scaling::{
-    Action, Constraints, Decision, Job, Kind, Memory, Moment, Operator, Policy, Query, SCHEMA, Snapshot,
+    Action, Constraints, Decision, Job, Kind, LocalTime, Memory, Operator, Policy, Query, SCHEMA, Snapshot,
     TaskManager,
 };
 use serde::Deserialize;
@@ -70,7 +70,7 @@ fn acting_epochs(latencies_ms: &[Option<f64>]) -> Vec<usize> {
         let snapshot = snapshot(*latency_ms, vec![operator("join", Kind::Continuous, 500.0, 1)]);
         let decision = epoch(&mut memory, &snapshot);
         if decision.action == Action::Rescale {
-            memory.published(&Latency::default(), &decision, Moment::utc(0));
+            memory.published(&Latency::default(), &decision, LocalTime::utc(0));
             acted.push(index + 1);
         }
     }
@@ -78,7 +78,7 @@ fn acting_epochs(latencies_ms: &[Option<f64>]) -> Vec<usize> {
 }
 
 fn epoch(memory: &mut Memory, snapshot: &Snapshot) -> Decision {
-    scaling::decide(&Latency::default(), &Constraints::default(), memory, snapshot, Moment::utc(0))
+    scaling::decide(&Latency::default(), &Constraints::default(), memory, snapshot, LocalTime::utc(0))
 }
 
 /// Goal: a plan that was not published does not begin the wait, and one more violation makes it again; a plan that changes nothing

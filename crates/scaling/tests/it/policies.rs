@@ -9,17 +9,17 @@ use scaling::ds2::Ds2;
 use scaling::external::{Answer, External};
 use scaling::latency::Latency;
 use scaling::limits::{Bounds, Limits};
-use scaling::{Action, Constraints, Kind, Memory, Moment, Policy, Snapshot, ds2};
+use scaling::{Action, Constraints, Kind, LocalTime, Memory, Policy, Snapshot, ds2};
 
 /// The policies, one by one.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Who {
+enum TestedPolicy {
     Latency,
     Ds2,
     External,
 }
 
-const ALL: [Who; 3] = [Who::Latency, Who::Ds2, Who::External];
+const ALL: [TestedPolicy; 3] = [TestedPolicy::Latency, TestedPolicy::Ds2, TestedPolicy::External];
 
 /// Without any wait, be it for time to pass or for a backlog to be worked off.
 fn options() -> ds2::Options {
@@ -44,15 +44,15 @@ fn program(snapshot: &Snapshot) -> Result<Answer, String> {
     Ok(Answer { parallelism, ..Answer::default() })
 }
 
-fn policy(who: Who, snapshot: &Snapshot) -> Box<dyn Policy> {
+fn policy(who: TestedPolicy, snapshot: &Snapshot) -> Box<dyn Policy> {
     match who {
-        Who::Latency => Box::new(Latency::default()),
-        Who::Ds2 => Box::new(Ds2(options())),
-        Who::External => Box::new(External(program(snapshot))),
+        TestedPolicy::Latency => Box::new(Latency::default()),
+        TestedPolicy::Ds2 => Box::new(Ds2(options())),
+        TestedPolicy::External => Box::new(External(program(snapshot))),
     }
 }
 
-fn planned(who: Who, constraints: &Constraints, snapshot: &Snapshot) -> BTreeMap<String, u32> {
+fn planned(who: TestedPolicy, constraints: &Constraints, snapshot: &Snapshot) -> BTreeMap<String, u32> {
     scaling::plan(&*policy(who, snapshot), constraints, snapshot).parallelism
 }
 
@@ -76,8 +76,8 @@ proptest! {
                 prop_assert_ne!(new, operator.parallelism);
                 match who {
                     // + 2 for a window rests on its latency alone.
-                    Who::Latency => prop_assert_ne!(operator.hidden, Hidden::Busy),
-                    Who::Ds2 | Who::External => prop_assert_eq!(operator.hidden, Hidden::Nothing),
+                    TestedPolicy::Latency => prop_assert_ne!(operator.hidden, Hidden::Busy),
+                    TestedPolicy::Ds2 | TestedPolicy::External => prop_assert_eq!(operator.hidden, Hidden::Nothing),
                 }
             }
         }
@@ -114,20 +114,20 @@ proptest! {
         let constraints = Constraints::default();
         let hardly_busy = |operator: &scaling::Operator| operator.busy_ratio.is_some_and(|busy| busy < 0.001);
         prop_assume!(!world.snapshot().operators.iter().any(hardly_busy));
-        let plan = planned(Who::Ds2, &constraints, &world.snapshot());
+        let plan = planned(TestedPolicy::Ds2, &constraints, &world.snapshot());
         let applied = world.with(&plan);
-        let again = planned(Who::Ds2, &constraints, &applied.snapshot());
+        let again = planned(TestedPolicy::Ds2, &constraints, &applied.snapshot());
         prop_assert!(again.is_empty(), "{plan:?} then {again:?}");
         for who in ALL {
             let snapshot = world.snapshot();
-            let (moment, mut memory) = (Moment::utc(0), Memory::default());
+            let (local_time, mut memory) = (LocalTime::utc(0), Memory::default());
             let policy = policy(who, &snapshot);
             let plan = scaling::plan(&*policy, &constraints, &snapshot);
             let applied = world.with(&plan.parallelism).snapshot();
-            if who == Who::Latency {
+            if who == TestedPolicy::Latency {
                 policy.published(&mut memory, &plan, 0);
             }
-            let decision = scaling::decide(&*policy, &constraints, &mut memory, &applied, moment);
+            let decision = scaling::decide(&*policy, &constraints, &mut memory, &applied, local_time);
             prop_assert_eq!(decision.action, Action::None, "{:?}: {}", who, decision);
         }
     }
@@ -238,7 +238,7 @@ fn the_cluster_shrinks_after_a_while() {
     let size = Size { task_managers_max: Some(4), scale_in_delay_s: 60, ..Size::default() };
     let mut constraints = Constraints { size, ..Constraints::default() };
     let at = |constraints: &Constraints, memory: &mut Memory, snapshot: &Snapshot, second: i64| {
-        scaling::decide(&Ds2(options()), constraints, memory, snapshot, Moment::utc(second * 1000))
+        scaling::decide(&Ds2(options()), constraints, memory, snapshot, LocalTime::utc(second * 1000))
     };
     let mut first = Memory::default();
     let decision = at(&constraints, &mut first, &snapshot, 0);
@@ -265,10 +265,10 @@ fn excluded_periods_withhold_plans() {
     let limits = Limits { excluded_periods: vec!["00:00-01:00".parse().unwrap()], ..Limits::default() };
     let constraints = Constraints { limits, ..Constraints::default() };
     let (policy, mut memory) = (Ds2(options()), Memory::default());
-    let held = scaling::decide(&policy, &constraints, &mut memory, &snapshot, Moment::utc(0));
+    let held = scaling::decide(&policy, &constraints, &mut memory, &snapshot, LocalTime::utc(0));
     assert_eq!(held.action, Action::None);
     assert!(held.rejected.iter().any(|rejected| rejected.parallelism == 7), "{:?}", held.rejected);
-    let later = scaling::decide(&policy, &constraints, &mut memory, &snapshot, Moment::utc(3_600_000));
+    let later = scaling::decide(&policy, &constraints, &mut memory, &snapshot, LocalTime::utc(3_600_000));
     assert_eq!(later.parallelism["operator-1"], 7);
 }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use scaling::limits::Limits;
 use scaling::quota::{Bound, Claim, bound, grants, shares};
-use scaling::{Action, Constraints, Decision, Memory, Moment, Operator, Policy, Snapshot, Traits};
+use scaling::{Action, Constraints, Decision, LocalTime, Memory, Operator, Policy, Snapshot, Traits};
 
 fn claims(jobs: usize) -> impl Strategy<Value = Vec<Claim>> {
     let min = prop_oneof![3 => Just(None), 1 => (1_u32..12).prop_map(Some)];
@@ -160,7 +160,7 @@ fn decided(wanted: u32, operators: &[(&str, &str, u32)], slots: u32, limits: Lim
     snapshot.job.max_parallelism = 128;
     let quota = Some(Bound { slots, later: 0, share: 4, quota: 12 });
     let constraints = Constraints { limits, quota, ..Constraints::default() };
-    scaling::decide(&Wants(wanted), &constraints, &mut Memory::default(), &snapshot, Moment::utc(0))
+    scaling::decide(&Wants(wanted), &constraints, &mut Memory::default(), &snapshot, LocalTime::utc(0))
 }
 
 /// Goal: a plan is cut to what the quota leaves, a job above it gives back the rest, the reason names the quota, and the decision

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::flip_windows::{FlipOperator, FlipWindow};
 use super::{Controller, ceiling};
 use crate::change::{Phase, seconds};
-use crate::view::{Portions, View};
+use crate::view::{InputUnits, View};
 
 /// Time over which a reading's rates are computed, in seconds.
 const RATE_OVER_S: usize = 5;
@@ -403,15 +403,15 @@ fn parallelism(view: View<'_>, index: usize, factor: f64) -> u32 {
     let factor = factor.clamp(1.0 - DOWN_FACTOR, 1.0 + UP_FACTOR);
     let most = PARALLELISM_MAX.max(today).min(view.most(index));
     let new = ceiling(factor * f64::from(today)).min(most);
-    let portions = match view.portions(index) {
-        Portions::None => return new,
-        Portions::KeyGroups(count) | Portions::Partitions(count) => count,
+    let input_units = match view.input_units(index) {
+        InputUnits::None => return new,
+        InputUnits::KeyGroups(count) | InputUnits::Partitions(count) => count,
     };
     if new == today {
         return new;
     }
-    let end = portions.min(view.parallelism_max());
+    let end = input_units.min(view.parallelism_max());
     let end = if new < today { end.min(today) } else { end };
-    let suits = |p: &u32| portions.is_multiple_of(*p) || portions / *p < portions / new;
+    let suits = |p: &u32| input_units.is_multiple_of(*p) || input_units / *p < input_units / new;
     (new..=end).find(suits).unwrap_or(new)
 }

@@ -38,7 +38,8 @@ pub struct FlipOperator {
     /// Maximum parallelism.
     pub most: u32,
     /// Partitions of a source, key groups of a keyed operator; 0: neither.
-    pub portions: u32,
+    #[serde(rename = "portions")]
+    pub input_units: u32,
     /// Indices of its inputs in the window; empty: a source.
     pub inputs: Vec<usize>,
     /// Busy share of the fullest subtask, records in, records out, lag, and the observed true rate where there is one.
@@ -61,7 +62,7 @@ impl FlipOperator {
             name: view.name(index).to_owned(),
             parallelism: view.parallelism()[index],
             most: view.most(index),
-            portions: view.portions(index).count().unwrap_or(0),
+            input_units: view.input_units(index).count().unwrap_or(0),
             inputs: view.upstream(index).collect(),
             samples: samples.into_iter().map(rounded).collect(),
             wanted,

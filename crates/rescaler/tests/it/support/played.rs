@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use rescaler::status::{About, JobStatus, Kept, Switch, Switches};
 use scaling::ds2::{self, Ds2};
 use scaling::slo::{Options, Slo};
-use scaling::{Action, ChangeEnd, Constraints, Decision, Memory, Moment, Policy, Snapshot};
+use scaling::{Action, ChangeEnd, Constraints, Decision, LocalTime, Memory, Policy, Snapshot};
 use sim::View;
 use sim::contender::Controller;
 use sim::load::{LoadSpec, Noise, Shape};
@@ -64,7 +64,7 @@ impl Controller for Recorder {
     }
 
     fn tick(&mut self, view: &View<'_>) -> Option<Vec<u32>> {
-        let moment = Moment::utc(sim::observation::at_ms(view.now_s()));
+        let moment = LocalTime::utc(sim::observation::at_ms(view.now_s()));
         if self.is_changing && !view.is_changing() {
             self.is_changing = false;
             self.memory.change_ended(&*self.policy, ChangeEnd::Succeeded, moment);
@@ -89,7 +89,7 @@ impl Controller for Recorder {
         let Some(epoch) = self.epochs.last_mut() else { return };
         epoch.is_published = true;
         self.is_changing = true;
-        let moment = Moment::utc(sim::observation::at_ms(epoch.at_s));
+        let moment = LocalTime::utc(sim::observation::at_ms(epoch.at_s));
         self.memory.published(&*self.policy, &epoch.decision, moment);
     }
 }

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use scaling::slo::{self, Options, Slo};
 use scaling::{
-    Action, Cause, ChangeEnd, Constraints, Decision, Edge, Job, Kind, Memory, Moment, Operator, Partitioning,
-    Policy, Reading, SCHEMA, Snapshot, Subtask,
+    Action, Cause, ChangeEnd, Constraints, Decision, Edge, Job, Kind, LocalTime, Memory, Operator,
+    Partitioning, Policy, Reading, SCHEMA, Snapshot, Subtask,
 };
 
 mod properties;
@@ -20,7 +20,7 @@ const KEY_GROUPS: u32 = 128;
 
 /// One operator as it truly is.
 #[derive(Debug, Clone)]
-struct Truth {
+struct TrueOperator {
     name: &'static str,
     kind: Kind,
     /// Records per second of the only subtask.
@@ -36,13 +36,13 @@ struct Truth {
     parallelism: u32,
 }
 
-impl Truth {
+impl TrueOperator {
     fn new(name: &'static str, kind: Kind, rate_per_s: f64, parallelism: u32) -> Self {
         let (contention, ratio, hot) = (0.005, 1.0, 0.0);
         Self { name, kind, rate_per_s, contention, ratio, hot, limit_per_s: None, parallelism }
     }
 
-    fn portions(&self) -> Option<u32> {
+    fn input_units(&self) -> Option<u32> {
         match self.kind {
             Kind::Source => Some(16),
             Kind::Window => Some(KEY_GROUPS),
@@ -51,7 +51,7 @@ impl Truth {
     }
 
     fn share(&self, p: u32) -> f64 {
-        let even = self.portions().map_or(1.0 / f64::from(p), |n| f64::from(n.div_ceil(p)) / f64::from(n));
+        let even = self.input_units().map_or(1.0 / f64::from(p), |n| f64::from(n.div_ceil(p)) / f64::from(n));
         self.hot + (1.0 - self.hot) * even
     }
 
@@ -68,9 +68,9 @@ impl Truth {
 
 /// A chain of operators behind one source, second by second.
 #[derive(Debug, Clone)]
-struct Played {
+struct SimulatedChain {
     policy: Slo,
-    operators: Vec<Truth>,
+    operators: Vec<TrueOperator>,
     /// What everything is multiplied by.
     scale: f64,
     now_s: i64,
@@ -90,8 +90,8 @@ struct Played {
     start_error_ms: i64,
 }
 
-impl Played {
-    fn new(operators: Vec<Truth>, seed: u64) -> Self {
+impl SimulatedChain {
+    fn new(operators: Vec<TrueOperator>, seed: u64) -> Self {
         Self {
             policy: Slo(Options::with_bound(BOUND_S * 1000.0)),
             operators,
@@ -116,7 +116,8 @@ impl Played {
 
     /// The slots of the narrowest plan that carries this rate.
     fn needed(&self, rate_per_s: f64) -> u32 {
-        let least = |operator: &Truth| (1..=KEY_GROUPS).find(|p| operator.carries(*p) >= rate_per_s).unwrap();
+        let least =
+            |operator: &TrueOperator| (1..=KEY_GROUPS).find(|p| operator.carries(*p) >= rate_per_s).unwrap();
         self.operators.iter().map(least).max().unwrap()
     }
 
@@ -180,8 +181,8 @@ impl Played {
         }
     }
 
-    fn now(&self) -> Moment {
-        Moment::utc(at_ms(self.now_s + self.clock_s))
+    fn now(&self) -> LocalTime {
+        LocalTime::utc(at_ms(self.now_s + self.clock_s))
     }
 
     /// What the metrics show of the newest epoch.
@@ -193,7 +194,8 @@ impl Played {
         let (first, last) = (of(from_s), of(self.now_s));
         let read_per_s = (last.1 - first.1) / span;
         let tightest = self.carries();
-        let held = |operator: &Truth| last.3 && operator.carries(operator.parallelism) > tightest * 1.0001;
+        let held =
+            |operator: &TrueOperator| last.3 && operator.carries(operator.parallelism) > tightest * 1.0001;
         let bottleneck = self.operators.iter().position(|o| !held(o));
         let mut operators: Vec<Operator> = Vec::new();
         for (index, truth) in self.operators.iter().enumerate() {
@@ -214,7 +216,7 @@ impl Played {
                         .map(|second| (at_ms(second + self.clock_s), figure(&of(second)) * self.scale))
                         .collect()
                 };
-                operator.source_partitions = truth.portions();
+                operator.source_partitions = truth.input_units();
                 operator.arrivals = series(|second| second.0);
                 operator.backlog_series = series(|second| second.2);
                 operator.backlog_records = Some(last.2 * self.scale);
@@ -261,7 +263,7 @@ fn at_ms(second: i64) -> i64 {
     START_MS + second * 1000
 }
 
-fn truth_operator(truth: &Truth, read_per_s: f64, span: f64, busy: f64) -> Operator {
+fn truth_operator(truth: &TrueOperator, read_per_s: f64, span: f64, busy: f64) -> Operator {
     let (p, fullest) = (truth.parallelism, truth.share(truth.parallelism));
     let others = (1.0 - fullest) / f64::from(p.max(2) - 1);
     let subtask = |index: u32| {
@@ -282,15 +284,15 @@ fn truth_operator(truth: &Truth, read_per_s: f64, span: f64, busy: f64) -> Opera
 }
 
 /// A source, a map and a keyed operator that carry somewhat more than 20,000 records a second.
-fn chain() -> Vec<Truth> {
+fn chain() -> Vec<TrueOperator> {
     vec![
-        Truth::new("source", Kind::Source, 25_000.0, 2),
-        Truth::new("map", Kind::Continuous, 9000.0, 4),
-        Truth::new("aggregate", Kind::Window, 6000.0, 5),
+        TrueOperator::new("source", Kind::Source, 25_000.0, 2),
+        TrueOperator::new("map", Kind::Continuous, 9000.0, 4),
+        TrueOperator::new("aggregate", Kind::Window, 6000.0, 5),
     ]
 }
 
-fn arbitrary_job() -> impl Strategy<Value = (Vec<Truth>, u64)> {
+fn arbitrary_job() -> impl Strategy<Value = (Vec<TrueOperator>, u64)> {
     let operator =
         (2000.0..20_000.0_f64, 0.0..0.02_f64, 0.3..1.5_f64, prop_oneof![3 => Just(0.0), 1 => 0.0..0.08_f64]);
     (prop::collection::vec(operator, 2), any::<u64>()).prop_map(|(drawn, seed)| {
@@ -300,7 +302,7 @@ fn arbitrary_job() -> impl Strategy<Value = (Vec<Truth>, u64)> {
             truth.hot = if truth.kind == Kind::Window { hot } else { 0.0 };
         }
         for truth in &mut operators {
-            let most = truth.portions().unwrap_or(KEY_GROUPS);
+            let most = truth.input_units().unwrap_or(KEY_GROUPS);
             truth.parallelism = (1..most).find(|p| truth.carries(*p) >= 24_000.0).unwrap_or(most);
         }
         (operators, seed)
@@ -313,11 +315,11 @@ fn arbitrary_load() -> impl Strategy<Value = Vec<(i64, f64)>> {
 }
 
 /// Runs a job through a load after a quiet beginning.
-fn played(operators: Vec<Truth>, seed: u64, load: &[(i64, f64)]) -> Played {
-    let mut played = Played::new(operators, seed);
-    played.run(300, 20_000.0, 0.05);
+fn simulated(operators: Vec<TrueOperator>, seed: u64, load: &[(i64, f64)]) -> SimulatedChain {
+    let mut simulated = SimulatedChain::new(operators, seed);
+    simulated.run(300, 20_000.0, 0.05);
     for (for_s, arrival_per_s) in load {
-        played.run(*for_s, *arrival_per_s, 0.05);
+        simulated.run(*for_s, *arrival_per_s, 0.05);
     }
-    played
+    simulated
 }

@@ -9,9 +9,9 @@ proptest! {
     /// raises nothing; a widening is cheaper than staying and carries more; a narrowing has been paid for since the last change.
     #[test]
     fn every_change_is_sound((operators, seed) in arbitrary_job(), load in arbitrary_load()) {
-        let played = played(operators, seed, &load);
+        let simulated = simulated(operators, seed, &load);
         let mut since_s = 0;
-        for (at_s, before, after, decision) in &played.changes {
+        for (at_s, before, after, decision) in &simulated.changes {
             for (name, new) in &decision.parallelism {
                 let report = decision.operators.iter().find(|operator| operator.name == *name).unwrap();
                 let most = if name == "source" { 16 } else { KEY_GROUPS };
@@ -39,8 +39,8 @@ proptest! {
     /// rates make the same changes at the same times.
     #[test]
     fn what_does_not_matter_changes_nothing((operators, seed) in arbitrary_job(), load in arbitrary_load()) {
-        let changes_of = |operators: &[Truth], vary: fn(&mut Played)| {
-            let mut one = Played::new(operators.to_vec(), seed);
+        let changes_of = |operators: &[TrueOperator], vary: fn(&mut SimulatedChain)| {
+            let mut one = SimulatedChain::new(operators.to_vec(), seed);
             vary(&mut one);
             one.run(300, 20_000.0, 0.05);
             for (for_s, arrival_per_s) in &load {
@@ -49,30 +49,30 @@ proptest! {
             one.changes.iter().map(|(at_s, _, _, decision)| (*at_s, decision.parallelism.clone())).collect::<Vec<_>>()
         };
         let first = changes_of(&operators, |_| ());
-        prop_assert_eq!(&first, &changes_of(&operators, |played| played.reversed = true));
-        prop_assert_eq!(&first, &changes_of(&operators, |played| played.rereads_memory = true));
+        prop_assert_eq!(&first, &changes_of(&operators, |simulated| simulated.reversed = true));
+        prop_assert_eq!(&first, &changes_of(&operators, |simulated| simulated.rereads_memory = true));
         // Ten times the records show a small skew that fewer do not.
         let mut even = operators;
         even.iter_mut().for_each(|operator| operator.hot = 0.0);
         let first = changes_of(&even, |_| ());
-        prop_assert_eq!(&first, &changes_of(&even, |played| played.scale = 10.0));
+        prop_assert_eq!(&first, &changes_of(&even, |simulated| simulated.scale = 10.0));
     }
 
     /// Goal: the same memory and snapshot give the same decision; after it is published nothing is decided until the job has
     /// restarted; an incomplete snapshot changes nothing.
     #[test]
     fn decisions_repeat_and_wait((operators, seed) in arbitrary_job(), arrival_per_s in 30_000.0..60_000.0_f64) {
-        let mut played = played(operators, seed, &[]);
+        let mut simulated = simulated(operators, seed, &[]);
         for _ in 0..60 {
-            played.second(20_000.0);
+            simulated.second(20_000.0);
         }
         for _ in 0..EPOCH_S {
-            played.second(arrival_per_s);
+            simulated.second(arrival_per_s);
         }
-        let now = played.now();
-        let mut snapshot = played.snapshot().unwrap();
-        let mut memory = played.memory.clone();
-        let policy = &played.policy;
+        let now = simulated.now();
+        let mut snapshot = simulated.snapshot().unwrap();
+        let mut memory = simulated.memory.clone();
+        let policy = &simulated.policy;
         policy.observe(&mut memory, &snapshot, now.at_ms);
         let decision = policy.decide(&memory, &snapshot, now.at_ms);
         prop_assert_eq!(&decision, &policy.decide(&memory, &snapshot, now.at_ms));
@@ -97,22 +97,22 @@ proptest! {
         factor in 1.0..5.0_f64,
     ) {
         operators.iter_mut().for_each(|operator| operator.hot = 0.0);
-        let mut played = played(operators, seed, &[]);
-        prop_assume!(played.changes.is_empty());
+        let mut simulated = simulated(operators, seed, &[]);
+        prop_assume!(simulated.changes.is_empty());
         for _ in 0..2 * EPOCH_S {
-            played.second(arrival_per_s);
+            simulated.second(arrival_per_s);
         }
-        let snapshot = played.snapshot().unwrap();
+        let snapshot = simulated.snapshot().unwrap();
         let decide = |backlog: f64| {
-            let (mut snapshot, mut memory) = (snapshot.clone(), played.memory.clone());
+            let (mut snapshot, mut memory) = (snapshot.clone(), simulated.memory.clone());
             for operator in &mut snapshot.operators {
                 operator.backlog_records = operator.backlog_records.map(|_| backlog);
             }
-            played.policy.observe(&mut memory, &snapshot, played.now().at_ms);
-            played.policy.decide(&memory, &snapshot, played.now().at_ms)
+            simulated.policy.observe(&mut memory, &snapshot, simulated.now().at_ms);
+            simulated.policy.decide(&memory, &snapshot, simulated.now().at_ms)
         };
         let (smaller, larger) = (decide(backlog), decide(backlog * factor));
-        for truth in &played.operators {
+        for truth in &simulated.operators {
             let of = |decision: &Decision| decision.parallelism.get(truth.name).copied().unwrap_or(truth.parallelism);
             prop_assert!(of(&larger) >= of(&smaller), "{}: {smaller} / {larger}", truth.name);
         }
@@ -121,9 +121,9 @@ proptest! {
     /// Goal: three hours of constant load with noise of ±8 % change nothing once the job fits.
     #[test]
     fn noise_changes_nothing(seed in any::<u64>()) {
-        let mut played = Played::new(chain(), seed);
-        played.run(3 * 3600, 20_000.0, 0.08);
-        let told: Vec<String> = played.changes.iter().map(|(at_s, .., decision)| format!("{at_s} s: {decision}")).collect();
+        let mut simulated = SimulatedChain::new(chain(), seed);
+        simulated.run(3 * 3600, 20_000.0, 0.08);
+        let told: Vec<String> = simulated.changes.iter().map(|(at_s, .., decision)| format!("{at_s} s: {decision}")).collect();
         prop_assert!(told.is_empty(), "{told:?}");
     }
 
@@ -133,13 +133,13 @@ proptest! {
     fn an_external_limit_is_not_answered_by_width(seed in any::<u64>(), limit_per_s in 21_000.0..26_000.0_f64) {
         let mut operators = chain();
         operators[2].limit_per_s = Some(limit_per_s);
-        let mut played = Played::new(operators, seed);
-        played.run(900, 17_000.0, 0.05);
-        let needed = played.needed(limit_per_s * 0.99);
-        played.run(900, limit_per_s * 1.4, 0.05);
-        played.run(3600, 14_000.0, 0.05);
-        prop_assert!(played.changes.len() <= 4, "{:?}", played.changes.len());
-        for (.., after, decision) in &played.changes {
+        let mut simulated = SimulatedChain::new(operators, seed);
+        simulated.run(900, 17_000.0, 0.05);
+        let needed = simulated.needed(limit_per_s * 0.99);
+        simulated.run(900, limit_per_s * 1.4, 0.05);
+        simulated.run(3600, 14_000.0, 0.05);
+        prop_assert!(simulated.changes.len() <= 4, "{:?}", simulated.changes.len());
+        for (.., after, decision) in &simulated.changes {
             prop_assert!(*after <= 3 * needed, "{after} > 3 · {needed}: {decision}");
         }
     }
@@ -229,7 +229,7 @@ proptest! {
             let job = Job { max_parallelism: 128, running_since_ms: started, ..Job::default() };
             let snapshot = Snapshot { schema: SCHEMA, at_ms: started, newest_age_ms: jump_ms, job, operators, ..Snapshot::default() };
             for decision in [
-                scaling::decide(&policy, &Constraints::default(), &mut memory, &snapshot, Moment::utc(now_ms)),
+                scaling::decide(&policy, &Constraints::default(), &mut memory, &snapshot, LocalTime::utc(now_ms)),
                 policy.plan(&snapshot),
             ] {
                 let mut found = Vec::new();
@@ -240,8 +240,8 @@ proptest! {
                 }
                 prop_assert!(found.iter().all(|(_, number)| number.is_some_and(f64::is_finite)), "{found:?}");
                 if decision.action == Action::Rescale {
-                    memory.published(&policy, &decision, Moment::utc(now_ms));
-                    memory.change_ended(&policy, ChangeEnd::Failed, Moment::utc(now_ms));
+                    memory.published(&policy, &decision, LocalTime::utc(now_ms));
+                    memory.change_ended(&policy, ChangeEnd::Failed, LocalTime::utc(now_ms));
                 }
             }
             let text = serde_json::to_string(&memory).unwrap();

@@ -6,16 +6,16 @@ use super::*;
 /// narrowing.
 #[test]
 fn a_step_up_and_down_is_two_changes() {
-    let mut played = Played::new(chain(), 7);
-    played.run(1200, 15_000.0, 0.05);
-    played.run(1200, 45_000.0, 0.05);
-    played.run(3600, 15_000.0, 0.05);
+    let mut simulated = SimulatedChain::new(chain(), 7);
+    simulated.run(1200, 15_000.0, 0.05);
+    simulated.run(1200, 45_000.0, 0.05);
+    simulated.run(3600, 15_000.0, 0.05);
     let steps: Vec<(i64, u32, u32)> =
-        played.changes.iter().map(|(at_s, before, after, _)| (*at_s, *before, *after)).collect();
+        simulated.changes.iter().map(|(at_s, before, after, _)| (*at_s, *before, *after)).collect();
     assert_eq!(steps.len(), 2, "{steps:?}");
-    assert!((1200..=1215).contains(&steps[0].0) && steps[0].2 >= played.needed(45_000.0), "{steps:?}");
+    assert!((1200..=1215).contains(&steps[0].0) && steps[0].2 >= simulated.needed(45_000.0), "{steps:?}");
     assert!(steps[1].0 >= 2400 + 480 && steps[1].2 <= 6, "{steps:?}");
-    let late = played.seconds.iter().filter(|(.., backlog, _)| *backlog > BOUND_S * 45_000.0).count();
+    let late = simulated.seconds.iter().filter(|(.., backlog, _)| *backlog > BOUND_S * 45_000.0).count();
     assert!(late <= 20, "{late} s were late");
 }
 
@@ -23,12 +23,16 @@ fn a_step_up_and_down_is_two_changes() {
 #[test]
 fn a_start_that_is_told_inexactly_is_the_same() {
     let changes = [0, 1, 300].map(|start_error_ms| {
-        let mut played = Played::new(chain(), 7);
-        played.start_error_ms = start_error_ms;
-        played.run(600, 15_000.0, 0.05);
-        played.run(600, 45_000.0, 0.05);
-        played.run(1800, 15_000.0, 0.05);
-        played.changes.into_iter().map(|(at_s, before, after, _)| (at_s, before, after)).collect::<Vec<_>>()
+        let mut simulated = SimulatedChain::new(chain(), 7);
+        simulated.start_error_ms = start_error_ms;
+        simulated.run(600, 15_000.0, 0.05);
+        simulated.run(600, 45_000.0, 0.05);
+        simulated.run(1800, 15_000.0, 0.05);
+        simulated
+            .changes
+            .into_iter()
+            .map(|(at_s, before, after, _)| (at_s, before, after))
+            .collect::<Vec<_>>()
     });
     assert!(changes[0].len() == 2 && changes[1] == changes[0] && changes[2] == changes[0], "{changes:?}");
 }
@@ -36,18 +40,18 @@ fn a_start_that_is_told_inexactly_is_the_same() {
 /// Goal: a load that rises while the tasks of a new job still warm up is answered within ten seconds, by what they take so far.
 #[test]
 fn a_step_is_answered_while_tasks_warm_up() {
-    let mut played = Played::new(chain(), 9);
-    played.started_s = 0;
-    let warm: Vec<f64> = played.operators.iter().map(|operator| operator.rate_per_s).collect();
+    let mut simulated = SimulatedChain::new(chain(), 9);
+    simulated.started_s = 0;
+    let warm: Vec<f64> = simulated.operators.iter().map(|operator| operator.rate_per_s).collect();
     for epoch in 0..20 {
         let (now_s, warmth) = (epoch * EPOCH_S, 0.5 + 0.025 * f64::from(u32::try_from(epoch).unwrap()));
-        let operators = played.operators.iter_mut();
+        let operators = simulated.operators.iter_mut();
         operators.zip(&warm).for_each(|(operator, warm)| operator.rate_per_s = warm * warmth);
-        played.run(EPOCH_S, if now_s < 60 { 9000.0 } else { 36_000.0 }, 0.05);
+        simulated.run(EPOCH_S, if now_s < 60 { 9000.0 } else { 36_000.0 }, 0.05);
     }
-    let (at_s, .., decision) = played.changes.first().expect("the job is widened");
+    let (at_s, .., decision) = simulated.changes.first().expect("the job is widened");
     assert!((60..=70).contains(at_s), "{at_s}: {decision}");
-    assert!(played.slots() >= played.needed(36_000.0), "{decision}");
+    assert!(simulated.slots() >= simulated.needed(36_000.0), "{decision}");
 }
 
 /// Goal: a job that has just become saturated is seen to carry what it then does. The readings of the quieter time before, of which the
@@ -56,38 +60,38 @@ fn a_step_is_answered_while_tasks_warm_up() {
 fn quiet_readings_do_not_lower_the_capacity() {
     for seed in 0..8 {
         let operators = vec![
-            Truth::new("source", Kind::Source, 5000.0, 1),
-            Truth::new("window", Kind::Continuous, 1200.0, 1),
+            TrueOperator::new("source", Kind::Source, 5000.0, 1),
+            TrueOperator::new("window", Kind::Continuous, 1200.0, 1),
         ];
-        let mut played = Played::new(operators, seed);
-        played.run(120, 700.0, 0.02);
-        while played.changes.is_empty() {
-            let decision = played.epoch(2500.0, 0.02);
-            assert!(played.now_s < 160, "{decision:?}");
+        let mut simulated = SimulatedChain::new(operators, seed);
+        simulated.run(120, 700.0, 0.02);
+        while simulated.changes.is_empty() {
+            let decision = simulated.epoch(2500.0, 0.02);
+            assert!(simulated.now_s < 160, "{decision:?}");
         }
-        let (at_s, .., decision) = &played.changes[0];
+        let (at_s, .., decision) = &simulated.changes[0];
         let capacity_per_s = decision.figures["capacity_per_s"];
         assert!((1080.0..=1210.0).contains(&capacity_per_s), "at {at_s}: {decision}");
-        assert!(played.slots() <= 4 && played.carries() >= 2500.0, "at {at_s}: {decision}");
+        assert!(simulated.slots() <= 4 && simulated.carries() >= 2500.0, "at {at_s}: {decision}");
     }
 }
 
 /// Goal: after 24 hours of a moving load the memory of a job of 20 operators takes less than 30 kB in the journal.
 #[test]
 fn the_memory_stays_small() {
-    let mut operators = vec![Truth::new("source", Kind::Source, 25_000.0, 2)];
+    let mut operators = vec![TrueOperator::new("source", Kind::Source, 25_000.0, 2)];
     let names =
         ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s"];
-    operators.extend(names.map(|name| Truth::new(name, Kind::Window, 6000.0, 5)));
-    let mut played = Played::new(operators, 3);
+    operators.extend(names.map(|name| TrueOperator::new(name, Kind::Window, 6000.0, 5)));
+    let mut simulated = SimulatedChain::new(operators, 3);
     let mut largest = 0;
     for step in 0..96 {
         let hour = f64::from(step) / 4.0;
         let arrival_per_s = 25_000.0 - 15_000.0 * (hour / 24.0 * std::f64::consts::TAU).cos();
-        played.run(900, arrival_per_s, 0.05);
-        largest = largest.max(serde_json::to_string(&played.memory.slo).unwrap().len());
+        simulated.run(900, arrival_per_s, 0.05);
+        largest = largest.max(serde_json::to_string(&simulated.memory.slo).unwrap().len());
     }
-    assert!(played.changes.len() > 2, "{}", played.changes.len());
+    assert!(simulated.changes.len() > 2, "{}", simulated.changes.len());
     assert!(largest < 30_000, "{largest} bytes");
 }
 
@@ -96,16 +100,16 @@ fn the_memory_stays_small() {
 #[test]
 fn little_is_enough() {
     for knows_backlog in [true, false] {
-        let mut played = Played::new(chain(), 5);
+        let mut simulated = SimulatedChain::new(chain(), 5);
         let (mut widest, mut narrowed) = (0, false);
         for epoch in 0..1000 {
             let arrival_per_s = if (240..480).contains(&epoch) { 45_000.0 } else { 15_000.0 };
-            let before = played.seconds.len();
+            let before = simulated.seconds.len();
             for _ in 0..EPOCH_S {
-                played.second(arrival_per_s);
+                simulated.second(arrival_per_s);
             }
-            let Some(mut snapshot) = played.snapshot() else { continue };
-            let arrived = (played.seconds.last().unwrap().0 - played.seconds[before - 1].0) / 5.0;
+            let Some(mut snapshot) = simulated.snapshot() else { continue };
+            let arrived = (simulated.seconds.last().unwrap().0 - simulated.seconds[before - 1].0) / 5.0;
             for operator in &mut snapshot.operators {
                 operator.arrivals.clear();
                 operator.backlog_series.clear();
@@ -115,45 +119,50 @@ fn little_is_enough() {
                 operator.backlog_records = operator.backlog_records.filter(|_| knows_backlog);
             }
             snapshot.newest_age_ms = None;
-            let now = played.now();
-            let decision =
-                scaling::decide(&played.policy, &Constraints::default(), &mut played.memory, &snapshot, now);
+            let now = simulated.now();
+            let decision = scaling::decide(
+                &simulated.policy,
+                &Constraints::default(),
+                &mut simulated.memory,
+                &snapshot,
+                now,
+            );
             if decision.action == Action::Rescale {
-                played.memory.published(&played.policy, &decision, now);
-                played.apply(decision);
-                narrowed |= played.changes.last().is_some_and(|(_, before, after, _)| after < before);
+                simulated.memory.published(&simulated.policy, &decision, now);
+                simulated.apply(decision);
+                narrowed |= simulated.changes.last().is_some_and(|(_, before, after, _)| after < before);
             }
-            widest = widest.max(played.slots());
+            widest = widest.max(simulated.slots());
         }
-        assert!(widest >= 9, "{widest}, {knows_backlog}: {:?}", played.changes);
-        assert_eq!(narrowed, knows_backlog, "{:?}", played.changes);
+        assert!(widest >= 9, "{widest}, {knows_backlog}: {:?}", simulated.changes);
+        assert_eq!(narrowed, knows_backlog, "{:?}", simulated.changes);
     }
 }
 
 /// Goal: without a bound nothing is decided, and the reason names the option.
 #[test]
 fn without_a_bound_nothing_is_decided() {
-    let mut played = Played::new(chain(), 1);
-    played.policy = Slo::default();
-    played.run(600, 60_000.0, 0.0);
-    let decision = played.epoch(60_000.0, 0.0).unwrap();
-    assert!(played.changes.is_empty() && decision.to_string().contains("latency_bound_ms"), "{decision}");
+    let mut simulated = SimulatedChain::new(chain(), 1);
+    simulated.policy = Slo::default();
+    simulated.run(600, 60_000.0, 0.0);
+    let decision = simulated.epoch(60_000.0, 0.0).unwrap();
+    assert!(simulated.changes.is_empty() && decision.to_string().contains("latency_bound_ms"), "{decision}");
 }
 
 /// Goal: a clock that is set back by some seconds, or by an hour, does not stop the policy: the next step is answered.
 #[test]
 fn a_clock_that_is_set_back_stops_nothing() {
     for back_s in [20, 3600] {
-        let mut played = Played::new(chain(), 3);
-        played.run(600, 15_000.0, 0.05);
-        played.clock_s = -back_s;
-        played.run(300, 15_000.0, 0.05);
-        assert!(played.changes.is_empty(), "{back_s}: {:?}", played.changes);
-        played.run(60, 45_000.0, 0.05);
+        let mut simulated = SimulatedChain::new(chain(), 3);
+        simulated.run(600, 15_000.0, 0.05);
+        simulated.clock_s = -back_s;
+        simulated.run(300, 15_000.0, 0.05);
+        assert!(simulated.changes.is_empty(), "{back_s}: {:?}", simulated.changes);
+        simulated.run(60, 45_000.0, 0.05);
         assert!(
-            played.changes.len() == 1 && played.slots() >= played.needed(45_000.0),
+            simulated.changes.len() == 1 && simulated.slots() >= simulated.needed(45_000.0),
             "{back_s}: {:?}",
-            played.changes
+            simulated.changes
         );
     }
 }
@@ -163,37 +172,38 @@ fn a_clock_that_is_set_back_stops_nothing() {
 #[test]
 fn a_source_without_partitions_to_spare_is_the_diagnosis() {
     let mut operators = chain();
-    operators[0] = Truth::new("source", Kind::Source, 1500.0, 16);
-    let mut played = Played::new(operators, 2);
-    played.run(600, 15_000.0, 0.0);
-    assert_eq!(played.epoch(15_000.0, 0.0).unwrap().diagnosis, None);
-    let (before, mut found) = (played.slots(), Vec::new());
+    operators[0] = TrueOperator::new("source", Kind::Source, 1500.0, 16);
+    let mut simulated = SimulatedChain::new(operators, 2);
+    simulated.run(600, 15_000.0, 0.0);
+    assert_eq!(simulated.epoch(15_000.0, 0.0).unwrap().diagnosis, None);
+    let (before, mut found) = (simulated.slots(), Vec::new());
     for _ in 0..24 {
-        found.extend(played.epoch(30_000.0, 0.0).and_then(|decision| decision.diagnosis));
+        found.extend(simulated.epoch(30_000.0, 0.0).and_then(|decision| decision.diagnosis));
     }
     assert!(
         found.iter().all(|one| one.cause == Cause::SourceLimited && one.operator == "source"),
         "{found:?}"
     );
-    assert!(found.len() > 10 && played.slots() == before, "{found:?}");
+    assert!(found.len() > 10 && simulated.slots() == before, "{found:?}");
 }
 
 /// Goal: three failed changes within ten minutes stop everything for five minutes.
 #[test]
 fn failures_open_the_breaker() {
-    let mut played = Played::new(chain(), 1);
-    played.run(300, 20_000.0, 0.0);
-    let (policy, mut tried) = (played.policy.clone(), Vec::new());
+    let mut simulated = SimulatedChain::new(chain(), 1);
+    simulated.run(300, 20_000.0, 0.0);
+    let (policy, mut tried) = (simulated.policy.clone(), Vec::new());
     for epoch in 0..100 {
         for _ in 0..EPOCH_S {
-            played.second(60_000.0);
+            simulated.second(60_000.0);
         }
-        let Some(snapshot) = played.snapshot() else { continue };
-        let now = played.now();
-        let decision = scaling::decide(&policy, &Constraints::default(), &mut played.memory, &snapshot, now);
+        let Some(snapshot) = simulated.snapshot() else { continue };
+        let now = simulated.now();
+        let decision =
+            scaling::decide(&policy, &Constraints::default(), &mut simulated.memory, &snapshot, now);
         if decision.action == Action::Rescale {
-            played.memory.published(&policy, &decision, now);
-            played.memory.change_ended(&policy, ChangeEnd::Failed, now);
+            simulated.memory.published(&policy, &decision, now);
+            simulated.memory.change_ended(&policy, ChangeEnd::Failed, now);
             tried.push(epoch);
         }
     }

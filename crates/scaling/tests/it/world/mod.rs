@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use scaling::key_groups::Portions;
+use scaling::key_groups::InputUnits;
 use scaling::{Edge, Job, Kind, Operator, Partitioning, SCHEMA, Snapshot, TaskManager};
 
 pub(crate) const KEY_GROUPS: u32 = 128;
 
 /// One operator as it truly is.
 #[derive(Debug, Clone)]
-pub(crate) struct Truth {
+pub(crate) struct TrueOperator {
     pub(crate) kind: Kind,
     pub(crate) is_keyed: bool,
     /// Records per second of one subtask that is always busy.
@@ -31,7 +31,7 @@ pub(crate) enum Hidden {
 /// A chain: a source, some operators, a sink.
 #[derive(Debug, Clone)]
 pub(crate) struct World {
-    pub(crate) operators: Vec<Truth>,
+    pub(crate) operators: Vec<TrueOperator>,
     pub(crate) arrival_per_s: f64,
     pub(crate) backlog: f64,
 }
@@ -41,13 +41,14 @@ impl World {
         format!("operator-{index}")
     }
 
-    pub(crate) fn portions(&self, index: usize) -> Portions {
-        if self.operators[index].is_keyed { Portions::Of(KEY_GROUPS) } else { Portions::None }
+    pub(crate) fn input_units(&self, index: usize) -> InputUnits {
+        if self.operators[index].is_keyed { InputUnits::Of(KEY_GROUPS) } else { InputUnits::None }
     }
 
     /// What an operator can carry at its parallelism, in its own records per second.
     fn carries(&self, index: usize) -> f64 {
-        self.operators[index].rate_per_s * self.portions(index).effective(self.operators[index].parallelism)
+        self.operators[index].rate_per_s
+            * self.input_units(index).effective(self.operators[index].parallelism)
     }
 
     /// The share of the arrival that gets through: the narrowest place holds back everything before it.
@@ -116,9 +117,9 @@ impl World {
     }
 }
 
-pub(crate) fn truth(kind: Kind, rate_per_s: f64, parallelism: u32) -> Truth {
+pub(crate) fn truth(kind: Kind, rate_per_s: f64, parallelism: u32) -> TrueOperator {
     let is_keyed = matches!(kind, Kind::Window | Kind::Join | Kind::CoGroup);
-    Truth { kind, is_keyed, rate_per_s, selectivity: 1.0, parallelism, hidden: Hidden::Nothing }
+    TrueOperator { kind, is_keyed, rate_per_s, selectivity: 1.0, parallelism, hidden: Hidden::Nothing }
 }
 
 pub(crate) fn task_manager(id: &str, slots: u32, free: u32, load: f64) -> TaskManager {
@@ -149,10 +150,10 @@ prop_compose! {
         selectivity in 0.1..2.0_f64,
         parallelism in 1_u32..=KEY_GROUPS,
         hidden in arbitrary_hidden(),
-    ) -> Truth {
+    ) -> TrueOperator {
         let parallelism = if kind == Kind::AllWindow { 1 } else { parallelism };
         let is_keyed = (is_keyed || matches!(kind, Kind::Window | Kind::Join)) && kind != Kind::AllWindow;
-        Truth { kind, is_keyed, rate_per_s, selectivity, parallelism, hidden }
+        TrueOperator { kind, is_keyed, rate_per_s, selectivity, parallelism, hidden }
     }
 }
 

@@ -37,7 +37,7 @@ const EXCEEDED_S: f64 = 120.0;
 
 /// What came of the comparison.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Widening<'a> {
+pub(super) struct ScaleOut<'a> {
     pub(super) plan: Option<Plan<'a>>,
     pub(super) reasons: Vec<String>,
     pub(super) candidates: Vec<Candidate>,
@@ -48,14 +48,14 @@ pub(super) struct Widening<'a> {
 
 /// One width with its price.
 #[derive(Debug, Clone)]
-struct Width<'a> {
+struct ScaleOutOption<'a> {
     plan: Plan<'a>,
     slots: u32,
     capacity_per_s: f64,
     prices: Vec<(&'static str, f64)>,
 }
 
-impl Width<'_> {
+impl ScaleOutOption<'_> {
     fn price(&self) -> f64 {
         self.prices.iter().map(|(_, price)| price).sum()
     }
@@ -104,12 +104,12 @@ fn late_s(view: &View<'_>, arrival_per_s: f64, capacity_per_s: f64, backlog: f64
 }
 
 /// Returns the cheapest plan, or why the job stays as it is.
-pub(super) fn widen<'a>(view: &View<'a>, shortage: Shortage) -> Widening<'a> {
+pub(super) fn scale_out<'a>(view: &View<'a>, shortage: Shortage) -> ScaleOut<'a> {
     let sizing = sizing(view);
     let stay = stay(view, sizing);
     let widths = widths(view, sizing);
     let best = widths.iter().min_by(|one, other| one.price().total_cmp(&other.price()));
-    let mut widening = Widening { candidates: recorded(view, &widths, &stay, best), ..Widening::default() };
+    let mut widening = ScaleOut { candidates: recorded(view, &widths, &stay, best), ..ScaleOut::default() };
     let figures = [("base_per_s", sizing.base_per_s), ("stay_slot_s", stay.price())];
     widening.figures = figures.into_iter().map(|(name, value)| (name.to_owned(), short(value))).collect();
     widening.reasons.push(explain::shortage(view, shortage));
@@ -138,7 +138,7 @@ pub(super) fn widen<'a>(view: &View<'a>, shortage: Shortage) -> Widening<'a> {
     widening
 }
 
-fn stay<'a>(view: &View<'a>, sizing: Sizing) -> Width<'a> {
+fn stay<'a>(view: &View<'a>, sizing: Sizing) -> ScaleOutOption<'a> {
     let capacity_per_s = view.capacity_per_s;
     let late_s = late_s(view, sizing.arrival_per_s, capacity_per_s, view.least_backlog());
     let exceeds = view.outlook.exceeds(capacity_per_s, sizing.arrival_per_s);
@@ -147,7 +147,7 @@ fn stay<'a>(view: &View<'a>, sizing: Sizing) -> Width<'a> {
         ("slots", view.options.hold_s * view.slots),
         ("violations", view.options.violation_price * view.slots * violated_s),
     ];
-    Width { plan: view.today.clone(), slots: view.graph.slots(&view.today), capacity_per_s, prices }
+    ScaleOutOption { plan: view.today.clone(), slots: view.graph.slots(&view.today), capacity_per_s, prices }
 }
 
 fn widest(plan: &Plan<'_>) -> u32 {
@@ -159,14 +159,14 @@ fn at_least<'a>(plan: &Plan<'a>, today: &Plan<'a>) -> Plan<'a> {
 }
 
 /// All widths from that of the base up to three times it.
-fn widths<'a>(view: &View<'a>, sizing: Sizing) -> Vec<Width<'a>> {
+fn widths<'a>(view: &View<'a>, sizing: Sizing) -> Vec<ScaleOutOption<'a>> {
     let base = at_least(&view.graph.solve(view.options, sizing.base_per_s, Purpose::Widen), &view.today);
     let (base_slots, narrowest) = (view.graph.slots(&base), widest(&base));
     let most = view.graph.nodes.iter().map(|node| node.capacity.max).max().unwrap_or(1);
     let last =
         narrowest.saturating_mul(3).max(widest(&view.today).saturating_add(2)).min(most).max(narrowest);
     let step = (last - narrowest).div_ceil(CANDIDATES).max(1);
-    let mut widths: Vec<Width<'a>> = Vec::new();
+    let mut widths: Vec<ScaleOutOption<'a>> = Vec::new();
     for width in (narrowest..=last).step_by(usize::try_from(step).unwrap_or(1)) {
         let Some(plan) = candidate(view, width) else { continue };
         if widths.iter().all(|other| other.plan != plan) {
@@ -191,7 +191,12 @@ fn candidate<'a>(view: &View<'a>, width: u32) -> Option<Plan<'a>> {
     Some(at_least(&wider.collect(), &view.today))
 }
 
-fn priced<'a>(view: &View<'a>, sizing: Sizing, plan: Plan<'a>, base_slots: u32) -> Option<Width<'a>> {
+fn priced<'a>(
+    view: &View<'a>,
+    sizing: Sizing,
+    plan: Plan<'a>,
+    base_slots: u32,
+) -> Option<ScaleOutOption<'a>> {
     let (carried_per_s, tightest) = view.graph.carries(&plan)?;
     let capacity_per_s =
         if tightest.capacity.was_saturated() { carried_per_s } else { carried_per_s * TRUST };
@@ -210,21 +215,21 @@ fn priced<'a>(view: &View<'a>, sizing: Sizing, plan: Plan<'a>, base_slots: u32) 
         ("change", options.urgent_price_s * view.slots),
         ("violations", options.violation_price * view.slots * violated_s),
     ];
-    Some(Width { plan, slots, capacity_per_s, prices })
+    Some(ScaleOutOption { plan, slots, capacity_per_s, prices })
 }
 
 /// Staying and the cheapest widths, the fewest slots first.
 fn recorded(
     view: &View<'_>,
-    widths: &[Width<'_>],
-    stay: &Width<'_>,
-    best: Option<&Width<'_>>,
+    widths: &[ScaleOutOption<'_>],
+    stay: &ScaleOutOption<'_>,
+    best: Option<&ScaleOutOption<'_>>,
 ) -> Vec<Candidate> {
-    let mut cheapest: Vec<&Width<'_>> = widths.iter().collect();
+    let mut cheapest: Vec<&ScaleOutOption<'_>> = widths.iter().collect();
     cheapest.sort_by(|one, other| one.price().total_cmp(&other.price()));
     cheapest.truncate(RECORDED);
     cheapest.sort_by_key(|width| width.slots);
-    let record = |width: &&Width<'_>| Candidate {
+    let record = |width: &&ScaleOutOption<'_>| Candidate {
         parallelism: changed(view, &width.plan),
         slots: width.slots,
         capacity_per_s: short(width.capacity_per_s),

@@ -20,15 +20,15 @@ use super::view::{View, quotient};
 
 /// What came of the look back.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Narrowing<'a> {
+pub(super) struct ScaleIn<'a> {
     pub(super) plan: Option<Plan<'a>>,
     pub(super) reasons: Vec<String>,
     pub(super) figures: BTreeMap<String, f64>,
 }
 
 /// Returns the plan that the idle time has paid for, or how far it has come.
-pub(super) fn narrow<'a>(view: &View<'a>) -> Narrowing<'a> {
-    let mut narrowing = Narrowing::default();
+pub(super) fn scale_in<'a>(view: &View<'a>) -> ScaleIn<'a> {
+    let mut narrowing = ScaleIn::default();
     if view.backlog.is_none() {
         narrowing.reasons.push("the backlog is unknown, so nothing is narrowed".to_owned());
         return narrowing;
@@ -37,9 +37,9 @@ pub(super) fn narrow<'a>(view: &View<'a>) -> Narrowing<'a> {
         narrowing.reasons.push("nothing is narrowed while a backlog remains".to_owned());
         return narrowing;
     }
-    let mut nearest: Option<(f64, Step<'a>)> = None;
+    let mut nearest: Option<(f64, ScaleInStep<'a>)> = None;
     for stretch in view.memory.needs.stretches(view.now_ms) {
-        let Some(step) = Step::new(view, &stretch) else { break };
+        let Some(step) = ScaleInStep::new(view, &stretch) else { break };
         let part = quotient(step.saved, step.price);
         if part >= 1.0 {
             narrowing.figures = step.figures();
@@ -60,7 +60,7 @@ pub(super) fn narrow<'a>(view: &View<'a>) -> Narrowing<'a> {
 
 /// One width with what it saves and costs.
 #[derive(Debug, Clone)]
-struct Step<'a> {
+struct ScaleInStep<'a> {
     plan: Plan<'a>,
     slots: u32,
     idle_s: f64,
@@ -68,7 +68,7 @@ struct Step<'a> {
     price: f64,
 }
 
-impl<'a> Step<'a> {
+impl<'a> ScaleInStep<'a> {
     /// Returns the narrowing to what this stretch needed; [`None`] if that is no fewer slots.
     fn new(view: &View<'a>, stretch: &Stretch<'_>) -> Option<Self> {
         let plan = narrowed(view, &stretch.needed);

@@ -3,7 +3,7 @@
 use super::Options;
 use super::memory::Memory;
 use super::spread::Spread;
-use crate::key_groups::Portions;
+use crate::key_groups::InputUnits;
 use crate::{Kind, Operator, Snapshot, Target, windows};
 
 /// A busy share below this cannot be told from none (engines count whole milliseconds per second): the true rate is then at least what
@@ -18,12 +18,12 @@ const GROWTH: f64 = 0.02;
 
 /// What the formulas rest on, all known.
 #[derive(Debug, Clone)]
-pub(super) struct Figures {
+pub(super) struct OperatorInputs {
     pub(super) target: Target,
     /// Records per second of one subtask that is always busy.
     pub(super) true_rate_per_s: f64,
     /// Records per second that today's parallelism could carry.
-    pub(super) carry_per_s: f64,
+    pub(super) capacity_per_s: f64,
     pub(super) spread: Spread,
     pub(super) busy: f64,
     pub(super) firing_ms: Option<f64>,
@@ -45,12 +45,16 @@ pub(super) struct View<'a> {
 
 impl View<'_> {
     /// The figures of an operator, or which one is missing.
-    pub(super) fn figures(&self, operator: &Operator, target: Option<&Target>) -> Result<Figures, String> {
+    pub(super) fn figures(
+        &self,
+        operator: &Operator,
+        target: Option<&Target>,
+    ) -> Result<OperatorInputs, String> {
         let rate = operator.throughput_per_s.ok_or("its rate is unknown")?;
         let busy = busy(operator).ok_or("its busy time is unknown")?;
         let target = *target.ok_or("its required rate is unknown")?;
-        let portions = self.portions(operator);
-        let spread = Spread::of(operator, self.snapshot, portions, self.options);
+        let input_units = self.input_units(operator);
+        let spread = Spread::of(operator, self.snapshot, input_units, self.options);
         if rate <= 0.0 && (busy >= LEAST_BUSY || target.rate_per_s + target.drain_per_s > 0.0) {
             return Err("it processed no records, so its rate is unknown".to_owned());
         }
@@ -73,10 +77,10 @@ impl View<'_> {
         };
         let is_capped = is_fetcher_bound || fetched_per_s.is_some();
         let true_rate_per_s = self.memory.damped(operator, measured);
-        Ok(Figures {
+        Ok(OperatorInputs {
             target,
             true_rate_per_s,
-            carry_per_s: true_rate_per_s * spread.even_shares(p),
+            capacity_per_s: true_rate_per_s * spread.even_shares(p),
             spread,
             busy,
             firing_ms: windows::firing_ms(operator),
@@ -94,17 +98,17 @@ impl View<'_> {
         (records > 0.0 && records < LEAST_RECORDS).then_some(records)
     }
 
-    fn portions(&self, operator: &Operator) -> Portions {
+    fn input_units(&self, operator: &Operator) -> InputUnits {
         if !self.options.key_group_alignment {
-            return Portions::None;
+            return InputUnits::None;
         }
         match operator.source_partitions {
-            Some(partitions) if operator.kind == Kind::Source => Portions::Of(partitions.max(1)),
+            Some(partitions) if operator.kind == Kind::Source => InputUnits::Of(partitions.max(1)),
             _ if operator.is_keyed() => {
                 let own = operator.max_parallelism.unwrap_or(self.snapshot.job.max_parallelism);
-                Portions::Of(own.min(self.snapshot.job.max_parallelism).max(1))
+                InputUnits::Of(own.min(self.snapshot.job.max_parallelism).max(1))
             }
-            _ => Portions::None,
+            _ => InputUnits::None,
         }
     }
 
