@@ -6,7 +6,7 @@ use std::time::Duration;
 use drop_client::{DropClient, Fetched};
 use job_config::{EntityTag, JobDocument, Report};
 use scaling::{Kind, Snapshot};
-use telemetry::{FlinkRest, Kinds, LatencyMetric, Sample, SampleError, Settings, summarise};
+use telemetry::{FlinkRest, Kinds, LatencyMetric, Sample, SampleError, SummarySettings, summarise};
 
 /// Number of samples between which rates are computed.
 const SAMPLES: usize = 4;
@@ -32,7 +32,7 @@ pub struct Moment {
 #[derive(Debug)]
 pub struct Watch {
     source: FlinkRest,
-    settings: Settings,
+    settings: SummarySettings,
     samples: VecDeque<Sample>,
     drop: DropClient,
     operator: String,
@@ -45,7 +45,7 @@ impl Watch {
     pub fn new(flink: flink::Client, drop: DropClient, operator: &str) -> Self {
         Self {
             source: FlinkRest::new(flink, drop.job().as_str()),
-            settings: Settings {
+            settings: SummarySettings {
                 warm_up: Duration::ZERO,
                 latency_metric: LatencyMetric::EventLatency,
                 newest_age_max: Duration::from_secs(10),

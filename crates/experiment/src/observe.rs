@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::bail;
 use flink::{Client, JobId, VertexId};
 use scaling::{Kind, Operator, Snapshot};
-use telemetry::{FlinkRest, Incarnation, Kinds, LatencyMetric, Sample, SampleError, Settings, summarise};
+use telemetry::{
+    FlinkRest, Incarnation, Kinds, LatencyMetric, Sample, SampleError, SummarySettings, summarise,
+};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::others::Others;
@@ -268,8 +270,8 @@ fn larger(one: Option<f64>, other: Option<f64>) -> Option<f64> {
     [one, other].into_iter().flatten().reduce(f64::max)
 }
 
-fn settings(latency_metric: LatencyMetric) -> Settings {
-    Settings {
+fn settings(latency_metric: LatencyMetric) -> SummarySettings {
+    SummarySettings {
         warm_up: Duration::ZERO,
         latency_metric,
         newest_age_max: Duration::from_secs(10),

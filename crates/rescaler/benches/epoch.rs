@@ -20,8 +20,8 @@ use scaling::ds2::Ds2;
 use scaling::latency::Latency;
 use scaling::{Constraints, Job, LocalTime, Memory};
 use telemetry::{
-    Histogram, Incarnation, Input, Kinds, LatencyMetric, Sample, Settings, Subtask, TaskManager, Vertex,
-    summarise,
+    Histogram, Incarnation, Input, Kinds, LatencyMetric, Sample, Subtask, SummarySettings, TaskManager,
+    Vertex, summarise,
 };
 
 const OPERATORS: u32 = 100;
@@ -104,7 +104,7 @@ fn main() {
         .nth(1)
         .map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let samples: Vec<Sample> = (0..SAMPLES).map(sample).collect();
-    let settings = Settings {
+    let settings = SummarySettings {
         warm_up: Duration::from_secs(10),
         latency_metric: LatencyMetric::OverallLatency,
         newest_age_max: Duration::from_secs(4),

@@ -9,7 +9,7 @@ use scaling::{Operator, Snapshot};
 use secrets::Address;
 use service::settings::COMMAND_LINE;
 use service::{ConfigError, Problems};
-use telemetry::{Clock, Sample, Settings, Source, summarise};
+use telemetry::{Clock, MetricSource, Sample, SummarySettings, summarise};
 use terminal::Grid;
 use toml::Table;
 
@@ -116,7 +116,7 @@ async fn the_job(client: &flink::Client, clock: &Clock, time: Duration) -> anyho
 
 /// Samples at the usual interval, and every reason why there was none, once each.
 async fn watch(
-    source: &mut Source,
+    source: &mut MetricSource,
     clock: &Clock,
     every: Duration,
     time: Duration,
@@ -149,7 +149,7 @@ async fn watch(
 fn snapshot(
     samples: &[Sample],
     problems: Vec<String>,
-    settings: &Settings,
+    settings: &SummarySettings,
     seconds: u64,
 ) -> anyhow::Result<Snapshot> {
     let Some(last) = samples.last() else {
@@ -158,7 +158,7 @@ fn snapshot(
     let widest = |of: fn(&telemetry::Vertex) -> u32| last.vertices.iter().map(of).max().unwrap_or(1);
     let parallelism = widest(|v| v.parallelism);
     let max_parallelism = widest(|v| v.max_parallelism);
-    let lenient = Settings { warm_up: Duration::ZERO, ..settings.clone() };
+    let lenient = SummarySettings { warm_up: Duration::ZERO, ..settings.clone() };
     let mut snapshot = summarise(samples, max_parallelism, parallelism, &lenient)
         .with_context(|| format!("observed for only {seconds} s, see --seconds"))?;
     if let Err(not_ready) = summarise(samples, max_parallelism, parallelism, settings) {

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use job_config::JobDocument;
 use scaling::Snapshot;
-use telemetry::{Sample, Settings, Source, summarise};
+use telemetry::{MetricSource, Sample, SummarySettings, summarise};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
@@ -20,9 +20,9 @@ const CURRENT_SAMPLES: usize = 8;
 
 /// Takes samples and remembers those of the current epoch.
 pub(crate) struct Observer {
-    source: Source,
+    source: MetricSource,
     brokers: BrokerReader,
-    settings: Settings,
+    settings: SummarySettings,
     sample_interval: Duration,
     epoch_length: Duration,
     /// Of the first epoch, until it has begun.
@@ -139,8 +139,8 @@ impl Observer {
 }
 
 /// How samples of this source are judged.
-pub(crate) fn settings(config: &Config, source: &Source) -> Settings {
-    Settings {
+pub(crate) fn settings(config: &Config, source: &MetricSource) -> SummarySettings {
+    SummarySettings {
         warm_up: Duration::from_millis(config.epoch.warm_up_ms),
         latency_metric: config.policy.latency_metric,
         newest_age_max: config.source.newest_age_max(config.sample_interval()),

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use secrets::Address;
 use serde::{Deserialize, Serialize};
-use telemetry::{Bounds, MappingSettings, Source, StoreKind, StoreSettings};
+use telemetry::{Bounds, MappingSettings, MetricSource, StoreKind, StoreSettings};
 
 use crate::config::Config;
 
@@ -177,11 +177,13 @@ impl SourceSection {
     ///
     /// # Errors
     /// Its settings cannot be used, which [`SourceSection::problems`] has said before.
-    pub(crate) fn open(&self, config: &Config, client: flink::Client) -> anyhow::Result<Source> {
+    pub(crate) fn open(&self, config: &Config, client: flink::Client) -> anyhow::Result<MetricSource> {
         let job = config.flink_job();
-        let Some(store) = self.store(&config.metrics) else { return Ok(Source::flink_rest(client, job)) };
+        let Some(store) = self.store(&config.metrics) else {
+            return Ok(MetricSource::flink_rest(client, job));
+        };
         let graph = (self.graph == Graph::FlinkRest).then_some(client);
-        Source::store(store, job, graph).context("source")
+        MetricSource::store(store, job, graph).context("source")
     }
 
     fn store(&self, metrics: &MappingSettings) -> Option<StoreSettings> {

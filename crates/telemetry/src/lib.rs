@@ -1,6 +1,6 @@
 //! What is known of a running job, from the outside.
 //!
-//! Reading is split in two. A [`Source`] of metrics takes a [`Sample`] every second or so: raw counters and gauges of one
+//! Reading is split in two. A [`MetricSource`] of metrics takes a [`Sample`] every second or so: raw counters and gauges of one
 //! moment, nothing judged. It reads Flink's REST interface, or a store that Flink's reporters write to: a folder of Whisper
 //! files, Graphite, Prometheus. [`summarise`] makes one [`scaling::Snapshot`] of the samples of an epoch; it is a pure
 //! function, and the only place that knows which readings may be trusted: differences of counters instead of Flink's slow
@@ -27,6 +27,6 @@ pub use http::Bounds;
 pub use kinds::Kinds;
 pub use mapping::{MappingSettings, Preset};
 pub use sample::{EndOffsets, Histogram, Incarnation, Input, Role, Sample, Subtask, TaskManager, Vertex};
-pub use source::Source;
+pub use source::MetricSource;
 pub use store::{StoreKind, StoreSettings};
-pub use summary::{LatencyMetric, NotReady, Settings, summarise};
+pub use summary::{LatencyMetric, NotReady, SummarySettings, summarise};

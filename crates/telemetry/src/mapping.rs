@@ -11,7 +11,7 @@
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
-use crate::names::{self, Figure};
+use crate::names::{self, SubtaskMetric};
 
 /// The largest compiled pattern, in bytes: patterns come from configuration, and this bounds what they cost.
 const PATTERN_BYTES: usize = 1 << 20;
@@ -89,7 +89,7 @@ impl Default for MappingSettings {
 
 /// What of a task manager or of the job a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Wide {
+pub(crate) enum GlobalMetric {
     CpuLoad,
     HeapUsed,
     HeapMax,
@@ -100,7 +100,7 @@ pub(crate) enum Wide {
     StoredSize,
 }
 
-impl Wide {
+impl GlobalMetric {
     fn of(metric: &str) -> Option<Self> {
         Some(match metric.replace('_', ".").as_str() {
             "Status.JVM.CPU.Load" => Self::CpuLoad,
@@ -120,13 +120,13 @@ impl Wide {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Subject {
     /// Of one subtask of an operator or vertex of a job.
-    Subtask { job: String, operator: String, subtask: u32, figure: Figure },
+    Subtask { job: String, operator: String, subtask: u32, figure: SubtaskMetric },
     /// Of one partition that a subtask of a source reads.
     Partition { job: String, operator: String, subtask: u32, partition: String },
     /// Of a task manager.
-    TaskManager { id: String, figure: Wide },
+    TaskManager { id: String, figure: GlobalMetric },
     /// Of a job.
-    Job { job: String, figure: Wide },
+    Job { job: String, figure: GlobalMetric },
 }
 
 /// Patterns, compiled.
@@ -187,9 +187,9 @@ fn subject<'c>(group: impl Fn(&str) -> Option<&'c str>) -> Option<Subject> {
         if let Some(partition) = names::partition(metric) {
             return Some(Subject::Partition { job, operator, subtask, partition: partition.to_owned() });
         }
-        return Some(Subject::Subtask { job, operator, subtask, figure: Figure::of(metric)? });
+        return Some(Subject::Subtask { job, operator, subtask, figure: SubtaskMetric::of(metric)? });
     }
-    let figure = Wide::of(metric)?;
+    let figure = GlobalMetric::of(metric)?;
     if let Some(id) = group("tm") {
         return Some(Subject::TaskManager { id: id.to_owned(), figure });
     }
@@ -225,7 +225,7 @@ mod tests {
         Mapping::new(&MappingSettings { presets: presets.into(), patterns }).unwrap()
     }
 
-    fn subtask(job: &str, operator: &str, subtask: u32, figure: Figure) -> Option<Subject> {
+    fn subtask(job: &str, operator: &str, subtask: u32, figure: SubtaskMetric) -> Option<Subject> {
         Some(Subject::Subtask { job: job.to_owned(), operator: operator.to_owned(), subtask, figure })
     }
 
@@ -238,9 +238,12 @@ mod tests {
         let scope = "my-host.taskmanager.tm-1.My-Job";
         check(
             &format!("{scope}.Source:-SEARCH-->-Map.12.numRecordsIn.count"),
-            subtask("My-Job", "Source:-SEARCH-->-Map", 12, Figure::RecordsIn),
+            subtask("My-Job", "Source:-SEARCH-->-Map", 12, SubtaskMetric::RecordsIn),
         );
-        check(&format!("a.b.{scope}.q7.0.accumulateBusyTimeMs"), subtask("My-Job", "q7", 0, Figure::BusyMs));
+        check(
+            &format!("a.b.{scope}.q7.0.accumulateBusyTimeMs"),
+            subtask("My-Job", "q7", 0, SubtaskMetric::BusyMs),
+        );
         check(
             &format!("{scope}.Source:-a.1.KafkaSourceReader.topic.my-topic.partition.3.currentOffset"),
             Some(Subject::Partition {
@@ -255,22 +258,22 @@ mod tests {
         check(&format!("{scope}.q7.0.latencySum.count"), None);
         let id = "tm-1".to_owned();
         for name in ["Status.JVM.CPU.Load", "Status_JVM_CPU_Load"] {
-            let subject = Subject::TaskManager { id: id.clone(), figure: Wide::CpuLoad };
+            let subject = Subject::TaskManager { id: id.clone(), figure: GlobalMetric::CpuLoad };
             check(&format!("h.taskmanager.tm-1.{name}"), Some(subject));
         }
         let ours = mapping(&[Preset::Rescaler], &[]);
         let name = format!("{scope}.q7-bid-item.3.latencyInput2Sum.count");
         assert_eq!(
             ours.subject(&name),
-            subtask("My-Job", "q7-bid-item", 3, Figure::HistogramSum("latencyInput2"))
+            subtask("My-Job", "q7-bid-item", 3, SubtaskMetric::HistogramSum("latencyInput2"))
         );
-        let stored = Subject::Job { job: "nexmark".to_owned(), figure: Wide::StoredSize };
+        let stored = Subject::Job { job: "nexmark".to_owned(), figure: GlobalMetric::StoredSize };
         assert_eq!(ours.subject("rescaler.nexmark.state.webhdfs.size_bytes"), Some(stored));
         assert_eq!(ours.subject("rescaler.nexmark.state.flink.size_bytes"), None);
         assert_eq!(ours.subject("rescaler.nexmark.state.webhdfs.duration_ms"), None);
         let thesis = mapping(&[Preset::Thesis], &[]);
         let name = "host.taskmanager.tm1.My-Job.Source:-SEARCH-->-Map.0.numRecordsInPerSecond";
-        let expected = subtask("My-Job", "Source:-SEARCH-->-Map", 0, Figure::RecordsInPerS);
+        let expected = subtask("My-Job", "Source:-SEARCH-->-Map", 0, SubtaskMetric::RecordsInPerS);
         assert_eq!(thesis.subject(name), expected);
         assert_eq!(thesis.subject(&format!("{name}.m1_rate")), expected);
     }
@@ -280,7 +283,7 @@ mod tests {
     fn written_patterns_are_checked_and_come_first() {
         let own = r"^(?<job>\w+)/(?<operator>\w+)/(?<subtask>\d+)/(?<metric>\w+)$";
         let mapping = mapping(&[Preset::Flink], &[own]);
-        assert_eq!(mapping.subject("j/op/1/numRecordsOut"), subtask("j", "op", 1, Figure::RecordsOut));
+        assert_eq!(mapping.subject("j/op/1/numRecordsOut"), subtask("j", "op", 1, SubtaskMetric::RecordsOut));
         for wrong in ["(", "(?<metric>x)", "(?<metric>x)(?<operator>y)", "(?<metric>x)(?<jbo>y)", "(?<job>x)"]
         {
             let settings = MappingSettings { presets: Vec::new(), patterns: vec![wrong.to_owned()] };

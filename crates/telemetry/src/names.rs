@@ -34,7 +34,7 @@ const NO_WATERMARK: f64 = i64::MIN as f64;
 
 /// What of a subtask a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Figure {
+pub(crate) enum SubtaskMetric {
     RecordsIn,
     RecordsOut,
     /// What the source operator has read, which the task's own counter does not tell before Flink 2.0.
@@ -60,7 +60,7 @@ pub(crate) enum Figure {
 /// A reading from here on is no reading: Java's largest number stands for "without limit" or "unknown".
 const UNBELIEVABLE: f64 = i64::MAX as f64;
 
-impl Figure {
+impl SubtaskMetric {
     /// The figure of a metric by its own name, without anything around it.
     pub(crate) fn of(metric: &str) -> Option<Self> {
         Some(match metric {
@@ -192,22 +192,22 @@ fn watermark_lag_ms(watermark_ms: f64, at_ms: i64) -> Option<f64> {
 
 /// One name listed by Flink's REST interface, taken apart.
 #[derive(Debug, PartialEq)]
-struct Listed {
+struct ListedMetric {
     subtask: usize,
-    figure: Figure,
+    figure: SubtaskMetric,
 }
 
-fn listed(name: &str) -> Option<Listed> {
+fn listed(name: &str) -> Option<ListedMetric> {
     let (subtask, rest) = subtask(name)?;
     let (operator, metric) =
         rest.rsplit_once('.').map_or((None, rest), |(operator, metric)| (Some(operator), metric));
     let figure = match operator {
         Some(operator) if metric == "numRecordsIn" => {
-            is_source(operator).then_some(Figure::SourceRecordsIn)?
+            is_source(operator).then_some(SubtaskMetric::SourceRecordsIn)?
         }
-        _ => Figure::of(metric)?,
+        _ => SubtaskMetric::of(metric)?,
     };
-    (figure.is_of_task() == operator.is_none()).then_some(Listed { subtask, figure })
+    (figure.is_of_task() == operator.is_none()).then_some(ListedMetric { subtask, figure })
 }
 
 /// The index in front of a listed name, and the rest of it.
@@ -250,8 +250,11 @@ pub(crate) fn kafka_partition(group: &str) -> Option<(&str, i32)> {
 /// Whether this listed name is one that [`read`] understands and that is worth a question. Means of the newest values and
 /// smoothed rates are not: the counters beside them say more.
 pub(crate) fn is_wanted(name: &str) -> bool {
-    let is_worth = |figure: Figure| {
-        !matches!(figure, Figure::HistogramMean(_) | Figure::RecordsInPerS | Figure::RecordsOutPerS)
+    let is_worth = |figure: SubtaskMetric| {
+        !matches!(
+            figure,
+            SubtaskMetric::HistogramMean(_) | SubtaskMetric::RecordsInPerS | SubtaskMetric::RecordsOutPerS
+        )
     };
     listed(name).is_some_and(|listed| is_worth(listed.figure))
 }
@@ -259,16 +262,16 @@ pub(crate) fn is_wanted(name: &str) -> bool {
 /// Puts the value of one listed name where it belongs. An index beyond the subtasks is of an earlier life of the job and
 /// is dropped. What several operators of one task count is added up, and unknown as soon as one part of it is.
 pub(crate) fn read(subtasks: &mut [Subtask], name: &str, value: Option<f64>, at_ms: i64) {
-    let Some(Listed { subtask, figure }) = listed(name) else { return };
+    let Some(ListedMetric { subtask, figure }) = listed(name) else { return };
     let Some(subtask) = subtasks.get_mut(subtask) else { return };
     let is_formed = |value: &f64| !figure.is_whole() || value.fract() == 0.0;
     let value = value.filter(|value| figure.believes(*value)).filter(is_formed);
     let sum = match figure {
-        Figure::PendingRecords => {
+        SubtaskMetric::PendingRecords => {
             subtask.has_impossible_pending |= value.is_none();
             &mut subtask.pending_records
         }
-        Figure::SourceRecordsIn => &mut subtask.source_records_in,
+        SubtaskMetric::SourceRecordsIn => &mut subtask.source_records_in,
         _ => {
             if let Some(value) = value {
                 figure.put(subtask, value, at_ms);

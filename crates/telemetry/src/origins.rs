@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::mapping::Subject;
-use crate::series::{Found, Point};
+use crate::series::{MatchedSeries, Point};
 
 /// Labels that say what a series is of, not who writes it. All others are part of its origin.
 const OF_SUBJECT: [&str; 10] = [
@@ -90,19 +90,19 @@ type Span = (i64, i64);
 
 /// What tells two jobs of the same name apart that write at the same time, if there are two.
 pub(crate) fn ambiguity(
-    found: &[Found],
+    found: &[MatchedSeries],
     is_of_job: impl Fn(&Subject) -> bool,
     interval_ms: i64,
 ) -> Option<[String; 2]> {
-    let is_subtask = |series: &&Found| matches!(series.subject, Subject::Subtask { .. });
-    let of_job: Vec<&Found> =
+    let is_subtask = |series: &&MatchedSeries| matches!(series.subject, Subject::Subtask { .. });
+    let of_job: Vec<&MatchedSeries> =
         found.iter().filter(is_subtask).filter(|series| is_of_job(&series.subject)).collect();
     let two = two_ids(&of_job, interval_ms).or_else(|| two_writers(&of_job, interval_ms))?;
     Some([two[0].beside(two[1]), two[1].beside(two[0])])
 }
 
 /// Two ids of jobs at the same time.
-fn two_ids<'a>(of_job: &[&'a Found], interval_ms: i64) -> Option<[&'a Origin; 2]> {
+fn two_ids<'a>(of_job: &[&'a MatchedSeries], interval_ms: i64) -> Option<[&'a Origin; 2]> {
     let mut by_id: BTreeMap<&str, (Span, &Origin)> = BTreeMap::new();
     for series in of_job {
         let Some((origin, span)) = series.origin.as_deref().zip(span(&series.points)) else { continue };
@@ -120,12 +120,12 @@ fn two_ids<'a>(of_job: &[&'a Found], interval_ms: i64) -> Option<[&'a Origin; 2]
 }
 
 /// Two origins of one series at the same time, with different values.
-fn two_writers<'a>(of_job: &[&'a Found], interval_ms: i64) -> Option<[&'a Origin; 2]> {
-    let mut by_subject: HashMap<&Subject, Vec<(&'a Origin, &'a Found)>> = HashMap::new();
+fn two_writers<'a>(of_job: &[&'a MatchedSeries], interval_ms: i64) -> Option<[&'a Origin; 2]> {
+    let mut by_subject: HashMap<&Subject, Vec<(&'a Origin, &'a MatchedSeries)>> = HashMap::new();
     for series in of_job {
         let Some(origin) = series.origin.as_deref() else { continue };
         let others = by_subject.entry(&series.subject).or_default();
-        let differs = |(known, other): &&(&Origin, &Found)| {
+        let differs = |(known, other): &&(&Origin, &MatchedSeries)| {
             let spans = span(&series.points).zip(span(&other.points));
             !known.may_be_one_job(origin)
                 && spans.is_some_and(|(own, other)| overlap_ms(own, other) >= interval_ms)

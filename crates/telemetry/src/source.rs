@@ -8,13 +8,13 @@ use crate::store::{Store, StoreSettings};
 
 /// A source of samples of one job.
 #[derive(Debug)]
-pub struct Source {
-    inner: Inner,
-    beginning: Beginning,
+pub struct MetricSource {
+    inner: Backend,
+    beginning: ExecutionStart,
 }
 
 #[derive(Debug)]
-enum Inner {
+enum Backend {
     FlinkRest(Box<FlinkRest>),
     Store(Box<Store>),
 }
@@ -24,9 +24,9 @@ enum Inner {
 /// Each sample tells it anew, and is off by the time that the answer took. Those who compare two beginnings would see a new start in
 /// every sample.
 #[derive(Debug, Default)]
-struct Beginning(Option<(Incarnation, i64)>);
+struct ExecutionStart(Option<(Incarnation, i64)>);
 
-impl Beginning {
+impl ExecutionStart {
     /// Returns what was told first of this life, in milliseconds since the Unix epoch.
     fn first_told(&mut self, life: &Incarnation, told_ms: i64) -> i64 {
         match &self.0 {
@@ -36,10 +36,10 @@ impl Beginning {
     }
 }
 
-impl Source {
+impl MetricSource {
     /// Flink's own REST interface.
     pub fn flink_rest(client: flink::Client, job: &str) -> Self {
-        Self::from(Inner::FlinkRest(Box::new(FlinkRest::new(client, job))))
+        Self::from(Backend::FlinkRest(Box::new(FlinkRest::new(client, job))))
     }
 
     /// A store that Flink's reporters write to. With a client the graph and the job's life come from Flink's REST interface and
@@ -53,23 +53,23 @@ impl Source {
         graph: Option<flink::Client>,
     ) -> Result<Self, StoreError> {
         let graph = graph.map(|client| FlinkRest::new(client, job));
-        Ok(Self::from(Inner::Store(Box::new(Store::new(settings, job, graph)?))))
+        Ok(Self::from(Backend::Store(Box::new(Store::new(settings, job, graph)?))))
     }
 
     /// The same with another clock, for tests in virtual time.
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         Self::from(match self.inner {
-            Inner::FlinkRest(rest) => Inner::FlinkRest(Box::new(rest.with_clock(clock))),
-            Inner::Store(store) => Inner::Store(Box::new(store.with_clock(clock))),
+            Backend::FlinkRest(rest) => Backend::FlinkRest(Box::new(rest.with_clock(clock))),
+            Backend::Store(store) => Backend::Store(Box::new(store.with_clock(clock))),
         })
     }
 
     /// Its kind, as configured: `flink-rest`, `whisper`, `graphite`, `prometheus`.
     pub fn name(&self) -> &'static str {
         match &self.inner {
-            Inner::FlinkRest(_) => "flink-rest",
-            Inner::Store(store) => store.kind(),
+            Backend::FlinkRest(_) => "flink-rest",
+            Backend::Store(store) => store.kind(),
         }
     }
 
@@ -79,8 +79,8 @@ impl Source {
     /// See [`SampleError`]; nothing of a sample that is not whole is returned.
     pub async fn sample(&mut self) -> Result<Sample, SampleError> {
         let mut sample = match &mut self.inner {
-            Inner::FlinkRest(rest) => rest.sample().await,
-            Inner::Store(store) => store.sample().await,
+            Backend::FlinkRest(rest) => rest.sample().await,
+            Backend::Store(store) => store.sample().await,
         }?;
         let told_ms = sample.job.running_since_ms;
         sample.job.running_since_ms =
@@ -89,9 +89,9 @@ impl Source {
     }
 }
 
-impl From<Inner> for Source {
-    fn from(inner: Inner) -> Self {
-        Self { inner, beginning: Beginning::default() }
+impl From<Backend> for MetricSource {
+    fn from(inner: Backend) -> Self {
+        Self { inner, beginning: ExecutionStart::default() }
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_life_begins_once() {
         let life = |running_since_ms| Incarnation { job_id: "a".to_owned(), running_since_ms };
-        let mut beginning = Beginning::default();
+        let mut beginning = ExecutionStart::default();
         let told = [(1, 673), (1, 674), (1, 671), (2, 5000), (2, 4999), (1, 672)];
         let kept = told.map(|(started_ms, told_ms)| beginning.first_told(&life(started_ms), told_ms));
         assert_eq!(kept, [673, 673, 673, 5000, 5000, 672]);

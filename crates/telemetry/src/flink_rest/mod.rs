@@ -47,7 +47,7 @@ pub struct FlinkRest {
     client: Client,
     job: String,
     clock: Clock,
-    known: Option<KnownNames>,
+    known: Option<MetricNames>,
     history: History,
     /// When the job was first seen, where Flink does not tell since when it runs.
     first_seen: Option<Incarnation>,
@@ -55,7 +55,7 @@ pub struct FlinkRest {
 
 /// What the names of each vertex' metrics tell, and which life of the job they were listed for.
 #[derive(Debug)]
-struct KnownNames {
+struct MetricNames {
     incarnation: Incarnation,
     listed_at_ms: i64,
     by_vertex: BTreeMap<VertexId, Listing>,
@@ -113,17 +113,17 @@ impl FlinkRest {
     }
 
     /// The present life of the job. A JobManager that does not tell since when the job runs: since it was first seen.
-    fn life(&mut self, details: &JobDetails, at_ms: i64) -> Life {
+    fn life(&mut self, details: &JobDetails, at_ms: i64) -> Execution {
         let job_id = details.id.to_string();
         if let (Some(running_since_ms), Some(running_ms)) = (details.running_since_ms(), details.running_ms())
         {
             let incarnation = Incarnation { job_id, running_since_ms };
-            return Life { incarnation, running_ms, since_ms: Some(at_ms - running_ms) };
+            return Execution { incarnation, running_ms, since_ms: Some(at_ms - running_ms) };
         }
         let first_seen = self.first_seen.take().filter(|seen| seen.job_id == job_id);
         let incarnation = first_seen.unwrap_or(Incarnation { job_id, running_since_ms: at_ms });
         self.first_seen = Some(incarnation.clone());
-        Life { running_ms: at_ms - incarnation.running_since_ms, incarnation, since_ms: None }
+        Execution { running_ms: at_ms - incarnation.running_since_ms, incarnation, since_ms: None }
     }
 
     /// The graph alone: the vertices with their edges and without any reading.
@@ -179,7 +179,7 @@ impl FlinkRest {
         details: &JobDetails,
     ) -> Result<(), SampleError> {
         let now_ms = self.clock.now_ms();
-        let is_fresh = |known: &KnownNames| {
+        let is_fresh = |known: &MetricNames| {
             known.incarnation == *incarnation && now_ms - known.listed_at_ms < NAMES_MAX_AGE_MS
         };
         if self.known.as_ref().is_some_and(is_fresh) {
@@ -194,7 +194,7 @@ impl FlinkRest {
             by_vertex.insert(vertex.id.clone(), Listing::of(names, vertex.parallelism as usize));
         }
         let (incarnation, listed_at_ms) = (incarnation.clone(), now_ms);
-        self.known = Some(KnownNames { incarnation, listed_at_ms, by_vertex });
+        self.known = Some(MetricNames { incarnation, listed_at_ms, by_vertex });
         Ok(())
     }
 
@@ -292,7 +292,7 @@ fn task_manager(tm: flink::TaskManager, metrics: &[Metric]) -> TaskManager {
 }
 
 /// One life of a job, seen by this machine's clock.
-struct Life {
+struct Execution {
     incarnation: Incarnation,
     /// How long it has lasted, in milliseconds.
     running_ms: i64,
@@ -306,7 +306,12 @@ pub fn operator_vertices(details: &JobDetails) -> BTreeMap<String, VertexId> {
 }
 
 /// What is known of the job beside its metrics, by this machine's clock.
-fn job(details: &JobDetails, life: &Life, checkpoints: Option<&Checkpoints>, at_ms: i64) -> scaling::Job {
+fn job(
+    details: &JobDetails,
+    life: &Execution,
+    checkpoints: Option<&Checkpoints>,
+    at_ms: i64,
+) -> scaling::Job {
     let on_our_clock = |jobmanager_ms: i64| Some(at_ms - (details.now? - jobmanager_ms));
     let of = |checkpoints: &Checkpoints| scaling::Checkpoints {
         interval_ms: None,

@@ -5,7 +5,7 @@
 //! time, so that a lost task manager makes its operators unknown and not smaller. That a life has ended is told by a counter that
 //! fell, or by another number of subtasks. Where Flink's REST interface can be asked for the graph, it is believed instead.
 
-mod beside;
+mod global;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use flink::{JobDetails, graphite_component};
 
 use crate::mapping::Subject;
-use crate::names::{self, Figure};
+use crate::names::{self, SubtaskMetric};
 use crate::origins::{self, Origin};
 use crate::sample::{Incarnation, Role, Sample, Subtask, Vertex};
 
@@ -22,7 +22,7 @@ pub(crate) type Point = (i64, f64);
 
 /// A series that a pattern knows, with its newest points in the order of time.
 #[derive(Debug, Clone)]
-pub(crate) struct Found {
+pub(crate) struct MatchedSeries {
     pub(crate) subject: Subject,
     pub(crate) points: Vec<Point>,
     /// Whether there are points that are no finite number: the writer lives, and its value is unknown.
@@ -33,7 +33,7 @@ pub(crate) struct Found {
 
 /// How series are read.
 #[derive(Debug, Clone)]
-pub(crate) struct Rules {
+pub(crate) struct SeriesRules {
     /// The job's name.
     pub(crate) job: String,
     /// How often the store gets a new value of each series, in milliseconds. Older than two of these is unknown.
@@ -49,23 +49,23 @@ pub(crate) struct Structure {
 /// Makes samples of series, and remembers what it needs to notice the end of a life.
 #[derive(Debug)]
 pub(crate) struct Assembler {
-    rules: Rules,
-    life: Option<Life>,
+    rules: SeriesRules,
+    life: Option<Execution>,
 }
 
 /// What was last seen of the job.
 #[derive(Debug, PartialEq)]
-struct Life {
+struct Execution {
     since_ms: i64,
     parallelism: BTreeMap<String, u32>,
-    counters: BTreeMap<(String, u32, Figure), f64>,
+    counters: BTreeMap<(String, u32, SubtaskMetric), f64>,
 }
 
 /// The series of the subtasks of one vertex, by subtask and figure.
-type Readings<'a> = BTreeMap<(u32, Figure), &'a [Point]>;
+type Readings<'a> = BTreeMap<(u32, SubtaskMetric), &'a [Point]>;
 
 impl Assembler {
-    pub(crate) fn new(rules: Rules) -> Self {
+    pub(crate) fn new(rules: SeriesRules) -> Self {
         Self { rules, life: None }
     }
 
@@ -75,7 +75,7 @@ impl Assembler {
     /// Several jobs of the same name write at the same time; what tells two of them apart.
     pub(crate) fn assemble(
         &mut self,
-        mut found: Vec<Found>,
+        mut found: Vec<MatchedSeries>,
         now_ms: i64,
         structure: Option<Structure>,
     ) -> Result<Option<Sample>, [String; 2]> {
@@ -89,7 +89,7 @@ impl Assembler {
     }
 
     /// Whether a series is not known to be of another job of the same name: Flink tells the id of the one that is meant.
-    fn may_be_meant(&self, series: &Found, structure: Option<&Structure>) -> bool {
+    fn may_be_meant(&self, series: &MatchedSeries, structure: Option<&Structure>) -> bool {
         let (Some(Structure { details, .. }), Some(origin)) = (structure, &series.origin) else {
             return true;
         };
@@ -98,7 +98,12 @@ impl Assembler {
         !(is_other && self.is_of_job(&series.subject))
     }
 
-    fn assembled(&mut self, found: &[Found], now_ms: i64, structure: Option<Structure>) -> Option<Sample> {
+    fn assembled(
+        &mut self,
+        found: &[MatchedSeries],
+        now_ms: i64,
+        structure: Option<Structure>,
+    ) -> Option<Sample> {
         let newest = once_each(found);
         let tasks = self.tasks(&newest);
         let (details, bare) = match structure {
@@ -175,7 +180,7 @@ impl Assembler {
     fn of_job<'a, 'b: 'a>(
         &'a self,
         newest: &'a BTreeMap<&'b Subject, &'b [Point]>,
-    ) -> impl Iterator<Item = (&'b str, u32, Figure, &'b [Point])> + 'a {
+    ) -> impl Iterator<Item = (&'b str, u32, SubtaskMetric, &'b [Point])> + 'a {
         newest.iter().filter_map(|(subject, points)| match subject {
             Subject::Subtask { job, operator, subtask, figure } if self.is_job(job) => {
                 Some((operator.as_str(), *subtask, *figure, *points))
@@ -237,8 +242,8 @@ impl Assembler {
             let is_task = tasks.contains_key(operator);
             let figure = match figure {
                 // A source operator counts what it reads under the same name as the task that it is chained in.
-                Figure::RecordsIn if !is_task && names::chain(operator).1 == Role::Source => {
-                    Figure::SourceRecordsIn
+                SubtaskMetric::RecordsIn if !is_task && names::chain(operator).1 == Role::Source => {
+                    SubtaskMetric::SourceRecordsIn
                 }
                 other => other,
             };
@@ -259,8 +264,9 @@ impl Assembler {
 
     /// The readings of one subtask at the newest time for which all its counters are known; nothing if that is too long ago.
     fn subtask(&self, readings: &Readings<'_>, index: u32, now_ms: i64) -> Subtask {
-        let of_subtask =
-            || readings.range((index, Figure::RecordsIn)..).take_while(|((other, _), _)| *other == index);
+        let of_subtask = || {
+            readings.range((index, SubtaskMetric::RecordsIn)..).take_while(|((other, _), _)| *other == index)
+        };
         let counters = of_subtask().filter(|((_, figure), _)| figure.is_counter());
         let any = of_subtask().filter_map(|(_, points)| newest_time(points)).max();
         let Some(at_ms) = counters.filter_map(|(_, points)| newest_time(points)).min().or(any) else {
@@ -310,7 +316,7 @@ impl Assembler {
             None if !fell_before => oldest_ms,
             _ => now_ms,
         };
-        self.life = Some(Life { since_ms, parallelism, counters });
+        self.life = Some(Execution { since_ms, parallelism, counters });
         let incarnation = Incarnation { job_id: self.rules.job.clone(), running_since_ms: since_ms };
         (incarnation, scaling::Job { name: self.rules.job.clone(), ..scaling::Job::default() })
     }
@@ -323,9 +329,9 @@ impl Assembler {
 /// One series of each subject: the one with the newest point. A restarted task manager has a new name and writes new series
 /// beside the old ones; two patterns or two task managers with the same series do not make it count twice. A series whose values
 /// cannot be read counts without points: its subtask is there, and unknown.
-fn once_each(found: &[Found]) -> BTreeMap<&Subject, &[Point]> {
+fn once_each(found: &[MatchedSeries]) -> BTreeMap<&Subject, &[Point]> {
     let mut once: BTreeMap<&Subject, &[Point]> = BTreeMap::new();
-    for Found { subject, points, .. } in
+    for MatchedSeries { subject, points, .. } in
         found.iter().filter(|found| !found.points.is_empty() || found.has_unreadable)
     {
         let held = once.entry(subject).or_insert(points);

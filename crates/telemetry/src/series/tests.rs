@@ -1,34 +1,34 @@
 //! Series become a sample: each once, only fresh ones, whole or not at all.
 
 use super::*;
-use crate::mapping::Wide;
+use crate::mapping::GlobalMetric;
 
 const NOW_MS: i64 = 1_000_000;
 const INTERVAL_MS: i64 = 10_000;
 
 /// A series with a value every ten seconds up to some time before now; the last one is `value`.
-fn series(operator: &str, subtask: u32, figure: Figure, age_ms: i64, value: f64) -> Found {
+fn series(operator: &str, subtask: u32, figure: SubtaskMetric, age_ms: i64, value: f64) -> MatchedSeries {
     let subject =
         Subject::Subtask { job: "my-job".to_owned(), operator: operator.to_owned(), subtask, figure };
     let point = |ago: i64| (NOW_MS - age_ms - ago * INTERVAL_MS, value - 10.0 * ago as f64);
     found(subject, (0..4).rev().map(point).collect())
 }
 
-fn found(subject: Subject, points: Vec<Point>) -> Found {
-    Found { subject, points, has_unreadable: false, origin: None }
+fn found(subject: Subject, points: Vec<Point>) -> MatchedSeries {
+    MatchedSeries { subject, points, has_unreadable: false, origin: None }
 }
 
-fn task(operator: &str, subtask: u32, age_ms: i64) -> Vec<Found> {
-    [(Figure::RecordsIn, 500.0), (Figure::RecordsOut, 400.0), (Figure::BusyMs, 300.0)]
+fn task(operator: &str, subtask: u32, age_ms: i64) -> Vec<MatchedSeries> {
+    [(SubtaskMetric::RecordsIn, 500.0), (SubtaskMetric::RecordsOut, 400.0), (SubtaskMetric::BusyMs, 300.0)]
         .map(|(figure, value)| series(operator, subtask, figure, age_ms, value))
         .into()
 }
 
 fn assembler() -> Assembler {
-    Assembler::new(Rules { job: "my job".to_owned(), interval_ms: INTERVAL_MS })
+    Assembler::new(SeriesRules { job: "my job".to_owned(), interval_ms: INTERVAL_MS })
 }
 
-fn assemble(found: &[Found]) -> Option<Sample> {
+fn assemble(found: &[MatchedSeries]) -> Option<Sample> {
     assembler().assemble(found.to_vec(), NOW_MS, None).unwrap()
 }
 
@@ -38,8 +38,8 @@ fn tasks_become_vertices() {
     let mut found =
         [task("Source:-a-->-decode", 0, 5_000), task("Source:-a-->-decode", 1, 4_000), task("b", 0, 5_000)]
             .concat();
-    found.push(series("Source:-a", 0, Figure::PendingRecords, 5_000, 77.0));
-    found.push(series("decode", 0, Figure::RecordsIn, 5_000, 1.0));
+    found.push(series("Source:-a", 0, SubtaskMetric::PendingRecords, 5_000, 77.0));
+    found.push(series("decode", 0, SubtaskMetric::RecordsIn, 5_000, 1.0));
     let sample = assemble(&found).unwrap();
     let names: Vec<_> = sample.vertices.iter().map(|v| (v.name.as_str(), v.parallelism, v.role)).collect();
     assert_eq!(names, [("a", 2, Some(Role::Source)), ("b", 1, Some(Role::Inner))]);
@@ -53,14 +53,14 @@ fn tasks_become_vertices() {
 #[test]
 fn a_source_operator_counts_what_it_reads() {
     let mut found = task("Source:-a-->-decode", 0, 5_000);
-    found.push(series("Source:-a", 0, Figure::RecordsIn, 5_000, 9_000.0));
-    found.push(series("decode", 0, Figure::RecordsIn, 5_000, 8_000.0));
+    found.push(series("Source:-a", 0, SubtaskMetric::RecordsIn, 5_000, 9_000.0));
+    found.push(series("decode", 0, SubtaskMetric::RecordsIn, 5_000, 8_000.0));
     let sample = assemble(&found).unwrap();
     let source = &sample.vertices[0].subtasks[0];
     assert_eq!((source.source_records_in, source.records_in), (Some(9_000.0), Some(500.0)));
 }
 
-fn offset(subtask: u32, partition: u32, age_ms: i64) -> Found {
+fn offset(subtask: u32, partition: u32, age_ms: i64) -> MatchedSeries {
     let subject = Subject::Partition {
         job: "my-job".to_owned(),
         operator: "Source:-a".to_owned(),
@@ -93,12 +93,12 @@ fn partitions_are_counted() {
 #[test]
 fn strange_values_are_unknown() {
     let mut found = task("Source:-a", 0, 5_000);
-    found.push(series("Source:-a", 0, Figure::PendingRecords, 5_000, -1.0));
+    found.push(series("Source:-a", 0, SubtaskMetric::PendingRecords, 5_000, -1.0));
     let tm = |figure, value| {
         let subject = Subject::TaskManager { id: "tm".to_owned(), figure };
         self::found(subject, vec![(NOW_MS - 5_000, value)])
     };
-    found.extend([tm(Wide::CpuLoad, -1.0), tm(Wide::HeapUsed, 7.0)]);
+    found.extend([tm(GlobalMetric::CpuLoad, -1.0), tm(GlobalMetric::HeapUsed, 7.0)]);
     let sample = assemble(&found).unwrap();
     assert_eq!(sample.vertices[0].subtasks[0].pending_records, None);
     assert_eq!(
@@ -112,16 +112,16 @@ fn strange_values_are_unknown() {
 fn each_series_counts_once() {
     let mut found = task("b", 0, 5_000);
     found.extend(task("b", 0, 5_000));
-    let mut old = series("b", 0, Figure::RecordsIn, 25_000, 9_000.0);
+    let mut old = series("b", 0, SubtaskMetric::RecordsIn, 25_000, 9_000.0);
     found.insert(0, old.clone());
     old.points.clear();
     found.push(old);
     let job = |job: &str, value| {
-        let subject = Subject::Job { job: job.to_owned(), figure: Wide::StateSize };
+        let subject = Subject::Job { job: job.to_owned(), figure: GlobalMetric::StateSize };
         self::found(subject, vec![(NOW_MS - 5_000, value)])
     };
     found.extend([job("my-job", 100.0), job("my-job", 100.0), job("other", 7.0)]);
-    let stored = Subject::Job { job: "my-job".to_owned(), figure: Wide::StoredSize };
+    let stored = Subject::Job { job: "my-job".to_owned(), figure: GlobalMetric::StoredSize };
     found.push(self::found(stored, vec![(NOW_MS - 50_000, 300.0)]));
     let sample = assemble(&found).unwrap();
     assert_eq!(sample.vertices.len(), 1);
@@ -143,7 +143,7 @@ fn silence_is_unknown() {
     let sample = assemble(&task("b", 2, 5_000)).unwrap();
     assert_eq!((sample.vertices[0].parallelism, sample.vertices[0].subtasks[0].records_in), (3, None));
     let mut other = task("b", 0, 5_000);
-    for Found { subject, .. } in &mut other {
+    for MatchedSeries { subject, .. } in &mut other {
         if let Subject::Subtask { job, .. } = subject {
             *job = "another".to_owned();
         }
@@ -162,7 +162,7 @@ fn a_silent_store_shows_its_age() {
 #[test]
 fn lives_are_told_by_the_counters() {
     let mut assembler = assembler();
-    let mut life = |found: &[Found], now_ms| {
+    let mut life = |found: &[MatchedSeries], now_ms| {
         assembler.assemble(found.to_vec(), now_ms, None).unwrap().unwrap().incarnation.running_since_ms
     };
     let first = life(&task("b", 0, 5_000), NOW_MS);
@@ -207,7 +207,7 @@ fn unreadable_values_are_unknown_and_not_gone() {
 }
 
 /// The series of a task under labels of their own, with other values and times than those of [`task`].
-fn written_by(labels: &[(&str, &str)], age_ms: i64, factor: f64) -> Vec<Found> {
+fn written_by(labels: &[(&str, &str)], age_ms: i64, factor: f64) -> Vec<MatchedSeries> {
     let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let origin = Arc::new(Origin::of_labels(&labels));
     let mut series = task("b", 0, age_ms);

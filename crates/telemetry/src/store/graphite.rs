@@ -15,7 +15,7 @@ use crate::error::StoreError;
 use crate::http::{Bounds, Http, successful};
 use crate::mapping::Mapping;
 use crate::origins::{Origin, Origins};
-use crate::series::Found;
+use crate::series::MatchedSeries;
 
 #[derive(Debug)]
 pub(crate) struct Graphite {
@@ -64,7 +64,7 @@ pub(crate) fn parse(
     mut body: Vec<u8>,
     mapping: &Mapping,
     max_series: usize,
-) -> Result<Vec<Found>, StoreError> {
+) -> Result<Vec<MatchedSeries>, StoreError> {
     replace_foreign_numbers(&mut body);
     let mut list = List { mapping, max_series, count: 0, found: Vec::new(), origins: Origins::default() };
     let mut json = serde_json::Deserializer::from_slice(&body);
@@ -81,7 +81,7 @@ struct List<'m> {
     mapping: &'m Mapping,
     max_series: usize,
     count: usize,
-    found: Vec<Found>,
+    found: Vec<MatchedSeries>,
     origins: Origins,
 }
 
@@ -99,7 +99,7 @@ impl<'de> Visitor<'de> for &mut List<'_> {
                 return Err(serde::de::Error::custom("too many series"));
             }
             let Some((subject, origin)) = self.mapping.subject_and_origin(&target) else { continue };
-            self.found.push(Found {
+            self.found.push(MatchedSeries {
                 subject,
                 points: datapoints.points,
                 has_unreadable: datapoints.has_unreadable,
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use crate::mapping::MappingSettings;
 
-    fn parsed(body: &str, max_series: usize) -> Result<Vec<Found>, StoreError> {
+    fn parsed(body: &str, max_series: usize) -> Result<Vec<MatchedSeries>, StoreError> {
         let mapping = Mapping::new(&MappingSettings::default()).unwrap();
         parse(body.as_bytes().to_vec(), &mapping, max_series)
     }

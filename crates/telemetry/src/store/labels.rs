@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use flink::graphite_component;
 
 use crate::mapping::{Mapping, Subject};
-use crate::names::{self, Figure};
+use crate::names::{self, SubtaskMetric};
 use crate::sample::Role;
 
 /// Returns what a series with these labels is of, if a pattern knows it. Its name is in the label `__name__`.
@@ -29,7 +29,8 @@ fn of_operator(mut subject: Subject) -> Option<Subject> {
         && figure.is_of_task()
     {
         let is_source = names::chain(operator).1 == Role::Source;
-        *figure = (*figure == Figure::RecordsIn && is_source).then_some(Figure::SourceRecordsIn)?;
+        *figure =
+            (*figure == SubtaskMetric::RecordsIn && is_source).then_some(SubtaskMetric::SourceRecordsIn)?;
     }
     Some(subject)
 }

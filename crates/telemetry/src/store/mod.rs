@@ -23,7 +23,7 @@ use crate::flink_rest::FlinkRest;
 use crate::http::{Bounds, Http};
 use crate::mapping::{Mapping, MappingSettings, Subject};
 use crate::sample::Sample;
-use crate::series::{Assembler, Found, Rules, Structure};
+use crate::series::{Assembler, MatchedSeries, SeriesRules, Structure};
 
 use graphite::Graphite;
 use prometheus::Prometheus;
@@ -106,7 +106,7 @@ type Read<'a> = Pin<Box<dyn Future<Output = Result<Reading, StoreError>> + Send 
 /// What was read, and what could not be.
 #[derive(Debug, Default)]
 struct Reading {
-    found: Vec<Found>,
+    found: Vec<MatchedSeries>,
     gaps: Vec<Gap>,
 }
 
@@ -120,7 +120,7 @@ struct Gap {
 
 impl Reading {
     /// Returns a reading without gaps.
-    const fn whole(found: Vec<Found>) -> Self {
+    const fn whole(found: Vec<MatchedSeries>) -> Self {
         Self { found, gaps: Vec::new() }
     }
 }
@@ -169,7 +169,7 @@ impl Store {
             }
         };
         let interval_ms = i64::try_from(settings.interval.as_millis()).unwrap_or(i64::MAX / 4);
-        let rules = Rules { job: job.to_owned(), interval_ms };
+        let rules = SeriesRules { job: job.to_owned(), interval_ms };
         Ok(Self {
             reader,
             mapping,
@@ -215,7 +215,7 @@ impl Store {
     }
 
     /// All series that a pattern knows.
-    async fn read(&mut self, now_ms: i64) -> Result<Vec<Found>, StoreError> {
+    async fn read(&mut self, now_ms: i64) -> Result<Vec<MatchedSeries>, StoreError> {
         let Reading { found, gaps } = self.reader.read(&self.mapping, now_ms, self.lookback).await?;
         for Gap { subject, error } in gaps {
             // Where Flink tells the graph, a subtask without a series is unknown. Otherwise the job would look smaller than it is.

@@ -19,7 +19,7 @@ use crate::error::StoreError;
 use crate::http::{Bounds, Http, successful};
 use crate::mapping::Mapping;
 use crate::origins::{Origin, Origins};
-use crate::series::Found;
+use crate::series::MatchedSeries;
 
 /// How many characters of a store's warnings are kept.
 const WARNING_CHARS: usize = 300;
@@ -99,7 +99,11 @@ impl MetricStore for Prometheus {
 }
 
 /// The series that a pattern knows.
-pub(crate) fn parse(body: &[u8], mapping: &Mapping, max_series: usize) -> Result<Vec<Found>, StoreError> {
+pub(crate) fn parse(
+    body: &[u8],
+    mapping: &Mapping,
+    max_series: usize,
+) -> Result<Vec<MatchedSeries>, StoreError> {
     let answer: Answer<'_> = serde_json::from_slice(body).map_err(StoreError::Unreadable)?;
     let data = match answer {
         Answer { status: Status::Error, error, .. } => {
@@ -133,7 +137,7 @@ struct List<'m> {
     mapping: &'m Mapping,
     max_series: usize,
     count: usize,
-    found: Vec<Found>,
+    found: Vec<MatchedSeries>,
     origins: Origins,
 }
 
@@ -151,7 +155,7 @@ impl<'de> Visitor<'de> for &mut List<'_> {
                 return Err(serde::de::Error::custom("too many series"));
             }
             let Some(subject) = subject(self.mapping, &metric) else { continue };
-            self.found.push(Found {
+            self.found.push(MatchedSeries {
                 subject,
                 points: values.points,
                 has_unreadable: values.has_unreadable,
@@ -166,7 +170,7 @@ impl<'de> Visitor<'de> for &mut List<'_> {
 mod tests {
     use super::*;
     use crate::mapping::{MappingSettings, Subject};
-    use crate::names::Figure;
+    use crate::names::SubtaskMetric;
 
     /// Goal: what Prometheus answers becomes points under the names that the patterns know; a refusal is told as such.
     #[test]
@@ -183,7 +187,7 @@ mod tests {
             job: "my-job".to_owned(),
             operator: "Source:-a".to_owned(),
             subtask: 2,
-            figure: Figure::PendingRecords,
+            figure: SubtaskMetric::PendingRecords,
         };
         assert_eq!(found[0].subject, subject);
         assert_eq!(found[0].points, [(10_250, 5.0), (12_250, 7.0)]);
@@ -256,7 +260,7 @@ mod tests {
             Subject::Subtask { figure, .. } => Some(*figure),
             _ => None,
         });
-        let expected = [Some(Figure::RecordsIn), Some(Figure::SourceRecordsIn)];
+        let expected = [Some(SubtaskMetric::RecordsIn), Some(SubtaskMetric::SourceRecordsIn)];
         assert_eq!(figures.collect::<Vec<_>>(), expected);
     }
 

@@ -18,7 +18,7 @@ use crate::error::StoreError;
 use crate::http::Bounds;
 use crate::mapping::{Mapping, Subject};
 use crate::origins::{Origin, Origins};
-use crate::series::Found;
+use crate::series::MatchedSeries;
 
 /// How often the folder is listed.
 const LISTING_MAX_AGE: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ struct Listing {
 }
 
 /// A folder that is still to be listed.
-struct Open {
+struct UnlistedFolder {
     path: PathBuf,
     /// Device and inode of the folders that it is in, so that a link into one of them is not followed for ever.
     above: Vec<(u64, u64)>,
@@ -96,7 +96,7 @@ impl WhisperFolder {
     fn list(&self, mapping: &Mapping) -> Result<Listing, StoreError> {
         let (mut listing, mut origins) = (Listing::default(), Origins::default());
         let mut entries_left = self.bounds.max_series.saturating_mul(ENTRIES_PER_SERIES);
-        let mut open = vec![Open { path: self.folder.clone(), above: Vec::new() }];
+        let mut open = vec![UnlistedFolder { path: self.folder.clone(), above: Vec::new() }];
         while let Some(folder) = open.pop() {
             let entries = match std::fs::read_dir(&folder.path) {
                 Err(source) if folder.path == self.folder => {
@@ -128,7 +128,7 @@ impl WhisperFolder {
     }
 
     /// What an entry is, a link being what it leads to; [`None`] if there is nothing in it.
-    fn look(&self, path: &Path, within: &Open, mapping: &Mapping) -> io::Result<Option<Entry>> {
+    fn look(&self, path: &Path, within: &UnlistedFolder, mapping: &Mapping) -> io::Result<Option<Entry>> {
         if path.file_name().is_some_and(|name| name == LOST_AND_FOUND) {
             return Ok(None);
         }
@@ -143,7 +143,7 @@ impl WhisperFolder {
                 return Err(io::Error::other(format!("folders more than {DEPTH_MAX} deep")));
             }
             let above = within.above.iter().copied().chain([identity]).collect();
-            return Ok(Some(Entry::Folder(Open { path: path.to_owned(), above })));
+            return Ok(Some(Entry::Folder(UnlistedFolder { path: path.to_owned(), above })));
         }
         let known = known.filter(|_| metadata.is_file());
         Ok(known.map(|(subject, origin)| Entry::Series(path.to_owned(), subject, origin)))
@@ -157,7 +157,7 @@ impl WhisperFolder {
 }
 
 enum Entry {
-    Folder(Open),
+    Folder(UnlistedFolder),
     Series(PathBuf, Subject, String),
 }
 
@@ -191,12 +191,12 @@ impl Listing {
     }
 }
 
-fn found(series: &whisper::Series, subject: &Subject, origin: &Arc<Origin>) -> Found {
+fn found(series: &whisper::Series, subject: &Subject, origin: &Arc<Origin>) -> MatchedSeries {
     let times = (0_i64..).map(|index| series.from.saturating_add(series.step.saturating_mul(index)));
     let points = times.zip(&series.values).filter_map(|(time, value)| {
         Some((time.saturating_mul(1000), value.filter(|value| value.is_finite())?))
     });
-    Found {
+    MatchedSeries {
         subject: subject.clone(),
         points: points.collect(),
         has_unreadable: series.values.iter().flatten().any(|value| !value.is_finite()),

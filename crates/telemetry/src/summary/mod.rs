@@ -38,7 +38,7 @@ impl LatencyMetric {
 
 /// How samples are judged.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
+pub struct SummarySettings {
     /// Samples of a job that has been running for less than this are not used: counters have just begun, busy times read
     /// 100 %, aggregates are incomplete.
     pub warm_up: Duration,
@@ -84,7 +84,7 @@ pub fn summarise(
     samples: &[Sample],
     max_parallelism: u32,
     default_parallelism: u32,
-    settings: &Settings,
+    settings: &SummarySettings,
 ) -> Result<Snapshot, NotReady> {
     let usable = usable(samples, settings);
     let (Some(first), Some(last)) = (usable.first(), usable.last()) else {
@@ -140,11 +140,11 @@ fn unknown_graph(vertices: &[Vertex]) -> Option<String> {
     })
 }
 
-fn too_few(usable: usize, settings: &Settings) -> NotReady {
+fn too_few(usable: usize, settings: &SummarySettings) -> NotReady {
     NotReady::TooFewSamples { usable, warm_up_s: settings.warm_up.as_secs() }
 }
 
-fn usable<'a>(samples: &'a [Sample], settings: &Settings) -> Vec<&'a Sample> {
+fn usable<'a>(samples: &'a [Sample], settings: &SummarySettings) -> Vec<&'a Sample> {
     let Some(last) = samples.last() else { return Vec::new() };
     let warm_up_ms = i64::try_from(settings.warm_up.as_millis()).unwrap_or(i64::MAX);
     let same_life =
@@ -154,7 +154,7 @@ fn usable<'a>(samples: &'a [Sample], settings: &Settings) -> Vec<&'a Sample> {
 
 /// The latency of every query: the last operator of a query is the one that has the metric, and its name begins with the
 /// query's (`q7-highest-bid` → `q7`).
-fn queries(epoch: Epoch<'_>, settings: &Settings) -> Vec<Query> {
+fn queries(epoch: Epoch<'_>, settings: &SummarySettings) -> Vec<Query> {
     let metric = settings.latency_metric.metric();
     let vertices = epoch.last().map_or(&[][..], |sample| sample.vertices.as_slice());
     let has_metric = |vertex: &&Vertex| {

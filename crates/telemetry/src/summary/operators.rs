@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 
 use scaling::{Distribution, Edge, Kind, Operator, Partitioning, Quality, Reading};
 
-use super::Settings;
+use super::SummarySettings;
 use super::readings::{Epoch, Track, mean};
-use super::sources::{Backlog, Reads, backlog, has_no_partition};
+use super::sources::{Backlog, ReadCounter, backlog, has_no_partition};
 use crate::sample::{Subtask, Vertex};
 
 /// The operator, and what of it is not known although a decision needs it.
 pub(super) fn operator(
     vertex: &Vertex,
     epoch: Epoch<'_>,
-    settings: &Settings,
+    settings: &SummarySettings,
     missing: &mut Vec<String>,
 ) -> Operator {
     let all = epoch.last().map_or(&[][..], |sample| sample.vertices.as_slice());
     let kind = settings.kinds.of(vertex, all);
     let tracks = epoch.tracks(vertex);
-    let reads = if kind == Kind::Source { Reads::of(&tracks, idle) } else { None };
+    let reads = if kind == Kind::Source { ReadCounter::of(&tracks, idle) } else { None };
     let output = all_rates(vertex, &tracks, "numRecordsOut", output_rate, missing);
     let throughput = match kind {
         Kind::Source => read_rate(vertex, &tracks, reads, missing),
@@ -69,7 +69,7 @@ pub(super) fn operator(
 fn read_rate(
     vertex: &Vertex,
     tracks: &[Track<'_>],
-    reads: Option<Reads>,
+    reads: Option<ReadCounter>,
     missing: &mut Vec<String>,
 ) -> Option<f64> {
     let Some(reads) = reads else {
@@ -183,7 +183,7 @@ fn firing(processing: Option<Distribution>, tracks: &[Track<'_>]) -> Option<Dist
 }
 
 /// One subtask; a source's records in are those that it reads.
-fn subtask(track: &Track<'_>, all: &[Track<'_>], kind: Kind, reads: Option<Reads>) -> scaling::Subtask {
+fn subtask(track: &Track<'_>, all: &[Track<'_>], kind: Kind, reads: Option<ReadCounter>) -> scaling::Subtask {
     let last = track.last().filter(|_| !track.is_stale());
     let partitions =
         |subtask: &Subtask| subtask.partitions.or_else(|| has_no_partition(subtask, all, reads).then_some(0));
@@ -214,7 +214,7 @@ fn subtask(track: &Track<'_>, all: &[Track<'_>], kind: Kind, reads: Option<Reads
 fn reading(
     tracks: &[Track<'_>],
     kind: Kind,
-    reads: Option<Reads>,
+    reads: Option<ReadCounter>,
     backlog: Option<Quality>,
 ) -> Option<Reading> {
     let times: Vec<(i64, i64)> = tracks.iter().filter_map(Track::times).collect();

@@ -17,39 +17,39 @@ const IDLE: f64 = 0.99;
 /// So many readings of a series are told.
 const READINGS: usize = 360;
 
-type Figure = fn(&Subtask) -> Option<f64>;
+type SubtaskValue = fn(&Subtask) -> Option<f64>;
 
 /// The counter that tells what a source reads.
 #[derive(Clone, Copy)]
-pub(super) struct Reads {
-    counter: Figure,
-    smoothed: Figure,
+pub(super) struct ReadCounter {
+    counter: SubtaskValue,
+    smoothed: SubtaskValue,
     /// Whether it is what the task emits, for want of something better.
     pub(super) is_output: bool,
 }
 
 /// What can tell what a source reads, the best first: the source operator's own counter (every version, where the connector raises it), that
 /// of the task (from Flink 2.0 on), and what the task emits.
-const CANDIDATES: [Reads; 3] = [
-    Reads { counter: |subtask| subtask.source_records_in, smoothed: |_| None, is_output: false },
-    Reads {
+const CANDIDATES: [ReadCounter; 3] = [
+    ReadCounter { counter: |subtask| subtask.source_records_in, smoothed: |_| None, is_output: false },
+    ReadCounter {
         counter: |subtask| subtask.records_in,
         smoothed: |subtask| subtask.records_in_per_s,
         is_output: false,
     },
-    Reads {
+    ReadCounter {
         counter: |subtask| subtask.records_out,
         smoothed: |subtask| subtask.records_out_per_s,
         is_output: true,
     },
 ];
 
-impl Reads {
+impl ReadCounter {
     /// The best counter that has ever counted. If none has, the source has either read nothing since it started, which shows in its
     /// tasks being idle, or counts nothing that is shown: then nothing tells its rate.
     pub(super) fn of(tracks: &[Track<'_>], idle: impl Fn(&Track<'_>) -> Option<f64>) -> Option<Self> {
         let has_counted = |reads: &&Self| {
-            let is_above_0 = |figure: Figure| {
+            let is_above_0 = |figure: SubtaskValue| {
                 let mut all = tracks.iter().flat_map(Track::known);
                 all.any(|subtask| figure(subtask).is_some_and(|value| value > 0.0))
             };
@@ -67,7 +67,7 @@ impl Reads {
 
     /// Whether only a smoothed rate is to be had.
     pub(super) fn is_smoothed(self, tracks: &[Track<'_>]) -> bool {
-        let has = |figure: Figure| tracks.iter().flat_map(Track::known).any(|s| figure(s).is_some());
+        let has = |figure: SubtaskValue| tracks.iter().flat_map(Track::known).any(|s| figure(s).is_some());
         !has(self.counter) && has(self.smoothed)
     }
 
@@ -97,7 +97,7 @@ pub(super) struct Backlog {
 
 /// Whether a subtask has no partition: it names none of those it reads, or it has never read a record and, unlike others, reports no
 /// number of waiting records, which a source does from its first partition on.
-pub(super) fn has_no_partition(subtask: &Subtask, tracks: &[Track<'_>], reads: Option<Reads>) -> bool {
+pub(super) fn has_no_partition(subtask: &Subtask, tracks: &[Track<'_>], reads: Option<ReadCounter>) -> bool {
     let is_reported = || tracks.iter().flat_map(Track::known).any(|other| other.pending_records.is_some());
     let has_read = reads.and_then(|reads| (reads.counter)(subtask)).map(|read| read > 0.0);
     let reports = subtask.pending_records.is_some() || subtask.has_impossible_pending;
@@ -111,7 +111,7 @@ pub(super) fn backlog(
     vertex: &Vertex,
     epoch: Epoch<'_>,
     tracks: &[Track<'_>],
-    reads: Option<Reads>,
+    reads: Option<ReadCounter>,
 ) -> Backlog {
     let arrived = arrived(vertex, epoch);
     let arrived_per_s = per_s(&arrived);

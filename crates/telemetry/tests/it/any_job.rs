@@ -2,7 +2,7 @@
 
 use scaling::{Kind, Quality};
 
-use crate::played::{Flink, START_MS, Task, Value, id, snapshot, summary, task};
+use crate::scripted::{Flink, START_MS, Task, Value, id, snapshot, summary, task};
 
 fn close(found: Option<f64>, expected: f64) -> bool {
     found.is_some_and(|found| (found - expected).abs() <= expected.abs() * 0.001 + 1e-9)

@@ -3,7 +3,7 @@
 use scaling::Snapshot;
 use telemetry::summarise;
 
-use crate::played::{Flink, Played, START_MS, Value, id, settings, snapshot, task};
+use crate::scripted::{Flink, START_MS, ScriptedFlink, Value, id, settings, snapshot, task};
 
 fn job() -> Flink {
     let source = task("Source: src", 2, &[])
@@ -87,10 +87,10 @@ async fn past_rescales_are_told() {
     let mut flink = job();
     flink.answers.insert("/rescales/history".to_owned(), (200, format!("[{}]", rescale("", "null"))));
     flink.answers.insert("/rescales/details/u-1".to_owned(), (200, rescale(&vertex, states)));
-    let mut played = Played::start(flink).await;
+    let mut scripted = ScriptedFlink::start(flink).await;
     let mut samples = Vec::new();
     for now_s in 0..=4 {
-        samples.push(played.sample(f64::from(now_s)).await);
+        samples.push(scripted.sample(f64::from(now_s)).await);
     }
     let told = summarise(&samples, 128, 1, &settings()).unwrap().job.rescales;
     assert_eq!(told.len(), 1);
@@ -100,6 +100,6 @@ async fn past_rescales_are_told() {
     assert_eq!((one.before["work"], one.wanted["work"], one.after["work"]), (1, 2, 2));
     // Two subtasks with 500 and 100 more each second, at 4 s.
     assert_eq!(one.backlog_peak_records, Some(1_800.0));
-    assert_eq!(played.times_asked("/rescales/details/"), 1);
+    assert_eq!(scripted.times_asked("/rescales/details/"), 1);
     assert_eq!(snapshot(job()).await.job.rescales, []);
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use telemetry::{Bounds, MappingSettings, Source, StoreKind, StoreSettings};
+use telemetry::{Bounds, MappingSettings, MetricSource, StoreKind, StoreSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// What the server does with every question.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Mood {
+enum ServerBehaviour {
     Well,
     Failing,
     Garbage,
@@ -22,8 +22,14 @@ enum Mood {
     NoStatistics,
 }
 
-const MOODS: [Mood; 6] =
-    [Mood::Well, Mood::Failing, Mood::Garbage, Mood::Huge, Mood::Silent, Mood::NoStatistics];
+const MOODS: [ServerBehaviour; 6] = [
+    ServerBehaviour::Well,
+    ServerBehaviour::Failing,
+    ServerBehaviour::Garbage,
+    ServerBehaviour::Huge,
+    ServerBehaviour::Silent,
+    ServerBehaviour::NoStatistics,
+];
 
 /// Flink's answer to `/jobs/:id/checkpoints` while a job's first checkpoint is being counted.
 const NO_STATISTICS: &str = r#"{"errors":["Internal server error.","<Exception on server side:
@@ -49,7 +55,7 @@ impl Server {
         Self { url, mood }
     }
 
-    fn set(&self, mood: Mood) {
+    fn set(&self, mood: ServerBehaviour) {
         let index = MOODS.iter().position(|other| *other == mood).unwrap();
         self.mood.store(index, Ordering::SeqCst);
     }
@@ -64,14 +70,14 @@ async fn serve(mut stream: TcpStream, mood: Arc<AtomicUsize>, well: fn(&str) -> 
     let request = String::from_utf8(request).unwrap();
     let path = request.split_whitespace().nth(1).unwrap_or_default();
     let (status, body) = match MOODS[mood.load(Ordering::SeqCst)] {
-        Mood::NoStatistics if path.ends_with("/checkpoints") => {
+        ServerBehaviour::NoStatistics if path.ends_with("/checkpoints") => {
             ("500 Internal Server Error", NO_STATISTICS.to_owned())
         }
-        Mood::Well | Mood::NoStatistics => ("200 OK", well(path)),
-        Mood::Failing => ("500 Internal Server Error", "out of order".to_owned()),
-        Mood::Garbage => ("200 OK", "<html>a proxy's own page</html>".to_owned()),
-        Mood::Huge => ("200 OK", " ".repeat(3 << 20)),
-        Mood::Silent => return std::future::pending().await,
+        ServerBehaviour::Well | ServerBehaviour::NoStatistics => ("200 OK", well(path)),
+        ServerBehaviour::Failing => ("500 Internal Server Error", "out of order".to_owned()),
+        ServerBehaviour::Garbage => ("200 OK", "<html>a proxy's own page</html>".to_owned()),
+        ServerBehaviour::Huge => ("200 OK", " ".repeat(3 << 20)),
+        ServerBehaviour::Silent => return std::future::pending().await,
     };
     let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     let _gone = stream.write_all(head.as_bytes()).await;
@@ -129,7 +135,7 @@ fn prometheus(_path: &str) -> String {
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-fn store(kind: StoreKind) -> Source {
+fn store(kind: StoreKind) -> MetricSource {
     let settings = StoreSettings {
         kind,
         interval: Duration::from_secs(10),
@@ -139,10 +145,10 @@ fn store(kind: StoreKind) -> Source {
         mapping: MappingSettings::default(),
     };
     assert_eq!(settings.problems(), [] as [String; 0]);
-    Source::store(settings, "My Job", None).unwrap()
+    MetricSource::store(settings, "My Job", None).unwrap()
 }
 
-async fn source(kind: &str) -> (Server, Source) {
+async fn source(kind: &str) -> (Server, MetricSource) {
     match kind {
         "flink-rest" => {
             let server = Server::start(flink).await;
@@ -152,7 +158,7 @@ async fn source(kind: &str) -> (Server, Source) {
                 ..flink::ClientSettings::default()
             };
             let client = flink::Client::new(&server.url, settings).unwrap();
-            (server, Source::flink_rest(client, "My Job"))
+            (server, MetricSource::flink_rest(client, "My Job"))
         }
         "graphite" => {
             let server = Server::start(graphite).await;
@@ -180,13 +186,13 @@ async fn illness_is_told_and_over_when_it_is_over() {
         let (server, mut source) = source(kind).await;
         assert_eq!(source.name(), kind);
         let ills = [
-            (Mood::Failing, "500"),
-            (Mood::Garbage, "answer"),
-            (Mood::Huge, "more than 1048576 bytes"),
-            (Mood::Silent, "no answer"),
+            (ServerBehaviour::Failing, "500"),
+            (ServerBehaviour::Garbage, "answer"),
+            (ServerBehaviour::Huge, "more than 1048576 bytes"),
+            (ServerBehaviour::Silent, "no answer"),
         ];
         for (mood, reason) in ills {
-            server.set(Mood::Well);
+            server.set(ServerBehaviour::Well);
             let sample = source.sample().await.unwrap();
             let vertex = &sample.vertices[0];
             assert_eq!((vertex.name.as_str(), vertex.parallelism), ("a", 1), "{kind}");
@@ -205,7 +211,7 @@ async fn checkpoints_without_statistics_are_unknown() {
     let (server, mut source) = source("flink-rest").await;
     let known = source.sample().await.unwrap();
     assert!(known.job.checkpoints.is_some() && known.job.restarts.is_some());
-    server.set(Mood::NoStatistics);
+    server.set(ServerBehaviour::NoStatistics);
     let sample = source.sample().await.unwrap();
     assert_eq!(sample.vertices[0].subtasks[0].records_out, Some(7.0));
     assert!(sample.job.checkpoints.is_none() && sample.job.restarts.is_none());
@@ -262,7 +268,7 @@ async fn addresses_are_checked_and_their_passwords_kept() {
         };
         let problems = settings.problems().join("; ");
         assert!(problems.contains("source.url") && problems.contains(reason), "{wrong}: {problems}");
-        let refused = Source::store(settings, "My Job", None).map(drop).unwrap_err();
+        let refused = MetricSource::store(settings, "My Job", None).map(drop).unwrap_err();
         assert!(!format!("{problems} {} {refused:?}", in_words(&refused)).contains("hunter2"));
     }
 }
@@ -318,6 +324,6 @@ async fn flink_tells_which_job_is_meant() {
         access: http_client::Access::default(),
         mapping: MappingSettings::default(),
     };
-    let sample = Source::store(settings, "My Job", Some(client)).unwrap().sample().await.unwrap();
+    let sample = MetricSource::store(settings, "My Job", Some(client)).unwrap().sample().await.unwrap();
     assert_eq!(sample.vertices[0].subtasks[0].records_in, Some(1000.0));
 }

@@ -5,7 +5,7 @@
 mod any_job;
 mod cluster;
 mod faults;
-mod played;
 mod properties;
+mod scripted;
 mod summary;
 mod whisper_gaps;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use scaling::Snapshot;
 
-use crate::played::{Flink, Task, Value, summary, task};
+use crate::scripted::{Flink, Task, Value, summary, task};
 
 /// The metrics that are read of a source.
 const METRICS: [&str; 12] = [

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use scaling::{Kind, Snapshot};
 use telemetry::{
-    EndOffsets, Histogram, Incarnation, Input, Kinds, LatencyMetric, NotReady, Sample, Settings, Subtask,
-    TaskManager, Vertex, summarise,
+    EndOffsets, Histogram, Incarnation, Input, Kinds, LatencyMetric, NotReady, Sample, Subtask,
+    SummarySettings, TaskManager, Vertex, summarise,
 };
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> SummarySettings {
+    SummarySettings {
         warm_up: Duration::from_secs(10),
         latency_metric: LatencyMetric::EventLatency,
         newest_age_max: Duration::from_secs(4),

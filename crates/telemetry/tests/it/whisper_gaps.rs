@@ -4,7 +4,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use telemetry::{Bounds, MappingSettings, Sample, Source, StoreKind, StoreSettings};
+use telemetry::{Bounds, MappingSettings, MetricSource, Sample, StoreKind, StoreSettings};
 
 /// A file with one archive of a point a second, and a value at each of the last seconds.
 fn file(newest: u32, value: f64) -> Vec<u8> {
@@ -63,7 +63,7 @@ impl Store {
             access: http_client::Access::default(),
             mapping: MappingSettings::default(),
         };
-        let sampled = Source::store(settings, "nexmark", None).unwrap().sample().await;
+        let sampled = MetricSource::store(settings, "nexmark", None).unwrap().sample().await;
         sampled.map(|Sample { vertices, .. }| vertices[0].parallelism).map_err(|error| {
             let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
             causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use scaling::Snapshot;
-use telemetry::{Kinds, LatencyMetric, NotReady, Sample, Settings, Source, summarise};
+use telemetry::{Kinds, LatencyMetric, MetricSource, NotReady, Sample, SummarySettings, summarise};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -222,13 +222,13 @@ fn decoded(query: &str) -> String {
 }
 
 /// A scripted Flink that answers, its clock, and the paths that it was asked for.
-pub(crate) struct Played {
-    source: Source,
+pub(crate) struct ScriptedFlink {
+    source: MetricSource,
     now_s: Arc<Mutex<f64>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-impl Played {
+impl ScriptedFlink {
     pub(crate) async fn start(flink: Flink) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -242,7 +242,7 @@ impl Played {
         let settings =
             flink::ClientSettings { timeout: Duration::from_secs(30), ..flink::ClientSettings::default() };
         let client = flink::Client::new(&url, settings).unwrap();
-        Self { source: Source::flink_rest(client, "job"), now_s, asked }
+        Self { source: MetricSource::flink_rest(client, "job"), now_s, asked }
     }
 
     /// The sample when the clock is at this time.
@@ -283,10 +283,10 @@ async fn serve(
 
 /// What samples at these times make together.
 pub(crate) async fn summary(flink: Flink, seconds: &[f64]) -> Result<Snapshot, NotReady> {
-    let mut played = Played::start(flink).await;
+    let mut scripted = ScriptedFlink::start(flink).await;
     let mut samples = Vec::new();
     for now_s in seconds {
-        samples.push(played.sample(*now_s).await);
+        samples.push(scripted.sample(*now_s).await);
     }
     summarise(&samples, 128, 1, &settings())
 }
@@ -296,8 +296,8 @@ pub(crate) async fn snapshot(flink: Flink) -> Snapshot {
     summary(flink, &[0.0, 1.0, 2.0, 3.0, 4.0]).await.unwrap()
 }
 
-pub(crate) fn settings() -> Settings {
-    Settings {
+pub(crate) fn settings() -> SummarySettings {
+    SummarySettings {
         warm_up: Duration::from_secs(10),
         latency_metric: LatencyMetric::EventLatency,
         newest_age_max: Duration::from_secs(4),

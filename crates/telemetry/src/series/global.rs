@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flink::graphite_component;
 
 use super::{Assembler, Point};
-use crate::mapping::{Subject, Wide};
+use crate::mapping::{GlobalMetric, Subject};
 use crate::names;
 use crate::sample::{TaskManager, Vertex};
 
@@ -52,13 +52,13 @@ impl Assembler {
             let entry =
                 by_id.entry(id).or_insert_with(|| TaskManager { id: id.clone(), ..TaskManager::default() });
             let field = match figure {
-                Wide::CpuLoad => &mut entry.cpu_load,
-                Wide::HeapUsed => &mut entry.heap_used_bytes,
-                Wide::HeapMax => &mut entry.heap_max_bytes,
-                Wide::ManagedUsed => &mut entry.managed_used_bytes,
-                Wide::ManagedMax => &mut entry.managed_max_bytes,
-                Wide::GcMs => &mut entry.gc_ms,
-                Wide::StateSize | Wide::StoredSize => continue,
+                GlobalMetric::CpuLoad => &mut entry.cpu_load,
+                GlobalMetric::HeapUsed => &mut entry.heap_used_bytes,
+                GlobalMetric::HeapMax => &mut entry.heap_max_bytes,
+                GlobalMetric::ManagedUsed => &mut entry.managed_used_bytes,
+                GlobalMetric::ManagedMax => &mut entry.managed_max_bytes,
+                GlobalMetric::GcMs => &mut entry.gc_ms,
+                GlobalMetric::StateSize | GlobalMetric::StoredSize => continue,
             };
             *field = Some(value);
         }
@@ -68,7 +68,7 @@ impl Assembler {
     /// The job's own figure, once, however many series hold it; Flink writes −1 before the first checkpoint.
     pub(super) fn state_size_bytes(&self, newest: &BTreeMap<&Subject, &[Point]>, now_ms: i64) -> Option<f64> {
         newest.iter().find_map(|(subject, points)| match subject {
-            Subject::Job { job, figure: Wide::StateSize } if self.is_job(job) => {
+            Subject::Job { job, figure: GlobalMetric::StateSize } if self.is_job(job) => {
                 self.fresh_value(points, now_ms).filter(|bytes| names::is_believable(*bytes))
             }
             _ => None,
@@ -78,7 +78,7 @@ impl Assembler {
     /// What a state probe has written. It looks more rarely than metrics are reported, so anything within the lookback counts.
     pub(super) fn stored_size_bytes(&self, newest: &BTreeMap<&Subject, &[Point]>) -> Option<f64> {
         newest.iter().find_map(|(subject, points)| match subject {
-            Subject::Job { job, figure: Wide::StoredSize } if self.is_job(job) => {
+            Subject::Job { job, figure: GlobalMetric::StoredSize } if self.is_job(job) => {
                 points.last().map(|(_, bytes)| *bytes).filter(|bytes| names::is_believable(*bytes))
             }
             _ => None,
