@@ -14,12 +14,12 @@ use service::{ConfigError, Problems, Shutdown};
 use telemetry::Clock;
 
 use crate::config;
+use crate::config_file::ConfigFile;
 use crate::keygen::{self, KeyFileError};
-use crate::outlet::OutletError;
 use crate::overrides::{self, Set};
-use crate::policies::Name;
+use crate::policies::PolicyName;
+use crate::publisher::PublisherError;
 use crate::run::{self, Run};
-use crate::site::Site;
 use crate::{
     doctor, explain, import, inspect, journal, offline, publish, replay, simulate, watch, whisper_file,
 };
@@ -71,10 +71,10 @@ enum Command {
 #[derive(Debug, Args)]
 struct Decide {
     /// Policy.
-    #[arg(long, value_enum, default_value_t = Name::Latency)]
-    policy: Name,
+    #[arg(long, value_enum, default_value_t = PolicyName::Latency)]
+    policy: PolicyName,
     #[command(flatten)]
-    settings: Settings,
+    settings: PolicyArguments,
     /// Snapshot as JSON, or a JSON object with a member `snapshot` (and `policy`). `-`: standard input.
     #[arg(long, value_name = "FILE")]
     snapshot: PathBuf,
@@ -87,7 +87,7 @@ struct Decide {
 }
 
 #[derive(Debug, Args)]
-struct Settings {
+struct PolicyArguments {
     /// Configuration with the options of the policies and the limits; without it, the defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -101,15 +101,15 @@ struct Settings {
     program: Vec<String>,
 }
 
-impl Settings {
-    fn load(self) -> Result<offline::Settings, ConfigError> {
+impl PolicyArguments {
+    fn load(self) -> Result<offline::OfflineSettings, ConfigError> {
         let (job, above) = (self.job.as_deref(), self.set.table());
         let config = match self.config.as_deref() {
-            Some(path) => Some(Site::load_job_over(path, job, &above)?),
+            Some(path) => Some(ConfigFile::load_job_over(path, job, &above)?),
             None if above.is_empty() => None,
             None => Some(overrides::over_defaults(above)?.check(Problems::new(COMMAND_LINE))?),
         };
-        Ok(offline::Settings { config, program: self.program, latency: None })
+        Ok(offline::OfflineSettings { config, program: self.program, latency: None })
     }
 }
 
@@ -120,9 +120,9 @@ struct Replay {
     journal: PathBuf,
     /// Policy to run; repeatable.
     #[arg(long, value_enum, required = true)]
-    policy: Vec<Name>,
+    policy: Vec<PolicyName>,
     #[command(flatten)]
-    settings: Settings,
+    settings: PolicyArguments,
     /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -179,8 +179,8 @@ struct Publish {
 }
 
 impl Publish {
-    fn manner(&self) -> publish::Manner {
-        publish::Manner {
+    fn options(&self) -> publish::PublishOptions {
+        publish::PublishOptions {
             expires_in: self.expires_in_s.map(Duration::from_secs),
             only_first: self.first,
             wait: self.wait_s.map(Duration::from_secs),
@@ -188,14 +188,14 @@ impl Publish {
         }
     }
 
-    fn place(&self) -> config::Drop {
-        config::Drop {
+    fn place(&self) -> config::DropConfig {
+        config::DropConfig {
             url: self.drop.clone(),
             folder: self.folder.clone(),
             token_file: self.token_file.clone(),
             authorities_file: self.authorities_file.clone(),
             signing_key_file: self.signing_key_file.clone(),
-            ..config::Drop::default()
+            ..config::DropConfig::default()
         }
     }
 }
@@ -250,7 +250,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<offline::InputError>()
         || error.is::<publish::BadDocument>()
         || error.downcast_ref().is_some_and(whisper_file::is_usage)
-        || error.is::<OutletError>()
+        || error.is::<PublisherError>()
         || error.is::<simulate::SimulateError>()
         || error.is::<import::ImportError>()
         || error.is::<KeyFileError>()
@@ -278,8 +278,8 @@ pub async fn execute(arguments: Arguments, clock: &Clock) -> anyhow::Result<Opti
         Command::Doctor(doctor) => doctor::run(&doctor).await?,
         Command::Whisper(command) => whisper_file::run(&command)?,
         Command::Publish(publish) => {
-            let (place, manner) = (publish.place(), publish.manner());
-            publish::from_file(&publish.document, &place, manner).await?
+            let (place, options) = (publish.place(), publish.options());
+            publish::from_file(&publish.document, &place, options).await?
         }
         Command::Keygen(keygen) => keygen::generate(&keygen.key)?,
         Command::Completions { shell } => terminal::completions(Arguments::command(), "rescaler", shell),
@@ -316,7 +316,7 @@ fn explained(arguments: Explain) -> anyhow::Result<String> {
     let (path, keep) = match arguments.journal {
         Some(path) => (path, journal::KEEP_MAX),
         None => {
-            let config = Site::load_job(&arguments.config, arguments.job.as_deref())?;
+            let config = ConfigFile::load_job(&arguments.config, arguments.job.as_deref())?;
             (config.journal.path.clone(), config.journal.keep_files)
         }
     };

@@ -17,10 +17,10 @@ use crate::http::Http;
 use crate::notify::Notify;
 use crate::overrides::put_over;
 use crate::placement::{Mode, Placement};
-use crate::policies::{Name, Policies};
+use crate::policies::{Policies, PolicyName};
 use crate::quota::Quota;
 use crate::source::SourceSection;
-use crate::state::StateProbe;
+use crate::state_size::StateProbe;
 
 /// The configuration. Fields are as in `configs/rescaler.toml`, which is their documentation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ pub struct Config {
     pub metrics: MappingSettings,
     /// Where documents are published.
     #[serde(default)]
-    pub drop: Drop,
+    pub drop: DropConfig,
     /// Where drop and agent are.
     #[serde(default)]
     pub placement: Placement,
@@ -61,7 +61,7 @@ pub struct Config {
     /// The brokers that the job reads from.
     #[serde(default)]
     pub kafka: Brokers,
-    /// What the job's state weighs.
+    /// Where the size of the job's state is read.
     #[serde(default)]
     pub state: StateProbe,
     /// Kinds of operators that cannot be told otherwise.
@@ -109,7 +109,7 @@ impl Default for Flink {
 /// `[drop]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Drop {
+pub struct DropConfig {
     /// The drop's address.
     pub url: Address,
     /// A folder to publish into instead; a plain web server may show it to the agent.
@@ -132,7 +132,7 @@ pub struct Drop {
     pub applied_within_s: u64,
 }
 
-impl Default for Drop {
+impl Default for DropConfig {
     fn default() -> Self {
         Self {
             url: "http://127.0.0.1:8460".into(),
@@ -339,9 +339,9 @@ impl Config {
     /// The latency that the policy keeps, if it keeps one, in milliseconds.
     pub(crate) fn latency_max_ms(&self) -> Option<f64> {
         match self.policy.name {
-            Name::Latency => Some(self.policy.latency.latency_max_ms),
-            Name::Slo => self.policy.slo.latency_bound_ms,
-            Name::Ds2 | Name::External => None,
+            PolicyName::Latency => Some(self.policy.latency.latency_max_ms),
+            PolicyName::Slo => self.policy.slo.latency_bound_ms,
+            PolicyName::Ds2 | PolicyName::External => None,
         }
     }
 
@@ -377,7 +377,7 @@ fn complete(table: &mut Table) {
     let (has_data, has_command) = (has(&["placement", "data"]), has(&["placement", "command"]));
     let job = table.get("job").and_then(Value::as_str).unwrap_or_default().to_owned();
     if is_slo {
-        put(table, "policy", "name", Name::Slo.as_str());
+        put(table, "policy", "name", PolicyName::Slo.as_str());
     }
     if is_in_process {
         put(table, "placement", "mode", if has_command { "command" } else { "in-process" });

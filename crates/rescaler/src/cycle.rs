@@ -20,11 +20,11 @@ use tracing::{error, info, warn};
 use crate::config::Config;
 use crate::journal::Journal;
 use crate::observe::Observer;
-use crate::placement::{Carried, Place};
+use crate::placement::{DocumentStore, EmbeddedServices};
 use crate::policies::PolicyRunner;
 use crate::quota::Member;
-use crate::state::StateReader;
-use crate::status::{JobStatus, SwitchesNow};
+use crate::state_size::StateReader;
+use crate::status::{JobStatus, SwitchPositions};
 use crate::{placement, publish};
 
 /// Runs until it fails. A job that has been submitted again (another id, perhaps another graph) is taken over anew.
@@ -51,14 +51,14 @@ async fn one_life(
     before: Option<OperatorNames>,
 ) -> anyhow::Result<OperatorNames> {
     let flink = flink_client(&config)?;
-    let mut carried = placement::start(&mut config, &flink, status.switches.is_dry_run_forced()).await?;
-    let (names, job) = (carried.names(), carried.job());
+    let mut services = placement::start(&mut config, &flink, status.switches.is_dry_run_forced()).await?;
+    let (names, job) = (services.names(), services.job());
     let is_other_graph = before.is_some_and(|before| !before.has_same_operators(&names));
     let (mut rescaler, mut control) =
-        Rescaler::new(config, Arc::clone(status), &flink, &carried, is_other_graph)?;
+        Rescaler::new(config, Arc::clone(status), &flink, &services, is_other_graph)?;
     rescaler.slots = slots;
     status.watched();
-    status.hindered(carried.obstacle());
+    status.hindered(services.obstacle());
     let cycle = async {
         loop {
             rescaler.observer.epoch().await;
@@ -72,9 +72,9 @@ async fn one_life(
     };
     let ended = tokio::select! {
         ended = cycle => ended,
-        error = carried.ended() => Err(error),
+        error = services.ended() => Err(error),
     };
-    carried.end().await;
+    services.end().await;
     ended.map(|()| names)
 }
 
@@ -82,9 +82,9 @@ async fn one_life(
 struct Rescaler {
     config: Config,
     status: Arc<JobStatus>,
-    place: Place,
+    place: DocumentStore,
     observer: Observer,
-    weight: StateReader,
+    state_size: StateReader,
     journal: Journal,
     runner: PolicyRunner,
     /// The slots that it shares with other jobs, if it does.
@@ -104,7 +104,7 @@ pub(crate) fn flink_client(config: &Config) -> anyhow::Result<flink::Client> {
 }
 
 /// What begins, in one line; `--check-config` shows all of the configuration.
-fn starting(config: &Config, epoch: u64, switches: SwitchesNow) -> String {
+fn starting(config: &Config, epoch: u64, switches: SwitchPositions) -> String {
     let then = if epoch == 0 { String::new() } else { format!(", resuming after epoch {epoch}") };
     let only = match (switches.paused, switches.dry_run) {
         (true, _) => ", paused",
@@ -127,7 +127,7 @@ impl Rescaler {
         config: Config,
         status: Arc<JobStatus>,
         flink: &flink::Client,
-        carried: &Carried,
+        services: &EmbeddedServices,
         is_other_graph: bool,
     ) -> anyhow::Result<(Self, ControlLoop)> {
         let runner = PolicyRunner::new(config.policy.name, &config.policy, &config.limits, &config.cluster)?;
@@ -139,9 +139,9 @@ impl Rescaler {
         info!("{}", starting(&config, epoch, switches));
         // A plan that was under way counts as carried out: the job is taken over as it runs.
         let generation = resumed.pending.as_ref().map_or(epoch + 1, |pending| pending.generation);
-        let place = carried.place(&config, flink, generation)?;
+        let place = services.place(&config, flink, generation)?;
         let observer = Observer::new(&config, flink.clone(), Arc::clone(&status))?;
-        let weight = StateReader::new(&config.state, &config.job).context("state.probe_url")?;
+        let state_size = StateReader::new(&config.state, &config.job).context("state.probe_url")?;
         let options = LoopOptions {
             job: config.job.to_string(),
             constraints: runner.constraints().clone(),
@@ -149,10 +149,10 @@ impl Rescaler {
             applied_within: Duration::from_secs(config.drop.applied_within_s),
             time_zone: runner.time_zone().clone(),
         };
-        let control = ControlLoop::new(options, carried.names(), resumed);
-        let obstacle = carried.obstacle();
+        let control = ControlLoop::new(options, services.names(), resumed);
+        let obstacle = services.obstacle();
         let rescaler =
-            Self { config, status, place, observer, weight, journal, runner, slots: None, obstacle };
+            Self { config, status, place, observer, state_size, journal, runner, slots: None, obstacle };
         Ok((rescaler, control))
     }
 
@@ -165,9 +165,9 @@ impl Rescaler {
 
     async fn try_put(&mut self, document: &JobDocument, replaces: EntityTag) -> PutOutcome {
         let drop = match &mut self.place {
-            Place::Drop(drop) => drop,
-            Place::Command(command) => return command.put(document).await,
-            Place::Nowhere(_) => return PutOutcome::Refused("this run publishes nothing".to_owned()),
+            DocumentStore::Drop(drop) => drop,
+            DocumentStore::Command(command) => return command.put(document).await,
+            DocumentStore::Nowhere(_) => return PutOutcome::Refused("this run publishes nothing".to_owned()),
         };
         match drop.put(document, &Precondition::Replaces(replaces)).await {
             Ok(Published::Stored(_)) => PutOutcome::Stored,
@@ -192,7 +192,7 @@ impl Environment for Rescaler {
 
     fn switches(&self) -> Switches {
         let switches = self.status.switches.now();
-        let reads_only = matches!(self.place, Place::Nowhere(_));
+        let reads_only = matches!(self.place, DocumentStore::Nowhere(_));
         let dry_run = switches.dry_run || reads_only || self.obstacle.is_some();
         Switches { paused: switches.paused, dry_run }
     }
@@ -208,9 +208,9 @@ impl Environment for Rescaler {
     async fn current(&mut self) -> Result<Current, String> {
         let current = match &self.place {
             // What has no successor needs no other number.
-            Place::Nowhere(job) => job.document(1).await,
-            Place::Command(command) => command.document().await,
-            Place::Drop(drop) => publish::current(drop)
+            DocumentStore::Nowhere(job) => job.document(1).await,
+            DocumentStore::Command(command) => command.document().await,
+            DocumentStore::Drop(drop) => publish::current(drop)
                 .await
                 .map(|current| Current { document: current.document, entity_tag: current.entity_tag }),
         };
@@ -220,15 +220,15 @@ impl Environment for Rescaler {
     async fn snapshot(&mut self, document: &JobDocument) -> Result<Snapshot, String> {
         self.observer.know(document);
         let mut snapshot = self.observer.snapshot(document)?;
-        self.weight.complete(&mut snapshot).await;
+        self.state_size.complete(&mut snapshot).await;
         Ok(snapshot)
     }
 
     async fn reports(&mut self) -> Result<Option<Vec<Report>>, String> {
         match &mut self.place {
-            Place::Nowhere(_) => Ok(None),
-            Place::Command(command) => Ok(Some(command.reports().await)),
-            Place::Drop(drop) => {
+            DocumentStore::Nowhere(_) => Ok(None),
+            DocumentStore::Command(command) => Ok(Some(command.reports().await)),
+            DocumentStore::Drop(drop) => {
                 let reports = drop.reports().await.context("cannot read the drop's reports");
                 reports.map_err(|reason| format!("{reason:#}"))
             }
@@ -236,7 +236,7 @@ impl Environment for Rescaler {
     }
 
     async fn revision(&mut self, generation: u64) -> Result<Option<JobDocument>, String> {
-        let Place::Drop(drop) = &self.place else { return Ok(None) };
+        let DocumentStore::Drop(drop) = &self.place else { return Ok(None) };
         let found = drop.generation(generation).await;
         found.map_err(|error| format!("{:#}", anyhow::Error::from(error)))
     }

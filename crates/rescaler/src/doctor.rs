@@ -14,9 +14,9 @@ use thiserror::Error;
 
 use crate::cli::Output;
 use crate::config::Config;
+use crate::config_file::ConfigFile;
 use crate::cycle::flink_client;
 use crate::overrides::Set;
-use crate::site::Site;
 use crate::{overrides, placement};
 
 #[derive(Debug, Args)]
@@ -43,9 +43,9 @@ impl Doctor {
         let above = self.set.table();
         let (path, mut config) = match &self.config {
             Some(path) => {
-                let site = Site::load_over(path, &above)?;
+                let config_file = ConfigFile::load_over(path, &above)?;
                 let problem = || ConfigError::in_file(path, "there is no [[job]]; add one");
-                (path.as_path(), site.jobs().first().cloned().ok_or_else(problem)?)
+                (path.as_path(), config_file.jobs().first().cloned().ok_or_else(problem)?)
             }
             None => (Path::new(COMMAND_LINE), overrides::over_defaults(above)?),
         };
@@ -61,7 +61,7 @@ pub(crate) struct Findings(pub(crate) String);
 
 /// The report with where it was looked, in JSON.
 #[derive(Serialize)]
-struct Told<'a> {
+struct DoctorReport<'a> {
     flink_url: &'a str,
     flink_version: &'a str,
     job: Option<&'a str>,
@@ -83,7 +83,7 @@ pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<String> {
     let report = doctor::examine(&facts);
     let job = facts.job.as_ref().map(|job| job.name.as_str());
     let text = match arguments.output {
-        Output::Json => serde_json::to_string_pretty(&Told {
+        Output::Json => serde_json::to_string_pretty(&DoctorReport {
             flink_url: client.base_url(),
             flink_version: &facts.version,
             job,

@@ -15,8 +15,8 @@ use toml::Table;
 
 use crate::cli::{DEFAULT_CONFIG, Output};
 use crate::config::{Config, Flink};
+use crate::config_file::ConfigFile;
 use crate::cycle::flink_client;
-use crate::site::Site;
 use crate::source::SourceKind;
 use crate::{observe, overrides, placement};
 
@@ -68,9 +68,9 @@ impl Inspect {
         };
         let mut config = match (&self.config, &self.flink_url) {
             (None, Some(_)) => named(overrides::over_defaults(Table::new())?),
-            _ => match Site::load(path)? {
-                Site::One(config) => named(*config),
-                several @ Site::Several { .. } => several.job(path, self.job.as_deref())?,
+            _ => match ConfigFile::load(path)? {
+                ConfigFile::One(config) => named(*config),
+                several @ ConfigFile::Several { .. } => several.job(path, self.job.as_deref())?,
             },
         };
         config.flink.url = self.flink_url.clone().unwrap_or(config.flink.url);

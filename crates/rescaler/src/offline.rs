@@ -10,7 +10,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::policies::{Name, Policies, PolicyRunner};
+use crate::policies::{Policies, PolicyName, PolicyRunner};
 
 /// The largest snapshot that is read: a job of 1,000 operators takes less than 1 MiB.
 const MAX_BYTES: u64 = 64 << 20;
@@ -72,7 +72,7 @@ struct Recorded {
 
 /// Who decides offline: the policies of a configuration, or the defaults.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Settings {
+pub(crate) struct OfflineSettings {
     /// The configuration, where there is one.
     pub(crate) config: Option<Config>,
     /// The program of policy `external`, if not the configured one.
@@ -81,9 +81,9 @@ pub(crate) struct Settings {
     pub(crate) latency: Option<Options>,
 }
 
-impl Settings {
+impl OfflineSettings {
     /// A runner of the policy of this name.
-    pub(crate) fn runner(&self, name: Name) -> anyhow::Result<PolicyRunner> {
+    pub(crate) fn runner(&self, name: PolicyName) -> anyhow::Result<PolicyRunner> {
         let mut policies =
             self.config.as_ref().map_or_else(Policies::default, |config| config.policy.clone());
         if !self.program.is_empty() {
@@ -106,8 +106,8 @@ impl Settings {
 /// See [`InputError`].
 pub(crate) async fn decide(
     path: &Path,
-    name: Name,
-    settings: &Settings,
+    name: PolicyName,
+    settings: &OfflineSettings,
     assume_violation: bool,
 ) -> anyhow::Result<Decision> {
     let file = path.display().to_string();

@@ -11,7 +11,7 @@ use service::settings::COMMAND_LINE;
 use toml::{Table, Value};
 
 use crate::config::Config;
-use crate::policies::Name;
+use crate::policies::PolicyName;
 
 /// `--set KEY=VALUE`
 #[derive(Debug, Clone, Default, Args)]
@@ -30,7 +30,7 @@ struct Setting(Table);
 pub(crate) struct Overrides {
     /// Policy; by default slo if there is a latency bound, else ds2.
     #[arg(long, value_enum, value_name = "NAME")]
-    pub(crate) policy: Option<Name>,
+    pub(crate) policy: Option<PolicyName>,
     /// Upper bound of event latency, for example 2s or 500ms. Selects policy slo, unless --policy latency is given.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) latency_bound: Option<Duration>,
@@ -63,12 +63,14 @@ impl Overrides {
     pub(crate) fn table(&self) -> Result<Table, ConfigError> {
         let mut table = Table::new();
         if let Some(bound) = self.latency_bound {
-            let name = self.policy.unwrap_or(Name::Slo);
+            let name = self.policy.unwrap_or(PolicyName::Slo);
             let bound_ms = bound.as_secs_f64() * 1000.0;
             match name {
-                Name::Slo => put(&mut table, &["policy", "slo", "latency_bound_ms"], bound_ms.into()),
-                Name::Latency => put(&mut table, &["policy", "latency", "latency_max_ms"], bound_ms.into()),
-                Name::Ds2 | Name::External => {
+                PolicyName::Slo => put(&mut table, &["policy", "slo", "latency_bound_ms"], bound_ms.into()),
+                PolicyName::Latency => {
+                    put(&mut table, &["policy", "latency", "latency_max_ms"], bound_ms.into())
+                }
+                PolicyName::Ds2 | PolicyName::External => {
                     let problem =
                         format!("--latency-bound: policy {} keeps no bound; slo does", name.as_str());
                     return Err(ConfigError::new(COMMAND_LINE, problem));
@@ -179,11 +181,11 @@ mod tests {
             let latency_bound = (bound > 0).then(|| Duration::from_millis(bound));
             over_defaults(Overrides { policy, latency_bound, ..Overrides::default() }.table()?)
         };
-        assert_eq!(config(None, 0).unwrap().policy.name, Name::Ds2);
+        assert_eq!(config(None, 0).unwrap().policy.name, PolicyName::Ds2);
         let slo = config(None, 2000).unwrap();
-        assert_eq!((slo.policy.name, slo.latency_max_ms()), (Name::Slo, Some(2000.0)));
-        let latency = config(Some(Name::Latency), 700).unwrap();
-        assert_eq!((latency.policy.name, latency.latency_max_ms()), (Name::Latency, Some(700.0)));
-        assert!(config(Some(Name::Ds2), 700).unwrap_err().to_string().contains("--latency-bound"));
+        assert_eq!((slo.policy.name, slo.latency_max_ms()), (PolicyName::Slo, Some(2000.0)));
+        let latency = config(Some(PolicyName::Latency), 700).unwrap();
+        assert_eq!((latency.policy.name, latency.latency_max_ms()), (PolicyName::Latency, Some(700.0)));
+        assert!(config(Some(PolicyName::Ds2), 700).unwrap_err().to_string().contains("--latency-bound"));
     }
 }

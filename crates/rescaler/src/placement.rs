@@ -27,12 +27,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use crate::by_command::ByCommand;
+use crate::cluster_jobs;
+use crate::command_placement::CommandPlacement;
 use crate::config::Config;
 use crate::cycle::flink_client;
-use crate::fleet;
-use crate::outlet::Outlet;
-use crate::program::Program;
+use crate::external_program::ExternalProgram;
+use crate::publisher::Publisher;
 
 /// Time between two looks at a drop of this process that is starting.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
@@ -89,7 +89,7 @@ pub enum Mode {
 
 /// What runs beside the cycle in this process.
 #[derive(Default)]
-pub(crate) struct Carried {
+pub(crate) struct EmbeddedServices {
     tasks: JoinSet<anyhow::Result<()>>,
     names: OperatorNames,
     /// The job whose document is made here from what runs.
@@ -100,7 +100,7 @@ pub(crate) struct Carried {
     obstacle: Option<String>,
 }
 
-impl Carried {
+impl EmbeddedServices {
     /// Waits until something ends that should not, and says why.
     pub(crate) async fn ended(&mut self) -> anyhow::Error {
         match self.tasks.join_next().await {
@@ -139,31 +139,31 @@ impl Carried {
         config: &Config,
         flink: &flink::Client,
         generation: u64,
-    ) -> anyhow::Result<Place> {
+    ) -> anyhow::Result<DocumentStore> {
         let job = || RunningJob {
             flink: flink.clone(),
             name: config.job.clone(),
             job: config.flink_job().to_owned(),
         };
         if self.reads_only {
-            return Ok(Place::Nowhere(Box::new(job())));
+            return Ok(DocumentStore::Nowhere(Box::new(job())));
         }
         if config.placement.mode == Mode::Command {
             let (command, timeout_ms) =
                 (config.placement.command.clone(), config.placement.command_timeout_ms);
-            let program = Program { command, timeout_ms, ..Program::default() };
-            return Ok(Place::Command(Box::new(ByCommand::new(job(), program, generation))));
+            let program = ExternalProgram { command, timeout_ms, ..ExternalProgram::default() };
+            return Ok(DocumentStore::Command(Box::new(CommandPlacement::new(job(), program, generation))));
         }
-        Ok(Place::Drop(Box::new(Outlet::new(&config.drop, config.job.clone())?)))
+        Ok(DocumentStore::Drop(Box::new(Publisher::new(&config.drop, config.job.clone())?)))
     }
 }
 
 /// Where documents come from and go to.
-pub(crate) enum Place {
+pub(crate) enum DocumentStore {
     /// A drop, or a folder.
-    Drop(Box<Outlet>),
+    Drop(Box<Publisher>),
     /// They are made from what runs, and go to a program.
-    Command(Box<ByCommand>),
+    Command(Box<CommandPlacement>),
     /// They are made from what runs, and go nowhere.
     Nowhere(Box<RunningJob>),
 }
@@ -210,8 +210,8 @@ pub(crate) async fn start(
     config: &mut Config,
     flink: &flink::Client,
     is_dry_run: bool,
-) -> anyhow::Result<Carried> {
-    let mut carried = Carried::default();
+) -> anyhow::Result<EmbeddedServices> {
+    let mut carried = EmbeddedServices::default();
     if !matches!(config.placement.mode, Mode::InProcess | Mode::Command) {
         return Ok(carried);
     }
@@ -324,7 +324,7 @@ pub(crate) fn embed_as(config: &mut Config, data: &Path, folder: &str, called: &
 
 /// A job that was found in Flink.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct FoundJob {
     /// What its folder is named after: no other running job has the same.
     pub(crate) folder: String,
     /// How it is looked for from now on: by its name, which outlives a resubmission; by its id where several jobs have the name.
@@ -338,10 +338,10 @@ pub(crate) struct Found {
 pub(crate) fn the_job<'a>(
     jobs: &'a [JobOverview],
     job: Option<&str>,
-) -> Result<(&'a JobOverview, Found), ConfigError> {
+) -> Result<(&'a JobOverview, FoundJob), ConfigError> {
     let alive: Vec<&JobOverview> = jobs.iter().filter(|other| !other.state.is_terminal()).collect();
     let is_meant = |other: &JobOverview| job.is_none_or(|job| other.name == job || other.id.as_str() == job);
-    let found = fleet::found(&alive, &BTreeMap::new());
+    let found = cluster_jobs::found(&alive, &BTreeMap::new());
     let mut meant = alive.iter().zip(found).filter(|(other, _)| is_meant(other));
     if let (Some((overview, found)), None) = (meant.next(), meant.next()) {
         return Ok((overview, found));

@@ -13,7 +13,7 @@ use scaling::{Action, Constraints, Decision, LocalTime, Memory, Policy, Snapshot
 use serde::{Deserialize, Serialize};
 use telemetry::LatencyMetric;
 
-use crate::program::Program;
+use crate::external_program::ExternalProgram;
 
 /// The length of an epoch of policies without a preference, in milliseconds.
 const EPOCH_MS: u64 = 120_000;
@@ -23,7 +23,7 @@ const EPOCH_MS: u64 = 120_000;
 #[serde(deny_unknown_fields, default)]
 pub struct Policies {
     /// Which one.
-    pub name: Name,
+    pub name: PolicyName,
     /// The latency that violates the bound.
     pub latency_metric: LatencyMetric,
     /// In which excluded periods are written.
@@ -35,19 +35,19 @@ pub struct Policies {
     /// `[policy.slo]`
     pub slo: slo::Options,
     /// `[policy.external]`
-    pub external: Program,
+    pub external: ExternalProgram,
 }
 
 impl Default for Policies {
     fn default() -> Self {
         Self {
-            name: Name::default(),
+            name: PolicyName::default(),
             latency_metric: LatencyMetric::default(),
             time_zone: "UTC".to_owned(),
             latency: latency::Options::default(),
             ds2: ds2::Options::default(),
             slo: slo::Options::default(),
-            external: Program::default(),
+            external: ExternalProgram::default(),
         }
     }
 }
@@ -55,7 +55,7 @@ impl Default for Policies {
 /// The policies that can be configured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum Name {
+pub enum PolicyName {
     /// Waits for rising latency, widens the slowest operators.
     Latency,
     /// Solves the whole graph from true processing rates, up and down.
@@ -67,7 +67,7 @@ pub enum Name {
     External,
 }
 
-impl Name {
+impl PolicyName {
     /// The name in configuration and records.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -83,8 +83,8 @@ impl Policies {
     /// Returns the epoch length that the policy prefers, in milliseconds.
     pub(crate) fn epoch_ms(&self) -> u64 {
         match self.name {
-            Name::Slo => self.slo.epoch_s.saturating_mul(1000),
-            Name::Latency | Name::Ds2 | Name::External => EPOCH_MS,
+            PolicyName::Slo => self.slo.epoch_s.saturating_mul(1000),
+            PolicyName::Latency | PolicyName::Ds2 | PolicyName::External => EPOCH_MS,
         }
     }
 
@@ -96,12 +96,12 @@ impl Policies {
         let mut problems = of("latency", self.latency.problems());
         problems.extend(of("ds2", self.ds2.problems()));
         problems.extend(of("slo", self.slo.problems()));
-        if self.name == Name::Slo && self.slo.latency_bound_ms.is_none() {
+        if self.name == PolicyName::Slo && self.slo.latency_bound_ms.is_none() {
             let remedy =
                 "set the latency that policy slo must keep, for example 2000.0, or give --latency-bound 2s";
             problems.push(format!("policy.slo.latency_bound_ms: {remedy}"));
         }
-        problems.extend(self.external.problems(self.name == Name::External));
+        problems.extend(self.external.problems(self.name == PolicyName::External));
         if TimeZone::get(&self.time_zone).is_err() {
             problems.push("policy.time_zone: write it like \"UTC\" or \"Europe/Berlin\"".to_owned());
         }
@@ -112,7 +112,7 @@ impl Policies {
 /// The configured policy of one job, with its constraints.
 #[derive(Debug, Clone)]
 pub(crate) struct PolicyRunner {
-    name: Name,
+    name: PolicyName,
     policies: Policies,
     constraints: Constraints,
     time_zone: TimeZone,
@@ -123,7 +123,12 @@ impl PolicyRunner {
     ///
     /// # Errors
     /// The time zone does not exist.
-    pub(crate) fn new(name: Name, policies: &Policies, limits: &Limits, size: &Size) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        name: PolicyName,
+        policies: &Policies,
+        limits: &Limits,
+        size: &Size,
+    ) -> anyhow::Result<Self> {
         let time_zone = TimeZone::get(&policies.time_zone).context("policy.time_zone")?;
         let thresholds = policies.latency.thresholds();
         let constraints = Constraints { limits: limits.clone(), size: size.clone(), quota: None, thresholds };
@@ -146,10 +151,10 @@ impl PolicyRunner {
     /// program is not asked.
     pub(crate) async fn policy(&self, snapshot: Option<&Snapshot>) -> Box<dyn Policy> {
         match self.name {
-            Name::Latency => Box::new(Latency(self.policies.latency.clone())),
-            Name::Ds2 => Box::new(Ds2(self.policies.ds2.clone())),
-            Name::Slo => Box::new(Slo(self.policies.slo.clone())),
-            Name::External => Box::new(External(match snapshot.filter(|s| s.missing.is_empty()) {
+            PolicyName::Latency => Box::new(Latency(self.policies.latency.clone())),
+            PolicyName::Ds2 => Box::new(Ds2(self.policies.ds2.clone())),
+            PolicyName::Slo => Box::new(Slo(self.policies.slo.clone())),
+            PolicyName::External => Box::new(External(match snapshot.filter(|s| s.missing.is_empty()) {
                 Some(snapshot) => self.policies.external.ask(snapshot).await,
                 None => Ok(external::Answer::default()),
             })),

@@ -10,7 +10,7 @@ use job_config::{ChangeState, JobDocument};
 use thiserror::Error;
 
 use crate::config;
-use crate::outlet::{Outlet, OutletError};
+use crate::publisher::{Publisher, PublisherError};
 
 /// A document that is refused before anything is sent.
 #[derive(Debug, Error)]
@@ -35,11 +35,11 @@ pub(crate) enum BadDocument {
     },
     /// Nothing can be published there.
     #[error("cannot publish with this configuration")]
-    Outlet(#[from] OutletError),
+    Publisher(#[from] PublisherError),
 }
 
 /// The current document at the drop.
-pub(crate) async fn current(drop: &Outlet) -> anyhow::Result<Current> {
+pub(crate) async fn current(drop: &Publisher) -> anyhow::Result<Current> {
     match drop.current().await.context("cannot read the drop")? {
         Some(current) => Ok(current),
         None => anyhow::bail!(
@@ -51,7 +51,7 @@ pub(crate) async fn current(drop: &Outlet) -> anyhow::Result<Current> {
 
 /// How `rescaler publish` goes about it.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Manner {
+pub(crate) struct PublishOptions {
     /// Issue the document anew, to be begun within this time.
     pub(crate) expires_in: Option<Duration>,
     /// Leave a job alone that has a document, whichever.
@@ -68,30 +68,30 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// `rescaler publish`: puts a file into the drop, as the first document or as the successor of the current one.
 pub(crate) async fn from_file(
     path: &Path,
-    settings: &config::Drop,
-    manner: Manner,
+    settings: &config::DropConfig,
+    options: PublishOptions,
 ) -> anyhow::Result<String> {
     let file = path.display().to_string();
     let text =
         files::read_configuration(path).map_err(|source| BadDocument::File { file: file.clone(), source })?;
     let bad = |source| BadDocument::Document { file: file.clone(), source };
     let mut document = JobDocument::parse(&text).map_err(bad)?;
-    if let Some(lifetime) = manner.expires_in {
+    if let Some(lifetime) = options.expires_in {
         let now = Timestamp::now();
         let lifetime = SignedDuration::try_from(lifetime).unwrap_or(SignedDuration::MAX);
         document = document.dated(now, now.checked_add(lifetime).ok()).map_err(bad)?;
     }
-    let drop = Outlet::new(settings, document.job().clone()).map_err(BadDocument::Outlet)?;
+    let drop = Publisher::new(settings, document.job().clone()).map_err(BadDocument::Publisher)?;
     let current = drop.current().await.context("cannot read the drop")?;
     let (generation, told) = match current {
-        Some(current) if manner.only_first => {
+        Some(current) if options.only_first => {
             let generation = current.document.generation();
             (generation, format!("job {} already has a document, generation {generation}", drop.job()))
         }
-        current => (document.generation(), put(&drop, &document, current, manner.dry_run).await?),
+        current => (document.generation(), put(&drop, &document, current, options.dry_run).await?),
     };
-    match manner.wait {
-        Some(limit) if !manner.dry_run => {
+    match options.wait {
+        Some(limit) if !options.dry_run => {
             Ok(format!("{told}; {}", carried_out(&drop, generation, limit).await?))
         }
         _ => Ok(told),
@@ -99,7 +99,7 @@ pub(crate) async fn from_file(
 }
 
 async fn put(
-    drop: &Outlet,
+    drop: &Publisher,
     document: &JobDocument,
     current: Option<Current>,
     dry_run: bool,
@@ -135,7 +135,7 @@ async fn put(
 }
 
 /// Waits for the final report of a generation; a drop that does not answer for a while is asked again.
-async fn carried_out(drop: &Outlet, generation: u64, limit: Duration) -> anyhow::Result<String> {
+async fn carried_out(drop: &Publisher, generation: u64, limit: Duration) -> anyhow::Result<String> {
     let deadline = tokio::time::Instant::now() + limit;
     loop {
         let reports = match drop.reports().await {

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use scaling::quota::{self, Bound, Claim};
 use serde::{Deserialize, Serialize};
 
+use crate::cluster_jobs::JobPattern;
 use crate::config::Config;
-use crate::fleet::Pattern;
 
 /// `[quota]`. Fields are as in `configs/rescaler.toml`, which is their documentation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,9 @@ impl Quota {
                 problems.push(format!("quota.jobs.{name:?}: slots_min must not be above quota.slots"));
             }
             problems.extend(
-                Pattern::new(name).err().map(|error: regex::Error| format!("quota.jobs.{name:?}: {error}")),
+                JobPattern::new(name)
+                    .err()
+                    .map(|error: regex::Error| format!("quota.jobs.{name:?}: {error}")),
             );
         }
         problems
@@ -71,7 +73,7 @@ impl Quota {
             return *own;
         }
         let takes = |pattern: &str| {
-            Pattern::new(pattern).is_ok_and(|pattern| names.iter().any(|name| pattern.matches(name)))
+            JobPattern::new(pattern).is_ok_and(|pattern| names.iter().any(|name| pattern.matches(name)))
         };
         let taken = self.jobs.iter().filter(|(pattern, _)| takes(pattern));
         taken.max_by_key(|(pattern, _)| pattern.len()).map(|(_, job)| *job).unwrap_or_default()

@@ -8,12 +8,12 @@ use service::settings::COMMAND_LINE;
 use service::{ConfigError, Problems};
 
 use crate::cli::DEFAULT_CONFIG;
+use crate::cluster_jobs::{JobPattern, JobSelection};
 use crate::config::{Config, DATA};
-use crate::fleet::{Pattern, Selection};
+use crate::config_file::ConfigFile;
 use crate::http::Listen;
 use crate::overrides::{self, Overrides};
-use crate::policies::Name;
-use crate::site::Site;
+use crate::policies::PolicyName;
 use crate::{placement, watch};
 
 #[derive(Debug, Args)]
@@ -59,15 +59,15 @@ pub(crate) struct Run {
 /// # Errors
 /// The configuration, or why no job can be watched any more.
 pub(crate) async fn run(run: Run, shutdown: impl Future<Output = ()>) -> anyhow::Result<Option<String>> {
-    let mut site = run.site()?;
+    let mut config_file = run.config_file()?;
     if let Some(listen) = run.listen {
-        site.http_mut().listen = listen;
+        config_file.http_mut().listen = listen;
     }
     if run.check_config {
         tracing::info!("the configuration is valid");
-        return Ok(Some(serde_json::to_string_pretty(&site)?));
+        return Ok(Some(serde_json::to_string_pretty(&config_file)?));
     }
-    if let (Some(_), Site::One(config)) = (&run.flink, &mut site) {
+    if let (Some(_), ConfigFile::One(config)) = (&run.flink, &mut config_file) {
         if run.all_jobs {
             tracing::info!("all jobs of {}: {}", config.flink.url, policy_line(config));
             let selection = run.selection()?;
@@ -77,34 +77,37 @@ pub(crate) async fn run(run: Run, shutdown: impl Future<Output = ()>) -> anyhow:
         placement::embed(config, &run.data, run.job.first().map(String::as_str)).await?;
         tracing::info!("{}", policy_line(config));
     }
-    watch::run(site, run.dry_run, shutdown).await?;
+    watch::run(config_file, run.dry_run, shutdown).await?;
     Ok(None)
 }
 
 impl Run {
     /// Which jobs of the cluster are watched.
-    fn selection(&self) -> Result<Selection, ConfigError> {
-        let read = |option: &str, texts: &[String]| -> Result<Vec<Pattern>, ConfigError> {
+    fn selection(&self) -> Result<JobSelection, ConfigError> {
+        let read = |option: &str, texts: &[String]| -> Result<Vec<JobPattern>, ConfigError> {
             let refused =
                 |problem: regex::Error| ConfigError::new(COMMAND_LINE, format!("{option}: {problem}"));
-            texts.iter().map(|text| Pattern::new(text).map_err(refused)).collect()
+            texts.iter().map(|text| JobPattern::new(text).map_err(refused)).collect()
         };
-        Ok(Selection { only: read("--job", &self.job)?, except: read("--except", &self.except)? })
+        Ok(JobSelection { only: read("--job", &self.job)?, except: read("--except", &self.except)? })
     }
 
-    fn site(&self) -> Result<Site, ConfigError> {
+    fn config_file(&self) -> Result<ConfigFile, ConfigError> {
         if self.job.len() > 1 && !self.all_jobs {
             let problem = "--job: one job is watched; for several add --all-jobs";
             return Err(ConfigError::new(COMMAND_LINE, problem));
         }
         let mut above = self.overrides.table()?;
         let Some(url) = &self.flink else {
-            return Site::load_over(self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG)), &above);
+            return ConfigFile::load_over(
+                self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG)),
+                &above,
+            );
         };
         above.insert("job".to_owned(), "job".into());
         above.insert("flink".to_owned(), with_url(above.get("flink"), url));
         let mut config = match &self.config {
-            Some(path) => Site::load_job_over(path, None, &above)?,
+            Some(path) => ConfigFile::load_job_over(path, None, &above)?,
             None => overrides::over_defaults(above)?,
         };
         if !self.apply_with.is_empty() {
@@ -114,7 +117,7 @@ impl Run {
         let called = self.job.first().filter(|_| !self.all_jobs).cloned().unwrap_or_default();
         let folder = if called.is_empty() { "job" } else { &called };
         placement::embed_as(&mut config, &self.data, folder, &called);
-        Ok(Site::One(Box::new(config.check(Problems::new(COMMAND_LINE))?)))
+        Ok(ConfigFile::One(Box::new(config.check(Problems::new(COMMAND_LINE))?)))
     }
 }
 
@@ -128,11 +131,11 @@ fn with_url(flink: Option<&toml::Value>, url: &Address) -> toml::Value {
 fn policy_line(config: &Config) -> String {
     let bound_ms = config.latency_max_ms().unwrap_or_default();
     match config.policy.name {
-        Name::Slo => format!("policy slo: keep event latency below {bound_ms} ms with as few slots as possible"),
-        Name::Latency => format!("policy latency: widen the slowest operators when the latency of a query reaches {bound_ms} ms"),
-        Name::Ds2 => "policy ds2: scale by utilisation; to keep a latency bound with as few slots as possible, add for example \
+        PolicyName::Slo => format!("policy slo: keep event latency below {bound_ms} ms with as few slots as possible"),
+        PolicyName::Latency => format!("policy latency: widen the slowest operators when the latency of a query reaches {bound_ms} ms"),
+        PolicyName::Ds2 => "policy ds2: scale by utilisation; to keep a latency bound with as few slots as possible, add for example \
                       --latency-bound 2s (policy slo)"
             .to_owned(),
-        Name::External => "policy external: plans come from the configured program".to_owned(),
+        PolicyName::External => "policy external: plans come from the configured program".to_owned(),
     }
 }

@@ -19,16 +19,16 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
 use tracing::{error, info, warn};
 
+use crate::cluster_jobs::{self, JobSelection, WatchChanges, WatchedJobs};
 use crate::config::Config;
+use crate::config_file::ConfigFile;
 use crate::cycle::{self, flink_client};
-use crate::fleet::{self, Changes, Roster, Selection};
 use crate::http::{self, Guard, Http};
 use crate::journal;
 use crate::notify::{Notifier, Notify};
 use crate::placement;
 use crate::quota::{Member, Quota, SharedSlots};
-use crate::site::Site;
-use crate::status::{About, JobStatus, Kept, Shared, Status, Switches};
+use crate::status::{About, JobStatus, Retention, Shared, Status, Switches};
 
 /// The longest time after which a job that failed is tried again.
 const TRY_AGAIN_MAX: Duration = Duration::from_secs(60);
@@ -47,17 +47,21 @@ pub(crate) struct NoToken;
 ///
 /// # Errors
 /// The token cannot be used, or no job can be watched any more.
-pub async fn run(site: Site, dry_run: bool, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let http = site.http().clone();
+pub async fn run(
+    config_file: ConfigFile,
+    dry_run: bool,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let http = config_file.http().clone();
     let guard = guard(&http)?;
     let acceptor = acceptor(&http)?;
     let mut deliveries = JoinSet::new();
-    let shared = shared(site.notify(), site.quota(), &mut deliveries)?;
+    let shared = shared(config_file.notify(), config_file.quota(), &mut deliveries)?;
     let status = |config| Arc::new(status_of(config, &http, dry_run, &shared));
-    let jobs: Vec<Arc<JobStatus>> = site.jobs().iter().map(status).collect();
+    let jobs: Vec<Arc<JobStatus>> = config_file.jobs().iter().map(status).collect();
     let watched = Arc::new(AtomicUsize::new(jobs.len()));
     let mut tasks = JoinSet::new();
-    for (config, status) in site.jobs().iter().zip(&jobs) {
+    for (config, status) in config_file.jobs().iter().zip(&jobs) {
         let slots = shared.slots.as_ref().map(|slots| slots.join(config));
         tasks.spawn(watch(config.clone(), Arc::clone(status), slots, Some(Arc::clone(&watched))));
     }
@@ -92,7 +96,7 @@ fn shared(notify: &Notify, quota: &Quota, deliveries: &mut JoinSet<()>) -> anyho
 pub(crate) async fn run_all(
     template: Config,
     data: &Path,
-    selection: Selection,
+    selection: JobSelection,
     dry_run: bool,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
@@ -116,7 +120,7 @@ pub(crate) async fn run_all(
         // Without a page there is nothing to wait for.
         std::future::pending::<()>().await;
     };
-    let following = cluster.follow(&flink, Roster::new(selection));
+    let following = cluster.follow(&flink, WatchedJobs::new(selection));
     tokio::select! {
         () = page => {}
         () = following => {}
@@ -139,16 +143,16 @@ struct WatchedCluster {
 
 impl WatchedCluster {
     /// Looks at the cluster's jobs again and again, and watches those that take part.
-    async fn follow(&mut self, flink: &flink::Client, mut roster: Roster) {
+    async fn follow(&mut self, flink: &flink::Client, mut watched_jobs: WatchedJobs) {
         let begin = Instant::now();
-        let mut looks = interval(fleet::LOOK_INTERVAL);
+        let mut looks = interval(cluster_jobs::LOOK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut problem = None;
         loop {
             looks.tick().await;
             // Ended tasks are jobs that were let go.
             while self.tasks.try_join_next().is_some() {}
-            match look(flink, &mut roster, begin.elapsed()).await {
+            match look(flink, &mut watched_jobs, begin.elapsed()).await {
                 Ok(changes) => {
                     if problem.take().is_some() {
                         info!("Flink answers again");
@@ -167,7 +171,7 @@ impl WatchedCluster {
         }
     }
 
-    fn change(&mut self, changes: Changes) {
+    fn change(&mut self, changes: WatchChanges) {
         for called in changes.end {
             if let Some((name, task)) = self.jobs.remove(&called) {
                 info!(job = %name, "no longer watching: the job has ended");
@@ -195,17 +199,21 @@ impl WatchedCluster {
 }
 
 /// One look at the cluster's jobs, and at the configuration of those that are new.
-async fn look(flink: &flink::Client, roster: &mut Roster, now: Duration) -> Result<Changes, flink::Error> {
+async fn look(
+    flink: &flink::Client,
+    watched_jobs: &mut WatchedJobs,
+    now: Duration,
+) -> Result<WatchChanges, flink::Error> {
     let jobs = flink.jobs().await?;
-    for id in roster.unasked(&jobs) {
+    for id in watched_jobs.unasked(&jobs) {
         let keys = flink.configuration(Some(&id)).await?.unwrap_or_default();
-        let takes_part = keys.get(fleet::ENABLED_KEY).is_none_or(|value| value.trim() != "false");
+        let takes_part = keys.get(cluster_jobs::ENABLED_KEY).is_none_or(|value| value.trim() != "false");
         if !takes_part {
-            info!(job = %id, "not watching: its configuration has {} = false", fleet::ENABLED_KEY);
+            info!(job = %id, "not watching: its configuration has {} = false", cluster_jobs::ENABLED_KEY);
         }
-        roster.told(id, takes_part);
+        watched_jobs.told(id, takes_part);
     }
-    Ok(roster.look(&jobs, now))
+    Ok(watched_jobs.look(&jobs, now))
 }
 
 fn guard(http: &Http) -> anyhow::Result<Guard> {
@@ -252,7 +260,7 @@ fn status_of(config: &Config, http: &Http, dry_run: bool, shared: &Shared) -> Jo
         sample_interval: config.sample_interval(),
         started_at: Timestamp::now(),
     };
-    let kept = Kept { points: http.history_points, decisions: http.decisions_kept };
+    let kept = Retention { points: http.history_points, decisions: http.decisions_kept };
     let status = JobStatus::new(about, switches, kept).notifying(shared.notifier.clone());
     match journal::read_with_older(&config.journal.path, 0) {
         Ok(records) => status.remember(&records),

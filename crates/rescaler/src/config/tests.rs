@@ -30,11 +30,11 @@ fn defaults_are_those_of_a_bare_cluster() {
         (config.policy.name, config.placement.mode, config.placement.data)
     };
     let data = Some(PathBuf::from("run/rescaler/a"));
-    assert_eq!(chosen(""), (Name::Ds2, Mode::InProcess, data.clone()));
-    assert_eq!(chosen("policy.slo.latency_bound_ms = 1.0"), (Name::Slo, Mode::InProcess, data));
+    assert_eq!(chosen(""), (PolicyName::Ds2, Mode::InProcess, data.clone()));
+    assert_eq!(chosen("policy.slo.latency_bound_ms = 1.0"), (PolicyName::Slo, Mode::InProcess, data));
     assert_eq!(
         chosen("drop.url = \"http://h\"\npolicy.name = \"latency\""),
-        (Name::Latency, Mode::Drop, None)
+        (PolicyName::Latency, Mode::Drop, None)
     );
     assert_eq!(chosen("placement.mode = \"direct\"").1, Mode::Direct);
 }

@@ -5,7 +5,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
-use super::Site;
+use super::HandlerState;
 
 /// What the page may do: run and show its own files, and ask its own server. Nothing inline, nothing from elsewhere, no
 /// frames around it.
@@ -39,7 +39,7 @@ const FILES: [(&str, &str, &str); 18] = [
     ("/assets/decisions.js", SCRIPT, include_str!("assets/decisions.js")),
 ];
 
-pub(super) fn router() -> Router<Site> {
+pub(super) fn router() -> Router<HandlerState> {
     FILES.iter().fold(Router::new(), |router, (path, kind, content)| {
         router.route(path, get(|| async { file(kind, content) }))
     })

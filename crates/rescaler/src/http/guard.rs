@@ -14,8 +14,8 @@ use axum::response::Response;
 use http_server::{Hosts, host_of};
 use sha2::{Digest as _, Sha256};
 
-use super::Site;
-use super::refusal::Refusal;
+use super::HandlerState;
+use super::api_error::ApiError;
 
 /// The header that a change needs; its value does not matter.
 const OWN_HEADER: &str = "x-rescaler";
@@ -48,17 +48,17 @@ impl Guard {
         self.token.is_some() || self.is_loopback
     }
 
-    fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
         if self.hosts.allow(uri, headers) {
             return Ok(());
         }
         let message = "unknown host name; use the address, or add the name to http.hosts";
-        Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, message))
+        Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, message))
     }
 
-    fn check_change(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn check_change(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-        let forbidden = |message: &str| Err(Refusal::new(StatusCode::FORBIDDEN, message));
+        let forbidden = |message: &str| Err(ApiError::new(StatusCode::FORBIDDEN, message));
         if text(OWN_HEADER).is_none() {
             return forbidden("missing header x-rescaler: 1, which protects against cross-site requests");
         }
@@ -66,7 +66,7 @@ impl Guard {
         if !text("origin").is_none_or(is_own) {
             return forbidden("cross-site request refused");
         }
-        if !text("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none")) {
+        if !text("sec-fetch-site").is_none_or(|shared| matches!(shared, "same-origin" | "none")) {
             return forbidden("cross-site request refused");
         }
         if !self.has_switches() {
@@ -75,7 +75,7 @@ impl Guard {
         let sent = text("authorization").and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
         let sent: Option<[u8; 32]> = sent.map(|token| Sha256::digest(token).into());
         if self.needs_token() && sent != self.token {
-            return Err(Refusal::new(
+            return Err(ApiError::new(
                 StatusCode::UNAUTHORIZED,
                 "send the token as Authorization: Bearer TOKEN",
             ));
@@ -86,21 +86,21 @@ impl Guard {
 
 /// Refuses what is not asked of us.
 pub(super) async fn hosts(
-    State(site): State<Site>,
+    State(shared): State<HandlerState>,
     request: Request,
     next: Next,
-) -> Result<Response, Refusal> {
-    site.guard.check_host(request.uri(), request.headers())?;
+) -> Result<Response, ApiError> {
+    shared.guard.check_host(request.uri(), request.headers())?;
     Ok(next.run(request).await)
 }
 
 /// Refuses a change that does not come from our page or from a program, or that lacks the token.
 pub(super) async fn switches(
-    State(site): State<Site>,
+    State(shared): State<HandlerState>,
     request: Request,
     next: Next,
-) -> Result<Response, Refusal> {
-    site.guard.check_change(request.uri(), request.headers())?;
+) -> Result<Response, ApiError> {
+    shared.guard.check_change(request.uri(), request.headers())?;
     Ok(next.run(request).await)
 }
 

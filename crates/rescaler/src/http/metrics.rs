@@ -13,9 +13,9 @@ use http_server::{MetricsPage, Type};
 use jiff::Timestamp;
 use scaling::{Operator, Snapshot};
 
-use super::{Site, now};
+use super::{HandlerState, now};
 use crate::quota::Figures;
-use crate::status::{JobStatus, Moment, Outcome, Status, Totals};
+use crate::status::{DecisionOutcome, JobStatus, JobView, Status, Totals};
 
 /// What an answered request is counted under: method, route and status. Their number is bounded by the routes.
 type RequestLabels = (String, String, u16);
@@ -44,14 +44,14 @@ pub(super) async fn count(
     response
 }
 
-pub(super) async fn page(State(site): State<Site>) -> MetricsPage {
-    let requests = site.requests.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    metrics(&site.status, &requests, now())
+pub(super) async fn page(State(shared): State<HandlerState>) -> MetricsPage {
+    let requests = shared.requests.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    metrics(&shared.status, &requests, now())
 }
 
 /// All series. Those of one name stand together, as the format asks for, so each name goes once through all jobs.
 fn metrics(status: &Status, requests: &BTreeMap<RequestLabels, u64>, now: Timestamp) -> MetricsPage {
-    let seen: Vec<Seen> = status.jobs().iter().map(|job| Seen::of(job, now)).collect();
+    let seen: Vec<JobMetrics> = status.jobs().iter().map(|job| JobMetrics::of(job, now)).collect();
     let mut page = MetricsPage::default();
     page.gauge("rescaler_build_info", "Always 1; the version is a label.")
         .add(&[("version", version::VERSION)], true);
@@ -67,31 +67,31 @@ fn metrics(status: &Status, requests: &BTreeMap<RequestLabels, u64>, now: Timest
     page
 }
 
-struct Seen {
+struct JobMetrics {
     job: Arc<JobStatus>,
-    moment: Moment,
+    view: JobView,
     totals: Option<Totals>,
 }
 
-impl Seen {
+impl JobMetrics {
     fn of(job: &Arc<JobStatus>, now: Timestamp) -> Self {
-        let moment = job.moment(now, false);
-        let totals = moment.snapshot.as_ref().map(|(_, snapshot)| Totals::of(snapshot));
-        Self { job: Arc::clone(job), moment, totals }
+        let view = job.view(now, false);
+        let totals = view.snapshot.as_ref().map(|(_, snapshot)| Totals::of(snapshot));
+        Self { job: Arc::clone(job), view, totals }
     }
 
     fn snapshot(&self) -> Option<&Snapshot> {
-        self.moment.snapshot.as_ref().map(|(_, snapshot)| &**snapshot)
+        self.view.snapshot.as_ref().map(|(_, snapshot)| &**snapshot)
     }
 }
 
 /// One name with a value per job.
-type PerJob = (&'static str, Type, &'static str, fn(&Seen, Timestamp) -> Option<f64>);
+type PerJob = (&'static str, Type, &'static str, fn(&JobMetrics, Timestamp) -> Option<f64>);
 
 #[expect(clippy::cast_precision_loss, reason = "counters and milliseconds stay far below 2^52")]
 const WHOLE_JOBS: [PerJob; 11] = [
     ("rescaler_up", Type::Gauge, "Whether the job is being watched.", |seen, _| {
-        Some(f64::from(u8::from(seen.moment.failure.is_none())))
+        Some(f64::from(u8::from(seen.view.failure.is_none())))
     }),
     ("rescaler_paused", Type::Gauge, "Whether the job is paused.", |seen, _| {
         Some(f64::from(u8::from(seen.job.switches.now().paused)))
@@ -103,26 +103,26 @@ const WHOLE_JOBS: [PerJob; 11] = [
         "rescaler_needs_a_person",
         Type::Gauge,
         "Whether a person must act before scaling goes on as usual.",
-        |seen, _| Some(f64::from(u8::from(seen.moment.alarm.is_some()))),
+        |seen, _| Some(f64::from(u8::from(seen.view.alarm.is_some()))),
     ),
     ("rescaler_drifted", Type::Gauge, "Whether the job runs otherwise than its document says.", |seen, _| {
-        Some(f64::from(u8::from(seen.moment.is_drifted)))
+        Some(f64::from(u8::from(seen.view.is_drifted)))
     }),
     ("rescaler_samples_total", Type::Counter, "Samples of metrics taken.", |seen, _| {
-        Some(seen.moment.samples as f64)
+        Some(seen.view.samples as f64)
     }),
     (
         "rescaler_samples_failed_total",
         Type::Counter,
         "Samples of metrics that could not be taken.",
-        |seen, _| Some(seen.moment.failed_samples as f64),
+        |seen, _| Some(seen.view.failed_samples as f64),
     ),
-    ("rescaler_epochs_total", Type::Counter, "Epochs ended.", |seen, _| Some(seen.moment.epochs as f64)),
+    ("rescaler_epochs_total", Type::Counter, "Epochs ended.", |seen, _| Some(seen.view.epochs as f64)),
     ("rescaler_epoch_age_seconds", Type::Gauge, "Time since the last epoch ended.", |seen, now| {
-        seconds_since(seen.moment.epoch_ended_at, now)
+        seconds_since(seen.view.epoch_ended_at, now)
     }),
     ("rescaler_data_age_seconds", Type::Gauge, "Time since the newest sample.", |seen, now| {
-        seconds_since(seen.moment.sampled_at, now)
+        seconds_since(seen.view.sampled_at, now)
     }),
     ("rescaler_generation", Type::Gauge, "Generation of the document published last.", |seen, _| {
         let decisions = seen.job.decisions(usize::MAX);
@@ -135,7 +135,7 @@ fn seconds_since(at: Option<Timestamp>, now: Timestamp) -> Option<f64> {
     at.map(|at| (now.as_millisecond() - at.as_millisecond()).max(0) as f64 / 1000.0)
 }
 
-fn whole_jobs(page: &mut MetricsPage, seen: &[Seen], now: Timestamp) {
+fn whole_jobs(page: &mut MetricsPage, seen: &[JobMetrics], now: Timestamp) {
     for (name, kind, help, figure) in WHOLE_JOBS {
         let mut samples = page.metric(kind, name, help);
         for one in seen {
@@ -145,9 +145,11 @@ fn whole_jobs(page: &mut MetricsPage, seen: &[Seen], now: Timestamp) {
     newest_decision(page, seen);
     let mut decisions = page.counter("rescaler_decisions_total", "Decisions by what became of them.");
     for one in seen {
-        for outcome in Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Publishing) {
+        for outcome in
+            DecisionOutcome::ALL.into_iter().filter(|outcome| *outcome != DecisionOutcome::Publishing)
+        {
             let labels = [("job", one.job.about.job.as_str()), ("outcome", outcome.name())];
-            let count = one.moment.outcomes.get(&outcome).copied().unwrap_or_default();
+            let count = one.view.outcomes.get(&outcome).copied().unwrap_or_default();
             decisions.add(&labels, count);
         }
     }
@@ -169,7 +171,7 @@ const FIGURES: [(&str, &str, &str); 3] = [
 ];
 
 /// What policies that compare prices found in the newest epoch.
-fn newest_decision(page: &mut MetricsPage, seen: &[Seen]) {
+fn newest_decision(page: &mut MetricsPage, seen: &[JobMetrics]) {
     let newest: Vec<_> =
         seen.iter().filter_map(|one| Some((one, one.job.decisions(1).into_iter().next()?))).collect();
     for (name, help, figure) in FIGURES {
@@ -210,7 +212,7 @@ const TOTALS: [Total; 7] = [
     ("rescaler_slots", "Slots of the cluster.", |totals| totals.slots.map(f64::from)),
 ];
 
-fn totals(page: &mut MetricsPage, seen: &[Seen]) {
+fn totals(page: &mut MetricsPage, seen: &[JobMetrics]) {
     for (name, help, figure) in TOTALS {
         let mut samples = page.gauge(name, help);
         for one in seen {
@@ -257,7 +259,7 @@ const OPERATORS: [PerOperator; 9] = [
     }),
 ];
 
-fn operators(page: &mut MetricsPage, seen: &[Seen]) {
+fn operators(page: &mut MetricsPage, seen: &[JobMetrics]) {
     for (name, help, figure) in OPERATORS {
         let mut samples = page.gauge(name, help);
         for (one, snapshot) in seen.iter().filter_map(|one| Some((one, one.snapshot()?))) {

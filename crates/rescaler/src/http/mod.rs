@@ -7,12 +7,12 @@
 //! The paths and their JSON are described in docs/api.md, the metrics in docs/metrics.md, the page in docs/page.md.
 
 mod api;
+mod api_error;
 mod assets;
 mod config;
-mod forms;
 mod guard;
 mod metrics;
-mod refusal;
+mod responses;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(10);
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
-struct Site {
+struct HandlerState {
     status: Arc<Status>,
     guard: Arc<Guard>,
     settings: Http,
@@ -45,12 +45,12 @@ struct Site {
 
 /// All paths over this status.
 pub fn router(status: Arc<Status>, settings: Http, guard: Guard) -> Router {
-    let site = Site { status, guard: Arc::new(guard), settings, requests: Requests::default() };
+    let shared = HandlerState { status, guard: Arc::new(guard), settings, requests: Requests::default() };
     let switches = Router::new()
         .route("/api/v1/jobs/{job}/pause", post(api::pause))
         .route("/api/v1/jobs/{job}/resume", post(api::resume))
         .route("/api/v1/jobs/{job}/dry-run", post(api::dry_run))
-        .route_layer(middleware::from_fn_with_state(site.clone(), guard::switches));
+        .route_layer(middleware::from_fn_with_state(shared.clone(), guard::switches));
     Router::new()
         .merge(assets::router())
         .route("/api/v1/jobs", get(api::jobs))
@@ -61,11 +61,11 @@ pub fn router(status: Arc<Status>, settings: Http, guard: Guard) -> Router {
         .route("/healthz", get(api::healthz))
         .route("/metrics", get(metrics::page))
         .merge(switches)
-        .fallback(refusal::no_such_path)
-        .method_not_allowed_fallback(refusal::no_such_method)
-        .layer(middleware::from_fn_with_state(site.clone(), guard::hosts))
-        .layer(middleware::from_fn_with_state(site.requests.clone(), metrics::count))
-        .with_state(site)
+        .fallback(api_error::no_such_path)
+        .method_not_allowed_fallback(api_error::no_such_method)
+        .layer(middleware::from_fn_with_state(shared.clone(), guard::hosts))
+        .layer(middleware::from_fn_with_state(shared.requests.clone(), metrics::count))
+        .with_state(shared)
 }
 
 /// Serves until `shutdown` ends.

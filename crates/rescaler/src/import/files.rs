@@ -7,9 +7,9 @@ use job_config::JobDocument;
 use toml_edit::{DocumentMut, Item, Table, Value};
 
 use super::ImportError;
+use super::convert::ConvertedKeys;
 use super::keys::Benchmark;
 use super::load::Profile;
-use super::take::Taken;
 use crate::config::Config;
 
 const RESCALER: &str = include_str!("../../../../configs/rescaler.toml");
@@ -33,7 +33,11 @@ pub(super) struct NewFile {
 /// # Errors
 /// [`ImportError::Values`] for old values that cannot be used, all together; [`ImportError::Refused`] where our readers find
 /// more that is wrong.
-pub(super) fn write(taken: &mut Taken, reason: &str, now: Timestamp) -> Result<Vec<NewFile>, ImportError> {
+pub(super) fn write(
+    taken: &mut ConvertedKeys,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<NewFile>, ImportError> {
     if taken.benchmark.is_none() && taken.problems.is_empty() {
         taken.problems.push("benchmark: missing in all files; set it to nexmark or psm".to_owned());
     }
@@ -59,11 +63,11 @@ pub(super) fn write(taken: &mut Taken, reason: &str, now: Timestamp) -> Result<V
     Ok(files)
 }
 
-fn job(taken: &Taken) -> &str {
+fn job(taken: &ConvertedKeys) -> &str {
     taken.job.as_deref().or(taken.benchmark.map(Benchmark::name)).unwrap_or("nexmark")
 }
 
-fn rescaler(taken: &Taken) -> Result<NewFile, ImportError> {
+fn rescaler(taken: &ConvertedKeys) -> Result<NewFile, ImportError> {
     let name = Path::new("rescaler.toml");
     let mut text = template(RESCALER)?;
     set(&mut text, "job", job(taken).into());
@@ -89,7 +93,7 @@ fn rescaler(taken: &Taken) -> Result<NewFile, ImportError> {
 }
 
 fn document(
-    taken: &Taken,
+    taken: &ConvertedKeys,
     benchmark: Benchmark,
     reason: &str,
     now: Timestamp,
@@ -134,7 +138,7 @@ fn keep_transactions_open(text: &mut DocumentMut) {
     }
 }
 
-fn producer(taken: &Taken, benchmark: Benchmark, profile: &Profile) -> Result<NewFile, ImportError> {
+fn producer(taken: &ConvertedKeys, benchmark: Benchmark, profile: &Profile) -> Result<NewFile, ImportError> {
     let mut text = template(PRODUCER)?;
     set(&mut text, "benchmark", benchmark.name().into());
     if let Some(table) = table(&mut text, "profile") {

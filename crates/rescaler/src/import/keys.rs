@@ -42,7 +42,7 @@ pub(super) enum File {
 
 /// How a value is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum ValueFormat {
     Text,
     /// A whole number from 1 on, multiplied by this.
     Count(i64),
@@ -56,9 +56,9 @@ pub(super) enum Form {
 
 /// What became of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(super) enum KeyMapping {
     /// Some keys of ours take the value.
-    Becomes(&'static [(File, &'static str)], Form),
+    Becomes(&'static [(File, &'static str)], ValueFormat),
     /// `nexmark` or `psm`.
     Benchmark,
     /// Any text, of which a job name is made.
@@ -86,7 +86,7 @@ pub(super) enum Meaning {
 
 use Benchmark::{Nexmark, Psm};
 use File::{Document, Producer, Rescaler};
-use Meaning::{
+use KeyMapping::{
     Becomes, ChangeIntervalMs, Elsewhere, FlinkHost, FlinkPort, JobName, Low, Maximum, NotNeeded, Operator,
     PauseMs, Query, Sink, Threads,
 };
@@ -96,25 +96,28 @@ const NO_ZOOKEEPER: &str = "clients query the brokers";
 const FROM_FLINK: &str = "the rescaler queries Flink";
 
 /// Keys of the job's configuration and of the rescaler's.
-pub(super) const JOB: [(&str, Meaning); 68] = [
+pub(super) const JOB: [(&str, KeyMapping); 68] = [
     // The job, as its example files have them.
-    ("benchmark", Meaning::Benchmark),
+    ("benchmark", KeyMapping::Benchmark),
     ("experiment_name", JobName),
-    ("parallelism", Becomes(&[(Document, "parallelism.default")], Form::Count(1))),
+    ("parallelism", Becomes(&[(Document, "parallelism.default")], ValueFormat::Count(1))),
     (
         "maxParallelism",
         Becomes(
             &[(Document, "parallelism.max"), (Rescaler, "policy.latency.parallelism_max")],
-            Form::Count(1),
+            ValueFormat::Count(1),
         ),
     ),
-    ("kafka_server", Becomes(&[(Document, "kafka.bootstrap_servers")], Form::Text)),
+    ("kafka_server", Becomes(&[(Document, "kafka.bootstrap_servers")], ValueFormat::Text)),
     ("kafka_zookeeper", NotNeeded(NO_ZOOKEEPER)),
     ("latencyTrackingInterval", NotNeeded("the job has its own histograms")),
-    ("checkpointing_interval", Becomes(&[(Document, "checkpoint.interval_ms")], Form::Count(1))),
-    ("minPauseBetweenCheckpoints", Becomes(&[(Document, "checkpoint.min_pause_ms")], Form::Size)),
-    ("checkpointing_method", Becomes(&[(Document, "checkpoint.incremental")], Form::Is("incremental"))),
-    ("checkpoint_dir", Becomes(&[(Document, "checkpoint.directory")], Form::Text)),
+    ("checkpointing_interval", Becomes(&[(Document, "checkpoint.interval_ms")], ValueFormat::Count(1))),
+    ("minPauseBetweenCheckpoints", Becomes(&[(Document, "checkpoint.min_pause_ms")], ValueFormat::Size)),
+    (
+        "checkpointing_method",
+        Becomes(&[(Document, "checkpoint.incremental")], ValueFormat::Is("incremental")),
+    ),
+    ("checkpoint_dir", Becomes(&[(Document, "checkpoint.directory")], ValueFormat::Text)),
     ("Auctions_Input", Operator(Nexmark, "source-auction")),
     ("Item_Input", Operator(Nexmark, "source-item")),
     ("Person_Input", Operator(Nexmark, "source-person")),
@@ -158,13 +161,13 @@ pub(super) const JOB: [(&str, Meaning); 68] = [
     ("job_name", JobName),
     ("jobmanager", FlinkHost),
     ("jobmanager_port", FlinkPort),
-    ("metric_interval", Becomes(&[(Rescaler, "epoch.length_ms")], Form::Count(60_000))),
-    ("number_to_scale", Becomes(&[(Rescaler, "policy.latency.operators_to_scale")], Form::Count(1))),
-    ("max_downtime", Becomes(&[(Rescaler, "policy.latency.downtime_max_s")], Form::Number)),
-    ("accepted_latency", Becomes(&[(Rescaler, "policy.latency.latency_max_ms")], Form::Number)),
-    ("memory_fraction", Becomes(&[(Rescaler, "policy.latency.heap_fraction")], Form::Number)),
-    ("max_network", Becomes(&[(Rescaler, "policy.latency.network_bytes_per_s")], Form::Number)),
-    ("start_path", Becomes(&[(Rescaler, "source.folder")], Form::Text)),
+    ("metric_interval", Becomes(&[(Rescaler, "epoch.length_ms")], ValueFormat::Count(60_000))),
+    ("number_to_scale", Becomes(&[(Rescaler, "policy.latency.operators_to_scale")], ValueFormat::Count(1))),
+    ("max_downtime", Becomes(&[(Rescaler, "policy.latency.downtime_max_s")], ValueFormat::Number)),
+    ("accepted_latency", Becomes(&[(Rescaler, "policy.latency.latency_max_ms")], ValueFormat::Number)),
+    ("memory_fraction", Becomes(&[(Rescaler, "policy.latency.heap_fraction")], ValueFormat::Number)),
+    ("max_network", Becomes(&[(Rescaler, "policy.latency.network_bytes_per_s")], ValueFormat::Number)),
+    ("start_path", Becomes(&[(Rescaler, "source.folder")], ValueFormat::Text)),
     ("path_to_jar", Elsewhere("`flink.jar` of config-agent.toml")),
     ("savepoint_path", Elsewhere("`flink.savepoint_directory` of config-agent.toml")),
     ("taskmanagers", Elsewhere("a `[[node]]` each in config-agent.toml")),
@@ -176,9 +179,9 @@ pub(super) const JOB: [(&str, Meaning); 68] = [
 ];
 
 /// Keys of the producer's configuration.
-pub(super) const PRODUCER: [(&str, Meaning); 8] = [
-    ("benchmark", Meaning::Benchmark),
-    ("kafka_server", Becomes(&[(Producer, "kafka.bootstrap_servers")], Form::Text)),
+pub(super) const PRODUCER: [(&str, KeyMapping); 8] = [
+    ("benchmark", KeyMapping::Benchmark),
+    ("kafka_server", Becomes(&[(Producer, "kafka.bootstrap_servers")], ValueFormat::Text)),
     ("kafka_zookeeper", NotNeeded(NO_ZOOKEEPER)),
     ("parallelism", Threads),
     ("events.perstep.low", Low),
@@ -196,9 +199,9 @@ pub(super) fn is_of_producer(plain_key: &str) -> bool {
 }
 
 /// What became of this key, given in its plain form; [`None`]: no such key is known.
-pub(super) fn meaning(plain_key: &str, in_producer_file: bool) -> Option<Meaning> {
-    let known: &[(&str, Meaning)] = if in_producer_file { &PRODUCER } else { &JOB };
-    known.iter().find(|(name, _)| plain(name) == plain_key).map(|(_, meaning)| *meaning)
+pub(super) fn mapping(plain_key: &str, in_producer_file: bool) -> Option<KeyMapping> {
+    let known: &[(&str, KeyMapping)] = if in_producer_file { &PRODUCER } else { &JOB };
+    known.iter().find(|(name, _)| plain(name) == plain_key).map(|(_, mapping)| *mapping)
 }
 
 #[cfg(test)]

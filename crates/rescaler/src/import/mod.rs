@@ -2,10 +2,10 @@
 //!
 //! Nothing is dropped silently: each old key gets a line that says what became of it. `docs/migration.md` is the guide.
 
+mod convert;
 mod files;
 mod keys;
 mod load;
-mod take;
 #[cfg(test)]
 mod tests;
 mod yaml;
@@ -145,7 +145,7 @@ pub(crate) fn run(import: &Import) -> anyhow::Result<(String, String)> {
 }
 
 fn convert(entries: &[Vec<yaml::Entry>], now: Timestamp) -> Result<Imported, ImportError> {
-    let mut taken = take::take(entries);
+    let mut taken = convert::convert(entries);
     let firsts = entries.iter().filter_map(|file| file.first());
     let names: Vec<_> = firsts.map(|entry| entry.file.rsplit('/').next().unwrap_or_default()).collect();
     let files = files::write(&mut taken, &format!("imported from {}", names.join(", ")), now)?;

@@ -141,8 +141,8 @@ fn operators_exist() {
         (keys::Benchmark::Nexmark, include_str!("../../../../configs/jobs/nexmark.toml")),
         (keys::Benchmark::Psm, include_str!("../../../../configs/jobs/psm.toml")),
     ];
-    for (name, meaning) in keys::JOB {
-        let keys::Meaning::Operator(benchmark, uid) = meaning else { continue };
+    for (name, mapping) in keys::JOB {
+        let keys::KeyMapping::Operator(benchmark, uid) = mapping else { continue };
         let (_, example) = jobs.iter().find(|(known, _)| *known == benchmark).unwrap();
         assert!(example.contains(uid), "{name} becomes {uid}");
     }

@@ -11,7 +11,7 @@ use tracing::warn;
 use url::Url;
 
 use super::{Counts, Notify};
-use crate::program::Program;
+use crate::external_program::ExternalProgram;
 
 /// The longest answer of a web hook that is read, in bytes; what it says does not matter.
 const ANSWER_MAX_BYTES: usize = 1 << 20;
@@ -28,7 +28,7 @@ pub(crate) enum Receiver {
         client: Box<Client>,
     },
     /// A program.
-    Command(Program),
+    Command(ExternalProgram),
 }
 
 /// Why an attempt failed.
@@ -63,7 +63,11 @@ impl Receiver {
         }
         if !config.command.is_empty() {
             let (command, timeout_ms) = (config.command.clone(), config.timeout_ms);
-            receivers.push(Self::Command(Program { command, timeout_ms, ..Program::default() }));
+            receivers.push(Self::Command(ExternalProgram {
+                command,
+                timeout_ms,
+                ..ExternalProgram::default()
+            }));
         }
         Ok(receivers)
     }

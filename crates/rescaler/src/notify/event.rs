@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::status::{Outcome, Told};
+use crate::status::{DecisionOutcome, DecisionView};
 
 /// A cause that has not been found for this time is over.
 const CAUSE_OVER_AFTER: SignedDuration = SignedDuration::from_mins(10);
@@ -53,7 +53,7 @@ pub(crate) struct Event {
     pub(crate) generation: Option<u64>,
     /// What became of the decision.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) outcome: Option<Outcome>,
+    pub(crate) outcome: Option<DecisionOutcome>,
     /// The new parallelism by operator.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) parallelism: BTreeMap<String, u32>,
@@ -77,8 +77,8 @@ impl Event {
         Self { is_over: true, ..self }
     }
 
-    fn of(self, told: &Told) -> Self {
-        Self { epoch: Some(told.epoch), generation: told.generation, ..self }
+    fn of(self, view: &DecisionView) -> Self {
+        Self { epoch: Some(view.epoch), generation: view.generation, ..self }
     }
 }
 
@@ -86,7 +86,7 @@ impl Event {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct News {
     /// The newest plan that was not carried out, and why not.
-    repeated: Option<(Outcome, BTreeMap<String, u32>)>,
+    repeated: Option<(DecisionOutcome, BTreeMap<String, u32>)>,
     /// When each cause was found last, by its name and operator.
     causes: BTreeMap<(&'static str, String), Timestamp>,
     /// Whether the agent refuses changes.
@@ -97,34 +97,36 @@ pub(crate) struct News {
 
 impl News {
     /// Returns what is new about a decision: as it was recorded, or after it has turned out whether it was published.
-    pub(crate) fn decided(&mut self, told: &Told) -> Vec<Event> {
-        let mut events: Vec<Event> = self.planned(told).into_iter().collect();
-        events.extend(self.stopped(told));
-        self.diagnosed(told, &mut events);
+    pub(crate) fn decided(&mut self, view: &DecisionView) -> Vec<Event> {
+        let mut events: Vec<Event> = self.planned(view).into_iter().collect();
+        events.extend(self.stopped(view));
+        self.diagnosed(view, &mut events);
         events
     }
 
     /// Returns what is new about a plan after it has turned out whether it was published.
-    pub(crate) fn planned(&mut self, told: &Told) -> Option<Event> {
-        if !told.is_plan() || matches!(told.outcome, Outcome::Publishing | Outcome::Nothing) {
+    pub(crate) fn planned(&mut self, view: &DecisionView) -> Option<Event> {
+        if !view.is_plan() || matches!(view.outcome, DecisionOutcome::Publishing | DecisionOutcome::Nothing) {
             return None;
         }
-        let plan = (told.outcome, told.decision.parallelism.clone());
-        let repeats = matches!(told.outcome, Outcome::NotPublished | Outcome::Recommended);
+        let plan = (view.outcome, view.decision.parallelism.clone());
+        let repeats = matches!(view.outcome, DecisionOutcome::NotPublished | DecisionOutcome::Recommended);
         if repeats && self.repeated.as_ref() == Some(&plan) {
             return None;
         }
         self.repeated = repeats.then_some(plan);
-        let because = told.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
-        let (kind, words) = match told.outcome {
-            Outcome::NotPublished => (Kind::Failure, "not published"),
-            Outcome::Recommended => (Kind::Decision, "recommended only"),
-            Outcome::DryRun => (Kind::Decision, "dry run, not published"),
-            Outcome::Nothing | Outcome::Publishing | Outcome::Published => (Kind::Decision, "published"),
+        let because = view.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+        let (kind, words) = match view.outcome {
+            DecisionOutcome::NotPublished => (Kind::Failure, "not published"),
+            DecisionOutcome::Recommended => (Kind::Decision, "recommended only"),
+            DecisionOutcome::DryRun => (Kind::Decision, "dry run, not published"),
+            DecisionOutcome::Nothing | DecisionOutcome::Publishing | DecisionOutcome::Published => {
+                (Kind::Decision, "published")
+            }
         };
-        let event = Event::new(kind, format!("{} ({words}{because})", told.headline), told.at).of(told);
-        let parallelism = told.decision.parallelism.clone();
-        Some(Event { outcome: Some(told.outcome), parallelism, ..event })
+        let event = Event::new(kind, format!("{} ({words}{because})", view.headline), view.at).of(view);
+        let parallelism = view.decision.parallelism.clone();
+        Some(Event { outcome: Some(view.outcome), parallelism, ..event })
     }
 
     /// Returns what is new about the end of a change.
@@ -149,33 +151,33 @@ impl News {
 
     /// Whether the policy has stopped changing the job after several failures, or changes it again. Decisions without a view of the job
     /// tell neither.
-    fn stopped(&mut self, told: &Told) -> Option<Event> {
-        let reason = told.decision.reasons.iter().find(|reason| reason.starts_with(scaling::slo::BLOCKED));
-        if reason.is_none() && told.decision.operators.is_empty() {
+    fn stopped(&mut self, view: &DecisionView) -> Option<Event> {
+        let reason = view.decision.reasons.iter().find(|reason| reason.starts_with(scaling::slo::BLOCKED));
+        if reason.is_none() && view.decision.operators.is_empty() {
             return None;
         }
         let was_stopped = std::mem::replace(&mut self.is_stopped, reason.is_some());
         match reason {
-            Some(reason) if !was_stopped => Some(Event::new(Kind::Breaker, reason, told.at).of(told)),
+            Some(reason) if !was_stopped => Some(Event::new(Kind::Breaker, reason, view.at).of(view)),
             None if was_stopped => {
-                Some(Event::new(Kind::Breaker, "the policy changes the job again", told.at).of(told).over())
+                Some(Event::new(Kind::Breaker, "the policy changes the job again", view.at).of(view).over())
             }
             _ => None,
         }
     }
 
-    fn diagnosed(&mut self, told: &Told, events: &mut Vec<Event>) {
-        if let Some(found) = &told.decision.diagnosis {
+    fn diagnosed(&mut self, view: &DecisionView, events: &mut Vec<Event>) {
+        if let Some(found) = &view.decision.diagnosis {
             let key = (found.cause.name(), found.operator.clone());
-            if self.causes.insert(key, told.at).is_none() {
-                events.push(Event::new(Kind::CannotHelp, &found.because, told.at).of(told));
+            if self.causes.insert(key, view.at).is_none() {
+                events.push(Event::new(Kind::CannotHelp, &found.because, view.at).of(view));
             }
         }
-        let is_over = |at: Timestamp| told.at.duration_since(at) >= CAUSE_OVER_AFTER;
+        let is_over = |at: Timestamp| view.at.duration_since(at) >= CAUSE_OVER_AFTER;
         self.causes.retain(|(cause, operator), at| {
             if is_over(*at) {
                 let text = format!("{operator} is no longer found to be limited ({cause})");
-                events.push(Event::new(Kind::CannotHelp, text, told.at).of(told).over());
+                events.push(Event::new(Kind::CannotHelp, text, view.at).of(view).over());
             }
             !is_over(*at)
         });
@@ -208,8 +210,8 @@ mod tests {
         Timestamp::from_second(1_700_000_000 + seconds).unwrap()
     }
 
-    fn told(seconds: i64, outcome: Outcome, decision: Decision) -> Told {
-        Told {
+    fn decision_view(seconds: i64, outcome: DecisionOutcome, decision: Decision) -> DecisionView {
+        DecisionView {
             epoch: 7,
             at: at(seconds),
             outcome,
@@ -237,19 +239,22 @@ mod tests {
     #[test]
     fn plans_are_reported_once() {
         let mut news = News::default();
-        let nothing = told(0, Outcome::Nothing, Decision::nothing("slo", "all is well"));
+        let nothing = decision_view(0, DecisionOutcome::Nothing, Decision::nothing("slo", "all is well"));
         assert_eq!(news.decided(&nothing), []);
-        assert_eq!(news.decided(&told(1, Outcome::Publishing, plan(3))), []);
-        let published = news.planned(&told(1, Outcome::Published, plan(3))).unwrap();
-        assert_eq!((published.event, published.outcome), (Kind::Decision, Some(Outcome::Published)));
+        assert_eq!(news.decided(&decision_view(1, DecisionOutcome::Publishing, plan(3))), []);
+        let published = news.planned(&decision_view(1, DecisionOutcome::Published, plan(3))).unwrap();
+        assert_eq!((published.event, published.outcome), (Kind::Decision, Some(DecisionOutcome::Published)));
         assert_eq!(published.parallelism["map"], 3);
         assert!(published.text.contains("map → 3: it is slow (published)"), "{}", published.text);
         for (seconds, width, expected) in [(2, 4, 1), (3, 4, 0), (4, 5, 1), (5, 4, 1)] {
-            let events = news.decided(&told(seconds, Outcome::NotPublished, plan(width)));
+            let events = news.decided(&decision_view(seconds, DecisionOutcome::NotPublished, plan(width)));
             assert_eq!(events.len(), expected, "{seconds}: {events:?}");
             assert!(events.iter().all(|event| event.event == Kind::Failure));
         }
-        assert_eq!(kinds(&news.decided(&told(6, Outcome::DryRun, plan(4)))), [(Kind::Decision, false)]);
+        assert_eq!(
+            kinds(&news.decided(&decision_view(6, DecisionOutcome::DryRun, plan(4)))),
+            [(Kind::Decision, false)]
+        );
     }
 
     /// Goal: a cause is reported when it is found and when it has not been found for ten minutes, whatever epochs lie between.
@@ -260,7 +265,7 @@ mod tests {
         let because = "subtask 0 gets half of all records".to_owned();
         limited.diagnosis = Some(Diagnosis { cause: Cause::Skew, operator: "map".to_owned(), because });
         let mut at_s = |seconds, decision: &Decision| {
-            kinds(&news.decided(&told(seconds, Outcome::Nothing, decision.clone())))
+            kinds(&news.decided(&decision_view(seconds, DecisionOutcome::Nothing, decision.clone())))
         };
         let well = Decision::nothing("slo", "all is well");
         assert_eq!(at_s(0, &limited), [(Kind::CannotHelp, false)]);
@@ -272,7 +277,7 @@ mod tests {
         assert_eq!(at_s(1105, &limited), [(Kind::CannotHelp, false)]);
     }
 
-    /// Goal: changes, failures, and the breaker of the agent are told apart; the breaker is reported once, and its end.
+    /// Goal: changes, failures, and the breaker of the agent are view apart; the breaker is reported once, and its end.
     #[test]
     fn changes_end_in_their_own_ways() {
         let mut news = News::default();
@@ -314,7 +319,7 @@ mod tests {
                     figures: BTreeMap::new(),
                 });
             }
-            told(0, Outcome::Nothing, decision)
+            decision_view(0, DecisionOutcome::Nothing, decision)
         };
         let stopped = format!("{}: nothing is changed for 60 s more", scaling::slo::BLOCKED);
         assert_eq!(kinds(&news.decided(&of(stopped.clone(), true))), [(Kind::Breaker, false)]);

@@ -123,10 +123,10 @@ struct Progress {
     runs: usize,
     total_s: u64,
     began: Instant,
-    state: Mutex<State>,
+    state: Mutex<ProgressState>,
 }
 
-struct State {
+struct ProgressState {
     runs: usize,
     simulated_s: u64,
     shown: Instant,
@@ -140,7 +140,7 @@ impl Progress {
             runs: tasks.len(),
             total_s: tasks.iter().map(|task| u64::from(task.scenario.duration_s)).sum(),
             began,
-            state: Mutex::new(State { runs: 0, simulated_s: 0, shown: began }),
+            state: Mutex::new(ProgressState { runs: 0, simulated_s: 0, shown: began }),
         }
     }
 

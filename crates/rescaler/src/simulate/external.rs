@@ -7,11 +7,11 @@ use scaling::external::Answer;
 use sim::contender::Asked;
 use tracing::warn;
 
-use crate::program::Program;
+use crate::external_program::ExternalProgram;
 
 /// A program, and how often it gave no plan.
 pub(super) struct Asking {
-    program: Program,
+    program: ExternalProgram,
     failures: Arc<Mutex<Failures>>,
 }
 
@@ -23,7 +23,7 @@ struct Failures {
 }
 
 impl Asking {
-    pub(super) fn new(program: Program) -> Self {
+    pub(super) fn new(program: ExternalProgram) -> Self {
         Self { program, failures: Arc::default() }
     }
 
@@ -52,7 +52,7 @@ impl Asking {
     }
 }
 
-fn ask(program: &Program, snapshot: &Snapshot) -> Result<Answer, String> {
+fn ask(program: &ExternalProgram, snapshot: &Snapshot) -> Result<Answer, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| format!("cannot start a runtime: {error}"))?.block_on(program.ask(snapshot))
 }

@@ -3,8 +3,8 @@
 mod batch;
 mod external;
 mod output;
-mod own;
 mod plot;
+mod scenario_file;
 mod scoreboard;
 
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use sim::scenario::{Scenario, ScenarioError, Variation};
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::site::Site;
+use crate::config_file::ConfigFile;
 
 /// Seeds of a command line that names none.
 const SEEDS: &str = "1";
@@ -165,7 +165,7 @@ impl Run {
             scenarios.iter_mut().for_each(|scenario| variation.apply(scenario));
         }
         let (contenders, seeds) = (contenders(&self.policy)?, seeds(&self.seeds)?);
-        let config = self.config.as_deref().map(|path| Site::load_job(path, None)).transpose()?;
+        let config = self.config.as_deref().map(|path| ConfigFile::load_job(path, None)).transpose()?;
         let mut options = config.as_ref().map_or_else(OursOptions::default, options);
         let mut program = None;
         if contenders.contains(&Contender::External) {
@@ -210,7 +210,7 @@ fn scenarios(names: &[String]) -> Result<Vec<Scenario>, SimulateError> {
         if name == "all" {
             chosen.extend(all.iter().cloned());
         } else if name.ends_with(".toml") {
-            chosen.push(own::read(name)?);
+            chosen.push(scenario_file::read(name)?);
         } else if let Some(scenario) = all.iter().find(|scenario| scenario.name == *name) {
             chosen.push(scenario.clone());
         } else {

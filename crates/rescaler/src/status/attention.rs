@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use scaling::Decision;
 use serde::Serialize;
 
-use super::{JobStatus, Moment, Outcome, Told, Totals};
+use super::{DecisionOutcome, DecisionView, JobStatus, JobView, Totals};
 
 /// Decisions in which a lack of slots still counts: while a change is applied, the lack is not reported.
 const SLOTS_DECISIONS: usize = 5;
@@ -65,7 +65,7 @@ pub struct Attention {
 }
 
 /// Returns all problems of a job, the most urgent first.
-pub fn attention(job: &JobStatus, moment: &Moment, now: Timestamp) -> Vec<Attention> {
+pub fn attention(job: &JobStatus, moment: &JobView, now: Timestamp) -> Vec<Attention> {
     let mut found = Vec::new();
     let mut add = |severity, kind, text: Option<String>| {
         found.extend(text.map(|text| Attention { severity, kind, text }));
@@ -92,14 +92,14 @@ pub fn attention(job: &JobStatus, moment: &Moment, now: Timestamp) -> Vec<Attent
 }
 
 /// Whether the newest sample is recent, or the first one is not due yet.
-fn is_fresh(job: &JobStatus, moment: &Moment, now: Timestamp) -> bool {
+fn is_fresh(job: &JobStatus, moment: &JobView, now: Timestamp) -> bool {
     let longest_ms = (job.about.sample_interval * FRESH_SAMPLES).as_millis().max(FRESH_MS);
     let newest = moment.sampled_at.unwrap_or(job.about.started_at);
     now.duration_since(newest).as_millis() <= i128::try_from(longest_ms).unwrap_or(i128::MAX)
 }
 
-fn short_of_slots(moment: &Moment) -> Option<String> {
-    let judged = |told: &&std::sync::Arc<Told>| told.decision.cluster.slots_present.is_some();
+fn short_of_slots(moment: &JobView) -> Option<String> {
+    let judged = |told: &&std::sync::Arc<DecisionView>| told.decision.cluster.slots_present.is_some();
     let present = |decision: &Decision| decision.cluster.slots_present;
     let newest = moment.recent.iter().find(judged)?;
     let short = moment
@@ -112,7 +112,7 @@ fn short_of_slots(moment: &Moment) -> Option<String> {
 }
 
 /// The load of the cluster, where the policy judges by it and the cluster does not grow by itself.
-fn loaded(moment: &Moment) -> Option<String> {
+fn loaded(moment: &JobView) -> Option<String> {
     let decision = &moment.newest.as_ref()?.decision;
     let cluster = &decision.cluster;
     let is_asked_for = cluster.scale_out == Some(true) && cluster.task_managers.is_none();
@@ -120,7 +120,7 @@ fn loaded(moment: &Moment) -> Option<String> {
     Some(format!("the load of the cluster is {:.0} %: add task managers", load * 100.0))
 }
 
-fn over_bound(job: &JobStatus, moment: &Moment) -> Option<String> {
+fn over_bound(job: &JobStatus, moment: &JobView) -> Option<String> {
     let bound_ms = job.about.latency_max_ms?;
     let (_, snapshot) = moment.snapshot.as_ref()?;
     let estimated_ms = moment.outlook.as_ref().ok().and_then(|outlook| outlook.delay_ms);
@@ -136,12 +136,12 @@ fn over_bound(job: &JobStatus, moment: &Moment) -> Option<String> {
     }
 }
 
-fn failed(plan: &Told) -> Option<String> {
+fn failed(plan: &DecisionView) -> Option<String> {
     let result = plan.result.as_ref().filter(|result| !result.succeeded())?;
     Some(format!("the change of epoch {}: {result}", plan.epoch))
 }
 
-fn not_published(plan: &Told) -> Option<String> {
-    let message = plan.message.as_ref().filter(|_| plan.outcome == Outcome::NotPublished)?;
+fn not_published(plan: &DecisionView) -> Option<String> {
+    let message = plan.message.as_ref().filter(|_| plan.outcome == DecisionOutcome::NotPublished)?;
     Some(format!("the plan of epoch {} was not published: {message}", plan.epoch))
 }

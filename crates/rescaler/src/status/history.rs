@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use scaling::{Action, Kind, Operator, Snapshot, limits};
 use serde::Serialize;
 
-use super::{Outcome, Outlook};
+use super::{DecisionOutcome, Outlook};
 use control::Record;
 
 /// The figures of the job as a whole. Each is unknown as soon as one part of it is.
@@ -85,7 +85,7 @@ pub struct Mark {
     /// The epoch's end, in milliseconds since the Unix epoch.
     pub at_ms: i64,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: DecisionOutcome,
     /// The plan and its reasons in one line.
     pub headline: String,
 }
@@ -107,7 +107,7 @@ impl Point {
             mark: is_plan.then(|| Mark {
                 epoch,
                 at_ms,
-                outcome: Outcome::of(&record.effect),
+                outcome: DecisionOutcome::of(&record.effect),
                 headline: record.decision.to_string(),
             }),
         }
@@ -116,7 +116,7 @@ impl Point {
 
 impl Point {
     /// What became of the plan of this epoch.
-    pub(super) fn became(&mut self, outcome: Outcome) {
+    pub(super) fn became(&mut self, outcome: DecisionOutcome) {
         if let Some(mark) = &mut self.mark {
             mark.outcome = outcome;
         }

@@ -4,11 +4,11 @@
 //! a short lock, and the two [`Switches`] of a job are the only thing that a reader may change.
 
 mod attention;
+mod decision_view;
 mod history;
 mod outlook;
 mod since;
 mod switches;
-mod told;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -18,11 +18,11 @@ use jiff::Timestamp;
 use scaling::Snapshot;
 
 pub use attention::{Attention, Problem, Severity, attention};
+pub use decision_view::{DecisionOutcome, DecisionView};
 pub use history::{Mark, Point, Totals};
 pub use outlook::Outlook;
 pub use since::Since;
-pub use switches::{Switch, SwitchError, Switches, SwitchesNow};
-pub use told::{Outcome, Told};
+pub use switches::{Switch, SwitchError, SwitchPositions, Switches};
 
 use control::{FollowUp, Record};
 use outlook::Estimator;
@@ -32,7 +32,7 @@ use crate::quota::SharedSlots;
 
 /// Records of earlier runs from which the outlook of a job is computed anew; older points of the time line lack it.
 const ESTIMATED_RECORDS: usize = 120;
-/// Newest decisions in a [`Moment`].
+/// Newest decisions in a [`JobView`].
 const RECENT_DECISIONS: usize = 5;
 /// A current snapshot is made with every sample for so long after somebody has looked.
 const LOOKED_AT_FOR: Duration = Duration::from_secs(30);
@@ -112,7 +112,7 @@ pub struct About {
 
 /// How much is kept per job.
 #[derive(Debug, Clone, Copy)]
-pub struct Kept {
+pub struct Retention {
     /// Points of the time line.
     pub points: usize,
     /// Decisions.
@@ -126,14 +126,14 @@ pub struct JobStatus {
     pub about: About,
     /// Pause and dry run.
     pub switches: Switches,
-    kept: Kept,
+    kept: Retention,
     notifier: Notifier,
-    seen: Mutex<Seen>,
+    seen: Mutex<JobData>,
     estimator: Mutex<Estimator>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Seen {
+struct JobData {
     news: News,
     looked_at: Option<Timestamp>,
     sampled_at: Option<Timestamp>,
@@ -142,10 +142,10 @@ struct Seen {
     problem: Option<String>,
     snapshot: Option<(Timestamp, Arc<Snapshot>)>,
     points: VecDeque<Arc<Point>>,
-    decisions: VecDeque<Arc<Told>>,
+    decisions: VecDeque<Arc<DecisionView>>,
     epochs: u64,
     epoch_ended_at: Option<Timestamp>,
-    outcomes: BTreeMap<Outcome, u64>,
+    outcomes: BTreeMap<DecisionOutcome, u64>,
     failure: Option<String>,
     alarm: Option<String>,
     is_drifted: bool,
@@ -155,7 +155,7 @@ struct Seen {
 
 /// What is known of a job at one moment.
 #[derive(Debug, Clone)]
-pub struct Moment {
+pub struct JobView {
     /// When the newest sample was taken.
     pub sampled_at: Option<Timestamp>,
     /// Samples taken since the start.
@@ -171,7 +171,7 @@ pub struct Moment {
     /// When the last one ended.
     pub epoch_ended_at: Option<Timestamp>,
     /// What became of the decisions since the start.
-    pub outcomes: BTreeMap<Outcome, u64>,
+    pub outcomes: BTreeMap<DecisionOutcome, u64>,
     /// Why the job is not being watched, if it is not.
     pub failure: Option<String>,
     /// What a person must look at, if anything.
@@ -181,18 +181,18 @@ pub struct Moment {
     /// Why plans cannot be carried out, if they cannot.
     pub obstacle: Option<String>,
     /// The newest decision.
-    pub newest: Option<Arc<Told>>,
+    pub newest: Option<Arc<DecisionView>>,
     /// The newest decisions, newest first.
-    pub recent: Vec<Arc<Told>>,
+    pub recent: Vec<Arc<DecisionView>>,
     /// The newest decision with a plan.
-    pub last_plan: Option<Arc<Told>>,
+    pub last_plan: Option<Arc<DecisionView>>,
     /// Wanted and present capacity, or why they are not known.
     pub outlook: Result<Outlook, String>,
 }
 
 impl JobStatus {
     /// A job of which nothing is known yet.
-    pub fn new(about: About, switches: Switches, kept: Kept) -> Self {
+    pub fn new(about: About, switches: Switches, kept: Retention) -> Self {
         let estimator = Mutex::new(Estimator::new(about.latency_max_ms));
         Self { about, switches, kept, notifier: Notifier::default(), seen: Mutex::default(), estimator }
     }
@@ -255,14 +255,14 @@ impl JobStatus {
         } else if let Some(reason) = record.decision.reasons.first() {
             seen.problem = Some(reason.clone());
         }
-        let outcome = Outcome::of(&record.effect);
-        if outcome != Outcome::Publishing {
+        let outcome = DecisionOutcome::of(&record.effect);
+        if outcome != DecisionOutcome::Publishing {
             seen.epochs += 1;
             seen.epoch_ended_at = Some(record.at);
             *seen.outcomes.entry(outcome).or_default() += 1;
         }
         self.keep(&mut seen, record, Some(outlook));
-        let events = seen.news.decided(&Told::of(record));
+        let events = seen.news.decided(&DecisionView::of(record));
         drop(seen);
         self.notify(events);
     }
@@ -273,7 +273,7 @@ impl JobStatus {
         if let Some(effect) = &follow_up.then {
             seen.epochs += 1;
             seen.epoch_ended_at = Some(follow_up.at);
-            *seen.outcomes.entry(Outcome::of(effect)).or_default() += 1;
+            *seen.outcomes.entry(DecisionOutcome::of(effect)).or_default() += 1;
         }
         let of_epoch = follow_up.of_epoch;
         let mut events = Vec::new();
@@ -287,7 +287,7 @@ impl JobStatus {
         }
         let point = seen.points.iter_mut().rev().find(|point| point.epoch == of_epoch);
         if let (Some(point), Some(effect)) = (point, &follow_up.then) {
-            Arc::make_mut(point).became(Outcome::of(effect));
+            Arc::make_mut(point).became(DecisionOutcome::of(effect));
         }
         drop(seen);
         self.notify(events);
@@ -327,12 +327,12 @@ impl JobStatus {
     }
 
     /// What is known now. Counts as a look if `is_look`, see [`JobStatus::is_looked_at`].
-    pub fn moment(&self, now: Timestamp, is_look: bool) -> Moment {
+    pub fn view(&self, now: Timestamp, is_look: bool) -> JobView {
         let mut seen = self.lock();
         if is_look {
             seen.looked_at = Some(now);
         }
-        Moment {
+        JobView {
             sampled_at: seen.sampled_at,
             samples: seen.samples,
             failed_samples: seen.failed_samples,
@@ -360,7 +360,7 @@ impl JobStatus {
     }
 
     /// The newest decisions, newest first.
-    pub fn decisions(&self, limit: usize) -> Vec<Arc<Told>> {
+    pub fn decisions(&self, limit: usize) -> Vec<Arc<DecisionView>> {
         self.lock().decisions.iter().rev().take(limit).cloned().collect()
     }
 
@@ -379,8 +379,8 @@ impl JobStatus {
         self.estimator.lock().unwrap_or_else(PoisonError::into_inner).estimate(record)
     }
 
-    fn keep(&self, seen: &mut Seen, record: &Record, outlook: Option<Result<Outlook, String>>) {
-        let told = Arc::new(Told::of(record));
+    fn keep(&self, seen: &mut JobData, record: &Record, outlook: Option<Result<Outlook, String>>) {
+        let told = Arc::new(DecisionView::of(record));
         let known = outlook.as_ref().and_then(|outlook| outlook.as_ref().ok().copied());
         seen.outlook = outlook;
         push(&mut seen.points, Arc::new(Point::of(record, known)), self.kept.points, |point| point.epoch);
@@ -394,7 +394,7 @@ impl JobStatus {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
+    fn lock(&self) -> MutexGuard<'_, JobData> {
         // A reader that panicked has changed nothing half-way.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }

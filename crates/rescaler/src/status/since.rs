@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Outcome, Point};
+use super::{DecisionOutcome, Point};
 
 /// A summary of the epochs after a moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -35,10 +35,10 @@ impl Since {
                 since.over_bound_ms += (point.at_ms - from_ms).max(0);
             }
             match point.mark.as_ref().map(|mark| mark.outcome) {
-                Some(Outcome::Published | Outcome::Publishing) => since.published += 1,
-                Some(Outcome::NotPublished) => since.not_published += 1,
-                Some(Outcome::DryRun | Outcome::Recommended) => since.not_applied += 1,
-                Some(Outcome::Nothing) | None => {}
+                Some(DecisionOutcome::Published | DecisionOutcome::Publishing) => since.published += 1,
+                Some(DecisionOutcome::NotPublished) => since.not_published += 1,
+                Some(DecisionOutcome::DryRun | DecisionOutcome::Recommended) => since.not_applied += 1,
+                Some(DecisionOutcome::Nothing) | None => {}
             }
         }
         since
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
     use crate::status::{Mark, Totals};
 
-    fn point(epoch: u64, at_ms: i64, latency_ms: f64, outcome: Option<Outcome>) -> Point {
+    fn point(epoch: u64, at_ms: i64, latency_ms: f64, outcome: Option<DecisionOutcome>) -> Point {
         let mark = outcome.map(|outcome| Mark { epoch, at_ms, outcome, headline: String::new() });
         let totals = Some(Totals { latency_ms: Some(latency_ms), ..Totals::default() });
         Point { epoch, at_ms, totals, mark, ..Point::default() }
@@ -66,9 +66,9 @@ mod tests {
     #[test]
     fn what_is_older_does_not_count() {
         let points = [
-            point(1, 10_000, 9.0, Some(Outcome::Published)),
-            point(2, 20_000, 9.0, Some(Outcome::NotPublished)),
-            point(3, 30_000, 9.0, Some(Outcome::Published)),
+            point(1, 10_000, 9.0, Some(DecisionOutcome::Published)),
+            point(2, 20_000, 9.0, Some(DecisionOutcome::NotPublished)),
+            point(3, 30_000, 9.0, Some(DecisionOutcome::Published)),
             point(4, 40_000, 1.0, None),
         ];
         let since = |since_ms| Since::of(points.iter(), since_ms, Some(5.0));

@@ -52,7 +52,7 @@ pub enum SwitchError {
 /// How the switches are set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SwitchesNow {
+pub struct SwitchPositions {
     /// Observed and recorded only.
     pub paused: bool,
     /// Decided and recorded only.
@@ -64,7 +64,7 @@ pub struct SwitchesNow {
 pub struct Switches {
     path: Option<PathBuf>,
     is_dry_run_forced: bool,
-    now: Mutex<SwitchesNow>,
+    now: Mutex<SwitchPositions>,
 }
 
 impl Switches {
@@ -75,21 +75,21 @@ impl Switches {
     pub fn open(path: Option<PathBuf>, is_dry_run_forced: bool) -> Result<Self, SwitchError> {
         let now = match &path {
             Some(path) => read(path)?,
-            None => SwitchesNow::default(),
+            None => SwitchPositions::default(),
         };
         Ok(Self { path, is_dry_run_forced, now: Mutex::new(now) })
     }
 
     /// Paused, whatever the file holds; the first change replaces it.
     pub fn paused(path: PathBuf, is_dry_run_forced: bool) -> Self {
-        let now = SwitchesNow { paused: true, dry_run: false };
+        let now = SwitchPositions { paused: true, dry_run: false };
         Self { path: Some(path), is_dry_run_forced, now: Mutex::new(now) }
     }
 
     /// How they are set. A dry run that the command line asks for is one.
-    pub fn now(&self) -> SwitchesNow {
+    pub fn now(&self) -> SwitchPositions {
         let now = *self.lock();
-        SwitchesNow { dry_run: now.dry_run || self.is_dry_run_forced, ..now }
+        SwitchPositions { dry_run: now.dry_run || self.is_dry_run_forced, ..now }
     }
 
     /// Whether the command line asks for a dry run, which no button ends.
@@ -101,12 +101,12 @@ impl Switches {
     ///
     /// # Errors
     /// See [`SwitchError`]; the switch is then as it was.
-    pub fn set(&self, switch: Switch, on: bool) -> Result<SwitchesNow, SwitchError> {
+    pub fn set(&self, switch: Switch, on: bool) -> Result<SwitchPositions, SwitchError> {
         let mut now = self.lock();
         let next = match switch {
             Switch::DryRun if self.is_dry_run_forced && !on => return Err(SwitchError::Forced),
-            Switch::DryRun => SwitchesNow { dry_run: on, ..*now },
-            Switch::Pause => SwitchesNow { paused: on, ..*now },
+            Switch::DryRun => SwitchPositions { dry_run: on, ..*now },
+            Switch::Pause => SwitchPositions { paused: on, ..*now },
         };
         if let Some(path) = &self.path {
             let text = format!("{{\"paused\":{},\"dry_run\":{}}}\n", next.paused, next.dry_run);
@@ -120,7 +120,7 @@ impl Switches {
         Ok(self.now())
     }
 
-    fn lock(&self) -> MutexGuard<'_, SwitchesNow> {
+    fn lock(&self) -> MutexGuard<'_, SwitchPositions> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -128,11 +128,11 @@ impl Switches {
 /// The largest file of switches that is read, in bytes; it has some 40.
 const MAX_BYTES: u64 = 4 << 10;
 
-fn read(path: &Path) -> Result<SwitchesNow, SwitchError> {
+fn read(path: &Path) -> Result<SwitchPositions, SwitchError> {
     match files::read(path, MAX_BYTES) {
         Ok(text) => serde_json::from_slice(&text)
             .map_err(|source| SwitchError::Corrupt { path: path.to_owned(), source }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(SwitchesNow::default()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(SwitchPositions::default()),
         Err(source) => Err(SwitchError::Unreadable { path: path.to_owned(), source }),
     }
 }
@@ -147,12 +147,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/decisions.switches.json");
         let open = || Switches::open(Some(path.clone()), false).unwrap();
-        assert_eq!(open().now(), SwitchesNow::default());
+        assert_eq!(open().now(), SwitchPositions::default());
         open().set(Switch::Pause, true).unwrap();
-        assert_eq!(open().now(), SwitchesNow { paused: true, dry_run: false });
+        assert_eq!(open().now(), SwitchPositions { paused: true, dry_run: false });
         open().set(Switch::DryRun, true).unwrap();
         open().set(Switch::Pause, false).unwrap();
-        assert_eq!(open().now(), SwitchesNow { paused: false, dry_run: true });
+        assert_eq!(open().now(), SwitchPositions { paused: false, dry_run: true });
     }
 
     /// Goal: what the command line forbids no button allows, and what cannot be kept is not done.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::{EPOCHS, PLAN, Server, job, recorded, recorded_server, records, server};
 use reqwest::{Method, StatusCode};
-use rescaler::status::SwitchesNow;
+use rescaler::status::SwitchPositions;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -190,7 +190,7 @@ async fn switches_are_set_and_kept() {
     assert_eq!(press("pause", "").await, (200, r#"{"paused":true,"dry_run":false}"#.to_owned()));
     assert_eq!(press("dry-run", r#"{"enabled":true}"#).await.0, 200);
     assert_eq!(press("resume", "").await.0, 200);
-    assert_eq!(job.switches.now(), SwitchesNow { paused: false, dry_run: true });
+    assert_eq!(job.switches.now(), SwitchPositions { paused: false, dry_run: true });
     assert_eq!(std::fs::read_to_string(&file).unwrap().trim(), r#"{"paused":false,"dry_run":true}"#);
     for (body, status) in [("", 400), ("{}", 400), (r#"{"enabled":1}"#, 400), (&"x".repeat(5000), 413)] {
         assert_eq!(press("dry-run", body).await.0, status, "{body:.20}");

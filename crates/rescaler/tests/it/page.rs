@@ -2,7 +2,7 @@
 
 use crate::support::browser::Browser;
 use crate::support::{PLAN, recorded, recorded_server, server};
-use rescaler::status::SwitchesNow;
+use rescaler::status::SwitchPositions;
 use serde_json::{Value, json};
 
 /// The browser, or a message that there is none.
@@ -125,13 +125,13 @@ async fn buttons_change_the_switches() {
     browser.until("document.getElementById('pause').disabled", &json!(false)).await;
     browser.click("#pause").await;
     browser.until("document.getElementById('state').textContent", &json!("paused")).await;
-    assert_eq!(job.switches.now(), SwitchesNow { paused: true, dry_run: false });
+    assert_eq!(job.switches.now(), SwitchPositions { paused: true, dry_run: false });
     browser.click("#dry-run").await;
     browser.until("document.getElementById('dry-run').getAttribute('aria-pressed')", &json!("true")).await;
     browser.until("document.getElementById('pause').textContent", &json!("Resume")).await;
     browser.click("#pause").await;
     browser.until("document.getElementById('state').textContent", &json!("dry run")).await;
-    assert_eq!(job.switches.now(), SwitchesNow { paused: false, dry_run: true });
+    assert_eq!(job.switches.now(), SwitchPositions { paused: false, dry_run: true });
 
     let job = recorded("nexmark");
     let far = server(vec![std::sync::Arc::clone(&job)], "0.0.0.0:0", Some("open sesame")).await;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use rescaler::Site;
+use rescaler::ConfigFile;
 use serde_json::Value;
 use test_addresses::unused_address;
 use tokio::sync::oneshot;
@@ -66,8 +66,8 @@ async fn the_failure_of_one_does_not_touch_the_other() {
     let path = config(folder.path(), listen);
     let url = format!("http://{listen}");
     let run = |is_ended: oneshot::Receiver<()>| {
-        let site = Site::load(&path).unwrap();
-        tokio::spawn(rescaler::run(site, false, async move { drop(is_ended.await) }))
+        let config_file = ConfigFile::load(&path).unwrap();
+        tokio::spawn(rescaler::run(config_file, false, async move { drop(is_ended.await) }))
     };
 
     let (end, is_ended) = oneshot::channel();
@@ -116,7 +116,7 @@ async fn the_end_of_the_last_job_is_the_end() {
         journal.display()
     );
     std::fs::write(&path, text).unwrap();
-    let ended = rescaler::run(Site::load(&path).unwrap(), false, std::future::pending());
+    let ended = rescaler::run(ConfigFile::load(&path).unwrap(), false, std::future::pending());
     let ended = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it does not end");
     let reason = format!("{:#}", ended.unwrap_err());
     assert!(reason.contains("a-file"), "{reason}");

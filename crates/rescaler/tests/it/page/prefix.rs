@@ -5,7 +5,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use rescaler::status::SwitchesNow;
+use rescaler::status::SwitchPositions;
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -46,7 +46,7 @@ async fn the_page_works_below_a_path() {
     browser.until("document.querySelectorAll('#timeline figure').length > 3", &json!(true)).await;
     browser.click("#pause").await;
     browser.until("document.getElementById('state').textContent", &json!("paused")).await;
-    assert_eq!(job.switches.now(), SwitchesNow { paused: true, dry_run: false });
+    assert_eq!(job.switches.now(), SwitchPositions { paused: true, dry_run: false });
     let links = "[...document.querySelectorAll('footer a, .brand')].map((link) => link.href)";
     let links = browser.run(&format!("return {links}")).await;
     let links = links.as_array().unwrap().iter().map(|link| link.as_str().unwrap().to_owned());

@@ -10,7 +10,7 @@ use std::time::Duration;
 use control::{ChangeOutcome, Effect, PhaseDuration, Record};
 use jiff::{SignedDuration, Timestamp};
 use rescaler::http::{Guard, Http, serve};
-use rescaler::status::{About, JobStatus, Kept, Status, Switches};
+use rescaler::status::{About, JobStatus, Retention, Status, Switches};
 use scaling::{
     Action, Decision, Distribution, Edge, Kind, Operator, OperatorReport, Partitioning, Query, SCHEMA,
     Snapshot, Subtask, TaskManager,
@@ -178,7 +178,7 @@ pub(crate) fn job(name: &str, file: Option<PathBuf>) -> Arc<JobStatus> {
         started_at: Timestamp::now(),
     };
     let switches = Switches::open(file, false).unwrap();
-    Arc::new(JobStatus::new(about, switches, Kept { points: 1440, decisions: 200 }))
+    Arc::new(JobStatus::new(about, switches, Retention { points: 1440, decisions: 200 }))
 }
 
 /// A job with the recording, and a sample of just now.

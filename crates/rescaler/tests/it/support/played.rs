@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use control::{ChangeOutcome, Effect, PhaseDuration, Record};
 use jiff::{SignedDuration, Timestamp};
-use rescaler::status::{About, JobStatus, Kept, Switch, Switches};
+use rescaler::status::{About, JobStatus, Retention, Switch, Switches};
 use scaling::ds2::{self, Ds2};
 use scaling::slo::{Options, Slo};
 use scaling::{Action, ChangeEnd, Constraints, Decision, LocalTime, Memory, Policy, Snapshot};
@@ -167,7 +167,7 @@ fn status(part: &Part) -> Arc<JobStatus> {
         started_at: Timestamp::now(),
     };
     let switches = Switches::open(None, false).unwrap();
-    Arc::new(JobStatus::new(about, switches, Kept { points: 1440, decisions: 200 }))
+    Arc::new(JobStatus::new(about, switches, Retention { points: 1440, decisions: 200 }))
 }
 
 fn records(part: &Part, epochs: Vec<Epoch>, now: Timestamp) -> Vec<Record> {

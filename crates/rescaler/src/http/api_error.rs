@@ -9,12 +9,12 @@ use crate::status::SwitchError;
 
 /// An answer other than what was asked for.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct ApiError {
     status: StatusCode,
     message: String,
 }
 
-impl Refusal {
+impl ApiError {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into() }
     }
@@ -29,7 +29,7 @@ impl Refusal {
     }
 }
 
-impl From<SwitchError> for Refusal {
+impl From<SwitchError> for ApiError {
     fn from(error: SwitchError) -> Self {
         let status = match &error {
             SwitchError::Forced => StatusCode::CONFLICT,
@@ -44,17 +44,17 @@ impl From<SwitchError> for Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let no_store = [(header::CACHE_CONTROL, "no-store")];
         (self.status, no_store, Json(json!({ "error": self.message }))).into_response()
     }
 }
 
-pub(super) async fn no_such_path() -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "no such path; see docs/api.md")
+pub(super) async fn no_such_path() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "no such path; see docs/api.md")
 }
 
-pub(super) async fn no_such_method() -> Refusal {
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed; see docs/api.md")
+pub(super) async fn no_such_method() -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed; see docs/api.md")
 }

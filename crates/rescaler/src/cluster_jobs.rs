@@ -11,7 +11,7 @@ use std::time::Duration;
 use flink::{JobId, JobOverview};
 use regex::Regex;
 
-use crate::placement::{Found, job_name};
+use crate::placement::{FoundJob, job_name};
 
 /// Time between two looks at the jobs of the cluster.
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_secs(5);
@@ -24,9 +24,9 @@ pub(crate) const ENABLED_KEY: &str = "rescaler.enabled";
 
 /// A pattern for names and ids of jobs: `*` stands for any text, `?` for one character.
 #[derive(Debug, Clone)]
-pub(crate) struct Pattern(Regex);
+pub(crate) struct JobPattern(Regex);
 
-impl Pattern {
+impl JobPattern {
     /// Reads a pattern.
     ///
     /// # Errors
@@ -48,24 +48,24 @@ impl Pattern {
 
 /// Which jobs are watched.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Selection {
+pub(crate) struct JobSelection {
     /// Only jobs that one of these takes; empty: all.
-    pub(crate) only: Vec<Pattern>,
+    pub(crate) only: Vec<JobPattern>,
     /// No job that one of these takes.
-    pub(crate) except: Vec<Pattern>,
+    pub(crate) except: Vec<JobPattern>,
 }
 
-impl Selection {
+impl JobSelection {
     fn takes(&self, job: &JobOverview) -> bool {
-        let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.takes(job));
+        let any = |patterns: &[JobPattern]| patterns.iter().any(|pattern| pattern.takes(job));
         (self.only.is_empty() || any(&self.only)) && !any(&self.except)
     }
 }
 
 /// The jobs that are watched.
 #[derive(Debug, Default)]
-pub(crate) struct Roster {
-    selection: Selection,
+pub(crate) struct WatchedJobs {
+    selection: JobSelection,
     /// By how a job is looked for: the time at which it was last seen to run.
     seen_at: BTreeMap<String, Duration>,
     /// Jobs that are left out by their own configuration, and those that were asked.
@@ -75,18 +75,18 @@ pub(crate) struct Roster {
 
 /// What changes after a look at the cluster.
 #[derive(Debug, Default)]
-pub(crate) struct Changes {
+pub(crate) struct WatchChanges {
     /// Jobs to watch from now on.
-    pub(crate) begin: Vec<Found>,
+    pub(crate) begin: Vec<FoundJob>,
     /// Jobs to let go, by how they are looked for.
     pub(crate) end: Vec<String>,
     /// The number of jobs that are not watched because there are too many; reported once.
     pub(crate) too_many: Option<usize>,
 }
 
-impl Roster {
+impl WatchedJobs {
     /// No job yet.
-    pub(crate) fn new(selection: Selection) -> Self {
+    pub(crate) fn new(selection: JobSelection) -> Self {
         Self { selection, ..Self::default() }
     }
 
@@ -102,12 +102,12 @@ impl Roster {
     }
 
     /// What changes, now that these are the jobs of the cluster. `now`: on a clock that never goes back.
-    pub(crate) fn look(&mut self, jobs: &[JobOverview], now: Duration) -> Changes {
+    pub(crate) fn look(&mut self, jobs: &[JobOverview], now: Duration) -> WatchChanges {
         let alive: BTreeSet<&JobId> = jobs.iter().filter(|job| is_alive(job)).map(|job| &job.id).collect();
         self.asked.retain(|id, _| alive.contains(id));
         let taking_part: Vec<&JobOverview> =
             self.selected(jobs).filter(|job| self.asked.get(&job.id) != Some(&false)).collect();
-        let mut changes = Changes::default();
+        let mut changes = WatchChanges::default();
         let mut left_out = 0;
         for found in found(&taking_part, &self.seen_at) {
             if let Some(at) = self.seen_at.get_mut(&found.called) {
@@ -148,7 +148,7 @@ fn is_alive(job: &JobOverview) -> bool {
 
 /// Returns how each of these jobs is looked for, and what its folder is named after, in their order. Names that become one folder are told
 /// apart by ids. A job that is already watched by its id stays so when the other one of its name ends: it must not be watched twice.
-pub(crate) fn found(jobs: &[&JobOverview], watched: &BTreeMap<String, Duration>) -> Vec<Found> {
+pub(crate) fn found(jobs: &[&JobOverview], watched: &BTreeMap<String, Duration>) -> Vec<FoundJob> {
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     let mut folders: BTreeMap<String, usize> = BTreeMap::new();
     for job in jobs {
@@ -161,7 +161,7 @@ pub(crate) fn found(jobs: &[&JobOverview], watched: &BTreeMap<String, Duration>)
         let called = if by_id { id.clone() } else { job.name.clone() };
         let is_alone = folders[job_name(&job.name).as_str()] == 1;
         let folder = if is_alone { job.name.clone() } else { format!("{id}-{}", job.name) };
-        Found { folder, called }
+        FoundJob { folder, called }
     };
     jobs.iter().map(found).collect()
 }
@@ -179,7 +179,7 @@ mod tests {
         Duration::from_secs(s)
     }
 
-    fn names(changes: &Changes) -> (Vec<&str>, Vec<&str>) {
+    fn names(changes: &WatchChanges) -> (Vec<&str>, Vec<&str>) {
         (
             changes.begin.iter().map(|found| found.called.as_str()).collect(),
             changes.end.iter().map(String::as_str).collect(),
@@ -189,34 +189,37 @@ mod tests {
     /// Goal: jobs are watched as they come, go on over a submission under the same name, and are let go when they stay away.
     #[test]
     fn jobs_come_and_go() {
-        let mut roster = Roster::default();
+        let mut watched_jobs = WatchedJobs::default();
         let (a, b) = (job('a', "a", "RUNNING"), job('b', "b", "RUNNING"));
-        assert_eq!(names(&roster.look(std::slice::from_ref(&a), seconds(0))), (vec!["a"], vec![]));
-        assert_eq!(names(&roster.look(&[a.clone(), b.clone()], seconds(5))), (vec!["b"], vec![]));
+        assert_eq!(names(&watched_jobs.look(std::slice::from_ref(&a), seconds(0))), (vec!["a"], vec![]));
+        assert_eq!(names(&watched_jobs.look(&[a.clone(), b.clone()], seconds(5))), (vec!["b"], vec![]));
         let ended = job('a', "a", "FINISHED");
-        assert_eq!(names(&roster.look(&[ended.clone(), b.clone()], seconds(10))), (vec![], vec![]));
+        assert_eq!(names(&watched_jobs.look(&[ended.clone(), b.clone()], seconds(10))), (vec![], vec![]));
         let again = job('c', "a", "CREATED");
-        assert_eq!(names(&roster.look(&[ended.clone(), again, b.clone()], seconds(60))), (vec![], vec![]));
-        assert_eq!(names(&roster.look(std::slice::from_ref(&b), seconds(179))), (vec![], vec![]));
-        assert_eq!(names(&roster.look(std::slice::from_ref(&b), seconds(180))), (vec![], vec!["a"]));
-        assert_eq!(names(&roster.look(&[a, b], seconds(200))), (vec!["a"], vec![]));
+        assert_eq!(
+            names(&watched_jobs.look(&[ended.clone(), again, b.clone()], seconds(60))),
+            (vec![], vec![])
+        );
+        assert_eq!(names(&watched_jobs.look(std::slice::from_ref(&b), seconds(179))), (vec![], vec![]));
+        assert_eq!(names(&watched_jobs.look(std::slice::from_ref(&b), seconds(180))), (vec![], vec!["a"]));
+        assert_eq!(names(&watched_jobs.look(&[a, b], seconds(200))), (vec!["a"], vec![]));
     }
 
     /// Goal: two running jobs of one name are watched by their ids, and the name, which means both now, is let go.
     #[test]
     fn jobs_of_one_name_are_told_apart() {
-        let mut roster = Roster::default();
+        let mut watched_jobs = WatchedJobs::default();
         let (first, second) = (job('a', "x", "RUNNING"), job('b', "x", "RUNNING"));
-        roster.look(std::slice::from_ref(&first), seconds(0));
-        let changes = roster.look(&[first.clone(), second.clone()], seconds(5));
+        watched_jobs.look(std::slice::from_ref(&first), seconds(0));
+        let changes = watched_jobs.look(&[first.clone(), second.clone()], seconds(5));
         assert_eq!(names(&changes), (vec!["a".repeat(32).as_str(), &"b".repeat(32)], vec!["x"]));
         let folders: BTreeSet<String> =
             changes.begin.iter().map(|found| job_name(&found.folder).to_string()).collect();
         assert_eq!(folders.len(), 2);
         // The one that is left is watched on by its id, and by nothing else.
-        assert_eq!(names(&roster.look(std::slice::from_ref(&second), seconds(10))), (vec![], vec![]));
+        assert_eq!(names(&watched_jobs.look(std::slice::from_ref(&second), seconds(10))), (vec![], vec![]));
         // Names that differ, but would share a folder.
-        let changes = Roster::default()
+        let changes = WatchedJobs::default()
             .look(&[job('a', "My Job", "RUNNING"), job('b', "my-job", "RUNNING")], seconds(0));
         let folders: BTreeSet<String> =
             changes.begin.iter().map(|found| job_name(&found.folder).to_string()).collect();
@@ -226,10 +229,10 @@ mod tests {
     /// Goal: patterns choose jobs by name or id, and a job's own configuration leaves it out.
     #[test]
     fn jobs_are_left_out() {
-        let pattern = |text| Pattern::new(text).unwrap();
+        let pattern = |text| JobPattern::new(text).unwrap();
         let selection =
-            Selection { only: vec![pattern("etl-*"), pattern("c*")], except: vec![pattern("*-te?t")] };
-        let mut roster = Roster::new(selection);
+            JobSelection { only: vec![pattern("etl-*"), pattern("c*")], except: vec![pattern("*-te?t")] };
+        let mut watched_jobs = WatchedJobs::new(selection);
         let jobs = [
             job('a', "etl-1", "RUNNING"),
             job('b', "etl-test", "RUNNING"),
@@ -238,20 +241,20 @@ mod tests {
             job('e', "etl-2", "RUNNING"),
             job('f', "etl-3", "CANCELED"),
         ];
-        let unasked = roster.unasked(&jobs);
+        let unasked = watched_jobs.unasked(&jobs);
         assert_eq!(unasked.iter().map(|id| &id.as_str()[..1]).collect::<Vec<_>>(), ["a", "c", "e"]);
         for id in unasked {
             let takes_part = !id.as_str().starts_with('e');
-            roster.told(id, takes_part);
+            watched_jobs.told(id, takes_part);
         }
-        assert_eq!(names(&roster.look(&jobs, seconds(0))), (vec!["etl-1", "by its id"], vec![]));
-        assert_eq!(roster.unasked(&jobs), []);
+        assert_eq!(names(&watched_jobs.look(&jobs, seconds(0))), (vec!["etl-1", "by its id"], vec![]));
+        assert_eq!(watched_jobs.unasked(&jobs), []);
     }
 
     /// Goal: the number of jobs is bounded, and what is left out is reported once.
     #[test]
     fn the_number_of_jobs_is_bounded() {
-        let mut roster = Roster::default();
+        let mut watched_jobs = WatchedJobs::default();
         let jobs: Vec<JobOverview> = (0..JOBS_MAX + 2)
             .map(|number| {
                 let id = format!("{number:032x}");
@@ -259,8 +262,8 @@ mod tests {
                     .unwrap()
             })
             .collect();
-        let changes = roster.look(&jobs, seconds(0));
+        let changes = watched_jobs.look(&jobs, seconds(0));
         assert_eq!((changes.begin.len(), changes.too_many), (JOBS_MAX, Some(2)));
-        assert_eq!(roster.look(&jobs, seconds(5)).too_many, None);
+        assert_eq!(watched_jobs.look(&jobs, seconds(5)).too_many, None);
     }
 }

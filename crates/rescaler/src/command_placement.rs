@@ -13,8 +13,8 @@ use job_config::{ChangeState, JobDocument, Report};
 use serde::Serialize;
 use tracing::info;
 
+use crate::external_program::ExternalProgram;
 use crate::placement::RunningJob;
-use crate::program::Program;
 
 /// What the program is given.
 #[derive(Debug, Serialize)]
@@ -51,9 +51,9 @@ struct Asked {
 
 /// The place of documents where a program carries plans out.
 #[derive(Debug)]
-pub(crate) struct ByCommand {
+pub(crate) struct CommandPlacement {
     job: RunningJob,
-    program: Program,
+    program: ExternalProgram,
     within: Duration,
     generation: u64,
     asked: Option<Asked>,
@@ -61,10 +61,10 @@ pub(crate) struct ByCommand {
     reports: Vec<Report>,
 }
 
-impl ByCommand {
+impl CommandPlacement {
     /// Plans of this job go to this program. `generation` is that of the newest plan of an earlier run, which counts as carried out:
     /// the job has been taken over as it runs.
-    pub(crate) fn new(job: RunningJob, program: Program, generation: u64) -> Self {
+    pub(crate) fn new(job: RunningJob, program: ExternalProgram, generation: u64) -> Self {
         let within = Duration::from_millis(program.timeout_ms);
         let reports = vec![report(generation, 1, ChangeState::Running, None)];
         Self { job, program, within, generation, asked: None, reports }

@@ -1,4 +1,4 @@
-//! What the job's state weighs, as a state probe tells it.
+//! The size of the job's state, as a state probe reports it.
 //!
 //! The probe's figure from Flink is what a restore reads, and goes into the downtime estimate; what it finds in the folder of
 //! checkpoints (by WebHDFS, a command, a walk) goes beside it, so that a leak can be seen. Without a probe, or while it has no
@@ -60,7 +60,7 @@ impl StateProbe {
 
 /// One source of the probe's page `/samples`.
 #[derive(Debug, Deserialize)]
-struct Source {
+struct ProbeSource {
     source: String,
     job: String,
     age_ms: Option<u64>,
@@ -133,16 +133,16 @@ impl StateReader {
             return Err(format!("it answered {}", answer.status));
         }
         let body = answer.body;
-        let sources: Vec<Source> =
+        let sources: Vec<ProbeSource> =
             serde_json::from_slice(&body).map_err(|error| format!("cannot parse /samples: {error}"))?;
         Ok(sizes(&sources, self.job.as_str(), self.config.age_max_ms))
     }
 }
 
 /// Which of the probe's figures are the job's two sizes: the first fresh one of each, the cheaper sources first.
-fn sizes(sources: &[Source], job: &str, age_max_ms: u64) -> Sizes {
+fn sizes(sources: &[ProbeSource], job: &str, age_max_ms: u64) -> Sizes {
     let of = |kind: &str| {
-        let fresh = |source: &&Source| {
+        let fresh = |source: &&ProbeSource| {
             source.job == job && source.source == kind && source.age_ms.is_some_and(|age| age <= age_max_ms)
         };
         let sample = sources.iter().filter(fresh).find_map(|source| source.sample.as_ref())?;
@@ -166,7 +166,7 @@ mod tests {
     /// Goal: each figure has its own use, failed and old ones have none, and other jobs' are not taken.
     #[test]
     fn the_right_figures_are_taken() {
-        let sources: Vec<Source> = serde_json::from_str(PAGE).unwrap();
+        let sources: Vec<ProbeSource> = serde_json::from_str(PAGE).unwrap();
         let found = |job| sizes(&sources, job, 60_000);
         assert_eq!(found("nexmark"), Sizes { state_bytes: Some(5000.0), stored_bytes: Some(9000.0) });
         assert_eq!(found("psm"), Sizes::default());

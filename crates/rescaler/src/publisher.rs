@@ -11,12 +11,12 @@ use journal::{FolderLock, JournalError, LockError, show_atomically, write_atomic
 use secrets::Address;
 use thiserror::Error;
 
-use crate::config::Drop;
+use crate::config::DropConfig;
 use crate::keygen::{self, KeyFileError};
 
 /// Why nothing can be published with this configuration. The message begins with the key.
 #[derive(Debug, Error)]
-pub(crate) enum OutletError {
+pub(crate) enum PublisherError {
     /// Invalid URL.
     #[error("invalid drop.url, drop.folder or drop.reports_url")]
     Address(#[source] drop_client::Error),
@@ -75,32 +75,32 @@ pub(crate) enum GenerationError {
     Document(#[from] job_config::DocumentError),
 }
 
-enum Place {
+enum PublishTarget {
     Drop(Box<DropClient>),
     Folder { client: Box<StaticClient>, reports: Option<Box<DropClient>> },
 }
 
 /// Where the documents of one job are published.
-pub(crate) struct Outlet {
+pub(crate) struct Publisher {
     job: JobName,
-    place: Place,
+    place: PublishTarget,
     key: Option<PrivateKey>,
     name: String,
     folder: Option<std::path::PathBuf>,
 }
 
-impl Outlet {
+impl Publisher {
     /// Connects to nothing yet.
-    pub(crate) fn new(settings: &Drop, job: JobName) -> Result<Self, OutletError> {
-        let mut access = Access::new(settings.access.clone()).map_err(OutletError::Access)?;
+    pub(crate) fn new(settings: &DropConfig, job: JobName) -> Result<Self, PublisherError> {
+        let mut access = Access::new(settings.access.clone()).map_err(PublisherError::Access)?;
         if let Some(path) = &settings.token_file {
-            access = access.with_token_file(path).map_err(OutletError::Access)?;
+            access = access.with_token_file(path).map_err(PublisherError::Access)?;
         }
         if let Some(path) = &settings.authorities_file {
-            access = access.with_authorities_file(path).map_err(OutletError::Access)?;
+            access = access.with_authorities_file(path).map_err(PublisherError::Access)?;
         }
         let key = settings.signing_key_file.as_deref().map(keygen::read);
-        let key = key.transpose().map_err(OutletError::Key)?;
+        let key = key.transpose().map_err(PublisherError::Key)?;
         let bounds = ClientSettings {
             timeout: Duration::from_millis(settings.timeout_ms),
             ..ClientSettings::default()
@@ -110,17 +110,18 @@ impl Outlet {
         };
         let (place, name) = match &settings.folder {
             None => {
-                let drop = connect(&settings.url, access).map_err(OutletError::Address)?;
-                (Place::Drop(Box::new(drop)), settings.url.to_string())
+                let drop = connect(&settings.url, access).map_err(PublisherError::Address)?;
+                (PublishTarget::Drop(Box::new(drop)), settings.url.to_string())
             }
             Some(folder) => {
                 let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
                 let address = format!("file://{}", file(&absolute, &job).display());
                 let reports = settings.reports_url.as_ref().map(|url| connect(url, access));
                 let client = StaticClient::new(&address, job.clone(), bounds, Access::default());
-                let client = client.map_err(OutletError::Address)?;
-                let reports = reports.transpose().map_err(OutletError::Address)?;
-                let place = Place::Folder { client: Box::new(client), reports: reports.map(Box::new) };
+                let client = client.map_err(PublisherError::Address)?;
+                let reports = reports.transpose().map_err(PublisherError::Address)?;
+                let place =
+                    PublishTarget::Folder { client: Box::new(client), reports: reports.map(Box::new) };
                 (place, folder.display().to_string())
             }
         };
@@ -139,8 +140,8 @@ impl Outlet {
     /// The document that is current, if there is one.
     pub(crate) async fn current(&self) -> Result<Option<Current>, drop_client::Error> {
         let fetched = match &self.place {
-            Place::Drop(drop) => drop.get(None, None).await?,
-            Place::Folder { client, .. } => client.get(None).await?,
+            PublishTarget::Drop(drop) => drop.get(None, None).await?,
+            PublishTarget::Folder { client, .. } => client.get(None).await?,
         };
         Ok(match fetched {
             Fetched::Document(current) => Some(*current),
@@ -151,8 +152,10 @@ impl Outlet {
     /// The document of a generation from the history of this place, if it is still there.
     pub(crate) async fn generation(&self, generation: u64) -> Result<Option<JobDocument>, GenerationError> {
         match (&self.place, &self.folder) {
-            (Place::Drop(drop), _) => Ok(drop.generation(generation).await?.map(|current| current.document)),
-            (Place::Folder { .. }, folder) => {
+            (PublishTarget::Drop(drop), _) => {
+                Ok(drop.generation(generation).await?.map(|current| current.document))
+            }
+            (PublishTarget::Folder { .. }, folder) => {
                 let path = earlier_file(folder.as_deref().unwrap_or(Path::new(".")), &self.job, generation);
                 match files::read_text(&path, files::CONFIGURATION_BYTES) {
                     Ok(text) => Ok(Some(JobDocument::parse(&text)?)),
@@ -166,8 +169,10 @@ impl Outlet {
     /// The newest reports; `None` if no reports are taken in this place.
     pub(crate) async fn reports(&self) -> Result<Option<Vec<Report>>, drop_client::Error> {
         match &self.place {
-            Place::Drop(drop) | Place::Folder { reports: Some(drop), .. } => drop.reports().await.map(Some),
-            Place::Folder { reports: None, .. } => Ok(None),
+            PublishTarget::Drop(drop) | PublishTarget::Folder { reports: Some(drop), .. } => {
+                drop.reports().await.map(Some)
+            }
+            PublishTarget::Folder { reports: None, .. } => Ok(None),
         }
     }
 
@@ -184,8 +189,10 @@ impl Outlet {
     ) -> Result<Published, PutError> {
         let signature = self.signature(document);
         match (&self.place, &self.folder) {
-            (Place::Drop(drop), _) => Ok(drop.put_signed(document, signature.as_ref(), expected).await?),
-            (Place::Folder { client, .. }, folder) => {
+            (PublishTarget::Drop(drop), _) => {
+                Ok(drop.put_signed(document, signature.as_ref(), expected).await?)
+            }
+            (PublishTarget::Folder { client, .. }, folder) => {
                 let folder = folder.as_deref().unwrap_or(Path::new("."));
                 into_folder(folder, client, document, signature, expected).await
             }
@@ -283,30 +290,33 @@ mod tests {
         let key_path = folder.path().join("key");
         keygen::generate(&key_path).unwrap();
         let shown = folder.path().join("shown");
-        let settings =
-            Drop { folder: Some(shown.clone()), signing_key_file: Some(key_path.clone()), ..Drop::default() };
-        let outlet = Outlet::new(&settings, "nexmark".parse().unwrap()).unwrap();
-        assert_eq!(outlet.current().await.unwrap(), None);
+        let settings = DropConfig {
+            folder: Some(shown.clone()),
+            signing_key_file: Some(key_path.clone()),
+            ..DropConfig::default()
+        };
+        let publisher = Publisher::new(&settings, "nexmark".parse().unwrap()).unwrap();
+        assert_eq!(publisher.current().await.unwrap(), None);
         let first = document(1, "first");
         let nothing = Precondition::Nothing;
         let stored = |document: &JobDocument| Published::Stored(document.entity_tag());
-        assert_eq!(outlet.put(&first, &nothing).await.unwrap(), stored(&first));
-        assert_eq!(outlet.put(&first, &nothing).await.unwrap(), stored(&first));
+        assert_eq!(publisher.put(&first, &nothing).await.unwrap(), stored(&first));
+        assert_eq!(publisher.put(&first, &nothing).await.unwrap(), stored(&first));
         let replaces = Precondition::Replaces(first.entity_tag());
-        assert_eq!(outlet.put(&document(2, "other"), &nothing).await.unwrap(), Published::Superseded);
+        assert_eq!(publisher.put(&document(2, "other"), &nothing).await.unwrap(), Published::Superseded);
         for generation in [1, 3] {
-            let refused = outlet.put(&document(generation, "gap"), &replaces).await;
+            let refused = publisher.put(&document(generation, "gap"), &replaces).await;
             assert!(matches!(refused, Err(PutError::NotTheSuccessor { current: 1, .. })), "{refused:?}");
         }
         let second = document(2, "second");
-        assert_eq!(outlet.put(&second, &replaces).await.unwrap(), stored(&second));
-        assert_eq!(outlet.generation(1).await.unwrap(), Some(first));
-        assert_eq!(outlet.generation(7).await.unwrap(), None);
+        assert_eq!(publisher.put(&second, &replaces).await.unwrap(), stored(&second));
+        assert_eq!(publisher.generation(1).await.unwrap(), Some(first));
+        assert_eq!(publisher.generation(7).await.unwrap(), None);
         let bytes = std::fs::read(shown.join("nexmark.toml")).unwrap();
         assert_eq!(bytes, second.text().as_bytes());
         let signature = std::fs::read_to_string(shown.join("nexmark.toml.sig")).unwrap();
         let keys = [keygen::read(&key_path).unwrap().public_key()];
         assert_eq!(verify(&keys, &bytes, Some(&signature)), Ok(()));
-        assert_eq!(outlet.reports().await.unwrap(), None);
+        assert_eq!(publisher.reports().await.unwrap(), None);
     }
 }

@@ -21,7 +21,7 @@ use crate::quota::Quota;
 /// The page and the jobs.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
-pub enum Site {
+pub enum ConfigFile {
     /// The short form.
     One(Box<Config>),
     /// The long form.
@@ -37,7 +37,7 @@ pub enum Site {
     },
 }
 
-impl Site {
+impl ConfigFile {
     /// Reads and checks a file of either form.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ impl Site {
     /// The same with the keys of `above` put over each job.
     ///
     /// # Errors
-    /// As [`Site::load_job`].
+    /// As [`ConfigFile::load_job`].
     pub(crate) fn load_job_over(
         path: &Path,
         name: Option<&str>,
@@ -143,7 +143,7 @@ impl Site {
     }
 }
 
-fn several(path: &Path, mut shared: Table, mut above: Table) -> Result<Site, ConfigError> {
+fn several(path: &Path, mut shared: Table, mut above: Table) -> Result<ConfigFile, ConfigError> {
     let mut problems = Problems::new(path.display().to_string());
     above.remove("job");
     let wrong = |problem| ConfigError::in_file(path, problem);
@@ -163,7 +163,12 @@ fn several(path: &Path, mut shared: Table, mut above: Table) -> Result<Site, Con
         }
     }
     problems.extend(shared_things(&jobs));
-    problems.finish(Some(Site::Several { http: Box::new(http), notify: Box::new(notify), quota, job: jobs }))
+    problems.finish(Some(ConfigFile::Several {
+        http: Box::new(http),
+        notify: Box::new(notify),
+        quota,
+        job: jobs,
+    }))
 }
 
 /// Takes a section of the whole program out of what is shared, with the keys of the command line over it.
@@ -235,19 +240,19 @@ fn shared_things(jobs: &[Config]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn load(text: &str) -> Result<Site, ConfigError> {
+    fn load(text: &str) -> Result<ConfigFile, ConfigError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rescaler.toml");
         std::fs::write(&path, text).unwrap();
-        Site::load(&path)
+        ConfigFile::load(&path)
     }
 
     /// Goal: the short form is one job, with the page's defaults.
     #[test]
     fn one_job_in_the_short_form() {
-        let site = load("job = \"nexmark\"\n[http]\nlisten = \"off\"").unwrap();
-        assert_eq!(site.jobs().len(), 1);
-        assert_eq!(site.http().listen.address(), None);
+        let config_file = load("job = \"nexmark\"\n[http]\nlisten = \"off\"").unwrap();
+        assert_eq!(config_file.jobs().len(), 1);
+        assert_eq!(config_file.http().listen.address(), None);
     }
 
     /// Goal: what stands at the top holds for all jobs, a job's own keys win one by one, and journals are apart.
@@ -266,8 +271,8 @@ mod tests {
             [job.epoch]
             length_ms = 30000
         "#;
-        let site = load(text).unwrap();
-        let [nexmark, psm] = site.jobs() else { panic!("{site:?}") };
+        let config_file = load(text).unwrap();
+        let [nexmark, psm] = config_file.jobs() else { panic!("{config_file:?}") };
         assert_eq!((nexmark.epoch.length_ms, nexmark.epoch.sample_interval_ms), (Some(60_000), 1_000));
         assert_eq!((psm.epoch.length_ms, psm.epoch.sample_interval_ms), (Some(30_000), 1_000));
         assert_eq!(psm.flink.url.reveal(), "http://10.0.0.2:8081");
@@ -283,11 +288,11 @@ mod tests {
         std::fs::write(&path, "[[job]]\nname = \"a\"\nepoch.length_ms = 30000\n[[job]]\nname = \"b\"")
             .unwrap();
         let above = "job = \"job\"\nepoch.length_ms = 40000\nhttp.listen = \"off\"";
-        let site = Site::load_over(&path, &toml::from_str(above).unwrap()).unwrap();
-        let lengths: Vec<_> = site.jobs().iter().map(|config| config.epoch.length_ms).collect();
+        let config_file = ConfigFile::load_over(&path, &toml::from_str(above).unwrap()).unwrap();
+        let lengths: Vec<_> = config_file.jobs().iter().map(|config| config.epoch.length_ms).collect();
         assert_eq!(lengths, [Some(40_000), Some(40_000)]);
-        assert_eq!(site.http().listen.address(), None);
-        assert_eq!(site.jobs()[1].placement.data.as_deref(), Some(Path::new("run/rescaler/b")));
+        assert_eq!(config_file.http().listen.address(), None);
+        assert_eq!(config_file.jobs()[1].placement.data.as_deref(), Some(Path::new("run/rescaler/b")));
     }
 
     /// Goal: of several jobs one is picked by name, and a wrong or missing name is told with the right ones.
@@ -296,15 +301,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rescaler.toml");
         std::fs::write(&path, "[[job]]\nname = \"a\"\n[[job]]\nname = \"b\"").unwrap();
-        assert_eq!(Site::load_job(&path, Some("b")).unwrap().job.as_str(), "b");
+        assert_eq!(ConfigFile::load_job(&path, Some("b")).unwrap().job.as_str(), "b");
         for (name, expected) in
             [(None, "select one with --job: a, b"), (Some("c"), "no job \"c\"; it has a, b")]
         {
-            let message = Site::load_job(&path, name).unwrap_err().to_string();
+            let message = ConfigFile::load_job(&path, name).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
         }
         std::fs::write(&path, "job = \"a\"").unwrap();
-        assert_eq!(Site::load_job(&path, None).unwrap().job.as_str(), "a");
+        assert_eq!(ConfigFile::load_job(&path, None).unwrap().job.as_str(), "a");
     }
 
     /// Goal: every mistake is named with the job it is in.

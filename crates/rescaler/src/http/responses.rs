@@ -9,13 +9,13 @@ use serde::Serialize;
 
 use super::Guard;
 use crate::status::{
-    Attention, JobStatus, Mark, Moment, Outlook, Point, Since, Status, Told, Totals, attention,
+    Attention, DecisionView, JobStatus, JobView, Mark, Outlook, Point, Since, Status, Totals, attention,
 };
 
 /// How a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum State {
+enum JobState {
     /// Figures are there, and plans are published.
     Running,
     /// Observed and recorded only.
@@ -28,14 +28,14 @@ enum State {
     Failed,
 }
 
-fn state(job: &JobStatus, moment: &Moment) -> State {
+fn state(job: &JobStatus, view: &JobView) -> JobState {
     let switches = job.switches.now();
     match () {
-        () if moment.failure.is_some() => State::Failed,
-        () if switches.paused => State::Paused,
-        () if moment.problem.is_some() || moment.snapshot.is_none() => State::NoData,
-        () if switches.dry_run => State::DryRun,
-        () => State::Running,
+        () if view.failure.is_some() => JobState::Failed,
+        () if switches.paused => JobState::Paused,
+        () if view.problem.is_some() || view.snapshot.is_none() => JobState::NoData,
+        () if switches.dry_run => JobState::DryRun,
+        () => JobState::Running,
     }
 }
 
@@ -51,13 +51,13 @@ fn age_ms(of: Option<Timestamp>, now: Timestamp) -> Option<i64> {
 pub(super) struct Jobs {
     version: &'static str,
     now_ms: i64,
-    jobs: Vec<Line>,
+    jobs: Vec<JobSummary>,
 }
 
 #[derive(Debug, Serialize)]
-struct Line {
+struct JobSummary {
     job: String,
-    state: State,
+    state: JobState,
     problem: Option<String>,
     data_age_ms: Option<i64>,
     epoch: Option<u64>,
@@ -73,8 +73,8 @@ struct Line {
 }
 
 /// The estimated delay, in milliseconds.
-fn delay_ms(moment: &Moment) -> Option<f64> {
-    moment.outlook.as_ref().ok().and_then(|outlook| outlook.delay_ms)
+fn delay_ms(view: &JobView) -> Option<f64> {
+    view.outlook.as_ref().ok().and_then(|outlook| outlook.delay_ms)
 }
 
 fn trace_ms(newest: &[Arc<Point>]) -> Vec<Option<f64>> {
@@ -86,20 +86,20 @@ fn trace_ms(newest: &[Arc<Point>]) -> Vec<Option<f64>> {
 
 pub(super) fn jobs(status: &Status, since_ms: Option<i64>, now: Timestamp) -> Jobs {
     let line = |job: &Arc<JobStatus>| {
-        let moment = job.moment(now, false);
-        Line {
+        let view = job.view(now, false);
+        JobSummary {
             job: job.about.job.clone(),
-            state: state(job, &moment),
+            state: state(job, &view),
             latency_max_ms: job.about.latency_max_ms,
-            delay_ms: delay_ms(&moment),
+            delay_ms: delay_ms(&view),
             trace_ms: trace_ms(&job.points(TRACE_POINTS)),
-            attention: attention(job, &moment, now),
+            attention: attention(job, &view, now),
             last_change: job.last_change(),
             since: since_ms.map(|since_ms| job.since(since_ms)),
-            data_age_ms: age_ms(moment.sampled_at, now),
-            epoch: moment.newest.as_ref().map(|told| told.epoch),
-            totals: moment.snapshot.as_ref().map(|(_, snapshot)| Totals::of(snapshot)),
-            problem: moment.failure.or(moment.alarm).or(moment.problem),
+            data_age_ms: age_ms(view.sampled_at, now),
+            epoch: view.newest.as_ref().map(|told| told.epoch),
+            totals: view.snapshot.as_ref().map(|(_, snapshot)| Totals::of(snapshot)),
+            problem: view.failure.or(view.alarm).or(view.problem),
         }
     };
     Jobs {
@@ -114,7 +114,7 @@ pub(super) fn jobs(status: &Status, since_ms: Option<i64>, now: Timestamp) -> Jo
 pub(super) struct Job {
     job: String,
     now_ms: i64,
-    state: State,
+    state: JobState,
     problem: Option<String>,
     obstacle: Option<String>,
     flink_url: String,
@@ -122,7 +122,7 @@ pub(super) struct Job {
     latency_max_ms: Option<f64>,
     epoch_length_ms: u128,
     sample_interval_ms: u128,
-    switches: SwitchesForm,
+    switches: SwitchesResponse,
     data_age_ms: Option<i64>,
     epoch: Option<u64>,
     epoch_age_ms: Option<i64>,
@@ -136,7 +136,7 @@ pub(super) struct Job {
 }
 
 #[derive(Debug, Serialize)]
-struct SwitchesForm {
+struct SwitchesResponse {
     paused: bool,
     dry_run: bool,
     /// The command line asks for it; no button ends it.
@@ -148,40 +148,40 @@ struct SwitchesForm {
 }
 
 pub(super) fn job(job: &JobStatus, guard: &Guard, now: Timestamp) -> Job {
-    let moment = job.moment(now, true);
+    let view = job.view(now, true);
     let switches = job.switches.now();
-    let (snapshot_at, snapshot) = moment.snapshot.clone().unzip();
-    let (outlook, outlook_missing) = match moment.outlook.clone() {
+    let (snapshot_at, snapshot) = view.snapshot.clone().unzip();
+    let (outlook, outlook_missing) = match view.outlook.clone() {
         Ok(outlook) => (Some(outlook), None),
         Err(reason) => (None, Some(reason)),
     };
     Job {
         outlook,
         outlook_missing,
-        attention: attention(job, &moment, now),
+        attention: attention(job, &view, now),
         job: job.about.job.clone(),
         now_ms: now.as_millisecond(),
-        state: state(job, &moment),
+        state: state(job, &view),
         flink_url: job.about.flink_url.clone(),
         policy: job.about.policy.clone(),
         latency_max_ms: job.about.latency_max_ms,
         epoch_length_ms: job.about.epoch_length.as_millis(),
         sample_interval_ms: job.about.sample_interval.as_millis(),
-        switches: SwitchesForm {
+        switches: SwitchesResponse {
             paused: switches.paused,
             dry_run: switches.dry_run,
             dry_run_forced: job.switches.is_dry_run_forced(),
             can_change: guard.has_switches(),
             needs_token: guard.needs_token(),
         },
-        data_age_ms: age_ms(moment.sampled_at, now),
-        epoch: moment.newest.as_ref().map(|told| told.epoch),
-        epoch_age_ms: age_ms(moment.epoch_ended_at, now),
+        data_age_ms: age_ms(view.sampled_at, now),
+        epoch: view.newest.as_ref().map(|told| told.epoch),
+        epoch_age_ms: age_ms(view.epoch_ended_at, now),
         totals: snapshot.as_deref().map(Totals::of),
         snapshot_at_ms: snapshot_at.map(Timestamp::as_millisecond),
         snapshot,
-        problem: moment.failure.or(moment.alarm).or(moment.problem),
-        obstacle: moment.obstacle,
+        problem: view.failure.or(view.alarm).or(view.problem),
+        obstacle: view.obstacle,
     }
 }
 
@@ -250,20 +250,20 @@ fn columns<T: Copy>(
 /// `GET /api/v1/jobs/{job}/decisions`: newest first.
 #[derive(Debug, Serialize)]
 pub(super) struct Decisions {
-    pub(super) decisions: Vec<Arc<Told>>,
+    pub(super) decisions: Vec<Arc<DecisionView>>,
 }
 
 /// Everything that is not well, one line each.
 pub(super) fn health(status: &Status, epochs: u32, now: Timestamp) -> Vec<String> {
     let problem = |job: &Arc<JobStatus>| {
-        let moment = job.moment(now, false);
-        if let Some(failure) = moment.failure {
+        let view = job.view(now, false);
+        if let Some(failure) = view.failure {
             return Some(format!("{}: not watched: {failure}", job.about.job));
         }
-        if let Some(alarm) = moment.alarm {
+        if let Some(alarm) = view.alarm {
             return Some(format!("{}: operator action required: {alarm}", job.about.job));
         }
-        let since = moment.epoch_ended_at.unwrap_or(job.about.started_at);
+        let since = view.epoch_ended_at.unwrap_or(job.about.started_at);
         let silent_ms = age_ms(Some(since), now).unwrap_or_default();
         let most_ms = job.about.epoch_length.as_millis().saturating_mul(u128::from(epochs));
         let is_late = u128::try_from(silent_ms).unwrap_or_default() > most_ms;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use toml_edit::Value as Toml;
 
-use super::keys::{Benchmark, File, Form, Meaning, is_of_producer, meaning};
+use super::keys::{Benchmark, File, KeyMapping, ValueFormat, is_of_producer, mapping};
 use super::load::Load;
 use super::yaml::{Entry, Value};
 
 /// What old files say, in our words.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
+pub(super) struct ConvertedKeys {
     pub benchmark: Option<Benchmark>,
     pub job: Option<String>,
     /// Dotted keys of the rescaler's configuration.
@@ -36,8 +36,8 @@ pub(super) struct Taken {
 }
 
 /// Reads the keys of several files.
-pub(super) fn take(files: &[Vec<Entry>]) -> Taken {
-    let mut taken = Taken::default();
+pub(super) fn convert(files: &[Vec<Entry>]) -> ConvertedKeys {
+    let mut taken = ConvertedKeys::default();
     let is_producer = |file: &[Entry]| file.iter().any(|entry| is_of_producer(&entry.plain_key()));
     for entry in files.iter().flatten().filter(|entry| entry.plain_key() == "benchmark") {
         taken.benchmark(entry);
@@ -62,7 +62,7 @@ pub(super) fn take(files: &[Vec<Entry>]) -> Taken {
     taken
 }
 
-impl Taken {
+impl ConvertedKeys {
     fn benchmark(&mut self, entry: &Entry) {
         let found = match text(entry) {
             Some("nexmark") => Benchmark::Nexmark,
@@ -76,48 +76,48 @@ impl Taken {
     }
 
     fn entry(&mut self, entry: &Entry, producer: bool) {
-        let Some(meaning) = meaning(&entry.plain_key(), producer) else {
+        let Some(mapping) = mapping(&entry.plain_key(), producer) else {
             self.unknown += 1;
             return self.remark(entry, "NOT CONVERTED: unknown key");
         };
-        match meaning {
-            Meaning::NotNeeded(why) => self.remark(entry, &format!("not needed: {why}")),
-            Meaning::Elsewhere(place) => {
+        match mapping {
+            KeyMapping::NotNeeded(why) => self.remark(entry, &format!("not needed: {why}")),
+            KeyMapping::Elsewhere(place) => {
                 self.unknown += 1;
                 self.remark(entry, &format!("NOT CONVERTED: set {place} yourself"));
             }
-            Meaning::Benchmark => self.remark(entry, "`benchmark`"),
-            Meaning::JobName => self.job_name(entry),
-            Meaning::Becomes(places, form) => self.becomes(entry, places, form),
-            Meaning::Operator(benchmark, uid) => self.operator(entry, Some(benchmark), uid.to_owned()),
-            Meaning::Sink(number) => {
+            KeyMapping::Benchmark => self.remark(entry, "`benchmark`"),
+            KeyMapping::JobName => self.job_name(entry),
+            KeyMapping::Becomes(places, form) => self.becomes(entry, places, form),
+            KeyMapping::Operator(benchmark, uid) => self.operator(entry, Some(benchmark), uid.to_owned()),
+            KeyMapping::Sink(number) => {
                 let first = if self.benchmark == Some(Benchmark::Psm) { 0 } else { 3 };
                 self.operator(entry, None, format!("sink-q{}", number + first));
             }
-            Meaning::Query(number) => self.query(entry, number),
-            Meaning::FlinkHost => self.flink_host = self.word(entry, "`flink.url`"),
-            Meaning::FlinkPort => {
+            KeyMapping::Query(number) => self.query(entry, number),
+            KeyMapping::FlinkHost => self.flink_host = self.word(entry, "`flink.url`"),
+            KeyMapping::FlinkPort => {
                 self.flink_port = self.word(entry, "`flink.url`");
                 if self.flink_port.as_ref().is_some_and(|port| port.parse::<u16>().is_err()) {
                     self.problem(entry, "not a port");
                 }
             }
-            Meaning::Threads
-            | Meaning::Low
-            | Meaning::Maximum
-            | Meaning::PauseMs
-            | Meaning::ChangeIntervalMs => self.load(entry, meaning),
+            KeyMapping::Threads
+            | KeyMapping::Low
+            | KeyMapping::Maximum
+            | KeyMapping::PauseMs
+            | KeyMapping::ChangeIntervalMs => self.load(entry, mapping),
         }
     }
 
-    fn load(&mut self, entry: &Entry, meaning: Meaning) {
+    fn load(&mut self, entry: &Entry, mapping: KeyMapping) {
         let Some(number) = self.integer(entry, 1) else { return };
         let load = self.load.get_or_insert_default();
-        let place = match meaning {
-            Meaning::Threads => &mut load.threads,
-            Meaning::Low => &mut load.low,
-            Meaning::Maximum => &mut load.maximum,
-            Meaning::PauseMs => &mut load.pause_ms,
+        let place = match mapping {
+            KeyMapping::Threads => &mut load.threads,
+            KeyMapping::Low => &mut load.low,
+            KeyMapping::Maximum => &mut load.maximum,
+            KeyMapping::PauseMs => &mut load.pause_ms,
             _ => &mut load.change_interval_ms,
         };
         *place = Some(number);
@@ -138,13 +138,13 @@ impl Taken {
         }
     }
 
-    fn becomes(&mut self, entry: &Entry, places: &[(File, &'static str)], form: Form) {
+    fn becomes(&mut self, entry: &Entry, places: &[(File, &'static str)], form: ValueFormat) {
         let value = match form {
-            Form::Text => self.text(entry).map(Toml::from),
-            Form::Count(factor) => self.integer(entry, 1).map(|number| Toml::from(number * factor)),
-            Form::Size => self.integer(entry, 0).map(Toml::from),
-            Form::Number => self.number(entry).map(Toml::from),
-            Form::Is(word) => self.text(entry).map(|text| Toml::from(text.eq_ignore_ascii_case(word))),
+            ValueFormat::Text => self.text(entry).map(Toml::from),
+            ValueFormat::Count(factor) => self.integer(entry, 1).map(|number| Toml::from(number * factor)),
+            ValueFormat::Size => self.integer(entry, 0).map(Toml::from),
+            ValueFormat::Number => self.number(entry).map(Toml::from),
+            ValueFormat::Is(word) => self.text(entry).map(|text| Toml::from(text.eq_ignore_ascii_case(word))),
         };
         let Some(value) = value else { return };
         for (file, key) in places {
@@ -159,7 +159,7 @@ impl Taken {
         let keys = keys.join(" and ");
         match (form, text(entry)) {
             // The value is another one than the text, so that it is said what was made of it.
-            (Form::Is(word), Some(text)) if text != word => {
+            (ValueFormat::Is(word), Some(text)) if text != word => {
                 self.remark(entry, &format!("{keys} = {value}, from {text:?}"));
             }
             _ => self.remark(entry, &keys),

@@ -18,7 +18,7 @@ const COMPLAINT_MAX_BYTES: u64 = 4096;
 /// `[policy.external]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Program {
+pub struct ExternalProgram {
     /// The program and its arguments; no shell is involved.
     pub command: Vec<String>,
     /// How long it may take, in milliseconds.
@@ -27,13 +27,13 @@ pub struct Program {
     pub max_answer_bytes: u64,
 }
 
-impl Default for Program {
+impl Default for ExternalProgram {
     fn default() -> Self {
         Self { command: Vec::new(), timeout_ms: 10_000, max_answer_bytes: 1 << 20 }
     }
 }
 
-impl Program {
+impl ExternalProgram {
     /// Every value that is out of its range, as `key: what would be right`.
     pub(crate) fn problems(&self, is_used: bool) -> Vec<String> {
         let checks = [
@@ -170,7 +170,7 @@ mod tests {
 
     async fn ask(command: &[&str]) -> Result<Answer, String> {
         let command = command.iter().map(|part| (*part).to_owned()).collect();
-        let program = Program { command, timeout_ms: 20_000, max_answer_bytes: 1000 };
+        let program = ExternalProgram { command, timeout_ms: 20_000, max_answer_bytes: 1000 };
         program.ask(&snapshot()).await
     }
 
@@ -206,7 +206,7 @@ mod tests {
     #[tokio::test]
     async fn silence_is_ended() {
         let command = vec!["sleep".to_owned(), "1000".to_owned()];
-        let program = Program { command, timeout_ms: 50, max_answer_bytes: 1000 };
+        let program = ExternalProgram { command, timeout_ms: 50, max_answer_bytes: 1000 };
         let failure = program.ask(&snapshot()).await.unwrap_err();
         assert!(failure.contains("within 50 ms"), "{failure}");
     }

@@ -13,7 +13,7 @@ use super::SimulateError;
 /// A scenario as it is written. `docs/simulator.md` describes the keys.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct RawScenario {
     name: String,
     duration_s: u32,
     latency_bound_s: f64,
@@ -22,9 +22,9 @@ struct Written {
     #[serde(default)]
     externally_limited: bool,
     job: JobSpec,
-    load: WrittenLoad,
+    load: RawLoad,
     #[serde(default)]
-    change: WrittenChange,
+    change: RawChange,
     #[serde(default)]
     faults: Faults,
     #[serde(default)]
@@ -38,7 +38,7 @@ fn metric_age_s() -> u32 {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenLoad {
+struct RawLoad {
     /// A shape, or a trace.
     shape: Option<Shape>,
     /// CSV: a second and a rate a line.
@@ -50,8 +50,8 @@ struct WrittenLoad {
 /// A way by name, and what differs from it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct WrittenChange {
-    way: Way,
+struct RawChange {
+    way: ChangeMethodName,
     wait_s: Option<(f64, f64)>,
     outage_s: Option<(f64, f64)>,
     replay_s: Option<f64>,
@@ -60,19 +60,19 @@ struct WrittenChange {
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Way {
+enum ChangeMethodName {
     #[default]
     InPlace,
     Savepoint,
     LargeState,
 }
 
-impl WrittenChange {
+impl RawChange {
     fn way(&self) -> ChangeWay {
         let named = match self.way {
-            Way::InPlace => ChangeWay::IN_PLACE,
-            Way::Savepoint => ChangeWay::SAVEPOINT,
-            Way::LargeState => ChangeWay::LARGE_STATE,
+            ChangeMethodName::InPlace => ChangeWay::IN_PLACE,
+            ChangeMethodName::Savepoint => ChangeWay::SAVEPOINT,
+            ChangeMethodName::LargeState => ChangeWay::LARGE_STATE,
         };
         ChangeWay {
             wait_s: self.wait_s.unwrap_or(named.wait_s),
@@ -87,7 +87,7 @@ impl WrittenChange {
 pub(super) fn read(file: &str) -> Result<Scenario, SimulateError> {
     let text = text_of(file)?;
     let syntax = |source| SimulateError::Syntax { file: file.to_owned(), source: Box::new(source) };
-    let written: Written = toml::from_str(&text).map_err(syntax)?;
+    let written: RawScenario = toml::from_str(&text).map_err(syntax)?;
     let shape = match (&written.load.shape, &written.load.trace) {
         (Some(shape), None) => shape.clone(),
         (None, Some(trace)) => {

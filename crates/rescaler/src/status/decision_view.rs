@@ -9,7 +9,7 @@ use control::{Effect, FollowUp, Record};
 /// What became of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum DecisionOutcome {
     /// Nothing was to be done.
     Nothing,
     /// There was a plan, and nothing was published: a dry run.
@@ -24,7 +24,7 @@ pub enum Outcome {
     NotPublished,
 }
 
-impl Outcome {
+impl DecisionOutcome {
     /// All of them, for metrics that are present before they are counted.
     pub const ALL: [Self; 6] = [
         Self::Nothing,
@@ -61,13 +61,13 @@ impl Outcome {
 
 /// One decision, for people.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Told {
+pub struct DecisionView {
     /// Counts the epochs of the journal, from 1.
     pub epoch: u64,
     /// When it was recorded.
     pub at: Timestamp,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: DecisionOutcome,
     /// The generation of the document, if one was published.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
@@ -83,14 +83,14 @@ pub struct Told {
     pub result: Option<control::ChangeOutcome>,
 }
 
-impl Told {
+impl DecisionView {
     /// What is told of a record.
     pub fn of(record: &Record) -> Self {
         let (generation, message) = details(&record.effect);
         Self {
             epoch: record.epoch,
             at: record.at,
-            outcome: Outcome::of(&record.effect),
+            outcome: DecisionOutcome::of(&record.effect),
             generation,
             message,
             headline: record.decision.to_string(),
@@ -102,7 +102,7 @@ impl Told {
     /// Adds what came after the record was written.
     pub(super) fn follow(&mut self, follow_up: &FollowUp) {
         if let Some(effect) = &follow_up.then {
-            self.outcome = Outcome::of(effect);
+            self.outcome = DecisionOutcome::of(effect);
             let (generation, message) = details(effect);
             (self.generation, self.message) = (generation.or(self.generation), message);
         }
