@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::conditions::{ChangeWay, Conditions};
+use crate::conditions::{ChangeMethod, Conditions};
 use crate::job::Job;
 use crate::random::Random;
 
@@ -143,7 +143,7 @@ impl Changes {
         let needed = slots.div_ceil(conditions.slots.per_task_manager.max(1));
         let start_s = if needed > self.task_managers { conditions.slots.task_manager_start_s } else { 0 };
         self.task_managers = self.task_managers.max(needed);
-        let ChangeWay { wait_s, .. } = conditions.change;
+        let ChangeMethod { wait_s, .. } = conditions.change;
         let wait_s = f64::from(start_s) + self.random.between(wait_s.0, wait_s.1);
         self.phase = Phase::Ordered { stop_at_s: seconds(now_s) + wait_s };
         (self.wanted, self.requested_s, self.backlog_peak) = (wanted, now_s, 0.0);

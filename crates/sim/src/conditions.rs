@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// How a change of the parallelism is made. Times in seconds; pairs are the bounds of a uniform distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ChangeWay {
+pub struct ChangeMethod {
     /// Time from the request to the stop, during which the checkpoint or savepoint is taken.
     pub wait_s: (f64, f64),
     /// Length of the outage.
@@ -16,7 +16,7 @@ pub struct ChangeWay {
     pub warm_up_s: f64,
 }
 
-impl ChangeWay {
+impl ChangeMethod {
     /// Flink's adaptive scheduler changes the running job.
     pub const IN_PLACE: Self =
         Self { wait_s: (0.2, 3.0), outage_s: (0.1, 0.4), replay_s: 1.0, warm_up_s: 6.0 };
@@ -79,7 +79,7 @@ pub struct Conditions {
     /// Age of the newest metrics that a policy sees, in seconds.
     pub metric_age_s: u32,
     /// How a change is made.
-    pub change: ChangeWay,
+    pub change: ChangeMethod,
     /// Random variation and failures.
     pub faults: Faults,
     /// The cluster.

@@ -14,7 +14,7 @@ use crate::history::{History, JobReading, PartitionReading, Reading};
 use crate::job::Width;
 use crate::random::Random;
 use crate::scenario::Trial;
-use crate::tasks::{NONE, Operator, Period, Source};
+use crate::tasks::{NONE, Operator, Period, SourceState};
 
 /// Size of the buffers, as seconds of an operator's capacity.
 const BUFFER_S: f64 = 0.5;
@@ -30,7 +30,7 @@ const REPLAY_RATE_S: usize = 10;
 
 /// Values of each operator within one step.
 #[derive(Debug, Clone, Default)]
-struct Step {
+struct FlowStep {
     /// Records that it can handle in this second.
     capacity: Vec<f64>,
     /// Fraction of the second spent firing.
@@ -44,7 +44,7 @@ struct Step {
     per_subtask: Vec<f64>,
 }
 
-impl Step {
+impl FlowStep {
     fn new(operators: usize) -> Self {
         let none = || vec![0.0; operators];
         Self {
@@ -76,7 +76,7 @@ fn new_operator(shape: &crate::job::Operator, width: Width, seed: u64) -> Operat
 }
 
 /// Returns the job's sources in their initial state; their partitions are numbered in this order.
-fn new_sources(trial: &Trial) -> Vec<Source> {
+fn new_sources(trial: &Trial) -> Vec<SourceState> {
     let mut first_partition = 0;
     let source = |(source, operator): (usize, &usize)| {
         let count = trial.job.operators()[*operator].max_parallelism().unwrap_or(1) as usize;
@@ -85,7 +85,7 @@ fn new_sources(trial: &Trial) -> Vec<Source> {
             *sum += rate;
             Some(*sum)
         });
-        let new = Source {
+        let new = SourceState {
             operator: *operator,
             first_partition,
             arrived: std::iter::once(0.0).chain(sums).collect(),
@@ -109,11 +109,11 @@ pub struct Model<'a> {
     now_s: usize,
     parallelism: Vec<u32>,
     operators: Vec<Operator>,
-    sources: Vec<Source>,
+    sources: Vec<SourceState>,
     changes: Changes,
     slow: Period,
     gap: Period,
-    step: Step,
+    step: FlowStep,
     history: History,
     latency_s: Vec<f64>,
     slots: Vec<u32>,
@@ -138,7 +138,7 @@ impl<'a> Model<'a> {
             changes: Changes::new(task_managers, seed),
             slow: period("slow task managers"),
             gap: period("metric gaps"),
-            step: Step::new(operators.len()),
+            step: FlowStep::new(operators.len()),
             history: History::new(operators.len(), partitions),
             operators,
             sources,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::{Change, seconds};
 use crate::run::Run;
-use crate::scenario::{Step, Trial};
+use crate::scenario::{LoadStep, Trial};
 
 /// A change in the other direction within this time is a reversal, in seconds.
 const REVERSAL_S: usize = 600;
@@ -84,12 +84,12 @@ fn reversals(trial: &Trial, run: &Run) -> (u32, u32) {
 struct Plateau<'a> {
     trial: &'a Trial,
     run: &'a Run,
-    step: Step,
+    step: LoadStep,
     rates_per_s: Vec<f64>,
 }
 
 impl<'a> Plateau<'a> {
-    fn new(trial: &'a Trial, run: &'a Run, step: Step) -> Self {
+    fn new(trial: &'a Trial, run: &'a Run, step: LoadStep) -> Self {
         let (from_s, until_s) = (step.from_s as usize, (step.until_s as usize).min(run.slots.len()));
         let rates_per_s = trial.load.mean_per_s(from_s + LEVEL_AFTER_S, until_s);
         Self { trial, run, step, rates_per_s }

@@ -4,9 +4,9 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::contender::{Contender, OursOptions};
+use crate::contender::{Contender, OwnPolicyOptions};
 use crate::run::run;
-use crate::scenario::{Scenario, ScenarioError, Set};
+use crate::scenario::{Scenario, ScenarioError, ScenarioSet};
 use crate::score::Score;
 
 /// A group of scenarios with a common sum.
@@ -31,9 +31,9 @@ impl Group {
     pub fn of(scenario: &Scenario) -> Self {
         match scenario.set {
             _ if scenario.is_externally_limited => Self::ExternallyLimited,
-            Set::Tuning => Self::Tuning,
-            Set::HoldOut => Self::HoldOut,
-            Set::Own => Self::Own,
+            ScenarioSet::Tuning => Self::Tuning,
+            ScenarioSet::HoldOut => Self::HoldOut,
+            ScenarioSet::Own => Self::Own,
         }
     }
 
@@ -49,10 +49,10 @@ impl Group {
 }
 
 /// Returns the seeds of the scoreboard.
-pub fn seeds(set: Set) -> RangeInclusive<u64> {
+pub fn seeds(set: ScenarioSet) -> RangeInclusive<u64> {
     match set {
-        Set::HoldOut => 101..=110,
-        Set::Tuning | Set::Own => 1..=10,
+        ScenarioSet::HoldOut => 101..=110,
+        ScenarioSet::Tuning | ScenarioSet::Own => 1..=10,
     }
 }
 
@@ -123,7 +123,7 @@ pub struct Row {
 pub fn row(scenario: &Scenario, policy: Contender) -> Result<Row, ScenarioError> {
     let score = |seed| {
         let trial = scenario.trial(seed)?;
-        let run = run(&trial, policy.controller(&trial, &OursOptions::default()).as_mut());
+        let run = run(&trial, policy.controller(&trial, &OwnPolicyOptions::default()).as_mut());
         Ok(Score::new(&trial, &run))
     };
     let scores: Vec<Score> = seeds(scenario.set).map(score).collect::<Result<_, ScenarioError>>()?;

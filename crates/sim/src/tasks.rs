@@ -31,7 +31,7 @@ pub(crate) struct Operator {
 
 /// One source.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
+pub(crate) struct SourceState {
     pub(crate) operator: usize,
     pub(crate) first_partition: usize,
     /// Total arrived records at the end of each second.
@@ -92,7 +92,7 @@ impl Operator {
     }
 }
 
-impl Source {
+impl SourceState {
     /// Updates the age of the oldest unread record; `behind` is the largest backlog of a partition over its weight.
     pub(crate) fn age(&mut self, now_s: usize, behind: f64) {
         let newest = now_s + 1;

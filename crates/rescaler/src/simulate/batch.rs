@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde::Serialize;
 use sim::Score;
-use sim::contender::{Contender, OursOptions};
+use sim::contender::{Contender, OwnPolicyOptions};
 use sim::scenario::{Scenario, Trial};
 
 use super::{SimulateError, plot};
@@ -24,7 +24,7 @@ pub(super) struct Batch {
     pub(super) scenarios: Vec<Scenario>,
     pub(super) contenders: Vec<Contender>,
     pub(super) seeds: Vec<u64>,
-    pub(super) options: OursOptions,
+    pub(super) options: OwnPolicyOptions,
 }
 
 /// The score of one run, and what it is of.

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use sim::contender::{Contender, OursOptions, UnknownContender};
+use sim::contender::{Contender, OwnPolicyOptions, UnknownContender};
 use sim::observation::Observer;
 use sim::scenario::{Scenario, ScenarioError, Variation};
 use thiserror::Error;
@@ -166,7 +166,7 @@ impl Run {
         }
         let (contenders, seeds) = (contenders(&self.policy)?, seeds(&self.seeds)?);
         let config = self.config.as_deref().map(|path| ConfigFile::load_job(path, None)).transpose()?;
-        let mut options = config.as_ref().map_or_else(OursOptions::default, options);
+        let mut options = config.as_ref().map_or_else(OwnPolicyOptions::default, options);
         let mut program = None;
         if contenders.contains(&Contender::External) {
             let own = config.map(|config| config.policy.external).filter(|own| !own.command.is_empty());
@@ -188,9 +188,9 @@ impl Run {
 }
 
 /// What a configuration says about our policies.
-fn options(config: &Config) -> OursOptions {
+fn options(config: &Config) -> OwnPolicyOptions {
     let seconds = |s: u64| u32::try_from(s).unwrap_or(u32::MAX);
-    OursOptions {
+    OwnPolicyOptions {
         epoch: Observer {
             length_s: seconds(config.epoch_length().as_secs()).max(1),
             warm_up_s: seconds(config.epoch.warm_up_ms / 1000),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use sim::contender::Contender;
-use sim::scenario::{Scenario, Set};
+use sim::scenario::{Scenario, ScenarioSet};
 use sim::scoreboard::{Group, Mean, Sum};
 use terminal::Grid;
 
@@ -14,9 +14,9 @@ pub(super) fn list() -> String {
     let mut text = "scenarios\n".to_owned();
     for scenario in Scenario::all() {
         let set = match scenario.set {
-            Set::Tuning => "tuning",
-            Set::HoldOut => "hold-out",
-            Set::Own => "own",
+            ScenarioSet::Tuning => "tuning",
+            ScenarioSet::HoldOut => "hold-out",
+            ScenarioSet::Own => "own",
         };
         let hours = f64::from(scenario.duration_s) / 3600.0;
         let limited = if scenario.is_externally_limited { ", externally limited" } else { "" };

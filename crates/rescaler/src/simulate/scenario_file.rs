@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Deserialize;
-use sim::conditions::{ChangeWay, Faults, Slots};
+use sim::conditions::{ChangeMethod, Faults, Slots};
 use sim::load::{LoadSpec, Noise, Shape};
-use sim::scenario::{JobSpec, Scenario, Set, Step};
+use sim::scenario::{JobSpec, LoadStep, Scenario, ScenarioSet};
 
 use super::SimulateError;
 
@@ -29,7 +29,7 @@ struct RawScenario {
     faults: Faults,
     #[serde(default)]
     slots: Slots,
-    step: Option<Step>,
+    step: Option<LoadStep>,
 }
 
 fn metric_age_s() -> u32 {
@@ -68,13 +68,13 @@ enum ChangeMethodName {
 }
 
 impl RawChange {
-    fn way(&self) -> ChangeWay {
+    fn way(&self) -> ChangeMethod {
         let named = match self.way {
-            ChangeMethodName::InPlace => ChangeWay::IN_PLACE,
-            ChangeMethodName::Savepoint => ChangeWay::SAVEPOINT,
-            ChangeMethodName::LargeState => ChangeWay::LARGE_STATE,
+            ChangeMethodName::InPlace => ChangeMethod::IN_PLACE,
+            ChangeMethodName::Savepoint => ChangeMethod::SAVEPOINT,
+            ChangeMethodName::LargeState => ChangeMethod::LARGE_STATE,
         };
-        ChangeWay {
+        ChangeMethod {
             wait_s: self.wait_s.unwrap_or(named.wait_s),
             outage_s: self.outage_s.unwrap_or(named.outage_s),
             replay_s: self.replay_s.unwrap_or(named.replay_s),
@@ -99,7 +99,7 @@ pub(super) fn read(file: &str) -> Result<Scenario, SimulateError> {
     };
     Ok(Scenario {
         name: written.name,
-        set: Set::Own,
+        set: ScenarioSet::Own,
         is_externally_limited: written.externally_limited,
         duration_s: written.duration_s,
         job: written.job,

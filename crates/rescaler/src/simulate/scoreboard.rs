@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use sim::contender::{Contender, OursOptions};
+use sim::contender::{Contender, OwnPolicyOptions};
 use sim::scenario::Scenario;
 use sim::scoreboard::{Group, Mean, Row, Sum, seeds};
 
@@ -86,12 +86,12 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 fn rows() -> anyhow::Result<Vec<Row>> {
     let mut rows: Vec<Row> = Vec::new();
     let all = Scenario::all();
-    for set in [sim::scenario::Set::Tuning, sim::scenario::Set::HoldOut] {
+    for set in [sim::scenario::ScenarioSet::Tuning, sim::scenario::ScenarioSet::HoldOut] {
         let batch = Batch {
             scenarios: all.iter().filter(|scenario| scenario.set == set).cloned().collect(),
             contenders: Contender::ALL.to_vec(),
             seeds: seeds(set).collect(),
-            options: OursOptions::default(),
+            options: OwnPolicyOptions::default(),
         };
         let results = batch.run(None)?;
         for scenario in &batch.scenarios {

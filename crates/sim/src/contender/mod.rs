@@ -9,7 +9,7 @@ mod flip;
 mod flip_windows;
 mod hpa;
 mod oracle;
-mod ours;
+mod own_policy;
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use flip_windows::{FlipOperator, FlipWindow, flip_windows};
-pub use ours::{Asked, Ours, OursOptions};
+pub use own_policy::{Asked, OwnPolicy, OwnPolicyOptions};
 
 use crate::scenario::Trial;
 use crate::view::View;
@@ -149,14 +149,14 @@ impl Contender {
     }
 
     /// Creates the controller for a trial.
-    pub fn controller(self, trial: &Trial, options: &OursOptions) -> Box<dyn Controller> {
+    pub fn controller(self, trial: &Trial, options: &OwnPolicyOptions) -> Box<dyn Controller> {
         match self {
-            Self::Ds2 => Box::new(Ours::ds2(options)),
-            Self::Ds2Fast => Box::new(Ours::ds2(&OursOptions::fast())),
-            Self::Latency => Box::new(Ours::latency(options)),
-            Self::Slo => Box::new(Ours::slo(options, trial.conditions.latency_bound_s)),
+            Self::Ds2 => Box::new(OwnPolicy::ds2(options)),
+            Self::Ds2Fast => Box::new(OwnPolicy::ds2(&OwnPolicyOptions::fast())),
+            Self::Latency => Box::new(OwnPolicy::latency(options)),
+            Self::Slo => Box::new(OwnPolicy::slo(options, trial.conditions.latency_bound_s)),
             Self::Slo960 => {
-                Box::new(Ours::slo(&options.with_change_price(960.0), trial.conditions.latency_bound_s))
+                Box::new(OwnPolicy::slo(&options.with_change_price(960.0), trial.conditions.latency_bound_s))
             }
             Self::FlipStock => Box::new(flip::Flip::new(flip::Options::STOCK)),
             Self::FlipFast => Box::new(flip::Flip::new(flip::Options::FAST)),
@@ -165,7 +165,7 @@ impl Contender {
             Self::Hpa => Box::new(hpa::Hpa::default()),
             Self::Static => Box::new(oracle::Static::new(trial)),
             Self::Oracle => Box::new(oracle::Oracle::new(trial)),
-            Self::External => Box::new(Ours::external(options)),
+            Self::External => Box::new(OwnPolicy::external(options)),
         }
     }
 }

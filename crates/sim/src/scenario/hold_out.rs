@@ -1,14 +1,14 @@
 //! The hold-out scenarios: policies are judged by them, and no constant may be tuned on them.
 
 use super::tuning::{diurnal, job, load, ramp, steps};
-use super::{Scenario, Set, Template};
+use super::{Scenario, ScenarioSet, Template};
 use crate::conditions::Faults;
 use crate::load::Shape;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let mut all = changing();
     all.extend(wavy());
-    all.into_iter().map(|scenario| Scenario { set: Set::HoldOut, ..scenario }).collect()
+    all.into_iter().map(|scenario| Scenario { set: ScenarioSet::HoldOut, ..scenario }).collect()
 }
 
 /// Loads that jump or rise.

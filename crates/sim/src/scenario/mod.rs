@@ -13,7 +13,7 @@ pub use job_spec::{InputSpec, JobSpec, Keys, OperatorSpec, WindowSpec};
 pub use template::Template;
 pub use variation::{Variation, VariationError};
 
-use crate::conditions::{ChangeWay, Conditions, Faults, Slots};
+use crate::conditions::{ChangeMethod, Conditions, Faults, Slots};
 use crate::job::{Job, JobError};
 use crate::load::{Load, LoadSpec, ShapeError};
 use crate::random::Random;
@@ -28,7 +28,7 @@ const DURATION_MAX_S: u32 = 31 * 86_400;
 /// Purpose of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Set {
+pub enum ScenarioSet {
     /// Policies may be tuned on these.
     Tuning,
     /// Policies must not be tuned on these.
@@ -40,7 +40,7 @@ pub enum Set {
 /// A step of the load whose response is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Step {
+pub struct LoadStep {
     /// Time of the step.
     pub from_s: u32,
     /// Time of the next step.
@@ -53,7 +53,7 @@ pub struct Scenario {
     /// Its name.
     pub name: String,
     /// Its purpose.
-    pub set: Set,
+    pub set: ScenarioSet,
     /// An external system is sometimes too slow for the load: violations are unavoidable, and are summed separately.
     pub is_externally_limited: bool,
     /// Duration, in seconds.
@@ -67,13 +67,13 @@ pub struct Scenario {
     /// Age of the newest metrics that a policy sees, in seconds.
     pub metric_age_s: u32,
     /// How a change is made.
-    pub change: ChangeWay,
+    pub change: ChangeMethod,
     /// Random variation and failures.
     pub faults: Faults,
     /// The cluster.
     pub slots: Slots,
     /// A step whose response is measured.
-    pub step: Option<Step>,
+    pub step: Option<LoadStep>,
 }
 
 /// Why a scenario is invalid.
@@ -109,7 +109,7 @@ pub struct Trial {
     /// Initial parallelism, by operator.
     pub start: Vec<u32>,
     /// A step whose response is measured.
-    pub step: Option<Step>,
+    pub step: Option<LoadStep>,
 }
 
 impl Scenario {
@@ -124,14 +124,14 @@ impl Scenario {
     fn new(name: &str, job: JobSpec, hours: u32, load: LoadSpec) -> Self {
         Self {
             name: name.to_owned(),
-            set: Set::Tuning,
+            set: ScenarioSet::Tuning,
             is_externally_limited: false,
             duration_s: hours * 3600,
             job,
             load,
             latency_bound_s: 2.0,
             metric_age_s: 2,
-            change: ChangeWay::IN_PLACE,
+            change: ChangeMethod::IN_PLACE,
             faults: Faults::default(),
             slots: Slots::default(),
             step: None,
@@ -139,11 +139,11 @@ impl Scenario {
     }
 
     fn savepoint(self) -> Self {
-        Self { change: ChangeWay::SAVEPOINT, latency_bound_s: 10.0, ..self }
+        Self { change: ChangeMethod::SAVEPOINT, latency_bound_s: 10.0, ..self }
     }
 
     fn large_state(self) -> Self {
-        Self { change: ChangeWay::LARGE_STATE, latency_bound_s: 60.0, ..self }
+        Self { change: ChangeMethod::LARGE_STATE, latency_bound_s: 60.0, ..self }
     }
 
     fn bound(self, latency_bound_s: f64) -> Self {
@@ -159,7 +159,7 @@ impl Scenario {
     }
 
     fn step(self, from_s: u32, until_s: u32) -> Self {
-        Self { step: Some(Step { from_s, until_s }), ..self }
+        Self { step: Some(LoadStep { from_s, until_s }), ..self }
     }
 
     fn external(self) -> Self {
@@ -256,8 +256,11 @@ mod tests {
     fn all_scenarios_are_valid() {
         let all = Scenario::all();
         let names: BTreeSet<&str> = all.iter().map(|scenario| scenario.name.as_str()).collect();
-        let of = |set: Set| all.iter().filter(|scenario| scenario.set == set).count();
-        assert_eq!((all.len(), names.len(), of(Set::Tuning), of(Set::HoldOut)), (42, 42, 29, 13));
+        let of = |set: ScenarioSet| all.iter().filter(|scenario| scenario.set == set).count();
+        assert_eq!(
+            (all.len(), names.len(), of(ScenarioSet::Tuning), of(ScenarioSet::HoldOut)),
+            (42, 42, 29, 13)
+        );
         for scenario in all {
             let trial = scenario.trial(1).unwrap_or_else(|error| panic!("{}: {error:?}", scenario.name));
             assert_eq!(trial.duration_s(), scenario.duration_s as usize);

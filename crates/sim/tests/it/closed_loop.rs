@@ -1,6 +1,6 @@
 //! Closed-loop tests: policies in their control loop against the model.
 
-use sim::contender::{Contender, OursOptions};
+use sim::contender::{Contender, OwnPolicyOptions};
 use sim::load::Shape;
 use sim::scenario::Trial;
 use sim::{Run, run};
@@ -10,7 +10,7 @@ use crate::world::{linear, parallelism, quiet, trial};
 const HOUR_S: u32 = 3600;
 
 fn under(trial: &Trial, contender: Contender) -> Run {
-    run(trial, contender.controller(trial, &OursOptions::default()).as_mut())
+    run(trial, contender.controller(trial, &OwnPolicyOptions::default()).as_mut())
 }
 
 /// Goal: in four quiet hours `ds2` scales down exactly once, an hour after it first saw that the job is too wide,

@@ -1,6 +1,6 @@
 //! Tests of the baselines where the right result is known.
 
-use sim::contender::{Contender, OursOptions};
+use sim::contender::{Contender, OwnPolicyOptions};
 use sim::observation::Observer;
 use sim::scenario::Scenario;
 use sim::{Model, Score, View, run};
@@ -8,7 +8,7 @@ use sim::{Model, Score, View, run};
 fn score(name: &str, seed: u64, contender: Contender) -> Score {
     let scenario = Scenario::all().into_iter().find(|scenario| scenario.name == name).unwrap();
     let trial = scenario.trial(seed).unwrap();
-    Score::new(&trial, &run(&trial, contender.controller(&trial, &OursOptions::default()).as_mut()))
+    Score::new(&trial, &run(&trial, contender.controller(&trial, &OwnPolicyOptions::default()).as_mut()))
 }
 
 /// Goal: the oracle needs the fewest slots of all policies that hold the bound, and the static one the most.

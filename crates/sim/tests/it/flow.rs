@@ -1,6 +1,6 @@
 //! Flows through the model, checked against hand calculations.
 
-use sim::contender::{Contender, OursOptions};
+use sim::contender::{Contender, OwnPolicyOptions};
 use sim::job::{Input, Operator};
 use sim::load::Shape;
 use sim::scenario::{Scenario, Trial};
@@ -39,7 +39,7 @@ fn records_are_conserved() {
         let mut scenario = Scenario::all().into_iter().find(|scenario| scenario.name == name).unwrap();
         scenario.change.replay_s = 0.0;
         let trial = scenario.trial(1).unwrap();
-        let mut controller = Contender::FlipFast.controller(&trial, &OursOptions::default());
+        let mut controller = Contender::FlipFast.controller(&trial, &OwnPolicyOptions::default());
         let mut model = Model::new(&trial, &trial.start);
         for second in 1..trial.duration_s() {
             model.step();

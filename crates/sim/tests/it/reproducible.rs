@@ -1,6 +1,6 @@
 //! Reproducibility: a run depends on nothing but its inputs.
 
-use sim::contender::{Contender, OursOptions};
+use sim::contender::{Contender, OwnPolicyOptions};
 use sim::scenario::{JobSpec, Scenario, Template, Trial};
 use sim::{Run, Score, run};
 
@@ -9,7 +9,7 @@ fn scenario(name: &str) -> Scenario {
 }
 
 fn of(trial: &Trial, contender: Contender) -> Run {
-    run(trial, contender.controller(trial, &OursOptions::default()).as_mut())
+    run(trial, contender.controller(trial, &OwnPolicyOptions::default()).as_mut())
 }
 
 /// Goal: the same seed gives the same run to the last bit, and another seed another run.

@@ -1,19 +1,19 @@
 //! Scenarios without noise, for hand calculations.
 
-use sim::conditions::{ChangeWay, Faults, Slots};
+use sim::conditions::{ChangeMethod, Faults, Slots};
 use sim::load::{LoadSpec, Noise, Shape};
-use sim::scenario::{JobSpec, OperatorSpec, Scenario, Set, Template, Trial};
+use sim::scenario::{JobSpec, OperatorSpec, Scenario, ScenarioSet, Template, Trial};
 
 /// A change with an outage of this length only: practically no wait, no reprocessing, no warm-up.
-pub(crate) fn outage(outage_s: f64) -> ChangeWay {
-    ChangeWay { wait_s: (0.0, 0.0), outage_s: (outage_s, outage_s), replay_s: 0.0, warm_up_s: 0.0 }
+pub(crate) fn outage(outage_s: f64) -> ChangeMethod {
+    ChangeMethod { wait_s: (0.0, 0.0), outage_s: (outage_s, outage_s), replay_s: 0.0, warm_up_s: 0.0 }
 }
 
 /// A job under a load, both without noise, with an outage of 10 s per change.
 pub(crate) fn quiet(job: JobSpec, shape: Shape, duration_s: u32) -> Scenario {
     Scenario {
         name: "quiet".to_owned(),
-        set: Set::Own,
+        set: ScenarioSet::Own,
         is_externally_limited: false,
         duration_s,
         job: JobSpec { capacity_spread: 0.0, ..job },

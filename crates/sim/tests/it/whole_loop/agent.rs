@@ -13,23 +13,23 @@ use flink::{JobId, JobState, Vertex, VertexId};
 use jiff::{SignedDuration, Timestamp};
 use job_config::{EntityTag, JobDocument, Observed, Report};
 
-use super::disk::AgentPaper;
+use super::disk::AgentJournal;
 use super::drop::Status;
-use super::faults::Known;
-use super::flink::PlayedJob;
-use super::parties::{NoAnswer, Parties, Shared, Sleep, Who};
-use super::plant::SCALED;
+use super::faults::Regression;
+use super::flink::SimulatedJob;
+use super::job_model::SCALED;
+use super::world::{FailedCall, ProgramId, Shared, Sleep, World};
 
 /// The agent's access to the simulation.
-pub(crate) struct AroundAgent(pub(crate) Shared);
+pub(crate) struct AgentEnvironment(pub(crate) Shared);
 
 /// The agent's process, from its start until it crashes.
 pub(crate) async fn run(shared: Shared) {
     let lines = shared.lock().disk.agent.clone();
     let entries: Vec<Entry> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let backend = Box::new(AgentPaper(shared.clone()));
+    let backend = Box::new(AgentJournal(shared.clone()));
     let journal = JournalStore::over(backend, PathBuf::from("played"), &entries, 1_000).unwrap();
-    let _crashed = Agent::over(config(), journal, AroundAgent(shared)).run().await;
+    let _crashed = Agent::over(config(), journal, AgentEnvironment(shared)).run().await;
 }
 
 fn config() -> Config {
@@ -79,7 +79,7 @@ fn config() -> Config {
     }
 }
 
-fn of_flink(NoAnswer { status }: NoAnswer) -> flink::Error {
+fn of_flink(FailedCall { status }: FailedCall) -> flink::Error {
     flink::Error::Status { url: "http://flink".to_owned(), status, message: "played".to_owned() }
 }
 
@@ -87,10 +87,10 @@ fn of_drop(status: u16) -> drop_client::Error {
     drop_client::Error::Status { url: "http://drop".to_owned(), status, message: "played".to_owned() }
 }
 
-impl Environment for AroundAgent {
+impl Environment for AgentEnvironment {
     fn now(&self) -> Timestamp {
-        let parties = self.0.lock();
-        parties.now() + parties.agent_ahead + parties.agent_is_wrong_by()
+        let world = self.0.lock();
+        world.now() + world.agent_ahead + world.agent_is_wrong_by()
     }
 
     fn elapsed(&self) -> Duration {
@@ -109,12 +109,12 @@ impl Environment for AroundAgent {
         if *question == Question::Nothing {
             return Ok(Observation::Nothing);
         }
-        self.0.call(Who::Agent, "Flink how it is", |p| p.answer(question)).await.map_err(of_flink)
+        self.0.call(ProgramId::Agent, "Flink how it is", |p| p.answer(question)).await.map_err(of_flink)
     }
 
     async fn act(&self, document: &JobDocument, effect: &Effect) -> Result<(), EffectError> {
         let what = format!("Flink for {}", name(effect));
-        match self.0.call(Who::Agent, &what, |p| p.act(document, effect)).await {
+        match self.0.call(ProgramId::Agent, &what, |p| p.act(document, effect)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(reason)) => Err(EffectError::Refused { reason }),
             Err(no_answer) => Err(of_flink(no_answer).into()),
@@ -122,29 +122,29 @@ impl Environment for AroundAgent {
     }
 
     async fn observed(&self, job: &JobId, _since: Timestamp) -> Result<Observed, flink::Error> {
-        let seen = |p: &mut Parties| {
+        let seen = |p: &mut World| {
             p.settle();
             let width = p.flink.job(job).map(|job| job.width).unwrap_or_default();
             let parallelism = SCALED.iter().zip(width).map(|((name, _), p)| ((*name).to_owned(), p));
             Observed { parallelism: parallelism.collect(), task_managers: None, rescales: Vec::new() }
         };
-        self.0.call(Who::Agent, "Flink for a last look", seen).await.map_err(of_flink)
+        self.0.call(ProgramId::Agent, "Flink for a last look", seen).await.map_err(of_flink)
     }
 
     async fn alive(&self) -> Result<Vec<JobId>, flink::Error> {
-        let alive = |p: &mut Parties| {
+        let alive = |p: &mut World| {
             p.settle();
             p.flink.alive().map(|job| job.id.clone()).collect()
         };
-        self.0.call(Who::Agent, "Flink for its jobs", alive).await.map_err(of_flink)
+        self.0.call(ProgramId::Agent, "Flink for its jobs", alive).await.map_err(of_flink)
     }
 
     async fn cancel(&self, job: &JobId) -> Result<(), flink::Error> {
-        self.0.call(Who::Agent, "Flink to cancel", |p| p.cancel(job)).await.map_err(of_flink)
+        self.0.call(ProgramId::Agent, "Flink to cancel", |p| p.cancel(job)).await.map_err(of_flink)
     }
 
     async fn dispose(&self, _path: &str) -> Result<(), String> {
-        let gone = self.0.call(Who::Agent, "Flink to dispose of a savepoint", |_| ()).await;
+        let gone = self.0.call(ProgramId::Agent, "Flink to dispose of a savepoint", |_| ()).await;
         gone.map_err(|no_answer| format!("{no_answer:?}"))
     }
 
@@ -159,20 +159,20 @@ impl Environment for AroundAgent {
     ) -> Result<Fetched, drop_client::Error> {
         let wait = Other { shared: &self.0, known, sleep: self.0.sleep(wait.unwrap_or_default()) };
         wait.await;
-        let fetch = |p: &mut Parties| p.fetch(known);
-        let answer = self.0.call(Who::Agent, "drop for a document", fetch).await;
+        let fetch = |p: &mut World| p.fetch(known);
+        let answer = self.0.call(ProgramId::Agent, "drop for a document", fetch).await;
         answer.map_err(|no_answer| of_drop(no_answer.status))
     }
 
     async fn reports(&self) -> Result<Vec<Report>, drop_client::Error> {
-        let reports = |p: &mut Parties| p.drop.reports.clone();
-        let answer = self.0.call(Who::Agent, "drop for reports", reports).await;
+        let reports = |p: &mut World| p.drop.reports.clone();
+        let answer = self.0.call(ProgramId::Agent, "drop for reports", reports).await;
         answer.map_err(|no_answer| of_drop(no_answer.status))
     }
 
     async fn revision(&self, generation: u64) -> Result<Option<JobDocument>, drop_client::Error> {
-        let revision = |p: &mut Parties| p.drop.revision(generation).cloned();
-        let answer = self.0.call(Who::Agent, "drop for an earlier document", revision).await;
+        let revision = |p: &mut World| p.drop.revision(generation).cloned();
+        let answer = self.0.call(ProgramId::Agent, "drop for an earlier document", revision).await;
         answer.map_err(|no_answer| of_drop(no_answer.status))
     }
 
@@ -183,7 +183,7 @@ impl Environment for AroundAgent {
     async fn report(&self, report: &Report) -> Result<Reported, drop_client::Error> {
         let Report { generation, sequence, state, .. } = report;
         let what = format!("drop to take report {generation}.{sequence} ({state:?})");
-        match self.0.call(Who::Agent, &what, |p| p.take_report(report)).await {
+        match self.0.call(ProgramId::Agent, &what, |p| p.take_report(report)).await {
             Ok(Ok(())) => Ok(Reported::Stored),
             Ok(Err(Status(409))) => Ok(Reported::Contradicted),
             Ok(Err(Status(status))) => Err(of_drop(status)),
@@ -204,8 +204,8 @@ impl Future for Other<'_> {
 
     fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<()> {
         let is_other = {
-            let parties = self.shared.lock();
-            parties.drop.tag() != self.known
+            let world = self.shared.lock();
+            world.drop.tag() != self.known
         };
         if is_other {
             return std::task::Poll::Ready(());
@@ -243,7 +243,7 @@ fn vertices(width: [u32; 2]) -> Vec<Vertex> {
     SCALED.iter().enumerate().map(vertex).collect()
 }
 
-impl Parties {
+impl World {
     fn submission(&self, id: &JobId) -> Submission {
         let Some(job) = self.flink.job(id) else { return Submission::Unknown };
         let failure = (!job.failures_ms.is_empty()).then(|| "a task failed".to_owned());
@@ -279,16 +279,16 @@ impl Parties {
                 Observation::Stop {
                     operation: stop.filter(|stop| stop.trigger == *trigger).map(|stop| stop.status.clone()),
                     job: played.map(|job| job.state),
-                    savepoint: played.filter(|job| !job.is_alive()).and_then(PlayedJob::savepoint),
+                    savepoint: played.filter(|job| !job.is_alive()).and_then(SimulatedJob::savepoint),
                 }
             }
             Question::Submission { job, rival } => Observation::Submission {
                 submission: self.submission(job),
-                rival_lives: rival.as_ref().and_then(job_of).is_some_and(PlayedJob::is_alive),
+                rival_lives: rival.as_ref().and_then(job_of).is_some_and(SimulatedJob::is_alive),
             },
             Question::Vertices { job, since } => {
                 let played = job_of(job);
-                let since_ms = since.duration_since(super::parties::at(0)).as_millis();
+                let since_ms = since.duration_since(super::world::at(0)).as_millis();
                 let failures = played.map_or(&[][..], |job| &job.failures_ms[..]);
                 let recent = failures.iter().rev().filter(|at| i128::from(**at) >= since_ms);
                 Observation::Vertices {
@@ -344,8 +344,8 @@ impl Parties {
         let is_unlucky =
             !self.is_calm() && self.faults.narrow > 0.0 && self.random.uniform() < self.faults.narrow;
         self.drop.is_narrow =
-            is_unlucky || (self.faults.known == Some(Known::LongReport) && report.generation > 1);
-        self.drop.is_deaf = self.faults.known == Some(Known::FinalReportRefused);
+            is_unlucky || (self.faults.known == Some(Regression::LongReport) && report.generation > 1);
+        self.drop.is_deaf = self.faults.known == Some(Regression::FinalReportRefused);
         let taken = self.drop.report(report);
         if taken == Err(Status(413)) {
             self.tell(format_args!("a report is too long"));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use config_agent::{Entry, JournalBackend, Phase};
 use journal::JournalError;
 
-use super::parties::{Parties, Shared, Who};
+use super::world::{ProgramId, Shared, World};
 
 /// The disks' content, as text: a restarted program reads back what it wrote.
 #[derive(Debug, Default)]
@@ -17,57 +17,57 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    pub(crate) fn of(&mut self, who: Who) -> &mut Vec<String> {
+    pub(crate) fn of(&mut self, who: ProgramId) -> &mut Vec<String> {
         match who {
-            Who::Agent => &mut self.agent,
-            Who::Scaler => &mut self.scaler,
-            Who::Twin => &mut self.twin,
+            ProgramId::Agent => &mut self.agent,
+            ProgramId::Scaler => &mut self.scaler,
+            ProgramId::Twin => &mut self.twin,
         }
     }
 }
 
 /// The write failed, or its writer has crashed.
 #[derive(Debug)]
-pub(crate) struct Lost;
+pub(crate) struct WriteFailed;
 
 impl Shared {
     /// Appends a line to a program's disk. A program that crashes at it must not continue.
-    pub(crate) fn write(&self, who: Who, line: String, what: Arguments<'_>) -> Result<(), Lost> {
-        let mut parties = self.lock();
-        if parties.crashed.contains(&who) {
-            return Err(Lost);
+    pub(crate) fn write(&self, who: ProgramId, line: String, what: Arguments<'_>) -> Result<(), WriteFailed> {
+        let mut world = self.lock();
+        if world.crashed.contains(&who) {
+            return Err(WriteFailed);
         }
-        let crashes = !parties.is_calm() && parties.random.uniform() < parties.faults.write;
-        let is_written = !crashes || parties.random.uniform() < 0.5;
-        parties.tell(format_args!("{who:?} writes {what}"));
+        let crashes = !world.is_calm() && world.random.uniform() < world.faults.write;
+        let is_written = !crashes || world.random.uniform() < 0.5;
+        world.tell(format_args!("{who:?} writes {what}"));
         if is_written {
-            parties.disk.of(who).push(line);
+            world.disk.of(who).push(line);
         }
         if crashes {
-            parties.crash(who);
-            return Err(Lost);
+            world.crash(who);
+            return Err(WriteFailed);
         }
         Ok(())
     }
 }
 
 /// The agent's journal.
-pub(crate) struct AgentPaper(pub(crate) Shared);
+pub(crate) struct AgentJournal(pub(crate) Shared);
 
 fn lost() -> JournalError {
     JournalError::Closed { path: PathBuf::from("played") }
 }
 
-impl JournalBackend for AgentPaper {
+impl JournalBackend for AgentJournal {
     fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
         self.0.lock().check_entry(entry);
         let line = serde_json::to_string(entry).unwrap();
-        self.0.write(Who::Agent, line, format_args!("{}", Named(entry))).map_err(|Lost| lost())
+        self.0.write(ProgramId::Agent, line, format_args!("{}", Named(entry))).map_err(|WriteFailed| lost())
     }
 
     fn rewrite(&mut self, entry: &Entry) -> Result<(), JournalError> {
-        let mut parties = self.0.lock();
-        parties.disk.agent = vec![serde_json::to_string(entry).unwrap()];
+        let mut world = self.0.lock();
+        world.disk.agent = vec![serde_json::to_string(entry).unwrap()];
         Ok(())
     }
 
@@ -93,7 +93,7 @@ impl std::fmt::Display for Named<'_> {
     }
 }
 
-impl Parties {
+impl World {
     /// Checks that the agent's next journal entry may follow its earlier ones.
     fn check_entry(&mut self, entry: &Entry) {
         match entry {

@@ -6,7 +6,7 @@ use job_config::{ChangeState, EntityTag, JobDocument, Report};
 
 /// The drop of one job.
 #[derive(Debug, Default)]
-pub(crate) struct PlayedDrop {
+pub(crate) struct SimulatedDrop {
     history: BTreeMap<u64, JobDocument>,
     /// Entity tag of the newest document.
     tag: Option<EntityTag>,
@@ -21,7 +21,7 @@ pub(crate) struct PlayedDrop {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Status(pub(crate) u16);
 
-impl PlayedDrop {
+impl SimulatedDrop {
     pub(crate) fn current(&self) -> Option<&JobDocument> {
         self.history.values().next_back()
     }

@@ -5,7 +5,7 @@ use sim::Random;
 
 /// The fate of one call or one write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum CallFault {
     Fine,
     /// It takes effect, and the response is slow.
     Late {
@@ -57,12 +57,12 @@ pub(crate) struct Faults {
     /// Whether there is a second rescaler until the calm.
     pub(crate) has_twin: bool,
     /// The single fault of the run.
-    pub(crate) known: Option<Known>,
+    pub(crate) known: Option<Regression>,
 }
 
 /// Regressions: faults that once broke the loop, each injected alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Known {
+pub(crate) enum Regression {
     /// The drop rejects the final report as too long.
     LongReport,
     /// The agent loses its journal during a change, and is down until the document has expired.
@@ -75,7 +75,7 @@ pub(crate) enum Known {
     FinalReportRefused,
 }
 
-impl Known {
+impl Regression {
     /// The timeline's text that shows the fault has occurred.
     pub(crate) fn mark(self) -> &'static str {
         match self {
@@ -141,17 +141,17 @@ impl Faults {
         self.away.iter().any(|(party, from, to)| what.starts_with(party) && (*from..*to).contains(&now_ms))
     }
 
-    pub(crate) fn draw(&self, random: &mut Random) -> Fate {
+    pub(crate) fn draw(&self, random: &mut Random) -> CallFault {
         if self.call == 0.0 || random.uniform() >= self.call {
-            return Fate::Fine;
+            return CallFault::Fine;
         }
         match random.whole(0, 6) {
-            0 => Fate::RequestLost,
-            1 => Fate::AnswerLost,
-            2 => Fate::Status { status: [500, 502, 503, 429][random.whole(0, 3)] },
-            3 | 4 => Fate::Late { ms: random.whole(10, 1_900) as u64 },
-            5 => Fate::CrashBefore,
-            _ => Fate::CrashAfter,
+            0 => CallFault::RequestLost,
+            1 => CallFault::AnswerLost,
+            2 => CallFault::Status { status: [500, 502, 503, 429][random.whole(0, 3)] },
+            3 | 4 => CallFault::Late { ms: random.whole(10, 1_900) as u64 },
+            5 => CallFault::CrashBefore,
+            _ => CallFault::CrashAfter,
         }
     }
 }

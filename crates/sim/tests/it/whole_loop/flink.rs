@@ -3,14 +3,14 @@
 use flink::{JobId, JobState, SavepointStatus, TriggerId};
 use job_config::{JobDocument, RestartMode};
 
-use super::parties::Parties;
-use super::plant::SCALED;
+use super::job_model::SCALED;
+use super::world::World;
 
 /// A cluster with one slot sharing group: it needs as many slots as the highest parallelism.
 #[derive(Debug, Default)]
-pub(crate) struct PlayedFlink {
+pub(crate) struct SimulatedFlink {
     /// Jobs in order of submission.
-    pub(crate) jobs: Vec<PlayedJob>,
+    pub(crate) jobs: Vec<SimulatedJob>,
     pub(crate) slots: u32,
     /// Arrival time of requested slots.
     slots_at_ms: Option<u64>,
@@ -18,14 +18,14 @@ pub(crate) struct PlayedFlink {
 
 /// One submission.
 #[derive(Debug)]
-pub(crate) struct PlayedJob {
+pub(crate) struct SimulatedJob {
     pub(crate) id: JobId,
     pub(crate) state: JobState,
     /// Required parallelism; the actual one follows.
     pub(crate) wanted: [u32; 2],
     pub(crate) width: [u32; 2],
     /// Its next event.
-    due: Option<(u64, Due)>,
+    due: Option<(u64, PendingEvent)>,
     /// Whether it keeps failing at the required parallelism.
     is_poisoned: bool,
     pub(crate) failures_ms: Vec<u64>,
@@ -45,7 +45,7 @@ pub(crate) struct Stop {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Due {
+enum PendingEvent {
     Runs,
     Fails,
     Applies,
@@ -59,7 +59,7 @@ pub(crate) fn widths_of(document: &JobDocument) -> [u32; 2] {
     SCALED.map(|(name, _)| document.parallelism().of(name))
 }
 
-impl PlayedJob {
+impl SimulatedJob {
     pub(crate) fn is_alive(&self) -> bool {
         !self.state.is_terminal()
     }
@@ -91,16 +91,16 @@ impl PlayedJob {
     }
 }
 
-impl PlayedFlink {
-    pub(crate) fn job(&self, id: &JobId) -> Option<&PlayedJob> {
+impl SimulatedFlink {
+    pub(crate) fn job(&self, id: &JobId) -> Option<&SimulatedJob> {
         self.jobs.iter().find(|job| job.id == *id)
     }
 
-    fn job_mut(&mut self, id: &JobId) -> Option<&mut PlayedJob> {
+    fn job_mut(&mut self, id: &JobId) -> Option<&mut SimulatedJob> {
         self.jobs.iter_mut().find(|job| job.id == *id)
     }
 
-    pub(crate) fn alive(&self) -> impl Iterator<Item = &PlayedJob> {
+    pub(crate) fn alive(&self) -> impl Iterator<Item = &SimulatedJob> {
         self.jobs.iter().filter(|job| job.is_alive())
     }
 
@@ -115,7 +115,7 @@ impl PlayedFlink {
     }
 }
 
-impl Parties {
+impl World {
     /// Processes all due events.
     pub(crate) fn settle(&mut self) {
         let now_ms = self.now_ms;
@@ -126,7 +126,7 @@ impl Parties {
             self.flink.jobs.iter_mut().for_each(|job| job.stop = None);
         }
         self.happen_until(now_ms);
-        self.plant.pass(now_ms);
+        self.job_model.pass(now_ms);
     }
 
     fn happen_until(&mut self, until_ms: u64) {
@@ -159,31 +159,31 @@ impl Parties {
         }
         let Some((_, due)) = job.due.take() else { return };
         match due {
-            Due::Runs | Due::Recovers => {
+            PendingEvent::Runs | PendingEvent::Recovers => {
                 job.state = JobState::Running;
                 job.ran_from_ms.get_or_insert(at_ms);
                 if job.wanted.map(|wanted| wanted.min(slots)) != job.width {
-                    job.due = Some((at_ms + 1_000, Due::Applies));
+                    job.due = Some((at_ms + 1_000, PendingEvent::Applies));
                 }
             }
-            Due::Fails => {
+            PendingEvent::Fails => {
                 job.failures_ms.push(at_ms);
                 job.end(JobState::Failed, at_ms);
             }
-            Due::Applies if job.is_poisoned && !is_calm => {
+            PendingEvent::Applies if job.is_poisoned && !is_calm => {
                 job.state = JobState::Restarting;
-                job.due = Some((at_ms + 500, Due::FailsAgain));
+                job.due = Some((at_ms + 500, PendingEvent::FailsAgain));
             }
-            Due::Applies => {
+            PendingEvent::Applies => {
                 job.state = JobState::Restarting;
                 job.width = job.wanted.map(|wanted| wanted.min(slots));
-                job.due = Some((at_ms + 700, Due::Recovers));
+                job.due = Some((at_ms + 700, PendingEvent::Recovers));
             }
-            Due::FailsAgain => {
+            PendingEvent::FailsAgain => {
                 job.failures_ms.push(at_ms);
-                job.due = Some((at_ms + 1_000, Due::Applies));
+                job.due = Some((at_ms + 1_000, PendingEvent::Applies));
             }
-            Due::Cancelled => job.end(JobState::Canceled, at_ms),
+            PendingEvent::Cancelled => job.end(JobState::Canceled, at_ms),
         }
     }
 
@@ -194,7 +194,7 @@ impl Parties {
         let slots = self.flink.slots;
         for job in self.flink.jobs.iter_mut().filter(|job| job.state == JobState::Running) {
             if job.width != job.wanted.map(|wanted| wanted.min(slots)) && job.due.is_none() {
-                job.due = Some((at_ms + 1_000, Due::Applies));
+                job.due = Some((at_ms + 1_000, PendingEvent::Applies));
             }
         }
     }
@@ -206,7 +206,7 @@ impl Parties {
         if running.next().is_some() {
             self.must_not("two jobs run at once".to_owned());
         }
-        self.plant.set(first, at_ms);
+        self.job_model.set(first, at_ms);
     }
 
     /// Requests slots for this parallelism, if too few: immediate, late, or not before the calm.
@@ -266,7 +266,7 @@ impl Parties {
         job.wanted = wanted;
         job.is_poisoned = is_unlucky && how == 1;
         if job.state == JobState::Running || job.state == JobState::Restarting {
-            job.due = Some((now_ms + waits_ms, Due::Applies));
+            job.due = Some((now_ms + waits_ms, PendingEvent::Applies));
         }
         self.want_slots(wanted);
         Ok(())
@@ -291,13 +291,13 @@ impl Parties {
         let wanted = widths_of(document);
         self.want_slots(wanted);
         let due = match (is_unlucky, how) {
-            (false, _) => Some((self.now_ms + takes_ms, Due::Runs)),
-            (true, 0) => Some((self.now_ms + takes_ms, Due::Fails)),
+            (false, _) => Some((self.now_ms + takes_ms, PendingEvent::Runs)),
+            (true, 0) => Some((self.now_ms + takes_ms, PendingEvent::Fails)),
             // It hangs until it is cancelled, or until the calm.
-            (true, _) => Some((self.faults.calm_ms.max(self.now_ms) + takes_ms, Due::Runs)),
+            (true, _) => Some((self.faults.calm_ms.max(self.now_ms) + takes_ms, PendingEvent::Runs)),
         };
         let slots = self.flink.slots.max(1);
-        self.flink.jobs.push(PlayedJob {
+        self.flink.jobs.push(SimulatedJob {
             id: id.clone(),
             state: JobState::Created,
             wanted,
@@ -318,7 +318,7 @@ impl Parties {
         if let Some(job) = self.flink.job_mut(id).filter(|job| job.is_alive()) {
             job.state = JobState::Cancelling;
             job.stop = None;
-            job.due = Some((at_ms, Due::Cancelled));
+            job.due = Some((at_ms, PendingEvent::Cancelled));
         }
         self.show(self.now_ms);
     }

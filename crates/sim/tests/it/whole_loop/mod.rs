@@ -18,16 +18,16 @@ mod disk;
 mod drop;
 mod faults;
 mod flink;
-mod parties;
-mod plant;
-mod play;
+mod job_model;
+mod run;
 mod scaler;
+mod world;
 
 use std::ops::Range;
 
-use faults::{Faults, Known};
-use parties::Counts;
-use play::{CALM_MS, play};
+use faults::{Faults, Regression};
+use run::{CALM_MS, play};
+use world::Counts;
 
 /// Number of seeds in every test run; more with `--full`.
 const SEEDS: u64 = 10_000;
@@ -88,7 +88,7 @@ fn a_seed_gives_the_same_bytes() {
 }
 
 /// Runs with only this fault, and checks that it occurs and does no harm.
-fn does_no_harm(fault: Known) {
+fn does_no_harm(fault: Regression) {
     let mut struck = 0;
     for seed in 0..20 {
         let outcome = play(seed, Faults { known: Some(fault), ..Faults::none(CALM_MS) }, true);
@@ -110,29 +110,29 @@ fn without_faults_all_is_well() {
 /// Goal: a final report that is too long for the drop is delivered in a shortened form.
 #[test]
 fn a_long_report_does_not_stop_the_loop() {
-    does_no_harm(Known::LongReport);
+    does_no_harm(Regression::LongReport);
 }
 
 /// Goal: a missing final report is detected by its timeout, and scaling continues from Flink's observed state.
 #[test]
 fn a_refused_final_report_does_not_stop_the_loop() {
-    does_no_harm(Known::FinalReportRefused);
+    does_no_harm(Regression::FinalReportRefused);
 }
 
 /// Goal: a journal lost during a change, and a document that expires meanwhile, do not block the loop.
 #[test]
 fn a_journal_lost_in_mid_change_does_not_stop_the_loop() {
-    does_no_harm(Known::JournalLostInMidChange);
+    does_no_harm(Regression::JournalLostInMidChange);
 }
 
 /// Goal: a document reported as permanently rejected is not applied once the clock is right.
 #[test]
 fn a_refused_document_is_never_applied() {
-    does_no_harm(Known::ClockPutRight);
+    does_no_harm(Regression::ClockPutRight);
 }
 
 /// Goal: an agent with a lost journal does not stop a healthy job that matches its document.
 #[test]
 fn a_lost_journal_stops_no_healthy_job() {
-    does_no_harm(Known::JournalLostAfterRescale);
+    does_no_harm(Regression::JournalLostAfterRescale);
 }

@@ -15,10 +15,10 @@ use scaling::latency::{self, Latency};
 use scaling::limits::{Bounds, Limits};
 use scaling::{Constraints, Policy, Snapshot};
 
-use super::disk::Lost;
+use super::disk::WriteFailed;
 use super::drop::Status;
-use super::parties::{NoAnswer, Parties, Shared, Who};
-use super::plant::{SCALED, Sight, WIDTH_MAX};
+use super::job_model::{MetricFault, SCALED, WIDTH_MAX};
+use super::world::{FailedCall, ProgramId, Shared, World};
 
 /// Time within which a manual rescale may be unobserved: two epochs of the simulated loop, in milliseconds.
 const EDIT_SEEN_MS: u64 = 20_000;
@@ -33,19 +33,19 @@ pub(crate) const DOCUMENT_TTL: Duration = Duration::from_secs(60);
 const APPLIED_WITHIN: Duration = Duration::from_secs(120);
 
 /// The loop's access to the simulation.
-struct AroundLoop {
+struct LoopEnvironment {
     shared: Shared,
-    who: Who,
+    who: ProgramId,
     /// The metrics of this epoch.
-    sight: Sight,
+    sight: MetricFault,
 }
 
 /// The rescaler's process, from its start until it crashes.
-pub(crate) async fn run(shared: Shared, who: Who) {
+pub(crate) async fn run(shared: Shared, who: ProgramId) {
     let lines = shared.lock().disk.of(who).clone();
     let lines = lines.iter().map(|line| serde_json::from_str(line).unwrap());
     let mut control = ControlLoop::new(options(), OperatorNames::default(), control::resume(lines));
-    let mut env = AroundLoop { shared: shared.clone(), who, sight: Sight::Whole };
+    let mut env = LoopEnvironment { shared: shared.clone(), who, sight: MetricFault::Whole };
     loop {
         shared.sleep(EPOCH).await;
         if control.turn(&mut env).await.is_err() {
@@ -83,12 +83,12 @@ fn policy(is_ds2: bool) -> Box<dyn Policy> {
     }
 }
 
-fn reason(NoAnswer { status }: NoAnswer) -> String {
+fn reason(FailedCall { status }: FailedCall) -> String {
     format!("status {status}")
 }
 
-impl Environment for AroundLoop {
-    type Error = Lost;
+impl Environment for LoopEnvironment {
+    type Error = WriteFailed;
 
     fn now(&self) -> Timestamp {
         self.shared.lock().now()
@@ -103,36 +103,36 @@ impl Environment for AroundLoop {
     }
 
     async fn current(&mut self) -> Result<Current, String> {
-        let current = |p: &mut Parties| p.drop.current().cloned().zip(p.drop.tag().cloned());
+        let current = |p: &mut World| p.drop.current().cloned().zip(p.drop.tag().cloned());
         let found = self.shared.call(self.who, "drop for the newest document", current).await;
         let (document, entity_tag) = found.map_err(reason)?.ok_or("the job has no document")?;
         Ok(Current { document, entity_tag })
     }
 
     async fn snapshot(&mut self, _document: &JobDocument) -> Result<Snapshot, String> {
-        let mut parties = self.shared.lock();
-        parties.settle();
-        self.sight = parties.sight();
-        let now_ms = parties.now_ms;
-        let snapshot = parties.plant.snapshot(now_ms, self.sight);
-        if self.sight != Sight::Whole {
+        let mut world = self.shared.lock();
+        world.settle();
+        self.sight = world.sight();
+        let now_ms = world.now_ms;
+        let snapshot = world.job_model.snapshot(now_ms, self.sight);
+        if self.sight != MetricFault::Whole {
             let sight = self.sight;
-            parties.tell(format_args!("{:?} sees metrics {sight:?}", self.who));
+            world.tell(format_args!("{:?} sees metrics {sight:?}", self.who));
         }
         snapshot
     }
 
     async fn reports(&mut self) -> Result<Option<Vec<Report>>, String> {
-        let reports = |p: &mut Parties| p.drop.reports.clone();
+        let reports = |p: &mut World| p.drop.reports.clone();
         self.shared.call(self.who, "drop for reports", reports).await.map(Some).map_err(reason)
     }
 
     async fn revision(&mut self, generation: u64) -> Result<Option<JobDocument>, String> {
-        let revision = |p: &mut Parties| p.drop.revision(generation).cloned();
+        let revision = |p: &mut World| p.drop.revision(generation).cloned();
         self.shared.call(self.who, "drop for an earlier document", revision).await.map_err(reason)
     }
 
-    fn append(&mut self, record: &Record) -> Result<(), Lost> {
+    fn append(&mut self, record: &Record) -> Result<(), WriteFailed> {
         self.shared.lock().check_record(record, self.sight, self.who);
         let what = format_args!("epoch {} ({:?}): {}", record.epoch, record.effect, record.decision);
         // The snapshot of a record is never read again.
@@ -142,7 +142,7 @@ impl Environment for AroundLoop {
         self.shared.write(self.who, serde_json::to_string(&kept).unwrap(), what)
     }
 
-    fn follow_up(&mut self, follow_up: &FollowUp) -> Result<(), Lost> {
+    fn follow_up(&mut self, follow_up: &FollowUp) -> Result<(), WriteFailed> {
         let end = follow_up.outcome.as_ref().map(|outcome| outcome.state);
         let what = format_args!("of epoch {}: {:?}, {end:?}", follow_up.of_epoch, follow_up.then);
         self.shared.write(self.who, serde_json::to_string(follow_up).unwrap(), what)
@@ -166,29 +166,29 @@ impl Environment for AroundLoop {
         match self.shared.call(self.who, &what, |p| p.put(document, &replaces, who)).await {
             Ok(Ok(())) => PutOutcome::Stored,
             Ok(Err(Status(status))) => PutOutcome::Refused(format!("status {status}")),
-            Err(NoAnswer { status: 429 }) => PutOutcome::Refused("status 429".to_owned()),
+            Err(FailedCall { status: 429 }) => PutOutcome::Refused("status 429".to_owned()),
             Err(no_answer) => PutOutcome::Unknown(reason(no_answer)),
         }
     }
 }
 
-impl Parties {
+impl World {
     /// Draws the metrics of the epoch that ends now.
-    fn sight(&mut self) -> Sight {
+    fn sight(&mut self) -> MetricFault {
         if self.is_calm() || self.faults.metrics == 0.0 || self.random.uniform() >= self.faults.metrics {
-            return Sight::Whole;
+            return MetricFault::Whole;
         }
         match self.random.whole(0, 2) {
-            0 => Sight::Frozen,
-            gap => Sight::Without(gap - 1),
+            0 => MetricFault::Frozen,
+            gap => MetricFault::Without(gap - 1),
         }
     }
 
     /// Checks that no scale-down relies on missing metrics.
-    fn check_record(&mut self, record: &Record, sight: Sight, who: Who) {
-        self.planned[usize::from(who == Who::Twin)].clone_from(&record.decision.parallelism);
+    fn check_record(&mut self, record: &Record, sight: MetricFault, who: ProgramId) {
+        self.planned[usize::from(who == ProgramId::Twin)].clone_from(&record.decision.parallelism);
         let (Some(_), Some(snapshot)) = (record.effect.generation(), &record.snapshot) else { return };
-        let Sight::Without(index) = sight else { return };
+        let MetricFault::Without(index) = sight else { return };
         let name = SCALED[index].0;
         let before = snapshot.operators.iter().find(|operator| operator.name == name);
         let planned = record.decision.parallelism.get(name).copied();
@@ -202,7 +202,7 @@ impl Parties {
 
     /// Checks that a new document has the planned parallelism, and otherwise what runs or was requested before:
     /// nothing rejected. `running`: the document that ran until now; the job may have been rescaled by hand since.
-    fn check_content(&mut self, document: &JobDocument, running: Option<&JobDocument>, who: Who) {
+    fn check_content(&mut self, document: &JobDocument, running: Option<&JobDocument>, who: ProgramId) {
         // The metrics describe the parallelism at the time of the sample.
         if self.edited_ms.is_some_and(|at| self.now_ms < at + EDIT_SEEN_MS) {
             return;
@@ -212,7 +212,7 @@ impl Parties {
         for (index, (name, _)) in SCALED.into_iter().enumerate() {
             let new = document.parallelism().of(name);
             let known = [
-                self.planned[usize::from(who == Who::Twin)].get(name).copied(),
+                self.planned[usize::from(who == ProgramId::Twin)].get(name).copied(),
                 Some(width[index]),
                 Some(wanted[index]),
                 running.map(|running| running.parallelism().of(name)),
@@ -226,7 +226,7 @@ impl Parties {
         }
     }
 
-    fn put(&mut self, document: &JobDocument, replaces: &EntityTag, who: Who) -> Result<(), Status> {
+    fn put(&mut self, document: &JobDocument, replaces: &EntityTag, who: ProgramId) -> Result<(), Status> {
         let generation = document.generation();
         let is_recorded = self.disk.of(who).last().is_some_and(|line| {
             line.contains(&format!("\"effect\":\"publishing\",\"generation\":{generation},"))

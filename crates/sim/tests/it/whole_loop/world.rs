@@ -12,14 +12,14 @@ use jiff::{SignedDuration, Timestamp};
 use sim::Random;
 
 use super::disk::Disk;
-use super::drop::PlayedDrop;
-use super::faults::{Fate, Faults};
-use super::flink::PlayedFlink;
-use super::plant::Plant;
+use super::drop::SimulatedDrop;
+use super::faults::{CallFault, Faults};
+use super::flink::SimulatedFlink;
+use super::job_model::JobModel;
 
 /// A program that can crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Who {
+pub(crate) enum ProgramId {
     Agent,
     Scaler,
     /// A second rescaler of the same job, by mistake.
@@ -28,7 +28,7 @@ pub(crate) enum Who {
 
 /// A failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NoAnswer {
+pub(crate) struct FailedCall {
     /// The HTTP status of the failure.
     pub(crate) status: u16,
 }
@@ -40,7 +40,7 @@ const BEGIN_MS: u64 = 15_000;
 const TIMEOUT_MS: u64 = 2_000;
 
 /// The simulated world without the programs.
-pub(crate) struct Parties {
+pub(crate) struct World {
     pub(crate) now_ms: u64,
     /// Time of the last manual rescale.
     pub(crate) edited_ms: Option<u64>,
@@ -50,14 +50,14 @@ pub(crate) struct Parties {
     pub(crate) is_ds2: bool,
     pub(crate) random: Random,
     pub(crate) faults: Faults,
-    pub(crate) flink: PlayedFlink,
-    pub(crate) drop: PlayedDrop,
-    pub(crate) plant: Plant,
+    pub(crate) flink: SimulatedFlink,
+    pub(crate) drop: SimulatedDrop,
+    pub(crate) job_model: JobModel,
     pub(crate) disk: Disk,
     /// The last plan of each rescaler.
     pub(crate) planned: [BTreeMap<String, u32>; 2],
     /// The programs that have just crashed.
-    pub(crate) crashed: Vec<Who>,
+    pub(crate) crashed: Vec<ProgramId>,
     /// Wake-up times of waiting tasks.
     pub(crate) wakes: Vec<u64>,
     /// Incremented whenever a waiting task may continue.
@@ -81,14 +81,14 @@ pub(crate) struct Counts {
 
 /// The world, as shared by the programs.
 #[derive(Clone)]
-pub(crate) struct Shared(Arc<Mutex<Parties>>);
+pub(crate) struct Shared(Arc<Mutex<World>>);
 
 impl Shared {
-    pub(crate) fn new(parties: Parties) -> Self {
-        Self(Arc::new(Mutex::new(parties)))
+    pub(crate) fn new(world: World) -> Self {
+        Self(Arc::new(Mutex::new(world)))
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Parties> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -100,29 +100,29 @@ impl Shared {
     /// Calls a service on behalf of a program, with fault injection.
     pub(crate) async fn call<T>(
         &self,
-        who: Who,
+        who: ProgramId,
         what: &str,
-        effect: impl FnOnce(&mut Parties) -> T,
-    ) -> Result<T, NoAnswer> {
+        effect: impl FnOnce(&mut World) -> T,
+    ) -> Result<T, FailedCall> {
         let fate = self.lock().fate(who, what);
         match fate {
-            Fate::Fine => Ok(effect(&mut self.lock())),
-            Fate::Late { ms } => {
+            CallFault::Fine => Ok(effect(&mut self.lock())),
+            CallFault::Late { ms } => {
                 let answer = effect(&mut self.lock());
                 self.sleep(Duration::from_millis(ms)).await;
                 Ok(answer)
             }
-            Fate::RequestLost => self.silence().await,
-            Fate::AnswerLost => {
+            CallFault::RequestLost => self.silence().await,
+            CallFault::AnswerLost => {
                 let _lost = effect(&mut self.lock());
                 self.silence().await
             }
-            Fate::Status { status } => Err(NoAnswer { status }),
-            Fate::CrashBefore => {
+            CallFault::Status { status } => Err(FailedCall { status }),
+            CallFault::CrashBefore => {
                 self.lock().crash(who);
                 std::future::pending().await
             }
-            Fate::CrashAfter => {
+            CallFault::CrashAfter => {
                 let _lost = effect(&mut self.lock());
                 self.lock().crash(who);
                 std::future::pending().await
@@ -130,25 +130,25 @@ impl Shared {
         }
     }
 
-    async fn silence<T>(&self) -> Result<T, NoAnswer> {
+    async fn silence<T>(&self) -> Result<T, FailedCall> {
         self.sleep(Duration::from_millis(TIMEOUT_MS)).await;
-        Err(NoAnswer { status: 504 })
+        Err(FailedCall { status: 504 })
     }
 }
 
-impl Parties {
+impl World {
     pub(crate) fn new(seed: u64, faults: Faults, is_told: bool) -> Self {
         let mut random = Random::new(seed, "whole loop");
-        let plant = Plant::new(&mut random, faults.calm_ms);
+        let job_model = JobModel::new(&mut random, faults.calm_ms);
         Self {
             now_ms: 0,
             edited_ms: None,
             agent_ahead: SignedDuration::ZERO,
             is_ds2: seed % 4 != 3,
-            flink: PlayedFlink::default(),
-            drop: PlayedDrop::default(),
+            flink: SimulatedFlink::default(),
+            drop: SimulatedDrop::default(),
             disk: Disk::default(),
-            plant,
+            job_model,
             random,
             faults,
             planned: Default::default(),
@@ -191,7 +191,7 @@ impl Parties {
         self.violation.get_or_insert(what);
     }
 
-    pub(crate) fn crash(&mut self, who: Who) {
+    pub(crate) fn crash(&mut self, who: ProgramId) {
         self.tell(format_args!("{who:?} crashes"));
         self.counts.crashes += 1;
         self.crashed.push(who);
@@ -202,30 +202,30 @@ impl Parties {
         self.version += 1;
     }
 
-    fn fate(&mut self, who: Who, what: &str) -> Fate {
+    fn fate(&mut self, who: ProgramId, what: &str) -> CallFault {
         let fate = match self.is_calm() {
-            true => Fate::Fine,
-            false if self.faults.is_away(what, self.now_ms) => Fate::Status { status: 503 },
+            true => CallFault::Fine,
+            false if self.faults.is_away(what, self.now_ms) => CallFault::Status { status: 503 },
             false => self.faults.draw(&mut self.random),
         };
-        if fate != Fate::Fine {
+        if fate != CallFault::Fine {
             self.counts.faults += 1;
         }
         // Repeated polls would hide the events.
         let is_look = ["Flink how", "drop for", "Flink for its"].iter().any(|look| what.starts_with(look));
-        if !is_look || fate != Fate::Fine {
-            self.tell(format_args!("{who:?} asks {what}{}", Told(fate)));
+        if !is_look || fate != CallFault::Fine {
+            self.tell(format_args!("{who:?} asks {what}{}", AnsweredCall(fate)));
         }
         fate
     }
 }
 
-struct Told(Fate);
+struct AnsweredCall(CallFault);
 
-impl std::fmt::Display for Told {
+impl std::fmt::Display for AnsweredCall {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
-            Fate::Fine => Ok(()),
+            CallFault::Fine => Ok(()),
             other => write!(f, ": {other:?}"),
         }
     }
@@ -247,11 +247,11 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<()> {
-        let mut parties = self.shared.lock();
-        if parties.now_ms >= self.until_ms {
+        let mut world = self.shared.lock();
+        if world.now_ms >= self.until_ms {
             return Poll::Ready(());
         }
-        parties.wakes.push(self.until_ms);
+        world.wakes.push(self.until_ms);
         Poll::Pending
     }
 }

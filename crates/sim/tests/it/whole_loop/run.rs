@@ -8,9 +8,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use control::{Current, DocumentStatus};
 use job_config::JobDocument;
 
-use super::faults::{Faults, Known};
-use super::parties::{Counts, Parties, Shared, Who};
-use super::plant::{SCALED, WIDTH_MAX};
+use super::faults::{Faults, Regression};
+use super::job_model::{SCALED, WIDTH_MAX};
+use super::world::{Counts, ProgramId, Shared, World};
 use super::{agent, scaler};
 
 /// End of the faults; the end of the run follows.
@@ -27,27 +27,27 @@ const PERSON_MS: u64 = 60_000;
 const POLLS_MAX: u32 = 2_000;
 
 /// What a run showed.
-pub(crate) struct Outcome {
+pub(crate) struct RunResult {
     pub(crate) violation: Option<String>,
     pub(crate) log: String,
     pub(crate) counts: Counts,
 }
 
 /// Runs to the end, or to the first violated invariant.
-pub(crate) fn play(seed: u64, faults: Faults, is_told: bool) -> Outcome {
-    let mut parties = Parties::new(seed, faults, is_told);
-    let first = first_document(&mut parties, seed);
-    parties.flink.slots = WIDTH_MAX / 2;
-    parties.drop.begin(first);
-    let mut run = Run::new(Shared::new(parties));
+pub(crate) fn play(seed: u64, faults: Faults, is_told: bool) -> RunResult {
+    let mut world = World::new(seed, faults, is_told);
+    let first = first_document(&mut world, seed);
+    world.flink.slots = WIDTH_MAX / 2;
+    world.drop.begin(first);
+    let mut run = Run::new(Shared::new(world));
     while run.shared.lock().violation.is_none() && run.step() {}
     run.end()
 }
 
 /// In place or by savepoint, with random parallelism.
-fn first_document(parties: &mut Parties, seed: u64) -> JobDocument {
+fn first_document(world: &mut World, seed: u64) -> JobDocument {
     let mode = if seed % 5 < 3 { "in-place" } else { "savepoint-restart" };
-    let [map, sum] = SCALED.map(|_| parties.random.whole(1, 10));
+    let [map, sum] = SCALED.map(|_| world.random.whole(1, 10));
     JobDocument::parse(&format!(
         "format = 1\njob = \"played\"\ngeneration = 1\nissued_at = \"2026-01-01T00:00:00Z\"\nreason = \"first\"\n\
          restart_mode = \"{mode}\"\n[parallelism]\ndefault = 1\nmax = 128\n\
@@ -56,17 +56,17 @@ fn first_document(parties: &mut Parties, seed: u64) -> JobDocument {
     .unwrap()
 }
 
-struct Program {
-    who: Who,
+struct SimulatedProgram {
+    who: ProgramId,
     life: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// Time of its restart.
     starts_ms: u64,
 }
 
 #[derive(Default)]
-struct Woken(AtomicBool);
+struct WakeFlag(AtomicBool);
 
-impl Wake for Woken {
+impl Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -74,8 +74,8 @@ impl Wake for Woken {
 
 struct Run {
     shared: Shared,
-    programs: Vec<Program>,
-    woken: Arc<Woken>,
+    programs: Vec<SimulatedProgram>,
+    woken: Arc<WakeFlag>,
     waker: Waker,
     /// Whether the known fault has occurred.
     has_struck: bool,
@@ -84,12 +84,12 @@ struct Run {
 
 impl Run {
     fn new(shared: Shared) -> Self {
-        let woken = Arc::new(Woken::default());
+        let woken = Arc::new(WakeFlag::default());
         let waker = Waker::from(Arc::clone(&woken));
-        let program = |who| Program { who, life: None, starts_ms: 0 };
-        let mut programs: Vec<_> = [Who::Agent, Who::Scaler].map(program).into();
+        let program = |who| SimulatedProgram { who, life: None, starts_ms: 0 };
+        let mut programs: Vec<_> = [ProgramId::Agent, ProgramId::Scaler].map(program).into();
         if shared.lock().faults.has_twin {
-            programs.push(Program { starts_ms: 4_000, ..program(Who::Twin) });
+            programs.push(SimulatedProgram { starts_ms: 4_000, ..program(ProgramId::Twin) });
         }
         Self { shared, programs, woken, waker, has_struck: false, person_ms: CALM_MS + PERSON_MS }
     }
@@ -102,24 +102,23 @@ impl Run {
         self.shared.lock().edit();
         self.start();
         self.poll();
-        let mut parties = self.shared.lock();
-        let now_ms = parties.now_ms;
+        let mut world = self.shared.lock();
+        let now_ms = world.now_ms;
         if now_ms >= self.person_ms {
             self.person_ms += PERSON_MS;
-            parties.help();
+            world.help();
         }
         let starts = self.programs.iter().filter(|program| program.life.is_none()).map(|p| p.starts_ms);
-        let wakes = std::mem::take(&mut parties.wakes);
-        let is_over = now_ms >= END_MS && (parties.is_at_rest() || now_ms >= END_LATEST_MS);
-        let planned =
-            parties.faults.power_ms.iter().chain(&parties.faults.edits_ms).copied().collect::<Vec<_>>();
+        let wakes = std::mem::take(&mut world.wakes);
+        let is_over = now_ms >= END_MS && (world.is_at_rest() || now_ms >= END_LATEST_MS);
+        let planned = world.faults.power_ms.iter().chain(&world.faults.edits_ms).copied().collect::<Vec<_>>();
         let next = wakes
             .into_iter()
             .chain(starts)
             .chain(planned)
             .chain([self.person_ms, END_MS])
             .filter(|at| *at > now_ms);
-        parties.now_ms = next.min().unwrap_or(END_LATEST_MS);
+        world.now_ms = next.min().unwrap_or(END_LATEST_MS);
         !is_over
     }
 
@@ -131,7 +130,7 @@ impl Run {
             }
             self.shared.lock().tell(format_args!("{:?} starts", program.who));
             program.life = Some(match program.who {
-                Who::Agent => Box::pin(agent::run(self.shared.clone())),
+                ProgramId::Agent => Box::pin(agent::run(self.shared.clone())),
                 who => Box::pin(scaler::run(self.shared.clone(), who)),
             });
         }
@@ -153,45 +152,45 @@ impl Run {
     }
 
     fn poll_one(&mut self, index: usize) {
-        let Program { who, life, .. } = &mut self.programs[index];
+        let SimulatedProgram { who, life, .. } = &mut self.programs[index];
         let Some(future) = life else { return };
         let has_ended = future.as_mut().poll(&mut Context::from_waker(&self.waker)) != Poll::Pending;
-        let mut parties = self.shared.lock();
-        let has_crashed = parties.crashed.contains(who);
+        let mut world = self.shared.lock();
+        let has_crashed = world.crashed.contains(who);
         if has_ended && !has_crashed {
-            parties.must_not(format!("{who:?} ends by itself"));
+            world.must_not(format!("{who:?} ends by itself"));
         }
         if !has_ended && !has_crashed {
             return;
         }
         let who = *who;
-        parties.crashed.retain(|crashed| *crashed != who);
-        let starts_ms = parties.now_ms + parties.random.whole(200, 20_000) as u64;
-        parties.lose_journal(who);
-        drop(parties);
+        world.crashed.retain(|crashed| *crashed != who);
+        let starts_ms = world.now_ms + world.random.whole(200, 20_000) as u64;
+        world.lose_journal(who);
+        drop(world);
         self.kill(index, starts_ms);
     }
 
     /// Kills all programs at a power loss; stops the second rescaler forever at the calm.
     fn lose_power(&mut self) {
-        let mut parties = self.shared.lock();
-        let now_ms = parties.now_ms;
+        let mut world = self.shared.lock();
+        let now_ms = world.now_ms;
         if now_ms >= CALM_MS && self.programs.len() > 2 {
-            drop(parties);
+            drop(world);
             self.programs.truncate(2);
             return;
         }
-        if parties.faults.power_ms.first().is_none_or(|at| *at > now_ms) {
+        if world.faults.power_ms.first().is_none_or(|at| *at > now_ms) {
             return;
         }
-        parties.faults.power_ms.remove(0);
-        parties.tell(format_args!("power is lost"));
-        let starts_ms = now_ms + parties.random.whole(1_000, 30_000) as u64;
+        world.faults.power_ms.remove(0);
+        world.tell(format_args!("power is lost"));
+        let starts_ms = now_ms + world.random.whole(1_000, 30_000) as u64;
         for program in &self.programs {
-            parties.counts.crashes += 1;
-            parties.lose_journal(program.who);
+            world.counts.crashes += 1;
+            world.lose_journal(program.who);
         }
-        drop(parties);
+        drop(world);
         for index in 0..self.programs.len() {
             self.kill(index, starts_ms);
         }
@@ -204,15 +203,15 @@ impl Run {
 
     /// Injects the known fault once its moment has come.
     fn strike(&mut self) {
-        let mut parties = self.shared.lock();
-        let Some(known) = parties.faults.known.filter(|_| !self.has_struck) else { return };
-        let is_ended = parties.drop.has_final_report(2);
+        let mut world = self.shared.lock();
+        let Some(known) = world.faults.known.filter(|_| !self.has_struck) else { return };
+        let is_ended = world.drop.has_final_report(2);
         let (is_now, away_ms, forgets) = match known {
-            Known::LongReport | Known::FinalReportRefused => return,
-            Known::JournalLostInMidChange => (parties.is_in_mid_change(), 140_000, true),
-            Known::JournalLostAfterRescale => (is_ended, 1_000, true),
-            Known::ClockPutRight => {
-                parties.put_clock_ahead(!is_ended);
+            Regression::LongReport | Regression::FinalReportRefused => return,
+            Regression::JournalLostInMidChange => (world.is_in_mid_change(), 140_000, true),
+            Regression::JournalLostAfterRescale => (is_ended, 1_000, true),
+            Regression::ClockPutRight => {
+                world.put_clock_ahead(!is_ended);
                 (is_ended, 1_000, false)
             }
         };
@@ -221,27 +220,27 @@ impl Run {
         }
         self.has_struck = true;
         if forgets {
-            parties.disk.agent.clear();
+            world.disk.agent.clear();
         }
-        parties.tell(format_args!("{known:?}: the agent ends"));
-        let starts_ms = parties.now_ms + away_ms;
-        drop(parties);
+        world.tell(format_args!("{known:?}: the agent ends"));
+        let starts_ms = world.now_ms + away_ms;
+        drop(world);
         self.kill(0, starts_ms);
     }
 
-    fn end(self) -> Outcome {
-        let mut parties = self.shared.lock();
-        if parties.violation.is_none() {
-            parties.check_end();
+    fn end(self) -> RunResult {
+        let mut world = self.shared.lock();
+        if world.violation.is_none() {
+            world.check_end();
         }
-        let (violation, log) = (parties.violation.clone(), parties.log().to_owned());
-        Outcome { violation, log, counts: parties.counts }
+        let (violation, log) = (world.violation.clone(), world.log().to_owned());
+        RunResult { violation, log, counts: world.counts }
     }
 }
 
-impl Parties {
+impl World {
     /// Deletes the journal of a crashed program, if drawn.
-    fn lose_journal(&mut self, who: Who) {
+    fn lose_journal(&mut self, who: ProgramId) {
         if self.is_calm() || self.faults.lost == 0.0 || self.random.uniform() >= self.faults.lost {
             return;
         }
@@ -308,7 +307,7 @@ impl Parties {
         match self.newest() {
             // Without reports nothing can be published; the loop relies on Flink's observed state and has raised an
             // alarm.
-            DocumentStatus::NotYet(_) if self.faults.known == Some(Known::FinalReportRefused) => {}
+            DocumentStatus::NotYet(_) if self.faults.known == Some(Regression::FinalReportRefused) => {}
             DocumentStatus::NotYet(reason) | DocumentStatus::ByHand(reason) => {
                 self.must_not(format!("in the end the loop stands: {reason}"))
             }
@@ -317,7 +316,7 @@ impl Parties {
             }
             _ => {}
         }
-        let (arrives, carried) = (self.plant.arrival_per_s(self.now_ms), self.plant.carried_per_s());
+        let (arrives, carried) = (self.job_model.arrival_per_s(self.now_ms), self.job_model.carried_per_s());
         if self.is_ds2 && carried < arrives {
             self.must_not(format!("in the end {arrives:.0}/s arrive and {carried:.0}/s are carried"));
         }

@@ -3,7 +3,7 @@
 use scaling::{Edge, Job, Kind, Operator, Partitioning, SCHEMA, Snapshot, Subtask};
 use sim::Random;
 
-use super::parties::at;
+use super::world::at;
 
 /// The scaled operators, with the records per second of one subtask.
 pub(crate) const SCALED: [(&str, f64); 2] = [("map", 1_000.0), ("sum", 700.0)];
@@ -13,7 +13,7 @@ pub(crate) const WIDTH_MAX: u32 = 24;
 
 /// Metrics of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sight {
+pub(crate) enum MetricFault {
     Whole,
     /// Unchanged since before.
     Frozen,
@@ -23,7 +23,7 @@ pub(crate) enum Sight {
 
 /// Load, parallelism and backlog.
 #[derive(Debug)]
-pub(crate) struct Plant {
+pub(crate) struct JobModel {
     /// Start times and arrival rates, in records per second.
     load: Vec<(u64, f64)>,
     /// Parallelism of the scaled operators; `None` while the job does not run.
@@ -38,7 +38,7 @@ pub(crate) struct Plant {
     is_whole: bool,
 }
 
-impl Plant {
+impl JobModel {
     pub(crate) fn new(random: &mut Random, calm_ms: u64) -> Self {
         let mut load = vec![(0, random.between(1_000.0, 6_000.0))];
         for _ in 0..random.whole(1, 4) {
@@ -95,7 +95,7 @@ impl Plant {
     }
 
     /// The snapshot of the epoch that ends now, as telemetry would build it: none across a restart.
-    pub(crate) fn snapshot(&mut self, now_ms: u64, sight: Sight) -> Result<Snapshot, String> {
+    pub(crate) fn snapshot(&mut self, now_ms: u64, sight: MetricFault) -> Result<Snapshot, String> {
         self.pass(now_ms);
         let length_s = (now_ms - self.from_ms) as f64 / 1000.0;
         let (arrived, taken, is_whole) = (self.arrived, self.taken, self.is_whole);
@@ -103,7 +103,7 @@ impl Plant {
         let Some(widths) = self.widths.filter(|_| is_whole && length_s >= 1.0) else {
             return Err("the job has not run for a whole epoch".to_owned());
         };
-        if sight == Sight::Frozen {
+        if sight == MetricFault::Frozen {
             return Err("the newest metrics are old".to_owned());
         }
         let mut operators = vec![self.source(arrived / length_s, taken / length_s)];
@@ -111,7 +111,7 @@ impl Plant {
             let before = if index == 0 { "source" } else { SCALED[index - 1].0 };
             operators.push(scaled(name, before, widths[index], *each, taken / length_s));
         }
-        if let Sight::Without(index) = sight {
+        if let MetricFault::Without(index) = sight {
             let Operator { name, kind, parallelism, inputs, edges, .. } = operators[index + 1].clone();
             operators[index + 1] = Operator { name, kind, parallelism, inputs, edges, ..Operator::default() };
         }

@@ -55,7 +55,7 @@ impl PartialEq for Asked {
 
 /// Options of this project's policies.
 #[derive(Debug, Clone, PartialEq)]
-pub struct OursOptions {
+pub struct OwnPolicyOptions {
     /// Length and warm-up of an epoch.
     pub epoch: Observer,
     /// Options of policy `ds2`.
@@ -70,7 +70,7 @@ pub struct OursOptions {
     pub limits: Limits,
 }
 
-impl Default for OursOptions {
+impl Default for OwnPolicyOptions {
     fn default() -> Self {
         Self {
             epoch: Observer { length_s: 120, warm_up_s: 10 },
@@ -83,7 +83,7 @@ impl Default for OursOptions {
     }
 }
 
-impl OursOptions {
+impl OwnPolicyOptions {
     /// Returns policy `ds2` for jobs that rescale quickly and cheaply.
     pub fn fast() -> Self {
         let ds2 = ds2::Options {
@@ -105,7 +105,7 @@ impl OursOptions {
 
 /// One of this project's policies in its control loop.
 #[derive(Debug)]
-pub struct Ours {
+pub struct OwnPolicy {
     policy: Box<dyn Policy>,
     /// Called in every epoch.
     asked: Option<Asked>,
@@ -121,33 +121,33 @@ struct Running {
     documents: Documents,
 }
 
-impl Ours {
+impl OwnPolicy {
     /// Creates policy `ds2`.
-    pub fn ds2(options: &OursOptions) -> Self {
+    pub fn ds2(options: &OwnPolicyOptions) -> Self {
         Self::new(Box::new(Ds2(options.ds2.clone())), options)
     }
 
     /// Creates policy `latency`.
-    pub fn latency(options: &OursOptions) -> Self {
+    pub fn latency(options: &OwnPolicyOptions) -> Self {
         Self::new(Box::new(Latency(options.latency.clone())), options)
     }
 
     /// Creates policy `slo` with this bound, in its own epochs.
-    pub fn slo(options: &OursOptions, latency_bound_s: f64) -> Self {
+    pub fn slo(options: &OwnPolicyOptions, latency_bound_s: f64) -> Self {
         let slo = slo::Options { latency_bound_ms: Some(latency_bound_s * 1000.0), ..options.slo.clone() };
         let length_s = u32::try_from(slo.epoch_s).unwrap_or(u32::MAX);
-        let options = OursOptions { epoch: Observer { length_s, ..options.epoch }, ..options.clone() };
+        let options = OwnPolicyOptions { epoch: Observer { length_s, ..options.epoch }, ..options.clone() };
         Self::new(Box::new(Slo(slo)), &options)
     }
 
     /// Creates policy `external`.
-    pub fn external(options: &OursOptions) -> Self {
+    pub fn external(options: &OwnPolicyOptions) -> Self {
         let idle = Self::new(Box::new(External(Ok(Answer::default()))), options);
         Self { asked: options.external.clone(), ..idle }
     }
 
     /// Creates any policy.
-    pub fn new(policy: Box<dyn Policy>, options: &OursOptions) -> Self {
+    pub fn new(policy: Box<dyn Policy>, options: &OwnPolicyOptions) -> Self {
         let mut constraints = Constraints {
             limits: options.limits.clone(),
             thresholds: options.latency.thresholds(),
@@ -179,7 +179,7 @@ impl Ours {
     }
 }
 
-impl Controller for Ours {
+impl Controller for OwnPolicy {
     fn period_s(&self) -> u32 {
         self.epoch.length_s
     }
