@@ -16,7 +16,7 @@ const APART_MAX_S: f64 = 1.5;
 
 /// A sample of a job's state in Flink.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Glance {
+pub struct JobSample {
     /// Seconds since the load began.
     pub at_s: f64,
     /// The job's id; empty without a job.
@@ -31,7 +31,7 @@ pub struct Glance {
 
 /// A change of a job's parallelism, or a restart without one.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct WidthChange {
+pub struct ParallelismChange {
     /// Time of the request, or else when the tasks stopped, in seconds since the load began.
     pub began_s: f64,
     /// When all tasks ran again, in seconds since the load began.
@@ -48,7 +48,7 @@ pub struct WidthChange {
     pub widths: BTreeMap<String, (u32, u32)>,
 }
 
-impl WidthChange {
+impl ParallelismChange {
     fn line(&self) -> String {
         let widths: Vec<String> =
             self.widths.iter().map(|(name, (before, after))| format!("{name}={before}-{after}")).collect();
@@ -67,31 +67,31 @@ impl WidthChange {
 const HEADER: &str = "began_s,ended_s,outage_s,way,slots_before,slots_after,widths";
 
 /// Formats the changes as CSV.
-pub(crate) fn text(changes: &[WidthChange]) -> String {
-    let lines = changes.iter().map(WidthChange::line);
+pub(crate) fn text(changes: &[ParallelismChange]) -> String {
+    let lines = changes.iter().map(ParallelismChange::line);
     std::iter::once(HEADER.to_owned()).chain(lines).map(|line| line + "\n").collect()
 }
 
 /// Returns the changes between these samples, in order of time; `began_ms` is the start of the load, in milliseconds
 /// since the Unix epoch. Flink's history takes precedence over the samples.
-pub fn changes(glances: &[Glance], rescales: &[Rescale], began_ms: i64) -> Vec<WidthChange> {
+pub fn changes(samples: &[JobSample], rescales: &[Rescale], began_ms: i64) -> Vec<ParallelismChange> {
     let mut all = Vec::new();
-    let (mut before, mut stopped_s): (Option<&Glance>, Option<f64>) = (None, None);
-    for glance in glances {
-        if !glance.is_running {
-            stopped_s = stopped_s.or(Some(glance.at_s));
+    let (mut before, mut stopped_s): (Option<&JobSample>, Option<f64>) = (None, None);
+    for sample in samples {
+        if !sample.is_running {
+            stopped_s = stopped_s.or(Some(sample.at_s));
             continue;
         }
-        if let Some(before) = before.filter(|before| is_other(before, glance) || stopped_s.is_some()) {
-            let since_s = all.last().map_or(f64::NEG_INFINITY, |change: &WidthChange| change.ended_s);
-            all.push(change(before, glance, stopped_s, &History { rescales, began_ms, since_s }));
+        if let Some(before) = before.filter(|before| is_other(before, sample) || stopped_s.is_some()) {
+            let since_s = all.last().map_or(f64::NEG_INFINITY, |change: &ParallelismChange| change.ended_s);
+            all.push(change(before, sample, stopped_s, &History { rescales, began_ms, since_s }));
         }
-        (before, stopped_s) = (Some(glance), None);
+        (before, stopped_s) = (Some(sample), None);
     }
     all
 }
 
-fn is_other(before: &Glance, after: &Glance) -> bool {
+fn is_other(before: &JobSample, after: &JobSample) -> bool {
     before.widths != after.widths || before.job_id != after.job_id
 }
 
@@ -129,7 +129,12 @@ impl History<'_> {
     }
 }
 
-fn change(before: &Glance, after: &Glance, stopped_s: Option<f64>, history: &History<'_>) -> WidthChange {
+fn change(
+    before: &JobSample,
+    after: &JobSample,
+    stopped_s: Option<f64>,
+    history: &History<'_>,
+) -> ParallelismChange {
     let is_in_place = before.job_id == after.job_id;
     let rescale = if is_in_place { history.ended_at(after.at_s) } else { None };
     let seen_s = stopped_s.unwrap_or(after.at_s);
@@ -143,7 +148,7 @@ fn change(before: &Glance, after: &Glance, stopped_s: Option<f64>, history: &His
         let old = before.widths.get(name).copied().unwrap_or_default();
         (old != *width).then(|| (name.clone(), (old, *width)))
     };
-    WidthChange {
+    ParallelismChange {
         began_s: asked_s.map_or(seen_s, |asked_s| asked_s.min(seen_s)),
         ended_s: after.at_s,
         outage_s,
@@ -158,13 +163,13 @@ fn change(before: &Glance, after: &Glance, stopped_s: Option<f64>, history: &His
 mod tests {
     use super::*;
 
-    fn glance(at_s: f64, job: &str, width: u32) -> Glance {
+    fn sample(at_s: f64, job: &str, width: u32) -> JobSample {
         let widths = BTreeMap::from([("a".to_owned(), width), ("b".to_owned(), 1)]);
-        Glance { at_s, job_id: job.to_owned(), is_running: true, slots: width, widths }
+        JobSample { at_s, job_id: job.to_owned(), is_running: true, slots: width, widths }
     }
 
-    fn down(at_s: f64) -> Glance {
-        Glance { at_s, ..Glance::default() }
+    fn down(at_s: f64) -> JobSample {
+        JobSample { at_s, ..JobSample::default() }
     }
 
     fn rescale(cause: &str, started_ms: i64, ended_ms: Option<i64>, outcome: &str) -> Rescale {
@@ -180,9 +185,9 @@ mod tests {
     /// parallelism.
     #[test]
     fn a_change_is_seen_from_outside() {
-        let glances =
-            [glance(0.0, "j", 1), down(10.0), down(10.25), glance(10.5, "j", 3), glance(11.0, "j", 3)];
-        let all = changes(&glances, &[], 0);
+        let samples =
+            [sample(0.0, "j", 1), down(10.0), down(10.25), sample(10.5, "j", 3), sample(11.0, "j", 3)];
+        let all = changes(&samples, &[], 0);
         assert_eq!(all.len(), 1, "{all:?}");
         assert_eq!((all[0].began_s, all[0].ended_s, all[0].outage_s), (10.0, 10.5, 0.5));
         assert_eq!((all[0].slots_before, all[0].slots_after, &*all[0].way), (1, 3, "in-place"));
@@ -199,8 +204,8 @@ mod tests {
             rescale(ASKED_FOR, 108_000, Some(108_500), "IGNORED"),
             rescale(ASKED_FOR, 108_500, Some(110_200), COMPLETED),
         ];
-        let glances = [glance(0.0, "j", 1), glance(2.25, "j", 2), glance(9.0, "j", 2), glance(10.25, "j", 4)];
-        let all = changes(&glances, &history, 100_000);
+        let samples = [sample(0.0, "j", 1), sample(2.25, "j", 2), sample(9.0, "j", 2), sample(10.25, "j", 4)];
+        let all = changes(&samples, &history, 100_000);
         let told: Vec<_> =
             all.iter().map(|change| (change.began_s, change.ended_s, change.outage_s)).collect();
         assert_eq!(told, [(1.0, 2.25, 0.14), (8.0, 10.25, 0.14)]);
@@ -210,8 +215,8 @@ mod tests {
     /// end of a change.
     #[test]
     fn a_restart_is_told() {
-        let glances = [glance(0.0, "j", 2), down(5.0), glance(9.0, "k", 2), down(20.0)];
-        let all = changes(&glances, &[rescale("INITIAL_SCHEDULE", 0, Some(9_000), COMPLETED)], 0);
+        let samples = [sample(0.0, "j", 2), down(5.0), sample(9.0, "k", 2), down(20.0)];
+        let all = changes(&samples, &[rescale("INITIAL_SCHEDULE", 0, Some(9_000), COMPLETED)], 0);
         assert_eq!(all.len(), 1);
         assert_eq!((&*all[0].way, all[0].outage_s, all[0].widths.len()), ("restart", 4.0, 0));
         assert_eq!(text(&all).lines().nth(1), Some("5,9,4,restart,2,2,"));

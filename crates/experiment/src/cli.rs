@@ -8,17 +8,17 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use service::{BAD_USAGE, ConfigError};
 
-use crate::board::board;
+use crate::capacity::sweep;
 use crate::compare::compare;
 use crate::experiment::{Experiment, Overrides};
 use crate::list;
+use crate::raw::SideBySide;
 use crate::record::{RecordOptions, record};
-use crate::run::{One, Place, run};
+use crate::run::{ProgramPaths, RunSpec, run};
+use crate::scoreboard::scoreboard;
 use crate::screen::{Screen, print};
-use crate::stop::Stop;
+use crate::stop::ShutdownSignal;
 use crate::time::{in_words, parse_duration};
-use crate::widths::sweep;
-use crate::written::SideBySide;
 
 /// Runs a job under a load, scaled by different policies or not at all, and compares the runs.
 #[derive(Debug, Parser)]
@@ -39,7 +39,7 @@ enum Command {
     /// Compute the capacity of an operator at each width, from runs of fixed widths under overload.
     Sweep(SweepOptions),
     /// Write the live scoreboard of runs: one document with contenders, differences within pairs, and invalid runs.
-    Board(BoardOptions),
+    Board(ScoreboardOptions),
     /// List the experiments in a folder.
     List {
         /// The folder.
@@ -100,7 +100,7 @@ struct SweepOptions {
 }
 
 #[derive(Debug, Args)]
-struct BoardOptions {
+struct ScoreboardOptions {
     /// Folders of runs, or folders that contain them.
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<PathBuf>,
@@ -143,7 +143,7 @@ pub fn main_with(arguments: &Arguments) -> ExitCode {
             sweep(&options.folders, &options.operator, &options.out).map(|text| print(&text))
         }
         Command::Board(options) => {
-            board(&options.folders, &options.base, &options.markdown).map(|text| print(&text))
+            scoreboard(&options.folders, &options.base, &options.markdown).map(|text| print(&text))
         }
         Command::List { folder } => list::table(folder).map(|text| print(&text)),
     };
@@ -172,12 +172,12 @@ async fn run_all(options: &RunOptions) -> anyhow::Result<()> {
     }
     let place = place(options, &experiment)?;
     claim(&out)?;
-    let stop = Stop::on_signals()?;
+    let stop = ShutdownSignal::on_signals()?;
     let screen = Screen::new();
     let mut invalid = 0;
     for (folder, ones) in rounds(&experiment) {
         let folder = out.join(folder);
-        let labels: Vec<String> = ones.iter().map(One::label).collect();
+        let labels: Vec<String> = ones.iter().map(RunSpec::label).collect();
         screen.say(&format!("▶ RUN {} → {}", labels.join(" beside "), folder.display()));
         for summary in run(&ones, &folder, &place, &screen, &stop).await? {
             for problem in &summary.problems {
@@ -197,7 +197,7 @@ async fn run_all(options: &RunOptions) -> anyhow::Result<()> {
 }
 
 /// Groups the variants that run at the same time, round after round, each with the folder of its runs.
-fn rounds(experiment: &Experiment) -> Vec<(String, Vec<One<'_>>)> {
+fn rounds(experiment: &Experiment) -> Vec<(String, Vec<RunSpec<'_>>)> {
     let mut rounds = Vec::new();
     for repetition in 1..=experiment.repetitions {
         for variants in experiment.rounds_of(repetition) {
@@ -206,26 +206,26 @@ fn rounds(experiment: &Experiment) -> Vec<(String, Vec<One<'_>>)> {
                 (Some(SideBySide::Pairs), Some(other)) => format!("{}-{repetition}-pair", other.name),
                 _ => String::new(),
             };
-            let one = |variant| One { experiment, variant, repetition };
+            let one = |variant| RunSpec { experiment, variant, repetition };
             rounds.push((folder, variants.into_iter().map(one).collect()));
         }
     }
     rounds
 }
 
-fn place(options: &RunOptions, experiment: &Experiment) -> anyhow::Result<Place> {
+fn place(options: &RunOptions, experiment: &Experiment) -> anyhow::Result<ProgramPaths> {
     let jar = options.jar.canonicalize().map_err(|_| Usage::Jar(options.jar.clone()))?;
     let needs_it = experiment.variants.iter().any(|variant| variant.policy == "flink-autoscaler");
     let autoscaler = options.autoscaler.canonicalize().unwrap_or_else(|_| options.autoscaler.clone());
     if needs_it && !autoscaler.join("lib").is_dir() {
         return Err(Usage::Autoscaler(options.autoscaler.clone()).into());
     }
-    Ok(Place { programs_dir: programs_dir()?, jar, autoscaler })
+    Ok(ProgramPaths { programs_dir: programs_dir()?, jar, autoscaler })
 }
 
 async fn record_one(options: &RecordOptions) -> anyhow::Result<()> {
     claim(&options.out)?;
-    let stop = Stop::on_signals()?;
+    let stop = ShutdownSignal::on_signals()?;
     let mut screen = Screen::new();
     let summary = record(options, &mut screen, &stop).await?;
     for problem in &summary.problems {

@@ -7,7 +7,7 @@ use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::csv;
-use crate::folder::{Kept, RunFolder, runs_in, write};
+use crate::folder::{CompletedRun, RunFolder, runs_in, write};
 use crate::plots;
 use crate::spread::Spread;
 use crate::summary::Summary;
@@ -52,7 +52,7 @@ const LINES: [Line; 19] = [
 pub(crate) fn compare(folders: &[PathBuf], out: &Path) -> anyhow::Result<String> {
     let mut runs = Vec::new();
     for folder in folders {
-        let of_folder: anyhow::Result<Vec<Kept>> =
+        let of_folder: anyhow::Result<Vec<CompletedRun>> =
             runs_in(folder)?.iter().map(|folder| RunFolder::read(folder)).collect();
         let mut of_folder = of_folder?;
         of_folder.sort_by(|a, b| a.summary.began_at.cmp(&b.summary.began_at));
@@ -66,7 +66,7 @@ pub(crate) fn compare(folders: &[PathBuf], out: &Path) -> anyhow::Result<String>
     write(&out.join("comparison.csv"), &long_table(&runs))?;
     write(&out.join("comparison.txt"), &format!("{table}\n{problems}"))?;
     let repeated = |name: &String| names.iter().filter(|other| *other == name).count() > 1;
-    let labelled: Vec<(String, Kept)> = names
+    let labelled: Vec<(String, CompletedRun)> = names
         .iter()
         .zip(runs)
         .map(|(name, run)| {
@@ -80,7 +80,7 @@ pub(crate) fn compare(folders: &[PathBuf], out: &Path) -> anyhow::Result<String>
 }
 
 /// Returns the runs' distinguishing names: the variant, the experiment, or both.
-fn names(runs: &[Kept]) -> Vec<String> {
+fn names(runs: &[CompletedRun]) -> Vec<String> {
     let different =
         |of: fn(&Summary) -> &String| runs.iter().map(|run| of(&run.summary)).collect::<BTreeSet<_>>().len();
     let (experiments, variants) = (different(|s| &s.experiment), different(|s| &s.variant));
@@ -92,7 +92,7 @@ fn names(runs: &[Kept]) -> Vec<String> {
     runs.iter().map(|run| name(&run.summary)).collect()
 }
 
-fn groups<'a>(runs: &'a [Kept], names: &[String]) -> Vec<Group<'a>> {
+fn groups<'a>(runs: &'a [CompletedRun], names: &[String]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     for (run, name) in runs.iter().zip(names) {
         match groups.iter_mut().find(|group| group.name == *name) {
@@ -138,7 +138,7 @@ fn cell(runs: &[&Summary], figure: fn(&Summary) -> Option<f64>, written: fn(f64)
     format!("{} ({} to {}{unknown})", written(median), written(low), written(high))
 }
 
-fn problems(runs: &[Kept], names: &[String]) -> String {
+fn problems(runs: &[CompletedRun], names: &[String]) -> String {
     let told = runs.iter().zip(names).filter(|(run, _)| !run.summary.problems.is_empty());
     told.map(|(run, name)| {
         format!("not valid: {name} #{}: {}\n", run.summary.repetition, run.summary.problems.join("; "))
@@ -147,7 +147,7 @@ fn problems(runs: &[Kept], names: &[String]) -> String {
 }
 
 /// Formats one row per run with a column per value of its summary, for programs.
-fn long_table(runs: &[Kept]) -> String {
+fn long_table(runs: &[CompletedRun]) -> String {
     let objects: Vec<serde_json::Map<String, serde_json::Value>> = runs
         .iter()
         .filter_map(|run| serde_json::to_value(&run.summary).ok())
@@ -193,7 +193,7 @@ fn decimal(number: f64) -> String {
 mod tests {
     use super::*;
 
-    fn run(variant: &str, repetition: u32, slots: Option<f64>, is_valid: bool) -> Kept {
+    fn run(variant: &str, repetition: u32, slots: Option<f64>, is_valid: bool) -> CompletedRun {
         let problems = if is_valid { Vec::new() } else { vec!["the producer fell behind".to_owned()] };
         let summary = Summary {
             experiment: "nexmark-policies".to_owned(),
@@ -204,7 +204,7 @@ mod tests {
             problems,
             ..Summary::default()
         };
-        Kept { summary, rows: Vec::new(), decisions: Vec::new() }
+        CompletedRun { summary, rows: Vec::new(), decisions: Vec::new() }
     }
 
     /// Goal: repetitions are shown as median and range, unknown values as unknown, invalid runs as such.

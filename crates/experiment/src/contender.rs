@@ -11,7 +11,7 @@ use testbed::process::Program;
 use toml_edit::DocumentMut;
 
 use crate::experiment::syntax;
-use crate::written::{Written, WrittenAutoscaler, WrittenProgram, WrittenVariant};
+use crate::raw::{RawAutoscaler, RawExperiment, RawProgram, RawVariant};
 
 /// Value that selects no rescaler.
 const NONE: &str = "none";
@@ -54,7 +54,7 @@ pub struct Contender {
 
 /// Values of a run's placeholders.
 #[derive(Debug, Clone)]
-pub(crate) struct Places<'a> {
+pub(crate) struct Placeholders<'a> {
     pub(crate) flink: &'a str,
     pub(crate) job: &'a str,
     pub(crate) job_id: &'a str,
@@ -66,7 +66,7 @@ pub(crate) struct Places<'a> {
 
 impl Contender {
     /// Builds the command of a variant's program, with the placeholders known before the run filled in.
-    fn of_program(program: &WrittenProgram, folder: &Path, compression: f64) -> Self {
+    fn of_program(program: &RawProgram, folder: &Path, compression: f64) -> Self {
         let known = |text: &String| {
             text.replace("{configs}", &folder.display().to_string())
                 .replace("{compression}", &compression.to_string())
@@ -78,7 +78,7 @@ impl Contender {
     }
 
     /// Builds the command of Flink's autoscaler. A user-supplied library precedes the built-in one in the class path.
-    fn of_autoscaler(autoscaler: &WrittenAutoscaler, folder: &Path, compression: f64) -> Self {
+    fn of_autoscaler(autoscaler: &RawAutoscaler, folder: &Path, compression: f64) -> Self {
         let library =
             autoscaler.library.as_ref().map(|library| format!("{}:", folder.join(library).display()));
         let class_path = format!("{}{{autoscaler}}/*:{{autoscaler}}/lib/*", library.unwrap_or_default());
@@ -104,7 +104,7 @@ impl Contender {
     }
 
     /// Fills in the run's placeholders.
-    pub(crate) fn placed(&self, places: &Places<'_>) -> Self {
+    pub(crate) fn placed(&self, places: &Placeholders<'_>) -> Self {
         let all = [
             ("{flink}", places.flink.to_owned()),
             ("{job}", places.job.to_owned()),
@@ -121,7 +121,7 @@ impl Contender {
     }
 
     /// Builds the process description, with its own folder, and its log beside the others.
-    pub(crate) fn program(&self, tenant: &Tenant, places: &Places<'_>) -> Option<Program> {
+    pub(crate) fn program(&self, tenant: &Tenant, places: &Placeholders<'_>) -> Option<Program> {
         let placed = self.placed(places);
         let (executable, arguments) = placed.command.split_first()?;
         let log = tenant.work_dir().join("logs/contender.log");
@@ -137,8 +137,8 @@ impl Contender {
 pub(crate) fn checked_variant(
     folder: &Path,
     document: &JobDocument,
-    written: &Written,
-    variant: &WrittenVariant,
+    written: &RawExperiment,
+    variant: &RawVariant,
 ) -> Result<Result<Variant, String>, ConfigError> {
     let label = if variant.name.is_empty() { "rescaler" } else { &variant.name };
     let rescaler = match variant.rescaler.as_deref() {
@@ -203,8 +203,8 @@ fn with_restart_mode(
 /// Sets the initial parallelism of the document, as generation 1.
 fn begin_with(
     document: &JobDocument,
-    written: &Written,
-    variant: &WrittenVariant,
+    written: &RawExperiment,
+    variant: &RawVariant,
     name: &str,
 ) -> Result<JobDocument, job_config::DocumentError> {
     let both = written.parallelism.iter().chain(&variant.parallelism);
@@ -267,8 +267,8 @@ fn is_whole(key: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn places() -> Places<'static> {
-        Places {
+    fn places() -> Placeholders<'static> {
+        Placeholders {
             flink: "http://127.0.0.1:1",
             job: "b-nexmark",
             job_id: "ab",
@@ -280,7 +280,7 @@ mod tests {
     /// Goal: a program of any kind is started with the run's placeholders filled in, in arguments and environment.
     #[test]
     fn placeholders_are_filled() {
-        let written = WrittenProgram {
+        let written = RawProgram {
             command: ["scaler", "--at={flink}/{job_id}", "{configs}/own", "{compression}"]
                 .map(str::to_owned)
                 .to_vec(),
@@ -316,9 +316,8 @@ mod tests {
     /// Goal: a user-supplied library precedes the built-in one, and durations are compressed with the load.
     #[test]
     fn another_version_of_the_library_comes_first() {
-        let mut written =
-            WrittenAutoscaler { options: "fast.properties".into(), interval_s: 5, library: None };
-        let class_path = |written: &WrittenAutoscaler| {
+        let mut written = RawAutoscaler { options: "fast.properties".into(), interval_s: 5, library: None };
+        let class_path = |written: &RawAutoscaler| {
             let placed = Contender::of_autoscaler(written, Path::new("/c"), 2.0).placed(&places());
             assert!(placed.command.ends_with(&["--compression".to_owned(), "2".to_owned()]));
             placed.command[5].clone()

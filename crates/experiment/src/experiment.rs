@@ -11,7 +11,7 @@ use service::with_causes;
 
 use crate::contender::{Variant, checked_variant};
 use crate::needed::Sweep;
-use crate::written::{Cluster, SideBySide, Written, WrittenVariant};
+use crate::raw::{Cluster, RawExperiment, RawVariant, SideBySide};
 
 /// One day, in seconds. Longer runs are hardly intended.
 const DURATION_MAX_S: u64 = 86_400;
@@ -75,7 +75,7 @@ impl Experiment {
     /// See [`ConfigError`].
     pub fn load(path: &Path, overrides: Overrides) -> Result<Self, ConfigError> {
         let text = settings::read(path)?;
-        let (mut written, mut problems): (Written, Problems) = settings::parse(&text, path)?;
+        let (mut written, mut problems): (RawExperiment, Problems) = settings::parse(&text, path)?;
         if let Some(duration) = overrides.duration {
             written.duration_s = duration.as_secs();
         }
@@ -161,7 +161,7 @@ fn nexmark() -> String {
 }
 
 impl Load {
-    fn problems(&self, written: &Written, benchmark: &str, schedule: &Schedule) -> Vec<String> {
+    fn problems(&self, written: &RawExperiment, benchmark: &str, schedule: &Schedule) -> Vec<String> {
         let mut problems = Vec::new();
         if self.benchmark != benchmark {
             problems.push(format!(
@@ -183,10 +183,10 @@ impl Load {
     }
 }
 
-impl Written {
+impl RawExperiment {
     fn problems(&self, problems: &mut Problems) {
         let Cluster { task_managers, task_slots, partitions } = self.cluster;
-        let is_name = |variant: &WrittenVariant| {
+        let is_name = |variant: &RawVariant| {
             let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             !variant.name.is_empty() && variant.name.len() <= 40 && variant.name.chars().all(allowed)
         };
@@ -221,9 +221,9 @@ impl Written {
     }
 
     /// Returns the variants; without any, the one that the file itself describes, named after its policy.
-    fn ways(&self) -> Vec<WrittenVariant> {
+    fn ways(&self) -> Vec<RawVariant> {
         let only = self.rescaler.iter().filter(|_| self.variants.is_empty());
-        let only = only.map(|rescaler| WrittenVariant {
+        let only = only.map(|rescaler| RawVariant {
             name: String::new(),
             rescaler: Some(rescaler.clone()),
             program: None,
@@ -238,10 +238,10 @@ impl Written {
 /// Returns the benchmark of a job document; empty if it does not say.
 fn benchmark(document: &str) -> String {
     #[derive(serde::Deserialize)]
-    struct Gist {
+    struct ProducerHeader {
         benchmark: String,
     }
-    toml::from_str::<Gist>(document).map(|gist| gist.benchmark).unwrap_or_default()
+    toml::from_str::<ProducerHeader>(document).map(|gist| gist.benchmark).unwrap_or_default()
 }
 
 fn read_sweep(path: &Path) -> Result<Sweep, ConfigError> {

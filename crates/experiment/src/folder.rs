@@ -20,7 +20,7 @@ pub(crate) struct RunFolder(PathBuf);
 
 /// A completed run, read from its folder.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct CompletedRun {
     pub(crate) summary: Summary,
     pub(crate) rows: Vec<Row>,
     pub(crate) decisions: Vec<DecisionLine>,
@@ -105,7 +105,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// The folder is not a run, or one of its files cannot be read.
-    pub(crate) fn read(path: &Path) -> anyhow::Result<Kept> {
+    pub(crate) fn read(path: &Path) -> anyhow::Result<CompletedRun> {
         let folder = Self(path.to_owned());
         let file = path.join("summary.json");
         let text = files::read_text(&file, RESULT_BYTES)
@@ -114,7 +114,7 @@ impl RunFolder {
             serde_json::from_str(&text).with_context(|| format!("cannot use {}", file.display()))?;
         let decisions = folder.decisions();
         let decisions = if decisions.is_file() { decisions::read(&decisions)? } else { Vec::new() };
-        Ok(Kept { summary, rows: read_series(&folder.series())?, decisions })
+        Ok(CompletedRun { summary, rows: read_series(&folder.series())?, decisions })
     }
 }
 

@@ -12,10 +12,10 @@ use telemetry::{
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use crate::others::Others;
+use crate::other_processes::OtherProcesses;
 use crate::page::ProducerPage;
-use crate::row::{Figure, JobState, Row};
-use crate::stop::Stop;
+use crate::row::{Column, JobState, Row};
+use crate::stop::ShutdownSignal;
 use crate::totals::Total;
 use crate::watch::slots;
 
@@ -31,13 +31,13 @@ const POLL: Duration = Duration::from_millis(200);
 const DEAD_LETTERS: &str = "sink-dead-letter";
 
 /// Percentiles of one second: Flink's name of the statistic, and its column.
-const PERCENTILES: [(&str, Figure); 6] = [
-    ("eventLatency_median", Figure::EventLatencyP50Ms),
-    ("eventLatency_p95", Figure::EventLatencyP95Ms),
-    ("eventLatency_p99", Figure::EventLatencyP99Ms),
-    ("overallLatency_median", Figure::OverallLatencyP50Ms),
-    ("overallLatency_p95", Figure::OverallLatencyP95Ms),
-    ("overallLatency_p99", Figure::OverallLatencyP99Ms),
+const PERCENTILES: [(&str, Column); 6] = [
+    ("eventLatency_median", Column::EventLatencyP50Ms),
+    ("eventLatency_p95", Column::EventLatencyP95Ms),
+    ("eventLatency_p99", Column::EventLatencyP99Ms),
+    ("overallLatency_median", Column::OverallLatencyP50Ms),
+    ("overallLatency_p95", Column::OverallLatencyP95Ms),
+    ("overallLatency_p99", Column::OverallLatencyP99Ms),
 ];
 
 /// An observer of one job.
@@ -47,17 +47,17 @@ pub(crate) struct Observer {
     source: FlinkRest,
     samples: VecDeque<Sample>,
     producer: Option<ProducerPage>,
-    names: Option<Names>,
+    names: Option<PercentileNames>,
     read: Total<Incarnation>,
     results: Total<Incarnation>,
     /// `None` unless everything observed runs on this machine and below this process.
-    others: Option<Others>,
+    others: Option<OtherProcesses>,
     is_shared: bool,
 }
 
 /// Names of the percentile metrics of one execution of the job.
 #[derive(Debug)]
-struct Names {
+struct PercentileNames {
     incarnation: Incarnation,
     listed_at: Instant,
     by_vertex: Vec<(VertexId, Vec<String>)>,
@@ -82,14 +82,18 @@ impl Observer {
     /// Also measures other processes, for a cluster on this machine. On a cluster shared with other jobs, slots are
     /// those that this job needs, not all that are in use.
     pub(crate) fn of_stage(self, is_shared: bool) -> Self {
-        Self { is_shared, others: Some(Others::default()), ..self }
+        Self { is_shared, others: Some(OtherProcesses::default()), ..self }
     }
 
     /// Waits until the job can be observed, and returns its operators' names, which a rescale does not change.
     ///
     /// # Errors
     /// The job does not run in time, or a shutdown was requested.
-    pub(crate) async fn await_job(&mut self, deadline: Duration, stop: &Stop) -> anyhow::Result<Vec<String>> {
+    pub(crate) async fn await_job(
+        &mut self,
+        deadline: Duration,
+        stop: &ShutdownSignal,
+    ) -> anyhow::Result<Vec<String>> {
         let end = Instant::now() + deadline;
         let mut problem = "interrupted before the load started".to_owned();
         while Instant::now() < end && !stop.is_asked() {
@@ -110,12 +114,12 @@ impl Observer {
             producer.note(&mut row).await;
         }
         if let Ok(overview) = self.client.overview().await {
-            row.set(Figure::TaskManagers, Some(overview.taskmanagers.into()));
-            row.set(Figure::Slots, Some(overview.slots_total.into()));
+            row.set(Column::TaskManagers, Some(overview.taskmanagers.into()));
+            row.set(Column::Slots, Some(overview.slots_total.into()));
             let used = overview.slots_total.checked_sub(overview.slots_available);
-            row.set(Figure::SlotsUsed, used.filter(|_| !self.is_shared).map(f64::from));
+            row.set(Column::SlotsUsed, used.filter(|_| !self.is_shared).map(f64::from));
         }
-        row.set(Figure::OthersCpuCores, self.others.as_mut().and_then(Others::cores));
+        row.set(Column::OthersCpuCores, self.others.as_mut().and_then(OtherProcesses::cores));
         match self.source.sample().await {
             Ok(sample) => self.note(sample, &mut row).await,
             Err(error) => {
@@ -136,15 +140,15 @@ impl Observer {
 
     async fn note(&mut self, sample: Sample, row: &mut Row) {
         row.job = JobState::Running;
-        row.set(Figure::StateSizeBytes, sample.state_size_bytes);
+        row.set(Column::StateSizeBytes, sample.state_size_bytes);
         row.parallelism =
             sample.vertices.iter().map(|vertex| (vertex.name.clone(), vertex.parallelism)).collect();
         if self.is_shared {
             let groups =
                 sample.vertices.iter().map(|vertex| (&vertex.slot_sharing_group, vertex.parallelism));
-            row.set(Figure::SlotsUsed, Some(slots(groups).into()));
+            row.set(Column::SlotsUsed, Some(slots(groups).into()));
         }
-        row.set(Figure::Subtasks, Some(row.parallelism.values().sum::<u32>().into()));
+        row.set(Column::Subtasks, Some(row.parallelism.values().sum::<u32>().into()));
         if self.samples.back().is_some_and(|before| before.incarnation != sample.incarnation) {
             self.samples.clear();
         }
@@ -155,7 +159,7 @@ impl Observer {
         self.note_means(row);
         self.note_totals(row);
         // Without a new result the histograms keep old values, or zeros.
-        if row.get(Figure::EventLatencyMeanMs).is_some()
+        if row.get(Column::EventLatencyMeanMs).is_some()
             && let Err(error) = self.note_percentiles(row).await
         {
             row.problem = error.to_string();
@@ -169,13 +173,13 @@ impl Observer {
             Ok(snapshot) => snapshot,
             Err(error) => return row.problem = error.to_string(),
         };
-        row.set(Figure::EventLatencyMeanMs, slowest(&by_event));
+        row.set(Column::EventLatencyMeanMs, slowest(&by_event));
         let overall = snapshot(LatencyMetric::OverallLatency).ok();
-        row.set(Figure::OverallLatencyMeanMs, overall.as_ref().and_then(slowest));
-        row.set(Figure::InputPerS, total(&by_event, Kind::Source, |source| source.arrival_rate_per_s));
-        row.set(Figure::ProcessedPerS, total(&by_event, Kind::Source, |source| source.output_rate_per_s));
-        row.set(Figure::BacklogRecords, total(&by_event, Kind::Source, |source| source.backlog_records));
-        row.set(Figure::ResultsPerS, total(&by_event, Kind::Sink, |sink| sink.throughput_per_s));
+        row.set(Column::OverallLatencyMeanMs, overall.as_ref().and_then(slowest));
+        row.set(Column::InputPerS, total(&by_event, Kind::Source, |source| source.arrival_rate_per_s));
+        row.set(Column::ProcessedPerS, total(&by_event, Kind::Source, |source| source.output_rate_per_s));
+        row.set(Column::BacklogRecords, total(&by_event, Kind::Source, |source| source.backlog_records));
+        row.set(Column::ResultsPerS, total(&by_event, Kind::Sink, |sink| sink.throughput_per_s));
     }
 
     fn note_totals(&mut self, row: &mut Row) {
@@ -188,15 +192,15 @@ impl Observer {
         let read = sources.flat_map(|source| &source.subtasks).map(|subtask| subtask.records_out).sum();
         let sinks = sample.vertices.iter().filter(|vertex| !is_read(vertex) && vertex.name != DEAD_LETTERS);
         let results = sinks.flat_map(|sink| &sink.subtasks).map(|subtask| subtask.records_in).sum();
-        row.set(Figure::ReadTotal, self.read.note(&sample.incarnation, read));
-        row.set(Figure::ResultsTotal, self.results.note(&sample.incarnation, results));
+        row.set(Column::ReadTotal, self.read.note(&sample.incarnation, read));
+        row.set(Column::ResultsTotal, self.results.note(&sample.incarnation, results));
     }
 
     /// Adds the percentiles of the slowest subtask of the slowest query.
     async fn note_percentiles(&mut self, row: &mut Row) -> Result<(), flink::Error> {
         let Some(sample) = self.samples.back() else { return Ok(()) };
         let Ok(job) = sample.incarnation.job_id.parse::<JobId>() else { return Ok(()) };
-        let is_fresh = |names: &Names| {
+        let is_fresh = |names: &PercentileNames| {
             names.incarnation == sample.incarnation && names.listed_at.elapsed() < NAMES_MAX_AGE
         };
         if !self.names.as_ref().is_some_and(is_fresh) {
@@ -217,13 +221,13 @@ impl Observer {
 
 /// Start of the load, and its evaluated part.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Time {
+pub(crate) struct LoadTime {
     pub(crate) began: Instant,
     pub(crate) duration: Duration,
     pub(crate) warm_up: Duration,
 }
 
-impl Time {
+impl LoadTime {
     /// Measures one row per second from the start of the load to its end. Late samples are skipped, not backfilled.
     ///
     /// # Errors
@@ -251,7 +255,7 @@ impl Time {
     }
 }
 
-async fn list_names(client: &Client, job: &JobId, sample: &Sample) -> Result<Names, flink::Error> {
+async fn list_names(client: &Client, job: &JobId, sample: &Sample) -> Result<PercentileNames, flink::Error> {
     let mut by_vertex = Vec::new();
     for vertex in &sample.vertices {
         let has_results =
@@ -262,7 +266,7 @@ async fn list_names(client: &Client, job: &JobId, sample: &Sample) -> Result<Nam
         names.retain(|name| PERCENTILES.iter().any(|(statistic, _)| name.ends_with(statistic)));
         by_vertex.push((id, names));
     }
-    Ok(Names { incarnation: sample.incarnation.clone(), listed_at: Instant::now(), by_vertex })
+    Ok(PercentileNames { incarnation: sample.incarnation.clone(), listed_at: Instant::now(), by_vertex })
 }
 
 /// Returns the larger of two values, either of which may be unknown.

@@ -7,7 +7,7 @@ use anyhow::Context;
 use http_client::{Access, Client, ClientSettings};
 use url::Url;
 
-use crate::row::{Figure, Row};
+use crate::row::{Column, Row};
 
 /// Timeout of a request; a slower page leaves the second's values unknown.
 const TIMEOUT: Duration = Duration::from_millis(800);
@@ -75,20 +75,20 @@ fn note(page: &BTreeMap<&str, f64>, before: &mut Option<Reading>, row: &mut Row)
     let emitted_before = before.map_or(0.0, |before| before.emitted);
     if let Some(before) = before.filter(|_| is_new) {
         let seconds = elapsed_s - before.elapsed_s;
-        row.set(Figure::OfferedPerS, Some((due - before.due) / seconds));
-        row.set(Figure::EmittedPerS, Some((emitted - before.emitted) / seconds));
+        row.set(Column::OfferedPerS, Some((due - before.due) / seconds));
+        row.set(Column::EmittedPerS, Some((emitted - before.emitted) / seconds));
     }
     if is_new {
         *before = Some(Reading { elapsed_s, due, emitted });
     }
-    row.set(Figure::DueTotal, Some(due));
-    row.set(Figure::EmittedTotal, Some(emitted));
-    row.set(Figure::AckedTotal, of("event_producer_acked_total"));
+    row.set(Column::DueTotal, Some(due));
+    row.set(Column::EmittedTotal, Some(emitted));
+    row.set(Column::AckedTotal, of("event_producer_acked_total"));
     // For an interval without an event the page shows zeros, which are not measurements.
     if is_new && emitted > emitted_before {
         let p99 = |name: &str| of(&format!("event_producer_{name}_seconds{{quantile=\"0.99\"}}"));
-        row.set(Figure::ScheduleDelayP99Ms, p99("schedule_delay").map(|s| s * 1000.0));
-        row.set(Figure::AckFromIntendedP99Ms, p99("ack_latency_from_intended").map(|s| s * 1000.0));
+        row.set(Column::ScheduleDelayP99Ms, p99("schedule_delay").map(|s| s * 1000.0));
+        row.set(Column::AckFromIntendedP99Ms, p99("ack_latency_from_intended").map(|s| s * 1000.0));
     }
 }
 
@@ -112,7 +112,7 @@ mod tests {
         let mut read = |text: &str| {
             let mut row = Row::default();
             note(&figures(text), &mut before, &mut row);
-            [Figure::DueTotal, Figure::OfferedPerS, Figure::EmittedPerS, Figure::ScheduleDelayP99Ms]
+            [Column::DueTotal, Column::OfferedPerS, Column::EmittedPerS, Column::ScheduleDelayP99Ms]
                 .map(|figure| row.get(figure))
         };
         assert_eq!(read(&page(1, 100, 90)), [Some(100.0), None, None, Some(2.5)]);

@@ -13,7 +13,7 @@ const T_95_MANY: f64 = 1.96;
 
 /// A run with the repetition that it belongs to.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct OfRound<'a> {
+pub(crate) struct PairedRun<'a> {
     /// Runs of the same round are pairs.
     pub(crate) round: &'a str,
     pub(crate) summary: &'a Summary,
@@ -31,7 +31,7 @@ pub(crate) struct Difference {
 /// Returns the difference of a value, `one` minus `other`, over the counted runs of the same rounds; `None` without a
 /// pair.
 pub(crate) fn difference(
-    runs: &[OfRound<'_>],
+    runs: &[PairedRun<'_>],
     (one, other): (&str, &str),
     figure: fn(&Summary) -> Option<f64>,
     counts: impl Fn(&Summary) -> bool,
@@ -84,7 +84,8 @@ mod tests {
             ("3", run("b", 900.0, false)),
             ("4", run("b", 900.0, true)),
         ];
-        let runs: Vec<OfRound<'_>> = all.iter().map(|(round, summary)| OfRound { round, summary }).collect();
+        let runs: Vec<PairedRun<'_>> =
+            all.iter().map(|(round, summary)| PairedRun { round, summary }).collect();
         let slots = |summary: &Summary| summary.slot_seconds;
         let difference = |counts: fn(&Summary) -> bool| difference(&runs, ("a", "b"), slots, counts).unwrap();
         assert_eq!(difference(|_| true).pairs, 3);

@@ -3,24 +3,24 @@
 use std::path::Path;
 
 use crate::chart::{Chart, Line};
-use crate::folder::{Kept, write};
-use crate::row::{Figure, JobState, Row};
+use crate::folder::{CompletedRun, write};
+use crate::row::{Column, JobState, Row};
 
 /// Plots latency, rates, parallelism and backlog of one run.
 ///
 /// # Errors
 /// A plot cannot be drawn or written.
-pub(crate) fn of_run(run: &Kept, folder: &Path) -> anyhow::Result<()> {
+pub(crate) fn of_run(run: &CompletedRun, folder: &Path) -> anyhow::Result<()> {
     let summary = &run.summary;
-    let figures = |wanted: &[(&str, Figure)]| -> Vec<Line> {
+    let figures = |wanted: &[(&str, Column)]| -> Vec<Line> {
         wanted.iter().map(|(name, figure)| line(name, &run.rows, *figure)).collect()
     };
     let latencies = [
-        ("event latency, mean", Figure::EventLatencyMeanMs),
-        ("event latency, p99", Figure::EventLatencyP99Ms),
-        ("inside Flink, mean", Figure::OverallLatencyMeanMs),
+        ("event latency, mean", Column::EventLatencyMeanMs),
+        ("event latency, p99", Column::EventLatencyP99Ms),
+        ("inside Flink, mean", Column::OverallLatencyMeanMs),
     ];
-    let rates = [("offered", Figure::OfferedPerS), ("processed", Figure::ProcessedPerS)];
+    let rates = [("offered", Column::OfferedPerS), ("processed", Column::ProcessedPerS)];
     let base = base_of(run);
     let latency = Chart {
         is_log: true,
@@ -29,7 +29,7 @@ pub(crate) fn of_run(run: &Kept, folder: &Path) -> anyhow::Result<()> {
         ..base.clone()
     };
     let parallelism = Chart { is_whole: true, lines: parallelism(&run.rows), ..base.clone() };
-    let backlog = Chart { lines: figures(&[("backlog", Figure::BacklogRecords)]), ..base.clone() };
+    let backlog = Chart { lines: figures(&[("backlog", Column::BacklogRecords)]), ..base.clone() };
     let charts = [
         ("latency", "milliseconds", latency),
         ("rates", "records per second", Chart { lines: figures(&rates), ..base }),
@@ -43,7 +43,7 @@ pub(crate) fn of_run(run: &Kept, folder: &Path) -> anyhow::Result<()> {
 }
 
 /// What the plots of a run have in common: the time axis, outages and published changes.
-fn base_of(run: &Kept) -> Chart {
+fn base_of(run: &CompletedRun) -> Chart {
     let published = run.decisions.iter().filter(|decision| decision.is_published());
     Chart {
         until_s: run.summary.duration_s,
@@ -59,8 +59,9 @@ fn base_of(run: &Kept) -> Chart {
 ///
 /// # Errors
 /// A plot cannot be drawn or written.
-pub(crate) fn of_comparison(runs: &[(String, Kept)], folder: &Path) -> anyhow::Result<()> {
-    let longest = |figure: fn(&Kept) -> f64| runs.iter().map(|(_, run)| figure(run)).fold(0.0, f64::max);
+pub(crate) fn of_comparison(runs: &[(String, CompletedRun)], folder: &Path) -> anyhow::Result<()> {
+    let longest =
+        |figure: fn(&CompletedRun) -> f64| runs.iter().map(|(_, run)| figure(run)).fold(0.0, f64::max);
     let base = Chart {
         until_s: longest(|run| run.summary.duration_s),
         warm_up_s: longest(|run| run.summary.warm_up_s),
@@ -69,22 +70,22 @@ pub(crate) fn of_comparison(runs: &[(String, Kept)], folder: &Path) -> anyhow::R
     let first = runs.first().map(|(_, run)| &run.summary);
     let bound = first.map(|summary| summary.latency_max_ms);
     let is_same_bound = bound.is_some_and(|bound| longest(|run| run.summary.latency_max_ms) <= bound);
-    let lines = |figure: Figure, is_stepped: bool| -> Vec<Line> {
+    let lines = |figure: Column, is_stepped: bool| -> Vec<Line> {
         let named = runs.iter().map(|(name, run)| Line { is_stepped, ..line(name, &run.rows, figure) });
         named.collect()
     };
     let charts = [
-        ("latency.svg", "event latency, mean", "milliseconds", Figure::EventLatencyMeanMs, true, false),
-        ("rates.svg", "processed", "records per second", Figure::ProcessedPerS, false, false),
-        ("slots.svg", "slots used", "slots", Figure::SlotsUsed, false, true),
-        ("backlog.svg", "backlog", "backlog in Kafka (records)", Figure::BacklogRecords, false, false),
+        ("latency.svg", "event latency, mean", "milliseconds", Column::EventLatencyMeanMs, true, false),
+        ("rates.svg", "processed", "records per second", Column::ProcessedPerS, false, false),
+        ("slots.svg", "slots used", "slots", Column::SlotsUsed, false, true),
+        ("backlog.svg", "backlog", "backlog in Kafka (records)", Column::BacklogRecords, false, false),
     ];
     charts.iter().try_for_each(|(name, title, y_label, figure, is_log, is_stepped)| {
         let mut lines = lines(*figure, *is_stepped);
-        if *figure == Figure::ProcessedPerS
+        if *figure == Column::ProcessedPerS
             && let Some((_, run)) = runs.first()
         {
-            lines.push(line("offered (first run)", &run.rows, Figure::OfferedPerS));
+            lines.push(line("offered (first run)", &run.rows, Column::OfferedPerS));
         }
         let bound = bound.filter(|_| *is_log && is_same_bound).map(|bound| ("bound".to_owned(), bound));
         let (title, is_log, is_whole) = ((*title).to_owned(), *is_log, *is_stepped);
@@ -93,7 +94,7 @@ pub(crate) fn of_comparison(runs: &[(String, Kept)], folder: &Path) -> anyhow::R
     })
 }
 
-fn line(name: &str, rows: &[Row], figure: Figure) -> Line {
+fn line(name: &str, rows: &[Row], figure: Column) -> Line {
     let points = rows.iter().map(|row| (row.at_s, row.get(figure))).collect();
     Line { name: name.to_owned(), points, is_stepped: false }
 }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::changes::WidthChange;
+use crate::changes::ParallelismChange;
 use crate::needed::{Sweep, is_right};
 
 /// Minimum time at one needed parallelism for a step, in seconds: a ramp passes through many shorter ones.
@@ -11,7 +11,7 @@ const LEVEL_MIN_S: f64 = 15.0;
 
 /// A load's needed parallelism over time, and the end of the run.
 #[derive(Debug)]
-pub struct Needs<'a> {
+pub struct LoadNeeds<'a> {
     /// Measured capacity by parallelism.
     pub sweep: &'a Sweep,
     /// The load in records per second, one value per second.
@@ -73,7 +73,7 @@ struct Path {
 }
 
 impl Path {
-    fn of(changes: &[WidthChange], operator: &str, begins_with: u32) -> Self {
+    fn of(changes: &[ParallelismChange], operator: &str, begins_with: u32) -> Self {
         let turns: Vec<(f64, f64, (u32, u32))> = changes
             .iter()
             .filter_map(|change| Some((change.ended_s, change.began_s, *change.widths.get(operator)?)))
@@ -96,7 +96,7 @@ impl Path {
 }
 
 /// Evaluates every step of the load; `begins_with` is the operator's initial parallelism.
-pub(crate) fn reaction(changes: &[WidthChange], needs: &Needs<'_>, begins_with: u32) -> Reaction {
+pub(crate) fn reaction(changes: &[ParallelismChange], needs: &LoadNeeds<'_>, begins_with: u32) -> Reaction {
     let path = Path::of(changes, &needs.sweep.operator, begins_with);
     let levels = levels(needs);
     let is_step = |level: &&Level| level.before.is_some() && level.until_s - level.from_s >= LEVEL_MIN_S;
@@ -113,7 +113,7 @@ pub(crate) fn reaction(changes: &[WidthChange], needs: &Needs<'_>, begins_with: 
     }
 }
 
-fn levels(needs: &Needs<'_>) -> Vec<Level> {
+fn levels(needs: &LoadNeeds<'_>) -> Vec<Level> {
     let mut levels: Vec<Level> = Vec::new();
     let mut second = 0.0;
     for rate in needs.records_per_s {
@@ -209,12 +209,12 @@ mod tests {
     }
 
     /// Changes of the operator: request, end, parallelism before and after.
-    fn changed(all: &[(f64, f64, u32, u32)]) -> Vec<WidthChange> {
-        let change = |(began_s, ended_s, before, after): &(f64, f64, u32, u32)| WidthChange {
+    fn changed(all: &[(f64, f64, u32, u32)]) -> Vec<ParallelismChange> {
+        let change = |(began_s, ended_s, before, after): &(f64, f64, u32, u32)| ParallelismChange {
             began_s: *began_s,
             ended_s: *ended_s,
             widths: BTreeMap::from([("a".to_owned(), (*before, *after))]),
-            ..WidthChange::default()
+            ..ParallelismChange::default()
         };
         all.iter().map(change).collect()
     }
@@ -223,7 +223,7 @@ mod tests {
     fn up_and_down(all: &[(f64, f64, u32, u32)], begins_with: u32) -> Reaction {
         let loads: Vec<f64> =
             (0..100).map(|second| if (20..60).contains(&second) { 2_500.0 } else { 800.0 }).collect();
-        let needs = Needs { sweep: &sweep(), records_per_s: &loads, warm_up_s: 10.0 };
+        let needs = LoadNeeds { sweep: &sweep(), records_per_s: &loads, warm_up_s: 10.0 };
         reaction(&changed(all), &needs, begins_with)
     }
 
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn a_ramp_has_no_steps() {
         let loads: Vec<f64> = (0..60).map(|second| 100.0 * f64::from(second)).collect();
-        let needs = Needs { sweep: &sweep(), records_per_s: &loads, warm_up_s: 0.0 };
+        let needs = LoadNeeds { sweep: &sweep(), records_per_s: &loads, warm_up_s: 0.0 };
         let reaction = reaction(&[], &needs, 1);
         assert_eq!(reaction.steps, []);
         assert!(reaction.least_slot_seconds > 150.0, "{reaction:?}");

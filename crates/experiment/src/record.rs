@@ -7,16 +7,16 @@ use clap::Args;
 use tokio::time::Instant;
 
 use crate::about::About;
-use crate::changes::{self, WidthChange};
+use crate::changes::{self, ParallelismChange};
 use crate::decisions;
-use crate::folder::{Kept, RunFolder};
-use crate::observe::{Observer, Time};
+use crate::folder::{CompletedRun, RunFolder};
+use crate::observe::{LoadTime, Observer};
 use crate::page::ProducerPage;
 use crate::plots;
 use crate::row::{Row, header, read_series};
 use crate::screen::Screen;
-use crate::stop::Stop;
-use crate::summary::{Settings, Summary, summarise};
+use crate::stop::ShutdownSignal;
+use crate::summary::{Summary, SummarySettings, summarise};
 use crate::time::{now_ms, parse_duration};
 use crate::watch::Watch;
 
@@ -67,7 +67,7 @@ pub(crate) struct RecordOptions {
 pub(crate) async fn record(
     options: &RecordOptions,
     screen: &mut Screen,
-    stop: &Stop,
+    stop: &ShutdownSignal,
 ) -> anyhow::Result<Summary> {
     let settings = flink::ClientSettings { timeout: FLINK_TIMEOUT, ..flink::ClientSettings::default() };
     let flink = flink::Client::new(&options.flink, settings)?;
@@ -86,7 +86,7 @@ pub(crate) async fn record(
         folder.append_to_series(&row.line(&operators))
     };
     let began = Instant::now();
-    let time = Time { began, duration: options.duration, warm_up: options.warm_up };
+    let time = LoadTime { began, duration: options.duration, warm_up: options.warm_up };
     let is_complete = tokio::select! {
         observed = time.observe(&mut observer, &mut take) => observed.map(|()| true)?,
         () = watch.look(began) => true,
@@ -102,7 +102,7 @@ fn keep(
     folder: &RunFolder,
     began_ms: i64,
     is_complete: bool,
-    changes: &[WidthChange],
+    changes: &[ParallelismChange],
 ) -> anyhow::Result<Summary> {
     if let Some(journal) = &options.journal {
         folder.copy_journal(journal)?;
@@ -113,7 +113,7 @@ fn keep(
         .collect();
     folder.write("decisions.csv", &decisions::text(&decisions))?;
     let rows = read_series(&folder.series())?;
-    let settings = Settings {
+    let settings = SummarySettings {
         duration_s: options.duration.as_secs_f64(),
         warm_up_s: options.warm_up.as_secs_f64(),
         latency_max_ms: options.latency_max_ms,
@@ -135,7 +135,7 @@ fn keep(
         summary.add_problem("ended early: interrupted".to_owned());
     }
     folder.write_json("summary.json", &summary)?;
-    let kept = Kept { summary, rows, decisions };
+    let kept = CompletedRun { summary, rows, decisions };
     plots::of_run(&kept, folder.path())?;
     Ok(kept.summary)
 }

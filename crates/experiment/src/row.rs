@@ -15,18 +15,18 @@ macro_rules! figures {
         /// A value measured once per second. The name of its column ends in its unit.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[repr(usize)]
-        pub enum Figure {
+        pub enum Column {
             $($(#[$doc])* $name,)*
         }
 
-        impl Figure {
+        impl Column {
             /// All values, in the order of the columns.
-            pub const ALL: &[Figure] = &[$(Figure::$name),*];
+            pub const ALL: &[Column] = &[$(Column::$name),*];
 
             /// Returns the name of the column.
             pub const fn column(self) -> &'static str {
                 match self {
-                    $(Figure::$name => $column,)*
+                    $(Column::$name => $column,)*
                 }
             }
         }
@@ -125,23 +125,23 @@ pub struct Row {
     /// Why values are missing.
     pub problem: String,
     /// Values by index; prefer [`Row::get`] and [`Row::set`].
-    pub figures: [Option<f64>; Figure::ALL.len()],
+    pub figures: [Option<f64>; Column::ALL.len()],
 }
 
 impl Row {
     /// Returns a value, if known.
-    pub fn get(&self, figure: Figure) -> Option<f64> {
+    pub fn get(&self, figure: Column) -> Option<f64> {
         self.figures[figure as usize]
     }
 
     /// Sets a value; NaN counts as unknown.
-    pub fn set(&mut self, figure: Figure, value: Option<f64>) {
+    pub fn set(&mut self, figure: Column, value: Option<f64>) {
         self.figures[figure as usize] = value.filter(|value| value.is_finite());
     }
 
     /// Returns the row with a value set, for test data.
     #[must_use]
-    pub fn with(mut self, figure: Figure, value: f64) -> Self {
+    pub fn with(mut self, figure: Column, value: f64) -> Self {
         self.set(figure, Some(value));
         self
     }
@@ -160,7 +160,7 @@ impl Row {
 /// Returns the header line of a series.
 pub(crate) fn header(operators: &[String]) -> String {
     let head = ["time_s", "phase", "job"].map(str::to_owned).into_iter();
-    let figures = Figure::ALL.iter().map(|figure| figure.column().to_owned());
+    let figures = Column::ALL.iter().map(|figure| figure.column().to_owned());
     let operators = operators.iter().map(|operator| format!("{PARALLELISM}{operator}"));
     csv::line(head.chain(figures).chain(operators).chain(["problem".to_owned()]))
 }
@@ -197,7 +197,7 @@ fn row(header: &[String], fields: &[String]) -> Option<Row> {
             name => {
                 if let Some(operator) = name.strip_prefix(PARALLELISM) {
                     row.parallelism.extend(field.parse().ok().map(|p| (operator.to_owned(), p)));
-                } else if let Some(figure) = Figure::ALL.iter().find(|figure| figure.column() == name) {
+                } else if let Some(figure) = Column::ALL.iter().find(|figure| figure.column() == name) {
                     row.set(*figure, field.parse().ok());
                 }
             }
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn series_survive() {
         let known = Row { at_s: 1.5, job: JobState::Running, is_warm_up: true, ..Row::default() };
-        let mut known = known.with(Figure::BacklogRecords, 0.0).with(Figure::EventLatencyMeanMs, 351.25);
+        let mut known = known.with(Column::BacklogRecords, 0.0).with(Column::EventLatencyMeanMs, 351.25);
         known.parallelism.insert("q7-bid-item".to_owned(), 3);
         let down =
             Row { at_s: 2.5, job: JobState::Down, problem: "no job, so far".to_owned(), ..Row::default() };

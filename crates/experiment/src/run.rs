@@ -14,16 +14,16 @@ use testbed::process::Process;
 use tokio::time::{Instant, sleep};
 
 use crate::about::About;
-use crate::changes::WidthChange;
-use crate::contender::{Places, Variant};
+use crate::changes::ParallelismChange;
+use crate::contender::{Placeholders, Variant};
+use crate::evaluate::{LoadOutcome, evaluate};
 use crate::experiment::Experiment;
 use crate::folder::RunFolder;
-use crate::kept::{Played, keep};
-use crate::observe::{Observer, Time};
+use crate::observe::{LoadTime, Observer};
 use crate::page::ProducerPage;
 use crate::row::{Row, header};
 use crate::screen::Screen;
-use crate::stop::Stop;
+use crate::stop::ShutdownSignal;
 use crate::summary::{ProducerTotals, Summary};
 use crate::time::now_ms;
 use crate::watch::Watch;
@@ -40,7 +40,7 @@ const FLINK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Paths of the project's programs, the Flink job and the program that drives Flink's autoscaler.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct ProgramPaths {
     pub(crate) programs_dir: PathBuf,
     pub(crate) jar: PathBuf,
     pub(crate) autoscaler: PathBuf,
@@ -48,13 +48,13 @@ pub(crate) struct Place {
 
 /// One run.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct One<'a> {
+pub(crate) struct RunSpec<'a> {
     pub(crate) experiment: &'a Experiment,
     pub(crate) variant: &'a Variant,
     pub(crate) repetition: u32,
 }
 
-impl One<'_> {
+impl RunSpec<'_> {
     /// Returns the label that distinguishes it from the experiment's other runs.
     pub(crate) fn label(&self) -> String {
         format!("{}-{}", self.variant.name, self.repetition)
@@ -63,7 +63,7 @@ impl One<'_> {
 
 /// One control loop on the cluster, and what is known of it before the load begins.
 struct Loop<'a> {
-    one: One<'a>,
+    one: RunSpec<'a>,
     folder: RunFolder,
     tenant: Tenant,
     programs: ProcessGroup,
@@ -87,11 +87,11 @@ struct Ready {
 /// # Errors
 /// The load could not begin, or a file cannot be written.
 pub(crate) async fn run(
-    ones: &[One<'_>],
+    ones: &[RunSpec<'_>],
     out: &Path,
-    place: &Place,
+    place: &ProgramPaths,
     screen: &Screen,
-    stop: &Stop,
+    stop: &ShutdownSignal,
 ) -> anyhow::Result<Vec<Summary>> {
     let folders: Vec<RunFolder> =
         ones.iter().map(|one| RunFolder::make(&out.join(one.label()))).collect::<anyhow::Result<_>>()?;
@@ -103,7 +103,7 @@ pub(crate) async fn run(
     for one in &mut loops {
         std::mem::take(&mut one.programs).stop().await;
     }
-    let tenants: Vec<(One<'_>, PathBuf)> =
+    let tenants: Vec<(RunSpec<'_>, PathBuf)> =
         loops.iter().map(|one| (one.one, one.tenant.work_dir().to_owned())).collect();
     drop(loops);
     cluster.shutdown().await;
@@ -111,7 +111,7 @@ pub(crate) async fn run(
     let mut summaries = Vec::new();
     for ((played, folder), (one, work_dir)) in played.iter().zip(&folders).zip(&tenants) {
         folder.collect(work_dir)?;
-        summaries.push(keep(*one, folder, played)?);
+        summaries.push(evaluate(*one, folder, played)?);
     }
     first.clear(&cluster_dir)?;
     Ok(summaries)
@@ -119,12 +119,12 @@ pub(crate) async fn run(
 
 /// Starts Kafka and Flink, and a tenant for each loop.
 async fn begin<'a>(
-    ones: &[One<'a>],
+    ones: &[RunSpec<'a>],
     folders: &[RunFolder],
     cluster_dir: &Path,
-    place: &Place,
+    place: &ProgramPaths,
     screen: &Screen,
-    stop: &Stop,
+    stop: &ShutdownSignal,
 ) -> anyhow::Result<(TestCluster, Vec<Loop<'a>>)> {
     let Some(experiment) = ones.first().map(|one| one.experiment) else { bail!("there is nothing to run") };
     let contenders = u32::try_from(ones.len()).unwrap_or(u32::MAX);
@@ -169,7 +169,11 @@ async fn begin<'a>(
 }
 
 /// Runs everything from the first documents to the end of the load, which begins for all loops at the same time.
-async fn play(loops: &mut [Loop<'_>], place: &Place, stop: &Stop) -> anyhow::Result<Vec<Played>> {
+async fn play(
+    loops: &mut [Loop<'_>],
+    place: &ProgramPaths,
+    stop: &ShutdownSignal,
+) -> anyhow::Result<Vec<LoadOutcome>> {
     let is_shared = loops.len() > 1;
     let opening = try_join_all(loops.iter_mut().map(|one| open(one, is_shared, stop)));
     let ready = tokio::select! {
@@ -184,7 +188,7 @@ async fn play(loops: &mut [Loop<'_>], place: &Place, stop: &Stop) -> anyhow::Res
 }
 
 /// Starts drop and agent, publishes the first document, and waits until the job runs and is observed.
-async fn open(one: &mut Loop<'_>, is_shared: bool, stop: &Stop) -> anyhow::Result<Ready> {
+async fn open(one: &mut Loop<'_>, is_shared: bool, stop: &ShutdownSignal) -> anyhow::Result<Ready> {
     let settings = flink::ClientSettings { timeout: FLINK_TIMEOUT, ..flink::ClientSettings::default() };
     let flink = Client::new(&one.tenant.testbed().flink_url(), settings)?;
     let about = About::here(flink.overview().await.ok().map(|overview| overview.flink_version)).await;
@@ -206,10 +210,10 @@ async fn open(one: &mut Loop<'_>, is_shared: bool, stop: &Stop) -> anyhow::Resul
 async fn watch(
     one: &mut Loop<'_>,
     mut ready: Ready,
-    place: &Place,
+    place: &ProgramPaths,
     (began, began_ms): (Instant, i64),
-    stop: &Stop,
-) -> anyhow::Result<Played> {
+    stop: &ShutdownSignal,
+) -> anyhow::Result<LoadOutcome> {
     let producer = start_producer(one, &ready.page, began_ms)?;
     start_contender(one, &ready.job_id, place)?;
     one.folder.write("series.csv", &(header(&ready.operators) + "\n"))?;
@@ -221,7 +225,7 @@ async fn watch(
         check(programs, &producer)
     };
     let experiment = one.one.experiment;
-    let time = Time { began, duration: experiment.duration, warm_up: experiment.warm_up };
+    let time = LoadTime { began, duration: experiment.duration, warm_up: experiment.warm_up };
     let problem = tokio::select! {
         observed = time.observe(&mut ready.observer, &mut take) => observed.err().map(|error| format!("{error:#}")),
         () = ready.watch.look(began) => None,
@@ -230,13 +234,13 @@ async fn watch(
     if let Some(problem) = &problem {
         one.screen.say(&format!("▶ the run ends early: {problem}"));
     }
-    let changes: Vec<WidthChange> = ready.watch.changes(began_ms).await;
+    let changes: Vec<ParallelismChange> = ready.watch.changes(began_ms).await;
     producer.stop(PRODUCER_DEADLINE).await;
-    Ok(Played { began_ms, problem, producer: totals(producer.log_file()), changes })
+    Ok(LoadOutcome { began_ms, problem, producer: totals(producer.log_file()), changes })
 }
 
 /// Starts the program that scales the job in this variant.
-fn start_contender(one: &mut Loop<'_>, job_id: &str, place: &Place) -> anyhow::Result<()> {
+fn start_contender(one: &mut Loop<'_>, job_id: &str, place: &ProgramPaths) -> anyhow::Result<()> {
     let tenant = &one.tenant;
     if let Some(rescaler) = &one.one.variant.rescaler {
         let config = tenant.write_config("rescaler.toml", &with_whole_paths(rescaler)?)?;
@@ -247,8 +251,13 @@ fn start_contender(one: &mut Loop<'_>, job_id: &str, place: &Place) -> anyhow::R
         let folder = tenant.work_dir().join("contender");
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let flink = tenant.testbed().flink_url();
-        let places =
-            Places { flink: &flink, job: &one.job, job_id, folder: &folder, autoscaler: &place.autoscaler };
+        let places = Placeholders {
+            flink: &flink,
+            job: &one.job,
+            job_id,
+            folder: &folder,
+            autoscaler: &place.autoscaler,
+        };
         if let Some(program) = contender.program(tenant, &places) {
             one.programs.insert_first(tenant.launch(&program)?);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Instant;
 
-use crate::row::{Figure, JobState, Row};
+use crate::row::{Column, JobState, Row};
 
 /// One in this many rows is shown.
 const EVERY: u32 = 5;
@@ -64,11 +64,11 @@ impl Screen {
             self.say(&format!(
                 "{:>7.0}  {:>9}  {:>11}  {:>8}  {:>13}  {:>10}",
                 row.at_s,
-                number(row.get(Figure::OfferedPerS)),
-                number(row.get(Figure::ProcessedPerS)),
-                number(row.get(Figure::BacklogRecords)),
-                row.get(Figure::EventLatencyMeanMs).map_or("–".to_owned(), |ms| format!("{ms:.0} ms")),
-                number(row.get(Figure::SlotsUsed)),
+                number(row.get(Column::OfferedPerS)),
+                number(row.get(Column::ProcessedPerS)),
+                number(row.get(Column::BacklogRecords)),
+                row.get(Column::EventLatencyMeanMs).map_or("–".to_owned(), |ms| format!("{ms:.0} ms")),
+                number(row.get(Column::SlotsUsed)),
             ));
         }
         self.rows += 1;

@@ -5,9 +5,9 @@ use tokio::sync::watch;
 
 /// Whether a shutdown was requested.
 #[derive(Debug, Clone)]
-pub(crate) struct Stop(watch::Receiver<bool>);
+pub(crate) struct ShutdownSignal(watch::Receiver<bool>);
 
-impl Stop {
+impl ShutdownSignal {
     /// Installs handlers of both signals.
     ///
     /// # Errors

@@ -5,10 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::changes::WidthChange;
+use crate::changes::ParallelismChange;
 use crate::decisions::DecisionLine;
 use crate::reaction::{Reaction, StepFigures};
-use crate::row::{Figure, JobState, Row};
+use crate::row::{Column, JobState, Row};
 
 /// Longest time that a row stands for, in seconds. Rows come once per second; a slow row stands for its own time, but
 /// a longer gap is unobserved.
@@ -18,7 +18,7 @@ const OBSERVED_SHARE_MIN: f64 = 0.9;
 
 /// Settings of the evaluation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Settings {
+pub struct SummarySettings {
     /// Intended duration of the load, in seconds, including the warm-up.
     pub duration_s: f64,
     /// Initial part of it that is not evaluated, in seconds.
@@ -190,7 +190,7 @@ pub fn summarise(
     rows: &[Row],
     decisions: &[DecisionLine],
     producer: Option<&ProducerTotals>,
-    settings: &Settings,
+    settings: &SummarySettings,
 ) -> Summary {
     let spans = spans(rows, settings);
     let observed_s: f64 = spans.iter().map(|span| span.length_s).sum();
@@ -201,17 +201,17 @@ pub fn summarise(
         unobserved_s: (settings.duration_s - settings.warm_up_s - observed_s).max(0.0),
         latency_max_ms: settings.latency_max_ms,
         downtime_s: length(&spans, |row| row.job == JobState::Down),
-        slot_seconds: integral(&spans, Figure::SlotsUsed),
-        task_manager_seconds: integral(&spans, Figure::TaskManagers),
-        subtasks_mean: mean(&spans, Figure::Subtasks),
-        backlog_max_records: largest(&spans, Figure::BacklogRecords),
-        backlog_end_records: last(rows, Figure::BacklogRecords),
-        state_size_max_bytes: largest(&spans, Figure::StateSizeBytes),
-        due_records: last(rows, Figure::DueTotal),
-        acked_records: last(rows, Figure::AckedTotal),
-        read_records: last(rows, Figure::ReadTotal),
-        result_records: last(rows, Figure::ResultsTotal),
-        others_cpu_cores: mean(&spans, Figure::OthersCpuCores),
+        slot_seconds: integral(&spans, Column::SlotsUsed),
+        task_manager_seconds: integral(&spans, Column::TaskManagers),
+        subtasks_mean: mean(&spans, Column::Subtasks),
+        backlog_max_records: largest(&spans, Column::BacklogRecords),
+        backlog_end_records: last(rows, Column::BacklogRecords),
+        state_size_max_bytes: largest(&spans, Column::StateSizeBytes),
+        due_records: last(rows, Column::DueTotal),
+        acked_records: last(rows, Column::AckedTotal),
+        read_records: last(rows, Column::ReadTotal),
+        result_records: last(rows, Column::ResultsTotal),
+        others_cpu_cores: mean(&spans, Column::OthersCpuCores),
         ..Summary::default()
     };
     summary.describe_latency(&spans, settings);
@@ -228,7 +228,7 @@ struct Span<'a> {
 }
 
 /// Returns the rows after the warm-up with their times, cut at the end of the load.
-fn spans<'a>(rows: &'a [Row], settings: &Settings) -> Vec<Span<'a>> {
+fn spans<'a>(rows: &'a [Row], settings: &SummarySettings) -> Vec<Span<'a>> {
     let end_of = |index: usize| rows.get(index + 1).map_or(settings.duration_s, |next| next.at_s);
     let span = |(index, row): (usize, &'a Row)| {
         let end_s = end_of(index).min(settings.duration_s).min(row.at_s + SPAN_MAX_S);
@@ -247,16 +247,16 @@ fn length(spans: &[Span<'_>], is_so: impl Fn(&Row) -> bool) -> f64 {
     spans.iter().filter(|span| is_so(span.row)).fold(0.0, |sum, span| sum + span.length_s)
 }
 
-fn known(spans: &[Span<'_>], figure: Figure) -> Vec<(f64, f64)> {
+fn known(spans: &[Span<'_>], figure: Column) -> Vec<(f64, f64)> {
     spans.iter().filter_map(|span| Some((span.row.get(figure)?, span.length_s))).collect()
 }
 
 /// Integrates the value over time; unknown intervals count with the mean of the rest.
-fn integral(spans: &[Span<'_>], figure: Figure) -> Option<f64> {
+fn integral(spans: &[Span<'_>], figure: Column) -> Option<f64> {
     Some(mean(spans, figure)? * spans.iter().map(|span| span.length_s).sum::<f64>())
 }
 
-fn mean(spans: &[Span<'_>], figure: Figure) -> Option<f64> {
+fn mean(spans: &[Span<'_>], figure: Column) -> Option<f64> {
     let known = known(spans, figure);
     let length_s: f64 = known.iter().map(|(_, length_s)| length_s).sum();
     (length_s > 0.0).then(|| known.iter().map(|(value, length_s)| value * length_s).sum::<f64>() / length_s)
@@ -267,16 +267,16 @@ fn average(values: impl Iterator<Item = f64>) -> Option<f64> {
     (count > 0.0).then(|| sum / count)
 }
 
-fn largest(spans: &[Span<'_>], figure: Figure) -> Option<f64> {
+fn largest(spans: &[Span<'_>], figure: Column) -> Option<f64> {
     known(spans, figure).into_iter().map(|(value, _)| value).reduce(f64::max)
 }
 
-fn last(rows: &[Row], figure: Figure) -> Option<f64> {
+fn last(rows: &[Row], figure: Column) -> Option<f64> {
     rows.iter().rev().find_map(|row| row.get(figure))
 }
 
 /// Returns the smallest value that was not exceeded in this share of the time in which it is known.
-fn quantile(spans: &[Span<'_>], figure: Figure, share: f64) -> Option<f64> {
+fn quantile(spans: &[Span<'_>], figure: Column, share: f64) -> Option<f64> {
     let mut known = known(spans, figure);
     known.sort_by(|a, b| a.0.total_cmp(&b.0));
     let wanted_s = share * known.iter().map(|(_, length_s)| length_s).sum::<f64>();
@@ -289,8 +289,8 @@ fn quantile(spans: &[Span<'_>], figure: Figure, share: f64) -> Option<f64> {
 }
 
 impl Summary {
-    fn describe_latency(&mut self, spans: &[Span<'_>], settings: &Settings) {
-        let latency = |row: &Row| row.get(Figure::EventLatencyMeanMs);
+    fn describe_latency(&mut self, spans: &[Span<'_>], settings: &SummarySettings) {
+        let latency = |row: &Row| row.get(Column::EventLatencyMeanMs);
         let is_over = |row: &Row| latency(row).is_some_and(|ms| ms > settings.latency_max_ms);
         let is_dark = |row: &Row| latency(row).is_none() && row.job == JobState::Down;
         let (over_s, dark_s) = (length(spans, is_over), length(spans, is_dark));
@@ -299,12 +299,12 @@ impl Summary {
         let share = |of_s: f64, all_s: f64| (all_s > 0.0).then(|| of_s / all_s);
         self.over_bound_share = share(over_s, self.latency_known_s);
         self.over_bound_or_down_share = share(over_s + dark_s, self.latency_known_s + dark_s);
-        self.event_latency_p50_ms = quantile(spans, Figure::EventLatencyP50Ms, 0.50);
-        self.event_latency_p95_ms = quantile(spans, Figure::EventLatencyP95Ms, 0.95);
-        self.event_latency_p99_ms = quantile(spans, Figure::EventLatencyP99Ms, 0.99);
-        self.overall_latency_p50_ms = quantile(spans, Figure::OverallLatencyP50Ms, 0.50);
-        self.overall_latency_p95_ms = quantile(spans, Figure::OverallLatencyP95Ms, 0.95);
-        self.overall_latency_p99_ms = quantile(spans, Figure::OverallLatencyP99Ms, 0.99);
+        self.event_latency_p50_ms = quantile(spans, Column::EventLatencyP50Ms, 0.50);
+        self.event_latency_p95_ms = quantile(spans, Column::EventLatencyP95Ms, 0.95);
+        self.event_latency_p99_ms = quantile(spans, Column::EventLatencyP99Ms, 0.99);
+        self.overall_latency_p50_ms = quantile(spans, Column::OverallLatencyP50Ms, 0.50);
+        self.overall_latency_p95_ms = quantile(spans, Column::OverallLatencyP95Ms, 0.95);
+        self.overall_latency_p99_ms = quantile(spans, Column::OverallLatencyP99Ms, 0.99);
     }
 
     fn count(&mut self, decisions: &[DecisionLine]) {
@@ -319,8 +319,8 @@ impl Summary {
     fn describe_producer(&mut self, spans: &[Span<'_>], producer: Option<&ProducerTotals>) {
         const MS_PER_US: f64 = 0.001;
         let Some(producer) = producer else {
-            self.schedule_delay_p99_ms = largest(spans, Figure::ScheduleDelayP99Ms);
-            self.ack_from_intended_p99_ms = largest(spans, Figure::AckFromIntendedP99Ms);
+            self.schedule_delay_p99_ms = largest(spans, Column::ScheduleDelayP99Ms);
+            self.ack_from_intended_p99_ms = largest(spans, Column::AckFromIntendedP99Ms);
             return;
         };
         #[expect(clippy::cast_precision_loss, reason = "records of a run")]
@@ -333,7 +333,7 @@ impl Summary {
     }
 
     /// Checks whether the load was as demanded, and whether enough of it was observed.
-    fn judge(&mut self, producer: Option<&ProducerTotals>, settings: &Settings) {
+    fn judge(&mut self, producer: Option<&ProducerTotals>, settings: &SummarySettings) {
         let most_ms = settings.schedule_delay_max_ms;
         match self.schedule_delay_p99_ms {
             None => self.problems.push("unknown whether the producer kept its schedule".to_owned()),
@@ -376,7 +376,7 @@ impl Summary {
     }
 
     /// Adds the changes observed in Flink, and how they followed the load if the capacities are known.
-    pub(crate) fn describe_changes(&mut self, changes: &[WidthChange], reaction: Option<Reaction>) {
+    pub(crate) fn describe_changes(&mut self, changes: &[ParallelismChange], reaction: Option<Reaction>) {
         let counted = |is_change: bool| {
             let count = changes.iter().filter(|change| change.widths.is_empty() != is_change).count();
             u32::try_from(count).ok()

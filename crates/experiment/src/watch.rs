@@ -8,7 +8,7 @@ use flink::{Client, JobDetails, JobId, Rescale};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::changes::{Glance, WidthChange, changes};
+use crate::changes::{JobSample, ParallelismChange, changes};
 
 /// Poll interval. Flink is configured here to refresh a job's details every 200 ms.
 const EVERY: Duration = Duration::from_millis(250);
@@ -22,13 +22,13 @@ const RESCALES_MAX: usize = 10_000;
 pub(crate) struct Watch {
     client: Client,
     job: String,
-    seen: Mutex<Seen>,
+    seen: Mutex<WatchedJob>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct WatchedJob {
     /// Samples that differ from the previous one.
-    glances: Vec<Glance>,
+    samples: Vec<JobSample>,
     /// Rescales by id.
     rescales: BTreeMap<String, Rescale>,
     /// The job as last found.
@@ -48,8 +48,8 @@ impl Watch {
         for look in 0_u32.. {
             ticks.tick().await;
             let mut seen = self.seen.lock().await;
-            if let Some(glance) = self.glance(&mut seen, began).await {
-                note(&mut seen.glances, glance);
+            if let Some(sample) = self.sample(&mut seen, began).await {
+                note(&mut seen.samples, sample);
             }
             if look.is_multiple_of(HISTORY_EVERY) {
                 self.read_history(&mut seen).await;
@@ -58,15 +58,15 @@ impl Watch {
     }
 
     /// Returns all changes until now.
-    pub(crate) async fn changes(&self, began_ms: i64) -> Vec<WidthChange> {
+    pub(crate) async fn changes(&self, began_ms: i64) -> Vec<ParallelismChange> {
         let mut seen = self.seen.lock().await;
         self.read_history(&mut seen).await;
         let rescales: Vec<Rescale> = seen.rescales.values().cloned().collect();
-        changes(&seen.glances, &rescales, began_ms)
+        changes(&seen.samples, &rescales, began_ms)
     }
 
     /// Takes a sample; `None` if Flink does not answer.
-    async fn glance(&self, seen: &mut Seen, began: Instant) -> Option<Glance> {
+    async fn sample(&self, seen: &mut WatchedJob, began: Instant) -> Option<JobSample> {
         let details = match &seen.id {
             Some(id) => self.client.job(id).await,
             None => return self.find(seen, began).await,
@@ -81,7 +81,7 @@ impl Watch {
     }
 
     /// Finds the job under its current id.
-    async fn find(&self, seen: &mut Seen, began: Instant) -> Option<Glance> {
+    async fn find(&self, seen: &mut WatchedJob, began: Instant) -> Option<JobSample> {
         let jobs = self.client.jobs().await.ok()?;
         let lives = jobs.into_iter().filter(|job| job.name == self.job && !job.state.is_terminal());
         let found = lives.max_by_key(|job| job.start_time_ms);
@@ -90,10 +90,10 @@ impl Watch {
             self.read_history(seen).await;
             seen.id = Some(found.id);
         }
-        Some(Glance { at_s: since(began), ..Glance::default() })
+        Some(JobSample { at_s: since(began), ..JobSample::default() })
     }
 
-    async fn read_history(&self, seen: &mut Seen) {
+    async fn read_history(&self, seen: &mut WatchedJob) {
         let Some(id) = &seen.id else { return };
         let Ok(newest) = self.client.rescales(id).await else { return };
         for rescale in newest {
@@ -107,10 +107,10 @@ impl Watch {
     }
 }
 
-fn note(glances: &mut Vec<Glance>, glance: Glance) {
-    let is_same = |last: &Glance| Glance { at_s: glance.at_s, ..last.clone() } == glance;
-    if !glances.last().is_some_and(is_same) {
-        glances.push(glance);
+fn note(samples: &mut Vec<JobSample>, sample: JobSample) {
+    let is_same = |last: &JobSample| JobSample { at_s: sample.at_s, ..last.clone() } == sample;
+    if !samples.last().is_some_and(is_same) {
+        samples.push(sample);
     }
 }
 
@@ -122,15 +122,15 @@ fn since(began: Instant) -> f64 {
     }
 }
 
-fn of_details(at_s: f64, details: &JobDetails) -> Glance {
+fn of_details(at_s: f64, details: &JobDetails) -> JobSample {
     if !details.is_fully_running() {
-        return Glance { at_s, job_id: details.id.to_string(), ..Glance::default() };
+        return JobSample { at_s, job_id: details.id.to_string(), ..JobSample::default() };
     }
     let widths =
         details.vertices.iter().map(|vertex| (vertex.head_operator().to_owned(), vertex.parallelism));
     let groups =
         details.vertices.iter().map(|vertex| (vertex.slot_sharing_group.as_ref(), vertex.parallelism));
-    Glance {
+    JobSample {
         at_s,
         job_id: details.id.to_string(),
         is_running: true,
@@ -163,10 +163,10 @@ mod tests {
     /// Goal: only samples that differ from the previous one are kept.
     #[test]
     fn repetitions_are_left_out() {
-        let mut glances = Vec::new();
+        let mut samples = Vec::new();
         for (at_s, slots) in [(0.0, 1), (0.25, 1), (0.5, 2), (0.75, 2)] {
-            note(&mut glances, Glance { at_s, slots, ..Glance::default() });
+            note(&mut samples, JobSample { at_s, slots, ..JobSample::default() });
         }
-        assert_eq!(glances.iter().map(|glance| glance.at_s).collect::<Vec<_>>(), [0.0, 0.5]);
+        assert_eq!(samples.iter().map(|sample| sample.at_s).collect::<Vec<_>>(), [0.0, 0.5]);
     }
 }

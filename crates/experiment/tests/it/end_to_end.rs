@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use experiment::{Figure, JobState, Summary, read_series};
+use experiment::{Column, JobState, Summary, read_series};
 
 fn tree() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -58,7 +58,7 @@ fn a_short_run_keeps_what_it_should() {
     let rows = read_series(&run.join("series.csv")).unwrap();
     assert!(rows.len() > 25, "only {} rows", rows.len());
     assert!(
-        rows.iter().any(|row| row.job == JobState::Running && row.get(Figure::EventLatencyP99Ms).is_some())
+        rows.iter().any(|row| row.job == JobState::Running && row.get(Column::EventLatencyP99Ms).is_some())
     );
     assert!(std::fs::read_to_string(run.join("decisions.csv")).unwrap().lines().count() > 1);
     let kept = [

@@ -1,8 +1,8 @@
 //! Summaries of hand-written series.
 
-use experiment::{DecisionLine, Figure, JobState, ProducerTotals, Row, Settings, Summary, summarise};
+use experiment::{Column, DecisionLine, JobState, ProducerTotals, Row, Summary, SummarySettings, summarise};
 
-const SETTINGS: Settings = Settings {
+const SETTINGS: SummarySettings = SummarySettings {
     duration_s: 14.0,
     warm_up_s: 4.0,
     latency_max_ms: 1000.0,
@@ -19,12 +19,12 @@ fn row(at_s: u32) -> Row {
 fn steady(latency_ms: f64) -> Vec<Row> {
     let row = |at_s| {
         row(at_s)
-            .with(Figure::EventLatencyMeanMs, latency_ms)
-            .with(Figure::EventLatencyP50Ms, latency_ms)
-            .with(Figure::EventLatencyP99Ms, 2.0 * latency_ms)
-            .with(Figure::SlotsUsed, 3.0)
-            .with(Figure::BacklogRecords, f64::from(at_s))
-            .with(Figure::ScheduleDelayP99Ms, 2.0)
+            .with(Column::EventLatencyMeanMs, latency_ms)
+            .with(Column::EventLatencyP50Ms, latency_ms)
+            .with(Column::EventLatencyP99Ms, 2.0 * latency_ms)
+            .with(Column::SlotsUsed, 3.0)
+            .with(Column::BacklogRecords, f64::from(at_s))
+            .with(Column::ScheduleDelayP99Ms, 2.0)
     };
     (0..14).map(row).collect()
 }
@@ -46,7 +46,7 @@ fn summary(rows: &[Row]) -> Summary {
 #[test]
 fn a_quiet_run_counts_from_its_warm_up_on() {
     let mut rows = steady(350.0);
-    rows[2].set(Figure::EventLatencyMeanMs, Some(9_999.0));
+    rows[2].set(Column::EventLatencyMeanMs, Some(9_999.0));
     let summary = summary(&rows);
     assert_eq!((summary.observed_s, summary.unobserved_s, summary.latency_known_s), (10.0, 0.0, 10.0));
     assert_eq!((summary.over_bound_share, summary.over_bound_or_down_share), (Some(0.0), Some(0.0)));
@@ -75,13 +75,13 @@ fn unknown_stays_unknown() {
 fn a_restart_is_downtime() {
     let mut rows = steady(350.0);
     for (index, row) in rows.iter_mut().enumerate().skip(6).take(3) {
-        *row = Row { at_s: row.at_s, job: JobState::Down, ..Row::default() }.with(Figure::SlotsUsed, 0.0);
+        *row = Row { at_s: row.at_s, job: JobState::Down, ..Row::default() }.with(Column::SlotsUsed, 0.0);
         assert!(index < 9);
     }
     // Running again, with a high latency.
-    rows[9].set(Figure::EventLatencyMeanMs, Some(4_000.0));
+    rows[9].set(Column::EventLatencyMeanMs, Some(4_000.0));
     // Running, but no result in this second.
-    rows[11].set(Figure::EventLatencyMeanMs, None);
+    rows[11].set(Column::EventLatencyMeanMs, None);
     let summary = summary(&rows);
     assert_eq!((summary.downtime_s, summary.latency_known_s), (3.0, 6.0));
     assert_eq!(summary.over_bound_share, Some(1.0 / 6.0));
@@ -116,7 +116,7 @@ fn partial_runs_are_told() {
 /// Goal: percentiles are weighted by time, not by rows.
 #[test]
 fn percentiles_are_of_time() {
-    let at = |at_s, ms| row(at_s).with(Figure::EventLatencyP50Ms, ms).with(Figure::EventLatencyP99Ms, ms);
+    let at = |at_s, ms| row(at_s).with(Column::EventLatencyP50Ms, ms).with(Column::EventLatencyP99Ms, ms);
     // 1 s at 10, 3 s at 20, 1 s at 30, 1 s at 40, and so on to 14 s.
     let rows: Vec<Row> =
         [(4, 10.0), (5, 20.0), (8, 30.0), (9, 40.0), (10, 50.0), (11, 60.0), (12, 70.0), (13, 80.0)]
@@ -154,7 +154,7 @@ fn a_late_producer_spoils_the_run() {
     let lossy = summarise(&steady(350.0), &[], Some(&totals(1_000, 3)), &SETTINGS);
     assert!(!lossy.is_valid && lossy.problems[0].contains("3 events"), "{:?}", lossy.problems);
     let mut rows = steady(350.0);
-    rows[9].set(Figure::ScheduleDelayP99Ms, Some(400.0));
+    rows[9].set(Column::ScheduleDelayP99Ms, Some(400.0));
     assert!(
         !summarise(&rows, &[], None, &SETTINGS).is_valid,
         "the worst second counts where there are no totals"
@@ -166,9 +166,9 @@ fn a_late_producer_spoils_the_run() {
 #[test]
 fn a_disturbed_run_is_told() {
     let mut rows = steady(350.0);
-    rows.iter_mut().for_each(|row| row.set(Figure::OthersCpuCores, Some(0.5)));
+    rows.iter_mut().for_each(|row| row.set(Column::OthersCpuCores, Some(0.5)));
     let judged = |ack_delay_max_ms, others_cpu_max_cores| {
-        let settings = Settings { ack_delay_max_ms, others_cpu_max_cores, ..SETTINGS };
+        let settings = SummarySettings { ack_delay_max_ms, others_cpu_max_cores, ..SETTINGS };
         summarise(&rows, &[], Some(&totals(2_000, 0)), &settings).problems
     };
     assert_eq!(judged(None, None), [""; 0]);
@@ -177,7 +177,7 @@ fn a_disturbed_run_is_told() {
     assert!(problems[0].contains("acknowledged late: 9 ms"), "{problems:?}");
     assert!(problems[1].contains("0.5 cores, 0.25 are allowed"), "{problems:?}");
     let quiet = steady(350.0);
-    let settings = Settings { others_cpu_max_cores: Some(0.25), ..SETTINGS };
+    let settings = SummarySettings { others_cpu_max_cores: Some(0.25), ..SETTINGS };
     let unknown = summarise(&quiet, &[], Some(&totals(2_000, 0)), &settings).problems;
     assert!(unknown[0].contains("unknown whether"), "{unknown:?}");
 }
@@ -187,7 +187,7 @@ fn a_disturbed_run_is_told() {
 fn violations_are_told_in_seconds() {
     let mut rows = steady(350.0);
     rows[6] = Row { at_s: 6.0, job: JobState::Down, ..Row::default() };
-    rows[7].set(Figure::EventLatencyMeanMs, Some(4_000.0));
+    rows[7].set(Column::EventLatencyMeanMs, Some(4_000.0));
     assert_eq!(summary(&rows).violation_or_down_s, Some(2.0));
     assert_eq!(summary(&[]).violation_or_down_s, None);
 }

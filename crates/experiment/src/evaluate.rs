@@ -1,29 +1,33 @@
 //! Evaluation of a finished run: computes all results from the observations and writes them into its folder.
 
-use crate::changes::{self, WidthChange};
+use crate::changes::{self, ParallelismChange};
 use crate::decisions;
 use crate::experiment::Experiment;
-use crate::folder::{Kept, RunFolder};
+use crate::folder::{CompletedRun, RunFolder};
 use crate::plots;
-use crate::reaction::{Needs, Reaction, reaction};
-use crate::row::{Figure, Row, read_series};
-use crate::run::One;
-use crate::summary::{ProducerTotals, Settings, Summary, summarise};
+use crate::reaction::{LoadNeeds, Reaction, reaction};
+use crate::row::{Column, Row, read_series};
+use crate::run::RunSpec;
+use crate::summary::{ProducerTotals, Summary, SummarySettings, summarise};
 
 /// What happened to the load.
-pub(crate) struct Played {
+pub(crate) struct LoadOutcome {
     pub(crate) began_ms: i64,
     /// Why it ended early.
     pub(crate) problem: Option<String>,
     pub(crate) producer: Option<ProducerTotals>,
-    pub(crate) changes: Vec<WidthChange>,
+    pub(crate) changes: Vec<ParallelismChange>,
 }
 
 /// Computes and writes all results.
 ///
 /// # Errors
 /// A file cannot be read or written.
-pub(crate) fn keep(one: One<'_>, folder: &RunFolder, played: &Played) -> anyhow::Result<Summary> {
+pub(crate) fn evaluate(
+    one: RunSpec<'_>,
+    folder: &RunFolder,
+    played: &LoadOutcome,
+) -> anyhow::Result<Summary> {
     let decisions = decisions::of_journal(&folder.journal(), played.began_ms)?;
     folder.write("decisions.csv", &decisions::text(&decisions))?;
     folder.write("changes.csv", &changes::text(&played.changes))?;
@@ -47,13 +51,13 @@ pub(crate) fn keep(one: One<'_>, folder: &RunFolder, played: &Played) -> anyhow:
         summary.add_problem(format!("ended early: {problem}"));
     }
     folder.write_json("summary.json", &summary)?;
-    let kept = Kept { summary, rows, decisions };
+    let kept = CompletedRun { summary, rows, decisions };
     plots::of_run(&kept, folder.path())?;
     Ok(kept.summary)
 }
 
-fn settings(experiment: &Experiment) -> Settings {
-    Settings {
+fn settings(experiment: &Experiment) -> SummarySettings {
+    SummarySettings {
         duration_s: experiment.duration.as_secs_f64(),
         warm_up_s: experiment.warm_up.as_secs_f64(),
         latency_max_ms: experiment.latency_max_ms,
@@ -64,11 +68,11 @@ fn settings(experiment: &Experiment) -> Settings {
 }
 
 /// Returns how the changes followed the load, if the capacities are known.
-fn followed(one: One<'_>, rows: &[Row], changes: &[WidthChange]) -> Option<Reaction> {
+fn followed(one: RunSpec<'_>, rows: &[Row], changes: &[ParallelismChange]) -> Option<Reaction> {
     let sweep = one.experiment.sweep.as_ref()?;
     let records_per_s = offered(one.experiment, rows)?;
     let needs =
-        Needs { sweep, records_per_s: &records_per_s, warm_up_s: one.experiment.warm_up.as_secs_f64() };
+        LoadNeeds { sweep, records_per_s: &records_per_s, warm_up_s: one.experiment.warm_up.as_secs_f64() };
     let parallelism = one.variant.document.parallelism();
     let begins_with = parallelism.operators.get(&sweep.operator).copied().unwrap_or(parallelism.default);
     Some(reaction(changes, &needs, begins_with))
@@ -77,10 +81,10 @@ fn followed(one: One<'_>, rows: &[Row], changes: &[WidthChange]) -> Option<React
 /// Returns the offered load of each second in records: events of streams that the job does not read are excluded, and
 /// are not sent.
 fn offered(experiment: &Experiment, rows: &[Row]) -> Option<Vec<f64>> {
-    let last = rows.iter().rev().find(|row| row.get(Figure::DueTotal).is_some())?;
+    let last = rows.iter().rev().find(|row| row.get(Column::DueTotal).is_some())?;
     let events = experiment.schedule.due_count(nanoseconds(last.at_s));
     #[expect(clippy::cast_precision_loss, reason = "events of a run")]
-    let share = last.get(Figure::DueTotal)? / events as f64;
+    let share = last.get(Column::DueTotal)? / events as f64;
     let seconds = 0..experiment.duration.as_secs();
     #[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
     let rate = |second: u64| experiment.schedule.rate_at(second as f64) * share.min(1.0);

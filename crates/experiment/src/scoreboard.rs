@@ -4,15 +4,15 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::folder::{Kept, RunFolder, runs_in, write};
-use crate::pairs::{Difference, OfRound, difference};
+use crate::folder::{CompletedRun, RunFolder, runs_in, write};
+use crate::pairs::{Difference, PairedRun, difference};
 use crate::spread::Spread;
 use crate::summary::Summary;
 
-type Figure = fn(&Summary) -> Option<f64>;
+type SummaryValue = fn(&Summary) -> Option<f64>;
 
 /// Rows of the table with their number of decimals.
-const LINES: [(&str, Figure, usize); 16] = [
+const LINES: [(&str, SummaryValue, usize); 16] = [
     ("over the bound or down, s", |s| s.violation_or_down_s, 0),
     ("slot-seconds", |s| s.slot_seconds, 0),
     ("least slot-seconds", |s| s.least_slot_seconds, 0),
@@ -40,7 +40,7 @@ struct Run {
     round: String,
     /// Chronological number of the round among all runs, from 1.
     number: usize,
-    kept: Kept,
+    kept: CompletedRun,
 }
 
 impl Run {
@@ -54,7 +54,7 @@ impl Run {
 ///
 /// # Errors
 /// A folder has no run, or a file cannot be read or written.
-pub(crate) fn board(folders: &[PathBuf], base: &str, out: &Path) -> anyhow::Result<String> {
+pub(crate) fn scoreboard(folders: &[PathBuf], base: &str, out: &Path) -> anyhow::Result<String> {
     let mut runs = Vec::new();
     for folder in folders {
         for path in runs_in(folder)? {
@@ -143,7 +143,7 @@ fn line(name: &str, cells: impl Iterator<Item = String>) -> String {
 
 /// Formats the median of the valid runs, with the range if there are several; without a valid run, that of all runs,
 /// in brackets.
-fn cell(runs: &[&Run], variant: &str, figure: Figure, decimals: usize) -> String {
+fn cell(runs: &[&Run], variant: &str, figure: SummaryValue, decimals: usize) -> String {
     let has_valid = of(runs, variant).any(|run| run.kept.summary.is_valid);
     let counts = |run: &&&Run| run.kept.summary.is_valid || !has_valid;
     let values = of(runs, variant).filter(counts).filter_map(|run| figure(&run.kept.summary));
@@ -158,8 +158,8 @@ fn differences(runs: &[&Run], variants: &[&str], base: &str) -> String {
     if others.len() == variants.len() || others.is_empty() {
         return String::new();
     }
-    let rounds: Vec<OfRound<'_>> =
-        runs.iter().map(|run| OfRound { round: &run.round, summary: &run.kept.summary }).collect();
+    let rounds: Vec<PairedRun<'_>> =
+        runs.iter().map(|run| PairedRun { round: &run.round, summary: &run.kept.summary }).collect();
     let mut text = format!(
         "\n`{base}` minus the other contender within pairs of valid runs, mean and 95 % interval (number of pairs); in brackets: over all pairs, where no pair is valid:\n\n{}",
         head(&others)
@@ -242,7 +242,7 @@ mod tests {
         Run {
             round: repetition.to_string(),
             number: 0,
-            kept: Kept { summary, rows: Vec::new(), decisions: Vec::new() },
+            kept: CompletedRun { summary, rows: Vec::new(), decisions: Vec::new() },
         }
     }
 

@@ -11,7 +11,7 @@ const TICKS_PER_S: f64 = 100.0;
 
 /// Measures CPU use.
 #[derive(Debug, Default)]
-pub(crate) struct Others {
+pub(crate) struct OtherProcesses {
     before: Option<Reading>,
 }
 
@@ -24,7 +24,7 @@ struct Reading {
     ours: u64,
 }
 
-impl Others {
+impl OtherProcesses {
     /// Returns the cores that other processes used since the last call; `None` at first, and where it cannot be
     /// measured.
     pub(crate) fn cores(&mut self) -> Option<f64> {
@@ -118,7 +118,7 @@ mod tests {
     /// Goal: on this machine the first measurement is unknown, the second is plausible.
     #[test]
     fn the_machine_can_be_read() {
-        let mut others = Others::default();
+        let mut others = OtherProcesses::default();
         assert_eq!(others.cores(), None);
         let reading = read(Path::new("/proc"), std::process::id(), Instant::now());
         assert!(reading.is_some_and(|reading| reading.all >= reading.ours), "{reading:?}");

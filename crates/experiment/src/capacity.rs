@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
-use crate::folder::{Kept, RunFolder, runs_in, write};
+use crate::folder::{CompletedRun, RunFolder, runs_in, write};
 use crate::needed::{Capacity, Sweep};
-use crate::row::{Figure, JobState};
+use crate::row::{Column, JobState};
 use crate::spread::Spread;
 
 /// A job counts as saturated if its backlog exceeds this many seconds of its throughput.
@@ -43,7 +43,7 @@ pub(crate) fn sweep(folders: &[PathBuf], operator: &str, out: &Path) -> anyhow::
 }
 
 /// Returns the constant parallelism of a run, and its throughput while more was waiting.
-fn carried(kept: &Kept, operator: &str) -> Option<(u32, f64)> {
+fn carried(kept: &CompletedRun, operator: &str) -> Option<(u32, f64)> {
     let mut widths = kept.rows.iter().filter_map(|row| row.parallelism.get(operator));
     let width = *widths.next()?;
     if widths.any(|other| *other != width) {
@@ -51,7 +51,7 @@ fn carried(kept: &Kept, operator: &str) -> Option<(u32, f64)> {
     }
     let measured = kept.rows.iter().filter(|row| !row.is_warm_up && row.job == JobState::Running);
     let rates = measured
-        .filter_map(|row| Some((row.get(Figure::ProcessedPerS)?, row.get(Figure::BacklogRecords)?)))
+        .filter_map(|row| Some((row.get(Column::ProcessedPerS)?, row.get(Column::BacklogRecords)?)))
         .filter(|(rate, waiting)| *waiting >= WAITING_MIN_S * rate)
         .map(|(rate, _)| rate);
     let spread = Spread::of(rates).filter(|spread| spread.count >= ROWS_MIN)?;
@@ -74,15 +74,15 @@ mod tests {
     use crate::row::Row;
     use crate::summary::Summary;
 
-    fn kept(width: u32, rate: f64, waiting: f64) -> Kept {
+    fn kept(width: u32, rate: f64, waiting: f64) -> CompletedRun {
         let row = |at_s: u32| {
             let mut row = Row { at_s: f64::from(at_s), job: JobState::Running, ..Row::default() }
-                .with(Figure::ProcessedPerS, rate + f64::from(at_s % 3))
-                .with(Figure::BacklogRecords, waiting);
+                .with(Column::ProcessedPerS, rate + f64::from(at_s % 3))
+                .with(Column::BacklogRecords, waiting);
             row.parallelism.insert("a".to_owned(), width);
             row
         };
-        Kept { summary: Summary::default(), rows: (0..30).map(row).collect(), decisions: Vec::new() }
+        CompletedRun { summary: Summary::default(), rows: (0..30).map(row).collect(), decisions: Vec::new() }
     }
 
     /// Goal: only the throughput of a saturated job at constant parallelism counts as a capacity.

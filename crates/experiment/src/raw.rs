@@ -8,7 +8,7 @@ use serde::Deserialize;
 /// The file. Paths are relative to its folder.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Written {
+pub(crate) struct RawExperiment {
     /// What it demonstrates, in one sentence.
     pub(crate) description: String,
     /// Job document.
@@ -49,7 +49,7 @@ pub(crate) struct Written {
     pub(crate) parallelism: BTreeMap<String, u32>,
     /// Variants with the same load and another way of scaling.
     #[serde(default, rename = "variant")]
-    pub(crate) variants: Vec<WrittenVariant>,
+    pub(crate) variants: Vec<RawVariant>,
 }
 
 /// Which variants run at the same time.
@@ -65,15 +65,15 @@ pub enum SideBySide {
 /// One of several ways of scaling the same job under the same load.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct WrittenVariant {
+pub(crate) struct RawVariant {
     /// Name in folders, tables and plots.
     pub(crate) name: String,
     /// The rescaler's configuration, or `none`.
     pub(crate) rescaler: Option<String>,
     /// Another program that scales the job.
-    pub(crate) program: Option<WrittenProgram>,
+    pub(crate) program: Option<RawProgram>,
     /// Flink's autoscaler.
-    pub(crate) flink_autoscaler: Option<WrittenAutoscaler>,
+    pub(crate) flink_autoscaler: Option<RawAutoscaler>,
     /// Restart mode of the config agent, instead of the document's: `in-place` or `savepoint-restart`.
     pub(crate) restart_mode: Option<String>,
     /// Initial parallelism; overrides the experiment's.
@@ -86,7 +86,7 @@ pub(crate) struct WrittenVariant {
 /// folder of the experiment's file, and the time compression.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct WrittenProgram {
+pub(crate) struct RawProgram {
     /// Program and arguments.
     pub(crate) command: Vec<String>,
     /// Environment variables, in addition to the inherited ones.
@@ -97,7 +97,7 @@ pub(crate) struct WrittenProgram {
 /// Apache's library `flink-autoscaler`, driven by this project's program in `flink-autoscaler`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct WrittenAutoscaler {
+pub(crate) struct RawAutoscaler {
     /// Path of its options.
     pub(crate) options: PathBuf,
     /// Decision interval, in seconds.
