@@ -12,7 +12,7 @@ use secrets::Address;
 use service::{ConfigError, Problems, Shutdown};
 use tokio::net::TcpListener;
 
-use crate::config::{Config, OneOrMore, Written, WrittenSource};
+use crate::config::{Config, OneOrMore, RawConfig, RawSource};
 use crate::once::{self, Form};
 use crate::sample::Kind;
 
@@ -100,8 +100,8 @@ struct Sources {
 }
 
 impl Sources {
-    fn written(&self) -> Result<(Written, Problems), ConfigError> {
-        let (mut written, problems) = Written::load(self.config.as_deref())?;
+    fn written(&self) -> Result<(RawConfig, Problems), ConfigError> {
+        let (mut written, problems) = RawConfig::load(self.config.as_deref())?;
         written.job = self.job.clone().unwrap_or(written.job);
         if let Some(kind) = self.source {
             let one_or_more = match self.url.as_slice() {
@@ -109,7 +109,7 @@ impl Sources {
                 [url] => Some(OneOrMore::One(url.clone())),
                 urls => Some(OneOrMore::More(urls.to_vec())),
             };
-            written.source = vec![WrittenSource {
+            written.source = vec![RawSource {
                 kind: Some(kind),
                 job: self.job.clone(),
                 timeout_ms: self.timeout_ms,
@@ -118,7 +118,7 @@ impl Sources {
                 url: one_or_more,
                 user: self.user.clone(),
                 ca_file: self.ca_file.clone(),
-                ..WrittenSource::default()
+                ..RawSource::default()
             }];
         }
         Ok((written, problems))

@@ -15,8 +15,8 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
-use crate::board::{Board, GraphiteCounts};
 use crate::config::Graphite;
+use crate::probe_state::{GraphiteCounts, ProbeState};
 
 /// Number of lines per write.
 const BATCH_LINES: usize = 500;
@@ -32,7 +32,7 @@ struct Shared {
     buffer: Mutex<Buffer>,
     /// Notifies of new lines.
     filled: Notify,
-    board: Arc<Board>,
+    state: Arc<ProbeState>,
 }
 
 #[derive(Debug)]
@@ -72,10 +72,10 @@ impl Buffer {
 
 impl Lines {
     /// Creates an empty buffer.
-    pub(crate) fn new(lines_max: usize, board: Arc<Board>) -> Self {
+    pub(crate) fn new(lines_max: usize, state: Arc<ProbeState>) -> Self {
         let counts = GraphiteCounts::default();
         let buffer = Mutex::new(Buffer { lines: VecDeque::new(), lines_max, first: 0, counts });
-        let lines = Self { shared: Arc::new(Shared { buffer, filled: Notify::new(), board }) };
+        let lines = Self { shared: Arc::new(Shared { buffer, filled: Notify::new(), state }) };
         lines.change(|_| ());
         lines
     }
@@ -88,7 +88,7 @@ impl Lines {
         let mut buffer = self.lock();
         act(&mut buffer);
         buffer.counts.buffered = buffer.lines.len();
-        self.shared.board.note_graphite(buffer.counts);
+        self.shared.state.note_graphite(buffer.counts);
     }
 
     /// Adds one value; `at_ms` is in milliseconds since the Unix epoch.
@@ -183,9 +183,9 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(20);
 
-    fn lines(lines_max: usize) -> (Lines, Arc<Board>) {
-        let board = Arc::new(Board::new(&[]));
-        (Lines::new(lines_max, Arc::clone(&board)), board)
+    fn lines(lines_max: usize) -> (Lines, Arc<ProbeState>) {
+        let state = Arc::new(ProbeState::new(&[]));
+        (Lines::new(lines_max, Arc::clone(&state)), state)
     }
 
     fn config(address: String) -> Graphite {
@@ -203,11 +203,11 @@ mod tests {
 
     #[test]
     fn the_oldest_lines_are_dropped_and_counted() {
-        let (lines, board) = lines(3);
+        let (lines, state) = lines(3);
         (0..5).for_each(|value| lines.put("a.b", value, 7_999));
         assert_eq!(lines.lock().batch(), ("a.b 2 7\na.b 3 7\na.b 4 7\n".to_owned(), 5));
         let expected = GraphiteCounts { is_connected: false, buffered: 3, sent: 0, dropped: 2 };
-        assert_eq!(board.graphite(), Some(expected));
+        assert_eq!(state.graphite(), Some(expected));
     }
 
     /// Goal: lines dropped during a write are not removed twice.
@@ -228,7 +228,7 @@ mod tests {
     #[tokio::test]
     async fn lines_wait_for_carbon() {
         let address = test_addresses::unused_address().unwrap();
-        let (lines, board) = lines(100);
+        let (lines, state) = lines(100);
         let backoff = (Duration::from_millis(5), Duration::from_millis(20));
         let sender = tokio::spawn(lines.clone().send(config(address.to_string()), backoff));
         lines.put("a", 1, 1000);
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(read_lines(stream, 2).await, ["a 1 1", "a 2 2"]);
         drop(carbon);
         let noticed = async {
-            while board.graphite().unwrap().is_connected {
+            while state.graphite().unwrap().is_connected {
                 sleep(Duration::from_millis(2)).await;
             }
         };
@@ -258,19 +258,19 @@ mod tests {
     #[tokio::test]
     async fn a_frozen_carbon_costs_only_old_lines() {
         let carbon = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (lines, board) = lines(1000);
+        let (lines, state) = lines(1000);
         let config = Graphite { timeout_ms: 50, ..config(carbon.local_addr().unwrap().to_string()) };
         let sender =
             tokio::spawn(lines.clone().send(config, (Duration::from_secs(60), Duration::from_secs(60))));
         let long = "x".repeat(10_000);
         let given_up = async {
-            while board.graphite().unwrap().dropped == 0 {
+            while state.graphite().unwrap().dropped == 0 {
                 lines.put(&long, 1, 0);
                 tokio::task::yield_now().await;
             }
         };
         timeout(SOON, given_up).await.unwrap();
-        assert!(board.graphite().unwrap().buffered <= 1000);
+        assert!(state.graphite().unwrap().buffered <= 1000);
         sender.abort();
     }
 }

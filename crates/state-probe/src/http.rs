@@ -11,30 +11,35 @@ use axum::{Json, Router};
 use http_server::{Bounds, MetricsPage};
 use tokio::net::TcpListener;
 
-use crate::board::Board;
 use crate::page;
+use crate::probe_state::ProbeState;
 
 #[derive(Clone)]
-struct Pages {
-    board: Arc<Board>,
+struct PageState {
+    state: Arc<ProbeState>,
     prefix: Arc<str>,
 }
 
-async fn metrics(State(pages): State<Pages>) -> MetricsPage {
-    page::page(&pages.prefix, &pages.board)
+async fn metrics(State(pages): State<PageState>) -> MetricsPage {
+    page::page(&pages.prefix, &pages.state)
 }
 
-async fn samples(State(pages): State<Pages>) -> impl IntoResponse {
-    Json(pages.board.shown())
+async fn samples(State(pages): State<PageState>) -> impl IntoResponse {
+    Json(pages.state.source_views())
 }
 
 /// Serves the pages forever.
-pub(crate) async fn serve(listener: TcpListener, connections_max: usize, prefix: &str, board: Arc<Board>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    connections_max: usize,
+    prefix: &str,
+    state: Arc<ProbeState>,
+) {
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/samples", get(samples))
         .route("/healthz", get(async || "ok\n"))
-        .with_state(Pages { board, prefix: prefix.into() });
+        .with_state(PageState { state, prefix: prefix.into() });
     let bounds = Bounds {
         connections: connections_max,
         connections_per_peer: connections_max.div_ceil(4) * 3,

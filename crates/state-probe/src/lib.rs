@@ -13,7 +13,6 @@
 //! Samples go to Graphite, to the page `/metrics`, to standard output as lines of JSON, and as the page `/samples` to
 //! the rescaler. The probe stores nothing and makes no decisions.
 
-mod board;
 pub mod cli;
 pub mod config;
 pub mod du;
@@ -22,6 +21,7 @@ mod host;
 mod http;
 mod once;
 mod page;
+mod probe_state;
 mod run;
 mod sample;
 pub mod series;
@@ -30,4 +30,4 @@ pub mod source;
 pub use cli::Arguments;
 pub use config::Config;
 pub use run::run;
-pub use sample::{Figures, Kind, Sample};
+pub use sample::{Kind, Sample, SampleValues};

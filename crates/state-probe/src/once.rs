@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::config::Config;
 use crate::sample::Sample;
-use crate::source::Source;
+use crate::source::StateSource;
 
 /// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -23,7 +23,7 @@ pub(crate) async fn once(config: Config, form: Form) -> anyhow::Result<bool> {
     let mut all_well = true;
     for source in config.sources {
         let name = source.name.clone();
-        let look = async { Source::new(source)?.look().await };
+        let look = async { StateSource::new(source)?.look().await };
         match look.await {
             Ok(sample) => print(&sample, form)?,
             Err(error) => {

@@ -5,7 +5,7 @@
 
 use http_server::{MetricsPage, Samples};
 
-use crate::board::{Board, Standing};
+use crate::probe_state::{ProbeState, SourceStatus};
 
 /// Name, type and help of a source's metrics; durations are in seconds, by convention.
 const FIGURES: [(&str, &str); 5] = [
@@ -17,11 +17,11 @@ const FIGURES: [(&str, &str); 5] = [
 ];
 
 /// Builds the whole page; every name has the prefix.
-pub(crate) fn page(prefix: &str, board: &Board) -> MetricsPage {
+pub(crate) fn page(prefix: &str, state: &ProbeState) -> MetricsPage {
     let mut page = Page { prefix, metrics: MetricsPage::default() };
-    page.sources(&board.standings());
-    page.host(board);
-    if let Some(graphite) = board.graphite() {
+    page.sources(&state.sources());
+    page.host(state);
+    if let Some(graphite) = state.graphite() {
         page.gauge("graphite_connected", "Whether carbon is connected.").add(&[], graphite.is_connected);
         page.gauge("graphite_buffered_lines", "Lines that wait for carbon.").add(&[], graphite.buffered);
         page.counter("graphite_sent_lines_total", "Lines sent.").add(&[], graphite.sent);
@@ -29,7 +29,7 @@ pub(crate) fn page(prefix: &str, board: &Board) -> MetricsPage {
             .add(&[], graphite.dropped);
     }
     page.counter("json_dropped_lines_total", "Lines of JSON that nobody took in time.")
-        .add(&[], board.lines_dropped());
+        .add(&[], state.lines_dropped());
     page.metrics
 }
 
@@ -47,40 +47,40 @@ impl Page<'_> {
         self.metrics.counter(format!("{}_{name}", self.prefix), help)
     }
 
-    fn sources(&mut self, standings: &[Standing]) {
-        let fresh: Vec<_> = standings
+    fn sources(&mut self, sources: &[SourceStatus]) {
+        let fresh: Vec<_> = sources
             .iter()
-            .filter_map(|standing| Some((standing, standing.newest.as_ref()?.1.as_ref().ok()?)))
+            .filter_map(|status| Some((status, status.newest.as_ref()?.1.as_ref().ok()?)))
             .collect();
         for (figure, help) in FIGURES {
             let mut samples = self.gauge(figure, help);
-            for (standing, sample) in &fresh {
+            for (status, sample) in &fresh {
                 let value = sample.known().find(|(name, _)| *name == figure).map(|(_, value)| value);
-                samples.add_known(&labels(standing), value);
+                samples.add_known(&labels(status), value);
             }
         }
         let mut durations = self.gauge("look_duration_seconds", "How long the newest look took.");
-        for (standing, sample) in &fresh {
-            durations.add(&labels(standing), seconds(sample.duration_ms));
+        for (status, sample) in &fresh {
+            durations.add(&labels(status), seconds(sample.duration_ms));
         }
         let help = "When the newest look began, since the Unix epoch.";
         let mut timestamps = self.gauge("look_timestamp_seconds", help);
-        for (standing, sample) in &fresh {
-            timestamps.add(&labels(standing), seconds(sample.at_ms));
+        for (status, sample) in &fresh {
+            timestamps.add(&labels(status), seconds(sample.at_ms));
         }
         let mut up = self.gauge("up", "Whether the newest look gave figures.");
-        for standing in standings {
-            let is_up = standing.newest.as_ref().map(|(_, look)| look.is_ok());
-            up.add_known(&labels(standing), is_up);
+        for status in sources {
+            let is_up = status.newest.as_ref().map(|(_, look)| look.is_ok());
+            up.add_known(&labels(status), is_up);
         }
         let mut looks = self.counter("looks_total", "Looks that gave figures.");
-        standings.iter().for_each(|standing| looks.add(&labels(standing), standing.samples));
+        sources.iter().for_each(|status| looks.add(&labels(status), status.samples));
         let mut failures = self.counter("failures_total", "Looks that failed.");
-        standings.iter().for_each(|standing| failures.add(&labels(standing), standing.failures));
+        sources.iter().for_each(|status| failures.add(&labels(status), status.failures));
     }
 
-    fn host(&mut self, board: &Board) {
-        let Some(host) = board.host() else { return };
+    fn host(&mut self, state: &ProbeState) {
+        let Some(host) = state.host() else { return };
         for (figure, value) in host.known() {
             let mut samples = match figure.starts_with("network_") {
                 true => self.counter(&format!("host_{figure}_total"), "Of the machine."),
@@ -91,8 +91,8 @@ impl Page<'_> {
     }
 }
 
-fn labels(standing: &Standing) -> [(&str, &str); 3] {
-    [("job", &standing.job), ("name", &standing.name), ("source", standing.kind.as_str())]
+fn labels(status: &SourceStatus) -> [(&str, &str); 3] {
+    [("job", &status.job), ("name", &status.name), ("source", status.kind.as_str())]
 }
 
 fn seconds(milliseconds: u64) -> f64 {
@@ -102,41 +102,41 @@ fn seconds(milliseconds: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::board::GraphiteCounts;
-    use crate::config::WrittenSource;
+    use crate::config::RawSource;
     use crate::host::HostFigures;
-    use crate::sample::{Figures, Kind, Sample};
+    use crate::probe_state::GraphiteCounts;
+    use crate::sample::{Kind, Sample, SampleValues};
 
     fn sample(size_bytes: u64) -> Sample {
-        let figures = Figures { size_bytes, files: Some(2), ..Figures::default() };
+        let figures = SampleValues { size_bytes, files: Some(2), ..SampleValues::default() };
         let (name, job) = ("a".to_owned(), "my \"job\"".to_owned());
         Sample { name, source: Kind::Local, job, figures, at_ms: 1_700_000_000_007, duration_ms: 12 }
     }
 
-    fn board() -> Board {
-        let written = WrittenSource {
+    fn state() -> ProbeState {
+        let written = RawSource {
             kind: Some(Kind::Local),
             name: Some("a".to_owned()),
             path: Some("/x".to_owned()),
-            ..WrittenSource::default()
+            ..RawSource::default()
         };
-        Board::new(&[written.check("my \"job\"", 1000).unwrap()])
+        ProbeState::new(&[written.check("my \"job\"", 1000).unwrap()])
     }
 
-    fn text(board: &Board) -> String {
-        page("p", board).into_text()
+    fn text(state: &ProbeState) -> String {
+        page("p", state).into_text()
     }
 
     /// Goal: values are present while the newest sample is good, absent after a failure, and present again later;
     /// counters continue.
     #[test]
     fn a_failed_look_takes_its_figures_along() {
-        let board = board();
+        let state = state();
         let labels = r#"{job="my \"job\"",name="a",source="local"}"#;
-        assert!(!text(&board).contains("p_up{"), "nothing is known before the first look");
+        assert!(!text(&state).contains("p_up{"), "nothing is known before the first look");
 
-        assert!(board.note("a", Ok(sample(77))).is_none());
-        let good = text(&board);
+        assert!(state.note("a", Ok(sample(77))).is_none());
+        let good = text(&state);
         for line in [
             format!("p_size_bytes{labels} 77"),
             format!("p_files{labels} 2"),
@@ -148,11 +148,11 @@ mod tests {
         }
         assert!(!good.contains("p_folders{"), "what is not known is not there:\n{good}");
 
-        assert!(board.note("a", Err("down".to_owned())).unwrap().is_ok());
-        let bad = text(&board);
+        assert!(state.note("a", Err("down".to_owned())).unwrap().is_ok());
+        let bad = text(&state);
         assert!(!bad.contains("p_size_bytes{") && bad.contains(&format!("p_up{labels} 0")), "{bad}");
-        board.note("a", Ok(sample(78)));
-        let again = text(&board);
+        state.note("a", Ok(sample(78)));
+        let again = text(&state);
         assert!(again.contains(&format!("p_size_bytes{labels} 78")), "{again}");
         assert!(again.contains(&format!("p_failures_total{labels} 1")), "{again}");
     }
@@ -160,16 +160,16 @@ mod tests {
     /// Goal: names, types, labels, help texts and units stay.
     #[test]
     fn the_page_stays() {
-        let board = board();
-        let all = Figures {
+        let state = state();
+        let all = SampleValues {
             size_with_replicas_bytes: Some(154),
             folders: Some(1),
             checkpointed_bytes: Some(7),
             ..sample(77).figures
         };
-        board.note("a", Ok(Sample { figures: all, ..sample(77) }));
-        board.note_graphite(GraphiteCounts { is_connected: true, buffered: 3, sent: 4, dropped: 5 });
-        board.note_host(HostFigures {
+        state.note("a", Ok(Sample { figures: all, ..sample(77) }));
+        state.note_graphite(GraphiteCounts { is_connected: true, buffered: 3, sent: 4, dropped: 5 });
+        state.note_host(HostFigures {
             host: "h1".to_owned(),
             at_ms: 0,
             cpu_ratio: Some(0.123_456),
@@ -179,7 +179,7 @@ mod tests {
             network_sent_bytes: 40,
         });
         let labels = r#"{job="my \"job\"",name="a",source="local"}"#;
-        assert_eq!(text(&board), EXPECTED.replace("{}", labels));
+        assert_eq!(text(&state), EXPECTED.replace("{}", labels));
     }
 
     const EXPECTED: &str = "\

@@ -14,13 +14,13 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{debug, info, warn};
 
-use crate::board::Board;
 use crate::config::{Config, Host};
 use crate::graphite::Lines;
 use crate::host::{HostFigures, HostReader};
+use crate::probe_state::ProbeState;
 use crate::sample::Sample;
 use crate::series::Template;
-use crate::source::{LookError, Source};
+use crate::source::{SampleError, StateSource};
 
 /// Size of the queue for a slow reader of standard output, in lines.
 const LINES_WAITING: usize = 1024;
@@ -29,7 +29,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The outputs of samples.
 struct Outputs {
-    board: Arc<Board>,
+    state: Arc<ProbeState>,
     graphite: Option<Lines>,
     json: Option<mpsc::Sender<String>>,
     state_series: Template,
@@ -45,12 +45,12 @@ pub async fn run(
     listener: Option<TcpListener>,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let sources: Result<Vec<Source>, _> = config.sources.iter().cloned().map(Source::new).collect();
+    let sources: Result<Vec<StateSource>, _> = config.sources.iter().cloned().map(StateSource::new).collect();
     let sources = sources?;
-    let board = Arc::new(Board::new(&config.sources));
+    let state = Arc::new(ProbeState::new(&config.sources));
     let mut services = JoinSet::new();
     let graphite = config.graphite.enabled.then(|| {
-        let lines = Lines::new(config.graphite.buffer_lines, Arc::clone(&board));
+        let lines = Lines::new(config.graphite.buffer_lines, Arc::clone(&state));
         services.spawn(lines.clone().send(config.graphite.clone(), config.backoff()));
         lines
     });
@@ -60,12 +60,12 @@ pub async fn run(
         json
     });
     if let Some(listener) = listener {
-        let (prefix, board, places) =
-            (config.prometheus_prefix.clone(), Arc::clone(&board), config.http.connections_max);
-        services.spawn(async move { crate::http::serve(listener, places, &prefix, board).await });
+        let (prefix, state, places) =
+            (config.prometheus_prefix.clone(), Arc::clone(&state), config.http.connections_max);
+        services.spawn(async move { crate::http::serve(listener, places, &prefix, state).await });
     }
     let (state_series, host_series) = (config.state_series, config.host_series);
-    let outputs = Arc::new(Outputs { board, graphite: graphite.clone(), json, state_series, host_series });
+    let outputs = Arc::new(Outputs { state, graphite: graphite.clone(), json, state_series, host_series });
     let mut looks = JoinSet::new();
     for source in sources {
         looks.spawn(watch(source, Arc::clone(&outputs)));
@@ -85,7 +85,7 @@ pub async fn run(
     Ok(())
 }
 
-async fn watch(mut source: Source, outputs: Arc<Outputs>) {
+async fn watch(mut source: StateSource, outputs: Arc<Outputs>) {
     let mut ticks = interval(source.config().interval);
     // After a sample that took longer than the interval the next one starts immediately; missed ones are skipped.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -107,13 +107,13 @@ async fn watch_host(mut reader: HostReader, host: Host, outputs: Arc<Outputs>) {
 
 impl Outputs {
     /// Logs one line when a source fails, one when the reason changes, and one when it recovers.
-    fn take(&self, source: &Source, look: Result<Sample, LookError>) {
+    fn take(&self, source: &StateSource, look: Result<Sample, SampleError>) {
         let name = source.config().name.as_str();
         let look = look.map_err(|error| format!("{:#}", anyhow::Error::from(error)));
         if let Ok(sample) = &look {
             self.publish(source, sample);
         }
-        let before = self.board.note(name, look.clone());
+        let before = self.state.note(name, look.clone());
         match (look, before) {
             (Err(reason), Some(Err(same))) if reason == same => debug!(name, "no figures: {reason}"),
             (Err(reason), _) => warn!(name, "no figures: {reason}"),
@@ -125,7 +125,7 @@ impl Outputs {
         }
     }
 
-    fn publish(&self, source: &Source, sample: &Sample) {
+    fn publish(&self, source: &StateSource, sample: &Sample) {
         if let Some(graphite) = &self.graphite {
             for (figure, value) in sample.known() {
                 graphite.put(&source.config().series(&self.state_series, figure), value, sample.at_ms);
@@ -146,13 +146,13 @@ impl Outputs {
             line.to_string()
         });
         self.print(line);
-        self.board.note_host(figures);
+        self.state.note_host(figures);
     }
 
     fn print(&self, line: serde_json::Result<String>) {
         let (Some(json), Ok(line)) = (&self.json, line) else { return };
         if let Err(mpsc::error::TrySendError::Full(_)) = json.try_send(line)
-            && self.board.note_dropped_line() == 0
+            && self.state.note_dropped_line() == 0
         {
             warn!("standard output is not read; dropping lines (counted in json_dropped_lines_total)");
         }

@@ -38,7 +38,7 @@ impl std::fmt::Display for Kind {
 
 /// The values of one sample. A value that the source does not provide is unknown, not 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Figures {
+pub struct SampleValues {
     /// Size of one copy, in bytes. Source `flink`: all that a restore of the newest checkpoint reads.
     pub size_bytes: u64,
     /// Size of all copies, in bytes.
@@ -69,7 +69,7 @@ pub struct Sample {
     pub job: String,
     /// The measured values.
     #[serde(flatten)]
-    pub figures: Figures,
+    pub figures: SampleValues,
     /// Start of the measurement, in milliseconds since the Unix epoch.
     pub at_ms: u64,
     /// Duration of the measurement, in milliseconds, rounded up.

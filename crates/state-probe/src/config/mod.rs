@@ -1,4 +1,4 @@
-//! The probe's configuration: as written in TOML ([`Written`]), then validated ([`Config`]).
+//! The probe's configuration: as written in TOML ([`RawConfig`]), then validated ([`Config`]).
 //!
 //! All problems are reported at once, each with its key and the valid values. `configs/state-probe.toml` documents
 //! the keys.
@@ -14,7 +14,7 @@ use service::settings::{self, ConfigError, Problems};
 
 use crate::series::Template;
 
-pub use source::{OneOrMore, SourceConfig, What, WrittenSource};
+pub use source::{OneOrMore, RawSource, SourceConfig, SourceTarget};
 
 /// Maximum number of sources. Each has its own task and series.
 const SOURCES_MAX: usize = 64;
@@ -22,13 +22,13 @@ const SOURCES_MAX: usize = 64;
 /// The configuration as written. `configs/state-probe.toml` documents the fields.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Written {
+pub struct RawConfig {
     /// The job whose state is measured.
     pub job: String,
     /// Sampling interval, in milliseconds.
     pub interval_ms: u64,
     /// Sources to measure.
-    pub source: Vec<WrittenSource>,
+    pub source: Vec<RawSource>,
     /// Whether samples are printed as lines of JSON on standard output.
     pub json_lines: bool,
     /// `[http]`
@@ -41,7 +41,7 @@ pub struct Written {
     pub host: Host,
 }
 
-impl Default for Written {
+impl Default for RawConfig {
     fn default() -> Self {
         Self {
             job: "nexmark".to_owned(),
@@ -166,7 +166,7 @@ pub struct Config {
     pub host: Option<Host>,
 }
 
-impl Written {
+impl RawConfig {
     /// Reads a configuration file, or takes the defaults.
     ///
     /// # Errors
@@ -272,15 +272,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("probe.toml");
         std::fs::write(&path, text).unwrap();
-        let (written, problems) = Written::load(Some(&path))?;
+        let (written, problems) = RawConfig::load(Some(&path))?;
         written.check(problems)
     }
 
     /// Goal: the commented file is valid and states the defaults, and each source shown in comments is valid too.
     #[test]
     fn the_commented_file_states_the_defaults() {
-        let example: Written = toml::from_str(EXAMPLE).unwrap();
-        let default = Written::default();
+        let example: RawConfig = toml::from_str(EXAMPLE).unwrap();
+        let default = RawConfig::default();
         assert_eq!(
             (example.job, example.interval_ms, example.json_lines, example.http),
             (default.job, default.interval_ms, default.json_lines, default.http)

@@ -36,7 +36,7 @@ pub enum OneOrMore<T> {
 /// A source as written; its kind determines the valid keys.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct WrittenSource {
+pub struct RawSource {
     /// Kind of the source.
     pub kind: Option<Kind>,
     /// Name in samples and series; default: its kind.
@@ -75,12 +75,12 @@ pub struct SourceConfig {
     /// Timeout of one sample (or of one NameNode).
     pub timeout: Duration,
     /// What is measured.
-    pub what: What,
+    pub target: SourceTarget,
 }
 
 /// What a source measures.
 #[derive(Clone, PartialEq, Eq)]
-pub enum What {
+pub enum SourceTarget {
     /// A command with the output of `du`.
     Command {
         /// Program and arguments.
@@ -106,7 +106,7 @@ pub enum What {
     },
 }
 
-impl fmt::Debug for What {
+impl fmt::Debug for SourceTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Command { argv } => {
@@ -125,7 +125,7 @@ impl fmt::Debug for What {
     }
 }
 
-impl What {
+impl SourceTarget {
     /// Returns its kind.
     pub fn kind(&self) -> Kind {
         match self {
@@ -140,12 +140,12 @@ impl What {
 impl SourceConfig {
     /// Returns the Graphite series of one value of this source.
     pub fn series(&self, template: &Template, figure: &str) -> String {
-        let source = self.what.kind().as_str();
+        let source = self.target.kind().as_str();
         template.fill(&[("job", &self.job), ("name", &self.name), ("source", source), ("figure", figure)])
     }
 }
 
-impl WrittenSource {
+impl RawSource {
     /// Validates a source; `job` and `interval_ms` are defaults.
     ///
     /// # Errors
@@ -155,13 +155,13 @@ impl WrittenSource {
             return Err(vec!["kind: use command, webhdfs, flink or local".to_owned()]);
         };
         let mut problems = self.foreign_keys(kind);
-        let what = match kind {
+        let target = match kind {
             Kind::Command => self.command(),
             Kind::Webhdfs => self.webhdfs(),
             Kind::Flink => self.flink(),
             Kind::Local => self.local(),
         };
-        let what = what.map_err(|problem| problems.push(problem)).ok();
+        let target = target.map_err(|problem| problems.push(problem)).ok();
         let timeout_ms = if kind == Kind::Command { COMMAND_TIMEOUT_MS } else { OTHER_TIMEOUT_MS };
         let mut milliseconds = |key: &str, value: u64, least: u64| {
             problems.extend(out_of_range(key, value, &(least..=86_400_000)));
@@ -174,10 +174,10 @@ impl WrittenSource {
         if name.is_empty() || !name.chars().all(is_name) {
             problems.push("name: letters, digits, - and _ only".to_owned());
         }
-        match what {
-            Some(what) if problems.is_empty() => {
+        match target {
+            Some(target) if problems.is_empty() => {
                 let job = self.job.clone().unwrap_or_else(|| job.to_owned());
-                Ok(SourceConfig { name, job, interval, timeout, what })
+                Ok(SourceConfig { name, job, interval, timeout, target })
             }
             _ => Err(problems),
         }
@@ -197,7 +197,7 @@ impl WrittenSource {
         foreign.map(|(key, ..)| format!("{key}: not a key of kind {kind}, remove it")).collect()
     }
 
-    fn command(&self) -> Result<What, String> {
+    fn command(&self) -> Result<SourceTarget, String> {
         let argv = match (&self.command, &self.path) {
             (Some(_), Some(_)) => {
                 return Err("path: conflicts with command; write it into the command".to_owned());
@@ -217,11 +217,11 @@ impl WrittenSource {
         }
         match du_options::problem(&argv) {
             Some(problem) => Err(problem),
-            None => Ok(What::Command { argv }),
+            None => Ok(SourceTarget::Command { argv }),
         }
     }
 
-    fn webhdfs(&self) -> Result<What, String> {
+    fn webhdfs(&self) -> Result<SourceTarget, String> {
         let path = self.path.clone().ok_or("path: set a path of HDFS, for example /flink/checkpoints")?;
         if !path.starts_with('/') || path.split('/').any(|part| matches!(part, "." | "..")) {
             return Err("path: must start with / and not contain . or ..".to_owned());
@@ -236,10 +236,15 @@ impl WrittenSource {
         if urls.is_empty() || urls.len() > NAMENODES_MAX {
             return Err(format!("url: set 1 to {NAMENODES_MAX} NameNodes, each like http://namenode:9870"));
         }
-        Ok(What::Webhdfs(WebhdfsConfig { urls, path, user: self.user.clone(), access: self.access()? }))
+        Ok(SourceTarget::Webhdfs(WebhdfsConfig {
+            urls,
+            path,
+            user: self.user.clone(),
+            access: self.access()?,
+        }))
     }
 
-    fn flink(&self) -> Result<What, String> {
+    fn flink(&self) -> Result<SourceTarget, String> {
         let url = match self.url.clone() {
             None => "http://127.0.0.1:8081".into(),
             Some(OneOrMore::One(url)) => url,
@@ -249,7 +254,7 @@ impl WrittenSource {
             }
         };
         url.http_list().map_err(|remedy| refusal("url", format!("{url:?}"), remedy))?;
-        Ok(What::Flink { url, job: self.job.clone(), access: self.access()? })
+        Ok(SourceTarget::Flink { url, job: self.job.clone(), access: self.access()? })
     }
 
     /// Returns the access settings; `ca_file` is a short form of `access.authorities_file`.
@@ -260,13 +265,13 @@ impl WrittenSource {
         Ok(access)
     }
 
-    fn local(&self) -> Result<What, String> {
+    fn local(&self) -> Result<SourceTarget, String> {
         let path = self.path.clone().filter(|path| !path.is_empty()).ok_or("path: set a folder")?;
         let entries_max = self.entries_max.unwrap_or(ENTRIES_MAX);
         if entries_max == 0 {
             return Err(refusal("entries_max", entries_max, "give a number from 1 on"));
         }
-        Ok(What::Local { path: PathBuf::from(path), entries_max })
+        Ok(SourceTarget::Local { path: PathBuf::from(path), entries_max })
     }
 }
 
@@ -275,12 +280,12 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<SourceConfig, Vec<String>> {
-        toml::from_str::<WrittenSource>(text).unwrap().check("nexmark", 60_000)
+        toml::from_str::<RawSource>(text).unwrap().check("nexmark", 60_000)
     }
 
     fn argv(text: &str) -> Vec<String> {
-        match parse(text).unwrap().what {
-            What::Command { argv } => argv,
+        match parse(text).unwrap().target {
+            SourceTarget::Command { argv } => argv,
             other => panic!("{other:?}"),
         }
     }
@@ -343,11 +348,8 @@ mod tests {
             "kind = \"flink\"\nurl = \"http://ann:hunter2@jm\"",
             "kind = \"command\"\ncommand = \"weigh --at http://ann:hunter2@nn/x\"",
         ] {
-            let shown = format!(
-                "{:?} {:?}",
-                parse(text).unwrap(),
-                toml::from_str::<WrittenSource>(text).unwrap().url
-            );
+            let shown =
+                format!("{:?} {:?}", parse(text).unwrap(), toml::from_str::<RawSource>(text).unwrap().url);
             assert!(!shown.contains("hunter2"), "{shown}");
         }
     }

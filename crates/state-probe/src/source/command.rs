@@ -20,7 +20,7 @@ use tokio::process::Child;
 use tokio::time::timeout;
 
 use crate::du::{self, DuError};
-use crate::sample::Figures;
+use crate::sample::SampleValues;
 
 /// Size limit of the output, in bytes: about ten thousand rows.
 const OUTPUT_BYTES: usize = 1 << 20;
@@ -97,7 +97,7 @@ pub(crate) struct Command {
 }
 
 /// Result of a command that ended by itself.
-struct Ended {
+struct CommandOutput {
     status: ExitStatus,
     output: Vec<u8>,
     complaint: Vec<u8>,
@@ -109,7 +109,7 @@ impl Command {
         Self { argv, deadline }
     }
 
-    pub(crate) async fn look(&self) -> Result<Figures, CommandError> {
+    pub(crate) async fn look(&self) -> Result<SampleValues, CommandError> {
         self.understand(&self.run().await?)
     }
 
@@ -117,17 +117,17 @@ impl Command {
         self.argv.first().cloned().unwrap_or_default()
     }
 
-    async fn run(&self) -> Result<Ended, CommandError> {
+    async fn run(&self) -> Result<CommandOutput, CommandError> {
         let program = self.program();
         let mut command = tokio::process::Command::new(&program);
         command.args(self.argv.iter().skip(1)).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child =
             command.spawn().map_err(|source| CommandError::Start { program: program.clone(), source })?;
-        let mut group = Group { child: Some(child) };
+        let mut group = ProcessGroup { child: Some(child) };
         let mut complaint = VecDeque::new();
         match timeout(self.deadline, group.finish(&mut complaint)).await {
-            Ok(Ok((status, output))) => Ok(Ended { status, output, complaint: complaint.into() }),
+            Ok(Ok((status, output))) => Ok(CommandOutput { status, output, complaint: complaint.into() }),
             Ok(Err(source)) => {
                 group.kill().await;
                 Err(CommandError::Read { program, source })
@@ -140,7 +140,7 @@ impl Command {
         }
     }
 
-    fn understand(&self, ended: &Ended) -> Result<Figures, CommandError> {
+    fn understand(&self, ended: &CommandOutput) -> Result<SampleValues, CommandError> {
         let program = self.program();
         if !ended.status.success() {
             let complaint = last_words(&ended.complaint);
@@ -151,21 +151,21 @@ impl Command {
         }
         let output = String::from_utf8_lossy(&ended.output);
         let total = du::total(&output).map_err(|source| CommandError::Unreadable { program, source })?;
-        Ok(Figures {
+        Ok(SampleValues {
             size_bytes: total.size_bytes,
             size_with_replicas_bytes: total.size_with_replicas_bytes,
             is_rounded: total.is_rounded,
-            ..Figures::default()
+            ..SampleValues::default()
         })
     }
 }
 
 /// A child that leads a process group; dropping it before its end kills the whole group.
-struct Group {
+struct ProcessGroup {
     child: Option<Child>,
 }
 
-impl Group {
+impl ProcessGroup {
     /// Reads both streams to their end and reaps the child last, so that until then its id cannot be reused.
     async fn finish(&mut self, complaint: &mut VecDeque<u8>) -> io::Result<(ExitStatus, Vec<u8>)> {
         let Some(child) = &mut self.child else { return Err(io::ErrorKind::NotFound.into()) };
@@ -194,7 +194,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         self.signal();
     }

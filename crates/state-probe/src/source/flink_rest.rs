@@ -7,7 +7,7 @@ use flink::{Client, JobId, JobOverview};
 use http_client::Access;
 use thiserror::Error;
 
-use crate::sample::Figures;
+use crate::sample::SampleValues;
 
 /// Why Flink gave no values.
 #[derive(Debug, Error)]
@@ -65,15 +65,15 @@ impl FlinkRest {
         Ok(Self { client, job })
     }
 
-    pub(crate) async fn look(&self) -> Result<Figures, FlinkError> {
+    pub(crate) async fn look(&self) -> Result<SampleValues, FlinkError> {
         let (id, name) = self.find().await?;
         let checkpoints = self.client.checkpoints(&id).await?;
         let size_bytes = checkpoints.state_size_bytes.ok_or(FlinkError::NoCheckpoint { job: name })?;
-        Ok(Figures {
+        Ok(SampleValues {
             size_bytes,
             checkpointed_bytes: checkpoints.checkpointed_size_bytes,
             checkpoint_id: checkpoints.newest_id,
-            ..Figures::default()
+            ..SampleValues::default()
         })
     }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use crate::sample::Figures;
+use crate::sample::SampleValues;
 
 /// Why a folder gave no values.
 #[derive(Debug, Error)]
@@ -57,7 +57,7 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    pub(crate) async fn look(&self) -> Result<Figures, LocalError> {
+    pub(crate) async fn look(&self) -> Result<SampleValues, LocalError> {
         let walk = Walk {
             local: self.clone(),
             end: Instant::now() + self.timeout,
@@ -87,7 +87,7 @@ struct Walk {
 }
 
 impl Walk {
-    fn run(mut self) -> Result<Figures, LocalError> {
+    fn run(mut self) -> Result<SampleValues, LocalError> {
         let root = self.local.path.clone();
         let read_error = |source| LocalError::Read { path: root.clone(), source };
         // The root itself may be a symbolic link.
@@ -112,7 +112,7 @@ impl Walk {
             }
         }
         let (size_bytes, files, folders) = self.figures;
-        Ok(Figures { size_bytes, files: Some(files), folders: Some(folders), ..Figures::default() })
+        Ok(SampleValues { size_bytes, files: Some(files), folders: Some(folders), ..SampleValues::default() })
     }
 
     fn count(

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
 
-use crate::config::{SourceConfig, What};
-use crate::sample::{Figures, Sample};
+use crate::config::{SourceConfig, SourceTarget};
+use crate::sample::{Sample, SampleValues};
 
 pub use flink_rest::FlinkError;
 pub use http_client::SetupError;
@@ -20,7 +20,7 @@ pub use local::LocalError;
 
 /// Why a sample failed. With its sources it is one line for a person.
 #[derive(Debug, Error)]
-pub enum LookError {
+pub enum SampleError {
     /// Error of the command.
     #[error(transparent)]
     Command(#[from] command::CommandError),
@@ -37,7 +37,7 @@ pub enum LookError {
 
 /// A source that can be sampled repeatedly.
 #[derive(Debug)]
-pub struct Source {
+pub struct StateSource {
     config: SourceConfig,
     reader: Reader,
 }
@@ -50,20 +50,20 @@ enum Reader {
     Local(local::Local),
 }
 
-impl Source {
+impl StateSource {
     /// Creates the clients, without connecting.
     ///
     /// # Errors
     /// An HTTP client cannot be created: an invalid URL, or unreadable certificates.
-    pub fn new(config: SourceConfig) -> Result<Self, LookError> {
+    pub fn new(config: SourceConfig) -> Result<Self, SampleError> {
         let timeout = config.timeout;
-        let reader = match &config.what {
-            What::Command { argv } => Reader::Command(command::Command::new(argv.clone(), timeout)),
-            What::Webhdfs(webhdfs) => Reader::Webhdfs(webhdfs::Webhdfs::new(webhdfs, timeout)?),
-            What::Flink { url, job, access } => {
+        let reader = match &config.target {
+            SourceTarget::Command { argv } => Reader::Command(command::Command::new(argv.clone(), timeout)),
+            SourceTarget::Webhdfs(webhdfs) => Reader::Webhdfs(webhdfs::Webhdfs::new(webhdfs, timeout)?),
+            SourceTarget::Flink { url, job, access } => {
                 Reader::Flink(flink_rest::FlinkRest::new(url.reveal(), job.clone(), timeout, access)?)
             }
-            What::Local { path, entries_max } => {
+            SourceTarget::Local { path, entries_max } => {
                 Reader::Local(local::Local { path: path.clone(), timeout, entries_max: *entries_max })
             }
         };
@@ -78,13 +78,13 @@ impl Source {
     /// Takes one sample.
     ///
     /// # Errors
-    /// See [`LookError`]; an incomplete sample gives no values.
-    pub async fn look(&mut self) -> Result<Sample, LookError> {
+    /// See [`SampleError`]; an incomplete sample gives no values.
+    pub async fn look(&mut self) -> Result<Sample, SampleError> {
         let (at, begin) = (SystemTime::now(), Instant::now());
         let figures = self.figures().await?;
         Ok(Sample {
             name: self.config.name.clone(),
-            source: self.config.what.kind(),
+            source: self.config.target.kind(),
             job: self.config.job.clone(),
             figures,
             at_ms: milliseconds(at.duration_since(UNIX_EPOCH).unwrap_or_default()),
@@ -92,7 +92,7 @@ impl Source {
         })
     }
 
-    async fn figures(&mut self) -> Result<Figures, LookError> {
+    async fn figures(&mut self) -> Result<SampleValues, SampleError> {
         Ok(match &mut self.reader {
             Reader::Command(command) => command.look().await?,
             Reader::Webhdfs(webhdfs) => webhdfs.look().await?,

@@ -16,7 +16,7 @@ use thiserror::Error;
 use url::Url;
 
 use super::transport::{Answer as HttpAnswer, Transport};
-use crate::sample::Figures;
+use crate::sample::SampleValues;
 
 /// Size limit of a response, in bytes: a content summary has about 300, an error with a Java stack some thousand.
 const BODY_BYTES: usize = 64 << 10;
@@ -50,7 +50,7 @@ pub enum WebhdfsError {
         /// The requested path.
         path: String,
         /// The error.
-        refusal: Refusal,
+        refusal: HdfsError,
     },
     /// No NameNode answered; each with its reason.
     #[error("no NameNode answers: {}", reasons.join("; "))]
@@ -62,14 +62,14 @@ pub enum WebhdfsError {
 
 /// An error response of HDFS.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct HdfsError {
     /// Class of the exception, for example `FileNotFoundException`.
     pub exception: String,
     /// First line of its message.
     pub message: String,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for HdfsError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.exception.as_str() {
             "FileNotFoundException" => write!(formatter, "path missing: {}", self.message),
@@ -82,11 +82,11 @@ impl fmt::Display for Refusal {
 
 /// Why one NameNode was skipped.
 #[derive(Debug, Error)]
-enum Passed {
+enum SkipReason {
     #[error("is in standby")]
     Standby,
     #[error("{0}")]
-    Busy(Refusal),
+    Busy(HdfsError),
     #[error("answered {0}, which is not WebHDFS{1}")]
     Foreign(StatusCode, &'static str),
     #[error("request failed: {0}")]
@@ -94,9 +94,9 @@ enum Passed {
 }
 
 /// Failure of one NameNode.
-enum Failure {
-    Passed(Passed),
-    Final(Refusal),
+enum NameNodeFailure {
+    Skipped(SkipReason),
+    Final(HdfsError),
 }
 
 /// A client of one file system.
@@ -118,7 +118,7 @@ impl Webhdfs {
         Ok(Self { transport, path: config.path.clone(), namenodes, preferred: 0 })
     }
 
-    pub(crate) async fn look(&mut self) -> Result<Figures, WebhdfsError> {
+    pub(crate) async fn look(&mut self) -> Result<SampleValues, WebhdfsError> {
         let count = self.namenodes.len();
         let mut reasons = Vec::with_capacity(count);
         for index in (self.preferred..self.preferred + count).map(|index| index % count) {
@@ -129,8 +129,8 @@ impl Webhdfs {
                     self.preferred = index;
                     return Ok(summary.into());
                 }
-                Err(Failure::Passed(reason)) => reasons.push(format!("{namenode} {reason}")),
-                Err(Failure::Final(refusal)) => {
+                Err(NameNodeFailure::Skipped(reason)) => reasons.push(format!("{namenode} {reason}")),
+                Err(NameNodeFailure::Final(refusal)) => {
                     return Err(WebhdfsError::Refused { namenode, path: self.path.clone(), refusal });
                 }
             }
@@ -138,9 +138,9 @@ impl Webhdfs {
         Err(WebhdfsError::NoneAnswers { reasons })
     }
 
-    async fn ask(&self, url: &Url, credentials: Option<&Secret>) -> Result<ContentSummary, Failure> {
+    async fn ask(&self, url: &Url, credentials: Option<&Secret>) -> Result<ContentSummary, NameNodeFailure> {
         let answer = self.transport.get(url, credentials).await;
-        let answer = answer.map_err(|error| Failure::Passed(error.into()))?;
+        let answer = answer.map_err(|error| NameNodeFailure::Skipped(error.into()))?;
         understand(&answer, credentials.is_some())
     }
 }
@@ -178,7 +178,7 @@ struct ContentSummary {
     directory_count: Option<u64>,
 }
 
-impl From<ContentSummary> for Figures {
+impl From<ContentSummary> for SampleValues {
     fn from(summary: ContentSummary) -> Self {
         Self {
             size_bytes: summary.length,
@@ -207,22 +207,26 @@ struct RemoteException {
 }
 
 /// Interprets a response; a pure function.
-fn understand(answer: &HttpAnswer, has_credentials: bool) -> Result<ContentSummary, Failure> {
+fn understand(answer: &HttpAnswer, has_credentials: bool) -> Result<ContentSummary, NameNodeFailure> {
     let status = answer.status;
     match serde_json::from_slice(&answer.body) {
         Ok(Answer::ContentSummary(summary)) if status == StatusCode::OK => Ok(summary),
         Ok(Answer::RemoteException(remote)) if !status.is_success() => {
             let message =
                 remote.message.lines().next().unwrap_or_default().chars().take(MESSAGE_CHARS).collect();
-            let refusal = Refusal { exception: remote.exception, message };
+            let refusal = HdfsError { exception: remote.exception, message };
             Err(match refusal.exception.as_str() {
-                "StandbyException" | "ObserverRetryOnActiveException" => Failure::Passed(Passed::Standby),
+                "StandbyException" | "ObserverRetryOnActiveException" => {
+                    NameNodeFailure::Skipped(SkipReason::Standby)
+                }
                 // It has just started, or is overloaded: another one may succeed.
-                "RetriableException" | "ServerNotActiveException" => Failure::Passed(Passed::Busy(refusal)),
-                _ => Failure::Final(refusal),
+                "RetriableException" | "ServerNotActiveException" => {
+                    NameNodeFailure::Skipped(SkipReason::Busy(refusal))
+                }
+                _ => NameNodeFailure::Final(refusal),
             })
         }
-        _ => Err(Failure::Passed(Passed::Foreign(status, remedy(answer, has_credentials)))),
+        _ => Err(NameNodeFailure::Skipped(SkipReason::Foreign(status, remedy(answer, has_credentials)))),
     }
 }
 
@@ -300,7 +304,7 @@ mod tests {
                 body: "<html>".into(),
             };
             match understand(&answer, has_credentials) {
-                Err(Failure::Passed(passed)) => passed.to_string(),
+                Err(NameNodeFailure::Skipped(passed)) => passed.to_string(),
                 _ => panic!("{challenges}"),
             }
         };
@@ -347,8 +351,8 @@ mod tests {
             };
             let found = match understand(&answer, false) {
                 Ok(summary) => format!("figures {}", summary.length),
-                Err(Failure::Passed(_)) => "passed".to_owned(),
-                Err(Failure::Final(refusal)) => format!("final {refusal}"),
+                Err(NameNodeFailure::Skipped(_)) => "passed".to_owned(),
+                Err(NameNodeFailure::Final(refusal)) => format!("final {refusal}"),
             };
             assert_eq!(found, expected, "{status} {body}");
         }

@@ -52,7 +52,7 @@ fn every_configuration_is_valid() {
             "event-producer" => event_producer_is_valid(&path),
             "rescaler" => drop(checked(&name, rescaler::ConfigFile::load(&path))),
             "state-probe" => {
-                let (written, problems) = checked(&name, state_probe::config::Written::load(Some(&path)));
+                let (written, problems) = checked(&name, state_probe::config::RawConfig::load(Some(&path)));
                 drop(checked(&name, written.check(problems)));
             }
             "nexmark" | "psm" => {

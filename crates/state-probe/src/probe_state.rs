@@ -13,7 +13,7 @@ use crate::sample::{Kind, Sample};
 
 /// State of one source.
 #[derive(Debug, Clone)]
-pub(crate) struct Standing {
+pub(crate) struct SourceStatus {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) job: String,
@@ -37,7 +37,7 @@ pub(crate) struct GraphiteCounts {
 
 #[derive(Debug, Default)]
 struct Inner {
-    standings: Vec<Standing>,
+    sources: Vec<SourceStatus>,
     host: Option<HostFigures>,
     graphite: Option<GraphiteCounts>,
     lines_dropped: u64,
@@ -45,13 +45,13 @@ struct Inner {
 
 /// State shared by all tasks.
 #[derive(Debug)]
-pub(crate) struct Board {
+pub(crate) struct ProbeState {
     inner: Mutex<Inner>,
 }
 
 /// A source on the page `/samples`.
 #[derive(Debug, Serialize)]
-pub(crate) struct Shown {
+pub(crate) struct SourceView {
     name: String,
     source: Kind,
     job: String,
@@ -63,18 +63,18 @@ pub(crate) struct Shown {
     error: Option<String>,
 }
 
-impl Board {
+impl ProbeState {
     pub(crate) fn new(sources: &[SourceConfig]) -> Self {
-        let standing = |source: &SourceConfig| Standing {
+        let status = |source: &SourceConfig| SourceStatus {
             name: source.name.clone(),
-            kind: source.what.kind(),
+            kind: source.target.kind(),
             job: source.job.clone(),
             newest: None,
             samples: 0,
             failures: 0,
         };
-        let standings = sources.iter().map(standing).collect();
-        Self { inner: Mutex::new(Inner { standings, ..Inner::default() }) }
+        let sources = sources.iter().map(status).collect();
+        Self { inner: Mutex::new(Inner { sources, ..Inner::default() }) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -84,9 +84,9 @@ impl Board {
     /// Records a result; returns the previous one.
     pub(crate) fn note(&self, name: &str, look: Result<Sample, String>) -> Option<Result<Sample, String>> {
         let mut inner = self.lock();
-        let standing = inner.standings.iter_mut().find(|standing| standing.name == name)?;
-        *(if look.is_ok() { &mut standing.samples } else { &mut standing.failures }) += 1;
-        standing.newest.replace((Instant::now(), look)).map(|(_, before)| before)
+        let status = inner.sources.iter_mut().find(|status| status.name == name)?;
+        *(if look.is_ok() { &mut status.samples } else { &mut status.failures }) += 1;
+        status.newest.replace((Instant::now(), look)).map(|(_, before)| before)
     }
 
     pub(crate) fn note_host(&self, figures: HostFigures) {
@@ -104,8 +104,8 @@ impl Board {
         inner.lines_dropped - 1
     }
 
-    pub(crate) fn standings(&self) -> Vec<Standing> {
-        self.lock().standings.clone()
+    pub(crate) fn sources(&self) -> Vec<SourceStatus> {
+        self.lock().sources.clone()
     }
 
     pub(crate) fn host(&self) -> Option<HostFigures> {
@@ -120,23 +120,23 @@ impl Board {
         self.lock().lines_dropped
     }
 
-    pub(crate) fn shown(&self) -> Vec<Shown> {
-        self.standings().into_iter().map(Shown::from).collect()
+    pub(crate) fn source_views(&self) -> Vec<SourceView> {
+        self.sources().into_iter().map(SourceView::from).collect()
     }
 }
 
-impl From<Standing> for Shown {
-    fn from(standing: Standing) -> Self {
-        let age = standing.newest.as_ref().map(|(at, _)| at.elapsed());
-        let (sample, error) = match standing.newest {
+impl From<SourceStatus> for SourceView {
+    fn from(status: SourceStatus) -> Self {
+        let age = status.newest.as_ref().map(|(at, _)| at.elapsed());
+        let (sample, error) = match status.newest {
             Some((_, Ok(sample))) => (Some(sample), None),
             Some((_, Err(reason))) => (None, Some(reason)),
             None => (None, None),
         };
         Self {
-            name: standing.name,
-            source: standing.kind,
-            job: standing.job,
+            name: status.name,
+            source: status.kind,
+            job: status.job,
             age_ms: age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
             sample,
             error,
