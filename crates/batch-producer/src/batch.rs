@@ -24,7 +24,7 @@ const HEAD_BYTES: usize = 5 + 1 + 10 + 5 + 1 + 5;
 
 /// Consecutively appended records with the same timestamp and hand-over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Group {
+pub struct RecordGroup {
     /// Timestamp, ms since the epoch; of the first record where timestamps are not distinguished.
     pub timestamp_ms: i64,
     /// Hand-over time, in the caller's own clock.
@@ -42,14 +42,14 @@ pub(crate) struct Identity {
 
 /// A batch to which records are appended.
 #[derive(Debug)]
-pub(crate) struct Open {
+pub(crate) struct OpenBatch {
     records: Vec<u8>,
     count: i32,
     first_ms: i64,
     last_ms: i64,
     /// Size of the bytes before the last value, the estimate for the next one.
     head_bytes: usize,
-    groups: Vec<Group>,
+    groups: Vec<RecordGroup>,
     since: Duration,
     by_timestamp: bool,
 }
@@ -107,9 +107,9 @@ impl Head {
     }
 }
 
-impl Open {
-    pub(crate) const fn new(by_timestamp: bool) -> Open {
-        Open {
+impl OpenBatch {
+    pub(crate) const fn new(by_timestamp: bool) -> OpenBatch {
+        OpenBatch {
             records: Vec::new(),
             count: 0,
             first_ms: 0,
@@ -163,7 +163,7 @@ impl Open {
             {
                 group.records += 1;
             }
-            _ => self.groups.push(Group { timestamp_ms, handed_us, records: 1 }),
+            _ => self.groups.push(RecordGroup { timestamp_ms, handed_us, records: 1 }),
         }
     }
 
@@ -182,7 +182,7 @@ impl Open {
     }
 
     /// Closes the batch, and starts a new one.
-    pub(crate) fn seal(&mut self, compress: bool) -> Sealed {
+    pub(crate) fn seal(&mut self, compress: bool) -> SealedBatch {
         let mut bytes = Vec::with_capacity(HEADER_BYTES + self.records.len() / if compress { 2 } else { 1 });
         bytes.resize(HEADER_BYTES, 0);
         let compressed = compress && lz4::frame(&self.records, &mut bytes);
@@ -199,7 +199,7 @@ impl Open {
         put(57, &self.count.to_be_bytes());
         let length = (bytes.len() - LENGTH_FROM) as i32;
         bytes[LENGTH_AT..LENGTH_FROM].copy_from_slice(&length.to_be_bytes());
-        let sealed = Sealed {
+        let sealed = SealedBatch {
             bytes: bytes.into(),
             count: self.count,
             groups: std::mem::take(&mut self.groups),
@@ -213,15 +213,15 @@ impl Open {
 
 /// A complete batch without its producer's identity.
 #[derive(Debug)]
-pub(crate) struct Sealed {
+pub(crate) struct SealedBatch {
     bytes: Bytes,
     pub(crate) count: i32,
-    pub(crate) groups: Vec<Group>,
+    pub(crate) groups: Vec<RecordGroup>,
     /// When the first record was appended.
     pub(crate) since: Duration,
 }
 
-impl Sealed {
+impl SealedBatch {
     /// Sets the producer's identity and the sequence number of the first record.
     pub(crate) fn stamp(&mut self, identity: Identity, sequence: i32) {
         // Copied only if an earlier request still shares the bytes.

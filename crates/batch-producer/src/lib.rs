@@ -29,7 +29,7 @@ mod net;
 mod producer;
 mod settings;
 
-pub use batch::Group;
+pub use batch::RecordGroup;
 pub use core::Delivery;
 pub use producer::Producer;
-pub use settings::{ConnectError, Settings};
+pub use settings::{ConnectError, ProducerSettings};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Limits and addresses of a producer. The caller has validated the ranges.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct ProducerSettings {
     /// Bootstrap brokers, `host:port` separated by commas.
     pub bootstrap_servers: String,
     /// Client id in the brokers' logs.
@@ -30,7 +30,7 @@ pub struct Settings {
     pub retry_backoff: Duration,
     /// Timeout of connecting to a broker at the start.
     pub connect_timeout: Duration,
-    /// Whether [`crate::Group`]s distinguish timestamps.
+    /// Whether [`crate::RecordGroup`]s distinguish timestamps.
     pub by_timestamp: bool,
 }
 

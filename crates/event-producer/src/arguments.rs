@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use generator::profile::{ProfileConfig, Step};
+use generator::profile::{ProfileConfig, ProfileStep};
 use service::{ConfigError, Problems};
 
 use crate::config::{Benchmark, Config, ConfigFile, KafkaSection, Shard, StartTime, Transport};
@@ -78,7 +78,7 @@ pub(crate) struct StreamOptions {
     rate: Option<f64>,
     /// Steps RATE:SECONDS, separated by commas, instead of the configured profile
     #[arg(long, value_name = "RATE:SECONDS", value_delimiter = ',', value_parser = parse_step)]
-    steps: Option<Vec<Step>>,
+    steps: Option<Vec<ProfileStep>>,
     /// Duration of --rate, in seconds
     #[arg(long, value_name = "SECONDS", requires = "rate")]
     duration: Option<f64>,
@@ -207,9 +207,9 @@ pub(crate) struct TopicsSelection {
     timeout: u64,
 }
 
-fn parse_step(text: &str) -> Result<Step, String> {
+fn parse_step(text: &str) -> Result<ProfileStep, String> {
     let parsed = text.split_once(':').and_then(|(rate, seconds)| {
-        Some(Step { rate: rate.trim().parse().ok()?, duration_s: seconds.trim().parse().ok()? })
+        Some(ProfileStep { rate: rate.trim().parse().ok()?, duration_s: seconds.trim().parse().ok()? })
     });
     parsed.ok_or_else(|| format!("{text:?} is not RATE:SECONDS, for example 1000:30"))
 }

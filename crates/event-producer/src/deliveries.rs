@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use anyhow::anyhow;
-use batch_producer::{Delivery, Group};
+use batch_producer::{Delivery, RecordGroup};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -141,9 +141,9 @@ impl Deliveries {
     }
 
     /// Begins to count reports that arrived together.
-    pub(crate) fn arrived(&self) -> Arrived<'_> {
+    pub(crate) fn arrived(&self) -> DeliveryBatch<'_> {
         let origin = self.origin.get().copied();
-        Arrived {
+        DeliveryBatch {
             deliveries: self,
             start_ms: origin.map_or(0, |origin| origin.timestamp_ms),
             now_us: origin.map_or(0, |origin| origin.elapsed_ns() / 1_000),
@@ -168,7 +168,7 @@ pub(crate) struct Batch {
 }
 
 /// Reports that arrived together: one look at the clock, one lock and one count for all of them.
-pub(crate) struct Arrived<'d> {
+pub(crate) struct DeliveryBatch<'d> {
     deliveries: &'d Deliveries,
     start_ms: i64,
     now_us: u64,
@@ -179,7 +179,7 @@ pub(crate) struct Arrived<'d> {
     newest_us: u64,
 }
 
-impl Arrived<'_> {
+impl DeliveryBatch<'_> {
     /// Counts one. Its opaque is when it was handed over, µs after time 0.
     #[inline]
     pub(crate) fn count(&mut self, report: Report) {
@@ -196,7 +196,7 @@ impl Arrived<'_> {
     }
 }
 
-impl Arrived<'_> {
+impl DeliveryBatch<'_> {
     /// Counts records that were sent in batches. Like an opaque of librdkafka's, the time of a group is when it was handed over.
     pub(crate) fn take(&mut self, delivery: Delivery) {
         let groups = match delivery {
@@ -204,7 +204,7 @@ impl Arrived<'_> {
             Delivery::Failed { records, reason } => return self.deliveries.fail(records, || reason),
         };
         let Latencies { from_intended, from_send } = &mut *self.latencies;
-        for Group { timestamp_ms, handed_us, records } in groups {
+        for RecordGroup { timestamp_ms, handed_us, records } in groups {
             self.acked += records;
             self.newest_us = self.newest_us.max(handed_us);
             let due_us = timestamp_ms.saturating_sub(self.start_ms).max(0) as u64 * 1_000;
@@ -219,7 +219,7 @@ impl Arrived<'_> {
     }
 }
 
-impl Drop for Arrived<'_> {
+impl Drop for DeliveryBatch<'_> {
     fn drop(&mut self) {
         let Latencies { from_intended, from_send } = &mut *self.latencies;
         self.from_intended.end(from_intended);
@@ -258,7 +258,7 @@ impl ClientContext for Callbacks {
 }
 
 impl ProducerContext for Callbacks {
-    /// A number in place of a pointer, so that nothing is allocated; see [`Arrived::count`].
+    /// A number in place of a pointer, so that nothing is allocated; see [`DeliveryBatch::count`].
     type DeliveryOpaque = usize;
 
     /// Only called for what is thrown away when a run is broken off; otherwise [`Deliveries::arrived`] sees the reports.

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use batch_producer::Producer;
-use generator::{Source, Workload};
+use generator::{EventSource, Workload};
 
 use crate::config::Shard;
 use crate::deliveries::Origin;
@@ -82,8 +82,8 @@ pub(crate) fn by_kind(targets: &[Target]) -> [Option<Target>; 8] {
 }
 
 /// What the thread changes while it works.
-struct State<'w> {
-    source: Source<'w>,
+struct EmitState<'w> {
+    source: EventSource<'w>,
     buffer: Vec<u8>,
     next: u64,
     records: u64,
@@ -98,7 +98,7 @@ impl Emitter {
     /// # Errors
     /// When the client has failed for good, so that nothing can be delivered any more.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        let mut state = State {
+        let mut state = EmitState {
             source: self.workload.source(),
             buffer: Vec::with_capacity(1024),
             next: self.progress.lock().next_number,
@@ -154,7 +154,7 @@ impl Emitter {
     }
 
     /// How many more records may be in flight; waits until it is at least one or the end is asked for.
-    fn wait_for_room(&self, state: &mut State<'_>) -> u64 {
+    fn wait_for_room(&self, state: &mut EmitState<'_>) -> u64 {
         if self.sink.room(state.records) == 0 {
             state.queue_waits += 1;
             self.sink.wait_for_room(state.records);
@@ -163,7 +163,7 @@ impl Emitter {
     }
 
     /// Emits the numbers up to before `end`, or fewer if the end is asked for meanwhile.
-    fn emit_batch(&self, state: &mut State<'_>, end: u64) -> anyhow::Result<()> {
+    fn emit_batch(&self, state: &mut EmitState<'_>, end: u64) -> anyhow::Result<()> {
         let now_ns = self.origin.elapsed_ns();
         let first = state.next;
         match self.sink.client() {
@@ -179,7 +179,7 @@ impl Emitter {
     fn hand_over(
         &self,
         producer: &NativeProducer,
-        state: &mut State<'_>,
+        state: &mut EmitState<'_>,
         end: u64,
         now_ns: u64,
     ) -> anyhow::Result<()> {
@@ -205,7 +205,7 @@ impl Emitter {
     }
 
     /// Encodes events into the batches of their partitions.
-    fn append(&self, producer: &mut Producer, state: &mut State<'_>, end: u64, now_ns: u64) {
+    fn append(&self, producer: &mut Producer, state: &mut EmitState<'_>, end: u64, now_ns: u64) {
         let (now, handed_us) = (producer.now(), now_ns / 1_000);
         for number in state.next..end {
             if let Some((target, partition)) = self.place(number) {
@@ -218,7 +218,7 @@ impl Emitter {
         state.next = end;
     }
 
-    fn account(&self, state: &State<'_>, first: u64, now_ns: u64) {
+    fn account(&self, state: &EmitState<'_>, first: u64, now_ns: u64) {
         let mut emitted = self.progress.lock();
         emitted.next_number = state.next;
         emitted.records = state.records;

@@ -16,7 +16,7 @@ use std::thread;
 use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use events::Kind;
-use generator::{Source, Workload};
+use generator::{EventSource, Workload};
 
 use crate::config::{Config, StartTime};
 use crate::summary::Summary;
@@ -109,7 +109,7 @@ impl Job<'_> {
         }
     }
 
-    fn bytes(&self, source: &mut Source<'_>, numbers: Range<u64>) -> anyhow::Result<Vec<u8>> {
+    fn bytes(&self, source: &mut EventSource<'_>, numbers: Range<u64>) -> anyhow::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         for number in numbers {
             if !self.streams.contains(&self.workload.kind(number)) {
@@ -154,7 +154,7 @@ impl Job<'_> {
 }
 
 /// Appends the record of an event after its length.
-fn put_framed(bytes: &mut Vec<u8>, source: &mut Source<'_>, number: u64) {
+fn put_framed(bytes: &mut Vec<u8>, source: &mut EventSource<'_>, number: u64) {
     let begin = bytes.len();
     bytes.extend([0; 4]);
     source.encode(number, bytes);

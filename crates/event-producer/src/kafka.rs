@@ -14,7 +14,7 @@ use tracing::warn;
 use crate::config::KafkaSection;
 use crate::deliveries::{Callbacks, Deliveries};
 use crate::native::NativeProducer;
-use crate::stop::Stop;
+use crate::stop::StopSignal;
 use crate::window::SCHEDULED;
 
 /// How long one attempt to learn about the cluster may take; the deadline of all attempts is configured.
@@ -112,7 +112,7 @@ pub(crate) fn targets(
     deliveries: &Deliveries,
     settings: &KafkaSection,
     kinds: &[Kind],
-    stop: &Stop,
+    stop: &StopSignal,
 ) -> anyhow::Result<Vec<Target>> {
     let metadata = metadata(producer, deliveries, settings, stop)?;
     let partitions = |kind: Kind| {
@@ -160,7 +160,7 @@ pub(crate) fn metadata(
     producer: &NativeProducer,
     deliveries: &Deliveries,
     settings: &KafkaSection,
-    stop: &Stop,
+    stop: &StopSignal,
 ) -> anyhow::Result<Metadata> {
     let servers = &settings.bootstrap_servers;
     let deadline = Instant::now() + Duration::from_millis(settings.connect_timeout_ms);

@@ -12,7 +12,7 @@ use crate::emit::BATCH;
 use crate::kafka;
 use crate::native::{Outgoing, Topic};
 use crate::sink::{Sink, locked};
-use crate::stop::Stop;
+use crate::stop::StopSignal;
 use crate::transport::{Client, batch_settings};
 use crate::window::Window;
 
@@ -47,7 +47,7 @@ impl ProducePath {
         deliveries.begin(origin);
         let window = Window::new(settings.max_in_flight, client.is_batches());
         Ok(ProducePath {
-            sink: Sink::new(client, deliveries, window, Stop::default()),
+            sink: Sink::new(client, deliveries, window, StopSignal::default()),
             topic,
             origin,
             sent: 0,

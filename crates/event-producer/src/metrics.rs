@@ -10,16 +10,16 @@ use http_server::Bounds;
 use tokio::net::TcpListener;
 use tracing::info;
 
-use crate::report::Figures;
+use crate::report::ReportValues;
 
 /// The newest figures, replaced by the report and read by the page.
-pub(crate) type Shown = Arc<Mutex<Figures>>;
+pub(crate) type SharedReport = Arc<Mutex<ReportValues>>;
 
 /// Serves until the runtime ends.
 ///
 /// # Errors
 /// If the address cannot be listened on.
-pub(crate) async fn serve(address: SocketAddr, shown: Shown) -> anyhow::Result<()> {
+pub(crate) async fn serve(address: SocketAddr, shown: SharedReport) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("report.listen: could not listen on {address}"))?;
@@ -28,7 +28,7 @@ pub(crate) async fn serve(address: SocketAddr, shown: Shown) -> anyhow::Result<(
     Ok(())
 }
 
-async fn answer(listener: TcpListener, shown: Shown, bounds: Bounds) {
+async fn answer(listener: TcpListener, shown: SharedReport, bounds: Bounds) {
     let page = move || async move { shown.lock().unwrap_or_else(PoisonError::into_inner).metrics() };
     let router = Router::new().route("/metrics", get(page)).route("/healthz", get(|| async { "ok\n" }));
     http_server::serve(listener, router, None, bounds, std::future::pending()).await;
@@ -82,7 +82,7 @@ mod tests {
             write_timeout: Duration::from_millis(200),
             ..Bounds::default()
         };
-        let server = tokio::spawn(answer(listener, Shown::default(), bounds));
+        let server = tokio::spawn(answer(listener, SharedReport::default(), bounds));
         // They are accepted in this order.
         let unread = tokio::spawn(read_nothing(TcpStream::connect(address).await.unwrap()));
         let half = tokio::spawn(send_half(TcpStream::connect(address).await.unwrap()));

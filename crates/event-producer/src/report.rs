@@ -30,7 +30,7 @@ impl Quantiles {
 
 /// The counts since the start, and distributions of the last interval or of the whole run.
 #[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct Figures {
+pub(crate) struct ReportValues {
     /// Records due so far.
     pub(crate) due: u64,
     /// Records handed to the Kafka client.
@@ -88,7 +88,7 @@ impl Reporter {
     }
 
     /// The counts so far and the distributions since the last call.
-    pub(crate) fn interval(&mut self) -> Figures {
+    pub(crate) fn interval(&mut self) -> ReportValues {
         let mut figures = self.counts();
         self.emitter.sink.deliveries().take_latencies(&mut self.latencies);
         self.all_delays.add(&self.delays);
@@ -99,13 +99,13 @@ impl Reporter {
     }
 
     /// The counts so far and the distributions of the whole run.
-    pub(crate) fn totals(&mut self) -> Figures {
+    pub(crate) fn totals(&mut self) -> ReportValues {
         let mut figures = self.interval();
         figures.describe(&self.all_delays, &self.all_latencies);
         figures
     }
 
-    fn counts(&mut self) -> Figures {
+    fn counts(&mut self) -> ReportValues {
         let Emitter { sink, progress, origin, .. } = &*self.emitter;
         let deliveries = sink.deliveries();
         let settled = (deliveries.acked(), deliveries.failed());
@@ -115,7 +115,7 @@ impl Reporter {
         let (next_event, records, bytes) = (emitted.next_number, emitted.records, emitted.bytes);
         let (queue_waits, most_behind) = (emitted.queue_waits, emitted.most_behind);
         drop(emitted);
-        Figures {
+        ReportValues {
             due: records + self.overdue(next_event),
             emitted: records,
             acked: settled.0,
@@ -128,7 +128,7 @@ impl Reporter {
             start_time_ms: origin.timestamp_ms,
             elapsed_s: origin.elapsed_ns() as f64 / 1e9,
             first_failure: deliveries.first_failure().map(str::to_owned),
-            ..Figures::default()
+            ..ReportValues::default()
         }
     }
 
@@ -146,7 +146,7 @@ impl Reporter {
     }
 }
 
-impl Figures {
+impl ReportValues {
     fn describe(&mut self, delays: &Durations, latencies: &Latencies) {
         self.schedule_delay_us = Quantiles::of(delays);
         self.ack_latency_from_intended_us = Quantiles::of(&latencies.from_intended);
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn the_metrics_page_stays() {
         let quantiles = Quantiles { p50: 500, p99: 2_500, max: 1_000_000 };
-        let figures = Figures {
+        let figures = ReportValues {
             due: 7,
             emitted: 6,
             acked: 4,
@@ -269,7 +269,7 @@ mod tests {
             queue_waits: 2,
             elapsed_s: 1.25,
             schedule_delay_us: quantiles,
-            ..Figures::default()
+            ..ReportValues::default()
         };
         let expected = "\
 # HELP event_producer_due_total Records due.

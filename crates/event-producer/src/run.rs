@@ -16,9 +16,9 @@ use crate::config::{Config, Shard, StartTime};
 use crate::deliveries::{Deliveries, Origin};
 use crate::emit::{Emitter, Progress, by_kind};
 use crate::real_time::Level;
-use crate::report::{Figures, Reporter};
+use crate::report::{ReportValues, Reporter};
 use crate::sink::Sink;
-use crate::stop::{Stop, StopOnDrop};
+use crate::stop::{StopOnDrop, StopSignal};
 use crate::window::Window;
 use crate::{metrics, transport};
 
@@ -26,10 +26,10 @@ use crate::{metrics, transport};
 pub(crate) async fn run(config: &Config, output: Output) -> anyhow::Result<ExitCode> {
     debug!(config = config.effective, "effective configuration");
     info!("producing to {}", config.kafka.bootstrap_servers);
-    let stop = Stop::default();
+    let stop = StopSignal::default();
     let _stop = StopOnDrop(stop.clone());
     stop_on_signals(&stop)?;
-    let shown = metrics::Shown::default();
+    let shown = metrics::SharedReport::default();
     if let Some(address) = config.listen {
         metrics::serve(address, Arc::clone(&shown)).await?;
     }
@@ -57,7 +57,7 @@ pub(crate) async fn run(config: &Config, output: Output) -> anyhow::Result<ExitC
 }
 
 /// The first signal ends the run in order, the second does not wait for acknowledgements either.
-fn stop_on_signals(stop: &Stop) -> anyhow::Result<()> {
+fn stop_on_signals(stop: &StopSignal) -> anyhow::Result<()> {
     let (mut shutdown, stop) = (Shutdown::listen()?, stop.clone());
     tokio::spawn(async move {
         loop {
@@ -70,7 +70,7 @@ fn stop_on_signals(stop: &Stop) -> anyhow::Result<()> {
 }
 
 /// Reaches Kafka and lays out the run, with time 0 as late as possible.
-async fn prepare(config: &Config, stop: Stop) -> anyhow::Result<Emitter> {
+async fn prepare(config: &Config, stop: StopSignal) -> anyhow::Result<Emitter> {
     let deliveries = Arc::new(Deliveries::default());
     let (settings, streams) = (config.kafka.clone(), config.streams.clone());
     let scheduled = !config.as_fast_as_possible;
@@ -125,7 +125,7 @@ async fn report_until_done(
     work: impl Future<Output = anyhow::Result<anyhow::Result<()>>>,
     reporter: &mut Reporter,
     emitter: &Emitter,
-    shown: &metrics::Shown,
+    shown: &metrics::SharedReport,
     every: Duration,
 ) -> anyhow::Result<()> {
     let mut work = pin!(work);
@@ -146,7 +146,7 @@ async fn report_until_done(
     }
 }
 
-fn print_totals(totals: &Figures, output: Output) -> anyhow::Result<()> {
+fn print_totals(totals: &ReportValues, output: Output) -> anyhow::Result<()> {
     let text = match output {
         Output::Text => totals.summary(),
         Output::Json => serde_json::to_string(totals)?,

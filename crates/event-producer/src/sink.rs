@@ -14,7 +14,7 @@ use rdkafka::producer::Producer as _;
 use crate::client_priority::ClientPriority;
 use crate::deliveries::{Batch, Deliveries};
 use crate::native::{NativeProducer, Outgoing};
-use crate::stop::Stop;
+use crate::stop::StopSignal;
 use crate::transport::Client;
 use crate::window::Window;
 
@@ -28,13 +28,18 @@ pub(crate) struct Sink {
     window: Mutex<Window>,
     /// Of a client whose threads have real-time priority.
     priority: Option<Mutex<ClientPriority>>,
-    stop: Stop,
+    stop: StopSignal,
     /// Why the producer of batches has failed for good.
     fatal: OnceLock<String>,
 }
 
 impl Sink {
-    pub(crate) const fn new(client: Client, deliveries: Arc<Deliveries>, window: Window, stop: Stop) -> Self {
+    pub(crate) const fn new(
+        client: Client,
+        deliveries: Arc<Deliveries>,
+        window: Window,
+        stop: StopSignal,
+    ) -> Self {
         Sink { client, deliveries, window: Mutex::new(window), priority: None, stop, fatal: OnceLock::new() }
     }
 
@@ -51,7 +56,7 @@ impl Sink {
         &self.deliveries
     }
 
-    pub(crate) const fn stop(&self) -> &Stop {
+    pub(crate) const fn stop(&self) -> &StopSignal {
         &self.stop
     }
 

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How often the end was asked for; shared by all who ask and all who look.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Stop(Arc<AtomicU32>);
+pub(crate) struct StopSignal(Arc<AtomicU32>);
 
-impl Stop {
+impl StopSignal {
     /// Asks for the end. The second time it asks not to wait for acknowledgements either.
     pub(crate) fn ask(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
@@ -26,7 +26,7 @@ impl Stop {
 
 /// Asks for the end when it goes out of scope, by whatever path, so that no thread is left emitting.
 #[derive(Debug)]
-pub(crate) struct StopOnDrop(pub(crate) Stop);
+pub(crate) struct StopOnDrop(pub(crate) StopSignal);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {

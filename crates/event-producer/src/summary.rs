@@ -20,7 +20,7 @@ pub(crate) struct Summary {
 
 /// The summary as it is printed.
 #[derive(Debug, Serialize)]
-pub(crate) struct Figures {
+pub(crate) struct SummaryValues {
     events: u64,
     kinds: BTreeMap<&'static str, u64>,
     keys: BTreeMap<&'static str, Keys>,
@@ -79,8 +79,8 @@ impl Summary {
     }
 
     /// What is printed.
-    pub(crate) fn figures(self) -> Figures {
-        Figures {
+    pub(crate) fn figures(self) -> SummaryValues {
+        SummaryValues {
             events: self.kinds.values().sum(),
             kinds: self.kinds,
             keys: self.keys.into_iter().map(|(name, keys)| (name, spread(&keys))).collect(),

@@ -18,7 +18,7 @@ use crate::arguments::TopicsAction;
 use crate::config::{Benchmark, KafkaSection};
 use crate::deliveries::Callbacks;
 use crate::kafka;
-use crate::stop::Stop;
+use crate::stop::StopSignal;
 
 /// Time between two looks for topics that were just created.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -84,7 +84,7 @@ impl Selected {
     fn reach(&self) -> anyhow::Result<Metadata> {
         let deliveries = Arc::default();
         let producer = kafka::producer(&self.kafka, Arc::clone(&deliveries))?;
-        kafka::metadata(&producer, &deliveries, &self.kafka, &Stop::default())
+        kafka::metadata(&producer, &deliveries, &self.kafka, &StopSignal::default())
     }
 
     fn failed(&self) -> String {

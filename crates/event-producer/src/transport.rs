@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::anyhow;
-use batch_producer::{ConnectError, Producer, Settings};
+use batch_producer::{ConnectError, Producer, ProducerSettings};
 use events::Kind;
 use tracing::warn;
 
@@ -15,7 +15,7 @@ use crate::config::{KafkaSection, Transport};
 use crate::deliveries::Deliveries;
 use crate::kafka::{self, Target};
 use crate::native::NativeProducer;
-use crate::stop::Stop;
+use crate::stop::StopSignal;
 
 /// Unsent bytes for a broker as a multiple of a request, where there is no schedule: one on its way, and one that is made meanwhile.
 const UNSENT_REQUESTS: u64 = 2;
@@ -44,7 +44,7 @@ pub(crate) fn reach(
     deliveries: &Arc<Deliveries>,
     kinds: &[Kind],
     scheduled: bool,
-    stop: &Stop,
+    stop: &StopSignal,
 ) -> anyhow::Result<(Client, Vec<Target>)> {
     if settings.transport == Transport::Batches {
         let reason = match settings.unsuitable_for_batches() {
@@ -66,7 +66,7 @@ fn batches(
     settings: &KafkaSection,
     kinds: &[Kind],
     scheduled: bool,
-    stop: &Stop,
+    stop: &StopSignal,
 ) -> anyhow::Result<Result<(Client, Vec<Target>), String>> {
     let topics: Vec<String> = kinds.iter().map(|kind| settings.topic_of(*kind)).collect();
     let producer = match Producer::connect(batch_settings(settings, scheduled), &topics, &|| stop.asked()) {
@@ -88,7 +88,7 @@ fn batches(
 }
 
 /// The settings of a producer of batches.
-pub(crate) fn batch_settings(settings: &KafkaSection, scheduled: bool) -> Settings {
+pub(crate) fn batch_settings(settings: &KafkaSection, scheduled: bool) -> ProducerSettings {
     let ms = Duration::from_millis;
     let bytes = |kib: u64| usize::try_from(kib.saturating_mul(1_024)).unwrap_or(usize::MAX);
     let own = &settings.batches;
@@ -97,7 +97,7 @@ pub(crate) fn batch_settings(settings: &KafkaSection, scheduled: bool) -> Settin
     } else {
         settings.queue_kib.min(own.request_kib * UNSENT_REQUESTS)
     };
-    Settings {
+    ProducerSettings {
         bootstrap_servers: settings.bootstrap_servers.clone(),
         client_id: "event-producer".to_owned(),
         compress: settings.compression == "lz4",

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     /// A way to a broker: so many µs there and back, so many records a ms.
-    struct Way {
+    struct TestLink {
         round_trip_us: u64,
         records_per_ms: u64,
         window: Window,
@@ -132,11 +132,19 @@ mod tests {
         free_at_us: u64,
     }
 
-    impl Way {
-        fn new(round_trip_us: u64, records_per_ms: u64) -> Way {
+    impl TestLink {
+        fn new(round_trip_us: u64, records_per_ms: u64) -> TestLink {
             let window = Window::new(None, false);
             let in_flight = VecDeque::new();
-            Way { round_trip_us, records_per_ms, window, now_us: 0, in_flight, records: 0, free_at_us: 0 }
+            TestLink {
+                round_trip_us,
+                records_per_ms,
+                window,
+                now_us: 0,
+                in_flight,
+                records: 0,
+                free_at_us: 0,
+            }
         }
 
         /// A producer that always has more to send, for so many seconds: records acknowledged a second.
@@ -170,11 +178,11 @@ mod tests {
     /// Goal: on this machine the bound is the smallest one, and a long way is filled all the same.
     #[test]
     fn the_bound_is_as_large_as_the_way_needs() {
-        let mut near = Way::new(1_000, 900);
+        let mut near = TestLink::new(1_000, 900);
         assert!(near.run(57) > 850_000);
         assert_eq!(near.window.records(), SMALLEST);
 
-        let mut far = Way::new(100_000, 900);
+        let mut far = TestLink::new(100_000, 900);
         far.run(5);
         let rate = far.run(52);
         assert!(rate > 850_000, "{rate} records/s over a way of 100 ms");
@@ -185,7 +193,7 @@ mod tests {
     /// Goal: a way that becomes longer, or shorter again, is noticed.
     #[test]
     fn the_bound_follows_a_change_of_the_way() {
-        let mut way = Way::new(1_000, 900);
+        let mut way = TestLink::new(1_000, 900);
         way.run(5);
         way.round_trip_us = 200_000;
         way.run(25);

@@ -20,7 +20,7 @@ mod workload;
 
 pub use random::EventRandom;
 pub use text::Scratch;
-pub use workload::{Generator, Recording, Source, Workload};
+pub use workload::{EventSource, Generator, Recording, Workload};
 
 /// An invalid setting, by its configuration key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -121,9 +121,9 @@ impl Workload {
     }
 
     /// Returns a source of the stream's events; each thread needs its own.
-    pub fn source(&self) -> Source<'_> {
+    pub fn source(&self) -> EventSource<'_> {
         let (scratch, bidding) = (Scratch::default(), Bidding::default());
-        Source { workload: self, cursor: self.schedule.cursor(), scratch, bidding }
+        EventSource { workload: self, cursor: self.schedule.cursor(), scratch, bidding }
     }
 
     /// Generates the events of a range of numbers into memory, in wire format.
@@ -140,7 +140,7 @@ impl Workload {
 
 /// Generates events of a workload, in any order, reusing its buffers.
 #[derive(Debug, Clone)]
-pub struct Source<'w> {
+pub struct EventSource<'w> {
     workload: &'w Workload,
     cursor: Cursor<'w>,
     scratch: Scratch,
@@ -148,7 +148,7 @@ pub struct Source<'w> {
     bidding: Bidding,
 }
 
-impl Source<'_> {
+impl EventSource<'_> {
     /// Returns when event `number` is due, ns after the start.
     #[inline]
     pub fn due_ns(&self, number: u64) -> u64 {
@@ -158,16 +158,16 @@ impl Source<'_> {
     /// Generates event `number`; it borrows its strings until the next call.
     #[inline]
     pub fn event(&mut self, number: u64) -> Event<'_> {
-        let Source { workload, cursor, scratch, .. } = self;
+        let EventSource { workload, cursor, scratch, .. } = self;
         let time_ms = |number| workload.start_ms + (cursor.due_ns(number) / NS_PER_MS) as i64;
         workload.generator.event(number, time_ms, scratch)
     }
 
     /// Appends the record of event `number` to `out` and returns its timestamp. Equivalent to encoding
-    /// [`Source::event`], but faster.
+    /// [`EventSource::event`], but faster.
     #[inline]
     pub fn encode(&mut self, number: u64, out: &mut Vec<u8>) -> i64 {
-        let Source { workload, cursor, scratch, bidding } = self;
+        let EventSource { workload, cursor, scratch, bidding } = self;
         let time_ms = |number| workload.start_ms + (cursor.due_ns(number) / NS_PER_MS) as i64;
         match &workload.generator {
             Generator::Nexmark(generator) => generator.encode(number, time_ms, scratch, bidding, out),

@@ -34,8 +34,8 @@ fn unframe(bytes: &mut Bytes, compression: Compression) -> anyhow::Result<Bytes>
     }
 }
 
-fn open(records: &[(i64, Vec<u8>)]) -> Open {
-    let mut open = Open::new(true);
+fn open(records: &[(i64, Vec<u8>)]) -> OpenBatch {
+    let mut open = OpenBatch::new(true);
     for (timestamp, value) in records {
         let length = open.append(Duration::ZERO, 0, |out| {
             out.extend_from_slice(value);
@@ -103,7 +103,7 @@ fn lengths_at_which_numbers_grow() {
 #[test]
 fn groups_are_told_apart_by_what_is_asked_for() {
     for (by_timestamp, expected) in [(true, 4), (false, 2)] {
-        let mut open = Open::new(by_timestamp);
+        let mut open = OpenBatch::new(by_timestamp);
         for (timestamp, handed_us) in [(1, 10), (1, 10), (2, 10), (2, 11), (3, 11)] {
             open.append(Duration::ZERO, handed_us, |_| timestamp);
         }

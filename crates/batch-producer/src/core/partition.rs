@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::batch::{Group, Identity, Open, Sealed, sequence_after};
+use crate::batch::{Identity, OpenBatch, RecordGroup, SealedBatch, sequence_after};
 use crate::core::Answer;
 
 /// How long a broker is assumed to remember an idle producer; it does so for a day.
@@ -40,7 +40,7 @@ pub(crate) struct Limits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
     /// They are in Kafka.
-    Acknowledged(Vec<Group>),
+    Acknowledged(Vec<RecordGroup>),
     /// They were not delivered in time, or were rejected.
     Failed {
         /// Number of records.
@@ -57,7 +57,7 @@ pub(crate) struct Ticket(u64);
 /// A closed batch without a final result.
 #[derive(Debug)]
 struct Pending {
-    batch: Sealed,
+    batch: SealedBatch,
     /// Assigned at the first sending.
     sequence: Option<i32>,
     in_flight: Option<Ticket>,
@@ -82,7 +82,7 @@ pub(crate) struct Partition {
     next_sequence: i32,
     /// Time of the last acknowledgement in this epoch.
     known_since: Option<Duration>,
-    open: Open,
+    open: OpenBatch,
     pending: VecDeque<Pending>,
     in_flight: usize,
     then: Option<Then>,
@@ -102,7 +102,7 @@ impl Partition {
             identity,
             next_sequence: 0,
             known_since: None,
-            open: Open::new(by_timestamp),
+            open: OpenBatch::new(by_timestamp),
             pending: VecDeque::new(),
             in_flight: 0,
             then: None,
@@ -115,7 +115,7 @@ impl Partition {
         }
     }
 
-    /// Appends a record, as [`Open::append`] does; returns the length of its value.
+    /// Appends a record, as [`OpenBatch::append`] does; returns the length of its value.
     #[inline]
     pub(crate) fn append(
         &mut self,

@@ -99,7 +99,7 @@ impl Broker {
 
 /// The next event.
 #[derive(Debug, Clone, Copy)]
-enum Step {
+enum BrokerEvent {
     Append(u8),
     Send,
     /// The broker processes the oldest request of a connection, the newest connection being 0, and answers it.
@@ -116,17 +116,17 @@ enum Step {
     Wait(u8),
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<BrokerEvent>> {
     let errors = prop::sample::select(vec![3_i16, 5, 6, 7, 19, 20]);
     let step = prop_oneof![
-        6 => (1_u8..6).prop_map(Step::Append),
-        8 => Just(Step::Send),
-        8 => prop_oneof![9 => Just(0_u8), 2 => 1_u8..3].prop_map(Step::Take),
-        1 => prop::sample::select(vec![3_i16, 5, 6, 19]).prop_map(Step::Fail),
-        1 => errors.prop_map(Step::FailAfter),
-        1 => Just(Step::Cut),
-        1 => Just(Step::Restart),
-        2 => (0_u8..100).prop_map(Step::Wait),
+        6 => (1_u8..6).prop_map(BrokerEvent::Append),
+        8 => Just(BrokerEvent::Send),
+        8 => prop_oneof![9 => Just(0_u8), 2 => 1_u8..3].prop_map(BrokerEvent::Take),
+        1 => prop::sample::select(vec![3_i16, 5, 6, 19]).prop_map(BrokerEvent::Fail),
+        1 => errors.prop_map(BrokerEvent::FailAfter),
+        1 => Just(BrokerEvent::Cut),
+        1 => Just(BrokerEvent::Restart),
+        2 => (0_u8..100).prop_map(BrokerEvent::Wait),
     ];
     prop::collection::vec(step, 0..150)
 }
@@ -186,9 +186,9 @@ impl World {
         }
     }
 
-    fn step(&mut self, step: Step) {
+    fn step(&mut self, step: BrokerEvent) {
         match step {
-            Step::Append(count) => {
+            BrokerEvent::Append(count) => {
                 for _ in 0..count {
                     let value = self.appended.to_be_bytes();
                     self.partition.append(self.now, 0, |out| {
@@ -198,22 +198,22 @@ impl World {
                     self.appended += 1;
                 }
             }
-            Step::Send => self.send(),
-            Step::Take(back) => self.serve(back, Broker::append),
-            Step::Fail(code) => self.serve(0, |_, _| code),
-            Step::FailAfter(code) => self.serve(0, |broker, batch| match broker.append(batch) {
+            BrokerEvent::Send => self.send(),
+            BrokerEvent::Take(back) => self.serve(back, Broker::append),
+            BrokerEvent::Fail(code) => self.serve(0, |_, _| code),
+            BrokerEvent::FailAfter(code) => self.serve(0, |broker, batch| match broker.append(batch) {
                 0 => code,
                 refused => refused,
             }),
-            Step::Refuse => self.serve(0, |_, _| 10),
-            Step::Cut => {
+            BrokerEvent::Refuse => self.serve(0, |_, _| 10),
+            BrokerEvent::Cut => {
                 let mut out = Vec::new();
                 self.partition.lost(self.now, "cut", &mut out);
                 self.take(out);
                 self.connections.push(VecDeque::new());
             }
-            Step::Restart => self.broker.restart(),
-            Step::Wait(ms) => self.now += Duration::from_millis(u64::from(ms)),
+            BrokerEvent::Restart => self.broker.restart(),
+            BrokerEvent::Wait(ms) => self.now += Duration::from_millis(u64::from(ms)),
         }
     }
 
@@ -223,7 +223,7 @@ impl World {
             if self.partition.is_settled() {
                 return;
             }
-            for step in [Step::Wait(100), Step::Send, Step::Send, Step::Take(0)] {
+            for step in [BrokerEvent::Wait(100), BrokerEvent::Send, BrokerEvent::Send, BrokerEvent::Take(0)] {
                 self.step(step);
             }
         }
@@ -270,7 +270,7 @@ proptest! {
         for (number, step) in steps.iter().enumerate() {
             world.step(*step);
             match refusals.get(&number) {
-                Some(true) => world.step(Step::Refuse),
+                Some(true) => world.step(BrokerEvent::Refuse),
                 Some(false) => {
                     world.now += LIMITS.delivery_timeout;
                     let mut out = Vec::new();
@@ -291,12 +291,12 @@ proptest! {
 
 fn world_with_batches(count: u64) -> World {
     let mut world = World::new();
-    world.step(Step::Append(1));
-    world.step(Step::Send);
-    world.step(Step::Take(0));
+    world.step(BrokerEvent::Append(1));
+    world.step(BrokerEvent::Send);
+    world.step(BrokerEvent::Take(0));
     for _ in 0..count {
-        world.step(Step::Append(1));
-        world.step(Step::Send);
+        world.step(BrokerEvent::Append(1));
+        world.step(BrokerEvent::Send);
     }
     world
 }
@@ -307,12 +307,12 @@ fn world_with_batches(count: u64) -> World {
 fn the_first_batch_is_sent_alone() {
     let mut world = World::new();
     for _ in 0..3 {
-        world.step(Step::Append(3));
-        world.step(Step::Send);
+        world.step(BrokerEvent::Append(3));
+        world.step(BrokerEvent::Send);
     }
     assert_eq!(world.connections[0].len(), 1);
-    world.step(Step::Take(0));
-    (0..9).for_each(|_| world.step(Step::Send));
+    world.step(BrokerEvent::Take(0));
+    (0..9).for_each(|_| world.step(BrokerEvent::Send));
     assert_eq!(world.connections[0].len(), 2);
 }
 
@@ -331,7 +331,7 @@ fn a_restarted_broker_that_remembers_one_batch_is_believed() {
         assert_eq!(world.broker.append(&read(bytes)), 0);
     }
     world.broker.restart();
-    world.step(Step::Cut);
+    world.step(BrokerEvent::Cut);
     world.calm();
     assert_eq!(world.broker.log, (0..4).collect::<Vec<u64>>());
     assert_eq!((world.acknowledged, world.failed), (4, 0));
@@ -341,12 +341,12 @@ fn a_restarted_broker_that_remembers_one_batch_is_believed() {
 #[test]
 fn lost_acknowledged_records_are_the_end() {
     let mut world = world_with_batches(0);
-    world.step(Step::Append(1));
-    world.step(Step::Send);
-    world.step(Step::Take(0));
+    world.step(BrokerEvent::Append(1));
+    world.step(BrokerEvent::Send);
+    world.step(BrokerEvent::Take(0));
     world.broker.known.as_mut().unwrap().batches = [(0, 0)].into();
     world.broker.log.pop();
-    for step in [Step::Append(1), Step::Send, Step::Take(0)] {
+    for step in [BrokerEvent::Append(1), BrokerEvent::Send, BrokerEvent::Take(0)] {
         world.step(step);
     }
     let fatal = world.partition.fatal().unwrap();
@@ -358,7 +358,7 @@ fn lost_acknowledged_records_are_the_end() {
 #[test]
 fn a_forgotten_producer_begins_a_new_epoch() {
     let mut world = world_with_batches(3);
-    for step in [Step::Fail(59), Step::Take(0), Step::Take(0)] {
+    for step in [BrokerEvent::Fail(59), BrokerEvent::Take(0), BrokerEvent::Take(0)] {
         world.step(step);
     }
     world.calm();
@@ -370,7 +370,7 @@ fn a_forgotten_producer_begins_a_new_epoch() {
 #[test]
 fn what_is_too_old_fails_with_the_reason() {
     let mut world = world_with_batches(1);
-    world.step(Step::Fail(19));
+    world.step(BrokerEvent::Fail(19));
     let mut out = Vec::new();
     world.partition.expire(world.now + LIMITS.delivery_timeout, &mut out);
     let [Delivery::Failed { records: 1, reason }] = &out[..] else { panic!("{out:?}") };
@@ -378,7 +378,7 @@ fn what_is_too_old_fails_with_the_reason() {
     assert!(world.partition.is_settled());
 
     let mut never_sent = World::new();
-    never_sent.step(Step::Append(1));
+    never_sent.step(BrokerEvent::Append(1));
     let mut out = Vec::new();
     never_sent.partition.expire(LIMITS.delivery_timeout, &mut out);
     let [Delivery::Failed { reason, .. }] = &out[..] else { panic!("{out:?}") };

@@ -11,7 +11,7 @@ use bytes::{Buf, BytesMut};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::conversation::{Conversation, first_answer, frame, unframe};
+use super::broker_stream::{BrokerStream, first_answer, frame, unframe};
 use crate::core::Ticket;
 
 /// Number of bytes read at a time.
@@ -19,7 +19,7 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// A batch within a request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Part {
+pub(crate) struct RequestPart {
     /// Slot of the partition in the producer.
     pub(crate) slot: usize,
     /// Identifies the sending of the batch.
@@ -31,7 +31,7 @@ pub(crate) struct Part {
 struct Asked {
     correlation: i32,
     at: Duration,
-    parts: Vec<Part>,
+    parts: Vec<RequestPart>,
 }
 
 /// A connection to a broker.
@@ -51,9 +51,9 @@ pub(crate) struct Connection {
 impl Connection {
     /// # Errors
     /// The socket cannot be set to non-blocking mode.
-    pub(crate) fn new(conversation: Conversation, client_id: &str) -> io::Result<Connection> {
-        let version = conversation.produce_version();
-        let stream = conversation.into_stream();
+    pub(crate) fn new(broker_stream: BrokerStream, client_id: &str) -> io::Result<Connection> {
+        let version = broker_stream.produce_version();
+        let stream = broker_stream.into_stream();
         stream.set_nonblocking(true)?;
         Ok(Connection {
             stream,
@@ -94,7 +94,7 @@ impl Connection {
     pub(crate) fn ask(
         &mut self,
         request: &ProduceRequest,
-        parts: Vec<Part>,
+        parts: Vec<RequestPart>,
         now: Duration,
     ) -> io::Result<()> {
         self.correlation = self.correlation.wrapping_add(1);
@@ -124,7 +124,7 @@ impl Connection {
     ///
     /// # Errors
     /// The connection is unusable.
-    pub(crate) fn read(&mut self, mut take: impl FnMut(Vec<Part>, ProduceResponse)) -> io::Result<()> {
+    pub(crate) fn read(&mut self, mut take: impl FnMut(Vec<RequestPart>, ProduceResponse)) -> io::Result<()> {
         loop {
             let begin = self.unread.len();
             self.unread.resize(begin + READ_BYTES, 0);

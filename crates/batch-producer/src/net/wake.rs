@@ -6,26 +6,26 @@ use std::os::unix::net::UnixStream;
 
 /// The polled end.
 #[derive(Debug)]
-pub(crate) struct Woken(UnixStream);
+pub(crate) struct WakeReceiver(UnixStream);
 
 /// The waking end; each thread has its own.
 #[derive(Debug)]
-pub(crate) struct Wake(UnixStream);
+pub(crate) struct WakeSender(UnixStream);
 
 /// Creates both ends.
 ///
 /// # Errors
 /// No socket can be created.
-pub(crate) fn wake() -> io::Result<(Wake, Woken)> {
+pub(crate) fn wake() -> io::Result<(WakeSender, WakeReceiver)> {
     let (wake, woken) = UnixStream::pair()?;
     wake.set_nonblocking(true)?;
     woken.set_nonblocking(true)?;
-    Ok((Wake(wake), Woken(woken)))
+    Ok((WakeSender(wake), WakeReceiver(woken)))
 }
 
-impl Wake {
-    pub(crate) fn try_clone(&self) -> io::Result<Wake> {
-        self.0.try_clone().map(Wake)
+impl WakeSender {
+    pub(crate) fn try_clone(&self) -> io::Result<WakeSender> {
+        self.0.try_clone().map(WakeSender)
     }
 
     /// Wakes the other end, now or at its next poll.
@@ -35,7 +35,7 @@ impl Wake {
     }
 }
 
-impl Woken {
+impl WakeReceiver {
     /// Returns the descriptor to poll.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use crate::net::{Connection, Conversation, Failed};
-use crate::settings::Settings;
+use crate::net::{BrokerStream, Connection, RequestError};
+use crate::settings::ProducerSettings;
 
 use super::Producer;
 
@@ -18,7 +18,7 @@ const SILENT_PART: u32 = 10;
 pub(super) struct Broker {
     pub(super) id: i32,
     pub(super) address: String,
-    pub(super) link: Link,
+    pub(super) link: ConnectionState,
     /// Slots of the partitions that it leads.
     pub(super) slots: Vec<usize>,
     /// Index of the slot with which the next request begins.
@@ -30,7 +30,7 @@ pub(super) struct Broker {
 
 /// State of the connection to a broker.
 #[derive(Debug)]
-pub(super) enum Link {
+pub(super) enum ConnectionState {
     /// Disconnected; time of the next attempt.
     Down(Duration),
     /// A thread is connecting.
@@ -44,7 +44,7 @@ impl Broker {
         Broker {
             id,
             address,
-            link: Link::Down(Duration::ZERO),
+            link: ConnectionState::Down(Duration::ZERO),
             slots: Vec::new(),
             next_slot: 0,
             trouble: None,
@@ -53,8 +53,8 @@ impl Broker {
     }
 
     /// Records that the connection is lost.
-    pub(super) fn down(&mut self, now: Duration, reason: String, settings: &Settings) {
-        self.link = Link::Down(now + self.backoff);
+    pub(super) fn down(&mut self, now: Duration, reason: String, settings: &ProducerSettings) {
+        self.link = ConnectionState::Down(now + self.backoff);
         let longest = settings.retry_backoff * LONGEST_BACKOFF;
         self.backoff = (self.backoff * 2).clamp(settings.retry_backoff, longest);
         self.trouble = Some(reason);
@@ -66,11 +66,11 @@ impl Broker {
     }
 
     /// Returns when an action is due without a socket event.
-    pub(super) fn next_time(&self, now: Duration, settings: &Settings) -> Option<Duration> {
+    pub(super) fn next_time(&self, now: Duration, settings: &ProducerSettings) -> Option<Duration> {
         match &self.link {
-            Link::Down(at) => (!self.slots.is_empty()).then_some(*at),
-            Link::Connecting => None,
-            Link::Up(connection) => {
+            ConnectionState::Down(at) => (!self.slots.is_empty()).then_some(*at),
+            ConnectionState::Connecting => None,
+            ConnectionState::Up(connection) => {
                 let given_up = connection.asked_since().map(|since| since + settings.request_timeout);
                 let quiet = Some(connection.quiet_until).filter(|until| *until > now);
                 [given_up, quiet].into_iter().flatten().min()
@@ -85,12 +85,12 @@ impl Producer {
         for index in 0..self.brokers.len() {
             let broker = &self.brokers[index];
             match &broker.link {
-                Link::Down(at) if *at <= now && !broker.slots.is_empty() => {
-                    self.errands.connect(broker.id, broker.address.clone());
-                    self.brokers[index].link = Link::Connecting;
+                ConnectionState::Down(at) if *at <= now && !broker.slots.is_empty() => {
+                    self.tasks.connect(broker.id, broker.address.clone());
+                    self.brokers[index].link = ConnectionState::Connecting;
                 }
-                Link::Down(_) | Link::Connecting => {}
-                Link::Up(connection) => {
+                ConnectionState::Down(_) | ConnectionState::Connecting => {}
+                ConnectionState::Up(connection) => {
                     let silent =
                         connection.asked_since().map_or(Duration::ZERO, |since| now.saturating_sub(since));
                     if silent >= self.settings.request_timeout {
@@ -110,15 +110,15 @@ impl Producer {
     }
 
     /// Uses a new connection, or schedules a retry.
-    pub(super) fn connected(&mut self, id: i32, result: Result<Conversation, Failed>, now: Duration) {
+    pub(super) fn connected(&mut self, id: i32, result: Result<BrokerStream, RequestError>, now: Duration) {
         let Some(broker) = self.brokers.iter_mut().find(|broker| broker.id == id) else { return };
-        let connection = result.map_err(|failed| failed.to_string()).and_then(|conversation| {
-            Connection::new(conversation, &self.settings.client_id).map_err(|error| error.to_string())
+        let connection = result.map_err(|failed| failed.to_string()).and_then(|broker_stream| {
+            Connection::new(broker_stream, &self.settings.client_id).map_err(|error| error.to_string())
         });
         match connection {
             Ok(connection) => {
                 tracing::debug!(broker = id, address = broker.address, "connected");
-                (broker.link, broker.trouble) = (Link::Up(connection), None);
+                (broker.link, broker.trouble) = (ConnectionState::Up(connection), None);
             }
             Err(reason) => {
                 tracing::debug!(broker = id, reason, "could not connect");

@@ -8,8 +8,8 @@ use kafka_protocol::protocol::StrBytes;
 
 use crate::batch::Identity;
 use crate::core::{Limits, Partition};
-use crate::net::{Cluster, Conversation, Errands, Failed};
-use crate::settings::{ConnectError, Settings};
+use crate::net::{BackgroundTasks, BrokerStream, Cluster, RequestError};
+use crate::settings::{ConnectError, ProducerSettings};
 
 use super::leaders::{Leaders, addresses};
 use super::{Producer, Slot, Topic};
@@ -24,7 +24,7 @@ impl Producer {
     /// # Errors
     /// See [`ConnectError`].
     pub fn connect(
-        settings: Settings,
+        settings: ProducerSettings,
         topics: &[String],
         stopped: &dyn Fn() -> bool,
     ) -> Result<Producer, ConnectError> {
@@ -37,8 +37,8 @@ impl Producer {
                 let limit = left.clamp(Duration::from_millis(1), ATTEMPT);
                 match meet(address, &settings.client_id, topics, limit) {
                     Ok((cluster, identity)) => return Producer::begin(settings, topics, &cluster, identity),
-                    Err(Failed::Unsuitable(reason)) => return Err(ConnectError::Unsuitable(reason)),
-                    Err(Failed::Refused(error)) if !error.is_retriable() => {
+                    Err(RequestError::Unsuitable(reason)) => return Err(ConnectError::Unsuitable(reason)),
+                    Err(RequestError::Refused(error)) if !error.is_retriable() => {
                         return Err(ConnectError::Refused(error.to_string()));
                     }
                     Err(failed) => cause = failed.to_string(),
@@ -61,7 +61,7 @@ impl Producer {
     }
 
     fn begin(
-        settings: Settings,
+        settings: ProducerSettings,
         names: &[String],
         cluster: &Cluster,
         identity: Identity,
@@ -94,7 +94,7 @@ impl Producer {
                 partition: Partition::new(limits, identity, settings.by_timestamp),
             }));
         }
-        let errands = Errands::new(&settings.client_id, ATTEMPT)
+        let tasks = BackgroundTasks::new(&settings.client_id, ATTEMPT)
             .map_err(|error| ConnectError::Unsuitable(format!("cannot create a socket: {error}")))?;
         let mut producer = Producer {
             leaders: Leaders::new(&settings),
@@ -103,7 +103,7 @@ impl Producer {
             topics,
             slots,
             brokers: Vec::new(),
-            errands,
+            tasks,
             deliveries: Vec::new(),
             flushing: false,
             looked: Duration::ZERO,
@@ -121,8 +121,8 @@ fn meet(
     client_id: &str,
     topics: &[String],
     limit: Duration,
-) -> Result<(Cluster, Identity), Failed> {
-    let mut conversation = Conversation::begin(address, client_id, limit)?;
-    let cluster = conversation.cluster(topics)?;
-    Ok((cluster, conversation.producer_id()?))
+) -> Result<(Cluster, Identity), RequestError> {
+    let mut broker_stream = BrokerStream::begin(address, client_id, limit)?;
+    let cluster = broker_stream.cluster(topics)?;
+    Ok((cluster, broker_stream.producer_id()?))
 }

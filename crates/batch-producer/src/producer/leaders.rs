@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::net::{Cluster, Failed};
-use crate::settings::Settings;
+use crate::net::{Cluster, RequestError};
+use crate::settings::ProducerSettings;
 
 use super::{Broker, Producer};
 
@@ -27,7 +27,7 @@ pub(super) struct Leaders {
 }
 
 impl Leaders {
-    pub(super) fn new(settings: &Settings) -> Leaders {
+    pub(super) fn new(settings: &ProducerSettings) -> Leaders {
         let given: Vec<String> = addresses(&settings.bootstrap_servers).collect();
         Leaders {
             ask_at: None,
@@ -88,12 +88,12 @@ impl Producer {
             addresses.extend(
                 self.leaders.given.iter().filter(|given| !self.leaders.addresses.contains(given)).cloned(),
             );
-            self.errands.cluster(addresses, names);
+            self.tasks.cluster(addresses, names);
         }
     }
 
     /// Updates the leaders.
-    pub(super) fn learned(&mut self, result: Result<Cluster, Failed>, now: Duration) {
+    pub(super) fn learned(&mut self, result: Result<Cluster, RequestError>, now: Duration) {
         self.leaders.asking = false;
         if self.leaders.addresses.len() > 1 {
             self.leaders.addresses.rotate_left(1);

@@ -16,10 +16,10 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
 use crate::core::{Answer, Delivery, Partition, answer};
-use crate::net::{Done, Errands, Part};
-use crate::settings::Settings;
+use crate::net::{BackgroundTasks, RequestPart, TaskResult};
+use crate::settings::ProducerSettings;
 
-use brokers::{Broker, Link};
+use brokers::{Broker, ConnectionState};
 use leaders::Leaders;
 
 /// Poll interval of the sockets while records are appended without a pause.
@@ -47,13 +47,13 @@ struct Topic {
 /// An idempotent producer for the partitions of some topics, for use by one thread.
 #[derive(Debug)]
 pub struct Producer {
-    settings: Arc<Settings>,
+    settings: Arc<ProducerSettings>,
     began: Instant,
     topics: Vec<Topic>,
     slots: Vec<Slot>,
     brokers: Vec<Broker>,
     leaders: Leaders,
-    errands: Errands,
+    tasks: BackgroundTasks,
     deliveries: Vec<Delivery>,
     flushing: bool,
     looked: Duration,
@@ -78,7 +78,7 @@ impl Producer {
     }
 
     /// Appends a record: `write` appends its value to the given bytes, and returns its timestamp, ms since the epoch.
-    /// Returns the length of the value. `handed_us` is returned with the [`crate::Group`] of the record.
+    /// Returns the length of the value. `handed_us` is returned with the [`crate::RecordGroup`] of the record.
     ///
     /// # Panics
     /// There is no such slot.
@@ -149,10 +149,10 @@ impl Producer {
     }
 
     fn take_errands(&mut self, now: Duration) {
-        while let Some(done) = self.errands.next() {
+        while let Some(done) = self.tasks.next() {
             match done {
-                Done::Connected(id, result) => self.connected(id, result, now),
-                Done::Cluster(result) => self.learned(result, now),
+                TaskResult::Connected(id, result) => self.connected(id, result, now),
+                TaskResult::Cluster(result) => self.learned(result, now),
             }
         }
     }
@@ -177,10 +177,10 @@ impl Producer {
 
     /// Waits until a socket is ready or a task is done, and processes it.
     fn look_at_sockets(&mut self, wait: Duration) {
-        let mut fds = vec![PollFd::new(self.errands.woken().fd(), PollFlags::POLLIN)];
+        let mut fds = vec![PollFd::new(self.tasks.woken().fd(), PollFlags::POLLIN)];
         let mut connected = Vec::new();
         for (index, broker) in self.brokers.iter().enumerate() {
-            if let Link::Up(connection) = &broker.link {
+            if let ConnectionState::Up(connection) = &broker.link {
                 let write = if connection.wants_to_write() { PollFlags::POLLOUT } else { PollFlags::empty() };
                 fds.push(PollFd::new(connection.fd(), PollFlags::POLLIN | write));
                 connected.push(index);
@@ -202,7 +202,7 @@ impl Producer {
             .filter(|(_, flags)| !flags.is_empty())
             .collect();
         if woken {
-            self.errands.woken().clear();
+            self.tasks.woken().clear();
         }
         for (index, flags) in ready {
             self.serve(index, flags);
@@ -213,7 +213,7 @@ impl Producer {
     fn serve(&mut self, index: usize, flags: PollFlags) {
         let now = self.now();
         let mut answers = Vec::new();
-        let Link::Up(connection) = &mut self.brokers[index].link else { return };
+        let ConnectionState::Up(connection) = &mut self.brokers[index].link else { return };
         let written = if flags.contains(PollFlags::POLLOUT) { connection.write() } else { Ok(()) };
         // Responses that arrived before the connection ended count.
         let read = connection.read(|parts, response| answers.push((parts, response)));
@@ -225,13 +225,13 @@ impl Producer {
         }
     }
 
-    fn answered(&mut self, index: usize, parts: &[Part], response: &ProduceResponse, now: Duration) {
+    fn answered(&mut self, index: usize, parts: &[RequestPart], response: &ProduceResponse, now: Duration) {
         let throttle = Duration::from_millis(u64::try_from(response.throttle_time_ms).unwrap_or(0));
         self.brokers[index].answers();
-        if let Link::Up(connection) = &mut self.brokers[index].link {
+        if let ConnectionState::Up(connection) = &mut self.brokers[index].link {
             connection.quiet_until = now + throttle.min(self.settings.request_timeout);
         }
-        for Part { slot, ticket } in parts {
+        for RequestPart { slot, ticket } in parts {
             let Slot { topic, index, partition, .. } = &mut self.slots[*slot];
             let name = &self.topics[*topic].name;
             let topics = response.responses.iter().filter(|topic| topic.name.0 == *name);

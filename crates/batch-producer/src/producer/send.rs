@@ -8,9 +8,9 @@ use std::time::Duration;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{ProduceRequest, TopicName};
 
-use crate::net::Part;
+use crate::net::RequestPart;
 
-use super::brokers::Link;
+use super::brokers::ConnectionState;
 use super::{Producer, Slot};
 
 /// `acks=all`.
@@ -36,7 +36,7 @@ impl Producer {
     }
 
     pub(super) fn may_ask(&self, index: usize, now: Duration) -> bool {
-        let Link::Up(connection) = &self.brokers[index].link else { return false };
+        let ConnectionState::Up(connection) = &self.brokers[index].link else { return false };
         connection.in_flight() < self.settings.requests_in_flight && now >= connection.quiet_until
     }
 
@@ -71,7 +71,7 @@ impl Producer {
             let Slot { topic, index, partition, .. } = &mut self.slots[number];
             let Some((ticket, records)) = partition.send(now) else { continue };
             bytes += records.len();
-            parts.push(Part { slot: number, ticket });
+            parts.push(RequestPart { slot: number, ticket });
             let data = PartitionProduceData::default().with_index(*index).with_records(Some(records));
             let name = &self.topics[*topic].name;
             match topics.iter_mut().find(|topic| topic.name.0 == *name) {
@@ -92,7 +92,7 @@ impl Producer {
             .with_acks(ACKS_OF_ALL)
             .with_timeout_ms(timeout_ms)
             .with_topic_data(topics);
-        let Link::Up(connection) = &mut broker.link else { return false };
+        let ConnectionState::Up(connection) = &mut broker.link else { return false };
         if let Err(error) = connection.ask(&request, parts, now) {
             self.disconnected(index, &error, now);
         }

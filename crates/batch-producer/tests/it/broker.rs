@@ -62,7 +62,7 @@ struct Log {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BrokerState {
     logs: BTreeMap<(String, i32), Log>,
     leader: usize,
     leader_epoch: i32,
@@ -76,7 +76,7 @@ struct State {
 
 /// Brokers with the same partitions.
 pub(crate) struct Cluster {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<BrokerState>>,
     addresses: Vec<String>,
 }
 
@@ -88,7 +88,7 @@ impl Cluster {
         });
         let versions =
             vec![(ApiKey::Produce, 0, 12), (ApiKey::Metadata, 0, 12), (ApiKey::InitProducerId, 0, 5)];
-        let state = State { logs: logs.collect(), versions, ..State::default() };
+        let state = BrokerState { logs: logs.collect(), versions, ..BrokerState::default() };
         let state = Arc::new(Mutex::new(state));
         let listeners: Vec<TcpListener> =
             (0..brokers).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
@@ -107,7 +107,7 @@ impl Cluster {
         Cluster { state, addresses }
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    fn with<T>(&self, change: impl FnOnce(&mut BrokerState) -> T) -> T {
         change(&mut self.state.lock().unwrap())
     }
 
@@ -154,7 +154,7 @@ impl Cluster {
 
 struct Connection {
     id: usize,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<BrokerState>>,
     addresses: Vec<String>,
 }
 
@@ -180,7 +180,7 @@ impl Connection {
         let _gone = stream.shutdown(Shutdown::Both);
     }
 
-    fn state<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    fn state<T>(&self, change: impl FnOnce(&mut BrokerState) -> T) -> T {
         change(&mut self.state.lock().unwrap())
     }
 
@@ -327,7 +327,12 @@ impl Connection {
         }
     }
 
-    fn append(&self, state: &mut State, request: &ProduceRequest, fault: Option<Fault>) -> ProduceResponse {
+    fn append(
+        &self,
+        state: &mut BrokerState,
+        request: &ProduceRequest,
+        fault: Option<Fault>,
+    ) -> ProduceResponse {
         let leads = state.leader == self.id;
         let mut topics = Vec::new();
         for topic in &request.topic_data {

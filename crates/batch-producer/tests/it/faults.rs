@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use batch_producer::{Delivery, Producer, Settings};
+use batch_producer::{Delivery, Producer, ProducerSettings};
 
 use crate::broker::{Cluster, Fault};
 
@@ -13,8 +13,8 @@ const SEEDS: u64 = 40;
 /// Timeout of a test.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-pub(crate) fn settings(cluster: &Cluster) -> Settings {
-    Settings {
+pub(crate) fn settings(cluster: &Cluster) -> ProducerSettings {
+    ProducerSettings {
         bootstrap_servers: cluster.bootstrap_servers(),
         client_id: "test".to_owned(),
         compress: true,
@@ -163,7 +163,7 @@ fn nothing_is_lost_or_doubled_or_out_of_order() {
 fn a_request_has_a_batch_of_every_partition() {
     let cluster = Cluster::start(1, &TOPICS);
     let topics = TOPICS.map(|(name, _)| name.to_owned());
-    let large = Settings { batch_bytes: 100_000, request_bytes: 100_000, ..settings(&cluster) };
+    let large = ProducerSettings { batch_bytes: 100_000, request_bytes: 100_000, ..settings(&cluster) };
     let mut producer = Producer::connect(large, &topics, &|| false).unwrap();
     let mut counts = Counts::default();
     (0..100).for_each(|number| append(&mut producer, number));

@@ -3,13 +3,13 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use batch_producer::{ConnectError, Delivery, Producer, Settings};
+use batch_producer::{ConnectError, Delivery, Producer, ProducerSettings};
 use kafka_protocol::messages::ApiKey;
 
 use crate::broker::{Cluster, Fault};
 use crate::faults::{Counts, connect, settings};
 
-fn refused(settings: Settings, topics: &[&str]) -> ConnectError {
+fn refused(settings: ProducerSettings, topics: &[&str]) -> ConnectError {
     let topics: Vec<String> = topics.iter().map(|topic| (*topic).to_owned()).collect();
     Producer::connect(settings, &topics, &|| false).unwrap_err()
 }
@@ -46,7 +46,7 @@ fn missing_topics_and_refused_producers_are_named() {
 fn an_unreachable_broker_is_named_with_the_cause() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let cluster = Cluster::start(1, &[("a", 1)]);
-    let one = Settings {
+    let one = ProducerSettings {
         bootstrap_servers: closed.clone(),
         connect_timeout: Duration::from_millis(20),
         ..settings(&cluster)
@@ -55,7 +55,7 @@ fn an_unreachable_broker_is_named_with_the_cause() {
     assert!(error.starts_with(&format!("no Kafka broker at {closed} within 20 ms: {closed}: ")), "{error}");
     // One reachable address of several is enough.
     let several = format!("{closed}, {}", cluster.bootstrap_servers());
-    let settings = Settings { bootstrap_servers: several, ..settings(&cluster) };
+    let settings = ProducerSettings { bootstrap_servers: several, ..settings(&cluster) };
     assert_eq!(Producer::connect(settings, &["a".to_owned()], &|| false).unwrap().partitions(0), 1);
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
 use generator::nexmark::{Nexmark, NexmarkConfig};
-use generator::profile::{ProfileConfig, Step};
+use generator::profile::{ProfileConfig, ProfileStep};
 use generator::{Generator, Recording, Workload};
 use reference::nexmark::{Q7Row, Q7Settings};
 use serde::Deserialize;
@@ -53,7 +53,8 @@ impl Load {
     }
 
     fn workload(&self, generator: impl Into<Generator>) -> anyhow::Result<Workload> {
-        let steps = self.steps.iter().map(|(rate, duration_s)| Step { rate: *rate, duration_s: *duration_s });
+        let steps =
+            self.steps.iter().map(|(rate, duration_s)| ProfileStep { rate: *rate, duration_s: *duration_s });
         let profile = ProfileConfig::Steps { steps: steps.collect(), repeat: false, duration_s: None };
         Ok(Workload::new(generator, profile.check()?, self.start_ms, None))
     }

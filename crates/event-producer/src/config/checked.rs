@@ -15,8 +15,8 @@ use service::settings::{COMMAND_LINE, ConfigError, Problems, refusal};
 
 use crate::real_time::RealTime;
 
+use super::file::{Benchmark, ConfigFile, KafkaSection};
 use super::values::{Shard, StartTime};
-use super::written::{Benchmark, ConfigFile, KafkaSection};
 
 /// The largest catalogue that is read, in bytes: 2^24 products of 64 bytes each.
 const CATALOGUE_BYTES: u64 = 1 << 30;

@@ -2,7 +2,7 @@
 
 use service::settings::{out_of_range, refusal};
 
-use super::written::KafkaSection;
+use super::file::KafkaSection;
 use crate::window::SCHEDULED;
 
 impl KafkaSection {

@@ -1,11 +1,11 @@
 //! The configuration: as it is written, and checked.
 
 mod checked;
+mod file;
 mod kafka;
 mod values;
-mod written;
 
 pub use checked::Config;
+pub(crate) use file::Benchmark;
+pub use file::{BatchesSection, ConfigFile, KafkaSection, Transport};
 pub(crate) use values::{Shard, StartTime};
-pub(crate) use written::Benchmark;
-pub use written::{BatchesSection, ConfigFile, KafkaSection, Transport};

@@ -80,7 +80,7 @@ pub enum AuctionLength {
 
 /// Validated settings; see [`NexmarkConfig`] for the meaning of the fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
+pub struct NexmarkSettings {
     pub(super) mix: Mix,
     pub(super) hot_auction_ratio: u64,
     pub(super) hot_seller_ratio: u64,
@@ -125,7 +125,7 @@ impl NexmarkConfig {
     ///
     /// # Errors
     /// The first key with an invalid value.
-    pub fn check(&self) -> Result<Settings, ConfigError> {
+    pub fn check(&self) -> Result<NexmarkSettings, ConfigError> {
         self.check_all().map_err(first)
     }
 
@@ -133,13 +133,13 @@ impl NexmarkConfig {
     ///
     /// # Errors
     /// Every key with an invalid value.
-    pub fn check_all(&self) -> Result<Settings, Vec<ConfigError>> {
+    pub fn check_all(&self) -> Result<NexmarkSettings, Vec<ConfigError>> {
         let mut problems = Problems::default();
         let settings = self.settings(&mut problems);
         problems.unless_any(settings)
     }
 
-    fn settings(&self, problems: &mut Problems) -> Option<Settings> {
+    fn settings(&self, problems: &mut Problems) -> Option<NexmarkSettings> {
         let preset = self.preset.defaults();
         let count = |key: &str, written: Option<u64>, preset: u64, least: u64| {
             let value = written.unwrap_or(preset);
@@ -177,7 +177,7 @@ impl NexmarkConfig {
         let city_bytes = note(bytes("city_bytes", self.city_bytes, 0));
         let item_name_bytes = note(bytes("item_name_bytes", self.item_name_bytes, 20));
         let description_bytes = note(bytes("description_bytes", self.description_bytes, 100));
-        Some(Settings {
+        Some(NexmarkSettings {
             mix: Mix::new(mix[0]?, mix[1]?, mix[2]?)?,
             hot_auction_ratio: hot_ratios[0]?,
             hot_seller_ratio: hot_ratios[1]?,

@@ -18,7 +18,7 @@ mod price;
 use events::{Auction, Event, Item, Kind, Person};
 
 pub(crate) use bidding::Bidding;
-pub use config::{AuctionLength, NexmarkConfig, Preset, Settings};
+pub use config::{AuctionLength, NexmarkConfig, NexmarkSettings, Preset};
 pub use mix::{Counts, Mix};
 
 use crate::random::{EventRandom, two_below};
@@ -52,7 +52,7 @@ mod lane {
 /// The generator: settings and seed, without mutable state.
 #[derive(Debug, Clone)]
 pub struct Nexmark {
-    settings: Settings,
+    settings: NexmarkSettings,
     seed: u64,
     prices: PriceScale,
     horizon_events: u64,
@@ -71,7 +71,7 @@ struct Persons {
 
 impl Nexmark {
     /// Creates a generator from validated settings.
-    pub fn new(settings: Settings, seed: u64) -> Self {
+    pub fn new(settings: NexmarkSettings, seed: u64) -> Self {
         let mix = settings.mix;
         let horizon_events = settings.in_flight_auctions.saturating_mul(mix.epoch()) / mix.auctions();
         Nexmark { settings, seed: EventRandom::spread_seed(seed), prices: PriceScale::new(), horizon_events }

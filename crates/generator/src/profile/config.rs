@@ -19,7 +19,7 @@ pub(super) const MOST_STEPS: usize = 527_040;
 /// One step: a rate and its duration.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Step {
+pub struct ProfileStep {
     /// Events per second over all streams.
     pub rate: f64,
     /// Duration, s.
@@ -40,7 +40,7 @@ pub enum ProfileConfig {
     /// A list of rates, then the end.
     Steps {
         /// The steps, in order.
-        steps: Vec<Step>,
+        steps: Vec<ProfileStep>,
         /// Whether to restart after the last step.
         #[serde(default)]
         repeat: bool,
@@ -272,12 +272,12 @@ fn amplitude_of(mean: f64, amplitude: f64) -> Result<(), ConfigError> {
     Err(ConfigError::of_value("profile.amplitude", amplitude, remedy))
 }
 
-fn step_pieces(steps: &[Step], problems: &mut Problems) -> Option<Vec<Piece>> {
+fn step_pieces(steps: &[ProfileStep], problems: &mut Problems) -> Option<Vec<Piece>> {
     if steps.is_empty() || steps.len() > MOST_STEPS {
         let problem = format!("there are {}; give 1 to {MOST_STEPS}", steps.len());
         return problems.note(Err(ConfigError::new("profile.steps", problem)));
     }
-    let mut piece = |(index, step): (usize, &Step)| {
+    let mut piece = |(index, step): (usize, &ProfileStep)| {
         let key = |field: &str| format!("steps[{index}].{field}");
         let rate = problems.note(rate(&key("rate"), step.rate));
         let duration_s = problems.note(time(&key("duration_s"), step.duration_s));

@@ -10,6 +10,6 @@ mod pieces;
 mod schedule;
 mod trace;
 
-pub use config::{ProfileConfig, Step};
+pub use config::{ProfileConfig, ProfileStep};
 pub use schedule::{Cursor, Schedule};
 pub use trace::TraceError;

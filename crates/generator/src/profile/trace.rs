@@ -1,6 +1,6 @@
 //! Recorded loads: CSV of second and rate, as text.
 
-use super::config::{HIGHEST_RATE, LONGEST_S, MOST_STEPS, Step};
+use super::config::{HIGHEST_RATE, LONGEST_S, MOST_STEPS, ProfileStep};
 
 /// The header row of a trace.
 const HEADER: &str = "second,rate";
@@ -16,7 +16,7 @@ pub struct TraceError {
 }
 
 /// Parses the lines into steps. Before the first second nothing is due.
-pub(super) fn parse_trace(text: &str) -> Result<Vec<Step>, TraceError> {
+pub(super) fn parse_trace(text: &str) -> Result<Vec<ProfileStep>, TraceError> {
     let refuse = |line: usize, problem: String| Err(TraceError { line, problem });
     let mut lines = (1..).zip(text.lines());
     match lines.next() {
@@ -69,17 +69,17 @@ fn too_late(second: f64) -> String {
     format!("second {second} is more than ten years after the start; {remedy}")
 }
 
-fn steps(points: &[(f64, f64)]) -> Vec<Step> {
+fn steps(points: &[(f64, f64)]) -> Vec<ProfileStep> {
     let mut steps = Vec::with_capacity(points.len() + 1);
     if points[0].0 > 0.0 {
-        steps.push(Step { rate: 0.0, duration_s: points[0].0 });
+        steps.push(ProfileStep { rate: 0.0, duration_s: points[0].0 });
     }
     for pair in points.windows(2) {
-        steps.push(Step { rate: pair[0].1, duration_s: pair[1].0 - pair[0].0 });
+        steps.push(ProfileStep { rate: pair[0].1, duration_s: pair[1].0 - pair[0].0 });
     }
     let last = points[points.len() - 1];
     let duration_s = if points.len() > 1 { last.0 - points[points.len() - 2].0 } else { 1.0 };
-    steps.push(Step { rate: last.1, duration_s });
+    steps.push(ProfileStep { rate: last.1, duration_s });
     steps
 }
 

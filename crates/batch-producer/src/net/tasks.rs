@@ -7,44 +7,44 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use super::conversation::{Cluster, Conversation, Failed};
-use super::wake::{Wake, Woken, wake};
+use super::broker_stream::{BrokerStream, Cluster, RequestError};
+use super::wake::{WakeReceiver, WakeSender, wake};
 
 /// Result of a task.
 #[derive(Debug)]
-pub(crate) enum Done {
+pub(crate) enum TaskResult {
     /// A connection to a broker.
-    Connected(i32, Result<Conversation, Failed>),
+    Connected(i32, Result<BrokerStream, RequestError>),
     /// Brokers and leaders.
-    Cluster(Result<Cluster, Failed>),
+    Cluster(Result<Cluster, RequestError>),
 }
 
 /// Starts tasks and collects their results.
 #[derive(Debug)]
-pub(crate) struct Errands {
+pub(crate) struct BackgroundTasks {
     client_id: String,
     limit: Duration,
-    done: Sender<Done>,
-    results: Receiver<Done>,
-    wake: Wake,
-    woken: Woken,
+    done: Sender<TaskResult>,
+    results: Receiver<TaskResult>,
+    wake: WakeSender,
+    woken: WakeReceiver,
 }
 
-impl Errands {
+impl BackgroundTasks {
     /// # Errors
     /// No socket can be created.
-    pub(crate) fn new(client_id: &str, limit: Duration) -> io::Result<Errands> {
+    pub(crate) fn new(client_id: &str, limit: Duration) -> io::Result<BackgroundTasks> {
         let ((done, results), (wake, woken)) = (channel(), wake()?);
-        Ok(Errands { client_id: client_id.to_owned(), limit, done, results, wake, woken })
+        Ok(BackgroundTasks { client_id: client_id.to_owned(), limit, done, results, wake, woken })
     }
 
     /// Returns the end that becomes readable when a result arrives.
-    pub(crate) const fn woken(&self) -> &Woken {
+    pub(crate) const fn woken(&self) -> &WakeReceiver {
         &self.woken
     }
 
     /// Returns the next result, if there is one.
-    pub(crate) fn next(&self) -> Option<Done> {
+    pub(crate) fn next(&self) -> Option<TaskResult> {
         self.results.try_recv().ok()
     }
 
@@ -52,8 +52,8 @@ impl Errands {
     pub(crate) fn connect(&self, broker: i32, address: String) {
         let (client_id, limit) = (self.client_id.clone(), self.limit);
         self.send_out(
-            move || Done::Connected(broker, Conversation::begin(&address, &client_id, limit)),
-            move |failed| Done::Connected(broker, Err(failed)),
+            move || TaskResult::Connected(broker, BrokerStream::begin(&address, &client_id, limit)),
+            move |failed| TaskResult::Connected(broker, Err(failed)),
         );
     }
 
@@ -62,21 +62,25 @@ impl Errands {
         let (client_id, limit) = (self.client_id.clone(), self.limit);
         self.send_out(
             move || {
-                let mut result = Err(Failed::Unsuitable("no broker is known".to_owned()));
+                let mut result = Err(RequestError::Unsuitable("no broker is known".to_owned()));
                 for address in &addresses {
-                    result = Conversation::begin(address, &client_id, limit)
-                        .and_then(|mut conversation| conversation.cluster(&topics));
+                    result = BrokerStream::begin(address, &client_id, limit)
+                        .and_then(|mut broker_stream| broker_stream.cluster(&topics));
                     if result.is_ok() {
                         break;
                     }
                 }
-                Done::Cluster(result)
+                TaskResult::Cluster(result)
             },
-            |failed| Done::Cluster(Err(failed)),
+            |failed| TaskResult::Cluster(Err(failed)),
         );
     }
 
-    fn send_out(&self, errand: impl FnOnce() -> Done + Send + 'static, failed: impl Fn(Failed) -> Done) {
+    fn send_out(
+        &self,
+        errand: impl FnOnce() -> TaskResult + Send + 'static,
+        failed: impl Fn(RequestError) -> TaskResult,
+    ) {
         let done = self.done.clone();
         let begun = self.wake.try_clone().and_then(|wake| {
             let body = move || {
@@ -87,7 +91,7 @@ impl Errands {
             thread::Builder::new().name("kafka-errand".to_owned()).spawn(body)
         });
         if let Err(source) = begun {
-            let _heard = self.done.send(failed(Failed::Io { address: "no thread".to_owned(), source }));
+            let _heard = self.done.send(failed(RequestError::Io { address: "no thread".to_owned(), source }));
             self.wake.wake();
         }
     }

@@ -27,7 +27,7 @@ const NO_TRANSACTION_MS: i32 = i32::MAX;
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failed {
+pub(crate) enum RequestError {
     /// The connection failed.
     #[error("{address}: {source}")]
     Io {
@@ -64,7 +64,7 @@ pub(crate) struct Leader {
 
 /// A connection to a broker with known versions.
 #[derive(Debug)]
-pub(crate) struct Conversation {
+pub(crate) struct BrokerStream {
     stream: TcpStream,
     address: String,
     client_id: StrBytes,
@@ -114,35 +114,39 @@ pub(crate) fn answer_bytes(length: [u8; 4]) -> io::Result<usize> {
     )
 }
 
-impl Conversation {
+impl BrokerStream {
     /// Connects and requests the versions, within about `limit`.
-    pub(crate) fn begin(address: &str, client_id: &str, limit: Duration) -> Result<Conversation, Failed> {
-        let failed = |source| Failed::Io { address: address.to_owned(), source };
+    pub(crate) fn begin(
+        address: &str,
+        client_id: &str,
+        limit: Duration,
+    ) -> Result<BrokerStream, RequestError> {
+        let failed = |source| RequestError::Io { address: address.to_owned(), source };
         let stream = connect(address, limit).map_err(failed)?;
-        let mut conversation = Conversation {
+        let mut broker_stream = BrokerStream {
             stream,
             address: address.to_owned(),
             client_id: StrBytes::from_string(client_id.to_owned()),
             versions: BTreeMap::new(),
             correlation: 0,
         };
-        let known = conversation.ask(&ApiVersionsRequest::default(), 0)?;
+        let known = broker_stream.ask(&ApiVersionsRequest::default(), 0)?;
         refused(known.error_code)?;
         for (key, from, to) in SPOKEN {
             let name = format!("{key:?}");
             let of = known.api_keys.iter().find(|known| known.api_key == key as i16).ok_or_else(|| {
-                Failed::Unsuitable(format!("the broker at {address} does not support request {name}"))
+                RequestError::Unsuitable(format!("the broker at {address} does not support request {name}"))
             })?;
             let version = of.max_version.min(to);
             if version < of.min_version.max(from) {
                 let (min, max) = (of.min_version, of.max_version);
-                return Err(Failed::Unsuitable(format!(
+                return Err(RequestError::Unsuitable(format!(
                     "the broker at {address} supports versions {min} to {max} of {name}, this client {from} to {to}"
                 )));
             }
-            conversation.versions.insert(key as i16, version);
+            broker_stream.versions.insert(key as i16, version);
         }
-        Ok(conversation)
+        Ok(broker_stream)
     }
 
     /// Returns the common version of a request.
@@ -160,8 +164,9 @@ impl Conversation {
         self.stream
     }
 
-    fn ask<R: Request>(&mut self, request: &R, version: i16) -> Result<R::Response, Failed> {
-        self.exchange(request, version).map_err(|source| Failed::Io { address: self.address.clone(), source })
+    fn ask<R: Request>(&mut self, request: &R, version: i16) -> Result<R::Response, RequestError> {
+        self.exchange(request, version)
+            .map_err(|source| RequestError::Io { address: self.address.clone(), source })
     }
 
     fn exchange<R: Request>(&mut self, request: &R, version: i16) -> io::Result<R::Response> {
@@ -182,7 +187,7 @@ impl Conversation {
     }
 
     /// Requests brokers, and the partitions of these topics.
-    pub(crate) fn cluster(&mut self, topics: &[String]) -> Result<Cluster, Failed> {
+    pub(crate) fn cluster(&mut self, topics: &[String]) -> Result<Cluster, RequestError> {
         let asked = |name: &String| {
             MetadataRequestTopic::default().with_name(Some(TopicName(StrBytes::from_string(name.clone()))))
         };
@@ -208,7 +213,7 @@ impl Conversation {
     }
 
     /// Requests a producer id.
-    pub(crate) fn producer_id(&mut self) -> Result<Identity, Failed> {
+    pub(crate) fn producer_id(&mut self) -> Result<Identity, RequestError> {
         let request = InitProducerIdRequest::default()
             .with_transactional_id(None)
             .with_transaction_timeout_ms(NO_TRANSACTION_MS)
@@ -220,8 +225,8 @@ impl Conversation {
     }
 }
 
-fn refused(code: i16) -> Result<(), Failed> {
-    code.err().map_or(Ok(()), |error| Err(Failed::Refused(error)))
+fn refused(code: i16) -> Result<(), RequestError> {
+    code.err().map_or(Ok(()), |error| Err(RequestError::Refused(error)))
 }
 
 /// Formats an address.
