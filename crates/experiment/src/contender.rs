@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use job_config::{Change, JobDocument};
 use service::settings::{self, ConfigError};
 use test_cluster::Tenant;
-use testbed::process::Program;
+use testbed::process::ProcessSpec;
 use toml_edit::DocumentMut;
 
 use crate::experiment::syntax;
@@ -121,11 +121,12 @@ impl Contender {
     }
 
     /// Builds the process description, with its own folder, and its log beside the others.
-    pub(crate) fn program(&self, tenant: &Tenant, places: &Placeholders<'_>) -> Option<Program> {
+    pub(crate) fn program(&self, tenant: &Tenant, places: &Placeholders<'_>) -> Option<ProcessSpec> {
         let placed = self.placed(places);
         let (executable, arguments) = placed.command.split_first()?;
         let log = tenant.work_dir().join("logs/contender.log");
-        let program = Program::new("contender", executable, log).args(arguments).current_dir(places.folder);
+        let program =
+            ProcessSpec::new("contender", executable, log).args(arguments).current_dir(places.folder);
         Some(placed.environment.into_iter().fold(program, |program, (key, value)| program.env(key, value)))
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use testbed::{Settings, Testbed};
+use testbed::{Testbed, TestbedSettings};
 
 use crate::tenant::{Tenant, TenantOptions, TestClusterError};
 
@@ -63,8 +63,11 @@ impl TestCluster {
         options: ClusterOptions,
         progress: &testbed::Progress<'_>,
     ) -> Result<Self, TestClusterError> {
-        let mut settings =
-            Settings { work_dir: options.work_dir.join("testbed"), fresh: true, ..Settings::default() };
+        let mut settings = TestbedSettings {
+            work_dir: options.work_dir.join("testbed"),
+            fresh: true,
+            ..TestbedSettings::default()
+        };
         settings.start_deadline_s = START_DEADLINE_S;
         settings.hdfs.enabled = options.extras.hdfs;
         settings.stores = options.extras.stores;

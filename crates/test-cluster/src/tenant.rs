@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use testbed::Testbed;
-use testbed::process::{Process, Program};
+use testbed::process::{Process, ProcessSpec};
 use thiserror::Error;
 
 use crate::localise::{Addresses, TenantNames};
@@ -177,20 +177,20 @@ impl Tenant {
     ///
     /// # Errors
     /// [`TestClusterError::NotBuilt`].
-    pub fn program(&self, name: &str) -> Result<Program, TestClusterError> {
+    pub fn program(&self, name: &str) -> Result<ProcessSpec, TestClusterError> {
         let executable = self.options.programs_dir.join(name);
         if !executable.is_file() {
             return Err(TestClusterError::NotBuilt { path: executable, command: "cargo build" });
         }
         let log_file = self.work_dir.join("logs").join(format!("{name}.log"));
-        Ok(Program::new(name, executable, log_file).current_dir(&self.work_dir))
+        Ok(ProcessSpec::new(name, executable, log_file).current_dir(&self.work_dir))
     }
 
     /// Starts a program as a child of this process.
     ///
     /// # Errors
     /// [`TestClusterError::Launch`].
-    pub fn launch(&self, program: &Program) -> Result<Process, TestClusterError> {
+    pub fn launch(&self, program: &ProcessSpec) -> Result<Process, TestClusterError> {
         Ok(self.testbed.launcher().launch(program)?)
     }
 }

@@ -1,4 +1,4 @@
-//! The testbed's configuration: as written ([`Settings`], TOML), and validated ([`Config`]).
+//! The testbed's configuration: as written ([`TestbedSettings`], TOML), and validated ([`Config`]).
 //!
 //! All ranges are checked together, and every problem names the key and the remedy. `configs/testbed.toml` documents
 //! each key; a test keeps that file and these defaults equal.
@@ -17,7 +17,7 @@ use crate::hdfs::{HdfsSettings, OWNED_KEYS as OWNED_HDFS_KEYS};
 /// The testbed's settings as written; the defaults suit a machine with 2 cores and 4 GiB.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Settings {
+pub struct TestbedSettings {
     /// The work folder; created if missing. Relative to the current folder.
     pub work_dir: PathBuf,
     /// Folder of downloaded jars. Absent: `$RESCALER_CACHE_DIR`, `$XDG_CACHE_HOME/rescaler` or `~/.cache/rescaler`.
@@ -103,7 +103,7 @@ pub struct FlinkSettings {
     pub settings: BTreeMap<String, String>,
 }
 
-impl Default for Settings {
+impl Default for TestbedSettings {
     fn default() -> Self {
         Self {
             work_dir: PathBuf::from("run/testbed"),
@@ -153,7 +153,7 @@ fn light_jvm() -> Vec<String> {
     [COMPILE_LIGHTLY, "-XX:+UseSerialGC"].map(str::to_owned).into()
 }
 
-/// Validated settings, created only by [`Settings::check`].
+/// Validated settings, created only by [`TestbedSettings::check`].
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Absolute path of the work folder.
@@ -182,7 +182,7 @@ const OWNED_FLINK_KEYS: [&str; 6] = [
     "taskmanager.resource-id",
 ];
 
-impl Settings {
+impl TestbedSettings {
     /// Reads a configuration file, or takes the defaults.
     ///
     /// # Errors
@@ -199,10 +199,10 @@ impl Settings {
         self.check_with(Problems::new("the testbed's settings"))
     }
 
-    /// Works like [`Settings::check`], and adds to these problems.
+    /// Works like [`TestbedSettings::check`], and adds to these problems.
     ///
     /// # Errors
-    /// As [`Settings::check`].
+    /// As [`TestbedSettings::check`].
     pub fn check_with(self, mut problems: Problems) -> Result<Config, ConfigError> {
         self.problems(&mut problems);
         let cache_dir = self.cache_dir.clone().or_else(default_cache_dir);
@@ -297,8 +297,8 @@ fn default_cache_dir() -> Option<PathBuf> {
 impl Config {
     /// Returns these settings as written in a file, with absolute paths.
     #[must_use]
-    pub fn settings(&self) -> Settings {
-        Settings {
+    pub fn settings(&self) -> TestbedSettings {
+        TestbedSettings {
             work_dir: self.work_dir.clone(),
             cache_dir: Some(self.cache_dir.clone()),
             fresh: self.fresh,
@@ -320,14 +320,14 @@ mod tests {
     #[test]
     fn the_documented_file_holds_exactly_the_defaults() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/testbed.toml");
-        let (settings, _) = Settings::load(Some(&path)).unwrap();
-        assert_eq!(settings, Settings::default());
+        let (settings, _) = TestbedSettings::load(Some(&path)).unwrap();
+        assert_eq!(settings, TestbedSettings::default());
         settings.check().unwrap();
     }
 
     #[test]
     fn all_bad_values_are_named_at_once() {
-        let mut settings = Settings { start_deadline_s: 0, ..Settings::default() };
+        let mut settings = TestbedSettings { start_deadline_s: 0, ..TestbedSettings::default() };
         settings.flink.task_slots = 1000;
         settings.flink.settings.insert("rest.port".to_owned(), "1".to_owned());
         settings.kafka.port = 9092;
@@ -345,15 +345,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("testbed.toml");
         std::fs::write(&path, "[kafka]\nprot = 9092\n").unwrap();
-        let (settings, problems) = Settings::load(Some(&path)).unwrap();
+        let (settings, problems) = TestbedSettings::load(Some(&path)).unwrap();
         let message = settings.check_with(problems).unwrap_err().to_string();
         assert!(message.contains("prot") && message.contains("line 2"), "{message}");
     }
 
     #[test]
     fn settings_survive_a_file() {
-        let config = Settings::default().check().unwrap();
+        let config = TestbedSettings::default().check().unwrap();
         let text = toml::to_string(&config.settings()).unwrap();
-        assert_eq!(toml::from_str::<Settings>(&text).unwrap(), config.settings());
+        assert_eq!(toml::from_str::<TestbedSettings>(&text).unwrap(), config.settings());
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::folder::WorkFolder;
 use crate::identity::ProcessIdentity;
-use crate::state::{State, StateError};
+use crate::state::{StateError, TestbedState};
 
 /// Poll interval of a process that is ending. It is not a child here, so there is no event to await.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -55,7 +55,7 @@ pub struct Status {
     pub healthy: bool,
     /// Content of its state file, while it is up.
     #[serde(flatten)]
-    pub state: Option<State>,
+    pub state: Option<TestbedState>,
     /// Names of the services that have ended.
     pub ended: Vec<String>,
 }
@@ -65,12 +65,12 @@ pub struct Status {
 /// # Errors
 /// [`StateError`]: the state file exists but is invalid.
 pub fn status(work_dir: &Path) -> Result<Status, StateError> {
-    let state = State::read(&WorkFolder::new(work_dir.to_owned()).state_file())?;
+    let state = TestbedState::read(&WorkFolder::new(work_dir.to_owned()).state_file())?;
     let state = state.filter(|state| state.supervisor.is_alive());
     let services = state.iter().flat_map(|state| &state.services);
     let ended: Vec<_> =
         services.filter(|service| !service.process.is_alive()).map(|service| service.name.clone()).collect();
-    let healthy = ended.is_empty() && state.as_ref().is_some_and(State::is_ready);
+    let healthy = ended.is_empty() && state.as_ref().is_some_and(TestbedState::is_ready);
     Ok(Status { up: state.is_some(), healthy, state, ended })
 }
 
@@ -91,7 +91,7 @@ pub enum Down {
 /// [`ControlError`].
 pub async fn down(work_dir: &Path, deadline: Duration) -> Result<Down, ControlError> {
     let folder = WorkFolder::new(work_dir.to_owned());
-    let Some(state) = State::read(&folder.state_file())? else { return Ok(Down::NotUp) };
+    let Some(state) = TestbedState::read(&folder.state_file())? else { return Ok(Down::NotUp) };
     let was_up = signal("supervisor", state.supervisor, Signal::SIGTERM)?;
     let mut killed = Vec::new();
     if was_up && !ends_within(state.supervisor, deadline).await {
@@ -99,7 +99,7 @@ pub async fn down(work_dir: &Path, deadline: Duration) -> Result<Down, ControlEr
         killed.push("supervisor".to_owned());
     }
     // Read again: task managers may have been added meanwhile. After a clean shutdown the file is gone.
-    let state = State::read(&folder.state_file())?;
+    let state = TestbedState::read(&folder.state_file())?;
     for service in state.iter().flat_map(|state| &state.services) {
         if kill(&service.name, service.process).await? {
             killed.push(service.name.clone());
@@ -149,16 +149,16 @@ async fn ends_within(process: ProcessIdentity, deadline: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::{Launcher, Process, Program};
+    use crate::process::{Launcher, Process, ProcessSpec};
     use crate::state::Service;
 
     fn sleeper(folder: &Path) -> Process {
-        let program = Program::new("sleeper", "/bin/sleep", folder.join("log")).arg("1000");
+        let program = ProcessSpec::new("sleeper", "/bin/sleep", folder.join("log")).arg("1000");
         Launcher::new().unwrap().launch(&program).unwrap()
     }
 
     fn write_state(folder: &Path, supervisor: ProcessIdentity, service: ProcessIdentity) {
-        let mut state = State::starting(supervisor, folder.to_owned(), folder.to_owned());
+        let mut state = TestbedState::starting(supervisor, folder.to_owned(), folder.to_owned());
         let log = folder.join("log");
         state.services.push(Service { name: "tm-1".to_owned(), process: service, log });
         state.write(&WorkFolder::new(folder.to_owned()).state_file()).unwrap();

@@ -20,7 +20,7 @@ use crate::config::FlinkSettings;
 use crate::folder::WorkFolder;
 use crate::hdfs::{self, ForFlink};
 use crate::java;
-use crate::process::{LaunchError, Launcher, Process, Program};
+use crate::process::{LaunchError, Launcher, Process, ProcessSpec};
 use crate::service::{ServiceError, await_ready};
 
 /// The JobManager's service name.
@@ -136,7 +136,7 @@ impl Setup {
         Ok(self.launcher.launch(&self.task_manager(id, &scratch))?)
     }
 
-    fn task_manager(&self, id: &str, scratch: &Path) -> Program {
+    fn task_manager(&self, id: &str, scratch: &Path) -> ProcessSpec {
         let heap = FRAMEWORK_HEAP_MIB + self.settings.task_heap_mib;
         let direct = FRAMEWORK_OFF_HEAP_MIB + self.settings.network_memory_mib;
         let mut options = vec![
@@ -180,7 +180,7 @@ impl Setup {
         ["--configDir".into(), self.folder.conf().into()]
     }
 
-    fn java_service(&self, name: &str, mut all: Vec<String>) -> Program {
+    fn java_service(&self, name: &str, mut all: Vec<String>) -> ProcessSpec {
         all.extend(
             OPENED_PACKAGES.iter().map(|package| format!("--add-opens=java.base/{package}=ALL-UNNAMED")),
         );

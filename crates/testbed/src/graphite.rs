@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::folder::{WorkFolder, remove_tree};
-use crate::process::{Launcher, Process, Program};
+use crate::process::{Launcher, Process, ProcessSpec};
 use crate::python::PythonSet;
 use crate::service::{ServiceError, await_ready};
 
@@ -126,9 +126,9 @@ impl Start<'_> {
         )
     }
 
-    fn python(&self, name: &str) -> Program {
+    fn python(&self, name: &str) -> ProcessSpec {
         let root = self.python.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
-        Program::new(name, self.python, self.folder.log_of(name))
+        ProcessSpec::new(name, self.python, self.folder.log_of(name))
             .env("GRAPHITE_ROOT", root)
             .env("GRAPHITE_CONF_DIR", self.conf())
             .env("GRAPHITE_STORAGE_DIR", self.storage())

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::folder::remove_tree;
 use crate::java::{MissingProgram, find_java, find_maven};
 use crate::logs::{self, Follower};
-use crate::process::{LaunchError, Launcher, Process, Program};
+use crate::process::{LaunchError, Launcher, Process, ProcessSpec};
 use crate::progress::Progress;
 
 /// Interval of progress lines.
@@ -163,7 +163,7 @@ impl Fetch<'_> {
         end: Instant,
     ) -> Result<(), FetchError> {
         (self.progress)(&format!("{}: downloading the jars with mvn (once)", set.name));
-        let program = Program::new("mvn", mvn, folder.join("mvn.log"))
+        let program = ProcessSpec::new("mvn", mvn, folder.join("mvn.log"))
             .args([
                 "--batch-mode",
                 "--strict-checksums",

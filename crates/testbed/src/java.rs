@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::folder::WorkFolder;
-use crate::process::Program;
+use crate::process::ProcessSpec;
 
 /// A required system program is missing; the message names its package.
 #[derive(Debug, thiserror::Error)]
@@ -70,10 +70,10 @@ pub(crate) fn service(
     folder: &WorkFolder,
     class_path: OsString,
     options: &[String],
-) -> Program {
+) -> ProcessSpec {
     let log_file = folder.log_of(name);
     let logging = folder.conf().join("log4j.properties");
-    Program::new(name, java, &log_file)
+    ProcessSpec::new(name, java, &log_file)
         .args(options)
         .arg("-XX:+ExitOnOutOfMemoryError")
         .arg(format!("-Dlog4j2.configurationFile={}", logging.display()))

@@ -17,7 +17,7 @@ use crate::config::{Config, KafkaSettings};
 use crate::folder::{WorkFolder, remove_tree};
 use crate::jars::{Fetch, FetchError, JarSet};
 use crate::java;
-use crate::process::{Launcher, Process, Program};
+use crate::process::{Launcher, Process, ProcessSpec};
 use crate::progress::Progress;
 use crate::service::{ServiceError, await_ready};
 use crate::topics::BrokerProbe;
@@ -112,7 +112,7 @@ impl Start<'_> {
         if status.success() { Ok(()) } else { Err(ServiceError::ended(&process, status)) }
     }
 
-    fn java_service(&self, name: &str, options: &[String]) -> Program {
+    fn java_service(&self, name: &str, options: &[String]) -> ProcessSpec {
         java::service(name, self.java, self.folder, java::jars_of(&[self.lib]), options)
     }
 }

@@ -79,7 +79,7 @@ mod testbed;
 mod topics;
 
 pub use ::service::ConfigError;
-pub use config::{Config, FlinkSettings, KafkaSettings, Settings, StoreSettings};
+pub use config::{Config, FlinkSettings, KafkaSettings, StoreSettings, TestbedSettings};
 pub use hdfs::HdfsSettings;
 pub use jars::FetchError;
 pub use java::MissingProgram;

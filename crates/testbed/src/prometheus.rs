@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::folder::{WorkFolder, remove_tree};
 use crate::graphite::answers;
-use crate::process::{Launcher, Process, Program};
+use crate::process::{Launcher, Process, ProcessSpec};
 use crate::service::{ServiceError, await_ready};
 
 /// The server's service name.
@@ -43,7 +43,7 @@ impl Start<'_> {
         remove_tree(&data).and_then(|()| fs::create_dir_all(&data)).map_err(configure_error)?;
         let config = self.folder.conf().join("prometheus.yml");
         fs::write(&config, render(self.reporter_ports)).map_err(configure_error)?;
-        let program = Program::new(NAME, self.program, self.folder.log_of(NAME))
+        let program = ProcessSpec::new(NAME, self.program, self.folder.log_of(NAME))
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", data.display()))
             .arg(format!("--web.listen-address=127.0.0.1:{}", self.port))

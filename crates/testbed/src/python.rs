@@ -15,7 +15,7 @@ use crate::folder::remove_tree;
 use crate::jars::{Fetch, FetchError};
 use crate::java::find_python;
 use crate::logs;
-use crate::process::{Launcher, Program};
+use crate::process::{Launcher, ProcessSpec};
 
 /// Marker file of a complete environment.
 const COMPLETE: &str = "complete";
@@ -74,10 +74,10 @@ impl Fetch<'_> {
         (self.progress)(&format!("{}: installing the packages with pip (once)", set.name));
         let log = all.join(format!("{}.log", set.folder_name()));
         fs::write(&log, "").map_err(cache_error)?;
-        self.run(Program::new("venv", system, &log).args(["-m", "venv"]).arg(&folder), set, &log).await?;
+        self.run(ProcessSpec::new("venv", system, &log).args(["-m", "venv"]).arg(&folder), set, &log).await?;
         let requirements = folder.join("requirements.txt");
         fs::write(&requirements, set.requirements).map_err(cache_error)?;
-        let pip = Program::new("pip", &python, &log)
+        let pip = ProcessSpec::new("pip", &python, &log)
             .args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--requirement"])
             .arg(requirements);
         self.run(pip, set, &log).await?;
@@ -85,7 +85,7 @@ impl Fetch<'_> {
         Ok(python)
     }
 
-    async fn run(&self, program: Program, set: PythonSet, log: &Path) -> Result<(), FetchError> {
+    async fn run(&self, program: ProcessSpec, set: PythonSet, log: &Path) -> Result<(), FetchError> {
         let process = self.launcher.launch(&program)?;
         let ended = timeout_at(self.begin + self.deadline, process.wait()).await;
         let status: ExitStatus = ended.map_err(|_late| self.late(set.name))?;

@@ -117,10 +117,10 @@ pub(crate) async fn await_ready(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::{Launcher, Program};
+    use crate::process::{Launcher, ProcessSpec};
 
     fn launch(folder: &tempfile::TempDir, script: &str) -> Process {
-        let program = Program::new("svc", "/bin/sh", folder.path().join("svc.log")).args(["-c", script]);
+        let program = ProcessSpec::new("svc", "/bin/sh", folder.path().join("svc.log")).args(["-c", script]);
         Launcher::new().unwrap().launch(&program).unwrap()
     }
 

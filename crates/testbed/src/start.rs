@@ -18,7 +18,7 @@ use crate::process::Launcher;
 use crate::progress::Progress;
 use crate::prometheus::{self, Prometheus, REPORTER_PORTS};
 use crate::service::ServiceError;
-use crate::state::{State, StateError};
+use crate::state::{StateError, TestbedState};
 
 /// Timeout of the folder lock: a killed supervisor holds it until its last threads have ended.
 const LOCK_DEADLINE: Duration = Duration::from_secs(5);
@@ -94,7 +94,7 @@ async fn lock(folder: &WorkFolder) -> Result<FolderLock, StartError> {
         if let Some(lock) = lock {
             return Ok(lock);
         }
-        let holder = State::read(&folder.state_file());
+        let holder = TestbedState::read(&folder.state_file());
         let is_up = holder.map_or(true, |state| state.is_some_and(|state| state.supervisor.is_alive()));
         if is_up || Instant::now() >= deadline {
             return Err(StartError::AlreadyUp { work_dir: work_dir() });
@@ -359,7 +359,7 @@ mod tests {
             drop(held);
         });
         let own = ProcessIdentity::own().unwrap();
-        let state = State::starting(own, folder.checkpoints(), folder.savepoints());
+        let state = TestbedState::starting(own, folder.checkpoints(), folder.savepoints());
         state.write(&folder.state_file()).unwrap();
         let second = claim(&folder, false).await;
         assert!(matches!(second, Err(StartError::AlreadyUp { .. })), "{second:?}");

@@ -51,7 +51,7 @@ pub struct Service {
 /// Content of the state file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct State {
+pub struct TestbedState {
     format: u32,
     /// Current phase.
     pub phase: Phase,
@@ -107,7 +107,7 @@ pub enum StateError {
     },
 }
 
-impl State {
+impl TestbedState {
     /// Creates the state of a testbed that is starting.
     pub(crate) fn starting(
         supervisor: ProcessIdentity,
@@ -173,10 +173,10 @@ mod tests {
 
     use super::*;
 
-    fn example() -> State {
+    fn example() -> TestbedState {
         let process = ProcessIdentity { pid: 12, start_ticks: 3_456 };
         let mut state =
-            State::starting(process, PathBuf::from("/w/checkpoints"), PathBuf::from("/w/savepoints"));
+            TestbedState::starting(process, PathBuf::from("/w/checkpoints"), PathBuf::from("/w/savepoints"));
         state.phase = Phase::Ready;
         state.kafka_bootstrap = Some("127.0.0.1:9092".to_owned());
         state.services.push(Service {
@@ -191,9 +191,9 @@ mod tests {
     fn what_is_written_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
-        assert_eq!(State::read(&path).unwrap(), None);
+        assert_eq!(TestbedState::read(&path).unwrap(), None);
         example().write(&path).unwrap();
-        assert_eq!(State::read(&path).unwrap(), Some(example()));
+        assert_eq!(TestbedState::read(&path).unwrap(), Some(example()));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
     }
 
@@ -201,9 +201,9 @@ mod tests {
     fn another_format_and_half_a_file_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
-        State { format: 2, ..example() }.write(&path).unwrap();
-        assert!(matches!(State::read(&path), Err(StateError::Parse { .. })));
+        TestbedState { format: 2, ..example() }.write(&path).unwrap();
+        assert!(matches!(TestbedState::read(&path), Err(StateError::Parse { .. })));
         fs::write(&path, "{\"format\": 1,").unwrap();
-        assert!(matches!(State::read(&path), Err(StateError::Parse { .. })));
+        assert!(matches!(TestbedState::read(&path), Err(StateError::Parse { .. })));
     }
 }

@@ -17,7 +17,7 @@ use crate::identity::ProcessIdentity;
 use crate::logs::{self, Follower};
 use crate::progress::Progress;
 use crate::start::StartError;
-use crate::state::{State, StateError};
+use crate::state::{StateError, TestbedState};
 use crate::testbed::Testbed;
 
 /// Poll interval of the services, and of a starting detached supervisor.
@@ -133,7 +133,11 @@ pub fn new_session() -> io::Result<()> {
 ///
 /// # Errors
 /// [`UpError`]; no process is left running.
-pub async fn detach(config: &Config, executable: &Path, line: &Progress<'_>) -> Result<State, UpError> {
+pub async fn detach(
+    config: &Config,
+    executable: &Path,
+    line: &Progress<'_>,
+) -> Result<TestbedState, UpError> {
     let folder = WorkFolder::new(config.work_dir.clone());
     if control::status(folder.root())?.up {
         return Err(StartError::AlreadyUp { work_dir: config.work_dir.clone() }.into());
@@ -175,7 +179,7 @@ struct Starting {
 }
 
 impl Starting {
-    async fn ready(&mut self, line: &Progress<'_>) -> Result<State, UpError> {
+    async fn ready(&mut self, line: &Progress<'_>) -> Result<TestbedState, UpError> {
         let log = self.folder.log_of("supervisor");
         loop {
             for text in self.log.new_lines().unwrap_or_default() {
@@ -189,8 +193,8 @@ impl Starting {
                 return Err(UpError::Ended { status, tail: logs::tail(&log, TAIL_LINES), log });
             }
             // A state file of an earlier supervisor may still exist.
-            let state = State::read(&self.folder.state_file())?;
-            let own = |state: &State| Some(state.supervisor) == self.identity() && state.is_ready();
+            let state = TestbedState::read(&self.folder.state_file())?;
+            let own = |state: &TestbedState| Some(state.supervisor) == self.identity() && state.is_ready();
             if let Some(state) = state.filter(own) {
                 return Ok(state);
             }

@@ -20,7 +20,7 @@ use crate::progress::Progress;
 use crate::requests;
 use crate::service::ServiceError;
 use crate::start::{self, Ports, StartError, Started, Starter, Stores};
-use crate::state::{Phase, Service, State, StateError};
+use crate::state::{Phase, Service, StateError, TestbedState};
 use crate::topics::{self, TopicError};
 
 /// Poll interval of a task manager that another request is starting.
@@ -84,7 +84,7 @@ struct TaskManagers {
     last_number: u32,
     /// NameNode and DataNode, if HDFS is enabled.
     hdfs: Vec<Process>,
-    state: State,
+    state: TestbedState,
 }
 
 impl Testbed {
@@ -98,7 +98,7 @@ impl Testbed {
         let requests = requests::listen(folder.root()).map_err(StartError::Control)?;
         let own =
             ProcessIdentity::own().ok_or_else(|| StartError::Control(io::ErrorKind::NotFound.into()))?;
-        let mut state = State::starting(own, folder.checkpoints(), folder.savepoints());
+        let mut state = TestbedState::starting(own, folder.checkpoints(), folder.savepoints());
         state.write(&folder.state_file())?;
 
         let launcher = Launcher::new().map_err(StartError::Control)?;

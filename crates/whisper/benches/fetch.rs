@@ -16,7 +16,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use nix::time::{ClockId, clock_gettime};
 use testbed::process::Launcher;
-use testbed::{PythonSet, Settings, provide_python};
+use testbed::{PythonSet, TestbedSettings, provide_python};
 use whisper::{Range, fetch};
 
 const REFERENCE: PythonSet = PythonSet { name: "whisper", requirements: "whisper==1.1.10\n" };
@@ -84,7 +84,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 #[tokio::main(flavor = "current_thread")]
 async fn provide() -> PathBuf {
-    let config = Settings::default().check().unwrap();
+    let config = TestbedSettings::default().check().unwrap();
     let launcher = Launcher::new().unwrap();
     provide_python(&config, REFERENCE, &launcher, &|line| println!("{line}")).await.unwrap()
 }

@@ -19,7 +19,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
 use test_addresses::unused_address;
-use testbed::process::{Launcher, Process, Program};
+use testbed::process::{Launcher, Process, ProcessSpec};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -114,7 +114,7 @@ impl Broker {
         std::fs::create_dir(folder.path().join("logs"))?;
         context.keep_logs_of(folder.path().to_owned());
         let launcher = Launcher::new()?;
-        let settings = testbed::Settings::default().check()?;
+        let settings = testbed::TestbedSettings::default().check()?;
         let kafka = testbed::provide_kafka(&settings, &launcher, &|line| context.note(line)).await?;
         let [open, login, certificate, controller] =
             [unused_address()?, unused_address()?, unused_address()?, unused_address()?];
@@ -125,7 +125,7 @@ impl Broker {
             server_properties(folder.path(), [open, login, certificate, controller]),
         )?;
         let java = |name: &str, class: &str| {
-            Program::new(name, &kafka.java, folder.path().join(format!("logs/{name}.log")))
+            ProcessSpec::new(name, &kafka.java, folder.path().join(format!("logs/{name}.log")))
                 .args(["-Xmx384m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
                 .arg(format!(
                     "-Dlog4j2.configurationFile={}",

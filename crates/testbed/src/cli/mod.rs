@@ -12,10 +12,10 @@ use anyhow::Context;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::config::{Config, Settings};
+use crate::config::{Config, TestbedSettings};
 use crate::control::{self, Down, Status};
 use crate::requests::{Answer, Request};
-use crate::state::State;
+use crate::state::TestbedState;
 use crate::{requests, start, supervisor, topics};
 
 /// Runs real Kafka and Flink on this machine, as plain processes in a work folder.
@@ -177,7 +177,7 @@ impl Arguments {
     }
 
     fn config(&self) -> Result<Config, service::ConfigError> {
-        let (mut settings, problems) = Settings::load(self.config.as_deref())?;
+        let (mut settings, problems) = TestbedSettings::load(self.config.as_deref())?;
         let replace = |target: &mut PathBuf, flag: &Option<PathBuf>| {
             if let Some(path) = flag {
                 target.clone_from(path);
@@ -192,7 +192,7 @@ impl Arguments {
 }
 
 impl Up {
-    fn apply(&self, settings: &mut Settings) {
+    fn apply(&self, settings: &mut TestbedSettings) {
         let flink = &mut settings.flink;
         flink.task_managers = self.task_managers.unwrap_or(flink.task_managers);
         flink.task_slots = self.task_slots.unwrap_or(flink.task_slots);
@@ -309,7 +309,7 @@ fn print_status(out: &mut impl Write, status: &Status, config: &Config) -> io::R
 
 impl Topic {
     async fn run(self, config: &Config) -> anyhow::Result<()> {
-        let state = control::status(&config.work_dir)?.state.filter(State::is_ready);
+        let state = control::status(&config.work_dir)?.state.filter(TestbedState::is_ready);
         let bootstrap = state.and_then(|state| state.kafka_bootstrap);
         let bootstrap =
             bootstrap.with_context(|| format!("no testbed is up in {}", config.work_dir.display()))?;

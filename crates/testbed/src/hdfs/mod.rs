@@ -23,7 +23,7 @@ use url::Url;
 use crate::folder::{WorkFolder, remove_tree};
 use crate::jars::JarSet;
 use crate::java;
-use crate::process::{LaunchError, Launcher, Process, Program};
+use crate::process::{LaunchError, Launcher, Process, ProcessSpec};
 use crate::service::{ServiceError, await_ready};
 
 pub use settings::HdfsSettings;
@@ -145,7 +145,7 @@ impl Setup {
     }
 
     /// Builds the `java` command of a service; the name is that of its log.
-    fn program(&self, name: &str, service: &str) -> Program {
+    fn program(&self, name: &str, service: &str) -> ProcessSpec {
         let main = match service {
             NAMENODE => "org.apache.hadoop.hdfs.server.namenode.NameNode",
             _ => "org.apache.hadoop.hdfs.server.datanode.DataNode",

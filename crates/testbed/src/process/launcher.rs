@@ -17,7 +17,7 @@ use super::child::{Process, Watched};
 
 /// A program to run: executable, arguments, and log file of standard output and standard error.
 #[derive(Clone, Debug)]
-pub struct Program {
+pub struct ProcessSpec {
     name: String,
     executable: PathBuf,
     arguments: Vec<OsString>,
@@ -26,7 +26,7 @@ pub struct Program {
     log_file: PathBuf,
 }
 
-impl Program {
+impl ProcessSpec {
     /// Describes a program; `name` is for messages, `log_file` is created or appended to, its folder must exist.
     pub fn new(
         name: impl Into<String>,
@@ -107,7 +107,7 @@ pub enum LaunchError {
 }
 
 struct Request {
-    program: Program,
+    program: ProcessSpec,
     reply: mpsc::SyncSender<io::Result<Watched>>,
 }
 
@@ -138,7 +138,7 @@ impl Launcher {
     ///
     /// # Errors
     /// [`LaunchError`]; no process is left running.
-    pub fn launch(&self, program: &Program) -> Result<Process, LaunchError> {
+    pub fn launch(&self, program: &ProcessSpec) -> Result<Process, LaunchError> {
         let ended = || LaunchError::LauncherEnded { name: program.name.clone() };
         let (reply, answer) = mpsc::sync_channel(1);
         self.requests.send(Request { program: program.clone(), reply }).map_err(|_gone| ended())?;
@@ -152,7 +152,7 @@ impl Launcher {
 }
 
 /// Forks, on the launcher's thread.
-fn start(program: &Program) -> io::Result<Watched> {
+fn start(program: &ProcessSpec) -> io::Result<Watched> {
     let mut command = program.command()?;
     die_with_parent(&mut command);
     Watched::new(command.spawn()?)

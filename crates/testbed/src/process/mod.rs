@@ -15,7 +15,7 @@ mod child;
 mod launcher;
 
 pub use child::Process;
-pub use launcher::{LaunchError, Launcher, Program};
+pub use launcher::{LaunchError, Launcher, ProcessSpec};
 
 #[cfg(test)]
 mod tests {
@@ -31,7 +31,7 @@ mod tests {
     use crate::identity::ProcessIdentity;
 
     fn shell(folder: &Path, script: &str) -> Process {
-        let program = Program::new("shell", "/bin/sh", folder.join("shell.log")).args(["-c", script]);
+        let program = ProcessSpec::new("shell", "/bin/sh", folder.join("shell.log")).args(["-c", script]);
         Launcher::new().unwrap().launch(&program).unwrap()
     }
 
@@ -99,7 +99,7 @@ mod tests {
     #[tokio::test]
     async fn a_missing_executable_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let program = Program::new("nothing", "/nonexistent/program", folder.path().join("log"));
+        let program = ProcessSpec::new("nothing", "/nonexistent/program", folder.path().join("log"));
         let error = Launcher::new().unwrap().launch(&program).unwrap_err();
         assert_eq!(error.to_string(), "cannot start nothing (/nonexistent/program)");
     }

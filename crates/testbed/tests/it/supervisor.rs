@@ -12,8 +12,8 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use testbed::control;
 use testbed::identity::ProcessIdentity;
-use testbed::process::{Launcher, Program};
-use testbed::state::State;
+use testbed::process::{Launcher, ProcessSpec};
+use testbed::state::TestbedState;
 use tokio::time::{sleep, timeout};
 
 /// Timeout of what takes milliseconds on a quiet machine.
@@ -46,7 +46,7 @@ struct Leftovers(PathBuf);
 
 impl Drop for Leftovers {
     fn drop(&mut self) {
-        if let Ok(Some(state)) = State::read(&self.0.join("state.json")) {
+        if let Ok(Some(state)) = TestbedState::read(&self.0.join("state.json")) {
             let services = state.services.iter().map(|service| service.process);
             for process in std::iter::once(state.supervisor).chain(services) {
                 let _gone = process.signal(Signal::SIGKILL);
@@ -71,7 +71,7 @@ async fn nothing_outlives_a_killed_supervisor() {
     let folder = tempfile::tempdir().unwrap();
     let work_dir = folder.path().join("work");
     let _leftovers = Leftovers(work_dir.clone());
-    let up = Program::new("up", env!("CARGO_BIN_EXE_testbed"), folder.path().join("up.log"));
+    let up = ProcessSpec::new("up", env!("CARGO_BIN_EXE_testbed"), folder.path().join("up.log"));
     let up = up.arg("--work").arg(&work_dir).args(["up", "--task-managers", "1"]);
     let supervisor = Launcher::new().unwrap().launch(&up).unwrap();
     until("the testbed is ready", START, || {

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde::Deserialize;
 use testbed::process::Launcher;
-use testbed::{PythonSet, Settings, provide_python};
+use testbed::{PythonSet, TestbedSettings, provide_python};
 use whisper::{FetchError, Range, Series, fetch};
 
 const REFERENCE: PythonSet = PythonSet { name: "whisper", requirements: "whisper==1.1.10\n" };
@@ -21,7 +21,7 @@ const FILES_FULL: u32 = 10_000;
 const BATCH: u32 = 500;
 
 async fn python() -> Result<PathBuf, String> {
-    let config = Settings::default().check().unwrap();
+    let config = TestbedSettings::default().check().unwrap();
     provide_python(&config, REFERENCE, &Launcher::new().unwrap(), &|line| println!("{line}"))
         .await
         .map_err(|error| error.to_string())
