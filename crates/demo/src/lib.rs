@@ -10,4 +10,4 @@ mod story;
 mod watch;
 
 pub use cli::{Arguments, main_with};
-pub use watch::{Moment, Watch};
+pub use watch::{Watch, WatchSample};

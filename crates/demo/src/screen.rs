@@ -7,10 +7,10 @@ use std::time::Instant;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 
-use crate::watch::Moment;
+use crate::watch::WatchSample;
 
 /// One value of a sample, as text.
-type Figure = fn(&Moment) -> String;
+type Field = fn(&WatchSample) -> String;
 
 /// The terminal, and the start time.
 pub(crate) struct Screen {
@@ -39,27 +39,27 @@ impl Screen {
         self.say("  input/s  processed/s   backlog  event latency  parallelism");
     }
 
-    pub(crate) fn show(&self, moment: &Moment) {
-        if let Some(problem) = &moment.problem {
+    pub(crate) fn show(&self, sample: &WatchSample) {
+        if let Some(problem) = &sample.problem {
             return self
                 .say(&format!("        –            –         –              –            –  {problem}"));
         }
         self.say(&format!(
             "{:>9}  {:>11}  {:>8}  {:>13}  {:>11}",
-            number(moment.input_per_s),
-            number(moment.processed_per_s),
-            number(moment.backlog_records),
-            latency(moment.event_latency_ms),
-            moment.parallelism.map_or("–".to_owned(), |p| p.to_string()),
+            number(sample.input_per_s),
+            number(sample.processed_per_s),
+            number(sample.backlog_records),
+            latency(sample.event_latency_ms),
+            sample.parallelism.map_or("–".to_owned(), |p| p.to_string()),
         ));
     }
 
     /// Prints a table with the values of several samples side by side.
-    pub(crate) fn table(&self, columns: &[(&str, &Moment)]) {
+    pub(crate) fn table(&self, columns: &[(&str, &WatchSample)]) {
         let mut table = Table::new();
         table.load_style(UTF8_FULL_CONDENSED);
         table.set_header(std::iter::once("").chain(columns.iter().map(|(head, _)| *head)));
-        let rows: [(&str, Figure); 5] = [
+        let rows: [(&str, Field); 5] = [
             ("input (records/s)", |m| number(m.input_per_s)),
             ("processed (records/s)", |m| number(m.processed_per_s)),
             ("backlog (records)", |m| number(m.backlog_records)),
@@ -68,7 +68,7 @@ impl Screen {
         ];
         for (name, figure) in rows {
             table.add_row(
-                std::iter::once(name.to_owned()).chain(columns.iter().map(|(_, moment)| figure(moment))),
+                std::iter::once(name.to_owned()).chain(columns.iter().map(|(_, sample)| figure(sample))),
             );
         }
         for column in table.column_iter_mut().skip(1) {

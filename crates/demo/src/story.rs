@@ -9,7 +9,7 @@ use test_cluster::{ProcessGroup, Tenant};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::screen::Screen;
-use crate::watch::{Moment, Watch};
+use crate::watch::{Watch, WatchSample};
 
 /// The bottleneck operator, which the job document slows down on purpose.
 const OPERATOR: &str = "q7-bid-item";
@@ -132,9 +132,9 @@ async fn tell_reports(screen: &Screen, watch: &mut Watch) -> anyhow::Result<Vec<
 }
 
 struct Columns {
-    calm: Moment,
-    overloaded: Moment,
-    recovered: Moment,
+    calm: WatchSample,
+    overloaded: WatchSample,
+    recovered: WatchSample,
 }
 
 async fn watch_until_recovered(
@@ -144,8 +144,8 @@ async fn watch_until_recovered(
     ticks: &mut Interval,
 ) -> anyhow::Result<Columns> {
     let (deadline, raised_at) = (Instant::now() + RECOVERY_DEADLINE, Instant::now() + CALM);
-    let (mut calm, mut overloaded, mut is_raised) = (Moment::default(), None, false);
-    let (mut newest, mut rescaled, mut under_bound) = (Moment::default(), false, 0);
+    let (mut calm, mut overloaded, mut is_raised) = (WatchSample::default(), None, false);
+    let (mut newest, mut rescaled, mut under_bound) = (WatchSample::default(), false, 0);
     while Instant::now() < deadline {
         ticks.tick().await;
         programs.check()?;
@@ -165,17 +165,17 @@ async fn watch_until_recovered(
         }
         let states = tell_reports(screen, watch).await?;
         rescaled |= overloaded.is_some() && states.contains(&ChangeState::Running);
-        let moment = watch.moment().await;
-        screen.show(&moment);
-        let is_under = moment.event_latency_ms.is_some_and(|ms| ms < LATENCY_MAX_MS);
-        if !is_raised && moment.event_latency_ms.is_some() {
-            calm = moment.clone();
+        let sample = watch.sample().await;
+        screen.show(&sample);
+        let is_under = sample.event_latency_ms.is_some_and(|ms| ms < LATENCY_MAX_MS);
+        if !is_raised && sample.event_latency_ms.is_some() {
+            calm = sample.clone();
         }
         under_bound = if rescaled && is_under { under_bound + 1 } else { 0 };
         if let (Some(overloaded), true) = (&overloaded, under_bound >= CALM_MOMENTS) {
-            return Ok(Columns { calm, overloaded: overloaded.clone(), recovered: moment });
+            return Ok(Columns { calm, overloaded: overloaded.clone(), recovered: sample });
         }
-        newest = moment;
+        newest = sample;
     }
     let what = match (overloaded.is_some(), rescaled) {
         (false, _) => "the rescaler did not act; see logs/rescaler.log",

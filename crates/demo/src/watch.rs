@@ -13,7 +13,7 @@ const SAMPLES: usize = 4;
 
 /// A sample of the job's key values. Unknown values are [`None`].
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Moment {
+pub struct WatchSample {
     /// Records per second that arrive at the sources.
     pub input_per_s: Option<f64>,
     /// Records per second that the watched operator handles.
@@ -61,7 +61,7 @@ impl Watch {
     }
 
     /// Takes a sample.
-    pub async fn moment(&mut self) -> Moment {
+    pub async fn sample(&mut self) -> WatchSample {
         match self.source.sample().await {
             Ok(sample) => self.samples.push_back(sample),
             Err(error) => {
@@ -71,7 +71,7 @@ impl Watch {
                     SampleError::NoJob { .. } => "no job runs".to_owned(),
                     other => other.to_string(),
                 };
-                return Moment { problem: Some(problem), ..Moment::default() };
+                return WatchSample { problem: Some(problem), ..WatchSample::default() };
             }
         }
         while self.samples.len() > SAMPLES {
@@ -79,14 +79,14 @@ impl Watch {
         }
         match summarise(self.samples.make_contiguous(), 1, 1, &self.settings) {
             Ok(snapshot) => self.figures(&snapshot),
-            Err(_) => Moment::default(),
+            Err(_) => WatchSample::default(),
         }
     }
 
-    fn figures(&self, snapshot: &Snapshot) -> Moment {
+    fn figures(&self, snapshot: &Snapshot) -> WatchSample {
         let sources = || snapshot.operators.iter().filter(|operator| operator.kind == Kind::Source);
         let watched = snapshot.operator(&self.operator);
-        Moment {
+        WatchSample {
             input_per_s: sources().map(|source| source.arrival_rate_per_s).sum(),
             processed_per_s: watched.and_then(|operator| operator.throughput_per_s),
             backlog_records: sources().map(|source| source.backlog_records).sum(),

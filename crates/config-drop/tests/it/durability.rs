@@ -14,12 +14,12 @@ use tokio::sync::mpsc::UnboundedSender;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running `config-drop`, killed (SIGKILL) when dropped.
-struct Program {
+struct DropProcess {
     child: Child,
     url: String,
 }
 
-impl Program {
+impl DropProcess {
     fn start(data: &Path) -> Self {
         Self::on(data, None)
     }
@@ -61,7 +61,7 @@ fn signature(document: &JobDocument) -> Signature {
     key().sign(document.text().as_bytes())
 }
 
-impl Drop for Program {
+impl Drop for DropProcess {
     fn drop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -154,7 +154,7 @@ async fn a_drop_without_power_has_what_it_confirmed() {
 async fn interrupted(data: &Path, rounds: u64, disk: Option<&ForgetfulDisk>) {
     let mut confirmed = Confirmed::default();
     for round in 0..rounds {
-        let program = Program::on(data, disk);
+        let program = DropProcess::on(data, disk);
         let client = program.client();
         if let Fetched::Document(current) = client.get(None, None).await.unwrap() {
             let found = current.document;
@@ -204,7 +204,7 @@ fn a_bad_start_is_refused() {
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
     };
     let data = folder.path().to_str().unwrap();
-    let program = Program::start(folder.path());
+    let program = DropProcess::start(folder.path());
     let (code, message) = run(&["--listen", "127.0.0.1:0", "--data", data]);
     assert!(code == 1 && message.contains("another process"), "{code} {message}");
     drop(program);
@@ -224,7 +224,7 @@ fn a_bad_start_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_terminated_drop_ends_cleanly() {
     let folder = tempfile::tempdir().unwrap();
-    let mut program = Program::start(folder.path());
+    let mut program = DropProcess::start(folder.path());
     let client = program.client();
     let reading = tokio::spawn(async move { client.get(None, Some(Duration::from_secs(30))).await });
     let metrics = format!("{}/metrics", program.url);

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use drop_client::{ClientSettings, DropClient, Fetched, Precondition, Published, Reported};
 use job_config::{ChangeState, JobDocument, Report};
 
-struct Program {
+struct DropProcess {
     child: Child,
     url: String,
     started_in: Duration,
 }
 
-impl Program {
+impl DropProcess {
     fn start(data: &Path) -> Self {
         let began = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_config-drop"))
@@ -47,7 +47,7 @@ impl Program {
     }
 }
 
-impl Drop for Program {
+impl Drop for DropProcess {
     fn drop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -107,7 +107,7 @@ async fn a_day_of_changes_leaves_no_traces() {
 
 async fn live_through(generations: u64) {
     let folder = tempfile::tempdir().unwrap();
-    let program = Program::start(folder.path());
+    let program = DropProcess::start(folder.path());
     let client =
         DropClient::new(&program.url, "nexmark".parse().unwrap(), ClientSettings::default()).unwrap();
     let began = Instant::now();
@@ -120,7 +120,7 @@ async fn live_through(generations: u64) {
     }
     let each = began.elapsed() / u32::try_from(generations).unwrap();
     drop(program);
-    let again = Program::start(folder.path());
+    let again = DropProcess::start(folder.path());
     let client = DropClient::new(&again.url, "nexmark".parse().unwrap(), ClientSettings::default()).unwrap();
     let Fetched::Document(current) = client.get(None, None).await.unwrap() else { panic!("no document") };
     let bytes: u64 = files(folder.path());

@@ -17,12 +17,12 @@ const POLL: Duration = Duration::from_millis(100);
 const RUNNING: [&str; 3] = ["hdfs", "hdfs-command", "job"];
 
 /// A job whose checkpoints are in HDFS, taken only when this test requests one, so that the files are stable.
-struct Site {
+struct HdfsSetup {
     harness: E2eHarness,
     context: Context,
 }
 
-impl Site {
+impl HdfsSetup {
     async fn new(context: Context) -> anyhow::Result<Self> {
         let cluster = context.own_cluster(1, Extras { hdfs: true, ..Extras::default() }).await?;
         let options = HarnessOptions { partitions: 2, ..HarnessOptions::default() };
@@ -103,16 +103,16 @@ fn number(figures: &Value, key: &str) -> anyhow::Result<u64> {
 /// consistent with them, and a file unknown to Flink appears in one and not in the other. Every failure gives one
 /// line, no values, and values again when it is over.
 pub(crate) async fn all_sources_weigh_the_same_state(context: Context) -> anyhow::Result<()> {
-    let site = Site::new(context).await?;
+    let site = HdfsSetup::new(context).await?;
     side_by_side(&site).await?;
     trouble_by_once(&site).await?;
     trouble_while_running(&site).await?;
-    let Site { harness, context } = site;
+    let HdfsSetup { harness, context } = site;
     let cluster = harness.leave();
     context.end(cluster).await
 }
 
-async fn side_by_side(site: &Site) -> anyhow::Result<()> {
+async fn side_by_side(site: &HdfsSetup) -> anyhow::Result<()> {
     let command = ["--source", "command", "--command", "hdfs dfs -du -s /flink/checkpoints"];
     let url = site.webhdfs()?;
     let webhdfs = ["--source", "webhdfs", "--url", &url, "--path", "/flink/checkpoints", "--user", "root"];
@@ -141,7 +141,7 @@ async fn side_by_side(site: &Site) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn trouble_by_once(site: &Site) -> anyhow::Result<()> {
+async fn trouble_by_once(site: &HdfsSetup) -> anyhow::Result<()> {
     let url = site.webhdfs()?;
     let command = |path: &'static str| ["--source", "command", "--path", path, "--timeout-ms", "30000"];
     let webhdfs =
@@ -177,7 +177,7 @@ async fn until_known(address: &str, known: &[&str], reason: &str) -> anyhow::Res
     }
 }
 
-async fn trouble_while_running(site: &Site) -> anyhow::Result<()> {
+async fn trouble_while_running(site: &HdfsSetup) -> anyhow::Result<()> {
     let testbed = site.harness.tenant.testbed();
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let address = format!("127.0.0.1:{port}");

@@ -17,10 +17,10 @@ use super::expected::{Decide, outside};
 const START_MS: i64 = 1_800_000_000_000;
 
 /// What a command has for standard output, or its exit code and message.
-pub(super) type Outcome = Result<String, (u8, String)>;
+pub(super) type CommandOutcome = Result<String, (u8, String)>;
 
 /// Runs a command of the rescaler in this process.
-pub(super) async fn command(words: &[&str], clock: &Clock) -> Outcome {
+pub(super) async fn command(words: &[&str], clock: &Clock) -> CommandOutcome {
     let arguments =
         Arguments::try_parse_from(["rescaler"].iter().chain(words)).map_err(|e| (2, e.to_string()))?;
     let done = rescaler::execute(arguments, clock).await;
@@ -28,7 +28,7 @@ pub(super) async fn command(words: &[&str], clock: &Clock) -> Outcome {
 }
 
 /// A stand-in and the clock that it shares with the rescaler.
-async fn watched(scenario: &Scenario, wanted: &Decide) -> Outcome {
+async fn watched(scenario: &Scenario, wanted: &Decide) -> CommandOutcome {
     let now_ms = Arc::new(AtomicI64::new(START_MS));
     let file = flink_stand_in::Scenario::load(&scenario.folder.join("scenario.json"));
     let server = Server::start(file.unwrap(), Pace::Virtual(Arc::clone(&now_ms))).await.unwrap();
@@ -44,7 +44,7 @@ async fn watched(scenario: &Scenario, wanted: &Decide) -> Outcome {
     command(&words, &Clock::virtual_time(now_ms)).await
 }
 
-async fn decided(scenario: &Scenario, wanted: &Decide, snapshot: &Path) -> Outcome {
+async fn decided(scenario: &Scenario, wanted: &Decide, snapshot: &Path) -> CommandOutcome {
     let config = scenario.file("r.toml").map(|path| path.display().to_string());
     let snapshot = snapshot.display().to_string();
     let mut words = vec!["decide", "--policy", &wanted.policy, "--snapshot", &snapshot, "--output", "json"];

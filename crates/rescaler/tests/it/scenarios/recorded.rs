@@ -6,7 +6,7 @@ use serde_json::Value;
 use telemetry::Clock;
 
 use super::Scenario;
-use super::decide::{Outcome, command};
+use super::decide::{CommandOutcome, command};
 use super::expected::{Explain, Replay, outside};
 
 fn journal(scenario: &Scenario) -> PathBuf {
@@ -14,7 +14,7 @@ fn journal(scenario: &Scenario) -> PathBuf {
 }
 
 /// The problem with an exit code, and the text to judge.
-fn exited(outcome: Outcome, expected: u8) -> (Option<String>, String) {
+fn exited(outcome: CommandOutcome, expected: u8) -> (Option<String>, String) {
     let (exit, text) = outcome.map_or_else(|(exit, message)| (exit, message), |text| (0, text));
     ((exit != expected).then(|| format!("exit code {exit}, not {expected}: {text:.500}")), text)
 }

@@ -18,7 +18,7 @@ const CONFIG: &str = "job = \"job\"\n[epoch]\nlength_ms = 2000\nsample_interval_
 /// For a run to come to its end.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-struct Program {
+struct RescalerProcess {
     child: Child,
     log: JoinHandle<String>,
 }
@@ -30,7 +30,7 @@ struct End {
     journal: String,
 }
 
-fn start(scenario: &Scenario, wanted: &Run, server: &Server, folder: &Path) -> Program {
+fn start(scenario: &Scenario, wanted: &Run, server: &Server, folder: &Path) -> RescalerProcess {
     let url = wanted.url.replace("{address}", server.url().trim_start_matches("http://"));
     let config = scenario.file("run.toml").unwrap_or_else(|| {
         let path = folder.join("run.toml");
@@ -55,7 +55,7 @@ fn start(scenario: &Scenario, wanted: &Run, server: &Server, folder: &Path) -> P
         stderr.read_to_end(&mut text).await.unwrap();
         String::from_utf8_lossy(&text).into_owned()
     });
-    Program { child, log }
+    RescalerProcess { child, log }
 }
 
 /// The journals below the folder, one after the other.
@@ -93,7 +93,7 @@ fn is_enough(wanted: &Run, stand_in: &FlinkStandIn, journal: &str) -> bool {
 }
 
 async fn played(scenario: &Scenario, wanted: &Run, server: &Server, folder: &Path) -> End {
-    let Program { mut child, log } = start(scenario, wanted, server, folder);
+    let RescalerProcess { mut child, log } = start(scenario, wanted, server, folder);
     let enough = server.wait_until(|stand_in| is_enough(wanted, stand_in, &journal(folder)));
     let exit = tokio::select! {
         () = enough => None,
