@@ -113,7 +113,7 @@ impl<S: Environment> Agent<S> {
 
     /// Applies documents until the future is dropped. Safe to drop at any point.
     pub async fn run(&self) -> Result<(), AgentError> {
-        tokio::try_join!(self.change_for_ever(), self.deliver())?;
+        tokio::try_join!(self.run_changes(), self.deliver())?;
         Ok(())
     }
 
@@ -144,7 +144,7 @@ impl<S: Environment> Agent<S> {
         loop {
             let ledger = self.journal.ledger();
             let known = ledger.change().map(|change| change.entity_tag.clone());
-            let seen = self.document_source.look(&self.env, &ledger, known.as_ref(), None).await;
+            let seen = self.document_source.fetch(&self.env, &ledger, known.as_ref(), None).await;
             match seen.map_err(AgentError::NoDocument)? {
                 FetchOutcome::New(current) => return self.accept(&current).await,
                 // The next iteration fetches the same document again and finds it in the journal.
@@ -165,10 +165,10 @@ impl<S: Environment> Agent<S> {
     pub async fn dry_run(&self) -> Result<RunOutcome, AgentError> {
         let mut ledger = (*self.journal.ledger()).clone();
         if ledger.change().is_none_or(|change| change.phase.is_final()) {
-            let mut seen = self.document_source.look(&self.env, &ledger, None, None).await;
+            let mut seen = self.document_source.fetch(&self.env, &ledger, None, None).await;
             if let Ok(FetchOutcome::Note(entry)) = &seen {
                 drop(ledger.apply(entry));
-                seen = self.document_source.look(&self.env, &ledger, None, None).await;
+                seen = self.document_source.fetch(&self.env, &ledger, None, None).await;
             }
             let seen = seen.map_err(AgentError::NoDocument)?;
             let FetchOutcome::New(current) = seen else {
@@ -186,7 +186,7 @@ impl<S: Environment> Agent<S> {
         Ok(RunOutcome::Good)
     }
 
-    async fn change_for_ever(&self) -> Result<(), AgentError> {
+    async fn run_changes(&self) -> Result<(), AgentError> {
         loop {
             self.finish().await?;
             let ledger = self.journal.ledger();
@@ -243,12 +243,12 @@ impl<S: Environment> Agent<S> {
             let pause = match self.env.observe(&asked).await {
                 Ok(seen) => {
                     self.flink_condition.good();
-                    phase_state.saw_flink(self.env.now(), self.env.elapsed());
+                    phase_state.flink_answered(self.env.now(), self.env.elapsed());
                     self.step(&ledger, change, &seen, &mut phase_state).await?
                 }
                 Err(error) => {
                     self.flink_condition.bad(&error);
-                    phase_state.missed_flink(self.env.chance())
+                    phase_state.flink_failed(self.env.chance())
                 }
             };
             self.env.sleep(pause).await;
@@ -265,7 +265,7 @@ impl<S: Environment> Agent<S> {
     ) -> Result<Duration, AgentError> {
         match next(change, ledger.history(), seen, &phase_state.attempt, &self.config.rules) {
             NextStep::Enter(phase) => {
-                tell(change, &phase);
+                log_phase(change, &phase);
                 let observed = self.observed(change, &phase).await;
                 self.journal.write(Entry::Entered { at: self.env.now(), phase, observed }).await?;
                 *phase_state = PhaseState::new(self.backoff(), self.env.now());
@@ -296,7 +296,7 @@ impl<S: Environment> Agent<S> {
     }
 }
 
-fn tell(change: &Change, phase: &Phase) {
+fn log_phase(change: &Change, phase: &Phase) {
     let generation = change.document.generation();
     match phase {
         Phase::Failed { .. } | Phase::RolledBack { .. } => {

@@ -81,7 +81,7 @@ pub async fn start(args: Args) -> anyhow::Result<RunOutcome> {
     tokio::select! {
         outcome = work => Ok(outcome?),
         served = serve(listen, &agent) => served.map(|()| RunOutcome::Good),
-        served = be_the_drop(direct) => served.map(|()| RunOutcome::Good),
+        served = serve_drop(direct) => served.map(|()| RunOutcome::Good),
         () = shutdown.requested() => stopped(&agent),
     }
 }
@@ -113,7 +113,7 @@ async fn serve(listen: Option<std::net::SocketAddr>, agent: &Arc<Agent>) -> anyh
 }
 
 /// Serves the drop's HTTP interface in this process if configured; otherwise never returns.
-async fn be_the_drop(direct: Option<config_drop::Config>) -> anyhow::Result<()> {
+async fn serve_drop(direct: Option<config_drop::Config>) -> anyhow::Result<()> {
     let Some(config) = direct else { return std::future::pending().await };
     let listen = config.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| {

@@ -144,7 +144,7 @@ impl DocumentSource {
         let mut known = ledger.change().map(|change| change.entity_tag.clone());
         loop {
             let asked = env.elapsed();
-            match self.look(env, ledger, known.as_ref(), Some(self.drop_wait)).await {
+            match self.fetch(env, ledger, known.as_ref(), Some(self.drop_wait)).await {
                 Ok(FetchOutcome::New(current)) => return SourceEvent::Document(current),
                 Ok(FetchOutcome::Note(entry)) => {
                     // Limits the rate at which a source of bad documents fills the disk.
@@ -179,7 +179,7 @@ impl DocumentSource {
     ///
     /// # Errors
     /// The response was unusable. The error is already logged.
-    pub(crate) async fn look<S: Environment>(
+    pub(crate) async fn fetch<S: Environment>(
         &self,
         env: &S,
         ledger: &Ledger,

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 const INTERVAL: (&str, Duration) =
     ("jobmanager.adaptive-scheduler.scaling-interval.min", Duration::from_secs(30));
 /// Poll interval of a checkpoint; records that arrive in between are reprocessed.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL: Duration = Duration::from_millis(50);
 /// Margin for the scheduler's own clock.
 const MARGIN: Duration = Duration::from_millis(200);
 
@@ -84,7 +84,7 @@ async fn checkpoint(client: &Client, job: &JobId, deadline: Instant) -> Result<(
         if Instant::now() >= deadline {
             return Err(format!("checkpoint not completed after {} s", began.elapsed().as_secs()));
         }
-        sleep(LOOK).await;
+        sleep(POLL).await;
     }
 }
 

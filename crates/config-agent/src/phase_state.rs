@@ -24,7 +24,7 @@ impl PhaseState {
 
     /// Counts the time between two observations if Flink answered both: its downtime is not the job's fault.
     /// `elapsed` is monotonic.
-    pub(crate) fn saw_flink(&mut self, now: Timestamp, elapsed: Duration) {
+    pub(crate) fn flink_answered(&mut self, now: Timestamp, elapsed: Duration) {
         if let Some(last) = self.last_seen.replace(elapsed) {
             self.attempt.waited += elapsed.saturating_sub(last);
         }
@@ -32,7 +32,7 @@ impl PhaseState {
     }
 
     /// Returns the retry delay after a failed observation. `chance` is a random number in `0..=1`.
-    pub(crate) fn missed_flink(&mut self, chance: f64) -> Duration {
+    pub(crate) fn flink_failed(&mut self, chance: f64) -> Duration {
         self.last_seen = None;
         self.backoff.wait(chance)
     }

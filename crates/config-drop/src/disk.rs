@@ -40,7 +40,7 @@ impl Disk {
     pub(crate) async fn problem(self: &Arc<Self>) -> Option<String> {
         if self.begins() {
             let disk = Arc::clone(self);
-            let trying = tokio::task::spawn_blocking(move || disk.look());
+            let trying = tokio::task::spawn_blocking(move || disk.check());
             let _slow = tokio::time::timeout(PATIENCE, trying).await;
         }
         let seen = self.seen();
@@ -62,7 +62,7 @@ impl Disk {
         is_due
     }
 
-    fn look(&self) {
+    fn check(&self) {
         let written = write_atomically(&self.probe, b"ok\n");
         let mut seen = self.seen();
         seen.at = seen.trying.take();
@@ -86,11 +86,11 @@ mod tests {
     async fn a_disk_that_refuses_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let disk = Arc::new(Disk::new(&folder.path().join("data")));
-        disk.look();
+        disk.check();
         let problem = disk.problem().await.unwrap();
         assert!(problem.contains("cannot write to disk") && problem.contains("data"), "{problem}");
         std::fs::create_dir(folder.path().join("data")).unwrap();
-        disk.look();
+        disk.check();
         assert_eq!(disk.problem().await, None);
     }
 }

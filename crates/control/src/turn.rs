@@ -90,7 +90,7 @@ impl ControlLoop {
     /// # Errors
     /// A record could not be written; the loop must stop.
     pub async fn turn<S: Environment>(&mut self, env: &mut S) -> Result<(), S::Error> {
-        let readiness = self.look(env).await?;
+        let readiness = self.observe(env).await?;
         let switches = env.switches();
         let ready = match &readiness {
             Readiness::Ready { snapshot, .. } if !switches.paused => Some(snapshot),
@@ -115,7 +115,7 @@ impl ControlLoop {
     }
 
     /// Reads the newest document, its reports and the metrics, and records the outcome of earlier plans.
-    async fn look<S: Environment>(&mut self, env: &mut S) -> Result<Readiness, S::Error> {
+    async fn observe<S: Environment>(&mut self, env: &mut S) -> Result<Readiness, S::Error> {
         let current = match env.current().await {
             Ok(current) => current,
             Err(reason) => return Ok(Readiness::NotYet { reason, snapshot: None }),
@@ -139,7 +139,7 @@ impl ControlLoop {
             Err(NoSuccessor { reason, is_by_hand }) => {
                 let within = self.applied_within();
                 match OverdueChange::of(&current, reports.as_deref(), within, now).filter(|_| !is_by_hand) {
-                    Some(overdue) => self.by_sight(env, overdue, snapshot.as_ref().ok()).await?,
+                    Some(overdue) => self.resolve_overdue(env, overdue, snapshot.as_ref().ok()).await?,
                     None => {
                         env.alarm(is_by_hand.then_some(reason.as_str()));
                         Err(reason)
@@ -158,7 +158,7 @@ impl ControlLoop {
     }
 
     /// Uses Flink's observed state when the reports of a change are overdue.
-    async fn by_sight<S: Environment>(
+    async fn resolve_overdue<S: Environment>(
         &mut self,
         env: &mut S,
         overdue: OverdueChange,

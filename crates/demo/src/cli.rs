@@ -8,8 +8,8 @@ use clap::Parser;
 use test_cluster::{ClusterOptions, Extras, TenantNames, TenantOptions, TestCluster};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::scenario;
 use crate::screen::Screen;
-use crate::story;
 
 /// Runs the loop live on real Kafka and Flink: load above capacity, decision, rescale, recovery.
 ///
@@ -67,7 +67,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let cluster = TestCluster::start(options, &|line| screen.say(line)).await?;
         let outcome = async {
             let tenant = cluster.tenant(tenant).await?;
-            story::play(&tenant, &screen, arguments.keep).await
+            scenario::run(&tenant, &screen, arguments.keep).await
         };
         let outcome = outcome.await;
         cluster.shutdown().await;

@@ -5,8 +5,8 @@
 //! tests in `tests/`. Both use [`test_cluster::TestCluster`]. Nothing here makes scaling decisions or depends on a policy.
 
 mod cli;
+mod scenario;
 mod screen;
-mod story;
 mod watch;
 
 pub use cli::{Arguments, main_with};

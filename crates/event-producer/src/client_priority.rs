@@ -13,7 +13,7 @@ use tracing::debug;
 use crate::real_time::Level;
 
 /// Shortest time between two looks.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Without an acknowledgement for so long the brokers do not keep up.
 const STALLED_AFTER: Duration = Duration::from_millis(100);
 /// After so long without a stall they do again.
@@ -38,11 +38,11 @@ impl ClientPriority {
     /// Adapts the priority to what the brokers do. `in_flight`: records that are not acknowledged; `settled`: those that are, or have failed.
     pub(crate) fn adapt(&mut self, in_flight: impl FnOnce() -> u64, settled: u64) {
         let now = Instant::now();
-        if now - self.looked_at < LOOK_INTERVAL {
+        if now - self.looked_at < POLL_INTERVAL {
             return;
         }
         self.looked_at = now;
-        let Some(keeps_up) = self.pace.look(now, in_flight(), settled) else { return };
+        let Some(keeps_up) = self.pace.update(now, in_flight(), settled) else { return };
         match keeps_up {
             true => debug!("the brokers keep up again; the Kafka client runs at real-time priority"),
             false => {
@@ -68,7 +68,7 @@ impl Pace {
     }
 
     /// Returns whether the brokers keep up, if that has changed.
-    fn look(&mut self, now: Instant, in_flight: u64, settled: u64) -> Option<bool> {
+    fn update(&mut self, now: Instant, in_flight: u64, settled: u64) -> Option<bool> {
         if in_flight == 0 || settled > self.settled {
             (self.settled, self.moved_at) = (settled, now);
         }
@@ -114,16 +114,16 @@ mod tests {
         for ms in (20..=2000).step_by(20) {
             // Acknowledged every 80 ms, then nothing in flight.
             let (in_flight, settled) = if ms <= 1000 { (9, ms / 80) } else { (0, 13) };
-            assert_eq!(pace.look(at(ms), in_flight, settled), None, "{ms}");
+            assert_eq!(pace.update(at(ms), in_flight, settled), None, "{ms}");
         }
-        assert_eq!(pace.look(at(2080), 5, 13), None);
-        assert_eq!(pace.look(at(2100), 5, 13), Some(false));
+        assert_eq!(pace.update(at(2080), 5, 13), None);
+        assert_eq!(pace.update(at(2100), 5, 13), Some(false));
         // A trickle is no calm.
         for ms in (2120..=6000).step_by(20) {
-            assert_eq!(pace.look(at(ms), 5, 13 + ms / 500), None, "{ms}");
+            assert_eq!(pace.update(at(ms), 5, 13 + ms / 500), None, "{ms}");
         }
         let changed: Vec<u64> =
-            (6020..=10_000).step_by(20).filter(|ms| pace.look(at(*ms), 5, *ms) == Some(true)).collect();
+            (6020..=10_000).step_by(20).filter(|ms| pace.update(at(*ms), 5, *ms) == Some(true)).collect();
         assert!(matches!(changed.as_slice(), [ms] if (7900..=8100).contains(ms)), "{changed:?}");
     }
 

@@ -18,7 +18,7 @@ use crate::run::{ProgramPaths, RunSpec, run};
 use crate::scoreboard::scoreboard;
 use crate::screen::{Screen, print};
 use crate::stop::ShutdownSignal;
-use crate::time::{in_words, parse_duration};
+use crate::time::{describe_duration, parse_duration};
 
 /// Runs a job under a load, scaled by different policies or not at all, and compares the runs.
 #[derive(Debug, Parser)]
@@ -263,9 +263,9 @@ fn plan(experiment: &Experiment, out: &Path) -> String {
             None => "",
         },
         experiment.repetitions,
-        in_words(experiment.duration),
-        in_words(experiment.warm_up),
-        in_words(experiment.total_duration()),
+        describe_duration(experiment.duration),
+        describe_duration(experiment.warm_up),
+        describe_duration(experiment.total_duration()),
         experiment.rounds(),
         disk_mb(experiment),
         experiment.schedule.peak_rate(),

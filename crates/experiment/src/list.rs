@@ -6,7 +6,7 @@ use anyhow::Context;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::experiment::{Experiment, Overrides};
-use crate::time::in_words;
+use crate::time::describe_duration;
 
 /// Returns the experiment files in a folder, by name. Files in subfolders belong to experiments and are not listed.
 ///
@@ -38,7 +38,7 @@ pub(crate) fn table(folder: &Path) -> anyhow::Result<String> {
             Ok(experiment) => {
                 let policies: Vec<&str> =
                     experiment.variants.iter().map(|variant| variant.policy.as_str()).collect();
-                let time = in_words(experiment.total_duration());
+                let time = describe_duration(experiment.total_duration());
                 [experiment.name, experiment.description, policies.join(", "), time]
             }
             Err(error) => {

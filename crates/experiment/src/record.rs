@@ -89,7 +89,7 @@ pub(crate) async fn record(
     let time = LoadTime { began, duration: options.duration, warm_up: options.warm_up };
     let is_complete = tokio::select! {
         observed = time.observe(&mut observer, &mut take) => observed.map(|()| true)?,
-        () = watch.look(began) => true,
+        () = watch.poll(began) => true,
         () = stop.asked() => false,
     };
     let changes = watch.changes(began_ms).await;

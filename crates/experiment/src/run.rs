@@ -228,7 +228,7 @@ async fn watch(
     let time = LoadTime { began, duration: experiment.duration, warm_up: experiment.warm_up };
     let problem = tokio::select! {
         observed = time.observe(&mut ready.observer, &mut take) => observed.err().map(|error| format!("{error:#}")),
-        () = ready.watch.look(began) => None,
+        () = ready.watch.poll(began) => None,
         () = stop.asked() => Some("interrupted".to_owned()),
     };
     if let Some(problem) = &problem {

@@ -21,7 +21,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Formats as `5 min`, `90 s`, `1 h 5 min`.
-pub(crate) fn in_words(duration: Duration) -> String {
+pub(crate) fn describe_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, s) => format!("{s} s"),
@@ -50,8 +50,8 @@ mod tests {
         for text in ["", "m", "5 x", "-5s", "1.5m", "99999999999999999999h"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
-        assert_eq!(in_words(Duration::from_secs(300)), "5 min");
-        assert_eq!(in_words(Duration::from_secs(3900)), "1 h 5 min");
-        assert_eq!(in_words(Duration::from_secs(90)), "1 min 30 s");
+        assert_eq!(describe_duration(Duration::from_secs(300)), "5 min");
+        assert_eq!(describe_duration(Duration::from_secs(3900)), "1 h 5 min");
+        assert_eq!(describe_duration(Duration::from_secs(90)), "1 min 30 s");
     }
 }

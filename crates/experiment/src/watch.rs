@@ -42,16 +42,16 @@ impl Watch {
     }
 
     /// Polls until the future is dropped.
-    pub(crate) async fn look(&self, began: Instant) {
+    pub(crate) async fn poll(&self, began: Instant) {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        for look in 0_u32.. {
+        for poll in 0_u32.. {
             ticks.tick().await;
             let mut seen = self.seen.lock().await;
             if let Some(sample) = self.sample(&mut seen, began).await {
                 note(&mut seen.samples, sample);
             }
-            if look.is_multiple_of(HISTORY_EVERY) {
+            if poll.is_multiple_of(HISTORY_EVERY) {
                 self.read_history(&mut seen).await;
             }
         }

@@ -297,7 +297,7 @@ async fn decided(arguments: Decide) -> anyhow::Result<String> {
         offline::decide(&arguments.snapshot, arguments.policy, &settings, arguments.assume_violation).await?;
     match arguments.output {
         Output::Json => Ok(serde_json::to_string_pretty(&decision)?),
-        Output::Text => Ok(offline::in_words(&decision)),
+        Output::Text => Ok(offline::describe_decision(&decision)),
     }
 }
 
@@ -331,7 +331,7 @@ fn explained(arguments: Explain) -> anyhow::Result<String> {
     };
     let record =
         record.with_context(|| format!("{} does not have this epoch; {}", path.display(), range()))?;
-    Ok(explain::in_words(record))
+    Ok(explain::describe_record(record))
 }
 
 fn block_on<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

@@ -14,7 +14,7 @@ use regex::Regex;
 use crate::placement::{FoundJob, job_name};
 
 /// Time between two looks at the jobs of the cluster.
-pub(crate) const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// Time after which a job that no longer runs is let go.
 const GONE_AFTER: Duration = Duration::from_secs(120);
 /// The most jobs that are watched: each has a cycle, a journal, and a drop and an agent in this process.
@@ -91,18 +91,18 @@ impl WatchedJobs {
     }
 
     /// The running jobs whose configuration is to be asked whether they are left out.
-    pub(crate) fn unasked(&self, jobs: &[JobOverview]) -> Vec<JobId> {
+    pub(crate) fn unchecked(&self, jobs: &[JobOverview]) -> Vec<JobId> {
         let new = self.selected(jobs).filter(|job| !self.asked.contains_key(&job.id));
         new.map(|job| job.id.clone()).collect()
     }
 
     /// What a job's configuration says: whether it takes part.
-    pub(crate) fn told(&mut self, job: JobId, takes_part: bool) {
+    pub(crate) fn set_enabled(&mut self, job: JobId, takes_part: bool) {
         self.asked.insert(job, takes_part);
     }
 
     /// What changes, now that these are the jobs of the cluster. `now`: on a clock that never goes back.
-    pub(crate) fn look(&mut self, jobs: &[JobOverview], now: Duration) -> WatchChanges {
+    pub(crate) fn update(&mut self, jobs: &[JobOverview], now: Duration) -> WatchChanges {
         let alive: BTreeSet<&JobId> = jobs.iter().filter(|job| is_alive(job)).map(|job| &job.id).collect();
         self.asked.retain(|id, _| alive.contains(id));
         let taking_part: Vec<&JobOverview> =
@@ -191,18 +191,18 @@ mod tests {
     fn jobs_come_and_go() {
         let mut watched_jobs = WatchedJobs::default();
         let (a, b) = (job('a', "a", "RUNNING"), job('b', "b", "RUNNING"));
-        assert_eq!(names(&watched_jobs.look(std::slice::from_ref(&a), seconds(0))), (vec!["a"], vec![]));
-        assert_eq!(names(&watched_jobs.look(&[a.clone(), b.clone()], seconds(5))), (vec!["b"], vec![]));
+        assert_eq!(names(&watched_jobs.update(std::slice::from_ref(&a), seconds(0))), (vec!["a"], vec![]));
+        assert_eq!(names(&watched_jobs.update(&[a.clone(), b.clone()], seconds(5))), (vec!["b"], vec![]));
         let ended = job('a', "a", "FINISHED");
-        assert_eq!(names(&watched_jobs.look(&[ended.clone(), b.clone()], seconds(10))), (vec![], vec![]));
+        assert_eq!(names(&watched_jobs.update(&[ended.clone(), b.clone()], seconds(10))), (vec![], vec![]));
         let again = job('c', "a", "CREATED");
         assert_eq!(
-            names(&watched_jobs.look(&[ended.clone(), again, b.clone()], seconds(60))),
+            names(&watched_jobs.update(&[ended.clone(), again, b.clone()], seconds(60))),
             (vec![], vec![])
         );
-        assert_eq!(names(&watched_jobs.look(std::slice::from_ref(&b), seconds(179))), (vec![], vec![]));
-        assert_eq!(names(&watched_jobs.look(std::slice::from_ref(&b), seconds(180))), (vec![], vec!["a"]));
-        assert_eq!(names(&watched_jobs.look(&[a, b], seconds(200))), (vec!["a"], vec![]));
+        assert_eq!(names(&watched_jobs.update(std::slice::from_ref(&b), seconds(179))), (vec![], vec![]));
+        assert_eq!(names(&watched_jobs.update(std::slice::from_ref(&b), seconds(180))), (vec![], vec!["a"]));
+        assert_eq!(names(&watched_jobs.update(&[a, b], seconds(200))), (vec!["a"], vec![]));
     }
 
     /// Goal: two running jobs of one name are watched by their ids, and the name, which means both now, is let go.
@@ -210,17 +210,17 @@ mod tests {
     fn jobs_of_one_name_are_told_apart() {
         let mut watched_jobs = WatchedJobs::default();
         let (first, second) = (job('a', "x", "RUNNING"), job('b', "x", "RUNNING"));
-        watched_jobs.look(std::slice::from_ref(&first), seconds(0));
-        let changes = watched_jobs.look(&[first.clone(), second.clone()], seconds(5));
+        watched_jobs.update(std::slice::from_ref(&first), seconds(0));
+        let changes = watched_jobs.update(&[first.clone(), second.clone()], seconds(5));
         assert_eq!(names(&changes), (vec!["a".repeat(32).as_str(), &"b".repeat(32)], vec!["x"]));
         let folders: BTreeSet<String> =
             changes.begin.iter().map(|found| job_name(&found.folder).to_string()).collect();
         assert_eq!(folders.len(), 2);
         // The one that is left is watched on by its id, and by nothing else.
-        assert_eq!(names(&watched_jobs.look(std::slice::from_ref(&second), seconds(10))), (vec![], vec![]));
+        assert_eq!(names(&watched_jobs.update(std::slice::from_ref(&second), seconds(10))), (vec![], vec![]));
         // Names that differ, but would share a folder.
         let changes = WatchedJobs::default()
-            .look(&[job('a', "My Job", "RUNNING"), job('b', "my-job", "RUNNING")], seconds(0));
+            .update(&[job('a', "My Job", "RUNNING"), job('b', "my-job", "RUNNING")], seconds(0));
         let folders: BTreeSet<String> =
             changes.begin.iter().map(|found| job_name(&found.folder).to_string()).collect();
         assert_eq!((names(&changes).0, folders.len()), (vec!["My Job", "my-job"], 2));
@@ -241,14 +241,14 @@ mod tests {
             job('e', "etl-2", "RUNNING"),
             job('f', "etl-3", "CANCELED"),
         ];
-        let unasked = watched_jobs.unasked(&jobs);
-        assert_eq!(unasked.iter().map(|id| &id.as_str()[..1]).collect::<Vec<_>>(), ["a", "c", "e"]);
-        for id in unasked {
+        let unchecked = watched_jobs.unchecked(&jobs);
+        assert_eq!(unchecked.iter().map(|id| &id.as_str()[..1]).collect::<Vec<_>>(), ["a", "c", "e"]);
+        for id in unchecked {
             let takes_part = !id.as_str().starts_with('e');
-            watched_jobs.told(id, takes_part);
+            watched_jobs.set_enabled(id, takes_part);
         }
-        assert_eq!(names(&watched_jobs.look(&jobs, seconds(0))), (vec!["etl-1", "by its id"], vec![]));
-        assert_eq!(watched_jobs.unasked(&jobs), []);
+        assert_eq!(names(&watched_jobs.update(&jobs, seconds(0))), (vec!["etl-1", "by its id"], vec![]));
+        assert_eq!(watched_jobs.unchecked(&jobs), []);
     }
 
     /// Goal: the number of jobs is bounded, and what is left out is reported once.
@@ -262,8 +262,8 @@ mod tests {
                     .unwrap()
             })
             .collect();
-        let changes = watched_jobs.look(&jobs, seconds(0));
+        let changes = watched_jobs.update(&jobs, seconds(0));
         assert_eq!((changes.begin.len(), changes.too_many), (JOBS_MAX, Some(2)));
-        assert_eq!(watched_jobs.look(&jobs, seconds(5)).too_many, None);
+        assert_eq!(watched_jobs.update(&jobs, seconds(5)).too_many, None);
     }
 }

@@ -58,7 +58,7 @@ async fn one_life(
         Rescaler::new(config, Arc::clone(status), &flink, &services, is_other_graph)?;
     rescaler.slots = slots;
     status.watched();
-    status.hindered(services.obstacle());
+    status.set_obstacle(services.obstacle());
     let cycle = async {
         loop {
             rescaler.observer.epoch().await;
@@ -265,7 +265,7 @@ impl Environment for Rescaler {
             info!(generation = outcome.generation, "{outcome}");
             if let Some(message) = outcome.message.as_ref().filter(|message| Obstacle::is_named_in(message)) {
                 self.obstacle = Some(message.clone());
-                self.status.hindered(self.obstacle.clone());
+                self.status.set_obstacle(self.obstacle.clone());
             }
         }
         self.journal.follow_up(follow_up)?;

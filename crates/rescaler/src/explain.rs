@@ -6,12 +6,16 @@ use crate::offline;
 use control::{Effect, Record};
 
 /// Tells what was decided in an epoch, on what, why, and what became of it.
-pub(crate) fn in_words(record: &Record) -> String {
+pub(crate) fn describe_record(record: &Record) -> String {
     let mut text =
         format!("Epoch {} of job {}, {}", record.epoch, record.job, record.at.strftime("%F %T UTC"));
     let _infallible = write!(text, "\n{}\n\n", seen(record));
-    let _infallible =
-        writeln!(text, "Policy {} decided: {}", record.decision.policy, offline::in_words(&record.decision));
+    let _infallible = writeln!(
+        text,
+        "Policy {} decided: {}",
+        record.decision.policy,
+        offline::describe_decision(&record.decision)
+    );
     for rejected in &record.decision.rejected {
         let _infallible =
             writeln!(text, "  not {} → {}: {}", rejected.operator, rejected.parallelism, rejected.because);

@@ -97,7 +97,7 @@ pub(crate) async fn run(inspect: &Inspect, clock: &Clock) -> anyhow::Result<Stri
     let snapshot = snapshot(&samples, problems, &observe::settings(&config, &source), inspect.seconds)?;
     match inspect.output {
         Output::Json => serde_json::to_string_pretty(&snapshot).context("cannot serialise the snapshot"),
-        Output::Text => Ok(in_words(&snapshot, terminal::width())),
+        Output::Text => Ok(describe_snapshot(&snapshot, terminal::width())),
     }
 }
 
@@ -169,7 +169,7 @@ fn snapshot(
 }
 
 /// A table of operators, one of task managers, and what is missing; tables are at most so many columns wide.
-fn in_words(snapshot: &Snapshot, width: Option<usize>) -> String {
+fn describe_snapshot(snapshot: &Snapshot, width: Option<usize>) -> String {
     let seconds =
         |ms: Option<i64>| ms.map_or_else(|| "unknown".to_owned(), |ms| format!("{:.1} s", seconds(ms)));
     let mut lines = vec![format!(

@@ -155,7 +155,7 @@ fn read(path: &Path, file: &str) -> Result<Recorded, InputError> {
 }
 
 /// The decision in sentences: the plan and its reasons, then every operator with its formula, then the cluster.
-pub(crate) fn in_words(decision: &Decision) -> String {
+pub(crate) fn describe_decision(decision: &Decision) -> String {
     let mut lines = vec![decision.to_string()];
     for operator in &decision.operators {
         let latency = operator.latency_ms.map_or("unknown".to_owned(), |ms| format!("{ms:.0} ms"));
@@ -278,7 +278,7 @@ mod tests {
             candidate(3, &[("slots", 1800.0), ("change", 120.0), ("violations", 0.0)], true),
             candidate(4, &[("slots", 2400.0), ("change", 120.0), ("violations", 0.0)], false),
         ];
-        let told = in_words(&decision);
+        let told = describe_decision(&decision);
         for expected in [
             "arrival rate 2400/s, capacity 2000/s, backlog unknown",
             "predicted delay: at most 3.0 s; bound 2.0 s",

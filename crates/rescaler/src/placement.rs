@@ -35,7 +35,7 @@ use crate::external_program::ExternalProgram;
 use crate::publisher::Publisher;
 
 /// Time between two looks at a drop of this process that is starting.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// For a drop of this process to answer.
 const START_DEADLINE: Duration = Duration::from_secs(10);
 /// Flink's own bound of key groups.
@@ -390,7 +390,7 @@ async fn adopt(config: &Config, details: &JobDetails) -> anyhow::Result<()> {
             Err(error) if Instant::now() >= deadline => {
                 return Err(error).context("the embedded drop");
             }
-            Err(_) => sleep(LOOK_INTERVAL).await,
+            Err(_) => sleep(POLL_INTERVAL).await,
         }
     };
     let (document, expected) = match fetched {

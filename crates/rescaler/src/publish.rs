@@ -63,7 +63,7 @@ pub(crate) struct PublishOptions {
 }
 
 /// Time between two looks at the reports.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// `rescaler publish`: puts a file into the drop, as the first document or as the successor of the current one.
 pub(crate) async fn from_file(
@@ -162,6 +162,6 @@ async fn carried_out(drop: &Publisher, generation: u64, limit: Duration) -> anyh
             limit.as_secs(),
             last.map_or("nothing".to_owned(), |report| format!("{:?}", report.state).to_lowercase())
         );
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

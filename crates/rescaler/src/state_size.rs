@@ -123,12 +123,12 @@ impl StateReader {
     }
 
     async fn ask(&self) -> Result<Sizes, String> {
-        let in_words = |error: &dyn std::fmt::Display| error.to_string();
-        let base = self.config.probe_url.http().map_err(|error| in_words(&error))?;
-        let url = base.url().join("samples").map_err(|error| in_words(&error))?;
-        let mut request = http_client::get(&url).map_err(|error| in_words(&error))?;
+        let message = |error: &dyn std::fmt::Display| error.to_string();
+        let base = self.config.probe_url.http().map_err(|error| message(&error))?;
+        let url = base.url().join("samples").map_err(|error| message(&error))?;
+        let mut request = http_client::get(&url).map_err(|error| message(&error))?;
         http_client::authorize(&mut request, base.authorization());
-        let answer = self.http.send(request).await.map_err(|error| in_words(&error))?;
+        let answer = self.http.send(request).await.map_err(|error| message(&error))?;
         if !answer.status.is_success() {
             return Err(format!("it answered {}", answer.status));
         }

@@ -145,14 +145,14 @@ impl WatchedCluster {
     /// Looks at the cluster's jobs again and again, and watches those that take part.
     async fn follow(&mut self, flink: &flink::Client, mut watched_jobs: WatchedJobs) {
         let begin = Instant::now();
-        let mut looks = interval(cluster_jobs::LOOK_INTERVAL);
+        let mut looks = interval(cluster_jobs::POLL_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut problem = None;
         loop {
             looks.tick().await;
             // Ended tasks are jobs that were let go.
             while self.tasks.try_join_next().is_some() {}
-            match look(flink, &mut watched_jobs, begin.elapsed()).await {
+            match update(flink, &mut watched_jobs, begin.elapsed()).await {
                 Ok(changes) => {
                     if problem.take().is_some() {
                         info!("Flink answers again");
@@ -199,21 +199,21 @@ impl WatchedCluster {
 }
 
 /// One look at the cluster's jobs, and at the configuration of those that are new.
-async fn look(
+async fn update(
     flink: &flink::Client,
     watched_jobs: &mut WatchedJobs,
     now: Duration,
 ) -> Result<WatchChanges, flink::Error> {
     let jobs = flink.jobs().await?;
-    for id in watched_jobs.unasked(&jobs) {
+    for id in watched_jobs.unchecked(&jobs) {
         let keys = flink.configuration(Some(&id)).await?.unwrap_or_default();
         let takes_part = keys.get(cluster_jobs::ENABLED_KEY).is_none_or(|value| value.trim() != "false");
         if !takes_part {
             info!(job = %id, "not watching: its configuration has {} = false", cluster_jobs::ENABLED_KEY);
         }
-        watched_jobs.told(id, takes_part);
+        watched_jobs.set_enabled(id, takes_part);
     }
-    Ok(watched_jobs.look(&jobs, now))
+    Ok(watched_jobs.update(&jobs, now))
 }
 
 fn guard(http: &Http) -> anyhow::Result<Guard> {

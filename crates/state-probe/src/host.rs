@@ -57,7 +57,7 @@ impl HostReader {
         Ok(Self { name, system: System::new()?, networks: Networks::new()?, has_looked: false })
     }
 
-    pub(crate) fn look(&mut self) -> HostFigures {
+    pub(crate) fn sample(&mut self) -> HostFigures {
         self.system.refresh_cpu_usage();
         self.system.refresh_memory();
         self.networks.refresh(true);
@@ -84,12 +84,12 @@ mod tests {
     #[test]
     fn the_machine_has_memory_and_cpu_is_known_from_the_second_look_on() {
         let mut reader = HostReader::new("").unwrap();
-        let first = reader.look();
+        let first = reader.sample();
         assert!(!first.host.is_empty() && first.cpu_ratio.is_none());
         assert!(0 < first.memory_used_bytes && first.memory_used_bytes < first.memory_total_bytes);
-        let second = reader.look();
+        let second = reader.sample();
         assert!(second.cpu_ratio.is_some_and(|ratio| (0.0..=1.0).contains(&ratio)), "{second:?}");
         assert_eq!(second.known().len(), 5);
-        assert_eq!(HostReader::new("tm1").unwrap().look().host, "tm1");
+        assert_eq!(HostReader::new("tm1").unwrap().sample().host, "tm1");
     }
 }

@@ -23,8 +23,8 @@ pub(crate) async fn once(config: Config, form: Form) -> anyhow::Result<bool> {
     let mut all_well = true;
     for source in config.sources {
         let name = source.name.clone();
-        let look = async { StateSource::new(source)?.look().await };
-        match look.await {
+        let result = async { StateSource::new(source)?.sample().await };
+        match result.await {
             Ok(sample) => print(&sample, form)?,
             Err(error) => {
                 all_well = false;

@@ -70,7 +70,7 @@ impl Page<'_> {
         }
         let mut up = self.gauge("up", "Whether the newest look gave figures.");
         for status in sources {
-            let is_up = status.newest.as_ref().map(|(_, look)| look.is_ok());
+            let is_up = status.newest.as_ref().map(|(_, result)| result.is_ok());
             up.add_known(&labels(status), is_up);
         }
         let mut looks = self.counter("looks_total", "Looks that gave figures.");

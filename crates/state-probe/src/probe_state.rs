@@ -82,11 +82,11 @@ impl ProbeState {
     }
 
     /// Records a result; returns the previous one.
-    pub(crate) fn note(&self, name: &str, look: Result<Sample, String>) -> Option<Result<Sample, String>> {
+    pub(crate) fn note(&self, name: &str, result: Result<Sample, String>) -> Option<Result<Sample, String>> {
         let mut inner = self.lock();
         let status = inner.sources.iter_mut().find(|status| status.name == name)?;
-        *(if look.is_ok() { &mut status.samples } else { &mut status.failures }) += 1;
-        status.newest.replace((Instant::now(), look)).map(|(_, before)| before)
+        *(if result.is_ok() { &mut status.samples } else { &mut status.failures }) += 1;
+        status.newest.replace((Instant::now(), result)).map(|(_, before)| before)
     }
 
     pub(crate) fn note_host(&self, figures: HostFigures) {

@@ -91,8 +91,8 @@ async fn watch(mut source: StateSource, outputs: Arc<Outputs>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
-        let look = source.look().await;
-        outputs.take(&source, look);
+        let result = source.sample().await;
+        outputs.take(&source, result);
     }
 }
 
@@ -101,20 +101,20 @@ async fn watch_host(mut reader: HostReader, host: Host, outputs: Arc<Outputs>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
-        outputs.take_host(reader.look());
+        outputs.take_host(reader.sample());
     }
 }
 
 impl Outputs {
     /// Logs one line when a source fails, one when the reason changes, and one when it recovers.
-    fn take(&self, source: &StateSource, look: Result<Sample, SampleError>) {
+    fn take(&self, source: &StateSource, result: Result<Sample, SampleError>) {
         let name = source.config().name.as_str();
-        let look = look.map_err(|error| format!("{:#}", anyhow::Error::from(error)));
-        if let Ok(sample) = &look {
+        let result = result.map_err(|error| format!("{:#}", anyhow::Error::from(error)));
+        if let Ok(sample) = &result {
             self.publish(source, sample);
         }
-        let before = self.state.note(name, look.clone());
-        match (look, before) {
+        let before = self.state.note(name, result.clone());
+        match (result, before) {
             (Err(reason), Some(Err(same))) if reason == same => debug!(name, "no figures: {reason}"),
             (Err(reason), _) => warn!(name, "no figures: {reason}"),
             (Ok(sample), Some(Err(_))) => {

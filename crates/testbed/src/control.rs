@@ -15,7 +15,7 @@ use crate::identity::ProcessIdentity;
 use crate::state::{StateError, TestbedState};
 
 /// Poll interval of a process that is ending. It is not a child here, so there is no event to await.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Timeout of a kill. A killed process disappears within milliseconds unless the kernel hangs.
 const KILL_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -141,7 +141,7 @@ async fn ends_within(process: ProcessIdentity, deadline: Duration) -> bool {
         if Instant::now() >= end {
             return false;
         }
-        sleep(LOOK_INTERVAL).await;
+        sleep(POLL_INTERVAL).await;
     }
     true
 }

@@ -21,7 +21,7 @@ use crate::state::{StateError, TestbedState};
 use crate::testbed::Testbed;
 
 /// Poll interval of the services, and of a starting detached supervisor.
-const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Number of lines of the supervisor's log in an error message.
 const TAIL_LINES: usize = 30;
 
@@ -115,7 +115,7 @@ async fn report_ends(testbed: &Testbed) {
                 told.push(ended);
             }
         }
-        sleep(LOOK_INTERVAL).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -198,7 +198,7 @@ impl Starting {
             if let Some(state) = state.filter(own) {
                 return Ok(state);
             }
-            sleep(LOOK_INTERVAL).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -215,7 +215,7 @@ impl Starting {
             if Instant::now() >= end {
                 let _ended = self.child.kill();
             }
-            sleep(LOOK_INTERVAL).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::state::{Phase, Service, StateError, TestbedState};
 use crate::topics::{self, TopicError};
 
 /// Poll interval of a task manager that another request is starting.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A failed operation on a running testbed.
 #[derive(Debug, thiserror::Error)]
@@ -261,7 +261,7 @@ impl Testbed {
                 return Ok(false);
             }
             // Another request is starting it.
-            sleep(LOOK_INTERVAL).await;
+            sleep(POLL_INTERVAL).await;
         }
         let added = self.flink.add_task_manager(id).await;
         let mut task_managers = self.task_managers.lock().await;
@@ -291,7 +291,7 @@ impl Testbed {
     /// [`TestbedError::Scratch`] or [`TestbedError::State`].
     pub async fn retire_task_manager(&self, id: &str) -> Result<bool, TestbedError> {
         while self.task_managers.lock().await.starting.contains(id) {
-            sleep(LOOK_INTERVAL).await;
+            sleep(POLL_INTERVAL).await;
         }
         match self.stop_task_manager(id).await {
             Ok(()) => Ok(true),

@@ -31,7 +31,7 @@ const EVENTS: u64 = 20_000;
 /// Timeout of an error report; most of it is the program's start and one metadata request (2 s).
 const TOLD_WITHIN: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(100);
-const LOOK: Duration = Duration::from_millis(500);
+const CALL_TIMEOUT: Duration = Duration::from_millis(500);
 /// Passwords that must not appear in a log.
 const PASSWORDS: [&str; 2] = ["sesame-of-ann", "sesame-of-bob"];
 /// Kafka's code of zstd, in the lowest bits of a batch's attributes.
@@ -237,7 +237,7 @@ impl Broker {
         let end = Instant::now() + PATIENCE;
         while ended < partitions.count() {
             ensure!(Instant::now() < end, "{records} records were read, and then no more");
-            match consumer.poll(LOOK) {
+            match consumer.poll(CALL_TIMEOUT) {
                 Some(Ok(_)) => records += 1,
                 Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
                 Some(Err(error)) => return Err(error.into()),
@@ -254,7 +254,7 @@ async fn await_answer(process: &Process, open: SocketAddr) -> anyhow::Result<()>
         .set("reconnect.backoff.max.ms", "200")
         .create()?;
     let end = Instant::now() + PATIENCE;
-    while tokio::task::block_in_place(|| asker.fetch_metadata(None, LOOK)).is_err() {
+    while tokio::task::block_in_place(|| asker.fetch_metadata(None, CALL_TIMEOUT)).is_err() {
         if let Some(status) = process.status() {
             bail!("the broker has ended: {status}");
         }

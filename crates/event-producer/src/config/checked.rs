@@ -101,10 +101,10 @@ impl ConfigFile {
     fn generator(&self) -> Result<Generator, Vec<String>> {
         match self.benchmark {
             Benchmark::Nexmark => {
-                Ok(Nexmark::new(self.nexmark.check_all().map_err(in_words)?, self.seed).into())
+                Ok(Nexmark::new(self.nexmark.check_all().map_err(messages)?, self.seed).into())
             }
             Benchmark::Psm => {
-                let settings = self.psm.check_all().map_err(in_words);
+                let settings = self.psm.check_all().map_err(messages);
                 // A catalogue that is made of settings that cannot be used would be one more problem, and no other one.
                 let catalogue = match &self.psm.catalogue {
                     None => settings.clone().map(|_| self.psm.made_catalogue(self.seed)),
@@ -125,12 +125,12 @@ impl ConfigFile {
     /// The schedule, with its trace read.
     fn schedule(&self) -> Result<Schedule, Vec<String>> {
         let Some(path) = self.profile.trace_file() else {
-            return self.profile.check_all().map_err(in_words);
+            return self.profile.check_all().map_err(messages);
         };
         let named = |problem: String| vec![format!("profile.file: {}: {problem}", path.display())];
         let text = read_text("profile.file", path, TRACE_BYTES).map_err(|problem| vec![problem])?;
         let steps = self.profile.clone().with_trace(&text).map_err(|error| named(error.to_string()))?;
-        steps.check_all().map_err(in_words)
+        steps.check_all().map_err(messages)
     }
 
     fn checked_streams(&self, known: &[Kind]) -> Result<Vec<Kind>, Vec<String>> {
@@ -174,7 +174,7 @@ fn note<T>(problems: &mut Problems, checked: Result<T, Vec<String>>) -> Option<T
     checked.map_err(|of_part| problems.extend(of_part)).ok()
 }
 
-fn in_words(problems: Vec<generator::ConfigError>) -> Vec<String> {
+fn messages(problems: Vec<generator::ConfigError>) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 

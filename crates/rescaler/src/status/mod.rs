@@ -322,7 +322,7 @@ impl JobStatus {
     }
 
     /// Plans cannot be carried out, for this reason; [`None`]: they can.
-    pub fn hindered(&self, obstacle: Option<String>) {
+    pub fn set_obstacle(&self, obstacle: Option<String>) {
         self.lock().obstacle = obstacle;
     }
 

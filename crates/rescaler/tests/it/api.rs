@@ -131,7 +131,7 @@ async fn what_is_wrong_is_said() {
         found.map(|found| (text(&found["severity"]), text(&found["kind"]))).collect()
     };
     assert!(kinds().await.is_empty());
-    job.hindered(Some("Flink cannot rescale in place".to_owned()));
+    job.set_obstacle(Some("Flink cannot rescale in place".to_owned()));
     job.drift(true);
     job.alarm(Some("the agent does not report".to_owned()));
     job.failed("the journal cannot be written".to_owned());
@@ -146,7 +146,7 @@ async fn what_is_wrong_is_said() {
     job.watched();
     job.alarm(None);
     job.drift(false);
-    job.hindered(None);
+    job.set_obstacle(None);
     assert!(kinds().await.is_empty());
     let mut late = records("nexmark").pop().unwrap();
     late.epoch += 1;

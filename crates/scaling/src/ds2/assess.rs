@@ -197,7 +197,7 @@ impl View<'_> {
         let useless = self.memory.widened(&operator.name);
         if let Some(widened) = useless.filter(|widened| widened.was_useless(today, figures.capacity_per_s)) {
             let is_saturated = figures.busy >= SATURATED;
-            let indivisible = figures.spread.indivisible.in_words();
+            let indivisible = figures.spread.indivisible.describe();
             let reason = format!(
                 "the last widening from {} to {} had no effect ({:.0}/s before, {:.0}/s since); {}",
                 widened.from,
@@ -214,11 +214,11 @@ impl View<'_> {
         }
         let useful = figures.spread.most_useful(today, max, LEAST_YIELD);
         let top = figures.spread.input_units().aligned(max.max(1));
-        let in_words = || {
-            let cause = figures.spread.indivisible.in_words();
+        let describe = || {
+            let cause = figures.spread.indivisible.describe();
             cause.unwrap_or_else(|| "further subtasks would add little capacity".to_owned())
         };
-        let reason = (today < max && useful < top.max(today)).then(in_words);
+        let reason = (today < max && useful < top.max(today)).then(describe);
         Ceiling { parallelism: useful, capacity_per_s: carry(useful), reason }
     }
 

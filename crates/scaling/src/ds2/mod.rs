@@ -113,7 +113,7 @@ pub(crate) fn cause_of_no_effect(operator: &Operator, snapshot: &Snapshot) -> St
     let input_units = if operator.is_keyed() { InputUnits::Of(keys) } else { InputUnits::None };
     let spread = spread::Spread::of(operator, snapshot, input_units, &Options::default());
     let partitions = operator.source_partitions.filter(|_| operator.kind == Kind::Source);
-    match (spread.indivisible.in_words(), partitions) {
+    match (spread.indivisible.describe(), partitions) {
         (_, Some(partitions)) if partitions < operator.parallelism => {
             format!("it has {partitions} partitions to read: add partitions")
         }

@@ -41,7 +41,7 @@ pub(super) enum Indivisible {
 
 impl Indivisible {
     /// What it is, for people; [`None`] if there is nothing.
-    pub(super) fn in_words(self) -> Option<String> {
+    pub(super) fn describe(self) -> Option<String> {
         match self {
             Self::Skew { subtask, share } => Some(format!(
                 "subtask {subtask} gets {:.0} % of all records (hot or few keys), which more subtasks do not change",

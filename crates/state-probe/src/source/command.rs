@@ -109,7 +109,7 @@ impl Command {
         Self { argv, deadline }
     }
 
-    pub(crate) async fn look(&self) -> Result<SampleValues, CommandError> {
+    pub(crate) async fn sample(&self) -> Result<SampleValues, CommandError> {
         self.understand(&self.run().await?)
     }
 
@@ -251,11 +251,11 @@ mod tests {
     #[tokio::test]
     async fn the_exit_code_comes_first() {
         let script = "echo 10 30 /x; echo WARN native >&2; echo 'du: `/y: No such file' >&2; exit 1";
-        let error = shell(script, LONG).look().await.unwrap_err();
+        let error = shell(script, LONG).sample().await.unwrap_err();
         assert_eq!(error.to_string(), "\"sh\" failed (exit status: 1): du: `/y: No such file");
-        let figures = shell("echo WARN native >&2; echo 10 30 /x", LONG).look().await.unwrap();
+        let figures = shell("echo WARN native >&2; echo 10 30 /x", LONG).sample().await.unwrap();
         assert_eq!((figures.size_bytes, figures.size_with_replicas_bytes), (10, Some(30)));
-        let error = shell("echo 10 30 /x; kill -9 $$", LONG).look().await.unwrap_err();
+        let error = shell("echo 10 30 /x; kill -9 $$", LONG).sample().await.unwrap_err();
         assert!(
             matches!(error, CommandError::Failed { status, .. } if status.signal() == Some(9)),
             "{error}"
@@ -264,13 +264,13 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_started_or_read_is_told_apart() {
-        let missing = Command::new(vec!["/nonexistent/hdfs".to_owned()], LONG).look().await.unwrap_err();
+        let missing = Command::new(vec!["/nonexistent/hdfs".to_owned()], LONG).sample().await.unwrap_err();
         assert!(matches!(missing, CommandError::Start { .. }), "{missing}");
         for script in ["echo Zugriff verweigert", ":", "echo"] {
-            let error = shell(script, LONG).look().await.unwrap_err();
+            let error = shell(script, LONG).sample().await.unwrap_err();
             assert!(matches!(error, CommandError::Unreadable { .. }), "{script}: {error}");
         }
-        let error = shell("yes '5 /x' | head -c 2000000", LONG).look().await.unwrap_err();
+        let error = shell("yes '5 /x' | head -c 2000000", LONG).sample().await.unwrap_err();
         assert!(matches!(error, CommandError::TooLong { .. }), "{error}");
     }
 
@@ -285,7 +285,7 @@ mod tests {
             let pids = folder.path().join("pids");
             let script = script.replace("PIDS", &pids.display().to_string());
             let begin = Instant::now();
-            let error = shell(&format!("echo asking >&2; {script}"), Duration::from_secs(2)).look().await;
+            let error = shell(&format!("echo asking >&2; {script}"), Duration::from_secs(2)).sample().await;
             let error = error.unwrap_err();
             assert!(
                 matches!(&error, CommandError::Late { complaint, .. } if complaint == "asking"),
@@ -303,14 +303,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pids = folder.path().join("pids");
         let command = shell(&format!("echo $$ > {}; sleep 1000", pids.display()), LONG);
-        let look = async { command.look().await.map(drop) };
+        let result = async { command.sample().await.map(drop) };
         let started = async {
             while !std::fs::read_to_string(&pids).is_ok_and(|text| text.ends_with('\n')) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         tokio::select! {
-            ended = look => panic!("{ended:?}"),
+            ended = result => panic!("{ended:?}"),
             () = started => {}
         }
         let id = std::fs::read_to_string(&pids).unwrap().trim().parse().unwrap();

@@ -65,7 +65,7 @@ impl FlinkRest {
         Ok(Self { client, job })
     }
 
-    pub(crate) async fn look(&self) -> Result<SampleValues, FlinkError> {
+    pub(crate) async fn sample(&self) -> Result<SampleValues, FlinkError> {
         let (id, name) = self.find().await?;
         let checkpoints = self.client.checkpoints(&id).await?;
         let size_bytes = checkpoints.state_size_bytes.ok_or(FlinkError::NoCheckpoint { job: name })?;

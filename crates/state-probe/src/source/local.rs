@@ -57,7 +57,7 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    pub(crate) async fn look(&self) -> Result<SampleValues, LocalError> {
+    pub(crate) async fn sample(&self) -> Result<SampleValues, LocalError> {
         let walk = Walk {
             local: self.clone(),
             end: Instant::now() + self.timeout,
@@ -167,19 +167,19 @@ mod tests {
         fs::write(root.join("a/b/two"), [0; 23]).unwrap();
         fs::hard_link(root.join("one"), root.join("a/one-again")).unwrap();
         std::os::unix::fs::symlink("/", root.join("everything")).unwrap();
-        let figures = local(&root).look().await.unwrap();
+        let figures = local(&root).sample().await.unwrap();
         assert_eq!((figures.size_bytes, figures.files, figures.folders), (123, Some(2), Some(3)));
         std::os::unix::fs::symlink(&root, temp.path().join("link")).unwrap();
-        assert_eq!(local(&temp.path().join("link")).look().await.unwrap().size_bytes, 123);
+        assert_eq!(local(&temp.path().join("link")).sample().await.unwrap().size_bytes, 123);
         let few = Local { entries_max: 4, ..local(&root) };
-        assert!(matches!(few.look().await, Err(LocalError::TooMany { .. })));
+        assert!(matches!(few.sample().await, Err(LocalError::TooMany { .. })));
         let soon = Local { timeout: Duration::ZERO, ..local(&root) };
-        assert!(matches!(soon.look().await, Err(LocalError::Late { .. })));
+        assert!(matches!(soon.sample().await, Err(LocalError::Late { .. })));
     }
 
     #[tokio::test]
     async fn a_missing_folder_is_no_empty_one() {
-        let error = local(Path::new("/nonexistent/checkpoints")).look().await.unwrap_err();
+        let error = local(Path::new("/nonexistent/checkpoints")).sample().await.unwrap_err();
         assert_eq!(error.to_string(), "cannot read /nonexistent/checkpoints");
     }
 }

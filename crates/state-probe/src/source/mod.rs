@@ -79,7 +79,7 @@ impl StateSource {
     ///
     /// # Errors
     /// See [`SampleError`]; an incomplete sample gives no values.
-    pub async fn look(&mut self) -> Result<Sample, SampleError> {
+    pub async fn sample(&mut self) -> Result<Sample, SampleError> {
         let (at, begin) = (SystemTime::now(), Instant::now());
         let figures = self.figures().await?;
         Ok(Sample {
@@ -94,10 +94,10 @@ impl StateSource {
 
     async fn figures(&mut self) -> Result<SampleValues, SampleError> {
         Ok(match &mut self.reader {
-            Reader::Command(command) => command.look().await?,
-            Reader::Webhdfs(webhdfs) => webhdfs.look().await?,
-            Reader::Flink(flink) => flink.look().await?,
-            Reader::Local(local) => local.look().await?,
+            Reader::Command(command) => command.sample().await?,
+            Reader::Webhdfs(webhdfs) => webhdfs.sample().await?,
+            Reader::Flink(flink) => flink.sample().await?,
+            Reader::Local(local) => local.sample().await?,
         })
     }
 }

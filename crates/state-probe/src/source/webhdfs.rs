@@ -118,7 +118,7 @@ impl Webhdfs {
         Ok(Self { transport, path: config.path.clone(), namenodes, preferred: 0 })
     }
 
-    pub(crate) async fn look(&mut self) -> Result<SampleValues, WebhdfsError> {
+    pub(crate) async fn sample(&mut self) -> Result<SampleValues, WebhdfsError> {
         let count = self.namenodes.len();
         let mut reasons = Vec::with_capacity(count);
         for index in (self.preferred..self.preferred + count).map(|index| index % count) {

@@ -174,7 +174,7 @@ async fn source(kind: &str) -> (Server, MetricSource) {
 }
 
 /// The error with all its causes.
-fn in_words(error: &dyn std::error::Error) -> String {
+fn error_chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
@@ -199,7 +199,7 @@ async fn illness_is_told_and_over_when_it_is_over() {
             assert_eq!(vertex.subtasks[0].records_out, Some(7.0), "{kind}");
             server.set(mood);
             let failed = tokio::time::timeout(TIMEOUT * 10, source.sample()).await.unwrap();
-            let words = in_words(&failed.unwrap_err());
+            let words = error_chain(&failed.unwrap_err());
             assert!(words.contains(reason), "{kind}, {mood:?}: {words}");
         }
     }
@@ -228,7 +228,7 @@ async fn nothing_of_the_job_is_told() {
     assert!(words.contains("no metrics of job \"My Job\" for the last 60 s"), "{words}");
     let folder = tempfile::tempdir().unwrap();
     let mut source = store(StoreKind::Whisper { folder: folder.path().join("none") });
-    let words = in_words(&source.sample().await.unwrap_err());
+    let words = error_chain(&source.sample().await.unwrap_err());
     assert!(words.contains("cannot be listed"), "{words}");
 }
 
@@ -250,7 +250,7 @@ async fn addresses_are_checked_and_their_passwords_kept() {
     };
     let (head, failed) = tokio::join!(question, source.sample());
     assert!(head.to_ascii_lowercase().contains("authorization: basic yw5uomh1bnrlcji="), "{head}");
-    let words = format!("{} {failed:?}", in_words(failed.as_ref().unwrap_err()));
+    let words = format!("{} {failed:?}", error_chain(failed.as_ref().unwrap_err()));
     assert!(words.contains(&address.to_string()) && !words.contains("hunter2"), "{words}");
     for (wrong, reason) in [
         ("http://a b", "http://host:port"),
@@ -269,7 +269,7 @@ async fn addresses_are_checked_and_their_passwords_kept() {
         let problems = settings.problems().join("; ");
         assert!(problems.contains("source.url") && problems.contains(reason), "{wrong}: {problems}");
         let refused = MetricSource::store(settings, "My Job", None).map(drop).unwrap_err();
-        assert!(!format!("{problems} {} {refused:?}", in_words(&refused)).contains("hunter2"));
+        assert!(!format!("{problems} {} {refused:?}", error_chain(&refused)).contains("hunter2"));
     }
 }
 
@@ -303,7 +303,7 @@ async fn the_same_job_on_two_clusters_is_refused() {
     let of = |selector: &str| {
         store(StoreKind::Prometheus { url: server.url.as_str().into(), selector: selector.to_owned() })
     };
-    let words = in_words(&of("{}").sample().await.unwrap_err());
+    let words = error_chain(&of("{}").sample().await.unwrap_err());
     for part in ["several jobs with this name", "cluster=\"east\"", "cluster=\"west\"", "source.labels"] {
         assert!(words.contains(part), "{words}");
     }

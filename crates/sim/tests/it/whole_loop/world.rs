@@ -104,8 +104,8 @@ impl Shared {
         what: &str,
         effect: impl FnOnce(&mut World) -> T,
     ) -> Result<T, FailedCall> {
-        let fate = self.lock().fate(who, what);
-        match fate {
+        let fault = self.lock().fault(who, what);
+        match fault {
             CallFault::Fine => Ok(effect(&mut self.lock())),
             CallFault::Late { ms } => {
                 let answer = effect(&mut self.lock());
@@ -137,7 +137,7 @@ impl Shared {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, faults: Faults, is_told: bool) -> Self {
+    pub(crate) fn new(seed: u64, faults: Faults, is_logged: bool) -> Self {
         let mut random = Random::new(seed, "whole loop");
         let job_model = JobModel::new(&mut random, faults.calm_ms);
         Self {
@@ -155,7 +155,7 @@ impl World {
             crashed: Vec::new(),
             wakes: Vec::new(),
             version: 0,
-            log: is_told.then(String::new),
+            log: is_logged.then(String::new),
             violation: None,
             counts: Counts::default(),
         }
@@ -202,21 +202,21 @@ impl World {
         self.version += 1;
     }
 
-    fn fate(&mut self, who: ProgramId, what: &str) -> CallFault {
-        let fate = match self.is_calm() {
+    fn fault(&mut self, who: ProgramId, what: &str) -> CallFault {
+        let fault = match self.is_calm() {
             true => CallFault::Fine,
             false if self.faults.is_away(what, self.now_ms) => CallFault::Status { status: 503 },
             false => self.faults.draw(&mut self.random),
         };
-        if fate != CallFault::Fine {
+        if fault != CallFault::Fine {
             self.counts.faults += 1;
         }
         // Repeated polls would hide the events.
         let is_look = ["Flink how", "drop for", "Flink for its"].iter().any(|look| what.starts_with(look));
-        if !is_look || fate != CallFault::Fine {
-            self.tell(format_args!("{who:?} asks {what}{}", AnsweredCall(fate)));
+        if !is_look || fault != CallFault::Fine {
+            self.tell(format_args!("{who:?} asks {what}{}", AnsweredCall(fault)));
         }
-        fate
+        fault
     }
 }
 

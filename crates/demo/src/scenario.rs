@@ -31,9 +31,9 @@ const RECOVERY_DEADLINE: Duration = Duration::from_secs(240);
 const CALM: Duration = Duration::from_secs(25);
 
 /// Runs the scenario on a running cluster. `Ok` only if the latency returned below its bound.
-pub(crate) async fn play(tenant: &Tenant, screen: &Screen, keep: bool) -> anyhow::Result<()> {
+pub(crate) async fn run(tenant: &Tenant, screen: &Screen, keep: bool) -> anyhow::Result<()> {
     let mut programs = ProcessGroup::default();
-    let outcome = acts(tenant, screen, &mut programs).await;
+    let outcome = steps(tenant, screen, &mut programs).await;
     if outcome.is_ok() && keep {
         addresses(tenant, screen);
         tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
@@ -42,7 +42,7 @@ pub(crate) async fn play(tenant: &Tenant, screen: &Screen, keep: bool) -> anyhow
     outcome
 }
 
-async fn acts(tenant: &Tenant, screen: &Screen, programs: &mut ProcessGroup) -> anyhow::Result<()> {
+async fn steps(tenant: &Tenant, screen: &Screen, programs: &mut ProcessGroup) -> anyhow::Result<()> {
     let mut watch = open(tenant, screen, programs).await?;
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
