@@ -17,7 +17,7 @@ config-drop durability:: protection:: protocol:: soak:: tests::
 drop-client answers::
 event-producer kafka::
 http-server tests::
-rescaler api:: page:: publish:: several_jobs:: outlet:: program:: state::
+rescaler api:: page:: publish:: several_jobs:: publisher:: external_program:: state_size::
 state-probe once:: run:: tls:: tests::
 telemetry faults::
 testbed control:: process:: service:: supervisor::

@@ -26,14 +26,14 @@ pub(crate) struct LoadOutcome {
 pub(crate) fn evaluate(
     one: RunSpec<'_>,
     folder: &RunFolder,
-    played: &LoadOutcome,
+    outcome: &LoadOutcome,
 ) -> anyhow::Result<Summary> {
-    let decisions = decisions::of_journal(&folder.journal(), played.began_ms)?;
+    let decisions = decisions::of_journal(&folder.journal(), outcome.began_ms)?;
     folder.write("decisions.csv", &decisions::text(&decisions))?;
-    folder.write("changes.csv", &changes::text(&played.changes))?;
+    folder.write("changes.csv", &changes::text(&outcome.changes))?;
     let rows = read_series(&folder.series())?;
     let experiment = one.experiment;
-    let began_at = jiff::Timestamp::from_millisecond(played.began_ms).unwrap_or_default();
+    let began_at = jiff::Timestamp::from_millisecond(outcome.began_ms).unwrap_or_default();
     let mut summary = Summary {
         experiment: experiment.name.clone(),
         variant: one.variant.name.clone(),
@@ -41,13 +41,13 @@ pub(crate) fn evaluate(
         repetition: one.repetition,
         began_at: began_at.to_string(),
         version: version::VERSION.to_owned(),
-        is_complete: played.problem.is_none(),
+        is_complete: outcome.problem.is_none(),
         is_side_by_side: experiment.side_by_side.is_some(),
         compression: Some(experiment.compression),
-        ..summarise(&rows, &decisions, played.producer.as_ref(), &settings(experiment))
+        ..summarise(&rows, &decisions, outcome.producer.as_ref(), &settings(experiment))
     };
-    summary.describe_changes(&played.changes, followed(one, &rows, &played.changes));
-    if let Some(problem) = &played.problem {
+    summary.describe_changes(&outcome.changes, followed(one, &rows, &outcome.changes));
+    if let Some(problem) = &outcome.problem {
         summary.add_problem(format!("ended early: {problem}"));
     }
     folder.write_json("summary.json", &summary)?;

@@ -62,7 +62,7 @@ impl RunSpec<'_> {
 }
 
 /// One control loop on the cluster, and what is known of it before the load begins.
-struct Loop<'a> {
+struct LoopSetup<'a> {
     one: RunSpec<'a>,
     folder: RunFolder,
     tenant: Tenant,
@@ -73,7 +73,7 @@ struct Loop<'a> {
 }
 
 /// A loop whose job runs.
-struct Ready {
+struct RunningLoop {
     observer: Observer,
     operators: Vec<String>,
     watch: Watch,
@@ -99,7 +99,7 @@ pub(crate) async fn run(
     let cluster_dir = first.cluster_dir();
     let begun = begin(ones, &folders, &cluster_dir, place, screen, stop).await?;
     let (cluster, mut loops) = begun;
-    let played = play(&mut loops, place, stop).await;
+    let outcomes = run_load(&mut loops, place, stop).await;
     for one in &mut loops {
         std::mem::take(&mut one.programs).stop().await;
     }
@@ -107,11 +107,11 @@ pub(crate) async fn run(
         loops.iter().map(|one| (one.one, one.tenant.work_dir().to_owned())).collect();
     drop(loops);
     cluster.shutdown().await;
-    let played = played?;
+    let outcomes = outcomes?;
     let mut summaries = Vec::new();
-    for ((played, folder), (one, work_dir)) in played.iter().zip(&folders).zip(&tenants) {
+    for ((outcome, folder), (one, work_dir)) in outcomes.iter().zip(&folders).zip(&tenants) {
         folder.collect(work_dir)?;
-        summaries.push(evaluate(*one, folder, played)?);
+        summaries.push(evaluate(*one, folder, outcome)?);
     }
     first.clear(&cluster_dir)?;
     Ok(summaries)
@@ -125,7 +125,7 @@ async fn begin<'a>(
     place: &ProgramPaths,
     screen: &Screen,
     stop: &ShutdownSignal,
-) -> anyhow::Result<(TestCluster, Vec<Loop<'a>>)> {
+) -> anyhow::Result<(TestCluster, Vec<LoopSetup<'a>>)> {
     let Some(experiment) = ones.first().map(|one| one.experiment) else { bail!("there is nothing to run") };
     let contenders = u32::try_from(ones.len()).unwrap_or(u32::MAX);
     let options = ClusterOptions {
@@ -158,7 +158,7 @@ async fn begin<'a>(
             let job = tenant.own(one.variant.document.job().as_str());
             let screen = screen.labelled(label);
             let programs = ProcessGroup::default();
-            loops.push(Loop { one: *one, folder: folder.clone(), tenant, programs, screen, job });
+            loops.push(LoopSetup { one: *one, folder: folder.clone(), tenant, programs, screen, job });
         }
         Ok::<_, anyhow::Error>((cluster, loops))
     };
@@ -169,8 +169,8 @@ async fn begin<'a>(
 }
 
 /// Runs everything from the first documents to the end of the load, which begins for all loops at the same time.
-async fn play(
-    loops: &mut [Loop<'_>],
+async fn run_load(
+    loops: &mut [LoopSetup<'_>],
     place: &ProgramPaths,
     stop: &ShutdownSignal,
 ) -> anyhow::Result<Vec<LoadOutcome>> {
@@ -188,7 +188,11 @@ async fn play(
 }
 
 /// Starts drop and agent, publishes the first document, and waits until the job runs and is observed.
-async fn open(one: &mut Loop<'_>, is_shared: bool, stop: &ShutdownSignal) -> anyhow::Result<Ready> {
+async fn open(
+    one: &mut LoopSetup<'_>,
+    is_shared: bool,
+    stop: &ShutdownSignal,
+) -> anyhow::Result<RunningLoop> {
     let settings = flink::ClientSettings { timeout: FLINK_TIMEOUT, ..flink::ClientSettings::default() };
     let flink = Client::new(&one.tenant.testbed().flink_url(), settings)?;
     let about = About::here(flink.overview().await.ok().map(|overview| overview.flink_version)).await;
@@ -203,13 +207,13 @@ async fn open(one: &mut Loop<'_>, is_shared: bool, stop: &ShutdownSignal) -> any
     let job_id = jobs.iter().find(|job| job.name == one.job && !job.state.is_terminal());
     let job_id = job_id.map(|job| job.id.to_string()).unwrap_or_default();
     let watch = Watch::new(flink, &one.job);
-    Ok(Ready { observer, operators, watch, job_id, page })
+    Ok(RunningLoop { observer, operators, watch, job_id, page })
 }
 
 /// Runs the load and the program that scales the job, until the load is over.
 async fn watch(
-    one: &mut Loop<'_>,
-    mut ready: Ready,
+    one: &mut LoopSetup<'_>,
+    mut ready: RunningLoop,
     place: &ProgramPaths,
     (began, began_ms): (Instant, i64),
     stop: &ShutdownSignal,
@@ -218,7 +222,7 @@ async fn watch(
     start_contender(one, &ready.job_id, place)?;
     one.folder.write("series.csv", &(header(&ready.operators) + "\n"))?;
     one.screen.begin_rows();
-    let Loop { screen, folder, programs, .. } = one;
+    let LoopSetup { screen, folder, programs, .. } = one;
     let mut take = |row: &Row| {
         screen.show(row);
         folder.append_to_series(&row.line(&ready.operators))?;
@@ -240,7 +244,7 @@ async fn watch(
 }
 
 /// Starts the program that scales the job in this variant.
-fn start_contender(one: &mut Loop<'_>, job_id: &str, place: &ProgramPaths) -> anyhow::Result<()> {
+fn start_contender(one: &mut LoopSetup<'_>, job_id: &str, place: &ProgramPaths) -> anyhow::Result<()> {
     let tenant = &one.tenant;
     if let Some(rescaler) = &one.one.variant.rescaler {
         let config = tenant.write_config("rescaler.toml", &with_whole_paths(rescaler)?)?;
@@ -266,8 +270,8 @@ fn start_contender(one: &mut Loop<'_>, job_id: &str, place: &ProgramPaths) -> an
 }
 
 /// Starts drop and agent, publishes the first document, and waits until the job runs.
-async fn start_loop(one: &mut Loop<'_>) -> anyhow::Result<()> {
-    let Loop { one, tenant, programs, .. } = one;
+async fn start_loop(one: &mut LoopSetup<'_>) -> anyhow::Result<()> {
+    let LoopSetup { one, tenant, programs, .. } = one;
     let job = one.variant.document.job().as_str();
     let configs = [
         ("config-drop", "listen = \"127.0.0.1:8460\"\ndata = \"run/config-drop\"\n".to_owned()),
@@ -310,7 +314,7 @@ async fn start_loop(one: &mut Loop<'_>) -> anyhow::Result<()> {
     bail!("the job did not run within {} s; see logs/config-agent.log", JOB_DEADLINE.as_secs())
 }
 
-fn start_producer(one: &Loop<'_>, page: &str, began_ms: i64) -> anyhow::Result<Process> {
+fn start_producer(one: &LoopSetup<'_>, page: &str, began_ms: i64) -> anyhow::Result<Process> {
     let config = with_whole_paths(&one.one.experiment.producer)?;
     let config = one.tenant.write_config("event-producer.toml", &config)?;
     let program = one.tenant.program("event-producer")?.arg("--config").arg(config);

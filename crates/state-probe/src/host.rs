@@ -7,7 +7,7 @@ use sysinfo::{Networks, System};
 
 /// Metrics of the machine at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct HostFigures {
+pub(crate) struct HostMetrics {
     /// Its name.
     pub(crate) host: String,
     /// Time of the sample, in milliseconds since the Unix epoch.
@@ -24,7 +24,7 @@ pub(crate) struct HostFigures {
     pub(crate) network_sent_bytes: u64,
 }
 
-impl HostFigures {
+impl HostMetrics {
     /// Returns all known values, by name with the unit last.
     pub(crate) fn known(&self) -> Vec<(&'static str, f64)> {
         let whole = [
@@ -57,14 +57,14 @@ impl HostReader {
         Ok(Self { name, system: System::new()?, networks: Networks::new()?, has_looked: false })
     }
 
-    pub(crate) fn sample(&mut self) -> HostFigures {
+    pub(crate) fn sample(&mut self) -> HostMetrics {
         self.system.refresh_cpu_usage();
         self.system.refresh_memory();
         self.networks.refresh(true);
         let outside = || self.networks.iter().filter(|(name, _)| *name != "lo");
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let total = self.system.total_memory();
-        HostFigures {
+        HostMetrics {
             host: self.name.clone(),
             at_ms: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
             cpu_ratio: std::mem::replace(&mut self.has_looked, true)

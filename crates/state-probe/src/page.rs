@@ -103,7 +103,7 @@ fn seconds(milliseconds: u64) -> f64 {
 mod tests {
     use super::*;
     use crate::config::RawSource;
-    use crate::host::HostFigures;
+    use crate::host::HostMetrics;
     use crate::probe_state::GraphiteCounts;
     use crate::sample::{Kind, Sample, SampleValues};
 
@@ -169,7 +169,7 @@ mod tests {
         };
         state.note("a", Ok(Sample { figures: all, ..sample(77) }));
         state.note_graphite(GraphiteCounts { is_connected: true, buffered: 3, sent: 4, dropped: 5 });
-        state.note_host(HostFigures {
+        state.note_host(HostMetrics {
             host: "h1".to_owned(),
             at_ms: 0,
             cpu_ratio: Some(0.123_456),

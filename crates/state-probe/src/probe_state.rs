@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::config::SourceConfig;
-use crate::host::HostFigures;
+use crate::host::HostMetrics;
 use crate::sample::{Kind, Sample};
 
 /// State of one source.
@@ -38,7 +38,7 @@ pub(crate) struct GraphiteCounts {
 #[derive(Debug, Default)]
 struct Inner {
     sources: Vec<SourceStatus>,
-    host: Option<HostFigures>,
+    host: Option<HostMetrics>,
     graphite: Option<GraphiteCounts>,
     lines_dropped: u64,
 }
@@ -89,7 +89,7 @@ impl ProbeState {
         status.newest.replace((Instant::now(), result)).map(|(_, before)| before)
     }
 
-    pub(crate) fn note_host(&self, figures: HostFigures) {
+    pub(crate) fn note_host(&self, figures: HostMetrics) {
         self.lock().host = Some(figures);
     }
 
@@ -108,7 +108,7 @@ impl ProbeState {
         self.lock().sources.clone()
     }
 
-    pub(crate) fn host(&self) -> Option<HostFigures> {
+    pub(crate) fn host(&self) -> Option<HostMetrics> {
         self.lock().host.clone()
     }
 

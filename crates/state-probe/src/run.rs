@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::{Config, Host};
 use crate::graphite::Lines;
-use crate::host::{HostFigures, HostReader};
+use crate::host::{HostMetrics, HostReader};
 use crate::probe_state::ProbeState;
 use crate::sample::Sample;
 use crate::series::Template;
@@ -134,7 +134,7 @@ impl Outputs {
         self.print(serde_json::to_string(sample));
     }
 
-    fn take_host(&self, figures: HostFigures) {
+    fn take_host(&self, figures: HostMetrics) {
         if let Some(graphite) = &self.graphite {
             for (figure, value) in figures.known() {
                 let series = self.host_series.fill(&[("host", &figures.host), ("figure", figure)]);

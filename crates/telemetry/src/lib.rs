@@ -1,6 +1,6 @@
 //! What is known of a running job, from the outside.
 //!
-//! Reading is split in two. A [`MetricSource`] of metrics takes a [`Sample`] every second or so: raw counters and gauges of one
+//! Reading is split in two. A [`MetricSource`] takes a [`Sample`] every second or so: raw counters and gauges of one
 //! moment, nothing judged. It reads Flink's REST interface, or a store that Flink's reporters write to: a folder of Whisper
 //! files, Graphite, Prometheus. [`summarise`] makes one [`scaling::Snapshot`] of the samples of an epoch; it is a pure
 //! function, and the only place that knows which readings may be trusted: differences of counters instead of Flink's slow

@@ -215,7 +215,7 @@ fn recorded(folder: &Path) -> Snapshot {
 }
 
 /// Returns all differences between the rounds of one folder and the expectation.
-fn play(folder: &Path, mut wanted: Rounds) -> Vec<String> {
+fn run_rounds(folder: &Path, mut wanted: Rounds) -> Vec<String> {
     let first = recorded(folder);
     let widths: Vec<(&str, u32)> =
         first.operators.iter().map(|operator| (operator.name.as_str(), operator.parallelism)).collect();
@@ -304,7 +304,7 @@ fn every_round_is_judged() {
         assert!(!expected.rounds.is_empty(), "{}: no [[rounds]]", folder.display());
         for rounds in expected.rounds {
             let name = folder.file_name().unwrap().to_string_lossy().into_owned();
-            wrong.extend(play(folder, rounds).into_iter().map(|problem| format!("{name}: {problem}")));
+            wrong.extend(run_rounds(folder, rounds).into_iter().map(|problem| format!("{name}: {problem}")));
         }
     }
     assert!(with_rounds.len() >= 11 && wrong.is_empty(), "{}", wrong.join("\n"));

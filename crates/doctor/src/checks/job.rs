@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Answer, RESTART, SUBMIT, Seen, Wrong, answer};
+use super::{Answer, CheckInput, RESTART, SUBMIT, Wrong, answer};
 use crate::{Checkpointing, Harm, Version, VertexFacts};
 
 /// Longest acceptable checkpoint interval: this much is reprocessed after a failure.
@@ -14,7 +14,7 @@ const NAME_CHARS: usize = 40;
 /// Flink's default number of key groups, and its maximum.
 const KEY_GROUPS: (u32, u32) = (128, 32_768);
 
-pub(super) fn slots(seen: &Seen<'_>) -> Answer {
+pub(super) fn slots(seen: &CheckInput<'_>) -> Answer {
     let (Some(slots), Some(free)) = (seen.facts.slots, seen.facts.slots_free) else {
         return Answer::Unknown("Flink does not show its slots");
     };
@@ -41,7 +41,7 @@ pub(super) fn slots(seen: &Seen<'_>) -> Answer {
     })
 }
 
-pub(super) fn maximum_parallelism(seen: &Seen<'_>) -> Answer {
+pub(super) fn maximum_parallelism(seen: &CheckInput<'_>) -> Answer {
     answer(|| {
         let job = seen.job()?;
         let slots = seen.facts.slots.unwrap_or(0);
@@ -77,7 +77,7 @@ pub(super) fn maximum_parallelism(seen: &Seen<'_>) -> Answer {
     })
 }
 
-pub(super) fn checkpointing(seen: &Seen<'_>) -> Answer {
+pub(super) fn checkpointing(seen: &CheckInput<'_>) -> Answer {
     answer(|| {
         match seen.job()?.checkpointing {
         Checkpointing::Unknown => Ok(Answer::Unknown("Flink does not show the job's checkpoint settings")),
@@ -94,7 +94,7 @@ pub(super) fn checkpointing(seen: &Seen<'_>) -> Answer {
     })
 }
 
-pub(super) fn checkpoint_interval(seen: &Seen<'_>) -> Answer {
+pub(super) fn checkpoint_interval(seen: &CheckInput<'_>) -> Answer {
     answer(|| {
         let Checkpointing::Every(interval) = seen.job()?.checkpointing else {
             return Ok(Answer::NotApplicable);
@@ -119,7 +119,7 @@ pub(super) fn checkpoint_interval(seen: &Seen<'_>) -> Answer {
     })
 }
 
-pub(super) fn checkpoint_storage(seen: &Seen<'_>) -> Answer {
+pub(super) fn checkpoint_storage(seen: &CheckInput<'_>) -> Answer {
     answer(|| {
         let job = seen.job()?;
         if job.checkpointing == Checkpointing::Off {
@@ -152,7 +152,7 @@ pub(super) fn checkpoint_storage(seen: &Seen<'_>) -> Answer {
     })
 }
 
-pub(super) fn restart_strategy(seen: &Seen<'_>) -> Answer {
+pub(super) fn restart_strategy(seen: &CheckInput<'_>) -> Answer {
     answer(|| {
         let shown = seen.configuration()?;
         let set = shown.get(&["restart-strategy.type", "restart-strategy"]).unwrap_or_default();
@@ -169,7 +169,7 @@ pub(super) fn restart_strategy(seen: &Seen<'_>) -> Answer {
     })
 }
 
-pub(super) fn lower_bounds(seen: &Seen<'_>) -> Answer {
+pub(super) fn lower_bounds(seen: &CheckInput<'_>) -> Answer {
     answer(|| {
         let job = seen.job()?;
         let is_bound = |vertex: &&VertexFacts| vertex.lower_bound.is_some_and(|lower| lower > 1);

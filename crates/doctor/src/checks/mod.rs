@@ -33,12 +33,12 @@ struct Wrong {
 }
 
 /// Input of a check.
-struct Seen<'a> {
+struct CheckInput<'a> {
     facts: &'a Facts,
     version: Option<Version>,
 }
 
-type Rule = fn(&Seen<'_>) -> Answer;
+type Rule = fn(&CheckInput<'_>) -> Answer;
 
 const RULES: [(Check, Rule); 16] = [
     (Check::Version, scheduling::version),
@@ -61,7 +61,7 @@ const RULES: [(Check, Rule); 16] = [
 
 /// Runs every check.
 pub(crate) fn all(facts: &Facts) -> Report {
-    let seen = Seen { facts, version: facts.version() };
+    let seen = CheckInput { facts, version: facts.version() };
     let mut report = Report::default();
     for (check, rule) in RULES {
         match rule(&seen) {
@@ -80,7 +80,7 @@ pub(crate) fn all(facts: &Facts) -> Report {
     report
 }
 
-impl Seen<'_> {
+impl CheckInput<'_> {
     /// Returns the configuration, or why it is unknown.
     fn configuration(&self) -> Result<&Configuration, Answer> {
         let hidden = "Flink does not show its configuration";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Answer, RESTART, RESTART_AND_SUBMIT, Seen, Wrong, answer};
+use super::{Answer, CheckInput, RESTART, RESTART_AND_SUBMIT, Wrong, answer};
 use crate::{Harm, InPlace, Version, duration};
 
 /// Longest acceptable wait: a rescale itself takes a second or two.
@@ -24,7 +24,7 @@ const NEW_KEYS: [(&str, Version); 5] = [
     (HISTORY, Version::HISTORY),
 ];
 
-pub(super) fn version(seen: &Seen<'_>) -> Answer {
+pub(super) fn version(seen: &CheckInput<'_>) -> Answer {
     answer(|| {
         let version = seen.known_version()?;
         if version >= Version::IN_PLACE {
@@ -41,7 +41,7 @@ pub(super) fn version(seen: &Seen<'_>) -> Answer {
     })
 }
 
-pub(super) fn scheduler(seen: &Seen<'_>) -> Answer {
+pub(super) fn scheduler(seen: &CheckInput<'_>) -> Answer {
     answer(|| {
         let shown = seen.facts.configuration.as_ref();
         let is_reactive = shown.is_some_and(|shown| shown.is("scheduler-mode", "reactive"));
@@ -74,7 +74,7 @@ pub(super) fn scheduler(seen: &Seen<'_>) -> Answer {
     })
 }
 
-pub(super) fn reactive_mode(seen: &Seen<'_>) -> Answer {
+pub(super) fn reactive_mode(seen: &CheckInput<'_>) -> Answer {
     let shown = seen.facts.configuration.as_ref();
     let is_set = shown.is_some_and(|shown| shown.is("scheduler-mode", "reactive"));
     let is_refused = seen.facts.job.as_ref().is_some_and(|job| job.in_place == InPlace::Reactive);
@@ -96,7 +96,7 @@ pub(super) fn reactive_mode(seen: &Seen<'_>) -> Answer {
     })
 }
 
-pub(super) fn ignored_keys(seen: &Seen<'_>) -> Answer {
+pub(super) fn ignored_keys(seen: &CheckInput<'_>) -> Answer {
     answer(|| {
         let (shown, version) = (seen.configuration()?, seen.known_version()?);
         let ignored: Vec<&str> = NEW_KEYS
@@ -123,7 +123,7 @@ pub(super) fn ignored_keys(seen: &Seen<'_>) -> Answer {
     })
 }
 
-pub(super) fn interval(seen: &Seen<'_>) -> Answer {
+pub(super) fn interval(seen: &CheckInput<'_>) -> Answer {
     let keys: &[&str] = match seen.version {
         Some(version) if version >= Version::TWO => &[COOLDOWN, INTERVAL_MIN],
         Some(version) if version >= Version::INTERVAL => &[INTERVAL_MIN],
@@ -132,7 +132,7 @@ pub(super) fn interval(seen: &Seen<'_>) -> Answer {
     wait(seen, keys, Duration::from_secs(30), "minimum time between changes")
 }
 
-pub(super) fn stabilization(seen: &Seen<'_>) -> Answer {
+pub(super) fn stabilization(seen: &CheckInput<'_>) -> Answer {
     let (key, default) = match seen.version {
         Some(version) if version >= Version::TWO => (STABILIZATION, Duration::from_secs(60)),
         Some(version) if version >= Version::IN_PLACE => (STABILIZATION_BEFORE_2, Duration::from_secs(10)),
@@ -142,7 +142,7 @@ pub(super) fn stabilization(seen: &Seen<'_>) -> Answer {
 }
 
 /// Returns a finding if the first of these keys that is set, or the default, is a long wait.
-fn wait(seen: &Seen<'_>, keys: &[&str], default: Duration, what: &str) -> Answer {
+fn wait(seen: &CheckInput<'_>, keys: &[&str], default: Duration, what: &str) -> Answer {
     answer(|| {
         let shown = seen.configuration()?;
         let set = shown.get(keys);
@@ -166,7 +166,7 @@ fn wait(seen: &Seen<'_>, keys: &[&str], default: Duration, what: &str) -> Answer
     })
 }
 
-pub(super) fn minimum_increase(seen: &Seen<'_>) -> Answer {
+pub(super) fn minimum_increase(seen: &CheckInput<'_>) -> Answer {
     if seen.version.is_none_or(|version| version >= Version::TWO) {
         return Answer::NotApplicable;
     }

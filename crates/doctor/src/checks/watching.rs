@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Answer, RESTART, Seen, Wrong, answer};
+use super::{Answer, CheckInput, RESTART, Wrong, answer};
 use crate::{Harm, Version, duration};
 
 /// Highest acceptable age of metrics.
@@ -10,7 +10,7 @@ const AGE_MOST: Duration = Duration::from_secs(5);
 const FETCHER: &str = "metrics.fetcher.update-interval";
 const HISTORY: &str = "web.adaptive-scheduler.rescale-history.size";
 
-pub(super) fn metrics_refresh(seen: &Seen<'_>) -> Answer {
+pub(super) fn metrics_refresh(seen: &CheckInput<'_>) -> Answer {
     answer(|| {
         let set = seen.configuration()?.get(&[FETCHER]);
         let found = match set {
@@ -46,7 +46,7 @@ pub(super) fn metrics_refresh(seen: &Seen<'_>) -> Answer {
     })
 }
 
-pub(super) fn rescale_history(seen: &Seen<'_>) -> Answer {
+pub(super) fn rescale_history(seen: &CheckInput<'_>) -> Answer {
     if seen.version.is_none_or(|version| version < Version::HISTORY) {
         return Answer::NotApplicable;
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use scaling::Snapshot;
 use scaling::external::Answer;
-use sim::contender::Asked;
+use sim::contender::PlanCallback;
 use tracing::warn;
 
 use crate::external_program::ExternalProgram;
@@ -28,9 +28,9 @@ impl Asking {
     }
 
     /// What simulated runs ask. It must not be called from asynchronous code.
-    pub(super) fn asked(&self) -> Asked {
+    pub(super) fn asked(&self) -> PlanCallback {
         let (program, failures) = (self.program.clone(), Arc::clone(&self.failures));
-        Asked::new(move |snapshot| {
+        PlanCallback::new(move |snapshot| {
             let answer = ask(&program, snapshot);
             let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
             failures.asked += 1;

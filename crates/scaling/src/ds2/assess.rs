@@ -193,7 +193,7 @@ impl View<'_> {
 
     fn ceiling(&self, operator: &Operator, figures: &OperatorInputs) -> Ceiling {
         let (today, max) = (operator.parallelism, self.max(operator));
-        let carry = |p: u32| figures.true_rate_per_s * figures.spread.even_shares(p);
+        let capacity = |p: u32| figures.true_rate_per_s * figures.spread.even_shares(p);
         let useless = self.memory.widened(&operator.name);
         if let Some(widened) = useless.filter(|widened| widened.was_useless(today, figures.capacity_per_s)) {
             let is_saturated = figures.busy >= SATURATED;
@@ -206,11 +206,11 @@ impl View<'_> {
                 figures.capacity_per_s,
                 indivisible.unwrap_or_else(|| health::cause_of_no_effect(self.snapshot, is_saturated))
             );
-            return Ceiling { parallelism: today, capacity_per_s: carry(today), reason: Some(reason) };
+            return Ceiling { parallelism: today, capacity_per_s: capacity(today), reason: Some(reason) };
         }
         if let Some(idle) = without_partitions(operator) {
             let reason = format!("{idle} of its {today} subtasks have no partition to read; add partitions");
-            return Ceiling { parallelism: today, capacity_per_s: carry(today), reason: Some(reason) };
+            return Ceiling { parallelism: today, capacity_per_s: capacity(today), reason: Some(reason) };
         }
         let useful = figures.spread.most_useful(today, max, LEAST_YIELD);
         let top = figures.spread.input_units().aligned(max.max(1));
@@ -219,7 +219,7 @@ impl View<'_> {
             cause.unwrap_or_else(|| "further subtasks would add little capacity".to_owned())
         };
         let reason = (today < max && useful < top.max(today)).then(describe);
-        Ceiling { parallelism: useful, capacity_per_s: carry(useful), reason }
+        Ceiling { parallelism: useful, capacity_per_s: capacity(useful), reason }
     }
 
     fn judge(&self, operator: &Operator, figures: OperatorInputs, shares: PassedShares) -> Assessment {
@@ -387,8 +387,8 @@ impl View<'_> {
         let mut reject = |parallelism: u32, because: String| {
             assessment.rejected.push(Rejected { operator: operator.name.clone(), parallelism, because });
         };
-        let carry = figures.true_rate_per_s * figures.spread.even_shares(narrower);
-        let because = format!("{:.0} % busy without a backlog", figures.target.rate_per_s / carry * 100.0);
+        let capacity = figures.true_rate_per_s * figures.spread.even_shares(narrower);
+        let because = format!("{:.0} % busy without a backlog", figures.target.rate_per_s / capacity * 100.0);
         reject(narrower, because);
         let (input_units, wider) = (figures.spread.input_units(), assessment.wanted.saturating_add(1));
         if wider <= self.max(operator) && input_units.aligned(wider) < wider {

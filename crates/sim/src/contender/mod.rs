@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use flip_windows::{FlipOperator, FlipWindow, flip_windows};
-pub use own_policy::{Asked, OwnPolicy, OwnPolicyOptions};
+pub use own_policy::{OwnPolicy, OwnPolicyOptions, PlanCallback};
 
 use crate::scenario::Trial;
 use crate::view::View;

@@ -32,22 +32,22 @@ type Ask = dyn Fn(&Snapshot) -> Result<Answer, String> + Send + Sync;
 
 /// A callback that plans for a snapshot, or fails with a sentence.
 #[derive(Clone)]
-pub struct Asked(Arc<Ask>);
+pub struct PlanCallback(Arc<Ask>);
 
-impl Asked {
+impl PlanCallback {
     /// Wraps the callback.
     pub fn new(ask: impl Fn(&Snapshot) -> Result<Answer, String> + Send + Sync + 'static) -> Self {
         Self(Arc::new(ask))
     }
 }
 
-impl fmt::Debug for Asked {
+impl fmt::Debug for PlanCallback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Asked")
+        f.write_str("PlanCallback")
     }
 }
 
-impl PartialEq for Asked {
+impl PartialEq for PlanCallback {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -65,7 +65,7 @@ pub struct OwnPolicyOptions {
     /// Options of policy `slo`; its bound comes from the trial.
     pub slo: slo::Options,
     /// The program of policy `external`; without it, there are no plans.
-    pub external: Option<Asked>,
+    pub external: Option<PlanCallback>,
     /// Limits of every plan.
     pub limits: Limits,
 }
@@ -108,7 +108,7 @@ impl OwnPolicyOptions {
 pub struct OwnPolicy {
     policy: Box<dyn Policy>,
     /// Called in every epoch.
-    asked: Option<Asked>,
+    asked: Option<PlanCallback>,
     epoch: Observer,
     constraints: Constraints,
     /// Set from the first epoch on.
@@ -211,7 +211,7 @@ impl Controller for OwnPolicy {
 }
 
 /// Calls the program on a complete snapshot.
-fn answered(asked: Option<&Asked>, readiness: &Readiness) -> Option<External> {
+fn answered(asked: Option<&PlanCallback>, readiness: &Readiness) -> Option<External> {
     match readiness {
         Readiness::Ready { snapshot, .. } if snapshot.missing.is_empty() => {
             asked.map(|asked| External((asked.0)(snapshot)))

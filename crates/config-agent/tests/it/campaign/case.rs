@@ -216,7 +216,7 @@ async fn run_to_end(agent: &Agent, generation: u64) -> Phase {
 }
 
 /// Runs the case and panics with the reason if an assertion fails.
-pub(crate) async fn play(kind: Kind, trouble: FaultPlan) -> CaseOutcome {
+pub(crate) async fn run_case(kind: Kind, trouble: FaultPlan) -> CaseOutcome {
     let mut world = World::new(kind).await;
     let first = document(1, 2, kind.is_in_place(), None);
     if kind != Kind::First {

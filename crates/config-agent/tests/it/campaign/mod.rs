@@ -18,7 +18,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use crate::support::scripted_flink::Fault;
-use case::{CaseOutcome, FaultPlan, Kind, document_with, play, wanted};
+use case::{CaseOutcome, FaultPlan, Kind, document_with, run_case, wanted};
 use config_agent::CrashPoint;
 use faulty_drop::Answer;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -44,7 +44,7 @@ async fn every_step_of_every_change_survives_a_crash() {
             for step in 1..STEPS_MOST {
                 let crash_point = if before { CrashPoint::Before(step) } else { CrashPoint::After(step) };
                 let trouble = FaultPlan { crashes: vec![crash_point], ..FaultPlan::default() };
-                let outcome = named(&format!("{kind:?}, {crash_point:?}"), play(kind, trouble)).await;
+                let outcome = named(&format!("{kind:?}, {crash_point:?}"), run_case(kind, trouble)).await;
                 if outcome.crashes == 0 {
                     assert!(step > 5, "{kind:?} took only {step} steps");
                     return step;
@@ -82,7 +82,7 @@ async fn play_all(seeds: std::ops::Range<u64>) {
         .map(|seed| async move {
             let (kind, trouble) = draw(seed);
             let told = format!("CAMPAIGN_SEED={seed}: {kind:?}, {trouble:?}");
-            (kind, named(&told, play(kind, trouble)).await)
+            (kind, named(&told, run_case(kind, trouble)).await)
         })
         .buffer_unordered(AT_ONCE)
         .collect()
@@ -100,8 +100,8 @@ async fn play_all(seeds: std::ops::Range<u64>) {
 }
 
 /// Names the case in a failure.
-async fn named<T>(case: &str, play: impl Future<Output = T>) -> T {
-    match AssertUnwindSafe(play).catch_unwind().await {
+async fn named<T>(case: &str, run_case: impl Future<Output = T>) -> T {
+    match AssertUnwindSafe(run_case).catch_unwind().await {
         Ok(outcome) => outcome,
         Err(panic) => {
             println!("failed: {case}");

@@ -27,7 +27,7 @@ async fn server(scenario: &Scenario) -> Option<Server> {
 }
 
 /// Everything in which the outcome differs from what is required.
-pub(super) async fn play(scenario: &Scenario, wanted: &expected::Command) -> Vec<String> {
+pub(super) async fn run_scenario(scenario: &Scenario, wanted: &expected::Command) -> Vec<String> {
     let server = server(scenario).await;
     let address = server.as_ref().map_or(String::new(), |server| server.url().replace("http://", ""));
     let arguments = wanted.arguments.iter().map(|argument| argument.replace("{address}", &address));

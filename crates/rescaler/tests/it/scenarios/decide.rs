@@ -78,7 +78,7 @@ async fn snapshot(
 }
 
 /// Everything in which the outcome differs from what is required.
-pub(super) async fn play(scenario: &Scenario, wanted: &Decide) -> Vec<String> {
+pub(super) async fn run_scenario(scenario: &Scenario, wanted: &Decide) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let outcome = async {
         let (path, snapshot) = snapshot(scenario, wanted, folder.path()).await?;

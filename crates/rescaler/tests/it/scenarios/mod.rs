@@ -49,13 +49,13 @@ fn scenarios() -> Vec<Scenario> {
 }
 
 /// Everything in which the outcome differs from what is required.
-async fn play(scenario: &Scenario, expected: &Expected) -> Vec<String> {
+async fn run_scenario(scenario: &Scenario, expected: &Expected) -> Vec<String> {
     let mut problems = Vec::new();
     for wanted in &expected.decide {
-        problems.extend(decide::play(scenario, wanted).await);
+        problems.extend(decide::run_scenario(scenario, wanted).await);
     }
     for wanted in &expected.run {
-        problems.extend(run::play(scenario, wanted).await);
+        problems.extend(run::run_scenario(scenario, wanted).await);
     }
     for wanted in &expected.replay {
         problems.extend(recorded::replay(scenario, wanted).await);
@@ -64,7 +64,7 @@ async fn play(scenario: &Scenario, expected: &Expected) -> Vec<String> {
         problems.extend(recorded::explain(scenario, wanted).await);
     }
     for wanted in &expected.command {
-        problems.extend(command::play(scenario, wanted).await);
+        problems.extend(command::run_scenario(scenario, wanted).await);
     }
     if expected.is_empty() {
         problems.push("expected.toml requires nothing".to_owned());
@@ -80,8 +80,8 @@ async fn verdict(scenario: Scenario) -> Option<String> {
     };
     let name = scenario.name.clone();
     // A task of its own, so that a panic is the outcome of this scenario alone.
-    let played = tokio::spawn(async move { play(&scenario, &expected).await }).await;
-    let problems = played.unwrap_or_else(|lost| vec![format!("it panicked: {lost}")]);
+    let result = tokio::spawn(async move { run_scenario(&scenario, &expected).await }).await;
+    let problems = result.unwrap_or_else(|lost| vec![format!("it panicked: {lost}")]);
     (!problems.is_empty()).then(|| format!("{name}: {}", problems.join("\n    ")))
 }
 

@@ -92,7 +92,7 @@ fn is_enough(wanted: &Run, stand_in: &FlinkStandIn, journal: &str) -> bool {
         && wanted.after.iter().all(is_reached)
 }
 
-async fn played(scenario: &Scenario, wanted: &Run, server: &Server, folder: &Path) -> End {
+async fn run_to_end(scenario: &Scenario, wanted: &Run, server: &Server, folder: &Path) -> End {
     let RescalerProcess { mut child, log } = start(scenario, wanted, server, folder);
     let enough = server.wait_until(|stand_in| is_enough(wanted, stand_in, &journal(folder)));
     let exit = tokio::select! {
@@ -106,11 +106,11 @@ async fn played(scenario: &Scenario, wanted: &Run, server: &Server, folder: &Pat
 }
 
 /// Everything in which the run differs from what is required.
-pub(super) async fn play(scenario: &Scenario, wanted: &Run) -> Vec<String> {
+pub(super) async fn run_scenario(scenario: &Scenario, wanted: &Run) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let file = flink_stand_in::Scenario::load(&scenario.folder.join("scenario.json"));
     let server = Server::start(file.unwrap(), Pace::Real).await.unwrap();
-    let End { exit, log, journal } = played(scenario, wanted, &server, folder.path()).await;
+    let End { exit, log, journal } = run_to_end(scenario, wanted, &server, folder.path()).await;
     let mut problems = wanted.words().problems(&format!("{log}\n{journal}"));
     problems.extend(wanted.words_of_log().problems(&log));
     if exit != wanted.exit {

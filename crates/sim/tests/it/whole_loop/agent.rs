@@ -274,12 +274,12 @@ impl World {
                 submission: job.as_ref().map(|job| self.submission(job)),
             },
             Question::Stop { job, trigger } => {
-                let played = job_of(job);
-                let stop = played.and_then(|job| job.stop.as_ref());
+                let simulated = job_of(job);
+                let stop = simulated.and_then(|job| job.stop.as_ref());
                 Observation::Stop {
                     operation: stop.filter(|stop| stop.trigger == *trigger).map(|stop| stop.status.clone()),
-                    job: played.map(|job| job.state),
-                    savepoint: played.filter(|job| !job.is_alive()).and_then(SimulatedJob::savepoint),
+                    job: simulated.map(|job| job.state),
+                    savepoint: simulated.filter(|job| !job.is_alive()).and_then(SimulatedJob::savepoint),
                 }
             }
             Question::Submission { job, rival } => Observation::Submission {
@@ -287,22 +287,22 @@ impl World {
                 rival_lives: rival.as_ref().and_then(job_of).is_some_and(SimulatedJob::is_alive),
             },
             Question::Vertices { job, since } => {
-                let played = job_of(job);
+                let simulated = job_of(job);
                 let since_ms = since.duration_since(super::world::at(0)).as_millis();
-                let failures = played.map_or(&[][..], |job| &job.failures_ms[..]);
+                let failures = simulated.map_or(&[][..], |job| &job.failures_ms[..]);
                 let recent = failures.iter().rev().filter(|at| i128::from(**at) >= since_ms);
                 Observation::Vertices {
                     submission: self.submission(job),
-                    vertices: played.map(|job| vertices(job.width)).unwrap_or_default(),
+                    vertices: simulated.map(|job| vertices(job.width)).unwrap_or_default(),
                     failures: recent.map(|_| "a task failed".to_owned()).collect(),
                 }
             }
             Question::FailedJob { job } => {
-                let played = job_of(job);
+                let simulated = job_of(job);
                 Observation::FailedJob {
-                    job: played.map(|job| job.state),
-                    checkpoints: played.map_or(0, |job| job.checkpoints(self.now_ms)),
-                    newest_state: played.and_then(|job| job.newest_state(self.now_ms)),
+                    job: simulated.map(|job| job.state),
+                    checkpoints: simulated.map_or(0, |job| job.checkpoints(self.now_ms)),
+                    newest_state: simulated.and_then(|job| job.newest_state(self.now_ms)),
                 }
             }
         }

@@ -26,7 +26,7 @@ mod world;
 use std::ops::Range;
 
 use faults::{Faults, Regression};
-use run::{CALM_MS, play};
+use run::{CALM_MS, simulate};
 use world::Counts;
 
 /// Number of seeds in every test run; more with `--full`.
@@ -39,9 +39,9 @@ fn play_all(seeds: Range<u64>) -> Counts {
     let seeds = asked.map_or(seeds, |seed| seed..seed + 1);
     let mut sum = Counts::default();
     for seed in seeds {
-        let outcome = play(seed, Faults::of(seed, CALM_MS), false);
+        let outcome = simulate(seed, Faults::of(seed, CALM_MS), false);
         if let Some(violation) = &outcome.violation {
-            let told = play(seed, Faults::of(seed, CALM_MS), true);
+            let told = simulate(seed, Faults::of(seed, CALM_MS), true);
             println!("{}", told.log);
             assert!(outcome.violation.is_none(), "LOOP_SEED={seed}: {violation}");
         }
@@ -81,7 +81,7 @@ fn more_seeded_faults_do_no_harm() {
 #[test]
 fn a_seed_gives_the_same_bytes() {
     for seed in 0..20 {
-        let [first, second] = [(); 2].map(|()| play(seed, Faults::of(seed, CALM_MS), true).log);
+        let [first, second] = [(); 2].map(|()| simulate(seed, Faults::of(seed, CALM_MS), true).log);
         assert!(first.lines().count() > 30, "a time line of {} lines", first.lines().count());
         assert!(first == second, "seed {seed} gave two runs");
     }
@@ -91,7 +91,7 @@ fn a_seed_gives_the_same_bytes() {
 fn does_no_harm(fault: Regression) {
     let mut struck = 0;
     for seed in 0..20 {
-        let outcome = play(seed, Faults { known: Some(fault), ..Faults::none(CALM_MS) }, true);
+        let outcome = simulate(seed, Faults { known: Some(fault), ..Faults::none(CALM_MS) }, true);
         assert_eq!(outcome.violation, None, "seed {seed}: {}", outcome.log);
         struck += u32::from(outcome.log.contains(fault.mark()));
     }
@@ -102,7 +102,7 @@ fn does_no_harm(fault: Regression) {
 #[test]
 fn without_faults_all_is_well() {
     for seed in 0..20 {
-        let outcome = play(seed, Faults::none(CALM_MS), true);
+        let outcome = simulate(seed, Faults::none(CALM_MS), true);
         assert_eq!(outcome.violation, None, "{}", outcome.log);
     }
 }

@@ -34,7 +34,7 @@ pub(crate) struct RunResult {
 }
 
 /// Runs to the end, or to the first violated invariant.
-pub(crate) fn play(seed: u64, faults: Faults, is_logged: bool) -> RunResult {
+pub(crate) fn simulate(seed: u64, faults: Faults, is_logged: bool) -> RunResult {
     let mut world = World::new(seed, faults, is_logged);
     let first = first_document(&mut world, seed);
     world.flink.slots = WIDTH_MAX / 2;
