@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use job_config::{EntityTag, JobDocument, Report};
 use scaling::{Action, ChangeEnd, Constraints, Decision, LocalTime, Memory, Policy, Snapshot};
 
+use crate::operator_names::OperatorNames;
 use crate::outcome::{ChangeOutcome, outcome};
 use crate::record::{Effect, FollowUp, Record};
 use crate::status::RunningDocument;
@@ -32,55 +33,6 @@ pub struct LoopOptions {
     pub applied_within: Duration,
     /// Time zone of excluded periods.
     pub time_zone: TimeZone,
-}
-
-/// The operators' names in documents, by operator name, for operators without a uid.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OperatorNames(BTreeMap<String, String>);
-
-impl OperatorNames {
-    /// Creates the map from operator name to name in documents.
-    pub fn new(names: BTreeMap<String, String>) -> Self {
-        Self(names)
-    }
-
-    /// Returns whether both have the same operators, whatever their names in documents.
-    pub fn has_same_operators(&self, other: &Self) -> bool {
-        self.0.keys().eq(other.0.keys())
-    }
-
-    /// Returns the decision with the current parallelism added for every operator that it leaves alone and that runs
-    /// wider than its entry in the document. After a partial change or a manual rescale, the entry would otherwise
-    /// scale it down without a plan.
-    fn with_what_runs(
-        &self,
-        decision: &Decision,
-        running: &RunningDocument,
-        snapshot: &Snapshot,
-    ) -> Decision {
-        let mut decision = decision.clone();
-        let entries = &running.document().parallelism().operators;
-        for operator in &snapshot.operators {
-            let entry = entries.get(self.0.get(&operator.name).unwrap_or(&operator.name));
-            if entry.is_some_and(|entry| *entry < operator.parallelism) {
-                decision.parallelism.entry(operator.name.clone()).or_insert(operator.parallelism);
-            }
-        }
-        decision
-    }
-
-    /// Returns the decision with the document's operator names. An operator named by its vertex id gets an entry of
-    /// its own instead of the default.
-    pub fn in_document(&self, decision: &Decision) -> Decision {
-        let mut decision = decision.clone();
-        if !self.0.is_empty() {
-            decision.default_parallelism = None;
-            let named = decision.parallelism.iter();
-            decision.parallelism =
-                named.map(|(name, p)| (self.0.get(name).unwrap_or(name).clone(), *p)).collect();
-        }
-        decision
-    }
 }
 
 /// Run-time switches of the loop.
@@ -276,7 +228,7 @@ impl ControlLoop {
 
     /// Returns the parallelism of the job's operators, under the documents' names.
     pub(crate) fn widths(&self, snapshot: &Snapshot) -> BTreeMap<String, u32> {
-        let named = |name: &String| self.names.0.get(name).unwrap_or(name).clone();
+        let named = |name: &String| self.names.in_documents(name).clone();
         snapshot.operators.iter().map(|operator| (named(&operator.name), operator.parallelism)).collect()
     }
 
@@ -297,7 +249,7 @@ impl ControlLoop {
     pub(crate) fn slots_held(&self, running: &RunningDocument, snapshot: &Snapshot) -> u32 {
         let entries = &running.document().parallelism().operators;
         let entry = |operator: &scaling::Operator| {
-            let name = self.names.0.get(&operator.name).unwrap_or(&operator.name);
+            let name = self.names.in_documents(&operator.name);
             Some((operator.name.clone(), operator.parallelism.max(*entries.get(name)?)))
         };
         scaling::limits::slots_needed(snapshot, &snapshot.operators.iter().filter_map(entry).collect())

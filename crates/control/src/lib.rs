@@ -11,6 +11,7 @@
 //! nothing is read from outside.
 
 mod control_loop;
+mod operator_names;
 mod outcome;
 mod overdue;
 mod record;
@@ -20,9 +21,9 @@ mod successor;
 mod turn;
 
 pub use control_loop::{
-    ControlLoop, LoopOptions, NextAction, OperatorNames, Pending, PutOutcome, Readiness, ResumedState,
-    Switches, Unconfirmed,
+    ControlLoop, LoopOptions, NextAction, Pending, PutOutcome, Readiness, ResumedState, Switches, Unconfirmed,
 };
+pub use operator_names::OperatorNames;
 pub use outcome::{ChangeOutcome, PhaseDuration, state_word};
 pub use record::{Effect, FollowUp, Record};
 pub use resume::{JournalLine, ResumeRecord, resume};
