@@ -80,7 +80,7 @@ impl Protection {
             }
         }
         if tokens.is_empty() && !access.unprotected && !listen.ip().is_loopback() {
-            let remedy = "other machines reach it, and there are no tokens; set access.publisher_tokens and \
+            let remedy = "other machines reach it without tokens; set access.publisher_tokens and \
                           access.agent_tokens, or listen on 127.0.0.1, or set access.unprotected = true";
             problems.refuse("listen", listen, remedy);
         }

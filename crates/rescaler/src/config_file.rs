@@ -95,8 +95,8 @@ impl ConfigFile {
         found.cloned().ok_or_else(|| {
             let known = jobs.iter().map(|config| config.job.as_str()).collect::<Vec<_>>().join(", ");
             let problem = name.map_or_else(
-                || format!("there are several jobs; name one with --job: {known}"),
-                |name| format!("there is no job {name:?}, but {known}"),
+                || format!("several jobs are configured; select one with --job: {known}"),
+                |name| format!("no job {name:?}; it has {known}"),
             );
             ConfigError::in_file(path, problem)
         })

@@ -39,7 +39,7 @@ pub(crate) async fn run(
     let mut names = None;
     loop {
         names = Some(one_life(config.clone(), &status, slots.clone(), names).await?);
-        info!(job = %config.job, "the job has been submitted again; it is taken over as it runs now");
+        info!(job = %config.job, "the job was resubmitted; its present parallelism is adopted");
     }
 }
 

@@ -349,8 +349,9 @@ pub(crate) fn the_job<'a>(
     let which = job.map_or_else(|| "the job".to_owned(), |job| format!("job {job:?}"));
     let names: Vec<String> = alive.iter().map(|job| format!("{} ({})", job.name, job.id)).collect();
     let running = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    let problem =
-        format!("it is not clear which is {which}; name one with --job NAME or --job ID; running: {running}");
+    let problem = format!(
+        "{which} is ambiguous or does not run; select one with --job NAME or --job ID; running: {running}"
+    );
     Err(ConfigError::new(COMMAND_LINE, problem))
 }
 

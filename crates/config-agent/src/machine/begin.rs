@@ -145,7 +145,7 @@ fn begin_without_job(
 }
 
 /// The words of the report about a change that the open circuit breaker prevents.
-pub const BREAKER_IS_OPEN: &str = "changes in a row have failed, the last one at";
+pub const BREAKER_IS_OPEN: &str = "changes in a row failed, the last at";
 
 /// Returns why no change may start now, if the circuit breaker is open.
 fn breaker(history: &JobHistory, attempt: &Attempt, rules: &Rules) -> Option<String> {
@@ -156,8 +156,8 @@ fn breaker(history: &JobHistory, attempt: &Attempt, rules: &Rules) -> Option<Str
     let closes_at = failed_at + rules.breaker_pause;
     (attempt.now < closes_at).then(|| {
         format!(
-            "{} {BREAKER_IS_OPEN} {failed_at}; nothing is begun before {closes_at}, or before \
-             the agent is started with --forgive-failures",
+            "{} {BREAKER_IS_OPEN} {failed_at}; the circuit breaker refuses changes until {closes_at}; restart the agent \
+             with --forgive-failures to close it now",
             history.failures
         )
     })

@@ -70,8 +70,8 @@ config_agent_undelivered_reports 0
 # HELP config_agent_party_up Whether the last call was answered.
 # TYPE config_agent_party_up gauge
 config_agent_party_up{{party=\"the config drop\"}} 1
-config_agent_party_up{{party=\"Flink\"}} 1
 config_agent_party_up{{party=\"the delivery of reports\"}} 1
+config_agent_party_up{{party=\"Flink\"}} 1
 # HELP config_agent_refused_answers_total Documents that were refused, each time they were offered.
 # TYPE config_agent_refused_answers_total counter
 config_agent_refused_answers_total{{reason=\""

@@ -49,9 +49,10 @@ impl Cluster {
         late
     }
 
-    /// Whether a job's newest decision names the quota.
+    /// Whether one of a job's newest decisions names the quota.
     fn is_told(&self, index: usize) -> bool {
-        self.jobs[index].records.last().unwrap().decision.to_string().contains("the quota of 12 slots")
+        let newest = self.jobs[index].records.iter().rev().take(40);
+        newest.map(|record| record.decision.to_string()).any(|text| text.contains("the quota of 12 slots"))
     }
 }
 

@@ -100,7 +100,7 @@ async fn jobs_share_one_quota() {
     let url = format!("http://{listen}");
     let metrics = page(&url, "/metrics").await;
     for line in [
-        "rescaler_quota_slots{} 12",
+        "rescaler_quota_slots 12",
         "rescaler_quota_share_slots{job=\"late\"} 4",
         "rescaler_quota_wanted_slots{job=\"hungry\"} 20",
     ] {

@@ -59,7 +59,7 @@ fn bad_usage_is_answered_with_what_there_is() {
         (["--policy", "magic"], "flip-tuned"),
         (["--seeds", "one"], "for example"),
         (["--vary", "change.outage=x3"], "change.outage_s"),
-        (["--vary", "metric_age_s=100"], "0..=60"),
+        (["--vary", "metric_age_s=100"], "from 0 to 60"),
         (["--scenario", "none.toml"], "cannot be read"),
         (["--config", "none.toml"], "cannot be read"),
     ] {

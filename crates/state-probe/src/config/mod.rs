@@ -223,7 +223,7 @@ impl RawConfig {
         let address = graphite.address.rsplit_once(':');
         let is_address = address.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
         if self.source.is_empty() {
-            problems.add("source", "nothing to look at; add a [[source]], or use --source");
+            problems.add("source", "none configured; add a [[source]], or use --source");
         }
         if self.source.len() > SOURCES_MAX {
             problems.add("source", format!("there are {}; give at most {SOURCES_MAX}", self.source.len()));

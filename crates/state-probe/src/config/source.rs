@@ -326,7 +326,7 @@ mod tests {
             ("kind = \"webhdfs\"\npath = \"/a/../b\"", ".."),
             ("kind = \"webhdfs\"\npath = \"/x\"\nurl = \"nn:9870\"", "url = "),
             ("kind = \"webhdfs\"\npath = \"/x\"\nurl = []", "url: "),
-            ("kind = \"flink\"\npath = \"/x\"", "path: a source of kind flink has no such key"),
+            ("kind = \"flink\"\npath = \"/x\"", "path: not a key of kind flink"),
             ("kind = \"flink\"\nurl = \"localhost\"", "url = "),
             ("kind = \"local\"", "path: say which folder"),
             ("kind = \"local\"\npath = \"/x\"\nname = \"a.b\"", "name: letters"),

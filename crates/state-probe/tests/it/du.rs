@@ -134,10 +134,10 @@ fn what_is_no_row_is_named() {
     check_refused("1.2.3 M /x", 1, "not a number");
     check_refused("18446744073709551616 /x", 1, "below 2^64");
     check_refused("16 E /x", 1, "2^64");
-    check_refused("1 234 567 /x", 1, "no path");
-    check_refused("5 octets", 1, "no path");
-    check_refused("5 total", 1, "no path");
-    check_refused("5 5 /x\n6 Dateien gefunden\n", 2, "no path");
+    check_refused("1 234 567 /x", 1, "not a path");
+    check_refused("5 octets", 1, "not a path");
+    check_refused("5 total", 1, "not a path");
+    check_refused("5 5 /x\n6 Dateien gefunden\n", 2, "not a path");
     check_refused(&format!("{} /x", "z".repeat(10_000)), 1, begins);
 }
 

@@ -74,9 +74,8 @@ fn read_rate(
 ) -> Option<f64> {
     let Some(reads) = reads else {
         missing.push(format!(
-            "what {} reads is not known: none of its counters has ever counted a record (before Flink 2.0, those of a \
-             task that both reads and writes count nothing); break its chain behind the source (startNewChain), so that what it \
-             hands on is counted",
+            "the input rate of {} is not known: its counters are all 0 (before Flink 2.0 a task that both reads and writes \
+             counts nothing); break its chain after the source (startNewChain), so that its output is counted",
             vertex.name
         ));
         return None;
