@@ -83,7 +83,8 @@ fn each_job_has_its_share_when_it_needs_it() {
         let late = cluster.run(&*policy, length_s, epochs, &[8000.0, 8000.0, 600.0]);
         let widths = cluster.widths();
         assert_eq!((late, widths[1]), (0, 4), "{name}: {widths:?}");
-        assert!(widths[0] >= 4 && cluster.is_told(0) && cluster.is_told(1), "{name}: {widths:?}");
+        let told = [cluster.is_told(0), cluster.is_told(1)];
+        assert!(widths[0] >= 4 && told == [true; 2], "{name}: {widths:?} {told:?}");
 
         // The backlog of the two is gone by then.
         (cluster.jobs[0].backlog, cluster.jobs[1].backlog) = (0.0, 0.0);

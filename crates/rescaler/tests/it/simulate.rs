@@ -61,7 +61,7 @@ fn bad_usage_is_answered_with_what_there_is() {
         (["--vary", "change.outage=x3"], "change.outage_s"),
         (["--vary", "metric_age_s=100"], "from 0 to 60"),
         (["--scenario", "none.toml"], "cannot be read"),
-        (["--config", "none.toml"], "cannot be read"),
+        (["--config", "none.toml"], "no such file"),
     ] {
         let output = simulate(&arguments);
         let said = String::from_utf8_lossy(&output.stderr);

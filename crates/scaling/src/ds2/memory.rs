@@ -89,11 +89,13 @@ impl Memory {
             if let (true, Some(before), Some(expected)) =
                 (*new > operator.parallelism, figure("carry_per_s"), figure("carry_expected_per_s"))
             {
+                // What was expected is of the wanted parallelism. Limits may have granted less of it.
+                let granted = before * f64::from(*new) / f64::from(operator.parallelism.max(1));
                 let widened = Widened {
                     from: operator.parallelism,
                     to: *new,
                     carry_before_per_s: before,
-                    carry_expected_per_s: expected,
+                    carry_expected_per_s: expected.min(granted),
                 };
                 self.widened.insert(operator.name.clone(), widened);
             }

@@ -207,7 +207,7 @@ impl RawConfig {
             let place = format!("source {}", index + 1);
             match written.check(&self.job, self.interval_ms) {
                 Ok(source) if sources.iter().any(|other| other.name == source.name) => {
-                    problems.add(&place, format!("a second one named {:?}; give it a name", source.name));
+                    problems.add(&place, format!("duplicate name {:?}; set name", source.name));
                 }
                 Ok(source) => sources.push(source),
                 Err(of_source) => of_source.iter().for_each(|problem| problems.add(&place, problem)),

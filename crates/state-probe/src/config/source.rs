@@ -328,7 +328,7 @@ mod tests {
             ("kind = \"webhdfs\"\npath = \"/x\"\nurl = []", "url: "),
             ("kind = \"flink\"\npath = \"/x\"", "path: not a key of kind flink"),
             ("kind = \"flink\"\nurl = \"localhost\"", "url = "),
-            ("kind = \"local\"", "path: say which folder"),
+            ("kind = \"local\"", "path: set a folder"),
             ("kind = \"local\"\npath = \"/x\"\nname = \"a.b\"", "name: letters"),
             ("kind = \"local\"\npath = \"/x\"\ntimeout_ms = 0", "timeout_ms = 0: give"),
             ("kind = \"local\"\npath = \"/x\"\ninterval_ms = 5", "interval_ms = 5: give"),
