@@ -201,7 +201,7 @@ function tick() {
   const known = typeof job.data_age_ms === "number";
   const ms = known ? job.data_age_ms + performance.now() - shown.at : undefined;
   id("age").textContent = age(ms);
-  id("age-line").classList.toggle("old", known ? ms > 2 * job.sample_interval_ms + POLL_MS : job.attention.some((found) => found.kind === "no-data"));
+  id("age-line").classList.toggle("old", known ? ms > Math.max(2 * job.sample_interval_ms, job.epoch_length_ms) + POLL_MS : job.attention.some((found) => found.kind === "no-data"));
 }
 
 function ranges(epochMs) {
