@@ -16,8 +16,8 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use testbed::{Settings, Testbed};
-//! let settings = Settings { work_dir: "run/example".into(), ..Settings::default() };
+//! use testbed::{TestbedSettings, Testbed};
+//! let settings = TestbedSettings { work_dir: "run/example".into(), ..TestbedSettings::default() };
 //! let testbed = Testbed::start(settings.check()?, &|line| println!("{line}")).await?;
 //! testbed.create_topic("bidEvents", 4).await?;
 //! println!("{} {}", testbed.kafka_bootstrap(), testbed.flink_url());
