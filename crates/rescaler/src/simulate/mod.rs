@@ -15,6 +15,7 @@ use sim::contender::{Contender, OwnPolicyOptions, UnknownContender};
 use sim::observation::Observer;
 use sim::scenario::{Scenario, ScenarioError, Variation};
 use thiserror::Error;
+use toml::Table;
 
 use crate::config::Config;
 use crate::config_file::ConfigFile;
@@ -165,7 +166,10 @@ impl Run {
             scenarios.iter_mut().for_each(|scenario| variation.apply(scenario));
         }
         let (contenders, seeds) = (contenders(&self.policy)?, seeds(&self.seeds)?);
-        let config = self.config.as_deref().map(|path| ConfigFile::load_job(path, None)).transpose()?;
+        // The job is simulated, so the file need not name one.
+        let unnamed = Table::from_iter([("job".to_owned(), "simulated".into())]);
+        let config =
+            self.config.as_deref().map(|path| ConfigFile::load_job_over(path, None, &unnamed)).transpose()?;
         let mut options = config.as_ref().map_or_else(OwnPolicyOptions::default, options);
         let mut program = None;
         if contenders.contains(&Contender::External) {

@@ -84,6 +84,22 @@ fn conditions_are_varied() {
     assert!(varied > plain + 10.0, "{varied} after {plain}");
 }
 
+/// Goal: a file of options for a policy needs no job.
+#[test]
+fn options_are_taken_from_a_file_without_a_job() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[policy.slo]\nchange_price_s = 960.0\n").unwrap();
+    let config = ["--config", file.path().to_str().unwrap()];
+    let of = |policy: &str, more: &[&str]| {
+        let text = printed(
+            &[&["--scenario", "sine", "--policy", policy, "--output", "csv"], more].concat(),
+        );
+        text.lines().last().unwrap().split(',').skip(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(of("slo", &config), of("slo-960", &[]));
+    assert_ne!(of("slo", &config), of("slo", &[]));
+}
+
 /// Goal: a scenario of one's own runs under the options of a configuration, and is drawn.
 #[test]
 fn own_scenarios_are_run_and_drawn() {
