@@ -289,7 +289,7 @@ impl<S: Environment> Agent<S> {
         match within(&self.env, self.config.flink_settings.timeout, seen).await? {
             Ok(observed) => Some(observed),
             Err(error) => {
-                tracing::debug!(error = with_causes(&error), "the job could not be looked at once more");
+                tracing::debug!(error = with_causes(&error), "could not observe the job after the change");
                 None
             }
         }

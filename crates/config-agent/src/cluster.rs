@@ -325,7 +325,7 @@ impl Cluster {
         // The rescale waits for a checkpoint. Without this request it waits for the next periodic one. Older versions
         // have already begun the rescale.
         if waits && let Err(error) = self.client.trigger_checkpoint(job).await {
-            tracing::debug!(error = with_causes(&error), "no checkpoint out of turn");
+            tracing::debug!(error = with_causes(&error), "changing without a fresh checkpoint");
         }
         Ok(())
     }

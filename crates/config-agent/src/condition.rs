@@ -34,11 +34,7 @@ impl Condition {
 
     pub(crate) fn bad(&self, error: &(dyn std::error::Error + 'static)) {
         if self.good.swap(false, Ordering::Relaxed) {
-            tracing::warn!(
-                "{} is in trouble, trying again until it is not: {}",
-                self.name,
-                with_causes(error)
-            );
+            tracing::warn!("{} fails, retrying: {}", self.name, with_causes(error));
         }
     }
 }

@@ -297,9 +297,8 @@ impl RawFlink {
     fn program(&mut self, can_submit: bool, checker: &mut Checker) -> Option<JobProgram> {
         if !can_submit {
             if self.jar.is_some() {
-                checker
-                    .problems
-                    .add("flink.in_place_only", "there is nothing to submit then; remove flink.jar");
+                let remedy = "conflicts with flink.jar; remove one of them";
+                checker.problems.add("flink.in_place_only", remedy);
             }
             return None;
         }
@@ -319,7 +318,7 @@ impl RawDirect {
     fn check(self, checker: &mut Checker) -> Option<config_drop::Config> {
         if let Some(path) = self.config {
             if self.listen.is_some() || self.data.is_some() {
-                let remedy = "that file has listen and data; remove direct.listen and direct.data";
+                let remedy = "conflicts with direct.listen and direct.data; remove them";
                 checker.problems.add("direct.config", remedy);
             }
             return checker

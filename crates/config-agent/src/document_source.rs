@@ -288,7 +288,7 @@ impl DocumentSource {
                     self.condition.bad(&error);
                     return RecoveryOutcome::NotYet;
                 }
-                tracing::warn!("going on without what was reported before: {}", with_causes(&error));
+                tracing::warn!("continuing without the earlier reports: {}", with_causes(&error));
                 self.is_recovered.store(true, Ordering::Relaxed);
                 RecoveryOutcome::Nothing
             }

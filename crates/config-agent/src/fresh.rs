@@ -69,7 +69,7 @@ async fn interval(client: &Client, job: &JobId, version: &str) -> Result<Duratio
 async fn checkpoint(client: &Client, job: &JobId, deadline: Instant) -> Result<(), String> {
     let began = Instant::now();
     let trigger = client.trigger_checkpoint(job).await.map_err(|error| with_causes(&error))?;
-    let trigger = trigger.ok_or("Flink does not tell the id of the checkpoint")?;
+    let trigger = trigger.ok_or("Flink did not return the id of the checkpoint")?;
     loop {
         match client.checkpoint_status(job, &trigger).await {
             Ok(CheckpointStatus::Completed) => {

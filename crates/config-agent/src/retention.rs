@@ -82,7 +82,7 @@ async fn watch_for_rivals<S: Environment>(journal: &JournalStore, env: &S, confi
                 }
             }
             Ok(_) => {}
-            Err(error) => tracing::debug!(error = with_causes(&error), "Flink cannot be asked for its jobs"),
+            Err(error) => tracing::debug!(error = with_causes(&error), "could not list Flink's jobs"),
         }
         env.sleep(config.retry_longest).await;
     }
@@ -91,6 +91,6 @@ async fn watch_for_rivals<S: Environment>(journal: &JournalStore, env: &S, confi
 async fn cancel<S: Environment>(env: &S, rival: &JobId, runs: &JobId) {
     tracing::error!(%rival, %runs, "an abandoned submission has started beside the current job; cancelling it");
     if let Err(error) = env.cancel(rival).await {
-        tracing::warn!(%rival, error = with_causes(&error), "it could not be cancelled yet");
+        tracing::warn!(%rival, error = with_causes(&error), "could not cancel it yet");
     }
 }

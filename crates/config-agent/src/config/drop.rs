@@ -86,17 +86,17 @@ impl RawDrop {
     /// Returns the URL by which the agent reaches its own embedded drop.
     pub(super) fn own_url(&mut self, drop: &config_drop::Config, checker: &mut Checker) -> Option<Address> {
         if self.document_url.is_some() {
-            checker.problems.add("direct", "the agent is the drop then; remove drop.document_url");
+            checker.problems.add("direct", "conflicts with drop.document_url; remove it");
         }
         match (self.url.take(), drop.protection.tls.is_some()) {
             (Some(url), true) => Some(url),
             (Some(_), false) => {
-                checker.problems.add("direct", "the agent is the drop then; remove drop.url and --drop");
+                checker.problems.add("direct", "conflicts with drop.url and --drop; remove them");
                 None
             }
             (None, true) => {
                 let remedy =
-                    "the drop of this agent speaks TLS; write its address with the name in its certificate";
+                    "the agent's own drop uses TLS; set it to https:// with the name in its certificate";
                 checker.problems.add("drop.url", remedy);
                 None
             }

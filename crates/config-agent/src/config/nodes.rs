@@ -45,7 +45,7 @@ impl RawNodes {
             Provider::Commands => commands(nodes, checker),
             Provider::Testbed => {
                 if !nodes.is_empty() {
-                    let remedy = "with nodes.provider = \"testbed\" the nodes are the testbed's; remove them";
+                    let remedy = "not used with nodes.provider = \"testbed\"; remove the [[node]] tables";
                     checker.problems.add("node", remedy);
                 }
                 self.testbed(checker)
@@ -86,12 +86,12 @@ fn commands(written: Vec<RawNode>, checker: &mut Checker) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::new();
     for RawNode { name, task_manager, start, stop } in written {
         if name.is_empty() || nodes.iter().any(|node| node.node.name == name) {
-            let remedy = format!("{name:?} is empty or there twice; give each node a name of its own");
+            let remedy = format!("{name:?} is empty or a duplicate; give each node a unique name");
             checker.problems.add("node", remedy);
         }
         for (key, command) in [("start", &start), ("stop", &stop)] {
             if command.first().is_none_or(String::is_empty) {
-                let remedy = format!("{key} is no command; write [\"program\", \"argument\", …]");
+                let remedy = format!("{key} is not a command; write [\"program\", \"argument\", …]");
                 checker.problems.add(&format!("node {name:?}"), remedy);
             }
         }
