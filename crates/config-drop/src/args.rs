@@ -38,11 +38,12 @@ pub async fn start(args: Args) -> anyhow::Result<()> {
         return Ok(());
     }
     tracing::debug!(?config, "effective configuration");
-    tracing::info!("keeping documents in {}", config.data.display());
+    tracing::info!("storing documents in {}", config.data.display());
     let mut shutdown = Shutdown::listen()?;
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}; is another process there?", config.listen))?;
+    let listen = config.listen;
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("cannot listen on {listen}; stop the process that uses it, or set listen or --listen")
+    })?;
     crate::run(listener, config, async move { shutdown.requested().await }).await?;
     Ok(())
 }

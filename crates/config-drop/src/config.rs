@@ -178,7 +178,7 @@ fn check(written: &RawLimits, problems: &mut Problems) -> Limits {
     };
     if limits.connections <= limits.waiting_readers {
         let remedy = format!(
-            "all could be waiting readers; raise it above limits.waiting_readers = {}",
+            "connections can all be taken by waiting readers; raise it above limits.waiting_readers = {}",
             limits.waiting_readers
         );
         problems.refuse("limits.connections", limits.connections, remedy);

@@ -105,7 +105,7 @@ fn encryption(written: &RawTls, problems: &mut Problems) -> Option<Arc<ServerCon
         (Some(certificate), Some(key)) => (certificate, key),
         (None, None) => return None,
         _ => {
-            problems.add("tls", "certificate_file and key_file go together; set both or none");
+            problems.add("tls", "set both certificate_file and key_file, or neither");
             return None;
         }
     };
