@@ -62,7 +62,7 @@ fn stop_on_signals(stop: &StopSignal) -> anyhow::Result<()> {
     tokio::spawn(async move {
         loop {
             shutdown.requested().await;
-            info!("asked to stop; a second signal does not wait for acknowledgements");
+            info!("stopping; a second signal stops without waiting for acknowledgements");
             stop.ask();
         }
     });

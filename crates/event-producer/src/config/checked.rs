@@ -63,14 +63,10 @@ impl ConfigFile {
         let schedule = note(&mut problems, self.schedule());
         let listen = note(&mut problems, self.listen());
         problems.extend(self.kafka.problems());
-        problems.check(
-            self.events != Some(0),
-            "events",
-            0,
-            "give at least 1, or leave the key out for no bound",
-        );
+        let remedy = "would write nothing; remove the key for no limit";
+        problems.check(self.events != Some(0), "events", 0, remedy);
         let end = self.from_event.saturating_add(self.events.unwrap_or(0));
-        let remedy = "events go beyond event number 2^53; give a lower number";
+        let remedy = "plus events exceeds event number 2^53; give a lower number";
         problems.check(end < 1 << 53, "from_event", self.from_event, remedy);
         problems.range("report.interval_ms", self.report.interval_ms, 10..=3_600_000);
         let all = generator.zip(streams).zip(schedule).zip(listen);

@@ -34,7 +34,8 @@ impl KafkaSection {
             }
         }
         if self.idempotence && ["1", "0"].contains(&self.acks.as_str()) {
-            let remedy = "idempotence needs \"all\"; set that, or kafka.idempotence = false";
+            let remedy =
+                "conflicts with idempotence, which needs \"all\"; set that, or kafka.idempotence = false";
             problems.push(refusal("kafka.acks", format!("{:?}", self.acks), remedy));
         }
         let ranges = [

@@ -74,7 +74,7 @@ fn unusable_values_are_refused_by_key() {
     check("[profile]\nkind = \"jump\"", "unknown variant `jump`");
     check("[nexmark]\npersons = 0", "nexmark.persons = 0");
     check("[kafka]\nacks = \"2\"", "kafka.acks = \"2\"");
-    check("[kafka]\nacks = \"1\"", "idempotence needs \"all\"");
+    check("[kafka]\nacks = \"1\"", "conflicts with idempotence, which needs \"all\"");
     check("[kafka]\ncompression = \"zip\"", "kafka.compression");
     check("[kafka]\nmax_in_flight = 0", "kafka.max_in_flight = 0");
     check("[kafka.batches]\nbatch_kib = 1000", "kafka.batches.batch_kib = 1000");
