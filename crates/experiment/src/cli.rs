@@ -65,7 +65,7 @@ struct RunOptions {
     /// Folder for the runs, new or empty; by default run/experiments/NAME-TIME.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Check everything, say what would be run, and end.
+    /// Check everything, print what would be run, and exit.
     #[arg(long, visible_alias = "check-config")]
     dry_run: bool,
     /// Jar of the Flink job.

@@ -213,10 +213,10 @@ impl RawExperiment {
             problems.add("variant.name", "use lower-case letters, digits and '-', at most 40");
         }
         if (0..self.variants.len()).any(is_repeated) {
-            problems.add("variant.name", "give each variant a name of its own");
+            problems.add("variant.name", "must be unique");
         }
         if self.rescaler.is_some() != self.variants.is_empty() {
-            problems.add("rescaler", "name a configuration or \"none\", either here or in each [[variant]]");
+            problems.add("rescaler", "set a configuration or \"none\", here or in each [[variant]]");
         }
     }
 
