@@ -242,7 +242,7 @@ impl Limits {
                 more.saturating_mul(snapshot.slots_per_task_manager().unwrap_or(0))
             });
             let slots = present.saturating_add(room);
-            (slots, format!("there are slots for {slots}; {ADD_TASK_MANAGERS}"))
+            (slots, format!("only {slots} slots; {ADD_TASK_MANAGERS}"))
         });
         let quota = self.quota_slots.map(|quota| (quota, format!("the quota is {quota} slots")));
         let shared = shared.map(|bound| (bound.slots, bound.because()));

@@ -153,7 +153,7 @@ pub fn decide(
     if let Some(period) = constraints.limits.excluded_period(now)
         && decision.has_change()
     {
-        decision.withdraw(format!("nothing is changed during {period}"));
+        decision.withdraw(format!("no changes during {period}"));
         // Other jobs need not give back what cannot be used now.
         decision.cluster.slots_wanted = None;
     }

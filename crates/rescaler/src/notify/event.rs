@@ -321,7 +321,7 @@ mod tests {
             }
             decision_view(0, DecisionOutcome::Nothing, decision)
         };
-        let stopped = format!("{}: nothing is changed for 60 s more", scaling::slo::BLOCKED);
+        let stopped = format!("{}: no changes for 60 s more", scaling::slo::BLOCKED);
         assert_eq!(kinds(&news.decided(&of(stopped.clone(), true))), [(Kind::Breaker, false)]);
         assert_eq!(news.decided(&of(stopped, true)), []);
         assert_eq!(news.decided(&of("the metrics are incomplete".to_owned(), false)), []);

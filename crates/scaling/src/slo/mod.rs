@@ -233,7 +233,7 @@ fn closed(options: &Options, memory: &Memory, snapshot: &Snapshot, now_ms: i64) 
     }
     let until_ms = memory.changes.blocked_until_ms(now_ms)?;
     let left_s = seconds(until_ms - now_ms);
-    Some(format!("{BLOCKED}: nothing is changed for {left_s:.0} s more"))
+    Some(format!("{BLOCKED}: no changes for {left_s:.0} s more"))
 }
 
 fn widened(view: View<'_>, shortage: Shortage) -> Decision {
@@ -251,7 +251,7 @@ fn decide(view: View<'_>) -> Decision {
     }
     let mut reasons = vec![explain::enough(&view)];
     if view.is_jump || view.newest_per_s >= view.level_per_s * (1.0 + 3.0 * view.sigma) {
-        reasons.push("the arrival rate is moving, so nothing is narrowed".to_owned());
+        reasons.push("the arrival rate is changing, so nothing is narrowed".to_owned());
         return decision(&view, None, reasons, BTreeMap::new(), Vec::new());
     }
     let narrowing = scale_in::scale_in(&view);

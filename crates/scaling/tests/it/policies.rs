@@ -211,7 +211,7 @@ fn plans_and_slots_fit_together() {
     let decision = ds2_plan(&Constraints::default(), &snapshot);
     assert_eq!(decision.parallelism["operator-1"], 2);
     assert_eq!((decision.cluster.slots_needed, decision.cluster.slots_present), (Some(2), Some(2)));
-    assert!(decision.to_string().contains("slots for 2"), "{decision}");
+    assert!(decision.to_string().contains("only 2 slots"), "{decision}");
     let short = decision.short_of_slots().map(|short| (short.operator.as_str(), short.parallelism));
     assert_eq!(short, Some(("operator-1", 7)));
     let mut constraints = Constraints {

@@ -18,7 +18,7 @@ const IS_RED: &str = "const isRed = (color) => { const [r, g, b] = color.match(/
 fn short_of_slots(name: &str) -> Arc<JobStatus> {
     let job = job(name, None);
     let mut records: Vec<Record> = records(name);
-    let because = "there are slots for 4; add task managers".to_owned();
+    let because = "only 4 slots; add task managers".to_owned();
     let rejected = Rejected { operator: "q7-max".to_owned(), parallelism: 6, because };
     let last = records.last_mut().unwrap();
     last.decision.rejected.push(rejected);
@@ -45,7 +45,7 @@ async fn the_job_that_needs_a_person_is_first() {
     };
     let first = "#overview tr:first-child [data-kind=add-task-managers]";
     let told = browser.run(&format!("return document.querySelector('{first}').textContent")).await;
-    assert_eq!(told, "Add task managers q7-max needs 6 subtasks: there are slots for 4; add task managers");
+    assert_eq!(told, "Add task managers q7-max needs 6 subtasks: only 4 slots; add task managers");
     assert_eq!(browser.run(&loud(&format!("{first} b"))).await, json!(true));
     browser
         .until("document.getElementById('summary').textContent.includes('1 needs you')", &json!(true))
