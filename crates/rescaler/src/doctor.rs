@@ -44,7 +44,7 @@ impl Doctor {
         let (path, mut config) = match &self.config {
             Some(path) => {
                 let config_file = ConfigFile::load_over(path, &above)?;
-                let problem = || ConfigError::in_file(path, "there is no [[job]]; add one");
+                let problem = || ConfigError::in_file(path, "configures no job; add a [[job]]");
                 (path.as_path(), config_file.jobs().first().cloned().ok_or_else(problem)?)
             }
             None => (Path::new(COMMAND_LINE), overrides::over_defaults(above)?),

@@ -71,8 +71,10 @@ impl Overrides {
                     put(&mut table, &["policy", "latency", "latency_max_ms"], bound_ms.into())
                 }
                 PolicyName::Ds2 | PolicyName::External => {
-                    let problem =
-                        format!("--latency-bound: policy {} keeps no bound; slo does", name.as_str());
+                    let problem = format!(
+                        "--latency-bound: policy {} does not take a latency bound; use --policy slo",
+                        name.as_str()
+                    );
                     return Err(ConfigError::new(COMMAND_LINE, problem));
                 }
             }

@@ -94,7 +94,7 @@ impl Run {
 
     fn config_file(&self) -> Result<ConfigFile, ConfigError> {
         if self.job.len() > 1 && !self.all_jobs {
-            let problem = "--job: one job is watched; for several add --all-jobs";
+            let problem = "--job: several jobs need --all-jobs";
             return Err(ConfigError::new(COMMAND_LINE, problem));
         }
         let mut above = self.overrides.table()?;

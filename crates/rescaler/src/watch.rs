@@ -71,8 +71,8 @@ pub async fn run(
         std::future::pending().await
     });
     let end = tokio::select! {
-        ended = tasks.join_next() => Err(ended.map_or_else(|| anyhow!("no job is configured"), |ended| {
-            ended.unwrap_or_else(|lost| anyhow!("a task of the rescaler was lost: {lost}"))
+        ended = tasks.join_next() => Err(ended.map_or_else(|| anyhow!("no job configured"), |ended| {
+            ended.unwrap_or_else(|lost| anyhow!("a task of the rescaler failed: {lost}"))
         })),
         () = shutdown => {
             info!("stopping: received a signal");
@@ -124,7 +124,7 @@ pub(crate) async fn run_all(
     tokio::select! {
         () = page => {}
         () = following => {}
-        () = shutdown => info!("asked to stop"),
+        () = shutdown => info!("stopping: received a signal"),
     }
     shared.notifier.flush(FLUSH_MAX).await;
     Ok(())

@@ -102,10 +102,10 @@ const WHOLE_JOBS: [PerJob; 11] = [
     (
         "rescaler_needs_a_person",
         Type::Gauge,
-        "Whether a person must act before scaling goes on as usual.",
+        "Whether a person must act before scaling continues as usual.",
         |seen, _| Some(f64::from(u8::from(seen.view.alarm.is_some()))),
     ),
-    ("rescaler_drifted", Type::Gauge, "Whether the job runs otherwise than its document says.", |seen, _| {
+    ("rescaler_drifted", Type::Gauge, "Whether the job differs from its document.", |seen, _| {
         Some(f64::from(u8::from(seen.view.is_drifted)))
     }),
     ("rescaler_samples_total", Type::Counter, "Samples of metrics taken.", |seen, _| {
@@ -204,7 +204,7 @@ const TOTALS: [Total; 7] = [
     }),
     ("rescaler_backlog_records", "Records that wait at the sources.", |totals| totals.backlog_records),
     ("rescaler_state_size_bytes", "Size of the job's state.", |totals| totals.state_size_bytes),
-    ("rescaler_stored_size_bytes", "What lies where its checkpoints are kept.", |totals| {
+    ("rescaler_stored_size_bytes", "Size of the checkpoint storage, from a state probe.", |totals| {
         totals.stored_size_bytes
     }),
     ("rescaler_subtasks", "Sum of the parallelism of all operators.", |totals| Some(totals.subtasks.into())),

@@ -75,7 +75,7 @@ pub(super) fn run(arguments: &Scoreboard) -> anyhow::Result<String> {
 
 fn read(path: &Path) -> anyhow::Result<Vec<Row>> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is no scoreboard", path.display()))
+    serde_json::from_str(&text).with_context(|| format!("{} is not a scoreboard", path.display()))
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

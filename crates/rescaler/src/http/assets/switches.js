@@ -12,9 +12,9 @@ export function show(switches) {
   dryRun.setAttribute("aria-pressed", String(switches.dry_run));
   pause.disabled = !switches.can_change;
   dryRun.disabled = !switches.can_change || switches.dry_run_forced;
-  const closed = switches.can_change ? "" : "Nothing can be changed over a network without a token: see http.token_file.";
-  pause.title = closed || "While paused, the job is observed and recorded; nothing is decided or published.";
-  dryRun.title = closed || (switches.dry_run_forced ? "The rescaler was started with --dry-run." : "In a dry run plans are recorded, and nothing is published.");
+  const closed = switches.can_change ? "" : "Read-only without a token: set http.token_file.";
+  pause.title = closed || "Paused: the job is observed and recorded; nothing is decided or published.";
+  dryRun.title = closed || (switches.dry_run_forced ? "The rescaler was started with --dry-run." : "Dry run: plans are recorded and not published.");
 }
 
 /** Presses a switch, with a token if it needs one; `then` is called when it is done, `refused(message)` if it is not. */
