@@ -191,7 +191,7 @@ fn valid(config: &Config) -> bool {
 async fn run_until_asked(config: Config) -> anyhow::Result<()> {
     tracing::debug!(?config, "effective configuration");
     let sources: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
-    tracing::info!("looking at {}", sources.join(", "));
+    tracing::info!("measuring {}", sources.join(", "));
     let mut shutdown = Shutdown::listen()?;
     let listener = if config.http.enabled {
         let address = config.http.listen;

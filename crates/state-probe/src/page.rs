@@ -12,7 +12,7 @@ const FIGURES: [(&str, &str); 5] = [
     ("size_bytes", "Size of one copy; source flink: of what a restore reads."),
     ("size_with_replicas_bytes", "Size of all copies."),
     ("files", "Regular files."),
-    ("folders", "Folders, the one that was asked for included."),
+    ("folders", "Folders, including the requested one."),
     ("checkpointed_bytes", "What the newest checkpoint itself has written."),
 ];
 
@@ -28,7 +28,7 @@ pub(crate) fn page(prefix: &str, state: &ProbeState) -> MetricsPage {
         page.counter("graphite_dropped_lines_total", "Lines given up, oldest first.")
             .add(&[], graphite.dropped);
     }
-    page.counter("json_dropped_lines_total", "Lines of JSON that nobody took in time.")
+    page.counter("json_dropped_lines_total", "Lines of JSON that were not read in time.")
         .add(&[], state.lines_dropped());
     page.metrics
 }
@@ -59,23 +59,23 @@ impl Page<'_> {
                 samples.add_known(&labels(status), value);
             }
         }
-        let mut durations = self.gauge("look_duration_seconds", "How long the newest look took.");
+        let mut durations = self.gauge("look_duration_seconds", "Duration of the newest measurement.");
         for (status, sample) in &fresh {
             durations.add(&labels(status), seconds(sample.duration_ms));
         }
-        let help = "When the newest look began, since the Unix epoch.";
+        let help = "Beginning of the newest measurement, since the Unix epoch.";
         let mut timestamps = self.gauge("look_timestamp_seconds", help);
         for (status, sample) in &fresh {
             timestamps.add(&labels(status), seconds(sample.at_ms));
         }
-        let mut up = self.gauge("up", "Whether the newest look gave figures.");
+        let mut up = self.gauge("up", "Whether the newest measurement gave figures.");
         for status in sources {
             let is_up = status.newest.as_ref().map(|(_, result)| result.is_ok());
             up.add_known(&labels(status), is_up);
         }
-        let mut looks = self.counter("looks_total", "Looks that gave figures.");
+        let mut looks = self.counter("looks_total", "Measurements with figures.");
         sources.iter().for_each(|status| looks.add(&labels(status), status.samples));
-        let mut failures = self.counter("failures_total", "Looks that failed.");
+        let mut failures = self.counter("failures_total", "Measurements that failed.");
         sources.iter().for_each(|status| failures.add(&labels(status), status.failures));
     }
 
@@ -192,25 +192,25 @@ p_size_with_replicas_bytes{} 154
 # HELP p_files Regular files.
 # TYPE p_files gauge
 p_files{} 2
-# HELP p_folders Folders, the one that was asked for included.
+# HELP p_folders Folders, including the requested one.
 # TYPE p_folders gauge
 p_folders{} 1
 # HELP p_checkpointed_bytes What the newest checkpoint itself has written.
 # TYPE p_checkpointed_bytes gauge
 p_checkpointed_bytes{} 7
-# HELP p_look_duration_seconds How long the newest look took.
+# HELP p_look_duration_seconds Duration of the newest measurement.
 # TYPE p_look_duration_seconds gauge
 p_look_duration_seconds{} 0.012
-# HELP p_look_timestamp_seconds When the newest look began, since the Unix epoch.
+# HELP p_look_timestamp_seconds Beginning of the newest measurement, since the Unix epoch.
 # TYPE p_look_timestamp_seconds gauge
 p_look_timestamp_seconds{} 1700000000.007
-# HELP p_up Whether the newest look gave figures.
+# HELP p_up Whether the newest measurement gave figures.
 # TYPE p_up gauge
 p_up{} 1
-# HELP p_looks_total Looks that gave figures.
+# HELP p_looks_total Measurements with figures.
 # TYPE p_looks_total counter
 p_looks_total{} 1
-# HELP p_failures_total Looks that failed.
+# HELP p_failures_total Measurements that failed.
 # TYPE p_failures_total counter
 p_failures_total{} 0
 # HELP p_host_cpu_ratio Of the machine.
@@ -240,7 +240,7 @@ p_graphite_sent_lines_total 4
 # HELP p_graphite_dropped_lines_total Lines given up, oldest first.
 # TYPE p_graphite_dropped_lines_total counter
 p_graphite_dropped_lines_total 5
-# HELP p_json_dropped_lines_total Lines of JSON that nobody took in time.
+# HELP p_json_dropped_lines_total Lines of JSON that were not read in time.
 # TYPE p_json_dropped_lines_total counter
 p_json_dropped_lines_total 0
 ";
