@@ -42,7 +42,7 @@ impl MetricStore for Graphite {
     }
 
     fn remedy_for_ambiguity(&self) -> &'static str {
-        "name the hosts of the one that is meant in source.targets"
+        "select the hosts of one with source.targets"
     }
 
     fn read<'a>(&'a mut self, mapping: &'a Mapping, _now_ms: i64, lookback: Duration) -> Read<'a> {

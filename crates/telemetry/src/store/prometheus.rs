@@ -77,7 +77,7 @@ impl MetricStore for Prometheus {
     }
 
     fn remedy_for_ambiguity(&self) -> &'static str {
-        "name the labels of the one that is meant in source.labels"
+        "select one with source.labels"
     }
 
     fn read<'a>(&'a mut self, mapping: &'a Mapping, _now_ms: i64, lookback: Duration) -> Read<'a> {

@@ -61,7 +61,7 @@ impl MetricStore for WhisperFolder {
     }
 
     fn remedy_for_ambiguity(&self) -> &'static str {
-        "name a folder in source.folder that has the one that is meant, or match only its hosts by metrics.patterns with \
+        "set source.folder to a folder with only one, or match only its hosts with metrics.patterns and \
          metrics.presets = []"
     }
 
