@@ -247,18 +247,18 @@ impl TestbedSettings {
             problems.refuse("flink.version", format!("{:?}", self.flink.version), remedy);
         }
         if self.flink.version != version::DEFAULT && (self.stores.graphite || self.stores.prometheus) {
-            problems.add("stores", format!("only Flink {} writes to them here", version::DEFAULT));
+            problems.add("stores", format!("need Flink {}", version::DEFAULT));
         }
         problems.extend(self.port_twice());
         if self.hdfs.enabled && self.work_dir.to_string_lossy().contains(':') {
-            problems.add("work_dir", "give a path without a colon, which HDFS cannot use");
+            problems.add("work_dir", "use a path without a colon, which HDFS does not support");
         }
         // Kafka separates storage folders by commas, Java separates jars by colons.
         if self.work_dir.to_string_lossy().contains([',', '\n']) || self.work_dir.as_os_str().is_empty() {
-            problems.add("work_dir", "give a path without a comma or line break");
+            problems.add("work_dir", "use a path without a comma or line break");
         }
         if self.cache_dir.as_ref().is_some_and(|path| path.to_string_lossy().contains(':')) {
-            problems.add("cache_dir", "give a path without a colon");
+            problems.add("cache_dir", "use a path without a colon");
         }
         owned(problems, "kafka", &self.kafka.settings, &OWNED_KAFKA_KEYS);
         owned(problems, "flink", &self.flink.settings, &OWNED_FLINK_KEYS);
@@ -283,7 +283,7 @@ impl TestbedSettings {
 
 fn owned(problems: &mut Problems, table: &str, settings: &BTreeMap<String, String>, owned: &[&str]) {
     for key in settings.keys().filter(|key| owned.contains(&key.as_str())) {
-        problems.add(&format!("{table}.settings.\"{key}\""), "the testbed sets this itself, remove it");
+        problems.add(&format!("{table}.settings.\"{key}\""), "set by the testbed, remove it");
     }
 }
 

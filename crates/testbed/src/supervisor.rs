@@ -81,7 +81,7 @@ pub async fn run(
     let testbed = tokio::select! {
         testbed = Testbed::start(config, progress) => testbed?,
         () = signals.requested() => {
-            progress("interrupted while starting");
+            progress("interrupted during the start");
             return Ok(());
         }
     };
@@ -149,8 +149,8 @@ pub async fn detach(
     let deadline = config.fetch_deadline + config.start_deadline * 3;
     let why = tokio::select! {
         result = starting.ready(line) => return result,
-        () = sleep(deadline) => "the testbed took too long to start",
-        () = signals.requested() => "interrupted while starting",
+        () = sleep(deadline) => "the testbed did not start in time",
+        () = signals.requested() => "interrupted during the start",
     };
     starting.end(config.stop_deadline).await;
     Err(UpError::GaveUp { why, log: starting.folder.log_of("supervisor") })
