@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "once")]
     dry_run: bool,
     /// Close the circuit breaker that failed changes opened.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     forgive_failures: bool,
     /// Check the configuration and exit.
     #[arg(long)]

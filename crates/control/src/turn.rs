@@ -97,9 +97,8 @@ impl ControlLoop {
             _ => None,
         };
         let policy = env.policy(ready).await;
-        if let Readiness::Ready { running, snapshot } = &readiness
-            && !switches.paused
-        {
+        // A paused job holds its slots too.
+        if let Readiness::Ready { running, snapshot } = &readiness {
             let held = self.slots_held(running, snapshot);
             self.set_quota(env.slots(held));
         }

@@ -256,6 +256,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<KeyFileError>()
         || error.is::<secrets::SecretError>()
         || error.is::<watch::NoToken>()
+        || error.is::<http_server::TlsError>()
         || matches!(error.downcast_ref(), Some(flink::Error::Address { .. }));
     if is_usage { service::BAD_USAGE } else { 1 }
 }

@@ -209,7 +209,12 @@ impl Config {
             // For its errors, which name the line.
             let (as_written, wrong_keys): (Self, Problems) = settings::parse(text, path)?;
             if !wrong_keys.is_empty() {
-                return as_written.check(wrong_keys);
+                // Values that the command line replaces are not wrong.
+                return if above.is_empty() {
+                    as_written.check(wrong_keys)
+                } else {
+                    Err(wrong_keys.into_error())
+                };
             }
         }
         let job = table.remove("job");

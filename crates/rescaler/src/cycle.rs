@@ -57,7 +57,6 @@ async fn one_life(
     let (mut rescaler, mut control) =
         Rescaler::new(config, Arc::clone(status), &flink, &services, is_other_graph)?;
     rescaler.slots = slots;
-    status.watched();
     status.set_obstacle(services.obstacle());
     let cycle = async {
         loop {
@@ -68,6 +67,8 @@ async fn one_life(
                 return Ok(());
             }
             control.turn(&mut rescaler).await?;
+            // A failure is over when an epoch was recorded.
+            status.watched();
         }
     };
     let ended = tokio::select! {
@@ -245,7 +246,12 @@ impl Environment for Rescaler {
         if let Some(slots) = &self.slots {
             let cluster = &record.decision.cluster;
             let is_published = matches!(record.effect, Effect::Publishing { .. });
-            slots.settle(cluster.slots_wanted, cluster.slots_needed.filter(|_| is_published));
+            // A job whose plans are not carried out cannot use what others would give back; with --dry-run nothing is changed at all.
+            let may_use = self.status.switches.is_dry_run_forced() || !self.switches().dry_run;
+            slots.settle(
+                cluster.slots_wanted.filter(|_| may_use),
+                cluster.slots_needed.filter(|_| is_published),
+            );
         }
         let only = if record.effect == Effect::DryRun && self.obstacle.is_none() {
             " (dry run: nothing is changed; later epochs assume that the plan was applied)"
@@ -267,6 +273,9 @@ impl Environment for Rescaler {
                 self.obstacle = Some(message.clone());
                 self.status.set_obstacle(self.obstacle.clone());
             }
+        }
+        if let (Some(slots), Some(Effect::NotPublished { .. })) = (&self.slots, &follow_up.then) {
+            slots.not_published();
         }
         self.journal.follow_up(follow_up)?;
         self.status.followed_up(follow_up);

@@ -5,6 +5,7 @@
 //! left the same slots.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use scaling::quota::{self, Bound, Claim};
@@ -101,8 +102,12 @@ pub(crate) struct SharedSlots {
     config: Quota,
     /// The slots of all jobs together.
     quota: u32,
-    jobs: Mutex<BTreeMap<String, Seen>>,
+    jobs: Mutex<BTreeMap<Key, Seen>>,
+    joined: AtomicU64,
 }
+
+/// A job's name, and a number: a job that has ended may still take part when another of its name begins.
+type Key = (String, u64);
 
 /// What the metrics say of one job.
 #[derive(Debug, PartialEq, Eq)]
@@ -117,16 +122,19 @@ impl SharedSlots {
     /// The slots that this configuration shares; [`None`]: it shares none.
     pub(crate) fn of(config: &Quota) -> Option<Arc<Self>> {
         let quota = config.slots?;
-        Some(Arc::new(Self { config: config.clone(), quota, jobs: Mutex::default() }))
+        let (jobs, joined) = (Mutex::default(), AtomicU64::new(0));
+        Some(Arc::new(Self { config: config.clone(), quota, jobs, joined }))
     }
 
-    /// A further job takes part, until the member is dropped. Until it is seen it holds its share.
-    pub(crate) fn join(self: &Arc<Self>, config: &Config) -> Arc<Member> {
-        let job = config.job.to_string();
-        let mut bounds = self.config.of(&[config.flink_job(), &job]);
+    /// A further job takes part, until the member is dropped. Until it is seen it holds its share, and at least the slots of its newest
+    /// record, if there is one.
+    pub(crate) fn join(self: &Arc<Self>, config: &Config, recorded: Option<u32>) -> Arc<Member> {
+        let job = (config.job.to_string(), self.joined.fetch_add(1, Ordering::Relaxed));
+        let mut bounds = self.config.of(&[config.flink_job(), &job.0]);
         let own = config.limits.quota_slots.unwrap_or(u32::MAX);
         bounds.slots_max = bounds.slots_max.or(config.limits.quota_slots).map(|max| max.min(own));
-        self.lock().insert(job.clone(), Seen { bounds, ..Seen::default() });
+        let planned = recorded.unwrap_or_default();
+        self.lock().insert(job.clone(), Seen { bounds, planned, ..Seen::default() });
         Arc::new(Member { slots: Arc::clone(self), job })
     }
 
@@ -135,8 +143,8 @@ impl SharedSlots {
         let jobs = self.lock();
         let claims = self.claims(&jobs);
         let shares = quota::shares(self.quota, &claims);
-        let figures = |((job, claim), share): ((&String, &Claim), u32)| Figures {
-            job: job.clone(),
+        let figures = |((job, claim), share): ((&Key, &Claim), u32)| Figures {
+            job: job.0.clone(),
             held: claim.held,
             wanted: claim.wanted,
             share,
@@ -144,7 +152,7 @@ impl SharedSlots {
         (self.quota, jobs.keys().zip(&claims).zip(shares).map(figures).collect())
     }
 
-    fn claims(&self, jobs: &BTreeMap<String, Seen>) -> Vec<Claim> {
+    fn claims(&self, jobs: &BTreeMap<Key, Seen>) -> Vec<Claim> {
         let claim = |seen: &Seen| Claim {
             held: seen.held.unwrap_or_default().max(seen.planned),
             wanted: seen.wanted,
@@ -155,13 +163,13 @@ impl SharedSlots {
         let shares = quota::shares(self.quota, &claims);
         for ((claim, share), seen) in claims.iter_mut().zip(shares).zip(jobs.values()) {
             if seen.held.is_none() {
-                (claim.held, claim.wanted) = (share, share);
+                (claim.held, claim.wanted) = (share.max(seen.planned), share);
             }
         }
         claims
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Seen>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Seen>> {
         // What a task that panicked has left is corrected with the job's next decision.
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -171,7 +179,7 @@ impl SharedSlots {
 #[derive(Debug)]
 pub(crate) struct Member {
     slots: Arc<SharedSlots>,
-    job: String,
+    job: Key,
 }
 
 impl Member {
@@ -198,6 +206,15 @@ impl Member {
     }
 }
 
+impl Member {
+    /// The published plan was refused: its slots are free again.
+    pub(crate) fn not_published(&self) {
+        if let Some(own) = self.slots.lock().get_mut(&self.job) {
+            own.planned = 0;
+        }
+    }
+}
+
 impl Drop for Member {
     fn drop(&mut self) {
         self.slots.lock().remove(&self.job);
@@ -214,8 +231,12 @@ mod tests {
         SharedSlots::of(&quota).unwrap()
     }
 
+    fn config(job: &str) -> Config {
+        Config::parse(&format!("job = \"{job}\""), "r.toml".as_ref()).unwrap()
+    }
+
     fn join(slots: &Arc<SharedSlots>, job: &str) -> Arc<Member> {
-        slots.join(&Config::parse(&format!("job = \"{job}\""), "r.toml".as_ref()).unwrap())
+        slots.join(&config(job), None)
     }
 
     /// Goal: jobs that decide at the same time are not left the same slots; what was not planned is free again; a plan that is published
@@ -238,6 +259,21 @@ mod tests {
         assert_eq!(b.bound(1).unwrap().slots, 5);
         b.settle(None, None);
         assert_eq!(slots.figures().1[1].held, 1);
+    }
+
+    /// Goal: after a restart a job holds what its newest record says until it is seen; a job that has ended leaves without another of
+    /// its name; a refused plan holds nothing.
+    #[test]
+    fn recorded_slots_are_held_until_the_job_is_seen() {
+        let slots = slots("slots = 12");
+        let (a, b) = (join(&slots, "a"), slots.join(&config("b"), Some(9)));
+        assert_eq!(a.bound(1).unwrap().slots, 3);
+        a.settle(Some(9), Some(3));
+        a.not_published();
+        assert_eq!(slots.figures().1[0].held, 1);
+        let again = slots.join(&config("b"), None);
+        drop(b);
+        assert_eq!(again.bound(2).unwrap().slots, 11);
     }
 
     /// Goal: bounds are those of the job's name, else of the longest pattern; a job that has left gives its slots free.

@@ -64,6 +64,7 @@ pub(crate) async fn run(run: Run, shutdown: impl Future<Output = ()>) -> anyhow:
         config_file.http_mut().listen = listen;
     }
     if run.check_config {
+        watch::check_http(config_file.http())?;
         tracing::info!("the configuration is valid");
         return Ok(Some(serde_json::to_string_pretty(&config_file)?));
     }

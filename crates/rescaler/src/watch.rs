@@ -62,7 +62,7 @@ pub async fn run(
     let watched = Arc::new(AtomicUsize::new(jobs.len()));
     let mut tasks = JoinSet::new();
     for (config, status) in config_file.jobs().iter().zip(&jobs) {
-        let slots = shared.slots.as_ref().map(|slots| slots.join(config));
+        let slots = shared.slots.as_ref().map(|slots| slots.join(config, status.recorded_slots()));
         tasks.spawn(watch(config.clone(), Arc::clone(status), slots, Some(Arc::clone(&watched))));
     }
     let status = Arc::new(Status::of(jobs, shared.clone()));
@@ -79,6 +79,8 @@ pub async fn run(
             Ok(())
         }
     };
+    // Only notifications are still delivered; no change begins any more.
+    tasks.abort_all();
     shared.notifier.flush(FLUSH_MAX).await;
     end
 }
@@ -126,6 +128,8 @@ pub(crate) async fn run_all(
         () = following => {}
         () = shutdown => info!("stopping: received a signal"),
     }
+    // Only notifications are still delivered; no change begins any more.
+    drop(cluster);
     shared.notifier.flush(FLUSH_MAX).await;
     Ok(())
 }
@@ -186,7 +190,7 @@ impl WatchedCluster {
             let status = Arc::new(status_of(&config, &config.http, self.dry_run, shared));
             self.status.add(Arc::clone(&status));
             let name = config.job.to_string();
-            let slots = shared.slots.as_ref().map(|slots| slots.join(&config));
+            let slots = shared.slots.as_ref().map(|slots| slots.join(&config, status.recorded_slots()));
             let task = self.tasks.spawn(watch(config, status, slots, None));
             self.jobs.insert(found.called, (name, task));
         }
@@ -214,6 +218,15 @@ async fn update(
         watched_jobs.set_enabled(id, takes_part);
     }
     Ok(watched_jobs.update(&jobs, now))
+}
+
+/// Reads the files that `[http]` names.
+///
+/// # Errors
+/// The token or the certificate cannot be used.
+pub(crate) fn check_http(http: &Http) -> anyhow::Result<()> {
+    guard(http)?;
+    acceptor(http).map(drop)
 }
 
 fn guard(http: &Http) -> anyhow::Result<Guard> {
@@ -293,11 +306,11 @@ async fn watch(
             Some(Err(lost)) => anyhow!("its control loop failed: {lost}"),
             Some(Ok(Ok(()))) | None => anyhow!("its control loop ended"),
         };
+        status.failed(format!("{reason:#}"));
         if watched.as_ref().is_some_and(|watched| watched.fetch_sub(1, Ordering::SeqCst) == 1) {
             return reason;
         }
         error!(job = %config.job, "not watching the job; retry in {} s: {reason:#}", pause.as_secs());
-        status.failed(format!("{reason:#}"));
         tokio::time::sleep(pause).await;
         if let Some(watched) = &watched {
             watched.fetch_add(1, Ordering::SeqCst);

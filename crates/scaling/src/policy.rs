@@ -150,12 +150,12 @@ pub fn decide(
     constrain(policy.traits(), constraints, snapshot, &mut decision, wait);
     decision.cluster.slots_wanted = slots_wanted;
     decision.cluster.slots_granted = constraints.quota.map(|bound| bound.slots);
-    if let Some(period) = constraints.limits.excluded_period(now)
-        && decision.has_change()
-    {
-        decision.withdraw(format!("no changes during {period}"));
+    if let Some(period) = constraints.limits.excluded_period(now) {
         // Other jobs need not give back what cannot be used now.
         decision.cluster.slots_wanted = None;
+        if decision.has_change() {
+            decision.withdraw(format!("no changes during {period}"));
+        }
     }
     decision
 }

@@ -77,7 +77,9 @@ pub fn from_toml_all<T: DeserializeOwned>(text: &str) -> Parsed<T> {
             break;
         }
         parsed.errors.push(SyntaxError::in_text(text, &error));
-        let Some(key) = error.span().and_then(|span| omit(table.get_mut(), &span)) else { break };
+        // An error of the whole document has an empty span: a missing key cannot be removed.
+        let span = error.span().filter(|span| !span.is_empty());
+        let Some(key) = span.and_then(|span| omit(table.get_mut(), &span)) else { break };
         parsed.omitted.push(key);
     }
     parsed
@@ -116,7 +118,7 @@ fn omit_within(value: &mut DeValue<'_>, at: &Range<usize>) -> Option<String> {
 impl SyntaxError {
     /// Converts an error without the source line.
     pub fn in_text(text: &str, error: &toml::de::Error) -> Self {
-        let Some(span) = error.span() else { return Self::in_value(error) };
+        let Some(span) = error.span().filter(|span| *span != (0..0)) else { return Self::in_value(error) };
         let start = (0..=span.start.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         let line = text[..start].matches('\n').count();
         let lines: Vec<&str> = text.lines().collect();
@@ -124,7 +126,9 @@ impl SyntaxError {
         // An array may begin some lines above; the nearest key decides whether all of it is secret.
         let nearest = before.iter().rev().find_map(|line| key(line));
         let table = before.iter().rev().find(|line| line.trim_start().starts_with('['));
-        let is_secret = [nearest, table.copied()].iter().flatten().any(|text| is_secret_key(text));
+        // In an inline table the nearest key precedes the value on the same line.
+        let own = text[..start].rsplit('\n').next();
+        let is_secret = [nearest, table.copied(), own].iter().flatten().any(|text| is_secret_key(text));
         Self {
             line: Some(line + 1),
             key: before.get(line).and_then(|line| key(line)).map(str::to_owned),
@@ -174,6 +178,8 @@ mod tests {
         _seed: Option<u64>,
         #[serde(default, rename = "properties")]
         _properties: BTreeMap<String, String>,
+        #[serde(default, rename = "access")]
+        _access: BTreeMap<String, crate::SecretSource>,
     }
 
     fn refusal(text: &str) -> String {
@@ -191,6 +197,7 @@ mod tests {
             ("[properties]\nx = [\n\"hunter2\"]", "line 2"),
             ("[properties]\npin = 1234567890hunter2", "line 2"),
             ("properties = { a = \"b\", \"ssl.key\" = 70000hunter2 }", "line 1"),
+            ("access = { user = { env = \"USER\" }, password = \"hunter2\" }", "line 1"),
             ("seed = \"http://ann:hunter2@h\"", "line 1, seed"),
             ("[properties]\n\"a\" = \"\"\"\nhunter2\n\"\"\"\"\"\"\"", "line"),
         ] {
@@ -252,7 +259,8 @@ mod tests {
     fn a_wrong_key_is_reported_once() {
         let parsed = from_toml_all::<Node>("name = 3");
         assert_eq!((parsed.errors.len(), parsed.value), (1, None), "{:?}", parsed.errors);
-        assert!(from_toml_all::<Node>("slots = 3").errors[0].to_string().contains("missing field `name`"));
+        let lacking = from_toml_all::<Node>("slots = 3").errors;
+        assert_eq!(lacking.iter().map(ToString::to_string).collect::<Vec<_>>(), ["missing field `name`"]);
         let none = from_toml_all::<Whole>("seed =\nsead = 1");
         assert_eq!((none.errors.len(), none.value), (1, None), "{:?}", none.errors);
         let right = from_toml_all::<Whole>("seed = 1");

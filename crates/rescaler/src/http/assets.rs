@@ -18,7 +18,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const IMAGE: &str = "image/svg+xml";
 
 /// Path, content type, content.
-const FILES: [(&str, &str, &str); 18] = [
+const FILES: [(&str, &str, &str); 19] = [
     ("/", HTML, include_str!("assets/index.html")),
     ("/assets/page.css", STYLE, include_str!("assets/page.css")),
     ("/assets/icon.svg", IMAGE, include_str!("assets/icon.svg")),
@@ -29,6 +29,7 @@ const FILES: [(&str, &str, &str); 18] = [
     ("/assets/overview.js", SCRIPT, include_str!("assets/overview.js")),
     ("/assets/pinned.js", SCRIPT, include_str!("assets/pinned.js")),
     ("/assets/since.js", SCRIPT, include_str!("assets/since.js")),
+    ("/assets/store.js", SCRIPT, include_str!("assets/store.js")),
     ("/assets/switches.js", SCRIPT, include_str!("assets/switches.js")),
     ("/assets/tiles.js", SCRIPT, include_str!("assets/tiles.js")),
     ("/assets/server.js", SCRIPT, include_str!("assets/server.js")),

@@ -173,6 +173,10 @@ impl News {
                 events.push(Event::new(Kind::CannotHelp, &found.because, view.at).of(view));
             }
         }
+        if view.decision.operators.is_empty() {
+            // Nothing is known of the job, so nothing is known to be over.
+            return;
+        }
         let is_over = |at: Timestamp| view.at.duration_since(at) >= CAUSE_OVER_AFTER;
         self.causes.retain(|(cause, operator), at| {
             if is_over(*at) {

@@ -24,7 +24,7 @@ pub use outlook::Outlook;
 pub use since::Since;
 pub use switches::{Switch, SwitchError, SwitchPositions, Switches};
 
-use control::{FollowUp, Record};
+use control::{Effect, FollowUp, Record};
 use outlook::Estimator;
 
 use crate::notify::{self, Event, News, Notifier};
@@ -134,6 +134,7 @@ pub struct JobStatus {
 
 #[derive(Debug, Clone, Default)]
 struct JobData {
+    recorded_slots: Option<u32>,
     news: News,
     looked_at: Option<Timestamp>,
     sampled_at: Option<Timestamp>,
@@ -190,6 +191,14 @@ pub struct JobView {
     pub outlook: Result<Outlook, String>,
 }
 
+/// The slots that a job needs as it ran, or with the plan that was published.
+fn slots_of(record: &Record) -> Option<u32> {
+    let held = scaling::limits::slots_needed(record.snapshot.as_ref()?, &BTreeMap::new());
+    let is_published = matches!(record.effect, Effect::Publishing { .. } | Effect::Published { .. });
+    let planned = record.decision.cluster.slots_needed.filter(|_| is_published);
+    Some(held.max(planned.unwrap_or_default()))
+}
+
 impl JobStatus {
     /// A job of which nothing is known yet.
     pub fn new(about: About, switches: Switches, kept: Retention) -> Self {
@@ -205,12 +214,18 @@ impl JobStatus {
     /// Fills time line and decisions from records of earlier runs, oldest first.
     pub fn remember<'a>(&self, records: impl IntoIterator<Item = &'a Record>) {
         let records: Vec<&Record> = records.into_iter().collect();
+        self.lock().recorded_slots = records.iter().rev().find_map(|record| slots_of(record));
         let estimated_from = records.len().saturating_sub(ESTIMATED_RECORDS);
         for (index, record) in records.into_iter().enumerate() {
             let has_figures = !record.decision.figures.is_empty();
             let outlook = (index >= estimated_from || has_figures).then(|| self.estimate(record));
             self.keep(&mut self.lock(), record, outlook);
         }
+    }
+
+    /// The slots of the job in the newest record of earlier runs, or of the plan that it published.
+    pub(crate) fn recorded_slots(&self) -> Option<u32> {
+        self.lock().recorded_slots
     }
 
     /// A sample was taken, or could not be.

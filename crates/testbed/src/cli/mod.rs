@@ -145,7 +145,7 @@ impl Arguments {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.config()?;
         if self.check_config {
-            tracing::info!(?config, "the configuration is valid");
+            tracing::info!("the configuration is valid");
             return Ok(ExitCode::SUCCESS);
         }
         match self.command {

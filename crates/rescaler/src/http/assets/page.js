@@ -10,6 +10,7 @@ import * as overview from "./overview.js";
 import * as pinned from "./pinned.js";
 import * as server from "./server.js";
 import * as since from "./since.js";
+import * as store from "./store.js";
 import * as switches from "./switches.js";
 import { age, cut, el, say, time } from "./text.js";
 import * as tiles from "./tiles.js";
@@ -219,9 +220,9 @@ function theme(next) {
   const root = document.documentElement;
   if (next) {
     const now = root.dataset.theme ?? (isDark ? "dark" : "light");
-    localStorage.setItem(THEME, now === "dark" ? "light" : "dark");
+    store.put("localStorage", THEME, now === "dark" ? "light" : "dark");
   }
-  const kept = localStorage.getItem(THEME);
+  const kept = store.get("localStorage", THEME);
   if (kept === "dark" || kept === "light") root.dataset.theme = kept;
 }
 

@@ -1,5 +1,7 @@
 // Requests to the server, with a timeout and the headers that a change needs.
 
+import { get, put } from "./store.js";
+
 const TIMEOUT_MS = 8000;
 const TOKEN = "rescaler-token";
 
@@ -36,13 +38,12 @@ export const decisions = (name) => ask(path(name, "/decisions?limit=100"));
 /** Presses a switch. The header is one that only our own page and programs can send. */
 export function change(name, action, body) {
   const headers = { "x-rescaler": "1", "content-type": "application/json" };
-  const token = sessionStorage.getItem(TOKEN);
+  const token = get("sessionStorage", TOKEN);
   if (token) headers.authorization = `Bearer ${token}`;
   return ask(path(name, `/${action}`), { method: "POST", headers, body: JSON.stringify(body ?? {}) });
 }
 
 /** Keeps the token until the tab is closed; nothing forgets it. */
 export function remember(token) {
-  if (token) sessionStorage.setItem(TOKEN, token);
-  else sessionStorage.removeItem(TOKEN);
+  put("sessionStorage", TOKEN, token || null);
 }

@@ -241,7 +241,8 @@ class Panel {
   #top() {
     if (this.top) return this.top;
     const values = [...this.series.map(([, values]) => values), this.band?.high ?? []].flat().filter((value) => value !== null);
-    const most = Math.max(this.isStepped ? 2 : 1, ...values, (this.bound ?? 0) * 1.1);
+    const least = Math.max(this.isStepped ? 2 : 1, (this.bound ?? 0) * 1.1);
+    const most = values.reduce((top, value) => Math.max(top, value), least);
     const scale = 10 ** Math.floor(Math.log10(most));
     return [1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10].find((step) => step * scale >= most) * scale;
   }
