@@ -273,7 +273,7 @@ mod tests {
         assert_eq!(slots.figures().1[0].held, 1);
         let again = slots.join(&config("b"), None);
         drop(b);
-        assert_eq!(again.bound(2).unwrap().slots, 11);
+        assert_eq!(again.bound(2).unwrap().slots, 6);
     }
 
     /// Goal: bounds are those of the job's name, else of the longest pattern; a job that has left gives its slots free.

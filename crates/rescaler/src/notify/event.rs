@@ -210,6 +210,18 @@ mod tests {
     use job_config::ChangeState;
     use scaling::{Action, Cause, Decision, Diagnosis};
 
+    fn operator() -> scaling::OperatorReport {
+        scaling::OperatorReport {
+            name: "map".to_owned(),
+            kind: scaling::Kind::Continuous,
+            latency_ms: None,
+            parallelism: 1,
+            new_parallelism: None,
+            because: String::new(),
+            figures: BTreeMap::new(),
+        }
+    }
+
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_700_000_000 + seconds).unwrap()
     }
@@ -271,17 +283,20 @@ mod tests {
         let mut at_s = |seconds, decision: &Decision| {
             kinds(&news.decided(&decision_view(seconds, DecisionOutcome::Nothing, decision.clone())))
         };
-        let well = Decision::nothing("slo", "all is well");
+        let mut well = Decision::nothing("slo", "all is well");
         assert_eq!(at_s(0, &limited), [(Kind::CannotHelp, false)]);
         assert_eq!(at_s(5, &limited), []);
         assert_eq!(at_s(10, &well), []);
         assert_eq!(at_s(500, &limited), []);
         assert_eq!(at_s(1000, &well), []);
+        // Without a view of the job nothing is known to be over.
+        assert_eq!(at_s(1100, &well), []);
+        well.operators.push(operator());
         assert_eq!(at_s(1100, &well), [(Kind::CannotHelp, true)]);
         assert_eq!(at_s(1105, &limited), [(Kind::CannotHelp, false)]);
     }
 
-    /// Goal: changes, failures, and the breaker of the agent are view apart; the breaker is reported once, and its end.
+    /// Goal: changes, failures, and the breaker of the agent are told apart; the breaker is reported once, and its end.
     #[test]
     fn changes_end_in_their_own_ways() {
         let mut news = News::default();
@@ -313,15 +328,7 @@ mod tests {
             decision.action = Action::None;
             decision.reasons = vec![reason];
             if is_view {
-                decision.operators.push(scaling::OperatorReport {
-                    name: "map".to_owned(),
-                    kind: scaling::Kind::Continuous,
-                    latency_ms: None,
-                    parallelism: 1,
-                    new_parallelism: None,
-                    because: String::new(),
-                    figures: BTreeMap::new(),
-                });
+                decision.operators.push(operator());
             }
             decision_view(0, DecisionOutcome::Nothing, decision)
         };

@@ -91,7 +91,7 @@ fn options_are_taken_from_a_file_without_a_job() {
     std::fs::write(file.path(), "[policy.slo]\nchange_price_s = 960.0\n").unwrap();
     let config = ["--config", file.path().to_str().unwrap()];
     let of = |policy: &str, more: &[&str]| {
-        let text = printed(&[&["--scenario", "sine", "--policy", policy, "--output", "csv"], more].concat());
+        let text = printed(&[&["--scenario", "spike", "--policy", policy, "--output", "csv"], more].concat());
         text.lines().last().unwrap().split(',').skip(2).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(of("slo", &config), of("slo-960", &[]));
