@@ -52,8 +52,14 @@ pub(super) fn begin(
         return fail(None, message);
     }
     if is_ours {
-        // Submitted by a run whose journal is lost; its start state is needed again if it fails.
-        return NextStep::Enter(Phase::Submitting { job: ours, savepoint: history.savepoint.clone() });
+        // Submitted by a run whose journal is lost. Its start state is needed again if it fails: where no report names it,
+        // it is the newest state of the job that was stopped for it.
+        let stopped_with = match last {
+            Some(EndedJob::In { newest_state, .. }) => newest_state.clone(),
+            Some(EndedJob::Forgotten) | None => None,
+        };
+        let savepoint = history.savepoint.clone().or(stopped_with);
+        return NextStep::Enter(Phase::Submitting { job: ours, savepoint });
     }
     begin_with_job(context, job, *state)
 }

@@ -69,6 +69,15 @@ fn seeded_faults_do_no_harm() {
     }
 }
 
+/// Goal: seeds in which a fault of a program was found violate no invariant any more.
+///
+/// 21274: the agent lost its journal between the savepoint and the start of the new job, adopted that job without its start
+/// state, and rolled back to a job without state.
+#[test]
+fn seeds_that_found_faults_do_no_harm() {
+    let _ = play_all(21_274..21_275);
+}
+
 /// Goal: the same for the following seeds, or for those of LOOP_FROM and LOOP_TO (`scripts/many-seeds.sh`).
 #[test]
 #[ignore = "needs --full"]
