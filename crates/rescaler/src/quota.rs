@@ -204,9 +204,7 @@ impl Member {
         }
         own.wanted = wanted.unwrap_or_else(|| own.held.unwrap_or_default().max(own.planned));
     }
-}
 
-impl Member {
     /// The published plan was refused: its slots are free again.
     pub(crate) fn not_published(&self) {
         if let Some(own) = self.slots.lock().get_mut(&self.job) {
