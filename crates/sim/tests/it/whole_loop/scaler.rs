@@ -119,6 +119,11 @@ impl Environment for LoopEnvironment {
             let sight = self.sight;
             world.tell(format_args!("{:?} sees metrics {sight:?}", self.who));
         }
+        if let Ok(snapshot) = &snapshot {
+            let parallelism =
+                snapshot.operators.iter().map(|operator| (operator.name.clone(), operator.parallelism));
+            world.observed[usize::from(self.who == ProgramId::Twin)] = parallelism.collect();
+        }
         snapshot
     }
 
@@ -200,8 +205,9 @@ impl World {
         }
     }
 
-    /// Checks that a new document has the planned parallelism, and otherwise what runs or was requested before:
-    /// nothing rejected. `running`: the document that ran until now; the job may have been rescaled by hand since.
+    /// Checks that a new document has the planned parallelism, and otherwise what runs, was requested before or was
+    /// observed in this epoch (slots may have come since): nothing rejected. `running`: the document that ran until
+    /// now; the job may have been rescaled by hand since.
     fn check_content(&mut self, document: &JobDocument, running: Option<&JobDocument>, who: ProgramId) {
         // The metrics describe the parallelism at the time of the sample.
         if self.edited_ms.is_some_and(|at| self.now_ms < at + EDIT_SEEN_MS) {
@@ -209,10 +215,12 @@ impl World {
         }
         let alive: Vec<_> = self.flink.alive().map(|job| (job.width, job.wanted)).collect();
         let [(width, wanted)] = alive[..] else { return };
+        let rescaler = usize::from(who == ProgramId::Twin);
         for (index, (name, _)) in SCALED.into_iter().enumerate() {
             let new = document.parallelism().of(name);
             let known = [
-                self.planned[usize::from(who == ProgramId::Twin)].get(name).copied(),
+                self.planned[rescaler].get(name).copied(),
+                self.observed[rescaler].get(name).copied(),
                 Some(width[index]),
                 Some(wanted[index]),
                 running.map(|running| running.parallelism().of(name)),

@@ -56,6 +56,8 @@ pub(crate) struct World {
     pub(crate) disk: Disk,
     /// The last plan of each rescaler.
     pub(crate) planned: [BTreeMap<String, u32>; 2],
+    /// The parallelism in the last snapshot of each rescaler.
+    pub(crate) observed: [BTreeMap<String, u32>; 2],
     /// The programs that have just crashed.
     pub(crate) crashed: Vec<ProgramId>,
     /// Wake-up times of waiting tasks.
@@ -152,6 +154,7 @@ impl World {
             random,
             faults,
             planned: Default::default(),
+            observed: Default::default(),
             crashed: Vec::new(),
             wakes: Vec::new(),
             version: 0,
