@@ -1,73 +1,29 @@
-//! Error responses of the protocol: a status, and a JSON body with the problem and the remedy.
+//! Errors of the protocol that several handlers respond with.
 
-use axum::Json;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use axum::http::StatusCode;
+use http_server::ApiError;
 
 use crate::registry::PublishError;
 use crate::reports::ReportError;
 
-/// `Retry-After` of a reader that found no long-poll slot, in seconds.
-const RETRY_AFTER_SECONDS: &str = "1";
-
-/// An error response.
-#[derive(Debug)]
-pub(crate) struct ApiError {
-    status: StatusCode,
-    message: String,
+pub(crate) fn precondition_required() -> ApiError {
+    let message = "missing precondition: send If-Match with the entity tag of the current document, or If-None-Match: * for the first";
+    ApiError::new(StatusCode::PRECONDITION_REQUIRED, message)
 }
 
-impl ApiError {
-    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
-    }
-
-    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, message)
-    }
-
-    pub(crate) fn precondition_required() -> Self {
-        let message = "missing precondition: send If-Match with the entity tag of the current document, or If-None-Match: * for the first";
-        Self::new(StatusCode::PRECONDITION_REQUIRED, message)
-    }
-
-    pub(crate) fn no_document() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "this job has no document yet")
-    }
-
-    pub(crate) fn unauthorized() -> Self {
-        let message = "missing or unknown token; send Authorization: Bearer <token>";
-        Self::new(StatusCode::UNAUTHORIZED, message)
-    }
-
-    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, message)
-    }
-
-    pub(crate) fn too_many_readers() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too many readers are waiting; retry, or leave out wait")
-    }
-
-    #[cfg(test)]
-    pub(crate) fn status(&self) -> u16 {
-        self.status.as_u16()
-    }
+pub(crate) fn no_document() -> ApiError {
+    ApiError::not_found("this job has no document yet")
 }
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let mut response = (self.status, Json(json!({ "error": self.message }))).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            let value = header::HeaderValue::from_static(RETRY_AFTER_SECONDS);
-            response.headers_mut().insert(header::RETRY_AFTER, value);
-        }
-        if self.status == StatusCode::UNAUTHORIZED {
-            let value = header::HeaderValue::from_static("Bearer");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
-        }
-        response
-    }
+pub(crate) fn unauthorized() -> ApiError {
+    let message = "missing or unknown token; send Authorization: Bearer <token>";
+    ApiError::new(StatusCode::UNAUTHORIZED, message)
+}
+
+/// The response to a reader that found no long-poll slot.
+pub(crate) fn too_many_readers() -> ApiError {
+    let message = "too many readers are waiting; retry, or leave out wait";
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
 }
 
 impl From<PublishError> for ApiError {
@@ -79,7 +35,7 @@ impl From<PublishError> for ApiError {
             PublishError::Store(_) | PublishError::Interrupted => StatusCode::INTERNAL_SERVER_ERROR,
         };
         log_if_ours(status, &error);
-        Self::new(status, error.to_string())
+        Self::from_error(status, &error)
     }
 }
 
@@ -92,7 +48,7 @@ impl From<ReportError> for ApiError {
             ReportError::Store(_) | ReportError::Interrupted => StatusCode::INTERNAL_SERVER_ERROR,
         };
         log_if_ours(status, &error);
-        Self::new(status, error.to_string())
+        Self::from_error(status, &error)
     }
 }
 

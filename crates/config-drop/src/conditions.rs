@@ -1,9 +1,10 @@
 //! The conditional headers of a request, parsed strictly.
 
 use axum::http::{HeaderMap, header};
+use http_server::ApiError;
 use job_config::EntityTag;
 
-use crate::api_error::ApiError;
+use crate::api_error::precondition_required;
 
 /// What a writer expects to be current.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub(crate) fn expected(headers: &HeaderMap) -> Result<ExpectedDocument, ApiError
         (Some(tag), None) => EntityTag::parse(tag)
             .map(ExpectedDocument::Document)
             .map_err(|e| ApiError::bad_request(format!("If-Match: {e}"))),
-        _ => Err(ApiError::precondition_required()),
+        _ => Err(precondition_required()),
     }
 }
 

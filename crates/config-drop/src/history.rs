@@ -9,11 +9,12 @@ use std::collections::VecDeque;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use http_server::ApiError;
 use jiff::Timestamp;
 use job_config::EntityTag;
 use serde::Serialize;
 
-use crate::api_error::ApiError;
+use crate::api_error::no_document;
 use crate::http::{Service, answer_with, job_name};
 use crate::registry::StoredDocument;
 
@@ -78,7 +79,7 @@ pub(crate) async fn list(
     Path(job): Path<String>,
 ) -> Result<Json<Vec<Revision>>, ApiError> {
     let job = job_name(&job)?;
-    service.registry.history(&job).map(Json).ok_or_else(ApiError::no_document)
+    service.registry.history(&job).map(Json).ok_or_else(no_document)
 }
 
 /// `GET /history/{generation}`: one document, with its bytes and its signature.
@@ -89,7 +90,7 @@ pub(crate) async fn document(
     let job = job_name(&job)?;
     let generation = generation.parse().map_err(|_| ApiError::bad_request("the generation is a number"))?;
     let found = service.registry.revision(&job, generation).await?;
-    found.map(|stored| answer_with(&stored)).ok_or_else(ApiError::no_document)
+    found.map(|stored| answer_with(&stored)).ok_or_else(no_document)
 }
 
 #[cfg(test)]

@@ -11,13 +11,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures_util::StreamExt as _;
-use http_server::MetricsPage;
+use http_server::{ApiError, MetricsPage};
 use job_config::{
     JobDocument, JobName, KeyError, MEDIA_TYPE, PublicKey, Report, SIGNATURE_HEADER, Signature, verify,
 };
 use serde::Deserialize;
 
-use crate::api_error::ApiError;
+use crate::api_error::{no_document, too_many_readers};
 use crate::metrics::Metrics;
 use crate::protection::Protection;
 use crate::registry::{DocumentRegistry, StoredDocument, TooManyReaders};
@@ -33,7 +33,7 @@ pub(crate) struct Service {
     public_keys: Vec<PublicKey>,
 }
 
-/// Routes the protocol over this board, with `/healthz` and `/metrics`, without authentication.
+/// Routes the protocol over this registry, with `/healthz` and `/metrics`, without authentication.
 pub fn router(registry: DocumentRegistry) -> Router {
     protected_router(registry, &Protection::default())
 }
@@ -49,7 +49,7 @@ pub fn protected_router(registry: DocumentRegistry, protection: &Protection) -> 
         .route("/v1/jobs/{job}/reports", get(get_reports).post(post_report))
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
-        .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "no such path; see docs/protocol.md") })
+        .fallback(|| async { ApiError::not_found("no such path; see docs/protocol.md") })
         .method_not_allowed_fallback(|| async {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed; see docs/protocol.md")
         })
@@ -81,9 +81,9 @@ async fn get_document(
             .registry
             .await_other(&job, &known, wait, is_reader)
             .await
-            .map_err(|TooManyReaders| ApiError::too_many_readers())?,
+            .map_err(|TooManyReaders| too_many_readers())?,
     };
-    let stored = found.ok_or_else(ApiError::no_document)?;
+    let stored = found.ok_or_else(no_document)?;
     let tag = [(header::ETAG, stored.entity_tag.to_string())];
     if known.contains(&stored.entity_tag) {
         return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
@@ -154,7 +154,7 @@ async fn get_reports(
     Path(job): Path<String>,
 ) -> Result<Json<Vec<Report>>, ApiError> {
     let job = job_name(&job)?;
-    service.registry.reports(&job).await.map(Json).ok_or_else(ApiError::no_document)
+    service.registry.reports(&job).await.map(Json).ok_or_else(no_document)
 }
 
 async fn post_report(

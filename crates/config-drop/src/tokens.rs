@@ -11,12 +11,13 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use http_server::ApiError;
 use secrets::SecretError;
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 use thiserror::Error;
 
-use crate::api_error::ApiError;
+use crate::api_error::unauthorized;
 
 /// A larger number is a mistake: each request is compared with all tokens.
 const MAX_PER_ROLE: usize = 100;
@@ -147,7 +148,7 @@ impl Tokens {
             let (scheme, token) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         });
-        let holder = token.and_then(|token| self.holder_of(token)).ok_or_else(ApiError::unauthorized)?;
+        let holder = token.and_then(|token| self.holder_of(token)).ok_or_else(unauthorized)?;
         let role = holder.role;
         match (method, role) {
             (&Method::GET | &Method::HEAD, _)
@@ -207,7 +208,7 @@ mod tests {
         let status = |method: Method, path: &str, value: Option<String>| {
             let headers = value.map(|value| (header::AUTHORIZATION, value.parse().unwrap()));
             let checked = tokens.check(&method, path, &headers.into_iter().collect());
-            checked.map_or_else(|refusal| refusal.status(), |_role| 200)
+            checked.map_or_else(|refusal| refusal.status().as_u16(), |_role| 200)
         };
         let bearer = |token: &str| Some(format!("Bearer {token}"));
         let (get, put, post) = (Method::GET, Method::PUT, Method::POST);

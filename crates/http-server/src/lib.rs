@@ -1,11 +1,12 @@
 //! The HTTP server of the services: the connection loop, with limits on the number of connections, idle and write timeouts
-//! and graceful shutdown; and the page `/metrics` ([`MetricsPage`]).
+//! and graceful shutdown; error responses ([`ApiError`]) and the page `/metrics` ([`MetricsPage`]).
 //!
 //! `axum::serve` limits neither the number of connections nor the time of a request head, nor how long a response may
 //! wait for its client; this loop does. The connections of one peer are limited. Spare connections are reserved for
 //! `/healthz` and writers. Responses are the router's task. TLS is inserted between the accepted stream and the
 //! connection.
 
+mod api_error;
 mod connection_slots;
 mod hosts;
 mod metrics;
@@ -27,6 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+pub use api_error::ApiError;
 pub use hosts::{Hosts, host_of, is_name};
 pub use metrics::{MetricsPage, Samples, Type, Value};
 pub use tls::{TlsError, tls};

@@ -9,9 +9,10 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use http_server::ApiError;
 use serde::{Deserialize, Serialize};
 
-use super::api_error::ApiError;
+use super::api_error::no_such_job;
 use super::responses::{self, History};
 use super::{HandlerState, now};
 use crate::status::{JobStatus, Switch};
@@ -28,7 +29,7 @@ fn json(value: &impl Serialize) -> Response {
 }
 
 fn find(shared: &HandlerState, name: &str) -> Result<Arc<JobStatus>, ApiError> {
-    shared.status.job(name).ok_or_else(ApiError::no_such_job)
+    shared.status.job(name).ok_or_else(no_such_job)
 }
 
 #[derive(Deserialize)]
@@ -40,7 +41,7 @@ pub(super) async fn jobs(
     State(shared): State<HandlerState>,
     query: Result<Query<SinceQuery>, QueryRejection>,
 ) -> Answer {
-    let Query(query) = query.map_err(|e| ApiError::new(StatusCode::BAD_REQUEST, e.body_text()))?;
+    let Query(query) = query.map_err(|e| ApiError::bad_request(e.body_text()))?;
     Ok(json(&responses::jobs(&shared.status, query.since_ms, now())))
 }
 
@@ -55,7 +56,7 @@ pub(super) struct Limit {
 }
 
 fn limit(query: Result<Query<Limit>, QueryRejection>, default: usize) -> Result<usize, ApiError> {
-    let Query(query) = query.map_err(|e| ApiError::new(StatusCode::BAD_REQUEST, e.body_text()))?;
+    let Query(query) = query.map_err(|e| ApiError::bad_request(e.body_text()))?;
     Ok(query.limit.unwrap_or(default))
 }
 
@@ -81,10 +82,10 @@ pub(super) async fn decision(
     State(shared): State<HandlerState>,
     Path((job, epoch)): Path<(String, String)>,
 ) -> Answer {
-    let told = find(&shared, &job)?.decisions(usize::MAX);
-    let told = told.into_iter().find(|told| Ok(told.epoch) == epoch.parse());
+    let decisions = find(&shared, &job)?.decisions(usize::MAX);
+    let decision = decisions.into_iter().find(|decision| Ok(decision.epoch) == epoch.parse());
     let message = "epoch not in memory; the journal may still have it";
-    told.map(|told| json(&*told)).ok_or_else(|| ApiError::new(StatusCode::NOT_FOUND, message))
+    decision.map(|decision| json(&*decision)).ok_or_else(|| ApiError::not_found(message))
 }
 
 pub(super) async fn pause(State(shared): State<HandlerState>, Path(job): Path<String>) -> Answer {
@@ -113,8 +114,7 @@ pub(super) async fn dry_run(
         tokio::time::timeout(timeout, axum::body::to_bytes(body, BODY_BYTES)).await.map_err(|_| late())?;
     let too_large = format!("the body is truncated or larger than {BODY_BYTES} bytes");
     let body = body.map_err(|_| ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, too_large))?;
-    let wrong =
-        |e| ApiError::new(StatusCode::BAD_REQUEST, format!("write {{\"enabled\":true}} or false: {e}"));
+    let wrong = |e| ApiError::bad_request(format!("write {{\"enabled\":true}} or false: {e}"));
     let Enabled { enabled } = serde_json::from_slice(&body).map_err(wrong)?;
     set(&shared, &job, Switch::DryRun, enabled).await
 }

@@ -11,11 +11,10 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
-use http_server::{Hosts, host_of};
+use http_server::{ApiError, Hosts, host_of};
 use sha2::{Digest as _, Sha256};
 
 use super::HandlerState;
-use super::api_error::ApiError;
 
 /// The header that a change needs; its value does not matter.
 const OWN_HEADER: &str = "x-rescaler";
@@ -58,7 +57,7 @@ impl Guard {
 
     fn check_change(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-        let forbidden = |message: &str| Err(ApiError::new(StatusCode::FORBIDDEN, message));
+        let forbidden = |message: &str| Err(ApiError::forbidden(message));
         if text(OWN_HEADER).is_none() {
             return forbidden("missing header x-rescaler: 1, which protects against cross-site requests");
         }
@@ -124,7 +123,7 @@ mod tests {
     fn pages_of_others_change_nothing() {
         let check = |pairs: &[(&'static str, &str)]| {
             let status = guard(LOOPBACK, None).check_change(&Uri::from_static("/"), &headers(pairs));
-            status.err().map(|refusal| refusal.status())
+            status.err().map(|refusal| refusal.status().as_u16())
         };
         let (host, own) = (("host", "127.0.0.1:8462"), ("x-rescaler", "1"));
         assert_eq!(check(&[host, own]), None);
@@ -147,7 +146,7 @@ mod tests {
             if let Some(token) = token {
                 sent.insert("authorization", token.parse().unwrap());
             }
-            guard.check_change(&Uri::from_static("/"), &sent).err().map(|refusal| refusal.status())
+            guard.check_change(&Uri::from_static("/"), &sent).err().map(|refusal| refusal.status().as_u16())
         };
         let with = guard(EVERYWHERE, Some("secret\n"));
         assert_eq!(check(&with, Some("Bearer secret")), None);
