@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use control::{Effect, Record};
+use decision_journal::KEEP_MAX;
 use scaling::Action;
 
 use crate::csv;
@@ -97,12 +98,9 @@ pub(crate) fn of_journal(path: &Path, began_ms: i64) -> anyhow::Result<Vec<Decis
         return Ok(Vec::new());
     }
     let records =
-        rescaler::read_with_older(path, JOURNALS_MAX).context("cannot read the rescaler's journal")?;
+        decision_journal::read_with_older(path, KEEP_MAX).context("cannot read the rescaler's journal")?;
     Ok(records.iter().map(|record| DecisionLine::of(record, began_ms)).collect())
 }
-
-/// More journal files than a rescaler keeps.
-const JOURNALS_MAX: u32 = 1000;
 
 /// Formats the decisions as CSV.
 pub(crate) fn text(decisions: &[DecisionLine]) -> String {

@@ -20,9 +20,7 @@ use crate::overrides::{self, Set};
 use crate::policies::PolicyName;
 use crate::publisher::PublisherError;
 use crate::run::{self, Run};
-use crate::{
-    doctor, explain, import, inspect, journal, offline, publish, replay, simulate, watch, whisper_file,
-};
+use crate::{doctor, explain, import, inspect, offline, publish, replay, simulate, watch, whisper_file};
 
 /// The configuration file unless another is named.
 pub(crate) const DEFAULT_CONFIG: &str = "configs/rescaler.toml";
@@ -315,13 +313,13 @@ async fn replayed(arguments: Replay) -> anyhow::Result<String> {
 
 fn explained(arguments: Explain) -> anyhow::Result<String> {
     let (path, keep) = match arguments.journal {
-        Some(path) => (path, journal::KEEP_MAX),
+        Some(path) => (path, decision_journal::KEEP_MAX),
         None => {
             let config = ConfigFile::load_job(&arguments.config, arguments.job.as_deref())?;
             (config.journal.path.clone(), config.journal.keep_files)
         }
     };
-    let records = journal::read_for_people(&path, keep)?;
+    let records = decision_journal::read_checked(&path, keep)?;
     let record = match arguments.epoch {
         Some(epoch) => records.iter().rev().find(|record| record.epoch == epoch),
         None => records.last(),

@@ -275,7 +275,7 @@ impl Config {
             ),
             (self.journal.max_bytes >= 1 << 20, "journal.max_bytes: give a number from 1048576 on"),
             (
-                self.journal.keep_files <= crate::journal::KEEP_MAX,
+                self.journal.keep_files <= decision_journal::KEEP_MAX,
                 "journal.keep_files: give a number up to 1000",
             ),
         ];

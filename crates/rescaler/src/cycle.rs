@@ -9,6 +9,7 @@ use control::{
     ControlLoop, Current, Effect, Environment, FollowUp, LoopOptions, OperatorNames, PutOutcome, Record,
     ResumedState, Switches,
 };
+use decision_journal::Journal;
 use drop_client::{Precondition, Published};
 use flink::Obstacle;
 use jiff::Timestamp;
@@ -18,7 +19,6 @@ use scaling::{Policy, Snapshot};
 use tracing::{error, info, warn};
 
 use crate::config::Config;
-use crate::journal::Journal;
 use crate::observe::Observer;
 use crate::placement::{DocumentStore, EmbeddedServices};
 use crate::policies::PolicyRunner;

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use control::Record;
+use decision_journal::read_checked;
 use jiff::Timestamp;
 use scaling::{Action, Decision, Memory};
 use serde::Serialize;
 
-use crate::journal::read_for_people;
 use crate::policies::PolicyRunner;
 
 /// What the policies decided in one epoch.
@@ -30,7 +30,7 @@ pub(crate) struct Epoch {
 pub(crate) async fn run(journal: &Path, runners: &[PolicyRunner]) -> anyhow::Result<Vec<Epoch>> {
     let mut memories: Vec<Memory> = vec![Memory::default(); runners.len()];
     let mut epochs = Vec::new();
-    for Record { epoch, at, job, decision, snapshot, .. } in read_for_people(journal, 0)? {
+    for Record { epoch, at, job, decision, snapshot, .. } in read_checked(journal, 0)? {
         let Some(snapshot) = snapshot else { continue };
         let mut decisions = Vec::with_capacity(runners.len());
         for (runner, memory) in runners.iter().zip(&mut memories) {

@@ -24,7 +24,6 @@ use crate::config::Config;
 use crate::config_file::ConfigFile;
 use crate::cycle::{self, flink_client};
 use crate::http::{self, Guard, Http};
-use crate::journal;
 use crate::notify::{Notifier, Notify};
 use crate::placement;
 use crate::quota::{Member, Quota, SharedSlots};
@@ -275,7 +274,7 @@ fn status_of(config: &Config, http: &Http, dry_run: bool, shared: &Shared) -> Jo
     };
     let kept = Retention { points: http.history_points, decisions: http.decisions_kept };
     let status = JobStatus::new(about, switches, kept).notifying(shared.notifier.clone());
-    match journal::read_with_older(&config.journal.path, 0) {
+    match decision_journal::read_with_older(&config.journal.path, 0) {
         Ok(records) => status.remember(&records),
         Err(reason) => {
             warn!(job = %config.job, "the time line starts empty: {:#}", anyhow::Error::from(reason))

@@ -25,6 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("drop-client", &["files", "http-client", "job-config", "secrets"]),
     ("telemetry", &["files", "flink", "http-client", "scaling", "secrets", "whisper"]),
     ("journal", &["files"]),
+    ("decision-journal", &["control", "journal", "scaling"]),
     ("http-server", &["secrets"]),
     // What every program is made of; the clients use its one way to format an error with its causes.
     ("service", &["files", "secrets"]),
@@ -77,6 +78,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "config-agent",
             "config-drop",
             "control",
+            "decision-journal",
             "doctor",
             "drop-client",
             "end-offsets",
@@ -115,18 +117,18 @@ const EDGES: &[(&str, &[&str])] = &[
             "version",
         ],
     ),
-    // It reads the rescaler's journal, by the rescaler's own reader.
+    // It reads the decision journal without the rest of the rescaler.
     (
         "experiment",
         &[
             "control",
+            "decision-journal",
             "drop-client",
             "files",
             "flink",
             "generator",
             "http-client",
             "job-config",
-            "rescaler",
             "scaling",
             "service",
             "test-cluster",

@@ -47,7 +47,7 @@ pub(super) async fn replay(scenario: &Scenario, wanted: &Replay) -> Vec<String> 
     }
     let epochs: Vec<Value> = serde_json::from_str(&text).unwrap();
     problems.extend(outside("epochs", u32::try_from(epochs.len()).unwrap(), wanted.epochs));
-    let records = rescaler::read(&journal_path).unwrap();
+    let records = decision_journal::read(&journal_path).unwrap();
     let current = |epoch: &Value, name: &str| {
         let record = records.iter().find(|record| record.epoch == epoch["epoch"].as_u64().unwrap());
         let snapshot = record.and_then(|record| record.snapshot.as_ref());

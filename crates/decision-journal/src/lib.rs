@@ -1,9 +1,9 @@
-//! The record of every decision: one JSON object per epoch, appended, rotated, compressed, bounded.
+//! The rescaler's decision journal: one JSON object per epoch, appended, rotated, compressed, bounded.
 //!
-//! The journal is for people and for replays, and it is the policy's memory across restarts: each record holds the state
+//! The journal is for people and for replays, and it is the policy's memory across restarts: each record contains the state
 //! that the next epoch begins with. A plan is recorded as `publishing` *before* the document is published, so that a
-//! rescaler killed in between does not forget that it acted. What became of it follows in short lines of its own
-//! ([`FollowUp`]): first whether it was published, later how the change went.
+//! rescaler killed in between does not forget that it acted. Its outcome is appended in short lines ([`FollowUp`]): first
+//! whether the document was published, later how the change ended.
 
 use std::path::{Path, PathBuf};
 
@@ -12,11 +12,11 @@ use journal::{Bounds, Rotated, read_lines};
 use scaling::SCHEMA;
 use thiserror::Error;
 
-/// A journal that is read as a whole is at most so long, unpacked.
+/// Limit of a journal that is read as a whole, in bytes, uncompressed.
 const READ_LIMIT_BYTES: u64 = 4 << 30;
 
-/// No configuration keeps more files.
-pub(crate) const KEEP_MAX: u32 = 1000;
+/// Maximum number of older files that a configuration can keep.
+pub const KEEP_MAX: u32 = 1000;
 
 /// Why the journal cannot be used.
 #[derive(Debug, Error)]
@@ -30,10 +30,10 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens or creates the journal, and returns what it hands on. A line that a crash tore is cut off.
+    /// Opens or creates the journal, and returns the state in which the run before ended. A line that a crash truncated is removed.
     ///
     /// # Errors
-    /// The file or its folder cannot be made, read or written.
+    /// The file or its folder cannot be created, read or written.
     pub fn open(path: &Path, bounds: Bounds) -> Result<(Self, ResumedState), JournalError> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             journal::create_folder(folder)?;
@@ -50,7 +50,7 @@ impl Journal {
         Ok(self.log.append(record)?)
     }
 
-    /// Appends what came after a record and waits until it is on disk.
+    /// Appends the outcome of a record and waits until it is on disk.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -59,7 +59,7 @@ impl Journal {
     }
 }
 
-/// The records of one file of a journal, compressed or not, oldest first, each with what came after it.
+/// Returns the records of one file of a journal, compressed or not, oldest first, each with its outcome.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -67,7 +67,7 @@ pub fn read(path: &Path) -> Result<Vec<Record>, JournalError> {
     Ok(read_all(&[path.to_owned()])?.records)
 }
 
-/// The records of a journal and of all that was put aside of it, oldest first.
+/// Returns the records of a journal and of up to `keep` older files, oldest first.
 ///
 /// # Errors
 /// A file cannot be read.
@@ -75,13 +75,13 @@ pub fn read_with_older(path: &Path, keep: u32) -> Result<Vec<Record>, JournalErr
     Ok(read_all(&Rotated::files(path, keep))?.records)
 }
 
-/// Why a journal tells nothing.
+/// Why a journal has no records.
 #[derive(Debug, Error)]
-pub(crate) enum ReadError {
+pub enum ReadError {
     /// A file cannot be read.
     #[error("the journal cannot be read")]
     Journal(#[from] journal::JournalError),
-    /// There is no such file.
+    /// The file does not exist.
     #[error("{}: no such journal", path.display())]
     Missing {
         /// The file.
@@ -92,21 +92,20 @@ pub(crate) enum ReadError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// How many lines there are.
+        /// Number of lines.
         lines: usize,
-        /// The first of them, counted from 1.
+        /// Number of the first unreadable line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// What is wrong with that line.
         reason: String,
     },
 }
 
-/// The records of a journal for people: as [`read_with_older`], but a journal without any record that this version reads is an error,
-/// and lines that are left out are logged, unless it is the torn last line that a crash leaves.
+/// Like [`read_with_older`], but a journal without any record that this version can read is an error, and skipped lines are logged.
 ///
 /// # Errors
 /// See [`ReadError`].
-pub(crate) fn read_for_people(path: &Path, keep: u32) -> Result<Vec<Record>, ReadError> {
+pub fn read_checked(path: &Path, keep: u32) -> Result<Vec<Record>, ReadError> {
     let files = Rotated::files(path, keep);
     if files.is_empty() {
         return Err(ReadError::Missing { path: path.to_owned() });
@@ -128,7 +127,7 @@ pub(crate) fn read_for_people(path: &Path, keep: u32) -> Result<Vec<Record>, Rea
     }
 }
 
-/// What was read of a journal.
+/// The content of a journal.
 #[derive(Default)]
 struct Reading {
     records: Vec<Record>,
@@ -136,18 +135,18 @@ struct Reading {
     skipped: Vec<Skipped>,
 }
 
-/// A line that is no record of this version.
+/// A line that this version cannot read.
 struct Skipped {
     /// Counted from 1, over all files.
     line: usize,
     reason: String,
 }
 
-/// The longest reason that is kept, in characters.
+/// Length limit of a reason, in characters.
 const REASON_CHARS: usize = 200;
 
 impl Reading {
-    fn take(&mut self, line: &[u8]) {
+    fn add_line(&mut self, line: &[u8]) {
         self.lines += 1;
         let line = if self.lines == 1 { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line };
         let reason = match serde_json::from_slice::<JournalLine<Box<Record>>>(line) {
@@ -156,7 +155,7 @@ impl Reading {
                 None => return self.record(*record),
             },
             Ok(JournalLine::FollowUp(follow_up)) => return self.follow_up(follow_up),
-            // Reading it as one kind only understands more, and tells why it is no record.
+            // Parsing as a single type accepts more, and its error names the wrong field.
             Ok(JournalLine::Other(_)) | Err(_) => match serde_json::from_slice::<Record>(line) {
                 Ok(record) => match wrong_schema(&record) {
                     Some(reason) => reason,
@@ -173,7 +172,7 @@ impl Reading {
     }
 
     fn record(&mut self, record: Record) {
-        // A crash while a log is put aside leaves its records twice.
+        // A crash during a rotation duplicates records.
         let same = |known: &&mut Record| known.epoch == record.epoch && known.job == record.job;
         match self.records.iter_mut().rev().find(same) {
             Some(known) => *known = record,
@@ -182,8 +181,8 @@ impl Reading {
     }
 
     fn follow_up(&mut self, follow_up: FollowUp) {
-        let of_it = |record: &&mut Record| record.epoch == follow_up.of_epoch;
-        if let Some(record) = self.records.iter_mut().rev().find(of_it) {
+        let is_its_record = |record: &&mut Record| record.epoch == follow_up.of_epoch;
+        if let Some(record) = self.records.iter_mut().rev().find(is_its_record) {
             record.effect = follow_up.then.unwrap_or(record.effect.clone());
             record.state = follow_up.state.unwrap_or(record.state.clone());
             record.outcome = follow_up.outcome.or(record.outcome.take());
@@ -191,7 +190,7 @@ impl Reading {
     }
 }
 
-/// What is wrong with the schema of a record's snapshot.
+/// Returns why the schema of a record's snapshot cannot be read, if it cannot.
 fn wrong_schema(record: &Record) -> Option<String> {
     let found = record.snapshot.as_ref()?.schema;
     (found != SCHEMA).then(|| format!("its snapshot has schema {found}; this version reads schema {SCHEMA}"))
@@ -200,7 +199,7 @@ fn wrong_schema(record: &Record) -> Option<String> {
 fn read_all(files: &[PathBuf]) -> Result<Reading, JournalError> {
     let mut reading = Reading::default();
     for file in files {
-        read_lines(file, READ_LIMIT_BYTES, &mut |line| reading.take(line))?;
+        read_lines(file, READ_LIMIT_BYTES, &mut |line| reading.add_line(line))?;
     }
     Ok(reading)
 }
@@ -252,7 +251,7 @@ mod tests {
         })
     }
 
-    /// Goal: what was written is found again, also behind a line that a crash tore.
+    /// Goal: records survive a truncated last line, and the journal can be continued after it.
     #[test]
     fn the_last_whole_record_survives_a_torn_line() {
         let folder = tempfile::tempdir().unwrap();
@@ -273,7 +272,7 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 3);
     }
 
-    /// Goal: what came after a record is read with it, changes what is remembered, and ends the wait for an outcome.
+    /// Goal: an outcome is read with its record, replaces the memory, and ends the wait for the change.
     #[test]
     fn follow_ups_complete_their_record() {
         let folder = tempfile::tempdir().unwrap();
@@ -300,7 +299,7 @@ mod tests {
         assert!(matches!(records[1].effect, Effect::NotPublished { .. }));
     }
 
-    /// Goal: a journal of another version is no obstacle, and one that was put aside is read with the newest.
+    /// Goal: a journal of an earlier version can be continued, and rotated files are read with the newest.
     #[test]
     fn older_journals_are_read() {
         let folder = tempfile::tempdir().unwrap();
