@@ -92,7 +92,7 @@ impl Observer {
         let now = Timestamp::now();
         self.status.sampled(self.problem.clone().map_or(Ok(()), Err), now);
         if let (None, Some((max, default)), true) =
-            (&self.problem, self.parallelism, self.status.is_looked_at(now))
+            (&self.problem, self.parallelism, self.status.is_watched_by_client(now))
         {
             let newest = &self.samples[self.samples.len().saturating_sub(CURRENT_SAMPLES)..];
             let snapshot = summarise(newest, max, default, &self.settings);

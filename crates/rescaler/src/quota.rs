@@ -1,8 +1,7 @@
-//! `[quota]`: slots that the jobs of this process share, and what each of them holds and wants of them.
+//! `[quota]`: the slots that the jobs of this process share, and the use and demand of each job.
 //!
-//! The rules are [`scaling::quota`]'s. Here are the claims of all jobs behind one lock: between the question for a job's bound and the
-//! answer what it planned ([`Member::settle`]) the job holds all that it was left, so two jobs that decide at the same time are never
-//! left the same slots.
+//! [`scaling::quota`] has the rules. This module keeps the claims of all jobs behind one lock. From [`Member::bound`] to
+//! [`Member::settle`] a job reserves all slots of its bound, so jobs that decide concurrently never get the same slots.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,10 +17,10 @@ use crate::config::Config;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quota {
-    /// The slots that all jobs of this process may have together; [`None`]: they are not shared.
+    /// Maximum number of slots of all jobs together; [`None`]: no quota.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slots: Option<u32>,
-    /// Bounds of jobs, by name or pattern.
+    /// Bounds of single jobs, by name or pattern.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub jobs: BTreeMap<String, JobSlots>,
 }
@@ -30,16 +29,16 @@ pub struct Quota {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JobSlots {
-    /// The slots that are guaranteed to each of these jobs.
+    /// Number of slots guaranteed to each of these jobs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slots_min: Option<u32>,
-    /// The most slots that each of these jobs may have.
+    /// Maximum number of slots of each of these jobs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slots_max: Option<u32>,
 }
 
 impl Quota {
-    /// Every value that is out of its range, as `key: what would be right`.
+    /// Returns every invalid value, as `key: valid values`.
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.slots == Some(0) {
@@ -68,114 +67,117 @@ impl Quota {
         problems
     }
 
-    /// The bounds of a job of these names: those of a name, else of the longest pattern that takes one.
-    fn of(&self, names: &[&str]) -> JobSlots {
+    /// Returns the bounds of a job with these names: those configured for a name, else for the longest matching pattern.
+    fn job_slots(&self, names: &[&str]) -> JobSlots {
         if let Some(own) = names.iter().find_map(|name| self.jobs.get(*name)) {
             return *own;
         }
-        let takes = |pattern: &str| {
+        let matches = |pattern: &str| {
             JobPattern::new(pattern).is_ok_and(|pattern| names.iter().any(|name| pattern.matches(name)))
         };
-        let taken = self.jobs.iter().filter(|(pattern, _)| takes(pattern));
-        taken.max_by_key(|(pattern, _)| pattern.len()).map(|(_, job)| *job).unwrap_or_default()
+        let matching = self.jobs.iter().filter(|(pattern, _)| matches(pattern));
+        matching.max_by_key(|(pattern, _)| pattern.len()).map(|(_, job)| *job).unwrap_or_default()
     }
 }
 
-/// What is known of one job.
+/// Use and demand of one job.
 #[derive(Debug, Default)]
-struct Seen {
-    /// Its bounds.
+struct Allocation {
+    /// Bounds from the configuration.
     bounds: JobSlots,
-    /// The slots that it needs as it runs, or as its document says; [`None`]: it has not been seen yet.
+    /// Number of slots that the job needs as it runs, or by its document; [`None`]: the job has not been observed yet.
     held: Option<u32>,
-    /// Those that it needs when the change in progress succeeds.
+    /// Number of slots that it needs when the change in progress succeeds.
     planned: u32,
-    /// Those that its policy would use.
+    /// Number of slots that its policy would use without a quota.
     wanted: u32,
-    /// Whether it has asked for its bound and not yet said what it planned.
+    /// Whether the job is between [`Member::bound`] and [`Member::settle`].
     is_deciding: bool,
 }
 
-/// The claims of all jobs of this process.
+/// The slots that all jobs of this process share.
 #[derive(Debug)]
 pub(crate) struct SharedSlots {
     config: Quota,
-    /// The slots of all jobs together.
+    /// Maximum number of slots of all jobs together.
     quota: u32,
-    jobs: Mutex<BTreeMap<Key, Seen>>,
+    jobs: Mutex<BTreeMap<Key, Allocation>>,
     joined: AtomicU64,
 }
 
-/// A job's name, and a number: a job that has ended may still take part when another of its name begins.
+/// A job's name and a serial number, because a successor with the same name may start before the job is removed.
 type Key = (String, u64);
 
-/// What the metrics say of one job.
+/// Use and demand of one job, for the metrics.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Figures {
+pub(crate) struct SlotUsage {
     pub(crate) job: String,
+    /// Number of slots of the job, or of its change in progress.
     pub(crate) held: u32,
+    /// Number of slots that its policy would use without a quota.
     pub(crate) wanted: u32,
+    /// Number of slots that the job gets on demand.
     pub(crate) share: u32,
 }
 
 impl SharedSlots {
-    /// The slots that this configuration shares; [`None`]: it shares none.
-    pub(crate) fn of(config: &Quota) -> Option<Arc<Self>> {
+    /// Returns the slots of a configuration with a quota.
+    pub(crate) fn new(config: &Quota) -> Option<Arc<Self>> {
         let quota = config.slots?;
         let (jobs, joined) = (Mutex::default(), AtomicU64::new(0));
         Some(Arc::new(Self { config: config.clone(), quota, jobs, joined }))
     }
 
-    /// A further job takes part, until the member is dropped. Until it is seen it holds its share, and at least the slots of its newest
-    /// record, if there is one.
+    /// Registers a job, until the member is dropped. Before its first observation the job counts as using its share, or the slots of
+    /// its newest record if those are more.
     pub(crate) fn join(self: &Arc<Self>, config: &Config, recorded: Option<u32>) -> Arc<Member> {
         let job = (config.job.to_string(), self.joined.fetch_add(1, Ordering::Relaxed));
-        let mut bounds = self.config.of(&[config.flink_job(), &job.0]);
+        let mut bounds = self.config.job_slots(&[config.flink_job(), &job.0]);
         let own = config.limits.quota_slots.unwrap_or(u32::MAX);
         bounds.slots_max = bounds.slots_max.or(config.limits.quota_slots).map(|max| max.min(own));
         let planned = recorded.unwrap_or_default();
-        self.lock().insert(job.clone(), Seen { bounds, planned, ..Seen::default() });
+        self.lock().insert(job.clone(), Allocation { bounds, planned, ..Allocation::default() });
         Arc::new(Member { slots: Arc::clone(self), job })
     }
 
-    /// The quota, and the figures of each job.
-    pub(crate) fn figures(&self) -> (u32, Vec<Figures>) {
+    /// Returns the quota, and the use and demand of each job.
+    pub(crate) fn usage(&self) -> (u32, Vec<SlotUsage>) {
         let jobs = self.lock();
         let claims = self.claims(&jobs);
         let shares = quota::shares(self.quota, &claims);
-        let figures = |((job, claim), share): ((&Key, &Claim), u32)| Figures {
+        let usage = |((job, claim), share): ((&Key, &Claim), u32)| SlotUsage {
             job: job.0.clone(),
             held: claim.held,
             wanted: claim.wanted,
             share,
         };
-        (self.quota, jobs.keys().zip(&claims).zip(shares).map(figures).collect())
+        (self.quota, jobs.keys().zip(&claims).zip(shares).map(usage).collect())
     }
 
-    fn claims(&self, jobs: &BTreeMap<Key, Seen>) -> Vec<Claim> {
-        let claim = |seen: &Seen| Claim {
-            held: seen.held.unwrap_or_default().max(seen.planned),
-            wanted: seen.wanted,
-            min: seen.bounds.slots_min,
-            max: seen.bounds.slots_max,
+    fn claims(&self, jobs: &BTreeMap<Key, Allocation>) -> Vec<Claim> {
+        let claim = |job: &Allocation| Claim {
+            held: job.held.unwrap_or_default().max(job.planned),
+            wanted: job.wanted,
+            min: job.bounds.slots_min,
+            max: job.bounds.slots_max,
         };
         let mut claims: Vec<Claim> = jobs.values().map(claim).collect();
         let shares = quota::shares(self.quota, &claims);
-        for ((claim, share), seen) in claims.iter_mut().zip(shares).zip(jobs.values()) {
-            if seen.held.is_none() {
-                (claim.held, claim.wanted) = (share.max(seen.planned), share);
+        for ((claim, share), job) in claims.iter_mut().zip(shares).zip(jobs.values()) {
+            if job.held.is_none() {
+                (claim.held, claim.wanted) = (share.max(job.planned), share);
             }
         }
         claims
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Seen>> {
-        // What a task that panicked has left is corrected with the job's next decision.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Allocation>> {
+        // After a panic, the next decision of each job corrects its allocation.
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One job among those that share slots; it leaves them when this is dropped.
+/// Registration of one job with the shared slots; dropping it releases the job's slots.
 #[derive(Debug)]
 pub(crate) struct Member {
     slots: Arc<SharedSlots>,
@@ -183,7 +185,7 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// The slots that the job may have now, which needs this many as it runs. Until [`Member::settle`] it holds all of them.
+    /// Returns the slots that a job may use that runs with `held`, and reserves them until [`Member::settle`].
     pub(crate) fn bound(&self, held: u32) -> Option<Bound> {
         let mut jobs = self.slots.lock();
         let own = jobs.get_mut(&self.job)?;
@@ -194,8 +196,8 @@ impl Member {
         Some(bound)
     }
 
-    /// The epoch is decided: the slots that the job's policy would use, where it has said so, and those that the plan needs which is
-    /// published.
+    /// Ends the reservation at the end of an epoch. `wanted`: slots that the policy would use, where known; `planned`: slots of the
+    /// plan that is published, if any.
     pub(crate) fn settle(&self, wanted: Option<u32>, planned: Option<u32>) {
         let mut jobs = self.slots.lock();
         let Some(own) = jobs.get_mut(&self.job) else { return };
@@ -205,7 +207,7 @@ impl Member {
         own.wanted = wanted.unwrap_or_else(|| own.held.unwrap_or_default().max(own.planned));
     }
 
-    /// The published plan was refused: its slots are free again.
+    /// Releases the slots of a plan whose publication was refused.
     pub(crate) fn not_published(&self) {
         if let Some(own) = self.slots.lock().get_mut(&self.job) {
             own.planned = 0;
@@ -226,7 +228,7 @@ mod tests {
     fn slots(toml: &str) -> Arc<SharedSlots> {
         let quota: Quota = toml::from_str(toml).unwrap();
         assert_eq!(quota.problems(), Vec::<String>::new());
-        SharedSlots::of(&quota).unwrap()
+        SharedSlots::new(&quota).unwrap()
     }
 
     fn config(job: &str) -> Config {
@@ -237,13 +239,13 @@ mod tests {
         slots.join(&config(job), None)
     }
 
-    /// Goal: jobs that decide at the same time are not left the same slots; what was not planned is free again; a plan that is published
-    /// is held until the job is seen with it.
+    /// Goal: jobs that decide concurrently do not get the same slots; slots without a plan are released; those of a published plan stay
+    /// reserved until the job is observed with it.
     #[test]
-    fn slots_are_left_to_one_job_at_a_time() {
+    fn concurrent_decisions_do_not_get_the_same_slots() {
         let slots = slots("slots = 12");
         let (a, b) = (join(&slots, "a"), join(&slots, "b"));
-        // The other one has not been seen, so its share is kept for it.
+        // The share of the other job stays reserved, because it has not been observed yet.
         assert_eq!(a.bound(2).unwrap().slots, 6);
         a.settle(Some(2), None);
         assert_eq!(b.bound(1).unwrap().slots, 10);
@@ -252,31 +254,31 @@ mod tests {
         a.settle(Some(9), None);
         assert_eq!(a.bound(2).unwrap().slots, 7);
         a.settle(Some(9), Some(7));
-        // The change of b is in progress, then it has failed.
-        assert_eq!(slots.figures().1[1], Figures { job: "b".to_owned(), held: 5, wanted: 5, share: 6 });
+        // The change of b is in progress, and then fails.
+        assert_eq!(slots.usage().1[1], SlotUsage { job: "b".to_owned(), held: 5, wanted: 5, share: 6 });
         assert_eq!(b.bound(1).unwrap().slots, 5);
         b.settle(None, None);
-        assert_eq!(slots.figures().1[1].held, 1);
+        assert_eq!(slots.usage().1[1].held, 1);
     }
 
-    /// Goal: after a restart a job holds what its newest record says until it is seen; a job that has ended leaves without another of
-    /// its name; a refused plan holds nothing.
+    /// Goal: after a restart a job reserves the slots of its newest record until it is observed; the end of a job does not affect a
+    /// successor with its name; a refused plan reserves nothing.
     #[test]
-    fn recorded_slots_are_held_until_the_job_is_seen() {
+    fn recorded_slots_are_reserved_until_the_job_is_observed() {
         let slots = slots("slots = 12");
         let (a, b) = (join(&slots, "a"), slots.join(&config("b"), Some(9)));
         assert_eq!(a.bound(1).unwrap().slots, 3);
         a.settle(Some(9), Some(3));
         a.not_published();
-        assert_eq!(slots.figures().1[0].held, 1);
+        assert_eq!(slots.usage().1[0].held, 1);
         let again = slots.join(&config("b"), None);
         drop(b);
         assert_eq!(again.bound(2).unwrap().slots, 6);
     }
 
-    /// Goal: bounds are those of the job's name, else of the longest pattern; a job that has left gives its slots free.
+    /// Goal: bounds are those of the job's name, else of the longest pattern; the end of a job releases its slots.
     #[test]
-    fn jobs_have_bounds_by_name_and_leave() {
+    fn jobs_have_bounds_by_name() {
         let slots =
             slots("slots = 12\n[jobs]\n'etl-*'.slots_max = 3\n'*'.slots_min = 1\netl-9.slots_min = 6");
         let (small, guaranteed) = (join(&slots, "etl-1"), join(&slots, "etl-9"));
@@ -289,9 +291,9 @@ mod tests {
         assert_eq!(guaranteed.bound(1).unwrap().slots, 12);
     }
 
-    /// Goal: what makes no sense is named.
+    /// Goal: each invalid value is reported with its key.
     #[test]
-    fn mistakes_are_named() {
+    fn invalid_values_are_reported() {
         for (toml, key) in [
             ("slots = 0", "quota.slots"),
             ("jobs.a.slots_min = 1", "quota.slots"),

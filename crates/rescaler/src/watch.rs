@@ -27,7 +27,7 @@ use crate::http::{self, Guard, Http};
 use crate::notify::{Notifier, Notify};
 use crate::placement;
 use crate::quota::{Member, Quota, SharedSlots};
-use crate::status::{About, JobStatus, Retention, Shared, Status, Switches};
+use crate::status::{JobInfo, JobStatus, Retention, Shared, Status, Switches};
 
 /// The longest time after which a job that failed is tried again.
 const TRY_AGAIN_MAX: Duration = Duration::from_secs(60);
@@ -64,7 +64,7 @@ pub async fn run(
         let slots = shared.slots.as_ref().map(|slots| slots.join(config, status.recorded_slots()));
         tasks.spawn(watch(config.clone(), Arc::clone(status), slots, Some(Arc::clone(&watched))));
     }
-    let status = Arc::new(Status::of(jobs, shared.clone()));
+    let status = Arc::new(Status::with_shared(jobs, shared.clone()));
     tasks.spawn(async move {
         http::run(status, http, guard, acceptor).await;
         std::future::pending().await
@@ -86,7 +86,7 @@ pub async fn run(
 
 fn shared(notify: &Notify, quota: &Quota, deliveries: &mut JoinSet<()>) -> anyhow::Result<Shared> {
     let notifier = Notifier::start(notify, deliveries)?;
-    Ok(Shared { notifier, slots: SharedSlots::of(quota) })
+    Ok(Shared { notifier, slots: SharedSlots::new(quota) })
 }
 
 /// Watches all jobs of a cluster that are selected, as they come and go, and serves the page until `shutdown` ends. `template` is the
@@ -107,7 +107,7 @@ pub(crate) async fn run_all(
     let flink = flink_client(&template)?;
     let mut deliveries = JoinSet::new();
     let shared = shared(&template.notify, &template.quota, &mut deliveries)?;
-    let status = Arc::new(Status::of(Vec::new(), shared.clone()));
+    let status = Arc::new(Status::with_shared(Vec::new(), shared.clone()));
     let mut cluster = WatchedCluster {
         template,
         data: data.to_owned(),
@@ -262,8 +262,8 @@ fn status_of(config: &Config, http: &Http, dry_run: bool, shared: &Shared) -> Jo
         error!(job = %config.job, "paused, because the state of the switches is unknown: {reason:#}");
         Switches::paused(path, dry_run)
     });
-    let about = About {
-        job: config.job.to_string(),
+    let info = JobInfo {
+        name: config.job.to_string(),
         // The page links to the first JobManager; the others answer alike.
         flink_url: config.flink.url.to_string().split(',').next().unwrap_or_default().to_owned(),
         policy: config.policy.name.as_str().to_owned(),
@@ -273,7 +273,7 @@ fn status_of(config: &Config, http: &Http, dry_run: bool, shared: &Shared) -> Jo
         started_at: Timestamp::now(),
     };
     let kept = Retention { points: http.history_points, decisions: http.decisions_kept };
-    let status = JobStatus::new(about, switches, kept).notifying(shared.notifier.clone());
+    let status = JobStatus::new(info, switches, kept).notifying(shared.notifier.clone());
     match decision_journal::read_with_older(&config.journal.path, 0) {
         Ok(records) => status.remember(&records),
         Err(reason) => {

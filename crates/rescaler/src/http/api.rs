@@ -121,7 +121,7 @@ pub(super) async fn dry_run(
 
 async fn set(shared: &HandlerState, job: &str, switch: Switch, on: bool) -> Answer {
     let job = find(shared, job)?;
-    let name = job.about.job.clone();
+    let name = job.info.name.clone();
     // A switch is written to the disk.
     let changed = tokio::task::spawn_blocking(move || job.switches.set(switch, on)).await;
     let interrupted = |_| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the change was interrupted");

@@ -88,16 +88,16 @@ pub(super) fn jobs(status: &Status, since_ms: Option<i64>, now: Timestamp) -> Jo
     let line = |job: &Arc<JobStatus>| {
         let view = job.view(now, false);
         JobSummary {
-            job: job.about.job.clone(),
+            job: job.info.name.clone(),
             state: state(job, &view),
-            latency_max_ms: job.about.latency_max_ms,
+            latency_max_ms: job.info.latency_max_ms,
             delay_ms: delay_ms(&view),
             trace_ms: trace_ms(&job.points(TRACE_POINTS)),
             attention: attention(job, &view, now),
             last_change: job.last_change(),
             since: since_ms.map(|since_ms| job.since(since_ms)),
             data_age_ms: age_ms(view.sampled_at, now),
-            epoch: view.newest.as_ref().map(|told| told.epoch),
+            epoch: view.newest.as_ref().map(|decision| decision.epoch),
             totals: view.snapshot.as_ref().map(|(_, snapshot)| Totals::of(snapshot)),
             problem: view.failure.or(view.alarm).or(view.problem),
         }
@@ -159,14 +159,14 @@ pub(super) fn job(job: &JobStatus, guard: &Guard, now: Timestamp) -> Job {
         outlook,
         outlook_missing,
         attention: attention(job, &view, now),
-        job: job.about.job.clone(),
+        job: job.info.name.clone(),
         now_ms: now.as_millisecond(),
         state: state(job, &view),
-        flink_url: job.about.flink_url.clone(),
-        policy: job.about.policy.clone(),
-        latency_max_ms: job.about.latency_max_ms,
-        epoch_length_ms: job.about.epoch_length.as_millis(),
-        sample_interval_ms: job.about.sample_interval.as_millis(),
+        flink_url: job.info.flink_url.clone(),
+        policy: job.info.policy.clone(),
+        latency_max_ms: job.info.latency_max_ms,
+        epoch_length_ms: job.info.epoch_length.as_millis(),
+        sample_interval_ms: job.info.sample_interval.as_millis(),
         switches: SwitchesResponse {
             paused: switches.paused,
             dry_run: switches.dry_run,
@@ -175,7 +175,7 @@ pub(super) fn job(job: &JobStatus, guard: &Guard, now: Timestamp) -> Job {
             needs_token: guard.needs_token(),
         },
         data_age_ms: age_ms(view.sampled_at, now),
-        epoch: view.newest.as_ref().map(|told| told.epoch),
+        epoch: view.newest.as_ref().map(|decision| decision.epoch),
         epoch_age_ms: age_ms(view.epoch_ended_at, now),
         totals: snapshot.as_deref().map(Totals::of),
         snapshot_at_ms: snapshot_at.map(Timestamp::as_millisecond),
@@ -258,18 +258,18 @@ pub(super) fn health(status: &Status, epochs: u32, now: Timestamp) -> Vec<String
     let problem = |job: &Arc<JobStatus>| {
         let view = job.view(now, false);
         if let Some(failure) = view.failure {
-            return Some(format!("{}: not watched: {failure}", job.about.job));
+            return Some(format!("{}: not watched: {failure}", job.info.name));
         }
         if let Some(alarm) = view.alarm {
-            return Some(format!("{}: operator action required: {alarm}", job.about.job));
+            return Some(format!("{}: operator action required: {alarm}", job.info.name));
         }
-        let since = view.epoch_ended_at.unwrap_or(job.about.started_at);
+        let since = view.epoch_ended_at.unwrap_or(job.info.started_at);
         let silent_ms = age_ms(Some(since), now).unwrap_or_default();
-        let most_ms = job.about.epoch_length.as_millis().saturating_mul(u128::from(epochs));
+        let most_ms = job.info.epoch_length.as_millis().saturating_mul(u128::from(epochs));
         let is_late = u128::try_from(silent_ms).unwrap_or_default() > most_ms;
         is_late.then(|| {
             let seconds = silent_ms / 1000;
-            format!("{}: no epoch ended for {seconds} s, more than {epochs} epochs", job.about.job)
+            format!("{}: no epoch ended for {seconds} s, more than {epochs} epochs", job.info.name)
         })
     };
     status.jobs().iter().filter_map(problem).collect()

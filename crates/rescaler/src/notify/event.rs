@@ -1,4 +1,4 @@
-//! Events about a job: their form, and when one has happened. What lasts is reported at its beginning and at its end, not every epoch.
+//! Events about a job: their format, and when they occur. A lasting condition has an event at its beginning and one at its end.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::status::{DecisionOutcome, DecisionView};
 
-/// A cause that has not been found for this time is over.
+/// Time without a diagnosis after which its cause is over.
 const CAUSE_OVER_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
 /// The kinds of events.
@@ -20,7 +20,7 @@ pub enum Kind {
     Change,
     /// A plan could not be published, its change failed, or the job is not being watched.
     Failure,
-    /// Nothing is changed for a while, because several changes in a row have failed.
+    /// Changes are suspended, because several in a row have failed.
     Breaker,
     /// A person must act before scaling goes on.
     NeedsAPerson,
@@ -29,7 +29,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 6] =
         [Self::Decision, Self::Change, Self::Failure, Self::Breaker, Self::NeedsAPerson, Self::CannotHelp];
 }
@@ -37,13 +37,13 @@ impl Kind {
 /// Something that happened to a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Event {
-    /// What.
+    /// Kind of the event.
     pub(crate) event: Kind,
-    /// Whether it has ended, of what lasts.
+    /// Whether it is the end of a lasting condition.
     pub(crate) is_over: bool,
-    /// In a sentence.
+    /// Description in one sentence.
     pub(crate) text: String,
-    /// When.
+    /// Time of the event.
     pub(crate) at: Timestamp,
     /// The epoch of the decision.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,7 +51,7 @@ pub(crate) struct Event {
     /// The generation of the document.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) generation: Option<u64>,
-    /// What became of the decision.
+    /// Outcome of the decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) outcome: Option<DecisionOutcome>,
     /// The new parallelism by operator.
@@ -77,14 +77,14 @@ impl Event {
         Self { is_over: true, ..self }
     }
 
-    fn of(self, view: &DecisionView) -> Self {
+    fn with_decision(self, view: &DecisionView) -> Self {
         Self { epoch: Some(view.epoch), generation: view.generation, ..self }
     }
 }
 
-/// What has been reported of a job, so that nothing is reported twice.
+/// Detects the events of one job: remembers what has been reported, so that nothing is reported twice.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct News {
+pub(crate) struct EventDetector {
     /// The newest plan that was not carried out, and why not.
     repeated: Option<(DecisionOutcome, BTreeMap<String, u32>)>,
     /// When each cause was found last, by its name and operator.
@@ -95,8 +95,8 @@ pub(crate) struct News {
     is_stopped: bool,
 }
 
-impl News {
-    /// Returns what is new about a decision: as it was recorded, or after it has turned out whether it was published.
+impl EventDetector {
+    /// Returns the events of a decision when it is recorded.
     pub(crate) fn decided(&mut self, view: &DecisionView) -> Vec<Event> {
         let mut events: Vec<Event> = self.planned(view).into_iter().collect();
         events.extend(self.stopped(view));
@@ -104,7 +104,7 @@ impl News {
         events
     }
 
-    /// Returns what is new about a plan after it has turned out whether it was published.
+    /// Returns the event of a plan once it is known whether it was published.
     pub(crate) fn planned(&mut self, view: &DecisionView) -> Option<Event> {
         if !view.is_plan() || matches!(view.outcome, DecisionOutcome::Publishing | DecisionOutcome::Nothing) {
             return None;
@@ -124,12 +124,13 @@ impl News {
                 (Kind::Decision, "published")
             }
         };
-        let event = Event::new(kind, format!("{} ({words}{because})", view.headline), view.at).of(view);
+        let event =
+            Event::new(kind, format!("{} ({words}{because})", view.headline), view.at).with_decision(view);
         let parallelism = view.decision.parallelism.clone();
         Some(Event { outcome: Some(view.outcome), parallelism, ..event })
     }
 
-    /// Returns what is new about the end of a change.
+    /// Returns the events of the end of a change.
     pub(crate) fn ended(&mut self, outcome: &control::ChangeOutcome, at: Timestamp) -> Vec<Event> {
         let is_refused =
             outcome.message.as_ref().is_some_and(|message| message.contains(config_agent::BREAKER_IS_OPEN));
@@ -149,8 +150,8 @@ impl News {
         events
     }
 
-    /// Whether the policy has stopped changing the job after several failures, or changes it again. Decisions without a view of the job
-    /// tell neither.
+    /// Returns the event when the policy stops changing the job after several failures, or resumes. Decisions without an observation of
+    /// the job show neither.
     fn stopped(&mut self, view: &DecisionView) -> Option<Event> {
         let reason = view.decision.reasons.iter().find(|reason| reason.starts_with(scaling::slo::BLOCKED));
         if reason.is_none() && view.decision.operators.is_empty() {
@@ -158,10 +159,14 @@ impl News {
         }
         let was_stopped = std::mem::replace(&mut self.is_stopped, reason.is_some());
         match reason {
-            Some(reason) if !was_stopped => Some(Event::new(Kind::Breaker, reason, view.at).of(view)),
-            None if was_stopped => {
-                Some(Event::new(Kind::Breaker, "the policy changes the job again", view.at).of(view).over())
+            Some(reason) if !was_stopped => {
+                Some(Event::new(Kind::Breaker, reason, view.at).with_decision(view))
             }
+            None if was_stopped => Some(
+                Event::new(Kind::Breaker, "the policy changes the job again", view.at)
+                    .with_decision(view)
+                    .over(),
+            ),
             _ => None,
         }
     }
@@ -170,25 +175,25 @@ impl News {
         if let Some(found) = &view.decision.diagnosis {
             let key = (found.cause.name(), found.operator.clone());
             if self.causes.insert(key, view.at).is_none() {
-                events.push(Event::new(Kind::CannotHelp, &found.because, view.at).of(view));
+                events.push(Event::new(Kind::CannotHelp, &found.because, view.at).with_decision(view));
             }
         }
         if view.decision.operators.is_empty() {
-            // Nothing is known of the job, so nothing is known to be over.
+            // Without an observation of the job no cause is known to be over.
             return;
         }
         let is_over = |at: Timestamp| view.at.duration_since(at) >= CAUSE_OVER_AFTER;
         self.causes.retain(|(cause, operator), at| {
             if is_over(*at) {
                 let text = format!("{operator} is no longer found to be limited ({cause})");
-                events.push(Event::new(Kind::CannotHelp, text, view.at).of(view).over());
+                events.push(Event::new(Kind::CannotHelp, text, view.at).with_decision(view).over());
             }
             !is_over(*at)
         });
     }
 }
 
-/// A person must act, or no longer.
+/// Returns the event when a person must act, or no longer.
 pub(crate) fn needs_a_person(sentence: Option<&str>, at: Timestamp) -> Event {
     match sentence {
         Some(sentence) => Event::new(Kind::NeedsAPerson, sentence, at),
@@ -196,7 +201,7 @@ pub(crate) fn needs_a_person(sentence: Option<&str>, at: Timestamp) -> Event {
     }
 }
 
-/// The job is not being watched, or again.
+/// Returns the event when the job is not being watched, or is watched again.
 pub(crate) fn watching(failure: Option<&str>, at: Timestamp) -> Event {
     match failure {
         Some(reason) => Event::new(Kind::Failure, format!("the job is not being watched: {reason}"), at),
@@ -254,21 +259,22 @@ mod tests {
     /// a plan are none.
     #[test]
     fn plans_are_reported_once() {
-        let mut news = News::default();
+        let mut detector = EventDetector::default();
         let nothing = decision_view(0, DecisionOutcome::Nothing, Decision::nothing("slo", "all is well"));
-        assert_eq!(news.decided(&nothing), []);
-        assert_eq!(news.decided(&decision_view(1, DecisionOutcome::Publishing, plan(3))), []);
-        let published = news.planned(&decision_view(1, DecisionOutcome::Published, plan(3))).unwrap();
+        assert_eq!(detector.decided(&nothing), []);
+        assert_eq!(detector.decided(&decision_view(1, DecisionOutcome::Publishing, plan(3))), []);
+        let published = detector.planned(&decision_view(1, DecisionOutcome::Published, plan(3))).unwrap();
         assert_eq!((published.event, published.outcome), (Kind::Decision, Some(DecisionOutcome::Published)));
         assert_eq!(published.parallelism["map"], 3);
         assert!(published.text.contains("map → 3: it is slow (published)"), "{}", published.text);
         for (seconds, width, expected) in [(2, 4, 1), (3, 4, 0), (4, 5, 1), (5, 4, 1)] {
-            let events = news.decided(&decision_view(seconds, DecisionOutcome::NotPublished, plan(width)));
+            let events =
+                detector.decided(&decision_view(seconds, DecisionOutcome::NotPublished, plan(width)));
             assert_eq!(events.len(), expected, "{seconds}: {events:?}");
             assert!(events.iter().all(|event| event.event == Kind::Failure));
         }
         assert_eq!(
-            kinds(&news.decided(&decision_view(6, DecisionOutcome::DryRun, plan(4)))),
+            kinds(&detector.decided(&decision_view(6, DecisionOutcome::DryRun, plan(4)))),
             [(Kind::Decision, false)]
         );
     }
@@ -276,12 +282,12 @@ mod tests {
     /// Goal: a cause is reported when it is found and when it has not been found for ten minutes, whatever epochs lie between.
     #[test]
     fn causes_begin_and_end() {
-        let mut news = News::default();
+        let mut detector = EventDetector::default();
         let mut limited = Decision::nothing("slo", "no use");
         let because = "subtask 0 gets half of all records".to_owned();
         limited.diagnosis = Some(Diagnosis { cause: Cause::Skew, operator: "map".to_owned(), because });
         let mut at_s = |seconds, decision: &Decision| {
-            kinds(&news.decided(&decision_view(seconds, DecisionOutcome::Nothing, decision.clone())))
+            kinds(&detector.decided(&decision_view(seconds, DecisionOutcome::Nothing, decision.clone())))
         };
         let mut well = Decision::nothing("slo", "all is well");
         assert_eq!(at_s(0, &limited), [(Kind::CannotHelp, false)]);
@@ -299,7 +305,7 @@ mod tests {
     /// Goal: changes, failures, and the breaker of the agent are told apart; the breaker is reported once, and its end.
     #[test]
     fn changes_end_in_their_own_ways() {
-        let mut news = News::default();
+        let mut detector = EventDetector::default();
         let mut ended = |state, message: &str| {
             let outcome = control::ChangeOutcome {
                 generation: 4,
@@ -309,7 +315,7 @@ mod tests {
                 steps: Vec::new(),
                 observed: None,
             };
-            kinds(&news.ended(&outcome, at(0)))
+            kinds(&detector.ended(&outcome, at(0)))
         };
         let open = format!("3 {}, the last one at noon", config_agent::BREAKER_IS_OPEN);
         assert_eq!(ended(ChangeState::Running, ""), [(Kind::Change, false)]);
@@ -322,7 +328,7 @@ mod tests {
     /// Goal: the policy's own stop after failures is a breaker too; epochs in which nothing is known of the job are no end of it.
     #[test]
     fn the_policy_stops_and_goes_on() {
-        let mut news = News::default();
+        let mut detector = EventDetector::default();
         let of = |reason: String, is_view: bool| {
             let mut decision = plan(1);
             decision.action = Action::None;
@@ -333,9 +339,9 @@ mod tests {
             decision_view(0, DecisionOutcome::Nothing, decision)
         };
         let stopped = format!("{}: no changes for 60 s more", scaling::slo::BLOCKED);
-        assert_eq!(kinds(&news.decided(&of(stopped.clone(), true))), [(Kind::Breaker, false)]);
-        assert_eq!(news.decided(&of(stopped, true)), []);
-        assert_eq!(news.decided(&of("the metrics are incomplete".to_owned(), false)), []);
-        assert_eq!(kinds(&news.decided(&of("all is well".to_owned(), true))), [(Kind::Breaker, true)]);
+        assert_eq!(kinds(&detector.decided(&of(stopped.clone(), true))), [(Kind::Breaker, false)]);
+        assert_eq!(detector.decided(&of(stopped, true)), []);
+        assert_eq!(detector.decided(&of("the metrics are incomplete".to_owned(), false)), []);
+        assert_eq!(kinds(&detector.decided(&of("all is well".to_owned(), true))), [(Kind::Breaker, true)]);
     }
 }

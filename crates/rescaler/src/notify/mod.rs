@@ -1,9 +1,8 @@
-//! Notifications: events about jobs, sent to a web hook and given to a program, beside the control loop and never in its way.
+//! Notifications: events about jobs, sent to a web hook and a program without delaying the control loop.
 //!
-//! A cycle puts an event into a bounded queue and goes on. One task per receiver takes events from its queue, so a receiver that is slow
-//! does not delay the other one. Each attempt has a timeout, and their number is bounded: an event that cannot be delivered is
-//! counted and logged, and so is one that finds its queue full. An event may arrive twice, where an answer was lost: its `id` is then the
-//! same.
+//! A control cycle puts an event into a bounded queue without waiting. Each receiver has its own queue and task, so a slow receiver does not
+//! delay the other. Attempts have a timeout and a maximum number. An event that cannot be delivered, or finds its queue full, is
+//! counted and logged. Delivery is at least once: after a lost response an event arrives again with the same `id`.
 
 mod config;
 mod deliver;
@@ -22,9 +21,9 @@ use tracing::{info, warn};
 pub use config::Notify;
 pub(crate) use deliver::Receiver;
 pub use event::Kind;
-pub(crate) use event::{Event, News, needs_a_person, watching};
+pub(crate) use event::{Event, EventDetector, needs_a_person, watching};
 
-/// The version of the form of a notification.
+/// Version of the notification format.
 const SCHEMA: u32 = 1;
 
 /// A notification as it is sent.
@@ -39,7 +38,7 @@ struct Notification<'a> {
     event: &'a Event,
 }
 
-/// What became of the events for one receiver.
+/// Counts of the events for one receiver, by result.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     sent: AtomicU64,
@@ -50,7 +49,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// The counters by name.
+    /// Returns the counters by name.
     pub(crate) fn results(&self) -> [(&'static str, u64); 3] {
         [("sent", &self.sent), ("failed", &self.failed), ("dropped", &self.dropped)]
             .map(|(name, count)| (name, count.load(Ordering::Relaxed)))
@@ -63,7 +62,7 @@ impl Counts {
         self.is_empty.notify_waiters();
     }
 
-    /// Waits until no event waits.
+    /// Waits until the queue is empty.
     async fn emptied(&self) {
         loop {
             let changed = self.is_empty.notified();
@@ -75,16 +74,16 @@ impl Counts {
     }
 }
 
-/// The queue before one receiver.
+/// The queue of one receiver.
 #[derive(Debug)]
 struct Queue {
-    /// What the receiver is called in metrics.
+    /// Name of the receiver in metrics.
     name: &'static str,
     sender: mpsc::Sender<Arc<str>>,
     counts: Arc<Counts>,
 }
 
-/// Where cycles put events. Without receivers they go nowhere.
+/// Sends events to all receivers. Without receivers it discards them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Notifier(Arc<Inner>);
 
@@ -117,7 +116,7 @@ impl Notifier {
     }
 
     /// Sends an event about a job, without waiting. In a dry run it is only logged.
-    pub(crate) fn tell(&self, job: &str, flink_url: &str, event: &Event, is_dry_run: bool) {
+    pub(crate) fn send(&self, job: &str, flink_url: &str, event: &Event, is_dry_run: bool) {
         if self.0.queues.is_empty() || !self.0.events.contains(&event.event) {
             return;
         }
@@ -125,7 +124,7 @@ impl Notifier {
         let id = format!("{}-{number}", self.0.began_ms);
         let rescaler = version::VERSION;
         let notification = Notification { schema: SCHEMA, id, job, flink_url, rescaler, event };
-        // Texts, numbers and names: they can always be written.
+        // Texts, numbers and names can always be serialized.
         let Ok(text) = serde_json::to_string(&notification) else { return };
         if is_dry_run {
             info!(job, "not sent, because this is a dry run: {text}");
@@ -147,12 +146,12 @@ impl Notifier {
         }
     }
 
-    /// What became of the events, by receiver.
+    /// Returns the counts by receiver.
     pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, &Counts)> {
         self.0.queues.iter().map(|queue| (queue.name, &*queue.counts))
     }
 
-    /// Waits until all events are delivered, but no longer than this.
+    /// Waits until all events are delivered, at most this long.
     pub(crate) async fn flush(&self, within: Duration) {
         let emptied = async {
             for queue in &self.0.queues {

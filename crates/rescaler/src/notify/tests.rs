@@ -56,7 +56,7 @@ fn event(text: &str) -> Event {
 }
 
 fn tell(notifier: &Notifier, text: &str) {
-    notifier.tell("a", "http://flink", &event(text), false);
+    notifier.send("a", "http://flink", &event(text), false);
 }
 
 /// What became of the events for one receiver: sent, failed, dropped.
@@ -163,8 +163,8 @@ async fn what_is_not_to_be_sent_is_not() {
     let mut tasks = JoinSet::new();
     let notifier =
         Notifier::start(&config(&format!("url = '{url}'\nevents = ['failure']")), &mut tasks).unwrap();
-    notifier.tell("a", "http://flink", &event("a dry run"), true);
-    notifier.tell("a", "http://flink", &needs_a_person(Some("look"), Timestamp::UNIX_EPOCH), false);
+    notifier.send("a", "http://flink", &event("a dry run"), true);
+    notifier.send("a", "http://flink", &needs_a_person(Some("look"), Timestamp::UNIX_EPOCH), false);
     tell(&notifier, "only this");
     let mut requests = hook.requests.subscribe();
     tokio::time::timeout(PATIENCE, requests.wait_for(|requests| !requests.is_empty()))

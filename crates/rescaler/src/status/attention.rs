@@ -78,7 +78,7 @@ pub fn attention(job: &JobStatus, moment: &JobView, now: Timestamp) -> Vec<Atten
     add(Severity::Act, Problem::NoData, problem.clone().filter(|_| !is_fresh));
     add(Severity::Warn, Problem::OverBound, over_bound(job, moment));
     add(Severity::Warn, Problem::AddTaskManagers, loaded(moment));
-    let diagnosis = moment.newest.as_ref().and_then(|told| told.decision.diagnosis.as_ref());
+    let diagnosis = moment.newest.as_ref().and_then(|decision| decision.decision.diagnosis.as_ref());
     add(Severity::Warn, Problem::CannotHelp, diagnosis.map(|found| found.because.clone()));
     let plan = moment.last_plan.as_deref();
     add(Severity::Warn, Problem::ChangeFailed, plan.and_then(failed));
@@ -93,21 +93,21 @@ pub fn attention(job: &JobStatus, moment: &JobView, now: Timestamp) -> Vec<Atten
 
 /// Whether the newest sample is recent, or the first one is not due yet.
 fn is_fresh(job: &JobStatus, moment: &JobView, now: Timestamp) -> bool {
-    let longest_ms = (job.about.sample_interval * FRESH_SAMPLES).as_millis().max(FRESH_MS);
-    let newest = moment.sampled_at.unwrap_or(job.about.started_at);
+    let longest_ms = (job.info.sample_interval * FRESH_SAMPLES).as_millis().max(FRESH_MS);
+    let newest = moment.sampled_at.unwrap_or(job.info.started_at);
     now.duration_since(newest).as_millis() <= i128::try_from(longest_ms).unwrap_or(i128::MAX)
 }
 
 fn short_of_slots(moment: &JobView) -> Option<String> {
-    let judged = |told: &&std::sync::Arc<DecisionView>| told.decision.cluster.slots_present.is_some();
+    let judged = |decision: &&std::sync::Arc<DecisionView>| decision.decision.cluster.slots_present.is_some();
     let present = |decision: &Decision| decision.cluster.slots_present;
     let newest = moment.recent.iter().find(judged)?;
     let short = moment
         .recent
         .iter()
         .take(SLOTS_DECISIONS)
-        .filter(|told| present(&told.decision) >= present(&newest.decision));
-    let rejected = short.filter_map(|told| told.decision.short_of_slots()).next()?;
+        .filter(|decision| present(&decision.decision) >= present(&newest.decision));
+    let rejected = short.filter_map(|decision| decision.decision.short_of_slots()).next()?;
     Some(format!("{} needs {} subtasks: {}", rejected.operator, rejected.parallelism, rejected.because))
 }
 
@@ -121,7 +121,7 @@ fn loaded(moment: &JobView) -> Option<String> {
 }
 
 fn over_bound(job: &JobStatus, moment: &JobView) -> Option<String> {
-    let bound_ms = job.about.latency_max_ms?;
+    let bound_ms = job.info.latency_max_ms?;
     let (_, snapshot) = moment.snapshot.as_ref()?;
     let estimated_ms = moment.outlook.as_ref().ok().and_then(|outlook| outlook.delay_ms);
     let seconds = |ms: f64| format!("{:.1} s", ms / 1000.0);

@@ -1,4 +1,4 @@
-//! A decision as it is told: everything of the record but the snapshot and the policy's memory, which are large.
+//! A decision without the snapshot and the policy's memory, which are large.
 
 use jiff::Timestamp;
 use scaling::{Action, Decision};
@@ -6,15 +6,15 @@ use serde::Serialize;
 
 use control::{Effect, FollowUp, Record};
 
-/// What became of a decision.
+/// Outcome of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DecisionOutcome {
-    /// Nothing was to be done.
+    /// No plan.
     Nothing,
-    /// There was a plan, and nothing was published: a dry run.
+    /// A plan in a dry run, which publishes nothing.
     DryRun,
-    /// There was a plan, and it cannot be carried out here.
+    /// A plan that cannot be carried out here.
     Recommended,
     /// The document is being published.
     Publishing,
@@ -25,7 +25,7 @@ pub enum DecisionOutcome {
 }
 
 impl DecisionOutcome {
-    /// All of them, for metrics that are present before they are counted.
+    /// All outcomes, for metrics that start at 0.
     pub const ALL: [Self; 6] = [
         Self::Nothing,
         Self::DryRun,
@@ -46,7 +46,7 @@ impl DecisionOutcome {
         }
     }
 
-    /// Its name in JSON and in metrics.
+    /// Returns the name in JSON and in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
@@ -59,14 +59,14 @@ impl DecisionOutcome {
     }
 }
 
-/// One decision, for people.
+/// A decision for the page and the interface.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DecisionView {
-    /// Counts the epochs of the journal, from 1.
+    /// Number of the epoch in the journal, from 1.
     pub epoch: u64,
-    /// When it was recorded.
+    /// Time of the record.
     pub at: Timestamp,
-    /// What became of it.
+    /// Outcome of the decision.
     pub outcome: DecisionOutcome,
     /// The generation of the document, if one was published.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,15 +76,15 @@ pub struct DecisionView {
     pub message: Option<String>,
     /// The plan and its reasons in one line.
     pub headline: String,
-    /// What was decided, with every figure.
+    /// The decision with all figures.
     pub decision: Decision,
-    /// How the published change went, once it is over.
+    /// Result of the published change, once it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<control::ChangeOutcome>,
 }
 
 impl DecisionView {
-    /// What is told of a record.
+    /// Returns the view of a record.
     pub fn of(record: &Record) -> Self {
         let (generation, message) = details(&record.effect);
         Self {
@@ -99,7 +99,7 @@ impl DecisionView {
         }
     }
 
-    /// Adds what came after the record was written.
+    /// Adds the outcome that was recorded later.
     pub(super) fn follow(&mut self, follow_up: &FollowUp) {
         if let Some(effect) = &follow_up.then {
             self.outcome = DecisionOutcome::of(effect);
@@ -115,7 +115,7 @@ impl DecisionView {
     }
 }
 
-/// The generation of the document, and why it was not published.
+/// Returns the generation of the document, and why it was not published.
 fn details(effect: &Effect) -> (Option<u64>, Option<String>) {
     match effect {
         Effect::Publishing { generation } | Effect::Published { generation } => (Some(*generation), None),

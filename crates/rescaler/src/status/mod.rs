@@ -1,7 +1,7 @@
 //! State of the watched jobs as the page, the HTTP interface and the metrics show it.
 //!
-//! Everything here is bounded and in memory; the journal is what lasts. A cycle writes, readers copy what they need under
-//! a short lock, and the two [`Switches`] of a job are the only thing that a reader may change.
+//! Everything here is bounded and volatile; the journal is durable. The control cycle writes, readers copy what they need under
+//! a short lock. Readers can change only the two [`Switches`] of a job.
 
 mod attention;
 mod decision_view;
@@ -27,116 +27,116 @@ pub use switches::{Switch, SwitchError, SwitchPositions, Switches};
 use control::{Effect, FollowUp, Record};
 use outlook::Estimator;
 
-use crate::notify::{self, Event, News, Notifier};
+use crate::notify::{self, Event, EventDetector, Notifier};
 use crate::quota::SharedSlots;
 
-/// Records of earlier runs from which the outlook of a job is computed anew; older points of the time line lack it.
+/// Number of records of earlier runs for which the outlook is recomputed; older points of the time line have no outlook.
 const ESTIMATED_RECORDS: usize = 120;
-/// Newest decisions in a [`JobView`].
+/// Number of newest decisions in a [`JobView`].
 const RECENT_DECISIONS: usize = 5;
-/// A current snapshot is made with every sample for so long after somebody has looked.
-const LOOKED_AT_FOR: Duration = Duration::from_secs(30);
+/// How long after a client's request a current snapshot is made with every sample.
+const CLIENT_PRESENT_FOR: Duration = Duration::from_secs(30);
 
-/// All jobs of this rescaler, in the order in which watching them began: that of the configuration, where it names them.
+/// The status of all jobs of this rescaler, in the order in which watching began (the order of the configuration, if it names the jobs).
 #[derive(Debug, Default)]
 pub struct Status {
     jobs: RwLock<Vec<Arc<JobStatus>>>,
     shared: Shared,
 }
 
-/// What all jobs of this rescaler have in common.
+/// Services that all jobs of this rescaler share.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shared {
-    /// Where events are sent.
+    /// Receiver of events.
     pub(crate) notifier: Notifier,
-    /// The slots that they share, if they do.
+    /// The shared slots, with a quota.
     pub(crate) slots: Option<Arc<SharedSlots>>,
 }
 
 impl Status {
-    /// The status of these jobs.
+    /// Returns the status of these jobs.
     pub fn new(jobs: Vec<Arc<JobStatus>>) -> Self {
         Self { jobs: RwLock::new(jobs), shared: Shared::default() }
     }
 
-    /// The status of these jobs, which have this in common.
-    pub(crate) fn of(jobs: Vec<Arc<JobStatus>>, shared: Shared) -> Self {
+    /// Returns the status of these jobs with their shared services.
+    pub(crate) fn with_shared(jobs: Vec<Arc<JobStatus>>, shared: Shared) -> Self {
         Self { jobs: RwLock::new(jobs), shared }
     }
 
-    /// What the jobs have in common.
+    /// Returns the shared services.
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
 
-    /// All jobs.
+    /// Returns all jobs.
     pub fn jobs(&self) -> Vec<Arc<JobStatus>> {
         self.jobs.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The job of that name.
+    /// Returns the job with this name.
     pub fn job(&self, name: &str) -> Option<Arc<JobStatus>> {
         let jobs = self.jobs.read().unwrap_or_else(PoisonError::into_inner);
-        jobs.iter().find(|job| job.about.job == name).cloned()
+        jobs.iter().find(|job| job.info.name == name).cloned()
     }
 
-    /// A further job is watched.
+    /// Adds a job.
     pub(crate) fn add(&self, job: Arc<JobStatus>) {
         self.jobs.write().unwrap_or_else(PoisonError::into_inner).push(job);
     }
 
-    /// The job of that name is watched no longer.
+    /// Removes the job with this name.
     pub(crate) fn remove(&self, name: &str) {
-        self.jobs.write().unwrap_or_else(PoisonError::into_inner).retain(|job| job.about.job != name);
+        self.jobs.write().unwrap_or_else(PoisonError::into_inner).retain(|job| job.info.name != name);
     }
 }
 
-/// What does not change about a job while the rescaler runs.
+/// Properties of a job that do not change while the rescaler runs.
 #[derive(Debug, Clone)]
-pub struct About {
-    /// Its name.
-    pub job: String,
-    /// Flink's address, without any password.
+pub struct JobInfo {
+    /// The job's name.
+    pub name: String,
+    /// URL of Flink, without credentials.
     pub flink_url: String,
-    /// The policy.
+    /// Name of the policy.
     pub policy: String,
-    /// The latency that the policy keeps, if it keeps one, in milliseconds.
+    /// Latency bound of the policy, if it has one, in milliseconds.
     pub latency_max_ms: Option<f64>,
-    /// The time between two decisions.
+    /// Time between two decisions.
     pub epoch_length: Duration,
-    /// The time between two samples.
+    /// Time between two samples.
     pub sample_interval: Duration,
-    /// When watching began.
+    /// Time at which watching began.
     pub started_at: Timestamp,
 }
 
-/// How much is kept per job.
+/// Retention per job.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
-    /// Points of the time line.
+    /// Number of points of the time line.
     pub points: usize,
-    /// Decisions.
+    /// Number of decisions.
     pub decisions: usize,
 }
 
-/// One job, as its cycle tells of it.
+/// The status of one job, written by its control cycle.
 #[derive(Debug)]
 pub struct JobStatus {
-    /// What does not change.
-    pub about: About,
+    /// Properties that do not change.
+    pub info: JobInfo,
     /// Pause and dry run.
     pub switches: Switches,
-    kept: Retention,
+    retention: Retention,
     notifier: Notifier,
-    seen: Mutex<JobData>,
+    data: Mutex<JobData>,
     estimator: Mutex<Estimator>,
 }
 
 #[derive(Debug, Clone, Default)]
 struct JobData {
     recorded_slots: Option<u32>,
-    news: News,
-    looked_at: Option<Timestamp>,
+    events: EventDetector,
+    requested_at: Option<Timestamp>,
     sampled_at: Option<Timestamp>,
     samples: u64,
     failed_samples: u64,
@@ -154,28 +154,28 @@ struct JobData {
     outlook: Option<Result<Outlook, String>>,
 }
 
-/// What is known of a job at one moment.
+/// Status of a job at one point in time.
 #[derive(Debug, Clone)]
 pub struct JobView {
-    /// When the newest sample was taken.
+    /// Time of the newest sample.
     pub sampled_at: Option<Timestamp>,
-    /// Samples taken since the start.
+    /// Number of samples since the start.
     pub samples: u64,
-    /// Attempts to take one that failed.
+    /// Number of failed samples.
     pub failed_samples: u64,
-    /// Why there are no figures, if there are none.
+    /// Why there is no current snapshot, if there is none.
     pub problem: Option<String>,
-    /// The newest snapshot, with the time it was made.
+    /// The newest snapshot and its time.
     pub snapshot: Option<(Timestamp, Arc<Snapshot>)>,
-    /// Epochs ended since the start.
+    /// Number of epochs since the start.
     pub epochs: u64,
-    /// When the last one ended.
+    /// End of the last epoch.
     pub epoch_ended_at: Option<Timestamp>,
-    /// What became of the decisions since the start.
+    /// Number of decisions since the start, by outcome.
     pub outcomes: BTreeMap<DecisionOutcome, u64>,
     /// Why the job is not being watched, if it is not.
     pub failure: Option<String>,
-    /// What a person must look at, if anything.
+    /// Why a person must act, if so.
     pub alarm: Option<String>,
     /// Whether the job does not run as its document says.
     pub is_drifted: bool,
@@ -187,11 +187,11 @@ pub struct JobView {
     pub recent: Vec<Arc<DecisionView>>,
     /// The newest decision with a plan.
     pub last_plan: Option<Arc<DecisionView>>,
-    /// Wanted and present capacity, or why they are not known.
+    /// Load and capacity, or why they are unknown.
     pub outlook: Result<Outlook, String>,
 }
 
-/// The slots that a job needs as it ran, or with the plan that was published.
+/// Returns the number of slots that a job needs as it ran, or with the plan that was published.
 fn slots_of(record: &Record) -> Option<u32> {
     let held = scaling::limits::slots_needed(record.snapshot.as_ref()?, &BTreeMap::new());
     let is_published = matches!(record.effect, Effect::Publishing { .. } | Effect::Published { .. });
@@ -200,18 +200,18 @@ fn slots_of(record: &Record) -> Option<u32> {
 }
 
 impl JobStatus {
-    /// A job of which nothing is known yet.
-    pub fn new(about: About, switches: Switches, kept: Retention) -> Self {
-        let estimator = Mutex::new(Estimator::new(about.latency_max_ms));
-        Self { about, switches, kept, notifier: Notifier::default(), seen: Mutex::default(), estimator }
+    /// Returns the status of a job before its first sample.
+    pub fn new(info: JobInfo, switches: Switches, retention: Retention) -> Self {
+        let estimator = Mutex::new(Estimator::new(info.latency_max_ms));
+        Self { info, switches, retention, notifier: Notifier::default(), data: Mutex::default(), estimator }
     }
 
-    /// The same, whose events are sent.
+    /// Sends the events of the job.
     pub(crate) fn notifying(self, notifier: Notifier) -> Self {
         Self { notifier, ..self }
     }
 
-    /// Fills time line and decisions from records of earlier runs, oldest first.
+    /// Restores time line and decisions from records of earlier runs, oldest first.
     pub fn remember<'a>(&self, records: impl IntoIterator<Item = &'a Record>) {
         let records: Vec<&Record> = records.into_iter().collect();
         self.lock().recorded_slots = records.iter().rev().find_map(|record| slots_of(record));
@@ -219,203 +219,205 @@ impl JobStatus {
         for (index, record) in records.into_iter().enumerate() {
             let has_figures = !record.decision.figures.is_empty();
             let outlook = (index >= estimated_from || has_figures).then(|| self.estimate(record));
-            self.keep(&mut self.lock(), record, outlook);
+            self.retain(&mut self.lock(), record, outlook);
         }
     }
 
-    /// The slots of the job in the newest record of earlier runs, or of the plan that it published.
+    /// Returns the slots of the job in the newest record of earlier runs, or of the plan published with it.
     pub(crate) fn recorded_slots(&self) -> Option<u32> {
         self.lock().recorded_slots
     }
 
-    /// A sample was taken, or could not be.
+    /// Records the result of a sample.
     pub fn sampled(&self, result: Result<(), String>, now: Timestamp) {
-        let mut seen = self.lock();
+        let mut data = self.lock();
         match result {
             Ok(()) => {
-                seen.samples += 1;
-                seen.sampled_at = Some(now);
+                data.samples += 1;
+                data.sampled_at = Some(now);
             }
             Err(problem) => {
-                seen.failed_samples += 1;
-                seen.problem = Some(problem);
+                data.failed_samples += 1;
+                data.problem = Some(problem);
             }
         }
     }
 
-    /// Whether a client has asked lately, so that current snapshots are needed.
-    pub fn is_looked_at(&self, now: Timestamp) -> bool {
-        self.lock().looked_at.is_some_and(|at| now.duration_since(at).unsigned_abs() < LOOKED_AT_FOR)
+    /// Whether a client has asked recently, so that current snapshots are needed.
+    pub fn is_watched_by_client(&self, now: Timestamp) -> bool {
+        self.lock().requested_at.is_some_and(|at| now.duration_since(at).unsigned_abs() < CLIENT_PRESENT_FOR)
     }
 
-    /// What can be seen right now, or why nothing can.
+    /// Records the current snapshot, or why there is none.
     pub fn current(&self, snapshot: Result<Snapshot, String>, now: Timestamp) {
-        let mut seen = self.lock();
+        let mut data = self.lock();
         match snapshot {
             Ok(snapshot) => {
-                seen.snapshot = Some((now, Arc::new(snapshot)));
-                seen.problem = None;
+                data.snapshot = Some((now, Arc::new(snapshot)));
+                data.problem = None;
             }
-            Err(problem) => seen.problem = Some(problem),
+            Err(problem) => data.problem = Some(problem),
         }
     }
 
-    /// An epoch ended with this record. A record of the same epoch as the one before takes its place.
+    /// Records the end of an epoch. A second record of an epoch replaces the first.
     pub fn decided(&self, record: &Record) {
         let outlook = self.estimate(record);
-        let mut seen = self.lock();
+        let mut data = self.lock();
         if let Some(snapshot) = &record.snapshot {
-            seen.snapshot = Some((record.at, Arc::new(snapshot.clone())));
-            seen.problem = None;
+            data.snapshot = Some((record.at, Arc::new(snapshot.clone())));
+            data.problem = None;
         } else if let Some(reason) = record.decision.reasons.first() {
-            seen.problem = Some(reason.clone());
+            data.problem = Some(reason.clone());
         }
         let outcome = DecisionOutcome::of(&record.effect);
         if outcome != DecisionOutcome::Publishing {
-            seen.epochs += 1;
-            seen.epoch_ended_at = Some(record.at);
-            *seen.outcomes.entry(outcome).or_default() += 1;
+            data.epochs += 1;
+            data.epoch_ended_at = Some(record.at);
+            *data.outcomes.entry(outcome).or_default() += 1;
         }
-        self.keep(&mut seen, record, Some(outlook));
-        let events = seen.news.decided(&DecisionView::of(record));
-        drop(seen);
+        self.retain(&mut data, record, Some(outlook));
+        let events = data.events.decided(&DecisionView::of(record));
+        drop(data);
         self.notify(events);
     }
 
-    /// It has turned out what became of an earlier decision.
+    /// Records the outcome of an earlier decision.
     pub fn followed_up(&self, follow_up: &FollowUp) {
-        let mut seen = self.lock();
+        let mut data = self.lock();
         if let Some(effect) = &follow_up.then {
-            seen.epochs += 1;
-            seen.epoch_ended_at = Some(follow_up.at);
-            *seen.outcomes.entry(DecisionOutcome::of(effect)).or_default() += 1;
+            data.epochs += 1;
+            data.epoch_ended_at = Some(follow_up.at);
+            *data.outcomes.entry(DecisionOutcome::of(effect)).or_default() += 1;
         }
         let of_epoch = follow_up.of_epoch;
         let mut events = Vec::new();
-        if let Some(told) = seen.decisions.iter_mut().rev().find(|told| told.epoch == of_epoch) {
-            Arc::make_mut(told).follow(follow_up);
-            let told = Arc::clone(told);
-            events.extend(follow_up.then.as_ref().and_then(|_| seen.news.planned(&told)));
+        if let Some(decision) = data.decisions.iter_mut().rev().find(|decision| decision.epoch == of_epoch) {
+            Arc::make_mut(decision).follow(follow_up);
+            let decision = Arc::clone(decision);
+            events.extend(follow_up.then.as_ref().and_then(|_| data.events.planned(&decision)));
         }
         if let Some(outcome) = &follow_up.outcome {
-            events.extend(seen.news.ended(outcome, follow_up.at));
+            events.extend(data.events.ended(outcome, follow_up.at));
         }
-        let point = seen.points.iter_mut().rev().find(|point| point.epoch == of_epoch);
+        let point = data.points.iter_mut().rev().find(|point| point.epoch == of_epoch);
         if let (Some(point), Some(effect)) = (point, &follow_up.then) {
             Arc::make_mut(point).became(DecisionOutcome::of(effect));
         }
-        drop(seen);
+        drop(data);
         self.notify(events);
     }
 
-    /// The job is being watched, again after a failure.
+    /// Records that the job is being watched, or again after a failure.
     pub fn watched(&self) {
         let before = self.lock().failure.take();
         self.notify(before.map(|_| notify::watching(None, Timestamp::now())));
     }
 
-    /// The job is not being watched any more, or not yet.
+    /// Records why the job is not being watched.
     pub fn failed(&self, reason: String) {
         let before = self.lock().failure.replace(reason.clone());
         let is_news = before.is_none();
         self.notify(is_news.then(|| notify::watching(Some(&reason), Timestamp::now())));
     }
 
-    /// What a person must look at now, or nothing. Returns whether there was nothing before and is now, or the other way round.
+    /// Records why a person must act, or that no action is needed. Returns whether the need for action began or ended.
     pub fn alarm(&self, sentence: Option<String>) -> bool {
-        let mut seen = self.lock();
-        let is_news = seen.alarm.is_some() != sentence.is_some();
-        seen.alarm.clone_from(&sentence);
-        drop(seen);
+        let mut data = self.lock();
+        let is_news = data.alarm.is_some() != sentence.is_some();
+        data.alarm.clone_from(&sentence);
+        drop(data);
         self.notify(is_news.then(|| notify::needs_a_person(sentence.as_deref(), Timestamp::now())));
         is_news
     }
 
-    /// Whether the job runs otherwise than its document says. Returns whether that is news.
+    /// Records whether the job differs from its document. Returns whether this changed.
     pub fn drift(&self, is_drifted: bool) -> bool {
         std::mem::replace(&mut self.lock().is_drifted, is_drifted) != is_drifted
     }
 
-    /// Plans cannot be carried out, for this reason; [`None`]: they can.
+    /// Records why plans cannot be carried out; [`None`]: they can.
     pub fn set_obstacle(&self, obstacle: Option<String>) {
         self.lock().obstacle = obstacle;
     }
 
-    /// What is known now. Counts as a look if `is_look`, see [`JobStatus::is_looked_at`].
-    pub fn view(&self, now: Timestamp, is_look: bool) -> JobView {
-        let mut seen = self.lock();
-        if is_look {
-            seen.looked_at = Some(now);
+    /// Returns the current status. `by_client`: see [`JobStatus::is_watched_by_client`].
+    pub fn view(&self, now: Timestamp, by_client: bool) -> JobView {
+        let mut data = self.lock();
+        if by_client {
+            data.requested_at = Some(now);
         }
         JobView {
-            sampled_at: seen.sampled_at,
-            samples: seen.samples,
-            failed_samples: seen.failed_samples,
-            problem: seen.problem.clone(),
-            snapshot: seen.snapshot.clone(),
-            epochs: seen.epochs,
-            epoch_ended_at: seen.epoch_ended_at,
-            outcomes: seen.outcomes.clone(),
-            failure: seen.failure.clone(),
-            alarm: seen.alarm.clone(),
-            is_drifted: seen.is_drifted,
-            obstacle: seen.obstacle.clone(),
-            newest: seen.decisions.back().cloned(),
-            recent: seen.decisions.iter().rev().take(RECENT_DECISIONS).cloned().collect(),
-            last_plan: seen.decisions.iter().rev().find(|told| told.is_plan()).cloned(),
-            outlook: seen.outlook.clone().unwrap_or_else(|| Err("no epoch has ended yet".to_owned())),
+            sampled_at: data.sampled_at,
+            samples: data.samples,
+            failed_samples: data.failed_samples,
+            problem: data.problem.clone(),
+            snapshot: data.snapshot.clone(),
+            epochs: data.epochs,
+            epoch_ended_at: data.epoch_ended_at,
+            outcomes: data.outcomes.clone(),
+            failure: data.failure.clone(),
+            alarm: data.alarm.clone(),
+            is_drifted: data.is_drifted,
+            obstacle: data.obstacle.clone(),
+            newest: data.decisions.back().cloned(),
+            recent: data.decisions.iter().rev().take(RECENT_DECISIONS).cloned().collect(),
+            last_plan: data.decisions.iter().rev().find(|decision| decision.is_plan()).cloned(),
+            outlook: data.outlook.clone().unwrap_or_else(|| Err("no epoch has ended yet".to_owned())),
         }
     }
 
-    /// The newest points of the time line, oldest first.
+    /// Returns the newest points of the time line, oldest first.
     pub fn points(&self, limit: usize) -> Vec<Arc<Point>> {
-        let seen = self.lock();
-        let skipped = seen.points.len().saturating_sub(limit);
-        seen.points.iter().skip(skipped).cloned().collect()
+        let data = self.lock();
+        let skipped = data.points.len().saturating_sub(limit);
+        data.points.iter().skip(skipped).cloned().collect()
     }
 
-    /// The newest decisions, newest first.
+    /// Returns the newest decisions, newest first.
     pub fn decisions(&self, limit: usize) -> Vec<Arc<DecisionView>> {
         self.lock().decisions.iter().rev().take(limit).cloned().collect()
     }
 
-    /// Returns the newest plan that the time line has.
+    /// Returns the newest plan in the time line.
     pub fn last_change(&self) -> Option<Mark> {
         self.lock().points.iter().rev().find_map(|point| point.mark.clone())
     }
 
-    /// Returns what happened after a moment, as far as the time line goes back.
+    /// Returns what happened after this time, as far as the time line goes back.
     pub fn since(&self, since_ms: i64) -> Since {
-        let seen = self.lock();
-        Since::of(seen.points.iter().map(|point| &**point), since_ms, self.about.latency_max_ms)
+        let data = self.lock();
+        Since::of(data.points.iter().map(|point| &**point), since_ms, self.info.latency_max_ms)
     }
 
     fn estimate(&self, record: &Record) -> Result<Outlook, String> {
         self.estimator.lock().unwrap_or_else(PoisonError::into_inner).estimate(record)
     }
 
-    fn keep(&self, seen: &mut JobData, record: &Record, outlook: Option<Result<Outlook, String>>) {
-        let told = Arc::new(DecisionView::of(record));
+    fn retain(&self, data: &mut JobData, record: &Record, outlook: Option<Result<Outlook, String>>) {
+        let decision = Arc::new(DecisionView::of(record));
         let known = outlook.as_ref().and_then(|outlook| outlook.as_ref().ok().copied());
-        seen.outlook = outlook;
-        push(&mut seen.points, Arc::new(Point::of(record, known)), self.kept.points, |point| point.epoch);
-        push(&mut seen.decisions, told, self.kept.decisions, |told| told.epoch);
+        data.outlook = outlook;
+        push(&mut data.points, Arc::new(Point::of(record, known)), self.retention.points, |point| {
+            point.epoch
+        });
+        push(&mut data.decisions, decision, self.retention.decisions, |decision| decision.epoch);
     }
 
     fn notify(&self, events: impl IntoIterator<Item = Event>) {
         for event in events {
             let is_dry_run = self.switches.now().dry_run;
-            self.notifier.tell(&self.about.job, &self.about.flink_url, &event, is_dry_run);
+            self.notifier.send(&self.info.name, &self.info.flink_url, &event, is_dry_run);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, JobData> {
-        // A reader that panicked has changed nothing half-way.
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        // Readers change nothing, so a panic leaves the data consistent.
+        self.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Adds to a bounded ring; an entry of the same epoch as the last one takes its place.
+/// Appends to a bounded ring. An entry of the same epoch as the last entry replaces it.
 fn push<T>(ring: &mut VecDeque<T>, entry: T, most: usize, epoch: impl Fn(&T) -> u64) {
     if ring.back().is_some_and(|last| epoch(last) == epoch(&entry)) {
         ring.pop_back();

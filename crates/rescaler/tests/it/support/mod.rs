@@ -10,7 +10,7 @@ use std::time::Duration;
 use control::{ChangeOutcome, Effect, PhaseDuration, Record};
 use jiff::{SignedDuration, Timestamp};
 use rescaler::http::{Guard, Http, serve};
-use rescaler::status::{About, JobStatus, Retention, Status, Switches};
+use rescaler::status::{JobInfo, JobStatus, Retention, Status, Switches};
 use scaling::{
     Action, Decision, Distribution, Edge, Kind, Operator, OperatorReport, Partitioning, Query, SCHEMA,
     Snapshot, Subtask, TaskManager,
@@ -168,8 +168,8 @@ pub(crate) fn plan() -> Decision {
 
 /// A job of which nothing is known, with switches that lie in `file`.
 pub(crate) fn job(name: &str, file: Option<PathBuf>) -> Arc<JobStatus> {
-    let about = About {
-        job: name.to_owned(),
+    let info = JobInfo {
+        name: name.to_owned(),
         flink_url: "http://127.0.0.1:8081".to_owned(),
         policy: "latency".to_owned(),
         latency_max_ms: Some(1000.0),
@@ -178,7 +178,7 @@ pub(crate) fn job(name: &str, file: Option<PathBuf>) -> Arc<JobStatus> {
         started_at: Timestamp::now(),
     };
     let switches = Switches::open(file, false).unwrap();
-    Arc::new(JobStatus::new(about, switches, Retention { points: 1440, decisions: 200 }))
+    Arc::new(JobStatus::new(info, switches, Retention { points: 1440, decisions: 200 }))
 }
 
 /// A job with the recording, and a sample of just now.

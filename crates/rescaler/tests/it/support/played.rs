@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use control::{ChangeOutcome, Effect, PhaseDuration, Record};
 use jiff::{SignedDuration, Timestamp};
-use rescaler::status::{About, JobStatus, Retention, Switch, Switches};
+use rescaler::status::{JobInfo, JobStatus, Retention, Switch, Switches};
 use scaling::ds2::{self, Ds2};
 use scaling::slo::{Options, Slo};
 use scaling::{Action, ChangeEnd, Constraints, Decision, LocalTime, Memory, Policy, Snapshot};
@@ -157,8 +157,8 @@ pub(crate) fn play(part: &Part, now: Timestamp) -> Played {
 }
 
 fn status(part: &Part) -> Arc<JobStatus> {
-    let about = About {
-        job: part.name.to_owned(),
+    let info = JobInfo {
+        name: part.name.to_owned(),
         flink_url: "http://jobmanager:8081".to_owned(),
         policy: if part.bound_ms.is_some() { "slo" } else { "ds2" }.to_owned(),
         latency_max_ms: part.bound_ms,
@@ -167,7 +167,7 @@ fn status(part: &Part) -> Arc<JobStatus> {
         started_at: Timestamp::now(),
     };
     let switches = Switches::open(None, false).unwrap();
-    Arc::new(JobStatus::new(about, switches, Retention { points: 1440, decisions: 200 }))
+    Arc::new(JobStatus::new(info, switches, Retention { points: 1440, decisions: 200 }))
 }
 
 fn records(part: &Part, epochs: Vec<Epoch>, now: Timestamp) -> Vec<Record> {
@@ -283,7 +283,7 @@ pub(crate) fn played(parts: &[Part]) -> Vec<Played> {
     let now = Timestamp::now();
     let jobs: Vec<Played> = parts.iter().map(|part| play(part, now)).collect();
     for job in &jobs {
-        match job.status.about.job.as_str() {
+        match job.status.info.name.as_str() {
             "inventory-sync" => drop(job.status.switches.set(Switch::Pause, true).unwrap()),
             "fraud-model-features" => drop(job.status.switches.set(Switch::DryRun, true).unwrap()),
             _ => {}
