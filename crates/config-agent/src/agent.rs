@@ -16,7 +16,7 @@ use crate::environment::{Environment, within};
 use crate::journal_store::{JournalStore, JournalStoreError};
 use crate::ledger::{Change, Entry, Ledger};
 use crate::live::LiveEnvironment;
-use crate::machine::{Attempt, NextStep, Observation, next, question, to_run};
+use crate::machine::{Attempt, NextStep, Observation, next, query, to_run};
 use crate::phase::Phase;
 use crate::phase_state::PhaseState;
 use crate::reports;
@@ -178,7 +178,7 @@ impl<S: Environment> Agent<S> {
             drop(ledger.apply(&accepted(&current, self.env.now())));
         }
         let Some(change) = ledger.change() else { return Ok(RunOutcome::Good) };
-        let asked = question(change, ledger.history(), &self.config.rules);
+        let asked = query(change, ledger.history(), &self.config.rules);
         let seen = self.env.observe(&asked).await.map_err(AgentError::NoAnswer)?;
         let attempt = Attempt { now: self.env.now(), checked: true, ..Attempt::default() };
         let step = next(change, ledger.history(), &seen, &attempt, &self.config.rules);
@@ -239,7 +239,7 @@ impl<S: Environment> Agent<S> {
             let Some(change) = ledger.change().filter(|change| !change.phase.is_final()) else {
                 return Ok(());
             };
-            let asked = question(change, ledger.history(), &self.config.rules);
+            let asked = query(change, ledger.history(), &self.config.rules);
             let pause = match self.env.observe(&asked).await {
                 Ok(seen) => {
                     self.flink_condition.good();

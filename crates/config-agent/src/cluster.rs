@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::config::Config;
 use crate::fresh;
-use crate::machine::{Effect, EndedJob, Observation, Question, Submission};
+use crate::machine::{Effect, EndedJob, Observation, Query, Submission};
 use crate::observed;
 use crate::pool::{CommandError, Pool};
 
@@ -122,17 +122,17 @@ impl Cluster {
         Ok(observed::of(&details, task_managers, rescales))
     }
 
-    /// Answers a question about the job.
+    /// Answers a query about the job.
     ///
     /// # Errors
     /// Any [`flink::Error`].
-    pub(crate) async fn observe(&self, question: &Question) -> Result<Observation, flink::Error> {
-        match question {
-            Question::Nothing => Ok(Observation::Nothing),
-            Question::Jobs { last, with_nodes, with_widths } => {
-                self.jobs(last.as_ref(), *with_nodes, *with_widths).await
+    pub(crate) async fn observe(&self, query: &Query) -> Result<Observation, flink::Error> {
+        match query {
+            Query::Nothing => Ok(Observation::Nothing),
+            Query::Jobs { last, with_nodes, with_requirements } => {
+                self.jobs(last.as_ref(), *with_nodes, *with_requirements).await
             }
-            Question::Nodes { job } => {
+            Query::Nodes { job } => {
                 let registered = self.client.task_managers().await?;
                 let submission = match job {
                     Some(job) => Some(self.submission(job).await?),
@@ -140,8 +140,8 @@ impl Cluster {
                 };
                 Ok(Observation::Nodes { registered, submission })
             }
-            Question::Stop { job, trigger } => self.stop(job, trigger).await,
-            Question::Submission { job, rival } => {
+            Query::Stop { job, trigger } => self.stop(job, trigger).await,
+            Query::Submission { job, rival } => {
                 let submission = self.submission(job).await?;
                 let rival_lives = match rival {
                     Some(rival) => self.state(rival).await?.is_some_and(|state| !state.is_terminal()),
@@ -149,8 +149,8 @@ impl Cluster {
                 };
                 Ok(Observation::Submission { submission, rival_lives })
             }
-            Question::Vertices { job, since } => self.vertices(job, *since).await,
-            Question::FailedJob { job } => self.remains(job).await,
+            Query::Vertices { job, since } => self.vertices(job, *since).await,
+            Query::FailedJob { job } => self.remains(job).await,
         }
     }
 
@@ -158,7 +158,7 @@ impl Cluster {
         &self,
         last: Option<&JobId>,
         with_nodes: bool,
-        with_widths: bool,
+        with_requirements: bool,
     ) -> Result<Observation, flink::Error> {
         let jobs = self.client.jobs().await?;
         let state_of = |id: &JobId| jobs.iter().find(|job| job.id == *id).map(|job| job.state);
@@ -175,7 +175,7 @@ impl Cluster {
         let alive: Vec<_> = alive.map(|job| (job.id, job.state)).collect();
         let registered = if with_nodes { self.client.task_managers().await? } else { Vec::new() };
         let wanted = match &alive[..] {
-            [(job, _)] if with_widths => self.wanted(job).await?,
+            [(job, _)] if with_requirements => self.wanted(job).await?,
             _ => None,
         };
         Ok(Observation::Jobs { alive, last, registered, wanted })

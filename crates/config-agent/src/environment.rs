@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use job_config::{EntityTag, JobDocument, Observed, Report};
 
 use crate::cluster::EffectError;
-use crate::machine::{Effect, Observation, Question};
+use crate::machine::{Effect, Observation, Query};
 
 /// All calls of the agent to the outside. Every call is safe to drop at any point.
 pub trait Environment: Send + Sync {
@@ -27,11 +27,11 @@ pub trait Environment: Send + Sync {
     /// Returns a random number in `0..=1`.
     fn chance(&self) -> f64;
 
-    /// Answers a question about the job.
+    /// Answers a query about the job.
     ///
     /// # Errors
     /// Any [`flink::Error`].
-    fn observe(&self, question: &Question) -> impl Future<Output = Result<Observation, flink::Error>> + Send;
+    fn observe(&self, query: &Query) -> impl Future<Output = Result<Observation, flink::Error>> + Send;
 
     /// Applies an effect to Flink or a node, for this document.
     ///

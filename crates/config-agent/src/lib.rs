@@ -54,8 +54,8 @@ pub use journal_store::{CrashPoint, JournalBackend, JournalStore, JournalStoreEr
 pub use ledger::{Change, Contradiction, Entry, JobHistory, Ledger, ResumePoint};
 pub use live::LiveEnvironment;
 pub use machine::{
-    Attempt, BREAKER_IS_OPEN, Effect, EndedJob, NextStep, Observation, PoolNode, Question, Rules, Submission,
-    next, question, to_run,
+    Attempt, BREAKER_IS_OPEN, Effect, EndedJob, NextStep, Observation, PoolNode, Query, Rules, Submission,
+    next, query, to_run,
 };
 pub use phase::{NodeFailure, Phase};
 pub use pool::{CommandError, Node, Pool};

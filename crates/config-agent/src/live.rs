@@ -13,7 +13,7 @@ use crate::agent::AgentError;
 use crate::cluster::{Cluster, EffectError};
 use crate::config::Config;
 use crate::environment::Environment;
-use crate::machine::{Effect, Observation, Question};
+use crate::machine::{Effect, Observation, Query};
 
 /// The real environment.
 pub struct LiveEnvironment {
@@ -79,8 +79,8 @@ impl Environment for LiveEnvironment {
         rand::random_range(0.0..=1.0)
     }
 
-    async fn observe(&self, question: &Question) -> Result<Observation, flink::Error> {
-        self.cluster.observe(question).await
+    async fn observe(&self, query: &Query) -> Result<Observation, flink::Error> {
+        self.cluster.observe(query).await
     }
 
     async fn act(&self, document: &JobDocument, effect: &Effect) -> Result<(), EffectError> {

@@ -1,6 +1,6 @@
 //! Decides the agent's next step: a pure function of the journal and Flink's observed state.
 //!
-//! The agent loops: ask the [`question`] of the phase, pass the answer to [`next`], take the returned step. Crash
+//! The agent loops: ask the [`query`] of the phase, pass the answer to [`next`], take the returned step. Crash
 //! recovery is the same code: only the phase is remembered, and every phase first checks what already exists.
 //!
 //! No IO and no clock: the time spent in a phase is an argument.
@@ -33,7 +33,7 @@ use crate::phase::Phase;
 
 /// What must be observed before the next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Question {
+pub enum Query {
     /// Nothing: the next step follows from the journal alone.
     Nothing,
     /// Which jobs have the name, and how the last known one ended.
@@ -43,7 +43,7 @@ pub enum Question {
         /// Whether the registered task managers are needed.
         with_nodes: bool,
         /// Whether the running job's required parallelism is needed.
-        with_widths: bool,
+        with_requirements: bool,
     },
     /// Which task managers are registered.
     Nodes {
@@ -78,12 +78,12 @@ pub enum Question {
     },
 }
 
-/// Answer to a [`Question`].
+/// Answer to a [`Query`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observation {
-    /// To [`Question::Nothing`].
+    /// To [`Query::Nothing`].
     Nothing,
-    /// To [`Question::Jobs`].
+    /// To [`Query::Jobs`].
     Jobs {
         /// The unfinished jobs of the name.
         alive: Vec<(JobId, JobState)>,
@@ -94,14 +94,14 @@ pub enum Observation {
         /// The vertices of the only job with their required parallelism, if needed and available.
         wanted: Option<Vec<Vertex>>,
     },
-    /// To [`Question::Nodes`].
+    /// To [`Query::Nodes`].
     Nodes {
         /// The registered task managers.
         registered: Vec<TaskManager>,
         /// State of the job.
         submission: Option<Submission>,
     },
-    /// To [`Question::Stop`].
+    /// To [`Query::Stop`].
     Stop {
         /// The operation; `None` if Flink does not know it.
         operation: Option<SavepointStatus>,
@@ -110,7 +110,7 @@ pub enum Observation {
         /// Path of the job's newest savepoint, once the job has ended.
         savepoint: Option<String>,
     },
-    /// To [`Question::Vertices`].
+    /// To [`Query::Vertices`].
     Vertices {
         /// State of the job.
         submission: Submission,
@@ -119,14 +119,14 @@ pub enum Observation {
         /// Its failures since the phase began, newest first.
         failures: Vec<String>,
     },
-    /// To [`Question::Submission`].
+    /// To [`Query::Submission`].
     Submission {
         /// State of the job.
         submission: Submission,
         /// Whether the rival is running.
         rival_lives: bool,
     },
-    /// To [`Question::FailedJob`].
+    /// To [`Query::FailedJob`].
     FailedJob {
         /// The job's state; `None` if Flink does not know it.
         job: Option<JobState>,
@@ -314,28 +314,28 @@ pub enum NextStep {
 }
 
 /// Returns what must be observed before the change's next step.
-pub fn question(change: &Change, history: &JobHistory, rules: &Rules) -> Question {
+pub fn query(change: &Change, history: &JobHistory, rules: &Rules) -> Query {
     match &change.phase {
-        Phase::Received | Phase::NodesStarted { .. } => Question::Jobs {
+        Phase::Received | Phase::NodesStarted { .. } => Query::Jobs {
             last: history.job.clone(),
             with_nodes: change.document.task_managers().is_some() && !rules.pool.is_empty(),
-            with_widths: in_place::may_be_adopted(change, history),
+            with_requirements: in_place::may_be_adopted(change, history),
         },
-        Phase::StartingNodes { .. } => Question::Nodes { job: None },
-        Phase::StoppingNodes { end, .. } => Question::Nodes { job: end.job().cloned() },
-        Phase::Stopping { job, trigger } => Question::Stop { job: job.clone(), trigger: trigger.clone() },
+        Phase::StartingNodes { .. } => Query::Nodes { job: None },
+        Phase::StoppingNodes { end, .. } => Query::Nodes { job: end.job().cloned() },
+        Phase::Stopping { job, trigger } => Query::Stop { job: job.clone(), trigger: trigger.clone() },
         Phase::Submitting { job, .. } | Phase::Settling { job } => {
-            Question::Submission { job: job.clone(), rival: None }
+            Query::Submission { job: job.clone(), rival: None }
         }
         Phase::Restoring { job, .. } => {
-            Question::Submission { job: job.clone(), rival: history.abandoned.back().cloned() }
+            Query::Submission { job: job.clone(), rival: history.abandoned.back().cloned() }
         }
         Phase::Rescaling { job } | Phase::RescalingBack { job, .. } => {
-            Question::Vertices { job: job.clone(), since: change.since }
+            Query::Vertices { job: job.clone(), since: change.since }
         }
-        Phase::RollingBack { failed, .. } => Question::FailedJob { job: failed.clone() },
+        Phase::RollingBack { failed, .. } => Query::FailedJob { job: failed.clone() },
         Phase::Stopped { .. } | Phase::Running { .. } | Phase::RolledBack { .. } | Phase::Failed { .. } => {
-            Question::Nothing
+            Query::Nothing
         }
     }
 }
@@ -424,7 +424,7 @@ impl StepContext<'_> {
                 let rival = history.abandoned.back().filter(|_| *rival_lives);
                 restore((job, savepoint.as_ref()), message, (submission, rival), attempt, rules)
             }
-            // The answer to another question: observe again.
+            // The answer to another query: observe again.
             _ => NextStep::Wait,
         }
     }

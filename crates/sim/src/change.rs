@@ -51,12 +51,12 @@ pub struct Change {
     /// Parallelism after the change.
     pub after: Vec<u32>,
     /// The three by operator name, for snapshots.
-    pub named: Named,
+    pub parallelism: OperatorParallelism,
 }
 
 /// Parallelism by operator name before a change, as requested, and after it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Named {
+pub struct OperatorParallelism {
     /// Before the change.
     pub before: Arc<BTreeMap<String, u32>>,
     /// As requested.
@@ -196,7 +196,7 @@ impl Changes {
         if self.random.uniform() >= conditions.faults.failing_changes {
             parallelism.clone_from(&self.wanted);
         }
-        let named = Named {
+        let parallelism_by_name = OperatorParallelism {
             before: Arc::new(job.named(&before)),
             wanted: Arc::new(job.named(&self.wanted)),
             after: Arc::new(job.named(parallelism)),
@@ -209,7 +209,7 @@ impl Changes {
             before,
             wanted: std::mem::take(&mut self.wanted),
             after: parallelism.clone(),
-            named,
+            parallelism: parallelism_by_name,
         });
         self.phase = Phase::Running;
         self.restarted_s = Some(now_s + 1);

@@ -78,7 +78,7 @@ pub struct Operator {
 
 /// Capacity of an operator at one parallelism.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Width {
+pub struct ParallelismCapacity {
     /// c(p), in records per second.
     pub subtask_rate_per_s: f64,
     /// w(p): input share of the fullest subtask.
@@ -135,7 +135,7 @@ pub struct Job {
     operators: Vec<Operator>,
     upstream: Vec<Vec<Upstream>>,
     readers: Vec<Vec<Reader>>,
-    widths: Vec<Vec<Width>>,
+    widths: Vec<Vec<ParallelismCapacity>>,
     sources: Vec<usize>,
     parallelism_max: u32,
 }
@@ -174,14 +174,14 @@ impl Operator {
         shares
     }
 
-    fn width(&self, parallelism: u32) -> Width {
+    fn width(&self, parallelism: u32) -> ParallelismCapacity {
         let p = f64::from(parallelism);
         let slowdown = 1.0 + self.contention * (p - 1.0) + self.coherence * p * (p - 1.0);
         let subtask_rate_per_s = self.rate_per_s / slowdown;
         let fullest_share = self.shares(parallelism).into_iter().fold(0.0, f64::max);
         let own_per_s = subtask_rate_per_s / fullest_share;
         let limit_per_s = self.external_limit_per_s.unwrap_or(f64::INFINITY);
-        Width {
+        ParallelismCapacity {
             subtask_rate_per_s,
             fullest_share,
             capacity_per_s: own_per_s.min(limit_per_s),
@@ -190,7 +190,7 @@ impl Operator {
     }
 
     /// Returns how long a firing of this many stored records blocks the fullest subtask, in seconds.
-    pub(crate) fn firing_s(&self, stored: f64, parallelism: u32, width: &Width) -> f64 {
+    pub(crate) fn firing_s(&self, stored: f64, parallelism: u32, width: &ParallelismCapacity) -> f64 {
         let cost_s = self.window.map_or(0.0, |window| window.firing_s_per_record);
         cost_s * stored * width.fullest_share * (1.0 + self.contention * f64::from(parallelism.max(1) - 1))
     }
@@ -285,7 +285,7 @@ impl Job {
     }
 
     /// Returns the operator's capacity at this parallelism, which must be between 1 and [`Job::most`].
-    pub fn width(&self, operator: usize, parallelism: u32) -> &Width {
+    pub fn width(&self, operator: usize, parallelism: u32) -> &ParallelismCapacity {
         let widths = &self.widths[operator];
         &widths[(parallelism.max(1) as usize - 1).min(widths.len() - 1)]
     }

@@ -11,7 +11,7 @@
 use crate::change::{Changes, Phase, seconds};
 use crate::conditions::BASE_LATENCY_S;
 use crate::history::{History, JobReading, PartitionReading, Reading};
-use crate::job::Width;
+use crate::job::ParallelismCapacity;
 use crate::random::Random;
 use crate::scenario::Trial;
 use crate::tasks::{NONE, Operator, Period, SourceState};
@@ -60,7 +60,7 @@ impl FlowStep {
 }
 
 /// Returns an operator in its initial state.
-fn new_operator(shape: &crate::job::Operator, width: Width, seed: u64) -> Operator {
+fn new_operator(shape: &crate::job::Operator, width: ParallelismCapacity, seed: u64) -> Operator {
     Operator {
         queue: 0.0,
         noise: 1.0,
@@ -214,7 +214,7 @@ impl<'a> Model<'a> {
             let shape = &self.trial.job.operators()[index];
             let varied = 1.0 + CAPACITY_MEMORY * (operator.noise - 1.0) + kick * operator.random.normal();
             operator.noise = varied.max(CAPACITY_LEAST);
-            let Width { subtask_rate_per_s, fullest_share, .. } = operator.width;
+            let ParallelismCapacity { subtask_rate_per_s, fullest_share, .. } = operator.width;
             let own_per_s = subtask_rate_per_s * operator.noise * warmth * slow / fullest_share;
             let limit_per_s =
                 shape.external_limit_per_s.map_or(f64::INFINITY, |limit| limit * operator.noise);

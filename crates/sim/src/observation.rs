@@ -11,7 +11,7 @@ use scaling::{
 };
 use thiserror::Error;
 
-use crate::change::{Change, Named, seconds};
+use crate::change::{Change, OperatorParallelism, seconds};
 use crate::view::{InputUnits, View};
 
 /// The start of every run, in milliseconds since the Unix epoch: the first second of 2026.
@@ -167,7 +167,7 @@ impl Epoch<'_> {
             )]
             Some((seconds * 1000.0).round() as u64)
         };
-        let Named { before, wanted, after } = change.named.clone();
+        let OperatorParallelism { before, wanted, after } = change.parallelism.clone();
         Rescale {
             at_ms: Some(at_ms(change.completed_s + 1)),
             requested_at_ms: Some(at_ms(change.requested_s)),

@@ -2,7 +2,7 @@
 
 use crate::change::seconds;
 use crate::history::Reading;
-use crate::job::Width;
+use crate::job::ParallelismCapacity;
 use crate::random::Random;
 
 /// Amounts below this count as zero: records, or records per second.
@@ -25,7 +25,7 @@ pub(crate) struct Operator {
     pub(crate) last_firing_s: Option<f64>,
     /// Share of its acceptance that each input may use.
     pub(crate) input_shares: Vec<f64>,
-    pub(crate) width: Width,
+    pub(crate) width: ParallelismCapacity,
     pub(crate) total: Reading,
 }
 

@@ -10,7 +10,7 @@ use tracing::warn;
 use crate::external_program::ExternalProgram;
 
 /// A program, and how often it gave no plan.
-pub(super) struct Asking {
+pub(super) struct CountedProgram {
     program: ExternalProgram,
     failures: Arc<Mutex<Failures>>,
 }
@@ -22,13 +22,13 @@ struct Failures {
     first: Option<String>,
 }
 
-impl Asking {
+impl CountedProgram {
     pub(super) fn new(program: ExternalProgram) -> Self {
         Self { program, failures: Arc::default() }
     }
 
     /// What simulated runs ask. It must not be called from asynchronous code.
-    pub(super) fn asked(&self) -> PlanCallback {
+    pub(super) fn callback(&self) -> PlanCallback {
         let (program, failures) = (self.program.clone(), Arc::clone(&self.failures));
         PlanCallback::new(move |snapshot| {
             let answer = ask(&program, snapshot);
@@ -43,7 +43,7 @@ impl Asking {
     }
 
     /// Warns of a program that did not answer every time.
-    pub(super) fn tell(&self) {
+    pub(super) fn log_failures(&self) {
         let Failures { asked, failed, first } =
             &*self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(first) = first {

@@ -174,14 +174,14 @@ impl Run {
         let mut program = None;
         if contenders.contains(&Contender::External) {
             let own = config.map(|config| config.policy.external).filter(|own| !own.command.is_empty());
-            let asked = external::Asking::new(own.ok_or(SimulateError::NoProgram)?);
-            options.external = Some(asked.asked());
+            let asked = external::CountedProgram::new(own.ok_or(SimulateError::NoProgram)?);
+            options.external = Some(asked.callback());
             program = Some(asked);
         }
         let batch = batch::Batch { scenarios, contenders, seeds, options };
         let results = batch.run(self.plot.as_deref())?;
         if let Some(program) = program {
-            program.tell();
+            program.log_failures();
         }
         match self.output {
             Output::Text => Ok(output::table(&batch, &results)),

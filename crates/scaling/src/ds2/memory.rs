@@ -34,7 +34,7 @@ pub struct Memory {
     known: BTreeMap<String, KnownRate>,
     /// The last widening of each operator.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    widened: BTreeMap<String, Widened>,
+    widened: BTreeMap<String, PastScaleOut>,
     /// What one subtask of a source read, in records per second, when its fetchers were the limit last.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     fetched: BTreeMap<String, f64>,
@@ -58,7 +58,7 @@ struct KnownRate {
 
 /// A widening and what was expected of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Widened {
+pub(super) struct PastScaleOut {
     pub(super) from: u32,
     pub(super) to: u32,
     /// What the operator could carry before, in records per second.
@@ -67,7 +67,7 @@ pub(super) struct Widened {
     pub(super) carry_expected_per_s: f64,
 }
 
-impl Widened {
+impl PastScaleOut {
     /// Whether the operator at this parallelism carries hardly more than before it was widened.
     pub(super) fn was_useless(&self, parallelism: u32, capacity_per_s: f64) -> bool {
         let gained = capacity_per_s - self.carry_before_per_s;
@@ -91,7 +91,7 @@ impl Memory {
             {
                 // What was expected is of the wanted parallelism. Limits may have granted less of it.
                 let granted = before * f64::from(*new) / f64::from(operator.parallelism.max(1));
-                let widened = Widened {
+                let widened = PastScaleOut {
                     from: operator.parallelism,
                     to: *new,
                     carry_before_per_s: before,
@@ -153,7 +153,7 @@ impl Memory {
     }
 
     /// The last widening of an operator.
-    pub(super) fn widened(&self, name: &str) -> Option<&Widened> {
+    pub(super) fn widened(&self, name: &str) -> Option<&PastScaleOut> {
         self.widened.get(name)
     }
 

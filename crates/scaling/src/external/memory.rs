@@ -28,12 +28,12 @@ const LEAST_BUSY: f64 = 0.05;
 pub struct Memory {
     /// The last widening of each operator.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    widened: BTreeMap<String, Widened>,
+    widened: BTreeMap<String, PastScaleOut>,
 }
 
 /// A widening.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Widened {
+struct PastScaleOut {
     /// The parallelism before this and all useless widenings right before it.
     first: u32,
     from: u32,
@@ -44,7 +44,7 @@ struct Widened {
     useless_before: u32,
 }
 
-impl Widened {
+impl PastScaleOut {
     /// Whether the operator, if it still is as wide, carries hardly more than before.
     fn was_useless(&self, operator: &Operator, capacity_per_s: f64) -> bool {
         let expected = self.capacity_before_per_s * (f64::from(self.to) / f64::from(self.from.max(1)) - 1.0);
@@ -68,7 +68,7 @@ impl Memory {
             let Some(capacity) = capacity.filter(|_| *new > report.parallelism) else { continue };
             let looked_at = Operator { parallelism: report.parallelism, ..Operator::default() };
             let useless = before.filter(|before| before.was_useless(&looked_at, capacity));
-            let widened = Widened {
+            let widened = PastScaleOut {
                 first: useless.as_ref().map_or(report.parallelism, |before| before.first),
                 from: report.parallelism,
                 to: *new,

@@ -24,9 +24,9 @@ pub(super) struct NeededParallelism {
     needed: BTreeMap<String, Vec<(i64, u32)>>,
 }
 
-/// The needs over the last stretch of time.
+/// The largest needs over the last part of the past.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stretch<'a> {
+pub(super) struct PeakNeed<'a> {
     /// Its length, in milliseconds.
     pub(super) length_ms: i64,
     /// The largest need of each operator in it.
@@ -58,8 +58,8 @@ impl NeededParallelism {
         self.needed = next;
     }
 
-    /// Returns the stretches up to now over which the needs differ, the shortest first; each as long as it can be.
-    pub(super) fn stretches(&self, now_ms: i64) -> impl Iterator<Item = Stretch<'_>> {
+    /// Returns the largest needs over the past, the shortest period first: one per distinct value, with the longest period that has it.
+    pub(super) fn peaks(&self, now_ms: i64) -> impl Iterator<Item = PeakNeed<'_>> {
         let mut times: Vec<i64> = self.needed.values().flatten().map(|(at_ms, _)| *at_ms).collect();
         times.sort_unstable_by_key(|at_ms| std::cmp::Reverse(*at_ms));
         times.dedup();
@@ -69,7 +69,7 @@ impl NeededParallelism {
                 |own: &Vec<(i64, u32)>| own.iter().find(|(time_ms, _)| *time_ms >= at_ms).map(|(_, p)| *p);
             let own = self.needed.iter();
             let needed = own.filter_map(|(name, own)| Some((name.as_str(), widest(own)?))).collect();
-            Stretch { length_ms: now_ms - begin_ms, needed }
+            PeakNeed { length_ms: now_ms - begin_ms, needed }
         })
     }
 }
@@ -78,7 +78,7 @@ impl NeededParallelism {
 mod tests {
     use super::*;
 
-    /// Goal: the maximum over any stretch is the same as that of all needs, although only a few are kept.
+    /// Goal: the maximum over any period is the same as that of all needs, although only a few are kept.
     #[test]
     fn the_maximum_of_every_stretch_is_kept() {
         let series = |k: i64, salt: i64| u32::try_from((k * 7919 + salt * 104_729) % 13 + 1).unwrap();
@@ -87,17 +87,14 @@ mod tests {
             let (a, b) = (series(k, 1), series(k, 2));
             all.push((a, b));
             needs.add([("a".to_owned(), a), ("b".to_owned(), b)].into_iter(), k * 5000, 5000);
-            for stretch in needs.stretches(k * 5000) {
-                let count = usize::try_from(stretch.length_ms / 5000).unwrap();
+            for peak in needs.peaks(k * 5000) {
+                let count = usize::try_from(peak.length_ms / 5000).unwrap();
                 let last = &all[all.len() - count..];
                 let widest = (last.iter().map(|(a, _)| *a).max(), last.iter().map(|(_, b)| *b).max());
-                assert_eq!(
-                    (stretch.needed["a"], stretch.needed["b"]),
-                    (widest.0.unwrap(), widest.1.unwrap())
-                );
+                assert_eq!((peak.needed["a"], peak.needed["b"]), (widest.0.unwrap(), widest.1.unwrap()));
             }
         }
-        assert_eq!(needs.stretches(199 * 5000).last().unwrap().length_ms, 200 * 5000);
+        assert_eq!(needs.peaks(199 * 5000).last().unwrap().length_ms, 200 * 5000);
         assert!(needs.needed["a"].len() <= 13);
     }
 
@@ -108,8 +105,8 @@ mod tests {
         let one = |p: u32| [("a".to_owned(), p)].into_iter();
         needs.add(one(5), 0, 5000);
         needs.add(one(1), 40_000, 5000);
-        assert_eq!(needs.stretches(40_000).count(), 2);
+        assert_eq!(needs.peaks(40_000).count(), 2);
         needs.add(one(1), 110_000, 5000);
-        assert_eq!(needs.stretches(110_000).last().unwrap().length_ms, 5000);
+        assert_eq!(needs.peaks(110_000).last().unwrap().length_ms, 5000);
     }
 }

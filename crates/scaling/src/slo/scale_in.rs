@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 
 use super::memory::{seconds, short};
-use super::needs::Stretch;
+use super::needs::PeakNeed;
 use super::solve::{Plan, group};
 use super::view::{View, quotient};
 
@@ -38,8 +38,8 @@ pub(super) fn scale_in<'a>(view: &View<'a>) -> ScaleIn<'a> {
         return narrowing;
     }
     let mut nearest: Option<(f64, ScaleInStep<'a>)> = None;
-    for stretch in view.memory.needs.stretches(view.now_ms) {
-        let Some(step) = ScaleInStep::new(view, &stretch) else { break };
+    for peak in view.memory.needs.peaks(view.now_ms) {
+        let Some(step) = ScaleInStep::new(view, &peak) else { break };
         let part = quotient(step.saved, step.price);
         if part >= 1.0 {
             narrowing.figures = step.figures();
@@ -69,13 +69,13 @@ struct ScaleInStep<'a> {
 }
 
 impl<'a> ScaleInStep<'a> {
-    /// Returns the narrowing to what this stretch needed; [`None`] if that is no fewer slots.
-    fn new(view: &View<'a>, stretch: &Stretch<'_>) -> Option<Self> {
-        let plan = narrowed(view, &stretch.needed);
+    /// Returns the narrowing to what this peak needed; [`None`] if that is no fewer slots.
+    fn new(view: &View<'a>, peak: &PeakNeed<'_>) -> Option<Self> {
+        let plan = narrowed(view, &peak.needed);
         let slots = view.graph.slots(&plan);
         let fewer = view.slots - f64::from(slots);
         (fewer > 0.0).then_some(())?;
-        let idle_s = seconds(stretch.length_ms);
+        let idle_s = seconds(peak.length_ms);
         Some(Self { saved: fewer * idle_s, price: price(view, &plan), plan, slots, idle_s })
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use config_agent::{
     Agent, Config, DocumentSourceSettings, Effect, EffectError, EndedJob, Entry, Environment, JobProgram,
-    JournalStore, Observation, Pool, Question, Retention, Rules, Submission,
+    JournalStore, Observation, Pool, Query, Retention, Rules, Submission,
 };
 use drop_client::{Current, Fetched, Reported};
 use flink::{JobId, JobState, Vertex, VertexId};
@@ -105,11 +105,11 @@ impl Environment for AgentEnvironment {
         self.0.lock().random.uniform()
     }
 
-    async fn observe(&self, question: &Question) -> Result<Observation, flink::Error> {
-        if *question == Question::Nothing {
+    async fn observe(&self, query: &Query) -> Result<Observation, flink::Error> {
+        if *query == Query::Nothing {
             return Ok(Observation::Nothing);
         }
-        self.0.call(ProgramId::Agent, "Flink how it is", |p| p.answer(question)).await.map_err(of_flink)
+        self.0.call(ProgramId::Agent, "Flink how it is", |p| p.answer(query)).await.map_err(of_flink)
     }
 
     async fn act(&self, document: &JobDocument, effect: &Effect) -> Result<(), EffectError> {
@@ -255,25 +255,25 @@ impl World {
     }
 
     /// Flink's observed state, as the agent's cluster client would return it.
-    fn answer(&mut self, question: &Question) -> Observation {
+    fn answer(&mut self, query: &Query) -> Observation {
         self.settle();
         let job_of = |id: &JobId| self.flink.job(id);
-        match question {
-            Question::Nothing => Observation::Nothing,
-            Question::Jobs { last, with_widths, .. } => Observation::Jobs {
+        match query {
+            Query::Nothing => Observation::Nothing,
+            Query::Jobs { last, with_requirements, .. } => Observation::Jobs {
                 alive: self.flink.alive().map(|job| (job.id.clone(), job.state)).collect(),
                 last: last.as_ref().and_then(|id| self.ended(id)),
                 registered: Vec::new(),
                 wanted: match self.flink.alive().collect::<Vec<_>>()[..] {
-                    [job] if *with_widths => Some(vertices(job.wanted)),
+                    [job] if *with_requirements => Some(vertices(job.wanted)),
                     _ => None,
                 },
             },
-            Question::Nodes { job } => Observation::Nodes {
+            Query::Nodes { job } => Observation::Nodes {
                 registered: Vec::new(),
                 submission: job.as_ref().map(|job| self.submission(job)),
             },
-            Question::Stop { job, trigger } => {
+            Query::Stop { job, trigger } => {
                 let simulated = job_of(job);
                 let stop = simulated.and_then(|job| job.stop.as_ref());
                 Observation::Stop {
@@ -282,11 +282,11 @@ impl World {
                     savepoint: simulated.filter(|job| !job.is_alive()).and_then(SimulatedJob::savepoint),
                 }
             }
-            Question::Submission { job, rival } => Observation::Submission {
+            Query::Submission { job, rival } => Observation::Submission {
                 submission: self.submission(job),
                 rival_lives: rival.as_ref().and_then(job_of).is_some_and(SimulatedJob::is_alive),
             },
-            Question::Vertices { job, since } => {
+            Query::Vertices { job, since } => {
                 let simulated = job_of(job);
                 let since_ms = since.duration_since(super::world::at(0)).as_millis();
                 let failures = simulated.map_or(&[][..], |job| &job.failures_ms[..]);
@@ -297,7 +297,7 @@ impl World {
                     failures: recent.map(|_| "a task failed".to_owned()).collect(),
                 }
             }
-            Question::FailedJob { job } => {
+            Query::FailedJob { job } => {
                 let simulated = job_of(job);
                 Observation::FailedJob {
                     job: simulated.map(|job| job.state),
