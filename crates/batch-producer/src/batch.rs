@@ -150,12 +150,12 @@ impl OpenBatch {
         self.records.push(0);
         self.count += 1;
         self.last_ms = self.last_ms.max(timestamp_ms);
-        self.note(timestamp_ms, handed_us);
+        self.count_record(timestamp_ms, handed_us);
         value_bytes
     }
 
     #[inline]
-    fn note(&mut self, timestamp_ms: i64, handed_us: u64) {
+    fn count_record(&mut self, timestamp_ms: i64, handed_us: u64) {
         match self.groups.last_mut() {
             Some(group)
                 if group.handed_us == handed_us

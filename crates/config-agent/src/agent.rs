@@ -98,7 +98,7 @@ impl<S: Environment> Agent<S> {
     ///
     /// # Errors
     /// The journal cannot be written.
-    pub async fn forgive_failures(&self) -> Result<(), AgentError> {
+    pub async fn close_circuit_breaker(&self) -> Result<(), AgentError> {
         Ok(self.journal.write(Entry::FailuresForgiven).await?)
     }
 
@@ -121,7 +121,7 @@ impl<S: Environment> Agent<S> {
     pub async fn once(&self) -> Result<RunOutcome, AgentError> {
         let change = async {
             self.finish().await?;
-            self.take_once().await?;
+            self.accept_current().await?;
             self.finish().await?;
             retention::dispose(&self.journal, &self.env, &self.config).await?;
             self.delivered().await;
@@ -140,7 +140,7 @@ impl<S: Environment> Agent<S> {
     }
 
     /// Accepts the drop's current document if it is admissible.
-    async fn take_once(&self) -> Result<(), AgentError> {
+    async fn accept_current(&self) -> Result<(), AgentError> {
         loop {
             let ledger = self.journal.ledger();
             let known = ledger.change().map(|change| change.entity_tag.clone());
@@ -242,7 +242,7 @@ impl<S: Environment> Agent<S> {
             let asked = query(change, ledger.history(), &self.config.rules);
             let pause = match self.env.observe(&asked).await {
                 Ok(seen) => {
-                    self.flink_condition.good();
+                    self.flink_condition.succeeded();
                     phase_state.flink_answered(self.env.now(), self.env.elapsed());
                     self.step(&ledger, change, &seen, &mut phase_state).await?
                 }

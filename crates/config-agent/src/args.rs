@@ -68,7 +68,7 @@ pub async fn start(args: Args) -> anyhow::Result<RunOutcome> {
     let (listen, direct) = (config.listen, config.direct.clone());
     let agent = Arc::new(Agent::new(config)?);
     if forgive_failures {
-        agent.forgive_failures().await?;
+        agent.close_circuit_breaker().await?;
     }
     let mut shutdown = Shutdown::listen()?;
     let work = async {

@@ -22,11 +22,11 @@ impl Condition {
         self.name
     }
 
-    pub(crate) fn is_good(&self) -> bool {
+    pub(crate) fn is_healthy(&self) -> bool {
         self.good.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn good(&self) {
+    pub(crate) fn succeeded(&self) {
         if !self.good.swap(true, Ordering::Relaxed) {
             tracing::info!("{} works again", self.name);
         }

@@ -193,7 +193,7 @@ impl DocumentSource {
         };
         match fetched {
             Ok(fetched) => {
-                self.condition.good();
+                self.condition.succeeded();
                 let Fetched::Document(current) = fetched else { return Ok(FetchOutcome::Nothing) };
                 Ok(self.consider(env, ledger, *current).await)
             }

@@ -53,7 +53,7 @@ fn page(agent: &Agent) -> MetricsPage {
         .add(&[], ledger.undelivered());
     let mut up = page.gauge("config_agent_party_up", "Whether the last call was answered.");
     for condition in agent.conditions() {
-        up.add(&[("party", condition.name())], condition.is_good());
+        up.add(&[("party", condition.name())], condition.is_healthy());
     }
     let mut refused = page.counter(
         "config_agent_refused_answers_total",

@@ -209,7 +209,7 @@ impl Ledger {
                     JobDocument::parse(document).map_err(|e| Contradiction::Document(e.to_string()))?;
                 let mut change = Change::new(document, entity_tag.clone(), *at);
                 if let Some(recovered) = self.recovered.take() {
-                    change.goes_on_from(&recovered);
+                    change.restore(&recovered);
                 }
                 self.change = Some(change);
                 self.report(*at, None, None);
@@ -346,7 +346,7 @@ impl Change {
     }
 
     /// Restores the state that an earlier run of this agent had reached with this change.
-    fn goes_on_from(&mut self, recovered: &RecoveredState) {
+    fn restore(&mut self, recovered: &RecoveredState) {
         if recovered.generation == self.document.generation() {
             self.sequence = recovered.sequence;
             self.resumed = recovered.resumed;

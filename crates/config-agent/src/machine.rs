@@ -436,7 +436,7 @@ fn fail(job: Option<&JobId>, message: String) -> NextStep {
 }
 
 /// Ends the change before it affected the running job, if there is one.
-fn leave(job: Option<&JobId>, message: String) -> NextStep {
+fn give_up(job: Option<&JobId>, message: String) -> NextStep {
     match job {
         Some(job) => NextStep::Enter(Phase::RolledBack { job: job.clone(), message }),
         None => fail(None, message),

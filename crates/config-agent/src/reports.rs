@@ -37,14 +37,14 @@ pub(crate) async fn deliver<S: Environment>(
                 }
                 Err(_) => given_up(&report, "the drop has a different report with this number"),
             },
-            Err(error) if is_hopeless(&error) => given_up(&report, &with_causes(&error)),
+            Err(error) if is_permanent(&error) => given_up(&report, &with_causes(&error)),
             Err(error) => {
                 condition.bad(&error);
                 env.sleep(backoff.wait(env.chance())).await;
                 continue;
             }
         };
-        condition.good();
+        condition.succeeded();
         backoff.reset();
         journal.write(entry).await?;
     }
@@ -112,7 +112,7 @@ pub(crate) async fn log(journal: &JournalStore) -> Result<(), JournalStoreError>
 }
 
 /// Whether the drop rejects the report itself. A missing document or permission may be fixed.
-fn is_hopeless(error: &Error) -> bool {
+fn is_permanent(error: &Error) -> bool {
     matches!(error, Error::Status { status: 400 | 413 | 415 | 422, .. })
 }
 

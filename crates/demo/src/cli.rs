@@ -64,7 +64,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     forget(&options.work_dir)?;
     let whole = async {
-        let cluster = TestCluster::start(options, &|line| screen.say(line)).await?;
+        let cluster = TestCluster::start(options, &|line| screen.print_line(line)).await?;
         let outcome = async {
             let tenant = cluster.tenant(tenant).await?;
             scenario::run(&tenant, &screen, arguments.keep).await

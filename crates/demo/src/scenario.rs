@@ -58,14 +58,16 @@ async fn steps(tenant: &Tenant, screen: &Screen, programs: &mut ProcessGroup) ->
     programs.push(tenant.launch(&tenant.program("rescaler")?.args(["run", "--config"]).arg(rescaler))?);
     screen.announce("PAGE", &tenant.page_url());
     screen.announce("LOAD", &format!("{CALM_PER_S} events/s, within the capacity of parallelism 1"));
-    screen.heads();
+    screen.print_headers();
     let columns = watch_until_recovered(screen, programs, &mut watch, &mut ticks).await?;
     screen.table(&[
         ("calm", &columns.calm),
         ("overloaded", &columns.overloaded),
         ("recovered", &columns.recovered),
     ]);
-    screen.say(&format!("recovered: event latency is below {LATENCY_MAX_MS:.0} ms again at the higher load"));
+    screen.print_line(&format!(
+        "recovered: event latency is below {LATENCY_MAX_MS:.0} ms again at the higher load"
+    ));
     Ok(())
 }
 
@@ -186,10 +188,10 @@ async fn watch_until_recovered(
 }
 
 fn addresses(tenant: &Tenant, screen: &Screen) {
-    screen.say("everything keeps running until Ctrl-C:");
-    screen.say(&format!("  page    {}", tenant.page_url()));
-    screen.say(&format!("  Flink   {}", tenant.testbed().flink_url()));
-    screen.say(&format!("  Kafka   {}", tenant.testbed().kafka_bootstrap()));
-    screen.say(&format!("  drop    {}/v1/jobs/nexmark/document", tenant.drop_url()));
-    screen.say(&format!("  logs    {}", tenant.work_dir().join("logs").display()));
+    screen.print_line("everything keeps running until Ctrl-C:");
+    screen.print_line(&format!("  page    {}", tenant.page_url()));
+    screen.print_line(&format!("  Flink   {}", tenant.testbed().flink_url()));
+    screen.print_line(&format!("  Kafka   {}", tenant.testbed().kafka_bootstrap()));
+    screen.print_line(&format!("  drop    {}/v1/jobs/nexmark/document", tenant.drop_url()));
+    screen.print_line(&format!("  logs    {}", tenant.work_dir().join("logs").display()));
 }

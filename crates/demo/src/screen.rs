@@ -23,7 +23,7 @@ impl Screen {
     }
 
     /// Prints a line with the time.
-    pub(crate) fn say(&self, text: &str) {
+    pub(crate) fn print_line(&self, text: &str) {
         let seconds = self.began.elapsed().as_secs();
         // A closed terminal must not end the demo before its children are ended in order.
         drop(writeln!(std::io::stdout(), "{:>3}:{:02}  {text}", seconds / 60, seconds % 60));
@@ -31,20 +31,21 @@ impl Screen {
 
     /// Prints a highlighted line.
     pub(crate) fn announce(&self, what: &str, text: &str) {
-        self.say(&format!("▶ {what:<9} {text}"));
+        self.print_line(&format!("▶ {what:<9} {text}"));
     }
 
     /// Prints the column headers of [`Screen::show`].
-    pub(crate) fn heads(&self) {
-        self.say("  input/s  processed/s   backlog  event latency  parallelism");
+    pub(crate) fn print_headers(&self) {
+        self.print_line("  input/s  processed/s   backlog  event latency  parallelism");
     }
 
     pub(crate) fn show(&self, sample: &WatchSample) {
         if let Some(problem) = &sample.problem {
-            return self
-                .say(&format!("        –            –         –              –            –  {problem}"));
+            return self.print_line(&format!(
+                "        –            –         –              –            –  {problem}"
+            ));
         }
-        self.say(&format!(
+        self.print_line(&format!(
             "{:>9}  {:>11}  {:>8}  {:>13}  {:>11}",
             number(sample.input_per_s),
             number(sample.processed_per_s),

@@ -59,7 +59,7 @@ pub(crate) struct Problem {
 
 impl Problem {
     /// What to change, where trying again would not help: the broker has refused the login, or one side the other's certificate.
-    pub(crate) fn for_good(&self, servers: &str) -> Option<anyhow::Error> {
+    pub(crate) fn fatal_error(&self, servers: &str) -> Option<anyhow::Error> {
         let Problem { code, reason } = self;
         if *code == Some(RDKafkaErrorCode::Authentication) {
             return Some(anyhow!(

@@ -114,7 +114,7 @@ impl Emitter {
             if due <= state.next {
                 let due_at = self.origin.instant + Duration::from_nanos(state.source.due_ns(state.next));
                 self.sink.wait_until(due_at.max(Instant::now() + self.tick()));
-                self.sink.unless_failed()?;
+                self.sink.check_fatal_error()?;
                 continue;
             }
             if self.origin.scheduled {
@@ -155,11 +155,11 @@ impl Emitter {
 
     /// How many more records may be in flight; waits until it is at least one or the end is asked for.
     fn wait_for_room(&self, state: &mut EmitState<'_>) -> u64 {
-        if self.sink.room(state.records) == 0 {
+        if self.sink.free_records(state.records) == 0 {
             state.queue_waits += 1;
             self.sink.wait_for_room(state.records);
         }
-        self.sink.room(state.records)
+        self.sink.free_records(state.records)
     }
 
     /// Emits the numbers up to before `end`, or fewer if the end is asked for meanwhile.
@@ -172,7 +172,7 @@ impl Emitter {
         }
         self.account(state, first, now_ns);
         self.sink.take_reports(Duration::ZERO);
-        self.sink.unless_failed()
+        self.sink.check_fatal_error()
     }
 
     /// Encodes events and hands each to librdkafka.

@@ -175,7 +175,7 @@ pub(crate) fn metadata(
         // Why there is no connection is told by one of the events.
         while producer.poll(Duration::ZERO, |_| {}) {}
         let problem = deliveries.connection_problem();
-        if let Some(refused) = problem.as_ref().and_then(|problem| problem.for_good(servers)) {
+        if let Some(refused) = problem.as_ref().and_then(|problem| problem.fatal_error(servers)) {
             return Err(refused);
         }
         let cause = problem.map_or_else(|| error.to_string(), |problem| problem.reason);

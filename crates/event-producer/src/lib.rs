@@ -72,14 +72,14 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::Topics(options) => {
             let which = options.selected()?;
-            unless_closed(topics::topics(&options.action, &which, &mut stdout()).await)?;
+            ignore_broken_pipe(topics::topics(&options.action, &which, &mut stdout()).await)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// A reader of standard output that has left (`| head`) ends the command, and is no error.
-fn unless_closed(done: anyhow::Result<()>) -> anyhow::Result<()> {
+fn ignore_broken_pipe(done: anyhow::Result<()>) -> anyhow::Result<()> {
     let is_closed = |error: &anyhow::Error| {
         let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
         causes.any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
@@ -89,7 +89,7 @@ fn unless_closed(done: anyhow::Result<()>) -> anyhow::Result<()> {
 
 fn profile(options: &ProfileOptions) -> anyhow::Result<()> {
     let schedule = options.config()?.schedule;
-    terminal::forgive_closed(stdout().write_all(plot::totals(&schedule, options.until).as_bytes()))
+    terminal::ignore_broken_pipe(stdout().write_all(plot::totals(&schedule, options.until).as_bytes()))
         .context("could not write to standard output")?;
     if let Some(path) = &options.plot {
         plot::draw(&schedule, options.until, path)?;

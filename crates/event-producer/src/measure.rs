@@ -68,10 +68,10 @@ impl ProducePath {
         let end = self.sent + count;
         while self.sent < end {
             self.sink.wait_for_room(self.sent);
-            let batch_end = end.min(self.sent + self.sink.room(self.sent).min(BATCH));
+            let batch_end = end.min(self.sent + self.sink.free_records(self.sent).min(BATCH));
             self.hand_over(partitions, payload, batch_end)?;
             self.sink.take_reports(Duration::ZERO);
-            self.sink.unless_failed()?;
+            self.sink.check_fatal_error()?;
         }
         self.sink.settle(self.sent, limit);
         ensure!(self.sink.deliveries().acked() == self.sent, "not all records were acknowledged");

@@ -74,7 +74,7 @@ impl Sink {
 
     /// # Errors
     /// When the client has failed for good.
-    pub(crate) fn unless_failed(&self) -> anyhow::Result<()> {
+    pub(crate) fn check_fatal_error(&self) -> anyhow::Result<()> {
         match self.fatal.get() {
             Some(reason) => Err(anyhow!("fatal error of the Kafka client: {reason}")),
             None => Ok(()),
@@ -106,7 +106,7 @@ impl Sink {
     }
 
     /// How many more records may be in flight, if so many were sent.
-    pub(crate) fn room(&self, sent: u64) -> u64 {
+    pub(crate) fn free_records(&self, sent: u64) -> u64 {
         if let Client::Batches(producer) = &self.client
             && !locked(producer).has_room()
         {
@@ -117,7 +117,7 @@ impl Sink {
 
     /// Waits until one more record may be in flight, if so many were sent, or the end is asked for.
     pub(crate) fn wait_for_room(&self, sent: u64) {
-        while self.room(sent) == 0 && !self.stop.asked() && self.fatal.get().is_none() {
+        while self.free_records(sent) == 0 && !self.stop.asked() && self.fatal.get().is_none() {
             self.take_reports(LONGEST_WAIT);
         }
     }

@@ -5,7 +5,7 @@ use sysinfo::System;
 
 /// Facts about the machine that a reader of the results needs.
 #[derive(Debug, Serialize)]
-pub(crate) struct About {
+pub(crate) struct MachineInfo {
     version: &'static str,
     flink_version: Option<String>,
     java_version: Option<String>,
@@ -20,7 +20,7 @@ pub(crate) struct About {
     load_before: Option<[f64; 2]>,
 }
 
-impl About {
+impl MachineInfo {
     /// Inspects this machine; `flink_version` is the version that Flink reports.
     pub(crate) async fn here(flink_version: Option<String>) -> Self {
         let system = System::new_all().ok();

@@ -178,10 +178,13 @@ async fn run_all(options: &RunOptions) -> anyhow::Result<()> {
     for (folder, ones) in rounds(&experiment) {
         let folder = out.join(folder);
         let labels: Vec<String> = ones.iter().map(RunSpec::label).collect();
-        screen.say(&format!("▶ RUN {} → {}", labels.join(" beside "), folder.display()));
+        screen.print_line(&format!("▶ RUN {} → {}", labels.join(" beside "), folder.display()));
         for summary in run(&ones, &folder, &place, &screen, &stop).await? {
             for problem in &summary.problems {
-                screen.say(&format!("▶ NOT VALID: {} #{}: {problem}", summary.variant, summary.repetition));
+                screen.print_line(&format!(
+                    "▶ NOT VALID: {} #{}: {problem}",
+                    summary.variant, summary.repetition
+                ));
             }
             invalid += u32::from(!summary.is_valid);
         }
@@ -192,7 +195,7 @@ async fn run_all(options: &RunOptions) -> anyhow::Result<()> {
     }
     print(&compare(std::slice::from_ref(&out), &out.join("comparison"))?);
     let note = if invalid > 0 { format!(", of which {invalid} not valid") } else { String::new() };
-    screen.say(&format!("all runs have finished{note}; results are in {}", out.display()));
+    screen.print_line(&format!("all runs have finished{note}; results are in {}", out.display()));
     Ok(())
 }
 
@@ -229,7 +232,7 @@ async fn record_one(options: &RecordOptions) -> anyhow::Result<()> {
     let mut screen = Screen::new();
     let summary = record(options, &mut screen, &stop).await?;
     for problem in &summary.problems {
-        screen.say(&format!("▶ NOT VALID: {problem}"));
+        screen.print_line(&format!("▶ NOT VALID: {problem}"));
     }
     print(&compare(std::slice::from_ref(&options.out), &options.out.join("comparison"))?);
     anyhow::ensure!(!stop.is_asked(), "interrupted; the results so far are in {}", options.out.display());

@@ -92,7 +92,7 @@ impl Experiment {
         written.problems(&mut problems);
         problems.extend(load.problems(&written, &benchmark(&document_text), &schedule));
         let mut variants = Vec::new();
-        for variant in written.ways() {
+        for variant in written.all_variants() {
             match checked_variant(folder, &document, &written, &variant)? {
                 Ok(variant) => variants.push(variant),
                 Err(problem) => problems.extend([problem]),
@@ -221,7 +221,7 @@ impl RawExperiment {
     }
 
     /// Returns the variants; without any, the one that the file itself describes, named after its policy.
-    fn ways(&self) -> Vec<RawVariant> {
+    fn all_variants(&self) -> Vec<RawVariant> {
         let only = self.rescaler.iter().filter(|_| self.variants.is_empty());
         let only = only.map(|rescaler| RawVariant {
             name: String::new(),

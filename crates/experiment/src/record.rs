@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::time::Instant;
 
-use crate::about::About;
+use crate::about::MachineInfo;
 use crate::changes::{self, ParallelismChange};
 use crate::decisions;
 use crate::folder::{CompletedRun, RunFolder};
@@ -72,7 +72,7 @@ pub(crate) async fn record(
     let settings = flink::ClientSettings { timeout: FLINK_TIMEOUT, ..flink::ClientSettings::default() };
     let flink = flink::Client::new(&options.flink, settings)?;
     let folder = RunFolder::make(&options.out)?;
-    let about = About::here(flink.overview().await.ok().map(|overview| overview.flink_version)).await;
+    let about = MachineInfo::here(flink.overview().await.ok().map(|overview| overview.flink_version)).await;
     folder.write_json("about.json", &about)?;
     let producer = options.producer.as_deref().map(ProducerPage::new).transpose()?;
     let watch = Watch::new(flink.clone(), &options.job);

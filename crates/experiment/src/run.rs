@@ -13,7 +13,7 @@ use test_cluster::{ClusterOptions, Extras, ProcessGroup, Tenant, TenantNames, Te
 use testbed::process::Process;
 use tokio::time::{Instant, sleep};
 
-use crate::about::About;
+use crate::about::MachineInfo;
 use crate::changes::ParallelismChange;
 use crate::contender::{Placeholders, Variant};
 use crate::evaluate::{LoadOutcome, evaluate};
@@ -136,7 +136,7 @@ async fn begin<'a>(
         jobs: contenders.min(2),
         extras: Extras::default(),
     };
-    let tell = |line: &str| screen.say(line);
+    let tell = |line: &str| screen.print_line(line);
     let start = async {
         let cluster = TestCluster::start(options, &tell).await?;
         let mut loops = Vec::new();
@@ -195,9 +195,9 @@ async fn open(
 ) -> anyhow::Result<RunningLoop> {
     let settings = flink::ClientSettings { timeout: FLINK_TIMEOUT, ..flink::ClientSettings::default() };
     let flink = Client::new(&one.tenant.testbed().flink_url(), settings)?;
-    let about = About::here(flink.overview().await.ok().map(|overview| overview.flink_version)).await;
+    let about = MachineInfo::here(flink.overview().await.ok().map(|overview| overview.flink_version)).await;
     one.folder.write_json("about.json", &about)?;
-    one.screen.say(&format!("the job starts, {}", widths(&one.one.variant.document)));
+    one.screen.print_line(&format!("the job starts, {}", widths(&one.one.variant.document)));
     start_loop(one).await?;
     let page = format!("127.0.0.1:{}", test_cluster::free_port().context("no free port on 127.0.0.1")?);
     let mut observer =
@@ -236,7 +236,7 @@ async fn watch(
         () = stop.asked() => Some("interrupted".to_owned()),
     };
     if let Some(problem) = &problem {
-        one.screen.say(&format!("▶ the run ends early: {problem}"));
+        one.screen.print_line(&format!("▶ the run ends early: {problem}"));
     }
     let changes: Vec<ParallelismChange> = ready.watch.changes(began_ms).await;
     producer.stop(PRODUCER_DEADLINE).await;

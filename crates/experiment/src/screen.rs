@@ -33,7 +33,7 @@ impl Screen {
     }
 
     /// Prints a line with the time.
-    pub(crate) fn say(&self, text: &str) {
+    pub(crate) fn print_line(&self, text: &str) {
         let seconds = self.began.elapsed().as_secs();
         print(&format!("{:>3}:{:02}  {}{text}", seconds / 60, seconds % 60, self.label));
     }
@@ -41,19 +41,19 @@ impl Screen {
     /// Prints the column headers of [`Screen::show`], and forgets an earlier run.
     pub(crate) fn begin_rows(&mut self) {
         (self.rows, self.widths, self.job) = (0, BTreeMap::new(), JobState::Unknown);
-        self.say("   at s  offered/s  processed/s   backlog  event latency  slots used");
+        self.print_line("   at s  offered/s  processed/s   backlog  event latency  slots used");
     }
 
     /// Prints changes and, every few seconds, the values.
     pub(crate) fn show(&mut self, row: &Row) {
         if row.job == JobState::Running && !self.widths.is_empty() && row.parallelism != self.widths {
-            self.say(&format!("▶ parallelism {}", changes(&self.widths, &row.parallelism)));
+            self.print_line(&format!("▶ parallelism {}", changes(&self.widths, &row.parallelism)));
         }
         if row.job != self.job {
             match row.job {
-                JobState::Running if self.rows > 0 => self.say("▶ the job runs"),
+                JobState::Running if self.rows > 0 => self.print_line("▶ the job runs"),
                 JobState::Running => {}
-                JobState::Down | JobState::Unknown => self.say(&format!("▶ {}", row.problem)),
+                JobState::Down | JobState::Unknown => self.print_line(&format!("▶ {}", row.problem)),
             }
         }
         if row.job == JobState::Running {
@@ -61,7 +61,7 @@ impl Screen {
         }
         self.job = row.job;
         if self.rows.is_multiple_of(EVERY) {
-            self.say(&format!(
+            self.print_line(&format!(
                 "{:>7.0}  {:>9}  {:>11}  {:>8}  {:>13}  {:>10}",
                 row.at_s,
                 number(row.get(Column::OfferedPerS)),

@@ -154,7 +154,7 @@ impl FlinkStandIn {
                 let body = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
                 return Response { status, headers, body, delay };
             }
-            _ => self.usual(request, path, now_ms),
+            _ => self.default_response(request, path, now_ms),
         };
         Response { delay, ..usual }
     }
@@ -172,7 +172,7 @@ impl FlinkStandIn {
         Some(found.clone())
     }
 
-    fn usual(&mut self, request: &Request, path: &str, now_ms: i64) -> Response {
+    fn default_response(&mut self, request: &Request, path: &str, now_ms: i64) -> Response {
         let not_found = || Response::error(404, &format!("Not found: {path}"));
         let parts: Vec<String> = path.split('/').filter(|part| !part.is_empty()).map(decoded).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();

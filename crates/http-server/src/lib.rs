@@ -34,7 +34,7 @@ pub use metrics::{MetricsPage, Samples, Type, Value};
 pub use tls::{TlsError, tls};
 
 use connection_slots::{ConnectionSlot, ConnectionSlots};
-use progress::Progressing;
+use progress::WriteTimeout;
 
 /// Pause after a failed accept (usually too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -142,16 +142,16 @@ impl Server {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        let stream = Progressing::new(stream, self.bounds.write_timeout);
-        let Some(acceptor) = &self.acceptor else { return self.speak(stream, slot, watcher).await };
+        let stream = WriteTimeout::new(stream, self.bounds.write_timeout);
+        let Some(acceptor) = &self.acceptor else { return self.serve_http(stream, slot, watcher).await };
         match tokio::time::timeout(self.idle_timeout(slot), acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => self.speak(stream, slot, watcher).await,
+            Ok(Ok(stream)) => self.serve_http(stream, slot, watcher).await,
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_) => tracing::debug!("TLS handshake timed out"),
         }
     }
 
-    async fn speak(
+    async fn serve_http(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         slot: &ConnectionSlot,

@@ -12,14 +12,14 @@ use tokio::time::{Sleep, sleep};
 const PROGRESS_BYTES: usize = 1024;
 
 /// A stream with a timeout of blocked writes.
-pub(crate) struct Progressing<S> {
+pub(crate) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
     /// Timer since a write was blocked; with the bytes written since.
     held_back: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
-impl<S> Progressing<S> {
+impl<S> WriteTimeout<S> {
     pub(crate) fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, held_back: None }
     }
@@ -42,7 +42,7 @@ impl<S> Progressing<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Progressing<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -52,7 +52,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Progressing<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Progressing<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -109,7 +109,7 @@ mod tests {
     async fn an_answer_that_nobody_reads_ends() {
         let (ours, _theirs) = tokio::io::duplex(64);
         let began = std::time::Instant::now();
-        let error = Progressing::new(ours, LIMIT).write_all(&[0; 1000]).await.unwrap_err();
+        let error = WriteTimeout::new(ours, LIMIT).write_all(&[0; 1000]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(began.elapsed() >= LIMIT);
     }
@@ -125,7 +125,7 @@ mod tests {
                     sleep(Duration::from_millis(1)).await;
                 }
             });
-            let written = Progressing::new(ours, limit).write_all(&[0; 20_000]).await;
+            let written = WriteTimeout::new(ours, limit).write_all(&[0; 20_000]).await;
             assert_eq!(written.is_ok(), is_served, "{bytes} bytes at a time: {written:?}");
             reader.abort();
         }

@@ -15,7 +15,7 @@ use toml::{Table, Value};
 use crate::brokers::Brokers;
 use crate::http::Http;
 use crate::notify::Notify;
-use crate::overrides::put_over;
+use crate::overrides::merge;
 use crate::placement::{Mode, Placement};
 use crate::policies::{Policies, PolicyName};
 use crate::quota::Quota;
@@ -218,7 +218,7 @@ impl Config {
             }
         }
         let job = table.remove("job");
-        put_over(&mut table, above.clone());
+        merge(&mut table, above.clone());
         if let Some(job) = job {
             table.insert("job".to_owned(), job);
         }

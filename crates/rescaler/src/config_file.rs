@@ -15,7 +15,7 @@ use toml::{Table, Value};
 use crate::config::{Config, DATA};
 use crate::http::Http;
 use crate::notify::Notify;
-use crate::overrides::put_over;
+use crate::overrides::merge;
 use crate::quota::Quota;
 
 /// The page and the jobs.
@@ -182,7 +182,7 @@ fn of_the_program<T: Default + DeserializeOwned>(
 ) -> Result<T, String> {
     let mut table = Table::new();
     for section in [shared.remove(key), above.remove(key)].into_iter().flatten() {
-        put_over(&mut table, Table::from_iter([(key.to_owned(), section)]));
+        merge(&mut table, Table::from_iter([(key.to_owned(), section)]));
     }
     let Some(section) = table.remove(key) else { return Ok(T::default()) };
     section.try_into().map_err(|error| format!("{key}: {}", SyntaxError::in_value(&error)))
@@ -206,8 +206,8 @@ fn job(shared: &Table, own: Value, above: &Table) -> Result<Config, Vec<String>>
     if let Some(Value::Table(journal)) = table.get_mut("journal") {
         journal.remove("path");
     }
-    put_over(&mut table, own);
-    put_over(&mut table, above.clone());
+    merge(&mut table, own);
+    merge(&mut table, above.clone());
     let journal = table.entry("journal").or_insert_with(|| Value::Table(Table::new()));
     if let (Value::Table(journal), Some(name)) = (journal, name.as_str()) {
         let default = || Value::String(format!("{DATA}/{name}/decisions.jsonl"));

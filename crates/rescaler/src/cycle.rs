@@ -38,13 +38,13 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let mut names = None;
     loop {
-        names = Some(one_life(config.clone(), &status, slots.clone(), names).await?);
+        names = Some(run_until_replaced(config.clone(), &status, slots.clone(), names).await?);
         info!(job = %config.job, "the job was resubmitted; its present parallelism is adopted");
     }
 }
 
 /// Runs until another job has taken the place of the one that is watched. The answer is how its operators were named.
-async fn one_life(
+async fn run_until_replaced(
     mut config: Config,
     status: &Arc<JobStatus>,
     slots: Option<Arc<Member>>,

@@ -72,7 +72,7 @@ impl ExternalProgram {
     /// A sentence: it cannot be started, took too long, or ended with a failure.
     pub(crate) async fn give(&self, input: Vec<u8>) -> Result<(), String> {
         let limit = Duration::from_millis(self.timeout_ms);
-        match tokio::time::timeout(limit, self.fed(input)).await {
+        match tokio::time::timeout(limit, self.run_with_input(input)).await {
             Ok(answer) => answer.map(drop),
             Err(_) => Err(format!("it did not exit within {} ms", self.timeout_ms)),
         }
@@ -84,12 +84,12 @@ impl ExternalProgram {
     }
 
     async fn run(&self, input: Vec<u8>) -> Result<Answer, String> {
-        let answer = self.fed(input).await?;
+        let answer = self.run_with_input(input).await?;
         serde_json::from_slice(&answer).map_err(|e| format!("its answer is not a plan: {e}"))
     }
 
     /// What the program prints when it is given this input.
-    async fn fed(&self, input: Vec<u8>) -> Result<Vec<u8>, String> {
+    async fn run_with_input(&self, input: Vec<u8>) -> Result<Vec<u8>, String> {
         let Some((program, arguments)) = self.command.split_first() else {
             return Err("policy.external.command is empty".to_owned());
         };

@@ -228,7 +228,7 @@ fn candidates(decision: &Decision) -> Vec<String> {
         let what = if changes.is_empty() { "stay".to_owned() } else { changes.join(", ") };
         let terms: Vec<String> =
             candidate.terms.iter().map(|(name, price)| format!("{name} {price:.0}")).collect();
-        let why = cheapest.map_or(String::new(), |cheapest| lost(candidate, cheapest));
+        let why = cheapest.map_or(String::new(), |cheapest| rejection_reason(candidate, cheapest));
         lines.push(format!(
             "  {} {:>9.0} = {}: {} slots, capacity {:.0}/s ({what}){why}",
             if candidate.is_cheapest { "*" } else { " " },
@@ -242,7 +242,7 @@ fn candidates(decision: &Decision) -> Vec<String> {
 }
 
 /// Why a plan was not taken: by which term it is dearer than the cheapest.
-fn lost(candidate: &Candidate, cheapest: &Candidate) -> String {
+fn rejection_reason(candidate: &Candidate, cheapest: &Candidate) -> String {
     let more = |(name, price): (&String, &f64)| {
         (name.clone(), price - cheapest.terms.get(name).copied().unwrap_or(0.0))
     };

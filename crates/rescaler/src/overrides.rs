@@ -49,7 +49,7 @@ impl Set {
     pub(crate) fn table(&self) -> Table {
         let mut table = Table::new();
         for Setting(setting) in &self.settings {
-            put_over(&mut table, setting.clone());
+            merge(&mut table, setting.clone());
         }
         table
     }
@@ -90,7 +90,7 @@ impl Overrides {
             let epoch_ms = i64::try_from(epoch.as_millis()).unwrap_or(i64::MAX);
             put(&mut table, &["epoch", "length_ms"], epoch_ms.into());
         }
-        put_over(&mut table, self.set.table());
+        merge(&mut table, self.set.table());
         Ok(table)
     }
 }
@@ -101,15 +101,15 @@ impl Overrides {
 /// See [`ConfigError`].
 pub(crate) fn over_defaults(above: Table) -> Result<Config, ConfigError> {
     let mut table = Table::from_iter([("job".to_owned(), Value::from("job"))]);
-    put_over(&mut table, above);
+    merge(&mut table, above);
     Config::from_table(table).map_err(|problem| ConfigError::new(COMMAND_LINE, problem))
 }
 
 /// Puts the tables of `above` over those of `below`, key by key.
-pub(crate) fn put_over(below: &mut Table, above: Table) {
+pub(crate) fn merge(below: &mut Table, above: Table) {
     for (key, value) in above {
         match (below.get_mut(&key), value) {
-            (Some(Value::Table(below)), Value::Table(above)) => put_over(below, above),
+            (Some(Value::Table(below)), Value::Table(above)) => merge(below, above),
             (_, value) => {
                 below.insert(key, value);
             }
@@ -122,7 +122,7 @@ fn put(table: &mut Table, path: &[&str], value: Value) {
     let wrapped = before.iter().rev().fold(Table::from_iter([((*last).to_owned(), value)]), |inner, key| {
         Table::from_iter([((*key).to_owned(), Value::Table(inner))])
     });
-    put_over(table, wrapped);
+    merge(table, wrapped);
 }
 
 /// Reads `key=value`. A value that is not TOML is a text, so that a word needs no quotes within those of the shell. The message does

@@ -13,7 +13,7 @@ use service::{ConfigError, Problems, Shutdown};
 use tokio::net::TcpListener;
 
 use crate::config::{Config, OneOrMore, RawConfig, RawSource};
-use crate::once::{self, Form};
+use crate::once::{self, OutputFormat};
 use crate::sample::Kind;
 
 /// Shutdown timeout for threads that hang in the system (a dead network folder, a closed terminal).
@@ -46,7 +46,7 @@ struct Once {
     what: Sources,
     /// Output format.
     #[arg(long, value_enum, default_value = "text")]
-    output: Form,
+    output: OutputFormat,
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,7 @@ use crate::source::StateSource;
 
 /// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Form {
+pub(crate) enum OutputFormat {
     /// Text.
     Text,
     /// One JSON object on one line.
@@ -19,7 +19,7 @@ pub(crate) enum Form {
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub(crate) async fn once(config: Config, form: Form) -> anyhow::Result<bool> {
+pub(crate) async fn once(config: Config, form: OutputFormat) -> anyhow::Result<bool> {
     let mut all_well = true;
     for source in config.sources {
         let name = source.name.clone();
@@ -36,10 +36,10 @@ pub(crate) async fn once(config: Config, form: Form) -> anyhow::Result<bool> {
     Ok(all_well)
 }
 
-fn print(sample: &Sample, form: Form) -> anyhow::Result<()> {
+fn print(sample: &Sample, form: OutputFormat) -> anyhow::Result<()> {
     let line = match form {
-        Form::Json => serde_json::to_string(sample)?,
-        Form::Text => {
+        OutputFormat::Json => serde_json::to_string(sample)?,
+        OutputFormat::Text => {
             let figures: Vec<String> =
                 sample.known().map(|(figure, value)| format!("{figure} {value}")).collect();
             format!("{}: {}", sample.name, figures.join(", "))

@@ -58,7 +58,7 @@ pub(crate) enum SubtaskMetric {
 }
 
 /// A reading from here on is no reading: Java's largest number stands for "without limit" or "unknown".
-const UNBELIEVABLE: f64 = i64::MAX as f64;
+const IMPLAUSIBLE: f64 = i64::MAX as f64;
 
 impl SubtaskMetric {
     /// The figure of a metric by its own name, without anything around it.
@@ -112,7 +112,7 @@ impl SubtaskMetric {
     }
 
     /// Whether only tasks have it, so that whatever has it is one.
-    pub(crate) fn tells_task(self) -> bool {
+    pub(crate) fn is_task_metric(self) -> bool {
         matches!(self, Self::BusyMs | Self::BusyMsPerS)
     }
 
@@ -137,13 +137,13 @@ impl SubtaskMetric {
 
     /// Whether this can be a value of it: a number, not negative, not a stand-in for "unknown". A watermark is a time, and is judged by
     /// what follows from it.
-    fn believes(self, value: f64) -> bool {
-        if self == Self::Watermark { value.is_finite() } else { is_believable(value) }
+    fn accepts(self, value: f64) -> bool {
+        if self == Self::Watermark { value.is_finite() } else { is_plausible(value) }
     }
 
     /// Puts a value where it belongs; `at_ms` is when it was read. What cannot be a value of it is left out.
     pub(crate) fn put(self, subtask: &mut Subtask, value: f64, at_ms: i64) {
-        if !self.believes(value) {
+        if !self.accepts(value) {
             subtask.has_impossible_pending |= self == Self::PendingRecords;
             return;
         }
@@ -177,8 +177,8 @@ impl SubtaskMetric {
 }
 
 /// Whether this can be a count, a size, a time or a share: a number, not negative, not a stand-in for "unknown".
-pub(crate) fn is_believable(value: f64) -> bool {
-    (0.0..UNBELIEVABLE).contains(&value)
+pub(crate) fn is_plausible(value: f64) -> bool {
+    (0.0..IMPLAUSIBLE).contains(&value)
 }
 
 /// How far a watermark is behind; unknown as long as there is none, if the end of the stream has been reached, or if it is ahead of
@@ -222,7 +222,7 @@ fn is_source(operator: &str) -> bool {
 }
 
 /// Whether this name, without the subtask's index, is one that only operators with windows have.
-pub(crate) fn tells_window(name: &str) -> bool {
+pub(crate) fn is_window_metric(name: &str) -> bool {
     name.strip_suffix(LATE_RECORDS).is_some_and(|operator| operator.len() > 1 && operator.ends_with('.'))
 }
 
@@ -265,7 +265,7 @@ pub(crate) fn read(subtasks: &mut [Subtask], name: &str, value: Option<f64>, at_
     let Some(ListedMetric { subtask, figure }) = listed(name) else { return };
     let Some(subtask) = subtasks.get_mut(subtask) else { return };
     let is_formed = |value: &f64| !figure.is_whole() || value.fract() == 0.0;
-    let value = value.filter(|value| figure.believes(*value)).filter(is_formed);
+    let value = value.filter(|value| figure.accepts(*value)).filter(is_formed);
     let sum = match figure {
         SubtaskMetric::PendingRecords => {
             subtask.has_impossible_pending |= value.is_none();

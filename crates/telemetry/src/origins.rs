@@ -51,7 +51,7 @@ impl Origin {
     }
 
     /// What this one has and the other has not, for people.
-    fn beside(&self, other: &Self) -> String {
+    fn differences_from(&self, other: &Self) -> String {
         let with_id = |origin: &Self| {
             let mut labels = origin.labels.clone();
             labels.extend(origin.job_id.clone().map(|id| ("job_id".to_owned(), id)));
@@ -98,7 +98,7 @@ pub(crate) fn ambiguity(
     let of_job: Vec<&MatchedSeries> =
         found.iter().filter(is_subtask).filter(|series| is_of_job(&series.subject)).collect();
     let two = two_ids(&of_job, interval_ms).or_else(|| two_writers(&of_job, interval_ms))?;
-    Some([two[0].beside(two[1]), two[1].beside(two[0])])
+    Some([two[0].differences_from(two[1]), two[1].differences_from(two[0])])
 }
 
 /// Two ids of jobs at the same time.

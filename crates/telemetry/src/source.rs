@@ -28,7 +28,7 @@ struct ExecutionStart(Option<(Incarnation, i64)>);
 
 impl ExecutionStart {
     /// Returns what was told first of this life, in milliseconds since the Unix epoch.
-    fn first_told(&mut self, life: &Incarnation, told_ms: i64) -> i64 {
+    fn first_seen_ms(&mut self, life: &Incarnation, told_ms: i64) -> i64 {
         match &self.0 {
             Some((known, first_ms)) if known == life => *first_ms,
             _ => self.0.insert((life.clone(), told_ms)).1,
@@ -84,7 +84,7 @@ impl MetricSource {
         }?;
         let told_ms = sample.job.running_since_ms;
         sample.job.running_since_ms =
-            told_ms.map(|told_ms| self.beginning.first_told(&sample.incarnation, told_ms));
+            told_ms.map(|told_ms| self.beginning.first_seen_ms(&sample.incarnation, told_ms));
         Ok(sample)
     }
 }
@@ -105,7 +105,7 @@ mod tests {
         let life = |running_since_ms| Incarnation { job_id: "a".to_owned(), running_since_ms };
         let mut beginning = ExecutionStart::default();
         let told = [(1, 673), (1, 674), (1, 671), (2, 5000), (2, 4999), (1, 672)];
-        let kept = told.map(|(started_ms, told_ms)| beginning.first_told(&life(started_ms), told_ms));
+        let kept = told.map(|(started_ms, told_ms)| beginning.first_seen_ms(&life(started_ms), told_ms));
         assert_eq!(kept, [673, 673, 673, 5000, 5000, 672]);
     }
 }

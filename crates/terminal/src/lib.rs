@@ -17,14 +17,14 @@ pub use grid::Grid;
 /// Standard output cannot be written for another reason, for example a full disk.
 pub fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    forgive_closed(writeln!(out, "{text}").and_then(|()| out.flush()))
+    ignore_broken_pipe(writeln!(out, "{text}").and_then(|()| out.flush()))
 }
 
 /// Converts the result of a write to standard output: a closed pipe is not an error.
 ///
 /// # Errors
 /// Any other error of the write.
-pub fn forgive_closed(written: io::Result<()>) -> io::Result<()> {
+pub fn ignore_broken_pipe(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
@@ -58,7 +58,7 @@ mod tests {
     /// Goal: a closed pipe ends the output without an error; any other error is reported.
     #[test]
     fn a_closed_pipe_is_no_error() {
-        let failed = |kind: io::ErrorKind| forgive_closed(Err(kind.into()));
+        let failed = |kind: io::ErrorKind| ignore_broken_pipe(Err(kind.into()));
         assert!(failed(io::ErrorKind::BrokenPipe).is_ok());
         assert!(failed(io::ErrorKind::StorageFull).is_err());
     }

@@ -18,7 +18,7 @@ use flink::Client;
 use self::version::Release;
 use crate::config::FlinkSettings;
 use crate::folder::WorkFolder;
-use crate::hdfs::{self, ForFlink};
+use crate::hdfs::{self, FlinkFileSystem};
 use crate::java;
 use crate::process::{LaunchError, Launcher, Process, ProcessSpec};
 use crate::service::{ServiceError, await_ready};
@@ -64,7 +64,7 @@ pub(crate) struct Setup {
     pub(crate) java: PathBuf,
     pub(crate) lib: PathBuf,
     /// HDFS for checkpoints, instead of the work folder.
-    pub(crate) hdfs: Option<ForFlink>,
+    pub(crate) hdfs: Option<FlinkFileSystem>,
     /// Port of the REST interface.
     pub(crate) rest_port: u16,
     /// Port at which task managers register.
@@ -372,7 +372,7 @@ mod tests {
     #[test]
     fn state_goes_into_hdfs() {
         let url = "hdfs://127.0.0.1:8020".to_owned();
-        let hdfs = ForFlink { lib: "hadoop".into(), conf: "/conf/hadoop".into(), url };
+        let hdfs = FlinkFileSystem { lib: "hadoop".into(), conf: "/conf/hadoop".into(), url };
         let setup = Setup { hdfs: Some(hdfs), ..setup(FlinkSettings::default()) };
         let text = setup.render();
         let line = "execution.checkpointing.dir: \"hdfs://127.0.0.1:8020/flink/checkpoints\"";

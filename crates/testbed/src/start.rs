@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::flink::{self, Flink, Setup};
 use crate::folder::{FolderLock, WorkFolder};
 use crate::graphite::{self, Graphite};
-use crate::hdfs::{self, ForFlink, Hdfs};
+use crate::hdfs::{self, FlinkFileSystem, Hdfs};
 use crate::jars::{Fetch, FetchError};
 use crate::java::{MissingProgram, find_java, find_prometheus};
 use crate::kafka::{self, Kafka};
@@ -291,7 +291,7 @@ impl Starter<'_> {
             launcher: self.launcher.clone(),
             java: java.to_owned(),
             lib: libs.flink.clone(),
-            hdfs: hdfs.as_ref().zip(libs.hdfs.as_ref()).map(|(hdfs, (_, lib))| ForFlink {
+            hdfs: hdfs.as_ref().zip(libs.hdfs.as_ref()).map(|(hdfs, (_, lib))| FlinkFileSystem {
                 lib: lib.clone(),
                 conf: self.folder.hadoop_conf(),
                 url: hdfs.url(),

@@ -91,7 +91,7 @@ pub(crate) struct Partition {
     not_before: Duration,
     tickets: u64,
     unsent_bytes: usize,
-    trouble: Option<String>,
+    problem: Option<String>,
     fatal: Option<String>,
 }
 
@@ -110,7 +110,7 @@ impl Partition {
             not_before: Duration::ZERO,
             tickets: 0,
             unsent_bytes: 0,
-            trouble: None,
+            problem: None,
             fatal: None,
         }
     }
@@ -207,7 +207,13 @@ impl Partition {
     }
 
     /// Processes a response. Ignores one that is no longer expected.
-    pub(crate) fn settle(&mut self, ticket: Ticket, answer: Answer, now: Duration, out: &mut Vec<Delivery>) {
+    pub(crate) fn process_response(
+        &mut self,
+        ticket: Ticket,
+        answer: Answer,
+        now: Duration,
+        out: &mut Vec<Delivery>,
+    ) {
         let Some(index) = self.pending.iter().position(|pending| pending.in_flight == Some(ticket)) else {
             return;
         };
@@ -223,7 +229,7 @@ impl Partition {
             // After a failed batch it is out of order, whatever the broker knows.
             Answer::UnknownProducer(reason) if index > 0 => self.again(now, reason),
             Answer::UnknownProducer(reason) => {
-                self.trouble = Some(reason);
+                self.problem = Some(reason);
                 self.afterwards(Then::RaiseEpoch);
             }
             Answer::Refused(reason) => {
@@ -231,7 +237,7 @@ impl Partition {
                 self.afterwards(Then::RaiseEpoch);
             }
         }
-        self.go_on(out);
+        self.resume(out);
     }
 
     /// Marks everything in flight as uncertain: the connection ended, or the leader changed.
@@ -244,7 +250,7 @@ impl Partition {
         }
         self.in_flight = 0;
         self.again(now, reason.to_owned());
-        self.go_on(out);
+        self.resume(out);
     }
 
     /// Reports batches beyond the delivery timeout as failed. Sent and unanswered batches may be in Kafka; they fail
@@ -258,8 +264,8 @@ impl Partition {
         if !self.pending.front().is_some_and(|pending| late(pending.batch.since)) {
             return;
         }
-        let trouble = self.trouble.clone().unwrap_or_else(|| "no broker could be reached".to_owned());
-        let reason = format!("not acknowledged within {} ms: {trouble}", timeout.as_millis());
+        let problem = self.problem.clone().unwrap_or_else(|| "no broker could be reached".to_owned());
+        let reason = format!("not acknowledged within {} ms: {problem}", timeout.as_millis());
         let was_sent = self.pending.front().is_some_and(|pending| pending.sequence.is_some());
         while let Some(front) = self.pending.front() {
             if front.sequence.is_none() && !late(front.batch.since) {
@@ -269,13 +275,13 @@ impl Partition {
         }
         if was_sent {
             (self.in_flight, self.then) = (0, Some(Then::RaiseEpoch));
-            self.go_on(out);
+            self.resume(out);
         }
     }
 
     fn written(&mut self, index: usize, now: Duration, out: &mut Vec<Delivery>) {
         self.known_since = Some(now);
-        self.trouble = None;
+        self.problem = None;
         for pending in self.pending.drain(..=index) {
             self.in_flight -= usize::from(pending.in_flight.is_some());
             out.push(Delivery::Acknowledged(pending.batch.groups));
@@ -288,7 +294,7 @@ impl Partition {
     }
 
     fn again(&mut self, now: Duration, reason: String) {
-        self.trouble = Some(reason);
+        self.problem = Some(reason);
         self.not_before = now + self.limits.retry_backoff;
         self.afterwards(Then::SendAgain);
     }
@@ -312,7 +318,7 @@ impl Partition {
     }
 
     /// Executes the pending action once nothing is in flight.
-    fn go_on(&mut self, out: &mut Vec<Delivery>) {
+    fn resume(&mut self, out: &mut Vec<Delivery>) {
         if self.in_flight > 0 {
             return;
         }

@@ -181,7 +181,7 @@ impl World {
         // Responses on a closed connection are lost.
         if back == 0 {
             let mut out = Vec::new();
-            self.partition.settle(ticket, answer(code, None), self.now, &mut out);
+            self.partition.process_response(ticket, answer(code, None), self.now, &mut out);
             self.take(out);
         }
     }
@@ -392,7 +392,7 @@ fn late_answers_change_nothing() {
     let (ticket, _) = world.connections[0].pop_front().unwrap();
     let mut out = Vec::new();
     world.partition.lost(world.now, "cut", &mut out);
-    world.partition.settle(ticket, Answer::Written, world.now, &mut out);
+    world.partition.process_response(ticket, Answer::Written, world.now, &mut out);
     assert_eq!(out, []);
     assert!(world.partition.has_waiting());
 }

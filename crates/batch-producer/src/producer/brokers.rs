@@ -24,7 +24,7 @@ pub(super) struct Broker {
     /// Index of the slot with which the next request begins.
     pub(super) next_slot: usize,
     /// Why it is not connected.
-    pub(super) trouble: Option<String>,
+    pub(super) problem: Option<String>,
     backoff: Duration,
 }
 
@@ -47,7 +47,7 @@ impl Broker {
             link: ConnectionState::Down(Duration::ZERO),
             slots: Vec::new(),
             next_slot: 0,
-            trouble: None,
+            problem: None,
             backoff: Duration::ZERO,
         }
     }
@@ -57,7 +57,7 @@ impl Broker {
         self.link = ConnectionState::Down(now + self.backoff);
         let longest = settings.retry_backoff * LONGEST_BACKOFF;
         self.backoff = (self.backoff * 2).clamp(settings.retry_backoff, longest);
-        self.trouble = Some(reason);
+        self.problem = Some(reason);
     }
 
     /// Records that it responds.
@@ -118,7 +118,7 @@ impl Producer {
         match connection {
             Ok(connection) => {
                 tracing::debug!(broker = id, address = broker.address, "connected");
-                (broker.link, broker.trouble) = (ConnectionState::Up(connection), None);
+                (broker.link, broker.problem) = (ConnectionState::Up(connection), None);
             }
             Err(reason) => {
                 tracing::debug!(broker = id, reason, "could not connect");

@@ -20,7 +20,7 @@ pub(super) struct Leaders {
     backoff: Duration,
     shortest_backoff: Duration,
     /// Why the leaders are in doubt.
-    trouble: Option<String>,
+    problem: Option<String>,
     /// The newest addresses of the brokers, and the configured ones.
     addresses: Vec<String>,
     given: Vec<String>,
@@ -35,7 +35,7 @@ impl Leaders {
             asked: None,
             backoff: Duration::ZERO,
             shortest_backoff: settings.retry_backoff,
-            trouble: None,
+            problem: None,
             addresses: given.clone(),
             given,
         }
@@ -45,8 +45,8 @@ impl Leaders {
         self.ask_at.filter(|_| !self.asking)
     }
 
-    pub(super) fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
+    pub(super) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
     }
 
     /// Returns the time since they were requested.
@@ -58,7 +58,7 @@ impl Leaders {
     pub(super) fn doubt(&mut self, reason: &str, now: Duration) {
         if self.ask_at.is_none() && !self.asking {
             tracing::debug!(reason, "refreshing the partition leaders");
-            self.trouble = Some(reason.to_owned());
+            self.problem = Some(reason.to_owned());
             let earliest = self.asked.map_or(now, |asked| asked + self.shortest_backoff);
             self.ask_at = Some(earliest.max(now + self.backoff));
             self.backoff =
@@ -106,7 +106,7 @@ impl Producer {
             }
         };
         if self.take(&cluster, now) {
-            (self.leaders.backoff, self.leaders.trouble) = (Duration::ZERO, None);
+            (self.leaders.backoff, self.leaders.problem) = (Duration::ZERO, None);
         } else {
             self.leaders.doubt("a partition has no leader", now);
         }

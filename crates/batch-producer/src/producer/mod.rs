@@ -110,8 +110,8 @@ impl Producer {
     }
 
     /// Returns the current problem, for people; `None` while all partitions have connected leaders.
-    pub fn trouble(&self) -> Option<&str> {
-        self.brokers.iter().find_map(|broker| broker.trouble.as_deref()).or(self.leaders.trouble())
+    pub fn problem(&self) -> Option<&str> {
+        self.brokers.iter().find_map(|broker| broker.problem.as_deref()).or(self.leaders.problem())
     }
 
     /// Sends due batches and processes responses for at most `limit`; returns as soon as there are deliveries. With a
@@ -121,7 +121,7 @@ impl Producer {
         loop {
             let now = self.now();
             self.expire(now);
-            self.take_errands(now);
+            self.process_tasks(now);
             self.look_after_brokers(now);
             self.send_due(now);
             let wait = self.next_time(now).min(end).saturating_sub(now);
@@ -148,7 +148,7 @@ impl Producer {
         }
     }
 
-    fn take_errands(&mut self, now: Duration) {
+    fn process_tasks(&mut self, now: Duration) {
         while let Some(done) = self.tasks.next() {
             match done {
                 TaskResult::Connected(id, result) => self.connected(id, result, now),
@@ -244,7 +244,7 @@ impl Producer {
             if let Answer::Again(reason) = &answer {
                 self.leaders.doubt(&format!("{name} {index}: {reason}"), now);
             }
-            partition.settle(*ticket, answer, now, &mut self.deliveries);
+            partition.process_response(*ticket, answer, now, &mut self.deliveries);
         }
     }
 

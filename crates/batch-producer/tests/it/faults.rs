@@ -60,7 +60,7 @@ impl Counts {
         let begin = Instant::now();
         producer.flush();
         while self.acknowledged + self.failed < records && producer.fatal().is_none() {
-            assert!(begin.elapsed() < PATIENCE, "{self:?}; trouble: {:?}", producer.trouble());
+            assert!(begin.elapsed() < PATIENCE, "{self:?}; problem: {:?}", producer.problem());
             self.take(producer, Duration::from_millis(50));
         }
     }

@@ -84,13 +84,13 @@ impl JobHistory {
                 self.document = Some(change.document.clone());
                 self.job = Some(job.clone());
                 self.is_lost = false;
-                self.takes_up(job);
-                self.starts_from(change);
+                self.adopt_abandoned(job);
+                self.owns_state(change);
                 self.failures = 0;
             }
             Phase::RolledBack { job, .. } => {
-                self.takes_up(job);
-                self.starts_from(change);
+                self.adopt_abandoned(job);
+                self.owns_state(change);
                 self.count_failure(change);
             }
             Phase::Failed { .. } => self.count_failure(change),
@@ -107,7 +107,7 @@ impl JobHistory {
 
     /// Records that a job runs, which owns its state from now on. A change that never touched the job has no start
     /// state.
-    fn starts_from(&mut self, change: &Change) {
+    fn owns_state(&mut self, change: &Change) {
         self.savepoint = None;
         if change.savepoint.is_some() {
             self.began_from.clone_from(&change.savepoint);
@@ -115,7 +115,7 @@ impl JobHistory {
     }
 
     /// Removes a late-started job from the abandoned ones when it becomes the running job.
-    fn takes_up(&mut self, job: &JobId) {
+    fn adopt_abandoned(&mut self, job: &JobId) {
         self.abandoned.retain(|abandoned| abandoned != job);
     }
 

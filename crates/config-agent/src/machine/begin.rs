@@ -3,7 +3,7 @@
 use flink::{JobId, JobState, Vertex};
 use jiff::Timestamp;
 
-use super::{Attempt, Effect, EndedJob, NextStep, Rules, StepContext, fail, in_place, leave};
+use super::{Attempt, Effect, EndedJob, NextStep, Rules, StepContext, fail, give_up, in_place};
 use crate::ids::{restoration_id, stop_id, submission_id};
 use crate::ledger::{JobHistory, ResumePoint};
 use crate::phase::Phase;
@@ -36,12 +36,12 @@ pub(super) fn begin(
     if let (true, Some(job), false) = (is_taken_back, running, is_ours) {
         let message =
             format!("the change failed before the journal was lost; job {job} keeps running unchanged");
-        return leave(Some(job), message);
+        return give_up(Some(job), message);
     }
     if let Some(message) = expiry(context).or_else(|| breaker(history, attempt, rules))
         && !is_ours
     {
-        return leave(running, message);
+        return give_up(running, message);
     }
     let [(job, state), others @ ..] = alive else {
         return begin_without_job(history, last, attempt, rules, ours);
@@ -68,12 +68,12 @@ fn begin_with_job(context: StepContext<'_>, job: &JobId, state: JobState) -> Nex
     let StepContext { change, attempt, rules, .. } = context;
     if let Some(refused) = &attempt.refused {
         let message = format!("Flink rejects the document: {refused}; job {job} keeps running unchanged");
-        return leave(Some(job), message);
+        return give_up(Some(job), message);
     }
     let in_place = in_place::is_possible(context, job);
     if !rules.can_submit && !in_place {
         let message = "the job can only be rescaled in place: flink.jar is not set, and the document does not have restart_mode = \"in-place\"";
-        return leave(Some(job), format!("{message}; job {job} keeps running unchanged"));
+        return give_up(Some(job), format!("{message}; job {job} keeps running unchanged"));
     }
     if rules.can_submit && !attempt.checked {
         return NextStep::Act(Effect::Check);
@@ -88,7 +88,7 @@ fn begin_with_job(context: StepContext<'_>, job: &JobId, state: JobState) -> Nex
         return NextStep::Wait;
     }
     let within = rules.stoppable_within;
-    leave(
+    give_up(
         Some(job),
         format!("job {job} is {state:?} and was not running within {within:?}; nothing was changed"),
     )

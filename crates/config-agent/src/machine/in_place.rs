@@ -11,7 +11,7 @@ use flink::{JobId, Obstacle, Vertex, VertexId};
 use job_config::{JobDocument, RestartMode};
 
 use super::start::roll_back_or_fail;
-use super::{Effect, NextStep, StepContext, Submission, leave};
+use super::{Effect, NextStep, StepContext, Submission, give_up};
 use crate::ids::stop_id;
 use crate::ledger::{Change, JobHistory};
 use crate::phase::Phase;
@@ -71,7 +71,7 @@ pub(super) fn rescale(context: StepContext<'_>, job: &JobId, found: &ObservedJob
         // Chained operators share the parallelism of the first one. Only a new job graph can separate them.
         return match rules.can_submit {
             true => NextStep::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) }),
-            false => leave(
+            false => give_up(
                 Some(job),
                 format!(
                     "job {job} has no vertex that starts with operator {operator}; it keeps running unchanged"
@@ -84,7 +84,7 @@ pub(super) fn rescale(context: StepContext<'_>, job: &JobId, found: &ObservedJob
         if rules.can_submit && Obstacle::is_named_in(refused) {
             return NextStep::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) });
         }
-        return leave(
+        return give_up(
             Some(job),
             format!("Flink refused to rescale job {job}, which keeps running unchanged: {refused}"),
         );
@@ -121,7 +121,7 @@ pub(super) fn rescale_back(
 ) -> NextStep {
     let StepContext { change, history, attempt, rules } = context;
     let ObservedJob { submission, vertices, .. } = *found;
-    let back = |more: &str| leave(Some(job), format!("{message}; {more}"));
+    let back = |more: &str| give_up(Some(job), format!("{message}; {more}"));
     if let Submission::Unknown | Submission::Ended { .. } = submission {
         return roll_back_or_fail(change, history, job, format!("{message}; then the job ended"), rules);
     }

@@ -9,7 +9,7 @@
 
 use flink::{JobId, JobState, TaskManager};
 
-use super::{Effect, NextStep, StepContext, Submission, leave};
+use super::{Effect, NextStep, StepContext, Submission, give_up};
 use crate::phase::{NodeFailure, Phase};
 
 /// A node of the pool, as the machine sees it.
@@ -56,7 +56,7 @@ pub(super) fn before(
     let job = alive.first().map(|(job, _)| job);
     match (missing, nodes.len()) {
         (0, _) => first,
-        (missing, found) if found < missing => leave(
+        (missing, found) if found < missing => give_up(
             job,
             format!(
                 "the document requires {wanted} task managers, {before} are registered, and the pool has only {found} more nodes"
@@ -136,7 +136,7 @@ fn replace(
     let spare: Vec<String> = spare(context, registered, nodes, &failed).take(lost.len()).collect();
     if spare.len() < lost.len() {
         let told: Vec<String> = failed.iter().map(ToString::to_string).collect();
-        return leave(
+        return give_up(
             job,
             format!("{}; the pool has no other node; the job was not changed", told.join("; ")),
         );

@@ -2,7 +2,7 @@
 
 use flink::{JobId, JobState, SavepointStatus, TriggerId};
 
-use super::{Attempt, Effect, NextStep, Rules, fail, leave};
+use super::{Attempt, Effect, NextStep, Rules, fail, give_up};
 use crate::phase::Phase;
 
 /// A journalled stop, and Flink's observed state of its job.
@@ -25,7 +25,10 @@ impl ObservedStop<'_> {
             Some(SavepointStatus::Completed { location }) if has_ended => self.stopped(location.clone()),
             Some(SavepointStatus::Failed { cause }) if !has_ended => {
                 let job = self.job;
-                leave(Some(job), format!("could not stop job {job}, which keeps running unchanged: {cause}"))
+                give_up(
+                    Some(job),
+                    format!("could not stop job {job}, which keeps running unchanged: {cause}"),
+                )
             }
             Some(SavepointStatus::Failed { .. }) | None if has_ended => self.after_the_end(),
             None => self.ask(attempt),
@@ -65,7 +68,7 @@ impl ObservedStop<'_> {
         match &attempt.refused {
             Some(refused) => {
                 let job = self.job;
-                leave(
+                give_up(
                     Some(job),
                     format!("Flink refused to stop job {job}, which keeps running unchanged: {refused}"),
                 )

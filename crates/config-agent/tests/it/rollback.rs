@@ -125,7 +125,7 @@ async fn the_circuit_breaker_opens() {
     assert!(message.contains("2 changes in a row failed"), "{message}");
     assert_eq!(setup.flink.with(|world| world.stops), stops);
 
-    agent(&setup.config).await.forgive_failures().await.unwrap();
+    agent(&setup.config).await.close_circuit_breaker().await.unwrap();
     assert!(matches!(setup.apply(&document(5)).await, Phase::RolledBack { .. }));
     assert!(matches!(setup.apply(&document(6)).await, Phase::Running { .. }));
     setup.config.rules.breaker_failures = 1;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::pieces::{flat, sine, thesis};
-use super::schedule::{After, Piece, Schedule};
+use super::schedule::{EndBehaviour, Piece, Schedule};
 use super::trace::{TraceError, parse_trace};
 use crate::{ConfigError, Problems, first};
 
@@ -178,31 +178,38 @@ impl ProfileConfig {
         }
     }
 
-    fn pieces(&self, problems: &mut Problems) -> Option<(Vec<Piece>, After)> {
+    fn pieces(&self, problems: &mut Problems) -> Option<(Vec<Piece>, EndBehaviour)> {
         match self {
             ProfileConfig::Constant { rate: value, .. } => {
-                Some((vec![flat(problems.note(rate("rate", *value))?, 1.0)], After::Hold))
+                Some((vec![flat(problems.note(rate("rate", *value))?, 1.0)], EndBehaviour::Hold))
             }
-            ProfileConfig::Steps { steps, repeat, .. } => {
-                Some((step_pieces(steps, problems)?, if *repeat { After::Repeat } else { After::End }))
-            }
+            ProfileConfig::Steps { steps, repeat, .. } => Some((
+                step_pieces(steps, problems)?,
+                if *repeat { EndBehaviour::Repeat } else { EndBehaviour::End },
+            )),
             ProfileConfig::Ramp { from, to, over_s, .. } => {
                 let rates = [problems.note(rate("from", *from)), problems.note(rate("to", *to))];
                 let duration_s = problems.note(time("over_s", *over_s))?;
-                Some((vec![Piece { from_rate: rates[0]?, to_rate: rates[1]?, duration_s }], After::Hold))
+                Some((
+                    vec![Piece { from_rate: rates[0]?, to_rate: rates[1]?, duration_s }],
+                    EndBehaviour::Hold,
+                ))
             }
             ProfileConfig::Square { low, high, period_s, high_share, .. } => {
                 let rates = [problems.note(rate("low", *low)), problems.note(rate("high", *high))];
                 let period_s = problems.note(time("period_s", *period_s));
                 let high_share = problems.note(between("high_share", *high_share, 0.0, 1.0))?;
                 let high_s = period_s? * high_share;
-                Some((vec![flat(rates[0]?, period_s? - high_s), flat(rates[1]?, high_s)], After::Repeat))
+                Some((
+                    vec![flat(rates[0]?, period_s? - high_s), flat(rates[1]?, high_s)],
+                    EndBehaviour::Repeat,
+                ))
             }
             ProfileConfig::Sine { mean, amplitude, period_s, .. } => {
                 let mean = problems.note(rate("mean", *mean));
                 let period_s = problems.note(time("period_s", *period_s))?;
                 problems.note(amplitude_of(mean?, *amplitude))?;
-                Some((sine(mean?, *amplitude, period_s), After::Repeat))
+                Some((sine(mean?, *amplitude, period_s), EndBehaviour::Repeat))
             }
             ProfileConfig::Spike { base, peak, before_s, spike_s, repeat, .. } => {
                 let rates = [problems.note(rate("base", *base)), problems.note(rate("peak", *peak))];
@@ -210,10 +217,10 @@ impl ProfileConfig {
                     [problems.note(time("before_s", *before_s)), problems.note(time("spike_s", *spike_s))];
                 let mut pieces = vec![flat(rates[0]?, times[0]?), flat(rates[1]?, times[1]?)];
                 if *repeat {
-                    return Some((pieces, After::Repeat));
+                    return Some((pieces, EndBehaviour::Repeat));
                 }
                 pieces.push(flat(*base, 1.0));
-                Some((pieces, After::Hold))
+                Some((pieces, EndBehaviour::Hold))
             }
             ProfileConfig::Trace { file, .. } => {
                 let problem = format!("{} has not been read", file.display());
@@ -227,7 +234,7 @@ impl ProfileConfig {
                     let remedy = format!("give a number up to profile.maximum = {maximum}");
                     return problems.note(Err(ConfigError::of_value("profile.low", low, remedy)));
                 }
-                Some((thesis(low, maximum, interval_s?), After::Hold))
+                Some((thesis(low, maximum, interval_s?), EndBehaviour::Hold))
             }
         }
     }

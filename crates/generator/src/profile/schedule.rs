@@ -25,7 +25,7 @@ pub(super) struct Piece {
 
 /// What follows the last piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum After {
+pub(super) enum EndBehaviour {
     /// Nothing: the run ends.
     End,
     /// The last rate is held.
@@ -109,7 +109,7 @@ fn whole_if_close(count: f64) -> f64 {
 
 impl Schedule {
     /// Builds a schedule of pieces; `limit_s` ends it early. Returns `None` if no event would ever be due.
-    pub(super) fn new(pieces: &[Piece], after: After, limit_s: Option<f64>) -> Option<Schedule> {
+    pub(super) fn new(pieces: &[Piece], after: EndBehaviour, limit_s: Option<f64>) -> Option<Schedule> {
         let (mut start_s, mut start_count) = (0.0, 0.0);
         let mut segments = Vec::with_capacity(pieces.len() + 1);
         for piece in pieces {
@@ -120,8 +120,9 @@ impl Schedule {
                 whole_if_close(start_count + (piece.from_rate + piece.to_rate) / 2.0 * piece.duration_s);
         }
         let last_rate = pieces.last()?.to_rate;
-        let ends = after == After::End || (after == After::Hold && last_rate == 0.0);
-        let cycle = (after == After::Repeat).then_some(Cycle { duration_s: start_s, count: start_count });
+        let ends = after == EndBehaviour::End || (after == EndBehaviour::Hold && last_rate == 0.0);
+        let cycle =
+            (after == EndBehaviour::Repeat).then_some(Cycle { duration_s: start_s, count: start_count });
         if cycle.is_none() {
             // After the end nothing is emitted, but auctions still need later times: at least one event per second. A
             // held rate is kept, however low.

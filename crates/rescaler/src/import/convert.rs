@@ -78,15 +78,15 @@ impl ConvertedKeys {
     fn entry(&mut self, entry: &Entry, producer: bool) {
         let Some(mapping) = mapping(&entry.plain_key(), producer) else {
             self.unknown += 1;
-            return self.remark(entry, "NOT CONVERTED: unknown key");
+            return self.note(entry, "NOT CONVERTED: unknown key");
         };
         match mapping {
-            KeyMapping::NotNeeded(why) => self.remark(entry, &format!("not needed: {why}")),
+            KeyMapping::NotNeeded(why) => self.note(entry, &format!("not needed: {why}")),
             KeyMapping::Elsewhere(place) => {
                 self.unknown += 1;
-                self.remark(entry, &format!("NOT CONVERTED: set {place} yourself"));
+                self.note(entry, &format!("NOT CONVERTED: set {place} yourself"));
             }
-            KeyMapping::Benchmark => self.remark(entry, "`benchmark`"),
+            KeyMapping::Benchmark => self.note(entry, "`benchmark`"),
             KeyMapping::JobName => self.job_name(entry),
             KeyMapping::Becomes(places, form) => self.becomes(entry, places, form),
             KeyMapping::Operator(benchmark, uid) => self.operator(entry, Some(benchmark), uid.to_owned()),
@@ -121,7 +121,7 @@ impl ConvertedKeys {
             _ => &mut load.change_interval_ms,
         };
         *place = Some(number);
-        self.remark(entry, "`profile`");
+        self.note(entry, "`profile`");
     }
 
     /// A job name of ours is made from any text.
@@ -160,21 +160,21 @@ impl ConvertedKeys {
         match (form, text(entry)) {
             // The value is another one than the text, so that it is said what was made of it.
             (ValueFormat::Is(word), Some(text)) if text != word => {
-                self.remark(entry, &format!("{keys} = {value}, from {text:?}"));
+                self.note(entry, &format!("{keys} = {value}, from {text:?}"));
             }
-            _ => self.remark(entry, &keys),
+            _ => self.note(entry, &keys),
         }
     }
 
     fn operator(&mut self, entry: &Entry, benchmark: Option<Benchmark>, uid: String) {
         let Some(width) = self.integer(entry, 0) else { return };
         if benchmark.is_some() && benchmark != self.benchmark {
-            return self.remark(entry, "not needed: belongs to the other benchmark");
+            return self.note(entry, "not needed: belongs to the other benchmark");
         }
         if width == 0 {
-            return self.remark(entry, "0: the default, as before");
+            return self.note(entry, "0: the default, as before");
         }
-        self.remark(entry, &format!("`parallelism.operators.{uid}`"));
+        self.note(entry, &format!("`parallelism.operators.{uid}`"));
         if self.operators.insert(uid.clone(), width).is_some_and(|earlier| earlier != width) {
             self.problem(entry, &format!("conflicts with another key that sets the parallelism of {uid}"));
         }
@@ -187,15 +187,15 @@ impl ConvertedKeys {
             _ => return self.problem(entry, "write true or false"),
         };
         if !self.benchmark.is_some_and(|benchmark| benchmark.queries().contains(&number)) {
-            return self.remark(entry, "not needed: belongs to the other benchmark");
+            return self.note(entry, "not needed: belongs to the other benchmark");
         }
         self.queries.insert(number, active);
-        self.remark(entry, &format!("`queries.q{number}.enabled`"));
+        self.note(entry, &format!("`queries.q{number}.enabled`"));
     }
 
     fn word(&mut self, entry: &Entry, becomes: &str) -> Option<String> {
         let word = self.text(entry)?;
-        self.remark(entry, becomes);
+        self.note(entry, becomes);
         Some(word)
     }
 
@@ -227,7 +227,7 @@ impl ConvertedKeys {
         number
     }
 
-    fn remark(&mut self, entry: &Entry, what: &str) {
+    fn note(&mut self, entry: &Entry, what: &str) {
         self.remarks.push(format!("{}: {what}", entry.place()));
     }
 

@@ -68,7 +68,7 @@ enum ChangeMethodName {
 }
 
 impl RawChange {
-    fn way(&self) -> ChangeMethod {
+    fn method(&self) -> ChangeMethod {
         let named = match self.way {
             ChangeMethodName::InPlace => ChangeMethod::IN_PLACE,
             ChangeMethodName::Savepoint => ChangeMethod::SAVEPOINT,
@@ -106,7 +106,7 @@ pub(super) fn read(file: &str) -> Result<Scenario, SimulateError> {
         load: LoadSpec { shape, noise: written.load.noise },
         latency_bound_s: written.latency_bound_s,
         metric_age_s: written.metric_age_s,
-        change: written.change.way(),
+        change: written.change.method(),
         faults: written.faults,
         slots: written.slots,
         step: written.step,

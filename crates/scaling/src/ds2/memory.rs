@@ -165,7 +165,12 @@ impl Memory {
     }
 
     /// Those that have been too wide for long enough, with the widest parallelism that was wanted in that time.
-    pub(super) fn ripe(&self, options: &Options, assessments: &[Assessment], now_ms: i64) -> Vec<DueAction> {
+    pub(super) fn due_scale_ins(
+        &self,
+        options: &Options,
+        assessments: &[Assessment],
+        now_ms: i64,
+    ) -> Vec<DueAction> {
         let wait_ms = milliseconds(options.scale_down_interval_s);
         let is_ripe = |assessment: &Assessment| {
             let too_wide = self.too_wide.get(&assessment.name)?;

@@ -74,7 +74,7 @@ impl Policy for Ds2 {
             decision.operators = reports(&assessments, &[]);
             return decision;
         }
-        let ripe = memory.ripe(options, &assessments, now_ms);
+        let ripe = memory.due_scale_ins(options, &assessments, now_ms);
         let mut waits = memory.waits(options, &ripe, now_ms);
         for assessment in assessments.iter_mut().filter(|assessment| assessment.direction == Direction::Up) {
             if memory.must_be_confirmed(assessment) {

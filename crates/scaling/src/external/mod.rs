@@ -50,7 +50,7 @@ impl Policy for External {
 
     fn decide(&self, memory: &crate::Memory, snapshot: &Snapshot, _now_ms: i64) -> Decision {
         let mut decision = self.plan(snapshot);
-        withhold(&memory.external, snapshot, &mut decision);
+        drop_useless_scale_outs(&memory.external, snapshot, &mut decision);
         decision
     }
 
@@ -64,7 +64,7 @@ impl Policy for External {
 }
 
 /// Takes the widenings that bring nothing out of a plan, and says why.
-fn withhold(memory: &Memory, snapshot: &Snapshot, decision: &mut Decision) {
+fn drop_useless_scale_outs(memory: &Memory, snapshot: &Snapshot, decision: &mut Decision) {
     for operator in &snapshot.operators {
         let wanted = decision.parallelism.get(&operator.name).copied();
         let Some(wanted) = wanted.filter(|wanted| *wanted > operator.parallelism) else { continue };

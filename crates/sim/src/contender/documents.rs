@@ -66,7 +66,7 @@ impl Documents {
     }
 
     /// Reports the outcome of the document in progress, if it has ended.
-    pub(super) fn go_on(&mut self, view: View<'_>, now: Timestamp) {
+    pub(super) fn report_outcome(&mut self, view: View<'_>, now: Timestamp) {
         let Some((generation, before)) = self.under_way else { return };
         if view.is_changing() {
             return;

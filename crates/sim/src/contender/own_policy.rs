@@ -190,7 +190,7 @@ impl Controller for OwnPolicy {
             self.running = self.begin(*view, now);
         }
         let Running { control, documents } = self.running.as_mut()?;
-        documents.go_on(*view, now);
+        documents.report_outcome(*view, now);
         let _ = control.note_reports(&*self.policy, documents.reports(), now);
         let readiness = match (documents.status(now), self.epoch.observe(*view)) {
             (Ok(running), Ok(snapshot)) => Readiness::Ready { running, snapshot },

@@ -53,7 +53,7 @@ pub enum CommandError {
         source: io::Error,
     },
     /// It exceeded its timeout, and has been killed with all its children.
-    #[error("{program:?} did not exit within {deadline:?} and was killed{}", said(complaint))]
+    #[error("{program:?} did not exit within {deadline:?} and was killed{}", suffix(complaint))]
     Late {
         /// Name of the program.
         program: String,
@@ -63,7 +63,7 @@ pub enum CommandError {
         complaint: String,
     },
     /// It exited with a failure.
-    #[error("{program:?} failed ({status}){}", said(complaint))]
+    #[error("{program:?} failed ({status}){}", suffix(complaint))]
     Failed {
         /// Name of the program.
         program: String,
@@ -110,7 +110,7 @@ impl Command {
     }
 
     pub(crate) async fn sample(&self) -> Result<SampleValues, CommandError> {
-        self.understand(&self.run().await?)
+        self.parse_response(&self.run().await?)
     }
 
     fn program(&self) -> String {
@@ -140,7 +140,7 @@ impl Command {
         }
     }
 
-    fn understand(&self, ended: &CommandOutput) -> Result<SampleValues, CommandError> {
+    fn parse_response(&self, ended: &CommandOutput) -> Result<SampleValues, CommandError> {
         let program = self.program();
         if !ended.status.success() {
             let complaint = last_words(&ended.complaint);
@@ -230,7 +230,7 @@ fn last_words(complaint: &[u8]) -> String {
     secrets::without_credentials(&line)
 }
 
-fn said(complaint: &str) -> String {
+fn suffix(complaint: &str) -> String {
     if complaint.is_empty() { String::new() } else { format!(": {complaint}") }
 }
 

@@ -141,7 +141,7 @@ impl Webhdfs {
     async fn ask(&self, url: &Url, credentials: Option<&Secret>) -> Result<ContentSummary, NameNodeFailure> {
         let answer = self.transport.get(url, credentials).await;
         let answer = answer.map_err(|error| NameNodeFailure::Skipped(error.into()))?;
-        understand(&answer, credentials.is_some())
+        parse_response(&answer, credentials.is_some())
     }
 }
 
@@ -207,7 +207,7 @@ struct RemoteException {
 }
 
 /// Interprets a response; a pure function.
-fn understand(answer: &HttpAnswer, has_credentials: bool) -> Result<ContentSummary, NameNodeFailure> {
+fn parse_response(answer: &HttpAnswer, has_credentials: bool) -> Result<ContentSummary, NameNodeFailure> {
     let status = answer.status;
     match serde_json::from_slice(&answer.body) {
         Ok(Answer::ContentSummary(summary)) if status == StatusCode::OK => Ok(summary),
@@ -303,7 +303,7 @@ mod tests {
                 challenges: challenges.to_owned(),
                 body: "<html>".into(),
             };
-            match understand(&answer, has_credentials) {
+            match parse_response(&answer, has_credentials) {
                 Err(NameNodeFailure::Skipped(passed)) => passed.to_string(),
                 _ => panic!("{challenges}"),
             }
@@ -349,7 +349,7 @@ mod tests {
                 challenges: String::new(),
                 body: body.clone().into(),
             };
-            let found = match understand(&answer, false) {
+            let found = match parse_response(&answer, false) {
                 Ok(summary) => format!("figures {}", summary.length),
                 Err(NameNodeFailure::Skipped(_)) => "passed".to_owned(),
                 Err(NameNodeFailure::Final(refusal)) => format!("final {refusal}"),

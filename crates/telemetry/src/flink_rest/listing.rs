@@ -29,8 +29,10 @@ struct Partitions {
 impl Listing {
     /// Reads the list of a vertex with so many subtasks.
     pub(super) fn of(names: Vec<String>, parallelism: usize) -> Self {
-        let is_windowed =
-            names.iter().filter_map(|name| names::subtask(name)).any(|(_, rest)| names::tells_window(rest));
+        let is_windowed = names
+            .iter()
+            .filter_map(|name| names::subtask(name))
+            .any(|(_, rest)| names::is_window_metric(rest));
         let partitions = partitions(&names, parallelism);
         let mut wanted = names;
         wanted.retain(|name| names::is_wanted(name));

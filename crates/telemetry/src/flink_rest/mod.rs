@@ -273,7 +273,7 @@ fn told_for_good<T>(answer: Result<Vec<T>, flink::Error>) -> Result<Vec<T>, flin
 fn task_manager(tm: flink::TaskManager, metrics: &[Metric]) -> TaskManager {
     let value = |name: &str| {
         let found = metrics.iter().find(|metric| metric.id == name).and_then(|metric| metric.value);
-        found.filter(|value| names::is_believable(*value))
+        found.filter(|value| names::is_plausible(*value))
     };
     let [cpu_load, heap_used_bytes, heap_max_bytes, managed_used_bytes, managed_max_bytes, gc_ms] =
         TASK_MANAGER_METRICS.map(value);

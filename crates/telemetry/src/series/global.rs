@@ -47,7 +47,7 @@ impl Assembler {
         let mut by_id: BTreeMap<&str, TaskManager> = BTreeMap::new();
         for (subject, points) in newest {
             let Subject::TaskManager { id, figure } = subject else { continue };
-            let value = self.fresh_value(points, now_ms).filter(|value| names::is_believable(*value));
+            let value = self.fresh_value(points, now_ms).filter(|value| names::is_plausible(*value));
             let Some(value) = value else { continue };
             let entry =
                 by_id.entry(id).or_insert_with(|| TaskManager { id: id.clone(), ..TaskManager::default() });
@@ -69,7 +69,7 @@ impl Assembler {
     pub(super) fn state_size_bytes(&self, newest: &BTreeMap<&Subject, &[Point]>, now_ms: i64) -> Option<f64> {
         newest.iter().find_map(|(subject, points)| match subject {
             Subject::Job { job, figure: GlobalMetric::StateSize } if self.is_job(job) => {
-                self.fresh_value(points, now_ms).filter(|bytes| names::is_believable(*bytes))
+                self.fresh_value(points, now_ms).filter(|bytes| names::is_plausible(*bytes))
             }
             _ => None,
         })
@@ -79,7 +79,7 @@ impl Assembler {
     pub(super) fn stored_size_bytes(&self, newest: &BTreeMap<&Subject, &[Point]>) -> Option<f64> {
         newest.iter().find_map(|(subject, points)| match subject {
             Subject::Job { job, figure: GlobalMetric::StoredSize } if self.is_job(job) => {
-                points.last().map(|(_, bytes)| *bytes).filter(|bytes| names::is_believable(*bytes))
+                points.last().map(|(_, bytes)| *bytes).filter(|bytes| names::is_plausible(*bytes))
             }
             _ => None,
         })

@@ -135,7 +135,7 @@ impl Assembler {
                 .max()?;
         }
         let (incarnation, job, running_ms) = match &details {
-            Some(details) => told(details, now_ms),
+            Some(details) => execution_of(details, now_ms),
             None => {
                 let (incarnation, job) = self.guessed_life(&vertices, &by_operator, now_ms);
                 let running_ms = now_ms - incarnation.running_since_ms;
@@ -193,9 +193,9 @@ impl Assembler {
     /// only tasks are busy; where nothing says how busy it is, each operator is taken for a task.
     fn tasks<'b>(&self, newest: &BTreeMap<&'b Subject, &'b [Point]>) -> BTreeMap<&'b str, u32> {
         let mut tasks = BTreeMap::new();
-        let has_busy = self.of_job(newest).any(|(_, _, figure, _)| figure.tells_task());
+        let has_busy = self.of_job(newest).any(|(_, _, figure, _)| figure.is_task_metric());
         for (operator, subtask, figure, _) in self.of_job(newest) {
-            if figure.tells_task() || (!has_busy && figure.is_of_task()) {
+            if figure.is_task_metric() || (!has_busy && figure.is_of_task()) {
                 let parallelism = tasks.entry(operator).or_insert(0);
                 *parallelism = (*parallelism).max(subtask + 1);
             }
@@ -352,7 +352,7 @@ fn has_fallen<K: Ord>(before: &BTreeMap<K, f64>, after: &BTreeMap<K, f64>) -> bo
 
 /// The life of the job as Flink tells it, and how long it has lasted, in milliseconds. One that Flink does not tell begins anew with
 /// every look, so that nothing is computed across it.
-fn told(details: &JobDetails, now_ms: i64) -> (Incarnation, scaling::Job, i64) {
+fn execution_of(details: &JobDetails, now_ms: i64) -> (Incarnation, scaling::Job, i64) {
     let running_ms = details.running_ms().unwrap_or(0);
     let running_since_ms = details.running_since_ms().unwrap_or(now_ms);
     let job = scaling::Job {

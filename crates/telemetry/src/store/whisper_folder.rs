@@ -113,7 +113,7 @@ impl WhisperFolder {
                     return Err(StoreError::TooMany { limit: self.bounds.max_series });
                 }
                 entries_left -= 1;
-                match entry.and_then(|entry| self.look(&entry.path(), &folder, mapping)) {
+                match entry.and_then(|entry| self.inspect(&entry.path(), &folder, mapping)) {
                     Ok(Some(Entry::Folder(inner))) => open.push(inner),
                     Ok(Some(Entry::Series(path, subject, origin))) => {
                         let origin = origins.keep(Origin::of_name(origin));
@@ -128,7 +128,7 @@ impl WhisperFolder {
     }
 
     /// What an entry is, a link being what it leads to; [`None`] if there is nothing in it.
-    fn look(&self, path: &Path, within: &UnlistedFolder, mapping: &Mapping) -> io::Result<Option<Entry>> {
+    fn inspect(&self, path: &Path, within: &UnlistedFolder, mapping: &Mapping) -> io::Result<Option<Entry>> {
         if path.file_name().is_some_and(|name| name == LOST_AND_FOUND) {
             return Ok(None);
         }

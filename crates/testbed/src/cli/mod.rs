@@ -212,7 +212,7 @@ impl Up {
             let copy = |line: &str| drop(writeln!(io::stderr(), "{line}"));
             let state = supervisor::detach(&config, &executable, &copy).await?;
             let all = [state.kafka_bootstrap, state.flink_url, state.hdfs_url, state.webhdfs_url];
-            return Ok(terminal::forgive_closed(print_addresses(all, &config))?);
+            return Ok(terminal::ignore_broken_pipe(print_addresses(all, &config))?);
         }
         if self.new_session {
             supervisor::new_session().context("cannot create a session")?;
@@ -279,7 +279,7 @@ fn status(config: &Config, output: Output) -> anyhow::Result<ExitCode> {
     match output {
         Output::Json => terminal::print(&serde_json::to_string_pretty(&status)?)?,
         Output::Text => {
-            terminal::forgive_closed(print_status(&mut io::stdout().lock(), &status, config))?;
+            terminal::ignore_broken_pipe(print_status(&mut io::stdout().lock(), &status, config))?;
         }
     }
     Ok(if status.healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -71,7 +71,7 @@ pub(crate) struct Hdfs {
 
 /// Settings of the file system for Flink.
 #[derive(Debug, Clone)]
-pub(crate) struct ForFlink {
+pub(crate) struct FlinkFileSystem {
     /// The folder of [`FLINK_JARS`].
     pub(crate) lib: PathBuf,
     /// Folder of Hadoop's configuration, whose replication also applies to Flink's client.

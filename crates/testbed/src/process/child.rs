@@ -21,7 +21,7 @@ use crate::identity::ProcessIdentity;
 const DROP_DEADLINE: Duration = Duration::from_secs(10);
 
 /// State of a child, during and after its life.
-pub(super) struct Watched {
+pub(super) struct ChildState {
     identity: ProcessIdentity,
     ended: watch::Receiver<Option<ExitStatus>>,
     gate: Arc<Gate>,
@@ -40,7 +40,7 @@ impl Gate {
     }
 }
 
-impl Watched {
+impl ChildState {
     /// Starts to watch a child, on its own thread.
     pub(super) fn new(child: Child) -> io::Result<Self> {
         let pid = pid_of(&child);
@@ -88,7 +88,7 @@ fn reap(mut child: Child, gate: &Gate, announce: &watch::Sender<Option<ExitStatu
 pub struct Process {
     name: String,
     log_file: PathBuf,
-    watched: Watched,
+    watched: ChildState,
     _launcher: Launcher,
 }
 
@@ -104,7 +104,7 @@ impl std::fmt::Debug for Process {
 }
 
 impl Process {
-    pub(super) fn new(name: String, log_file: PathBuf, watched: Watched, launcher: Launcher) -> Self {
+    pub(super) fn new(name: String, log_file: PathBuf, watched: ChildState, launcher: Launcher) -> Self {
         Self { name, log_file, watched, _launcher: launcher }
     }
 

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{getpid, getppid};
 
-use super::child::{Process, Watched};
+use super::child::{ChildState, Process};
 
 /// A program to run: executable, arguments, and log file of standard output and standard error.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ pub enum LaunchError {
 
 struct Request {
     program: ProcessSpec,
-    reply: mpsc::SyncSender<io::Result<Watched>>,
+    reply: mpsc::SyncSender<io::Result<ChildState>>,
 }
 
 /// Starts programs as children of this process. Cheap to clone; all clones share one forking thread.
@@ -152,10 +152,10 @@ impl Launcher {
 }
 
 /// Forks, on the launcher's thread.
-fn start(program: &ProcessSpec) -> io::Result<Watched> {
+fn start(program: &ProcessSpec) -> io::Result<ChildState> {
     let mut command = program.command()?;
     die_with_parent(&mut command);
-    Watched::new(command.spawn()?)
+    ChildState::new(command.spawn()?)
 }
 
 /// Asks the kernel to kill the child when the forking thread ends.
