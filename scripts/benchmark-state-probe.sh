@@ -31,7 +31,7 @@ for number in $(seq 100); do head -c 10000 /dev/zero >"$work/files/$number"; don
 "$work/bin/hdfs" dfs -mkdir -p /flink/checkpoints
 "$work/bin/hdfs" dfs -put "$work/files" /flink/checkpoints
 
-step "CPU time of a look, $rounds rounds"
+step "CPU time of a measurement, $rounds rounds"
 WORK=$work PROBE=$target/release/state-probe ROUNDS=$rounds python3 - <<'PY'
 import json, os, resource, signal, statistics, subprocess
 
@@ -57,12 +57,12 @@ def once(source):
 LOOKS = 50
 
 def looks_of_a_running_probe():
-    """CPU seconds of a look, mean over some: the probe's own, and the NameNode's."""
+    """CPU seconds of a measurement, mean over some: the probe's own, and the NameNode's."""
     running = subprocess.Popen(
         [probe, "run", *webhdfs, "--interval-ms", "100", "--listen", "127.0.0.1:0"],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
-        for _ in range(5):  # The first looks connect.
+        for _ in range(5):  # The first measurements connect.
             running.stdout.readline()
         own, namenode = of_process(running.pid), of_process(pids["namenode"])
         for _ in range(LOOKS):
@@ -72,8 +72,8 @@ def looks_of_a_running_probe():
         running.send_signal(signal.SIGTERM)
         running.wait(10)
 
-figures = {"command, with all it starts": [], "WebHDFS, a process for each look": [],
-           "WebHDFS, in a probe that runs": [], "the NameNode's part of a WebHDFS look": []}
+figures = {"command, with all it starts": [], "WebHDFS, a process for each measurement": [],
+           "WebHDFS, in a probe that runs": [], "the NameNode's part of a WebHDFS measurement": []}
 sizes, ratios = set(), []
 for _ in range(rounds):
     by_command, found = once(command)
@@ -84,7 +84,7 @@ for _ in range(rounds):
     for values, value in zip(figures.values(), (by_command, by_once, own, namenode)):
         values.append(value)
     ratios.append(by_command / own)
-assert sizes == {1_000_000}, f"the looks do not agree: {sizes}"
+assert sizes == {1_000_000}, f"the measurements do not agree: {sizes}"
 for what, values in figures.items():
     low, mid, high = min(values), statistics.median(values), max(values)
     print(f"{what}: {mid * 1e3:.3f} ms ({low * 1e3:.3f} to {high * 1e3:.3f})")

@@ -51,12 +51,12 @@ fn page(agent: &Agent) -> MetricsPage {
     }
     page.gauge("config_agent_undelivered_reports", "Reports that the drop does not have yet.")
         .add(&[], ledger.undelivered());
-    let mut up = page.gauge("config_agent_party_up", "Whether the last call was answered.");
+    let mut up = page.gauge("config_agent_dependency_up", "Whether the last call was answered.");
     for condition in agent.conditions() {
-        up.add(&[("party", condition.name())], condition.is_healthy());
+        up.add(&[("dependency", condition.name())], condition.is_healthy());
     }
     let mut refused = page.counter(
-        "config_agent_refused_answers_total",
+        "config_agent_refused_documents_total",
         "Documents that were refused, each time they were offered.",
     );
     for (reason, count) in agent.rejections().counts {

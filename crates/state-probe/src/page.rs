@@ -59,12 +59,12 @@ impl Page<'_> {
                 samples.add_known(&labels(status), value);
             }
         }
-        let mut durations = self.gauge("look_duration_seconds", "Duration of the newest measurement.");
+        let mut durations = self.gauge("measurement_duration_seconds", "Duration of the newest measurement.");
         for (status, sample) in &fresh {
             durations.add(&labels(status), seconds(sample.duration_ms));
         }
         let help = "Beginning of the newest measurement, since the Unix epoch.";
-        let mut timestamps = self.gauge("look_timestamp_seconds", help);
+        let mut timestamps = self.gauge("measurement_timestamp_seconds", help);
         for (status, sample) in &fresh {
             timestamps.add(&labels(status), seconds(sample.at_ms));
         }
@@ -73,8 +73,8 @@ impl Page<'_> {
             let is_up = status.newest.as_ref().map(|(_, result)| result.is_ok());
             up.add_known(&labels(status), is_up);
         }
-        let mut looks = self.counter("looks_total", "Measurements with figures.");
-        sources.iter().for_each(|status| looks.add(&labels(status), status.samples));
+        let mut measurements = self.counter("measurements_total", "Measurements with figures.");
+        sources.iter().for_each(|status| measurements.add(&labels(status), status.samples));
         let mut failures = self.counter("failures_total", "Measurements that failed.");
         sources.iter().for_each(|status| failures.add(&labels(status), status.failures));
     }
@@ -133,7 +133,7 @@ mod tests {
     fn a_failed_look_takes_its_figures_along() {
         let state = state();
         let labels = r#"{job="my \"job\"",name="a",source="local"}"#;
-        assert!(!text(&state).contains("p_up{"), "nothing is known before the first look");
+        assert!(!text(&state).contains("p_up{"), "nothing is known before the first measurement");
 
         assert!(state.note("a", Ok(sample(77))).is_none());
         let good = text(&state);
@@ -141,8 +141,8 @@ mod tests {
             format!("p_size_bytes{labels} 77"),
             format!("p_files{labels} 2"),
             format!("p_up{labels} 1"),
-            format!("p_look_duration_seconds{labels} 0.012"),
-            format!("p_look_timestamp_seconds{labels} 1700000000.007"),
+            format!("p_measurement_duration_seconds{labels} 0.012"),
+            format!("p_measurement_timestamp_seconds{labels} 1700000000.007"),
         ] {
             assert!(good.lines().any(|found| found == line), "{line} is missing in\n{good}");
         }
@@ -198,18 +198,18 @@ p_folders{} 1
 # HELP p_checkpointed_bytes What the newest checkpoint itself has written.
 # TYPE p_checkpointed_bytes gauge
 p_checkpointed_bytes{} 7
-# HELP p_look_duration_seconds Duration of the newest measurement.
-# TYPE p_look_duration_seconds gauge
-p_look_duration_seconds{} 0.012
-# HELP p_look_timestamp_seconds Beginning of the newest measurement, since the Unix epoch.
-# TYPE p_look_timestamp_seconds gauge
-p_look_timestamp_seconds{} 1700000000.007
+# HELP p_measurement_duration_seconds Duration of the newest measurement.
+# TYPE p_measurement_duration_seconds gauge
+p_measurement_duration_seconds{} 0.012
+# HELP p_measurement_timestamp_seconds Beginning of the newest measurement, since the Unix epoch.
+# TYPE p_measurement_timestamp_seconds gauge
+p_measurement_timestamp_seconds{} 1700000000.007
 # HELP p_up Whether the newest measurement gave figures.
 # TYPE p_up gauge
 p_up{} 1
-# HELP p_looks_total Measurements with figures.
-# TYPE p_looks_total counter
-p_looks_total{} 1
+# HELP p_measurements_total Measurements with figures.
+# TYPE p_measurements_total counter
+p_measurements_total{} 1
 # HELP p_failures_total Measurements that failed.
 # TYPE p_failures_total counter
 p_failures_total{} 0

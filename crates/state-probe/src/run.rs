@@ -66,18 +66,18 @@ pub async fn run(
     }
     let (state_series, host_series) = (config.state_series, config.host_series);
     let outputs = Arc::new(Outputs { state, graphite: graphite.clone(), json, state_series, host_series });
-    let mut looks = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for source in sources {
-        looks.spawn(watch(source, Arc::clone(&outputs)));
+        tasks.spawn(watch(source, Arc::clone(&outputs)));
     }
     if let Some(host) = config.host {
         let reader = HostReader::new(&host.name).context("cannot read the figures of this host ([host])")?;
-        looks.spawn(watch_host(reader, host, Arc::clone(&outputs)));
+        tasks.spawn(watch_host(reader, host, Arc::clone(&outputs)));
     }
     shutdown.await;
     info!("stopping: received a signal");
     // Aborts samples in progress; their commands are killed with them.
-    looks.shutdown().await;
+    tasks.shutdown().await;
     if let Some(lines) = graphite {
         let _late = timeout(FAREWELL, lines.emptied()).await;
     }

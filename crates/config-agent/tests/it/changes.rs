@@ -67,14 +67,14 @@ config_agent_state_since_seconds {since}
 # HELP config_agent_undelivered_reports Reports that the drop does not have yet.
 # TYPE config_agent_undelivered_reports gauge
 config_agent_undelivered_reports 0
-# HELP config_agent_party_up Whether the last call was answered.
-# TYPE config_agent_party_up gauge
-config_agent_party_up{{party=\"the config drop\"}} 1
-config_agent_party_up{{party=\"the delivery of reports\"}} 1
-config_agent_party_up{{party=\"Flink\"}} 1
-# HELP config_agent_refused_answers_total Documents that were refused, each time they were offered.
-# TYPE config_agent_refused_answers_total counter
-config_agent_refused_answers_total{{reason=\""
+# HELP config_agent_dependency_up Whether the last call was answered.
+# TYPE config_agent_dependency_up gauge
+config_agent_dependency_up{{dependency=\"the config drop\"}} 1
+config_agent_dependency_up{{dependency=\"the delivery of reports\"}} 1
+config_agent_dependency_up{{dependency=\"Flink\"}} 1
+# HELP config_agent_refused_documents_total Documents that were refused, each time they were offered.
+# TYPE config_agent_refused_documents_total counter
+config_agent_refused_documents_total{{reason=\""
     );
     assert!(page.starts_with(&expected), "{page}");
 }

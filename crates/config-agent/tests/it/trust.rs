@@ -143,6 +143,6 @@ async fn a_refusal_is_shown() {
     assert!(health.starts_with("ok\nrefused (unsigned)"), "{health}");
     let line = metrics.lines().find(|line| line.contains("reason=\"unsigned\"")).unwrap();
     assert!(!line.ends_with(" 0"), "{line}");
-    assert!(metrics.contains("config_agent_refused_answers_total{reason=\"wrong-key\"} 0"), "{metrics}");
+    assert!(metrics.contains("config_agent_refused_documents_total{reason=\"wrong-key\"} 0"), "{metrics}");
     running.abort();
 }

@@ -170,7 +170,7 @@ impl Guarded {
 
     async fn refused(&self, reason: &str) -> anyhow::Result<()> {
         let end = Instant::now() + PATIENCE;
-        let counter = format!("config_agent_refused_answers_total{{reason=\"{reason}\"}} ");
+        let counter = format!("config_agent_refused_documents_total{{reason=\"{reason}\"}} ");
         loop {
             let page = reqwest::get(format!("http://{}/metrics", self.agent_address)).await?.text().await?;
             let count = page.lines().find_map(|line| line.strip_prefix(&counter));

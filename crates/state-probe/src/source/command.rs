@@ -314,7 +314,7 @@ mod tests {
             () = started => {}
         }
         let id = std::fs::read_to_string(&pids).unwrap().trim().parse().unwrap();
-        assert!(is_gone(id).await, "{id} outlives the look");
+        assert!(is_gone(id).await, "{id} outlives the measurement");
     }
 
     /// Whether a process ends within seconds; a zombie has ended.
