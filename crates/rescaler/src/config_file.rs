@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use secrets::SyntaxError;
-use serde::{Serialize, de::DeserializeOwned};
+use secrets::{Document, SyntaxError};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use service::settings::{self, ConfigError, Problems};
 use toml::{Table, Value};
 
@@ -55,7 +55,7 @@ impl ConfigFile {
         let text = settings::read(path)?;
         let (table, _): (Table, Problems) = settings::parse(&text, path)?;
         match table.get("job") {
-            Some(Value::Array(_)) => several(path, table, above.clone()),
+            Some(Value::Array(_)) => several(path, &text, table, above.clone()),
             // Parsed once more, from the text, because its errors then name the line.
             _ => Config::parse_over(&text, path, above).map(|config| Self::One(Box::new(config))),
         }
@@ -143,8 +143,13 @@ impl ConfigFile {
     }
 }
 
-fn several(path: &Path, mut shared: Table, mut above: Table) -> Result<ConfigFile, ConfigError> {
+fn several(path: &Path, text: &str, mut shared: Table, mut above: Table) -> Result<ConfigFile, ConfigError> {
     let mut problems = Problems::new(path.display().to_string());
+    // Values that the command line replaces are not wrong.
+    problems.extend(key_problems(text, path, above.is_empty()));
+    if !problems.is_empty() {
+        return Err(problems.into_error());
+    }
     above.remove("job");
     let wrong = |problem| ConfigError::in_file(path, problem);
     let http: Http = of_the_program("http", &mut shared, &mut above).map_err(wrong)?;
@@ -157,7 +162,7 @@ fn several(path: &Path, mut shared: Table, mut above: Table) -> Result<ConfigFil
     }
     let mut jobs = Vec::new();
     for (index, table) in tables.into_iter().enumerate() {
-        match job(&shared, table, &above) {
+        match job(&shared, table.try_into().unwrap_or_default(), &above) {
             Ok(config) => jobs.push(config),
             Err(found) => problems.extend(found.into_iter().map(|problem| format!("job[{index}].{problem}"))),
         }
@@ -169,6 +174,66 @@ fn several(path: &Path, mut shared: Table, mut above: Table) -> Result<ConfigFil
         quota,
         job: jobs,
     }))
+}
+
+/// The sections of the whole program in a file with several jobs.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ProgramSections {
+    http: Http,
+    notify: Notify,
+    quota: Quota,
+}
+
+impl ProgramSections {
+    const KEYS: [&str; 3] = ["http", "notify", "quota"];
+
+    fn problems(&self) -> Vec<String> {
+        [self.http.problems(), self.notify.problems(), self.quota.problems()].concat()
+    }
+}
+
+/// Returns every wrong key of a file with several jobs: unknown, misplaced, missing, or with a value of the wrong type. If there are any,
+/// and `with_values`, the values that are out of range follow.
+fn key_problems(text: &str, path: &Path, with_values: bool) -> Vec<String> {
+    let Ok(mut shared) = Document::parse(text) else { return Vec::new() };
+    let jobs = shared.take_tables("job");
+    let (program, mut problems) =
+        settings::read_document::<ProgramSections>(shared.take(&ProgramSections::KEYS), path);
+    let mut wrong = problems.take();
+    problems.extend_by_key(program.map(|program| program.problems()).unwrap_or_default());
+    let mut values = problems.take();
+    for (index, mut own) in jobs.into_iter().enumerate() {
+        let of_job = |problem: String| format!("job[{index}].{problem}");
+        wrong.extend(name_problems(&mut own).into_iter().map(of_job));
+        let mut document = shared.clone();
+        document.merge(own);
+        let (config, mut problems) = settings::read_document::<Config>(document, path);
+        // A wrong key at the top is wrong for every job.
+        let new = problems.take().into_iter().filter(|problem| !wrong.contains(problem)).collect::<Vec<_>>();
+        wrong.extend(new);
+        problems.extend_by_key(config.map(|config| config.problems()).unwrap_or_default());
+        values.extend(problems.take().into_iter().map(of_job));
+    }
+    let values = values.into_iter().filter(|_| with_values && !wrong.is_empty());
+    wrong.iter().cloned().chain(values).collect()
+}
+
+/// Returns what is wrong with the top of a `[[job]]` table, and leaves it as the table of a file with one job.
+fn name_problems(own: &mut Document<'_>) -> Vec<String> {
+    let mut problems = Vec::new();
+    for key in ["job", "http", "notify", "quota"] {
+        if own.contains(key) {
+            problems.push(format!("{key}: not allowed in a [[job]]; set it at the top"));
+        }
+    }
+    drop(own.take(&["job", "http", "notify", "quota"]));
+    if !own.contains("name") {
+        problems.push("name: missing; write each job as a [[job]] table, with its name in Flink".to_owned());
+    }
+    own.rename("name", "job");
+    own.set_default("job", "job");
+    problems
 }
 
 /// Takes a section of the whole program out of what is shared, with the keys of the command line over it.
@@ -188,19 +253,12 @@ fn of_the_program<T: Default + DeserializeOwned>(
     section.try_into().map_err(|error| format!("{key}: {}", SyntaxError::in_value(&error)))
 }
 
-/// One job: what is shared, over it what is its own, and over both the keys of the command line.
-fn job(shared: &Table, own: Value, above: &Table) -> Result<Config, Vec<String>> {
-    let Value::Table(mut own) = own else {
-        return Err(vec!["name: write each job as a [[job]] table".to_owned()]);
-    };
-    let Some(name) = own.remove("name") else {
-        return Err(vec!["name: the job's name in Flink is needed".to_owned()]);
-    };
-    for key in ["job", "http", "notify", "quota"] {
-        if own.contains_key(key) {
-            return Err(vec![format!("{key}: not allowed in a [[job]]; set it at the top")]);
-        }
-    }
+/// Returns the configuration of one job: the shared keys, its own keys over them, and the keys of the command line over both.
+///
+/// # Errors
+/// All values out of range, or the first wrong key of the command line.
+fn job(shared: &Table, mut own: Table, above: &Table) -> Result<Config, Vec<String>> {
+    let name = own.remove("name").unwrap_or_else(|| Value::String(String::new()));
     let mut table = shared.clone();
     // A journal's path that is shared would be written by all of them.
     if let Some(Value::Table(journal)) = table.get_mut("journal") {
@@ -312,14 +370,56 @@ mod tests {
         assert_eq!(ConfigFile::load_job(&path, None).unwrap().job.as_str(), "a");
     }
 
+    /// Goal: all mistakes of all jobs are reported at once: keys with their line, those at the top once, values with their job. What the
+    /// command line replaces is not wrong.
+    #[test]
+    fn all_mistakes_of_all_jobs_are_reported() {
+        let text = "\
+[epoch]
+frist_ms = 1
+first_ms = \"soon\"
+[http]
+lisen = \"off\"
+[[job]]
+name = \"a\"
+epoch.lenght_ms = 2
+limits.max = \"many\"
+epoch.sample_interval_ms = 1
+quota.slots = 3
+[[job]]
+name = 4
+drop.timeout_ms = 0
+";
+        let message = load(text).unwrap_err().to_string();
+        for expected in [
+            "line 2, frist_ms: unknown field",
+            "line 3, first_ms: invalid type",
+            "line 5, lisen: unknown field",
+            "line 8, epoch.lenght_ms: unknown field",
+            "line 9, limits.max: invalid type",
+            "job[0].epoch.sample_interval_ms = 1: give a number from 100 on",
+            "job[0].quota: not allowed",
+            "line 13, name: invalid type",
+        ] {
+            assert_eq!(message.matches(expected).count(), 1, "{expected}: {message}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rescaler.toml");
+        std::fs::write(&path, "[[job]]\nname = \"a\"\ndrop.timeout_ms = 0\nepoch.x = 1").unwrap();
+        let above = toml::from_str("drop.timeout_ms = 5").unwrap();
+        let message = ConfigFile::load_over(&path, &above).unwrap_err().to_string();
+        assert!(message.contains("line 4, epoch.x") && !message.contains("timeout_ms"), "{message}");
+    }
+
     /// Goal: every mistake is named with the job it is in.
     #[test]
     fn mistakes_name_their_job() {
         let two = |second: &str| format!("[[job]]\nname = \"a\"\n[[job]]\n{second}");
         let cases = [
             (two("name = \"a\""), "job[1].name: duplicate name a"),
-            (two("flink.url = \"http://x\""), "job[1].name: the job's name"),
-            (two("name = \"b\"\nepoch.length = 1"), "unknown field `length`"),
+            (two("flink.url = \"http://x\""), "job[1].name: missing"),
+            ("job = [1]".to_owned(), "job[0].name: missing"),
+            (two("name = \"b\"\nepoch.length = 1"), "line 5, epoch.length: unknown field"),
             (two("name = \"b\"\nepoch.length_ms = 1"), "job[1].epoch.length_ms"),
             (two("name = \"b\"\njournal.path = \"run/rescaler/a/decisions.jsonl\""), "job[1].journal.path"),
             (two("name = \"b\"\nhttp.listen = \"off\""), "job[1].http"),

@@ -3,10 +3,11 @@
 //! Tokens, signing keys and TLS keys are each one small file. A file that its group or others may read is rejected,
 //! because the secret may already be known. [`Secret`] is a text, [`Address`] a URL with a password in it, and
 //! neither is shown by Display, Debug or Serialize. [`SecretSource`] says where a secret is stored. [`from_toml`]
-//! and [`from_toml_all`] parse configurations without quoting their lines in errors, and [`without_credentials`]
+//! and [`from_toml_all`] parse configurations without quoting their lines in errors, [`Document`] takes them apart before, and [`without_credentials`]
 //! removes credentials from any text. Nothing is encrypted, and no key store is used.
 
 mod address;
+mod document;
 mod redact;
 mod source;
 mod syntax;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
 pub use address::{Address, AddressError, HttpUrl};
+pub use document::Document;
 pub use redact::{is_secret_key, without_credentials};
 pub use source::{SecretSource, SourceError};
 pub use syntax::{Parsed, SyntaxError, from_toml, from_toml_all};

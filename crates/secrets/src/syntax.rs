@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 use thiserror::Error;
+use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
 use crate::redact::{is_secret_key, without_credentials};
@@ -48,7 +49,7 @@ pub struct Parsed<T> {
     pub value: Option<T>,
     /// The errors, one per wrong key; empty if the document is right.
     pub errors: Vec<SyntaxError>,
-    /// Dotted paths of the wrong keys, which `value` has not.
+    /// Dotted paths of the wrong keys, which are not in `value`; `[0]` is the first element of an array.
     pub omitted: Vec<String>,
 }
 
@@ -56,14 +57,17 @@ pub struct Parsed<T> {
 ///
 /// After each error the wrong key is removed and the rest is parsed again. Text that is not TOML gives one error.
 pub fn from_toml_all<T: DeserializeOwned>(text: &str) -> Parsed<T> {
-    let mut parsed = Parsed { value: None, errors: Vec::new(), omitted: Vec::new() };
-    let mut table = match DeTable::parse(text) {
-        Ok(table) => table,
+    match DeTable::parse(text) {
+        Ok(table) => from_table_all(text, table),
         Err(error) => {
-            parsed.errors.push(SyntaxError::in_text(text, &error));
-            return parsed;
+            Parsed { value: None, errors: vec![SyntaxError::in_text(text, &error)], omitted: Vec::new() }
         }
-    };
+    }
+}
+
+/// Like [`from_toml_all`], for a table with parts of this text.
+pub(crate) fn from_table_all<T: DeserializeOwned>(text: &str, mut table: Spanned<DeTable<'_>>) -> Parsed<T> {
+    let mut parsed = Parsed { value: None, errors: Vec::new(), omitted: Vec::new() };
     while parsed.errors.len() < ERRORS_MAX {
         let error = match serde::Deserialize::deserialize(Deserializer::from(table.clone())) {
             Ok(value) => {
@@ -90,13 +94,13 @@ fn missing(key: &str) -> String {
     format!("missing field `{}`", key.rsplit('.').next().unwrap_or(key))
 }
 
-/// Removes the innermost key at this position of the text, and returns its dotted path.
+/// Removes the innermost key at this position of the text, and returns its path: keys after dots, elements as `[0]`.
 fn omit(table: &mut DeTable<'_>, at: &Range<usize>) -> Option<String> {
     let covers = |span: Range<usize>| span.start <= at.start && at.end <= span.end;
     let mut own = None;
     for (key, value) in table.iter_mut() {
         if let Some(inner) = omit_within(value.get_mut(), at) {
-            return Some(format!("{}.{inner}", key.get_ref()));
+            return Some(format!("{}{inner}", key.get_ref()));
         }
         if covers(key.span()) || covers(value.span()) {
             own = Some(key.get_ref().to_string());
@@ -109,8 +113,11 @@ fn omit(table: &mut DeTable<'_>, at: &Range<usize>) -> Option<String> {
 
 fn omit_within(value: &mut DeValue<'_>, at: &Range<usize>) -> Option<String> {
     match value {
-        DeValue::Table(table) => omit(table, at),
-        DeValue::Array(array) => array.iter_mut().find_map(|element| omit_within(element.get_mut(), at)),
+        DeValue::Table(table) => omit(table, at).map(|path| format!(".{path}")),
+        DeValue::Array(array) => array
+            .iter_mut()
+            .enumerate()
+            .find_map(|(index, element)| Some(format!("[{index}]{}", omit_within(element.get_mut(), at)?))),
         _ => None,
     }
 }
@@ -248,6 +255,7 @@ mod tests {
         let kafka = Kafka { port: 0, servers: vec!["a".to_owned()] };
         let node = vec![Node { name: "n".to_owned(), slots: None }];
         assert_eq!(parsed.value, Some(Whole { seed: 0, kafka, node }));
+        assert!(parsed.omitted.contains(&"node[0].slot".to_owned()), "{:?}", parsed.omitted);
         let headed = from_toml_all::<Whole>("[kafka]\nprot = 2\nport = \"x\"\n[node]");
         assert_eq!(headed.errors.len(), 3, "{:?}", headed.errors);
         assert!(headed.omitted.contains(&"kafka.prot".to_owned()), "{:?}", headed.omitted);

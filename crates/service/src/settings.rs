@@ -17,7 +17,7 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use secrets::{Address, HttpUrl};
+use secrets::{Address, Document, HttpUrl, Parsed};
 use serde::de::DeserializeOwned;
 
 use crate::with_causes;
@@ -111,14 +111,23 @@ pub fn load_or_default<T: DeserializeOwned + Default>(
 /// # Errors
 /// [`ConfigError::Values`] if nothing usable remains: the text is not TOML, or a required key is missing or wrong.
 pub fn parse<T: DeserializeOwned>(text: &str, path: &Path) -> Result<(T, Problems), ConfigError> {
-    let parsed = secrets::from_toml_all(text);
+    match of_parsed(secrets::from_toml_all(text), path) {
+        (Some(value), problems) => Ok((value, problems)),
+        (None, problems) => Err(problems.into_error()),
+    }
+}
+
+/// Reads a part of a configuration. Wrong keys are recorded as problems and left out of the value; [`None`] if it cannot be
+/// built without them.
+pub fn read_document<T: DeserializeOwned>(document: Document<'_>, path: &Path) -> (Option<T>, Problems) {
+    of_parsed(document.read(), path)
+}
+
+fn of_parsed<T>(parsed: Parsed<T>, path: &Path) -> (Option<T>, Problems) {
     let mut problems = Problems::new(path.display().to_string());
     problems.extend(parsed.errors.iter().map(ToString::to_string));
     problems.omitted = parsed.omitted;
-    match parsed.value {
-        Some(value) => Ok((value, problems)),
-        None => Err(problems.into_error()),
-    }
+    (parsed.value, problems)
 }
 
 impl Problems {
@@ -155,9 +164,15 @@ impl Problems {
         }
     }
 
+    /// Takes out the problems so far. Keys whose value was reported have no further problems all the same.
+    pub fn take(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.found)
+    }
+
     fn push(&mut self, key: &str, problem: String) {
         let is_omitted = |omitted: &String| {
-            key.strip_prefix(omitted.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            key.strip_prefix(omitted.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
         if !self.omitted.iter().any(is_omitted) {
             self.found.push(problem);

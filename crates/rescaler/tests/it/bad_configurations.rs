@@ -56,7 +56,7 @@ const CASES: [Case; 7] = [
         expected: ("json_lines", "host.interval_ms = 5: give a number from 100 to 86400000"),
         address: (
             "[[source]]\nkind = \"flink\"\nurl = \"ann:hunter2@host\"",
-            "source 1: url = \"host\": write it as http://host:port",
+            "source[0].url = \"host\": write it as http://host:port",
         ),
     },
     Case {

@@ -204,13 +204,15 @@ impl RawConfig {
     fn sources(&self, problems: &mut Problems) -> Vec<SourceConfig> {
         let mut sources: Vec<SourceConfig> = Vec::new();
         for (index, written) in self.source.iter().enumerate() {
-            let place = format!("source {}", index + 1);
             match written.check(&self.job, self.interval_ms) {
                 Ok(source) if sources.iter().any(|other| other.name == source.name) => {
-                    problems.add(&place, format!("duplicate name {:?}; set name", source.name));
+                    let problem = format!("duplicate name {:?}; set name", source.name);
+                    problems.add(&format!("source[{index}].name"), problem);
                 }
                 Ok(source) => sources.push(source),
-                Err(of_source) => of_source.iter().for_each(|problem| problems.add(&place, problem)),
+                Err(found) => {
+                    problems.extend_by_key(found.iter().map(|problem| format!("source[{index}].{problem}")));
+                }
             }
         }
         sources
@@ -307,7 +309,7 @@ mod tests {
                 &["interval_ms = 1: give", "host.interval_ms = 0: give", "source:"],
             ),
             ("[[source]]\nkind = \"nfs\"", &["nfs", "webhdfs"]),
-            (&format!("{source}{source}"), &["source 2", "duplicate name \"local\""]),
+            (&format!("{source}{source}"), &["source[1].name: duplicate name \"local\""]),
             (&format!("{source}[graphite]\naddress = \"carbon\""), &["graphite.address", "host:port"]),
             (&format!("{source}[series]\nstate = \"a.{{jop}}\""), &["series.state", "{jop}", "{job}"]),
             (
@@ -319,6 +321,7 @@ mod tests {
         for (text, expected) in cases {
             let message = format!("{:#}", anyhow::Error::from(check(text).unwrap_err()));
             expected.iter().for_each(|part| assert!(message.contains(part), "{text:?} gave {message:?}"));
+            assert!(message.matches("kind").count() <= 1, "a wrong kind is reported once: {message}");
         }
     }
 }
