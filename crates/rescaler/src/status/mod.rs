@@ -25,7 +25,7 @@ pub use since::Since;
 pub use switches::{Switch, SwitchError, SwitchPositions, Switches};
 
 use control::{Effect, FollowUp, Record};
-use outlook::Estimator;
+use outlook::OutlookEstimator;
 
 use crate::notify::{self, Event, EventDetector, Notifier};
 use crate::quota::SharedSlots;
@@ -129,7 +129,7 @@ pub struct JobStatus {
     retention: Retention,
     notifier: Notifier,
     data: Mutex<JobData>,
-    estimator: Mutex<Estimator>,
+    estimator: Mutex<OutlookEstimator>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -202,8 +202,14 @@ fn slots_of(record: &Record) -> Option<u32> {
 impl JobStatus {
     /// Returns the status of a job before its first sample.
     pub fn new(info: JobInfo, switches: Switches, retention: Retention) -> Self {
-        let estimator = Mutex::new(Estimator::new(info.latency_max_ms));
-        Self { info, switches, retention, notifier: Notifier::default(), data: Mutex::default(), estimator }
+        Self {
+            info,
+            switches,
+            retention,
+            notifier: Notifier::default(),
+            data: Mutex::default(),
+            estimator: Mutex::default(),
+        }
     }
 
     /// Sends the events of the job.

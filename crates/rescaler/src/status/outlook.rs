@@ -1,30 +1,26 @@
-//! What a job carries, what is to be expected, and how long records wait: measured as policy `slo` does, for a job under any policy.
+//! Load, capacity, forecast and delay of a job under any policy, as policy `slo` measures them.
 
 use std::collections::BTreeMap;
 
 use control::Record;
-use scaling::Memory;
-use scaling::slo::{self, Slo};
+use scaling::slo;
 use serde::Serialize;
 
-/// A bound for jobs without one, in milliseconds. It has no influence on the figures.
-const ANY_BOUND_MS: f64 = 1000.0;
-
-/// Wanted and present capacity at the end of an epoch.
+/// Load and capacity at the end of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Outlook {
-    /// Records of all sources that arrive, per second.
+    /// Arrival rate of all sources, in records per second.
     pub arrival_per_s: f64,
-    /// Records of all sources that the job carries with today's parallelism, per second.
+    /// Capacity at the current parallelism, in records per second of all sources.
     pub capacity_per_s: f64,
-    /// The arrival rate that is not exceeded before a change could help, by the forecast and its past errors, in records per second.
+    /// Upper bound of the arrival rate before a change could take effect, by the forecast and its past errors, in records per second.
     pub forecast_per_s: f64,
-    /// How long a record waits: backlog ÷ capacity, in milliseconds; [`None`] where the sources report no backlog.
+    /// Time that a record waits: backlog ÷ capacity, in milliseconds; [`None`] where the sources report no backlog.
     pub delay_ms: Option<f64>,
 }
 
 impl Outlook {
-    fn of(figures: &BTreeMap<String, f64>) -> Option<Self> {
+    fn from_figures(figures: &BTreeMap<String, f64>) -> Option<Self> {
         let figure = |name: &str| figures.get(name).copied();
         let capacity_per_s = figure("capacity_per_s")?;
         let backlog = figure("backlog_records").filter(|_| capacity_per_s > 0.0);
@@ -37,28 +33,20 @@ impl Outlook {
     }
 }
 
-/// Computes the outlook of one job, epoch by epoch.
-#[derive(Debug)]
-pub(super) struct Estimator {
-    policy: Slo,
-    memory: Memory,
-}
+/// Computes the outlook of one job from epoch to epoch.
+#[derive(Debug, Default)]
+pub(super) struct OutlookEstimator(slo::Estimator);
 
-impl Estimator {
-    pub(super) fn new(latency_max_ms: Option<f64>) -> Self {
-        let bound_ms = latency_max_ms.unwrap_or(ANY_BOUND_MS);
-        Self { policy: Slo(slo::Options::with_bound(bound_ms)), memory: Memory::default() }
-    }
-
-    /// Returns the outlook at the end of this epoch, or why it is not known: from the decision where the policy measures it itself,
-    /// else from the snapshot.
+impl OutlookEstimator {
+    /// Returns the outlook at the end of this epoch, or why it is unknown. Policy `slo` has it in its decision; for other policies it
+    /// is measured from the snapshot.
     pub(super) fn estimate(&mut self, record: &Record) -> Result<Outlook, String> {
         if record.decision.policy == slo::NAME {
             let reason = record.decision.reasons.first().cloned().unwrap_or_default();
-            return Outlook::of(&record.decision.figures).ok_or(reason);
+            return Outlook::from_figures(&record.decision.figures).ok_or(reason);
         }
         let snapshot = record.snapshot.as_ref().ok_or("the job could not be observed")?;
-        let figures = self.policy.watch(&mut self.memory, snapshot, record.at.as_millisecond())?;
-        Outlook::of(&figures).ok_or_else(|| "its figures are not numbers".to_owned())
+        let figures = self.0.figures(snapshot, record.at.as_millisecond())?;
+        Outlook::from_figures(&figures).ok_or_else(|| "its figures are not numbers".to_owned())
     }
 }

@@ -19,6 +19,7 @@
 mod arrivals;
 mod capacity;
 mod changes;
+mod estimator;
 mod explain;
 mod forecast;
 mod measure;
@@ -33,6 +34,7 @@ mod view;
 use std::collections::BTreeMap;
 
 use changes::Published;
+pub use estimator::Estimator;
 pub use memory::Memory;
 use memory::{running_since_ms, seconds};
 pub use options::Options;
@@ -170,26 +172,6 @@ impl Policy for Slo {
 }
 
 impl Slo {
-    /// Remembers what this epoch's snapshot shows, and returns the figures of the job as a whole (`arrival_per_s`, `capacity_per_s`,
-    /// `forecast_per_s`, …) without a decision: for a job under another policy.
-    ///
-    /// # Errors
-    /// What is not known, in words.
-    pub fn watch(
-        &self,
-        memory: &mut crate::Memory,
-        snapshot: &Snapshot,
-        now_ms: i64,
-    ) -> Result<BTreeMap<String, f64>, String> {
-        if let Some(reason) = crate::incomplete(snapshot) {
-            return Err(reason);
-        }
-        let snapshot = &*snapshot.without_impossible_figures();
-        self.observe(memory, snapshot, now_ms);
-        let memory = &memory.slo;
-        Ok(View::new(&self.0, memory, snapshot, memory.now_ms(now_ms))?.figures())
-    }
-
     /// Returns the memory of a job that has looked like this snapshot for 40 s, and the time at their end.
     fn observed_once(&self, snapshot: &Snapshot) -> (crate::Memory, i64) {
         const EPOCH_MS: i64 = 10_000;
