@@ -1,10 +1,10 @@
-//! The clock of samples: set once from the system's and steady from then on, or a virtual one that its owner moves.
+//! The clock of samples: set once from the system clock and then monotonic, or virtual and moved by its owner.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// A clock that never goes back, in milliseconds since the Unix epoch.
+/// A monotonic clock, in milliseconds since the Unix epoch.
 #[derive(Debug, Clone)]
 pub struct Clock(Kind);
 

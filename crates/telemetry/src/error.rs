@@ -1,4 +1,4 @@
-//! Why no sample could be taken.
+//! Errors of taking a sample.
 
 use std::path::PathBuf;
 
@@ -112,7 +112,7 @@ pub enum StoreError {
     /// Several jobs of the same name write to the store at the same time.
     #[error("several jobs with this name write to it at the same time, [{}] and [{}]; {remedy}", jobs[0], jobs[1])]
     Ambiguous {
-        /// What tells two of them apart.
+        /// What distinguishes two of them.
         jobs: [String; 2],
         /// How to name the one that is meant.
         remedy: &'static str,

@@ -1,4 +1,4 @@
-//! One request to a store of metrics, one bounded answer.
+//! Bounded requests to a metric store.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use url::Url;
 
 use crate::error::StoreError;
 
-/// How many characters of an answer with an error status are kept.
+/// Length limit of the body of an error response, in characters.
 const MESSAGE_CHARS: usize = 300;
 
-/// The bounds of every call to a store.
+/// Limits of every request to a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// From the request to the end of the answer.
@@ -59,7 +59,7 @@ impl Http {
     }
 }
 
-/// The body, if the status says that it is an answer.
+/// Returns the body of a successful response.
 pub(crate) fn successful((status, body): (u16, Vec<u8>)) -> Result<Vec<u8>, StoreError> {
     if (200..300).contains(&status) {
         return Ok(body);

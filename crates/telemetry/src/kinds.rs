@@ -1,4 +1,4 @@
-//! How each operator can be scaled: as configured, else as its metrics and its place in the graph tell.
+//! The kind of each operator, which determines how it is scaled: from the configuration, else from its metrics and the graph.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sample::{Role, Vertex};
 
-/// The kind of each operator by name; what is not named is told by its place in the graph.
+/// Configured kinds by operator name; other operators get theirs from the graph.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Kinds(BTreeMap<String, Kind>);
@@ -22,7 +22,7 @@ impl Kinds {
         if let Some(kind) = self.0.get(&vertex.name) {
             return *kind;
         }
-        // Where no edges are told, what the name says has to do.
+        // Without known edges only the name remains.
         let has_edges = all.iter().any(|other| !other.inputs.is_empty());
         let role = vertex.role.filter(|_| !has_edges || vertex.has_unknown_inputs);
         let has_no_inputs = vertex.inputs.is_empty() && !vertex.has_unknown_inputs;
@@ -43,7 +43,7 @@ impl Kinds {
     }
 }
 
-/// Whether it has metrics of windows: Flink's own counter of late records, or the sizes of windows of this project's jobs.
+/// Whether the operator has metrics of windows: Flink's own counter of late records, or the sizes of windows of this project's jobs.
 fn is_windowed(vertex: &Vertex) -> bool {
     vertex.is_windowed || has_histogram(vertex, "windowSize")
 }

@@ -1,22 +1,21 @@
-//! From the name of a series to what it is: (job, operator, subtask, metric), by patterns.
+//! Parses the name of a series into job, operator, subtask and metric, by patterns.
 //!
 //! A pattern is a regular expression with named groups over the series' dotted name: `job`, `operator`, `subtask`, `metric`, and
-//! `tm` for the task manager. With `operator` and `subtask` it is a reading of a subtask; with `tm` and neither, one of a task
-//! manager; with `job` alone, one of the job. Patterns are tried in order and the first that matches counts, so that no series
-//! counts twice.
+//! `tm` for the task manager. With `operator` and `subtask` the series belongs to a subtask; with `tm` and neither, to a task
+//! manager; with `job` alone, to the job. Patterns are tried in order and the first match counts, so no series counts twice.
 //!
-//! Graphite and Whisper have dotted names by nature. A series of Prometheus gets one from its labels, see
-//! [`crate::store::labels`], so that the same patterns serve.
+//! Graphite and Whisper have dotted names. A series of Prometheus gets a dotted name from its labels
+//! ([`crate::store::labels`]), so that the same patterns apply.
 
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
 use crate::names::{self, SubtaskMetric};
 
-/// The largest compiled pattern, in bytes: patterns come from configuration, and this bounds what they cost.
+/// Size limit of a compiled pattern, in bytes: patterns come from the configuration.
 const PATTERN_BYTES: usize = 1 << 20;
 
-/// Patterns that are known by a name.
+/// Built-in patterns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
@@ -35,7 +34,7 @@ const SUBTASK: &str =
 const TASK_MANAGER: &str = r"^(?:.*\.)?taskmanager\.(?<tm>[^.]+)\.";
 /// `<anything>.jobmanager.<job>.`, the scope of a job at the JobManager.
 const JOB: &str = r"^(?:.*\.)?jobmanager\.(?<job>[^.]+)\.";
-/// `rescaler.<job>.state.<name>.`, what a state probe calls a source that weighs files by default.
+/// `rescaler.<job>.state.<name>.`, the default name of a state probe's source that measures files.
 const PROBE: &str = r"^rescaler\.(?<job>[^.]+)\.state\.(?:command|webhdfs|hdfs|local)\.";
 
 impl Preset {
@@ -87,7 +86,7 @@ impl Default for MappingSettings {
     }
 }
 
-/// What of a task manager or of the job a metric is.
+/// Which metric of a task manager or of the job a name refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum GlobalMetric {
     CpuLoad,
@@ -116,7 +115,7 @@ impl GlobalMetric {
     }
 }
 
-/// What a series is a series of.
+/// What a series measures.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Subject {
     /// Of one subtask of an operator or vertex of a job.

@@ -1,6 +1,6 @@
-//! Which metrics are read, what they are called, and what of a subtask each one is.
+//! The metrics that are read, with their names and their field of a subtask.
 //!
-//! The names are the same in every store; what stands around them (host, task manager, job, operator, subtask) is not, see
+//! The names are the same in every store; the context around them (host, task manager, job, operator, subtask) is not, see
 //! [`crate::mapping`]. Flink's REST interface lists `<subtask>.<metric>` for the task and `<subtask>.<operator>.<metric>` for its
 //! operators. Of a histogram `h` it shows only statistics of the newest values (`h_mean`, `h_max` …); this project's jobs
 //! count beside it: `hCount`, `hSum`.
@@ -20,24 +20,24 @@ const HISTOGRAMS: [&str; 9] = [
     "windowSize",
 ];
 
-/// The histogram whose largest value is wanted: how long a firing window keeps its input waiting.
+/// The histogram whose maximum is read: the time that a firing window blocks its input.
 const FIRING: &str = "latency";
 
-/// The histograms of which the 99th percentile is wanted: what the results of a query say about it.
+/// The histograms whose 99th percentile is read: the latencies of a query.
 const RESULTS: [&str; 2] = ["overallLatency", "eventLatency"];
 
-/// The counter that Flink's window operators have, in every interface and language.
+/// The counter that all window operators of Flink have, in every API and language.
 const LATE_RECORDS: &str = "numLateRecordsDropped";
 
-/// The smallest watermark, which Flink shows until the first one has come.
+/// The smallest watermark, which Flink shows before the first one.
 const NO_WATERMARK: f64 = i64::MIN as f64;
 
-/// What of a subtask a metric is.
+/// Which subtask metric a name refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum SubtaskMetric {
     RecordsIn,
     RecordsOut,
-    /// What the source operator has read, which the task's own counter does not tell before Flink 2.0.
+    /// Records read by the source operator, which the task's own counter does not count before Flink 2.0.
     SourceRecordsIn,
     RecordsInPerS,
     RecordsOutPerS,
@@ -57,7 +57,7 @@ pub(crate) enum SubtaskMetric {
     HistogramP99(&'static str),
 }
 
-/// A reading from here on is no reading: Java's largest number stands for "without limit" or "unknown".
+/// Values from here on are invalid: Java's largest number stands for "unlimited" or "unknown".
 const IMPLAUSIBLE: f64 = i64::MAX as f64;
 
 impl SubtaskMetric {
@@ -176,13 +176,12 @@ impl SubtaskMetric {
     }
 }
 
-/// Whether this can be a count, a size, a time or a share: a number, not negative, not a stand-in for "unknown".
+/// Whether a value can be a count, a size, a time or a share: finite, not negative, and no placeholder for "unknown".
 pub(crate) fn is_plausible(value: f64) -> bool {
     (0.0..IMPLAUSIBLE).contains(&value)
 }
 
-/// How far a watermark is behind; unknown as long as there is none, if the end of the stream has been reached, or if it is ahead of
-/// this clock.
+/// Returns the lag of a watermark; [`None`] before the first watermark, at the end of the stream, and if it is ahead of this clock.
 fn watermark_lag_ms(watermark_ms: f64, at_ms: i64) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds since the Unix epoch")]
     let now_ms = at_ms as f64;
@@ -190,7 +189,7 @@ fn watermark_lag_ms(watermark_ms: f64, at_ms: i64) -> Option<f64> {
     is_watermark.then_some(now_ms - watermark_ms).filter(|lag_ms| *lag_ms >= 0.0)
 }
 
-/// One name listed by Flink's REST interface, taken apart.
+/// A name listed by Flink's REST interface, parsed.
 #[derive(Debug, PartialEq)]
 struct ListedMetric {
     subtask: usize,
@@ -210,24 +209,23 @@ fn listed(name: &str) -> Option<ListedMetric> {
     (figure.is_of_task() == operator.is_none()).then_some(ListedMetric { subtask, figure })
 }
 
-/// The index in front of a listed name, and the rest of it.
+/// Splits a listed name into the subtask's index and the rest.
 pub(crate) fn subtask(name: &str) -> Option<(usize, &str)> {
     let (subtask, rest) = name.split_once('.')?;
     Some((subtask.parse().ok()?, rest))
 }
 
-/// Whether an operator's name as Flink's REST interface writes it is that of a source, and not of a group of metrics within one.
+/// Whether a name of Flink's REST interface is that of a source operator, and not of a metric group within one.
 fn is_source(operator: &str) -> bool {
     operator.starts_with("Source__") && !operator.contains('.')
 }
 
-/// Whether this name, without the subtask's index, is one that only operators with windows have.
+/// Whether a name, without the subtask's index, exists only for window operators.
 pub(crate) fn is_window_metric(name: &str) -> bool {
     name.strip_suffix(LATE_RECORDS).is_some_and(|operator| operator.len() > 1 && operator.ends_with('.'))
 }
 
-/// The partition that this name is about, as far as it tells one partition of a source from another: the sources of Kafka and of
-/// Pulsar have a group of metrics for each.
+/// Returns the partition in a name: the sources of Kafka and Pulsar have a metric group per partition.
 pub(crate) fn partition(name: &str) -> Option<&str> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (group, metric) = name.rsplit_once('.')?;
@@ -241,14 +239,14 @@ pub(crate) fn partition(name: &str) -> Option<&str> {
     (topic.contains(".PulsarConsumer.") && is_number(number)).then_some(group)
 }
 
-/// The topic and the partition of Kafka that a group of [`partition`] is about.
+/// Returns topic and partition of Kafka in a result of [`partition`].
 pub(crate) fn kafka_partition(group: &str) -> Option<(&str, i32)> {
     let (topic, number) = group.rsplit_once(".partition.")?;
     Some((topic.split_once(".topic.")?.1, number.parse().ok()?))
 }
 
-/// Whether this listed name is one that [`read`] understands and that is worth a question. Means of the newest values and
-/// smoothed rates are not: the counters beside them say more.
+/// Whether a listed name is one that [`read`] uses. Means of the newest values and smoothed rates are not used, because the
+/// counters beside them are exact.
 pub(crate) fn is_wanted(name: &str) -> bool {
     let is_worth = |figure: SubtaskMetric| {
         !matches!(
@@ -259,8 +257,8 @@ pub(crate) fn is_wanted(name: &str) -> bool {
     listed(name).is_some_and(|listed| is_worth(listed.figure))
 }
 
-/// Puts the value of one listed name where it belongs. An index beyond the subtasks is of an earlier life of the job and
-/// is dropped. What several operators of one task count is added up, and unknown as soon as one part of it is.
+/// Stores the value of one listed name in its field. An index beyond the subtasks belongs to an earlier execution and is dropped.
+/// Counts of several operators of one task are added, and unknown if one of them is.
 pub(crate) fn read(subtasks: &mut [Subtask], name: &str, value: Option<f64>, at_ms: i64) {
     let Some(ListedMetric { subtask, figure }) = listed(name) else { return };
     let Some(subtask) = subtasks.get_mut(subtask) else { return };
@@ -282,12 +280,11 @@ pub(crate) fn read(subtasks: &mut [Subtask], name: &str, value: Option<f64>, at_
     *sum = Some(sum.unwrap_or(0.0) + value.unwrap_or(f64::NAN));
 }
 
-/// The beginning of a histogram's name that every operator of this project's jobs has.
+/// Prefix of a histogram that every operator of this project's jobs has.
 const OWN: &str = "waitingTime";
 
-/// Drops what is known only in part: sums with an unknown part, histograms of which one half was answered, and the largest value of
-/// something that only has the name of a histogram. Drops what others call `latency` or `windowSize`: this project's operators also tell
-/// how long records wait.
+/// Drops incomplete values: sums with an unknown part, histograms without count or sum, and a maximum without its histogram. Also drops
+/// foreign metrics named `latency` or `windowSize`: this project's operators also report the waiting time.
 pub(crate) fn finish(subtasks: &mut [Subtask]) {
     for subtask in subtasks {
         subtask.pending_records = subtask.pending_records.filter(|value| value.is_finite());
@@ -304,10 +301,9 @@ pub(crate) fn finish(subtasks: &mut [Subtask]) {
     }
 }
 
-/// The operators chained in a vertex, first one first, by their own names, from the vertex' name as a store writes it. Graphite
-/// and Prometheus replace spaces by dashes or underscores; the prefixes and suffixes that Flink adds to sources and sinks go.
-///
-/// What Flink adds says what the vertex is for: the second half of the answer.
+/// Returns the operators chained in a vertex, in order, from the vertex name in a store, and the role of the vertex. Graphite and
+/// Prometheus replace spaces by dashes or underscores. The prefixes and suffixes that Flink adds to sources and sinks determine the
+/// role and are removed.
 pub(crate) fn chain(vertex: &str) -> (Vec<String>, crate::sample::Role) {
     use crate::sample::Role;
     let plain = vertex

@@ -1,9 +1,9 @@
-//! Who writes a series, and whether that is one job.
+//! The writer of each series, to detect two jobs with the same name.
 //!
-//! A store may hold the series of several clusters, and on each of them a job of the same name. Their subtasks have the same job,
-//! operator and number, so that only what else the store tells of a series keeps them apart: the labels of Prometheus, the rest of a
-//! dotted name. A subtask that moves to another task manager, or a job that is started again, changes its origin, but never writes
-//! under both at the same time; a duplicate (a second Prometheus, a link to a folder) writes the same values.
+//! A store may contain series of several clusters, each with a job of the same name. Their subtasks have the same job, operator and
+//! number; only the rest of a series distinguishes them: further labels of Prometheus, the rest of a dotted name. A subtask that
+//! moves to another task manager, or a job that restarts, changes its origin, but never writes under both at the same time. A
+//! duplicate (a second Prometheus, a link to a folder) has the same values.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::mapping::Subject;
 use crate::series::{MatchedSeries, Point};
 
-/// Labels that say what a series is of, not who writes it. All others are part of its origin.
+/// Labels of the subject of a series. All other labels are part of its origin.
 const OF_SUBJECT: [&str; 10] = [
     "__name__",
     "job_id",
@@ -25,7 +25,7 @@ const OF_SUBJECT: [&str; 10] = [
     "task_name",
 ];
 
-/// Who writes a series.
+/// The writer of a series.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Origin {
     /// Flink's id of the job.
@@ -50,7 +50,7 @@ impl Origin {
         }
     }
 
-    /// What this one has and the other has not, for people.
+    /// Describes the labels that the other origin does not have.
     fn differences_from(&self, other: &Self) -> String {
         let with_id = |origin: &Self| {
             let mut labels = origin.labels.clone();
@@ -70,7 +70,7 @@ impl Origin {
     }
 }
 
-/// Keeps one copy of each origin: a store has as many as task managers, and far more series.
+/// Interns origins: there are as many as task managers, and far more series.
 #[derive(Debug, Default)]
 pub(crate) struct Origins(HashMap<Origin, Arc<Origin>>);
 
@@ -85,10 +85,10 @@ impl Origins {
     }
 }
 
-/// The first and the last time of some points, in milliseconds since the Unix epoch.
+/// Time of the first and the last point, in milliseconds since the Unix epoch.
 type Span = (i64, i64);
 
-/// What tells two jobs of the same name apart that write at the same time, if there are two.
+/// Returns what distinguishes two jobs with the same name that write at the same time, if there are two.
 pub(crate) fn ambiguity(
     found: &[MatchedSeries],
     is_of_job: impl Fn(&Subject) -> bool,
@@ -101,7 +101,7 @@ pub(crate) fn ambiguity(
     Some([two[0].differences_from(two[1]), two[1].differences_from(two[0])])
 }
 
-/// Two ids of jobs at the same time.
+/// Returns two ids of jobs that write at the same time.
 fn two_ids<'a>(of_job: &[&'a MatchedSeries], interval_ms: i64) -> Option<[&'a Origin; 2]> {
     let mut by_id: BTreeMap<&str, (Span, &Origin)> = BTreeMap::new();
     for series in of_job {
@@ -119,7 +119,7 @@ fn two_ids<'a>(of_job: &[&'a MatchedSeries], interval_ms: i64) -> Option<[&'a Or
     overlapping.next().map(|(first, other)| [first.1, other.1])
 }
 
-/// Two origins of one series at the same time, with different values.
+/// Returns two origins of one series that write different values at the same time.
 fn two_writers<'a>(of_job: &[&'a MatchedSeries], interval_ms: i64) -> Option<[&'a Origin; 2]> {
     let mut by_subject: HashMap<&Subject, Vec<(&'a Origin, &'a MatchedSeries)>> = HashMap::new();
     for series in of_job {
@@ -143,12 +143,12 @@ fn span(points: &[Point]) -> Option<Span> {
     Some((points.first()?.0, points.last()?.0))
 }
 
-/// How long two spans have in common; negative if one ends before the other begins.
+/// Returns the overlap of two spans; negative if one ends before the other begins.
 fn overlap_ms(one: Span, other: Span) -> i64 {
     one.1.min(other.1).saturating_sub(one.0.max(other.0))
 }
 
-/// Whether both have times in common, and the same values there.
+/// Whether both overlap and have the same values in the overlap.
 fn is_duplicate(one: &[Point], other: &[Point]) -> bool {
     let mut common = 0;
     let mut rest = other.iter().peekable();

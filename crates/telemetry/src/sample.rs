@@ -1,18 +1,18 @@
-//! The readings of one moment.
+//! All readings of a job at one point in time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One life of a job's tasks: a restart or a rescale begins another one, and counters begin at 0 again.
+/// One execution of a job's tasks: a restart or a rescale begins a new one with all counters at 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incarnation {
-    /// The submission: Flink's id of the job, or its name where a source does not tell the id.
+    /// The submission: Flink's id of the job, or its name if the source does not have the id.
     pub job_id: String,
     /// When the job last entered RUNNING, in milliseconds since the Unix epoch; or when a source that does not tell this
     /// first saw these tasks.
     pub running_since_ms: i64,
 }
 
-/// What a histogram has counted since the task started.
+/// Count and sum of a histogram since the task started.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Histogram {
     /// The number of values.
@@ -21,7 +21,7 @@ pub struct Histogram {
     pub sum: f64,
 }
 
-/// The readings of one subtask. Absent is unknown.
+/// The readings of one subtask. [`None`] is unknown.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Subtask {
     /// Whether it has read its input to its end: it will not change any more.
@@ -99,7 +99,7 @@ pub struct Vertex {
     pub max_parallelism: u32,
     /// The edges that feed it, one per vertex that it comes from.
     pub inputs: Vec<Input>,
-    /// Whether its edges should have been told and were not, so that `inputs` says nothing.
+    /// Whether Flink's REST interface lacks its edges, so that `inputs` is meaningless.
     pub has_unknown_inputs: bool,
     /// Whether one of its operators has metrics that only windows have.
     pub is_windowed: bool,
@@ -112,13 +112,13 @@ pub struct Vertex {
     pub end_offsets: Option<EndOffsets>,
     /// Its slot sharing group: vertices of the same one share slots.
     pub slot_sharing_group: Option<String>,
-    /// Whether it reads from outside and feeds others, where the source of metrics tells no edges.
+    /// Whether it is a source by its name, where the metric source has no edges.
     pub role: Option<Role>,
     /// One entry per subtask.
     pub subtasks: Vec<Subtask>,
 }
 
-/// What the name of a vertex tells about its place in the graph.
+/// The place of a vertex in the graph by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Reads from outside.
@@ -152,7 +152,7 @@ pub struct TaskManager {
     pub slots_free: Option<u32>,
 }
 
-/// All readings of one moment.
+/// All readings at one point in time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// When it was taken, in milliseconds since the Unix epoch; never goes back within one source.
@@ -171,6 +171,6 @@ pub struct Sample {
     pub task_managers: Vec<TaskManager>,
     /// The full size of the newest checkpoint, in bytes.
     pub state_size_bytes: Option<f64>,
-    /// What lies where the checkpoints are kept, in bytes, where a state probe tells.
+    /// Size of the checkpoint storage by a state probe, in bytes.
     pub stored_size_bytes: Option<f64>,
 }

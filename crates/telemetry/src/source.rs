@@ -1,4 +1,4 @@
-//! The one thing that samples come from, whichever it is.
+//! A metric source, independent of its backend.
 
 use crate::clock::Clock;
 use crate::error::{SampleError, StoreError};
@@ -19,19 +19,18 @@ enum Backend {
     Store(Box<Store>),
 }
 
-/// When the present life of the job began by this machine's clock, as it was told first.
+/// Start of the job's current execution by this machine's clock, as first reported.
 ///
-/// Each sample tells it anew, and is off by the time that the answer took. Those who compare two beginnings would see a new start in
-/// every sample.
+/// Every sample reports the start again, with an error of the response time. Comparing them would show a new start in every sample.
 #[derive(Debug, Default)]
 struct ExecutionStart(Option<(Incarnation, i64)>);
 
 impl ExecutionStart {
-    /// Returns what was told first of this life, in milliseconds since the Unix epoch.
-    fn first_seen_ms(&mut self, life: &Incarnation, told_ms: i64) -> i64 {
+    /// Returns the first reported start of this incarnation, in milliseconds since the Unix epoch.
+    fn first_seen_ms(&mut self, incarnation: &Incarnation, reported_ms: i64) -> i64 {
         match &self.0 {
-            Some((known, first_ms)) if known == life => *first_ms,
-            _ => self.0.insert((life.clone(), told_ms)).1,
+            Some((known, first_ms)) if known == incarnation => *first_ms,
+            _ => self.0.insert((incarnation.clone(), reported_ms)).1,
         }
     }
 }
@@ -43,7 +42,7 @@ impl MetricSource {
     }
 
     /// A store that Flink's reporters write to. With a client the graph and the job's life come from Flink's REST interface and
-    /// only the metrics from the store; without one the names of the series have to tell everything.
+    /// only the metrics from the store; without it everything comes from the names of the series.
     ///
     /// # Errors
     /// [`StoreError`] if the settings cannot be used; [`StoreSettings::problems`] says so before.
@@ -82,9 +81,9 @@ impl MetricSource {
             Backend::FlinkRest(rest) => rest.sample().await,
             Backend::Store(store) => store.sample().await,
         }?;
-        let told_ms = sample.job.running_since_ms;
+        let reported_ms = sample.job.running_since_ms;
         sample.job.running_since_ms =
-            told_ms.map(|told_ms| self.beginning.first_seen_ms(&sample.incarnation, told_ms));
+            reported_ms.map(|reported_ms| self.beginning.first_seen_ms(&sample.incarnation, reported_ms));
         Ok(sample)
     }
 }
@@ -99,13 +98,13 @@ impl From<Backend> for MetricSource {
 mod tests {
     use super::*;
 
-    /// Goal: the beginning of a life stays what it was first told to be; another life has another one.
+    /// Goal: the start of an execution stays as first reported; another execution has another start.
     #[test]
     fn a_life_begins_once() {
         let life = |running_since_ms| Incarnation { job_id: "a".to_owned(), running_since_ms };
         let mut beginning = ExecutionStart::default();
-        let told = [(1, 673), (1, 674), (1, 671), (2, 5000), (2, 4999), (1, 672)];
-        let kept = told.map(|(started_ms, told_ms)| beginning.first_seen_ms(&life(started_ms), told_ms));
+        let reported = [(1, 673), (1, 674), (1, 671), (2, 5000), (2, 4999), (1, 672)];
+        let kept = reported.map(|(started_ms, at_ms)| beginning.first_seen_ms(&life(started_ms), at_ms));
         assert_eq!(kept, [673, 673, 673, 5000, 5000, 672]);
     }
 }

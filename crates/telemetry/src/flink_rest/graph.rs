@@ -1,4 +1,4 @@
-//! The graph as the JobManager's picture of a job tells it: what the vertices are called, and what feeds them.
+//! The job graph from Flink's REST interface: names of the vertices and their inputs.
 
 use std::collections::BTreeSet;
 
@@ -7,15 +7,15 @@ use flink::{JobDetails, VertexId};
 use crate::names;
 use crate::sample::{Input, Role, Vertex};
 
-/// Of vertices with the same name so many letters of the id are shown at least.
+/// Minimum number of characters of the id behind a name that several vertices share.
 const ID_LETTERS_MIN: usize = 8;
 
-/// The vertices that still read: those that have read a bounded input to its end are not scaled any more.
+/// Returns the vertices that are not finished: a vertex at the end of a bounded input is not scaled any more.
 pub(super) fn alive(details: &JobDetails) -> impl Iterator<Item = &flink::Vertex> {
     details.vertices.iter().filter(|vertex| !vertex.is_finished())
 }
 
-/// A vertex without readings.
+/// Returns a vertex without readings.
 pub(super) fn bare(details: &JobDetails, vertex: &flink::Vertex) -> Vertex {
     let inputs = inputs(details, &vertex.id);
     let node = details.plan().iter().find(|node| node.id == vertex.id);
@@ -36,9 +36,9 @@ pub(super) fn bare(details: &JobDetails, vertex: &flink::Vertex) -> Vertex {
     }
 }
 
-/// Whether the plan tells what feeds this vertex. A job of one vertex needs no plan. In one of several, a vertex that is missing in
-/// the plan, or that the plan has edges to nowhere for, is fed in a way that is not known; so is one without inputs in a plan without a
-/// single edge, unless its name says that it is a source.
+/// Whether the inputs of this vertex are known from the plan. A job with one vertex needs no plan. Otherwise they are unknown if the
+/// vertex is missing in the plan, has edges to unknown vertices, or has no inputs in a plan without any edge, unless its name is that of a
+/// source.
 fn knows_inputs(details: &JobDetails, vertex: &flink::Vertex) -> bool {
     if details.vertices.len() <= 1 {
         return true;
@@ -49,7 +49,7 @@ fn knows_inputs(details: &JobDetails, vertex: &flink::Vertex) -> bool {
     node.inputs.iter().all(is_vertex) && (has_edges || names::chain(&vertex.name).1 == Role::Source)
 }
 
-/// The name of its first operator; of several vertices with the same one, each has the beginning of its id behind it.
+/// Returns the name of the vertex's first operator, followed by the beginning of the id if several vertices share it.
 pub(super) fn name(details: &JobDetails, vertex: &flink::Vertex) -> String {
     let head = vertex.head_operator();
     let twins =
@@ -63,7 +63,7 @@ pub(super) fn name(details: &JobDetails, vertex: &flink::Vertex) -> String {
     format!("{head} {}", &id[..length])
 }
 
-/// The vertices that feed this one, each once: two edges from the same vertex carry the same records.
+/// Returns the vertices that feed this one, without duplicates: two edges from the same vertex carry the same records.
 fn inputs(details: &JobDetails, vertex: &VertexId) -> Vec<Input> {
     let node = details.plan().iter().find(|node| node.id == *vertex);
     let by_id = |id: &VertexId| alive(details).find(|vertex| vertex.id == *id);

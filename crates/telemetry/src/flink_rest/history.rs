@@ -1,5 +1,4 @@
-//! The job's past rescales, as Flink 2.3 and later remember them. The details of one that has ended do not change, so each is asked
-//! for once.
+//! The job's past rescales, from Flink 2.3 and later. The details of an ended rescale do not change, so each is fetched once.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -7,24 +6,24 @@ use std::time::{Duration, Instant};
 
 use flink::{Client, JobId, Rescale};
 
-/// So many of the newest rescales are told.
+/// Maximum number of rescales in a sample.
 const KEPT: usize = 8;
 
-/// The history is read this often while there is one …
+/// Interval of reading the history while it has entries.
 const AGE_MAX: Duration = Duration::from_secs(5);
-/// … and this often where there is none: older than 2.3, switched off, another scheduler.
+/// Interval without a history: Flink before 2.3, disabled, or another scheduler.
 const AGE_MAX_WITHOUT: Duration = Duration::from_secs(60);
 
-/// A backlog counts as one of a rescale until this long after its end, in milliseconds.
+/// How long after the end of a rescale a backlog is attributed to it, in milliseconds.
 const AFTERWARDS_MS: i64 = 60_000;
 
-/// So many readings of the backlog are remembered: 24 minutes of one every two seconds.
+/// Maximum number of backlog readings: 24 minutes at one per two seconds.
 const BACKLOGS: usize = 720;
 
-/// What set off a rescale that was one: a wish, or task managers that came. The others are the first start and recoveries.
+/// Triggers of rescales: changed requirements, or new task managers. Other triggers are the first start and recoveries.
 const CAUSES: [&str; 2] = ["UPDATE_REQUIREMENT", "NEW_RESOURCE_AVAILABLE"];
 
-/// What is known of the rescales of one job.
+/// The rescales of one job.
 #[derive(Debug, Default)]
 pub(super) struct History {
     job: Option<JobId>,
@@ -115,7 +114,7 @@ impl History {
     }
 }
 
-/// The newest ones that were rescales and were not given up before they began, newest first.
+/// Returns the newest rescales that were not abandoned before they began, newest first.
 fn newest(mut rescales: Vec<Rescale>) -> Vec<Rescale> {
     let is_one = |rescale: &Rescale| {
         rescale.cause.as_deref().is_none_or(|cause| CAUSES.contains(&cause))

@@ -1,10 +1,10 @@
-//! What a vertex has metrics of, told by their names: which to ask for, which partitions its sources read, whether it has windows.
+//! The metrics of a vertex by the list of their names: which to query, the partitions of its sources, whether it has windows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::names;
 
-/// One vertex as the list of its metrics' names tells it.
+/// Properties of a vertex by the list of its metrics.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Listing {
     /// The names to ask for, those of one subtask together.
@@ -44,8 +44,8 @@ impl Listing {
     }
 }
 
-/// The partitions of each subtask, and of all of them together. A subtask of which nothing is listed may read partitions that are not
-/// known, so that nothing can be said of any.
+/// Returns the partitions of each subtask, and of all subtasks together. A subtask without listed metrics may read unknown partitions, so
+/// all are unknown.
 fn partitions(names: &[String], parallelism: usize) -> Option<Partitions> {
     let mut all = BTreeSet::new();
     let mut of_subtask = vec![BTreeSet::new(); parallelism];

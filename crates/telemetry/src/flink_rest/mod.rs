@@ -1,6 +1,6 @@
-//! The default source of metrics: Flink's own REST interface. Works with any job, needs nothing installed.
+//! The default metric source: Flink's REST interface. It works with any job and needs no installation.
 //!
-//! The JobManager renews its picture of the metrics only when asked, and answers with the previous one: read it steadily.
+//! The JobManager refreshes its metrics only on request, and responds with the previous ones: read it at regular intervals.
 
 mod graph;
 mod history;
@@ -18,10 +18,10 @@ use graph::{alive, bare, name};
 use history::History;
 use listing::Listing;
 
-/// Metrics appear some time after a task has started: the lists of names are read anew this often, in milliseconds.
+/// Interval of refreshing the lists of metrics, in milliseconds: metrics appear some time after the start of a task.
 const NAMES_MAX_AGE_MS: i64 = 5_000;
 
-/// What is read of a task manager.
+/// Metrics of a task manager.
 const TASK_MANAGER_METRICS: [&str; 6] = [
     "Status.JVM.CPU.Load",
     "Status.JVM.Memory.Heap.Used",
@@ -31,7 +31,7 @@ const TASK_MANAGER_METRICS: [&str; 6] = [
     "Status.JVM.GarbageCollector.All.Time",
 ];
 
-/// The same time by collector, for Flink before 1.19, which has no sum of it. Of these only the ones of the JVM's collector exist.
+/// Garbage collection times by collector, for Flink before 1.19, which has no sum. Only those of the JVM's collector exist.
 const COLLECTORS: [&str; 6] = [
     "Status.JVM.GarbageCollector.G1_Young_Generation.Time",
     "Status.JVM.GarbageCollector.G1_Old_Generation.Time",
@@ -49,11 +49,11 @@ pub struct FlinkRest {
     clock: Clock,
     known: Option<MetricNames>,
     history: History,
-    /// When the job was first seen, where Flink does not tell since when it runs.
+    /// Time of the first observation, where Flink does not report the start.
     first_seen: Option<Incarnation>,
 }
 
-/// What the names of each vertex' metrics tell, and which life of the job they were listed for.
+/// The listed metrics of each vertex, with the execution that they were listed for.
 #[derive(Debug)]
 struct MetricNames {
     incarnation: Incarnation,
@@ -92,7 +92,7 @@ impl FlinkRest {
         let vertices = self.vertices(&details, at_ms).await?;
         let checkpoints = match self.client.checkpoints(&id).await {
             Err(error) if error.is_without_statistics() => None,
-            answer => told(answer)?,
+            answer => optional(answer)?,
         };
         let state_size_bytes = checkpoints.as_ref().and_then(|checkpoints| checkpoints.state_size_bytes);
         #[expect(clippy::cast_precision_loss, reason = "a state of 2^53 bytes is 8 PiB")]
@@ -112,7 +112,7 @@ impl FlinkRest {
         })
     }
 
-    /// The present life of the job. A JobManager that does not tell since when the job runs: since it was first seen.
+    /// Returns the current execution of the job. Without a start time from the JobManager, the time of the first observation counts.
     fn life(&mut self, details: &JobDetails, at_ms: i64) -> Execution {
         let job_id = details.id.to_string();
         if let (Some(running_since_ms), Some(running_ms)) = (details.running_since_ms(), details.running_ms())
@@ -143,7 +143,7 @@ impl FlinkRest {
         let subtasks = || vertices.iter().filter(is_source).flat_map(|vertex| &vertex.subtasks);
         let known: Vec<f64> = subtasks().filter_map(|subtask| subtask.pending_records).collect();
         if !known.is_empty() && !subtasks().any(|subtask| subtask.has_impossible_pending) {
-            // Rescales are told by the JobManager's clock.
+            // Rescales have times of the JobManager's clock.
             if let Some(now) = details.now {
                 self.history.saw_backlog(now, known.iter().sum());
             }
@@ -190,7 +190,7 @@ impl FlinkRest {
         }
         let mut by_vertex = BTreeMap::new();
         for vertex in alive(details) {
-            let names = told_for_good(self.client.vertex_metric_names(&details.id, &vertex.id).await)?;
+            let names = optional_metrics(self.client.vertex_metric_names(&details.id, &vertex.id).await)?;
             by_vertex.insert(vertex.id.clone(), Listing::of(names, vertex.parallelism as usize));
         }
         let (incarnation, listed_at_ms) = (incarnation.clone(), now_ms);
@@ -206,13 +206,13 @@ impl FlinkRest {
             let listing = known.unwrap_or(&unlisted);
             let mut subtasks = vec![Subtask::default(); vertex.parallelism as usize];
             let metrics = self.client.vertex_metrics(&details.id, &vertex.id, &listing.wanted).await;
-            for metric in told_for_good(metrics)? {
+            for metric in optional_metrics(metrics)? {
                 names::read(&mut subtasks, &metric.id, metric.value, at_ms);
             }
             names::finish(&mut subtasks);
             if vertex.is_partly_finished() {
                 let finished = self.client.finished_subtasks(&details.id, &vertex.id).await;
-                for index in told(finished)?.unwrap_or_default() {
+                for index in optional(finished)?.unwrap_or_default() {
                     if let Some(subtask) = subtasks.get_mut(index as usize) {
                         subtask.is_finished = true;
                     }
@@ -233,16 +233,16 @@ impl FlinkRest {
         Ok(vertices)
     }
 
-    /// The task managers; none where Flink does not tell them, so that whatever needs them is unknown.
+    /// Returns the task managers; empty if Flink does not report them, so that figures that need them are unknown.
     async fn task_managers(&self) -> Result<Vec<TaskManager>, SampleError> {
         let names: Vec<String> =
             TASK_MANAGER_METRICS.iter().chain(&COLLECTORS).map(|name| (*name).to_owned()).collect();
         let mut task_managers = Vec::new();
-        for tm in told(self.client.task_managers().await)?.unwrap_or_default() {
+        for tm in optional(self.client.task_managers().await)?.unwrap_or_default() {
             let metrics = match self.client.task_manager_metrics(&tm.id, &names).await {
                 // It has gone between the two questions.
                 Err(error) if error.is_not_found() => continue,
-                metrics => told(metrics)?.unwrap_or_default(),
+                metrics => optional(metrics)?.unwrap_or_default(),
             };
             task_managers.push(task_manager(tm, &metrics));
         }
@@ -250,8 +250,8 @@ impl FlinkRest {
     }
 }
 
-/// An answer, or [`None`] where Flink answers with an error: what needs it is unknown then, and the rest is not.
-fn told<T>(answer: Result<T, flink::Error>) -> Result<Option<T>, flink::Error> {
+/// Returns the response, or [`None`] if Flink responds with an error: only the figures that need it are then unknown.
+fn optional<T>(answer: Result<T, flink::Error>) -> Result<Option<T>, flink::Error> {
     match answer {
         Err(error @ flink::Error::Status { .. }) => {
             tracing::debug!(%error, "could not read some of the metrics");
@@ -261,12 +261,12 @@ fn told<T>(answer: Result<T, flink::Error>) -> Result<Option<T>, flink::Error> {
     }
 }
 
-/// The same for the metrics of a vertex. An error that may pass is returned: a sample with a hole in it makes every rate over that
-/// time unknown, and one that is not taken does not.
-fn told_for_good<T>(answer: Result<Vec<T>, flink::Error>) -> Result<Vec<T>, flink::Error> {
+/// Like [`optional`], for the metrics of a vertex. A transient error is returned: an incomplete sample would make every rate over that time
+/// unknown, a missing sample does not.
+fn optional_metrics<T>(answer: Result<Vec<T>, flink::Error>) -> Result<Vec<T>, flink::Error> {
     match answer {
         Err(error) if error.is_transient() => Err(error),
-        other => told(other).map(Option::unwrap_or_default),
+        other => optional(other).map(Option::unwrap_or_default),
     }
 }
 
@@ -291,7 +291,7 @@ fn task_manager(tm: flink::TaskManager, metrics: &[Metric]) -> TaskManager {
     }
 }
 
-/// One life of a job, seen by this machine's clock.
+/// One execution of a job, by this machine's clock.
 struct Execution {
     incarnation: Incarnation,
     /// How long it has lasted, in milliseconds.
@@ -300,12 +300,12 @@ struct Execution {
     since_ms: Option<i64>,
 }
 
-/// The vertex of each operator that is watched, by the name under which samples and snapshots show it.
+/// Returns the vertex of each observed operator, by its name in samples and snapshots.
 pub fn operator_vertices(details: &JobDetails) -> BTreeMap<String, VertexId> {
     alive(details).map(|vertex| (name(details, vertex), vertex.id.clone())).collect()
 }
 
-/// What is known of the job beside its metrics, by this machine's clock.
+/// Returns the properties of the job other than metrics, by this machine's clock.
 fn job(
     details: &JobDetails,
     life: &Execution,

@@ -1,9 +1,9 @@
-//! From series of a store to a sample, as if it had been read from the job itself.
+//! Converts series of a store to a sample, as if it had been read from the job itself.
 //!
-//! A store knows neither the job's graph nor its life. What runs is told by what is written: the subtasks of an operator are
-//! those that wrote something in the time that is looked back, and one that has fallen silent is still expected during that
-//! time, so that a lost task manager makes its operators unknown and not smaller. That a life has ended is told by a counter that
-//! fell, or by another number of subtasks. Where Flink's REST interface can be asked for the graph, it is believed instead.
+//! A store contains neither the job's graph nor its restarts; both are derived from the series. The subtasks of an operator are
+//! those with a value within the lookback time. A subtask without new values is still expected during that time, so that a lost
+//! task manager makes its operators unknown instead of smaller. A counter that fell, or another number of subtasks, means a
+//! restart. If Flink's REST interface is available for the graph, it takes precedence.
 
 mod global;
 
@@ -17,21 +17,21 @@ use crate::names::{self, SubtaskMetric};
 use crate::origins::{self, Origin};
 use crate::sample::{Incarnation, Role, Sample, Subtask, Vertex};
 
-/// A value and when it was made, in milliseconds since the Unix epoch.
+/// Time in milliseconds since the Unix epoch, and value.
 pub(crate) type Point = (i64, f64);
 
-/// A series that a pattern knows, with its newest points in the order of time.
+/// A series that a pattern matches, with its newest points by time.
 #[derive(Debug, Clone)]
 pub(crate) struct MatchedSeries {
     pub(crate) subject: Subject,
     pub(crate) points: Vec<Point>,
     /// Whether there are points that are no finite number: the writer lives, and its value is unknown.
     pub(crate) has_unreadable: bool,
-    /// Who writes it, as far as the store tells.
+    /// Its writer, as far as the store shows it.
     pub(crate) origin: Option<Arc<Origin>>,
 }
 
-/// How series are read.
+/// Rules for reading series.
 #[derive(Debug, Clone)]
 pub(crate) struct SeriesRules {
     /// The job's name.
@@ -40,20 +40,20 @@ pub(crate) struct SeriesRules {
     pub(crate) interval_ms: i64,
 }
 
-/// The graph as Flink's REST interface tells it.
+/// The graph from Flink's REST interface.
 pub(crate) struct Structure {
     pub(crate) details: JobDetails,
     pub(crate) vertices: Vec<Vertex>,
 }
 
-/// Makes samples of series, and remembers what it needs to notice the end of a life.
+/// Builds samples from series, and remembers what it needs to detect a restart.
 #[derive(Debug)]
 pub(crate) struct Assembler {
     rules: SeriesRules,
     life: Option<Execution>,
 }
 
-/// What was last seen of the job.
+/// The job at the last sample.
 #[derive(Debug, PartialEq)]
 struct Execution {
     since_ms: i64,
@@ -72,7 +72,7 @@ impl Assembler {
     /// The sample at this time; [`None`] if no series is one of a subtask of the job.
     ///
     /// # Errors
-    /// Several jobs of the same name write at the same time; what tells two of them apart.
+    /// Several jobs with the same name write at the same time: what distinguishes two of them.
     pub(crate) fn assemble(
         &mut self,
         mut found: Vec<MatchedSeries>,
@@ -88,7 +88,7 @@ impl Assembler {
         Ok(self.assembled(&found, now_ms, structure))
     }
 
-    /// Whether a series is not known to be of another job of the same name: Flink tells the id of the one that is meant.
+    /// Whether a series may belong to the job: Flink's REST interface has the job's id, and the series has no other.
     fn may_be_meant(&self, series: &MatchedSeries, structure: Option<&Structure>) -> bool {
         let (Some(Structure { details, .. }), Some(origin)) = (structure, &series.origin) else {
             return true;
@@ -203,7 +203,7 @@ impl Assembler {
         tasks
     }
 
-    /// The vertices as the names tell them: no edges.
+    /// Returns the vertices by the names of the series, without edges.
     fn guessed(&self, tasks: &BTreeMap<&str, u32>) -> Vec<Vertex> {
         let vertex = |(name, parallelism): (&&str, &u32)| {
             let (chain, role) = names::chain(name);
@@ -287,7 +287,7 @@ impl Assembler {
         subtask
     }
 
-    /// Which life this is, told by the counters; and the little that is known of the job.
+    /// Returns the incarnation by the counters, and the known properties of the job.
     fn guessed_life(
         &mut self,
         vertices: &[Vertex],
@@ -326,9 +326,9 @@ impl Assembler {
     }
 }
 
-/// One series of each subject: the one with the newest point. A restarted task manager has a new name and writes new series
-/// beside the old ones; two patterns or two task managers with the same series do not make it count twice. A series whose values
-/// cannot be read counts without points: its subtask is there, and unknown.
+/// Returns one series per subject: the one with the newest point. A restarted task manager has a new name and writes new series
+/// beside the old ones, and two patterns or task managers may yield the same series. A series with unreadable values counts without
+/// points: its subtask exists and is unknown.
 fn once_each(found: &[MatchedSeries]) -> BTreeMap<&Subject, &[Point]> {
     let mut once: BTreeMap<&Subject, &[Point]> = BTreeMap::new();
     for MatchedSeries { subject, points, .. } in
@@ -350,8 +350,8 @@ fn has_fallen<K: Ord>(before: &BTreeMap<K, f64>, after: &BTreeMap<K, f64>) -> bo
     after.iter().any(|(key, value)| before.get(key).is_some_and(|before| value < before))
 }
 
-/// The life of the job as Flink tells it, and how long it has lasted, in milliseconds. One that Flink does not tell begins anew with
-/// every look, so that nothing is computed across it.
+/// Returns the incarnation of the job by Flink's REST interface, and its age in milliseconds. Without a start time from Flink every
+/// sample is a new incarnation, so that nothing is computed across samples.
 fn execution_of(details: &JobDetails, now_ms: i64) -> (Incarnation, scaling::Job, i64) {
     let running_ms = details.running_ms().unwrap_or(0);
     let running_since_ms = details.running_since_ms().unwrap_or(now_ms);

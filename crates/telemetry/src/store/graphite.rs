@@ -59,7 +59,7 @@ impl MetricStore for Graphite {
     }
 }
 
-/// The series that a pattern knows.
+/// Returns the series that a pattern matches.
 pub(crate) fn parse(
     mut body: Vec<u8>,
     mapping: &Mapping,
@@ -76,7 +76,7 @@ pub(crate) fn parse(
     Ok(list.found)
 }
 
-/// Takes over the series of an answer one by one, so that no more than one of them is held as text.
+/// Converts the series of a response one by one, so that at most one is in memory as text.
 struct List<'m> {
     mapping: &'m Mapping,
     max_series: usize,
@@ -110,7 +110,7 @@ impl<'de> Visitor<'de> for &mut List<'_> {
     }
 }
 
-/// Makes a text of each number that JSON does not have and Python writes nevertheless.
+/// Quotes the numbers that Python writes and JSON does not allow.
 fn replace_foreign_numbers(body: &mut [u8]) {
     const FOREIGN: [(&[u8], &[u8]); 3] =
         [(b"NaN", b"\"\" "), (b"Infinity", b"\"\"      "), (b"-Infinity", b"\"\"       ")];

@@ -1,9 +1,9 @@
-//! What a series is of, by the labels that Flink's Prometheus reporter gives it.
+//! Determines the subject of a series by the labels of Flink's Prometheus reporter.
 //!
-//! A series gets the dotted name that Flink's Graphite reporter would give it, so that the same patterns serve:
-//! `<host>.taskmanager.<tm_id>.<job_name>.<operator or task>.<subtask_index>.<metric>`. Metrics of operators carry the
-//! operator's name as well as the task's; the operator's counts. Of the counters that both have, the task's are taken, and of a
-//! source operator what it has read.
+//! The labels are converted to the dotted name of Flink's Graphite reporter, so that the same patterns apply:
+//! `<host>.taskmanager.<tm_id>.<job_name>.<operator or task>.<subtask_index>.<metric>`. Metrics of operators have the
+//! operator's name and the task's; the operator's takes precedence. Of counters that both have, the task's are used, and the records read
+//! of a source operator.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,17 @@ use crate::mapping::{Mapping, Subject};
 use crate::names::{self, SubtaskMetric};
 use crate::sample::Role;
 
-/// Returns what a series with these labels is of, if a pattern knows it. Its name is in the label `__name__`.
+/// Returns the subject of a series with these labels, if a pattern matches. The metric name is in the label `__name__`.
 pub(super) fn subject(mapping: &Mapping, metric: &BTreeMap<String, String>) -> Option<Subject> {
     let subject = mapping.subject(&dotted(metric)?)?;
     let is_operator = metric.get("__name__").is_some_and(|name| name.starts_with(OPERATOR));
     if is_operator { of_operator(subject) } else { Some(subject) }
 }
 
-/// What all metrics of operators begin with.
+/// Prefix of all metrics of operators.
 const OPERATOR: &str = "flink_taskmanager_job_task_operator_";
 
-/// An operator's metric: of those that the task has under the same name, only what a source has read is one of its own.
+/// Filters an operator's metric: of those that the task has under the same name, only the records read by a source are used.
 fn of_operator(mut subject: Subject) -> Option<Subject> {
     if let Subject::Subtask { operator, figure, .. } = &mut subject
         && figure.is_of_task()
@@ -35,14 +35,14 @@ fn of_operator(mut subject: Subject) -> Option<Subject> {
     Some(subject)
 }
 
-/// The scopes of Flink's reporter by the beginning of the metric's name, the longest first.
+/// Scopes of Flink's reporter by prefix of the metric name, longest first.
 const SCOPES: [&str; 4] =
     ["taskmanager_job_task_operator_", "taskmanager_job_task_", "taskmanager_", "jobmanager_job_"];
 
-/// How the offset of a partition ends in the name; which one it is stands in the labels.
+/// Suffix of a partition's offset; the labels name the partition.
 const PARTITION: &str = "_topic_partition_currentOffset";
 
-/// The dotted name of a series; [`None`] if it is none of Flink's scopes.
+/// Returns the dotted name of a series; [`None`] outside of Flink's scopes.
 fn dotted(labels: &BTreeMap<String, String>) -> Option<String> {
     let label = |name: &str| labels.get(name).map(|value| graphite_component(value));
     let name = labels.get("__name__")?.strip_prefix("flink_")?;

@@ -1,6 +1,6 @@
-//! Stores of metrics, to which Flink's reporters write: a folder of Whisper files, Graphite, Prometheus.
+//! Metric stores that Flink's reporters write to: a folder of Whisper files, Graphite, Prometheus.
 //!
-//! Each is asked for the newest points of all series that a pattern knows, and [`crate::series`] makes a sample of them.
+//! A store returns the newest points of all series that a pattern matches, and [`crate::series`] builds a sample from them.
 
 mod graphite;
 pub(crate) mod labels;
@@ -29,7 +29,7 @@ use graphite::Graphite;
 use prometheus::Prometheus;
 use whisper_folder::WhisperFolder;
 
-/// Which store.
+/// Kind and address of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreKind {
     /// A folder of Whisper files, as carbon writes them.
@@ -53,7 +53,7 @@ pub enum StoreKind {
     },
 }
 
-/// How a store is read.
+/// Settings of a store.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
     /// Which one.
@@ -70,7 +70,7 @@ pub struct StoreSettings {
     pub mapping: MappingSettings,
 }
 
-/// A store, and what it takes to make samples of it.
+/// A store with the state for building samples.
 #[derive(Debug)]
 pub(crate) struct Store {
     reader: Box<dyn MetricStore>,
@@ -82,7 +82,7 @@ pub(crate) struct Store {
     lookback: Duration,
 }
 
-/// How one kind of store is read.
+/// Reader of one kind of store.
 trait MetricStore: Debug + Send + Sync {
     /// Returns the name of the kind, as configured.
     fn kind(&self) -> &'static str;
@@ -103,17 +103,17 @@ trait MetricStore: Debug + Send + Sync {
 /// A read in progress.
 type Read<'a> = Pin<Box<dyn Future<Output = Result<Reading, StoreError>> + Send + 'a>>;
 
-/// What was read, and what could not be.
+/// The series that were read, and those that could not be.
 #[derive(Debug, Default)]
 struct Reading {
     found: Vec<MatchedSeries>,
     gaps: Vec<Gap>,
 }
 
-/// Series that may be there and are unknown.
+/// Series that may exist and could not be read.
 #[derive(Debug)]
 struct Gap {
-    /// What the series is of; [`None`]: of anything.
+    /// Subject of the series; [`None`]: any.
     subject: Option<Subject>,
     error: StoreError,
 }
@@ -141,7 +141,7 @@ impl StoreSettings {
     }
 }
 
-/// The address of a store, and the client that asks it.
+/// Returns the URL of a store and a client for it.
 fn client(url: &Address, bounds: Bounds, access: &Access) -> Result<(HttpUrl, Http), StoreError> {
     let base = url.http().map_err(|reason| StoreError::Refused(format!("{url}: {reason}")))?;
     let http = Http::new(&base, bounds, access)?;
@@ -218,7 +218,7 @@ impl Store {
     async fn read(&mut self, now_ms: i64) -> Result<Vec<MatchedSeries>, StoreError> {
         let Reading { found, gaps } = self.reader.read(&self.mapping, now_ms, self.lookback).await?;
         for Gap { subject, error } in gaps {
-            // Where Flink tells the graph, a subtask without a series is unknown. Otherwise the job would look smaller than it is.
+            // With the graph from Flink, a subtask without a series is unknown. Otherwise the job would look smaller than it is.
             let may_be_of_job = subject.is_none_or(|subject| {
                 matches!(subject, Subject::Subtask { .. }) && self.assembler.is_of_job(&subject)
             });
@@ -231,7 +231,7 @@ impl Store {
     }
 }
 
-/// A graph whose tasks all run.
+/// Returns the graph if all tasks run.
 fn running(
     (details, vertices): (flink::JobDetails, Vec<crate::sample::Vertex>),
 ) -> Result<Structure, SampleError> {

@@ -1,7 +1,7 @@
-//! Points of a series as Graphite and Prometheus answer them: pairs of a value and a time, read one by one and leniently.
+//! Parses the points of a series in responses of Graphite and Prometheus: pairs of value and time.
 //!
-//! A store answers many series at once. One value that is not a JSON number (`Infinity`, `NaN`, `1e9999`, a text), or one pair of
-//! another shape, makes that point unknown, never the whole answer. Nothing is kept of an answer but the points themselves.
+//! A response contains many series. A value that is not a JSON number (`Infinity`, `NaN`, `1e9999`, a text), or a pair of another
+//! shape, makes only that point unknown.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::series::Point;
 
-/// Seconds beyond which a time is none: year 33,658.
+/// Latest valid time, in seconds: year 33,658.
 const LATEST_S: f64 = 1e12;
 
 /// The points of one series. `VALUE_FIRST`: `[value, time]` as Graphite writes it, else `[time, value]`.
@@ -23,7 +23,7 @@ pub(crate) struct Points<const VALUE_FIRST: bool> {
     pub(crate) has_unreadable: bool,
 }
 
-/// What a pair holds.
+/// Content of a pair.
 #[derive(Debug, PartialEq)]
 enum Read {
     Known(Point),
@@ -45,7 +45,7 @@ fn read(value: &str, time: &str) -> Read {
     }
 }
 
-/// A finite number, also one in quotes.
+/// Parses a finite number, also in quotes.
 fn number(text: &str) -> Option<f64> {
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     text.parse().ok().filter(|number: &f64| number.is_finite())

@@ -1,7 +1,7 @@
-//! Prometheus' query interface: one instant query with a range selector, which answers the scraped values with their own
+//! Prometheus' query interface: one instant query with a range selector, which returns the scraped values with their own
 //! times.
 //!
-//! What a series is of is in its labels ([`super::labels`]).
+//! The labels of a series determine its subject ([`super::labels`]).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::mapping::Mapping;
 use crate::origins::{Origin, Origins};
 use crate::series::MatchedSeries;
 
-/// How many characters of a store's warnings are kept.
+/// Length limit of a store's warnings, in characters.
 const WARNING_CHARS: usize = 300;
 
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Prometheus {
     pub(crate) bounds: Bounds,
 }
 
-/// The whole answer; what takes room in it is not read yet.
+/// The response; its large parts are parsed later.
 #[derive(Deserialize)]
 struct Answer<'a> {
     status: Status,
@@ -98,7 +98,7 @@ impl MetricStore for Prometheus {
     }
 }
 
-/// The series that a pattern knows.
+/// Returns the series that a pattern matches.
 pub(crate) fn parse(
     body: &[u8],
     mapping: &Mapping,
@@ -124,7 +124,7 @@ pub(crate) fn parse(
     Ok(list.found)
 }
 
-/// Why an answer is not whole, if it is not: a job would look smaller than it is.
+/// Returns why a response is partial, if it is: the job would look smaller than it is.
 fn partial(warnings: &[String], is_partial: bool) -> Option<String> {
     if warnings.is_empty() {
         return is_partial.then(|| "isPartial is true".to_owned());
@@ -132,7 +132,7 @@ fn partial(warnings: &[String], is_partial: bool) -> Option<String> {
     Some(warnings.join("; ").chars().take(WARNING_CHARS).collect())
 }
 
-/// Takes over the series of an answer one by one, so that the labels of only one of them are held.
+/// Converts the series of a response one by one, so that the labels of only one are in memory.
 struct List<'m> {
     mapping: &'m Mapping,
     max_series: usize,

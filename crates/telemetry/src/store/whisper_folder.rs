@@ -1,8 +1,8 @@
-//! A folder of Whisper files, read in place: what carbon has written, without Graphite's web server.
+//! A folder of Whisper files as carbon writes them, read without Graphite's web server.
 //!
-//! The folder is listed anew from time to time, since carbon creates a file per series; of each file that a pattern knows, only
-//! the points of the time that is looked back are read. Links are followed. What cannot be listed or read is a [`Gap`]: whether that
-//! matters is decided by who knows the job's graph.
+//! The folder is listed periodically, because carbon creates a file per series. Of each file that a pattern matches, only the points
+//! within the lookback time are read. Links are followed. A file that cannot be listed or read is a [`Gap`]; the caller, who has the job's
+//! graph, decides whether it matters.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -20,13 +20,13 @@ use crate::mapping::{Mapping, Subject};
 use crate::origins::{Origin, Origins};
 use crate::series::MatchedSeries;
 
-/// How often the folder is listed.
+/// Interval of listing the folder.
 const LISTING_MAX_AGE: Duration = Duration::from_secs(10);
-/// How deep files may lie: host, task manager, job, operator, subtask and metric are six.
+/// Maximum depth of files: host, task manager, job, operator, subtask and metric are six levels.
 const DEPTH_MAX: usize = 16;
-/// How many entries are looked at for each series that may be read: operators and JVMs have many metrics that nobody reads.
+/// Maximum number of inspected entries per readable series: operators and JVMs have many metrics that are not used.
 const ENTRIES_PER_SERIES: usize = 50;
-/// What a file system check leaves at the root of a file system, readable only by root. No series are in it.
+/// Folder of file system checks at the root of a file system, readable only by root. It contains no series.
 const LOST_AND_FOUND: &str = "lost+found";
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(crate) struct WhisperFolder {
     listed: Option<(Instant, Listing)>,
 }
 
-/// What is in the folder.
+/// Content of the folder.
 #[derive(Debug, Default)]
 struct Listing {
     series: BTreeMap<PathBuf, (Subject, Arc<Origin>)>,
@@ -44,10 +44,10 @@ struct Listing {
     unlisted: Vec<(PathBuf, String)>,
 }
 
-/// A folder that is still to be listed.
+/// A folder that has not been listed yet.
 struct UnlistedFolder {
     path: PathBuf,
-    /// Device and inode of the folders that it is in, so that a link into one of them is not followed for ever.
+    /// Device and inode of the folders that it is in, so that a link into one of them is not followed forever.
     above: Vec<(u64, u64)>,
 }
 
@@ -127,7 +127,7 @@ impl WhisperFolder {
         Ok(listing)
     }
 
-    /// What an entry is, a link being what it leads to; [`None`] if there is nothing in it.
+    /// Returns the kind of an entry, with links followed; [`None`] if it is empty.
     fn inspect(&self, path: &Path, within: &UnlistedFolder, mapping: &Mapping) -> io::Result<Option<Entry>> {
         if path.file_name().is_some_and(|name| name == LOST_AND_FOUND) {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! One snapshot of the samples of an epoch: which readings may be trusted, and what they say.
+//! Computes one snapshot from the samples of an epoch, from trusted readings only.
 
 mod operators;
 mod readings;
@@ -15,7 +15,7 @@ use crate::kinds::Kinds;
 use crate::sample::{Sample, TaskManager, Vertex};
 use readings::{Epoch, mean, slope_per_s};
 
-/// Which of a query's latencies the policy watches.
+/// The latency of a query that the policy watches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LatencyMetric {
@@ -36,7 +36,7 @@ impl LatencyMetric {
     }
 }
 
-/// How samples are judged.
+/// Settings of [`summarise`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct SummarySettings {
     /// Samples of a job that has been running for less than this are not used: counters have just begun, busy times read
@@ -46,13 +46,13 @@ pub struct SummarySettings {
     pub latency_metric: LatencyMetric,
     /// Readings older than this at the time of their sample are unknown.
     pub newest_age_max: Duration,
-    /// The kinds of operators that the graph does not tell.
+    /// Configured kinds of operators, where the graph does not determine them.
     pub kinds: Kinds,
     /// Where the samples come from, for the record.
     pub source: String,
 }
 
-/// Why the samples make no snapshot.
+/// Why there is no snapshot of the samples.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NotReady {
     /// No two samples of the same life of the job, both past the warm-up.
@@ -73,13 +73,13 @@ pub enum NotReady {
     },
 }
 
-/// The snapshot of these samples, which are in the order they were taken.
+/// Returns the snapshot of these samples, which must be ordered by time.
 ///
-/// Only samples of the newest incarnation and past the warm-up count. Figures that some subtask did not report are
-/// unknown, and named in [`Snapshot::missing`] where a decision needs them.
+/// Only samples of the newest incarnation and after the warm-up count. Figures that a subtask did not report are unknown, and
+/// named in [`Snapshot::missing`] if a decision needs them.
 ///
 /// # Errors
-/// [`NotReady`] if fewer than two samples can be used, or the newest one is of old readings.
+/// [`NotReady`] if fewer than two samples can be used, or the newest one has old readings.
 pub fn summarise(
     samples: &[Sample],
     max_parallelism: u32,
@@ -128,7 +128,7 @@ pub fn summarise(
     })
 }
 
-/// Which edges are missing although Flink should have told them.
+/// Returns the edges that Flink's REST interface should have and lacks.
 fn unknown_graph(vertices: &[Vertex]) -> Option<String> {
     let unknown: Vec<&str> =
         vertices.iter().filter(|v| v.has_unknown_inputs).map(|vertex| vertex.name.as_str()).collect();
@@ -152,8 +152,8 @@ fn usable<'a>(samples: &'a [Sample], settings: &SummarySettings) -> Vec<&'a Samp
     samples.iter().filter(same_life).collect()
 }
 
-/// The latency of every query: the last operator of a query is the one that has the metric, and its name begins with the
-/// query's (`q7-highest-bid` → `q7`).
+/// Returns the latency of every query. The last operator of a query has the metric, and its name begins with the query's name
+/// (`q7-highest-bid` → `q7`).
 fn queries(epoch: Epoch<'_>, settings: &SummarySettings) -> Vec<Query> {
     let metric = settings.latency_metric.metric();
     let vertices = epoch.last().map_or(&[][..], |sample| sample.vertices.as_slice());
@@ -169,7 +169,7 @@ fn queries(epoch: Epoch<'_>, settings: &SummarySettings) -> Vec<Query> {
     vertices.iter().filter(has_metric).map(query).collect()
 }
 
-/// The largest of the 99th percentiles of its subtasks' newest values.
+/// Returns the largest 99th percentile of the subtasks' newest values.
 fn p99_ms(vertex: &Vertex, metric: &str) -> Option<f64> {
     vertex.subtasks.iter().filter_map(|subtask| subtask.p99s.get(metric)).copied().reduce(f64::max)
 }
@@ -204,8 +204,8 @@ fn task_manager(tm: &TaskManager, epoch: Epoch<'_>) -> scaling::TaskManager {
     }
 }
 
-/// What the time spent collecting garbage grows by; unknown if it fell, or if neither it nor the used heap, which a running JVM
-/// changes all the time, has changed: then the metrics are not renewed.
+/// Returns the growth of the time spent collecting garbage. It is unknown if the time fell, or if neither it nor the used heap has
+/// changed: the heap of a running JVM always changes, so the metrics are stale.
 fn gc_ms_per_s(readings: &[(i64, TaskManager)]) -> Option<f64> {
     let points: Vec<(i64, f64)> =
         readings.iter().map(|(at_ms, tm)| Some((*at_ms, tm.gc_ms?))).collect::<Option<_>>()?;

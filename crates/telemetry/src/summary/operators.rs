@@ -1,4 +1,4 @@
-//! One operator over an epoch, from the readings of its subtasks.
+//! Computes one operator's figures over an epoch from the readings of its subtasks.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::readings::{Epoch, Track, mean};
 use super::sources::{Backlog, ReadCounter, backlog, has_no_partition};
 use crate::sample::{Subtask, Vertex};
 
-/// The operator, and what of it is not known although a decision needs it.
+/// Returns the operator, and the unknown figures that a decision needs.
 pub(super) fn operator(
     vertex: &Vertex,
     epoch: Epoch<'_>,
@@ -65,7 +65,7 @@ pub(super) fn operator(
     }
 }
 
-/// The records per second that a source reads.
+/// Returns the records per second that a source reads.
 fn read_rate(
     vertex: &Vertex,
     tracks: &[Track<'_>],
@@ -106,12 +106,12 @@ fn backpressured(track: &Track<'_>) -> Option<f64> {
     track.share(|subtask| subtask.backpressured_ms, |subtask| subtask.backpressured_ms_per_s)
 }
 
-/// A figure of every subtask; unknown as soon as one is.
+/// Returns a figure of every subtask; [`None`] if one is unknown.
 fn every<'a>(tracks: &[Track<'a>], figure: impl Fn(&Track<'a>) -> Option<f64>) -> Option<Vec<f64>> {
     tracks.iter().map(figure).collect()
 }
 
-/// The sum of a rate over all subtasks; what is missing is named.
+/// Returns the sum of a rate over all subtasks, or names what is missing.
 fn all_rates(
     vertex: &Vertex,
     tracks: &[Track<'_>],
@@ -138,7 +138,7 @@ fn all_rates(
     rates.into_iter().sum()
 }
 
-/// Mean processing time plus mean waiting time; with two inputs the mean of both. In milliseconds.
+/// Returns mean processing time plus mean waiting time, with two inputs their mean, in milliseconds.
 fn latency_ms(tracks: &[Track<'_>]) -> Option<f64> {
     let of = |input: &str| -> Option<f64> {
         let processing_us = histogram_mean(tracks, &format!("latency{input}"))?;
@@ -149,12 +149,12 @@ fn latency_ms(tracks: &[Track<'_>]) -> Option<f64> {
     mean(&inputs).or_else(|| of(""))
 }
 
-/// The mean over subtasks of a histogram's mean over the epoch. Subtasks without a value in the epoch have no say.
+/// Returns the mean over subtasks of a histogram's mean over the epoch, without subtasks that have no value in the epoch.
 pub(super) fn histogram_mean(tracks: &[Track<'_>], histogram: &str) -> Option<f64> {
     mean(&tracks.iter().filter_map(|track| track.histogram_mean(histogram)).collect::<Vec<f64>>())
 }
 
-/// What a histogram has counted over all subtasks; unknown if nothing was.
+/// Returns the growth of a histogram over all subtasks; [`None`] if it counted nothing.
 fn distribution(tracks: &[Track<'_>], histogram: &str, unit: f64) -> Option<Distribution> {
     let counted: Vec<(f64, f64)> = tracks.iter().filter_map(|track| track.histogram(histogram)).collect();
     if counted.is_empty() {
@@ -171,7 +171,7 @@ fn distribution(tracks: &[Track<'_>], histogram: &str, unit: f64) -> Option<Dist
     })
 }
 
-/// How long a firing window keeps its input waiting: the longest single call among the newest ones.
+/// Returns the time that a firing window blocks its input: the longest of the newest calls.
 fn firing(processing: Option<Distribution>, tracks: &[Track<'_>]) -> Option<Distribution> {
     let longest = tracks.iter().flat_map(Track::known).filter_map(|subtask| subtask.maxima.get("latency"));
     let max = longest.copied().reduce(f64::max).map(|us| us * MS_PER_US);
@@ -181,7 +181,7 @@ fn firing(processing: Option<Distribution>, tracks: &[Track<'_>]) -> Option<Dist
     Some(Distribution { max, ..processing.unwrap_or_default() })
 }
 
-/// One subtask; a source's records in are those that it reads.
+/// Returns one subtask. The records in of a source are those that it reads.
 fn subtask(track: &Track<'_>, all: &[Track<'_>], kind: Kind, reads: Option<ReadCounter>) -> scaling::Subtask {
     let last = track.last().filter(|_| !track.is_stale());
     let partitions =
@@ -209,7 +209,7 @@ fn subtask(track: &Track<'_>, all: &[Track<'_>], kind: Kind, reads: Option<ReadC
     }
 }
 
-/// When the operator was read, and which of its figures are of another quality than differences of counters.
+/// Returns the time of the operator's readings, and the quality of figures that are no differences of counters.
 fn reading(
     tracks: &[Track<'_>],
     kind: Kind,

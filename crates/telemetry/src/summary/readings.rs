@@ -1,16 +1,15 @@
-//! One subtask through the samples of an epoch: rates, shares of time and means, each unknown as soon as a reading that it
-//! needs is.
+//! One subtask over the samples of an epoch: rates, shares of time and means. Each is unknown if one of its readings is.
 
 use super::span::Span;
 use crate::sample::{Sample, Subtask, Vertex};
 
-/// The samples that count, all of one life of the job, in the order they were taken; at least two.
+/// The samples that count: at least two of one execution of the job, by time.
 #[derive(Clone, Copy)]
 pub(super) struct Epoch<'a> {
     pub(super) samples: &'a [&'a Sample],
 }
 
-/// One subtask and its time in each sample; [`None`] where a sample does not have it.
+/// The readings of one subtask with their times; [`None`] where a sample lacks it.
 pub(super) struct Track<'a> {
     readings: Vec<Option<(i64, &'a Subtask)>>,
     span: Span,
@@ -195,12 +194,12 @@ impl<'a> Track<'a> {
     }
 }
 
-/// What a figure changes by per second, from its readings (milliseconds, figure) in the order of time.
+/// Returns the change of a figure per second, from its readings (milliseconds, figure) by time.
 ///
-/// Flink renews its figures at an interval of its own (`metrics.fetcher.update-interval`), so that a reading may be older than it
-/// looks; one that differs from the one before it is as fresh as they get. The change is therefore taken between the first
-/// and the last such reading, as long as they span at least half of the time: the two ends are then off by about the
-/// same, where first and last reading of all would be off by anything up to that interval.
+/// Flink refreshes its figures at its own interval (`metrics.fetcher.update-interval`), so a reading may be older than its time says.
+/// A reading that differs from the previous one is fresh. The change is therefore taken between the first and the last fresh
+/// reading, if they span at least half of the time: both are then late by about the same. The first and last of all readings could
+/// each be late by anything up to that interval.
 pub(super) fn slope_per_s(points: &[(i64, f64)]) -> Option<f64> {
     let whole = (*points.first()?, *points.last()?);
     #[expect(clippy::float_cmp, reason = "the very same reading again")]

@@ -1,7 +1,7 @@
-//! What a source reads, and what waits for it.
+//! Records read by a source, and its backlog.
 //!
-//! A source's work is what it reads: that is in the unit of `pendingRecords`, and what its task emits is what a chained filter or flatMap
-//! leaves of it. Which counter tells it depends on Flink's version and on the connector, and one that is never raised reads 0.
+//! The work of a source is the number of records that it reads, which has the unit of `pendingRecords`. Its task emits what a chained
+//! filter or flatMap lets through. Which counter counts the reads depends on Flink's version and on the connector; an unused counter is 0.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,15 @@ use super::readings::{Epoch, Track};
 use super::span::counted_ms;
 use crate::sample::{Sample, Subtask, Vertex};
 
-/// A task that is idle for at least this share of the time may have had nothing to read since it started.
+/// Share of idle time from which a task may have had nothing to read since its start.
 const IDLE: f64 = 0.99;
 
-/// So many readings of a series are told.
+/// Maximum number of readings in a series.
 const READINGS: usize = 360;
 
 type SubtaskValue = fn(&Subtask) -> Option<f64>;
 
-/// The counter that tells what a source reads.
+/// The counter of the records that a source reads.
 #[derive(Clone, Copy)]
 pub(super) struct ReadCounter {
     counter: SubtaskValue,
@@ -28,8 +28,8 @@ pub(super) struct ReadCounter {
     pub(super) is_output: bool,
 }
 
-/// What can tell what a source reads, the best first: the source operator's own counter (every version, where the connector raises it), that
-/// of the task (from Flink 2.0 on), and what the task emits.
+/// Counters of the records that a source reads, by preference: that of the source operator (all versions, if the connector uses it), that of
+/// the task (Flink 2.0 and later), and the records that the task emits.
 const CANDIDATES: [ReadCounter; 3] = [
     ReadCounter { counter: |subtask| subtask.source_records_in, smoothed: |_| None, is_output: false },
     ReadCounter {
@@ -46,7 +46,7 @@ const CANDIDATES: [ReadCounter; 3] = [
 
 impl ReadCounter {
     /// The best counter that has ever counted. If none has, the source has either read nothing since it started, which shows in its
-    /// tasks being idle, or counts nothing that is shown: then nothing tells its rate.
+    /// tasks being idle, or reports no counter: then its rate is unknown.
     pub(super) fn of(tracks: &[Track<'_>], idle: impl Fn(&Track<'_>) -> Option<f64>) -> Option<Self> {
         let has_counted = |reads: &&Self| {
             let is_above_0 = |figure: SubtaskValue| {
@@ -77,7 +77,7 @@ impl ReadCounter {
     }
 }
 
-/// What waits at the origin, each part known or not by itself.
+/// The backlog of a source, with each part known or unknown.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     /// Records at the end of the epoch.
@@ -95,8 +95,8 @@ pub(super) struct Backlog {
     pub(super) unknown: Option<Quality>,
 }
 
-/// Whether a subtask has no partition: it names none of those it reads, or it has never read a record and, unlike others, reports no
-/// number of waiting records, which a source does from its first partition on.
+/// Whether a subtask has no partition: it names no partition, or it has never read a record and, unlike others, reports no backlog,
+/// which sources report from their first partition on.
 pub(super) fn has_no_partition(subtask: &Subtask, tracks: &[Track<'_>], reads: Option<ReadCounter>) -> bool {
     let is_reported = || tracks.iter().flat_map(Track::known).any(|other| other.pending_records.is_some());
     let has_read = reads.and_then(|reads| (reads.counter)(subtask)).map(|read| read > 0.0);
@@ -105,8 +105,8 @@ pub(super) fn has_no_partition(subtask: &Subtask, tracks: &[Track<'_>], reads: O
     subtask.partitions.map_or_else(|| is_silent && is_reported(), |partitions| partitions == 0)
 }
 
-/// The backlog of a source. A subtask that reads no partition has nothing waiting; one that reports no backlog although it reads,
-/// or reports a number that cannot be one, makes that of the source unknown. If no subtask reports one, none is known.
+/// Returns the backlog of a source. A subtask without partitions has no backlog. A subtask with partitions that reports no backlog, or an
+/// impossible one, makes the source's backlog unknown.
 pub(super) fn backlog(
     vertex: &Vertex,
     epoch: Epoch<'_>,
@@ -145,8 +145,8 @@ pub(super) fn backlog(
     }
 }
 
-/// The end offsets of the source's partitions over time, as the brokers reported them; empty unless they did at least twice. They do not wait
-/// for the source to read on, as `pendingRecords` does: a source that is held back asks its brokers late.
+/// Returns the end offsets of the source's partitions over time, as the brokers reported them; empty with fewer than two reports. Unlike
+/// `pendingRecords` they do not depend on the source: a back-pressured source asks its brokers late.
 fn arrived(vertex: &Vertex, epoch: Epoch<'_>) -> Vec<(i64, f64)> {
     let same = |sample: &&Sample| {
         let vertex = sample.vertices.iter().find(|other| other.name == vertex.name)?;
@@ -156,7 +156,7 @@ fn arrived(vertex: &Vertex, epoch: Epoch<'_>) -> Vec<(i64, f64)> {
     if by_time.len() < 2 { Vec::new() } else { thinned(by_time) }
 }
 
-/// The mean growth of a series per second; [`None`] if it has not grown at all times, as after a topic was made anew.
+/// Returns the mean growth of a series per second; [`None`] if it ever fell, for example after a topic was recreated.
 fn per_s(readings: &[(i64, f64)]) -> Option<f64> {
     let (first, last) = (readings.first()?, readings.last()?);
     let grows = readings.windows(2).all(|pair| pair[0].1 <= pair[1].1);
@@ -165,7 +165,7 @@ fn per_s(readings: &[(i64, f64)]) -> Option<f64> {
     (grows && length_ms > 0.0).then(|| (last.1 - first.1) * 1000.0 / length_ms)
 }
 
-/// At most [`READINGS`] readings, the newest one among them.
+/// Returns at most [`READINGS`] readings, including the newest.
 fn thinned(by_time: BTreeMap<i64, f64>) -> Vec<(i64, f64)> {
     let all: Vec<(i64, f64)> = by_time.into_iter().collect();
     let step = all.len().div_ceil(READINGS).max(1);
@@ -174,8 +174,8 @@ fn thinned(by_time: BTreeMap<i64, f64>) -> Vec<(i64, f64)> {
     kept
 }
 
-/// A sum over all subtasks at each time at which it is known, the newest ones last. A reading that repeats the one before it is left out:
-/// the JobManager had not renewed its picture, so that it is not of its time.
+/// Returns the sum over all subtasks at each time at which it is known, the newest last. Repeated readings are skipped: the JobManager had
+/// not refreshed its metrics, so they are older than their time says.
 fn series(vertex: &Vertex, epoch: Epoch<'_>, figure: impl Fn(&Subtask) -> Option<f64>) -> Vec<(i64, f64)> {
     let mut by_time = BTreeMap::new();
     let mut before = None;

@@ -1,21 +1,21 @@
-//! The time over which the figures of one subtask were counted, told by the task itself.
+//! The time covered by the figures of one subtask, measured by the task itself.
 //!
-//! A task counts how long it was busy, idle and back-pressured, and the three add up to the time it has lived: Flink computes the first as
-//! what the other two leave. Their growth is therefore the exact time between two pictures of the task, whenever the JobManager
-//! renewed them. Where it stands still, so do all other figures of the picture: they say what was, not what is.
+//! A task counts its busy, idle and back-pressured time. The three add up to its age, because Flink computes the first as the rest of the
+//! other two. Their growth is therefore the exact time between two reports of the task, whenever the JobManager fetched them. If their
+//! sum does not grow, all other figures of the task are stale as well.
 
 use crate::sample::Subtask;
 
-/// Figures that cover less than this share of the time are old. A picture that is renewed within the time covers half of it at least.
+/// Figures that cover less than this share of the time are stale. Metrics refreshed within the time cover at least half of it.
 const COVERED_LEAST: f64 = 0.45;
 
-/// A first picture that is older than this tells the mean of a time that is too long past, in milliseconds.
+/// Age of the first report from which its mean covers a time too long past, in milliseconds.
 const FIRST_AGE_MAX_MS: f64 = 30_000.0;
 
-/// What the task's own clock says of its figures.
+/// The time covered by a task's figures, by its own clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Span {
-    /// It does not tell: one of the three times is missing somewhere.
+    /// Unknown: one of the three times is missing somewhere.
     Unknown,
     /// The figures are not of this time.
     Stale,
@@ -40,20 +40,20 @@ impl Span {
         if grown_ms <= 0.0 || grown_ms < whole_ms * COVERED_LEAST || grown_ms > whole_ms + FIRST_AGE_MAX_MS {
             return Self::Stale;
         }
-        // A store tells when its values were made, all of one report alike.
+        // A store has the time of each value, equal for all values of one report.
         let has_own_time = readings.iter().flatten().any(|(_, subtask)| subtask.at_ms.is_some());
         let ms = if has_own_time { between_ms(&counted, first, last) } else { grown_ms };
         if ms > 0.0 { Self::Counted { first, last, seconds: ms / 1000.0 } } else { Self::Stale }
     }
 }
 
-/// The three times of a task together, in milliseconds.
+/// Returns the sum of a task's three times, in milliseconds.
 pub(super) fn counted_ms(subtask: &Subtask) -> Option<f64> {
     Some(subtask.busy_ms? + subtask.idle_ms? + subtask.backpressured_ms?)
 }
 
-/// The first and the last reading; instead of the first, where that is of a picture that is much older than it looks, because the
-/// JobManager renews it only when it is asked, the first that differs from it.
+/// Returns the first and the last reading. If the first is stale, because the JobManager refreshes metrics only on request, the first
+/// different reading replaces it.
 fn ends(counted: &[(i64, f64)]) -> (usize, usize) {
     let last = counted.len() - 1;
     if counted[last].1 - counted[0].1 <= between_ms(counted, 0, last) + FIRST_AGE_MAX_MS {
