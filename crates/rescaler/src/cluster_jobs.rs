@@ -1,9 +1,8 @@
-//! All jobs of one cluster: which of them are watched, and when that begins and ends.
+//! Selects the jobs of a cluster that are watched.
 //!
-//! A job is followed by its name, so that one that is submitted again goes on with its memory and journal; two running jobs of one name
-//! are told apart by their ids. A job that has gone is still watched for [`GONE_AFTER`], because a submission takes a while. Jobs are
-//! left out by patterns, or by the key [`ENABLED_KEY`] of their own configuration. What is done is decided here without effects;
-//! `watch` carries it out.
+//! A job is identified by its name, so that a resubmitted job continues with its memory and journal; running jobs with the same name
+//! are distinguished by their ids. A job that has ended is still watched for [`GONE_AFTER`], because a submission takes a while. Jobs
+//! are excluded by patterns, or by the key [`ENABLED_KEY`] of their own configuration. This module is pure; `watch` has the effects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,21 +12,21 @@ use regex::Regex;
 
 use crate::placement::{FoundJob, job_name};
 
-/// Time between two looks at the jobs of the cluster.
+/// Interval of polling the jobs of the cluster.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_secs(5);
-/// Time after which a job that no longer runs is let go.
+/// Time after which a job that no longer runs is not watched any more.
 const GONE_AFTER: Duration = Duration::from_secs(120);
-/// The most jobs that are watched: each has a cycle, a journal, and a drop and an agent in this process.
+/// Maximum number of watched jobs: each has a cycle, a journal, and a drop and an agent in this process.
 const JOBS_MAX: usize = 500;
-/// The key of a job's configuration that leaves it out, with the value `false`.
+/// Key in a job's configuration that excludes it with the value `false`.
 pub(crate) const ENABLED_KEY: &str = "rescaler.enabled";
 
-/// A pattern for names and ids of jobs: `*` stands for any text, `?` for one character.
+/// A pattern for names and ids of jobs: `*` matches any text, `?` one character.
 #[derive(Debug, Clone)]
 pub(crate) struct JobPattern(Regex);
 
 impl JobPattern {
-    /// Reads a pattern.
+    /// Parses a pattern.
     ///
     /// # Errors
     /// The pattern is too long.
@@ -36,7 +35,7 @@ impl JobPattern {
         Regex::new(&format!("(?s)^{escaped}$")).map(Self)
     }
 
-    /// Whether it takes this name.
+    /// Whether it matches this name.
     pub(crate) fn matches(&self, name: &str) -> bool {
         self.0.is_match(name)
     }
@@ -46,12 +45,12 @@ impl JobPattern {
     }
 }
 
-/// Which jobs are watched.
+/// Selection of the watched jobs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct JobSelection {
-    /// Only jobs that one of these takes; empty: all.
+    /// Patterns of included jobs; empty: all.
     pub(crate) only: Vec<JobPattern>,
-    /// No job that one of these takes.
+    /// Patterns of excluded jobs.
     pub(crate) except: Vec<JobPattern>,
 }
 
@@ -66,42 +65,42 @@ impl JobSelection {
 #[derive(Debug, Default)]
 pub(crate) struct WatchedJobs {
     selection: JobSelection,
-    /// By how a job is looked for: the time at which it was last seen to run.
+    /// Time at which each job was last seen running, by its name or id.
     seen_at: BTreeMap<String, Duration>,
-    /// Jobs that are left out by their own configuration, and those that were asked.
+    /// Jobs excluded by their own configuration, and jobs whose configuration was read.
     asked: BTreeMap<JobId, bool>,
     is_full: bool,
 }
 
-/// What changes after a look at the cluster.
+/// Changes after polling the cluster.
 #[derive(Debug, Default)]
 pub(crate) struct WatchChanges {
-    /// Jobs to watch from now on.
+    /// Jobs to start watching.
     pub(crate) begin: Vec<FoundJob>,
-    /// Jobs to let go, by how they are looked for.
+    /// Jobs to stop watching, by name or id.
     pub(crate) end: Vec<String>,
-    /// The number of jobs that are not watched because there are too many; reported once.
+    /// Number of jobs beyond the maximum; reported once.
     pub(crate) too_many: Option<usize>,
 }
 
 impl WatchedJobs {
-    /// No job yet.
+    /// Starts without jobs.
     pub(crate) fn new(selection: JobSelection) -> Self {
         Self { selection, ..Self::default() }
     }
 
-    /// The running jobs whose configuration is to be asked whether they are left out.
+    /// Returns the running jobs whose configuration must be read.
     pub(crate) fn unchecked(&self, jobs: &[JobOverview]) -> Vec<JobId> {
         let new = self.selected(jobs).filter(|job| !self.asked.contains_key(&job.id));
         new.map(|job| job.id.clone()).collect()
     }
 
-    /// What a job's configuration says: whether it takes part.
+    /// Records whether a job's configuration includes it.
     pub(crate) fn set_enabled(&mut self, job: JobId, takes_part: bool) {
         self.asked.insert(job, takes_part);
     }
 
-    /// What changes, now that these are the jobs of the cluster. `now`: on a clock that never goes back.
+    /// Returns the changes for the current jobs of the cluster. `now` is of a monotonic clock.
     pub(crate) fn update(&mut self, jobs: &[JobOverview], now: Duration) -> WatchChanges {
         let alive: BTreeSet<&JobId> = jobs.iter().filter(|job| is_alive(job)).map(|job| &job.id).collect();
         self.asked.retain(|id, _| alive.contains(id));
@@ -122,7 +121,7 @@ impl WatchedJobs {
         let is_new = left_out > 0 && !self.is_full;
         self.is_full = left_out > 0;
         changes.too_many = is_new.then_some(left_out);
-        // A name that now belongs to two jobs, or to one that is left out, is let go at once: it is not clear which job it means.
+        // A name that now belongs to two jobs, or to an excluded job, is ambiguous: it is not watched any more.
         let names: BTreeSet<&str> =
             jobs.iter().filter(|job| is_alive(job)).map(|job| job.name.as_str()).collect();
         let is_gone = |called: &str, at: Duration| {
@@ -146,8 +145,8 @@ fn is_alive(job: &JobOverview) -> bool {
     !job.state.is_terminal()
 }
 
-/// Returns how each of these jobs is looked for, and what its folder is named after, in their order. Names that become one folder are told
-/// apart by ids. A job that is already watched by its id stays so when the other one of its name ends: it must not be watched twice.
+/// Returns the name or id by which each of these jobs is identified, and the name of its folder, in order. Jobs with the same name or folder
+/// are identified by their ids. A job that is already watched by its id stays so when the other job with its name ends.
 pub(crate) fn found(jobs: &[&JobOverview], watched: &BTreeMap<String, Duration>) -> Vec<FoundJob> {
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     let mut folders: BTreeMap<String, usize> = BTreeMap::new();

@@ -1,7 +1,7 @@
-//! Plans that a program carries out: for clusters on which Flink cannot rescale a job in place, where no agent may run.
+//! Plans applied by a program, for clusters that cannot rescale in place and may not run an agent.
 //!
-//! The document is made from the job that runs, as often as it is asked for. A plan goes to the program's standard input as one JSON
-//! object; exit code 0 means that the change is under way. It is over when the job runs as wide as planned, also under another id.
+//! The document is built from the running job at every request. The program gets a plan as one JSON object on standard input; exit
+//! code 0 means that the change is in progress. It ends when the job runs with the planned parallelism, maybe under another id.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tracing::info;
 use crate::external_program::ExternalProgram;
 use crate::placement::RunningJob;
 
-/// What the program is given.
+/// Input of the program.
 #[derive(Debug, Serialize)]
 struct Plan<'a> {
     format: u32,
@@ -41,7 +41,7 @@ struct PlannedVertex<'a> {
     wanted: u32,
 }
 
-/// A plan that the program has taken.
+/// A plan that the program has accepted.
 #[derive(Debug)]
 struct Asked {
     /// By vertex id.
@@ -49,7 +49,7 @@ struct Asked {
     at: Timestamp,
 }
 
-/// The place of documents where a program carries plans out.
+/// Source and destination of documents if a program applies plans.
 #[derive(Debug)]
 pub(crate) struct CommandPlacement {
     job: RunningJob,
@@ -57,28 +57,28 @@ pub(crate) struct CommandPlacement {
     within: Duration,
     generation: u64,
     asked: Option<Asked>,
-    /// Of the newest generation.
+    /// The newest plan.
     reports: Vec<Report>,
 }
 
 impl CommandPlacement {
-    /// Plans of this job go to this program. `generation` is that of the newest plan of an earlier run, which counts as carried out:
-    /// the job has been taken over as it runs.
+    /// Returns the placement for this job. `generation` is that of the newest plan of an earlier run, which counts as carried out because
+    /// the job is adopted as it runs.
     pub(crate) fn new(job: RunningJob, program: ExternalProgram, generation: u64) -> Self {
         let within = Duration::from_millis(program.timeout_ms);
         let reports = vec![report(generation, 1, ChangeState::Running, None)];
         Self { job, program, within, generation, asked: None, reports }
     }
 
-    /// The document of what runs now.
+    /// Returns the document of the running job.
     ///
     /// # Errors
-    /// Flink cannot be asked, or the job does not run.
+    /// Flink does not respond, or the job does not run.
     pub(crate) async fn document(&self) -> anyhow::Result<control::Current> {
         self.job.document(self.generation).await
     }
 
-    /// How the newest plan stands.
+    /// Returns the reports about the newest plan.
     pub(crate) async fn reports(&mut self) -> Vec<Report> {
         let Some(asked) = &self.asked else { return self.reports.clone() };
         let missing = match self.job.details().await {
@@ -167,7 +167,7 @@ fn report(generation: u64, sequence: u32, state: ChangeState, message: Option<St
     }
 }
 
-/// What differs from the plan, for people; [`None`]: nothing.
+/// Describes the difference from the plan; [`None`]: no difference.
 fn missing(details: &JobDetails, wanted: &BTreeMap<String, u32>) -> Option<String> {
     if !details.is_fully_running() {
         return Some("not all tasks run".to_owned());

@@ -1,5 +1,5 @@
-//! The cycle of one job: observe, decide, realize, once an epoch. The effects around [`control::ControlLoop`], which decides and
-//! puts them in order.
+//! The cycle of one job: observe, decide, realize, once per epoch. This is the live environment of [`control::ControlLoop`], which
+//! decides and orders the effects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,10 +27,10 @@ use crate::state_size::StateReader;
 use crate::status::{JobStatus, SwitchPositions};
 use crate::{placement, publish};
 
-/// Runs until it fails. A job that has been submitted again (another id, perhaps another graph) is taken over anew.
+/// Runs until an error. A resubmitted job (another id, maybe another graph) is adopted as a new one.
 ///
 /// # Errors
-/// The journal cannot be used, an address is no address, or what this process carries has ended.
+/// The journal cannot be used, a URL is invalid, or an embedded service has ended.
 pub(crate) async fn run(
     config: Config,
     status: Arc<JobStatus>,
@@ -43,7 +43,7 @@ pub(crate) async fn run(
     }
 }
 
-/// Runs until another job has taken the place of the one that is watched. The answer is how its operators were named.
+/// Runs until another job replaces the watched one. Returns the names of its operators.
 async fn run_until_replaced(
     mut config: Config,
     status: &Arc<JobStatus>,
@@ -67,7 +67,7 @@ async fn run_until_replaced(
                 return Ok(());
             }
             control.turn(&mut rescaler).await?;
-            // A failure is over when an epoch was recorded.
+            // A recorded epoch ends a failure.
             status.watched();
         }
     };
@@ -79,7 +79,7 @@ async fn run_until_replaced(
     ended.map(|()| names)
 }
 
-/// What surrounds the loop.
+/// The live environment of the control loop.
 struct Rescaler {
     config: Config,
     status: Arc<JobStatus>,
@@ -88,13 +88,13 @@ struct Rescaler {
     state_size: StateReader,
     journal: Journal,
     runner: PolicyRunner,
-    /// The slots that it shares with other jobs, if it does.
+    /// The slots shared with other jobs, with a quota.
     slots: Option<Arc<Member>>,
-    /// Why plans cannot be carried out, where they cannot: they are recommendations.
+    /// Why plans cannot be carried out and are only recommendations, if so.
     obstacle: Option<String>,
 }
 
-/// A client with the configured bounds.
+/// Returns a client with the configured limits.
 pub(crate) fn flink_client(config: &Config) -> anyhow::Result<flink::Client> {
     let settings = flink::ClientSettings {
         timeout: Duration::from_millis(config.flink.timeout_ms),
@@ -104,7 +104,7 @@ pub(crate) fn flink_client(config: &Config) -> anyhow::Result<flink::Client> {
     flink::Client::with_access(config.flink.url.reveal(), settings, &config.flink.access).context("flink.url")
 }
 
-/// What begins, in one line; `--check-config` shows all of the configuration.
+/// Describes the start in one line; `--check-config` prints the whole configuration.
 fn starting(config: &Config, epoch: u64, switches: SwitchPositions) -> String {
     let then = if epoch == 0 { String::new() } else { format!(", resuming after epoch {epoch}") };
     let only = match (switches.paused, switches.dry_run) {
@@ -138,7 +138,7 @@ impl Rescaler {
         }
         let (epoch, switches) = (resumed.epoch, status.switches.now());
         info!("{}", starting(&config, epoch, switches));
-        // A plan that was under way counts as carried out: the job is taken over as it runs.
+        // A pending plan counts as carried out, because the job is adopted as it runs.
         let generation = resumed.pending.as_ref().map_or(epoch + 1, |pending| pending.generation);
         let place = services.place(&config, flink, generation)?;
         let observer = Observer::new(&config, flink.clone(), Arc::clone(&status))?;
@@ -157,7 +157,7 @@ impl Rescaler {
         Ok((rescaler, control))
     }
 
-    /// The record of a plan that cannot be carried out, as a recommendation; [`None`] of any other record.
+    /// Returns the record of a plan that cannot be carried out as a recommendation; [`None`] for other records.
     fn recommended(&self, record: &Record) -> Option<Record> {
         let is_wanted = record.effect == Effect::DryRun && !self.status.switches.now().dry_run;
         let message = self.obstacle.clone().filter(|_| is_wanted)?;
@@ -208,7 +208,7 @@ impl Environment for Rescaler {
 
     async fn current(&mut self) -> Result<Current, String> {
         let current = match &self.place {
-            // What has no successor needs no other number.
+            // A document without a successor may have any generation.
             DocumentStore::Nowhere(job) => job.document(1).await,
             DocumentStore::Command(command) => command.document().await,
             DocumentStore::Drop(drop) => publish::current(drop)
@@ -246,7 +246,7 @@ impl Environment for Rescaler {
         if let Some(slots) = &self.slots {
             let cluster = &record.decision.cluster;
             let is_published = matches!(record.effect, Effect::Publishing { .. });
-            // A job whose plans are not carried out cannot use what others would give back; with --dry-run nothing is changed at all.
+            // A job whose plans are not carried out must not demand slots of others; with --dry-run no job's plan is carried out.
             let may_use = self.status.switches.is_dry_run_forced() || !self.switches().dry_run;
             slots.settle(
                 cluster.slots_wanted.filter(|_| may_use),

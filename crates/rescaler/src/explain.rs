@@ -1,11 +1,11 @@
-//! One decision in plain words, from the journal.
+//! Explains one decision of the journal in plain words.
 
 use std::fmt::Write as _;
 
 use crate::offline;
 use control::{Effect, Record};
 
-/// Tells what was decided in an epoch, on what, why, and what became of it.
+/// Describes the decision of an epoch with its input, reasons and outcome.
 pub(crate) fn describe_record(record: &Record) -> String {
     let mut text =
         format!("Epoch {} of job {}, {}", record.epoch, record.job, record.at.strftime("%F %T UTC"));

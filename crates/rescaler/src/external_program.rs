@@ -1,7 +1,6 @@
-//! Running the program of policy `external`: the snapshot goes to its standard input, its plan is read from its standard output.
+//! Runs the program of policy `external` with the snapshot on standard input, and reads its plan from standard output.
 //!
-//! Everything about it is bounded: its time, its answer, and what of its complaints is kept. A program that fails in any way has
-//! given no plan; what was wrong is told in one sentence.
+//! Time, output and error output are bounded. A failure of any kind means no plan, and is reported in one sentence.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,18 +11,18 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
-/// Of a program's standard error so much is kept for the message.
+/// Length limit of standard error in the message.
 const COMPLAINT_MAX_BYTES: u64 = 4096;
 
 /// `[policy.external]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExternalProgram {
-    /// The program and its arguments; no shell is involved.
+    /// The program and its arguments, without a shell.
     pub command: Vec<String>,
-    /// How long it may take, in milliseconds.
+    /// Timeout of one run, in milliseconds.
     pub timeout_ms: u64,
-    /// The longest answer, in bytes.
+    /// Size limit of the output, in bytes.
     pub max_answer_bytes: u64,
 }
 
@@ -34,7 +33,7 @@ impl Default for ExternalProgram {
 }
 
 impl ExternalProgram {
-    /// Every value that is out of its range, as `key: what would be right`.
+    /// Returns every value out of range, as `key: valid values`.
     pub(crate) fn problems(&self, is_used: bool) -> Vec<String> {
         let checks = [
             (
@@ -54,22 +53,22 @@ impl ExternalProgram {
     /// Asks the program for a plan.
     ///
     /// # Errors
-    /// A sentence: it cannot be started, took too long, ended with a failure, or answered something that is no plan.
+    /// In one sentence: it cannot be started, timed out, failed, or printed no valid plan.
     pub(crate) async fn ask(&self, snapshot: &Snapshot) -> Result<Answer, String> {
         let input =
             serde_json::to_vec(snapshot).map_err(|e| format!("cannot serialise the snapshot: {e}"))?;
         let limit = Duration::from_millis(self.timeout_ms);
         match tokio::time::timeout(limit, self.run(input)).await {
             Ok(answer) => answer,
-            // Dropping the run has killed the program.
+            // Dropping the run kills the program.
             Err(_) => Err(format!("no answer within {} ms", self.timeout_ms)),
         }
     }
 
-    /// Gives the program this input; what it prints does not matter.
+    /// Runs the program with this input, and ignores its output.
     ///
     /// # Errors
-    /// A sentence: it cannot be started, took too long, or ended with a failure.
+    /// In one sentence: it cannot be started, timed out, or failed.
     pub(crate) async fn give(&self, input: Vec<u8>) -> Result<(), String> {
         let limit = Duration::from_millis(self.timeout_ms);
         match tokio::time::timeout(limit, self.run_with_input(input)).await {
@@ -78,7 +77,7 @@ impl ExternalProgram {
         }
     }
 
-    /// The program without its arguments.
+    /// Returns the program without its arguments.
     pub(crate) fn name(&self) -> &str {
         self.command.first().map_or("", String::as_str)
     }
@@ -88,7 +87,7 @@ impl ExternalProgram {
         serde_json::from_slice(&answer).map_err(|e| format!("its answer is not a plan: {e}"))
     }
 
-    /// What the program prints when it is given this input.
+    /// Returns the output of the program for this input.
     async fn run_with_input(&self, input: Vec<u8>) -> Result<Vec<u8>, String> {
         let Some((program, arguments)) = self.command.split_first() else {
             return Err("policy.external.command is empty".to_owned());
@@ -107,7 +106,7 @@ impl ExternalProgram {
             return Err(format!("cannot open pipes to {program}"));
         };
         let write = async move {
-            // A program that reads only a part, or nothing, may still answer.
+            // A program may respond without reading all of its input.
             let _unread = stdin.write_all(&input).await;
         };
         let read = read(stdout, self.max_answer_bytes + 1);
@@ -131,7 +130,7 @@ async fn read(pipe: impl tokio::io::AsyncRead + Unpin, limit: u64) -> std::io::R
     Ok(content)
 }
 
-/// The beginning of what it complained about, for the end of a sentence; the rest is read and dropped, so that it never waits.
+/// Reads standard error to its end, so that the program never blocks, and returns its beginning for the end of a sentence.
 async fn read_complaint(mut pipe: tokio::process::ChildStderr) -> String {
     let beginning = read(&mut pipe, COMPLAINT_MAX_BYTES).await.unwrap_or_default();
     let _bytes_or_error = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;

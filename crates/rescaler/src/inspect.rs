@@ -1,4 +1,4 @@
-//! Looking without deciding: what any source of metrics shows of a job, per operator, and what is missing.
+//! Prints the metrics of a job per operator from any source, and which are missing. Decides nothing.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,9 +20,9 @@ use crate::cycle::flink_client;
 use crate::source::SourceKind;
 use crate::{observe, overrides, placement};
 
-/// Time between two attempts to find the job, in milliseconds.
+/// Pause between two attempts to find the job, in milliseconds.
 const RETRY_INTERVAL_MS: i64 = 500;
-/// The most samples that are taken, whatever the times asked for.
+/// Maximum number of samples.
 const SAMPLES_MAX: usize = 1_000;
 
 #[derive(Debug, Args)]

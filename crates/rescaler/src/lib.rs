@@ -1,8 +1,8 @@
 //! The rescaler: observe, decide, realize, once an epoch.
 //!
-//! This crate is effects around [`scaling`], which decides, and [`telemetry`], which sees: it reads the clock, keeps the
-//! journal, publishes the next job document at the config drop, and shows what it does on a page. It never talks to Flink's
-//! tasks and never moves state; that is the config agent's work.
+//! This crate has the effects around [`scaling`], which decides, and [`telemetry`], which observes: it reads the clock, writes the
+//! journal, publishes the next job document at the config drop, and serves a page. It never changes the job or its state; that is
+//! the task of the config agent.
 
 mod brokers;
 mod cli;

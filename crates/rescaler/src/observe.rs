@@ -1,4 +1,4 @@
-//! Observing: samples through one epoch, then one snapshot.
+//! Takes samples during an epoch, and computes the snapshot at its end.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,22 +15,22 @@ use crate::brokers::BrokerReader;
 use crate::config::Config;
 use crate::status::JobStatus;
 
-/// What is shown between two decisions is made of so many samples: enough for rates, few enough to be of now.
+/// Number of samples of a current snapshot: enough for rates, and few enough to be recent.
 const CURRENT_SAMPLES: usize = 8;
 
-/// Takes samples and remembers those of the current epoch.
+/// Takes samples and stores those of the current epoch.
 pub(crate) struct Observer {
     source: MetricSource,
     brokers: BrokerReader,
     settings: SummarySettings,
     sample_interval: Duration,
     epoch_length: Duration,
-    /// Of the first epoch, until it has begun.
+    /// Length of the first epoch, until it begins.
     first_epoch_length: Option<Duration>,
-    /// Those of the epoch, behind a few older ones.
+    /// Samples of the epoch, after a few older ones.
     samples: Vec<Sample>,
     epoch_from: usize,
-    /// Largest and default parallelism of the document.
+    /// Maximum and default parallelism of the document.
     parallelism: Option<(u32, u32)>,
     status: Arc<JobStatus>,
     newest_at: Option<Instant>,
@@ -38,7 +38,7 @@ pub(crate) struct Observer {
 }
 
 impl Observer {
-    /// An observer of the configured job.
+    /// Returns an observer of the configured job.
     ///
     /// # Errors
     /// The source's settings cannot be used.
@@ -64,8 +64,8 @@ impl Observer {
         })
     }
 
-    /// Samples until the epoch is over. The last sample of an epoch is also the first of the next, so that no record falls
-    /// between two epochs.
+    /// Takes samples until the epoch ends. The last sample of an epoch is also the first of the next, so that no record is
+    /// lost between two epochs.
     pub(crate) async fn epoch(&mut self) {
         let keep_from = self.samples.len().saturating_sub(CURRENT_SAMPLES);
         self.samples.drain(..keep_from);
@@ -81,13 +81,13 @@ impl Observer {
         }
     }
 
-    /// Remembers what a snapshot needs of the document.
+    /// Stores the parts of the document that a snapshot needs.
     pub(crate) fn know(&mut self, document: &JobDocument) {
         let parallelism = document.parallelism();
         self.parallelism = Some((parallelism.max, parallelism.default));
     }
 
-    /// Makes a snapshot of the newest samples, if a client has asked lately.
+    /// Computes a current snapshot from the newest samples, if a client has asked recently.
     fn show(&self) {
         let now = Timestamp::now();
         self.status.sampled(self.problem.clone().map_or(Ok(()), Err), now);
@@ -120,10 +120,10 @@ impl Observer {
         }
     }
 
-    /// What was seen in the epoch.
+    /// Returns the snapshot of the epoch.
     ///
     /// # Errors
-    /// Why nothing can be said: a sentence for the journal.
+    /// The reason why there is no snapshot, as a sentence for the journal.
     pub(crate) fn snapshot(&self, document: &JobDocument) -> Result<Snapshot, String> {
         if let Some(problem) = &self.problem {
             return Err(problem.clone());
@@ -138,7 +138,7 @@ impl Observer {
     }
 }
 
-/// How samples of this source are judged.
+/// Returns the settings of the summary for this source.
 pub(crate) fn settings(config: &Config, source: &MetricSource) -> SummarySettings {
     SummarySettings {
         warm_up: Duration::from_millis(config.epoch.warm_up_ms),

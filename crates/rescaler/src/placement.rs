@@ -1,12 +1,12 @@
-//! Where drop and agent are: elsewhere, or in this process.
+//! Placement of drop and agent: in other processes, or in this one.
 //!
-//! The protocol is the same in all three placements, and so is its code. `drop`: a config drop and an agent run somewhere, and
-//! only the drop's address matters here. `direct`: the agent serves the drop's interface itself, and its address is given
-//! instead; for the rescaler there is no difference. `in-process`: this process carries both. They listen on a free port of the
-//! loopback interface and are used through it, so that nothing is special about them but their address.
+//! Protocol and code are the same in all three placements. `drop`: a config drop and an agent run elsewhere, and the rescaler only
+//! needs the URL of the drop. `direct`: the agent serves the drop's interface itself, and its URL is configured instead; for the
+//! rescaler there is no difference. `in-process`: this process runs both. They listen on a free port of the loopback interface and
+//! are used through it like any other drop.
 //!
-//! Without an agent's configuration there is nothing to submit: the job that runs is only rescaled in place, and need not be one
-//! of ours. Its document is made here from what runs, with the vertex ids for names.
+//! Without a configuration of the agent no job can be submitted: the running job, which may be any job, is only rescaled in place.
+//! Its document is built from the running job, with vertex ids as names.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -34,28 +34,28 @@ use crate::cycle::flink_client;
 use crate::external_program::ExternalProgram;
 use crate::publisher::Publisher;
 
-/// Time between two looks at a drop of this process that is starting.
+/// Interval of polling the embedded drop during its start.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// For a drop of this process to answer.
+/// Timeout of the start of the embedded drop.
 const START_DEADLINE: Duration = Duration::from_secs(10);
-/// Flink's own bound of key groups.
+/// Flink's maximum number of key groups.
 const MAX_PARALLELISM_LIMIT: u32 = 32_768;
 
 /// `[placement]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Placement {
-    /// Where drop and agent are.
+    /// Placement of drop and agent.
     pub mode: Mode,
     /// In-process: the folder of documents, reports and the agent's journal.
     pub data: Option<PathBuf>,
-    /// In-process: where the embedded drop listens; [`None`]: on a free port of the loopback interface.
+    /// In-process: address of the embedded drop; [`None`]: a free port of the loopback interface.
     pub listen: Option<SocketAddr>,
-    /// In-process: the agent's configuration; [`None`]: the job that runs is rescaled in place, and never stopped.
+    /// In-process: configuration of the agent; [`None`]: the running job is rescaled in place and never stopped.
     pub agent_config: Option<PathBuf>,
-    /// Command: the program that carries plans out, with its arguments; no shell is involved.
+    /// Command: the program that applies plans, with its arguments, without a shell.
     pub command: Vec<String>,
-    /// How long that program may take, and the job then to run as planned, in milliseconds.
+    /// Timeout of that program, and then of the job to run as planned, in milliseconds.
     pub command_timeout_ms: u64,
 }
 
@@ -81,27 +81,27 @@ pub enum Mode {
     Drop,
     /// An agent that serves the drop's interface, at `drop.url`.
     Direct,
-    /// In this process.
+    /// Both run in this process.
     InProcess,
-    /// Nowhere: a program carries plans out.
+    /// Neither: a program applies plans.
     Command,
 }
 
-/// What runs beside the cycle in this process.
+/// The services that run in this process beside the cycle.
 #[derive(Default)]
 pub(crate) struct EmbeddedServices {
     tasks: JoinSet<anyhow::Result<()>>,
     names: OperatorNames,
-    /// The job whose document is made here from what runs.
+    /// The running job, if its document is built from it.
     job: Option<JobId>,
-    /// Whether there is neither drop nor agent, because nothing will be asked of Flink.
+    /// Whether there is neither drop nor agent, because Flink is only read.
     reads_only: bool,
-    /// Why Flink cannot rescale the job in place, where no agent restarts it.
+    /// Why Flink cannot rescale the job in place, if no agent can restart it.
     obstacle: Option<String>,
 }
 
 impl EmbeddedServices {
-    /// Waits until something ends that should not, and says why.
+    /// Waits until a service ends unexpectedly, and returns the error.
     pub(crate) async fn ended(&mut self) -> anyhow::Error {
         match self.tasks.join_next().await {
             None => std::future::pending().await,
@@ -111,7 +111,7 @@ impl EmbeddedServices {
         }
     }
 
-    /// Ends everything, and returns when its folders are free.
+    /// Stops all services, and returns when their folders are unlocked.
     pub(crate) async fn end(mut self) {
         self.tasks.shutdown().await;
     }
@@ -125,12 +125,12 @@ impl EmbeddedServices {
         self.job.clone()
     }
 
-    /// Why plans are no more than recommendations, where they are.
+    /// Returns why plans are only recommendations, if so.
     pub(crate) fn obstacle(&self) -> Option<String> {
         self.obstacle.clone()
     }
 
-    /// Where documents come from and go to. `generation` is that of the newest plan of an earlier run.
+    /// Returns the source and destination of documents. `generation` is that of the newest plan of an earlier run.
     ///
     /// # Errors
     /// The drop's settings cannot be used.
@@ -158,17 +158,17 @@ impl EmbeddedServices {
     }
 }
 
-/// Where documents come from and go to.
+/// Source and destination of documents.
 pub(crate) enum DocumentStore {
     /// A drop, or a folder.
     Drop(Box<Publisher>),
-    /// They are made from what runs, and go to a program.
+    /// Documents are built from the running job, and given to a program.
     Command(Box<CommandPlacement>),
-    /// They are made from what runs, and go nowhere.
+    /// Documents are built from the running job, and not published.
     Nowhere(Box<RunningJob>),
 }
 
-/// The job that runs, as a document: for a run that only reads.
+/// Builds the document of the running job, for a run that only reads.
 #[derive(Debug)]
 pub(crate) struct RunningJob {
     flink: flink::Client,
@@ -177,17 +177,17 @@ pub(crate) struct RunningJob {
 }
 
 impl RunningJob {
-    /// The document of what runs now.
+    /// Returns the document of the running job.
     ///
     /// # Errors
-    /// Flink cannot be asked, or the job does not run.
+    /// Flink does not respond, or the job does not run.
     pub(crate) async fn document(&self, generation: u64) -> anyhow::Result<control::Current> {
         let document = derive(&self.name, generation, &self.details().await?)?;
         let entity_tag = document.entity_tag();
         Ok(control::Current { document, entity_tag })
     }
 
-    /// What runs now.
+    /// Returns the running job.
     ///
     /// # Errors
     /// As [`RunningJob::document`].
@@ -195,17 +195,17 @@ impl RunningJob {
         running_job(&self.flink, &self.job).await
     }
 
-    /// Flink's address, without any password.
+    /// Returns the URL of Flink without credentials.
     pub(crate) fn flink_url(&self) -> &str {
         self.flink.base_url()
     }
 }
 
-/// Starts what this process carries, and puts its address into the configuration. In a dry run, and where Flink cannot rescale the
-/// job in place, that is nothing: Flink is only read.
+/// Starts the embedded services, and writes their URL into the configuration. In a dry run, and if Flink cannot rescale the job in
+/// place, none is started and Flink is only read.
 ///
 /// # Errors
-/// The agent's configuration is wrong, a folder is in use, or there is no job to rescale.
+/// The agent's configuration is invalid, a folder is in use, or there is no job to rescale.
 pub(crate) async fn start(
     config: &mut Config,
     flink: &flink::Client,
@@ -253,7 +253,7 @@ pub(crate) async fn start(
     Ok(carried)
 }
 
-/// Why Flink cannot rescale the job in place, with the remedy; it is logged.
+/// Returns and logs why Flink cannot rescale the job in place, with the remedy.
 async fn obstacle(flink: &flink::Client, job: &JobId) -> Option<String> {
     match flink.in_place(job).await {
         Ok(InPlace::Possible(_)) => None,
@@ -262,7 +262,7 @@ async fn obstacle(flink: &flink::Client, job: &JobId) -> Option<String> {
             Some(obstacle.to_string())
         }
         Err(error) => {
-            // The agent asks again with the first plan.
+            // The agent checks again with the first plan.
             warn!(
                 "cannot find out whether the job can be rescaled in place: {:#}",
                 anyhow::Error::from(error)
@@ -272,14 +272,14 @@ async fn obstacle(flink: &flink::Client, job: &JobId) -> Option<String> {
     }
 }
 
-/// Whether another job has taken the place of this one.
+/// Whether another job has replaced this one.
 pub(crate) async fn is_replaced(flink: &flink::Client, config: &Config, job: &JobId) -> bool {
     let Ok(jobs) = flink.jobs().await else { return false };
     let mut alive = alive(&jobs, config.flink_job()).peekable();
     alive.peek().is_some() && alive.all(|other| other.id != *job)
 }
 
-/// The jobs of this name or id that have not ended.
+/// Returns the jobs with this name or id that have not ended.
 fn alive<'a>(jobs: &'a [JobOverview], job: &'a str) -> impl Iterator<Item = &'a JobOverview> {
     let is_meant = move |other: &&JobOverview| other.name == job || other.id.as_str() == job;
     jobs.iter().filter(|other| !other.state.is_terminal()).filter(is_meant)
@@ -297,11 +297,10 @@ fn agent_config(config: &Config, data: PathBuf) -> Result<config_agent::Config, 
     config_agent::Config::embedded(config.placement.agent_config.as_deref(), carrier)
 }
 
-/// Completes the configuration of a rescaler that is given nothing but a cluster, and perhaps a job: the only one that runs there,
-/// or the one of this name or id.
+/// Completes a configuration that only names a cluster, and maybe a job: the only running job, or the job with this name or id.
 ///
 /// # Errors
-/// Flink cannot be asked, or it is not clear which job is meant.
+/// Flink does not respond, or the job is ambiguous.
 pub(crate) async fn embed(config: &mut Config, data: &Path, job: Option<&str>) -> anyhow::Result<()> {
     let jobs = flink_client(config)?.jobs().await.context("cannot list Flink's jobs")?;
     let (_, found) = the_job(&jobs, job)?;
@@ -309,7 +308,7 @@ pub(crate) async fn embed(config: &mut Config, data: &Path, job: Option<&str>) -
     Ok(())
 }
 
-/// The same with a job that is known: what its folder is named after, and how it is looked for.
+/// Completes the configuration for a known job.
 pub(crate) fn embed_as(config: &mut Config, data: &Path, folder: &str, called: &str) {
     config.job = job_name(folder);
     called.clone_into(&mut config.flink.job);
@@ -325,16 +324,16 @@ pub(crate) fn embed_as(config: &mut Config, data: &Path, folder: &str, called: &
 /// A job that was found in Flink.
 #[derive(Debug)]
 pub(crate) struct FoundJob {
-    /// What its folder is named after: no other running job has the same.
+    /// Unique name among the running jobs, for its folder.
     pub(crate) folder: String,
-    /// How it is looked for from now on: by its name, which outlives a resubmission; by its id where several jobs have the name.
+    /// Name, which survives a resubmission, or id if several jobs have the name.
     pub(crate) called: String,
 }
 
-/// Returns the job that is meant, of all jobs of a cluster: the only one that runs, or the one of this name or id.
+/// Returns one of the jobs of a cluster: the only running one, or the one with this name or id.
 ///
 /// # Errors
-/// It is not clear which job is meant.
+/// The job is ambiguous, or not found.
 pub(crate) fn the_job<'a>(
     jobs: &'a [JobOverview],
     job: Option<&str>,
@@ -355,14 +354,14 @@ pub(crate) fn the_job<'a>(
     Err(ConfigError::new(COMMAND_LINE, problem))
 }
 
-/// A name for documents and folders: what a job is called in Flink may be any text.
+/// Converts a job's name in Flink, which may be any text, to a name for documents and folders.
 pub(crate) fn job_name(in_flink: &str) -> JobName {
     let lower = in_flink.to_lowercase();
     let allowed =
         |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '_' { c } else { '-' };
     let name: String = lower.chars().map(allowed).collect();
     let name: String = name.trim_matches(|c| "-._".contains(c)).chars().take(63).collect();
-    // It has only letters that a name may have, unless none is left.
+    // It is valid unless it is empty.
     name.parse().or_else(|_| "job".parse()).unwrap_or_else(|_| unreachable!("it is a name"))
 }
 
@@ -373,13 +372,13 @@ async fn running_job(flink: &flink::Client, job: &str) -> anyhow::Result<JobDeta
     Ok(flink.job(&found.id).await?)
 }
 
-/// How each operator that can be scaled is named in the document: by the id of the vertex that it begins.
+/// Returns the names of the operators in the document: the id of the vertex that each begins.
 fn names(details: &JobDetails) -> OperatorNames {
     let vertices = telemetry::operator_vertices(details);
     OperatorNames::new(vertices.into_iter().map(|(name, id)| (name, id.to_string())).collect())
 }
 
-/// Sees to it that the drop's document is what runs.
+/// Publishes the document of the running job at the drop, if the drop's document differs.
 async fn adopt(config: &Config, details: &JobDetails) -> anyhow::Result<()> {
     let settings = drop_client::ClientSettings::default();
     let drop = DropClient::new(config.drop.url.reveal(), config.job.clone(), settings)
@@ -406,8 +405,8 @@ async fn adopt(config: &Config, details: &JobDetails) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The document of what runs, if the one at the drop is another and its change is not under way. A change of another graph does not
-/// count: its job has been replaced.
+/// Returns the document of the running job if the drop's document differs and its change is not in progress. A change of another
+/// graph is ignored, because its job has been replaced.
 async fn next(
     drop: &DropClient,
     current: &Current,
@@ -431,7 +430,7 @@ async fn next(
     Ok((!is_same).then_some(found))
 }
 
-/// A document of a job that has none: what runs, by vertex.
+/// Builds the document of a job without one: the current parallelism by vertex.
 fn derive(job: &JobName, generation: u64, details: &JobDetails) -> anyhow::Result<JobDocument> {
     let largest = details.vertices.iter().map(|vertex| vertex.max_parallelism).max().unwrap_or(1);
     let largest = largest.max(details.vertices.iter().map(|vertex| vertex.parallelism).max().unwrap_or(1));

@@ -15,18 +15,18 @@ use telemetry::LatencyMetric;
 
 use crate::external_program::ExternalProgram;
 
-/// The length of an epoch of policies without a preference, in milliseconds.
+/// Epoch length of policies without a preference, in milliseconds.
 const EPOCH_MS: u64 = 120_000;
 
 /// `[policy]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policies {
-    /// Which one.
+    /// Name of the policy.
     pub name: PolicyName,
-    /// The latency that violates the bound.
+    /// Latency that is compared with the bound.
     pub latency_metric: LatencyMetric,
-    /// In which excluded periods are written.
+    /// Time zone of excluded periods.
     pub time_zone: String,
     /// `[policy.latency]`
     pub latency: latency::Options,
@@ -88,7 +88,7 @@ impl Policies {
         }
     }
 
-    /// Every value that is out of its range, as `key: what would be right`.
+    /// Returns every value out of range, as `key: valid values`.
     pub(crate) fn problems(&self) -> Vec<String> {
         let of = |policy: &str, problems: Vec<(&str, &str)>| -> Vec<String> {
             problems.iter().map(|(option, remedy)| format!("policy.{policy}.{option}: {remedy}")).collect()
@@ -119,7 +119,7 @@ pub(crate) struct PolicyRunner {
 }
 
 impl PolicyRunner {
-    /// A runner of the policy of this name.
+    /// Returns a runner of this policy.
     ///
     /// # Errors
     /// The time zone does not exist.
@@ -147,8 +147,8 @@ impl PolicyRunner {
         &self.time_zone
     }
 
-    /// The policy of one epoch. An external one has its program's answer to this snapshot; on an incomplete or missing snapshot the
-    /// program is not asked.
+    /// Returns the policy of one epoch. An external policy has its program's answer to this snapshot; the program is not run for an
+    /// incomplete or missing snapshot.
     pub(crate) async fn policy(&self, snapshot: Option<&Snapshot>) -> Box<dyn Policy> {
         match self.name {
             PolicyName::Latency => Box::new(Latency(self.policies.latency.clone())),
@@ -161,7 +161,7 @@ impl PolicyRunner {
         }
     }
 
-    /// One epoch of a recording, at the time of the record. The plan counts as published: the recording goes on as it did.
+    /// Decides one epoch of a recording at the time of the record. The plan counts as published; the recorded snapshots do not change.
     pub(crate) async fn replay(&self, memory: &mut Memory, snapshot: &Snapshot, at: Timestamp) -> Decision {
         let (policy, now) = (self.policy(Some(snapshot)).await, self.local_time(at));
         let decision = scaling::decide(&*policy, &self.constraints, memory, snapshot, now);
@@ -171,7 +171,7 @@ impl PolicyRunner {
         decision
     }
 
-    /// The plan as if the policy's trigger had been met and every wait were over.
+    /// Returns the plan as if the policy's trigger had fired and every wait had ended.
     pub(crate) async fn plan(&self, snapshot: &Snapshot) -> Decision {
         scaling::plan(&*self.policy(Some(snapshot)).await, &self.constraints, snapshot)
     }

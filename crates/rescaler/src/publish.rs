@@ -1,4 +1,4 @@
-//! Publishing documents at the drop, and reading the newest one.
+//! Publishes documents at the drop, and reads the newest one.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::config;
 use crate::publisher::{Publisher, PublisherError};
 
-/// A document that is refused before anything is sent.
+/// Why a document is refused before it is sent.
 #[derive(Debug, Error)]
 pub(crate) enum BadDocument {
     /// The file cannot be read.
@@ -33,12 +33,12 @@ pub(crate) enum BadDocument {
         #[source]
         source: job_config::DocumentError,
     },
-    /// Nothing can be published there.
+    /// The drop cannot be used.
     #[error("cannot publish with this configuration")]
     Publisher(#[from] PublisherError),
 }
 
-/// The current document at the drop.
+/// Returns the current document at the drop.
 pub(crate) async fn current(drop: &Publisher) -> anyhow::Result<Current> {
     match drop.current().await.context("cannot read the drop")? {
         Some(current) => Ok(current),
@@ -49,23 +49,23 @@ pub(crate) async fn current(drop: &Publisher) -> anyhow::Result<Current> {
     }
 }
 
-/// How `rescaler publish` goes about it.
+/// Options of `rescaler publish`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct PublishOptions {
-    /// Issue the document anew, to be begun within this time.
+    /// Set a new issue time, and an expiry after this time.
     pub(crate) expires_in: Option<Duration>,
-    /// Leave a job alone that has a document, whichever.
+    /// Publish nothing if the job already has a document.
     pub(crate) only_first: bool,
-    /// Wait for so long until the agent has carried it out.
+    /// Time to wait for the end of the change.
     pub(crate) wait: Option<Duration>,
     /// Publish nothing.
     pub(crate) dry_run: bool,
 }
 
-/// Time between two looks at the reports.
+/// Interval of polling the reports.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// `rescaler publish`: puts a file into the drop, as the first document or as the successor of the current one.
+/// `rescaler publish`: publishes a file at the drop, as the first document or as the successor of the current one.
 pub(crate) async fn from_file(
     path: &Path,
     settings: &config::DropConfig,
@@ -134,7 +134,7 @@ async fn put(
     }
 }
 
-/// Waits for the final report of a generation; a drop that does not answer for a while is asked again.
+/// Waits for the final report of a generation. Retries while the drop does not respond.
 async fn carried_out(drop: &Publisher, generation: u64, limit: Duration) -> anyhow::Result<String> {
     let deadline = tokio::time::Instant::now() + limit;
     loop {

@@ -1,4 +1,4 @@
-//! Where documents are published: a config drop, or a folder that a plain web server shows. Signed if there is a key.
+//! Publishes documents at a config drop, or in a folder that a plain web server serves. Signs them if a key is configured.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::config::DropConfig;
 use crate::keygen::{self, KeyFileError};
 
-/// Why nothing can be published with this configuration. The message begins with the key.
+/// Why the configuration cannot be used for publishing. The message begins with the key.
 #[derive(Debug, Error)]
 pub(crate) enum PublisherError {
     /// Invalid URL.
@@ -31,21 +31,21 @@ pub(crate) enum PublisherError {
 /// Why a document was not published.
 #[derive(Debug, Error)]
 pub(crate) enum PutError {
-    /// The drop refuses it, or does not answer.
+    /// The drop refuses it, or does not respond.
     #[error(transparent)]
     Drop(#[from] drop_client::Error),
-    /// Another process publishes into the folder at this moment.
+    /// Another process is publishing into the folder.
     #[error("another process publishes into the folder")]
     Lock(#[from] LockError),
     /// The folder cannot be written.
     #[error("cannot write to the folder")]
     Folder(#[from] JournalError),
-    /// What was current is not followed by this.
+    /// The document is not the successor of the current one.
     #[error("generation {found} cannot follow generation {current}")]
     NotTheSuccessor {
-        /// The generation that is current.
+        /// Generation of the current document.
         current: u64,
-        /// The generation of the document.
+        /// Generation of the refused document.
         found: u64,
     },
 }
@@ -61,16 +61,16 @@ impl PutError {
     }
 }
 
-/// Why an earlier document cannot be had.
+/// Why an earlier document cannot be read.
 #[derive(Debug, Error)]
 pub(crate) enum GenerationError {
-    /// The drop does not answer as it should.
+    /// The drop does not respond as expected.
     #[error(transparent)]
     Drop(#[from] drop_client::Error),
     /// The file cannot be read.
     #[error("cannot read the folder of earlier documents")]
     Folder(#[source] std::io::Error),
-    /// The file is no job document.
+    /// The file is not a job document.
     #[error("the earlier document is not a job document")]
     Document(#[from] job_config::DocumentError),
 }
@@ -80,7 +80,7 @@ enum PublishTarget {
     Folder { client: Box<StaticClient>, reports: Option<Box<DropClient>> },
 }
 
-/// Where the documents of one job are published.
+/// Publishes the documents of one job.
 pub(crate) struct Publisher {
     job: JobName,
     place: PublishTarget,
@@ -90,7 +90,7 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Connects to nothing yet.
+    /// Creates a publisher without connecting.
     pub(crate) fn new(settings: &DropConfig, job: JobName) -> Result<Self, PublisherError> {
         let mut access = Access::new(settings.access.clone()).map_err(PublisherError::Access)?;
         if let Some(path) = &settings.token_file {
@@ -132,12 +132,12 @@ impl Publisher {
         &self.job
     }
 
-    /// Where it is, for people.
+    /// Returns the URL or folder, for messages.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The document that is current, if there is one.
+    /// Returns the current document, if there is one.
     pub(crate) async fn current(&self) -> Result<Option<Current>, drop_client::Error> {
         let fetched = match &self.place {
             PublishTarget::Drop(drop) => drop.get(None, None).await?,
@@ -149,7 +149,7 @@ impl Publisher {
         })
     }
 
-    /// The document of a generation from the history of this place, if it is still there.
+    /// Returns the document of a generation from the history, if it is still stored.
     pub(crate) async fn generation(&self, generation: u64) -> Result<Option<JobDocument>, GenerationError> {
         match (&self.place, &self.folder) {
             (PublishTarget::Drop(drop), _) => {
@@ -166,7 +166,7 @@ impl Publisher {
         }
     }
 
-    /// The newest reports; `None` if no reports are taken in this place.
+    /// Returns the newest reports; `None` if reports are not supported here.
     pub(crate) async fn reports(&self) -> Result<Option<Vec<Report>>, drop_client::Error> {
         match &self.place {
             PublishTarget::Drop(drop) | PublishTarget::Folder { reports: Some(drop), .. } => {
@@ -176,12 +176,12 @@ impl Publisher {
         }
     }
 
-    /// The signature that a document gets here, if there is a key.
+    /// Returns the signature of a document, if a key is configured.
     pub(crate) fn signature(&self, document: &JobDocument) -> Option<Signature> {
         self.key.as_ref().map(|key| key.sign(document.text().as_bytes()))
     }
 
-    /// Publishes a document with its signature, if what is current is what the caller believes it to be.
+    /// Publishes a document with its signature, if the current document is the expected one.
     pub(crate) async fn put(
         &self,
         document: &JobDocument,
@@ -200,20 +200,20 @@ impl Publisher {
     }
 }
 
-/// The name of a job's document in a folder.
+/// Returns the file name of a job's document in a folder.
 fn file(folder: &Path, job: &JobName) -> std::path::PathBuf {
     folder.join(format!("{job}.toml"))
 }
 
-/// An earlier document of the job, kept because its content may be needed when its successors are rolled back.
+/// Returns the file name of an earlier document, which is kept for rollbacks of its successors.
 fn earlier_file(folder: &Path, job: &JobName, generation: u64) -> std::path::PathBuf {
     folder.join("history").join(job.as_str()).join(format!("{generation}.toml"))
 }
 
-/// How many earlier documents are kept, as many as a drop keeps by default.
+/// Number of earlier documents that are kept, the default of a drop.
 const EARLIER_MAX: u64 = 20;
 
-/// Keeps the document that is about to be replaced, and forgets the oldest one.
+/// Stores the document that is being replaced, and deletes the oldest one.
 fn keep_earlier(folder: &Path, document: &JobDocument) -> Result<(), JournalError> {
     let (job, generation) = (document.job(), document.generation());
     let path = earlier_file(folder, job, generation);
@@ -222,14 +222,14 @@ fn keep_earlier(folder: &Path, document: &JobDocument) -> Result<(), JournalErro
     }
     write_atomically(&path, document.text().as_bytes())?;
     if let Some(oldest) = generation.checked_sub(EARLIER_MAX) {
-        // It is gone already, mostly.
+        // Usually it does not exist.
         let _ = std::fs::remove_file(earlier_file(folder, job, oldest));
     }
     Ok(())
 }
 
-/// The rules are the drop's: the successor of what is current, and the same again is no error. The signature comes first, so that no
-/// reader sees a new document without it; each file is renamed into its place, whole.
+/// Follows the rules of the drop: the document must be the successor of the current one, and publishing is idempotent. The signature is
+/// written first, so that no reader sees a new document without it; each file is replaced atomically.
 async fn into_folder(
     folder: &Path,
     client: &StaticClient,

@@ -1,8 +1,7 @@
-//! Watching all jobs: one task per job, so that the failure of one does not touch the others, and the page beside them.
+//! Watches all jobs, each in its own task so that failures are isolated, and serves the page.
 //!
-//! A job whose cycle ends (its journal cannot be written, mostly) is tried again after a while, is shown as failed, and
-//! makes `/healthz` say so. When no job is left that is being watched, the program ends with the reason of the last one: with
-//! one job that is at once, as a supervisor expects.
+//! A job whose cycle fails (usually because its journal cannot be written) is shown as failed, also by `/healthz`, and retried after
+//! a pause. When the last watched job fails, the program ends with its error. With one job that is at once, as a supervisor expects.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -29,12 +28,12 @@ use crate::placement;
 use crate::quota::{Member, Quota, SharedSlots};
 use crate::status::{JobInfo, JobStatus, Retention, Shared, Status, Switches};
 
-/// The longest time after which a job that failed is tried again.
+/// Longest pause before a failed job is retried.
 const TRY_AGAIN_MAX: Duration = Duration::from_secs(60);
-/// The longest time that the end of the program waits for notifications.
+/// Maximum time that the program waits for notifications before it exits.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
-/// A file for the token that holds none.
+/// The token file does not contain a usable token.
 #[derive(Debug, Error)]
 #[error(
     "http.token_file: the file must contain one token of at least {} printable characters; write a long random text into it, or remove the key",
@@ -45,7 +44,7 @@ pub(crate) struct NoToken;
 /// Watches all jobs and serves the page until `shutdown` ends.
 ///
 /// # Errors
-/// The token cannot be used, or no job can be watched any more.
+/// The token cannot be used, or all jobs have failed.
 pub async fn run(
     config_file: ConfigFile,
     dry_run: bool,
@@ -78,7 +77,7 @@ pub async fn run(
             Ok(())
         }
     };
-    // Only notifications are still delivered; no change begins any more.
+    // Pending notifications are delivered; no further change begins.
     tasks.abort_all();
     shared.notifier.flush(FLUSH_MAX).await;
     end
@@ -89,8 +88,8 @@ fn shared(notify: &Notify, quota: &Quota, deliveries: &mut JoinSet<()>) -> anyho
     Ok(Shared { notifier, slots: SharedSlots::new(quota) })
 }
 
-/// Watches all jobs of a cluster that are selected, as they come and go, and serves the page until `shutdown` ends. `template` is the
-/// configuration of each job but for its name and its folder, which is made in `data`.
+/// Watches all selected jobs of a cluster as they start and end, and serves the page until `shutdown` ends. `template` is the configuration
+/// of each job without its name and its folder, which is created in `data`.
 ///
 /// # Errors
 /// The token or the address of Flink cannot be used.
@@ -127,25 +126,25 @@ pub(crate) async fn run_all(
         () = following => {}
         () = shutdown => info!("stopping: received a signal"),
     }
-    // Only notifications are still delivered; no change begins any more.
+    // Pending notifications are delivered; no further change begins.
     drop(cluster);
     shared.notifier.flush(FLUSH_MAX).await;
     Ok(())
 }
 
-/// The jobs of a cluster that are watched, each in a task of its own.
+/// The watched jobs of a cluster, each in its own task.
 struct WatchedCluster {
     template: Config,
     data: PathBuf,
     dry_run: bool,
     status: Arc<Status>,
     tasks: JoinSet<anyhow::Error>,
-    /// By how a job is looked for in Flink: its name here, and its task.
+    /// Name and task of each job, by its name or id in Flink.
     jobs: BTreeMap<String, (String, AbortHandle)>,
 }
 
 impl WatchedCluster {
-    /// Looks at the cluster's jobs again and again, and watches those that take part.
+    /// Polls the cluster's jobs, and watches the selected ones.
     async fn follow(&mut self, flink: &flink::Client, mut watched_jobs: WatchedJobs) {
         let begin = Instant::now();
         let mut looks = interval(cluster_jobs::POLL_INTERVAL);
@@ -153,7 +152,7 @@ impl WatchedCluster {
         let mut problem = None;
         loop {
             looks.tick().await;
-            // Ended tasks are jobs that were let go.
+            // Ended tasks belong to jobs that are no longer watched.
             while self.tasks.try_join_next().is_some() {}
             match update(flink, &mut watched_jobs, begin.elapsed()).await {
                 Ok(changes) => {
@@ -162,7 +161,7 @@ impl WatchedCluster {
                     }
                     self.change(changes);
                 }
-                // What is watched goes on; nothing is let go on a missing answer.
+                // Without a response the watched jobs stay the same.
                 Err(error) => {
                     let message = format!("{:#}", anyhow::Error::from(error));
                     if problem.as_ref() != Some(&message) {
@@ -201,7 +200,7 @@ impl WatchedCluster {
     }
 }
 
-/// One look at the cluster's jobs, and at the configuration of those that are new.
+/// Reads the cluster's jobs, and the configuration of new ones.
 async fn update(
     flink: &flink::Client,
     watched_jobs: &mut WatchedJobs,
@@ -219,7 +218,7 @@ async fn update(
     Ok(watched_jobs.update(&jobs, now))
 }
 
-/// Reads the files that `[http]` names.
+/// Reads the files named in `[http]`.
 ///
 /// # Errors
 /// The token or the certificate cannot be used.
@@ -247,7 +246,7 @@ fn guard(http: &Http) -> anyhow::Result<Guard> {
     Ok(guard)
 }
 
-/// How the page is encrypted, if it is.
+/// Returns the TLS acceptor of the page, if one is configured.
 fn acceptor(http: &Http) -> anyhow::Result<Option<TlsAcceptor>> {
     let (Some(certificate), Some(key)) = (&http.certificate_file, &http.key_file) else { return Ok(None) };
     let config =
@@ -264,7 +263,7 @@ fn status_of(config: &Config, http: &Http, dry_run: bool, shared: &Shared) -> Jo
     });
     let info = JobInfo {
         name: config.job.to_string(),
-        // The page links to the first JobManager; the others answer alike.
+        // The page links to the first JobManager; all of them serve the same interface.
         flink_url: config.flink.url.to_string().split(',').next().unwrap_or_default().to_owned(),
         policy: config.policy.name.as_str().to_owned(),
         latency_max_ms: config.latency_max_ms(),
@@ -288,7 +287,7 @@ fn switches_path(journal: &Path) -> PathBuf {
     journal.with_extension("switches.json")
 }
 
-/// Watches one job forever; with `watched`, the number of jobs whose watching has not failed, until it was the last of them.
+/// Watches one job forever. With `watched`, the number of jobs that have not failed, it ends when the last of them fails.
 async fn watch(
     config: Config,
     status: Arc<JobStatus>,
@@ -297,7 +296,7 @@ async fn watch(
 ) -> anyhow::Error {
     let pause = config.epoch_length().min(TRY_AGAIN_MAX);
     loop {
-        // A task of its own, so that a defect in one job's cycle ends that cycle only. It ends with this one.
+        // A separate task, so that a panic in one job's cycle ends only that cycle.
         let mut cycle = JoinSet::new();
         cycle.spawn(cycle::run(config.clone(), Arc::clone(&status), slots.clone()));
         let reason = match cycle.join_next().await {
