@@ -1,7 +1,7 @@
-//! `[kafka]`: the brokers that the job reads from, where the feature `kafka` is built in.
+//! `[kafka]`: the brokers that the job reads from, with the feature `kafka`.
 //!
-//! The feature brings librdkafka and OpenSSL, which take longer to build than all the rest. Without it a configuration that names brokers
-//! is refused.
+//! The feature builds librdkafka and OpenSSL, which take longer than everything else. Without it, a configuration with brokers is
+//! refused.
 
 #[cfg(not(feature = "kafka"))]
 mod absent;

@@ -1,4 +1,4 @@
-//! The command line: what can be asked, and how failures are told.
+//! The command line: commands, options, and exit codes.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ use crate::publisher::PublisherError;
 use crate::run::{self, Run};
 use crate::{doctor, explain, import, inspect, offline, publish, replay, simulate, watch, whisper_file};
 
-/// The configuration file unless another is named.
+/// Default path of the configuration file.
 pub(crate) const DEFAULT_CONFIG: &str = "configs/rescaler.toml";
 
 /// Scales a Flink job to keep its latency bound: observes it, decides once per epoch, publishes the next job document.
@@ -214,11 +214,11 @@ pub(crate) enum Output {
     Json,
 }
 
-/// The exit code of `rescaler doctor` where there is something to change.
+/// Exit code of `rescaler doctor` with findings.
 const FINDINGS: u8 = 3;
 
-/// Runs a command and turns its failure into a message and an exit code: 2 for bad usage or configuration, 3 for findings of the
-/// doctor, 1 otherwise.
+/// Runs a command, prints its error, and returns the exit code: 2 for bad usage or configuration, 3 for findings of the doctor,
+/// 1 for other errors.
 pub fn main_with(arguments: Arguments) -> ExitCode {
     service::logging::begin("info");
     let done = block_on(execute(arguments, &Clock::steady()));
@@ -239,7 +239,7 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     service::fail_with("rescaler", error, exit_code(error))
 }
 
-/// The exit code of a command that failed: 2 for bad usage or configuration, 3 for findings of the doctor, else 1.
+/// Returns the exit code of an error: 2 for bad usage or configuration, 3 for findings of the doctor, else 1.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     if error.is::<doctor::Findings>() {
         return FINDINGS;
@@ -259,10 +259,10 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     if is_usage { service::BAD_USAGE } else { 1 }
 }
 
-/// Runs a command; the answer is what it has for standard output. Samples are taken by this clock.
+/// Runs a command and returns its standard output. Samples have times of this clock.
 ///
 /// # Errors
-/// Whatever went wrong; [`exit_code`] tells its exit code.
+/// Any error; [`exit_code`] returns its exit code.
 pub async fn execute(arguments: Arguments, clock: &Clock) -> anyhow::Result<Option<String>> {
     Ok(Some(match arguments.command {
         Command::Run(run) => {

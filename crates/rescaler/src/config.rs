@@ -1,4 +1,4 @@
-//! The configuration: as written in TOML, then checked as a whole.
+//! The configuration of one job: parsed from TOML, then checked as a whole.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,52 +28,52 @@ use crate::state_size::StateProbe;
 pub struct Config {
     /// The job's name in Flink and at the drop.
     pub job: JobName,
-    /// Where Flink is.
+    /// Flink's REST interface.
     #[serde(default)]
     pub flink: Flink,
-    /// Where metrics come from.
+    /// Metric source.
     #[serde(default)]
     pub source: SourceSection,
-    /// What the series of a metric store are called.
+    /// Names of series in a metric store.
     #[serde(default)]
     pub metrics: MappingSettings,
-    /// Where documents are published.
+    /// Destination of documents.
     #[serde(default)]
     pub drop: DropConfig,
-    /// Where drop and agent are.
+    /// Placement of drop and agent.
     #[serde(default)]
     pub placement: Placement,
-    /// How often is decided, on what.
+    /// Length of epochs, and sampling.
     #[serde(default)]
     pub epoch: Epoch,
-    /// Who decides.
+    /// Policy with its options.
     #[serde(default)]
     pub policy: Policies,
-    /// What bounds every plan.
+    /// Limits of every plan.
     #[serde(default)]
     pub limits: Limits,
-    /// How many task managers there may be.
+    /// Limits of the number of task managers.
     #[serde(default)]
     pub cluster: Size,
-    /// Where decisions are recorded.
+    /// Decision journal.
     #[serde(default)]
     pub journal: JournalFile,
-    /// The brokers that the job reads from.
+    /// Brokers that the job reads from.
     #[serde(default)]
     pub kafka: Brokers,
-    /// Where the size of the job's state is read.
+    /// State probe.
     #[serde(default)]
     pub state: StateProbe,
-    /// Kinds of operators that cannot be told otherwise.
+    /// Kinds of operators that cannot be derived.
     #[serde(default)]
     pub operators: Kinds,
-    /// The page and the metrics; of the whole program, also where there are several jobs.
+    /// Page and metrics, of the whole program also with several jobs.
     #[serde(default)]
     pub http: Http,
-    /// Where events are sent; of the whole program, too.
+    /// Receivers of events, of the whole program.
     #[serde(default)]
     pub notify: Notify,
-    /// The slots that all jobs share; of the whole program, too.
+    /// Slots shared by all jobs, of the whole program.
     #[serde(default)]
     pub quota: Quota,
 }
@@ -82,7 +82,7 @@ pub struct Config {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Flink {
-    /// The REST endpoint.
+    /// URL of the REST interface.
     pub url: Address,
     /// The job's name in Flink; empty: as at the drop.
     pub job: String,
@@ -90,7 +90,7 @@ pub struct Flink {
     pub timeout_ms: u64,
     /// Size limit of one response, in bytes.
     pub max_body_bytes: usize,
-    /// How to log in, and whom to trust.
+    /// Login and trusted certificates.
     pub access: http_client::Access,
 }
 
@@ -110,25 +110,25 @@ impl Default for Flink {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DropConfig {
-    /// The drop's address.
+    /// URL of the drop.
     pub url: Address,
-    /// A folder to publish into instead; a plain web server may show it to the agent.
+    /// Folder to publish into instead; a plain web server may serve it to the agent.
     pub folder: Option<PathBuf>,
-    /// The drop that takes the reports about documents in a folder; none: there are no reports.
+    /// Drop that takes the reports about documents in a folder; [`None`]: no reports.
     pub reports_url: Option<Address>,
-    /// The token to show the drop, in a file that only its owner may read.
+    /// File with the publisher token, readable only by its owner.
     pub token_file: Option<PathBuf>,
     /// Certificates (PEM) to trust instead of the system's.
     pub authorities_file: Option<PathBuf>,
-    /// The private key that signs documents; none: they are not signed.
+    /// Private key that signs documents; [`None`]: they are not signed.
     pub signing_key_file: Option<PathBuf>,
     /// Timeout of one request, in milliseconds.
     pub timeout_ms: u64,
-    /// How long a published document may wait for its agent, in seconds.
+    /// Time to live of a document until the agent starts to apply it, in seconds.
     pub document_ttl_s: u64,
-    /// What else the drop is shown, and whom to trust.
+    /// Further credentials for the drop, and trusted certificates.
     pub access: http_client::Access,
-    /// How long a change may take until a person is told and what Flink shows takes the place of its reports, in seconds.
+    /// Time without the end of a change after which an alarm is raised and Flink's state replaces the reports, in seconds.
     pub applied_within_s: u64,
 }
 
@@ -153,14 +153,14 @@ impl Default for DropConfig {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Epoch {
-    /// The length of an epoch, which ends with one decision, in milliseconds. Absent: as the policy prefers.
+    /// Length of an epoch, which ends with one decision, in milliseconds; absent: the policy's preference.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub length_ms: Option<u64>,
-    /// The length of the first epoch after a start, in milliseconds, so that something is said soon; never longer than the others.
+    /// Length of the first epoch after a start, for a quick first decision, in milliseconds; never longer than the others.
     pub first_ms: u64,
-    /// How often metrics are read, in milliseconds.
+    /// Sampling interval, in milliseconds.
     pub sample_interval_ms: u64,
-    /// Readings of tasks younger than this are not used, in milliseconds.
+    /// Age of a task from which its readings are used, in milliseconds.
     pub warm_up_ms: u64,
 }
 
@@ -176,9 +176,9 @@ impl Default for Epoch {
 pub struct JournalFile {
     /// The file.
     pub path: PathBuf,
-    /// The size at which the file is compressed and put aside, in bytes.
+    /// Size at which the file is rotated and compressed, in bytes.
     pub max_bytes: u64,
-    /// How many files put aside are kept.
+    /// Number of rotated files that are kept.
     pub keep_files: u32,
 }
 
@@ -197,12 +197,12 @@ impl Config {
         Self::parse(&settings::read(path)?, path)
     }
 
-    /// Reads and checks a text; `path` is for the message.
+    /// Parses and checks a text; `path` is for the message.
     pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         Self::parse_over(text, path, &Table::new())
     }
 
-    /// Reads a text, puts the keys of `above` over it, and checks the whole; `path` is for the message.
+    /// Parses a text, merges `above` over it, and checks the result; `path` is for the message.
     pub(crate) fn parse_over(text: &str, path: &Path, above: &Table) -> Result<Self, ConfigError> {
         let (mut table, problems): (Table, Problems) = settings::parse(text, path)?;
         if table.contains_key("job") || !above.contains_key("job") {
@@ -225,7 +225,7 @@ impl Config {
         Self::from_table(table).map_err(|problem| ConfigError::in_file(path, problem))?.check(problems)
     }
 
-    /// The configuration of a table, with the defaults that depend on other keys; not checked yet.
+    /// Returns the configuration of a table, with the defaults that depend on other keys, unchecked.
     ///
     /// # Errors
     /// What is wrong, with its key.
@@ -234,7 +234,7 @@ impl Config {
         Value::Table(table).try_into().map_err(|error| SyntaxError::in_value(&error).to_string())
     }
 
-    /// The configuration, if all its values are in their ranges and there were no other problems before.
+    /// Returns the configuration if all values are in range and there are no earlier problems.
     pub(crate) fn check(self, mut problems: Problems) -> Result<Self, ConfigError> {
         problems.extend_by_key(self.problems());
         problems.finish(Some(self))
@@ -296,7 +296,7 @@ impl Config {
         self.with_values(problems)
     }
 
-    /// The problems, each with the value of its key as it takes effect, unless that is no single value. Secrets are not shown.
+    /// Adds the effective value of its key to each problem, if that is a single value. Secrets are not shown.
     fn with_values(&self, problems: Vec<String>) -> Vec<String> {
         let Ok(effective) = Table::try_from(self) else { return problems };
         let with_value = |problem: &str| {
@@ -319,7 +319,7 @@ impl Config {
         checked.into_iter().filter_map(bad).collect()
     }
 
-    /// Secrets and certificates that cannot be read.
+    /// Returns the secrets and certificates that cannot be read.
     fn bad_access(&self) -> Vec<String> {
         let all = [
             ("flink.access", &self.flink.access),
@@ -331,17 +331,17 @@ impl Config {
         bad.map(|(key, problem)| format!("{key}.{:#}", anyhow::Error::from(problem))).collect()
     }
 
-    /// What the journal is bounded by.
+    /// Returns the limits of the journal.
     pub(crate) fn journal_bounds(&self) -> journal::Bounds {
         journal::Bounds { max_bytes: self.journal.max_bytes, keep: self.journal.keep_files }
     }
 
-    /// The job's name in Flink, which may be any text.
+    /// Returns the job's name in Flink, which may be any text.
     pub(crate) fn flink_job(&self) -> &str {
         if self.flink.job.is_empty() { self.job.as_str() } else { &self.flink.job }
     }
 
-    /// The latency that the policy keeps, if it keeps one, in milliseconds.
+    /// Returns the latency bound of the policy, if it has one, in milliseconds.
     pub(crate) fn latency_max_ms(&self) -> Option<f64> {
         match self.policy.name {
             PolicyName::Latency => Some(self.policy.latency.latency_max_ms),
@@ -358,7 +358,7 @@ impl Config {
         Duration::from_millis(self.epoch_ms())
     }
 
-    /// As long as configured, but long enough for rates, and never longer than an epoch.
+    /// Returns the configured length, but at least enough for rates, and at most an epoch.
     pub(crate) fn first_epoch_length(&self) -> Duration {
         let least_ms = self.epoch.sample_interval_ms.saturating_mul(3);
         Duration::from_millis(self.epoch.first_ms.max(least_ms).min(self.epoch_ms()))
@@ -369,11 +369,11 @@ impl Config {
     }
 }
 
-/// The folder below which the journals, documents and reports of jobs are, unless configured.
+/// Default folder of journals, documents and reports of all jobs.
 pub(crate) const DATA: &str = "run/rescaler";
 
-/// Fills in the defaults that depend on other keys: the policy is `slo` where its bound is given; drop and agent are in this process
-/// where no drop is named, and then keep their files in a folder of the job's name.
+/// Sets the defaults that depend on other keys: policy `slo` if its bound is set; drop and agent in this process if no drop is configured,
+/// with their files in a folder with the job's name.
 fn complete(table: &mut Table) {
     let has = |path: &[&str]| has_key(table, path);
     let is_slo = !has(&["policy", "name"]) && has(&["policy", "slo", "latency_bound_ms"]);
@@ -398,7 +398,7 @@ fn has_key(table: &Table, path: &[&str]) -> bool {
     inner.is_some_and(|table| table.contains_key(*last))
 }
 
-/// The value at this dotted path, if it is one number, text or choice.
+/// Returns the value at a dotted path, if it is a number, a text or a choice.
 fn single_value<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
     let (path, last) = path.rsplit_once('.').unwrap_or(("", path));
     // Properties of Kafka's client may be secrets.

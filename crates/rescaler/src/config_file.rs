@@ -1,8 +1,8 @@
-//! The whole configuration file: the page, and one job or several.
+//! The configuration file of the program: the page, and one or several jobs.
 //!
-//! The short form names one job (`job = "nexmark"`) and its tables stand at the top. The long form has a `[[job]]` table per
-//! job; what stands at the top (`[drop]`, `[epoch]`, `[policy]` …) then holds for all jobs, and a job's own tables
-//! (`[job.flink]`, `[job.epoch]` …) are put over it, key by key. Each job has its own journal, by default in a folder of its name.
+//! The short form has one job (`job = "nexmark"`) with its tables at the top. The long form has a `[[job]]` table per job. Tables at
+//! the top (`[drop]`, `[epoch]`, `[policy]` …) then apply to all jobs, and a job's own tables (`[job.flink]`, `[job.epoch]` …) are merged
+//! over them, key by key. Each job has its own journal, by default in a folder with its name.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -32,7 +32,7 @@ pub enum ConfigFile {
         notify: Box<Notify>,
         /// `[quota]`
         quota: Quota,
-        /// Each with everything that holds for it.
+        /// Each with all keys that apply to it.
         job: Vec<Config>,
     },
 }
@@ -46,8 +46,8 @@ impl ConfigFile {
         Self::load_over(path, &Table::new())
     }
 
-    /// Reads a file of either form, puts the keys of `above` over each of its jobs, and checks the whole. Of a file with one job
-    /// `above` may name a job, where the file does not.
+    /// Reads a file of either form, merges `above` over each of its jobs, and checks the result. `above` may name the job of a file with one
+    /// job, if the file does not.
     ///
     /// # Errors
     /// See [`ConfigError`].
@@ -61,7 +61,7 @@ impl ConfigFile {
         }
     }
 
-    /// Reads and checks a file of either form, and picks one job: the one of this name, or the only one.
+    /// Reads and checks a file of either form, and returns one job: the one with this name, or the only one.
     ///
     /// # Errors
     /// See [`ConfigError`]; [`ConfigError::Values`] if there is no such job, or several and none was named.
@@ -69,7 +69,7 @@ impl ConfigFile {
         Self::load(path)?.job(path, name)
     }
 
-    /// The same with the keys of `above` put over each job.
+    /// Like [`ConfigFile::load_job`], with `above` merged over each job.
     ///
     /// # Errors
     /// As [`ConfigFile::load_job`].
@@ -81,7 +81,7 @@ impl ConfigFile {
         Self::load_over(path, above)?.job(path, name)
     }
 
-    /// Picks one job: the one of this name, or the only one; `path` is for the message.
+    /// Returns one job: the one with this name, or the only one; `path` is for the message.
     ///
     /// # Errors
     /// [`ConfigError::Values`] if there is no such job, or several and none was named.
@@ -102,7 +102,7 @@ impl ConfigFile {
         })
     }
 
-    /// The jobs.
+    /// Returns the jobs.
     pub fn jobs(&self) -> &[Config] {
         match self {
             Self::One(config) => std::slice::from_ref(&**config),
@@ -134,7 +134,7 @@ impl ConfigFile {
         }
     }
 
-    /// `[http]`, for the command line to put its values over it.
+    /// Returns `[http]`, for values of the command line.
     pub(crate) fn http_mut(&mut self) -> &mut Http {
         match self {
             Self::One(config) => &mut config.http,
@@ -236,10 +236,10 @@ fn name_problems(own: &mut Document<'_>) -> Vec<String> {
     problems
 }
 
-/// Takes a section of the whole program out of what is shared, with the keys of the command line over it.
+/// Removes a section of the whole program from the shared keys, and merges the keys of the command line over it.
 ///
 /// # Errors
-/// What is wrong, with its key.
+/// The wrong key.
 fn of_the_program<T: Default + DeserializeOwned>(
     key: &str,
     shared: &mut Table,
@@ -260,7 +260,7 @@ fn of_the_program<T: Default + DeserializeOwned>(
 fn job(shared: &Table, mut own: Table, above: &Table) -> Result<Config, Vec<String>> {
     let name = own.remove("name").unwrap_or_else(|| Value::String(String::new()));
     let mut table = shared.clone();
-    // A journal's path that is shared would be written by all of them.
+    // All jobs would write a shared journal.
     if let Some(Value::Table(journal)) = table.get_mut("journal") {
         journal.remove("path");
     }
@@ -277,7 +277,7 @@ fn job(shared: &Table, mut own: Table, above: &Table) -> Result<Config, Vec<Stri
     if problems.is_empty() { Ok(config) } else { Err(problems) }
 }
 
-/// What two jobs must not have in common.
+/// Returns names and journals that two jobs share.
 fn shared_things(jobs: &[Config]) -> Vec<String> {
     let (mut names, mut journals, mut problems) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for (index, config) in jobs.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! `rescaler doctor`: asks Flink about itself, and prints what [`doctor`] finds in it. Only reads.
+//! `rescaler doctor`: reads settings from Flink, and prints the findings of [`doctor`]. Changes nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -32,13 +32,13 @@ pub(crate) struct Doctor {
     /// Name or id of the job, if several run.
     #[arg(long, value_name = "NAME|ID")]
     job: Option<String>,
-    /// Sentences, or one JSON object.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
 
 impl Doctor {
-    /// The configuration whose `[flink]` counts: of a file with several jobs that of the first.
+    /// Returns the configuration with `[flink]`; with several jobs, that of the first.
     fn config(&self) -> Result<Config, ConfigError> {
         let above = self.set.table();
         let (path, mut config) = match &self.config {
@@ -54,12 +54,12 @@ impl Doctor {
     }
 }
 
-/// There is something to change. The report is for standard output, and the exit code is 3.
+/// The report of a cluster with findings, for standard output. The exit code is 3.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub(crate) struct Findings(pub(crate) String);
 
-/// The report with where it was looked, in JSON.
+/// The report with its subject, in JSON.
 #[derive(Serialize)]
 struct DoctorReport<'a> {
     flink_url: &'a str,
@@ -69,10 +69,10 @@ struct DoctorReport<'a> {
     report: &'a Report,
 }
 
-/// Looks at a cluster and a job; the answer is for standard output.
+/// Examines a cluster and a job; returns the text for standard output.
 ///
 /// # Errors
-/// [`Findings`] if there is something to change, else why Flink cannot be asked.
+/// [`Findings`] if there are any; else Flink does not respond.
 pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<String> {
     let config = arguments.config()?;
     let client = flink_client(&config)?;
@@ -98,16 +98,16 @@ pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<String> {
     if report.findings.is_empty() { Ok(text) } else { Err(Findings(text).into()) }
 }
 
-/// Which job to look at.
+/// The job to examine.
 #[derive(Clone, Copy)]
 struct Wanted<'a> {
-    /// Its name or id; [`None`]: the only one that runs.
+    /// Its name or id; [`None`]: the only running job.
     called: Option<&'a str>,
-    /// Whether it is an error that no job runs: a configuration names the job that will run, a command line the one that does.
+    /// Whether it is an error if no job runs: a configuration names a job that will run, the command line one that runs.
     is_demanded: bool,
 }
 
-/// What Flink shows. Single things that it does not show are unknown.
+/// Reads the facts from Flink. Facts that Flink does not show are unknown.
 async fn facts(client: &Client, job: Wanted<'_>) -> anyhow::Result<Facts> {
     let overview = client.overview().await.context("request to Flink failed")?;
     let details = the_job(client, job).await?;
@@ -124,7 +124,7 @@ async fn facts(client: &Client, job: Wanted<'_>) -> anyhow::Result<Facts> {
     })
 }
 
-/// Returns the job that is meant, or [`None`] if no job runs and the command line names none.
+/// Returns the selected job; [`None`] if no job runs and the command line names none.
 async fn the_job(client: &Client, job: Wanted<'_>) -> anyhow::Result<Option<JobDetails>> {
     let jobs = client.jobs().await.context("cannot list Flink's jobs")?;
     if !job.is_demanded && jobs.iter().all(|job| job.state.is_terminal()) {

@@ -56,7 +56,7 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     fn config(&self) -> Result<Config, ConfigError> {
-        // What the message about bad values names: without a file they are of the command line.
+        // Origin of the values in error messages.
         let path = match (&self.config, &self.flink_url) {
             (Some(path), _) => path,
             (None, Some(_)) => Path::new(COMMAND_LINE),
@@ -81,10 +81,10 @@ impl Inspect {
     }
 }
 
-/// Watches for the time asked for; the answer is for standard output.
+/// Observes for the requested time; returns the text for standard output.
 ///
 /// # Errors
-/// The configuration, or why nothing at all was seen.
+/// The configuration is invalid, or there is no sample.
 pub(crate) async fn run(inspect: &Inspect, clock: &Clock) -> anyhow::Result<String> {
     let mut config = inspect.config()?;
     let client = flink_client(&config)?;
@@ -101,7 +101,7 @@ pub(crate) async fn run(inspect: &Inspect, clock: &Clock) -> anyhow::Result<Stri
     }
 }
 
-/// The only job that runs, by the name under which it is found again; a Flink that does not answer is asked again for a while.
+/// Returns the only running job by its name or id. Retries for a while if Flink does not respond.
 async fn the_job(client: &flink::Client, clock: &Clock, time: Duration) -> anyhow::Result<String> {
     let end_ms = clock.now_ms() + i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 2);
     loop {
@@ -114,7 +114,7 @@ async fn the_job(client: &flink::Client, clock: &Clock, time: Duration) -> anyho
     }
 }
 
-/// Samples at the usual interval, and every reason why there was none, once each.
+/// Takes samples at the usual interval; returns them with each distinct error.
 async fn watch(
     source: &mut MetricSource,
     clock: &Clock,
@@ -145,7 +145,7 @@ async fn watch(
     (samples, problems)
 }
 
-/// The snapshot of what was seen, tasks that still warm up included; what speaks against it is named as missing.
+/// Returns the snapshot of the samples, including tasks in their warm-up; what is missing for a decision is named.
 fn snapshot(
     samples: &[Sample],
     problems: Vec<String>,
@@ -168,7 +168,7 @@ fn snapshot(
     Ok(snapshot)
 }
 
-/// A table of operators, one of task managers, and what is missing; tables are at most so many columns wide.
+/// Formats tables of operators and task managers, and what is missing, within a number of columns.
 fn describe_snapshot(snapshot: &Snapshot, width: Option<usize>) -> String {
     let seconds =
         |ms: Option<i64>| ms.map_or_else(|| "unknown".to_owned(), |ms| format!("{:.1} s", seconds(ms)));
@@ -227,7 +227,7 @@ fn operators(operators: &[Operator]) -> Grid {
     table
 }
 
-/// Records per second of busy time, all subtasks together: what the operator could do if it never waited.
+/// Returns the records per second of busy time of all subtasks: the rate of an operator that never waits.
 fn true_rate_per_s(operator: &Operator) -> Option<f64> {
     let busy = operator.busy_ratio.filter(|busy| *busy > 0.001)?;
     Some(operator.throughput_per_s? / busy)
@@ -253,7 +253,7 @@ fn task_managers(snapshot: &Snapshot) -> Grid {
     table
 }
 
-/// A figure with its unit, `?` if it is unknown.
+/// Formats a figure with its unit, `?` if it is unknown.
 fn figure(value: Option<f64>, decimals: usize, unit: &str) -> String {
     value.map_or_else(|| "?".to_owned(), |value| format!("{value:.decimals$}{unit}"))
 }

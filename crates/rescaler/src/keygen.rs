@@ -1,4 +1,4 @@
-//! `rescaler keygen`: the key pair that documents are signed and checked with.
+//! `rescaler keygen`: generates the key pair for signing and verifying documents.
 
 use std::path::{Path, PathBuf};
 
@@ -7,27 +7,27 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use secrets::SecretError;
 use thiserror::Error;
 
-/// Why there is no key pair.
+/// Why a key cannot be generated or read.
 #[derive(Debug, Error)]
 pub(crate) enum KeyFileError {
-    /// A file exists, cannot be written, or can be read by others.
+    /// A file exists, cannot be written, or is accessible to others.
     #[error(transparent)]
     File(#[from] SecretError),
-    /// The file holds something else.
+    /// The file does not contain a key.
     #[error("{}", path.display())]
     Key {
         /// The file.
         path: PathBuf,
-        /// What it should hold.
+        /// The expected content.
         #[source]
         source: job_config::KeyError,
     },
-    /// The system has no random numbers.
+    /// The system's random number generator failed.
     #[error("the system's random number generator failed")]
     Random,
 }
 
-/// Writes a new private key to `path`, readable by its owner only, and the public key beside it. Nothing is overwritten.
+/// Writes a new private key to `path`, readable only by its owner, and the public key beside it. Overwrites nothing.
 ///
 /// # Errors
 /// See [`KeyFileError`].
@@ -56,7 +56,7 @@ pub(crate) fn generate(path: &Path) -> Result<String, KeyFileError> {
     ))
 }
 
-/// Reads a private key that only its owner may read.
+/// Reads a private key, which must be readable only by its owner.
 ///
 /// # Errors
 /// See [`KeyFileError`].

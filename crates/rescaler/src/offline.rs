@@ -1,4 +1,4 @@
-//! Deciding on a recorded snapshot, with the very code that decides live.
+//! Decides on a recorded snapshot, with the same code as live.
 
 use std::io::Read;
 use std::path::Path;
@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::config::Config;
 use crate::policies::{Policies, PolicyName, PolicyRunner};
 
-/// The largest snapshot that is read: a job of 1,000 operators takes less than 1 MiB.
+/// Size limit of a snapshot, in bytes: a job of 1,000 operators has less than 1 MiB.
 const MAX_BYTES: u64 = 64 << 20;
 
 /// Why a snapshot cannot be used.
@@ -27,27 +27,27 @@ pub(crate) enum InputError {
         #[source]
         source: std::io::Error,
     },
-    /// The file is larger than any snapshot.
+    /// The file is too large for a snapshot.
     #[error("{file}: larger than {MAX_BYTES} bytes, the limit of a snapshot")]
     TooLarge {
         /// The file.
         file: String,
     },
-    /// The file holds something else.
+    /// The file does not contain a snapshot.
     #[error("{file}: not a snapshot")]
     Json {
         /// The file.
         file: String,
-        /// Where and what.
+        /// Place and reason.
         #[source]
         source: serde_json::Error,
     },
-    /// The snapshot has another form.
+    /// The snapshot has another schema.
     #[error("{file}: unsupported schema {found}; this program reads schema {SCHEMA}")]
     Schema {
         /// The file.
         file: String,
-        /// The version that it states.
+        /// Its schema version.
         found: u32,
     },
     /// An option of the policy is out of its range.
@@ -57,12 +57,12 @@ pub(crate) enum InputError {
         file: String,
         /// The option.
         option: &'static str,
-        /// What would be right.
+        /// Valid values.
         remedy: &'static str,
     },
 }
 
-/// A snapshot with what it was recorded under; other members are for people.
+/// A snapshot with the policy of the recording; other members are ignored.
 #[derive(Deserialize)]
 struct Recorded {
     #[serde(default)]
@@ -70,19 +70,19 @@ struct Recorded {
     snapshot: Snapshot,
 }
 
-/// Who decides offline: the policies of a configuration, or the defaults.
+/// Policies for offline decisions: from a configuration, or the defaults.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OfflineSettings {
-    /// The configuration, where there is one.
+    /// The configuration, if there is one.
     pub(crate) config: Option<Config>,
-    /// The program of policy `external`, if not the configured one.
+    /// Program of policy `external` instead of the configured one.
     pub(crate) program: Vec<String>,
-    /// Options of policy `latency`, if not the configured ones.
+    /// Options of policy `latency` instead of the configured ones.
     pub(crate) latency: Option<Options>,
 }
 
 impl OfflineSettings {
-    /// A runner of the policy of this name.
+    /// Returns a runner of this policy.
     pub(crate) fn runner(&self, name: PolicyName) -> anyhow::Result<PolicyRunner> {
         let mut policies =
             self.config.as_ref().map_or_else(Policies::default, |config| config.policy.clone());
@@ -100,7 +100,7 @@ impl OfflineSettings {
     }
 }
 
-/// Decides on the snapshot in a file. Options of policy `latency` that stand beside it count more than the configuration.
+/// Decides on the snapshot in a file. Options of policy `latency` in the file take precedence over the configuration.
 ///
 /// # Errors
 /// See [`InputError`].
@@ -154,7 +154,7 @@ fn read(path: &Path, file: &str) -> Result<Recorded, InputError> {
     Ok(Recorded { policy: None, snapshot })
 }
 
-/// The decision in sentences: the plan and its reasons, then every operator with its formula, then the cluster.
+/// Formats a decision as sentences: the plan and its reasons, every operator with its formula, the cluster.
 pub(crate) fn describe_decision(decision: &Decision) -> String {
     let mut lines = vec![decision.to_string()];
     for operator in &decision.operators {
@@ -180,7 +180,7 @@ pub(crate) fn describe_decision(decision: &Decision) -> String {
     lines.join("\n")
 }
 
-/// The figures of the job as a whole: as sentences where they are those of policy `slo`, else in one line.
+/// Formats the figures of the whole job: those of policy `slo` as sentences, others in one line.
 fn figures(decision: &Decision) -> Vec<String> {
     if let Some(sentences) = sentences(decision) {
         return sentences;
@@ -189,7 +189,7 @@ fn figures(decision: &Decision) -> Vec<String> {
     if named.is_empty() { Vec::new() } else { vec![format!("  figures: {}", named.join(", "))] }
 }
 
-/// What policy `slo` saw, in sentences.
+/// Formats the observations of policy `slo` as sentences.
 fn sentences(decision: &Decision) -> Option<Vec<String>> {
     let of = |name: &str| decision.figures.get(name).copied();
     let (arrival, capacity, delay, bound) =
@@ -215,7 +215,7 @@ fn sentences(decision: &Decision) -> Option<Vec<String>> {
     Some(lines)
 }
 
-/// The plans that were compared, one a line, the cheapest marked.
+/// Formats the compared plans, one per line, the cheapest marked.
 fn candidates(decision: &Decision) -> Vec<String> {
     let mut lines = Vec::new();
     let cheapest = decision.candidates.iter().find(|candidate| candidate.is_cheapest);
@@ -241,7 +241,7 @@ fn candidates(decision: &Decision) -> Vec<String> {
     lines
 }
 
-/// Why a plan was not taken: by which term it is dearer than the cheapest.
+/// Returns why a plan was rejected: the term that makes it more expensive than the cheapest.
 fn rejection_reason(candidate: &Candidate, cheapest: &Candidate) -> String {
     let more = |(name, price): (&String, &f64)| {
         (name.clone(), price - cheapest.terms.get(name).copied().unwrap_or(0.0))

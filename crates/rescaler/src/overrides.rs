@@ -1,7 +1,7 @@
-//! What people change first, on the command line: put over the configuration, key by key, before it is checked.
+//! Command-line options for the most frequent keys. They are merged over the configuration, key by key, before it is checked.
 //!
-//! Without a file the rest are the defaults, which are the same as those of a file: policy `slo` where a latency bound is given, else
-//! `ds2`; drop and agent in this process, unless a drop is named.
+//! Without a file all other keys have their defaults, the same as those of a file: policy `slo` with a latency bound, else `ds2`; drop
+//! and agent in this process, unless a drop is configured.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(crate) struct Set {
 #[derive(Debug, Clone)]
 struct Setting(Table);
 
-/// What people change first.
+/// Options for the most frequent keys.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Overrides {
     /// Policy; by default slo if there is a latency bound, else ds2.
@@ -45,7 +45,7 @@ pub(crate) struct Overrides {
 }
 
 impl Set {
-    /// The keys as a table, later ones over earlier ones.
+    /// Returns the keys as a table; later options take precedence.
     pub(crate) fn table(&self) -> Table {
         let mut table = Table::new();
         for Setting(setting) in &self.settings {
@@ -56,7 +56,7 @@ impl Set {
 }
 
 impl Overrides {
-    /// The keys as a table: those of `--set` count most.
+    /// Returns the keys as a table; `--set` takes precedence.
     ///
     /// # Errors
     /// [`ConfigError::Values`] if the options contradict each other.
@@ -95,7 +95,7 @@ impl Overrides {
     }
 }
 
-/// The configuration of a cluster of which only the address is known, with these keys over the defaults.
+/// Returns the defaults with these keys merged over them, for a cluster without a configuration file.
 ///
 /// # Errors
 /// See [`ConfigError`].
@@ -105,7 +105,7 @@ pub(crate) fn over_defaults(above: Table) -> Result<Config, ConfigError> {
     Config::from_table(table).map_err(|problem| ConfigError::new(COMMAND_LINE, problem))
 }
 
-/// Puts the tables of `above` over those of `below`, key by key.
+/// Merges `above` into `below`, key by key; values of `above` take precedence.
 pub(crate) fn merge(below: &mut Table, above: Table) {
     for (key, value) in above {
         match (below.get_mut(&key), value) {
@@ -125,8 +125,8 @@ fn put(table: &mut Table, path: &[&str], value: Value) {
     merge(table, wrapped);
 }
 
-/// Reads `key=value`. A value that is not TOML is a text, so that a word needs no quotes within those of the shell. The message does
-/// not show the value, which may be a secret.
+/// Parses `key=value`. A value that is not TOML is a text, so that words need no quotes. The error does not show the value, which may be
+/// a secret.
 fn setting(text: &str) -> Result<Setting, String> {
     let (key, value) = text.split_once('=').ok_or("write it like policy.ds2.utilization_target=0.8")?;
     let quoted = Value::String(value.to_owned());
@@ -136,7 +136,7 @@ fn setting(text: &str) -> Result<Setting, String> {
     one_key.map(Setting).ok_or_else(|| format!("{key} is not a configuration key"))
 }
 
-/// Reads a duration like `2s` or `500ms`.
+/// Parses a duration like `2s` or `500ms`.
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|bound| Duration::try_from(bound).ok());
     parsed

@@ -1,4 +1,4 @@
-//! `rescaler run`: which configuration takes effect, and watching with it.
+//! `rescaler run`: determines the effective configuration, and watches with it.
 
 use std::path::{Path, PathBuf};
 
@@ -54,10 +54,10 @@ pub(crate) struct Run {
     overrides: Overrides,
 }
 
-/// Watches until `shutdown` ends; with `--check-config` the answer is the configuration.
+/// Watches until `shutdown` ends; with `--check-config` returns the configuration.
 ///
 /// # Errors
-/// The configuration, or why no job can be watched any more.
+/// The configuration is invalid, or all jobs have failed.
 pub(crate) async fn run(run: Run, shutdown: impl Future<Output = ()>) -> anyhow::Result<Option<String>> {
     let mut config_file = run.config_file()?;
     if let Some(listen) = run.listen {
@@ -83,7 +83,7 @@ pub(crate) async fn run(run: Run, shutdown: impl Future<Output = ()>) -> anyhow:
 }
 
 impl Run {
-    /// Which jobs of the cluster are watched.
+    /// Selection of the cluster's jobs.
     fn selection(&self) -> Result<JobSelection, ConfigError> {
         let read = |option: &str, texts: &[String]| -> Result<Vec<JobPattern>, ConfigError> {
             let refused =
@@ -114,7 +114,7 @@ impl Run {
         if !self.apply_with.is_empty() {
             config.placement.command.clone_from(&self.apply_with);
         }
-        // Whose name only Flink knows; with --check-config it is not asked.
+        // Only Flink knows its name, and --check-config does not connect to Flink.
         let called = self.job.first().filter(|_| !self.all_jobs).cloned().unwrap_or_default();
         let folder = if called.is_empty() { "job" } else { &called };
         placement::embed_as(&mut config, &self.data, folder, &called);
@@ -128,7 +128,7 @@ fn with_url(flink: Option<&toml::Value>, url: &Address) -> toml::Value {
     flink.into()
 }
 
-/// Which policy decides, and how another one is chosen.
+/// Describes the policy, and how to choose another.
 fn policy_line(config: &Config) -> String {
     let bound_ms = config.latency_max_ms().unwrap_or_default();
     match config.policy.name {

@@ -1,8 +1,8 @@
-//! The size of the job's state, as a state probe reports it.
+//! Reads the size of the job's state from a state probe.
 //!
-//! The probe's figure from Flink is what a restore reads, and goes into the downtime estimate; what it finds in the folder of
-//! checkpoints (by WebHDFS, a command, a walk) goes beside it, so that a leak can be seen. Without a probe, or while it has no
-//! fresh figure, the snapshot keeps what the source of metrics says itself.
+//! The probe's size by Flink is the amount that a restore reads, and is used for the downtime estimate. Its size of the checkpoint
+//! folder (by WebHDFS, a command, or a walk) is shown beside it, which reveals a leak. Without a probe, or without a fresh size, the
+//! snapshot keeps the size of the metric source.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use secrets::Address;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-/// The largest page that is read: some hundred sources.
+/// Size limit of the probe's response, in bytes: some hundred sources.
 const BODY_BYTES: usize = 256 << 10;
 
 /// `[state]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StateProbe {
-    /// The probe's address; empty: there is none.
+    /// URL of the probe; empty: no probe.
     pub probe_url: Address,
     /// Timeout of one request, in milliseconds.
     pub timeout_ms: u64,
     /// Figures older than this are not used, in milliseconds.
     pub age_max_ms: u64,
-    /// How to log in at the probe's page, and whom to trust.
+    /// Login at the probe and trusted certificates.
     pub access: http_client::Access,
 }
 
@@ -41,7 +41,7 @@ impl Default for StateProbe {
 }
 
 impl StateProbe {
-    /// What cannot be used, as `key: what would be right`.
+    /// Returns every value out of range, as `key: valid values`.
     pub(crate) fn problems(&self) -> Vec<String> {
         let checks = [
             (self.timeout_ms > 0, "state.timeout_ms: give a number above 0"),
@@ -72,14 +72,14 @@ struct Sample {
     size_bytes: u64,
 }
 
-/// The two figures, as far as they are known and fresh.
+/// The two sizes, if known and fresh.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Sizes {
     state_bytes: Option<f64>,
     stored_bytes: Option<f64>,
 }
 
-/// Asks a probe once an epoch.
+/// Reads a probe once per epoch.
 #[derive(Debug)]
 pub(crate) struct StateReader {
     config: StateProbe,
@@ -98,7 +98,7 @@ impl StateReader {
         Ok(Self { config: config.clone(), job: job.clone(), http, problem: None })
     }
 
-    /// Puts the probe's figures into a snapshot; what it does not know stays as it is.
+    /// Writes the probe's sizes into a snapshot. Unknown sizes stay unchanged.
     pub(crate) async fn complete(&mut self, snapshot: &mut Snapshot) {
         if self.config.probe_url.is_empty() {
             return;
@@ -139,7 +139,7 @@ impl StateReader {
     }
 }
 
-/// Which of the probe's figures are the job's two sizes: the first fresh one of each, the cheaper sources first.
+/// Selects the job's two sizes of all samples: the first fresh one of each, by cost of the source.
 fn sizes(sources: &[ProbeSource], job: &str, age_max_ms: u64) -> Sizes {
     let of = |kind: &str| {
         let fresh = |source: &&ProbeSource| {

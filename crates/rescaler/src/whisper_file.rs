@@ -1,4 +1,4 @@
-//! Reading one Whisper file on demand: the same reader that the source `whisper` uses, for people and for comparisons.
+//! `rescaler whisper`: prints one Whisper file, with the reader of the metric source `whisper`.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use whisper::{FetchError, Range, Series};
 
 use crate::cli::Output;
 
-/// What can be asked of a Whisper file.
+/// Commands on a Whisper file.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Print a series over a time range, as Python's whisper.fetch returns it.
@@ -36,10 +36,10 @@ pub(crate) struct Fetch {
     output: Output,
 }
 
-/// Runs the command; the answer is for standard output.
+/// Runs the command; returns the text for standard output.
 ///
 /// # Errors
-/// A [`FetchError`], as it is.
+/// Any [`FetchError`].
 pub(crate) fn run(command: &Command) -> anyhow::Result<String> {
     let Command::Fetch(fetch) = command;
     let now = fetch.now.unwrap_or_else(|| Timestamp::now().as_second());
@@ -66,7 +66,7 @@ fn lines(series: &Series) -> String {
     text
 }
 
-/// Whether the caller can mend it by another command line.
+/// Whether another command line would fix the error.
 pub(crate) fn is_usage(error: &FetchError) -> bool {
     matches!(error, FetchError::Open { .. } | FetchError::Range { .. } | FetchError::TooLong { .. })
 }

@@ -1,4 +1,4 @@
-//! `[kafka]` of a rescaler without Kafka's client: refused if it names brokers.
+//! `[kafka]` of a rescaler without the Kafka client: refused if it has brokers.
 
 use serde::{Deserialize, Serialize};
 use telemetry::Sample;
@@ -6,13 +6,13 @@ use toml::Table;
 
 use crate::source::SourceKind;
 
-/// `[kafka]`, of which nothing can be used.
+/// `[kafka]`, which cannot be used.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Brokers {
     /// Addresses of brokers.
     pub bootstrap_servers: String,
-    /// Deadline of one question to the brokers, in milliseconds.
+    /// Timeout of one query to the brokers, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// Settings of librdkafka. Not shown: they may hold secrets.
@@ -21,14 +21,14 @@ pub struct Brokers {
 }
 
 impl Brokers {
-    /// What cannot be used, as `key: what would be right`.
+    /// Returns every value out of range, as `key: valid values`.
     pub(crate) fn problems(&self, _metrics: SourceKind) -> Vec<String> {
         let remedy = "kafka.bootstrap_servers: Kafka's client is not built into this rescaler; build it with the feature kafka, or remove the key";
         if self.bootstrap_servers.is_empty() { Vec::new() } else { vec![remedy.to_owned()] }
     }
 }
 
-/// Completes nothing.
+/// Does not complete samples.
 pub(crate) struct BrokerReader;
 
 impl BrokerReader {

@@ -1,6 +1,6 @@
-//! The brokers that the job reads from, asked for the ends of its partitions with every sample.
+//! Queries the brokers that the job reads from for the end offsets of its partitions, with every sample.
 //!
-//! Without brokers, or while they do not answer, arrivals are counted from what Flink's metrics tell.
+//! Without brokers, or while they do not respond, arrivals are derived from Flink's metrics.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ use crate::source::SourceKind;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Brokers {
-    /// Addresses of brokers, host:port with commas; empty: arrivals are counted from Flink's metrics.
+    /// Addresses of brokers, host:port with commas; empty: arrivals are derived from Flink's metrics.
     pub bootstrap_servers: String,
-    /// Deadline of one question to the brokers, in milliseconds.
+    /// Timeout of one query to the brokers, in milliseconds.
     pub timeout_ms: u64,
     /// Settings of librdkafka by their own names: TLS and logins.
     pub properties: Properties,
@@ -33,7 +33,7 @@ impl Default for Brokers {
 }
 
 impl Brokers {
-    /// What cannot be used, as `key: what would be right`.
+    /// Returns every value out of range, as `key: valid values`.
     pub(crate) fn problems(&self, metrics: SourceKind) -> Vec<String> {
         let checks = [
             ((1..=60_000).contains(&self.timeout_ms), "kafka.timeout_ms: give a number from 1 to 60000"),
@@ -52,7 +52,7 @@ impl Brokers {
     }
 }
 
-/// Completes samples by what the brokers say has arrived.
+/// Completes samples with end offsets from the brokers.
 pub(crate) struct BrokerReader {
     bootstrap_servers: String,
     ends: Option<EndOffsets>,
@@ -68,7 +68,7 @@ impl BrokerReader {
         Ok(Self { bootstrap_servers, ends, problem: None })
     }
 
-    /// Puts the end offsets of its sources into a sample; what the brokers do not tell stays unknown.
+    /// Adds the end offsets of the sources to a sample. Offsets that the brokers do not report stay unknown.
     pub(crate) async fn complete(&mut self, sample: &mut Sample) {
         let Some(ends) = &mut self.ends else { return };
         let sources: Vec<usize> =
@@ -98,7 +98,7 @@ impl BrokerReader {
     }
 }
 
-/// A client of the configured brokers.
+/// Returns a client of the configured brokers.
 fn end_offsets(config: &Brokers) -> anyhow::Result<EndOffsets> {
     let mut settings = ClientConfig::new();
     settings.set("bootstrap.servers", &config.bootstrap_servers).set("client.id", "rescaler");

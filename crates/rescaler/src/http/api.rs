@@ -17,9 +17,9 @@ use super::responses::{self, History};
 use super::{HandlerState, now};
 use crate::status::{JobStatus, Switch};
 
-/// The largest body of a request: `{"enabled":false}` and some white space.
+/// Size limit of a request body, in bytes: `{"enabled":false}` with white space.
 const BODY_BYTES: usize = 1024;
-/// Decisions in one answer, unless asked otherwise.
+/// Default number of decisions in a response.
 const DECISIONS: usize = 50;
 
 type Answer = Result<Response, ApiError>;
@@ -122,7 +122,7 @@ pub(super) async fn dry_run(
 async fn set(shared: &HandlerState, job: &str, switch: Switch, on: bool) -> Answer {
     let job = find(shared, job)?;
     let name = job.info.name.clone();
-    // A switch is written to the disk.
+    // A switch is written to disk.
     let changed = tokio::task::spawn_blocking(move || job.switches.set(switch, on)).await;
     let interrupted = |_| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the change was interrupted");
     let switches = changed.map_err(interrupted)??;

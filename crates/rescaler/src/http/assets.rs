@@ -1,4 +1,4 @@
-//! The page's files, as parts of the program, and the headers that keep everything else out of it.
+//! The page's files, which are part of the program, and their security headers.
 
 use axum::Router;
 use axum::http::header;
@@ -7,8 +7,7 @@ use axum::routing::get;
 
 use super::HandlerState;
 
-/// What the page may do: run and show its own files, and ask its own server. Nothing inline, nothing from elsewhere, no
-/// frames around it.
+/// Content security policy: only the page's own files and server; nothing inline, nothing from elsewhere, no frames around it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -53,7 +52,7 @@ fn file(kind: &'static str, content: &'static str) -> impl IntoResponse {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        // Another version of the program brings other files under the same names.
+        // Another version of the program has other files with the same names.
         (header::CACHE_CONTROL, "no-cache"),
     ];
     (headers, content)

@@ -1,4 +1,4 @@
-//! `[http]`: where the page is, who may press its buttons, and the bounds of the server.
+//! `[http]`: address of the page, protection of its buttons, and limits of the server.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,36 +12,36 @@ use service::settings::out_of_range;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
-    /// Where to listen.
+    /// Address to listen on.
     pub listen: Listen,
-    /// Names by which the page may be asked for, beside addresses and `localhost`.
+    /// Allowed host names of the page, besides addresses and `localhost`.
     pub hosts: Vec<String>,
     /// The file with the token for the buttons.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
-    /// The certificates (PEM, its own first) with which the page is served over TLS.
+    /// Certificate chain (PEM) for serving the page over TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_file: Option<PathBuf>,
-    /// Their key.
+    /// Key of the certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_file: Option<PathBuf>,
-    /// Epochs kept for the time line.
+    /// Number of epochs in the time line.
     pub history_points: usize,
-    /// Decisions kept with their reasons.
+    /// Number of decisions that are kept with their reasons.
     pub decisions_kept: usize,
-    /// Without an end of an epoch for so many epochs the job is not healthy.
+    /// Number of epoch lengths without the end of an epoch after which the job is unhealthy.
     pub unhealthy_after_epochs: u32,
-    /// Open connections.
+    /// Maximum number of open connections.
     pub connections: usize,
-    /// Those of one peer (an address, of IPv6 a network).
+    /// Maximum number of open connections of one peer (an IPv4 address, or an IPv6 network).
     pub connections_per_peer: usize,
-    /// Connections beyond these for `/healthz` and the buttons.
+    /// Number of further connections for `/healthz` and the buttons.
     pub spare_connections: usize,
     /// Timeout from the head of a request to the end of its body, in milliseconds.
     pub request_timeout_ms: u64,
-    /// How long a connection may be open without a whole request head arriving, in milliseconds.
+    /// Timeout of a connection without a complete request head, in milliseconds.
     pub idle_timeout_ms: u64,
-    /// How long an answer may wait for its reader without getting on, in milliseconds.
+    /// Timeout of a response whose client reads nothing, in milliseconds.
     pub write_timeout_ms: u64,
 }
 
@@ -67,7 +67,7 @@ impl Default for Http {
 }
 
 impl Http {
-    /// Every value that is out of its range: `key: what would be right`.
+    /// Returns every value out of range, as `key: valid values`.
     pub(crate) fn problems(&self) -> Vec<String> {
         let within =
             |key: &str, value: u64, most: u64| out_of_range(&format!("http.{key}"), value, &(1..=most));
@@ -96,18 +96,18 @@ impl Http {
     }
 }
 
-/// Where to listen, if at all.
+/// Whether and where to listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Listen {
     /// On this address.
     On(SocketAddr),
-    /// Nowhere.
+    /// The page is not served.
     Off,
 }
 
 impl Listen {
-    /// The address.
+    /// Returns the address, if the page is served.
     pub fn address(self) -> Option<SocketAddr> {
         match self {
             Self::On(address) => Some(address),

@@ -1,9 +1,10 @@
-//! Who may look, and who may press a button.
-//! Protects against three attacks. *DNS rebinding*: a foreign page makes its own name point at this machine; so the
-//! `Host` of every request must be an address, `localhost`, or a configured name. *Forged requests*: a page of somebody else
-//! sends one here with the visitor's browser; so a change needs a header that only our own page and programs can send without
-//! the browser asking first (which is never granted), and an `Origin` that is this very host. *Strangers*: whoever reaches
-//! the address may look, but where that is more than this machine, or where a token is configured, a change needs the token.
+//! Protects the page and its buttons against three attacks.
+//!
+//! *DNS rebinding*: a foreign page lets its own host name resolve to this machine. So the `Host` of every request must be an
+//! address, `localhost`, or a configured name. *Cross-site request forgery*: a foreign page sends a request with the visitor's
+//! browser. So a change needs a header that only this page and programs can send without a preflight request (which is never
+//! granted), and an `Origin` equal to this host. *Unauthorized clients*: every client that reaches the address may read. A change
+//! needs a token if one is configured, or if the address is reachable from other machines.
 
 use std::net::SocketAddr;
 
@@ -16,10 +17,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::HandlerState;
 
-/// The header that a change needs; its value does not matter.
+/// Header that a change needs, with any value.
 const OWN_HEADER: &str = "x-rescaler";
 
-/// What is asked of a request. A token is kept as its digest, so that comparing takes the same time whatever is sent.
+/// Requirements of requests. The token is stored as a digest, so that the comparison takes constant time.
 #[derive(Debug, Clone)]
 pub struct Guard {
     hosts: Hosts,
@@ -28,7 +29,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// The guard of a server on this address; `token` is what a change needs.
+    /// Returns the guard of a server on this address; `token` authorizes changes.
     pub fn new(address: SocketAddr, hosts: &[String], token: Option<&str>) -> Self {
         Self {
             hosts: Hosts::new(hosts),
@@ -42,7 +43,7 @@ impl Guard {
         self.token.is_some() || !self.is_loopback
     }
 
-    /// Whether anybody can press a button at all.
+    /// Whether changes are possible at all.
     pub(crate) fn has_switches(&self) -> bool {
         self.token.is_some() || self.is_loopback
     }
@@ -83,7 +84,7 @@ impl Guard {
     }
 }
 
-/// Refuses what is not asked of us.
+/// Refuses requests with another host name.
 pub(super) async fn hosts(
     State(shared): State<HandlerState>,
     request: Request,
@@ -93,7 +94,7 @@ pub(super) async fn hosts(
     Ok(next.run(request).await)
 }
 
-/// Refuses a change that does not come from our page or from a program, or that lacks the token.
+/// Refuses a change that is not from this page or a program, or lacks the token.
 pub(super) async fn switches(
     State(shared): State<HandlerState>,
     request: Request,

@@ -1,4 +1,4 @@
-//! The metrics of the rescaler, in the Prometheus text format. Names and labels are listed in docs/metrics.md and do not change lightly.
+//! The metrics of the rescaler, in the Prometheus text format. Names and labels are documented in docs/metrics.md.
 //!
 //! An unknown value has no line, because 0 would be a measured value.
 

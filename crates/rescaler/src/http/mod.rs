@@ -1,8 +1,8 @@
 //! The page, the programming interface and the metrics, over HTTP.
 //!
-//! Everybody who reaches the address may look; only the two switches of a job can be changed, and only by a page of ours or
-//! a program (`guard`). What is shown comes from [`Status`]; nothing here touches Flink, the drop or the journal. All assets
-//! are part of the program: it works without internet and without a folder of files.
+//! All clients that reach the address may read. Only the two switches of a job can be changed, and only by this page or a program
+//! (`guard`). All data comes from [`Status`]; nothing here uses Flink, the drop or the journal. All assets are part of the
+//! program, so that it works without internet and without a folder of files.
 //!
 //! The paths and their JSON are described in docs/api.md, the metrics in docs/metrics.md, the page in docs/page.md.
 
@@ -31,10 +31,10 @@ pub use guard::Guard;
 use crate::status::Status;
 use metrics::Requests;
 
-/// How long after an address that was taken the next attempt is made.
+/// Pause before retrying an address that is in use.
 const LISTEN_AGAIN: Duration = Duration::from_secs(10);
 
-/// What the handlers share.
+/// State shared by the handlers.
 #[derive(Debug, Clone)]
 struct HandlerState {
     status: Arc<Status>,
@@ -43,7 +43,7 @@ struct HandlerState {
     requests: Requests,
 }
 
-/// All paths over this status.
+/// Returns the routes for this status.
 pub fn router(status: Arc<Status>, settings: Http, guard: Guard) -> Router {
     let shared = HandlerState { status, guard: Arc::new(guard), settings, requests: Requests::default() };
     let switches = Router::new()
@@ -88,7 +88,7 @@ pub async fn serve(
     http_server::serve(listener, router(status, settings, guard), acceptor, bounds, shutdown).await;
 }
 
-/// Serves forever. Retries while the address is taken: a page that cannot be shown must not stop the scaling.
+/// Serves forever. Retries while the address is in use, because scaling must continue without the page.
 pub(crate) async fn run(status: Arc<Status>, settings: Http, guard: Guard, acceptor: Option<TlsAcceptor>) {
     let Some(address) = settings.listen.address() else { return };
     let listener = listen(address).await;

@@ -1,4 +1,4 @@
-//! The forms of the answers: what docs/api.md describes.
+//! The responses of the HTTP interface, as documented in docs/api.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,19 +12,19 @@ use crate::status::{
     Attention, DecisionView, JobStatus, JobView, Mark, Outlook, Point, Since, Status, Totals, attention,
 };
 
-/// How a job is.
+/// State of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum JobState {
-    /// Figures are there, and plans are published.
+    /// Plans are published.
     Running,
-    /// Observed and recorded only.
+    /// Observed and recorded, without decisions.
     Paused,
-    /// Decided and recorded only.
+    /// Decisions are recorded, and not published.
     DryRun,
-    /// There are no figures to decide on.
+    /// There is no data for a decision.
     NoData,
-    /// It is not being watched.
+    /// Not watched.
     Failed,
 }
 
@@ -39,7 +39,7 @@ fn state(job: &JobStatus, view: &JobView) -> JobState {
     }
 }
 
-/// Newest points whose latency is in a line of the overview.
+/// Number of newest points with their latency in the overview.
 const TRACE_POINTS: usize = 40;
 
 fn age_ms(of: Option<Timestamp>, now: Timestamp) -> Option<i64> {
@@ -139,9 +139,9 @@ pub(super) struct Job {
 struct SwitchesResponse {
     paused: bool,
     dry_run: bool,
-    /// The command line asks for it; no button ends it.
+    /// Set by the command line, so no button ends it.
     dry_run_forced: bool,
-    /// Whether anybody can change them.
+    /// Whether changes are possible.
     can_change: bool,
     /// Whether a change needs the token.
     needs_token: bool,
@@ -253,7 +253,7 @@ pub(super) struct Decisions {
     pub(super) decisions: Vec<Arc<DecisionView>>,
 }
 
-/// Everything that is not well, one line each.
+/// Returns every reason for being unhealthy, one line each.
 pub(super) fn health(status: &Status, epochs: u32, now: Timestamp) -> Vec<String> {
     let problem = |job: &Arc<JobStatus>| {
         let view = job.view(now, false);

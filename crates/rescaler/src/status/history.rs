@@ -1,4 +1,4 @@
-//! The time line: the few figures of each epoch that are worth a chart.
+//! The time line: the figures of each epoch for the charts.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,18 @@ use serde::Serialize;
 use super::{DecisionOutcome, Outlook};
 use control::Record;
 
-/// The figures of the job as a whole. Each is unknown as soon as one part of it is.
+/// Totals of the whole job. Each is unknown if one part of it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Totals {
     /// The largest latency of all queries, in milliseconds.
     pub latency_ms: Option<f64>,
-    /// Records per second that come into being at the sources.
+    /// Records produced at the sources, per second.
     pub input_rate_per_s: Option<f64>,
-    /// Records that wait at the sources.
+    /// Records waiting at the sources.
     pub backlog_records: Option<f64>,
     /// The size of the state, in bytes.
     pub state_size_bytes: Option<f64>,
-    /// What lies where the checkpoints are kept, in bytes.
+    /// Size of the checkpoint storage, in bytes.
     pub stored_size_bytes: Option<f64>,
     /// The sum of the parallelism of all operators.
     pub subtasks: u32,
@@ -27,14 +27,14 @@ pub struct Totals {
     pub task_managers: usize,
     /// Their slots.
     pub slots: Option<u32>,
-    /// The slots that the job takes.
+    /// Number of slots that the job uses.
     pub slots_used: u32,
-    /// The slots that the job can have without another task manager: its own and the free ones.
+    /// Number of slots available to the job without another task manager: its own and the free ones.
     pub slots_available: Option<u32>,
 }
 
 impl Totals {
-    /// The totals of a snapshot.
+    /// Returns the totals of a snapshot.
     pub fn of(snapshot: &Snapshot) -> Self {
         let sources = || snapshot.operators.iter().filter(|operator| operator.kind == Kind::Source);
         let sum = |figure: fn(&Operator) -> Option<f64>| {
@@ -63,15 +63,15 @@ pub struct Point {
     pub epoch: u64,
     /// Its end, in milliseconds since the Unix epoch.
     pub at_ms: i64,
-    /// The job as a whole; [`None`] if nothing could be seen.
+    /// Totals of the job; [`None`] without a snapshot.
     pub totals: Option<Totals>,
     /// Latency by query, in milliseconds.
     pub latency_ms: BTreeMap<String, f64>,
     /// Parallelism by operator.
     pub parallelism: BTreeMap<String, u32>,
-    /// Busy share by operator, 0 to 1: of its busiest subtask, where subtasks are known one by one.
+    /// Busy share by operator, 0 to 1: that of its busiest subtask, if known.
     pub busy_ratio: BTreeMap<String, f64>,
-    /// Wanted and present capacity, where they are known.
+    /// Load and capacity, if known.
     pub outlook: Option<Outlook>,
     /// The plan of this epoch, if there was one.
     pub mark: Option<Mark>,
@@ -84,14 +84,14 @@ pub struct Mark {
     pub epoch: u64,
     /// The epoch's end, in milliseconds since the Unix epoch.
     pub at_ms: i64,
-    /// What became of it.
+    /// Outcome of the plan.
     pub outcome: DecisionOutcome,
     /// The plan and its reasons in one line.
     pub headline: String,
 }
 
 impl Point {
-    /// The point of a record, with the outlook at the end of its epoch.
+    /// Returns the point of a record, with the outlook at the end of its epoch.
     pub fn of(record: &Record, outlook: Option<Outlook>) -> Self {
         let snapshot = record.snapshot.as_ref();
         let (epoch, at_ms) = (record.epoch, record.at.as_millisecond());
@@ -115,7 +115,7 @@ impl Point {
 }
 
 impl Point {
-    /// What became of the plan of this epoch.
+    /// Records the outcome of the plan of this epoch.
     pub(super) fn became(&mut self, outcome: DecisionOutcome) {
         if let Some(mark) = &mut self.mark {
             mark.outcome = outcome;
