@@ -1,4 +1,4 @@
-//! What a policy answers: a plan or the reason why not, with every figure behind it.
+//! The decision of a policy: a plan or the reason for none, with all figures behind it.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,8 +1,8 @@
-//! How the rates of the sources travel through the job graph: what reaches each operator if nothing holds it back.
+//! Propagates the target rates of the sources through the job graph: the load of each operator without back-pressure.
 //!
-//! A job that cannot keep up slows its own sources down (back-pressure), so the rate that an operator shows is what it manages,
-//! not what is asked of it. The sources' targets are known: the arrival rate (what was read plus the growth of the backlog), and
-//! the rate at which the backlog must drain. They travel down the graph through the measured selectivities. With
+//! A job that cannot keep up slows its own sources down (back-pressure), so the measured rate of an operator is its throughput, not its
+//! load. The targets of the sources are known: the arrival rate (records read plus growth of the backlog), and the rate at which the
+//! backlog must drain. They are propagated downstream by the measured selectivities. With
 //! a(v) = target ÷ measured rate of operator v,
 //!
 //! ```text
@@ -11,9 +11,9 @@
 //! target(v) = measured input(v) · a(v)
 //! ```
 //!
-//! which is the propagation of DS2 (Kalavri et al., "Three steps is all you need", OSDI 2018, section 4.2), written so that it needs no
-//! selectivity per edge: an operator with several outputs shows only how much it emits in all. One unknown figure upstream makes
-//! everything behind it unknown.
+//! which is the propagation of DS2 (Kalavri et al., "Three steps is all you need", OSDI 2018, section 4.2), in a form that needs no
+//! selectivity per edge, because an operator with several outputs reports only its total output. An unknown figure upstream makes
+//! everything downstream unknown.
 
 use std::collections::BTreeMap;
 

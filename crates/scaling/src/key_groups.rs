@@ -1,15 +1,15 @@
-//! How much more a wider operator can carry, when its input comes in a fixed number of units.
+//! Capacity of an operator at another parallelism, if its input has a fixed number of units.
 //!
 //! A keyed operator's records come in M key groups (the maximum parallelism), a source's in as many partitions. A subtask gets
-//! whole portions only, so of p subtasks the fullest has ceil(M/p), and the operator carries what M/ceil(M/p) subtasks with an
-//! even share would carry:
+//! whole units only, so the fullest of p subtasks has ceil(M/p), and the operator has the capacity of M/ceil(M/p) evenly loaded
+//! subtasks:
 //!
 //! ```text
 //! effective(p) = M ÷ ceil(M/p)      with M = 128: effective(64) = effective(100) = 64, effective(128) = 128
 //! ```
 //!
-//! Of all p with the same ceil(M/p) the smallest is therefore as good as the largest. An operator without such portions carries
-//! as much as its p subtasks.
+//! Of all p with the same ceil(M/p) the smallest is therefore as good as the largest. For an operator without such units,
+//! effective(p) = p.
 
 /// How an operator's input is divided into units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
-//! Policy `latency`: act when a query has been slow for some epochs, and widen the slowest operators.
+//! Policy `latency`: widens the slowest operators after some epochs with a slow query.
 //!
-//! The policy has two halves. The *trigger* counts epochs in which a query's latency reached the bound ([`Memory`]); the
+//! The policy has two parts. The *trigger* counts epochs in which a query's latency reached the bound ([`Memory`]); the
 //! *plan* ([`plan`]) picks the slowest operators and computes their new parallelism from one snapshot alone:
 //!
 //! ```text
@@ -11,8 +11,8 @@
 //!
 //! and whether the cluster should grow, see [`crate::cluster`].
 //!
-//! Left out on purpose: scaling down, and any model of windows better than + 2. This policy is the baseline that others are
-//! compared with, and is kept as it was first published.
+//! Deliberately absent: scaling down, and any model of windows better than + 2. This policy is the baseline of comparisons, and stays as it
+//! was first published.
 
 use std::collections::BTreeMap;
 

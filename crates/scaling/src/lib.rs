@@ -1,11 +1,11 @@
-//! Every decision of the scaler, and nothing else.
+//! The policies of the rescaler, as pure functions.
 //!
 //! ```text
 //! snapshot ──> policy(options, memory) ──> decision: a plan, or the reason why not
 //! ```
 //!
-//! What a cluster looked like comes in as a [`Snapshot`]; what shall change goes out as a [`Decision`] that carries every
-//! figure it rests on. There is no IO here, no clock and no randomness: the same input gives the same decision, live,
+//! The input is a [`Snapshot`] of a job and its cluster. The output is a [`Decision`], which contains all figures that it is
+//! based on. There is no IO here, no clock and no randomness: the same input gives the same decision, live,
 //! offline on a recorded snapshot, and in a replay. An unknown figure is [`None`], never 0, and never causes scaling.
 
 pub mod cluster;

@@ -1,7 +1,7 @@
-//! What bounds every policy's plan: operators that are not to be touched, bounds of parallelism, times, slots.
+//! Limits of every policy's plan: excluded operators, bounds of parallelism, times, slots.
 //!
-//! Limits come after the policy. They take away from a plan or trim it, and say so in the decision. They plan one thing themselves: an operator
-//! that runs outside its bounds, its own or those of all operators, is brought within them as soon as a change is allowed.
+//! Limits are applied after the policy. They remove or reduce parts of a plan, and report it in the decision. They plan one change
+//! themselves: an operator that runs outside its bounds is brought within them as soon as a change is allowed.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,6 @@
-//! Times of the week in which nothing may be changed, as people write them: `Mon-Fri 09:00-17:30`, `Sat,Sun`, `22:00-06:00`.
+//! Times of the week without changes, in a form for people: `Mon-Fri 09:00-17:30`, `Sat,Sun`, `22:00-06:00`.
 //!
-//! Which time of the week it is at a moment depends on a place, so the moment comes with its offset from UTC.
+//! The time of the week depends on the time zone, so a time has its offset from UTC.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,8 +1,8 @@
-//! One epoch under any policy: the policy observes and plans, the constraints trim the plan, the cluster's size follows.
+//! One epoch under any policy: the policy observes and plans, the constraints limit the plan, the cluster's size follows.
 //!
-//! What is remembered changes by events only: an epoch was observed ([`decide`]), its plan was published
-//! ([`Memory::published`]), the published change ended ([`Memory::change_ended`]). A caller reports what happened and never
-//! chooses between two memories, so a plan that was not published cannot be remembered as an action.
+//! The memory changes only by events: an epoch was observed ([`decide`]), its plan was published ([`Memory::published`]), the
+//! published change ended ([`Memory::change_ended`]). Callers report events and never choose between two memories, so that an
+//! unpublished plan cannot be remembered as an action.
 
 use std::fmt;
 

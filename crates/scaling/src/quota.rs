@@ -1,41 +1,41 @@
-//! One quota of slots for several jobs: how many each may have.
+//! Divides one quota of slots among several jobs.
 //!
-//! Each job has a share: the slots that are guaranteed to it, or an equal part of what the guarantees leave. With `held`, the slots
-//! that it has or is about to get, and `wanted`, those that its policy would use without a quota:
+//! Each job has a share: its guaranteed slots, or an equal part of the slots without guarantee. With `held`, the slots that it has or will
+//! have after the change in progress, and `wanted`, the slots that its policy would use without a quota:
 //!
 //! ```text
-//! keep = max(held, min(wanted, share))        Σ keep > quota: jobs above their share give back, the furthest above it first
-//! grant = keep, plus what is left over        left over goes to unmet wants, the job with the fewest slots first
+//! keep = max(held, min(wanted, share))        Σ keep > quota: jobs above their share give back, the furthest above first
+//! grant = keep, plus free slots               free slots go to unmet demand, the job with the fewest slots first
 //! ```
 //!
-//! So a job that wants its share gets it, and a job gives slots back only while it is above its share and another is kept from its own.
-//! Jobs above their shares do not take slots from each other. Once grants are carried out, the same wants grant the same again:
-//! nothing swings. When a job decides, the others keep what they hold ([`bound`]), so slots are given back before they are used again.
+//! So a job gets its share on demand, and gives slots back only while it is above its share and another job is below its own. Jobs above
+//! their shares do not take slots from each other. The grants are stable: after they are carried out, the same demand yields the same
+//! grants. While a job decides, the others keep their slots ([`bound`]), so slots are given back before they are used again.
 
 use std::collections::BTreeMap;
 
 use crate::limits::{self, Limits};
 use crate::{Decision, Snapshot};
 
-/// What one job has and wants, in slots.
+/// Use and demand of one job, in slots.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Claim {
-    /// Those that it has, or will have when its change in progress succeeds, if that is more.
+    /// Slots that it has, or will have when its change in progress succeeds, if that is more.
     pub held: u32,
-    /// Those that its policy would use.
+    /// Slots that its policy would use without a quota.
     pub wanted: u32,
-    /// Those that are guaranteed to it; [`None`]: an equal part.
+    /// Guaranteed slots; [`None`]: an equal part.
     pub min: Option<u32>,
-    /// The most that it may have.
+    /// Maximum number of slots.
     pub max: Option<u32>,
 }
 
-/// The slots that a shared quota leaves one job.
+/// The slots available to one job under a shared quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bound {
-    /// Those that it may have now.
+    /// Slots available now.
     pub slots: u32,
-    /// Further ones that it may have once other jobs have given them back.
+    /// Further slots, available once other jobs have given them back.
     pub later: u32,
     /// Its share.
     pub share: u32,
@@ -44,7 +44,7 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Why a plan is cut to it.
+    /// Returns why a plan is limited.
     pub(crate) fn because(&self) -> String {
         let Self { slots, later, share, quota } = self;
         let later = match later {

@@ -1,13 +1,13 @@
-//! Windows by their burst: how wide an operator must be that works when its windows fire.
+//! Parallelism of window operators by the burst of work when their windows fire.
 //!
-//! Between two firings a window operator only stores records; at a firing a subtask works through everything that it holds. With
-//! W records in a subtask's windows and a time c for each, one firing takes F = W·c, and meanwhile the subtask takes no input:
-//! its records wait up to F. Two things must hold, S being the slide (the time between two firings), u the target utilisation and
+//! Between two firings a window operator only stores records; at a firing a subtask processes everything in its windows. With
+//! W records in a subtask's windows and a time c for each, one firing takes F = W·c. The subtask reads no input during that time,
+//! so records wait up to F. Two conditions must hold, S being the slide (the time between two firings), u the target utilisation and
 //! L the longest wait that a firing may cause:
 //!
 //! ```text
 //! steady   F + (time to store the records of a slide)  ≤ u·S     the work of a slide fits into the slide
-//! burst    F                                           ≤ L      nobody waits longer than allowed
+//! burst    F                                           ≤ L      no record waits longer than allowed
 //! ```
 //!
 //! A subtask's share of the keys, and with it W and F, falls in proportion to effective(p), the number of even shares
@@ -18,13 +18,13 @@
 //! burst    effective(p′) ≥ effective(p) · (F ÷ L)
 //! ```
 //!
-//! and the larger one counts. Neither the slide nor the cost of a record need be known where F is measured; where it is not, F is
-//! the records in a window times the mean time of a record. In event time a window holds the events of its span however slowly
-//! they are worked off, so F does not grow with a backlog. Adding two subtasks, as policy `latency` does, knows neither condition: it is too
-//! little when F is many times L, and too much when the operator is slow for another reason.
+//! and the larger one applies. If F is measured, neither the slide nor the cost of a record must be known; else F is the number of records
+//! in a window times the mean time of a record. In event time a window contains the events of its span however slowly they are
+//! processed, so F does not grow with a backlog. Adding two subtasks, as policy `latency` does, is too little when F is many times L, and too
+//! much when the operator is slow for another reason.
 //!
-//! If p′ would have to be larger than the maximum, or the windows are not keyed, more subtasks do not help; fewer records per
-//! firing do: aggregate before the window, or fire more often on less.
+//! If p′ exceeds the maximum, or the windows are not keyed, more subtasks are useless. Fewer records per firing help: aggregate before the
+//! window, or fire more often.
 
 use crate::Operator;
 

@@ -1,4 +1,4 @@
-//! Conditions under which rates say little about operators: the task managers are busy with something else.
+//! Conditions under which rates are unreliable, because the task managers are busy with something else.
 
 use crate::Snapshot;
 

@@ -1,4 +1,4 @@
-//! What is known of one operator: what is asked of it, what it can carry, and how its work is spread.
+//! Inputs of the decision about one operator: its load, its capacity, and how its work is distributed.
 
 use super::Options;
 use super::memory::Memory;

@@ -1,7 +1,6 @@
-//! Which operators are not narrowed because a source before them lags, or may lag: nothing is narrowed on a backlog that grows, that is
-//! long, or that is not known.
+//! Operators that are not narrowed because a source before them lags, or may lag: its backlog grows, is long, or is unknown.
 //!
-//! A source that never counts what waits is taken to keep up as long as its tasks have time left and are not held back.
+//! A source that never reports a backlog counts as keeping up while its tasks have idle time and are not back-pressured.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! What policy `ds2` remembers from epoch to epoch: when its plan was published, which operators have been too wide or too narrow since
-//! when, how fast subtasks are known to be, and what the last widening of each operator brought.
+//! State of policy `ds2` across epochs: when its plan was published, since when operators have been too wide or too narrow, the known
+//! rates of subtasks, and the effect of each operator's last widening.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
-//! Policy `ds2`: give every operator the subtasks that its true processing rate asks for.
+//! Policy `ds2`: sets the parallelism of every operator by its true processing rate.
 //!
 //! An operator's *true processing rate* is the records that it processes per second of busy time, however long it was idle or
-//! held back by others. From it, and from what the sources are asked to deliver ([`crate::targets`]), one look at the whole graph
-//! tells every operator's parallelism at once (Kalavri et al., "Three steps is all you need", OSDI 2018). Per operator, with
-//! λ what arrives, D what the backlog adds, u the target utilisation, R the restart time and T the catch-up time:
+//! back-pressured. From it, and from the target rates of the sources ([`crate::targets`]), the parallelism of all operators
+//! follows in a single step (Kalavri et al., "Three steps is all you need", OSDI 2018). Per operator, with
+//! λ the arrival rate, D the rate for the backlog, u the target utilisation, R the restart time and T the catch-up time:
 //!
 //! ```text
 //! c        = records ÷ (subtasks · busy seconds)                    true rate of one subtask
@@ -13,16 +13,16 @@
 //! down     if carry(p) > λ ÷ u_min + D, for long enough
 //! ```
 //!
-//! Windowed operators must also satisfy the burst condition ([`crate::windows`]). Options have the names and meanings that
-//! people know from Apache Flink's own autoscaler (FLIP-271); `docs/policies.md` lists them side by side.
+//! Windowed operators must also satisfy the burst condition ([`crate::windows`]). Options have the names and meanings of Apache
+//! Flink's own autoscaler (FLIP-271); `docs/policies.md` compares them.
 //!
-//! Never widened is what width does not help: the part of the work that cannot be divided ([`spread`]), an operator whose last widening
-//! brought nothing (`Memory`, as FLIP-271's `scaling.effectiveness.detection`), every operator beyond what the tightest one of the
-//! job can take at its best, and all of them while the task managers are busy collecting garbage ([`health`]). The decision names
-//! the cause. A source whose fetchers are the limit (its backlog grows, its task has time left and is not held back) carries what it
-//! reads, not what its busy time promises.
+//! The policy does not widen where that would be useless: for work that cannot be divided ([`spread`]), for an operator whose last
+//! widening had no effect (`Memory`, like FLIP-271's `scaling.effectiveness.detection`), for any operator beyond the maximum capacity of the
+//! job's bottleneck, and while the task managers are busy collecting garbage ([`health`]). The decision names the cause. The capacity of a
+//! source that is limited by its fetchers (its backlog grows, and its task is idle and not back-pressured) is its measured rate, not the
+//! one by its busy time.
 //!
-//! Left out on purpose: memory tuning.
+//! Deliberately absent: memory tuning.
 
 mod assess;
 mod health;

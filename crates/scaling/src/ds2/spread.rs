@@ -1,6 +1,6 @@
-//! How an operator's work is spread over its subtasks, and so how much more a wider one carries.
+//! Distribution of an operator's work over its subtasks, which determines its capacity at another parallelism.
 //!
-//! The operator is as fast as its fullest subtask. Of all work the fullest of p subtasks has the share
+//! The operator is as fast as its fullest subtask. The share of all work in the fullest of p subtasks is
 //!
 //! ```text
 //! w(p) = fixed + rest ÷ effective(p)        effective(p): see key_groups

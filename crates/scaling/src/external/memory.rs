@@ -1,8 +1,8 @@
-//! What policy `external` remembers: what the widenings of its program brought.
+//! State of policy `external`: the effect of its program's past widenings.
 //!
-//! A program may not look at what its last step did. The capacity of an operator is its records per second over the busy share of its
-//! busiest subtask; a widening that raises it by less than a fifth of the expected gain was useless. After two such widenings in a row a
-//! third is withheld while the busiest subtask is always busy, and the decision names the cause.
+//! A program may ignore the effect of its last step. The capacity of an operator is its records per second divided by the busy share of its
+//! busiest subtask. A widening that raises it by less than a fifth of the expected gain was useless. After two useless widenings in a row, a
+//! third is removed from the plan while the busiest subtask is always busy, and the decision names the cause.
 
 use std::collections::BTreeMap;
 

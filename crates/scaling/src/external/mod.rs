@@ -1,8 +1,8 @@
-//! Policy `external`: another program decides; here its answer is checked.
+//! Policy `external`: another program decides, and its answer is validated here.
 //!
-//! The program gets the snapshot as JSON and answers with a plan ([`Answer`]). Running it is an effect and not done here. An answer
-//! is taken as a whole or not at all: a plan with one impossible entry was made by a program that misunderstood something. What a program
-//! may not notice is told and withheld: a widening that has brought nothing twice ([`Memory`]).
+//! The program gets the snapshot as JSON and responds with a plan ([`Answer`]). The caller runs it. An answer is accepted or rejected as a
+//! whole: a plan with one impossible entry indicates a misunderstanding. A widening that was useless twice is removed from the plan and
+//! reported ([`Memory`]).
 
 mod memory;
 

@@ -1,8 +1,8 @@
-//! What arrives at all sources together: the newest readings, and bins of 10 s.
+//! Arrivals at all sources together: the newest readings, and bins of 10 s.
 //!
-//! Readings are sums of records that have come into being at the origin, so that their differences are exact however irregularly
-//! they are read. Where a source has none, its arrival rate over the epoch is the one reading. A time in which nothing is known
-//! (the job restarts, metrics are missing) belongs to no bin; a bin of which less than half is known repeats the one before it.
+//! Readings are total numbers of produced records, so that their differences are exact however irregularly they are read. For a source
+//! without readings, its arrival rate over the epoch is the only reading. Times without data (the job restarts, metrics are missing)
+//! belong to no bin. A bin with less than half of its time known repeats the previous one.
 //!
 //! ```text
 //! σ      = 1.05 · median |ln(b_k ÷ b_k−1)| over 30 bins, at least 0.01

@@ -1,14 +1,14 @@
-//! What an operator carries at any parallelism.
+//! Capacity of an operator at any parallelism.
 //!
 //! ```text
 //! service  s(p) = a·(1 + α(p−1))                  α from a grid, by the p seen, with a prior at 0.005
 //! share    w(p) = e + (1−e)·c(p)                   c(p): share of the fullest of p even subtasks, by key groups or partitions;
-//!                                                  e = (w₀−c₀) ÷ (1−c₀): what is hot is taken to be indivisible
+//!                                                  e = (w₀−c₀) ÷ (1−c₀): skew is taken to be indivisible
 //! capacity C(p) = γ ÷ (s(p)·w(p)) · (1 − min(0.15, variation))
 //! ```
 //!
-//! At a parallelism that has been seen three times, service time and share are as measured. A limit behind the operator, for example
-//! a database that takes no more, needs no case of its own: the service time then grows with p, and α becomes 1.
+//! At a parallelism with three measurements, service time and share are the measured ones. A limit behind the operator, for example a
+//! saturated database, needs no special case: the service time then grows with p, and α becomes 1.
 
 use super::measure::{OperatorMemory, ServiceTime, input_units};
 use crate::key_groups::InputUnits;

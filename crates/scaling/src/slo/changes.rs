@@ -1,4 +1,4 @@
-//! The changes of the job and what they cost: lead times, outages, violations, and whether narrowings paid for themselves.
+//! The changes of the job and their costs: lead times, outages, violations, and whether narrowings paid off.
 
 use std::collections::BTreeMap;
 

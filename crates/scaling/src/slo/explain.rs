@@ -1,4 +1,4 @@
-//! The sentences of a decision: why the job is widened, and why widening would not help.
+//! The sentences of a decision: why the job is widened, and why widening would be useless.
 
 use super::measure::input_units;
 use super::memory::{sane, short};

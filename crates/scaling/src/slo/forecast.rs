@@ -1,4 +1,4 @@
-//! How the arrival rate will go on, and how wrong such forecasts have been.
+//! Forecast of the arrival rate, and the errors of past forecasts.
 //!
 //! ```text
 //! naive   level                                                     trend   level + slope · h · (1 − h ÷ 3600)
@@ -6,9 +6,9 @@
 //! upper   max over horizons up to h of best forecast · exp(q-quantile of its errors ln(real ÷ forecast))
 //! ```
 //!
-//! Every bin both models forecast every horizon; when a forecast is due, its error goes into a histogram that halves in about 80
-//! minutes. Forecasts are not stored: they follow from the bins of their time. Errors across a shift are left out of the histogram:
-//! headroom for a doubling costs slots all the time, a doubling that is answered costs seconds.
+//! Both models forecast every horizon in every bin. When a forecast is due, its error is added to a histogram with a half-life of about 80
+//! minutes. Forecasts are not stored, because they follow from the bins of their time. Errors across a shift are not counted: headroom for a
+//! doubling costs slots all the time, the reaction to a doubling costs seconds.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What the readings of the operators show: service times, the fullest subtask, busy time that is not what it seems.
+//! Service times of the operators from their readings, with the fullest subtask and biased busy time.
 //!
 //! Over the newest 30 s, of tasks that run for at least 15 s and whose service times have stopped falling:
 //!

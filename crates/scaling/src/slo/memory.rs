@@ -1,9 +1,8 @@
-//! What policy `slo` remembers from epoch to epoch, in a form that is small enough for every line of the journal.
+//! State of policy `slo` across epochs, small enough for every line of the journal.
 //!
-//! Nothing is kept that no formula looks at: 32 minutes of arrivals in bins of 10 s, error histograms without their empty classes,
-//! the newest readings of half a minute, a few parallelisms per operator, and of the needs of the past only those that are the
-//! largest of all that followed. Figures are rounded to five significant digits, so that a memory that was written and read back
-//! is the same.
+//! It contains only inputs of formulas: 32 minutes of arrivals in bins of 10 s, error histograms without empty classes, the readings of
+//! the last half minute, a few parallelisms per operator, and of the past needs only those that are larger than all later ones. Figures
+//! are rounded to five significant digits, so that a round trip through the journal changes nothing.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Policy `slo`: keep the latency of events below a bound, with as few slots and changes as that takes.
+//! Policy `slo`: keeps the latency of events below a bound, with as few slots and changes as possible.
 //!
 //! Everything is priced in slot-seconds: a second above the bound costs [`Options::violation_price`] seconds of all present slots, a
 //! change costs [`Options::change_price_s`] or [`Options::urgent_price_s`] of them. A decision is a comparison of two sums.
@@ -6,15 +6,15 @@
 //! ```text
 //! snapshot ─> arrivals (bins) ─> forecast ─┐
 //!          └> measure ─> capacity ─> solve ─┴─> view ─> widen: the cheapest width, staying included
-//!                                                    └> narrow: when idle slots have paid for going and coming back
+//!                                                    └> narrow: when idle slots have cost as much as narrowing and widening
 //! ```
 //!
 //! Each step is a module that opens with its formulas. Units: seconds, records, records per second; rates are of all sources
-//! together unless they are an operator's own. All figures that a formula needs are measured on the job itself; where a source of
-//! metrics does not have one, the formula has a substitute, and nothing is narrowed while the backlog is unknown.
+//! together unless they are an operator's own. All inputs of the formulas are measured on the job itself. Where a metric source lacks
+//! one, the formula has a substitute; nothing is narrowed while the backlog is unknown.
 //!
-//! Left out, as a simulation found them worth nothing or less: a seasonal forecast, a minimum look-back before narrowing, and waiting for
-//! a climbing rate to settle.
+//! Deliberately absent, because they were useless or harmful in simulations: a seasonal forecast, a minimum look-back before narrowing,
+//! and waiting for a rising rate to settle.
 
 mod arrivals;
 mod capacity;

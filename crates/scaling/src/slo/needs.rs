@@ -1,7 +1,7 @@
-//! How wide the job would have had to be since its last change: what was idle for how long.
+//! Needed parallelism since the last change, which shows for how long slots were idle.
 //!
-//! The elementwise maximum over the last τ seconds changes only at needs that are larger than all that followed. Only those are
-//! kept, per operator: falling values with the times at which they were needed last.
+//! The elementwise maximum over the last τ seconds changes only at needs that are larger than all later ones. Only those are stored per
+//! operator: decreasing values, each with the time at which it was last needed.
 
 use std::collections::BTreeMap;
 

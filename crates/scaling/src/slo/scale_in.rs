@@ -1,14 +1,13 @@
-//! Narrowing by ski rental: slots that were idle for τ have cost what going and coming back costs.
+//! Narrowing as a ski-rental problem: narrow when the idle slots have cost as much as narrowing and widening again.
 //!
-//! Going back in time from now, w(τ) is the slots that the largest needs of the last τ seconds would have taken. The job is narrowed to
-//! w(τ) for the first τ with
+//! w(τ) is the number of slots for the largest needs of the last τ seconds. The job is narrowed to w(τ) for the smallest τ with
 //!
 //! ```text
 //! (slots₀ − w(τ))·τ ≥ slots₀·(2R_c + κ·(2·v_d + V))·K
 //! v_d = (D−L)⁺ + min(600, λ·(E − 0.8·L)⁺ ÷ max(c−λ, λ/50))           violation seconds of one change, c: capacity when narrow
 //! ```
 //!
-//! V: violation seconds of a widening, as they were; K: what earlier narrowings that did not pay have raised. There is no timer; with the
+//! V: measured violation seconds of a widening; K: a factor that grows with narrowings that did not pay off. There is no timer; with the
 //! default prices τ is at least 480 s.
 
 use std::collections::BTreeMap;

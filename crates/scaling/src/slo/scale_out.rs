@@ -1,4 +1,4 @@
-//! Widening: the cheapest of all widths, staying included, in slot-seconds.
+//! Widening: selects the cheapest of all parallelisms, including the current one, in slot-seconds.
 //!
 //! ```text
 //! q        = B + max(0, λ−C)·max(0, lead−D) + λ·E                 backlog when the job runs again
@@ -8,10 +8,10 @@
 //! J(stay)  = H·s₀ + κ·s₀·(t_v(C, B) + 120·exceed(C, 300))
 //! ```
 //!
-//! A record that is read while q wait is q/λ old, however wide the job is: in that time the others arrived. So q − L·λ are late.
+//! A record that is read with a backlog of q is q/λ old at any parallelism, because the others arrived in that time. So q − L·λ are late.
 //!
-//! s: slots, c′: what the plan carries, trusted to 0.9 if its tightest operator was never saturated. Narrower operators of a plan get 1.3
-//! times what they need as long as that costs no slot.
+//! s: slots, c′: capacity of the plan, times 0.9 if its bottleneck was never saturated. Narrower operators of a plan get 1.3 times their need
+//! if that costs no slot.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The whole graph: what a plan carries, and the smallest plan that carries a rate.
+//! The whole graph: capacity of a plan, and the smallest plan for a rate.
 
 use std::collections::BTreeMap;
 

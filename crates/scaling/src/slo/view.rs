@@ -1,10 +1,10 @@
-//! The figures of one epoch that every decision rests on.
+//! The figures of one epoch that decisions are based on.
 //!
 //! ```text
 //! jump   |ln(λ5 ÷ level)| > 5.6 σ                 λw: rate of the newest w seconds
 //! λ      = λ5 in a jump, else (λ10 + level) ÷ 2
-//! C      = smallest C_i(p_i) ÷ ratio_i             what the graph carries
-//! delay  = (B + max(0, λ−C)·lead) ÷ C              what a record of now will wait, at worst
+//! C      = smallest C_i(p_i) ÷ ratio_i             capacity of the graph
+//! delay  = (B + max(0, λ−C)·lead) ÷ C              longest wait of a record that arrives now
 //! lead   = median(asked → running) + age of the metrics + epoch + 3 s
 //! ```
 

@@ -1,4 +1,4 @@
-//! What is said about a figure beside its value: when it was read, and how far it may be believed.
+//! Time and quality of a figure.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The job as a whole: its life, its checkpoints, its past rescales, its queries.
+//! The job as a whole: its state, checkpoints, past rescales and queries.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
-//! What is known of a job and its cluster over one epoch.
+//! Observations of a job and its cluster over one epoch.
 //!
-//! The JSON form is the interface to recorded decisions and to programs in other languages: field names carry their unit,
-//! a figure that is not known is `null` or absent, never 0. `docs/snapshot.md` describes it field by field. All fields
-//! beyond the few that the first recorded decision has are optional, so that a source of metrics fills in what it can see.
+//! The JSON form is the interface to recorded decisions and to programs in other languages. Field names have their unit; an unknown figure
+//! is `null` or absent, never 0. `docs/snapshot.md` documents the fields. All fields beyond those of the first recorded decision are
+//! optional, because metric sources differ in what they provide.
 
 mod cluster;
 mod figures;
@@ -51,7 +51,7 @@ pub struct Snapshot {
     pub task_managers: Vec<TaskManager>,
     /// The size of the job's state, in bytes: what a restore reads.
     pub state_size_bytes: Option<f64>,
-    /// What lies where its checkpoints are kept, in bytes: the state, and older, shared and orphaned files besides. Nothing is
+    /// Size of its checkpoint storage, in bytes: the state, and older, shared and orphaned files besides. Nothing is
     /// decided on it; what grows while the state does not is a leak.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored_size_bytes: Option<f64>,

@@ -1,4 +1,4 @@
-//! Times that can be true, so that no difference of two of them overflows. What lies outside is unknown, as any impossible figure.
+//! Valid times, so that no difference of two times overflows. Invalid times are unknown, like any impossible figure.
 
 use super::{Operator, Reading, Rescale, Snapshot};
 

@@ -1,4 +1,4 @@
-//! What a saturated operator really does: the rate at which it works while what feeds it waits for it.
+//! The rate of a saturated operator: its throughput while it back-pressures its inputs.
 //!
 //! An operator is saturated if it is not held back (< 2 %) and one that feeds it is (> 25 %); a source, if its backlog is worth more than
 //! 2 s of its rate from the beginning of a reading to its end. Of the readings of the window those count in which it is most saturated: a window that also holds the time before a
