@@ -119,7 +119,7 @@ impl Cluster {
                 *rescale = detailed;
             }
         }
-        Ok(observed::of(&details, task_managers, rescales))
+        Ok(observed::from_details(&details, task_managers, rescales))
     }
 
     /// Answers a query about the job.
@@ -321,7 +321,7 @@ impl Cluster {
             prepared.map_err(EffectError::Unavailable)?;
         }
         let required = self.client.require(job, &wanted).await;
-        required.map_err(|error| Obstacle::of(&error).map_or_else(|| classify(error), refused))?;
+        required.map_err(|error| Obstacle::from_error(&error).map_or_else(|| classify(error), refused))?;
         // The rescale waits for a checkpoint. Without this request it waits for the next periodic one. Older versions
         // have already begun the rescale.
         if waits && let Err(error) = self.client.trigger_checkpoint(job).await {

@@ -18,7 +18,7 @@ pub(crate) fn newest(mut rescales: Vec<Rescale>, since: Timestamp) -> Vec<Rescal
 }
 
 /// Builds the observation from job details, task managers and rescales.
-pub(crate) fn of(details: &JobDetails, task_managers: u32, rescales: Vec<Rescale>) -> Observed {
+pub(crate) fn from_details(details: &JobDetails, task_managers: u32, rescales: Vec<Rescale>) -> Observed {
     let name = |vertex: &Vertex| name_of(vertex, &details.vertices);
     let parallelism = details.vertices.iter().map(|vertex| (name(vertex), vertex.parallelism)).collect();
     let rescales = rescales.into_iter().filter_map(|rescale| one(rescale, &details.vertices)).collect();

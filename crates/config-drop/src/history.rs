@@ -37,7 +37,7 @@ pub struct Revision {
 }
 
 impl Revision {
-    pub(crate) fn of(stored: &StoredDocument) -> Self {
+    pub(crate) fn from_stored(stored: &StoredDocument) -> Self {
         let document = &stored.document;
         Self {
             generation: document.generation(),

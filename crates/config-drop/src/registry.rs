@@ -347,7 +347,7 @@ impl Inner {
     fn show(&self, job: &Job, stored: StoredDocument) {
         let name = stored.document.job().clone();
         let mut history = job.history.lock().unwrap_or_else(PoisonError::into_inner);
-        let forgotten = history.add(Revision::of(&stored), self.limits.history);
+        let forgotten = history.add(Revision::from_stored(&stored), self.limits.history);
         drop(history);
         job.current.send_replace(Arc::new(stored));
         self.store.forget(&name, &forgotten);
@@ -442,10 +442,11 @@ impl Job {
     fn from_disk(found: StoredJob, limits: &Limits) -> Result<(Self, Vec<u64>), JournalError> {
         let StoredJob { current, older, reports, log } = found;
         let reports = Reports::from_disk(log, reports, current.document.generation(), limits.reports_kept)?;
-        let older = older.into_iter().map(|signed| Revision::of(&StoredDocument::new(signed))).collect();
+        let older =
+            older.into_iter().map(|signed| Revision::from_stored(&StoredDocument::new(signed))).collect();
         let mut history = History::new(older);
         let current = StoredDocument::new(current);
-        let forgotten = history.add(Revision::of(&current), limits.history);
+        let forgotten = history.add(Revision::from_stored(&current), limits.history);
         let job = Self {
             current: watch::Sender::new(Arc::new(current)),
             history: std::sync::Mutex::new(history),

@@ -36,7 +36,7 @@ pub(crate) enum ObservedDocument {
 
 impl OverdueChange {
     /// Returns the newest document's change, if its newest report is older than the timeout and not final.
-    pub(crate) fn of(
+    pub(crate) fn new(
         current: &Current,
         reports: Option<&[Report]>,
         within: Duration,
@@ -136,7 +136,7 @@ mod tests {
     }
 
     fn overdue(state: &str, more: &str, at: &str) -> Option<OverdueChange> {
-        OverdueChange::of(
+        OverdueChange::new(
             &current(more),
             Some(&reports(state)),
             Duration::from_secs(600),
@@ -180,7 +180,7 @@ mod tests {
     fn a_document_without_an_agent_is_only_told() {
         let now = "2026-01-01T01:00:00Z".parse().unwrap();
         let found =
-            OverdueChange::of(&current(""), Some(&reports("rescaling")[..1]), Duration::from_secs(600), now);
+            OverdueChange::new(&current(""), Some(&reports("rescaling")[..1]), Duration::from_secs(600), now);
         let found = found.unwrap();
         assert!(found.sentence.contains("has not been accepted"), "{}", found.sentence);
         let widths = BTreeMap::from([("map".to_owned(), 9)]);

@@ -137,7 +137,7 @@ impl ControlLoop {
             }
             Err(NoSuccessor { reason, is_by_hand }) => {
                 let within = self.applied_within();
-                match OverdueChange::of(&current, reports.as_deref(), within, now).filter(|_| !is_by_hand) {
+                match OverdueChange::new(&current, reports.as_deref(), within, now).filter(|_| !is_by_hand) {
                     Some(overdue) => self.resolve_overdue(env, overdue, snapshot.as_ref().ok()).await?,
                     None => {
                         env.alarm(is_by_hand.then_some(reason.as_str()));

@@ -19,7 +19,7 @@ pub(crate) struct Quantiles {
 }
 
 impl Quantiles {
-    fn of(durations: &Durations) -> Self {
+    fn from_durations(durations: &Durations) -> Self {
         Quantiles {
             p50: durations.quantile_us(0.5),
             p99: durations.quantile_us(0.99),
@@ -148,9 +148,9 @@ impl Reporter {
 
 impl ReportValues {
     fn describe(&mut self, delays: &Durations, latencies: &Latencies) {
-        self.schedule_delay_us = Quantiles::of(delays);
-        self.ack_latency_from_intended_us = Quantiles::of(&latencies.from_intended);
-        self.ack_latency_from_send_us = Quantiles::of(&latencies.from_send);
+        self.schedule_delay_us = Quantiles::from_durations(delays);
+        self.ack_latency_from_intended_us = Quantiles::from_durations(&latencies.from_intended);
+        self.ack_latency_from_send_us = Quantiles::from_durations(&latencies.from_send);
     }
 
     /// Whether every record was acknowledged.

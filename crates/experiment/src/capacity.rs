@@ -34,7 +34,8 @@ pub(crate) fn sweep(folders: &[PathBuf], operator: &str, out: &Path) -> anyhow::
     );
     dates.sort();
     dates.dedup();
-    let capacity = rising(seen.into_iter().filter_map(|(width, all)| Some((width, Spread::of(all)?.median))));
+    let capacity =
+        rising(seen.into_iter().filter_map(|(width, all)| Some((width, Spread::from_values(all)?.median))));
     let sweep = Sweep { operator: operator.to_owned(), seen: dates.join(", "), capacity };
     let text = sweep.text();
     Sweep::parse(&text).map_err(anyhow::Error::msg).context("the sweep is inconsistent")?;
@@ -54,7 +55,7 @@ fn carried(kept: &CompletedRun, operator: &str) -> Option<(u32, f64)> {
         .filter_map(|row| Some((row.get(Column::ProcessedPerS)?, row.get(Column::BacklogRecords)?)))
         .filter(|(rate, waiting)| *waiting >= WAITING_MIN_S * rate)
         .map(|(rate, _)| rate);
-    let spread = Spread::of(rates).filter(|spread| spread.count >= ROWS_MIN)?;
+    let spread = Spread::from_values(rates).filter(|spread| spread.count >= ROWS_MIN)?;
     Some((width, spread.median))
 }
 

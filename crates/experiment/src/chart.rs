@@ -72,7 +72,7 @@ struct Axis {
 }
 
 impl Axis {
-    fn of(chart: &Chart) -> Self {
+    fn new(chart: &Chart) -> Self {
         let values = chart.lines.iter().flat_map(|line| &line.points).filter_map(|(_, value)| *value);
         let values = values.chain(chart.bound.iter().map(|(_, bound)| *bound));
         let above_0 = values.clone().filter(|value| *value > 0.0);
@@ -128,7 +128,7 @@ impl Chart {
     }
 
     fn draw(&self, text: &mut String) -> Drawn {
-        let axis = Axis::of(self);
+        let axis = Axis::new(self);
         let until_s = self.until_s.max(1.0);
         let root = SVGBackend::with_string(text, SIZE).into_drawing_area();
         root.fill(&WHITE)?;

@@ -129,7 +129,9 @@ fn table(groups: &[Group<'_>]) -> String {
 /// Formats one run's value, or the median with lowest and highest of several. Unknown is a dash.
 fn cell(runs: &[&Summary], figure: fn(&Summary) -> Option<f64>, written: fn(f64) -> String) -> String {
     let values = runs.iter().filter_map(|run| figure(run));
-    let Some(Spread { median, low, high, count }) = Spread::of(values) else { return "–".to_owned() };
+    let Some(Spread { median, low, high, count }) = Spread::from_values(values) else {
+        return "–".to_owned();
+    };
     if runs.len() == 1 {
         return written(median);
     }

@@ -36,7 +36,7 @@ impl DecisionLine {
         self.effect == "published"
     }
 
-    fn of(record: &Record, began_ms: i64) -> Self {
+    fn from_record(record: &Record, began_ms: i64) -> Self {
         let (effect, generation) = match &record.effect {
             Effect::Nothing => ("nothing", None),
             Effect::DryRun => ("dry-run", None),
@@ -99,7 +99,7 @@ pub(crate) fn of_journal(path: &Path, began_ms: i64) -> anyhow::Result<Vec<Decis
     }
     let records =
         decision_journal::read_with_older(path, KEEP_MAX).context("cannot read the rescaler's journal")?;
-    Ok(records.iter().map(|record| DecisionLine::of(record, began_ms)).collect())
+    Ok(records.iter().map(|record| DecisionLine::from_record(record, began_ms)).collect())
 }
 
 /// Formats the decisions as CSV.

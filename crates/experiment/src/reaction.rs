@@ -66,14 +66,14 @@ pub(crate) struct Reaction {
 }
 
 /// Parallelism of one operator over time.
-struct Path {
+struct ParallelismSeries {
     first: u32,
     /// End and start of each change, and the resulting parallelism.
     turns: Vec<(f64, f64, u32)>,
 }
 
-impl Path {
-    fn of(changes: &[ParallelismChange], operator: &str, begins_with: u32) -> Self {
+impl ParallelismSeries {
+    fn new(changes: &[ParallelismChange], operator: &str, begins_with: u32) -> Self {
         let turns: Vec<(f64, f64, (u32, u32))> = changes
             .iter()
             .filter_map(|change| Some((change.ended_s, change.began_s, *change.widths.get(operator)?)))
@@ -97,7 +97,7 @@ impl Path {
 
 /// Evaluates every step of the load; `begins_with` is the operator's initial parallelism.
 pub(crate) fn reaction(changes: &[ParallelismChange], needs: &LoadNeeds<'_>, begins_with: u32) -> Reaction {
-    let path = Path::of(changes, &needs.sweep.operator, begins_with);
+    let path = ParallelismSeries::new(changes, &needs.sweep.operator, begins_with);
     let levels = levels(needs);
     let is_step = |level: &&Level| level.before.is_some() && level.until_s - level.from_s >= LEVEL_MIN_S;
     let measured = levels.iter().filter(|level| level.until_s > needs.warm_up_s);
@@ -130,7 +130,7 @@ fn levels(needs: &LoadNeeds<'_>) -> Vec<Level> {
     levels
 }
 
-fn step(path: &Path, level: &Level) -> StepFigures {
+fn step(path: &ParallelismSeries, level: &Level) -> StepFigures {
     let width = path.at(level.from_s);
     let is_up = level.before.is_some_and(|before| level.least > before);
     let is_within = |at_s: f64| (level.from_s..level.until_s).contains(&at_s);
@@ -154,7 +154,7 @@ fn step(path: &Path, level: &Level) -> StepFigures {
 }
 
 /// Returns from when on the parallelism was right until the end of the interval.
-fn right_from(path: &Path, level: &Level) -> Option<f64> {
+fn right_from(path: &ParallelismSeries, level: &Level) -> Option<f64> {
     let mut right_s = is_right(path.at(level.from_s), level.least).then_some(level.from_s);
     for (ended_s, _, width) in &path.turns {
         if *ended_s <= level.from_s || *ended_s >= level.until_s {
@@ -165,7 +165,7 @@ fn right_from(path: &Path, level: &Level) -> Option<f64> {
     right_s
 }
 
-fn too_narrow_s(path: &Path, level: &Level, from_s: f64) -> f64 {
+fn too_narrow_s(path: &ParallelismSeries, level: &Level, from_s: f64) -> f64 {
     let ends = path.turns.iter().map(|(ended_s, ..)| *ended_s);
     let inside = ends.filter(|ended_s| *ended_s > from_s && *ended_s < level.until_s);
     let mut cuts: Vec<f64> = std::iter::once(from_s).chain(inside).collect();
@@ -176,7 +176,7 @@ fn too_narrow_s(path: &Path, level: &Level, from_s: f64) -> f64 {
 
 /// Counts changes that undo the previous one although the load did not return: a scale-down without a lower need than
 /// at the scale-up, or the opposite.
-fn reversals(path: &Path, levels: &[Level]) -> u32 {
+fn reversals(path: &ParallelismSeries, levels: &[Level]) -> u32 {
     let needed =
         |second: f64| levels.iter().find(|level| second < level.until_s).or(levels.last()).map(|l| l.least);
     let turns: Vec<(bool, Option<u32>)> = path

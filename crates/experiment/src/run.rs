@@ -145,7 +145,7 @@ async fn begin<'a>(
             let (names, label) = if ones.len() == 1 {
                 (TenantNames::plain(), "")
             } else {
-                (TenantNames::of(&one.variant.name), one.variant.name.as_str())
+                (TenantNames::new(&one.variant.name), one.variant.name.as_str())
             };
             let tenant = TenantOptions {
                 names,

@@ -147,7 +147,9 @@ fn cell(runs: &[&Run], variant: &str, figure: SummaryValue, decimals: usize) -> 
     let has_valid = of(runs, variant).any(|run| run.kept.summary.is_valid);
     let counts = |run: &&&Run| run.kept.summary.is_valid || !has_valid;
     let values = of(runs, variant).filter(counts).filter_map(|run| figure(&run.kept.summary));
-    let Some(Spread { median, low, high, count }) = Spread::of(values) else { return "–".to_owned() };
+    let Some(Spread { median, low, high, count }) = Spread::from_values(values) else {
+        return "–".to_owned();
+    };
     let span = if count > 1 { format!(" ({low:.decimals$} to {high:.decimals$})") } else { String::new() };
     let text = format!("{median:.decimals$}{span}");
     if has_valid { text } else { format!("[{text}]") }

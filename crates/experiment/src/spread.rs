@@ -13,7 +13,7 @@ pub(crate) struct Spread {
 impl Spread {
     /// Returns the spread of these values, or [`None`] if there are none. The median of an even number of values is the mean of the
     /// two in the middle.
-    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+    pub(crate) fn from_values(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = values.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
         let count = sorted.len();
@@ -31,9 +31,9 @@ mod tests {
     #[test]
     fn median_and_range() {
         let spread = |median, low, high, count| Some(Spread { median, low, high, count });
-        assert_eq!(Spread::of([3.0]), spread(3.0, 3.0, 3.0, 1));
-        assert_eq!(Spread::of([9.0, 1.0]), spread(5.0, 1.0, 9.0, 2));
-        assert_eq!(Spread::of([2.0, 9.0, 1.0]), spread(2.0, 1.0, 9.0, 3));
-        assert_eq!(Spread::of([]), None);
+        assert_eq!(Spread::from_values([3.0]), spread(3.0, 3.0, 3.0, 1));
+        assert_eq!(Spread::from_values([9.0, 1.0]), spread(5.0, 1.0, 9.0, 2));
+        assert_eq!(Spread::from_values([2.0, 9.0, 1.0]), spread(2.0, 1.0, 9.0, 3));
+        assert_eq!(Spread::from_values([]), None);
     }
 }

@@ -42,7 +42,7 @@ pub enum Obstacle {
 
 impl Obstacle {
     /// Returns the obstacle in an error of Flink, if it is one.
-    pub fn of(error: &Error) -> Option<Self> {
+    pub fn from_error(error: &Error) -> Option<Self> {
         let Error::Status { message, .. } = error else { return None };
         if message.contains("running in reactive mode") {
             return Some(Self::Reactive);
@@ -115,7 +115,7 @@ impl Client {
         let requirements = match self.requirements(job).await {
             Ok(requirements) => requirements,
             Err(error) => {
-                let obstacle = match Obstacle::of(&error) {
+                let obstacle = match Obstacle::from_error(&error) {
                     None if error.is_not_found() => self.too_old().await?,
                     obstacle => obstacle,
                 };
@@ -165,10 +165,10 @@ mod tests {
             message: message.to_owned(),
         };
         let default = "java.lang.UnsupportedOperationException: The DefaultScheduler does not support changing the parallelism";
-        assert_eq!(Obstacle::of(&status(500, default)), Some(Obstacle::Scheduler));
+        assert_eq!(Obstacle::from_error(&status(500, default)), Some(Obstacle::Scheduler));
         let reactive = "Cannot change the parallelism of a job running in reactive mode.";
-        assert_eq!(Obstacle::of(&status(500, reactive)), Some(Obstacle::Reactive));
-        assert_eq!(Obstacle::of(&status(503, "leader election")), None);
+        assert_eq!(Obstacle::from_error(&status(500, reactive)), Some(Obstacle::Reactive));
+        assert_eq!(Obstacle::from_error(&status(503, "leader election")), None);
         for (version, is_old) in
             [("1.17.2", true), ("1.18.0", false), ("2.3.0", false), ("", false), ("1.x", false)]
         {

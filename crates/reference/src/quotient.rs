@@ -15,7 +15,7 @@ pub struct Quotient(f64);
 
 impl Quotient {
     /// Returns `dividend / divisor`; the divisor must not be 0.
-    pub(crate) fn of(dividend: i64, divisor: usize) -> Self {
+    pub(crate) fn new(dividend: i64, divisor: usize) -> Self {
         assert!(divisor > 0, "an average, a median and a ratio need something to divide by");
         Self(dividend as f64 / divisor as f64)
     }
@@ -26,9 +26,9 @@ impl Quotient {
         sorted.sort_unstable();
         let upper = sorted.len() / 2;
         if sorted.len() % 2 == 1 {
-            return Self::of(sorted[upper], 1);
+            return Self::new(sorted[upper], 1);
         }
-        Self::of(sorted[upper - 1] + sorted[upper], 2)
+        Self::new(sorted[upper - 1] + sorted[upper], 2)
     }
 
     /// Returns the quotient as a number.

@@ -28,7 +28,7 @@ impl Group {
     pub const ALL: [Self; 4] = [Self::Tuning, Self::HoldOut, Self::ExternallyLimited, Self::Own];
 
     /// Returns the group of a scenario.
-    pub fn of(scenario: &Scenario) -> Self {
+    pub fn from_scenario(scenario: &Scenario) -> Self {
         match scenario.set {
             _ if scenario.is_externally_limited => Self::ExternallyLimited,
             ScenarioSet::Tuning => Self::Tuning,
@@ -129,7 +129,7 @@ pub fn row(scenario: &Scenario, policy: Contender) -> Result<Row, ScenarioError>
     let scores: Vec<Score> = seeds(scenario.set).map(score).collect::<Result<_, ScenarioError>>()?;
     Ok(Row {
         scenario: scenario.name.clone(),
-        group: Group::of(scenario),
+        group: Group::from_scenario(scenario),
         policy,
         runs: scores.len(),
         mean: Mean::new(scores.iter()),
@@ -151,7 +151,7 @@ pub struct Sum {
 
 impl Sum {
     /// Sums the rows of a policy in a group.
-    pub fn of(rows: &[Row], policy: Contender, group: Group) -> Self {
+    pub fn new(rows: &[Row], policy: Contender, group: Group) -> Self {
         let mut sum = Self::default();
         rows.iter()
             .filter(|row| row.policy == policy && row.group == group)

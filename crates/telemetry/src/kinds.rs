@@ -18,7 +18,7 @@ impl Kinds {
     /// ones is an all-window operator; one with metrics that only windows have is a window, or a co-group if it has two inputs;
     /// of the others, one that nothing reads is a sink. (A window join is a co-group that pairs what it has collected, and is scaled
     /// as one.)
-    pub(crate) fn of(&self, vertex: &Vertex, all: &[Vertex]) -> Kind {
+    pub(crate) fn kind_of(&self, vertex: &Vertex, all: &[Vertex]) -> Kind {
         if let Some(kind) = self.0.get(&vertex.name) {
             return *kind;
         }
@@ -90,7 +90,7 @@ mod tests {
             windowed(vertex("average", &["source-bid"], 128)),
             vertex("sink-q7", &["q7-highest-bid"], 128),
         ];
-        let of = |kinds: &Kinds| all.iter().map(|vertex| kinds.of(vertex, &all)).collect::<Vec<_>>();
+        let of = |kinds: &Kinds| all.iter().map(|vertex| kinds.kind_of(vertex, &all)).collect::<Vec<_>>();
         let mut expected =
             [Kind::Source, Kind::Continuous, Kind::AllWindow, Kind::CoGroup, Kind::Window, Kind::Sink];
         assert_eq!(of(&Kinds::default()), expected);
@@ -110,7 +110,7 @@ mod tests {
             let subtasks = vec![crate::sample::Subtask { means, ..Default::default() }];
             Vertex { role: Some(Role::Inner), subtasks, ..vertex("q", &[], 0) }
         };
-        let kind = |vertex: Vertex| Kinds::default().of(&vertex, std::slice::from_ref(&vertex));
+        let kind = |vertex: Vertex| Kinds::default().kind_of(&vertex, std::slice::from_ref(&vertex));
         assert_eq!(kind(with(&["windowSize"])), Kind::Window);
         assert_eq!(kind(with(&["windowSize", "waitingTimeInput2"])), Kind::CoGroup);
         assert_eq!(kind(with(&["latency"])), Kind::Continuous);
@@ -125,7 +125,7 @@ mod tests {
             ..vertex(name, &[], 128)
         };
         let all = [unknown("a", Role::Source), unknown("b", Role::Inner), unknown("c", Role::Sink)];
-        let kinds: Vec<Kind> = all.iter().map(|vertex| Kinds::default().of(vertex, &all)).collect();
+        let kinds: Vec<Kind> = all.iter().map(|vertex| Kinds::default().kind_of(vertex, &all)).collect();
         assert_eq!(kinds, [Kind::Source, Kind::Continuous, Kind::Sink]);
     }
 }

@@ -100,7 +100,7 @@ pub(crate) enum GlobalMetric {
 }
 
 impl GlobalMetric {
-    fn of(metric: &str) -> Option<Self> {
+    fn from_name(metric: &str) -> Option<Self> {
         Some(match metric.replace('_', ".").as_str() {
             "Status.JVM.CPU.Load" => Self::CpuLoad,
             "Status.JVM.Memory.Heap.Used" => Self::HeapUsed,
@@ -186,9 +186,9 @@ fn subject<'c>(group: impl Fn(&str) -> Option<&'c str>) -> Option<Subject> {
         if let Some(partition) = names::partition(metric) {
             return Some(Subject::Partition { job, operator, subtask, partition: partition.to_owned() });
         }
-        return Some(Subject::Subtask { job, operator, subtask, figure: SubtaskMetric::of(metric)? });
+        return Some(Subject::Subtask { job, operator, subtask, figure: SubtaskMetric::from_name(metric)? });
     }
-    let figure = GlobalMetric::of(metric)?;
+    let figure = GlobalMetric::from_name(metric)?;
     if let Some(id) = group("tm") {
         return Some(Subject::TaskManager { id: id.to_owned(), figure });
     }

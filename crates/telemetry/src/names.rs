@@ -62,7 +62,7 @@ const IMPLAUSIBLE: f64 = i64::MAX as f64;
 
 impl SubtaskMetric {
     /// The figure of a metric by its own name, without anything around it.
-    pub(crate) fn of(metric: &str) -> Option<Self> {
+    pub(crate) fn from_name(metric: &str) -> Option<Self> {
         Some(match metric {
             "numRecordsIn" => Self::RecordsIn,
             "numRecordsOut" => Self::RecordsOut,
@@ -204,7 +204,7 @@ fn listed(name: &str) -> Option<ListedMetric> {
         Some(operator) if metric == "numRecordsIn" => {
             is_source(operator).then_some(SubtaskMetric::SourceRecordsIn)?
         }
-        _ => SubtaskMetric::of(metric)?,
+        _ => SubtaskMetric::from_name(metric)?,
     };
     (figure.is_of_task() == operator.is_none()).then_some(ListedMetric { subtask, figure })
 }

@@ -25,7 +25,7 @@ impl TenantNames {
     }
 
     /// Returns names with the tenant's prefix.
-    pub fn of(tenant: &str) -> Self {
+    pub fn new(tenant: &str) -> Self {
         Self { tenant: Some(tenant.to_owned()) }
     }
 
@@ -110,7 +110,7 @@ mod tests {
     /// Goal: two tenants of one cluster share no job, group or topic, and the benchmark keeps its name.
     #[test]
     fn names_are_those_of_the_tenant() {
-        let text = localised(&TenantNames::of("a"), TEXT);
+        let text = localised(&TenantNames::new("a"), TEXT);
         for line in [
             "job = \"a-nexmark\"",
             "benchmark = \"nexmark\"",
@@ -128,7 +128,7 @@ mod tests {
     /// Goal: the rescaler gets only Kafka's address; its configuration has no topics.
     #[test]
     fn the_rescaler_has_no_topics() {
-        let text = localised(&TenantNames::of("a"), &format!("{TEXT}\n[flink]\n"));
+        let text = localised(&TenantNames::new("a"), &format!("{TEXT}\n[flink]\n"));
         assert!(
             text.contains("bootstrap_servers = \"127.0.0.1:1\"") && !text.contains("topic_prefix"),
             "{text}"

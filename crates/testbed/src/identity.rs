@@ -24,7 +24,7 @@ pub struct ProcessIdentity {
 impl ProcessIdentity {
     /// Returns the process that has this id now; `None` if there is none, or only a zombie.
     #[must_use]
-    pub fn of(pid: i32) -> Option<Self> {
+    pub fn from_pid(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (state, start_ticks) = parse_stat(&stat)?;
         (!matches!(state, 'Z' | 'X')).then_some(Self { pid, start_ticks })
@@ -33,13 +33,13 @@ impl ProcessIdentity {
     /// Returns the current process.
     #[must_use]
     pub fn own() -> Option<Self> {
-        Self::of(Pid::this().as_raw())
+        Self::from_pid(Pid::this().as_raw())
     }
 
     /// Whether this process (not another one with the same id) is still running.
     #[must_use]
     pub fn is_alive(self) -> bool {
-        Self::of(self.pid) == Some(self)
+        Self::from_pid(self.pid) == Some(self)
     }
 
     /// Sends a signal if the process is still this one; returns `false` if it has ended.

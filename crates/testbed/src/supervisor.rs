@@ -203,7 +203,7 @@ impl Starting {
     }
 
     fn identity(&self) -> Option<ProcessIdentity> {
-        i32::try_from(self.child.id()).ok().and_then(ProcessIdentity::of)
+        i32::try_from(self.child.id()).ok().and_then(ProcessIdentity::from_pid)
     }
 
     /// Stops the supervisor with all its children.

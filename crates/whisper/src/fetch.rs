@@ -98,7 +98,10 @@ impl OpenFile<'_> {
     }
 
     fn stamp(&self) -> Result<Stamp, FetchError> {
-        self.file.metadata().map(|metadata| Stamp::of(&metadata)).map_err(|source| self.read_error(source))
+        self.file
+            .metadata()
+            .map(|metadata| Stamp::from_metadata(&metadata))
+            .map_err(|source| self.read_error(source))
     }
 
     fn read_error(&self, source: io::Error) -> FetchError {

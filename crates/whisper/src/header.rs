@@ -39,7 +39,7 @@ pub enum Aggregation {
 }
 
 impl Aggregation {
-    fn of(code: u32) -> Option<Self> {
+    fn from_code(code: u32) -> Option<Self> {
         Some(match code {
             1 => Self::Average,
             2 => Self::Sum,
@@ -104,7 +104,7 @@ impl Header {
         let cut = Corruption::HeaderCut { bytes: file_bytes };
         let metadata = head.first_chunk::<METADATA_BYTES>().ok_or(cut)?;
         let [aggregation, max_retention, factor, count] = words(metadata);
-        let aggregation = Aggregation::of(aggregation).ok_or(Corruption::Aggregation(aggregation))?;
+        let aggregation = Aggregation::from_code(aggregation).ok_or(Corruption::Aggregation(aggregation))?;
         let x_files_factor = f32::from_bits(factor);
         if !(0.0..=1.0).contains(&x_files_factor) {
             return Err(Corruption::XFilesFactor);

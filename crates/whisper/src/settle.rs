@@ -23,7 +23,7 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    pub(crate) fn of(metadata: &Metadata) -> Self {
+    pub(crate) fn from_metadata(metadata: &Metadata) -> Self {
         Self { changed_s: metadata.ctime(), changed_ns: metadata.ctime_nsec(), bytes: metadata.len() }
     }
 

@@ -71,7 +71,7 @@ impl E2eHarness {
     ) -> anyhow::Result<Self> {
         let name = format!("{}-{}", context.test(), options.benchmark).replace('_', "-");
         let tenant_options = TenantOptions {
-            names: TenantNames::of(&name),
+            names: TenantNames::new(&name),
             folder: PathBuf::from(&name),
             programs_dir: programs_dir()?,
             jar: root().join("flink-jobs/target/flink-jobs.jar"),

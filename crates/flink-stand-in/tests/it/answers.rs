@@ -107,7 +107,7 @@ async fn reactive_mode_is_told_by_the_refusal() {
         panic!("it shows nothing")
     };
     let refused = client.require(&job(), &requirements).await.unwrap_err();
-    assert_eq!(Obstacle::of(&refused), Some(Obstacle::Reactive));
+    assert_eq!(Obstacle::from_error(&refused), Some(Obstacle::Reactive));
 }
 
 /// Goal: a task manager is found by any id.

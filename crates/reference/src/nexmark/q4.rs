@@ -66,7 +66,7 @@ pub fn q4<'a>(events: impl IntoIterator<Item = Event<'a>>, settings: Q4Settings)
         query: "q4".to_owned(),
         category_id,
         closed_auctions: prices.len() as i64,
-        average_price: Quotient::of(prices.iter().sum(), prices.len()),
+        average_price: Quotient::new(prices.iter().sum(), prices.len()),
     };
     prices.into_iter().map(row).collect()
 }

@@ -64,7 +64,7 @@ fn rows_of(seller_id: i64, prices: &[i64], settings: Q6Settings) -> impl Iterato
             query: "q6".to_owned(),
             seller_id,
             auctions: window.len() as i64,
-            average_price: Quotient::of(window.iter().sum(), window.len()),
+            average_price: Quotient::new(window.iter().sum(), window.len()),
         }
     })
 }

@@ -16,7 +16,7 @@ pub(super) struct Counts {
 
 impl Counts {
     pub(super) fn ratio(self) -> Quotient {
-        Quotient::of(self.events, self.clicks)
+        Quotient::new(self.events, self.clicks)
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) async fn history(
     query: Result<Query<Limit>, QueryRejection>,
 ) -> Answer {
     let points = find(&shared, &job)?.points(limit(query, usize::MAX)?);
-    Ok(json(&History::of(&points)))
+    Ok(json(&History::from_points(&points)))
 }
 
 pub(super) async fn decisions(

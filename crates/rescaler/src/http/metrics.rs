@@ -77,7 +77,7 @@ struct JobMetrics {
 impl JobMetrics {
     fn new(status: &Arc<JobStatus>, now: Timestamp) -> Self {
         let view = status.view(now, false);
-        let totals = view.snapshot.as_ref().map(|(_, snapshot)| Totals::of(snapshot));
+        let totals = view.snapshot.as_ref().map(|(_, snapshot)| Totals::from_snapshot(snapshot));
         Self { status: Arc::clone(status), view, totals }
     }
 

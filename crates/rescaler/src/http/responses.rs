@@ -98,7 +98,7 @@ pub(super) fn jobs(status: &Status, since_ms: Option<i64>, now: Timestamp) -> Jo
             since: since_ms.map(|since_ms| job.since(since_ms)),
             data_age_ms: age_ms(view.sampled_at, now),
             epoch: view.newest.as_ref().map(|decision| decision.epoch),
-            totals: view.snapshot.as_ref().map(|(_, snapshot)| Totals::of(snapshot)),
+            totals: view.snapshot.as_ref().map(|(_, snapshot)| Totals::from_snapshot(snapshot)),
             problem: view.failure.or(view.alarm).or(view.problem),
         }
     };
@@ -177,7 +177,7 @@ pub(super) fn job(job: &JobStatus, guard: &Guard, now: Timestamp) -> Job {
         data_age_ms: age_ms(view.sampled_at, now),
         epoch: view.newest.as_ref().map(|decision| decision.epoch),
         epoch_age_ms: age_ms(view.epoch_ended_at, now),
-        totals: snapshot.as_deref().map(Totals::of),
+        totals: snapshot.as_deref().map(Totals::from_snapshot),
         snapshot_at_ms: snapshot_at.map(Timestamp::as_millisecond),
         snapshot,
         problem: view.failure.or(view.alarm).or(view.problem),
@@ -207,7 +207,7 @@ pub(super) struct History {
 }
 
 impl History {
-    pub(super) fn of(points: &[Arc<Point>]) -> Self {
+    pub(super) fn from_points(points: &[Arc<Point>]) -> Self {
         let total = |figure: fn(&Totals) -> Option<f64>| {
             points.iter().map(|point| point.totals.as_ref().and_then(figure)).collect()
         };

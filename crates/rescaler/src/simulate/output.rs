@@ -45,14 +45,14 @@ pub(super) fn table(batch: &Batch, results: &[RunScore]) -> String {
         for (contender, sums) in batch.contenders.iter().zip(&mut sums) {
             let of_it = |run: &&RunScore| run.scenario == scenario.name && run.policy == *contender;
             let mean = Mean::new(results.iter().filter(of_it).map(|run| &run.score));
-            sums[Group::of(scenario) as usize].add(&mean);
+            sums[Group::from_scenario(scenario) as usize].add(&mean);
             row.push(cell(&Sum::from(&mean)));
         }
         table.row(row);
     }
     if batch.scenarios.len() > 1 {
         for group in Group::ALL {
-            if batch.scenarios.iter().any(|scenario| Group::of(scenario) == group) {
+            if batch.scenarios.iter().any(|scenario| Group::from_scenario(scenario) == group) {
                 let cells = sums.iter().map(|sums| cell(&sums[group as usize]));
                 table.row([group.title().to_owned()].into_iter().chain(cells));
             }

@@ -105,7 +105,7 @@ fn row(scenario: &Scenario, policy: Contender, results: &[RunScore]) -> Row {
     let own = results.iter().filter(|run| run.scenario == scenario.name && run.policy == policy);
     Row {
         scenario: scenario.name.clone(),
-        group: Group::of(scenario),
+        group: Group::from_scenario(scenario),
         policy,
         runs: own.clone().count(),
         mean: Mean::new(own.map(|run| &run.score)),
@@ -124,7 +124,7 @@ fn page(rows: &[Row]) -> String {
         let _ = writeln!(text, "| {} | {} |", scenario.name, cells.join(" | "));
     }
     for group in GROUPS {
-        let cells = Contender::ALL.map(|policy| cell(&Sum::of(rows, policy, group)));
+        let cells = Contender::ALL.map(|policy| cell(&Sum::new(rows, policy, group)));
         let _ = writeln!(text, "| **{}** | {} |", group.title(), cells.join(" | "));
     }
     text.push_str("\nAfter a step in the load (seconds until the parallelism carries it/seconds until the last violation/widest over needed):\n\n");
@@ -162,7 +162,7 @@ fn changes(before: &[Row], after: &[Row]) -> Vec<Changed> {
     let mut changes = Vec::new();
     for policy in Contender::ALL {
         for group in GROUPS {
-            let (old, new) = (Sum::of(before, policy, group), Sum::of(after, policy, group));
+            let (old, new) = (Sum::new(before, policy, group), Sum::new(after, policy, group));
             if old == new || old == Sum::default() {
                 continue;
             }

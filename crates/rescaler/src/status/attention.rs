@@ -125,7 +125,7 @@ fn over_bound(job: &JobStatus, moment: &JobView) -> Option<String> {
     let (_, snapshot) = moment.snapshot.as_ref()?;
     let estimated_ms = moment.outlook.as_ref().ok().and_then(|outlook| outlook.delay_ms);
     let seconds = |ms: f64| format!("{:.1} s", ms / 1000.0);
-    match (Totals::of(snapshot).latency_ms, estimated_ms) {
+    match (Totals::from_snapshot(snapshot).latency_ms, estimated_ms) {
         (Some(ms), _) if ms >= bound_ms => {
             Some(format!("latency is {}, the bound is {}", seconds(ms), seconds(bound_ms)))
         }

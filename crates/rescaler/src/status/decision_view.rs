@@ -35,7 +35,7 @@ impl DecisionOutcome {
         Self::NotPublished,
     ];
 
-    pub(crate) fn of(effect: &Effect) -> Self {
+    pub(crate) fn from_effect(effect: &Effect) -> Self {
         match effect {
             Effect::Nothing => Self::Nothing,
             Effect::DryRun => Self::DryRun,
@@ -85,12 +85,12 @@ pub struct DecisionView {
 
 impl DecisionView {
     /// Returns the view of a record.
-    pub fn of(record: &Record) -> Self {
+    pub fn from_record(record: &Record) -> Self {
         let (generation, message) = details(&record.effect);
         Self {
             epoch: record.epoch,
             at: record.at,
-            outcome: DecisionOutcome::of(&record.effect),
+            outcome: DecisionOutcome::from_effect(&record.effect),
             generation,
             message,
             headline: record.decision.to_string(),
@@ -102,7 +102,7 @@ impl DecisionView {
     /// Adds the outcome that was recorded later.
     pub(super) fn follow(&mut self, follow_up: &FollowUp) {
         if let Some(effect) = &follow_up.then {
-            self.outcome = DecisionOutcome::of(effect);
+            self.outcome = DecisionOutcome::from_effect(effect);
             let (generation, message) = details(effect);
             (self.generation, self.message) = (generation.or(self.generation), message);
         }

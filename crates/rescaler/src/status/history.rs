@@ -35,7 +35,7 @@ pub struct Totals {
 
 impl Totals {
     /// Returns the totals of a snapshot.
-    pub fn of(snapshot: &Snapshot) -> Self {
+    pub fn from_snapshot(snapshot: &Snapshot) -> Self {
         let sources = || snapshot.operators.iter().filter(|operator| operator.kind == Kind::Source);
         let sum = |figure: fn(&Operator) -> Option<f64>| {
             sources().map(figure).sum::<Option<f64>>().filter(|_| sources().next().is_some())
@@ -92,14 +92,14 @@ pub struct Mark {
 
 impl Point {
     /// Returns the point of a record, with the outlook at the end of its epoch.
-    pub fn of(record: &Record, outlook: Option<Outlook>) -> Self {
+    pub fn from_record(record: &Record, outlook: Option<Outlook>) -> Self {
         let snapshot = record.snapshot.as_ref();
         let (epoch, at_ms) = (record.epoch, record.at.as_millisecond());
         let is_plan = record.decision.action == Action::Rescale;
         Self {
             epoch,
             at_ms,
-            totals: snapshot.map(Totals::of),
+            totals: snapshot.map(Totals::from_snapshot),
             latency_ms: snapshot.map(latencies).unwrap_or_default(),
             parallelism: snapshot.map(widths).unwrap_or_default(),
             busy_ratio: snapshot.map(busy).unwrap_or_default(),
@@ -107,7 +107,7 @@ impl Point {
             mark: is_plan.then(|| Mark {
                 epoch,
                 at_ms,
-                outcome: DecisionOutcome::of(&record.effect),
+                outcome: DecisionOutcome::from_effect(&record.effect),
                 headline: record.decision.to_string(),
             }),
         }
@@ -159,11 +159,11 @@ mod tests {
     fn unknown_parts_make_unknown_sums() {
         let mut snapshot =
             Snapshot { operators: vec![source(Some(10.0)), source(Some(5.0))], ..Snapshot::default() };
-        assert_eq!(Totals::of(&snapshot).input_rate_per_s, Some(15.0));
+        assert_eq!(Totals::from_snapshot(&snapshot).input_rate_per_s, Some(15.0));
         snapshot.operators[1].arrival_rate_per_s = None;
-        assert_eq!(Totals::of(&snapshot).input_rate_per_s, None);
+        assert_eq!(Totals::from_snapshot(&snapshot).input_rate_per_s, None);
         snapshot.operators.clear();
-        assert_eq!(Totals::of(&snapshot).input_rate_per_s, None);
+        assert_eq!(Totals::from_snapshot(&snapshot).input_rate_per_s, None);
     }
 
     /// Goal: the job's latency is that of its slowest query.
@@ -176,7 +176,7 @@ mod tests {
         };
         let queries = vec![query("q1", Some(3.0)), query("q2", None), query("q3", Some(7.0))];
         let snapshot = Snapshot { queries, ..Snapshot::default() };
-        assert_eq!(Totals::of(&snapshot).latency_ms, Some(7.0));
+        assert_eq!(Totals::from_snapshot(&snapshot).latency_ms, Some(7.0));
         assert_eq!(latencies(&snapshot).len(), 2);
     }
 }

@@ -276,14 +276,14 @@ impl JobStatus {
         } else if let Some(reason) = record.decision.reasons.first() {
             data.problem = Some(reason.clone());
         }
-        let outcome = DecisionOutcome::of(&record.effect);
+        let outcome = DecisionOutcome::from_effect(&record.effect);
         if outcome != DecisionOutcome::Publishing {
             data.epochs += 1;
             data.epoch_ended_at = Some(record.at);
             *data.outcomes.entry(outcome).or_default() += 1;
         }
         self.retain(&mut data, record, Some(outlook));
-        let events = data.events.decided(&DecisionView::of(record));
+        let events = data.events.decided(&DecisionView::from_record(record));
         drop(data);
         self.notify(events);
     }
@@ -294,7 +294,7 @@ impl JobStatus {
         if let Some(effect) = &follow_up.then {
             data.epochs += 1;
             data.epoch_ended_at = Some(follow_up.at);
-            *data.outcomes.entry(DecisionOutcome::of(effect)).or_default() += 1;
+            *data.outcomes.entry(DecisionOutcome::from_effect(effect)).or_default() += 1;
         }
         let of_epoch = follow_up.of_epoch;
         let mut events = Vec::new();
@@ -308,7 +308,7 @@ impl JobStatus {
         }
         let point = data.points.iter_mut().rev().find(|point| point.epoch == of_epoch);
         if let (Some(point), Some(effect)) = (point, &follow_up.then) {
-            Arc::make_mut(point).became(DecisionOutcome::of(effect));
+            Arc::make_mut(point).became(DecisionOutcome::from_effect(effect));
         }
         drop(data);
         self.notify(events);
@@ -393,7 +393,7 @@ impl JobStatus {
     /// Returns what happened after this time, as far as the time line goes back.
     pub fn since(&self, since_ms: i64) -> Since {
         let data = self.lock();
-        Since::of(data.points.iter().map(|point| &**point), since_ms, self.info.latency_max_ms)
+        Since::new(data.points.iter().map(|point| &**point), since_ms, self.info.latency_max_ms)
     }
 
     fn estimate(&self, record: &Record) -> Result<Outlook, String> {
@@ -401,10 +401,10 @@ impl JobStatus {
     }
 
     fn retain(&self, data: &mut JobData, record: &Record, outlook: Option<Result<Outlook, String>>) {
-        let decision = Arc::new(DecisionView::of(record));
+        let decision = Arc::new(DecisionView::from_record(record));
         let known = outlook.as_ref().and_then(|outlook| outlook.as_ref().ok().copied());
         data.outlook = outlook;
-        push(&mut data.points, Arc::new(Point::of(record, known)), self.retention.points, |point| {
+        push(&mut data.points, Arc::new(Point::from_record(record, known)), self.retention.points, |point| {
             point.epoch
         });
         push(&mut data.decisions, decision, self.retention.decisions, |decision| decision.epoch);

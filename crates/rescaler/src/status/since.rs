@@ -19,7 +19,7 @@ pub struct Since {
 
 impl Since {
     /// Sums up the points after a moment; an epoch counts for the time since the one before, which must be one of the points too.
-    pub(super) fn of<'a>(
+    pub(super) fn new<'a>(
         points: impl Iterator<Item = &'a Point>,
         since_ms: i64,
         latency_max_ms: Option<f64>,
@@ -71,7 +71,7 @@ mod tests {
             point(3, 30_000, 9.0, Some(DecisionOutcome::Published)),
             point(4, 40_000, 1.0, None),
         ];
-        let since = |since_ms| Since::of(points.iter(), since_ms, Some(5.0));
+        let since = |since_ms| Since::new(points.iter(), since_ms, Some(5.0));
         assert_eq!(since(0), Since { published: 2, not_published: 1, not_applied: 0, over_bound_ms: 20_000 });
         assert_eq!(since(25_000), Since { published: 1, over_bound_ms: 5_000, ..Since::default() });
         assert_eq!(since(40_000), Since::default());

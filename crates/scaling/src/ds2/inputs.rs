@@ -54,7 +54,7 @@ impl View<'_> {
         let busy = busy(operator).ok_or("its busy time is unknown")?;
         let target = *target.ok_or("its required rate is unknown")?;
         let input_units = self.input_units(operator);
-        let spread = Spread::of(operator, self.snapshot, input_units, self.options);
+        let spread = Spread::new(operator, self.snapshot, input_units, self.options);
         if rate <= 0.0 && (busy >= LEAST_BUSY || target.rate_per_s + target.drain_per_s > 0.0) {
             return Err("it processed no records, so its rate is unknown".to_owned());
         }

@@ -111,7 +111,7 @@ impl Policy for Ds2 {
 pub(crate) fn cause_of_no_effect(operator: &Operator, snapshot: &Snapshot) -> String {
     let keys = operator.max_parallelism.unwrap_or(snapshot.job.max_parallelism).max(1);
     let input_units = if operator.is_keyed() { InputUnits::Of(keys) } else { InputUnits::None };
-    let spread = spread::Spread::of(operator, snapshot, input_units, &Options::default());
+    let spread = spread::Spread::new(operator, snapshot, input_units, &Options::default());
     let partitions = operator.source_partitions.filter(|_| operator.kind == Kind::Source);
     match (spread.indivisible.describe(), partitions) {
         (_, Some(partitions)) if partitions < operator.parallelism => {

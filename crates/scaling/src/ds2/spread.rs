@@ -65,7 +65,7 @@ pub(super) struct Spread {
 
 impl Spread {
     /// Returns the spread of an operator, by its inputs and the records of its subtasks; the options say how skew counts.
-    pub(super) fn of(
+    pub(super) fn new(
         operator: &Operator,
         snapshot: &Snapshot,
         input_units: InputUnits,
@@ -195,7 +195,7 @@ mod tests {
     fn spread(operator: &Operator, input_units: InputUnits) -> Spread {
         let input = Operator { name: "in".to_owned(), output_rate_per_s: Some(100.0), ..Operator::default() };
         let snapshot = Snapshot { operators: vec![input, operator.clone()], ..Snapshot::default() };
-        Spread::of(operator, &snapshot, input_units, &Options::default())
+        Spread::new(operator, &snapshot, input_units, &Options::default())
     }
 
     fn close(found: f64, expected: f64) -> bool {

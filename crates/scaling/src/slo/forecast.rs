@@ -121,7 +121,7 @@ fn class(error: f64) -> u8 {
 }
 
 impl Errors {
-    fn of(&self, model: Model, horizon: usize) -> &Past {
+    fn past(&self, model: Model, horizon: usize) -> &Past {
         match model {
             Model::Naive => &self.naive[horizon],
             Model::Trend => &self.trend[horizon],
@@ -175,7 +175,8 @@ impl<'a> Outlook<'a> {
 
     /// The model that has been better over this horizon.
     fn best(self, horizon: usize) -> Model {
-        let (naive, trend) = (self.errors.of(Model::Naive, horizon), self.errors.of(Model::Trend, horizon));
+        let (naive, trend) =
+            (self.errors.past(Model::Naive, horizon), self.errors.past(Model::Trend, horizon));
         if naive.count < 30.0 || trend.count < 60.0 {
             return Model::Naive;
         }
@@ -210,7 +211,7 @@ impl<'a> Outlook<'a> {
 
     /// The error that the wanted share of forecasts did not exceed, as a logarithm, not below 0.
     fn error_quantile(self, horizon: usize) -> f64 {
-        let past = self.errors.of(self.best(horizon), horizon);
+        let past = self.errors.past(self.best(horizon), horizon);
         let mass = past.mass();
         if mass < LEAST_ERRORS {
             return if HORIZONS_S[horizon] <= 60 { 0.10 } else { 0.15 };
@@ -240,7 +241,7 @@ impl<'a> Outlook<'a> {
     pub(super) fn exceeds(self, capacity_per_s: f64, rate_per_s: f64) -> f64 {
         const HORIZON: usize = 2;
         let expected = self.expected(HORIZON, rate_per_s);
-        let past = self.errors.of(self.best(HORIZON), HORIZON);
+        let past = self.errors.past(self.best(HORIZON), HORIZON);
         let mass = past.mass();
         if mass < LEAST_ERRORS {
             return if capacity_per_s < 1.15 * expected { 1.0 } else { 0.0 };

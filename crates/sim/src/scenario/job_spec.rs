@@ -127,7 +127,7 @@ pub struct WindowSpec {
 
 impl JobSpec {
     /// Returns the specification of a built-in job.
-    pub fn of(template: Template) -> Self {
+    pub fn from_template(template: Template) -> Self {
         Self { template: Some(template), operators: Vec::new(), capacity_spread: capacity_spread() }
     }
 

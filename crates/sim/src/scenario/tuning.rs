@@ -21,7 +21,7 @@ pub(super) fn diurnal(low: f64, high: f64, hours: u32, sharpness: f64) -> LoadSp
 }
 
 pub(super) fn job(template: Template) -> JobSpec {
-    JobSpec::of(template)
+    JobSpec::from_template(template)
 }
 
 pub(super) fn scenarios() -> Vec<Scenario> {

@@ -28,7 +28,7 @@ struct Partitions {
 
 impl Listing {
     /// Reads the list of a vertex with so many subtasks.
-    pub(super) fn of(names: Vec<String>, parallelism: usize) -> Self {
+    pub(super) fn new(names: Vec<String>, parallelism: usize) -> Self {
         let is_windowed = names
             .iter()
             .filter_map(|name| names::subtask(name))
@@ -82,7 +82,7 @@ mod tests {
 
     fn listing(names: &[&[String]], parallelism: usize) -> Listing {
         let of_task = (0..parallelism).map(|subtask| format!("{subtask}.numRecordsIn"));
-        Listing::of(of_task.chain(names.iter().flat_map(|names| names.to_vec())).collect(), parallelism)
+        Listing::new(of_task.chain(names.iter().flat_map(|names| names.to_vec())).collect(), parallelism)
     }
 
     /// Goal: partitions of several topics are counted once each over all subtasks, and a subtask without any has none.
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn partitions_may_be_unknown() {
         assert_eq!(listing(&[], 2).source_partitions, None);
-        let only_first = Listing::of(kafka(0, "orders", 0).to_vec(), 2);
+        let only_first = Listing::new(kafka(0, "orders", 0).to_vec(), 2);
         assert_eq!((only_first.source_partitions, only_first.partitions.len()), (None, 0));
         // A name that only looks like it, and an index of an earlier life.
         let strange = ["0.x.topic.a.partition.b.currentOffset".to_owned(), "7.numRecordsIn".to_owned()];
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn names_are_grouped_by_subtask() {
         let names = ["1.numRecordsIn", "0.numRecordsIn", "1.numRecordsOut", "0.other", "0.numRecordsOut"];
-        let listing = Listing::of(names.map(str::to_owned).to_vec(), 2);
+        let listing = Listing::new(names.map(str::to_owned).to_vec(), 2);
         let expected = ["0.numRecordsIn", "0.numRecordsOut", "1.numRecordsIn", "1.numRecordsOut"];
         assert_eq!(listing.wanted, expected);
     }

@@ -191,7 +191,7 @@ impl FlinkRest {
         let mut by_vertex = BTreeMap::new();
         for vertex in alive(details) {
             let names = optional_metrics(self.client.vertex_metric_names(&details.id, &vertex.id).await)?;
-            by_vertex.insert(vertex.id.clone(), Listing::of(names, vertex.parallelism as usize));
+            by_vertex.insert(vertex.id.clone(), Listing::new(names, vertex.parallelism as usize));
         }
         let (incarnation, listed_at_ms) = (incarnation.clone(), now_ms);
         self.known = Some(MetricNames { incarnation, listed_at_ms, by_vertex });

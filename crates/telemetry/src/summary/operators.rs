@@ -17,9 +17,9 @@ pub(super) fn operator(
     missing: &mut Vec<String>,
 ) -> Operator {
     let all = epoch.last().map_or(&[][..], |sample| sample.vertices.as_slice());
-    let kind = settings.kinds.of(vertex, all);
+    let kind = settings.kinds.kind_of(vertex, all);
     let tracks = epoch.tracks(vertex);
-    let reads = if kind == Kind::Source { ReadCounter::of(&tracks, idle) } else { None };
+    let reads = if kind == Kind::Source { ReadCounter::select(&tracks, idle) } else { None };
     let output = all_rates(vertex, &tracks, "numRecordsOut", output_rate, missing);
     let throughput = match kind {
         Kind::Source => read_rate(vertex, &tracks, reads, missing),

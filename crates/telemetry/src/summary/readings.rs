@@ -50,7 +50,7 @@ impl<'a> Epoch<'a> {
 
 impl<'a> Track<'a> {
     fn new(readings: Vec<Option<(i64, &'a Subtask)>>) -> Self {
-        Self { span: Span::of(&readings), readings }
+        Self { span: Span::new(&readings), readings }
     }
 
     /// Whether its figures are of a picture that is not renewed, so that none of them is one of the epoch.

@@ -47,7 +47,7 @@ const CANDIDATES: [ReadCounter; 3] = [
 impl ReadCounter {
     /// The best counter that has ever counted. If none has, the source has either read nothing since it started, which shows in its
     /// tasks being idle, or reports no counter: then its rate is unknown.
-    pub(super) fn of(tracks: &[Track<'_>], idle: impl Fn(&Track<'_>) -> Option<f64>) -> Option<Self> {
+    pub(super) fn select(tracks: &[Track<'_>], idle: impl Fn(&Track<'_>) -> Option<f64>) -> Option<Self> {
         let has_counted = |reads: &&Self| {
             let is_above_0 = |figure: SubtaskValue| {
                 let mut all = tracks.iter().flat_map(Track::known);

@@ -25,7 +25,7 @@ pub(super) enum Span {
 
 impl Span {
     /// The span of these readings: their times in milliseconds, whether these are the figures' own, and the figures.
-    pub(super) fn of(readings: &[Option<(i64, &Subtask)>]) -> Self {
+    pub(super) fn new(readings: &[Option<(i64, &Subtask)>]) -> Self {
         let counted: Option<Vec<(i64, f64)>> = readings
             .iter()
             .map(|reading| reading.and_then(|(at_ms, s)| Some((at_ms, counted_ms(s)?))))
@@ -74,7 +74,7 @@ mod tests {
 
     fn span(readings: &[(i64, f64)]) -> Span {
         let subtasks: Vec<(i64, Subtask)> = readings.iter().map(|(at_ms, ms)| (*at_ms, task(*ms))).collect();
-        Span::of(&subtasks.iter().map(|(at_ms, subtask)| Some((*at_ms, subtask))).collect::<Vec<_>>())
+        Span::new(&subtasks.iter().map(|(at_ms, subtask)| Some((*at_ms, subtask))).collect::<Vec<_>>())
     }
 
     fn task(lived_ms: f64) -> Subtask {
@@ -114,8 +114,8 @@ mod tests {
     #[test]
     fn a_missing_part_is_no_judgement() {
         let legacy = Subtask { busy_ms: None, ..task(1_000.0) };
-        assert_eq!(Span::of(&[Some((0, &legacy)), Some((4_000, &legacy))]), Span::Unknown);
-        assert_eq!(Span::of(&[Some((0, &task(1.0))), None]), Span::Unknown);
-        assert_eq!(Span::of(&[]), Span::Unknown);
+        assert_eq!(Span::new(&[Some((0, &legacy)), Some((4_000, &legacy))]), Span::Unknown);
+        assert_eq!(Span::new(&[Some((0, &task(1.0))), None]), Span::Unknown);
+        assert_eq!(Span::new(&[]), Span::Unknown);
     }
 }

@@ -47,7 +47,7 @@ impl ChildState {
         // A child that has already ended is still unreaped; its start time 0 stands for "ended before the first
         // look", which no living process has.
         let ended_early = ProcessIdentity { pid: pid.as_raw(), start_ticks: 0 };
-        let identity = ProcessIdentity::of(pid.as_raw()).unwrap_or(ended_early);
+        let identity = ProcessIdentity::from_pid(pid.as_raw()).unwrap_or(ended_early);
         let gate = Arc::new(Gate::default());
         let (announce, ended) = watch::channel(None);
         let for_reaper = Arc::clone(&gate);

@@ -82,7 +82,7 @@ mod tests {
         until_logged(&process, "child").await;
         let log = std::fs::read_to_string(process.log_file()).unwrap();
         let grandchild =
-            ProcessIdentity::of(log.trim().strip_prefix("child ").unwrap().parse().unwrap()).unwrap();
+            ProcessIdentity::from_pid(log.trim().strip_prefix("child ").unwrap().parse().unwrap()).unwrap();
         let own = process.identity();
         drop(process);
         assert!(!own.is_alive());
