@@ -44,8 +44,8 @@ pub struct Args {
     #[arg(long, conflicts_with = "once")]
     dry_run: bool,
     /// Close the circuit breaker that failed changes opened.
-    #[arg(long, conflicts_with = "dry_run")]
-    forgive_failures: bool,
+    #[arg(long, alias = "forgive-failures", conflicts_with = "dry_run")]
+    close_circuit_breaker: bool,
     /// Check the configuration and exit.
     #[arg(long)]
     check_config: bool,
@@ -56,7 +56,7 @@ pub struct Args {
 /// # Errors
 /// A [`service::ConfigError`] for a bad configuration; otherwise the agent's fatal error.
 pub async fn start(args: Args) -> anyhow::Result<RunOutcome> {
-    let Args { once, dry_run, check_config, forgive_failures, .. } = args;
+    let Args { once, dry_run, check_config, close_circuit_breaker, .. } = args;
     let path = args.config.clone();
     let config = Config::load(path.as_deref(), args.into())?;
     if check_config {
@@ -67,7 +67,7 @@ pub async fn start(args: Args) -> anyhow::Result<RunOutcome> {
     tracing::info!("{}", beginning(&config));
     let (listen, direct) = (config.listen, config.direct.clone());
     let agent = Arc::new(Agent::new(config)?);
-    if forgive_failures {
+    if close_circuit_breaker {
         agent.close_circuit_breaker().await?;
     }
     let mut shutdown = Shutdown::listen()?;

@@ -31,7 +31,7 @@ pub(crate) struct Emitted {
     pub(crate) records: u64,
     /// Their bytes, without Kafka's own.
     pub(crate) bytes: u64,
-    /// Times that a full queue was waited for.
+    /// Waits for a full queue.
     pub(crate) queue_waits: u64,
     /// Most events that were due and not emitted at any moment.
     pub(crate) most_behind: u64,

@@ -43,7 +43,7 @@ pub(crate) struct ReportValues {
     pub(crate) bytes: u64,
     /// Records emitted and neither acknowledged nor failed.
     pub(crate) in_flight: u64,
-    /// Times that a full queue was waited for.
+    /// Waits for a full queue.
     pub(crate) queue_waits: u64,
     /// Most events that were due and not emitted at any moment.
     pub(crate) largest_deviation_events: u64,
@@ -202,7 +202,7 @@ impl ReportValues {
             ("event_producer_acked_total", "Records acknowledged by Kafka.", self.acked),
             ("event_producer_failed_total", "Records refused or not acknowledged in time.", self.failed),
             ("event_producer_bytes_total", "Bytes of the records emitted.", self.bytes),
-            ("event_producer_queue_waits_total", "Times that a full queue was waited for.", self.queue_waits),
+            ("event_producer_queue_waits_total", "Waits for a full queue.", self.queue_waits),
         ];
         for (name, help, value) in counters {
             page.counter(name, help).add(&[], value);
@@ -211,7 +211,7 @@ impl ReportValues {
             .add(&[], self.in_flight);
         page.gauge(
             "event_producer_elapsed_seconds",
-            "Time since the first event was due, when these figures were taken.",
+            "Time from the first event's due time to these figures.",
         )
         .add(&[], self.elapsed_s);
         self.distributions(&mut page);
@@ -287,13 +287,13 @@ event_producer_failed_total 1
 # HELP event_producer_bytes_total Bytes of the records emitted.
 # TYPE event_producer_bytes_total counter
 event_producer_bytes_total 600
-# HELP event_producer_queue_waits_total Times that a full queue was waited for.
+# HELP event_producer_queue_waits_total Waits for a full queue.
 # TYPE event_producer_queue_waits_total counter
 event_producer_queue_waits_total 2
 # HELP event_producer_in_flight Records emitted and not yet settled.
 # TYPE event_producer_in_flight gauge
 event_producer_in_flight 1
-# HELP event_producer_elapsed_seconds Time since the first event was due, when these figures were taken.
+# HELP event_producer_elapsed_seconds Time from the first event's due time to these figures.
 # TYPE event_producer_elapsed_seconds gauge
 event_producer_elapsed_seconds 1.25
 # HELP event_producer_schedule_delay_seconds Emission minus due time, last interval.

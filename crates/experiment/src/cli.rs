@@ -36,7 +36,7 @@ enum Command {
     Record(RecordOptions),
     /// Compare runs: a table, a CSV file, plots on the same axes.
     Compare(CompareOptions),
-    /// Compute the capacity of an operator at each width, from runs of fixed widths under overload.
+    /// Compute the capacity of an operator at each parallelism, from runs with fixed parallelism under overload.
     Sweep(SweepOptions),
     /// Write the live scoreboard of runs: one document with contenders, differences within pairs, and invalid runs.
     Board(ScoreboardOptions),

@@ -349,7 +349,12 @@ impl Summary {
                 self.ack_from_intended_p99_ms,
                 settings.ack_delay_max_ms,
             ),
-            ("others used this machine", "cores", self.others_cpu_cores, settings.others_cpu_max_cores),
+            (
+                "other processes used this machine",
+                "cores",
+                self.others_cpu_cores,
+                settings.others_cpu_max_cores,
+            ),
         ];
         for (what, unit, seen, most) in limits {
             match (seen, most) {

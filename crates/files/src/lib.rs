@@ -39,7 +39,7 @@ pub enum UnreadableFile {
         kind: &'static str,
     },
     /// The file exceeds the caller's size limit.
-    #[error("it has more than {limit_bytes} bytes, the most that is read of such a file")]
+    #[error("it has more than {limit_bytes} bytes, the limit for such a file")]
     Large {
         /// The limit, in bytes.
         limit_bytes: u64,

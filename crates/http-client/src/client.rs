@@ -51,7 +51,7 @@ pub enum Failure {
     #[error("the request failed: {}{}", with_causes(.0), remedy(.0))]
     Request(legacy::Error),
     /// The body was truncated.
-    #[error("the answer broke off: {}", with_causes(.0))]
+    #[error("the response ended early: {}", with_causes(.0))]
     Body(hyper::Error),
     /// The response exceeds the size limit.
     #[error("the answer exceeds the limit of {limit_bytes} bytes")]

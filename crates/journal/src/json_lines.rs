@@ -48,7 +48,7 @@ impl JsonLines {
         let entries = parse(path, &content[..whole])?;
         let bytes = whole as u64;
         if whole < content.len() {
-            file.set_len(bytes).map_err(io("cut the torn last line of"))?;
+            file.set_len(bytes).map_err(io("removed the truncated last line of"))?;
         }
         if existed {
             // Complete lines that a killed process had not synced count as confirmed from now on.

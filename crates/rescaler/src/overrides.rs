@@ -34,7 +34,7 @@ pub(crate) struct Overrides {
     /// Upper bound of event latency, for example 2s or 500ms. Selects policy slo, unless --policy latency is given.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) latency_bound: Option<Duration>,
-    /// Most subtasks of an operator (limits.max).
+    /// Maximum parallelism of an operator (limits.max).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32_768))]
     max: Option<u32>,
     /// Time between decisions, for example 30s (epoch.length_ms).

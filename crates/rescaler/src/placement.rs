@@ -264,7 +264,7 @@ async fn obstacle(flink: &flink::Client, job: &JobId) -> Option<String> {
         Err(error) => {
             // The agent checks again with the first plan.
             warn!(
-                "cannot find out whether the job can be rescaled in place: {:#}",
+                "cannot determine whether the job can be rescaled in place: {:#}",
                 anyhow::Error::from(error)
             );
             None

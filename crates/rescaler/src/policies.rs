@@ -58,12 +58,12 @@ impl Default for Policies {
 pub enum PolicyName {
     /// Waits for rising latency, widens the slowest operators.
     Latency,
-    /// Solves the whole graph from true processing rates, up and down.
+    /// Computes all parallelisms from true processing rates, up and down.
     #[default]
     Ds2,
     /// Keeps a latency bound with as few slots and changes as that takes.
     Slo,
-    /// Asks a program.
+    /// Runs a program for each decision.
     External,
 }
 

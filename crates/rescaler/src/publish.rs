@@ -140,7 +140,7 @@ async fn carried_out(drop: &Publisher, generation: u64, limit: Duration) -> anyh
     loop {
         let reports = match drop.reports().await {
             Ok(Some(reports)) => reports,
-            Ok(None) => anyhow::bail!("{} takes no reports; remove --wait", drop.name()),
+            Ok(None) => anyhow::bail!("{} takes no reports; remove --wait-s", drop.name()),
             Err(error) if error.is_transient() => Vec::new(),
             Err(error) => return Err(error).context("cannot read the reports"),
         };

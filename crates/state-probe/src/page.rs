@@ -9,11 +9,11 @@ use crate::probe_state::{ProbeState, SourceStatus};
 
 /// Name, type and help of a source's metrics; durations are in seconds, by convention.
 const FIGURES: [(&str, &str); 5] = [
-    ("size_bytes", "Size of one copy; source flink: of what a restore reads."),
+    ("size_bytes", "Size of one copy; source flink: size of what a restore reads."),
     ("size_with_replicas_bytes", "Size of all copies."),
     ("files", "Regular files."),
     ("folders", "Folders, including the requested one."),
-    ("checkpointed_bytes", "What the newest checkpoint itself has written."),
+    ("checkpointed_bytes", "Bytes written by the newest checkpoint itself."),
 ];
 
 /// Builds the whole page; every name has the prefix.
@@ -23,9 +23,9 @@ pub(crate) fn page(prefix: &str, state: &ProbeState) -> MetricsPage {
     page.host(state);
     if let Some(graphite) = state.graphite() {
         page.gauge("graphite_connected", "Whether carbon is connected.").add(&[], graphite.is_connected);
-        page.gauge("graphite_buffered_lines", "Lines that wait for carbon.").add(&[], graphite.buffered);
+        page.gauge("graphite_buffered_lines", "Lines waiting for carbon.").add(&[], graphite.buffered);
         page.counter("graphite_sent_lines_total", "Lines sent.").add(&[], graphite.sent);
-        page.counter("graphite_dropped_lines_total", "Lines given up, oldest first.")
+        page.counter("graphite_dropped_lines_total", "Lines dropped, oldest first.")
             .add(&[], graphite.dropped);
     }
     page.counter("json_dropped_lines_total", "Lines of JSON that were not read in time.")
@@ -183,7 +183,7 @@ mod tests {
     }
 
     const EXPECTED: &str = "\
-# HELP p_size_bytes Size of one copy; source flink: of what a restore reads.
+# HELP p_size_bytes Size of one copy; source flink: size of what a restore reads.
 # TYPE p_size_bytes gauge
 p_size_bytes{} 77
 # HELP p_size_with_replicas_bytes Size of all copies.
@@ -195,7 +195,7 @@ p_files{} 2
 # HELP p_folders Folders, including the requested one.
 # TYPE p_folders gauge
 p_folders{} 1
-# HELP p_checkpointed_bytes What the newest checkpoint itself has written.
+# HELP p_checkpointed_bytes Bytes written by the newest checkpoint itself.
 # TYPE p_checkpointed_bytes gauge
 p_checkpointed_bytes{} 7
 # HELP p_measurement_duration_seconds Duration of the newest measurement.
@@ -231,13 +231,13 @@ p_host_network_sent_bytes_total{host=\"h1\"} 40
 # HELP p_graphite_connected Whether carbon is connected.
 # TYPE p_graphite_connected gauge
 p_graphite_connected 1
-# HELP p_graphite_buffered_lines Lines that wait for carbon.
+# HELP p_graphite_buffered_lines Lines waiting for carbon.
 # TYPE p_graphite_buffered_lines gauge
 p_graphite_buffered_lines 3
 # HELP p_graphite_sent_lines_total Lines sent.
 # TYPE p_graphite_sent_lines_total counter
 p_graphite_sent_lines_total 4
-# HELP p_graphite_dropped_lines_total Lines given up, oldest first.
+# HELP p_graphite_dropped_lines_total Lines dropped, oldest first.
 # TYPE p_graphite_dropped_lines_total counter
 p_graphite_dropped_lines_total 5
 # HELP p_json_dropped_lines_total Lines of JSON that were not read in time.

@@ -163,7 +163,7 @@ fn breaker(history: &JobHistory, attempt: &Attempt, rules: &Rules) -> Option<Str
     (attempt.now < closes_at).then(|| {
         format!(
             "{} {BREAKER_IS_OPEN} {failed_at}; the circuit breaker refuses changes until {closes_at}; restart the agent \
-             with --forgive-failures to close it now",
+             with --close-circuit-breaker to close it now",
             history.failures
         )
     })

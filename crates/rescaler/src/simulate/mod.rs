@@ -61,7 +61,7 @@ struct Run {
     /// are those of a scenario file; several with commas.
     #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',')]
     vary: Vec<Variation>,
-    /// The form of the answer.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
     /// Folder for a plot of each run: load, capacity, latency and slots.
