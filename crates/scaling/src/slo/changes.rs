@@ -17,6 +17,8 @@ const SAME_START_MS: u64 = 1000;
 const NO_START_MS: i64 = 30_000;
 /// The backlog is watched for this time after a start, in milliseconds.
 const WATCH_MS: i64 = 60_000;
+/// Arrivals are known again this long after a start, in milliseconds.
+const SETTLED_MS: i64 = 5000;
 /// Violations count from this time before a widening until that time after the start that it brought, in milliseconds.
 const BEFORE_MS: i64 = 30_000;
 const AFTER_MS: i64 = 90_000;
@@ -108,8 +110,9 @@ struct Change {
     at_ms: i64,
     backlog: f64,
     arrival_per_s: f64,
-    /// (λ − C)⁺
-    excess_per_s: f64,
+    /// C; unknown in memories of earlier versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capacity_per_s: Option<f64>,
     /// When it was reported as done.
     #[serde(skip_serializing_if = "Option::is_none")]
     done_ms: Option<i64>,
@@ -121,6 +124,9 @@ struct Started {
     change: Change,
     at_ms: i64,
     peak: f64,
+    /// λ right after the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    arrival_per_s: Option<f64>,
 }
 
 /// What a plan that is published is remembered by.
@@ -201,7 +207,7 @@ impl Changes {
             let started_ms = running_since_ms.filter(|_| has_moved).or(change.done_ms).unwrap_or(now_ms);
             let started_ms = started_ms.clamp(change.at_ms, now_ms.max(change.at_ms));
             Self::push(&mut self.leads_s, seconds(started_ms - change.at_ms));
-            self.started = Some(Started { change, at_ms: started_ms, peak: 0.0 });
+            self.started = Some(Started { change, at_ms: started_ms, peak: 0.0, arrival_per_s: None });
             self.started_ms = Some(started_ms);
             self.under_way = None;
             return true;
@@ -223,7 +229,10 @@ impl Changes {
     }
 
     /// Watches the backlog after a start, until the effective outage is known.
-    pub(super) fn observe_backlog(&mut self, snapshot: &Snapshot, now_ms: i64) {
+    ///
+    /// `arrival_per_s`: λ of the last seconds, which counts once the job has run for a moment. When the load has just risen, the change was decided on less than what arrived
+    /// until its end; the rest of the backlog is not the change's.
+    pub(super) fn observe_backlog(&mut self, snapshot: &Snapshot, arrival_per_s: Option<f64>, now_ms: i64) {
         let Some(mut started) = self.started.take() else { return };
         let Some(backlog) = backlog(snapshot) else {
             self.started = Some(started).filter(|started| now_ms - started.at_ms <= WATCH_MS);
@@ -237,6 +246,9 @@ impl Changes {
         let highest = readings.map(|(_, records)| records).chain(reported).fold(backlog, f64::max);
         started.peak = short(started.peak.max(highest));
         let age_ms = now_ms - started.at_ms;
+        if age_ms >= SETTLED_MS && started.arrival_per_s.is_none() {
+            started.arrival_per_s = arrival_per_s.map(short);
+        }
         let is_over = age_ms > WATCH_MS || (age_ms > 15_000 && backlog < 0.7 * started.peak);
         if !is_over {
             self.started = Some(started);
@@ -244,8 +256,10 @@ impl Changes {
         }
         let (change, downtime_s) = (started.change, downtime_s(snapshot));
         let waited_s = (seconds(started.at_ms - change.at_ms) - downtime_s).max(0.0);
-        let caused = started.peak - change.backlog - change.excess_per_s * waited_s;
-        let outage_s = if change.arrival_per_s > 0.0 { caused / change.arrival_per_s } else { 0.0 };
+        let arrival_per_s = started.arrival_per_s.unwrap_or(change.arrival_per_s);
+        let excess_per_s = change.capacity_per_s.map_or(0.0, |capacity| (arrival_per_s - capacity).max(0.0));
+        let caused = started.peak - change.backlog - excess_per_s * waited_s;
+        let outage_s = if arrival_per_s > 0.0 { caused / arrival_per_s } else { 0.0 };
         Self::push(&mut self.outages_s, outage_s.max(downtime_s).min(86_400.0));
     }
 
@@ -327,12 +341,11 @@ impl Changes {
     }
 
     fn published(&mut self, published: &Published) {
-        let excess_per_s = short((published.arrival_per_s - published.capacity_per_s).max(0.0));
         self.under_way = Some(Change {
             at_ms: published.at_ms,
             backlog: short(published.backlog),
             arrival_per_s: short(published.arrival_per_s),
-            excess_per_s,
+            capacity_per_s: Some(short(published.capacity_per_s)),
             done_ms: None,
         });
         self.started = None;
@@ -442,5 +455,35 @@ mod tests {
         assert_eq!((changes.widenings, changes.widened_ms), (1, None));
         assert!((changes.caught_s - (5.0 + 250.0) / 2.0).abs() < 0.1, "{}", changes.caught_s);
         assert!((changes.backoff - 2.0).abs() < 1e-9);
+    }
+
+    /// Goal: what arrives above the capacity while a change is carried out is not taken for its outage, although the load has risen
+    /// since the decision; as a job in place showed it: tripled load, 3.4 s until it runs again, 0.5 s of them down.
+    #[test]
+    fn a_rise_after_the_decision_is_no_outage() {
+        let mut changes = Changes::default();
+        changes.published(&Published {
+            at_ms: 0,
+            slots_before: 1,
+            slots_after: 3,
+            backlog: 100.0,
+            arrival_per_s: 1214.0,
+            capacity_per_s: 1113.0,
+            ..Published::default()
+        });
+        for at_s in [4, 10, 20] {
+            let mut now = snapshot(at_s, 0, if at_s < 10 { 4531.0 } else { 0.0 });
+            now.job.running_since_ms = Some(3400);
+            now.job.rescales = vec![crate::Rescale {
+                at_ms: Some(3400),
+                downtime_ms: Some(500),
+                ..crate::Rescale::default()
+            }];
+            changes.running_since_ms.get_or_insert(-100_000);
+            changes.observe_start(&now, at_s * 1000);
+            changes.observe_backlog(&now, Some(2220.0), at_s * 1000);
+        }
+        let outage_s = changes.outage_s(0.5);
+        assert!((0.5..0.8).contains(&outage_s), "{outage_s}");
     }
 }

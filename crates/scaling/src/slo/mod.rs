@@ -54,6 +54,9 @@ const NEED_AHEAD_S: f64 = 300.0;
 /// Metrics that are older than this many epochs tell nothing of now.
 const AGE_EPOCHS: i64 = 3;
 
+/// λ after a change is the rate over so many seconds.
+const SINCE_CHANGE_S: i64 = 5;
+
 /// The policy with its options.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Slo(pub Options);
@@ -82,7 +85,7 @@ impl Policy for Slo {
             memory.errors.judge(&memory.arrivals, bin);
         }
         measure::observe(memory, snapshot, now_ms, epoch_ms);
-        memory.changes.observe_backlog(snapshot, now_ms);
+        memory.changes.observe_backlog(snapshot, memory.arrivals.rate(SINCE_CHANGE_S), now_ms);
         let seen = View::new(options, memory, snapshot, now_ms).ok().map(|view| {
             let needed = need(&view).into_iter().map(|(name, parallelism)| (name.to_owned(), parallelism));
             (view.arrival_per_s.max(view.slow_per_s), needed.collect::<Vec<(String, u32)>>())
