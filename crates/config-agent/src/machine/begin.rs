@@ -75,11 +75,11 @@ fn begin_with_job(context: StepContext<'_>, job: &JobId, state: JobState) -> Nex
         let message = "the job can only be rescaled in place: flink.jar is not set, and the document does not have restart_mode = \"in-place\"";
         return give_up(Some(job), format!("{message}; job {job} keeps running unchanged"));
     }
-    if rules.can_submit && !attempt.checked {
-        return NextStep::Act(Effect::Check);
-    }
     if state == JobState::Running && in_place {
         return NextStep::Enter(Phase::Rescaling { job: job.clone() });
+    }
+    if rules.can_submit && !attempt.checked {
+        return NextStep::Act(Effect::Check);
     }
     if state == JobState::Running {
         return NextStep::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) });

@@ -70,7 +70,7 @@ pub(super) fn rescale(context: StepContext<'_>, job: &JobId, found: &ObservedJob
     if let Some(operator) = without_vertex(context, vertices) {
         // Chained operators share the parallelism of the first one. Only a new job graph can separate them.
         return match rules.can_submit {
-            true => NextStep::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) }),
+            true => restart(context, job),
             false => give_up(
                 Some(job),
                 format!(
@@ -82,7 +82,7 @@ pub(super) fn rescale(context: StepContext<'_>, job: &JobId, found: &ObservedJob
     if let Some(refused) = &attempt.refused {
         // Where Flink can rescale no job in place, a restart from a savepoint works.
         if rules.can_submit && Obstacle::is_named_in(refused) {
-            return NextStep::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) });
+            return restart(context, job);
         }
         return give_up(
             Some(job),
@@ -109,6 +109,20 @@ pub(super) fn rescale(context: StepContext<'_>, job: &JobId, found: &ObservedJob
     let what = if missing.is_empty() { "not all tasks run".to_owned() } else { missing.join(", ") };
     let message = format!("job {job} was not rescaled within {within:?} ({what}); slots may be missing");
     NextStep::Enter(Phase::RescalingBack { job: job.clone(), message })
+}
+
+/// Returns the next step towards a restart from a savepoint, for what cannot be changed in place: the job is stopped once
+/// Flink has built the graph of the document's job. A change in place needs no such check, and would wait for it.
+fn restart(context: StepContext<'_>, job: &JobId) -> NextStep {
+    let StepContext { change, attempt, .. } = context;
+    match &attempt.refused {
+        Some(refused) if !Obstacle::is_named_in(refused) => give_up(
+            Some(job),
+            format!("Flink rejects the document: {refused}; job {job} keeps running unchanged"),
+        ),
+        _ if !attempt.checked => NextStep::Act(Effect::Check),
+        _ => NextStep::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) }),
+    }
 }
 
 /// Returns the next step of the rollback to the previous parallelism, taken from the previous document; vertices
