@@ -46,6 +46,7 @@ report() {
     local pid
     for pid in $(jobs -p); do kill "$pid" 2>/dev/null || true; done
     wait
+    [ "$status" -ne 130 ] || forget_interrupted
     awk -F '\t' '
         FNR == 1 { program = FILENAME; sub(/.*\//, "", program); sub(/\.seconds$/, "", program); hangs = FILENAME ~ /\.seconds$/ }
         hangs { if ($1 == "-") failed[program ": " $2]++; next }
@@ -66,6 +67,16 @@ report() {
         END { printf "%d tests, %d runs of them, %d failures\n", NR, runs, failures }' "$state/counts"
     echo "every test: $state/counts; output of those that failed: $state/ROUND/PACKAGE.NAME"
     exit "$status"
+}
+
+# Tests that an interruption ended have neither passed nor failed: their programs are run again when the script resumes.
+forget_interrupted() {
+    local took package name
+    [ -f "${logs:-}/programs" ] || return 0
+    while IFS=$'\t' read -r took package name; do
+        grep -q '^-' "$logs/$package.$name.seconds" || printf '%s\t%s\t%s\n' "$took" "$package" "$name"
+    done <"$logs/programs" >"$logs/programs.kept"
+    mv "$logs/programs.kept" "$logs/programs"
 }
 
 # The logs of the programs that have ended, with the lists of their tests' times.
