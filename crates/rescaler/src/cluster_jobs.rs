@@ -2,8 +2,8 @@
 //!
 //! A job is followed by its name, so that one that is submitted again goes on with its memory and journal; two running jobs of one name
 //! are told apart by their ids. A job that has gone is still watched for [`GONE_AFTER`], because a submission takes a while. Jobs are
-//! left out by patterns, or by the key [`ENABLED_KEY`] of their own configuration. What is done is decided here without effects;
-//! `watch` carries it out.
+//! left out by patterns, or by the parameter [`ENABLED_KEY`] of their own. What is done is decided here without effects; `watch` carries
+//! it out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::placement::{FoundJob, job_name};
 /// Time between two looks at the jobs of the cluster.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// Time after which a job that no longer runs is let go.
-const GONE_AFTER: Duration = Duration::from_secs(120);
+pub(crate) const GONE_AFTER: Duration = Duration::from_secs(120);
 /// The most jobs that are watched: each has a cycle, a journal, and a drop and an agent in this process.
 const JOBS_MAX: usize = 500;
-/// The key of a job's configuration that leaves it out, with the value `false`.
+/// The parameter of a job that leaves it out, with the value `false`; as a key of the cluster's configuration it leaves out all its jobs.
 pub(crate) const ENABLED_KEY: &str = "rescaler.enabled";
 
 /// A pattern for names and ids of jobs: `*` stands for any text, `?` for one character.
@@ -68,8 +68,8 @@ pub(crate) struct WatchedJobs {
     selection: JobSelection,
     /// By how a job is looked for: the time at which it was last seen to run.
     seen_at: BTreeMap<String, Duration>,
-    /// Jobs that are left out by their own configuration, and those that were asked.
-    asked: BTreeMap<JobId, bool>,
+    /// The jobs whose parameters were asked for, and whether they take part; [`None`]: Flink does not know it yet.
+    asked: BTreeMap<JobId, Option<bool>>,
     is_full: bool,
 }
 
@@ -90,28 +90,34 @@ impl WatchedJobs {
         Self { selection, ..Self::default() }
     }
 
-    /// The running jobs whose configuration is to be asked whether they are left out.
+    /// The running jobs whose parameters are to be asked for, because it is not known whether they take part.
     pub(crate) fn unchecked(&self, jobs: &[JobOverview]) -> Vec<JobId> {
-        let new = self.selected(jobs).filter(|job| !self.asked.contains_key(&job.id));
+        let is_known = |job: &JobOverview| self.asked.get(&job.id).is_some_and(Option::is_some);
+        let new = self.selected(jobs).into_iter().filter(|job| !is_known(job));
         new.map(|job| job.id.clone()).collect()
     }
 
-    /// What a job's configuration says: whether it takes part.
-    pub(crate) fn set_enabled(&mut self, job: JobId, takes_part: bool) {
-        self.asked.insert(job, takes_part);
+    /// What a job's parameters say: whether it takes part. While that is unknown ([`None`]), watching it does not begin. Returns whether
+    /// it is news.
+    pub(crate) fn set_enabled(&mut self, job: JobId, takes_part: Option<bool>) -> bool {
+        self.asked.insert(job, takes_part) != Some(takes_part)
     }
 
     /// What changes, now that these are the jobs of the cluster. `now`: on a clock that never goes back.
     pub(crate) fn update(&mut self, jobs: &[JobOverview], now: Duration) -> WatchChanges {
         let alive: BTreeSet<&JobId> = jobs.iter().filter(|job| is_alive(job)).map(|job| &job.id).collect();
         self.asked.retain(|id, _| alive.contains(id));
-        let taking_part: Vec<&JobOverview> =
-            self.selected(jobs).filter(|job| self.asked.get(&job.id) != Some(&false)).collect();
+        let is_out = |job: &JobOverview| self.asked.get(&job.id) == Some(&Some(false));
+        let mut taking_part = self.selected(jobs);
+        taking_part.retain(|job| !is_out(job));
         let mut changes = WatchChanges::default();
         let mut left_out = 0;
-        for found in found(&taking_part, &self.seen_at) {
+        let found = found(&taking_part, &self.seen_at);
+        for (job, found) in taking_part.into_iter().zip(found) {
             if let Some(at) = self.seen_at.get_mut(&found.called) {
                 *at = now;
+            } else if self.asked.get(&job.id) == Some(&None) {
+                // It is asked again with the next look.
             } else if self.seen_at.len() < JOBS_MAX {
                 self.seen_at.insert(found.called.clone(), now);
                 changes.begin.push(found);
@@ -137,8 +143,8 @@ impl WatchedJobs {
         changes
     }
 
-    fn selected<'a>(&'a self, jobs: &'a [JobOverview]) -> impl Iterator<Item = &'a JobOverview> {
-        jobs.iter().filter(|job| is_alive(job) && self.selection.takes(job))
+    fn selected<'jobs>(&self, jobs: &'jobs [JobOverview]) -> Vec<&'jobs JobOverview> {
+        jobs.iter().filter(|job| is_alive(job) && self.selection.takes(job)).collect()
     }
 }
 
@@ -226,7 +232,7 @@ mod tests {
         assert_eq!((names(&changes).0, folders.len()), (vec!["My Job", "my-job"], 2));
     }
 
-    /// Goal: patterns choose jobs by name or id, and a job's own configuration leaves it out.
+    /// Goal: patterns choose jobs by name or id, and a job's own parameters leave it out.
     #[test]
     fn jobs_are_left_out() {
         let pattern = |text| JobPattern::new(text).unwrap();
@@ -245,10 +251,29 @@ mod tests {
         assert_eq!(unchecked.iter().map(|id| &id.as_str()[..1]).collect::<Vec<_>>(), ["a", "c", "e"]);
         for id in unchecked {
             let takes_part = !id.as_str().starts_with('e');
-            watched_jobs.set_enabled(id, takes_part);
+            watched_jobs.set_enabled(id, Some(takes_part));
         }
         assert_eq!(names(&watched_jobs.update(&jobs, seconds(0))), (vec!["etl-1", "by its id"], vec![]));
         assert_eq!(watched_jobs.unchecked(&jobs), []);
+    }
+
+    /// Goal: while a job's parameters are unknown it is not begun and asked again; a job that goes on under its name stays until it is known
+    /// to be left out.
+    #[test]
+    fn unknown_parameters_are_waited_for() {
+        let mut watched_jobs = WatchedJobs::default();
+        let (a, again) = (job('a', "a", "CREATED"), job('b', "a", "CREATED"));
+        let mut look = |job: &JobOverview, takes_part, at| {
+            let jobs = std::slice::from_ref(job);
+            assert_eq!(watched_jobs.unchecked(jobs).first(), Some(&job.id));
+            watched_jobs.set_enabled(job.id.clone(), takes_part);
+            let changes = watched_jobs.update(jobs, seconds(at));
+            (changes.begin.len(), changes.end.len())
+        };
+        assert_eq!(look(&a, None, 0), (0, 0));
+        assert_eq!(look(&a, Some(true), 5), (1, 0));
+        assert_eq!(look(&again, None, 10), (0, 0));
+        assert_eq!(look(&again, Some(false), 15), (0, 1));
     }
 
     /// Goal: the number of jobs is bounded, and what is left out is reported once.

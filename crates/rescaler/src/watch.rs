@@ -12,12 +12,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use flink::JobId;
 use jiff::Timestamp;
 use thiserror::Error;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::cluster_jobs::{self, JobSelection, WatchChanges, WatchedJobs};
 use crate::config::Config;
@@ -202,7 +203,7 @@ impl WatchedCluster {
     }
 }
 
-/// One look at the cluster's jobs, and at the configuration of those that are new.
+/// One look at the cluster's jobs, and at the parameters of those that are new.
 async fn update(
     flink: &flink::Client,
     watched_jobs: &mut WatchedJobs,
@@ -210,14 +211,34 @@ async fn update(
 ) -> Result<WatchChanges, flink::Error> {
     let jobs = flink.jobs().await?;
     for id in watched_jobs.unchecked(&jobs) {
-        let keys = flink.configuration(Some(&id)).await?.unwrap_or_default();
-        let takes_part = keys.get(cluster_jobs::ENABLED_KEY).is_none_or(|value| value.trim() != "false");
-        if !takes_part {
-            info!(job = %id, "not watching: its configuration has {} = false", cluster_jobs::ENABLED_KEY);
+        let takes_part = match takes_part(flink, &id).await {
+            Ok(takes_part) => takes_part,
+            Err(error) => {
+                // The others go on.
+                debug!(job = %id, "cannot read its parameters: {:#}", anyhow::Error::from(error));
+                None
+            }
+        };
+        let is_news = watched_jobs.set_enabled(id.clone(), takes_part);
+        match takes_part {
+            Some(true) => {}
+            Some(false) => info!(job = %id, "not watching: it has the parameter {} = false", cluster_jobs::ENABLED_KEY),
+            None if is_news => info!(job = %id, "not watching yet: Flink does not show its parameters; it may wait for slots"),
+            None => {}
         }
-        watched_jobs.set_enabled(id, takes_part);
     }
     Ok(watched_jobs.update(&jobs, now))
+}
+
+/// Whether a job takes part: unless its own parameters or, where the cluster runs only this job, the cluster's configuration say
+/// otherwise. [`None`]: Flink does not know it yet.
+async fn takes_part(flink: &flink::Client, job: &JobId) -> Result<Option<bool>, flink::Error> {
+    let is_out = |keys: &BTreeMap<String, String>| {
+        keys.get(cluster_jobs::ENABLED_KEY).is_some_and(|value| value.trim() == "false")
+    };
+    let Some(parameters) = flink.job_parameters(job).await? else { return Ok(None) };
+    let keys = flink.configuration(Some(job)).await?.unwrap_or_default();
+    Ok(Some(!is_out(&parameters) && !is_out(&keys)))
 }
 
 /// Reads the files that `[http]` names.
