@@ -140,6 +140,9 @@ struct JobData {
     sampled_at: Option<Timestamp>,
     samples: u64,
     failed_samples: u64,
+    /// Why the newest sample could not be taken, if it could not.
+    sample_problem: Option<String>,
+    /// Why the newest samples make no snapshot, if they make none.
     problem: Option<String>,
     snapshot: Option<(Timestamp, Arc<Snapshot>)>,
     points: VecDeque<Arc<Point>>,
@@ -235,10 +238,11 @@ impl JobStatus {
             Ok(()) => {
                 seen.samples += 1;
                 seen.sampled_at = Some(now);
+                seen.sample_problem = None;
             }
             Err(problem) => {
                 seen.failed_samples += 1;
-                seen.problem = Some(problem);
+                seen.sample_problem = Some(problem);
             }
         }
     }
@@ -347,11 +351,14 @@ impl JobStatus {
         if is_look {
             seen.looked_at = Some(now);
         }
+        // A sample that fails between others is no lack of data.
+        let is_short = seen.snapshot.is_some() && attention::is_fresh(&self.about, seen.sampled_at, now);
+        let sample_problem = seen.sample_problem.clone().filter(|_| !is_short);
         JobView {
             sampled_at: seen.sampled_at,
             samples: seen.samples,
             failed_samples: seen.failed_samples,
-            problem: seen.problem.clone(),
+            problem: sample_problem.or_else(|| seen.problem.clone()),
             snapshot: seen.snapshot.clone(),
             epochs: seen.epochs,
             epoch_ended_at: seen.epoch_ended_at,
