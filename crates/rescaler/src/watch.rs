@@ -27,9 +27,9 @@ use crate::cycle::{self, flink_client};
 use crate::http::{self, Guard, Http};
 use crate::journal;
 use crate::notify::{Notifier, Notify};
-use crate::placement;
 use crate::quota::{Member, Quota, SharedSlots};
 use crate::status::{About, JobStatus, Retention, Shared, Status, Switches};
+use crate::{placement, presence};
 
 /// The longest time after which a job that failed is tried again.
 const TRY_AGAIN_MAX: Duration = Duration::from_secs(60);
@@ -64,7 +64,14 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     for (config, status) in config_file.jobs().iter().zip(&jobs) {
         let slots = shared.slots.as_ref().map(|slots| slots.join(config, status.recorded_slots()));
-        tasks.spawn(watch(config.clone(), Arc::clone(status), slots, Some(Arc::clone(&watched))));
+        let presence = presence::follow(config.clone(), slots.clone());
+        let watching = watch(config.clone(), Arc::clone(status), slots, Some(Arc::clone(&watched)));
+        tasks.spawn(async move {
+            tokio::select! {
+                reason = watching => reason,
+                () = presence => anyhow!("the look at Flink's jobs ended"),
+            }
+        });
     }
     let status = Arc::new(Status::of(jobs, shared.clone()));
     tasks.spawn(async move {
@@ -222,8 +229,12 @@ async fn update(
         let is_news = watched_jobs.set_enabled(id.clone(), takes_part);
         match takes_part {
             Some(true) => {}
-            Some(false) => info!(job = %id, "not watching: it has the parameter {} = false", cluster_jobs::ENABLED_KEY),
-            None if is_news => info!(job = %id, "not watching yet: Flink does not show its parameters; it may wait for slots"),
+            Some(false) => {
+                info!(job = %id, "not watching: it has the parameter {} = false", cluster_jobs::ENABLED_KEY)
+            }
+            None if is_news => {
+                info!(job = %id, "not watching yet: Flink does not show its parameters; it may wait for slots")
+            }
             None => {}
         }
     }
