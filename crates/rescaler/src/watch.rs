@@ -306,7 +306,8 @@ fn status_of(config: &Config, http: &Http, dry_run: bool, shared: &Shared) -> Jo
         started_at: Timestamp::now(),
     };
     let kept = Retention { points: http.history_points, decisions: http.decisions_kept };
-    let status = JobStatus::new(about, switches, kept).notifying(shared.notifier.clone());
+    let notified = config.journal.path.with_extension("notified.json");
+    let status = JobStatus::new(about, switches, kept).notifying(shared.notifier.clone(), notified);
     match journal::read_with_older(&config.journal.path, 0) {
         Ok(records) => status.remember(&records),
         Err(reason) => {

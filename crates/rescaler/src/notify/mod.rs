@@ -8,6 +8,7 @@
 mod config;
 mod deliver;
 mod event;
+mod lasting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +23,8 @@ use tracing::{info, warn};
 pub use config::Notify;
 pub(crate) use deliver::Receiver;
 pub use event::Kind;
-pub(crate) use event::{Event, News, needs_a_person, watching};
+pub(crate) use event::{Event, News};
+pub(crate) use lasting::Lasting;
 
 /// The version of the form of a notification.
 const SCHEMA: u32 = 1;
@@ -114,6 +116,11 @@ impl Notifier {
         let began_ms = Timestamp::now().as_millisecond();
         let inner = Inner { events: config.events.clone(), queues, began_ms, number: AtomicU64::new(0) };
         Ok(Self(Arc::new(inner)))
+    }
+
+    /// Whether anything gets events.
+    pub(crate) fn has_receivers(&self) -> bool {
+        !self.0.queues.is_empty()
     }
 
     /// Sends an event about a job, without waiting. In a dry run it is only logged.

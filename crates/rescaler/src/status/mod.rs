@@ -11,11 +11,13 @@ mod since;
 mod switches;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use scaling::Snapshot;
+use tracing::warn;
 
 pub use attention::{Attention, Problem, Severity, attention};
 pub use decision_view::{DecisionOutcome, DecisionView};
@@ -27,7 +29,7 @@ pub use switches::{Switch, SwitchError, SwitchPositions, Switches};
 use control::{Effect, FollowUp, Record};
 use outlook::Estimator;
 
-use crate::notify::{self, Event, News, Notifier};
+use crate::notify::{Event, Lasting, News, Notifier};
 use crate::quota::SharedSlots;
 
 /// Records of earlier runs from which the outlook of a job is computed anew; older points of the time line lack it.
@@ -128,6 +130,8 @@ pub struct JobStatus {
     pub switches: Switches,
     kept: Retention,
     notifier: Notifier,
+    /// Where it is kept what was reported and lasts.
+    notified: Option<PathBuf>,
     seen: Mutex<JobData>,
     estimator: Mutex<Estimator>,
 }
@@ -136,6 +140,8 @@ pub struct JobStatus {
 struct JobData {
     recorded_slots: Option<u32>,
     news: News,
+    /// What lasts, as it was written last.
+    lasting: Lasting,
     looked_at: Option<Timestamp>,
     sampled_at: Option<Timestamp>,
     samples: u64,
@@ -206,12 +212,20 @@ impl JobStatus {
     /// A job of which nothing is known yet.
     pub fn new(about: About, switches: Switches, kept: Retention) -> Self {
         let estimator = Mutex::new(Estimator::new(about.latency_max_ms));
-        Self { about, switches, kept, notifier: Notifier::default(), seen: Mutex::default(), estimator }
+        let (notifier, seen) = (Notifier::default(), Mutex::default());
+        Self { about, switches, kept, notifier, notified: None, seen, estimator }
     }
 
-    /// The same, whose events are sent.
-    pub(crate) fn notifying(self, notifier: Notifier) -> Self {
-        Self { notifier, ..self }
+    /// The same, whose events are sent. What was sent and lasts is read from this file and kept in it.
+    pub(crate) fn notifying(self, notifier: Notifier, file: PathBuf) -> Self {
+        if !notifier.has_receivers() {
+            return self;
+        }
+        let mut seen = self.lock();
+        seen.lasting = Lasting::load(&file);
+        seen.news = News::resumed(seen.lasting.clone(), Timestamp::now());
+        drop(seen);
+        Self { notifier, notified: Some(file), ..self }
     }
 
     /// Fills time line and decisions from records of earlier runs, oldest first.
@@ -314,24 +328,30 @@ impl JobStatus {
 
     /// The job is being watched, again after a failure.
     pub fn watched(&self) {
-        let before = self.lock().failure.take();
-        self.notify(before.map(|_| notify::watching(None, Timestamp::now())));
+        let mut seen = self.lock();
+        seen.failure = None;
+        let event = seen.news.watching(None, Timestamp::now());
+        drop(seen);
+        self.notify(event);
     }
 
     /// The job is not being watched any more, or not yet.
     pub fn failed(&self, reason: String) {
-        let before = self.lock().failure.replace(reason.clone());
-        let is_news = before.is_none();
-        self.notify(is_news.then(|| notify::watching(Some(&reason), Timestamp::now())));
+        let mut seen = self.lock();
+        let event = seen.news.watching(Some(&reason), Timestamp::now());
+        seen.failure = Some(reason);
+        drop(seen);
+        self.notify(event);
     }
 
     /// What a person must look at now, or nothing. Returns whether there was nothing before and is now, or the other way round.
     pub fn alarm(&self, sentence: Option<String>) -> bool {
         let mut seen = self.lock();
         let is_news = seen.alarm.is_some() != sentence.is_some();
-        seen.alarm.clone_from(&sentence);
+        let event = seen.news.needs_a_person(sentence.as_deref(), Timestamp::now());
+        seen.alarm = sentence;
         drop(seen);
-        self.notify(is_news.then(|| notify::needs_a_person(sentence.as_deref(), Timestamp::now())));
+        self.notify(event);
         is_news
     }
 
@@ -410,9 +430,31 @@ impl JobStatus {
     }
 
     fn notify(&self, events: impl IntoIterator<Item = Event>) {
+        let is_dry_run = self.switches.now().dry_run;
+        let mut is_sent = false;
         for event in events {
-            let is_dry_run = self.switches.now().dry_run;
             self.notifier.tell(&self.about.job, &self.about.flink_url, &event, is_dry_run);
+            is_sent = !is_dry_run;
+        }
+        if is_sent {
+            self.keep_lasting();
+        }
+    }
+
+    /// Writes what was reported and lasts, if it has changed.
+    fn keep_lasting(&self) {
+        let Some(path) = &self.notified else { return };
+        let mut seen = self.lock();
+        let lasting = seen.news.lasting();
+        let is_kept = std::mem::replace(&mut seen.lasting, lasting.clone()) == lasting;
+        drop(seen);
+        if is_kept {
+            return;
+        }
+        if let Err(error) = lasting.save(path) {
+            let job = &self.about.job;
+            let reason = anyhow::Error::from(error);
+            warn!(job, "what was notified will be notified again after a restart: {reason:#}");
         }
     }
 
