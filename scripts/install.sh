@@ -2,6 +2,7 @@
 # Installs the programs, their man pages and completions, commented configurations and systemd units, or removes them.
 # Idempotent: an existing configuration is never changed; a newer default is written beside it as FILE.new.
 #   --prefix DIR      programs, man pages and completions go below DIR (default /usr/local)
+#   --user            for this user only, without root: below ~/.local, configurations in ~/.config/rescaler, no systemd units
 #   --binaries DIR    take the programs from DIR instead of building them
 #   --without-units   no systemd units
 #   --uninstall       remove what was installed; configurations and data stay
@@ -14,7 +15,7 @@ shopt -s nullglob
 tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 programs=(config-agent config-drop event-producer rescaler state-probe testbed)
 units=(config-agent config-drop event-producer rescaler state-probe)
-prefix=/usr/local binaries='' with_units=yes uninstall='' purge='' dry_run=''
+prefix=/usr/local configuration=/etc/rescaler binaries='' with_units=yes uninstall='' purge='' dry_run=''
 
 usage() { sed -n 's/^#   \(--.*\)/  \1/p' "$tree/scripts/install.sh"; }
 
@@ -24,6 +25,9 @@ while [ $# -gt 0 ]; do
             [ $# -ge 2 ] || { echo "$0: $1 needs a folder" >&2; exit 2; }
             if [ "$1" = --prefix ]; then prefix=$2; else binaries=$2; fi
             shift ;;
+        --user)
+            prefix=${HOME:?}/.local with_units=''
+            configuration=${XDG_CONFIG_HOME:-$HOME/.config}/rescaler ;;
         --without-units) with_units='' ;;
         --uninstall) uninstall=yes ;;
         --purge) purge=yes ;;
@@ -41,7 +45,7 @@ man=$root$prefix/share/man/man1
 bash_completions=$root$prefix/share/bash-completion/completions
 zsh_completions=$root$prefix/share/zsh/site-functions
 fish_completions=$root$prefix/share/fish/vendor_completions.d
-configuration=$root/etc/rescaler
+configuration=$root$configuration
 systemd=$root/etc/systemd/system
 sysusers=$root/etc/sysusers.d
 

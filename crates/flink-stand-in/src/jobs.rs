@@ -127,6 +127,18 @@ impl<'a> View<'a> {
         details
     }
 
+    /// Returns the response of `/jobs/:id/config`. A job that waits for its slots shows no parameters, as under the adaptive scheduler.
+    pub(crate) fn config(&self) -> Value {
+        let mut config = json!({ "jid": self.job.jid, "name": self.job.name });
+        if !matches!(self.state(), "INITIALIZING" | "CREATED") {
+            config["execution-config"] = json!({
+                "restart-strategy": "Cluster level default restart strategy", "job-parallelism": -1,
+                "object-reuse-mode": false, "user-config": self.job.parameters,
+            });
+        }
+        config
+    }
+
     fn vertex(&self, vertex: &Vertex) -> Value {
         let is_failing = self.restart_loop().is_some_and(|restarting| !restarting.is_over);
         let status = match self.state() {

@@ -143,6 +143,9 @@ pub struct Job {
     /// Restart loop while the requirements differ from the initial parallelism.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_after_rescale: Option<Failure>,
+    /// Its own parameters, in `/jobs/:id/config`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
     /// Its vertices.
     pub vertices: Vec<Vertex>,
     /// Fields that override or extend the generated details.

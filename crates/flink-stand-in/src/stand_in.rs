@@ -245,6 +245,7 @@ impl FlinkStandIn {
             ("GET", ["jobmanager", "config"]) if self.shows_config() => {
                 Response::ok(&cluster::config(&self.scenario))
             }
+            ("GET", ["config"]) => Response::ok(&view.config()),
             ("GET", ["checkpoints"]) => match view.checkpoints() {
                 Some(answer) => Response::ok(&answer),
                 None => Response::error(404, "Checkpointing has not been enabled."),

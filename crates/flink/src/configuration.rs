@@ -54,6 +54,34 @@ impl Client {
         }
     }
 
+    /// Fetches the parameters that a job shows of itself: `pipeline.global-job-parameters` of its configuration, or those that its
+    /// program has set. Unlike [`Client::configuration`], which is the cluster's in a session cluster, they are the job's own. Empty
+    /// where Flink refuses to show them; [`None`] while it does not know them yet, which lasts until a job has its slots.
+    ///
+    /// # Errors
+    /// Any [`Error`] of the transport except a refusal to show them.
+    pub async fn job_parameters(&self, job: &JobId) -> Result<Option<BTreeMap<String, String>>, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(rename = "execution-config", default)]
+            execution: Option<Execution>,
+        }
+        #[derive(Deserialize)]
+        struct Execution {
+            #[serde(rename = "user-config", default, deserialize_with = "or_default")]
+            parameters: BTreeMap<String, Option<String>>,
+        }
+        match self.get::<Answer>(&format!("jobs/{job}/config"), &[]).await {
+            Ok(answer) => Ok(answer.execution.map(|execution| {
+                let set = execution.parameters.into_iter();
+                set.filter_map(|(key, value)| Some((key, value?))).collect()
+            })),
+            Err(Error::Status { status: 400..=499, .. }) => Ok(Some(BTreeMap::new())),
+            Err(Error::Status { status: 500, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Fetches the checkpoint settings of a job.
     ///
     /// # Errors

@@ -14,9 +14,9 @@ use crate::placement::{FoundJob, job_name};
 
 /// Interval of polling the jobs of the cluster.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_secs(5);
-/// Time after which a job that no longer runs is not watched any more.
-const GONE_AFTER: Duration = Duration::from_secs(120);
-/// Maximum number of watched jobs: each has a cycle, a journal, and a drop and an agent in this process.
+/// Time after which a job that no longer runs is let go.
+pub(crate) const GONE_AFTER: Duration = Duration::from_secs(120);
+/// The most jobs that are watched: each has a cycle, a journal, and a drop and an agent in this process.
 const JOBS_MAX: usize = 500;
 /// Key in a job's configuration that excludes it with the value `false`.
 pub(crate) const ENABLED_KEY: &str = "rescaler.enabled";
@@ -67,8 +67,8 @@ pub(crate) struct WatchedJobs {
     selection: JobSelection,
     /// Time at which each job was last seen running, by its name or id.
     seen_at: BTreeMap<String, Duration>,
-    /// Jobs excluded by their own configuration, and jobs whose configuration was read.
-    asked: BTreeMap<JobId, bool>,
+    /// The jobs whose parameters were asked for, and whether they take part; [`None`]: Flink does not know it yet.
+    asked: BTreeMap<JobId, Option<bool>>,
     is_full: bool,
 }
 
@@ -91,26 +91,32 @@ impl WatchedJobs {
 
     /// Returns the running jobs whose configuration must be read.
     pub(crate) fn unchecked(&self, jobs: &[JobOverview]) -> Vec<JobId> {
-        let new = self.selected(jobs).filter(|job| !self.asked.contains_key(&job.id));
+        let is_known = |job: &JobOverview| self.asked.get(&job.id).is_some_and(Option::is_some);
+        let new = self.selected(jobs).into_iter().filter(|job| !is_known(job));
         new.map(|job| job.id.clone()).collect()
     }
 
-    /// Records whether a job's configuration includes it.
-    pub(crate) fn set_enabled(&mut self, job: JobId, takes_part: bool) {
-        self.asked.insert(job, takes_part);
+    /// What a job's parameters say: whether it takes part. While that is unknown ([`None`]), watching it does not begin. Returns whether
+    /// it is news.
+    pub(crate) fn set_enabled(&mut self, job: JobId, takes_part: Option<bool>) -> bool {
+        self.asked.insert(job, takes_part) != Some(takes_part)
     }
 
     /// Returns the changes for the current jobs of the cluster. `now` is of a monotonic clock.
     pub(crate) fn update(&mut self, jobs: &[JobOverview], now: Duration) -> WatchChanges {
         let alive: BTreeSet<&JobId> = jobs.iter().filter(|job| is_alive(job)).map(|job| &job.id).collect();
         self.asked.retain(|id, _| alive.contains(id));
-        let taking_part: Vec<&JobOverview> =
-            self.selected(jobs).filter(|job| self.asked.get(&job.id) != Some(&false)).collect();
+        let is_out = |job: &JobOverview| self.asked.get(&job.id) == Some(&Some(false));
+        let mut taking_part = self.selected(jobs);
+        taking_part.retain(|job| !is_out(job));
         let mut changes = WatchChanges::default();
         let mut left_out = 0;
-        for found in found(&taking_part, &self.seen_at) {
+        let found = found(&taking_part, &self.seen_at);
+        for (job, found) in taking_part.into_iter().zip(found) {
             if let Some(at) = self.seen_at.get_mut(&found.called) {
                 *at = now;
+            } else if self.asked.get(&job.id) == Some(&None) {
+                // It is asked again with the next look.
             } else if self.seen_at.len() < JOBS_MAX {
                 self.seen_at.insert(found.called.clone(), now);
                 changes.begin.push(found);
@@ -136,8 +142,8 @@ impl WatchedJobs {
         changes
     }
 
-    fn selected<'a>(&'a self, jobs: &'a [JobOverview]) -> impl Iterator<Item = &'a JobOverview> {
-        jobs.iter().filter(|job| is_alive(job) && self.selection.takes(job))
+    fn selected<'jobs>(&self, jobs: &'jobs [JobOverview]) -> Vec<&'jobs JobOverview> {
+        jobs.iter().filter(|job| is_alive(job) && self.selection.takes(job)).collect()
     }
 }
 
@@ -225,7 +231,7 @@ mod tests {
         assert_eq!((names(&changes).0, folders.len()), (vec!["My Job", "my-job"], 2));
     }
 
-    /// Goal: patterns choose jobs by name or id, and a job's own configuration leaves it out.
+    /// Goal: patterns choose jobs by name or id, and a job's own parameters leave it out.
     #[test]
     fn jobs_are_left_out() {
         let pattern = |text| JobPattern::new(text).unwrap();
@@ -244,10 +250,29 @@ mod tests {
         assert_eq!(unchecked.iter().map(|id| &id.as_str()[..1]).collect::<Vec<_>>(), ["a", "c", "e"]);
         for id in unchecked {
             let takes_part = !id.as_str().starts_with('e');
-            watched_jobs.set_enabled(id, takes_part);
+            watched_jobs.set_enabled(id, Some(takes_part));
         }
         assert_eq!(names(&watched_jobs.update(&jobs, seconds(0))), (vec!["etl-1", "by its id"], vec![]));
         assert_eq!(watched_jobs.unchecked(&jobs), []);
+    }
+
+    /// Goal: while a job's parameters are unknown it is not begun and asked again; a job that goes on under its name stays until it is known
+    /// to be left out.
+    #[test]
+    fn unknown_parameters_are_waited_for() {
+        let mut watched_jobs = WatchedJobs::default();
+        let (a, again) = (job('a', "a", "CREATED"), job('b', "a", "CREATED"));
+        let mut look = |job: &JobOverview, takes_part, at| {
+            let jobs = std::slice::from_ref(job);
+            assert_eq!(watched_jobs.unchecked(jobs).first(), Some(&job.id));
+            watched_jobs.set_enabled(job.id.clone(), takes_part);
+            let changes = watched_jobs.update(jobs, seconds(at));
+            (changes.begin.len(), changes.end.len())
+        };
+        assert_eq!(look(&a, None, 0), (0, 0));
+        assert_eq!(look(&a, Some(true), 5), (1, 0));
+        assert_eq!(look(&again, None, 10), (0, 0));
+        assert_eq!(look(&again, Some(false), 15), (0, 1));
     }
 
     /// Goal: the number of jobs is bounded, and what is left out is reported once.

@@ -244,14 +244,9 @@ impl Environment for Rescaler {
 
     fn append(&mut self, record: &Record) -> anyhow::Result<()> {
         if let Some(slots) = &self.slots {
-            let cluster = &record.decision.cluster;
-            let is_published = matches!(record.effect, Effect::Publishing { .. });
-            // A job whose plans are not carried out must not demand slots of others; with --dry-run no job's plan is carried out.
+            // A job whose plans are not carried out cannot use what others would give back; with --dry-run nothing is changed at all.
             let may_use = self.status.switches.is_dry_run_forced() || !self.switches().dry_run;
-            slots.settle(
-                cluster.slots_wanted.filter(|_| may_use),
-                cluster.slots_needed.filter(|_| is_published),
-            );
+            slots.decided(record, may_use);
         }
         let only = if record.effect == Effect::DryRun && self.obstacle.is_none() {
             " (dry run: nothing is changed; later epochs assume that the plan was applied)"

@@ -5,6 +5,8 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use scaling::Snapshot;
 use scaling::external::Answer;
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,8 @@ use tokio::process::Command;
 
 /// Length limit of standard error in the message.
 const COMPLAINT_MAX_BYTES: u64 = 4096;
+/// Time for output to arrive after a program has exited; a process that it has left running may hold the pipe open for good.
+const OUTPUT_GRACE: Duration = Duration::from_secs(1);
 
 /// `[policy.external]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -97,9 +101,12 @@ impl ExternalProgram {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(|e| format!("cannot start {program}: {e}"))?;
+        // Declared after the child, so it is dropped before it: until then the leader's id cannot be that of another process.
+        let mut group = ProcessGroup(child.id());
         let (Some(mut stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
@@ -111,16 +118,43 @@ impl ExternalProgram {
         };
         let read = read(stdout, self.max_answer_bytes + 1);
         let complaint = read_complaint(stderr);
-        let ((), answer, complaint) = tokio::join!(write, read, complaint);
+        let mut exchange = std::pin::pin!(async { tokio::join!(write, read, complaint) });
+        let ((), answer, complaint) = tokio::select! {
+            ended = &mut exchange => ended,
+            _exited = child.wait() => {
+                let late = tokio::time::timeout(OUTPUT_GRACE, exchange).await;
+                late.unwrap_or(((), Ok(Vec::new()), String::new()))
+            }
+        };
         let answer = answer.map_err(|e| format!("cannot read its answer: {e}"))?;
         if answer.len() as u64 > self.max_answer_bytes {
             return Err(format!("its answer is longer than {} bytes", self.max_answer_bytes));
         }
         let status = child.wait().await.map_err(|e| format!("cannot wait for it to exit: {e}"))?;
+        group.release();
         if !status.success() {
             return Err(format!("it exited with {status}{complaint}"));
         }
         Ok(answer)
+    }
+}
+
+/// The processes of a program that has not exited, by its process id; they are killed when this is dropped.
+struct ProcessGroup(Option<u32>);
+
+impl ProcessGroup {
+    /// The program has exited: what it has left running runs on.
+    fn release(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for ProcessGroup {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0.take().and_then(|leader| i32::try_from(leader).ok()) {
+            // A group that has just ended is no error.
+            let _ended = killpg(Pid::from_raw(leader), Signal::SIGKILL);
+        }
     }
 }
 
@@ -143,6 +177,9 @@ async fn read_complaint(mut pipe: tokio::process::ChildStderr) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+
     use super::*;
     use scaling::Policy as _;
     use scaling::external::External;
@@ -201,12 +238,47 @@ mod tests {
         }
     }
 
-    /// Goal: a program that never answers is ended.
+    fn script(text: &str, timeout_ms: u64) -> ExternalProgram {
+        let command = ["sh", "-c", text].map(str::to_owned).into();
+        ExternalProgram { command, timeout_ms, max_answer_bytes: 1000 }
+    }
+
+    /// Goal: a program that never answers is ended with its descendants: the pipe that they hold is closed.
     #[tokio::test]
     async fn silence_is_ended() {
-        let command = vec!["sleep".to_owned(), "1000".to_owned()];
-        let program = ExternalProgram { command, timeout_ms: 50, max_answer_bytes: 1000 };
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let nonblocking = nix::fcntl::OFlag::O_NONBLOCK.bits();
+        let mut reader =
+            std::fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(&pipe).unwrap();
+        let program = script(&format!("exec 3>{}; sleep 1000 & sleep 1000", pipe.display()), 500);
         let failure = program.ask(&snapshot()).await.unwrap_err();
-        assert!(failure.contains("within 50 ms"), "{failure}");
+        assert!(failure.contains("within 500 ms"), "{failure}");
+        let failure = program.give(Vec::new()).await.unwrap_err();
+        assert!(failure.contains("did not exit within 500 ms"), "{failure}");
+        let closed = async {
+            while reader.read(&mut [0]).is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), closed).await.expect("something still holds the pipe");
+    }
+
+    /// Goal: a process that a program leaves running neither delays its end nor is killed.
+    #[tokio::test]
+    async fn what_is_left_running_runs_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let (go, file) = (folder.path().join("go"), folder.path().join("later"));
+        let waits = format!("while [ ! -e {} ]; do sleep 0.1; done", go.display());
+        let program = script(&format!("({waits}; echo late >{}) & exit 0", file.display()), 60_000);
+        program.give(Vec::new()).await.unwrap();
+        std::fs::write(go, "").unwrap();
+        let written = async {
+            while !file.exists() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), written).await.expect("it was killed");
     }
 }

@@ -24,6 +24,7 @@ mod offline;
 mod overrides;
 mod placement;
 mod policies;
+mod presence;
 mod publish;
 mod publisher;
 mod quota;

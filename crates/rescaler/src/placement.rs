@@ -279,7 +279,12 @@ pub(crate) async fn is_replaced(flink: &flink::Client, config: &Config, job: &Jo
     alive.peek().is_some() && alive.all(|other| other.id != *job)
 }
 
-/// Returns the jobs with this name or id that have not ended.
+/// Whether a job of this name or id has not ended.
+pub(crate) fn is_listed(jobs: &[JobOverview], job: &str) -> bool {
+    alive(jobs, job).next().is_some()
+}
+
+/// The jobs of this name or id that have not ended.
 fn alive<'a>(jobs: &'a [JobOverview], job: &'a str) -> impl Iterator<Item = &'a JobOverview> {
     let is_meant = move |other: &&JobOverview| other.name == job || other.id.as_str() == job;
     jobs.iter().filter(|other| !other.state.is_terminal()).filter(is_meant)

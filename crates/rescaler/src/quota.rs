@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use control::{Effect, Record};
 use scaling::quota::{self, Bound, Claim};
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +94,8 @@ struct Allocation {
     wanted: u32,
     /// Whether the job is between [`Member::bound`] and [`Member::settle`].
     is_deciding: bool,
+    /// Whether it no longer runs, so that it takes no part.
+    has_ended: bool,
 }
 
 /// The slots that all jobs of this process share.
@@ -151,7 +154,8 @@ impl SharedSlots {
             wanted: claim.wanted,
             share,
         };
-        (self.quota, jobs.keys().zip(&claims).zip(shares).map(usage).collect())
+        let keys = taking_part(&jobs).map(|(key, _)| key);
+        (self.quota, keys.zip(&claims).zip(shares).map(usage).collect())
     }
 
     fn claims(&self, jobs: &BTreeMap<Key, Allocation>) -> Vec<Claim> {
@@ -161,9 +165,9 @@ impl SharedSlots {
             min: job.bounds.slots_min,
             max: job.bounds.slots_max,
         };
-        let mut claims: Vec<Claim> = jobs.values().map(claim).collect();
+        let mut claims: Vec<Claim> = taking_part(jobs).map(|(_, seen)| claim(seen)).collect();
         let shares = quota::shares(self.quota, &claims);
-        for ((claim, share), job) in claims.iter_mut().zip(shares).zip(jobs.values()) {
+        for ((claim, share), (_, job)) in claims.iter_mut().zip(shares).zip(taking_part(jobs)) {
             if job.held.is_none() {
                 (claim.held, claim.wanted) = (share.max(job.planned), share);
             }
@@ -177,7 +181,12 @@ impl SharedSlots {
     }
 }
 
-/// Registration of one job with the shared slots; dropping it releases the job's slots.
+/// The jobs that have not ended.
+fn taking_part(jobs: &BTreeMap<Key, Allocation>) -> impl Iterator<Item = (&Key, &Allocation)> {
+    jobs.iter().filter(|(_, seen)| !seen.has_ended)
+}
+
+/// One job among those that share slots; it leaves them when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Member {
     slots: Arc<SharedSlots>,
@@ -189,16 +198,23 @@ impl Member {
     pub(crate) fn bound(&self, held: u32) -> Option<Bound> {
         let mut jobs = self.slots.lock();
         let own = jobs.get_mut(&self.job)?;
-        (own.held, own.planned, own.is_deciding) = (Some(held), 0, true);
-        let index = jobs.keys().position(|job| *job == self.job)?;
+        (own.held, own.planned, own.is_deciding, own.has_ended) = (Some(held), 0, true, false);
+        let index = taking_part(&jobs).position(|(job, _)| *job == self.job)?;
         let bound = quota::bound(self.slots.quota, &self.slots.claims(&jobs), index);
         jobs.get_mut(&self.job)?.planned = bound.slots;
         Some(bound)
     }
 
-    /// Ends the reservation at the end of an epoch. `wanted`: slots that the policy would use, where known; `planned`: slots of the
-    /// plan that is published, if any.
-    pub(crate) fn settle(&self, wanted: Option<u32>, planned: Option<u32>) {
+    /// The epoch is decided, with this record. `may_use`: whether plans of the job are carried out, so that it could use slots which
+    /// others give back; otherwise it wants no more than it has.
+    pub(crate) fn decided(&self, record: &Record, may_use: bool) {
+        let cluster = &record.decision.cluster;
+        let is_published = matches!(record.effect, Effect::Publishing { .. });
+        self.settle(cluster.slots_wanted.filter(|_| may_use), cluster.slots_needed.filter(|_| is_published));
+    }
+
+    /// The slots that the job's policy would use, where it has said so, and those that the plan needs which is published.
+    fn settle(&self, wanted: Option<u32>, planned: Option<u32>) {
         let mut jobs = self.slots.lock();
         let Some(own) = jobs.get_mut(&self.job) else { return };
         if std::mem::take(&mut own.is_deciding) {
@@ -207,7 +223,20 @@ impl Member {
         own.wanted = wanted.unwrap_or_else(|| own.held.unwrap_or_default().max(own.planned));
     }
 
-    /// Releases the slots of a plan whose publication was refused.
+    /// Whether a plan was published since the job was seen last.
+    pub(crate) fn is_changing(&self) -> bool {
+        self.slots.lock().get(&self.job).is_some_and(|own| own.planned > 0)
+    }
+
+    /// The job has ended, so that its slots are free and its share is divided among the others; or it runs again, and counts as one that
+    /// has not been seen.
+    pub(crate) fn set_ended(&self, has_ended: bool) {
+        if let Some(own) = self.slots.lock().get_mut(&self.job).filter(|own| own.has_ended != has_ended) {
+            *own = Allocation { bounds: own.bounds, has_ended, ..Allocation::default() };
+        }
+    }
+
+    /// The published plan was refused: its slots are free again.
     pub(crate) fn not_published(&self) {
         if let Some(own) = self.slots.lock().get_mut(&self.job) {
             own.planned = 0;
@@ -291,7 +320,66 @@ mod tests {
         assert_eq!(guaranteed.bound(1).unwrap().slots, 12);
     }
 
-    /// Goal: each invalid value is reported with its key.
+    fn record(effect: Effect, wanted: Option<u32>) -> Record {
+        let mut decision = scaling::Decision::nothing("ds2", "because");
+        (decision.cluster.slots_wanted, decision.cluster.slots_needed) = (wanted, Some(5));
+        Record {
+            epoch: 1,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            job: "a".to_owned(),
+            effect,
+            decision,
+            snapshot: None,
+            state: Arc::default(),
+            imagined: false,
+            outcome: None,
+        }
+    }
+
+    /// Goal: a job in a dry run and a paused one want what they have, so that no other gives slots back to them; what a published plan needs
+    /// is held.
+    #[test]
+    fn jobs_that_use_nothing_want_nothing() {
+        let slots = slots("slots = 12");
+        let a = join(&slots, "a");
+        let figures = |record: &Record, may_use| {
+            a.bound(2).unwrap();
+            a.decided(record, may_use);
+            let own = slots.usage().1.remove(0);
+            (own.held, own.wanted)
+        };
+        let wants = |effect| record(effect, Some(9));
+        assert_eq!(figures(&wants(Effect::Publishing { generation: 1 }), true), (5, 9));
+        assert_eq!(figures(&wants(Effect::Nothing), true), (2, 9));
+        assert_eq!(figures(&wants(Effect::DryRun), false), (2, 2));
+        // In a run with --dry-run nothing is changed at all, so it plans as if its plans were carried out.
+        assert_eq!(figures(&wants(Effect::DryRun), true), (2, 9));
+        // A paused job's policy is not asked.
+        assert_eq!(figures(&record(Effect::Nothing, None), true), (2, 2));
+    }
+
+    /// Goal: a job that has ended leaves its slots and its share to the others; when it runs again its share is kept for it until it is seen.
+    #[test]
+    fn ended_jobs_take_no_part() {
+        let slots = slots("slots = 12");
+        let (a, b) = (join(&slots, "a"), join(&slots, "b"));
+        a.bound(9).unwrap();
+        a.settle(Some(9), Some(10));
+        assert!(a.is_changing());
+        assert_eq!(b.bound(1).unwrap().slots, 2);
+        a.set_ended(true);
+        assert!(!a.is_changing());
+        let bound = b.bound(1).unwrap();
+        assert_eq!((bound.slots, bound.share, slots.usage().1.len()), (12, 12, 1));
+        b.settle(Some(4), None);
+        a.set_ended(false);
+        assert_eq!(slots.usage().1[0], SlotUsage { job: "a".to_owned(), held: 6, wanted: 6, share: 6 });
+        a.set_ended(true);
+        // A decision is the best sign that it runs.
+        assert_eq!(a.bound(1).unwrap().slots, 8);
+    }
+
+    /// Goal: what makes no sense is named.
     #[test]
     fn invalid_values_are_reported() {
         for (toml, key) in [

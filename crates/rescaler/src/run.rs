@@ -28,7 +28,7 @@ pub(crate) struct Run {
     /// With --flink: name or id of the job, if several run. With --all-jobs: a pattern (* and ?); repeatable.
     #[arg(long, value_name = "NAME|ID", requires = "flink")]
     job: Vec<String>,
-    /// With --flink: all jobs of the cluster, also later ones, except those configured with `rescaler.enabled: false`.
+    /// With --flink: all jobs of the cluster, also later ones, except those with the parameter `rescaler.enabled: false`.
     #[arg(long, requires = "flink")]
     all_jobs: bool,
     /// With --all-jobs: skip jobs whose name or id matches this pattern (* and ?); repeatable.

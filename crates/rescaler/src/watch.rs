@@ -11,12 +11,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use flink::JobId;
 use jiff::Timestamp;
 use thiserror::Error;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::cluster_jobs::{self, JobSelection, WatchChanges, WatchedJobs};
 use crate::config::Config;
@@ -24,9 +25,9 @@ use crate::config_file::ConfigFile;
 use crate::cycle::{self, flink_client};
 use crate::http::{self, Guard, Http};
 use crate::notify::{Notifier, Notify};
-use crate::placement;
 use crate::quota::{Member, Quota, SharedSlots};
 use crate::status::{JobInfo, JobStatus, Retention, Shared, Status, Switches};
+use crate::{placement, presence};
 
 /// Longest pause before a failed job is retried.
 const TRY_AGAIN_MAX: Duration = Duration::from_secs(60);
@@ -61,7 +62,14 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     for (config, status) in config_file.jobs().iter().zip(&jobs) {
         let slots = shared.slots.as_ref().map(|slots| slots.join(config, status.recorded_slots()));
-        tasks.spawn(watch(config.clone(), Arc::clone(status), slots, Some(Arc::clone(&watched))));
+        let presence = presence::follow(config.clone(), slots.clone());
+        let watching = watch(config.clone(), Arc::clone(status), slots, Some(Arc::clone(&watched)));
+        tasks.spawn(async move {
+            tokio::select! {
+                reason = watching => reason,
+                () = presence => anyhow!("the look at Flink's jobs ended"),
+            }
+        });
     }
     let status = Arc::new(Status::with_shared(jobs, shared.clone()));
     tasks.spawn(async move {
@@ -208,17 +216,41 @@ async fn update(
 ) -> Result<WatchChanges, flink::Error> {
     let jobs = flink.jobs().await?;
     for id in watched_jobs.unchecked(&jobs) {
-        let keys = flink.configuration(Some(&id)).await?.unwrap_or_default();
-        let takes_part = keys.get(cluster_jobs::ENABLED_KEY).is_none_or(|value| value.trim() != "false");
-        if !takes_part {
-            info!(job = %id, "not watching: its configuration has {} = false", cluster_jobs::ENABLED_KEY);
+        let takes_part = match takes_part(flink, &id).await {
+            Ok(takes_part) => takes_part,
+            Err(error) => {
+                // The others go on.
+                debug!(job = %id, "cannot read its parameters: {:#}", anyhow::Error::from(error));
+                None
+            }
+        };
+        let is_news = watched_jobs.set_enabled(id.clone(), takes_part);
+        match takes_part {
+            Some(true) => {}
+            Some(false) => {
+                info!(job = %id, "not watching: it has the parameter {} = false", cluster_jobs::ENABLED_KEY)
+            }
+            None if is_news => {
+                info!(job = %id, "not watching yet: Flink does not show its parameters; it may wait for slots")
+            }
+            None => {}
         }
-        watched_jobs.set_enabled(id, takes_part);
     }
     Ok(watched_jobs.update(&jobs, now))
 }
 
-/// Reads the files named in `[http]`.
+/// Whether a job takes part: unless its own parameters or, where the cluster runs only this job, the cluster's configuration say
+/// otherwise. [`None`]: Flink does not know it yet.
+async fn takes_part(flink: &flink::Client, job: &JobId) -> Result<Option<bool>, flink::Error> {
+    let is_out = |keys: &BTreeMap<String, String>| {
+        keys.get(cluster_jobs::ENABLED_KEY).is_some_and(|value| value.trim() == "false")
+    };
+    let Some(parameters) = flink.job_parameters(job).await? else { return Ok(None) };
+    let keys = flink.configuration(Some(job)).await?.unwrap_or_default();
+    Ok(Some(!is_out(&parameters) && !is_out(&keys)))
+}
+
+/// Reads the files that `[http]` names.
 ///
 /// # Errors
 /// The token or the certificate cannot be used.
@@ -272,7 +304,8 @@ fn status_of(config: &Config, http: &Http, dry_run: bool, shared: &Shared) -> Jo
         started_at: Timestamp::now(),
     };
     let kept = Retention { points: http.history_points, decisions: http.decisions_kept };
-    let status = JobStatus::new(info, switches, kept).notifying(shared.notifier.clone());
+    let notified = config.journal.path.with_extension("notified.json");
+    let status = JobStatus::new(info, switches, kept).notifying(shared.notifier.clone(), notified);
     match decision_journal::read_with_older(&config.journal.path, 0) {
         Ok(records) => status.remember(&records),
         Err(reason) => {

@@ -2,7 +2,7 @@
 //!
 //! It is a separate crate so that the commit is determined once, and only this crate is rebuilt when it changes.
 
-/// Version and, in parentheses, the commit of a release build: `0.1.0 (4487a40c2d1e)`, followed by `, changed` if
+/// Version and, in parentheses, the commit of a release build: `0.2.0 (4487a40c2d1e)`, followed by `, changed` if
 /// tracked files differed. Other builds have `development build`, unless `RESCALER_COMMIT` was set.
 pub const VERSION: &str = env!("RESCALER_VERSION");
 

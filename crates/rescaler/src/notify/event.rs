@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::lasting::Lasting;
 use crate::status::{DecisionOutcome, DecisionView};
 
 /// Time without a diagnosis after which its cause is over.
@@ -88,15 +89,50 @@ pub(crate) struct EventDetector {
     /// The newest plan that was not carried out, and why not.
     repeated: Option<(DecisionOutcome, BTreeMap<String, u32>)>,
     /// When each cause was found last, by its name and operator.
-    causes: BTreeMap<(&'static str, String), Timestamp>,
+    causes: BTreeMap<(String, String), Timestamp>,
     /// Whether the agent refuses changes.
     is_refused: bool,
     /// Whether the policy has stopped changing the job.
     is_stopped: bool,
+    /// Whether a person must act.
+    needs_a_person: bool,
+    /// Whether the job is not being watched.
+    is_unwatched: bool,
 }
 
 impl EventDetector {
-    /// Returns the events of a decision when it is recorded.
+    /// Returns the news of a job of which an earlier run has reported this. Causes count as found just now, because nothing was data since.
+    pub(crate) fn resumed(lasting: Lasting, now: Timestamp) -> Self {
+        let Lasting { needs_a_person, is_unwatched, is_refused, is_stopped, causes, repeated } = lasting;
+        let causes = causes.into_iter().map(|cause| (cause, now)).collect();
+        Self { repeated, causes, is_refused, is_stopped, needs_a_person, is_unwatched }
+    }
+
+    /// Returns what was reported and lasts.
+    pub(crate) fn lasting(&self) -> Lasting {
+        Lasting {
+            needs_a_person: self.needs_a_person,
+            is_unwatched: self.is_unwatched,
+            is_refused: self.is_refused,
+            is_stopped: self.is_stopped,
+            causes: self.causes.keys().cloned().collect(),
+            repeated: self.repeated.clone(),
+        }
+    }
+
+    /// A person must act now, or no longer; [`None`] if that was reported.
+    pub(crate) fn needs_a_person(&mut self, sentence: Option<&str>, at: Timestamp) -> Option<Event> {
+        let before = std::mem::replace(&mut self.needs_a_person, sentence.is_some());
+        (before != sentence.is_some()).then(|| needs_a_person(sentence, at))
+    }
+
+    /// The job is not being watched, or again; [`None`] if that was reported.
+    pub(crate) fn watching(&mut self, failure: Option<&str>, at: Timestamp) -> Option<Event> {
+        let before = std::mem::replace(&mut self.is_unwatched, failure.is_some());
+        (before != failure.is_some()).then(|| watching(failure, at))
+    }
+
+    /// Returns what is new about a decision: as it was recorded, or after it has turned out whether it was published.
     pub(crate) fn decided(&mut self, view: &DecisionView) -> Vec<Event> {
         let mut events: Vec<Event> = self.planned(view).into_iter().collect();
         events.extend(self.stopped(view));
@@ -173,7 +209,7 @@ impl EventDetector {
 
     fn diagnosed(&mut self, view: &DecisionView, events: &mut Vec<Event>) {
         if let Some(found) = &view.decision.diagnosis {
-            let key = (found.cause.name(), found.operator.clone());
+            let key = (found.cause.name().to_owned(), found.operator.clone());
             if self.causes.insert(key, view.at).is_none() {
                 events.push(Event::new(Kind::CannotHelp, &found.because, view.at).with_decision(view));
             }
@@ -193,16 +229,16 @@ impl EventDetector {
     }
 }
 
-/// Returns the event when a person must act, or no longer.
-pub(crate) fn needs_a_person(sentence: Option<&str>, at: Timestamp) -> Event {
+/// A person must act, or no longer.
+pub(super) fn needs_a_person(sentence: Option<&str>, at: Timestamp) -> Event {
     match sentence {
         Some(sentence) => Event::new(Kind::NeedsAPerson, sentence, at),
         None => Event::new(Kind::NeedsAPerson, "nothing is left that a person must look at", at).over(),
     }
 }
 
-/// Returns the event when the job is not being watched, or is watched again.
-pub(crate) fn watching(failure: Option<&str>, at: Timestamp) -> Event {
+/// The job is not being watched, or again.
+pub(super) fn watching(failure: Option<&str>, at: Timestamp) -> Event {
     match failure {
         Some(reason) => Event::new(Kind::Failure, format!("the job is not being watched: {reason}"), at),
         None => Event::new(Kind::Failure, "the job is being watched again", at).over(),
@@ -300,6 +336,39 @@ mod tests {
         well.operators.push(operator());
         assert_eq!(at_s(1100, &well), [(Kind::CannotHelp, true)]);
         assert_eq!(at_s(1105, &limited), [(Kind::CannotHelp, false)]);
+    }
+
+    /// Goal: after a restart nothing that lasts is reported anew, and the end of each is reported once.
+    #[test]
+    fn what_lasts_is_reported_once_over_a_restart() {
+        let mut news = EventDetector::default();
+        let mut limited = plan(1);
+        limited.action = Action::None;
+        limited.reasons = vec![format!("{}: no changes for 60 s more", scaling::slo::BLOCKED)];
+        let because = "subtask 0 gets half of all records".to_owned();
+        limited.diagnosis = Some(Diagnosis { cause: Cause::Skew, operator: "map".to_owned(), because });
+        let limited = |seconds| decision_view(seconds, DecisionOutcome::Nothing, limited.clone());
+        let refused = |seconds| decision_view(seconds, DecisionOutcome::NotPublished, plan(4));
+        assert_eq!(kinds(&news.decided(&limited(0))), [(Kind::Breaker, false), (Kind::CannotHelp, false)]);
+        assert_eq!(kinds(&news.decided(&refused(5))), [(Kind::Failure, false)]);
+        assert!(news.needs_a_person(Some("look"), at(6)).is_some());
+        assert!(news.watching(Some("no journal"), at(7)).is_some());
+
+        let mut news = EventDetector::resumed(news.lasting(), at(5_000));
+        assert_eq!(news.decided(&limited(5_001)), []);
+        assert_eq!(news.decided(&refused(5_002)), []);
+        assert_eq!(news.needs_a_person(Some("look there"), at(5_003)), None);
+        assert_eq!(news.watching(Some("no journal yet"), at(5_003)), None);
+
+        let mut news = EventDetector::resumed(news.lasting(), at(9_000));
+        let mut well = Decision::nothing("slo", "all is well");
+        well.operators.push(operator());
+        let well = |seconds| decision_view(seconds, DecisionOutcome::Nothing, well.clone());
+        assert_eq!(kinds(&news.decided(&well(9_001))), [(Kind::Breaker, true)]);
+        assert_eq!(kinds(&news.decided(&well(9_600))), [(Kind::CannotHelp, true)]);
+        assert!(news.needs_a_person(None, at(9_001)).unwrap().is_over);
+        assert!(news.watching(None, at(9_001)).unwrap().is_over);
+        assert_eq!(news.watching(None, at(9_002)), None);
     }
 
     /// Goal: changes, failures, and the breaker of the agent are told apart; the breaker is reported once, and its end.

@@ -7,6 +7,7 @@
 mod config;
 mod deliver;
 mod event;
+mod lasting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +22,8 @@ use tracing::{info, warn};
 pub use config::Notify;
 pub(crate) use deliver::Receiver;
 pub use event::Kind;
-pub(crate) use event::{Event, EventDetector, needs_a_person, watching};
+pub(crate) use event::{Event, EventDetector};
+pub(crate) use lasting::Lasting;
 
 /// Version of the notification format.
 const SCHEMA: u32 = 1;
@@ -113,6 +115,11 @@ impl Notifier {
         let began_ms = Timestamp::now().as_millisecond();
         let inner = Inner { events: config.events.clone(), queues, began_ms, number: AtomicU64::new(0) };
         Ok(Self(Arc::new(inner)))
+    }
+
+    /// Whether anything gets events.
+    pub(crate) fn has_receivers(&self) -> bool {
+        !self.0.queues.is_empty()
     }
 
     /// Sends an event about a job, without waiting. In a dry run it is only logged.

@@ -10,7 +10,9 @@ use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::event::{needs_a_person, watching};
 use super::*;
+use crate::status::{JobInfo, JobStatus, Retention, Switches};
 
 /// For a delivery to come as far as the test needs it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -154,6 +156,43 @@ async fn programs_are_bounded() {
     notifier.flush(PATIENCE).await;
     assert_eq!(results(&notifier, "command"), [0, 2, 0]);
     assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 4);
+}
+
+/// Goal: a state that lasts over a restart is sent once, and its end is sent by the run that sees it.
+#[tokio::test]
+async fn a_restart_sends_nothing_anew() {
+    let (hook, url) = hook(&[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut tasks = JoinSet::new();
+    let mut run = async |alarms: &[Option<&str>]| {
+        let notifier = Notifier::start(&config(&format!("url = '{url}'")), &mut tasks).unwrap();
+        let job = job_status(folder.path()).notifying(notifier.clone(), folder.path().join("notified.json"));
+        for alarm in alarms {
+            job.alarm(alarm.map(str::to_owned));
+        }
+        notifier.flush(PATIENCE).await;
+        hook.requests.borrow().iter().map(|(_, body)| body["is_over"] == true).collect::<Vec<bool>>()
+    };
+    assert_eq!(run(&[None, Some("look"), Some("look there")]).await, [false]);
+    assert_eq!(run(&[Some("look there")]).await, [false]);
+    assert_eq!(run(&[None]).await, [false, true]);
+    assert_eq!(run(&[None]).await, [false, true]);
+    assert_eq!(run(&[Some("look")]).await, [false, true, false]);
+}
+
+/// A job whose switches lie in this folder.
+fn job_status(folder: &std::path::Path) -> JobStatus {
+    let about = JobInfo {
+        name: "a".to_owned(),
+        flink_url: "http://flink".to_owned(),
+        policy: "slo".to_owned(),
+        latency_max_ms: None,
+        epoch_length: Duration::from_secs(5),
+        sample_interval: Duration::from_secs(1),
+        started_at: Timestamp::now(),
+    };
+    let switches = Switches::open(Some(folder.join("switches.json")), false).unwrap();
+    JobStatus::new(about, switches, Retention { points: 1, decisions: 1 })
 }
 
 /// Goal: nothing is sent in a dry run, nor of kinds that are not chosen; the end of the program does not wait for a silent receiver.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use scaling::Decision;
 use serde::Serialize;
 
-use super::{DecisionOutcome, DecisionView, JobStatus, JobView, Totals};
+use super::{DecisionOutcome, DecisionView, JobInfo, JobStatus, JobView, Totals};
 
 /// Decisions in which a lack of slots still counts: while a change is applied, the lack is not reported.
 const SLOTS_DECISIONS: usize = 5;
@@ -73,7 +73,7 @@ pub fn attention(job: &JobStatus, moment: &JobView, now: Timestamp) -> Vec<Atten
     add(Severity::Act, Problem::NotWatched, moment.failure.clone());
     add(Severity::Act, Problem::Alarm, moment.alarm.clone());
     add(Severity::Act, Problem::AddTaskManagers, short_of_slots(moment));
-    let is_fresh = is_fresh(job, moment, now);
+    let is_fresh = is_fresh(&job.info, moment.sampled_at, now);
     let problem = moment.problem.clone().filter(|_| moment.failure.is_none());
     add(Severity::Act, Problem::NoData, problem.clone().filter(|_| !is_fresh));
     add(Severity::Warn, Problem::OverBound, over_bound(job, moment));
@@ -92,9 +92,9 @@ pub fn attention(job: &JobStatus, moment: &JobView, now: Timestamp) -> Vec<Atten
 }
 
 /// Whether the newest sample is recent, or the first one is not due yet.
-fn is_fresh(job: &JobStatus, moment: &JobView, now: Timestamp) -> bool {
-    let longest_ms = (job.info.sample_interval * FRESH_SAMPLES).as_millis().max(FRESH_MS);
-    let newest = moment.sampled_at.unwrap_or(job.info.started_at);
+pub(super) fn is_fresh(info: &JobInfo, sampled_at: Option<Timestamp>, now: Timestamp) -> bool {
+    let longest_ms = (info.sample_interval * FRESH_SAMPLES).as_millis().max(FRESH_MS);
+    let newest = sampled_at.unwrap_or(info.started_at);
     now.duration_since(newest).as_millis() <= i128::try_from(longest_ms).unwrap_or(i128::MAX)
 }
 

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 use scaling::{Action, Decision};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use control::{Effect, FollowUp, Record};
 
-/// Outcome of a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+/// What became of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DecisionOutcome {
     /// No plan.

@@ -11,11 +11,13 @@ mod since;
 mod switches;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use scaling::Snapshot;
+use tracing::warn;
 
 pub use attention::{Attention, Problem, Severity, attention};
 pub use decision_view::{DecisionOutcome, DecisionView};
@@ -27,7 +29,7 @@ pub use switches::{Switch, SwitchError, SwitchPositions, Switches};
 use control::{Effect, FollowUp, Record};
 use outlook::OutlookEstimator;
 
-use crate::notify::{self, Event, EventDetector, Notifier};
+use crate::notify::{Event, EventDetector, Lasting, Notifier};
 use crate::quota::SharedSlots;
 
 /// Number of records of earlier runs for which the outlook is recomputed; older points of the time line have no outlook.
@@ -128,6 +130,8 @@ pub struct JobStatus {
     pub switches: Switches,
     retention: Retention,
     notifier: Notifier,
+    /// Where it is kept what was reported and lasts.
+    notified: Option<PathBuf>,
     data: Mutex<JobData>,
     estimator: Mutex<OutlookEstimator>,
 }
@@ -136,10 +140,15 @@ pub struct JobStatus {
 struct JobData {
     recorded_slots: Option<u32>,
     events: EventDetector,
+    /// What lasts, as it was written last.
+    lasting: Lasting,
     requested_at: Option<Timestamp>,
     sampled_at: Option<Timestamp>,
     samples: u64,
     failed_samples: u64,
+    /// Why the newest sample could not be taken, if it could not.
+    sample_problem: Option<String>,
+    /// Why the newest samples make no snapshot, if they make none.
     problem: Option<String>,
     snapshot: Option<(Timestamp, Arc<Snapshot>)>,
     points: VecDeque<Arc<Point>>,
@@ -207,14 +216,22 @@ impl JobStatus {
             switches,
             retention,
             notifier: Notifier::default(),
+            notified: None,
             data: Mutex::default(),
             estimator: Mutex::default(),
         }
     }
 
-    /// Sends the events of the job.
-    pub(crate) fn notifying(self, notifier: Notifier) -> Self {
-        Self { notifier, ..self }
+    /// The same, whose events are sent. What was sent and lasts is read from this file and kept in it.
+    pub(crate) fn notifying(self, notifier: Notifier, file: PathBuf) -> Self {
+        if !notifier.has_receivers() {
+            return self;
+        }
+        let mut seen = self.lock();
+        seen.lasting = Lasting::load(&file);
+        seen.events = EventDetector::resumed(seen.lasting.clone(), Timestamp::now());
+        drop(seen);
+        Self { notifier, notified: Some(file), ..self }
     }
 
     /// Restores time line and decisions from records of earlier runs, oldest first.
@@ -241,10 +258,11 @@ impl JobStatus {
             Ok(()) => {
                 data.samples += 1;
                 data.sampled_at = Some(now);
+                data.sample_problem = None;
             }
             Err(problem) => {
                 data.failed_samples += 1;
-                data.problem = Some(problem);
+                data.sample_problem = Some(problem);
             }
         }
     }
@@ -316,24 +334,30 @@ impl JobStatus {
 
     /// Records that the job is being watched, or again after a failure.
     pub fn watched(&self) {
-        let before = self.lock().failure.take();
-        self.notify(before.map(|_| notify::watching(None, Timestamp::now())));
+        let mut seen = self.lock();
+        seen.failure = None;
+        let event = seen.events.watching(None, Timestamp::now());
+        drop(seen);
+        self.notify(event);
     }
 
     /// Records why the job is not being watched.
     pub fn failed(&self, reason: String) {
-        let before = self.lock().failure.replace(reason.clone());
-        let is_news = before.is_none();
-        self.notify(is_news.then(|| notify::watching(Some(&reason), Timestamp::now())));
+        let mut seen = self.lock();
+        let event = seen.events.watching(Some(&reason), Timestamp::now());
+        seen.failure = Some(reason);
+        drop(seen);
+        self.notify(event);
     }
 
     /// Records why a person must act, or that no action is needed. Returns whether the need for action began or ended.
     pub fn alarm(&self, sentence: Option<String>) -> bool {
         let mut data = self.lock();
         let is_news = data.alarm.is_some() != sentence.is_some();
-        data.alarm.clone_from(&sentence);
+        let event = data.events.needs_a_person(sentence.as_deref(), Timestamp::now());
+        data.alarm = sentence;
         drop(data);
-        self.notify(is_news.then(|| notify::needs_a_person(sentence.as_deref(), Timestamp::now())));
+        self.notify(event);
         is_news
     }
 
@@ -353,11 +377,14 @@ impl JobStatus {
         if by_client {
             data.requested_at = Some(now);
         }
+        // A sample that fails between others is no lack of data.
+        let is_short = data.snapshot.is_some() && attention::is_fresh(&self.info, data.sampled_at, now);
+        let sample_problem = data.sample_problem.clone().filter(|_| !is_short);
         JobView {
             sampled_at: data.sampled_at,
             samples: data.samples,
             failed_samples: data.failed_samples,
-            problem: data.problem.clone(),
+            problem: sample_problem.or_else(|| data.problem.clone()),
             snapshot: data.snapshot.clone(),
             epochs: data.epochs,
             epoch_ended_at: data.epoch_ended_at,
@@ -411,9 +438,31 @@ impl JobStatus {
     }
 
     fn notify(&self, events: impl IntoIterator<Item = Event>) {
+        let is_dry_run = self.switches.now().dry_run;
+        let mut is_sent = false;
         for event in events {
-            let is_dry_run = self.switches.now().dry_run;
             self.notifier.send(&self.info.name, &self.info.flink_url, &event, is_dry_run);
+            is_sent = !is_dry_run;
+        }
+        if is_sent {
+            self.keep_lasting();
+        }
+    }
+
+    /// Writes what was reported and lasts, if it has changed.
+    fn keep_lasting(&self) {
+        let Some(path) = &self.notified else { return };
+        let mut data = self.lock();
+        let lasting = data.events.lasting();
+        let is_kept = std::mem::replace(&mut data.lasting, lasting.clone()) == lasting;
+        drop(data);
+        if is_kept {
+            return;
+        }
+        if let Err(error) = lasting.save(path) {
+            let job = &self.info.name;
+            let reason = anyhow::Error::from(error);
+            warn!(job, "what was notified will be notified again after a restart: {reason:#}");
         }
     }
 

@@ -4,8 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use flink_stand_in::{Job, Override, Pace, Scenario, Server};
-use serde_json::json;
+use flink_stand_in::{Job, Pace, Scenario, Server};
 use tokio::process::{Child, Command};
 
 /// For a run to come as far as the test needs it.
@@ -35,7 +34,7 @@ fn epochs(folder: &Path, name: &str) -> usize {
 }
 
 /// Goal: every job has decisions of its own, one that comes later too and one that is submitted again goes on in its journal; a job that
-/// a pattern or its own configuration leaves out has none. Flink is only read in a dry run.
+/// a pattern or its own parameters leave out has none. Flink is only read in a dry run.
 #[tokio::test]
 async fn jobs_are_watched_as_they_come() {
     let folder = tempfile::tempdir().unwrap();
@@ -44,9 +43,7 @@ async fn jobs_are_watched_as_they_come() {
     let job = scenario.jobs[0].clone();
     scenario.jobs =
         vec![named(&job, 'a', "first"), named(&job, 'b', "first-test"), named(&job, 'c', "left out")];
-    let left_out = format!("GET /jobs/{}/jobmanager/config", "c".repeat(32));
-    let body = json!([{ "key": "rescaler.enabled", "value": "false" }]);
-    scenario.overrides.insert(left_out, Override { status: Some(200), body, ..Override::default() });
+    scenario.jobs[2].parameters.insert("rescaler.enabled".to_owned(), "false".to_owned());
     let server = Server::start(scenario, Pace::Real).await.unwrap();
     let mut program = start(folder.path(), server.url());
     let until = async |what: &str, holds: &dyn Fn() -> bool| {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::support::{EPOCHS, PLAN, Server, job, recorded, recorded_server, records, server};
+use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, StatusCode};
 use rescaler::status::SwitchPositions;
 use serde_json::{Value, json};
@@ -64,6 +65,28 @@ async fn a_job_of_which_nothing_is_known() {
     assert_eq!(job["state"], "no-data");
     assert_eq!(get(&server, "/api/v1/jobs/nexmark/decisions").await, json!({ "decisions": [] }));
     assert_eq!(get(&server, "/api/v1/jobs/nexmark/history").await["at_ms"], json!([]));
+}
+
+/// Goal: a sample that fails between others changes nothing; when none has arrived for a while, the job is without data, with the reason,
+/// until the next one arrives.
+#[tokio::test]
+async fn one_failed_sample_is_no_lack_of_data() {
+    let (job, server) = recorded_server("nexmark").await;
+    let line = async || get(&server, "/api/v1/jobs").await["jobs"][0].clone();
+    // As new as the test is slow.
+    job.sampled(Ok(()), Timestamp::now() + SignedDuration::from_secs(600));
+    job.sampled(Err("Flink answers 503".to_owned()), Timestamp::now());
+    let told = line().await;
+    assert_eq!((&told["state"], &told["attention"]), (&"running".into(), &json!([])), "{told}");
+
+    job.sampled(Ok(()), Timestamp::now() - SignedDuration::from_secs(60));
+    job.sampled(Err("Flink answers 503".to_owned()), Timestamp::now());
+    let told = line().await;
+    assert_eq!((&told["state"], &told["problem"]), (&"no-data".into(), &"Flink answers 503".into()));
+    assert_eq!(told["attention"][0]["kind"], "no-data", "{told}");
+
+    job.sampled(Ok(()), Timestamp::now());
+    assert_eq!(line().await["state"], "running");
 }
 
 /// Goal: the time line has one entry per epoch in every column, in order of time, and the plan is marked.

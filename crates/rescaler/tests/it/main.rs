@@ -17,3 +17,4 @@ mod several_jobs;
 mod shared_slots;
 mod simulate;
 mod support;
+mod upgrade;

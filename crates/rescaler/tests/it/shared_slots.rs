@@ -1,12 +1,12 @@
 //! All jobs of a cluster under one quota of slots: the program beside the stand-in of Flink, over many epochs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use flink_stand_in::{FlinkStandIn, Job, Pace, Scenario, Server};
 use test_addresses::unused_address;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// For a run to come as far as the test needs it.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -46,58 +46,82 @@ fn slots(stand_in: &FlinkStandIn) -> [i64; 3] {
     })
 }
 
-fn configuration(folder: &Path) -> String {
-    let folder = folder.display();
-    format!(
-        "job = \"job\"\n[epoch]\nlength_ms = 1000\nfirst_ms = 1000\nsample_interval_ms = 250\nwarm_up_ms = 0\n\
-         [policy]\nname = \"external\"\n[policy.external]\ncommand = [\"python3\", \"{folder}/policy.py\", \"{folder}\"]\n\
-         [quota]\nslots = {QUOTA}\n[quota.jobs.\"h*\"]\nslots_max = 9\n"
-    )
+/// The program beside the stand-in, whose three jobs have two subtasks each.
+struct Setup {
+    folder: tempfile::TempDir,
+    data: PathBuf,
+    server: Server,
+}
+
+impl Setup {
+    /// `wanted`: by job, the subtasks that the policy wants.
+    async fn new(wanted: [u32; 3]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/scenarios/run-quiet-job/scenario.json");
+        let mut scenario = Scenario::load(Path::new(path)).unwrap();
+        // From 2.0 on Flink itself waits for a checkpoint; before, the agent keeps half a minute between two changes.
+        scenario.version = Some("2.3.0".to_owned());
+        scenario.jobs = (0..JOBS.len()).map(|number| named(&scenario.jobs[0], number)).collect();
+        (scenario.taskmanagers[0].slots, scenario.taskmanagers[0].free) = (64, 58);
+        for (job, subtasks) in JOBS.iter().zip(wanted) {
+            wants(folder.path(), job, subtasks);
+        }
+        std::fs::write(folder.path().join("policy.py"), POLICY).unwrap();
+        let server = Server::start(scenario, Pace::Real).await.unwrap();
+        let data = folder.path().join("data");
+        Self { folder, data, server }
+    }
+
+    fn start(&self, quota: &str) -> (Child, String) {
+        let (config, folder) = (self.folder.path().join("run.toml"), self.folder.path().display());
+        let text = format!(
+            "job = \"job\"\n[epoch]\nlength_ms = 1000\nfirst_ms = 1000\nsample_interval_ms = 250\nwarm_up_ms = 0\n\
+             [policy]\nname = \"external\"\n[policy.external]\ncommand = [\"python3\", \"{folder}/policy.py\", \"{folder}\"]\n\
+             [quota]\nslots = {QUOTA}\n{quota}"
+        );
+        std::fs::write(&config, text).unwrap();
+        let listen = unused_address().unwrap().to_string();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rescaler"));
+        command.args(["run", "--flink", self.server.url(), "--all-jobs", "--listen", &listen]);
+        command.arg("--config").arg(config).arg("--data").arg(&self.data);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        (command.kill_on_drop(true).spawn().unwrap(), format!("http://{listen}"))
+    }
+
+    /// Waits until the jobs have so many slots; on the way the quota holds.
+    async fn until(&self, wanted: [i64; 3]) {
+        let reached = self.server.wait_until(|stand_in| {
+            let now = slots(stand_in);
+            assert!(now.iter().sum::<i64>() <= QUOTA, "{now:?}");
+            now == wanted
+        });
+        let waited = tokio::time::timeout(PATIENCE, reached).await;
+        assert!(waited.is_ok(), "{:?} instead of {wanted:?}", self.server.with(|stand_in| slots(stand_in)));
+    }
 }
 
 async fn page(url: &str, path: &str) -> String {
     reqwest::get(format!("{url}{path}")).await.unwrap().text().await.unwrap()
 }
 
+async fn ended(mut program: Child) {
+    drop(program.start_kill());
+    let _ended = program.wait().await;
+}
+
 /// Goal: a job takes what the others leave, up to its own maximum; when another one wants its share, the first gives slots back before
 /// they are used again; the quota holds at every moment; journal, page, `explain` and metrics name it.
 #[tokio::test]
 async fn jobs_share_one_quota() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/scenarios/run-quiet-job/scenario.json");
-    let mut scenario = Scenario::load(Path::new(path)).unwrap();
-    scenario.jobs = (0..JOBS.len()).map(|number| named(&scenario.jobs[0], number)).collect();
-    (scenario.taskmanagers[0].slots, scenario.taskmanagers[0].free) = (64, 58);
-    for (job, subtasks) in JOBS.iter().zip([20, 1, 2]) {
-        wants(folder.path(), job, subtasks);
-    }
-    std::fs::write(folder.path().join("policy.py"), POLICY).unwrap();
-    let config = folder.path().join("run.toml");
-    std::fs::write(&config, configuration(folder.path())).unwrap();
-    let server = Server::start(scenario, Pace::Real).await.unwrap();
-    let (data, listen) = (folder.path().join("data"), unused_address().unwrap());
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rescaler"));
-    command.args(["run", "--flink", server.url(), "--all-jobs", "--listen", &listen.to_string()]);
-    command.arg("--config").arg(config).arg("--data").arg(&data);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut program = command.kill_on_drop(true).spawn().unwrap();
+    let setup = Setup::new([20, 1, 2]).await;
+    let (program, url) = setup.start("[quota.jobs.\"h*\"]\nslots_max = 9\n");
+    setup.until([9, 1, 2]).await;
+    wants(setup.folder.path(), "late", 20);
+    setup.until([6, 4, 2]).await;
+    wants(setup.folder.path(), "late", 1);
+    setup.until([9, 1, 2]).await;
 
-    let until = async |wanted: [i64; 3]| {
-        let reached = server.wait_until(|stand_in| {
-            let now = slots(stand_in);
-            assert!(now.iter().sum::<i64>() <= QUOTA, "{now:?}");
-            now == wanted
-        });
-        let waited = tokio::time::timeout(PATIENCE, reached).await;
-        assert!(waited.is_ok(), "{:?} instead of {wanted:?}", server.with(|stand_in| slots(stand_in)));
-    };
-    until([9, 1, 2]).await;
-    wants(folder.path(), "late", 20);
-    until([6, 4, 2]).await;
-    wants(folder.path(), "late", 1);
-    until([9, 1, 2]).await;
-
-    let url = format!("http://{listen}");
     let metrics = page(&url, "/metrics").await;
     for line in [
         "rescaler_quota_slots 12",
@@ -108,19 +132,44 @@ async fn jobs_share_one_quota() {
     }
     let decisions = page(&url, "/api/v1/jobs/late/decisions?limit=200").await;
     assert!(decisions.contains("the quota of 12 slots leaves the job"), "{decisions}");
-    drop(program.start_kill());
-    let _ended = program.wait().await;
-    let journal = std::fs::read_to_string(data.join("hungry/decisions.jsonl")).unwrap();
+    ended(program).await;
+    let file = setup.data.join("hungry/decisions.jsonl");
+    let journal = std::fs::read_to_string(&file).unwrap();
     let mut given_back =
         journal.lines().filter(|line| line.contains("the job has 9 slots, but the quota of 12 slots"));
     let record: serde_json::Value = serde_json::from_str(given_back.next_back().unwrap()).unwrap();
     assert_eq!(record["decision"]["slots_granted"], 6, "{record}");
     let explained = Command::new(env!("CARGO_BIN_EXE_rescaler"))
         .args(["explain", "--epoch", &record["epoch"].to_string(), "--journal"])
-        .arg(data.join("hungry/decisions.jsonl"))
+        .arg(file)
         .output()
         .await
         .unwrap();
     let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
     assert!(explained.contains("the quota of 12 slots leaves the job 6; its share is 4"), "{explained}");
+}
+
+/// Goal: a paused job and one in a dry run keep the slots that they have, and make no other give any back, until they are resumed.
+#[tokio::test]
+async fn paused_jobs_and_dry_runs_keep_what_they_have() {
+    let setup = Setup::new([20, 20, 20]).await;
+    for (job, positions) in [("late", (false, true)), ("quiet", (true, false))] {
+        let folder = setup.data.join(job);
+        std::fs::create_dir_all(&folder).unwrap();
+        let text = format!("{{\"paused\":{},\"dry_run\":{}}}", positions.0, positions.1);
+        std::fs::write(folder.join("decisions.switches.json"), text).unwrap();
+    }
+    let (program, url) = setup.start("");
+    let switch = async |path: &str, body: &'static str| {
+        let url = format!("{url}/api/v1/jobs/{path}");
+        let request = reqwest::Client::new().post(url).header("x-rescaler", "1").body(body);
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+    };
+    setup.until([8, 2, 2]).await;
+    switch("late/dry-run", "{\"enabled\":false}").await;
+    setup.until([6, 4, 2]).await;
+    switch("quiet/resume", "").await;
+    setup.until([4, 4, 4]).await;
+    ended(program).await;
 }

@@ -136,6 +136,53 @@ fn units_name_the_program_where_it_is() {
     }
 }
 
+/// Goal: for one user nothing is written outside of the home folder, and no units are installed.
+#[test]
+fn one_user_needs_no_root() {
+    let setup = Setup::new();
+    let mut command = Command::new(tree().join("scripts/install.sh"));
+    command.arg("--user").arg("--binaries").arg(setup.binaries());
+    command.env("HOME", setup.root()).env_remove("XDG_CONFIG_HOME").env_remove("DESTDIR");
+    succeed(&command.output().unwrap());
+    let files = setup.files();
+    for program in PROGRAMS {
+        assert!(files.contains(&format!(".local/bin/{program}")), "{program}: {files:?}");
+        assert!(files.contains(&format!(".config/rescaler/{program}.toml")), "{program}: {files:?}");
+    }
+    assert!(files.iter().all(|file| !file.contains("systemd")), "{files:?}");
+}
+
+/// Goal: the package has every program, page, configuration and unit that the installer installs, and its scripts know every unit.
+#[test]
+fn the_package_has_what_is_installed() {
+    let setup = Setup::new();
+    succeed(&setup.install(&["--prefix", "/usr"]));
+    let manifest = fs::read_to_string(tree().join("crates/rescaler/Cargo.toml")).unwrap();
+    let manifest: toml::Table = toml::from_str(&manifest).unwrap();
+    let assets = manifest["package"]["metadata"]["deb"]["assets"].as_array().unwrap();
+    let sources: Vec<&str> = assets.iter().map(|asset| asset[0].as_str().unwrap()).collect();
+    let is_packaged = |file: &str| {
+        sources.iter().any(|source| match source.strip_prefix("../../run/package/root/") {
+            Some(pattern) => {
+                let (folder, ending) = pattern.split_once('*').unwrap_or((pattern, ""));
+                file.strip_prefix(folder).is_some_and(|name| !name.contains('/') && name.ends_with(ending))
+            }
+            None => source.strip_prefix("target/release/") == file.strip_prefix("usr/bin/"),
+        })
+    };
+    let files = setup.files();
+    let missing: Vec<&String> = files.iter().filter(|file| !is_packaged(file)).collect();
+    assert_eq!(missing, Vec::<&String>::new());
+    let prerm = fs::read_to_string(tree().join("scripts/debian/prerm")).unwrap();
+    for unit in UNITS {
+        assert!(prerm.contains(&format!("{unit}.service")), "scripts/debian/prerm does not end {unit}");
+    }
+    for script in ["postinst", "prerm", "postrm"] {
+        let checked = Command::new("sh").arg("-n").arg(tree().join("scripts/debian").join(script)).output();
+        assert!(checked.unwrap().status.success(), "{script}");
+    }
+}
+
 /// Goal: no two units share a user or a folder, and every user is created.
 #[test]
 fn each_unit_has_its_own_user_and_folder() {
@@ -149,6 +196,19 @@ fn each_unit_has_its_own_user_and_folder() {
             assert!(key != "User=" || users.contains(&format!("u {value} - ")), "nobody makes {value}");
         }
     }
+}
+
+/// Goal: systemd accepts the list of users, where it is available.
+#[test]
+fn systemd_accepts_the_users() {
+    let root = tempfile::tempdir().unwrap();
+    let users = fs::File::open(tree().join("scripts/systemd/rescaler.sysusers")).unwrap();
+    let mut command = Command::new("systemd-sysusers");
+    command.arg("--dry-run").arg(format!("--root={}", root.path().display())).arg("-").stdin(users);
+    let Ok(output) = command.output() else { return };
+    let told =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() || told.contains("unrecognized option"), "{told}");
 }
 
 /// Goal: systemd's security rating of the units matches docs/operating.md, where systemd is available.

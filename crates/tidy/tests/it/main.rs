@@ -10,4 +10,6 @@ mod install;
 mod observability;
 mod sources;
 mod tree;
+mod upgrade;
+mod versions;
 mod waits;

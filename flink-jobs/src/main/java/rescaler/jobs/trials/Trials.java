@@ -8,7 +8,8 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
 
 /**
- * Typical user jobs, each with one trait that can mislead an auto-scaler; {@code scripts/try-jobs.sh} runs them.
+ * Typical user jobs, each with one trait that can mislead an auto-scaler; {@code scripts/try-jobs.sh} and
+ * {@code scripts/try-cluster.sh} run them.
  *
  * <p>The only argument names the job. Records cost time by waiting, not by computing: a subtask that waits 2 ms per
  * record handles 500 records per second and counts as busy, and all jobs run on two cores without slowing each other
@@ -34,6 +35,7 @@ public final class Trials {
             case "hot-key" -> hotKey(environment);
             case "broadcast" -> work(numbers(environment, 600).broadcast(), "work");
             case "fixed-rate-sink" -> fixedRateSink(environment);
+            case "failing" -> work(numbers(environment, 300).map(new Failing()).rebalance(), "work");
             default -> throw new IllegalArgumentException("no such job: \"" + job + "\"");
         }
         environment.execute(job);
@@ -128,6 +130,23 @@ public final class Trials {
         private static synchronized long turn() {
             next = Math.max(next, System.nanoTime() - EACH_NANOS) + EACH_NANOS;
             return next;
+        }
+    }
+
+    /** Fails some 20 s after each start of its task, so that the job is restarted again and again. */
+    private static final class Failing implements MapFunction<Long, Long> {
+        private static final long serialVersionUID = 1L;
+        private static final int RECORDS_MAX = 6_000;
+
+        private transient int records;
+
+        @Override
+        public Long map(Long number) {
+            records++;
+            if (records > RECORDS_MAX) {
+                throw new IllegalStateException("this job fails after " + RECORDS_MAX + " records, as it should");
+            }
+            return number;
         }
     }
 
