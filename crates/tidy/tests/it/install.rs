@@ -152,6 +152,17 @@ fn one_user_needs_no_root() {
     assert!(files.iter().all(|file| !file.contains("systemd")), "{files:?}");
 }
 
+/// Goal: the guide's line for Cargo installs every program.
+#[test]
+fn one_line_installs_all_programs() {
+    let guide = fs::read_to_string(tree().join("docs/operating.md")).unwrap();
+    let line = format!(
+        "for program in {}; do cargo install --locked --path crates/$program; done",
+        PROGRAMS.join(" ")
+    );
+    assert!(guide.contains(&line), "docs/operating.md: no {line}");
+}
+
 /// Goal: the package has every program, page, configuration and unit that the installer installs, and its scripts know every unit.
 #[test]
 fn the_package_has_what_is_installed() {
