@@ -178,7 +178,9 @@ fn the_package_has_what_is_installed() {
                 let (folder, ending) = pattern.split_once('*').unwrap_or((pattern, ""));
                 file.strip_prefix(folder).is_some_and(|name| !name.contains('/') && name.ends_with(ending))
             }
-            None => source.strip_prefix("target/release/") == file.strip_prefix("usr/bin/"),
+            None => source
+                .strip_prefix("target/release/")
+                .is_some_and(|program| file.strip_prefix("usr/bin/") == Some(program)),
         })
     };
     let files = setup.files();
