@@ -1,23 +1,20 @@
 //! The simulation model: a job as a fluid, in steps of one second.
 //!
 //! A step traverses the graph twice. Upstream, each operator announces what it can accept: what it will handle and
-//! half a second of buffers. Downstream, each handles as much as its input, its capacity and its readers allow. The
+//! its buffers. Downstream, each handles as much as its input, its capacity and its readers allow. The
 //! rest is back-pressure and remains at the sources as backlog. Windows store records until they fire; a firing
 //! blocks the operator's input and then emits.
 //!
 //! The latency of a second is the age of the oldest unread record plus the queues, firings and handling on its path.
 //! So an outage counts from the moment that the oldest record is late, and a hot partition by its own backlog.
 
-use crate::change::{Changes, Phase, seconds};
-use crate::conditions::BASE_LATENCY_S;
+use crate::change::{Changes, Phase, RecordedChange, seconds};
 use crate::history::{History, JobReading, PartitionReading, Reading};
 use crate::job::Width;
 use crate::random::Random;
 use crate::scenario::Trial;
 use crate::tasks::{NONE, Operator, Period, SourceState};
 
-/// Size of the buffers, as seconds of an operator's capacity.
-const BUFFER_S: f64 = 0.5;
 /// Autocorrelation of capacity per second, and the innovation that keeps its deviation constant.
 const CAPACITY_MEMORY: f64 = 0.9;
 const CAPACITY_KICK: f64 = 0.435_889_894_354_067_4;
@@ -158,6 +155,15 @@ impl<'a> Model<'a> {
         self.changes.request(self.now_s, wanted, slots, &self.trial.conditions)
     }
 
+    /// Begins a change that was observed, with its times instead of random ones. Returns `false` and does nothing while
+    /// a change is in progress.
+    pub fn request_recorded(&mut self, change: &RecordedChange) -> bool {
+        let wanted = self.trial.job.bounded(&change.parallelism);
+        let slots = self.trial.job.slots(&wanted);
+        let recorded = RecordedChange { parallelism: wanted, ..change.clone() };
+        self.changes.request_recorded(self.now_s, recorded, slots, &self.trial.conditions)
+    }
+
     /// Simulates one second.
     pub fn step(&mut self) {
         let available = self.change();
@@ -236,6 +242,7 @@ impl<'a> Model<'a> {
 
     /// Computes what each operator can emit and accept, readers first.
     fn accept(&mut self, available: f64) {
+        let buffer_s = self.trial.conditions.buffer_s;
         for index in (0..self.operators.len()).rev() {
             let shape = &self.trial.job.operators()[index];
             let mut movable = self.step.capacity[index];
@@ -250,7 +257,7 @@ impl<'a> Model<'a> {
             }
             self.step.movable[index] = movable;
             let operator = &self.operators[index];
-            let room = (operator.width.capacity_per_s * BUFFER_S - operator.queue).max(0.0);
+            let room = (operator.width.capacity_per_s * buffer_s - operator.queue).max(0.0);
             self.step.accepted[index] = if available > 0.0 { movable + room } else { 0.0 };
         }
     }
@@ -362,7 +369,7 @@ impl<'a> Model<'a> {
         let (conditions, now_s) = (&self.trial.conditions, self.now_s);
         let oldest_s = self.sources.iter().map(|source| source.oldest_s).fold(0.0, f64::max);
         let inside_s = |operator: &Operator| {
-            operator.queue / operator.width.capacity_per_s + operator.firing_left_s + BASE_LATENCY_S
+            operator.queue / operator.width.capacity_per_s + operator.firing_left_s + conditions.operator_latency_s
         };
         let latency_s = oldest_s + self.operators.iter().map(inside_s).sum::<f64>();
         let backlog: f64 = self.sources.iter().map(|source| source.backlog.iter().sum::<f64>()).sum();

@@ -115,7 +115,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "version",
         ],
     ),
-    // It reads the rescaler's journal, by the rescaler's own reader.
+    // It reads the rescaler's journal and configurations, by the rescaler's own readers, and repeats runs in the simulator.
     (
         "experiment",
         &[
@@ -129,6 +129,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "rescaler",
             "scaling",
             "service",
+            "sim",
             "test-cluster",
             "telemetry",
             "terminal",
