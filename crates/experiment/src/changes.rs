@@ -253,7 +253,8 @@ mod tests {
         assert_eq!(all.len(), 1);
         assert_eq!((&*all[0].way, all[0].outage_s, all[0].widths.len()), ("restart", 4.0, 0));
         assert_eq!(text(&all).lines().nth(1), Some("5,9,4,restart,2,2,"));
-        let wider = ParallelismChange { widths: BTreeMap::from([("a".to_owned(), (1, 3))]), ..all[0].clone() };
+        let wider =
+            ParallelismChange { widths: BTreeMap::from([("a".to_owned(), (1, 3))]), ..all[0].clone() };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("changes.csv");
         std::fs::write(&path, text(&[all[0].clone(), wider.clone()])).unwrap();

@@ -25,7 +25,7 @@ impl TimedSnapshot {
     }
 
     /// Returns the beginning of that time, in seconds since the load began.
-    pub(crate) fn from_s(&self) -> f64 {
+    pub(crate) fn begin_s(&self) -> f64 {
         self.at_s - self.length_s()
     }
 }
@@ -77,7 +77,7 @@ mod tests {
         std::fs::write(&path, format!("{whole}\n{whole}\n{{\"at_s\"")).unwrap();
         let read_back = read(&path).unwrap();
         assert_eq!((read_back.len(), &read_back[1].snapshot), (2, &one));
-        assert!((read_back[0].from_s() - 7.5).abs() < 1e-9);
+        assert!((read_back[0].begin_s() - 7.5).abs() < 1e-9);
         std::fs::write(&path, format!("{{\n{whole}\n")).unwrap();
         assert!(format!("{:#}", read(&path).unwrap_err()).contains("line 1"));
         assert_eq!(read(&folder.path().join("none")).unwrap(), []);

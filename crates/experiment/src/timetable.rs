@@ -114,3 +114,70 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<f64>> {
         .with_context(|| format!("cannot read {}", path.display()))?;
     Ok(text.lines().skip(1).filter_map(|line| csv::fields(line).first()?.parse().ok()).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str = include_str!("../../../configs/experiments/documents/nexmark.toml");
+
+    /// A config drop of this process, and a client of it.
+    async fn drop_of(folder: &Path, document: &JobDocument) -> DropClient {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let config = config_drop::Config::load(None, None, Some(folder.join("drop"))).unwrap();
+        tokio::spawn(async move { config_drop::run(listener, config, std::future::pending()).await });
+        DropClient::new(&url, document.job().clone(), drop_client::ClientSettings::default()).unwrap()
+    }
+
+    fn timetable() -> Timetable {
+        Timetable { operator: "q7-bid-item".to_owned(), widths: vec![(2, 2), (4, 8)] }
+    }
+
+    /// Waits until the drop serves this generation.
+    async fn generation(drop: &DropClient, wanted: u64) -> JobDocument {
+        let mut known = None;
+        loop {
+            let fetched = drop.get(known.as_ref(), Some(Duration::from_secs(5))).await.unwrap();
+            let Fetched::Document(current) = fetched else { continue };
+            if current.document.generation() == wanted {
+                return current.document;
+            }
+            known = Some(current.entity_tag);
+        }
+    }
+
+    /// Goal: each line of a timetable becomes the next generation of the running document, which differs only in this operator's
+    /// parallelism, and the times are stored.
+    #[tokio::test]
+    async fn documents_follow_the_timetable() {
+        let folder = tempfile::tempdir().unwrap();
+        let document = JobDocument::parse(DOCUMENT).unwrap();
+        let drop = drop_of(folder.path(), &document).await;
+        drop.put(&document, &Precondition::Nothing).await.unwrap();
+        let mut publisher = TimetablePublisher::new(timetable(), drop.clone());
+        // Both times are over.
+        let began = Instant::now().checked_sub(Duration::from_secs(10)).unwrap();
+        let last = tokio::select! {
+            problem = publisher.follow(began) => panic!("{problem}"),
+            last = generation(&drop, 3) => last,
+        };
+        assert_eq!(last.parallelism().of("q7-bid-item"), 8);
+        assert!(last.differs_only_in_parallelism(&document));
+        let path = folder.path().join(FILE);
+        std::fs::write(&path, publisher.text()).unwrap();
+        let asked_s = read(&path).unwrap();
+        assert!(asked_s.len() == 2 && asked_s.iter().all(|at_s| *at_s >= 10.0), "{asked_s:?}");
+    }
+
+    /// Goal: a document that cannot be published ends the run with the reason.
+    #[tokio::test]
+    async fn a_failed_publication_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let document = JobDocument::parse(DOCUMENT).unwrap();
+        let drop = drop_of(folder.path(), &document).await;
+        let began = Instant::now().checked_sub(Duration::from_secs(10)).unwrap();
+        let problem = TimetablePublisher::new(timetable(), drop).follow(began).await;
+        assert!(problem.contains("second 2") && problem.contains("has no document"), "{problem}");
+    }
+}

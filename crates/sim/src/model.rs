@@ -57,7 +57,7 @@ impl FlowStep {
 }
 
 /// Returns an operator in its initial state.
-fn new_operator(shape: &crate::job::Operator, width: Width, seed: u64) -> Operator {
+fn new_operator(shape: &crate::job::Operator, width: Width, parallelism: u32, seed: u64) -> Operator {
     Operator {
         queue: 0.0,
         noise: 1.0,
@@ -68,6 +68,7 @@ fn new_operator(shape: &crate::job::Operator, width: Width, seed: u64) -> Operat
         last_firing_s: None,
         input_shares: vec![1.0 / seconds(shape.inputs.len().max(1)); shape.inputs.len()],
         width,
+        shares: shape.shares(parallelism),
         total: Reading::default(),
     }
 }
@@ -123,7 +124,7 @@ impl<'a> Model<'a> {
         let parallelism = job.bounded(parallelism);
         let shapes = job.operators().iter().zip(&parallelism).enumerate();
         let operators: Vec<Operator> =
-            shapes.map(|(index, (shape, p))| new_operator(shape, *job.width(index, *p), seed)).collect();
+            shapes.map(|(index, (shape, p))| new_operator(shape, *job.width(index, *p), *p, seed)).collect();
         let sources = new_sources(trial);
         let partitions = sources.iter().map(|source| source.backlog.len()).sum();
         let period = |purpose| Period { random: Random::new(seed, purpose), until_s: None, factor: 1.0 };
@@ -202,6 +203,7 @@ impl<'a> Model<'a> {
             }
             for (index, operator) in self.operators.iter_mut().enumerate() {
                 operator.width = *self.trial.job.width(index, self.parallelism[index]);
+                operator.shares = self.trial.job.operators()[index].shares(self.parallelism[index]);
                 operator.last_firing_s = None;
             }
             self.changes.release(self.trial.job.slots(&self.parallelism), conditions);
@@ -369,7 +371,9 @@ impl<'a> Model<'a> {
         let (conditions, now_s) = (&self.trial.conditions, self.now_s);
         let oldest_s = self.sources.iter().map(|source| source.oldest_s).fold(0.0, f64::max);
         let inside_s = |operator: &Operator| {
-            operator.queue / operator.width.capacity_per_s + operator.firing_left_s + conditions.operator_latency_s
+            operator.queue / operator.width.capacity_per_s
+                + operator.firing_left_s
+                + conditions.operator_latency_s
         };
         let latency_s = oldest_s + self.operators.iter().map(inside_s).sum::<f64>();
         let backlog: f64 = self.sources.iter().map(|source| source.backlog.iter().sum::<f64>()).sum();
@@ -434,6 +438,11 @@ impl<'a> Model<'a> {
 
     pub(crate) fn last_firing_s(&self, operator: usize) -> Option<f64> {
         self.operators[operator].last_firing_s
+    }
+
+    /// Returns each subtask's share of an operator's input.
+    pub(crate) fn shares(&self, operator: usize) -> &[f64] {
+        &self.operators[operator].shares
     }
 
     /// Returns the number of the first partition of a source operator.

@@ -96,7 +96,8 @@ pub(crate) fn compare(recorded: &Figures, simulated: &Figures) -> Vec<Compared> 
 impl Agreement {
     /// Whether everything that is known agrees.
     pub(crate) fn of(figures: &[Compared], policy: Option<&PolicyChanges>) -> bool {
-        figures.iter().all(|compared| compared.agrees != Some(false)) && policy.is_none_or(PolicyChanges::agree)
+        figures.iter().all(|compared| compared.agrees != Some(false))
+            && policy.is_none_or(PolicyChanges::agree)
     }
 }
 
@@ -114,7 +115,11 @@ pub(crate) fn text(all: &[Agreement]) -> String {
         if let Some(policy) = &agreement.policy {
             let _ = writeln!(text, "{}", of_policy(policy));
         }
-        let verdict = if agreement.agrees { "the model agrees with this run" } else { "the model DIFFERS from this run" };
+        let verdict = if agreement.agrees {
+            "the model agrees with this run"
+        } else {
+            "the model DIFFERS from this run"
+        };
         let _ = writeln!(text, "{verdict}\n");
     }
     let agreeing = all.iter().filter(|agreement| agreement.agrees).count();

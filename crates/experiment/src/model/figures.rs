@@ -93,7 +93,7 @@ fn drain_s(rows: &[Row], peak_s: f64) -> f64 {
         let waits = row.get(Column::BacklogRecords).zip(row.get(Column::InputPerS));
         waits.is_some_and(|(waiting, per_s)| waiting <= NO_BACKLOG_S * per_s)
     };
-    let end = later().find(is_gone).or(later().last());
+    let end = later().find(is_gone).or(later().next_back());
     end.map_or(0.0, |row| row.at_s - peak_s)
 }
 
@@ -106,6 +106,8 @@ fn busy(recording: &Recording) -> BTreeMap<String, f64> {
             *sum = (sum.0 + busy * timed.length_s(), sum.1 + timed.length_s());
         }
     }
-    let mean = |(name, (busy_s, length_s)): (String, (f64, f64))| (length_s > 0.0).then(|| (name, busy_s / length_s));
+    let mean = |(name, (busy_s, length_s)): (String, (f64, f64))| {
+        (length_s > 0.0).then(|| (name, busy_s / length_s))
+    };
     sums.into_iter().filter_map(mean).collect()
 }

@@ -68,11 +68,7 @@ impl Graph<'_> {
         OperatorSpec {
             inputs: operator.inputs.iter().map(input).collect(),
             partitions: is_source.then(|| operator.source_partitions.unwrap_or(operator.parallelism).max(1)),
-            load_share: if is_source {
-                (self.flow(&operator.name).read / arriving).max(1e-9)
-            } else {
-                1.0
-            },
+            load_share: if is_source { (self.flow(&operator.name).read / arriving).max(1e-9) } else { 1.0 },
             keys,
             key_groups,
             contention: 0.0,

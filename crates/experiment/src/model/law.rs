@@ -93,7 +93,10 @@ mod tests {
         let exact: Vec<(u32, f64)> = [1, 2, 4, 8].map(|p| (p, law.service_s(p))).to_vec();
         let found = Law::fit(&exact).unwrap();
         assert!((found.rate_per_s / 1200.0 - 1.0).abs() < 1e-6, "{found:?}");
-        assert!((found.contention - 0.02).abs() < 1e-6 && (found.coherence - 0.001).abs() < 1e-6, "{found:?}");
+        assert!(
+            (found.contention - 0.02).abs() < 1e-6 && (found.coherence - 0.001).abs() < 1e-6,
+            "{found:?}"
+        );
         assert!(found.error < 1e-6);
         let faster = [(1, 0.001), (2, 0.000_99), (4, 0.000_98)];
         let found = Law::fit(&faster).unwrap();

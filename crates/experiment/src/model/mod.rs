@@ -112,8 +112,10 @@ pub(crate) fn replay(options: &ReplayOptions) -> anyhow::Result<String> {
     let scenario = rescaler::read_scenario(&options.model)?;
     let seeds: Vec<u64> = (1..=options.seeds).collect();
     let all = recordings(&options.folders)?;
-    let all: Vec<Agreement> =
-        all.iter().map(|recording| replay_one(&scenario, recording, &seeds)).collect::<anyhow::Result<_>>()?;
+    let all: Vec<Agreement> = all
+        .iter()
+        .map(|recording| replay_one(&scenario, recording, &seeds))
+        .collect::<anyhow::Result<_>>()?;
     match options.output {
         Output::Text => Ok(agreement::text(&all)),
         Output::Json => Ok(serde_json::to_string_pretty(&all)?),

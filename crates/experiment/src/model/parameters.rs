@@ -125,7 +125,8 @@ fn set_capacity(
 /// Returns how old the counters of a row are, in seconds: what arrived and was not seen as read, over the rate, before any change.
 fn counter_age_s(recordings: &[Recording]) -> Option<f64> {
     let age = |row: &Row| {
-        let behind = row.get(Column::AckedTotal)? - row.get(Column::ReadTotal)? - row.get(Column::BacklogRecords)?;
+        let behind =
+            row.get(Column::AckedTotal)? - row.get(Column::ReadTotal)? - row.get(Column::BacklogRecords)?;
         Some(behind / row.get(Column::InputPerS).filter(|per_s| *per_s > 0.0)?)
     };
     let ages = recordings.iter().flat_map(|recording| {
@@ -233,7 +234,8 @@ fn slots(recordings: &[Recording]) -> Slots {
         let rows = recordings.iter().flat_map(|recording| &recording.rows);
         rows.filter_map(|row| row.get(column)).fold(0.0, f64::max)
     };
-    let (slots, task_managers) = (whole(most(Column::Slots)).max(1), whole(most(Column::TaskManagers)).max(1));
+    let (slots, task_managers) =
+        (whole(most(Column::Slots)).max(1), whole(most(Column::TaskManagers)).max(1));
     Slots { max: slots, per_task_manager: slots.div_ceil(task_managers), task_manager_start_s: 0 }
 }
 

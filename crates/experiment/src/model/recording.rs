@@ -130,8 +130,10 @@ impl Recording {
     /// Returns the snapshots of warm tasks after the warm-up, complete ones only.
     pub(crate) fn warm(&self) -> impl Iterator<Item = &TimedSnapshot> {
         self.snapshots.iter().filter(move |timed| {
-            let from_s = timed.from_s();
-            from_s >= self.summary.warm_up_s && self.age_s(from_s) >= WARM_S && timed.snapshot.missing.is_empty()
+            let from_s = timed.begin_s();
+            from_s >= self.summary.warm_up_s
+                && self.age_s(from_s) >= WARM_S
+                && timed.snapshot.missing.is_empty()
         })
     }
 
@@ -139,7 +141,8 @@ impl Recording {
     pub(crate) fn warm_at_rest(&self) -> impl Iterator<Item = &TimedSnapshot> {
         self.warm().filter(|timed| {
             let sources = || timed.snapshot.operators.iter().filter(|operator| operator.kind == Kind::Source);
-            let sum = |figure: fn(&scaling::Operator) -> Option<f64>| sources().map(figure).sum::<Option<f64>>();
+            let sum =
+                |figure: fn(&scaling::Operator) -> Option<f64>| sources().map(figure).sum::<Option<f64>>();
             let waiting = sum(|source| source.backlog_records);
             let reads = sum(|source| source.throughput_per_s);
             waiting.zip(reads).is_some_and(|(waiting, per_s)| per_s > 0.0 && waiting <= AT_REST_S * per_s)

@@ -35,7 +35,8 @@ const OPENING: &str = "\
 /// They cannot be written as TOML.
 pub(crate) fn text(parameters: &Parameters) -> anyhow::Result<String> {
     let Scenario { name, duration_s, latency_bound_s, metric_age_s, .. } = &parameters.scenario;
-    let Scenario { operator_latency_s, buffer_s, job, load, change, faults, slots, .. } = &parameters.scenario;
+    let Scenario { operator_latency_s, buffer_s, job, load, change, faults, slots, .. } =
+        &parameters.scenario;
     let written = ScenarioText {
         name,
         duration_s: *duration_s,

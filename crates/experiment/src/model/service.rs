@@ -24,31 +24,34 @@ pub(crate) struct Seen {
     pub(crate) saturated_per_s: Option<f64>,
 }
 
+/// What the snapshots of one parallelism show.
+#[derive(Default)]
+struct Sums {
+    /// Busy seconds and records of each snapshot at rest.
+    work: Vec<(f64, f64)>,
+    /// Records of each subtask.
+    records: Vec<f64>,
+}
+
 /// Returns the measurements of an operator by its parallelism.
 pub(crate) fn seen(recordings: &[Recording], operator: &str) -> BTreeMap<u32, Seen> {
-    let mut by_width: BTreeMap<u32, (Vec<(f64, f64)>, Vec<f64>)> = BTreeMap::new();
-    for recording in recordings {
-        for timed in recording.warm() {
-            let Some(found) = timed.snapshot.operator(operator) else { continue };
-            let (_, records) = by_width.entry(found.parallelism).or_default();
-            add_records(records, found);
-        }
-        for timed in recording.warm_at_rest() {
-            let Some(found) = timed.snapshot.operator(operator) else { continue };
-            let (work, _) = by_width.entry(found.parallelism).or_default();
-            work.extend(busy_and_records(found, timed.length_s()));
-        }
+    let mut by_width: BTreeMap<u32, Sums> = BTreeMap::new();
+    for timed in recordings.iter().flat_map(Recording::warm) {
+        let Some(found) = timed.snapshot.operator(operator) else { continue };
+        add_records(&mut by_width.entry(found.parallelism).or_default().records, found);
+    }
+    for timed in recordings.iter().flat_map(Recording::warm_at_rest) {
+        let Some(found) = timed.snapshot.operator(operator) else { continue };
+        let sums = by_width.entry(found.parallelism).or_default();
+        sums.work.extend(busy_and_records(found, timed.length_s()));
     }
     let saturated = saturated(recordings, operator);
-    by_width
-        .into_iter()
-        .map(|(width, (work, records))| {
-            let mut seen = of_work(&work);
-            seen.fullest_share = fullest(&records, width);
-            seen.saturated_per_s = saturated.get(&width).copied();
-            (width, seen)
-        })
-        .collect()
+    let of_width = |(width, sums): (u32, Sums)| {
+        let fullest_share = fullest(&sums.records, width);
+        let saturated_per_s = saturated.get(&width).copied();
+        (width, Seen { fullest_share, saturated_per_s, ..of_work(&sums.work) })
+    };
+    by_width.into_iter().map(of_width).collect()
 }
 
 /// Adds what each subtask has read.
@@ -90,10 +93,11 @@ fn saturated(recordings: &[Recording], operator: &str) -> BTreeMap<u32, f64> {
     all.into_iter().filter_map(|(width, rates)| Some((width, Spread::of(rates)?.median))).collect()
 }
 
-/// Returns seconds of a subtask per record of an operator, over all its widths; [`None`] if it is hardly ever busy.
+/// Returns seconds of a subtask per record of an operator that limits nothing, over all its widths and loads, among them those that saturate
+/// another one; [`None`] if it is hardly ever busy.
 pub(crate) fn mean_service_s(recordings: &[Recording], operator: &str) -> Option<f64> {
     let (mut busy_s, mut records, mut lived_s) = (0.0, 0.0, 0.0);
-    for timed in recordings.iter().flat_map(Recording::warm_at_rest) {
+    for timed in recordings.iter().flat_map(Recording::warm) {
         let Some(found) = timed.snapshot.operator(operator) else { continue };
         let Some(work) = busy_and_records(found, timed.length_s()) else { continue };
         busy_s += work.0;

@@ -37,9 +37,14 @@ pub(crate) fn fit(
     }
     if let Some((_, key_spread, shares)) = best {
         operator.key_spread = key_spread;
-        let text = measured.iter().zip(&shares).map(|((p, share), own)| format!("{p}: {share:.3} ({own:.3})"));
+        let text =
+            measured.iter().zip(&shares).map(|((p, share), own)| format!("{p}: {share:.3} ({own:.3})"));
         let text: Vec<String> = text.collect();
-        notes.push(format!("{}: share of the fullest subtask by width (model): {}", operator.name, text.join(", ")));
+        notes.push(format!(
+            "{}: share of the fullest subtask by width (model): {}",
+            operator.name,
+            text.join(", ")
+        ));
     }
     Ok(())
 }

@@ -96,7 +96,7 @@ fn wait_s(recording: &Recording, change: &ParallelismChange) -> Option<f64> {
 fn replay_s(recording: &Recording, change: &ParallelismChange, age_s: f64) -> Option<f64> {
     let until_s = recording.next_change_s(change.ended_s).unwrap_or(f64::INFINITY);
     let is_known = |row: &&Row| row.job == JobState::Running && figures(row).is_some();
-    let before = recording.rows.iter().rev().filter(is_known).find(|row| row.at_s < stop_s(change))?;
+    let before = recording.rows.iter().rev().filter(is_known).find(|row| row.at_s <= stop_s(change))?;
     let mut after = recording.rows.iter().filter(is_known).filter(|row| row.at_s < until_s);
     let after = after.rfind(|row| (SETTLED_S..2.0 * SETTLED_S).contains(&(row.at_s - change.ended_s)))?;
     let (one, other) = (figures(before)?, figures(after)?);
@@ -138,19 +138,20 @@ fn warm_up_s(
     for (recording, change) in all {
         let until_s = recording.next_change_s(change.ended_s).unwrap_or(f64::INFINITY);
         let own = recording.snapshots.iter().filter(|timed| {
-            let from_s = timed.from_s() - change.ended_s;
-            from_s >= 0.0 && from_s < WATCHED_S && timed.at_s < until_s
+            let from_s = timed.begin_s() - change.ended_s;
+            (0.0..WATCHED_S).contains(&from_s) && timed.at_s < until_s
         });
         for timed in own {
             let Some(found) = timed.snapshot.operator(operator) else { continue };
             let work = busy_and_records(found, timed.length_s()).zip(warm_s(found.parallelism));
             let Some(((busy_s, records), warm_s)) = work else { continue };
-            let ages = (timed.from_s() - change.ended_s, timed.at_s - change.ended_s);
+            let ages = (timed.begin_s() - change.ended_s, timed.at_s - change.ended_s);
             ratios.push((ages.0, ages.1, busy_s / records / warm_s));
         }
     }
     let squares = |warm_up_s: f64| -> f64 {
-        let miss = |(from_s, until_s, ratio): &(f64, f64, f64)| ratio - slowdown(warm_up_s, *from_s, *until_s);
+        let miss =
+            |(from_s, until_s, ratio): &(f64, f64, f64)| ratio - slowdown(warm_up_s, *from_s, *until_s);
         ratios.iter().map(|one| miss(one).powi(2)).sum()
     };
     let candidates = (0..=120).map(|half_seconds| f64::from(half_seconds) / 2.0);

@@ -26,11 +26,12 @@ pub(crate) fn trial(scenario: &Scenario, recording: &Recording, seed: u64) -> an
         name: recording.summary.label(),
         duration_s,
         latency_bound_s: recording.summary.latency_max_ms / 1000.0,
-        load: LoadSpec { shape: Shape::Steps { levels }, noise: Noise { fast: 0.0, slow: 0.0 } },
+        load: LoadSpec { shape: Shape::Steps { levels }, noise: Noise::NONE },
         step: None,
         ..scenario.clone()
     };
-    let mut trial = own.trial(seed).with_context(|| format!("cannot simulate {}", recording.folder.display()))?;
+    let mut trial =
+        own.trial(seed).with_context(|| format!("cannot simulate {}", recording.folder.display()))?;
     let start = recording.rows.iter().map(|row| &row.parallelism).find(|widths| !widths.is_empty());
     let start = start.with_context(|| format!("{}: the job never ran", recording.folder.display()))?;
     trial.start = plan(&trial.job, &trial.start, start)?;
@@ -44,7 +45,10 @@ fn plan(job: &Job, before: &[u32], widths: &BTreeMap<String, u32>) -> anyhow::Re
         let index = job.operators().iter().position(|operator| operator.name == *name);
         let index = index.with_context(|| {
             let known: Vec<&str> = job.operators().iter().map(|operator| operator.name.as_str()).collect();
-            format!("the model has no operator {name}; it has {}: calibrate it with this job", known.join(", "))
+            format!(
+                "the model has no operator {name}; it has {}: calibrate it with this job",
+                known.join(", ")
+            )
         })?;
         plan[index] = *width;
     }

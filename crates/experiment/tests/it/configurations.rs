@@ -130,18 +130,16 @@ fn the_calibration_measures_what_it_should() {
     let begins = std::iter::once((0, 1)).chain(sweep.iter().copied());
     let ends = sweep.iter().map(|(second, _)| *second).chain([218]);
     for ((begin, width), end) in begins.zip(ends) {
-        assert_eq!(rate(begin + 20), 0.5 * capacity(width), "width {width} at rest");
-        assert_eq!(rate(end - 1), 1.5 * capacity(width), "width {width} overloaded");
+        let is_near = |per_s: f64, wanted: f64| (per_s / wanted - 1.0).abs() < 0.01;
+        assert!(is_near(rate(begin + 20), 0.5 * capacity(width)), "width {width} at rest");
+        assert!(is_near(rate(end - 1), 1.5 * capacity(width)), "width {width} overloaded");
     }
     assert_eq!(sweep.last().map(|(_, width)| *width), Some(8));
     assert_eq!(changes.len(), 20);
     assert!(changes.iter().all(|(second, width)| rate(*second) < 0.6 * capacity(*width)));
     let by_savepoint = load("savepoint.toml");
     assert_eq!(by_savepoint.variants[0].timetable.as_ref().unwrap().widths.len(), 20);
-    assert_eq!(
-        by_savepoint.variants[0].document.restart_mode(),
-        job_config::RestartMode::SavepointRestart
-    );
+    assert_eq!(by_savepoint.variants[0].document.restart_mode(), job_config::RestartMode::SavepointRestart);
     assert_eq!(load("step-savepoint.toml").variants[0].policy, "slo");
 }
 
@@ -169,7 +167,11 @@ fn contenders_are_checked() {
         (autoscaler, "rescaler = \"none\"\nprogram = { command = [\"true\"] }", "one of `rescaler`"),
         (autoscaler, "program = { command = [] }", "command is empty"),
         (autoscaler, "flink_autoscaler = { options = \"gone.properties\" }", "gone.properties"),
-        (autoscaler, "timetable = { operator = \"q7-bid-item\", widths = [[9, 2], [5, 3]] }", "increasing seconds"),
+        (
+            autoscaler,
+            "timetable = { operator = \"q7-bid-item\", widths = [[9, 2], [5, 3]] }",
+            "increasing seconds",
+        ),
         (autoscaler, "timetable = { operator = \"q7-bid-item\", widths = [[5, 129]] }", "from 1 to 128"),
         ("compression = 7.5", "compression = 0.5", "compression"),
         ("\"in-place\"", "\"by-hand\"", "restart_mode"),

@@ -210,7 +210,9 @@ impl OperatorSpec {
                 }
                 Input::Partitions(normed(weights))
             }
-            (None, Some(keys)) => Input::KeyGroups(keys.weights(self.key_groups as usize, self.key_spread, random)),
+            (None, Some(keys)) => {
+                Input::KeyGroups(keys.weights(self.key_groups as usize, self.key_spread, random))
+            }
             (None, None) => Input::Even,
         }
     }
