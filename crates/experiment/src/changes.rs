@@ -2,7 +2,9 @@
 //! and from Flink's rescale history, which has more exact times of the request and the outage.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use anyhow::Context as _;
 use flink::Rescale;
 
 use crate::csv;
@@ -65,6 +67,37 @@ impl ParallelismChange {
 }
 
 const HEADER: &str = "began_s,ended_s,outage_s,way,slots_before,slots_after,widths";
+
+/// Reads changes as [`text`] formats them; none if the file does not exist.
+///
+/// # Errors
+/// The file exists but cannot be read.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<ParallelismChange>> {
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let text = files::read_text(path, crate::folder::RESULT_BYTES)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(text.lines().skip(1).filter_map(|line| parse(&csv::fields(line))).collect())
+}
+
+fn parse(fields: &[String]) -> Option<ParallelismChange> {
+    let [began_s, ended_s, outage_s, way, slots_before, slots_after, widths] = fields else { return None };
+    let width = |text: &str| {
+        let (name, widths) = text.rsplit_once('=')?;
+        let (before, after) = widths.split_once('-')?;
+        Some((name.to_owned(), (before.parse().ok()?, after.parse().ok()?)))
+    };
+    Some(ParallelismChange {
+        began_s: began_s.parse().ok()?,
+        ended_s: ended_s.parse().ok()?,
+        outage_s: outage_s.parse().ok()?,
+        way: way.clone(),
+        slots_before: slots_before.parse().ok()?,
+        slots_after: slots_after.parse().ok()?,
+        widths: widths.split_whitespace().map(width).collect::<Option<_>>()?,
+    })
+}
 
 /// Formats the changes as CSV.
 pub(crate) fn text(changes: &[ParallelismChange]) -> String {
@@ -220,5 +253,12 @@ mod tests {
         assert_eq!(all.len(), 1);
         assert_eq!((&*all[0].way, all[0].outage_s, all[0].widths.len()), ("restart", 4.0, 0));
         assert_eq!(text(&all).lines().nth(1), Some("5,9,4,restart,2,2,"));
+        let wider =
+            ParallelismChange { widths: BTreeMap::from([("a".to_owned(), (1, 3))]), ..all[0].clone() };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("changes.csv");
+        std::fs::write(&path, text(&[all[0].clone(), wider.clone()])).unwrap();
+        assert_eq!(read(&path).unwrap(), [all[0].clone(), wider]);
+        assert_eq!(read(&folder.path().join("none.csv")).unwrap(), []);
     }
 }

@@ -12,6 +12,7 @@ use crate::capacity::sweep;
 use crate::compare::compare;
 use crate::experiment::{Experiment, Overrides};
 use crate::list;
+use crate::model::{CalibrateOptions, ReplayOptions, calibrate, replay};
 use crate::raw::SideBySide;
 use crate::record::{RecordOptions, record};
 use crate::run::{ProgramPaths, RunSpec, run};
@@ -38,6 +39,10 @@ enum Command {
     Compare(CompareOptions),
     /// Compute the capacity of an operator at each parallelism, from runs with fixed parallelism under overload.
     Sweep(SweepOptions),
+    /// Measure the parameters of the simulator's model on runs of a real job, and write them as a scenario.
+    Calibrate(CalibrateOptions),
+    /// Repeat recorded runs in the simulator's model, and compare the figures of both.
+    Replay(ReplayOptions),
     /// Write the live scoreboard of runs: one document with contenders, differences within pairs, and invalid runs.
     Board(ScoreboardOptions),
     /// List the experiments in a folder.
@@ -142,6 +147,8 @@ pub fn main_with(arguments: &Arguments) -> ExitCode {
         Command::Sweep(options) => {
             sweep(&options.folders, &options.operator, &options.out).map(|text| print(&text))
         }
+        Command::Calibrate(options) => calibrate(options).map(|text| print(&text)),
+        Command::Replay(options) => replay(options).map(|text| print(&text)),
         Command::Board(options) => {
             scoreboard(&options.folders, &options.base, &options.markdown).map(|text| print(&text))
         }

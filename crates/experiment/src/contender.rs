@@ -11,10 +11,12 @@ use testbed::process::ProcessSpec;
 use toml_edit::DocumentMut;
 
 use crate::experiment::syntax;
-use crate::raw::{RawAutoscaler, RawExperiment, RawProgram, RawVariant};
+use crate::raw::{RawAutoscaler, RawExperiment, RawProgram, RawVariant, Timetable};
 
 /// Value that selects no rescaler.
 const NONE: &str = "none";
+/// The policy of a variant with a timetable.
+pub(crate) const TIMETABLE: &str = "timetable";
 /// The entry class of the program in `flink-autoscaler`.
 const AUTOSCALER_MAIN: &str = "rescaler.autoscaler.Main";
 /// Small and quick to start: it polls Flink every few seconds, beside a job that needs the cores.
@@ -33,12 +35,14 @@ const COMPRESSED: [(&str, &str, f64); 4] = [
 pub struct Variant {
     /// Name of the variant: as written, or else the policy's.
     pub name: String,
-    /// The policy, `none`, `flink-autoscaler` or `program`.
+    /// The policy, `none`, `flink-autoscaler`, `program` or `timetable`.
     pub policy: String,
     /// The rescaler's configuration for this job; [`None`]: no rescaler runs.
     pub rescaler: Option<String>,
     /// Program that scales the job instead of the rescaler.
     pub program: Option<Contender>,
+    /// Times of changes that the experiment makes instead.
+    pub timetable: Option<Timetable>,
     /// The initial document.
     pub document: JobDocument,
 }
@@ -155,9 +159,18 @@ pub(crate) fn checked_variant(
         }
         _ => None,
     };
-    let ways = [variant.rescaler.is_some(), variant.program.is_some(), variant.flink_autoscaler.is_some()];
+    let ways = [
+        variant.rescaler.is_some(),
+        variant.program.is_some(),
+        variant.flink_autoscaler.is_some(),
+        variant.timetable.is_some(),
+    ];
     if ways.iter().filter(|is_there| **is_there).count() != 1 {
-        return Ok(Err(format!("{label}: set one of `rescaler`, `program` and `flink_autoscaler`")));
+        let problem = "set one of `rescaler`, `program`, `flink_autoscaler` and `timetable`";
+        return Ok(Err(format!("{label}: {problem}")));
+    }
+    if let Some(problem) = variant.timetable.as_ref().and_then(|times| times.problem(document, written)) {
+        return Ok(Err(format!("{label}.timetable.widths: {problem}")));
     }
     if program.as_ref().is_some_and(|program| program.command.iter().all(String::is_empty)) {
         return Ok(Err(format!("{label}: program.command is empty")));
@@ -165,12 +178,14 @@ pub(crate) fn checked_variant(
     if variant.flink_autoscaler.as_ref().is_some_and(|autoscaler| autoscaler.interval_s == 0) {
         return Ok(Err(format!("{label}.flink_autoscaler.interval_s = 0: give a number from 1 on")));
     }
-    let policy = match (&rescaler, &variant.flink_autoscaler, &variant.program) {
-        (Some((_, policy)), ..) => policy.clone(),
-        (None, Some(_), _) => "flink-autoscaler".to_owned(),
-        (None, None, Some(_)) => "program".to_owned(),
-        (None, None, None) => NONE.to_owned(),
+    let policy = match (&rescaler, variant) {
+        (Some((_, policy)), _) => policy.as_str(),
+        (None, RawVariant { flink_autoscaler: Some(_), .. }) => "flink-autoscaler",
+        (None, RawVariant { program: Some(_), .. }) => "program",
+        (None, RawVariant { timetable: Some(_), .. }) => TIMETABLE,
+        _ => NONE,
     };
+    let policy = policy.to_owned();
     let name = if variant.name.is_empty() { policy.clone() } else { variant.name.clone() };
     let begins = with_restart_mode(document, variant.restart_mode.as_deref())
         .and_then(|document| begin_with(&document, written, variant, &name));
@@ -179,6 +194,7 @@ pub(crate) fn checked_variant(
         policy,
         rescaler: rescaler.map(|(text, _)| text),
         program,
+        timetable: variant.timetable.clone(),
         document,
     }))
 }

@@ -228,6 +228,7 @@ impl RawExperiment {
             rescaler: Some(rescaler.clone()),
             program: None,
             flink_autoscaler: None,
+            timetable: None,
             restart_mode: None,
             parallelism: BTreeMap::new(),
         });

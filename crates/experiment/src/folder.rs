@@ -5,10 +5,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use scaling::Snapshot;
 use serde::Serialize;
 
 use crate::decisions::{self, DecisionLine};
 use crate::row::{Row, read_series};
+use crate::snapshots;
 use crate::summary::Summary;
 
 /// Largest file of a run that is read, in bytes: a day of one row per second takes about 50 MB.
@@ -39,12 +41,25 @@ impl RunFolder {
         Ok(Self(path))
     }
 
+    /// Returns the files of an existing run.
+    pub(crate) fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
     pub(crate) fn series(&self) -> PathBuf {
         self.0.join("series.csv")
+    }
+
+    pub(crate) fn snapshots(&self) -> PathBuf {
+        self.0.join("snapshots.jsonl")
+    }
+
+    pub(crate) fn changes(&self) -> PathBuf {
+        self.0.join("changes.csv")
     }
 
     pub(crate) fn decisions(&self) -> PathBuf {
@@ -71,12 +86,18 @@ impl RunFolder {
         write(&self.0.join(name), text)
     }
 
-    /// Appends a line to the series and syncs it, so that a kill loses no measurement.
-    pub(crate) fn append_to_series(&self, line: &str) -> anyhow::Result<()> {
-        let path = self.series();
-        let file = fs::OpenOptions::new().append(true).open(&path);
-        file.and_then(|mut file| writeln!(file, "{line}"))
-            .with_context(|| format!("cannot write {}", path.display()))
+    /// Appends a row to the series, and the snapshot that was made with it, at once, so that a kill loses no measurement.
+    pub(crate) fn append_row(
+        &self,
+        row: &Row,
+        operators: &[String],
+        snapshot: Option<&Snapshot>,
+    ) -> anyhow::Result<()> {
+        append(&self.series(), &row.line(operators))?;
+        match snapshot {
+            Some(snapshot) => append(&self.snapshots(), &snapshots::line(row.at_s, snapshot)?),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn write_json<T: Serialize>(&self, name: &str, value: &T) -> anyhow::Result<()> {
@@ -106,7 +127,7 @@ impl RunFolder {
     /// # Errors
     /// The folder is not a run, or one of its files cannot be read.
     pub(crate) fn read(path: &Path) -> anyhow::Result<CompletedRun> {
-        let folder = Self(path.to_owned());
+        let folder = Self::at(path);
         let file = path.join("summary.json");
         let text = files::read_text(&file, RESULT_BYTES)
             .with_context(|| format!("cannot read {}", file.display()))?;
@@ -152,6 +173,12 @@ fn keep(from: &Path, to: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     fs::rename(from, to).with_context(|| format!("cannot keep {}", from.display()))
+}
+
+fn append(path: &Path, line: &str) -> anyhow::Result<()> {
+    let file = fs::OpenOptions::new().append(true).create(true).open(path);
+    file.and_then(|mut file| writeln!(file, "{line}"))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Writes a file.

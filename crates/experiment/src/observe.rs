@@ -46,6 +46,10 @@ pub(crate) struct Observer {
     client: Client,
     source: FlinkRest,
     samples: VecDeque<Sample>,
+    /// Of the newest row, if its samples cover the whole time of a mean.
+    snapshot: Option<Snapshot>,
+    /// The end of the newest snapshot that was taken from here, in milliseconds since the Unix epoch.
+    taken_until_ms: Option<i64>,
     producer: Option<ProducerPage>,
     names: Option<PercentileNames>,
     read: Total<Incarnation>,
@@ -70,6 +74,8 @@ impl Observer {
             source: FlinkRest::new(client.clone(), job),
             client,
             samples: VecDeque::new(),
+            snapshot: None,
+            taken_until_ms: None,
             producer,
             names: None,
             read: Total::default(),
@@ -110,6 +116,7 @@ impl Observer {
     /// Measures one row.
     pub(crate) async fn row(&mut self, at_s: f64, is_warm_up: bool) -> Row {
         let mut row = Row { at_s, is_warm_up, ..Row::default() };
+        self.snapshot = None;
         if let Some(producer) = &mut self.producer {
             producer.note(&mut row).await;
         }
@@ -180,6 +187,19 @@ impl Observer {
         row.set(Column::ProcessedPerS, total(&by_event, Kind::Source, |source| source.output_rate_per_s));
         row.set(Column::BacklogRecords, total(&by_event, Kind::Source, |source| source.backlog_records));
         row.set(Column::ResultsPerS, total(&by_event, Kind::Sink, |sink| sink.throughput_per_s));
+        self.snapshot = (self.samples.len() == SAMPLES).then_some(by_event);
+    }
+
+    /// Returns the snapshot of the newest row, unless its time overlaps that of the one returned before.
+    pub(crate) fn next_snapshot(&mut self) -> Option<&Snapshot> {
+        let snapshot = self.snapshot.as_ref()?;
+        let until_ms = snapshot.at_ms?;
+        let from_ms = until_ms - snapshot.interval_ms?;
+        if self.taken_until_ms.is_some_and(|taken_ms| from_ms < taken_ms) {
+            return None;
+        }
+        self.taken_until_ms = Some(until_ms);
+        Some(snapshot)
     }
 
     fn note_totals(&mut self, row: &mut Row) {
@@ -235,7 +255,7 @@ impl LoadTime {
     pub(crate) async fn observe(
         self,
         observer: &mut Observer,
-        take: &mut impl FnMut(&Row) -> anyhow::Result<()>,
+        take: &mut impl FnMut(&Row, Option<&Snapshot>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let mut ticks = interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -250,7 +270,7 @@ impl LoadTime {
                 return Ok(());
             }
             let row = observer.row(since.as_secs_f64(), since < self.warm_up).await;
-            take(&row)?;
+            take(&row, observer.next_snapshot())?;
         }
     }
 }

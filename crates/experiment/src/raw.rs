@@ -74,11 +74,23 @@ pub(crate) struct RawVariant {
     pub(crate) program: Option<RawProgram>,
     /// Flink's autoscaler.
     pub(crate) flink_autoscaler: Option<RawAutoscaler>,
+    /// Fixed times of changes.
+    pub(crate) timetable: Option<Timetable>,
     /// Restart mode of the config agent, instead of the document's: `in-place` or `savepoint-restart`.
     pub(crate) restart_mode: Option<String>,
     /// Initial parallelism; overrides the experiment's.
     #[serde(default)]
     pub(crate) parallelism: BTreeMap<String, u32>,
+}
+
+/// Parallelism of one operator at fixed times; the experiment publishes the documents itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timetable {
+    /// The operator's uid.
+    pub operator: String,
+    /// Seconds since the load began and the parallelism from then on, in order of time.
+    pub widths: Vec<(u64, u32)>,
 }
 
 /// A program that scales the job. Placeholders in arguments and environment: `{flink}`, `{job}`, `{job_id}`,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use scaling::Snapshot;
 use tokio::time::Instant;
 
 use crate::about::MachineInfo;
@@ -81,9 +82,9 @@ pub(crate) async fn record(
     folder.write("series.csv", &(header(&operators) + "\n"))?;
     screen.begin_rows();
     let began_ms = now_ms();
-    let mut take = |row: &Row| {
+    let mut take = |row: &Row, snapshot: Option<&Snapshot>| {
         screen.show(row);
-        folder.append_to_series(&row.line(&operators))
+        folder.append_row(row, &operators, snapshot)
     };
     let began = Instant::now();
     let time = LoadTime { began, duration: options.duration, warm_up: options.warm_up };

@@ -9,6 +9,7 @@ use drop_client::{DropClient, Precondition};
 use flink::Client;
 use futures_util::future::{join_all, try_join_all};
 use job_config::{ChangeState, JobDocument};
+use scaling::Snapshot;
 use test_cluster::{ClusterOptions, Extras, ProcessGroup, Tenant, TenantNames, TenantOptions, TestCluster};
 use testbed::process::Process;
 use tokio::time::{Instant, sleep};
@@ -26,6 +27,7 @@ use crate::screen::Screen;
 use crate::stop::ShutdownSignal;
 use crate::summary::{ProducerTotals, Summary};
 use crate::time::now_ms;
+use crate::timetable::{self, TimetablePublisher};
 use crate::watch::Watch;
 
 const JOB_DEADLINE: Duration = Duration::from_secs(120);
@@ -77,6 +79,7 @@ struct RunningLoop {
     observer: Observer,
     operators: Vec<String>,
     watch: Watch,
+    timetable: Option<TimetablePublisher>,
     job_id: String,
     page: String,
 }
@@ -198,7 +201,8 @@ async fn open(
     let about = MachineInfo::here(flink.overview().await.ok().map(|overview| overview.flink_version)).await;
     one.folder.write_json("about.json", &about)?;
     one.screen.print_line(&format!("the job starts, {}", widths(&one.one.variant.document)));
-    start_loop(one).await?;
+    let drop = start_loop(one).await?;
+    let timetable = one.one.variant.timetable.clone().map(|times| TimetablePublisher::new(times, drop));
     let page = format!("127.0.0.1:{}", test_cluster::free_port().context("no free port on 127.0.0.1")?);
     let mut observer =
         Observer::new(flink.clone(), &one.job, Some(ProducerPage::new(&page)?)).of_stage(is_shared);
@@ -207,7 +211,7 @@ async fn open(
     let job_id = jobs.iter().find(|job| job.name == one.job && !job.state.is_terminal());
     let job_id = job_id.map(|job| job.id.to_string()).unwrap_or_default();
     let watch = Watch::new(flink, &one.job);
-    Ok(RunningLoop { observer, operators, watch, job_id, page })
+    Ok(RunningLoop { observer, operators, watch, timetable, job_id, page })
 }
 
 /// Runs the load and the program that scales the job, until the load is over.
@@ -223,9 +227,9 @@ async fn watch(
     one.folder.write("series.csv", &(header(&ready.operators) + "\n"))?;
     one.screen.begin_rows();
     let LoopSetup { screen, folder, programs, .. } = one;
-    let mut take = |row: &Row| {
+    let mut take = |row: &Row, snapshot: Option<&Snapshot>| {
         screen.show(row);
-        folder.append_to_series(&row.line(&ready.operators))?;
+        folder.append_row(row, &ready.operators, snapshot)?;
         check(programs, &producer)
     };
     let experiment = one.one.experiment;
@@ -233,12 +237,16 @@ async fn watch(
     let problem = tokio::select! {
         observed = time.observe(&mut ready.observer, &mut take) => observed.err().map(|error| format!("{error:#}")),
         () = ready.watch.poll(began) => None,
+        problem = follow(ready.timetable.as_mut(), began) => Some(problem),
         () = stop.asked() => Some("interrupted".to_owned()),
     };
     if let Some(problem) = &problem {
         one.screen.print_line(&format!("▶ the run ends early: {problem}"));
     }
     let changes: Vec<ParallelismChange> = ready.watch.changes(began_ms).await;
+    if let Some(timetable) = &ready.timetable {
+        one.folder.write(timetable::FILE, &timetable.text())?;
+    }
     producer.stop(PRODUCER_DEADLINE).await;
     Ok(LoadOutcome { began_ms, problem, producer: totals(producer.log_file()), changes })
 }
@@ -269,8 +277,16 @@ fn start_contender(one: &mut LoopSetup<'_>, job_id: &str, place: &ProgramPaths) 
     Ok(())
 }
 
-/// Starts drop and agent, publishes the first document, and waits until the job runs.
-async fn start_loop(one: &mut LoopSetup<'_>) -> anyhow::Result<()> {
+/// Follows a timetable, if there is one; returns a problem, and otherwise never.
+async fn follow(timetable: Option<&mut TimetablePublisher>, began: Instant) -> String {
+    match timetable {
+        Some(timetable) => timetable.follow(began).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Starts drop and agent, publishes the first document, waits until the job runs, and returns a client of the drop.
+async fn start_loop(one: &mut LoopSetup<'_>) -> anyhow::Result<DropClient> {
     let LoopSetup { one, tenant, programs, .. } = one;
     let job = one.variant.document.job().as_str();
     let configs = [
@@ -306,7 +322,7 @@ async fn start_loop(one: &mut LoopSetup<'_>) -> anyhow::Result<()> {
             let detail = report.message.as_deref().unwrap_or("no reason reported");
             ensure!(report.state != ChangeState::Failed, "the first document was not applied: {detail}");
             if report.state == ChangeState::Running {
-                return Ok(());
+                return Ok(drop);
             }
         }
         sleep(POLL).await;

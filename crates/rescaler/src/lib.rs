@@ -45,5 +45,6 @@ pub use notify::{Kind as EventKind, Notify};
 pub use placement::{Mode, Placement};
 pub use policies::{Policies, PolicyName};
 pub use quota::{JobSlots, Quota};
+pub use simulate::{configured_policy, read_scenario};
 pub use state_size::StateProbe;
 pub use watch::run;

@@ -30,6 +30,13 @@ pub trait Policy: fmt::Debug + Send + Sync {
     /// Returns the plan for this epoch, or why there is none. `memory` contains the observation of `snapshot` already.
     fn decide(&self, memory: &Memory, snapshot: &Snapshot, now_ms: i64) -> Decision;
 
+    /// Remembers what this epoch's snapshot shows and returns the plan: [`Policy::observe`] and [`Policy::decide`], for policies in which
+    /// they share work.
+    fn epoch(&self, memory: &mut Memory, snapshot: &Snapshot, now_ms: i64) -> Decision {
+        self.observe(memory, snapshot, now_ms);
+        self.decide(memory, snapshot, now_ms)
+    }
+
     /// Returns whether the policy waits, after a change or a start, so that nothing else may change the job either. `memory` contains the
     /// observation of `snapshot` already.
     fn is_waiting(&self, memory: &Memory, snapshot: &Snapshot, now_ms: i64) -> bool {
@@ -136,8 +143,7 @@ pub fn decide(
     }
     let snapshot = &*snapshot.without_impossible_figures();
     let now_ms = now.bounded_ms();
-    policy.observe(memory, snapshot, now_ms);
-    let mut decision = policy.decide(memory, snapshot, now_ms);
+    let mut decision = policy.epoch(memory, snapshot, now_ms);
     let may_change = !policy.is_waiting(memory, snapshot, now_ms);
     if may_change {
         constraints.limits.bring_within(snapshot, &mut decision);

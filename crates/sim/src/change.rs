@@ -33,6 +33,17 @@ pub enum Phase {
     },
 }
 
+/// A change of a real job, to be repeated in the model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordedChange {
+    /// Parallelism afterwards, by operator.
+    pub parallelism: Vec<u32>,
+    /// When the tasks stopped, in seconds since the start.
+    pub stop_at_s: f64,
+    /// Length of the outage, in seconds.
+    pub outage_s: f64,
+}
+
 /// A completed change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
@@ -78,6 +89,8 @@ pub(crate) struct Changes {
     phase: Phase,
     wanted: Vec<u32>,
     requested_s: usize,
+    /// Length of the outage to come, if it is known.
+    recorded_outage_s: Option<f64>,
     outage_s: f64,
     backlog_peak: f64,
     task_managers: u32,
@@ -104,6 +117,7 @@ impl Changes {
             phase: Phase::Running,
             wanted: Vec::new(),
             requested_s: 0,
+            recorded_outage_s: None,
             outage_s: 0.0,
             backlog_peak: 0.0,
             task_managers,
@@ -150,6 +164,22 @@ impl Changes {
         true
     }
 
+    /// Starts a change with known times, unless one is in progress.
+    pub(crate) fn request_recorded(
+        &mut self,
+        now_s: usize,
+        change: RecordedChange,
+        slots: u32,
+        conditions: &Conditions,
+    ) -> bool {
+        let is_accepted = self.request(now_s, change.parallelism, slots, conditions);
+        if is_accepted {
+            self.phase = Phase::Ordered { stop_at_s: change.stop_at_s };
+            self.recorded_outage_s = Some(change.outage_s);
+        }
+        is_accepted
+    }
+
     /// Returns the wanted parallelism if its slots are held for the job, which begins one second before the stop.
     pub(crate) fn holds_wanted(&self, now_s: usize) -> Option<&[u32]> {
         let holds = match self.phase {
@@ -173,7 +203,8 @@ impl Changes {
             && seconds(now_s) >= stop_at_s
         {
             let (low, high) = conditions.change.outage_s;
-            self.outage_s = self.random.between(low, high);
+            let drawn_s = self.random.between(low, high);
+            self.outage_s = self.recorded_outage_s.take().unwrap_or(drawn_s);
             self.phase = Phase::Down { left_s: self.outage_s };
             stopped = true;
         }

@@ -78,6 +78,10 @@ pub struct Conditions {
     pub latency_bound_s: f64,
     /// Age of the newest metrics that a policy sees, in seconds.
     pub metric_age_s: u32,
+    /// Time of a record in an operator without queueing, in seconds.
+    pub operator_latency_s: f64,
+    /// Size of an operator's buffers, as seconds of its capacity.
+    pub buffer_s: f64,
     /// How a change is made.
     pub change: ChangeMethod,
     /// Random variation and failures.
@@ -86,5 +90,8 @@ pub struct Conditions {
     pub slots: Slots,
 }
 
-/// Time of a record in an operator without queueing, in seconds.
-pub const BASE_LATENCY_S: f64 = 0.02;
+/// Time of a record in an operator without queueing, where a scenario sets none, in seconds.
+pub const OPERATOR_LATENCY_S: f64 = 0.02;
+
+/// Size of an operator's buffers, where a scenario sets none, as seconds of its capacity.
+pub const BUFFER_S: f64 = 0.5;

@@ -1,23 +1,20 @@
 //! The simulation model: a job as a fluid, in steps of one second.
 //!
 //! A step traverses the graph twice. Upstream, each operator announces what it can accept: what it will handle and
-//! half a second of buffers. Downstream, each handles as much as its input, its capacity and its readers allow. The
+//! its buffers. Downstream, each handles as much as its input, its capacity and its readers allow. The
 //! rest is back-pressure and remains at the sources as backlog. Windows store records until they fire; a firing
 //! blocks the operator's input and then emits.
 //!
 //! The latency of a second is the age of the oldest unread record plus the queues, firings and handling on its path.
 //! So an outage counts from the moment that the oldest record is late, and a hot partition by its own backlog.
 
-use crate::change::{Changes, Phase, seconds};
-use crate::conditions::BASE_LATENCY_S;
+use crate::change::{Changes, Phase, RecordedChange, seconds};
 use crate::history::{History, JobReading, PartitionReading, Reading};
 use crate::job::ParallelismCapacity;
 use crate::random::Random;
 use crate::scenario::Trial;
 use crate::tasks::{NONE, Operator, Period, SourceState};
 
-/// Size of the buffers, as seconds of an operator's capacity.
-const BUFFER_S: f64 = 0.5;
 /// Autocorrelation of capacity per second, and the innovation that keeps its deviation constant.
 const CAPACITY_MEMORY: f64 = 0.9;
 const CAPACITY_KICK: f64 = 0.435_889_894_354_067_4;
@@ -60,7 +57,12 @@ impl FlowStep {
 }
 
 /// Returns an operator in its initial state.
-fn new_operator(shape: &crate::job::Operator, width: ParallelismCapacity, seed: u64) -> Operator {
+fn new_operator(
+    shape: &crate::job::Operator,
+    width: ParallelismCapacity,
+    parallelism: u32,
+    seed: u64,
+) -> Operator {
     Operator {
         queue: 0.0,
         noise: 1.0,
@@ -71,6 +73,7 @@ fn new_operator(shape: &crate::job::Operator, width: ParallelismCapacity, seed: 
         last_firing_s: None,
         input_shares: vec![1.0 / seconds(shape.inputs.len().max(1)); shape.inputs.len()],
         width,
+        shares: shape.shares(parallelism),
         total: Reading::default(),
     }
 }
@@ -126,7 +129,7 @@ impl<'a> Model<'a> {
         let parallelism = job.bounded(parallelism);
         let shapes = job.operators().iter().zip(&parallelism).enumerate();
         let operators: Vec<Operator> =
-            shapes.map(|(index, (shape, p))| new_operator(shape, *job.width(index, *p), seed)).collect();
+            shapes.map(|(index, (shape, p))| new_operator(shape, *job.width(index, *p), *p, seed)).collect();
         let sources = new_sources(trial);
         let partitions = sources.iter().map(|source| source.backlog.len()).sum();
         let period = |purpose| Period { random: Random::new(seed, purpose), until_s: None, factor: 1.0 };
@@ -156,6 +159,15 @@ impl<'a> Model<'a> {
         }
         let slots = self.trial.job.slots(&wanted);
         self.changes.request(self.now_s, wanted, slots, &self.trial.conditions)
+    }
+
+    /// Begins a change that was observed, with its times instead of random ones. Returns `false` and does nothing while
+    /// a change is in progress.
+    pub fn request_recorded(&mut self, change: &RecordedChange) -> bool {
+        let wanted = self.trial.job.bounded(&change.parallelism);
+        let slots = self.trial.job.slots(&wanted);
+        let recorded = RecordedChange { parallelism: wanted, ..change.clone() };
+        self.changes.request_recorded(self.now_s, recorded, slots, &self.trial.conditions)
     }
 
     /// Simulates one second.
@@ -196,6 +208,7 @@ impl<'a> Model<'a> {
             }
             for (index, operator) in self.operators.iter_mut().enumerate() {
                 operator.width = *self.trial.job.width(index, self.parallelism[index]);
+                operator.shares = self.trial.job.operators()[index].shares(self.parallelism[index]);
                 operator.last_firing_s = None;
             }
             self.changes.release(self.trial.job.slots(&self.parallelism), conditions);
@@ -236,6 +249,7 @@ impl<'a> Model<'a> {
 
     /// Computes what each operator can emit and accept, readers first.
     fn accept(&mut self, available: f64) {
+        let buffer_s = self.trial.conditions.buffer_s;
         for index in (0..self.operators.len()).rev() {
             let shape = &self.trial.job.operators()[index];
             let mut movable = self.step.capacity[index];
@@ -250,7 +264,7 @@ impl<'a> Model<'a> {
             }
             self.step.movable[index] = movable;
             let operator = &self.operators[index];
-            let room = (operator.width.capacity_per_s * BUFFER_S - operator.queue).max(0.0);
+            let room = (operator.width.capacity_per_s * buffer_s - operator.queue).max(0.0);
             self.step.accepted[index] = if available > 0.0 { movable + room } else { 0.0 };
         }
     }
@@ -362,7 +376,9 @@ impl<'a> Model<'a> {
         let (conditions, now_s) = (&self.trial.conditions, self.now_s);
         let oldest_s = self.sources.iter().map(|source| source.oldest_s).fold(0.0, f64::max);
         let inside_s = |operator: &Operator| {
-            operator.queue / operator.width.capacity_per_s + operator.firing_left_s + BASE_LATENCY_S
+            operator.queue / operator.width.capacity_per_s
+                + operator.firing_left_s
+                + conditions.operator_latency_s
         };
         let latency_s = oldest_s + self.operators.iter().map(inside_s).sum::<f64>();
         let backlog: f64 = self.sources.iter().map(|source| source.backlog.iter().sum::<f64>()).sum();
@@ -427,6 +443,11 @@ impl<'a> Model<'a> {
 
     pub(crate) fn last_firing_s(&self, operator: usize) -> Option<f64> {
         self.operators[operator].last_firing_s
+    }
+
+    /// Returns each subtask's share of an operator's input.
+    pub(crate) fn shares(&self, operator: usize) -> &[f64] {
+        &self.operators[operator].shares
     }
 
     /// Returns the number of the first partition of a source operator.

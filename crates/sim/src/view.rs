@@ -161,8 +161,8 @@ impl<'a> View<'a> {
     }
 
     /// Returns each subtask's share of the input, as its counters show it.
-    pub fn shares(self, operator: usize) -> Vec<f64> {
-        self.operator(operator).shares(self.parallelism()[operator])
+    pub fn shares(self, operator: usize) -> &'a [f64] {
+        self.model.shares(operator)
     }
 
     /// Whether all subtasks wait for the operator's external system, so that all are as busy as the fullest.

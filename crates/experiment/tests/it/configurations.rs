@@ -112,6 +112,37 @@ fn live_experiments_are_fair() {
     }
 }
 
+/// Goal: the experiments of the calibration are valid; the measurement has four widths, each at half of its capacity and overloaded before
+/// the next, and then twenty changes at a load that both of their widths carry.
+#[test]
+fn the_calibration_measures_what_it_should() {
+    let load = |name: &str| {
+        let path = folder().join("calibration").join(name);
+        Experiment::load(&path, Overrides::default()).unwrap_or_else(|error| panic!("{name}: {error:?}"))
+    };
+    let measurement = load("in-place.toml");
+    let variant = &measurement.variants[0];
+    assert_eq!(variant.policy, "timetable");
+    let widths = &variant.timetable.as_ref().unwrap().widths;
+    let capacity = |width: u32| f64::from(width) * 1_240.0;
+    let rate = |second: u64| measurement.schedule.rate_at(second as f64);
+    let (sweep, changes) = widths.split_at(3);
+    let begins = std::iter::once((0, 1)).chain(sweep.iter().copied());
+    let ends = sweep.iter().map(|(second, _)| *second).chain([218]);
+    for ((begin, width), end) in begins.zip(ends) {
+        let is_near = |per_s: f64, wanted: f64| (per_s / wanted - 1.0).abs() < 0.01;
+        assert!(is_near(rate(begin + 20), 0.5 * capacity(width)), "width {width} at rest");
+        assert!(is_near(rate(end - 1), 1.5 * capacity(width)), "width {width} overloaded");
+    }
+    assert_eq!(sweep.last().map(|(_, width)| *width), Some(8));
+    assert_eq!(changes.len(), 20);
+    assert!(changes.iter().all(|(second, width)| rate(*second) < 0.6 * capacity(*width)));
+    let by_savepoint = load("savepoint.toml");
+    assert_eq!(by_savepoint.variants[0].timetable.as_ref().unwrap().widths.len(), 20);
+    assert_eq!(by_savepoint.variants[0].document.restart_mode(), job_config::RestartMode::SavepointRestart);
+    assert_eq!(load("step-savepoint.toml").variants[0].policy, "slo");
+}
+
 /// Goal: a variant has exactly one way of scaling, and missing or out-of-range values are named.
 #[test]
 fn contenders_are_checked() {
@@ -132,10 +163,16 @@ fn contenders_are_checked() {
     };
     let autoscaler = "flink_autoscaler = { options = \"flink-autoscaler/tuned.properties\", interval_s = 5 }";
     for (from, to, told) in [
-        (autoscaler, "", "one of `rescaler`, `program` and `flink_autoscaler`"),
+        (autoscaler, "", "one of `rescaler`, `program`, `flink_autoscaler` and `timetable`"),
         (autoscaler, "rescaler = \"none\"\nprogram = { command = [\"true\"] }", "one of `rescaler`"),
         (autoscaler, "program = { command = [] }", "command is empty"),
         (autoscaler, "flink_autoscaler = { options = \"gone.properties\" }", "gone.properties"),
+        (
+            autoscaler,
+            "timetable = { operator = \"q7-bid-item\", widths = [[9, 2], [5, 3]] }",
+            "increasing seconds",
+        ),
+        (autoscaler, "timetable = { operator = \"q7-bid-item\", widths = [[5, 129]] }", "from 1 to 128"),
         ("compression = 7.5", "compression = 0.5", "compression"),
         ("\"in-place\"", "\"by-hand\"", "restart_mode"),
         ("ack_delay_max_ms = 500.0", "ack_delay_max_ms = 0.0", "ack_delay_max_ms"),

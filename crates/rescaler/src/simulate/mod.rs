@@ -8,9 +8,10 @@ mod scenario_file;
 mod scoreboard;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
+use service::ConfigError;
 use sim::contender::{Contender, OwnPolicyOptions, UnknownContender};
 use sim::observation::Observer;
 use sim::scenario::{Scenario, ScenarioError, Variation};
@@ -19,6 +20,7 @@ use toml::Table;
 
 use crate::config::Config;
 use crate::config_file::ConfigFile;
+use crate::policies::PolicyName;
 
 /// Seeds of a command line that names none.
 const SEEDS: &str = "1";
@@ -189,6 +191,31 @@ impl Run {
             Output::Csv => Ok(output::csv(&results)),
         }
     }
+}
+
+/// Reads a scenario file (`docs/simulator.md`).
+///
+/// # Errors
+/// It cannot be read, is no scenario, or its recorded load is none.
+pub fn read_scenario(path: &Path) -> anyhow::Result<Scenario> {
+    Ok(scenario_file::read(&path.display().to_string())?)
+}
+
+/// Returns the policy of a configuration as simulated runs know it, in epochs of the configuration; [`None`] for a program of the user.
+///
+/// # Errors
+/// The file cannot be used.
+pub fn configured_policy(path: &Path) -> Result<Option<(Contender, OwnPolicyOptions)>, ConfigError> {
+    let config = ConfigFile::load_job(path, None)?;
+    let contender = match config.policy.name {
+        PolicyName::Latency => Contender::Latency,
+        PolicyName::Ds2 => Contender::Ds2,
+        PolicyName::Slo => Contender::Slo,
+        PolicyName::External => return Ok(None),
+    };
+    let mut options = options(&config);
+    options.slo.epoch_s = u64::from(options.epoch.length_s);
+    Ok(Some((contender, options)))
 }
 
 /// What a configuration says about our policies.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Deserialize;
-use sim::conditions::{ChangeMethod, Faults, Slots};
+use sim::conditions::{BUFFER_S, ChangeMethod, Faults, OPERATOR_LATENCY_S, Slots};
 use sim::load::{LoadSpec, Noise, Shape};
 use sim::scenario::{JobSpec, LoadStep, Scenario, ScenarioSet};
 
@@ -19,6 +19,10 @@ struct RawScenario {
     latency_bound_s: f64,
     #[serde(default = "metric_age_s")]
     metric_age_s: u32,
+    #[serde(default = "operator_latency_s")]
+    operator_latency_s: f64,
+    #[serde(default = "buffer_s")]
+    buffer_s: f64,
     #[serde(default)]
     externally_limited: bool,
     job: JobSpec,
@@ -34,6 +38,14 @@ struct RawScenario {
 
 fn metric_age_s() -> u32 {
     2
+}
+
+fn operator_latency_s() -> f64 {
+    OPERATOR_LATENCY_S
+}
+
+fn buffer_s() -> f64 {
+    BUFFER_S
 }
 
 #[derive(Debug, Deserialize)]
@@ -106,6 +118,8 @@ pub(super) fn read(file: &str) -> Result<Scenario, SimulateError> {
         load: LoadSpec { shape, noise: written.load.noise },
         latency_bound_s: written.latency_bound_s,
         metric_age_s: written.metric_age_s,
+        operator_latency_s: written.operator_latency_s,
+        buffer_s: written.buffer_s,
         change: written.change.method(),
         faults: written.faults,
         slots: written.slots,

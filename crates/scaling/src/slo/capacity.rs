@@ -10,6 +10,8 @@
 //! At a parallelism with three measurements, service time and share are the measured ones. A limit behind the operator, for example a
 //! saturated database, needs no special case: the service time then grows with p, and α becomes 1.
 
+use std::sync::LazyLock;
+
 use super::measure::{OperatorMemory, ServiceTime, input_units};
 use crate::key_groups::InputUnits;
 use crate::{Kind, Operator, Snapshot};
@@ -142,12 +144,12 @@ fn alpha(seen: &[ServiceTime], now_s: i64) -> f64 {
     let age_s = |seen: &ServiceTime| {
         f64::from(i32::try_from(now_s.saturating_sub(seen.at_s).clamp(0, 1 << 30)).unwrap_or(0))
     };
-    let points: Vec<(f64, f64, f64)> = seen
+    let points: Vec<(u32, f64, f64)> = seen
         .iter()
         .filter(|seen| seen.weight > 0.0 && seen.service_s > 0.0)
         .map(|seen| {
             let weight = seen.weight.min(10.0) * 0.5_f64.powf(age_s(seen) / HALF_LIFE_S);
-            (f64::from(seen.parallelism.saturating_sub(1)), seen.service_s.ln(), weight)
+            (seen.parallelism.saturating_sub(1), seen.service_s.ln(), weight)
         })
         .collect();
     if points.len() < 2 {
@@ -157,18 +159,47 @@ fn alpha(seen: &[ServiceTime], now_s: i64) -> f64 {
     if total <= 0.0 {
         return PRIOR_ALPHA;
     }
+    let logarithms = &*LOGARITHMS;
     let mut bases = vec![0.0; points.len()];
-    let mut loss = |alpha: f64| {
+    let mut loss = |index: usize, alpha: f64| {
         for (base, (others, service, _)) in bases.iter_mut().zip(&points) {
-            *base = service - (1.0 + alpha * others).ln();
+            *base = service - logarithms.growth(*others, index);
         }
         let weighted = || bases.iter().zip(&points).map(|(base, (.., weight))| (base, weight));
         let mean = weighted().map(|(base, weight)| weight * base).sum::<f64>() / total;
         let squares: f64 = weighted().map(|(base, weight)| weight * (base - mean).powi(2)).sum();
-        squares / 0.03_f64.powi(2) + 0.3 * ((alpha + 0.01) / 0.015).ln().powi(2)
+        (alpha, squares / 0.03_f64.powi(2) + logarithms.penalties[index])
     };
-    let losses = ALPHAS.into_iter().map(|alpha| (alpha, loss(alpha)));
+    let losses = ALPHAS.into_iter().enumerate().map(|(index, alpha)| loss(index, alpha));
     losses.min_by(|one, other| one.1.total_cmp(&other.1)).map_or(PRIOR_ALPHA, |(alpha, _)| alpha)
+}
+
+/// The logarithms of the search for contention, which are the same in every epoch.
+static LOGARITHMS: LazyLock<Logarithms> = LazyLock::new(|| Logarithms {
+    growth: (0..TABLED).map(|others| ALPHAS.map(|alpha| growth_log(alpha, f64::from(others)))).collect(),
+    penalties: ALPHAS.map(|alpha| 0.3 * ((alpha + 0.01) / 0.015).ln().powi(2)),
+});
+
+/// The logarithms of narrower operators are computed in advance.
+const TABLED: u32 = 128;
+
+struct Logarithms {
+    /// By the number of other subtasks, then by the index of α.
+    growth: Vec<[f64; ALPHAS.len()]>,
+    /// By the index of α.
+    penalties: [f64; ALPHAS.len()],
+}
+
+impl Logarithms {
+    /// ln(1 + α·others)
+    fn growth(&self, others: u32, index: usize) -> f64 {
+        let tabled = usize::try_from(others).ok().and_then(|others| self.growth.get(others));
+        tabled.map_or_else(|| growth_log(ALPHAS[index], f64::from(others)), |row| row[index])
+    }
+}
+
+fn growth_log(alpha: f64, others: f64) -> f64 {
+    (1.0 + alpha * others).ln()
 }
 
 #[cfg(test)]

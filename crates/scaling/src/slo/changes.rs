@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::memory::{Memory, sane, seconds, short};
+use super::BLOCKED;
+use super::memory::{Memory, running_since_ms, sane, seconds, short};
 use super::options::Options;
 use crate::{Kind, Snapshot};
 
+/// Metrics that are older than this many epochs tell nothing of now.
+const AGE_EPOCHS: i64 = 3;
 /// A published change whose job has not restarted after this time is given up, in milliseconds.
 const TIMEOUT_MS: i64 = 600_000;
 /// Starts of the job that are told to be this close are the same one, in milliseconds: a rescaler that begins anew reads it anew, and is off
@@ -166,8 +169,35 @@ impl Changes {
     }
 
     /// Returns until when nothing is changed, if changes failed too often.
-    pub(super) fn blocked_until_ms(&self, now_ms: i64) -> Option<i64> {
+    fn blocked_until_ms(&self, now_ms: i64) -> Option<i64> {
         self.blocked_until_ms.filter(|until_ms| now_ms < *until_ms)
+    }
+
+    /// Returns why nothing may be changed now, if it may not.
+    pub(super) fn closed(
+        &self,
+        options: &Options,
+        snapshot: &Snapshot,
+        now_ms: i64,
+        epoch_ms: i64,
+    ) -> Option<String> {
+        if let Some(since_ms) = self.under_way_since_ms() {
+            return Some(format!("a change has been in progress for {:.0} s", seconds(now_ms - since_ms)));
+        }
+        if let Some(state) = snapshot.job.state.as_ref().filter(|state| *state != "RUNNING") {
+            return Some(format!("the job is not running: it is {state}"));
+        }
+        let oldest_ms = AGE_EPOCHS * epoch_ms;
+        if let Some(age_ms) = snapshot.newest_age_ms.filter(|age_ms| *age_ms > oldest_ms) {
+            return Some(format!("the newest metrics are {:.0} s old", seconds(age_ms)));
+        }
+        let settle_ms = i64::try_from(options.settle_s).unwrap_or(0) * 1000;
+        let age_ms = running_since_ms(snapshot, now_ms).map(|since_ms| now_ms - since_ms);
+        if age_ms.is_some_and(|age_ms| age_ms < settle_ms) {
+            return Some("the job settles after a start".to_owned());
+        }
+        let left_s = seconds(self.blocked_until_ms(now_ms)? - now_ms);
+        Some(format!("{BLOCKED}: no changes for {left_s:.0} s more"))
     }
 
     /// E: the backlog that a change causes, in seconds of what arrives.

@@ -308,10 +308,12 @@ fn span(snapshot: &Snapshot, now_ms: i64, epoch_ms: i64) -> (i64, i64) {
 
 /// Adds the readings of this snapshot to the memory and learns from the window that they complete.
 pub(super) fn observe(memory: &mut Memory, snapshot: &Snapshot, now_ms: i64, epoch_ms: i64) {
-    let names: Vec<&str> = snapshot.operators.iter().map(|operator| operator.name.as_str()).collect();
-    memory.operators.retain(|name, _| names.contains(&name.as_str()));
-    for name in names {
-        memory.operators.entry(name.to_owned()).or_default();
+    let own = &mut memory.operators;
+    own.retain(|name, _| snapshot.operator(name).is_some());
+    for operator in &snapshot.operators {
+        if !own.contains_key(&operator.name) {
+            own.insert(operator.name.clone(), OperatorMemory::default());
+        }
     }
     let (from_ms, end_ms) = span(snapshot, now_ms, epoch_ms);
     let started_ms = running_since_ms(snapshot, now_ms).unwrap_or(i64::MIN);

@@ -36,10 +36,9 @@ use std::collections::BTreeMap;
 use changes::Published;
 pub use estimator::Estimator;
 pub use memory::Memory;
-use memory::{running_since_ms, seconds};
 pub use options::Options;
-use solve::{Plan, Purpose};
-use view::{Shortage, View};
+use solve::Plan;
+use view::{LoadView, Shortage, View};
 
 use crate::{Action, ChangeEnd, Decision, Policy, Snapshot, Traits};
 
@@ -48,14 +47,6 @@ pub const NAME: &str = "slo";
 
 /// The beginning of the reason why nothing is changed after several failures.
 pub const BLOCKED: &str = "three changes failed within ten minutes";
-
-/// The needs of the past are those of this horizon, in seconds.
-const NEED_AHEAD_S: f64 = 300.0;
-/// Metrics that are older than this many epochs tell nothing of now.
-const AGE_EPOCHS: i64 = 3;
-
-/// λ after a change is the rate over so many seconds.
-const SINCE_CHANGE_S: i64 = 5;
 
 /// The policy with its options.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -71,43 +62,23 @@ impl Policy for Slo {
     }
 
     fn observe(&self, memory: &mut crate::Memory, snapshot: &Snapshot, now_ms: i64) {
-        let (options, memory) = (&self.0, &mut memory.slo);
-        let now_ms = memory.observed(now_ms);
-        let epoch_ms = memory.epoch_ms(options.epoch_s);
-        if memory.changes.observe_start(snapshot, now_ms) {
-            memory.arrivals.restarted();
-            memory.spans.clear();
-            memory.operators.values_mut().for_each(measure::OperatorMemory::restarted);
-            memory.is_warm = false;
-            memory.needs.clear();
-        }
-        for bin in memory.arrivals.observe(snapshot, now_ms, epoch_ms) {
-            memory.errors.judge(&memory.arrivals, bin);
-        }
-        measure::observe(memory, snapshot, now_ms, epoch_ms);
-        memory.changes.observe_backlog(snapshot, memory.arrivals.rate(SINCE_CHANGE_S), now_ms);
-        let seen = View::new(options, memory, snapshot, now_ms).ok().map(|view| {
-            let needed = need(&view).into_iter().map(|(name, parallelism)| (name.to_owned(), parallelism));
-            (view.arrival_per_s.max(view.slow_per_s), needed.collect::<Vec<(String, u32)>>())
-        });
-        if let Some((arrival_per_s, needed)) = seen {
-            memory.changes.observe_latency(options, snapshot, arrival_per_s, now_ms);
-            if memory.changes.under_way_since_ms().is_none() {
-                memory.needs.add(needed.into_iter(), now_ms, epoch_ms);
-            }
-        }
+        drop(self.observed(&mut memory.slo, snapshot, now_ms));
     }
 
     fn decide(&self, memory: &crate::Memory, snapshot: &Snapshot, now_ms: i64) -> Decision {
         let (options, memory) = (&self.0, &memory.slo);
         let now_ms = memory.now_ms(now_ms);
-        let view = match View::new(options, memory, snapshot, now_ms) {
-            Ok(view) => view,
-            Err(unknown) => return Decision::nothing(NAME, unknown),
-        };
-        match closed(options, memory, snapshot, now_ms) {
-            Some(reason) => decision(&view, None, vec![reason], BTreeMap::new(), Vec::new()),
-            None => decide(view),
+        match View::new(options, memory, snapshot, now_ms) {
+            Ok(view) => decide_unless(closed(options, memory, snapshot, now_ms), view),
+            Err(unknown) => Decision::nothing(NAME, unknown),
+        }
+    }
+
+    fn epoch(&self, memory: &mut crate::Memory, snapshot: &Snapshot, now_ms: i64) -> Decision {
+        let (view, closed) = self.observed(&mut memory.slo, snapshot, now_ms);
+        match view {
+            Ok(view) => decide_unless(closed, view),
+            Err(unknown) => Decision::nothing(NAME, unknown),
         }
     }
 
@@ -117,7 +88,7 @@ impl Policy for Slo {
             Ok(view) => view,
             Err(unknown) => return Decision::nothing(NAME, unknown),
         };
-        let narrower = scale_in::narrowed(&view, &need(&view));
+        let narrower = scale_in::narrowed(&view, &view.need());
         let shortage = view.shortage();
         if shortage.is_none()
             && view.backlog.is_some()
@@ -175,6 +146,31 @@ impl Policy for Slo {
 }
 
 impl Slo {
+    /// Remembers what a snapshot shows, and returns the view of it, which is costly, with the reason why nothing may be changed now.
+    fn observed<'a>(
+        &'a self,
+        memory: &'a mut Memory,
+        snapshot: &'a Snapshot,
+        now_ms: i64,
+    ) -> (Result<View<'a>, &'static str>, Option<String>) {
+        let options = &self.0;
+        let now_ms = memory.observed(now_ms);
+        let epoch_ms = memory.epoch_ms(options.epoch_s);
+        memory.observe_metrics(snapshot, now_ms, epoch_ms);
+        let Memory { arrivals, errors, operators, changes, needs, .. } = memory;
+        let remembered = view::Remembered { arrivals, errors, operators, epoch_ms };
+        let load = LoadView::new(options, remembered, snapshot, now_ms);
+        if let Ok(load) = &load {
+            let arrival_per_s = load.arrival_per_s.max(load.slow_per_s);
+            changes.observe_latency(options, snapshot, arrival_per_s, now_ms);
+            if changes.under_way_since_ms().is_none() {
+                needs.add(load.need().into_iter(), now_ms, epoch_ms);
+            }
+        }
+        let closed = changes.closed(options, snapshot, now_ms, epoch_ms);
+        (load.map(|load| View::of(load, changes, needs)), closed)
+    }
+
     /// Returns the memory of a job that has looked like this snapshot for 40 s, and the time at their end.
     fn observed_once(&self, snapshot: &Snapshot) -> (crate::Memory, i64) {
         const EPOCH_MS: i64 = 10_000;
@@ -193,41 +189,26 @@ impl Slo {
     }
 }
 
-/// Returns what is needed now, with the margin of a narrowing.
-fn need<'a>(view: &View<'a>) -> Plan<'a> {
-    let rate_per_s = view.outlook.upper(NEED_AHEAD_S, view.slow_per_s);
-    view.graph.solve(view.options, rate_per_s, Purpose::Narrow)
-}
-
 /// Why nothing may be changed now, if it may not.
 fn closed(options: &Options, memory: &Memory, snapshot: &Snapshot, now_ms: i64) -> Option<String> {
-    if let Some(since_ms) = memory.changes.under_way_since_ms() {
-        return Some(format!("a change has been in progress for {:.0} s", seconds(now_ms - since_ms)));
-    }
-    if let Some(state) = snapshot.job.state.as_ref().filter(|state| *state != "RUNNING") {
-        return Some(format!("the job is not running: it is {state}"));
-    }
-    let oldest_ms = AGE_EPOCHS * memory.epoch_ms(options.epoch_s);
-    if let Some(age_ms) = snapshot.newest_age_ms.filter(|age_ms| *age_ms > oldest_ms) {
-        return Some(format!("the newest metrics are {:.0} s old", seconds(age_ms)));
-    }
-    let settle_ms = i64::try_from(options.settle_s).unwrap_or(0) * 1000;
-    let age_ms = running_since_ms(snapshot, now_ms).map(|since_ms| now_ms - since_ms);
-    if age_ms.is_some_and(|age_ms| age_ms < settle_ms) {
-        return Some("the job settles after a start".to_owned());
-    }
-    let until_ms = memory.changes.blocked_until_ms(now_ms)?;
-    let left_s = seconds(until_ms - now_ms);
-    Some(format!("{BLOCKED}: no changes for {left_s:.0} s more"))
+    memory.changes.closed(options, snapshot, now_ms, memory.epoch_ms(options.epoch_s))
 }
 
 fn widened(view: View<'_>, shortage: Shortage) -> Decision {
-    let view = View { graph: view.graph.tabulated(), ..view };
+    let view = view.tabulated();
     let widening = scale_out::scale_out(&view, shortage);
     let mut decision =
         decision(&view, widening.plan.as_ref(), widening.reasons, widening.figures, widening.candidates);
     decision.diagnosis = widening.diagnosis;
     decision
+}
+
+/// Returns the decision, or none for this reason.
+fn decide_unless(closed: Option<String>, view: View<'_>) -> Decision {
+    match closed {
+        Some(reason) => decision(&view, None, vec![reason], BTreeMap::new(), Vec::new()),
+        None => decide(view),
+    }
 }
 
 fn decide(view: View<'_>) -> Decision {

@@ -39,7 +39,12 @@ impl NeededParallelism {
     }
 
     /// Adds the need of an epoch that ends now.
-    pub(super) fn add(&mut self, needed: impl Iterator<Item = (String, u32)>, now_ms: i64, epoch_ms: i64) {
+    pub(super) fn add<'a>(
+        &mut self,
+        needed: impl Iterator<Item = (&'a str, u32)>,
+        now_ms: i64,
+        epoch_ms: i64,
+    ) {
         let is_paused = self.since_ms.is_some() && now_ms - self.newest_ms > PAUSE_MS.max(3 * epoch_ms);
         if is_paused || now_ms < self.newest_ms {
             self.clear();
@@ -48,7 +53,8 @@ impl NeededParallelism {
         self.newest_ms = now_ms;
         let mut next = BTreeMap::new();
         for (name, parallelism) in needed {
-            let mut own = self.needed.remove(&name).unwrap_or_default();
+            let known = self.needed.remove_entry(name);
+            let (name, mut own) = known.unwrap_or_else(|| (name.to_owned(), Vec::new()));
             while own.last().is_some_and(|(_, smaller)| *smaller <= parallelism) {
                 own.pop();
             }
@@ -86,7 +92,7 @@ mod tests {
         for k in 0..200 {
             let (a, b) = (series(k, 1), series(k, 2));
             all.push((a, b));
-            needs.add([("a".to_owned(), a), ("b".to_owned(), b)].into_iter(), k * 5000, 5000);
+            needs.add([("a", a), ("b", b)].into_iter(), k * 5000, 5000);
             for peak in needs.peaks(k * 5000) {
                 let count = usize::try_from(peak.length_ms / 5000).unwrap();
                 let last = &all[all.len() - count..];
@@ -102,7 +108,7 @@ mod tests {
     #[test]
     fn a_pause_is_unknown() {
         let mut needs = NeededParallelism::default();
-        let one = |p: u32| [("a".to_owned(), p)].into_iter();
+        let one = |p: u32| [("a", p)].into_iter();
         needs.add(one(5), 0, 5000);
         needs.add(one(1), 40_000, 5000);
         assert_eq!(needs.peaks(40_000).count(), 2);

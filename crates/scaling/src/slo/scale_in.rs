@@ -37,7 +37,7 @@ pub(super) fn scale_in<'a>(view: &View<'a>) -> ScaleIn<'a> {
         return narrowing;
     }
     let mut nearest: Option<(f64, ScaleInStep<'a>)> = None;
-    for peak in view.memory.needs.peaks(view.now_ms) {
+    for peak in view.needs.peaks(view.now_ms) {
         let Some(step) = ScaleInStep::new(view, &peak) else { break };
         let part = quotient(step.saved, step.price);
         if part >= 1.0 {
@@ -116,7 +116,6 @@ fn price(view: &View<'_>, plan: &Plan<'_>) -> f64 {
     let late = lambda * (view.outage_s - 0.8 * view.bound_s);
     let late_s = quotient(late, (capacity_per_s - lambda).max(lambda / 50.0)).min(600.0);
     let violated_s = (view.downtime_s - view.bound_s).max(0.0) + late_s;
-    let changes = &view.memory.changes;
-    let violations = options.violation_price * (2.0 * violated_s + changes.caught_s);
-    view.slots * (2.0 * options.change_price_s + violations) * changes.backoff
+    let violations = options.violation_price * (2.0 * violated_s + view.changes.caught_s);
+    view.slots * (2.0 * options.change_price_s + violations) * view.changes.backoff
 }

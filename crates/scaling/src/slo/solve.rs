@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::arrivals::Arrivals;
 use super::capacity::Capacity;
-use super::memory::{Memory, sane};
+use super::measure::OperatorMemory;
+use super::memory::sane;
 use super::options::Options;
 use crate::{Kind, Operator, Snapshot, windows};
 
@@ -80,13 +82,18 @@ impl Node<'_> {
 }
 
 impl<'a> Graph<'a> {
-    pub(super) fn new(options: &Options, memory: &'a Memory, snapshot: &'a Snapshot, now_ms: i64) -> Self {
+    pub(super) fn new(
+        options: &Options,
+        (remembered, arrivals): (&'a BTreeMap<String, OperatorMemory>, &Arrivals),
+        snapshot: &'a Snapshot,
+        now_ms: i64,
+    ) -> Self {
         let mut operators: Vec<&Operator> = snapshot.operators.iter().collect();
         operators.sort_by(|one, other| one.name.cmp(&other.name));
         let node = |operator: &&'a Operator| {
-            let own = memory.operators.get(&operator.name)?;
+            let own = remembered.get(&operator.name)?;
             let ratio = match operator.kind {
-                Kind::Source => memory.arrivals.share(&operator.name)?,
+                Kind::Source => arrivals.share(&operator.name)?,
                 _ => own.ratio()?,
             };
             let capacity = Capacity::new(snapshot, operator, own, now_ms / 1000)?;

@@ -9,24 +9,48 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
-use super::changes::{backlog, downtime_s};
-use super::forecast::Outlook;
+use super::arrivals::Arrivals;
+use super::changes::{Changes, backlog, downtime_s};
+use super::forecast::{Errors, Outlook};
+use super::measure::OperatorMemory;
 use super::memory::{Memory, sane, seconds, short};
+use super::needs::NeededParallelism;
 use super::options::Options;
-use super::solve::{Graph, Node, Plan};
+use super::solve::{Graph, Node, Plan, Purpose};
 use crate::Snapshot;
 
 /// The age of metrics that do not say theirs, in seconds.
 const AGE_S: f64 = 2.0;
+/// The needs of the past are those of this horizon, in seconds.
+const NEED_AHEAD_S: f64 = 300.0;
 /// Added to the lead time for what no metric shows, in seconds.
 const SLACK_S: f64 = 3.0;
 
-/// What is known at the end of an epoch.
+/// What is known at the end of an epoch, with what changes cost.
 #[derive(Debug, Clone)]
 pub(super) struct View<'a> {
+    pub(super) load: LoadView<'a>,
+    pub(super) changes: &'a Changes,
+    pub(super) needs: &'a NeededParallelism,
+    pub(super) lead_s: f64,
+    /// E, in seconds.
+    pub(super) outage_s: f64,
+}
+
+impl<'a> Deref for View<'a> {
+    type Target = LoadView<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.load
+    }
+}
+
+/// The part of the view that what is remembered of changes has no part in: load, capacities, backlog.
+#[derive(Debug, Clone)]
+pub(super) struct LoadView<'a> {
     pub(super) options: &'a Options,
-    pub(super) memory: &'a Memory,
     pub(super) snapshot: &'a Snapshot,
     pub(super) now_ms: i64,
     pub(super) graph: Graph<'a>,
@@ -51,24 +75,34 @@ pub(super) struct View<'a> {
     pub(super) tightest: String,
     /// B, in records; [`None`] where a source does not tell.
     pub(super) backlog: Option<f64>,
-    pub(super) lead_s: f64,
     /// D, in seconds.
     pub(super) downtime_s: f64,
-    /// E, in seconds.
-    pub(super) outage_s: f64,
+    /// The age of the metrics, in seconds.
+    age_s: f64,
+    /// The length of an epoch, in seconds.
+    epoch_s: f64,
 }
 
-impl<'a> View<'a> {
+/// What is remembered of load and capacities.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Remembered<'a> {
+    pub(super) arrivals: &'a Arrivals,
+    pub(super) errors: &'a Errors,
+    pub(super) operators: &'a BTreeMap<String, OperatorMemory>,
+    pub(super) epoch_ms: i64,
+}
+
+impl<'a> LoadView<'a> {
     /// Returns the view, or what is not known yet.
     pub(super) fn new(
         options: &'a Options,
-        memory: &'a Memory,
+        remembered: Remembered<'a>,
         snapshot: &'a Snapshot,
         now_ms: i64,
     ) -> Result<Self, &'static str> {
+        let Remembered { arrivals, errors, operators, epoch_ms } = remembered;
         let bound_s = options.bound_s().ok_or("no latency bound; set policy.slo.latency_bound_ms")?;
-        let bin = memory.arrivals.newest().ok_or("fewer than 30 s of arrival rates so far")?;
-        let arrivals = &memory.arrivals;
+        let bin = arrivals.newest().ok_or("fewer than 30 s of arrival rates so far")?;
         let known = (
             arrivals.level(bin, 3),
             arrivals.level(bin, 6),
@@ -79,7 +113,7 @@ impl<'a> View<'a> {
         let (Some(level), Some(slow), Some(two), Some(five), Some(ten)) = known else {
             return Err("the arrival rate is unknown");
         };
-        let graph = Graph::new(options, memory, snapshot, now_ms);
+        let graph = Graph::new(options, (operators, arrivals), snapshot, now_ms);
         let today = graph.today();
         let (capacity_per_s, tightest) =
             graph.carries(&today).ok_or("no operator's capacity has been measured yet")?;
@@ -87,16 +121,13 @@ impl<'a> View<'a> {
         let sigma = arrivals.sigma(bin);
         let is_jump = (five.max(1e-9) / level.max(1e-9)).ln().abs() > 5.6 * sigma;
         let age_s = snapshot.newest_age_ms.map_or(AGE_S, |ms| seconds(ms.clamp(0, 600_000)));
-        let epoch_s = seconds(memory.epoch_ms(options.epoch_s));
-        let downtime_s = downtime_s(snapshot);
         Ok(Self {
             options,
-            memory,
             snapshot,
             now_ms,
             slots: f64::from(graph.slots(&today)),
             graph,
-            outlook: Outlook::new(&memory.errors, arrivals, bin, options.headroom_quantile),
+            outlook: Outlook::new(errors, arrivals, bin, options.headroom_quantile),
             bound_s,
             today,
             level_per_s: level,
@@ -109,10 +140,46 @@ impl<'a> View<'a> {
             capacity_per_s,
             tightest,
             backlog: backlog(snapshot),
-            lead_s: memory.changes.lead_s() + age_s + epoch_s + SLACK_S,
-            downtime_s,
-            outage_s: memory.changes.outage_s(downtime_s),
+            downtime_s: downtime_s(snapshot),
+            age_s,
+            epoch_s: seconds(epoch_ms),
         })
+    }
+
+    /// Returns what is needed now, with the margin of a narrowing.
+    pub(super) fn need(&self) -> Plan<'a> {
+        let rate_per_s = self.outlook.upper(NEED_AHEAD_S, self.slow_per_s);
+        self.graph.solve(self.options, rate_per_s, Purpose::Narrow)
+    }
+
+    pub(super) fn node(&self, name: &str) -> Option<&Node<'a>> {
+        self.graph.node(name)
+    }
+}
+
+impl<'a> View<'a> {
+    /// Returns the view, or what is not known yet.
+    pub(super) fn new(
+        options: &'a Options,
+        memory: &'a Memory,
+        snapshot: &'a Snapshot,
+        now_ms: i64,
+    ) -> Result<Self, &'static str> {
+        let Memory { arrivals, errors, operators, changes, needs, .. } = memory;
+        let epoch_ms = memory.epoch_ms(options.epoch_s);
+        let remembered = Remembered { arrivals, errors, operators, epoch_ms };
+        Ok(Self::of(LoadView::new(options, remembered, snapshot, now_ms)?, changes, needs))
+    }
+
+    pub(super) fn of(load: LoadView<'a>, changes: &'a Changes, needs: &'a NeededParallelism) -> Self {
+        let lead_s = changes.lead_s() + load.age_s + load.epoch_s + SLACK_S;
+        Self { lead_s, outage_s: changes.outage_s(load.downtime_s), load, changes, needs }
+    }
+
+    /// Computes the capacities at every parallelism in advance.
+    pub(super) fn tabulated(mut self) -> Self {
+        self.load.graph = self.load.graph.tabulated();
+        self
     }
 
     /// B as far as it is known.
@@ -157,26 +224,23 @@ impl<'a> View<'a> {
         if self.outage_s > 0.8 * self.bound_s { outside_s + late_s.max(0.0) } else { outside_s }
     }
 
-    pub(super) fn node(&self, name: &str) -> Option<&Node<'a>> {
-        self.graph.node(name)
-    }
-
     /// The figures that every decision carries.
     pub(super) fn figures(&self) -> BTreeMap<String, f64> {
+        // In the order of a map, which is then built fastest.
         let known = [
             ("arrival_per_s", Some(self.arrival_per_s)),
-            ("capacity_per_s", Some(self.capacity_per_s)),
             ("backlog_records", self.backlog),
-            ("delay_s", Some(self.delay_s())),
+            ("backoff", Some(self.changes.backoff)),
             ("bound_s", Some(self.bound_s)),
-            ("forecast_per_s", Some(self.near_per_s())),
-            ("quantile", Some(self.options.headroom_quantile)),
-            ("outage_s", Some(self.outage_s)),
+            ("capacity_per_s", Some(self.capacity_per_s)),
+            ("delay_s", Some(self.delay_s())),
             ("downtime_s", Some(self.downtime_s)),
+            ("forecast_per_s", Some(self.near_per_s())),
             ("lead_s", Some(self.lead_s)),
+            ("outage_s", Some(self.outage_s)),
+            ("quantile", Some(self.options.headroom_quantile)),
             ("slots", Some(self.slots)),
-            ("backoff", Some(self.memory.changes.backoff)),
-            ("violations_per_widening_s", Some(self.memory.changes.caught_s)),
+            ("violations_per_widening_s", Some(self.changes.caught_s)),
         ];
         let figure = |(name, value): (&str, Option<f64>)| Some((name.to_owned(), short(sane(value)?)));
         known.into_iter().filter_map(figure).collect()

@@ -7,7 +7,7 @@ use super::Template;
 use crate::job::{Edge, Input, Job, JobError, Operator, Window};
 use crate::random::Random;
 
-/// Standard deviation of key group weights: of even keys, and (of the logarithm) of skewed ones.
+/// Standard deviation of key group weights: of even keys by default, and (of the logarithm) of skewed ones.
 const EVEN: f64 = 0.05;
 const SKEWED: f64 = 0.5;
 /// Input share of the hottest key group of skewed keys.
@@ -57,6 +57,9 @@ pub struct OperatorSpec {
     /// Keyed operators: distribution of keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<Keys>,
+    /// Keyed operators: relative deviation of the key groups' weights, where keys are even.
+    #[serde(default = "key_spread")]
+    pub key_spread: f64,
     /// Keyed operators: number of key groups.
     #[serde(default = "key_groups")]
     pub key_groups: u32,
@@ -82,6 +85,10 @@ pub struct OperatorSpec {
 
 fn one() -> f64 {
     1.0
+}
+
+fn key_spread() -> f64 {
+    EVEN
 }
 
 fn key_groups() -> u32 {
@@ -158,6 +165,7 @@ impl OperatorSpec {
             hot_partition: one(),
             load_share: one(),
             keys: None,
+            key_spread: key_spread(),
             key_groups: key_groups(),
             contention: contention(),
             coherence: 0.0,
@@ -202,19 +210,21 @@ impl OperatorSpec {
                 }
                 Input::Partitions(normed(weights))
             }
-            (None, Some(keys)) => Input::KeyGroups(keys.weights(self.key_groups as usize, random)),
+            (None, Some(keys)) => {
+                Input::KeyGroups(keys.weights(self.key_groups as usize, self.key_spread, random))
+            }
             (None, None) => Input::Even,
         }
     }
 }
 
 impl Keys {
-    fn weights(self, key_groups: usize, random: &mut Random) -> Vec<f64> {
+    fn weights(self, key_groups: usize, spread: f64, random: &mut Random) -> Vec<f64> {
         let mut each = |weight: &dyn Fn(f64) -> f64| {
             normed((0..key_groups).map(|_| weight(random.normal())).collect::<Vec<f64>>())
         };
         match self {
-            Self::Even => each(&|deviate| (1.0 + EVEN * deviate).max(0.0)),
+            Self::Even => each(&|deviate| (1.0 + spread * deviate).max(0.0)),
             Self::Skewed => {
                 let mut weights = each(&|deviate| libm::exp(SKEWED * deviate));
                 weights.iter_mut().for_each(|weight| *weight *= 1.0 - HOT_GROUP);

@@ -13,7 +13,7 @@ pub use job_spec::{InputSpec, JobSpec, Keys, OperatorSpec, WindowSpec};
 pub use template::Template;
 pub use variation::{Variation, VariationError};
 
-use crate::conditions::{ChangeMethod, Conditions, Faults, Slots};
+use crate::conditions::{BUFFER_S, ChangeMethod, Conditions, Faults, OPERATOR_LATENCY_S, Slots};
 use crate::job::{Job, JobError};
 use crate::load::{Load, LoadSpec, ShapeError};
 use crate::random::Random;
@@ -66,6 +66,10 @@ pub struct Scenario {
     pub latency_bound_s: f64,
     /// Age of the newest metrics that a policy sees, in seconds.
     pub metric_age_s: u32,
+    /// Time of a record in an operator without queueing, in seconds.
+    pub operator_latency_s: f64,
+    /// Size of an operator's buffers, as seconds of its capacity.
+    pub buffer_s: f64,
     /// How a change is made.
     pub change: ChangeMethod,
     /// Random variation and failures.
@@ -131,6 +135,8 @@ impl Scenario {
             load,
             latency_bound_s: 2.0,
             metric_age_s: 2,
+            operator_latency_s: OPERATOR_LATENCY_S,
+            buffer_s: BUFFER_S,
             change: ChangeMethod::IN_PLACE,
             faults: Faults::default(),
             slots: Slots::default(),
@@ -181,6 +187,8 @@ impl Scenario {
         let conditions = Conditions {
             latency_bound_s: self.latency_bound_s,
             metric_age_s: self.metric_age_s,
+            operator_latency_s: self.operator_latency_s,
+            buffer_s: self.buffer_s,
             change: self.change,
             faults: self.faults,
             slots: self.slots,
@@ -203,8 +211,15 @@ impl Scenario {
                 "job",
                 "must be either a template or operators",
             ),
+            (
+                self.job.operators.iter().all(|operator| (0.0..=1.0).contains(&operator.key_spread)),
+                "key_spread",
+                "give a number from 0 to 1",
+            ),
             (not_negative(self.latency_bound_s), "latency_bound_s", "give a number from 0 on"),
             (self.metric_age_s <= 60, "metric_age_s", "give a number from 0 to 60"),
+            (not_negative(self.operator_latency_s), "operator_latency_s", "give a number from 0 on"),
+            (not_negative(self.buffer_s), "buffer_s", "give a number from 0 on"),
             (bounds(change.wait_s), "change.wait_s", "must be two times, the shorter first"),
             (bounds(change.outage_s), "change.outage_s", "must be two times, the shorter first"),
             (not_negative(change.replay_s), "change.replay_s", "give a number from 0 on"),

@@ -1,8 +1,11 @@
 //! Closed-loop tests: policies in their control loop against the model.
 
-use sim::contender::{Contender, OwnPolicyOptions};
+use scaling::slo::Slo;
+use scaling::{ChangeEnd, Decision, Memory, Policy, Snapshot, Traits};
+use sim::contender::{Contender, OwnPolicy, OwnPolicyOptions};
 use sim::load::Shape;
-use sim::scenario::Trial;
+use sim::observation::Observer;
+use sim::scenario::{Scenario, Trial};
 use sim::{Run, run};
 
 use crate::world::{linear, parallelism, quiet, trial};
@@ -75,4 +78,65 @@ fn failing_changes_are_not_repeated_without_a_pause() {
     for pair in run.changes.windows(2) {
         assert!(pair[1].requested_s >= pair[0].completed_s + 30, "{pair:?}");
     }
+}
+
+/// Policy `slo`, which asserts in every epoch that observing and deciding at once is the same as one after the other.
+#[derive(Debug)]
+struct BothWays(Slo);
+
+impl Policy for BothWays {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn traits(&self) -> Traits {
+        self.0.traits()
+    }
+
+    fn decide(&self, memory: &Memory, snapshot: &Snapshot, now_ms: i64) -> Decision {
+        self.0.decide(memory, snapshot, now_ms)
+    }
+
+    fn epoch(&self, memory: &mut Memory, snapshot: &Snapshot, now_ms: i64) -> Decision {
+        let mut apart = memory.clone();
+        self.0.observe(&mut apart, snapshot, now_ms);
+        let decision = self.0.epoch(memory, snapshot, now_ms);
+        assert_eq!(decision, self.0.decide(&apart, snapshot, now_ms));
+        assert_eq!(*memory, apart);
+        decision
+    }
+
+    fn is_waiting(&self, memory: &Memory, snapshot: &Snapshot, now_ms: i64) -> bool {
+        self.0.is_waiting(memory, snapshot, now_ms)
+    }
+
+    fn plan(&self, snapshot: &Snapshot) -> Decision {
+        self.0.plan(snapshot)
+    }
+
+    fn published(&self, memory: &mut Memory, decision: &Decision, now_ms: i64) {
+        self.0.published(memory, decision, now_ms);
+    }
+
+    fn change_ended(&self, memory: &mut Memory, change: ChangeEnd, now_ms: i64) {
+        self.0.change_ended(memory, change, now_ms);
+    }
+}
+
+/// Goal: `slo` shares work between observing and deciding, and remembers and decides the same as without.
+#[test]
+fn observing_and_deciding_at_once_is_the_same() {
+    let mut changes = 0;
+    for name in ["step", "failing-rescales", "metric-gaps", "join"] {
+        let scenario = Scenario::all().into_iter().find(|scenario| scenario.name == name).unwrap();
+        let trial = Scenario { duration_s: scenario.duration_s.min(2 * HOUR_S), step: None, ..scenario }
+            .trial(1)
+            .unwrap();
+        let slo = scaling::slo::Options::with_bound(trial.conditions.latency_bound_s * 1000.0);
+        let epoch = Observer { length_s: 5, warm_up_s: 10 };
+        let options = OwnPolicyOptions { epoch, ..OwnPolicyOptions::default() };
+        let mut controller = OwnPolicy::new(Box::new(BothWays(Slo(slo))), &options);
+        changes += run(&trial, &mut controller).changes.len();
+    }
+    assert!(changes > 5, "only {changes} changes");
 }

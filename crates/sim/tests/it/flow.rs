@@ -1,12 +1,13 @@
 //! Flows through the model, checked against hand calculations.
 
+use sim::change::RecordedChange;
 use sim::contender::{Contender, OwnPolicyOptions};
 use sim::job::{Input, Operator};
 use sim::load::Shape;
 use sim::scenario::{Scenario, Trial};
 use sim::{Model, View};
 
-use crate::world::{index, parallelism, trial};
+use crate::world::{index, linear, parallelism, quiet, trial};
 
 fn steps(model: &mut Model<'_>, count: usize) {
     for _ in 0..count {
@@ -145,7 +146,7 @@ fn shares_are_as_computed_by_hand() {
 #[test]
 fn firings_keep_the_input_waiting() {
     let scenario = Scenario::all().into_iter().find(|scenario| scenario.name == "window").unwrap();
-    let trial = crate::world::quiet(scenario.job, Shape::Constant { rate: 20_000.0 }, 1000).trial(1).unwrap();
+    let trial = quiet(scenario.job, Shape::Constant { rate: 20_000.0 }, 1000).trial(1).unwrap();
     let window = index(&trial, "window");
     let mut model = Model::new(&trial, &trial.start);
     steps(&mut model, 995);
@@ -163,4 +164,54 @@ fn firings_keep_the_input_waiting() {
     );
     let reading = view.reading(index(&trial, "sink"), newest(&model));
     assert!(reading.records_in > 0.0);
+}
+
+/// Goal: a change of a real run is repeated with its own times, whatever the conditions say, and one that overlaps with it is refused.
+#[test]
+fn a_recorded_change_has_its_own_times() {
+    let mut trial = trial(Shape::Constant { rate: 10_000.0 }, 60);
+    trial.start = parallelism(&trial, 2, 4, 6, 2);
+    let mut model = Model::new(&trial, &trial.start);
+    steps(&mut model, 20);
+    let wider =
+        RecordedChange { parallelism: parallelism(&trial, 2, 4, 8, 2), stop_at_s: 22.6, outage_s: 1.5 };
+    assert!(model.request_recorded(&wider));
+    assert!(!model.request_recorded(&wider) && !model.request(&trial.start));
+    steps(&mut model, 10);
+    let [change] = View::new(&model).changes() else { panic!("there is one change") };
+    // The stop is at the beginning of second 23, and the tasks run again within second 24.
+    assert_eq!((change.requested_s, change.completed_s), (20, 24));
+    assert!((change.outage_s - 1.5).abs() < 1e-12);
+    assert_eq!(change.after, wider.parallelism);
+    let most = (0..30).map(|second| View::new(&model).reading(index(&trial, "source"), second).pending);
+    assert_close(most.fold(0.0, f64::max), 10_000.0, 0.01);
+    // A restart without another parallelism is an outage, too.
+    assert!(model.request_recorded(&RecordedChange { stop_at_s: 31.0, ..wider }));
+    steps(&mut model, 10);
+    assert_eq!(View::new(&model).changes().len(), 2);
+}
+
+/// Goal: a record takes the operators' own time, and no more than the configured buffers are filled under overload.
+#[test]
+fn latency_and_buffers_are_as_configured() {
+    let scenario = |rate: f64| Scenario {
+        operator_latency_s: 0.1,
+        buffer_s: 0.2,
+        ..quiet(linear(), Shape::Constant { rate }, 300)
+    };
+    let latency_after = |rate: f64, count: usize| {
+        let mut trial = scenario(rate).trial(1).unwrap();
+        trial.start = parallelism(&trial, 2, 4, 6, 2);
+        let mut model = Model::new(&trial, &trial.start);
+        steps(&mut model, count);
+        let view = View::new(&model);
+        let waiting = view.reading(index(&trial, "aggregate"), newest(&model)).pending;
+        (latency_s(&model), waiting)
+    };
+    let (calm_s, waiting) = latency_after(1_000.0, 20);
+    assert_close(calm_s, 0.4, 1e-9);
+    assert!(waiting < 1e-6);
+    // Four subtasks of the map carry 36,000 records a second, six of the aggregate 36,000: one of them is full.
+    let (_, waiting) = latency_after(60_000.0, 200);
+    assert!(waiting <= 0.2 * 36_000.0 + 1e-6, "{waiting}");
 }

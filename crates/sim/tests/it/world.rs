@@ -1,6 +1,6 @@
 //! Scenarios without noise, for hand calculations.
 
-use sim::conditions::{ChangeMethod, Faults, Slots};
+use sim::conditions::{BUFFER_S, ChangeMethod, Faults, OPERATOR_LATENCY_S, Slots};
 use sim::load::{LoadSpec, Noise, Shape};
 use sim::scenario::{JobSpec, OperatorSpec, Scenario, ScenarioSet, Template, Trial};
 
@@ -20,6 +20,8 @@ pub(crate) fn quiet(job: JobSpec, shape: Shape, duration_s: u32) -> Scenario {
         load: LoadSpec { shape, noise: Noise::NONE },
         latency_bound_s: 5.0,
         metric_age_s: 2,
+        operator_latency_s: OPERATOR_LATENCY_S,
+        buffer_s: BUFFER_S,
         change: outage(10.0),
         faults: Faults { capacity_noise: 0.0, ..Faults::default() },
         slots: Slots::default(),

@@ -131,6 +131,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "job-config",
             "scaling",
             "service",
+            "sim",
             "test-cluster",
             "telemetry",
             "terminal",
