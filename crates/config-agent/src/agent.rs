@@ -13,6 +13,7 @@ use crate::condition::Condition;
 use crate::config::Config;
 use crate::document_source::{DocumentSource, FetchOutcome, Rejections, SourceEvent};
 use crate::environment::{Environment, within};
+use crate::freshness::Moment;
 use crate::journal_store::{JournalStore, JournalStoreError};
 use crate::ledger::{Change, Entry, Ledger};
 use crate::live::LiveEnvironment;
@@ -109,6 +110,25 @@ impl<S: Environment> Agent<S> {
     /// Returns the counts of rejected documents and the current rejection.
     pub fn rejections(&self) -> Rejections {
         self.document_source.rejections()
+    }
+
+    /// Returns why nothing fresh has been heard from the publisher, if that is expected.
+    pub(crate) fn freshness_problem(&self) -> Option<String> {
+        self.document_source.freshness().problem(self.moment())
+    }
+
+    /// Returns the age of the newest proof of freshness, in seconds, if it is expected and there is any.
+    pub(crate) fn freshness_age_s(&self) -> Option<i64> {
+        self.document_source.freshness().age(self.moment()).map(|age| age.as_secs())
+    }
+
+    /// Whether something fresh is expected from the publisher.
+    pub(crate) fn expects_freshness(&self) -> bool {
+        self.document_source.freshness().is_expected()
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { now: self.env.now(), elapsed: self.env.elapsed() }
     }
 
     /// Applies documents until the future is dropped. Safe to drop at any point.

@@ -260,7 +260,7 @@ impl RawConfig {
             listen: self.listen,
             document_source,
             direct,
-            drop_wait: checker.ms("drop.wait_ms", self.drop.wait_ms, 45_000),
+            drop_wait: self.drop.wait(checker),
             poll: checker.ms("flink.poll_ms", self.flink.poll_ms, 200),
             retry_first: checker.ms("retry.first_ms", self.retry.first_ms, 200),
             retry_longest: checker.ms("retry.longest_ms", self.retry.longest_ms, 10_000),

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use drop_client::{Access, Current, Error, Fetched};
+use drop_client::{Access, Current, Error, Fetched, SourceAnswer};
 use job_config::{Admission, AdmissionError, Admitted, EntityTag, JobName, LastAccepted, PublicKey};
 use secrets::Address;
 use service::with_causes;
@@ -25,6 +25,7 @@ use crate::backoff::Backoff;
 use crate::condition::Condition;
 use crate::config::Config;
 use crate::environment::Environment;
+use crate::freshness::{FreshnessWatch, Moment};
 use crate::ledger::{Entry, Ledger};
 use crate::recovery::{RejectedDocument, recover};
 
@@ -45,6 +46,8 @@ pub struct DocumentSourceSettings {
     pub access: Access,
     /// Requirements on a document beyond its signature.
     pub admission: Admission,
+    /// Maximum age of the newest signed document or statement; `None`: any.
+    pub freshness_max: Option<Duration>,
 }
 
 impl Default for DocumentSourceSettings {
@@ -55,6 +58,7 @@ impl Default for DocumentSourceSettings {
             poll: Duration::from_secs(30),
             access: Access::default(),
             admission: Admission::default(),
+            freshness_max: None,
         }
     }
 }
@@ -82,6 +86,7 @@ pub(crate) struct DocumentSource {
     condition: Condition,
     rejections: Arc<Mutex<Rejections>>,
     keys: Vec<PublicKey>,
+    freshness: FreshnessWatch,
     /// Whether the earlier reports have been read.
     is_recovered: AtomicBool,
     /// Error responses to the request for reports.
@@ -113,7 +118,8 @@ pub struct Rejections {
 
 impl DocumentSource {
     pub(crate) fn new(config: &Config) -> Self {
-        let DocumentSourceSettings { poll, admission, access, .. } = config.document_source.clone();
+        let DocumentSourceSettings { poll, admission, access, freshness_max, .. } =
+            config.document_source.clone();
         let job = config.job.clone();
         let rejections = Arc::new(Mutex::new(Rejections {
             counts: AdmissionError::NAMES.into_iter().map(|name| (name, 0)).collect(),
@@ -122,8 +128,24 @@ impl DocumentSource {
         let condition = Condition::new("the config drop");
         let drop_wait = config.drop_wait;
         let keys = access.public_keys().to_vec();
+        let freshness = FreshnessWatch::new(job.clone(), freshness_max, admission.clock_skew, keys.clone());
         let (is_recovered, recovery_errors) = (AtomicBool::new(false), AtomicU32::new(0));
-        Self { job, admission, drop_wait, poll, condition, rejections, keys, is_recovered, recovery_errors }
+        Self {
+            job,
+            admission,
+            drop_wait,
+            poll,
+            condition,
+            rejections,
+            keys,
+            freshness,
+            is_recovered,
+            recovery_errors,
+        }
+    }
+
+    pub(crate) fn freshness(&self) -> &FreshnessWatch {
+        &self.freshness
     }
 
     pub(crate) fn condition(&self) -> &Condition {
@@ -142,10 +164,16 @@ impl DocumentSource {
         mut backoff: Backoff,
     ) -> SourceEvent {
         let mut known = ledger.change().map(|change| change.entity_tag.clone());
+        self.freshness.asks(ledger.change().map(|change| &change.document), moment(env));
         loop {
             let asked = env.elapsed();
-            match self.fetch(env, ledger, known.as_ref(), Some(self.drop_wait)).await {
-                Ok(FetchOutcome::New(current)) => return SourceEvent::Document(current),
+            let fetched = self.fetch(env, ledger, known.as_ref(), Some(self.drop_wait)).await;
+            self.freshness.judge(moment(env));
+            match fetched {
+                Ok(FetchOutcome::New(current)) => {
+                    self.freshness.pauses();
+                    return SourceEvent::Document(current);
+                }
                 Ok(FetchOutcome::Note(entry)) => {
                     // Limits the rate at which a source of bad documents fills the disk.
                     env.sleep(backoff.wait(env.chance())).await;
@@ -192,8 +220,12 @@ impl DocumentSource {
             fetched => fetched,
         };
         match fetched {
-            Ok(fetched) => {
+            Ok(SourceAnswer { fetched, freshness }) => {
                 self.condition.succeeded();
+                if let Fetched::Document(current) = &fetched {
+                    self.freshness.saw(&current.document, moment(env));
+                }
+                self.freshness.heard_of(freshness.as_deref(), moment(env));
                 let Fetched::Document(current) = fetched else { return Ok(FetchOutcome::Nothing) };
                 Ok(self.consider(env, ledger, *current).await)
             }
@@ -307,6 +339,10 @@ impl DocumentSource {
         }
         rejections.now = now;
     }
+}
+
+fn moment<S: Environment>(env: &S) -> Moment {
+    Moment { now: env.now(), elapsed: env.elapsed() }
 }
 
 /// Whether the source answered with unacceptable content.

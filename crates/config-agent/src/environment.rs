@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use drop_client::{Fetched, Reported};
+use drop_client::{Reported, SourceAnswer};
 use flink::JobId;
 use jiff::Timestamp;
 use job_config::{EntityTag, JobDocument, Observed, Report};
@@ -74,7 +74,7 @@ pub trait Environment: Send + Sync {
     /// Returns whether the document source supports long polling.
     fn holds_back(&self) -> bool;
 
-    /// Fetches the newest document, unless its entity tag is `known`.
+    /// Fetches the newest document, unless its entity tag is `known`, and the freshness statement about it.
     ///
     /// # Errors
     /// Any [`drop_client::Error`].
@@ -82,7 +82,7 @@ pub trait Environment: Send + Sync {
         &self,
         known: Option<&EntityTag>,
         wait: Option<Duration>,
-    ) -> impl Future<Output = Result<Fetched, drop_client::Error>> + Send;
+    ) -> impl Future<Output = Result<SourceAnswer, drop_client::Error>> + Send;
 
     /// Returns the stored reports about the job; empty where the source takes no reports.
     ///

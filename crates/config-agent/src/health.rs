@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::routing::get;
 use http_server::MetricsPage;
 
@@ -14,21 +15,25 @@ pub(crate) fn router(agent: Arc<Agent>) -> Router {
     Router::new().route("/healthz", get(healthz)).route("/metrics", get(metrics)).with_state(agent)
 }
 
-/// Returns "ok", followed by the reason if the source's current document is rejected.
-async fn healthz(State(agent): State<Arc<Agent>>) -> String {
+/// Returns "ok", or 503 with the reason if nothing fresh is heard; then the reason if the source's current document is
+/// rejected.
+async fn healthz(State(agent): State<Arc<Agent>>) -> (StatusCode, String) {
     health(&agent)
 }
 
-/// Returns the text of this agent's `/healthz` and `/metrics`.
-pub fn pages(agent: &Agent) -> (String, String) {
+/// Returns this agent's `/healthz`, with its status, and the text of `/metrics`.
+pub fn pages(agent: &Agent) -> ((StatusCode, String), String) {
     (health(agent), page(agent).into_text())
 }
 
-fn health(agent: &Agent) -> String {
-    match agent.rejections().now {
-        Some((reason, sentence)) => format!("ok\nrefused ({reason}): {sentence}\n"),
-        None => "ok\n".to_owned(),
-    }
+fn health(agent: &Agent) -> (StatusCode, String) {
+    let (status, first) = match agent.freshness_problem() {
+        None => (StatusCode::OK, "ok".to_owned()),
+        Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem),
+    };
+    let rejected = agent.rejections().now;
+    let second = rejected.map(|(reason, sentence)| format!("refused ({reason}): {sentence}\n"));
+    (status, format!("{first}\n{}", second.unwrap_or_default()))
 }
 
 async fn metrics(State(agent): State<Arc<Agent>>) -> MetricsPage {
@@ -54,6 +59,17 @@ fn page(agent: &Agent) -> MetricsPage {
     let mut up = page.gauge("config_agent_dependency_up", "Whether the last call was answered.");
     for condition in agent.conditions() {
         up.add(&[("dependency", condition.name())], condition.is_healthy());
+    }
+    if agent.expects_freshness() {
+        page.gauge("config_agent_fresh", "Whether the publisher was heard of recently enough.")
+            .add(&[], agent.freshness_problem().is_none());
+        let mut age = page.gauge(
+            "config_agent_freshness_age_seconds",
+            "Age of the newest signed document or freshness statement.",
+        );
+        if let Some(age_s) = agent.freshness_age_s() {
+            age.add(&[], u64::try_from(age_s).unwrap_or_default());
+        }
     }
     let mut refused = page.counter(
         "config_agent_refused_documents_total",

@@ -28,6 +28,7 @@ mod config;
 mod document_source;
 mod environment;
 mod fresh;
+mod freshness;
 mod health;
 mod ids;
 mod journal_store;

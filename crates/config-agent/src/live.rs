@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use drop_client::{DropClient, Fetched, Reported, StaticClient};
+use drop_client::{DropClient, Reported, SourceAnswer, StaticClient};
 use flink::{Disposal, JobId};
 use jiff::Timestamp;
 use job_config::{EntityTag, JobDocument, Observed, Report};
@@ -25,6 +25,8 @@ pub struct LiveEnvironment {
     drop: Option<DropClient>,
     poll: Duration,
     disposed_within: Duration,
+    /// Whether freshness statements are fetched where they do not come with the documents.
+    expects_freshness: bool,
 }
 
 enum DocumentClient {
@@ -58,7 +60,9 @@ impl LiveEnvironment {
         .map_err(AgentError::Flink)?;
         let cluster = Cluster::new(client, config);
         let (poll, disposed_within) = (config.poll, config.rules.stopped_within);
-        Ok(Self { started: Instant::now(), cluster, source, drop, poll, disposed_within })
+        let expects_freshness = config.document_source.freshness_max.is_some();
+        let started = Instant::now();
+        Ok(Self { started, cluster, source, drop, poll, disposed_within, expects_freshness })
     }
 }
 
@@ -124,11 +128,20 @@ impl Environment for LiveEnvironment {
         &self,
         known: Option<&EntityTag>,
         wait: Option<Duration>,
-    ) -> Result<Fetched, drop_client::Error> {
-        match &self.source {
-            DocumentClient::Drop(drop) => drop.get(known, wait).await,
-            DocumentClient::Static(place) => place.get(known).await,
-        }
+    ) -> Result<SourceAnswer, drop_client::Error> {
+        let place = match &self.source {
+            DocumentClient::Drop(drop) => return drop.ask(known, wait).await,
+            DocumentClient::Static(place) => place,
+        };
+        let fetched = place.get(known).await?;
+        let freshness = match self.expects_freshness {
+            true => place.freshness().await.unwrap_or_else(|error| {
+                tracing::debug!("cannot fetch the freshness statement: {}", with_causes(&error));
+                None
+            }),
+            false => None,
+        };
+        Ok(SourceAnswer { fetched, freshness })
     }
 
     async fn reports(&self) -> Result<Vec<Report>, drop_client::Error> {

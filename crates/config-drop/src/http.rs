@@ -8,7 +8,7 @@ use axum::extract::{Extension, MatchedPath, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, put};
 use axum::{Json, Router};
 use futures_util::StreamExt as _;
 use http_server::{ApiError, MetricsPage};
@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::protection::Protection;
 use crate::registry::{DocumentRegistry, StoredDocument, TooManyReaders};
 use crate::tokens::{Holder, Role};
-use crate::{conditions, history, tokens};
+use crate::{conditions, freshness, history, tokens};
 
 const JSON: &str = "application/json";
 
@@ -30,7 +30,7 @@ const JSON: &str = "application/json";
 pub(crate) struct Service {
     pub(crate) registry: DocumentRegistry,
     metrics: Metrics,
-    public_keys: Vec<PublicKey>,
+    pub(crate) public_keys: Vec<PublicKey>,
 }
 
 /// Routes the protocol over this registry, with `/healthz` and `/metrics`, without authentication.
@@ -46,6 +46,7 @@ pub fn protected_router(registry: DocumentRegistry, protection: &Protection) -> 
         .route("/v1/jobs/{job}/history", get(history::list))
         .route("/v1/jobs/{job}/history/{generation}", get(history::document))
         .route("/v1/jobs/{job}/document", get(get_document).put(put_document))
+        .route("/v1/jobs/{job}/freshness", put(freshness::put))
         .route("/v1/jobs/{job}/reports", get(get_reports).post(post_report))
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
@@ -84,11 +85,14 @@ async fn get_document(
             .map_err(|TooManyReaders| too_many_readers())?,
     };
     let stored = found.ok_or_else(no_document)?;
-    let tag = [(header::ETAG, stored.entity_tag.to_string())];
-    if known.contains(&stored.entity_tag) {
-        return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
-    }
-    Ok(answer_with(&stored))
+    let mut answer = if known.contains(&stored.entity_tag) {
+        (StatusCode::NOT_MODIFIED, [(header::ETAG, stored.entity_tag.to_string())]).into_response()
+    } else {
+        answer_with(&stored)
+    };
+    let statement = service.registry.freshness(&stored);
+    answer.headers_mut().extend(statement.as_ref().and_then(freshness::header));
+    Ok(answer)
 }
 
 /// Builds the response of a document: its bytes, its entity tag and, if any, its signature.
@@ -231,7 +235,7 @@ fn duration(text: &str) -> Result<Duration, ApiError> {
     parsed.ok_or_else(|| ApiError::bad_request("wait: write it as 30s or 500ms"))
 }
 
-fn require_type(headers: &HeaderMap, expected: &str) -> Result<(), ApiError> {
+pub(crate) fn require_type(headers: &HeaderMap, expected: &str) -> Result<(), ApiError> {
     let found = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = found.split(';').next().unwrap_or_default().trim();
     if media_type.eq_ignore_ascii_case(expected) {
@@ -241,7 +245,7 @@ fn require_type(headers: &HeaderMap, expected: &str) -> Result<(), ApiError> {
 }
 
 /// Reads the whole body, within a size limit and a timeout.
-async fn read(body: Body, limit_bytes: usize, timeout: Duration) -> Result<Vec<u8>, ApiError> {
+pub(crate) async fn read(body: Body, limit_bytes: usize, timeout: Duration) -> Result<Vec<u8>, ApiError> {
     tokio::time::timeout(timeout, read_bounded(body, limit_bytes)).await.unwrap_or_else(|_| {
         Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, format!("the body took longer than {timeout:?}")))
     })

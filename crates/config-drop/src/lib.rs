@@ -17,6 +17,7 @@ mod args;
 mod conditions;
 mod config;
 mod disk;
+mod freshness;
 mod history;
 mod http;
 mod metrics;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use job_config::{EntityTag, FIRST_GENERATION_MAX, JobDocument, JobName, Report, Signature};
+use job_config::{EntityTag, FIRST_GENERATION_MAX, JobDocument, JobName, Report, Signature, SignedFreshness};
 use journal::JournalError;
 use thiserror::Error;
 use tokio::sync::{Mutex, Semaphore, watch};
@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use crate::conditions::ExpectedDocument;
 use crate::config::Limits;
 use crate::disk::Disk;
+use crate::freshness::FreshnessRefusal;
 use crate::history::{History, Revision};
 use crate::reports::{LOG_SLACK, ReportError, Reports};
 use crate::store::{SignedDocument, Store, StoreError, StoredJob};
@@ -85,6 +86,8 @@ struct Job {
     history: std::sync::Mutex<History>,
     writer: Arc<Mutex<()>>,
     reports: Arc<Mutex<Reports>>,
+    /// The publisher's newest freshness statement, and the entity tag of the document that it is about.
+    freshness: std::sync::Mutex<Option<(EntityTag, SignedFreshness)>>,
 }
 
 struct Inner {
@@ -276,6 +279,29 @@ impl DocumentRegistry {
         task.await.unwrap_or(Err(ReportError::Interrupted))
     }
 
+    /// Replaces the freshness statement of a job. It must be about the current document.
+    pub(crate) fn state_freshness(
+        &self,
+        job: &JobName,
+        signed: SignedFreshness,
+    ) -> Result<(), FreshnessRefusal> {
+        let job = self.inner.job(job).ok_or(FreshnessRefusal::UnknownJob)?;
+        let current = job.current.borrow().clone();
+        if !signed.unverified().is_about(&current.document) {
+            return Err(FreshnessRefusal::NotCurrent { current: current.document.generation() });
+        }
+        let stated = Some((current.entity_tag.clone(), signed));
+        *job.freshness.lock().unwrap_or_else(PoisonError::into_inner) = stated;
+        Ok(())
+    }
+
+    /// Returns the freshness statement about this document, if there is one.
+    pub(crate) fn freshness(&self, stored: &StoredDocument) -> Option<SignedFreshness> {
+        let job = self.inner.job(stored.document.job())?;
+        let stated = job.freshness.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        stated.filter(|(tag, _)| *tag == stored.entity_tag).map(|(_, signed)| signed)
+    }
+
     /// Returns the newest reports of a job, oldest first; `None` if the job is unknown.
     pub async fn reports(&self, job: &JobName) -> Option<Vec<Report>> {
         let job = self.inner.job(job)?;
@@ -452,6 +478,7 @@ impl Job {
             history: std::sync::Mutex::new(history),
             writer: Arc::default(),
             reports: Arc::new(Mutex::new(reports)),
+            freshness: std::sync::Mutex::default(),
         };
         Ok((job, forgotten))
     }

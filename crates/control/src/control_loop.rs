@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use job_config::{EntityTag, JobDocument, Report};
 use scaling::{Action, ChangeEnd, Constraints, Decision, LocalTime, Memory, Policy, Snapshot};
 
+use crate::drift::{Edit, RESTORE, Restoration, RestoreLimits};
 use crate::operator_names::OperatorNames;
 use crate::outcome::{ChangeOutcome, outcome};
 use crate::record::{Effect, FollowUp, Record};
@@ -33,6 +34,8 @@ pub struct LoopOptions {
     pub applied_within: Duration,
     /// Time zone of excluded periods.
     pub time_zone: TimeZone,
+    /// How often a job that was rescaled by hand is put back; [`None`]: never, it is only reported.
+    pub restore: Option<RestoreLimits>,
 }
 
 /// Run-time switches of the loop.
@@ -61,6 +64,40 @@ pub enum Readiness {
         /// The epoch's snapshot.
         snapshot: Snapshot,
     },
+    /// The same of a job that was rescaled by hand and is to be put back.
+    Edited {
+        /// The document to restore.
+        running: RunningDocument,
+        /// The epoch's snapshot.
+        snapshot: Snapshot,
+        /// What was changed.
+        edit: Edit,
+    },
+}
+
+impl Readiness {
+    pub(crate) fn of(
+        running: Result<RunningDocument, String>,
+        snapshot: Result<Snapshot, String>,
+        edit: Option<Edit>,
+    ) -> Self {
+        match (running, snapshot, edit) {
+            (Ok(running), Ok(snapshot), None) => Self::Ready { running, snapshot },
+            (Ok(running), Ok(snapshot), Some(edit)) => Self::Edited { running, snapshot, edit },
+            (Err(reason), snapshot, _) => Self::NotYet { reason, snapshot: snapshot.ok() },
+            (Ok(_), Err(reason), _) => Self::NotYet { reason, snapshot: None },
+        }
+    }
+
+    /// Returns the running document and the snapshot, if both are known.
+    pub(crate) fn known(&self) -> Option<(&RunningDocument, &Snapshot)> {
+        match self {
+            Self::NotYet { .. } => None,
+            Self::Ready { running, snapshot } | Self::Edited { running, snapshot, .. } => {
+                Some((running, snapshot))
+            }
+        }
+    }
 }
 
 /// The caller's next action.
@@ -99,6 +136,8 @@ pub struct Pending {
     pub generation: u64,
     /// The decision, as long as it is unknown whether the drop stored the document.
     pub unconfirmed: Option<Unconfirmed>,
+    /// Whether it puts the job back after a change by hand; the policies do not remember that.
+    pub is_restore: bool,
 }
 
 /// A plan whose publication is unconfirmed.
@@ -123,25 +162,31 @@ pub struct ResumedState {
     pub pending: Option<Pending>,
     /// Whether the memory contains a plan that was not applied because of a dry run.
     pub imagined: bool,
+    /// The highest generation that was published; 0 if there is none.
+    pub generation: u64,
+    /// When the job was put back after changes by hand.
+    pub restored: Vec<Timestamp>,
 }
 
 /// The control loop of one job.
 #[derive(Debug)]
 pub struct ControlLoop {
-    options: LoopOptions,
-    names: OperatorNames,
+    pub(crate) options: LoopOptions,
+    pub(crate) names: OperatorNames,
     epoch: u64,
     /// Shared with the newest record, so that an epoch copies it only while that record exists.
     memory: Arc<Memory>,
     pending: Option<Pending>,
     imagined: bool,
+    pub(crate) restoration: Restoration,
 }
 
 impl ControlLoop {
     /// Creates a loop that resumes from an earlier run's state.
     pub fn new(options: LoopOptions, names: OperatorNames, resumed: ResumedState) -> Self {
-        let ResumedState { epoch, memory, pending, imagined } = resumed;
-        Self { options, names, epoch, memory, pending, imagined }
+        let ResumedState { epoch, memory, pending, imagined, generation: _, restored } = resumed;
+        let restoration = Restoration::resumed(restored);
+        Self { options, names, epoch, memory, pending, imagined, restoration }
     }
 
     /// Returns the newest epoch, counted from 1.
@@ -195,10 +240,10 @@ impl ControlLoop {
     ) -> Option<FollowUp> {
         let pending = self.pending.as_ref().filter(|pending| pending.unconfirmed.is_none())?;
         let outcome: ChangeOutcome = outcome(reports, pending.generation)?;
-        let of_epoch = pending.epoch;
+        let (of_epoch, is_restore) = (pending.epoch, pending.is_restore);
         self.pending = None;
         let change = if outcome.succeeded() { ChangeEnd::Succeeded } else { ChangeEnd::Failed };
-        let state = self.change_ended(policy, change, now);
+        let state = if is_restore { None } else { self.change_ended(policy, change, now) };
         Some(FollowUp { of_epoch, at: now, then: None, state, outcome: Some(outcome) })
     }
 
@@ -210,7 +255,7 @@ impl ControlLoop {
         now: Timestamp,
     ) -> Option<FollowUp> {
         let pending = self.pending.take_if(|pending| pending.unconfirmed.is_none())?;
-        let state = self.change_ended(policy, change, now);
+        let state = if pending.is_restore { None } else { self.change_ended(policy, change, now) };
         Some(FollowUp { of_epoch: pending.epoch, at: now, then: None, state, outcome: None })
     }
 
@@ -230,18 +275,6 @@ impl ControlLoop {
     pub(crate) fn widths(&self, snapshot: &Snapshot) -> BTreeMap<String, u32> {
         let named = |name: &String| self.names.in_documents(name).clone();
         snapshot.operators.iter().map(|operator| (named(&operator.name), operator.parallelism)).collect()
-    }
-
-    /// Describes the operators whose parallelism differs from the document's, if any.
-    pub(crate) fn drift(&self, running: &RunningDocument, snapshot: &Snapshot) -> Option<String> {
-        let entries = &running.document().parallelism().operators;
-        let seen = self.widths(snapshot);
-        let differ = entries.iter().filter_map(|(uid, p)| Some((uid, p, *seen.get(uid)?)));
-        let differ: Vec<String> = differ
-            .filter(|(_, p, seen)| *p != seen)
-            .map(|(uid, p, seen)| format!("{uid} has parallelism {seen}, not {p}"))
-            .collect();
-        (!differ.is_empty()).then(|| format!("the job differs from its document: {}", differ.join(", ")))
     }
 
     /// Returns the slots that the job needs as it runs or, where that is more, as its document says: Flink takes those as soon as there
@@ -277,7 +310,7 @@ impl ControlLoop {
             let reason = "paused: no decisions until resumed";
             let snapshot = match readiness {
                 Readiness::NotYet { snapshot, .. } => snapshot,
-                Readiness::Ready { snapshot, .. } => Some(snapshot),
+                Readiness::Ready { snapshot, .. } | Readiness::Edited { snapshot, .. } => Some(snapshot),
             };
             return self.record(Effect::Nothing, Decision::nothing(policy.name(), reason), snapshot, now);
         }
@@ -290,7 +323,12 @@ impl ControlLoop {
                 let decision = Decision::nothing(policy.name(), reason);
                 return self.record(Effect::Nothing, decision, snapshot, now);
             }
-            Readiness::Ready { running, snapshot } => (running, snapshot),
+            Readiness::Edited { running, snapshot, edit } if !switches.dry_run => {
+                return self.put_back(policy.name(), &running, edit, snapshot, now);
+            }
+            Readiness::Ready { running, snapshot } | Readiness::Edited { running, snapshot, .. } => {
+                (running, snapshot)
+            }
         };
         let local_time = self.local_time(now);
         let decision = scaling::decide(
@@ -316,7 +354,7 @@ impl ControlLoop {
     /// unknown.
     pub fn put_ended(&mut self, policy: &dyn Policy, end: PutOutcome, now: Timestamp) -> Option<FollowUp> {
         let pending = self.pending.as_mut()?;
-        let (of_epoch, generation) = (pending.epoch, pending.generation);
+        let (of_epoch, generation, is_restore) = (pending.epoch, pending.generation, pending.is_restore);
         let then = match end {
             PutOutcome::Unknown(_) => return None,
             PutOutcome::Stored => Effect::Published { generation },
@@ -324,12 +362,12 @@ impl ControlLoop {
         };
         let unconfirmed = pending.unconfirmed.take()?;
         let mut state = None;
-        if matches!(then, Effect::Published { .. }) {
+        if !matches!(then, Effect::Published { .. }) {
+            self.pending = None;
+        } else if !is_restore {
             let local_time = self.local_time(unconfirmed.at);
             Arc::make_mut(&mut self.memory).published(policy, &unconfirmed.decision, local_time);
             state = Some(Arc::clone(&self.memory));
-        } else {
-            self.pending = None;
         }
         Some(FollowUp { of_epoch, at: now, then: Some(then), state, outcome: None })
     }
@@ -342,7 +380,19 @@ impl ControlLoop {
         now: Timestamp,
     ) -> NextAction {
         let plan = self.names.in_document(&self.names.with_what_runs(&decision, running, &snapshot));
-        let document = match successor(running.document(), &plan, now, self.options.document_ttl) {
+        self.publish_plan(running, &plan, decision, snapshot, now)
+    }
+
+    /// Publishes the successor of the running document that carries out `plan`, which has the document's names.
+    pub(crate) fn publish_plan(
+        &mut self,
+        running: &RunningDocument,
+        plan: &Decision,
+        decision: Decision,
+        snapshot: Snapshot,
+        now: Timestamp,
+    ) -> NextAction {
+        let document = match successor(running.document(), plan, now, self.options.document_ttl) {
             Ok(document) => document,
             Err(error) => {
                 let message = format!("the plan does not give a valid document: {}", chain(&error));
@@ -352,12 +402,13 @@ impl ControlLoop {
         let generation = document.generation();
         let entity_tag = Some(document.entity_tag());
         let unconfirmed = Some(Unconfirmed { decision: decision.clone(), at: now, entity_tag });
-        self.pending = Some(Pending { epoch: self.epoch, generation, unconfirmed });
+        let is_restore = decision.policy == RESTORE;
+        self.pending = Some(Pending { epoch: self.epoch, generation, unconfirmed, is_restore });
         let record = self.record_of(Effect::Publishing { generation }, decision, Some(snapshot), now);
         NextAction::Publish { record, document, replaces: running.replaces().clone() }
     }
 
-    fn record(
+    pub(crate) fn record(
         &self,
         effect: Effect,
         decision: Decision,
@@ -384,11 +435,12 @@ impl ControlLoop {
             snapshot,
             state,
             imagined: self.imagined,
+            restored: self.restoration.restored.clone(),
             outcome: None,
         }
     }
 
-    fn local_time(&self, at: Timestamp) -> LocalTime {
+    pub(crate) fn local_time(&self, at: Timestamp) -> LocalTime {
         let utc_offset_s = self.options.time_zone.to_offset(at).seconds();
         LocalTime { at_ms: at.as_millisecond(), utc_offset_s }
     }
@@ -405,33 +457,6 @@ mod tests {
     use super::*;
     use crate::status::{DocumentStatus, status};
     use scaling::{Kind, Operator};
-
-    /// Goal: a job that was rescaled by hand is reported with the parallelisms that differ, by the document's names.
-    #[test]
-    fn a_job_that_was_changed_by_hand_is_told() {
-        let text = "format = 1\njob = \"j\"\ngeneration = 1\nissued_at = \"2026-01-01T00:00:00Z\"\nrestart_mode = \"in-place\"\n\
-                    [parallelism]\ndefault = 1\nmax = 128\n[parallelism.operators]\nid-of-map = 7\ninner = 3\n";
-        let document = JobDocument::parse(text).unwrap();
-        let current = crate::Current { entity_tag: document.entity_tag(), document };
-        let DocumentStatus::Runs(running) = status(current, None, Timestamp::UNIX_EPOCH) else {
-            panic!("it has no expiry, and so it runs");
-        };
-        let names = OperatorNames::new(BTreeMap::from([("map".to_owned(), "id-of-map".to_owned())]));
-        let options = LoopOptions {
-            job: "j".to_owned(),
-            constraints: Constraints::default(),
-            document_ttl: Duration::from_secs(60),
-            applied_within: Duration::from_secs(60),
-            time_zone: TimeZone::UTC,
-        };
-        let control = ControlLoop::new(options, names, ResumedState::default());
-        let drift = |width| {
-            let map = Operator { name: "map".to_owned(), parallelism: width, ..Operator::default() };
-            control.drift(&running, &Snapshot { operators: vec![map], ..Snapshot::default() })
-        };
-        assert_eq!(drift(7), None);
-        assert!(drift(9).unwrap().ends_with("id-of-map has parallelism 9, not 7"));
-    }
 
     /// Goal: an operator that runs wider than the document says keeps its parallelism unless the plan changes it. One
     /// that runs narrower for lack of slots keeps its requirement.

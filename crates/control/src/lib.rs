@@ -11,6 +11,7 @@
 //! nothing is read from outside.
 
 mod control_loop;
+mod drift;
 mod operator_names;
 mod outcome;
 mod overdue;
@@ -23,6 +24,7 @@ mod turn;
 pub use control_loop::{
     ControlLoop, LoopOptions, NextAction, Pending, PutOutcome, Readiness, ResumedState, Switches, Unconfirmed,
 };
+pub use drift::{Edit, RESTORE, RestoreLimits};
 pub use operator_names::OperatorNames;
 pub use outcome::{ChangeOutcome, PhaseDuration, state_word};
 pub use record::{Effect, FollowUp, Record};

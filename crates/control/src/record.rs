@@ -60,6 +60,9 @@ pub struct Record {
     /// Whether the memory contains a plan that was not applied because of a dry run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub imagined: bool,
+    /// When the job was put back after changes by hand, as far as that still counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restored: Vec<Timestamp>,
     /// Outcome, once known. Not written with the record, but joined to it when read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<ChangeOutcome>,

@@ -7,6 +7,7 @@ use scaling::{Decision, Memory};
 use serde::Deserialize;
 
 use crate::control_loop::{Pending, ResumedState, Unconfirmed};
+use crate::drift::RESTORE;
 use crate::record::{Effect, FollowUp};
 
 /// A line of the journal, parsed leniently: a line of another version is skipped without error.
@@ -33,21 +34,35 @@ pub struct ResumeRecord {
     state: Arc<Memory>,
     #[serde(default)]
     imagined: bool,
+    #[serde(default)]
+    restored: Vec<Timestamp>,
 }
 
 impl ResumeRecord {
     /// Returns the record's plan whose outcome is unknown, if any.
     fn pending(self) -> Option<Pending> {
         let (epoch, at) = (self.epoch, self.at);
+        let is_restore = self.decision.as_ref().is_some_and(|decision| decision.policy == RESTORE);
         let unconfirmed = |decision| Unconfirmed { decision, at, entity_tag: None };
         match self.effect {
             Effect::Publishing { generation } => {
-                Some(Pending { epoch, generation, unconfirmed: self.decision.map(unconfirmed) })
+                let unconfirmed = self.decision.map(unconfirmed);
+                Some(Pending { epoch, generation, unconfirmed, is_restore })
             }
-            Effect::Published { generation } => Some(Pending { epoch, generation, unconfirmed: None }),
+            Effect::Published { generation } => {
+                Some(Pending { epoch, generation, unconfirmed: None, is_restore })
+            }
             Effect::Nothing | Effect::DryRun | Effect::Recommended { .. } | Effect::NotPublished { .. } => {
                 None
             }
+        }
+    }
+}
+
+impl ResumedState {
+    fn note_published(&mut self, effect: &Effect) {
+        if let Effect::Published { generation } = effect {
+            self.generation = self.generation.max(*generation);
         }
     }
 }
@@ -60,9 +75,14 @@ pub fn resume(lines: impl IntoIterator<Item = JournalLine<ResumeRecord>>) -> Res
             JournalLine::Record(record) => {
                 (resumed.epoch, resumed.memory) = (record.epoch, record.state.clone());
                 resumed.imagined = record.imagined;
+                resumed.note_published(&record.effect);
+                resumed.restored.clone_from(&record.restored);
                 resumed.pending = record.pending().or(resumed.pending);
             }
             JournalLine::FollowUp(follow_up) => {
+                if let Some(effect) = &follow_up.then {
+                    resumed.note_published(effect);
+                }
                 resumed.memory = follow_up.state.unwrap_or(resumed.memory);
                 let is_over = follow_up.outcome.is_some()
                     || matches!(follow_up.then, Some(Effect::NotPublished { .. }));

@@ -3,6 +3,8 @@
 //! Inputs and effects are behind a trait, so that the crash-safe order is the same live and in virtual time. After a
 //! kill at any point of a turn, the loop resumes from the appended records ([`crate::resume`]).
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use job_config::{EntityTag, JobDocument, Report};
 use scaling::{ChangeEnd, Policy, Snapshot};
@@ -79,6 +81,12 @@ pub trait Environment {
     /// rescale or a loss of slots; `None` when it matches.
     fn drift(&mut self, sentence: Option<&str>);
 
+    /// Returns the parallelism that Flink is asked for, by operator; `None` if that is unknown. Asked where the job
+    /// differs from its document and changes by hand are put back.
+    fn required(&mut self) -> impl Future<Output = Option<BTreeMap<String, u32>>> + Send {
+        async { None }
+    }
+
     /// Replaces the document with this entity tag.
     fn put(&mut self, document: &JobDocument, replaces: EntityTag)
     -> impl Future<Output = PutOutcome> + Send;
@@ -98,7 +106,7 @@ impl ControlLoop {
         };
         let policy = env.policy(ready).await;
         // A paused job holds its slots too.
-        if let Readiness::Ready { running, snapshot } = &readiness {
+        if let Some((running, snapshot)) = readiness.known() {
             let held = self.slots_held(running, snapshot);
             self.set_quota(env.slots(held));
         }
@@ -130,30 +138,30 @@ impl ControlLoop {
         };
         let ended = self.note_reports(&*policy, reports.as_deref().unwrap_or_default(), now);
         write(env, ended.as_ref())?;
-        let running = match running(env, current.clone(), reports.as_deref(), now).await {
-            Ok(running) => {
-                env.alarm(None);
-                Ok(running)
-            }
+        let running = running(env, current.clone(), reports.as_deref(), now).await;
+        let is_settled = running.is_ok();
+        let running = match running {
+            Ok(running) => Ok(running),
             Err(NoSuccessor { reason, is_by_hand }) => {
                 let within = self.applied_within();
                 match OverdueChange::new(&current, reports.as_deref(), within, now).filter(|_| !is_by_hand) {
                     Some(overdue) => self.resolve_overdue(env, overdue, snapshot.as_ref().ok()).await?,
                     None => {
-                        env.alarm(is_by_hand.then_some(reason.as_str()));
+                        let by_hand = is_by_hand.then_some(reason.as_str());
+                        env.alarm(by_hand.or(self.restoration.gave_up.as_deref()));
                         Err(reason)
                     }
                 }
             }
         };
-        if let (Ok(running), Ok(snapshot)) = (&running, &snapshot) {
-            env.drift(self.drift(running, snapshot).as_deref());
+        let edit = match (&running, &snapshot) {
+            (Ok(running), Ok(snapshot)) => self.note_drift(env, running, snapshot, is_settled).await,
+            _ => None,
+        };
+        if is_settled {
+            env.alarm(self.restoration.gave_up.as_deref());
         }
-        Ok(match (running, snapshot) {
-            (Ok(running), Ok(snapshot)) => Readiness::Ready { running, snapshot },
-            (Err(reason), snapshot) => Readiness::NotYet { reason, snapshot: snapshot.ok() },
-            (Ok(_), Err(reason)) => Readiness::NotYet { reason, snapshot: None },
-        })
+        Ok(Readiness::of(running, snapshot, edit))
     }
 
     /// Uses Flink's observed state when the reports of a change are overdue.

@@ -231,6 +231,7 @@ mod tests {
                 ..Memory::default()
             }),
             imagined: false,
+            restored: Vec::new(),
             outcome: None,
         }
     }
@@ -282,7 +283,7 @@ mod tests {
         journal
             .follow_up(&FollowUp { then: Some(Effect::Published { generation: 6 }), ..follow_up(1) })
             .unwrap();
-        let published = Pending { epoch: 1, generation: 6, unconfirmed: None };
+        let published = Pending { epoch: 1, generation: 6, unconfirmed: None, is_restore: false };
         assert_eq!(Journal::open(&path, BOUNDS).unwrap().1.pending, Some(published));
         journal.follow_up(&FollowUp { outcome: outcome(6), ..follow_up(1) }).unwrap();
         assert_eq!(Journal::open(&path, BOUNDS).unwrap().1.pending, None);

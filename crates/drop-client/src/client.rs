@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::{Method, Request, StatusCode, header};
+use hyper::header::{self, HeaderName};
+use hyper::{Method, Request, StatusCode};
 use job_config::{
-    AdmissionError, EntityTag, JobDocument, JobName, MEDIA_TYPE, PublicKey, Report, SIGNATURE_HEADER,
-    Signature, verify,
+    AdmissionError, EntityTag, FRESHNESS_HEADER, JobDocument, JobName, MEDIA_TYPE, PublicKey, Report,
+    SIGNATURE_HEADER, Signature, SignedFreshness, verify,
 };
 
 use crate::Access;
@@ -69,6 +70,21 @@ pub enum Fetched {
     NotModified,
     /// There is no document yet.
     Absent,
+}
+
+/// Result of [`DropClient::ask`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceAnswer {
+    /// The document, or why there is none.
+    pub fetched: Fetched,
+    /// The text of the freshness statement that came with the answer, if any. It is not checked.
+    pub freshness: Option<String>,
+}
+
+impl From<Fetched> for SourceAnswer {
+    fn from(fetched: Fetched) -> Self {
+        Self { fetched, freshness: None }
+    }
 }
 
 /// What a publisher expects to be current.
@@ -136,6 +152,18 @@ impl DropClient {
     /// # Errors
     /// Any other response than a document, "not modified" or "none": see [`Error`].
     pub async fn get(&self, known: Option<&EntityTag>, wait: Option<Duration>) -> Result<Fetched, Error> {
+        Ok(self.ask(known, wait).await?.fetched)
+    }
+
+    /// Does the same, and also returns the freshness statement in the answer.
+    ///
+    /// # Errors
+    /// As [`DropClient::get`].
+    pub async fn ask(
+        &self,
+        known: Option<&EntityTag>,
+        wait: Option<Duration>,
+    ) -> Result<SourceAnswer, Error> {
         let query = wait.map(|wait| format!("?wait={}ms", wait.as_millis())).unwrap_or_default();
         let mut draft = self.draft(Method::GET, &format!("document{query}"));
         if let Some(tag) = known {
@@ -144,12 +172,14 @@ impl DropClient {
         let timeout = self.settings.timeout + wait.unwrap_or_default();
         let limit_bytes = self.settings.max_document_bytes;
         let answer = self.transport.send(draft, Bytes::new(), timeout, limit_bytes).await?;
-        match answer.status {
-            StatusCode::OK => self.document(&answer).map(|current| Fetched::Document(Box::new(current))),
-            StatusCode::NOT_MODIFIED if known.is_some() => Ok(Fetched::NotModified),
-            StatusCode::NOT_FOUND => Ok(Fetched::Absent),
-            _ => Err(answer.unexpected()),
-        }
+        let fetched = match answer.status {
+            StatusCode::OK => Fetched::Document(Box::new(self.document(&answer)?)),
+            StatusCode::NOT_MODIFIED if known.is_some() => Fetched::NotModified,
+            StatusCode::NOT_FOUND => Fetched::Absent,
+            _ => return Err(answer.unexpected()),
+        };
+        let freshness = answer.text(HeaderName::from_static(FRESHNESS_HEADER)).map(str::to_owned);
+        Ok(SourceAnswer { fetched, freshness })
     }
 
     /// Fetches the document of an earlier or the current generation from the drop's history, if it is within the
@@ -206,6 +236,17 @@ impl DropClient {
             StatusCode::PRECONDITION_FAILED => Ok(Published::Superseded),
             _ => Err(answer.unexpected()),
         }
+    }
+
+    /// States which document is the newest.
+    ///
+    /// # Errors
+    /// [`Error::Status`] if the drop rejects the statement: 409 if another document is current, 404 also from a drop
+    /// that takes no statements. Else any [`Error`] of the transport.
+    pub async fn put_freshness(&self, signed: &SignedFreshness) -> Result<(), Error> {
+        let draft = self.draft(Method::PUT, "freshness").header(header::CONTENT_TYPE, "text/plain");
+        let answer = self.send(draft, signed.to_string()).await?;
+        if answer.status == StatusCode::NO_CONTENT { Ok(()) } else { Err(answer.unexpected()) }
     }
 
     /// Delivers a report. Idempotent.

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use hyper::header::{self, HeaderName};
 use hyper::{Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use job_config::{EntityTag, JobName, MEDIA_TYPE, PublicKey, SIGNATURE_SUFFIX};
+use job_config::{
+    EntityTag, FRESHNESS_BYTES_MAX, FRESHNESS_SUFFIX, JobName, MEDIA_TYPE, PublicKey, SIGNATURE_SUFFIX,
+};
 
 use crate::client::read;
 use crate::error::{Defect, Error};
@@ -113,7 +115,8 @@ impl StaticClient {
             (Some(good), Some(known)) if good.entity_tag == *known => good.validators.clone(),
             _ => Validators::new(),
         };
-        let answer = self.ask(server, &self.address, &validators, self.settings.max_document_bytes).await?;
+        let answer =
+            self.request(server, &self.address, &validators, self.settings.max_document_bytes).await?;
         match answer.status {
             StatusCode::OK if MEDIA_TYPES.contains(&answer.media_type().as_str()) => {
                 let validators = self::validators(&answer);
@@ -129,15 +132,28 @@ impl StaticClient {
         }
     }
 
+    /// Fetches the text of the freshness statement beside the document, if there is one. It is not checked.
+    ///
+    /// # Errors
+    /// Any other response: see [`Error`].
+    pub async fn freshness(&self) -> Result<Option<String>, Error> {
+        self.beside(FRESHNESS_SUFFIX, FRESHNESS_BYTES_MAX).await
+    }
+
     /// Returns the text of the signature file, if it exists and signatures are verified.
     async fn signature(&self) -> Result<Option<String>, Error> {
         if self.keys.is_empty() {
             return Ok(None);
         }
+        self.beside(SIGNATURE_SUFFIX, MAX_SIGNATURE_BYTES).await
+    }
+
+    /// Returns the text of the file beside the document that has this suffix, if it exists.
+    async fn beside(&self, suffix: &str, limit_bytes: usize) -> Result<Option<String>, Error> {
         let bytes = match &self.place {
             Location::Server(server) => {
-                let address = format!("{}{SIGNATURE_SUFFIX}", self.address);
-                let answer = self.ask(server, &address, &Validators::new(), MAX_SIGNATURE_BYTES).await?;
+                let address = format!("{}{suffix}", self.address);
+                let answer = self.request(server, &address, &Validators::new(), limit_bytes).await?;
                 match answer.status {
                     StatusCode::OK => Some(answer.body),
                     StatusCode::NOT_FOUND => None,
@@ -146,14 +162,14 @@ impl StaticClient {
             }
             Location::File(path) => {
                 let mut name = path.clone().into_os_string();
-                name.push(SIGNATURE_SUFFIX);
-                self.read_file(PathBuf::from(name), MAX_SIGNATURE_BYTES).await?
+                name.push(suffix);
+                self.read_file(PathBuf::from(name), limit_bytes).await?
             }
         };
         Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    async fn ask(
+    async fn request(
         &self,
         server: &Transport,
         address: &str,

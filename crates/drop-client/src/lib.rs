@@ -17,7 +17,9 @@ mod files;
 mod transport;
 
 pub use access::Access;
-pub use client::{ClientSettings, Current, DropClient, Fetched, Precondition, Published, Reported};
+pub use client::{
+    ClientSettings, Current, DropClient, Fetched, Precondition, Published, Reported, SourceAnswer,
+};
 pub use error::{Defect, Error};
 pub use files::StaticClient;
 pub use http_client::AccessError;

@@ -180,4 +180,16 @@ mod tests {
             assert_eq!(message, format!("{found} topics match the name {name:?} in Flink's metrics"));
         }
     }
+
+    /// Goal: brokers that accept a connection and then say nothing are given up after the timeout.
+    #[tokio::test]
+    async fn silent_brokers_are_given_up() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut settings = ClientConfig::new();
+        settings.set("bootstrap.servers", silent.local_addr().unwrap().to_string());
+        let mut ends = EndOffsets::new(&settings, Duration::from_millis(200)).unwrap();
+        let partitions = Partitions::from([("orders".to_owned(), BTreeSet::from([0]))]);
+        let asked = tokio::time::timeout(Duration::from_secs(60), ends.sums(&[&partitions])).await;
+        assert!(matches!(asked.unwrap(), Err(EndOffsetsError::NoAnswer { what: "their topics", .. })));
+    }
 }

@@ -11,6 +11,7 @@
 mod admission;
 mod document;
 mod edit;
+mod freshness;
 mod identity;
 mod report;
 mod signature;
@@ -20,6 +21,9 @@ pub use admission::{
 };
 pub use document::{DocumentError, FORMAT, JobDocument, JobName, MEDIA_TYPE, Parallelism, RestartMode};
 pub use edit::Change;
+pub use freshness::{
+    FRESHNESS_BYTES_MAX, FRESHNESS_HEADER, FRESHNESS_SUFFIX, Freshness, FreshnessError, SignedFreshness,
+};
 pub use identity::{EntityTag, EntityTagError};
 pub use report::{ChangeState, Observed, ObservedRescale, Report, ReportError};
 pub use signature::{KeyError, PrivateKey, PublicKey, SIGNATURE_HEADER, SIGNATURE_SUFFIX, Signature, verify};

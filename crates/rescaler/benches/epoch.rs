@@ -141,6 +141,7 @@ fn main() {
             snapshot: Some(snapshot),
             state: Arc::new(memory.clone()),
             imagined: false,
+            restored: Vec::new(),
             outcome: None,
         };
         line_bytes = serde_json::to_vec(&record).unwrap().len();

@@ -13,6 +13,7 @@ use telemetry::{Kinds, MappingSettings};
 use toml::{Table, Value};
 
 use crate::brokers::Brokers;
+use crate::drift::Drift;
 use crate::http::Http;
 use crate::notify::Notify;
 use crate::overrides::merge;
@@ -55,7 +56,10 @@ pub struct Config {
     /// Limits of the number of task managers.
     #[serde(default)]
     pub cluster: Size,
-    /// Decision journal.
+    /// What happens to a job that was rescaled by hand.
+    #[serde(default)]
+    pub drift: Drift,
+    /// Where decisions are recorded.
     #[serde(default)]
     pub journal: JournalFile,
     /// Brokers that the job reads from.
@@ -122,6 +126,8 @@ pub struct DropConfig {
     pub authorities_file: Option<PathBuf>,
     /// Private key that signs documents; [`None`]: they are not signed.
     pub signing_key_file: Option<PathBuf>,
+    /// How long a signed statement that the newest document is the newest counts, in seconds; 0: there are none.
+    pub freshness_s: u64,
     /// Timeout of one request, in milliseconds.
     pub timeout_ms: u64,
     /// Time to live of a document until the agent starts to apply it, in seconds.
@@ -141,6 +147,7 @@ impl Default for DropConfig {
             token_file: None,
             authorities_file: None,
             signing_key_file: None,
+            freshness_s: 0,
             timeout_ms: 10_000,
             document_ttl_s: 600,
             access: http_client::Access::default(),
@@ -262,6 +269,11 @@ impl Config {
             ),
             (self.placement.command_timeout_ms > 0, "placement.command_timeout_ms: give a number above 0"),
             (self.drop.timeout_ms > 0, "drop.timeout_ms: give a number above 0"),
+            (
+                self.drop.freshness_s == 0 || self.drop.signing_key_file.is_some(),
+                "drop.freshness_s: it needs drop.signing_key_file, because only signed statements count",
+            ),
+            (self.drop.freshness_s <= FRESHNESS_MAX_S, "drop.freshness_s: give a number up to 604800"),
             (self.drop.document_ttl_s > 0, "drop.document_ttl_s: give a number above 0"),
             (self.drop.applied_within_s > 0, "drop.applied_within_s: give a number above 0"),
             (self.epoch.sample_interval_ms >= 100, "epoch.sample_interval_ms: give a number from 100 on"),
@@ -288,6 +300,7 @@ impl Config {
         problems.extend(self.http.problems());
         problems.extend(self.notify.problems());
         problems.extend(self.quota.problems());
+        problems.extend(self.drift.problems());
         problems.extend(self.policy.problems());
         problems.extend(self.limits.problems().iter().map(|problem| format!("limits.{problem}")));
         let cluster = self.cluster.problems();
@@ -369,7 +382,10 @@ impl Config {
     }
 }
 
-/// Default folder of journals, documents and reports of all jobs.
+/// A week: what counts for longer is no proof of freshness.
+const FRESHNESS_MAX_S: u64 = 604_800;
+
+/// The folder below which the journals, documents and reports of jobs are, unless configured.
 pub(crate) const DATA: &str = "run/rescaler";
 
 /// Sets the defaults that depend on other keys: policy `slo` if its bound is set; drop and agent in this process if no drop is configured,

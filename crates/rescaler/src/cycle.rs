@@ -1,6 +1,7 @@
 //! The cycle of one job: observe, decide, realize, once per epoch. This is the live environment of [`control::ControlLoop`], which
 //! decides and orders the effects.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,13 +20,14 @@ use scaling::{Policy, Snapshot};
 use tracing::{error, info, warn};
 
 use crate::config::Config;
+use crate::freshness::{FreshnessRenewal, NewestGeneration};
 use crate::observe::Observer;
 use crate::placement::{DocumentStore, EmbeddedServices};
 use crate::policies::PolicyRunner;
 use crate::quota::Member;
 use crate::state_size::StateReader;
 use crate::status::{JobStatus, SwitchPositions};
-use crate::{placement, publish};
+use crate::{drift, placement, publish};
 
 /// Runs until an error. A resubmitted job (another id, maybe another graph) is adopted as a new one.
 ///
@@ -57,6 +59,18 @@ async fn run_until_replaced(
     let (mut rescaler, mut control) =
         Rescaler::new(config, Arc::clone(status), &flink, &services, is_other_graph)?;
     rescaler.slots = slots;
+    let renewal = match &rescaler.place {
+        DocumentStore::Drop(_) if !status.switches.is_dry_run_forced() => {
+            FreshnessRenewal::new(&rescaler.config, rescaler.newest.clone())?
+        }
+        _ => None,
+    };
+    let renewing = async {
+        match renewal {
+            Some(renewal) => renewal.run().await,
+            None => std::future::pending().await,
+        }
+    };
     status.set_obstacle(services.obstacle());
     let cycle = async {
         loop {
@@ -74,6 +88,7 @@ async fn run_until_replaced(
     let ended = tokio::select! {
         ended = cycle => ended,
         error = services.ended() => Err(error),
+        never = renewing => match never {},
     };
     services.end().await;
     ended.map(|()| names)
@@ -92,6 +107,9 @@ struct Rescaler {
     slots: Option<Arc<Member>>,
     /// Why plans cannot be carried out and are only recommendations, if so.
     obstacle: Option<String>,
+    /// The newest document, for the freshness statement.
+    newest: NewestGeneration,
+    flink: flink::Client,
 }
 
 /// Returns a client with the configured limits.
@@ -134,8 +152,11 @@ impl Rescaler {
         let runner = PolicyRunner::new(config.policy.name, &config.policy, &config.limits, &config.cluster)?;
         let (journal, mut resumed) = Journal::open(&config.journal.path, config.journal_bounds())?;
         if is_other_graph {
-            resumed = ResumedState { epoch: resumed.epoch, ..ResumedState::default() };
+            let ResumedState { epoch, generation, .. } = resumed;
+            resumed = ResumedState { epoch, generation, ..ResumedState::default() };
         }
+        let newest = NewestGeneration::default();
+        newest.note(resumed.generation);
         let (epoch, switches) = (resumed.epoch, status.switches.now());
         info!("{}", starting(&config, epoch, switches));
         // A pending plan counts as carried out, because the job is adopted as it runs.
@@ -149,11 +170,23 @@ impl Rescaler {
             document_ttl: Duration::from_secs(config.drop.document_ttl_s),
             applied_within: Duration::from_secs(config.drop.applied_within_s),
             time_zone: runner.time_zone().clone(),
+            restore: config.drift.restore(),
         };
         let control = ControlLoop::new(options, services.names(), resumed);
         let obstacle = services.obstacle();
-        let rescaler =
-            Self { config, status, place, observer, state_size, journal, runner, slots: None, obstacle };
+        let rescaler = Self {
+            config,
+            status,
+            place,
+            observer,
+            state_size,
+            journal,
+            runner,
+            slots: None,
+            obstacle,
+            newest,
+            flink: flink.clone(),
+        };
         Ok((rescaler, control))
     }
 
@@ -211,9 +244,10 @@ impl Environment for Rescaler {
             // A document without a successor may have any generation.
             DocumentStore::Nowhere(job) => job.document(1).await,
             DocumentStore::Command(command) => command.document().await,
-            DocumentStore::Drop(drop) => publish::current(drop)
-                .await
-                .map(|current| Current { document: current.document, entity_tag: current.entity_tag }),
+            DocumentStore::Drop(drop) => publish::current(drop).await.map(|current| {
+                self.newest.note(current.document.generation());
+                Current { document: current.document, entity_tag: current.entity_tag }
+            }),
         };
         current.map_err(|reason| format!("{reason:#}"))
     }
@@ -297,11 +331,18 @@ impl Environment for Rescaler {
         }
     }
 
+    async fn required(&mut self) -> Option<BTreeMap<String, u32>> {
+        drift::required(&self.flink, self.config.flink_job()).await
+    }
+
     async fn put(&mut self, document: &JobDocument, replaces: EntityTag) -> PutOutcome {
         let generation = document.generation();
         let end = self.try_put(document, replaces).await;
         match &end {
-            PutOutcome::Stored => info!(generation, "published"),
+            PutOutcome::Stored => {
+                self.newest.note(generation);
+                info!(generation, "published");
+            }
             PutOutcome::Refused(reason) => error!(generation, "not published: {reason}"),
             PutOutcome::Unknown(reason) => warn!(generation, "unknown whether it was published: {reason}"),
         }

@@ -4,6 +4,7 @@
 //! journal, publishes the next job document at the config drop, and serves a page. It never changes the job or its state; that is
 //! the task of the config agent.
 
+mod adopt;
 mod brokers;
 mod cli;
 mod cluster_jobs;
@@ -12,8 +13,10 @@ mod config;
 mod config_file;
 mod cycle;
 mod doctor;
+mod drift;
 mod explain;
 mod external_program;
+mod freshness;
 pub mod http;
 mod import;
 mod inspect;
@@ -40,6 +43,7 @@ mod whisper_file;
 pub use cli::{Arguments, execute, exit_code, main_with};
 pub use config::Config;
 pub use config_file::ConfigFile;
+pub use drift::{Drift, DriftAction};
 pub use external_program::ExternalProgram;
 pub use notify::{Kind as EventKind, Notify};
 pub use placement::{Mode, Placement};

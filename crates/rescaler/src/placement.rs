@@ -11,11 +11,9 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context;
-use control::{DocumentStatus, OperatorNames};
-use drop_client::{Current, DropClient, Fetched, Precondition};
+use control::OperatorNames;
 use flink::{InPlace, JobDetails, JobId, JobOverview};
 use jiff::Timestamp;
 use job_config::{JobDocument, JobName};
@@ -24,9 +22,9 @@ use service::ConfigError;
 use service::settings::COMMAND_LINE;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
+use crate::adopt::{START_DEADLINE, adopt};
 use crate::cluster_jobs;
 use crate::command_placement::CommandPlacement;
 use crate::config::Config;
@@ -34,11 +32,7 @@ use crate::cycle::flink_client;
 use crate::external_program::ExternalProgram;
 use crate::publisher::Publisher;
 
-/// Interval of polling the embedded drop during its start.
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// Timeout of the start of the embedded drop.
-const START_DEADLINE: Duration = Duration::from_secs(10);
-/// Flink's maximum number of key groups.
+/// Flink's own bound of key groups.
 const MAX_PARALLELISM_LIMIT: u32 = 32_768;
 
 /// `[placement]`
@@ -246,7 +240,7 @@ pub(crate) async fn start(
     });
     let agent = config_agent::Agent::new(agent_config(config, data.join("agent"))?)?;
     if let Some(details) = found {
-        adopt(config, &details).await?;
+        adopt(config, &details, START_DEADLINE).await?;
     }
     carried.tasks.spawn(async move { agent.run().await.context("the embedded agent") });
     info!(drop = %config.drop.url, data = %data.display(), "running an embedded drop and agent");
@@ -370,7 +364,8 @@ pub(crate) fn job_name(in_flink: &str) -> JobName {
     name.parse().or_else(|_| "job".parse()).unwrap_or_else(|_| unreachable!("it is a name"))
 }
 
-async fn running_job(flink: &flink::Client, job: &str) -> anyhow::Result<JobDetails> {
+/// The job of this name or id that runs.
+pub(crate) async fn running_job(flink: &flink::Client, job: &str) -> anyhow::Result<JobDetails> {
     let jobs = flink.jobs().await.context("cannot list Flink's jobs")?;
     let found = alive(&jobs, job).next();
     let found = found.with_context(|| format!("no job named {job:?} runs on {}", flink.base_url()))?;
@@ -383,60 +378,8 @@ fn names(details: &JobDetails) -> OperatorNames {
     OperatorNames::new(vertices.into_iter().map(|(name, id)| (name, id.to_string())).collect())
 }
 
-/// Publishes the document of the running job at the drop, if the drop's document differs.
-async fn adopt(config: &Config, details: &JobDetails) -> anyhow::Result<()> {
-    let settings = drop_client::ClientSettings::default();
-    let drop = DropClient::new(config.drop.url.reveal(), config.job.clone(), settings)
-        .context("the embedded drop")?;
-    let deadline = Instant::now() + START_DEADLINE;
-    let fetched = loop {
-        match drop.get(None, None).await {
-            Ok(fetched) => break fetched,
-            Err(error) if Instant::now() >= deadline => {
-                return Err(error).context("the embedded drop");
-            }
-            Err(_) => sleep(POLL_INTERVAL).await,
-        }
-    };
-    let (document, expected) = match fetched {
-        Fetched::Document(current) => match next(&drop, &current, details, &config.job).await? {
-            Some(document) => (document, Precondition::Replaces(current.entity_tag)),
-            None => return Ok(()),
-        },
-        Fetched::Absent | Fetched::NotModified => (derive(&config.job, 1, details)?, Precondition::Nothing),
-    };
-    info!(job = %config.job, generation = document.generation(), "adopted the job at its present parallelism");
-    drop.put(&document, &expected).await.context("the embedded drop")?;
-    Ok(())
-}
-
-/// Returns the document of the running job if the drop's document differs and its change is not in progress. A change of another
-/// graph is ignored, because its job has been replaced.
-async fn next(
-    drop: &DropClient,
-    current: &Current,
-    details: &JobDetails,
-    job: &JobName,
-) -> anyhow::Result<Option<JobDocument>> {
-    let operators = &current.document.parallelism().operators;
-    let is_of_this_graph = operators.len() == details.vertices.len()
-        && details.vertices.iter().all(|vertex| operators.contains_key(vertex.id.as_str()));
-    let reports = drop.reports().await.context("the embedded drop")?;
-    let failed = reports.last().is_some_and(|report| report.state.is_final());
-    let newest =
-        control::Current { document: current.document.clone(), entity_tag: current.entity_tag.clone() };
-    let status = control::status(newest, Some(&reports), Timestamp::now());
-    if matches!(status, DocumentStatus::NotYet(_) | DocumentStatus::ByHand(_)) && !failed && is_of_this_graph
-    {
-        return Ok(None);
-    }
-    let found = derive(job, current.document.generation() + 1, details)?;
-    let is_same = found.parallelism().operators == current.document.parallelism().operators;
-    Ok((!is_same).then_some(found))
-}
-
-/// Builds the document of a job without one: the current parallelism by vertex.
-fn derive(job: &JobName, generation: u64, details: &JobDetails) -> anyhow::Result<JobDocument> {
+/// A document of a job that has none: what runs, by vertex.
+pub(crate) fn derive(job: &JobName, generation: u64, details: &JobDetails) -> anyhow::Result<JobDocument> {
     let largest = details.vertices.iter().map(|vertex| vertex.max_parallelism).max().unwrap_or(1);
     let largest = largest.max(details.vertices.iter().map(|vertex| vertex.parallelism).max().unwrap_or(1));
     let mut text = format!(

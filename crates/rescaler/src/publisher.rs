@@ -6,7 +6,11 @@ use std::time::Duration;
 use drop_client::{
     Access, ClientSettings, Current, DropClient, Fetched, Precondition, Published, StaticClient,
 };
-use job_config::{JobDocument, JobName, PrivateKey, Report, SIGNATURE_SUFFIX, Signature};
+use jiff::Timestamp;
+use job_config::{
+    FRESHNESS_SUFFIX, Freshness, FreshnessError, JobDocument, JobName, PrivateKey, Report, SIGNATURE_SUFFIX,
+    Signature,
+};
 use journal::{FolderLock, JournalError, LockError, show_atomically, write_atomically};
 use secrets::Address;
 use thiserror::Error;
@@ -61,7 +65,27 @@ impl PutError {
     }
 }
 
-/// Why an earlier document cannot be read.
+/// Why a freshness statement was not published.
+#[derive(Debug, Error)]
+pub(crate) enum StatementError {
+    /// There is no key to sign it with.
+    #[error("there is no drop.signing_key_file")]
+    NoKey,
+    /// It cannot be written.
+    #[error("cannot write it")]
+    Statement(#[from] FreshnessError),
+    /// The drop takes no statements.
+    #[error("the drop takes no freshness statements; update it, or set drop.freshness_s = 0")]
+    Unsupported,
+    /// The drop refuses it, or does not answer.
+    #[error(transparent)]
+    Drop(#[from] drop_client::Error),
+    /// The folder cannot be written.
+    #[error("cannot write to the folder")]
+    Folder(#[from] JournalError),
+}
+
+/// Why an earlier document cannot be had.
 #[derive(Debug, Error)]
 pub(crate) enum GenerationError {
     /// The drop does not respond as expected.
@@ -181,7 +205,29 @@ impl Publisher {
         self.key.as_ref().map(|key| key.sign(document.text().as_bytes()))
     }
 
-    /// Publishes a document with its signature, if the current document is the expected one.
+    /// States that this document, which is current, is the newest one.
+    pub(crate) async fn state_freshness(
+        &self,
+        document: &JobDocument,
+        now: Timestamp,
+        valid_for_s: u64,
+    ) -> Result<(), StatementError> {
+        let key = self.key.as_ref().ok_or(StatementError::NoKey)?;
+        let signed = Freshness::of(document, now, valid_for_s).signed(key)?;
+        match (&self.place, &self.folder) {
+            (PublishTarget::Drop(drop), _) => match drop.put_freshness(&signed).await {
+                // The job has a document, so it is the path that is unknown.
+                Err(drop_client::Error::Status { status: 404 | 405, .. }) => Err(StatementError::Unsupported),
+                stated => Ok(stated?),
+            },
+            (PublishTarget::Folder { .. }, folder) => {
+                let path = file(folder.as_deref().unwrap_or(Path::new(".")), &self.job);
+                Ok(show_atomically(&beside(&path, FRESHNESS_SUFFIX), format!("{signed}\n").as_bytes())?)
+            }
+        }
+    }
+
+    /// Publishes a document with its signature, if what is current is what the caller believes it to be.
     pub(crate) async fn put(
         &self,
         document: &JobDocument,
@@ -205,7 +251,14 @@ fn file(folder: &Path, job: &JobName) -> std::path::PathBuf {
     folder.join(format!("{job}.toml"))
 }
 
-/// Returns the file name of an earlier document, which is kept for rollbacks of its successors.
+/// The file beside a document that has this suffix.
+fn beside(path: &Path, suffix: &str) -> std::path::PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(suffix);
+    name.into()
+}
+
+/// An earlier document of the job, kept because its content may be needed when its successors are rolled back.
 fn earlier_file(folder: &Path, job: &JobName, generation: u64) -> std::path::PathBuf {
     folder.join("history").join(job.as_str()).join(format!("{generation}.toml"))
 }
@@ -261,10 +314,8 @@ async fn into_folder(
         }
     }
     let path = file(folder, document.job());
-    let mut beside = path.clone().into_os_string();
-    beside.push(SIGNATURE_SUFFIX);
     if let Some(signature) = signature {
-        show_atomically(Path::new(&beside), format!("{signature}\n").as_bytes())?;
+        show_atomically(&beside(&path, SIGNATURE_SUFFIX), format!("{signature}\n").as_bytes())?;
     }
     show_atomically(&path, document.text().as_bytes())?;
     Ok(Published::Stored(tag))

@@ -332,6 +332,7 @@ mod tests {
             snapshot: None,
             state: Arc::default(),
             imagined: false,
+            restored: Vec::new(),
             outcome: None,
         }
     }

@@ -13,6 +13,10 @@ use serde::Deserialize;
 use super::checker::Checker;
 use crate::document_source::DocumentSourceSettings;
 
+/// Defaults of `wait_ms` and `poll_ms`, between which the source is heard from, in milliseconds.
+const WAIT_MS: u64 = 45_000;
+const POLL_MS: u64 = 30_000;
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawDrop {
@@ -32,6 +36,7 @@ pub(super) struct RawDrop {
     pub(super) public_keys: Vec<String>,
     pub(super) clock_skew_ms: Option<u64>,
     pub(super) expiry_required: Option<bool>,
+    pub(super) freshness_max_s: Option<u64>,
 }
 
 impl RawDrop {
@@ -62,15 +67,41 @@ impl RawDrop {
             let remedy = "write it as https://host/nexmark.toml or file:///folder/nexmark.toml";
             checker.problems.refuse("drop.document_url", format!("{url:?}"), remedy);
         }
+        let freshness_max = self.freshness_max(checker, !access.public_keys().is_empty());
         DocumentSourceSettings {
             document_url: self.document_url.clone(),
-            poll: checker.ms("drop.poll_ms", self.poll_ms, 30_000),
+            poll: checker.ms("drop.poll_ms", self.poll_ms, POLL_MS),
             access,
+            freshness_max,
             admission: Admission {
                 clock_skew: SignedDuration::try_from(skew).unwrap_or(SignedDuration::MAX),
                 expiry_required,
             },
         }
+    }
+
+    /// Returns the maximum age of what is heard from the publisher, if it is limited.
+    fn freshness_max(&self, checker: &mut Checker, has_keys: bool) -> Option<Duration> {
+        let seconds = self.freshness_max_s.filter(|seconds| *seconds > 0)?;
+        if !has_keys {
+            let remedy = "it needs drop.public_keys, because only signed statements count";
+            checker.problems.refuse("drop.freshness_max_s", seconds, remedy);
+        }
+        let (key, pause_ms) = match self.document_url {
+            Some(_) => ("drop.poll_ms", self.poll_ms.unwrap_or(POLL_MS)),
+            None => ("drop.wait_ms", self.wait_ms.unwrap_or(WAIT_MS)),
+        };
+        if seconds.saturating_mul(1_000) < pause_ms.saturating_mul(2) {
+            let remedy =
+                format!("something is heard every {key} = {pause_ms}; give at least twice that time");
+            checker.problems.refuse("drop.freshness_max_s", seconds, remedy);
+        }
+        Some(Duration::from_secs(seconds))
+    }
+
+    /// Returns the long-poll timeout of one request to the drop.
+    pub(super) fn wait(&self, checker: &mut Checker) -> Duration {
+        checker.ms("drop.wait_ms", self.wait_ms, WAIT_MS)
     }
 
     /// Returns timeouts and size limits of requests to the drop.

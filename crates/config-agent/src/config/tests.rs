@@ -24,7 +24,7 @@ fn the_commented_file_has_the_defaults() {
 fn mistakes_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("agent.toml");
-    let cases: [(&str, &[&str]); 8] = [
+    let cases: [(&str, &[&str]); 9] = [
         ("[direct]\nlisten = \"0.0.0.0:8460\"\ndata = \"d\"", &["direct.listen", "tokens", "direct.config"]),
         ("[direct]\ndata = \"d\"\n[drop]\nurl = \"http://x\"", &["drop.url", "remove"]),
         (
@@ -33,6 +33,13 @@ fn mistakes_are_named() {
         ),
         ("", &["job: missing; set it to", "--data", "drop.url", "flink.url", "flink.jar"]),
         ("speed = 3", &["speed"]),
+        (
+            "[drop]\nfreshness_max_s = 89",
+            &[
+                "drop.freshness_max_s = 89: it needs drop.public_keys",
+                "drop.wait_ms = 45000; give at least twice",
+            ],
+        ),
         ("[flink]\nspeed = 3", &["speed"]),
         (
             "job = \"No Name\"\n[drop]\nurl = \"localhost\"",

@@ -6,8 +6,8 @@ use crate::support::scripted_flink::ScriptedFlink;
 use crate::support::setup::Setup;
 use crate::support::{JOB, config, document, document_of};
 use config_agent::{
-    Attempt, Effect, Entry, Ledger, NextStep, Observation, Phase, RecoveredState, ResumePoint, Rules, next,
-    submission_id,
+    Attempt, Effect, Entry, Ledger, NextStep, Observation, Phase, PoolNode, RecoveredState, ResumePoint,
+    Rules, next, submission_id,
 };
 use flink::{JobId, JobState};
 use jiff::{SignedDuration, Timestamp};
@@ -105,4 +105,32 @@ async fn a_submission_that_does_not_show_yet_is_there() {
     assert_eq!(setup.apply(&document(1)).await, Phase::Running { job, message: None });
     assert_eq!(setup.counts(), (0, 1));
     assert!(setup.flink.with(|world| world.repeated_submissions) > 0);
+}
+
+/// Goal: a node that offers no slots in time is stopped, and without another one the change ends; before that it is
+/// waited for.
+#[tokio::test]
+async fn a_late_node_is_given_up() {
+    let node = PoolNode { name: "spare".to_owned(), task_manager: "tm-spare".to_owned() };
+    let rules = Rules { pool: vec![node], nodes_within: Duration::from_secs(10), ..rules().await };
+    let mut ledger = accepted(Vec::new());
+    let nodes = vec!["spare".to_owned()];
+    let phase = Phase::StartingNodes { job: None, nodes: nodes.clone(), failed: Vec::new(), before: 1 };
+    ledger.apply(&Entry::Entered { at: at("2026-01-01T00:09:01Z"), phase, observed: None }).unwrap();
+    let commands = |names: &[String]| names.iter().map(|name| (name.clone(), None)).collect();
+    let step = |waited_s, stopped: &[String]| {
+        let seen = Observation::Nodes { registered: Vec::new(), submission: None };
+        let attempt = Attempt {
+            now: at("2026-01-01T00:09:02Z"),
+            waited: Duration::from_secs(waited_s),
+            started: commands(&nodes),
+            stopped: commands(stopped),
+            ..Attempt::default()
+        };
+        next(ledger.change().unwrap(), ledger.history(), &seen, &attempt, &rules)
+    };
+    assert_eq!(step(9, &[]), NextStep::Wait);
+    assert_eq!(step(10, &[]), NextStep::Act(Effect::StopNode { node: "spare".to_owned() }));
+    let given_up = format!("{:?}", step(10, &nodes));
+    assert!(given_up.contains("no slots within 10s; the pool has no other node"), "{given_up}");
 }

@@ -139,7 +139,8 @@ async fn a_refusal_is_shown() {
         }
     };
     tokio::time::timeout(PATIENCE, refused).await.unwrap();
-    let (health, metrics) = config_agent::pages(&agent);
+    let ((status, health), metrics) = config_agent::pages(&agent);
+    assert_eq!(status, StatusCode::OK);
     assert!(health.starts_with("ok\nrefused (unsigned)"), "{health}");
     let line = metrics.lines().find(|line| line.contains("reason=\"unsigned\"")).unwrap();
     assert!(!line.ends_with(" 0"), "{line}");

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing loudly")]
 
 mod durability;
+mod freshness;
 mod protection;
 mod protocol;
 mod soak;
+mod stuck_clients;

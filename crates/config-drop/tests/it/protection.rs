@@ -201,3 +201,21 @@ async fn the_last_documents_are_kept() {
     let files = std::fs::read_dir(folder.path().join("data/nexmark/history")).unwrap().count();
     assert_eq!(files, 2, "the current document is not among them");
 }
+
+/// Goal: a client that begins no TLS handshake is disconnected after the time for a silent connection.
+#[tokio::test]
+async fn an_unfinished_handshake_is_ended() {
+    use tokio::io::AsyncReadExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = folder.path().join("drop.crt");
+    std::fs::write(&certificate, pair.cert.pem()).unwrap();
+    let key = secret(folder.path(), "drop.key", &pair.signing_key.serialize_pem());
+    let limits = Limits { idle_timeout: std::time::Duration::from_millis(100), ..Limits::default() };
+    let more = format!("[tls]\ncertificate_file = {certificate:?}\nkey_file = {key:?}\n");
+    let address = serve(folder.path(), &more, limits).await;
+    let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(60), silent.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "the silent connection is still open");
+}

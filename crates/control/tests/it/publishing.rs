@@ -55,8 +55,14 @@ fn a_kill_before_the_answer_is_resolved_by_the_drop() {
     let record = world.records.last().unwrap().clone();
     let unconfirmed = Unconfirmed { decision: record.decision.clone(), at: record.at, entity_tag: None };
     let generation = record.effect.generation().unwrap();
-    let pending = Some(Pending { epoch: record.epoch, generation, unconfirmed: Some(unconfirmed) });
-    world.restart(ResumedState { epoch: record.epoch, memory: record.state, pending, imagined: false });
+    let pending =
+        Some(Pending { epoch: record.epoch, generation, unconfirmed: Some(unconfirmed), is_restore: false });
+    world.restart(ResumedState {
+        epoch: record.epoch,
+        memory: record.state,
+        pending,
+        ..ResumedState::default()
+    });
     world.epoch(&Ds2::default(), EPOCH_S);
     let last = world.records.last().unwrap();
     assert_eq!(world.plans().len(), 1);

@@ -367,6 +367,7 @@ fn options() -> LoopOptions {
         document_ttl: Duration::from_secs(600),
         applied_within: Duration::from_secs(1_800),
         time_zone: TimeZone::UTC,
+        restore: None,
     }
 }
 

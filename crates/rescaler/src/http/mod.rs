@@ -91,7 +91,7 @@ pub async fn serve(
 /// Serves forever. Retries while the address is in use, because scaling must continue without the page.
 pub(crate) async fn run(status: Arc<Status>, settings: Http, guard: Guard, acceptor: Option<TlsAcceptor>) {
     let Some(address) = settings.listen.address() else { return };
-    let listener = listen(address).await;
+    let listener = listen(address, LISTEN_AGAIN).await;
     if let Ok(address) = listener.local_addr() {
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         tracing::info!(page = format!("{scheme}://{address}/"), "listening");
@@ -99,7 +99,7 @@ pub(crate) async fn run(status: Arc<Status>, settings: Http, guard: Guard, accep
     serve(listener, status, settings, guard, acceptor, std::future::pending()).await;
 }
 
-async fn listen(address: SocketAddr) -> TcpListener {
+async fn listen(address: SocketAddr, again: Duration) -> TcpListener {
     let mut is_told = false;
     loop {
         match TcpListener::bind(address).await {
@@ -111,10 +111,27 @@ async fn listen(address: SocketAddr) -> TcpListener {
             Err(_) => {}
         }
         is_told = true;
-        tokio::time::sleep(LISTEN_AGAIN).await;
+        tokio::time::sleep(again).await;
     }
 }
 
 fn now() -> Timestamp {
     Timestamp::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: an address that another process has is waited for, and then listened on.
+    #[tokio::test]
+    async fn a_taken_address_is_waited_for() {
+        let address = test_addresses::unused_address().unwrap();
+        let taken = TcpListener::bind(address).await.unwrap();
+        let mut waiting = tokio::spawn(listen(address, Duration::from_millis(5)));
+        assert!(tokio::time::timeout(Duration::from_millis(50), &mut waiting).await.is_err());
+        drop(taken);
+        let listener = tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap().unwrap();
+        assert_eq!(listener.local_addr().unwrap(), address);
+    }
 }

@@ -173,6 +173,7 @@ impl OwnPolicy {
             document_ttl: DOCUMENT_TTL,
             applied_within: APPLIED_WITHIN,
             time_zone: TimeZone::UTC,
+            restore: None,
         };
         let control = ControlLoop::new(options, OperatorNames::default(), ResumedState::default());
         Some(Running { control, documents: Documents::new(view, now)? })

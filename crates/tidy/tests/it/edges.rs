@@ -129,6 +129,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "generator",
             "http-client",
             "job-config",
+            "rescaler",
             "scaling",
             "service",
             "sim",

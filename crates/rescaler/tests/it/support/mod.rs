@@ -125,7 +125,8 @@ fn record(job: &str, epoch: u64, now: Timestamp) -> Record {
     };
     let (job, snapshot) = (job.to_owned(), Some(snapshot(job, epoch, at)));
     let outcome = (epoch == PLAN).then(|| outcome(at));
-    Record { epoch, at, job, effect, decision, snapshot, state: Arc::default(), imagined: false, outcome }
+    let (state, imagined, restored) = (Arc::default(), false, Vec::new());
+    Record { epoch, at, job, effect, decision, snapshot, state, imagined, restored, outcome }
 }
 
 /// How the published plan went.

@@ -189,6 +189,7 @@ fn records(part: &Part, epochs: Vec<Epoch>, now: Timestamp) -> Vec<Record> {
             snapshot,
             state: Arc::default(),
             imagined: false,
+            restored: Vec::new(),
             outcome: epoch.is_published.then(|| outcome(generation, at)),
         }
     };

@@ -8,7 +8,7 @@ use config_agent::{
     Agent, Config, DocumentSourceSettings, Effect, EffectError, EndedJob, Entry, Environment, JobProgram,
     JournalStore, Observation, Pool, Query, Retention, Rules, Submission,
 };
-use drop_client::{Current, Fetched, Reported};
+use drop_client::{Current, Fetched, Reported, SourceAnswer};
 use flink::{JobId, JobState, Vertex, VertexId};
 use jiff::{SignedDuration, Timestamp};
 use job_config::{EntityTag, JobDocument, Observed, Report};
@@ -156,12 +156,12 @@ impl Environment for AgentEnvironment {
         &self,
         known: Option<&EntityTag>,
         wait: Option<Duration>,
-    ) -> Result<Fetched, drop_client::Error> {
+    ) -> Result<SourceAnswer, drop_client::Error> {
         let wait = Other { shared: &self.0, known, sleep: self.0.sleep(wait.unwrap_or_default()) };
         wait.await;
         let fetch = |p: &mut World| p.fetch(known);
         let answer = self.0.call(ProgramId::Agent, "drop for a document", fetch).await;
-        answer.map_err(|no_answer| of_drop(no_answer.status))
+        answer.map(SourceAnswer::from).map_err(|no_answer| of_drop(no_answer.status))
     }
 
     async fn reports(&self) -> Result<Vec<Report>, drop_client::Error> {

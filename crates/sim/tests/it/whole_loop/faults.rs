@@ -52,6 +52,10 @@ pub(crate) struct Faults {
     pub(crate) power_ms: Vec<u64>,
     /// Times at which an operator rescales the job by hand.
     pub(crate) edits_ms: Vec<u64>,
+    /// Whether the rescalers put back what was rescaled by hand.
+    pub(crate) restores: bool,
+    /// When half of the slots are lost, until the calm.
+    pub(crate) shrinks_ms: Option<u64>,
     /// Errors of the agent's clock: from, to, offset.
     pub(crate) clock: Vec<(u64, u64, SignedDuration)>,
     /// Whether there is a second rescaler until the calm.
@@ -134,7 +138,8 @@ impl Faults {
         let common =
             Self { call, write, flink, slots, metrics, calm_ms, away, forgets_ms, ..Self::default() };
         let has_twin = random.uniform() < 0.1;
-        Self { lost, narrow, power_ms, edits_ms, clock, has_twin, ..common }
+        let restores = seed % 2 == 1 && std::env::var("LOOP_RESTORE").is_ok();
+        Self { lost, narrow, power_ms, edits_ms, restores, clock, has_twin, ..common }
     }
 
     pub(crate) fn is_away(&self, what: &str, now_ms: u64) -> bool {

@@ -225,6 +225,20 @@ impl World {
         self.flink.slots_at_ms = Some(self.flink.slots_at_ms.map_or(at_ms, |before| before.min(at_ms)));
     }
 
+    /// Takes half of the slots away until the calm: the job runs with what is left.
+    pub(crate) fn lose_slots(&mut self) {
+        let at_ms = self.now_ms;
+        self.flink.slots = (self.flink.slots / 2).max(1);
+        let slots = self.flink.slots;
+        self.tell(format_args!("only {slots} slots are left"));
+        for job in self.flink.jobs.iter_mut().filter(|job| job.state == JobState::Running) {
+            if job.width.iter().any(|width| *width > slots) && job.due.is_none() {
+                job.due = Some((at_ms + 1_000, PendingEvent::Applies));
+            }
+        }
+        self.flink.slots_at_ms = Some(self.faults.calm_ms);
+    }
+
     /// Draws whether Flink fails to do what was requested.
     fn is_unlucky(&mut self) -> bool {
         !self.is_calm() && self.faults.flink > 0.0 && self.random.uniform() < self.faults.flink

@@ -8,7 +8,8 @@
 //! from older state, no publication before its record. After the calm the loop must reach a stable state: one job,
 //! known to the loop, with enough parallelism.
 //!
-//! A failing seed is reported with its timeline; `LOOP_SEED=n` repeats it. Flink is simulated above HTTP: the agent's
+//! A failing seed is reported with its timeline; `LOOP_SEED=n` repeats it. With `LOOP_RESTORE=1` the rescalers of every
+//! other seed put changes by hand back. Flink is simulated above HTTP: the agent's
 //! own crate tests its HTTP client.
 
 #![expect(clippy::print_stdout, reason = "a failing seed is told, and what the runs were made of")]
@@ -45,12 +46,13 @@ fn play_all(seeds: Range<u64>) -> Counts {
             println!("{}", told.log);
             assert!(outcome.violation.is_none(), "LOOP_SEED={seed}: {violation}");
         }
-        let Counts { crashes, faults, published, applied, rolled_back } = outcome.counts;
+        let Counts { crashes, faults, published, applied, rolled_back, restored } = outcome.counts;
         sum.crashes += crashes;
         sum.faults += faults;
         sum.published += published;
         sum.applied += applied;
         sum.rolled_back += rolled_back;
+        sum.restored += restored;
     }
     println!("{sum:?}");
     sum
@@ -59,13 +61,15 @@ fn play_all(seeds: Range<u64>) -> Counts {
 /// Goal: no fault violates an invariant, and the loop reaches a stable state after the calm.
 #[test]
 fn seeded_faults_do_no_harm() {
-    let Counts { crashes, faults, published, applied, rolled_back } = play_all(0..SEEDS);
+    let Counts { crashes, faults, published, applied, rolled_back, restored } = play_all(0..SEEDS);
     if std::env::var("LOOP_SEED").is_err() {
         // The runs contain the events they are about.
         for (what, count) in [("crashes", crashes), ("faults", faults), ("documents", published)] {
             assert!(count > SEEDS, "only {count} {what}");
         }
         assert!(applied > SEEDS && rolled_back > SEEDS / 20, "{applied} {rolled_back}");
+        let is_on = std::env::var("LOOP_RESTORE").is_ok();
+        assert!(!is_on || restored > SEEDS / 50, "{restored}");
     }
 }
 
@@ -144,4 +148,44 @@ fn a_refused_document_is_never_applied() {
 #[test]
 fn a_lost_journal_stops_no_healthy_job() {
     does_no_harm(Regression::JournalLostAfterRescale);
+}
+
+/// Runs with only these edits and lost slots, under rescalers that put changes by hand back; returns the timelines, each with
+/// the number of restores.
+fn put_back(edits_ms: &[u64], shrinks_ms: Option<u64>) -> Vec<(String, u64)> {
+    let run = |seed| {
+        let faults =
+            Faults { edits_ms: edits_ms.to_vec(), shrinks_ms, restores: true, ..Faults::none(CALM_MS) };
+        let outcome = simulate(seed, faults, true);
+        assert_eq!(outcome.violation, None, "seed {seed}: {}", outcome.log);
+        (outcome.log, outcome.counts.restored)
+    };
+    (0..20).map(run).collect()
+}
+
+/// Goal: a job that was rescaled by hand is put back, mostly once, and runs as its document says in the end.
+#[test]
+fn a_job_changed_by_hand_is_put_back() {
+    let runs = put_back(&[100_000], None);
+    let restored = runs.iter().filter(|(_, restored)| *restored > 0).count();
+    assert!(restored > 10, "put back in {restored} of 20 runs");
+}
+
+/// Goal: whoever rescales the job again and again is not fought for ever: a person is called.
+#[test]
+fn a_fight_over_the_job_has_an_end() {
+    let edits_ms: Vec<u64> = (60_000..CALM_MS).step_by(25_000).collect();
+    let runs = put_back(&edits_ms, None);
+    let called = "Flink was asked for that again after the job had been put back 3 times";
+    let given_up = runs.iter().filter(|(log, _)| log.contains(called)).count();
+    assert!(given_up > 5, "a person is called in {given_up} of 20 runs");
+}
+
+/// Goal: lost slots are reported, and are no change by hand.
+#[test]
+fn lost_slots_are_not_put_back() {
+    let runs = put_back(&[], Some(100_000));
+    let reported = runs.iter().filter(|(log, _)| log.contains("the job differs from its document")).count();
+    assert!(reported > 5, "reported in {reported} of 20 runs");
+    assert!(runs.iter().all(|(_, restored)| *restored == 0));
 }

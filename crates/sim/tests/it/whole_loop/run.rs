@@ -9,7 +9,9 @@ use control::{Current, DocumentStatus};
 use job_config::JobDocument;
 
 use super::faults::{Faults, Regression};
+use super::flink::widths_of;
 use super::job_model::{SCALED, WIDTH_MAX};
+use super::scaler::RESTORE_LIMITS;
 use super::world::{Counts, ProgramId, Shared, World};
 use super::{agent, scaler};
 
@@ -100,6 +102,7 @@ impl Run {
         self.strike();
         self.lose_power();
         self.shared.lock().edit();
+        self.shared.lock().shrink();
         self.start();
         self.poll();
         let mut world = self.shared.lock();
@@ -111,7 +114,9 @@ impl Run {
         let starts = self.programs.iter().filter(|program| program.life.is_none()).map(|p| p.starts_ms);
         let wakes = std::mem::take(&mut world.wakes);
         let is_over = now_ms >= END_MS && (world.is_at_rest() || now_ms >= END_LATEST_MS);
-        let planned = world.faults.power_ms.iter().chain(&world.faults.edits_ms).copied().collect::<Vec<_>>();
+        let faults = &world.faults;
+        let planned = faults.power_ms.iter().chain(&faults.edits_ms).chain(&faults.shrinks_ms);
+        let planned = planned.copied().collect::<Vec<_>>();
         let next = wakes
             .into_iter()
             .chain(starts)
@@ -265,6 +270,14 @@ impl World {
         }
     }
 
+    /// Takes half of the slots away at its time.
+    fn shrink(&mut self) {
+        if self.faults.shrinks_ms.is_some_and(|at| at <= self.now_ms) {
+            self.faults.shrinks_ms = None;
+            self.lose_slots();
+        }
+    }
+
     fn is_in_mid_change(&self) -> bool {
         let last = self.disk.agent.iter().rev().find(|line| line.contains("\"entry\":\"entered\""));
         let is_there = |name: &str| last.is_some_and(|line| line.contains(&format!("\"phase\":\"{name}\"")));
@@ -316,9 +329,30 @@ impl World {
             }
             _ => {}
         }
+        self.check_restored();
         let (arrives, carried) = (self.job_model.arrival_per_s(self.now_ms), self.job_model.carried_per_s());
         if self.is_ds2 && carried < arrives {
             self.must_not(format!("in the end {arrives:.0}/s arrive and {carried:.0}/s are carried"));
+        }
+    }
+
+    /// Checks that the job is asked for what its document says, where changes by hand are put back and nobody gave up.
+    fn check_restored(&mut self) {
+        let is_given_up = self.counts.restored >= u64::from(RESTORE_LIMITS.restores_max);
+        if !self.faults.restores || is_given_up || self.violation.is_some() {
+            return;
+        }
+        let document = match self.newest() {
+            DocumentStatus::Runs(running) => running.document().clone(),
+            DocumentStatus::Earlier(earlier) => match self.drop.revision(earlier.generation()) {
+                Some(document) => document.clone(),
+                None => return,
+            },
+            DocumentStatus::NotYet(_) | DocumentStatus::ByHand(_) => return,
+        };
+        let wanted = self.flink.alive().next().map(|job| job.wanted);
+        if wanted != Some(widths_of(&document)) {
+            self.must_not(format!("in the end Flink is asked for {wanted:?}, and the document is another"));
         }
     }
 }

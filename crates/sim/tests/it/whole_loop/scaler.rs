@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use control::{
     ControlLoop, Current, DocumentStatus, Environment, FollowUp, LoopOptions, OperatorNames, PutOutcome,
-    Record, Switches,
+    RESTORE, Record, RestoreLimits, Switches,
 };
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -17,6 +17,7 @@ use scaling::{Constraints, Policy, Snapshot};
 
 use super::disk::WriteFailed;
 use super::drop::Status;
+use super::flink::widths_of;
 use super::job_model::{MetricFault, SCALED, WIDTH_MAX};
 use super::world::{FailedCall, ProgramId, Shared, World};
 
@@ -32,6 +33,10 @@ pub(crate) const DOCUMENT_TTL: Duration = Duration::from_secs(60);
 /// Timeout of a change: longer than all of the agent's timeouts together.
 const APPLIED_WITHIN: Duration = Duration::from_secs(120);
 
+/// How often a job that was rescaled by hand is put back: a run is shorter than the window.
+pub(crate) const RESTORE_LIMITS: RestoreLimits =
+    RestoreLimits { restores_max: 3, window: Duration::from_secs(3_600) };
+
 /// The loop's access to the simulation.
 struct LoopEnvironment {
     shared: Shared,
@@ -44,7 +49,8 @@ struct LoopEnvironment {
 pub(crate) async fn run(shared: Shared, who: ProgramId) {
     let lines = shared.lock().disk.of(who).clone();
     let lines = lines.iter().map(|line| serde_json::from_str(line).unwrap());
-    let mut control = ControlLoop::new(options(), OperatorNames::default(), control::resume(lines));
+    let mut control =
+        ControlLoop::new(options(&shared.lock()), OperatorNames::default(), control::resume(lines));
     let mut env = LoopEnvironment { shared: shared.clone(), who, sight: MetricFault::Whole };
     loop {
         shared.sleep(EPOCH).await;
@@ -54,7 +60,7 @@ pub(crate) async fn run(shared: Shared, who: ProgramId) {
     }
 }
 
-fn options() -> LoopOptions {
+fn options(world: &World) -> LoopOptions {
     let most = |(name, _): &(&str, f64)| ((*name).to_owned(), Bounds { max: WIDTH_MAX, ..Bounds::default() });
     let limits =
         Limits { operators: SCALED.iter().map(most).collect::<BTreeMap<_, _>>(), ..Limits::default() };
@@ -66,6 +72,7 @@ fn options() -> LoopOptions {
         document_ttl: DOCUMENT_TTL,
         applied_within: APPLIED_WITHIN,
         time_zone: TimeZone::UTC,
+        restore: world.faults.restores.then_some(RESTORE_LIMITS),
     }
 }
 
@@ -141,9 +148,7 @@ impl Environment for LoopEnvironment {
         self.shared.lock().check_record(record, self.sight, self.who);
         let what = format_args!("epoch {} ({:?}): {}", record.epoch, record.effect, record.decision);
         // The snapshot of a record is never read again.
-        let Record { epoch, at, job, effect, decision, state, imagined, .. } = record.clone();
-        let kept =
-            Record { epoch, at, job, effect, decision, state, imagined, snapshot: None, outcome: None };
+        let kept = Record { snapshot: None, ..record.clone() };
         self.shared.write(self.who, serde_json::to_string(&kept).unwrap(), what)
     }
 
@@ -163,6 +168,21 @@ impl Environment for LoopEnvironment {
         if let Some(sentence) = sentence {
             self.shared.lock().tell(format_args!("{:?} sees that {sentence}", self.who));
         }
+    }
+
+    async fn required(&mut self) -> Option<BTreeMap<String, u32>> {
+        let wanted = |p: &mut World| {
+            p.settle();
+            let job = p.flink.alive().next()?;
+            Some(
+                SCALED
+                    .iter()
+                    .zip(job.wanted)
+                    .map(|((name, _), wanted)| ((*name).to_owned(), wanted))
+                    .collect(),
+            )
+        };
+        self.shared.call(self.who, "Flink for its requirements", wanted).await.ok().flatten()
     }
 
     async fn put(&mut self, document: &JobDocument, replaces: EntityTag) -> PutOutcome {
@@ -192,6 +212,10 @@ impl World {
     /// Checks that no scale-down relies on missing metrics.
     fn check_record(&mut self, record: &Record, sight: MetricFault, who: ProgramId) {
         self.planned[usize::from(who == ProgramId::Twin)].clone_from(&record.decision.parallelism);
+        if record.decision.policy == RESTORE {
+            // The document says what to restore, whatever the metrics.
+            return self.check_restore(record, who);
+        }
         let (Some(_), Some(snapshot)) = (record.effect.generation(), &record.snapshot) else { return };
         let MetricFault::Without(index) = sight else { return };
         let name = SCALED[index].0;
@@ -202,6 +226,26 @@ impl World {
         {
             let before = before.parallelism;
             self.must_not(format!("{name} is narrowed from {before} to {planned} without its figures"));
+        }
+    }
+
+    /// Checks that only what Flink is asked for is put back, not lost slots, and not for ever.
+    fn check_restore(&mut self, record: &Record, who: ProgramId) {
+        self.counts.restored += 1;
+        self.tell(format_args!("{who:?} puts the job back"));
+        let wanted = self.flink.alive().next().map(|job| job.wanted);
+        let running = match self.newest() {
+            DocumentStatus::Runs(running) => Some(widths_of(running.document())),
+            DocumentStatus::Earlier(earlier) => self.drop.revision(earlier.generation()).map(widths_of),
+            DocumentStatus::NotYet(_) | DocumentStatus::ByHand(_) => None,
+        };
+        // A second rescaler may have put it back meanwhile.
+        if !self.faults.restores || (wanted == running && !self.faults.has_twin) {
+            self.must_not(format!("a job that is asked for {wanted:?} is put back to {running:?}"));
+        }
+        let count = record.restored.len();
+        if count > RESTORE_LIMITS.restores_max as usize {
+            self.must_not(format!("the job is put back {count} times"));
         }
     }
 

@@ -79,6 +79,7 @@ pub(crate) struct Counts {
     pub(crate) published: u64,
     pub(crate) applied: u64,
     pub(crate) rolled_back: u64,
+    pub(crate) restored: u64,
 }
 
 /// The world, as shared by the programs.
