@@ -173,7 +173,7 @@ impl<'a> View<'a> {
 
     pub(super) fn of(load: LoadView<'a>, changes: &'a Changes, needs: &'a NeededParallelism) -> Self {
         let lead_s = changes.lead_s() + load.age_s + load.epoch_s + SLACK_S;
-        Self { lead_s, outage_s: changes.outage_s(load.downtime_s), load, changes, needs }
+        Self { lead_s, outage_s: changes.outage_s(load.downtime_s, load.bound_s), load, changes, needs }
     }
 
     /// Computes the capacities at every parallelism in advance.
