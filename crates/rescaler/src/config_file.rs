@@ -427,7 +427,7 @@ drop.timeout_ms = 0
             (format!("[quota]\nslots = 0\n{}", two("name = \"b\"")), "quota.slots"),
             (format!("[notify]\nattempts = 0\n{}", two("name = \"b\"")), "notify.attempts"),
             ("job = []".to_owned(), "at least one"),
-            (format!("[http]\nlisten = \"here\"\n{}", two("name = \"b\"")), "http"),
+            (format!("[http]\nlisten = \"here\"\n{}", two("name = \"b\"")), "line 2, listen: \"here\""),
         ];
         for (text, expected) in cases {
             let message = load(&text).unwrap_err().to_string();
