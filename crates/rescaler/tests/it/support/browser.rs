@@ -65,11 +65,16 @@ impl Browser {
     }
 
     async fn call(&self, path: &str, body: &Value) -> Value {
-        let response = self.client.post(format!("{}{path}", self.session)).json(body).send().await.unwrap();
-        let answer: Value = response.json().await.unwrap();
-        let value = answer["value"].clone();
+        let value = self.try_call(path, body).await;
         assert!(value.get("error").is_none(), "{path}: {value}");
         value
+    }
+
+    /// Returns the value of the driver's response, which has a field `error` if the call failed.
+    async fn try_call(&self, path: &str, body: &Value) -> Value {
+        let response = self.client.post(format!("{}{path}", self.session)).json(body).send().await.unwrap();
+        let answer: Value = response.json().await.unwrap();
+        answer["value"].clone()
     }
 
     pub(crate) async fn open(&self, url: &str) {
@@ -94,11 +99,21 @@ impl Browser {
         }
     }
 
-    /// Clicks as a person would: on what is visible at the element's place.
+    /// Clicks as a person would: on what is visible at the element's place. The page may replace the element between the search and
+    /// the click; then it is searched again.
     pub(crate) async fn click(&self, selector: &str) {
-        let found = self.call("/element", &json!({ "using": "css selector", "value": selector })).await;
-        let id = found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
-        self.call(&format!("/element/{id}/click"), &json!({})).await;
+        let begun = Instant::now();
+        loop {
+            let found = self.call("/element", &json!({ "using": "css selector", "value": selector })).await;
+            let id = found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
+            let clicked = self.try_call(&format!("/element/{id}/click"), &json!({})).await;
+            let is_replaced = clicked.get("error") == Some(&json!("stale element reference"));
+            if !is_replaced {
+                assert!(clicked.get("error").is_none(), "{selector}: {clicked}");
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{selector} is replaced again and again");
+        }
     }
 
     /// A command of the browser's own protocol.
