@@ -1,4 +1,4 @@
-//! What older versions have written is read on, as docs/upgrading.md says: folders and keys in `testdata/upgrade/VERSION`. Configurations and
+//! What is in the form of older versions is read on, as docs/upgrading.md says: folders and keys in `testdata/upgrade/VERSION`. Configurations and
 //! job documents of these versions are in crates/tidy/tests/it/upgrade.rs.
 
 use std::os::unix::fs::PermissionsExt as _;
