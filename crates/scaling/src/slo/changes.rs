@@ -261,8 +261,8 @@ impl Changes {
 
     /// Watches the backlog after a start, until the effective outage is known.
     ///
-    /// `arrival_per_s`: λ of the last seconds, which counts once the job has run for a moment. When the load has just risen, the change was decided on less than what arrived
-    /// until its end; the rest of the backlog is not the change's.
+    /// `arrival_per_s`: λ of the last seconds, which counts once the job has run for a moment. When the load has just risen, the
+    /// change was decided on less than what arrived until its end; the rest of the backlog is not the change's.
     pub(super) fn observe_backlog(&mut self, snapshot: &Snapshot, arrival_per_s: Option<f64>, now_ms: i64) {
         let Some(mut started) = self.started.take() else { return };
         let Some(backlog) = backlog(snapshot) else {

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::view::View;
 use super::{Options, Slo};
-use crate::{Memory, Policy as _, Snapshot};
+use crate::{Memory, Snapshot};
 
 /// A latency bound, which the measured figures do not depend on, in milliseconds.
 const BOUND_MS: f64 = 1000.0;
@@ -33,8 +32,7 @@ impl Estimator {
             return Err(reason);
         }
         let snapshot = &*snapshot.without_impossible_figures();
-        self.policy.observe(&mut self.memory, snapshot, now_ms);
-        let memory = &self.memory.slo;
-        Ok(View::new(&self.policy.0, memory, snapshot, memory.now_ms(now_ms))?.figures())
+        let (view, _closed) = self.policy.observed(&mut self.memory.slo, snapshot, now_ms);
+        Ok(view?.figures())
     }
 }
