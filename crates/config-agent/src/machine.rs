@@ -442,3 +442,12 @@ fn give_up(job: Option<&JobId>, message: String) -> NextStep {
         None => fail(None, message),
     }
 }
+
+/// Ends the change because Flink cannot build the job of its document, before it affected the running job, if there is one.
+fn reject(job: Option<&JobId>, refused: &str) -> NextStep {
+    let rest = job.map_or_else(
+        || "no job with this name runs".to_owned(),
+        |job| format!("job {job} keeps running unchanged"),
+    );
+    give_up(job, format!("Flink rejects the document: {refused}; {rest}"))
+}

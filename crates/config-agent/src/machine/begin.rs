@@ -3,7 +3,7 @@
 use flink::{JobId, JobState, Vertex};
 use jiff::Timestamp;
 
-use super::{Attempt, Effect, EndedJob, NextStep, Rules, StepContext, fail, give_up, in_place};
+use super::{Attempt, Effect, EndedJob, NextStep, Rules, StepContext, fail, give_up, in_place, reject};
 use crate::ids::{restoration_id, stop_id, submission_id};
 use crate::ledger::{JobHistory, ResumePoint};
 use crate::phase::Phase;
@@ -67,8 +67,7 @@ pub(super) fn begin(
 fn begin_with_job(context: StepContext<'_>, job: &JobId, state: JobState) -> NextStep {
     let StepContext { change, attempt, rules, .. } = context;
     if let Some(refused) = &attempt.refused {
-        let message = format!("Flink rejects the document: {refused}; job {job} keeps running unchanged");
-        return give_up(Some(job), message);
+        return reject(Some(job), refused);
     }
     let in_place = in_place::is_possible(context, job);
     if !rules.can_submit && !in_place {
@@ -115,7 +114,7 @@ fn begin_without_job(
         return fail(None, "no job with this name runs, and flink.jar is not set".to_owned());
     }
     if let Some(refused) = &attempt.refused {
-        return fail(None, format!("Flink rejects the document: {refused}; no job with this name runs"));
+        return reject(None, refused);
     }
     if !attempt.checked {
         return NextStep::Act(Effect::Check);

@@ -11,7 +11,7 @@ use flink::{JobId, Obstacle, Vertex, VertexId};
 use job_config::{JobDocument, RestartMode};
 
 use super::start::roll_back_or_fail;
-use super::{Effect, NextStep, StepContext, Submission, give_up};
+use super::{Effect, NextStep, StepContext, Submission, give_up, reject};
 use crate::ids::stop_id;
 use crate::ledger::{Change, JobHistory};
 use crate::phase::Phase;
@@ -116,10 +116,7 @@ pub(super) fn rescale(context: StepContext<'_>, job: &JobId, found: &ObservedJob
 fn restart(context: StepContext<'_>, job: &JobId) -> NextStep {
     let StepContext { change, attempt, .. } = context;
     match &attempt.refused {
-        Some(refused) if !Obstacle::is_named_in(refused) => give_up(
-            Some(job),
-            format!("Flink rejects the document: {refused}; job {job} keeps running unchanged"),
-        ),
+        Some(refused) if !Obstacle::is_named_in(refused) => reject(Some(job), refused),
         _ if !attempt.checked => NextStep::Act(Effect::Check),
         _ => NextStep::Enter(Phase::Stopping { job: job.clone(), trigger: stop_id(&change.document) }),
     }
