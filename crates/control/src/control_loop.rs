@@ -364,6 +364,9 @@ impl ControlLoop {
         let mut state = None;
         if !matches!(then, Effect::Published { .. }) {
             self.pending = None;
+            if is_restore {
+                self.restoration.not_published();
+            }
         } else if !is_restore {
             let local_time = self.local_time(unconfirmed.at);
             Arc::make_mut(&mut self.memory).published(policy, &unconfirmed.decision, local_time);
@@ -396,6 +399,9 @@ impl ControlLoop {
             Ok(document) => document,
             Err(error) => {
                 let message = format!("the plan does not give a valid document: {}", chain(&error));
+                if decision.policy == RESTORE {
+                    self.restoration.not_published();
+                }
                 return self.record(Effect::NotPublished { message }, decision, Some(snapshot), now);
             }
         };

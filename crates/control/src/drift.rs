@@ -5,7 +5,7 @@
 //! slots again. Only the former is put back, by a new generation with the document's content, so that it takes the
 //! ordinary path of a change.
 //!
-//! It is put back when two successive epochs have seen the same change, so that a person who is at work is not
+//! It is put back when two successive epochs with metrics have seen the same change, so that a person who is at work is not
 //! interrupted, and a limited number of times: whoever rescales the job again and again gets their way in the end, and a
 //! person is asked to look.
 
@@ -42,7 +42,7 @@ pub struct Edit {
 /// What is known of changes by hand.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Restoration {
-    /// The edit that the previous epoch has seen.
+    /// The edit that the previous epoch with metrics has seen.
     seen: Option<Edit>,
     /// When the job was put back, since it last matched its document for the whole window.
     pub(crate) restored: Vec<Timestamp>,
@@ -53,6 +53,11 @@ pub(crate) struct Restoration {
 impl Restoration {
     pub(crate) fn resumed(restored: Vec<Timestamp>) -> Self {
         Self { restored, ..Self::default() }
+    }
+
+    /// The newest attempt does not count: the drop did not take its document.
+    pub(crate) fn not_published(&mut self) {
+        self.restored.pop();
     }
 }
 
@@ -110,6 +115,7 @@ impl ControlLoop {
         };
         let count = self.restoration.restored.len();
         if count < limits.restores_max as usize {
+            self.restoration.gave_up = None;
             return Some(edit);
         }
         let drift = self.drift(running, snapshot).map(|drift| drift.to_string()).unwrap_or_default();

@@ -87,6 +87,11 @@ pub fn resume(lines: impl IntoIterator<Item = JournalLine<ResumeRecord>>) -> Res
                 let is_over = follow_up.outcome.is_some()
                     || matches!(follow_up.then, Some(Effect::NotPublished { .. }));
                 let is_about = |pending: &Pending| pending.epoch == follow_up.of_epoch;
+                if matches!(follow_up.then, Some(Effect::NotPublished { .. }))
+                    && resumed.pending.as_ref().is_some_and(|pending| pending.is_restore && is_about(pending))
+                {
+                    resumed.restored.pop();
+                }
                 resumed.pending = resumed.pending.filter(|pending| !(is_over && is_about(pending)));
                 if let Some(pending) = resumed.pending.as_mut().filter(|pending| is_about(pending))
                     && matches!(follow_up.then, Some(Effect::Published { .. }))

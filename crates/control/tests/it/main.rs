@@ -7,6 +7,7 @@ mod keeping_a_bound;
 mod limits;
 mod narrowing;
 mod publishing;
+mod putting_back;
 mod rising_latency;
 mod rollback;
 mod rounds;
