@@ -154,8 +154,13 @@ impl ControlLoop {
                 }
             }
         };
+        // An expired document without a report may have been applied all the same, and is then what Flink is asked for.
+        let is_reported =
+            reports.as_ref().is_none_or(|all| all.iter().any(|report| report.generation == generation));
         let edit = match (&running, &snapshot) {
-            (Ok(running), Ok(snapshot)) => self.note_drift(env, running, snapshot, is_settled).await,
+            (Ok(running), Ok(snapshot)) => {
+                self.note_drift(env, running, snapshot, is_settled && is_reported).await
+            }
             _ => None,
         };
         if is_settled {

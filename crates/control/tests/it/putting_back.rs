@@ -215,3 +215,22 @@ fn only_what_was_published_counts() {
         assert_eq!((job.epochs(2), job.world.width), (1, 4));
     }
 }
+
+/// Goal: a document that was applied without a report, and has expired, is what Flink is asked for, and no change by hand.
+#[test]
+fn a_change_without_a_report_is_not_by_hand() {
+    let mut job = Edited::new();
+    let issued_at = job.world.now;
+    let next = JobDocument::parse(&job.world.document.text().replace("map = 4", "map = 7")).unwrap();
+    let next = next.renumbered(2).unwrap();
+    let expires_at = Some(issued_at + SignedDuration::from_secs(30));
+    let next = next.dated(issued_at, expires_at).unwrap();
+    job.world.history.push(std::mem::replace(&mut job.world.document, next));
+    job.world.width = 7;
+    assert_eq!((job.epochs(60), job.world.width), (0, 7));
+    // Its report comes late; after that a change by hand is one.
+    job.world.reports.push(report(2, "running"));
+    assert_eq!(job.epochs(3), 0);
+    job.world.width = 5;
+    assert_eq!((job.epochs(2), job.world.width), (1, 7));
+}
