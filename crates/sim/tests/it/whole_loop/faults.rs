@@ -138,7 +138,7 @@ impl Faults {
         let common =
             Self { call, write, flink, slots, metrics, calm_ms, away, forgets_ms, ..Self::default() };
         let has_twin = random.uniform() < 0.1;
-        let restores = seed % 2 == 1 && std::env::var("LOOP_RESTORE").is_ok();
+        let restores = seed % 2 == 1;
         Self { lost, narrow, power_ms, edits_ms, restores, clock, has_twin, ..common }
     }
 
