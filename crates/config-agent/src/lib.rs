@@ -61,4 +61,4 @@ pub use machine::{
 pub use phase::{NodeFailure, Phase};
 pub use pool::{CommandError, Node, Pool};
 pub use recovery::{RecoveredState, RejectedDocument};
-pub use retention::Retention;
+pub use retention::{Retention, Savepoints};

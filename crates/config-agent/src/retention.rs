@@ -1,15 +1,45 @@
 //! Work between changes: savepoint retention, and cancelling an abandoned job that starts late.
 //!
-//! Both can be interrupted at any point by the next document, and both are idempotent.
+//! Both can be interrupted at any point by the next document, and both are idempotent. What the journal records of savepoints
+//! ([`Savepoints`]) is here as well, beside the decision that needs it.
+
+use std::collections::VecDeque;
 
 use flink::JobId;
+use serde::{Deserialize, Serialize};
 use service::with_causes;
 
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::journal_store::{JournalStore, JournalStoreError};
-use crate::ledger::{Entry, Ledger};
+use crate::ledger::{Change, Entry, Ledger};
 use crate::phase::Phase;
+
+/// How many savepoints to remember, a bound in case deletion never succeeds.
+const SAVEPOINTS_MOST: usize = 1_000;
+
+/// Savepoints taken by this agent and not deleted yet, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Savepoints(VecDeque<String>);
+
+impl Savepoints {
+    /// Records the savepoint that a change took when it went from a phase to its present one.
+    pub(crate) fn follow(&mut self, from: &Phase, change: &Change) {
+        if let (Phase::Stopping { .. }, Phase::Stopped { savepoint: Some(savepoint), .. }) =
+            (from, &change.phase)
+        {
+            self.0.push_back(savepoint.clone());
+            let surplus = self.0.len().saturating_sub(SAVEPOINTS_MOST);
+            self.0.drain(..surplus);
+        }
+    }
+
+    /// Removes a savepoint that was deleted, or cannot be.
+    pub(crate) fn forget(&mut self, path: &str) {
+        self.0.retain(|kept| kept != path);
+    }
+}
 
 /// Which savepoints are kept. Those that the running job or its rollback may need are always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +56,15 @@ impl Retention {
 
     /// Returns the savepoints to delete, oldest first; none during a change.
     fn surplus(self, ledger: &Ledger) -> Vec<String> {
+        let Some(change) = ledger.change().filter(|change| change.phase.is_final()) else {
+            return Vec::new();
+        };
+        let history = ledger.history();
+        let needed = [&history.savepoint, &history.began_from, &change.savepoint].map(Option::as_ref);
         let kept = if self.savepoints == 0 { usize::MAX } else { self.savepoints };
-        let beyond = ledger.history().savepoints.len().saturating_sub(kept);
-        let surplus = ledger.dispensable().filter(|(older, _)| *older < beyond);
-        surplus.map(|(_, path)| path.clone()).collect()
+        let Savepoints(taken) = &history.savepoints;
+        let older = taken.iter().take(taken.len().saturating_sub(kept));
+        older.filter(|path| !needed.contains(&Some(*path))).cloned().collect()
     }
 }
 

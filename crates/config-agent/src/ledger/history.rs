@@ -7,15 +7,13 @@ use jiff::Timestamp;
 use job_config::JobDocument;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Contradiction, Ledger};
+use super::{Change, Contradiction};
 use crate::phase::Phase;
 use crate::recovery::RecoveredState;
+use crate::retention::Savepoints;
 
 /// How many abandoned job ids to remember, so that a late-starting one is recognised.
 const ABANDONED_MOST: usize = 8;
-
-/// How many savepoints to remember, a bound in case deletion never succeeds.
-const SAVEPOINTS_MOST: usize = 1_000;
 
 /// History across changes: the job's state, the job that ran last, and the failure count.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,22 +42,10 @@ pub struct JobHistory {
     pub abandoned: VecDeque<JobId>,
     /// Savepoints taken by this agent and not deleted yet, oldest first.
     #[serde(default)]
-    pub savepoints: VecDeque<String>,
+    pub savepoints: Savepoints,
     /// Savepoints that could not be deleted and are not reported yet, with the reason.
     #[serde(default)]
     pub not_disposed: Vec<String>,
-}
-
-impl Ledger {
-    /// Returns the savepoints that neither the running job nor its rollback may need, oldest first, each with the
-    /// number of older ones; none during a change.
-    pub(crate) fn dispensable(&self) -> impl Iterator<Item = (usize, &String)> {
-        let is_over = self.change.as_ref().is_some_and(|change| change.phase.is_final());
-        let of_change = self.change.as_ref().and_then(|change| change.savepoint.as_ref());
-        let needed = [self.history.savepoint.as_ref(), self.history.began_from.as_ref(), of_change];
-        let all = self.history.savepoints.iter().enumerate();
-        all.filter(move |(_, path)| is_over && !needed.contains(&Some(*path)))
-    }
 }
 
 impl JobHistory {
@@ -121,13 +107,8 @@ impl JobHistory {
 
     /// Records what a transition between two phases implies beyond the phase itself.
     fn remember(&mut self, from: &Phase, change: &Change) {
-        let to = &change.phase;
-        if let (Phase::Stopping { .. }, Phase::Stopped { savepoint: Some(savepoint), .. }) = (from, to) {
-            self.savepoints.push_back(savepoint.clone());
-            let surplus = self.savepoints.len().saturating_sub(SAVEPOINTS_MOST);
-            self.savepoints.drain(..surplus);
-        }
-        let given_up = match (from, to) {
+        self.savepoints.follow(from, change);
+        let given_up = match (from, &change.phase) {
             (_, Phase::RollingBack { failed, .. }) => Some(failed),
             (
                 Phase::Submitting { job, .. } | Phase::Settling { job } | Phase::Restoring { job, .. },
@@ -143,7 +124,7 @@ impl JobHistory {
     }
 
     pub(super) fn forget_savepoint(&mut self, path: &str, problem: Option<&str>) {
-        self.savepoints.retain(|kept| kept != path);
+        self.savepoints.forget(path);
         if let Some(problem) = problem {
             self.not_disposed.push(format!("could not delete savepoint {path}: {problem}"));
         }
