@@ -2,6 +2,7 @@
 
 use core::f64::consts::TAU;
 
+use generator::profile::ProfileConfig;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -114,16 +115,21 @@ pub enum Shape {
         /// Highest rate.
         high: f64,
     },
+    /// The load that the event producer makes of one of its profiles.
+    Profile {
+        /// The profile, as in its configuration; not a trace.
+        profile: ProfileConfig,
+    },
 }
 
 /// Why a shape is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the load's {key} {remedy}")]
+#[error("the load's {key}: {remedy}")]
 pub struct ShapeError {
     /// The invalid key.
-    pub key: &'static str,
+    pub key: String,
     /// Valid values.
-    pub remedy: &'static str,
+    pub remedy: String,
 }
 
 impl Shape {
@@ -133,7 +139,7 @@ impl Shape {
     /// See [`ShapeError`].
     pub fn rates_per_s(&self, duration_s: usize, random: &mut Random) -> Result<Vec<f64>, ShapeError> {
         if let Some((key, remedy)) = self.problem() {
-            return Err(ShapeError { key, remedy });
+            return Err(ShapeError { key: key.to_owned(), remedy: remedy.to_owned() });
         }
         let each = |rate: &dyn Fn(f64) -> f64| {
             #[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
@@ -176,6 +182,7 @@ impl Shape {
             Self::Wikipedia { low, high } => daily::wikipedia(duration_s, *low, *high, random),
             Self::Production { low, high } => daily::production(duration_s, *low, *high, random),
             Self::Walk { low, high } => walk(duration_s, *low, *high, random),
+            Self::Profile { profile } => emitted(profile, duration_s)?,
         })
     }
 
@@ -197,6 +204,10 @@ impl Shape {
             Self::Sine { period_s: 0, .. } | Self::Square { period_s: 0, .. } => {
                 (false, "period_s", "give a number from 1 on")
             }
+            Self::Profile { profile } if profile.trace_file().is_some() => {
+                (false, "profile", "name the file of a trace as load.trace")
+            }
+            Self::Profile { .. } => return None, // the rest is checked where it is converted
             Self::Diurnal { day_s: 0, .. } => (false, "day_s", "give a number from 1 on"),
             Self::FlashCrowd { rise_s, decay_s, .. } if *rise_s == 0 || *decay_s == 0 => {
                 (false, "rise_s and decay_s", "give a number from 1 on")
@@ -215,6 +226,16 @@ impl Shape {
         };
         (!right).then_some((key, remedy))
     }
+}
+
+/// Returns the events of a profile that are due in each second.
+fn emitted(profile: &ProfileConfig, duration_s: usize) -> Result<Vec<f64>, ShapeError> {
+    let schedule = profile.check().map_err(|error| ShapeError { key: error.key, remedy: error.problem })?;
+    let due = |second: usize| {
+        schedule.due_count(u64::try_from(second).unwrap_or(u64::MAX).saturating_mul(1_000_000_000))
+    };
+    let emitted = |second: usize| u32::try_from(due(second + 1) - due(second)).unwrap_or(u32::MAX);
+    Ok((0..duration_s).map(emitted).map(f64::from).collect())
 }
 
 /// Returns the rate of the last point at or before `t`; before the first point, its rate.
@@ -268,6 +289,21 @@ mod tests {
         assert_eq!(rates(&square, 6), [1.0, 1.0, 2.0, 2.0, 1.0, 1.0]);
     }
 
+    /// A shape from the lines of a scenario file.
+    fn written(profile: &str) -> Shape {
+        toml::from_str(&format!("kind = \"profile\"\nprofile = {{ {profile} }}")).unwrap()
+    }
+
+    /// Goal: a profile of the event producer is the load that the producer makes of it, up to its end.
+    #[test]
+    fn a_profile_is_what_the_producer_emits() {
+        let ramp = rates(&written("kind = \"ramp\", from = 0, to = 100, over_s = 10"), 12);
+        // Halfway through each second; the event at its start counts in the second before.
+        assert_eq!(ramp, [5.0, 15.0, 25.0, 35.0, 45.0, 55.0, 65.0, 75.0, 85.0, 95.0, 100.0, 100.0]);
+        let ended = rates(&written("kind = \"constant\", rate = 40, duration_s = 2"), 3);
+        assert_eq!(ended, [40.0, 39.0, 0.0]);
+    }
+
     /// Goal: invalid shapes are rejected with the valid values.
     #[test]
     fn impossible_shapes_are_refused() {
@@ -277,5 +313,7 @@ mod tests {
         assert!(refused(Shape::Steps { levels: vec![] }).contains("levels"));
         assert!(refused(Shape::Ramp { corners: vec![(5, 1.0), (5, 2.0)] }).contains("corners"));
         assert!(refused(Shape::Sine { period_s: 0, low: 0.0, high: 1.0 }).contains("period_s"));
+        assert!(refused(written("kind = \"constant\", rate = -1")).contains("profile.rate: give a number"));
+        assert!(refused(written("kind = \"trace\", file = \"a.csv\"")).contains("load.trace"));
     }
 }

@@ -13,8 +13,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("control", &["job-config", "scaling"]),
     // Settings in, findings out.
     ("doctor", &[]),
-    // The simulator drives the policies against a model.
-    ("sim", &["control", "job-config", "scaling"]),
+    // The simulator drives the policies against a model, under the load profiles of the event producer too.
+    ("sim", &["control", "generator", "job-config", "scaling"]),
     ("generator", &["events"]),
     ("reference", &["events"]),
     // Clients, readers, files.
