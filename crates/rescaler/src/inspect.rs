@@ -40,7 +40,7 @@ pub(crate) struct Inspect {
     /// Metric source, instead of the configured one.
     #[arg(long, value_enum)]
     source: Option<SourceKind>,
-    /// URL of Graphite or Prometheus, instead of the configured one.
+    /// URL of the metric store, instead of the configured one.
     #[arg(long, value_name = "URL")]
     source_url: Option<Address>,
     /// Folder of Whisper files, instead of the configured one.

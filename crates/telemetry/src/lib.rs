@@ -1,10 +1,10 @@
 //! Metrics of a running job, read from outside.
 //!
 //! Reading has two steps. A [`MetricSource`] takes a [`Sample`] every second or so: raw counters and gauges at one point in
-//! time, without judgement. It reads Flink's REST interface, or a store that Flink's reporters write to: a folder of Whisper
-//! files, Graphite, Prometheus. [`summarise`] computes one [`scaling::Snapshot`] from the samples of an epoch. It is a pure
-//! function, and alone decides which readings are trusted: differences of counters instead of Flink's slow meters, nothing
-//! before the end of the warm-up, nothing across a restart, unknown where a subtask reports nothing.
+//! time, without judgement. It reads Flink's REST interface, or a store that Flink's reporters write to ([`StoreKind`]).
+//! [`summarise`] computes one [`scaling::Snapshot`] from the samples of an epoch. It is a pure function, and alone decides which
+//! readings are trusted: differences of counters instead of Flink's slow meters, nothing before the end of the warm-up, nothing
+//! across a restart, unknown where a subtask reports nothing.
 
 mod clock;
 mod error;

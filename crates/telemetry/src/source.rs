@@ -64,7 +64,7 @@ impl MetricSource {
         })
     }
 
-    /// Its kind, as configured: `flink-rest`, `whisper`, `graphite`, `prometheus`.
+    /// Its kind, as configured: `flink-rest`, or the store's.
     pub fn name(&self) -> &'static str {
         match &self.inner {
             Backend::FlinkRest(_) => "flink-rest",

@@ -1,4 +1,4 @@
-//! Metric stores that Flink's reporters write to: a folder of Whisper files, Graphite, Prometheus.
+//! Metric stores that Flink's reporters write to.
 //!
 //! A store returns the newest points of all series that a pattern matches, and [`crate::series`] builds a sample from them.
 
