@@ -212,29 +212,14 @@ impl ProfileConfig {
                 Some((sine(mean?, *amplitude, period_s), EndBehaviour::Repeat))
             }
             ProfileConfig::Spike { base, peak, before_s, spike_s, repeat, .. } => {
-                let rates = [problems.note(rate("base", *base)), problems.note(rate("peak", *peak))];
-                let times =
-                    [problems.note(time("before_s", *before_s)), problems.note(time("spike_s", *spike_s))];
-                let mut pieces = vec![flat(rates[0]?, times[0]?), flat(rates[1]?, times[1]?)];
-                if *repeat {
-                    return Some((pieces, EndBehaviour::Repeat));
-                }
-                pieces.push(flat(*base, 1.0));
-                Some((pieces, EndBehaviour::Hold))
+                spike_pieces([*base, *peak], [*before_s, *spike_s], *repeat, problems)
             }
             ProfileConfig::Trace { file, .. } => {
                 let problem = format!("{} has not been read", file.display());
                 problems.note(Err(ConfigError::new("profile.file", problem)))
             }
             ProfileConfig::Thesis { low, maximum, change_interval_s, .. } => {
-                let rates = [problems.note(rate("low", *low)), problems.note(rate("maximum", *maximum))];
-                let interval_s = problems.note(time("change_interval_s", *change_interval_s));
-                let (low, maximum) = (rates[0]?, rates[1]?);
-                if low > maximum {
-                    let remedy = format!("give a number up to profile.maximum = {maximum}");
-                    return problems.note(Err(ConfigError::of_value("profile.low", low, remedy)));
-                }
-                Some((thesis(low, maximum, interval_s?), EndBehaviour::Hold))
+                thesis_pieces(*low, *maximum, *change_interval_s, problems)
             }
         }
     }
@@ -277,6 +262,38 @@ fn amplitude_of(mean: f64, amplitude: f64) -> Result<(), ConfigError> {
     }
     let remedy = format!("give a number from 0 to profile.mean = {mean}, and at most {HIGHEST_RATE} with it");
     Err(ConfigError::of_value("profile.amplitude", amplitude, remedy))
+}
+
+fn spike_pieces(
+    [base, peak]: [f64; 2],
+    [before_s, spike_s]: [f64; 2],
+    repeat: bool,
+    problems: &mut Problems,
+) -> Option<(Vec<Piece>, EndBehaviour)> {
+    let rates = [problems.note(rate("base", base)), problems.note(rate("peak", peak))];
+    let times = [problems.note(time("before_s", before_s)), problems.note(time("spike_s", spike_s))];
+    let mut pieces = vec![flat(rates[0]?, times[0]?), flat(rates[1]?, times[1]?)];
+    if repeat {
+        return Some((pieces, EndBehaviour::Repeat));
+    }
+    pieces.push(flat(base, 1.0));
+    Some((pieces, EndBehaviour::Hold))
+}
+
+fn thesis_pieces(
+    low: f64,
+    maximum: f64,
+    change_interval_s: f64,
+    problems: &mut Problems,
+) -> Option<(Vec<Piece>, EndBehaviour)> {
+    let rates = [problems.note(rate("low", low)), problems.note(rate("maximum", maximum))];
+    let interval_s = problems.note(time("change_interval_s", change_interval_s));
+    let (low, maximum) = (rates[0]?, rates[1]?);
+    if low > maximum {
+        let remedy = format!("give a number up to profile.maximum = {maximum}");
+        return problems.note(Err(ConfigError::of_value("profile.low", low, remedy)));
+    }
+    Some((thesis(low, maximum, interval_s?), EndBehaviour::Hold))
 }
 
 fn step_pieces(steps: &[ProfileStep], problems: &mut Problems) -> Option<Vec<Piece>> {
