@@ -50,6 +50,19 @@ pub(crate) fn answer(all: &BTreeMap<String, Value>, asked: Option<&str>) -> Valu
     known.map(|(name, value)| json!({ "id": name, "value": value })).collect()
 }
 
+/// Returns the requested values of a vertex, without computing the others.
+pub(crate) fn asked_of_vertex(vertex: &Vertex, parallelism: u32, names: &str, clock: Clock) -> Value {
+    let found = |name: &str| {
+        let (index, metric) = name.split_once('.')?;
+        let is_subtask =
+            index.parse().is_ok_and(|number: u32| number < parallelism && number.to_string() == index);
+        let own = vertex.subtasks.get(index).and_then(|own| own.get(metric));
+        let metric_value = own.or_else(|| vertex.metrics.get(metric)).filter(|_| is_subtask)?;
+        Some(json!({ "id": name, "value": value(metric, metric_value, clock)? }))
+    };
+    names.split(',').filter_map(found).collect()
+}
+
 /// Returns the value of a metric at this time; [`None`]: it does not exist.
 pub(crate) fn value(name: &str, metric: &Metric, clock: Clock) -> Option<Value> {
     match metric {
@@ -99,6 +112,23 @@ mod tests {
         assert_eq!(at(&json!({ "rate": 10, "until_s": 5 }), 60.0), json!("10050"));
         assert_eq!(at(&json!("NaN"), 60.0), json!("NaN"));
         assert_eq!(at(&Value::Null, 60.0), Value::Null);
+    }
+
+    /// Goal: requested values are those of all metrics, with those of single subtasks, and what does not exist is absent.
+    #[test]
+    fn requested_values_are_those_of_all() {
+        let vertex: Vertex = serde_json::from_value(json!({
+            "id": "a", "name": "a", "parallelism": 3, "metrics": { "x": { "rate": 1 }, "y": "2", "z": null },
+            "subtasks": { "1": { "x": null, "y": "3" }, "7": { "x": "8" } },
+        }))
+        .unwrap();
+        let clock = Clock { elapsed_s: 5.0, restarted_s: None };
+        let all = of_vertex(&vertex, 3, clock);
+        assert_eq!(all.len(), 5);
+        let mut names = vec!["01.x", "x", "7.x", "3.x"];
+        names.extend(["0.x", "0.y", "0.z", "1.x", "1.y", "2.x", "2.y"]);
+        let names = names.join(",");
+        assert_eq!(asked_of_vertex(&vertex, 3, &names, clock), answer(&all, Some(&names)));
     }
 
     /// Goal: after a restart counters begin at 0 and gauges continue.

@@ -193,8 +193,12 @@ impl FlinkStandIn {
                 }
             }
             ("GET", ["jobs", "overview"]) => self.jobs_overview(now_ms),
+            ("GET", ["jobs", job, "vertices", vertex, "metrics"]) if self.job(job, elapsed_s).is_some() => {
+                let answer = self.vertex_metrics(job, vertex, &request.query, now_ms);
+                answer.map_or_else(not_found, |answer| Response::ok(&answer))
+            }
             (_, ["jobs", job, rest @ ..]) => {
-                let job = self.jobs(elapsed_s).iter().find(|other| other.jid == *job).cloned();
+                let job = self.job(job, elapsed_s).cloned();
                 match job {
                     Some(job) => self.of_job(request, &job, rest, now_ms).unwrap_or_else(not_found),
                     None => Response::error(
@@ -208,6 +212,24 @@ impl FlinkStandIn {
             }
             _ => not_found(),
         }
+    }
+
+    fn job(&self, id: &str, elapsed_s: f64) -> Option<&Job> {
+        self.jobs(elapsed_s).iter().find(|job| job.jid == id)
+    }
+
+    /// Returns the metrics of a vertex, by far the most frequent response.
+    fn vertex_metrics(&self, job: &str, vertex: &str, query: &str, now_ms: i64) -> Option<Value> {
+        let job = self.job(job, self.elapsed_s(now_ms))?;
+        let vertex = job.vertices.iter().find(|other| other.id == vertex)?;
+        let none = Required::default();
+        let required = self.required.get(&job.jid).unwrap_or(&none);
+        let parallelism = count(required.parallelism(job, vertex));
+        let clock = self.view(job, required, now_ms).clock();
+        Some(match asked(query) {
+            Some(names) => metrics::asked_of_vertex(vertex, parallelism, &names, clock),
+            None => metrics::answer(&metrics::of_vertex(vertex, parallelism, clock), None),
+        })
     }
 
     fn shows_config(&self) -> bool {
@@ -272,12 +294,6 @@ impl FlinkStandIn {
             }
             ("GET", ["vertices", id]) => {
                 Response::ok(&view.vertex_details(job.vertices.iter().find(|vertex| vertex.id == *id)?))
-            }
-            ("GET", ["vertices", id, "metrics"]) => {
-                let vertex = job.vertices.iter().find(|vertex| vertex.id == *id)?;
-                let parallelism = count(required.parallelism(job, vertex));
-                let all = metrics::of_vertex(vertex, parallelism, view.clock());
-                Response::ok(&metrics::answer(&all, asked(&request.query).as_deref()))
             }
             (method @ ("GET" | "PUT"), ["resource-requirements"]) => {
                 self.requirements(method, &request.body, job, now_ms)?
