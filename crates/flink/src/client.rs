@@ -10,6 +10,7 @@ use http_client::{
 use secrets::{Address, AddressError, HttpUrl};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::Error;
@@ -18,7 +19,7 @@ use crate::failure::first_and_root_cause;
 /// Number of characters kept of Flink's error message: its stack traces have tens of kilobytes.
 const MESSAGE_CHARS: usize = 2_000;
 
-/// Timeouts and size limit of every request.
+/// Timeouts and size limit of every request, and their number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientSettings {
     /// Timeout from the request to the end of the response.
@@ -27,16 +28,19 @@ pub struct ClientSettings {
     pub submit_timeout: Duration,
     /// Size limit of a response, in bytes.
     pub max_body_bytes: usize,
+    /// Largest number of requests at the same time, of all clones together; others wait. At least 1.
+    pub max_requests: usize,
 }
 
 impl Default for ClientSettings {
-    /// 10 s (60 s for submissions) and 16 MiB: the response for a job of 100 vertices with 32 subtasks each has less
-    /// than 2 MiB.
+    /// 10 s (60 s for submissions), 16 MiB (the response for a job of 100 vertices with 32 subtasks each has less than
+    /// 2 MiB), and 8 requests: a JobManager answers requests for metrics from memory, with few threads.
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(10),
             submit_timeout: Duration::from_secs(60),
             max_body_bytes: 16 << 20,
+            max_requests: 8,
         }
     }
 }
@@ -54,6 +58,7 @@ pub struct Client {
     first: Arc<AtomicUsize>,
     http: http_client::Client,
     settings: ClientSettings,
+    permits: Arc<Semaphore>,
 }
 
 impl Client {
@@ -81,7 +86,13 @@ impl Client {
         };
         let is_encrypted = servers.iter().any(HttpUrl::is_encrypted);
         let http = http_client::Client::new(bounds, access, is_encrypted).map_err(Error::Setup)?;
-        Ok(Self { servers: servers.into(), first: Arc::default(), http, settings })
+        let permits = Arc::new(Semaphore::new(settings.max_requests.max(1)));
+        Ok(Self { servers: servers.into(), first: Arc::default(), http, settings, permits })
+    }
+
+    /// Returns how many requests it makes at the same time at most: more in preparation are of no use.
+    pub fn max_requests(&self) -> usize {
+        self.settings.max_requests.max(1)
     }
 
     /// Returns the URL of the last JobManager that responded, without credentials.
@@ -102,6 +113,16 @@ impl Client {
             get(&url)
         };
         read(self.exchange(path, self.settings.timeout, &request).await?)
+    }
+
+    /// Fetches a response and gives its body to `parse`, which can read texts where they lie.
+    pub(crate) async fn get_in_place<T>(
+        &self,
+        path: &str,
+        parse: impl FnOnce(&[u8]) -> Result<T, serde_json::Error> + Send,
+    ) -> Result<T, Error> {
+        let request = |url: Url| get(&url);
+        read_with(self.exchange(path, self.settings.timeout, &request).await?, parse)
     }
 
     pub(crate) async fn send<T: DeserializeOwned>(
@@ -143,6 +164,8 @@ impl Client {
         timeout: Duration,
         request: &(impl Fn(Url) -> Result<Request, Failure> + Sync),
     ) -> Result<(String, Answer), Error> {
+        // The semaphore is never closed.
+        let _permit = self.permits.acquire().await.ok();
         let count = self.servers.len();
         let mut at = self.first.load(Ordering::Relaxed) % count;
         let mut others = count - 1;
@@ -200,7 +223,14 @@ impl Client {
 }
 
 /// Parses the content of a response.
-fn read<T: DeserializeOwned>((url, answer): (String, Answer)) -> Result<T, Error> {
+fn read<T: DeserializeOwned>(answer: (String, Answer)) -> Result<T, Error> {
+    read_with(answer, |body| serde_json::from_slice(body))
+}
+
+fn read_with<T>(
+    (url, answer): (String, Answer),
+    parse: impl FnOnce(&[u8]) -> Result<T, serde_json::Error>,
+) -> Result<T, Error> {
     let Answer { status, body, .. } = &answer;
     if status.is_redirection() {
         let location = answer.text("location").unwrap_or("an unnamed address");
@@ -218,7 +248,7 @@ fn read<T: DeserializeOwned>((url, answer): (String, Answer)) -> Result<T, Error
     }
     // Some requests return 202 with an empty body.
     let body: &[u8] = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|source| Error::Unreadable { url, source })
+    parse(body).map_err(|source| Error::Unreadable { url, source })
 }
 
 /// Returns the message of an error response: Flink's own, or the meaning of the status if the body is HTML.
@@ -346,5 +376,52 @@ mod tests {
         assert!(matches!(client.jobs().await, Err(Error::Status { status: 503, .. })));
         let client = Client::new(&format!("{old},{gone}"), ClientSettings::default()).unwrap();
         assert!(matches!(client.jobs().await, Err(Error::Redirect { .. })));
+    }
+
+    /// Goal: clones together make no more requests at the same time than allowed, and as many; the others come afterwards.
+    #[tokio::test]
+    async fn requests_at_the_same_time_are_bounded() {
+        use std::sync::Mutex;
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        use tokio::sync::Barrier;
+        const AT_A_TIME: usize = 3;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        // (requests without an answer, the most of them)
+        let counts = Arc::new(Mutex::new((0, 0)));
+        let (counted, barrier) = (Arc::clone(&counts), Arc::new(Barrier::new(AT_A_TIME)));
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let (counts, barrier) = (Arc::clone(&counted), Arc::clone(&barrier));
+                tokio::spawn(async move {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        head.push(stream.read_u8().await.unwrap());
+                    }
+                    {
+                        let mut counts = counts.lock().unwrap();
+                        counts.0 += 1;
+                        counts.1 = counts.1.max(counts.0);
+                    }
+                    barrier.wait().await;
+                    counts.lock().unwrap().0 -= 1;
+                    stream.write_all(answer("200 OK", r#"{"jobs":[]}"#).as_bytes()).await.unwrap();
+                });
+            }
+        });
+        let settings = ClientSettings {
+            timeout: Duration::from_secs(60),
+            max_requests: AT_A_TIME,
+            ..ClientSettings::default()
+        };
+        let client = Client::new(&url, settings).unwrap();
+        let mut all = tokio::task::JoinSet::new();
+        for _ in 0..AT_A_TIME * 4 {
+            let client = client.clone();
+            all.spawn(async move { client.jobs().await.unwrap() });
+        }
+        assert_eq!(all.join_all().await.len(), AT_A_TIME * 4);
+        assert_eq!(*counts.lock().unwrap(), (0, AT_A_TIME));
     }
 }

@@ -237,6 +237,11 @@ impl JobDetails {
         Some((self.now? - self.running_since_ms()?).max(0))
     }
 
+    /// Whether the vertices, with the states of their tasks, and the edges are the same as of an earlier response.
+    pub fn has_same_graph(&self, other: &Self) -> bool {
+        self.vertices == other.vertices && self.plan == other.plan
+    }
+
     /// Returns the edges between vertices; empty where Flink reports none, as it does while it rebuilds the plan.
     pub fn plan(&self) -> &[PlanNode] {
         self.plan.as_ref().and_then(|plan| plan.nodes.as_deref()).unwrap_or_default()

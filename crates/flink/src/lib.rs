@@ -31,7 +31,7 @@ pub use graphite::graphite_component;
 pub use ids::{InvalidId, JobId, TriggerId, VertexId};
 pub use jars::{Jar, RunRequest, read_jar};
 pub use jobs::{Edge, JobDetails, JobFailure, JobOverview, JobState, MAX_PARALLELISM, PlanNode, Vertex};
-pub use metrics::Metric;
+pub use metrics::{Metric, MetricQuery};
 pub use requirements::{InPlace, Obstacle, Requirement};
 pub use rescales::{Rescale, RescaledVertex, SchedulerState};
 pub use savepoints::{Disposal, SavepointStatus, StopRequest};

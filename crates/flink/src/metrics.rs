@@ -1,7 +1,12 @@
 //! Requests for metrics. The JobManager caches them and refreshes them every `metrics.fetcher.update-interval`, and
 //! only on request.
 
-use serde::Deserialize;
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use url::form_urlencoded;
 
 use crate::{Client, Error, JobId, VertexId};
 
@@ -14,20 +19,126 @@ pub struct Metric {
     pub value: Option<f64>,
 }
 
+/// An entry of a response, with its texts where they lie in the body.
 #[derive(Deserialize)]
-struct Entry {
-    id: String,
+struct Entry<'body> {
+    #[serde(borrow)]
+    id: Cow<'body, str>,
     #[serde(default)]
-    value: serde_json::Value,
+    value: Number,
 }
 
-impl From<Entry> for Metric {
-    fn from(entry: Entry) -> Self {
-        let number = match &entry.value {
-            serde_json::Value::String(text) => text.trim().parse().ok(),
-            other => other.as_f64(),
-        };
-        Self { id: entry.id, value: number.filter(|value: &f64| value.is_finite()) }
+/// A number, or a text that is one; anything else is unknown.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+struct Number(Option<f64>);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberVisitor)
+    }
+}
+
+struct NumberVisitor;
+
+impl<'de> Visitor<'de> for NumberVisitor {
+    type Value = Number;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value of a metric")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Number, E> {
+        Ok(Number(text.trim().parse().ok().filter(|value: &f64| value.is_finite())))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Number, E> {
+        Ok(Number(Some(value).filter(|value| value.is_finite())))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts above 2^53 are not exact as text either")]
+    fn visit_u64<E>(self, value: u64) -> Result<Number, E> {
+        Ok(Number(Some(value as f64)))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts above 2^53 are not exact as text either")]
+    fn visit_i64<E>(self, value: i64) -> Result<Number, E> {
+        Ok(Number(Some(value as f64)))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Number, E> {
+        Ok(Number(None))
+    }
+
+    fn visit_unit<E>(self) -> Result<Number, E> {
+        Ok(Number(None))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Number, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Number(None))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Number, A::Error> {
+        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Number(None))
+    }
+}
+
+/// Calls a function with each entry of a response, without a list of them.
+struct Each<F>(F);
+
+impl<'de, F: FnMut(&str, Option<f64>)> DeserializeSeed<'de> for Each<F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, F: FnMut(&str, Option<f64>)> Visitor<'de> for Each<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of metrics")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut entries: A) -> Result<(), A::Error> {
+        while let Some(Entry { id, value }) = entries.next_element::<Entry<'de>>()? {
+            self.0(&id, value.0);
+        }
+        Ok(())
+    }
+}
+
+fn read_each(body: &[u8], each: impl FnMut(&str, Option<f64>)) -> Result<(), serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    Each(each).deserialize(&mut json)?;
+    json.end()
+}
+
+/// Names of metrics that are read again and again: encoded once, and split so that no request line exceeds Netty's 4096
+/// bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MetricQuery {
+    /// The query strings, one per request.
+    queries: Vec<String>,
+    names: usize,
+}
+
+impl MetricQuery {
+    /// Prepares these names. Those of one subtask that stand together are read together where they fit.
+    pub fn new(names: &[String]) -> Self {
+        Self { queries: queries(names), names: names.len() }
+    }
+
+    /// Returns the number of names.
+    pub fn len(&self) -> usize {
+        self.names
+    }
+
+    /// Whether there is no name.
+    pub fn is_empty(&self) -> bool {
+        self.names == 0
     }
 }
 
@@ -37,8 +148,10 @@ impl Client {
     /// # Errors
     /// Any [`Error`] of the transport.
     pub async fn vertex_metric_names(&self, job: &JobId, vertex: &VertexId) -> Result<Vec<String>, Error> {
-        let entries: Vec<Entry> = self.get(&format!("jobs/{job}/vertices/{vertex}/metrics"), &[]).await?;
-        Ok(entries.into_iter().map(|entry| entry.id).collect())
+        let mut names = Vec::new();
+        let path = format!("jobs/{job}/vertices/{vertex}/metrics");
+        self.get_in_place(&path, |body| read_each(body, |id, _| names.push(id.to_owned()))).await?;
+        Ok(names)
     }
 
     /// Fetches metrics of a vertex by name. Unknown names are absent from the result.
@@ -51,7 +164,22 @@ impl Client {
         vertex: &VertexId,
         names: &[String],
     ) -> Result<Vec<Metric>, Error> {
-        self.metrics(&format!("jobs/{job}/vertices/{vertex}/metrics"), names).await
+        self.metrics(&format!("jobs/{job}/vertices/{vertex}/metrics"), &MetricQuery::new(names)).await
+    }
+
+    /// Fetches metrics of a vertex by name, and calls `each` with the name and the value of each; a value that is no number is [`None`].
+    /// Unknown names are absent. One request follows the other.
+    ///
+    /// # Errors
+    /// Any [`Error`] of the transport; `each` may have been called before.
+    pub async fn read_vertex_metrics(
+        &self,
+        job: &JobId,
+        vertex: &VertexId,
+        query: &MetricQuery,
+        each: impl FnMut(&str, Option<f64>) + Send,
+    ) -> Result<(), Error> {
+        self.read_metrics(&format!("jobs/{job}/vertices/{vertex}/metrics"), query, each).await
     }
 
     /// Fetches metrics of a task manager by name, for example `Status.JVM.CPU.Load`.
@@ -59,18 +187,26 @@ impl Client {
     /// # Errors
     /// Any [`Error`] of the transport.
     pub async fn task_manager_metrics(&self, id: &str, names: &[String]) -> Result<Vec<Metric>, Error> {
-        self.metrics(&format!("taskmanagers/{}/metrics", path_segment(id)), names).await
+        self.metrics(&format!("taskmanagers/{}/metrics", path_segment(id)), &MetricQuery::new(names)).await
     }
 
-    /// Fetches metrics by name. Names are in the query string; long lists are split so that no request line exceeds
-    /// Netty's 4096 bytes.
-    async fn metrics(&self, path: &str, names: &[String]) -> Result<Vec<Metric>, Error> {
-        let mut metrics = Vec::with_capacity(names.len());
-        for batch in batches(names) {
-            let entries: Vec<Entry> = self.get(path, &[("get", &batch)]).await?;
-            metrics.extend(entries.into_iter().map(Metric::from));
-        }
+    async fn metrics(&self, path: &str, query: &MetricQuery) -> Result<Vec<Metric>, Error> {
+        let mut metrics = Vec::with_capacity(query.len());
+        let each = |id: &str, value| metrics.push(Metric { id: id.to_owned(), value });
+        self.read_metrics(path, query, each).await?;
         Ok(metrics)
+    }
+
+    async fn read_metrics(
+        &self,
+        path: &str,
+        query: &MetricQuery,
+        mut each: impl FnMut(&str, Option<f64>) + Send,
+    ) -> Result<(), Error> {
+        for query in &query.queries {
+            self.get_in_place(&format!("{path}?{query}"), |body| read_each(body, &mut each)).await?;
+        }
+        Ok(())
     }
 }
 
@@ -88,46 +224,44 @@ fn path_segment(text: &str) -> String {
     segment
 }
 
-/// Maximum length of comma-separated names after URL encoding, in bytes (a comma takes three).
-const BATCH_BYTES: usize = 3_000;
+/// Maximum length of a query string, in bytes. What remains of Netty's request line is for the path, which a proxy may prefix.
+const QUERY_BYTES_MAX: usize = 3_600;
 
-/// Splits a list of names. Consecutive names of the same subtask (the text up to the first dot) stay together where
-/// they fit: the JobManager may refresh its cache between two requests, and values that are divided by each other
-/// must be from the same refresh.
-fn batches(names: &[String]) -> Vec<String> {
-    let mut batches: Vec<String> = Vec::new();
-    let mut room_bytes = 0;
+/// Splits a list of names into query strings. Consecutive names of the same subtask (the text up to the first dot) stay
+/// together where they fit: the JobManager may refresh its cache between two requests, and values that are divided by
+/// each other must be from the same refresh.
+fn queries(names: &[String]) -> Vec<String> {
+    let mut queries: Vec<String> = Vec::new();
     for group in names.chunk_by(|a, b| subtask_of(a) == subtask_of(b)) {
-        let group_bytes = group.iter().map(|name| encoded_bytes(name)).sum::<usize>();
-        let starts_anew = group_bytes > room_bytes && group_bytes <= BATCH_BYTES;
-        if starts_anew {
-            room_bytes = 0;
-        }
+        let group: Vec<String> = group.iter().map(|name| encoded(name)).collect();
+        let group_bytes = group.iter().map(|name| name.len() + 1).sum::<usize>();
+        let room_bytes = queries.last().map_or(0, |query| QUERY_BYTES_MAX.saturating_sub(query.len()));
+        let mut starts_anew = group_bytes > room_bytes && group_bytes + PARAMETER.len() <= QUERY_BYTES_MAX;
         for name in group {
-            let cost = encoded_bytes(name);
-            match batches.last_mut() {
-                Some(batch) if cost <= room_bytes => {
-                    batch.push(',');
-                    batch.push_str(name);
-                    room_bytes -= cost;
+            match queries.last_mut() {
+                Some(query) if !starts_anew && query.len() + 1 + name.len() <= QUERY_BYTES_MAX => {
+                    query.push(',');
+                    query.push_str(&name);
                 }
-                _ => {
-                    batches.push(name.clone());
-                    room_bytes = BATCH_BYTES.saturating_sub(cost);
-                }
+                _ => queries.push(format!("{PARAMETER}{name}")),
             }
+            starts_anew = false;
         }
     }
-    batches
+    queries.iter_mut().for_each(String::shrink_to_fit);
+    queries
 }
+
+/// The parameter that has the names, separated by commas.
+const PARAMETER: &str = "get=";
 
 fn subtask_of(name: &str) -> &str {
     name.split_once('.').map_or(name, |(subtask, _)| subtask)
 }
 
-/// Returns the length of a name and a comma in a URL: a letter takes one byte, anything else up to three.
-fn encoded_bytes(name: &str) -> usize {
-    3 + name.bytes().map(|b| if b.is_ascii_alphanumeric() { 1 } else { 3 }).sum::<usize>()
+/// Encodes a name as a part of a query string.
+fn encoded(name: &str) -> String {
+    form_urlencoded::byte_serialize(name.as_bytes()).collect()
 }
 
 #[cfg(test)]
@@ -147,23 +281,51 @@ mod tests {
             ("\"Infinity\"", None),
             ("\"\"", None),
             ("7", Some(7.0)),
-            ("[7]", None),
+            ("-7", Some(-7.0)),
+            ("7.5", Some(7.5)),
+            ("true", None),
+            ("[7,[8]]", None),
+            (r#"{"a":{"b":7}}"#, None),
         ];
         for (text, expected) in cases {
-            let entry: Entry = serde_json::from_str(&format!(r#"{{"id":"a","value":{text}}}"#)).unwrap();
-            assert_eq!(Metric::from(entry).value, expected, "{text}");
+            let body = format!(r#"[{{"id":"a\u0062","value":{text},"more":1}}]"#);
+            let mut found = Vec::new();
+            read_each(body.as_bytes(), |id, value| found.push((id.to_owned(), value))).unwrap();
+            assert_eq!(found, [("ab".to_owned(), expected)], "{text}");
+        }
+        let mut names = 0;
+        read_each(br#"[{"id":"0.a"},{"id":"0.b"}]"#, |_, value| names += usize::from(value.is_none()))
+            .unwrap();
+        assert_eq!(names, 2);
+        for wrong in ["{}", "[{}]", "[] []", "[{\"id\":1}]"] {
+            assert!(read_each(wrong.as_bytes(), |_, _| {}).is_err(), "{wrong}");
         }
     }
 
-    /// Goal: every name is requested exactly once, and no request line is too long.
+    /// The names in a query string.
+    fn names_in(query: &str) -> Vec<String> {
+        let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+        assert_eq!((pairs.len(), pairs[0].0.as_ref()), (1, "get"));
+        pairs[0].1.split(',').map(str::to_owned).collect()
+    }
+
+    /// Goal: every name is requested exactly once, encoded where it must be, and no query is too long.
     #[test]
     fn long_lists_are_split() {
-        let names: Vec<String> = (0..500).map(|i| format!("{i}.q7-bid-item.latency_mean")).collect();
-        let batches = batches(&names);
-        assert!(batches.len() > 1 && batches.iter().all(|b| b.len() <= BATCH_BYTES));
-        let asked: Vec<&str> = batches.iter().flat_map(|b| b.split(',')).collect();
-        assert_eq!(asked, names);
-        assert!(super::batches(&[]).is_empty());
+        for name in ["q7-bid-item.latency_mean", "a b&c=d#e.latency_mean", "ä.numRecordsIn"] {
+            let names: Vec<String> = (0..500).map(|i| format!("{i}.{name}")).collect();
+            let query = MetricQuery::new(&names);
+            assert_eq!((query.len(), query.is_empty()), (500, false));
+            assert!(
+                query.queries.len() > 1 && query.queries.iter().all(|query| query.len() <= QUERY_BYTES_MAX)
+            );
+            let asked: Vec<String> = query.queries.iter().flat_map(|query| names_in(query)).collect();
+            assert_eq!(asked, names);
+        }
+        assert!(MetricQuery::new(&[]).queries.is_empty());
+        let longest = "a".repeat(QUERY_BYTES_MAX);
+        let split = queries(&["0.a".to_owned(), longest.clone(), "0.b".to_owned()]);
+        assert_eq!(split, ["get=0.a".to_owned(), format!("get={longest}"), "get=0.b".to_owned()]);
     }
 
     /// Goal: the metrics of one subtask are requested together where they fit, so that they are consistent.
@@ -171,17 +333,17 @@ mod tests {
     fn a_subtask_is_not_split() {
         let subtask = |i: u32| (0..20).map(move |n| format!("{i}.some-operator.metric_number_{n}"));
         let names: Vec<String> = (0..40).flat_map(subtask).collect();
-        let batches = batches(&names);
-        let of =
-            |batch: &String| batch.split(',').map(|name| subtask_of(name).to_owned()).collect::<Vec<_>>();
+        let split = queries(&names);
+        assert!(split.len() > 1);
         for subtask in 0..40 {
-            let holders = batches.iter().filter(|batch| of(batch).contains(&subtask.to_string())).count();
-            assert_eq!(holders, 1, "subtask {subtask}");
+            let begin = format!("{subtask}.");
+            let holds = |query: &&String| names_in(query).iter().any(|name| name.starts_with(&begin));
+            assert_eq!(split.iter().filter(holds).count(), 1, "subtask {subtask}");
         }
         // A subtask that does not fit into one request is split, without loss.
         let long: Vec<String> = (0..200).map(|n| format!("0.some-operator.metric_number_{n}")).collect();
-        let split = super::batches(&long);
-        assert!(split.len() > 1 && split.iter().map(|batch| batch.split(',').count()).sum::<usize>() == 200);
+        let split = queries(&long);
+        assert!(split.len() > 1 && split.iter().flat_map(|query| names_in(query)).eq(long));
     }
 
     /// Goal: an id with reserved URL characters is requested unchanged.

@@ -94,6 +94,8 @@ pub struct Flink {
     pub timeout_ms: u64,
     /// Size limit of one response, in bytes.
     pub max_body_bytes: usize,
+    /// Largest number of requests at the same time.
+    pub max_requests: usize,
     /// Login and trusted certificates.
     pub access: http_client::Access,
 }
@@ -105,6 +107,7 @@ impl Default for Flink {
             job: String::new(),
             timeout_ms: 10_000,
             max_body_bytes: 16 << 20,
+            max_requests: 8,
             access: http_client::Access::default(),
         }
     }
@@ -252,6 +255,10 @@ impl Config {
             (self.flink.timeout_ms > 0, "flink.timeout_ms: give a number above 0"),
             (self.flink.max_body_bytes > 0, "flink.max_body_bytes: give a number above 0"),
             (
+                (1..=REQUESTS_MAX).contains(&self.flink.max_requests),
+                "flink.max_requests: give a number from 1 to 1000",
+            ),
+            (
                 self.drop.reports_url.is_none() || self.drop.folder.is_some(),
                 "drop.reports_url: only with drop.folder; the drop at drop.url takes reports itself",
             ),
@@ -381,6 +388,9 @@ impl Config {
         Duration::from_millis(self.epoch.sample_interval_ms)
     }
 }
+
+/// More requests at a time than any server answers.
+const REQUESTS_MAX: usize = 1_000;
 
 /// A week: what counts for longer is no proof of freshness.
 const FRESHNESS_MAX_S: u64 = 604_800;

@@ -117,6 +117,7 @@ pub(crate) fn flink_client(config: &Config) -> anyhow::Result<flink::Client> {
     let settings = flink::ClientSettings {
         timeout: Duration::from_millis(config.flink.timeout_ms),
         max_body_bytes: config.flink.max_body_bytes,
+        max_requests: config.flink.max_requests,
         ..flink::ClientSettings::default()
     };
     flink::Client::with_access(config.flink.url.reveal(), settings, &config.flink.access).context("flink.url")

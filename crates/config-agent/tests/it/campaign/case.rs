@@ -143,6 +143,7 @@ impl World {
             timeout: Duration::from_millis(400),
             submit_timeout: Duration::from_millis(400),
             max_body_bytes: 1 << 20,
+            ..flink::ClientSettings::default()
         };
         config.drop_settings.timeout = Duration::from_millis(400);
         config.drop_wait = Duration::from_millis(100);
