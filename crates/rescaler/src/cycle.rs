@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use job_config::{EntityTag, JobDocument, Report};
 use scaling::quota::Bound;
 use scaling::{Policy, Snapshot};
+use telemetry::FlinkCluster;
 use tracing::{error, info, warn};
 
 use crate::config::Config;
@@ -29,18 +30,24 @@ use crate::state_size::StateReader;
 use crate::status::{JobStatus, SwitchPositions};
 use crate::{drift, placement, publish};
 
-/// Runs until an error. A resubmitted job (another id, maybe another graph) is adopted as a new one.
+/// Runs until an error. A resubmitted job (another id, maybe another graph) is adopted as a new one. `cluster` is shared with other jobs,
+/// if there is one.
 ///
 /// # Errors
 /// The journal cannot be used, a URL is invalid, or an embedded service has ended.
 pub(crate) async fn run(
     config: Config,
+    cluster: Option<FlinkCluster>,
     status: Arc<JobStatus>,
     slots: Option<Arc<Member>>,
 ) -> anyhow::Result<()> {
+    let cluster = match cluster {
+        Some(cluster) => cluster,
+        None => FlinkCluster::new(flink_client(&config)?, Duration::ZERO),
+    };
     let mut names = None;
     loop {
-        names = Some(run_until_replaced(config.clone(), &status, slots.clone(), names).await?);
+        names = Some(run_until_replaced(config.clone(), &cluster, &status, slots.clone(), names).await?);
         info!(job = %config.job, "the job was resubmitted; its present parallelism is adopted");
     }
 }
@@ -48,16 +55,17 @@ pub(crate) async fn run(
 /// Runs until another job replaces the watched one. Returns the names of its operators.
 async fn run_until_replaced(
     mut config: Config,
+    cluster: &FlinkCluster,
     status: &Arc<JobStatus>,
     slots: Option<Arc<Member>>,
     before: Option<OperatorNames>,
 ) -> anyhow::Result<OperatorNames> {
-    let flink = flink_client(&config)?;
-    let mut services = placement::start(&mut config, &flink, status.switches.is_dry_run_forced()).await?;
+    let flink = cluster.client();
+    let mut services = placement::start(&mut config, flink, status.switches.is_dry_run_forced()).await?;
     let (names, job) = (services.names(), services.job());
     let is_other_graph = before.is_some_and(|before| !before.has_same_operators(&names));
     let (mut rescaler, mut control) =
-        Rescaler::new(config, Arc::clone(status), &flink, &services, is_other_graph)?;
+        Rescaler::new(config, Arc::clone(status), cluster, &services, is_other_graph)?;
     rescaler.slots = slots;
     let renewal = match &rescaler.place {
         DocumentStore::Drop(_) if !status.switches.is_dry_run_forced() => {
@@ -76,7 +84,7 @@ async fn run_until_replaced(
         loop {
             rescaler.observer.epoch().await;
             if let Some(job) = &job
-                && placement::is_replaced(&flink, &rescaler.config, job).await
+                && placement::is_replaced(flink, &rescaler.config, job).await
             {
                 return Ok(());
             }
@@ -123,6 +131,12 @@ pub(crate) fn flink_client(config: &Config) -> anyhow::Result<flink::Client> {
     flink::Client::with_access(config.flink.url.reveal(), settings, &config.flink.access).context("flink.url")
 }
 
+/// Returns a cluster whose jobs are watched side by side, with the configured limits. What belongs to no job is read once for all of them,
+/// twice in an interval between samples.
+pub(crate) fn flink_cluster(config: &Config) -> anyhow::Result<FlinkCluster> {
+    Ok(FlinkCluster::new(flink_client(config)?, config.sample_interval() / 2))
+}
+
 /// Describes the start in one line; `--check-config` prints the whole configuration.
 fn starting(config: &Config, epoch: u64, switches: SwitchPositions) -> String {
     let then = if epoch == 0 { String::new() } else { format!(", resuming after epoch {epoch}") };
@@ -146,7 +160,7 @@ impl Rescaler {
     fn new(
         config: Config,
         status: Arc<JobStatus>,
-        flink: &flink::Client,
+        cluster: &FlinkCluster,
         services: &EmbeddedServices,
         is_other_graph: bool,
     ) -> anyhow::Result<(Self, ControlLoop)> {
@@ -162,8 +176,8 @@ impl Rescaler {
         info!("{}", starting(&config, epoch, switches));
         // A pending plan counts as carried out, because the job is adopted as it runs.
         let generation = resumed.pending.as_ref().map_or(epoch + 1, |pending| pending.generation);
-        let place = services.place(&config, flink, generation)?;
-        let observer = Observer::new(&config, flink.clone(), Arc::clone(&status))?;
+        let place = services.place(&config, cluster.client(), generation)?;
+        let observer = Observer::new(&config, cluster.clone(), Arc::clone(&status))?;
         let state_size = StateReader::new(&config.state, &config.job).context("state.probe_url")?;
         let options = LoopOptions {
             job: config.job.to_string(),
@@ -186,7 +200,7 @@ impl Rescaler {
             slots: None,
             obstacle,
             newest,
-            flink: flink.clone(),
+            flink: cluster.client().clone(),
         };
         Ok((rescaler, control))
     }

@@ -9,7 +9,7 @@ use scaling::{Operator, Snapshot};
 use secrets::Address;
 use service::settings::COMMAND_LINE;
 use service::{ConfigError, Problems};
-use telemetry::{Clock, MetricSource, Sample, SummarySettings, summarise};
+use telemetry::{Clock, FlinkCluster, MetricSource, Sample, SummarySettings, summarise};
 use terminal::Grid;
 use toml::Table;
 
@@ -91,7 +91,8 @@ pub(crate) async fn run(inspect: &Inspect, clock: &Clock) -> anyhow::Result<Stri
     if inspect.config.is_none() && config.flink.job.is_empty() {
         config.flink.job = the_job(&client, clock, Duration::from_secs(inspect.seconds)).await?;
     }
-    let mut source = config.source.open(&config, client)?.with_clock(clock.clone());
+    let cluster = FlinkCluster::new(client, Duration::ZERO);
+    let mut source = config.source.open(&config, cluster)?.with_clock(clock.clone());
     let (samples, problems) =
         watch(&mut source, clock, config.sample_interval(), Duration::from_secs(inspect.seconds)).await;
     let snapshot = snapshot(&samples, problems, &observe::settings(&config, &source), inspect.seconds)?;

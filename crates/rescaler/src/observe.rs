@@ -1,4 +1,7 @@
 //! Takes samples during an epoch, and computes the snapshot at its end.
+//!
+//! Most figures of a snapshot are differences of counters between the first and the last sample of an epoch. Those two samples are
+//! whole; the samples between them leave out what only adds to such differences, while nobody looks at the page.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +10,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use job_config::JobDocument;
 use scaling::Snapshot;
-use telemetry::{MetricSource, Sample, SummarySettings, summarise};
+use telemetry::{FlinkCluster, MetricSource, Sample, SummarySettings, summarise};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
@@ -17,6 +20,9 @@ use crate::status::JobStatus;
 
 /// Number of samples of a current snapshot: enough for rates, and few enough to be recent.
 const CURRENT_SAMPLES: usize = 8;
+
+/// Longest time between two whole samples, in milliseconds.
+const WHOLE_INTERVAL_MAX_MS: i64 = 60_000;
 
 /// Takes samples and stores those of the current epoch.
 pub(crate) struct Observer {
@@ -30,6 +36,8 @@ pub(crate) struct Observer {
     /// Samples of the epoch, after a few older ones.
     samples: Vec<Sample>,
     epoch_from: usize,
+    /// Whether the epoch began with the last sample of another one, taken just before.
+    is_continued: bool,
     /// Maximum and default parallelism of the document.
     parallelism: Option<(u32, u32)>,
     status: Arc<JobStatus>,
@@ -44,10 +52,10 @@ impl Observer {
     /// The source's settings cannot be used.
     pub(crate) fn new(
         config: &Config,
-        client: flink::Client,
+        cluster: FlinkCluster,
         status: Arc<JobStatus>,
     ) -> anyhow::Result<Self> {
-        let source = config.source.open(config, client)?;
+        let source = config.source.open(config, cluster)?;
         Ok(Self {
             settings: settings(config, &source),
             source,
@@ -57,6 +65,7 @@ impl Observer {
             first_epoch_length: Some(config.first_epoch_length()),
             samples: Vec::new(),
             epoch_from: 0,
+            is_continued: false,
             parallelism: None,
             status,
             newest_at: None,
@@ -70,15 +79,40 @@ impl Observer {
         let keep_from = self.samples.len().saturating_sub(CURRENT_SAMPLES);
         self.samples.drain(..keep_from);
         self.epoch_from = self.samples.len().saturating_sub(1);
+        self.is_continued = self.newest_age() <= self.sample_interval * 2;
         let end = Instant::now() + self.first_epoch_length.take().unwrap_or(self.epoch_length);
         let mut ticks = interval(self.sample_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
         while Instant::now() + self.sample_interval / 2 < end {
             ticks.tick().await;
-            self.sample().await;
+            let is_last = Instant::now() + self.sample_interval / 2 >= end;
+            self.sample(is_last || !self.may_leave_out()).await;
             self.show();
         }
+        // A sample that took long was the last one.
+        if self.problem.is_none() && self.samples.last().is_some_and(|sample| !sample.is_whole()) {
+            self.sample(true).await;
+        }
+    }
+
+    /// Whether the next sample may leave out what an earlier and a later whole sample of the epoch tell. Not in the first epoch of a life of
+    /// the tasks, or after a gap, because the first reading may be a stale one.
+    fn may_leave_out(&self) -> bool {
+        let (Some(first), Some(newest)) = (self.samples.get(self.epoch_from), self.samples.last()) else {
+            return false;
+        };
+        let is_same_life = first.incarnation == newest.incarnation;
+        let warm_up_ms = i64::try_from(self.settings.warm_up.as_millis()).unwrap_or(i64::MAX);
+        let whole = self.samples.iter().rev().find(|sample| sample.is_whole());
+        let is_recent = whole.is_some_and(|whole| newest.at_ms - whole.at_ms < WHOLE_INTERVAL_MAX_MS);
+        self.is_continued
+            && self.problem.is_none()
+            && first.is_whole()
+            && is_same_life
+            && first.running_ms >= warm_up_ms
+            && is_recent
+            && !self.status.is_watched_by_client(Timestamp::now())
     }
 
     /// Stores the parts of the document that a snapshot needs.
@@ -93,15 +127,27 @@ impl Observer {
         self.status.sampled(self.problem.clone().map_or(Ok(()), Err), now);
         if let (None, Some((max, default)), true) =
             (&self.problem, self.parallelism, self.status.is_watched_by_client(now))
+            && self.samples.last().is_some_and(Sample::is_whole)
         {
-            let newest = &self.samples[self.samples.len().saturating_sub(CURRENT_SAMPLES)..];
-            let snapshot = summarise(newest, max, default, &self.settings);
+            let snapshot = summarise(self.newest(), max, default, &self.settings);
             self.status.current(snapshot.map_err(|e| e.to_string()), now);
         }
     }
 
-    async fn sample(&mut self) {
-        match self.source.sample().await {
+    /// The newest samples, with two whole ones if there are two.
+    fn newest(&self) -> &[Sample] {
+        let few = self.samples.len().saturating_sub(CURRENT_SAMPLES);
+        let whole = self.samples.iter().enumerate().rev().filter(|(_, sample)| sample.is_whole()).nth(1);
+        &self.samples[whole.map_or(few, |(index, _)| index.min(few))..]
+    }
+
+    fn newest_age(&self) -> Duration {
+        self.newest_at.map_or(Duration::MAX, |at| at.elapsed())
+    }
+
+    async fn sample(&mut self, is_whole: bool) {
+        let sample = if is_whole { self.source.sample().await } else { self.source.sample_between().await };
+        match sample {
             Ok(mut sample) => {
                 self.brokers.complete(&mut sample).await;
                 if let Some(problem) = self.problem.take() {
@@ -128,7 +174,7 @@ impl Observer {
         if let Some(problem) = &self.problem {
             return Err(problem.clone());
         }
-        let age = self.newest_at.map_or(Duration::MAX, |at| at.elapsed());
+        let age = self.newest_age();
         if age > self.sample_interval * 2 {
             return Err(format!("the newest metrics are {} s old", age.as_secs()));
         }
@@ -146,5 +192,72 @@ pub(crate) fn settings(config: &Config, source: &MetricSource) -> SummarySetting
         newest_age_max: config.source.newest_age_max(config.sample_interval()),
         kinds: config.operators.clone(),
         source: source.name().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flink_stand_in::{Pace, Scenario, Server};
+
+    use super::*;
+    use crate::cycle::flink_cluster;
+    use crate::status::{JobInfo, Retention, Switches};
+
+    /// For an epoch in which the machine leaves time for more than two samples.
+    const PATIENCE: Duration = Duration::from_secs(120);
+
+    async fn observer() -> (Server, Arc<JobStatus>, Observer) {
+        let path =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/scenarios/run-quiet-job/scenario.json");
+        let server = Server::start(Scenario::load(path.as_ref()).unwrap(), Pace::Real).await.unwrap();
+        let text = format!(
+            "job = \"job\"\n[flink]\nurl = \"{}\"\n[epoch]\nlength_ms = 1000\nsample_interval_ms = 100\nwarm_up_ms = 0",
+            server.url()
+        );
+        let config = Config::parse(&text, "r.toml".as_ref()).unwrap();
+        let info = JobInfo {
+            name: "job".to_owned(),
+            flink_url: server.url().to_owned(),
+            policy: "ds2".to_owned(),
+            latency_max_ms: None,
+            epoch_length: config.epoch_length(),
+            sample_interval: config.sample_interval(),
+            started_at: Timestamp::now(),
+        };
+        let switches = Switches::open(None, false).unwrap();
+        let status = Arc::new(JobStatus::new(info, switches, Retention { points: 1, decisions: 1 }));
+        let observer = Observer::new(&config, flink_cluster(&config).unwrap(), Arc::clone(&status)).unwrap();
+        (server, status, observer)
+    }
+
+    fn whole(observer: &Observer) -> Vec<bool> {
+        observer.samples[observer.epoch_from..].iter().map(Sample::is_whole).collect()
+    }
+
+    /// Goal: the first epoch has whole samples only; later epochs begin and end with one, leave the operator out between them, and have
+    /// all figures; and while a client looks at the page, all samples are whole.
+    #[tokio::test]
+    async fn an_epoch_begins_and_ends_with_a_whole_sample() {
+        let (_server, status, mut observer) = observer().await;
+        observer.epoch().await;
+        assert!(whole(&observer).iter().all(|whole| *whole));
+        let until_thin = async {
+            loop {
+                observer.epoch().await;
+                if whole(&observer).contains(&false) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, until_thin).await.unwrap();
+        let whole_ones = whole(&observer);
+        assert!(whole_ones[0] && *whole_ones.last().unwrap(), "{whole_ones:?}");
+        let epoch = &observer.samples[observer.epoch_from..];
+        let snapshot = summarise(epoch, 128, 1, &observer.settings).unwrap();
+        assert_eq!(snapshot.missing, [] as [String; 0]);
+        assert!(snapshot.operator("work").unwrap().throughput_per_s.is_some());
+        drop(status.view(Timestamp::now(), true));
+        observer.epoch().await;
+        assert!(whole(&observer).iter().all(|whole| *whole));
     }
 }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use secrets::Address;
 use serde::{Deserialize, Serialize};
-use telemetry::{Bounds, MappingSettings, MetricSource, StoreKind, StoreSettings};
+use telemetry::{Bounds, FlinkCluster, MappingSettings, MetricSource, StoreKind, StoreSettings};
 
 use crate::config::Config;
 
@@ -177,12 +177,12 @@ impl SourceSection {
     ///
     /// # Errors
     /// Its settings cannot be used, which [`SourceSection::problems`] has said before.
-    pub(crate) fn open(&self, config: &Config, client: flink::Client) -> anyhow::Result<MetricSource> {
+    pub(crate) fn open(&self, config: &Config, cluster: FlinkCluster) -> anyhow::Result<MetricSource> {
         let job = config.flink_job();
         let Some(store) = self.store(&config.metrics) else {
-            return Ok(MetricSource::flink_rest(client, job));
+            return Ok(MetricSource::flink_rest_of(cluster, job));
         };
-        let graph = (self.graph == Graph::FlinkRest).then_some(client);
+        let graph = (self.graph == Graph::FlinkRest).then(|| cluster.client().clone());
         MetricSource::store(store, job, graph).context("source")
     }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use flink::JobId;
 use jiff::Timestamp;
+use telemetry::FlinkCluster;
 use thiserror::Error;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -22,7 +23,7 @@ use tracing::{debug, error, info, warn};
 use crate::cluster_jobs::{self, JobSelection, WatchChanges, WatchedJobs};
 use crate::config::Config;
 use crate::config_file::ConfigFile;
-use crate::cycle::{self, flink_client};
+use crate::cycle::{self, flink_cluster};
 use crate::http::{self, Guard, Http};
 use crate::notify::{Notifier, Notify};
 use crate::quota::{Member, Quota, SharedSlots};
@@ -63,7 +64,7 @@ pub async fn run(
     for (config, status) in config_file.jobs().iter().zip(&jobs) {
         let slots = shared.slots.as_ref().map(|slots| slots.join(config, status.recorded_slots()));
         let presence = presence::follow(config.clone(), slots.clone());
-        let watching = watch(config.clone(), Arc::clone(status), slots, Some(Arc::clone(&watched)));
+        let watching = watch(config.clone(), None, Arc::clone(status), slots, Some(Arc::clone(&watched)));
         tasks.spawn(async move {
             tokio::select! {
                 reason = watching => reason,
@@ -111,12 +112,13 @@ pub(crate) async fn run_all(
     let http = template.http.clone();
     let guard = guard(&http)?;
     let acceptor = acceptor(&http)?;
-    let flink = flink_client(&template)?;
+    let flink = flink_cluster(&template)?;
     let mut deliveries = JoinSet::new();
     let shared = shared(&template.notify, &template.quota, &mut deliveries)?;
     let status = Arc::new(Status::with_shared(Vec::new(), shared.clone()));
     let mut cluster = WatchedCluster {
         template,
+        flink: flink.clone(),
         data: data.to_owned(),
         dry_run,
         status: Arc::clone(&status),
@@ -128,7 +130,7 @@ pub(crate) async fn run_all(
         // Without a page there is nothing to wait for.
         std::future::pending::<()>().await;
     };
-    let following = cluster.follow(&flink, WatchedJobs::new(selection));
+    let following = cluster.follow(flink.client(), WatchedJobs::new(selection));
     tokio::select! {
         () = page => {}
         () = following => {}
@@ -143,6 +145,8 @@ pub(crate) async fn run_all(
 /// The watched jobs of a cluster, each in its own task.
 struct WatchedCluster {
     template: Config,
+    /// Shared by the jobs.
+    flink: FlinkCluster,
     data: PathBuf,
     dry_run: bool,
     status: Arc<Status>,
@@ -197,7 +201,7 @@ impl WatchedCluster {
             self.status.add(Arc::clone(&status));
             let name = config.job.to_string();
             let slots = shared.slots.as_ref().map(|slots| slots.join(&config, status.recorded_slots()));
-            let task = self.tasks.spawn(watch(config, status, slots, None));
+            let task = self.tasks.spawn(watch(config, Some(self.flink.clone()), status, slots, None));
             self.jobs.insert(found.called, (name, task));
         }
         if let Some(number) = changes.too_many {
@@ -323,6 +327,7 @@ fn switches_path(journal: &Path) -> PathBuf {
 /// Watches one job forever. With `watched`, the number of jobs that have not failed, it ends when the last of them fails.
 async fn watch(
     config: Config,
+    cluster: Option<FlinkCluster>,
     status: Arc<JobStatus>,
     slots: Option<Arc<Member>>,
     watched: Option<Arc<AtomicUsize>>,
@@ -331,7 +336,7 @@ async fn watch(
     loop {
         // A separate task, so that a panic in one job's cycle ends only that cycle.
         let mut cycle = JoinSet::new();
-        cycle.spawn(cycle::run(config.clone(), Arc::clone(&status), slots.clone()));
+        cycle.spawn(cycle::run(config.clone(), cluster.clone(), Arc::clone(&status), slots.clone()));
         let reason = match cycle.join_next().await {
             Some(Ok(Err(reason))) => reason,
             Some(Err(lost)) => anyhow!("its control loop failed: {lost}"),

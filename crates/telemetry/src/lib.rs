@@ -22,7 +22,7 @@ mod summary;
 
 pub use clock::Clock;
 pub use error::{SampleError, StoreError};
-pub use flink_rest::{FlinkRest, operator_vertices};
+pub use flink_rest::{FlinkCluster, FlinkRest, operator_vertices};
 pub use http::Bounds;
 pub use kinds::Kinds;
 pub use mapping::{MappingSettings, Preset};

@@ -257,6 +257,28 @@ pub(crate) fn is_wanted(name: &str) -> bool {
     listed(name).is_some_and(|listed| is_worth(listed.figure))
 }
 
+/// A task is busy, idle or back-pressured.
+pub(crate) const KINDS_OF_TIME: usize = 3;
+
+/// Whether a listed name is one of the three times that a task counts.
+pub(crate) fn is_counted_time(name: &str) -> bool {
+    let is_time = |figure| {
+        matches!(figure, SubtaskMetric::BusyMs | SubtaskMetric::IdleMs | SubtaskMetric::BackpressuredMs)
+    };
+    listed(name).is_some_and(|listed| is_time(listed.figure))
+}
+
+/// Whether a listed name is a smoothed share of one of these times.
+pub(crate) fn is_smoothed_time(name: &str) -> bool {
+    let is_share = |figure| {
+        matches!(
+            figure,
+            SubtaskMetric::BusyMsPerS | SubtaskMetric::IdleMsPerS | SubtaskMetric::BackpressuredMsPerS
+        )
+    };
+    listed(name).is_some_and(|listed| is_share(listed.figure))
+}
+
 /// Stores the value of one listed name in its field. An index beyond the subtasks belongs to an earlier execution and is dropped.
 /// Counts of several operators of one task are added, and unknown if one of them is.
 pub(crate) fn read(subtasks: &mut [Subtask], name: &str, value: Option<f64>, at_ms: i64) {

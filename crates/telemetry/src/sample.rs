@@ -114,7 +114,9 @@ pub struct Vertex {
     pub slot_sharing_group: Option<String>,
     /// Whether it is a source by its name, where the metric source has no edges.
     pub role: Option<Role>,
-    /// One entry per subtask.
+    /// Whether its subtasks were left out of a sample between two whole ones, because its figures are differences of counters.
+    pub is_left_out: bool,
+    /// One entry per subtask; empty if they were left out.
     pub subtasks: Vec<Subtask>,
 }
 
@@ -173,4 +175,11 @@ pub struct Sample {
     pub state_size_bytes: Option<f64>,
     /// Size of the checkpoint storage by a state probe, in bytes.
     pub stored_size_bytes: Option<f64>,
+}
+
+impl Sample {
+    /// Whether no vertex was left out.
+    pub fn is_whole(&self) -> bool {
+        self.vertices.iter().all(|vertex| !vertex.is_left_out)
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::error::{SampleError, StoreError};
-use crate::flink_rest::FlinkRest;
+use crate::flink_rest::{FlinkCluster, FlinkRest};
 use crate::sample::{Incarnation, Sample};
 use crate::store::{Store, StoreSettings};
 
@@ -41,6 +41,11 @@ impl MetricSource {
         Self::from(Backend::FlinkRest(Box::new(FlinkRest::new(client, job))))
     }
 
+    /// The same for one of several jobs of a cluster that are sampled side by side.
+    pub fn flink_rest_of(cluster: FlinkCluster, job: &str) -> Self {
+        Self::from(Backend::FlinkRest(Box::new(FlinkRest::of(cluster, job))))
+    }
+
     /// A store that Flink's reporters write to. With a client the graph and the job's life come from Flink's REST interface and
     /// only the metrics from the store; without it everything comes from the names of the series.
     ///
@@ -75,16 +80,33 @@ impl MetricSource {
     /// Reads everything once.
     ///
     /// # Errors
-    /// See [`SampleError`]; nothing of a sample that is not whole is returned.
+    /// See [`SampleError`]; a part of a sample is not returned.
     pub async fn sample(&mut self) -> Result<Sample, SampleError> {
-        let mut sample = match &mut self.inner {
+        let sample = match &mut self.inner {
             Backend::FlinkRest(rest) => rest.sample().await,
             Backend::Store(store) => store.sample().await,
         }?;
+        Ok(self.since_first_seen(sample))
+    }
+
+    /// Reads what a snapshot needs between the first and the last sample of its epoch: operators whose figures are differences of counters
+    /// are left out ([`Vertex::is_left_out`](crate::Vertex::is_left_out)). A store is read as a whole, with one query.
+    ///
+    /// # Errors
+    /// As [`MetricSource::sample`].
+    pub async fn sample_between(&mut self) -> Result<Sample, SampleError> {
+        let sample = match &mut self.inner {
+            Backend::FlinkRest(rest) => rest.sample_between().await,
+            Backend::Store(store) => store.sample().await,
+        }?;
+        Ok(self.since_first_seen(sample))
+    }
+
+    fn since_first_seen(&mut self, mut sample: Sample) -> Sample {
         let reported_ms = sample.job.running_since_ms;
         sample.job.running_since_ms =
             reported_ms.map(|reported_ms| self.beginning.first_seen_ms(&sample.incarnation, reported_ms));
-        Ok(sample)
+        sample
     }
 }
 

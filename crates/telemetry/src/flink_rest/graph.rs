@@ -1,6 +1,6 @@
 //! The job graph from Flink's REST interface: names of the vertices and their inputs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flink::{JobDetails, VertexId};
 
@@ -9,6 +9,37 @@ use crate::sample::{Input, Role, Vertex};
 
 /// Minimum number of characters of the id behind a name that several vertices share.
 const ID_LETTERS_MIN: usize = 8;
+
+/// The graph of a job, which is derived again only when it or the state of a task changes: with many vertices that is more work than the
+/// rest of a sample.
+#[derive(Debug, Default)]
+pub(super) struct Graph {
+    derived_of: Option<JobDetails>,
+    vertices: Vec<Vertex>,
+    names: BTreeMap<VertexId, String>,
+}
+
+impl Graph {
+    pub(super) fn renew(&mut self, details: &JobDetails) {
+        if self.derived_of.as_ref().is_some_and(|before| before.has_same_graph(details)) {
+            return;
+        }
+        self.vertices = alive(details).map(|vertex| bare(details, vertex)).collect();
+        let named = |vertex: &flink::Vertex| (vertex.id.clone(), name(details, vertex));
+        self.names = details.vertices.iter().map(named).collect();
+        self.derived_of = Some(details.clone());
+    }
+
+    /// Returns the vertices without readings, in the order of [`alive`].
+    pub(super) fn vertices(&self) -> &[Vertex] {
+        &self.vertices
+    }
+
+    /// Returns the name of a vertex.
+    pub(super) fn name(&self, id: &str) -> Option<String> {
+        self.names.get(&id.parse::<VertexId>().ok()?).cloned()
+    }
+}
 
 /// Returns the vertices that are not finished: a vertex at the end of a bounded input is not scaled any more.
 pub(super) fn alive(details: &JobDetails) -> impl Iterator<Item = &flink::Vertex> {

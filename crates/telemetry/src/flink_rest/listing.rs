@@ -2,13 +2,32 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flink::MetricQuery;
+
 use crate::names;
+use crate::sample::{Subtask, Vertex};
+
+/// Interval of listing a vertex until its list is settled, in milliseconds: metrics appear some time after the start of a task.
+const UNSETTLED_AGE_MAX_MS: i64 = 5_000;
+
+/// For how long a list must have been the same until it is settled, in milliseconds: twice the interval at which Flink renews its metrics
+/// (`metrics.fetcher.update-interval`, 10 s).
+const SETTLED_AFTER_MS: i64 = 20_000;
+
+/// Interval of listing a settled source, in milliseconds: it may discover partitions.
+const SOURCE_AGE_MAX_MS: i64 = 60_000;
+
+/// Interval of listing any other settled vertex, in milliseconds. Its list does not change before the next start of its tasks. With
+/// hundreds of names per subtask it is the largest response of all.
+const AGE_MAX_MS: i64 = 600_000;
 
 /// Properties of a vertex by the list of its metrics.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Listing {
     /// The names to ask for, those of one subtask together.
-    pub(super) wanted: Vec<String>,
+    pub(super) wanted: MetricQuery,
+    /// Whether the same number of them is listed for each subtask, and at least one.
+    is_even: bool,
     /// Whether some operator has metrics that only windows have.
     pub(super) is_windowed: bool,
     /// Partitions by subtask; empty where the sources do not name them, or not every subtask has metrics yet.
@@ -34,14 +53,113 @@ impl Listing {
             .filter_map(|name| names::subtask(name))
             .any(|(_, rest)| names::is_window_metric(rest));
         let partitions = partitions(&names, parallelism);
-        let mut wanted = names;
-        wanted.retain(|name| names::is_wanted(name));
-        wanted.sort_by_key(|name| names::subtask(name).map(|(subtask, _)| subtask));
+        let wanted = wanted(names);
+        let is_even = is_even(&wanted, parallelism);
+        let wanted = MetricQuery::new(&wanted);
         let Some(Partitions { of_subtask, all, topics }) = partitions else {
-            return Self { wanted, is_windowed, ..Self::default() };
+            return Self { wanted, is_even, is_windowed, ..Self::default() };
         };
-        Self { wanted, is_windowed, partitions: of_subtask, source_partitions: Some(all), topics }
+        Self { wanted, is_even, is_windowed, partitions: of_subtask, source_partitions: Some(all), topics }
     }
+
+    /// Adds to a vertex what its list says.
+    pub(super) fn describe(&self, vertex: Vertex) -> Vertex {
+        Vertex {
+            is_windowed: self.is_windowed,
+            source_partitions: self.source_partitions,
+            topics: self.topics.clone(),
+            ..vertex
+        }
+    }
+}
+
+/// Returns the names that are used, those of one subtask together. Flink's smoothed shares of time are not used of a subtask that counts
+/// all its time.
+fn wanted(mut names: Vec<String>) -> Vec<String> {
+    let subtask = |name: &String| names::subtask(name).map(|(subtask, _)| subtask);
+    names.retain(|name| names::is_wanted(name));
+    names.sort_by_key(subtask);
+    let counts_time = |of_subtask: &[String]| {
+        of_subtask.iter().filter(|name| names::is_counted_time(name)).count() == names::KINDS_OF_TIME
+    };
+    let of_subtasks = names.chunk_by(|a, b| subtask(a) == subtask(b));
+    let counted: BTreeSet<_> =
+        of_subtasks.filter(|names| counts_time(names)).filter_map(|names| subtask(&names[0])).collect();
+    let is_replaced = |name: &String| {
+        names::is_smoothed_time(name) && subtask(name).is_some_and(|subtask| counted.contains(&subtask))
+    };
+    names.retain(|name| !is_replaced(name));
+    names
+}
+
+/// Whether each of so many subtasks has the same number of these names, which are ordered by subtask, and at least one.
+fn is_even(wanted: &[String], parallelism: usize) -> bool {
+    let subtask = |name: &String| names::subtask(name).map(|(subtask, _)| subtask);
+    let counts: Vec<usize> = wanted.chunk_by(|a, b| subtask(a) == subtask(b)).map(<[String]>::len).collect();
+    !counts.is_empty() && counts.len() == parallelism && counts.iter().all(|count| *count == counts[0])
+}
+
+/// What is known of the metrics of a vertex in one life of its tasks.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) listing: Listing,
+    at_ms: i64,
+    /// Since when the list has been the same, in milliseconds since the Unix epoch.
+    unchanged_since_ms: i64,
+    /// Whether its subtasks, when last read, had the counters that make readings between two samples unnecessary.
+    is_counted: bool,
+}
+
+impl Listed {
+    /// A list at this time, in milliseconds since the Unix epoch, after an earlier one of the same life.
+    pub(super) fn new(listing: Listing, at_ms: i64, before: Option<&Self>) -> Self {
+        let same = before.filter(|before| before.listing == listing);
+        Self {
+            unchanged_since_ms: same.map_or(at_ms, |before| before.unchanged_since_ms),
+            is_counted: before.is_some_and(|before| before.is_counted),
+            listing,
+            at_ms,
+        }
+    }
+
+    /// Whether the vertex has to be listed again at this time.
+    pub(super) fn is_due(&self, is_source: bool, now_ms: i64) -> bool {
+        let is_settled = self.listing.is_even && self.at_ms - self.unchanged_since_ms >= SETTLED_AFTER_MS;
+        let age_max_ms = match (is_settled, is_source) {
+            (false, _) => UNSETTLED_AGE_MAX_MS,
+            (true, true) => SOURCE_AGE_MAX_MS,
+            (true, false) => AGE_MAX_MS,
+        };
+        now_ms - self.at_ms >= age_max_ms
+    }
+
+    /// Notes what was read of the vertex, and how many of the names had a value. A missing one unsettles the list.
+    pub(super) fn note(&mut self, vertex: &Vertex, answered: usize) {
+        if answered < self.listing.wanted.len() {
+            self.unchanged_since_ms = self.at_ms;
+        }
+        self.is_counted = !vertex.subtasks.is_empty() && vertex.subtasks.iter().all(is_counted);
+    }
+
+    /// Whether a snapshot needs nothing of the vertex between the first and the last sample of an epoch: it is no source, whose backlog
+    /// and arrivals are series, and its figures are differences of counters, not means or extremes of what was read.
+    pub(super) fn may_rest(&self, vertex: &Vertex) -> bool {
+        self.is_counted && !is_source(vertex)
+    }
+}
+
+/// Whether a vertex reads from outside, or may do so.
+pub(super) fn is_source(vertex: &Vertex) -> bool {
+    vertex.inputs.is_empty() || vertex.has_unknown_inputs
+}
+
+/// Whether a subtask counts its records and its time, and has no figures of its newest values.
+fn is_counted(subtask: &Subtask) -> bool {
+    let counters =
+        [subtask.records_in, subtask.records_out, subtask.busy_ms, subtask.idle_ms, subtask.backpressured_ms];
+    let has_newest = !subtask.maxima.is_empty() || !subtask.means.is_empty() || !subtask.p99s.is_empty();
+    let is_idle_source = subtask.pending_records.is_some() || subtask.source_records_in.is_some();
+    (subtask.is_finished || counters.iter().all(Option::is_some)) && !has_newest && !is_idle_source
 }
 
 /// Returns the partitions of each subtask, and of all subtasks together. A subtask without listed metrics may read unknown partitions, so
@@ -137,8 +255,84 @@ mod tests {
     #[test]
     fn names_are_grouped_by_subtask() {
         let names = ["1.numRecordsIn", "0.numRecordsIn", "1.numRecordsOut", "0.other", "0.numRecordsOut"];
-        let listing = Listing::new(names.map(str::to_owned).to_vec(), 2);
         let expected = ["0.numRecordsIn", "0.numRecordsOut", "1.numRecordsIn", "1.numRecordsOut"];
-        assert_eq!(listing.wanted, expected);
+        assert_eq!(wanted(names.map(str::to_owned).to_vec()), expected);
+    }
+
+    /// Goal: a smoothed share of time is asked for only of a subtask that does not count all three kinds of time.
+    #[test]
+    fn counters_replace_smoothed_shares() {
+        let counted = ["Busy", "Idle", "BackPressured"].map(|kind| format!("accumulate{kind}TimeMs"));
+        let smoothed = ["busy", "idle", "backPressured"].map(|kind| format!("{kind}TimeMsPerSecond"));
+        let of = |subtask: u32, names: &[String]| {
+            names.iter().map(|name| format!("{subtask}.{name}")).collect::<Vec<_>>()
+        };
+        let listed = [of(0, &counted), of(0, &smoothed), of(1, &counted[1..]), of(1, &smoothed)].concat();
+        let expected = [of(0, &counted), of(1, &counted[1..]), of(1, &smoothed)].concat();
+        assert_eq!(wanted(listed), expected);
+    }
+
+    fn of_subtasks(counts: &[usize]) -> Listing {
+        let names = ["numRecordsIn", "numRecordsOut", "accumulateBusyTimeMs"];
+        let of = |(subtask, count): (usize, &usize)| {
+            names[..*count].iter().map(|name| format!("{subtask}.{name}")).collect::<Vec<_>>()
+        };
+        Listing::new(counts.iter().enumerate().flat_map(of).collect(), counts.len())
+    }
+
+    /// Goal: a list is made again every few seconds until it has been the same for a while and covers all subtasks alike; then rarely, of a
+    /// source more often; and a name without a value begins it anew.
+    #[test]
+    fn a_settled_list_is_rarely_made_again() {
+        let mut listed = Listed::new(of_subtasks(&[3, 3]), 0, None);
+        for at_ms in [5_000, 10_000, 15_000, 20_000] {
+            assert!(!listed.is_due(false, at_ms - 1) && listed.is_due(false, at_ms), "{at_ms}");
+            listed = Listed::new(of_subtasks(&[3, 3]), at_ms, Some(&listed));
+        }
+        assert!(!listed.is_due(false, 619_999) && listed.is_due(false, 620_000));
+        assert!(!listed.is_due(true, 79_999) && listed.is_due(true, 80_000));
+        listed.note(&Vertex::default(), 5);
+        assert!(listed.is_due(false, 25_000));
+        let changed = Listed::new(of_subtasks(&[2, 2]), 25_000, Some(&listed));
+        assert_eq!(changed.unchanged_since_ms, 25_000);
+        for uneven in [&[3, 2][..], &[3, 0], &[0, 3], &[0, 0]] {
+            let first = Listed::new(of_subtasks(uneven), 0, None);
+            let later = Listed::new(of_subtasks(uneven), 60_000, Some(&first));
+            assert!(later.is_due(false, 65_000), "{uneven:?}");
+        }
+    }
+
+    /// Goal: only an operator with all its counters, without figures of the newest values and without a backlog may be left out between two
+    /// samples.
+    #[test]
+    fn only_counted_operators_rest() {
+        let counted = Subtask {
+            records_in: Some(1.0),
+            records_out: Some(1.0),
+            busy_ms: Some(1.0),
+            idle_ms: Some(1.0),
+            backpressured_ms: Some(1.0),
+            ..Subtask::default()
+        };
+        let rests = |inputs: usize, subtasks: &[Subtask]| {
+            let inputs = vec![crate::sample::Input::default(); inputs];
+            let vertex = Vertex { inputs, subtasks: subtasks.to_vec(), ..Vertex::default() };
+            let mut listed = Listed::new(Listing::default(), 0, None);
+            listed.note(&vertex, 0);
+            listed.may_rest(&vertex)
+        };
+        assert!(rests(1, &[counted.clone(), counted.clone()]));
+        assert!(rests(1, &[counted.clone(), Subtask { is_finished: true, ..Subtask::default() }]));
+        assert!(!rests(0, std::slice::from_ref(&counted)) && !rests(1, &[]));
+        let newest = BTreeMap::from([("latency".to_owned(), 1.0)]);
+        for other in [
+            Subtask { idle_ms: None, ..counted.clone() },
+            Subtask { records_in: None, ..counted.clone() },
+            Subtask { maxima: newest.clone(), ..counted.clone() },
+            Subtask { means: newest, ..counted.clone() },
+            Subtask { pending_records: Some(1.0), ..counted.clone() },
+        ] {
+            assert!(!rests(1, &[counted.clone(), other.clone()]), "{other:?}");
+        }
     }
 }

@@ -25,7 +25,7 @@ impl<'a> Epoch<'a> {
         self.samples.last().map_or(0, |s| s.at_ms) - self.samples.first().map_or(0, |s| s.at_ms)
     }
 
-    /// The subtasks of a vertex that still read, each through all samples.
+    /// The subtasks of a vertex that still read, each through all samples that have them.
     pub(super) fn tracks(&self, vertex: &Vertex) -> Vec<Track<'a>> {
         let per_sample: Vec<(i64, Option<&'a Vertex>)> = self
             .samples
@@ -35,7 +35,10 @@ impl<'a> Epoch<'a> {
                 let same = found.ok().map(|at| &sample.vertices[at]);
                 (sample.at_ms, same.or_else(|| sample.vertices.iter().find(|v| v.name == vertex.name)))
             })
+            .filter(|(_, same)| !same.is_some_and(|same| same.is_left_out))
             .collect();
+        let newest = per_sample.iter().rev().find_map(|(_, same)| *same);
+        let subtasks = newest.map_or(&[][..], |newest| newest.subtasks.as_slice());
         let track = |index: usize| {
             let reading = |(at_ms, vertex): &(i64, Option<&'a Vertex>)| {
                 let subtask = (*vertex)?.subtasks.get(index)?;
@@ -43,7 +46,7 @@ impl<'a> Epoch<'a> {
             };
             Track::new(per_sample.iter().map(reading).collect())
         };
-        let running = (0..vertex.subtasks.len()).filter(|index| !vertex.subtasks[*index].is_finished);
+        let running = (0..subtasks.len()).filter(|index| !subtasks[*index].is_finished);
         running.map(track).collect()
     }
 }

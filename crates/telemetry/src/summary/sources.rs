@@ -180,7 +180,8 @@ fn series(vertex: &Vertex, epoch: Epoch<'_>, figure: impl Fn(&Subtask) -> Option
     let mut by_time = BTreeMap::new();
     let mut before = None;
     for sample in epoch.samples {
-        let Some(same) = sample.vertices.iter().find(|other| other.name == vertex.name) else { continue };
+        let is_same = |other: &&Vertex| other.name == vertex.name && !other.is_left_out;
+        let Some(same) = sample.vertices.iter().find(is_same) else { continue };
         let sum: Option<f64> = same.subtasks.iter().map(&figure).sum();
         let picture = |subtask: &Subtask| (subtask.pending_records, subtask.records_out, counted_ms(subtask));
         let now = Some(same.subtasks.iter().map(picture).collect::<Vec<_>>());

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing loudly")]
 
 mod any_job;
+mod between;
 mod cluster;
 mod faults;
 mod properties;

@@ -53,6 +53,8 @@ pub(crate) struct Flink {
     pub(crate) renewed_s: f64,
     /// Metrics of the one task manager; no task manager without.
     pub(crate) task_manager: BTreeMap<String, Value>,
+    /// When the tasks start anew, in seconds; their counters go on.
+    pub(crate) restarted_s: Option<f64>,
     /// Answers to paths below the job, instead of the ordinary ones.
     pub(crate) answers: BTreeMap<String, (u16, String)>,
 }
@@ -164,6 +166,10 @@ impl Flink {
         format!(r#"{{"taskmanagers":[{tm}]}}"#)
     }
 
+    fn started_s(&self, now_s: f64) -> f64 {
+        self.restarted_s.filter(|restarted_s| now_s >= *restarted_s).unwrap_or(-AGE_S)
+    }
+
     fn details(&self, now_s: f64) -> String {
         let mut vertices = Vec::new();
         let mut nodes = Vec::new();
@@ -184,7 +190,7 @@ impl Flink {
         let now_ms = START_MS + (now_s * 1000.0) as i64;
         format!(
             r#"{{"jid":"{JOB}","name":"job","state":"RUNNING","timestamps":{{"RUNNING":{}}},"now":{now_ms},"vertices":[{}],"plan":{plan}}}"#,
-            START_MS - (AGE_S * 1000.0) as i64,
+            START_MS + (self.started_s(now_s) * 1000.0) as i64,
             vertices.join(",")
         )
     }
@@ -224,6 +230,7 @@ fn decoded(query: &str) -> String {
 /// A scripted Flink that answers, its clock, and the paths that it was asked for.
 pub(crate) struct ScriptedFlink {
     source: MetricSource,
+    client: flink::Client,
     now_s: Arc<Mutex<f64>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
@@ -242,22 +249,34 @@ impl ScriptedFlink {
         let settings =
             flink::ClientSettings { timeout: Duration::from_secs(30), ..flink::ClientSettings::default() };
         let client = flink::Client::new(&url, settings).unwrap();
-        Self { source: MetricSource::flink_rest(client, "job"), now_s, asked }
+        Self { source: MetricSource::flink_rest(client.clone(), "job"), client, now_s, asked }
+    }
+
+    pub(crate) fn client(&self) -> flink::Client {
+        self.client.clone()
     }
 
     /// The sample when the clock is at this time.
     pub(crate) async fn sample(&mut self, now_s: f64) -> Sample {
         *self.now_s.lock().unwrap() = now_s;
-        let mut sample = self.source.sample().await.unwrap();
-        sample.at_ms = START_MS + (now_s * 1000.0) as i64;
-        sample.newest_ms = sample.at_ms;
-        sample
+        at(self.source.sample().await.unwrap(), now_s)
+    }
+
+    /// The same between two whole samples.
+    pub(crate) async fn sample_between(&mut self, now_s: f64) -> Sample {
+        *self.now_s.lock().unwrap() = now_s;
+        at(self.source.sample_between().await.unwrap(), now_s)
     }
 
     /// How often a path that holds this text was asked for.
     pub(crate) fn times_asked(&self, text: &str) -> usize {
         self.asked.lock().unwrap().iter().filter(|path| path.contains(text)).count()
     }
+}
+
+fn at(sample: Sample, now_s: f64) -> Sample {
+    let at_ms = START_MS + (now_s * 1000.0) as i64;
+    Sample { at_ms, newest_ms: at_ms, ..sample }
 }
 
 async fn serve(
