@@ -84,6 +84,8 @@ def measure(options, flink, policy, work):
     port = unused_port()
     command = [f"{options.programs}/rescaler", "run", "--flink", flink, "--all-jobs", "--listen", f"127.0.0.1:{port}",
                "--data", f"{work}/{policy}", *POLICIES[policy]]
+    if options.interval:
+        command += ["--set", f"epoch.sample_interval_ms={options.interval}"]
     url = f"http://127.0.0.1:{port}"
     with open(f"{work}/{policy}.log", "w", encoding="utf-8") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -108,8 +110,9 @@ def measure(options, flink, policy, work):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--programs", required=True)
-    for name, default in (("jobs", 50), ("operators", 20), ("subtasks", 8), ("seconds", 120)):
+    for name, default in (("jobs", 50), ("operators", 20), ("subtasks", 8), ("seconds", 120), ("interval", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--policy", choices=POLICIES)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         with open(f"{work}/scenario.json", "w", encoding="utf-8") as file:
@@ -121,11 +124,11 @@ def main():
             print("| policy | CPU, share of one processor | a sample of each job every | CPU time of a sample, all else included | memory (largest) |")
             print("|---|---|---|---|---|")
             shares = []
-            for policy in POLICIES:
+            for policy in [options.policy] if options.policy else POLICIES:
                 found = measure(options, flink, policy, work)
                 shares.append(found["share"])
                 sample_ms = found["share"] * found["interval"] / options.jobs * 1000
-                print(f"| `{policy}` | {found['share'] * 100:.1f} % | {found['interval']:.1f} s | {sample_ms:.1f} ms | "
+                print(f"| `{policy}` | {found['share'] * 100:.2f} % | {found['interval']:.1f} s | {sample_ms:.1f} ms | "
                       f"{found['rss']:.0f} MiB ({found['peak']:.0f} MiB) |", flush=True)
         finally:
             serve.terminate()
