@@ -156,7 +156,7 @@ impl Observer {
             row.set(Column::SlotsUsed, Some(slots(groups).into()));
         }
         row.set(Column::Subtasks, Some(row.parallelism.values().sum::<u32>().into()));
-        if self.samples.back().is_some_and(|before| before.incarnation != sample.incarnation) {
+        if self.samples.back().is_some_and(|before| is_another_life(before, &sample)) {
             self.samples.clear();
         }
         self.samples.push_back(sample);
@@ -237,6 +237,17 @@ impl Observer {
         }
         Ok(())
     }
+}
+
+/// Whether counters have begun anew since a sample. Just after a change in place Flink can report the sum of old and new tasks once, so that
+/// the next sample is smaller although the job has not been started again.
+fn is_another_life(before: &Sample, sample: &Sample) -> bool {
+    let records = |sample: &Sample| -> Option<f64> {
+        let subtasks = sample.vertices.iter().flat_map(|vertex| &vertex.subtasks);
+        subtasks.map(|subtask| Some(subtask.records_in? + subtask.records_out?)).sum()
+    };
+    let went_back = records(before).zip(records(sample)).is_some_and(|(before, now)| now < before);
+    before.incarnation != sample.incarnation || went_back
 }
 
 /// Start of the load, and its evaluated part.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::recording::Recording;
-use crate::row::{Column, Row};
+use super::recording::{Backlog, Recording};
+use crate::row::Column;
 use crate::spread::Spread;
 use crate::summary::{SummarySettings, summarise};
 
@@ -33,12 +33,13 @@ impl Figures {
         let arrivals = recording.arrivals_per_s();
         #[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
         let arrivals_per_s = arrivals.iter().sum::<f64>() / arrivals.len().max(1) as f64;
-        let peak = peak(&recording.rows);
+        let backlogs = recording.backlogs();
+        let peak = peak(&backlogs);
         let at_rest = recording.at_rest();
         let latencies = at_rest.into_iter().filter_map(|row| row.get(Column::EventLatencyMeanMs));
         Self {
-            backlog_peak: peak.map(|(_, records)| records),
-            drain_s: peak.map(|(at_s, _)| drain_s(&recording.rows, at_s)),
+            backlog_peak: peak.map(|most| most.records),
+            drain_s: peak.map(|most| drain_s(&backlogs, most.at_s)),
             violation_s: summarise(&recording.rows, &[], None, &settings(recording)).violation_or_down_s,
             latency_at_rest_ms: Spread::from_values(latencies).map(|spread| spread.median),
             busy: busy(recording),
@@ -76,25 +77,18 @@ fn settings(recording: &Recording) -> SummarySettings {
     }
 }
 
-/// Returns the time and size of the largest backlog after the warm-up.
-fn peak(rows: &[Row]) -> Option<(f64, f64)> {
-    let measured = rows.iter().filter(|row| !row.is_warm_up);
-    let waiting = measured.filter_map(|row| Some((row.at_s, row.get(Column::BacklogRecords)?)));
-    waiting.fold(None, |most, one| match most {
-        Some((_, records)) if records >= one.1 => most,
-        _ => Some(one),
-    })
+/// Returns the largest backlog after the warm-up, the first of equal ones.
+fn peak(backlogs: &[Backlog]) -> Option<Backlog> {
+    let measured = backlogs.iter().filter(|backlog| !backlog.is_warm_up);
+    measured.copied().reduce(|most, one| if one.records > most.records { one } else { most })
 }
 
-/// Returns how long the backlog of a time lasts from then on.
-fn drain_s(rows: &[Row], peak_s: f64) -> f64 {
-    let later = || rows.iter().filter(|row| row.at_s >= peak_s);
-    let is_gone = |row: &&Row| {
-        let waits = row.get(Column::BacklogRecords).zip(row.get(Column::InputPerS));
-        waits.is_some_and(|(waiting, per_s)| waiting <= NO_BACKLOG_S * per_s)
-    };
+/// Returns how long the backlog of a time lasts from then on, in seconds.
+fn drain_s(backlogs: &[Backlog], peak_s: f64) -> f64 {
+    let later = || backlogs.iter().filter(|backlog| backlog.at_s >= peak_s);
+    let is_gone = |backlog: &&Backlog| backlog.records <= NO_BACKLOG_S * backlog.arrives_per_s;
     let end = later().find(is_gone).or(later().next_back());
-    end.map_or(0.0, |row| row.at_s - peak_s)
+    end.map_or(0.0, |backlog| backlog.at_s - peak_s)
 }
 
 fn busy(recording: &Recording) -> BTreeMap<String, f64> {

@@ -17,8 +17,6 @@ use crate::summary::Summary;
 
 /// Means are computed over this time, in seconds, as in `observe`.
 const MEAN_S: usize = 5;
-/// Time from a start of the tasks to their first complete reading in the model, in seconds.
-const FIRST_READING_S: usize = 2;
 
 /// Simulates a run in which these changes are made at these times, and returns it as if it had been recorded; `summary` has its names, times
 /// and bounds.
@@ -40,9 +38,8 @@ pub(crate) fn play(trial: &Trial, fed: &[FedChange], summary: &Summary) -> Recor
         model.step();
         let view = View::new(&model);
         recording.rows.push(row(view, summary));
-        let alive_s = second + 1 - started_s(view).min(second + 1);
-        if alive_s == FIRST_READING_S {
-            snapshot_at_s = second + 1 + MEAN_S;
+        if second + 1 - started_s(view).min(second + 1) <= 1 {
+            snapshot_at_s = started_s(view) + MEAN_S;
         }
         if second + 1 == snapshot_at_s && is_running(view) {
             recording.snapshots.extend(snapshot(view).map(|snapshot| timed(second + 1, snapshot)));
@@ -104,7 +101,7 @@ fn row(view: View<'_>, summary: &Summary) -> Row {
     row.set(Column::SlotsUsed, Some(view.slots().into()));
     row.set(Column::Subtasks, Some(row.parallelism.values().sum::<u32>().into()));
     row.set(Column::ReadTotal, Some(sum(view, now_s, |reading| reading.records_in)));
-    let from_s = now_s.saturating_sub(MEAN_S).max(started_s(view) + FIRST_READING_S).max(1);
+    let from_s = now_s.saturating_sub(MEAN_S).max(started_s(view)).max(1);
     if from_s < now_s {
         set_means(&mut row, view, (from_s, now_s));
     }
