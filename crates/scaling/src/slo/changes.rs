@@ -34,6 +34,8 @@ const PAST: usize = 5;
 /// The outage, downtime and lead time of a job that has not been changed yet, in seconds.
 const DOWNTIME_S: f64 = 5.0;
 const LEAD_S: f64 = 10.0;
+/// The same where task managers have to be added: they have to be started first, in seconds.
+const SLOT_LEAD_S: f64 = 30.0;
 const REPLAY_S: f64 = 2.0;
 /// After this many failed changes in this time nothing is changed for a while.
 const FAILURES: usize = 3;
@@ -52,7 +54,11 @@ pub(super) struct Changes {
     /// The newest change since its start, while the backlog is watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     started: Option<Started>,
+    /// Lead times of changes for which all slots were there, in seconds.
     leads_s: Vec<f64>,
+    /// Lead times of changes for which task managers had to be added, in seconds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    slot_leads_s: Vec<f64>,
     /// Effective outages, in seconds.
     outages_s: Vec<f64>,
     failures_ms: Vec<i64>,
@@ -90,6 +96,7 @@ impl Default for Changes {
             under_way: None,
             started: None,
             leads_s: Vec::new(),
+            slot_leads_s: Vec::new(),
             outages_s: Vec::new(),
             failures_ms: Vec::new(),
             blocked_until_ms: None,
@@ -113,6 +120,9 @@ struct Change {
     at_ms: i64,
     backlog: f64,
     arrival_per_s: f64,
+    /// Whether it needs slots that were not there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    needs_slots: bool,
     /// C; unknown in memories of earlier versions.
     #[serde(skip_serializing_if = "Option::is_none")]
     capacity_per_s: Option<f64>,
@@ -138,11 +148,21 @@ pub(super) struct Published {
     pub(super) at_ms: i64,
     pub(super) slots_before: u32,
     pub(super) slots_after: u32,
+    /// The slots that were free; unknown without figures of the cluster.
+    pub(super) slots_free: Option<f64>,
     pub(super) backlog: f64,
     pub(super) arrival_per_s: f64,
     pub(super) capacity_per_s: f64,
     /// Capacities of parallelisms that have not been seen.
     pub(super) predictions: BTreeMap<String, (u32, f64)>,
+}
+
+impl Published {
+    /// Whether it needs slots that were not there.
+    fn needs_slots(&self) -> bool {
+        let more = f64::from(self.slots_after) - f64::from(self.slots_before);
+        self.slots_free.is_some_and(|free| more > free)
+    }
 }
 
 /// The backlog of all sources together, in records; unknown as soon as that of one is.
@@ -207,11 +227,13 @@ impl Changes {
         longest.unwrap_or((downtime_s + REPLAY_S).max(bound_s)).max(downtime_s)
     }
 
-    /// From the wish to the running tasks, in seconds: the median of the last changes.
-    pub(super) fn lead_s(&self) -> f64 {
-        let mut past = self.leads_s.clone();
+    /// From the wish to the running tasks, in seconds: the median of the last changes for which slots were there, or had to be added.
+    pub(super) fn lead_s(&self, needs_slots: bool) -> f64 {
+        let (known, usual_s) =
+            if needs_slots { (&self.slot_leads_s, SLOT_LEAD_S) } else { (&self.leads_s, LEAD_S) };
+        let mut past = known.clone();
         past.sort_by(f64::total_cmp);
-        past.get(past.len() / 2).copied().unwrap_or(LEAD_S)
+        past.get(past.len() / 2).copied().unwrap_or(usual_s)
     }
 
     fn push(past: &mut Vec<f64>, value: f64) {
@@ -237,7 +259,8 @@ impl Changes {
         if has_moved || is_done {
             let started_ms = running_since_ms.filter(|_| has_moved).or(change.done_ms).unwrap_or(now_ms);
             let started_ms = started_ms.clamp(change.at_ms, now_ms.max(change.at_ms));
-            Self::push(&mut self.leads_s, seconds(started_ms - change.at_ms));
+            let leads_s = if change.needs_slots { &mut self.slot_leads_s } else { &mut self.leads_s };
+            Self::push(leads_s, seconds(started_ms - change.at_ms));
             self.started = Some(Started { change, at_ms: started_ms, peak: 0.0, arrival_per_s: None });
             self.started_ms = Some(started_ms);
             self.under_way = None;
@@ -350,8 +373,8 @@ impl Changes {
         }
         self.widened_ms = None;
         let violated_s = self.violated_s(widened_ms - BEFORE_MS, until_ms);
-        // The first ones count for more than what was assumed before them.
-        let step = (1.0 / f64::from(self.widenings.saturating_add(2))).max(0.3);
+        // The first one takes the place of what was assumed.
+        let step = (1.0 / f64::from(self.widenings.saturating_add(1))).max(0.3);
         self.caught_s = short(self.caught_s + step * (violated_s - self.caught_s));
         self.widenings = self.widenings.saturating_add(1);
         if let Some((saved, slots)) = self.taken_back.take() {
@@ -376,6 +399,7 @@ impl Changes {
             at_ms: published.at_ms,
             backlog: short(published.backlog),
             arrival_per_s: short(published.arrival_per_s),
+            needs_slots: published.needs_slots(),
             capacity_per_s: Some(short(published.capacity_per_s)),
             done_ms: None,
         });

@@ -131,6 +131,7 @@ impl Policy for Slo {
             at_ms: memory.slo.now_ms(now_ms),
             slots_before,
             slots_after: decision.cluster.slots_needed.unwrap_or_else(|| slots(true)),
+            slots_free: decision.figures.get("slots_free").copied(),
             backlog: figure("backlog_records"),
             arrival_per_s: figure("arrival_per_s"),
             capacity_per_s: figure("capacity_per_s"),

@@ -125,6 +125,12 @@ pub(super) fn scale_out<'a>(view: &View<'a>, shortage: Shortage) -> ScaleOut<'a>
             best.price(),
             stay.price()
         ));
+    } else if view.awaits_the_peak(best.slots) {
+        widening.reasons.push(format!(
+            "the arrival rate is still rising, and {} slots take {:.0} s: their number is decided when the rise ends",
+            best.slots,
+            view.lead_of_s(best.slots)
+        ));
     } else {
         widening.reasons.push(format!(
             "{} slots: capacity {:.0}/s, price {:.0} slot-s; no change: price {:.0}",
@@ -202,12 +208,12 @@ fn priced<'a>(
         if tightest.capacity.was_saturated() { carried_per_s } else { carried_per_s * TRUST };
     let (options, lambda) = (view.options, sizing.arrival_per_s);
     let excess_per_s = (lambda - view.capacity_per_s).max(0.0);
-    let waits_s = (view.lead_s - view.downtime_s).max(0.0);
+    let slots = view.graph.slots(&plan);
+    let waits_s = (view.lead_of_s(slots) - view.downtime_s).max(0.0);
     let backlog = view.least_backlog() + excess_per_s * waits_s + lambda * view.outage_s;
     let violated_s = (view.downtime_s - view.bound_s).max(0.0)
         + late_s(view, lambda, capacity_per_s, backlog)
         + EXCEEDED_S * view.outlook.exceeds(capacity_per_s, lambda);
-    let slots = view.graph.slots(&plan);
     let spare = f64::from(slots.saturating_sub(base_slots));
     let prices = vec![
         ("slots", options.hold_s * f64::from(slots)),

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! jump   |ln(λ5 ÷ level)| > 5.6 σ                 λw: rate of the newest w seconds
-//! λ      = λ5 in a jump, else (λ10 + level) ÷ 2
+//! λ      = λ5 in a jump, and in the 30 s after one while λ5 > level·(1 + 3σ); else (λ10 + level) ÷ 2
 //! C      = smallest C_i(p_i) ÷ ratio_i             capacity of the graph
 //! delay  = (B + max(0, λ−C)·lead) ÷ C              longest wait of a record that arrives now
-//! lead   = median(asked → running) + age of the metrics + epoch + 3 s
+//! lead   = median(asked → running) + age of the metrics + epoch + 3 s     of changes for which slots were there, or were not
 //! ```
 
 use std::collections::BTreeMap;
@@ -25,6 +25,12 @@ use crate::Snapshot;
 const AGE_S: f64 = 2.0;
 /// The needs of the past are those of this horizon, in seconds.
 const NEED_AHEAD_S: f64 = 300.0;
+/// A lead time of this many epochs is long: another epoch costs little of it.
+const LONG_LEAD_EPOCHS: f64 = 12.0;
+/// A rate of the newest 2 s that is above that of 5 s by this part, at least, is rising.
+const LEAST_RISE: f64 = 0.03;
+/// Bins after a shift in which the level still contains the rise.
+const RISE_BINS: i64 = 3;
 /// Added to the lead time for what no metric shows, in seconds.
 const SLACK_S: f64 = 3.0;
 
@@ -34,6 +40,7 @@ pub(super) struct View<'a> {
     pub(super) load: LoadView<'a>,
     pub(super) changes: &'a Changes,
     pub(super) needs: &'a NeededParallelism,
+    /// The lead time of the next wider plan.
     pub(super) lead_s: f64,
     /// E, in seconds.
     pub(super) outage_s: f64,
@@ -60,6 +67,8 @@ pub(super) struct LoadView<'a> {
     pub(super) today: Plan<'a>,
     /// The slots that today's plan needs.
     pub(super) slots: f64,
+    /// The slots that are free; unknown without figures of the cluster.
+    slots_free: Option<f64>,
     /// Mean rates of 30 s and 60 s, in records per second.
     pub(super) level_per_s: f64,
     pub(super) slow_per_s: f64,
@@ -120,12 +129,15 @@ impl<'a> LoadView<'a> {
         let tightest = tightest.operator.name.clone();
         let sigma = arrivals.sigma(bin);
         let is_jump = (five.max(1e-9) / level.max(1e-9)).ln().abs() > 5.6 * sigma;
+        let has_just_shifted = arrivals.shift_before(bin).is_some_and(|shift| bin - shift < RISE_BINS);
+        let is_above_rise = has_just_shifted && five > level * (1.0 + 3.0 * sigma);
         let age_s = snapshot.newest_age_ms.map_or(AGE_S, |ms| seconds(ms.clamp(0, 600_000)));
         Ok(Self {
             options,
             snapshot,
             now_ms,
             slots: f64::from(graph.slots(&today)),
+            slots_free: snapshot.slots_free().map(f64::from),
             graph,
             outlook: Outlook::new(errors, arrivals, bin, options.headroom_quantile),
             bound_s,
@@ -136,7 +148,7 @@ impl<'a> LoadView<'a> {
             newest_per_s: two,
             five_per_s: five,
             is_jump,
-            arrival_per_s: if is_jump { five } else { (ten + level) / 2.0 },
+            arrival_per_s: if is_jump || is_above_rise { five } else { (ten + level) / 2.0 },
             capacity_per_s,
             tightest,
             backlog: backlog(snapshot),
@@ -150,6 +162,15 @@ impl<'a> LoadView<'a> {
     pub(super) fn need(&self) -> Plan<'a> {
         let rate_per_s = self.outlook.upper(NEED_AHEAD_S, self.slow_per_s);
         self.graph.solve(self.options, rate_per_s, Purpose::Narrow)
+    }
+
+    /// Whether a plan of so many slots needs some that are not there.
+    fn needs_slots(&self, slots: f64) -> bool {
+        self.slots_free.is_some_and(|free| slots > self.slots + free)
+    }
+
+    fn lead_s(&self, changes: &Changes, slots: f64) -> f64 {
+        changes.lead_s(self.needs_slots(slots)) + self.age_s + self.epoch_s + SLACK_S
     }
 
     pub(super) fn node(&self, name: &str) -> Option<&Node<'a>> {
@@ -172,8 +193,21 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn of(load: LoadView<'a>, changes: &'a Changes, needs: &'a NeededParallelism) -> Self {
-        let lead_s = changes.lead_s() + load.age_s + load.epoch_s + SLACK_S;
+        let lead_s = load.lead_s(changes, load.slots + 1.0);
         Self { lead_s, outage_s: changes.outage_s(load.downtime_s, load.bound_s), load, changes, needs }
+    }
+
+    /// The lead time of a plan of so many slots, in seconds.
+    pub(super) fn lead_of_s(&self, slots: u32) -> f64 {
+        self.load.lead_s(self.changes, f64::from(slots))
+    }
+
+    /// Whether the rate is still rising in a jump, and a plan of so many slots waits for task managers so long that another epoch, which shows
+    /// more of the rise, costs little. A plan for a moment of the rise would have to wait for them twice.
+    pub(super) fn awaits_the_peak(&self, slots: u32) -> bool {
+        let is_rising = self.newest_per_s > self.five_per_s * (1.0 + self.sigma.max(LEAST_RISE));
+        let is_long = self.lead_of_s(slots) >= LONG_LEAD_EPOCHS * self.epoch_s;
+        self.is_jump && is_rising && is_long && self.needs_slots(f64::from(slots))
     }
 
     /// Computes the capacities at every parallelism in advance.
@@ -240,6 +274,7 @@ impl<'a> View<'a> {
             ("outage_s", Some(self.outage_s)),
             ("quantile", Some(self.options.headroom_quantile)),
             ("slots", Some(self.slots)),
+            ("slots_free", self.slots_free),
             ("violations_per_widening_s", Some(self.changes.caught_s)),
         ];
         let figure = |(name, value): (&str, Option<f64>)| Some((name.to_owned(), short(sane(value)?)));

@@ -111,6 +111,14 @@ impl Snapshot {
         self.task_managers.iter().try_fold(0_u32, |sum, tm| Some(sum.saturating_add(tm.slots?)))
     }
 
+    /// The slots that no task uses; unknown as soon as those of one task manager are.
+    pub fn slots_free(&self) -> Option<u32> {
+        if self.task_managers.is_empty() {
+            return None;
+        }
+        self.task_managers.iter().try_fold(0_u32, |sum, tm| Some(sum.saturating_add(tm.slots_free?)))
+    }
+
     /// The slots of one task manager: the commonest number, of equally common ones the smallest.
     pub fn slots_per_task_manager(&self) -> Option<u32> {
         let known = || self.task_managers.iter().filter_map(|tm| tm.slots).filter(|slots| *slots > 0);

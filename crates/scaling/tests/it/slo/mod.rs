@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use scaling::slo::{self, Options, Slo};
 use scaling::{
     Action, Cause, ChangeEnd, Constraints, Decision, Edge, Job, Kind, LocalTime, Memory, Operator,
-    Partitioning, Policy, Reading, SCHEMA, Snapshot, Subtask,
+    Partitioning, Policy, Reading, SCHEMA, Snapshot, Subtask, TaskManager,
 };
 
 mod properties;
@@ -88,6 +88,8 @@ struct SimulatedChain {
     rereads_memory: bool,
     /// How far the start of the job is told wrongly, by turns early and late, in milliseconds.
     start_error_ms: i64,
+    /// Free slots of the cluster, where its figures are known.
+    slots_free: Option<u32>,
 }
 
 impl SimulatedChain {
@@ -107,6 +109,7 @@ impl SimulatedChain {
             reversed: false,
             rereads_memory: false,
             start_error_ms: 0,
+            slots_free: None,
         }
     }
 
@@ -145,8 +148,13 @@ impl SimulatedChain {
 
     /// Lets an epoch pass and decides; a plan is carried out with an outage of one second.
     fn epoch(&mut self, arrival_per_s: f64, noise: f64) -> Option<Decision> {
+        self.epoch_along(|_| arrival_per_s, noise)
+    }
+
+    /// The same under a load that depends on the second.
+    fn epoch_along(&mut self, arrival_per_s: impl Fn(i64) -> f64, noise: f64) -> Option<Decision> {
         for _ in 0..EPOCH_S {
-            let varied = arrival_per_s * (1.0 + noise * self.noise());
+            let varied = arrival_per_s(self.now_s) * (1.0 + noise * self.noise());
             self.second(varied);
         }
         let snapshot = self.snapshot()?;
@@ -247,8 +255,13 @@ impl SimulatedChain {
                 ..Job::default()
             },
             operators,
+            task_managers: self.slots_free.map(|free| self.task_manager(free)).into_iter().collect(),
             ..Snapshot::default()
         }
+    }
+
+    fn task_manager(&self, free: u32) -> TaskManager {
+        TaskManager { slots: Some(self.slots() + free), slots_free: Some(free), ..TaskManager::default() }
     }
 }
 

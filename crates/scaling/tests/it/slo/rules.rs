@@ -54,6 +54,35 @@ fn a_step_is_answered_while_tasks_warm_up() {
     assert!(simulated.slots() >= simulated.needed(36_000.0), "{decision}");
 }
 
+/// Goal: where task managers are known to start slowly, their number is not decided for a moment of a rise, but at its end, and then once.
+/// Where slots are free nothing waits.
+#[test]
+fn slots_that_come_late_are_asked_for_once() {
+    let rise = |second: i64| 9000.0 + 1350.0 * f64::from(i32::try_from((second - 120).clamp(0, 20)).unwrap());
+    let decided = |slots_free: u32| {
+        let mut simulated = SimulatedChain::new(chain(), 11);
+        simulated.slots_free = Some(slots_free);
+        simulated.run(60, 9000.0, 0.02);
+        let mut memory = serde_json::to_value(&simulated.memory).unwrap();
+        memory["slo"]["changes"]["slot_leads_s"] = serde_json::json!([90.0]);
+        simulated.memory = serde_json::from_value(memory).unwrap();
+        let mut waited = 0;
+        while simulated.changes.is_empty() && simulated.now_s < 200 {
+            let decision = simulated.epoch_along(rise, 0.02);
+            waited += i32::from(decision.is_some_and(|it| it.reasons.join(" ").contains("still rising")));
+        }
+        let (at_s, .., decision) = simulated.changes.first().expect("the job is widened").clone();
+        // What is wanted: the cluster of the test does not grow.
+        let cheapest = decision.candidates.iter().find(|candidate| candidate.is_cheapest);
+        (at_s, cheapest.map(|candidate| candidate.slots), waited, simulated.needed(36_000.0), decision)
+    };
+    let (early_s, _, waited, ..) = decided(40);
+    assert_eq!(waited, 0);
+    let (late_s, slots, waited, needed, decision) = decided(0);
+    assert!(waited >= 1 && early_s < late_s && late_s <= 155, "{waited} {early_s} {late_s}: {decision}");
+    assert!(slots.is_some_and(|slots| slots >= needed), "{slots:?} of {needed}: {decision}");
+}
+
 /// Goal: a job that has just become saturated is seen to carry what it then does. The readings of the quieter time before, of which the
 /// window is still full, take nothing from it.
 #[test]
