@@ -17,7 +17,8 @@ config-drop durability:: protection:: protocol:: soak:: tests::
 drop-client answers::
 event-producer kafka::
 http-server tests::
-rescaler api:: page:: publish:: several_jobs:: publisher:: external_program:: state_size::
+policies external_program::
+rescaler api:: page:: publish:: several_jobs:: publisher:: state_size::
 state-probe once:: run:: tls:: tests::
 telemetry faults::
 testbed control:: process:: service:: supervisor::

@@ -10,10 +10,10 @@ use control::PutOutcome;
 use flink::JobDetails;
 use jiff::Timestamp;
 use job_config::{ChangeState, JobDocument, Report};
+use policies::ExternalProgram;
 use serde::Serialize;
 use tracing::info;
 
-use crate::external_program::ExternalProgram;
 use crate::placement::RunningJob;
 
 /// Input of the program.

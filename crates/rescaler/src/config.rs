@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use job_config::JobName;
+use policies::{Epoch, Policies, PolicyName};
 use scaling::cluster::Size;
 use scaling::limits::Limits;
 use secrets::{Address, AddressError, SyntaxError};
 use serde::{Deserialize, Serialize};
-use service::settings::{self, ConfigError, Problems, refusal};
+use service::settings::{self, ConfigError, Problems};
 use telemetry::{Kinds, MappingSettings};
 use toml::{Table, Value};
 
@@ -18,7 +19,6 @@ use crate::http::Http;
 use crate::notify::Notify;
 use crate::overrides::merge;
 use crate::placement::{Mode, Placement};
-use crate::policies::{Policies, PolicyName};
 use crate::quota::Quota;
 use crate::source::SourceSection;
 use crate::state_size::StateProbe;
@@ -159,27 +159,6 @@ impl Default for DropConfig {
     }
 }
 
-/// `[epoch]`
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Epoch {
-    /// Length of an epoch, which ends with one decision, in milliseconds; absent: the policy's preference.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub length_ms: Option<u64>,
-    /// Length of the first epoch after a start, for a quick first decision, in milliseconds; never longer than the others.
-    pub first_ms: u64,
-    /// Sampling interval, in milliseconds.
-    pub sample_interval_ms: u64,
-    /// Age of a task from which its readings are used, in milliseconds.
-    pub warm_up_ms: u64,
-}
-
-impl Default for Epoch {
-    fn default() -> Self {
-        Self { length_ms: None, first_ms: 10_000, sample_interval_ms: 2_000, warm_up_ms: 10_000 }
-    }
-}
-
 /// `[journal]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -195,6 +174,17 @@ pub struct JournalFile {
 impl Default for JournalFile {
     fn default() -> Self {
         Self { path: PathBuf::from("run/rescaler/decisions.jsonl"), max_bytes: 64 << 20, keep_files: 8 }
+    }
+}
+
+impl JournalFile {
+    /// Returns every value out of range, as `key: valid values`.
+    fn problems(&self) -> Vec<String> {
+        let checks = [
+            (self.max_bytes >= 1 << 20, "journal.max_bytes: give a number from 1048576 on"),
+            (self.keep_files <= decision_journal::KEEP_MAX, "journal.keep_files: give a number up to 1000"),
+        ];
+        checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned()).collect()
     }
 }
 
@@ -283,23 +273,11 @@ impl Config {
             (self.drop.freshness_s <= FRESHNESS_MAX_S, "drop.freshness_s: give a number up to 604800"),
             (self.drop.document_ttl_s > 0, "drop.document_ttl_s: give a number above 0"),
             (self.drop.applied_within_s > 0, "drop.applied_within_s: give a number above 0"),
-            (self.epoch.sample_interval_ms >= 100, "epoch.sample_interval_ms: give a number from 100 on"),
-            (
-                self.epoch_ms() >= self.epoch.sample_interval_ms.saturating_mul(2),
-                "epoch.length_ms: must be at least twice epoch.sample_interval_ms, so that rates can be computed",
-            ),
-            (
-                self.epoch_ms() / self.epoch.sample_interval_ms.max(1) <= 10_000,
-                "epoch.sample_interval_ms: at most 10000 samples are kept in an epoch; raise it",
-            ),
-            (self.journal.max_bytes >= 1 << 20, "journal.max_bytes: give a number from 1048576 on"),
-            (
-                self.journal.keep_files <= decision_journal::KEEP_MAX,
-                "journal.keep_files: give a number up to 1000",
-            ),
         ];
         let mut problems: Vec<String> =
             checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned()).collect();
+        problems.extend(self.epoch.problems(&self.policy));
+        problems.extend(self.journal.problems());
         problems.extend(self.bad_addresses());
         problems.extend(self.bad_access());
         problems.extend(self.kafka.problems(self.source.kind));
@@ -313,17 +291,7 @@ impl Config {
         let cluster = self.cluster.problems();
         problems.extend(cluster.iter().map(|(option, remedy)| format!("cluster.{option}: {remedy}")));
         problems.extend(self.source.problems(&self.metrics));
-        self.with_values(problems)
-    }
-
-    /// Adds the effective value of its key to each problem, if that is a single value. Secrets are not shown.
-    fn with_values(&self, problems: Vec<String>) -> Vec<String> {
-        let Ok(effective) = Table::try_from(self) else { return problems };
-        let with_value = |problem: &str| {
-            let (key, remedy) = problem.split_once(": ")?;
-            Some(refusal(key, single_value(&effective, key)?, remedy))
-        };
-        problems.into_iter().map(|problem| with_value(&problem).unwrap_or(problem)).collect()
+        settings::with_values(problems, self)
     }
 
     fn bad_addresses(&self) -> Vec<String> {
@@ -371,7 +339,7 @@ impl Config {
     }
 
     fn epoch_ms(&self) -> u64 {
-        self.epoch.length_ms.unwrap_or_else(|| self.policy.epoch_ms())
+        self.epoch.effective_length_ms(&self.policy)
     }
 
     pub(crate) fn epoch_length(&self) -> Duration {
@@ -402,14 +370,11 @@ pub(crate) const DATA: &str = "run/rescaler";
 /// with their files in a folder with the job's name.
 fn complete(table: &mut Table) {
     let has = |path: &[&str]| has_key(table, path);
-    let is_slo = !has(&["policy", "name"]) && has(&["policy", "slo", "latency_bound_ms"]);
     let names_drop = has(&["drop", "url"]) || has(&["drop", "folder"]);
     let is_in_process = !has(&["placement", "mode"]) && !names_drop;
     let (has_data, has_command) = (has(&["placement", "data"]), has(&["placement", "command"]));
     let job = table.get("job").and_then(Value::as_str).unwrap_or_default().to_owned();
-    if is_slo {
-        put(table, "policy", "name", PolicyName::Slo.as_str());
-    }
+    Policies::complete(table);
     if is_in_process {
         put(table, "placement", "mode", if has_command { "command" } else { "in-process" });
     }
@@ -422,15 +387,6 @@ fn has_key(table: &Table, path: &[&str]) -> bool {
     let Some((last, before)) = path.split_last() else { return true };
     let inner = before.iter().try_fold(table, |table, key| table.get(*key)?.as_table());
     inner.is_some_and(|table| table.contains_key(*last))
-}
-
-/// Returns the value at a dotted path, if it is a number, a text or a choice.
-fn single_value<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
-    let (path, last) = path.rsplit_once('.').unwrap_or(("", path));
-    // Properties of Kafka's client may be secrets.
-    let mut sections = path.split('.').filter(|section| !section.is_empty() && *section != "properties");
-    let section = sections.try_fold(table, |table, section| table.get(section)?.as_table())?;
-    section.get(last).filter(|value| !value.is_table() && !value.is_array())
 }
 
 fn put(table: &mut Table, section: &str, key: &str, value: &str) {

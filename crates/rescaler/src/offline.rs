@@ -4,13 +4,13 @@ use std::io::Read;
 use std::path::Path;
 
 use jiff::Timestamp;
+use policies::{Policies, PolicyName, PolicyRunner};
 use scaling::latency::Options;
 use scaling::{Candidate, Decision, Memory, SCHEMA, Snapshot};
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::policies::{Policies, PolicyName, PolicyRunner};
 
 /// Size limit of a snapshot, in bytes: a job of 1,000 operators has less than 1 MiB.
 const MAX_BYTES: u64 = 64 << 20;
@@ -96,7 +96,7 @@ impl OfflineSettings {
             .config
             .as_ref()
             .map_or_else(Default::default, |config| (config.limits.clone(), config.cluster.clone()));
-        PolicyRunner::new(name, &policies, &limits, &size)
+        Ok(PolicyRunner::new(name, &policies, &limits, &size)?)
     }
 }
 

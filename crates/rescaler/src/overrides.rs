@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use clap::Args;
+use policies::PolicyName;
 use service::ConfigError;
 use service::settings::COMMAND_LINE;
 use toml::{Table, Value};
 
 use crate::config::Config;
-use crate::policies::PolicyName;
 
 /// `--set KEY=VALUE`
 #[derive(Debug, Clone, Default, Args)]

@@ -17,6 +17,7 @@ use control::OperatorNames;
 use flink::{InPlace, JobDetails, JobId, JobOverview};
 use jiff::Timestamp;
 use job_config::{JobDocument, JobName};
+use policies::ExternalProgram;
 use serde::{Deserialize, Serialize};
 use service::ConfigError;
 use service::settings::COMMAND_LINE;
@@ -29,7 +30,6 @@ use crate::cluster_jobs;
 use crate::command_placement::CommandPlacement;
 use crate::config::Config;
 use crate::cycle::flink_client;
-use crate::external_program::ExternalProgram;
 use crate::publisher::Publisher;
 
 /// Flink's own bound of key groups.

@@ -6,10 +6,9 @@ use comfy_table::{ContentArrangement, Table, presets};
 use control::Record;
 use decision_journal::read_checked;
 use jiff::Timestamp;
+use policies::PolicyRunner;
 use scaling::{Action, Decision, Memory};
 use serde::Serialize;
-
-use crate::policies::PolicyRunner;
 
 /// What the policies decided in one epoch.
 #[derive(Debug, Serialize)]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use policies::PolicyName;
 use secrets::Address;
 use service::settings::COMMAND_LINE;
 use service::{ConfigError, Problems};
@@ -13,7 +14,6 @@ use crate::config::{Config, DATA};
 use crate::config_file::ConfigFile;
 use crate::http::Listen;
 use crate::overrides::{self, Overrides};
-use crate::policies::PolicyName;
 use crate::{placement, watch};
 
 #[derive(Debug, Args)]

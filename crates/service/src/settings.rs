@@ -18,7 +18,9 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use secrets::{Address, Document, HttpUrl, Parsed};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use toml::{Table, Value};
 
 use crate::with_causes;
 
@@ -241,6 +243,26 @@ impl Problems {
     pub fn into_error(self) -> ConfigError {
         ConfigError::Values { origin: self.origin, problems: self.found }
     }
+}
+
+/// Adds the value of its key to each problem (`key: remedy`), if that is a single value. `effective` is the configuration with its
+/// defaults; it must serialise secrets without showing them.
+pub fn with_values(problems: Vec<String>, effective: &impl Serialize) -> Vec<String> {
+    let Ok(effective) = Table::try_from(effective) else { return problems };
+    let with_value = |problem: &str| {
+        let (key, remedy) = problem.split_once(": ")?;
+        Some(refusal(key, single_value(&effective, key)?, remedy))
+    };
+    problems.into_iter().map(|problem| with_value(&problem).unwrap_or(problem)).collect()
+}
+
+/// Returns the value at a dotted path, if it is a number, a text or a choice.
+fn single_value<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
+    let (path, last) = path.rsplit_once('.').unwrap_or(("", path));
+    // Properties of Kafka's client may be secrets.
+    let mut sections = path.split('.').filter(|section| !section.is_empty() && *section != "properties");
+    let section = sections.try_fold(table, |table, section| table.get(section)?.as_table())?;
+    section.get(last).filter(|value| !value.is_table() && !value.is_array())
 }
 
 /// Formats a value that is wrong: `key = value: remedy`.

@@ -140,6 +140,13 @@ pub struct Job {
     parallelism_max: u32,
 }
 
+/// Returns the service time of a record at a parallelism relative to that of a single subtask, by the universal scalability law with
+/// α (`contention`) and β (`coherence`).
+pub fn slowdown(parallelism: u32, contention: f64, coherence: f64) -> f64 {
+    let p = f64::from(parallelism);
+    1.0 + contention * (p - 1.0) + coherence * p * (p - 1.0)
+}
+
 impl Operator {
     /// Returns the largest parallelism that has an effect.
     pub fn max_parallelism(&self) -> Option<u32> {
@@ -175,9 +182,7 @@ impl Operator {
     }
 
     fn width(&self, parallelism: u32) -> ParallelismCapacity {
-        let p = f64::from(parallelism);
-        let slowdown = 1.0 + self.contention * (p - 1.0) + self.coherence * p * (p - 1.0);
-        let subtask_rate_per_s = self.rate_per_s / slowdown;
+        let subtask_rate_per_s = self.rate_per_s / slowdown(parallelism, self.contention, self.coherence);
         let fullest_share = self.shares(parallelism).into_iter().fold(0.0, f64::max);
         let own_per_s = subtask_rate_per_s / fullest_share;
         let limit_per_s = self.external_limit_per_s.unwrap_or(f64::INFINITY);

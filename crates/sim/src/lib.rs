@@ -8,9 +8,9 @@
 //!                                                 controller: our policies, or others
 //! ```
 //!
-//! There is no IO and no clock, and the same seed gives bit-identical results on every machine: random numbers and
-//! mathematical functions are the crate's own or `libm`'s, and nothing depends on the order of a map or a thread.
-//! `docs/simulator.md` describes the model and its limits.
+//! There is no IO and no clock (whoever has a scenario in a file reads it), and the same seed gives bit-identical results
+//! on every machine: random numbers and mathematical functions are the crate's own or `libm`'s, and nothing depends on the
+//! order of a map or a thread. `docs/simulator.md` describes the model and its limits.
 
 pub mod change;
 pub mod conditions;

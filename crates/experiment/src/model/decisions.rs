@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use rescaler::configured_policy;
+use policies::DecisionSections;
 use serde::Serialize;
 use sim::contender::{Contender, OwnPolicyOptions};
 use sim::scenario::{Scenario, Trial};
@@ -61,8 +61,8 @@ pub(crate) fn decide(
     seeds: &[u64],
 ) -> anyhow::Result<Option<PolicyChanges>> {
     let Some(path) = recording.rescaler() else { return Ok(None) };
-    let found = configured_policy(&path).with_context(|| format!("cannot use {}", path.display()))?;
-    let Some((contender, options)) = found else { return Ok(None) };
+    let sections = DecisionSections::load(&path).with_context(|| format!("cannot use {}", path.display()))?;
+    let Some((contender, options)) = sections.simulated() else { return Ok(None) };
     let epoch_s = f64::from(options.epoch.length_s);
     let recorded: Vec<RequestedChange> = recording.changes.iter().filter_map(RequestedChange::of).collect();
     let mut all = Vec::new();

@@ -1,5 +1,7 @@
 //! The law that service times follow with the parallelism, fitted to measurements.
 
+use sim::job::slowdown;
+
 /// Universal scalability law: s(p) = (1 + α(p − 1) + βp(p − 1)) ÷ c₁.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Law {
@@ -46,8 +48,7 @@ impl Law {
 
     /// Returns seconds of a subtask per record.
     pub(crate) fn service_s(&self, width: u32) -> f64 {
-        let p = f64::from(width);
-        (1.0 + self.contention * (p - 1.0) + self.coherence * p * (p - 1.0)) / self.rate_per_s
+        slowdown(width, self.contention, self.coherence) / self.rate_per_s
     }
 
     fn squares(&self, points: &[(u32, f64)]) -> f64 {

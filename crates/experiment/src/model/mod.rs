@@ -12,7 +12,6 @@ mod law;
 mod parameters;
 mod playback;
 mod recording;
-mod scenario_text;
 mod service;
 mod spread;
 #[cfg(test)]
@@ -97,10 +96,10 @@ enum Output {
 /// The runs do not show enough, or a file cannot be read or written.
 pub(crate) fn calibrate(options: &CalibrateOptions) -> anyhow::Result<String> {
     let parameters = parameters::measure(&recordings(&options.folders)?, options.change.word())?;
-    let text = scenario_text::text(&parameters)?;
+    let text = parameters.to_toml()?;
     write(&options.out, &text)?;
     // What was written must be a scenario.
-    rescaler::read_scenario(&options.out)?.trial(1)?;
+    Scenario::from_file(&options.out, files::read_text)?.trial(1)?;
     Ok(text)
 }
 
@@ -109,7 +108,7 @@ pub(crate) fn calibrate(options: &CalibrateOptions) -> anyhow::Result<String> {
 /// # Errors
 /// A file cannot be read, or a run is of another job than the model.
 pub(crate) fn replay(options: &ReplayOptions) -> anyhow::Result<String> {
-    let scenario = rescaler::read_scenario(&options.model)?;
+    let scenario = Scenario::from_file(&options.model, files::read_text)?;
     let seeds: Vec<u64> = (1..=options.seeds).collect();
     let all = recordings(&options.folders)?;
     let all: Vec<Agreement> = all

@@ -32,6 +32,23 @@ pub(crate) struct Parameters {
     pub(crate) notes: Vec<String>,
 }
 
+const OPENING: &str = "\
+# Parameters of a real job, measured by `experiment calibrate` (docs/simulator.md). Duration and load are an example: replace them by
+# your own. The start of a task manager and the firings of windows are not measured.
+";
+
+impl Parameters {
+    /// Formats the parameters as a scenario file, with the notes as comments.
+    ///
+    /// # Errors
+    /// They cannot be written as TOML.
+    pub(crate) fn to_toml(&self) -> anyhow::Result<String> {
+        let toml = self.scenario.to_toml().context("cannot write the parameters as TOML")?;
+        let notes: String = self.notes.iter().map(|note| format!("# * {note}\n")).collect();
+        Ok(format!("{OPENING}#\n{notes}\n{toml}"))
+    }
+}
+
 /// Measures the parameters from these runs; `way` is the kind of changes that the scenario makes: `in-place` or `restart`.
 ///
 /// # Errors

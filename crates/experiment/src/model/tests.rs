@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use policies::DecisionSections;
 use sim::change::RecordedChange;
+use sim::job::slowdown;
 use sim::load::{LoadSpec, Noise, Shape};
 use sim::scenario::{Scenario, Trial};
 
@@ -75,7 +77,7 @@ per_task_manager = 8
 fn scenario(folder: &Path, text: &str) -> Scenario {
     let file = folder.join("scenario.toml");
     std::fs::write(&file, text).unwrap();
-    rescaler::read_scenario(&file).unwrap()
+    Scenario::from_file(&file, files::read_text).unwrap()
 }
 
 /// A trial of the job with this load, in which the bottleneck begins at parallelism 1.
@@ -160,7 +162,7 @@ fn scaled(scenario: &Scenario, folder: &Path) -> PathBuf {
                   [policy.slo]\nlatency_bound_ms = 1000.0\nchange_price_s = 40.0\n";
     std::fs::write(path.join("conf/rescaler.toml"), config).unwrap();
     let (contender, options) =
-        rescaler::configured_policy(&path.join("conf/rescaler.toml")).unwrap().unwrap();
+        DecisionSections::load(&path.join("conf/rescaler.toml")).unwrap().simulated().unwrap();
     let run = sim::run(&trial, contender.controller(&trial, &options).as_mut());
     let fed: Vec<FedChange> = run
         .changes
@@ -183,7 +185,7 @@ fn calibrated(from: &Path, folder: &Path) -> (PathBuf, Scenario) {
         CalibrateOptions { folders: vec![from.to_owned()], change: ChangeKind::InPlace, out: out.clone() };
     let text = calibrate(&options).unwrap();
     assert!(text.contains("# * "), "{text}");
-    let read = rescaler::read_scenario(&out).unwrap();
+    let read = Scenario::from_file(&out, files::read_text).unwrap();
     (out, read)
 }
 
@@ -210,9 +212,9 @@ fn parameters_are_found() {
     };
     let (own, wanted) = (operator(&found, "bid-item"), operator(&real, "bid-item"));
     close("c1", own.rate_per_s, wanted.rate_per_s, 0.05);
-    for p in [1.0, 4.0, 8.0] {
+    for p in [1, 4, 8] {
         let slow = |operator: &sim::scenario::OperatorSpec| {
-            (1.0 + operator.contention * (p - 1.0) + operator.coherence * p * (p - 1.0)) / operator.rate_per_s
+            slowdown(p, operator.contention, operator.coherence) / operator.rate_per_s
         };
         close("service time", slow(&own), slow(&wanted), 0.05);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use event_producer::ConfigFile;
 use experiment::{Experiment, Overrides, Variant};
+use policies::DecisionSections;
 use service::{ConfigError, with_causes};
 
 /// Capacity of one subtask of the slowed operator, in records per second.
@@ -186,7 +187,8 @@ fn contenders_are_checked() {
     assert_eq!(experiment.variants[1].policy, "program");
 }
 
-/// Goal: the programs accept their configurations, and a policy with a bound has the experiment's.
+/// Goal: the programs accept their configurations, and a policy with a bound has the experiment's. (The rest of a rescaler's configuration,
+/// in which an experiment changes nothing but the job, is checked by the tests of the rescaler.)
 #[test]
 fn the_programs_accept_their_configurations() {
     for file in files(&folder().join("loads")) {
@@ -199,7 +201,7 @@ fn the_programs_accept_their_configurations() {
             let Some(text) = &variant.rescaler else { continue };
             let file = temporary.path().join(format!("{name}-{}.toml", variant.name));
             std::fs::write(&file, text).unwrap();
-            rescaler::Config::load(&file).unwrap_or_else(|error| panic!("{error:?}"));
+            DecisionSections::load(&file).unwrap_or_else(|error| panic!("{error:?}"));
             let value: toml::Value = toml::from_str(text).unwrap();
             assert_eq!(value["job"].as_str(), Some(variant.document.job().as_str()), "{name}");
             let bound =

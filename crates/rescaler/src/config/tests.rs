@@ -39,6 +39,20 @@ fn defaults_are_those_of_a_bare_cluster() {
     assert_eq!(chosen("placement.mode = \"direct\"").1, Mode::Direct);
 }
 
+/// Goal: the configurations with which experiments run the rescaler are valid.
+#[test]
+fn configurations_of_experiments_are_valid() {
+    let experiments = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/experiments");
+    let mut paths = vec![experiments.join("calibration/slo-10s.toml")];
+    let policies =
+        std::fs::read_dir(experiments.join("policies")).unwrap().map(|entry| entry.unwrap().path());
+    paths.extend(policies.filter(|path| path.extension().is_some_and(|ending| ending == "toml")));
+    assert!(paths.len() > 5, "{paths:?}");
+    for path in paths {
+        Config::load(&path).unwrap_or_else(|error| panic!("{error:?}"));
+    }
+}
+
 /// Goal: keys of the command line count more than the file's, are checked with it, and are named when they are wrong.
 #[test]
 fn keys_are_put_over_the_file() {

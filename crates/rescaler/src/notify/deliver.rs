@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use http_client::{Client, ClientSettings, Failure, Method, StatusCode};
+use policies::ExternalProgram;
 use tokio::sync::mpsc;
 use tracing::warn;
 use url::Url;
 
 use super::{Counts, Notify};
-use crate::external_program::ExternalProgram;
 
 /// The longest answer of a web hook that is read, in bytes; what it says does not matter.
 const ANSWER_MAX_BYTES: usize = 1 << 20;

@@ -2,12 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use policies::ExternalProgram;
 use scaling::Snapshot;
 use scaling::external::Answer;
 use sim::contender::PlanCallback;
 use tracing::warn;
-
-use crate::external_program::ExternalProgram;
 
 /// A program, and how often it gave no plan.
 pub(super) struct CountedProgram {

@@ -4,23 +4,19 @@ mod batch;
 mod external;
 mod output;
 mod plot;
-mod scenario_file;
 mod scoreboard;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use service::ConfigError;
+use policies::simulated_options;
 use sim::contender::{Contender, OwnPolicyOptions, UnknownContender};
-use sim::observation::Observer;
-use sim::scenario::{Scenario, ScenarioError, Variation};
+use sim::scenario::{Scenario, ScenarioError, ScenarioFileError, Variation};
 use thiserror::Error;
 use toml::Table;
 
-use crate::config::Config;
 use crate::config_file::ConfigFile;
-use crate::policies::PolicyName;
 
 /// Seeds of a command line that names none.
 const SEEDS: &str = "1";
@@ -106,38 +102,9 @@ pub(crate) enum SimulateError {
         "--seeds {0:?}: write numbers and ranges separated by commas, for example 1,2,5-10; at most {SEEDS_MAX} seeds"
     )]
     Seeds(String),
-    /// A scenario file cannot be read.
-    #[error("{file}: cannot be read")]
-    File {
-        /// The file.
-        file: String,
-        /// The operating system's reason.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A scenario file is no scenario.
-    #[error("{file}: not a scenario")]
-    Syntax {
-        /// The file.
-        file: String,
-        /// Where and what.
-        #[source]
-        source: Box<toml::de::Error>,
-    },
-    /// A recorded load is none.
-    #[error("{file}: line {line}: write SECOND,RATE with increasing seconds")]
-    Trace {
-        /// The file.
-        file: String,
-        /// The line.
-        line: usize,
-    },
-    /// A recorded load without any rate.
-    #[error("{file}: no line with a rate")]
-    EmptyTrace {
-        /// The file.
-        file: String,
-    },
+    /// A scenario file is not valid.
+    #[error(transparent)]
+    File(#[from] ScenarioFileError),
     /// A scenario that cannot be run.
     #[error("cannot run scenario {name}")]
     Impossible {
@@ -172,7 +139,9 @@ impl Run {
         let unnamed = Table::from_iter([("job".to_owned(), "simulated".into())]);
         let config =
             self.config.as_deref().map(|path| ConfigFile::load_job_over(path, None, &unnamed)).transpose()?;
-        let mut options = config.as_ref().map_or_else(OwnPolicyOptions::default, options);
+        let mut options = config.as_ref().map_or_else(OwnPolicyOptions::default, |config| {
+            simulated_options(&config.epoch, &config.policy, &config.limits)
+        });
         let mut program = None;
         if contenders.contains(&Contender::External) {
             let own = config.map(|config| config.policy.external).filter(|own| !own.command.is_empty());
@@ -193,47 +162,6 @@ impl Run {
     }
 }
 
-/// Reads a scenario file (`docs/simulator.md`).
-///
-/// # Errors
-/// It cannot be read, is no scenario, or its recorded load is none.
-pub fn read_scenario(path: &Path) -> anyhow::Result<Scenario> {
-    Ok(scenario_file::read(&path.display().to_string())?)
-}
-
-/// Returns the policy of a configuration as simulated runs know it, in epochs of the configuration; [`None`] for a program of the user.
-///
-/// # Errors
-/// The file cannot be used.
-pub fn configured_policy(path: &Path) -> Result<Option<(Contender, OwnPolicyOptions)>, ConfigError> {
-    let config = ConfigFile::load_job(path, None)?;
-    let contender = match config.policy.name {
-        PolicyName::Latency => Contender::Latency,
-        PolicyName::Ds2 => Contender::Ds2,
-        PolicyName::Slo => Contender::Slo,
-        PolicyName::External => return Ok(None),
-    };
-    let mut options = options(&config);
-    options.slo.epoch_s = u64::from(options.epoch.length_s);
-    Ok(Some((contender, options)))
-}
-
-/// What a configuration says about our policies.
-fn options(config: &Config) -> OwnPolicyOptions {
-    let seconds = |s: u64| u32::try_from(s).unwrap_or(u32::MAX);
-    OwnPolicyOptions {
-        epoch: Observer {
-            length_s: seconds(config.epoch_length().as_secs()).max(1),
-            warm_up_s: seconds(config.epoch.warm_up_ms / 1000),
-        },
-        ds2: config.policy.ds2.clone(),
-        latency: config.policy.latency.clone(),
-        slo: config.policy.slo.clone(),
-        external: None,
-        limits: config.limits.clone(),
-    }
-}
-
 fn scenarios(names: &[String]) -> Result<Vec<Scenario>, SimulateError> {
     let all = Scenario::all();
     let mut chosen: Vec<Scenario> = Vec::new();
@@ -241,7 +169,7 @@ fn scenarios(names: &[String]) -> Result<Vec<Scenario>, SimulateError> {
         if name == "all" {
             chosen.extend(all.iter().cloned());
         } else if name.ends_with(".toml") {
-            chosen.push(scenario_file::read(name)?);
+            chosen.push(Scenario::from_file(Path::new(name), files::read_text)?);
         } else if let Some(scenario) = all.iter().find(|scenario| scenario.name == *name) {
             chosen.push(scenario.clone());
         } else {

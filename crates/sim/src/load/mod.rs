@@ -3,9 +3,11 @@
 mod daily;
 mod noise;
 mod shape;
+pub(crate) mod trace;
 
 pub use noise::Noise;
 pub use shape::{Shape, ShapeError};
+pub use trace::TraceError;
 
 use serde::{Deserialize, Serialize};
 

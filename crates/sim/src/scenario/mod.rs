@@ -1,5 +1,6 @@
 //! Scenarios: a job, its load and its conditions. A seed turns a scenario into a trial.
 
+mod file;
 mod hold_out;
 mod job_spec;
 mod template;
@@ -9,6 +10,7 @@ mod variation;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use file::ScenarioFileError;
 pub use job_spec::{InputSpec, JobSpec, Keys, OperatorSpec, WindowSpec};
 pub use template::Template;
 pub use variation::{Variation, VariationError};

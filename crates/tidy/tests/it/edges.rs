@@ -24,6 +24,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flink", &["files", "http-client", "secrets"]),
     ("drop-client", &["files", "http-client", "job-config", "secrets"]),
     ("telemetry", &["files", "flink", "http-client", "scaling", "secrets", "whisper"]),
+    // A configuration's policy, live and simulated; it samples nothing, but has the sampling's choice of a latency.
+    ("policies", &["scaling", "secrets", "service", "sim", "telemetry"]),
     ("journal", &["files"]),
     ("decision-journal", &["control", "journal", "scaling"]),
     ("http-server", &["secrets"]),
@@ -89,6 +91,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "job-config",
             "journal",
             "kafka-properties",
+            "policies",
             "scaling",
             "secrets",
             "service",
@@ -117,7 +120,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "version",
         ],
     ),
-    // It reads the decision journal without the rest of the rescaler.
+    // It reads the decision journal and the configured policy without the rest of the rescaler.
     (
         "experiment",
         &[
@@ -129,7 +132,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "generator",
             "http-client",
             "job-config",
-            "rescaler",
+            "policies",
             "scaling",
             "service",
             "sim",

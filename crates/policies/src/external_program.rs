@@ -58,7 +58,7 @@ impl ExternalProgram {
     ///
     /// # Errors
     /// In one sentence: it cannot be started, timed out, failed, or printed no valid plan.
-    pub(crate) async fn ask(&self, snapshot: &Snapshot) -> Result<Answer, String> {
+    pub async fn ask(&self, snapshot: &Snapshot) -> Result<Answer, String> {
         let input =
             serde_json::to_vec(snapshot).map_err(|e| format!("cannot serialise the snapshot: {e}"))?;
         let limit = Duration::from_millis(self.timeout_ms);
@@ -73,7 +73,7 @@ impl ExternalProgram {
     ///
     /// # Errors
     /// In one sentence: it cannot be started, timed out, or failed.
-    pub(crate) async fn give(&self, input: Vec<u8>) -> Result<(), String> {
+    pub async fn give(&self, input: Vec<u8>) -> Result<(), String> {
         let limit = Duration::from_millis(self.timeout_ms);
         match tokio::time::timeout(limit, self.run_with_input(input)).await {
             Ok(answer) => answer.map(drop),
@@ -82,7 +82,7 @@ impl ExternalProgram {
     }
 
     /// Returns the program without its arguments.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         self.command.first().map_or("", String::as_str)
     }
 

@@ -1,17 +1,10 @@
-//! Policy selection and limits, shared by the live loop and offline replay.
+//! The section `[policy]` of a configuration: which policy decides, and the options of all.
 
-use anyhow::Context;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use scaling::cluster::Size;
-use scaling::ds2::{self, Ds2};
-use scaling::external::{self, External};
-use scaling::latency::{self, Latency};
-use scaling::limits::Limits;
-use scaling::slo::{self, Slo};
-use scaling::{Action, Constraints, Decision, LocalTime, Memory, Policy, Snapshot};
+use scaling::{ds2, external, latency, slo};
 use serde::{Deserialize, Serialize};
 use telemetry::LatencyMetric;
+use toml::{Table, Value};
 
 use crate::external_program::ExternalProgram;
 
@@ -80,6 +73,19 @@ impl PolicyName {
 }
 
 impl Policies {
+    /// Sets the name in a configuration that has none: `slo` if its bound is set, else the default.
+    pub fn complete(configuration: &mut Table) {
+        // Anything but a table is refused with its key afterwards.
+        let Some(Value::Table(policy)) = configuration.get_mut("policy") else { return };
+        let has_bound = policy
+            .get("slo")
+            .and_then(Value::as_table)
+            .is_some_and(|slo| slo.contains_key("latency_bound_ms"));
+        if has_bound && !policy.contains_key("name") {
+            policy.insert("name".to_owned(), PolicyName::Slo.as_str().into());
+        }
+    }
+
     /// Returns the epoch length that the policy prefers, in milliseconds.
     pub(crate) fn epoch_ms(&self) -> u64 {
         match self.name {
@@ -89,7 +95,7 @@ impl Policies {
     }
 
     /// Returns every value out of range, as `key: valid values`.
-    pub(crate) fn problems(&self) -> Vec<String> {
+    pub fn problems(&self) -> Vec<String> {
         let of = |policy: &str, problems: Vec<(&str, &str)>| -> Vec<String> {
             problems.iter().map(|(option, remedy)| format!("policy.{policy}.{option}: {remedy}")).collect()
         };
@@ -106,78 +112,5 @@ impl Policies {
             problems.push("policy.time_zone: write it like \"UTC\" or \"Europe/Berlin\"".to_owned());
         }
         problems
-    }
-}
-
-/// The configured policy of one job, with its constraints.
-#[derive(Debug, Clone)]
-pub(crate) struct PolicyRunner {
-    name: PolicyName,
-    policies: Policies,
-    constraints: Constraints,
-    time_zone: TimeZone,
-}
-
-impl PolicyRunner {
-    /// Returns a runner of this policy.
-    ///
-    /// # Errors
-    /// The time zone does not exist.
-    pub(crate) fn new(
-        name: PolicyName,
-        policies: &Policies,
-        limits: &Limits,
-        size: &Size,
-    ) -> anyhow::Result<Self> {
-        let time_zone = TimeZone::get(&policies.time_zone).context("policy.time_zone")?;
-        let thresholds = policies.latency.thresholds();
-        let constraints = Constraints { limits: limits.clone(), size: size.clone(), quota: None, thresholds };
-        Ok(Self { name, policies: policies.clone(), constraints, time_zone })
-    }
-
-    pub(crate) fn name(&self) -> &'static str {
-        self.name.as_str()
-    }
-
-    pub(crate) fn constraints(&self) -> &Constraints {
-        &self.constraints
-    }
-
-    pub(crate) fn time_zone(&self) -> &TimeZone {
-        &self.time_zone
-    }
-
-    /// Returns the policy of one epoch. An external policy has its program's answer to this snapshot; the program is not run for an
-    /// incomplete or missing snapshot.
-    pub(crate) async fn policy(&self, snapshot: Option<&Snapshot>) -> Box<dyn Policy> {
-        match self.name {
-            PolicyName::Latency => Box::new(Latency(self.policies.latency.clone())),
-            PolicyName::Ds2 => Box::new(Ds2(self.policies.ds2.clone())),
-            PolicyName::Slo => Box::new(Slo(self.policies.slo.clone())),
-            PolicyName::External => Box::new(External(match snapshot.filter(|s| s.missing.is_empty()) {
-                Some(snapshot) => self.policies.external.ask(snapshot).await,
-                None => Ok(external::Answer::default()),
-            })),
-        }
-    }
-
-    /// Decides one epoch of a recording at the time of the record. The plan counts as published; the recorded snapshots do not change.
-    pub(crate) async fn replay(&self, memory: &mut Memory, snapshot: &Snapshot, at: Timestamp) -> Decision {
-        let (policy, now) = (self.policy(Some(snapshot)).await, self.local_time(at));
-        let decision = scaling::decide(&*policy, &self.constraints, memory, snapshot, now);
-        if decision.action == Action::Rescale {
-            memory.published(&*policy, &decision, now);
-        }
-        decision
-    }
-
-    /// Returns the plan as if the policy's trigger had fired and every wait had ended.
-    pub(crate) async fn plan(&self, snapshot: &Snapshot) -> Decision {
-        scaling::plan(&*self.policy(Some(snapshot)).await, &self.constraints, snapshot)
-    }
-
-    fn local_time(&self, at: Timestamp) -> LocalTime {
-        let utc_offset_s = self.time_zone.to_offset(at).seconds();
-        LocalTime { at_ms: at.as_millisecond(), utc_offset_s }
     }
 }
