@@ -6,9 +6,9 @@
 //! memory is taken and given back by the same thread while it is still in the cache.
 //!
 //! Everything else (settings, metadata, errors, shutting down) is left to rust-rdkafka, whose client this wraps. All unsafe
-//! code of the producer is in this file, but for one call of the system in `client_priority`. It rests on three facts of librdkafka's documentation: its handles may be used by
-//! any thread; a topic and a queue keep their client alive until they are destroyed; and a message of a delivery report is
-//! valid until its event is destroyed.
+//! code of the producer is in this file, but for one call of the system in `client_priority`. It rests on three facts of
+//! librdkafka's documentation: its handles may be used by any thread; a topic and a queue keep their client alive until they
+//! are destroyed; and a message of a delivery report is valid until its event is destroyed.
 #![expect(unsafe_code, reason = "two calls per record, which the safe wrapper makes twice as expensive")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};

@@ -1,10 +1,10 @@
 //! Secrets: files that only their owner may read, and texts that must not appear in logs.
 //!
 //! Tokens, signing keys and TLS keys are each one small file. A file that its group or others may read is rejected,
-//! because the secret may already be known. [`Secret`] is a text, [`Address`] a URL with a password in it, and
-//! neither is shown by Display, Debug or Serialize. [`SecretSource`] says where a secret is stored. [`from_toml`]
-//! and [`from_toml_all`] parse configurations without quoting their lines in errors, [`Document`] takes them apart before, and [`without_credentials`]
-//! removes credentials from any text. Nothing is encrypted, and no key store is used.
+//! because the secret may already be known. [`Secret`] is a text, [`Address`] a URL with a password in it, and neither
+//! is shown by Display, Debug or Serialize. [`SecretSource`] says where a secret is stored. [`from_toml`] and
+//! [`from_toml_all`] parse configurations without quoting their lines in errors, [`Document`] takes them apart before,
+//! and [`without_credentials`] removes credentials from any text. Nothing is encrypted, and no key store is used.
 
 mod address;
 mod document;

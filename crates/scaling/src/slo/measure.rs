@@ -7,8 +7,8 @@
 //! γ            = measured rate ÷ (1 ÷ (s·w)) while the operator is saturated, 0.3 to 1.05
 //! ```
 //!
-//! When an operator is saturated, and at which rate it works then: [`saturation`]. An operator that is busy less than 2 % of its time, or whose service times still fall, shows
-//! only an upper bound of its service time, which is used until something better is known.
+//! When an operator is saturated, and at which rate it works then: [`saturation`]. An operator that is busy less than 2 % of its time, or
+//! whose service times still fall, shows only an upper bound of its service time, which is used until something better is known.
 
 mod saturation;
 

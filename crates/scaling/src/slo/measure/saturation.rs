@@ -1,8 +1,9 @@
 //! The rate of a saturated operator: its throughput while it back-pressures its inputs.
 //!
 //! An operator is saturated if it is not held back (< 2 %) and one that feeds it is (> 25 %); a source, if its backlog is worth more than
-//! 2 s of its rate from the beginning of a reading to its end. Of the readings of the window those count in which it is most saturated: a window that also holds the time before a
-//! rise of the load would make a mean rate, and the operator would seem to carry less than it does.
+//! 2 s of its rate from the beginning of a reading to its end. Of the readings of the window those count in which it is most saturated:
+//! a window that also holds the time before a rise of the load would make a mean rate, and the operator would seem to carry less than it
+//! does.
 
 use super::{Memory, Operator, Reading, seconds};
 use crate::Kind;
