@@ -125,11 +125,8 @@ mod tests {
     use super::*;
 
     fn document(generation: u64, reason: &str) -> JobDocument {
-        JobDocument::parse(&format!(
-            "format = 1\njob = \"nexmark\"\ngeneration = {generation}\nissued_at = \"2026-01-01T00:00:00Z\"\n\
-             reason = \"{reason}\"\nrestart_mode = \"in-place\"\nparallelism = {{ default = 1, max = 8 }}\n"
-        ))
-        .unwrap()
+        let reason = format!("reason = {reason:?}");
+        JobDocument::parse(&test_documents::document("nexmark", generation, &reason)).unwrap()
     }
 
     fn signed() -> (SignedFreshness, PrivateKey) {

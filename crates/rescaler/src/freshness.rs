@@ -95,11 +95,7 @@ mod tests {
     use job_config::{JobDocument, SignedFreshness};
 
     fn document(generation: u64) -> JobDocument {
-        JobDocument::parse(&format!(
-            "format = 1\njob = \"nexmark\"\ngeneration = {generation}\nissued_at = \"2026-01-01T00:00:00Z\"\n\
-             restart_mode = \"in-place\"\nparallelism = {{ default = 1, max = 8 }}\n"
-        ))
-        .unwrap()
+        JobDocument::parse(&test_documents::document("nexmark", generation, "")).unwrap()
     }
 
     /// Goal: the statement is about the current document and signed by the publisher's key; a place that shows an

@@ -327,11 +327,8 @@ mod tests {
     use job_config::verify;
 
     fn document(generation: u64, reason: &str) -> JobDocument {
-        JobDocument::parse(&format!(
-            "format = 1\njob = \"nexmark\"\ngeneration = {generation}\nissued_at = \"2026-01-01T00:00:00Z\"\n\
-             reason = \"{reason}\"\nrestart_mode = \"in-place\"\nparallelism = {{ default = 1, max = 8 }}\n"
-        ))
-        .unwrap()
+        let reason = format!("reason = {reason:?}");
+        JobDocument::parse(&test_documents::document("nexmark", generation, &reason)).unwrap()
     }
 
     /// Goal: a folder keeps the rules of a drop, and what is in it is signed.

@@ -73,12 +73,8 @@ fn field(line: &str, name: &str) -> Option<String> {
 }
 
 fn document(generation: u64) -> JobDocument {
-    JobDocument::parse(&format!(
-        "format = 1\njob = \"nexmark\"\ngeneration = {generation}\nissued_at = \"2026-01-01T00:00:00Z\"\n\
-         restart_mode = \"savepoint-restart\"\nparallelism = {{ default = 1, max = 8 }}\n# {}\n",
-        "a comment that makes the document longer than one page ".repeat(100)
-    ))
-    .unwrap()
+    let comment = format!("# {}", "a comment that makes the document longer than one page ".repeat(100));
+    JobDocument::parse(&test_documents::document("nexmark", generation, &comment)).unwrap()
 }
 
 fn report(generation: u64) -> Report {

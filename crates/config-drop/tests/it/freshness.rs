@@ -28,11 +28,7 @@ fn key(seed: u8) -> PrivateKey {
 }
 
 fn document(job: &str, generation: u64) -> JobDocument {
-    JobDocument::parse(&format!(
-        "format = 1\njob = \"{job}\"\ngeneration = {generation}\nissued_at = \"2026-01-01T00:00:00Z\"\n\
-         restart_mode = \"in-place\"\nparallelism = {{ default = 1, max = 8 }}\n"
-    ))
-    .unwrap()
+    JobDocument::parse(&test_documents::document(job, generation, "")).unwrap()
 }
 
 fn statement(document: &JobDocument, key: &PrivateKey) -> SignedFreshness {

@@ -70,11 +70,8 @@ fn client(url: &str, access: Access) -> DropClient {
 }
 
 fn document(generation: u64) -> JobDocument {
-    JobDocument::parse(&format!(
-        "format = 1\njob = \"nexmark\"\ngeneration = {generation}\nissued_at = \"2026-01-01T00:00:00Z\"\n\
-         reason = \"because of {generation}\"\nrestart_mode = \"in-place\"\nparallelism = {{ default = 1, max = 8 }}\n"
-    ))
-    .unwrap()
+    let reason = format!("reason = \"because of {generation}\"");
+    JobDocument::parse(&test_documents::document("nexmark", generation, &reason)).unwrap()
 }
 
 fn follows(generation: u64) -> Precondition {

@@ -62,11 +62,8 @@ impl Server {
 }
 
 fn document(job: &str, generation: u64, reason: &str) -> JobDocument {
-    JobDocument::parse(&format!(
-        "format = 1\njob = \"{job}\"\ngeneration = {generation}\nissued_at = \"2026-01-01T00:00:00Z\"\nreason = \"{reason}\"\n\
-         restart_mode = \"savepoint-restart\"\nparallelism = {{ default = 1, max = 8 }}\n"
-    ))
-    .unwrap()
+    let reason = format!("reason = {reason:?}");
+    JobDocument::parse(&test_documents::document(job, generation, &reason)).unwrap()
 }
 
 fn report(generation: u64, sequence: u32, state: ChangeState) -> Report {

@@ -55,12 +55,8 @@ impl Drop for DropProcess {
 }
 
 fn document(generation: u64) -> JobDocument {
-    JobDocument::parse(&format!(
-        "format = 1\njob = \"nexmark\"\ngeneration = {generation}\nissued_at = \"2026-01-01T00:00:00Z\"\n\
-         restart_mode = \"savepoint-restart\"\nparallelism = {{ default = 1, max = 8 }}\n# {}\n",
-        "as long as a real document ".repeat(60)
-    ))
-    .unwrap()
+    let comment = format!("# {}", "as long as a real document ".repeat(60));
+    JobDocument::parse(&test_documents::document("nexmark", generation, &comment)).unwrap()
 }
 
 fn report(generation: u64, sequence: u32) -> Report {

@@ -59,10 +59,6 @@ async fn sockets_that_never_read_do_not_hide_the_health() {
 }
 
 fn document(generation: u64) -> JobDocument {
-    JobDocument::parse(&format!(
-        "format = 1\njob = \"nexmark\"\ngeneration = {generation}\nissued_at = \"2026-01-01T00:00:00Z\"\n\
-         restart_mode = \"in-place\"\nparallelism = {{ default = 1, max = 8 }}\n# {}\n",
-        "x".repeat(200_000)
-    ))
-    .unwrap()
+    let comment = format!("# {}", "x".repeat(200_000));
+    JobDocument::parse(&test_documents::document("nexmark", generation, &comment)).unwrap()
 }

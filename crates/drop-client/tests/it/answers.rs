@@ -11,11 +11,7 @@ use tokio::net::TcpListener;
 const LIMIT: usize = 2_000;
 
 fn document(job: &str) -> JobDocument {
-    JobDocument::parse(&format!(
-        "format = 1\njob = \"{job}\"\ngeneration = 3\nissued_at = \"2026-01-01T00:00:00Z\"\n\
-         restart_mode = \"savepoint-restart\"\nparallelism = {{ default = 1, max = 8 }}\n"
-    ))
-    .unwrap()
+    JobDocument::parse(&test_documents::document(job, 3, "")).unwrap()
 }
 
 /// A client of a server that responds to every request with these bytes, then closes the connection.

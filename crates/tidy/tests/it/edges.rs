@@ -161,6 +161,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flink-stand-in", &[]),
     ("tidy", &[]),
     ("test-addresses", &[]),
+    ("test-documents", &[]),
     ("forgetful-disk", &[]),
 ];
 
