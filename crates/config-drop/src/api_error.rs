@@ -34,7 +34,6 @@ impl From<PublishError> for ApiError {
             PublishError::TooManyJobs { .. } => StatusCode::INSUFFICIENT_STORAGE,
             PublishError::Store(_) | PublishError::Interrupted => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        log_if_ours(status, &error);
         Self::from_error(status, &error)
     }
 }
@@ -47,14 +46,6 @@ impl From<ReportError> for ApiError {
             ReportError::Contradiction | ReportError::AfterTheEnd { .. } => StatusCode::CONFLICT,
             ReportError::Store(_) | ReportError::Interrupted => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        log_if_ours(status, &error);
         Self::from_error(status, &error)
-    }
-}
-
-/// Logs a disk error. The response says only that the disk is in trouble; the cause appears only in this log.
-fn log_if_ours(status: StatusCode, error: &(dyn std::error::Error + 'static)) {
-    if status == StatusCode::INTERNAL_SERVER_ERROR {
-        tracing::error!("{}", service::with_causes(error));
     }
 }

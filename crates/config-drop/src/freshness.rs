@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use job_config::{FRESHNESS_BYTES_MAX, FRESHNESS_HEADER, SignedFreshness};
 use thiserror::Error;
 
-use crate::http::{Service, job_name, read, require_type};
-use http_server::ApiError;
+use crate::http::{Service, job_name, require_type};
+use http_server::{ApiError, read_body};
 
 /// Content type of a statement.
 const MEDIA_TYPE: &str = "text/plain";
@@ -49,7 +49,7 @@ pub(crate) async fn put(
 ) -> Result<StatusCode, ApiError> {
     let job = job_name(&job)?;
     require_type(&headers, MEDIA_TYPE)?;
-    let body = read(body, FRESHNESS_BYTES_MAX, service.registry.limits().request_timeout).await?;
+    let body = read_body(body, FRESHNESS_BYTES_MAX, service.registry.limits().request_timeout).await?;
     let text = std::str::from_utf8(&body).unwrap_or_default();
     let signed: SignedFreshness = text.parse().map_err(|e| ApiError::bad_request(format!("{e}")))?;
     if !service.public_keys.is_empty() {

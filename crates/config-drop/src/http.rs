@@ -10,8 +10,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
-use futures_util::StreamExt as _;
-use http_server::{ApiError, MetricsPage};
+use http_server::{ApiError, MetricsPage, read_body};
 use job_config::{
     JobDocument, JobName, KeyError, MEDIA_TYPE, PublicKey, Report, SIGNATURE_HEADER, Signature, verify,
 };
@@ -119,7 +118,7 @@ async fn put_document(
     require_type(&headers, MEDIA_TYPE)?;
     let expected = conditions::expected(&headers)?;
     let limits = service.registry.limits();
-    let body = read(body, limits.document_bytes, limits.request_timeout).await?;
+    let body = read_body(body, limits.document_bytes, limits.request_timeout).await?;
     let signature = signature(&headers, &body, &service.public_keys)?;
     let text =
         std::str::from_utf8(&body).map_err(|e| ApiError::bad_request(format!("not a job document: {e}")))?;
@@ -171,7 +170,7 @@ async fn post_report(
     let job = job_name(&job)?;
     require_type(&headers, JSON)?;
     let limits = service.registry.limits();
-    let body = read(body, limits.report_bytes, limits.request_timeout).await?;
+    let body = read_body(body, limits.report_bytes, limits.request_timeout).await?;
     let report: Report =
         serde_json::from_slice(&body).map_err(|e| ApiError::bad_request(format!("not a report: {e}")))?;
     report.check().map_err(|e| ApiError::bad_request(format!("not a report: {e}")))?;
@@ -187,8 +186,7 @@ async fn is_asked(State(protection): State<Protection>, request: Request, next: 
     if protection.is_asked(request.uri(), request.headers()) {
         return next.run(request).await;
     }
-    let message = "unknown host name; use the address, or add the name to access.hosts";
-    ApiError::new(StatusCode::MISDIRECTED_REQUEST, message).into_response()
+    ApiError::unknown_host("access.hosts").into_response()
 }
 
 /// Returns "ok", or why the disk cannot be written.
@@ -242,27 +240,6 @@ pub(crate) fn require_type(headers: &HeaderMap, expected: &str) -> Result<(), Ap
         return Ok(());
     }
     Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the content type must be {expected}")))
-}
-
-/// Reads the whole body, within a size limit and a timeout.
-pub(crate) async fn read(body: Body, limit_bytes: usize, timeout: Duration) -> Result<Vec<u8>, ApiError> {
-    tokio::time::timeout(timeout, read_bounded(body, limit_bytes)).await.unwrap_or_else(|_| {
-        Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, format!("the body took longer than {timeout:?}")))
-    })
-}
-
-async fn read_bounded(body: Body, limit_bytes: usize) -> Result<Vec<u8>, ApiError> {
-    let mut whole = Vec::new();
-    let mut chunks = body.into_data_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| ApiError::bad_request("the body is truncated"))?;
-        if whole.len() + chunk.len() > limit_bytes {
-            let message = format!("the body is larger than {limit_bytes} bytes");
-            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
-        }
-        whole.extend_from_slice(&chunk);
-    }
-    Ok(whole)
 }
 
 #[cfg(test)]

@@ -90,8 +90,8 @@ async fn open(tenant: &Tenant, screen: &Screen, programs: &mut ProcessGroup) -> 
         programs.check()?;
         ensure!(
             Instant::now() < deadline,
-            "the config drop does not accept a document: {:#}",
-            anyhow::Error::from(error)
+            "the config drop does not accept a document: {}",
+            service::with_causes(&error)
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use job_config::{Change, JobDocument};
 use service::settings::{self, ConfigError};
+use service::with_causes;
 use test_cluster::Tenant;
 use testbed::process::ProcessSpec;
 use toml_edit::DocumentMut;
@@ -189,7 +190,7 @@ pub(crate) fn checked_variant(
     let name = if variant.name.is_empty() { policy.clone() } else { variant.name.clone() };
     let begins = with_restart_mode(document, variant.restart_mode.as_deref())
         .and_then(|document| begin_with(&document, written, variant, &name));
-    Ok(begins.map_err(|error| format!("{name}: {:#}", anyhow::Error::from(error))).map(|document| Variant {
+    Ok(begins.map_err(|error| format!("{name}: {}", with_causes(&error))).map(|document| Variant {
         name,
         policy,
         rescaler: rescaler.map(|(text, _)| text),

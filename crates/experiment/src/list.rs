@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use comfy_table::{ContentArrangement, Table, presets};
+use service::with_causes;
 
 use crate::experiment::{Experiment, Overrides};
 use crate::time::describe_duration;
@@ -43,7 +44,7 @@ pub(crate) fn table(folder: &Path) -> anyhow::Result<String> {
             }
             Err(error) => {
                 let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                [name, format!("{:#}", anyhow::Error::from(error)), String::new(), String::new()]
+                [name, with_causes(&error), String::new(), String::new()]
             }
         };
         table.add_row(row);

@@ -226,9 +226,8 @@ pub fn authorize(request: &mut Request, credentials: Option<&Secret>) {
 
 /// Returns the remedy for an untrusted certificate, and for http instead of https or the reverse.
 fn remedy(error: &(dyn std::error::Error + 'static)) -> &'static str {
-    let all: Vec<String> =
-        std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
-    let says = |words: &str| all.iter().any(|said| said.contains(words));
+    let said = with_causes(error);
+    let says = |words: &str| said.contains(words);
     // A bad signature: another authority of the same name.
     if says("UnknownIssuer") || says("BadSignature") {
         "; to trust the server's authority set authorities_file"

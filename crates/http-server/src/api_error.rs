@@ -7,6 +7,7 @@ use axum::Json;
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use service::with_causes;
 
 /// `Retry-After` of a service that is busy, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -24,8 +25,11 @@ impl ApiError {
         Self { status, message: message.into() }
     }
 
-    /// Returns the response of an error: the message without its causes.
-    pub fn from_error(status: StatusCode, error: &dyn Error) -> Self {
+    /// Returns the response of an error: the message without its causes. The causes of an internal error (status 500) are logged.
+    pub fn from_error(status: StatusCode, error: &(dyn Error + 'static)) -> Self {
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!("{}", with_causes(error));
+        }
         Self::new(status, error.to_string())
     }
 
@@ -42,6 +46,12 @@ impl ApiError {
     /// Returns the response with status 404.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, message)
+    }
+
+    /// Returns the response to a request for a host name that is not in the list at this key of the configuration.
+    pub fn unknown_host(key: &str) -> Self {
+        let message = format!("unknown host name; use the address, or add the name to {key}");
+        Self::new(StatusCode::MISDIRECTED_REQUEST, message)
     }
 
     /// Returns the status.

@@ -10,6 +10,7 @@ use scaling::limits::Limits;
 use secrets::{Address, AddressError, SyntaxError};
 use serde::{Deserialize, Serialize};
 use service::settings::{self, ConfigError, Problems};
+use service::with_causes;
 use telemetry::{Kinds, MappingSettings};
 use toml::{Table, Value};
 
@@ -316,7 +317,7 @@ impl Config {
             ("state.access", &self.state.access),
         ];
         let bad = all.into_iter().filter_map(|(key, access)| Some((key, access.load().err()?)));
-        bad.map(|(key, problem)| format!("{key}.{:#}", anyhow::Error::from(problem))).collect()
+        bad.map(|(key, problem)| format!("{key}.{}", with_causes(&problem))).collect()
     }
 
     /// Returns the limits of the journal.

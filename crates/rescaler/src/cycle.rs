@@ -18,6 +18,7 @@ use job_config::{EntityTag, JobDocument, Report};
 use policies::PolicyRunner;
 use scaling::quota::Bound;
 use scaling::{Policy, Snapshot};
+use service::with_causes;
 use telemetry::FlinkCluster;
 use tracing::{error, info, warn};
 
@@ -225,7 +226,7 @@ impl Rescaler {
             }
             Err(error) => {
                 let is_refused = error.is_refusal();
-                let reason = format!("{:#}", anyhow::Error::from(error));
+                let reason = with_causes(&error);
                 if is_refused { PutOutcome::Refused(reason) } else { PutOutcome::Unknown(reason) }
             }
         }
@@ -288,7 +289,7 @@ impl Environment for Rescaler {
     async fn revision(&mut self, generation: u64) -> Result<Option<JobDocument>, String> {
         let DocumentStore::Drop(drop) = &self.place else { return Ok(None) };
         let found = drop.generation(generation).await;
-        found.map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+        found.map_err(|error| with_causes(&error))
     }
 
     fn append(&mut self, record: &Record) -> anyhow::Result<()> {

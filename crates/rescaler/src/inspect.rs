@@ -8,7 +8,7 @@ use clap::Args;
 use scaling::{Operator, Snapshot};
 use secrets::Address;
 use service::settings::COMMAND_LINE;
-use service::{ConfigError, Problems};
+use service::{ConfigError, Problems, with_causes};
 use telemetry::{Clock, FlinkCluster, MetricSource, Sample, SummarySettings, summarise};
 use terminal::Grid;
 use toml::Table;
@@ -131,7 +131,7 @@ async fn watch(
         match source.sample().await {
             Ok(sample) => samples.push(sample),
             Err(error) => {
-                let problem = format!("{:#}", anyhow::Error::from(error));
+                let problem = with_causes(&error);
                 if !problems.contains(&problem) {
                     problems.push(problem);
                 }

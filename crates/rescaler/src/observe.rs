@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use job_config::JobDocument;
 use scaling::Snapshot;
+use service::with_causes;
 use telemetry::{FlinkCluster, MetricSource, Sample, SummarySettings, summarise};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
@@ -157,7 +158,7 @@ impl Observer {
                 self.samples.push(sample);
             }
             Err(error) => {
-                let problem = format!("{:#}", anyhow::Error::from(error));
+                let problem = with_causes(&error);
                 if self.problem.as_ref() != Some(&problem) {
                     warn!("no metrics: {problem}");
                 }

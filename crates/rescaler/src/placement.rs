@@ -19,8 +19,8 @@ use jiff::Timestamp;
 use job_config::{JobDocument, JobName};
 use policies::ExternalProgram;
 use serde::{Deserialize, Serialize};
-use service::ConfigError;
 use service::settings::COMMAND_LINE;
+use service::{ConfigError, with_causes};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
@@ -257,10 +257,7 @@ async fn obstacle(flink: &flink::Client, job: &JobId) -> Option<String> {
         }
         Err(error) => {
             // The agent checks again with the first plan.
-            warn!(
-                "cannot determine whether the job can be rescaled in place: {:#}",
-                anyhow::Error::from(error)
-            );
+            warn!("cannot determine whether the job can be rescaled in place: {}", with_causes(&error));
             None
         }
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use flink::JobId;
 use jiff::Timestamp;
+use service::with_causes;
 use telemetry::FlinkCluster;
 use thiserror::Error;
 use tokio::task::{AbortHandle, JoinSet};
@@ -175,7 +176,7 @@ impl WatchedCluster {
                 }
                 // Without a response the watched jobs stay the same.
                 Err(error) => {
-                    let message = format!("{:#}", anyhow::Error::from(error));
+                    let message = with_causes(&error);
                     if problem.as_ref() != Some(&message) {
                         warn!("cannot list Flink's jobs: {message}; retrying every few seconds");
                     }
@@ -224,7 +225,7 @@ async fn update(
             Ok(takes_part) => takes_part,
             Err(error) => {
                 // The others go on.
-                debug!(job = %id, "cannot read its parameters: {:#}", anyhow::Error::from(error));
+                debug!(job = %id, "cannot read its parameters: {}", with_causes(&error));
                 None
             }
         };
@@ -293,8 +294,8 @@ fn acceptor(http: &Http) -> anyhow::Result<Option<TlsAcceptor>> {
 fn status_of(config: &Config, http: &Http, dry_run: bool, shared: &Shared) -> JobStatus {
     let path = switches_path(&config.journal.path);
     let switches = Switches::open(Some(path.clone()), dry_run).unwrap_or_else(|reason| {
-        let reason = anyhow::Error::from(reason);
-        error!(job = %config.job, "paused, because the state of the switches is unknown: {reason:#}");
+        let reason = with_causes(&reason);
+        error!(job = %config.job, "paused, because the state of the switches is unknown: {reason}");
         Switches::paused(path, dry_run)
     });
     let info = JobInfo {
@@ -313,7 +314,7 @@ fn status_of(config: &Config, http: &Http, dry_run: bool, shared: &Shared) -> Jo
     match decision_journal::read_with_older(&config.journal.path, 0) {
         Ok(records) => status.remember(&records),
         Err(reason) => {
-            warn!(job = %config.job, "the time line starts empty: {:#}", anyhow::Error::from(reason))
+            warn!(job = %config.job, "the time line starts empty: {}", with_causes(&reason))
         }
     }
     status

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use service::with_causes;
+
 use crate::config::Config;
 use crate::sample::Sample;
 use crate::source::StateSource;
@@ -29,7 +31,7 @@ pub(crate) async fn once(config: Config, form: OutputFormat) -> anyhow::Result<b
             Err(error) => {
                 all_well = false;
                 // A closed standard error leaves nothing to do.
-                drop(writeln!(io::stderr(), "state-probe: {name}: {:#}", anyhow::Error::from(error)));
+                drop(writeln!(io::stderr(), "state-probe: {name}: {}", with_causes(&error)));
             }
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use service::with_causes;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -109,7 +110,7 @@ impl Outputs {
     /// Logs one line when a source fails, one when the reason changes, and one when it recovers.
     fn take(&self, source: &StateSource, result: Result<Sample, SampleError>) {
         let name = source.config().name.as_str();
-        let result = result.map_err(|error| format!("{:#}", anyhow::Error::from(error)));
+        let result = result.map_err(|error| with_causes(&error));
         if let Ok(sample) = &result {
             self.publish(source, sample);
         }

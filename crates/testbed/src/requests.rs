@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::{Deserialize, Serialize};
+use service::with_causes;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -170,7 +171,7 @@ async fn answer(testbed: &Testbed, mut stream: UnixStream) {
         Ok(Request::StopTaskManager { id }) => match testbed.retire_task_manager(&id).await {
             Ok(true) => Answer::Stopped(id),
             Ok(false) => Answer::StoppedAlready(id),
-            Err(error) => Answer::Failed(format!("{:#}", anyhow::Error::from(error))),
+            Err(error) => Answer::Failed(with_causes(&error)),
         },
         Err(error) => Answer::Failed(format!("invalid request: {error}")),
     };
@@ -185,7 +186,7 @@ async fn add(testbed: &Testbed, id: Option<String>) -> Answer {
     match added {
         Ok((id, true)) => Answer::Started(id),
         Ok((id, false)) => Answer::Runs(id),
-        Err(error) => Answer::Failed(format!("{:#}", anyhow::Error::from(error))),
+        Err(error) => Answer::Failed(with_causes(&error)),
     }
 }
 

@@ -9,6 +9,7 @@ use end_offsets::{EndOffsets, EndOffsetsError, Partitions};
 use kafka_properties::{InvalidProperties, Properties};
 use rdkafka::ClientConfig;
 use serde::{Deserialize, Serialize};
+use service::with_causes;
 use telemetry::Sample;
 use tracing::{info, warn};
 
@@ -85,12 +86,12 @@ impl BrokerReader {
                     info!(brokers = %self.bootstrap_servers, "arrivals are counted from the brokers' end offsets again");
                 }
             }
-            Err(error) => self.warn(error),
+            Err(error) => self.warn(&error),
         }
     }
 
-    fn warn(&mut self, error: EndOffsetsError) {
-        let problem = format!("{:#}", anyhow::Error::from(error));
+    fn warn(&mut self, error: &EndOffsetsError) {
+        let problem = with_causes(error);
         if self.problem.as_ref() != Some(&problem) {
             warn!(brokers = %self.bootstrap_servers, "{problem}; counting arrivals from Flink's metrics");
         }

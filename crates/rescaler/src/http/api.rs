@@ -9,7 +9,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_server::ApiError;
+use http_server::{ApiError, read_body};
 use serde::{Deserialize, Serialize};
 
 use super::api_error::no_such_job;
@@ -108,12 +108,7 @@ pub(super) async fn dry_run(
     body: Body,
 ) -> Answer {
     let timeout = Duration::from_millis(shared.settings.request_timeout_ms);
-    let late =
-        || ApiError::new(StatusCode::REQUEST_TIMEOUT, format!("the body took longer than {timeout:?}"));
-    let body =
-        tokio::time::timeout(timeout, axum::body::to_bytes(body, BODY_BYTES)).await.map_err(|_| late())?;
-    let too_large = format!("the body is truncated or larger than {BODY_BYTES} bytes");
-    let body = body.map_err(|_| ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, too_large))?;
+    let body = read_body(body, BODY_BYTES, timeout).await?;
     let wrong = |e| ApiError::bad_request(format!("write {{\"enabled\":true}} or false: {e}"));
     let Enabled { enabled } = serde_json::from_slice(&body).map_err(wrong)?;
     set(&shared, &job, Switch::DryRun, enabled).await

@@ -23,10 +23,6 @@ impl From<SwitchError> for ApiError {
             SwitchError::Forced => StatusCode::CONFLICT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        if status == StatusCode::INTERNAL_SERVER_ERROR {
-            // The response does not contain the causes; only the log does.
-            tracing::error!("{}", service::with_causes(&error));
-        }
         Self::from_error(status, &error)
     }
 }

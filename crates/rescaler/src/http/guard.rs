@@ -52,8 +52,7 @@ impl Guard {
         if self.hosts.allow(uri, headers) {
             return Ok(());
         }
-        let message = "unknown host name; use the address, or add the name to http.hosts";
-        Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, message))
+        Err(ApiError::unknown_host("http.hosts"))
     }
 
     fn check_change(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {

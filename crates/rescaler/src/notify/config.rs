@@ -4,6 +4,7 @@ use std::path::Path;
 
 use http_client::{Access, HeaderSource};
 use serde::{Deserialize, Serialize};
+use service::with_causes;
 use url::Url;
 
 use super::event::Kind;
@@ -58,7 +59,7 @@ impl Notify {
         let wrong = checks.iter().filter(|(right, _)| !right).map(|(_, problem)| (*problem).to_owned());
         let mut problems: Vec<String> = wrong.collect();
         problems.extend(self.address().err().map(|problem| format!("url: {problem}")));
-        problems.extend(self.access.load().err().map(|e| format!("access.{:#}", anyhow::Error::from(e))));
+        problems.extend(self.access.load().err().map(|e| format!("access.{}", with_causes(&e))));
         if let Some(program) = self.command.first().filter(|program| !is_executable(program)) {
             problems
                 .push(format!("command: {program} is not a program that can be run; name it with its path"));
@@ -75,7 +76,7 @@ impl Notify {
             None => return Ok(None),
             Some(HeaderSource::Text(text)) => text.clone(),
             Some(HeaderSource::Kept(source)) => {
-                let secret = source.first_line().map_err(|e| format!("{:#}", anyhow::Error::from(e)))?;
+                let secret = source.first_line().map_err(|e| with_causes(&e))?;
                 secret.reveal().to_owned()
             }
         };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use http_client::{Client, ClientSettings, Failure, Method, StatusCode};
 use policies::ExternalProgram;
+use service::with_causes;
 use tokio::sync::mpsc;
 use tracing::warn;
 use url::Url;
@@ -93,10 +94,8 @@ impl Receiver {
 }
 
 async fn post(url: &Url, client: &Client, text: &str) -> Result<(), Failed> {
-    let failed = |failure: Failure, is_worth_another| Failed {
-        reason: format!("{:#}", anyhow::Error::from(failure)),
-        is_worth_another,
-    };
+    let failed =
+        |failure: Failure, is_worth_another| Failed { reason: with_causes(&failure), is_worth_another };
     let request = http_client::with_body(Method::POST, url, "application/json", text.to_owned())
         .map_err(|failure| failed(failure, false))?;
     let answer = client.send(request).await.map_err(|failure| failed(failure, true))?;

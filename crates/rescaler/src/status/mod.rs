@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use scaling::Snapshot;
+use service::with_causes;
 use tracing::warn;
 
 pub use attention::{Attention, Problem, Severity, attention};
@@ -461,8 +462,8 @@ impl JobStatus {
         }
         if let Err(error) = lasting.save(path) {
             let job = &self.info.name;
-            let reason = anyhow::Error::from(error);
-            warn!(job, "what was notified will be notified again after a restart: {reason:#}");
+            let reason = with_causes(&error);
+            warn!(job, "what was notified will be notified again after a restart: {reason}");
         }
     }
 

@@ -28,8 +28,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("policies", &["scaling", "secrets", "service", "sim", "telemetry"]),
     ("journal", &["files"]),
     ("decision-journal", &["control", "journal", "scaling"]),
-    ("http-server", &["secrets"]),
-    // What every program is made of; the clients use its one way to format an error with its causes.
+    ("http-server", &["secrets", "service"]),
+    // What every program is made of; clients and servers use its one way to format an error with its causes.
     ("service", &["files", "secrets"]),
     ("terminal", &[]),
     ("version", &[]),
