@@ -32,7 +32,7 @@ pub struct JobHistory {
     /// A job ran, but no trustworthy record says which: a new job must not start as if it were the first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_lost: bool,
-    /// Savepoint of the stopped job, until a job started from it runs.
+    /// The newest state while no job runs: the savepoint of the stopped job, or what a job was submitted from since.
     pub savepoint: Option<String>,
     /// The state that the running job started from.
     #[serde(default)]
@@ -63,8 +63,13 @@ impl JobHistory {
         self.remember(from, change);
         match &change.phase {
             Phase::Stopped { savepoint, .. } => self.savepoint.clone_from(savepoint),
-            Phase::Stopping { job, .. } | Phase::Submitting { job, .. } | Phase::Restoring { job, .. } => {
+            Phase::Stopping { job, .. } => self.job = Some(job.clone()),
+            Phase::Submitting { job, savepoint } | Phase::Restoring { job, savepoint, .. } => {
                 self.job = Some(job.clone());
+                // A restored job starts from the failed job's newest checkpoint, which is newer than the savepoint.
+                if savepoint.is_some() {
+                    self.savepoint.clone_from(savepoint);
+                }
             }
             Phase::Running { job, .. } => {
                 self.document = Some(change.document.clone());

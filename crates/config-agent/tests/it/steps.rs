@@ -6,8 +6,8 @@ use crate::support::scripted_flink::ScriptedFlink;
 use crate::support::setup::Setup;
 use crate::support::{JOB, config, document, document_of};
 use config_agent::{
-    Attempt, Effect, Entry, Ledger, NextStep, Observation, Phase, PoolNode, RecoveredState, ResumePoint,
-    Rules, next, submission_id,
+    Attempt, Effect, EndedJob, Entry, Ledger, NextStep, Observation, Phase, PoolNode, RecoveredState,
+    ResumePoint, Rules, next, restoration_id, submission_id,
 };
 use flink::{JobId, JobState};
 use jiff::{SignedDuration, Timestamp};
@@ -133,4 +133,35 @@ async fn a_late_node_is_given_up() {
     assert_eq!(step(10, &[]), NextStep::Act(Effect::StopNode { node: "spare".to_owned() }));
     let given_up = format!("{:?}", step(10, &nodes));
     assert!(given_up.contains("no slots within 10s; the pool has no other node"), "{given_up}");
+}
+
+/// Goal: a restored job that fails at once leaves the state that it started from, here the newest checkpoint of the job that failed
+/// before it. The next document does not start from the older savepoint, whose results since would be written twice.
+#[tokio::test]
+async fn a_failed_restoration_leaves_the_newest_state() {
+    let first = document(1);
+    let (failed, restored) = (submission_id(&first), restoration_id(&first));
+    let (savepoint, checkpoint) = (Some("savepoint".to_owned()), Some("checkpoint".to_owned()));
+    let message = || "it failed".to_owned();
+    let phases = [
+        Phase::Stopped { job: Some(JobId::from_bytes([7; 16])), savepoint: savepoint.clone(), message: None },
+        Phase::Submitting { job: failed.clone(), savepoint },
+        Phase::RollingBack { failed, message: message() },
+        Phase::Restoring { job: restored.clone(), savepoint: checkpoint.clone(), message: message() },
+        Phase::Failed { job: Some(restored.clone()), message: message() },
+    ];
+    let accepted_first = Entry::Accepted {
+        at: at("2026-01-01T00:01:00Z"),
+        document: first.text().to_owned(),
+        entity_tag: first.entity_tag(),
+    };
+    let entered =
+        phases.map(|phase| Entry::Entered { at: at("2026-01-01T00:02:00Z"), phase, observed: None });
+    let ledger = accepted([accepted_first].into_iter().chain(entered).collect());
+    let last = Some(EndedJob::In { state: JobState::Failed, newest_state: None });
+    let seen = Observation::Jobs { alive: Vec::new(), last, registered: Vec::new(), wanted: None };
+    let attempt = Attempt { now: at("2026-01-01T00:09:01Z"), checked: true, ..Attempt::default() };
+    let step = next(ledger.change().unwrap(), ledger.history(), &seen, &attempt, &rules().await);
+    let NextStep::Enter(Phase::Stopped { job, savepoint, .. }) = step else { panic!("{step:?}") };
+    assert_eq!((job, savepoint), (Some(restored), checkpoint));
 }
