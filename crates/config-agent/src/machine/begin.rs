@@ -34,9 +34,13 @@ pub(super) fn begin(
     let is_taken_back = change.resumed == Some(ResumePoint::TakenBack)
         || running.is_some_and(|job| *job == restoration_id(&change.document));
     if let (true, Some(job), false) = (is_taken_back, running, is_ours) {
-        let message =
-            format!("the change failed before the journal was lost; job {job} keeps running unchanged");
-        return give_up(Some(job), message);
+        let message = "the change failed before the journal was lost".to_owned();
+        if *job == restoration_id(&change.document) && history.document.is_some() {
+            // It may still be starting, and fail.
+            let savepoint = history.savepoint.clone();
+            return NextStep::Enter(Phase::Restoring { job: job.clone(), savepoint, message });
+        }
+        return give_up(Some(job), format!("{message}; job {job} keeps running unchanged"));
     }
     if let Some(message) = expiry(context).or_else(|| breaker(history, attempt, rules))
         && !is_ours

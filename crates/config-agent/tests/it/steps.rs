@@ -7,11 +7,12 @@ use crate::support::setup::Setup;
 use crate::support::{JOB, config, document, document_of};
 use config_agent::{
     Attempt, Effect, EndedJob, Entry, Ledger, NextStep, Observation, Phase, PoolNode, RecoveredState,
-    ResumePoint, Rules, next, restoration_id, submission_id,
+    ResumePoint, Rules, Submission, next, restoration_id, submission_id,
 };
 use flink::{JobId, JobState};
 use jiff::{SignedDuration, Timestamp};
 
+const STARTING: Submission = Submission::Starting { state: JobState::Created, failure: None };
 const EXPIRES_AT: &str = "2026-01-01T00:10:00Z";
 
 fn at(text: &str) -> Timestamp {
@@ -164,4 +165,37 @@ async fn a_failed_restoration_leaves_the_newest_state() {
     let step = next(ledger.change().unwrap(), ledger.history(), &seen, &attempt, &rules().await);
     let NextStep::Enter(Phase::Stopped { job, savepoint, .. }) = step else { panic!("{step:?}") };
     assert_eq!((job, savepoint), (Some(restored), checkpoint));
+}
+
+/// Goal: an agent that has lost its journal while it restored the previous document waits for the restored job, which may still be starting,
+/// and does not report it as running.
+#[tokio::test]
+async fn a_restoration_goes_on_after_a_lost_journal() {
+    let known = RecoveredState {
+        generation: 2,
+        sequence: 6,
+        ended: None,
+        resumed: Some(ResumePoint::TakenBack),
+        job: None,
+        savepoint: Some("savepoint".to_owned()),
+        document: Some(document(1).text().to_owned()),
+        is_lost: false,
+    };
+    let recovered = Entry::Recovered { at: at("2026-01-01T00:08:00Z"), known: Box::new(known) };
+    let mut ledger = accepted(vec![recovered]);
+    let job = restoration_id(&ledger.change().unwrap().document);
+    let alive = vec![(job.clone(), JobState::Created)];
+    let seen = Observation::Jobs { alive, last: None, registered: Vec::new(), wanted: None };
+    let (rules, now) = (rules().await, "2026-01-01T00:09:01Z");
+    let attempt = Attempt { now: at(now), ..Attempt::default() };
+    let step = next(ledger.change().unwrap(), ledger.history(), &seen, &attempt, &rules);
+    let NextStep::Enter(phase) = step else { panic!("{step:?}") };
+    let Phase::Restoring { job: restoring, savepoint, .. } = &phase else { panic!("{phase:?}") };
+    assert_eq!((restoring, savepoint.as_deref()), (&job, Some("savepoint")));
+    ledger.apply(&Entry::Entered { at: at(now), phase, observed: None }).unwrap();
+    for (submission, ends) in [(Submission::Running, true), (STARTING, false)] {
+        let seen = Observation::Submission { submission, rival_lives: false };
+        let step = next(ledger.change().unwrap(), ledger.history(), &seen, &attempt, &rules);
+        assert_eq!(matches!(step, NextStep::Enter(Phase::RolledBack { .. })), ends, "{step:?}");
+    }
 }
