@@ -116,8 +116,8 @@ mod tests {
     #[test]
     fn wrong_sections_are_refused() {
         for (text, expected) in [
-            ("\n[epoch]\nlength = 3", "line 3, epoch.length: unknown field"),
-            ("[policy]\nname = \"best\"", "line 2, policy.name: unknown variant"),
+            ("\n[epoch]\nlength = 3", "line 3, length: unknown field"),
+            ("[policy]\nname = \"best\"", "line 2, name: unknown variant"),
             ("epoch.length_ms = 100", "epoch.length_ms = 100: must be at least twice"),
             ("policy.ds2.utilization_target = 7.0", "policy.ds2.utilization_target = 7.0: "),
             ("policy.name = \"slo\"", "policy.slo.latency_bound_ms: set the latency"),
