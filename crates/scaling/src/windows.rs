@@ -31,7 +31,7 @@ use crate::Operator;
 /// How long a firing keeps a subtask from its input, in milliseconds, if that is known: as measured, p99 over the firings of the slowest
 /// subtask, else records in a window × mean time of a record.
 pub fn firing_ms(operator: &Operator) -> Option<f64> {
-    let of_subtasks = operator.subtasks.iter().filter_map(|subtask| subtask.firing_ms?.high());
+    let of_subtasks = operator.subtasks.iter().filter_map(|subtask| subtask.firing_ms.as_ref()?.high());
     let slowest = of_subtasks
         .fold(None, |slowest: Option<f64>, ms| Some(slowest.map_or(ms, |slowest| slowest.max(ms))));
     let measured = slowest.or_else(|| operator.firing_ms?.high());
@@ -62,7 +62,7 @@ mod tests {
         assert_eq!(firing_ms(&operator), Some(250.0));
         operator.firing_ms = distribution(300.0);
         assert_eq!(firing_ms(&operator), Some(300.0));
-        let of = |ms| Subtask { firing_ms: distribution(ms), ..Subtask::default() };
+        let of = |ms| Subtask { firing_ms: distribution(ms).map(Box::new), ..Subtask::default() };
         operator.subtasks = vec![of(200.0), of(400.0), Subtask::default()];
         assert_eq!(firing_ms(&operator), Some(400.0));
     }

@@ -303,7 +303,8 @@ impl Epoch<'_> {
                 idle_ratio: busy.zip(held).map(|(busy, held)| (1.0 - busy - held).max(0.0)),
                 backpressured_ratio: held,
                 firing_ms: firing_ms
-                    .map(|firing| Distribution { max: firing.max.map(|ms| ms * part), ..firing }),
+                    .map(|firing| Distribution { max: firing.max.map(|ms| ms * part), ..firing })
+                    .map(Box::new),
                 ..Subtask::default()
             }
         };

@@ -205,7 +205,7 @@ impl Operator {
     }
 }
 
-/// One subtask over the epoch.
+/// One subtask over the epoch. Its distributions are boxed: most jobs have none, and a large job has 100,000 subtasks.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Subtask {
@@ -238,16 +238,16 @@ pub struct Subtask {
     pub partitions: Option<u32>,
     /// Time that a record takes once it is taken up, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub processing_ms: Option<Distribution>,
+    pub processing_ms: Option<Box<Distribution>>,
     /// Time that a record waits before it is taken up, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub waiting_ms: Option<Distribution>,
+    pub waiting_ms: Option<Box<Distribution>>,
     /// Windowed operators: how long one firing keeps it from its input, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub firing_ms: Option<Distribution>,
+    pub firing_ms: Option<Box<Distribution>>,
     /// Windowed operators: records in a window when it fires.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub window_records: Option<Distribution>,
+    pub window_records: Option<Box<Distribution>>,
     /// The task manager that runs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_manager: Option<String>,

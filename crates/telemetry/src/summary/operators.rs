@@ -201,10 +201,10 @@ fn subtask(track: &Track<'_>, all: &[Track<'_>], kind: Kind, reads: Option<ReadC
         watermark_lag_ms: last.and_then(|subtask| subtask.watermark_lag_ms),
         pending_records: last.and_then(|subtask| subtask.pending_records),
         partitions: last.filter(|_| kind == Kind::Source).and_then(partitions),
-        processing_ms: if kind.is_windowed() { None } else { processing },
-        waiting_ms: distribution(one, "waitingTime", 1.0),
-        firing_ms: if kind.is_windowed() { firing(processing, one) } else { None },
-        window_records: distribution(one, "windowSize", 1.0),
+        processing_ms: if kind.is_windowed() { None } else { processing.map(Box::new) },
+        waiting_ms: distribution(one, "waitingTime", 1.0).map(Box::new),
+        firing_ms: if kind.is_windowed() { firing(processing, one).map(Box::new) } else { None },
+        window_records: distribution(one, "windowSize", 1.0).map(Box::new),
         ..scaling::Subtask::default()
     }
 }
