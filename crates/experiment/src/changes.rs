@@ -38,7 +38,7 @@ pub struct ParallelismChange {
     pub began_s: f64,
     /// When all tasks ran again, in seconds since the load began.
     pub ended_s: f64,
-    /// Length of the outage, in seconds.
+    /// Time from the stop of the tasks until all of them run again, in seconds.
     pub outage_s: f64,
     /// `in-place`, or `restart` if the job got another id.
     pub way: String,
@@ -152,6 +152,15 @@ impl History<'_> {
             .filter(|nearest| distance(nearest) <= APART_MAX_S)
     }
 
+    /// Returns the time from the stop of the tasks in this rescale until they were seen to run again. Without the time of the stop it is the
+    /// time that the scheduler spent on the change, which leaves out the initialisation of the tasks.
+    fn outage_s(&self, rescale: &Rescale, runs_s: f64) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a change")]
+        let scheduler_s = rescale.downtime_ms().map(|ms| ms as f64 / 1000.0);
+        let stopped_s = self.second(rescale.stopped_ms()).map(|stop_s| runs_s - stop_s);
+        stopped_s.map_or(scheduler_s, |seen_s| Some(seen_s.max(scheduler_s.unwrap_or(0.0))))
+    }
+
     /// Returns when it was first requested: a request that is replaced before it is applied has its own entry.
     fn asked_s(&self, ended_s: f64) -> Option<f64> {
         let asked = self.rescales.iter().filter(|rescale| rescale.cause.as_deref() == Some(ASKED_FOR));
@@ -172,11 +181,7 @@ fn change(
     let rescale = if is_in_place { history.ended_at(after.at_s) } else { None };
     let seen_s = stopped_s.unwrap_or(after.at_s);
     let asked_s = rescale.and_then(|_| history.asked_s(after.at_s));
-    let outage_s = rescale.and_then(Rescale::downtime_ms).map_or(after.at_s - seen_s, |ms| {
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a change")]
-        let seconds = ms as f64 / 1000.0;
-        seconds
-    });
+    let outage_s = rescale.and_then(|rescale| history.outage_s(rescale, after.at_s));
     let changed = |(name, width): (&String, &u32)| {
         let old = before.widths.get(name).copied().unwrap_or_default();
         (old != *width).then(|| (name.clone(), (old, *width)))
@@ -184,7 +189,7 @@ fn change(
     ParallelismChange {
         began_s: asked_s.map_or(seen_s, |asked_s| asked_s.min(seen_s)),
         ended_s: after.at_s,
-        outage_s,
+        outage_s: outage_s.unwrap_or(after.at_s - seen_s),
         way: if is_in_place { "in-place" } else { "restart" }.to_owned(),
         slots_before: before.slots,
         slots_after: after.slots,
@@ -242,6 +247,23 @@ mod tests {
         let told: Vec<_> =
             all.iter().map(|change| (change.began_s, change.ended_s, change.outage_s)).collect();
         assert_eq!(told, [(1.0, 2.25, 0.14), (8.0, 10.25, 0.14)]);
+    }
+
+    /// Goal: tasks that are initialised stand still, although the scheduler executes the job by then.
+    #[test]
+    fn an_outage_lasts_until_the_tasks_run() {
+        let states = serde_json::json!([
+            {"state": "Executing", "enterTimestampInMillis": 101_840, "durationInMillis": 1508},
+            {"state": "Restarting", "enterTimestampInMillis": 103_348, "durationInMillis": 82},
+            {"state": "CreatingExecutionGraph", "enterTimestampInMillis": 103_430, "durationInMillis": 44},
+            {"state": "Executing", "enterTimestampInMillis": 103_474},
+        ]);
+        let mut rescale = rescale(ASKED_FOR, 101_840, Some(103_474), COMPLETED);
+        rescale.states = serde_json::from_value(states).unwrap();
+        let all = changes(&[sample(0.0, "j", 1), sample(4.0, "j", 4)], &[rescale], 100_000);
+        assert_eq!(all.len(), 1);
+        assert!((all[0].outage_s - 0.652).abs() < 1e-9, "{all:?}");
+        assert!((all[0].began_s - 1.84).abs() < 1e-9, "{all:?}");
     }
 
     /// Goal: a job with a new id was restarted, at another parallelism or the same; the end of the samples is not an

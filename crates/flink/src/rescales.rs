@@ -63,8 +63,14 @@ impl Rescale {
         u64::try_from(self.ended_ms? - self.started_ms?).ok()
     }
 
-    /// Returns the outage: the time that the scheduler spent in other states than `Executing`, in milliseconds.
-    /// `None` unless the durations of all of them are known.
+    /// Returns when the tasks were stopped: when the scheduler left `Executing`, in milliseconds since the Unix epoch. `None` if
+    /// it did not, or without that time.
+    pub fn stopped_ms(&self) -> Option<i64> {
+        self.states.as_ref()?.iter().find(|state| state.state != "Executing")?.entered_ms
+    }
+
+    /// Returns the time that the scheduler spent in other states than `Executing`, in milliseconds; the tasks also stand still while
+    /// they are initialised, in `Executing`. `None` unless the durations of all other states are known.
     pub fn downtime_ms(&self) -> Option<u64> {
         let outside = self.states.as_ref()?.iter().filter(|state| state.state != "Executing");
         let lasted: Vec<u64> = outside.map(SchedulerState::lasted_ms).collect::<Option<_>>()?;
