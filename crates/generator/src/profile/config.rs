@@ -28,7 +28,12 @@ pub struct ProfileStep {
 
 /// `[profile]` as written. Rates are events per second over all streams; `duration_s` ends any profile early.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(
+    tag = "kind",
+    rename_all = "lowercase",
+    deny_unknown_fields,
+    expecting = "a table with the kind of the profile, for example { kind = \"constant\", rate = 1000 }"
+)]
 pub enum ProfileConfig {
     /// One rate, until stopped.
     Constant {

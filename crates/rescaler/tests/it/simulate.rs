@@ -158,6 +158,7 @@ fn unknown_keys_are_refused() {
         ("duration_s = 10800", "duration_s = 0", "duration_s"),
         ("levels = [[0, 20000], [1800, 40000]", "levels = [[0, 20000], [0, 40000]", "levels"),
         ("from = \"windows\"", "from = \"window\"", "sink"),
+        ("[job]\n", "[job]\ntemplate = \"linear\"\n", "{ kind = \"linear\" }"),
     ] {
         std::fs::write(&file, example.replacen(from, to, 1)).unwrap();
         let output = simulate(&["--scenario", file.to_str().unwrap()]);

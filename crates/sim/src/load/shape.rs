@@ -11,7 +11,12 @@ use crate::random::Random;
 
 /// Records per second over time; times and lengths in seconds, rates in records per second.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(
+    tag = "kind",
+    rename_all = "kebab-case",
+    deny_unknown_fields,
+    expecting = "a table with the kind of the load, for example { kind = \"constant\", rate = 20000 }"
+)]
 pub enum Shape {
     /// A constant rate.
     Constant {

@@ -7,7 +7,12 @@ use super::{InputSpec, Keys, OperatorSpec, WindowSpec};
 
 /// A built-in job.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(
+    tag = "kind",
+    rename_all = "kebab-case",
+    deny_unknown_fields,
+    expecting = "a table with the kind of the template, for example { kind = \"linear\" }"
+)]
 pub enum Template {
     /// Source, map, keyed aggregate, sink.
     Linear,
