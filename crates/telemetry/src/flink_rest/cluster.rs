@@ -69,12 +69,12 @@ impl FlinkCluster {
     }
 }
 
-/// The newest answer to a question that several ask.
+/// The newest answer to a request that several callers make.
 #[derive(Debug)]
 struct Recent<T> {
-    /// With the time of the question.
+    /// With the time of the request.
     newest: Mutex<Option<(Instant, Arc<T>)>>,
-    /// Held by the one that asks.
+    /// Held by the caller that asks.
     asking: tokio::sync::Mutex<()>,
 }
 
@@ -85,8 +85,8 @@ impl<T> Default for Recent<T> {
 }
 
 impl<T> Recent<T> {
-    /// Returns an answer that is younger than `age_max`. One asks and the others wait for its answer; if it gets none, each asks for
-    /// itself, so that nobody waits for the timeouts of all.
+    /// Returns an answer that is younger than `age_max`. Of several callers the first asks, and the others wait for its answer; if the
+    /// request fails, each asks for itself, so that no caller waits for the timeouts of all.
     async fn get(
         &self,
         age_max: Duration,
@@ -175,7 +175,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(3_600);
 
-    /// Goal: those that ask at the same time or soon after get one answer, and without an age each gets its own.
+    /// Goal: callers that ask at the same time or soon after share an answer, and without an age each gets its own.
     #[tokio::test]
     async fn an_answer_is_shared_while_it_is_young() {
         let recent = Recent::default();
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(*recent.get(Duration::ZERO, ask()).await.unwrap(), 1);
     }
 
-    /// Goal: where the one that asks gets no answer, those that waited ask for themselves at the same time.
+    /// Goal: where the first request fails, the callers that waited for it ask for themselves at the same time.
     #[tokio::test]
     async fn a_failure_is_not_waited_for_twice() {
         let recent = Recent::default();
