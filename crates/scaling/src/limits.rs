@@ -327,10 +327,8 @@ pub fn slots_needed(snapshot: &Snapshot, plan: &BTreeMap<String, u32>) -> u32 {
 /// The slots that this job can have without another task manager: its own and the free ones.
 pub fn available(snapshot: &Snapshot) -> Option<u32> {
     let present = snapshot.slots_present()?;
-    let free =
-        snapshot.task_managers.iter().try_fold(0_u32, |sum, tm| Some(sum.saturating_add(tm.slots_free?)));
     let own = slots_needed(snapshot, &BTreeMap::new());
-    Some(free.map_or(present, |free| free.saturating_add(own).min(present)))
+    Some(snapshot.slots_free().map_or(present, |free| free.saturating_add(own).min(present)))
 }
 
 /// The sets of operators that hand records on one to one, of two operators or more.

@@ -160,9 +160,13 @@ pub(super) struct Published {
 impl Published {
     /// Whether it needs slots that were not there.
     fn needs_slots(&self) -> bool {
-        let more = f64::from(self.slots_after) - f64::from(self.slots_before);
-        self.slots_free.is_some_and(|free| more > free)
+        needs_slots(self.slots_before.into(), self.slots_after.into(), self.slots_free)
     }
+}
+
+/// Whether a change to so many slots needs some that are not there; not where nothing is known of free ones.
+pub(super) fn needs_slots(before: f64, after: f64, free: Option<f64>) -> bool {
+    free.is_some_and(|free| after > before + free)
 }
 
 /// The backlog of all sources together, in records; unknown as soon as that of one is.

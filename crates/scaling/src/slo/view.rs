@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use super::arrivals::Arrivals;
-use super::changes::{Changes, backlog, downtime_s};
+use super::changes::{Changes, backlog, downtime_s, needs_slots};
 use super::forecast::{Errors, Outlook};
 use super::measure::OperatorMemory;
 use super::memory::{Memory, sane, seconds, short};
@@ -166,7 +166,7 @@ impl<'a> LoadView<'a> {
 
     /// Whether a plan of so many slots needs some that are not there.
     fn needs_slots(&self, slots: f64) -> bool {
-        self.slots_free.is_some_and(|free| slots > self.slots + free)
+        needs_slots(self.slots, slots, self.slots_free)
     }
 
     fn lead_s(&self, changes: &Changes, slots: f64) -> f64 {

@@ -105,18 +105,20 @@ impl Snapshot {
 
     /// The slots of all task managers; unknown as soon as those of one are.
     pub fn slots_present(&self) -> Option<u32> {
-        if self.task_managers.is_empty() {
-            return None;
-        }
-        self.task_managers.iter().try_fold(0_u32, |sum, tm| Some(sum.saturating_add(tm.slots?)))
+        self.sum_of_slots(|tm| tm.slots)
     }
 
     /// The slots that no task uses; unknown as soon as those of one task manager are.
     pub fn slots_free(&self) -> Option<u32> {
+        self.sum_of_slots(|tm| tm.slots_free)
+    }
+
+    /// Adds up a number of slots over all task managers; unknown without task managers, and as soon as that of one is.
+    fn sum_of_slots(&self, of: impl Fn(&TaskManager) -> Option<u32>) -> Option<u32> {
         if self.task_managers.is_empty() {
             return None;
         }
-        self.task_managers.iter().try_fold(0_u32, |sum, tm| Some(sum.saturating_add(tm.slots_free?)))
+        self.task_managers.iter().try_fold(0_u32, |sum, tm| Some(sum.saturating_add(of(tm)?)))
     }
 
     /// The slots of one task manager: the commonest number, of equally common ones the smallest.
