@@ -20,6 +20,7 @@ mod metrics;
 mod requirements;
 mod rescales;
 mod savepoints;
+mod task_times;
 
 pub use checkpoints::{CheckpointStatus, Checkpoints};
 pub use client::{Client, ClientSettings};
@@ -35,3 +36,4 @@ pub use metrics::{Metric, MetricQuery};
 pub use requirements::{InPlace, Obstacle, Requirement};
 pub use rescales::{Rescale, RescaledVertex, SchedulerState};
 pub use savepoints::{Disposal, SavepointStatus, StopRequest};
+pub use task_times::TaskTimes;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::recording::{Backlog, Recording};
+use super::backlog::Backlog;
+use super::recording::Recording;
 use crate::row::Column;
 use crate::spread::Spread;
 use crate::summary::{SummarySettings, summarise};

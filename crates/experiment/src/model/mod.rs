@@ -5,6 +5,7 @@
 //! functions.
 
 mod agreement;
+mod backlog;
 mod decisions;
 mod figures;
 mod graph;

@@ -12,7 +12,7 @@ use super::recording::Recording;
 use super::service::{self, Seen};
 use super::transitions::{self, Transitions};
 use super::{graph, spread};
-use crate::row::{Column, Row};
+use crate::row::Column;
 use crate::spread::Spread;
 
 /// The model's autocorrelation of capacity makes the deviation of a mean over five seconds this part of that of a second:
@@ -139,18 +139,9 @@ fn set_capacity(
     spread::fit(operator, seen, notes)
 }
 
-/// Returns how old the counters of a row are, in seconds: what arrived and was not seen as read, over the rate, before any change.
+/// Returns how old the counters of a row are, in seconds: the median over the runs.
 fn counter_age_s(recordings: &[Recording]) -> Option<f64> {
-    let age = |row: &Row| {
-        let behind =
-            row.get(Column::AckedTotal)? - row.get(Column::ReadTotal)? - row.get(Column::BacklogRecords)?;
-        Some(behind / row.get(Column::InputPerS).filter(|per_s| *per_s > 0.0)?)
-    };
-    let ages = recordings.iter().flat_map(|recording| {
-        let first_s = recording.changes.first().map_or(f64::INFINITY, |change| change.began_s);
-        recording.at_rest().into_iter().filter(move |row| row.at_s < first_s).filter_map(age)
-    });
-    Spread::from_values(ages).map(|spread| spread.median).filter(|age_s| (0.0..=30.0).contains(age_s))
+    Spread::from_values(recordings.iter().filter_map(Recording::counter_age_s)).map(|spread| spread.median)
 }
 
 fn describe(transitions: &Transitions, way: &str) -> String {

@@ -34,32 +34,6 @@ pub(crate) struct Recording {
     pub(crate) asked_s: Vec<f64>,
 }
 
-/// The records that wait at a time.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Backlog {
-    pub(crate) at_s: f64,
-    pub(crate) is_warm_up: bool,
-    pub(crate) records: f64,
-    /// Arrivals, in records per second.
-    pub(crate) arrives_per_s: f64,
-}
-
-/// Records since the beginning at the last row with a measured backlog.
-#[derive(Debug, Clone, Copy)]
-struct Totals {
-    waiting: f64,
-    arrived: f64,
-    read: f64,
-}
-
-impl Totals {
-    /// Returns what waits when so much has arrived and been read; what is not known of reading counts as not read.
-    fn waiting_at(self, arrived: f64, read: Option<f64>) -> f64 {
-        let read_since = read.map_or(0.0, |read| (read - self.read).max(0.0));
-        (self.waiting + (arrived - self.arrived).max(0.0) - read_since).max(0.0)
-    }
-}
-
 impl Recording {
     /// Reads a run's folder.
     ///
@@ -101,33 +75,6 @@ impl Recording {
             before = (row_s, total.max(before.1));
         }
         before.1
-    }
-
-    /// Returns the backlog at each row after the first that shows it: as measured, or, while a job that starts shows no complete
-    /// counters, what waited before, plus what arrived since then, less what was read.
-    pub(crate) fn backlogs(&self) -> Vec<Backlog> {
-        let mut known: Option<Totals> = None;
-        let mut backlogs = Vec::new();
-        let mut before = (0.0, 0.0);
-        for row in &self.rows {
-            let arrived = row.get(Column::AckedTotal).or(row.get(Column::DueTotal)).unwrap_or(before.1);
-            let read = row.get(Column::ReadTotal);
-            let per_s = (arrived - before.1).max(0.0) / (row.at_s - before.0).max(f64::EPSILON);
-            before = (row.at_s, arrived);
-            let records = match row.get(Column::BacklogRecords) {
-                Some(records) => {
-                    known = Some(Totals { waiting: records, arrived, read: read.unwrap_or(0.0) });
-                    records
-                }
-                None => match known {
-                    Some(since) => since.waiting_at(arrived, read),
-                    None => continue,
-                },
-            };
-            let arrives_per_s = row.get(Column::InputPerS).unwrap_or(per_s);
-            backlogs.push(Backlog { at_s: row.at_s, is_warm_up: row.is_warm_up, records, arrives_per_s });
-        }
-        backlogs
     }
 
     /// Returns the records that arrived in each second, of all sources.
@@ -200,35 +147,5 @@ impl Recording {
             let reads = sum(|source| source.throughput_per_s);
             waiting.zip(reads).is_some_and(|(waiting, per_s)| per_s > 0.0 && waiting <= AT_REST_S * per_s)
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Goal: while a job starts, its backlog is what waited before, plus what arrived, less what was read; a reading that is too high is
-    /// no negative backlog.
-    #[test]
-    fn the_backlog_of_a_starting_job_follows_from_what_arrived() {
-        let row = |at_s: f64, arrived: f64, read: Option<f64>, waiting: Option<f64>| {
-            let mut row =
-                Row { at_s, job: JobState::Running, ..Row::default() }.with(Column::AckedTotal, arrived);
-            row.set(Column::ReadTotal, read);
-            row.set(Column::BacklogRecords, waiting);
-            row
-        };
-        let rows = vec![
-            row(1.0, 1000.0, None, None),
-            row(2.0, 2000.0, Some(1900.0), Some(100.0)),
-            row(3.0, 3000.0, None, None),
-            row(4.0, 4000.0, Some(2100.0), None),
-            row(5.0, 5000.0, Some(90_000.0), None),
-            row(6.0, 6000.0, Some(5700.0), Some(300.0)),
-        ];
-        let recording = Recording { rows, ..Recording::default() };
-        let found: Vec<(f64, f64)> =
-            recording.backlogs().iter().map(|backlog| (backlog.at_s, backlog.records)).collect();
-        assert_eq!(found, [(2.0, 100.0), (3.0, 1100.0), (4.0, 1900.0), (5.0, 0.0), (6.0, 300.0)]);
     }
 }

@@ -77,10 +77,10 @@ pub struct Rescale {
     /// When it was asked for, in milliseconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requested_at_ms: Option<i64>,
-    /// From the wish to the running tasks, in milliseconds.
+    /// From the request until all tasks ran, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
-    /// The part of it in which no task ran, in milliseconds.
+    /// The part of it in which not all tasks ran, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub downtime_ms: Option<u64>,
     /// The largest number of records that waited at all sources together, from the wish until a minute after the end.

@@ -82,11 +82,15 @@ async fn past_rescales_are_told() {
         r#""{}":{{"jobVertexName":"work","preRescaleParallelism":1,"desiredParallelism":2,"postRescaleParallelism":2}}"#,
         id(1)
     );
-    let states =
-        r#"[{"state":"Executing","durationInMillis":1700},{"state":"Restarting","durationInMillis":300}]"#;
+    let states = r#"[{"state":"Executing","durationInMillis":1700},{"state":"Restarting","enterTimestampInMillis":STOPPED,"durationInMillis":300}]"#;
+    let stopped = ended - 300;
+    let states = &states.replace("STOPPED", &stopped.to_string());
+    let times =
+        format!(r#"{{"subtasks":[{{"timestamps":{{"CREATED":{stopped},"RUNNING":{}}}}}]}}"#, ended + 400);
     let mut flink = job();
     flink.answers.insert("/rescales/history".to_owned(), (200, format!("[{}]", rescale("", "null"))));
     flink.answers.insert("/rescales/details/u-1".to_owned(), (200, rescale(&vertex, states)));
+    flink.answers.insert(format!("/vertices/{}/subtasktimes", id(1)), (200, times));
     let mut scripted = ScriptedFlink::start(flink).await;
     let mut samples = Vec::new();
     for now_s in 0..=4 {
@@ -96,10 +100,12 @@ async fn past_rescales_are_told() {
     assert_eq!(told.len(), 1);
     let one = &told[0];
     assert_eq!((one.requested_at_ms, one.at_ms, one.succeeded), (Some(started), Some(ended), Some(true)));
-    assert_eq!((one.duration_ms, one.downtime_ms), (Some(2_000), Some(300)));
+    // The tasks are initialised after the end.
+    assert_eq!((one.duration_ms, one.downtime_ms), (Some(2_400), Some(700)));
     assert_eq!((one.before["work"], one.wanted["work"], one.after["work"]), (1, 2, 2));
     // Two subtasks with 500 and 100 more each second, at 4 s.
     assert_eq!(one.backlog_peak_records, Some(1_800.0));
     assert_eq!(scripted.times_asked("/rescales/details/"), 1);
+    assert_eq!(scripted.times_asked("/subtasktimes"), 1);
     assert_eq!(snapshot(job()).await.job.rescales, []);
 }
