@@ -5,13 +5,13 @@
 //! of the publisher replaces the one before.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use job_config::{FRESHNESS_BYTES_MAX, FRESHNESS_HEADER, SignedFreshness};
 use thiserror::Error;
 
 use crate::http::{Service, job_name, require_type};
-use http_server::{ApiError, read_body};
+use http_server::{ApiError, Path, read_body};
 
 /// Content type of a statement.
 const MEDIA_TYPE: &str = "text/plain";

@@ -7,9 +7,9 @@
 use std::collections::VecDeque;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
-use http_server::ApiError;
+use http_server::{ApiError, Path};
 use jiff::Timestamp;
 use job_config::EntityTag;
 use serde::Serialize;

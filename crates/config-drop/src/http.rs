@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, MatchedPath, Path, Query, Request, State};
+use axum::extract::{Extension, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
-use http_server::{ApiError, MetricsPage, read_body};
+use http_server::{ApiError, MetricsPage, Path, Query, read_body};
 use job_config::{
     JobDocument, JobName, KeyError, MEDIA_TYPE, PublicKey, Report, SIGNATURE_HEADER, Signature, verify,
 };
@@ -67,13 +66,12 @@ struct GetDocument {
 async fn get_document(
     State(service): State<Service>,
     Path(job): Path<String>,
-    query: Result<Query<GetDocument>, QueryRejection>,
+    Query(query): Query<GetDocument>,
     holder: Option<Extension<Holder>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let job = job_name(&job)?;
     let is_reader = holder.is_some_and(|Extension(holder)| holder.role == Role::Reader);
-    let Query(query) = query.map_err(|e| ApiError::bad_request(e.body_text()))?;
     let known = conditions::known(&headers)?;
     let found = match query.wait.as_deref().map(duration).transpose()? {
         None => service.registry.current(&job),

@@ -1,5 +1,6 @@
 //! The HTTP server of the services: the connection loop, with limits on the number of connections, idle and write timeouts
-//! and graceful shutdown; bodies of requests ([`read_body`]), error responses ([`ApiError`]) and the page `/metrics` ([`MetricsPage`]).
+//! and graceful shutdown; paths, queries and bodies of requests ([`Path`], [`Query`], [`read_body`]), error responses ([`ApiError`]) and
+//! the page `/metrics` ([`MetricsPage`]).
 //!
 //! `axum::serve` limits neither the number of connections nor the time of a request head, nor how long a response may
 //! wait for its client; this loop does. The connections of one peer are limited. Spare connections are reserved for
@@ -9,6 +10,7 @@
 mod api_error;
 mod body;
 mod connection_slots;
+mod extract;
 mod hosts;
 mod metrics;
 mod progress;
@@ -31,6 +33,7 @@ use tokio_rustls::TlsAcceptor;
 
 pub use api_error::ApiError;
 pub use body::read_body;
+pub use extract::{Path, Query};
 pub use hosts::{Hosts, host_of, is_name};
 pub use metrics::{MetricsPage, Samples, Type, Value};
 pub use tls::{TlsError, tls};

@@ -9,6 +9,8 @@
 //! No IO and no clock: texts and times are arguments.
 
 mod admission;
+#[cfg(test)]
+mod any_document;
 mod document;
 mod edit;
 mod freshness;

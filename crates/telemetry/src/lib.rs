@@ -6,6 +6,8 @@
 //! readings are trusted: differences of counters instead of Flink's slow meters, nothing before the end of the warm-up, nothing
 //! across a restart, unknown where a subtask reports nothing.
 
+#![allow(unexpected_cfgs, reason = "cargo-fuzz sets `fuzzing`")]
+
 mod clock;
 mod error;
 mod flink_rest;
@@ -28,5 +30,7 @@ pub use kinds::Kinds;
 pub use mapping::{MappingSettings, Preset};
 pub use sample::{EndOffsets, Histogram, Incarnation, Input, Role, Sample, Subtask, TaskManager, Vertex};
 pub use source::MetricSource;
+#[cfg(fuzzing)]
+pub use store::any_answer;
 pub use store::{StoreKind, StoreSettings};
 pub use summary::{LatencyMetric, NotReady, SummarySettings, summarise};

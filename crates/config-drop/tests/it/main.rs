@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing loudly")]
 
+mod any_request;
 mod durability;
 mod freshness;
 mod protection;

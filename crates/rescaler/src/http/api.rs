@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_server::{ApiError, read_body};
+use http_server::{ApiError, Path, Query, read_body};
 use serde::{Deserialize, Serialize};
 
 use super::api_error::no_such_job;
@@ -37,11 +36,7 @@ pub(super) struct SinceQuery {
     since_ms: Option<i64>,
 }
 
-pub(super) async fn jobs(
-    State(shared): State<HandlerState>,
-    query: Result<Query<SinceQuery>, QueryRejection>,
-) -> Answer {
-    let Query(query) = query.map_err(|e| ApiError::bad_request(e.body_text()))?;
+pub(super) async fn jobs(State(shared): State<HandlerState>, Query(query): Query<SinceQuery>) -> Answer {
     Ok(json(&responses::jobs(&shared.status, query.since_ms, now())))
 }
 
@@ -55,26 +50,21 @@ pub(super) struct Limit {
     limit: Option<usize>,
 }
 
-fn limit(query: Result<Query<Limit>, QueryRejection>, default: usize) -> Result<usize, ApiError> {
-    let Query(query) = query.map_err(|e| ApiError::bad_request(e.body_text()))?;
-    Ok(query.limit.unwrap_or(default))
-}
-
 pub(super) async fn history(
     State(shared): State<HandlerState>,
     Path(job): Path<String>,
-    query: Result<Query<Limit>, QueryRejection>,
+    Query(query): Query<Limit>,
 ) -> Answer {
-    let points = find(&shared, &job)?.points(limit(query, usize::MAX)?);
+    let points = find(&shared, &job)?.points(query.limit.unwrap_or(usize::MAX));
     Ok(json(&History::from_points(&points)))
 }
 
 pub(super) async fn decisions(
     State(shared): State<HandlerState>,
     Path(job): Path<String>,
-    query: Result<Query<Limit>, QueryRejection>,
+    Query(query): Query<Limit>,
 ) -> Answer {
-    let decisions = find(&shared, &job)?.decisions(limit(query, DECISIONS)?);
+    let decisions = find(&shared, &job)?.decisions(query.limit.unwrap_or(DECISIONS));
     Ok(json(&responses::Decisions { decisions }))
 }
 
