@@ -8,7 +8,7 @@ use anyhow::bail;
 use flink::{Client, JobId, VertexId};
 use scaling::{Kind, Operator, Snapshot};
 use telemetry::{
-    FlinkRest, Incarnation, Kinds, LatencyMetric, Sample, SampleError, SummarySettings, summarise,
+    FlinkRest, Incarnation, Kinds, LatencyMetric, Sample, SampleError, Subtask, SummarySettings, summarise,
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
@@ -208,11 +208,16 @@ impl Observer {
         let is_read = |vertex: &&telemetry::Vertex| {
             sample.vertices.iter().flat_map(|other| &other.inputs).any(|input| input.from == vertex.name)
         };
-        let sources = sample.vertices.iter().filter(|vertex| !is_fed(vertex));
-        let read = sources.flat_map(|source| &source.subtasks).map(|subtask| subtask.records_out).sum();
+        let sources =
+            || sample.vertices.iter().filter(|vertex| !is_fed(vertex)).flat_map(|source| &source.subtasks);
+        let read = sources().map(|subtask| subtask.records_out).sum();
+        // What Flink shows can be a second old; the tasks count their time with their records.
+        let lived_ms: Option<f64> = sources().map(Subtask::counted_ms).sum();
         let sinks = sample.vertices.iter().filter(|vertex| !is_read(vertex) && vertex.name != DEAD_LETTERS);
         let results = sinks.flat_map(|sink| &sink.subtasks).map(|subtask| subtask.records_in).sum();
         row.set(Column::ReadTotal, self.read.note(&sample.incarnation, read));
+        #[expect(clippy::cast_precision_loss, reason = "a number of subtasks")]
+        row.set(Column::SourcesLivedS, lived_ms.map(|ms| ms / 1000.0 / sources().count().max(1) as f64));
         row.set(Column::ResultsTotal, self.results.note(&sample.incarnation, results));
     }
 

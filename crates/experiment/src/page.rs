@@ -81,6 +81,7 @@ fn note(page: &BTreeMap<&str, f64>, before: &mut Option<Reading>, row: &mut Row)
     if is_new {
         *before = Some(Reading { elapsed_s, due, emitted });
     }
+    row.set(Column::ProducerElapsedS, Some(elapsed_s));
     row.set(Column::DueTotal, Some(due));
     row.set(Column::EmittedTotal, Some(emitted));
     row.set(Column::AckedTotal, of("event_producer_acked_total"));

@@ -76,6 +76,8 @@ figures! {
     Subtasks = "subtasks",
     /// Full size of the newest checkpoint.
     StateSizeBytes = "state_size_bytes",
+    /// Age of the load at which the producer's page, which is renewed once per second, counted the next three, in seconds.
+    ProducerElapsedS = "producer_elapsed_s",
     /// Records due since the start.
     DueTotal = "due_total",
     /// Records emitted since the start.
@@ -84,6 +86,8 @@ figures! {
     AckedTotal = "acked_total",
     /// Records that the sources have emitted since the start, over all executions of the job.
     ReadTotal = "read_total",
+    /// Age of the sources' tasks when they counted them, by their own clock, in seconds; mean of the subtasks.
+    SourcesLivedS = "sources_lived_s",
     /// Records that have reached the sinks since the start, likewise.
     ResultsTotal = "results_total",
     /// Cores that other processes used since the previous row.

@@ -68,6 +68,14 @@ pub struct Subtask {
     pub p99s: BTreeMap<String, f64>,
 }
 
+impl Subtask {
+    /// Returns the time that the task has counted, in milliseconds: its age when it reported these figures, because Flink counts as busy
+    /// what is neither idle nor back-pressured.
+    pub fn counted_ms(&self) -> Option<f64> {
+        Some(self.busy_ms? + self.idle_ms? + self.backpressured_ms?)
+    }
+}
+
 /// The end offsets of a source's partitions as the brokers report them: how many records have ever arrived.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EndOffsets {

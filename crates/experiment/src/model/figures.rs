@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::backlog::Backlog;
 use super::recording::Recording;
-use crate::row::Column;
+use crate::row::{Column, JobState, Row};
 use crate::spread::Spread;
 use crate::summary::{SummarySettings, summarise};
 
@@ -41,7 +41,7 @@ impl Figures {
         Self {
             backlog_peak: peak.map(|most| most.records),
             drain_s: peak.map(|most| drain_s(&backlogs, most.at_s)),
-            violation_s: summarise(&recording.rows, &[], None, &settings(recording)).violation_or_down_s,
+            violation_s: violation_s(recording),
             latency_at_rest_ms: Spread::from_values(latencies).map(|spread| spread.median),
             busy: busy(recording),
             arrivals_per_s,
@@ -76,6 +76,20 @@ fn settings(recording: &Recording) -> SummarySettings {
         ack_delay_max_ms: None,
         others_cpu_max_cores: None,
     }
+}
+
+/// Returns the time above the bound or without a running job, in seconds. Rows are a second apart, and an outage is often shorter: those of
+/// changes count by their length.
+fn violation_s(recording: &Recording) -> Option<f64> {
+    let changes = || recording.changes.iter();
+    let is_of_change = |row: &Row| changes().any(|one| (one.began_s..=one.ended_s).contains(&row.at_s));
+    let mut rows = recording.rows.clone();
+    for row in rows.iter_mut().filter(|row| row.job == JobState::Down && is_of_change(row)) {
+        row.job = JobState::Unknown;
+    }
+    let after_warm_up = changes().filter(|change| change.ended_s > recording.summary.warm_up_s);
+    let outages_s: f64 = after_warm_up.map(|change| change.outage_s).sum();
+    Some(summarise(&rows, &[], None, &settings(recording)).violation_or_down_s? + outages_s)
 }
 
 /// Returns the largest backlog after the warm-up, the first of equal ones.

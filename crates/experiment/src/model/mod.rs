@@ -127,7 +127,8 @@ fn replay_one(scenario: &Scenario, recording: &Recording, seeds: &[u64]) -> anyh
     for seed in seeds {
         let trial = trial::trial(scenario, recording, *seed)?;
         let fed = trial::changes(&trial, recording)?;
-        simulated.push(Figures::of(&playback::play(&trial, &fed, &recording.summary)));
+        let played = playback::play(&trial, &fed, &recording.summary);
+        simulated.push(Figures::of(&played.with_latency_gaps_of(recording)));
     }
     let figures = agreement::compare(&Figures::of(recording), &Figures::median(&simulated));
     let policy = decisions::decide(scenario, recording, seeds)?;

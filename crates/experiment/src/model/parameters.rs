@@ -12,7 +12,7 @@ use super::recording::Recording;
 use super::service::{self, Seen};
 use super::transitions::{self, Transitions};
 use super::{graph, spread};
-use crate::row::Column;
+use crate::row::{Column, Row};
 use crate::spread::Spread;
 
 /// The model's autocorrelation of capacity makes the deviation of a mean over five seconds this part of that of a second:
@@ -209,12 +209,18 @@ fn median_of_rest(recordings: &[Recording], column: Column) -> Option<f64> {
     Spread::from_values(rows.filter_map(|row| row.get(column))).map(|spread| spread.median)
 }
 
-/// Returns the time that records spend in the buffers of a saturated job, in seconds: what they take longer than at rest inside Flink.
+/// Returns the time that records spend in the full buffers of a saturated job, in seconds: what they take longer than at rest inside Flink.
+/// Buffers are full when an overload begins; later Flink's buffer debloating makes them smaller. So the longest median of a second counts,
+/// of each time between two changes in which the job was saturated.
 fn buffer_s(recordings: &[Recording], notes: &mut Vec<String>) -> Option<f64> {
-    let inside = Column::OverallLatencyMeanMs;
-    let saturated = recordings.iter().flat_map(Recording::saturated).filter_map(|row| row.get(inside));
-    let (full_ms, rest_ms) = (Spread::from_values(saturated)?.median, median_of_rest(recordings, inside)?);
-    notes.push(format!("buffers: {full_ms:.0} ms inside Flink under overload, {rest_ms:.0} ms at rest"));
+    let inside = Column::OverallLatencyP50Ms;
+    let longest_ms = |life: &[&Row]| life.iter().filter_map(|row| row.get(inside)).reduce(f64::max);
+    let overloads = recordings.iter().flat_map(Recording::saturated_lives);
+    let full_ms = Spread::from_values(overloads.filter_map(|life| longest_ms(&life)))?.median;
+    let rest_ms = median_of_rest(recordings, inside)?;
+    notes.push(format!(
+        "buffers: {full_ms:.0} ms inside Flink when an overload begins, {rest_ms:.0} ms at rest"
+    ));
     Some(((full_ms - rest_ms) / 1000.0).clamp(0.0, 60.0))
 }
 

@@ -88,6 +88,7 @@ fn row(view: View<'_>, summary: &Summary) -> Row {
         .with(Column::DueTotal, arrived)
         .with(Column::EmittedTotal, arrived)
         .with(Column::AckedTotal, arrived)
+        .with(Column::ProducerElapsedS, at_s)
         .with(Column::ScheduleDelayP99Ms, 0.0)
         .with(Column::TaskManagers, f64::from(view.task_managers()))
         .with(Column::Slots, f64::from(view.task_managers() * view.slots_per_task_manager()));
@@ -122,6 +123,7 @@ fn set_means(row: &mut Row, view: View<'_>, (from_s, until_s): (usize, usize)) {
     row.set(Column::EventLatencyMeanMs, Some(latency_s * 1000.0));
     let inside = (from_s + 1..=until_s).map(|second| inside_s(view, second)).sum::<f64>() / length_s;
     row.set(Column::OverallLatencyMeanMs, Some(inside * 1000.0));
+    row.set(Column::OverallLatencyP50Ms, Some(inside_s(view, until_s) * 1000.0));
 }
 
 /// Returns the time that a record of this second spent inside the job, in seconds: what it waited in operators that are no sources.

@@ -1,5 +1,6 @@
 //! A recorded run with everything that the model is compared with: rows, snapshots and changes.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use scaling::Kind;
@@ -62,17 +63,20 @@ impl Recording {
         Some(self.folder.join("conf/rescaler.toml")).filter(|path| path.is_file())
     }
 
-    /// Returns the records that had arrived until a time, interpolated between the rows.
+    /// Returns the records that had arrived until a time, interpolated between the times at which the producer counted.
     pub(crate) fn arrived(&self, at_s: f64) -> f64 {
-        let known = |row: &Row| row.get(Column::AckedTotal).or(row.get(Column::DueTotal));
+        let counted = |row: &Row| {
+            let total = row.get(Column::AckedTotal).or(row.get(Column::DueTotal))?;
+            Some((row.get(Column::ProducerElapsedS).unwrap_or(row.at_s), total))
+        };
         let mut before = (0.0, 0.0);
-        for (row_s, total) in self.rows.iter().filter_map(|row| Some((row.at_s, known(row)?))) {
-            if row_s >= at_s {
-                let length_s = row_s - before.0;
+        for (counted_s, total) in self.rows.iter().filter_map(counted) {
+            if counted_s >= at_s {
+                let length_s = counted_s - before.0;
                 let part = if length_s > 0.0 { (at_s - before.0) / length_s } else { 1.0 };
                 return before.1 + part * (total - before.1).max(0.0);
             }
-            before = (row_s, total.max(before.1));
+            before = (counted_s, total.max(before.1));
         }
         before.1
     }
@@ -84,6 +88,18 @@ impl Recording {
         let seconds = end_s.max(0.0).floor() as u32;
         let totals: Vec<f64> = (0..=seconds).map(|second| self.arrived(f64::from(second))).collect();
         totals.windows(2).map(|pair| (pair[1] - pair[0]).max(0.0)).collect()
+    }
+
+    /// Returns the run without its latencies of the seconds in which the job of `other` ran and its latency is unknown, so that neither
+    /// counts a violation there.
+    pub(crate) fn with_latency_gaps_of(mut self, other: &Self) -> Self {
+        let is_gap =
+            |row: &&Row| row.job == JobState::Running && row.get(Column::EventLatencyMeanMs).is_none();
+        let gaps: Vec<f64> = other.rows.iter().filter(is_gap).map(|row| row.at_s.round()).collect();
+        for row in self.rows.iter_mut().filter(|row| gaps.contains(&row.at_s.round())) {
+            row.set(Column::EventLatencyMeanMs, None);
+        }
+        self
     }
 
     /// Returns how long the tasks have run without a change at this time, in seconds.
@@ -117,14 +133,18 @@ impl Recording {
         row.job == JobState::Running && waits.is_some_and(|(waiting, per_s)| waiting <= AT_REST_S * per_s)
     }
 
-    /// Returns the rows, after the warm-up, in which the job is saturated and its tasks are warm.
-    pub(crate) fn saturated(&self) -> impl Iterator<Item = &Row> {
+    /// Returns the rows of warm tasks of each time between two changes in which the job is saturated at least once after the warm-up.
+    pub(crate) fn saturated_lives(&self) -> Vec<Vec<&Row>> {
         let is_saturated = |row: &&Row| {
             let waits = row.get(Column::BacklogRecords).zip(row.get(Column::ProcessedPerS));
             waits.is_some_and(|(waiting, per_s)| waiting >= SATURATED_S * per_s)
         };
-        let is_warm = move |row: &&Row| !row.is_warm_up && self.age_s(row.at_s) >= SETTLED_S;
-        self.rows.iter().filter(is_warm).filter(is_saturated)
+        let mut lives: BTreeMap<usize, Vec<&Row>> = BTreeMap::new();
+        for row in self.rows.iter().filter(|row| !row.is_warm_up && self.age_s(row.at_s) >= SETTLED_S) {
+            let begun = self.changes.iter().filter(|change| change.began_s <= row.at_s).count();
+            lives.entry(begun).or_default().push(row);
+        }
+        lives.into_values().filter(|life| life.iter().any(is_saturated)).collect()
     }
 
     /// Returns the snapshots of warm tasks after the warm-up, complete ones only.

@@ -95,6 +95,7 @@ fn wait_s(recording: &Recording, change: &ParallelismChange) -> Option<f64> {
 /// Returns the seconds of input that were read again after a change at a steady load.
 fn replay_s(recording: &Recording, change: &ParallelismChange, age_s: f64) -> Option<f64> {
     let until_s = recording.next_change_s(change.ended_s).unwrap_or(f64::INFINITY);
+    let figures = |row: &Row| figures(recording, row);
     let is_known = |row: &&Row| row.job == JobState::Running && figures(row).is_some();
     let before = recording.rows.iter().rev().filter(is_known).find(|row| row.at_s <= stop_s(change))?;
     let mut after = recording.rows.iter().filter(is_known).filter(|row| row.at_s < until_s);
@@ -118,10 +119,10 @@ struct Records {
     reads_per_s: f64,
 }
 
-fn figures(row: &Row) -> Option<Records> {
+fn figures(recording: &Recording, row: &Row) -> Option<Records> {
     Some(Records {
         read: row.get(Column::ReadTotal)?,
-        arrived: row.get(Column::AckedTotal)?,
+        arrived: recording.arrived(row.at_s),
         waiting: row.get(Column::BacklogRecords)?,
         reads_per_s: row.get(Column::ProcessedPerS)?,
     })

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use scaling::Quality;
 
 use super::readings::{Epoch, Track};
-use super::span::counted_ms;
 use crate::sample::{Sample, Subtask, Vertex};
 
 /// Share of idle time from which a task may have had nothing to read since its start.
@@ -183,7 +182,8 @@ fn series(vertex: &Vertex, epoch: Epoch<'_>, figure: impl Fn(&Subtask) -> Option
         let is_same = |other: &&Vertex| other.name == vertex.name && !other.is_left_out;
         let Some(same) = sample.vertices.iter().find(is_same) else { continue };
         let sum: Option<f64> = same.subtasks.iter().map(&figure).sum();
-        let picture = |subtask: &Subtask| (subtask.pending_records, subtask.records_out, counted_ms(subtask));
+        let picture =
+            |subtask: &Subtask| (subtask.pending_records, subtask.records_out, subtask.counted_ms());
         let now = Some(same.subtasks.iter().map(picture).collect::<Vec<_>>());
         let is_new = before != now;
         if let (Some(sum), true) = (sum.filter(|_| !same.subtasks.is_empty()), is_new) {

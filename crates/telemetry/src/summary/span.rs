@@ -28,7 +28,7 @@ impl Span {
     pub(super) fn new(readings: &[Option<(i64, &Subtask)>]) -> Self {
         let counted: Option<Vec<(i64, f64)>> = readings
             .iter()
-            .map(|reading| reading.and_then(|(at_ms, s)| Some((at_ms, counted_ms(s)?))))
+            .map(|reading| reading.and_then(|(at_ms, s)| Some((at_ms, s.counted_ms()?))))
             .collect();
         let Some(counted) = counted.filter(|counted| counted.len() > 1) else { return Self::Unknown };
         if !counted.is_sorted_by(|a, b| a.1 <= b.1) {
@@ -45,11 +45,6 @@ impl Span {
         let ms = if has_own_time { between_ms(&counted, first, last) } else { grown_ms };
         if ms > 0.0 { Self::Counted { first, last, seconds: ms / 1000.0 } } else { Self::Stale }
     }
-}
-
-/// Returns the sum of a task's three times, in milliseconds.
-pub(super) fn counted_ms(subtask: &Subtask) -> Option<f64> {
-    Some(subtask.busy_ms? + subtask.idle_ms? + subtask.backpressured_ms?)
 }
 
 /// Returns the first and the last reading. If the first is stale, because the JobManager refreshes metrics only on request, the first
