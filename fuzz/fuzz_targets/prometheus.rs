@@ -1,0 +1,7 @@
+//! Any answer of Prometheus is refused with a short message, or gives finite points in the order of time.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use telemetry::any_answer::prometheus;
+
+fuzz_target!(|body: &[u8]| prometheus(body));
