@@ -7,6 +7,7 @@
 mod cluster;
 mod figures;
 mod job;
+mod large;
 mod operator;
 mod times;
 

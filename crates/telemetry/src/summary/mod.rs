@@ -7,7 +7,7 @@ mod span;
 
 use std::time::Duration;
 
-use scaling::{Job, Operator, Quality, Query, Reading, SCHEMA, Snapshot};
+use scaling::{Job, Operator, Quality, Query, Reading, SCHEMA, Snapshot, Subtask};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -76,7 +76,7 @@ pub enum NotReady {
 /// Returns the snapshot of these samples, which must be ordered by time.
 ///
 /// Only samples of the newest incarnation and after the warm-up count. Figures that a subtask did not report are unknown, and
-/// named in [`Snapshot::missing`] if a decision needs them.
+/// named in [`Snapshot::missing`] if a decision needs them. The subtasks of a large job are reduced ([`Subtask::reduce`]).
 ///
 /// # Errors
 /// [`NotReady`] if fewer than two samples can be used, or the newest one has old readings.
@@ -99,11 +99,15 @@ pub fn summarise(
     }
     let epoch = Epoch { samples: &usable };
     let mut missing = Vec::new();
-    let mut operators: Vec<Operator> = last
-        .vertices
-        .iter()
-        .map(|vertex| operators::operator(vertex, epoch, settings, &mut missing))
-        .collect();
+    let is_large = Snapshot::is_large(last.vertices.iter().map(|vertex| vertex.subtasks.len()).sum());
+    let mut operators: Vec<Operator> = Vec::with_capacity(last.vertices.len());
+    for vertex in &last.vertices {
+        let mut operator = operators::operator(vertex, epoch, settings, &mut missing);
+        if is_large {
+            operator.subtasks.iter_mut().for_each(Subtask::reduce);
+        }
+        operators.push(operator);
+    }
     if let Some(unknown) = unknown_graph(&last.vertices) {
         missing.push(unknown);
     }

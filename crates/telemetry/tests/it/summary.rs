@@ -209,3 +209,33 @@ fn arrivals_are_counted_from_end_offsets() {
     let (rate_per_s, ..) = observed([Some(9.0), Some(90.0), Some(0.0), Some(100.0)]);
     assert_eq!(rate_per_s, Some(5000.0));
 }
+
+/// Goal: with more than 10,000 subtasks, a subtask has rounded figures of what policies decide on; with fewer, all figures as they were
+/// counted. The figures of operators are whole in both.
+#[test]
+fn the_subtasks_of_a_large_job_are_reduced() {
+    let job = |subtasks: usize| {
+        let at = |second: i64| {
+            let elapsed = second as f64;
+            let counted = Subtask {
+                busy_ms: Some(612.345 * elapsed),
+                idle_ms: Some(387.655 * elapsed),
+                backpressured_ms: Some(0.0),
+                ..subtask(30_123.0 * elapsed, 0.0)
+            };
+            let source = vertex("source", &[], 128, vec![subtask(0.0, elapsed)]);
+            let work = vertex("work", &["source"], 128, vec![counted; subtasks]);
+            Sample { vertices: vec![source, work], ..sample(second) }
+        };
+        snapshot(&[at(2), at(4)])
+    };
+    let [small, large] = [9_999, 10_000].map(|subtasks| {
+        let job = job(subtasks);
+        let work = job.operator("work").unwrap();
+        assert!(close(work.busy_ratio, 0.612_345) && close(work.idle_ratio, 0.387_655));
+        work.subtasks[0].clone()
+    });
+    assert_eq!((small.records_in, large.records_in), (Some(60_246.0), Some(60_250.0)));
+    assert!(close(small.busy_ratio, 0.612_345) && small.idle_ratio.is_some());
+    assert_eq!((large.busy_ratio, large.idle_ratio), (Some(0.612), None));
+}
