@@ -10,16 +10,14 @@ use crate::control_loop::{Pending, ResumedState, Unconfirmed};
 use crate::drift::RESTORE;
 use crate::record::{Effect, FollowUp};
 
-/// A line of the journal, parsed leniently: a line of another version is skipped without error.
+/// What a restart needs of a line of the journal.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub enum JournalLine<R> {
+pub enum JournalLine {
     /// A record.
-    Record(R),
+    Record(Box<ResumeRecord>),
     /// An addition to a record.
     FollowUp(FollowUp),
-    /// An unknown line.
-    Other(serde::de::IgnoredAny),
 }
 
 /// The part of a record that a restart needs.
@@ -68,7 +66,7 @@ impl ResumedState {
 }
 
 /// Restores the loop's state from the lines of a journal, oldest first.
-pub fn resume(lines: impl IntoIterator<Item = JournalLine<ResumeRecord>>) -> ResumedState {
+pub fn resume(lines: impl IntoIterator<Item = JournalLine>) -> ResumedState {
     let mut resumed = ResumedState::default();
     for line in lines {
         match line {
@@ -99,7 +97,6 @@ pub fn resume(lines: impl IntoIterator<Item = JournalLine<ResumeRecord>>) -> Res
                     pending.unconfirmed = None;
                 }
             }
-            JournalLine::Other(_) => {}
         }
     }
     resumed

@@ -3,17 +3,25 @@
 //! The journal is for people and for replays, and it is the policy's memory across restarts: each record contains the state
 //! that the next epoch begins with. A plan is recorded as `publishing` *before* the document is published, so that a
 //! rescaler killed in between does not forget that it acted. Its outcome is appended in short lines ([`FollowUp`]): first
-//! whether the document was published, later how the change ended.
+//! whether the document was published, later how the change ended. The record of a large job is packed (`packed`), so that its line has less
+//! than a megabyte.
+
+mod line;
+mod packed;
 
 use std::path::{Path, PathBuf};
 
-use control::{FollowUp, JournalLine, Record, ResumeRecord, ResumedState};
+use control::{FollowUp, Record, ResumeRecord, ResumedState};
 use journal::{Bounds, Rotated, read_lines};
-use scaling::SCHEMA;
 use thiserror::Error;
+
+use line::{Entry, Line};
 
 /// Limit of a journal that is read as a whole, in bytes, uncompressed.
 const READ_LIMIT_BYTES: u64 = 4 << 30;
+
+/// How many subtasks the records of [`read_with_newest_subtasks`] have together.
+const NEWEST_SUBTASKS: usize = 200_000;
 
 /// Maximum number of older files that a configuration can keep.
 pub const KEEP_MAX: u32 = 1000;
@@ -27,6 +35,7 @@ pub struct JournalError(#[from] journal::JournalError);
 #[derive(Debug)]
 pub struct Journal {
     log: Rotated,
+    path: PathBuf,
 }
 
 impl Journal {
@@ -38,16 +47,22 @@ impl Journal {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             journal::create_folder(folder)?;
         }
-        let (log, lines) = Rotated::open::<JournalLine<ResumeRecord>>(path, bounds)?;
-        Ok((Self { log }, control::resume(lines)))
+        let (log, lines) = Rotated::open::<Line<Box<ResumeRecord>>>(path, bounds)?;
+        let resumed = control::resume(lines.into_iter().filter_map(Line::for_resuming));
+        Ok((Self { log, path: path.to_owned() }, resumed))
     }
 
-    /// Appends a record and waits until it is on disk.
+    /// Appends a record and waits until it is on disk. A line of more than 256 KiB is packed.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn append(&mut self, record: &Record) -> Result<(), JournalError> {
-        Ok(self.log.append(record)?)
+        if packed::is_short(record) {
+            return Ok(self.log.append(record)?);
+        }
+        let encode = |source| journal::JournalError::Encode { path: self.path.clone(), source };
+        let line = packed::pack(record).map_err(encode)?;
+        Ok(self.log.append(&line)?)
     }
 
     /// Appends the outcome of a record and waits until it is on disk.
@@ -59,12 +74,31 @@ impl Journal {
     }
 }
 
+/// Returns the record of one line of a journal, packed or not.
+///
+/// # Errors
+/// The line is a follow-up, or nothing that this version reads.
+pub fn record(line: &[u8]) -> Result<Record, serde_json::Error> {
+    line::record(line)
+}
+
 /// Returns the records of one file of a journal, compressed or not, oldest first, each with its outcome.
 ///
 /// # Errors
 /// The file cannot be read.
 pub fn read(path: &Path) -> Result<Vec<Record>, JournalError> {
-    Ok(read_all(&[path.to_owned()])?.records)
+    Ok(read_all(&[path.to_owned()], Reading::default())?.records)
+}
+
+/// Returns the records of a journal without its older files, oldest first; none if there is no journal. Only the newest records have the
+/// subtasks of their operators: as many as have 200,000 of them together, and at least the last one. So a long journal of a large job does
+/// not fill the memory of a reader that wants all its records at once.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read_with_newest_subtasks(path: &Path) -> Result<Vec<Record>, JournalError> {
+    let reading = Reading { subtasks_max: NEWEST_SUBTASKS, ..Reading::default() };
+    Ok(read_all(&Rotated::files(path, 0), reading)?.records)
 }
 
 /// Returns the records of a journal and of up to `keep` older files, oldest first.
@@ -72,7 +106,7 @@ pub fn read(path: &Path) -> Result<Vec<Record>, JournalError> {
 /// # Errors
 /// A file cannot be read.
 pub fn read_with_older(path: &Path, keep: u32) -> Result<Vec<Record>, JournalError> {
-    Ok(read_all(&Rotated::files(path, keep))?.records)
+    Ok(read_all(&Rotated::files(path, keep), Reading::default())?.records)
 }
 
 /// Why a journal has no records.
@@ -110,7 +144,8 @@ pub fn read_checked(path: &Path, keep: u32) -> Result<Vec<Record>, ReadError> {
     if files.is_empty() {
         return Err(ReadError::Missing { path: path.to_owned() });
     }
-    let Reading { records, lines, skipped } = read_all(&files).map_err(|JournalError(error)| error)?;
+    let reading = read_all(&files, Reading::default()).map_err(|JournalError(error)| error)?;
+    let Reading { records, lines, skipped, .. } = reading;
     match skipped.first() {
         Some(first) if records.is_empty() => Err(ReadError::Unreadable {
             path: path.to_owned(),
@@ -128,11 +163,29 @@ pub fn read_checked(path: &Path, keep: u32) -> Result<Vec<Record>, ReadError> {
 }
 
 /// The content of a journal.
-#[derive(Default)]
 struct Reading {
     records: Vec<Record>,
     lines: usize,
     skipped: Vec<Skipped>,
+    /// How many subtasks the records may have together.
+    subtasks_max: usize,
+    /// How many they have.
+    subtasks: usize,
+    /// Number of the oldest records that have lost theirs.
+    reduced: usize,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self {
+            records: Vec::new(),
+            lines: 0,
+            skipped: Vec::new(),
+            subtasks_max: usize::MAX,
+            subtasks: 0,
+            reduced: 0,
+        }
+    }
 }
 
 /// A line that this version cannot read.
@@ -149,34 +202,35 @@ impl Reading {
     fn add_line(&mut self, line: &[u8]) {
         self.lines += 1;
         let line = if self.lines == 1 { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line };
-        let reason = match serde_json::from_slice::<JournalLine<Box<Record>>>(line) {
-            Ok(JournalLine::Record(record)) => match wrong_schema(&record) {
-                Some(reason) => reason,
-                None => return self.record(*record),
-            },
-            Ok(JournalLine::FollowUp(follow_up)) => return self.follow_up(follow_up),
-            // Parsing as a single type accepts more, and its error names the wrong field.
-            Ok(JournalLine::Other(_)) | Err(_) => match serde_json::from_slice::<Record>(line) {
-                Ok(record) => match wrong_schema(&record) {
-                    Some(reason) => reason,
-                    None => return self.record(record),
-                },
-                Err(error) => match serde_json::from_slice(line) {
-                    Ok(follow_up) => return self.follow_up(follow_up),
-                    Err(_) => error.to_string(),
-                },
-            },
-        };
-        let reason = reason.chars().take(REASON_CHARS).collect();
-        self.skipped.push(Skipped { line: self.lines, reason });
+        match Entry::read(line) {
+            Ok(Entry::Record(record)) => self.record(*record),
+            Ok(Entry::FollowUp(follow_up)) => self.follow_up(follow_up),
+            Err(reason) => {
+                let reason = reason.chars().take(REASON_CHARS).collect();
+                self.skipped.push(Skipped { line: self.lines, reason });
+            }
+        }
     }
 
     fn record(&mut self, record: Record) {
+        self.subtasks += subtasks(&record);
         // A crash during a rotation duplicates records.
         let same = |known: &&mut Record| known.epoch == record.epoch && known.job == record.job;
         match self.records.iter_mut().rev().find(same) {
             Some(known) => *known = record,
             None => self.records.push(record),
+        }
+        self.reduce();
+    }
+
+    /// Takes the subtasks from the oldest records, until those of the others are not too many.
+    fn reduce(&mut self) {
+        while self.subtasks > self.subtasks_max && self.reduced + 1 < self.records.len() {
+            let oldest = &mut self.records[self.reduced];
+            self.subtasks -= subtasks(oldest).min(self.subtasks);
+            let operators = oldest.snapshot.iter_mut().flat_map(|snapshot| &mut snapshot.operators);
+            operators.for_each(|operator| operator.subtasks = Vec::new());
+            self.reduced += 1;
         }
     }
 
@@ -190,14 +244,13 @@ impl Reading {
     }
 }
 
-/// Returns why the schema of a record's snapshot cannot be read, if it cannot.
-fn wrong_schema(record: &Record) -> Option<String> {
-    let found = record.snapshot.as_ref()?.schema;
-    (found != SCHEMA).then(|| format!("its snapshot has schema {found}; this version reads schema {SCHEMA}"))
+/// Returns the number of subtasks in a record's snapshot.
+fn subtasks(record: &Record) -> usize {
+    let operators = record.snapshot.iter().flat_map(|snapshot| &snapshot.operators);
+    operators.map(|operator| operator.subtasks.len()).sum()
 }
 
-fn read_all(files: &[PathBuf]) -> Result<Reading, JournalError> {
-    let mut reading = Reading::default();
+fn read_all(files: &[PathBuf], mut reading: Reading) -> Result<Reading, JournalError> {
     for file in files {
         read_lines(file, READ_LIMIT_BYTES, &mut |line| reading.add_line(line))?;
     }

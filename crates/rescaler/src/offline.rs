@@ -8,6 +8,7 @@ use policies::{Policies, PolicyName, PolicyRunner};
 use scaling::latency::Options;
 use scaling::{Candidate, Decision, Memory, SCHEMA, Snapshot};
 use serde::Deserialize;
+use serde::de::Error as _;
 use thiserror::Error;
 
 use crate::config::Config;
@@ -147,6 +148,11 @@ fn read(path: &Path, file: &str) -> Result<Recorded, InputError> {
     }
     let unreadable = |source| InputError::Json { file: file.to_owned(), source };
     let value: serde_json::Value = serde_json::from_str(&text).map_err(unreadable)?;
+    if value.get("gzip").is_some() {
+        let record = decision_journal::record(text.trim().as_bytes()).map_err(unreadable)?;
+        let without = || unreadable(serde_json::Error::custom("a record without a snapshot"));
+        return Ok(Recorded { policy: None, snapshot: record.snapshot.ok_or_else(without)? });
+    }
     if value.get("snapshot").is_some() {
         return serde_json::from_value(value).map_err(unreadable);
     }
@@ -257,7 +263,49 @@ fn rejection_reason(candidate: &Candidate, cheapest: &Candidate) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use control::{Effect, Record};
+    use decision_journal::Journal;
+    use journal::Bounds;
+    use scaling::{Kind, Operator};
+
     use super::*;
+
+    /// Goal: a line of the journal is decided on like its snapshot alone, also the packed one of a large job.
+    #[tokio::test]
+    async fn a_packed_line_is_a_snapshot_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let [line, alone] = ["decisions.jsonl", "snapshot.json"].map(|name| folder.path().join(name));
+        let operator = |number: u32| Operator {
+            name: format!("operator-{number:0200}"),
+            kind: Kind::Continuous,
+            parallelism: 1 + number % 7,
+            ..Operator::default()
+        };
+        let snapshot =
+            Snapshot { schema: SCHEMA, operators: (0..2_000).map(operator).collect(), ..Snapshot::default() };
+        std::fs::write(&alone, serde_json::to_string(&snapshot).unwrap()).unwrap();
+        let record = Record {
+            epoch: 1,
+            at: Timestamp::UNIX_EPOCH,
+            job: "large".to_owned(),
+            effect: Effect::Nothing,
+            decision: Decision::nothing("ds2", "enough"),
+            snapshot: Some(snapshot),
+            state: Arc::default(),
+            imagined: false,
+            restored: Vec::new(),
+            outcome: None,
+        };
+        let (mut journal, _) = Journal::open(&line, Bounds { max_bytes: 1 << 20, keep: 1 }).unwrap();
+        journal.append(&record).unwrap();
+        assert!(std::fs::read_to_string(&line).unwrap().contains("\"gzip\":"));
+        let settings = OfflineSettings::default();
+        let decided = decide(&line, PolicyName::Ds2, &settings, false).await.unwrap();
+        assert_eq!(decided.operators.len(), 2_000);
+        assert_eq!(decided, decide(&alone, PolicyName::Ds2, &settings, false).await.unwrap());
+    }
 
     /// Goal: a decision by prices tells what was seen in sentences, and of every plan that lost by which term.
     #[test]
