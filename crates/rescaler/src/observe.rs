@@ -25,6 +25,10 @@ const CURRENT_SAMPLES: usize = 8;
 /// Longest time between two whole samples, in milliseconds.
 const WHOLE_INTERVAL_MAX_MS: i64 = 60_000;
 
+/// How many readings of subtasks are kept: three whole samples of 100,000 subtasks, of some 350 bytes each. Smaller jobs never have so many
+/// in an epoch of common length.
+const READINGS_MAX: usize = 300_000;
+
 /// Takes samples and stores those of the current epoch.
 pub(crate) struct Observer {
     source: MetricSource,
@@ -77,7 +81,9 @@ impl Observer {
     /// Takes samples until the epoch ends. The last sample of an epoch is also the first of the next, so that no record is
     /// lost between two epochs.
     pub(crate) async fn epoch(&mut self) {
-        let keep_from = self.samples.len().saturating_sub(CURRENT_SAMPLES);
+        // Older ones are for the page.
+        let kept = if self.status.is_watched_by_client(Timestamp::now()) { CURRENT_SAMPLES } else { 1 };
+        let keep_from = self.samples.len().saturating_sub(kept);
         self.samples.drain(..keep_from);
         self.epoch_from = self.samples.len().saturating_sub(1);
         self.is_continued = self.newest_age() <= self.sample_interval * 2;
@@ -104,7 +110,7 @@ impl Observer {
             return false;
         };
         let is_same_life = first.incarnation == newest.incarnation;
-        let warm_up_ms = i64::try_from(self.settings.warm_up.as_millis()).unwrap_or(i64::MAX);
+        let warm_up_ms = self.warm_up_ms();
         let whole = self.samples.iter().rev().find(|sample| sample.is_whole());
         let is_recent = whole.is_some_and(|whole| newest.at_ms - whole.at_ms < WHOLE_INTERVAL_MAX_MS);
         self.is_continued
@@ -114,6 +120,10 @@ impl Observer {
             && first.running_ms >= warm_up_ms
             && is_recent
             && !self.status.is_watched_by_client(Timestamp::now())
+    }
+
+    fn warm_up_ms(&self) -> i64 {
+        i64::try_from(self.settings.warm_up.as_millis()).unwrap_or(i64::MAX)
     }
 
     /// Stores the parts of the document that a snapshot needs.
@@ -156,6 +166,8 @@ impl Observer {
                 }
                 self.newest_at = Some(Instant::now());
                 self.samples.push(sample);
+                let warm_up_ms = self.warm_up_ms();
+                leave_out_readings(&mut self.samples, self.epoch_from, warm_up_ms, READINGS_MAX);
             }
             Err(error) => {
                 let problem = with_causes(&error);
@@ -185,6 +197,27 @@ impl Observer {
     }
 }
 
+/// Leaves readings out of samples, the oldest first, until at most `most` readings of subtasks remain, as far as a snapshot does not need
+/// them. It needs the newest sample, the first two of the epoch that can be used (the first may be a stale one), and in all samples what is no
+/// difference of counters.
+fn leave_out_readings(samples: &mut [Sample], epoch_from: usize, warm_up_ms: i64, most: usize) {
+    let mut held: usize = samples.iter().map(Sample::readings).sum();
+    let Some((newest, older)) = samples.split_last_mut().filter(|_| held > most) else { return };
+    let is_first = |sample: &Sample| {
+        sample.is_whole() && sample.incarnation == newest.incarnation && sample.running_ms >= warm_up_ms
+    };
+    let mut first_ones = 0;
+    for (index, sample) in older.iter_mut().enumerate() {
+        if index >= epoch_from && first_ones < 2 && is_first(sample) {
+            first_ones += 1;
+        } else if held > most {
+            held -= sample.readings();
+            sample.leave_out_counted();
+            held += sample.readings();
+        }
+    }
+}
+
 /// Returns the settings of the summary for this source.
 pub(crate) fn settings(config: &Config, source: &MetricSource) -> SummarySettings {
     SummarySettings {
@@ -199,6 +232,7 @@ pub(crate) fn settings(config: &Config, source: &MetricSource) -> SummarySetting
 #[cfg(test)]
 mod tests {
     use flink_stand_in::{Pace, Scenario, Server};
+    use telemetry::{Incarnation, Input, Subtask, Vertex};
 
     use super::*;
     use crate::cycle::flink_cluster;
@@ -229,6 +263,54 @@ mod tests {
         let status = Arc::new(JobStatus::new(info, switches, Retention { points: 1, decisions: 1 }));
         let observer = Observer::new(&config, flink_cluster(&config).unwrap(), Arc::clone(&status)).unwrap();
         (server, status, observer)
+    }
+
+    /// A sample of a source and of an operator that only counts, with two subtasks each.
+    fn sample(running_ms: i64, life: i64) -> Sample {
+        let subtask = |counted: bool| Subtask {
+            records_in: Some(1.0),
+            records_out: Some(1.0),
+            busy_ms: counted.then_some(1.0),
+            idle_ms: Some(1.0),
+            backpressured_ms: Some(1.0),
+            ..Subtask::default()
+        };
+        let vertex = |name: &str, counted: bool| Vertex {
+            name: name.to_owned(),
+            inputs: vec![Input::default(); usize::from(counted)],
+            subtasks: vec![subtask(counted), subtask(counted)],
+            ..Vertex::default()
+        };
+        Sample {
+            at_ms: running_ms,
+            newest_ms: running_ms,
+            running_ms,
+            incarnation: Incarnation { job_id: "a".to_owned(), running_since_ms: life },
+            job: scaling::Job::default(),
+            vertices: vec![vertex("source", false), vertex("work", true)],
+            task_managers: Vec::new(),
+            state_size_bytes: None,
+            stored_size_bytes: None,
+        }
+    }
+
+    /// Goal: of many readings those remain that a snapshot needs: of sources all, else of the newest sample and of the first two of the epoch
+    /// that can be used; and while there are few, all.
+    #[test]
+    fn readings_between_are_left_out() {
+        let kept = |lives: &[i64], epoch_from: usize, most: usize| -> Vec<usize> {
+            let mut samples: Vec<Sample> =
+                lives.iter().zip(1..).map(|(life, seconds)| sample(seconds * 1000, *life)).collect();
+            leave_out_readings(&mut samples, epoch_from, 2_000, most);
+            samples.iter().map(Sample::readings).collect()
+        };
+        assert_eq!(kept(&[1; 7], 1, 28), [4; 7]);
+        assert_eq!(kept(&[1; 7], 1, 27), [2, 4, 4, 4, 4, 4, 4]);
+        assert_eq!(kept(&[1; 7], 1, 0), [2, 4, 4, 2, 2, 2, 4]);
+        // The sample after one second is of the warm-up, and the first three of seven are of an earlier life.
+        assert_eq!(kept(&[1; 7], 0, 0), [2, 4, 4, 2, 2, 2, 4]);
+        assert_eq!(kept(&[1, 1, 1, 2, 2, 2, 2], 0, 0), [2, 2, 2, 4, 4, 2, 4]);
+        assert_eq!(kept(&[1, 1, 2], 0, 0), [2, 2, 4]);
     }
 
     fn whole(observer: &Observer) -> Vec<bool> {

@@ -128,6 +128,29 @@ pub struct Vertex {
     pub subtasks: Vec<Subtask>,
 }
 
+impl Vertex {
+    /// Whether it reads from outside, or may do so.
+    pub(crate) fn is_source(&self) -> bool {
+        self.inputs.is_empty() || self.has_unknown_inputs
+    }
+
+    /// Whether a snapshot needs its readings at the beginning and the end of an epoch only: it is no source, whose backlog and arrivals are
+    /// series, and its figures are differences of counters, not means or extremes of what was read.
+    fn only_counts(&self) -> bool {
+        !self.is_source() && self.subtasks.iter().all(Subtask::only_counts)
+    }
+}
+
+impl Subtask {
+    /// Whether it counts its records and its time, and has no figures of its newest values.
+    pub(crate) fn only_counts(&self) -> bool {
+        let counters = [self.records_in, self.records_out, self.busy_ms, self.idle_ms, self.backpressured_ms];
+        let has_newest = !self.maxima.is_empty() || !self.means.is_empty() || !self.p99s.is_empty();
+        let is_idle_source = self.pending_records.is_some() || self.source_records_in.is_some();
+        (self.is_finished || counters.iter().all(Option::is_some)) && !has_newest && !is_idle_source
+    }
+}
+
 /// The place of a vertex in the graph by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -189,5 +212,17 @@ impl Sample {
     /// Whether no vertex was left out.
     pub fn is_whole(&self) -> bool {
         self.vertices.iter().all(|vertex| !vertex.is_left_out)
+    }
+
+    /// Returns the number of subtasks whose readings it has.
+    pub fn readings(&self) -> usize {
+        self.vertices.iter().map(|vertex| vertex.subtasks.len()).sum()
+    }
+
+    /// Leaves out the vertices whose readings a snapshot needs at the beginning and the end of its epoch only.
+    pub fn leave_out_counted(&mut self) {
+        for vertex in self.vertices.iter_mut().filter(|vertex| vertex.only_counts()) {
+            (vertex.is_left_out, vertex.subtasks) = (true, Vec::new());
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use flink::{Checkpoints, Client, JobDetails, JobId, VertexId};
 
 use super::graph::{Graph, alive};
-use super::listing::{Listed, Listing, is_source};
+use super::listing::{Listed, Listing};
 use super::{optional, optional_metrics, side_by_side};
 use crate::error::SampleError;
 use crate::names;
@@ -95,7 +95,7 @@ impl Life {
     ) -> Result<(), SampleError> {
         let is_due = |vertex: &flink::Vertex, bare: &Vertex| {
             let listed = self.listed.get(&vertex.id);
-            listed.is_none_or(|listed| listed.is_due(is_source(bare), now_ms))
+            listed.is_none_or(|listed| listed.is_due(bare.is_source(), now_ms))
         };
         let due = vertices.iter().filter(|(vertex, bare)| is_due(vertex, bare)).map(|(vertex, _)| *vertex);
         let list = |vertex: &flink::Vertex| {

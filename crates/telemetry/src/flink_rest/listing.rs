@@ -138,28 +138,14 @@ impl Listed {
         if answered < self.listing.wanted.len() {
             self.unchanged_since_ms = self.at_ms;
         }
-        self.is_counted = !vertex.subtasks.is_empty() && vertex.subtasks.iter().all(is_counted);
+        self.is_counted = !vertex.subtasks.is_empty() && vertex.subtasks.iter().all(Subtask::only_counts);
     }
 
     /// Whether a snapshot needs nothing of the vertex between the first and the last sample of an epoch: it is no source, whose backlog
     /// and arrivals are series, and its figures are differences of counters, not means or extremes of what was read.
     pub(super) fn may_rest(&self, vertex: &Vertex) -> bool {
-        self.is_counted && !is_source(vertex)
+        self.is_counted && !vertex.is_source()
     }
-}
-
-/// Whether a vertex reads from outside, or may do so.
-pub(super) fn is_source(vertex: &Vertex) -> bool {
-    vertex.inputs.is_empty() || vertex.has_unknown_inputs
-}
-
-/// Whether a subtask counts its records and its time, and has no figures of its newest values.
-fn is_counted(subtask: &Subtask) -> bool {
-    let counters =
-        [subtask.records_in, subtask.records_out, subtask.busy_ms, subtask.idle_ms, subtask.backpressured_ms];
-    let has_newest = !subtask.maxima.is_empty() || !subtask.means.is_empty() || !subtask.p99s.is_empty();
-    let is_idle_source = subtask.pending_records.is_some() || subtask.source_records_in.is_some();
-    (subtask.is_finished || counters.iter().all(Option::is_some)) && !has_newest && !is_idle_source
 }
 
 /// Returns the partitions of each subtask, and of all subtasks together. A subtask without listed metrics may read unknown partitions, so
