@@ -311,7 +311,7 @@ fn status_of(config: &Config, http: &Http, dry_run: bool, shared: &Shared) -> Jo
     let kept = Retention { points: http.history_points, decisions: http.decisions_kept };
     let notified = config.journal.path.with_extension("notified.json");
     let status = JobStatus::new(info, switches, kept).notifying(shared.notifier.clone(), notified);
-    match decision_journal::read_with_older(&config.journal.path, 0) {
+    match decision_journal::read_with_newest_subtasks(&config.journal.path) {
         Ok(records) => status.remember(&records),
         Err(reason) => {
             warn!(job = %config.job, "the time line starts empty: {}", with_causes(&reason))

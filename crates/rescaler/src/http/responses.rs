@@ -226,7 +226,7 @@ impl History {
                 .iter()
                 .map(|point| point.totals.map(|totals| totals.task_managers))
                 .collect(),
-            parallelism: columns(points, |point| &point.parallelism),
+            parallelism: columns(points, |point| point.parallelism.as_ref()),
             busy_ratio: columns(points, |point| &point.busy_ratio),
             slots_used: points.iter().map(|point| point.totals.map(|totals| totals.slots_used)).collect(),
             arrival_per_s: outlook(|outlook| Some(outlook.arrival_per_s)),

@@ -76,7 +76,7 @@ pub struct DecisionView {
     pub message: Option<String>,
     /// The plan and its reasons in one line.
     pub headline: String,
-    /// The decision with all figures.
+    /// The decision with all figures; of an older one on many operators without what was found of each.
     pub decision: Decision,
     /// Result of the published change, once it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,6 +107,16 @@ impl DecisionView {
             (self.generation, self.message) = (generation.or(self.generation), message);
         }
         self.result = follow_up.outcome.clone().or(self.result.take());
+    }
+
+    /// How many operators and rejected alternatives it tells of.
+    pub(super) fn reports(&self) -> usize {
+        self.decision.operators.len() + self.decision.rejected.len()
+    }
+
+    /// Leaves the plan and its reasons.
+    pub(super) fn forget_operators(&mut self) {
+        (self.decision.operators, self.decision.rejected) = (Vec::new(), Vec::new());
     }
 
     /// Whether there was a plan.

@@ -1,6 +1,7 @@
 //! The time line: the figures of each epoch for the charts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use scaling::{Action, Kind, Operator, Snapshot, limits};
 use serde::Serialize;
@@ -67,9 +68,9 @@ pub struct Point {
     pub totals: Option<Totals>,
     /// Latency by query, in milliseconds.
     pub latency_ms: BTreeMap<String, f64>,
-    /// Parallelism by operator.
-    pub parallelism: BTreeMap<String, u32>,
-    /// Busy share by operator, 0 to 1: that of its busiest subtask, if known.
+    /// Parallelism by operator; points in a row with the same share it.
+    pub parallelism: Arc<BTreeMap<String, u32>>,
+    /// Busy share by operator, 0 to 1: that of its busiest subtask, if known. Older points of a job with many operators have none.
     pub busy_ratio: BTreeMap<String, f64>,
     /// Load and capacity, if known.
     pub outlook: Option<Outlook>,
@@ -101,7 +102,7 @@ impl Point {
             at_ms,
             totals: snapshot.map(Totals::from_snapshot),
             latency_ms: snapshot.map(latencies).unwrap_or_default(),
-            parallelism: snapshot.map(widths).unwrap_or_default(),
+            parallelism: Arc::new(snapshot.map(widths).unwrap_or_default()),
             busy_ratio: snapshot.map(busy).unwrap_or_default(),
             outlook,
             mark: is_plan.then(|| Mark {
@@ -115,6 +116,13 @@ impl Point {
 }
 
 impl Point {
+    /// Shares the parallelism of the point before, if it is the same.
+    pub(super) fn share(&mut self, before: Option<&Self>) {
+        if let Some(before) = before.filter(|before| before.parallelism == self.parallelism) {
+            self.parallelism = Arc::clone(&before.parallelism);
+        }
+    }
+
     /// Records the outcome of the plan of this epoch.
     pub(super) fn became(&mut self, outcome: DecisionOutcome) {
         if let Some(mark) = &mut self.mark {
@@ -164,6 +172,20 @@ mod tests {
         assert_eq!(Totals::from_snapshot(&snapshot).input_rate_per_s, None);
         snapshot.operators.clear();
         assert_eq!(Totals::from_snapshot(&snapshot).input_rate_per_s, None);
+    }
+
+    /// Goal: points in a row with the same parallelism keep it once, and a change of it is no less a change.
+    #[test]
+    fn the_same_parallelism_is_kept_once() {
+        let point = |parallelism: u32| Point {
+            parallelism: Arc::new(BTreeMap::from([("q7".to_owned(), parallelism)])),
+            ..Point::default()
+        };
+        let (first, mut same, mut wider) = (point(2), point(2), point(3));
+        same.share(Some(&first));
+        wider.share(Some(&same));
+        assert!(Arc::ptr_eq(&first.parallelism, &same.parallelism));
+        assert_eq!(wider, point(3));
     }
 
     /// Goal: the job's latency is that of its slowest query.

@@ -7,6 +7,7 @@ mod attention;
 mod decision_view;
 mod history;
 mod outlook;
+mod ring;
 mod since;
 mod switches;
 
@@ -29,6 +30,7 @@ pub use switches::{Switch, SwitchError, SwitchPositions, Switches};
 
 use control::{Effect, FollowUp, Record};
 use outlook::OutlookEstimator;
+use ring::{BUSY_SHARES, REPORTED_OPERATORS, forget_details, push};
 
 use crate::notify::{Event, EventDetector, Lasting, Notifier};
 use crate::quota::SharedSlots;
@@ -290,6 +292,8 @@ impl JobStatus {
         let outlook = self.estimate(record);
         let mut data = self.lock();
         if let Some(snapshot) = &record.snapshot {
+            // The one before may be large.
+            data.snapshot = None;
             data.snapshot = Some((record.at, Arc::new(snapshot.clone())));
             data.problem = None;
         } else if let Some(reason) = record.decision.reasons.first() {
@@ -432,10 +436,14 @@ impl JobStatus {
         let decision = Arc::new(DecisionView::from_record(record));
         let known = outlook.as_ref().and_then(|outlook| outlook.as_ref().ok().copied());
         data.outlook = outlook;
-        push(&mut data.points, Arc::new(Point::from_record(record, known)), self.retention.points, |point| {
-            point.epoch
-        });
+        let mut point = Point::from_record(record, known);
+        point.share(data.points.back().map(|before| &**before));
+        push(&mut data.points, Arc::new(point), self.retention.points, |point| point.epoch);
         push(&mut data.decisions, decision, self.retention.decisions, |decision| decision.epoch);
+        let points = data.points.iter_mut().rev();
+        forget_details(points, BUSY_SHARES, |point| point.busy_ratio.len(), |point| point.busy_ratio.clear());
+        let decisions = data.decisions.iter_mut().rev();
+        forget_details(decisions, REPORTED_OPERATORS, DecisionView::reports, DecisionView::forget_operators);
     }
 
     fn notify(&self, events: impl IntoIterator<Item = Event>) {
@@ -471,15 +479,4 @@ impl JobStatus {
         // Readers change nothing, so a panic leaves the data consistent.
         self.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Appends to a bounded ring. An entry of the same epoch as the last entry replaces it.
-fn push<T>(ring: &mut VecDeque<T>, entry: T, most: usize, epoch: impl Fn(&T) -> u64) {
-    if ring.back().is_some_and(|last| epoch(last) == epoch(&entry)) {
-        ring.pop_back();
-    }
-    while ring.len() >= most.max(1) {
-        ring.pop_front();
-    }
-    ring.push_back(entry);
 }
