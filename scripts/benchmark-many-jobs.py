@@ -18,6 +18,9 @@ import urllib.request
 
 WARM_UP_S = 30
 CPU_SHARE_MAX = 0.05
+# Of --minutes: how often memory is read, and by how much it may grow from the second to the last quarter of the run.
+MEMORY_EVERY_S = 60
+GROWTH_MAX = 0.05
 POLICIES = {"ds2": [], "slo": ["--latency-bound", "2s"]}
 
 
@@ -79,6 +82,22 @@ def unused_port():
         return probe.getsockname()[1]
 
 
+def watch_memory(process, seconds):
+    """Prints the memory of a process at intervals for so long; returns by how much it grew, as a share: the mean of the last quarter of the
+    readings beside that of the second. The first quarter fills what is kept of past epochs."""
+    began, readings = time.monotonic(), []
+    print("| minute | memory (largest) |")
+    print("|---|---|")
+    while time.monotonic() - began < seconds:
+        time.sleep(max(0.0, began + (len(readings) + 1) * MEMORY_EVERY_S - time.monotonic()))
+        now, largest = memory_mib(process)
+        readings.append(now)
+        print(f"| {(time.monotonic() - began) / 60:.0f} | {now:.1f} MiB ({largest:.1f} MiB) |", flush=True)
+    quarter = len(readings) // 4
+    early, late = readings[quarter:2 * quarter] or readings[:1], readings[-quarter:] if quarter else readings[-1:]
+    return sum(late) / len(late) / (sum(early) / len(early)) - 1
+
+
 def measure(options, flink, policy, work):
     """Runs the rescaler with a policy; returns the share of a processor, the memory, and the samples of a job per second."""
     port = unused_port()
@@ -92,7 +111,9 @@ def measure(options, flink, policy, work):
     try:
         time.sleep(WARM_UP_S)
         before, samples, began = cpu_s(process), total(url, "rescaler_samples_total"), time.monotonic()
-        time.sleep(options.seconds)
+        growth = watch_memory(process, options.minutes * 60) if options.minutes else 0.0
+        if not options.minutes:
+            time.sleep(options.seconds)
         used, elapsed = cpu_s(process) - before, time.monotonic() - began
         samples = total(url, "rescaler_samples_total") - samples
         failed = total(url, "rescaler_samples_failed_total")
@@ -104,13 +125,13 @@ def measure(options, flink, policy, work):
     if jobs != options.jobs or failed or samples < options.jobs:
         with open(f"{work}/{policy}.log", encoding="utf-8") as log:
             sys.exit(f"{policy}: {jobs:.0f} jobs are watched, {samples:.0f} samples were taken, {failed:.0f} failed:\n{log.read()[-4000:]}")
-    return {"share": used / elapsed, "rss": now, "peak": largest, "interval": options.jobs * elapsed / samples}
+    return {"share": used / elapsed, "rss": now, "peak": largest, "interval": options.jobs * elapsed / samples, "growth": growth}
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--programs", required=True)
-    for name, default in (("jobs", 50), ("operators", 20), ("subtasks", 8), ("seconds", 120), ("interval", 0)):
+    for name, default in (("jobs", 50), ("operators", 20), ("subtasks", 8), ("seconds", 120), ("minutes", 0), ("interval", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--policy", choices=POLICIES)
     options = parser.parse_args()
@@ -120,20 +141,23 @@ def main():
         serve = subprocess.Popen([f"{options.programs}/serve", f"{work}/scenario.json"], stdout=subprocess.PIPE, text=True)
         try:
             flink = serve.stdout.readline().strip()
-            print(f"{options.jobs} jobs of {options.operators} operators with {options.subtasks} subtasks, {options.seconds} s each")
-            print("| policy | CPU, share of one processor | a sample of each job every | CPU time of a sample, all else included | memory (largest) |")
-            print("|---|---|---|---|---|")
-            shares = []
+            lasts = f"{options.minutes} minutes" if options.minutes else f"{options.seconds} s"
+            print(f"{options.jobs} jobs of {options.operators} operators with {options.subtasks} subtasks, {lasts} each")
+            rows, is_bad = [], False
             for policy in [options.policy] if options.policy else POLICIES:
                 found = measure(options, flink, policy, work)
-                shares.append(found["share"])
                 sample_ms = found["share"] * found["interval"] / options.jobs * 1000
-                print(f"| `{policy}` | {found['share'] * 100:.2f} % | {found['interval']:.1f} s | {sample_ms:.1f} ms | "
-                      f"{found['rss']:.0f} MiB ({found['peak']:.0f} MiB) |", flush=True)
+                rows.append(f"| `{policy}` | {found['share'] * 100:.2f} % | {found['interval']:.1f} s | {sample_ms:.1f} ms | "
+                            f"{found['rss']:.0f} MiB ({found['peak']:.0f} MiB) |")
+                if options.minutes:
+                    print(f"{policy}: memory grew by {found['growth'] * 100:.1f} % from the second to the last quarter", flush=True)
+                is_bad |= found["share"] >= CPU_SHARE_MAX or found["growth"] > GROWTH_MAX
+            print("| policy | CPU, share of one processor | a sample of each job every | CPU time of a sample, all else included | memory (largest) |")
+            print("|---|---|---|---|---|", *rows, sep="\n")
         finally:
             serve.terminate()
             serve.wait(10)
-    sys.exit(max(shares) >= CPU_SHARE_MAX)
+    sys.exit(is_bad)
 
 
 main()
