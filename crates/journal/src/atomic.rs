@@ -55,8 +55,7 @@ pub fn create_folder(path: &Path) -> Result<(), JournalError> {
         return Ok(());
     }
     // Each new name is stored in its parent folder: syncs all of these, from the first missing one down.
-    let missing: Vec<&Path> =
-        path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()).collect();
+    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.is_dir()).collect();
     std::fs::create_dir_all(path).map_err(|e| JournalError::io("create the folder", path, e))?;
     missing.into_iter().rev().try_for_each(sync_folder_of)
 }
@@ -143,5 +142,32 @@ mod tests {
         let error = write_atomically(&path, b"new").unwrap_err();
         assert!(error.to_string().contains("document.toml"), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
+    }
+
+    /// Goal: a path without a folder is in the current one, also for the temporary file and the folder that is synced.
+    #[test]
+    fn a_bare_name_is_in_the_current_folder() {
+        for (path, folder, temporary) in [
+            ("log", ".", "./.log.tmp"),
+            ("a/log", "a", "a/.log.tmp"),
+            ("/log", "/", "/.log.tmp"),
+            ("../log", "..", "../.log.tmp"),
+        ] {
+            let path = Path::new(path);
+            assert_eq!(
+                (folder_of(path), temporary_path(path)),
+                (Path::new(folder), PathBuf::from(temporary))
+            );
+        }
+    }
+
+    /// Goal: what is not there cannot be synced, and is not called durable.
+    #[test]
+    fn what_is_missing_is_not_durable() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("document.toml");
+        assert!(sync(&path).is_err() && sync_folder_of(&path.join("inside")).is_err());
+        std::fs::write(&path, b"new").unwrap();
+        assert!(sync(&path).is_ok() && sync_folder_of(&path).is_ok());
     }
 }

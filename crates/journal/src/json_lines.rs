@@ -31,13 +31,9 @@ impl JsonLines {
     pub fn open<T: DeserializeOwned>(path: &Path, limit_bytes: u64) -> Result<(Self, Vec<T>), JournalError> {
         let io = |action| move |source| JournalError::io(action, path, source);
         files::check_if_exists(path).map_err(io("open"))?;
-        let existed = path.exists();
         let mut options = OpenOptions::new();
         let mut file =
             options.read(true).write(true).create(true).truncate(false).open(path).map_err(io("open"))?;
-        if !existed {
-            sync_folder_of(path)?;
-        }
         let found = file.metadata().map_err(io("look at"))?.len();
         if found > limit_bytes {
             return Err(JournalError::TooLarge { path: path.to_owned(), found, limit: limit_bytes });
@@ -47,13 +43,10 @@ impl JsonLines {
         let whole = whole_lines(&content);
         let entries = parse(path, &content[..whole])?;
         let bytes = whole as u64;
-        if whole < content.len() {
-            file.set_len(bytes).map_err(io("removed the truncated last line of"))?;
-        }
-        if existed {
-            // Complete lines that a killed process had not synced count as confirmed from now on.
-            file.sync_all().map_err(io("flush"))?;
-        }
+        file.set_len(bytes).map_err(io("remove the truncated last line of"))?;
+        // Lines, and the name of the file, that a killed process had not synced count as confirmed from now on.
+        file.sync_all().map_err(io("flush"))?;
+        sync_folder_of(path)?;
         file.seek(SeekFrom::Start(bytes)).map_err(io("seek in"))?;
         Ok((Self { path: path.to_owned(), file: Some(file), bytes }, entries))
     }
@@ -209,9 +202,9 @@ mod tests {
         }
     }
 
-    /// Goal: a rewritten log has the new entries, and appends go to the new file; its size is limited at opening.
+    /// Goal: a rewritten log has the new entries, and appends go to the new file.
     #[test]
-    fn a_log_is_rewritten_and_bounded() {
+    fn a_log_is_rewritten() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let (mut log, _) = JsonLines::open::<String>(&path, LIMIT).unwrap();
@@ -223,6 +216,28 @@ mod tests {
         assert_eq!(log.bytes(), std::fs::metadata(&path).unwrap().len());
         drop(log);
         assert_eq!(read(&path), ["kept", "later"]);
-        assert!(matches!(JsonLines::open::<String>(&path, 3), Err(JournalError::TooLarge { limit: 3, .. })));
+    }
+
+    /// Goal: a log up to the limit is read, and one that is larger is left as it is.
+    #[test]
+    fn a_log_is_read_up_to_its_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let content = "\"ab\"\n\"c\"\n";
+        for (limit, is_read) in [(1, false), (8, false), (9, true), (10, true)] {
+            std::fs::write(&path, content).unwrap();
+            match JsonLines::open::<String>(&path, limit) {
+                Ok((log, entries)) => {
+                    assert_eq!((is_read, log.bytes(), entries.len()), (true, 9, 2), "limit {limit}")
+                }
+                Err(error) => {
+                    assert!(
+                        !is_read && matches!(error, JournalError::TooLarge { found: 9, .. }),
+                        "limit {limit}: {error}"
+                    );
+                }
+            }
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), content, "limit {limit}");
+        }
     }
 }

@@ -152,15 +152,45 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.jsonl");
         let (mut log, _) = Rotated::open::<u64>(&path, BOUNDS).unwrap();
-        (1000..1200_u64).for_each(|number| log.append(&number).unwrap());
+        (1000..1195_u64).for_each(|number| log.append(&number).unwrap());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4);
         assert!(std::fs::read(folder.path().join("log.jsonl.2.gz")).unwrap().starts_with(&GZIP));
-        let found = numbers(&path);
-        assert_eq!(found.last(), Some(&1199));
-        assert!(found.len() >= 60 && found.windows(2).all(|pair| pair[1] == pair[0] + 1), "{found:?}");
+        // 20 entries in each of three archives, and 15 since.
+        assert_eq!(numbers(&path), (1120..1195).collect::<Vec<u64>>());
         drop(log);
         let (_, entries) = Rotated::open::<u64>(&path, BOUNDS).unwrap();
-        assert_eq!(entries.last(), Some(&1199));
+        assert_eq!(entries, (1180..1195).collect::<Vec<u64>>());
+    }
+
+    /// Goal: a log is rotated before the entry that would make it larger than its bound, line end included; an entry that is larger by
+    /// itself is written to an empty log.
+    #[test]
+    fn a_log_is_full_when_the_next_entry_does_not_fit() {
+        for (max_bytes, entries) in [(99, 19), (100, 20), (104, 20), (105, 21), (3, 1)] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("log.jsonl");
+            let (mut log, _) = Rotated::open::<u64>(&path, Bounds { max_bytes, keep: 1 }).unwrap();
+            for number in 0..=entries {
+                assert!(
+                    !aside(&path, 1).exists(),
+                    "rotated before entry {number}, at most {max_bytes} bytes"
+                );
+                log.append(&(1000 + number)).unwrap();
+            }
+            assert!(aside(&path, 1).exists(), "not rotated at {max_bytes} bytes");
+            assert_eq!(numbers(&path), (1000..=1000 + entries).collect::<Vec<u64>>());
+        }
+    }
+
+    /// Goal: without archives to keep, a full log begins anew.
+    #[test]
+    fn without_archives_a_full_log_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        let (mut log, _) = Rotated::open::<u64>(&path, Bounds { max_bytes: 100, keep: 0 }).unwrap();
+        (1000..1021_u64).for_each(|number| log.append(&number).unwrap());
+        assert_eq!(numbers(&path), [1020_u64]);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     /// Goal: after a crash in the middle of a rotation, the newest entries are still found.
@@ -186,5 +216,20 @@ mod tests {
         std::fs::write(&path, encoder.finish().unwrap()).unwrap();
         let error = read_lines(&path, 1000, &mut |_| {}).unwrap_err();
         assert!(matches!(error, JournalError::TooLarge { limit: 1000, .. }), "{error}");
+    }
+
+    /// Goal: a file is read up to the limit, without empty lines and without a torn end.
+    #[test]
+    fn whole_lines_are_read_up_to_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        std::fs::write(&path, b"one\n\ntwo\ntorn").unwrap();
+        for limit_bytes in [13, 14] {
+            let mut lines = Vec::new();
+            read_lines(&path, limit_bytes, &mut |line| lines.push(line.to_vec())).unwrap();
+            assert_eq!(lines, [b"one", b"two"]);
+        }
+        let error = read_lines(&path, 12, &mut |_| {}).unwrap_err();
+        assert!(matches!(error, JournalError::TooLarge { found: 13, .. }), "{error}");
     }
 }
