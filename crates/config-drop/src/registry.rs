@@ -483,3 +483,6 @@ impl Job {
         Ok((job, forgotten))
     }
 }
+
+#[cfg(test)]
+mod tests;
