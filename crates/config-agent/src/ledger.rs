@@ -393,35 +393,4 @@ mod document_text {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use flink::JobId;
-
-    const EXAMPLE: &str = include_str!("../../../configs/jobs/nexmark.toml");
-
-    /// Goal: a job that was abandoned for starting too late, and is kept by the next change, is not cancelled as its
-    /// own rival.
-    #[test]
-    fn a_job_that_goes_on_is_not_given_up() {
-        let job = JobId::from_bytes([7; 16]);
-        let entered = |phase| Entry::Entered { at: Timestamp::UNIX_EPOCH, phase, observed: None };
-        let accepted = |generation: u64| Entry::Accepted {
-            at: Timestamp::UNIX_EPOCH,
-            document: EXAMPLE.replacen("generation = 1", &format!("generation = {generation}"), 1),
-            entity_tag: EntityTag::parse(&format!("\"{generation}\"")).unwrap(),
-        };
-        let late = || "late".to_owned();
-        let restoring = Phase::Restoring { job: job.clone(), savepoint: None, message: late() };
-        let failed = Phase::Failed { job: Some(job.clone()), message: late() };
-        let left = Phase::RolledBack { job: job.clone(), message: "nothing was changed".to_owned() };
-        let mut ledger = Ledger::default();
-        for entry in [accepted(2), entered(restoring), entered(failed)] {
-            ledger.apply(&entry).unwrap();
-        }
-        assert_eq!(ledger.history().abandoned, [job]);
-        for entry in [accepted(3), entered(left)] {
-            ledger.apply(&entry).unwrap();
-        }
-        assert!(ledger.history().abandoned.is_empty());
-    }
-}
+mod tests;

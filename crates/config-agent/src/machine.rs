@@ -6,11 +6,15 @@
 //! No IO and no clock: the time spent in a phase is an argument.
 
 mod begin;
+#[cfg(test)]
+mod fixture;
 mod in_place;
 mod nodes;
 mod restore;
 mod start;
 mod stop;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -167,7 +167,6 @@ mod tests {
             (Some(ResumePoint::Begun), Some("file:///s"))
         );
         assert_eq!(known.job, Some(JobId::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7])));
-        assert_eq!(running_generation(&reports), Some(1));
         // The journal was lost again, right after the change had resumed.
         let again = [&reports[..], &[report(2, 4, "received", "")]].concat();
         assert_eq!(summary(&again).unwrap().savepoint.as_deref(), Some("file:///s"));
@@ -176,17 +175,46 @@ mod tests {
         assert_eq!(summary(&[]), None);
     }
 
-    /// Goal: an ended change is over, and its savepoint is no longer the job's state.
+    /// Goal: an ended change is over, and its savepoint is no longer the job's state, unless no job runs.
     #[test]
     fn an_ended_change_is_over() {
-        let rolled_back = r#","message":"m","savepoint":"file:///s","running_generation":1"#;
-        let reports = [report(1, 3, "running", JOB), report(2, 4, "rolled-back", rolled_back)];
-        let known = summary(&reports).unwrap();
-        assert_eq!(
-            (known.ended, known.resumed, known.savepoint),
-            (Some(ChangeState::RolledBack), None, None)
-        );
-        assert_eq!(running_generation(&reports), Some(1));
+        let more = r#","message":"m","savepoint":"file:///s""#;
+        for (state, ended, savepoint) in [
+            ("running", ChangeState::Running, None),
+            ("rolled-back", ChangeState::RolledBack, None),
+            ("failed", ChangeState::Failed, Some("file:///s")),
+        ] {
+            let reports = [report(1, 3, "running", JOB), report(2, 4, state, more)];
+            let known = summary(&reports).unwrap();
+            assert_eq!((known.ended, known.resumed), (Some(ended), None));
+            assert_eq!(known.savepoint.as_deref(), savepoint, "{state}");
+        }
+    }
+
+    /// Goal: the savepoint of an earlier generation is not taken for the state of this one.
+    #[test]
+    fn an_earlier_savepoint_is_not_the_state() {
+        let earlier = report(1, 3, "failed", r#","message":"m","savepoint":"file:///s""#);
+        let known = summary(&[earlier, report(2, 1, "received", "")]).unwrap();
+        assert_eq!((known.generation, known.savepoint), (2, None));
+    }
+
+    /// Goal: what runs is what the newest final report says; a change under way says nothing about it.
+    #[test]
+    fn the_newest_final_report_says_what_runs() {
+        let rolled_back = r#","message":"m","running_generation":3"#;
+        let reports = [
+            report(5, 4, "rolled-back", rolled_back),
+            report(3, 3, "running", JOB),
+            report(6, 2, "failed", r#","message":"m""#),
+            report(7, 3, "running", JOB),
+            report(8, 1, "received", ""),
+        ];
+        for (number, expected) in
+            [(1, Some(3)), (2, Some(3)), (3, None), (4, Some(7)), (5, Some(7)), (0, None)]
+        {
+            assert_eq!(running_generation(&reports[..number]), expected, "{number} reports");
+        }
     }
 
     /// Goal: with a pinned key, reports only say what is over, and that there was a job.

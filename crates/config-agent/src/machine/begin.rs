@@ -171,3 +171,6 @@ fn breaker(history: &JobHistory, attempt: &Attempt, rules: &Rules) -> Option<Str
         )
     })
 }
+
+#[cfg(test)]
+mod tests;

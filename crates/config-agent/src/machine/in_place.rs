@@ -196,3 +196,6 @@ fn missing(vertices: &[Vertex], wanted: &BTreeMap<VertexId, u32>) -> Vec<String>
         .map(|(vertex, wanted)| format!("{}: {} of {wanted}", vertex.head_operator(), vertex.parallelism))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -217,3 +217,6 @@ fn surplus(context: StepContext<'_>, wanted: u32, registered: &[TaskManager]) ->
     up.sort_by_key(|(_, task_manager)| task_manager.free_slots < task_manager.slots);
     up.into_iter().take(too_many).map(|(node, _)| node.name.clone()).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,3 +123,126 @@ pub(super) fn roll_back_or_fail(
         false => fail(Some(job), reason),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::fixture::{Situation, document, ended, job, starting, submission};
+
+    /// Generation 2 after generation 1, in this phase. Job 8 is the new one.
+    fn in_phase(phase: Phase) -> Situation {
+        let mut situation = Situation::after(&document(1, ""), &job(7), &document(2, ""));
+        situation.enter(phase);
+        situation
+    }
+
+    fn submitting() -> Situation {
+        in_phase(Phase::Submitting { job: job(8), savepoint: Some("savepoint".to_owned()) })
+    }
+
+    fn starting_after(failure: &str) -> Submission {
+        Submission::Starting { state: JobState::Restarting, failure: Some(failure.to_owned()) }
+    }
+
+    /// Goal: a job is submitted until Flink has it, and must then run in time; if it does not, the report has the best reason that is known.
+    #[test]
+    fn a_submitted_job_must_run_in_time() {
+        let submit = "run job 08080808 from savepoint";
+        let fails = |reason: &str| format!("enter phase rolling-back, job 08080808: {reason}");
+        let id = job(8);
+        let running = "enter phase running, job 08080808";
+        let end_of_input = format!("{running}: the job has already reached the end of its input");
+        for (seen, waited_s, expected) in [
+            (Submission::Unknown, 0, submit.to_owned()),
+            (Submission::Unknown, 9, submit.to_owned()),
+            (Submission::Unknown, 10, fails("could not submit the job within 10s: Flink gave no reason")),
+            (Submission::Unknown, 11, fails("could not submit the job within 10s: Flink gave no reason")),
+            (starting(), 9, "wait".to_owned()),
+            (
+                starting(),
+                10,
+                fails(&format!(
+                    "job {id} is Created; not all its tasks ran within 10s: Flink gave no reason"
+                )),
+            ),
+            (starting_after("f"), 9, "wait".to_owned()),
+            (
+                starting_after("f"),
+                11,
+                fails(&format!("job {id} is Restarting; not all its tasks ran within 10s: f")),
+            ),
+            (ended(JobState::Failed, Some("f")), 0, fails(&format!("job {id} is Failed: f"))),
+            (
+                ended(JobState::Canceled, None),
+                0,
+                fails(&format!("job {id} is Canceled: Flink gave no reason")),
+            ),
+            (ended(JobState::Finished, None), 99, end_of_input),
+            (Submission::Running, 99, running.to_owned()),
+        ] {
+            submitting().waited(waited_s).check(&submission(seen), &expected);
+        }
+        let mut refused = submitting();
+        refused.attempt.trouble = Some("connection refused".to_owned());
+        let late = fails("could not submit the job within 10s: connection refused");
+        refused.clone().waited(10).check(&submission(Submission::Unknown), &late);
+        refused.attempt.refused = Some("no such class".to_owned());
+        refused
+            .check(&submission(Submission::Unknown), &fails("Flink refused the submission: no such class"));
+    }
+
+    /// Goal: with a grace time, a job must keep running for it. A job that only waits for slots gets the time for a start once more; a
+    /// failure ends the change at once.
+    #[test]
+    fn a_new_job_must_keep_running() {
+        let settling = || {
+            let mut situation = in_phase(Phase::Settling { job: job(8) });
+            situation.rules.grace = Duration::from_secs(5);
+            situation
+        };
+        let id = job(8);
+        let running = "enter phase running, job 08080808";
+        let fails = |reason: &str| format!("enter phase rolling-back, job 08080808: job {id} {reason}");
+        for (seen, waited_s, expected) in [
+            (Submission::Running, 4, "wait".to_owned()),
+            (Submission::Running, 5, running.to_owned()),
+            (Submission::Running, 6, running.to_owned()),
+            (ended(JobState::Finished, None), 0, format!("{running}: the job has already reached the end")),
+            (starting(), 5, "wait".to_owned()),
+            (starting(), 14, "wait".to_owned()),
+            (starting(), 15, fails("ran, but is now Created: Flink gave no reason")),
+            (starting(), 16, fails("ran, but is now Created: Flink gave no reason")),
+            (starting_after("f"), 0, fails("ran, but is now Restarting: f")),
+            (ended(JobState::Failed, Some("f")), 0, fails("ran, but is now Failed: f")),
+            (Submission::Unknown, 0, fails("is unknown to Flink")),
+        ] {
+            settling().waited(waited_s).check(&submission(seen), &expected);
+        }
+        let mut submitted = submitting();
+        submitted.rules.grace = Duration::from_secs(5);
+        let step = submitted.next(&submission(Submission::Running));
+        assert_eq!(step, NextStep::Enter(Phase::Settling { job: job(8) }));
+    }
+
+    /// Goal: a failed job is rolled back where that is configured, there is a program, and another document ran before.
+    #[test]
+    fn a_rollback_needs_a_previous_document() {
+        let (first, second) = (document(1, ""), document(2, ""));
+        for (ran_before, roll_back, can_submit, is_rolled_back) in [
+            (Some(&first), true, true, true),
+            (Some(&first), false, true, false),
+            (Some(&first), true, false, false),
+            (Some(&second), true, true, false),
+            (None, true, true, false),
+        ] {
+            let mut situation = match ran_before {
+                Some(before) => Situation::after(before, &job(7), &second),
+                None => Situation::first(&second),
+            };
+            situation.enter(Phase::Submitting { job: job(8), savepoint: None });
+            (situation.rules.roll_back, situation.rules.can_submit) = (roll_back, can_submit);
+            let expected = if is_rolled_back { "enter phase rolling-back" } else { "enter phase failed" };
+            situation.check(&submission(ended(JobState::Failed, None)), &format!("{expected}, job 08080808"));
+        }
+    }
+}

@@ -77,3 +77,87 @@ impl ObservedStop<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Observation;
+    use crate::machine::fixture::{Situation, document, job};
+
+    fn stopping() -> Situation {
+        let mut situation = Situation::after(&document(1, ""), &job(7), &document(2, ""));
+        situation.enter(Phase::Stopping { job: job(7), trigger: TriggerId::from_bytes([5; 16]) });
+        situation
+    }
+
+    fn completed() -> Option<SavepointStatus> {
+        Some(SavepointStatus::Completed { location: "savepoint".to_owned() })
+    }
+
+    fn failed() -> Option<SavepointStatus> {
+        Some(SavepointStatus::Failed { cause: "disk full".to_owned() })
+    }
+
+    fn seen(
+        operation: Option<SavepointStatus>,
+        job: Option<JobState>,
+        savepoint: Option<&str>,
+    ) -> Observation {
+        Observation::Stop { operation, job, savepoint: savepoint.map(str::to_owned) }
+    }
+
+    /// Goal: a stop is requested once Flink does not know it, and waited for; a job that keeps running is left alone, and one that may
+    /// still stop is not called running.
+    #[test]
+    fn a_stop_is_requested_and_awaited() {
+        let (running, progress) = (Some(JobState::Running), Some(SavepointStatus::InProgress));
+        let keeps_running = "enter phase rolled-back, job 07070707: could not stop job 07070707070707070707070707070707, which \
+                             keeps running unchanged: disk full";
+        let late =
+            "enter phase failed, job 07070707: job 07070707070707070707070707070707 did not stop within 10s";
+        for (operation, state, waited_s, expected) in [
+            (None, running, 99, "stop job 07070707 with a savepoint"),
+            (progress.clone(), running, 9, "wait"),
+            (progress.clone(), Some(JobState::Finished), 0, "wait"),
+            (progress.clone(), running, 10, late),
+            (progress, running, 11, late),
+            // The savepoint is complete, and the job is about to end.
+            (completed(), running, 9, "wait"),
+            (completed(), running, 10, late),
+            (failed(), running, 0, keeps_running),
+        ] {
+            stopping().waited(waited_s).check(&seen(operation, state, None), expected);
+        }
+        let mut refused = stopping();
+        refused.attempt.refused = Some("no state backend".to_owned());
+        let expected = "enter phase rolled-back, job 07070707: Flink refused to stop job";
+        refused.check(&seen(None, running, None), expected);
+    }
+
+    /// Goal: a job that has ended goes on from its savepoint, as the operation or the job itself names it; without one nothing is submitted.
+    #[test]
+    fn a_job_that_has_ended_has_its_savepoint() {
+        let finished = Some(JobState::Finished);
+        for (operation, state, listed, expected) in [
+            (completed(), finished, None, "savepoint"),
+            (completed(), None, None, "savepoint"),
+            (failed(), finished, Some("listed"), "listed"),
+            (None, finished, Some("listed"), "listed"),
+        ] {
+            let (job, savepoint) = (Some(job(7)), Some(expected.to_owned()));
+            let step = stopping().next(&seen(operation, state, listed));
+            assert_eq!(step, NextStep::Enter(Phase::Stopped { job, savepoint, message: None }));
+        }
+        let unknown = "enter phase failed, job 07070707: Flink no longer knows job";
+        let none_left = "enter phase failed, job 07070707: job 07070707070707070707070707070707 is";
+        for (operation, state, listed, expected) in [
+            (None, None, None, unknown),
+            (failed(), None, Some("listed"), unknown),
+            (None, finished, None, none_left),
+            (failed(), finished, None, none_left),
+            (None, Some(JobState::Failed), Some("listed"), none_left),
+        ] {
+            stopping().check(&seen(operation, state, listed), expected);
+        }
+    }
+}

@@ -282,3 +282,15 @@ async fn single_runs_tell_how_it_went() {
     assert_eq!(once().await, RunOutcome::Bad);
     assert_eq!(setup.counts(), (1, 2));
 }
+
+/// Goal: a submission that has arrived but is not visible yet is requested again, and is not taken for rejected.
+#[tokio::test]
+async fn a_submission_that_does_not_show_yet_is_there() {
+    let mut setup = Setup::new().await;
+    setup.config.rules.running_within = Duration::from_secs(40);
+    setup.flink.with(|world| world.hidden_looks = 3);
+    let job = submission_id(&document(1));
+    assert_eq!(setup.apply(&document(1)).await, Phase::Running { job, message: None });
+    assert_eq!(setup.counts(), (0, 1));
+    assert!(setup.flink.with(|world| world.repeated_submissions) > 0);
+}

@@ -1,11 +1,12 @@
 //! A lost journal: the drop's reports and Flink's state suffice to keep a healthy job and to answer every publisher.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::scripted_flink::VERTEX;
 use crate::support::setup::{Setup, run_until_ended};
 use crate::support::{JOB, PATIENCE, agent, document};
-use config_agent::{Config, CrashPoint, DocumentSourceSettings, Phase, submission_id};
+use config_agent::{Config, CrashPoint, DocumentSourceSettings, Ledger, Phase, submission_id};
 use job_config::{Admission, ChangeState, JobDocument, Report};
 
 fn in_place(generation: u64, width: u32) -> JobDocument {
@@ -20,14 +21,15 @@ fn lose_journal(setup: &Setup) {
     std::fs::remove_dir_all(&setup.config.data).unwrap();
 }
 
-/// Runs the agent until it has journalled this many entries.
-async fn run_until_entry(setup: &Setup, number: u32) {
+/// Runs the agent until it has journalled this many entries, and returns what they add up to.
+async fn run_until_entry(setup: &Setup, number: u32) -> Arc<Ledger> {
     let agent = agent(&setup.config).await;
     agent.journal().crash_at(CrashPoint::After(number));
     tokio::select! {
         result = agent.run() => panic!("{result:?}"),
         halted = tokio::time::timeout(PATIENCE, agent.journal().reached_crash_point()) => halted.unwrap(),
     }
+    agent.journal().ledger()
 }
 
 /// Goal: a job that was rescaled in place stays untouched when the journal is lost, and takes the next change in
@@ -72,7 +74,7 @@ async fn flink_knows_how_wide_the_job_shall_be() {
     assert_eq!((setup.counts(), setup.flink.with(|world| world.wishes)), ((0, 1), 1));
 }
 
-/// Goal: a change in progress is completed, and reported under unused sequence numbers.
+/// Goal: a change in progress is completed, and reported under unused sequence numbers; the document before it is known again.
 #[tokio::test]
 async fn a_change_under_way_is_finished() {
     for entries in 2..=6 {
@@ -82,6 +84,11 @@ async fn a_change_under_way_is_finished() {
         run_until_entry(&setup, entries).await;
         let is_told = |reports: Vec<Report>| reports.iter().any(|r| r.generation == 2 && r.state.is_final());
         lose_journal(&setup);
+        let ledger = run_until_entry(&setup, 1).await;
+        let known = ledger.recovered().unwrap();
+        let is_over = known.generation == 2 && known.ended.is_some();
+        let last_ran = if is_over { in_place(2, 5) } else { in_place(1, 2) };
+        assert_eq!(known.document.as_deref(), Some(last_ran.text()), "{entries}");
         let agent = agent(&setup.config).await;
         let end = async {
             while !is_told(setup.drop.reports().await) {
@@ -140,7 +147,7 @@ async fn what_was_refused_stays_refused() {
     let mut ledgers = refusing.journal().subscribe();
     let told = async {
         let tag = document(2).entity_tag();
-        let is_told = |ledger: &std::sync::Arc<config_agent::Ledger>| {
+        let is_told = |ledger: &Arc<Ledger>| {
             ledger.rejection(&tag).is_some() && ledger.undelivered() == 0
         };
         drop(ledgers.wait_for(is_told).await.unwrap());

@@ -22,6 +22,5 @@ mod lost_journal;
 mod rollback;
 mod savepoints;
 mod static_places;
-mod steps;
 mod support;
 mod trust;
