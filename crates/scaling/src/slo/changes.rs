@@ -1,8 +1,12 @@
 //! The changes of the job and their costs: lead times, outages, violations, and whether narrowings paid off.
 
+mod caught;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub(super) use caught::Caught;
 
 use super::BLOCKED;
 use super::memory::{Memory, running_since_ms, sane, seconds, short};
@@ -73,8 +77,8 @@ pub(super) struct Changes {
     /// The narrowing that this widening takes back: the slot-seconds that it saved, and the slots before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     taken_back: Option<(f64, u32)>,
-    /// Widenings whose violations were counted.
-    widenings: u32,
+    /// The highest load since that widening, in records per second.
+    caught_per_s: f64,
     /// When the newest change brought a start of the job.
     #[serde(skip_serializing_if = "Option::is_none")]
     started_ms: Option<i64>,
@@ -83,8 +87,8 @@ pub(super) struct Changes {
     /// The newest reading of latency: when, and whether it violated the bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     newest_latency: Option<(i64, bool)>,
-    /// V: violation seconds of a widening.
-    pub(super) caught_s: f64,
+    /// V: violation seconds of widenings.
+    pub(super) caught: Caught,
     /// K: how much more than its price a narrowing must bring.
     pub(super) backoff: f64,
 }
@@ -103,11 +107,11 @@ impl Default for Changes {
             narrowed: None,
             widened_ms: None,
             taken_back: None,
-            widenings: 0,
+            caught_per_s: 0.0,
             started_ms: None,
             violations_ms: Vec::new(),
             newest_latency: None,
-            caught_s: 5.0,
+            caught: Caught::default(),
             backoff: 1.0,
         }
     }
@@ -321,6 +325,13 @@ impl Changes {
         Self::push(&mut self.outages_s, outage_s.max(downtime_s).min(86_400.0));
     }
 
+    /// Notes the load, in records per second, while the violations of a widening are counted.
+    pub(super) fn observe_load(&mut self, arrival_per_s: f64) {
+        if self.widened_ms.is_some() {
+            self.caught_per_s = short(self.caught_per_s.max(arrival_per_s));
+        }
+    }
+
     /// Notes whether the bound is violated. Where latency is not measured it is the time in which the backlog arrived, at this many
     /// records per second.
     pub(super) fn observe_latency(
@@ -377,10 +388,7 @@ impl Changes {
         }
         self.widened_ms = None;
         let violated_s = self.violated_s(widened_ms - BEFORE_MS, until_ms);
-        // The first one takes the place of what was assumed.
-        let step = (1.0 / f64::from(self.widenings.saturating_add(1))).max(0.3);
-        self.caught_s = short(self.caught_s + step * (violated_s - self.caught_s));
-        self.widenings = self.widenings.saturating_add(1);
+        self.caught.add(self.caught_per_s, violated_s);
         if let Some((saved, slots)) = self.taken_back.take() {
             let price = 2.0 * options.change_price_s + options.violation_price * violated_s;
             let has_paid = saved >= f64::from(slots) * price;
@@ -413,7 +421,10 @@ impl Changes {
                 let saved = f64::from(slots) - f64::from(published.slots_before);
                 self.taken_back = Some((short(saved * seconds(published.at_ms - narrowed_ms)), slots));
             }
-            self.widened_ms.get_or_insert(published.at_ms);
+            if self.widened_ms.is_none() {
+                (self.widened_ms, self.caught_per_s) = (Some(published.at_ms), 0.0);
+            }
+            self.observe_load(published.arrival_per_s);
         } else {
             self.narrowed = Some((published.at_ms, published.slots_before));
         }

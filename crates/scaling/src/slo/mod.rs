@@ -163,6 +163,7 @@ impl Slo {
         let load = LoadView::new(options, remembered, snapshot, now_ms);
         if let Ok(load) = &load {
             let arrival_per_s = load.arrival_per_s.max(load.slow_per_s);
+            changes.observe_load(load.level_per_s);
             changes.observe_latency(options, snapshot, arrival_per_s, now_ms);
             if changes.under_way_since_ms().is_none() {
                 needs.add(load.need().into_iter(), now_ms, epoch_ms);

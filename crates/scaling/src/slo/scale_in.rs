@@ -3,11 +3,11 @@
 //! w(τ) is the number of slots for the largest needs of the last τ seconds. The job is narrowed to w(τ) for the smallest τ with
 //!
 //! ```text
-//! (slots₀ − w(τ))·τ ≥ slots₀·(2R_c + κ·(2·v_d + V))·K
+//! (slots₀ − w(τ))·τ ≥ slots₀·(2R_c + κ·(2·v_d + V(c)))·K
 //! v_d = (D−L)⁺ + min(600, λ·(E − 0.8·L)⁺ ÷ max(c−λ, λ/50))           violation seconds of one change, c: capacity when narrow
 //! ```
 //!
-//! V: measured violation seconds of a widening; K: a factor that grows with narrowings that did not pay off. There is no timer; with the
+//! V(c): measured violation seconds of widenings to more than c ([`super::changes`]); K: a factor that grows with narrowings that did not pay off. There is no timer; with the
 //! default prices τ is at least 480 s.
 
 use std::collections::BTreeMap;
@@ -116,6 +116,6 @@ fn price(view: &View<'_>, plan: &Plan<'_>) -> f64 {
     let late = lambda * (view.outage_s - 0.8 * view.bound_s);
     let late_s = quotient(late, (capacity_per_s - lambda).max(lambda / 50.0)).min(600.0);
     let violated_s = (view.downtime_s - view.bound_s).max(0.0) + late_s;
-    let violations = options.violation_price * (2.0 * violated_s + view.changes.caught_s);
+    let violations = options.violation_price * (2.0 * violated_s + view.changes.caught.violated_s(capacity_per_s));
     view.slots * (2.0 * options.change_price_s + violations) * view.changes.backoff
 }

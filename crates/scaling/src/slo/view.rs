@@ -275,7 +275,7 @@ impl<'a> View<'a> {
             ("quantile", Some(self.options.headroom_quantile)),
             ("slots", Some(self.slots)),
             ("slots_free", self.slots_free),
-            ("violations_per_widening_s", Some(self.changes.caught_s)),
+            ("violations_per_widening_s", Some(self.changes.caught.most_s())),
         ];
         let figure = |(name, value): (&str, Option<f64>)| Some((name.to_owned(), short(sane(value)?)));
         known.into_iter().filter_map(figure).collect()
