@@ -320,6 +320,10 @@ impl ControlLoop {
         }
         let (running, snapshot) = match readiness {
             Readiness::NotYet { reason, snapshot } => {
+                if let Some(snapshot) = &snapshot {
+                    let local_time = self.local_time(now);
+                    scaling::watch(policy, Arc::make_mut(&mut self.memory), snapshot, local_time);
+                }
                 let decision = Decision::nothing(policy.name(), reason);
                 return self.record(Effect::Nothing, decision, snapshot, now);
             }

@@ -26,7 +26,7 @@ pub mod windows;
 pub use decision::{Action, Candidate, Cause, ClusterReport, Decision, Diagnosis, OperatorReport, Rejected};
 pub use graph::{Target, offered_rates, targets};
 pub use period::{LocalTime, Period, PeriodError};
-pub use policy::{ChangeEnd, Constraints, Memory, Policy, Traits, decide, plan};
+pub use policy::{ChangeEnd, Constraints, Memory, Policy, Traits, decide, plan, watch};
 pub use snapshot::{
     Checkpoints, Distribution, Edge, Job, Kind, Operator, Partitioning, Quality, Query, Reading, Rescale,
     SCHEMA, Snapshot, Subtask, TaskManager,

@@ -27,6 +27,11 @@ pub trait Policy: fmt::Debug + Send + Sync {
         let _ = (memory, snapshot, now_ms);
     }
 
+    /// Remembers what this epoch's snapshot shows while nothing can be decided, for example because a change is under way.
+    fn watch(&self, memory: &mut Memory, snapshot: &Snapshot, now_ms: i64) {
+        let _ = (memory, snapshot, now_ms);
+    }
+
     /// Returns the plan for this epoch, or why there is none. `memory` contains the observation of `snapshot` already.
     fn decide(&self, memory: &Memory, snapshot: &Snapshot, now_ms: i64) -> Decision;
 
@@ -164,6 +169,13 @@ pub fn decide(
         }
     }
     decision
+}
+
+/// One epoch that ends at `now` and in which nothing can be decided: remembers what a complete snapshot shows.
+pub fn watch(policy: &dyn Policy, memory: &mut Memory, snapshot: &Snapshot, now: LocalTime) {
+    if crate::incomplete(snapshot).is_none() {
+        policy.watch(memory, &snapshot.without_impossible_figures(), now.bounded_ms());
+    }
 }
 
 /// Returns the plan for this snapshot as if the policy's trigger had been met and every wait were over.

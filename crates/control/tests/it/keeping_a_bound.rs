@@ -47,3 +47,17 @@ fn noise_changes_nothing() {
     }
     assert_eq!(world.plans(), []);
 }
+
+/// Goal: the load that came while a change was under way is known at its end, so that the next decision is for it.
+#[test]
+fn a_change_under_way_does_not_hide_the_load() {
+    let mut world = World::new(3, 1000.0, 500.0);
+    epochs(&mut world, 1000.0, 5 * MINUTE);
+    world.arrival_per_s = 1300.0;
+    for _ in 0..MINUTE {
+        world.wait(&policy(), EPOCH_S);
+    }
+    epochs(&mut world, 1300.0, 1);
+    let arrival_per_s = world.records.last().unwrap().decision.figures["arrival_per_s"];
+    assert!((1299.0..1301.0).contains(&arrival_per_s), "{arrival_per_s}");
+}

@@ -195,6 +195,16 @@ impl World {
         self.decide(policy, snapshot)
     }
 
+    /// Runs one epoch of this length in which nothing can be published, because a change is under way.
+    pub(crate) fn wait(&mut self, policy: &dyn Policy, length_s: i64) {
+        let (reason, snapshot) = ("a change is under way".to_owned(), Some(self.pass(length_s)));
+        let readiness = Readiness::NotYet { reason, snapshot };
+        match self.control.epoch(policy, readiness, self.switches, self.now) {
+            NextAction::Record(record) => self.records.push(record),
+            NextAction::Publish { .. } => unreachable!("nothing follows a document that is not running"),
+        }
+    }
+
     /// Runs one epoch of this length under a policy made for its snapshot; returns the resulting parallelism.
     pub(crate) fn epoch_by(&mut self, policy: impl Fn(&Snapshot) -> Box<dyn Policy>, length_s: i64) -> u32 {
         let snapshot = self.pass(length_s);

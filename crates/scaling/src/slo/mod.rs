@@ -65,6 +65,10 @@ impl Policy for Slo {
         drop(self.observed(&mut memory.slo, snapshot, now_ms));
     }
 
+    fn watch(&self, memory: &mut crate::Memory, snapshot: &Snapshot, now_ms: i64) {
+        self.observe(memory, snapshot, now_ms);
+    }
+
     fn decide(&self, memory: &crate::Memory, snapshot: &Snapshot, now_ms: i64) -> Decision {
         let (options, memory) = (&self.0, &memory.slo);
         let now_ms = memory.now_ms(now_ms);
