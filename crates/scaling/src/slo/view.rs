@@ -27,7 +27,7 @@ const AGE_S: f64 = 2.0;
 const NEED_AHEAD_S: f64 = 300.0;
 /// A lead time of this many epochs is long: another epoch costs little of it.
 const LONG_LEAD_EPOCHS: f64 = 12.0;
-/// A rate of the newest 2 s that is above that of 5 s by this part, at least, is rising.
+/// A rate of the newest 2 s that is above that of 5 s by this part, at least, or that of 5 s above that of 10 s, is rising.
 const LEAST_RISE: f64 = 0.03;
 /// Bins after a shift in which the level still contains the rise.
 const RISE_BINS: i64 = 3;
@@ -75,6 +75,7 @@ pub(super) struct LoadView<'a> {
     pub(super) sigma: f64,
     pub(super) newest_per_s: f64,
     pub(super) five_per_s: f64,
+    ten_per_s: f64,
     pub(super) is_jump: bool,
     /// λ, in records per second.
     pub(super) arrival_per_s: f64,
@@ -147,6 +148,7 @@ impl<'a> LoadView<'a> {
             sigma,
             newest_per_s: two,
             five_per_s: five,
+            ten_per_s: ten,
             is_jump,
             arrival_per_s: if is_jump || is_above_rise { five } else { (ten + level) / 2.0 },
             capacity_per_s,
@@ -205,7 +207,9 @@ impl<'a> View<'a> {
     /// Whether the rate is still rising in a jump, and a plan of so many slots waits for task managers so long that another epoch, which shows
     /// more of the rise, costs little. A plan for a moment of the rise would have to wait for them twice.
     pub(super) fn awaits_the_peak(&self, slots: u32) -> bool {
-        let is_rising = self.newest_per_s > self.five_per_s * (1.0 + self.sigma.max(LEAST_RISE));
+        let exceeds = |newer: f64, older: f64| newer > older * (1.0 + self.sigma.max(LEAST_RISE));
+        // Two seconds alone are noisy: the second comparison holds until ten seconds are from after the rise.
+        let is_rising = exceeds(self.newest_per_s, self.five_per_s) || exceeds(self.five_per_s, self.ten_per_s);
         let is_long = self.lead_of_s(slots) >= LONG_LEAD_EPOCHS * self.epoch_s;
         self.is_jump && is_rising && is_long && self.needs_slots(f64::from(slots))
     }
