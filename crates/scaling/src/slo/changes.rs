@@ -304,7 +304,8 @@ impl Changes {
         let reported =
             newest.filter(|rescale| rescale.at_ms.is_some_and(|at_ms| at_ms >= started.change.at_ms));
         let reported = reported.and_then(|rescale| sane(rescale.backlog_peak_records));
-        let readings = series(snapshot).into_iter().filter(|(at_ms, _)| *at_ms >= started.change.at_ms);
+        let readings =
+            backlog_series(snapshot).into_iter().filter(|(at_ms, _)| *at_ms >= started.change.at_ms);
         let highest = readings.map(|(_, records)| records).chain(reported).fold(backlog, f64::max);
         started.peak = short(started.peak.max(highest));
         let age_ms = now_ms - started.at_ms;
@@ -347,7 +348,7 @@ impl Changes {
         let of_backlog = |records: f64| arrival_per_s > 0.0 && records / arrival_per_s > bound_s;
         let until_ms = self.newest_latency.map(|(at_ms, _)| at_ms);
         let newer = |at_ms: i64| until_ms.is_none_or(|until_ms| at_ms > until_ms) && at_ms <= now_ms;
-        let mut readings: Vec<(i64, bool)> = series(snapshot)
+        let mut readings: Vec<(i64, bool)> = backlog_series(snapshot)
             .into_iter()
             .filter(|(at_ms, _)| newer(*at_ms))
             .map(|(at_ms, records)| (at_ms, of_backlog(records)))
@@ -432,7 +433,7 @@ impl Changes {
 }
 
 /// The backlog of all sources over time, where they were read at the same times.
-fn series(snapshot: &Snapshot) -> Vec<(i64, f64)> {
+pub(super) fn backlog_series(snapshot: &Snapshot) -> Vec<(i64, f64)> {
     let sources = snapshot.operators.iter().filter(|operator| operator.kind == Kind::Source);
     let (mut sums, mut count): (BTreeMap<i64, (usize, f64)>, usize) = (BTreeMap::new(), 0);
     for source in sources {

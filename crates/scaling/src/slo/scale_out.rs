@@ -166,7 +166,8 @@ fn at_least<'a>(plan: &Plan<'a>, today: &Plan<'a>) -> Plan<'a> {
 
 /// All widths from that of the base up to three times it.
 fn widths<'a>(view: &View<'a>, sizing: Sizing) -> Vec<ScaleOutOption<'a>> {
-    let base = at_least(&view.graph.solve(view.options, sizing.base_per_s, Purpose::Widen), &view.today);
+    let base_per_s = sizing.base_per_s / view.pace;
+    let base = at_least(&view.graph.solve(view.options, base_per_s, Purpose::Widen), &view.today);
     let (base_slots, narrowest) = (view.graph.slots(&base), widest(&base));
     let most = view.graph.nodes.iter().map(|node| node.capacity.max).max().unwrap_or(1);
     let last =
@@ -204,6 +205,7 @@ fn priced<'a>(
     base_slots: u32,
 ) -> Option<ScaleOutOption<'a>> {
     let (carried_per_s, tightest) = view.graph.carries(&plan)?;
+    let carried_per_s = carried_per_s * view.pace;
     let capacity_per_s =
         if tightest.capacity.was_saturated() { carried_per_s } else { carried_per_s * TRUST };
     let (options, lambda) = (view.options, sizing.arrival_per_s);

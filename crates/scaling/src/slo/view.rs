@@ -3,7 +3,8 @@
 //! ```text
 //! jump   |ln(λ5 ÷ level)| > 5.6 σ                 λw: rate of the newest w seconds
 //! λ      = λ5 in a jump, and in the 30 s after one while λ5 > level·(1 + 3σ); else (λ10 + level) ÷ 2
-//! C      = smallest C_i(p_i) ÷ ratio_i             capacity of the graph
+//! C      = φ · smallest C_i(p_i) ÷ ratio_i         capacity of the graph
+//! φ      = (λ − ΔB ÷ Δt) ÷ C, at most 1            while a backlog waits: what is read is what can be read; else 1
 //! delay  = (B + max(0, λ−C)·lead) ÷ C              longest wait of a record that arrives now
 //! lead   = median(asked → running) + age of the metrics + epoch + 3 s     of changes for which slots were there, or were not
 //! ```
@@ -12,10 +13,10 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use super::arrivals::Arrivals;
-use super::changes::{Changes, backlog, downtime_s, needs_slots};
+use super::changes::{Changes, backlog, backlog_series, downtime_s, needs_slots};
 use super::forecast::{Errors, Outlook};
 use super::measure::OperatorMemory;
-use super::memory::{Memory, sane, seconds, short};
+use super::memory::{Memory, running_since_ms, sane, seconds, short};
 use super::needs::NeededParallelism;
 use super::options::Options;
 use super::solve::{Graph, Node, Plan, Purpose};
@@ -33,6 +34,12 @@ const LEAST_RISE: f64 = 0.03;
 const RISE_BINS: i64 = 3;
 /// Added to the lead time for what no metric shows, in seconds.
 const SLACK_S: f64 = 3.0;
+
+/// A backlog of more than this part of the bound, all the time, shows what the job carries; but not in the minute after a start, in which tasks
+/// warm up and what the change caused is worked off, in milliseconds. It is measured over at least so many seconds, and the newest ten.
+const WAITING: f64 = 0.1;
+const YOUNG_MS: i64 = 60_000;
+const PACE_S: std::ops::RangeInclusive<i64> = 3..=10;
 
 /// What is known at the end of an epoch, with what changes cost.
 #[derive(Debug, Clone)]
@@ -81,6 +88,8 @@ pub(super) struct LoadView<'a> {
     pub(super) arrival_per_s: f64,
     /// C, in records per second.
     pub(super) capacity_per_s: f64,
+    /// φ: what the job carries now, as a part of what its operators were measured to carry.
+    pub(super) pace: f64,
     /// The operator that limits C.
     pub(super) tightest: String,
     /// B, in records; [`None`] where a source does not tell.
@@ -128,6 +137,7 @@ impl<'a> LoadView<'a> {
         let (capacity_per_s, tightest) =
             graph.carries(&today).ok_or("no operator's capacity has been measured yet")?;
         let tightest = tightest.operator.name.clone();
+        let pace = pace(arrivals, snapshot, now_ms, bound_s, capacity_per_s).unwrap_or(1.0);
         let sigma = arrivals.sigma(bin);
         let is_jump = (five.max(1e-9) / level.max(1e-9)).ln().abs() > 5.6 * sigma;
         let has_just_shifted = arrivals.shift_before(bin).is_some_and(|shift| bin - shift < RISE_BINS);
@@ -151,7 +161,8 @@ impl<'a> LoadView<'a> {
             ten_per_s: ten,
             is_jump,
             arrival_per_s: if is_jump || is_above_rise { five } else { (ten + level) / 2.0 },
-            capacity_per_s,
+            capacity_per_s: capacity_per_s * pace,
+            pace,
             tightest,
             backlog: backlog(snapshot),
             downtime_s: downtime_s(snapshot),
@@ -284,6 +295,28 @@ impl<'a> View<'a> {
         let figure = |(name, value): (&str, Option<f64>)| Some((name.to_owned(), short(sane(value)?)));
         known.into_iter().filter_map(figure).collect()
     }
+}
+
+/// φ: what is read while a backlog waits all the time, as a part of the capacity, at most 1; [`None`] while none waits.
+fn pace(
+    arrivals: &Arrivals,
+    snapshot: &Snapshot,
+    now_ms: i64,
+    bound_s: f64,
+    capacity_per_s: f64,
+) -> Option<f64> {
+    let age_ms = running_since_ms(snapshot, now_ms).map(|since_ms| now_ms.saturating_sub(since_ms));
+    age_ms.is_none_or(|age_ms| age_ms >= YOUNG_MS).then_some(())?;
+    let mut series = backlog_series(snapshot);
+    let (last_ms, last) = *series.last()?;
+    series.retain(|(at_ms, _)| last_ms.saturating_sub(*at_ms) <= PACE_S.end() * 1000);
+    let (first_ms, first) = *series.first()?;
+    let length_s = (last_ms - first_ms) / 1000;
+    let arrival_per_s = arrivals.rate(length_s).filter(|_| length_s >= *PACE_S.start())?;
+    let least = series.iter().map(|(_, records)| *records).fold(f64::INFINITY, f64::min);
+    let waits = least > WAITING * bound_s * arrival_per_s && capacity_per_s > 0.0;
+    let read_per_s = arrival_per_s - (last - first) / seconds(last_ms - first_ms);
+    waits.then(|| (read_per_s / capacity_per_s).clamp(0.3, 1.0))
 }
 
 /// Why the job must be widened.

@@ -105,6 +105,22 @@ fn quiet_readings_do_not_lower_the_capacity() {
     }
 }
 
+/// Goal: a job that has become slower than it was measured is widened when its backlog shows that, without waiting until the measurements
+/// have followed.
+#[test]
+fn a_job_that_slows_down_is_widened() {
+    for seed in 0..4 {
+        let mut simulated = SimulatedChain::new(chain(), seed);
+        let load_per_s = 0.85 * simulated.carries();
+        simulated.run(600, load_per_s, 0.02);
+        assert!(simulated.changes.is_empty());
+        simulated.operators.iter_mut().for_each(|operator| operator.rate_per_s *= 0.75);
+        simulated.run(60, load_per_s, 0.02);
+        let (at_s, .., decision) = simulated.changes.first().expect("the job is widened");
+        assert!(*at_s <= 620 && simulated.carries() > load_per_s, "{at_s}: {decision}");
+    }
+}
+
 /// Goal: after 24 hours of a moving load the memory of a job of 20 operators takes less than 30 kB in the journal.
 #[test]
 fn the_memory_stays_small() {
