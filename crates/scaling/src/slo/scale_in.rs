@@ -116,6 +116,7 @@ fn price(view: &View<'_>, plan: &Plan<'_>) -> f64 {
     let late = lambda * (view.outage_s - 0.8 * view.bound_s);
     let late_s = quotient(late, (capacity_per_s - lambda).max(lambda / 50.0)).min(600.0);
     let violated_s = (view.downtime_s - view.bound_s).max(0.0) + late_s;
-    let violations = options.violation_price * (2.0 * violated_s + view.changes.caught.violated_s(capacity_per_s));
+    let violations =
+        options.violation_price * (2.0 * violated_s + view.changes.caught.violated_s(capacity_per_s));
     view.slots * (2.0 * options.change_price_s + violations) * view.changes.backoff
 }

@@ -35,6 +35,9 @@ const HOUR_S: f64 = 3600.0;
 /// A rate above the capacity lasts this long before it is answered, in seconds.
 const EXCEEDED_S: f64 = 120.0;
 
+/// A load of the past is expected again up to this multiple of the newest rate.
+const RECALLED_MAX: f64 = 2.0;
+
 /// What came of the comparison.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ScaleOut<'a> {
@@ -64,17 +67,25 @@ impl ScaleOutOption<'_> {
 /// The rates that a widening is sized by.
 #[derive(Debug, Clone, Copy)]
 struct Sizing {
-    /// λ, in a jump a little more than the newest rate.
+    /// λ, in a jump a little more than the newest rate, and while it rises at least what caught the job last.
     arrival_per_s: f64,
     /// The rate that the narrowest candidate carries.
     base_per_s: f64,
 }
 
+/// The load to size for. What comes after a moment of a rise is not known, except that loads come back: a rise probably ends where the one ended
+/// that caught the job last.
+fn load_per_s(view: &View<'_>) -> f64 {
+    if !view.is_jump {
+        return view.arrival_per_s;
+    }
+    let newest_per_s = view.newest_per_s.max(view.five_per_s) * (1.0 + view.sigma);
+    let last_per_s = view.changes.caught.last_per_s().unwrap_or(0.0).min(RECALLED_MAX * newest_per_s);
+    if view.still_rises() { newest_per_s.max(last_per_s) } else { newest_per_s }
+}
+
 fn sizing(view: &View<'_>) -> Sizing {
-    let arrival_per_s = match view.is_jump {
-        true => view.newest_per_s.max(view.five_per_s) * (1.0 + view.sigma),
-        false => view.arrival_per_s,
-    };
+    let arrival_per_s = load_per_s(view);
     let violated_s = view.violated_by_change_s();
     let slope = if view.outlook.trusts_trend() { view.outlook.slope().max(0.0) } else { 0.0 };
     let (mut ahead_s, mut grown_per_s) = (60.0, arrival_per_s);

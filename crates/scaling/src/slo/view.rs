@@ -215,12 +215,21 @@ impl<'a> View<'a> {
         self.load.lead_s(self.changes, f64::from(slots))
     }
 
+    /// Whether a rate is above an older one by more than noise.
+    fn exceeds(&self, newer_per_s: f64, older_per_s: f64) -> bool {
+        newer_per_s > older_per_s * (1.0 + self.sigma.max(LEAST_RISE))
+    }
+
+    /// Whether the rate of the newest two seconds is above that of five.
+    pub(super) fn still_rises(&self) -> bool {
+        self.exceeds(self.newest_per_s, self.five_per_s)
+    }
+
     /// Whether the rate is still rising in a jump, and a plan of so many slots waits for task managers so long that another epoch, which shows
     /// more of the rise, costs little. A plan for a moment of the rise would have to wait for them twice.
     pub(super) fn awaits_the_peak(&self, slots: u32) -> bool {
-        let exceeds = |newer: f64, older: f64| newer > older * (1.0 + self.sigma.max(LEAST_RISE));
         // Two seconds alone are noisy: the second comparison holds until ten seconds are from after the rise.
-        let is_rising = exceeds(self.newest_per_s, self.five_per_s) || exceeds(self.five_per_s, self.ten_per_s);
+        let is_rising = self.still_rises() || self.exceeds(self.five_per_s, self.ten_per_s);
         let is_long = self.lead_of_s(slots) >= LONG_LEAD_EPOCHS * self.epoch_s;
         self.is_jump && is_rising && is_long && self.needs_slots(f64::from(slots))
     }

@@ -39,6 +39,11 @@ impl Caught {
         above.map(|(_, violated_s)| *violated_s).fold(0.0, f64::max)
     }
 
+    /// The load that caught the job last, in records per second.
+    pub(in super::super) fn last_per_s(&self) -> Option<f64> {
+        self.0.last().map(|(load_per_s, _)| *load_per_s)
+    }
+
     /// The most violation seconds of a past widening.
     pub(in super::super) fn most_s(&self) -> f64 {
         self.violated_s(f64::NEG_INFINITY)
